@@ -75,9 +75,7 @@ def resolve(path: str, *, follow: bool = False) -> str:
     A symlink may stay inside its own directory; with *follow*, as befits a file that is only read, it may go anywhere.
     """
     if not os.path.isabs(path) or path.endswith("/") or any(char < " " or char == "\x7f" for char in path):
-        raise FilesError(
-            f"{path!r} is not a path for a file: write it in full, from the root, without a slash at its end"
-        )
+        raise FilesError(f"{path!r} cannot be a file's path: write it in full, from the root, with no slash at its end")
     with _explained(path, "look at"):
         if not os.path.islink(path):
             return path
@@ -240,7 +238,7 @@ class Staged:
 
 
 def keep(path: str, backup: int) -> str | None:
-    """Copy the present content of *path* beside it, with mode 0600; return the copy's path. The newest *backup* stay."""
+    """Copy the content of *path* beside it, with mode 0600; return the copy's path. The newest *backup* copies stay."""
     target = resolve(path)
     content = read(target) if backup > 0 else None
     if content is None:
