@@ -1,0 +1,596 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""A small HTTPS client for an apiserver and for what the components serve, with nothing to install on a master.
+
+It stands on http.client and ssl because open_url knows no tls-server-name, takes a proxy from the environment only, and bounds each
+wait but not the whole answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import http.client
+import io
+import json
+import os
+import re
+import socket
+import ssl
+import time
+import typing as t
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _kubeconfig
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    from collections.abc import Iterator, Mapping, Sequence
+
+BODY_LIMIT = 4 << 20
+"""Bytes of an answer: a Lease has a thousand, a scheduler's metrics some hundred thousand."""
+
+KIND_OF_STATUS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "conflict", 429: "throttled"}
+
+# X509_V_ERR_… of OpenSSL; whatever is not here is a chain that does not lead to the CA.
+KIND_OF_VERIFY_CODE = {9: "tls_not_yet_valid", 10: "tls_expired", 62: "tls_name", 64: "tls_name"}
+
+KIND_OF_ERRNO = {
+    errno.ECONNREFUSED: "refused",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.ECONNRESET: "closed",
+    errno.EPIPE: "closed",
+}
+
+WHAT = {
+    "closed": "the connection was closed before an answer came",
+    "dns": "the host name does not resolve",
+    "not_http": "the answer is not HTTP",
+    "not_tls": "the port does not speak TLS; check the scheme and the port",
+    "proxy": "the proxy of the kubeconfig refused to connect",
+    "redirect": "the server redirects, which is never followed with credentials; name its real address",
+    "refused": "connection refused; nothing listens there",
+    "timeout": "timed out",
+    "tls": "the TLS handshake failed",
+    "tls_client": "the server refuses the client certificate in the TLS handshake",
+    "tls_expired": "the server's certificate has expired",
+    "tls_name": "the server's certificate is not for this name or address; its subject alternative names need it, or set tls-server-name",
+    "tls_not_yet_valid": "the server's certificate is not yet valid; compare the clocks",
+    "tls_untrusted": "the server's certificate is not signed by the CA that is trusted here",
+    "too_large": f"the answer is larger than {BODY_LIMIT >> 20} MiB",
+    "unreachable": "no route to the host",
+}
+
+# In these the request has not left, so that another server may have it, whatever its method.
+NOT_SENT = {"dns", "proxy", "refused", "unreachable", *(kind for kind in WHAT if "tls" in kind)}
+
+# Worth another try at the same server a little later.
+TRANSIENT = {"closed", "dns", "not_http", "refused", "server_error", "throttled", "timeout", "unreachable"}
+
+
+class KubeError(Exception):
+    """One line: what is wrong, where, and what to do. C(kind) is for programs."""
+
+    def __init__(self, kind: str, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.retry_after = retry_after
+
+
+class KubeconfigError(KubeError):
+    """The kubeconfig cannot be used."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("kubeconfig", message)
+
+
+class TransportError(KubeError):
+    """No answer came."""
+
+    def __init__(self, kind: str, where: str, detail: str = "") -> None:
+        super().__init__(kind, f"{where}: {WHAT[kind]}{f' ({detail})' if detail else ''}")
+
+
+class StatusError(KubeError):
+    """The server answered, and did not grant what was asked."""
+
+    def __init__(self, where: str, response: Response) -> None:
+        self.status = response.status
+        kind = KIND_OF_STATUS.get(self.status, "server_error" if self.status >= 500 else "bad_request")
+        retry_after = response.retry_after
+        hint = f"; it asks to wait {retry_after:g} s" if retry_after is not None else ""
+        super().__init__(
+            kind,
+            f"{where}: HTTP {self.status}, {response.reason or kind.replace('_', ' ')}{hint}",
+            retry_after=retry_after,
+        )
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """What a server said, fit for an error message."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer, whatever its status; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self, where: str) -> dict[str, t.Any]:
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            kind = one_line(self.headers.get("content-type", "no content type"), 60)
+            raise KubeError(
+                "not_json", f"{where}: the answer is not a JSON object ({kind}); is this the address of an apiserver?"
+            )
+        return value
+
+    @property
+    def reason(self) -> str:
+        """The message of a Kubernetes Status, if that is what came."""
+        with contextlib.suppress(KubeError):
+            message = self.json("").get("message")
+            if isinstance(message, str):
+                return one_line(message)
+        return ""
+
+    @property
+    def retry_after(self) -> float | None:
+        value = self.headers.get("retry-after", "")
+        return float(value) if re.fullmatch(r"[0-9]{1,6}", value) else None
+
+
+@dataclass(frozen=True)
+class HttpsAnswer:
+    status: int
+    body: bytes = field(repr=False)
+    peer_certificate_der: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What one context of a kubeconfig says: where the apiserver is, how it is known, and who asks."""
+
+    origin: str
+    server: str
+    ca_pem: str | None = None
+    client_pem: tuple[str, str] | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    tls_server_name: str | None = None
+    proxy_url: str | None = field(default=None, repr=False)
+    insecure: bool = False
+
+
+# --- transport
+
+
+class _Channel:
+    """A socket as http.client wants it, all of whose waits end at one deadline."""
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self.sock = sock
+        self.deadline = deadline
+        self._readers = 0
+        self._closed = False
+
+    def in_time(self) -> socket.socket:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise socket.timeout("timed out")
+        self.sock.settimeout(left)
+        return self.sock
+
+    def sendall(self, data: bytes) -> None:
+        self.in_time().sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        self._readers += 1
+        return io.BufferedReader(_Reader(self))
+
+    def release(self) -> None:
+        self._readers -= 1
+        if self._closed and not self._readers:
+            self.sock.close()
+
+    def close(self) -> None:
+        # http.client closes the socket before it has read an answer that ends with the connection.
+        self._closed = True
+        if not self._readers:
+            self.sock.close()
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, channel: _Channel) -> None:
+        super().__init__()
+        self._channel = channel
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: t.Any) -> int:
+        return self._channel.in_time().recv_into(buffer)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._channel.release()
+        super().close()
+
+
+@contextlib.contextmanager
+def _explained(where: str) -> Iterator[None]:
+    """Turns whatever socket, ssl and http.client raise into one KubeError."""
+    try:
+        yield
+    except KubeError:
+        raise
+    except ssl.SSLCertVerificationError as exc:
+        raise TransportError(
+            KIND_OF_VERIFY_CODE.get(exc.verify_code, "tls_untrusted"), where, one_line(exc.verify_message or "")
+        ) from None
+    except ssl.SSLError as exc:
+        reason = exc.reason or ""
+        if "WRONG_VERSION_NUMBER" in reason or "HTTP_REQUEST" in reason or "RECORD_LAYER_FAILURE" in reason:
+            kind = "not_tls"
+        elif "ALERT" in reason and ("CERT" in reason or "UNKNOWN_CA" in reason):
+            kind = "tls_client"
+        else:
+            kind = "closed" if isinstance(exc, ssl.SSLEOFError) else "tls"
+        raise TransportError(kind, where, reason.lower().replace("_", " ")) from None
+    except socket.timeout:
+        raise TransportError("timeout", where) from None
+    except socket.gaierror as exc:
+        raise TransportError("dns", where, one_line(exc.strerror or "")) from None
+    except (http.client.RemoteDisconnected, http.client.IncompleteRead):
+        raise TransportError("closed", where) from None
+    except (http.client.HTTPException, UnicodeError):
+        raise TransportError("not_http", where) from None
+    except OSError as exc:
+        known = KIND_OF_ERRNO.get(exc.errno or 0)
+        raise TransportError(known or "closed", where, "" if known else one_line(exc.strerror or "")) from None
+
+
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    last: OSError = OSError(errno.EHOSTUNREACH, "no address")
+    for rank, (family, kind, protocol, _name, address) in enumerate(addresses):
+        sock = socket.socket(family, kind, protocol)
+        # An address that swallows packets must leave time for the ones after it.
+        sock.settimeout(max(0.001, (deadline - time.monotonic()) / (len(addresses) - rank)))
+        try:
+            sock.connect(address)
+        except OSError as exc:
+            sock.close()
+            last = exc
+        else:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+    raise last
+
+
+def _tunnel(sock: socket.socket, deadline: float, host: str, port: int, authorization: str | None) -> None:
+    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+    if authorization:
+        lines.append(f"Proxy-Authorization: Basic {authorization}")
+    channel = _Channel(sock, deadline)
+    channel.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+    answer = http.client.HTTPResponse(t.cast("socket.socket", channel), method="CONNECT")
+    answer.begin()
+    if answer.status != 200:
+        raise TransportError("proxy", target, f"HTTP {answer.status}")
+
+
+def certificates_of(pem: str) -> str:
+    """The certificates of a PEM file without the text that tools write between them."""
+    return "\n".join(re.findall(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----", pem))
+
+
+def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    # ssl takes a pair from files only. One that has no name and dies with this process keeps the key off every disk.
+    try:
+        fd = os.memfd_create("pair", os.MFD_CLOEXEC)
+    except (AttributeError, OSError):
+        raise KubeError(
+            "tls_pair",
+            "a client key cannot be handed to TLS here without a file on disk: this needs Linux 3.17 and Python 3.8",
+        ) from None
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8", closefd=False) as file:
+            file.write(f"{certificate}\n{key}\n")
+        # An empty password keeps OpenSSL from asking the terminal for one.
+        context.load_cert_chain(f"/proc/self/fd/{fd}", password="")
+    except (ssl.SSLError, OSError, ValueError):
+        raise KubeError(
+            "tls_pair",
+            "the client certificate and key are not a pair that TLS can use: they do not match, are not PEM, or the key is encrypted",
+        ) from None
+    finally:
+        os.close(fd)
+
+
+def _tls_context(ca_pem: str | None, client_pem: tuple[str, str] | None, *, verify: bool = True) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif ca_pem is None:
+        context.load_default_certs()
+    else:
+        # As Go does: each certificate of the bundle is an anchor, intermediate or not, and a name in the CN counts for nothing.
+        context.verify_flags |= t.cast("ssl.VerifyFlags", getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0x80000))
+        context.hostname_checks_common_name = False
+        try:
+            context.load_verify_locations(cadata=certificates_of(ca_pem))
+        except (ssl.SSLError, ValueError):
+            raise KubeError("ca", "the CA that is to be trusted is not a PEM certificate") from None
+    if client_pem is not None:
+        _load_pair(context, *client_pem)
+    return context
+
+
+def _ask(
+    connection: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+) -> Response:
+    connection.request(method, path, body=body, headers=dict(headers))
+    answer = connection.getresponse()
+    content = answer.read(BODY_LIMIT + 1)
+    if len(content) > BODY_LIMIT:
+        connection.close()
+        raise TransportError("too_large", f"{connection.host}:{connection.port}")
+    if answer.length:  # http.client leaves a body that was cut short to its caller
+        raise http.client.IncompleteRead(b"")
+    return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+
+
+def _over(channel: _Channel, host: str, port: int) -> http.client.HTTPConnection:
+    connection = http.client.HTTPConnection(host, port)
+    connection.auto_open = 0  # never on its own, and so never in plain text
+    connection.sock = t.cast("socket.socket", channel)
+    return connection
+
+
+def https_get(
+    host: str,
+    port: int,
+    path: str,
+    *,
+    ca_pem: str | None,
+    client_pem: tuple[str, str] | None = None,
+    server_name: str | None = None,
+    timeout: float = 10.0,
+    headers: Mapping[str, str] | None = None,
+) -> HttpsAnswer:
+    """GET over verified TLS, with no proxy; C(client_pem) is a certificate and its key. Any status is an answer."""
+    deadline = time.monotonic() + timeout
+    context = _tls_context(ca_pem, client_pem)
+    with _explained(f"https://{_netloc(host, port)}{path}"), _connect(host, port, deadline) as sock:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        with context.wrap_socket(sock, server_hostname=server_name or host) as tls:
+            certificate = tls.getpeercert(binary_form=True) or b""
+            response = _ask(_over(_Channel(tls, deadline), host, port), "GET", path, headers or {}, None)
+            return HttpsAnswer(response.status, response.body, certificate)
+
+
+def peer_certificate(host: str, port: int, timeout: float = 10.0, *, server_name: str | None = None) -> bytes:
+    """The certificate that a port serves, as DER, with nothing verified: also one that has expired can be read."""
+    deadline = time.monotonic() + timeout
+    with _explained(f"https://{_netloc(host, port)}"), _connect(host, port, deadline) as sock:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        with _tls_context(None, None, verify=False).wrap_socket(sock, server_hostname=server_name or host) as tls:
+            return tls.getpeercert(binary_form=True) or b""
+
+
+def _netloc(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+# --- client
+
+
+class _Server:
+    """One apiserver and the connection to it, which is kept from request to request."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.credentials = credentials
+        try:
+            url = _kubeconfig.server_url(credentials.server)
+        except _kubeconfig.KubeconfigError as exc:
+            raise KubeconfigError(f"{credentials.origin}: {exc}") from None
+        self.host, self.port, self.prefix = url.host, url.port, url.path.rstrip("/")
+        self.name = f"https://{_netloc(self.host, self.port)}"
+        self.headers = {"Accept": "application/json", "User-Agent": "kube_ha.scheduler"}
+        if credentials.token:
+            self.headers["Authorization"] = f"Bearer {credentials.token}"
+        self._context: ssl.SSLContext | None = None
+        self._connection: http.client.HTTPConnection | None = None
+
+    @property
+    def channel(self) -> _Channel | None:
+        return t.cast("_Channel | None", self._connection.sock) if self._connection else None
+
+    def _open(self, deadline: float) -> None:
+        if self._context is None:
+            c = self.credentials
+            try:
+                self._context = _tls_context(c.ca_pem, c.client_pem, verify=not c.insecure)
+            except KubeError as exc:
+                raise KubeconfigError(f"{c.origin}: {exc}") from None
+        proxy = urlsplit(self.credentials.proxy_url) if self.credentials.proxy_url else None
+        address = (proxy.hostname or "", proxy.port or 80) if proxy else (self.host, self.port)
+        sock = _connect(*address, deadline)
+        try:
+            if proxy:
+                user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}" if proxy.username else ""
+                _tunnel(
+                    sock, deadline, self.host, self.port, base64.b64encode(user.encode()).decode() if user else None
+                )
+            sock.settimeout(max(0.001, deadline - time.monotonic()))
+            tls = self._context.wrap_socket(sock, server_hostname=self.credentials.tls_server_name or self.host)
+        except BaseException:
+            sock.close()
+            raise
+        self._connection = _over(_Channel(tls, deadline), self.host, self.port)
+
+    def close(self) -> None:
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def request(self, method: str, path: str, body: bytes | None, deadline: float) -> Response:
+        headers = {**self.headers, "Content-Type": "application/json"} if body is not None else self.headers
+        with _explained(self.name):
+            reused = self.channel is not None
+            while True:
+                if self.channel is None:
+                    self._open(deadline)
+                connection, channel = self._connection, self.channel
+                if connection is None or channel is None:  # pragma: no cover - for the type checker
+                    raise TransportError("closed", self.name)
+                channel.deadline = deadline
+                try:
+                    response = _ask(connection, method, self.prefix + path, headers, body)
+                except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError):
+                    self.close()
+                    # A server may close an idle connection at any time; that says nothing about the request.
+                    if not reused or method != "GET":
+                        raise
+                    reused = False
+                except BaseException:
+                    self.close()
+                    raise
+                else:
+                    break
+        if 300 <= response.status < 400:
+            self.close()
+            raise TransportError("redirect", f"{self.name}{path}", one_line(response.headers.get("location", ""), 100))
+        return response
+
+
+class Client:
+    """The apiservers of one cluster, asked in order; the one that answered is asked first next time."""
+
+    def __init__(self, credentials: Sequence[Credentials], *, timeout: float = 10.0) -> None:
+        self.timeout = timeout
+        self._servers = [_Server(c) for c in credentials]
+
+    @property
+    def server(self) -> str:
+        """The apiserver that answered last, or that will be asked first."""
+        return self._servers[0].name
+
+    @property
+    def origin(self) -> str:
+        return self._servers[0].credentials.origin
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+    def request(
+        self, method: str, path: str, body: Mapping[str, t.Any] | None = None, *, timeout: float | None = None
+    ) -> Response:
+        """Whatever the status: what a server says is an answer. A 5xx sends a GET to the next server, while there is one."""
+        content = None if body is None else json.dumps(body).encode()
+        failures: list[KubeError] = []
+        sick: Response | None = None
+        for server in list(self._servers):
+            deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+            try:
+                response = server.request(method, path, content, deadline)
+            except KubeError as exc:
+                failures.append(exc)
+                if method != "GET" and exc.kind not in NOT_SENT:
+                    break
+                continue
+            if response.status >= 500 and method == "GET":
+                sick = response
+                continue
+            self._servers.remove(server)
+            self._servers.insert(0, server)
+            return response
+        if sick is not None:
+            return sick
+        if len(failures) == 1:
+            raise failures[0]
+        raise KubeError(failures[0].kind, f"no apiserver answered: {'; '.join(map(str, failures))}")
+
+    def get(self, path: str, *, timeout: float | None = None) -> dict[str, t.Any]:
+        response = self.request("GET", path, timeout=timeout)
+        where = f"{self.server}{path}"
+        if not 200 <= response.status < 300:
+            raise StatusError(where, response)
+        return response.json(where)
+
+
+# --- kubeconfig
+
+
+def load(source: str | bytes, context: str | Sequence[str] | None = None, *, timeout: float = 10.0) -> Client:
+    """A client for the named contexts, tried in order, or for the current one; C(source) is a path or the content."""
+    contexts: Sequence[str | None] = [context] if context is None or isinstance(context, str) else context
+    return Client([credentials(source, name) for name in contexts], timeout=timeout)
+
+
+def credentials(source: str | bytes, context: str | None = None) -> Credentials:
+    """What a context of a kubeconfig (the current one if not named) stands for."""
+    where = source if isinstance(source, str) else "the kubeconfig"
+    try:
+        content = _kubeconfig.read(source) if isinstance(source, str) else source
+        name, cluster, user = _kubeconfig.resolve(_kubeconfig.parse(content, where), context, where)
+        origin = f"{where}, context {name}"
+        folder = os.path.dirname(os.path.abspath(source)) if isinstance(source, str) else None
+        return _credentials(cluster, user, origin, folder)
+    except _kubeconfig.KubeconfigError as exc:
+        raise KubeconfigError(str(exc)) from None
+
+
+def _credentials(
+    cluster: Mapping[str, t.Any], user: Mapping[str, t.Any], origin: str, folder: str | None
+) -> Credentials:
+    for name in ("exec", "auth-provider", "username"):
+        if user.get(name):
+            raise KubeconfigError(f"{origin}: the user's {name} is not supported here; use a certificate or a token")
+
+    def text(entry: Mapping[str, t.Any], key: str) -> str | None:
+        return _kubeconfig.text(entry, key, origin, folder)
+
+    certificate, key = text(user, "client-certificate"), text(user, "client-key")
+    if (certificate is None) != (key is None):
+        raise KubeconfigError(f"{origin}: the user has only one of client-certificate and client-key; both are needed")
+    proxy = cluster.get("proxy-url") or None
+    if proxy and not re.match(r"http://[^/]", proxy):
+        raise KubeconfigError(
+            f"{origin}: proxy-url is not of the form http://HOST:PORT, which is the only kind that is supported here"
+        )
+    # client-go takes the file before the value.
+    token = (text(user, "tokenFile") or user.get("token") or "").strip() or None
+    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise KubeconfigError(f"{origin}: the token holds characters that no HTTP header can carry")
+    return Credentials(
+        origin=origin,
+        server=cluster.get("server") or "",
+        ca_pem=text(cluster, "certificate-authority"),
+        client_pem=(certificate, key) if certificate is not None and key is not None else None,
+        token=token,
+        tls_server_name=cluster.get("tls-server-name") or None,
+        proxy_url=proxy,
+        insecure=bool(cluster.get("insecure-skip-tls-verify")),
+    )

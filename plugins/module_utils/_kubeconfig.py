@@ -1,0 +1,217 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Kubeconfig files: read strictly, written as kubectl writes them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import traceback
+import typing as t
+from urllib.parse import urlsplit
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    from collections.abc import Mapping
+
+try:
+    import yaml
+except ImportError:
+    HAS_YAML = False
+    YAML_TRACEBACK = traceback.format_exc()
+else:
+    HAS_YAML = True
+    YAML_TRACEBACK = ""
+
+Config = dict[str, t.Any]
+
+# The lists of a kubeconfig, and what an entry of each holds.
+KINDS = {"clusters": "cluster", "users": "user", "contexts": "context"}
+
+
+class KubeconfigError(Exception):
+    """One line: what is wrong, where, and what to do."""
+
+
+# --- reading
+
+
+def _loader() -> t.Any:
+    """A YAML loader for what kubectl can write, and for nothing that two readers could take in two ways."""
+
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent: t.Any, index: t.Any) -> t.Any:
+            if self.check_event(yaml.AliasEvent):
+                raise KubeconfigError("holds a YAML alias, which no kubeconfig needs")
+            return super().compose_node(parent, index)
+
+        def construct_mapping(self, node: t.Any, deep: bool = False) -> dict[t.Any, t.Any]:
+            seen: set[str] = set()
+            for key, _value in node.value:
+                if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                    raise KubeconfigError(f"line {key.start_mark.line + 1}: a key that is not plain text")
+                if key.value in seen:
+                    raise KubeconfigError(f"line {key.start_mark.line + 1}: the key {key.value!r} is there twice")
+                seen.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    # JSON knows no dates; one that came in as a date would go out as another text.
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return Loader
+
+
+def parse(content: bytes, where: str) -> Config:
+    """The parsed file; what is not a whole kubeconfig of version v1 is an error. No error repeats the content."""
+    if not HAS_YAML:
+        raise KubeconfigError(
+            f"{where} cannot be read: install PyYAML (package python3-yaml, or python3-pyyaml on RHEL)"
+        )
+    try:
+        text = content.decode("utf-8-sig")
+        documents = list(yaml.load_all(text, Loader=_loader()))
+    except KubeconfigError as exc:
+        raise KubeconfigError(f"{where}: {exc}") from None
+    except UnicodeDecodeError:
+        raise KubeconfigError(f"{where} is not UTF-8 text") from None
+    except RecursionError:
+        raise KubeconfigError(f"{where} is nested too deeply") from None
+    except (yaml.YAMLError, ValueError, TypeError) as exc:
+        mark = getattr(exc, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise KubeconfigError(f"{where} is not YAML{line}; it may have been cut off") from None
+    if len(documents) != 1 or documents[0] is None:
+        what = "is empty" if not documents or documents == [None] else "holds more than one YAML document"
+        raise KubeconfigError(f"{where} {what}")
+    return _checked(documents[0], where)
+
+
+def _checked(config: t.Any, where: str) -> Config:
+    if not isinstance(config, dict):
+        raise KubeconfigError(f"{where} is not a kubeconfig: its top level is not a mapping")
+    if (config.get("apiVersion", "v1"), config.get("kind", "Config")) != ("v1", "Config"):
+        raise KubeconfigError(f"{where} is not a kubeconfig of apiVersion v1 and kind Config")
+    if not isinstance(config.get("current-context", ""), str):
+        raise KubeconfigError(f"{where}: current-context is not text")
+    for kind, key in KINDS.items():
+        entries = config.get(kind, [])
+        if not isinstance(entries, list):
+            raise KubeconfigError(f"{where}: {kind} is not a list")
+        names = set()
+        for number, entry in enumerate(entries, 1):
+            name = entry.get("name") if isinstance(entry, dict) else None
+            if not isinstance(name, str):
+                raise KubeconfigError(f"{where}: {kind}, entry {number}, has no name, or one that is not text")
+            if name in names:
+                raise KubeconfigError(f"{where}: {kind} holds {name!r} twice")
+            names.add(name)
+            body = entry.get(key)
+            if body is not None and not isinstance(body, dict):
+                raise KubeconfigError(f"{where}: {kind}, {name!r}: its {key} is not a mapping")
+    return config
+
+
+def read(path: str) -> bytes:
+    """The content of a kubeconfig that has to be there."""
+    try:
+        content = _files.read(path, follow=True)
+    except _files.FilesError as exc:
+        raise KubeconfigError(str(exc)) from None
+    if content is None:
+        raise KubeconfigError(f"the kubeconfig {path!r} does not exist")
+    return content
+
+
+def entry_of(config: Config, kind: str, name: str) -> Config | None:
+    """What an entry holds, or None where there is no such entry."""
+    for entry in config.get(kind) or ():
+        if entry["name"] == name:
+            return entry.get(KINDS[kind]) or {}
+    return None
+
+
+def resolve(config: Config, context: str | None, where: str) -> tuple[str, Config, Config]:
+    """The name of a context (the current one if not said), its cluster and its user."""
+    name = context or config.get("current-context")
+    if not name:
+        raise KubeconfigError(f"{where} has no current-context; name a context")
+    entry = entry_of(config, "contexts", name)
+    if entry is None:
+        raise KubeconfigError(f"{where} has no context {name!r}")
+    found = []
+    for kind, key in (("clusters", "cluster"), ("users", "user")):
+        referred = entry.get(key)
+        body = entry_of(config, kind, referred) if isinstance(referred, str) else None
+        if body is None:
+            raise KubeconfigError(f"{where}: context {name!r} refers to a {key} that is not there: {referred!r}")
+        found.append(body)
+    return name, found[0], found[1]
+
+
+def text(entry: Mapping[str, t.Any], key: str, where: str, folder: str | None) -> str | None:
+    """The text behind C(KEY-data), or else behind the path under C(KEY); C(tokenFile) is such a path too.
+
+    A relative path starts at the kubeconfig's folder.
+    """
+    data, path = entry.get(f"{key}-data") or "", entry.get(key) or ""
+    if not data and not path:
+        return None
+    if not isinstance(data, str) or not isinstance(path, str):
+        raise KubeconfigError(f"{where}: {key} is not text")
+    try:
+        if data:
+            return base64.b64decode(data, validate=True).decode()
+        if not os.path.isabs(path) and folder is None:
+            raise KubeconfigError(f"{where}: {key} is a relative path, and there is no folder that it could start at")
+        full = os.path.join(folder or "/", path)
+        content = _files.read(full, follow=True)
+        if content is None:
+            raise KubeconfigError(f"{where}: {key} {full!r} does not exist")
+        return content.decode()
+    except _files.FilesError as exc:
+        raise KubeconfigError(f"{where}: {key}: {exc}") from None
+    except (binascii.Error, ValueError):
+        raise KubeconfigError(f"{where}: {f'{key}-data is not base64 of' if data else f'{key} is not'} text") from None
+
+
+class Url(t.NamedTuple):
+    host: str
+    port: int
+    path: str
+
+
+def server_url(server: str) -> Url:
+    """The parts of an apiserver's URL, which has to be one that every client takes alike."""
+    advice = "write it as https://HOST:PORT"
+    # A user and a password could be part of it: such a text is not repeated.
+    shown = "the server's URL" if "@" in server else f"the server {server!r}"
+    try:
+        url = urlsplit(server)
+        host, port = url.hostname or "", url.port or 443
+    except ValueError:
+        raise KubeconfigError(f"{shown} is not a URL; {advice}") from None
+    # urlsplit drops line breaks and tabs where a client would trip over them.
+    if not re.fullmatch(r"[\x21-\x7e]+", server) or not host or "://" not in server:
+        raise KubeconfigError(f"{shown} is not a URL; {advice}")
+    if url.scheme != "https":
+        raise KubeconfigError(f"{shown} is not https; {advice}")
+    if "@" in url.netloc or url.query or url.fragment or "?" in server or "#" in server:
+        raise KubeconfigError(f"{shown} holds more than host, port and path; {advice}")
+    if url.netloc.endswith(":") or (url.port is not None and url.port == 0):
+        raise KubeconfigError(f"{shown} has no usable port; {advice}")
+    if not (
+        re.fullmatch(r"[0-9a-f:.]+(%[A-Za-z0-9]+)?", host)
+        if ":" in host
+        else re.fullmatch(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?", host)
+    ):
+        raise KubeconfigError(f"{shown} has no usable host; {advice}")
+    return Url(host, port, url.path)

@@ -1,0 +1,396 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _kube_client as kube
+from cryptography import x509
+
+from tests.unit import apiserver
+from tests.unit.apiserver import Ca, Server, answer, kubeconfig, refused_port, status
+
+CA = Ca()
+PAIR = CA.issue()
+CLIENT = CA.issue("client")
+
+
+def serve(respond, pair=PAIR, **options):
+    return Server(respond if callable(respond) else lambda _request: respond, pair, **options)
+
+
+def client(*servers, ca=CA.pem, timeout=3.0, **options):
+    return kube.load(
+        kubeconfig([getattr(s, "url", s) for s in servers], ca=ca, **options),
+        [f"c{n}" for n in range(1, len(servers) + 1)],
+        timeout=timeout,
+    )
+
+
+def kind_of(*servers, path="/version", **options):
+    with pytest.raises(kube.KubeError) as caught:
+        client(*servers, **options).get(path)
+    text = str(caught.value)
+    assert "\n" not in text
+    return caught.value.kind, text
+
+
+def test_get_sends_the_certificate_and_keeps_the_connection():
+    with serve(answer(200, {"a": 1}), client_ca=CA.pem) as server:
+        asked = client(server, pair=CLIENT)
+        assert [asked.get("/version"), asked.get("/version")] == [{"a": 1}, {"a": 1}]
+        assert server.connections == 1
+        assert server.requests[0].startswith(b"GET /version HTTP/1.1\r\n")
+    assert apiserver.memory_files() == []
+
+
+def test_a_connection_that_the_server_closed_is_opened_again():
+    def once(connection):
+        connection.sendall(answer(200, {"a": 1}))
+
+    with serve(lambda _request: once) as server:
+        asked = client(server)
+        assert [asked.get("/version"), asked.get("/version")] == [{"a": 1}, {"a": 1}]
+        assert server.connections == 2
+
+
+def test_an_answer_that_ends_with_the_connection():
+    def once(connection):
+        connection.sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"a":')
+        connection.sendall(b" 1}")
+
+    with serve(lambda _request: once) as server:
+        assert client(server).get("/version") == {"a": 1}
+
+
+def test_token_and_path_prefix_and_body():
+    with serve(answer(201, {})) as server:
+        asked = client(f"{server.url}/k8s/c1/", user={"token": "s3cret"})
+        assert asked.request("POST", "/api/v1/nodes", {"x": 1}).status == 201
+        request = server.requests[0]
+    assert request.startswith(b"POST /k8s/c1/api/v1/nodes ")
+    assert b"Authorization: Bearer s3cret\r\n" in request
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (400, "bad_request"),
+        (401, "unauthorized"),
+        (403, "forbidden"),
+        (404, "not_found"),
+        (409, "conflict"),
+        (429, "throttled"),
+        (500, "server_error"),
+        (503, "server_error"),
+    ],
+)
+def test_each_status_has_its_kind_and_the_servers_own_words(code, kind):
+    with serve(answer(code, status(code, "because\nof \x1b[31mthis"))) as server:
+        found, text = kind_of(server)
+    assert found == kind
+    assert f"HTTP {code}, because of [31mthis" in text
+
+
+def test_retry_after():
+    with serve(answer(429, {}, ["Retry-After: 7"])) as server, pytest.raises(kube.StatusError) as caught:
+        client(server).get("/version")
+    assert caught.value.retry_after == 7
+    assert "7 s" in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"", b"\xff", b"[" * 100_000])
+def test_what_is_not_a_json_object(body):
+    with serve(answer(200, body)) as server:
+        assert kind_of(server)[0] == "not_json"
+
+
+@pytest.mark.parametrize(
+    ("pair", "options", "kind"),
+    [
+        (CA.issue(end=-1, start=-60), {}, "tls_expired"),
+        (CA.issue(start=1000), {}, "tls_not_yet_valid"),
+        (CA.issue(ips=["127.0.0.2"]), {}, "tls_name"),
+        (CA.issue(ips=[], dns=["localhost"]), {}, "tls_name"),
+        (PAIR, {"tls-server-name": "other.example"}, "tls_name"),
+        (PAIR, {"ca": Ca("other").pem}, "tls_untrusted"),
+        (PAIR, {"ca": None}, "tls_untrusted"),
+        (PAIR, {"client_ca": True}, "tls_client"),
+    ],
+)
+def test_each_tls_fault_has_its_kind(pair, options, kind):
+    required = CA.pem if options.pop("client_ca", None) else None
+    with serve(answer(200, {}), pair, client_ca=required) as server:
+        assert kind_of(server, **options)[0] == kind
+
+
+def test_tls_server_name():
+    with serve(answer(200, {}), CA.issue(ips=[], dns=["api.example"])) as server:
+        assert client(server, **{"tls-server-name": "api.example"}).get("/") == {}
+
+
+def test_insecure_is_taken_from_the_kubeconfig():
+    with serve(answer(200, {}), Ca("other").issue()) as server:
+        assert client(server, ca=None, **{"insecure-skip-tls-verify": True}).get("/") == {}
+
+
+def test_plain_http_port():
+    with serve(answer(200, {}), plain=True) as server:
+        assert kind_of(server)[0] == "not_tls"
+
+
+def test_refused():
+    kind, text = kind_of(f"https://127.0.0.1:{refused_port()}")
+    assert kind == "refused"
+    assert "https://127.0.0.1:" in text
+
+
+def test_unknown_host():
+    assert kind_of("https://nowhere.invalid")[0] == "dns"
+
+
+def drip(before):
+    def send(connection):
+        connection.sendall(before)
+        while True:
+            time.sleep(0.02)
+            connection.sendall(b"x")
+
+    return lambda _request: send
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nX: ",
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
+    ],
+)
+def test_a_slow_answer_ends_at_the_deadline(before):
+    with serve(drip(before)) as server:
+        start = time.monotonic()
+        assert kind_of(server, timeout=0.3)[0] == "timeout"
+        assert time.monotonic() - start < 1
+
+
+def test_a_handshake_that_never_comes_ends_at_the_deadline():
+    with serve(lambda _request: lambda _connection: time.sleep(5), plain=True) as server:
+        assert kind_of(server, timeout=0.3)[0] == "timeout"
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"]
+)
+def test_an_endless_body_is_not_read(head):
+    def flood(connection):
+        connection.sendall(head)
+        while True:
+            connection.sendall(b" " * 65536)
+
+    with serve(lambda _request: flood) as server:
+        assert kind_of(server, timeout=10)[0] == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b"", "closed"),
+        (b"SSH-2.0-x\r\n\r\n", "not_http"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", "closed"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "closed"),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n", "not_http"),
+        (b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70000 + b"\r\n\r\n", "not_http"),
+    ],
+)
+def test_a_broken_answer(raw, kind):
+    with serve(lambda _request: lambda connection: connection.sendall(raw)) as server:
+        assert kind_of(server)[0] == kind
+
+
+def test_a_redirect_is_not_followed():
+    with serve(answer(200, {})) as thief:
+        with serve(answer(302, b"", [f"Location: {thief.url}/version"])) as server:
+            assert kind_of(server, user={"token": "s3cret"})[0] == "redirect"
+        assert thief.requests == []
+
+
+def test_servers_are_tried_in_order_and_the_one_that_answers_is_kept():
+    with serve(answer(200, {"n": 3})) as good, serve(answer(503, {})) as sick:
+        asked = client(f"https://127.0.0.1:{refused_port()}", sick, good)
+        assert asked.get("/version") == {"n": 3}
+        assert asked.get("/version") == {"n": 3}
+        assert asked.server == good.url
+        assert (len(sick.requests), len(good.requests)) == (1, 2)
+
+
+def test_a_refusal_is_an_answer_and_is_not_taken_to_the_next_server():
+    with serve(answer(403, {})) as first, serve(answer(200, {})) as second:
+        assert kind_of(first, second)[0] == "forbidden"
+        assert second.requests == []
+
+
+def test_what_may_have_been_done_is_not_asked_again():
+    with serve(lambda _request: lambda _connection: None) as first, serve(answer(200, {})) as second:
+        with pytest.raises(kube.KubeError) as caught:
+            client(first, second).request("POST", "/x", {})
+        assert caught.value.kind == "closed"
+        assert second.requests == []
+        unreached = client(f"https://127.0.0.1:{refused_port()}", second)
+        assert unreached.request("POST", "/x", {}).status == 200
+
+
+def test_every_server_that_failed_is_named():
+    first, second = refused_port(), refused_port()
+    _kind, text = kind_of(f"https://127.0.0.1:{first}", f"https://127.0.0.1:{second}")
+    assert str(first) in text
+    assert str(second) in text
+
+
+def test_proxy_of_the_kubeconfig_and_not_of_the_environment(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{refused_port()}")
+
+    with serve(answer(200, {"a": 1})) as server:
+        assert client(server).get("/") == {"a": 1}
+
+        def connect(stream):
+            import socket  # noqa: PLC0415
+            import threading  # noqa: PLC0415
+
+            stream.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            far = socket.create_connection(("127.0.0.1", server.port))
+
+            def pump(a, b):
+                try:
+                    while data := a.recv(65536):
+                        b.sendall(data)
+                except OSError:
+                    pass
+
+            threading.Thread(target=pump, args=(far, stream), daemon=True).start()
+            pump(stream, far)
+
+        with serve(lambda _request: connect, plain=True) as proxy:
+            through = {"proxy-url": f"http://me:pa%3Ass@127.0.0.1:{proxy.port}"}
+            assert client(server, **through).get("/") == {"a": 1}
+            assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{server.port} HTTP/1.1\r\n".encode())
+            assert b"Proxy-Authorization: Basic bWU6cGE6c3M=" in proxy.requests[0]
+        with serve(answer(407), plain=True) as proxy:
+            kind, text = kind_of(server, **{"proxy-url": f"http://me:pass@127.0.0.1:{proxy.port}"})
+            assert kind == "proxy"
+            assert "pass" not in text
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "",
+        "127.0.0.1:6443",
+        "http://127.0.0.1:8080",
+        "https://",
+        "https://:6443",
+        "https://h:0",
+        "https://h:70000",
+        "https://h:",
+        "https://h:x",
+        "https://u:hunter2@h",
+        "https://h/?a",
+        "https://h/#a",
+        "https://h?",
+        "https://a b",
+        "https://h ",
+        "https://h\n",
+        "https://b\u00fccher.de",
+        "javascript:alert(1)",
+        "unix:///run/x",
+        "https://[::1",
+        "https://[zz]:1",
+        "https://-",
+    ],
+)
+def test_a_server_that_is_no_https_url(server):
+    kind, text = kind_of(server)
+    assert kind == "kubeconfig"
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("user", "word"),
+    [
+        ({"exec": {"command": "x"}}, "exec"),
+        ({"auth-provider": {"name": "x"}}, "auth-provider"),
+        ({"username": "x", "password": "hunter2"}, "username"),
+        ({"client-certificate-data": "eHg="}, "only one"),
+        ({"client-certificate-data": "!", "client-key-data": "!"}, "base64"),
+        ({"client-certificate-data": "eHg=", "client-key-data": "aHVudGVyMg=="}, "not a pair"),
+        ({"client-certificate": "relative", "client-key": "relative"}, "relative"),
+        ({"client-certificate": "/nowhere", "client-key": "/nowhere"}, "does not exist"),
+        ({"client-certificate": 7, "client-key": 7}, "not text"),
+        ({"token": "a\r\nX: hunter2"}, "token"),
+        ({"tokenFile": "/dev/zero"}, "tokenFile"),
+    ],
+)
+def test_a_user_that_cannot_be_used(user, word):
+    kind, text = kind_of("https://127.0.0.1:1", user=user)
+    assert kind == "kubeconfig"
+    assert word in text
+    assert "hunter2" not in text
+
+
+def test_files_relative_to_the_kubeconfig(tmp_path):
+    (tmp_path / "c.pem").write_text(CLIENT[0])
+    (tmp_path / "k.pem").write_text(CLIENT[1])
+    (tmp_path / "ca.pem").write_text(f"Bag Attributes\n\u00fc\n{CA.pem}")
+    (tmp_path / "t").write_text("s3cret\n")
+    path = tmp_path / "kubeconfig"
+    user = {"client-certificate": "c.pem", "client-key": "k.pem", "tokenFile": "t", "token": "old"}
+    with serve(answer(200, {}), client_ca=CA.pem) as server:
+        path.write_bytes(kubeconfig([server.url], user=user, **{"certificate-authority": "ca.pem"}))
+        assert kube.load(str(path)).get("/") == {}
+        assert b"Bearer s3cret\r\n" in server.requests[0]
+
+
+def test_nothing_that_is_printed_holds_a_secret():
+    found = kube.credentials(kubeconfig(["https://h"], pair=CLIENT, user={"token": "s3cret"}))
+    assert "s3cret" not in repr(found)
+    assert "PRIVATE" not in repr(found)
+
+
+def test_no_memory_files(monkeypatch):
+    monkeypatch.delattr("os.memfd_create")
+    with serve(answer(200, {})) as server:
+        assert "without a file on disk" in kind_of(server, pair=CLIENT)[1]
+
+
+def test_an_encrypted_key_asks_nobody():
+    from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    encrypted = key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.BestAvailableEncryption(b"x")).decode()
+    with serve(answer(200, {})) as server:
+        assert "encrypted" in kind_of(server, pair=(CA.issue(key=key)[0], encrypted))[1]
+
+
+def test_https_get_and_the_served_certificate():
+    with serve(answer(500, b"no"), client_ca=CA.pem) as server:
+        found = kube.https_get("127.0.0.1", server.port, "/readyz", ca_pem=CA.pem, client_pem=CLIENT, timeout=3)
+        assert (found.status, found.body) == (500, b"no")
+        assert x509.load_der_x509_certificate(found.peer_certificate_der).subject.rfc4514_string() == "CN=server"
+    with serve(answer(200), CA.issue("late", start=-9, end=-1)) as server:
+        with pytest.raises(kube.KubeError) as caught:
+            kube.https_get("127.0.0.1", server.port, "/", ca_pem=CA.pem, timeout=3)
+        assert caught.value.kind == "tls_expired"
+        der = kube.peer_certificate("127.0.0.1", server.port, 3)
+        assert x509.load_der_x509_certificate(der).subject.rfc4514_string() == "CN=late"
+    with pytest.raises(kube.KubeError) as caught:
+        kube.peer_certificate("127.0.0.1", server.port, 3)
+    assert caught.value.kind == "refused"
+    with pytest.raises(kube.KubeError) as caught:
+        kube.https_get("127.0.0.1", server.port, "/", ca_pem="x", timeout=3)
+    assert caught.value.kind == "ca"
