@@ -112,20 +112,18 @@ def reader(get: Get, namespace: str, name: str) -> Callable[[], Record | None]:
     known: list[str] = []
 
     def read() -> Record | None:
-        forbidden: _kube_client.KubeError | None = None
+        leases_served = False
         for source in known or SOURCES:
             path = SOURCES[source][0].format(quote(namespace, safe=""), quote(name, safe=""))
             try:
                 record = parse(get(path), source)
             except _kube_client.KubeError as exc:
                 if exc.kind == "not_found":
-                    continue
-                if exc.kind != "forbidden":
-                    raise
-                forbidden = _kube_client.KubeError(exc.kind, f"{exc}; {rbac_rule(source, name)}")
-                # Where Leases may be read, an old kind that may not be hides nothing but a cluster before 1.14.
-                if source == "lease":
-                    raise forbidden from None
+                    leases_served = leases_served or f'"{name}" not found' in str(exc)
+                # Where Leases are served, an annotation that may not be read hides nothing: nobody writes those any more.
+                elif exc.kind != "forbidden" or not leases_served:
+                    hint = f"; {rbac_rule(source, name)}" if exc.kind == "forbidden" else ""
+                    raise _kube_client.KubeError(exc.kind, f"{exc}{hint}", retry_after=exc.retry_after) from None
                 continue
             if record is not None:
                 known[:] = [source]

@@ -1,0 +1,273 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _kube_client, _lease
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.apiserver import lease
+
+UUID = "0f0e0d0c-1111-2222-3333-444455556666"
+LEASE = _lease.SOURCES["lease"][0].format("ns", "n")
+
+
+@pytest.mark.parametrize(
+    ("identity", "node"),
+    [
+        (f"m1_{UUID}", "m1"),
+        (f"M1.Example.ORG_{UUID}", "M1.Example.ORG"),
+        (f"a_b__c_{UUID}", "a_b__c"),
+        (f"m1_{UUID}_{UUID}", f"m1_{UUID}"),
+        (f"a\nb_{UUID}", "a\nb"),
+        (UUID, UUID),
+        (f"_{UUID}", f"_{UUID}"),
+        ("m1", "m1"),
+        ("my_host", "my_host"),
+        (f"m1_{UUID}\n", f"m1_{UUID}\n"),
+        ("", ""),
+        ("x" * 1024, "x" * 1024),
+    ],
+)
+def test_node_is_split_from_the_right(identity, node):
+    assert _lease.node_of(identity) == node
+
+
+@given(st.text(min_size=1))
+def test_any_host_name_comes_back(host):
+    assert _lease.node_of(f"{host}_{UUID}") == host
+
+
+def test_a_lease():
+    record = _lease.parse(lease(f"m1_{UUID}"), "lease")
+    assert record == _lease.Record(
+        identity=f"m1_{UUID}",
+        lease_duration=15,
+        acquire_time="2026-01-01T00:00:00.000000Z",
+        renew_time="2026-01-01T00:00:00.000000Z",
+        transitions=3,
+        source="lease",
+    )
+    assert record.node == "m1"
+
+
+def annotated(value):
+    return {"metadata": {"annotations": {_lease.ANNOTATION: value}}}
+
+
+def test_an_annotation():
+    value = {"holderIdentity": "m1", "leaseDurationSeconds": 15, "renewTime": "x", "leaderTransitions": 2}
+    record = _lease.parse(annotated(json.dumps(value)), "endpoints")
+    assert record == _lease.Record("m1", 15, None, "x", 2, "endpoints")
+
+
+@pytest.mark.parametrize("obj", [{}, {"metadata": None}, {"metadata": {"annotations": None}}, {"metadata": {}}])
+def test_no_annotation(obj):
+    assert _lease.parse(obj, "configmap") is None
+
+
+@pytest.mark.parametrize(
+    ("obj", "source"),
+    [
+        ({}, "lease"),
+        ({"spec": None}, "lease"),
+        ({"spec": []}, "lease"),
+        (lease(holderIdentity=7), "lease"),
+        (lease(leaseDurationSeconds="15"), "lease"),
+        (lease(leaseDurationSeconds=True), "lease"),
+        (lease(leaseTransitions=1.5), "lease"),
+        (lease(renewTime=0), "lease"),
+        (annotated("{"), "endpoints"),
+        (annotated("[]"), "endpoints"),
+        (annotated("null"), "endpoints"),
+        (annotated("[" * 100_000), "endpoints"),
+        (annotated(7), "configmap"),
+    ],
+)
+def test_what_is_no_record_says_so(obj, source):
+    with pytest.raises(_lease.LeaseError, match=source):
+        _lease.parse(obj, source)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
+    )
+)
+def test_no_object_breaks_the_parser(value):
+    for source in _lease.SOURCES:
+        for obj in ({"spec": value}, annotated(value), annotated(json.dumps(value)), {"metadata": value}):
+            with contextlib.suppress(_lease.LeaseError):
+                _lease.parse(obj, source)
+
+
+class World:
+    """An apiserver and a clock that moves only by sleeping and by asking."""
+
+    def __init__(self, *script, step=0.0):
+        self.now = 1000.0
+        self.step = step
+        self.script = script
+        self.paths = []
+
+    def clock(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def get(self, path):
+        """The script is (since, answer) pairs; an answer is an object, an error kind, or a dict of both by path."""
+        self.paths.append(path)
+        self.now += self.step
+        found = [value for since, value in self.script if since <= self.now - 1000.0][-1]
+        if isinstance(found, dict) and "spec" not in found and "metadata" not in found:
+            found = found.get(path, "not_found")
+        if isinstance(found, _kube_client.KubeError):
+            raise found
+        if isinstance(found, str):
+            raise _kube_client.KubeError(found, f"{path}: {found}")
+        return found
+
+    def observe(self, done=_lease.settled, *, timeout=60.0, **options):
+        read = _lease.reader(self.get, "ns", "n")
+        return _lease.observe(read, done, timeout=timeout, clock=self.clock, sleep=self.sleep, **options)
+
+
+def test_a_holder_that_renews_is_moving():
+    view, done = World((0, lease(renew=1)), (2, lease(renew=3))).observe()
+    assert done
+    assert (view.state, view.moving, view.leads) == ("held", True, True)
+    assert view.elapsed == pytest.approx(2, abs=0.06)
+
+
+def test_a_holder_that_stands_still_is_expired_after_its_own_duration():
+    view, done = World((0, lease(leaseDurationSeconds=7))).observe()
+    assert done
+    assert (view.state, view.moving, view.node) == ("expired", False, "m1")
+    assert view.elapsed == pytest.approx(7, abs=0.06)
+
+
+def test_slow_answers_do_not_make_a_holder_expired():
+    # Ten seconds for each answer: the second one was asked for just after the first had come.
+    world = World((0, lease(leaseDurationSeconds=5)), step=10)
+    view, done = world.observe(lambda view: view.state == "expired", timeout=20, interval=1)
+    assert (view.state, done) == ("held", False)
+
+
+def test_released_and_absent_and_zero_duration():
+    assert World((0, lease("", leaseDurationSeconds=1))).observe()[0].state == "released"
+    assert World((0, lease(None))).observe()[0].state == "released"
+    assert World((0, "not_found")).observe()[0].state == "absent"
+    for seconds in (0, -1, None):
+        assert World((0, lease(leaseDurationSeconds=seconds))).observe()[0].state == "expired"
+
+
+def test_the_times_of_the_record_are_only_compared_with_each_other():
+    for first, second in ((None, "x"), ("2099-01-01", "1970-01-01"), ("x", None)):
+        view, _ = World((0, lease(renewTime=first)), (1, lease(renewTime=second))).observe()
+        assert (view.state, view.moving) == ("held", True)
+
+
+@pytest.mark.parametrize(
+    ("members", "state"), [(["m1"], "held"), (["M1"], "foreign"), ([], "foreign"), (["m"], "foreign")]
+)
+def test_members(members, state):
+    view, _ = World((0, lease(renew=1)), (2, lease(renew=3))).observe(members=members)
+    assert (view.state, view.moving, view.leads) == (state, True, state == "held")
+
+
+def test_a_dead_foreigner_is_expired():
+    assert World((0, lease())).observe(members=["m2"])[0].state == "expired"
+
+
+def test_time_out():
+    view, done = World((0, lease())).observe(timeout=3)
+    assert (view.state, done, view.elapsed) == ("held", False, pytest.approx(3))
+
+
+def test_a_new_holder_counts_at_once():
+    world = World((0, lease("a")), (5, lease("")), (6.3, lease("b")))
+    view, done = world.observe(lambda view: view.leads and view.node != "a")
+    assert (done, view.node) == (True, "b")
+    assert view.elapsed == pytest.approx(6.3, abs=0.051)
+
+
+def test_patience_is_for_failures_that_pass():
+    script = ((0, lease("a")), (1, "refused"), (2, "server_error"), (3, "throttled"), (4, lease("b")))
+    view, _ = World(*script).observe(lambda view: view.node == "b", patient=True)
+    assert view.node == "b"
+    with pytest.raises(_kube_client.KubeError, match="refused"):
+        World(*script).observe(lambda view: view.node == "b")
+    with pytest.raises(_kube_client.KubeError, match="forbidden"):
+        World((0, lease("a")), (1, "forbidden")).observe(lambda view: False, patient=True)
+    with pytest.raises(_kube_client.KubeError, match="refused"):
+        World((0, "refused")).observe(patient=True, timeout=3)
+
+
+def test_a_time_without_answers_is_no_renewal():
+    # The holder wrote last before the outage; a candidate would call it expired afterwards.
+    script = ((0, lease(renew=1)), (1, lease(renew=2)), (2, "refused"), (30, lease(renew=2)))
+    view, _ = World(*script).observe(lambda view: view.state == "expired", patient=True)
+    assert view.elapsed == pytest.approx(30, abs=0.06)
+
+
+def test_a_server_that_asks_to_wait_is_heeded_until_the_time_is_up():
+    def read():
+        raise _kube_client.KubeError("throttled", "x", retry_after=7)
+
+    sleeps = []
+    clock = iter([0, 0, 0, 7, 7, 14, 14, 21, 21, 28]).__next__
+    with pytest.raises(_kube_client.KubeError):
+        _lease.observe(read, timeout=10, patient=True, clock=clock, sleep=sleeps.append)
+    assert sleeps[:2] == [7, 3]
+
+
+def test_annotations_are_read_where_there_is_no_lease_and_the_source_is_kept():
+    paths = [path.format("ns", "n") for path, _group, _resource in _lease.SOURCES.values()]
+    record = json.dumps({"holderIdentity": "m1", "leaseDurationSeconds": 15})
+    for source, path in list(zip(_lease.SOURCES, paths))[1:]:
+        world = World(
+            (0, {path: annotated(record), paths[1]: annotated(record) if path == paths[1] else {"metadata": {}}})
+        )
+        view, _ = world.observe(lambda view: bool(view.record), timeout=0)
+        assert (view.record.source, view.node) == (source, "m1")
+        world.observe(timeout=1)
+        assert world.paths[-1] == path
+        assert world.paths.count(paths[0]) == 2
+
+
+def test_a_source_that_goes_away_is_looked_for_again():
+    world = World((0, lease()), (2, "not_found"))
+    assert world.observe(lambda view: view.state == "absent")[0].record is None
+
+
+def test_forbidden_names_the_missing_rule():
+    with pytest.raises(_kube_client.KubeError, match=r'apiGroups: \["coordination.k8s.io"\], resources: \["leases"\]'):
+        World((0, "forbidden")).observe()
+
+
+def test_an_annotation_that_may_not_be_read_matters_only_where_no_leases_are_served():
+    paths = [path.format("ns", "n") for path, _group, _resource in _lease.SOURCES.values()]
+    script = {paths[1]: "forbidden", paths[2]: "forbidden"}
+    with pytest.raises(_kube_client.KubeError, match=r'apiGroups: \[""\], resources: \["endpoints"\]'):
+        World((0, script)).observe()
+    absent = _kube_client.KubeError("not_found", 'HTTP 404, leases.coordination.k8s.io "n" not found')
+    assert World((0, {**script, paths[0]: absent})).observe()[0].state == "absent"
+
+
+def test_names_cannot_leave_their_place_in_the_path():
+    paths = []
+
+    def get(path):
+        paths.append(path)
+        return lease()
+
+    _lease.reader(get, "../x", "a/b?c")()
+    assert paths == ["/apis/coordination.k8s.io/v1/namespaces/..%2Fx/leases/a%2Fb%3Fc"]
