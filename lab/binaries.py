@@ -1,0 +1,174 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kubernetes binaries by version: from a person's folder, the cache, the release site, or built from source."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import build
+from settings import Settings
+from shell import LabError, lock, say
+
+DIGESTS = ("sha256", "sha512")
+CONNECT_SECONDS = 5.0
+CHUNK = 1 << 20
+
+
+class Unavailable(Exception):
+    """This source does not have it; the next one may."""
+
+
+def place(root: Path, settings: Settings, version: str, command: str) -> Path:
+    """The release site's own layout."""
+    return root / f"v{version}" / "bin" / "linux" / settings.arch / command
+
+
+def ensure(settings: Settings) -> list[Path]:
+    """Every wanted binary, with its checksums beside it, in the folder that the mirror serves."""
+    offline: list[str] = []
+    for version in dict.fromkeys(version for version, _ in settings.wanted):
+        commands = [command for wanted, command in settings.wanted if wanted == version]
+        if all(place(settings.served, settings, version, command).exists() for command in commands) and (
+            settings.binaries is None
+        ):
+            continue
+        with lock(settings.cache / "locks" / f"binaries-{version}.lock", f"the binaries of {version}"):
+            provide(settings, version, commands, offline)
+    return [place(settings.served, settings, version, command) for version, command in settings.wanted]
+
+
+def provide(settings: Settings, version: str, commands: Sequence[str], offline: list[str]) -> None:
+    released = settings.cache / "release"
+    missing = []
+    for command in commands:
+        cached = place(released, settings, version, command)
+        target = place(settings.served, settings, version, command)
+        if settings.binaries is not None:
+            own = place(settings.binaries, settings, version, command)
+            if own.is_file():
+                take(own, target)
+                continue
+        if not cached.exists():
+            try:
+                download(settings, version, command, cached, offline)
+            except Unavailable as reason:
+                say(f"  {command} {version} is not to be downloaded: {reason}")
+                missing.append(command)
+    if missing:
+        try:
+            build.build(settings, version, missing, lambda command, path: keep(path, place(released, settings, version, command)))
+        except build.CannotBuildError as reason:
+            raise LabError(
+                f"no {' and no '.join(missing)} {version}: {reason}; or name a folder with LAB_BINARIES (in it "
+                f"v{version}/bin/linux/{settings.arch}/{missing[0]}), or a mirror of the release site with LAB_BINARY_URL"
+            ) from None
+    for command in commands:
+        cached, target = (place(root, settings, version, command) for root in (released, settings.served))
+        if cached != target and not target.exists():
+            link(cached, target)
+
+
+def take(own: Path, target: Path) -> None:
+    """A copy of a person's own binary; its checksum is verified where there is one."""
+    stamp = own.stat().st_mtime_ns
+    if target.exists() and target.stat().st_mtime_ns == stamp:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.part")
+    shutil.copyfile(own, temporary)
+    for kind in DIGESTS:
+        beside = own.with_name(f"{own.name}.{kind}")
+        if beside.exists():
+            verify(temporary, kind, beside.read_text(), str(own))
+    os.utime(temporary, ns=(stamp, stamp))
+    keep(temporary, target)
+
+
+def link(cached: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for suffix in (*(f".{kind}" for kind in DIGESTS), ""):
+        own = target.with_name(target.name + suffix)
+        own.unlink(missing_ok=True)
+        os.link(cached.with_name(cached.name + suffix), own)
+
+
+def digest(path: Path, kind: str) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, kind).hexdigest()
+
+
+def verify(path: Path, kind: str, expected: str, source: str) -> None:
+    words = expected.split()
+    if not words or not re.fullmatch(r"[0-9a-fA-F]+", words[0]):
+        raise LabError(f"{source}.{kind} holds no checksum")
+    if digest(path, kind) != words[0].lower():
+        path.unlink()
+        raise LabError(f"{source} does not match its {kind} checksum; it was not kept")
+
+
+def keep(temporary: Path, target: Path) -> None:
+    """The binary appears last, so where it is, its checksums are."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for kind in DIGESTS:
+        target.with_name(f"{target.name}.{kind}").write_text(digest(temporary, kind))
+    temporary.chmod(0o755)
+    temporary.rename(target)
+
+
+def download(
+    settings: Settings,
+    version: str,
+    command: str,
+    target: Path,
+    offline: list[str],
+    opener: Callable[..., object] = urllib.request.urlopen,
+) -> None:
+    """Without any network this says so once and fast."""
+    if offline:
+        raise Unavailable(offline[0])
+    url = f"{settings.binary_url}/release/v{version}/bin/linux/{settings.arch}/{command}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        expected = {kind: fetch(f"{url}.{kind}") for kind in DIGESTS}
+        say(f"Downloading {url}")
+        fetch_to(url, temporary)
+    except urllib.error.HTTPError as error:
+        raise Unavailable(f"{url} answers {error.code}") from None
+    except (OSError, urllib.error.URLError) as error:
+        reason = getattr(error, "reason", error)
+        offline.append(f"{settings.binary_url}: {reason}")
+        raise Unavailable(offline[0]) from None
+    for kind, text in expected.items():
+        verify(temporary, kind, text, url)
+    keep(temporary, target)
+
+
+def fetch(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer:
+        return str(answer.read(4096).decode("ascii", "replace"))
+
+
+def fetch_to(url: str, target: Path) -> None:
+    started = shown = time.monotonic()
+    with contextlib.closing(urllib.request.urlopen(url, timeout=30)) as answer, target.open("wb") as sink:
+        expected = int(answer.headers.get("Content-Length") or 0)
+        while chunk := answer.read(CHUNK):
+            sink.write(chunk)
+            if time.monotonic() - shown > 5:
+                shown = time.monotonic()
+                percent = f"{100 * sink.tell() // expected} %, " if expected else ""
+                say(f"  {percent}{sink.tell() >> 20} MiB, {shown - started:.0f} s")
+        if expected and sink.tell() != expected:
+            raise OSError(f"the connection ended after {sink.tell()} of {expected} bytes")

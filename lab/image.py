@@ -1,0 +1,165 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The masters' image: a plain Debian with systemd, an SSH server and etcd, made without any registry."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+
+from podman import Podman
+from settings import Settings
+from shell import lock, output, run, say
+
+SUITE = "bookworm"
+REPOSITORY = "localhost/kube-ha-lab"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+PACKAGES = (
+    "ca-certificates",
+    "curl",
+    "dbus",
+    "etcd-server",
+    "iproute2",
+    "iptables",
+    "openssh-server",
+    "procps",
+    "python3",
+    "python3-apt",  # Ansible's apt module fetches it otherwise, on each host
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+)
+
+# Left out on purpose, so that what the role installs is truly installed by it. They lie in the image as a
+# repository of its own: masters need no way to the internet.
+OFFERED = ("python3-cryptography", "python3-yaml")
+
+FILES = {
+    # Unit hardening and LoadCredential need a shared root mount. Done before systemd starts, so that `podman stop` and
+    # `podman start` alone bring a master back whole.
+    "/usr/sbin/lab-init": "#!/bin/sh\nmount --make-rshared /\nexec /lib/systemd/systemd\n",
+    "/etc/ssh/sshd_config.d/lab.conf": (
+        "HostKey /etc/lab/ssh_host_ed25519_key\n"
+        "AuthorizedKeysFile /etc/lab/authorized_keys .ssh/authorized_keys\n"
+        "UseDNS no\n"
+        "MaxStartups 100\n"
+    ),
+    "/etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=persistent\nSystemMaxUse=64M\nRateLimitBurst=0\n",
+    "/etc/apt/sources.list": "deb [trusted=yes] file:/usr/share/lab-apt ./\n",
+}
+
+# Debian's etcd.service starts an etcd of its own on 2379: an apiserver on top of it looks healthy, and three schedulers
+# all hold "the" lease.
+MASKED = ("etcd.service", "systemd-modules-load.service", "apt-daily.timer", "apt-daily-upgrade.timer")
+
+SETUP = f"""
+set -eu
+chmod 0755 /usr/sbin/lab-init
+rm -f /etc/ssh/ssh_host_*
+: > /etc/machine-id
+mkdir -p /usr/share/lab-apt /var/log/journal
+mv /var/cache/apt/archives/*.deb /usr/share/lab-apt/
+cd /usr/share/lab-apt
+for package in *.deb; do
+  dpkg-deb --field "$package"
+  echo "Filename: ./$package"
+  echo "Size: $(stat --format %s "$package")"
+  echo "SHA256: $(sha256sum "$package" | cut -d ' ' -f 1)"
+  echo
+done > Packages
+rm -rf /var/lib/apt/lists/*
+apt-get update
+systemctl mask {" ".join(MASKED)}
+systemctl enable ssh.service
+"""
+
+HOOKS = (
+    f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get install --yes --download-only {" ".join(OFFERED)}',
+    'cp --recursive "$LAB_FILES"/. "$1"/',
+    f'chroot "$1" sh -c {shlex.quote(SETUP)}',
+)
+
+
+def recipe() -> str:
+    """A hash of all that makes the image."""
+    parts = (SUITE, PACKAGES, OFFERED, sorted(FILES.items()), HOOKS)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+
+def tag() -> str:
+    return f"{REPOSITORY}:{recipe()}"
+
+
+def sources(targets: str) -> str:
+    """The host's own Debian mirrors, for our suite; from lines of `URI LABEL` as apt-get indextargets prints them."""
+    suites = {"Debian": SUITE, "Debian-Security": f"{SUITE}-security"}
+    lines = {
+        f"deb [signed-by={KEYRING}] {uri} {suites[label]} main"
+        for uri, _, label in (line.partition(" ") for line in targets.splitlines())
+        if label in suites
+    }
+    return "\n".join(sorted(lines))
+
+
+def ensure(settings: Settings, podman: Podman, *, rebuild: bool = False) -> str:
+    """The image's tag; made when it is not there yet."""
+    archive = settings.cache / "images" / f"{SUITE}-{settings.arch}-{recipe()}.tar"
+    with lock(settings.cache / "locks" / "image.lock", "the image"):
+        if rebuild:
+            archive.unlink(missing_ok=True)
+        elif podman.call("image", "exists", tag(), check=False).returncode == 0:
+            return tag()
+        if not archive.exists():
+            build(settings, archive)
+        log = settings.logs / "image.log"
+        run(
+            ["podman", "import", "--change", 'CMD=["/usr/sbin/lab-init"]', str(archive), tag()],
+            "Importing the masters' image",
+            log,
+            environment=podman.environment,
+        )
+    return tag()
+
+
+def build(settings: Settings, archive: Path) -> None:
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    log = settings.logs / "image.log"
+    mirrors = sources(
+        output(
+            ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages", "Origin: Debian"],
+            check=False,
+        )
+        if shutil.which("apt-get")
+        else ""
+    )
+    with tempfile.TemporaryDirectory(prefix="kube-ha-lab-") as scratch:
+        for path, content in FILES.items():
+            target = Path(scratch, path.lstrip("/"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(content)
+        unfinished = archive.with_suffix(".tmp.tar")
+        run(
+            [
+                "mmdebstrap",
+                "--variant=minbase",
+                f"--include={','.join(PACKAGES)}",
+                "--skip=cleanup/apt/lists",
+                *(f"--customize-hook={hook}" for hook in HOOKS),
+                SUITE,
+                str(unfinished),
+                *([mirrors] if mirrors else []),
+            ],
+            "Making the masters' image (about 30 s)",
+            log,
+            environment={"LAB_FILES": scratch},
+        )
+        unfinished.rename(archive)
+    for older in archive.parent.glob(f"{SUITE}-{settings.arch}-*.tar"):
+        if older != archive:
+            say(f"  Removing the former image {older.name}")
+            older.unlink()

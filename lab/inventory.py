@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the lab leaves for a person and for Ansible: SSH keys, inventory, cfssl profile."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from settings import Settings, address
+from shell import output, write_if_changed
+
+CA_CONFIG = {
+    "signing": {
+        "default": {"expiry": "87600h"},
+        "profiles": {
+            "kubernetes": {
+                "usages": ["signing", "key encipherment", "server auth", "client auth"],
+                "expiry": "87600h",
+            }
+        },
+    }
+}
+
+
+def ensure_keys(settings: Settings) -> dict[str, str]:
+    """A throw-away key for the person, a host key for each master. Returns a digest of what each master holds."""
+    public = ensure_key(settings.state / "ssh_key", f"lab {settings.name}")
+    digests = {}
+    for host in settings.hosts:
+        folder = settings.state / "masters" / host / "etc"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder.parent / "etcd").mkdir(exist_ok=True)
+        write_if_changed(folder / "authorized_keys", public)
+        own = ensure_key(folder / "ssh_host_ed25519_key", settings.hostname(host))
+        digests[host] = hashlib.sha256((public + own).encode()).hexdigest()[:16]
+    return digests
+
+
+def ensure_key(path: Path, comment: str) -> str:
+    public = path.with_name(f"{path.name}.pub")
+    if not (path.exists() and public.exists()):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        output(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
+    return public.read_text()
+
+
+def write(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
+    state = settings.state
+    addresses = {host: address(subnet, host) for host in settings.hosts}
+    known = [
+        f"{addresses[host]} {(state / 'masters' / host / 'etc/ssh_host_ed25519_key.pub').read_text().strip()}\n"
+        for host in settings.hosts
+    ]
+    write_if_changed(state / "known_hosts", "".join(known))
+    write_if_changed(state / "ca-config.json", json.dumps(CA_CONFIG, indent=2) + "\n")
+    write_if_changed(state / "inventory.yml", as_yaml(build(settings, subnet)))
+
+
+def apiserver(settings: Settings, subnet: ipaddress.IPv4Network, host: str) -> str:
+    """Each host talks to its own; those beyond the control plane share its members evenly."""
+    members = settings.control_plane
+    return f"https://{address(subnet, members[(int(host[1:]) - 1) % len(members)])}:6443"
+
+
+def build(settings: Settings, subnet: ipaddress.IPv4Network) -> dict[str, Any]:
+    state = settings.state
+    hosts = {
+        host: {
+            "ansible_host": address(subnet, host),
+            "kube_scheduler_apiserver": apiserver(settings, subnet, host),
+        }
+        for host in settings.hosts
+    }
+    variables = {
+        "ansible_user": "root",
+        "ansible_ssh_private_key_file": str(state / "ssh_key"),
+        "ansible_ssh_common_args": (
+            f"-o UserKnownHostsFile={state / 'known_hosts'} -o GlobalKnownHostsFile=/dev/null"
+            " -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o IdentityAgent=none"
+        ),
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "kube_scheduler_version": settings.version,
+        "kube_scheduler_ca_cert": str(state / "ca.pem"),
+        "kube_scheduler_ca_key": str(state / "ca-key.pem"),
+        "kube_scheduler_ca_config": str(state / "ca-config.json"),
+        "kube_scheduler_binary_url": f"http://{address(subnet, 'mirror')}",
+        "kube_scheduler_admin_kubeconfig": str(state / "admin.kubeconfig"),
+    }
+    return {"kube_masters": {"hosts": hosts, "vars": variables}}
+
+
+def as_yaml(tree: Mapping[str, Any], indent: int = 0) -> str:
+    """Enough of YAML for an inventory: every string is quoted as in JSON, which YAML includes."""
+    lines = ["---\n"] if not indent else []
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            lines.append(f"{' ' * indent}{key}:\n{as_yaml(value, indent + 2)}")
+        else:
+            lines.append(f"{' ' * indent}{key}: {json.dumps(value)}\n")
+    return "".join(lines)

@@ -1,0 +1,278 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's containers and network, converged from whatever state they are in."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import ipaddress
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from settings import MIRROR_PORT, Settings, address, choose_subnet
+from shell import LabError, is_noise, output, say, write_if_changed
+
+# crun refuses hybrid cgroups and the systemd manager needs a session bus; the default ulimits need CAP_SYS_RESOURCE.
+CONTAINERS_CONF = """[containers]
+default_ulimits = []
+
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+
+[network]
+network_backend = "netavark"
+"""
+
+LABEL = "kube-ha-lab"  # the lab's name
+LABEL_STATE = "kube-ha-lab.state"  # the state folder that the lab belongs to
+LABEL_SPEC = "kube-ha-lab.spec"  # a digest of all that the container was created from
+SYSTEMD_PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A container as it should be."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:16]
+
+
+class Podman:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.conf = settings.state / "containers.conf"
+
+    def configure(self) -> None:
+        write_if_changed(self.conf, CONTAINERS_CONF)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"CONTAINERS_CONF": str(self.conf)}
+
+    def call(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(
+            ["podman", *arguments],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **self.environment},
+            check=False,
+        )
+        if check and result.returncode:
+            reason = [line for line in result.stderr.splitlines() if line.strip() and not is_noise(line)]
+            raise LabError(f"podman {' '.join(arguments[:2])} failed: {(reason or ['no reason given'])[-1].strip()}")
+        return result
+
+    # -- network ---------------------------------------------------------------------------------------------------
+
+    def subnet(self) -> ipaddress.IPv4Network | None:
+        result = self.call("network", "inspect", self.settings.name, check=False)
+        if result.returncode:
+            return None
+        return subnets(json.loads(result.stdout)[:1])[0]
+
+    def ensure_network(self) -> ipaddress.IPv4Network:
+        found = self.subnet()
+        if found is not None:
+            return found
+        names = self.call("network", "ls", "--quiet").stdout.split()
+        taken = subnets(json.loads(self.call("network", "inspect", *names).stdout)) if names else []
+        routes = json.loads(output(["ip", "-json", "-4", "route", "show", "table", "all"], check=False) or "[]")
+        taken += [network for route in routes if (network := as_network(route.get("dst", "")))]
+        for _ in range(5):
+            subnet = choose_subnet(self.settings.name, taken)
+            arguments = ("--disable-dns", "--label", f"{LABEL}={self.settings.name}", "--subnet", str(subnet))
+            result = self.call("network", "create", *arguments, self.settings.name, check=False)
+            if result.returncode == 0:
+                return subnet
+            taken.append(subnet)  # another lab was quicker
+        raise LabError(f"podman network create {self.settings.name} failed: {result.stderr.strip().splitlines()[-1]}")
+
+    # -- containers ------------------------------------------------------------------------------------------------
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """Ours, by name, as `podman inspect` shows them."""
+        result = self.call("ps", "--all", "--format", "{{.Names}}\t{{index .Labels \"" + LABEL + "\"}}")
+        own = re.compile(re.escape(self.settings.name) + r"-(m\d+|mirror)")
+        names = [
+            name
+            for name, _, label in (line.partition("\t") for line in result.stdout.splitlines())
+            if label == self.settings.name or own.fullmatch(name)
+        ]
+        if not names:
+            return {}
+        shown = self.call("inspect", "--type", "container", *names, check=False).stdout
+        return {entry["Name"]: entry for entry in json.loads(shown or "[]")}
+
+    def refuse_another_clone(self) -> None:
+        for name, entry in self.containers().items():
+            state = (entry["Config"].get("Labels") or {}).get(LABEL_STATE, "")
+            if state != str(self.settings.state) and os.path.isdir(state):
+                raise LabError(f"container {name} belongs to the lab in {state}; take it down there, or set LAB_NAME")
+
+    def converge(self, specs: Sequence[Spec]) -> list[str]:
+        """Remove what is not wanted or differs, create what is missing, start what is stopped. Returns the new ones."""
+        wanted = {spec.name: spec for spec in specs}
+        found = self.containers()
+        stale = [
+            name
+            for name, entry in found.items()
+            if name not in wanted or (entry["Config"].get("Labels") or {}).get(LABEL_SPEC) != wanted[name].digest
+        ]
+        if stale:
+            say(f"Removing {' '.join(sorted(stale))}: not wanted, or made from another recipe")
+            self.remove(stale)
+        start = [name for name, entry in found.items() if name not in stale and not alive(entry)]
+        create = [name for name in wanted if name not in found or name in stale]
+        if start:
+            say(f"Starting {' '.join(sorted(start))}")
+        with ThreadPoolExecutor(len(wanted)) as pool:
+            restarted = dict(zip(start, pool.map(self.start, start)))
+            lost = [name for name, well in restarted.items() if not well]
+            if lost:
+                say(f"Replacing {' '.join(lost)}: podman cannot start it any more")
+                self.remove(lost)
+            create += lost
+            if create:
+                say(f"Creating {' '.join(create)}")
+            list(pool.map(lambda name: self.create(wanted[name]), create))
+        return create
+
+    def start(self, name: str) -> bool:
+        """Whether it runs now. After SIGKILL of everything podman believes for a while that it never stopped."""
+        for _ in range(3):
+            self.call("start", name, check=False)
+            entry = self.containers().get(name)
+            if entry and alive(entry):
+                return True
+            self.call("container", "cleanup", name, check=False)
+        return False
+
+    def create(self, spec: Spec) -> None:
+        labels = {LABEL: self.settings.name, LABEL_STATE: str(self.settings.state), LABEL_SPEC: spec.digest}
+        flags = [part for key, value in labels.items() for part in ("--label", f"{key}={value}")]
+        self.call("run", "--detach", "--name", spec.name, *flags, *spec.arguments)
+
+    def remove(self, names: Iterable[str]) -> None:
+        names = list(names)
+        # Time 0: stopped in the order etcd, apiserver, the apiserver hangs for minutes. More than once: after SIGKILL of
+        # everything the first attempt only brings podman's state up to date.
+        for _ in range(4):
+            names = [name for name in names if self.call("container", "exists", name, check=False).returncode == 0]
+            if not names:
+                return
+            result = self.call("rm", "--force", "--time", "0", "--volumes", *names, check=False)
+        names = [name for name in names if self.call("container", "exists", name, check=False).returncode == 0]
+        if names:
+            raise LabError(f"podman cannot remove {' '.join(names)}: {result.stderr.strip().splitlines()[-1]}")
+
+    def remove_all(self) -> None:
+        self.remove(self.containers())
+        if self.call("network", "exists", self.settings.name, check=False).returncode == 0:
+            self.call("network", "rm", "--force", self.settings.name)
+
+
+def master_spec(settings: Settings, image: str, subnet: ipaddress.IPv4Network, host: str, identity: str) -> Spec:
+    folder = settings.state / "masters" / host
+    return Spec(
+        settings.container(host),
+        (
+            "--systemd=always",
+            "--privileged",  # otherwise unit hardening is silently skipped
+            f"--hostname={settings.hostname(host)}",
+            f"--network={settings.name}",
+            f"--ip={address(subnet, host)}",
+            f"--env=LAB_IDENTITY={identity}",
+            f"--volume={folder / 'etc'}:/etc/lab:ro",
+            f"--volume={folder / 'etcd'}:/var/lib/lab-etcd",
+            f"--volume={settings.served}:/usr/share/lab-binaries:ro",
+            image,
+        ),
+    )
+
+
+def mirror_spec(settings: Settings, image: str, subnet: ipaddress.IPv4Network) -> Spec:
+    return Spec(
+        settings.mirror,
+        (
+            "--stop-signal=SIGKILL",
+            f"--network={settings.name}",
+            f"--ip={address(subnet, 'mirror')}",
+            f"--volume={settings.served}:/srv/release:ro",
+            image,
+            *("python3", "-u", "-m", "http.server", "--directory", "/srv", str(MIRROR_PORT)),
+        ),
+    )
+
+
+def alive(entry: dict[str, Any]) -> bool:
+    """Whether its first process and its monitor truly run: podman's word alone is wrong after a SIGKILL of both."""
+    state = entry["State"]
+    if not state.get("Running"):
+        return False
+    return process_is(state.get("ConmonPid", 0), "conmon") and process_is(state.get("Pid", 0), "systemd", "python")
+
+
+def process_is(pid: int, *names: str) -> bool:
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return False
+    return name.startswith((*names, "lab-init", "sh", "mount"))
+
+
+def subnets(networks: Iterable[dict[str, Any]]) -> list[ipaddress.IPv4Network]:
+    entries = [entry["subnet"] for network in networks for entry in network.get("subnets") or []]
+    return [network for entry in entries if (network := as_network(entry))]
+
+
+def as_network(text: str) -> ipaddress.IPv4Network | None:
+    if text == "default":
+        return None
+    with contextlib.suppress(ValueError):
+        return ipaddress.IPv4Network(text)
+    return None
+
+
+def wait_for_ssh(addresses: Iterable[str]) -> None:
+    deadline = time.monotonic() + SYSTEMD_PATIENCE
+    for target in addresses:
+        while not answers_ssh(target):
+            if time.monotonic() > deadline:
+                raise LabError(f"no SSH server answers on {target} after {SYSTEMD_PATIENCE:.0f} s; see `podman logs`")
+            time.sleep(0.1)
+
+
+def answers_ssh(target: str) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((target, 22), timeout=2) as connection:
+        return connection.recv(4) == b"SSH-"
+    return False
+
+
+def end_ssh_clients(subnet: ipaddress.IPv4Network) -> None:
+    """Ansible leaves a connection to each master open for a minute; to a new master at that address it is dead."""
+    if not shutil.which("ss"):
+        return
+    for line in output(["ss", "-Htnp", "dst", str(subnet)], check=False).splitlines():
+        for pid in re.findall(r'\("ssh",pid=(\d+),', line):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGTERM)

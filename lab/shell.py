@@ -1,0 +1,160 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands, progress lines and locks."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+PROGRESS_EVERY = 15.0
+TAIL_LINES = 15
+
+# What the lab calls on the host, and the Debian package that brings it.
+TOOLS = {
+    "podman": "podman",
+    "runc": "runc",
+    "/usr/lib/podman/netavark": "netavark",
+    "iptables": "iptables",
+    "mmdebstrap": "mmdebstrap",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+}
+
+
+class LabError(Exception):
+    """One line: what is wrong, where, and what to do."""
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def missing_packages(tools: Mapping[str, str]) -> list[str]:
+    return sorted({package for tool, package in tools.items() if shutil.which(tool) is None})
+
+
+def need(tools: Mapping[str, str], log: Path) -> None:
+    """Install what is missing, or name it."""
+    packages = missing_packages(tools)
+    if not packages:
+        return
+    if os.geteuid() or not shutil.which("apt-get"):
+        raise LabError(f"these packages are missing: {' '.join(packages)}; install them (root on Debian: done by itself)")
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    with contextlib.suppress(LabError):
+        run(install, f"Installing {' '.join(packages)}", log, environment=environment)
+        return
+    run(["apt-get", "update"], "Reading the package lists", log)
+    run(install, f"Installing {' '.join(packages)}", log, environment=environment)
+
+
+def output(command: Sequence[str], *, environment: Mapping[str, str] | None = None, check: bool = True) -> str:
+    """The standard output of a short command."""
+    result = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **(environment or {})}, check=False
+    )
+    if check and result.returncode:
+        reason = [line for line in result.stderr.splitlines() if line.strip() and not is_noise(line)]
+        raise LabError(f"{' '.join(command[:3])} failed: {reason[-1].strip() if reason else result.returncode}")
+    return result.stdout
+
+
+def is_noise(line: str) -> bool:
+    """Podman warns about its other network back end when both are installed."""
+    return "CNI config" in line
+
+
+def run(
+    command: Sequence[str],
+    what: str,
+    log: Path,
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    quiet: bool = False,
+) -> None:
+    """A long command: its output goes to a log, progress to the terminal, and the log's end is shown on failure."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with log.open("ab") as sink:
+        sink.write(f"\n$ {' '.join(command)}\n".encode())
+        sink.flush()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
+        )
+        if not quiet:
+            say(f"{what} …")
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(PROGRESS_EVERY)
+                    break
+                say(f"  {what}: {time.monotonic() - started:.0f} s")
+        except BaseException:
+            end_group(process)
+            raise
+    elapsed = time.monotonic() - started
+    if process.returncode:
+        tail = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        print("\n".join(f"  | {line}" for line in tail), file=sys.stderr, flush=True)
+        raise LabError(f"{what}: failed after {elapsed:.0f} s with exit code {process.returncode}; whole log: {log}")
+    if elapsed > PROGRESS_EVERY:
+        say(f"  {what}: done in {elapsed:.0f} s")
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+            return
+
+
+@contextlib.contextmanager
+def lock(path: Path, what: str) -> Iterator[None]:
+    """Held for the block; ends with the process, however that ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"Waiting: another process is at work on {what} …")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_if_changed(path: Path, content: str, mode: int = 0o644) -> bool:
+    """By rename, so that a reader never sees half a file."""
+    with contextlib.suppress(OSError):
+        if path.read_text() == content and path.stat().st_mode & 0o777 == mode:
+            return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(content)
+    temporary.chmod(mode)
+    temporary.rename(path)
+    return True
