@@ -1,4 +1,224 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's control plane: laid by cluster.yml, given its nodes, watched."""
+
 from __future__ import annotations
-def forget_if_rebuilt(settings, podman): pass
-def converge(settings): pass
-def report(settings, podman, subnet): return True
+
+import contextlib
+import http.client
+import ipaddress
+import json
+import shutil
+import ssl
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import binaries
+from podman import Podman, alive
+from settings import Settings, address, version_key
+from shell import LabError, output, run, say, write_if_changed
+
+READY_PATIENCE = 120.0
+NODES = ("worker-1", "worker-2")
+RESOURCES = {"cpu": "4", "memory": "8Gi", "pods": "110"}
+ETCD_PORT, APISERVER_PORT = 2379, 6443
+
+
+def forget_if_rebuilt(settings: Settings, podman: Podman) -> None:
+    """Another set of etcd members, or an older Kubernetes, cannot go on with what etcd holds: the cluster starts anew."""
+    marker = settings.state / "cluster.json"
+    wanted = {"members": list(settings.control_plane), "version": settings.version}
+    with contextlib.suppress(OSError, ValueError):
+        former = json.loads(marker.read_text())
+        if rebuilt(former, wanted):
+            say("The control plane changes, so the cluster starts anew: its members are made again")
+            podman.remove(settings.container(host) for host in former["members"])
+            for host in former["members"]:
+                shutil.rmtree(settings.state / "masters" / host / "etcd", ignore_errors=True)
+    write_if_changed(marker, json.dumps(wanted) + "\n")
+
+
+def rebuilt(former: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return bool(
+        former["members"] != wanted["members"] or version_key(former["version"]) > version_key(wanted["version"])
+    )
+
+
+def converge(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
+    lay(settings, subnet)
+    members = {host: address(subnet, host) for host in settings.control_plane}
+    wait_until_ready(settings, members)
+    api = next(iter(members.values()))
+    for node in NODES:
+        make_node(settings, api, node)
+
+
+def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
+    members = settings.control_plane
+    variables = {
+        "lab_state": str(settings.state),
+        "lab_control_plane": members,
+        "lab_apiserver": str(
+            binaries.place(Path("/usr/share/lab-binaries"), settings, settings.version, "kube-apiserver")
+        ),
+        "lab_clusters": [
+            {
+                "name": host,
+                "server": f"https://{address(subnet, host)}:{APISERVER_PORT}",
+                "certificate_authority": str(settings.state / "ca.pem"),
+                "embed_certs": True,
+            }
+            for host in members
+        ],
+        "lab_contexts": [{"name": host, "cluster": host, "user": "admin"} for host in members],
+    }
+    playbook = settings.root / ".venv" / "bin" / "ansible-playbook"
+    found = str(playbook) if playbook.exists() else shutil.which("ansible-playbook")
+    if not found:
+        raise LabError(f"ansible-playbook is neither in {playbook.parent} nor in PATH; `make lab-up` brings it")
+    write_if_changed(settings.state / "cluster-variables.json", json.dumps(variables, indent=2) + "\n")
+    run(
+        [
+            found,
+            f"--inventory={settings.state / 'inventory.yml'}",
+            f"--extra-vars=@{settings.state / 'cluster-variables.json'}",
+            str(settings.root / "lab" / "cluster.yml"),
+        ],
+        "Laying the control plane",
+        settings.logs / "cluster.log",
+        cwd=settings.root,
+        environment={"ANSIBLE_CONFIG": str(settings.root / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+    )
+
+
+def request(
+    settings: Settings, ca: str, pair: str, host: str, port: int, path: str, patch: Mapping[str, Any] | None = None
+) -> tuple[int, str]:
+    """Over verified TLS, with a client certificate of the lab's."""
+    pki = settings.state / "pki"
+    context = ssl.create_default_context(cafile=str(pki / f"{ca}.pem"))
+    context.load_cert_chain(str(pki / f"{pair}.pem"), str(pki / f"{pair}-key.pem"))
+    connection = http.client.HTTPSConnection(host, port, timeout=5, context=context)
+    with contextlib.closing(connection):
+        if patch is None:
+            connection.request("GET", path)
+        else:
+            # Server-side apply: makes or changes, the same every time. Its YAML may be JSON.
+            connection.request("PATCH", path, json.dumps(patch), {"Content-Type": "application/apply-patch+yaml"})
+        answer = connection.getresponse()
+        return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
+
+
+def apiserver_state(settings: Settings, host: str) -> str:
+    try:
+        status, _ = request(settings, "ca", "admin", host, APISERVER_PORT, "/readyz")
+    except OSError as error:
+        return no_answer(error)
+    return "ready" if status == 200 else f"not ready ({status})"
+
+
+def etcd_state(settings: Settings, host: str) -> str:
+    try:
+        _, body = request(settings, "etcd-ca", "etcd", host, ETCD_PORT, "/health")
+        return "healthy" if json.loads(body).get("health") == "true" else "unhealthy"
+    except ValueError:
+        return "unhealthy"
+    except (OSError, http.client.HTTPException) as error:
+        return no_answer(error)
+
+
+def no_answer(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "certificate refused"
+    return "refused" if isinstance(error, ConnectionRefusedError) else "no answer"
+
+
+def wait_until_ready(settings: Settings, members: Mapping[str, str]) -> None:
+    started = shown = time.monotonic()
+    while True:
+        states = {host: apiserver_state(settings, target) for host, target in members.items()}
+        waiting = [f"{host} {state}" for host, state in states.items() if state != "ready"]
+        if not waiting:
+            return
+        now = time.monotonic()
+        if now - started > READY_PATIENCE:
+            container = settings.container(waiting[0].split()[0])
+            raise LabError(
+                f"not ready after {READY_PATIENCE:.0f} s: {', '.join(waiting)}; see "
+                f"`podman exec {container} journalctl -u kube-apiserver -u lab-etcd`"
+            )
+        if now - shown > 10:
+            shown = now
+            say(f"  Waiting for the apiservers: {', '.join(waiting)}, {now - started:.0f} s")
+        time.sleep(0.3)
+
+
+def make_node(settings: Settings, host: str, name: str) -> None:
+    """A plain object: nothing runs there, but the scheduler binds pods to it."""
+    node: dict[str, Any] = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+    status = {
+        "capacity": RESOURCES,
+        "allocatable": RESOURCES,
+        "conditions": [{"type": "Ready", "status": "True", "reason": "Lab", "message": "a node of the lab"}],
+    }
+    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": settings.arch}
+    path = f"/api/v1/nodes/{name}"
+    for suffix, body in (
+        ("", {**node, "metadata": {"name": name, "labels": labels}}),
+        ("/status", {**node, "status": status}),
+    ):
+        query = f"{path}{suffix}?fieldManager=lab&force=true"
+        code, answer = request(settings, "ca", "admin", host, APISERVER_PORT, query, body)
+        if code not in (200, 201):
+            raise LabError(f"the apiserver does not take node {name}: {code} {answer[:200]}")
+
+
+def report(settings: Settings, podman: Podman, subnet: ipaddress.IPv4Network) -> bool:
+    """A table of the lab; whether all is well."""
+    containers = podman.containers()
+    with ThreadPoolExecutor(len(settings.hosts) + 1) as pool:
+        rows = list(pool.map(lambda host: row(settings, containers, subnet, host), [*settings.hosts, "mirror"]))
+    say(as_table([("HOST", "CONTAINER", "STATE", "ADDRESS", "ETCD", "APISERVER"), *rows]))
+    ready = [line[0] for line in rows if line[5] == "ready"]
+    choose_context(settings, ready)
+    return all(line[2] == "running" and line[4] in ("healthy", "-") and line[5] in ("ready", "-") for line in rows)
+
+
+def row(
+    settings: Settings, containers: Mapping[str, dict[str, Any]], subnet: ipaddress.IPv4Network, host: str
+) -> tuple[str, ...]:
+    name = settings.mirror if host == "mirror" else settings.container(host)
+    target = address(subnet, host)
+    entry = containers.get(name)
+    if entry is None:
+        state = "missing"
+    elif alive(entry):
+        state = "running"
+    else:
+        state = "dead" if entry["State"].get("Running") else str(entry["State"]["Status"])
+    if host not in settings.control_plane:
+        return host, name, state, target, "-", "-"
+    if state != "running":
+        return host, name, state, target, "down", "down"
+    return host, name, state, target, etcd_state(settings, target), apiserver_state(settings, target)
+
+
+def as_table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in rows)
+
+
+def choose_context(settings: Settings, ready: Iterable[str]) -> None:
+    """The kubeconfig's current context stays where it is as long as that apiserver lives."""
+    kubectl = binaries.place(settings.served, settings, settings.version, "kubectl")
+    kubeconfig = settings.state / "admin.kubeconfig"
+    ready = list(ready)
+    if not (ready and kubectl.exists() and kubeconfig.exists()):
+        return
+    config = [str(kubectl), f"--kubeconfig={kubeconfig}", "config"]
+    if output([*config, "current-context"], check=False).strip() not in ready:
+        output([*config, "use-context", ready[0]])

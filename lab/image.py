@@ -79,6 +79,7 @@ systemctl enable ssh.service
 """
 
 HOOKS = (
+    'rm --force "$1"/var/cache/apt/archives/*.deb',
     f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get install --yes --download-only {" ".join(OFFERED)}',
     'cp --recursive "$LAB_FILES"/. "$1"/',
     f'chroot "$1" sh -c {shlex.quote(SETUP)}',

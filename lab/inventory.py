@@ -30,11 +30,12 @@ CA_CONFIG = {
 
 def ensure_keys(settings: Settings) -> dict[str, str]:
     """A throw-away key for the person, a host key for each master. Returns a digest of what each master holds."""
+    (settings.state / "pki").mkdir(parents=True, exist_ok=True)
     public = ensure_key(settings.state / "ssh_key", f"lab {settings.name}")
     digests = {}
     for host in settings.hosts:
         folder = settings.state / "masters" / host / "etc"
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pki").mkdir(parents=True, exist_ok=True)  # where the control plane's certificates are mounted
         (folder.parent / "etcd").mkdir(exist_ok=True)
         write_if_changed(folder / "authorized_keys", public)
         own = ensure_key(folder / "ssh_host_ed25519_key", settings.hostname(host))

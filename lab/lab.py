@@ -40,7 +40,7 @@ def up(settings: Settings) -> int:
         end_ssh_clients(subnet)
     inventory.write(settings, subnet)
     wait_for_ssh(address(subnet, host) for host in settings.hosts)
-    cluster.converge(settings)
+    cluster.converge(settings, subnet)
     healthy = cluster.report(settings, podman, subnet)
     say(f"The lab {settings.name} is up after {time.monotonic() - started:.0f} s: {settings.state}/inventory.yml")
     return 0 if healthy else 1

@@ -203,6 +203,7 @@ def master_spec(settings: Settings, image: str, subnet: ipaddress.IPv4Network, h
             f"--ip={address(subnet, host)}",
             f"--env=LAB_IDENTITY={identity}",
             f"--volume={folder / 'etc'}:/etc/lab:ro",
+            f"--volume={settings.state / 'pki'}:/etc/lab/pki:ro",
             f"--volume={folder / 'etcd'}:/var/lib/lab-etcd",
             f"--volume={settings.served}:/usr/share/lab-binaries:ro",
             image,
