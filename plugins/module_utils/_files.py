@@ -269,6 +269,16 @@ def write(
     return kept
 
 
+def replace(staged: t.Sequence[Staged]) -> None:
+    """Put several staged files in place."""
+    try:
+        for file in staged:
+            file.commit()
+    finally:
+        for file in staged:
+            file.discard()
+
+
 def remove(path: str, *, backup: int = 0) -> str | None:
     """Remove a regular file, if there is one; return the path of its copy."""
     target = resolve(path)
@@ -298,10 +308,12 @@ def _known(module: Module, option: str) -> bool:
         return False
 
 
-def attributes_of(module: Module, target: str, default_mode: str) -> t.Callable[[str], bool]:
+def attributes_of(
+    module: Module, target: str, default_mode: str, overrides: t.Mapping[str, t.Any] | None = None
+) -> t.Callable[[str], bool]:
     """Return a function that gives a file what the module's options (owner, group, mode, SELinux context) want."""
     unknown = [option for option in ("owner", "group") if not _known(module, option)]
-    params = {**module.params, **dict.fromkeys(unknown)}
+    params = {**module.params, **dict.fromkeys(unknown), **(overrides or {})}
     if params.get("mode") is None:
         params["mode"] = default_mode
     # The SELinux context is looked up for the file's own path, also where a temporary file is to get it.
@@ -316,9 +328,18 @@ def attributes_of(module: Module, target: str, default_mode: str) -> t.Callable[
 
 
 def converge(
-    module: Module, path: str, content: bytes | None, *, default_mode: str = "0600", backup: int = 0
+    module: Module,
+    path: str,
+    content: bytes | None,
+    *,
+    default_mode: str = "0600",
+    backup: int = 0,
+    overrides: t.Mapping[str, t.Any] | None = None,
 ) -> Converged:
-    """Give *path* this content and the module's file options; content None leaves the content alone."""
+    """Give *path* this content and the module's file options; content None leaves the content alone.
+
+    *overrides* stand in for the module's options, where a module has a second file with other rights.
+    """
     target = resolve(path)
     if module.check_mode and not os.path.isdir(os.path.dirname(target)):
         module.warn(f"the directory of {path!r} does not exist yet; check mode takes it that it will")
@@ -326,7 +347,7 @@ def converge(
     former = read(target)
     if former is None and content is None:
         return Converged(False, None)
-    apply = attributes_of(module, target, default_mode)
+    apply = attributes_of(module, target, default_mode, overrides)
     differs = content is not None and content != former
     if module.check_mode:
         return Converged(differs or apply(target), None)

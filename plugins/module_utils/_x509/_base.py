@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What all of X.509 here stands on: the error, the library and its differences over the years."""
+
+from __future__ import annotations
+
+import traceback
+from datetime import datetime, timezone
+
+CRYPTOGRAPHY_TRACEBACK: str | None = None
+try:
+    import cryptography  # noqa: F401
+except ImportError:
+    CRYPTOGRAPHY_TRACEBACK = traceback.format_exc()
+
+
+class X509Error(Exception):
+    """What is wrong, where, and what to do, on one line."""
+
+
+class MissingError(X509Error):
+    """Something is not there that an earlier task may have to bring: no error in check mode."""
+
+
+def utc(moment: datetime) -> datetime:
+    """Return an aware time at the resolution of certificates; before version 42, cryptography's times are naive."""
+    return moment.replace(microsecond=0, tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)
+
+
+def now() -> datetime:
+    """Return the present time at the resolution of certificates."""
+    return utc(datetime.now(timezone.utc))
+
+
+def stamp(moment: datetime) -> str:
+    """Return a time as people and Kubernetes write it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Private keys: made, read, written and judged. No key material enters an exception."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import MissingError, X509Error
+
+with contextlib.suppress(ImportError):
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+CURVES = {"secp256r1": 256, "secp384r1": 384, "secp521r1": 521}
+RSA_SIZES = (2048, 8192)
+
+
+class Kind(t.NamedTuple):
+    """Type, size and curve of a key; a size or curve of None asks for nothing."""
+
+    type: str
+    size: int | None = None
+    curve: str | None = None
+
+    def made(self) -> Kind:
+        """Return the kind of a new key, with nothing left open."""
+        if self.type == "RSA":
+            return self._replace(size=self.size or RSA_SIZES[0])
+        if self.type == "ECC":
+            curve = self.curve or next(iter(CURVES))
+            return self._replace(curve=curve, size=CURVES[curve])
+        return self._replace(size=256)
+
+    def __str__(self) -> str:
+        return " ".join(str(part) for part in (self.type, self.curve or self.size) if part)
+
+
+class Key(t.NamedTuple):
+    """A private key as it lies in its file."""
+
+    private: t.Any
+    format: str
+    encrypted: bool
+
+    @property
+    def kind(self) -> Kind:
+        """Its type, size and curve."""
+        return kind(self.private.public_key())
+
+
+def kind(public: t.Any) -> Kind:
+    """Return the type, size and curve of a public key."""
+    if isinstance(public, rsa.RSAPublicKey):
+        return Kind("RSA", public.key_size)
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return Kind("ECC", public.key_size, public.curve.name)
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return Kind("Ed25519", 256)
+    return Kind(type(public).__name__.strip("_").replace("PublicKey", ""))
+
+
+def weakness(public: t.Any) -> str | None:
+    """Return why no certificate should carry or be signed by this key."""
+    found = kind(public)
+    if found.type == "RSA":
+        least, most = RSA_SIZES
+        if not least <= (found.size or 0) <= most:
+            return f"an RSA key of {found.size} bits: {least} to {most} are allowed"
+        if public.public_numbers().e < 65537:
+            return "an RSA key with a small public exponent: it is unsafe"
+    elif found.type == "ECC":
+        if found.curve not in CURVES:
+            return f"a key on the curve {found.curve}: Kubernetes knows {', '.join(CURVES)}"
+    elif found.type != "Ed25519":
+        return f"a {found.type} key: RSA, ECC and Ed25519 are allowed"
+    return None
+
+
+def passphrase(path: str | None, option: str) -> bytes | None:
+    """Return the passphrase that a file holds, less the newline at its end."""
+    if path is None:
+        return None
+    content = _files.read(path, limit=4096, follow=True)
+    if content is None:
+        raise MissingError(f"{option}: {path!r} does not exist: put the passphrase into it, or leave the option out")
+    secret = content[:-1] if content.endswith(b"\n") else content
+    secret = secret[:-1] if secret.endswith(b"\r") else secret
+    if not secret or len(secret) > 1023:
+        raise X509Error(f"{option}: {path!r} holds no passphrase of 1 to 1023 bytes on its first line")
+    return secret
+
+
+def parse(pem: bytes, secret: bytes | None, path: str) -> Key:
+    """Return the private key in *pem*; *path* is for the error."""
+    labels = {
+        b"PRIVATE KEY": "pkcs8",
+        b"ENCRYPTED PRIVATE KEY": "pkcs8",
+        b"RSA PRIVATE KEY": "traditional",
+        b"EC PRIVATE KEY": "traditional",
+    }
+    found = [label for label in labels if b"-----BEGIN " + label + b"-----" in pem]
+    if len(found) != 1 or pem.count(b"PRIVATE KEY-----") != 2:
+        raise X509Error(f"{path!r} does not hold exactly one private key in PEM form (PKCS#8, PKCS#1 or SEC1)")
+    encrypted = found[0].startswith(b"ENC") or b"ENCRYPTED" in pem.partition(b"\n\n")[0].replace(found[0], b"")
+    if encrypted and secret is None:
+        raise X509Error(f"{path!r} is encrypted: name the file with its passphrase in the passphrase_file option")
+    start = pem.index(b"-----BEGIN " + found[0])
+    try:
+        private = serialization.load_pem_private_key(pem[start:], secret if encrypted else None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        why = "with that passphrase, or it is damaged" if encrypted else ": it is damaged or of an unknown kind"
+        raise X509Error(f"{path!r} cannot be read as a private key{' ' if encrypted else ''}{why}") from None
+    return Key(private, labels[found[0]], encrypted)
+
+
+def generate(wanted: Kind) -> t.Any:
+    """Make a private key."""
+    made = wanted.made()
+    if made.type == "RSA":
+        return rsa.generate_private_key(65537, t.cast(int, made.size))
+    if made.type == "ECC":
+        return ec.generate_private_key(getattr(ec, str(made.curve).upper())())
+    return ed25519.Ed25519PrivateKey.generate()
+
+
+def dump(private: t.Any, form: str, secret: bytes | None) -> bytes:
+    """Return a private key as PEM; a form of "auto" is PKCS#8."""
+    formats = serialization.PrivateFormat
+    encryption = serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption()
+    layout = formats.TraditionalOpenSSL if form == "traditional" else formats.PKCS8
+    return t.cast(bytes, private.private_bytes(serialization.Encoding.PEM, layout, encryption))
+
+
+def public_bytes(public: t.Any) -> bytes:
+    """Return the one encoding of a public key, to compare keys by."""
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return t.cast(bytes, public.public_bytes(serialization.Encoding.DER, form))
+
+
+def faults(key: Key, wanted: Kind, form: str, secret: bytes | None) -> tuple[list[str], list[str]]:
+    """Return what is wrong with a key, and what is wrong with the way it is written."""
+    have = key.kind
+    wrong = []
+    if have.type != wanted.type:
+        wrong.append(f"the key is {have}, wanted {wanted}")
+    elif wanted.size not in (None, have.size):
+        wrong.append(f"the key has {have.size} bits, wanted {wanted.size}")
+    elif wanted.curve not in (None, have.curve):
+        wrong.append(f"the key is on the curve {have.curve}, wanted {wanted.curve}")
+    weak = weakness(key.private.public_key())
+    if weak and not wrong:
+        wrong.append(f"the key is {weak}")
+    written = []
+    if form not in ("auto", key.format):
+        written.append(f"the key is in {key.format} form, wanted {form}")
+    if key.encrypted != (secret is not None):
+        written.append(f"the key is {'' if key.encrypted else 'not '}encrypted")
+    return wrong, written
+
+
+def signature_holds(signed: t.Any, public: t.Any, content: bytes) -> bool:
+    """Tell whether a certificate's or request's signature over *content* was made with this key."""
+    try:
+        if isinstance(public, rsa.RSAPublicKey):
+            public.verify(signed.signature, content, padding.PKCS1v15(), signed.signature_hash_algorithm)
+        elif isinstance(public, ec.EllipticCurvePublicKey):
+            public.verify(signed.signature, content, ec.ECDSA(signed.signature_hash_algorithm))
+        else:
+            public.verify(signed.signature, content)
+    except (InvalidSignature, UnsupportedAlgorithm, TypeError, ValueError, AttributeError):
+        return False
+    return True
+
+
+def signing_hash(private: t.Any, digest: str | None) -> t.Any:
+    """Return the hash to sign with: the one asked for, else the one that befits the key, as cfssl chooses it."""
+    found = kind(private.public_key())
+    if found.type == "Ed25519":
+        if digest is not None:
+            raise X509Error(f"digest: {digest!r} cannot be chosen, an Ed25519 key signs in one way only: leave it out")
+        return None
+    strength = {"RSA": ((4096, "sha512"), (3072, "sha384")), "ECC": ((521, "sha512"), (384, "sha384"))}[found.type]
+    name = digest or next((name for least, name in strength if (found.size or 0) >= least), "sha256")
+    return getattr(hashes, name.upper())()

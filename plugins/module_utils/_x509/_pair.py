@@ -1,0 +1,320 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""A private key and its certificate on one host: what is there, what it needs, and the change."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+from datetime import datetime
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    _authority,
+    _certificate,
+    _keys,
+    _spec,
+    _wanted,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import MissingError, X509Error, stamp
+
+with contextlib.suppress(ImportError):
+    from cryptography import x509
+
+BACKUPS = 5
+# The certificate is public; the options for rights are the key's.
+_CERTIFICATE_RIGHTS = {"mode": "0644", "attributes": None}
+
+
+class _State(t.NamedTuple):
+    """What lies on the host, and why it does not do."""
+
+    key: _keys.Key | None
+    new_key: bool
+    rewrite_key: bool
+    certificate: x509.Certificate | None
+    reasons: list[str]
+
+
+class Pair:
+    """One run of the module on its host."""
+
+    def __init__(self, module: _files.Module, now: datetime) -> None:
+        self.module = module
+        self.params = module.params
+        self.now = now
+        self.path: str = self.params["path"]
+        self.key_path: str = self.params["privatekey_path"]
+        self.waiting = os.path.join(
+            os.path.dirname(self.key_path), f".{os.path.basename(self.key_path)[:200]}.waiting~"
+        )
+        self.backup = BACKUPS if self.params["backup"] else 0
+        self.backups: dict[str, str | None] = {}
+
+    def run(self) -> dict[str, t.Any]:
+        """Bring about the state, and return the module's result."""
+        if self.path == self.key_path:
+            raise X509Error("path and privatekey_path are the same file: give the key its own")
+        action = self._present if self.params["state"] == "present" else self._absent
+        if self.module.check_mode:
+            return action()
+        folders = sorted({os.path.dirname(path) for path in (self.path, self.key_path)})
+        missing = [folder for folder in folders if not os.path.isdir(folder)]
+        if missing and self.params["state"] == "absent":
+            return {"changed": False, "reasons": []}
+        if missing:
+            raise X509Error(f"the directory {missing[0]!r} does not exist: create it first")
+        with contextlib.ExitStack() as locks:
+            for folder in folders:
+                locks.enter_context(_files.lock(os.path.join(folder, "x")))
+            return action()
+
+    def _absent(self) -> dict[str, t.Any]:
+        present = [path for path in (self.path, self.key_path) if os.path.lexists(path)]
+        result: dict[str, t.Any] = {
+            "changed": bool(present),
+            "reasons": [],
+            "diff": {"before": {"files": present}, "after": {"files": []}},
+        }
+        if not self.module.check_mode:
+            for path in (self.path, self.key_path):
+                self.backups[path] = _files.remove(path, backup=self.backup)
+            _files.remove(self.waiting)
+        return result | self._backups()
+
+    def _backups(self) -> dict[str, t.Any]:
+        names = {"backup_file": self.path, "privatekey_backup_file": self.key_path}
+        return {name: self.backups[path] for name, path in names.items() if self.backups.get(path)}
+
+    def _present(self) -> dict[str, t.Any]:
+        try:
+            self.options = _wanted.effective(self.params)
+            self.wanted = _wanted.wanted(self.options)
+            self.kind = _wanted.key_kind(self.options)
+            self.authority = self._issuer()
+            self.secret = _keys.passphrase(self.params["privatekey_passphrase_file"], "privatekey_passphrase_file")
+        except MissingError as exc:
+            if not self.module.check_mode:
+                raise
+            self.module.warn(f"{exc}; check mode takes it that an earlier task does")
+            return {"changed": True, "reasons": [str(exc)]}
+        self.issuer = self.authority.certificate if self.authority else None
+        state = self._state()
+        signed = self.params[_spec.CERTIFICATE]
+        if signed is not None and not self.module.check_mode:
+            return self._finish(state, signed)
+        changed = self._attributes() or bool(state.reasons) or state.rewrite_key
+        # Refused in check mode too, and before a key is made.
+        times = _certificate.times(self.wanted, self.issuer, self.now) if state.reasons else None
+        if self.module.check_mode or not (state.reasons or state.rewrite_key):
+            if not self.module.check_mode:
+                _files.remove(self.waiting)
+            return self._result(state, changed, None if state.reasons else state.certificate, times)
+        private, key_pem = self._key(state)
+        if not state.reasons:
+            self._install(key_pem, None)
+            return self._result(state, True, state.certificate, None)
+        if self.params["ca_on"] == "controller" and self.issuer is not None:
+            self._await(state, key_pem)
+            csr = _certificate.request(private).decode("ascii")
+            return self._result(state, True, None, times) | {"csr": csr}
+        if self.authority is None:
+            times = _certificate.times(self.wanted, None, self.now)
+            certificate = _certificate.build(self.wanted, private.public_key(), None, private, times)
+        else:
+            certificate, times = _authority.sign(self.authority, self.wanted, private.public_key(), self.now)
+        self._install(key_pem, certificate)
+        _files.remove(self.waiting)
+        return self._result(state, True, certificate, times)
+
+    def _issuer(self) -> _authority.Authority | None:
+        params = self.params
+        if params["ca_on"] == "controller" and params["ca_path"] is None and params[_spec.CA_CERTIFICATE] is not None:
+            authority = _authority.Authority(
+                _authority.parse(params[_spec.CA_CERTIFICATE].encode("ascii", "replace"), "the controller's CA")[0]
+            )
+            _authority.check(authority, "the controller's CA", self.wanted, self.now)
+            return authority
+        if params["ca_path"] is None:
+            if self.wanted.is_ca:
+                return None
+            raise X509Error("ca_path: is not set: name the CA's certificate and key, or set is_ca to make a CA")
+        if params["ca_on"] == "controller":
+            raise X509Error("ca_on: controller works through the collection's action plugin, which did not run")
+        authority = _authority.load(
+            params["ca_path"], params["ca_privatekey_path"], params["ca_privatekey_passphrase_file"]
+        )
+        _authority.check(authority, params["ca_path"], self.wanted, self.now)
+        return authority
+
+    def _state(self) -> _State:
+        key, new_key, rewrite, reasons = self._judge_key()
+        content = _files.read(self.path)
+        found = _certificate.parse(content) if content is not None else []
+        certificate = found[0] if found else None
+        if content is None:
+            reasons.append("the certificate is not there")
+        elif certificate is None:
+            reasons.append("the certificate cannot be read")
+        else:
+            reasons += self._judge_certificate(certificate, None if new_key else key)
+        if self.params["force"]:
+            reasons.append("force is set")
+        return _State(key, new_key, rewrite, certificate, reasons)
+
+    def _judge_key(self) -> tuple[_keys.Key | None, bool, bool, list[str]]:
+        policy = self.params["regenerate"]
+        content = _files.read(self.key_path)
+        if content is None:
+            return None, True, False, ["the private key is not there"]
+        try:
+            key = _keys.parse(content, self.secret, self.key_path)
+        except X509Error as exc:
+            if policy in ("full", "always"):
+                return None, True, False, [str(exc)]
+            raise X509Error(f"privatekey_path: {exc}; mend it, or set regenerate to full for a new key") from None
+        if policy == "always":
+            return key, True, False, ["regenerate is always"]
+        wrong, written = _keys.faults(key, self.kind, self.params["privatekey_format"], self.secret)
+        if policy == "never":
+            weak = _keys.weakness(key.private.public_key())
+            if weak:
+                raise X509Error(f"privatekey_path: {self.key_path!r} is {weak}, and regenerate is never")
+            return key, False, False, []
+        if policy == "fail" and (wrong or written):
+            raise X509Error(
+                f"privatekey_path: {self.key_path!r}: {'; '.join(wrong + written)}: change the task, or set regenerate"
+                f" to partial, which {'replaces the key' if wrong else 'writes the same key anew'}"
+            )
+        return key, bool(wrong), bool(written) and not wrong, wrong
+
+    def _judge_certificate(self, certificate: x509.Certificate, key: _keys.Key | None) -> list[str]:
+        have = _certificate.facts(certificate)
+        if have is None:
+            return ["the certificate cannot be read"]
+        public = _keys.public_bytes(certificate.public_key())
+        reasons = []
+        if key is not None and public != _keys.public_bytes(key.private.public_key()):
+            reasons.append("the certificate does not belong to the private key")
+        reasons += _certificate.differences(have, self._expected(key))
+        if self.issuer is not None or key is not None:
+            signer = self.issuer.public_key() if self.issuer is not None else key.private.public_key()  # type: ignore[union-attr]
+            reasons += _certificate.chain_faults(certificate, self.issuer, signer)
+        limit = _certificate.validity(self.issuer)[1] if self.issuer is not None else None
+        return reasons + _certificate.time_faults(certificate, self.wanted, limit, self.now)
+
+    def _expected(self, key: _keys.Key | None) -> _certificate.Facts:
+        key_type = key.kind.type if key else self.kind.type
+        return _certificate.expected(self.wanted, key_type, self.issuer.subject if self.issuer is not None else None)
+
+    def _attributes(self) -> bool:
+        key = _files.converge(self.module, self.key_path, None)
+        certificate = _files.converge(self.module, self.path, None, overrides=_CERTIFICATE_RIGHTS)
+        return key.changed or certificate.changed
+
+    def _key(self, state: _State) -> tuple[t.Any, bytes | None]:
+        """Return the private key to certify, and its PEM where it has to be written."""
+        if not state.new_key and state.key is not None:
+            form = state.key.format if self.params["privatekey_format"] == "auto" else self.params["privatekey_format"]
+            return state.key.private, _keys.dump(state.key.private, form, self.secret) if state.rewrite_key else None
+        private = self._waiting_key() or _keys.generate(self.kind)
+        return private, _keys.dump(private, self.params["privatekey_format"], self.secret)
+
+    def _waiting_key(self) -> t.Any:
+        """Return the key that waits for its certificate since a run that did not end, if it is of the kind wanted."""
+        with contextlib.suppress(X509Error):
+            key = _keys.parse(_files.read(self.waiting) or b"", self.secret, self.waiting)
+            if not _keys.faults(key, self.kind, "auto", self.secret)[0]:
+                return key.private
+        return None
+
+    def _await(self, state: _State, key_pem: bytes | None) -> None:
+        """Write a key whose certificate is still to come: in place where no other is, else beside it."""
+        if key_pem is None:
+            return
+        if state.rewrite_key or not os.path.lexists(self.key_path):
+            self._install(key_pem, None)
+        else:
+            _files.write(self.waiting, key_pem)
+
+    def _finish(self, state: _State, signed: str) -> dict[str, t.Any]:
+        """Put in place a certificate that the controller signed, with its key."""
+        found = _certificate.parse(signed.encode("ascii", "replace"))
+        if len(found) != 1:
+            raise X509Error("the controller's certificate cannot be read: look at who answers there")
+        certificate = found[0]
+        public = _keys.public_bytes(certificate.public_key())
+        waiting = self._waiting_key()
+        key_pem = None
+        if waiting is not None and _keys.public_bytes(waiting.public_key()) == public:
+            key, key_pem = _keys.Key(waiting, "pkcs8", False), _files.read(self.waiting)
+        elif state.key is not None and _keys.public_bytes(state.key.private.public_key()) == public:
+            key = state.key
+        else:
+            raise X509Error(f"another run replaced {self.key_path!r} in the meantime: run again")
+        faults = self._judge_certificate(certificate, key)
+        if faults:
+            raise X509Error(f"the controller's certificate is not what the task wants: {'; '.join(faults)}")
+        self._install(key_pem, certificate)
+        _files.remove(self.waiting)
+        return self._result(state, True, certificate, None)
+
+    def _install(self, key_pem: bytes | None, certificate: x509.Certificate | None) -> None:
+        contents: tuple[tuple[str, bytes | None, dict[str, t.Any]], ...] = (
+            (self.key_path, key_pem, {}),
+            (self.path, None if certificate is None else _certificate.pem(certificate), _CERTIFICATE_RIGHTS),
+        )
+        staged: list[_files.Staged] = []
+        try:
+            for path, content, rights in contents:
+                if content is not None:
+                    target = _files.resolve(path)
+                    _files.sweep(target)
+                    apply = _files.attributes_of(self.module, target, "0600", rights)
+                    staged.append(_files.Staged(path, content, apply))
+            for file in staged:
+                self.backups[file.target] = _files.keep(file.target, self.backup)
+            _files.replace(staged)
+        finally:
+            for file in staged:
+                file.discard()
+
+    def _result(
+        self,
+        state: _State,
+        changed: bool,
+        certificate: x509.Certificate | None,
+        times: _certificate.Times | None,
+    ) -> dict[str, t.Any]:
+        kind = self.kind.made() if state.new_key or state.key is None else state.key.kind
+        after = (_certificate.facts(certificate) if certificate is not None else None) or self._expected(state.key)
+        before = (_certificate.facts(state.certificate) if state.certificate is not None else None) or {}
+        if before and state.certificate is not None:
+            before |= _certificate.identity(state.certificate, self.now)
+        identity = _certificate.identity(certificate, self.now)
+        result = {
+            "changed": changed,
+            "reasons": state.reasons,
+            **after,
+            **identity,
+            "chain": "valid" if certificate is not None else None,
+            "privatekey_type": kind.type,
+            "privatekey_size": kind.size,
+            "privatekey_curve": kind.curve,
+            "diff": {
+                "before": before | {"private_key": str(state.key.kind) if state.key else None},
+                "after": after | identity | {"private_key": str(kind)},
+            },
+        }
+        if times is not None and times.clamped:
+            result |= {"clamped": True, "not_after_wanted": stamp(times.unclamped)}
+            self.module.warn(
+                f"{self.path}: the certificate ends with its CA on {stamp(times.not_after)},"
+                f" not on {stamp(times.unclamped)} as valid_for asks: renew the CA before then"
+            )
+        return result | self._backups()

@@ -1,0 +1,411 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: x509_cert
+short_description: Bring a private key and its certificate about, signed by a CA
+version_added: 1.0.0
+description:
+  - Makes a private key and a certificate for it in one step, and renews the certificate when something about it is no longer
+    what the task asks, or when it is about to end.
+  - The private key lives where the module runs, and never leaves that host. The key of the CA lives where O(ca_on) says; with
+    V(controller), the target sends a signing request, and the controller signs.
+  - Whoever signs decides. Subject, names, usages and times come from the task; a signing request is used for its public key,
+    and as the proof that the target has the private one. One that asks for more is refused.
+  - Can make a CA too, for laboratories and small clusters.
+  - It serves every component that wants a certificate, not only kube-scheduler.
+requirements:
+  - Python 3.9 or newer
+  - cryptography 3.3 or newer (C(python3-cryptography) in Debian, Ubuntu, Fedora and RHEL) where the module runs
+extends_documentation_fragment:
+  - ansible.builtin.files
+  - kube_ha.scheduler._attributes
+  - kube_ha.scheduler._attributes.files
+attributes:
+  idempotent:
+    support: partial
+    details:
+      - With O(force=true) or O(regenerate=always), every run issues a certificate.
+options:
+  path:
+    description:
+      - The certificate's file, in PEM form, on the target. Its mode is always V(0644).
+      - O(owner), O(group) and the SELinux options apply to it as they do to the key.
+    type: path
+    required: true
+  privatekey_path:
+    description:
+      - The private key's file, in PEM form, on the target. The directory must exist.
+    type: path
+    required: true
+  mode:
+    description:
+      - The mode of the private key's file. V(0600) when this is not set, also where the file exists with another mode.
+    type: raw
+  privatekey_type:
+    description:
+      - The type of the private key.
+    type: str
+    choices: [RSA, ECC, Ed25519]
+    default: RSA
+  privatekey_size:
+    description:
+      - The size of an RSA key in bits, from 2048 to 8192.
+      - When it is not set, a new key has 2048 bits, and an existing one may have any size in that range.
+    type: int
+  privatekey_curve:
+    description:
+      - The curve of an ECC key, which are NIST's P-256, P-384 and P-521.
+      - When it is not set, a new key is on V(secp256r1), and an existing one may be on any of these.
+    type: str
+    choices: [secp256r1, secp384r1, secp521r1]
+  privatekey_format:
+    description:
+      - How the private key is written. V(traditional) is PKCS#1 for RSA and SEC1 for ECC, as C(openssl) and C(cfssl) write it.
+      - With V(auto), a new key is written in PKCS#8 form, and an existing one may have either.
+    type: str
+    choices: [auto, pkcs8, traditional]
+    default: auto
+  privatekey_passphrase_file:
+    description:
+      - A file on the target whose first line is the passphrase of the private key. Without it, the key is not encrypted.
+    type: path
+  regenerate:
+    description:
+      - What becomes of an existing private key that is not as the task asks. Its certificate is renewed wherever the key is replaced.
+      - V(never) takes any key that can be read and is not weak. V(fail) ends with an error that names the difference.
+      - V(partial) replaces a key of another type, size or curve, and writes one of another format, or with another encryption, anew.
+        It fails on a key that cannot be read.
+      - V(full) also replaces a key that cannot be read, or not with this passphrase. V(always) makes a new key in every run.
+    type: str
+    choices: [never, fail, partial, full, always]
+    default: fail
+  subject:
+    description:
+      - The attributes of the subject, each a string or a list of strings.
+      - Keys are C, ST, L, O, OU, CN, emailAddress and serialNumber, or their long names, such as commonName. C is two capital letters.
+    type: dict
+    default: {}
+  names:
+    description:
+      - More attributes of the subject, in the form of C(names) in a CSR file of C(cfssl).
+    type: list
+    elements: dict
+    default: []
+  subject_alt_name:
+    description:
+      - The names and addresses that the certificate is valid for.
+      - The kind of each is found out, or told by a prefix V(DNS:), V(IP:), V(email:) or V(URI:).
+        International domain names are encoded (as C(xn--)).
+    type: list
+    elements: str
+    default: []
+  key_usage:
+    description:
+      - What the key may be used for, in the words of C(openssl) (V(digitalSignature)) or C(cfssl) (V(digital signature)).
+      - When neither this nor a profile says, C(digitalSignature) and C(keyEncipherment), and for a CA C(keyCertSign) and C(cRLSign).
+      - What a key of its type cannot do is left out, such as C(keyEncipherment) for all but RSA.
+    type: list
+    elements: str
+  extended_key_usage:
+    description:
+      - What the certificate may be used for, in the words of C(openssl) (V(clientAuth)) or C(cfssl) (V(client auth)).
+      - When neither this nor a profile says, C(clientAuth) and C(serverAuth), and for a CA nothing.
+    type: list
+    elements: str
+  digest:
+    description:
+      - The digest of the signature. Not to be set where the CA's key is Ed25519.
+      - When it is not set, a new certificate gets what befits the CA's key, as with C(cfssl), and an existing one may have any of these.
+    type: str
+    choices: [sha256, sha384, sha512]
+  valid_for:
+    description:
+      - How long a new certificate is valid from now on, as a Go duration such as V(8760h), V(1h30m) or V(1.5h).
+      - When neither this nor a profile says, V(8760h).
+      - A change of this value alone does not renew a certificate.
+    type: str
+  backdate:
+    description:
+      - How long ago a new certificate begins, as a Go duration, for hosts whose clocks are behind.
+      - When neither this nor a profile says, V(5m). A certificate never begins before its CA.
+    type: str
+  is_ca:
+    description:
+      - Whether the certificate is for a CA. Without O(ca_path), it signs itself.
+    type: bool
+    default: false
+  path_length:
+    description:
+      - How many CAs may follow below this CA.
+    type: int
+  name_constraints:
+    description:
+      - The names that this CA may sign for, and may not. Each begins with V(DNS:), V(email:) or V(IP:); the last is a network.
+    type: dict
+    suboptions:
+      permitted:
+        description: Subtrees that are allowed.
+        type: list
+        elements: str
+        default: []
+      excluded:
+        description: Subtrees that are forbidden.
+        type: list
+        elements: str
+        default: []
+  ca_path:
+    description:
+      - The CA's certificate, where O(ca_on) says. Of several in one file, the one that belongs to O(ca_privatekey_path) signs.
+      - A relative path on the controller is looked for as that of a file of M(ansible.builtin.copy) is.
+    type: path
+  ca_privatekey_path:
+    description:
+      - The CA's private key, where O(ca_on) says. Nobody but its owner and group may read it, and nobody but its owner write.
+      - On the controller it is read as the user who runs Ansible, and never with become.
+    type: path
+  ca_privatekey_passphrase_file:
+    description:
+      - A file, where O(ca_on) says, whose first line is the passphrase of the CA's private key.
+    type: path
+  ca_on:
+    description:
+      - Where O(ca_path), O(ca_privatekey_path), O(ca_privatekey_passphrase_file) and O(ca_config) are.
+      - With V(controller), the CA is verified wholly before the target is touched, and nothing of it but its certificate leaves the controller.
+    type: str
+    choices: [target, controller]
+    default: target
+  ca_config:
+    description:
+      - A configuration of C(cfssl) (C(ca-config.json)), where O(ca_on) says, whose profile gives usages, expiry and backdate.
+      - An option of the task beats the profile.
+    type: path
+  profile:
+    description:
+      - The profile in O(ca_config). When it is not set, the configuration's default is taken.
+    type: str
+  renew_before:
+    description:
+      - How long before its end a certificate is renewed, as a Go duration or as a percentage of O(valid_for), such as V(33%).
+      - A certificate is not renewed for this where the new one could not end later, because its CA ends first.
+    type: str
+    default: 720h
+  not_after_policy:
+    description:
+      - What to do where a certificate would outlive its CA. V(fail) is an error, and V(clamp) ends the certificate with the CA.
+    type: str
+    choices: [fail, clamp]
+    default: fail
+  force:
+    description:
+      - Issue a certificate whether one is needed or not. The private key stays.
+    type: bool
+    default: false
+  backup:
+    description:
+      - Keep the former content of both files beside them, with mode V(0600), as C(NAME.TIME.bak~). The newest five are kept.
+    type: bool
+    default: false
+  state:
+    description:
+      - Whether the private key and the certificate are to be there.
+    type: str
+    choices: [present, absent]
+    default: present
+notes:
+  - A new key and its certificate are staged beside their files before either is moved into place, so that an interrupted run leaves
+    the former pair. What it leaves besides is used or removed by the next run.
+  - In check mode, what an earlier task may still have to bring (the CA on the target, a directory, the library) is a warning.
+author:
+  - the kube_ha.scheduler authors (@kube-ha)
+"""
+
+EXAMPLES = r"""
+- name: A CA for a laboratory
+  kube_ha.scheduler.x509_cert:
+    path: /etc/kubernetes/cert/ca.pem
+    privatekey_path: /etc/kubernetes/cert/ca-key.pem
+    subject:
+      CN: kubernetes
+    is_ca: true
+    valid_for: 87600h
+
+- name: The pair of a kube-scheduler, signed on the controller
+  kube_ha.scheduler.x509_cert:
+    path: /etc/kubernetes/cert/kube-scheduler.pem
+    privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
+    subject:
+      CN: system:kube-scheduler
+      O: system:kube-scheduler
+    subject_alt_name:
+      - 127.0.0.1
+      - 172.27.129.105
+    ca_on: controller
+    ca_path: /etc/kubernetes/cert/ca.pem
+    ca_privatekey_path: /etc/kubernetes/cert/ca-key.pem
+
+- name: The same from cfssl's files, for a scheduler that reads its key as its own user
+  kube_ha.scheduler.x509_cert:
+    path: /etc/kubernetes/cert/kube-scheduler.pem
+    privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
+    owner: root
+    group: k8s
+    mode: "0640"
+    subject:
+      CN: system:kube-scheduler
+    names:
+      - C: CN
+        ST: BeiJing
+        L: BeiJing
+        O: system:kube-scheduler
+        OU: 4Paradigm
+    subject_alt_name:
+      - 127.0.0.1
+    ca_on: controller
+    ca_path: /etc/kubernetes/cert/ca.pem
+    ca_privatekey_path: /etc/kubernetes/cert/ca-key.pem
+    ca_config: /etc/kubernetes/cert/ca-config.json
+    profile: kubernetes
+    renew_before: 33%
+    not_after_policy: clamp
+"""
+
+RETURN = r"""
+reasons:
+  description: Why a certificate was issued, or would be in check mode, each in words. Empty where none was.
+  returned: always
+  type: list
+  elements: str
+  sample: ["ends on 2026-12-01T00:00:00Z, within 720h"]
+subject:
+  description: The subject. An attribute with several values is a sorted list.
+  returned: when O(state=present)
+  type: dict
+  sample: {CN: "system:kube-scheduler", O: "system:kube-scheduler"}
+issuer:
+  description: The subject of the CA.
+  returned: when O(state=present)
+  type: dict
+  sample: {CN: kubernetes}
+subject_alt_name:
+  description: The names, each with its kind, sorted.
+  returned: when O(state=present)
+  type: list
+  elements: str
+  sample: ["DNS:m1.example.com", "IP:127.0.0.1"]
+key_usage:
+  description: The key usages, in the words of C(openssl), sorted.
+  returned: when O(state=present)
+  type: list
+  elements: str
+extended_key_usage:
+  description: The extended key usages, in the words of C(openssl), sorted.
+  returned: when O(state=present)
+  type: list
+  elements: str
+is_ca:
+  description: Whether the certificate is for a CA.
+  returned: when O(state=present)
+  type: bool
+path_length:
+  description: How many CAs may follow, or null for no limit.
+  returned: when O(state=present)
+  type: int
+name_constraints:
+  description: The names that the CA may sign for, and may not.
+  returned: when O(state=present)
+  type: dict
+digest:
+  description: The digest of the signature; null for Ed25519, and in check mode where the choice is the CA's.
+  returned: when O(state=present)
+  type: str
+serial_number:
+  description: The serial number in hexadecimal. Null in check mode where a certificate would be issued, as are the times and the fingerprint.
+  returned: when O(state=present)
+  type: str
+not_before:
+  description: When the certificate begins, in UTC.
+  returned: when O(state=present)
+  type: str
+  sample: "2026-11-23T07:55:00Z"
+not_after:
+  description: When the certificate ends, in UTC.
+  returned: when O(state=present)
+  type: str
+  sample: "2027-11-23T08:00:00Z"
+days_left:
+  description: The whole days until then.
+  returned: when O(state=present)
+  type: int
+fingerprint_sha256:
+  description: The SHA-256 fingerprint, as C(openssl x509 -fingerprint) writes it.
+  returned: when O(state=present)
+  type: str
+chain:
+  description: V(valid) where the certificate was verified to belong to the key and to be signed by the CA. Null in check mode where one would be issued.
+  returned: when O(state=present)
+  type: str
+privatekey_type:
+  description: The type of the private key.
+  returned: when O(state=present)
+  type: str
+privatekey_size:
+  description: The size of the private key in bits, null where it is still to be made and the task does not say.
+  returned: when O(state=present)
+  type: int
+privatekey_curve:
+  description: The curve of an ECC key.
+  returned: when O(state=present)
+  type: str
+clamped:
+  description: Whether a certificate was issued that ends with its CA, before O(valid_for) is over.
+  returned: where it is so
+  type: bool
+not_after_wanted:
+  description: When that certificate would have ended without its CA's end, in UTC.
+  returned: when RV(clamped)
+  type: str
+backup_file:
+  description: The copy of the former certificate.
+  returned: when O(backup=true) and there was one to replace or remove
+  type: str
+privatekey_backup_file:
+  description: The copy of the former private key.
+  returned: when O(backup=true) and there was one to replace or remove
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import FilesError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import (
+    CRYPTOGRAPHY_TRACEBACK,
+    X509Error,
+    now,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._pair import Pair
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._spec import ARGUMENT_SPEC, RULES
+
+
+def main() -> None:
+    module = AnsibleModule(ARGUMENT_SPEC, add_file_common_args=True, supports_check_mode=True, **RULES)
+    if CRYPTOGRAPHY_TRACEBACK:
+        message = missing_required_lib(
+            "cryptography >= 3.3", reason="for certificates; the distribution's package is python3-cryptography"
+        )
+        if not module.check_mode:
+            module.fail_json(msg=message, exception=CRYPTOGRAPHY_TRACEBACK)
+        module.warn(f"{message} Check mode takes it that an earlier task installs it.")
+        module.exit_json(changed=True, reasons=["the cryptography library is not there yet"])
+    try:
+        result = Pair(module, now()).run()
+    except (FilesError, X509Error) as exc:
+        module.fail_json(msg=str(exc))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
