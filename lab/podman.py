@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from settings import MIRROR_PORT, Settings, address, choose_subnet
-from shell import LabError, is_noise, output, say, write_if_changed
+from shell import LabError, last_line, output, say, write_if_changed
 
 # crun refuses hybrid cgroups and the systemd manager needs a session bus; the default ulimits need CAP_SYS_RESOURCE.
 CONTAINERS_CONF = """[containers]
@@ -42,6 +42,8 @@ LABEL = "kube-ha-lab"  # the lab's name
 LABEL_STATE = "kube-ha-lab.state"  # the state folder that the lab belongs to
 LABEL_SPEC = "kube-ha-lab.spec"  # a digest of all that the container was created from
 SYSTEMD_PATIENCE = 60.0
+EXITS = Path("/run/libpod/exits")
+RUNC_STATE = Path("/run/runc")
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,7 @@ class Podman:
             check=False,
         )
         if check and result.returncode:
-            reason = [line for line in result.stderr.splitlines() if line.strip() and not is_noise(line)]
-            raise LabError(f"podman {' '.join(arguments[:2])} failed: {(reason or ['no reason given'])[-1].strip()}")
+            raise LabError(f"podman {' '.join(arguments[:2])} failed: {last_line(result.stderr)}")
         return result
 
     # -- network ---------------------------------------------------------------------------------------------------
@@ -105,7 +106,7 @@ class Podman:
             if result.returncode == 0:
                 return subnet
             taken.append(subnet)  # another lab was quicker
-        raise LabError(f"podman network create {self.settings.name} failed: {result.stderr.strip().splitlines()[-1]}")
+        raise LabError(f"podman network create {self.settings.name} failed: {last_line(result.stderr)}")
 
     # -- containers ------------------------------------------------------------------------------------------------
 
@@ -146,8 +147,8 @@ class Podman:
         if start:
             say(f"Starting {' '.join(sorted(start))}")
         with ThreadPoolExecutor(len(wanted)) as pool:
-            restarted = dict(zip(start, pool.map(self.start, start)))
-            lost = [name for name, well in restarted.items() if not well]
+            started = zip(start, pool.map(lambda name: self.start(name, found[name]), start))
+            lost = [name for name, well in started if not well]
             if lost:
                 say(f"Replacing {' '.join(lost)}: podman cannot start it any more")
                 self.remove(lost)
@@ -157,15 +158,20 @@ class Podman:
             list(pool.map(lambda name: self.create(wanted[name]), create))
         return create
 
-    def start(self, name: str) -> bool:
-        """Whether it runs now. After SIGKILL of everything podman believes for a while that it never stopped."""
-        for _ in range(3):
-            self.call("start", name, check=False)
-            entry = self.containers().get(name)
-            if entry and alive(entry):
-                return True
-            self.call("container", "cleanup", name, check=False)
-        return False
+    def start(self, name: str, entry: dict[str, Any]) -> bool:
+        """Whether it runs now."""
+        if entry["State"].get("Running"):
+            self.admit_death(name, entry)
+        self.call("start", name, check=False)
+        return alive(self.containers().get(name, {}))
+
+    def admit_death(self, name: str, entry: dict[str, Any]) -> None:
+        """After SIGKILL of a container and its monitor podman waits for the exit code that the monitor did not leave."""
+        self.call("kill", name, check=False)  # the container may have outlived its monitor
+        with contextlib.suppress(OSError):
+            (EXITS / entry["Id"]).write_text("137")
+        self.call("kill", name, check=False)
+        self.call("container", "cleanup", name, check=False)
 
     def create(self, spec: Spec) -> None:
         labels = {LABEL: self.settings.name, LABEL_STATE: str(self.settings.state), LABEL_SPEC: spec.digest}
@@ -173,17 +179,18 @@ class Podman:
         self.call("run", "--detach", "--name", spec.name, *flags, *spec.arguments)
 
     def remove(self, names: Iterable[str]) -> None:
-        names = list(names)
-        # Time 0: stopped in the order etcd, apiserver, the apiserver hangs for minutes. More than once: after SIGKILL of
-        # everything the first attempt only brings podman's state up to date.
+        found = {name: entry for name, entry in self.containers().items() if name in set(names)}
+        # More than once: after SIGKILL of everything the first attempt only brings podman's state up to date.
         for _ in range(4):
-            names = [name for name in names if self.call("container", "exists", name, check=False).returncode == 0]
-            if not names:
+            if not found:
                 return
-            result = self.call("rm", "--force", "--time", "0", "--volumes", *names, check=False)
-        names = [name for name in names if self.call("container", "exists", name, check=False).returncode == 0]
-        if names:
-            raise LabError(f"podman cannot remove {' '.join(names)}: {result.stderr.strip().splitlines()[-1]}")
+            # Time 0: stopped in the order etcd, apiserver, the apiserver hangs for minutes.
+            result = self.call("rm", "--force", "--time", "0", "--volumes", *found, check=False)
+            for name in [name for name in found if self.call("container", "exists", name, check=False).returncode]:
+                leftover = RUNC_STATE / found.pop(name)["Id"]
+                if leftover.exists():
+                    output(["runc", "delete", "--force", leftover.name], check=False)
+        raise LabError(f"podman cannot remove {' '.join(found)}: {last_line(result.stderr)}")
 
     def remove_all(self) -> None:
         self.remove(self.containers())
@@ -227,7 +234,7 @@ def mirror_spec(settings: Settings, image: str, subnet: ipaddress.IPv4Network) -
 
 def alive(entry: dict[str, Any]) -> bool:
     """Whether its first process and its monitor truly run: podman's word alone is wrong after a SIGKILL of both."""
-    state = entry["State"]
+    state = entry.get("State", {})
     if not state.get("Running"):
         return False
     return process_is(state.get("ConmonPid", 0), "conmon") and process_is(state.get("Pid", 0), "systemd", "python")
@@ -235,10 +242,10 @@ def alive(entry: dict[str, Any]) -> bool:
 
 def process_is(pid: int, *names: str) -> bool:
     try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
     except OSError:
         return False
-    return name.startswith((*names, "lab-init", "sh", "mount"))
+    return name.startswith((*names, "lab-init", "sh", "mount")) and rest.split()[0] not in "ZX"
 
 
 def subnets(networks: Iterable[dict[str, Any]]) -> list[ipaddress.IPv4Network]:

@@ -66,14 +66,14 @@ def output(command: Sequence[str], *, environment: Mapping[str, str] | None = No
         command, capture_output=True, text=True, env={**os.environ, **(environment or {})}, check=False
     )
     if check and result.returncode:
-        reason = [line for line in result.stderr.splitlines() if line.strip() and not is_noise(line)]
-        raise LabError(f"{' '.join(command[:3])} failed: {reason[-1].strip() if reason else result.returncode}")
+        raise LabError(f"{' '.join(command[:3])} failed: {last_line(result.stderr)}")
     return result.stdout
 
 
-def is_noise(line: str) -> bool:
-    """Podman warns about its other network back end when both are installed."""
-    return "CNI config" in line
+def last_line(stderr: str) -> str:
+    """The reason. Podman also warns about its other network back end when both are installed."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip() and "CNI config" not in line]
+    return lines[-1] if lines else "no reason given"
 
 
 def run(
