@@ -1,0 +1,64 @@
+# Everything that a person types. `make demo` and `make test` need nothing but this clone, python3 and make.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+LAB_NAME ?= kube-ha
+LAB_MASTERS ?= 3
+export LAB_NAME LAB_MASTERS LAB_KUBE_VERSION LAB_SCHEDULERS LAB_BINARIES
+
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export MOLECULE_GLOB := molecule/*/molecule.yml
+S ?= default
+
+STATE := $(if $(filter kube-ha,$(LAB_NAME)),.lab,.lab-$(LAB_NAME))
+LAB := python3 lab/lab.py
+
+.PHONY: help
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.ready: requirements/dev.txt lab/bootstrap
+	@lab/bootstrap $(VENV) requirements/dev.txt
+	@touch $@
+
+.PHONY: tools
+tools: $(VENV)/.ready ## Set up .venv and the system packages
+
+.PHONY: demo
+demo: tools ## Three masters, a highly available kube-scheduler, and a pod that it bound
+	@lab/demo
+
+.PHONY: test
+test: lint unit molecule ## Lint, unit tests and Molecule
+
+.PHONY: lint
+lint: tools ## ansible-lint (production), yamllint, ruff, mypy
+	ruff check . && ruff format --check .
+	mypy -p ansible_collections.kube_ha.scheduler.plugins
+	mypy lab
+	yamllint --strict .
+	ansible-lint --offline --profile production --strict
+
+.PHONY: unit
+unit: tools ## Unit tests: seconds, no container
+	pytest -q -n 2
+
+.PHONY: molecule
+molecule: tools ## Molecule on containers (S=scenario)
+	molecule test -s $(S)
+
+.PHONY: lab-up
+lab-up: tools ## Start the lab: masters with a real etcd and kube-apiserver
+	@$(LAB) up
+
+.PHONY: lab-down
+lab-down: ## Remove the lab and all that it left
+	@$(LAB) down
+
+.PHONY: lab-status
+lab-status: ## Show the lab's containers and the health of its control plane
+	@$(LAB) status

@@ -1,0 +1,32 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Somebody who may read the metrics, for as long as it takes to do so."""
+
+from __future__ import annotations
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _authority, _certificate, _keys, _wanted
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import now
+
+# The ClusterRole system:monitoring, which every apiserver brings, lets this group read /metrics.
+READER = {
+    "subject": {"CN": "kube-ha-metrics-reader", "O": "system:monitoring"},
+    "key_usage": ["digitalSignature"],
+    "extended_key_usage": ["clientAuth"],
+    "valid_for": "10m",
+    "not_after_policy": "clamp",
+}
+
+
+def make(ca_path: str, ca_privatekey_path: str, passphrase_file: str | None = None) -> tuple[str, str]:
+    """A certificate and its key, as PEM text, made in memory."""
+    moment = now()
+    wanted = _wanted.wanted(READER)
+    authority = _authority.load(ca_path, ca_privatekey_path, passphrase_file)
+    _authority.check(authority, ca_path, wanted, moment)
+    private = _keys.generate(_keys.Kind("ECC"))
+    certificate, _times = _authority.sign(authority, wanted, private.public_key(), moment)
+    return _certificate.pem(certificate).decode(), _keys.dump(private, "pkcs8", None).decode()
