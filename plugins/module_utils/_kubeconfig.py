@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import errno
+import fcntl
 import os
 import re
+import time
 import traceback
 import typing as t
 from urllib.parse import urlsplit
@@ -19,7 +23,7 @@ from urllib.parse import urlsplit
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files
 
 if t.TYPE_CHECKING:  # pragma: no cover
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 try:
     import yaml
@@ -43,6 +47,15 @@ class KubeconfigError(Exception):
 # --- reading
 
 
+def _json_resolvers(base: t.Any) -> dict[t.Any, t.Any]:
+    """The plain scalars that are no text, but for those that JSON does not know and that would go out as another text."""
+    foreign = ("timestamp", "merge", "value")
+    return {
+        first: [(tag, regexp) for tag, regexp in resolvers if tag.rpartition(":")[2] not in foreign]
+        for first, resolvers in base.yaml_implicit_resolvers.items()
+    }
+
+
 def _loader() -> t.Any:
     """A YAML loader for what kubectl can write, and for nothing that two readers could take in two ways."""
 
@@ -55,18 +68,14 @@ def _loader() -> t.Any:
         def construct_mapping(self, node: t.Any, deep: bool = False) -> dict[t.Any, t.Any]:
             seen: set[str] = set()
             for key, _value in node.value:
-                if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
                     raise KubeconfigError(f"line {key.start_mark.line + 1}: a key that is not plain text")
                 if key.value in seen:
                     raise KubeconfigError(f"line {key.start_mark.line + 1}: the key {key.value!r} is there twice")
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
 
-    # JSON knows no dates; one that came in as a date would go out as another text.
-    Loader.yaml_implicit_resolvers = {
-        first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+    Loader.yaml_implicit_resolvers = _json_resolvers(yaml.SafeLoader)
     return Loader
 
 
@@ -103,7 +112,9 @@ def _checked(config: t.Any, where: str) -> Config:
     if not isinstance(config.get("current-context", ""), str):
         raise KubeconfigError(f"{where}: current-context is not text")
     for kind, key in KINDS.items():
-        entries = config.get(kind, [])
+        entries = config.get(kind)
+        if entries is None:  # as kubectl writes an empty list
+            continue
         if not isinstance(entries, list):
             raise KubeconfigError(f"{where}: {kind} is not a list")
         names = set()
@@ -131,7 +142,7 @@ def read(path: str) -> bytes:
     return content
 
 
-def entry_of(config: Config, kind: str, name: str) -> Config | None:
+def entry_of(config: Config, kind: str, name: t.Any) -> Config | None:
     """What an entry holds, or None where there is no such entry."""
     for entry in config.get(kind) or ():
         if entry["name"] == name:
@@ -150,7 +161,7 @@ def resolve(config: Config, context: str | None, where: str) -> tuple[str, Confi
     found = []
     for kind, key in (("clusters", "cluster"), ("users", "user")):
         referred = entry.get(key)
-        body = entry_of(config, kind, referred) if isinstance(referred, str) else None
+        body = entry_of(config, kind, referred)
         if body is None:
             raise KubeconfigError(f"{where}: context {name!r} refers to a {key} that is not there: {referred!r}")
         found.append(body)
@@ -181,6 +192,136 @@ def text(entry: Mapping[str, t.Any], key: str, where: str, folder: str | None) -
         raise KubeconfigError(f"{where}: {key}: {exc}") from None
     except (binascii.Error, ValueError):
         raise KubeconfigError(f"{where}: {f'{key}-data is not base64 of' if data else f'{key} is not'} text") from None
+
+
+# --- writing
+
+# Text that some reader of YAML 1.1 or 1.2 takes for something else, and that kubectl therefore quotes.
+_AMBIGUOUS = re.compile(
+    r"""(?xi:
+    | ~ | null | true | false | yes | no | on | off | y | n
+    | [-+]?\.inf | \.nan
+    | [-+]?(0b[01_]+ | 0x[0-9a-f_]+ | 0o?[0-7_]+ | [0-9][0-9_]*)
+    | [-+]?(\.[0-9]+ | [0-9][0-9_]*(\.[0-9_]*)?)(e[-+]?[0-9]+)?
+    | [-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?
+    | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt\ ].*)?
+    )"""
+)
+
+# What kubectl escapes, and the line breaks that a YAML writer would fold.
+_ESCAPED = re.compile("[\\x85\\u2028\\u2029\\U00010000-\\U0010ffff]")
+
+
+def _dumper() -> t.Any:
+    """A YAML dumper that chooses between the ways to write a text as kubectl does."""
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, _data: t.Any) -> bool:
+            return True
+
+    def represent_text(dumper: t.Any, text: str) -> t.Any:
+        style = None
+        if _AMBIGUOUS.fullmatch(text) or _ESCAPED.search(text):
+            style = '"'
+        elif "\n" in text:
+            style = "|"
+        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+    Dumper.add_representer(str, represent_text)
+    Dumper.yaml_implicit_resolvers = _json_resolvers(yaml.SafeDumper)
+    return Dumper
+
+
+def new() -> Config:
+    """What kubectl starts from; kubectl 1.34 and newer leave the empty preferences out."""
+    return {
+        "apiVersion": "v1",
+        "clusters": None,
+        "contexts": None,
+        "current-context": "",
+        "kind": "Config",
+        "preferences": {},
+        "users": None,
+    }
+
+
+def dump(config: Config) -> bytes:
+    """The file as kubectl writes it: keys and names sorted, an empty list as null, a newline at the end."""
+    ordered = {
+        key: (sorted(value, key=lambda entry: entry["name"].encode()) if value else None) if key in KINDS else value
+        for key, value in config.items()
+    }
+    return yaml.dump(ordered, Dumper=_dumper(), allow_unicode=True, default_flow_style=False).encode()
+
+
+_LOCK_MARK = b"kube_ha.scheduler\n"
+
+
+@contextlib.contextmanager
+def locked(path: str, *, patience: float = 10.0) -> Iterator[None]:
+    """Holds C(PATH.lock) as kubectl does: whoever made that file may write.
+
+    One that a killed run of ours left behind bears our mark and nobody's flock, and is taken over. Any other is never removed.
+    """
+    name = f"{path}.lock"
+    deadline = time.monotonic() + patience
+    handle = None
+    while handle is None:
+        try:
+            handle = _take(name)
+        except OSError as exc:
+            reason = (
+                "its folder does not exist; create it first"
+                if exc.errno == errno.ENOENT
+                else os.strerror(exc.errno or 0)
+            )
+            raise KubeconfigError(f"cannot lock {path!r} with {name!r}: {reason}") from None
+        if handle is None:
+            if time.monotonic() >= deadline:
+                raise KubeconfigError(
+                    f"{name!r} has been there for {patience:g} s: a kubectl is writing {path!r}, or one was killed while it did;"
+                    " make sure that none runs, and remove that file"
+                )
+            time.sleep(0.05)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        os.close(handle)
+
+
+def _take(name: str) -> int | None:
+    """An open lock file that is ours now, or None."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        handle = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        fresh = False
+        try:
+            handle = os.open(name, flags)
+        except OSError:
+            return None
+    else:
+        fresh = True
+    with contextlib.ExitStack() as undo:
+        undo.callback(os.close, handle)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            # On a file system without flock, the file's existence is all there is.
+            if not fresh:
+                return None
+        if fresh:
+            os.write(handle, _LOCK_MARK)
+        # Between open and flock its owner may have finished and removed it.
+        elif os.pread(handle, 64, 0) != _LOCK_MARK or not os.fstat(handle).st_nlink:
+            return None
+        undo.pop_all()
+    return handle
+
+
+# --- addresses
 
 
 class Url(t.NamedTuple):

@@ -1,0 +1,619 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The entries of a kubeconfig as a task declares them: checked first, then put into what is there."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+import hashlib
+import os
+import re
+import ssl
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files, _kubeconfig
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kubeconfig import KINDS, Config, KubeconfigError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _base, _certificate, _keys
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    from collections.abc import Iterable
+
+    Options = dict[str, t.Any]
+    # Fields and their values; None stands for a field that is not to be there.
+    Patch = dict[str, t.Any]
+
+BACKUPS = 5
+"""Former files that are kept."""
+
+CERTIFICATE = ("client-certificate", "client-certificate-data")
+KEY = ("client-key", "client-key-data")
+
+# The ways in which a user may prove who it is, by the options that choose them, and the fields that belong to each.
+METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "a client certificate": (("client_certificate", "client_key"), (*CERTIFICATE, *KEY)),
+    "a token": (("token",), ("token",)),
+    "a token file": (("token_file",), ("tokenFile",)),
+    "an exec plugin": (("exec",), ("exec",)),
+    "(never set here)": ((), ("username", "password", "auth-provider")),
+}
+
+# Options that are fields of the same meaning; an empty text removes the field, as with kubectl.
+PLAIN = {
+    "clusters": {"server": "server", "tls_server_name": "tls-server-name", "proxy_url": "proxy-url"},
+    "users": {},
+    "contexts": {"cluster": "cluster", "user": "user", "namespace": "namespace"},
+}
+
+# Of each group one field has to be there.
+NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
+    "clusters": (("server",),),
+    "users": ((*CERTIFICATE, "token", "tokenFile", "exec", "username", "auth-provider"),),
+    "contexts": (("cluster",), ("user",)),
+}
+
+PATHS = {"certificate-authority", "client-certificate", "client-key", "tokenFile"}
+SECRETS = {"client-key-data": "a private key", "token": "a token", "password": "a password"}
+SHOWN = {"client-certificate", "client-key", "tokenFile", "as", "as-uid", "as-groups", "username"}
+
+DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+DNS_NAME = rf"(?i:{DNS_LABEL}(\.{DNS_LABEL})*)"
+ADDRESS = r"[0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*"
+
+
+class Module(_files.Module, t.Protocol):
+    """The part of AnsibleModule that this needs."""
+
+
+@dataclass
+class Work:
+    """What one run knows and finds."""
+
+    module: Module
+    folder: str
+    # In check mode, something that an earlier task would have brought is missing: the outcome can only be foretold.
+    foretold: bool = False
+    warned: set[str] = field(default_factory=set)
+
+    def missing(self, what: str) -> None:
+        """A thing is not there: an error, but in check mode a warning, once."""
+        if not self.module.check_mode:
+            raise KubeconfigError(what)
+        self.foretold = True
+        if what not in self.warned:
+            self.warned.add(what)
+            self.module.warn(f"{what}; check mode takes it that an earlier task brings it")
+
+    def read(self, path: str, where: str) -> bytes | None:
+        try:
+            content = _files.read(path, follow=True)
+        except _files.FilesError as exc:
+            raise KubeconfigError(f"{where}: {exc}") from None
+        if content is None:
+            self.missing(f"{where}: {path!r} does not exist")
+        return content
+
+    def can_check(self) -> bool:
+        if _base.CRYPTOGRAPHY_TRACEBACK is None:
+            return True
+        self.missing("certificates and keys cannot be checked: install the package python3-cryptography")
+        return False
+
+
+# --- what the task declares
+
+
+def declared(params: Options) -> None:
+    """Raises what is wrong with the options themselves, whatever there is on the host."""
+    for kind in KINDS:
+        names: set[str] = set()
+        for entry in params[kind] or ():
+            name = entry["name"]
+            # What is invisible or breaks a line is a mistake, or meant to deceive.
+            if not name or not name.isprintable() or name != name.strip() or len(name) > 1024:
+                raise KubeconfigError(f"{kind}: {name[:64]!r} is no usable name")
+            if name in names:
+                raise KubeconfigError(f"{kind}: {name!r} is declared twice")
+            names.add(name)
+            if entry["state"] == "present":
+                CHECKS[kind](entry, f"{kind}, {name!r}")
+    name = params["current_context"]
+    if name is not None and any(e["name"] == name and e["state"] == "absent" for e in params["contexts"] or ()):
+        raise KubeconfigError(f"current_context: {name!r} is declared absent in contexts")
+
+
+def _given(entry: Options, *options: str) -> list[str]:
+    return [option for option in options if entry[option] is not None]
+
+
+def _check_cluster(entry: Options, where: str) -> None:
+    if entry["server"] is not None:
+        try:
+            _kubeconfig.server_url(entry["server"])
+        except KubeconfigError as exc:
+            raise KubeconfigError(f"{where}: {exc}") from None
+    trusts = _given(entry, "certificate_authority", "certificate_authority_data")
+    if len(trusts) > 1:
+        raise KubeconfigError(f"{where}: only one of {' and '.join(trusts)} can be given")
+    if trusts and entry["insecure_skip_tls_verify"]:
+        raise KubeconfigError(f"{where}: a CA has no use with insecure_skip_tls_verify; leave one of them out")
+    if entry["tls_server_name"] and not re.fullmatch(rf"{DNS_NAME}|{ADDRESS}", entry["tls_server_name"]):
+        raise KubeconfigError(f"{where}: tls_server_name is neither a DNS name nor an address")
+    if entry["proxy_url"] and not re.fullmatch(r"(?:https?|socks5)://[^/\s?#]+/?", entry["proxy_url"]):
+        raise KubeconfigError(f"{where}: proxy_url is not of the form http://HOST:PORT (also https, socks5)")
+
+
+def _check_user(entry: Options, where: str) -> None:
+    chosen = [what for what, (options, _fields) in METHODS.items() if _given(entry, *options)]
+    if len(chosen) > 1:
+        raise KubeconfigError(f"{where}: {' and '.join(chosen)} exclude each other; keep one")
+    if len(_given(entry, "client_certificate", "client_key")) == 1:
+        raise KubeconfigError(f"{where}: client_certificate and client_key are only of use together")
+    extra = _given(entry, "client_certificate_source", "client_key_source", "client_ca", "client_ca_data")
+    if extra and entry["client_certificate"] is None:
+        raise KubeconfigError(f"{where}: {extra[0]} is only of use with client_certificate")
+    if len(_given(entry, "client_ca", "client_ca_data")) > 1:
+        raise KubeconfigError(f"{where}: only one of client_ca and client_ca_data can be given")
+    if entry["token"] is not None and not re.fullmatch(r"[\x21-\x7e]+", entry["token"]):
+        raise KubeconfigError(f"{where}: the token is empty, or holds characters that no HTTP header can carry")
+
+
+def _check_context(entry: Options, where: str) -> None:
+    if entry["namespace"] and not re.fullmatch(DNS_LABEL, entry["namespace"]):
+        raise KubeconfigError(f"{where}: namespace {entry['namespace'][:64]!r} is not a DNS label")
+
+
+CHECKS: dict[str, t.Callable[[Options, str], None]] = {
+    "clusters": _check_cluster,
+    "users": _check_user,
+    "contexts": _check_context,
+}
+
+
+# --- what that means for the file, with everything checked that the file is to lean on
+
+
+def _patch(work: Work, kind: str, entry: Options) -> Patch:
+    where = f"{kind}, {entry['name']!r}"
+    patch: Patch = {key: entry[option] or None for option, key in PLAIN[kind].items() if entry[option] is not None}
+    if kind == "clusters":
+        patch.update(_trust(work, entry, where))
+    elif kind == "users":
+        patch.update(_proof(work, entry, where))
+    return patch
+
+
+def _trust(work: Work, entry: Options, where: str) -> Patch:
+    insecure = entry["insecure_skip_tls_verify"]
+    patch: Patch = {} if insecure is None else {"insecure-skip-tls-verify": insecure or None}
+    option = next(iter(_given(entry, "certificate_authority", "certificate_authority_data")), None)
+    if option is None:
+        gone = ("certificate-authority", "certificate-authority-data") if insecure else ()
+        return {**patch, **dict.fromkeys(gone)}
+    content = _public(work, entry, option, where)
+    if content is not None:
+        _check_ca(work, content, f"{where}: {option}")
+    embed = entry["embed_certs"] or option == "certificate_authority_data"
+    patch.update(
+        _material("certificate-authority", entry["certificate_authority"], content, embed=embed, folder=work.folder)
+    )
+    return {**patch, "insecure-skip-tls-verify": None}
+
+
+def _public(work: Work, entry: Options, option: str, where: str) -> bytes | None:
+    """The CA behind an option, which is a path, or the PEM itself if its name ends in _data."""
+    if option.endswith("_data"):
+        return t.cast(str, entry[option]).encode()
+    return work.read(entry[option], f"{where}: {option}")
+
+
+def _proof(work: Work, entry: Options, where: str) -> Patch:
+    chosen = next((fields for options, fields in METHODS.values() if _given(entry, *options)), None)
+    if chosen is None:
+        return {}
+    # A former key or token that lingers beside the new way in would still open the door.
+    patch: Patch = {name: None for _options, fields in METHODS.values() for name in fields if fields is not chosen}
+    if entry["client_certificate"] is not None:
+        certificate = work.read(
+            entry["client_certificate_source"] or entry["client_certificate"], f"{where}: client_certificate"
+        )
+        key = work.read(entry["client_key_source"] or entry["client_key"], f"{where}: client_key")
+        _check_pair(work, entry, certificate, key, where)
+        embed, folder = entry["embed_certs"], work.folder
+        patch.update(
+            _material("client-certificate", entry["client_certificate"], certificate, embed=embed, folder=folder)
+        )
+        patch.update(_material("client-key", entry["client_key"], key, embed=embed, folder=folder))
+    elif entry["token"] is not None:
+        patch["token"] = entry["token"]
+    elif entry["token_file"] is not None:
+        work.read(entry["token_file"], f"{where}: token_file")
+        patch["tokenFile"] = _relative(entry["token_file"], work.folder)
+    else:
+        patch["exec"] = _exec(entry["exec"], work.folder)
+    return patch
+
+
+def _material(name: str, path: str | None, content: bytes | None, *, embed: bool, folder: str) -> Patch:
+    if not embed:
+        return {name: _relative(t.cast(str, path), folder), f"{name}-data": None}
+    return {name: None, f"{name}-data": base64.b64encode(content or b"").decode()}
+
+
+def _relative(path: str, folder: str) -> str:
+    """A path as kubectl writes it: from the kubeconfig's folder, if it lies in there."""
+    inside = os.path.relpath(path, folder)
+    return path if inside.startswith("..") else inside
+
+
+def _exec(options: Options, folder: str) -> Patch:
+    command = options["command"]
+    # In the order and with the empty fields of kubectl.
+    return {
+        "apiVersion": options["api_version"],
+        "args": list(options["args"]) or None,
+        "command": _relative(command, folder) if os.path.isabs(command) else command,
+        "env": [{"name": str(name), "value": str(value)} for name, value in options["env"].items()] or None,
+        **({"installHint": options["install_hint"]} if options["install_hint"] else {}),
+        **({"interactiveMode": options["interactive_mode"]} if options["interactive_mode"] else {}),
+        "provideClusterInfo": options["provide_cluster_info"],
+    }
+
+
+def _certificates(content: bytes, where: str) -> list[t.Any]:
+    found = _certificate.parse(content)
+    if not found:
+        raise KubeconfigError(f"{where} holds no readable certificate in PEM form")
+    return found
+
+
+def _timely(certificate: t.Any, where: str) -> str | None:
+    """Why a certificate's time is not now."""
+    begins, ends = _certificate.validity(certificate)
+    now = _base.now()
+    if ends <= now:
+        return f"{where} expired on {_base.stamp(ends)}; renew it first"
+    if begins > now:
+        return f"{where} is not valid before {_base.stamp(begins)}; compare the clocks"
+    return None
+
+
+def _check_ca(work: Work, content: bytes, where: str) -> None:
+    if not work.can_check():
+        return
+    late = []
+    certificates = _certificates(content, where)
+    for number, certificate in enumerate(certificates, 1):
+        which = f"{where}, certificate {number}," if len(certificates) > 1 else where
+        if not (_certificate.facts(certificate) or {}).get("is_ca"):
+            raise KubeconfigError(f"{which} is not a CA: its basicConstraints do not say CA:TRUE")
+        late += [fault for fault in [_timely(certificate, which)] if fault]
+    if len(late) == len(certificates):
+        raise KubeconfigError(late[0])
+    for fault in late:
+        work.module.warn(fault)
+
+
+def _check_pair(work: Work, entry: Options, certificate: bytes | None, key: bytes | None, where: str) -> None:
+    if (certificate is None and key is None) or not work.can_check():
+        return
+    names = {option: entry[f"{option}_source"] or entry[option] for option in ("client_certificate", "client_key")}
+    public = None
+    if key is not None:
+        if b"ENCRYPTED" in key:
+            raise KubeconfigError(
+                f"{where}: client_key {names['client_key']!r} is encrypted, and Kubernetes asks nobody for a passphrase"
+            )
+        try:
+            public = _keys.public_bytes(_keys.parse(key, None, names["client_key"]).private.public_key())
+        except _base.X509Error as exc:
+            raise KubeconfigError(f"{where}: client_key: {exc}") from None
+    if certificate is None:
+        return
+    which = f"{where}: client_certificate {names['client_certificate']!r}"
+    leaf, *between = _certificates(certificate, which)
+    fault = _timely(leaf, which)
+    if fault:
+        raise KubeconfigError(fault)
+    facts = _certificate.facts(leaf)
+    if facts is None:
+        raise KubeconfigError(f"{which} has extensions that cannot be read")
+    if facts["extended_key_usage"] and not {"clientAuth", "anyExtendedKeyUsage"} & set(facts["extended_key_usage"]):
+        raise KubeconfigError(f"{which} is not for clients: its extendedKeyUsage lacks clientAuth")
+    if public is not None and public != _public_key(leaf, which):
+        raise KubeconfigError(
+            f"{which} and client_key {names['client_key']!r} are not a pair; give the key of this certificate"
+        )
+    option = next(iter(_given(entry, "client_ca", "client_ca_data")), None)
+    content = _public(work, entry, option, where) if option else None
+    if content is not None and not _chains(leaf, between, _certificates(content, f"{where}: {option}")):
+        raise KubeconfigError(
+            f"{which} is not signed by a CA in {option}; have it signed by the CA that the apiserver trusts"
+        )
+
+
+def _public_key(certificate: t.Any, where: str) -> bytes:
+    try:
+        return _keys.public_bytes(certificate.public_key())
+    except Exception:  # a kind of key that this version of the library does not know
+        raise KubeconfigError(f"{where} has a key of a kind that cannot be read") from None
+
+
+def _signs(parent: t.Any, child: t.Any) -> bool:
+    try:
+        return bool(
+            child.issuer == parent.subject
+            and _keys.signature_holds(child, parent.public_key(), child.tbs_certificate_bytes)
+        )
+    except Exception:  # as above
+        return False
+
+
+def _chains(leaf: t.Any, between: list[t.Any], anchors: list[t.Any]) -> bool:
+    return any(_signs(anchor, leaf) for anchor in anchors) or any(
+        _signs(parent, leaf) and _chains(parent, [other for other in between if other is not parent], anchors)
+        for parent in between
+    )
+
+
+# --- the file
+
+
+def _applied(config: Config, work: Work, params: Options) -> Config:
+    """The file as it has to be; every entry is found by its name, and what the task does not name stays as it is."""
+    config = copy.deepcopy(config)
+    for kind, key in KINDS.items():
+        entries = list(config.get(kind) or ())
+        for options in params[kind] or ():
+            found = next((entry for entry in entries if entry["name"] == options["name"]), None)
+            if options["state"] == "absent":
+                entries = [entry for entry in entries if entry is not found]
+                continue
+            patch = _patch(work, kind, options)
+            if found is None:
+                found = {key: {}, "name": options["name"]}
+                entries.append(found)
+            found[key] = _merged(found.get(key) or {}, patch, work.folder)
+            _complete(kind, found[key], f"{kind}, {options['name']!r}", work)
+        if entries or config.get(kind):
+            config[kind] = entries
+    if params["current_context"] is not None:
+        config["current-context"] = params["current_context"]
+    return config
+
+
+def _merged(body: Config, patch: Patch, folder: str) -> Config:
+    def same(name: str, value: t.Any) -> bool:
+        former = body.get(name)
+        if name in PATHS and isinstance(former, str) and former and value:
+            return os.path.normpath(os.path.join(folder, former)) == os.path.normpath(os.path.join(folder, value))
+        return bool(former == value)
+
+    changed = {name: value for name, value in patch.items() if not same(name, value)}
+    return {name: value for name, value in {**body, **changed}.items() if not (name in changed and value is None)}
+
+
+def _complete(kind: str, body: Config, where: str, work: Work) -> None:
+    """An entry has to be of use: kubectl would write it all the same."""
+    for names in NEEDED[kind]:
+        if not any(body.get(name) for name in names) and not work.foretold:
+            raise KubeconfigError(f"{where} has no {'credentials' if kind == 'users' else names[0]}; declare them")
+
+
+def _check_references(before: Config, after: Config, params: Options) -> None:
+    """What this task declares or removes must leave nothing that points nowhere."""
+    ours = {entry["name"] for entry in params["contexts"] or () if entry["state"] == "present"}
+    for entry in after.get("contexts") or ():
+        body = entry.get("context") or {}
+        for kind, key in (("clusters", "cluster"), ("users", "user")):
+            name = body.get(key)
+            gone = _kubeconfig.entry_of(after, kind, name) is None
+            was = _kubeconfig.entry_of(before, kind, name) is not None
+            if gone and (entry["name"] in ours or was):
+                raise KubeconfigError(
+                    f"contexts, {entry['name']!r}: its {key} {name!r} is not in {kind}; declare it there"
+                )
+    current = after.get("current-context")
+    if not current or _kubeconfig.entry_of(after, "contexts", current) is not None:
+        return
+    if params["current_context"] is not None or _kubeconfig.entry_of(before, "contexts", current) is not None:
+        raise KubeconfigError(
+            f"current_context: there is no context {current!r}; declare it in contexts, or name another one"
+        )
+
+
+# --- what may be told
+
+
+def summary(config: Config) -> dict[str, t.Any]:
+    """What a kubeconfig holds, without a secret."""
+    return {
+        "clusters": [
+            {
+                "name": name,
+                "server": _without_password(body.get("server")),
+                "insecure_skip_tls_verify": bool(body.get("insecure-skip-tls-verify")),
+                "certificate_authority": body.get("certificate-authority"),
+                "certificate_authority_data": _described(body.get("certificate-authority-data")),
+            }
+            for name, body in _bodies(config, "clusters")
+        ],
+        "users": [
+            {
+                "name": name,
+                "client_certificate": body.get("client-certificate"),
+                "client_certificate_data": next(iter(_described(body.get("client-certificate-data")) or ()), None),
+                "client_key": body.get("client-key"),
+                "has_key": bool(body.get("client-key-data") or body.get("client-key")),
+                "has_token": bool(body.get("token") or body.get("tokenFile")),
+                "exec": (body["exec"].get("command") if isinstance(body.get("exec"), dict) else None),
+            }
+            for name, body in _bodies(config, "users")
+        ],
+        "contexts": [
+            {"name": name, **{key: body.get(key) for key in ("cluster", "user", "namespace")}}
+            for name, body in _bodies(config, "contexts")
+        ],
+        "current_context": config.get("current-context") or None,
+    }
+
+
+def _bodies(config: Config, kind: str) -> Iterable[tuple[str, Config]]:
+    return sorted(
+        ((entry["name"], entry.get(KINDS[kind]) or {}) for entry in config.get(kind) or ()), key=lambda pair: pair[0]
+    )
+
+
+def _described(data: t.Any) -> list[dict[str, t.Any]] | None:
+    """The certificates of a -data field; what is not readable has no facts but its fingerprint, or none at all."""
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        return None
+    if _base.CRYPTOGRAPHY_TRACEBACK is None:
+        return [
+            {
+                **{name: (_certificate.facts(found) or {}).get(name) for name in ("subject", "issuer")},
+                **_certificate.identity(found, _base.now()),
+            }
+            for found in _certificate.parse(content)
+        ] or None
+    blocks = re.findall(
+        r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----", content.decode("ascii", "replace")
+    )
+    try:
+        digests = [hashlib.sha256(ssl.PEM_cert_to_DER_cert(block)).hexdigest().upper() for block in blocks]
+    except ValueError:
+        return None
+    return [{"fingerprint_sha256": ":".join(re.findall("..", digest))} for digest in digests] or None
+
+
+def _without_password(url: t.Any) -> t.Any:
+    return re.sub(r"//[^/@]*@", "//(hidden)@", url) if isinstance(url, str) else url
+
+
+def redacted(kind: str, name: str, body: Config, other: Config) -> dict[str, t.Any]:
+    """An entry for a diff: a secret is only told to be there, and whether it is the other side's."""
+    shown: dict[str, t.Any] = {}
+    for key, value in body.items():
+        if key.endswith("-data") and key not in SECRETS:
+            shown[key] = _described(value) or "(unreadable)"
+        elif key in SECRETS or (kind == "users" and key not in SHOWN):
+            what = SECRETS.get(key, "hidden")
+            shown[key] = f"({what}{'' if other.get(key) == value else ', this one'})"
+        else:
+            shown[key] = _without_password(value)
+    return {KINDS[kind]: shown, "name": name}
+
+
+def difference(before: Config | None, after: Config | None) -> dict[str, t.Any]:
+    """Both sides of a diff, of the entries that differ; an empty side for a file that is not there."""
+    sides: tuple[dict[str, t.Any], dict[str, t.Any]] = ({}, {})
+    for side, own, other in ((sides[0], before, after), (sides[1], after, before)):
+        if own is None:
+            continue
+        for kind in KINDS:
+            theirs = dict(_bodies(other or {}, kind))
+            changed = [
+                redacted(kind, name, body, theirs.get(name) or {})
+                for name, body in _bodies(own, kind)
+                if theirs.get(name) != body
+            ]
+            if changed:
+                side[kind] = changed
+        if (own.get("current-context") or None) != ((other or {}).get("current-context") or None):
+            side["current-context"] = own.get("current-context")
+    return {"before": sides[0], "after": sides[1]}
+
+
+# --- the whole task
+
+
+def run(module: Module) -> dict[str, t.Any]:
+    """Brings the file to what the task declares; returns the module's result."""
+    params = module.params
+    path = params["path"]
+    _files.resolve(path)
+    if params["state"] == "absent":
+        return _remove(module, path)
+    declared(params)
+    work = Work(module, os.path.dirname(path))
+    if not _kubeconfig.HAS_YAML:
+        work.missing(
+            "kubeconfig files cannot be read or written: install the package python3-yaml (python3-pyyaml on RHEL)"
+        )
+        return {"changed": True, "path": path}
+    try:
+        plan = _plan(work, path)
+    except KubeconfigError:
+        # A kubectl that is just writing leaves a torn file for a moment; under the lock there is none.
+        if module.check_mode or not os.path.exists(f"{path}.lock"):
+            raise
+    else:
+        if module.check_mode or plan.content is None:
+            return _finish(module, path, plan)
+    with _kubeconfig.locked(path):
+        return _finish(module, path, _plan(Work(module, work.folder), path))
+
+
+class Plan(t.NamedTuple):
+    before: Config | None
+    after: Config
+    content: bytes | None
+    foretold: bool
+
+
+def _plan(work: Work, path: str) -> Plan:
+    params = work.module.params
+    raw = _files.read(path)
+    before: Config | None = None
+    unreadable = False
+    if raw is not None:
+        try:
+            before = _kubeconfig.parse(raw, repr(path))
+        except KubeconfigError as exc:
+            if not params["force"]:
+                raise KubeconfigError(f"{exc}; set force to replace the file") from None
+            unreadable = True
+    after = _applied(before if before is not None else _kubeconfig.new(), work, params)
+    if not work.foretold:
+        _check_references(before or {}, after, params)
+    same = before == after and not unreadable
+    return Plan(before, after, None if same else _kubeconfig.dump(after), work.foretold)
+
+
+def _finish(module: Module, path: str, plan: Plan) -> dict[str, t.Any]:
+    done = _files.converge(module, path, plan.content, backup=BACKUPS if module.params["backup"] else 0)
+    result = {
+        "changed": done.changed or plan.foretold,
+        "path": path,
+        "diff": {**difference(plan.before, plan.after), "before_header": path, "after_header": path},
+        **summary(plan.after),
+    }
+    if done.backup_file:
+        result["backup_file"] = done.backup_file
+    return result
+
+
+def _remove(module: Module, path: str) -> dict[str, t.Any]:
+    there = _files.read(path) is not None
+    result: dict[str, t.Any] = {
+        "changed": there,
+        "path": path,
+        "diff": {
+            "before": {"path": path, "state": "file" if there else "absent"},
+            "after": {"path": path, "state": "absent"},
+        },
+    }
+    if there and not module.check_mode:
+        with _kubeconfig.locked(path):
+            backup = _files.remove(path, backup=BACKUPS if module.params["backup"] else 0)
+        if backup:
+            result["backup_file"] = backup
+    return result
