@@ -152,8 +152,12 @@ class View:
     elapsed: float = 0.0
 
     @property
+    def identity(self) -> str:
+        return self.record.identity if self.record else ""
+
+    @property
     def node(self) -> str:
-        return self.record.node if self.record else ""
+        return node_of(self.identity)
 
     @property
     def leads(self) -> bool:
