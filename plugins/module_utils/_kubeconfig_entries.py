@@ -268,8 +268,9 @@ def _exec(options: Options, folder: str) -> Patch:
 
 def _certificates(content: bytes, where: str) -> list[t.Any]:
     found = _certificate.parse(content)
-    if not found:
-        raise KubeconfigError(f"{where} holds no readable certificate in PEM form")
+    if not found or None in found:
+        what = "a certificate that cannot be read" if found else "no certificate in PEM form"
+        raise KubeconfigError(f"{where} holds {what}")
     return found
 
 
@@ -479,7 +480,7 @@ def _described(data: t.Any) -> list[dict[str, t.Any]] | None:
     if _base.CRYPTOGRAPHY_TRACEBACK is None:
         return [
             {
-                **{name: (_certificate.facts(found) or {}).get(name) for name in ("subject", "issuer")},
+                **{name: ((found and _certificate.facts(found)) or {}).get(name) for name in ("subject", "issuer")},
                 **_certificate.identity(found, _base.now()),
             }
             for found in _certificate.parse(content)
