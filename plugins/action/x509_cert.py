@@ -73,9 +73,8 @@ class ActionModule(ActionBase):
         if second.get("failed"):
             return second
         # The second run finds the key made and the rights set: why, and what was before, the first one knows.
-        second["reasons"] = first["reasons"]
-        second["diff"]["before"] = first["diff"]["before"]
-        for name in ("clamped", "not_after_wanted", "warnings", "deprecations"):
+        second["diff"] = {**second.get("diff", {}), "before": first.get("diff", {}).get("before")}
+        for name in ("reasons", "clamped", "not_after_wanted", "warnings", "deprecations"):
             if name in first:
                 second[name] = first[name]
         return second
@@ -106,13 +105,24 @@ class ActionModule(ActionBase):
                 raise _base.X509Error(
                     f"{option}: {path!r} is in no files directory of the controller: write it in full"
                 ) from None
-        if os.path.exists(full) and not os.access(full, os.R_OK):
-            owner, me = (_user(uid) for uid in (os.stat(full).st_uid, os.geteuid()))
+        barred = next(filter(_barred, _ancestry(full)), None)
+        if barred is not None:
+            owner, me = (_user(uid) for uid in (os.stat(barred).st_uid, os.geteuid()))
             raise _base.X509Error(
-                f"{option}: {full!r} on the controller belongs to {owner}, and {me}, who runs Ansible, may not read it:"
+                f"{option}: {barred!r} on the controller belongs to {owner}, and {me}, who runs Ansible, may not read it:"
                 f" run Ansible as {owner}, give {me} the right by a group, or use a copy of your own"
             )
         return full
+
+
+def _ancestry(path: str) -> list[str]:
+    """Return a path after the directories that lead to it."""
+    above = os.path.dirname(path)
+    return [path] if above == path else [*_ancestry(above), path]
+
+
+def _barred(path: str) -> bool:
+    return os.path.exists(path) and not os.access(path, os.X_OK if os.path.isdir(path) else os.R_OK)
 
 
 def _user(uid: int) -> str:

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import stat
 import tempfile
 import time
@@ -119,9 +120,8 @@ def read(path: str, *, limit: int = LIMIT, follow: bool = False) -> bytes | None
 
 
 @contextlib.contextmanager
-def lock(path: str, *, timeout: float = 60) -> Iterator[None]:
-    """Keep other runs out of the directory of *path*, leaving no lock file that a crash could forget."""
-    folder = os.path.dirname(resolve(path))
+def lock(folder: str, *, timeout: float = 60) -> Iterator[None]:
+    """Keep other runs out of a directory, leaving no lock file that a crash could forget."""
     with _explained(folder, "lock"):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -270,13 +270,58 @@ def write(
 
 
 def replace(staged: t.Sequence[Staged]) -> None:
-    """Put several staged files in place."""
+    """Put staged files in place, in this order; two that exist in one directory change at the same moment."""
     try:
+        if len(staged) == 2 and len({file.folder for file in staged}) == 1:
+            with _explained(staged[0].target, "replace"):
+                if all(_regular(file.target) for file in staged):
+                    _swap(staged)
+                    return
         for file in staged:
             file.commit()
     finally:
         for file in staged:
             file.discard()
+
+
+def _swap(staged: t.Sequence[Staged]) -> None:
+    """Replace files so that whoever reads them, and whoever kills this, finds all of them old or all new.
+
+    Each becomes, for a moment, a symlink through one link that turns from the old files to the new ones by a rename.
+    """
+    folder = tempfile.mkdtemp(_TEMPORARY, _prefix(staged[0].target), staged[0].folder)
+    now = os.path.join(folder, "now")
+    try:
+        os.chmod(folder, 0o711)
+        for side in ("old", "new"):
+            os.mkdir(os.path.join(folder, side), 0o711)
+        for index, file in enumerate(staged):
+            os.link(file.target, os.path.join(folder, "old", str(index)))
+            os.link(file.temporary, os.path.join(folder, "new", str(index)))
+        os.symlink("old", now)
+        os.symlink("new", os.path.join(folder, "next"))
+        for index in range(len(staged)):
+            os.symlink(os.path.join(now, str(index)), os.path.join(folder, f"link{index}"))
+        _sync(folder)
+        for index, file in enumerate(staged):
+            os.rename(os.path.join(folder, f"link{index}"), file.target)
+        _sync(file.folder)
+        os.rename(os.path.join(folder, "next"), now)
+        _sync(folder)
+    finally:
+        recover([file.target for file in staged])
+
+
+def recover(paths: t.Sequence[str]) -> None:
+    """Make plain files again of what :func:`replace` or its sudden end left, and remove the rest of it."""
+    with _explained(paths[0], "mend"):
+        for path in paths:
+            if os.path.islink(path) and f"{_TEMPORARY}/now/" in os.readlink(path):
+                os.rename(os.path.realpath(path), path)
+        for folder in _beside(paths[0], _TEMPORARY, _prefix(paths[0])):
+            if os.path.isdir(folder):
+                shutil.rmtree(folder)
+        _sync(os.path.dirname(paths[0]))
 
 
 def remove(path: str, *, backup: int = 0) -> str | None:

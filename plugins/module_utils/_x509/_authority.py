@@ -55,7 +55,7 @@ def _public(certificate: x509.Certificate) -> bytes | None:
 
 def parse(content: bytes, path: str) -> list[x509.Certificate]:
     """Return the certificates of a CA's file, at least one."""
-    found = _certificate.parse(content)
+    found = [certificate for certificate in _certificate.parse(content) if certificate is not None]
     if not found:
         raise X509Error(f"ca_path: {path!r} holds no readable certificate in PEM form")
     return found

@@ -26,12 +26,16 @@ _STRONG = ("sha256", "sha384", "sha512", None)
 Facts = dict[str, t.Any]
 
 
-def parse(pem: bytes) -> list[x509.Certificate]:
-    """Return the certificates in *pem*, or an empty list where one of them cannot be read."""
+def parse(content: bytes) -> list[x509.Certificate | None]:
+    """Return the certificates in PEM form, in order, with None for each that cannot be read."""
+    return [_load(block) for block in _PEM.findall(content)]
+
+
+def _load(block: bytes) -> x509.Certificate | None:
     try:
-        return [x509.load_pem_x509_certificate(block) for block in _PEM.findall(pem)]
+        return x509.load_pem_x509_certificate(block)
     except Exception:
-        return []
+        return None  # the library's parsers raise many kinds over the versions
 
 
 def pem(certificate: x509.Certificate) -> bytes:

@@ -109,7 +109,7 @@ def parse(pem: bytes, secret: bytes | None, path: str) -> Key:
     found = [label for label in labels if b"-----BEGIN " + label + b"-----" in pem]
     if len(found) != 1 or pem.count(b"PRIVATE KEY-----") != 2:
         raise X509Error(f"{path!r} does not hold exactly one private key in PEM form (PKCS#8, PKCS#1 or SEC1)")
-    encrypted = found[0].startswith(b"ENC") or b"ENCRYPTED" in pem.partition(b"\n\n")[0].replace(found[0], b"")
+    encrypted = found[0].startswith(b"ENCRYPTED") or b"Proc-Type: 4,ENCRYPTED" in pem
     if encrypted and secret is None:
         raise X509Error(f"{path!r} is encrypted: name the file with its passphrase in the passphrase_file option")
     start = pem.index(b"-----BEGIN " + found[0])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import typing as t
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
@@ -70,8 +70,9 @@ class Pair:
         if missing:
             raise X509Error(f"the directory {missing[0]!r} does not exist: create it first")
         with contextlib.ExitStack() as locks:
-            for folder in folders:
-                locks.enter_context(_files.lock(os.path.join(folder, "x")))
+            for folder in sorted({os.path.realpath(folder) for folder in folders}):
+                locks.enter_context(_files.lock(folder))
+            _files.recover([self.key_path, self.path])
             return action()
 
     def _absent(self) -> dict[str, t.Any]:
@@ -193,7 +194,9 @@ class Pair:
             )
         return key, bool(wrong), bool(written) and not wrong, wrong
 
-    def _judge_certificate(self, certificate: x509.Certificate, key: _keys.Key | None) -> list[str]:
+    def _judge_certificate(
+        self, certificate: x509.Certificate, key: _keys.Key | None, *, renew: bool = True
+    ) -> list[str]:
         have = _certificate.facts(certificate)
         if have is None:
             return ["the certificate cannot be read"]
@@ -206,7 +209,8 @@ class Pair:
             signer = self.issuer.public_key() if self.issuer is not None else key.private.public_key()  # type: ignore[union-attr]
             reasons += _certificate.chain_faults(certificate, self.issuer, signer)
         limit = _certificate.validity(self.issuer)[1] if self.issuer is not None else None
-        return reasons + _certificate.time_faults(certificate, self.wanted, limit, self.now)
+        wanted = self.wanted if renew else self.wanted._replace(renew_before=timedelta(0))
+        return reasons + _certificate.time_faults(certificate, wanted, limit, self.now)
 
     def _expected(self, key: _keys.Key | None) -> _certificate.Facts:
         key_type = key.kind.type if key else self.kind.type
@@ -245,9 +249,9 @@ class Pair:
     def _finish(self, state: _State, signed: str) -> dict[str, t.Any]:
         """Put in place a certificate that the controller signed, with its key."""
         found = _certificate.parse(signed.encode("ascii", "replace"))
-        if len(found) != 1:
+        certificate = found[0] if len(found) == 1 else None
+        if certificate is None:
             raise X509Error("the controller's certificate cannot be read: look at who answers there")
-        certificate = found[0]
         public = _keys.public_bytes(certificate.public_key())
         waiting = self._waiting_key()
         key_pem = None
@@ -257,9 +261,12 @@ class Pair:
             key = state.key
         else:
             raise X509Error(f"another run replaced {self.key_path!r} in the meantime: run again")
-        faults = self._judge_certificate(certificate, key)
+        faults = self._judge_certificate(certificate, key, renew=False)
         if faults:
-            raise X509Error(f"the controller's certificate is not what the task wants: {'; '.join(faults)}")
+            raise X509Error(
+                f"the controller's certificate does not do: {'; '.join(faults)};"
+                f" the clock of this host says {stamp(self.now)}: is that the controller's time?"
+            )
         self._install(key_pem, certificate)
         _files.remove(self.waiting)
         return self._result(state, True, certificate, None)
@@ -292,7 +299,9 @@ class Pair:
         times: _certificate.Times | None,
     ) -> dict[str, t.Any]:
         kind = self.kind.made() if state.new_key or state.key is None else state.key.kind
-        after = (_certificate.facts(certificate) if certificate is not None else None) or self._expected(state.key)
+        after = (_certificate.facts(certificate) if certificate is not None else None) or self._expected(
+            None if state.new_key else state.key
+        )
         before = (_certificate.facts(state.certificate) if state.certificate is not None else None) or {}
         if before and state.certificate is not None:
             before |= _certificate.identity(state.certificate, self.now)
