@@ -17,6 +17,7 @@ READER = {
     "key_usage": ["digitalSignature"],
     "extended_key_usage": ["clientAuth"],
     "valid_for": "10m",
+    "renew_before": "1m",
     "not_after_policy": "clamp",
 }
 
