@@ -44,6 +44,11 @@ class KubeconfigError(Exception):
     """One line: what is wrong, where, and what to do."""
 
 
+def shown(name: str) -> str:
+    """A name as it may stand in an error: on one line, and not without end."""
+    return repr(name if len(name) <= 80 else f"{name[:80]}…")
+
+
 # --- reading
 
 
@@ -71,7 +76,7 @@ def _loader() -> t.Any:
                 if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
                     raise KubeconfigError(f"line {key.start_mark.line + 1}: a key that is not plain text")
                 if key.value in seen:
-                    raise KubeconfigError(f"line {key.start_mark.line + 1}: the key {key.value!r} is there twice")
+                    raise KubeconfigError(f"line {key.start_mark.line + 1}: the key {shown(key.value)} is there twice")
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
 
@@ -123,11 +128,11 @@ def _checked(config: t.Any, where: str) -> Config:
             if not isinstance(name, str):
                 raise KubeconfigError(f"{where}: {kind}, entry {number}, has no name, or one that is not text")
             if name in names:
-                raise KubeconfigError(f"{where}: {kind} holds {name!r} twice")
+                raise KubeconfigError(f"{where}: {kind} holds {shown(name)} twice")
             names.add(name)
             body = entry.get(key)
             if body is not None and not isinstance(body, dict):
-                raise KubeconfigError(f"{where}: {kind}, {name!r}: its {key} is not a mapping")
+                raise KubeconfigError(f"{where}: {kind}, {shown(name)}: its {key} is not a mapping")
     return config
 
 

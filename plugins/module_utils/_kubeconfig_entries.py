@@ -19,7 +19,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files, _kubeconfig
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kubeconfig import KINDS, Config, KubeconfigError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kubeconfig import KINDS, Config, KubeconfigError, shown
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _base, _certificate, _keys
 
 if t.TYPE_CHECKING:  # pragma: no cover
@@ -59,7 +59,7 @@ NEEDED: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 PATHS = {"certificate-authority", "client-certificate", "client-key", "tokenFile"}
-SECRETS = {"client-key-data": "a private key", "token": "a token", "password": "a password"}
+SECRETS = {"client-key-data": "private key", "token": "token", "password": "password"}
 SHOWN = {"client-certificate", "client-key", "tokenFile", "as", "as-uid", "as-groups", "username"}
 
 DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -117,12 +117,12 @@ def declared(params: Options) -> None:
             name = entry["name"]
             # What is invisible or breaks a line is a mistake, or meant to deceive.
             if not name or not name.isprintable() or name != name.strip() or len(name) > 1024:
-                raise KubeconfigError(f"{kind}: {name[:64]!r} is no usable name")
+                raise KubeconfigError(f"{kind}: {shown(name)} is no usable name")
             if name in names:
-                raise KubeconfigError(f"{kind}: {name!r} is declared twice")
+                raise KubeconfigError(f"{kind}: {shown(name)} is declared twice")
             names.add(name)
             if entry["state"] == "present":
-                CHECKS[kind](entry, f"{kind}, {name!r}")
+                CHECKS[kind](entry, f"{kind}, {shown(name)}")
     name = params["current_context"]
     if name is not None and any(e["name"] == name and e["state"] == "absent" for e in params["contexts"] or ()):
         raise KubeconfigError(f"current_context: {name!r} is declared absent in contexts")
@@ -160,13 +160,17 @@ def _check_user(entry: Options, where: str) -> None:
         raise KubeconfigError(f"{where}: {extra[0]} is only of use with client_certificate")
     if len(_given(entry, "client_ca", "client_ca_data")) > 1:
         raise KubeconfigError(f"{where}: only one of client_ca and client_ca_data can be given")
+    for option in _given(entry, "client_certificate", "client_key"):
+        # Where a source is read in its place, nothing else would notice.
+        if not os.path.isabs(entry[option]) or not entry[option].isprintable():
+            raise KubeconfigError(f"{where}: {option} {shown(entry[option])} is not an absolute path")
     if entry["token"] is not None and not re.fullmatch(r"[\x21-\x7e]+", entry["token"]):
         raise KubeconfigError(f"{where}: the token is empty, or holds characters that no HTTP header can carry")
 
 
 def _check_context(entry: Options, where: str) -> None:
     if entry["namespace"] and not re.fullmatch(DNS_LABEL, entry["namespace"]):
-        raise KubeconfigError(f"{where}: namespace {entry['namespace'][:64]!r} is not a DNS label")
+        raise KubeconfigError(f"{where}: namespace {shown(entry['namespace'])} is not a DNS label")
 
 
 CHECKS: dict[str, t.Callable[[Options, str], None]] = {
@@ -180,7 +184,7 @@ CHECKS: dict[str, t.Callable[[Options, str], None]] = {
 
 
 def _patch(work: Work, kind: str, entry: Options) -> Patch:
-    where = f"{kind}, {entry['name']!r}"
+    where = f"{kind}, {shown(entry['name'])}"
     patch: Patch = {key: entry[option] or None for option, key in PLAIN[kind].items() if entry[option] is not None}
     if kind == "clusters":
         patch.update(_trust(work, entry, where))
@@ -381,7 +385,7 @@ def _applied(config: Config, work: Work, params: Options) -> Config:
                 found = {key: {}, "name": options["name"]}
                 entries.append(found)
             found[key] = _merged(found.get(key) or {}, patch, work.folder)
-            _complete(kind, found[key], f"{kind}, {options['name']!r}", work)
+            _complete(kind, found[key], f"{kind}, {shown(options['name'])}", work)
         if entries or config.get(kind):
             config[kind] = entries
     if params["current_context"] is not None:
@@ -499,37 +503,37 @@ def _without_password(url: t.Any) -> t.Any:
     return re.sub(r"//[^/@]*@", "//(hidden)@", url) if isinstance(url, str) else url
 
 
-def redacted(kind: str, name: str, body: Config, other: Config) -> dict[str, t.Any]:
-    """An entry for a diff: a secret is only told to be there, and whether it is the other side's."""
-    shown: dict[str, t.Any] = {}
+def _redacted(kind: str, name: str, body: Config, former: Config) -> dict[str, t.Any]:
+    """An entry for a diff: of a secret no more than that it is there, and whether it is another one than before."""
+    told: dict[str, t.Any] = {}
     for key, value in body.items():
         if key.endswith("-data") and key not in SECRETS:
-            shown[key] = _described(value) or "(unreadable)"
+            told[key] = _described(value) or "(unreadable)"
         elif key in SECRETS or (kind == "users" and key not in SHOWN):
-            what = SECRETS.get(key, "hidden")
-            shown[key] = f"({what}{'' if other.get(key) == value else ', this one'})"
+            told[key] = f"({'a' if former.get(key) in (None, value) else 'another'} {SECRETS.get(key, 'hidden value')})"
         else:
-            shown[key] = _without_password(value)
-    return {KINDS[kind]: shown, "name": name}
+            told[key] = _without_password(value)
+    return {KINDS[kind]: told, "name": name}
 
 
 def difference(before: Config | None, after: Config | None) -> dict[str, t.Any]:
     """Both sides of a diff, of the entries that differ; an empty side for a file that is not there."""
-    sides: tuple[dict[str, t.Any], dict[str, t.Any]] = ({}, {})
-    for side, own, other in ((sides[0], before, after), (sides[1], after, before)):
-        if own is None:
-            continue
-        for kind in KINDS:
+    sides: list[dict[str, t.Any]] = []
+    for own, other in ((before, after), (after, before)):
+        side: dict[str, t.Any] = {}
+        for kind in KINDS if own is not None else ():
             theirs = dict(_bodies(other or {}, kind))
+            former = theirs if own is after else {}
             changed = [
-                redacted(kind, name, body, theirs.get(name) or {})
-                for name, body in _bodies(own, kind)
+                _redacted(kind, name, body, former.get(name) or {})
+                for name, body in _bodies(own or {}, kind)
                 if theirs.get(name) != body
             ]
             if changed:
                 side[kind] = changed
-        if (own.get("current-context") or None) != ((other or {}).get("current-context") or None):
+        if own is not None and own.get("current-context") != (other or {}).get("current-context"):
             side["current-context"] = own.get("current-context")
+        sides.append(side)
     return {"before": sides[0], "after": sides[1]}
 
 

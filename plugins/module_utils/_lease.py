@@ -215,7 +215,7 @@ def observe(
 ) -> tuple[View, bool]:
     """The first view that is as wished, or the last one before the time was up, and which of the two it is.
 
-    A patient observer sits through failures that pass, such as an apiserver that restarts.
+    Failures that pass, such as an apiserver that restarts, are sat through after the first reading; by a patient observer, before it too.
     """
     observer = Observer(members)
     start = clock()
@@ -229,7 +229,7 @@ def observe(
             view = observer.see(read(), asked_at, clock())
             seen, failure = True, None
         except _kube_client.KubeError as exc:
-            if not patient or exc.kind not in _kube_client.TRANSIENT:
+            if exc.kind not in _kube_client.TRANSIENT or not (patient or seen):
                 raise
             failure = exc
             pause = max(interval, exc.retry_after or 0.0)

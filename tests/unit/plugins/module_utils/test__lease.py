@@ -203,8 +203,9 @@ def test_patience_is_for_failures_that_pass():
     script = ((0, lease("a")), (1, "refused"), (2, "server_error"), (3, "throttled"), (4, lease("b")))
     view, _ = World(*script).observe(lambda view: view.node == "b", patient=True)
     assert view.node == "b"
+    assert World(*script).observe(lambda view: view.node == "b")[1]
     with pytest.raises(_kube_client.KubeError, match="refused"):
-        World(*script).observe(lambda view: view.node == "b")
+        World((0, "refused"), *script[1:]).observe()
     with pytest.raises(_kube_client.KubeError, match="forbidden"):
         World((0, lease("a")), (1, "forbidden")).observe(lambda view: False, patient=True)
     with pytest.raises(_kube_client.KubeError, match="refused"):
