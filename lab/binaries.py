@@ -13,10 +13,10 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import build
+from build import Build, CannotBuildError
 from settings import Settings
 from shell import LabError, lock, say
 
@@ -25,7 +25,7 @@ CONNECT_SECONDS = 5.0
 CHUNK = 1 << 20
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """This source does not have it; the next one may."""
 
 
@@ -49,32 +49,36 @@ def ensure(settings: Settings) -> list[Path]:
 
 
 def provide(settings: Settings, version: str, commands: Sequence[str], offline: list[str]) -> None:
+    def placed(root: Path, command: str) -> Path:
+        return place(root, settings, version, command)
+
     released = settings.cache / "release"
     missing = []
     for command in commands:
-        cached = place(released, settings, version, command)
-        target = place(settings.served, settings, version, command)
+        cached = placed(released, command)
+        target = placed(settings.served, command)
         if settings.binaries is not None:
-            own = place(settings.binaries, settings, version, command)
+            own = placed(settings.binaries, command)
             if own.is_file():
                 take(own, target)
                 continue
         if not cached.exists():
             try:
-                download(settings, version, command, cached, offline)
-            except Unavailable as reason:
+                download(settings, version, cached, offline)
+            except UnavailableError as reason:
                 say(f"  {command} {version} is not to be downloaded: {reason}")
                 missing.append(command)
     if missing:
+        made = Build(settings, version, missing, lambda command, path: keep(path, placed(released, command)))
         try:
-            build.build(settings, version, missing, lambda command, path: keep(path, place(released, settings, version, command)))
-        except build.CannotBuildError as reason:
+            made.run()
+        except CannotBuildError as reason:
             raise LabError(
-                f"no {' and no '.join(missing)} {version}: {reason}; or name a folder with LAB_BINARIES (in it "
+                f"no {' and no '.join(missing)} {version}: {reason}. Two other ways: name a folder with LAB_BINARIES (in it "
                 f"v{version}/bin/linux/{settings.arch}/{missing[0]}), or a mirror of the release site with LAB_BINARY_URL"
             ) from None
     for command in commands:
-        cached, target = (place(root, settings, version, command) for root in (released, settings.served))
+        cached, target = (placed(root, command) for root in (released, settings.served))
         if cached != target and not target.exists():
             link(cached, target)
 
@@ -104,8 +108,11 @@ def link(cached: Path, target: Path) -> None:
 
 
 def digest(path: Path, kind: str) -> str:
+    checksum = hashlib.new(kind)
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, kind).hexdigest()
+        while chunk := stream.read(CHUNK):
+            checksum.update(chunk)
+    return checksum.hexdigest()
 
 
 def verify(path: Path, kind: str, expected: str, source: str) -> None:
@@ -126,18 +133,11 @@ def keep(temporary: Path, target: Path) -> None:
     temporary.rename(target)
 
 
-def download(
-    settings: Settings,
-    version: str,
-    command: str,
-    target: Path,
-    offline: list[str],
-    opener: Callable[..., object] = urllib.request.urlopen,
-) -> None:
+def download(settings: Settings, version: str, target: Path, offline: list[str]) -> None:
     """Without any network this says so once and fast."""
     if offline:
-        raise Unavailable(offline[0])
-    url = f"{settings.binary_url}/release/v{version}/bin/linux/{settings.arch}/{command}"
+        raise UnavailableError(offline[0])
+    url = f"{settings.binary_url}/release/v{version}/bin/linux/{settings.arch}/{target.name}"
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
     try:
@@ -145,11 +145,11 @@ def download(
         say(f"Downloading {url}")
         fetch_to(url, temporary)
     except urllib.error.HTTPError as error:
-        raise Unavailable(f"{url} answers {error.code}") from None
+        raise UnavailableError(f"{url} answers {error.code}") from None
     except (OSError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", error)
         offline.append(f"{settings.binary_url}: {reason}")
-        raise Unavailable(offline[0]) from None
+        raise UnavailableError(offline[0]) from None
     for kind, text in expected.items():
         verify(temporary, kind, text, url)
     keep(temporary, target)

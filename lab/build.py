@@ -12,62 +12,52 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import image
 from settings import Settings, version_key
-from shell import LabError, run, say
+from shell import LabError, need, output, run, say
 
 DEBIAN_VERSION = "1.20.2"
+DEBIAN_GO = Path("/usr/lib/go-1.19/bin")
+DEBIAN_TOOLS = {str(DEBIAN_GO / "go"): "golang-1.19-go", "dpkg-source": "dpkg-dev", "patch": "patch"}
+ROOT_PACKAGE = "k8s.io/kubernetes"
 
 
 class CannotBuildError(Exception):
     """Why, in a few words."""
 
 
-def build(settings: Settings, version: str, commands: Sequence[str], keep: Callable[[str, Path], None]) -> None:
-    go = shutil.which("go") or shutil.which("/usr/local/go/bin/go") or shutil.which("/usr/lib/go/bin/go")
-    if go is None:
-        raise CannotBuildError("and no Go to build it with is in PATH")
-    (from_debian if version == DEBIAN_VERSION else from_module)(settings, go, version, commands, keep)
+@dataclass(frozen=True)
+class Build:
+    settings: Settings
+    version: str
+    commands: Sequence[str]
+    keep: Callable[[str, Path], None]  # takes over each binary as soon as it is there
 
+    @property
+    def log(self) -> Path:
+        return self.settings.logs / f"build-{self.version}.log"
 
-def go_mod(version: str, upstream: str, commands: Sequence[str]) -> str:
-    """A module that requires Kubernetes, with its staging modules taken from where they are published."""
-    _, minor, patch = version.split(".")
-    lines = ["module lab.invalid/kubernetes", ""]
-    lines += re.findall(r"^go \S+$", upstream, re.MULTILINE)
-    lines += re.findall(r"^godebug (?!\().+$", upstream, re.MULTILINE)
-    lines += re.findall(r"^godebug \(\n(?:.*\n)*?\)$", upstream, re.MULTILINE)
-    lines += ["", f"require k8s.io/kubernetes v{version}", ""]
-    staging = re.findall(r"^\s*(?:replace\s+)?(k8s\.io/\S+) => \./staging/", upstream, re.MULTILINE)
-    lines += [f"replace {module} => {module} v0.{minor}.{patch}" for module in staging]
-    return "\n".join(lines) + "\n"
+    def run(self) -> None:
+        with tempfile.TemporaryDirectory(prefix="kube-ha-build-") as scratch:
+            if self.version == DEBIAN_VERSION:
+                self.from_debian(Path(scratch))
+            else:
+                self.from_module(Path(scratch))
 
-
-def tools_go(commands: Sequence[str]) -> str:
-    imports = "".join(f'import _ "k8s.io/kubernetes/cmd/{command}"\n' for command in commands)
-    return f"//go:build tools\n\npackage tools\n\n{imports}"
-
-
-def version_flags(version: str, packages: Sequence[str]) -> str:
-    major, minor, _ = version.split(".")
-    values = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
-    return " ".join(["-s -w", *(f"-X {package}.{key}={value}" for package in packages for key, value in values.items())])
-
-
-def from_module(
-    settings: Settings, go: str, version: str, commands: Sequence[str], keep: Callable[[str, Path], None]
-) -> None:
-    module = f"k8s.io/kubernetes@v{version}"
-    # GOTOOLCHAIN=local: an older Go says so at once instead of looking for a newer one.
-    environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod -buildvcs=false"}
-    log = settings.logs / f"build-{version}.log"
-    with tempfile.TemporaryDirectory(prefix="kube-ha-build-") as scratch:
-        folder = Path(scratch)
-        say(f"Fetching the source of Kubernetes {version}")
+    def from_module(self, scratch: Path) -> None:
+        go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
+        if go is None:
+            raise CannotBuildError("no Go to build it with is in PATH")
+        # GOTOOLCHAIN=local: an older Go says so at once instead of looking for a newer one.
+        environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod -buildvcs=false"}
+        module = f"{ROOT_PACKAGE}@v{self.version}"
+        say(f"Fetching the source of Kubernetes {self.version}")
         found = subprocess.run(
             [go, "mod", "download", "-json", module],
-            cwd=folder,
+            cwd=scratch,
             capture_output=True,
             text=True,
             env={**os.environ, **environment},
@@ -78,37 +68,138 @@ def from_module(
             reason = str(answer.get("Error") or found.stderr).strip().splitlines() or ["no reason given"]
             raise CannotBuildError(f"the Go module {module} cannot be had ({reason[-1].strip()})")
         upstream = Path(answer["GoMod"]).read_text()
-        wanted = re.search(r"^go (\d+(?:\.\d+)*)", upstream, re.MULTILINE)
-        present = re.search(r"go(\d+(?:\.\d+)*)", subprocess.check_output([go, "version"], text=True))
-        if wanted and present and version_key(present[1]) < version_key(wanted[1]):
-            raise CannotBuildError(f"its source needs Go {wanted[1]}, and {go} is {present[1]}")
-        (folder / "go.mod").write_text(go_mod(version, upstream, commands))
-        (folder / "tools.go").write_text(tools_go(commands))
+        refuse_old_go(output([go, "version"]), upstream)
+        (scratch / "go.mod").write_text(go_mod(self.version, upstream))
+        (scratch / "tools.go").write_text(tools_go(self.commands))
+        tidy = f"Fetching what Kubernetes {self.version} needs"
         try:
-            run([go, "mod", "tidy"], f"Fetching what Kubernetes {version} needs", log, cwd=folder, environment=environment)
+            run([go, "mod", "tidy"], tidy, self.log, cwd=scratch, environment=environment)
         except LabError as error:
-            raise CannotBuildError(f"a module that it needs cannot be had ({error})") from None
-        flags = version_flags(version, ["k8s.io/component-base/version"])
-        for command in commands:
-            run(
-                [go, "build", "-trimpath", f"-ldflags={flags}", "-o", command, f"k8s.io/kubernetes/cmd/{command}"],
-                f"Building {command} {version} (minutes on a cold cache)",
-                log,
-                cwd=folder,
-                environment=environment,
-            )
-            move(folder / command, settings, command, keep)
+            raise CannotBuildError(f"a module that it needs cannot be had; {error}") from None
+        flags = version_flags(self.version, ["k8s.io/component-base/version"])
+        for command in self.commands:
+            package = f"{ROOT_PACKAGE}/cmd/{command}"
+            self.compile([go, "build", "-trimpath", f"-ldflags={flags}", "-o", command, package], scratch, environment)
+
+    def from_debian(self, scratch: Path) -> None:
+        """Its Go is too old for modules of that time, so it is built in a GOPATH."""
+        need(DEBIAN_TOOLS, self.log)
+        source = self.debian_source(scratch)
+        environment = {
+            "CGO_ENABLED": "0",
+            "GO111MODULE": "off",
+            "GOFLAGS": "",
+            "GOPATH": str(scratch),
+            "PATH": f"{DEBIAN_GO}:{os.environ['PATH']}",
+        }
+        vendored = f"{ROOT_PACKAGE}/vendor/k8s.io"
+        packages = [f"{vendored}/component-base/version", f"{vendored}/client-go/pkg/version"]
+        flags = version_flags(self.version, packages)
+        if "kube-apiserver" in self.commands:
+            self.generate_openapi(source, scratch, environment)
+        for command in self.commands:
+            build = ["go", "build", f"-ldflags={flags}", "-o", str(scratch / command), f"./cmd/{command}"]
+            self.compile([str(DEBIAN_GO / "go"), *build[1:]], source, environment, built=scratch / command)
+
+    def debian_source(self, scratch: Path) -> Path:
+        sources = scratch / "source.list"
+        sources.write_text(image.sources(image.host_mirrors() or image.PUBLIC_MIRROR, kind="deb-src"))
+        # An apt state of its own, so that the host's stays as it is.
+        (scratch / "lists" / "partial").mkdir(parents=True)
+        options = {
+            "Dir::Etc::sourcelist": sources,
+            "Dir::Etc::sourceparts": "/dev/null",
+            "Dir::State::lists": scratch / "lists",
+            "APT::Sandbox::User": "root",
+        }
+        apt = ["apt-get", *(f"-o{key}={value}" for key, value in options.items())]
+        what = f"Fetching Debian's source of Kubernetes {self.version}"
+        run([*apt, "update"], what, self.log)
+        run([*apt, "source", "--download-only", "kubernetes"], what, self.log, cwd=scratch, quiet=True)
+        descriptions = list(scratch.glob(f"kubernetes_{self.version}*.dsc"))
+        if not descriptions:
+            raise CannotBuildError(f"the mirror's Debian source package is not {self.version}")
+        target = scratch / "src" / ROOT_PACKAGE
+        target.parent.mkdir(parents=True)
+        run(["dpkg-source", "--extract", str(descriptions[0]), str(target)], what, self.log, quiet=True)
+        return target
+
+    def generate_openapi(self, source: Path, scratch: Path, environment: dict[str, str]) -> None:
+        """The apiserver's pkg/generated/openapi is not in the package."""
+        tool = scratch / "openapi-gen"
+        go = str(DEBIAN_GO / "go")
+        what = "Generating pkg/generated/openapi"
+        build = [go, "build", "-o", str(tool), "./vendor/k8s.io/kube-openapi/cmd/openapi-gen"]
+        run(build, what, self.log, cwd=source, environment=environment)
+        run(
+            [
+                str(tool),
+                f"--input-dirs={','.join(openapi_packages(source))}",
+                f"--output-package={ROOT_PACKAGE}/pkg/generated/openapi",
+                f"--output-base={scratch / 'src'}",
+                "--output-file-base=zz_generated.openapi",
+                "--go-header-file=hack/boilerplate/boilerplate.generatego.txt",
+                f"--report-filename={scratch / 'violations'}",
+            ],
+            what,
+            self.log,
+            cwd=source,
+            environment=environment,
+            quiet=True,
+        )
+
+    def compile(self, command: list[str], cwd: Path, environment: dict[str, str], built: Path | None = None) -> None:
+        name = Path(command[-1]).name
+        what = f"Building {name} {self.version} (minutes on a cold cache)"
+        run(command, what, self.log, cwd=cwd, environment=environment)
+        # Onto the cache's file system first, so that it appears there by a rename.
+        waiting = self.settings.cache / f".{name}-{self.version}.{os.getpid()}"
+        shutil.move(built or cwd / name, waiting)
+        self.keep(name, waiting)
 
 
-def move(path: Path, settings: Settings, command: str, keep: Callable[[str, Path], None]) -> None:
-    """Onto the cache's file system first, so that it appears there by a rename."""
-    waiting = settings.cache / "locks" / f"{command}.{os.getpid()}.part"
-    waiting.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(path, waiting)
-    keep(command, waiting)
+def refuse_old_go(present: str, upstream: str) -> None:
+    wanted = re.search(r"^go (\d+(?:\.\d+)*)", upstream, re.MULTILINE)
+    found = re.search(r"go(\d+(?:\.\d+)*)", present)
+    if wanted and found and version_key(found[1]) < version_key(wanted[1]):
+        raise CannotBuildError(f"its source needs Go {wanted[1]} or newer, and here is {found[1]}")
 
 
-def from_debian(
-    settings: Settings, go: str, version: str, commands: Sequence[str], keep: Callable[[str, Path], None]
-) -> None:
-    raise CannotBuildError("not yet")
+def go_mod(version: str, upstream: str) -> str:
+    """A module that requires Kubernetes, with its staging modules taken from where they are published."""
+    _, minor, patch = version.split(".")
+    staging = re.findall(r"^\s*(?:replace\s+)?(k8s\.io/\S+) => \./staging/", upstream, re.MULTILINE)
+    lines = [
+        "module lab.invalid/kubernetes",
+        *re.findall(r"^go \S+$", upstream, re.MULTILINE),
+        *re.findall(r"^godebug (?!\().+$", upstream, re.MULTILINE),
+        *re.findall(r"^godebug \(\n(?:.*\n)*?\)$", upstream, re.MULTILINE),
+        f"require {ROOT_PACKAGE} v{version}",
+        *(f"replace {module} => {module} v0.{minor}.{patch}" for module in staging),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def tools_go(commands: Sequence[str]) -> str:
+    imports = "".join(f'import _ "{ROOT_PACKAGE}/cmd/{command}"\n' for command in commands)
+    return f"//go:build tools\n\npackage tools\n\n{imports}"
+
+
+def version_flags(version: str, packages: Sequence[str]) -> str:
+    major, minor, _ = version.split(".")
+    values = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
+    settings = [f"-X {package}.{key}={value}" for package in packages for key, value in values.items()]
+    return " ".join(["-s -w", *settings])
+
+
+def openapi_packages(source: Path) -> list[str]:
+    """Those that ask for it, staging modules by the name under which they are vendored."""
+    found = set()
+    for top in ("pkg", "cmd", "staging/src/k8s.io"):
+        for path in (source / top).rglob("*.go"):
+            folder = str(path.parent.relative_to(source))
+            if re.search(r"/(code-generator|sample-[a-z-]+)/", f"{folder}/"):
+                continue
+            if "+k8s:openapi-gen=true" in path.read_text(errors="replace"):
+                found.add(folder.replace("staging/src/", "vendor/"))
+    return [f"{ROOT_PACKAGE}/{folder}" for folder in sorted(found)]

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import binaries
 from podman import Podman, alive
@@ -25,7 +25,18 @@ from shell import LabError, output, run, say, write_if_changed
 READY_PATIENCE = 120.0
 NODES = ("worker-1", "worker-2")
 RESOURCES = {"cpu": "4", "memory": "8Gi", "pods": "110"}
-ETCD_PORT, APISERVER_PORT = 2379, 6443
+
+
+class Service(NamedTuple):
+    """Whom to trust, whom to be, and where."""
+
+    ca: str
+    pair: str
+    port: int
+
+
+ETCD = Service("etcd-ca", "etcd", 2379)
+APISERVER = Service("ca", "admin", 6443)
 
 
 def forget_if_rebuilt(settings: Settings, podman: Podman) -> None:
@@ -68,7 +79,7 @@ def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
         "lab_clusters": [
             {
                 "name": host,
-                "server": f"https://{address(subnet, host)}:{APISERVER_PORT}",
+                "server": f"https://{address(subnet, host)}:{APISERVER.port}",
                 "certificate_authority": str(settings.state / "ca.pem"),
                 "embed_certs": True,
             }
@@ -96,13 +107,13 @@ def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
 
 
 def request(
-    settings: Settings, ca: str, pair: str, host: str, port: int, path: str, patch: Mapping[str, Any] | None = None
+    settings: Settings, service: Service, host: str, path: str, patch: Mapping[str, Any] | None = None
 ) -> tuple[int, str]:
     """Over verified TLS, with a client certificate of the lab's."""
     pki = settings.state / "pki"
-    context = ssl.create_default_context(cafile=str(pki / f"{ca}.pem"))
-    context.load_cert_chain(str(pki / f"{pair}.pem"), str(pki / f"{pair}-key.pem"))
-    connection = http.client.HTTPSConnection(host, port, timeout=5, context=context)
+    context = ssl.create_default_context(cafile=str(pki / f"{service.ca}.pem"))
+    context.load_cert_chain(str(pki / f"{service.pair}.pem"), str(pki / f"{service.pair}-key.pem"))
+    connection = http.client.HTTPSConnection(host, service.port, timeout=5, context=context)
     with contextlib.closing(connection):
         if patch is None:
             connection.request("GET", path)
@@ -115,15 +126,15 @@ def request(
 
 def apiserver_state(settings: Settings, host: str) -> str:
     try:
-        status, _ = request(settings, "ca", "admin", host, APISERVER_PORT, "/readyz")
-    except OSError as error:
+        status, _ = request(settings, APISERVER, host, "/readyz")
+    except (OSError, http.client.HTTPException) as error:
         return no_answer(error)
     return "ready" if status == 200 else f"not ready ({status})"
 
 
 def etcd_state(settings: Settings, host: str) -> str:
     try:
-        _, body = request(settings, "etcd-ca", "etcd", host, ETCD_PORT, "/health")
+        _, body = request(settings, ETCD, host, "/health")
         return "healthy" if json.loads(body).get("health") == "true" else "unhealthy"
     except ValueError:
         return "unhealthy"
@@ -172,7 +183,7 @@ def make_node(settings: Settings, host: str, name: str) -> None:
         ("/status", {**node, "status": status}),
     ):
         query = f"{path}{suffix}?fieldManager=lab&force=true"
-        code, answer = request(settings, "ca", "admin", host, APISERVER_PORT, query, body)
+        code, answer = request(settings, APISERVER, host, query, body)
         if code not in (200, 201):
             raise LabError(f"the apiserver does not take node {name}: {code} {answer[:200]}")
 

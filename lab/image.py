@@ -17,6 +17,7 @@ from shell import lock, output, run, say
 
 SUITE = "bookworm"
 REPOSITORY = "localhost/kube-ha-lab"
+PUBLIC_MIRROR = "http://deb.debian.org/debian Debian\nhttp://deb.debian.org/debian-security Debian-Security\n"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 PACKAGES = (
@@ -96,15 +97,23 @@ def tag() -> str:
     return f"{REPOSITORY}:{recipe()}"
 
 
-def sources(targets: str) -> str:
-    """The host's own Debian mirrors, for our suite; from lines of `URI LABEL` as apt-get indextargets prints them."""
+def host_mirrors() -> str:
+    """Lines of `URI LABEL`: the host's own Debian mirrors, as its apt knows them."""
+    if not shutil.which("apt-get"):
+        return ""
+    targets = ("Created-By: Packages", "Origin: Debian")
+    return output(["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", *targets], check=False)
+
+
+def sources(mirrors: str, kind: str = "deb") -> str:
+    """Those mirrors' lines for sources.list, for our suite."""
     suites = {"Debian": SUITE, "Debian-Security": f"{SUITE}-security"}
     lines = {
-        f"deb [signed-by={KEYRING}] {uri} {suites[label]} main"
-        for uri, _, label in (line.partition(" ") for line in targets.splitlines())
+        f"{kind} [signed-by={KEYRING}] {uri} {suites[label]} main\n"
+        for uri, _, label in (line.partition(" ") for line in mirrors.splitlines())
         if label in suites
     }
-    return "\n".join(sorted(lines))
+    return "".join(sorted(lines))
 
 
 def ensure(settings: Settings, podman: Podman, *, rebuild: bool = False) -> str:
@@ -130,14 +139,7 @@ def ensure(settings: Settings, podman: Podman, *, rebuild: bool = False) -> str:
 def build(settings: Settings, archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     log = settings.logs / "image.log"
-    mirrors = sources(
-        output(
-            ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", "Created-By: Packages", "Origin: Debian"],
-            check=False,
-        )
-        if shutil.which("apt-get")
-        else ""
-    )
+    mirrors = sources(host_mirrors() or PUBLIC_MIRROR)
     with tempfile.TemporaryDirectory(prefix="kube-ha-lab-") as scratch:
         for path, content in FILES.items():
             target = Path(scratch, path.lstrip("/"))
@@ -153,7 +155,7 @@ def build(settings: Settings, archive: Path) -> None:
                 *(f"--customize-hook={hook}" for hook in HOOKS),
                 SUITE,
                 str(unfinished),
-                *([mirrors] if mirrors else []),
+                mirrors,
             ],
             "Making the masters' image (about 30 s)",
             log,

@@ -14,10 +14,10 @@ import sys
 import time
 from pathlib import Path
 
+import access
 import binaries
 import cluster
 import image
-import inventory
 from podman import Podman, end_ssh_clients, master_spec, mirror_spec, wait_for_ssh
 from settings import Settings, address, read
 from shell import TOOLS, LabError, lock, need, say
@@ -32,13 +32,13 @@ def up(settings: Settings) -> int:
     binaries.ensure(settings)
     tag = image.ensure(settings, podman)
     cluster.forget_if_rebuilt(settings, podman)
-    identities = inventory.ensure_keys(settings)
+    identities = access.ensure_keys(settings)
     subnet = podman.ensure_network()
     specs = [mirror_spec(settings, tag, subnet)]
     specs += [master_spec(settings, tag, subnet, host, identities[host]) for host in settings.hosts]
     if podman.converge(specs):
         end_ssh_clients(subnet)
-    inventory.write(settings, subnet)
+    access.write(settings, subnet)
     wait_for_ssh(address(subnet, host) for host in settings.hosts)
     cluster.converge(settings, subnet)
     healthy = cluster.report(settings, podman, subnet)

@@ -112,7 +112,7 @@ class Podman:
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """Ours, by name, as `podman inspect` shows them."""
-        result = self.call("ps", "--all", "--format", "{{.Names}}\t{{index .Labels \"" + LABEL + "\"}}")
+        result = self.call("ps", "--all", "--format", '{{.Names}}\t{{index .Labels "' + LABEL + '"}}')
         own = re.compile(re.escape(self.settings.name) + r"-(m\d+|mirror)")
         names = [
             name

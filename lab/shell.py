@@ -50,7 +50,9 @@ def need(tools: Mapping[str, str], log: Path) -> None:
     if not packages:
         return
     if os.geteuid() or not shutil.which("apt-get"):
-        raise LabError(f"these packages are missing: {' '.join(packages)}; install them (root on Debian: done by itself)")
+        raise LabError(
+            f"these packages are missing: {' '.join(packages)}; install them (root on Debian: done by itself)"
+        )
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
     with contextlib.suppress(LabError):

@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import access
+import cluster
+import image
+import podman
+import pytest
+import shell
+import yaml
+from settings import Settings
+
+SUBNET = ipaddress.IPv4Network("198.18.10.0/24")
+
+
+def test_inventory(settings: Settings) -> None:
+    settings = dataclasses.replace(settings, masters=5)
+    tree = access.build(settings, SUBNET)
+    assert yaml.safe_load(access.as_yaml(tree)) == tree
+    hosts = tree["kube_masters"]["hosts"]
+    assert list(hosts) == ["m1", "m2", "m3", "m4", "m5"]
+    assert hosts["m4"] == {"ansible_host": "198.18.10.14", "kube_scheduler_apiserver": "https://198.18.10.11:6443"}
+    variables = tree["kube_masters"]["vars"]
+    assert "StrictHostKeyChecking=yes" in variables["ansible_ssh_common_args"]
+    assert variables["kube_scheduler_binary_url"] == "http://198.18.10.2"
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is absent")
+def test_keys_are_made_once_and_pinned(settings: Settings) -> None:
+    first = access.ensure_keys(settings)
+    assert access.ensure_keys(settings) == first
+    assert len(set(first.values())) == 3
+    more = access.ensure_keys(dataclasses.replace(settings, masters=4))
+    assert {host: more[host] for host in first} == first
+    assert (settings.state / "ssh_key").stat().st_mode & 0o777 == 0o600
+    access.write(settings, SUBNET)
+    known = (settings.state / "known_hosts").read_text().splitlines()
+    assert [line.split()[:2] for line in known] == [[f"198.18.10.{n}", "ssh-ed25519"] for n in (11, 12, 13)]
+
+
+def test_sources_are_the_hosts_own_mirrors() -> None:
+    listed = (
+        "http://mirror.example/debian/ Debian\nhttp://m/s/ Debian-Security\nhttp://z/ Debian Backports\nhttp://n/ X\n"
+    )
+    lines = image.sources(listed).splitlines()
+    assert [line.split()[2:] for line in lines] == [
+        ["http://m/s/", "bookworm-security", "main"],
+        ["http://mirror.example/debian/", "bookworm", "main"],
+    ]
+    assert all(line.startswith("deb-src [") for line in image.sources(listed, kind="deb-src").splitlines())
+
+
+def test_the_image_is_named_by_its_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = image.tag()
+    assert image.tag() == before
+    monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "vim"))
+    assert image.tag() != before
+
+
+def test_what_the_role_installs_is_not_in_the_image() -> None:
+    assert not set(image.OFFERED) & set(image.PACKAGES)
+
+
+def test_specs_differ_where_the_containers_would(settings: Settings) -> None:
+    def digest(image_tag: str = "i", host: str = "m1", identity: str = "k") -> str:
+        return podman.master_spec(settings, image_tag, SUBNET, host, identity).digest
+
+    assert digest() == digest()
+    assert len({digest(), digest(image_tag="j"), digest(host="m2"), digest(identity="l")}) == 4
+
+
+def test_alive_needs_more_than_podmans_word() -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    while Path(f"/proc/{dead.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        pass
+    own = os.getpid()
+    names = (Path("/proc/self/comm").read_text().strip(),)
+    assert podman.process_is(own, *names)
+    assert not podman.process_is(own, "conmon")
+    assert not podman.process_is(dead.pid, "python")  # a zombie
+    dead.wait()
+    assert not podman.process_is(dead.pid, "python")
+    assert not podman.alive({"State": {"Running": True, "ConmonPid": 0, "Pid": 0}})
+    assert not podman.alive({})
+
+
+def test_networks_of_others() -> None:
+    shown = [{"subnets": [{"subnet": "198.18.1.0/24"}, {"subnet": "fd00::/64"}]}, {"subnets": None}, {}]
+    assert podman.subnets(shown) == [ipaddress.IPv4Network("198.18.1.0/24")]
+    assert podman.as_network("default") is None
+
+
+@pytest.mark.parametrize(
+    ("members", "version", "anew"),
+    [
+        (["m1", "m2", "m3"], "1.37.2", False),
+        (["m1", "m2", "m3"], "1.38.0", False),
+        (["m1", "m2", "m3"], "1.9.0", True),
+        (["m1"], "1.37.2", True),
+    ],
+)
+def test_when_the_cluster_starts_anew(members: list[str], version: str, anew: bool) -> None:
+    former = {"members": ["m1", "m2", "m3"], "version": "1.37.2"}
+    assert cluster.rebuilt(former, {"members": members, "version": version}) is anew
+
+
+def test_table() -> None:
+    assert cluster.as_table([("A", "B"), ("long", "x")]) == "A     B\nlong  x"
+
+
+def test_a_failed_command_shows_the_end_of_its_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "logs" / "x.log"
+    with pytest.raises(shell.LabError, match=f"Doing it: failed after 0 s with exit code 3; whole log: {log}"):
+        shell.run(["sh", "-c", "seq 100; exit 3"], "Doing it", log)
+    shown = capsys.readouterr()
+    assert shown.out == "Doing it …\n"
+    assert shown.err.splitlines()[-1] == "  | 100"
+    assert len(shown.err.splitlines()) == shell.TAIL_LINES
+
+
+def test_progress_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(shell, "PROGRESS_EVERY", 0.05)
+    shell.run(["sleep", "0.2"], "Sleeping", tmp_path / "x.log")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Sleeping …"
+    assert len(lines) > 2
+    assert "done in" in lines[-1]
+
+
+def test_what_is_missing_is_named_without_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    shell.need({"sh": "dash"}, tmp_path / "log")
+    with pytest.raises(shell.LabError, match="these packages are missing: a-package b-package;"):
+        shell.need({"no-such-tool": "b-package", "/no/such/file": "a-package", "sh": "dash"}, tmp_path / "log")
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    order = []
+
+    def second() -> None:
+        with shell.lock(tmp_path / "lock", "it"):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with shell.lock(tmp_path / "lock", "it"):
+        thread.start()
+        thread.join(0.1)
+        order.append("first")
+    thread.join(5)
+    assert order == ["first", "second"]
+    assert "Waiting" in capsys.readouterr().out
+
+
+def test_write_if_changed(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    assert shell.write_if_changed(path, "a", 0o600)
+    assert not shell.write_if_changed(path, "a", 0o600)
+    assert shell.write_if_changed(path, "a", 0o644)
+    assert shell.write_if_changed(path, "b", 0o644)
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+def test_podmans_other_warnings_are_not_the_reason() -> None:
+    stderr = 'Error: no such container\ntime="…" level=warning msg="Error validating CNI config file"\n'
+    assert shell.last_line(stderr) == "Error: no such container"
+    assert shell.last_line("") == "no reason given"
