@@ -1,0 +1,75 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A stand-in for AnsibleModule, and ways to end a process at every point where it changes files."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from typing import Any
+
+CHANGING = ("rename", "fsync", "link", "symlink", "unlink", "mkdir", "chmod", "fchmod", "rmdir")
+
+
+class FakeModule:
+    """The part of AnsibleModule that module_utils use."""
+
+    def __init__(self, check_mode: bool = False, **params: Any) -> None:
+        self.params = {"mode": None, "owner": None, "group": None, **params}
+        self.check_mode = check_mode
+        self.warnings: list[str] = []
+
+    def warn(self, warning: str) -> None:
+        self.warnings.append(warning)
+
+    def load_file_common_arguments(self, params: dict[str, Any], path: str | None = None) -> dict[str, Any]:
+        return {"path": path, "mode": params["mode"]}
+
+    def set_fs_attributes_if_different(self, file_args: dict[str, Any], changed: bool) -> bool:
+        path, mode = file_args["path"], int(file_args["mode"], 8)
+        if not os.path.lexists(path):
+            return True
+        if os.stat(path).st_mode & 0o7777 == mode:
+            return changed
+        if not self.check_mode:
+            os.chmod(path, mode)
+        return True
+
+
+def killed_at(action: Callable[[], object], point: int) -> bool:
+    """Run *action* in a child that kills itself at its n-th change of a file; tell whether it came that far."""
+    child = os.fork()
+    if child == 0:
+        left = point
+
+        def deadly(function: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*args: Any, **kwargs: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return function(*args, **kwargs)
+
+            return call
+
+        for name in CHANGING:
+            setattr(os, name, deadly(getattr(os, name)))
+        try:
+            action()
+        finally:
+            os._exit(0)
+    _pid, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def one_line(error: BaseException) -> str:
+    """Check that an error is one readable line, and return it."""
+    text = str(error)
+    assert text, "empty"
+    assert "\n" not in text, "more than one line"
+    assert not re.search(r"-----BEGIN|Traceback| object at 0x", text), text
+    return text

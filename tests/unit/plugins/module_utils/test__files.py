@@ -1,0 +1,303 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files
+from stand_ins import FakeModule, killed_at, one_line
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_a_new_file_is_private(tmp_path: Path) -> None:
+    assert _files.write(str(tmp_path / "a"), b"x") is None
+    assert (mode(tmp_path / "a"), names(tmp_path)) == (0o600, ["a"])
+
+
+def test_it_is_private_from_its_first_byte(tmp_path: Path) -> None:
+    seen = []
+    _files.write(str(tmp_path / "a"), b"x", attributes=lambda path: seen.append((os.stat(path).st_mode & 0o777, path)))
+    assert seen[0][0] == 0o600
+    assert os.path.dirname(seen[0][1]) == str(tmp_path)
+
+
+def test_rights_of_an_existing_file_are_taken_over(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    if os.getuid() == 0:
+        os.chown(target, 12, 34)
+    _files.write(str(target), b"new")
+    status = target.stat()
+    assert (target.read_bytes(), mode(target)) == (b"new", 0o640)
+    assert os.getuid() != 0 or (status.st_uid, status.st_gid) == (12, 34)
+
+
+def test_attributes_that_fail_leave_the_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    target.write_bytes(b"old")
+
+    def refuse(path: str) -> None:
+        raise SystemExit(1)
+
+    with pytest.raises(SystemExit):
+        _files.write(str(target), b"new", attributes=refuse)
+    assert (target.read_bytes(), names(tmp_path)) == (b"old", ["a"])
+
+
+def test_backups_are_private_and_bounded(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    kept = []
+    for content in b"1234567":
+        kept.append(_files.write(str(target), bytes([content]), backup=3))
+        target.chmod(0o644)
+    backups = [path for path in kept if path and os.path.exists(path)]
+    assert kept[0] is None
+    assert backups == kept[-3:]
+    assert [Path(path).read_bytes() for path in backups] == [b"4", b"5", b"6"]
+    assert {mode(Path(path)) for path in backups} == {0o600}
+    assert all(path.endswith(".bak~") for path in backups)
+
+
+def test_read(tmp_path: Path) -> None:
+    assert _files.read(str(tmp_path / "a")) is None
+    (tmp_path / "a").write_bytes(b"12345")
+    assert _files.read(str(tmp_path / "a"), limit=5) == b"12345"
+    with pytest.raises(_files.FilesError, match="larger than 4 bytes"):
+        _files.read(str(tmp_path / "a"), limit=4)
+
+
+@pytest.fixture
+def zoo(tmp_path: Path) -> Path:
+    folder = tmp_path / "zoo"
+    folder.mkdir()
+    (tmp_path / "outside").write_bytes(b"outside")
+    (folder / "real").write_bytes(b"real")
+    (folder / "inside").symlink_to("real")
+    (folder / "leaves").symlink_to("../outside")
+    (folder / "dangling").symlink_to("nowhere")
+    (folder / "loop").symlink_to("loop")
+    (folder / "directory").mkdir()
+    os.mkfifo(folder / "fifo")
+    return folder
+
+
+BAD = {
+    "leaves": "leaves its directory",
+    "dangling": "does not exist",
+    "loop": "does not exist",
+    "directory": "a directory",
+    "fifo": "a FIFO",
+    "real/": "no slash",
+    "real/below": "does not exist|Not a directory",
+    "a\nb": "cannot be a file's path",
+    "a\0b": "cannot be a file's path",
+    "\ud800": "not a usable path",
+    "n" * 300: "File name too long",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("action", ["read", "write", "remove", "converge"])
+def test_what_is_no_file_is_refused_in_one_line(zoo: Path, name: str, action: str) -> None:
+    path = f"{zoo}/{name}"
+    before = names(zoo)
+    calls = {
+        "read": lambda: _files.read(path),
+        "write": lambda: _files.write(path, b"x"),
+        "remove": lambda: _files.remove(path),
+        "converge": lambda: _files.converge(FakeModule(), path, b"x"),
+    }
+    with pytest.raises(_files.FilesError, match=BAD[name]) as caught:
+        calls[action]()
+    one_line(caught.value)
+    assert names(zoo) == before
+    assert (zoo.parent / "outside").read_bytes() == b"outside"
+
+
+@pytest.mark.parametrize(
+    "path", ["a", "./a", "../a", "~/a", "", "/dev/null", "/dev/full", "/proc/self/mem", "/x" * 3000]
+)
+def test_paths_that_no_file_of_ours_has(path: str) -> None:
+    with pytest.raises(_files.FilesError) as caught:
+        _files.write(path, b"x")
+    one_line(caught.value)
+
+
+def test_a_symlink_within_the_directory_is_followed_and_stays(zoo: Path) -> None:
+    _files.write(str(zoo / "inside"), b"new")
+    assert ((zoo / "inside").is_symlink(), (zoo / "real").read_bytes()) == (True, b"new")
+
+
+def test_a_file_that_is_only_read_may_be_anywhere(zoo: Path) -> None:
+    assert _files.read(str(zoo / "leaves"), follow=True) == b"outside"
+    with pytest.raises(_files.FilesError):
+        _files.read(str(zoo / "fifo"), follow=True)
+
+
+def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(_files.FilesError, match=r"the directory '.*/no' does not exist: create it"):
+        _files.write(str(tmp_path / "no" / "a"), b"x")
+
+
+def test_remove(zoo: Path) -> None:
+    assert _files.remove(str(zoo / "nothing")) is None
+    kept = _files.remove(str(zoo / "inside"), backup=1)
+    assert kept is not None
+    assert Path(kept).read_bytes() == b"real"
+    assert not (zoo / "real").exists()
+    assert not (zoo / "inside").is_symlink()
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("needs the right to mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_file_system_keeps_the_file(mount: Path) -> None:
+    (mount / "a").write_bytes(b"old")
+    (mount / "filler").write_bytes(b"x" * 40000)
+    for backup in (0, 2):
+        with pytest.raises(_files.FilesError, match="No space left") as caught:
+            _files.write(str(mount / "a"), b"y" * 50000, backup=backup)
+        one_line(caught.value)
+        assert ((mount / "a").read_bytes(), names(mount)) == (b"old", ["a", "filler"])
+
+
+def test_a_read_only_file_system_keeps_the_file(mount: Path) -> None:
+    (mount / "a").write_bytes(b"old")
+    subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
+    for action in (lambda: _files.write(str(mount / "a"), b"y"), lambda: _files.remove(str(mount / "a"))):
+        with pytest.raises(_files.FilesError, match="Read-only file system; mount the file system writable") as caught:
+            action()
+        one_line(caught.value)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another")
+def test_no_right_to_write_is_said() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        child = os.fork()
+        if child == 0:
+            os.setuid(65534)
+            try:
+                _files.write(f"{folder}/a", b"x")
+            except _files.FilesError as exc:
+                os._exit(7 if "Permission denied; run this as a user that may" in str(exc) else 8)
+            os._exit(9)
+        assert os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 7
+
+
+def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    path = str(tmp_path / "a")
+    assert killed_at(lambda: _files.write(path, b"secret"), 2)
+    assert len(names(tmp_path)) == 1
+    living = _files.Staged(path, b"living")
+    _files.sweep(path)
+    assert names(tmp_path) == [os.path.basename(living.temporary)]
+    living.commit()
+    assert names(tmp_path) == ["a"]
+
+
+def test_every_death_leaves_one_whole_file(tmp_path: Path) -> None:
+    for point in range(1, 40):
+        target = tmp_path / f"{point}"
+        target.write_bytes(b"old")
+        if not killed_at(lambda path=str(target): _files.write(path, b"new", backup=1), point):
+            break
+        assert target.read_bytes() in (b"old", b"new")
+    else:
+        pytest.fail("never got to the end")
+
+
+def test_two_files_change_at_one_moment(tmp_path: Path) -> None:
+    for point in range(1, 80):
+        folder = tmp_path / f"{point}"
+        folder.mkdir()
+        paths = [folder / "key", folder / "cert"]
+        for path in paths:
+            path.write_bytes(b"old")
+
+        def both(paths: list[Path] = paths) -> None:
+            _files.replace([_files.Staged(str(path), b"new") for path in paths])
+
+        died = killed_at(both, point)
+        contents = {path.read_bytes() for path in paths}
+        assert contents in ({b"old"}, {b"new"}), point
+        if not died:
+            break
+        assert {_files.read(str(path)) for path in paths} == contents
+        _files.recover([str(path) for path in paths])
+        both()
+        for path in paths:
+            _files.sweep(str(path))
+        assert names(folder) == ["cert", "key"]
+        assert not any(path.is_symlink() for path in paths)
+        assert {path.read_bytes() for path in paths} == {b"new"}
+    else:
+        pytest.fail("never got to the end")
+    assert point > 20
+
+
+def test_a_lock_keeps_others_out_and_dies_with_its_holder(tmp_path: Path) -> None:
+    second = _files.lock(str(tmp_path), timeout=0.1)
+    with _files.lock(str(tmp_path)), pytest.raises(_files.FilesError, match="another run") as caught, second:
+        pytest.fail("two holders")
+    one_line(caught.value)
+    started = time.monotonic()
+    with _files.lock(str(tmp_path)):
+        assert time.monotonic() - started < 1
+    assert names(tmp_path) == []
+
+
+def test_converge(tmp_path: Path) -> None:
+    path = str(tmp_path / "a")
+    predicted = _files.converge(FakeModule(check_mode=True), path, b"x")
+    assert (predicted.changed, names(tmp_path)) == (True, [])
+    assert _files.converge(FakeModule(), path, b"x") == (True, None)
+    assert _files.converge(FakeModule(), path, b"x") == (False, None)
+    assert _files.converge(FakeModule(), path, None) == (False, None)
+    os.chmod(path, 0o644)
+    assert _files.converge(FakeModule(check_mode=True), path, b"x").changed
+    assert _files.converge(FakeModule(), path, None).changed
+    assert mode(tmp_path / "a") == 0o600
+    assert _files.converge(FakeModule(), path, None, overrides={"mode": "0644"}).changed
+    assert mode(tmp_path / "a") == 0o644
+    kept = _files.converge(FakeModule(mode="0640"), path, b"y", backup=1).backup_file
+    assert kept is not None
+    assert Path(kept).read_bytes() == b"x"
+    assert mode(tmp_path / "a") == 0o640
+
+
+def test_converge_in_check_mode_takes_it_that_directories_and_accounts_come(tmp_path: Path) -> None:
+    module = FakeModule(check_mode=True)
+    assert _files.converge(module, str(tmp_path / "no" / "a"), b"x").changed
+    assert "does not exist yet" in module.warnings[0]
+    (tmp_path / "a").write_bytes(b"x")
+    (tmp_path / "a").chmod(0o600)
+    module = FakeModule(check_mode=True, owner="no-such-user", group="no-such-group")
+    assert _files.converge(module, str(tmp_path / "a"), b"x").changed
+    assert ["owner" in module.warnings[0], "group" in module.warnings[1]] == [True, True]
