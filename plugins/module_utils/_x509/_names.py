@@ -42,7 +42,7 @@ Subject = tuple[tuple[str, str], ...]
 # IDNA 2008 gives these characters other names than Python's IDNA 2003 does: ß (two forms of sigma likewise) and joiners.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-;=?-~]+")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 _EMAIL_USER = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
 
 
