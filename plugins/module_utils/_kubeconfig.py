@@ -13,6 +13,7 @@ import binascii
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import re
 import time
@@ -52,13 +53,16 @@ def shown(name: str) -> str:
 # --- reading
 
 
-def _json_resolvers(base: t.Any) -> dict[t.Any, t.Any]:
-    """The plain scalars that are no text, but for those that JSON does not know and that would go out as another text."""
-    foreign = ("timestamp", "merge", "value")
-    return {
-        first: [(tag, regexp) for tag, regexp in resolvers if tag.rpartition(":")[2] not in foreign]
-        for first, resolvers in base.yaml_implicit_resolvers.items()
-    }
+# The plain scalars that are no text, as kubectl's YAML library takes them. PyYAML's own table has dates, numbers of base 60 and
+# merge keys too, and lacks numbers such as 1e30: what came in as one of these would go out as something else.
+SCALARS = {
+    "null": r"~|null|Null|NULL|",
+    "bool": r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF",
+    "int": r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|0|[1-9][0-9_]*)",
+    "float": r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+}
+
+_RESOLVERS = {None: [(f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{text})\Z")) for kind, text in SCALARS.items()]}
 
 
 def _loader() -> t.Any:
@@ -70,6 +74,12 @@ def _loader() -> t.Any:
                 raise KubeconfigError("holds a YAML alias, which no kubeconfig needs")
             return super().compose_node(parent, index)
 
+        def construct_scalar(self, node: t.Any) -> t.Any:
+            # Half of a surrogate pair, written as an escape, is no text that could be written again.
+            if any("\ud800" <= c <= "\udfff" for c in node.value):
+                raise KubeconfigError(f"line {node.start_mark.line + 1}: text that is not Unicode")
+            return super().construct_scalar(node)
+
         def construct_mapping(self, node: t.Any, deep: bool = False) -> dict[t.Any, t.Any]:
             seen: set[str] = set()
             for key, _value in node.value:
@@ -80,7 +90,7 @@ def _loader() -> t.Any:
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
 
-    Loader.yaml_implicit_resolvers = _json_resolvers(yaml.SafeLoader)
+    Loader.yaml_implicit_resolvers = _RESOLVERS
     return Loader
 
 
@@ -203,14 +213,14 @@ def text(entry: Mapping[str, t.Any], key: str, where: str, folder: str | None) -
 
 # Text that some reader of YAML 1.1 or 1.2 takes for something else, and that kubectl therefore quotes.
 _AMBIGUOUS = re.compile(
-    r"""(?xi:
-    | ~ | null | true | false | yes | no | on | off | y | n
-    | [-+]?\.inf | \.nan
-    | [-+]?(0b[01_]+ | 0x[0-9a-f_]+ | 0o?[0-7_]+ | [0-9][0-9_]*)
-    | [-+]?(\.[0-9]+ | [0-9][0-9_]*(\.[0-9_]*)?)(e[-+]?[0-9]+)?
-    | [-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?
-    | [0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt\ ].*)?
-    )"""
+    "|".join(
+        (
+            *SCALARS.values(),
+            "y|Y|n|N",
+            r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?",
+            r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9:]+)?)?",
+        )
+    )
 )
 
 # What kubectl escapes, and the line breaks that a YAML writer would fold.
@@ -232,20 +242,26 @@ def _dumper() -> t.Any:
             style = "|"
         return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
+    def represent_float(dumper: t.Any, number: float) -> t.Any:
+        if not math.isfinite(number):
+            return dumper.represent_float(number)
+        whole = number.is_integer() and abs(number) < 1e21
+        return dumper.represent_scalar("tag:yaml.org,2002:float", str(int(number)) if whole else repr(number))
+
     Dumper.add_representer(str, represent_text)
-    Dumper.yaml_implicit_resolvers = _json_resolvers(yaml.SafeDumper)
+    Dumper.add_representer(float, represent_float)
+    Dumper.yaml_implicit_resolvers = _RESOLVERS
     return Dumper
 
 
 def new() -> Config:
-    """What kubectl starts from; kubectl 1.34 and newer leave the empty preferences out."""
+    """What kubectl starts from. Before 1.34 it wrote empty preferences too; where a file has them, they stay."""
     return {
         "apiVersion": "v1",
         "clusters": None,
         "contexts": None,
         "current-context": "",
         "kind": "Config",
-        "preferences": {},
         "users": None,
     }
 
