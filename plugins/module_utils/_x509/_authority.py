@@ -78,7 +78,8 @@ def check(authority: Authority, path: str, wanted: _wanted.Wanted, now: datetime
     usages = have["extended_key_usage"]
     foreign = sorted(set(wanted.extended_key_usage) - set(usages)) if usages else []
     length = have["path_length"]
-    weak = _keys.weakness(certificate.public_key())
+    public = certificate.public_key()
+    weak, unable = _keys.weakness(public), _keys.digest_fault(_keys.kind(public), wanted.digest)
     faults = (
         (not have["is_ca"], "is not a CA: its basicConstraints do not say CA:TRUE"),
         ("keyCertSign" not in have["key_usage"], "may not sign certificates: its keyUsage lacks keyCertSign"),
@@ -86,6 +87,7 @@ def check(authority: Authority, path: str, wanted: _wanted.Wanted, now: datetime
         (begins > now, f"is not valid before {stamp(begins)}"),
         (ends <= now, f"expired on {stamp(ends)}"),
         (weak, f"has {weak}"),
+        (unable, f"{unable}"),
         (wanted.is_ca and length == 0, "may not sign other CAs: its pathLen is 0"),
         (
             wanted.is_ca and length and (wanted.path_length is None or wanted.path_length >= length),

@@ -180,12 +180,17 @@ def signature_holds(signed: t.Any, public: t.Any, content: bytes) -> bool:
     return True
 
 
+def digest_fault(found: Kind, digest: str | None) -> str | None:
+    """Return why a key of this kind cannot sign with the digest that is asked for."""
+    if found.type == "Ed25519" and digest is not None:
+        return f"is Ed25519, which signs in one way only: leave digest ({digest}) out"
+    return None
+
+
 def signing_hash(private: t.Any, digest: str | None) -> t.Any:
     """Return the hash to sign with: the one asked for, else the one that befits the key, as cfssl chooses it."""
     found = kind(private.public_key())
     if found.type == "Ed25519":
-        if digest is not None:
-            raise X509Error(f"digest: {digest!r} cannot be chosen, an Ed25519 key signs in one way only: leave it out")
         return None
     strength = {"RSA": ((4096, "sha512"), (3072, "sha384")), "ECC": ((521, "sha512"), (384, "sha384"))}[found.type]
     name = digest or next((name for least, name in strength if (found.size or 0) >= least), "sha256")

@@ -142,6 +142,9 @@ class Pair:
             _authority.check(authority, "the controller's CA", self.wanted, self.now)
             return authority
         if params["ca_path"] is None:
+            fault = _keys.digest_fault(self.kind, self.wanted.digest)
+            if fault:
+                raise X509Error(f"privatekey_type: {fault}")
             if self.wanted.is_ca:
                 return None
             raise X509Error("ca_path: is not set: name the CA's certificate and key, or set is_ca to make a CA")

@@ -94,7 +94,7 @@ def profile(path: str, name: str | None) -> dict[str, t.Any]:
         signing = json.loads(content)["signing"]
         profiles = dict(signing.get("profiles") or {})
         found = dict(signing["default"] if name is None else profiles[name])
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise X509Error(f"ca_config: {path!r} is not a cfssl configuration: JSON with signing.profiles") from None
     except KeyError as exc:
         if exc.args != (name,):
@@ -102,10 +102,11 @@ def profile(path: str, name: str | None) -> dict[str, t.Any]:
         known = ", ".join(sorted(profiles)) or "none"
         raise X509Error(f"profile: {path!r} has no profile {name!r}; it has: {known}") from None
     where = f"profile {name or 'default'!r} of {path!r}"
-    return _options(found, where)
+    return profile_options(found, where)
 
 
-def _options(found: dict[str, t.Any], where: str) -> dict[str, t.Any]:
+def profile_options(found: dict[str, t.Any], where: str) -> dict[str, t.Any]:
+    """Return the options that the fields of a profile stand for."""
     foreign = sorted(key for key, value in found.items() if value and key not in _PROFILE_FIELDS)
     if foreign:
         raise X509Error(f"{where}: uses {', '.join(foreign)}, which x509_cert does not support: take another profile")
@@ -117,11 +118,12 @@ def _options(found: dict[str, t.Any], where: str) -> dict[str, t.Any]:
             _durations.duration(str(found[field]), f"{where}: {field}")
             options[option] = str(found[field])
     constraint = found.get("ca_constraint") or {}
-    if not isinstance(constraint, dict):
-        raise X509Error(f"{where}: ca_constraint is not a mapping")
+    length = constraint.get("max_path_len") or 0 if isinstance(constraint, dict) else None
+    if type(length) is not int:
+        raise X509Error(f"{where}: ca_constraint is not a mapping of is_ca, max_path_len and max_path_len_zero")
     options["is_ca"] = bool(constraint.get("is_ca"))
-    if options["is_ca"] and (constraint.get("max_path_len") or constraint.get("max_path_len_zero")):
-        options["path_length"] = constraint.get("max_path_len", 0)
+    if options["is_ca"] and (length or constraint.get("max_path_len_zero")):
+        options["path_length"] = length
     return options
 
 

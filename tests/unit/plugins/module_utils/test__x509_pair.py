@@ -1,0 +1,730 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import base64
+import multiprocessing
+import os
+import shutil
+import stat
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _certificate, _keys, _spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import X509Error
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from stand_ins import killed_at, one_line
+from x509_tools import NOW, Ca, Host, certificate, spare, write_profiles
+
+DAY = timedelta(days=1)
+# Fast to make, for tests that make many.
+ECC = {"privatekey_type": "ECC"}
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Ca:
+    folder = tmp_path / "ca"
+    folder.mkdir()
+    return Ca(folder)
+
+
+@pytest.fixture
+def host(tmp_path: Path, ca: Ca) -> Host:
+    folder = tmp_path / "host"
+    folder.mkdir()
+    return Host(folder, ca, **ECC)
+
+
+def four(host: Host, changes: bool = True, **given: Any) -> dict[str, Any]:
+    """Run a task in check mode, for real, and both again; return the real result."""
+    before = host.snapshot()
+    predicted = host.run(check=True, **given)
+    assert host.snapshot() == before
+    real = host.run(**given)
+    assert (predicted["changed"], predicted["reasons"]) == (real["changed"], real["reasons"])
+    assert real["changed"] is changes
+    if given.get("state") != "absent":
+        made_up = ("serial_number", "not_before", "not_after", "days_left", "fingerprint_sha256", "chain")
+        assert all((predicted[name] is None) == bool(real["reasons"]) for name in made_up)
+        certain = set(real) - {*made_up, "diff", "digest", "backup_file", "privatekey_backup_file"}
+        assert {name: predicted[name] for name in certain} == {name: real[name] for name in certain}
+    after = host.snapshot()
+    for check in (True, False):
+        again = host.run(check=check, **given)
+        assert (again["changed"], again["reasons"]) == (False, [])
+        assert host.snapshot() == after
+    return real
+
+
+def test_create_modify_delete(host: Host) -> None:
+    made = four(host)
+    assert made["reasons"] == ["the private key is not there", "the certificate is not there"]
+    assert (made["days_left"], made["chain"], made["privatekey_size"]) == (365, "valid", 256)
+    assert made["diff"]["before"] == {"private_key": None}
+    changed = four(host, subject_alt_name=["10.0.0.1", "::1"], backup=True)
+    assert changed["reasons"] == ["subject_alt_name lacks IP:10.0.0.1 and has DNS:m1.example.com, IP:127.0.0.1 too"]
+    assert Path(changed["backup_file"]).exists()
+    assert "privatekey_backup_file" not in changed
+    assert host.matches()
+    gone = four(host, state="absent", backup=True)
+    assert (not host.path.exists(), not host.key_path.exists()) == (True, True)
+    for name in ("backup_file", "privatekey_backup_file"):
+        assert stat.S_IMODE(os.stat(gone[name]).st_mode) == 0o600
+
+
+def test_rights_are_mended_with_no_new_certificate(host: Host) -> None:
+    made = host.run()
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (host.key_path, host.path)] == [0o600, 0o644]
+    host.key_path.chmod(0o644)
+    host.path.chmod(0o600)
+    mended = four(host)
+    assert (mended["reasons"], mended["serial_number"]) == ([], made["serial_number"])
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (host.key_path, host.path)] == [0o600, 0o644]
+    four(host, mode="0640")
+    assert stat.S_IMODE(host.key_path.stat().st_mode) == 0o640
+
+
+RENEWALS: dict[str, tuple[dict[str, Any], str]] = {
+    "subject": (
+        {"subject": {"CN": "other"}},
+        "subject is CN=other, wanted O=system:kube-scheduler, CN=system:kube-scheduler",
+    ),
+    "names": ({"subject_alt_name": ["127.0.0.1", "::1"]}, "subject_alt_name lacks DNS:m1.example.com"),
+    "key usage": ({"key_usage": ["digitalSignature", "keyAgreement"]}, "key_usage has keyAgreement too"),
+    "extended": ({"extended_key_usage": ["clientAuth"]}, "extended_key_usage lacks serverAuth"),
+    "a CA": ({"is_ca": True}, "is_ca is True, wanted False"),
+    "expired": ({"now": NOW - 366 * DAY}, "expired on "),
+    "early": ({"now": NOW + DAY}, "not valid before "),
+    "in the window": ({"valid_for": "719h", "renew_before": "1h"}, "within 720h"),
+    "outlives": ({"valid_for": "100000h"}, "after its CA"),
+}
+
+
+@pytest.mark.parametrize("case", RENEWALS)
+def test_renewal(host: Host, ca: Ca, case: str) -> None:
+    given, reason = RENEWALS[case]
+    key = spare("ECC")
+    host.place(key, certificate(key, ca.authority, **{**host.task, **given}))
+    result = four(host)
+    assert reason in "; ".join(result["reasons"])
+    assert host.matches()
+    assert host.key_path.read_bytes() == _keys.dump(key, "pkcs8", None)
+
+
+def test_all_reasons_are_told_at_once(host: Host, tmp_path: Path) -> None:
+    foreign = Ca(tmp_path, spare("ECC", curve="secp384r1"), "foreign", subject={"CN": "foreign"})
+    given = {**host.task, "subject": {"CN": "x"}, "subject_alt_name": [], "extended_key_usage": ["codeSigning"]}
+    host.place(
+        spare("ECC"), certificate(spare("ECC", curve="secp521r1"), foreign.authority, now=NOW - 1000 * DAY, **given)
+    )
+    fields = (
+        "does not belong to the private key",
+        "subject is",
+        "subject_alt_name",
+        "extended_key_usage",
+        "issuer",
+        "expired",
+    )
+    reasons = four(host)["reasons"]
+    assert [next(reason for reason in reasons if field in reason) for field in fields]
+    assert len(reasons) == len(fields)
+
+
+def test_a_new_ca_key_under_the_same_name(host: Host, ca: Ca, tmp_path: Path) -> None:
+    host.run()
+    ca.key = spare("ECC", curve="secp384r1")
+    other = Ca(ca.path.parent, ca.key)
+    assert other.path == ca.path
+    assert four(host)["reasons"] == ["the signature is not by the CA's present key"]
+
+
+def test_a_ca_renewed_with_its_key_renews_nothing(host: Host, ca: Ca) -> None:
+    host.run()
+    Ca(ca.path.parent, ca.key, valid_for="90000h")
+    assert four(host, changes=False)["reasons"] == []
+
+
+def test_digest(host: Host) -> None:
+    assert host.run()["digest"] == "sha256"
+    assert four(host, digest="sha384")["reasons"] == ["digest is sha256, wanted sha384"]
+    assert four(host, changes=False)["digest"] == "sha384"
+
+
+def test_force(host: Host) -> None:
+    first = host.run()
+    assert host.run(check=True, force=True)["reasons"] == ["force is set"]
+    second = host.run(force=True)
+    assert second["serial_number"] != first["serial_number"]
+    assert second["privatekey_size"] == first["privatekey_size"]
+
+
+def test_a_share_of_the_lifetime(host: Host) -> None:
+    host.run(renew_before="33%")
+    assert not host.run(renew_before="33%", after=timedelta(days=244))["changed"]
+    assert host.run(renew_before="33%", after=timedelta(days=245))["reasons"] != []
+
+
+def test_a_leaf_never_outlives_its_ca(host: Host) -> None:
+    task = {"valid_for": "100000h"}
+    for check in (True, False):
+        with pytest.raises(X509Error, match=r"after its CA, which ends on .* not_after_policy") as caught:
+            host.run(check=check, **task)
+        one_line(caught.value)
+    assert host.snapshot() == {}
+    task["not_after_policy"] = "clamp"
+    result = four(host, **task)
+    assert result["clamped"] is True
+    host.run(**task)
+    assert host.warnings == []
+    # The CA's end is near, but no new certificate could end later.
+    almost = timedelta(hours=87600 - 24)
+    later = host.run(after=almost, **task)
+    assert (later["changed"], later["days_left"]) == (False, 1)
+    assert "clamped" not in later
+
+
+def test_the_warning_of_a_clamped_leaf_has_both_dates(host: Host) -> None:
+    result = host.run(valid_for="100000h", not_after_policy="clamp")
+    (warning,) = host.warnings
+    assert result["not_after"] in warning
+    assert result["not_after_wanted"] in warning
+
+
+def test_cfssl_s_profile(host: Host) -> None:
+    config = write_profiles(host.folder)
+    result = four(host, ca_config=config, profile="kubernetes", not_after_policy="clamp")
+    assert result["extended_key_usage"] == ["clientAuth", "serverAuth"]
+    assert result["key_usage"] == ["digitalSignature"]  # keyEncipherment is for RSA
+
+
+# Keys
+
+
+def test_regenerate_by_default_keeps_every_key(host: Host, ca: Ca) -> None:
+    for key, task, words in (
+        (spare(), {}, "the key is RSA 2048, wanted ECC"),
+        (spare("ECC"), {"privatekey_type": "RSA"}, "the key is ECC secp256r1, wanted RSA"),
+        (spare("ECC"), {"privatekey_curve": "secp384r1"}, "on the curve secp256r1, wanted secp384r1"),
+        (spare(), {"privatekey_type": "RSA", "privatekey_size": 3072}, "has 2048 bits, wanted 3072"),
+        (spare("ECC"), {"privatekey_format": "traditional"}, "in pkcs8 form, wanted traditional"),
+        (spare("Ed25519"), {}, "the key is Ed25519 256, wanted ECC"),
+    ):
+        host.place(key)
+        before = host.snapshot()
+        for check in (True, False):
+            with pytest.raises(X509Error, match=words) as caught:
+                host.run(check=check, **task)
+            one_line(caught.value)
+        assert host.snapshot() == before
+
+
+@pytest.mark.parametrize("policy", ["partial", "full"])
+def test_regenerate_replaces_a_key_of_another_kind(host: Host, policy: str) -> None:
+    host.place(spare())
+    result = four(host, regenerate=policy, backup=True)
+    assert result["privatekey_type"] == "ECC"
+    assert Path(result["privatekey_backup_file"]).read_bytes() == _keys.dump(spare(), "pkcs8", None)
+    assert host.matches()
+
+
+def test_regenerate_never_takes_what_is_there(host: Host) -> None:
+    host.place(spare())
+    assert four(host, regenerate="never", privatekey_format="traditional")["privatekey_type"] == "RSA"
+    host.place(rsa.generate_private_key(65537, 1024))
+    with pytest.raises(X509Error, match="an RSA key of 1024 bits: 2048 to 8192 are allowed, and regenerate is never"):
+        host.run(regenerate="never")
+
+
+def test_regenerate_always(host: Host) -> None:
+    host.run()
+    first = host.key_path.read_bytes()
+    assert host.run(check=True, regenerate="always")["reasons"][0] == "regenerate is always"
+    host.run(regenerate="always")
+    assert host.key_path.read_bytes() != first
+    assert host.matches()
+
+
+def test_another_form_keeps_the_key_and_its_certificate(host: Host) -> None:
+    made = host.run()
+    public = _keys.parse(host.key_path.read_bytes(), None, "x").private.public_key()
+    result = four(host, regenerate="partial", privatekey_format="traditional")
+    assert (result["reasons"], result["serial_number"]) == ([], made["serial_number"])
+    key = _keys.parse(host.key_path.read_bytes(), None, "x")
+    assert (key.format, _keys.public_bytes(key.private.public_key())) == ("traditional", _keys.public_bytes(public))
+
+
+def test_passphrase(host: Host, tmp_path: Path) -> None:
+    secret = tmp_path / "passphrase"
+    secret.write_text("correct horse\n")
+    four(host, privatekey_passphrase_file=str(secret))
+    assert b"ENCRYPTED" in host.key_path.read_bytes()
+    with pytest.raises(X509Error, match="is encrypted: name the file"):
+        host.run()
+    secret.write_text("wrong\n")
+    with pytest.raises(X509Error, match="with that passphrase") as caught:
+        host.run(privatekey_passphrase_file=str(secret))
+    assert "wrong" not in str(caught.value)
+    four(host, privatekey_passphrase_file=str(secret), regenerate="full")
+    for content in (b"", b"\n", b"x" * 2000):
+        secret.write_bytes(content)
+        with pytest.raises((X509Error, _files.FilesError), match="passphrase") as caught_other:
+            host.run(privatekey_passphrase_file=str(secret))
+        one_line(caught_other.value)
+
+
+def test_an_encrypted_key_is_written_plain_only_when_asked(host: Host, tmp_path: Path) -> None:
+    secret = tmp_path / "passphrase"
+    secret.write_text("x")
+    host.run()
+    with pytest.raises(X509Error, match="not encrypted"):
+        host.run(privatekey_passphrase_file=str(secret))
+    made = four(host, privatekey_passphrase_file=str(secret), regenerate="partial")
+    assert made["reasons"] == []
+
+
+@pytest.mark.parametrize("form", ["pkcs8", "traditional"])
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"privatekey_type": "RSA"},
+        {"privatekey_type": "ECC"},
+        {"privatekey_type": "ECC", "privatekey_curve": "secp384r1"},
+        {"privatekey_type": "ECC", "privatekey_curve": "secp521r1"},
+        {"privatekey_type": "Ed25519"},
+    ],
+)
+def test_every_kind_of_key(host: Host, form: str, task: dict[str, Any]) -> None:
+    if (form, task["privatekey_type"]) == ("traditional", "Ed25519"):
+        return
+    four(host, privatekey_format=form, **task)
+    four(host, changes=False, **{**task, "privatekey_format": "auto"})
+
+
+# The CA
+
+
+def test_a_ca_of_ones_own(tmp_path: Path) -> None:
+    host = Host(
+        tmp_path, None, **ECC, is_ca=True, subject={"CN": "kubernetes"}, subject_alt_name=[], valid_for="87600h"
+    )
+    limits = {"permitted": ["DNS:example.com", "IP:10.0.0.0/8"], "excluded": ["DNS:bad.example.com"]}
+    made = four(host, path_length=0, name_constraints=limits)
+    assert (made["path_length"], made["name_constraints"]["excluded"]) == (0, ["DNS:bad.example.com"])
+    assert made["issuer"] == made["subject"]
+    assert four(host, path_length=1)["reasons"] == [
+        "path_length is 0, wanted 1",
+        "name_constraints.permitted has DNS:example.com, IP:10.0.0.0/8 too",
+        "name_constraints.excluded has DNS:bad.example.com too",
+    ]
+
+
+def test_an_intermediate_ca(host: Host, ca: Ca, tmp_path: Path) -> None:
+    below = {"is_ca": True, "subject": {"CN": "below"}, "subject_alt_name": []}
+    assert four(host, **below)["issuer"] == {"CN": "kubernetes"}
+    Ca(ca.path.parent, ca.key, path_length=0)
+    with pytest.raises(X509Error, match="its pathLen is 0"):
+        host.run(**below)
+    Ca(ca.path.parent, ca.key, path_length=1)
+    with pytest.raises(X509Error, match="path_length has to be less"):
+        host.run(**below)
+    assert four(host, path_length=0, **below)["path_length"] == 0
+
+
+def leafy(ca: Ca) -> x509.Certificate:
+    return certificate(ca.key, subject={"CN": "x"})
+
+
+def without_sign(ca: Ca) -> x509.Certificate:
+    builder = x509.CertificateBuilder(
+        ca.certificate.subject,
+        ca.certificate.subject,
+        ca.key.public_key(),
+        1,
+        NOW.replace(tzinfo=None),
+        NOW.replace(tzinfo=None) + DAY * 4000,
+    ).add_extension(x509.BasicConstraints(True, None), True)
+    return builder.sign(ca.key, hashes.SHA256())
+
+
+AUTHORITY = {"is_ca": True, "subject": {"CN": "kubernetes"}, "valid_for": "87600h"}
+BAD_CAS: dict[str, tuple[Any, str]] = {
+    "a leaf": (leafy, "is not a CA"),
+    "no keyCertSign": (without_sign, "lacks keyCertSign"),
+    "expired": (lambda ca: certificate(ca.key, now=NOW - 4000 * DAY, **AUTHORITY), "expired on"),
+    "not yet valid": (lambda ca: certificate(ca.key, now=NOW + DAY, **AUTHORITY), "is not valid before"),
+    "another key's": (lambda ca: certificate(spare("Ed25519"), **AUTHORITY), "is not the key of the certificate"),
+    "for clients only": (
+        lambda ca: certificate(ca.key, **AUTHORITY, extended_key_usage=["clientAuth"]),
+        "may not sign for serverAuth",
+    ),
+    "for other names": (
+        lambda ca: certificate(ca.key, **AUTHORITY, name_constraints={"permitted": ["DNS:example.org"]}),
+        "may not sign for DNS:m1.example.com",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CAS)
+def test_a_ca_that_may_not_sign(host: Host, ca: Ca, case: str) -> None:
+    make, words = BAD_CAS[case]
+    ca.certificate = make(ca)
+    ca.write()
+    for check in (True, False):
+        with pytest.raises(X509Error, match=words) as caught:
+            host.run(check=check)
+        assert str(ca.path) in one_line(caught.value)
+    assert host.snapshot() == {}
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o620, 0o666])
+def test_a_ca_key_that_others_can_read_or_change(host: Host, ca: Ca, mode: int) -> None:
+    ca.key_path.chmod(mode)
+    with pytest.raises(X509Error, match="others can read or change"):
+        host.run()
+
+
+def test_a_weak_ca(host: Host, ca: Ca) -> None:
+    ca.key = rsa.generate_private_key(65537, 1024)
+    ca.certificate = certificate(ca.key, **AUTHORITY)
+    ca.write()
+    with pytest.raises(X509Error, match="RSA key of 1024 bits"):
+        host.run()
+
+
+def test_a_ca_key_with_a_passphrase(host: Host, ca: Ca, tmp_path: Path) -> None:
+    ca.key_path.write_bytes(_keys.dump(ca.key, "pkcs8", b"secret"))
+    with pytest.raises(X509Error, match="is encrypted"):
+        host.run()
+    secret = tmp_path / "secret"
+    secret.write_text("secret\n")
+    four(host, ca_privatekey_passphrase_file=str(secret))
+
+
+def test_of_a_bundle_the_certificate_of_the_key_signs(host: Host, ca: Ca) -> None:
+    other = certificate(spare("ECC"), is_ca=True, subject={"CN": "old"})
+    ca.path.write_bytes(
+        b"some text\r\n" + _certificate.pem(other).replace(b"\n", b"\r\n") + _certificate.pem(ca.certificate)
+    )
+    assert four(host)["issuer"] == {"CN": "kubernetes"}
+
+
+def test_a_ca_that_is_missing_is_no_error_in_check_mode(host: Host, ca: Ca) -> None:
+    ca.key_path.unlink()
+    with pytest.raises(X509Error, match="does not exist: make the CA first"):
+        host.run()
+    assert host.run(check=True)["changed"]
+    assert "check mode takes it" in host.warnings[0]
+
+
+def test_without_a_ca(host: Host) -> None:
+    with pytest.raises(X509Error, match="ca_path: is not set"):
+        host.run(ca_path=None, ca_privatekey_path=None)
+    with pytest.raises(X509Error, match="action plugin"):
+        host.run(ca_on="controller")
+
+
+@pytest.mark.parametrize("signer", [("RSA", {"size": 3072}), ("ECC", {"curve": "secp384r1"}), ("Ed25519", {})])
+def test_cas_of_every_kind(host: Host, ca: Ca, signer: Any) -> None:
+    Ca(ca.path.parent, spare(signer[0], **signer[1]))
+    assert four(host)["digest"] == (None if signer[0] == "Ed25519" else "sha384")
+
+
+def test_an_ed25519_ca_has_no_digest_to_choose(host: Host, ca: Ca) -> None:
+    Ca(ca.path.parent, spare("Ed25519"))
+    for check in (True, False):
+        with pytest.raises(X509Error, match=r"Ed25519, which signs in one way only: leave digest \(sha256\) out"):
+            host.run(check=check, digest="sha256")
+        alone = {"ca_path": None, "ca_privatekey_path": None, "is_ca": True, "privatekey_type": "Ed25519"}
+        with pytest.raises(X509Error, match="leave digest"):
+            host.run(check=check, digest="sha256", **alone)
+    assert host.snapshot() == {}
+
+
+# Signed elsewhere
+
+
+def elsewhere(ca: Ca) -> dict[str, Any]:
+    return {
+        "ca_on": "controller",
+        "ca_path": None,
+        "ca_privatekey_path": None,
+        _spec.CA_CERTIFICATE: _certificate.pem(ca.certificate).decode(),
+    }
+
+
+def signed(ca: Ca, host: Host, csr: str, **given: Any) -> dict[str, str]:
+    leaf = certificate(None, ca.authority, public=_certificate.requested_key(csr), **{**host.task, **given})
+    return {_spec.CERTIFICATE: _certificate.pem(leaf).decode()}
+
+
+def test_two_runs_with_a_signature_in_between(host: Host, ca: Ca) -> None:
+    first = host.run(**elsewhere(ca))
+    assert list(host.snapshot()) == ["s-key.pem"]
+    second = host.run(**elsewhere(ca), **signed(ca, host, first["csr"]))
+    assert (second["chain"], second["changed"]) == ("valid", True)
+    assert sorted(host.snapshot()) == ["s-key.pem", "s.pem"]
+    again = host.run(**elsewhere(ca))
+    assert ("csr" not in again, again["changed"]) == (True, False)
+
+
+def test_a_key_to_be_replaced_stays_until_the_certificate_is_there(host: Host, ca: Ca) -> None:
+    host.run()
+    before = host.snapshot()
+    task = {**elsewhere(ca), "privatekey_curve": "secp384r1", "regenerate": "partial"}
+    first = host.run(**task)
+    assert {name: host.snapshot()[name] for name in before} == before
+    assert stat.S_IMODE((host.folder / ".s-key.pem.waiting~").stat().st_mode) == 0o600
+    # A run that ended here is taken up by the next, which asks for the same key's certificate.
+    second = host.run(**task)
+    keys = [_keys.public_bytes(_certificate.requested_key(result["csr"])) for result in (first, second)]
+    assert keys[0] == keys[1]
+    host.run(**task, **signed(ca, host, second["csr"]))
+    assert host.matches()
+    assert sorted(host.snapshot()) == ["s-key.pem", "s.pem"]
+    assert not host.run(**task)["changed"]
+
+
+def test_a_key_that_waits_in_vain_is_removed(host: Host, ca: Ca) -> None:
+    host.run()
+    host.run(**elsewhere(ca), privatekey_curve="secp384r1", regenerate="partial")
+    assert not host.run(**elsewhere(ca))["changed"]
+    assert sorted(host.snapshot()) == ["s-key.pem", "s.pem"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"subject": {"CN": "x", "O": "system:masters"}},
+        {"subject_alt_name": ["evil.example"]},
+        {"is_ca": True},
+        {"extended_key_usage": ["anyExtendedKeyUsage"]},
+        {"now": NOW + DAY},
+        {"now": NOW - 500 * DAY},
+    ],
+)
+def test_a_certificate_that_the_task_does_not_want_is_not_installed(host: Host, ca: Ca, wrong: dict[str, Any]) -> None:
+    first = host.run(**elsewhere(ca))
+    before = host.snapshot()
+    with pytest.raises(X509Error, match="certificate does not do") as caught:
+        host.run(**elsewhere(ca), **signed(ca, host, first["csr"], **wrong))
+    one_line(caught.value)
+    assert host.snapshot() == before
+
+
+@pytest.mark.parametrize("text", ["", "x", "\udcff", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_what_is_no_certificate_is_not_installed(host: Host, ca: Ca, text: str) -> None:
+    host.run(**elsewhere(ca))
+    with pytest.raises(X509Error, match="cannot be read"):
+        host.run(**elsewhere(ca), **{_spec.CERTIFICATE: text})
+
+
+def test_a_certificate_for_another_key_is_not_installed(host: Host, ca: Ca) -> None:
+    host.run(**elsewhere(ca))
+    leaf = certificate(spare("Ed25519"), ca.authority, **host.task)
+    with pytest.raises(X509Error, match="another run replaced"):
+        host.run(**elsewhere(ca), **{_spec.CERTIFICATE: _certificate.pem(leaf).decode()})
+
+
+def liar(**extensions: bool) -> str:
+    key = spare("ECC")
+    builder = x509.CertificateSigningRequestBuilder(x509.Name([]))
+    if extensions.get("masters"):
+        builder = x509.CertificateSigningRequestBuilder(
+            x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "system:masters")])
+        )
+    if extensions.get("names"):
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("evil.example")]), False)
+    if extensions.get("ca"):
+        builder = builder.add_extension(x509.BasicConstraints(True, None), True)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def broken() -> str:
+    der = bytearray(x509.load_pem_x509_csr(_certificate.request(spare("ECC"))).public_bytes(serialization.Encoding.DER))
+    der[-3] ^= 1
+    label = "CERTIFICATE REQUEST-----\n"
+    return f"-----BEGIN {label}{base64.encodebytes(bytes(der)).decode()}-----END {label}"
+
+
+@pytest.mark.parametrize(
+    "csr",
+    [liar(masters=True), liar(names=True), liar(ca=True), broken(), "", "x", "\udcff", None, 1, ["x"], {"a": 1},
+     _certificate.request(rsa.generate_private_key(65537, 1024)).decode(),
+     _certificate.request(ec.generate_private_key(ec.SECP256K1())).decode()],
+)  # fmt: skip
+def test_a_request_that_lies_is_refused(csr: Any) -> None:
+    with pytest.raises(X509Error, match="the host's signing request") as caught:
+        _certificate.requested_key(csr)
+    one_line(caught.value)
+
+
+# What may go wrong
+
+
+def junk(good: bytes) -> dict[str, bytes]:
+    made = {f"cut at {tenth}0 %": good[: len(good) * tenth // 10] for tenth in range(10)}
+    made |= {
+        "binary": bytes(range(256)) * 8,
+        "text": b"hello\n",
+        "NUL": b"\0" * 100,
+        "PKCS#12": b"\x30\x82\x0a\x00" * 9,
+    }
+    made |= {"wrong label": good.replace(b"BEGIN ", b"BEGIN X"), "damaged": good.replace(b"M", b"?")}
+    return made
+
+
+@pytest.mark.parametrize("case", junk(b"x" * 20))
+def test_a_certificate_that_cannot_be_read_is_replaced(host: Host, case: str) -> None:
+    host.run()
+    key = host.key_path.read_bytes()
+    host.path.write_bytes(junk(host.path.read_bytes())[case])
+    assert four(host)["reasons"] == ["the certificate cannot be read"]
+    assert host.key_path.read_bytes() == key
+
+
+@pytest.mark.parametrize("case", junk(b"x" * 20))
+def test_a_key_that_cannot_be_read_is_kept_until_told(host: Host, case: str) -> None:
+    host.run()
+    host.key_path.write_bytes(junk(host.key_path.read_bytes())[case])
+    before = host.snapshot()
+    for policy in ("never", "fail", "partial"):
+        with pytest.raises(X509Error, match="set regenerate to full") as caught:
+            host.run(regenerate=policy)
+        one_line(caught.value)
+        assert host.snapshot() == before
+    four(host, regenerate="full")
+    assert host.matches()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pem: pem.replace(b"\n", b"\r\n"),
+        lambda pem: b"\xef\xbb\xbf" + pem,
+        lambda pem: b"Bag Attributes\n  x: y\n" + pem,
+    ],
+)
+def test_pem_as_others_write_it_is_read(host: Host, change: Any) -> None:
+    host.run()
+    for path in (host.path, host.key_path):
+        path.write_bytes(change(path.read_bytes()))
+    four(host, changes=False)
+
+
+def test_odd_keys(host: Host) -> None:
+    odd = {
+        "DSA": dsa.generate_private_key(2048),
+        "secp256k1": ec.generate_private_key(ec.SECP256K1()),
+        "P-224": ec.generate_private_key(ec.SECP224R1()),
+        "small": rsa.generate_private_key(65537, 1024),
+    }
+    for name, key in odd.items():
+        host.place(key)
+        for task in ({}, {"regenerate": "never"}):
+            with pytest.raises(X509Error) as caught:
+                host.run(**task)
+            one_line(caught.value)
+        assert four(host, regenerate="partial")["reasons"], name
+
+
+def test_odd_pem(host: Host) -> None:
+    good = _keys.dump(spare("ECC"), "pkcs8", None)
+    sec1 = _keys.dump(spare("ECC"), "traditional", None)
+    for content in (
+        good + good,
+        good + sec1,
+        good.replace(b"PRIVATE KEY", b"Ed25519 PRIVATE KEY"),
+        good.replace(b"PRIVATE KEY", b"OPENSSH PRIVATE KEY"),
+        good.replace(b"PRIVATE KEY", b"RSA PRIVATE KEY"),
+        b"x" * (1 << 21),
+    ):
+        host.key_path.write_bytes(content)
+        with pytest.raises((X509Error, _files.FilesError)) as caught:
+            host.run()
+        one_line(caught.value)
+    host.key_path.write_bytes(b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + sec1)
+    four(host)
+
+
+@pytest.mark.parametrize("which", ["path", "privatekey_path"])
+@pytest.mark.parametrize("kind", ["directory", "fifo", "dangling", "leaves", "device", "relative", "slash"])
+def test_what_cannot_be_a_target(host: Host, ca: Ca, which: str, kind: str) -> None:
+    place = host.folder / "odd"
+    if kind == "directory":
+        place.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(place)
+    elif kind == "dangling":
+        place.symlink_to("nowhere")
+    elif kind == "leaves":
+        place.symlink_to(ca.path)
+    path = {"device": "/dev/null", "relative": "odd", "slash": f"{place}/"}.get(kind, str(place))
+    before = host.snapshot()
+    for check in (True, False):
+        with pytest.raises((X509Error, _files.FilesError)) as caught:
+            host.run(check=check, **{which: path})
+        one_line(caught.value)
+    assert host.snapshot() == before
+
+
+def test_one_file_cannot_be_both(host: Host) -> None:
+    with pytest.raises(X509Error, match="the same file"):
+        host.run(privatekey_path=str(host.path))
+
+
+def test_a_missing_directory(host: Host) -> None:
+    task = {"path": str(host.folder / "no" / "s.pem"), "privatekey_path": str(host.folder / "no" / "key.pem")}
+    assert host.run(check=True, **task)["changed"]
+    with pytest.raises(X509Error, match="does not exist: create it first"):
+        host.run(**task)
+    assert not host.run(state="absent", **task)["changed"]
+
+
+@pytest.mark.parametrize("case", ["first", "renewal", "new key", "two directories"])
+def test_killed_at_every_change(tmp_path: Path, ca: Ca, case: str) -> None:
+    task = {**ECC, **({"regenerate": "partial", "privatekey_curve": "secp384r1"} if case == "new key" else {})}
+    for point in range(1, 120):
+        folder = tmp_path / str(point)
+        folder.mkdir()
+        host = Host(folder, ca, backup=case == "renewal", **task)
+        if case == "two directories":
+            (folder / "private").mkdir()
+            host.key_path = folder / "private" / "s-key.pem"
+        elif case != "first":
+            key = spare("ECC")
+            host.place(key, certificate(key, ca.authority, **{**host.task, "subject": {"CN": "old"}}))
+        if not killed_at(host.run, point):
+            break
+        if case in ("renewal", "new key"):
+            assert host.matches()
+        predicted = host.run(check=True)
+        result = host.run()
+        assert (predicted["changed"], predicted["reasons"]) == (result["changed"], result["reasons"])
+        assert host.matches()
+        assert not host.run()["changed"]
+        left = [name for name in os.listdir(folder) if name.endswith((".tmp~", ".waiting~"))]
+        assert left == [], point
+        shutil.rmtree(folder)
+    else:
+        pytest.fail("never got to the end")
+    assert point > 8
+
+
+def test_two_runs_at_once_end_in_a_pair(host: Host) -> None:
+    context = multiprocessing.get_context("fork")
+    for _round in range(3):
+        runs = [context.Process(target=host.run, kwargs={"regenerate": "always"}) for _number in range(4)]
+        for run in runs:
+            run.start()
+        for run in runs:
+            run.join()
+        assert [run.exitcode for run in runs] == [0] * 4
+        assert host.matches()
+        assert sorted(host.snapshot()) == ["s-key.pem", "s.pem"]

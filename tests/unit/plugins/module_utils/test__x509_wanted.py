@@ -1,0 +1,184 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _wanted
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import MissingError, X509Error
+from hypothesis import given
+from hypothesis import strategies as st
+from stand_ins import one_line
+from x509_tools import options, write_profiles
+
+
+def test_a_profile_gives_what_the_task_does_not(tmp_path: Path) -> None:
+    path = write_profiles(tmp_path)
+    found = _wanted.effective(options(ca_config=path, profile="kubernetes", valid_for="24h"))
+    assert found["valid_for"] == "24h"
+    assert found["key_usage"] == ["digitalSignature", "keyEncipherment"]
+    assert found["extended_key_usage"] == ["clientAuth", "serverAuth"]
+    assert "profile" not in found
+    client = _wanted.effective(options(ca_config=path, profile="kubernetes", extended_key_usage=["client auth"]))
+    assert client["extended_key_usage"] == ["client auth"]
+    assert _wanted.wanted({**client, "subject": {"CN": "x"}}).extended_key_usage == ("clientAuth",)
+
+
+@pytest.mark.parametrize("name", ["nosuch", "", " ", "Kubernetes", "default\n", "../x"])
+def test_an_unknown_profile_is_an_error_that_names_the_known(tmp_path: Path, name: str) -> None:
+    with pytest.raises(X509Error, match="it has: kubernetes") as caught:
+        _wanted.effective(options(ca_config=write_profiles(tmp_path), profile=name))
+    one_line(caught.value)
+
+
+def test_a_profile_needs_a_file_and_the_file_has_to_be_there() -> None:
+    with pytest.raises(X509Error, match="name cfssl's configuration"):
+        _wanted.effective(options(profile="kubernetes"))
+    with pytest.raises(MissingError, match="does not exist"):
+        _wanted.effective(options(ca_config="/nonexistent/ca-config.json"))
+
+
+USAGES = ["signing", "client auth"]
+BAD_PROFILES: dict[str, Any] = {
+    "no usages": {"expiry": "1h"},
+    "empty usages": {"usages": []},
+    "unknown usage": {"usages": ["signing", "sign things"]},
+    "usages as text": {"usages": "signing"},
+    "zero": {"usages": USAGES, "expiry": "0h"},
+    "negative": {"usages": USAGES, "expiry": "-1h"},
+    "years": {"usages": USAGES, "expiry": "1y"},
+    "a number": {"usages": USAGES, "expiry": 8760},
+    "backdate": {"usages": USAGES, "backdate": "x"},
+    "for CAs": {"usages": USAGES, "ca_constraint": {"is_ca": True}},
+    "constraint as text": {"usages": USAGES, "ca_constraint": "yes"},
+    "more than we do": {"usages": USAGES, "crl_url": "http://x/"},
+    "remote": {"usages": USAGES, "auth_remote": {"remote": "x"}},
+    "not a mapping": ["signing"],
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("case", BAD_PROFILES)
+def test_bad_profiles_are_refused(tmp_path: Path, case: str) -> None:
+    path = write_profiles(tmp_path, {"signing": {"profiles": {"p": BAD_PROFILES[case]}}})
+    with pytest.raises(X509Error) as caught:
+        _wanted.effective(options(ca_config=path, profile="p"))
+    one_line(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{}", "[]", "null", "{", '{"signing": []}', '{"signing": {"profiles": []}}', "\ufeff{}", "[" * 20000],
+)
+def test_files_that_are_no_configuration(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(content)
+    for profile in (None, "kubernetes"):
+        with pytest.raises(X509Error) as caught:
+            _wanted.effective(options(ca_config=str(path), profile=profile))
+        one_line(caught.value)
+
+
+def test_a_ca_profile_serves_a_ca(tmp_path: Path) -> None:
+    content = {
+        "signing": {
+            "profiles": {
+                "ca": {"usages": ["cert sign", "crl sign"], "ca_constraint": {"is_ca": True, "max_path_len": 1}}
+            }
+        }
+    }
+    found = _wanted.effective(options(ca_config=write_profiles(tmp_path, content), profile="ca", is_ca=True))
+    assert (found["path_length"], found["key_usage"]) == (1, ["cRLSign", "keyCertSign"])
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["is_ca", "max_path_len", "x"]), inner),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["usages", "expiry", "backdate", "ca_constraint", "x"]), ANYTHING), st.booleans()
+)
+def test_any_profile_is_options_or_one_line(profile: dict[str, Any], usable: bool) -> None:
+    try:
+        found = _wanted.profile_options({**profile, "usages": ["signing"]} if usable else profile, "profile")
+        _wanted.wanted(options(subject={"CN": "x"}, **found))
+    except X509Error as exc:
+        one_line(exc)
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "unknown usage": {"key_usage": ["sign"]},
+    "extended usage among key usages": {"key_usage": ["clientAuth"]},
+    "unknown extended usage": {"extended_key_usage": ["server"]},
+    "no usage": {"key_usage": []},
+    "CA usage on a leaf": {"key_usage": ["keyCertSign"]},
+    "CRL usage on a leaf": {"key_usage": ["digitalSignature", "crl sign"]},
+    "CA that may not sign": {"is_ca": True, "key_usage": ["cRLSign"]},
+    "path length on a leaf": {"path_length": 0},
+    "constraints on a leaf": {"name_constraints": {"permitted": ["DNS:x"], "excluded": []}},
+    "negative path length": {"is_ca": True, "path_length": -1},
+    "huge path length": {"is_ca": True, "path_length": 2**63},
+    "nobody": {"subject": {}, "names": [], "subject_alt_name": []},
+    "nameless CA": {"is_ca": True, "subject": {}, "subject_alt_name": ["x.y"]},
+    "no time": {"valid_for": "0h"},
+    "always in the window": {"valid_for": "719h"},
+    "nothing to renew before": {"renew_before": "0h"},
+    "backdate": {"backdate": "-5m"},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_makes_no_sense_is_refused(case: str) -> None:
+    with pytest.raises(X509Error) as caught:
+        _wanted.wanted(options(**{"subject": {"CN": "x"}, **CASES[case]}))
+    one_line(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given_options",
+    [{"privatekey_type": "RSA", "privatekey_size": size} for size in (-1, 0, 1, 511, 1024, 2047, 8193, 65536, 2**63)]
+    + [
+        {"privatekey_type": "ECC", "privatekey_size": 2048},
+        {"privatekey_type": "Ed25519", "privatekey_size": 256},
+        {"privatekey_type": "RSA", "privatekey_curve": "secp256r1"},
+        {"privatekey_type": "Ed25519", "privatekey_format": "traditional"},
+    ],
+)
+def test_keys_that_cannot_be(given_options: dict[str, Any]) -> None:
+    with pytest.raises(X509Error) as caught:
+        _wanted.key_kind(options(**given_options))
+    one_line(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("key_type", "left"),
+    [
+        ("RSA", ("digitalSignature", "keyEncipherment")),
+        ("ECC", ("digitalSignature",)),
+        ("Ed25519", ("digitalSignature",)),
+    ],
+)
+def test_a_key_gets_the_usages_that_it_can_have(key_type: str, left: tuple[str, ...]) -> None:
+    wanted = _wanted.wanted(options(subject={"CN": "x"}))
+    assert wanted.usable_by(key_type) == left
+    if key_type != "RSA":
+        with pytest.raises(X509Error, match="leave nothing"):
+            wanted._replace(key_usage=("keyEncipherment",)).usable_by(key_type)
+
+
+def test_cfssl_s_usages_are_all_known() -> None:
+    names = (
+        "signing|digital signature|content commitment|key encipherment|key agreement|data encipherment|cert sign|crl sign|encipher only|decipher only|"
+        "any|server auth|client auth|code signing|email protection|s/mime|ipsec end system|ipsec tunnel|ipsec user|timestamping|ocsp signing|"
+        "microsoft sgc|netscape sgc"
+    )
+    found = _wanted.usages(names.split("|"), "x", ("key_usage", "extended_key_usage"))
+    assert (len(found["key_usage"]), len(found["extended_key_usage"])) == (9, 12)
+    assert json.dumps(found)
