@@ -109,9 +109,9 @@ class Pair:
         signed = self.params[_spec.CERTIFICATE]
         if signed is not None and not self.module.check_mode:
             return self._finish(state, signed)
-        changed = self._attributes() or bool(state.reasons) or state.rewrite_key
-        # Refused in check mode too, and before a key is made.
+        # Refused in check mode too, and before anything is changed.
         times = _certificate.times(self.wanted, self.issuer, self.now) if state.reasons else None
+        changed = self._attributes() or bool(state.reasons) or state.rewrite_key
         if self.module.check_mode or not (state.reasons or state.rewrite_key):
             if not self.module.check_mode:
                 _files.remove(self.waiting)

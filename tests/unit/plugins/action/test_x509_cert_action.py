@@ -1,0 +1,251 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from ansible.errors import AnsibleFileNotFound
+from ansible_collections.kube_ha.scheduler.plugins.action.x509_cert import ActionModule
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import FilesError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _certificate, _keys
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import X509Error
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "module_utils"))
+from stand_ins import one_line
+from x509_tools import Ca, Host, spare, write_profiles
+
+
+class Target:
+    """A host that an action plugin reaches, and all that was ever sent to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.host = Host(folder, None)
+        self.sent: list[dict[str, Any]] = []
+        self.answer: Any = lambda result: result
+        self.check = False
+
+    def execute(self, name: str, module_args: dict[str, Any], task_vars: Any = None) -> dict[str, Any]:
+        assert name == "kube_ha.scheduler.x509_cert"
+        self.sent.append(module_args)
+        try:
+            result = self.host.run(check=self.check, **json.loads(json.dumps(module_args)))
+        except (X509Error, FilesError) as exc:
+            result = {"failed": True, "msg": str(exc)}
+        return self.answer(json.loads(json.dumps(result)))
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Ca:
+    (tmp_path / "ca").mkdir()
+    return Ca(tmp_path / "ca")
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    (tmp_path / "target").mkdir()
+    return Target(tmp_path / "target")
+
+
+def run(target: Target, ca: Ca, check: bool = False, **given: Any) -> dict[str, Any]:
+    mine = {
+        "path": str(target.host.path),
+        "privatekey_path": str(target.host.key_path),
+        "privatekey_type": "ECC",
+        "subject": {"CN": "system:kube-scheduler"},
+        "subject_alt_name": ["127.0.0.1"],
+        "ca_on": "controller",
+        **ca.options,
+    }
+    task = mock.MagicMock(
+        async_val=0, check_mode=check, args={k: v for k, v in {**mine, **given}.items() if v is not None}
+    )
+    plugin = ActionModule(task, *(mock.MagicMock() for _number in range(5)))
+    target.check = check
+    target.sent.clear()
+    plugin._execute_module = target.execute
+    plugin._find_needle = mock.MagicMock(side_effect=AnsibleFileNotFound())
+    result = plugin.run(None, {})
+    if result.get("failed"):
+        one_line(Exception(result["msg"]))
+    return result
+
+
+def test_two_module_runs_for_the_first_certificate_and_one_for_no_change(target: Target, ca: Ca) -> None:
+    predicted = run(target, ca, check=True)
+    assert (len(target.sent), predicted["changed"]) == (1, True)
+    made = run(target, ca)
+    assert (len(target.sent), made["changed"], made["chain"]) == (2, True, "valid")
+    assert made["reasons"] == predicted["reasons"] == ["the private key is not there", "the certificate is not there"]
+    assert made["diff"]["before"] == {"private_key": None}
+    assert "csr" not in made
+    assert target.host.matches()
+    for check in (True, False):
+        again = run(target, ca, check=check)
+        assert (len(target.sent), again["changed"], again["serial_number"]) == (1, False, made["serial_number"])
+
+
+def test_a_new_key_is_two_runs_too(target: Target, ca: Ca) -> None:
+    run(target, ca)
+    made = run(target, ca, privatekey_curve="secp384r1", regenerate="partial", backup=True)
+    assert (len(target.sent), made["privatekey_curve"]) == (2, "secp384r1")
+    assert Path(made["privatekey_backup_file"]).exists()
+    assert target.host.matches()
+
+
+def test_nothing_but_the_ca_s_certificate_is_sent(target: Target, ca: Ca) -> None:
+    ca = Ca(ca.path.parent, valid_for="43800h")
+    secret = ca.path.parent / "secret"
+    secret.write_text("hush\n")
+    ca.key_path.write_bytes(_keys.dump(ca.key, "pkcs8", b"hush"))
+    config = write_profiles(ca.path.parent)
+    result = run(
+        target,
+        ca,
+        ca_privatekey_passphrase_file=str(secret),
+        ca_config=config,
+        profile="kubernetes",
+        not_after_policy="clamp",
+    )
+    assert result["changed"]
+    assert result["clamped"] is True
+    for sent in target.sent:
+        text = json.dumps(sent)
+        assert not any(word in text for word in ("PRIVATE KEY", "hush", str(ca.path.parent), "profile"))
+        assert not any(name.startswith("ca_") and name != "ca_on" for name in sent)
+    assert target.sent[0]["valid_for"] == "87600h"
+    assert not run(
+        target,
+        ca,
+        ca_privatekey_passphrase_file=str(secret),
+        ca_config=config,
+        profile="kubernetes",
+        not_after_policy="clamp",
+    )["changed"]
+
+
+BAD = {
+    "no CA": ({"ca_path": None, "ca_privatekey_path": None}, "ca_path: is not set"),
+    "half a CA": ({"ca_privatekey_path": None}, "ca_privatekey_path"),
+    "missing": ({"ca_path": "/nonexistent/ca.pem"}, "'/nonexistent/ca.pem' does not exist"),
+    "missing key": ({"ca_privatekey_path": "/nonexistent/key.pem"}, "does not exist"),
+    "relative": ({"ca_path": "nowhere/ca.pem"}, "in no files directory"),
+    "a directory": ({"ca_path": "/tmp"}, "a directory"),
+    "bad choice": ({"privatekey_type": "DSA"}, "value of privatekey_type must be one of"),
+    "bad size": ({"privatekey_type": "RSA", "privatekey_size": 1024}, "from 2048 to 8192"),
+    "bad name": ({"subject_alt_name": ["1.2.3"]}, "is not an IP address"),
+    "bad subject": ({"subject": {"CN": ""}}, "subject.CN"),
+    "bad time": ({"valid_for": "1y"}, "is not a duration"),
+    "no profile file": ({"profile": "kubernetes"}, "ca_config"),
+    "hidden": ({"_certificate": "x"}, "is not an option"),
+    "hidden too": ({"_ca_certificate": "x"}, "is not an option"),
+    "unknown": ({"nosuch": 1}, "nosuch"),
+}
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("case", BAD)
+def test_faults_are_told_before_the_target_is_touched(target: Target, ca: Ca, case: str, check: bool) -> None:
+    given, words = BAD[case]
+    result = run(target, ca, check=check, **given)
+    assert result["failed"] is True
+    assert words in result["msg"]
+    assert target.sent == []
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_leaf_that_would_outlive_its_ca_is_refused_where_one_is_needed(target: Target, ca: Ca, check: bool) -> None:
+    assert "after its CA" in run(target, ca, check=check, valid_for="100000h")["msg"]
+    assert target.host.snapshot() == {}
+    run(target, ca)
+    assert not run(target, ca, check=check, valid_for="100000h").get("failed")
+
+
+def test_the_ca_s_own_faults_too(target: Target, ca: Ca) -> None:
+    ca.key_path.chmod(0o644)
+    assert "others can read" in run(target, ca, check=True)["msg"]
+    ca.key_path.write_bytes(_keys.dump(spare("Ed25519"), "pkcs8", None))
+    ca.key_path.chmod(0o600)
+    assert "is not the key of the certificate" in run(target, ca, check=True)["msg"]
+    ca.certificate = x509.CertificateBuilder(
+        ca.certificate.subject,
+        ca.certificate.subject,
+        ca.key.public_key(),
+        1,
+        ca.certificate.not_valid_before_utc,
+        ca.certificate.not_valid_after_utc,
+    ).sign(ca.key, hashes.SHA256())
+    ca.write()
+    assert "is not a CA" in run(target, ca, check=True)["msg"]
+    assert target.sent == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another")
+def test_a_ca_that_the_caller_may_not_read(target: Target, ca: Ca, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: os.fspath(path) != str(ca.key_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    message = run(target, ca)["msg"]
+    assert str(ca.key_path) in message
+    assert "belongs to root, and nobody, who runs Ansible, may not read it: run Ansible as root" in message
+    assert target.sent == []
+
+
+def lying(ask: dict[str, Any]) -> str:
+    builder = x509.CertificateSigningRequestBuilder(x509.Name(ask.get("name", [])))
+    if "names" in ask:
+        builder = builder.add_extension(x509.SubjectAlternativeName(ask["names"]), critical=False)
+    if "ca" in ask:
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    return builder.sign(spare("ECC"), hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        {"name": [x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "system:masters")]},
+        {"names": [x509.DNSName("evil.example")]},
+        {"ca": True},
+    ],
+)
+def test_a_target_that_lies_gets_nothing(target: Target, ca: Ca, ask: dict[str, Any]) -> None:
+    target.answer = lambda result: {**result, "csr": lying(ask)}
+    result = run(target, ca)
+    assert (result["failed"], "not its to choose: refused" in result["msg"]) == (True, True)
+    assert len(target.sent) == 1
+    assert not target.host.path.exists()
+
+
+def test_a_target_with_another_key_gets_what_the_task_asks_and_refuses_it(target: Target, ca: Ca) -> None:
+    target.answer = lambda result: {**result, "csr": lying({})} if "csr" in result else result
+    result = run(target, ca)
+    assert "another run replaced" in result["msg"]
+    (signed,) = _certificate.parse(target.sent[1]["_certificate"].encode())
+    assert signed is not None
+    facts = _certificate.facts(signed)
+    assert facts is not None
+    assert (facts["subject"], facts["subject_alt_name"]) == ({"CN": "system:kube-scheduler"}, ["IP:127.0.0.1"])
+    assert (facts["is_ca"], facts["extended_key_usage"]) == (False, ["clientAuth", "serverAuth"])
+
+
+@pytest.mark.parametrize("answer", [{}, {"csr": None}, {"failed": True, "msg": "no python"}, {"unreachable": True}])
+def test_whatever_the_target_answers_is_the_end(target: Target, ca: Ca, answer: dict[str, Any]) -> None:
+    target.answer = lambda result: answer
+    run(target, ca)
+    assert len(target.sent) == 1
+
+
+def test_a_ca_on_the_target_is_the_module_s_business(target: Target, ca: Ca) -> None:
+    result = run(target, ca, ca_on="target")
+    assert (len(target.sent), result["chain"]) == (1, "valid")
+    assert target.sent[0]["ca_path"] == str(ca.path)
+    assert run(target, ca, state="absent")["changed"]
+    assert not target.host.path.exists()
