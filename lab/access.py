@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,13 @@ def ensure_keys(settings: Settings) -> dict[str, str]:
         own = ensure_key(folder / "ssh_host_ed25519_key", settings.hostname(host))
         digests[host] = hashlib.sha256((public + own).encode()).hexdigest()[:16]
     return digests
+
+
+def forget_others(settings: Settings) -> None:
+    """A master that comes back one day is a new one."""
+    for folder in (settings.state / "masters").iterdir():
+        if folder.name not in settings.hosts:
+            shutil.rmtree(folder)
 
 
 def ensure_key(path: Path, comment: str) -> str:

@@ -116,7 +116,7 @@ class Build:
         what = f"Fetching Debian's source of Kubernetes {self.version}"
         run([*apt, "update"], what, self.log)
         run([*apt, "source", "--download-only", "kubernetes"], what, self.log, cwd=scratch, quiet=True)
-        descriptions = list(scratch.glob(f"kubernetes_{self.version}*.dsc"))
+        descriptions = list(scratch.glob(f"kubernetes_*{self.version}-*.dsc"))
         if not descriptions:
             raise CannotBuildError(f"the mirror's Debian source package is not {self.version}")
         target = scratch / "src" / ROOT_PACKAGE

@@ -22,6 +22,7 @@ from podman import Podman, alive
 from settings import Settings, address, version_key
 from shell import LabError, output, run, say, write_if_changed
 
+MARKER = "cluster.json"
 READY_PATIENCE = 120.0
 NODES = ("worker-1", "worker-2")
 RESOURCES = {"cpu": "4", "memory": "8Gi", "pods": "110"}
@@ -41,15 +42,16 @@ APISERVER = Service("ca", "admin", 6443)
 
 def forget_if_rebuilt(settings: Settings, podman: Podman) -> None:
     """Another set of etcd members, or an older Kubernetes, cannot go on with what etcd holds: the cluster starts anew."""
-    marker = settings.state / "cluster.json"
+    marker = settings.state / MARKER
     wanted = {"members": list(settings.control_plane), "version": settings.version}
+    former = {"members": [folder.parent.name for folder in settings.state.glob("masters/*/etcd")], "version": "0"}
     with contextlib.suppress(OSError, ValueError):
         former = json.loads(marker.read_text())
-        if rebuilt(former, wanted):
-            say("The control plane changes, so the cluster starts anew: its members are made again")
-            podman.remove(settings.container(host) for host in former["members"])
-            for host in former["members"]:
-                shutil.rmtree(settings.state / "masters" / host / "etcd", ignore_errors=True)
+    if former["members"] and (rebuilt(former, wanted) or not marker.exists()):
+        say("The control plane changes or did not come up, so the cluster starts anew: its members are made again")
+        podman.remove([settings.container(host) for host in former["members"]])
+        for host in former["members"]:
+            shutil.rmtree(settings.state / "masters" / host / "etcd", ignore_errors=True)
     write_if_changed(marker, json.dumps(wanted) + "\n")
 
 
@@ -158,9 +160,11 @@ def wait_until_ready(settings: Settings, members: Mapping[str, str]) -> None:
         now = time.monotonic()
         if now - started > READY_PATIENCE:
             container = settings.container(waiting[0].split()[0])
+            (settings.state / MARKER).unlink(missing_ok=True)
             raise LabError(
                 f"not ready after {READY_PATIENCE:.0f} s: {', '.join(waiting)}; see "
-                f"`podman exec {container} journalctl -u kube-apiserver -u lab-etcd`"
+                f"`podman exec {container} journalctl -u kube-apiserver -u lab-etcd`; "
+                "the next lab-up makes the cluster anew"
             )
         if now - shown > 10:
             shown = now

@@ -38,6 +38,7 @@ def up(settings: Settings) -> int:
     specs += [master_spec(settings, tag, subnet, host, identities[host]) for host in settings.hosts]
     if podman.converge(specs):
         end_ssh_clients(subnet)
+    access.forget_others(settings)
     access.write(settings, subnet)
     wait_for_ssh(address(subnet, host) for host in settings.hosts)
     cluster.converge(settings, subnet)

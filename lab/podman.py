@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,8 +178,8 @@ class Podman:
         flags = [part for key, value in labels.items() for part in ("--label", f"{key}={value}")]
         self.call("run", "--detach", "--name", spec.name, *flags, *spec.arguments)
 
-    def remove(self, names: Iterable[str]) -> None:
-        found = {name: entry for name, entry in self.containers().items() if name in set(names)}
+    def remove(self, names: Collection[str]) -> None:
+        found = {name: entry for name, entry in self.containers().items() if name in names}
         # More than once: after SIGKILL of everything the first attempt only brings podman's state up to date.
         for _ in range(4):
             if not found:
