@@ -16,6 +16,7 @@ import fcntl
 import math
 import os
 import re
+import stat
 import time
 import traceback
 import typing as t
@@ -275,71 +276,86 @@ def dump(config: Config) -> bytes:
     return yaml.dump(ordered, Dumper=_dumper(), allow_unicode=True, default_flow_style=False).encode()
 
 
-_LOCK_MARK = b"kube_ha.scheduler\n"
+# kubectl's lock has mode 0. This one tells ours, from the moment it is there, and whatever the umask.
+_LOCK_MODE = 0o200
 
 
 @contextlib.contextmanager
 def locked(path: str, *, patience: float = 10.0) -> Iterator[None]:
     """Holds C(PATH.lock) as kubectl does: whoever made that file may write.
 
-    One that a killed run of ours left behind bears our mark and nobody's flock, and is taken over. Any other is never removed.
+    One that a killed run of ours left behind has our mode and nobody's flock, and is taken over. Any other is never removed.
     """
     name = f"{path}.lock"
     deadline = time.monotonic() + patience
-    handle = None
-    while handle is None:
+    while True:
         try:
-            handle = _take(name)
+            handle = _inherited(name) or _made(name)
         except OSError as exc:
-            reason = (
-                "its folder does not exist; create it first"
-                if exc.errno == errno.ENOENT
-                else os.strerror(exc.errno or 0)
-            )
+            gone = exc.errno == errno.ENOENT
+            reason = "its folder does not exist; create it first" if gone else os.strerror(exc.errno or 0)
             raise KubeconfigError(f"cannot lock {path!r} with {name!r}: {reason}") from None
-        if handle is None:
-            if time.monotonic() >= deadline:
-                raise KubeconfigError(
-                    f"{name!r} has been there for {patience:g} s: a kubectl is writing {path!r}, or one was killed while it did;"
-                    " make sure that none runs, and remove that file"
-                )
-            time.sleep(0.05)
+        if handle is not None:
+            break
+        if time.monotonic() >= deadline:
+            raise KubeconfigError(
+                f"{name!r} has been there for {patience:g} s: a kubectl is writing {path!r}, or one was killed while it did;"
+                " make sure that none runs, and remove that file"
+            )
+        time.sleep(0.05)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        os.close(handle)
+        _drop(name, handle)
 
 
-def _take(name: str) -> int | None:
-    """An open lock file that is ours now, or None."""
-    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+def sweep_lock(path: str) -> None:
+    """Removes the lock that a killed run of ours left behind."""
+    name = f"{path}.lock"
+    handle = _inherited(name)
+    if handle is not None:
+        _drop(name, handle)
+
+
+def _drop(name: str, handle: int) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(name)
+    os.close(handle)
+
+
+def _made(name: str) -> int | None:
     try:
-        handle = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600)
+        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _LOCK_MODE)
     except FileExistsError:
-        fresh = False
-        try:
-            handle = os.open(name, flags)
-        except OSError:
-            return None
-    else:
-        fresh = True
-    with contextlib.ExitStack() as undo:
-        undo.callback(os.close, handle)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            # On a file system without flock, the file's existence is all there is.
-            if not fresh:
-                return None
-        if fresh:
-            os.write(handle, _LOCK_MARK)
-        # Between open and flock its owner may have finished and removed it.
-        elif os.pread(handle, 64, 0) != _LOCK_MARK or not os.fstat(handle).st_nlink:
-            return None
-        undo.pop_all()
-    return handle
+        return None
+    return _kept(handle)
+
+
+def _inherited(name: str) -> int | None:
+    """The lock of a run of ours that has ended without removing it."""
+    try:
+        handle = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    if os.fstat(handle).st_mode == stat.S_IFREG | _LOCK_MODE:
+        return _kept(handle)
+    os.close(handle)
+    return None
+
+
+def _kept(handle: int) -> int | None:
+    """The handle, if nobody was faster between its opening and now."""
+    taken = False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        taken = True
+    except OSError:
+        pass  # a file system without flock, where the file's existence is all there is
+    if not taken and os.fstat(handle).st_nlink:
+        return handle
+    os.close(handle)
+    return None
 
 
 # --- addresses

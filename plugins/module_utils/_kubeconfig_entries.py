@@ -561,6 +561,8 @@ def run(module: Module) -> dict[str, t.Any]:
         if module.check_mode or not os.path.exists(f"{path}.lock"):
             raise
     else:
+        if not module.check_mode:
+            _kubeconfig.sweep_lock(path)
         if module.check_mode or plan.content is None:
             return _finish(module, path, plan)
     with _kubeconfig.locked(path):
@@ -589,8 +591,10 @@ def _plan(work: Work, path: str) -> Plan:
     after = _applied(before if before is not None else _kubeconfig.new(), work, params)
     if not work.foretold:
         _check_references(before or {}, after, params)
-    same = before == after and not unreadable
-    return Plan(before, after, None if same else _kubeconfig.dump(after), work.foretold)
+    content = None if before == after and not unreadable else _kubeconfig.dump(after)
+    if content is not None and len(content) > _files.LIMIT:
+        raise KubeconfigError(f"{path!r} would be larger than {_files.LIMIT} bytes; embed less")
+    return Plan(before, after, content, work.foretold)
 
 
 def _finish(module: Module, path: str, plan: Plan) -> dict[str, t.Any]:

@@ -195,7 +195,7 @@ def test_the_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("mode", [0, 0o600])
+@pytest.mark.parametrize("mode", [0, 0o600, 0o644])
 def test_a_lock_of_kubectl_is_waited_for_and_never_removed(tmp_path: Path, mode: int) -> None:
     lock = tmp_path / "config.lock"
     lock.touch(mode)
