@@ -102,7 +102,10 @@ def build(settings: Settings, subnet: ipaddress.IPv4Network) -> dict[str, Any]:
         "kube_scheduler_binary_url": f"http://{address(subnet, 'mirror')}",
         "kube_scheduler_admin_kubeconfig": str(state / "admin.kubeconfig"),
     }
-    return {"kube_masters": {"hosts": hosts, "vars": variables}}
+    return {
+        "kube_masters": {"hosts": hosts, "vars": variables},
+        "lab_control_plane": {"hosts": dict.fromkeys(settings.control_plane)},
+    }
 
 
 def as_yaml(tree: Mapping[str, Any], indent: int = 0) -> str:

@@ -74,7 +74,6 @@ def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
     members = settings.control_plane
     variables = {
         "lab_state": str(settings.state),
-        "lab_control_plane": members,
         "lab_apiserver": str(
             binaries.place(Path("/usr/share/lab-binaries"), settings, settings.version, "kube-apiserver")
         ),
