@@ -39,12 +39,12 @@ NAMES: dict[str, tuple[list[str], str]] = {
     "none": ([], "-"),
     "ipv4": (["127.0.0.1", "10.0.0.1"], "10.0.0.1"),
     "ipv6": (["::1", "2001:db8::1"], "2001:db8::1"),
-    "dns": (["m1.example.com", "m1"], "m1.example.com"),
+    "dns": (["m1.example.com", "m2.example.com"], "m2.example.com"),
     "idn": (["bücher.example"], "xn--bcher-kva.example"),
     "email": (["a@example.com"], "-"),
     "uri": (["https://example.com/x"], "-"),
-    # RFC 5280 leaves wildcards to others, and pkilint knows few schemes: both are in use all the same.
-    "foreign": (["*.svc.cluster.local", "spiffe://cluster.local/ns/kube-system"], "x.svc.cluster.local"),
+    # pkilint knows no wildcards, single labels or schemes such as this: all are in use.
+    "foreign": (["m1", "*.svc.cluster.local", "spiffe://cluster.local/ns/kube-system"], "x.svc.cluster.local"),
     "all": (["127.0.0.1", "m1.example.com", "a@example.com", "https://example.com/x"], "m1.example.com"),
 }
 SUBJECT = {
