@@ -1,0 +1,73 @@
+"""Masters that nothing has touched yet: what check mode left alone, and what is said of what they lack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def test_check_mode_changed_nothing(host: Any) -> None:
+    for path in (
+        "/opt/k8s",
+        "/etc/kubernetes/cert/kube-scheduler.pem",
+        "/etc/kubernetes/cert/kube-scheduler-key.pem",
+        "/etc/kubernetes/kube-scheduler.kubeconfig",
+        "/etc/kubernetes/kube-scheduler.yaml",
+        "/etc/systemd/system/kube-scheduler.service",
+        "/var/lib/kube-ha",
+    ):
+        assert not host.file(path).exists, path
+    assert not host.user("k8s").exists
+
+
+def test_a_master_truly_lacks_the_libraries(host: Any) -> None:
+    for library in ("cryptography", "yaml"):
+        assert host.run("/usr/bin/python3 -c 'import %s'", library).rc != 0
+
+
+def test_without_package_management_the_preflight_names_the_libraries(lab: Any) -> None:
+    run = lab.site("--extra-vars={kube_scheduler_manage_packages: false}")
+    assert run.code != 0
+    assert "m1 lacks the Python libraries cryptography and yaml, and kube_scheduler_manage_packages is false" in run.text
+    assert not any(run.changed.values())
+
+
+def test_the_modules_name_the_package_that_they_lack(lab: Any, tmp_path: Any) -> None:
+    playbook = tmp_path / "lacking.yml"
+    playbook.write_text(
+        """
+- hosts: m1
+  gather_facts: false
+  tasks:
+    - kube_ha.scheduler.x509_cert:
+        path: /root/ca.pem
+        privatekey_path: /root/ca-key.pem
+        is_ca: true
+        subject: {CN: ca}
+      ignore_errors: true
+    - kube_ha.scheduler.kubeconfig:
+        path: /root/kubeconfig
+        clusters: [{name: c, server: https://192.0.2.1}]
+      ignore_errors: true
+    - kube_ha.scheduler.leader_info:
+        kubeconfig: /root/kubeconfig
+      ignore_errors: true
+"""
+    )
+    run = lab.play(str(playbook))
+    assert run.output.count("FAILED!") == 3, run.output
+    assert "python3-cryptography" in run.text
+    assert run.text.count("python3-yaml") >= 2
+
+
+def test_check_mode_lists_what_would_change(lab: Any) -> None:
+    run = lab.site("--check", "--diff")
+    assert run.code == 0, run.output
+    assert set(run.changed) == set(lab.names)
+    assert all(count >= 7 for count in run.changed.values()), run.output
+    for words in (
+        "would be brought: python3-cryptography, python3-yaml, /opt/k8s/bin/kube-scheduler-v",
+        "--bind-address=127.0.0.1",
+        "kind: KubeSchedulerConfiguration",
+        "system:kube-scheduler",
+    ):
+        assert words in run.text, words

@@ -1,0 +1,186 @@
+"""One master: files, unit, port, certificates, and what is served to whom."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+KUBECONFIG = "/etc/kubernetes/kube-scheduler.kubeconfig"
+CERTIFICATE = "/etc/kubernetes/cert/kube-scheduler.pem"
+UNIT = "kube-scheduler.service"
+
+
+@pytest.fixture
+def name(host: Any) -> str:
+    return str(host.backend.get_hostname())
+
+
+def test_service_runs(host: Any) -> None:
+    service = host.service(UNIT)
+    try:
+        assert service.is_running
+        assert service.is_enabled
+    except AssertionError:
+        print(host.run("journalctl --no-pager --lines=50 --unit=%s", UNIT).stdout)
+        raise
+
+
+@pytest.mark.parametrize(
+    ("path", "user", "group", "mode"),
+    [
+        (CERTIFICATE, "root", "root", 0o644),
+        ("/etc/kubernetes/cert/kube-scheduler-key.pem", "root", "root", 0o600),
+        (KUBECONFIG, "root", "root", 0o600),
+        ("/etc/kubernetes/kube-scheduler.yaml", "root", "root", 0o644),
+        ("/etc/systemd/system/kube-scheduler.service", "root", "root", 0o644),
+        ("/var/lib/kube-ha/kube-scheduler", "root", "root", 0o700),
+        ("/var/lib/kube-ha/kube-scheduler/staged/privatekey", "root", "root", 0o600),
+        ("/var/lib/kube-ha/kube-scheduler/staged/kubeconfig", "root", "root", 0o600),
+    ],
+)
+def test_file(host: Any, path: str, user: str, group: str, mode: int) -> None:
+    file = host.file(path)
+    assert (file.user, file.group, file.mode) == (user, group, mode)
+
+
+def test_binary(host: Any, lab: Any) -> None:
+    link = host.file("/opt/k8s/bin/kube-scheduler")
+    assert link.linked_to == f"/opt/k8s/bin/kube-scheduler-v{lab.settings.version}"
+    binary = host.file(link.linked_to)
+    assert (binary.user, binary.mode) == ("root", 0o755)
+    wanted = Path(lab.binary("kube-scheduler") + ".sha256").read_text().split()[0]
+    assert binary.sha256sum == wanted
+
+
+def test_user(host: Any) -> None:
+    user = host.user("k8s")
+    assert user.shell == "/usr/sbin/nologin"
+    assert user.uid < 1000
+
+
+@pytest.mark.parametrize(
+    ("name_", "value"),
+    [
+        ("User", "k8s"),
+        ("Type", "exec"),
+        ("Restart", "always"),
+        ("RestartUSec", "5s"),
+        ("TimeoutStopUSec", "20s"),
+        ("StartLimitIntervalUSec", "0"),
+        ("NoNewPrivileges", "yes"),
+        ("ProtectSystem", "strict"),
+        ("PrivateUsers", "yes"),
+        ("CapabilityBoundingSet", ""),
+        ("MemoryDenyWriteExecute", "yes"),
+    ],
+)
+def test_unit_property(host: Any, name_: str, value: str) -> None:
+    assert host.service(UNIT).systemd_properties.get(name_, "") == value
+
+
+def test_hardening_is_enforced(host: Any) -> None:
+    pid = host.service(UNIT).systemd_properties["MainPID"]
+    status = host.file(f"/proc/{pid}/status").content_string
+    assert "CapEff:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status
+    assert "Seccomp:\t2" in status
+    assert host.run("nsenter --target=%s --mount touch /etc/x", pid).rc != 0
+
+
+def test_unit_is_verified_and_safe(host: Any) -> None:
+    assert host.check_output("systemd-analyze verify /etc/systemd/system/%s 2>&1", UNIT) == ""
+    assert host.run("systemd-analyze security --threshold=20 %s", UNIT).rc == 0
+
+
+def test_listens_nowhere_else(host: Any) -> None:
+    lines = [line for line in host.check_output("ss --no-header -lntup").splitlines() if "kube-scheduler" in line]
+    assert [line.split()[4] for line in lines] == ["127.0.0.1:10259"]
+
+
+def test_certificate(host: Any, lab: Any) -> None:
+    leaf = x509.load_pem_x509_certificate(host.file(CERTIFICATE).content)
+    leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(lab.ca.encode()))
+    names = {attribute.oid: attribute.value for attribute in leaf.subject}
+    assert names == {NameOID.COMMON_NAME: "system:kube-scheduler", NameOID.ORGANIZATION_NAME: "system:kube-scheduler"}
+    assert leaf.public_key().key_size == 2048
+    sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {str(a) for a in sans.get_values_for_type(x509.IPAddress)} == {"127.0.0.1", *lab.addresses.values()}
+    usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert set(usages) == {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH}
+
+
+def test_every_host_has_a_key_of_its_own(lab: Any) -> None:
+    key = "/etc/kubernetes/cert/kube-scheduler-key.pem"
+    assert len({lab.host(name).file(key).sha256sum for name in lab.names}) == len(lab.names)
+
+
+def test_no_ca_key_on_a_master(host: Any, lab: Any) -> None:
+    line = (lab.state / "ca-key.pem").read_text().splitlines()[5]
+    assert host.run("grep --recursive --files-with-matches --fixed-strings -e %s /etc /opt /root /var /tmp", line).rc == 1
+
+
+def test_kubeconfig_is_read_by_kubectl(host: Any, lab: Any, tmp_path: Path, name: str) -> None:
+    content = host.file(KUBECONFIG).content
+    path = tmp_path / "kubeconfig"
+    path.touch(0o600)
+    path.write_bytes(content)
+
+    def kubectl(*words: str) -> str:
+        command = [lab.binary("kubectl"), f"--kubeconfig={path}", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+
+    assert kubectl("config", "current-context") == "system:kube-scheduler"
+    view = yaml.safe_load(kubectl("config", "view", "--raw"))
+    written = yaml.safe_load(content)
+    written.pop("preferences", None)  # empty, and left out by newer kubectls
+    assert view == written
+    assert [c["name"] for c in view["clusters"]] == ["kubernetes"]
+    assert view["clusters"][0]["cluster"]["server"] == f"https://{lab.addresses[name]}:6443"
+    embedded = base64.b64decode(view["users"][0]["user"]["client-certificate-data"])
+    assert embedded == host.file(CERTIFICATE).content
+    assert json.loads(kubectl("auth", "whoami", "--output=json"))["status"]["userInfo"]["username"] == "system:kube-scheduler"
+
+
+def curl(host: Any, path: str, pair: bytes = b"") -> str:
+    """HTTP status over TLS that is verified with the CA which the host's own kubeconfig trusts."""
+    encoded = base64.b64encode(pair).decode()
+    script = f"""
+        folder=$(mktemp --directory) && trap "rm --recursive $folder" EXIT
+        sed -n 's/.*certificate-authority-data: //p' {KUBECONFIG} | base64 -d > $folder/ca.pem
+        echo {encoded} | base64 -d > $folder/pair.pem
+        curl --silent --output /dev/null --write-out '%{{http_code}}' --cacert $folder/ca.pem \\
+            {"--cert $folder/pair.pem" if pair else ""} https://127.0.0.1:10259{path}
+    """
+    return str(host.check_output("bash -c %s", script))
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/healthz", "200"), ("/livez", "200"), ("/readyz", "200"), ("/metrics", "403"), ("/configz", "403")]
+)
+def test_served_to_anybody(host: Any, path: str, status: str) -> None:
+    assert curl(host, path) == status
+
+
+@pytest.mark.parametrize(("path", "status"), [("/metrics", "200"), ("/debug/pprof/", "403")])
+def test_served_to_an_authorised_reader(host: Any, lab: Any, tmp_path: Path, path: str, status: str) -> None:
+    request = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-subj", "/O=system:monitoring/CN=reader"]
+    sign = ["openssl", "x509", "-req", "-days", "1", "-CA", lab.state / "ca.pem", "-CAkey", lab.state / "ca-key.pem"]
+    csr = subprocess.run(request, cwd=tmp_path, capture_output=True, check=True).stdout
+    serial = ["-set_serial", "77"]
+    pair = subprocess.run([*sign, *serial], input=csr, capture_output=True, check=True).stdout + (tmp_path / "key.pem").read_bytes()
+    assert curl(host, path, pair) == status
+
+
+def test_profiling_is_off_for_an_administrator(host: Any, lab: Any) -> None:
+    user = yaml.safe_load((lab.state / "admin.kubeconfig").read_text())["users"][0]["user"]
+    pair = base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"])
+    assert curl(host, "/metrics", pair) == "200"
+    assert curl(host, "/debug/pprof/", pair) == "404"

@@ -1,0 +1,56 @@
+"""The three together: one leader, which works, and another when it is gone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+UNIT = "kube-scheduler.service"
+
+
+def test_one_leader_of_ours(lab: Any) -> None:
+    lease = lab.lease()
+    assert lease["holderIdentity"].rsplit("_", 1)[0] in {lab.hostname(name) for name in lab.names}
+    assert lease["leaseDurationSeconds"] == 15
+
+
+def test_the_lease_moves(lab: Any) -> None:
+    before = lab.lease()["renewTime"]
+    time.sleep(4.5)
+    assert lab.lease()["renewTime"] > before
+
+
+def test_a_pod_gets_a_node(bind_pod: Callable[[], str]) -> None:
+    assert bind_pod()
+
+
+def test_a_pod_gets_a_node_after_the_leader_has_stopped(lab: Any, bind_pod: Callable[[], str]) -> None:
+    former = lab.leader()
+    transitions = lab.lease()["leaseTransitions"]
+    host = lab.host(former)
+    host.check_output("systemctl stop %s", UNIT)
+    try:
+        assert bind_pod()
+        assert lab.leader() != former
+        assert lab.lease()["leaseTransitions"] == transitions + 1
+    finally:
+        host.check_output("systemctl start %s", UNIT)
+
+
+def test_status_tells_it(lab: Any, tmp_path: Any) -> None:
+    path = tmp_path / "status.json"
+    run = lab.play("playbooks/status.yml", f"--extra-vars=status_json={path}")
+    assert run.code == 0, run.output
+    told = json.loads(path.read_text())
+    leader = lab.leader()
+    assert set(told) == set(lab.names)
+    for name, answer in told.items():
+        assert answer["healthy"], answer["problems"]
+        assert answer["process"]["version"] == lab.settings.version
+        assert answer["seen"]["served"]["days_left"] > 300
+        assert answer["seen"]["used"]["days_left"] > 300
+        assert answer["seen"]["metrics_reader"] == 200
+        row = next(words for line in run.output.splitlines() for words in [line.strip(" -'").split()] if words[:1] == [name])
+        assert row[:5] == [name, lab.settings.version, "active", "yes", "*" if name == leader else "-"]

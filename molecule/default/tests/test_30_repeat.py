@@ -1,0 +1,34 @@
+"""A second run: nothing changes, nothing restarts, and it is cheap."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NO_OP_RUNS = 5
+
+
+def test_second_run(lab: Any, tmp_path: Path) -> None:
+    pids = lab.main_pids()
+    run = lab.site(tmp=tmp_path)
+    assert run.code == 0, run.output
+    assert run.changed == dict.fromkeys(lab.names, 0)
+    assert lab.main_pids() == pids
+    for name in lab.names:
+        assert len(run.runs(name)) <= NO_OP_RUNS, Counter(run.runs(name))
+
+
+def test_check_mode_on_a_converged_host(lab: Any) -> None:
+    run = lab.site("--check", "--diff")
+    assert run.code == 0, run.output
+    assert run.changed == dict.fromkeys(lab.names, 0)
+
+
+@pytest.mark.parametrize("phase", ["preflight", "install", "credentials", "configure", "rollout", "verify"])
+def test_each_phase_runs_alone(lab: Any, phase: str) -> None:
+    run = lab.site(f"--tags=kube_scheduler_{phase}")
+    assert run.code == 0, run.output
+    assert run.changed == dict.fromkeys(lab.names, 0)

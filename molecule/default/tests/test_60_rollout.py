@@ -1,0 +1,140 @@
+"""Changes go through the cluster one host at a time, the leader last, and end at the first failure; hosts that go away and come back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import wait_for  # isort: skip
+
+UNIT = "kube-scheduler.service"
+LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n(?:changed|fatal): \[(\w+)\]")
+CHANGE = "--extra-vars={kube_scheduler_config: {parallelism: 15}}"
+
+
+@pytest.fixture(autouse=True)
+def put_right(lab: Any) -> Iterator[None]:
+    yield
+    run = lab.site()
+    assert run.code == 0, run.output
+
+
+def test_the_leader_goes_last(lab: Any, bind_pod: Callable[[], str]) -> None:
+    leader, transitions = lab.leader(), lab.lease()["leaseTransitions"]
+    run = lab.site(CHANGE)
+    assert run.code == 0, run.output
+    order = LIVE.findall(run.output)
+    assert sorted(order) == lab.names
+    assert order[-1] == leader
+    assert lab.lease()["leaseTransitions"] == transitions + 1
+    assert lab.leader() != leader
+    assert bind_pod()
+
+
+def test_staging_alone_says_what_is_pending(lab: Any) -> None:
+    pids = lab.main_pids()
+    run = lab.site(CHANGE, "--extra-vars={kube_scheduler_rollout: false}")
+    assert run.code == 0, run.output
+    assert "pending on m1: config, unit, process" in run.text
+    assert lab.main_pids() == pids
+
+
+def test_the_first_failure_ends_it(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """The first member's apiserver refuses the lease, so it never becomes healthy; the others are left as they are."""
+    pids = lab.main_pids()
+    first = next(name for name in lab.names if name != lab.leader())
+    address = next(iter(lab.addresses.values()))
+    # The pre-flight is through before the rollout starts: what breaks the first member is that its port is cut off.
+    lab.host(first).check_output(
+        "iptables -I OUTPUT -p tcp --dport 6443 -m owner --uid-owner k8s -j REJECT --reject-with tcp-reset"
+    )
+    try:
+        run = lab.site(CHANGE)
+    finally:
+        lab.host(first).check_output("iptables -D OUTPUT -p tcp --dport 6443 -m owner --uid-owner k8s -j REJECT --reject-with tcp-reset")
+    assert address
+    assert run.code != 0
+    assert f"{first}: not healthy after it was rolled:" in run.text
+    assert f"the rollout stopped because of {first}; the members after it were left as they are" in run.text
+    rolled = LIVE.findall(run.output)
+    assert rolled == [first]
+    now = lab.main_pids()
+    assert {name for name in lab.names if now[name] != pids[name]} == {first}
+    assert bind_pod()
+
+
+def test_a_process_older_than_its_files_is_seen(lab: Any) -> None:
+    """As a run leaves it that was killed after the promotion and before the restart."""
+    host = lab.host("m2")
+    pid = lab.main_pids()["m2"]
+    unit = "/etc/systemd/system/kube-scheduler.service"
+    staged = "/var/lib/kube-ha/kube-scheduler/staged/unit"
+    host.check_output("sed -i 's/DIGEST=.*/DIGEST=0/' %s && systemctl daemon-reload && systemctl restart %s", unit, UNIT)
+    host.check_output("cp %s %s && systemctl daemon-reload", staged, unit)
+    assert lab.main_pids()["m2"] != pid
+    run = lab.site()
+    assert run.code == 0, run.output
+    assert LIVE.findall(run.output) == ["m2"]
+    assert lab.site().changed == dict.fromkeys(lab.names, 0)
+
+
+def test_files_style(lab: Any) -> None:
+    run = lab.site("--extra-vars=kube_scheduler_kubeconfig_style=files")
+    assert run.code == 0, run.output
+    host = lab.host("m1")
+    for path, group, mode in (
+        ("/etc/kubernetes/cert/kube-scheduler-key.pem", "k8s", 0o640),
+        ("/etc/kubernetes/kube-scheduler.kubeconfig", "k8s", 0o640),
+        ("/etc/kubernetes/cert/kube-scheduler.pem", "root", 0o644),
+    ):
+        file = host.file(path)
+        assert (file.user, file.group, file.mode) == ("root", group, mode), path
+    assert "client-key: /etc/kubernetes/cert/kube-scheduler-key.pem" in host.file("/etc/kubernetes/kube-scheduler.kubeconfig").content_string
+    assert "LoadCredential" not in host.check_output("systemctl cat %s", UNIT)
+    again = lab.site("--extra-vars=kube_scheduler_kubeconfig_style=files")
+    assert again.changed == dict.fromkeys(lab.names, 0)
+
+
+def test_one_pair_for_all(lab: Any, tmp_path: Path) -> None:
+    pair = {"kube_scheduler_pki": "shared", "kube_scheduler_cert_source": tmp_path / "s.pem", "kube_scheduler_key_source": tmp_path / "s-key.pem"}
+    words = [f"--extra-vars={name}={value}" for name, value in pair.items()]
+    run = lab.site(*words)
+    assert run.code == 0, run.output
+    key = "/etc/kubernetes/cert/kube-scheduler-key.pem"
+    assert len({lab.host(name).file(key).sha256sum for name in lab.names}) == 1
+    assert (tmp_path / "s-key.pem").stat().st_mode & 0o777 == 0o600
+    again = lab.site(*words)
+    assert again.changed == dict.fromkeys(lab.names, 0)
+    assert (tmp_path / "s-key.pem").read_text().splitlines()[3] not in run.output
+    provided = lab.site(*words[1:], "--extra-vars=kube_scheduler_pki=provided")
+    assert provided.code == 0, provided.output
+    assert provided.changed == dict.fromkeys(lab.names, 0)
+
+
+def test_a_master_that_is_switched_off(lab: Any, bind_pod: Callable[[], str]) -> None:
+    off = lab.leader()
+    lab.apiserver = next(name for name in lab.names if name != off)
+    others = [name for name in lab.names if name != off]
+    lab.podman("stop", "--time=5", lab.settings.container(off))
+    try:
+        pids = {name: lab.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT) for name in others}
+        run = lab.site()
+        assert run.code != 0
+        assert re.search(rf"\[{off}\]: UNREACHABLE!", run.output)
+        wait_for(lambda: lab.leader() != off, 30)
+        assert bind_pod()
+        assert {name: lab.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT) for name in others} == pids
+        status = lab.play("playbooks/status.yml")
+        assert status.code != 0
+        assert f"{off}: no answer" in status.text
+    finally:
+        lab.podman("start", lab.settings.container(off))
+    host = lab.host(off)
+    wait_for(lambda: host.run("systemctl is-system-running --wait").stdout.strip() == "running", 60)
+    assert host.service(UNIT).is_running, "it is back by itself"
+    wait_for(lambda: lab.site().code == 0, 60)
+    assert lab.site().changed == dict.fromkeys(lab.names, 0)

@@ -1,0 +1,50 @@
+"""The role inside somebody else's playbook: another group, another user, sudo with a password, no facts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PASSWORD = "correct horse"
+HOW = {
+    "roles": "  roles: [kube_ha.scheduler.kube_scheduler]\n",
+    "import_role": "  tasks:\n    - ansible.builtin.import_role: {name: kube_ha.scheduler.kube_scheduler}\n",
+    "include_role": "  tasks:\n    - ansible.builtin.include_role: {name: kube_ha.scheduler.kube_scheduler}\n",
+    "tasks_from": "  tasks:\n    - ansible.builtin.include_role: {name: kube_ha.scheduler.kube_scheduler, tasks_from: verify}\n",
+}
+
+
+@pytest.fixture(scope="module")
+def inventory(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same masters, reached as a user who has to give a password to become root."""
+    for name in lab.names:
+        lab.host(name).check_output(
+            "id operator 2>/dev/null || useradd --create-home --groups sudo --shell /bin/bash operator;"
+            " echo %s | chpasswd; rm -f /etc/sudoers.d/nopasswd;"
+            " install -d -o operator -m 0700 ~operator/.ssh; install -o operator -m 0600 ~root/.ssh/authorized_keys ~operator/.ssh/",
+            f"operator:{PASSWORD}",
+        )
+    return lab.inventory_with(
+        tmp_path_factory.mktemp("inventory"),
+        "control_plane",
+        ansible_user="operator",
+        ansible_become_password=PASSWORD,
+        kube_scheduler_group="control_plane",
+    )
+
+
+def test_the_password_is_needed(lab: Any, inventory: Path) -> None:
+    assert lab.host("m1").run("su operator -c 'sudo -n true'").rc != 0
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_inclusion(lab: Any, inventory: Path, tmp_path: Path, how: str) -> None:
+    playbook = tmp_path / "larger.yml"
+    playbook.write_text(f"- hosts: control_plane\n  gather_facts: false\n  become: true\n{HOW[how]}")
+    run = lab.play(str(playbook), inventory=inventory)
+    assert run.code == 0, run.output
+    assert run.changed == dict.fromkeys(lab.names, 0)
+    assert "Look at the scheduler of this host" in run.output
+    assert PASSWORD not in run.output
