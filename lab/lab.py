@@ -28,6 +28,7 @@ def up(settings: Settings) -> int:
     podman = Podman(settings)
     need(TOOLS, settings.logs / "apt.log")
     podman.configure()
+    podman.wait_for_orphans()
     podman.refuse_another_clone()
     binaries.ensure(settings)
     tag = image.ensure(settings, podman)
@@ -51,6 +52,7 @@ def down(settings: Settings) -> int:
     podman = Podman(settings)
     if shutil.which("podman"):
         podman.configure()
+        podman.wait_for_orphans()
         podman.refuse_another_clone()
         subnet = podman.subnet()
         if subnet:
@@ -94,7 +96,8 @@ def main() -> int:
     image_parser = commands.add_parser("image", help="make the masters' image")
     image_parser.add_argument("--rebuild", action="store_true", help="even when there is one")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for sign in (signal.SIGINT, signal.SIGTERM):  # also where a shell has left them ignored
+        signal.signal(sign, signal.default_int_handler)
     try:
         settings = read(os.environ, Path(__file__).resolve().parent.parent)
         if arguments.command == "binaries":

@@ -42,6 +42,7 @@ LABEL = "kube-ha-lab"  # the lab's name
 LABEL_STATE = "kube-ha-lab.state"  # the state folder that the lab belongs to
 LABEL_SPEC = "kube-ha-lab.spec"  # a digest of all that the container was created from
 SYSTEMD_PATIENCE = 60.0
+ORPHAN_PATIENCE = 15.0
 EXITS = Path("/run/libpod/exits")
 RUNC_STATE = Path("/run/runc")
 
@@ -123,6 +124,16 @@ class Podman:
             return {}
         shown = self.call("inspect", "--type", "container", *names, check=False).stdout
         return {entry["Name"]: entry for entry in json.loads(shown or "[]")}
+
+    def wait_for_orphans(self) -> None:
+        """A lab that was killed with SIGKILL may have left a podman that still makes a container."""
+        deadline = time.monotonic() + ORPHAN_PATIENCE
+        label = f"{LABEL}={self.settings.name}".encode()
+        while time.monotonic() < deadline:
+            words = [command.split(b"\0") for command in map(command_line, os.listdir("/proc"))]
+            if not any(word[0].endswith(b"podman") and label in word for word in words):
+                return
+            time.sleep(0.1)
 
     def refuse_another_clone(self) -> None:
         for name, entry in self.containers().items():
@@ -238,6 +249,13 @@ def alive(entry: dict[str, Any]) -> bool:
     if not state.get("Running"):
         return False
     return process_is(state.get("ConmonPid", 0), "conmon") and process_is(state.get("Pid", 0), "systemd", "python")
+
+
+def command_line(pid: str) -> bytes:
+    try:
+        return Path("/proc", pid, "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def process_is(pid: int, *names: str) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 PROGRESS_EVERY = 15.0
 TAIL_LINES = 15
+DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
 # What the lab calls on the host, and the Debian package that brings it.
 TOOLS = {
@@ -94,7 +95,7 @@ def run(
         sink.write(f"\n$ {' '.join(command)}\n".encode())
         sink.flush()
         process = subprocess.Popen(
-            command,
+            [*DIE_WITH_PARENT, *command],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
