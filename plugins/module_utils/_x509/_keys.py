@@ -85,14 +85,13 @@ def weakness(public: t.Any) -> str | None:
 
 
 def passphrase(path: str | None, option: str) -> bytes | None:
-    """Return the passphrase that a file holds, less the newline at its end."""
+    """Return the passphrase in the first line of a file."""
     if path is None:
         return None
     content = _files.read(path, limit=4096, follow=True)
     if content is None:
         raise MissingError(f"{option}: {path!r} does not exist: put the passphrase into it, or leave the option out")
-    secret = content[:-1] if content.endswith(b"\n") else content
-    secret = secret[:-1] if secret.endswith(b"\r") else secret
+    secret = content.partition(b"\n")[0].rstrip(b"\r")
     if not secret or len(secret) > 1023:
         raise X509Error(f"{option}: {path!r} holds no passphrase of 1 to 1023 bytes on its first line")
     return secret
