@@ -216,6 +216,14 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  _ca_certificate:
+    description:
+      - The certificate of a CA that is on the controller. The action plugin sets this; a task must not.
+    type: str
+  _certificate:
+    description:
+      - The certificate that the controller signed. The action plugin sets this; a task must not.
+    type: str
 notes:
   - A new key and its certificate are staged beside their files before either is moved into place, so that an interrupted run leaves
     the former pair. What it leaves besides is used or removed by the next run.
