@@ -25,6 +25,7 @@ from stand_ins import FakeModule, killed_at, one_line
 from x509_tools import NOW, Ca, certificate, spare
 
 from tests.unit.kubectl import KUBECTLS, kubectl, minor
+from tests.unit.tasks import filled
 
 CLIENT = {
     "extended_key_usage": ["clientAuth"],
@@ -32,23 +33,6 @@ CLIENT = {
     "renew_before": "1m",
     "subject": {"CN": "system:kube-scheduler"},
 }
-
-
-def filled(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Options as AnsibleModule would hand them over, sub-options included."""
-    unknown = set(given) - set(spec)
-    assert not unknown
-    options = {}
-    for name, kind in spec.items():
-        value = given.get(name, kind.get("default"))
-        if value is not None and kind.get("options"):
-            value = (
-                [filled(kind["options"], entry) for entry in value]
-                if kind["type"] == "list"
-                else filled(kind["options"], value)
-            )
-        options[name] = value
-    return options
 
 
 class Host:

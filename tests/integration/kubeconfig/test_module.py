@@ -1,0 +1,201 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The kubeconfig module as Ansible runs it: twelve steps, file options, and a search for the secrets that it handled."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.unit.apiserver import Ca, key_pem
+
+ROOT = Path(__file__).parents[3]
+CA = Ca("kubernetes")
+TOKEN = "canary-token-4711"
+
+
+class Play:
+    """A folder with a pair, and plays on this host that leave everything that Ansible can leave."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "etc" / "kubeconfig"
+        self.path.parent.mkdir()
+        for name in ("client", "other", "strange"):
+            certificate, key = CA.issue(name, end=30 * 86400)
+            (folder / f"{name}.pem").write_text(certificate)
+            (folder / f"{name}-key.pem").write_text(key)
+        (folder / "ca.pem").write_text(CA.pem)
+        (folder / "token").write_text(TOKEN)
+        (folder / "damaged-key.pem").write_text(CA.issue("damaged")[1].replace("MIG", "MIH", 1))
+        (folder / "encrypted-key.pem").write_text(key_pem(CA.key, "secret"))
+        self.log = folder / "ansible.log"
+        self.output = ""
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_LOG_PATH": str(self.log),
+            "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(folder / "facts"),
+            "ANSIBLE_KEEP_REMOTE_FILES": "1",
+            "ANSIBLE_REMOTE_TEMP": str(folder / "remote"),
+            "ANSIBLE_LOCAL_TEMP": str(folder / "local"),
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "ANSIBLE_DIFF_ALWAYS": "1",
+            "ANSIBLE_LOCALHOST_WARNING": "0",
+            "ANSIBLE_INVENTORY_UNPARSED_WARNING": "0",
+        }
+
+    def task(self, pair: str = "client", **more: Any) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "clusters": [
+                {
+                    "name": "kubernetes",
+                    "server": "https://192.0.2.1:6443",
+                    "certificate_authority": str(self.folder / "ca.pem"),
+                    "embed_certs": True,
+                }
+            ],
+            "users": [
+                {
+                    "name": "u",
+                    "client_certificate": str(self.folder / f"{pair}.pem"),
+                    "client_key": str(self.folder / f"{pair}-key.pem"),
+                    "embed_certs": True,
+                }
+            ],
+            "contexts": [{"name": "x", "cluster": "kubernetes", "user": "u"}],
+            "current_context": "x",
+            **more,
+        }
+
+    def run(self, *tasks: dict[str, Any], check: bool = False) -> list[dict[str, Any]]:
+        """Run the tasks, each whatever the one before it did; return their results as a callback gets them."""
+        results = self.folder / "results"
+        play = {
+            "hosts": "localhost",
+            "connection": "local",
+            "gather_facts": False,
+            "tasks": [
+                step
+                for task in tasks
+                for step in (
+                    {"kube_ha.scheduler.kubeconfig": task, "register": "done", "ignore_errors": True},
+                    {
+                        "ansible.builtin.shell": {
+                            "cmd": f"cat >> {results}; echo >> {results}",
+                            "stdin": "{{ done | to_json }}",
+                        },
+                        "check_mode": False,
+                    },
+                )
+            ],
+        }
+        playbook = self.folder / "play.yml"
+        playbook.write_text(yaml.safe_dump([play]))
+        results.unlink(missing_ok=True)
+        done = subprocess.run(
+            ["ansible-playbook", "-vvvvv", "-i", "localhost,", str(playbook), *(["--check"] if check else [])],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=self.environment,
+            cwd=self.folder,
+        )
+        self.output += done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [json.loads(line) for line in results.read_text().splitlines() if line]
+
+    def needles(self) -> set[bytes]:
+        """What must be nowhere else: lines of the keys, and their base64 at each alignment, as in client-key-data."""
+        found = {TOKEN.encode()}
+        for path in self.folder.glob("*-key.pem"):
+            pem = path.read_bytes()
+            found.update(line for line in pem.splitlines() if len(line) > 40 and b"-----" not in line)
+            for shift in range(3):
+                text = base64.b64encode(pem[shift:])
+                # Not from the header, which every key has.
+                found.update(text[start : start + 40] for start in range(80, len(text) - 40, 40))
+        return found
+
+    def leaks(self, allowed: set[Path]) -> list[str]:
+        everything = [path for path in self.folder.rglob("*") if path.is_file() and path not in allowed]
+        texts = {str(path): path.read_bytes() for path in everything}
+        texts["output"] = self.output.encode()
+        return [name for name, text in texts.items() if any(needle in text for needle in self.needles())]
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Play:
+    return Play(tmp_path)
+
+
+def test_twelve_steps(play: Play) -> None:
+    steps = [
+        play.task(),
+        play.task("other", owner="root", group="root", mode="0640", backup=True),
+        {"path": str(play.path), "state": "absent"},
+    ]
+    for step in steps:
+        before = play.path.read_bytes() if play.path.exists() else None
+        (foretold,) = play.run(step, check=True)
+        assert foretold["changed"], foretold
+        assert (play.path.read_bytes() if play.path.exists() else None) == before
+        done, again = play.run(step, step)
+        assert done["changed"], done
+        assert not again["changed"], again
+        (again,) = play.run(step, check=True)
+        assert not again["changed"], again
+        if play.path.exists():
+            assert oct(play.path.stat().st_mode & 0o777) == ("0o640" if "mode" in step else "0o600")
+    names = sorted(os.listdir(play.path.parent))
+    assert [name.rpartition(".")[2] for name in names] == ["bak~"]
+
+
+def test_no_secret_is_anywhere_else(play: Play) -> None:
+    (play.folder / "garbage").write_bytes((play.folder / "client-key.pem").read_bytes() * 2)
+    unreadable = str(play.folder / "garbage")
+    results = play.run(
+        play.task(),
+        play.task("other", backup=True),
+        # Each of these fails with a key or a token in hand.
+        play.task("strange", users=[{**play.task()["users"][0], "client_key": str(play.folder / "other-key.pem")}]),
+        play.task("strange", users=[{**play.task()["users"][0], "client_key": str(play.folder / "damaged-key.pem")}]),
+        play.task("strange", users=[{**play.task()["users"][0], "client_key": str(play.folder / "encrypted-key.pem")}]),
+        play.task("strange", users=[{**play.task()["users"][0], "client_certificate": unreadable}]),
+        play.task("strange", users=[{**play.task()["users"][0], "client_key": unreadable}]),
+        play.task(clusters=[{"name": "kubernetes", "certificate_authority": unreadable}]),
+        play.task(contexts=[{"name": "x", "cluster": "gone"}]),
+        {"path": unreadable, "current_context": "x"},
+        {"path": str(play.folder / "client-key.pem"), "current_context": "x"},
+        {"path": str(play.path.parent / "nowhere" / "c"), **{k: v for k, v in play.task().items() if k != "path"}},
+        {"path": str(play.path), "users": [{"name": "t", "token_file": str(play.folder / "token")}]},
+        play.task(users=[{**play.task()["users"][0], "nonsense": 1}]),
+    )
+    failed = [bool(result.get("failed")) for result in results]
+    assert failed == [False, False, *[True] * 10, False, True]
+    backups = set(play.path.parent.glob("*.bak~"))
+    allowed = {*play.folder.glob("*-key.pem"), play.folder / "garbage", play.folder / "token", play.path, *backups}
+    assert play.leaks(allowed) == []
+    # The search itself finds what is there.
+    assert len(play.leaks(allowed - {play.path})) == 1
+
+
+def test_a_token_in_the_task_stays_in_the_task(play: Play) -> None:
+    task = {"path": str(play.path), "users": [{"name": "t", "token": TOKEN}]}
+    play.run(task, task)
+    # Kept remote files hold the task's arguments; that is what KEEP_REMOTE_FILES is for.
+    arguments = {path for path in (play.folder / "remote").rglob("*") if path.is_file()}
+    own = {play.path, play.folder / "token", play.folder / "play.yml", *play.folder.glob("*-key.pem")}
+    assert play.leaks({*own, *arguments}) == []

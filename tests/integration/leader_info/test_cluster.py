@@ -1,0 +1,389 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""kubeconfig and leader_info before a real apiserver and real kube-schedulers: stopped, killed, frozen and cut off.
+
+Needs a lab that is up: its state folder in LAB_STATE, or else `.lab`. The schedulers run under a lease of the test's own, so that they do
+not disturb those of the lab.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import (
+    _kube_client,
+    _kubeconfig_entries,
+    _leader,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _authority, _certificate, _keys
+from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
+
+from tests.unit import apiserver
+from tests.unit.kubectl import KUBECTLS
+from tests.unit.tasks import filled
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "plugins" / "module_utils"))
+from stand_ins import FakeModule
+from x509_tools import NOW, certificate, spare
+
+STATE = Path(os.environ.get("LAB_STATE", Path(__file__).parents[3] / ".lab"))
+LEASE = "leader-info-test"
+UNIT = f"{LEASE}.service"
+
+pytestmark = pytest.mark.skipif(not (STATE / "inventory.yml").exists(), reason="no lab is up (make lab-up)")
+
+# From retryPeriod, leaseDuration and client-go's jitter; reliability figures of the defaults 15/10/2, and a second for the machine.
+CRASH = (12.5, 15 + 2 * 2 * 2.2 + 1)
+GRACEFUL = (0.0, 2 * 2.2 + 1)
+
+
+class Lab:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        inventory = yaml.safe_load((STATE / "inventory.yml").read_text())["kube_masters"]
+        self.vars = inventory["vars"]
+        self.addresses = {name: host["ansible_host"] for name, host in inventory["hosts"].items()}
+        self.servers = [f"https://{address}:6443" for address in self.addresses.values()]
+        self.ca = (STATE / "ca.pem").read_text()
+        self.authority = _authority.load(str(STATE / "ca.pem"), str(STATE / "ca-key.pem"), None)
+        self.hostnames = {self.ssh(name, "hostname").strip(): name for name in self.addresses}
+        self.admin = self.kubeconfig("admin", {"CN": "leader-info-test", "O": "system:masters"})
+
+    def ssh(self, name: str, command: str, *, check: bool = True) -> str:
+        v = self.vars
+        arguments = ["ssh", "-i", v["ansible_ssh_private_key_file"], *shlex.split(v["ansible_ssh_common_args"])]
+        target = f"{v['ansible_user']}@{self.addresses[name]}"
+        done = subprocess.run([*arguments, target, command], check=False, capture_output=True, text=True)
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout
+
+    def pair(self, subject: dict[str, str], after: timedelta = timedelta(), **given: Any) -> tuple[str, str]:
+        key = spare("ECC")
+        options = {
+            "subject": subject,
+            "extended_key_usage": ["clientAuth"],
+            "valid_for": "24h",
+            "renew_before": "1m",
+            **given,
+        }
+        leaf = certificate(self.authority.private, self.authority, NOW + after, public=key.public_key(), **options)
+        return _certificate.pem(leaf).decode(), _keys.dump(key, "pkcs8", None).decode()
+
+    def kubeconfig(self, name: str, subject: dict[str, str]) -> Path:
+        """One that the module writes, with a context for each apiserver."""
+        certificate_pem, key_pem = self.pair(subject)
+        (self.folder / f"{name}.pem").write_text(certificate_pem)
+        (self.folder / f"{name}-key.pem").write_text(key_pem)
+        path = self.folder / f"{name}.kubeconfig"
+        ca = str(STATE / "ca.pem")
+        clusters = [
+            {"name": n, "server": f"https://{a}:6443", "certificate_authority": ca, "embed_certs": True}
+            for n, a in self.addresses.items()
+        ]
+        user = {
+            "name": "u",
+            "client_certificate": str(self.folder / f"{name}.pem"),
+            "client_key": str(self.folder / f"{name}-key.pem"),
+            "client_ca": ca,
+            "embed_certs": True,
+        }
+        task = {
+            "path": str(path),
+            "clusters": clusters,
+            "users": [user],
+            "contexts": [{"name": n, "cluster": n, "user": "u"} for n in self.addresses],
+            "current_context": next(iter(self.addresses)),
+        }
+        _kubeconfig_entries.run(FakeModule(**filled(kubeconfig.ARGUMENTS, task)))
+        return path
+
+    def ask(self, path: Path | None = None, **given: Any) -> tuple[dict[str, Any], str | None]:
+        params = {name: option.get("default") for name, option in leader_info.ARGUMENTS.items()}
+        return _leader.find({**params, "kubeconfig": str(path or self.admin), "name": LEASE, **given})
+
+    def fault(self, path: Path, **given: Any) -> str:
+        with pytest.raises(_kube_client.KubeError) as caught:
+            self.ask(path, **{"timeout": 3.0, **given})
+        text = str(caught.value)
+        assert "\n" not in text
+        return text
+
+    def raw(self, name: str, **options: Any) -> Path:
+        """A kubeconfig that the module would not write."""
+        path = self.folder / name
+        path.write_bytes(apiserver.kubeconfig(options.pop("servers", self.servers), **{"ca": self.ca, **options}))
+        return path
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    return Lab(tmp_path_factory.mktemp("lab"))
+
+
+# --- what a real apiserver answers
+
+
+def test_the_module_as_ansible_runs_it_agrees(lab: Lab) -> None:
+    done = subprocess.run(
+        [
+            "ansible",
+            "localhost",
+            "-m",
+            "kube_ha.scheduler.leader_info",
+            "-a",
+            json.dumps({"kubeconfig": str(lab.admin), "name": LEASE}),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "state:" in done.stdout
+
+
+def test_an_expired_certificate(lab: Lab) -> None:
+    pair = lab.pair({"CN": "late", "O": "system:masters"}, timedelta(days=-9))
+    assert "HTTP 401" in lab.fault(lab.raw("late", pair=pair))
+
+
+def test_a_certificate_of_another_ca(lab: Lab) -> None:
+    assert "HTTP 401" in lab.fault(lab.raw("foreign", pair=apiserver.Ca().issue("admin")))
+
+
+def test_an_unknown_token(lab: Lab) -> None:
+    assert "HTTP 401" in lab.fault(lab.raw("token", user={"token": "nonsense"}))
+
+
+def test_a_user_without_rights(lab: Lab) -> None:
+    text = lab.fault(lab.raw("nobody", pair=lab.pair({"CN": "nobody"})))
+    assert "HTTP 403" in text
+    assert 'User "nobody" cannot get resource "leases"' in text
+    assert f'resources: ["leases"], resourceNames: ["{LEASE}"], verbs: ["get"]' in text
+
+
+def test_another_tls_name(lab: Lab) -> None:
+    path = lab.raw("name", pair=lab.pair({"CN": "u"}), **{"tls-server-name": "other.example"})
+    assert "not for this name" in lab.fault(path)
+
+
+def test_another_ca(lab: Lab) -> None:
+    assert "not signed by the CA" in lab.fault(lab.raw("ca", ca=apiserver.Ca("kubernetes-ca").pem))
+
+
+def test_the_port_of_another_service(lab: Lab) -> None:
+    server = lab.servers[0].replace("6443", "{}")
+    assert "does not speak TLS" in lab.fault(lab.raw("ssh", servers=[server.format(22)]))
+    assert "not signed by the CA" in lab.fault(lab.raw("etcd", servers=[server.format(2379)]))
+    assert "refused" in lab.fault(lab.raw("refused", servers=[server.format(6)]))
+
+
+def test_an_address_where_nobody_is(lab: Lab) -> None:
+    start = time.monotonic()
+    nobody = f"{next(iter(lab.addresses.values())).rpartition('.')[0]}.250"
+    text = lab.fault(lab.raw("nowhere", servers=[f"https://{nobody}:6443"]), timeout=1.0)
+    assert "timed out" in text or "no route" in text
+    assert time.monotonic() - start < 3
+
+
+def test_the_next_apiserver_is_asked(lab: Lab) -> None:
+    dead = lab.servers[0].replace("6443", "6")
+    path = lab.raw("order", servers=[dead, *lab.servers], pair=lab.pair({"CN": "u", "O": "system:masters"}))
+    found, _ = lab.ask(path, contexts=["c1", "c2"])
+    assert found["server"] == lab.servers[0]
+
+
+@pytest.mark.parametrize("path", KUBECTLS)
+def test_kubectl_uses_the_file_and_edits_it(lab: Lab, path: str) -> None:
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [path, "--kubeconfig", str(lab.admin), *arguments], check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert json.loads(run("get", "--raw", "/version"))["major"] == "1"
+    run("config", "set-context", next(iter(lab.addresses)), "--namespace=kube-system")
+    edited = yaml.safe_load(lab.admin.read_text())
+    lab.kubeconfig("admin", {"CN": "leader-info-test", "O": "system:masters"})
+    again = yaml.safe_load(lab.admin.read_text())
+    edited.pop("users"), again.pop("users")  # a new pair was made
+    assert edited == again
+
+
+# --- real schedulers
+
+
+class Schedulers:
+    """Real kube-schedulers that compete for a lease, and a record of who really held it when."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.truth: list[tuple[float, float, str]] = []
+        self.done = threading.Event()
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+
+    def start(self) -> None:
+        path = self.lab.admin.read_text()
+        command = (
+            "systemd-run --quiet --unit {unit} -p Restart=always -p RestartSec=2 {binary} --kubeconfig=/root/{unit}.kubeconfig"
+            " --leader-elect-resource-name={lease} --secure-port=10269 --bind-address=127.0.0.1"
+        )
+        version = self.lab.vars["kube_scheduler_version"]
+        binary = f"/usr/share/lab-binaries/v{version}/bin/linux/amd64/kube-scheduler"
+        for name in self.lab.addresses:
+            config = path.replace(f"current-context: {next(iter(self.lab.addresses))}", f"current-context: {name}")
+            self.lab.ssh(name, f"umask 077; cat > /root/{UNIT}.kubeconfig <<'END'\n{config}\nEND")
+            self.lab.ssh(name, command.format(unit=UNIT, binary=binary, lease=LEASE))
+        self.watcher.start()
+
+    def stop(self) -> None:
+        self.done.set()
+        for name in self.lab.addresses:
+            self.lab.ssh(
+                name,
+                f"iptables -F OUTPUT; systemctl kill -s CONT {UNIT}; systemctl stop {UNIT}; rm -f /root/{UNIT}.kubeconfig",
+                check=False,
+            )
+        path = f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{LEASE}"
+        _kube_client.load(str(self.lab.admin)).request("DELETE", path)
+
+    def watch(self) -> None:
+        client = _kube_client.load(str(self.lab.admin), list(self.lab.addresses))
+        while not self.done.wait(0.02):
+            start = time.monotonic()
+            try:
+                spec = client.get(f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{LEASE}")["spec"]
+            except _kube_client.KubeError:
+                continue
+            self.truth.append((start, time.monotonic(), spec.get("holderIdentity") or ""))
+
+    def held_between(self, start: float, end: float) -> set[str]:
+        around = [identity for begin, finish, identity in self.truth if finish >= start - 0.5 and begin <= end + 0.5]
+        return set(around)
+
+    def leader(self) -> tuple[str, dict[str, Any]]:
+        found, problem = self.lab.ask(wait_for="leader", members=list(self.lab.hostnames), timeout=60.0)
+        assert problem is None
+        return self.lab.hostnames[found["holder"]], found
+
+
+@pytest.fixture(scope="module")
+def schedulers(lab: Lab) -> Iterator[Schedulers]:
+    running = Schedulers(lab)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+def strike(schedulers: Schedulers, harm: str, heal: str, within: tuple[float, float]) -> dict[str, Any]:
+    """Harm the leader, and hold every answer that is given meanwhile to what the lease really said."""
+    lab = schedulers.lab
+    name, before = schedulers.leader()
+    answers: list[tuple[float, float, dict[str, Any]]] = []
+    over = threading.Event()
+
+    def keep_asking() -> None:
+        while not over.is_set():
+            start = time.monotonic()
+            found, _ = lab.ask(contexts=[other for other in lab.addresses if other != name], timeout=20.0)
+            answers.append((start, time.monotonic(), found))
+
+    asking = threading.Thread(target=keep_asking)
+    others = [other for other in lab.addresses if other != name]
+    asking.start()
+    try:
+        start = time.monotonic()
+        lab.ssh(name, harm)
+        after, problem = lab.ask(wait_for="change", holder=before["holder_identity"], contexts=others, timeout=60.0)
+        took = time.monotonic() - start
+    finally:
+        if heal:
+            lab.ssh(name, heal)
+        over.set()
+        asking.join()
+    assert problem is None
+    assert after["holder_identity"] != before["holder_identity"]
+    assert after["transitions"] == before["transitions"] + 1
+    assert within[0] <= took <= within[1], took
+    print(f"{harm}: {took:.2f} s, {len(answers)} answers meanwhile")  # noqa: T201
+    assert answers
+    for begin, end, found in answers:
+        if found["state"] == "held":
+            assert found["holder_identity"] in schedulers.held_between(begin, end), found
+            assert found["moving"]
+        else:
+            assert found["state"] in ("expired", "released"), found
+            assert not found["moving"]
+    return after
+
+
+def test_a_leader_is_found_and_moves(schedulers: Schedulers) -> None:
+    name, found = schedulers.leader()
+    assert (found["state"], found["moving"], found["source"], found["lease_duration"]) == ("held", True, "lease", 15)
+    assert found["holder_identity"].startswith(f"{found['holder']}_")
+    assert schedulers.lab.hostnames[found["holder"]] == name
+    foreign, problem = schedulers.lab.ask(members=["another"], wait_for="leader", timeout=3.0)
+    assert foreign["state"] == "foreign"
+    assert "not among the members" in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("harm", "heal", "within"),
+    [
+        ("systemctl kill -s TERM {unit}", "", GRACEFUL),
+        ("systemctl kill -s KILL {unit}", "", CRASH),
+        ("systemctl kill -s STOP {unit}", "systemctl kill -s CONT {unit}", CRASH),
+        (
+            "iptables -I OUTPUT -p tcp --dport 6443 -j DROP",
+            "iptables -D OUTPUT -p tcp --dport 6443 -j DROP",
+            CRASH,
+        ),
+    ],
+    ids=["stopped", "killed", "frozen", "cut-off"],
+)
+def test_the_next_leader(schedulers: Schedulers, harm: str, heal: str, within: tuple[float, float]) -> None:
+    strike(schedulers, harm.format(unit=UNIT), heal.format(unit=UNIT), within)
+
+
+def test_a_lease_that_nobody_renews_is_expired(schedulers: Schedulers) -> None:
+    lab = schedulers.lab
+    _name, before = schedulers.leader()
+
+    def everywhere(signal: str) -> None:
+        threads = [
+            threading.Thread(target=lab.ssh, args=(name, f"systemctl kill -s {signal} {UNIT}"), kwargs={"check": False})
+            for name in lab.addresses
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    everywhere("STOP")
+    try:
+        found, _ = lab.ask(timeout=30.0)
+        assert (found["state"], found["moving"], found["holder_identity"]) == (
+            "expired",
+            False,
+            before["holder_identity"],
+        )
+        assert 15 <= found["elapsed"] < 16
+        found, problem = lab.ask(wait_for="leader", timeout=2.0)
+        assert "was not seen to renew it" in str(problem)
+    finally:
+        everywhere("CONT")
