@@ -41,10 +41,10 @@ APISERVER = Service("ca", "admin", 6443)
 
 
 def forget_if_rebuilt(settings: Settings, podman: Podman) -> None:
-    """Another set of etcd members, or an older Kubernetes, cannot go on with what etcd holds: the cluster starts anew."""
+    """Where other etcd members or another Kubernetes cannot go on with what etcd holds, the cluster starts anew."""
     marker = settings.state / MARKER
     wanted = {"members": list(settings.control_plane), "version": settings.version}
-    former = {"members": [folder.parent.name for folder in settings.state.glob("masters/*/etcd")], "version": "0"}
+    former = {"members": [folder.parent.name for folder in settings.state.glob("masters/*/etcd")], "version": "0.0.0"}
     with contextlib.suppress(OSError, ValueError):
         former = json.loads(marker.read_text())
     if former["members"] and (rebuilt(former, wanted) or not marker.exists()):
@@ -56,9 +56,11 @@ def forget_if_rebuilt(settings: Settings, podman: Podman) -> None:
 
 
 def rebuilt(former: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    return bool(
-        former["members"] != wanted["members"] or version_key(former["version"]) > version_key(wanted["version"])
-    )
+    """An apiserver is upgraded one minor version at a time, and never back."""
+    if former["members"] != wanted["members"]:
+        return True
+    before, after = version_key(former["version"]), version_key(wanted["version"])
+    return after < before or after[:2] > (before[0], before[1] + 1)
 
 
 def converge(settings: Settings, subnet: ipaddress.IPv4Network) -> None:

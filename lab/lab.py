@@ -96,7 +96,7 @@ def main() -> int:
     image_parser = commands.add_parser("image", help="make the masters' image")
     image_parser.add_argument("--rebuild", action="store_true", help="even when there is one")
     arguments = parser.parse_args()
-    for sign in (signal.SIGINT, signal.SIGTERM):  # also where a shell has left them ignored
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # also where a shell has left them ignored
         signal.signal(sign, signal.default_int_handler)
     try:
         settings = read(os.environ, Path(__file__).resolve().parent.parent)
