@@ -399,7 +399,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._spec impo
 
 
 def main() -> None:
-    module = AnsibleModule(ARGUMENT_SPEC, add_file_common_args=True, supports_check_mode=True, **RULES)
+    module = AnsibleModule(dict(ARGUMENT_SPEC), add_file_common_args=True, supports_check_mode=True, **RULES)
     if CRYPTOGRAPHY_TRACEBACK:
         message = missing_required_lib(
             "cryptography >= 3.3", reason="for certificates; the distribution's package is python3-cryptography"

@@ -13,7 +13,10 @@ from datetime import datetime, timezone
 
 CRYPTOGRAPHY_TRACEBACK: str | None = None
 try:
-    import cryptography  # noqa: F401
+    import cryptography
+
+    if tuple(int(part) for part in cryptography.__version__.split(".")[:2]) < (3, 3):
+        raise ImportError(f"cryptography {cryptography.__version__} is older than 3.3")
 except ImportError:
     CRYPTOGRAPHY_TRACEBACK = traceback.format_exc()
 

@@ -119,7 +119,7 @@ def profile_options(found: dict[str, t.Any], where: str) -> dict[str, t.Any]:
             options[option] = str(found[field])
     constraint = found.get("ca_constraint") or {}
     length = constraint.get("max_path_len") or 0 if isinstance(constraint, dict) else None
-    if type(length) is not int:
+    if isinstance(length, bool) or not isinstance(length, int):
         raise X509Error(f"{where}: ca_constraint is not a mapping of is_ca, max_path_len and max_path_len_zero")
     options["is_ca"] = bool(constraint.get("is_ca"))
     if options["is_ca"] and (length or constraint.get("max_path_len_zero")):
