@@ -430,6 +430,13 @@ def test_a_pair_that_still_lies_elsewhere(host: Host) -> None:
         "https://::1:6443",
         "https://$(id)",
         "https://{{ 7*7 }}",
+        "https://[1.2.3.4]",
+        "https://[fe80::1%eth0]",
+        "https://256.1.1.1",
+        "https://1.2.3",
+        "https://h/?",
+        "HTTPS://h",
+        f"https://{'a' * 254}",
     ],
 )
 def test_servers_that_are_refused(host: Host, server: str) -> None:

@@ -1,0 +1,106 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The modules as such: what their documentation says is what they take and return, and each way out is one JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _kubeconfig_entries, _leader, _lease
+from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
+
+from tests.unit.apiserver import Ca, Server, answer, lease
+from tests.unit.apiserver import kubeconfig as built
+
+MODULES = [kubeconfig, leader_info]
+
+
+def run(module: ModuleType, capsys: pytest.CaptureFixture[str], **options: Any) -> dict[str, Any]:
+    with patch_module_args(options), pytest.raises(SystemExit):
+        module.main()
+    return json.loads(capsys.readouterr().out)
+
+
+def shape(options: dict[str, Any]) -> dict[str, Any]:
+    """Those parts of a specification or of its documentation that both have."""
+    return {
+        name: {
+            **{key: option.get(key) for key in ("type", "elements", "choices", "aliases", "default")},
+            "required": option.get("required", False),
+            "options": shape(option.get("suboptions") or option.get("options") or {}),
+        }
+        for name, option in options.items()
+    }
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_options_are_as_documented(module: ModuleType) -> None:
+    assert shape(yaml.safe_load(module.DOCUMENTATION)["options"]) == shape(module.ARGUMENTS)
+
+
+def names(returned: dict[str, Any]) -> dict[str, Any]:
+    return {name: names(entry["contains"]) if "contains" in entry else {} for name, entry in returned.items()}
+
+
+def test_what_leader_info_returns_is_documented() -> None:
+    assert set(names(yaml.safe_load(leader_info.RETURN))) == {*_leader.described(_lease.View()), "server"}
+
+
+def test_what_kubeconfig_returns_is_documented(tmp_path: Path) -> None:
+    documented = names(yaml.safe_load(kubeconfig.RETURN))
+    ca = Ca()
+    config = yaml.safe_load(built(["https://h"], ca=ca.pem, pair=ca.issue()))
+    returned = _kubeconfig_entries.summary(config)
+    assert set(documented) == {*returned, "path", "backup_file"}
+    for kind in ("clusters", "users"):
+        assert set(documented[kind]) == set(returned[kind][0])
+    told = documented["users"]["client_certificate_data"]
+    assert set(told) == set(returned["users"][0]["client_certificate_data"])
+    assert set(told) == set(returned["clusters"][0]["certificate_authority_data"][0])
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_are_tasks_that_the_module_takes(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    for task in yaml.safe_load(module.EXAMPLES):
+        options = task.get(f"kube_ha.scheduler.{module.__name__.rpartition('.')[2]}")
+        if options is None:
+            continue
+        path = next(name for name in ("path", "kubeconfig") if name in options)
+        result = run(module, capsys, **{**options, path: "/dev/null", "_ansible_check_mode": True})
+        # It came as far as the file: every option was understood.
+        assert result["failed"]
+        assert "/dev/null" in result["msg"]
+
+
+def test_kubeconfig_tells_a_change_and_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = {"path": str(tmp_path / "c"), "clusters": [{"name": "a", "server": "https://h"}], "mode": "0640"}
+    assert run(kubeconfig, capsys, **task)["changed"]
+    assert (tmp_path / "c").stat().st_mode & 0o777 == 0o640
+    assert not run(kubeconfig, capsys, **task)["changed"]
+    assert run(kubeconfig, capsys, **{**task, "mode": "0600"}, _ansible_check_mode=True)["changed"]
+    assert not run(kubeconfig, capsys, **task)["changed"]
+    result = run(kubeconfig, capsys, path=str(tmp_path / "c"), users=[{"name": "u", "token": "s3cret\n"}])
+    assert result["failed"]
+    assert "s3cret" not in json.dumps(result)
+
+
+def test_leader_info_tells_a_leader_and_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ca = Ca()
+    path = tmp_path / "c"
+    renewals = iter(range(10**6))
+    with Server(lambda _request: answer(200, lease(renewTime=str(next(renewals)))), ca.issue()) as server:
+        path.write_bytes(built([server.url], ca=ca.pem))
+        result = run(leader_info, capsys, kubeconfig=str(path), _ansible_check_mode=True)
+        assert (result["changed"], result["holder"], result["moving"]) == (False, "m1", True)
+        result = run(leader_info, capsys, kubeconfig=str(path), wait_for="change", timeout=0.2)
+        assert (result["failed"], result["holder"]) == (True, "m1")
+        assert run(leader_info, capsys, kubeconfig=str(path), wait_for="holder")["failed"]
+        assert run(leader_info, capsys, kubeconfig=str(path), context="none")["failed"]
