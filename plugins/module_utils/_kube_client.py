@@ -37,6 +37,11 @@ BODY_LIMIT = 4 << 20
 
 KIND_OF_STATUS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "conflict", 429: "throttled"}
 
+ADVICE = {
+    "unauthorized": "the certificate has expired, or is not from the CA in the apiserver's --client-ca-file, or the token is unknown",
+    "server_error": "look at its log and at its etcd",
+}
+
 # X509_V_ERR_… of OpenSSL; whatever is not here is a chain that does not lead to the CA.
 KIND_OF_VERIFY_CODE = {9: "tls_not_yet_valid", 10: "tls_expired", 62: "tls_name", 64: "tls_name"}
 
@@ -56,7 +61,7 @@ WHAT = {
     "proxy": "the proxy of the kubeconfig refused to connect",
     "redirect": "the server redirects, which is never followed with credentials; name its real address",
     "refused": "connection refused; nothing listens there",
-    "timeout": "timed out",
+    "timeout": "timed out; look at the address, at what filters packets on the way, and at the server's load",
     "tls": "the TLS handshake failed",
     "tls_client": "the server refuses the client certificate in the TLS handshake",
     "tls_expired": "the server's certificate has expired",
@@ -104,12 +109,12 @@ class StatusError(KubeError):
         self.status = response.status
         kind = KIND_OF_STATUS.get(self.status, "server_error" if self.status >= 500 else "bad_request")
         retry_after = response.retry_after
-        hint = f"; it asks to wait {retry_after:g} s" if retry_after is not None else ""
-        super().__init__(
-            kind,
-            f"{where}: HTTP {self.status}, {response.reason or kind.replace('_', ' ')}{hint}",
-            retry_after=retry_after,
-        )
+        words = [f"HTTP {self.status}, {response.reason or kind.replace('_', ' ')}"]
+        if retry_after is not None:
+            words.append(f"it asks to wait {retry_after:g} s")
+        if kind in ADVICE:
+            words.append(ADVICE[kind])
+        super().__init__(kind, f"{where}: {'; '.join(words)}", retry_after=retry_after)
 
 
 def one_line(text: str, limit: int = 300) -> str:
@@ -263,7 +268,10 @@ def _explained(where: str) -> Iterator[None]:
 
 
 def _connect(host: str, port: int, deadline: float) -> socket.socket:
-    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label that is empty or too long
+        raise socket.gaierror(socket.EAI_NONAME, "no such name") from None
     last: OSError = OSError(errno.EHOSTUNREACH, "no address")
     for rank, (family, kind, protocol, _name, address) in enumerate(addresses):
         sock = socket.socket(family, kind, protocol)
@@ -562,6 +570,10 @@ def credentials(source: str | bytes, context: str | None = None) -> Credentials:
         raise KubeconfigError(str(exc)) from None
 
 
+_TOKEN = r"[\x21-\x7e]+"
+_PROXY = r"http://(?:[^\s/@?#]+@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,4}|:[1-5][0-9]{4})?/?"
+
+
 def _credentials(
     cluster: Mapping[str, t.Any], user: Mapping[str, t.Any], origin: str, folder: str | None
 ) -> Credentials:
@@ -572,25 +584,30 @@ def _credentials(
     def text(entry: Mapping[str, t.Any], key: str) -> str | None:
         return _kubeconfig.text(entry, key, origin, folder)
 
+    def value(entry: Mapping[str, t.Any], key: str, form: str, advice: str) -> str | None:
+        found = entry.get(key) or None
+        if found is not None and not (isinstance(found, str) and re.fullmatch(form, found)):
+            raise KubeconfigError(f"{origin}: {key} {advice}")
+        return found
+
     certificate, key = text(user, "client-certificate"), text(user, "client-key")
     if (certificate is None) != (key is None):
         raise KubeconfigError(f"{origin}: the user has only one of client-certificate and client-key; both are needed")
-    proxy = cluster.get("proxy-url") or None
-    if proxy and not re.match(r"http://[^/]", proxy):
-        raise KubeconfigError(
-            f"{origin}: proxy-url is not of the form http://HOST:PORT, which is the only kind that is supported here"
-        )
     # client-go takes the file before the value.
-    token = (text(user, "tokenFile") or user.get("token") or "").strip() or None
-    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise KubeconfigError(f"{origin}: the token holds characters that no HTTP header can carry")
+    token = (text(user, "tokenFile") or "").strip() or value(
+        user, "token", _TOKEN, "holds characters that no HTTP header can carry"
+    )
+    if token and not re.fullmatch(_TOKEN, token):
+        raise KubeconfigError(f"{origin}: tokenFile holds characters that no HTTP header can carry")
     return Credentials(
         origin=origin,
-        server=cluster.get("server") or "",
+        server=value(cluster, "server", r"[\s\S]*", "is not text") or "",
         ca_pem=text(cluster, "certificate-authority"),
         client_pem=(certificate, key) if certificate is not None and key is not None else None,
         token=token,
-        tls_server_name=cluster.get("tls-server-name") or None,
-        proxy_url=proxy,
+        tls_server_name=value(cluster, "tls-server-name", _kubeconfig.NAME, "is neither a DNS name nor an address"),
+        proxy_url=value(
+            cluster, "proxy-url", _PROXY, "is not of the form http://HOST:PORT, the only kind that is supported here"
+        ),
         insecure=bool(cluster.get("insecure-skip-tls-verify")),
     )

@@ -361,6 +361,12 @@ def _kept(handle: int) -> int | None:
 # --- addresses
 
 
+_LABEL = r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+
+# What a server's certificate can be for: a DNS name, or an address.
+NAME = rf"{_LABEL}(?:\.{_LABEL})*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
+
+
 class Url(t.NamedTuple):
     host: str
     port: int

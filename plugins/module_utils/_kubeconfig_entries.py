@@ -63,8 +63,6 @@ SECRETS = {"client-key-data": "private key", "token": "token", "password": "pass
 SHOWN = {"client-certificate", "client-key", "tokenFile", "as", "as-uid", "as-groups", "username"}
 
 DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-DNS_NAME = rf"(?i:{DNS_LABEL}(\.{DNS_LABEL})*)"
-ADDRESS = r"[0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9a-fA-F:]*:[0-9a-fA-F:.]*"
 
 
 class Module(_files.Module, t.Protocol):
@@ -143,7 +141,7 @@ def _check_cluster(entry: Options, where: str) -> None:
         raise KubeconfigError(f"{where}: only one of {' and '.join(trusts)} can be given")
     if trusts and entry["insecure_skip_tls_verify"]:
         raise KubeconfigError(f"{where}: a CA has no use with insecure_skip_tls_verify; leave one of them out")
-    if entry["tls_server_name"] and not re.fullmatch(rf"{DNS_NAME}|{ADDRESS}", entry["tls_server_name"]):
+    if entry["tls_server_name"] and not re.fullmatch(_kubeconfig.NAME, entry["tls_server_name"]):
         raise KubeconfigError(f"{where}: tls_server_name is neither a DNS name nor an address")
     if entry["proxy_url"] and not re.fullmatch(r"(?:https?|socks5)://[^/\s?#]+/?", entry["proxy_url"]):
         raise KubeconfigError(f"{where}: proxy_url is not of the form http://HOST:PORT (also https, socks5)")

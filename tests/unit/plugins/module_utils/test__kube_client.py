@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _kube_client as kube
 from cryptography import x509
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit import apiserver
 from tests.unit.apiserver import Ca, Server, answer, kubeconfig, refused_port, status
@@ -333,6 +336,7 @@ def test_a_server_that_is_no_https_url(server):
         ({"client-certificate": 7, "client-key": 7}, "not text"),
         ({"token": "a\r\nX: hunter2"}, "token"),
         ({"tokenFile": "/dev/zero"}, "tokenFile"),
+        ({"token": 7}, "token"),
     ],
 )
 def test_a_user_that_cannot_be_used(user, word):
@@ -340,6 +344,55 @@ def test_a_user_that_cannot_be_used(user, word):
     assert kind == "kubeconfig"
     assert word in text
     assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("cluster", "word"),
+    [
+        ({"server": 7}, "server"),
+        ({"server": ["https://h"]}, "server"),
+        ({"tls-server-name": ".a"}, "tls-server-name"),
+        ({"tls-server-name": "a b"}, "tls-server-name"),
+        ({"tls-server-name": 7}, "tls-server-name"),
+        ({"proxy-url": "http://p:99999"}, "proxy-url"),
+        ({"proxy-url": "socks5://p:1"}, "proxy-url"),
+        ({"proxy-url": "p:3128"}, "proxy-url"),
+        ({"certificate-authority": ["x"]}, "certificate-authority"),
+        ({"certificate-authority-data": "eHg="}, "not a PEM certificate"),
+    ],
+)
+def test_a_cluster_that_cannot_be_used(cluster, word):
+    kind, text = kind_of("https://127.0.0.1:1", ca=None, **cluster)
+    assert (kind, word in text) == ("kubeconfig", True)
+
+
+VALUE = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=9)
+    | st.lists(st.text(max_size=2), max_size=2)
+    | st.just({})
+)
+FIELDS = {
+    "cluster": ["server", "certificate-authority", "certificate-authority-data", "tls-server-name", "proxy-url"],
+    "user": [
+        "client-certificate",
+        "client-certificate-data",
+        "client-key",
+        "client-key-data",
+        "token",
+        "tokenFile",
+        "exec",
+    ],
+}
+
+
+@settings(deadline=None)
+@given(*(st.dictionaries(st.sampled_from(names), VALUE) for names in FIELDS.values()))
+def test_no_fields_break_it(cluster, user):
+    with contextlib.suppress(kube.KubeError):
+        kube.load(kubeconfig(["https://127.0.0.1:1"], user=user, **cluster)).get("/")
 
 
 def test_files_relative_to_the_kubeconfig(tmp_path):
