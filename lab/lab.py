@@ -65,7 +65,11 @@ def down(settings: Settings) -> int:
 
 def status(settings: Settings) -> int:
     podman = Podman(settings)
-    subnet = podman.subnet() if settings.state.exists() else None
+    subnet = None
+    if shutil.which("podman") and settings.state.exists():
+        podman.configure()
+        podman.refuse_another_clone()
+        subnet = podman.subnet()
     if subnet is None:
         say(f"There is no lab {settings.name}.")
         return 1

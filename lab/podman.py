@@ -142,7 +142,7 @@ class Podman:
                 raise LabError(f"container {name} belongs to the lab in {state}; take it down there, or set LAB_NAME")
 
     def converge(self, specs: Sequence[Spec]) -> list[str]:
-        """Remove what is not wanted or differs, create what is missing, start what is stopped. Returns the new ones."""
+        """Remove what is not wanted or differs, create what is missing, start what is stopped. Returns those it touched."""
         wanted = {spec.name: spec for spec in specs}
         found = self.containers()
         stale = [
@@ -167,12 +167,14 @@ class Podman:
             if create:
                 say(f"Creating {' '.join(create)}")
             list(pool.map(lambda name: self.create(wanted[name]), create))
-        return create
+        return create + start
 
     def start(self, name: str, entry: dict[str, Any]) -> bool:
         """Whether it runs now."""
         if entry["State"].get("Running"):
             self.admit_death(name, entry)
+        elif entry["State"].get("Status") == "paused":
+            self.call("unpause", name, check=False)
         self.call("start", name, check=False)
         return alive(self.containers().get(name, {}))
 
