@@ -387,7 +387,7 @@ def converge(
     """
     target = resolve(path)
     if module.check_mode and not os.path.isdir(os.path.dirname(target)):
-        module.warn(f"the directory of {path!r} does not exist yet; check mode takes it that it will")
+        module.warn(f"the directory {os.path.dirname(target)!r} does not exist yet; check mode takes it that it will")
         return Converged(True, None)
     former = read(target)
     if former is None and content is None:

@@ -387,7 +387,9 @@ privatekey_backup_file:
   type: str
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import (
     CRYPTOGRAPHY_TRACEBACK,
@@ -401,12 +403,13 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._spec impo
 def main() -> None:
     module = AnsibleModule(dict(ARGUMENT_SPEC), add_file_common_args=True, supports_check_mode=True, **RULES)
     if CRYPTOGRAPHY_TRACEBACK:
-        message = missing_required_lib(
-            "cryptography >= 3.3", reason="for certificates; the distribution's package is python3-cryptography"
+        message = (
+            f"the Python library cryptography, 3.3 or newer, is missing for {sys.executable} on this host:"
+            " install the distribution's package python3-cryptography"
         )
         if not module.check_mode:
             module.fail_json(msg=message, exception=CRYPTOGRAPHY_TRACEBACK)
-        module.warn(f"{message} Check mode takes it that an earlier task installs it.")
+        module.warn(f"{message}; check mode takes it that an earlier task does")
         module.exit_json(changed=True, reasons=["the cryptography library is not there yet"])
     try:
         result = Pair(module, now()).run()
