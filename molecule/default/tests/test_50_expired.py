@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -53,11 +54,8 @@ def test_expired_certificates_of_the_leader(lab: Any) -> None:
 
     run = lab.site("--tags=kube_scheduler_verify")
     assert run.code != 0
-    assert f"{name}: the certificate that it serves (O=system:kube-scheduler,CN=system:kube-scheduler, serial DEAD) expired on" in run.text
-    assert (
-        f"{name}: the certificate that it uses at the apiserver (O=system:kube-scheduler,CN=system:kube-scheduler, serial DEAD) expired on"
-        in run.text
-    )
+    for role in ("that it serves", "that it uses at the apiserver"):
+        assert re.search(rf"{name}: the certificate {role} \(\S*CN=system:kube-scheduler\S*, serial DEAD\) expired on", run.text)
     assert "Unauthorized" in run.text, "the journal is shown"
     status = lab.play("playbooks/status.yml")
     assert status.code != 0
@@ -66,7 +64,6 @@ def test_expired_certificates_of_the_leader(lab: Any) -> None:
     others = {other: pid for other, pid in lab.main_pids().items() if other != name}
     repaired = lab.site()
     assert repaired.code == 0, repaired.output
-    assert repaired.changed.pop(name) > 0
-    assert not any(repaired.changed.values())
+    assert {host for host, count in repaired.changed.items() if count} == {name}
     assert {other: pid for other, pid in lab.main_pids().items() if other != name} == others
     assert lab.site().changed == dict.fromkeys(lab.names, 0)

@@ -31,7 +31,6 @@ def test_the_leader_goes_last(lab: Any, bind_pod: Callable[[], str]) -> None:
     assert sorted(order) == lab.names
     assert order[-1] == leader
     assert lab.lease()["leaseTransitions"] == transitions + 1
-    assert lab.leader() != leader
     assert bind_pod()
 
 
@@ -44,19 +43,15 @@ def test_staging_alone_says_what_is_pending(lab: Any) -> None:
 
 
 def test_the_first_failure_ends_it(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """The first member's apiserver refuses the lease, so it never becomes healthy; the others are left as they are."""
+    """The first member's process is cut off from its apiserver, so it never becomes healthy; the others are left as they are."""
     pids = lab.main_pids()
     first = next(name for name in lab.names if name != lab.leader())
-    address = next(iter(lab.addresses.values()))
-    # The pre-flight is through before the rollout starts: what breaks the first member is that its port is cut off.
-    lab.host(first).check_output(
-        "iptables -I OUTPUT -p tcp --dport 6443 -m owner --uid-owner k8s -j REJECT --reject-with tcp-reset"
-    )
+    rule = "OUTPUT -p tcp --dport 6443 -m owner --uid-owner k8s -j REJECT --reject-with tcp-reset"
+    lab.host(first).check_output(f"iptables -I {rule}")
     try:
         run = lab.site(CHANGE)
     finally:
-        lab.host(first).check_output("iptables -D OUTPUT -p tcp --dport 6443 -m owner --uid-owner k8s -j REJECT --reject-with tcp-reset")
-    assert address
+        lab.host(first).check_output(f"iptables -D {rule}")
     assert run.code != 0
     assert f"{first}: not healthy after it was rolled:" in run.text
     assert f"the rollout stopped because of {first}; the members after it were left as they are" in run.text
@@ -86,13 +81,9 @@ def test_files_style(lab: Any) -> None:
     run = lab.site("--extra-vars=kube_scheduler_kubeconfig_style=files")
     assert run.code == 0, run.output
     host = lab.host("m1")
-    for path, group, mode in (
-        ("/etc/kubernetes/cert/kube-scheduler-key.pem", "k8s", 0o640),
-        ("/etc/kubernetes/kube-scheduler.kubeconfig", "k8s", 0o640),
-        ("/etc/kubernetes/cert/kube-scheduler.pem", "root", 0o644),
-    ):
+    for path in ("/etc/kubernetes/cert/kube-scheduler-key.pem", "/etc/kubernetes/kube-scheduler.kubeconfig"):
         file = host.file(path)
-        assert (file.user, file.group, file.mode) == ("root", group, mode), path
+        assert (file.user, file.group, file.mode) == ("root", "k8s", 0o640), path
     assert "client-key: /etc/kubernetes/cert/kube-scheduler-key.pem" in host.file("/etc/kubernetes/kube-scheduler.kubeconfig").content_string
     assert "LoadCredential" not in host.check_output("systemctl cat %s", UNIT)
     again = lab.site("--extra-vars=kube_scheduler_kubeconfig_style=files")
@@ -133,8 +124,6 @@ def test_a_master_that_is_switched_off(lab: Any, bind_pod: Callable[[], str]) ->
         assert f"{off}: no answer" in status.text
     finally:
         lab.podman("start", lab.settings.container(off))
-    host = lab.host(off)
-    wait_for(lambda: host.run("systemctl is-system-running --wait").stdout.strip() == "running", 60)
-    assert host.service(UNIT).is_running, "it is back by itself"
+    wait_for(lambda: lab.podman("exec", lab.settings.container(off), "systemctl", "show", "--property=ActiveState", UNIT) == "ActiveState=active\n", 60)
     wait_for(lambda: lab.site().code == 0, 60)
     assert lab.site().changed == dict.fromkeys(lab.names, 0)

@@ -21,22 +21,22 @@ def inventory(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same masters, reached as a user who has to give a password to become root."""
     for name in lab.names:
         lab.host(name).check_output(
-            "id operator 2>/dev/null || useradd --create-home --groups sudo --shell /bin/bash operator;"
+            "id deployer 2>/dev/null || useradd --create-home --groups sudo --shell /bin/bash deployer;"
             " echo %s | chpasswd; rm -f /etc/sudoers.d/nopasswd;"
-            " install -d -o operator -m 0700 ~operator/.ssh; install -o operator -m 0600 ~root/.ssh/authorized_keys ~operator/.ssh/",
-            f"operator:{PASSWORD}",
+            " install -d -o deployer -m 0700 ~deployer/.ssh; install -o deployer -m 0600 /etc/lab/authorized_keys ~deployer/.ssh/",
+            f"deployer:{PASSWORD}",
         )
     return lab.inventory_with(
         tmp_path_factory.mktemp("inventory"),
         "control_plane",
-        ansible_user="operator",
+        ansible_user="deployer",
         ansible_become_password=PASSWORD,
         kube_scheduler_group="control_plane",
     )
 
 
 def test_the_password_is_needed(lab: Any, inventory: Path) -> None:
-    assert lab.host("m1").run("su operator -c 'sudo -n true'").rc != 0
+    assert lab.host("m1").run("su deployer -c 'sudo -n true'").rc != 0
 
 
 @pytest.mark.parametrize("how", HOW)
