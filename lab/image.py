@@ -117,23 +117,29 @@ def sources(mirrors: str, kind: str = "deb") -> str:
 
 
 def ensure(settings: Settings, podman: Podman, *, rebuild: bool = False) -> str:
-    """The image's tag; made when it is not there yet."""
+    """The image's id; made when it is not there yet."""
     archive = settings.cache / "images" / f"{SUITE}-{settings.arch}-{recipe()}.tar"
     with lock(settings.cache / "locks" / "image.lock", "the image"):
         if rebuild:
             archive.unlink(missing_ok=True)
         elif podman.call("image", "exists", tag(), check=False).returncode == 0:
-            return tag()
+            return identity(podman)
         if not archive.exists():
             build(settings, archive)
-        log = settings.logs / "image.log"
+        former = podman.call("images", "--quiet", "--no-trunc", REPOSITORY, check=False).stdout.split()
         run(
             ["podman", "import", "--change", 'CMD=["/usr/sbin/lab-init"]', str(archive), tag()],
             "Importing the masters' image",
-            log,
+            settings.logs / "image.log",
             environment=podman.environment,
         )
-    return tag()
+        for image in former:
+            podman.call("image", "rm", image, check=False)  # stays where another lab uses it
+    return identity(podman)
+
+
+def identity(podman: Podman) -> str:
+    return podman.call("image", "inspect", "--format", "{{.Id}}", tag()).stdout.strip()
 
 
 def build(settings: Settings, archive: Path) -> None:

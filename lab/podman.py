@@ -206,9 +206,13 @@ class Podman:
         raise LabError(f"podman cannot remove {' '.join(found)}: {last_line(result.stderr)}")
 
     def remove_all(self) -> None:
-        self.remove(self.containers())
+        found = self.containers()
+        self.remove(found)
         if self.call("network", "exists", self.settings.name, check=False).returncode == 0:
             self.call("network", "rm", "--force", self.settings.name)
+        for image in {entry["Image"] for entry in found.values()}:  # of a former recipe: it has lost its name
+            if self.call("image", "inspect", "--format", "{{.RepoTags}}", image, check=False).stdout.strip() == "[]":
+                self.call("image", "rm", image, check=False)
 
 
 def master_spec(settings: Settings, image: str, subnet: ipaddress.IPv4Network, host: str, identity: str) -> Spec:
