@@ -15,7 +15,9 @@ import socket
 import ssl
 import tempfile
 import threading
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import yaml
 from cryptography import x509
@@ -27,13 +29,22 @@ NOW = datetime.now(timezone.utc)
 
 
 class Ca:
-    def __init__(self, name="test CA", **dates):
+    def __init__(self, name: str = "test CA", **dates: int) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.certificate = self._sign(self.subject, self.key.public_key(), ca=True, **dates)
         self.pem = pem(self.certificate)
 
-    def _sign(self, subject, public_key, *, ca=False, sans=(), start=-60, end=3600):
+    def _sign(
+        self,
+        subject: x509.Name,
+        public_key: Any,
+        *,
+        ca: bool = False,
+        sans: Sequence[x509.GeneralName] = (),
+        start: int = -60,
+        end: int = 3600,
+    ) -> x509.Certificate:
         builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -48,24 +59,35 @@ class Ca:
             builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
         return builder.sign(self.key, hashes.SHA256())
 
-    def issue(self, name="server", *, dns=(), ips=("127.0.0.1",), key=None, **dates):
+    def issue(
+        self,
+        name: str = "server",
+        *,
+        dns: Sequence[str] = (),
+        ips: Sequence[str] = ("127.0.0.1",),
+        key: Any = None,
+        **dates: int,
+    ) -> tuple[str, str]:
         """The PEM of a certificate and of its key."""
         key = key or ec.generate_private_key(ec.SECP256R1())
-        sans = [x509.DNSName(d) for d in dns] + [x509.IPAddress(ipaddress.ip_address(i)) for i in ips]
+        sans: list[x509.GeneralName] = [x509.DNSName(d) for d in dns]
+        sans += [x509.IPAddress(ipaddress.ip_address(i)) for i in ips]
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         return pem(self._sign(subject, key.public_key(), sans=sans, **dates)), key_pem(key)
 
 
-def pem(certificate):
+def pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def key_pem(key, passphrase=None):
-    how = serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
+def key_pem(key: Any, passphrase: str | None = None) -> str:
+    how: Any = (
+        serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
+    )
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how).decode()
 
 
-def answer(status=200, body=b"", headers=(), *, reason="X"):
+def answer(status: int = 200, body: Any = b"", headers: Sequence[str] = (), *, reason: str = "X") -> bytes:
     """A whole HTTP answer; a body that is not bytes is sent as JSON."""
     kind = "text/html" if isinstance(body, bytes) else "application/json"
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -76,12 +98,18 @@ def answer(status=200, body=b"", headers=(), *, reason="X"):
 class Server:
     """Answers each request with what C(respond(request)) returns: bytes, or a function that is given the connection."""
 
-    def __init__(self, respond, pair=None, *, client_ca=None, plain=False):
+    def __init__(
+        self,
+        respond: Callable[[str], Any],
+        pair: tuple[str, str] = ("", ""),
+        *,
+        client_ca: str | None = None,
+        plain: bool = False,
+    ) -> None:
         self.respond = respond
-        self.requests = []
+        self.requests: list[bytes] = []
         self.connections = 0
-        self.threads = []
-        self._context = None
+        self._context: ssl.SSLContext | None = None
         if not plain:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             with tempfile.NamedTemporaryFile("w") as file:
@@ -96,23 +124,21 @@ class Server:
         self.url = f"https://127.0.0.1:{self.port}"
         self._start(self._accept)
 
-    def _start(self, target, *args):
-        thread = threading.Thread(target=target, args=args, daemon=True)
-        thread.start()
-        self.threads.append(thread)
+    def _start(self, target: Callable[..., None], *args: Any) -> None:
+        threading.Thread(target=target, args=args, daemon=True).start()
 
-    def _accept(self):
+    def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 connection, _address = self._socket.accept()
                 self.connections += 1
                 self._start(self._serve, connection)
 
-    def _serve(self, connection):
+    def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), connection:
             # So that a client that has gone away is noticed.
             connection.settimeout(10)
-            stream = self._context.wrap_socket(connection, server_side=True) if self._context else connection
+            stream = self._secured(connection) if self._context else connection
             with stream:
                 while True:
                     request = b""
@@ -130,24 +156,43 @@ class Server:
                         return
                     stream.sendall(response)
 
-    def close(self):
+    def _secured(self, connection: socket.socket) -> ssl.SSLSocket:
+        assert self._context
+        stream = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        try:
+            stream.do_handshake()
+        except ssl.SSLError:
+            # To close with something unread would reset the connection, and the client might lose the alert.
+            while os.read(stream.fileno(), 65536):
+                pass
+            raise
+        return stream
+
+    def close(self) -> None:
         # Closing alone would leave the thread in accept().
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
 
-    def __enter__(self):
+    def __enter__(self) -> Server:
         return self
 
-    def __exit__(self, *_exc):
+    def __exit__(self, *_exc: object) -> None:
         self.close()
 
 
-def b64(text):
+def b64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
-def kubeconfig(servers, *, ca=None, pair=None, user=None, **cluster):
+def kubeconfig(
+    servers: Sequence[str],
+    *,
+    ca: str | None = None,
+    pair: tuple[str, str] | None = None,
+    user: dict[str, Any] | None = None,
+    **cluster: Any,
+) -> bytes:
     """The bytes of a kubeconfig with one context for each server; the first one is current."""
     cluster = {**({"certificate-authority-data": b64(ca)} if ca else {}), **cluster}
     user = {
@@ -167,13 +212,15 @@ def kubeconfig(servers, *, ca=None, pair=None, user=None, **cluster):
     ).encode()
 
 
-def refused_port():
+def refused_port() -> int:
     """A port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return sock.getsockname()[1]
 
 
-def lease(identity="m1_0f0e0d0c-1111-2222-3333-444455556666", renew=0, **spec):
+def lease(
+    identity: str | None = "m1_0f0e0d0c-1111-2222-3333-444455556666", renew: int = 0, **spec: Any
+) -> dict[str, Any]:
     return {
         "kind": "Lease",
         "spec": {
@@ -187,15 +234,15 @@ def lease(identity="m1_0f0e0d0c-1111-2222-3333-444455556666", renew=0, **spec):
     }
 
 
-def status(code, message):
+def status(code: int, message: str) -> dict[str, Any]:
     return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
 
 
-def memory_files():
+def memory_files() -> list[str]:
     return [name for name in os.listdir("/proc/self/fd") if "memfd" in _link(f"/proc/self/fd/{name}")]
 
 
-def _link(path):
+def _link(path: str) -> str:
     try:
         return os.readlink(path)
     except OSError:

@@ -5,11 +5,17 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _kube_client as kube
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,11 +27,11 @@ PAIR = CA.issue()
 CLIENT = CA.issue("client")
 
 
-def serve(respond, pair=PAIR, **options):
+def serve(respond: Any, pair: tuple[str, str] = PAIR, **options: Any) -> Server:
     return Server(respond if callable(respond) else lambda _request: respond, pair, **options)
 
 
-def client(*servers, ca=CA.pem, timeout=3.0, **options):
+def client(*servers: Any, ca: str | None = CA.pem, timeout: float = 3.0, **options: Any) -> kube.Client:
     return kube.load(
         kubeconfig([getattr(s, "url", s) for s in servers], ca=ca, **options),
         [f"c{n}" for n in range(1, len(servers) + 1)],
@@ -33,7 +39,7 @@ def client(*servers, ca=CA.pem, timeout=3.0, **options):
     )
 
 
-def kind_of(*servers, path="/version", **options):
+def kind_of(*servers: Any, path: str = "/version", **options: Any) -> tuple[str, str]:
     with pytest.raises(kube.KubeError) as caught:
         client(*servers, **options).get(path)
     text = str(caught.value)
@@ -41,7 +47,7 @@ def kind_of(*servers, path="/version", **options):
     return caught.value.kind, text
 
 
-def test_get_sends_the_certificate_and_keeps_the_connection():
+def test_get_sends_the_certificate_and_keeps_the_connection() -> None:
     with serve(answer(200, {"a": 1}), client_ca=CA.pem) as server:
         asked = client(server, pair=CLIENT)
         assert [asked.get("/version"), asked.get("/version")] == [{"a": 1}, {"a": 1}]
@@ -50,8 +56,8 @@ def test_get_sends_the_certificate_and_keeps_the_connection():
     assert apiserver.memory_files() == []
 
 
-def test_a_connection_that_the_server_closed_is_opened_again():
-    def once(connection):
+def test_a_connection_that_the_server_closed_is_opened_again() -> None:
+    def once(connection: socket.socket) -> None:
         connection.sendall(answer(200, {"a": 1}))
 
     with serve(lambda _request: once) as server:
@@ -60,8 +66,8 @@ def test_a_connection_that_the_server_closed_is_opened_again():
         assert server.connections == 2
 
 
-def test_an_answer_that_ends_with_the_connection():
-    def once(connection):
+def test_an_answer_that_ends_with_the_connection() -> None:
+    def once(connection: socket.socket) -> None:
         connection.sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"a":')
         connection.sendall(b" 1}")
 
@@ -69,7 +75,7 @@ def test_an_answer_that_ends_with_the_connection():
         assert client(server).get("/version") == {"a": 1}
 
 
-def test_token_and_path_prefix_and_body():
+def test_token_and_path_prefix_and_body() -> None:
     with serve(answer(201, {})) as server:
         asked = client(f"{server.url}/k8s/c1/", user={"token": "s3cret"})
         assert asked.request("POST", "/api/v1/nodes", {"x": 1}).status == 201
@@ -91,14 +97,14 @@ def test_token_and_path_prefix_and_body():
         (503, "server_error"),
     ],
 )
-def test_each_status_has_its_kind_and_the_servers_own_words(code, kind):
+def test_each_status_has_its_kind_and_the_servers_own_words(code: int, kind: str) -> None:
     with serve(answer(code, status(code, "because\nof \x1b[31mthis"))) as server:
         found, text = kind_of(server)
     assert found == kind
     assert f"HTTP {code}, because of [31mthis" in text
 
 
-def test_retry_after():
+def test_retry_after() -> None:
     with serve(answer(429, {}, ["Retry-After: 7"])) as server, pytest.raises(kube.StatusError) as caught:
         client(server).get("/version")
     assert caught.value.retry_after == 7
@@ -106,7 +112,7 @@ def test_retry_after():
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"", b"\xff", b"[" * 100_000])
-def test_what_is_not_a_json_object(body):
+def test_what_is_not_a_json_object(body: bytes) -> None:
     with serve(answer(200, body)) as server:
         assert kind_of(server)[0] == "not_json"
 
@@ -124,39 +130,39 @@ def test_what_is_not_a_json_object(body):
         (PAIR, {"client_ca": True}, "tls_client"),
     ],
 )
-def test_each_tls_fault_has_its_kind(pair, options, kind):
+def test_each_tls_fault_has_its_kind(pair: tuple[str, str], options: dict[str, Any], kind: str) -> None:
     required = CA.pem if options.pop("client_ca", None) else None
     with serve(answer(200, {}), pair, client_ca=required) as server:
         assert kind_of(server, **options)[0] == kind
 
 
-def test_tls_server_name():
+def test_tls_server_name() -> None:
     with serve(answer(200, {}), CA.issue(ips=[], dns=["api.example"])) as server:
         assert client(server, **{"tls-server-name": "api.example"}).get("/") == {}
 
 
-def test_insecure_is_taken_from_the_kubeconfig():
+def test_insecure_is_taken_from_the_kubeconfig() -> None:
     with serve(answer(200, {}), Ca("other").issue()) as server:
         assert client(server, ca=None, **{"insecure-skip-tls-verify": True}).get("/") == {}
 
 
-def test_plain_http_port():
+def test_plain_http_port() -> None:
     with serve(answer(200, {}), plain=True) as server:
         assert kind_of(server)[0] == "not_tls"
 
 
-def test_refused():
+def test_refused() -> None:
     kind, text = kind_of(f"https://127.0.0.1:{refused_port()}")
     assert kind == "refused"
     assert "https://127.0.0.1:" in text
 
 
-def test_unknown_host():
+def test_unknown_host() -> None:
     assert kind_of("https://nowhere.invalid")[0] == "dns"
 
 
-def drip(before):
-    def send(connection):
+def drip(before: bytes) -> Callable[[str], Any]:
+    def send(connection: socket.socket) -> None:
         connection.sendall(before)
         while True:
             time.sleep(0.02)
@@ -175,14 +181,14 @@ def drip(before):
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
     ],
 )
-def test_a_slow_answer_ends_at_the_deadline(before):
+def test_a_slow_answer_ends_at_the_deadline(before: bytes) -> None:
     with serve(drip(before)) as server:
         start = time.monotonic()
         assert kind_of(server, timeout=0.3)[0] == "timeout"
         assert time.monotonic() - start < 1
 
 
-def test_a_handshake_that_never_comes_ends_at_the_deadline():
+def test_a_handshake_that_never_comes_ends_at_the_deadline() -> None:
     with serve(lambda _request: lambda _connection: time.sleep(5), plain=True) as server:
         assert kind_of(server, timeout=0.3)[0] == "timeout"
 
@@ -190,8 +196,8 @@ def test_a_handshake_that_never_comes_ends_at_the_deadline():
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"]
 )
-def test_an_endless_body_is_not_read(head):
-    def flood(connection):
+def test_an_endless_body_is_not_read(head: bytes) -> None:
+    def flood(connection: socket.socket) -> None:
         connection.sendall(head)
         while True:
             connection.sendall(b" " * 65536)
@@ -211,19 +217,19 @@ def test_an_endless_body_is_not_read(head):
         (b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70000 + b"\r\n\r\n", "not_http"),
     ],
 )
-def test_a_broken_answer(raw, kind):
+def test_a_broken_answer(raw: bytes, kind: str) -> None:
     with serve(lambda _request: lambda connection: connection.sendall(raw)) as server:
         assert kind_of(server)[0] == kind
 
 
-def test_a_redirect_is_not_followed():
+def test_a_redirect_is_not_followed() -> None:
     with serve(answer(200, {})) as thief:
         with serve(answer(302, b"", [f"Location: {thief.url}/version"])) as server:
             assert kind_of(server, user={"token": "s3cret"})[0] == "redirect"
         assert thief.requests == []
 
 
-def test_servers_are_tried_in_order_and_the_one_that_answers_is_kept():
+def test_servers_are_tried_in_order_and_the_one_that_answers_is_kept() -> None:
     with serve(answer(200, {"n": 3})) as good, serve(answer(503, {})) as sick:
         asked = client(f"https://127.0.0.1:{refused_port()}", sick, good)
         assert asked.get("/version") == {"n": 3}
@@ -232,13 +238,13 @@ def test_servers_are_tried_in_order_and_the_one_that_answers_is_kept():
         assert (len(sick.requests), len(good.requests)) == (1, 2)
 
 
-def test_a_refusal_is_an_answer_and_is_not_taken_to_the_next_server():
+def test_a_refusal_is_an_answer_and_is_not_taken_to_the_next_server() -> None:
     with serve(answer(403, {})) as first, serve(answer(200, {})) as second:
         assert kind_of(first, second)[0] == "forbidden"
         assert second.requests == []
 
 
-def test_what_may_have_been_done_is_not_asked_again():
+def test_what_may_have_been_done_is_not_asked_again() -> None:
     with serve(lambda _request: lambda _connection: None) as first, serve(answer(200, {})) as second:
         with pytest.raises(kube.KubeError) as caught:
             client(first, second).request("POST", "/x", {})
@@ -248,27 +254,24 @@ def test_what_may_have_been_done_is_not_asked_again():
         assert unreached.request("POST", "/x", {}).status == 200
 
 
-def test_every_server_that_failed_is_named():
+def test_every_server_that_failed_is_named() -> None:
     first, second = refused_port(), refused_port()
     _kind, text = kind_of(f"https://127.0.0.1:{first}", f"https://127.0.0.1:{second}")
     assert str(first) in text
     assert str(second) in text
 
 
-def test_proxy_of_the_kubeconfig_and_not_of_the_environment(monkeypatch):
+def test_proxy_of_the_kubeconfig_and_not_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{refused_port()}")
 
     with serve(answer(200, {"a": 1})) as server:
         assert client(server).get("/") == {"a": 1}
 
-        def connect(stream):
-            import socket  # noqa: PLC0415
-            import threading  # noqa: PLC0415
-
+        def connect(stream: socket.socket) -> None:
             stream.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             far = socket.create_connection(("127.0.0.1", server.port))
 
-            def pump(a, b):
+            def pump(a: socket.socket, b: socket.socket) -> None:
                 try:
                     while data := a.recv(65536):
                         b.sendall(data)
@@ -316,7 +319,7 @@ def test_proxy_of_the_kubeconfig_and_not_of_the_environment(monkeypatch):
         "https://-",
     ],
 )
-def test_a_server_that_is_no_https_url(server):
+def test_a_server_that_is_no_https_url(server: str) -> None:
     kind, text = kind_of(server)
     assert kind == "kubeconfig"
     assert "hunter2" not in text
@@ -339,7 +342,7 @@ def test_a_server_that_is_no_https_url(server):
         ({"token": 7}, "token"),
     ],
 )
-def test_a_user_that_cannot_be_used(user, word):
+def test_a_user_that_cannot_be_used(user: dict[str, Any], word: str) -> None:
     kind, text = kind_of("https://127.0.0.1:1", user=user)
     assert kind == "kubeconfig"
     assert word in text
@@ -361,7 +364,7 @@ def test_a_user_that_cannot_be_used(user, word):
         ({"certificate-authority-data": "eHg="}, "not a PEM certificate"),
     ],
 )
-def test_a_cluster_that_cannot_be_used(cluster, word):
+def test_a_cluster_that_cannot_be_used(cluster: dict[str, Any], word: str) -> None:
     kind, text = kind_of("https://127.0.0.1:1", ca=None, **cluster)
     assert (kind, word in text) == ("kubeconfig", True)
 
@@ -390,12 +393,12 @@ FIELDS = {
 
 @settings(deadline=None)
 @given(*(st.dictionaries(st.sampled_from(names), VALUE) for names in FIELDS.values()))
-def test_no_fields_break_it(cluster, user):
+def test_no_fields_break_it(cluster: dict[str, Any], user: dict[str, Any]) -> None:
     with contextlib.suppress(kube.KubeError):
         kube.load(kubeconfig(["https://127.0.0.1:1"], user=user, **cluster)).get("/")
 
 
-def test_files_relative_to_the_kubeconfig(tmp_path):
+def test_files_relative_to_the_kubeconfig(tmp_path: Path) -> None:
     (tmp_path / "c.pem").write_text(CLIENT[0])
     (tmp_path / "k.pem").write_text(CLIENT[1])
     (tmp_path / "ca.pem").write_text(f"Bag Attributes\n\u00fc\n{CA.pem}")
@@ -408,29 +411,26 @@ def test_files_relative_to_the_kubeconfig(tmp_path):
         assert b"Bearer s3cret\r\n" in server.requests[0]
 
 
-def test_nothing_that_is_printed_holds_a_secret():
+def test_nothing_that_is_printed_holds_a_secret() -> None:
     found = kube.credentials(kubeconfig(["https://h"], pair=CLIENT, user={"token": "s3cret"}))
     assert "s3cret" not in repr(found)
     assert "PRIVATE" not in repr(found)
 
 
-def test_no_memory_files(monkeypatch):
+def test_no_memory_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("os.memfd_create")
     with serve(answer(200, {})) as server:
         assert "without a file on disk" in kind_of(server, pair=CLIENT)[1]
 
 
-def test_an_encrypted_key_asks_nobody():
-    from cryptography.hazmat.primitives import serialization as s  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
-
+def test_an_encrypted_key_asks_nobody() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    encrypted = key.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.BestAvailableEncryption(b"x")).decode()
+    encrypted = apiserver.key_pem(key, "x")
     with serve(answer(200, {})) as server:
         assert "encrypted" in kind_of(server, pair=(CA.issue(key=key)[0], encrypted))[1]
 
 
-def test_https_get_and_the_served_certificate():
+def test_https_get_and_the_served_certificate() -> None:
     with serve(answer(500, b"no"), client_ca=CA.pem) as server:
         found = kube.https_get("127.0.0.1", server.port, "/readyz", ca_pem=CA.pem, client_pem=CLIENT, timeout=3)
         assert (found.status, found.body) == (500, b"no")

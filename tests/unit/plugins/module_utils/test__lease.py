@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _kube_client, _lease
@@ -35,16 +37,16 @@ LEASE = _lease.SOURCES["lease"][0].format("ns", "n")
         ("x" * 1024, "x" * 1024),
     ],
 )
-def test_node_is_split_from_the_right(identity, node):
+def test_node_is_split_from_the_right(identity: str, node: str) -> None:
     assert _lease.node_of(identity) == node
 
 
 @given(st.text(min_size=1))
-def test_any_host_name_comes_back(host):
+def test_any_host_name_comes_back(host: str) -> None:
     assert _lease.node_of(f"{host}_{UUID}") == host
 
 
-def test_a_lease():
+def test_a_lease() -> None:
     record = _lease.parse(lease(f"m1_{UUID}"), "lease")
     assert record == _lease.Record(
         identity=f"m1_{UUID}",
@@ -57,18 +59,18 @@ def test_a_lease():
     assert record.node == "m1"
 
 
-def annotated(value):
+def annotated(value: Any) -> dict[str, Any]:
     return {"metadata": {"annotations": {_lease.ANNOTATION: value}}}
 
 
-def test_an_annotation():
+def test_an_annotation() -> None:
     value = {"holderIdentity": "m1", "leaseDurationSeconds": 15, "renewTime": "x", "leaderTransitions": 2}
     record = _lease.parse(annotated(json.dumps(value)), "endpoints")
     assert record == _lease.Record("m1", 15, None, "x", 2, "endpoints")
 
 
 @pytest.mark.parametrize("obj", [{}, {"metadata": None}, {"metadata": {"annotations": None}}, {"metadata": {}}])
-def test_no_annotation(obj):
+def test_no_annotation(obj: dict[str, Any]) -> None:
     assert _lease.parse(obj, "configmap") is None
 
 
@@ -90,7 +92,7 @@ def test_no_annotation(obj):
         (annotated(7), "configmap"),
     ],
 )
-def test_what_is_no_record_says_so(obj, source):
+def test_what_is_no_record_says_so(obj: dict[str, Any], source: str) -> None:
     with pytest.raises(_lease.LeaseError, match=source):
         _lease.parse(obj, source)
 
@@ -100,7 +102,7 @@ def test_what_is_no_record_says_so(obj, source):
         st.none() | st.booleans() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
     )
 )
-def test_no_object_breaks_the_parser(value):
+def test_no_object_breaks_the_parser(value: Any) -> None:
     for source in _lease.SOURCES:
         for obj in ({"spec": value}, annotated(value), annotated(json.dumps(value)), {"metadata": value}):
             with contextlib.suppress(_lease.LeaseError):
@@ -110,19 +112,19 @@ def test_no_object_breaks_the_parser(value):
 class World:
     """An apiserver and a clock that moves only by sleeping and by asking."""
 
-    def __init__(self, *script, step=0.0):
+    def __init__(self, *script: tuple[float, Any], step: float = 0.0) -> None:
         self.now = 1000.0
         self.step = step
         self.script = script
-        self.paths = []
+        self.paths: list[str] = []
 
-    def clock(self):
+    def clock(self) -> float:
         return self.now
 
-    def sleep(self, seconds):
+    def sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def get(self, path):
+    def get(self, path: str) -> Any:
         """The script is (since, answer) pairs; an answer is an object, an error kind, or a dict of both by path."""
         self.paths.append(path)
         self.now += self.step
@@ -135,33 +137,35 @@ class World:
             raise _kube_client.KubeError(found, f"{path}: {found}")
         return found
 
-    def observe(self, done=_lease.settled, *, timeout=60.0, **options):
+    def observe(
+        self, done: Callable[[_lease.View], bool] = _lease.settled, *, timeout: float = 60.0, **options: Any
+    ) -> tuple[_lease.View, bool]:
         read = _lease.reader(self.get, "ns", "n")
         return _lease.observe(read, done, timeout=timeout, clock=self.clock, sleep=self.sleep, **options)
 
 
-def test_a_holder_that_renews_is_moving():
+def test_a_holder_that_renews_is_moving() -> None:
     view, done = World((0, lease(renew=1)), (2, lease(renew=3))).observe()
     assert done
     assert (view.state, view.moving, view.leads) == ("held", True, True)
     assert view.elapsed == pytest.approx(2, abs=0.06)
 
 
-def test_a_holder_that_stands_still_is_expired_after_its_own_duration():
+def test_a_holder_that_stands_still_is_expired_after_its_own_duration() -> None:
     view, done = World((0, lease(leaseDurationSeconds=7))).observe()
     assert done
     assert (view.state, view.moving, view.node) == ("expired", False, "m1")
     assert view.elapsed == pytest.approx(7, abs=0.06)
 
 
-def test_slow_answers_do_not_make_a_holder_expired():
+def test_slow_answers_do_not_make_a_holder_expired() -> None:
     # Ten seconds for each answer: the second one was asked for just after the first had come.
     world = World((0, lease(leaseDurationSeconds=5)), step=10)
     view, done = world.observe(lambda view: view.state == "expired", timeout=20, interval=1)
     assert (view.state, done) == ("held", False)
 
 
-def test_released_and_absent_and_zero_duration():
+def test_released_and_absent_and_zero_duration() -> None:
     assert World((0, lease("", leaseDurationSeconds=1))).observe()[0].state == "released"
     assert World((0, lease(None))).observe()[0].state == "released"
     assert World((0, "not_found")).observe()[0].state == "absent"
@@ -169,7 +173,7 @@ def test_released_and_absent_and_zero_duration():
         assert World((0, lease(leaseDurationSeconds=seconds))).observe()[0].state == "expired"
 
 
-def test_the_times_of_the_record_are_only_compared_with_each_other():
+def test_the_times_of_the_record_are_only_compared_with_each_other() -> None:
     for first, second in ((None, "x"), ("2099-01-01", "1970-01-01"), ("x", None)):
         view, _ = World((0, lease(renewTime=first)), (1, lease(renewTime=second))).observe()
         assert (view.state, view.moving) == ("held", True)
@@ -178,28 +182,28 @@ def test_the_times_of_the_record_are_only_compared_with_each_other():
 @pytest.mark.parametrize(
     ("members", "state"), [(["m1"], "held"), (["M1"], "foreign"), ([], "foreign"), (["m"], "foreign")]
 )
-def test_members(members, state):
+def test_members(members: list[str], state: str) -> None:
     view, _ = World((0, lease(renew=1)), (2, lease(renew=3))).observe(members=members)
     assert (view.state, view.moving, view.leads) == (state, True, state == "held")
 
 
-def test_a_dead_foreigner_is_expired():
+def test_a_dead_foreigner_is_expired() -> None:
     assert World((0, lease())).observe(members=["m2"])[0].state == "expired"
 
 
-def test_time_out():
+def test_time_out() -> None:
     view, done = World((0, lease())).observe(timeout=3)
     assert (view.state, done, view.elapsed) == ("held", False, pytest.approx(3))
 
 
-def test_a_new_holder_counts_at_once():
+def test_a_new_holder_counts_at_once() -> None:
     world = World((0, lease("a")), (5, lease("")), (6.3, lease("b")))
     view, done = world.observe(lambda view: view.leads and view.node != "a")
     assert (done, view.node) == (True, "b")
     assert view.elapsed == pytest.approx(6.3, abs=0.051)
 
 
-def test_patience_is_for_failures_that_pass():
+def test_patience_is_for_failures_that_pass() -> None:
     script = ((0, lease("a")), (1, "refused"), (2, "server_error"), (3, "throttled"), (4, lease("b")))
     view, _ = World(*script).observe(lambda view: view.node == "b", patient=True)
     assert view.node == "b"
@@ -212,15 +216,15 @@ def test_patience_is_for_failures_that_pass():
         World((0, "refused")).observe(patient=True, timeout=3)
 
 
-def test_a_time_without_answers_is_no_renewal():
+def test_a_time_without_answers_is_no_renewal() -> None:
     # The holder wrote last before the outage; a candidate would call it expired afterwards.
     script = ((0, lease(renew=1)), (1, lease(renew=2)), (2, "refused"), (30, lease(renew=2)))
     view, _ = World(*script).observe(lambda view: view.state == "expired", patient=True)
     assert view.elapsed == pytest.approx(30, abs=0.06)
 
 
-def test_a_server_that_asks_to_wait_is_heeded_until_the_time_is_up():
-    def read():
+def test_a_server_that_asks_to_wait_is_heeded_until_the_time_is_up() -> None:
+    def read() -> None:
         raise _kube_client.KubeError("throttled", "x", retry_after=7)
 
     sleeps = []
@@ -230,7 +234,7 @@ def test_a_server_that_asks_to_wait_is_heeded_until_the_time_is_up():
     assert sleeps[:2] == [7, 3]
 
 
-def test_annotations_are_read_where_there_is_no_lease_and_the_source_is_kept():
+def test_annotations_are_read_where_there_is_no_lease_and_the_source_is_kept() -> None:
     paths = [path.format("ns", "n") for path, _group, _resource in _lease.SOURCES.values()]
     record = json.dumps({"holderIdentity": "m1", "leaseDurationSeconds": 15})
     for source, path in list(zip(_lease.SOURCES, paths))[1:]:
@@ -244,17 +248,17 @@ def test_annotations_are_read_where_there_is_no_lease_and_the_source_is_kept():
         assert world.paths.count(paths[0]) == 2
 
 
-def test_a_source_that_goes_away_is_looked_for_again():
+def test_a_source_that_goes_away_is_looked_for_again() -> None:
     world = World((0, lease()), (2, "not_found"))
     assert world.observe(lambda view: view.state == "absent")[0].record is None
 
 
-def test_forbidden_names_the_missing_rule():
+def test_forbidden_names_the_missing_rule() -> None:
     with pytest.raises(_kube_client.KubeError, match=r'apiGroups: \["coordination.k8s.io"\], resources: \["leases"\]'):
         World((0, "forbidden")).observe()
 
 
-def test_an_annotation_that_may_not_be_read_matters_only_where_no_leases_are_served():
+def test_an_annotation_that_may_not_be_read_matters_only_where_no_leases_are_served() -> None:
     paths = [path.format("ns", "n") for path, _group, _resource in _lease.SOURCES.values()]
     script = {paths[1]: "forbidden", paths[2]: "forbidden"}
     with pytest.raises(_kube_client.KubeError, match=r'apiGroups: \[""\], resources: \["endpoints"\]'):
@@ -263,10 +267,10 @@ def test_an_annotation_that_may_not_be_read_matters_only_where_no_leases_are_ser
     assert World((0, {**script, paths[0]: absent})).observe()[0].state == "absent"
 
 
-def test_names_cannot_leave_their_place_in_the_path():
+def test_names_cannot_leave_their_place_in_the_path() -> None:
     paths = []
 
-    def get(path):
+    def get(path: str) -> dict[str, Any]:
         paths.append(path)
         return lease()
 
