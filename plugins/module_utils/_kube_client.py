@@ -51,6 +51,7 @@ KIND_OF_ERRNO = {
     errno.ENETUNREACH: "unreachable",
     errno.ECONNRESET: "closed",
     errno.EPIPE: "closed",
+    errno.ETIMEDOUT: "timeout",
 }
 
 WHAT = {
@@ -64,7 +65,7 @@ WHAT = {
     "timeout": "timed out; look at the address, at what filters packets on the way, and at the server's load",
     "tls": "the TLS handshake failed",
     "tls_client": "the server refuses the client certificate in the TLS handshake",
-    "tls_expired": "the server's certificate has expired",
+    "tls_expired": "the server's certificate has expired, or that of its CA",
     "tls_name": "the server's certificate is not for this name or address; its subject alternative names need it, or set tls-server-name",
     "tls_not_yet_valid": "the server's certificate is not yet valid; compare the clocks",
     "tls_untrusted": "the server's certificate is not signed by the CA that is trusted here",
@@ -288,8 +289,8 @@ def _connect(host: str, port: int, deadline: float) -> socket.socket:
     raise last
 
 
-def _tunnel(sock: socket.socket, deadline: float, host: str, port: int, authorization: str | None) -> None:
-    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def _tunnel(sock: socket.socket, deadline: float, host: str, port: int, authorization: str) -> None:
+    target = _netloc(host, port)
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if authorization:
         lines.append(f"Proxy-Authorization: Basic {authorization}")
@@ -430,62 +431,55 @@ class _Server:
         self._context: ssl.SSLContext | None = None
         self._connection: http.client.HTTPConnection | None = None
 
-    @property
-    def channel(self) -> _Channel | None:
-        return t.cast("_Channel | None", self._connection.sock) if self._connection else None
-
-    def _open(self, deadline: float) -> None:
+    def _open(self, deadline: float) -> http.client.HTTPConnection:
+        c = self.credentials
         if self._context is None:
-            c = self.credentials
             try:
                 self._context = _tls_context(c.ca_pem, c.client_pem, verify=not c.insecure)
             except KubeError as exc:
                 raise KubeconfigError(f"{c.origin}: {exc}") from None
-        proxy = urlsplit(self.credentials.proxy_url) if self.credentials.proxy_url else None
+        proxy = urlsplit(c.proxy_url) if c.proxy_url else None
         address = (proxy.hostname or "", proxy.port or 80) if proxy else (self.host, self.port)
-        sock = _connect(*address, deadline)
-        try:
+        with _connect(*address, deadline) as sock:  # once it is wrapped, only the wrapping holds the connection
             if proxy:
                 user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}" if proxy.username else ""
-                _tunnel(
-                    sock, deadline, self.host, self.port, base64.b64encode(user.encode()).decode() if user else None
-                )
+                _tunnel(sock, deadline, self.host, self.port, base64.b64encode(user.encode()).decode())
             sock.settimeout(max(0.001, deadline - time.monotonic()))
-            tls = self._context.wrap_socket(sock, server_hostname=self.credentials.tls_server_name or self.host)
-        except BaseException:
-            sock.close()
-            raise
+            tls = self._context.wrap_socket(sock, server_hostname=c.tls_server_name or self.host)
         self._connection = _over(_Channel(tls, deadline), self.host, self.port)
+        return self._connection
+
+    @property
+    def _is_open(self) -> bool:
+        return self._connection is not None and self._connection.sock is not None
 
     def close(self) -> None:
         if self._connection:
             self._connection.close()
             self._connection = None
 
-    def request(self, method: str, path: str, body: bytes | None, deadline: float) -> Response:
+    def _exchange(self, method: str, path: str, body: bytes | None, deadline: float) -> Response:
+        connection = self._connection
+        if connection is None or connection.sock is None:
+            connection = self._open(deadline)
+        t.cast("_Channel", connection.sock).deadline = deadline
         headers = {**self.headers, "Content-Type": "application/json"} if body is not None else self.headers
+        try:
+            return _ask(connection, method, self.prefix + path, headers, body)
+        except BaseException:
+            self.close()
+            raise
+
+    def request(self, method: str, path: str, body: bytes | None, deadline: float) -> Response:
         with _explained(self.name):
-            reused = self.channel is not None
-            while True:
-                if self.channel is None:
-                    self._open(deadline)
-                connection, channel = self._connection, self.channel
-                if connection is None or channel is None:  # pragma: no cover - for the type checker
-                    raise TransportError("closed", self.name)
-                channel.deadline = deadline
-                try:
-                    response = _ask(connection, method, self.prefix + path, headers, body)
-                except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError):
-                    self.close()
-                    # A server may close an idle connection at any time; that says nothing about the request.
-                    if not reused or method != "GET":
-                        raise
-                    reused = False
-                except BaseException:
-                    self.close()
+            reused = self._is_open
+            try:
+                response = self._exchange(method, path, body, deadline)
+            except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError):
+                # A server may close an idle connection at any time; that says nothing about the request.
+                if not reused or method != "GET":
                     raise
-                else:
-                    break
+                response = self._exchange(method, path, body, deadline)
         if 300 <= response.status < 400:
             self.close()
             raise TransportError("redirect", f"{self.name}{path}", one_line(response.headers.get("location", ""), 100))

@@ -506,7 +506,7 @@ def _redacted(kind: str, name: str, body: Config, former: Config) -> dict[str, t
     told: dict[str, t.Any] = {}
     for key, value in body.items():
         if key.endswith("-data") and key not in SECRETS:
-            told[key] = _described(value) or "(unreadable)"
+            told[key] = _described(value) or ("(unreadable)" if value else "(not there yet)")
         elif key in SECRETS or (kind == "users" and key not in SHOWN):
             told[key] = f"({'a' if former.get(key) in (None, value) else 'another'} {SECRETS.get(key, 'hidden value')})"
         else:
