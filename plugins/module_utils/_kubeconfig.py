@@ -293,8 +293,10 @@ def locked(path: str, *, patience: float = 10.0) -> Iterator[None]:
             handle = _inherited(name) or _made(name)
         except OSError as exc:
             gone = exc.errno == errno.ENOENT
-            reason = "its folder does not exist; create it first" if gone else os.strerror(exc.errno or 0)
-            raise KubeconfigError(f"cannot lock {path!r} with {name!r}: {reason}") from None
+            reason = (
+                "does not exist; create it" if gone else f"is not writable ({os.strerror(exc.errno or 0)}); make it so"
+            )
+            raise KubeconfigError(f"cannot lock {path!r} with {name!r}: its folder {reason} first") from None
         if handle is not None:
             break
         if time.monotonic() >= deadline:

@@ -94,7 +94,8 @@ def find(params: dict[str, t.Any], sleep: Callable[[float], None] = time.sleep) 
     if fulfilled or params["wait_for"] is None:
         return found, None
     wish = WISHES[params["wait_for"]].format(params["holder"] or "the first one seen")
-    return found, f"waited {view.elapsed:.1f} s in vain for {wish}; {told(view)}"
+    where = f"{params['namespace']}/{params['name']}"
+    return found, f"{where}: waited {view.elapsed:.1f} s in vain for {wish}; {told(view)}"
 
 
 def told(view: View) -> str:

@@ -117,6 +117,8 @@ def reader(get: Get, namespace: str, name: str) -> Callable[[], Record | None]:
             path = SOURCES[source][0].format(quote(namespace, safe=""), quote(name, safe=""))
             try:
                 record = parse(get(path), source)
+            except LeaseError as exc:
+                raise LeaseError(f"{path}: {exc}") from None
             except _kube_client.KubeError as exc:
                 if exc.kind == "not_found":
                     leases_served = leases_served or f'"{name}" not found' in str(exc)

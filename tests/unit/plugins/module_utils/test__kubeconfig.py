@@ -239,7 +239,10 @@ def test_a_lock_that_is_no_file(tmp_path: Path, kind: str) -> None:
 
 
 def test_no_folder_for_the_lock(tmp_path: Path) -> None:
-    with pytest.raises(kubeconfig.KubeconfigError, match="folder does not exist"), kubeconfig.locked(f"{tmp_path}/a/b"):
+    with (
+        pytest.raises(kubeconfig.KubeconfigError, match="does not exist; create it first"),
+        kubeconfig.locked(f"{tmp_path}/a/b"),
+    ):
         pass
 
 
