@@ -81,12 +81,17 @@ def resolve(path: str, *, follow: bool = False) -> str:
         if not os.path.islink(path):
             return path
         target = os.path.realpath(path)
-        inside = target.startswith(os.path.join(os.path.realpath(os.path.dirname(path)), ""))
+        inside = _swapped(path) or target.startswith(os.path.join(os.path.realpath(os.path.dirname(path)), ""))
         if not inside and not follow:
             raise FilesError(f"{path!r} is a symlink that leaves its directory (to {target!r}): name that file instead")
         if not os.path.exists(target):
             raise FilesError(f"{path!r} is a symlink to {target!r}, which does not exist: remove the symlink")
         return target
+
+
+def _swapped(path: str) -> bool:
+    """Tell whether this is a symlink that :func:`replace` was killed over."""
+    return os.path.islink(path) and f"{_TEMPORARY}/now/" in os.readlink(path)
 
 
 def _regular(path: str) -> os.stat_result | None:
@@ -184,7 +189,7 @@ class Staged:
     """New content for a file, complete and synced beside it, waiting for its rename."""
 
     def __init__(self, path: str, content: bytes, attributes: t.Callable[[str], object] | None = None) -> None:
-        self.target = resolve(path)
+        self.path, self.target, self.placed = path, resolve(path), False
         self.folder = os.path.dirname(self.target)
         if not os.path.isdir(self.folder):
             raise FilesError(f"the directory {self.folder!r} does not exist: create it before {path!r}")
@@ -223,6 +228,7 @@ class Staged:
             with _explained(self.target, "replace"):
                 _regular(self.target)
                 os.rename(self.temporary, self.target)
+                self.placed = True
                 _sync(self.folder)
         finally:
             self.discard()
@@ -260,68 +266,75 @@ def write(
     The owner, group and mode of an existing file are taken over; *attributes* gets the temporary file's path and may
     set others, before the rename.
     """
-    staged = Staged(path, content, attributes)
-    try:
-        kept = keep(path, backup)
-        staged.commit()
-    finally:
-        staged.discard()
-    return kept
+    return replace([Staged(path, content, attributes)], backup=backup)[0]
 
 
-def replace(staged: t.Sequence[Staged]) -> None:
-    """Put staged files in place, in this order; two that exist in one directory change at the same moment."""
+def replace(staged: t.Sequence[Staged], *, backup: int = 0) -> list[str | None]:
+    """Put staged files in place, in this order; return the paths of the former contents' copies.
+
+    Files that exist, on one file system, change at the same moment.
+    """
+    kept: list[str | None] = []
     try:
-        if len(staged) == 2 and len({file.folder for file in staged}) == 1:
-            with _explained(staged[0].target, "replace"):
-                if all(_regular(file.target) for file in staged):
-                    _swap(staged)
-                    return
+        for file in staged:
+            kept.append(keep(file.target, backup))  # noqa: PERF401 - those before a failure have to be known
+        with _explained(staged[-1].target, "replace"):
+            together = len(staged) > 1 and all(_regular(file.target) for file in staged)
+            if together and len({os.stat(file.folder).st_dev for file in staged}) == 1:
+                _swap(staged)
+                return kept
         for file in staged:
             file.commit()
+    except BaseException:
+        # Copies of what is still in place say nothing; they would only push older ones out.
+        for copy in filter(None, kept if not any(file.placed for file in staged) else ()):
+            with contextlib.suppress(OSError):
+                os.unlink(copy)
+        raise
     finally:
         for file in staged:
             file.discard()
+    return kept
 
 
 def _swap(staged: t.Sequence[Staged]) -> None:
     """Replace files so that whoever reads them, and whoever kills this, finds all of them old or all new.
 
     Each becomes, for a moment, a symlink through one link that turns from the old files to the new ones by a rename.
+    The folder for that is beside the last file, which has to be the one that most may read.
     """
-    folder = tempfile.mkdtemp(_TEMPORARY, _prefix(staged[0].target), staged[0].folder)
-    now = os.path.join(folder, "now")
+    targets = [file.target for file in staged]
+    folder = tempfile.mkdtemp(_TEMPORARY, _prefix(targets[-1]), staged[-1].folder)
+    now, following, old, new = (os.path.join(folder, name) for name in ("now", "next", "old", "new"))
     try:
-        os.chmod(folder, 0o711)
-        for side in ("old", "new"):
-            os.mkdir(os.path.join(folder, side), 0o711)
-        for index, file in enumerate(staged):
-            os.link(file.target, os.path.join(folder, "old", str(index)))
-            os.link(file.temporary, os.path.join(folder, "new", str(index)))
+        for place in (folder, old, new):
+            if place != folder:
+                os.mkdir(place)
+            os.chmod(place, 0o711)
         os.symlink("old", now)
-        os.symlink("new", os.path.join(folder, "next"))
-        for index in range(len(staged)):
+        os.symlink("new", following)
+        for index, file in enumerate(staged):
+            os.link(file.target, os.path.join(old, str(index)))
+            os.link(file.temporary, os.path.join(new, str(index)))
             os.symlink(os.path.join(now, str(index)), os.path.join(folder, f"link{index}"))
         _sync(folder)
-        for index, file in enumerate(staged):
-            os.rename(os.path.join(folder, f"link{index}"), file.target)
-        _sync(file.folder)
-        os.rename(os.path.join(folder, "next"), now)
+        for index, target in enumerate(targets):
+            os.rename(os.path.join(folder, f"link{index}"), target)
+            _sync(os.path.dirname(target))
+        os.rename(following, now)
         _sync(folder)
     finally:
-        recover([file.target for file in staged])
+        recover(targets)
 
 
 def recover(paths: t.Sequence[str]) -> None:
     """Make plain files again of what :func:`replace` or its sudden end left, and remove the rest of it."""
-    with _explained(paths[0], "mend"):
-        for path in paths:
-            if os.path.islink(path) and f"{_TEMPORARY}/now/" in os.readlink(path):
-                os.rename(os.path.realpath(path), path)
-        for folder in _beside(paths[0], _TEMPORARY, _prefix(paths[0])):
-            if os.path.isdir(folder):
-                shutil.rmtree(folder)
-        _sync(os.path.dirname(paths[0]))
+    with _explained(paths[-1], "mend"):
+        for path in filter(_swapped, paths):
+            os.rename(os.path.realpath(path), path)
+            _sync(os.path.dirname(path))
+        for folder in filter(os.path.isdir, _beside(paths[-1], _TEMPORARY, _prefix(paths[-1]))):
+            shutil.rmtree(folder)
 
 
 def remove(path: str, *, backup: int = 0) -> str | None:

@@ -41,16 +41,10 @@ def load(path: str, key_path: str, passphrase_path: str | None) -> Authority:
     public = _keys.public_bytes(key.private.public_key())
     found = parse(content, path)
     for certificate in found:
-        if _public(certificate) == public:
+        theirs = _certificate.public_key(certificate)
+        if theirs is not None and _keys.public_bytes(theirs) == public:
             return Authority(certificate, key.private)
     raise X509Error(f"ca_privatekey_path: {key_path!r} is not the key of the certificate in {path!r}: give the pair")
-
-
-def _public(certificate: x509.Certificate) -> bytes | None:
-    try:
-        return _keys.public_bytes(certificate.public_key())
-    except Exception:
-        return None
 
 
 def parse(content: bytes, path: str) -> list[x509.Certificate]:
@@ -78,7 +72,7 @@ def check(authority: Authority, path: str, wanted: _wanted.Wanted, now: datetime
     usages = have["extended_key_usage"]
     foreign = sorted(set(wanted.extended_key_usage) - set(usages)) if usages else []
     length = have["path_length"]
-    public = certificate.public_key()
+    public, odd = _certificate.public_key(certificate), _certificate.oddities(certificate)
     weak, unable = _keys.weakness(public), _keys.digest_fault(_keys.kind(public), wanted.digest)
     faults = (
         (not have["is_ca"], "is not a CA: its basicConstraints do not say CA:TRUE"),
@@ -88,6 +82,7 @@ def check(authority: Authority, path: str, wanted: _wanted.Wanted, now: datetime
         (ends <= now, f"expired on {stamp(ends)}"),
         (weak, f"has {weak}"),
         (unable, f"{unable}"),
+        (odd, f"is refused by verifiers: {'; '.join(odd)}"),
         (wanted.is_ca and length == 0, "may not sign other CAs: its pathLen is 0"),
         (
             wanted.is_ca and length and (wanted.path_length is None or wanted.path_length >= length),

@@ -59,6 +59,27 @@ def extension(certificate: x509.Certificate | x509.CertificateSigningRequest, ki
         return None
 
 
+def public_key(certificate: x509.Certificate) -> t.Any:
+    """Return the public key of a certificate, or None where it is of a kind that the library does not know."""
+    try:
+        return certificate.public_key()
+    except Exception:
+        return None
+
+
+def oddities(certificate: x509.Certificate) -> list[str]:
+    """Return what makes verifiers refuse a certificate, whatever it is to be."""
+    unknown = [
+        found.oid.dotted_string
+        for found in certificate.extensions
+        if found.critical and isinstance(found.value, x509.UnrecognizedExtension)
+    ]
+    faults = [f"the critical extension {oid} is unknown" for oid in unknown]
+    if not 0 < certificate.serial_number < 1 << 160:
+        faults.append("the serial number is not positive, or longer than 20 octets")
+    return faults
+
+
 def _list(values: t.Iterable[str] | None) -> list[str]:
     return sorted(values or ())
 
@@ -172,18 +193,17 @@ def time_faults(
 ) -> list[str]:
     """Return why a certificate's time calls for another one; *limit* is when its CA ends."""
     begins, ends = validity(certificate)
-    if begins > now:
-        return [f"not valid before {stamp(begins)}"]
-    if limit and ends > limit:
-        return [f"ends on {stamp(ends)}, after its CA, which ends on {stamp(limit)}"]
     possible = now + wanted.valid_for
     if limit and wanted.clamp:
         possible = min(possible, limit)
-    if ends < now:
-        return [f"expired on {stamp(ends)}"]
-    if ends - now <= wanted.renew_before and possible > ends:
-        return [f"ends on {stamp(ends)}, within {_durations.go(wanted.renew_before)}"]
-    return []
+    due = now <= ends <= now + wanted.renew_before and possible > ends
+    faults = (
+        (begins > now, f"not valid before {stamp(begins)}"),
+        (ends < now, f"expired on {stamp(ends)}"),
+        (due, f"ends on {stamp(ends)}, within {_durations.go(wanted.renew_before)}"),
+        (limit and ends > limit, f"ends on {stamp(ends)}, after its CA, which ends on {limit and stamp(limit)}"),
+    )
+    return [words for fault, words in faults if fault]
 
 
 class Times(t.NamedTuple):

@@ -76,7 +76,7 @@ class Pair:
             return action()
 
     def _absent(self) -> dict[str, t.Any]:
-        present = [path for path in (self.path, self.key_path) if os.path.lexists(path)]
+        present = [path for path in (self.path, self.key_path) if _files.read(path) is not None]
         result: dict[str, t.Any] = {
             "changed": bool(present),
             "reasons": [],
@@ -203,13 +203,13 @@ class Pair:
         have = _certificate.facts(certificate)
         if have is None:
             return ["the certificate cannot be read"]
-        public = _keys.public_bytes(certificate.public_key())
-        reasons = []
-        if key is not None and public != _keys.public_bytes(key.private.public_key()):
+        reasons = _certificate.oddities(certificate)
+        public, own = _certificate.public_key(certificate), key.private.public_key() if key else None
+        if own is not None and (public is None or _keys.public_bytes(public) != _keys.public_bytes(own)):
             reasons.append("the certificate does not belong to the private key")
         reasons += _certificate.differences(have, self._expected(key))
-        if self.issuer is not None or key is not None:
-            signer = self.issuer.public_key() if self.issuer is not None else key.private.public_key()  # type: ignore[union-attr]
+        signer = own if self.issuer is None else self.issuer.public_key()
+        if signer is not None:
             reasons += _certificate.chain_faults(certificate, self.issuer, signer)
         limit = _certificate.validity(self.issuer)[1] if self.issuer is not None else None
         wanted = self.wanted if renew else self.wanted._replace(renew_before=timedelta(0))
@@ -256,8 +256,7 @@ class Pair:
         if certificate is None:
             raise X509Error("the controller's certificate cannot be read: look at who answers there")
         public = _keys.public_bytes(certificate.public_key())
-        waiting = self._waiting_key()
-        key_pem = None
+        waiting, key_pem = self._waiting_key(), None
         if waiting is not None and _keys.public_bytes(waiting.public_key()) == public:
             key, key_pem = _keys.Key(waiting, "pkcs8", False), _files.read(self.waiting)
         elif state.key is not None and _keys.public_bytes(state.key.private.public_key()) == public:
@@ -287,9 +286,8 @@ class Pair:
                     _files.sweep(target)
                     apply = _files.attributes_of(self.module, target, "0600", rights)
                     staged.append(_files.Staged(path, content, apply))
-            for file in staged:
-                self.backups[file.target] = _files.keep(file.target, self.backup)
-            _files.replace(staged)
+            kept = _files.replace(staged, backup=self.backup)
+            self.backups.update(zip((file.path for file in staged), kept))
         finally:
             for file in staged:
                 file.discard()

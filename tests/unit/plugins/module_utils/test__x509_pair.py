@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import multiprocessing
 import os
 import shutil
 import stat
+import subprocess
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -689,7 +692,10 @@ def test_a_missing_directory(host: Host) -> None:
 
 @pytest.mark.parametrize("case", ["first", "renewal", "new key", "two directories"])
 def test_killed_at_every_change(tmp_path: Path, ca: Ca, case: str) -> None:
-    task = {**ECC, **({"regenerate": "partial", "privatekey_curve": "secp384r1"} if case == "new key" else {})}
+    new_key = (
+        {"regenerate": "partial", "privatekey_curve": "secp384r1"} if case in ("new key", "two directories") else {}
+    )
+    task = {**ECC, **new_key}
     for point in range(1, 120):
         folder = tmp_path / str(point)
         folder.mkdir()
@@ -697,19 +703,19 @@ def test_killed_at_every_change(tmp_path: Path, ca: Ca, case: str) -> None:
         if case == "two directories":
             (folder / "private").mkdir()
             host.key_path = folder / "private" / "s-key.pem"
-        elif case != "first":
+        if case != "first":
             key = spare("ECC")
             host.place(key, certificate(key, ca.authority, **{**host.task, "subject": {"CN": "old"}}))
         if not killed_at(host.run, point):
             break
-        if case in ("renewal", "new key"):
+        if case != "first":
             assert host.matches()
         predicted = host.run(check=True)
         result = host.run()
         assert (predicted["changed"], predicted["reasons"]) == (result["changed"], result["reasons"])
         assert host.matches()
         assert not host.run()["changed"]
-        left = [name for name in os.listdir(folder) if name.endswith((".tmp~", ".waiting~"))]
+        left = [entry.name for entry in folder.rglob(".*")]
         assert left == [], point
         shutil.rmtree(folder)
     else:
@@ -728,3 +734,80 @@ def test_two_runs_at_once_end_in_a_pair(host: Host) -> None:
         assert [run.exitcode for run in runs] == [0] * 4
         assert host.matches()
         assert sorted(host.snapshot()) == ["s-key.pem", "s.pem"]
+
+
+def attempt(host: Host, **task: Any) -> _files.FilesError | None:
+    try:
+        host.run(**task)
+    except _files.FilesError as exc:
+        return exc
+    return None
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("needs the right to mount")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("task", [{"force": True}, {"regenerate": "always"}, {"regenerate": "always", "backup": True}])
+def test_a_file_system_that_is_full_or_read_only_keeps_the_pair(small: Path, ca: Ca, task: dict[str, Any]) -> None:
+    host = Host(small, ca, **ECC)
+    host.run()
+    filler = small / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as stream:
+        while True:
+            stream.write(b"x" * 4096)
+    refusals = []
+    for pages in range(8):
+        os.truncate(filler, (os.path.getsize(filler) // 4096 - (pages > 0)) * 4096)
+        before = host.snapshot()
+        refusal = attempt(host, **task)
+        if refusal is not None:
+            refusals.append(one_line(refusal))
+            assert host.snapshot() == before
+    assert set(refusals) != set()
+    assert all("No space left on device; make room" in refusal for refusal in refusals)
+    assert host.matches()
+    subprocess.run(["mount", "-o", "remount,ro", small], check=True)
+    before = host.snapshot()
+    with pytest.raises(_files.FilesError, match="Read-only file system; mount the file system writable") as caught:
+        host.run(**task)
+    one_line(caught.value)
+    assert host.snapshot() == before
+    assert not host.run()["changed"]
+
+
+def odd(ca: Ca, host: Host) -> bytes:
+    """Return the certificate that the host has, with something about it that verifiers refuse."""
+    leaf = x509.load_pem_x509_certificate(host.path.read_bytes())
+    begins, ends = _certificate.validity(leaf)
+    builder = x509.CertificateBuilder(leaf.issuer, leaf.subject, leaf.public_key(), leaf.serial_number, begins, ends)
+    for known in leaf.extensions:
+        builder = builder.add_extension(known.value, known.critical)
+    builder = builder.add_extension(
+        x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0"), critical=True
+    )
+    return _certificate.pem(builder.sign(ca.key, hashes.SHA256()))
+
+
+def test_a_certificate_that_verifiers_refuse_is_replaced(host: Host, ca: Ca) -> None:
+    host.run()
+    host.path.write_bytes(odd(ca, host))
+    assert four(host)["reasons"] == ["the critical extension 1.2.3.4 is unknown"]
+
+
+def test_a_weak_digest_is_replaced(host: Host) -> None:
+    host.run()
+    have = _certificate.facts(x509.load_pem_x509_certificate(host.path.read_bytes()))
+    assert have is not None
+    for name in ("sha1", "md5", "sha224"):
+        assert _certificate.differences({**have, "digest": name}, {**have, "digest": None}) == [
+            f"the digest is {name}, which is too weak"
+        ]
