@@ -28,6 +28,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils import (
     _kube_client,
     _kubeconfig_entries,
     _leader,
+    _lease,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _authority, _certificate, _keys
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
@@ -203,6 +204,59 @@ def test_the_next_apiserver_is_asked(lab: Lab) -> None:
     path = lab.raw("order", servers=[dead, *lab.servers], pair=lab.pair({"CN": "u", "O": "system:masters"}))
     found, _ = lab.ask(path, contexts=["c1", "c2"])
     assert found["server"] == lab.servers[0]
+
+
+@pytest.mark.parametrize(("kind", "resource"), [("Endpoints", "endpoints"), ("ConfigMap", "configmaps")])
+def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) -> None:
+    client = _kube_client.load(str(lab.admin))
+    folder, name = f"/api/v1/namespaces/kube-system/{resource}", f"{LEASE}-old"
+    identity = "Old_Host.example_0f0e0d0c-1111-4222-8333-444455556666"
+    over = threading.Event()
+
+    def put(method: str, path: str, renewed: int) -> None:
+        record = {
+            "holderIdentity": identity,
+            "leaseDurationSeconds": 15,
+            "renewTime": str(renewed),
+            "leaderTransitions": 7,
+        }
+        metadata = {"name": name, "annotations": {_lease.ANNOTATION: json.dumps(record)}}
+        response = client.request(method, path, {"apiVersion": "v1", "kind": kind, "metadata": metadata})
+        assert response.status in (200, 201), response.reason
+
+    def renew() -> None:
+        for number in range(1, 99):
+            if over.wait(0.3):
+                break
+            put("PUT", f"{folder}/{name}", number)
+
+    put("POST", folder, 0)
+    holder = threading.Thread(target=renew)
+    holder.start()
+    try:
+        found, _ = lab.ask(name=name, timeout=10.0)
+    finally:
+        over.set()
+        holder.join()
+        client.request("DELETE", f"{folder}/{name}")
+    assert (found["holder"], found["source"], found["state"]) == ("Old_Host.example", kind.lower(), "held")
+    assert (found["moving"], found["transitions"]) == (True, 7)
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "heal"), [("systemctl stop", "systemctl start"), ("systemctl kill -s STOP", "systemctl kill -s CONT")]
+)
+def test_an_apiserver_that_is_down_or_hangs(lab: Lab, harm: str, heal: str) -> None:
+    first, second, *_ = lab.addresses
+    start = time.monotonic()
+    lab.ssh(first, f"{harm} kube-apiserver")
+    try:
+        found, _ = lab.ask(contexts=[first, second])
+        assert found["server"] == lab.servers[1]
+        assert time.monotonic() - start < 20
+    finally:
+        lab.ssh(first, f"{heal} kube-apiserver")
 
 
 @pytest.mark.parametrize("path", KUBECTLS)
