@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 LAB_NAME ?= kube-ha
 LAB_MASTERS ?= 3
-export LAB_NAME LAB_MASTERS LAB_KUBE_VERSION LAB_SCHEDULERS LAB_BINARIES
+export LAB_NAME LAB_MASTERS LAB_KUBE_VERSION LAB_SCHEDULERS LAB_BINARIES LAB_BINARY_URL
 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -14,7 +14,6 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
 S ?= default
 
-STATE := $(if $(filter kube-ha,$(LAB_NAME)),.lab,.lab-$(LAB_NAME))
 LAB := python3 lab/lab.py
 
 .PHONY: help
@@ -37,7 +36,8 @@ test: lint unit molecule ## Lint, unit tests and Molecule
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy
-	ruff check . && ruff format --check .
+	ruff check
+	ruff format --check
 	mypy -p ansible_collections.kube_ha.scheduler.plugins
 	mypy lab
 	yamllint --strict .
@@ -47,9 +47,13 @@ lint: tools ## ansible-lint (production), yamllint, ruff, mypy
 unit: tools ## Unit tests: seconds, no container
 	pytest -q -n 2
 
+# A lab of its own, so that no test touches the demo's. Binaries and image come first, where their progress is seen.
 .PHONY: molecule
+molecule: export LAB_NAME = kube-ha-test
 molecule: tools ## Molecule on containers (S=scenario)
-	molecule test -s $(S)
+	@$(LAB) binaries
+	@$(LAB) image
+	molecule test --scenario-name $(S)
 
 .PHONY: lab-up
 lab-up: tools ## Start the lab: masters with a real etcd and kube-apiserver

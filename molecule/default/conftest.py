@@ -81,7 +81,12 @@ class Lab:
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         done = subprocess.run(
-            [self.binary("kubectl"), f"--kubeconfig={self.state / 'admin.kubeconfig'}", f"--context={self.apiserver}", *words],
+            [
+                self.binary("kubectl"),
+                f"--kubeconfig={self.state / 'admin.kubeconfig'}",
+                f"--context={self.apiserver}",
+                *words,
+            ],
             input=stdin,
             capture_output=True,
             text=True,

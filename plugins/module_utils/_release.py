@@ -173,6 +173,20 @@ class Release:
             total.update(f"{item.name}\0{value}\0".encode())
         return total.hexdigest()[:32]
 
+    def differences(self) -> list[dict[str, str]]:
+        """What staging changes in the texts that the caller rendered, as Ansible shows a diff; no other member is shown."""
+        digest = self.digest()
+        shown = []
+        for item in self.items:
+            if item.content is not None:
+                before = (_files.read(self.staged_path(item)) or b"").decode("utf-8", "replace")
+                after = item.content.replace(DIGEST_MARK, digest)
+                if before != after:
+                    shown.append(
+                        {"before_header": item.path, "after_header": item.path, "before": before, "after": after}
+                    )
+        return shown
+
     def stage(self, *, dry: bool = False) -> list[str]:
         """Converges the staged copies of what the caller rendered. Returns the names that changed."""
         digest = self.digest()
@@ -345,6 +359,7 @@ def _prepared(module: Module, release: Release, _: _systemd.Systemd) -> dict[str
 def _staged(module: Module, release: Release, systemd: _systemd.Systemd) -> dict[str, t.Any]:
     params = module.params
     changed = False
+    diff = release.differences()
     if not module.check_mode:
         known = release.record().get("binaries", {})
         changed = release.update_record(binaries={**known, **{path: sha256(path) for path in params["binaries"]}})
@@ -356,7 +371,14 @@ def _staged(module: Module, release: Release, systemd: _systemd.Systemd) -> dict
     asked = None
     if pending and params["command"] and not module.check_mode:
         asked = _ask(release, systemd, params, digest)
-    return {"changed": bool(done) or changed, "done": done, "digest": digest, "pending": pending, "asked": asked}
+    return {
+        "changed": bool(done) or changed,
+        "done": done,
+        "digest": digest,
+        "pending": pending,
+        "asked": asked,
+        "diff": diff,
+    }
 
 
 def _live(module: Module, release: Release, systemd: _systemd.Systemd) -> dict[str, t.Any]:

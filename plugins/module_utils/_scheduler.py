@@ -206,9 +206,9 @@ def judge(facts: dict[str, t.Any]) -> list[str]:
         return problems
     for name in CERTIFICATES:
         problems += [f"{WHAT[name]} {fault}" for fault in _faults_of_certificate(seen[name])]
-    for name, (fine, why) in STATUSES.items():
+    for name, fine in STATUSES.items():
         if seen[name] is not None and seen[name] not in fine:
-            problems.append(f"{WHAT[name]}: HTTP {seen[name]}, {why}")
+            problems.append(f"{WHAT[name]}: HTTP {seen[name]}, wanted {' or '.join(map(str, fine))}")
     if seen["lease"] and not seen["lease"]["moving"]:
         problems.append(
             f"{WHAT['lease']}: it is {seen['lease']['state']}, and was not renewed within {LEASE_PATIENCE:g} s"
@@ -333,11 +333,7 @@ WHAT = {
     "lease": "the lease, with the scheduler's own credentials",
 }
 CERTIFICATES = ("served", "used")
-STATUSES = {
-    "ready": ((200,), "wanted 200"),
-    "metrics_anonymous": ((401, 403), "so that anybody may read them"),
-    "metrics_reader": ((200,), "wanted 200: look at delegated authentication and authorisation"),
-}
+STATUSES = {"ready": (200,), "metrics_anonymous": (401, 403), "metrics_reader": (200,)}
 
 
 def _port(number: int, pid: int) -> dict[str, t.Any]:

@@ -27,7 +27,9 @@ def test_a_master_truly_lacks_the_libraries(host: Any) -> None:
 def test_without_package_management_the_preflight_names_the_libraries(lab: Any) -> None:
     run = lab.site("--extra-vars={kube_scheduler_manage_packages: false}")
     assert run.code != 0
-    assert "m1 lacks the Python libraries cryptography and yaml, and kube_scheduler_manage_packages is false" in run.text
+    assert (
+        "m1 lacks the Python libraries cryptography and yaml, and kube_scheduler_manage_packages is false" in run.text
+    )
     assert not any(run.changed.values())
 
 

@@ -124,7 +124,9 @@ def test_every_host_has_a_key_of_its_own(lab: Any) -> None:
 
 def test_no_ca_key_on_a_master(host: Any, lab: Any) -> None:
     line = (lab.state / "ca-key.pem").read_text().splitlines()[5]
-    assert host.run("grep --recursive --files-with-matches --fixed-strings -e %s /etc /opt /root /var /tmp", line).rc == 1
+    assert (
+        host.run("grep --recursive --files-with-matches --fixed-strings -e %s /etc /opt /root /var /tmp", line).rc == 1
+    )
 
 
 def test_kubeconfig_is_read_by_kubectl(host: Any, lab: Any, tmp_path: Path, name: str) -> None:
@@ -146,7 +148,10 @@ def test_kubeconfig_is_read_by_kubectl(host: Any, lab: Any, tmp_path: Path, name
     assert view["clusters"][0]["cluster"]["server"] == f"https://{lab.addresses[name]}:6443"
     embedded = base64.b64decode(view["users"][0]["user"]["client-certificate-data"])
     assert embedded == host.file(CERTIFICATE).content
-    assert json.loads(kubectl("auth", "whoami", "--output=json"))["status"]["userInfo"]["username"] == "system:kube-scheduler"
+    assert (
+        json.loads(kubectl("auth", "whoami", "--output=json"))["status"]["userInfo"]["username"]
+        == "system:kube-scheduler"
+    )
 
 
 def curl(host: Any, path: str, pair: bytes = b"") -> str:
@@ -163,7 +168,8 @@ def curl(host: Any, path: str, pair: bytes = b"") -> str:
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/healthz", "200"), ("/livez", "200"), ("/readyz", "200"), ("/metrics", "403"), ("/configz", "403")]
+    ("path", "status"),
+    [("/healthz", "200"), ("/livez", "200"), ("/readyz", "200"), ("/metrics", "403"), ("/configz", "403")],
 )
 def test_served_to_anybody(host: Any, path: str, status: str) -> None:
     assert curl(host, path) == status
@@ -171,11 +177,24 @@ def test_served_to_anybody(host: Any, path: str, status: str) -> None:
 
 @pytest.mark.parametrize(("path", "status"), [("/metrics", "200"), ("/debug/pprof/", "403")])
 def test_served_to_an_authorised_reader(host: Any, lab: Any, tmp_path: Path, path: str, status: str) -> None:
-    request = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-subj", "/O=system:monitoring/CN=reader"]
+    request = [
+        "openssl",
+        "req",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        "key.pem",
+        "-subj",
+        "/O=system:monitoring/CN=reader",
+    ]
     sign = ["openssl", "x509", "-req", "-days", "1", "-CA", lab.state / "ca.pem", "-CAkey", lab.state / "ca-key.pem"]
     csr = subprocess.run(request, cwd=tmp_path, capture_output=True, check=True).stdout
     serial = ["-set_serial", "77"]
-    pair = subprocess.run([*sign, *serial], input=csr, capture_output=True, check=True).stdout + (tmp_path / "key.pem").read_bytes()
+    pair = (
+        subprocess.run([*sign, *serial], input=csr, capture_output=True, check=True).stdout
+        + (tmp_path / "key.pem").read_bytes()
+    )
     assert curl(host, path, pair) == status
 
 

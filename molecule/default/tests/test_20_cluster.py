@@ -52,5 +52,7 @@ def test_status_tells_it(lab: Any, tmp_path: Any) -> None:
         assert answer["seen"]["served"]["days_left"] > 300
         assert answer["seen"]["used"]["days_left"] > 300
         assert answer["seen"]["metrics_reader"] == 200
-        row = next(words for line in run.output.splitlines() for words in [line.strip(" -'").split()] if words[:1] == [name])
+        row = next(
+            words for line in run.output.splitlines() for words in [line.strip(" -'").split()] if words[:1] == [name]
+        )
         assert row[:5] == [name, lab.settings.version, "active", "yes", "*" if name == leader else "-"]

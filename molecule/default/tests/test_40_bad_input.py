@@ -37,23 +37,71 @@ def refused(lab: Any, *sentences: str, **variables: Any) -> None:
 @pytest.mark.parametrize(
     ("variables", "sentence"),
     [
-        ({"kube_scheduler_hosts": "nobody"}, "the inventory has no hosts in nobody: put the masters into that group, or name theirs with"),
-        ({"kube_scheduler_group": "nobody"}, "kube_scheduler_group: the group nobody has no hosts; put the masters into it"),
-        ({"kube_scheduler_address": "192.0.2.1"}, "m1 and m2 and m3 have the same address 192.0.2.1; each master needs its own"),
-        ({"kube_scheduler_address": "10.0.0.256"}, "kube_scheduler_address: not an IP address: m1 has 10.0.0.256, m2 has"),
-        ({"kube_scheduler_address": "m1.example"}, "kube_scheduler_address: not an IP address: m1 has m1.example, m2 has"),
-        ({"kube_scheduler_version": "1.99.0"}, "kube_scheduler_version: 1.99.0 is not a version that this collection knows"),
-        ({"kube_scheduler_version": "latest"}, "kube_scheduler_version: latest is not a version that this collection knows"),
-        ({"kube_scheduler_version": "../../1.37.2"}, "kube_scheduler_version: ../../1.37.2 is not a version that this collection knows"),
-        ({"kube_scheduler_apiserver": ""}, "kube_scheduler_apiserver: it is not set for m1; give the apiserver's URL, such as https://"),
-        ({"kube_scheduler_apiserver": "http://192.0.2.1"}, "kube_scheduler_apiserver: http://192.0.2.1 for m1; give the apiserver's URL"),
-        ({"kube_scheduler_apiserver": "https://127.0.0.1:1"}, "kube_scheduler_apiserver: m1 gets no answer from it: https://127.0.0.1:1: connection refused"),
-        ({"kube_scheduler_renew_deadline": "20s"}, "kube_scheduler_lease_duration: 15s must be longer than kube_scheduler_renew_deadline, 20s"),
-        ({"kube_scheduler_retry_period": "9s"}, "kube_scheduler_renew_deadline: 10s must be longer than 1.2 times kube_scheduler_retry_period, 9s"),
-        ({"kube_scheduler_retry_period": "soon"}, "kube_scheduler_retry_period: soon is not a time in whole seconds, such as 15s"),
-        ({"kube_scheduler_pki": "provided"}, "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source"),
+        (
+            {"kube_scheduler_hosts": "nobody"},
+            "the inventory has no hosts in nobody: put the masters into that group, or name theirs with",
+        ),
+        (
+            {"kube_scheduler_group": "nobody"},
+            "kube_scheduler_group: the group nobody has no hosts; put the masters into it",
+        ),
+        (
+            {"kube_scheduler_address": "192.0.2.1"},
+            "m1 and m2 and m3 have the same address 192.0.2.1; each master needs its own",
+        ),
+        (
+            {"kube_scheduler_address": "10.0.0.256"},
+            "kube_scheduler_address: not an IP address: m1 has 10.0.0.256, m2 has",
+        ),
+        (
+            {"kube_scheduler_address": "m1.example"},
+            "kube_scheduler_address: not an IP address: m1 has m1.example, m2 has",
+        ),
+        (
+            {"kube_scheduler_version": "1.99.0"},
+            "kube_scheduler_version: 1.99.0 is not a version that this collection knows",
+        ),
+        (
+            {"kube_scheduler_version": "latest"},
+            "kube_scheduler_version: latest is not a version that this collection knows",
+        ),
+        (
+            {"kube_scheduler_version": "../../1.37.2"},
+            "kube_scheduler_version: ../../1.37.2 is not a version that this collection knows",
+        ),
+        (
+            {"kube_scheduler_apiserver": ""},
+            "kube_scheduler_apiserver: it is not set for m1; give the apiserver's URL, such as https://",
+        ),
+        (
+            {"kube_scheduler_apiserver": "http://192.0.2.1"},
+            "kube_scheduler_apiserver: http://192.0.2.1 for m1; give the apiserver's URL",
+        ),
+        (
+            {"kube_scheduler_apiserver": "https://127.0.0.1:1"},
+            "kube_scheduler_apiserver: m1 gets no answer from it: https://127.0.0.1:1: connection refused",
+        ),
+        (
+            {"kube_scheduler_renew_deadline": "20s"},
+            "kube_scheduler_lease_duration: 15s must be longer than kube_scheduler_renew_deadline, 20s",
+        ),
+        (
+            {"kube_scheduler_retry_period": "9s"},
+            "kube_scheduler_renew_deadline: 10s must be longer than 1.2 times kube_scheduler_retry_period, 9s",
+        ),
+        (
+            {"kube_scheduler_retry_period": "soon"},
+            "kube_scheduler_retry_period: soon is not a time in whole seconds, such as 15s",
+        ),
+        (
+            {"kube_scheduler_pki": "provided"},
+            "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source",
+        ),
         ({"kube_scheduler_ca_profile": "nobody"}, "has no profile 'nobody'; it has: kubernetes"),
-        ({"kube_scheduler_ca_cert": "/nowhere/ca.pem"}, "kube_scheduler_ca_cert: /nowhere/ca.pem, kube_scheduler_apiserver_ca: /nowhere/ca.pem is not a file"),
+        (
+            {"kube_scheduler_ca_cert": "/nowhere/ca.pem"},
+            "kube_scheduler_ca_cert: /nowhere/ca.pem, kube_scheduler_apiserver_ca: /nowhere/ca.pem is not a file",
+        ),
         ({"kube_scheduler_ca_key": "/nowhere/ca-key.pem"}, "ca_privatekey_path: '/nowhere/ca-key.pem' does not exist"),
         ({"kube_scheduler_pki": "own"}, "value of kube_scheduler_pki must be one of: node, shared, provided, got: own"),
     ],
@@ -96,7 +144,12 @@ def make_ca(folder: Path, *, ca: bool = True, days: int = 365) -> tuple[Path, Pa
 )
 def test_ca(lab: Any, tmp_path: Path, options: dict[str, Any], words: str) -> None:
     certificate, key = make_ca(tmp_path, **options)
-    refused(lab, f"ca_path: '{certificate}' {words}", kube_scheduler_ca_cert=str(certificate), kube_scheduler_ca_key=str(key))
+    refused(
+        lab,
+        f"ca_path: '{certificate}' {words}",
+        kube_scheduler_ca_cert=str(certificate),
+        kube_scheduler_ca_key=str(key),
+    )
 
 
 def test_ca_that_does_not_match_its_key(lab: Any, tmp_path: Path) -> None:
@@ -107,7 +160,12 @@ def test_ca_that_does_not_match_its_key(lab: Any, tmp_path: Path) -> None:
 def test_ca_key_that_others_can_read(lab: Any, tmp_path: Path) -> None:
     certificate, key = make_ca(tmp_path)
     key.chmod(0o644)
-    refused(lab, f"others can read or change '{key}'", kube_scheduler_ca_cert=str(certificate), kube_scheduler_ca_key=str(key))
+    refused(
+        lab,
+        f"others can read or change '{key}'",
+        kube_scheduler_ca_cert=str(certificate),
+        kube_scheduler_ca_key=str(key),
+    )
 
 
 @contextlib.contextmanager
@@ -142,7 +200,12 @@ def test_download_with_a_wrong_checksum(lab: Any, tmp_path: Path) -> None:
 
 def test_download_that_is_not_there(lab: Any, tmp_path: Path) -> None:
     with mirror(lab, tmp_path) as url:
-        refused(lab, f"kube_scheduler_binary_url: {url}/release/v1.37.9", kube_scheduler_version="1.37.9", kube_scheduler_binary_url=url)
+        refused(
+            lab,
+            f"kube_scheduler_binary_url: {url}/release/v1.37.9",
+            kube_scheduler_version="1.37.9",
+            kube_scheduler_binary_url=url,
+        )
 
 
 def test_binary_of_the_controller_with_a_wrong_checksum(lab: Any, tmp_path: Path) -> None:
@@ -169,7 +232,9 @@ def test_port_that_somebody_else_holds(lab: Any) -> None:
     host = lab.host("m2")
     host.check_output("systemd-run --unit=squatter python3 -m http.server --bind 127.0.0.1 10999")
     try:
-        refused(lab, "kube_scheduler_secure_port: 10999 on m2 is held by python3 (pid", kube_scheduler_secure_port=10999)
+        refused(
+            lab, "kube_scheduler_secure_port: 10999 on m2 is held by python3 (pid", kube_scheduler_secure_port=10999
+        )
     finally:
         host.check_output("systemctl stop squatter")
 

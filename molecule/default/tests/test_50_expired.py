@@ -55,7 +55,9 @@ def test_expired_certificates_of_the_leader(lab: Any) -> None:
     run = lab.site("--tags=kube_scheduler_verify")
     assert run.code != 0
     for role in ("that it serves", "that it uses at the apiserver"):
-        assert re.search(rf"{name}: the certificate {role} \(\S*CN=system:kube-scheduler\S*, serial DEAD\) expired on", run.text)
+        assert re.search(
+            rf"{name}: the certificate {role} \(\S*CN=system:kube-scheduler\S*, serial DEAD\) expired on", run.text
+        )
     assert "Unauthorized" in run.text, "the journal is shown"
     status = lab.play("playbooks/status.yml")
     assert status.code != 0

@@ -68,7 +68,9 @@ def test_a_process_older_than_its_files_is_seen(lab: Any) -> None:
     pid = lab.main_pids()["m2"]
     unit = "/etc/systemd/system/kube-scheduler.service"
     staged = "/var/lib/kube-ha/kube-scheduler/staged/unit"
-    host.check_output("sed -i 's/DIGEST=.*/DIGEST=0/' %s && systemctl daemon-reload && systemctl restart %s", unit, UNIT)
+    host.check_output(
+        "sed -i 's/DIGEST=.*/DIGEST=0/' %s && systemctl daemon-reload && systemctl restart %s", unit, UNIT
+    )
     host.check_output("cp %s %s && systemctl daemon-reload", staged, unit)
     assert lab.main_pids()["m2"] != pid
     run = lab.site()
@@ -84,14 +86,21 @@ def test_files_style(lab: Any) -> None:
     for path in ("/etc/kubernetes/cert/kube-scheduler-key.pem", "/etc/kubernetes/kube-scheduler.kubeconfig"):
         file = host.file(path)
         assert (file.user, file.group, file.mode) == ("root", "k8s", 0o640), path
-    assert "client-key: /etc/kubernetes/cert/kube-scheduler-key.pem" in host.file("/etc/kubernetes/kube-scheduler.kubeconfig").content_string
+    assert (
+        "client-key: /etc/kubernetes/cert/kube-scheduler-key.pem"
+        in host.file("/etc/kubernetes/kube-scheduler.kubeconfig").content_string
+    )
     assert "LoadCredential" not in host.check_output("systemctl cat %s", UNIT)
     again = lab.site("--extra-vars=kube_scheduler_kubeconfig_style=files")
     assert again.changed == dict.fromkeys(lab.names, 0)
 
 
 def test_one_pair_for_all(lab: Any, tmp_path: Path) -> None:
-    pair = {"kube_scheduler_pki": "shared", "kube_scheduler_cert_source": tmp_path / "s.pem", "kube_scheduler_key_source": tmp_path / "s-key.pem"}
+    pair = {
+        "kube_scheduler_pki": "shared",
+        "kube_scheduler_cert_source": tmp_path / "s.pem",
+        "kube_scheduler_key_source": tmp_path / "s-key.pem",
+    }
     words = [f"--extra-vars={name}={value}" for name, value in pair.items()]
     run = lab.site(*words)
     assert run.code == 0, run.output
@@ -112,18 +121,28 @@ def test_a_master_that_is_switched_off(lab: Any, bind_pod: Callable[[], str]) ->
     others = [name for name in lab.names if name != off]
     lab.podman("stop", "--time=5", lab.settings.container(off))
     try:
-        pids = {name: lab.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT) for name in others}
+        pids = {
+            name: lab.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT) for name in others
+        }
         run = lab.site()
         assert run.code != 0
         assert re.search(rf"\[{off}\]: UNREACHABLE!", run.output)
         wait_for(lambda: lab.leader() != off, 30)
         assert bind_pod()
-        assert {name: lab.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT) for name in others} == pids
+        assert {
+            name: lab.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT) for name in others
+        } == pids
         status = lab.play("playbooks/status.yml")
         assert status.code != 0
         assert f"{off}: no answer" in status.text
     finally:
         lab.podman("start", lab.settings.container(off))
-    wait_for(lambda: lab.podman("exec", lab.settings.container(off), "systemctl", "show", "--property=ActiveState", UNIT) == "ActiveState=active\n", 60)
+    wait_for(
+        lambda: (
+            lab.podman("exec", lab.settings.container(off), "systemctl", "show", "--property=ActiveState", UNIT)
+            == "ActiveState=active\n"
+        ),
+        60,
+    )
     wait_for(lambda: lab.site().code == 0, 60)
     assert lab.site().changed == dict.fromkeys(lab.names, 0)

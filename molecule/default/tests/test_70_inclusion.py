@@ -35,7 +35,8 @@ def inventory(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def test_the_password_is_needed(lab: Any, inventory: Path) -> None:
+@pytest.mark.usefixtures("inventory")
+def test_the_password_is_needed(lab: Any) -> None:
     assert lab.host("m1").run("su deployer -c 'sudo -n true'").rc != 0
 
 

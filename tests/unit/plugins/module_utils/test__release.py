@@ -20,7 +20,12 @@ class FakeSystemd(_systemd.Systemd):
     def __init__(self, unit: Path) -> None:
         self.unit = unit
         self.did: list[str] = []
-        self.state = {"LoadState": "not-found", "ActiveState": "inactive", "UnitFileState": "", "NeedDaemonReload": "no"}
+        self.state = {
+            "LoadState": "not-found",
+            "ActiveState": "inactive",
+            "UnitFileState": "",
+            "NeedDaemonReload": "no",
+        }
         self.state["FragmentPath"] = ""
 
     def show(self, unit: str) -> dict[str, str]:
@@ -320,3 +325,15 @@ def test_a_record_that_is_not_ours(host: Host) -> None:
 )
 def test_the_reason_of_a_refusal(output: str, reason: str) -> None:
     assert _release._reason(output) == reason
+
+
+def test_the_diff_shows_texts_only(host: Host) -> None:
+    deploy(host)
+    host.stage_key("secret 2")
+    host.config = "a: 2\n"
+    diff = host.run("staged", check=True)["diff"]
+    assert [d["before_header"] for d in diff] == [str(host.etc / "app.yaml"), str(host.systemd.unit)]
+    assert (diff[0]["before"], diff[0]["after"]) == ("a: 1\n", "a: 2\n")
+    assert "secret" not in str(diff)
+    host.run("staged")
+    assert host.run("staged")["diff"] == []
