@@ -12,6 +12,7 @@ import base64
 import binascii
 import copy
 import hashlib
+import json
 import os
 import re
 import ssl
@@ -65,15 +66,11 @@ SHOWN = {"client-certificate", "client-key", "tokenFile", "as", "as-uid", "as-gr
 DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 
 
-class Module(_files.Module, t.Protocol):
-    """The part of AnsibleModule that this needs."""
-
-
 @dataclass
 class Work:
     """What one run knows and finds."""
 
-    module: Module
+    module: _files.Module
     folder: str
     # In check mode, something that an earlier task would have brought is missing: the outcome can only be foretold.
     foretold: bool = False
@@ -119,6 +116,10 @@ def declared(params: Options) -> None:
             if name in names:
                 raise KubeconfigError(f"{kind}: {shown(name)} is declared twice")
             names.add(name)
+            try:
+                json.dumps(entry, ensure_ascii=False).encode()
+            except UnicodeEncodeError:
+                raise KubeconfigError(f"{kind}, {shown(name)} holds text that is not Unicode") from None
             if entry["state"] == "present":
                 CHECKS[kind](entry, f"{kind}, {shown(name)}")
     name = params["current_context"]
@@ -251,7 +252,7 @@ def _material(name: str, path: str | None, content: bytes | None, *, embed: bool
 def _relative(path: str, folder: str) -> str:
     """A path as kubectl writes it: from the kubeconfig's folder, if it lies in there."""
     inside = os.path.relpath(path, folder)
-    return path if inside.startswith("..") else inside
+    return path if f"{inside}/".startswith("../") else inside
 
 
 def _exec(options: Options, folder: str) -> Patch:
@@ -335,7 +336,10 @@ def _check_pair(work: Work, entry: Options, certificate: bytes | None, key: byte
         )
     option = next(iter(_given(entry, "client_ca", "client_ca_data")), None)
     content = _public(work, entry, option, where) if option else None
-    if content is not None and not _chains(leaf, between, _certificates(content, f"{where}: {option}")):
+    if content is None:
+        return
+    _check_ca(work, content, f"{where}: {option}")
+    if not _chains(leaf, between, _certificates(content, f"{where}: {option}")):
         raise KubeconfigError(
             f"{which} is not signed by a CA in {option}; have it signed by the CA that the apiserver trusts"
         )
@@ -359,10 +363,14 @@ def _signs(parent: t.Any, child: t.Any) -> bool:
 
 
 def _chains(leaf: t.Any, between: list[t.Any], anchors: list[t.Any]) -> bool:
-    return any(_signs(anchor, leaf) for anchor in anchors) or any(
-        _signs(parent, leaf) and _chains(parent, [other for other in between if other is not parent], anchors)
-        for parent in between
-    )
+    reached = [leaf]
+    for child in reached:  # which grows while it is walked
+        if any(_signs(anchor, child) for anchor in anchors):
+            return True
+        parents = [other for other in between if _signs(other, child)]
+        between = [other for other in between if other not in parents]
+        reached += parents
+    return False
 
 
 # --- the file
@@ -538,7 +546,7 @@ def difference(before: Config | None, after: Config | None) -> dict[str, t.Any]:
 # --- the whole task
 
 
-def run(module: Module) -> dict[str, t.Any]:
+def run(module: _files.Module) -> dict[str, t.Any]:
     """Brings the file to what the task declares; returns the module's result."""
     params = module.params
     path = params["path"]
@@ -595,7 +603,7 @@ def _plan(work: Work, path: str) -> Plan:
     return Plan(before, after, content, work.foretold)
 
 
-def _finish(module: Module, path: str, plan: Plan) -> dict[str, t.Any]:
+def _finish(module: _files.Module, path: str, plan: Plan) -> dict[str, t.Any]:
     done = _files.converge(module, path, plan.content, backup=BACKUPS if module.params["backup"] else 0)
     result = {
         "changed": done.changed or plan.foretold,
@@ -608,7 +616,7 @@ def _finish(module: Module, path: str, plan: Plan) -> dict[str, t.Any]:
     return result
 
 
-def _remove(module: Module, path: str) -> dict[str, t.Any]:
+def _remove(module: _files.Module, path: str) -> dict[str, t.Any]:
     there = _files.read(path) is not None
     result: dict[str, t.Any] = {
         "changed": there,

@@ -186,7 +186,7 @@ options:
         description: Namespace that is meant when none is said. An empty text removes it.
         type: str
   current_context:
-    description: Context that is used when none is said. Without this option it stays as it is.
+    description: Context that is used when none is said. Without this option it stays as it is, and an empty text clears it.
     type: str
   force:
     description: Replaces a file that cannot be read as a kubeconfig, which is an error otherwise. A readable one is never replaced.

@@ -526,6 +526,8 @@ PAIR = {"client_certificate": "/c", "client_key": "/k"}
         ({"users": [{"name": "a", "token": "s3crét"}]}, "no HTTP header"),
         ({"users": [{"name": "a", "token_file": "/dev/zero"}]}, "token_file"),
         ({"users": [{"name": "a", "token_file": "/"}]}, "token_file"),
+        ({"clusters": [{"name": "a", "certificate_authority_data": "\ud800"}]}, "not Unicode"),
+        ({"users": [{"name": "a", "exec": {"command": "x", "args": ["\udcff"]}}]}, "not Unicode"),
         ({"path": "relative"}, "relative"),
         ({"path": "/dev/null"}, "/dev/null"),
         ({"path": "/"}, "'/'"),
@@ -597,6 +599,7 @@ def test_pairs_that_are_refused(host: Host) -> None:
     same_name = Ca(host.folder / "cert", spare("ECC", curve="secp521r1"), "same")
     assert "not signed by a CA" in fault("client", client_ca=str(same_name.path))
     assert "client_ca holds no certificate" in fault("client", client_ca=host.file("client-key.pem"))
+    assert "client_ca is not a CA" in fault("client", client_ca=host.file("client.pem"))
     host.run(users=[host.user(client_ca=str(host.ca.path))])
     key = Path(host.file("client-key.pem"))
     whole = key.read_bytes()
@@ -632,6 +635,9 @@ def test_an_intermediate_in_the_file_leads_to_the_ca(host: Host) -> None:
     leaf = certificate(middle.key, authority, public=key.public_key(), **{**CLIENT, "valid_for": "200h"})
     path = Path(host.file("client.pem"))
     path.write_bytes(_certificate.pem(leaf))
+    assert "not signed by a CA" in host.fault(users=[host.user(client_ca=str(host.ca.path))])
+    circle = Ca(host.folder / "cert", middle.key, "circle", subject={"CN": "middle"})
+    path.write_bytes(_certificate.pem(leaf) + _certificate.pem(circle.certificate) * 30)
     assert "not signed by a CA" in host.fault(users=[host.user(client_ca=str(host.ca.path))])
     path.write_bytes(_certificate.pem(leaf) + _certificate.pem(middle.certificate))
     assert host.run(users=[host.user(client_ca=str(host.ca.path))])["changed"]
@@ -829,7 +835,11 @@ OPTION = (
 @given(entries=st.data())
 def test_no_options_break_it(host: Host, entries: st.DataObject) -> None:
     """Each option as AnsibleModule converts it: any text, and what its type allows."""
-    texts = st.none() | st.text(max_size=40) | st.sampled_from(["/etc/passwd", "/nowhere", "https://h", "", "a"])
+    texts = (
+        st.none()
+        | st.text(st.characters(), max_size=40)
+        | st.sampled_from(["/etc/passwd", "/nowhere", "https://h", "", "a"])
+    )
     kinds: dict[str, st.SearchStrategy[Any]] = {"str": texts, "path": texts, "bool": st.none() | st.booleans()}
     task = {}
     for kind in ("clusters", "users", "contexts"):
