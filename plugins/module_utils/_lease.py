@@ -72,7 +72,7 @@ class Record:
 def parse(obj: dict[str, t.Any], source: str) -> Record | None:
     """The record in a Lease, or in the annotation of an Endpoints or a ConfigMap; none in one that has no annotation."""
     if source == "lease":
-        return _record(obj.get("spec"), source, {"transitions": "leaseTransitions"})
+        return _record(obj.get("spec"), source, "leaseTransitions")
     metadata = obj.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     text = annotations.get(ANNOTATION) if isinstance(annotations, dict) else None
@@ -82,10 +82,10 @@ def parse(obj: dict[str, t.Any], source: str) -> Record | None:
         value = json.loads(text)
     except (TypeError, ValueError, RecursionError):
         raise LeaseError(f"the annotation {ANNOTATION} of the {source} is not JSON") from None
-    return _record(value, source, {"transitions": "leaderTransitions"})
+    return _record(value, source, "leaderTransitions")
 
 
-def _record(value: t.Any, source: str, names: dict[str, str]) -> Record:
+def _record(value: t.Any, source: str, transitions: str) -> Record:
     def get(name: str, kind: type, default: t.Any) -> t.Any:
         found = value.get(name)
         if found is None:
@@ -102,7 +102,7 @@ def _record(value: t.Any, source: str, names: dict[str, str]) -> Record:
         lease_duration=get("leaseDurationSeconds", int, 0),
         acquire_time=get("acquireTime", str, None),
         renew_time=get("renewTime", str, None),
-        transitions=get(names["transitions"], int, 0),
+        transitions=get(transitions, int, 0),
         source=source,
     )
 
