@@ -82,6 +82,7 @@ def check(authority: Authority, path: str, wanted: _wanted.Wanted, now: datetime
         (ends <= now, f"expired on {stamp(ends)}"),
         (weak, f"has {weak}"),
         (unable, f"{unable}"),
+        (_certificate.damaged(certificate), "is damaged: its own signature does not hold"),
         (odd, f"is refused by verifiers: {'; '.join(odd)}"),
         (wanted.is_ca and length == 0, "may not sign other CAs: its pathLen is 0"),
         (

@@ -87,6 +87,7 @@ def _list(values: t.Iterable[str] | None) -> list[str]:
 def facts(certificate: x509.Certificate) -> Facts | None:
     """Return what a certificate says, in the words of the options; None where it cannot be read."""
     try:
+        validity(certificate)
         basic = extension(certificate, x509.BasicConstraints)
         limits = extension(certificate, x509.NameConstraints)
         usage = extension(certificate, x509.KeyUsage)
@@ -179,13 +180,23 @@ def chain_faults(certificate: x509.Certificate, issuer: x509.Certificate | None,
         return []  # told as a difference of the issuer field already
     if not _keys.signature_holds(certificate, public, certificate.tbs_certificate_bytes):
         return ["the signature is not by the CA's present key"]
-    authority = extension(certificate, x509.AuthorityKeyIdentifier)
-    subject = extension(parent, x509.SubjectKeyIdentifier)
-    if issuer is not None and authority is None:
+    named, own = _identifiers(certificate)[0], _identifiers(parent)[1]
+    if issuer is not None and named is None:
         return ["the authority key identifier is missing"]
-    if authority and subject and authority.key_identifier not in (None, subject.digest):
-        return ["the authority key identifier is not the CA's"]
-    return []
+    return ["the authority key identifier is not the CA's"] if named and own and named != own else []
+
+
+def damaged(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate says that it signed itself, and did not."""
+    named, own = _identifiers(certificate)
+    alone = certificate.issuer == certificate.subject and named in (None, own)
+    return alone and not _keys.signature_holds(certificate, public_key(certificate), certificate.tbs_certificate_bytes)
+
+
+def _identifiers(certificate: x509.Certificate) -> tuple[bytes | None, bytes | None]:
+    """Return the key identifiers of a certificate's issuer and of itself."""
+    authority, own = (extension(certificate, kind) for kind in (x509.AuthorityKeyIdentifier, x509.SubjectKeyIdentifier))
+    return authority and authority.key_identifier, own and own.digest
 
 
 def time_faults(

@@ -117,7 +117,22 @@ def parse(pem: bytes, secret: bytes | None, path: str) -> Key:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         why = "with that passphrase, or it is damaged" if encrypted else ": it is damaged or of an unknown kind"
         raise X509Error(f"{path!r} cannot be read as a private key{' ' if encrypted else ''}{why}") from None
+    if not _whole(private):
+        raise X509Error(f"{path!r} is damaged: its private and its public half do not belong together")
     return Key(private, labels[found[0]], encrypted)
+
+
+def _whole(private: t.Any) -> bool:
+    """Tell whether a key signs what it can verify, which not all versions of the library look at."""
+    public, digest = private.public_key(), hashes.SHA256()
+    try:
+        if isinstance(public, rsa.RSAPublicKey):
+            public.verify(private.sign(b"", padding.PKCS1v15(), digest), b"", padding.PKCS1v15(), digest)
+        elif isinstance(public, ec.EllipticCurvePublicKey):
+            public.verify(private.sign(b"", ec.ECDSA(digest)), b"", ec.ECDSA(digest))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def generate(wanted: Kind) -> t.Any:

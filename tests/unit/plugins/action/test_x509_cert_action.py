@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -190,13 +191,25 @@ def test_the_ca_s_own_faults_too(target: Target, ca: Ca) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another")
-def test_a_ca_that_the_caller_may_not_read(target: Target, ca: Ca, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "access", lambda path, mode: os.fspath(path) != str(ca.key_path))
-    monkeypatch.setattr(os, "geteuid", lambda: 65534)
-    message = run(target, ca)["msg"]
-    assert str(ca.key_path) in message
-    assert "belongs to root, and nobody, who runs Ansible, may not read it: run Ansible as root" in message
-    assert target.sent == []
+@pytest.mark.parametrize("barred", ["the key", "its directory"])
+def test_a_ca_that_the_caller_may_not_read(target: Target, barred: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        ca = Ca(Path(name))
+        place = ca.key_path
+        if barred == "its directory":
+            os.chmod(name, 0o700)
+            place = ca.path.parent
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.setuid(65534)
+            os.write(writing, run(target, ca)["msg"].encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        message = os.read(reading, 10000).decode()
+    assert f"{str(place)!r} on the controller belongs to root, and nobody, who runs Ansible, may not read it" in message
+    assert "run Ansible as root, give nobody the right by a group, or use a copy of your own" in message
 
 
 def lying(ask: dict[str, Any]) -> str:

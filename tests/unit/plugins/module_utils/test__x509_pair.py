@@ -8,6 +8,7 @@ import base64
 import contextlib
 import multiprocessing
 import os
+import random
 import shutil
 import stat
 import subprocess
@@ -736,10 +737,10 @@ def test_two_runs_at_once_end_in_a_pair(host: Host) -> None:
         assert sorted(host.snapshot()) == ["s-key.pem", "s.pem"]
 
 
-def attempt(host: Host, **task: Any) -> _files.FilesError | None:
+def attempt(host: Host, **task: Any) -> Exception | None:
     try:
         host.run(**task)
-    except _files.FilesError as exc:
+    except (X509Error, _files.FilesError) as exc:
         return exc
     return None
 
@@ -801,6 +802,52 @@ def test_a_certificate_that_verifiers_refuse_is_replaced(host: Host, ca: Ca) -> 
     host.run()
     host.path.write_bytes(odd(ca, host))
     assert four(host)["reasons"] == ["the critical extension 1.2.3.4 is unknown"]
+
+
+def mutated(pem: bytes, chance: random.Random) -> bytes:
+    """Return PEM around DER in which a few bytes are others, gone or new."""
+    first, *middle, last = pem.splitlines(keepends=True)
+    der = bytearray(base64.b64decode(b"".join(middle)))
+    for _number in range(chance.choice([1, 1, 2, 5])):
+        place = chance.randrange(len(der))
+        der[place : place + chance.randrange(2)] = bytes(chance.randrange(256) for _byte in range(chance.randrange(2)))
+    return first + base64.encodebytes(bytes(der)) + last
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_damaged_files_are_replaced_or_refused_in_one_line(host: Host, ca: Ca, seed: int) -> None:
+    chance = random.Random(seed)
+    host.run()
+    for path in (host.path, host.key_path, ca.path, ca.key_path):
+        good = path.read_bytes()
+        for _number in range(20):
+            path.write_bytes(mutated(good, chance))
+            refusal = attempt(host, check=True)
+            assert refusal is None or one_line(refusal)
+        path.write_bytes(good)
+    assert not host.run()["changed"]
+
+
+def test_a_ca_that_is_damaged(host: Host, ca: Ca) -> None:
+    content = _certificate.pem(ca.certificate)
+    (block,) = (line for line in content.splitlines() if line.endswith(b"="))
+    ca.path.write_bytes(
+        content.replace(block, block[:-8] + (b"AAAA" if block[-8:-4] != b"AAAA" else b"BBBB") + block[-4:])
+    )
+    with pytest.raises(X509Error, match="its own signature does not hold"):
+        host.run()
+
+
+def test_a_key_of_two_halves(host: Host) -> None:
+    halves = [spare("ECC").private_numbers(), ec.generate_private_key(ec.SECP256R1()).private_numbers()]
+    one, other = (number.private_value.to_bytes(32, "big") for number in halves)
+    der = spare("ECC").private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    body = base64.encodebytes(der.replace(one, other))
+    host.key_path.write_bytes(b"-----BEGIN PRIVATE KEY-----\n" + body + b"-----END PRIVATE KEY-----\n")
+    with pytest.raises(X509Error, match="damaged"):
+        host.run()
 
 
 def test_a_weak_digest_is_replaced(host: Host) -> None:
