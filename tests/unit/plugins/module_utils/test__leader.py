@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -254,19 +255,21 @@ def test_options_that_are_refused(cluster: Cluster, given: dict[str, Any], word:
     assert cluster.server.requests == []
 
 
-@pytest.mark.parametrize(
-    "identity", ["", None, "m1", "a_b", "_", M1.upper(), "x" * 1024, "é\u202e_\n", ID.format("a_b.C")]
-)
+IDENTITIES = ["", None, "m1", "a_b", "_", M1.upper(), "x" * 1024, "é\u202e_\n", ID.format("a_b.C")]
+TIMES = [None, "2099-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "nonsense", ""]
+
+
 @pytest.mark.parametrize("duration", [0, 1, -1, 2**31, None])
-@pytest.mark.parametrize("renewed", [None, "2099-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "nonsense", ""])
-def test_odd_records_are_told_as_they_are(identity: str | None, duration: int | None, renewed: str | None) -> None:
-    obj = {"spec": {"holderIdentity": identity, "leaseDurationSeconds": duration, "renewTime": renewed}}
-    clock = iter(range(10**6))
-    view, _ = _lease.observe(
-        lambda: _lease.parse(obj, "lease"), timeout=30, clock=lambda: float(next(clock)), sleep=lambda _seconds: None
-    )
-    told = _leader.described(view)
-    assert told["holder_identity"] == (identity or None)
-    assert told["renew_time"] == renewed
-    assert told["state"] == (("expired" if (duration or 0) < 30 else "held") if identity else "released")
-    assert not told["moving"]
+def test_odd_records_are_told_as_they_are(duration: int | None) -> None:
+    for identity, renewed in itertools.product(IDENTITIES, TIMES):
+        spec = {"holderIdentity": identity, "leaseDurationSeconds": duration, "renewTime": renewed}
+        record = _lease.parse({"spec": spec}, "lease")
+        clock = map(float, itertools.count())
+        view, _ = _lease.observe(
+            lambda record=record: record, timeout=30, clock=clock.__next__, sleep=lambda _seconds: None
+        )
+        told = _leader.described(view)
+        assert told["holder_identity"] == (identity or None)
+        assert told["renew_time"] == renewed
+        assert told["state"] == (("expired" if (duration or 0) < 30 else "held") if identity else "released")
+        assert not told["moving"]
