@@ -232,7 +232,9 @@ class Release:
                 folders.update(_make_parents(item.path))
                 _copy(self.staged_path(item), item.path)
         base = {i.name: state.fingerprint for i in self.items if i.seeded for state in [look(i.path)] if state}
-        self.update_record(base=base, promoting=False, directories=sorted(folders), paths=[i.path for i in self.items])
+        # A path that is not used any more stays on the list, so that removal finds it.
+        paths = sorted({*record.get("paths", []), *(i.path for i in self.items)})
+        self.update_record(base=base, promoting=False, directories=sorted(folders), paths=paths)
         return pending
 
     def _keep_previous(self) -> None:

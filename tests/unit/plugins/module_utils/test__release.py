@@ -284,6 +284,18 @@ def test_absent_removes_what_was_promoted_and_nothing_else(host: Host) -> None:
     assert host.run("absent")["changed"] is False
 
 
+def test_absent_finds_what_lay_elsewhere_once(host: Host) -> None:
+    deploy(host)
+    former, host.etc = host.etc, host.root / "elsewhere"
+    host.run("prepared")
+    host.run("staged")
+    host.run("live")
+    assert (host.etc / "key.pem").exists()
+    host.run("absent")
+    assert not former.exists()
+    assert not host.etc.exists()
+
+
 def test_absent_leaves_a_unit_that_is_not_ours(host: Host) -> None:
     host.systemd.unit.parent.mkdir()
     host.systemd.unit.write_text("[Service]\n")

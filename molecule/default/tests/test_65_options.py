@@ -1,0 +1,97 @@
+"""Every public option that says where or how, in one run: what goes in comes out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+UNIT = "kube-scheduler.service"
+
+
+def reader(lab: Any, folder: Path) -> dict[str, str]:
+    """A pair of somebody who may read the metrics, made by openssl."""
+    paths = {
+        "kube_scheduler_metrics_cert": folder / "reader.pem",
+        "kube_scheduler_metrics_key": folder / "reader-key.pem",
+    }
+    certificate, key = map(str, paths.values())
+    request = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-subj", "/O=system:monitoring/CN=r"]
+    csr = subprocess.run(request, capture_output=True, check=True).stdout
+    sign = ["openssl", "x509", "-req", "-days", "1", "-CA", lab.state / "ca.pem", "-CAkey", lab.state / "ca-key.pem"]
+    subprocess.run([*sign, "-set_serial", "78", "-out", certificate], input=csr, capture_output=True, check=True)
+    return {name: str(path) for name, path in paths.items()}
+
+
+def test_options(lab: Any, tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "kube_scheduler_bin_dir": "/usr/local/lib/k8s",
+        "kube_scheduler_binary_source": "controller",
+        "kube_scheduler_binary_url": str(lab.settings.cache),
+        "kube_scheduler_user": "scheduler",
+        "kube_scheduler_cert_path": "/etc/k8s/tls/scheduler.crt",
+        "kube_scheduler_key_path": "/etc/k8s/tls/scheduler.key",
+        "kube_scheduler_kubeconfig_path": "/etc/k8s/scheduler.conf",
+        "kube_scheduler_subject": {"CN": "system:kube-scheduler", "O": "somebody", "OU": "4Paradigm", "C": "CN"},
+        "kube_scheduler_sans": "own",
+        "kube_scheduler_extra_sans": ["scheduler.example", "{{ ansible_host }}"],
+        "kube_scheduler_tls_server_name": "kubernetes.default.svc",
+        "kube_scheduler_apiserver_ca": str(tmp_path / "bundle.pem"),
+        "kube_scheduler_ca_config": str(tmp_path / "ca-config.json"),
+        "kube_scheduler_ca_profile": "short",
+        "kube_scheduler_renew_before": "1h",
+        "kube_scheduler_bind_address": "{{ ansible_host }}",
+        "kube_scheduler_secure_port": 10999,
+        "kube_scheduler_lease_preset": "fast",
+        "kube_scheduler_lease_duration": "6s",
+        "kube_scheduler_config": {"leaderElection": {"leaderElect": True}, "parallelism": 8},
+        "kube_scheduler_extra_args": {"v": "3"},
+        **reader(lab, tmp_path),
+    }
+    (tmp_path / "bundle.pem").write_text(lab.ca + lab.ca)
+    profile = {"usages": ["signing", "key encipherment", "server auth", "client auth"], "expiry": "24h"}
+    (tmp_path / "ca-config.json").write_text(json.dumps({"signing": {"profiles": {"short": profile}}}))
+    words = f"--extra-vars={json.dumps(options)}"
+    try:
+        run = lab.site(words)
+        assert run.code == 0, run.output
+        assert "not checked" not in run.output
+        address = lab.addresses["m1"]
+        host = lab.host("m1")
+        assert host.file("/usr/local/lib/k8s/kube-scheduler").is_symlink
+        assert host.check_output("ps -o user= -p $(systemctl show --property=MainPID --value %s)", UNIT) == "scheduler"
+        assert host.file("/etc/k8s/tls/scheduler.key").mode == 0o600
+        leaf = x509.load_pem_x509_certificate(host.file("/etc/k8s/tls/scheduler.crt").content)
+        subject = {a.oid: a.value for a in leaf.subject}
+        assert (subject[NameOID.ORGANIZATION_NAME], subject[NameOID.ORGANIZATIONAL_UNIT_NAME]) == (
+            "somebody",
+            "4Paradigm",
+        )
+        sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert {str(a) for a in sans.get_values_for_type(x509.IPAddress)} == {"127.0.0.1", address}
+        assert sans.get_values_for_type(x509.DNSName) == ["scheduler.example"]
+        cluster = yaml.safe_load(host.file("/etc/k8s/scheduler.conf").content)["clusters"][0]["cluster"]
+        assert cluster["tls-server-name"] == "kubernetes.default.svc"
+        lines = [line for line in host.check_output("ss --no-header -lntp").splitlines() if "kube-scheduler" in line]
+        assert [line.split()[3] for line in lines] == [f"{address}:10999"]
+        config = yaml.safe_load(host.file("/etc/k8s/kube-scheduler.yaml").content)
+        assert config["parallelism"] == 8
+        assert config["leaderElection"] == {
+            "leaderElect": True,
+            "leaseDuration": "6s",
+            "renewDeadline": "3s",
+            "retryPeriod": "1s",
+        }
+        assert '"--v=3"' in host.check_output("systemctl cat %s", UNIT)
+        assert lab.lease()["leaseDurationSeconds"] == 6
+        assert lab.site(words).changed == dict.fromkeys(lab.names, 0)
+        assert lab.site(words, "--extra-vars=kube_scheduler_renew_before=23h59m55s").code == 0
+        renewed = x509.load_pem_x509_certificate(host.file("/etc/k8s/tls/scheduler.crt").content)
+        assert renewed.not_valid_after_utc > leaf.not_valid_after_utc
+    finally:
+        assert lab.site().code == 0

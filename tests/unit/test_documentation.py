@@ -1,0 +1,101 @@
+"""What is written of modules and role is what they take."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils import basic
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLE = ROOT / "roles/kube_scheduler"
+MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
+
+
+class CapturedError(Exception):
+    pass
+
+
+def spec_of(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, dict[str, Any]]:
+    module = importlib.import_module(f"ansible_collections.kube_ha.scheduler.plugins.modules.{name}")
+    taken: dict[str, Any] = {}
+
+    class Spy:
+        def __init__(self, argument_spec: dict[str, Any], **options: Any) -> None:
+            taken.update(spec=argument_spec, **options)
+            raise CapturedError
+
+    monkeypatch.setattr(module, "AnsibleModule", Spy)
+    with pytest.raises(CapturedError):
+        module.main()
+    return module, taken
+
+
+def compare(documented: dict[str, Any], spec: dict[str, Any], where: str) -> None:
+    assert set(documented) == set(spec), where
+    for name, option in spec.items():
+        told = documented[name]
+        place = f"{where}.{name}"
+        assert told.get("type", "str") == option.get("type", "str"), place
+        assert told.get("elements") == option.get("elements"), place
+        assert told.get("default") == option.get("default"), place
+        assert told.get("choices") == (list(option["choices"]) if "choices" in option else None), place
+        assert told.get("required", False) == option.get("required", False), place
+        assert told.get("description"), place
+        if "options" in option:
+            compare(told["suboptions"], option["options"], place)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, taken = spec_of(name, monkeypatch)
+    documentation = yaml.safe_load(module.DOCUMENTATION)
+    assert documentation["module"] == name
+    assert taken["supports_check_mode"] is True
+    spec = taken["spec"]
+    # The file options come from Ansible's own documentation.
+    own = {
+        option: told for option, told in documentation["options"].items() if option not in basic.FILE_COMMON_ARGUMENTS
+    }
+    compare(own, {option: value for option, value in spec.items() if option not in basic.FILE_COMMON_ARGUMENTS}, name)
+    assert yaml.safe_load(module.RETURN)
+    for task in yaml.safe_load(module.EXAMPLES):
+        used = task.get(f"kube_ha.scheduler.{name}")
+        if isinstance(used, dict):
+            assert set(used) <= set(spec) | set(basic.FILE_COMMON_ARGUMENTS), task["name"]
+
+
+def load(path: str) -> Any:
+    return yaml.safe_load((ROLE / path).read_text())
+
+
+def test_role() -> None:
+    defaults = load("defaults/main.yml")
+    options = load("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert {name: option["default"] for name, option in options.items()} == defaults
+    for name, option in options.items():
+        assert name.startswith("kube_scheduler_")
+        assert option["description"]
+
+
+def test_every_variable_of_the_role_is_used() -> None:
+    text = "".join(
+        path.read_text() for folder in ("tasks", "templates", "vars") for path in (ROLE / folder).rglob("*.*")
+    )
+    text += "".join(path.read_text() for path in (ROOT / "playbooks").glob("*.yml"))
+    for name in load("defaults/main.yml"):
+        assert name in text, name
+    for path in (ROLE / "vars/main").glob("*.yml"):
+        for name in yaml.safe_load(path.read_text()):
+            assert name.startswith("__kube_scheduler_"), name
+            assert text.count(name) > 1, name
+
+
+def test_every_option_has_a_test() -> None:
+    """By name at least; what the tests then see, they say."""
+    tests = "".join(path.read_text() for path in (ROOT / "molecule/default").rglob("*.py"))
+    for name in load("defaults/main.yml"):
+        assert name in tests or name in ("kube_scheduler_state",), name
