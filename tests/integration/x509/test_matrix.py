@@ -94,7 +94,7 @@ def leaf(folder: Path, ca: Ca, **task: Any) -> Host:
 
 @pytest.fixture(scope="module")
 def ca(tmp_path_factory: pytest.TempPathFactory) -> Ca:
-    return Ca(tmp_path_factory.mktemp("ca"))
+    return Ca(tmp_path_factory.mktemp("ca"), spare())
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def test_after_2049_times_are_generalized(tmp_path: Path) -> None:
 
 
 def test_an_intermediate_ca_with_limits(tmp_path: Path) -> None:
-    root = Ca(tmp_path)
+    root = Ca(tmp_path, spare())
     middle = leaf(
         tmp_path / "middle",
         root,

@@ -44,9 +44,9 @@ PROFILES = {
 _SPARE: dict[str, Any] = {}
 
 
-def spare(kind: str = "RSA", **more: Any) -> Any:
+def spare(kind: str = "RSA", number: int = 0, **more: Any) -> Any:
     """Return a key that tests may share, since making RSA keys takes its time."""
-    name = f"{kind}{sorted(more.items())}"
+    name = f"{kind}{number}{sorted(more.items())}"
     if name not in _SPARE:
         _SPARE[name] = _keys.generate(_keys.Kind(kind, **more))
     return _SPARE[name]
@@ -71,7 +71,7 @@ class Ca:
     """A CA in two files."""
 
     def __init__(self, folder: Path, key: Any = None, name: str = "ca", **given: Any) -> None:
-        self.key = key or spare()
+        self.key = key or spare("ECC", number=1)
         self.path, self.key_path = folder / f"{name}.pem", folder / f"{name}-key.pem"
         made = {"subject": {"CN": "kubernetes"}, "is_ca": True, "valid_for": "87600h", **given}
         self.certificate = certificate(self.key, **made)
