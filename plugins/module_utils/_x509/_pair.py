@@ -73,6 +73,8 @@ class Pair:
             for folder in sorted({os.path.realpath(folder) for folder in folders}):
                 locks.enter_context(_files.lock(folder))
             _files.recover([self.key_path, self.path])
+            for path in (self.key_path, self.path, self.waiting):
+                _files.sweep(path)
             return action()
 
     def _absent(self) -> dict[str, t.Any]:
@@ -282,9 +284,7 @@ class Pair:
         try:
             for path, content, rights in contents:
                 if content is not None:
-                    target = _files.resolve(path)
-                    _files.sweep(target)
-                    apply = _files.attributes_of(self.module, target, "0600", rights)
+                    apply = _files.attributes_of(self.module, _files.resolve(path), "0600", rights)
                     staged.append(_files.Staged(path, content, apply))
             kept = _files.replace(staged, backup=self.backup)
             self.backups.update(zip((file.path for file in staged), kept))

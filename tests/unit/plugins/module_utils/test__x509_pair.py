@@ -502,6 +502,46 @@ def test_a_key_that_waits_in_vain_is_removed(host: Host, ca: Ca) -> None:
     assert sorted(host.snapshot()) == ["s-key.pem", "s.pem"]
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_two_controllers_at_once_end_in_a_pair(host: Host, ca: Ca, replaced: bool) -> None:
+    task = elsewhere(ca)
+    if replaced:
+        host.run()
+        task |= {"privatekey_curve": "secp384r1", "regenerate": "partial"}
+    requests = [host.run(**task)["csr"] for _number in range(2)]
+    for csr in requests:
+        host.run(**task, **signed(ca, host, csr))
+        assert host.matches()
+    assert not host.run(**task)["changed"]
+    assert sorted(host.snapshot()) == ["s-key.pem", "s.pem"]
+
+
+def test_a_handover_killed_at_every_change(tmp_path: Path, ca: Ca) -> None:
+    task = {**elsewhere(ca), "privatekey_curve": "secp384r1", "regenerate": "partial"}
+    for point in range(1, 120):
+        folder = tmp_path / str(point)
+        folder.mkdir()
+        host = Host(folder, ca, **ECC)
+        key = spare("ECC")
+        host.place(key, certificate(key, ca.authority, **host.task))
+        died = killed_at(lambda host=host: host.run(**task), point)  # type: ignore[misc]
+        assert host.matches()
+        answer = signed(ca, host, host.run(**task)["csr"])
+        died |= killed_at(lambda host=host, answer=answer: host.run(**task, **answer), point)  # type: ignore[misc]
+        assert host.matches()
+        again = host.run(**task)
+        if "csr" in again:
+            host.run(**task, **signed(ca, host, again["csr"]))
+        assert host.matches()
+        assert not host.run(**task)["changed"]
+        assert sorted(entry.name for entry in folder.iterdir()) == ["s-key.pem", "s.pem"]
+        if not died:
+            break
+    else:
+        pytest.fail("never got to the end")
+    assert point > 20
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
