@@ -314,7 +314,8 @@ def _swap(staged: t.Sequence[Staged]) -> None:
         os.symlink("old", now)
         os.symlink("new", following)
         for index, file in enumerate(staged):
-            os.link(file.target, os.path.join(old, str(index)))
+            with _explained(file.target, "replace"):
+                os.link(file.target, os.path.join(old, str(index)))
             os.link(file.temporary, os.path.join(new, str(index)))
             os.symlink(os.path.join(now, str(index)), os.path.join(folder, f"link{index}"))
         _sync(folder)

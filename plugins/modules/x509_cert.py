@@ -225,8 +225,10 @@ options:
       - The certificate that the controller signed. The action plugin sets this; a task must not.
     type: str
 notes:
-  - A new key and its certificate are staged beside their files before either is moved into place, so that an interrupted run leaves
-    the former pair. What it leaves besides is used or removed by the next run.
+  - A new key and its certificate are staged beside their files, and take their places at one moment, so that a run that is killed
+    leaves the former pair or the new one. What it leaves besides is used or removed by the next run. On two file systems,
+    the key comes first, and the next run mends what a kill in between left.
+  - O(unsafe_writes) has no effect. A file that cannot be replaced by a rename, such as one that is mounted into a container, is an error.
   - In check mode, what an earlier task may still have to bring (the CA on the target, a directory, the library) is a warning.
 author:
   - the kube_ha.scheduler authors (@kube-ha)

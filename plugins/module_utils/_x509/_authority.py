@@ -39,17 +39,26 @@ def load(path: str, key_path: str, passphrase_path: str | None) -> Authority:
         )
     key = _keys.parse(pem, _keys.passphrase(passphrase_path, "ca_privatekey_passphrase_file"), key_path)
     public = _keys.public_bytes(key.private.public_key())
-    found = parse(content, path)
-    for certificate in found:
-        theirs = _certificate.public_key(certificate)
-        if theirs is not None and _keys.public_bytes(theirs) == public:
-            return Authority(certificate, key.private)
-    raise X509Error(f"ca_privatekey_path: {key_path!r} is not the key of the certificate in {path!r}: give the pair")
+    found = [
+        certificate
+        for certificate in parse(content, path)
+        if _keys.public_bytes(_certificate.public_key(certificate)) == public
+    ]
+    if not found:
+        raise X509Error(
+            f"ca_privatekey_path: {key_path!r} is not the key of the certificate in {path!r}: give the pair"
+        )
+    # A CA that was renewed with its key may lie beside its former self.
+    return Authority(max(found, key=lambda certificate: _certificate.validity(certificate)[1]), key.private)
 
 
 def parse(content: bytes, path: str) -> list[x509.Certificate]:
     """Return the certificates of a CA's file, at least one."""
-    found = [certificate for certificate in _certificate.parse(content) if certificate is not None]
+    found = [
+        certificate
+        for certificate in _certificate.parse(content)
+        if certificate is not None and _certificate.facts(certificate) and _certificate.public_key(certificate)
+    ]
     if not found:
         raise X509Error(f"ca_path: {path!r} holds no readable certificate in PEM form")
     return found
@@ -65,9 +74,7 @@ def _required(path: str, option: str) -> bytes:
 def check(authority: Authority, path: str, wanted: _wanted.Wanted, now: datetime) -> None:
     """Raise what forbids this CA to sign the certificate that is wanted."""
     certificate = authority.certificate
-    have = _certificate.facts(certificate)
-    if have is None:
-        raise X509Error(f"ca_path: {path!r} has extensions that cannot be read")
+    have = t.cast(_certificate.Facts, _certificate.facts(certificate))
     begins, ends = _certificate.validity(certificate)
     usages = have["extended_key_usage"]
     foreign = sorted(set(wanted.extended_key_usage) - set(usages)) if usages else []

@@ -181,6 +181,13 @@ def test_after_2049_times_are_generalized(tmp_path: Path) -> None:
     assert linter()(host.path.read_bytes()) == []
 
 
+def test_without_a_subject_the_names_are_critical(tmp_path: Path, ca: Ca) -> None:
+    host = leaf(tmp_path / "leaf", ca, subject={}, subject_alt_name=["m1.example.com"])
+    assert "X509v3 Subject Alternative Name: critical" in openssl("x509", "-in", str(host.path), "-noout", "-text")
+    openssl("verify", "-x509_strict", "-CAfile", str(ca.path), str(host.path))
+    assert linter()(host.path.read_bytes()) == []
+
+
 def test_an_intermediate_ca_with_limits(tmp_path: Path) -> None:
     root = Ca(tmp_path, spare())
     middle = leaf(

@@ -419,6 +419,14 @@ def test_of_a_bundle_the_certificate_of_the_key_signs(host: Host, ca: Ca) -> Non
     assert four(host)["issuer"] == {"CN": "kubernetes"}
 
 
+def test_of_a_ca_and_its_renewal_the_later_signs(host: Host, ca: Ca) -> None:
+    old = _certificate.pem(ca.certificate)
+    new = _certificate.pem(certificate(ca.key, **{**AUTHORITY, "valid_for": "100000h"}))
+    expired = _certificate.pem(certificate(ca.key, now=NOW - 4000 * DAY, **AUTHORITY))
+    ca.path.write_bytes(expired + new + old)
+    assert four(host, valid_for="99999h")["chain"] == "valid"
+
+
 def test_a_ca_that_is_missing_is_no_error_in_check_mode(host: Host, ca: Ca) -> None:
     ca.key_path.unlink()
     with pytest.raises(X509Error, match="does not exist: make the CA first"):
@@ -823,6 +831,26 @@ def test_a_file_system_that_is_full_or_read_only_keeps_the_pair(small: Path, ca:
     one_line(caught.value)
     assert host.snapshot() == before
     assert not host.run()["changed"]
+
+
+@pytest.mark.parametrize("which", ["key_path", "path"])
+def test_an_immutable_file_keeps_the_pair(host: Host, which: str) -> None:
+    host.run()
+    path = str(getattr(host, which))
+    if (
+        not shutil.which("chattr")
+        or subprocess.run(["chattr", "+i", path], check=False, capture_output=True).returncode
+    ):
+        pytest.skip("needs a file system with flags, and the right to set them")
+    try:
+        before = host.snapshot()
+        with pytest.raises(
+            _files.FilesError, match=rf"cannot replace '{path}': Operation not permitted; .*immutable flag"
+        ):
+            host.run(regenerate="always", backup=True)
+        assert host.snapshot() == before
+    finally:
+        subprocess.run(["chattr", "-i", path], check=True)
 
 
 def odd(ca: Ca, host: Host) -> bytes:
