@@ -15,6 +15,9 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 S ?= default
 
 LAB := python3 lab/lab.py
+CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kube_ha_scheduler
+# The newest kubectl that is there, to compare with.
+KUBECTL = $(lastword $(sort $(wildcard $(CACHE)/release/*/bin/linux/*/kubectl)))
 
 .PHONY: help
 help: ## Say what there is
@@ -32,7 +35,7 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 	@lab/demo
 
 .PHONY: test
-test: lint unit molecule ## Lint, unit tests and Molecule
+test: lint unit integration molecule ## Lint, unit tests, tests with other tools, and Molecule
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy
@@ -45,13 +48,21 @@ lint: tools ## ansible-lint (production), yamllint, ruff, mypy
 
 .PHONY: unit
 unit: tools ## Unit tests: seconds, no container
-	pytest -q -n 2
+	KUBECTL=$(KUBECTL) pytest -q -n 2
+
+.PHONY: integration
+integration: tools binaries ## Modules beside kubectl, cfssl, openssl, pkilint and Go; no container
+	@lab/need cfssl=golang-cfssl
+	KUBECTL=$(KUBECTL) pytest -q -n 2 tests/integration --ignore tests/integration/leader_info
+
+.PHONY: binaries
+binaries:
+	@$(LAB) binaries
 
 # A lab of its own, so that no test touches the demo's. Binaries and image come first, where their progress is seen.
 .PHONY: molecule
 molecule: export LAB_NAME = kube-ha-test
-molecule: tools ## Molecule on containers (S=scenario)
-	@$(LAB) binaries
+molecule: tools binaries ## Molecule on containers (S=scenario)
 	@$(LAB) image
 	molecule test --scenario-name $(S)
 
@@ -66,3 +77,8 @@ lab-down: ## Remove the lab and all that it left
 .PHONY: lab-status
 lab-status: ## Show the lab's containers and the health of its control plane
 	@$(LAB) status
+
+.PHONY: bench
+bench: tools ## x509_cert beside community.crypto
+	@[[ -x .cache/bench/bin/ansible-playbook ]] || lab/bootstrap .cache/bench requirements/bench.txt
+	$(VENV)/bin/python tests/benchmark/x509_cert.py .cache/bench/bin/ansible-playbook
