@@ -323,8 +323,10 @@ class Pair:
         }
         if times is not None and times.clamped:
             result |= {"clamped": True, "not_after_wanted": stamp(times.unclamped)}
-            self.module.warn(
-                f"{self.path}: the certificate ends with its CA on {stamp(times.not_after)},"
-                f" not on {stamp(times.unclamped)} as valid_for asks: renew the CA before then"
-            )
+            # Only of what was issued: a question in check mode is asked on every run of the role.
+            if not self.module.check_mode:
+                self.module.warn(
+                    f"{self.path}: the certificate ends with its CA on {stamp(times.not_after)},"
+                    f" not on {stamp(times.unclamped)} as valid_for asks: renew the CA before then"
+                )
         return result | self._backups()
