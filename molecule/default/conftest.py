@@ -115,7 +115,9 @@ class Lab:
         return done.stdout
 
     def play(self, playbook: str, *words: str, inventory: Path | None = None, tmp: Path | None = None) -> Run:
-        environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+        # As an operator has it, and not as Molecule sets it for its own runs.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
         counts = tmp / "counts" if tmp else None
         if counts:
             environment |= {
