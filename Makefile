@@ -35,7 +35,7 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 	@lab/demo
 
 .PHONY: test
-test: lint unit integration molecule ## Lint, unit tests, tests with other tools, and Molecule
+test: lint unit oldest integration molecule ## Lint, unit tests, tests with other tools, and Molecule
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy
@@ -49,6 +49,12 @@ lint: tools ## ansible-lint (production), yamllint, ruff, mypy
 .PHONY: unit
 unit: tools ## Unit tests: seconds, no container
 	KUBECTL=$(KUBECTL) pytest -q -n 2
+
+.PHONY: oldest
+oldest: tools ## Unit tests with the oldest ansible-core and cryptography that are supported
+	@cmp -s requirements/oldest.txt .cache/oldest/requirements.txt || { \
+		lab/bootstrap .cache/oldest requirements/oldest.txt && cp requirements/oldest.txt .cache/oldest/requirements.txt; }
+	.cache/oldest/bin/python -m pytest -q -n 2
 
 .PHONY: integration
 integration: tools binaries ## Modules beside kubectl, cfssl, openssl, pkilint and Go; no container

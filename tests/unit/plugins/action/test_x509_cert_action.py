@@ -182,8 +182,7 @@ def test_the_ca_s_own_faults_too(target: Target, ca: Ca) -> None:
         ca.certificate.subject,
         ca.key.public_key(),
         1,
-        ca.certificate.not_valid_before_utc,
-        ca.certificate.not_valid_after_utc,
+        *_certificate.validity(ca.certificate),
     ).sign(ca.key, hashes.SHA256())
     ca.write()
     assert "is not a CA" in run(target, ca, check=True)["msg"]

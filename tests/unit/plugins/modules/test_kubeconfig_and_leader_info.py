@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _kubeconfig_entries, _leader, _lease
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
 
 from tests.unit.apiserver import Ca, Server, answer, lease
 from tests.unit.apiserver import kubeconfig as built
+
+# ansible-core 2.19 and newer
+patch_module_args = pytest.importorskip("ansible.module_utils.testing").patch_module_args
 
 MODULES = [kubeconfig, leader_info]
 
