@@ -278,7 +278,7 @@ def test_a_binary_that_refuses_its_flags_stops_before_anything_live_changes(lab:
     run = lab.site("--extra-vars={kube_scheduler_extra_args: {tls-min-version: VersionTLS99}}")
     assert run.code != 0
     assert "refuses the staged flags or configuration, so nothing was put in place" in run.text
-    assert 'unknown tls version "VersionTLS99"' in run.text
+    assert "unknown tls version" in run.text
     assert lab.main_pids() == pids
     assert lab.site().code == 0
     assert lab.main_pids() == pids
