@@ -35,7 +35,8 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 	@lab/demo
 
 .PHONY: test
-test: lint unit oldest integration molecule ## Lint, unit tests, tests with other tools, and Molecule
+test: lint unit oldest integration molecule ## Lint, unit tests, tests with other tools, Molecule, and two older versions
+	@$(MAKE) --no-print-directory versions VERSIONS="1.36.1 1.20.2"
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy
@@ -71,6 +72,17 @@ molecule: export LAB_NAME = kube-ha-test
 molecule: tools binaries ## Molecule on containers (S=scenario)
 	@$(LAB) image
 	molecule test --scenario-name $(S)
+
+# Each on a lab of its own, one after the other. A version that the cache lacks is downloaded, or built: minutes.
+VERSIONS ?= 1.37.2 1.36.1 1.35.4 1.34.4 1.33.13 1.30.14 1.20.2
+.PHONY: versions
+versions: export LAB_NAME = kube-ha-versions
+versions: tools ## Every version that can be run, on three masters each (VERSIONS="…")
+	@for version in $(VERSIONS); do \
+	    export LAB_KUBE_VERSION=$$version; \
+	    $(LAB) down; $(LAB) up; pytest -q -s -p no:cacheprovider molecule/default/version; \
+	done
+	@$(LAB) down
 
 .PHONY: lab-up
 lab-up: tools ## Start the lab: masters with a real etcd and kube-apiserver

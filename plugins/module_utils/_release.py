@@ -475,10 +475,11 @@ def _ask(release: Release, systemd: _systemd.Systemd, params: dict[str, t.Any], 
                 path = copies[-1]
             credentials[item.name] = path
         binary = next(os.path.join(os.path.dirname(i.path), i.link_to) for i in release.items if i.link_to)
-        flags = [swap(word) for word in params["command"][1:] if not word.startswith(f"{params['port_option']}=")]
-        port = f"{params['port_option']}={free_port()}"
+        asked = {f"--{name}": str(value).replace("@port@", str(free_port())) for name, value in params["ask"].items()}
+        flags = [swap(word) for word in params["command"][1:] if word.split("=", 1)[0] not in asked]
+        flags += [f"{name}={value}" for name, value in asked.items()]
         code, output = systemd.run_with_credentials(
-            name, params["user"], credentials, [binary, *flags, port, "--write-config-to=/dev/null"]
+            name, params["user"], credentials, [binary, *flags, "--write-config-to=/dev/null"]
         )
     finally:
         for copy in copies:

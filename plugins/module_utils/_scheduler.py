@@ -12,17 +12,19 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import importlib.util
 import os
 import platform
 import pwd
+import re
 import socket
 import ssl
 import struct
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import (
@@ -30,6 +32,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils import (
     _lease,
     _release,
     _systemd,
+    _versions,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _certificate
 
@@ -90,6 +93,23 @@ class Question:
     lease: tuple[str, str]
     user: str | None
     binary: str | None
+    versions: dict[str, t.Any]
+    https: bool = True
+    http: int = 0
+    ready_over: str = "https"
+
+    def of_version(self, version: str) -> Question:
+        """The same question, put as this version of a scheduler can answer it."""
+        row = _versions.row_of(self.versions, version)
+        if row is None:
+            return self
+        return replace(
+            self,
+            https=bool(row["https"]),
+            http=row["http"],
+            ready_path=row["ready"]["path"],
+            ready_over=row["ready"]["port"],
+        )
 
 
 def host(question: Question, systemd: _systemd.Systemd) -> dict[str, t.Any]:
@@ -156,6 +176,8 @@ def scheduler(question: Question, systemd: _systemd.Systemd) -> dict[str, t.Any]
     """What is to be seen of the unit, its process and what that serves; what is wrong is in C(problems)."""
     shown = systemd.show(question.unit)
     pid = int(shown.get("MainPID") or 0)
+    version = systemd.version_of(f"/proc/{pid}/exe") if pid else ""
+    question = question.of_version(version)
     facts: dict[str, t.Any] = {
         "unit": {
             "name": question.unit,
@@ -170,9 +192,10 @@ def scheduler(question: Question, systemd: _systemd.Systemd) -> dict[str, t.Any]
         "process": {
             "pid": pid,
             "digest": _systemd.environment_of(pid).get(_release.DIGEST_VARIABLE, ""),
-            "version": systemd.version_of(f"/proc/{pid}/exe") if pid else "",
+            "version": version,
+            "lock": _lock(pid),
         },
-        "port": _port(question.secure_port, pid),
+        "port": _port(question.secure_port if question.https else question.http, pid),
         "others": _others(pid),
         "seen": dict.fromkeys(PROBES),
         "faults": [],
@@ -251,7 +274,9 @@ def _describe(pem: str) -> dict[str, t.Any]:
     }
 
 
-def _served(question: Question, _pid: int) -> dict[str, t.Any]:
+def _served(question: Question, _pid: int) -> dict[str, t.Any] | None:
+    if not question.https:
+        return None
     der = _kube_client.peer_certificate(question.bind_address, question.secure_port, HTTP_TIMEOUT)
     return _describe(ssl.DER_cert_to_PEM_cert(der))
 
@@ -278,16 +303,33 @@ def _status(question: Question, path: str, pair: tuple[str, str] | None = None) 
     ).status
 
 
+def _plain(question: Question, path: str) -> int:
+    """The HTTP status on the port of old versions, which bind it to the loopback address here."""
+    connection = http.client.HTTPConnection("127.0.0.1", question.http, timeout=HTTP_TIMEOUT)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        raise UnseenError(f"http://127.0.0.1:{question.http}{path}: {error}") from None
+    finally:
+        connection.close()
+
+
 def _ready(question: Question, _pid: int) -> int:
-    return _status(question, question.ready_path)
+    ask = _plain if question.ready_over == "http" else _status
+    return ask(question, question.ready_path)
 
 
-def _anonymous(question: Question, _pid: int) -> int:
-    return _status(question, "/metrics")
+def _anonymous(question: Question, _pid: int) -> int | None:
+    return _status(question, "/metrics") if question.https else None
 
 
 def _reader(question: Question, _pid: int) -> int | None:
-    return _status(question, "/metrics", question.metrics_pair) if question.metrics_pair else None
+    return _status(question, "/metrics", question.metrics_pair) if question.metrics_pair and question.https else None
+
+
+def _http(question: Question, pid: int) -> int | None:
+    return _plain(question, "/metrics") if question.http and _port(question.http, pid)["ours"] else None
 
 
 def _election(question: Question, pid: int) -> dict[str, t.Any]:
@@ -321,15 +363,17 @@ PROBES: dict[str, t.Callable[[Question, int], t.Any]] = {
     "ready": _ready,
     "metrics_anonymous": _anonymous,
     "metrics_reader": _reader,
+    "metrics_http": _http,
     "lease": _election,
 }
 FAULTS = (_kube_client.KubeError, _lease.LeaseError, UnseenError)
 WHAT = {
     "served": "the certificate that it serves",
     "used": "the certificate that it uses at the apiserver",
-    "ready": "readiness over verified TLS",
+    "ready": "readiness",
     "metrics_anonymous": "metrics for an anonymous reader",
     "metrics_reader": "metrics for an authorised reader",
+    "metrics_http": "metrics over plain HTTP",
     "lease": "the lease, with the scheduler's own credentials",
 }
 CERTIFICATES = ("served", "used")
@@ -365,6 +409,18 @@ def _read(path: str) -> str:
     return ""
 
 
+def _lock(pid: int) -> str:
+    """The lock type that a process was told on its command line or in its configuration; '' where it takes its version's default."""
+    words = _read(f"/proc/{pid}/cmdline").split("\0") if pid else []
+    flags = dict(word[2:].split("=", 1) for word in words if word.startswith("--") and "=" in word)
+    if "leader-elect-resource-lock" in flags:
+        return flags["leader-elect-resource-lock"]
+    told = re.search(
+        r"^ +resourceLock: *[\"']?([a-z]+)", _read(f"/proc/{pid}/root{flags.get('config', '/')}"), re.MULTILINE
+    )
+    return told[1] if told else ""
+
+
 def _comm(pid: int) -> str:
     return _read(f"/proc/{pid}/comm")
 
@@ -394,7 +450,17 @@ def run(
     sleep: t.Callable[[float], None],
 ) -> dict[str, t.Any]:
     """The module scheduler_info."""
-    own = ("unit", "bind_address", "secure_port", "ready_path", "kubeconfig", "serving_ca", "user", "binary")
+    own = (
+        "unit",
+        "bind_address",
+        "secure_port",
+        "ready_path",
+        "kubeconfig",
+        "serving_ca",
+        "user",
+        "binary",
+        "versions",
+    )
     named = ("apiserver", "apiserver_ca", "tls_server_name")
     question = Question(
         **{key: params[key] for key in own + named},

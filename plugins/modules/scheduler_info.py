@@ -33,9 +33,16 @@ options:
     type: int
     default: 10259
   ready_path:
-    description: The endpoint that tells readiness. C(/readyz) is there from Kubernetes 1.31 on, C(/healthz) in all.
+    description: The endpoint that tells readiness, of a version that is not in O(versions). C(/readyz) is there from Kubernetes 1.31 on, C(/healthz) in all.
     type: str
     default: /readyz
+  versions:
+    description:
+      - What the versions of kube-scheduler serve, a row by minor version - C(https) and C(http), the ports, 0 for none, and C(ready), the C(path) that tells
+        readiness and the C(port) (V(https) or V(http)) that answers it. The row of the version that runs counts.
+      - Plain HTTP is asked on 127.0.0.1.
+    type: dict
+    default: {}
   serving_ca:
     description: CA certificates, as PEM text, that the served certificate must chain to. Without them the system's are trusted.
     type: str
@@ -215,7 +222,9 @@ unit:
   returned: always
   type: dict
 process:
-  description: C(pid), 0 if none, C(version) that the running binary reports, and C(digest) of the set that it was started from.
+  description:
+    - C(pid), 0 if none, C(version) that the running binary reports, C(digest) of the set that it was started from, and C(lock), the lock type that it was
+      told, empty for its version's default.
   returned: always
   type: dict
 port:
@@ -231,7 +240,8 @@ seen:
   description:
     - What the process showed, C(null) where there is nothing or it could not be had.
     - C(served) and C(used) are certificates (C(subject), C(serial_number), C(not_before), C(not_after), C(days_left)), C(ready),
-      C(metrics_anonymous) and C(metrics_reader) HTTP statuses, C(lease) is what M(kube_ha.scheduler.leader_info) returns.
+      C(metrics_anonymous), C(metrics_reader) and C(metrics_http) (anyone, over plain HTTP) HTTP statuses,
+      C(lease) is what M(kube_ha.scheduler.leader_info) returns.
   returned: always
   type: dict
 not_checked:
@@ -260,6 +270,7 @@ def main() -> None:
             "bind_address": {"type": "str", "default": "127.0.0.1"},
             "secure_port": {"type": "int", "default": 10259},
             "ready_path": {"type": "str", "default": "/readyz"},
+            "versions": {"type": "dict", "default": {}},
             "serving_ca": {"type": "str"},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/kube-scheduler.kubeconfig"},
             "metrics_cert": {"type": "str"},

@@ -78,15 +78,15 @@ options:
   command:
     description:
       - The command line of the unit as a list, the staged binary first. With O(state=staged) it is run with C(--write-config-to) as O(user) before anything
-        live changes, the staged files in place of the live ones and a free port in place of O(port_option).
+        live changes, the staged files in place of the live ones and O(ask) in place of what would meet the running process.
       - Not run in check mode, nor again while the set is unchanged.
     type: list
     elements: str
     default: []
-  port_option:
-    description: The option of O(command) that takes a free port instead of its own.
-    type: str
-    default: --secure-port
+  ask:
+    description: Flags, without dashes, that O(command) is asked with in place of its own. C(@port@) stands for a free port.
+    type: dict
+    default: {secure-port: "@port@"}
   user:
     description: The unit's user.
     type: str
@@ -151,7 +151,7 @@ def main() -> None:
             "files": {**_release.FILES_SPEC, "required": True},
             "binaries": {"type": "list", "elements": "path", "default": []},
             "command": {"type": "list", "elements": "str", "default": []},
-            "port_option": {"type": "str", "default": "--secure-port"},
+            "ask": {"type": "dict", "default": {"secure-port": "@port@"}},
             "user": {"type": "str", "default": "root"},
         },
         supports_check_mode=True,

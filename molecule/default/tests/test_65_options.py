@@ -45,6 +45,7 @@ def test_options(lab: Any, tmp_path: Path) -> None:
         "kube_scheduler_ca_config": str(tmp_path / "ca-config.json"),
         "kube_scheduler_ca_profile": "short",
         "kube_scheduler_renew_before": "1h",
+        "kube_scheduler_log_dir": "/var/log/unused",  # this version logs to the journal alone
         "kube_scheduler_bind_address": "{{ ansible_host }}",
         "kube_scheduler_secure_port": 10999,
         "kube_scheduler_lease_preset": "fast",

@@ -72,7 +72,7 @@ def test_healthy() -> None:
             {**CERTIFICATE, "valid": False},
             "the certificate that it uses at the apiserver (CN=system:kube-scheduler, serial 2A) is not valid before 2026-01-01T00:00:00Z",
         ),
-        ("seen.ready", 500, "readiness over verified TLS: HTTP 500, wanted 200"),
+        ("seen.ready", 500, "readiness: HTTP 500, wanted 200"),
         ("seen.metrics_anonymous", 200, "metrics for an anonymous reader: HTTP 200, wanted 401 or 403"),
         (
             "seen.metrics_reader",

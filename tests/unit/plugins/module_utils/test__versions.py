@@ -1,0 +1,327 @@
+"""The table of versions: what each minor is rendered as, what is refused, and that it says what the binaries say."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _versions
+from hypothesis import given
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[4]
+GOLDEN = ROOT / "tests/unit/golden"
+TABLE: dict[str, Any] = yaml.safe_load((ROOT / "roles/kube_scheduler/vars/main/versions.yml").read_text())
+VERSIONS: dict[str, dict[str, Any]] = TABLE["__kube_scheduler_versions"]
+FLAGS: dict[str, dict[str, str]] = TABLE["__kube_scheduler_known_flags"]
+KUBECONFIG = "/etc/kubernetes/kube-scheduler.kubeconfig"
+WALK_THROUGH = """
+/opt/k8s/bin/kube-scheduler
+  --address=127.0.0.1
+  --kubeconfig=/etc/kubernetes/kube-scheduler.kubeconfig
+  --leader-elect=true
+  --alsologtostderr=true
+  --logtostderr=false
+  --log-dir=/var/log/kubernetes
+  --v=2
+"""
+
+
+def params(version: str, **wishes: Any) -> dict[str, Any]:
+    return {
+        "version": version,
+        "versions": VERSIONS,
+        "styles": TABLE["__kube_scheduler_styles"],
+        "known_flags": FLAGS,
+        "known_fields": TABLE["__kube_scheduler_known_fields"],
+        "values": {
+            "config_path": "/etc/kubernetes/kube-scheduler.yaml",
+            "kubeconfig": KUBECONFIG,
+            "certificate": "/etc/kubernetes/cert/kube-scheduler.pem",
+            "privatekey": "/etc/kubernetes/cert/kube-scheduler-key.pem",
+            "bind_address": "127.0.0.1",
+            "secure_port": 10259,
+            "log_dir": "/var/log/kubernetes",
+            "times": {},
+        },
+        "binary": "/opt/k8s/bin/kube-scheduler",
+        "own_config": {
+            "clientConnection": {"kubeconfig": KUBECONFIG},
+            "enableProfiling": False,
+            "leaderElection": {
+                "leaderElect": True,
+                "leaseDuration": "15s",
+                "renewDeadline": "10s",
+                "retryPeriod": "2s",
+            },
+        },
+        "config": {},
+        "extra_args": {},
+        "running": [],
+        **wishes,
+    }
+
+
+def run(version: str, **wishes: Any) -> dict[str, Any]:
+    return _versions.run(params(version, **wishes))
+
+
+def rendered(plan: dict[str, Any]) -> str:
+    config = yaml.safe_dump(plan["config"], sort_keys=False) if plan["config"] else ""
+    return f"ExecStart={plan['exec_start']}\n---\n{config}"
+
+
+@pytest.mark.parametrize("minor", VERSIONS)
+def test_golden(minor: str) -> None:
+    """UPDATE_GOLDEN=1 writes the files anew; what changed is then to be read in the diff."""
+    plan = run(f"{minor}.0")
+    assert plan["problems"] == []
+    path = GOLDEN / f"{minor}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(rendered(plan))
+    assert rendered(plan) == path.read_text()
+
+
+def test_there_is_no_golden_file_too_many() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == set(VERSIONS)
+    assert list(VERSIONS) == [f"1.{minor}" for minor in range(10, 38)]
+
+
+def words_of(exec_start: str) -> list[str]:
+    """As systemd reads it: continued lines joined, quotes and escapes undone, %% and $$ halved."""
+    words = shlex.split(exec_start.replace("\\\n", " "))
+    return [word.replace("%%", "%").replace("$$", "$") for word in words]
+
+
+def test_the_oldest_is_the_walk_throughs() -> None:
+    assert words_of(run("1.10.4")["exec_start"]) == WALK_THROUGH.split()
+
+
+@pytest.mark.parametrize("minor", VERSIONS)
+def test_a_row_is_one_with_itself(minor: str) -> None:
+    """What the role renders is known to the version, and heeded by it where it counts."""
+    row = VERSIONS[minor]
+    assert set(row) == {"style", "config_api", "locks", "https", "http", "ready", "releases"}
+    assert row["locks"][0] in _versions.LOCK_OBJECTS
+    for config in ({}, {"percentageOfNodesToScore": 50}):
+        plan = run(f"{minor}.0", config=config)
+        assert plan["problems"] == []
+        for flag in plan["flags"]:
+            known = FLAGS[flag[2:].split("=")[0]]
+            assert _versions.number(known.get("added", "1.0")) <= _versions.number(minor), flag
+            assert _versions.number(known.get("removed", "1.99")) > _versions.number(minor), flag
+
+
+@pytest.mark.parametrize(
+    ("version", "wishes", "sentence"),
+    [
+        (
+            "1.37.2",
+            {"extra_args": {"address": "0.0.0.0"}},
+            "kube_scheduler_extra_args: address: kube-scheduler 1.37.2 has no flag --address, which was removed in 1.24; use kube_scheduler_bind_address",
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"no_such-flag": "x"}},
+            (
+                "kube_scheduler_extra_args: no-such-flag: kube-scheduler 1.37.2 has no flag --no-such-flag, nor has any version that this collection knows; "
+                "leave it out, or look at its --help"
+            ),
+        ),
+        (
+            "1.35.4",
+            {"extra_args": {"tls-curve-preferences": "X25519"}},
+            "kube_scheduler_extra_args: tls-curve-preferences: kube-scheduler 1.35.4 has no flag --tls-curve-preferences, which came with 1.36; leave it out",
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"--v": 3}},
+            "kube_scheduler_extra_args: --v: is not the name of a flag; write it without the leading dashes",
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"kube-api-qps": 100}},
+            (
+                "kube_scheduler_extra_args: kube-api-qps: kube-scheduler 1.37.2 would silently ignore --kube-api-qps beside its configuration file; "
+                "use kube_scheduler_config: {clientConnection: {qps: …}}"
+            ),
+        ),
+        (
+            "1.20.2",
+            {"extra_args": {"leader-elect-resource-lock": "leases"}},
+            (
+                "kube_scheduler_extra_args: leader-elect-resource-lock: kube-scheduler 1.20.2 would silently ignore --leader-elect-resource-lock beside its "
+                "configuration file; use kube_scheduler_config: {leaderElection: {resourceLock: …}}"
+            ),
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"secure-port": 1}},
+            "kube_scheduler_extra_args: secure-port: the role itself sets --secure-port; use kube_scheduler_secure_port",
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"vmodule": "a=1\nExecStartPre=/bin/true"}},
+            "kube_scheduler_extra_args: vmodule: its value holds a control character, which no unit can hand on; leave it out",
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"vmodule": None}},
+            "kube_scheduler_extra_args: vmodule: has no value; give one, such as true",
+        ),
+        (
+            "1.37.2",
+            {"config": {"apiVersion": "kubescheduler.config.k8s.io/v1beta3"}},
+            "kube_scheduler_config: apiVersion: kube-scheduler 1.37.2 does not take kubescheduler.config.k8s.io/v1beta3; use kubescheduler.config.k8s.io/v1",
+        ),
+        (
+            "1.37.2",
+            {"config": {"healthzBindAddress": ""}},
+            (
+                "kube_scheduler_config: healthzBindAddress: is not a field of kubescheduler.config.k8s.io/v1, which kube-scheduler 1.37.2 takes, but of "
+                "v1alpha1, v1alpha2, v1beta1, v1beta2; use kube_scheduler_bind_address and kube_scheduler_secure_port"
+            ),
+        ),
+        (
+            "1.19.0",
+            {"config": {"parallelism": 8}},
+            "kube_scheduler_config: parallelism: kube-scheduler 1.19.0 has no such field, which came with 1.20; leave it out",
+        ),
+        (
+            "1.37.2",
+            {"config": {"enableProfilng": True}},
+            (
+                "kube_scheduler_config: enableProfilng: no KubeSchedulerConfiguration that this collection knows has this field; "
+                "look for a slip, or leave it out"
+            ),
+        ),
+        (
+            "1.37.2",
+            {"config": {"kind": "Policy"}},
+            "kube_scheduler_config: kind: Policy is not KubeSchedulerConfiguration; leave it out",
+        ),
+        (
+            "1.37.2",
+            {"config": {"profiles": [{"schedulerName": "a\x00b"}]}},
+            "kube_scheduler_config: profiles: schedulerName: 'a\\x00b' holds a control character; leave it out",
+        ),
+        (
+            "1.37.2",
+            {"config": {"leaderElection": {"leaseDuration": "10s"}}},
+            "kube_scheduler_config: leaderElection: leaseDuration: 10s must be longer than renewDeadline, 10s",
+        ),
+        (
+            "1.37.2",
+            {"config": {"leaderElection": {"retryPeriod": "9s"}}},
+            "kube_scheduler_config: leaderElection: renewDeadline: 10s must be longer than 1.2 times retryPeriod, 9s",
+        ),
+        (
+            "1.37.2",
+            {"config": {"leaderElection": {"retryPeriod": 2}}},
+            "kube_scheduler_config: leaderElection: retryPeriod: 2 is not a duration, such as 15s",
+        ),
+        (
+            "1.37.2",
+            {"config": {"leaderElection": {"resourceLock": "endpoints"}}},
+            "kube_scheduler_config: leaderElection: resourceLock: kube-scheduler 1.37.2 does not take endpoints, but leases; use leases",
+        ),
+        (
+            "1.37.2",
+            {"binary": "+/opt/k8s/bin/kube-scheduler"},
+            "kube_scheduler_bin_dir: '+/opt/k8s/bin/kube-scheduler' is not a path that a unit can start; use letters, digits, . _ - and /",
+        ),
+    ],
+)
+def test_refused(version: str, wishes: dict[str, Any], sentence: str) -> None:
+    plan = run(version, **wishes)
+    assert plan["problems"] == [sentence]
+    assert plan["exec_start"] == ""
+
+
+def member(version: str, lock: str = "") -> dict[str, Any]:
+    return {"hostname": "m1.example", "process": {"version": version, "lock": lock}}
+
+
+@pytest.mark.parametrize(
+    ("former", "version", "config", "words"),
+    [
+        (member("1.16.15"), "1.17.0", {}, ""),
+        (member("1.19.0"), "1.20.2", {}, ""),
+        (member("1.20.2"), "1.37.2", {}, ""),
+        (member(""), "1.37.2", {}, ""),
+        (
+            member("1.16.15"),
+            "1.20.2",
+            {},
+            (
+                "kube_scheduler_config: leaderElection: resourceLock: leases shares no object with endpoints, by which m1.example elects now, so there would "
+                "be two leaders; first run with kube_scheduler_config={leaderElection: {resourceLock: endpointsleases}}, then a further time with leases"
+            ),
+        ),
+        (member("1.16.15"), "1.20.2", {"leaderElection": {"resourceLock": "endpointsleases"}}, ""),
+        (member("1.20.2", "endpointsleases"), "1.20.2", {}, ""),
+        (
+            member("1.20.2", "configmaps"),
+            "1.20.2",
+            {"leaderElection": {"resourceLock": "endpoints"}},
+            "{resourceLock: configmapsleases}}, then a further time with endpointsleases, then a further time with endpoints",
+        ),
+        (
+            member("1.16.15"),
+            "1.37.2",
+            {},
+            "first roll out a version from 1.17 to 1.27 with the lock endpointsleases, then 1.37.2",
+        ),
+    ],
+)
+def test_lock_migration(former: dict[str, Any], version: str, config: dict[str, Any], words: str) -> None:
+    problems = run(version, config=config, running=[former])["problems"]
+    assert len(problems) == bool(words)
+    assert words in "".join(problems)
+
+
+def test_values_are_joined_as_kubernetes_reads_them() -> None:
+    flags = run("1.37.2", extra_args={"feature_gates": {"A": True, "B": False}, "tls-cipher-suites": ["X", "Y"]})[
+        "flags"
+    ]
+    assert flags[-2:] == ["--feature-gates=A=true,B=false", "--tls-cipher-suites=X,Y"]
+
+
+def test_an_unknown_version() -> None:
+    with pytest.raises(_versions.PlanError, match=r"version: 1\.99\.0 is not known"):
+        run("1.99.0")
+
+
+@given(st.text())
+def test_quoting_gives_back_what_went_in(word: str) -> None:
+    if _versions.CONTROL.search(word):
+        with pytest.raises(_versions.PlanError):
+            _versions.quote(word)
+        return
+    quoted = _versions.quote(word)
+    assert "\n" not in quoted
+    # As systemd undoes it: escapes in double quotes, then specifiers, then variables.
+    inner = re.sub(r"\\(.)", r"\1", quoted[1:-1])
+    assert re.fullmatch(r'(?:[^"\\]|\\.)*', quoted[1:-1])
+    assert inner.replace("%%", "%").replace("$$", "$") == word
+
+
+def test_durations() -> None:
+    told = {"15s": 15.0, "1m30s": 90.0, "1.5h": 5400.0, "100ms": 0.1, "": None, "1h1": None, " 1h": None, "-1h": None}
+    assert {text: _versions.seconds(text) for text in told} == told
+
+
+def test_table_is_in_order() -> None:
+    for name, known in FLAGS.items():
+        assert set(known) <= {"added", "removed", "unheeded", "instead", "own"}, name
+        assert _versions.FLAG.fullmatch(name)
+        for former, later in itertools.pairwise(
+            [_versions.number(known[key]) for key in ("added", "removed") if key in known]
+        ):
+            assert former < later, name
