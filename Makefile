@@ -63,7 +63,7 @@ versions: export LAB_NAME = kube-ha-versions
 versions: tools ## Every version that can be run, on three masters each (VERSIONS="…")
 	@for version in $(VERSIONS); do \
 	    export LAB_KUBE_VERSION=$$version; \
-	    $(LAB) down && $(LAB) up && pytest -q -s -p no:cacheprovider molecule/default/version; \
+	    $(LAB) down; $(LAB) up; pytest -q -s -p no:cacheprovider molecule/default/version; \
 	done
 	@$(LAB) down
 
