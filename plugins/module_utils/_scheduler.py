@@ -97,7 +97,7 @@ class Question:
     https: bool = True
     http: int = 0
     ready_over: str = "https"
-    sources: tuple[str, ...] = tuple(_lease.SOURCES)
+    sources: tuple[tuple[str, ...], ...] = (tuple(_lease.SOURCES),)
 
     def of_process(self, version: str, lock: str) -> Question:
         """The same question, put as this version of a scheduler can answer it, which was told to elect by this lock."""
@@ -110,7 +110,7 @@ class Question:
             http=row["http"],
             ready_path=row["ready"]["path"],
             ready_over=row["ready"]["port"],
-            sources=_versions.sources_of(lock or row["locks"][0]),
+            sources=_versions.sources_of(lock or row["locks"][0]) or self.sources,
         )
 
 
@@ -337,8 +337,14 @@ def _http(question: Question, pid: int) -> int | None:
 
 def _election(question: Question, pid: int) -> dict[str, t.Any]:
     with contextlib.closing(_kube_client.load(_kubeconfig_of(question, pid), timeout=HTTP_TIMEOUT)) as client:
-        read = _lease.reader(client.get, *question.lease, question.sources)
-        view, _settled = _lease.observe(read, timeout=LEASE_PATIENCE)
+        # While members go over to another lock, only one of the objects that a pair of locks has is written to.
+        views = []
+        for sources in question.sources:
+            read = _lease.reader(client.get, *question.lease, sources)
+            views.append(_lease.observe(read, timeout=LEASE_PATIENCE)[0])
+            if views[-1].moving:
+                break
+    view = next((view for view in views if view.moving), views[0])
     record = view.record
     return {
         "state": view.state,

@@ -87,9 +87,9 @@ def row_of(versions: t.Mapping[str, dict[str, t.Any]], version: str) -> dict[str
     return versions.get(minor_of(version))
 
 
-def sources_of(lock: str) -> tuple[str, ...]:
-    """Where the record of a lock type is to be read; anywhere, for one that is not known."""
-    return tuple(source for name, source in RECORDS.items() if name in LOCK_OBJECTS.get(lock, RECORDS))
+def sources_of(lock: str) -> tuple[tuple[str, ...], ...]:
+    """Where the record of a lock type may lie, one place after the other; nowhere, for one that is not known."""
+    return tuple((source,) for name, source in RECORDS.items() if name in LOCK_OBJECTS.get(lock, ()))
 
 
 def text_of(value: t.Any) -> str:
