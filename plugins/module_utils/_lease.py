@@ -107,13 +107,19 @@ def _record(value: t.Any, source: str, transitions: str) -> Record:
     )
 
 
-def reader(get: Get, namespace: str, name: str) -> Callable[[], Record | None]:
-    """A function that reads the record from the Lease, else from the annotations of old clusters, and stays where it found one."""
+def reader(
+    get: Get, namespace: str, name: str, sources: Collection[str] = tuple(SOURCES)
+) -> Callable[[], Record | None]:
+    """A function that reads the record from the Lease, else from the annotations of old clusters, and stays where it found one.
+
+    A cluster that went over from one kind of object to another still has the former one, in which nobody writes any more: who knows where
+    the record lies names it in SOURCES.
+    """
     known: list[str] = []
 
     def read() -> Record | None:
         leases_served = False
-        for source in known or SOURCES:
+        for source in known or sources:
             path = SOURCES[source][0].format(quote(namespace, safe=""), quote(name, safe=""))
             try:
                 record = parse(get(path), source)

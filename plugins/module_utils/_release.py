@@ -457,6 +457,7 @@ def _ask(release: Release, systemd: _systemd.Systemd, params: dict[str, t.Any], 
     own = _systemd.credentials_folder(params["unit"])
     places = {i.path: i for i in release.items if i.link_to is None}
     swaps = {own: folder, **{path: os.path.join(folder, item.name) for path, item in places.items()}}
+    swaps.update(_filled(params["ask_texts"]))
 
     def swap(text: str) -> str:
         for former, place in swaps.items():
@@ -475,9 +476,9 @@ def _ask(release: Release, systemd: _systemd.Systemd, params: dict[str, t.Any], 
                 path = copies[-1]
             credentials[item.name] = path
         binary = next(os.path.join(os.path.dirname(i.path), i.link_to) for i in release.items if i.link_to)
-        asked = {f"--{name}": str(value).replace("@port@", str(free_port())) for name, value in params["ask"].items()}
-        flags = [swap(word) for word in params["command"][1:] if word.split("=", 1)[0] not in asked]
-        flags += [f"{name}={value}" for name, value in asked.items()]
+        asked = _filled(params["ask"])
+        flags = [swap(word) for word in params["command"][1:] if word.split("=", 1)[0][2:] not in asked]
+        flags += [f"--{name}={value}" for name, value in asked.items()]
         code, output = systemd.run_with_credentials(
             name, params["user"], credentials, [binary, *flags, "--write-config-to=/dev/null"]
         )
@@ -490,6 +491,10 @@ def _ask(release: Release, systemd: _systemd.Systemd, params: dict[str, t.Any], 
         )
     release.update_record(asked=digest)
     return True
+
+
+def _filled(values: dict[str, t.Any]) -> dict[str, str]:
+    return {name: str(value).replace("@port@", str(free_port())) for name, value in values.items()}
 
 
 def free_port() -> int:

@@ -97,9 +97,10 @@ class Question:
     https: bool = True
     http: int = 0
     ready_over: str = "https"
+    sources: tuple[tuple[str, ...], ...] = (tuple(_lease.SOURCES),)
 
-    def of_version(self, version: str) -> Question:
-        """The same question, put as this version of a scheduler can answer it."""
+    def of_process(self, version: str, lock: str) -> Question:
+        """The same question, put as this version of a scheduler can answer it, which was told to elect by this lock."""
         row = _versions.row_of(self.versions, version)
         if row is None:
             return self
@@ -109,6 +110,7 @@ class Question:
             http=row["http"],
             ready_path=row["ready"]["path"],
             ready_over=row["ready"]["port"],
+            sources=_versions.sources_of(lock or row["locks"][0]) or self.sources,
         )
 
 
@@ -177,7 +179,8 @@ def scheduler(question: Question, systemd: _systemd.Systemd) -> dict[str, t.Any]
     shown = systemd.show(question.unit)
     pid = int(shown.get("MainPID") or 0)
     version = systemd.version_of(f"/proc/{pid}/exe") if pid else ""
-    question = question.of_version(version)
+    lock = _lock(pid)
+    question = question.of_process(version, lock)
     facts: dict[str, t.Any] = {
         "unit": {
             "name": question.unit,
@@ -193,7 +196,7 @@ def scheduler(question: Question, systemd: _systemd.Systemd) -> dict[str, t.Any]
             "pid": pid,
             "digest": _systemd.environment_of(pid).get(_release.DIGEST_VARIABLE, ""),
             "version": version,
-            "lock": _lock(pid),
+            "lock": lock,
         },
         "port": _port(question.secure_port if question.https else question.http, pid),
         "others": _others(pid),
@@ -334,8 +337,14 @@ def _http(question: Question, pid: int) -> int | None:
 
 def _election(question: Question, pid: int) -> dict[str, t.Any]:
     with contextlib.closing(_kube_client.load(_kubeconfig_of(question, pid), timeout=HTTP_TIMEOUT)) as client:
-        read = _lease.reader(client.get, *question.lease)
-        view, _settled = _lease.observe(read, timeout=LEASE_PATIENCE)
+        # While members go over to another lock, only one of the objects that a pair of locks has is written to.
+        views = []
+        for sources in question.sources:
+            read = _lease.reader(client.get, *question.lease, sources)
+            views.append(_lease.observe(read, timeout=LEASE_PATIENCE)[0])
+            if views[-1].moving:
+                break
+    view = next((view for view in views if view.moving), views[0])
     record = view.record
     return {
         "state": view.state,

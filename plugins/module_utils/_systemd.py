@@ -124,7 +124,8 @@ class Systemd:
                 "--property=PrivateTmp=yes",
                 *(f"--property=LoadCredential={key}:{path}" for key, path in credentials.items()),
                 "--",
-                *command,
+                # The service manager expands $NAME in them as in a unit.
+                *(word.replace("$", "$$") for word in command),
             ]
         )
         return code, out + err

@@ -11,6 +11,7 @@ The table is data of the role (vars/main/versions.yml). Nothing in here knows a 
 
 from __future__ import annotations
 
+import json
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ FLAG = re.compile(r"[a-z0-9][a-z0-9-]*")
 # The paths that a unit may start: systemd gives a meaning to leading +, -, !, @ and :, and to much else.
 PROGRAM = re.compile(r"/[A-Za-z0-9._/-]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]*")
+WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
 DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+")
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 JITTER = 1.2  # client-go, leaderelection.go: JitterFactor
@@ -46,6 +49,10 @@ SPEC: dict[str, t.Any] = {
     "extra_args": {"type": "dict", "default": {}},
     "running": {"type": "list", "elements": "dict", "default": []},
 }
+
+
+# What _lease calls the record that lies in an object.
+RECORDS = {"leases": "lease", "endpoints": "endpoints", "configmaps": "configmap"}
 
 
 class PlanError(Exception):
@@ -80,6 +87,11 @@ def row_of(versions: t.Mapping[str, dict[str, t.Any]], version: str) -> dict[str
     return versions.get(minor_of(version))
 
 
+def sources_of(lock: str) -> tuple[tuple[str, ...], ...]:
+    """Where the record of a lock type may lie, one place after the other; nowhere, for one that is not known."""
+    return tuple((source,) for name, source in RECORDS.items() if name in LOCK_OBJECTS.get(lock, ()))
+
+
 def text_of(value: t.Any) -> str:
     """A flag's value as it is written on a command line; a list and a mapping as Kubernetes joins them."""
     if isinstance(value, bool):
@@ -102,6 +114,28 @@ def quote(word: str) -> str:
 def exec_start(binary: str, flags: t.Mapping[str, str]) -> str:
     """ExecStart's value, an argument a line."""
     return " \\\n  ".join([binary, *(quote(f"--{name}={value}") for name, value in flags.items())])
+
+
+def yaml_of(value: t.Any, indent: str = "") -> str:
+    """YAML that every reader reads alike: a string that any YAML, old or new, could take for something else is quoted as JSON quotes it.
+
+    PyYAML would leave 1e3 bare, which Go reads as a number.
+    """
+    if isinstance(value, dict) and value:
+        return "".join(f"\n{indent}{_scalar(str(key))}:{_under(item, indent)}" for key, item in value.items())
+    if isinstance(value, (list, tuple)) and value:
+        return "".join(f"\n{indent}-{_under(item, indent)}" for item in value)
+    return f" {_scalar(value)}"
+
+
+def _under(item: t.Any, indent: str) -> str:
+    return yaml_of(item, indent + "  ")
+
+
+def _scalar(value: t.Any) -> str:
+    if isinstance(value, str) and PLAIN.fullmatch(value) and value.lower() not in WORDS:
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def seconds(duration: t.Any) -> float | None:
@@ -341,8 +375,9 @@ def run(params: dict[str, t.Any]) -> dict[str, t.Any]:
         "row": plan.row,
         "flags": [f"--{name}={value}" for name, value in plan.flags.items()],
         "exec_start": exec_start(params["binary"], plan.flags) if fine else "",
-        "config": plan.config,
+        "config": yaml_of(plan.config).lstrip() + "\n" if plan.config else "",
         "ask": plan.style["ask"],
+        "ask_texts": plan.style.get("ask_texts", {}),
         "lock": plan.lock,
         "lease": plan.lease,
         "log_dir": plan.flags.get("log-dir", ""),

@@ -38,8 +38,8 @@ options:
     default: /readyz
   versions:
     description:
-      - What the versions of kube-scheduler serve, a row by minor version - C(https) and C(http), the ports, 0 for none, and C(ready), the C(path) that tells
-        readiness and the C(port) (V(https) or V(http)) that answers it. The row of the version that runs counts.
+      - What the versions of kube-scheduler serve, a row by minor version - C(https) and C(http), the ports, 0 for none, C(ready), the C(path) that tells
+        readiness and the C(port) (V(https) or V(http)) that answers it, and C(locks), the default lock type first. The row of the version that runs counts.
       - Plain HTTP is asked on 127.0.0.1.
     type: dict
     default: {}

@@ -118,11 +118,15 @@ exec_start:
   returned: always
   type: str
 config:
-  description: The KubeSchedulerConfiguration, C(null) where the version runs by flags alone.
+  description: The KubeSchedulerConfiguration as YAML, empty where the version runs by flags alone.
+  returned: always
+  type: str
+ask:
+  description: Flags to be replaced when the binary is asked beside one that runs.
   returned: always
   type: dict
-ask:
-  description: Options to be replaced when the binary is asked beside one that runs.
+ask_texts:
+  description: Texts of the configuration to be replaced then.
   returned: always
   type: dict
 lock:

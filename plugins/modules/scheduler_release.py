@@ -87,6 +87,10 @@ options:
     description: Flags, without dashes, that O(command) is asked with in place of its own. C(@port@) stands for a free port.
     type: dict
     default: {secure-port: "@port@"}
+  ask_texts:
+    description: Texts of the staged configuration that are replaced for the question likewise, such as an address that it would listen on.
+    type: dict
+    default: {}
   user:
     description: The unit's user.
     type: str
@@ -152,6 +156,7 @@ def main() -> None:
             "binaries": {"type": "list", "elements": "path", "default": []},
             "command": {"type": "list", "elements": "str", "default": []},
             "ask": {"type": "dict", "default": {"secure-port": "@port@"}},
+            "ask_texts": {"type": "dict", "default": {}},
             "user": {"type": "str", "default": "root"},
         },
         supports_check_mode=True,

@@ -125,7 +125,15 @@ def refused(lab: Any, *sentences: str, **variables: Any) -> None:
         ),
         (
             {"kube_scheduler_bin_dir": "-/opt/k8s/bin"},
-            "kube_scheduler_bin_dir: '-/opt/k8s/bin/kube-scheduler' is not a path that a unit can start",
+            "kube_scheduler_bin_dir: -/opt/k8s/bin is not an absolute path that a unit takes",
+        ),
+        (
+            {"kube_scheduler_cert_path": "/etc/%h/a.pem", "kube_scheduler_log_dir": "/var/log/a b"},
+            "kube_scheduler_cert_path: /etc/%h/a.pem, kube_scheduler_log_dir: /var/log/a b is not an absolute path",
+        ),
+        (
+            {"kube_scheduler_user": "k8s\nExecStartPre=/bin/true"},
+            "is not the name of a user; use letters, digits and _ . -, a letter or _ first",
         ),
         ({"kube_scheduler_pki": "own"}, "value of kube_scheduler_pki must be one of: node, shared, provided, got: own"),
     ],

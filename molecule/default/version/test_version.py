@@ -137,6 +137,36 @@ def admin(lab: Any) -> Iterator[str]:
     host.check_output("rm /run/admin-certificate /run/admin-key")
 
 
+def test_logs_lie_where_the_style_says(lab: Any, row: dict[str, Any]) -> None:
+    flags = TABLE["__kube_scheduler_styles"][row["style"][0]]["flags"]
+    for name in lab.names:
+        folder = lab.host(name).file("/var/log/kubernetes")
+        assert folder.exists == ("log-dir" in flags)
+        if folder.exists:
+            assert folder.user == "k8s"
+            assert any(file.startswith("kube-scheduler.") for file in folder.listdir())
+
+
+def test_a_jump_between_locks_is_refused(lab: Any, row: dict[str, Any]) -> None:
+    if "endpointsleases" not in row["locks"]:
+        pytest.skip("has one lock only")
+
+    def site(lock: str) -> Any:
+        return lab.site(f"--extra-vars={{kube_scheduler_config: {{leaderElection: {{resourceLock: {lock}}}}}}}")
+
+    jump = site("endpoints")
+    assert jump.code != 0
+    assert "endpoints shares no object with leases" in jump.text
+    assert "first run with kube_scheduler_config={leaderElection: {resourceLock: endpointsleases}}" in jump.text
+    for lock in ("endpointsleases", "endpoints"):
+        assert site(lock).code == 0
+    back = lab.site()
+    assert back.code != 0
+    assert "leases shares no object with endpoints" in back.text
+    assert site("endpointsleases").code == 0
+    assert lab.site().code == 0
+
+
 def test_profiling_is_off(lab: Any, row: dict[str, Any], admin: str) -> None:
     host = lab.host("m1")
     ask = "curl --silent --insecure --output /dev/null --write-out '%{http_code}' "

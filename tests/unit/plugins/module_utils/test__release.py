@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files, _release, _systemd
@@ -349,3 +349,40 @@ def test_the_diff_shows_texts_only(host: Host) -> None:
     assert "secret" not in str(diff)
     host.run("staged")
     assert host.run("staged")["diff"] == []
+
+
+def test_the_binary_is_asked_beside_the_running_one(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {}
+
+    class Fake:
+        def version(self) -> int:
+            return 252
+
+        def run_with_credentials(
+            self, name: str, user: str, credentials: dict[str, str], command: list[str]
+        ) -> tuple[int, str]:
+            asked.update(user=user, command=command, config=Path(credentials["config"]).read_text())
+            return 0, ""
+
+    (tmp_path / "root/staged").mkdir(parents=True)
+    config = _release.Item("config", "/etc/x.yaml", content="at: 127.0.0.1:10251\nagain: 127.0.0.1:10251\n")
+    binary = _release.Item("binary", "/opt/bin/x", link_to="x-v1")
+    release = _release.Release(str(tmp_path / "root"), [binary, config])
+    (tmp_path / "root/staged/config").write_text(config.content or "")
+    params = {
+        "unit": "x.service",
+        "user": "k8s",
+        "command": ["/opt/bin/x", "--config=/etc/x.yaml", "--secure-port=10259", "--secure-portal=1"],
+        "ask": {"secure-port": "@port@", "port": "0"},
+        "ask_texts": {"127.0.0.1:10251": "127.0.0.1:@port@"},
+    }
+    assert _release._ask(release, cast(Any, Fake()), params, "digest") is True
+    program, *flags, last = asked["command"]
+    assert (program, last, asked["user"]) == ("/opt/bin/x-v1", "--write-config-to=/dev/null", "k8s")
+    given = dict(flag.split("=", 1) for flag in flags)
+    assert given["--config"].startswith("/run/credentials/kube-ha-ask-")
+    assert given["--secure-port"] not in ("10259", "@port@")
+    assert (given["--port"], given["--secure-portal"]) == ("0", "1")
+    first, second = (line.split(": ")[1] for line in asked["config"].splitlines())
+    assert first == second != "127.0.0.1:10251"
+    assert list((tmp_path / "root/staged").iterdir()) == [tmp_path / "root/staged/config"]

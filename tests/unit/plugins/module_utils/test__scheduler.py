@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
+import http.server
+import os
 import socket
 import subprocess
+import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -151,3 +157,85 @@ def test_show() -> None:
 def test_age_is_of_this_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_scheduler.time, "time", lambda: 1_800_000_000.0)
     assert _scheduler._age("2027-01-15T07:59:58.123456Z") == 2.0
+
+
+ROW = {"https": 0, "http": 10251, "ready": {"path": "/healthz", "port": "http"}, "locks": ["endpoints", "leases"]}
+QUESTION = _scheduler.Question(
+    unit="kube-scheduler.service",
+    bind_address="127.0.0.1",
+    secure_port=10259,
+    ready_path="/readyz",
+    kubeconfig="/nowhere",
+    serving_ca=None,
+    apiserver=None,
+    apiserver_ca=None,
+    tls_server_name=None,
+    metrics_pair=("certificate", "key"),
+    lease=("kube-system", "kube-scheduler"),
+    user=None,
+    binary=None,
+    versions={"1.10": ROW},
+)
+
+
+def test_an_old_version_is_asked_what_it_serves() -> None:
+    old = QUESTION.of_process("1.10.4", "")
+    assert (old.https, old.http, old.ready_path, old.ready_over) == (False, 10251, "/healthz", "http")
+    assert old.sources == (("endpoints",),)
+    assert QUESTION.of_process("1.10.4", "endpointsleases").sources == (("lease",), ("endpoints",))
+    assert QUESTION.of_process("1.10.4", "of its own").sources == QUESTION.sources
+    assert QUESTION.of_process("1.99.0", "") == QUESTION
+    # It serves no certificate, and has no other answer for those who are known.
+    assert [_scheduler.PROBES[name](old, 1) for name in ("served", "metrics_anonymous", "metrics_reader")] == [None] * 3
+
+
+def test_plain_http() -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        versions = {"1.10": {**ROW, "http": server.server_port}}
+        old = dataclasses.replace(QUESTION, versions=versions).of_process("1.10.4", "")
+        assert _scheduler._ready(old, 1) == 200
+        assert _scheduler._http(old, os.getpid()) == 404
+        assert _scheduler._http(old, 1) is None  # somebody else's port
+        server.shutdown()
+    with pytest.raises(_scheduler.UnseenError, match="Connection refused"):
+        _scheduler._ready(old, 1)
+
+
+def test_the_lock_that_a_process_was_told(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text('leaderElection:\n  leaderElect: true\n  resourceLock: "endpointsleases"\n')
+
+    def told(*words: str) -> str:
+        with subprocess.Popen(
+            [sys.executable, "-c", "print(flush=True); input()", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process:
+            process.stdout.readline()  # type: ignore[union-attr]
+            try:
+                return _scheduler._lock(process.pid)
+            finally:
+                process.kill()
+
+    assert told(f"--config={config}") == "endpointsleases"
+    assert told(f"--config={config}", "--leader-elect-resource-lock=leases") == "leases"
+    assert told("--v=2") == ""
+    assert _scheduler._lock(0) == ""
+
+
+def test_a_transient_service_gets_its_arguments_as_they_are() -> None:
+    ran: list[list[str]] = []
+
+    def run(words: list[str]) -> tuple[int, str, str]:
+        ran.append(words)
+        return 0, "", ""
+
+    _systemd.Systemd(run).run_with_credentials("x.service", "k8s", {}, ["/bin/x", "--a=${HOME} %h"])
+    assert ran[0][-2:] == ["/bin/x", "--a=$${HOME} %h"]
