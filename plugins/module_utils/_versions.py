@@ -381,12 +381,5 @@ def run(params: dict[str, t.Any]) -> dict[str, t.Any]:
         "lock": plan.lock,
         "lease": plan.lease,
         "log_dir": plan.flags.get("log-dir", ""),
-        "http": _http(plan),
         "problems": plan.problems,
     }
-
-
-def _http(plan: Plan) -> int:
-    """The port of plain HTTP, 0 where none is served."""
-    port = plan.flags.get("port", str(plan.row["http"]))
-    return int(port) if plan.row["http"] and port.isdigit() else 0

@@ -142,10 +142,6 @@ log_dir:
   description: Folder that it logs to, empty where it logs to the journal alone.
   returned: always
   type: str
-http:
-  description: Port of plain HTTP, 0 where none is served.
-  returned: always
-  type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -96,3 +96,26 @@ def test_options(lab: Any, tmp_path: Path) -> None:
         assert renewed.not_valid_after_utc > leaf.not_valid_after_utc
     finally:
         assert lab.site().code == 0
+
+
+def test_what_an_older_systemd_lacks(lab: Any) -> None:
+    """Here it is told that all of it came later; what is done instead is done, works, and is named by the status."""
+    features = {
+        "credentials": {"since": 999, "otherwise": "key and kubeconfig can be read by the group"},
+        "exec": {"since": 999, "otherwise": "a start is reported early"},
+    }
+    words = f"--extra-vars={json.dumps({'__kube_scheduler_systemd_features': features})}"
+    try:
+        run = lab.site(words)
+        assert run.code == 0, run.output
+        host = lab.host("m1")
+        assert host.check_output("systemctl show --property=Type --value %s", UNIT) == "simple"
+        assert "LoadCredential" not in host.file("/etc/systemd/system/kube-scheduler.service").content_string
+        for path in ("/etc/kubernetes/kube-scheduler.kubeconfig", "/etc/kubernetes/cert/kube-scheduler-key.pem"):
+            assert (host.file(path).group, host.file(path).mode) == ("k8s", 0o640)
+        status = lab.play("playbooks/status.yml", words)
+        assert status.code == 0
+        assert "m1: key and kubeconfig can be read by the group" in status.text
+        assert "m1: a start is reported early" in status.text
+    finally:
+        assert lab.site().code == 0
