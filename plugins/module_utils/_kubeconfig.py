@@ -127,10 +127,13 @@ def _checked(config: t.Any, where: str) -> Config:
         raise KubeconfigError(f"{where} is not a kubeconfig of apiVersion v1 and kind Config")
     if not isinstance(config.get("current-context", ""), str):
         raise KubeconfigError(f"{where}: current-context is not text")
+    by_kubectl = {"apiVersion", "kind", *KINDS} <= config.keys()
     for kind, key in KINDS.items():
-        entries = config.get(kind)
-        if entries is None:  # as kubectl writes an empty list
+        entries = config.get(kind, [])
+        if entries is None and by_kubectl:  # as it writes an empty list
             continue
+        if entries is None:
+            raise KubeconfigError(f"{where}: {kind} is null; write [] for an empty list")
         if not isinstance(entries, list):
             raise KubeconfigError(f"{where}: {kind} is not a list")
         names = set()

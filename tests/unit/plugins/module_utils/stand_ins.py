@@ -12,12 +12,6 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import settings
-
-# Examples may take their time on a busy machine.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
-
 CHANGING = ("rename", "fsync", "link", "symlink", "unlink", "mkdir", "chmod", "fchmod", "rmdir")
 
 

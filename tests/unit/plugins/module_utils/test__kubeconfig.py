@@ -87,6 +87,8 @@ def fault(content: bytes | str) -> str:
         ("users: text\n", "users is not a list"),
         ("contexts: 0\n", "contexts is not a list"),
         ("clusters: [null]\n", "entry 1, has no name"),
+        ("clusters: null\n", "clusters is null; write [] for an empty list"),
+        ("apiVersion: v1\nkind: Config\nusers: null\nclusters: []\n", "users is null; write [] for an empty list"),
         ("clusters: [{}]\n", "entry 1, has no name"),
         ("clusters: [{name: 7}]\n", "not text"),
         ("clusters: [{name: yes}]\n", "not text"),
@@ -103,7 +105,7 @@ def test_what_is_not_a_kubeconfig(content: bytes | str, word: str) -> None:
     "content",
     [
         "{}",
-        "clusters: null\nusers: null\ncontexts: null\ncurrent-context: ''\n",
+        "apiVersion: v1\nkind: Config\nclusters: null\nusers: null\ncontexts: null\ncurrent-context: ''\n",
         json.dumps(GOOD),
         json.dumps(GOOD, indent=2),
         "\ufeff" + yaml.safe_dump(GOOD),

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import ssl
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -897,11 +898,9 @@ def test_damaged_files_are_replaced_or_refused_in_one_line(host: Host, ca: Ca, s
 
 
 def test_a_ca_that_is_damaged(host: Host, ca: Ca) -> None:
-    content = _certificate.pem(ca.certificate)
-    (block,) = (line for line in content.splitlines() if line.endswith(b"="))
-    ca.path.write_bytes(
-        content.replace(block, block[:-8] + (b"AAAA" if block[-8:-4] != b"AAAA" else b"BBBB") + block[-4:])
-    )
+    der = bytearray(ca.certificate.public_bytes(serialization.Encoding.DER))
+    der[-1] ^= 1  # in the signature, whose form stays right
+    ca.path.write_text(ssl.DER_cert_to_PEM_cert(bytes(der)))
     with pytest.raises(X509Error, match="its own signature does not hold"):
         host.run()
 
