@@ -103,7 +103,7 @@ class Build:
 
     def debian_source(self, scratch: Path) -> Path:
         sources = scratch / "source.list"
-        sources.write_text(image.sources(image.host_mirrors() or image.PUBLIC_MIRROR, kind="deb-src"))
+        sources.write_text(image.sources(image.host_mirrors(self.log), kind="deb-src"))
         # An apt state of its own, so that the host's stays as it is.
         (scratch / "lists" / "partial").mkdir(parents=True)
         options = {

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from podman import Podman
 from settings import Settings
-from shell import lock, output, run, say
+from shell import LabError, lock, output, run, say
 
 SUITE = "bookworm"
 REPOSITORY = "localhost/kube-ha-lab"
-PUBLIC_MIRROR = "http://deb.debian.org/debian Debian\nhttp://deb.debian.org/debian-security Debian-Security\n"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 PACKAGES = (
@@ -97,12 +96,20 @@ def tag() -> str:
     return f"{REPOSITORY}:{recipe()}"
 
 
-def host_mirrors() -> str:
+def host_mirrors(log: Path) -> str:
     """Lines of `URI LABEL`: the host's own Debian mirrors, as its apt knows them."""
-    if not shutil.which("apt-get"):
-        return ""
     targets = ("Created-By: Packages", "Origin: Debian")
-    return output(["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", *targets], check=False)
+    ask = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", *targets]
+    if not shutil.which("apt-get"):
+        raise LabError(
+            "the lab takes Debian's packages from where this machine's apt has them, and there is no apt; run it on Debian"
+        )
+    if mirrors := output(ask, check=False):
+        return mirrors
+    run(["apt-get", "update"], "Asking apt's sources what they have", log)
+    if mirrors := output(ask, check=False):
+        return mirrors
+    raise LabError("this machine's apt has no source of Debian's packages; name one in /etc/apt/sources.list")
 
 
 def sources(mirrors: str, kind: str = "deb") -> str:
@@ -145,7 +152,7 @@ def identity(podman: Podman) -> str:
 def build(settings: Settings, archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     log = settings.logs / "image.log"
-    mirrors = sources(host_mirrors() or PUBLIC_MIRROR)
+    mirrors = sources(host_mirrors(log))
     with tempfile.TemporaryDirectory(prefix="kube-ha-lab-") as scratch:
         for path, content in FILES.items():
             target = Path(scratch, path.lstrip("/"))

@@ -1,0 +1,64 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import image
+import pytest
+from shell import LabError
+
+KNOWN = (
+    "http://mirror.example/debian Debian\n"
+    "http://mirror.example/debian-security Debian-Security\n"
+    "http://mirror.example/other Other\n"
+)
+
+
+@pytest.fixture
+def apt(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An apt that gives these answers, one after the other; its updates are counted."""
+
+    class Apt:
+        answers: list[str]
+        updates = 0
+
+        def update(self, command: list[str], *_words: Any) -> None:
+            assert command == ["apt-get", "update"]
+            self.updates += 1
+
+    known = Apt()
+    monkeypatch.setattr(image, "output", lambda *_words, **_options: known.answers.pop(0))
+    monkeypatch.setattr(image, "run", known.update)
+    monkeypatch.setattr(image.shutil, "which", lambda name: f"/usr/bin/{name}")
+    return known
+
+
+def test_the_hosts_own_mirrors(apt: Any, tmp_path: Path) -> None:
+    apt.answers = [KNOWN]
+    assert image.sources(image.host_mirrors(tmp_path / "log"), kind="deb-src").splitlines() == [
+        f"deb-src [signed-by={image.KEYRING}] http://mirror.example/debian bookworm main",
+        f"deb-src [signed-by={image.KEYRING}] http://mirror.example/debian-security bookworm-security main",
+    ]
+    assert apt.updates == 0
+
+
+def test_an_apt_that_was_never_updated(apt: Any, tmp_path: Path) -> None:
+    apt.answers = ["", KNOWN]
+    assert image.host_mirrors(tmp_path / "log") == KNOWN
+    assert apt.updates == 1
+
+
+def test_an_apt_without_debian(apt: Any, tmp_path: Path) -> None:
+    apt.answers = ["", ""]
+    with pytest.raises(LabError, match=r"no source of Debian's packages; name one in /etc/apt/sources\.list"):
+        image.host_mirrors(tmp_path / "log")
+
+
+def test_no_apt(apt: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(image.shutil, "which", lambda _name: None)
+    with pytest.raises(LabError, match="run it on Debian"):
+        image.host_mirrors(tmp_path / "log")
