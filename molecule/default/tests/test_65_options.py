@@ -90,6 +90,9 @@ def test_options(lab: Any, tmp_path: Path) -> None:
         }
         assert '"--v=3"' in host.check_output("systemctl cat %s", UNIT)
         assert lab.lease()["leaseDurationSeconds"] == 6
+        status = lab.play("playbooks/status.yml", words)
+        assert status.code == 0, status.output
+        assert "fail-over: at most 10.4 s after a crash, 2.2 s after a stop" in status.text
         assert lab.site(words).changed == dict.fromkeys(lab.names, 0)
         assert lab.site(words, "--extra-vars=kube_scheduler_renew_before=23h59m55s").code == 0
         renewed = x509.load_pem_x509_certificate(host.file("/etc/k8s/tls/scheduler.crt").content)
