@@ -35,8 +35,8 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 	@lab/demo
 
 .PHONY: test
-test: lint unit oldest integration molecule ## Lint, unit tests, tests with other tools, Molecule, and two older versions
-	@$(MAKE) --no-print-directory versions VERSIONS="1.36.1 1.20.2"
+test: lint unit oldest integration molecule ## Lint, unit tests, tests with other tools, Molecule, and three versions beside the table
+	@$(MAKE) --no-print-directory versions VERSIONS="1.37.2 1.36.1 1.20.2"
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy

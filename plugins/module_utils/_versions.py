@@ -197,6 +197,7 @@ class Planner:
         self._check_text("kube_scheduler_config", self.config)
         election = dict(wanted.get("leaderElection") or {})
         self._check_times(election)
+        self._check_elects(flags, election)
         lock = self._lock(flags, election)
         lease = {
             "name": self._named(flags, election, "name", "Name", "kube-scheduler"),
@@ -306,6 +307,16 @@ class Planner:
             )
 
     # --- the lock
+
+    def _check_elects(self, flags: t.Mapping[str, str], election: t.Mapping[str, t.Any]) -> None:
+        for option, value in (
+            ("kube_scheduler_extra_args: leader-elect", flags.get("leader-elect", True)),
+            ("kube_scheduler_config: leaderElection: leaderElect", election.get("leaderElect", True)),
+        ):
+            if text_of(value) != "true":
+                self.problems.append(
+                    f"{option}: {text_of(value)} would have each scheduler place pods by itself, and none could be seen to lead; leave it out"
+                )
 
     def _lock(self, flags: t.Mapping[str, str], election: dict[str, t.Any]) -> str:
         said = "leader-elect-resource-lock" in flags

@@ -230,6 +230,20 @@ def test_a_row_is_one_with_itself(minor: str) -> None:
             {"config": {"leaderElection": {"resourceLock": "endpoints"}}},
             "kube_scheduler_config: leaderElection: resourceLock: kube-scheduler 1.37.2 does not take endpoints, but leases; use leases",
         ),
+        *(
+            (
+                "1.37.2",
+                wishes,
+                f"{option}: false would have each scheduler place pods by itself, and none could be seen to lead; leave it out",
+            )
+            for wishes, option in (
+                ({"extra_args": {"leader-elect": False}}, "kube_scheduler_extra_args: leader-elect"),
+                (
+                    {"config": {"leaderElection": {"leaderElect": False}}},
+                    "kube_scheduler_config: leaderElection: leaderElect",
+                ),
+            )
+        ),
         (
             "1.37.2",
             {"binary": "+/opt/k8s/bin/kube-scheduler"},
