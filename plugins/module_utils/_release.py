@@ -353,7 +353,7 @@ def run(module: Module, systemd: _systemd.Systemd) -> dict[str, t.Any]:
     return _STATES[params["state"]](module, release, systemd)
 
 
-def _prepared(module: Module, release: Release, _: _systemd.Systemd) -> dict[str, t.Any]:
+def _prepared(module: Module, release: Release, _unused: _systemd.Systemd) -> dict[str, t.Any]:
     done = release.prepare(dry=module.check_mode)
     return {"changed": bool(done), "done": done}
 
