@@ -3,21 +3,22 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 LAB_NAME ?= kube-ha
 LAB_MASTERS ?= 3
 export LAB_NAME LAB_MASTERS LAB_KUBE_VERSION LAB_SCHEDULERS LAB_BINARIES LAB_BINARY_URL
 
 VENV := .venv
-export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH):/usr/local/go/bin
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export MOLECULE_GLOB := molecule/*/molecule.yml
 S ?= default
 
 LAB := python3 lab/lab.py
 CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kube_ha_scheduler
-# The newest kubectl that is there, to compare with.
-KUBECTL = $(lastword $(sort $(wildcard $(CACHE)/release/*/bin/linux/*/kubectl)))
+# The newest kubectl that is there, to compare with; looked for when it is used, for make remembers what $(wildcard) saw.
+KUBECTL = $(shell ls $(CACHE)/release/*/bin/linux/*/kubectl 2>/dev/null | tail -n 1)
 
 .PHONY: help
 help: ## Say what there is
@@ -35,7 +36,7 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 	@lab/demo
 
 .PHONY: test
-test: lint unit oldest integration molecule ## Lint, unit tests, tests with other tools, Molecule, and three versions beside the table
+test: lint binaries unit oldest integration molecule ## Lint, unit tests, tests with other tools, Molecule, and three versions beside the table
 	@$(MAKE) --no-print-directory versions VERSIONS="1.37.2 1.36.1 1.20.2"
 
 .PHONY: lint
@@ -58,9 +59,9 @@ oldest: tools ## Unit tests with the oldest ansible-core and cryptography that a
 	.cache/oldest/bin/python -m pytest -q -n 2
 
 .PHONY: integration
-integration: tools binaries ## Modules beside kubectl, cfssl, openssl, pkilint and Go; no container
-	@lab/need cfssl=golang-cfssl
-	KUBECTL=$(KUBECTL) pytest -q -n 2 tests/integration --ignore tests/integration/leader_info
+integration: tools ## Modules beside cfssl, openssl, pkilint and Go; no container
+	@lab/need cfssl=golang-cfssl go=golang-go
+	pytest -q -n 2 tests/integration --ignore tests/integration/leader_info
 
 .PHONY: binaries
 binaries:
@@ -71,7 +72,7 @@ binaries:
 molecule: export LAB_NAME = kube-ha-test
 molecule: tools binaries ## Molecule on containers (S=scenario)
 	@$(LAB) image
-	molecule test --scenario-name $(S)
+	KUBECTL=$(KUBECTL) molecule test --scenario-name $(S)
 
 # Each on a lab of its own, one after the other. A version that the cache lacks is downloaded, or built: minutes.
 VERSIONS ?= 1.37.2 1.36.1 1.35.4 1.34.4 1.33.13 1.30.14 1.20.2
