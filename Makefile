@@ -56,7 +56,7 @@ unit: tools ## Unit tests: seconds, no container
 oldest: tools ## Unit tests with the oldest ansible-core and cryptography that are supported
 	@cmp -s requirements/oldest.txt .cache/oldest/requirements.txt || { \
 		lab/bootstrap .cache/oldest requirements/oldest.txt && cp requirements/oldest.txt .cache/oldest/requirements.txt; }
-	.cache/oldest/bin/python -m pytest -q -n 2
+	KUBECTL=$(KUBECTL) .cache/oldest/bin/python -m pytest -q -n 2
 
 .PHONY: integration
 integration: tools ## Modules beside cfssl, openssl, pkilint and Go; no container
