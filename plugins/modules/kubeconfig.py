@@ -243,7 +243,7 @@ EXAMPLES = r"""
 
 - name: Forget a cluster that is gone
   kube_ha.scheduler.kubeconfig:
-    path: /root/.kube/config
+    path: ~/.kube/config
     clusters:
       - name: old
         state: absent

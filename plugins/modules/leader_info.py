@@ -103,7 +103,7 @@ EXAMPLES = r"""
 
 - name: Who leads the controller managers, asked of whichever apiserver answers
   kube_ha.scheduler.leader_info:
-    kubeconfig: /root/.kube/config
+    kubeconfig: ~/.kube/config
     contexts: [m1, m2, m3]
     name: kube-controller-manager
 """
