@@ -25,7 +25,12 @@ help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 $(VENV)/.ready: requirements/dev.txt lab/bootstrap
-	@lab/bootstrap $(VENV) requirements/dev.txt
+	@lab/bootstrap $(VENV) $<
+	@touch $@
+
+# Other sets of tools, beside it.
+.cache/%/.ready: requirements/%.txt lab/bootstrap
+	@lab/bootstrap .cache/$* $<
 	@touch $@
 
 .PHONY: tools
@@ -53,14 +58,12 @@ unit: tools ## Unit tests: seconds, no container
 	KUBECTL=$(KUBECTL) pytest -q -n 2
 
 .PHONY: oldest
-oldest: tools ## Unit tests with the oldest ansible-core and cryptography that are supported
-	@cmp -s requirements/oldest.txt .cache/oldest/requirements.txt || { \
-		lab/bootstrap .cache/oldest requirements/oldest.txt && cp requirements/oldest.txt .cache/oldest/requirements.txt; }
+oldest: tools .cache/oldest/.ready ## Unit tests with the oldest ansible-core and cryptography that are supported
 	KUBECTL=$(KUBECTL) .cache/oldest/bin/python -m pytest -q -n 2
 
 .PHONY: integration
 integration: tools ## Modules beside cfssl, openssl, pkilint and Go; no container
-	@lab/need cfssl=golang-cfssl go=golang-go
+	@lab/need.py cfssl=golang-cfssl go=golang-go
 	pytest -q -n 2 tests/integration --ignore tests/integration/leader_info
 
 .PHONY: binaries
@@ -98,6 +101,5 @@ lab-status: ## Show the lab's containers and the health of its control plane
 	@$(LAB) status
 
 .PHONY: bench
-bench: tools ## x509_cert beside community.crypto
-	@[[ -x .cache/bench/bin/ansible-playbook ]] || lab/bootstrap .cache/bench requirements/bench.txt
+bench: tools .cache/bench/.ready ## x509_cert beside community.crypto
 	$(VENV)/bin/python tests/benchmark/x509_cert.py .cache/bench/bin/ansible-playbook

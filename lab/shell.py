@@ -54,13 +54,9 @@ def need(tools: Mapping[str, str], log: Path) -> None:
         raise LabError(
             f"these packages are missing: {' '.join(packages)}; install them (root on Debian: done by itself)"
         )
-    environment = {"DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
-    with contextlib.suppress(LabError):
-        run(install, f"Installing {' '.join(packages)}", log, environment=environment)
-        return
     run(["apt-get", "update"], "Reading the package lists", log)
-    run(install, f"Installing {' '.join(packages)}", log, environment=environment)
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
+    run(install, f"Installing {' '.join(packages)}", log, environment={"DEBIAN_FRONTEND": "noninteractive"})
 
 
 def output(command: Sequence[str], *, environment: Mapping[str, str] | None = None, check: bool = True) -> str:
