@@ -94,6 +94,18 @@ def refused(lab: Any, *sentences: str, **variables: Any) -> None:
             "kube_scheduler_retry_period: soon is not a time in whole seconds, such as 15s",
         ),
         (
+            {"kube_scheduler_config": {"leaderElection": {"leaseDuration": "8s"}}},
+            "kube_scheduler_config: leaderElection: leaseDuration: 8s must be longer than kube_scheduler_renew_deadline, 10s",
+        ),
+        (
+            {"kube_scheduler_config": {"leaderElection": {"retryPeriod": "9s"}}},
+            "kube_scheduler_renew_deadline: 10s must be longer than 1.2 times kube_scheduler_config: leaderElection: retryPeriod, 9s",
+        ),
+        (
+            {"kube_scheduler_config": {"leaderElection": {"renewDeadline": "1m"}}},
+            "kube_scheduler_config: leaderElection: renewDeadline: 1m is not a time in whole seconds, such as 15s",
+        ),
+        (
             {"kube_scheduler_pki": "provided"},
             "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source",
         ),
