@@ -70,9 +70,12 @@ integration: tools ## Modules beside cfssl, openssl, pkilint and Go; no containe
 binaries:
 	@$(LAB) binaries
 
-# A lab of its own, so that no test touches the demo's. Binaries and image come first, where their progress is seen.
+# Labs of this clone's own: no test touches the demo's, or stumbles over one that another clone's tests left.
+CLONE := $(shell pwd -P | cksum | cut -d' ' -f1)
+
+# Binaries and image come first, where their progress is seen.
 .PHONY: molecule
-molecule: export LAB_NAME = kube-ha-test
+molecule: export LAB_NAME := kube-ha-test-$(CLONE)
 molecule: tools binaries ## Molecule on containers (S=scenario)
 	@$(LAB) image
 	KUBECTL=$(KUBECTL) molecule test --scenario-name $(S)
@@ -80,7 +83,7 @@ molecule: tools binaries ## Molecule on containers (S=scenario)
 # Each on a lab of its own, one after the other. A version that the cache lacks is downloaded, or built: minutes.
 VERSIONS ?= 1.37.2 1.36.1 1.35.4 1.34.4 1.33.13 1.30.14 1.20.2
 .PHONY: versions
-versions: export LAB_NAME = kube-ha-versions
+versions: export LAB_NAME := kube-ha-versions-$(CLONE)
 versions: tools ## Every version that can be run, on three masters each (VERSIONS="…")
 	@for version in $(VERSIONS); do \
 	    export LAB_KUBE_VERSION=$$version; \
