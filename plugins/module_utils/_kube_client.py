@@ -6,8 +6,9 @@
 
 """A small HTTPS client for an apiserver and for what the components serve, with nothing to install on a master.
 
-It stands on http.client and ssl because open_url knows no tls-server-name, takes a proxy from the environment only, and bounds each
-wait but not the whole answer.
+An apiserver is asked through ansible.module_utils.urls. The proxy and the server name of a kubeconfig, of which Request knows nothing, and
+a bound for the whole answer in place of each wait are put in where Request hands its connection over to TLS. The component's own ports are
+asked with http.client: that is done by several threads at once, and Request keeps what it connects with in a place of the whole process.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ import ssl
 import time
 import typing as t
 from dataclasses import dataclass, field
+from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 
+from ansible.module_utils.urls import Request
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _kubeconfig
 
 if t.TYPE_CHECKING:  # pragma: no cover
@@ -160,13 +163,6 @@ class Response:
 
 
 @dataclass(frozen=True)
-class HttpsAnswer:
-    status: int
-    body: bytes = field(repr=False)
-    peer_certificate_der: bytes = field(repr=False)
-
-
-@dataclass(frozen=True)
 class Credentials:
     """What one context of a kubeconfig says: where the apiserver is, how it is known, and who asks."""
 
@@ -183,6 +179,13 @@ class Credentials:
 # --- transport
 
 
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise socket.timeout("timed out")
+    return left
+
+
 class _Channel:
     """A socket as http.client wants it, all of whose waits end at one deadline."""
 
@@ -193,10 +196,7 @@ class _Channel:
         self._closed = False
 
     def in_time(self) -> socket.socket:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise socket.timeout("timed out")
-        self.sock.settimeout(left)
+        self.sock.settimeout(_left(self.deadline))
         return self.sock
 
     def sendall(self, data: bytes) -> None:
@@ -268,11 +268,15 @@ def _explained(where: str) -> Iterator[None]:
         raise TransportError(known or "closed", where, "" if known else one_line(exc.strerror or "")) from None
 
 
-def _connect(host: str, port: int, deadline: float) -> socket.socket:
+def _addresses(host: str, port: int) -> list[t.Any]:
     try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:  # a label that is empty or too long
         raise socket.gaierror(socket.EAI_NONAME, "no such name") from None
+
+
+def _connect(host: str, port: int, deadline: float) -> socket.socket:
+    addresses = _addresses(host, port)
     last: OSError = OSError(errno.EHOSTUNREACH, "no address")
     for rank, (family, kind, protocol, _name, address) in enumerate(addresses):
         sock = socket.socket(family, kind, protocol)
@@ -330,8 +334,22 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
         os.close(fd)
 
 
-def _tls_context(ca_pem: str | None, client_pem: tuple[str, str] | None, *, verify: bool = True) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+class _Context(ssl.SSLContext):
+    """Secures a connection that somebody else has opened, Request among them: to a server name, through a proxy if told, and in time."""
+
+    server_name = ""
+    tunnel: tuple[str, int, str] | None = None
+    deadline = 0.0
+
+    def wrap_socket(self, sock: socket.socket, *_args: t.Any, **_options: t.Any) -> t.Any:
+        if self.tunnel:
+            _tunnel(sock, self.deadline, *self.tunnel)
+        sock.settimeout(_left(self.deadline))
+        return _Channel(super().wrap_socket(sock, server_hostname=self.server_name), self.deadline)
+
+
+def _tls_context(ca_pem: str | None, client_pem: tuple[str, str] | None, *, verify: bool = True) -> _Context:
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not verify:
         context.check_hostname = False
@@ -351,29 +369,13 @@ def _tls_context(ca_pem: str | None, client_pem: tuple[str, str] | None, *, veri
     return context
 
 
-def _ask(
-    connection: http.client.HTTPConnection,
-    method: str,
-    path: str,
-    headers: Mapping[str, str],
-    body: bytes | None,
-) -> Response:
-    connection.request(method, path, body=body, headers=dict(headers))
-    answer = connection.getresponse()
+def _read(answer: http.client.HTTPResponse, where: str) -> Response:
     content = answer.read(BODY_LIMIT + 1)
     if len(content) > BODY_LIMIT:
-        connection.close()
-        raise TransportError("too_large", f"{connection.host}:{connection.port}")
+        raise TransportError("too_large", where)
     if answer.length:  # http.client leaves a body that was cut short to its caller
         raise http.client.IncompleteRead(b"")
     return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
-
-
-def _over(channel: _Channel, host: str, port: int) -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection(host, port)
-    connection.auto_open = 0  # never on its own, and so never in plain text
-    connection.sock = t.cast("socket.socket", channel)
-    return connection
 
 
 def https_get(
@@ -383,27 +385,27 @@ def https_get(
     *,
     ca_pem: str | None,
     client_pem: tuple[str, str] | None = None,
-    server_name: str | None = None,
     timeout: float = 10.0,
-    headers: Mapping[str, str] | None = None,
-) -> HttpsAnswer:
+) -> Response:
     """GET over verified TLS, with no proxy; C(client_pem) is a certificate and its key. Any status is an answer."""
-    deadline = time.monotonic() + timeout
+    where = f"https://{_netloc(host, port)}{path}"
     context = _tls_context(ca_pem, client_pem)
-    with _explained(f"https://{_netloc(host, port)}{path}"), _connect(host, port, deadline) as sock:
-        sock.settimeout(max(0.001, deadline - time.monotonic()))
-        with context.wrap_socket(sock, server_hostname=server_name or host) as tls:
-            certificate = tls.getpeercert(binary_form=True) or b""
-            response = _ask(_over(_Channel(tls, deadline), host, port), "GET", path, headers or {}, None)
-            return HttpsAnswer(response.status, response.body, certificate)
+    context.server_name, context.deadline = host, time.monotonic() + timeout
+    with _explained(where), _connect(host, port, context.deadline) as sock:
+        connection = http.client.HTTPConnection(host, port)
+        with contextlib.closing(context.wrap_socket(sock)) as connection.sock:
+            connection.request("GET", path)
+            with connection.getresponse() as answer:
+                return _read(answer, where)
 
 
-def peer_certificate(host: str, port: int, timeout: float = 10.0, *, server_name: str | None = None) -> bytes:
+def peer_certificate(host: str, port: int, timeout: float = 10.0) -> bytes:
     """The certificate that a port serves, as DER, with nothing verified: also one that has expired can be read."""
-    deadline = time.monotonic() + timeout
-    with _explained(f"https://{_netloc(host, port)}"), _connect(host, port, deadline) as sock:
-        sock.settimeout(max(0.001, deadline - time.monotonic()))
-        with _tls_context(None, None, verify=False).wrap_socket(sock, server_hostname=server_name or host) as tls:
+    context = _tls_context(None, None, verify=False)
+    context.server_name, context.deadline = host, time.monotonic() + timeout
+    with _explained(f"https://{_netloc(host, port)}"), _connect(host, port, context.deadline) as sock:
+        channel = context.wrap_socket(sock)
+        with channel.sock as tls:
             return tls.getpeercert(binary_form=True) or b""
 
 
@@ -415,7 +417,7 @@ def _netloc(host: str, port: int) -> str:
 
 
 class _Server:
-    """One apiserver and the connection to it, which is kept from request to request."""
+    """One apiserver, and how it is asked."""
 
     def __init__(self, credentials: Credentials) -> None:
         self.credentials = credentials
@@ -425,63 +427,61 @@ class _Server:
             raise KubeconfigError(f"{credentials.origin}: {exc}") from None
         self.host, self.port, self.prefix = url.host, url.port, url.path.rstrip("/")
         self.name = f"https://{_netloc(self.host, self.port)}"
-        self.headers = {"Accept": "application/json", "User-Agent": "kube_ha.scheduler"}
+        self.headers = {
+            "Host": _netloc(self.host, self.port),
+            "Accept": "application/json",
+            "User-Agent": "kube_ha.scheduler",
+        }
         if credentials.token:
             self.headers["Authorization"] = f"Bearer {credentials.token}"
-        self._context: ssl.SSLContext | None = None
-        self._connection: http.client.HTTPConnection | None = None
-
-    def _open(self, deadline: float) -> http.client.HTTPConnection:
-        c = self.credentials
-        if self._context is None:
-            try:
-                self._context = _tls_context(c.ca_pem, c.client_pem, verify=not c.insecure)
-            except KubeError as exc:
-                raise KubeconfigError(f"{c.origin}: {exc}") from None
-        proxy = urlsplit(c.proxy_url) if c.proxy_url else None
-        address = (proxy.hostname or "", proxy.port or 80) if proxy else (self.host, self.port)
-        with _connect(*address, deadline) as sock:  # once it is wrapped, only the wrapping holds the connection
-            if proxy:
-                user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}" if proxy.username else ""
-                _tunnel(sock, deadline, self.host, self.port, base64.b64encode(user.encode()).decode())
-            sock.settimeout(max(0.001, deadline - time.monotonic()))
-            tls = self._context.wrap_socket(sock, server_hostname=c.tls_server_name or self.host)
-        self._connection = _over(_Channel(tls, deadline), self.host, self.port)
-        return self._connection
+        self._address, self._tunnel = (self.host, self.port), None
+        if credentials.proxy_url:
+            proxy = urlsplit(credentials.proxy_url)
+            user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}" if proxy.username else ""
+            self._address = (proxy.hostname or "", proxy.port or 80)
+            self._tunnel = (self.host, self.port, base64.b64encode(user.encode()).decode())
+        self._made: _Context | None = None
 
     @property
-    def _is_open(self) -> bool:
-        return self._connection is not None and self._connection.sock is not None
+    def _context(self) -> _Context:
+        if self._made is None:
+            c = self.credentials
+            try:
+                self._made = _tls_context(c.ca_pem, c.client_pem, verify=not c.insecure)
+            except KubeError as exc:
+                raise KubeconfigError(f"{c.origin}: {exc}") from None
+            self._made.server_name, self._made.tunnel = c.tls_server_name or self.host, self._tunnel
+        return self._made
 
-    def close(self) -> None:
-        if self._connection:
-            self._connection.close()
-            self._connection = None
-
-    def _exchange(self, method: str, path: str, body: bytes | None, deadline: float) -> Response:
-        connection = self._connection
-        if connection is None or connection.sock is None:
-            connection = self._open(deadline)
-        t.cast("_Channel", connection.sock).deadline = deadline
-        headers = {**self.headers, "Content-Type": "application/json"} if body is not None else self.headers
+    def _ask(self, method: str, path: str, body: bytes | None, deadline: float) -> Response:
+        context = self._context
+        context.deadline = deadline
+        # Request gives each address of a name the whole time-out.
+        patience = _left(deadline) / len(_addresses(*self._address))
         try:
-            return _ask(connection, method, self.prefix + path, headers, body)
-        except BaseException:
-            self.close()
-            raise
+            with Request().open(
+                method,
+                f"https://{_netloc(*self._address)}{self.prefix}{path}",
+                data=body,
+                headers=self.headers if body is None else {**self.headers, "Content-Type": "application/json"},
+                context=context,
+                timeout=patience,
+                follow_redirects="none",
+                use_proxy=False,
+                use_netrc=False,
+                decompress=False,
+            ) as answer:
+                return _read(answer, self.name)
+        except HTTPError as exc:
+            with exc:
+                return _read(t.cast("http.client.HTTPResponse", exc.fp), self.name)
+        except URLError as exc:
+            raise t.cast("OSError", exc.reason) from None
 
     def request(self, method: str, path: str, body: bytes | None, deadline: float) -> Response:
         with _explained(self.name):
-            reused = self._is_open
-            try:
-                response = self._exchange(method, path, body, deadline)
-            except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError):
-                # A server may close an idle connection at any time; that says nothing about the request.
-                if not reused or method != "GET":
-                    raise
-                response = self._exchange(method, path, body, deadline)
+            response = self._ask(method, path, body, deadline)
         if 300 <= response.status < 400:
-            self.close()
             raise TransportError("redirect", f"{self.name}{path}", one_line(response.headers.get("location", ""), 100))
         return response
 
@@ -501,10 +501,6 @@ class Client:
     @property
     def origin(self) -> str:
         return self._servers[0].credentials.origin
-
-    def close(self) -> None:
-        for server in self._servers:
-            server.close()
 
     def request(
         self, method: str, path: str, body: Mapping[str, t.Any] | None = None, *, timeout: float | None = None

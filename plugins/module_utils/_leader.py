@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import re
 import time
@@ -75,22 +74,22 @@ def find(params: dict[str, t.Any], sleep: Callable[[float], None] = time.sleep) 
     """What is known of the leader, and, where a wait was in vain, one line about it."""
     _checked(params)
     limit = time.monotonic() + params["timeout"]
-    with contextlib.closing(_kube_client.load(params["kubeconfig"], params["contexts"] or None)) as client:
+    client = _kube_client.load(params["kubeconfig"], params["contexts"] or None)
 
-        def get(path: str) -> dict[str, t.Any]:
-            # A question without a wait may take the time that one request needs.
-            return client.get(path, timeout=max(1.0, min(REQUEST, limit - time.monotonic())))
+    def get(path: str) -> dict[str, t.Any]:
+        # A question without a wait may take the time that one request needs.
+        return client.get(path, timeout=max(1.0, min(REQUEST, limit - time.monotonic())))
 
-        view, fulfilled = _lease.observe(
-            _lease.reader(get, params["namespace"], params["name"]),
-            _wish(params),
-            timeout=params["timeout"],
-            interval=params["poll_interval"],
-            members=params["members"],
-            patient=params["wait_for"] is not None,
-            sleep=sleep,
-        )
-        found = {**described(view), "server": client.server}
+    view, fulfilled = _lease.observe(
+        _lease.reader(get, params["namespace"], params["name"]),
+        _wish(params),
+        timeout=params["timeout"],
+        interval=params["poll_interval"],
+        members=params["members"],
+        patient=params["wait_for"] is not None,
+        sleep=sleep,
+    )
+    found = {**described(view), "server": client.server}
     if fulfilled or params["wait_for"] is None:
         return found, None
     wish = WISHES[params["wait_for"]].format(params["holder"] or "the first one seen")

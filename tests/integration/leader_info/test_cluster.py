@@ -241,7 +241,6 @@ def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) ->
         client.request("DELETE", f"{folder}/{name}")
     assert (found["holder"], found["source"], found["state"]) == ("Old_Host.example", kind.lower(), "held")
     assert (found["moving"], found["transitions"]) == (True, 7)
-    client.close()
 
 
 @pytest.mark.parametrize(
