@@ -68,7 +68,7 @@ options:
     type: float
     default: 60
   poll_interval:
-    description: Seconds between two looks.
+    description: Seconds between two looks, each of which is a connection of its own.
     type: float
     default: 0.05
 seealso:
