@@ -8,7 +8,7 @@
 
 An apiserver is asked through ansible.module_utils.urls. The proxy and the server name of a kubeconfig, of which Request knows nothing, and
 a bound for the whole answer in place of each wait are put in where Request hands its connection over to TLS. The component's own ports are
-asked with http.client: that is done by several threads at once, and Request keeps what it connects with in a place of the whole process.
+asked with http.client: several at once, which Request cannot.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import os
 import re
 import socket
 import ssl
+import threading
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -81,6 +82,10 @@ NOT_SENT = {"dns", "proxy", "refused", "unreachable", *(kind for kind in WHAT if
 
 # Worth another try at the same server a little later.
 TRANSIENT = {"closed", "dns", "not_http", "refused", "server_error", "throttled", "timeout", "unreachable"}
+
+
+# Request puts what it connects with, credentials and all, in a place that the whole process shares.
+_REQUEST = threading.Lock()
 
 
 class KubeError(Exception):
@@ -459,18 +464,20 @@ class _Server:
         # Request gives each address of a name the whole time-out.
         patience = _left(deadline) / len(_addresses(*self._address))
         try:
-            with Request().open(
-                method,
-                f"https://{_netloc(*self._address)}{self.prefix}{path}",
-                data=body,
-                headers=self.headers if body is None else {**self.headers, "Content-Type": "application/json"},
-                context=context,
-                timeout=patience,
-                follow_redirects="none",
-                use_proxy=False,
-                use_netrc=False,
-                decompress=False,
-            ) as answer:
+            with _REQUEST:
+                answer = Request().open(
+                    method,
+                    f"https://{_netloc(*self._address)}{self.prefix}{path}",
+                    data=body,
+                    headers=self.headers if body is None else {**self.headers, "Content-Type": "application/json"},
+                    context=context,
+                    timeout=patience,
+                    follow_redirects="none",
+                    use_proxy=False,
+                    use_netrc=False,
+                    decompress=False,
+                )
+            with answer:
                 return _read(answer, self.name)
         except HTTPError as exc:
             with exc:

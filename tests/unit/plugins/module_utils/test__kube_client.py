@@ -9,7 +9,9 @@ import os
 import socket
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,30 @@ def test_no_connection_stays_open() -> None:
         while count() > before and time.monotonic() < end:  # the server's ends close a little later
             time.sleep(0.01)
         assert count() <= before
+
+
+def test_threads_do_not_take_each_others_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(number: int) -> list[str]:
+        ca = Ca(f"ca {number}")
+        with serve(answer(200, {"n": number}), ca.issue(), client_ca=ca.pem) as server:
+            asked = client(server, ca=ca.pem, pair=ca.issue("client"))
+            return [found for _ in range(9) if (found := outcome(asked)) != str({"n": number})]
+
+    def outcome(asked: kube.Client) -> str:
+        try:
+            return str(asked.get("/"))
+        except kube.KubeError as exc:
+            return str(exc)
+
+    install = urllib.request.install_opener
+
+    def slowly(opener: Any) -> None:
+        install(opener)
+        time.sleep(0.001)  # another thread's turn
+
+    monkeypatch.setattr(urllib.request, "install_opener", slowly)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(ask, range(4))) == [[], [], [], []]
 
 
 def test_the_users_netrc_is_not_for_an_apiserver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
