@@ -27,6 +27,7 @@ import threading
 import time
 import typing as t
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 
@@ -273,29 +274,13 @@ def _explained(where: str) -> Iterator[None]:
         raise TransportError(known or "closed", where, "" if known else one_line(exc.strerror or "")) from None
 
 
-def _addresses(host: str, port: int) -> list[t.Any]:
+def _patience(host: str, port: int, deadline: float) -> float:
+    """How long each address of a name may take to connect: http.client tries one after the other, each for the whole of its time-out."""
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError:  # a label that is empty or too long
         raise socket.gaierror(socket.EAI_NONAME, "no such name") from None
-
-
-def _connect(host: str, port: int, deadline: float) -> socket.socket:
-    addresses = _addresses(host, port)
-    last: OSError = OSError(errno.EHOSTUNREACH, "no address")
-    for rank, (family, kind, protocol, _name, address) in enumerate(addresses):
-        sock = socket.socket(family, kind, protocol)
-        # An address that swallows packets must leave time for the ones after it.
-        sock.settimeout(max(0.001, (deadline - time.monotonic()) / (len(addresses) - rank)))
-        try:
-            sock.connect(address)
-        except OSError as exc:
-            sock.close()
-            last = exc
-        else:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-    raise last
+    return _left(deadline) / len(addresses)
 
 
 def _tunnel(sock: socket.socket, deadline: float, host: str, port: int, authorization: str) -> None:
@@ -340,7 +325,7 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
 
 
 class _Context(ssl.SSLContext):
-    """Secures a connection that somebody else has opened, Request among them: to a server name, through a proxy if told, and in time."""
+    """Secures the connections that http.client opens, for Request too: to a server name, through a proxy if told, and in time."""
 
     server_name = ""
     tunnel: tuple[str, int, str] | None = None
@@ -383,6 +368,11 @@ def _read(answer: http.client.HTTPResponse, where: str) -> Response:
     return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
 
 
+def _connection(host: str, port: int, context: _Context, timeout: float) -> http.client.HTTPSConnection:
+    context.server_name, context.deadline = host, time.monotonic() + timeout
+    return http.client.HTTPSConnection(host, port, timeout=_patience(host, port, context.deadline), context=context)
+
+
 def https_get(
     host: str,
     port: int,
@@ -395,23 +385,19 @@ def https_get(
     """GET over verified TLS, with no proxy; C(client_pem) is a certificate and its key. Any status is an answer."""
     where = f"https://{_netloc(host, port)}{path}"
     context = _tls_context(ca_pem, client_pem)
-    context.server_name, context.deadline = host, time.monotonic() + timeout
-    with _explained(where), _connect(host, port, context.deadline) as sock:
-        connection = http.client.HTTPConnection(host, port)
-        with contextlib.closing(context.wrap_socket(sock)) as connection.sock:
-            connection.request("GET", path)
-            with connection.getresponse() as answer:
-                return _read(answer, where)
+    with _explained(where), contextlib.closing(_connection(host, port, context, timeout)) as connection:
+        connection.request("GET", path)
+        with connection.getresponse() as answer:
+            return _read(answer, where)
 
 
 def peer_certificate(host: str, port: int, timeout: float = 10.0) -> bytes:
     """The certificate that a port serves, as DER, with nothing verified: also one that has expired can be read."""
     context = _tls_context(None, None, verify=False)
-    context.server_name, context.deadline = host, time.monotonic() + timeout
-    with _explained(f"https://{_netloc(host, port)}"), _connect(host, port, context.deadline) as sock:
-        channel = context.wrap_socket(sock)
-        with channel.sock as tls:
-            return tls.getpeercert(binary_form=True) or b""
+    where = f"https://{_netloc(host, port)}"
+    with _explained(where), contextlib.closing(_connection(host, port, context, timeout)) as connection:
+        connection.connect()
+        return t.cast("t.Any", connection.sock).sock.getpeercert(binary_form=True) or b""
 
 
 def _netloc(host: str, port: int) -> str:
@@ -445,24 +431,21 @@ class _Server:
             user = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}" if proxy.username else ""
             self._address = (proxy.hostname or "", proxy.port or 80)
             self._tunnel = (self.host, self.port, base64.b64encode(user.encode()).decode())
-        self._made: _Context | None = None
 
-    @property
+    @cached_property
     def _context(self) -> _Context:
-        if self._made is None:
-            c = self.credentials
-            try:
-                self._made = _tls_context(c.ca_pem, c.client_pem, verify=not c.insecure)
-            except KubeError as exc:
-                raise KubeconfigError(f"{c.origin}: {exc}") from None
-            self._made.server_name, self._made.tunnel = c.tls_server_name or self.host, self._tunnel
-        return self._made
+        c = self.credentials
+        try:
+            context = _tls_context(c.ca_pem, c.client_pem, verify=not c.insecure)
+        except KubeError as exc:
+            raise KubeconfigError(f"{c.origin}: {exc}") from None
+        context.server_name, context.tunnel = c.tls_server_name or self.host, self._tunnel
+        return context
 
     def _ask(self, method: str, path: str, body: bytes | None, deadline: float) -> Response:
         context = self._context
         context.deadline = deadline
-        # Request gives each address of a name the whole time-out.
-        patience = _left(deadline) / len(_addresses(*self._address))
+        patience = _patience(*self._address, deadline)
         try:
             with _REQUEST:
                 answer = Request().open(
@@ -504,10 +487,6 @@ class Client:
     def server(self) -> str:
         """The apiserver that answered last, or that will be asked first."""
         return self._servers[0].name
-
-    @property
-    def origin(self) -> str:
-        return self._servers[0].credentials.origin
 
     def request(
         self, method: str, path: str, body: Mapping[str, t.Any] | None = None, *, timeout: float | None = None

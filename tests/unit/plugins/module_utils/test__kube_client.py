@@ -108,17 +108,18 @@ def test_the_users_netrc_is_not_for_an_apiserver(tmp_path: Path, monkeypatch: py
 
 
 def test_an_address_that_swallows_packets_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serve(answer(200, {})) as server, socket.create_server(("127.0.0.2", server.port), backlog=0) as deaf:
+    with (
+        serve(answer(200, {})) as server,
+        socket.create_server(("127.0.0.2", server.port), backlog=0) as deaf,
+        socket.create_connection(deaf.getsockname()),  # fills its queue
+    ):
         address = socket.getaddrinfo("127.0.0.1", server.port, type=socket.SOCK_STREAM)[0]
         found = [(*address[:-1], deaf.getsockname()), address]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
-        queued = socket.socket()
-        queued.connect(deaf.getsockname())  # fills its queue
         assert client(server, timeout=2.0).get("/") == {}
         assert kube.https_get("127.0.0.1", server.port, "/", ca_pem=CA.pem, timeout=2.0).status == 200
         found.pop()
         assert kind_of(server, timeout=0.3)[0] == "timeout"
-        queued.close()
 
 
 def test_an_answer_that_ends_with_the_connection() -> None:
