@@ -62,3 +62,26 @@ def test_no_apt(apt: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     monkeypatch.setattr(image.shutil, "which", lambda _name: None)
     with pytest.raises(LabError, match="run it on Debian"):
         image.host_mirrors(tmp_path / "log")
+
+
+def test_sources_are_the_hosts_own_mirrors() -> None:
+    listed = (
+        "http://mirror.example/debian/ Debian\nhttp://m/s/ Debian-Security\nhttp://z/ Debian Backports\nhttp://n/ X\n"
+    )
+    lines = image.sources(listed).splitlines()
+    assert [line.split()[2:] for line in lines] == [
+        ["http://m/s/", "bookworm-security", "main"],
+        ["http://mirror.example/debian/", "bookworm", "main"],
+    ]
+    assert all(line.startswith("deb-src [") for line in image.sources(listed, kind="deb-src").splitlines())
+
+
+def test_the_image_is_named_by_its_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = image.tag()
+    assert image.tag() == before
+    monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "vim"))
+    assert image.tag() != before
+
+
+def test_what_the_role_installs_is_not_in_the_image() -> None:
+    assert not set(image.OFFERED) & set(image.PACKAGES)

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import access
 import cluster
-import image
 import podman
 import pytest
 import shell
@@ -48,29 +47,6 @@ def test_keys_are_made_once_and_pinned(settings: Settings) -> None:
     access.write(settings, SUBNET)
     known = (settings.state / "known_hosts").read_text().splitlines()
     assert [line.split()[:2] for line in known] == [[f"198.18.10.{n}", "ssh-ed25519"] for n in (11, 12, 13)]
-
-
-def test_sources_are_the_hosts_own_mirrors() -> None:
-    listed = (
-        "http://mirror.example/debian/ Debian\nhttp://m/s/ Debian-Security\nhttp://z/ Debian Backports\nhttp://n/ X\n"
-    )
-    lines = image.sources(listed).splitlines()
-    assert [line.split()[2:] for line in lines] == [
-        ["http://m/s/", "bookworm-security", "main"],
-        ["http://mirror.example/debian/", "bookworm", "main"],
-    ]
-    assert all(line.startswith("deb-src [") for line in image.sources(listed, kind="deb-src").splitlines())
-
-
-def test_the_image_is_named_by_its_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = image.tag()
-    assert image.tag() == before
-    monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "vim"))
-    assert image.tag() != before
-
-
-def test_what_the_role_installs_is_not_in_the_image() -> None:
-    assert not set(image.OFFERED) & set(image.PACKAGES)
 
 
 def test_specs_differ_where_the_containers_would(settings: Settings) -> None:
