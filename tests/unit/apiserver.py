@@ -138,6 +138,8 @@ class Server:
         with contextlib.suppress(OSError, ValueError), connection:
             # So that a client that has gone away is noticed.
             connection.settimeout(10)
+            # As Go's servers do; else an answer waits 40 ms for the client to acknowledge the end of the handshake.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stream = self._secured(connection) if self._context else connection
             with stream:
                 while True:
