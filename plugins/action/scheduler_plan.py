@@ -2,28 +2,293 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""scheduler_plan, which needs no host: it is computed where the variables are."""
+"""scheduler_plan: collects what the pure functions of module_utils/_scheduler need, on the controller, and calls them."""
 
 from __future__ import annotations
 
+import os
 import typing as t
+from dataclasses import asdict
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _versions
+from ansible.plugins.loader import lookup_loader
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    plan,
+    preflight,
+    rollout,
+    spec,
+    status,
+    variables,
+    versions,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import controller
+
+Vars = dict[str, t.Any]
+# What x509_cert calls them, and what the role does.
+CERTIFICATE_VARIABLES = {
+    "ca_path": "ca_cert",
+    "ca_privatekey_path": "ca_key",
+    "ca_config": "ca_config",
+    "profile": "ca_profile",
+    "valid_for": "cert_valid_for",
+    "subject_alt_name": "extra_sans",
+    "subject": "subject",
+    "renew_before": "renew_before",
+}
+
+
+# Strategies that do not keep the hosts of a play together.
+UNORDERED = ("free", "host_pinned")
 
 
 class ActionModule(ActionBase):
-    """Validates the arguments as the module would, and computes."""
+    """One step of the plan for one host. No module is run, and no host is contacted."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
+    _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        result: dict[str, t.Any] = super().run(tmp, task_vars)
-        _validated, arguments = self.validate_argument_spec(_versions.SPEC)
+    def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
+        result: Vars = super().run(tmp, task_vars)
+        _validated, self.options = self.validate_argument_spec(spec.PLAN, required_if=spec.PLAN_REQUIRED_IF)
+        self.vars: Vars = task_vars or {}
+        self.name: str = self.vars["inventory_hostname"]
+        self.prefix: str = self.options["prefix"]
+        steps: dict[str, t.Callable[[], Vars]] = {
+            "variables": self._variables,
+            "host": self._host,
+            "rollout": self._rollout,
+            "gate": self._gate,
+            "verdict": self._verdict,
+            "status": self._status,
+        }
         try:
-            result.update(_versions.run(arguments))
-        except _versions.PlanError as error:
+            found = steps[self.options["step"]]()
+        except CollectionError as error:
             raise AnsibleActionFail(str(error)) from None
+        if self.options["strict"] and found["faults"]:
+            return result | {"failed": True, "msg": "\n".join(found["faults"]), "faults": found["faults"]}
+        return result | found
+
+    # --- what the steps stand on
+
+    def _templated(self, name: str) -> t.Any:
+        try:
+            return self._templar.template(self.vars[name])
+        except AnsibleError as error:
+            text = " ".join(str(error.message).split())
+            raise AnsibleActionFail(f"{name}: cannot be computed for {self.name}: {text}") from None
+
+    def _members(self, group: str, own: str) -> dict[str, str]:
+        """Address by inventory name, in the inventory's order."""
+        hostvars = self.vars["hostvars"]
+        found = {}
+        for name in self.vars["groups"].get(group, []):
+            theirs = own if name == self.name else hostvars[name].get(f"{self.prefix}address")
+            found[name] = variables.address_of(theirs, hostvars[name].get("ansible_host"), name)
+        return found
+
+    def _answers(self) -> dict[str, Vars]:
+        """What the members of this play have answered, by inventory name; a host's odd answer counts as none."""
+        hostvars = self.vars["hostvars"]
+        found = {}
+        for name in self.options["input"]["playing"]:
+            answer = hostvars[name].get(self.options["answers"]) if name in hostvars else None
+            if isinstance(answer, t.Mapping) and isinstance(answer.get("hostname"), str):
+                found[name] = dict(answer)
+        return found
+
+    def _settings(self) -> variables.Variables:
+        return variables.Variables(**self.options["input"]["variables"])
+
+    def _tables(self) -> plan.Tables:
+        return plan.Tables(**self.options["tables"])
+
+    def _render(self, template: str, host_plan: plan.HostPlan) -> str:
+        lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
+        known = {**self.vars, "ansible_search_path": self._task.get_search_path(), "plan": wrap_var(host_plan)}
+        return str(lookup.run([template], variables=known)[0])
+
+    # --- the steps
+
+    def _variables(self) -> Vars:
+        prefix = self.prefix
+        own = [name for name in self.vars if isinstance(name, str) and name.startswith(prefix)]
+        poisoned = [name for name in (self.vars.get("ansible_facts") or {}) if str(name).lstrip("_").startswith(prefix)]
+        if poisoned:
+            raise AnsibleActionFail(
+                f"{self.name}: its facts hold {', '.join(sorted(poisoned))}, which only variables may set; find out what answers there"
+            )
+        raw = {
+            name.removeprefix(prefix): self._templated(name)
+            for name in own
+            if name.removeprefix(prefix) in variables.SPEC
+        }
+        v, faults = variables.read(raw, prefix)
+        if v is None:
+            return {"faults": faults}
+        members = self._members(v.group, v.address)
+        playing = [name for name in members if name in self.vars["ansible_play_hosts_all"]]
+        cluster = preflight.Cluster(
+            me=self.name,
+            addresses=members,
+            playing=playing,
+            leading=self.name == (playing or self.vars["ansible_play_hosts_all"])[0],
+        )
+        tables = self._tables()
+        election = variables.election(v, tables.lease_presets)
+        faults = preflight.variables_faults(
+            v, cluster, election, versions=tables.versions, is_file=os.path.isfile, prefix=prefix
+        )
+        strategy = self._strategy()
+        if strategy in UNORDERED:
+            faults.append(f"the strategy {strategy} rolls all members of a cluster at once; use the strategy linear")
+        result: Vars = {
+            "faults": faults,
+            "warnings": variables.unknown((name.removeprefix(prefix) for name in own), prefix)
+            if cluster.leading
+            else [],
+            "variables": asdict(v),
+            "members": list(members),
+            "playing": playing,
+            "makes_reader": v.signs and not v.metrics_cert,
+            "live_files": plan.credential_files(v),
+        }
+        if not faults:
+            addresses = [members[self.name]] if v.sans == "own" else list(members.values())
+            result["sans"] = list(dict.fromkeys(["127.0.0.1", *addresses, *v.extra_sans]))
+            for name in ("ca_cert", "apiserver_ca", "metrics_cert"):
+                path = getattr(v, name)
+                result[f"{name}_pem"] = self._read(f"{prefix}{name}", path) if path else None
+            if v.signs:
+                faults += self._ca_faults(v, result["sans"])
         return result
+
+    def _strategy(self) -> str:
+        """The strategy of the play, without a namespace."""
+        part: t.Any = self._task
+        while part is not None and getattr(part, "_play", None) is None:
+            part = getattr(part, "_parent", None)
+        return str(getattr(getattr(part, "_play", None), "strategy", "linear")).rpartition(".")[2]
+
+    def _read(self, option: str, path: str) -> str:
+        try:
+            with open(path, encoding="ascii") as stream:
+                return stream.read(1 << 20)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not PEM text"
+            raise AnsibleActionFail(f"{option}: cannot read {path} on the controller: {reason}") from None
+
+    def _ca_faults(self, v: variables.Variables, sans: list[str]) -> list[str]:
+        """Whether the CA can sign what every host is to have, asked as it will be asked then; nothing is made."""
+        names = {option: f"{self.prefix}{name}" for option, name in CERTIFICATE_VARIABLES.items()}
+        wanted = {"path": v.cert_path, "privatekey_path": v.key_path, **plan.certificate_options(v, sans)}
+        try:
+            controller.prepare(wanted, lambda _option, path: path)
+        except CollectionError as error:
+            return [error.named(names)]
+        return []
+
+    def _host(self) -> Vars:
+        data, host = self.options["input"], self.options["host"]
+        v, tables, name = self._settings(), self._tables(), self.name
+        answers = self._answers()
+        # A host that lies about itself can at most make itself fail.
+        try:
+            version = plan.wanted_version(v, host["process"]["version"])
+            twins = [
+                other for other, answer in answers.items() if other != name and answer["hostname"] == host["hostname"]
+            ]
+            faults = preflight.host_faults(v, name, version, host, twins=twins, prefix=self.prefix)
+            row = versions.row_of(tables.versions, version)
+            if version and row is None:
+                faults.append(f"{name}: its scheduler has version {version}, which this collection does not know")
+            if row is None:
+                return {"faults": faults, "wanted": None, "limitations": []}
+            found = plan.plan(
+                v,
+                host,
+                election=variables.election(v, tables.lease_presets),
+                sans=data["sans"],
+                apiserver_ca=data["apiserver_ca_pem"],
+                tables=tables,
+                running=_running(answers),
+                prefix=self.prefix,
+                check_mode=self._task.check_mode,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise AnsibleActionFail(
+                f"{name}: its answer cannot be used ({type(error).__name__}: {str(error)[:80]!r}); find out what answers there"
+            ) from None
+        faults += found["faults"]
+        if not faults:
+            contents = {"config": "kube-scheduler.yaml.j2", "unit": "kube-scheduler.service.j2"}
+            for file in found["files"]:
+                if file["name"] in contents:
+                    file["content"] = self._render(contents[file["name"]], found)
+        warnings = preflight.host_warnings(name, host)
+        wanted = None if faults else _wanted(v, found)
+        return {**found, "faults": faults, "warnings": warnings, "wanted": wanted}
+
+    def _rollout(self) -> Vars:
+        answers, playing = self._answers(), self.options["input"]["playing"]
+        lines = rollout.pending(answers[self.name]) if self.name in answers else []
+        for line in lines:
+            self._display.display(f"pending on {self.name}: {line}")
+        order = rollout.batches(answers) if self._settings().rollout else []
+        return {"faults": [], "batches": order, "pending": lines, "outdated": rollout.outdated(order, playing)}
+
+    def _gate(self) -> Vars:
+        order, hostvars = self.options["order"], self.vars["hostvars"]
+        marks = {name: hostvars[name].get(self.options["answers"]) or {} for batch in order for name in batch}
+        lost = [name for name in self.options["input"]["playing"] if name not in self.vars["ansible_play_hosts"]]
+        failed = [name for name, mark in marks.items() if mark.get("failed")]
+        rolled = [name for name, mark in marks.items() if mark.get("rolled")]
+        return rollout.gate(order, self.options["position"], rolled, {*failed, *lost})._asdict()
+
+    def _verdict(self) -> Vars:
+        data, answers = self.options["input"], self._answers()
+        if self.name not in answers:
+            return {"faults": [f"{self.name}: it gave no answer that can be used"]}
+        for what in answers[self.name]["not_checked"]:
+            self._display.display(f"not checked on {self.name}: {what}")
+        rolled = self._settings().rollout
+        return {"faults": rollout.verdict(self.name, answers, data["members"], self.options["version"], rolled=rolled)}
+
+    def _status(self) -> Vars:
+        data, tables, answers = self.options["input"], self._tables(), self._answers()
+        hostvars = self.vars["hostvars"]
+        plans = {name: hostvars[name].get(self.options["plans"]) or {} for name in answers}
+        election = variables.election(self._settings(), tables.lease_presets)
+        return {**status.report(answers, plans, data["members"], tables.versions, election.timings())}
+
+
+def _running(answers: t.Mapping[str, Vars]) -> list[t.Any]:
+    """How each member that runs elects now."""
+    keys = ("version", "lock", "lease_name", "lease_namespace")
+    return [
+        {"hostname": answer["hostname"], **{key: answer["process"][key] for key in keys}}
+        for answer in answers.values()
+        if answer["process"]["pid"]
+    ]
+
+
+def _wanted(v: variables.Variables, found: plan.HostPlan) -> Vars:
+    """What scheduler_info compares the host with."""
+    pair: Vars = {"certificate_source": v.cert_source, "privatekey_source": v.key_source}
+    if v.pki == "shared":
+        made = {**found["certificate"], "path": v.cert_source, "privatekey_path": v.key_source}
+        pair["x509_cert"] = {key: value for key, value in made.items() if key not in found["secret"]}
+    return {
+        "version": found["version"],
+        "binary": found["binary"]["path"],
+        "binary_source": v.binary_source,
+        "log_dir": found["log_dir"],
+        "certificate": found["certificate"] if v.pki == "node" else None,
+        "pair": None if v.pki == "node" else pair,
+        "kubeconfig": found["kubeconfig"],
+        "files": found["files"],
+    }

@@ -356,9 +356,8 @@ current_context:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _kubeconfig_entries
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import FilesError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kubeconfig import KubeconfigError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, KubeconfigError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
 
 
 def entries(**options: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -422,7 +421,7 @@ ARGUMENTS: dict[str, t.Any] = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, add_file_common_args=True, supports_check_mode=True)
     try:
-        result = _kubeconfig_entries.run(module)
+        result = kubeconfig_entries.run(module)
     except (FilesError, KubeconfigError) as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)

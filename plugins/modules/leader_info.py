@@ -68,7 +68,7 @@ options:
     type: float
     default: 60
   poll_interval:
-    description: Seconds between two looks, each of which is a connection of its own.
+    description: Seconds between two looks, which share a connection.
     type: float
     default: 0.05
 seealso:
@@ -174,9 +174,8 @@ server:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _leader
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube_client import KubeError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._lease import LeaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, LeaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import leader
 
 ARGUMENTS: dict[str, t.Any] = {
     "kubeconfig": {"type": "path", "required": True},
@@ -198,7 +197,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        found, problem = _leader.find(module.params)
+        found, problem = leader.find(module.params)
     except (KubeError, LeaseError) as exc:
         module.fail_json(msg=str(exc))
     if problem:

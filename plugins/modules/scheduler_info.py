@@ -12,10 +12,14 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - Looks in one run at the unit and its process, at what listens on the port, at readiness over verified TLS, at the certificate that is served
-    and the one that is used, at the metrics that are answered and refused, and at the lease as this host sees it.
-  - An active unit and a C(/healthz) that answers 200 are not enough to be V(healthy) - a scheduler whose certificates have expired has both.
+  - Tells in one run what this host is and what scheduler runs there; whether that is healthy (O(probe)); and in what the host differs from what is
+    wanted (O(wanted)).
+  - Looks at the unit and its process, at what holds the port, at readiness over verified TLS, at the certificate that is served and the one that
+    is used, at the metrics that are answered and refused, and at the lease as this host sees it. The process is looked at where it serves itself, and
+    its lease is the one by which it elects itself, as its command line and its configuration say.
+  - An active unit and a C(/healthz) that answers 200 are not enough to be healthy - a scheduler whose certificates have expired has both.
   - Needs no pip package. Certificates are described when C(python3-cryptography) is there, and a kubeconfig is read when C(python3-yaml) is there.
+  - Nothing is changed, nor executed that an unprivileged user could have written, except as that user.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
@@ -24,57 +28,27 @@ options:
     description: Name of the systemd unit, suffix included.
     type: str
     default: kube-scheduler.service
-  bind_address:
-    description: Address at which the scheduler serves HTTPS on this host.
+  release_path:
+    description: Folder of the release, as in M(kube_ha.scheduler.scheduler_release).
+    type: path
+    default: /var/lib/kube-ha/kube-scheduler
+  user:
+    description: The system user that is wanted.
     type: str
-    default: 127.0.0.1
-  secure_port:
-    description: Port at which the scheduler serves HTTPS.
+  port:
+    description: The port that is wanted for HTTPS, of which RV(port) tells who holds it.
     type: int
     default: 10259
-  ready_path:
-    description: The endpoint that tells readiness, of a version that is not in O(versions). C(/readyz) is there from Kubernetes 1.31 on, C(/healthz) in all.
+  bind_address:
+    description: The address that is wanted for HTTPS. A process is looked at where it serves itself; this is used where its command line cannot be read.
     type: str
-    default: /readyz
-  versions:
-    description:
-      - What the versions of kube-scheduler serve, a row by minor version - C(https) and C(http), the ports, 0 for none, C(ready), the C(path) that tells
-        readiness and the C(port) (V(https) or V(http)) that answers it, and C(locks), the default lock type first. The row of the version that runs counts.
-      - Plain HTTP is asked on 127.0.0.1.
-    type: dict
-    default: {}
-  serving_ca:
-    description: CA certificates, as PEM text, that the served certificate must chain to. Without them the system's are trusted.
-    type: str
+    default: 127.0.0.1
   kubeconfig:
-    description: The scheduler's kubeconfig, with which the lease is read. Where systemd gave the process a credential of that name, that one is read.
+    description:
+      - The kubeconfig that is used where neither systemd gave the process a credential of the name C(kubeconfig), nor the process was told of one.
+      - One that others than root may write is not used.
     type: path
     default: /etc/kubernetes/kube-scheduler.kubeconfig
-  metrics_cert:
-    description: Client certificate of somebody who may read the metrics, as PEM text. Without it, that they are answered is not checked.
-    type: str
-  metrics_key:
-    description: Private key for O(metrics_cert), as PEM text. Kept in memory.
-    type: str
-  metrics_ca_path:
-    description:
-      - On the controller - CA certificate with which a client certificate of ten minutes is made for O=C(system:monitoring), in place of O(metrics_cert).
-      - Handled by the action plugin, which reads it as the calling user.
-    type: path
-  metrics_ca_privatekey_path:
-    description: On the controller - the private key of O(metrics_ca_path).
-    type: path
-  metrics_ca_privatekey_passphrase_file:
-    description: On the controller - file with the passphrase of O(metrics_ca_privatekey_path).
-    type: path
-  lease_name:
-    description: Name of the lease.
-    type: str
-    default: kube-scheduler
-  lease_namespace:
-    description: Namespace of the lease.
-    type: str
-    default: kube-system
   apiserver:
     description: URL of an apiserver, whose C(/version) is then read over verified TLS.
     type: str
@@ -84,45 +58,170 @@ options:
   tls_server_name:
     description: Name by which the certificate of O(apiserver) is verified, if not that of the URL.
     type: str
-  user:
-    description: A system user that is asked for.
+  serving_ca:
+    description: CA certificates, as PEM text, that the served certificate must chain to. Without them the system's are trusted.
     type: str
-  binary:
-    description: Path of a binary that is asked for.
-    type: path
-  release_path:
-    description: Folder of the release, as in M(kube_ha.scheduler.scheduler_release).
-    type: path
-    default: /var/lib/kube-ha/kube-scheduler
-  files:
-    description: The members of the set, as in M(kube_ha.scheduler.scheduler_release), of which RV(stale) tells.
+  versions:
+    description:
+      - The table of versions - by minor version C(https) and C(http), the default ports, 0 for none, C(ready), the C(path) that tells readiness and the
+        C(port) (V(https) or V(http)) that answers it, and C(locks), the default lock type first.
+      - Handled by the action plugin, which hands the module only what it has to know.
+    type: dict
+    default: {}
+  _serving:
+    description:
+      - How versions serve and elect. The action plugin makes this of O(versions); a task must not set it.
     type: list
     elements: dict
     default: []
     suboptions:
-      name:
-        description: Name of the member.
+      since:
+        description: The first minor version.
         type: str
         required: true
-      path:
-        description: Where the member is live.
+      https:
+        description: The default port of HTTPS, 0 for none.
+        type: int
+        required: true
+      http:
+        description: The default port of plain HTTP, 0 for none.
+        type: int
+        required: true
+      ready_path:
+        description: The endpoint that tells readiness.
+        type: str
+        required: true
+      ready_port:
+        description: The port that answers it.
+        type: str
+        choices: [https, http]
+        required: true
+      lock:
+        description: The lock type that it takes by default.
+        type: str
+        required: true
+  metrics_cert:
+    description: Client certificate of somebody who may read the metrics, as PEM text. Without it, that they are answered is not checked.
+    type: str
+  metrics_key:
+    description: Private key for O(metrics_cert), as PEM text. Kept in memory.
+    type: str
+  metrics_ca_path:
+    description:
+      - On the controller - CA certificate with which a client certificate of ten minutes is made for O=C(system:monitoring), in place of O(metrics_cert).
+      - Handled by the action plugin, which reads it as the calling user. Where no certificate can be made, the check is in RV(not_checked) with the reason.
+    type: path
+  metrics_ca_privatekey_path:
+    description: On the controller - the private key of O(metrics_ca_path).
+    type: path
+  metrics_ca_privatekey_passphrase_file:
+    description: On the controller - file with the passphrase of O(metrics_ca_privatekey_path).
+    type: path
+  probe:
+    description:
+      - Whether the process is probed, so that RV(healthy) can be told. Takes until the lease is seen to move.
+      - Without it, the lease's record is read once.
+    type: bool
+    default: true
+  lease_before:
+    description: RV(lease) of an earlier run on this host. A lease that has been renewed since then moves, and is not waited for.
+    type: dict
+  wanted:
+    description: What the host is to have. RV(drift) tells in what it differs.
+    type: dict
+    suboptions:
+      version:
+        description: Version of the scheduler.
+        type: str
+        required: true
+      binary:
+        description: Path of the binary of that version.
         type: path
         required: true
-      content:
-        description: Text of the member.
+      binary_source:
+        description: Where the binary comes from. One that is V(present) is the operator's, who may choose its owner and mode.
         type: str
-      link_to:
-        description: Name that the member links to.
+        choices: [download, controller, present]
+        default: download
+      log_dir:
+        description: Folder of the logs, which belongs to O(user) with mode 0755. Empty for none.
         type: str
-      mode:
-        description: Mode of the member.
-        type: str
-        default: "0644"
-      digest:
-        description: What of the member goes into the digest.
-        type: str
-        choices: [content, path]
-        default: content
+        default: ""
+      certificate:
+        description:
+          - Options of M(kube_ha.scheduler.x509_cert) for the live paths, with C(owner), C(group) and C(mode).
+          - With C(ca_on=controller), the action plugin reads the CA and the profile there; no path of the controller travels. The CA's key is not read.
+        type: dict
+      pair:
+        description: The certificate and the key on the controller that the members C(certificate) and C(privatekey) of O(wanted.files) are copies of.
+        type: dict
+        suboptions:
+          certificate_source:
+            description: On the controller - the certificate. Handled by the action plugin. One that is not there is a drift.
+            type: path
+          privatekey_source:
+            description: On the controller - the private key. Handled by the action plugin. One that is not there is a drift.
+            type: path
+          certificate_sha256:
+            description: SHA-256 of the certificate's file, in hexadecimal. Set by the action plugin.
+            type: str
+          privatekey_sha256:
+            description: SHA-256 of the key's file, in hexadecimal. Set by the action plugin.
+            type: str
+          x509_cert:
+            description:
+              - Options of M(kube_ha.scheduler.x509_cert) by which the controller makes the pair. That it would make or renew it is a drift.
+              - Handled by the action plugin.
+            type: dict
+          owner:
+            description: Owner of the private key.
+            type: str
+          group:
+            description: Group of the private key.
+            type: str
+          mode:
+            description: Mode of the private key, as an octal string.
+            type: raw
+      kubeconfig:
+        description:
+          - Options of M(kube_ha.scheduler.kubeconfig) for the live path, with C(owner), C(group) and C(mode).
+          - Entries that hold a secret, or are to be absent, cannot be compared.
+        type: dict
+      files:
+        description:
+          - The members of the set, as in M(kube_ha.scheduler.scheduler_release). Those named C(config) and C(unit) are compared with their content, and
+            those with O(wanted.files[].link_to) with their target.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: Name of the member.
+            type: str
+            required: true
+          path:
+            description: Where the member is live.
+            type: path
+            required: true
+          content:
+            description: Text of the member. C(@digest@) stands for the digest of the set.
+            type: str
+          link_to:
+            description: Name that the member links to.
+            type: str
+          mode:
+            description: Mode of the member, as an octal string.
+            type: str
+            default: "0644"
+          digest:
+            description: What of the member goes into the digest.
+            type: str
+            choices: [content, path]
+            default: content
+      manage_packages:
+        description: Whether Python libraries that are missing are a drift.
+        type: bool
+        default: true
   timeout:
     description: Seconds to wait for the host to become healthy.
     type: float
@@ -134,9 +233,15 @@ options:
 """
 
 EXAMPLES = r"""
+- name: Gather what this host is and what runs there
+  kube_ha.scheduler.scheduler_info:
+    probe: false
+  register: host
+
 - name: Ask for the truth, and wait half a minute for it to be good
   kube_ha.scheduler.scheduler_info:
     serving_ca: "{{ lookup('ansible.builtin.file', '/etc/kubernetes/cert/ca.pem') }}"
+    lease_before: "{{ host.lease }}"
     timeout: 30
   register: scheduler
 
@@ -148,7 +253,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 healthy:
-  description: Whether nothing is wrong.
+  description: Whether nothing is wrong. Null without O(probe).
   returned: always
   type: bool
 problems:
@@ -156,6 +261,21 @@ problems:
   returned: always
   type: list
   elements: str
+drift:
+  description: In what the host differs from O(wanted). Empty where it does not, and where nothing is wanted.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    part:
+      description: V(packages), V(user), V(binary), V(link), V(log_dir), V(certificate), V(kubeconfig), V(config), V(unit) or V(process).
+      type: str
+    reason:
+      description: One line that names the path and what differs.
+      type: str
+  sample:
+    - {part: config, reason: "/etc/kubernetes/kube-scheduler.yaml: content differs"}
+    - {part: process, reason: "version 1.36.1 runs, wanted 1.37.2"}
 hostname:
   description: The host's own name, as it stands in the holder identity of a lease.
   returned: always
@@ -166,13 +286,13 @@ architecture:
   type: str
   sample: amd64
 os_families:
-  description: C(ID) and C(ID_LIKE) of C(/etc/os-release), the nearest first.
+  description: C(ID) and C(ID_LIKE) of C(/etc/os-release), the nearest first. Empty where there is no such file.
   returned: always
   type: list
   elements: str
   sample: [ubuntu, debian]
 systemd_version:
-  description: Major version of systemd, 0 where there is none.
+  description: Major version of systemd, 0 where it does not run.
   returned: always
   type: int
 python_version:
@@ -200,102 +320,195 @@ user_exists:
   description: Whether O(user) is there.
   returned: always
   type: bool
-binary:
-  description: Whether O(binary) C(exists), and is C(verified) to be the one whose checksum was checked when it came.
+installed:
+  description: Whether O(release_path) and a unit of the name O(unit) are there.
   returned: always
-  type: dict
+  type: bool
 prepared:
   description: Whether O(release_path) is there.
   returned: always
   type: bool
 stale:
-  description: Names of the members of O(files) whose staged copy does not come from the live one.
+  description:
+    - Names of the members whose staged copy does not come from the live one, of those that other modules stage.
+    - The members are O(wanted.files), or else those that were staged last.
   returned: always
   type: list
   elements: str
 apiserver:
-  description: Whether O(apiserver) is C(reachable), its C(version), or the C(error).
-  returned: when O(apiserver) is given
+  description: The apiserver of O(apiserver). Null where none is given.
+  returned: always
   type: dict
+  contains:
+    server:
+      description: Its URL.
+      type: str
+    reachable:
+      description: Whether it answered over verified TLS. That it denies anonymous readers counts as an answer.
+      type: bool
+    version:
+      description: Its version, such as V(v1.37.2), or null.
+      type: str
+    error:
+      description: What went wrong, or null.
+      type: str
 unit:
-  description: C(name), C(load_state), C(active_state), C(sub_state), C(enabled), C(result), C(restarts) and C(since), as systemd says them.
+  description: The unit as systemd tells it. Texts are empty on a host without systemd.
   returned: always
   type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+    load_state:
+      description: Such as V(loaded), V(not-found) or V(masked).
+      type: str
+    active_state:
+      description: Such as V(active) or V(failed).
+      type: str
+    sub_state:
+      description: Such as V(running).
+      type: str
+    enabled:
+      description: Such as V(enabled).
+      type: str
+    result:
+      description: How it ended last.
+      type: str
+    restarts:
+      description: How often systemd has restarted it by itself.
+      type: int
+    since:
+      description: When its process began.
+      type: str
+    fragment_path:
+      description: The unit's file.
+      type: str
+    drop_ins:
+      description: Drop-ins that are for this unit alone.
+      type: list
+      elements: str
 process:
-  description:
-    - C(pid), 0 if none, C(version) that the running binary reports, C(digest) of the set that it was started from, and C(lock), the lock type that it was
-      told, empty for its version's default.
+  description: The unit's process and what it was told. Without one, C(pid) is 0 and the rest is empty, 0 or null.
   returned: always
   type: dict
+  contains:
+    pid:
+      description: Its number.
+      type: int
+    version:
+      description: Version that runs, without a leading C(v).
+      type: str
+    digest:
+      description: Digest of the set of files that the unit says it was started from.
+      type: str
+    lock:
+      description: The lock type by which it elects.
+      type: str
+    lease_name:
+      description: Name of its lease.
+      type: str
+    lease_namespace:
+      description: Namespace of its lease.
+      type: str
+    bind_address:
+      description: Address at which it serves HTTPS.
+      type: str
+    secure_port:
+      description: Port at which it serves HTTPS, 0 for none.
+      type: int
+    http_port:
+      description: Port at which it serves plain HTTP, 0 for none.
+      type: int
+    timings:
+      description: C(lease_duration), C(renew_deadline) and C(retry_period) in seconds, or null.
+      type: dict
+    kubeconfig:
+      description: Path of the kubeconfig that it was told.
+      type: str
 port:
-  description: C(number), C(addresses) that listen, C(held_by) and whether it is C(ours).
+  description: The port O(port), or that of plain HTTP for a version that serves no HTTPS.
   returned: always
   type: dict
+  contains:
+    number:
+      description: The port.
+      type: int
+    addresses:
+      description: Addresses at which somebody listens.
+      type: list
+      elements: str
+    held_by:
+      description: Who listens, or empty.
+      type: str
+    ours:
+      description: Whether that is the unit's process.
+      type: bool
 others:
-  description: Further kube-schedulers on this host.
+  description: Further kube-schedulers of this host - a static pod's file, or processes that hold the port or elect by the same lease.
   returned: always
   type: list
   elements: str
-seen:
+lease:
   description:
-    - What the process showed, C(null) where there is nothing or it could not be had.
-    - C(served) and C(used) are certificates (C(subject), C(serial_number), C(not_before), C(not_after), C(days_left)), C(ready),
-      C(metrics_anonymous), C(metrics_reader) and C(metrics_http) (anyone, over plain HTTP) HTTP statuses,
-      C(lease) is what M(kube_ha.scheduler.leader_info) returns.
+    - The lease as this host sees it, in the form of M(kube_ha.scheduler.leader_info), and its C(age), the seconds since its renewal by this host's clock.
+    - Null where there is no process, or the lease cannot be read.
   returned: always
   type: dict
+probes:
+  description: What the process showed. Null without O(probe).
+  returned: always
+  type: dict
+  contains:
+    served:
+      description:
+        - The certificate that it serves - C(subject), C(serial_number), C(not_before), C(not_after), C(days_left), C(fingerprint_sha256) and whether it is
+          C(valid) now. Null where there is none.
+      type: dict
+    used:
+      description: The certificate that it uses at the apiserver, in the same form.
+      type: dict
+    ready:
+      description: HTTP status of the endpoint that tells readiness.
+      type: int
+    metrics_anonymous:
+      description: HTTP status of the metrics for an anonymous reader.
+      type: int
+    metrics_reader:
+      description: HTTP status of the metrics for an authorised reader.
+      type: int
+    metrics_http:
+      description: HTTP status of the metrics over plain HTTP, where it serves that.
+      type: int
 not_checked:
-  description: What was not looked at, for want of a certificate to read it with.
+  description: What was not looked at, with the reason where there is more than that no certificate was given.
   returned: always
   type: list
   elements: str
 journal:
-  description: The unit's last lines.
-  returned: when not healthy
+  description: The unit's last lines. Empty for a healthy host.
+  returned: always
   type: list
   elements: str
 """
 
-import time
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _release, _scheduler, _systemd
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import FilesError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError, SystemdError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import info, spec_info, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "unit": {"type": "str", "default": "kube-scheduler.service"},
-            "bind_address": {"type": "str", "default": "127.0.0.1"},
-            "secure_port": {"type": "int", "default": 10259},
-            "ready_path": {"type": "str", "default": "/readyz"},
-            "versions": {"type": "dict", "default": {}},
-            "serving_ca": {"type": "str"},
-            "kubeconfig": {"type": "path", "default": "/etc/kubernetes/kube-scheduler.kubeconfig"},
-            "metrics_cert": {"type": "str"},
-            "metrics_key": {"type": "str", "no_log": True},
-            "metrics_ca_path": {"type": "path"},
-            "metrics_ca_privatekey_path": {"type": "path", "no_log": False},
-            "metrics_ca_privatekey_passphrase_file": {"type": "path", "no_log": False},
-            "lease_name": {"type": "str", "default": "kube-scheduler"},
-            "lease_namespace": {"type": "str", "default": "kube-system"},
-            "apiserver": {"type": "str"},
-            "apiserver_ca": {"type": "str"},
-            "tls_server_name": {"type": "str"},
-            "user": {"type": "str"},
-            "binary": {"type": "path"},
-            "release_path": {"type": "path", "default": "/var/lib/kube-ha/kube-scheduler"},
-            "files": {**_release.FILES_SPEC, "default": []},
-            "timeout": {"type": "float", "default": 0},
-            "journal_lines": {"type": "int", "default": 20},
-        },
+        argument_spec=spec_info.ARGUMENTS,
         required_together=[("metrics_cert", "metrics_key"), ("metrics_ca_path", "metrics_ca_privatekey_path")],
         supports_check_mode=True,
     )
+    # Nothing is changed here, so that whatever would change files only predicts.
+    module.check_mode = True
     try:
-        result = _scheduler.run(module.params, _systemd.Systemd(module.run_command), time.monotonic, time.sleep)
-    except (_release.ReleaseError, _systemd.SystemdError, FilesError) as error:
+        result = info.Question(module, systemd.Systemd(module.run_command), Proc()).run()
+    except (ReleaseError, SystemdError, FilesError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)
 

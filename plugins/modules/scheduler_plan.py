@@ -7,155 +7,172 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: scheduler_plan
-short_description: Derive the command line and the configuration of a version of kube-scheduler
+short_description: Decide on the controller what the kube_scheduler role does
 version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - Holds wishes for a kube-scheduler against a table of its versions. Returns what it is started with, and in RV(problems) each wish that it would refuse
-    or silently ignore, with what to use instead.
-  - Computes on the controller, and asks no host. The role M(kube_ha.scheduler.scheduler_release) is given what comes out.
+  - The role's own. Each O(step) is one decision - what is wrong with the variables, what a host is to have, who is rolled when, whether it is a
+    host's turn, and what the members' answers amount to.
+  - Computes on the controller, runs no module and contacts no host. What it decides by is fixed in RV(variables) before the first contact with
+    a host; what hosts answer is data.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
 options:
-  version:
-    description: The version in full, such as V(1.37.2).
-    type: str
-    required: true
-  versions:
-    description: A row by minor version. The role's C(vars/main/versions.yml) tells the columns of this and the next three.
-    type: dict
-    required: true
-  styles:
-    description: How a row is rendered, by the name of the style.
-    type: dict
-    required: true
-  known_flags:
-    description: Flags by name.
-    type: dict
-    required: true
-  known_fields:
-    description: Fields of a KubeSchedulerConfiguration by name.
-    type: dict
-    required: true
-  values:
+  step:
     description:
-      - What stands for C({NAME}) in O(styles).
-      - C(times) are flags by name that are added where there is no configuration file.
-    type: dict
-    default: {}
-  binary:
-    description: Absolute path of the binary.
+      - V(variables) checks the variables and the inventory, and fixes what later steps decide by.
+      - V(host) plans what this host is to have, from what it said of itself, and refuses what cannot work there.
+      - V(rollout) computes the order of the members that differ from their plan.
+      - V(gate) fails unless it is this host's turn.
+      - V(verdict) concludes from the members' answers about this host and its cluster.
+      - V(status) makes the report of C(status.yml).
     type: str
+    choices: [variables, host, rollout, gate, verdict, status]
     required: true
-  config:
-    description: Fields of KubeSchedulerConfiguration that are wished for, put over O(own_config).
+  prefix:
+    description: What the names of the role's variables begin with.
+    type: str
+    default: kube_scheduler_
+  tables:
+    description:
+      - The role's data - C(versions), C(styles), C(known_flags), C(known_fields), C(lease_presets), C(packages), C(systemd_features). Its C(vars/main)
+        tells what each holds.
+      - Required with O(step=variables), O(step=host) and O(step=status).
     type: dict
-    default: {}
-  own_config:
-    description: Fields that are there anyway.
+  input:
+    description: What O(step=variables) returned. Required with all other steps.
     type: dict
-    default: {}
-  extra_args:
-    description: Flags that are wished for, without leading dashes. A list becomes C(a,b), a mapping C(a=1,b=2).
+  host:
+    description: What M(kube_ha.scheduler.scheduler_info) gathered. Required with O(step=host).
     type: dict
-    default: {}
-  running:
-    description: The members as M(kube_ha.scheduler.scheduler_info) sees them. A lock that shares no object with the one of a running member is refused.
+  answers:
+    description:
+      - Name of the registered variable that holds each member's answer. Required with all steps but O(step=variables).
+      - With O(step=gate), of the variable that holds C(rolled) or C(failed).
+    type: str
+  plans:
+    description: Name of the registered variable that holds each member's plan. Required with O(step=status).
+    type: str
+  order:
+    description: The RV(batches) of O(step=rollout). Required with O(step=gate).
     type: list
-    elements: dict
-    default: []
+    elements: list
+  position:
+    description: Index in O(order) of the batch whose turn it is. Required with O(step=gate).
+    type: int
+  version:
+    description: The wanted version, with O(step=verdict).
+    type: str
+    default: ""
+  strict:
+    description: Whether the task fails where there are RV(faults). Otherwise they are returned only.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
-- name: Ask whether a version takes a flag
+- name: Check the variables
   kube_ha.scheduler.scheduler_plan:
-    version: 1.37.2
-    binary: /opt/k8s/bin/kube-scheduler
-    versions:
-      "1.37":
-        style: [secure, secure]
-        config_api: [v1]
-        locks: [leases]
-        https: 10259
-        http: 0
-    styles:
-      secure:
-        ask: {secure-port: "@port@"}
-        flags: {config: "{config_path}"}
-    known_flags:
-      address: {removed: "1.24", instead: kube_scheduler_bind_address}
-    known_fields: {}
-    values:
-      config_path: /etc/kubernetes/kube-scheduler.yaml
-    extra_args:
-      address: 127.0.0.1
-  register: plan
+    step: variables
+    tables: "{{ tables }}"
+  register: input
+
+- name: Conclude about the cluster
+  kube_ha.scheduler.scheduler_plan:
+    step: verdict
+    input: "{{ input }}"
+    answers: health
 """
 
 RETURN = r"""
-problems:
-  description: Each wish that would be refused or ignored, one line - option, value, version, what to use instead.
+faults:
+  description: What is wrong, one line each - what, where, what to do.
   returned: always
+  type: list
+  elements: str
+variables:
+  description: The role's variables with their types, by name without prefix.
+  returned: O(step=variables)
+  type: dict
+members:
+  description: The cluster's hosts by inventory name.
+  returned: O(step=variables)
+  type: list
+  elements: str
+playing:
+  description: Those of RV(members) that this play is for.
+  returned: O(step=variables)
+  type: list
+  elements: str
+sans:
+  description: Subject alternative names of this host's certificate.
+  returned: O(step=variables), without faults
   type: list
   elements: str
 version:
-  description: The version.
-  returned: always
+  description: The version that the host is to run.
+  returned: O(step=host)
   type: str
-row:
-  description: Its row of O(versions).
-  returned: always
-  type: dict
-flags:
-  description: The command line's arguments, in order.
-  returned: always
+files:
+  description: The set that M(kube_ha.scheduler.scheduler_release) keeps, with the rendered content.
+  returned: O(step=host)
   type: list
-  elements: str
-exec_start:
-  description: Value of C(ExecStart=), quoted so that systemd hands on each argument as it is. Empty when there are RV(problems).
-  returned: always
-  type: str
-config:
-  description: The KubeSchedulerConfiguration as YAML, empty where the version runs by flags alone.
-  returned: always
-  type: str
-ask:
-  description: Flags to be replaced when the binary is asked beside one that runs.
-  returned: always
+  elements: dict
+wanted:
+  description: What M(kube_ha.scheduler.scheduler_info) compares the host with. C(null) where there are faults.
+  returned: O(step=host)
   type: dict
-ask_texts:
-  description: Texts of the configuration to be replaced then.
-  returned: always
-  type: dict
-lock:
-  description: The lock's type.
-  returned: always
-  type: str
-  sample: leases
 lease:
   description: C(name) and C(namespace) of the lock's object.
-  returned: always
+  returned: O(step=host)
   type: dict
-log_dir:
-  description: Folder that it logs to, empty where it logs to the journal alone.
-  returned: always
-  type: str
+timings:
+  description: C(lease_duration), C(renew_deadline) and C(retry_period) in seconds.
+  returned: O(step=host)
+  type: dict
+failover:
+  description: Seconds without a leader, at most, after a C(crash) and after a C(stop).
+  returned: O(step=host)
+  type: dict
+limitations:
+  description: What this host's systemd cannot do, and what is done instead.
+  returned: O(step=host)
+  type: list
+  elements: str
+batches:
+  description: The hosts to roll, in order; those of one batch are rolled together.
+  returned: O(step=rollout)
+  type: list
+  elements: list
+outdated:
+  description: Whether the members have to be asked again after a rollout in this order.
+  returned: O(step=rollout)
+  type: bool
+stopped:
+  description: Whether a member failed, so that those that are not rolled yet are left as they are.
+  returned: O(step=gate)
+  type: bool
+pending:
+  description: What differs on this host, a line each.
+  returned: O(step=rollout)
+  type: list
+  elements: str
+lines:
+  description: The table for people.
+  returned: O(step=status)
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec
 
 
 def main() -> None:
-    # The action plugin of this name computes the same on the controller.
-    module = AnsibleModule(argument_spec=_versions.SPEC, supports_check_mode=True)
-    try:
-        result = _versions.run(module.params)
-    except _versions.PlanError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    module = AnsibleModule(argument_spec=spec.PLAN, required_if=spec.PLAN_REQUIRED_IF, supports_check_mode=True)
+    module.fail_json(msg="scheduler_plan works through the collection's action plugin, which did not run")
 
 
 if __name__ == "__main__":

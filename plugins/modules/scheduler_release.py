@@ -15,7 +15,8 @@ description:
   - Keeps one component's files on a host as a set of three - C(staged) is what the next start shall use, C(live) is what the unit names,
     C(previous) is what was live before the last promotion.
   - Nothing that the running process could read changes before O(state=live). A crash or a reboot until then starts what ran before.
-  - The unit carries a digest of everything that the process will have read, so that a process older than its files is seen.
+  - The unit carries a digest of everything that the process will have read, so that a process older than its files is seen. What the process read is
+    judged too, by the times of the files, its credentials and its program.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.files
@@ -23,11 +24,11 @@ options:
   state:
     description:
       - V(prepared) makes the release's folders and copies into C(staged) what is live, where the staged copy does not come from it already.
-      - V(staged) converges the staged copies of the O(files) that have content or a link, computes the digest, and asks the staged binary
-        whether it takes its flags and its configuration (O(command)).
-      - V(live) keeps the live set as C(previous), puts the staged set in its place, enables the unit, and restarts it unless the running process
-        carries the staged digest already.
-      - V(absent) stops and disables the unit and removes what was promoted and the release itself, and nothing else.
+      - V(staged) converges the staged copies of the O(files) that have content or a link, computes the digest, and has the staged binary check
+        its flags and its configuration in a dry run (O(command)).
+      - V(live) keeps the live set as C(previous), puts in its place what was staged last, enables the unit, and restarts it unless the running process was
+        started from just that.
+      - V(absent) stops and disables the unit and removes what was promoted, the binaries that were brought, and the release itself, and nothing else.
     type: str
     choices: [prepared, staged, live, absent]
     required: true
@@ -41,14 +42,13 @@ options:
     default: kube-scheduler.service
   files:
     description:
-      - The members of the set.
+      - The members of the set. Of use with O(state=prepared) and O(state=staged), which need them.
       - A member with neither O(files[].content) nor O(files[].link_to) is put under C(PATH/staged/NAME) by another module.
     type: list
     elements: dict
-    required: true
     suboptions:
       name:
-        description: Name of the member, and of its staged copy.
+        description: Name of the member, and of its staged copy. Letters, digits and C(. _ -) only.
         type: str
         required: true
       path:
@@ -71,24 +71,37 @@ options:
         choices: [content, path]
         default: content
   binaries:
-    description: Binaries by path, whose checksum the caller has verified. Their SHA-256 is recorded.
+    description: Binaries whose checksum the caller has verified, or that the operator vouches for. Their SHA-256 is recorded.
     type: list
-    elements: path
+    elements: dict
     default: []
+    suboptions:
+      path:
+        description: Path of the binary.
+        type: path
+        required: true
+      version:
+        description: Its version.
+        type: str
+        required: true
+      ours:
+        description: Whether O(state=absent) removes it. It has to be V(false) for a binary that was not brought.
+        type: bool
+        default: true
   command:
     description:
       - The command line of the unit as a list, the staged binary first. With O(state=staged) it is run with C(--write-config-to) as O(user) before anything
-        live changes, the staged files in place of the live ones and O(ask) in place of what would meet the running process.
-      - Not run in check mode, nor again while the set is unchanged.
+        live changes, the staged files in place of the live ones and O(dry_run_flags) in place of what would meet the running process.
+      - Not run in check mode, nor again while the set is unchanged, nor by a systemd before 247.
     type: list
     elements: str
     default: []
-  ask:
-    description: Flags, without dashes, that O(command) is asked with in place of its own. C(@port@) stands for a free port.
+  dry_run_flags:
+    description: Flags, without dashes, that stand in O(command) in place of its own. C(@port@) stands for a free port.
     type: dict
     default: {secure-port: "@port@"}
-  ask_texts:
-    description: Texts of the staged configuration that are replaced for the question likewise, such as an address that it would listen on.
+  dry_run_texts:
+    description: Texts of the staged configuration that are replaced for the dry run likewise, such as an address that it would listen on.
     type: dict
     default: {}
   user:
@@ -110,12 +123,14 @@ EXAMPLES = r"""
       - name: unit
         path: /etc/systemd/system/kube-scheduler.service
         content: "{{ lookup('ansible.builtin.template', 'kube-scheduler.service.j2') }}"
+    binaries:
+      - path: /opt/k8s/bin/kube-scheduler-v1.37.2
+        version: 1.37.2
   register: release
 
 - name: Put it in place
   kube_ha.scheduler.scheduler_release:
     state: live
-    files: "{{ files }}"
   when: release.pending | length > 0
 """
 
@@ -130,8 +145,13 @@ pending:
   returned: O(state=staged)
   type: list
   elements: str
-asked:
-  description: Whether the staged binary has taken the staged flags and configuration. C(null) when it was not asked.
+reasons:
+  description: Why the unit has to be restarted or enabled (O(state=staged)), or was restarted (O(state=live)), one line each.
+  returned: O(state=staged) and O(state=live), not in check mode for the latter
+  type: list
+  elements: str
+dry_run:
+  description: Whether the staged binary has taken the staged flags and configuration. C(null) when there was no dry run.
   returned: O(state=staged)
   type: bool
 done:
@@ -142,8 +162,9 @@ done:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _release, _systemd
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import FilesError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError, SystemdError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import lifecycle, release, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 
 def main() -> None:
@@ -152,18 +173,28 @@ def main() -> None:
             "state": {"type": "str", "choices": ["prepared", "staged", "live", "absent"], "required": True},
             "path": {"type": "path", "default": "/var/lib/kube-ha/kube-scheduler"},
             "unit": {"type": "str", "default": "kube-scheduler.service"},
-            "files": {**_release.FILES_SPEC, "required": True},
-            "binaries": {"type": "list", "elements": "path", "default": []},
+            "files": release.FILES_SPEC,
+            "binaries": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "version": {"type": "str", "required": True},
+                    "ours": {"type": "bool", "default": True},
+                },
+            },
             "command": {"type": "list", "elements": "str", "default": []},
-            "ask": {"type": "dict", "default": {"secure-port": "@port@"}},
-            "ask_texts": {"type": "dict", "default": {}},
+            "dry_run_flags": {"type": "dict", "default": {"secure-port": "@port@"}},
+            "dry_run_texts": {"type": "dict", "default": {}},
             "user": {"type": "str", "default": "root"},
         },
+        required_if=[("state", "prepared", ["files"]), ("state", "staged", ["files"])],
         supports_check_mode=True,
     )
     try:
-        result = _release.run(module, _systemd.Systemd(module.run_command))
-    except (_release.ReleaseError, _systemd.SystemdError, FilesError) as error:
+        result = lifecycle.run(module, systemd.Systemd(module.run_command), Proc())
+    except (ReleaseError, SystemdError, FilesError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: x509_cert
-short_description: Bring a private key and its certificate about, signed by a CA
+short_description: Create and renew a private key and its certificate, signed by a CA
 version_added: 1.0.0
 description:
   - Makes a private key and a certificate for it in one step, and renews the certificate when something about it is no longer
     what the task asks, or when it is about to end.
   - The private key lives where the module runs, and never leaves that host. The key of the CA lives where O(ca_on) says; with
     V(controller), the target sends a signing request, and the controller signs.
-  - Whoever signs decides. Subject, names, usages and times come from the task; a signing request is used for its public key,
+  - Subject, names, usages and times come from the task alone; a signing request is used for its public key,
     and as the proof that the target has the private one. One that asks for more is refused.
   - Can make a CA too, for laboratories and small clusters.
-  - It serves every component that wants a certificate, not only kube-scheduler.
+  - It serves every component that needs a certificate, not only kube-scheduler.
 requirements:
   - Python 3.9 or newer
   - cryptography 3.3 or newer (C(python3-cryptography) in Debian, Ubuntu, Fedora and RHEL) where the module runs
@@ -228,6 +228,8 @@ notes:
   - A new key and its certificate are staged beside their files, and take their places at one moment, so that a run that is killed
     leaves the former pair or the new one. What it leaves besides is used or removed by the next run. On two file systems,
     the key comes first, and the next run mends what a kill in between left.
+  - As root, the module refuses a directory that an unprivileged user may write, or one below such a directory. Sticky ones,
+    such as C(/tmp), are allowed.
   - O(unsafe_writes) has no effect. A file that cannot be replaced by a rename, such as one that is mounted into a container, is an error.
   - In check mode, what an earlier task may still have to bring (the CA on the target, a directory, the library) is a warning.
 author:
@@ -392,14 +394,10 @@ privatekey_backup_file:
 import sys
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import FilesError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import (
-    CRYPTOGRAPHY_TRACEBACK,
-    X509Error,
-    now,
-)
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._pair import Pair
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._spec import ARGUMENT_SPEC, RULES
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import CRYPTOGRAPHY_TRACEBACK, now
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.spec import ARGUMENT_SPEC, RULES
 
 
 def main() -> None:

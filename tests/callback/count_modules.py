@@ -1,6 +1,6 @@
-"""Counts what a playbook run costs a host: module processes started there, an action plugin's own ones too.
+"""Counts what a playbook run costs a host: module processes started there, an action plugin's own ones too; and tasks, skipped ones too.
 
-Appends a line HOST MODULE to the file in COUNT_MODULES for each; raw commands are written as `raw`, and are no module process.
+Appends a line `HOST module NAME` or `HOST task NAME` to the file in COUNT_MODULES for each.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = """
 name: count_modules
 type: aggregate
-short_description: Count module runs a host
-description: Appends a line for each module run to the file that the environment variable COUNT_MODULES names.
+short_description: Count module runs and tasks a host
+description: Appends a line for each of them to the file that the environment variable COUNT_MODULES names.
 """
 
 LOCAL = ("local", "ansible.builtin.local")
@@ -28,25 +28,27 @@ class CallbackModule(CallbackBase):
 
     def __init__(self) -> None:
         super().__init__()
-        execute, command = ActionBase._execute_module, ActionBase._low_level_execute_command
+        execute = ActionBase._execute_module
 
-        # Workers are forked after this, so they run the counted methods.
+        # Workers are forked after this, so they run the counted method.
         def counted(action: Any, module_name: str | None = None, *args: Any, **kwargs: Any) -> Any:
-            _count(action, module_name or action._task.action, kwargs.get("task_vars"))
+            if action._connection.transport not in LOCAL:
+                host = (kwargs.get("task_vars") or {}).get("inventory_hostname") or action._play_context.remote_addr
+                _count(host, "module", module_name or action._task.action)
             return execute(action, module_name, *args, **kwargs)
 
-        def raw(action: Any, *args: Any, **kwargs: Any) -> Any:
-            if action._task.action.endswith("raw"):
-                _count(action, "raw", None)
-            return command(action, *args, **kwargs)
-
         ActionBase._execute_module = counted
-        ActionBase._low_level_execute_command = raw
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        _count(result._host.get_name(), "task", result._task.get_name())
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        self.v2_runner_on_ok(result)
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        self.v2_runner_on_ok(result)
 
 
-def _count(action: Any, module: str, task_vars: dict[str, Any] | None) -> None:
-    if action._connection.transport in LOCAL:
-        return
-    host = (task_vars or {}).get("inventory_hostname") or action._play_context.remote_addr
+def _count(host: str, kind: str, name: str) -> None:
     with open(os.environ["COUNT_MODULES"], "a", encoding="utf-8") as stream:
-        stream.write(f"{host} {module}\n")
+        stream.write(f"{host} {kind} {name}\n")

@@ -149,7 +149,7 @@ class Server:
                         if not data:
                             return
                         request += data
-                        if not self._context:  # a TLS hello has no end that could be told here
+                        if not self._context:  # a TLS hello has no end that could be seen here
                             break
                     self.requests.append(request)
                     response = self.respond(request.decode("latin-1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ansible.module_utils import basic
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/kube_scheduler"
+PHASES = ("preflight", "install", "credentials", "configure", "rollout", "verify")
 MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
 
 
@@ -81,21 +83,42 @@ def test_role() -> None:
         assert option["description"]
 
 
+def test_every_entry_point_takes_the_variables() -> None:
+    specs = load("meta/argument_specs.yml")["argument_specs"]
+    entries = {path.stem for path in (ROLE / "tasks").glob("*.yml")} & {"main", "status", *PHASES}
+    assert set(specs) == entries
+    for name, spec in specs.items():
+        assert spec["options"] == specs["main"]["options"], name
+        assert spec["short_description"], name
+
+
 def test_every_variable_of_the_role_is_used() -> None:
-    text = "".join(
+    tasks = "".join(
         path.read_text() for folder in ("tasks", "templates", "vars") for path in (ROLE / folder).rglob("*.*")
     )
-    text += "".join(path.read_text() for path in (ROOT / "playbooks").glob("*.yml"))
+    code = "".join(path.read_text() for path in (ROOT / "plugins").rglob("*.py") if path.name != "variables.py")
+    # The times of the election are used there.
+    code += "".join(f'"{name}"' for name in ("lease_preset", "lease_duration", "renew_deadline", "retry_period"))
     for name in load("defaults/main.yml"):
-        assert name in text, name
+        short = name.removeprefix("kube_scheduler_")
+        assert re.search(rf"\bv\.{short}\b|variables\.{short}\b|\b{name}\b|\"{short}\"", tasks + code), name
     for path in (ROLE / "vars/main").glob("*.yml"):
         for name in yaml.safe_load(path.read_text()):
             assert name.startswith("__kube_scheduler_"), name
-            assert text.count(name) > 1, name
+            assert tasks.count(name) > 1, name
+
+
+def test_a_person_can_hold_the_private_names_in_one_head() -> None:
+    text = "".join(
+        path.read_text() for folder in (ROLE, ROOT / "playbooks") for path in folder.rglob("*.*") if path.is_file()
+    )
+    assert len(set(re.findall(r"__kube_scheduler_[a-z_]+", text))) < 30
 
 
 def test_every_option_has_a_test() -> None:
     """By name at least; what the tests then see, they say."""
     tests = "".join(path.read_text() for path in (ROOT / "molecule/default").rglob("*.py"))
+    unit = (ROOT / "tests/unit/plugins/module_utils/test__scheduler_preflight.py").read_text()
     for name in load("defaults/main.yml"):
-        assert name in tests or name == "kube_scheduler_state", name
+        short = name.removeprefix("kube_scheduler_")
+        assert name in tests or f'"{short}"' in unit or name == "kube_scheduler_state", name

@@ -10,9 +10,12 @@ not disturb those of the lab.
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import os
 import shlex
+import ssl
 import subprocess
 import sys
 import threading
@@ -24,13 +27,12 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import (
-    _kube_client,
-    _kubeconfig_entries,
-    _leader,
-    _lease,
-)
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _authority, _certificate, _keys
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries, lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import leader as _leader
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, keys
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
 
 from tests.unit import apiserver
@@ -60,7 +62,7 @@ class Lab:
         self.addresses = {name: host["ansible_host"] for name, host in inventory["hosts"].items()}
         self.servers = [f"https://{address}:6443" for address in self.addresses.values()]
         self.ca = (STATE / "ca.pem").read_text()
-        self.authority = _authority.load(str(STATE / "ca.pem"), str(STATE / "ca-key.pem"), None)
+        self.authority = authority.load(str(STATE / "ca.pem"), str(STATE / "ca-key.pem"), None)
         self.hostnames = {self.ssh(name, "hostname").strip(): name for name in self.addresses}
         self.admin = self.kubeconfig("admin", {"CN": "leader-info-test", "O": "system:masters"})
 
@@ -82,7 +84,7 @@ class Lab:
             **given,
         }
         leaf = certificate(self.authority.private, self.authority, NOW + after, public=key.public_key(), **options)
-        return _certificate.pem(leaf).decode(), _keys.dump(key, "pkcs8", None).decode()
+        return _certificate.pem(leaf).decode(), keys.dump(key, "pkcs8", None).decode()
 
     def kubeconfig(self, name: str, subject: dict[str, str]) -> Path:
         """One that the module writes, with a context for each apiserver."""
@@ -109,15 +111,26 @@ class Lab:
             "contexts": [{"name": n, "cluster": n, "user": "u"} for n in self.addresses],
             "current_context": next(iter(self.addresses)),
         }
-        _kubeconfig_entries.run(FakeModule(**filled(kubeconfig.ARGUMENTS, task)))
+        kubeconfig_entries.run(FakeModule(**filled(kubeconfig.ARGUMENTS, task)))
         return path
+
+    def write(self, method: str, path: str, body: dict[str, Any] | None = None) -> int:
+        """Send a request as the admin, which no client of the collection does; return the status."""
+        context = ssl.create_default_context(cadata=self.ca)
+        context.load_cert_chain(self.folder / "admin.pem", self.folder / "admin-key.pem")
+        address = next(iter(self.addresses.values()))
+        connection = http.client.HTTPSConnection(address, 6443, timeout=10, context=context)
+        with contextlib.closing(connection):
+            content = None if body is None else json.dumps(body)
+            connection.request(method, path, content, {"Content-Type": "application/json"})
+            return connection.getresponse().status
 
     def ask(self, path: Path | None = None, **given: Any) -> tuple[dict[str, Any], str | None]:
         params = {name: option.get("default") for name, option in leader_info.ARGUMENTS.items()}
         return _leader.find({**params, "kubeconfig": str(path or self.admin), "name": LEASE, **given})
 
     def fault(self, path: Path, **given: Any) -> str:
-        with pytest.raises(_kube_client.KubeError) as caught:
+        with pytest.raises(KubeError) as caught:
             self.ask(path, **{"timeout": 3.0, **given})
         text = str(caught.value)
         assert "\n" not in text
@@ -208,7 +221,6 @@ def test_the_next_apiserver_is_asked(lab: Lab) -> None:
 
 @pytest.mark.parametrize(("kind", "resource"), [("Endpoints", "endpoints"), ("ConfigMap", "configmaps")])
 def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) -> None:
-    client = _kube_client.load(str(lab.admin))
     folder, name = f"/api/v1/namespaces/kube-system/{resource}", f"{LEASE}-old"
     identity = "Old_Host.example_0f0e0d0c-1111-4222-8333-444455556666"
     over = threading.Event()
@@ -220,9 +232,8 @@ def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) ->
             "renewTime": str(renewed),
             "leaderTransitions": 7,
         }
-        metadata = {"name": name, "annotations": {_lease.ANNOTATION: json.dumps(record)}}
-        response = client.request(method, path, {"apiVersion": "v1", "kind": kind, "metadata": metadata})
-        assert response.status in (200, 201), response.reason
+        metadata = {"name": name, "annotations": {lease.ANNOTATION: json.dumps(record)}}
+        assert lab.write(method, path, {"apiVersion": "v1", "kind": kind, "metadata": metadata}) in (200, 201)
 
     def renew() -> None:
         for number in range(1, 99):
@@ -238,7 +249,7 @@ def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) ->
     finally:
         over.set()
         holder.join()
-        client.request("DELETE", f"{folder}/{name}")
+        lab.write("DELETE", f"{folder}/{name}")
     assert (found["holder"], found["source"], found["state"]) == ("Old_Host.example", kind.lower(), "held")
     assert (found["moving"], found["transitions"]) == (True, 7)
 
@@ -311,15 +322,15 @@ class Schedulers:
                 check=False,
             )
         path = f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{LEASE}"
-        _kube_client.load(str(self.lab.admin)).request("DELETE", path)
+        self.lab.write("DELETE", path)
 
     def watch(self) -> None:
-        client = _kube_client.load(str(self.lab.admin), list(self.lab.addresses))
+        client = _client.load(str(self.lab.admin), list(self.lab.addresses))
         while not self.done.wait(0.02):
             start = time.monotonic()
             try:
                 spec = client.get(f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{LEASE}")["spec"]
-            except _kube_client.KubeError:
+            except KubeError:
                 continue
             self.truth.append((start, time.monotonic(), spec.get("holderIdentity") or ""))
 

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _certificate, _keys
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
 from cryptography import x509
 
 HERE = Path(__file__).parent
@@ -242,7 +243,7 @@ def everything(pem: bytes) -> dict[str, Any]:
         "version": certificate.version,
         "subject as written": [(attribute.oid, attribute.value) for attribute in certificate.subject],
         "issuer as written": certificate.issuer.public_bytes(),
-        "key": _keys.public_bytes(certificate.public_key()),
+        "key": keys.public_bytes(certificate.public_key()),
         "critical": {extension.oid.dotted_string: extension.critical for extension in certificate.extensions},
         "subject key": certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest,
         "authority key": certificate.extensions.get_extension_for_class(
@@ -283,5 +284,5 @@ def test_the_linter_finds_something_where_there_is_something(tmp_path: Path) -> 
     builder = x509.CertificateBuilder(
         x509.Name([]), x509.Name([]), spare().public_key(), 1, *_certificate.validity(Ca(tmp_path).certificate)
     )
-    pem = _certificate.pem(builder.sign(spare(), _keys.signing_hash(spare(), None)))
+    pem = _certificate.pem(builder.sign(spare(), keys.signing_hash(spare(), None)))
     assert linter()(pem) != []

@@ -15,9 +15,8 @@ from unittest import mock
 import pytest
 from ansible.errors import AnsibleFileNotFound
 from ansible_collections.kube_ha.scheduler.plugins.action.x509_cert import ActionModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import FilesError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _certificate, _keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate, keys
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
@@ -107,7 +106,7 @@ def test_nothing_but_the_ca_s_certificate_is_sent(target: Target, ca: Ca) -> Non
     ca = Ca(ca.path.parent, valid_for="43800h")
     secret = ca.path.parent / "secret"
     secret.write_text("hush\n")
-    ca.key_path.write_bytes(_keys.dump(ca.key, "pkcs8", b"hush"))
+    ca.key_path.write_bytes(keys.dump(ca.key, "pkcs8", b"hush"))
     config = write_profiles(ca.path.parent)
     result = run(
         target,
@@ -174,7 +173,7 @@ def test_a_leaf_that_would_outlive_its_ca_is_refused_where_one_is_needed(target:
 def test_the_ca_s_own_faults_too(target: Target, ca: Ca) -> None:
     ca.key_path.chmod(0o644)
     assert "others can read" in run(target, ca, check=True)["msg"]
-    ca.key_path.write_bytes(_keys.dump(spare("Ed25519"), "pkcs8", None))
+    ca.key_path.write_bytes(keys.dump(spare("Ed25519"), "pkcs8", None))
     ca.key_path.chmod(0o600)
     assert "is not the key of the certificate" in run(target, ca, check=True)["msg"]
     ca.certificate = x509.CertificateBuilder(
@@ -182,7 +181,7 @@ def test_the_ca_s_own_faults_too(target: Target, ca: Ca) -> None:
         ca.certificate.subject,
         ca.key.public_key(),
         1,
-        *_certificate.validity(ca.certificate),
+        *certificate.validity(ca.certificate),
     ).sign(ca.key, hashes.SHA256())
     ca.write()
     assert "is not a CA" in run(target, ca, check=True)["msg"]
@@ -240,9 +239,9 @@ def test_a_target_with_another_key_gets_what_the_task_asks_and_refuses_it(target
     target.answer = lambda result: {**result, "csr": lying({})} if "csr" in result else result
     result = run(target, ca)
     assert "another run replaced" in result["msg"]
-    (signed,) = _certificate.parse(target.sent[1]["_certificate"].encode())
+    (signed,) = certificate.parse(target.sent[1]["_certificate"].encode())
     assert signed is not None
-    facts = _certificate.facts(signed)
+    facts = certificate.facts(signed)
     assert facts is not None
     assert (facts["subject"], facts["subject_alt_name"]) == ({"CN": "system:kube-scheduler"}, ["IP:127.0.0.1"])
     assert (facts["is_ca"], facts["extended_key_usage"]) == (False, ["clientAuth", "serverAuth"])
@@ -253,6 +252,33 @@ def test_whatever_the_target_answers_is_the_end(target: Target, ca: Ca, answer: 
     target.answer = lambda result: answer
     run(target, ca)
     assert len(target.sent) == 1
+
+
+HOSTILE = {"ansible_facts": {"x": 1}, "add_host": {"host_name": "x"}, "_ansible_no_log": False, "nosuch": "x"}
+
+
+@pytest.mark.parametrize("ca_on", ["controller", "target"])
+def test_what_steers_ansible_is_dropped_from_the_answers(target: Target, ca: Ca, ca_on: str) -> None:
+    target.answer = lambda result: {**result, **HOSTILE}
+    made = run(target, ca, ca_on=ca_on)
+    assert (made["changed"], made["chain"], set(HOSTILE) & set(made)) == (True, "valid", set())
+    target.answer = lambda result: {"failed": True, "msg": "no", "module_stdout": "x", "rc": 1, "csr": "x", **HOSTILE}
+    assert run(target, ca, ca_on=ca_on) == {"failed": True, "msg": "no", "module_stdout": "x", "rc": 1}
+
+
+@pytest.mark.parametrize("diff", ["x", None, [1], {"before": []}])
+def test_an_odd_diff_is_no_crash(target: Target, ca: Ca, diff: Any) -> None:
+    target.answer = lambda result: {**result, "diff": diff}
+    assert run(target, ca)["chain"] == "valid"
+
+
+@pytest.mark.parametrize("csr", [7, True, ["x"], {"x": 1}, "x" * (16 << 10), "x" * (16 << 20), "\u00e9"])
+def test_a_request_that_is_none_is_refused(target: Target, ca: Ca, csr: Any) -> None:
+    target.answer = lambda result: {**result, "csr": csr}
+    result = run(target, ca)
+    assert (result["failed"], len(target.sent)) == (True, 1)
+    assert "signing request" in result["msg"]
+    assert len(result["msg"]) < 200
 
 
 def test_a_ca_on_the_target_is_the_module_s_business(target: Target, ca: Ca) -> None:

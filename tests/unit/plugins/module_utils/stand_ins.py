@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-CHANGING = ("rename", "fsync", "link", "symlink", "unlink", "mkdir", "chmod", "fchmod", "rmdir")
+CHANGING = ("rename", "fsync", "link", "symlink", "unlink", "mkdir", "chmod", "fchmod", "fchown", "rmdir")
 
 
 class FakeModule:
@@ -27,10 +27,13 @@ class FakeModule:
         self.warnings.append(warning)
 
     def load_file_common_arguments(self, params: dict[str, Any], path: str | None = None) -> dict[str, Any]:
-        return {"path": path, "mode": params["mode"]}
+        return {"path": path, **{name: params.get(name) for name in ("mode", "owner", "group")}}
 
     def set_fs_attributes_if_different(self, file_args: dict[str, Any], changed: bool) -> bool:
-        path, mode = file_args["path"], int(file_args["mode"], 8)
+        path = file_args["path"]
+        if file_args["mode"] is None:
+            return changed
+        mode = int(file_args["mode"], 8)
         if not os.path.lexists(path):
             return True
         if os.stat(path).st_mode & 0o7777 == mode:

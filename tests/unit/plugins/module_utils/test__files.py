@@ -11,9 +11,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import attributes, pair_swap, write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths as _paths
 from stand_ins import FakeModule, killed_at, one_line
 
 
@@ -26,13 +29,13 @@ def names(folder: Path) -> list[str]:
 
 
 def test_a_new_file_is_private(tmp_path: Path) -> None:
-    assert _files.write(str(tmp_path / "a"), b"x") is None
+    assert write.write(str(tmp_path / "a"), b"x") is None
     assert (mode(tmp_path / "a"), names(tmp_path)) == (0o600, ["a"])
 
 
 def test_it_is_private_from_its_first_byte(tmp_path: Path) -> None:
     seen = []
-    _files.write(str(tmp_path / "a"), b"x", attributes=lambda path: seen.append((os.stat(path).st_mode & 0o777, path)))
+    write.write(str(tmp_path / "a"), b"x", attributes=lambda path: seen.append((os.stat(path).st_mode & 0o777, path)))
     assert seen[0][0] == 0o600
     assert os.path.dirname(seen[0][1]) == str(tmp_path)
 
@@ -43,7 +46,7 @@ def test_rights_of_an_existing_file_are_taken_over(tmp_path: Path) -> None:
     target.chmod(0o640)
     if os.getuid() == 0:
         os.chown(target, 12, 34)
-    _files.write(str(target), b"new")
+    write.write(str(target), b"new")
     status = target.stat()
     assert (target.read_bytes(), mode(target)) == (b"new", 0o640)
     assert os.getuid() != 0 or (status.st_uid, status.st_gid) == (12, 34)
@@ -57,7 +60,7 @@ def test_attributes_that_fail_leave_the_file_and_nothing_else(tmp_path: Path) ->
         raise SystemExit(1)
 
     with pytest.raises(SystemExit):
-        _files.write(str(target), b"new", attributes=refuse)
+        write.write(str(target), b"new", attributes=refuse)
     assert (target.read_bytes(), names(tmp_path)) == (b"old", ["a"])
 
 
@@ -65,7 +68,7 @@ def test_backups_are_private_and_bounded(tmp_path: Path) -> None:
     target = tmp_path / "a"
     kept = []
     for content in b"1234567":
-        kept.append(_files.write(str(target), bytes([content]), backup=3))
+        kept.append(write.write(str(target), bytes([content]), backup=3))
         target.chmod(0o644)
     backups = [path for path in kept if path and os.path.exists(path)]
     assert kept[0] is None
@@ -76,11 +79,11 @@ def test_backups_are_private_and_bounded(tmp_path: Path) -> None:
 
 
 def test_read(tmp_path: Path) -> None:
-    assert _files.read(str(tmp_path / "a")) is None
+    assert _paths.read(str(tmp_path / "a")) is None
     (tmp_path / "a").write_bytes(b"12345")
-    assert _files.read(str(tmp_path / "a"), limit=5) == b"12345"
-    with pytest.raises(_files.FilesError, match="larger than 4 bytes"):
-        _files.read(str(tmp_path / "a"), limit=4)
+    assert _paths.read(str(tmp_path / "a"), limit=5) == b"12345"
+    with pytest.raises(FilesError, match="larger than 4 bytes"):
+        _paths.read(str(tmp_path / "a"), limit=4)
 
 
 @pytest.fixture
@@ -119,12 +122,12 @@ def test_what_is_no_file_is_refused_in_one_line(zoo: Path, name: str, action: st
     path = f"{zoo}/{name}"
     before = names(zoo)
     calls = {
-        "read": lambda: _files.read(path),
-        "write": lambda: _files.write(path, b"x"),
-        "remove": lambda: _files.remove(path),
-        "converge": lambda: _files.converge(FakeModule(), path, b"x"),
+        "read": lambda: _paths.read(path),
+        "write": lambda: write.write(path, b"x"),
+        "remove": lambda: write.remove(path),
+        "converge": lambda: attributes.converge(FakeModule(), path, b"x"),
     }
-    with pytest.raises(_files.FilesError, match=BAD[name]) as caught:
+    with pytest.raises(FilesError, match=BAD[name]) as caught:
         calls[action]()
     one_line(caught.value)
     assert names(zoo) == before
@@ -135,30 +138,30 @@ def test_what_is_no_file_is_refused_in_one_line(zoo: Path, name: str, action: st
     "path", ["a", "./a", "../a", "~/a", "", "/dev/null", "/dev/full", "/proc/self/mem", "/x" * 3000]
 )
 def test_paths_that_no_file_of_ours_has(path: str) -> None:
-    with pytest.raises(_files.FilesError) as caught:
-        _files.write(path, b"x")
+    with pytest.raises(FilesError) as caught:
+        write.write(path, b"x")
     one_line(caught.value)
 
 
 def test_a_symlink_within_the_directory_is_followed_and_stays(zoo: Path) -> None:
-    _files.write(str(zoo / "inside"), b"new")
+    write.write(str(zoo / "inside"), b"new")
     assert ((zoo / "inside").is_symlink(), (zoo / "real").read_bytes()) == (True, b"new")
 
 
 def test_a_file_that_is_only_read_may_be_anywhere(zoo: Path) -> None:
-    assert _files.read(str(zoo / "leaves"), follow=True) == b"outside"
-    with pytest.raises(_files.FilesError):
-        _files.read(str(zoo / "fifo"), follow=True)
+    assert _paths.read(str(zoo / "leaves"), follow=True) == b"outside"
+    with pytest.raises(FilesError):
+        _paths.read(str(zoo / "fifo"), follow=True)
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
-    with pytest.raises(_files.FilesError, match=r"the directory '.*/no' does not exist: create it"):
-        _files.write(str(tmp_path / "no" / "a"), b"x")
+    with pytest.raises(FilesError, match=r"the directory '.*/no' does not exist: create it"):
+        write.write(str(tmp_path / "no" / "a"), b"x")
 
 
 def test_remove(zoo: Path) -> None:
-    assert _files.remove(str(zoo / "nothing")) is None
-    kept = _files.remove(str(zoo / "inside"), backup=1)
+    assert write.remove(str(zoo / "nothing")) is None
+    kept = write.remove(str(zoo / "inside"), backup=1)
     assert kept is not None
     assert Path(kept).read_bytes() == b"real"
     assert not (zoo / "real").exists()
@@ -181,8 +184,8 @@ def test_a_full_file_system_keeps_the_file(mount: Path) -> None:
     (mount / "a").write_bytes(b"old")
     (mount / "filler").write_bytes(b"x" * 40000)
     for backup in (0, 2):
-        with pytest.raises(_files.FilesError, match="No space left") as caught:
-            _files.write(str(mount / "a"), b"y" * 50000, backup=backup)
+        with pytest.raises(FilesError, match="No space left") as caught:
+            write.write(str(mount / "a"), b"y" * 50000, backup=backup)
         one_line(caught.value)
         assert ((mount / "a").read_bytes(), names(mount)) == (b"old", ["a", "filler"])
 
@@ -190,8 +193,8 @@ def test_a_full_file_system_keeps_the_file(mount: Path) -> None:
 def test_a_read_only_file_system_keeps_the_file(mount: Path) -> None:
     (mount / "a").write_bytes(b"old")
     subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
-    for action in (lambda: _files.write(str(mount / "a"), b"y"), lambda: _files.remove(str(mount / "a"))):
-        with pytest.raises(_files.FilesError, match="Read-only file system; mount the file system writable") as caught:
+    for action in (lambda: write.write(str(mount / "a"), b"y"), lambda: write.remove(str(mount / "a"))):
+        with pytest.raises(FilesError, match="Read-only file system; mount the file system writable") as caught:
             action()
         one_line(caught.value)
 
@@ -204,8 +207,8 @@ def test_no_right_to_write_is_said() -> None:
         if child == 0:
             os.setuid(65534)
             try:
-                _files.write(f"{folder}/a", b"x")
-            except _files.FilesError as exc:
+                write.write(f"{folder}/a", b"x")
+            except FilesError as exc:
                 os._exit(7 if "Permission denied; run this as a user that may" in str(exc) else 8)
             os._exit(9)
         assert os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 7
@@ -213,10 +216,10 @@ def test_no_right_to_write_is_said() -> None:
 
 def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: Path) -> None:
     path = str(tmp_path / "a")
-    assert killed_at(lambda: _files.write(path, b"secret"), 2)
+    assert killed_at(lambda: write.write(path, b"secret"), 2)
     assert len(names(tmp_path)) == 1
-    living = _files.Staged(path, b"living")
-    _files.sweep(path)
+    living = write.Staged(path, b"living")
+    write.sweep(path)
     assert names(tmp_path) == [os.path.basename(living.temporary)]
     living.commit()
     assert names(tmp_path) == ["a"]
@@ -226,7 +229,7 @@ def test_every_death_leaves_one_whole_file(tmp_path: Path) -> None:
     for point in range(1, 40):
         target = tmp_path / f"{point}"
         target.write_bytes(b"old")
-        if not killed_at(lambda path=str(target): _files.write(path, b"new", backup=1), point):
+        if not killed_at(lambda path=str(target): write.write(path, b"new", backup=1), point):
             break
         assert target.read_bytes() in (b"old", b"new")
     else:
@@ -242,18 +245,18 @@ def test_two_files_change_at_one_moment(tmp_path: Path) -> None:
             path.write_bytes(b"old")
 
         def both(paths: list[Path] = paths) -> None:
-            _files.replace([_files.Staged(str(path), b"new") for path in paths])
+            pair_swap.replace([write.Staged(str(path), b"new") for path in paths])
 
         died = killed_at(both, point)
         contents = {path.read_bytes() for path in paths}
         assert contents in ({b"old"}, {b"new"}), point
         if not died:
             break
-        assert {_files.read(str(path)) for path in paths} == contents
-        _files.recover([str(path) for path in paths])
+        assert {_paths.read(str(path)) for path in paths} == contents
+        pair_swap.recover([str(path) for path in paths])
         both()
         for path in paths:
-            _files.sweep(str(path))
+            write.sweep(str(path))
         assert names(folder) == ["cert", "key"]
         assert not any(path.is_symlink() for path in paths)
         assert {path.read_bytes() for path in paths} == {b"new"}
@@ -263,30 +266,30 @@ def test_two_files_change_at_one_moment(tmp_path: Path) -> None:
 
 
 def test_a_lock_keeps_others_out_and_dies_with_its_holder(tmp_path: Path) -> None:
-    second = _files.lock(str(tmp_path), timeout=0.1)
-    with _files.lock(str(tmp_path)), pytest.raises(_files.FilesError, match="another run") as caught, second:
+    second = _paths.lock(str(tmp_path), timeout=0.1)
+    with _paths.lock(str(tmp_path)), pytest.raises(FilesError, match="another run") as caught, second:
         pytest.fail("two holders")
     one_line(caught.value)
     started = time.monotonic()
-    with _files.lock(str(tmp_path)):
+    with _paths.lock(str(tmp_path)):
         assert time.monotonic() - started < 1
     assert names(tmp_path) == []
 
 
 def test_converge(tmp_path: Path) -> None:
     path = str(tmp_path / "a")
-    predicted = _files.converge(FakeModule(check_mode=True), path, b"x")
+    predicted = attributes.converge(FakeModule(check_mode=True), path, b"x")
     assert (predicted.changed, names(tmp_path)) == (True, [])
-    assert _files.converge(FakeModule(), path, b"x") == (True, None)
-    assert _files.converge(FakeModule(), path, b"x") == (False, None)
-    assert _files.converge(FakeModule(), path, None) == (False, None)
+    assert attributes.converge(FakeModule(), path, b"x") == (True, None)
+    assert attributes.converge(FakeModule(), path, b"x") == (False, None)
+    assert attributes.converge(FakeModule(), path, None) == (False, None)
     os.chmod(path, 0o644)
-    assert _files.converge(FakeModule(check_mode=True), path, b"x").changed
-    assert _files.converge(FakeModule(), path, None).changed
+    assert attributes.converge(FakeModule(check_mode=True), path, b"x").changed
+    assert attributes.converge(FakeModule(), path, None).changed
     assert mode(tmp_path / "a") == 0o600
-    assert _files.converge(FakeModule(), path, None, overrides={"mode": "0644"}).changed
+    assert attributes.converge(FakeModule(), path, None, overrides={"mode": "0644"}).changed
     assert mode(tmp_path / "a") == 0o644
-    kept = _files.converge(FakeModule(mode="0640"), path, b"y", backup=1).backup_file
+    kept = attributes.converge(FakeModule(mode="0640"), path, b"y", backup=1).backup_file
     assert kept is not None
     assert Path(kept).read_bytes() == b"x"
     assert mode(tmp_path / "a") == 0o640
@@ -294,10 +297,132 @@ def test_converge(tmp_path: Path) -> None:
 
 def test_converge_in_check_mode_takes_it_that_directories_and_accounts_come(tmp_path: Path) -> None:
     module = FakeModule(check_mode=True)
-    assert _files.converge(module, str(tmp_path / "no" / "a"), b"x").changed
+    assert attributes.converge(module, str(tmp_path / "no" / "a"), b"x").changed
     assert "does not exist yet" in module.warnings[0]
     (tmp_path / "a").write_bytes(b"x")
     (tmp_path / "a").chmod(0o600)
     module = FakeModule(check_mode=True, owner="no-such-user", group="no-such-group")
-    assert _files.converge(module, str(tmp_path / "a"), b"x").changed
+    assert attributes.converge(module, str(tmp_path / "a"), b"x").changed
     assert ["owner" in module.warnings[0], "group" in module.warnings[1]] == [True, True]
+
+
+class SwappingModule(FakeModule):
+    """A module during whose work on a temporary file another user swaps that for a symlink to a file of root."""
+
+    victim: Path
+
+    def set_fs_attributes_if_different(self, file_args: dict[str, Any], changed: bool) -> bool:
+        path = file_args["path"]
+        if path.endswith(_paths.TEMPORARY):
+            os.rename(path, f"{path}.stolen")
+            os.symlink(self.victim, path)
+        return super().set_fs_attributes_if_different(file_args, changed)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_temporary_that_is_swapped_for_a_symlink_gives_no_rights_away(tmp_path: Path, there: bool) -> None:
+    victim, target = tmp_path / "victim", tmp_path / "a"
+    victim.write_bytes(b"secret")
+    victim.chmod(0o600)
+    if there:
+        target.write_bytes(b"old")
+    module = SwappingModule(mode="0666", **({"owner": "nobody", "group": "daemon"} if os.getuid() == 0 else {}))
+    module.victim = victim
+    with pytest.raises(FilesError, match="was replaced while it was written") as caught:
+        attributes.converge(module, str(target), b"new")
+    one_line(caught.value)
+    status = victim.stat()
+    assert (mode(victim), status.st_uid, victim.read_bytes()) == (0o600, os.getuid(), b"secret")
+    assert target.read_bytes() == b"old" if there else not os.path.lexists(target)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_temporary_that_is_swapped_later_is_not_put_in_place(tmp_path: Path, count: int) -> None:
+    targets = [tmp_path / f"{number}" for number in range(count)]
+    for target in targets:
+        target.write_bytes(b"old")
+    staged = [write.Staged(str(target), b"new") for target in targets]
+    os.unlink(staged[-1].temporary)
+    os.symlink("/etc/passwd", staged[-1].temporary)
+    with pytest.raises(FilesError, match="was replaced while it was written"):
+        pair_swap.replace(staged)
+    assert [(target.is_symlink(), target.read_bytes()) for target in targets] == [(False, b"old")] * count
+
+
+def test_rights_are_given_by_descriptor(tmp_path: Path) -> None:
+    seen = []
+    write.write(str(tmp_path / "a"), b"x", rights=lambda handle: seen.append(stat.S_IMODE(os.fstat(handle).st_mode)))
+    assert seen == [0o600]
+    owner, group = (12, 34) if os.getuid() == 0 else (os.getuid(), os.getgid())
+    write.write(str(tmp_path / "a"), b"y", rights=write.rights_of(owner, group, 0o640))
+    status = (tmp_path / "a").stat()
+    assert (mode(tmp_path / "a"), status.st_uid, status.st_gid) == (0o640, owner, group)
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [({"owner": "no-such"}, "owner: "), ({"group": "no-such"}, "group: "), ({"mode": "x"}, "mode: ")],
+)
+def test_rights_that_cannot_be_given_are_one_line(tmp_path: Path, params: dict[str, str], words: str) -> None:
+    with pytest.raises(FilesError, match=words) as caught:
+        attributes.converge(FakeModule(**params), str(tmp_path / "a"), b"x")
+    one_line(caught.value)
+    assert names(tmp_path) == []
+
+
+UNSAFE = {
+    "of another user": (0o700, 65534, 0, "belongs to nobody"),
+    "for a group": (0o770, 0, 1, "the group daemon may write"),
+    "for everybody": (0o757, 0, 0, "everybody may write"),
+    "sticky, of another user": (0o1777, 65534, 0, "belongs to nobody"),
+}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root is who others would use")
+@pytest.mark.parametrize("below", ["", "below/"])
+@pytest.mark.parametrize("case", UNSAFE)
+def test_root_does_not_write_where_others_may(tmp_path: Path, case: str, below: str) -> None:
+    bits, owner, group, words = UNSAFE[case]
+    folder = tmp_path / "folder"
+    (folder / "below").mkdir(parents=True)
+    os.chown(folder, owner, group)
+    folder.chmod(bits)
+    path = f"{folder}/{below}a"
+    for call in (
+        lambda: write.write(path, b"x"),
+        lambda: attributes.converge(FakeModule(), path, b"x"),
+        lambda: attributes.converge(FakeModule(check_mode=True), path, b"x"),
+    ):
+        with pytest.raises(FilesError, match=words) as caught:
+            call()
+        assert f"{str(folder)!r}" in one_line(caught.value)
+    assert not os.path.lexists(path)
+    assert words in str(_paths.unsafe(os.path.dirname(path)))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root is who others would use")
+def test_directories_that_are_safe_enough(tmp_path: Path) -> None:
+    for bits, group in ((0o755, 1), (0o775, 0), (0o1777, 0), (0o1770, 1)):
+        os.chown(tmp_path, 0, group)
+        tmp_path.chmod(bits)
+        assert _paths.unsafe(str(tmp_path)) is None
+        write.write(str(tmp_path / "a"), b"x")
+    tmp_path.chmod(0o1777)
+    os.chown(tmp_path / "a", 65534, 0)
+    with pytest.raises(FilesError, match="belongs to nobody, in a directory that others may write"):
+        write.write(str(tmp_path / "a"), b"secret")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root is who others would use")
+def test_a_symlink_of_another_user_moves_no_file(tmp_path: Path) -> None:
+    folder, victim = tmp_path / "folder", tmp_path / "victim"
+    victim.mkdir()
+    trap = victim / f"x{_paths.TEMPORARY}" / "now"
+    trap.mkdir(parents=True)
+    (trap / "0").write_bytes(b"secret")
+    folder.mkdir()
+    (folder / "a").symlink_to(trap / "0")
+    os.chown(folder, 65534, 0)
+    with pytest.raises(FilesError, match="belongs to nobody"):
+        pair_swap.recover([str(folder / "a")])
+    assert (trap / "0").exists()

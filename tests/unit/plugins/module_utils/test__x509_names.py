@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _names
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import names as _names
 from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st

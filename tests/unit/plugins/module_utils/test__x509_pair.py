@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _files
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _certificate, _keys, _spec
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys as _keys
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import spec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
@@ -279,7 +280,7 @@ def test_passphrase(host: Host, tmp_path: Path) -> None:
     four(host, privatekey_passphrase_file=str(secret), regenerate="full")
     for content in (b"", b"\n", b"x" * 2000):
         secret.write_bytes(content)
-        with pytest.raises((X509Error, _files.FilesError), match="passphrase") as caught_other:
+        with pytest.raises((X509Error, FilesError), match="passphrase") as caught_other:
             host.run(privatekey_passphrase_file=str(secret))
         one_line(caught_other.value)
 
@@ -468,13 +469,13 @@ def elsewhere(ca: Ca) -> dict[str, Any]:
         "ca_on": "controller",
         "ca_path": None,
         "ca_privatekey_path": None,
-        _spec.CA_CERTIFICATE: _certificate.pem(ca.certificate).decode(),
+        spec.CA_CERTIFICATE: _certificate.pem(ca.certificate).decode(),
     }
 
 
 def signed(ca: Ca, host: Host, csr: str, **given: Any) -> dict[str, str]:
     leaf = certificate(None, ca.authority, public=_certificate.requested_key(csr), **{**host.task, **given})
-    return {_spec.CERTIFICATE: _certificate.pem(leaf).decode()}
+    return {spec.CERTIFICATE: _certificate.pem(leaf).decode()}
 
 
 def test_two_runs_with_a_signature_in_between(host: Host, ca: Ca) -> None:
@@ -575,14 +576,14 @@ def test_a_certificate_that_the_task_does_not_want_is_not_installed(host: Host, 
 def test_what_is_no_certificate_is_not_installed(host: Host, ca: Ca, text: str) -> None:
     host.run(**elsewhere(ca))
     with pytest.raises(X509Error, match="cannot be read"):
-        host.run(**elsewhere(ca), **{_spec.CERTIFICATE: text})
+        host.run(**elsewhere(ca), **{spec.CERTIFICATE: text})
 
 
 def test_a_certificate_for_another_key_is_not_installed(host: Host, ca: Ca) -> None:
     host.run(**elsewhere(ca))
     leaf = certificate(spare("Ed25519"), ca.authority, **host.task)
     with pytest.raises(X509Error, match="another run replaced"):
-        host.run(**elsewhere(ca), **{_spec.CERTIFICATE: _certificate.pem(leaf).decode()})
+        host.run(**elsewhere(ca), **{spec.CERTIFICATE: _certificate.pem(leaf).decode()})
 
 
 def liar(**extensions: bool) -> str:
@@ -699,7 +700,7 @@ def test_odd_pem(host: Host) -> None:
         b"x" * (1 << 21),
     ):
         host.key_path.write_bytes(content)
-        with pytest.raises((X509Error, _files.FilesError)) as caught:
+        with pytest.raises((X509Error, FilesError)) as caught:
             host.run()
         one_line(caught.value)
     host.key_path.write_bytes(b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + sec1)
@@ -721,7 +722,7 @@ def test_what_cannot_be_a_target(host: Host, ca: Ca, which: str, kind: str) -> N
     path = {"device": "/dev/null", "relative": "odd", "slash": f"{place}/"}.get(kind, str(place))
     before = host.snapshot()
     for check in (True, False):
-        with pytest.raises((X509Error, _files.FilesError)) as caught:
+        with pytest.raises((X509Error, FilesError)) as caught:
             host.run(check=check, **{which: path})
         one_line(caught.value)
     assert host.snapshot() == before
@@ -789,7 +790,7 @@ def test_two_runs_at_once_end_in_a_pair(host: Host) -> None:
 def attempt(host: Host, **task: Any) -> Exception | None:
     try:
         host.run(**task)
-    except (X509Error, _files.FilesError) as exc:
+    except (X509Error, FilesError) as exc:
         return exc
     return None
 
@@ -827,7 +828,7 @@ def test_a_file_system_that_is_full_or_read_only_keeps_the_pair(small: Path, ca:
     assert host.matches()
     subprocess.run(["mount", "-o", "remount,ro", small], check=True)
     before = host.snapshot()
-    with pytest.raises(_files.FilesError, match="Read-only file system; mount the file system writable") as caught:
+    with pytest.raises(FilesError, match="Read-only file system; mount the file system writable") as caught:
         host.run(**task)
     one_line(caught.value)
     assert host.snapshot() == before
@@ -845,9 +846,7 @@ def test_an_immutable_file_keeps_the_pair(host: Host, which: str) -> None:
         pytest.skip("needs a file system with flags, and the right to set them")
     try:
         before = host.snapshot()
-        with pytest.raises(
-            _files.FilesError, match=rf"cannot replace '{path}': Operation not permitted; .*immutable flag"
-        ):
+        with pytest.raises(FilesError, match=rf"cannot replace '{path}': Operation not permitted; .*immutable flag"):
             host.run(regenerate="always", backup=True)
         assert host.snapshot() == before
     finally:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import _wanted
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509._base import MissingError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import MissingError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins import one_line

@@ -12,20 +12,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    _authority,
-    _base,
-    _certificate,
-    _keys,
-    _pair,
-    _spec,
-    _wanted,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, base, keys, pair, spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 from cryptography import x509
 from stand_ins import FakeModule
 
-NOW = _base.now()
-DEFAULTS = {name: option.get("default") for name, option in _spec.ARGUMENT_SPEC.items()}
+NOW = base.now()
+DEFAULTS = {name: option.get("default") for name, option in spec.ARGUMENT_SPEC.items()}
 SCHEDULER = {
     "subject": {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"},
     "subject_alt_name": ["127.0.0.1", "::1", "m1.example.com"],
@@ -48,7 +42,7 @@ def spare(kind: str = "RSA", number: int = 0, **more: Any) -> Any:
     """Return a key that tests may share, since making RSA keys takes its time."""
     name = f"{kind}{number}{sorted(more.items())}"
     if name not in _SPARE:
-        _SPARE[name] = _keys.generate(_keys.Kind(kind, **more))
+        _SPARE[name] = keys.generate(keys.Kind(kind, **more))
     return _SPARE[name]
 
 
@@ -58,7 +52,7 @@ def options(**given: Any) -> dict[str, Any]:
 
 
 def certificate(
-    key: Any, issuer: _authority.Authority | None = None, now: datetime = NOW, public: Any = None, **given: Any
+    key: Any, issuer: authority.Authority | None = None, now: datetime = NOW, public: Any = None, **given: Any
 ) -> x509.Certificate:
     """Make a certificate for a key (or another's public key), by itself or by an issuer."""
     wanted = _wanted.wanted(options(**given))
@@ -75,12 +69,12 @@ class Ca:
         self.path, self.key_path = folder / f"{name}.pem", folder / f"{name}-key.pem"
         made = {"subject": {"CN": "kubernetes"}, "is_ca": True, "valid_for": "87600h", **given}
         self.certificate = certificate(self.key, **made)
-        self.authority = _authority.Authority(self.certificate, self.key)
+        self.authority = authority.Authority(self.certificate, self.key)
         self.write()
 
     def write(self) -> None:
         self.path.write_bytes(_certificate.pem(self.certificate))
-        self.key_path.write_bytes(_keys.dump(self.key, "pkcs8", None))
+        self.key_path.write_bytes(keys.dump(self.key, "pkcs8", None))
         self.key_path.chmod(0o600)
 
     @property
@@ -101,10 +95,10 @@ class Host:
         mine = {"path": str(self.path), "privatekey_path": str(self.key_path)}
         module = FakeModule(check, **options(**{**mine, **self.task, **given}))
         self.warnings = module.warnings
-        return _pair.Pair(module, NOW + after).run()
+        return pair.Pair(module, NOW + after).run()
 
     def place(self, key: Any, leaf: x509.Certificate | None = None) -> None:
-        self.key_path.write_bytes(_keys.dump(key, "pkcs8", None))
+        self.key_path.write_bytes(keys.dump(key, "pkcs8", None))
         self.key_path.chmod(0o600)
         if leaf is not None:
             self.path.write_bytes(_certificate.pem(leaf))
@@ -117,10 +111,10 @@ class Host:
 
     def matches(self) -> bool:
         """Tell whether the key and the certificate, as they lie there, belong together."""
-        key = _keys.parse(self.key_path.read_bytes(), None, "key")
+        key = keys.parse(self.key_path.read_bytes(), None, "key")
         found = _certificate.parse(self.path.read_bytes())[0]
         assert found is not None
-        return _keys.public_bytes(key.private.public_key()) == _keys.public_bytes(found.public_key())
+        return keys.public_bytes(key.private.public_key()) == keys.public_bytes(found.public_key())
 
 
 def openssl(*arguments: str) -> str:

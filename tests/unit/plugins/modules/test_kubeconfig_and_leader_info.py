@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _kubeconfig_entries, _leader, _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
 
 from tests.unit.apiserver import Ca, Server, answer, lease
@@ -53,14 +54,14 @@ def names(returned: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_what_leader_info_returns_is_documented() -> None:
-    assert set(names(yaml.safe_load(leader_info.RETURN))) == {*_leader.described(_lease.View()), "server"}
+    assert set(names(yaml.safe_load(leader_info.RETURN))) == {*_lease.described(_lease.View()), "server"}
 
 
 def test_what_kubeconfig_returns_is_documented(tmp_path: Path) -> None:
     documented = names(yaml.safe_load(kubeconfig.RETURN))
     ca = Ca()
     config = yaml.safe_load(built(["https://h"], ca=ca.pem, pair=ca.issue()))
-    returned = _kubeconfig_entries.summary(config)
+    returned = kubeconfig_entries.summary(config)
     assert set(documented) == {*returned, "path", "backup_file"}
     for kind in ("clusters", "users"):
         assert set(documented[kind]) == set(returned[kind][0])

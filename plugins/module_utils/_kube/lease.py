@@ -1,0 +1,338 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Who leads, judged as the candidates themselves do: by one's own clock and by whether the record changes.
+
+The times inside a record are another host's, and are only ever compared for being equal.
+Source: client-go, tools/leaderelection/leaderelection.go.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import typing as t
+from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, LeaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    from collections.abc import Callable, Collection
+
+    Clock = Callable[[], float]
+    Get = Callable[[str], "dict[str, t.Any]"]
+
+ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
+
+# Where the record of an election may lie, the newest kind first: source, path, and the RBAC rule that lets it be read.
+SOURCES = {
+    "lease": ("/apis/coordination.k8s.io/v1/namespaces/{0}/leases/{1}", "coordination.k8s.io", "leases"),
+    "endpoints": ("/api/v1/namespaces/{0}/endpoints/{1}", "", "endpoints"),
+    "configmap": ("/api/v1/namespaces/{0}/configmaps/{1}", "", "configmaps"),
+}
+
+LARGEST_NUMBER = 2**31 - 1
+"""Of the numbers in a record: they are int32 in the API."""
+
+LONGEST_TIME = 64
+"""Characters of a time in a record; an apiserver writes 27."""
+
+IDENTITY = re.compile(r"(?s)(.+)_([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})")
+
+
+def node_of(identity: str) -> str:
+    """Return the host in an identity of the form HOST_UUID, where HOST may hold underscores; any other identity as a whole."""
+    match = IDENTITY.fullmatch(identity)
+    return match[1] if match else identity
+
+
+def matches(identity: str, wanted: str) -> bool:
+    """Return whether a holder is the wanted one, which is a hostname or a whole identity."""
+    return wanted in (identity, node_of(identity))
+
+
+@dataclass(frozen=True)
+class Record:
+    """An election record, whichever object carries it.
+
+    C(identity) is "" where the lease was released, C(lease_duration) is in seconds, the times are text by the holder's
+    clock, and C(source) is a key of SOURCES.
+    """
+
+    identity: str
+    lease_duration: int
+    acquire_time: str | None
+    renew_time: str | None
+    transitions: int
+    source: str
+
+    @property
+    def node(self) -> str:
+        return node_of(self.identity)
+
+
+def parse(obj: dict[str, t.Any], source: str) -> Record | None:
+    """Return the record in a Lease, or in the annotation of an Endpoints or a ConfigMap, or None where that has no annotation.
+
+    Raises LeaseError for a record that no component can have written.
+    """
+    if source == "lease":
+        return _record(obj.get("spec"), source, "leaseTransitions")
+    metadata = obj.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    text = annotations.get(ANNOTATION) if isinstance(annotations, dict) else None
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        raise LeaseError(f"the annotation {ANNOTATION} of the {source} is not JSON") from None
+    return _record(value, source, "leaderTransitions")
+
+
+def _record(value: t.Any, source: str, transitions: str) -> Record:
+    def wrong(name: str, expected: str) -> LeaseError:
+        return LeaseError(f"{name} in the record of the {source} is not {expected}")
+
+    def text(name: str) -> str | None:
+        found = value.get(name)
+        if found is not None and not isinstance(found, str):
+            raise wrong(name, "a string")
+        return found
+
+    def time_of(name: str) -> str | None:
+        found = text(name)
+        if found is not None and not (len(found) <= LONGEST_TIME and found.isprintable()):
+            raise wrong(name, "a time")
+        return found
+
+    def number(name: str) -> int:
+        found = value.get(name)
+        if found is None:
+            return 0
+        # A bool is an int to Python, not to an apiserver.
+        if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= LARGEST_NUMBER:
+            raise wrong(name, f"a number from 0 to {LARGEST_NUMBER}")
+        return found
+
+    if not isinstance(value, dict):
+        raise LeaseError(f"the {source} holds no election record")
+    return Record(
+        identity=text("holderIdentity") or "",
+        lease_duration=number("leaseDurationSeconds"),
+        acquire_time=time_of("acquireTime"),
+        renew_time=time_of("renewTime"),
+        transitions=number(transitions),
+        source=source,
+    )
+
+
+def reader(
+    get: Get, namespace: str, name: str, sources: Collection[str] = tuple(SOURCES)
+) -> Callable[[], Record | None]:
+    """Return a function that reads the record from the Lease, else from the annotations of old clusters, and stays with the first one found.
+
+    A cluster that was changed from one kind of object to another still has the former one, in which nobody writes any more: a
+    caller who knows where the record lies names it in SOURCES. The function raises KubeError and LeaseError.
+    """
+    known: list[str] = []
+
+    def read() -> Record | None:
+        leases_served = False
+        for source in known or sources:
+            path = SOURCES[source][0].format(quote(namespace, safe=""), quote(name, safe=""))
+            try:
+                record = parse(get(path), source)
+            except LeaseError as exc:
+                raise LeaseError(f"{path}: {exc}") from None
+            except KubeError as exc:
+                if exc.kind == "not_found":
+                    leases_served = leases_served or f'"{name}" not found' in str(exc)
+                # Where Leases are served, nobody writes annotations any more, so one that may not be read does not matter.
+                elif exc.kind != "forbidden" or not leases_served:
+                    hint = f"; {rbac_rule(source, name)}" if exc.kind == "forbidden" else ""
+                    raise KubeError(exc.kind, f"{exc}{hint}", retry_after=exc.retry_after) from None
+                continue
+            if record is not None:
+                known[:] = [source]
+                return record
+        known.clear()
+        return None
+
+    return read
+
+
+def rbac_rule(source: str, name: str) -> str:
+    """Return in words the RBAC rule that lets the record be read."""
+    _path, group, resource = SOURCES[source]
+    return (
+        f'the user needs a Role in that namespace with the rule apiGroups: ["{group}"], resources: ["{resource}"], '
+        f'resourceNames: ["{name}"], verbs: ["get"]'
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """What an observer knows of an election.
+
+    C(state) is absent, released, expired, foreign or held. C(moving) says that the holder was seen to write the record.
+    C(elapsed) is the seconds from the first look to this one.
+    """
+
+    state: str = "absent"
+    record: Record | None = None
+    moving: bool = False
+    elapsed: float = 0.0
+
+    @property
+    def identity(self) -> str:
+        return self.record.identity if self.record else ""
+
+    @property
+    def node(self) -> str:
+        return node_of(self.identity)
+
+    @property
+    def leads(self) -> bool:
+        """Whether the holder was seen to renew, and is one of the members."""
+        return self.state == "held" and self.moving
+
+
+class LeaseView(t.TypedDict):
+    """A view as modules return it. What is not known is None."""
+
+    holder: str | None
+    """The host in the holder's identity, or the whole of it; None where nobody holds the record."""
+    holder_identity: str | None
+    state: str
+    """absent, released, expired, foreign or held"""
+    moving: bool
+    """Whether the holder was seen to write the record."""
+    source: str | None
+    """A key of SOURCES; None where there is no record."""
+    acquire_time: str | None
+    """By the holder's clock, as it wrote it: at most 64 printable characters, and not surely a time."""
+    renew_time: str | None
+    """As acquire_time."""
+    lease_duration: int | None
+    """Seconds, 0 to 2^31-1."""
+    transitions: int | None
+    """How often the holder has changed, 0 to 2^31-1."""
+    elapsed: float
+    """Seconds from the first look to the one that is reported, to the millisecond."""
+
+
+def described(view: View) -> LeaseView:
+    """Return a view as modules return it."""
+    record = view.record
+    return {
+        "holder": view.node or None,
+        "holder_identity": view.identity or None,
+        "state": view.state,
+        "moving": view.moving,
+        "source": record.source if record else None,
+        "acquire_time": record.acquire_time if record else None,
+        "renew_time": record.renew_time if record else None,
+        "lease_duration": record.lease_duration if record else None,
+        "transitions": record.transitions if record else None,
+        "elapsed": round(view.elapsed, 3),
+    }
+
+
+class Observer:
+    """Judges records as a candidate does: one that has not changed for its own duration is expired.
+
+    Only one of MEMBERS, hostnames or identities, can hold the record; None is anybody. BEFORE is a record that the caller
+    has read earlier with the same credentials.
+    """
+
+    def __init__(self, members: Collection[str] | None = None, before: Record | None = None) -> None:
+        self._members = members
+        self._before = before
+        self._record: Record | None = None
+        self._changed_at = 0.0
+        self._changed = False
+        self._seen = False
+
+    def see(self, record: Record | None, requested_at: float, answered_at: float) -> View:
+        """Return what is known after this reading; the times are seconds of one's own monotonic clock before and after it."""
+        if not self._seen or record != self._record:
+            self._changed = self._seen or self._differs_from_before(record)
+            self._seen, self._record, self._changed_at = True, record, answered_at
+        state = self._state(requested_at)
+        return View(state, record, moving=self._changed and state in ("held", "foreign"))
+
+    def _differs_from_before(self, record: Record | None) -> bool:
+        before = self._before
+        if before is None or record is None:
+            return False
+        # An object of another kind has a record of its own, which says nothing about the earlier one.
+        return record.source == before.source and record != before
+
+    def _state(self, now: float) -> str:
+        record = self._record
+        if record is None:
+            return "absent"
+        if not record.identity:
+            return "released"
+        # The earliest end and the latest start of the time without a change: what is expired here is so by every candidate's clock.
+        if now - self._changed_at >= record.lease_duration:
+            return "expired"
+        if self._members is not None and not any(matches(record.identity, member) for member in self._members):
+            return "foreign"
+        return "held"
+
+
+def settled(view: View) -> bool:
+    """Return whether a longer look would tell nothing more: the holder renews, has expired, or there is none."""
+    return view.moving or view.state in ("absent", "released", "expired")
+
+
+def observe(
+    read: Callable[[], Record | None],
+    done: Callable[[View], bool] = settled,
+    *,
+    timeout: float,
+    interval: float = 0.05,
+    members: Collection[str] | None = None,
+    before: Record | None = None,
+    patient: bool = False,
+    clock: Clock = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[View, bool]:
+    """Read every INTERVAL seconds; return the first view for which DONE holds and True, or after TIMEOUT seconds the last one and False.
+
+    MEMBERS and BEFORE are as of Observer. Transient failures, such as an apiserver that restarts, are retried after the first
+    reading; if PATIENT, before it too. Raises KubeError and LeaseError, also where the last reading before the time-out failed.
+    """
+    observer = Observer(members, before)
+    start = clock()
+    view = View()
+    failure: KubeError | None = None
+    seen = False
+    while True:
+        requested_at = clock()
+        pause = interval
+        try:
+            view = observer.see(read(), requested_at, clock())
+            seen, failure = True, None
+        except KubeError as exc:
+            if exc.kind not in transport.TRANSIENT or not (patient or seen):
+                raise
+            failure = exc
+            pause = max(interval, exc.retry_after or 0.0)
+        elapsed = clock() - start
+        view = replace(view, elapsed=elapsed)
+        if seen and done(view):
+            return view, True
+        if elapsed >= timeout:
+            if failure is not None:
+                raise failure
+            return view, False
+        sleep(min(pause, timeout - elapsed))

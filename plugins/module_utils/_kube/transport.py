@@ -1,0 +1,380 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""HTTPS connections with one deadline for a whole answer, and every way in which they fail as one error with a kind.
+
+This is the standard library's http.client, so that a master needs nothing more. ansible.module_utils.urls was tried: it
+can do neither proxy-url, tls-server-name nor one deadline, and shares state between threads.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import errno
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import time
+import typing as t
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import pem
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    from collections.abc import Iterator, Mapping
+
+BODY_LIMIT = 4 << 20
+"""Bytes of an answer: a Lease has a thousand, a scheduler's metrics some hundred thousand."""
+
+# X509_V_ERR_… of OpenSSL; whatever is not here is a chain that does not lead to the CA.
+KIND_OF_VERIFY_CODE = {9: "tls_not_yet_valid", 10: "tls_expired", 62: "tls_name", 64: "tls_name"}
+
+KIND_OF_ERRNO = {
+    errno.ECONNREFUSED: "refused",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.ECONNRESET: "closed",
+    errno.EPIPE: "closed",
+    errno.ETIMEDOUT: "timeout",
+}
+
+WHAT = {
+    "closed": "the connection was closed before an answer came",
+    "dns": "the host name does not resolve",
+    "not_http": "the answer is not HTTP",
+    "not_tls": "the port does not speak TLS; check the scheme and the port",
+    "proxy": "the proxy of the kubeconfig refused to connect",
+    "redirect": "the server redirects, which is never followed with credentials; name its real address",
+    "refused": "connection refused; nothing listens there",
+    "timeout": "timed out; look at the address, at what filters packets on the way, and at the server's load",
+    "tls": "the TLS handshake failed",
+    "tls_client": "the server refuses the client certificate in the TLS handshake",
+    "tls_expired": "the server's certificate has expired, or that of its CA",
+    "tls_name": "the server's certificate is not for this name or address; its subject alternative names need it, or set tls-server-name",
+    "tls_not_yet_valid": "the server's certificate is not yet valid; compare the clocks",
+    "tls_untrusted": "the server's certificate is not signed by the CA that is trusted here",
+    "too_large": f"the answer is larger than {BODY_LIMIT >> 20} MiB",
+    "unreachable": "no route to the host",
+}
+
+TRANSIENT = {"closed", "dns", "not_http", "refused", "server_error", "throttled", "timeout", "unreachable"}
+"""Kinds of errors that are worth a retry at the same server a little later."""
+
+
+class TransportError(KubeError):
+    """No answer came. C(kind) is a key of WHAT."""
+
+    def __init__(self, kind: str, where: str, detail: str = "") -> None:
+        super().__init__(kind, f"{where}: {WHAT[kind]}{f' ({detail})' if detail else ''}")
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Return what a server said in a form that is fit for an error message, at most LIMIT characters and a mark."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def netloc(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer, whatever its status; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self, where: str) -> dict[str, t.Any]:
+        """Return the JSON object that the body is; raises KubeError (not_json), which names WHERE."""
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError):
+            value = None
+        if not isinstance(value, dict):
+            kind = one_line(self.headers.get("content-type", "no content type"), 60)
+            raise KubeError(
+                "not_json", f"{where}: the answer is not a JSON object ({kind}); is this the address of an apiserver?"
+            )
+        return value
+
+    @property
+    def reason(self) -> str:
+        """The message of a Kubernetes Status, or "" if the body is none."""
+        with contextlib.suppress(KubeError):
+            message = self.json("").get("message")
+            if isinstance(message, str):
+                return one_line(message)
+        return ""
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the server wants to be left alone; None if it says nothing, or gives a date."""
+        value = self.headers.get("retry-after", "")
+        return float(value) if re.fullmatch(r"[0-9]{1,6}", value) else None
+
+
+# --- errors
+
+# What the next use of a connection that the peer has closed raises.
+_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+
+@contextlib.contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """Turns whatever socket, ssl and http.client raise into one KubeError."""
+    try:
+        yield
+    except KubeError:
+        raise
+    except ssl.SSLCertVerificationError as exc:
+        raise TransportError(
+            KIND_OF_VERIFY_CODE.get(exc.verify_code, "tls_untrusted"), where, one_line(exc.verify_message or "")
+        ) from None
+    except ssl.SSLError as exc:
+        reason = exc.reason or ""
+        if "WRONG_VERSION_NUMBER" in reason or "HTTP_REQUEST" in reason or "RECORD_LAYER_FAILURE" in reason:
+            kind = "not_tls"
+        elif "ALERT" in reason and ("CERT" in reason or "UNKNOWN_CA" in reason):
+            kind = "tls_client"
+        else:
+            kind = "closed" if isinstance(exc, _CLOSED) else "tls"
+        raise TransportError(kind, where, reason.lower().replace("_", " ")) from None
+    except socket.timeout:
+        raise TransportError("timeout", where) from None
+    except socket.gaierror as exc:
+        raise TransportError("dns", where, one_line(exc.strerror or "")) from None
+    except (http.client.RemoteDisconnected, http.client.IncompleteRead):
+        raise TransportError("closed", where) from None
+    except (http.client.HTTPException, UnicodeError):
+        raise TransportError("not_http", where) from None
+    except OSError as exc:
+        known = KIND_OF_ERRNO.get(exc.errno or 0)
+        raise TransportError(known or "closed", where, "" if known else one_line(exc.strerror or "")) from None
+
+
+# --- TLS
+
+
+def certificates_of(content: str) -> str:
+    """Return the certificates of a PEM file without the text that tools write between them."""
+    return b"\n".join(pem.blocks(content.encode())).decode()
+
+
+def tls_context(
+    ca_pem: str | None, client_pem: tuple[str, str] | None = None, *, verify: bool = True
+) -> ssl.SSLContext:
+    """Return what secures connections: the system's CAs without CA_PEM; CLIENT_PEM is a certificate and its key.
+
+    Raises KubeError: ca, tls_pair.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.sslsocket_class = _Socket
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif ca_pem is None:
+        context.load_default_certs()
+    else:
+        # As Go does: each certificate of the bundle is an anchor, intermediate or not, and a name in the CN counts for nothing.
+        context.verify_flags |= t.cast("ssl.VerifyFlags", getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0x80000))
+        context.hostname_checks_common_name = False
+        try:
+            context.load_verify_locations(cadata=certificates_of(ca_pem))
+        except (ssl.SSLError, ValueError):
+            raise KubeError("ca", "the CA that is to be trusted is not a PEM certificate") from None
+    if client_pem is not None:
+        _load_pair(context, *client_pem)
+    return context
+
+
+def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    # ssl takes a pair from files only. One that has no name and dies with this process keeps the key off every disk.
+    try:
+        fd = os.memfd_create("pair", os.MFD_CLOEXEC)
+    except (AttributeError, OSError):
+        raise KubeError(
+            "tls_pair",
+            "a client key cannot be handed to TLS here without a file on disk: this needs Linux 3.17 and Python 3.8",
+        ) from None
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8", closefd=False) as file:
+            file.write(f"{certificate}\n{key}\n")
+        # An empty password keeps OpenSSL from asking the terminal for one.
+        context.load_cert_chain(f"/proc/self/fd/{fd}", password="")
+    except (ssl.SSLError, OSError, ValueError):
+        raise KubeError(
+            "tls_pair",
+            "the client certificate and key are not a pair that TLS can use: they do not match, are not PEM, or the key is encrypted",
+        ) from None
+    finally:
+        os.close(fd)
+
+
+# --- connections
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise socket.timeout("timed out")
+    return left
+
+
+class _Socket(ssl.SSLSocket):
+    """Bounds all waits together, where a socket's own time-out bounds each: a peer that sends a byte a second never exceeds that."""
+
+    deadline = 0.0
+
+    def send(self, *args: t.Any) -> int:
+        self.settimeout(_left(self.deadline))
+        return super().send(*args)
+
+    def recv_into(self, *args: t.Any) -> int:
+        self.settimeout(_left(self.deadline))
+        return super().recv_into(*args)
+
+
+class Proxy(t.NamedTuple):
+    """An HTTP proxy; C(authorization) is base64 of USER:PASSWORD, or ""."""
+
+    host: str
+    port: int
+    authorization: str
+
+    @classmethod
+    def of(cls, url: str) -> Proxy:
+        parts = urlsplit(url)
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
+        return cls(parts.hostname or "", parts.port or 80, base64.b64encode(user.encode()).decode())
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTPS to one port, directly or through PROXY, and never through the environment's.
+
+    It is kept for the next request, and opened anew where the server has closed it meanwhile. Not for two threads at once.
+    C(server_name) is the name or address that the server's certificate has to be for, if not the host.
+    """
+
+    default_port = 443
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        context: ssl.SSLContext,
+        *,
+        server_name: str | None = None,
+        proxy: Proxy | None = None,
+    ) -> None:
+        with _translated(netloc(host, port)):
+            super().__init__(host, port)
+        self._context = context
+        self._server_name = server_name or host
+        self._proxy = proxy
+        self._deadline = 0.0
+
+    def __del__(self) -> None:
+        self.close()
+
+    def connect(self) -> None:
+        address = self._proxy[:2] if self._proxy else (self.host, self.port)
+        sock = socket.create_connection(address, _time_for_each_address(*address, self._deadline))
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._proxy:
+                _tunnel(sock, self._deadline, netloc(self.host, self.port), self._proxy.authorization)
+            sock.settimeout(_left(self._deadline))
+            self.sock = self._context.wrap_socket(sock, server_hostname=self._server_name)
+        except BaseException:
+            sock.close()
+            raise
+
+    def get(self, path: str, *, where: str, timeout: float, headers: Mapping[str, str] | None = None) -> Response:
+        """Return the answer, whatever its status, which has to be whole within TIMEOUT seconds.
+
+        Raises TransportError, which names WHERE.
+        """
+        self._deadline = time.monotonic() + timeout
+        try:
+            with _translated(where):
+                kept = self.sock is not None
+                try:
+                    answer = self._answer(path, headers or {})
+                except _CLOSED:
+                    if not kept:
+                        raise
+                    self.close()
+                    answer = self._answer(path, headers or {})
+                with answer:
+                    return _read(answer, where)
+        except BaseException:
+            # What is left of the answer would be taken for the next one.
+            self.close()
+            raise
+
+    def _answer(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+        if self.sock is None:
+            self.connect()
+        t.cast("_Socket", self.sock).deadline = self._deadline
+        self.request("GET", path, headers=headers)
+        return self.getresponse()
+
+    def peer_certificate(self, *, where: str, timeout: float) -> bytes:
+        """Return the certificate that the server presents, as DER. Raises TransportError, which names WHERE."""
+        self._deadline = time.monotonic() + timeout
+        with _translated(where):
+            self.connect()
+            return t.cast("ssl.SSLSocket", self.sock).getpeercert(binary_form=True) or b""
+
+
+def _time_for_each_address(host: str, port: int, deadline: float) -> float:
+    """Return how many seconds each address of a name may take: they are tried one after the other, each for a whole time-out."""
+    try:
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label that is empty or too long
+        raise socket.gaierror(socket.EAI_NONAME, "no such name") from None
+    return _left(deadline) / len(addresses)
+
+
+def _tunnel(sock: socket.socket, deadline: float, target: str, authorization: str) -> None:
+    # The set_tunnel of http.client speaks HTTP/1.0 before Python 3.12, and bounds each wait only.
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+    if authorization:
+        lines.append(f"Proxy-Authorization: Basic {authorization}")
+    sock.settimeout(_left(deadline))
+    sock.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+    # No byte of the server's can follow the head: in TLS the client speaks first.
+    head = b""
+    while b"\r\n\r\n" not in head:
+        sock.settimeout(_left(deadline))
+        received = sock.recv(4096)
+        if not received:
+            raise http.client.RemoteDisconnected("the proxy closed the connection")
+        head += received
+        if len(head) > 65536:
+            raise http.client.LineTooLong("the proxy's answer")
+    status = re.match(rb"HTTP/1\.[01] ([0-9]{3})\b", head)
+    if status is None:
+        raise http.client.BadStatusLine("the proxy's answer")
+    if status[1] != b"200":
+        raise TransportError("proxy", target, f"HTTP {int(status[1])}")
+
+
+def _read(answer: http.client.HTTPResponse, where: str) -> Response:
+    content = answer.read(BODY_LIMIT + 1)
+    if len(content) > BODY_LIMIT:
+        raise TransportError("too_large", where)
+    if answer.length:  # http.client leaves a body that was cut short to its caller
+        raise http.client.IncompleteRead(b"")
+    return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)

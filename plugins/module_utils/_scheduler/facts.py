@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The shapes of scheduler_info's answer, and the check that an answer has them: a host may be hostile."""
+
+from __future__ import annotations
+
+import math
+import types
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
+
+LONGEST_TEXT = 4000
+LONGEST_LIST = 1000
+
+
+class Timings(t.TypedDict):
+    """The times of an election in seconds."""
+
+    lease_duration: float
+    renew_deadline: float
+    retry_period: float
+
+
+class Unit(t.TypedDict):
+    """What systemd says of the unit; all texts are empty on a host without systemd."""
+
+    name: str
+    load_state: str  # loaded, not-found, masked, …
+    active_state: str
+    sub_state: str
+    enabled: str
+    result: str
+    restarts: int  # by systemd itself, since the unit was started last
+    since: str
+    fragment_path: str
+    drop_ins: list[str]  # paths of the drop-ins that are for this unit alone
+
+
+class Process(t.TypedDict):
+    """The unit's main process, and what it was told; without one, C(pid) is 0 and the rest is empty, 0 or None."""
+
+    pid: int
+    version: str  # without a leading v
+    digest: str  # of the set of files that its unit claims
+    lock: str  # "" where neither the process nor its version tells
+    lease_name: str
+    lease_namespace: str
+    bind_address: str
+    secure_port: int  # 0 for none
+    http_port: int  # 0 for none
+    timings: Timings | None
+    kubeconfig: str  # path, "" for none
+
+
+class Port(t.TypedDict):
+    """Who listens on the port that is wanted."""
+
+    number: int
+    addresses: list[str]
+    held_by: str  # "" where nobody does
+    ours: bool
+
+
+class Lease(t.TypedDict):
+    """The election record as this host sees it: _kube/lease.py's LeaseView, and the age of the renewal."""
+
+    holder: str | None
+    holder_identity: str | None
+    state: str
+    moving: bool
+    source: str | None
+    acquire_time: str | None
+    renew_time: str | None
+    lease_duration: int | None
+    transitions: int | None
+    elapsed: float
+    age: float | None  # seconds by this host's clock: for a person to read, never to decide by
+
+
+class Certificate(t.TypedDict):
+    """A certificate that is served or used."""
+
+    subject: str
+    valid: bool  # by this host's clock, now
+    serial_number: str
+    not_before: str
+    not_after: str
+    days_left: int
+    fingerprint_sha256: str
+
+
+class Probes(t.TypedDict):
+    """What the process showed; None where there is nothing, or it could not be had."""
+
+    served: Certificate | None
+    used: Certificate | None
+    ready: int | None  # HTTP status, as the following
+    metrics_anonymous: int | None
+    metrics_reader: int | None
+    metrics_http: int | None
+
+
+class Apiserver(t.TypedDict):
+    """An apiserver that was asked for its version over verified TLS."""
+
+    server: str
+    reachable: bool
+    version: str | None
+    error: str | None
+
+
+class Drift(t.TypedDict):
+    """One thing in which the host differs from what is wanted."""
+
+    part: str
+    reason: str
+
+
+class Answer(t.TypedDict):
+    """The answer of scheduler_info's module; its action plugin adds C(clock_offset) and C(round_trip)."""
+
+    hostname: str
+    architecture: str
+    os_families: list[str]
+    systemd_version: int
+    python_version: str
+    missing_libraries: list[str]
+    time: float
+    user_exists: bool
+    installed: bool
+    prepared: bool
+    stale: list[str]
+    apiserver: Apiserver | None
+    unit: Unit
+    process: Process
+    port: Port
+    others: list[str]
+    lease: Lease | None
+    probes: Probes | None
+    healthy: bool | None
+    problems: list[str]
+    not_checked: list[str]
+    journal: list[str]
+    drift: list[Drift]
+
+
+def checked(answer: t.Any) -> Answer:
+    """An answer with the documented keys only, at every depth, each of its type; texts are one line of bounded length.
+
+    Raises ProbeError, which names the first key that is not as it has to be.
+    """
+    return t.cast(Answer, _checked(answer, Answer, "answer"))
+
+
+def _checked(value: t.Any, kind: t.Any, where: str) -> t.Any:
+    # Written with | it is of another kind, before Python 3.14.
+    if t.get_origin(kind) is t.Union or isinstance(kind, getattr(types, "UnionType", ())):
+        return None if value is None else _checked(value, t.get_args(kind)[0], where)
+    if t.get_origin(kind) is list:
+        if not isinstance(value, list) or len(value) > LONGEST_LIST:
+            raise ProbeError(f"{where} is not a list of at most {LONGEST_LIST}")
+        (element,) = t.get_args(kind)
+        return [_checked(entry, element, f"{where}[{number}]") for number, entry in enumerate(value)]
+    if hasattr(kind, "__total__"):
+        if not isinstance(value, t.Mapping):
+            raise ProbeError(f"{where} is not a mapping")
+        hints = t.get_type_hints(kind)
+        lacking = [name for name in hints if name not in value]
+        if lacking:
+            raise ProbeError(f"{where} has no {lacking[0]}")
+        return {name: _checked(value[name], hint, f"{where}.{name}") for name, hint in hints.items()}
+    if kind is str:
+        if not isinstance(value, str):
+            raise ProbeError(f"{where} is not a text")
+        return "".join(char if char.isprintable() else " " for char in value[:LONGEST_TEXT])
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise ProbeError(f"{where} is neither true nor false")
+        return value
+    # A bool is an int to Python, and JSON has no other numbers.
+    numbers = (int, float) if kind is float else (int,)
+    if isinstance(value, bool) or not isinstance(value, numbers) or not math.isfinite(value) or abs(value) > 1e15:
+        raise ProbeError(f"{where} is not a number")
+    return kind(value)

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""What keeps a host from being healthy, from what was seen of it.
+
+`active (running)` and /healthz 200 hold for a scheduler whose certificates have expired. A host is healthy when C(judge) finds nothing.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.probes import WHAT
+
+CERTIFICATES: tuple[t.Literal["served"], t.Literal["used"]] = ("served", "used")
+STATUSES: dict[t.Literal["ready", "metrics_anonymous", "metrics_reader"], tuple[int, ...]] = {
+    "ready": (200,),
+    "metrics_anonymous": (401, 403),
+    "metrics_reader": (200,),
+}
+
+
+class Seen(t.TypedDict):
+    """What was seen of a host; the fields are those of the answer of scheduler_info."""
+
+    unit: facts.Unit
+    process: facts.Process
+    port: facts.Port
+    others: list[str]
+    probes: facts.Probes
+    lease: facts.Lease | None
+
+
+def judge(seen: Seen, faults: t.Sequence[str] = ()) -> list[str]:
+    """What keeps this host from being healthy, one sentence each; C(faults) are those of the probes."""
+    unit, port, probes, lease = seen["unit"], seen["port"], seen["probes"], seen["lease"]
+    problems = [f"another kube-scheduler runs here: {other}" for other in seen["others"]]
+    if unit["load_state"] == "masked":
+        problems.append(f"{unit['name']} is masked, so it cannot be started")
+    elif unit["load_state"] != "loaded":
+        problems.append(f"{unit['name']} is not installed")
+    elif unit["active_state"] != "active":
+        problems.append(f"{unit['name']} is {unit['active_state']} ({unit['sub_state']}, result {unit['result']})")
+    elif unit["enabled"] != "enabled":
+        problems.append(f"{unit['name']} is not enabled, so it would not come back after a reboot")
+    if port["held_by"] and not port["ours"]:
+        problems.append(f"port {port['number']} is held by {port['held_by']}")
+    if not seen["process"]["pid"]:
+        return problems
+    for name in CERTIFICATES:
+        problems += [f"{WHAT[name]} {fault}" for fault in _certificate_faults(probes[name])]
+    for check, fine in STATUSES.items():
+        status = probes[check]
+        if status is not None and status not in fine:
+            problems.append(f"{WHAT[check]}: HTTP {status}, wanted {' or '.join(map(str, fine))}")
+    if lease and not lease["moving"]:
+        problems.append(
+            f"{WHAT['lease']}: it is {lease['state']}, and was not renewed within {round(lease['elapsed'], 1):g} s"
+        )
+    return problems + list(faults)
+
+
+def _certificate_faults(certificate: facts.Certificate | None) -> list[str]:
+    if certificate is None or certificate["valid"]:
+        return []
+    named = f"({certificate['subject']}, serial {certificate['serial_number']})"
+    if certificate["days_left"] < 0:
+        return [f"{named} expired on {certificate['not_after']}"]
+    return [f"{named} is not valid before {certificate['not_before']}"]

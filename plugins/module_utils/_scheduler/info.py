@@ -1,0 +1,290 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The question of scheduler_info: what a host is and what runs there, whether that is healthy, and in what it differs from what is wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import platform
+import pwd
+import socket
+import time
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials as _credentials
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, health, probes
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import OwnScheduler, Proc, others
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release, items_of
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+# What this collection's modules import on a master beyond the standard library.
+LIBRARIES = ("cryptography", "yaml")
+OS_RELEASE = "/etc/os-release"
+STATIC_POD = "/etc/kubernetes/manifests/kube-scheduler.yaml"
+POLL = 0.5
+LONGEST_WAIT = 86400
+READER = probes.WHAT["metrics_reader"]
+
+
+class Module(t.Protocol):
+    """The part of AnsibleModule that this needs."""
+
+    params: dict[str, t.Any]
+    check_mode: bool
+
+    def load_file_common_arguments(self, params: dict[str, t.Any], path: str | None = None) -> dict[str, t.Any]: ...
+
+    def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool: ...
+
+
+class Host(t.TypedDict):
+    """What does not depend on a scheduler: the fields of the answer of these names."""
+
+    hostname: str
+    architecture: str
+    os_families: list[str]
+    systemd_version: int
+    python_version: str
+    missing_libraries: list[str]
+    time: float
+    user_exists: bool
+
+
+def parse_os_release(text: str) -> list[str]:
+    """ID and ID_LIKE of /etc/os-release, the nearest name first."""
+    fields = _systemd.parse_show(text)
+    return [word for key in ("ID", "ID_LIKE") for word in fields.get(key, "").strip("\"'").split()]
+
+
+def host(user: str | None, systemd_version: int) -> Host:
+    """What does not depend on a scheduler."""
+    text = b""
+    with contextlib.suppress(OSError), open(OS_RELEASE, "rb") as stream:
+        text = stream.read(paths.LIMIT)
+    machine = platform.machine()
+    return Host(
+        hostname=socket.gethostname(),
+        architecture=ARCHITECTURES.get(machine, machine),
+        os_families=parse_os_release(text.decode("utf-8", "replace")),
+        systemd_version=systemd_version,
+        python_version=platform.python_version(),
+        missing_libraries=[name for name in LIBRARIES if importlib.util.find_spec(name) is None],
+        time=time.time(),
+        user_exists=bool(user) and _user_exists(str(user)),
+    )
+
+
+def _user_exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        return False
+    return True
+
+
+def apiserver(params: t.Mapping[str, t.Any]) -> facts.Apiserver | None:
+    """The version of the apiserver, read over verified TLS. That it denies anonymous readers counts as an answer."""
+    if not params["apiserver"]:
+        return None
+    found = facts.Apiserver(server=params["apiserver"], reachable=False, version=None, error=None)
+    try:
+        login = _credentials.Credentials(
+            origin="apiserver",
+            server=params["apiserver"],
+            ca_pem=params["apiserver_ca"],
+            tls_server_name=params["tls_server_name"] or None,
+        )
+        with _client.Client([login], timeout=probes.HTTP_TIMEOUT) as client:
+            version = client.get("/version").get("gitVersion")
+        found["version"] = version if isinstance(version, str) else None
+        if found["version"] is None:
+            found["error"] = f"{params['apiserver']}/version names no version; is this the address of an apiserver?"
+    except _client.StatusError as error:
+        if error.kind not in ("unauthorized", "forbidden"):
+            found["error"] = str(error)
+    except KubeError as error:
+        found["error"] = str(error)
+    found["reachable"] = found["error"] is None
+    return found
+
+
+def unit_of(name: str, shown: t.Mapping[str, str]) -> facts.Unit:
+    """The unit for the answer, of the properties that systemd shows."""
+    return facts.Unit(
+        name=name,
+        load_state=shown.get("LoadState", ""),
+        active_state=shown.get("ActiveState", ""),
+        sub_state=shown.get("SubState", ""),
+        enabled=shown.get("UnitFileState", ""),
+        result=shown.get("Result", ""),
+        restarts=_systemd.number(shown, "NRestarts"),
+        since=shown.get("ExecMainStartTimestamp", ""),
+        fragment_path=shown.get("FragmentPath", ""),
+        drop_ins=_systemd.drop_ins(shown, name),
+    )
+
+
+class Question:
+    """One run of the module on its host."""
+
+    def __init__(
+        self,
+        module: Module,
+        systemd: _systemd.Systemd,
+        proc: Proc,
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.module, self.systemd, self.proc = module, systemd, proc
+        self.clock, self.sleep = clock, sleep
+        self.params = module.params
+        self.unit: str = self.params["unit"]
+        self.systemd_version = systemd.version()
+        self.before = probes.record_of(self.params["lease_before"])
+
+    def run(self) -> facts.Answer:
+        """The answer. Raises ReleaseError, SystemdError and FilesError."""
+        params = self.params
+        wanted = params["wanted"]
+        release = Release(params["release_path"], items_of(wanted["files"]) if wanted else [])
+        if not wanted:
+            staged = release.record()["staged"]
+            release = Release(release.root, release.staged_items() if staged else [])
+        if not 0 <= params["timeout"] <= LONGEST_WAIT:
+            raise ReleaseError(f"{params['timeout']} is not between 0 and {LONGEST_WAIT} seconds", option="timeout")
+        deadline = self.clock() + params["timeout"]
+        while True:
+            answer, shown = self._look(release)
+            if answer["healthy"] is not False or self.clock() >= deadline:
+                break
+            self.sleep(POLL)
+        if answer["healthy"] is False and self.systemd_version:
+            answer["journal"] = self.systemd.journal(self.unit, max(0, params["journal_lines"]))
+        if wanted:
+            # The libraries behind this take longer to import than all else that is done before there is a plan.
+            from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drift  # noqa: PLC0415
+
+            options = drift.wanted_of(wanted, user=params["user"], unit=self.unit)
+            answer["drift"] = drift.compare(
+                options, release.root, answer, drift.HostAccess(self.module, self.proc, shown)
+            )
+        return answer
+
+    def _look(self, release: Release) -> tuple[facts.Answer, dict[str, str]]:
+        params = self.params
+        shown = self.systemd.show(self.unit) if self.systemd_version else {}
+        pid = _systemd.main_pid(shown)
+        binaries = release.record()["binaries"]
+        told = _process.told(self.proc, pid)
+        version = _process.version_of(self.proc, pid, binaries)
+        serving = _versions.serving_of(params["_serving"], version)
+        process = _process.describe(
+            self.proc, pid, version, told, serving=serving, bind_address=params["bind_address"], port=params["port"]
+        )
+        port = self._port(process, _process.serving_for(serving))
+        answer = facts.Answer(
+            **host(params["user"], self.systemd_version),
+            installed=os.path.isdir(release.root) and shown.get("LoadState") == "loaded",
+            prepared=os.path.isdir(release.root),
+            stale=release.stale(),
+            apiserver=apiserver(params),
+            unit=unit_of(self.unit, shown),
+            process=process,
+            port=port,
+            others=self._others(process, port["number"]),
+            lease=None,
+            probes=None,
+            healthy=None,
+            problems=[],
+            not_checked=[],
+            journal=[],
+            drift=[],
+        )
+        subject = self._subject(process, told, _process.serving_for(serving))
+        if params["probe"]:
+            self._probe(answer, subject)
+        elif pid:
+            with contextlib.suppress(*probes.FAULTS):
+                answer["lease"] = probes.describe_lease(probes.glance(subject, self.before))
+        return answer, shown
+
+    def _port(self, process: facts.Process, serving: _versions.Serving) -> facts.Port:
+        """Who holds the port that is wanted; of a version that serves no HTTPS, its HTTP port."""
+        wanted = self.params["wanted"]
+        if wanted:
+            serving = _versions.serving_of(self.params["_serving"], wanted["version"]) or serving
+        number = self.params["port"] if serving["https"] else process["http_port"] or serving["http"]
+        addresses, holder = self.proc.holder(number, process["pid"])
+        held_by = "" if holder is None else self.proc.name(holder) if holder else "an unknown process"
+        return facts.Port(
+            number=number, addresses=addresses, held_by=held_by, ours=bool(holder) and holder == process["pid"]
+        )
+
+    def _others(self, process: facts.Process, port: int) -> list[str]:
+        lease = (
+            (process["lease_namespace"], process["lease_name"])
+            if process["pid"]
+            else (_process.LEASE_NAMESPACE, _process.LEASE_NAME)
+        )
+        own = OwnScheduler(process["pid"], self.unit, lease, port)
+        found = others(self.proc, own, lambda pid: _process.told(self.proc, pid).lease)
+        names = [self.proc.name(pid) for pid in found]
+        return names + ([f"static pod {STATIC_POD}"] if os.path.exists(STATIC_POD) else [])
+
+    def _subject(self, process: facts.Process, told: _process.Told, serving: _versions.Serving) -> probes.Subject:
+        params = self.params
+        pid, http_port = process["pid"], process["http_port"]
+        sources = tuple((source,) for source in _versions.sources_of(process["lock"])) or (tuple(_lease.SOURCES),)
+        named = told.kubeconfig or params["kubeconfig"]
+        pair = (params["metrics_cert"], params["metrics_key"]) if params["metrics_cert"] else None
+        return probes.Subject(
+            process=process,
+            serving=serving,
+            sources=sources,
+            kubeconfig=lambda: probes.kubeconfig_of(self.proc, pid, self.unit, named),
+            serving_ca=params["serving_ca"],
+            metrics_pair=pair,
+            http_ours=bool(http_port) and self.proc.holder(http_port, pid)[1] == pid,
+        )
+
+    def _probe(self, answer: facts.Answer, subject: probes.Subject) -> None:
+        pid = answer["process"]["pid"]
+        faults: list[str] = []
+        seen = facts.Probes(
+            served=None, used=None, ready=None, metrics_anonymous=None, metrics_reader=None, metrics_http=None
+        )
+        if pid:
+            began = self.proc.start_ticks(pid)
+            seen, view, faults = probes.run(subject, self.before)
+            if view is not None:
+                answer["lease"] = probes.describe_lease(view)
+                self.before = view.record or self.before
+            if self.proc.start_ticks(pid) != began:
+                faults.append(f"{self.unit} was restarted while it was looked at")
+        answer["probes"] = seen
+        answer["problems"] = health.judge(
+            health.Seen(
+                unit=answer["unit"],
+                process=answer["process"],
+                port=answer["port"],
+                others=answer["others"],
+                probes=seen,
+                lease=answer["lease"],
+            ),
+            faults,
+        )
+        answer["healthy"] = not answer["problems"]
+        if subject.metrics_pair is None:
+            answer["not_checked"] = [READER]

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The states of scheduler_release: what is done to the set of files, and to the unit that runs from it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import dry_run, running
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release, items_of
+
+LOCK_SECONDS = 60.0
+
+
+class Module(t.Protocol):
+    """The part of AnsibleModule that this needs."""
+
+    params: dict[str, t.Any]
+    check_mode: bool
+
+
+class Result(t.TypedDict, total=False):
+    """What the module returns; only C(changed) and C(done) in every state."""
+
+    changed: bool
+    done: list[str]
+    digest: str
+    pending: list[str]
+    reasons: list[str]
+    dry_run: bool | None
+    diff: list[dict[str, str]]
+
+
+def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
+    """The module scheduler_release. Raises ReleaseError, SystemdError and FilesError."""
+    params = module.params
+    release = Release(params["path"], items_of(params["files"] or []))
+    state = _STATES[params["state"]]
+    made = release.make_folders() if params["state"] in ("prepared", "staged") and not module.check_mode else []
+    with contextlib.ExitStack() as locks:
+        if not module.check_mode and os.path.isdir(release.root):
+            locks.enter_context(paths.lock(release.root, timeout=LOCK_SECONDS))
+        result = state(module, release, systemd, proc)
+    return Result(**{**result, "changed": result["changed"] or bool(made), "done": [*made, *result["done"]]})
+
+
+def _prepared(module: Module, release: Release, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
+    done = release.prepare(dry=module.check_mode)
+    return Result(changed=bool(done), done=done)
+
+
+def _staged(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:
+    params = module.params
+    dry = module.check_mode
+    diff = release.differences()
+    recorded = False if dry else release.record_binaries(params["binaries"])
+    done = release.stage(dry=dry)
+    digest = release.digest()
+    pending = sorted({*release.pending(), *(done if dry else [])})
+    reasons = _reasons(params["unit"], systemd, proc, release, digest)
+    if reasons:
+        pending.append("process")
+    passed = None
+    if pending and params["command"] and not dry:
+        passed = dry_run.run(release, systemd, params, params["unit"], digest)
+    return Result(
+        changed=bool(done) or recorded,
+        done=done,
+        digest=digest,
+        pending=pending,
+        reasons=reasons,
+        dry_run=passed,
+        diff=diff,
+    )
+
+
+def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:
+    unit = module.params["unit"]
+    staged = release.record()["staged"]
+    if module.check_mode:
+        # An earlier task would have staged a set, of which nothing is known yet.
+        return Result(changed=True, done=["restart"], digest=staged["digest"] if staged else "")
+    release = Release(release.root, release.staged_items())
+    digest = release.digest()
+    if staged is None or digest != staged["digest"]:
+        raise ReleaseError(
+            f"{os.path.join(release.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
+        )
+    done = release.promote()
+    shown = systemd.show(unit)
+    if shown.get("NeedDaemonReload") == "yes" or shown.get("LoadState") != "loaded" or done:
+        systemd.reload()
+        shown = systemd.show(unit)
+    if shown.get("UnitFileState") != "enabled":
+        systemd.enable(unit)
+        done.append("enable")
+    reasons = _reasons(unit, systemd, proc, release, digest)
+    if reasons:
+        systemd.restart(unit)
+        done.append("restart")
+    return Result(changed=bool(done), done=done, digest=digest, reasons=reasons)
+
+
+def _reasons(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str) -> list[str]:
+    live = running.Live(release.items, digest, release.record()["binaries"])
+    return running.reasons(unit, systemd.show(unit), proc, live)
+
+
+def _absent(module: Module, release: Release, systemd: _systemd.Systemd, _proc: Proc) -> Result:
+    unit = module.params["unit"]
+    done = []
+    if systemd.show(unit).get("FragmentPath") in release.record()["paths"]:
+        done.append(unit)
+        if not module.check_mode:
+            systemd.disable(unit)
+    done += release.remove(dry=module.check_mode)
+    if done and not module.check_mode:
+        systemd.reload()
+    return Result(changed=bool(done), done=done)
+
+
+_STATES: dict[str, t.Callable[[Module, Release, _systemd.Systemd, Proc], Result]] = {
+    "prepared": _prepared,
+    "staged": _staged,
+    "live": _live,
+    "absent": _absent,
+}

@@ -1,0 +1,272 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What a host is to have: a pure function of the variables, of what the host says of itself, and of the role's tables."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Election, Variables
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Versions, row_of
+
+UNIT = "kube-scheduler.service"
+RELEASE = "/var/lib/kube-ha/kube-scheduler"
+TERM = 10
+"""Seconds that a stop may take beyond the renew deadline, within which a lease is released."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The role's data, vars/main/*.yml, which tells what each part holds."""
+
+    versions: dict[str, dict[str, t.Any]]
+    styles: dict[str, dict[str, t.Any]]
+    known_flags: dict[str, dict[str, str]]
+    known_fields: dict[str, dict[str, t.Any]]
+    lease_presets: dict[str, dict[str, str]]
+    packages: dict[str, dict[str, str]]
+    systemd_features: dict[str, dict[str, t.Any]]
+
+
+class Failover(t.TypedDict):
+    """Seconds without a leader, at most: after a crash, and after a stop."""
+
+    crash: float
+    stop: float
+
+
+class HostPlan(t.TypedDict):
+    """What a host is to have. Paths are the host's own, unless said otherwise."""
+
+    version: str
+    binary: dict[str, str]  # name, path, link; source: URL, or path on the controller
+    packages: list[str]
+    package_manager: str
+    user: str
+    log_dir: str  # "" where the version logs to the journal alone
+    secret: dict[str, str]  # owner, group and mode of the private key and the kubeconfig
+    staged: dict[str, str]  # paths of certificate, privatekey and kubeconfig while they are staged
+    certificate: dict[str, t.Any]  # options of x509_cert for the live pair
+    kubeconfig: dict[str, t.Any]  # options of the module kubeconfig for the live file
+    unit: dict[str, t.Any]  # what the unit's template needs
+    config: str  # the KubeSchedulerConfiguration as YAML, "" where the version runs by flags alone
+    files: list[dict[str, t.Any]]  # the set that scheduler_release keeps
+    command: list[str]
+    dry_run: dict[str, t.Any]  # flags and texts in whose place others stand in the dry run
+    lease: dict[str, str]
+    timings: dict[str, float]
+    failover: Failover
+    patience: dict[
+        str, float
+    ]  # seconds to wait for a healthy host: after it was rolled (start), and after another one was (change)
+    limitations: list[str]  # what this host's systemd or version cannot do
+    faults: list[str]
+
+
+def wanted_version(v: Variables, running: str) -> str:
+    """The version that is wanted: the one that is declared, else the one that runs, else ""."""
+    return (v.version or running).removeprefix("v")
+
+
+def failover(timings: Timings, versions: Versions, running: t.Iterable[str]) -> Failover:
+    """The bounds; a version that does not release its lease makes a stop cost what a crash costs."""
+    rows = [row_of(versions, version) for version in running]
+    keeps = any(row is not None and not row["releases"] for row in rows)
+    crash = round(timings.crash_bound, 1)
+    return Failover(crash=crash, stop=crash if keeps else round(timings.stop_bound, 1))
+
+
+def plan(
+    v: Variables,
+    host: dict[str, t.Any],
+    *,
+    election: Election,
+    sans: list[str],
+    apiserver_ca: str,
+    tables: Tables,
+    running: t.Sequence[command_line.Running],
+    prefix: str,
+    check_mode: bool,
+) -> HostPlan:
+    """The plan for one host, whose wanted version is in the table; C(host) is what scheduler_info gathered."""
+    version = wanted_version(v, host["process"]["version"])
+    lacking = [name for name, known in tables.systemd_features.items() if known["since"] > host["systemd_version"]]
+    credentials = v.kubeconfig_style == "embedded" and "credentials" not in lacking
+    live = {"kubeconfig": v.kubeconfig_path, "certificate": v.cert_path, "privatekey": v.key_path}
+    read = {name: f"{systemd.credentials_folder(UNIT)}/{name}" if credentials else path for name, path in live.items()}
+    # In check mode nothing is seeded: the live file stands for the staged copy that would have been made of it.
+    unseeded = check_mode and bool(host["stale"])
+    staged = {name: path if unseeded else f"{RELEASE}/staged/{name}" for name, path in live.items()}
+    secret = {"owner": "root", "group": "root", "mode": "0600"}
+    if not credentials:
+        secret |= {"group": v.user, "mode": "0640"}
+    config_path = os.path.join(os.path.dirname(v.kubeconfig_path), "kube-scheduler.yaml")
+    binary = _binary(v, version, host["architecture"])
+    line = command_line.Planner(
+        command_line.Inputs(
+            version=version,
+            versions=tables.versions,
+            styles=tables.styles,
+            known_flags=tables.known_flags,
+            known_fields=tables.known_fields,
+            values={
+                **read,
+                "config_path": config_path,
+                "bind_address": v.bind_address,
+                "secure_port": v.secure_port,
+                "log_dir": v.log_dir,
+            },
+            times=_times_as_flags(election, tables),
+            binary=binary["link"],
+            own_config=_own_config(read["kubeconfig"], election),
+            config=v.config,
+            extra_args=v.extra_args,
+            running=running,
+            prefix=prefix,
+        )
+    ).plan()
+    timings = election.timings()
+    bounds = failover(timings, tables.versions, [version])
+    log_dir = line.flags.get("log-dir", "")
+    names = [tables.packages[family] for family in host["os_families"] if family in tables.packages][:1]
+    wanted_packages = host["missing_libraries"] if v.manage_packages else []
+    faults = list(line.problems)
+    if wanted_packages and not names:
+        faults.append(
+            f"this system ({', '.join(host['os_families']) or 'no /etc/os-release'}) is not known, so {' and '.join(wanted_packages)} cannot be"
+            f" installed: install the system's packages for them, and set {prefix}manage_packages to false"
+        )
+        wanted_packages = []
+    return HostPlan(
+        version=version,
+        binary=binary,
+        packages=[names[0][library] for library in wanted_packages],
+        package_manager=names[0]["use"] if names else "",
+        user=v.user,
+        log_dir=log_dir,
+        secret=secret,
+        staged=staged,
+        certificate=_certificate(v, sans, secret),
+        kubeconfig=_kubeconfig(v, apiserver_ca, secret),
+        unit={
+            "type": "simple" if "exec" in lacking else "exec",
+            "user": v.user,
+            "credentials": {name: live[name] for name in ("certificate", "privatekey", "kubeconfig")}
+            if credentials
+            else {},
+            "exec_start": command_line.exec_start(binary["link"], line.flags) if not faults else "",
+            "timeout_stop": int(timings.renew_deadline) + TERM,
+            "log_dir": log_dir,
+        },
+        config=line.config_text,
+        files=[
+            {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
+            *credential_files(v),
+            *([{"name": "config", "path": config_path}] if line.config else []),
+            {"name": "unit", "path": f"/etc/systemd/system/{UNIT}"},
+        ],
+        command=[binary["link"], *line.arguments],
+        dry_run={"flags": line.dry_run_flags, "texts": line.dry_run_texts},
+        lease={"name": line.lease_name, "namespace": line.lease_namespace},
+        timings={key: getattr(timings, key) for key in ("lease_duration", "renew_deadline", "retry_period")},
+        failover=bounds,
+        patience={"start": max(60.0, bounds["crash"] + 30), "change": max(15.0, bounds["stop"] + 10)},
+        limitations=[tables.systemd_features[name]["otherwise"].format(user=v.user) for name in lacking],
+        faults=faults,
+    )
+
+
+def credential_files(v: Variables) -> list[dict[str, t.Any]]:
+    """The members of the set that are seeded from the live ones. A pair that the process re-reads by itself counts by its path only."""
+    digest = "path" if v.kubeconfig_style == "files" else "content"
+    return [
+        {"name": "certificate", "path": v.cert_path, "digest": digest},
+        {"name": "privatekey", "path": v.key_path, "digest": digest},
+        {"name": "kubeconfig", "path": v.kubeconfig_path, "digest": "content"},
+    ]
+
+
+def _binary(v: Variables, version: str, architecture: str) -> dict[str, str]:
+    name = f"kube-scheduler-v{version}"
+    return {
+        "name": name,
+        "path": os.path.join(v.bin_dir, name),
+        "link": os.path.join(v.bin_dir, "kube-scheduler"),
+        "source": f"{v.binary_url}/release/v{version}/bin/linux/{architecture}/kube-scheduler",
+    }
+
+
+def _times_as_flags(election: Election, tables: Tables) -> dict[str, str]:
+    """The election's times where there is no file to hold them, if they are not what the binary has anyway."""
+    if election.texts == tables.lease_presets["default"]:
+        return {}
+    return {f"leader-elect-{name.replace('_', '-')}": text for name, text in election.texts.items()}
+
+
+def _own_config(kubeconfig: str, election: Election) -> dict[str, t.Any]:
+    return {
+        "clientConnection": {"kubeconfig": kubeconfig},
+        "enableProfiling": False,
+        "leaderElection": {
+            "leaderElect": True,
+            "leaseDuration": election.texts["lease_duration"],
+            "renewDeadline": election.texts["renew_deadline"],
+            "retryPeriod": election.texts["retry_period"],
+        },
+    }
+
+
+def certificate_options(v: Variables, sans: list[str]) -> dict[str, t.Any]:
+    """What every certificate of the cluster is to be, as options of x509_cert without paths."""
+    profile = (
+        {"ca_config": v.ca_config, "profile": v.ca_profile or None} if v.ca_config else {"valid_for": v.cert_valid_for}
+    )
+    return {
+        "privatekey_type": "RSA",
+        "privatekey_size": 2048,
+        "subject": v.subject,
+        "subject_alt_name": sans,
+        "ca_on": "controller",
+        "ca_path": v.ca_cert,
+        "ca_privatekey_path": v.ca_key,
+        **{option: value for option, value in profile.items() if value is not None},
+        "renew_before": v.renew_before,
+        "not_after_policy": "clamp",
+    }
+
+
+def _certificate(v: Variables, sans: list[str], secret: dict[str, str]) -> dict[str, t.Any]:
+    return {"path": v.cert_path, "privatekey_path": v.key_path, **certificate_options(v, sans), **secret}
+
+
+def _kubeconfig(v: Variables, apiserver_ca: str, secret: dict[str, str]) -> dict[str, t.Any]:
+    return {
+        "path": v.kubeconfig_path,
+        "clusters": [
+            {
+                "name": "kubernetes",
+                "server": v.apiserver,
+                "certificate_authority_data": apiserver_ca,
+                "tls_server_name": v.tls_server_name,
+            }
+        ],
+        "users": [
+            {
+                "name": "system:kube-scheduler",
+                "client_certificate": v.cert_path,
+                "client_key": v.key_path,
+                "embed_certs": v.kubeconfig_style == "embedded",
+            }
+        ],
+        "contexts": [{"name": "system:kube-scheduler", "cluster": "kubernetes", "user": "system:kube-scheduler"}],
+        "current_context": "system:kube-scheduler",
+        **secret,
+    }

@@ -1,0 +1,206 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What the pre-flight refuses: by the variables alone, and by what a host says of itself. Each fault is one line: what, where, what to do."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import (
+    Election,
+    Variables,
+    is_address,
+)
+
+CLOCK_WARN = 30.0
+CLOCK_REFUSE = 300.0
+"""Seconds between a host's clock and the controller's."""
+ARCHITECTURES = ("amd64", "arm64")
+USER = "system:kube-scheduler"
+# What stands in a unit by itself: systemd gives a meaning to most other characters.
+PLAIN_PATH = re.compile(r"(/[A-Za-z0-9._@-]+)+")
+USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+PATHS = ("bin_dir", "cert_path", "key_path", "kubeconfig_path", "log_dir")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The members of a cluster as the inventory has them, and which of them this play is for."""
+
+    me: str
+    addresses: dict[str, str]  # by inventory name, in the inventory's order
+    playing: list[str]
+    leading: bool  # whether this host speaks for the cluster, so that each line is said once
+
+
+def variables_faults(
+    v: Variables,
+    cluster: Cluster,
+    election: Election,
+    *,
+    versions: _versions.Versions,
+    is_file: t.Callable[[str], bool],
+    prefix: str,
+) -> list[str]:
+    """What the variables and the inventory alone show to be wrong; C(is_file) tells whether a path is a file on the controller."""
+    found = [*_cluster_faults(v, cluster, prefix)] if cluster.leading or cluster.me not in cluster.addresses else []
+    found += _own_faults(v, cluster, versions, prefix)
+    found += election.faults(prefix)
+    found += _path_faults(v, prefix)
+    found += _source_faults(v, is_file, prefix)
+    return found
+
+
+def _cluster_faults(v: Variables, cluster: Cluster, prefix: str) -> t.Iterator[str]:
+    addresses = cluster.addresses
+    if not addresses:
+        yield f"{prefix}group: the group {v.group} has no hosts; put the masters into it, or name the group that holds them"
+        return
+    if cluster.me not in addresses:
+        yield f"{prefix}group: the host {cluster.me} is not in the group {v.group}; add it, or run on that group's hosts only"
+        return
+    malformed = [f"{name} has {address}" for name, address in addresses.items() if not is_address(address)]
+    if malformed:
+        yield f"{prefix}address: not an IP address: {', '.join(malformed)}; set {prefix}address for it in the inventory"
+    by_address: dict[str, list[str]] = {}
+    for name, address in addresses.items():
+        by_address.setdefault(address, []).append(name)
+    for address, names in by_address.items():
+        if len(names) > 1:
+            yield f"{prefix}address: {' and '.join(names)} have the same address {address}; each master needs its own"
+
+
+def _own_faults(v: Variables, cluster: Cluster, versions: _versions.Versions, prefix: str) -> t.Iterator[str]:
+    if v.version and _versions.row_of(versions, v.version) is None:
+        minors = ", ".join(versions)
+        yield (
+            f"{prefix}version: {v.version} is not a version that this collection knows; write it in full, such as {[*versions][-1]}.0,"
+            f" of one of the minors {minors}"
+        )
+    if not re.fullmatch(r"https://[^/@ ]+", v.apiserver):
+        address = cluster.addresses.get(cluster.me, "192.0.2.1")
+        what = v.apiserver or "it is not set"
+        why = " (http would let anybody answer in its place)" if v.apiserver.startswith("http://") else ""
+        yield f"{prefix}apiserver: {what} for {cluster.me}{why}; give the apiserver's URL, such as https://{address}:6443"
+    if not 0 < v.secure_port < 65536:
+        yield f"{prefix}secure_port: {v.secure_port} is not a port; give one from 1 to 65535, such as 10259"
+    if not is_address(v.bind_address):
+        yield f"{prefix}bind_address: {v.bind_address!r} is not an IP address, such as 127.0.0.1"
+    if not USER_NAME.fullmatch(v.user):
+        yield f"{prefix}user: {v.user} is not the name of a user; use letters, digits and _ . -, a letter or _ first"
+    if not isinstance(v.config.get("leaderElection", {}), dict):
+        yield f"{prefix}config: leaderElection: {v.config['leaderElection']!r} is not a mapping, such as {{leaseDuration: 15s}}"
+    yield from _subject_faults(v.subject, prefix)
+
+
+def _subject_faults(subject: t.Mapping[str, t.Any], prefix: str) -> t.Iterator[str]:
+    """The apiserver takes CN as the user and each O as a group: the certificate must not be more than a scheduler's."""
+    names = {key: value if isinstance(value, list) else [value] for key, value in subject.items()}
+    users = names.get("CN", []) + names.get("commonName", [])
+    if users != [USER]:
+        yield f"{prefix}subject: CN is {', '.join(map(str, users)) or 'not set'}, but the apiserver knows the scheduler as {USER}; set CN to that"
+    groups = [str(group) for group in names.get("O", []) + names.get("organizationName", [])]
+    for group in groups:
+        if group.startswith("system:") and group != USER:
+            yield f"{prefix}subject: O {group} would give the scheduler the rights of that group; use {USER} or a name of your own"
+
+
+def _path_faults(v: Variables, prefix: str) -> t.Iterator[str]:
+    odd = [f"{prefix}{name}: {getattr(v, name)}" for name in PATHS if not PLAIN_PATH.fullmatch(getattr(v, name))]
+    if odd:
+        yield f"{', '.join(odd)} is not an absolute path that a unit takes; use letters, digits and . _ @ - between slashes"
+    files = {name: getattr(v, name) for name in ("cert_path", "key_path", "kubeconfig_path")}
+    for name, path in files.items():
+        twins = [f"{prefix}{other}" for other, same in files.items() if same == path and other > name]
+        if twins:
+            yield f"{prefix}{name}: {path} is also {' and '.join(twins)}; give each its own path"
+
+
+def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) -> t.Iterator[str]:
+    if v.pki != "node" and not (v.cert_source and v.key_source):
+        yield f"{prefix}pki: {v.pki} needs {prefix}cert_source and {prefix}key_source, the pair's paths on the controller"
+    if bool(v.metrics_cert) != bool(v.metrics_key):
+        yield f"{prefix}metrics_cert: is of use only together with {prefix}metrics_key; give both or neither"
+    if v.ca_profile and not v.ca_config:
+        yield f"{prefix}ca_profile: {v.ca_profile} is of no file; name cfssl's ca-config.json in {prefix}ca_config, or leave the profile out"
+    needed = ["ca_cert", "apiserver_ca"]
+    if v.pki == "provided" and v.cert_source and v.key_source:
+        needed += ["cert_source", "key_source"]
+    if v.metrics_cert and v.metrics_key:
+        needed += ["metrics_cert", "metrics_key"]
+    absent = [f"{prefix}{name}: {getattr(v, name)}" for name in needed if not is_file(getattr(v, name))]
+    if absent:
+        yield f"{', '.join(absent)} is not a file on the controller; put it there, or name where it is"
+    if v.binary_source == "download" and urlsplit(v.binary_url).scheme not in ("https", "http"):
+        yield f"{prefix}binary_url: {v.binary_url} is not a URL; write it as https://HOST/PATH, or set {prefix}binary_source to controller for a folder"
+
+
+def host_faults(
+    v: Variables, name: str, version: str, host: dict[str, t.Any], *, twins: t.Sequence[str], prefix: str
+) -> list[str]:
+    """What a host shows to be wrong. C(version) is the wanted one, "" where none is known; C(twins) are other hosts of the same hostname."""
+    found = []
+    if not version:
+        found.append(
+            f"{prefix}version: not set, and no scheduler runs on {name} whose version could be kept; say which version is wanted"
+        )
+    if host["architecture"] not in ARCHITECTURES:
+        found.append(f"{name}: no kube-scheduler is released for the architecture {host['architecture']}")
+    if not host["systemd_version"]:
+        found.append(f"{name}: systemd does not run here")
+    found += _apiserver_faults(name, version, host["apiserver"], prefix)
+    if abs(host["clock_offset"]) > CLOCK_REFUSE:
+        found.append(
+            f"{name}: its clock differs from the controller's by {host['clock_offset']} s, so certificates would not be valid there; set the clock"
+        )
+    if twins:
+        found.append(
+            f"{name} and {', '.join(twins)} both have the hostname {host['hostname']}, so a lease could not tell them apart; give each its own"
+        )
+    port = host["port"]
+    if port["held_by"] and not port["ours"]:
+        found.append(f"{prefix}secure_port: {port['number']} on {name} is held by {port['held_by']}")
+    if host["others"]:
+        found.append(f"{name}: another kube-scheduler is there: {', '.join(host['others'])}; stop it for good first")
+    if host["unit"]["load_state"] == "masked":
+        found.append(
+            f"{name}: {host['unit']['name']} is masked; run systemctl unmask {host['unit']['name']} there first"
+        )
+    found += [
+        f"{name}: {path} changes the unit; remove it, and set what it sets by {prefix}extra_args or {prefix}config"
+        for path in host["unit"]["drop_ins"]
+    ]
+    if not v.manage_packages and host["missing_libraries"]:
+        found.append(
+            f"{name} lacks the Python libraries {' and '.join(host['missing_libraries'])}, and {prefix}manage_packages is false:"
+            " install the system's packages for them"
+        )
+    return found
+
+
+def _apiserver_faults(name: str, version: str, apiserver: dict[str, t.Any] | None, prefix: str) -> list[str]:
+    if apiserver is None:
+        return []
+    if not apiserver["reachable"]:
+        return [f"{prefix}apiserver: {name} gets no answer from it: {apiserver['error']}"]
+    theirs, ours = _versions.minor_of(apiserver["version"] or ""), _versions.minor_of(version)
+    if theirs and ours and _versions.number(theirs) < _versions.number(ours):
+        return [
+            f"{prefix}version: {version} is newer than the apiserver of {name}, {apiserver['version']}; upgrade that first"
+        ]
+    return []
+
+
+def host_warnings(name: str, host: dict[str, t.Any]) -> list[str]:
+    """What is not right on a host, and no reason to refuse."""
+    if abs(host["clock_offset"]) > CLOCK_WARN:
+        return [f"{name}: its clock differs from the controller's by {host['clock_offset']} s"]
+    return []

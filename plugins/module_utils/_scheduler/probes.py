@@ -1,0 +1,285 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""What a scheduler's process shows when it is looked at: what it serves, with what it connects, and whether its lease moves."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import os
+import ssl
+import stat
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, LeaseError, ProbeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials as _credentials
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
+
+HTTP_TIMEOUT = 5.0
+LEAST_PATIENCE = 6.0
+"""Seconds in which a lease has to be seen to move, at least."""
+MOST_PATIENCE = 300.0
+"""And at most: the times are those that the process was told, which may be any."""
+# Each look is a TLS handshake for an apiserver, and all hosts look at once.
+LEASE_INTERVAL = 0.1
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+FAULTS = (KubeError, LeaseError, ProbeError)
+WHAT = {
+    "served": "the certificate that it serves",
+    "used": "the certificate that it uses at the apiserver",
+    "ready": "readiness",
+    "metrics_anonymous": "metrics for an anonymous reader",
+    "metrics_reader": "metrics for an authorised reader",
+    "metrics_http": "metrics over plain HTTP",
+    "lease": "the lease, with the scheduler's own credentials",
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The process that is looked at, how it serves, and what the looking needs."""
+
+    process: facts.Process
+    serving: _versions.Serving
+    sources: tuple[tuple[str, ...], ...]  # where the record of its lock lies: groups of which each is read by itself
+    kubeconfig: t.Callable[[], str]  # the path of what the process itself reads; raises ProbeError
+    serving_ca: str | None
+    metrics_pair: tuple[str, str] | None
+    http_ours: bool  # whether the process itself holds its HTTP port
+
+    @property
+    def address(self) -> str:
+        """Where it can be reached on this host."""
+        return LOOPBACK.get(self.process["bind_address"], self.process["bind_address"])
+
+
+def kubeconfig_of(proc: Proc, pid: int, unit: str, named: str) -> str:
+    """What the process itself reads: its credential where systemd gave it one, which outlives a change of the file.
+
+    Raises ProbeError for a kubeconfig that anybody but root may have written: it can name other files, and where their content
+    is sent, so root does not act on it.
+    """
+    own = systemd.credential(proc, pid, unit, "kubeconfig")
+    if own is not None:
+        return own
+    if not named:
+        raise ProbeError("no kubeconfig is known, neither of the process nor of the task")
+    path = os.path.realpath(named)
+    try:
+        info = os.stat(path)
+        why = paths.unsafe(os.path.dirname(path))
+    except OSError as error:
+        raise ProbeError(f"{named}: {error.strerror}") from None
+    if info.st_uid not in (0, os.geteuid()) or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        why = "others may write it"
+    if why is not None:
+        raise ProbeError(f"{named} is not used as root: {why}")
+    return path
+
+
+def describe_certificate(pem: str) -> facts.Certificate:
+    """A certificate by this host's clock. Raises ProbeError where it cannot be read."""
+    if importlib.util.find_spec("cryptography") is None:
+        raise ProbeError("it cannot be read, for python3-cryptography is not installed")
+    # The library takes longer to import than all else that a question without probes needs.
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate  # noqa: PLC0415
+
+    certificate = next(iter(_certificate.parse(pem.encode("ascii", "replace"))), None)
+    if certificate is None:
+        raise ProbeError("it cannot be parsed")
+    now = datetime.now(timezone.utc)
+    begins, ends = _certificate.validity(certificate)
+    return t.cast(
+        facts.Certificate,
+        {
+            "subject": certificate.subject.rfc4514_string(),
+            "valid": begins <= now < ends,
+            **_certificate.identity(certificate, now),
+        },
+    )
+
+
+# --- the probes: each returns what it saw, None where there is nothing to see
+
+
+def _served(subject: Subject) -> facts.Certificate | None:
+    if not subject.process["secure_port"]:
+        return None
+    der = _client.peer_certificate(subject.address, subject.process["secure_port"], HTTP_TIMEOUT)
+    return describe_certificate(ssl.DER_cert_to_PEM_cert(der))
+
+
+def _used(subject: Subject) -> facts.Certificate | None:
+    pair = _credentials.credentials(subject.kubeconfig()).client_pem
+    return describe_certificate(pair[0]) if pair else None
+
+
+def _https(subject: Subject, path: str, pair: tuple[str, str] | None = None) -> int:
+    return _client.https_get(
+        subject.address,
+        subject.process["secure_port"],
+        path,
+        ca_pem=subject.serving_ca,
+        client_pem=pair,
+        timeout=HTTP_TIMEOUT,
+    ).status
+
+
+def _http(subject: Subject, path: str) -> int:
+    """The status on the port of old versions, which the role binds to the loopback address."""
+    port = subject.process["http_port"]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HTTP_TIMEOUT)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        raise ProbeError(f"http://127.0.0.1:{port}{path}: {error}") from None
+    finally:
+        connection.close()
+
+
+def _ready(subject: Subject) -> int | None:
+    over_http = subject.serving["ready_port"] == "http"
+    if not subject.process["http_port" if over_http else "secure_port"]:
+        return None
+    return (_http if over_http else _https)(subject, subject.serving["ready_path"])
+
+
+def _anonymous(subject: Subject) -> int | None:
+    return _https(subject, "/metrics") if subject.process["secure_port"] else None
+
+
+def _reader(subject: Subject) -> int | None:
+    pair = subject.metrics_pair
+    return _https(subject, "/metrics", pair) if pair and subject.process["secure_port"] else None
+
+
+def _metrics_http(subject: Subject) -> int | None:
+    return _http(subject, "/metrics") if subject.process["http_port"] and subject.http_ours else None
+
+
+PROBES: dict[str, t.Callable[[Subject], t.Any]] = {
+    "served": _served,
+    "used": _used,
+    "ready": _ready,
+    "metrics_anonymous": _anonymous,
+    "metrics_reader": _reader,
+    "metrics_http": _metrics_http,
+}
+
+
+def run(subject: Subject, before: _lease.Record | None) -> tuple[facts.Probes, _lease.View | None, list[str]]:
+    """All probes at once, and the lease; what went wrong is told in sentences."""
+    questions: dict[str, t.Callable[[], t.Any]] = {
+        **{name: (lambda probe=probe: probe(subject)) for name, probe in PROBES.items()},  # type: ignore[misc]
+        "lease": lambda: watch(subject, before),
+    }
+    faults = []
+    found = {}
+    with ThreadPoolExecutor(len(questions)) as pool:
+        asked = {name: pool.submit(question) for name, question in questions.items()}
+    for name, answer in asked.items():
+        error = answer.exception()
+        if error is not None and not isinstance(error, FAULTS):
+            raise error
+        found[name] = None if error else answer.result()
+        faults += [f"{WHAT[name]}: {error}"] if error else []
+    view = found.pop("lease")
+    return t.cast(facts.Probes, found), view, faults
+
+
+# --- the lease
+
+
+def _readers(subject: Subject, client: _client.Client) -> list[t.Callable[[], _lease.Record | None]]:
+    """One for each object that may hold the record.
+
+    While members change over to another lock, only one of the objects that a pair of locks has is written to.
+    """
+    process = subject.process
+    return [
+        _lease.reader(client.get, process["lease_namespace"], process["lease_name"], sources)
+        for sources in subject.sources
+    ]
+
+
+def glance(subject: Subject, before: _lease.Record | None) -> _lease.View:
+    """One reading of the record, of the object that was written to last. Raises KubeError, LeaseError and ProbeError."""
+    with _client.load(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
+        views = [_lease.observe(read, timeout=0, before=before)[0] for read in _readers(subject, client)]
+    return max(views, key=lambda view: (view.moving, (view.record and view.record.renew_time) or ""))
+
+
+def watch(subject: Subject, before: _lease.Record | None) -> _lease.View:
+    """The record as it is when it has been seen to move, or when a live leader would have moved it.
+
+    Raises KubeError, LeaseError and ProbeError.
+    """
+    views = []
+    with _client.load(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
+        for read in _readers(subject, client):
+            first = before or read()
+            views.append(
+                _lease.observe(read, timeout=patience(subject, first), interval=LEASE_INTERVAL, before=first)[0]
+            )
+            if views[-1].moving:
+                break
+    return next((view for view in views if view.moving), views[0])
+
+
+def patience(subject: Subject, record: _lease.Record | None) -> float:
+    """Seconds within which a live leader renews. It may have other times than this process: its lease tells how much longer ones."""
+    told = subject.process["timings"]
+    if told is None:
+        return LEAST_PATIENCE
+    own = Timings(**told)
+    ratio = (record.lease_duration if record else 0) / own.lease_duration
+    return min(MOST_PATIENCE, max(LEAST_PATIENCE, own.patience * max(1.0, ratio)))
+
+
+def describe_lease(view: _lease.View) -> facts.Lease:
+    """The lease for the answer."""
+    return facts.Lease(**_lease.described(view), age=age(view.record.renew_time if view.record else None))
+
+
+def age(renew_time: str | None) -> float | None:
+    """Seconds since a renewal by this host's clock; None for a time that cannot be read."""
+    try:
+        renewed = datetime.strptime((renew_time or "").split(".", maxsplit=1)[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S")
+    except ValueError:
+        return None
+    return round(time.time() - renewed.replace(tzinfo=timezone.utc).timestamp(), 1)
+
+
+def record_of(described: t.Any) -> _lease.Record | None:
+    """The record in an earlier answer's C(lease); None for none, and for what none can be made of."""
+    if not isinstance(described, dict):
+        return None
+    source, identity = described.get("source"), described.get("holder_identity")
+    texts = [described.get(name) for name in ("acquire_time", "renew_time")]
+    numbers = [described.get(name) for name in ("lease_duration", "transitions")]
+    if not all(text is None or isinstance(text, str) for text in [*texts, identity]):
+        return None
+    if not isinstance(source, str) or source not in _lease.SOURCES or not all(isinstance(n, int) for n in numbers):
+        return None
+    return _lease.Record(
+        identity=identity or "",
+        lease_duration=t.cast(int, numbers[0]),
+        acquire_time=texts[0],
+        renew_time=texts[1],
+        transitions=t.cast(int, numbers[1]),
+        source=source,
+    )

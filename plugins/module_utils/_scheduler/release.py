@@ -1,0 +1,561 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The set of files that one unit runs from: staged, live and previous.
+
+Under the release directory lie C(staged/NAME), what the next start shall use; C(previous/NAME), what ran before the last
+promotion; and C(record.json), what was staged and promoted. Live are the paths that the unit names. Only promotion writes there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pair_swap, paths, write
+
+DIGEST_VARIABLE = "KUBE_HA_DIGEST"
+DIGEST_MARK = "@digest@"
+# A private key, a kubeconfig and a unit are a few kilobytes; anything above this is not one of them.
+LIMIT = 1 << 20
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+# Certificate and key of different pairs are of no use to anybody, not even for a moment.
+PAIR = ("privatekey", "certificate")
+FILES_SPEC: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "name": {"type": "str", "required": True},
+        "path": {"type": "path", "required": True},
+        "content": {"type": "str"},
+        "link_to": {"type": "str"},
+        "mode": {"type": "str", "default": "0644"},
+        "digest": {"type": "str", "choices": ["content", "path"], "default": "content"},
+    },
+}
+
+Identity = list[int]
+SIZE = 2
+
+
+class Binary(t.TypedDict):
+    """A binary whose content was verified when it came, or that the operator vouches for."""
+
+    sha256: str
+    version: str  # without a leading v
+    ours: bool  # whether it is to be removed with the rest
+    identity: Identity  # of the file when its SHA-256 was taken
+
+
+class Member(t.TypedDict):
+    """One member of the staged set, without its content."""
+
+    name: str
+    path: str
+    link_to: str | None
+    mode: int
+    digest: str
+    rendered: str | None  # SHA-256 of the text that it was rendered from, digest mark included; None for others
+
+
+class StagedSet(t.TypedDict):
+    """What was staged last."""
+
+    members: list[Member]
+    digest: str
+
+
+class Record(t.TypedDict):
+    """What the release remembers."""
+
+    base: dict[str, str]  # fingerprint, by name, of the live file that a staged copy was made of
+    binaries: dict[str, Binary]  # by path
+    directories: list[str]  # made by promotion
+    dry_run: str  # the digest that passed a dry run last
+    paths: list[str]  # all that were ever promoted
+    promoting: bool  # whether a promotion is under way, or was cut off
+    staged: StagedSet | None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One member of the set.
+
+    Exactly one of three kinds: C(content) is rendered by the caller, C(link_to) makes a symbolic link, and a file with neither is
+    staged by somebody else (x509_cert, kubeconfig) under the staged path. Of a rendered one that was staged by an earlier run,
+    only C(rendered) is known, the SHA-256 of its text.
+    """
+
+    name: str
+    path: str
+    content: str | None = None
+    link_to: str | None = None
+    mode: int = 0o644
+    digest: str = "content"
+    rendered: str | None = None
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the staged copy starts out as the live one."""
+        return self.content is None and self.link_to is None and self.rendered is None
+
+    @property
+    def target(self) -> str:
+        """What a link leads to."""
+        return os.path.join(os.path.dirname(self.path), self.link_to or "")
+
+    def member(self) -> Member:
+        rendered = None if self.content is None else hashlib.sha256(self.content.encode()).hexdigest()
+        return Member(
+            name=self.name,
+            path=self.path,
+            link_to=self.link_to,
+            mode=self.mode,
+            digest=self.digest,
+            rendered=rendered,
+        )
+
+
+@dataclass(frozen=True)
+class State:
+    """What lies at a path: a fingerprint of the content, and who may read it."""
+
+    fingerprint: str
+    uid: int
+    gid: int
+    mode: int
+
+
+def look(path: str) -> State | None:
+    """The state of a file or link, None when nothing is there. Raises FilesError for anything else, such as a directory."""
+    try:
+        info = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if os.path.islink(path):
+        return State(f"link:{os.readlink(path)}", 0, 0, 0)
+    content = paths.read(path, limit=LIMIT) if info.st_size <= LIMIT else str(info.st_size).encode()
+    return State(hashlib.sha256(content or b"").hexdigest(), info.st_uid, info.st_gid, info.st_mode & 0o7777)
+
+
+def identity(info: os.stat_result) -> Identity:
+    """What tells, without reading a file, that it is still the same with the same content."""
+    return [info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
+
+
+def sha256(path: str) -> str:
+    """SHA-256 of a file of any size, in hexadecimal."""
+    total = hashlib.sha256()
+    try:
+        # Without O_NONBLOCK, a FIFO would hang the module.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            for block in iter(lambda: stream.read(1 << 20), b""):
+                total.update(block)
+    except OSError as error:
+        raise ReleaseError(f"cannot read {path}: {error.strerror}") from None
+    return total.hexdigest()
+
+
+def text_with_digest(item: Item, digest: str) -> bytes:
+    """A rendered text as it lies on disk."""
+    return (item.content or "").replace(DIGEST_MARK, digest).encode()
+
+
+class Release:
+    """The set of one component on this host."""
+
+    def __init__(self, root: str, items: t.Sequence[Item]) -> None:
+        self.root = root
+        self.items = tuple(items)
+        self.record_path = os.path.join(root, "record.json")
+
+    def staged_path(self, item: Item) -> str:
+        return os.path.join(self.root, "staged", item.name)
+
+    # --- the record
+
+    def record(self) -> Record:
+        """What was staged and promoted; of a record that is damaged, what is left of it."""
+        return _record(self._raw_record()[1])
+
+    def _raw_record(self) -> tuple[bool, t.Any]:
+        """Whether there is a damaged record, and what it says."""
+        try:
+            raw = paths.read(self.record_path)
+        except FilesError:
+            return True, None
+        try:
+            value = json.loads(raw) if raw is not None else {}
+        except (ValueError, RecursionError):
+            value = None
+        return not isinstance(value, dict), value
+
+    def update_record(self, **changes: t.Any) -> bool:
+        """Writes the record when CHANGES say something new. One that is damaged is kept aside, as record.json.bad, and made anew."""
+        damaged, former = self._raw_record()
+        record = {**_record(former), **changes}
+        if record == former:
+            return False
+        if damaged:
+            with paths.explained(self.record_path, "keep aside"):
+                bad = f"{self.record_path}.bad"
+                if os.path.isdir(bad) and not os.path.islink(bad):
+                    shutil.rmtree(bad)
+                os.rename(self.record_path, bad)
+        write.write(self.record_path, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+        return True
+
+    def record_binaries(self, binaries: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
+        """Records binaries that have come or are vouched for: C(path), C(version) and whether they are C(ours)."""
+        known = self.record()["binaries"]
+        found = dict(known)
+        for entry in binaries:
+            path = entry["path"]
+            try:
+                seen = identity(os.stat(path))
+            except OSError as error:
+                raise ReleaseError(f"cannot read {path}: {error.strerror}") from None
+            former = known.get(path)
+            if former is not None and former["identity"] == seen:
+                found[path] = Binary(
+                    sha256=former["sha256"], version=entry["version"], ours=former["ours"], identity=seen
+                )
+            else:
+                found[path] = Binary(sha256=sha256(path), version=entry["version"], ours=entry["ours"], identity=seen)
+        return self.update_record(binaries=found) if found != known else False
+
+    def staged_items(self) -> tuple[Item, ...]:
+        """The members of the set that was staged last. Raises ReleaseError where there is none."""
+        staged = self.record()["staged"]
+        if staged is None:
+            raise ReleaseError(f"{os.path.join(self.root, 'staged')} holds no whole set: run the earlier phases first")
+        return tuple(Item(**member) for member in staged["members"])
+
+    # --- the staged set
+
+    def stale(self) -> list[str]:
+        """Names whose staged copy does not come from the live one: never seeded, or the live one was changed since."""
+        base = self.record()["base"]
+        names = []
+        for item in self.items:
+            live = _look(item.path) if item.seeded else None
+            if live and (_look(self.staged_path(item)) is None or live.fingerprint != base.get(item.name)):
+                names.append(item.name)
+        return names
+
+    def prepare(self, *, dry: bool = False) -> list[str]:
+        """Seeds what is stale, in folders that are there. Returns the names, and with C(dry) the folders that would be made."""
+        stale = self.stale()
+        if dry:
+            return [folder for folder in self._folders() if not os.path.isdir(folder)] + stale
+        for item in self.items:
+            if item.name in stale:
+                _copy(item.path, self.staged_path(item))
+        if stale:
+            self.update_record(base=self._base())
+        return stale
+
+    def _folders(self) -> list[str]:
+        return [self.root, os.path.join(self.root, "staged")]
+
+    def make_folders(self) -> list[str]:
+        """Makes the folders that are the release's own, and returns them. Those above it are remembered, to be removed with the rest."""
+        above = _missing_parents(self.root)
+        missing = [folder for folder in self._folders() if not os.path.isdir(folder)]
+        for folder in reversed(above):
+            with paths.explained(folder, "make"):
+                os.makedirs(folder, 0o755, exist_ok=True)
+        for folder in missing:
+            with paths.explained(folder, "make"):
+                os.makedirs(folder, 0o700, exist_ok=True)
+        if above:
+            self.update_record(directories=sorted({*self.record()["directories"], *above}))
+        return missing
+
+    def _base(self) -> dict[str, str]:
+        return {i.name: state.fingerprint for i in self.items if i.seeded for state in [_look(i.path)] if state}
+
+    def digest(self, place: t.Callable[[Item], str] | None = None) -> str:
+        """A digest of everything that the process will have read; "" while a part is missing.
+
+        C(place) tells where the members lie that others stage: by default, under their staged paths.
+        """
+        total = hashlib.sha256()
+        binaries = self.record()["binaries"]
+        for item in self.items:
+            if item.link_to is not None:
+                binary = binaries.get(item.target)
+                value = f"{item.link_to}:{binary['sha256'] if binary else ''}"
+            elif not item.seeded:
+                value = item.member()["rendered"] or item.rendered or ""
+            elif item.digest == "path":
+                value = item.path
+            else:
+                state = _look((place or self.staged_path)(item))
+                if state is None:
+                    return ""
+                value = state.fingerprint
+            total.update(f"{item.name}\0{value}\0".encode())
+        return total.hexdigest()[:32]
+
+    def differences(self) -> list[dict[str, str]]:
+        """What staging changes in the texts that the caller rendered, as Ansible shows a diff; no other member is shown."""
+        digest = self.digest()
+        shown = []
+        for item in self.items:
+            if item.content is not None:
+                before = (paths.read(self.staged_path(item)) or b"").decode("utf-8", "replace")
+                after = text_with_digest(item, digest).decode()
+                if before != after:
+                    shown.append(
+                        {"before_header": item.path, "after_header": item.path, "before": before, "after": after}
+                    )
+        return shown
+
+    def stage(self, *, dry: bool = False) -> list[str]:
+        """Converges the staged copies of what the caller rendered, and remembers the set. Returns the names that changed."""
+        digest = self.digest()
+        changed = []
+        for item in self.items:
+            path = self.staged_path(item)
+            if item.link_to is not None:
+                if look(path) != State(f"link:{item.link_to}", 0, 0, 0):
+                    changed.append(item.name)
+                    if not dry:
+                        _link(item.link_to, path)
+            elif item.content is not None:
+                content = text_with_digest(item, digest)
+                wanted = State(hashlib.sha256(content).hexdigest(), 0, 0, item.mode)
+                if look(path) != wanted:
+                    changed.append(item.name)
+                    if not dry:
+                        write.write(path, content, rights=write.rights_of(0, 0, item.mode))
+        if not dry:
+            self.update_record(staged=StagedSet(members=[item.member() for item in self.items], digest=digest))
+        return changed
+
+    # --- the live set
+
+    def pending(self) -> list[str]:
+        """Names whose staged and live state differ, attributes included."""
+        return [i.name for i in self.items if look(self.staged_path(i)) != look(i.path)]
+
+    def promote(self) -> list[str]:
+        """Keeps the live set as the previous one and puts the staged set in its place. Returns the names that changed."""
+        missing = [i.name for i in self.items if look(self.staged_path(i)) is None]
+        if missing:
+            raise ReleaseError(
+                f"{os.path.join(self.root, 'staged')} lacks {', '.join(missing)}: run the earlier phases first"
+            )
+        self._mend()
+        pending = self.pending()
+        record = self.record()
+        folders = {folder for item in self.items for folder in _missing_parents(item.path)}
+        # Before anything lies there, so that removal finds it whenever this is cut off. A path that is not used any more stays on the list.
+        self.update_record(
+            directories=sorted({*record["directories"], *folders}),
+            paths=sorted({*record["paths"], *(i.path for i in self.items)}),
+            promoting=record["promoting"] and bool(pending),
+        )
+        if not pending:
+            return []
+        # A promotion that was cut off has left a mixed live set: what ran before it is in `previous` already.
+        if not record["promoting"]:
+            self._keep_previous()
+            self.update_record(promoting=True)
+        for folder in sorted(folders, key=len):
+            with paths.explained(folder, "make"):
+                os.mkdir(folder, 0o755)
+        together = [item for name in PAIR for item in self.items if item.name == name and item.name in pending]
+        if len(together) > 1:
+            pair_swap.replace([_staged_copy(self.staged_path(item), item.path) for item in together])
+        for item in self.items:
+            if item.name in pending and (item not in together or len(together) == 1):
+                _copy(self.staged_path(item), item.path)
+        self.update_record(base=self._base(), promoting=False)
+        return pending
+
+    def _mend(self) -> None:
+        """Removes what a killed run has left beside the live files."""
+        pair = [item.path for name in PAIR for item in self.items if item.name == name]
+        if len(pair) == len(PAIR) and all(os.path.isdir(os.path.dirname(path)) for path in pair):
+            pair_swap.recover(pair)
+        for item in self.items:
+            if item.link_to is None and not os.path.islink(item.path):
+                write.sweep(item.path)
+
+    def _keep_previous(self) -> None:
+        fresh, kept = (os.path.join(self.root, name) for name in ("previous.new", "previous"))
+        with paths.explained(kept, "keep"):
+            shutil.rmtree(fresh, ignore_errors=True)
+            os.mkdir(fresh, 0o700)
+            for item in self.items:
+                if look(item.path):
+                    _copy(item.path, os.path.join(fresh, item.name))
+            shutil.rmtree(kept, ignore_errors=True)
+            os.rename(fresh, kept)
+
+    def remove(self, *, dry: bool = False) -> list[str]:
+        """Removes what was promoted, the binaries that this brought, the folders that it made (when empty) and the release itself."""
+        record = self.record()
+        listed = [*record["paths"], *(path for path, binary in record["binaries"].items() if binary["ours"])]
+        gone = [path for path in listed if os.path.islink(path) or os.path.isfile(path)]
+        if os.path.isdir(self.root):
+            gone.append(self.root)
+        if not dry:
+            for path in gone:
+                with paths.explained(path, "remove"):
+                    if path == self.root:
+                        shutil.rmtree(path)
+                    elif os.path.islink(path):
+                        # What a link leads to is listed itself, if it is to go.
+                        os.unlink(path)
+                    else:
+                        write.sweep(path)
+                        write.remove(path)
+            for folder in sorted(record["directories"], key=len, reverse=True):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+        return gone
+
+
+def _record(value: t.Any) -> Record:
+    """A record with every field, each of its type; what is not is as if it were not there."""
+    found = value if isinstance(value, dict) else {}
+
+    def texts(name: str) -> list[str]:
+        entries = found.get(name)
+        return [e for e in entries if isinstance(e, str)] if isinstance(entries, list) else []
+
+    def mapping(name: str) -> dict[str, t.Any]:
+        entries = found.get(name)
+        return entries if isinstance(entries, dict) else {}
+
+    dry_run = found.get("dry_run")
+    return Record(
+        base={key: text for key, text in mapping("base").items() if isinstance(text, str)},
+        binaries={path: entry for path, entry in mapping("binaries").items() if _is_binary(entry)},
+        directories=texts("directories"),
+        dry_run=dry_run if isinstance(dry_run, str) else "",
+        paths=texts("paths"),
+        promoting=found.get("promoting") is True,
+        staged=t.cast(StagedSet, found.get("staged")) if _is_staged(found.get("staged")) else None,
+    )
+
+
+def _is_binary(entry: t.Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and entry.keys() == Binary.__annotations__.keys()
+        and all(isinstance(entry[name], str) for name in ("sha256", "version"))
+        and isinstance(entry["ours"], bool)
+        and isinstance(entry["identity"], list)
+        and len(entry["identity"]) > SIZE
+        and all(isinstance(number, int) for number in entry["identity"])
+    )
+
+
+def _is_staged(entry: t.Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and entry.keys() == StagedSet.__annotations__.keys()
+        and isinstance(entry["digest"], str)
+        and isinstance(entry["members"], list)
+        and all(map(_is_member, entry["members"]))
+    )
+
+
+def _is_member(entry: t.Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and entry.keys() == Member.__annotations__.keys()
+        and all(isinstance(entry[name], str) for name in ("name", "path", "digest"))
+        and all(entry[name] is None or isinstance(entry[name], str) for name in ("link_to", "rendered"))
+        and isinstance(entry["mode"], int)
+        and bool(NAME.fullmatch(entry["name"]))
+        and os.path.isabs(entry["path"])
+    )
+
+
+def _look(path: str) -> State | None:
+    """The state of a file or link; nothing for what is neither, which others report."""
+    with contextlib.suppress(FilesError):
+        return look(path)
+    return None
+
+
+def _link(target: str, path: str) -> None:
+    temporary = f"{path}.new"
+    with paths.explained(path, "replace"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        os.symlink(target, temporary)
+        os.rename(temporary, path)
+        paths.sync(os.path.dirname(path))
+
+
+def _staged_copy(source: str, path: str) -> write.Staged:
+    info = os.stat(source)
+    content = paths.read(source, limit=LIMIT) or b""
+    return write.Staged(path, content, rights=write.rights_of(info.st_uid, info.st_gid, info.st_mode & 0o7777))
+
+
+def _copy(source: str, path: str) -> None:
+    if os.path.islink(source):
+        _link(os.readlink(source), path)
+        return
+    info = os.stat(source)
+    if info.st_size > LIMIT:
+        # Only the binary's path may hold a file of this size: one that was there before us and is not a link of ours.
+        os.link(source, path) if os.stat(os.path.dirname(path)).st_dev == info.st_dev else shutil.copy2(source, path)
+        return
+    write.place([_staged_copy(source, path)], 0)
+
+
+def _missing_parents(path: str) -> list[str]:
+    """The folders above a path that are not there, the nearest first."""
+    folder = os.path.dirname(path)
+    missing = []
+    while folder and not os.path.isdir(folder):
+        missing.append(folder)
+        folder = os.path.dirname(folder)
+    return missing
+
+
+def items_of(files: t.Sequence[dict[str, t.Any]]) -> list[Item]:
+    """The module option C(files) as items."""
+    items = []
+    names: set[str] = set()
+    for entry in files:
+        name = entry["name"]
+        for option, value in (("name", name), ("link_to", entry["link_to"])):
+            if value is not None and not NAME.fullmatch(value):
+                raise ReleaseError(
+                    f"files: {option} {value[:80]!r} is not a file's name: use letters, digits and . _ -, and no slash"
+                )
+        if name in names:
+            raise ReleaseError(f"files: {name!r} is there twice: give each member a name of its own")
+        names.add(name)
+        if entry["content"] is not None and entry["link_to"] is not None:
+            raise ReleaseError(f"files: {name!r} has content and link_to: give one of them")
+        items.append(Item(**{**entry, "mode": _mode(entry)}))
+    return items
+
+
+def _mode(entry: dict[str, t.Any]) -> int:
+    try:
+        mode = int(entry["mode"], 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o7777:
+        raise ReleaseError(f"files: mode {entry['mode']!r} of {entry['name']!r} is not octal: write it like '0644'")
+    return mode

@@ -1,0 +1,34 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The options of scheduler_plan, which the module documents and its action plugin checks."""
+
+from __future__ import annotations
+
+import typing as t
+
+STEPS = ["variables", "host", "rollout", "gate", "verdict", "status"]
+PLAN: dict[str, dict[str, t.Any]] = {
+    "step": {"type": "str", "choices": STEPS, "required": True},
+    "prefix": {"type": "str", "default": "kube_scheduler_"},
+    "tables": {"type": "dict"},
+    "input": {"type": "dict"},
+    "host": {"type": "dict"},
+    "answers": {"type": "str"},
+    "plans": {"type": "str"},
+    "order": {"type": "list", "elements": "list"},
+    "position": {"type": "int"},
+    "version": {"type": "str", "default": ""},
+    "strict": {"type": "bool", "default": True},
+}
+PLAN_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
+    ("step", "variables", ["tables"]),
+    ("step", "host", ["tables", "input", "host", "answers"]),
+    ("step", "rollout", ["input", "answers"]),
+    ("step", "gate", ["input", "answers", "order", "position"]),
+    ("step", "verdict", ["input", "answers"]),
+    ("step", "status", ["tables", "input", "answers", "plans"]),
+]

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""systemd, through systemctl, systemd-run and journalctl. Every call has a time limit."""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import SystemdError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
+
+BOOTED = "/run/systemd/system"
+CREDENTIALS = "/run/credentials"
+CREDENTIALS_SINCE = 247  # LoadCredential, systemd's NEWS
+ASK_SECONDS = 30
+"""For what systemd knows, on a busy host."""
+JOB_SECONDS = 300
+"""For a stop or a start, which the unit's own time-outs end sooner."""
+RUN_SECONDS = 60
+EXPIRED = 124
+"""Exit code of timeout(1)."""
+PROPERTIES = (
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "UnitFileState",
+    "MainPID",
+    "NRestarts",
+    "Result",
+    "ExecMainStartTimestamp",
+    "NeedDaemonReload",
+    "User",
+    "FragmentPath",
+    "DropInPaths",
+)
+
+
+class Runner(t.Protocol):
+    """AnsibleModule.run_command."""
+
+    def __call__(self, args: list[str], /) -> tuple[int, str, str]: ...
+
+
+def parse_show(text: str) -> dict[str, str]:
+    """The output of `systemctl show` as a mapping."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def main_pid(shown: t.Mapping[str, str]) -> int:
+    """The main process of a unit, 0 for none."""
+    return number(shown, "MainPID")
+
+
+def number(shown: t.Mapping[str, str], name: str) -> int:
+    """A property that is a number, 0 where systemd tells none."""
+    text = shown.get(name, "")
+    return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else 0
+
+
+def drop_ins(shown: t.Mapping[str, str], unit: str) -> list[str]:
+    """The drop-ins that are for this unit alone; distributions ship others, for all services."""
+    return [path for path in shown.get("DropInPaths", "").split() if f"/{unit}.d/" in path]
+
+
+def credentials_folder(unit: str) -> str:
+    """Where systemd puts the credentials of a system service."""
+    return os.path.join(CREDENTIALS, unit)
+
+
+def credential(proc: Proc, pid: int, unit: str, name: str) -> str | None:
+    """The path of a process's own copy of a credential; None where it was given none.
+
+    The host's own view comes first: a process may arrange its own as it likes.
+    """
+    path = os.path.join(credentials_folder(unit), name)
+    for place in (path, f"{proc.path(pid, 'root')}{path}"):
+        if os.path.exists(place):
+            return place
+    return None
+
+
+class Systemd:
+    """The system's service manager. Raises SystemdError where a call fails or takes too long."""
+
+    def __init__(self, run: Runner) -> None:
+        self._run = run
+
+    def _limited(self, seconds: int, *words: str) -> tuple[int, str, str]:
+        return self._run(["timeout", "-k", "5", str(seconds), *words])
+
+    def _do(self, *words: str, seconds: int = ASK_SECONDS) -> str:
+        code, out, err = self._limited(seconds, "systemctl", *words)
+        if code:
+            said = (err or out).strip().splitlines() or [f"exit code {code}"]
+            reason = f"it took longer than {seconds} s" if code == EXPIRED else said[0]
+            raise SystemdError(f"systemctl {words[0]} failed: {reason} (look at: journalctl -u {words[-1]})")
+        return out
+
+    def version(self) -> int:
+        """systemd's major version, 0 where it does not run."""
+        if not os.path.isdir(BOOTED):
+            return 0
+        _code, out, _err = self._limited(ASK_SECONDS, "systemctl", "--version")
+        found = re.match(r"systemd (\d{1,6})", out)
+        return int(found.group(1)) if found else 0
+
+    def show(self, unit: str) -> dict[str, str]:
+        """The properties of a unit that this collection looks at."""
+        return parse_show(self._do("show", f"--property={','.join(PROPERTIES)}", "--", unit))
+
+    def reload(self) -> None:
+        self._do("daemon-reload", seconds=JOB_SECONDS)
+
+    def enable(self, unit: str) -> None:
+        self._do("enable", "--quiet", "--", unit)
+
+    def restart(self, unit: str) -> None:
+        self._do("restart", "--", unit, seconds=JOB_SECONDS)
+
+    def disable(self, unit: str) -> None:
+        self._do("disable", "--quiet", "--now", "--", unit, seconds=JOB_SECONDS)
+
+    def journal(self, unit: str, lines: int) -> list[str]:
+        """The unit's last lines."""
+        _code, out, _err = self._limited(
+            ASK_SECONDS,
+            "journalctl",
+            "--no-pager",
+            "--quiet",
+            "--output=short-iso",
+            f"--lines={lines}",
+            f"--unit={unit}",
+        )
+        return out.splitlines()
+
+    def run_with_credentials(
+        self, name: str, user: str, credentials: dict[str, str], command: list[str]
+    ) -> tuple[int, str]:
+        """Runs COMMAND as USER in a transient service that gets CREDENTIALS (path by name); returns exit code and output."""
+        code, out, err = self._limited(
+            RUN_SECONDS + 10,
+            "systemd-run",
+            "--quiet",
+            "--wait",
+            "--pipe",
+            "--collect",
+            f"--unit={name}",
+            f"--property=User={user}",
+            "--property=PrivateTmp=yes",
+            f"--property=RuntimeMaxSec={RUN_SECONDS}",
+            *(f"--property=LoadCredential={key}:{path}" for key, path in credentials.items()),
+            "--",
+            # The service manager expands $NAME in them as in a unit.
+            *(word.replace("$", "$$") for word in command),
+        )
+        return code, out + err

@@ -1,0 +1,194 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The variables of the role: their types, and what they mean together with the inventory. Names here lack the role's prefix."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import typing as t
+from dataclasses import dataclass, fields
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+
+SPEC: dict[str, dict[str, t.Any]] = {
+    "version": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"]},
+    "group": {"type": "str"},
+    "address": {"type": "str"},
+    "apiserver": {"type": "str"},
+    "apiserver_ca": {"type": "str"},
+    "tls_server_name": {"type": "str"},
+    "binary_source": {"type": "str", "choices": ["download", "controller", "present"]},
+    "binary_url": {"type": "str"},
+    "bin_dir": {"type": "str"},
+    "user": {"type": "str"},
+    "manage_packages": {"type": "bool"},
+    "pki": {"type": "str", "choices": ["node", "shared", "provided"]},
+    "ca_cert": {"type": "str"},
+    "ca_key": {"type": "str"},
+    "ca_config": {"type": "str"},
+    "ca_profile": {"type": "str"},
+    "cert_source": {"type": "str"},
+    "key_source": {"type": "str"},
+    "cert_path": {"type": "str"},
+    "key_path": {"type": "str"},
+    "cert_valid_for": {"type": "str"},
+    "subject": {"type": "dict"},
+    "sans": {"type": "str", "choices": ["all", "own"]},
+    "extra_sans": {"type": "list", "elements": "str"},
+    "renew_before": {"type": "str"},
+    "kubeconfig_path": {"type": "str"},
+    "kubeconfig_style": {"type": "str", "choices": ["embedded", "files"]},
+    "log_dir": {"type": "str"},
+    "bind_address": {"type": "str"},
+    "secure_port": {"type": "int"},
+    "lease_preset": {"type": "str", "choices": ["default", "fast"]},
+    "lease_duration": {"type": "str"},
+    "renew_deadline": {"type": "str"},
+    "retry_period": {"type": "str"},
+    "config": {"type": "dict"},
+    "extra_args": {"type": "dict"},
+    "rollout": {"type": "bool"},
+    "metrics_cert": {"type": "str"},
+    "metrics_key": {"type": "str", "no_log": False},  # a path
+}
+# Variables with the prefix that other parts of the collection read: playbooks, and the lab's tests.
+ELSEWHERE = ("hosts", "confirm", "admin_kubeconfig")
+SECONDS = re.compile(r"([1-9][0-9]{0,8})s")
+TIMES = {"lease_duration": "leaseDuration", "renew_deadline": "renewDeadline", "retry_period": "retryPeriod"}
+
+
+@dataclass(frozen=True)
+class Variables:
+    """Every variable of the role, with its type; meta/argument_specs.yml tells what each means."""
+
+    version: str
+    state: str
+    group: str
+    address: str
+    apiserver: str
+    apiserver_ca: str
+    tls_server_name: str
+    binary_source: str
+    binary_url: str
+    bin_dir: str
+    user: str
+    manage_packages: bool
+    pki: str
+    ca_cert: str
+    ca_key: str
+    ca_config: str
+    ca_profile: str
+    cert_source: str
+    key_source: str
+    cert_path: str
+    key_path: str
+    cert_valid_for: str
+    subject: dict[str, t.Any]
+    sans: str
+    extra_sans: list[str]
+    renew_before: str
+    kubeconfig_path: str
+    kubeconfig_style: str
+    log_dir: str
+    bind_address: str
+    secure_port: int
+    lease_preset: str
+    lease_duration: str
+    renew_deadline: str
+    retry_period: str
+    config: dict[str, t.Any]
+    extra_args: dict[str, t.Any]
+    rollout: bool
+    metrics_cert: str
+    metrics_key: str
+
+    @property
+    def signs(self) -> bool:
+        """Whether the controller signs certificates."""
+        return self.pki != "provided"
+
+
+def read(raw: t.Mapping[str, t.Any], prefix: str = "") -> tuple[Variables | None, list[str]]:
+    """The variables with their types, or None and what is wrong with them, one line each. Strings mean what they say: "false" is false."""
+    known = {name: value for name, value in raw.items() if name in SPEC}
+    checked = ArgumentSpecValidator(SPEC).validate(known)
+    if checked.error_messages:
+        return None, [_with_prefix(message, prefix) for message in checked.error_messages]
+    values = checked.validated_parameters
+    missing = [f"{prefix}{name}: is not set" for name in SPEC if values.get(name) is None]
+    if missing:
+        return None, missing
+    return Variables(**{field.name: values[field.name] for field in fields(Variables)}), []
+
+
+def _with_prefix(message: str, prefix: str) -> str:
+    """Ansible's own message about an option, with the option's full name."""
+    return re.sub(rf"\b({'|'.join(SPEC)})\b(?=$|[ :.,'\"])", lambda found: prefix + found[1], message, count=1)
+
+
+def unknown(names: t.Iterable[str], prefix: str) -> list[str]:
+    """A warning for each variable that is not known but near to one that is; other collections may use the prefix too."""
+    found = []
+    for name in sorted(names):
+        near = difflib.get_close_matches(name, [*SPEC, *ELSEWHERE], n=1, cutoff=0.8)
+        if name not in SPEC and name not in ELSEWHERE and near:
+            found.append(f"{prefix}{name}: the role has no such variable; did you mean {prefix}{near[0]}?")
+    return found
+
+
+def address_of(own: t.Any, ansible_host: t.Any, name: str) -> str:
+    """The address of a host: its own variable, else ansible_host, else its name in the inventory."""
+    return str(own or ansible_host or name)
+
+
+def is_address(text: str) -> bool:
+    """Whether this is an IPv4 or IPv6 address, with no zone and no prefix length."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+class Election(t.NamedTuple):
+    """The times of the election as they are written, by option; and the option that each was taken from."""
+
+    texts: dict[str, str]  # lease_duration, renew_deadline, retry_period: such as 15s
+    options: dict[str, str]
+
+    def faults(self, prefix: str) -> list[str]:
+        """What is wrong with the times. Whole seconds, since the lease holds no others."""
+        names = {key: f"{prefix}{option}" for key, option in self.options.items()}
+        for key, text in self.texts.items():
+            if not SECONDS.fullmatch(text):
+                return [f"{names[key]}: {text} is not a time in whole seconds, such as 15s"]
+        return [
+            f"{names[longer]}: {self.texts[longer]} must be longer than {f'{factor} times ' if factor else ''}{names[shorter]}, {self.texts[shorter]}"
+            for longer, shorter, factor in self.timings().out_of_order()
+        ]
+
+    def timings(self) -> Timings:
+        """The times in seconds; only where there are no faults of form."""
+        return Timings(**{key: float(text[:-1]) for key, text in self.texts.items()})
+
+
+def election(variables: Variables, presets: t.Mapping[str, t.Mapping[str, str]]) -> Election:
+    """The election's times: kube_scheduler_config's over the single options' over the preset's."""
+    told = variables.config.get("leaderElection")
+    fields_ = told if isinstance(told, dict) else {}
+    texts, options = {}, {}
+    for key, field in TIMES.items():
+        single = getattr(variables, key)
+        if field in fields_:
+            texts[key], options[key] = str(fields_[field]), f"config: leaderElection: {field}"
+        else:
+            texts[key], options[key] = single or presets[variables.lease_preset][key], key
+    return Election(texts, options)

@@ -1,0 +1,223 @@
+"""Simulated masters: real Ansible and the real role, and hosts whose Python answers from a script (tests/simulated/master)."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PROCESS: dict[str, Any] = {
+    "pid": 7,
+    "version": "1.37.2",
+    "digest": "0" * 32,
+    "lock": "leases",
+    "lease_name": "kube-scheduler",
+    "lease_namespace": "kube-system",
+    "bind_address": "127.0.0.1",
+    "secure_port": 10259,
+    "http_port": 0,
+    "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
+    "kubeconfig": "/run/credentials/kube-scheduler.service/kubeconfig",
+}
+CERTIFICATE = {
+    "subject": "CN=system:kube-scheduler",
+    "valid": True,
+    "serial_number": "1",
+    "not_before": "2026-01-01T00:00:00Z",
+    "not_after": "2036-01-01T00:00:00Z",
+    "days_left": 3000,
+    "fingerprint_sha256": "00",
+}
+
+
+def lease(holder: str) -> dict[str, Any]:
+    return {
+        "holder": holder,
+        "holder_identity": f"{holder}_12345678-1234-1234-1234-123456789abc",
+        "state": "held",
+        "moving": True,
+        "source": "lease",
+        "acquire_time": "2026-01-01T00:00:00.000000Z",
+        "renew_time": "2026-01-01T00:00:10.000000Z",
+        "lease_duration": 15,
+        "transitions": 1,
+        "elapsed": 1.0,
+        "age": 0.5,
+    }
+
+
+def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
+    """What scheduler_info gathers of a host on which all is well."""
+    return {
+        "changed": False,
+        "hostname": f"{name}.example",
+        "architecture": "amd64",
+        "os_families": ["debian"],
+        "systemd_version": 252,
+        "python_version": "3.11.2",
+        "missing_libraries": [],
+        "time": 0.0,
+        "user_exists": True,
+        "installed": True,
+        "prepared": True,
+        "stale": [],
+        "apiserver": {"server": "https://192.0.2.1:6443", "reachable": True, "version": "v1.37.2", "error": None},
+        "unit": {
+            "name": "kube-scheduler.service",
+            "load_state": "loaded",
+            "active_state": "active",
+            "sub_state": "running",
+            "enabled": "enabled",
+            "result": "success",
+            "restarts": 0,
+            "since": "Tue 2026-01-01 00:00:00 UTC",
+            "fragment_path": "/etc/systemd/system/kube-scheduler.service",
+            "drop_ins": [],
+        },
+        "process": PROCESS,
+        "port": {"number": 10259, "addresses": ["127.0.0.1"], "held_by": "kube-scheduler (pid 7)", "ours": True},
+        "others": [],
+        "lease": lease(f"{leader}.example"),
+        "probes": None,
+        "healthy": None,
+        "problems": [],
+        "not_checked": [],
+        "journal": [],
+        "drift": [],
+        **changes,
+    }
+
+
+def compared(name: str, leader: str, **changes: Any) -> dict[str, Any]:
+    """What scheduler_info says of the same host when it is asked about health and drift."""
+    probes = {
+        "served": CERTIFICATE,
+        "used": CERTIFICATE,
+        "ready": 200,
+        "metrics_anonymous": 403,
+        "metrics_reader": 200,
+        "metrics_http": None,
+    }
+    return gathered(name, leader, **{"probes": probes, "healthy": True, **changes})
+
+
+@dataclass
+class Outcome:
+    """One run of a playbook against simulated masters."""
+
+    code: int
+    output: str
+    calls: dict[str, list[str]]  # modules that each host was sent, in order
+    counts: list[list[str]] = field(default_factory=list)  # host, `module` or `task`, name
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", self.output.replace("''", "'"))
+
+    def tasks(self, host: str) -> list[str]:
+        return [name for name_of_host, kind, name in self.counts if (name_of_host, kind) == (host, "task")]
+
+
+class Simulation:
+    """Some clusters of simulated masters, each a group of the inventory, all well at first; tests change the answers."""
+
+    def __init__(self, folder: Path, ca: Path, ca_key: Path, clusters: Mapping[str, list[str]] | None = None) -> None:
+        self.folder = folder
+        self.clusters = dict(clusters or {"kube_masters": ["m1", "m2", "m3"]})
+        self.answers: dict[str, dict[str, Any]] = {}
+        self.variables: dict[str, Any] = {
+            "ansible_connection": "local",
+            "ansible_pipelining": True,
+            "ansible_become": False,
+            "kube_scheduler_version": "1.37.2",
+            "kube_scheduler_apiserver": "https://192.0.2.1:6443",
+            "kube_scheduler_ca_cert": str(ca),
+            "kube_scheduler_ca_key": str(ca_key),
+        }
+        for names in self.clusters.values():
+            for name in names:
+                self.answers[name] = {
+                    "gather": gathered(name, names[0]),
+                    "drift": compared(name, names[0]),
+                    "scheduler_release": {
+                        "changed": True,
+                        "done": [],
+                        "pending": ["unit"],
+                        "dry_run": True,
+                        "diff": [],
+                    },
+                }
+
+    def change(self, name: str, question: str, **changes: Any) -> None:
+        """Changes what a host answers to `gather`, `drift` or a module."""
+        self.answers[name][question] = {**copy.deepcopy(self.answers[name][question]), **changes}
+
+    def run(self, playbook: str | Path = "playbooks/site.yml", *words: str, **environment: str) -> Outcome:
+        inventory: dict[str, Any] = {}
+        number = 0
+        for group, names in self.clusters.items():
+            hosts = {}
+            for name in names:
+                number += 1
+                home = self.folder / "hosts" / name
+                home.mkdir(parents=True, exist_ok=True)
+                master = home / "python3"
+                if not master.exists():
+                    master.symlink_to(ROOT / "tests/simulated/master")
+                (home / "answers.json").write_text(json.dumps(self.answers[name]))
+                (home / "calls.txt").unlink(missing_ok=True)
+                address = f"192.0.2.{number}" if number < 255 else f"2001:db8::{number:x}"
+                hosts[name] = {"kube_scheduler_address": address, "ansible_python_interpreter": str(master)}
+            inventory[group] = {"hosts": hosts, "vars": {**self.variables, "kube_scheduler_group": group}}
+        path = self.folder / "inventory.yml"
+        path.write_text(yaml.safe_dump({"all": {"children": inventory}}))
+        counts = self.folder / "counts"
+        counts.unlink(missing_ok=True)
+        known = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        done = subprocess.run(
+            [Path(sys.executable).parent / "ansible-playbook", f"--inventory={path}", str(playbook), *words],
+            cwd=ROOT,
+            env={
+                **known,
+                "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),  # there is none: Ansible's own defaults
+                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+                "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback"),
+                "ANSIBLE_CALLBACKS_ENABLED": "count_modules",
+                "ANSIBLE_FORKS": "10",
+                "ANSIBLE_LOCALHOST_WARNING": "false",
+                "COUNT_MODULES": str(counts),
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+        calls = {}
+        for name in self.answers:
+            told = self.folder / "hosts" / name / "calls.txt"
+            calls[name] = told.read_text().split() if told.exists() else []
+        lines = counts.read_text().splitlines() if counts.exists() else []
+        return Outcome(done.returncode, done.stdout, calls, [line.split(maxsplit=2) for line in lines])
+
+
+def make_ca(folder: Path) -> tuple[Path, Path]:
+    """Paths of a CA's certificate and key, made by openssl."""
+    certificate, key = folder / "ca.pem", folder / "ca-key.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=a CA"]
+    words += ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
+    subprocess.run([*words, "-out", certificate, "-keyout", key], check=True, capture_output=True)
+    key.chmod(0o600)
+    return certificate, key

@@ -1,0 +1,317 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What of the controller's goes to a host, and what of a host's answer comes back."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from ansible.errors import AnsibleActionFail, AnsibleFileNotFound
+from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_info import ActionModule
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, spec_info
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "module_utils"))
+from scheduler_tools import ANSWER
+from stand_ins import one_line
+from x509_tools import Ca, write_profiles
+
+VERSIONS = {
+    "1.37": {
+        "https": 10259,
+        "http": 0,
+        "ready": {"path": "/readyz", "port": "https"},
+        "locks": ["leases"],
+        "style": "not for a host to know",
+    }
+}
+
+
+class Target:
+    """A host that gives one answer, and all that was ever sent to it."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = {**copy.deepcopy(ANSWER), "time": time.time(), "changed": False} if answer is None else answer
+        self.sent: list[dict[str, Any]] = []
+        self.commands: list[str] = []
+        self.python = "3.11"
+
+    def execute(self, module_args: dict[str, Any], task_vars: Any = None) -> Any:
+        self.sent.append(module_args)
+        return copy.deepcopy(self.answer)
+
+    def command(self, words: str) -> dict[str, Any]:
+        self.commands.append(words)
+        return {"rc": 0 if self.python else 127, "stdout": f"{self.python}\n", "stderr": ""}
+
+    def run(self, variables: dict[str, Any] | None = None, **args: Any) -> dict[str, Any]:
+        task = mock.MagicMock(async_val=0, check_mode=False, args=args)
+        templar = mock.MagicMock()
+        templar.template = lambda value: value
+        others = [mock.MagicMock() for _number in range(3)]
+        plugin = ActionModule(task, *others, templar, mock.MagicMock())
+        plugin._execute_module = self.execute
+        plugin._low_level_execute_command = self.command
+        plugin._find_needle = mock.MagicMock(side_effect=AnsibleFileNotFound())
+        plugin._discovered_interpreter_key = None
+        return plugin.run(None, {"inventory_hostname": "m1", **(variables or {})})
+
+    def fails(self, variables: dict[str, Any] | None = None, **args: Any) -> str:
+        with pytest.raises(AnsibleActionFail) as error:
+            self.run(variables, **args)
+        return one_line(Exception(error.value.message))
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Ca:
+    return Ca(tmp_path)
+
+
+def test_an_answer_comes_back_with_the_clocks() -> None:
+    target = Target()
+    result = target.run()
+    assert set(result) == {*facts.Answer.__annotations__, "changed", "clock_offset", "round_trip"}
+    assert result["changed"] is False
+    assert result["clock_offset"] == pytest.approx(0, abs=1)
+    assert 0 <= result["round_trip"] < 5
+    target.answer["time"] += 100
+    assert target.run()["clock_offset"] == pytest.approx(100, abs=5)
+    target.answer["time"] -= 200
+    assert target.run()["clock_offset"] == pytest.approx(-100, abs=5)
+
+
+def test_the_table_does_not_travel() -> None:
+    target = Target()
+    target.run(versions=VERSIONS)
+    serving = {
+        "since": "1.37",
+        "https": 10259,
+        "http": 0,
+        "ready_path": "/readyz",
+        "ready_port": "https",
+        "lock": "leases",
+    }
+    assert target.sent == [{"_serving": [serving]}]
+    assert set(serving) == set(spec_info.SERVING_SPEC["options"])
+    for garbage in ("x", {"1.37": None}, {"a": {}}, [1]):
+        assert target.fails(versions=garbage).startswith("versions: is not a table of versions")
+    assert "is not an option" in target.fails(_serving=[])
+
+
+def test_what_a_host_adds_is_dropped() -> None:
+    target = Target()
+    clean = target.run()
+    target.answer.update(
+        ansible_facts={"kube_scheduler_subject": {"O": "system:masters"}},
+        add_host={"host_name": "x"},
+        add_group="g",
+        _ansible_no_log=False,
+        warnings=["\x1b[31m"],
+        diff={},
+        skipped=True,
+        clock_offset=7,
+    )
+    target.answer["process"]["ansible_facts"] = {}
+    result = target.run()
+    assert set(result) == set(clean)
+    assert "ansible_facts" not in json.dumps(result)
+    assert result["clock_offset"] == pytest.approx(0, abs=1)
+
+
+@pytest.mark.parametrize(
+    "change", [{"process": None}, {"lease": "x"}, {"time": "now"}, {"drift": 7}, {"hostname": 7}, {"probes": {}}]
+)
+def test_an_odd_answer_fails_its_own_host_in_one_line(change: dict[str, Any]) -> None:
+    target = Target()
+    target.answer.update(change)
+    assert target.fails().startswith("m1: its answer cannot be used (answer.")
+
+
+def test_a_failure_of_the_modules_own(ca: Ca) -> None:
+    target = Target({"failed": True, "msg": "systemctl show failed", "ansible_facts": {"a": 1}})
+    assert target.run() == {"failed": True, "msg": "systemctl show failed"}
+    assert target.commands == []
+
+
+def test_odd_failures() -> None:
+    for answer in ({}, {"failed": True, "msg": {"a": 1}}, {"failed": "no", "msg": None}, {"msg": []}):
+        result = Target(answer).run()
+        assert (result["failed"], result["msg"]) == (True, "the module gave no answer")
+
+
+def test_an_unreachable_host_stays_unreachable() -> None:
+    target = Target({"unreachable": True, "msg": "no route", "ansible_facts": {}})
+    assert target.run() == {"unreachable": True, "msg": "no route"}
+    assert target.commands == []
+
+
+@pytest.mark.parametrize(
+    ("python", "interpreter", "found"),
+    [
+        ("", None, "python3 is not there"),
+        ("3.6", "auto_silent", "python3 is Python 3.6"),
+        ("2.7", "/usr/bin/python", "/usr/bin/python is Python 2.7"),
+        ("rm -rf", "/x", "/x is not there"),
+    ],
+)
+def test_a_python_that_is_missing_or_too_old(python: str, interpreter: str | None, found: str) -> None:
+    target = Target(
+        {"failed": True, "msg": "MODULE FAILURE", "module_stdout": "", "module_stderr": "sh: python3", "rc": 127}
+    )
+    target.python = python
+    assert target.fails({"ansible_python_interpreter": interpreter} if interpreter else {}) == (
+        f"m1: {found}, but the modules need Python 3.9 or newer: install python3, or set ansible_python_interpreter"
+    )
+
+
+def test_a_python_that_is_fine_leaves_the_failure_as_it_is() -> None:
+    answer = {
+        "failed": True,
+        "msg": "MODULE FAILURE",
+        "module_stdout": "",
+        "module_stderr": "Killed",
+        "rc": 137,
+        "x": 1,
+    }
+    target = Target(answer)
+    assert target.run() == {name: value for name, value in answer.items() if name != "x"}
+    assert target.commands == ["python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'"]
+
+
+# --- the reader of the metrics
+
+
+def metrics(ca: Ca) -> dict[str, str]:
+    return {"metrics_ca_path": str(ca.path), "metrics_ca_privatekey_path": str(ca.key_path)}
+
+
+def test_a_reader_is_made_where_it_is_needed(ca: Ca) -> None:
+    target = Target()
+    target.run(**metrics(ca))
+    [sent] = target.sent
+    assert set(sent) == {"metrics_cert", "metrics_key"}
+    assert sent["metrics_cert"].startswith("-----BEGIN CERTIFICATE-----")
+    target.sent.clear()
+    for probe in (False, "false", "no"):
+        target.run(probe=probe, **metrics(ca))
+    assert target.sent == [{"probe": False}, {"probe": "false"}, {"probe": "no"}]
+
+
+@pytest.mark.parametrize("away", ["key", "certificate", "garbage"])
+def test_a_reader_that_cannot_be_made_is_not_checked_and_no_failure(ca: Ca, away: str) -> None:
+    if away == "garbage":
+        ca.path.write_text("garbage")
+    else:
+        (ca.key_path if away == "key" else ca.path).unlink()
+    target = Target()
+    result = target.run(**metrics(ca))
+    assert target.sent == [{}]
+    [line] = result["not_checked"]
+    assert line.startswith("metrics for an authorised reader (on the controller, ca_p")
+    [warning] = result["warnings"]
+    assert warning.startswith("m1: not checked: metrics for an authorised reader: on the controller, ")
+
+
+def test_a_ca_that_has_expired_is_not_checked(tmp_path: Path) -> None:
+    ca = Ca(tmp_path)
+    with mock.patch("ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.metrics_client.now") as now:
+        from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate  # noqa: PLC0415
+
+        now.return_value = certificate.validity(ca.certificate)[1]
+        result = Target().run(**metrics(ca))
+    assert "expired on" in result["not_checked"][0]
+
+
+def test_a_ca_without_its_key_is_a_mistake(ca: Ca) -> None:
+    assert "only together" in Target().fails(metrics_ca_path=str(ca.path))
+
+
+# --- what is wanted
+
+
+def wanted(**given: Any) -> dict[str, Any]:
+    return {"wanted": {"version": "1.37.2", "binary": "/opt/k8s/bin/kube-scheduler-v1.37.2", **given}}
+
+
+def certificate(ca: Ca, **given: Any) -> dict[str, Any]:
+    return {
+        "path": "/etc/cert.pem",
+        "privatekey_path": "/etc/key.pem",
+        "subject": {"CN": "system:kube-scheduler"},
+        "ca_on": "controller",
+        **ca.options,
+        "mode": "0600",
+        **given,
+    }
+
+
+def test_no_file_name_of_the_controllers_travels(ca: Ca, tmp_path: Path) -> None:
+    target = Target()
+    profiles = write_profiles(tmp_path)
+    task = wanted(certificate=certificate(ca, ca_config=profiles, profile="kubernetes", not_after_policy="clamp"))
+    before = copy.deepcopy(task)
+    ca.key_path.unlink()
+    result = target.run(**task)
+    assert result["drift"] == []
+    assert str(tmp_path) not in json.dumps(target.sent)
+    sent = target.sent[0]["wanted"]["certificate"]
+    assert sent["_ca_certificate"].startswith("-----BEGIN CERTIFICATE-----")
+    assert (sent["valid_for"], sent["mode"]) == ("87600h", "0600")
+    assert task == before
+
+
+def test_a_ca_that_cannot_be_used_is_a_drift(ca: Ca) -> None:
+    target = Target()
+    target.answer["drift"] = [{"part": "unit", "reason": "/x: content differs"}]
+    ca.path.unlink()
+    result = target.run(**wanted(certificate=certificate(ca)))
+    assert [entry["part"] for entry in result["drift"]] == ["certificate", "unit"]
+    assert result["drift"][0]["reason"].startswith("on the controller, ca_path: ")
+    assert target.sent[0]["wanted"]["certificate"] is None
+
+
+def test_a_pair_of_the_controllers_is_compared_by_its_checksums(tmp_path: Path) -> None:
+    target = Target()
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.write_text("certificate")
+    pair = {
+        "certificate_source": str(cert),
+        "privatekey_source": str(key),
+        "x509_cert": {"subject": {}},
+        "owner": "root",
+    }
+    result = target.run(**wanted(pair=pair))
+    assert target.sent[0]["wanted"]["pair"] == {
+        "certificate_sha256": hashlib.sha256(b"certificate").hexdigest(),
+        "privatekey_sha256": None,
+        "owner": "root",
+    }
+    assert result["drift"] == [
+        {
+            "part": "certificate",
+            "reason": f"on the controller, {cert}: missing required arguments: path, privatekey_path",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "given", [{"certificate": "x"}, {"pair": "x"}, {"certificate": {"ca_on": "controller"}, "pair": []}]
+)
+def test_nonsense_is_one_line(given: dict[str, Any]) -> None:
+    target = Target()
+    if given.get("pair") == []:
+        # Options of x509_cert that lack what it needs are told as they would be there.
+        target.fails(**wanted(**given))
+    else:
+        assert "is not a dictionary" in target.fails(**wanted(**given))
+    assert target.fails(wanted="x") == "wanted: is not a dictionary"

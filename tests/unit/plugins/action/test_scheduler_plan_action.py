@@ -1,0 +1,200 @@
+"""scheduler_plan's action plugin: what it takes from the play, and that a host's answer decides about nothing but that host."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+import yaml
+from ansible.errors import AnsibleActionFail
+from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_plan import ActionModule
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "module_utils"))
+from stand_ins import one_line
+from x509_tools import Ca, spare
+
+ROLE = Path(__file__).resolve().parents[4] / "roles/kube_scheduler"
+DATA: dict[str, Any] = {
+    name.removeprefix("__kube_scheduler_"): value
+    for path in (ROLE / "vars/main").glob("*.yml")
+    for name, value in yaml.safe_load(path.read_text()).items()
+}
+TABLES = {name: DATA[name] for name in DATA["tables"]}
+
+
+@pytest.fixture
+def ca(tmp_path: Path) -> Ca:
+    return Ca(tmp_path)
+
+
+@pytest.fixture
+def variables(ca: Ca) -> dict[str, Any]:
+    found = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    return found | {
+        "kube_scheduler_group": "kube_masters",
+        "kube_scheduler_version": "1.37.2",
+        "kube_scheduler_apiserver": "https://192.0.2.1:6443",
+        "kube_scheduler_ca_cert": ca.options["ca_path"],
+        "kube_scheduler_ca_key": ca.options["ca_privatekey_path"],
+        "kube_scheduler_apiserver_ca": ca.options["ca_path"],
+    }
+
+
+def run(step: str, variables: dict[str, Any], me: str = "m1", hostvars: Any = None, **options: Any) -> dict[str, Any]:
+    names = ["m1", "m2"]
+    hosts = {name: {"ansible_host": f"192.0.2.{name[1]}", **(hostvars or {}).get(name, {})} for name in names}
+    task_vars = {
+        **variables,
+        "inventory_hostname": me,
+        "groups": {"kube_masters": names},
+        "hostvars": hosts,
+        "ansible_play_hosts": names,
+        "ansible_play_hosts_all": names,
+    }
+    task = mock.MagicMock(async_val=0, check_mode=False, args={"step": step, **options})
+    plugin = ActionModule(task, *(mock.MagicMock() for _number in range(5)))
+    plugin._templar.template = lambda value: value
+    plugin._render = lambda template, _plan: template  # type: ignore[method-assign]
+    result = plugin.run(None, task_vars)
+    for line in result["faults"]:
+        one_line(Exception(line))
+    return result
+
+
+def fixed(variables: dict[str, Any], **options: Any) -> dict[str, Any]:
+    return run("variables", variables, tables=TABLES, **options)
+
+
+def test_what_is_fixed_before_the_first_contact(variables: dict[str, Any], ca: Ca) -> None:
+    found = fixed(variables)
+    assert found["faults"] == []
+    assert found["members"] == found["playing"] == ["m1", "m2"]
+    assert found["sans"] == ["127.0.0.1", "192.0.2.1", "192.0.2.2"]
+    assert found["ca_cert_pem"] == ca.path.read_text()
+    assert found["makes_reader"] is True
+    assert fixed(variables | {"kube_scheduler_sans": "own"}, me="m2")["sans"] == ["127.0.0.1", "192.0.2.2"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"kube_scheduler_ca_key": "/nowhere/ca-key.pem"},
+            "kube_scheduler_ca_key: '/nowhere/ca-key.pem' does not exist",
+        ),
+        ({"kube_scheduler_ca_config": "/nowhere.json"}, "kube_scheduler_ca_config: '/nowhere.json' does not exist"),
+        (
+            {"kube_scheduler_renew_before": "9000h"},
+            "kube_scheduler_renew_before: '9000h' has to be longer than nothing and shorter",
+        ),
+        ({"kube_scheduler_renew_before": "30d"}, "kube_scheduler_renew_before: '30d' is not a duration"),
+        ({"kube_scheduler_cert_valid_for": "1y"}, "kube_scheduler_cert_valid_for: '1y' is not a duration"),
+        ({"kube_scheduler_extra_sans": ["1.2.3.4/24"]}, "kube_scheduler_extra_sans"),
+        ({"kube_scheduler_extra_args": "garbage"}, "kube_scheduler_extra_args"),
+    ],
+)
+def test_faults_name_the_role_s_variable(variables: dict[str, Any], given: dict[str, Any], words: str) -> None:
+    found = fixed(variables | given)
+    assert found["failed"] is True
+    assert any(words in line for line in found["faults"]), found["faults"]
+    assert found["msg"] == "\n".join(found["faults"])
+    assert "failed" not in fixed(variables | given, strict=False)
+
+
+def test_faults_of_the_ca(variables: dict[str, Any], tmp_path: Path) -> None:
+    other = tmp_path / "other-key.pem"
+    other.touch(0o600)
+    other.write_bytes(keys.dump(spare("ECC"), "pkcs8", None))
+    [line] = fixed(variables | {"kube_scheduler_ca_key": str(other)})["faults"]
+    assert line.startswith("kube_scheduler_ca_key: ")
+    assert "is not the key of the certificate in" in line
+    other.chmod(0o644)
+    [line] = fixed(variables | {"kube_scheduler_ca_key": str(other)})["faults"]
+    assert "others can read or change" in line
+
+
+def test_a_name_that_is_near_to_a_variable(variables: dict[str, Any]) -> None:
+    found = fixed(variables | {"kube_scheduler_versoin": "1", "kube_scheduler_exporter_port": 1})
+    assert found["warnings"] == [
+        "kube_scheduler_versoin: the role has no such variable; did you mean kube_scheduler_version?"
+    ]
+
+
+def test_facts_may_not_set_the_role_s_variables(variables: dict[str, Any]) -> None:
+    poisoned = variables | {"ansible_facts": {"kube_scheduler_subject": {"O": "system:masters"}}}
+    with pytest.raises(
+        AnsibleActionFail, match="m1: its facts hold kube_scheduler_subject, which only variables may set"
+    ):
+        fixed(poisoned)
+
+
+FACTS: dict[str, Any] = {
+    "hostname": "m1.example",
+    "architecture": "amd64",
+    "os_families": ["debian"],
+    "systemd_version": 252,
+    "missing_libraries": [],
+    "clock_offset": 0.0,
+    "apiserver": None,
+    "stale": [],
+    "others": [],
+    "port": {"number": 10259, "held_by": "", "ours": False},
+    "unit": {"name": "kube-scheduler.service", "load_state": "loaded", "drop_ins": []},
+    "process": {"pid": 0, "version": "", "lock": "", "lease_name": "kube-scheduler", "lease_namespace": "kube-system"},
+}
+
+
+def planned(
+    variables: dict[str, Any], answer: Any = None, others: Any = None, strict: bool = True, **given: Any
+) -> dict[str, Any]:
+    data = fixed(variables | given)
+    own = FACTS if answer is None else answer
+    hostvars = {"m1": {"host": own}, "m2": {"host": others}}
+    return run("host", variables, hostvars=hostvars, tables=TABLES, input=data, host=own, answers="host", strict=strict)
+
+
+def test_plan_of_a_host(variables: dict[str, Any]) -> None:
+    found = planned(variables)
+    assert found["faults"] == []
+    assert found["wanted"]["certificate"]["subject_alt_name"] == ["127.0.0.1", "192.0.2.1", "192.0.2.2"]
+    assert found["wanted"]["pair"] is None
+    assert {file["name"]: file.get("content") for file in found["files"]}["unit"] == "kube-scheduler.service.j2"
+    assert planned(variables, others={**FACTS, "hostname": "m2.example"})["faults"] == []
+
+
+def test_another_host_of_this_hostname(variables: dict[str, Any]) -> None:
+    [line] = planned(variables, others=FACTS)["faults"]
+    assert line.startswith("m1 and m2 both have the hostname m1.example")
+
+
+@pytest.mark.parametrize("others", [None, "garbage", {"hostname": None}, {"msg": "unreachable"}, 7])
+def test_an_odd_answer_of_another_host_counts_as_none(variables: dict[str, Any], others: Any) -> None:
+    assert planned(variables, others=others)["faults"] == []
+
+
+@pytest.mark.parametrize("key", ["process", "unit", "port", "systemd_version", "clock_offset", "os_families"])
+@pytest.mark.parametrize("value", [None, "garbage", [1]])
+def test_a_host_s_own_odd_answer_is_one_line(variables: dict[str, Any], key: str, value: Any) -> None:
+    found: dict[str, Any] = {}
+    with contextlib.suppress(AnsibleActionFail):
+        found = planned(variables, answer={**FACTS, key: value})
+    assert not found or isinstance(found["faults"], list)
+
+
+def test_an_unusable_answer_is_one_line(variables: dict[str, Any]) -> None:
+    with pytest.raises(AnsibleActionFail, match="m1: its answer cannot be used") as caught:
+        planned(variables, answer={**FACTS, "process": None})
+    one_line(caught.value)
+
+
+def test_without_a_version_there_is_no_plan(variables: dict[str, Any]) -> None:
+    found = planned(variables, kube_scheduler_version="", strict=False)
+    assert "kube_scheduler_version: not set, and no scheduler runs on m1" in found["faults"][0]
+    assert found["wanted"] is None
+    assert planned(variables, kube_scheduler_version="")["failed"] is True

@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, controller, names, wanted
+from stand_ins import one_line
+from x509_tools import Ca, options
+
+NAMES = {
+    "ca_path": "kube_scheduler_ca_cert",
+    "ca_privatekey_path": "kube_scheduler_ca_key",
+    "subject": "kube_scheduler_subject",
+    "valid_for": "kube_scheduler_cert_valid_for",
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "option", "line", "named"),
+    [
+        ("", "", "no", "no"),
+        ("ca_path", "ca_path", "ca_path: no", "kube_scheduler_ca_cert: no"),
+        ("subject.CN", "subject", "subject.CN: no", "kube_scheduler_subject.CN: no"),
+        ("names[0].CN", "names", "names[0].CN: no", "names[0].CN: no"),
+    ],
+)
+def test_an_error_knows_its_option(place: str, option: str, line: str, named: str) -> None:
+    error = CollectionError("no", option=place)
+    assert (error.option, error.place, str(error), error.named(NAMES)) == (option, place, line, named)
+
+
+RAISED: dict[str, tuple[Any, str]] = {
+    "no CA": (lambda ca: authority.load("/nonexistent", "/x", None), "ca_path"),
+    "no CA key": (lambda ca: authority.load(str(ca.path), "/nonexistent", None), "ca_privatekey_path"),
+    "not found": (lambda ca: controller.readable("ca_path", "ca.pem", nowhere), "ca_path"),
+    "lifetime": (lambda ca: wanted.wanted(options(subject={"CN": "x"}, valid_for="1y")), "valid_for"),
+    "attribute": (lambda ca: names.subject({"CN": ""}, []), "subject"),
+    "usage": (lambda ca: wanted.wanted(options(key_usage=["x"])), "key_usage"),
+    "profile's field": (lambda ca: wanted.profile_options({"usages": ["x"]}, "profile 'p' of 'f'"), ""),
+}
+
+
+def nowhere(option: str, path: str) -> str:
+    raise controller.not_found(option, path)
+
+
+@pytest.mark.parametrize("case", RAISED)
+def test_errors_of_certificates_name_their_option(tmp_path: Path, case: str) -> None:
+    action, option = RAISED[case]
+    with pytest.raises(X509Error) as caught:
+        action(Ca(tmp_path))
+    error = caught.value
+    assert error.option == option
+    assert one_line(error) == (f"{error.place}: {error.message}" if option else error.message)
+    if option:
+        assert error.named(NAMES).startswith(NAMES.get(option, option))
+        assert option not in error.message.partition(":")[0]

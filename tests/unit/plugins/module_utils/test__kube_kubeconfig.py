@@ -1,0 +1,183 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
+from hypothesis import example, given
+from hypothesis import strategies as st
+from stand_ins import one_line
+
+from tests.unit.kubectl import KUBECTLS, kubectl
+
+GOOD = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "clusters": [{"name": "c", "cluster": {"server": "https://h"}}],
+    "users": [{"name": "u", "user": {"token": "s3cret"}}],
+    "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+    "current-context": "x",
+}
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(TEXT.filter(lambda key: key != "<<"), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def fault(content: bytes | str) -> str:
+    with pytest.raises(KubeconfigError) as caught:
+        kubeconfig.parse(content if isinstance(content, bytes) else content.encode(), "FILE")
+    text = one_line(caught.value)
+    assert text.startswith("FILE")
+    assert "s3cret" not in text
+    return text
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("", "is empty"),
+        ("---\n", "is empty"),
+        ("# only a comment\n", "is empty"),
+        ("null\n", "is empty"),
+        ("a: b\n---\nc: d\n", "more than one"),
+        ("- a\n", "not a mapping"),
+        ("text\n", "not a mapping"),
+        ("a: [s3cret\n", "not YAML"),
+        ("a: s3cret\n\tb: c\n", "not YAML, line 2"),
+        ("a: 's3cret\n", "not YAML"),
+        (b"a: \xff\n", "not UTF-8"),
+        (b"a: \x00\n", "not YAML"),
+        ('a: "\\ud83d"\n', "not Unicode"),
+        ("a: &x [1]\nb: *x\n", "alias"),
+        ("a: &a [s,s]\nb: &b [*a,*a]\nc: &c [*b,*b]\n", "alias"),
+        ("a: &a {b: *a}\n", "alias"),
+        ("<<: {a: b}\n", "plain text"),
+        ("? [a]\n: b\n", "plain text"),
+        ("? {a: b}\n: c\n", "plain text"),
+        ("token: s3cret\ntoken: s3cret\n", "'token' is there twice"),
+        ("users: [{name: u, user: {token: s3cret, token: s3cret}}]\n", "'token' is there twice"),
+        ("a: !!python/object/apply:os.system [s3cret]\n", "not YAML"),
+        ("a: !x s3cret\n", "not YAML"),
+        ("a: " + "[" * 3000 + "\n", "nested too deeply"),
+        ("apiVersion: v2\n", "apiVersion v1"),
+        ("kind: List\n", "kind Config"),
+        ("current-context: 7\n", "not text"),
+        ("clusters: {}\n", "clusters is not a list"),
+        ("users: text\n", "users is not a list"),
+        ("contexts: 0\n", "contexts is not a list"),
+        ("clusters: [null]\n", "entry 1, has no name"),
+        ("clusters: null\n", "clusters is null; write [] for an empty list"),
+        ("apiVersion: v1\nkind: Config\nusers: null\nclusters: []\n", "users is null; write [] for an empty list"),
+        ("clusters: [{}]\n", "entry 1, has no name"),
+        ("clusters: [{name: 7}]\n", "not text"),
+        ("clusters: [{name: yes}]\n", "not text"),
+        ("users: [{name: a}, {name: a}]\n", "holds 'a' twice"),
+        ("users: [{name: a, user: s3cret}]\n", "user is not a mapping"),
+        ("users: [{name: " + "a" * 999 + ", user: []}]\n", "…"),
+    ],
+)
+def test_what_is_not_a_kubeconfig(content: bytes | str, word: str) -> None:
+    assert word in fault(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        "apiVersion: v1\nkind: Config\nclusters: null\nusers: null\ncontexts: null\ncurrent-context: ''\n",
+        json.dumps(GOOD),
+        json.dumps(GOOD, indent=2),
+        "\ufeff" + yaml.safe_dump(GOOD),
+        "users: [{name: a}, {name: b, user: null}, {name: c, user: {}}]",
+    ],
+)
+def test_what_kubectl_reads_too(content: str) -> None:
+    kubeconfig.parse(content.encode(), "FILE")
+
+
+def test_a_file_that_was_cut_off_is_an_error_or_lacks_its_end() -> None:
+    whole = kubeconfig.dump(GOOD)
+    for length in range(len(whole)):
+        with contextlib.suppress(KubeconfigError):
+            found = kubeconfig.parse(whole[:length], "FILE")
+            assert found != GOOD or whole[length:] == b"\n"
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    with contextlib.suppress(KubeconfigError):
+        kubeconfig.parse(content, "FILE")
+
+
+@given(JSON)
+@example(
+    {
+        "n": 1e30,
+        "o": "0o7",
+        "d": "2001-01-01",
+        "b": "1:30",
+        "e": "",
+        "y": "y",
+        "m": "<<",
+        "v": "=",
+        "x": "\x85\u2028\ufeff",
+    }
+)
+@example({"n": float(2**70), "t": "a\nb\n", "u": "a\n\n", "w": " a\nb ", "l": "word " * 40, "k" * 200: "k" * 200})
+def test_what_is_written_reads_as_the_same(value: Any) -> None:
+    config = {**GOOD, "extensions": [{"name": "e", "extension": value}]}
+    assert kubeconfig.parse(kubeconfig.dump(config), "FILE") == config
+
+
+def test_one_object_in_two_places_is_written_twice() -> None:
+    shared = ["a"]
+    assert b"*" not in kubeconfig.dump({"a": shared, "b": shared})
+
+
+ATOMS = [
+    *string.ascii_letters,
+    *string.digits,
+    *string.punctuation,
+    *"  \n\t\ré\u00a0\u202e😀",
+    *("yes", "no", "null", "true", "Off", "y", "1e3", "0x1", "0o7", "0b11", "1:30", ".inf", "NaN", "12_3", "1.5e+3"),
+    *("2001-01-01", "T00:00:00Z", "---", "...", "<<", "=", " #", ": ", "- ", "word "),
+]
+
+
+@pytest.mark.parametrize("path", KUBECTLS)
+def test_text_is_written_as_kubectl_writes_it(path: str, tmp_path: Path) -> None:
+    chance = random.Random(1)
+    texts = sorted({"".join(chance.choices(ATOMS, k=chance.choice([1, 1, 2, 3, 4, 5]))) for _ in range(500)})
+    numbers = [0, 1, -5, 1.5, 1e30, 10**15, True, False, None, [], {}, [[1], []]]
+    contexts = [
+        {
+            "name": text,
+            "context": {
+                "cluster": text,
+                "user": "u",
+                "extensions": [{"name": "e", "extension": {"n": chance.choice(numbers), "text": text}}],
+            },
+        }
+        for text in texts
+    ]
+    file = tmp_path / "config"
+    file.write_bytes(kubeconfig.dump({**GOOD, "contexts": contexts}))
+    kubectl(path, file, "set-context", "x", "--cluster=c")
+    assert kubeconfig.dump(kubeconfig.parse(file.read_bytes(), "FILE")) == file.read_bytes()

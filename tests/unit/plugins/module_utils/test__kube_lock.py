@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lock as _lock
+from stand_ins import one_line
+
+from tests.unit.kubectl import KUBECTLS, kubectl
+
+
+def test_the_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    with _lock.locked(str(file)):
+        assert os.listdir(tmp_path) == ["config.lock"]
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("mode", [0, 0o600, 0o644])
+def test_a_lock_of_kubectl_is_waited_for_and_never_removed(tmp_path: Path, mode: int) -> None:
+    lock = tmp_path / "config.lock"
+    lock.touch(mode)
+    start = time.monotonic()
+    with pytest.raises(KubeconfigError) as caught, _lock.locked(str(tmp_path / "config"), patience=0.2):
+        pass
+    assert 0.2 <= time.monotonic() - start < 1
+    assert str(lock) in one_line(caught.value)
+    assert lock.exists()
+
+
+def test_a_lock_that_goes_away_in_time(tmp_path: Path) -> None:
+    lock = tmp_path / "config.lock"
+    lock.touch()
+    with (
+        subprocess.Popen(["sh", "-c", f"sleep 0.2; rm {lock}"]),
+        _lock.locked(str(tmp_path / "config"), patience=5),
+    ):
+        assert lock.exists()
+
+
+def test_a_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        with _lock.locked(str(tmp_path / "config")):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert (tmp_path / "config.lock").exists()
+    with _lock.locked(str(tmp_path / "config"), patience=0):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["folder", "symlink", "fifo"])
+def test_a_lock_that_is_no_file(tmp_path: Path, kind: str) -> None:
+    lock = tmp_path / "config.lock"
+    {"folder": lock.mkdir, "symlink": lambda: lock.symlink_to("/etc/passwd"), "fifo": lambda: os.mkfifo(lock)}[kind]()
+    with pytest.raises(KubeconfigError), _lock.locked(str(tmp_path / "config"), patience=0.1):
+        pass
+    assert os.path.lexists(lock)
+
+
+def test_no_folder_for_the_lock(tmp_path: Path) -> None:
+    with (
+        pytest.raises(KubeconfigError, match="does not exist; create it first"),
+        _lock.locked(f"{tmp_path}/a/b"),
+    ):
+        pass
+
+
+def _count(path: str, rounds: int) -> None:
+    for _ in range(rounds):
+        with _lock.locked(path):
+            number = int(Path(path).read_text())
+            time.sleep(0.001)
+            Path(path).write_text(str(number + 1))
+
+
+def test_two_runs_never_hold_it_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text("0")
+    fork = multiprocessing.get_context("fork")
+    runs = [fork.Process(target=_count, args=(str(file), 20)) for _ in range(3)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert file.read_text() == "60"
+
+
+@pytest.mark.parametrize("path", KUBECTLS)
+def test_kubectl_heeds_our_lock(path: str, tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    with _lock.locked(str(file)):
+        assert b"file exists" in kubectl(path, file, "set-context", "x", "--cluster=c", check=False).stderr
+    kubectl(path, file, "set-context", "x", "--cluster=c")

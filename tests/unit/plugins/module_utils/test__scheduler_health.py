@@ -1,0 +1,103 @@
+"""What is wrong with a host, from facts."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import health
+
+CERTIFICATE = {
+    "subject": "CN=system:kube-scheduler",
+    "serial_number": "2A",
+    "not_before": "2026-01-01T00:00:00Z",
+    "not_after": "2027-01-01T00:00:00Z",
+    "days_left": 30,
+    "valid": True,
+}
+EXPIRED = {**CERTIFICATE, "days_left": -1, "valid": False}
+HEALTHY: Any = {
+    "unit": {
+        "name": "kube-scheduler.service",
+        "load_state": "loaded",
+        "active_state": "active",
+        "sub_state": "running",
+        "enabled": "enabled",
+        "result": "success",
+    },
+    "process": {"pid": 7},
+    "port": {"number": 10259, "held_by": "kube-scheduler (pid 7, kube-scheduler.service)", "ours": True},
+    "others": [],
+    "probes": {
+        "served": CERTIFICATE,
+        "used": CERTIFICATE,
+        "ready": 200,
+        "metrics_anonymous": 403,
+        "metrics_reader": 200,
+        "metrics_http": None,
+    },
+    "lease": {"state": "held", "moving": True, "elapsed": 0.3},
+}
+
+
+def test_healthy() -> None:
+    assert health.judge(HEALTHY) == []
+    assert health.judge({**HEALTHY, "probes": {**HEALTHY["probes"], "metrics_reader": None}}) == []
+    assert health.judge({**HEALTHY, "lease": None}) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        ("unit.load_state", "not-found", "kube-scheduler.service is not installed"),
+        ("unit.load_state", "masked", "kube-scheduler.service is masked, so it cannot be started"),
+        ("unit.active_state", "activating", "kube-scheduler.service is activating (running, result success)"),
+        ("unit.enabled", "disabled", "kube-scheduler.service is not enabled, so it would not come back after a reboot"),
+        ("port.ours", False, "port 10259 is held by kube-scheduler (pid 7, kube-scheduler.service)"),
+        ("others", ["static pod x"], "another kube-scheduler runs here: static pod x"),
+        (
+            "probes.served",
+            EXPIRED,
+            "the certificate that it serves (CN=system:kube-scheduler, serial 2A) expired on 2027-01-01T00:00:00Z",
+        ),
+        (
+            "probes.used",
+            EXPIRED,
+            "the certificate that it uses at the apiserver (CN=system:kube-scheduler, serial 2A) expired on 2027-01-01T00:00:00Z",
+        ),
+        (
+            "probes.used",
+            {**CERTIFICATE, "valid": False},
+            "the certificate that it uses at the apiserver (CN=system:kube-scheduler, serial 2A) is not valid before 2026-01-01T00:00:00Z",
+        ),
+        ("probes.ready", 500, "readiness: HTTP 500, wanted 200"),
+        ("probes.metrics_anonymous", 200, "metrics for an anonymous reader: HTTP 200, wanted 401 or 403"),
+        ("probes.metrics_reader", 403, "metrics for an authorised reader: HTTP 403, wanted 200"),
+        (
+            "lease",
+            {"state": "expired", "moving": False, "elapsed": 6.004},
+            "the lease, with the scheduler's own credentials: it is expired, and was not renewed within 6 s",
+        ),
+    ],
+)
+def test_one_problem_is_one_sentence(path: str, value: Any, problem: str) -> None:
+    seen = copy.deepcopy(HEALTHY)
+    *folders, name = path.split(".")
+    place = seen
+    for folder in folders:
+        place = place[folder]
+    place[name] = value
+    assert health.judge(seen) == [problem]
+
+
+def test_faults_of_the_probes_are_problems() -> None:
+    assert health.judge(HEALTHY, ["something"]) == ["something"]
+
+
+def test_of_a_dead_process_nothing_further_is_said() -> None:
+    seen = copy.deepcopy(HEALTHY)
+    seen["process"]["pid"] = 0
+    seen["unit"]["active_state"] = "failed"
+    seen["probes"] = dict.fromkeys(HEALTHY["probes"])
+    assert health.judge(seen, ["something"]) == ["kube-scheduler.service is failed (running, result success)"]

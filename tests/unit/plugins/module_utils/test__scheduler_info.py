@@ -1,0 +1,327 @@
+"""The whole question, on a host of files with a scheduler and an apiserver that are one server."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, info, probes, spec_info
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
+from scheduler_tools import UNIT_NAME, Host
+from stand_ins import FakeModule
+
+from tests.unit.apiserver import Ca, Server, answer, kubeconfig, lease, refused_port
+from tests.unit.tasks import filled
+
+SERVING = [
+    {"since": "1.31", "https": 10259, "http": 0, "ready_path": "/readyz", "ready_port": "https", "lock": "leases"}
+]
+
+
+class Master(Host):
+    """A host whose scheduler serves and elects."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.ca = Ca()
+        self.renewals = 0
+        self.moves = True
+        self.asked: list[str] = []
+        pair = self.ca.issue("scheduler")
+        self.server = Server(self.respond, pair)
+        self.ready = 200
+        self.kubeconfig = root / "kubeconfig"
+        self.kubeconfig.write_bytes(kubeconfig([self.server.url], ca=self.ca.pem, pair=pair))
+        self.kubeconfig.chmod(0o600)
+        self.systemd.credentials = {"kubeconfig": self.kubeconfig}
+        self.systemd.words = ("kube-scheduler", f"--secure-port={self.server.port}", "--bind-address=0.0.0.0")
+
+    def respond(self, request: str) -> bytes:
+        path = request.split()[1]
+        self.asked.append(path)
+        if path == "/version":
+            return answer(200, {"gitVersion": "v1.37.2"})
+        if path in ("/readyz", "/metrics"):
+            return answer(self.ready if path == "/readyz" else 403)
+        self.renewals += self.moves
+        return answer(200, lease(renew=self.renewals % 60))
+
+    def ask(self, **given: Any) -> facts.Answer:
+        params = filled(
+            spec_info.ARGUMENTS,
+            {
+                "unit": UNIT_NAME,
+                "release_path": str(self.root / "release"),
+                "port": self.server.port,
+                "serving_ca": self.ca.pem,
+                "_serving": SERVING,
+                **given,
+            },
+        )
+        return info.Question(FakeModule(True, **params), self.systemd, self.proc).run()
+
+    def start(self) -> None:
+        self.deploy(binaries=[{"path": str(self.bin / "app-v1"), "version": "1.37.2", "ours": True}])
+        self.proc.end(self.systemd.pid)
+        self.systemd.restart(UNIT_NAME)
+        self.listen()
+
+    def listen(self) -> None:
+        folder = self.proc.folder / str(self.systemd.pid)
+        (folder / "fd/3").symlink_to("socket:[99]")
+        line = f"   0: 00000000:{self.server.port:04X} 00000000:0000 0A 0:0 00:0 0 999 0 99 1\n"
+        with (self.proc.folder / "net/tcp").open("a") as stream:
+            stream.write(line)
+
+
+@pytest.fixture
+def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Master]:
+    monkeypatch.setattr(info, "STATIC_POD", str(tmp_path / "static.yaml"))
+    master = Master(tmp_path)
+    with master.server:
+        yield master
+
+
+@pytest.mark.parametrize(
+    ("text", "families"),
+    [
+        ('ID=ubuntu\nID_LIKE="debian"\n', ["ubuntu", "debian"]),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\n', ["rocky", "rhel", "centos", "fedora"]),
+        ("ID=debian\n", ["debian"]),
+        ("", []),
+    ],
+)
+def test_families(text: str, families: list[str]) -> None:
+    assert info.parse_os_release(text) == families
+
+
+def test_a_host_without_os_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(info, "OS_RELEASE", str(tmp_path / "nothing"))
+    found = info.host("root", 252)
+    assert (found["os_families"], found["user_exists"]) == ([], True)
+    assert info.host("no such user", 0)["user_exists"] is False
+    assert info.host(None, 0)["user_exists"] is False
+
+
+def test_every_answer_has_its_shape(master: Master) -> None:
+    answers = [master.ask(probe=False), master.ask()]
+    master.start()
+    answers += [master.ask(probe=False), master.ask(apiserver=master.server.url, apiserver_ca=master.ca.pem)]
+    for found in answers:
+        assert facts.checked(found) == found
+
+
+def test_a_bare_host(master: Master) -> None:
+    found = master.ask(probe=False)
+    assert (found["installed"], found["prepared"], found["stale"], found["healthy"]) == (False, False, [], None)
+    assert (found["process"]["pid"], found["lease"], found["probes"], found["drift"]) == (0, None, None, [])
+    assert (found["unit"]["load_state"], found["problems"], found["others"]) == ("not-found", [], [])
+    probed = master.ask()
+    assert (probed["healthy"], probed["problems"]) == (False, [f"{UNIT_NAME} is not installed"])
+    assert probed["journal"] == ["the end of the journal"]
+    assert set(probed["probes"].values()) == {None}  # type: ignore[union-attr]
+    assert not (master.root / "release").exists()
+
+
+def test_gathering_reads_the_lease_once_and_probes_nothing(master: Master) -> None:
+    master.start()
+    found = master.ask(probe=False)
+    assert master.asked == ["/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler"]
+    assert found["lease"] is not None
+    assert (found["lease"]["holder"], found["lease"]["moving"], found["healthy"]) == ("m1", False, None)
+    assert (found["installed"], found["prepared"], found["process"]["version"]) == (True, True, "1.37.2")
+    assert (found["port"]["ours"], found["process"]["secure_port"]) == (True, master.server.port)
+    assert found["journal"] == []
+
+
+def test_healthy_where_it_serves_itself(master: Master) -> None:
+    """At another port than the wanted one, and bound to all addresses."""
+    master.start()
+    found = master.ask(port=refused_port(), bind_address="192.0.2.1")
+    assert (found["problems"], found["healthy"], found["journal"]) == ([], True, [])
+    assert found["lease"] is not None
+    assert found["lease"]["moving"] is True
+    assert found["not_checked"] == [info.READER]
+    assert (found["port"]["held_by"], found["port"]["ours"]) == ("", False)
+
+
+def test_a_lease_that_moved_since_gathering(master: Master) -> None:
+    master.start()
+    before = master.ask(probe=False)["lease"]
+    master.renewals += 1
+    master.moves = False
+    master.asked.clear()
+    found = master.ask(lease_before=before)
+    assert (found["healthy"], found["lease"] and found["lease"]["moving"]) == (True, True)
+    assert len([path for path in master.asked if "leases" in path]) == 1
+
+
+def test_waiting_for_health(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(info, "POLL", 0.01)
+    master.start()
+    master.ready = 500
+    readings: list[int] = []
+
+    def respond(request: str) -> bytes:
+        if request.split()[1] == "/readyz":
+            readings.append(1)
+            master.ready = 200 if len(readings) > 2 else 500
+        return Master.respond(master, request)
+
+    master.server.respond = respond
+    assert master.ask(timeout=10)["healthy"] is True
+    assert len(readings) == 3
+    master.server.respond = master.respond
+    master.ready = 500
+    before = time.monotonic()
+    found = master.ask(timeout=0.3)
+    assert 0.3 <= time.monotonic() - before < 3
+    assert found["problems"] == ["readiness: HTTP 500, wanted 200"]
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e9])
+def test_a_wait_has_an_end(master: Master, seconds: float) -> None:
+    with pytest.raises(ReleaseError, match=r"^timeout: "):
+        master.ask(timeout=seconds)
+
+
+def test_a_restart_while_it_was_looked_at(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    master.start()
+    ticks = iter([1, 2])
+    monkeypatch.setattr(master.proc, "start_ticks", lambda pid: next(ticks))
+    assert master.ask()["problems"] == [f"{UNIT_NAME} was restarted while it was looked at"]
+
+
+def test_who_holds_the_port(master: Master) -> None:
+    master.proc.place(50, comm="nginx", listens=master.server.port)
+    found = master.ask()
+    assert found["port"] == {
+        "number": master.server.port,
+        "addresses": ["127.0.0.1"],
+        "held_by": "nginx (pid 50, other.service)",
+        "ours": False,
+    }
+    assert f"port {master.server.port} is held by nginx (pid 50, other.service)" in found["problems"]
+
+
+def test_other_schedulers(master: Master, tmp_path: Path) -> None:
+    master.start()
+    master.proc.place(50, ("kube-scheduler",))
+    master.proc.place(51, ("kube-scheduler", "--leader-elect-resource-name=theirs"))
+    master.proc.place(52, ("kube-scheduler",), cgroup="/user.slice/x.scope", uid=1000)
+    (tmp_path / "static.yaml").write_text("")
+    assert master.ask(probe=False)["others"] == [
+        "kube-scheduler (pid 50, other.service)",
+        f"static pod {tmp_path / 'static.yaml'}",
+    ]
+
+
+def test_a_host_without_systemd(master: Master) -> None:
+    master.systemd.number = 0
+    master.systemd.show = None  # type: ignore[assignment]
+    master.systemd.journal = None  # type: ignore[assignment]
+    found = master.ask()
+    assert (found["systemd_version"], found["unit"]["load_state"], found["healthy"]) == (0, "", False)
+
+
+def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
+    params = {"apiserver": master.server.url, "apiserver_ca": master.ca.pem, "tls_server_name": ""}
+    assert info.apiserver(params) == {
+        "server": master.server.url,
+        "reachable": True,
+        "version": "v1.37.2",
+        "error": None,
+    }
+    for code in (401, 403):
+        master.server.respond = lambda request, code=code: answer(code)  # type: ignore[misc]
+        found = info.apiserver(params)
+        assert found is not None
+        assert (found["reachable"], found["version"], found["error"]) == (True, None, None)
+    for odd in ({}, {"gitVersion": 7}, []):
+        master.server.respond = lambda request, odd=odd: answer(200, odd)  # type: ignore[misc]
+        found = info.apiserver(params)
+        assert found is not None
+        assert (found["reachable"], found["version"]) == (False, None)
+        assert found["error"]
+    assert info.apiserver({"apiserver": None}) is None
+    found = info.apiserver({"apiserver": "http://x", "apiserver_ca": None, "tls_server_name": None})
+    assert found is not None
+    assert found["error"]
+
+
+def test_nothing_that_a_process_says_of_itself_is_a_crash(master: Master) -> None:
+    master.start()
+    folder = master.proc.folder / str(master.systemd.pid)
+    for words in (
+        b"",
+        b"\xff\xfe\0--secure-port=\xff\0",
+        b"--config\0",
+        b"--config=/\0--secure-port=0\0",
+        b"\0" * 9000,
+    ):
+        (folder / "cmdline").write_bytes(words)
+        assert master.ask(probe=False)["process"]["pid"] == master.systemd.pid
+    (folder / "environ").write_bytes(b"=\0\xff\0KUBE_HA_DIGEST=\xff")
+    (folder / "stat").write_text("garbage")
+    (folder / "status").write_text("")
+    assert facts.checked(master.ask(probe=False))["process"]["digest"] == ""
+
+
+def test_a_lease_that_cannot_be_read_is_none_when_gathering(master: Master) -> None:
+    master.start()
+    master.server.respond = lambda request: answer(403)
+    assert master.ask(probe=False)["lease"] is None
+    problems = master.ask()["problems"]
+    assert any(problem.startswith(probes.WHAT["lease"]) for problem in problems)
+
+
+def test_stale_members_are_those_that_were_staged_last(master: Master) -> None:
+    master.start()
+    assert master.ask(probe=False)["stale"] == []
+    (master.etc / "key.pem").write_text("by hand")
+    assert master.ask(probe=False)["stale"] == ["key"]
+
+
+def test_a_port_that_is_free(master: Master) -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        assert master.ask(probe=False, port=sock.getsockname()[1])["port"]["held_by"] == ""
+
+
+def test_the_drift_is_in_the_answer(master: Master) -> None:
+    master.start()
+    wanted = {
+        "version": "1.37.2",
+        "binary": str(master.bin / "app-v1"),
+        "files": [{k: v for k, v in file.items() if v is not None} for file in master.files],
+    }
+    assert master.ask(wanted=wanted)["drift"] == []
+    wanted["version"] = "1.38.0"
+    assert {entry["part"] for entry in master.ask(wanted=wanted, probe=False)["drift"]} == {"binary", "process"}
+
+
+def test_an_old_version_has_the_port_of_its_own_kind(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = {
+        "since": "1.10",
+        "https": 0,
+        "http": 10251,
+        "ready_path": "/healthz",
+        "ready_port": "http",
+        "lock": "endpoints",
+    }
+    wanted = {"version": "1.10.4", "binary": "/nowhere"}
+    assert master.ask(probe=False, _serving=[old, *SERVING], wanted=wanted)["port"]["number"] == 10251
+    assert master.ask(probe=False, _serving=[old, *SERVING])["port"]["number"] == master.server.port
+    monkeypatch.setattr(_process, "version_of", lambda *words: "1.10.4")
+    master.start()
+    found = master.ask(probe=False, _serving=[old, *SERVING])
+    assert (found["process"]["secure_port"], found["process"]["http_port"], found["process"]["lock"]) == (
+        0,
+        10251,
+        "endpoints",
+    )

@@ -1,0 +1,196 @@
+"""What a host is to have: one pure function of variables, facts and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import plan, variables, versions
+
+ROLE = Path(__file__).resolve().parents[4] / "roles/kube_scheduler"
+PREFIX = "kube_scheduler_"
+DATA: dict[str, Any] = {
+    name.removeprefix("__kube_scheduler_"): value
+    for path in (ROLE / "vars/main").glob("*.yml")
+    for name, value in yaml.safe_load(path.read_text()).items()
+}
+TABLES = plan.Tables(**{name: DATA[name] for name in plan.Tables.__dataclass_fields__})
+HOST: dict[str, Any] = {
+    "hostname": "m1.example",
+    "architecture": "amd64",
+    "os_families": ["ubuntu", "debian"],
+    "systemd_version": 252,
+    "missing_libraries": [],
+    "stale": [],
+    "process": {"version": "", "pid": 0},
+}
+SANS = ["127.0.0.1", "192.0.2.1"]
+STAGED = "/var/lib/kube-ha/kube-scheduler/staged"
+
+
+def made(
+    facts: dict[str, Any] | None = None, running: tuple[Any, ...] = (), check_mode: bool = False, **given: Any
+) -> plan.HostPlan:
+    raw = {
+        name.removeprefix(PREFIX): value
+        for name, value in yaml.safe_load((ROLE / "defaults/main.yml").read_text()).items()
+    }
+    raw |= {"group": "g", "apiserver": "https://192.0.2.1:6443", "apiserver_ca": "/ca.pem", "version": "1.37.2"} | given
+    v, faults = variables.read(raw, PREFIX)
+    assert v is not None, faults
+    return plan.plan(
+        v,
+        {**HOST, **(facts or {})},
+        election=variables.election(v, TABLES.lease_presets),
+        sans=SANS,
+        apiserver_ca="PEM",
+        tables=TABLES,
+        running=running,
+        prefix=PREFIX,
+        check_mode=check_mode,
+    )
+
+
+def test_credentials_by_systemd() -> None:
+    found = made()
+    assert found["faults"] == []
+    assert found["secret"] == {"owner": "root", "group": "root", "mode": "0600"}
+    assert found["unit"]["type"] == "exec"
+    assert found["unit"]["credentials"]["privatekey"] == "/etc/kubernetes/cert/kube-scheduler-key.pem"
+    assert '"--tls-cert-file=/run/credentials/kube-scheduler.service/certificate"' in found["unit"]["exec_start"]
+    assert found["limitations"] == []
+    assert found["staged"]["kubeconfig"] == f"{STAGED}/kubeconfig"
+    assert found["kubeconfig"]["users"][0]["embed_certs"] is True
+
+
+@pytest.mark.parametrize(
+    ("systemd", "kind", "limitations"),
+    [
+        (247, "exec", []),
+        (246, "exec", ["key and kubeconfig can be read by the group k8s"]),
+        (239, "simple", ["key and kubeconfig can be read by the group k8s", "a start is reported before"]),
+    ],
+)
+def test_an_older_systemd(systemd: int, kind: str, limitations: list[str]) -> None:
+    found = made({"systemd_version": systemd})
+    assert found["unit"]["type"] == kind
+    assert len(found["limitations"]) == len(limitations)
+    for told, wanted in zip(found["limitations"], limitations):
+        assert told.startswith(wanted)
+    assert found["secret"]["group"] == ("k8s" if limitations else "root")
+    assert found["secret"]["mode"] == ("0640" if limitations else "0600")
+    assert bool(found["unit"]["credentials"]) != bool(limitations)
+
+
+def test_credentials_as_files() -> None:
+    found = made(kubeconfig_style="files", user="scheduler")
+    assert found["secret"] == {"owner": "root", "group": "scheduler", "mode": "0640"}
+    assert found["unit"]["credentials"] == {}
+    assert '"--tls-cert-file=/etc/kubernetes/cert/kube-scheduler.pem"' in found["unit"]["exec_start"]
+    digests = {file["name"]: file.get("digest") for file in found["files"]}
+    assert digests["certificate"] == digests["privatekey"] == "path"
+    assert digests["kubeconfig"] == "content"
+
+
+def test_the_version_that_runs_is_kept() -> None:
+    found = made({"process": {"version": "1.36.1", "pid": 7}}, version="")
+    assert found["version"] == "1.36.1"
+    assert found["binary"] == {
+        "name": "kube-scheduler-v1.36.1",
+        "path": "/opt/k8s/bin/kube-scheduler-v1.36.1",
+        "link": "/opt/k8s/bin/kube-scheduler",
+        "source": "https://dl.k8s.io/release/v1.36.1/bin/linux/amd64/kube-scheduler",
+    }
+    assert plan.wanted_version(variables.Variables(**dict.fromkeys(variables.SPEC, "")), "") == ""
+    assert made(version="v1.36.1")["version"] == "1.36.1"
+
+
+def test_the_set_of_files() -> None:
+    names = ["binary", "certificate", "privatekey", "kubeconfig", "config", "unit"]
+    assert [file["name"] for file in made()["files"]] == names
+    oldest = made(version="1.10.4")
+    assert [file["name"] for file in oldest["files"]] == [name for name in names if name != "config"]
+    assert (oldest["config"], oldest["log_dir"]) == ("", "/var/log/kubernetes")
+
+
+def test_check_mode_looks_at_the_live_files_where_nothing_is_staged() -> None:
+    stale = {"stale": ["certificate"]}
+    assert made(stale, check_mode=True)["staged"]["certificate"] == "/etc/kubernetes/cert/kube-scheduler.pem"
+    assert made(stale)["staged"]["certificate"] == f"{STAGED}/certificate"
+
+
+def test_packages() -> None:
+    lacking = {"missing_libraries": ["cryptography", "yaml"]}
+    found = made(lacking)
+    assert (found["packages"], found["package_manager"]) == (["python3-cryptography", "python3-yaml"], "apt")
+    assert made({**lacking, "os_families": ["rocky", "rhel"]})["packages"] == ["python3-cryptography", "python3-pyyaml"]
+    assert made(lacking, manage_packages=False)["packages"] == []
+    [fault] = made({**lacking, "os_families": ["plan9"]})["faults"]
+    assert fault.startswith("this system (plan9) is not known, so cryptography and yaml cannot be installed")
+    assert made({"os_families": []})["faults"] == []
+
+
+def test_certificate_by_a_profile_or_without_one() -> None:
+    plain = made(cert_valid_for="100h")["certificate"]
+    assert plain["valid_for"] == "100h"
+    assert "ca_config" not in plain
+    by_profile = made(ca_config="/c.json", ca_profile="kubernetes", cert_valid_for="100h")["certificate"]
+    assert (by_profile["ca_config"], by_profile["profile"]) == ("/c.json", "kubernetes")
+    assert "valid_for" not in by_profile
+    assert "profile" not in made(ca_config="/c.json")["certificate"]
+    assert plain["subject_alt_name"] == SANS
+
+
+def test_times_without_a_configuration_file() -> None:
+    assert "leader-elect-lease-duration" not in made(version="1.10.4")["unit"]["exec_start"]
+    found = made(version="1.10.4", lease_preset="fast")
+    for flag in ("lease-duration=5s", "renew-deadline=3s", "retry-period=1s"):
+        assert f'"--leader-elect-{flag}"' in found["unit"]["exec_start"]
+    assert found["unit"]["timeout_stop"] == 13
+    assert found["failover"] == {"crash": 9.4, "stop": 9.4}
+    assert made(lease_preset="fast")["failover"] == {"crash": 9.4, "stop": 2.2}
+    assert made()["patience"] == {"start": 60.0, "change": 15.0}
+    slow = made(lease_duration="100s", renew_deadline="70s", retry_period="30s")
+    assert slow["patience"] == {"start": 262.0, "change": 76.0}
+
+
+def test_settings_that_the_version_rejects() -> None:
+    found = made(extra_args={"address": "0.0.0.0"})
+    assert found["faults"][0].startswith(
+        "kube_scheduler_extra_args: address: kube-scheduler 1.37.2 has no flag --address"
+    )
+    assert found["unit"]["exec_start"] == ""
+
+
+def test_the_bound_of_a_member_that_does_not_release_its_lease() -> None:
+    timings = Timings(15, 10, 2)
+    assert plan.failover(timings, TABLES.versions, ["1.37.2", "1.20.2"]) == {"crash": 23.8, "stop": 23.8}
+    assert plan.failover(timings, TABLES.versions, ["1.37.2", "", "9.9.9"]) == {"crash": 23.8, "stop": 4.4}
+
+
+@pytest.mark.parametrize("minor", TABLES.versions)
+def test_what_a_host_has_to_know_of_the_table(minor: str) -> None:
+    """The ranges that travel say of each minor what its row says."""
+    row = TABLES.versions[minor]
+    entry = versions.serving_of(versions.serving(TABLES.versions), f"{minor}.9")
+    assert entry is not None
+    assert (entry["https"], entry["http"], entry["lock"]) == (row["https"], row["http"], row["locks"][0])
+    assert {"path": entry["ready_path"], "port": entry["ready_port"]} == row["ready"]
+
+
+def test_the_ranges_are_few() -> None:
+    ranges = versions.serving(TABLES.versions)
+    assert len(ranges) <= 7
+    assert versions.serving_of(ranges, "") is None
+    assert versions.serving_of(ranges, "1.9.0") is None
+    assert versions.serving_of(ranges, "garbage") is None
+    assert versions.serving_of(ranges, "1.99.0") == ranges[-1]
+
+
+def test_sources_of_locks() -> None:
+    assert versions.sources_of("leases") == ("lease",)
+    assert set(versions.sources_of("endpointsleases")) == {"lease", "endpoints"}
+    assert versions.sources_of("nonsense") == ()

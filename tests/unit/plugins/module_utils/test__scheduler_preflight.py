@@ -1,0 +1,350 @@
+"""What the pre-flight refuses, as functions: by the variables alone, and by what a host says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import preflight, variables
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Variables
+
+ROLE = Path(__file__).resolve().parents[4] / "roles/kube_scheduler"
+PREFIX = "kube_scheduler_"
+VERSIONS = yaml.safe_load((ROLE / "vars/main/versions.yml").read_text())["__kube_scheduler_versions"]
+PRESETS = yaml.safe_load((ROLE / "vars/main/tables.yml").read_text())["__kube_scheduler_lease_presets"]
+ADDRESSES = {"m1": "192.0.2.1", "m2": "192.0.2.2", "m3": "192.0.2.3"}
+
+
+def settings(**given: Any) -> Variables:
+    """The role's defaults, and what a first run needs; every path on the controller is a file."""
+    raw = {
+        name.removeprefix(PREFIX): value
+        for name, value in yaml.safe_load((ROLE / "defaults/main.yml").read_text()).items()
+    }
+    raw |= {
+        "group": "kube_masters",
+        "apiserver": "https://192.0.2.1:6443",
+        "apiserver_ca": "/ca.pem",
+        "ca_cert": "/ca.pem",
+        "version": "1.37.2",
+    }
+    found, faults = variables.read(raw | given, PREFIX)
+    assert found is not None, faults
+    return found
+
+
+def refused(
+    addresses: dict[str, str] | None = None, me: str = "m1", absent: tuple[str, ...] = (), **given: Any
+) -> list[str]:
+    v = settings(**given)
+    known = ADDRESSES if addresses is None else addresses
+    cluster = preflight.Cluster(me=me, addresses=known, playing=list(known), leading=me == [*known, me][0])
+    return preflight.variables_faults(
+        v,
+        cluster,
+        variables.election(v, PRESETS),
+        versions=VERSIONS,
+        is_file=lambda path: path not in absent,
+        prefix=PREFIX,
+    )
+
+
+def test_the_defaults_are_fine() -> None:
+    assert refused() == []
+    assert refused(addresses={"m1": "2001:db8::1", "m2": "192.0.2.2"}) == []
+    assert (
+        refused(lease_preset="fast", bind_address="::", subject={"CN": ["system:kube-scheduler"], "O": ["us", "them"]})
+        == []
+    )
+    assert refused(ca_config="/ca-config.json", ca_profile="kubernetes") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"version": "1.99.0"}, "kube_scheduler_version: 1.99.0 is not a version that this collection knows"),
+        ({"version": "latest"}, "kube_scheduler_version: latest is not a version that this collection knows"),
+        (
+            {"version": "1.37"},
+            "kube_scheduler_version: 1.37 is not a version that this collection knows; write it in full, such as 1.37.0",
+        ),
+        (
+            {"version": "../../1.37.2"},
+            "kube_scheduler_version: ../../1.37.2 is not a version that this collection knows",
+        ),
+        ({"version": "1.37.2; id"}, "kube_scheduler_version: 1.37.2; id is not a version that this collection knows"),
+        (
+            {"apiserver": ""},
+            "kube_scheduler_apiserver: it is not set for m1; give the apiserver's URL, such as https://192.0.2.1:6443",
+        ),
+        (
+            {"apiserver": "http://192.0.2.1"},
+            "kube_scheduler_apiserver: http://192.0.2.1 for m1 (http would let anybody answer in its place); give",
+        ),
+        ({"apiserver": "https://u:p@192.0.2.1"}, "give the apiserver's URL"),
+        (
+            {"renew_deadline": "20s"},
+            "kube_scheduler_lease_duration: 15s must be longer than kube_scheduler_renew_deadline, 20s",
+        ),
+        (
+            {"retry_period": "9s"},
+            "kube_scheduler_renew_deadline: 10s must be longer than 1.2 times kube_scheduler_retry_period, 9s",
+        ),
+        ({"retry_period": "soon"}, "kube_scheduler_retry_period: soon is not a time in whole seconds, such as 15s"),
+        ({"retry_period": "0s"}, "kube_scheduler_retry_period: 0s is not a time in whole seconds, such as 15s"),
+        (
+            {"config": {"leaderElection": {"leaseDuration": "8s"}}},
+            "kube_scheduler_config: leaderElection: leaseDuration: 8s must be longer than kube_scheduler_renew_deadline, 10s",
+        ),
+        (
+            {"config": {"leaderElection": {"leaseDuration": "10s"}}},
+            "kube_scheduler_config: leaderElection: leaseDuration: 10s must be longer than kube_scheduler_renew_deadline, 10s",
+        ),
+        (
+            {"config": {"leaderElection": {"retryPeriod": "9s"}}},
+            "kube_scheduler_renew_deadline: 10s must be longer than 1.2 times kube_scheduler_config: leaderElection: retryPeriod, 9s",
+        ),
+        (
+            {"config": {"leaderElection": {"retryPeriod": 2}}},
+            "kube_scheduler_config: leaderElection: retryPeriod: 2 is not a time in whole seconds, such as 15s",
+        ),
+        (
+            {"config": {"leaderElection": {"renewDeadline": "1m"}}},
+            "kube_scheduler_config: leaderElection: renewDeadline: 1m is not a time in whole seconds, such as 15s",
+        ),
+        ({"config": {"leaderElection": "15s"}}, "kube_scheduler_config: leaderElection: '15s' is not a mapping"),
+        (
+            {"pki": "provided"},
+            "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source",
+        ),
+        ({"pki": "shared", "cert_source": "/c.pem"}, "kube_scheduler_pki: shared needs kube_scheduler_cert_source and"),
+        (
+            {"bin_dir": "-/opt/k8s/bin"},
+            "kube_scheduler_bin_dir: -/opt/k8s/bin is not an absolute path that a unit takes",
+        ),
+        (
+            {"cert_path": "/etc/%h/a.pem", "log_dir": "/var/log/a b"},
+            "kube_scheduler_cert_path: /etc/%h/a.pem, kube_scheduler_log_dir: /var/log/a b is not an absolute path",
+        ),
+        (
+            {"key_path": "/etc/a.pem", "cert_path": "/etc/a.pem"},
+            "kube_scheduler_cert_path: /etc/a.pem is also kube_scheduler_key_path; give each",
+        ),
+        (
+            {"user": "k8s\nExecStartPre=/bin/true"},
+            "is not the name of a user; use letters, digits and _ . -, a letter or _ first",
+        ),
+        ({"secure_port": 99999}, "kube_scheduler_secure_port: 99999 is not a port; give one from 1 to 65535"),
+        ({"secure_port": 0}, "kube_scheduler_secure_port: 0 is not a port"),
+        ({"bind_address": "everywhere"}, "kube_scheduler_bind_address: 'everywhere' is not an IP address"),
+        ({"bind_address": "fe80::1%eth0"}, "kube_scheduler_bind_address: 'fe80::1%eth0' is not an IP address"),
+        (
+            {"subject": {"O": "x"}},
+            "kube_scheduler_subject: CN is not set, but the apiserver knows the scheduler as system:kube-scheduler",
+        ),
+        (
+            {"subject": {"CN": "admin"}},
+            "kube_scheduler_subject: CN is admin, but the apiserver knows the scheduler as system:kube-scheduler",
+        ),
+        (
+            {"subject": {"CN": "system:kube-scheduler", "O": ["x", "system:masters"]}},
+            "kube_scheduler_subject: O system:masters would give the scheduler the rights of that group",
+        ),
+        (
+            {"subject": {"CN": ["system:kube-scheduler", "admin"]}},
+            "kube_scheduler_subject: CN is system:kube-scheduler, admin, but the apiserver",
+        ),
+        (
+            {"metrics_cert": "/m.pem"},
+            "kube_scheduler_metrics_cert: is of use only together with kube_scheduler_metrics_key",
+        ),
+        (
+            {"ca_profile": "kubernetes"},
+            "kube_scheduler_ca_profile: kubernetes is of no file; name cfssl's ca-config.json in kube_scheduler_ca_config",
+        ),
+        (
+            {"binary_url": "mirror/k8s"},
+            "kube_scheduler_binary_url: mirror/k8s is not a URL; write it as https://HOST/PATH",
+        ),
+    ],
+)
+def test_variables(given: dict[str, Any], sentence: str) -> None:
+    found = refused(**given)
+    assert any(sentence in line for line in found), found
+    assert all("\n" not in line or "\n" in given.get("user", "") for line in found)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "sentence"),
+    [
+        ({}, "kube_scheduler_group: the group kube_masters has no hosts; put the masters into it"),
+        ({"m2": "192.0.2.2"}, "kube_scheduler_group: the host m1 is not in the group kube_masters; add it"),
+        (
+            dict.fromkeys(ADDRESSES, "192.0.2.1"),
+            "m1 and m2 and m3 have the same address 192.0.2.1; each master needs its own",
+        ),
+        (
+            {"m1": "10.0.0.256", "m2": "192.0.2.2", "m3": "m3.example"},
+            "kube_scheduler_address: not an IP address: m1 has 10.0.0.256, m3 has m3.example; set kube_scheduler_address for it",
+        ),
+    ],
+)
+def test_cluster(addresses: dict[str, str], sentence: str) -> None:
+    assert any(sentence in line for line in refused(addresses))
+
+
+def test_one_host_speaks_for_the_cluster() -> None:
+    addresses = {"m1": "nowhere", "m2": "192.0.2.2"}
+    assert refused(addresses, me="m1")
+    assert refused(addresses, me="m2") == []
+
+
+def test_files_that_are_not_there() -> None:
+    assert refused(absent=("/ca.pem",)) == [
+        "kube_scheduler_ca_cert: /ca.pem, kube_scheduler_apiserver_ca: /ca.pem is not a file on the controller; put it there, or name where it is"
+    ]
+    pair = {"pki": "provided", "cert_source": "/c.pem", "key_source": "/k.pem"}
+    assert refused(**pair) == []
+    assert "kube_scheduler_key_source: /k.pem is not a file" in refused(**pair, absent=("/k.pem",))[0]
+    reader = {"metrics_cert": "/m.pem", "metrics_key": "/mk.pem"}
+    assert "kube_scheduler_metrics_key: /mk.pem is not a file" in refused(**reader, absent=("/mk.pem",))[0]
+
+
+HOST: dict[str, Any] = {
+    "hostname": "m1.example",
+    "architecture": "amd64",
+    "systemd_version": 252,
+    "apiserver": {"reachable": True, "version": "v1.37.2", "error": None},
+    "clock_offset": 0.0,
+    "port": {"number": 10259, "held_by": "", "ours": False},
+    "others": [],
+    "unit": {"name": "kube-scheduler.service", "load_state": "not-found", "drop_ins": []},
+    "missing_libraries": [],
+}
+
+
+def host_refused(
+    version: str = "1.37.2", twins: tuple[str, ...] = (), given: dict[str, Any] | None = None, **facts: Any
+) -> list[str]:
+    return preflight.host_faults(
+        settings(**(given or {})), "m1", version, {**HOST, **facts}, twins=twins, prefix=PREFIX
+    )
+
+
+def test_a_host_that_is_fine() -> None:
+    assert host_refused() == []
+    assert host_refused(apiserver=None) == []
+    assert host_refused(apiserver={"reachable": True, "version": None, "error": None}) == []
+    assert host_refused(missing_libraries=["yaml"]) == []
+    assert host_refused(port={"number": 10259, "held_by": "kube-scheduler (pid 1)", "ours": True}) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "sentence"),
+    [
+        ({"architecture": "riscv64"}, "m1: no kube-scheduler is released for the architecture riscv64"),
+        ({"systemd_version": 0}, "m1: systemd does not run here"),
+        (
+            {"apiserver": {"reachable": False, "version": None, "error": "https://127.0.0.1:1: connection refused"}},
+            "kube_scheduler_apiserver: m1 gets no answer from it: https://127.0.0.1:1: connection refused",
+        ),
+        (
+            {"apiserver": {"reachable": True, "version": "v1.36.9", "error": None}},
+            "kube_scheduler_version: 1.37.2 is newer than the apiserver of m1, v1.36.9; upgrade that first",
+        ),
+        (
+            {"clock_offset": -301.0},
+            "m1: its clock differs from the controller's by -301.0 s, so certificates would not be valid there",
+        ),
+        (
+            {"port": {"number": 10259, "held_by": "python3 (pid 7, x.service)", "ours": False}},
+            "kube_scheduler_secure_port: 10259 on m1 is held by python3 (pid 7, x.service)",
+        ),
+        (
+            {"others": ["static pod /x.yaml"]},
+            "m1: another kube-scheduler is there: static pod /x.yaml; stop it for good first",
+        ),
+        (
+            {
+                "unit": {
+                    "name": "x.service",
+                    "load_state": "loaded",
+                    "drop_ins": ["/etc/systemd/system/x.service.d/o.conf"],
+                }
+            },
+            "m1: /etc/systemd/system/x.service.d/o.conf changes the unit; remove it, and set what it sets by kube_scheduler_extra_args or",
+        ),
+        (
+            {"unit": {"name": "kube-scheduler.service", "load_state": "masked", "drop_ins": []}},
+            "m1: kube-scheduler.service is masked; run systemctl unmask",
+        ),
+    ],
+)
+def test_host(facts: dict[str, Any], sentence: str) -> None:
+    [line] = host_refused(**facts)
+    assert sentence in line
+
+
+def test_host_without_a_version_a_twin_or_libraries() -> None:
+    assert (
+        "kube_scheduler_version: not set, and no scheduler runs on m1 whose version could be kept"
+        in host_refused(version="")[0]
+    )
+    assert (
+        "m1 and m2 both have the hostname m1.example, so a lease could not tell them apart"
+        in host_refused(twins=("m2",))[0]
+    )
+    [line] = host_refused(given={"manage_packages": "false"}, missing_libraries=["cryptography", "yaml"])
+    assert line.startswith(
+        "m1 lacks the Python libraries cryptography and yaml, and kube_scheduler_manage_packages is false"
+    )
+
+
+def test_a_clock_that_differs_a_little_is_a_warning() -> None:
+    assert preflight.host_warnings("m1", {**HOST, "clock_offset": 31.0}) == [
+        "m1: its clock differs from the controller's by 31.0 s"
+    ]
+    assert preflight.host_warnings("m1", {**HOST, "clock_offset": 29.0}) == []
+
+
+def test_the_table_of_types_is_that_of_the_role() -> None:
+    options = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    told = {
+        name.removeprefix(PREFIX): {key: option[key] for key in ("type", "choices", "elements") if key in option}
+        for name, option in options.items()
+    }
+    assert told == {
+        name: {key: option[key] for key in ("type", "choices", "elements") if key in option}
+        for name, option in variables.SPEC.items()
+    }
+    assert list(Variables.__dataclass_fields__) == list(variables.SPEC)
+
+
+def test_strings_mean_what_they_say() -> None:
+    v = settings(rollout="false", manage_packages="no", secure_port="10999")
+    assert (v.rollout, v.manage_packages, v.secure_port) == (False, False, 10999)
+
+
+def test_what_has_the_wrong_type_is_named_with_its_prefix() -> None:
+    raw = {name: getattr(settings(), name) for name in variables.SPEC}
+    found, faults = variables.read({**raw, "pki": "own", "secure_port": "x"}, PREFIX)
+    assert found is None
+    assert any("kube_scheduler_pki" in line and "node, shared, provided" in line for line in faults), faults
+    assert any("kube_scheduler_secure_port" in line for line in faults), faults
+
+
+def test_names_that_are_near_to_a_variable() -> None:
+    [line] = variables.unknown(["versoin", "version", "hosts", "of_another_collection"], PREFIX)
+    assert line == "kube_scheduler_versoin: the role has no such variable; did you mean kube_scheduler_version?"
+
+
+def test_times_of_the_election() -> None:
+    assert variables.election(settings(), PRESETS).timings() == variables.Timings(15, 10, 2)
+    mixed = settings(lease_preset="fast", lease_duration="6s", config={"leaderElection": {"renewDeadline": "4s"}})
+    assert variables.election(mixed, PRESETS).timings() == variables.Timings(6, 4, 1)
+    timings = variables.Timings(15, 10, 2)
+    assert (round(timings.crash_bound, 1), round(timings.stop_bound, 1), timings.patience) == (23.8, 4.4, 6)
+    assert replace(timings, retry_period=10).patience == 30

@@ -1,0 +1,510 @@
+"""The staged, live and previous sets, on real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import lifecycle, running
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import release as _release
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Item, Release
+from scheduler_tools import Host
+
+
+@pytest.fixture(autouse=True)
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The tests' processes begin to the tick, and files change some ticks later.
+    monkeypatch.setattr(running, "TOLERANCE", 0.0)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def later() -> None:
+    """Lets the clock of the files go on by more than a tick."""
+    time.sleep(0.03)
+
+
+def record(host: Host) -> Any:
+    return json.loads((host.root / "release/record.json").read_text())
+
+
+def test_nothing_live_before_promotion(host: Host) -> None:
+    host.run("prepared")
+    host.stage_key("secret 1")
+    result = host.run("staged")
+    assert result["changed"]
+    assert result["pending"] == ["binary", "config", "key", "unit", "process"]
+    assert not host.etc.exists()
+    assert host.systemd.did == []
+
+
+def test_live_is_the_staged_set_and_a_second_run_does_nothing(host: Host) -> None:
+    host.deploy()
+    tree = host.tree()
+    assert tree["bin/app"] == "app-v1"
+    assert tree["etc/key.pem"] == "secret 1"
+    assert len(tree["units/x.service"].split("DIGEST=")[1].strip()) == 32
+    assert host.systemd.did == ["reload", "enable", "restart"]
+    for state in ("prepared", "staged", "live"):
+        assert host.run(state)["changed"] is False, state
+    assert host.run("staged")["pending"] == []
+    assert host.tree() == tree
+    assert host.systemd.did == ["reload", "enable", "restart"]
+
+
+@pytest.mark.parametrize("what", ["config", "key", "link", "attributes"])
+def test_every_change_is_pending_and_restarts(host: Host, what: str) -> None:
+    host.systemd.credentials = {"key": host.etc / "key.pem"}
+    host.deploy()
+    host.systemd.did.clear()
+    if what == "config":
+        host.config = "a: 2\n"
+    elif what == "key":
+        host.stage_key("secret 2")
+    elif what == "link":
+        host.binary("app-v2")
+        host.link = "app-v2"
+    else:
+        (host.etc / "key.pem").chmod(0o644)
+    pending = host.run("staged")["pending"]
+    assert host.run("live")["changed"]
+    assert host.run("staged")["pending"] == []
+    if what == "attributes":
+        assert pending == ["key"]
+        assert stat.S_IMODE((host.etc / "key.pem").stat().st_mode) == 0o600
+        assert host.systemd.did == ["reload"]
+    else:
+        assert pending[-2:] == ["unit", "process"]
+        assert host.systemd.did == ["reload", "restart"]
+
+
+def test_the_digest_of_a_path_does_not_follow_the_content(host: Host) -> None:
+    host.deploy()
+    items = [Item("key", str(host.etc / "key.pem"), digest="path")]
+    before = Release(str(host.root / "release"), items).digest()
+    host.stage_key("secret 2")
+    assert Release(str(host.root / "release"), items).digest() == before
+
+
+def test_the_digest_follows_the_binary_that_was_verified(host: Host) -> None:
+    host.deploy()
+    before = host.run("staged")["digest"]
+    assert host.run("staged", binaries=host.brought())["digest"] != before
+
+
+def test_previous_is_the_whole_former_set(host: Host) -> None:
+    host.deploy()
+    host.config = "a: 2\n"
+    host.run("staged")
+    host.run("live")
+    previous = host.root / "release/previous"
+    assert (previous / "config").read_text() == "a: 1\n"
+    assert (previous / "key").read_text() == "secret 1"
+    assert os.readlink(previous / "binary") == "app-v1"
+    assert stat.S_IMODE(previous.stat().st_mode) == 0o700
+    assert stat.S_IMODE((previous / "key").stat().st_mode) == 0o600
+
+
+def test_a_promotion_that_was_cut_off_keeps_what_ran_before(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.deploy()
+    host.config = "a: 2\n"
+    host.stage_key("secret 2")
+    host.run("staged")
+    copied: list[str] = []
+    copy = _release._copy
+
+    def cut(source: str, path: str) -> None:
+        if path == str(host.etc / "app.yaml"):
+            raise KeyboardInterrupt
+        copied.append(path)
+        copy(source, path)
+
+    monkeypatch.setattr(_release, "_copy", cut)
+    with pytest.raises(KeyboardInterrupt):
+        host.run("live")
+    assert str(host.etc / "key.pem") in copied
+    monkeypatch.setattr(_release, "_copy", copy)
+    host.run("prepared")
+    assert host.run("staged")["pending"]
+    host.run("live")
+    assert host.tree()["etc/key.pem"] == "secret 2"
+    assert (host.root / "release/previous/key").read_text() == "secret 1"
+    assert (host.root / "release/previous/config").read_text() == "a: 1\n"
+    assert host.run("staged")["pending"] == []
+
+
+def test_a_live_file_that_was_changed_by_hand_is_taken_up_again(host: Host) -> None:
+    host.deploy()
+    (host.etc / "key.pem").write_text("by hand")
+    assert host.release.stale() == ["key"]
+    assert host.run("prepared", check=True)["changed"]
+    host.run("prepared")
+    assert host.tree()["release/staged/key"] == "by hand"
+    assert host.release.stale() == []
+
+
+def test_a_staged_file_that_waits_is_not_lost(host: Host) -> None:
+    host.deploy()
+    host.stage_key("secret 2")
+    assert host.run("prepared")["changed"] is False
+    assert host.tree()["release/staged/key"] == "secret 2"
+
+
+def test_check_mode_changes_nothing_and_predicts(host: Host) -> None:
+    before = host.tree()
+    for state in ("prepared", "staged", "live"):
+        assert host.run(state, check=True)["changed"], state
+    assert host.tree() == before
+    host.deploy()
+    before = host.tree()
+    host.config = "a: 2\n"
+    result = host.run("staged", check=True)
+    assert result["changed"]
+    assert result["pending"] == ["config", "unit", "process"]
+    assert host.tree() == before
+
+
+def test_an_incomplete_set_is_not_promoted(host: Host) -> None:
+    host.run("prepared")
+    host.run("staged")
+    with pytest.raises(ReleaseError, match=r"staged lacks key: run the earlier phases first"):
+        host.run("live")
+    assert not host.etc.exists()
+
+
+def test_absent_removes_what_was_promoted_and_nothing_else(host: Host) -> None:
+    host.etc.mkdir()
+    (host.etc / "ca.pem").write_text("others'")
+    host.deploy()
+    host.run("staged", binaries=host.brought())
+    assert host.run("absent", check=True)["changed"]
+    assert (host.etc / "key.pem").exists()
+    host.run("absent")
+    assert host.tree() == {"etc/ca.pem": "others'"}
+    assert not (host.root / "release").exists()
+    assert not host.systemd.unit.parent.exists()
+    assert host.run("absent")["changed"] is False
+
+
+def test_absent_finds_what_lay_elsewhere_once(host: Host) -> None:
+    host.deploy()
+    former, host.etc = host.etc, host.root / "elsewhere"
+    host.run("prepared")
+    host.run("staged")
+    host.run("live")
+    assert (host.etc / "key.pem").exists()
+    host.run("absent")
+    assert not former.exists()
+    assert not host.etc.exists()
+
+
+def test_absent_leaves_a_unit_that_is_not_ours(host: Host) -> None:
+    host.systemd.unit.parent.mkdir()
+    host.systemd.unit.write_text("[Service]\n")
+    host.systemd.reload()
+    assert host.run("absent")["changed"] is False
+    assert host.systemd.unit.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"content": "x", "link_to": "y"}, "files: 'binary' has content and link_to: give one of them"),
+        ({"mode": "rw"}, "files: mode 'rw' of 'binary' is not octal: write it like '0644'"),
+        ({"mode": "-1"}, "files: mode '-1' of 'binary' is not octal: write it like '0644'"),
+        (
+            {"name": "../../victim"},
+            "files: name '../../victim' is not a file's name: use letters, digits and . _ -, and no slash",
+        ),
+        ({"name": ".."}, "files: name '..' is not a file's name: use letters, digits and . _ -, and no slash"),
+        ({"link_to": "/x"}, "files: link_to '/x' is not a file's name: use letters, digits and . _ -, and no slash"),
+    ],
+)
+def test_wrong_files(host: Host, change: dict[str, str], words: str) -> None:
+    with pytest.raises(ReleaseError) as error:
+        _release.items_of([{**host.files[0], **change}])
+    assert str(error.value) == words
+
+
+@pytest.mark.parametrize("garbage", ["[]", "{", "", "null", "[" * 100_000, "a" * (1 << 21)])
+def test_a_damaged_record_is_kept_aside_and_made_anew(host: Host, garbage: str) -> None:
+    host.deploy()
+    path = host.root / "release/record.json"
+    path.write_text(garbage)
+    assert host.release.record()["paths"] == []
+    assert host.release.stale() == ["key"]
+    assert path.read_text() == garbage
+    host.run("prepared")
+    host.run("staged")
+    host.run("live")
+    assert (host.root / "release/record.json.bad").read_text() == garbage
+    assert str(host.etc / "key.pem") in record(host)["paths"]
+    assert host.run("staged")["changed"] is False
+    path.write_text(garbage)
+    host.run("staged")
+    assert len(list((host.root / "release").glob("record.json*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("base", []),
+        ("base", {"key": 1}),
+        ("binaries", {"/x": "sum"}),
+        ("binaries", {"/x": {"sha256": "a", "version": 1, "ours": True, "identity": [1, 2, 3]}}),
+        ("binaries", {"/x": {"sha256": "a", "version": "1", "ours": True, "identity": []}}),
+        ("paths", [1]),
+        ("paths", "/etc"),
+        ("dry_run", 1),
+        ("promoting", "yes"),
+        ("staged", {"members": [{}], "digest": ""}),
+        ("staged", {"members": "x", "digest": ""}),
+    ],
+)
+def test_a_field_of_the_record_of_another_type_counts_for_nothing(host: Host, field: str, value: Any) -> None:
+    host.deploy()
+    empty = Release(str(host.root / "nowhere"), []).record()
+    (host.root / "release/record.json").write_text(json.dumps({field: value}))
+    found: dict[str, Any] = {**host.release.record()}
+    assert found == {**empty}
+
+
+def test_a_directory_for_a_record_is_no_traceback(host: Host) -> None:
+    (host.root / "release/record.json").mkdir(parents=True)
+    assert host.release.record()["paths"] == []
+    host.deploy()
+    assert host.run("staged")["changed"] is False
+
+
+def test_the_diff_shows_texts_only(host: Host) -> None:
+    host.deploy()
+    host.stage_key("secret 2")
+    host.config = "a: 2\n"
+    diff = host.run("staged", check=True)["diff"]
+    assert [d["before_header"] for d in diff] == [str(host.etc / "app.yaml"), str(host.systemd.unit)]
+    assert (diff[0]["before"], diff[0]["after"]) == ("a: 1\n", "a: 2\n")
+    assert "secret" not in str(diff)
+    host.run("staged")
+    assert host.run("staged")["diff"] == []
+
+
+def test_absent_leaves_what_was_not_brought(host: Host) -> None:
+    """Neither a binary that the operator put there, nor what a link leads to."""
+    host.deploy(binaries=host.brought(ours=False))
+    host.run("absent")
+    assert host.tree() == {"bin/app-v1": "binary 1"}
+
+
+def test_a_binary_that_was_brought_once_stays_ours(host: Host) -> None:
+    host.deploy(binaries=host.brought())
+    assert host.run("staged", binaries=host.brought(ours=False))["changed"] is False
+    host.run("absent")
+    assert host.tree() == {}
+
+
+def test_a_binary_is_read_only_when_it_was_changed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.deploy(binaries=host.brought())
+    read: list[str] = []
+    sha256 = _release.sha256
+    monkeypatch.setattr(_release, "sha256", lambda path: read.append(path) or sha256(path))
+    host.run("staged", binaries=host.brought())
+    assert read == []
+    later()
+    (host.bin / "app-v1").write_text("binary x")
+    assert host.run("staged", binaries=host.brought())["changed"]
+    assert read == [str(host.bin / "app-v1")]
+
+
+def test_folders_above_the_release_are_removed_too(host: Host) -> None:
+    path = str(host.root / "lib/kube-ha/app")
+    host.run("prepared", path=path)
+    host.run("staged", path=path)
+    assert host.run("absent", path=path)["changed"]
+    assert not (host.root / "lib").exists()
+
+
+def test_live_takes_what_was_staged(host: Host) -> None:
+    host.run("prepared")
+    host.stage_key("secret 1")
+    staged = host.run("staged")
+    host.config = "never staged\n"
+    live = host.run("live")
+    assert live["digest"] == staged["digest"]
+    assert host.tree()["etc/app.yaml"] == "a: 1\n"
+
+
+def test_live_refuses_a_set_that_was_changed_since(host: Host) -> None:
+    host.deploy()
+    host.stage_key("secret 2")
+    with pytest.raises(ReleaseError, match="was changed since it was staged as a whole: run the earlier phases again"):
+        host.run("live")
+    assert host.tree()["etc/key.pem"] == "secret 1"
+
+
+def test_live_without_a_staged_set(host: Host) -> None:
+    with pytest.raises(ReleaseError, match="holds no whole set: run the earlier phases first"):
+        host.run("live")
+
+
+@pytest.mark.parametrize("name", ["app.yaml", "key.pem"])
+def test_a_file_that_was_changed_and_put_right_under_a_running_process_restarts_it(host: Host, name: str) -> None:
+    host.deploy()
+    host.systemd.did.clear()
+    former = (host.etc / name).read_text()
+    later()
+    (host.etc / name).write_text("by hand")
+    (host.etc / name).write_text(former)
+    result = host.run("staged")
+    assert (result["pending"], result["reasons"]) == (
+        ["process"],
+        [f"{host.etc / name} changed after the process began"],
+    )
+    assert host.run("live")["done"] == ["restart"]
+    assert host.run("staged")["pending"] == []
+
+
+def test_a_credential_counts_by_its_content(host: Host) -> None:
+    host.systemd.credentials = {"key": host.etc / "key.pem"}
+    host.deploy()
+    later()
+    (host.etc / "key.pem").write_text("secret 1")
+    assert host.run("staged")["pending"] == []
+    copy = host.proc.folder / f"{host.systemd.pid}/root/run/credentials/x.service/key"
+    copy.write_text("what a hand had put there before the start")
+    assert host.run("staged")["reasons"] == [
+        f"{host.etc / 'key.pem'} differs from what the process was given at its start"
+    ]
+    assert host.run("live")["done"] == ["restart"]
+    assert host.run("staged")["pending"] == []
+
+
+def test_a_file_of_which_only_the_path_counts_does_not_restart(host: Host) -> None:
+    files = [{**f, "digest": "path"} if f["name"] == "key" else f for f in host.files]
+    host.run("prepared", files=files)
+    host.stage_key("secret 1")
+    host.run("staged", files=files)
+    host.run("live")
+    host.systemd.did.clear()
+    host.stage_key("secret 2")
+    assert host.run("staged", files=files)["pending"] == ["key"]
+    host.run("live")
+    assert host.systemd.did == ["reload"]
+    assert host.run("staged", files=files)["pending"] == []
+
+
+def test_another_program_under_the_same_name_restarts(host: Host) -> None:
+    host.deploy(binaries=host.brought())
+    (host.bin / "app-v1").unlink()
+    (host.proc.folder / "1/exe").unlink()
+    (host.proc.folder / "1/exe").symlink_to(host.binary("app-v0"))
+    host.binary("app-v1")
+    result = host.run("staged", binaries=host.brought())
+    assert result["reasons"] == [f"the process runs another program than {host.bin / 'app-v1'}"]
+
+
+def test_a_time_that_is_still_to_come_says_nothing(host: Host) -> None:
+    host.deploy()
+    host.proc.end(host.systemd.pid)
+    host.systemd.pid = 0
+    host.systemd.restart("x.service")
+    stat_file = host.proc.folder / f"{host.systemd.pid}/stat"
+    # The clock was put back by an hour after the start: by the present one, the process began before its files.
+    ticks = int(stat_file.read_text().split()[-2])
+    hour = 3600 * os.sysconf("SC_CLK_TCK")
+    stat_file.write_text(stat_file.read_text().replace(str(ticks), str(ticks - hour)))
+    now = time.time()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running.time, "time", lambda: now - 3600)
+        assert host.run("staged")["pending"] == []
+    assert host.run("staged")["pending"] == ["process"]
+
+
+def test_the_record_knows_the_paths_before_anything_lies_there(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.run("prepared")
+    host.stage_key("secret 1")
+    host.run("staged")
+
+    def cut(source: str, path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_release, "_copy", cut)
+    with pytest.raises(KeyboardInterrupt):
+        host.run("live")
+    monkeypatch.undo()
+    assert str(host.systemd.unit) in record(host)["paths"]
+    host.run("absent")
+    assert host.tree() == {"bin/app-v1": "binary 1"}
+    assert not host.etc.exists()
+
+
+def test_a_certificate_and_its_key_move_together(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.etc.mkdir()
+    items = [Item(name, str(host.etc / name)) for name in ("certificate", "privatekey")]
+    release = Release(str(host.root / "release"), items)
+    release.make_folders()
+    together: list[list[str]] = []
+    replace = _release.pair_swap.replace
+    monkeypatch.setattr(
+        _release.pair_swap, "replace", lambda staged: together.append([file.path for file in staged]) or replace(staged)
+    )
+    for number in (1, 2):
+        for item in items:
+            Path(release.staged_path(item)).write_text(f"{item.name} {number}")
+        assert release.promote() == ["certificate", "privatekey"]
+    assert together == [[str(host.etc / "privatekey"), str(host.etc / "certificate")]] * 2
+    assert host.tree()["etc/privatekey"] == "privatekey 2"
+    assert host.tree()["release/previous/certificate"] == "certificate 1"
+    assert sorted(os.listdir(host.etc)) == ["certificate", "privatekey"]
+
+
+@pytest.mark.parametrize("path", ["bin/app", "etc/app.yaml", "etc/key.pem", "units/x.service"])
+def test_a_directory_in_the_place_of_a_file_is_one_line(host: Host, path: str) -> None:
+    host.run("prepared")
+    host.stage_key("secret 1")
+    host.run("staged")
+    (host.root / path).mkdir(parents=True)
+    with pytest.raises(FilesError, match=r"[Ii]s a directory"):
+        host.run("live")
+
+
+def test_one_run_at_a_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.deploy()
+    monkeypatch.setattr(lifecycle, "LOCK_SECONDS", 0.1)
+    with paths.lock(str(host.root / "release")):
+        for state in ("staged", "live", "absent"):
+            with pytest.raises(FilesError, match="another run has held"):
+                host.run(state)
+        # A question waits for nobody.
+        assert host.run("staged", check=True)["changed"] is False
+    done = threading.Event()
+    monkeypatch.setattr(lifecycle, "LOCK_SECONDS", 10)
+    with paths.lock(str(host.root / "release")):
+        thread = threading.Thread(target=lambda: (host.run("live"), done.set()))
+        thread.start()
+        assert not done.wait(0.2)
+    thread.join()
+    assert done.is_set()
+
+
+def test_an_unlinked_temporary_of_a_killed_run_is_swept(host: Host) -> None:
+    host.deploy()
+    left = host.etc / ".key.pem.abc.tmp~"
+    left.write_text("secret 0")
+    host.config = "a: 2\n"
+    host.run("staged")
+    host.run("live")
+    assert not left.exists()
+    left.write_text("secret 0")
+    host.run("absent")
+    assert not host.etc.exists()

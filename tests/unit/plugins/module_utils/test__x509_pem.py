@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import pem
+from hypothesis import given
+from hypothesis import strategies as st
+
+A = pem.BEGIN + b"\nAAAA\n" + pem.END
+B = pem.BEGIN + b"\r\nBBBB\r\n" + pem.END
+CUT = pem.BEGIN + b"\nCCCC\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "blocks"),
+    [
+        (b"", []),
+        (b"Bag Attributes\n\xff\n" + A + b"\nsubject=x\n" + B + b"\n", [A, B]),
+        (A + A, [A, A]),
+        (CUT + A, [CUT, A]),
+        (A + CUT, [A]),
+        (pem.END + A, [A]),
+        (A + pem.END, [A]),
+        (pem.BEGIN * 2 + A, [pem.BEGIN, pem.BEGIN, A]),
+        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", []),
+    ],
+)
+def test_blocks(content: bytes, blocks: list[bytes]) -> None:
+    assert pem.blocks(content) == blocks
+
+
+@given(st.lists(st.sampled_from([pem.BEGIN, pem.END, b"x", b"\n", b"\xff"])))
+def test_blocks_are_parts_of_the_content_in_order(parts: list[bytes]) -> None:
+    content, start = b"".join(parts), 0
+    for block in pem.blocks(content):
+        start = content.index(block, start) + len(block)
+
+
+def test_a_hostile_file_takes_no_time() -> None:
+    start = time.monotonic()
+    pem.blocks(pem.BEGIN * 100_000)
+    assert time.monotonic() - start < 2
