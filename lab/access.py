@@ -99,6 +99,7 @@ def build(settings: Settings, subnet: ipaddress.IPv4Network) -> dict[str, Any]:
         "kube_scheduler_ca_cert": str(state / "ca.pem"),
         "kube_scheduler_ca_key": str(state / "ca-key.pem"),
         "kube_scheduler_ca_config": str(state / "ca-config.json"),
+        "kube_scheduler_ca_profile": "kubernetes",
         "kube_scheduler_binary_url": f"http://{address(subnet, 'mirror')}",
         "kube_scheduler_admin_kubeconfig": str(state / "admin.kubeconfig"),
     }

@@ -1,163 +1,16 @@
-"""What the scenario's tests stand on: the lab, the real kubectl, and the playbooks run as an operator runs them."""
+"""Fixtures of every scenario's tests."""
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
-import testinfra
-import yaml
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "lab"))
-
-import settings as lab_settings  # noqa: E402
 
 os.environ.setdefault("LAB_NAME", "kube-ha-test")
-RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
-UNIT = "kube-scheduler.service"
 
-
-@dataclass
-class Run:
-    """One run of a playbook."""
-
-    code: int
-    output: str
-    modules: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def changed(self) -> dict[str, int]:
-        return {host: int(changed) for host, _ok, changed, *_ in RECAP.findall(self.output) if host != "localhost"}
-
-    @property
-    def text(self) -> str:
-        """The output with its line breaks and quotes gone, for sentences that the callback has folded."""
-        return re.sub(r"\s+", " ", self.output.replace("''", "'"))
-
-    def runs(self, host: str) -> list[str]:
-        """Module processes that were started on a host."""
-        return [module for name, module in self.modules if name == host and module != "raw"]
-
-
-class Lab:
-    """The masters, from the outside."""
-
-    def __init__(self) -> None:
-        self.settings = lab_settings.read(os.environ, ROOT)
-        self.state = self.settings.state
-        self.inventory = self.state / "inventory.yml"
-        group = yaml.safe_load(self.inventory.read_text())["kube_masters"]
-        self.addresses: dict[str, str] = {name: host["ansible_host"] for name, host in group["hosts"].items()}
-        self.variables: dict[str, Any] = group["vars"]
-        self.ca = (self.state / "ca.pem").read_text()
-        self.apiserver = self.names[0]  # the one that kubectl asks
-
-    @property
-    def names(self) -> list[str]:
-        return list(self.addresses)
-
-    def hostname(self, name: str) -> str:
-        return self.settings.hostname(name)
-
-    def host(self, name: str) -> Any:
-        return testinfra.get_host(f"ansible://{name}", ansible_inventory=str(self.inventory))
-
-    def name_of(self, hostname: str) -> str:
-        return next(name for name in self.names if self.hostname(name) == hostname)
-
-    def binary(self, command: str) -> str:
-        s = self.settings
-        return str(s.served / f"v{s.version}/bin/linux/{s.arch}" / command)
-
-    def kubectl(self, *words: str, stdin: str | None = None) -> str:
-        done = subprocess.run(
-            [
-                self.binary("kubectl"),
-                f"--kubeconfig={self.state / 'admin.kubeconfig'}",
-                f"--context={self.apiserver}",
-                *words,
-            ],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def lease(self) -> dict[str, Any]:
-        spec: dict[str, Any] = json.loads(
-            self.kubectl("get", "lease", "kube-scheduler", "--namespace=kube-system", "--output=json")
-        )["spec"]
-        return spec
-
-    def leader(self) -> str:
-        """Inventory name of the lease's holder."""
-        return self.name_of(self.lease()["holderIdentity"].rsplit("_", 1)[0])
-
-    def podman(self, *words: str) -> str:
-        environment = {**os.environ, "CONTAINERS_CONF": str(self.state / "containers.conf")}
-        done = subprocess.run(
-            ["podman", *words], env=environment, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def play(self, playbook: str, *words: str, inventory: Path | None = None, tmp: Path | None = None) -> Run:
-        # As an operator has it, and not as Molecule sets it for its own runs.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-        environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
-        counts = tmp / "counts" if tmp else None
-        if counts:
-            environment |= {
-                "COUNT_MODULES": str(counts),
-                "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback"),
-                "ANSIBLE_CALLBACKS_ENABLED": "count_modules",
-            }
-        done = subprocess.run(
-            ["ansible-playbook", f"--inventory={inventory or self.inventory}", playbook, *words],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        modules = []
-        if counts and counts.exists():
-            modules = [(host, module) for host, module in (x.split() for x in counts.read_text().splitlines())]
-        return Run(done.returncode, done.stdout, modules)
-
-    def inventory_with(self, folder: Path, group: str = "kube_masters", **variables: Any) -> Path:
-        """The same masters in an inventory of another kind."""
-        content = yaml.safe_load(self.inventory.read_text())["kube_masters"]
-        content["vars"] |= variables
-        path = folder / "hosts.yml"
-        path.write_text(yaml.safe_dump({group: content}))
-        return path
-
-    def site(self, *words: str, **options: Any) -> Run:
-        return self.play("playbooks/site.yml", *words, **options)
-
-    def main_pids(self) -> dict[str, str]:
-        return {
-            name: self.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT)
-            for name in self.names
-        }
-
+from tests.support.lab import Lab, wait_for
 
 POD = """
 apiVersion: v1
@@ -187,14 +40,3 @@ def bind_pod(lab: Lab) -> Iterator[Callable[[], str]]:
     yield bind
     for name in made:
         lab.kubectl("delete", "pod", name, "--grace-period=0", "--force")
-
-
-def wait_for(ask: Callable[[], Any], seconds: float) -> Any:
-    """The first true answer."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = ask()
-        if answer or time.monotonic() > deadline:
-            assert answer, f"no answer within {seconds} s"
-            return answer
-        time.sleep(0.2)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import UNIT, wait_for  # isort: skip
+from tests.support.lab import UNIT, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLE = yaml.safe_load((ROOT / "roles/kube_scheduler/vars/main/versions.yml").read_text())
@@ -108,11 +108,11 @@ def test_status(lab: Any, tmp_path: Path, row: dict[str, Any]) -> None:
     run = lab.play("playbooks/status.yml", f"--extra-vars=status_json={path}")
     assert run.code == 0, run.output
     for answer in json.loads(path.read_text()).values():
-        seen = answer["seen"]
+        seen = answer["probes"]
         assert (answer["healthy"], answer["process"]["version"]) == (True, lab.settings.version)
         assert (seen["ready"], seen["metrics_anonymous"], seen["metrics_reader"]) == (200, 403, 200)
         assert seen["metrics_http"] == (200 if row["http"] else None)
-        assert seen["lease"]["moving"]
+        assert answer["lease"]["moving"]
     bound = "4.4" if row["releases"] else "23.8"
     assert f"fail-over: at most 23.8 s after a crash, {bound} s after a stop" in run.text
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import yaml
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line
 
 UNIT = "kube-scheduler.service"
 WORDS = [
@@ -48,7 +48,9 @@ PRINTER = "#!/usr/bin/python3\nimport json, sys\njson.dump(sys.argv[1:], open('/
 
 def test_an_argument_comes_out_as_it_went_in(lab: Any) -> None:
     flags = {f"flag-{number}": word for number, word in enumerate(WORDS)}
-    unit = f"[Service]\nType=oneshot\nUser=nobody\nUser=root\nExecStart={_versions.exec_start('/run/printer', flags)}\n"
+    unit = (
+        f"[Service]\nType=oneshot\nUser=nobody\nUser=root\nExecStart={command_line.exec_start('/run/printer', flags)}\n"
+    )
     host = lab.host("m1")
     host.check_output("printf %%s %s > /run/printer", PRINTER)
     host.check_output("printf %%s %s > /run/systemd/system/kube-ha-arguments.service", unit)

@@ -47,5 +47,5 @@ def test_inclusion(lab: Any, inventory: Path, tmp_path: Path, how: str) -> None:
     run = lab.play(str(playbook), inventory=inventory)
     assert run.code == 0, run.output
     assert run.changed == dict.fromkeys(lab.names, 0)
-    assert "Look at the scheduler of this host" in run.output
+    assert "Ask whether the scheduler is healthy and as planned" in run.output
     assert PASSWORD not in run.output

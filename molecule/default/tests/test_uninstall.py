@@ -21,9 +21,8 @@ def test_uninstall_and_first_run(lab: Any, tmp_path: Path) -> None:
     assert run.changed == predicted.changed == dict.fromkeys(lab.names, 1)
     for name in lab.names:
         host = lab.host(name)
-        left = host.check_output(
-            "find /etc/kubernetes /opt/k8s /var/lib/kube-ha /etc/systemd/system -name '*kube-scheduler*'"
-        )
+        left = host.check_output("find /etc/kubernetes /opt /etc/systemd/system -name '*kube-scheduler*'")
+        assert not host.file("/var/lib/kube-ha").exists
         assert left == ""
         assert host.file(mark).exists
         assert host.user("k8s").exists

@@ -49,9 +49,9 @@ def test_status_tells_it(lab: Any, tmp_path: Any) -> None:
     for name, answer in told.items():
         assert answer["healthy"], answer["problems"]
         assert answer["process"]["version"] == lab.settings.version
-        assert answer["seen"]["served"]["days_left"] > 300
-        assert answer["seen"]["used"]["days_left"] > 300
-        assert answer["seen"]["metrics_reader"] == 200
+        assert answer["probes"]["served"]["days_left"] > 300
+        assert answer["probes"]["used"]["days_left"] > 300
+        assert answer["probes"]["metrics_reader"] == 200
         row = next(
             words for line in run.output.splitlines() for words in [line.strip(" -'").split()] if words[:1] == [name]
         )

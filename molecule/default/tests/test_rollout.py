@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
-from conftest import wait_for  # isort: skip
+from tests.support.lab import wait_for, wait_for_age
 
 UNIT = "kube-scheduler.service"
 LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n(?:changed|fatal): \[(\w+)\]")
@@ -38,7 +40,8 @@ def test_staging_alone_says_what_is_pending(lab: Any) -> None:
     pids = lab.main_pids()
     run = lab.site(CHANGE, "--extra-vars={kube_scheduler_rollout: false}")
     assert run.code == 0, run.output
-    assert "pending on m1: config, unit, process" in run.text
+    for part in ("config", "unit", "process"):
+        assert f"pending on m1: {part}: " in run.text
     assert lab.main_pids() == pids
 
 
@@ -100,6 +103,11 @@ def test_one_pair_for_all(lab: Any, tmp_path: Path) -> None:
         "kube_scheduler_pki": "shared",
         "kube_scheduler_cert_source": tmp_path / "s.pem",
         "kube_scheduler_key_source": tmp_path / "s-key.pem",
+        # A CA as kubeadm leaves it, without cfssl's ca-config.json.
+        "kube_scheduler_ca_config": "",
+        "kube_scheduler_ca_profile": "",
+        "kube_scheduler_cert_valid_for": "1000h",
+        "kube_scheduler_renew_before": "10h",
     }
     words = [f"--extra-vars={name}={value}" for name, value in pair.items()]
     run = lab.site(*words)
@@ -107,9 +115,15 @@ def test_one_pair_for_all(lab: Any, tmp_path: Path) -> None:
     key = "/etc/kubernetes/cert/kube-scheduler-key.pem"
     assert len({lab.host(name).file(key).sha256sum for name in lab.names}) == 1
     assert (tmp_path / "s-key.pem").stat().st_mode & 0o777 == 0o600
+    made = x509.load_pem_x509_certificate((tmp_path / "s.pem").read_bytes())
+    assert timedelta(hours=1000) <= made.not_valid_after_utc - made.not_valid_before_utc < timedelta(hours=1001)
     again = lab.site(*words)
     assert again.changed == dict.fromkeys(lab.names, 0)
     assert (tmp_path / "s-key.pem").read_text().splitlines()[3] not in run.output
+    wait_for_age(made, 61)
+    renewed = lab.site(*words, "--extra-vars=kube_scheduler_renew_before=999h59m")
+    assert renewed.code == 0, renewed.output
+    assert set(renewed.changed.values()) != {0}
     provided = lab.site(*words[1:], "--extra-vars=kube_scheduler_pki=provided")
     assert provided.code == 0, provided.output
     assert provided.changed == dict.fromkeys(lab.names, 0)

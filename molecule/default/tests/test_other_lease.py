@@ -1,0 +1,89 @@
+"""Another lease, another port and slow election times: the first look, the ranks and the status follow what the processes were told."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n(?:changed|fatal): \[(\w+)\]")
+NAMESPACE, NAME = "election", "the-schedulers"
+# The schedulers' own role covers a lease of the usual name in kube-system only.
+RBAC = f"""
+apiVersion: v1
+kind: Namespace
+metadata: {{name: {NAMESPACE}}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: {NAME}, namespace: {NAMESPACE}}}
+rules:
+  - {{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: {NAME}, namespace: {NAMESPACE}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {NAME}}}
+subjects:
+  - {{kind: User, name: system:kube-scheduler}}
+"""
+SETTINGS: dict[str, Any] = {
+    "kube_scheduler_secure_port": 10777,
+    "kube_scheduler_lease_duration": "100s",
+    "kube_scheduler_renew_deadline": "70s",
+    "kube_scheduler_retry_period": "30s",
+}
+
+
+def words(**fields: Any) -> str:
+    election = {"resourceName": NAME, "resourceNamespace": NAMESPACE}
+    return f"--extra-vars={json.dumps({**SETTINGS, 'kube_scheduler_config': {'leaderElection': election, **fields}})}"
+
+
+def remove(lab: Any) -> None:
+    run = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=yes")
+    assert run.code == 0, run.output
+
+
+@pytest.fixture
+def deployed(lab: Any) -> Iterator[Any]:
+    """The masters' schedulers under another lease; a running cluster cannot change its lock, so they are removed first."""
+    lab.kubectl("apply", "--filename=-", stdin=RBAC)
+    remove(lab)
+    try:
+        yield lab.site(words())
+    finally:
+        remove(lab)
+        assert lab.site().code == 0
+        lab.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def test_another_lease(lab: Any, deployed: Any, tmp_path: Path) -> None:
+    assert deployed.code == 0, deployed.output
+    again = lab.site(words())
+    assert again.code == 0, again.output
+    assert again.changed == dict.fromkeys(lab.names, 0)
+    holder = lab.kubectl(
+        "get", "lease", NAME, f"--namespace={NAMESPACE}", "--output=jsonpath={.spec.holderIdentity}"
+    ).rsplit("_", 1)[0]
+    leader = lab.name_of(holder)
+
+    path = tmp_path / "status.json"
+    status = lab.play("playbooks/status.yml", words(), f"--extra-vars=status_json={path}")
+    assert status.code == 0, status.output
+    for answer in json.loads(path.read_text()).values():
+        assert answer["lease"]["holder"] == holder
+        assert answer["lease"]["moving"]
+        assert answer["port"]["number"] == 10777
+        assert answer["process"]["lease_name"] == NAME
+    assert "fail-over: at most 232.0 s after a crash, 66.0 s after a stop" in status.text
+
+    predicted = lab.site(words(parallelism=15), "--check")
+    assert predicted.code == 0, predicted.output
+    order = LIVE.findall(predicted.output)
+    assert sorted(order) == lab.names
+    assert order[-1] == leader
