@@ -6,18 +6,19 @@
 
 Usage: python tests/benchmark/x509_cert.py ANSIBLE_PLAYBOOK
 where ANSIBLE_PLAYBOOK is that of an environment with the PyPI package "ansible", which brings community.crypto.
+Writes the figures to docs/benchmark.md.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import page
 
 ROOT = Path(__file__).parents[2]
 PAIRS, ROUNDS = 8, 3
@@ -91,14 +92,17 @@ def main() -> None:
                 for kind in ("first issue", "no change"):
                     took = (played(program, folder, tasks) - idle) / PAIRS
                     seconds.setdefault(f"{label}, {kind}", []).append(took)
-    best = {label: round(min(times), 2) for label, times in seconds.items()}
-    ratios = {
-        f"{label} / community.crypto": round(best[label] / best[f"community.crypto, {label.partition(', ')[2]}"], 2)
-        for label in best
-        if label.startswith("x509_cert")
-    }
-    spread = {label: round(statistics.pstdev(times), 2) for label, times in seconds.items()}
-    print(json.dumps({"seconds for a pair, best": best, "spread": spread, "ratios": ratios}, indent=2))  # noqa: T201
+    page.fill("x509_cert", figures(seconds))
+
+
+def figures(seconds: dict[str, list[float]]) -> list[str]:
+    """The best of each, with the worst, and its ratio to community.crypto's."""
+    rows = []
+    for label, times in seconds.items():
+        theirs = min(seconds[f"community.crypto, {label.partition(', ')[2]}"])
+        rows.append([label, f"{min(times):.2f}", f"{max(times):.2f}", f"{min(times) / theirs:.2f}"])
+    header = ("a pair", "best, s", "worst, s", "to community.crypto's")
+    return [f"{page.machine()}. Rounds: {ROUNDS}, of {PAIRS} pairs each.", "", *page.table(header, rows)]
 
 
 if __name__ == "__main__":
