@@ -41,8 +41,12 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 	@lab/demo
 
 .PHONY: test
-test: lint binaries unit oldest integration molecule ## Lint, unit tests, tests with other tools, Molecule, and three versions beside the table
-	@$(MAKE) --no-print-directory versions VERSIONS="1.37.2 1.36.1 1.20.2"
+test: tools ## Lint, unit tests, tests with other tools, Molecule, and three versions beside the table
+	@tests/steps.py lint binaries unit oldest integration molecule 'versions VERSIONS="1.37.2 1.36.1 1.20.2"'
+
+.PHONY: nightly
+nightly: tools ## What takes longer: all of test, every version that can be run, and the benchmark
+	@tests/steps.py test versions bench
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy
@@ -103,6 +107,13 @@ lab-down: ## Remove the lab and all that it left
 lab-status: ## Show the lab's containers and the health of its control plane
 	@$(LAB) status
 
+BENCH_ROUNDS ?= 5
+BENCH_MASTERS ?= 3 12
+# Empty leaves Mitogen out.
+BENCH_MITOGEN ?= yes
 .PHONY: bench
-bench: tools .cache/bench/.ready ## x509_cert beside community.crypto
+bench: export LAB_NAME := kube-ha-bench-$(CLONE)
+bench: tools binaries .cache/bench/.ready $(if $(BENCH_MITOGEN),.cache/bench-mitogen/.ready) ## The walk-through, a plain role and ours side by side; x509_cert beside community.crypto: docs/benchmark.md
+	@lab/need.py cfssl=golang-cfssl ssh=openssh-client
 	$(VENV)/bin/python tests/benchmark/x509_cert.py .cache/bench/bin/ansible-playbook
+	$(VENV)/bin/python tests/benchmark/deployment.py --rounds $(BENCH_ROUNDS) --masters "$(BENCH_MASTERS)" $(if $(BENCH_MITOGEN),--mitogen)
