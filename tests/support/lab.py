@@ -147,19 +147,6 @@ class Lab:
         told = counts.read_text().splitlines() if counts and counts.exists() else []
         return Run(done.returncode, done.stdout, [line.split(maxsplit=2) for line in told])
 
-    def issue(self, folder: Path, name: str, *, ca: bool = True) -> tuple[Path, Path]:
-        """Paths of a certificate and its key, self-signed by openssl."""
-        certificate, key = folder / f"{name}.pem", folder / f"{name}-key.pem"
-        words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=a CA"]
-        words += [
-            "-addext",
-            f"basicConstraints=critical,CA:{str(ca).upper()}",
-            "-addext",
-            "keyUsage=keyCertSign,digitalSignature",
-        ]
-        subprocess.run([*words, "-out", certificate, "-keyout", key], check=True, capture_output=True)
-        return certificate, key
-
     def inventory_with(self, folder: Path, group: str = "kube_masters", **variables: Any) -> Path:
         """The same masters in an inventory of another kind."""
         content = yaml.safe_load(self.inventory.read_text())["kube_masters"]

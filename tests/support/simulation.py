@@ -15,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from tests.support.pki import Ca
+
 ROOT = Path(__file__).resolve().parents[2]
 PROCESS: dict[str, Any] = {
     "pid": 7,
@@ -131,8 +133,8 @@ class Outcome:
 class Simulation:
     """Some clusters of simulated masters, each a group of the inventory, all well at first; tests change the answers."""
 
-    def __init__(self, folder: Path, ca: Path, ca_key: Path, clusters: Mapping[str, list[str]] | None = None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, clusters: Mapping[str, list[str]] | None = None) -> None:
+        self.folder, ca = folder, Ca(folder)
         self.clusters = dict(clusters or {"kube_masters": ["m1", "m2", "m3"]})
         self.answers: dict[str, dict[str, Any]] = {}
         self.variables: dict[str, Any] = {
@@ -141,8 +143,8 @@ class Simulation:
             "ansible_become": False,
             "kube_scheduler_version": "1.37.2",
             "kube_scheduler_apiserver": "https://192.0.2.1:6443",
-            "kube_scheduler_ca_cert": str(ca),
-            "kube_scheduler_ca_key": str(ca_key),
+            "kube_scheduler_ca_cert": str(ca.path),
+            "kube_scheduler_ca_key": str(ca.key_path),
         }
         for names in self.clusters.values():
             for name in names:
@@ -211,13 +213,3 @@ class Simulation:
             calls[name] = told.read_text().split() if told.exists() else []
         lines = counts.read_text().splitlines() if counts.exists() else []
         return Outcome(done.returncode, done.stdout, calls, [line.split(maxsplit=2) for line in lines])
-
-
-def make_ca(folder: Path) -> tuple[Path, Path]:
-    """Paths of a CA's certificate and key, made by openssl."""
-    certificate, key = folder / "ca.pem", folder / "ca-key.pem"
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=a CA"]
-    words += ["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"]
-    subprocess.run([*words, "-out", certificate, "-keyout", key], check=True, capture_output=True)
-    key.chmod(0o600)
-    return certificate, key

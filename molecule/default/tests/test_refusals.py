@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.lab import Run
+from tests.support.pki import Ca
 
 
 def refused(lab: Any, *sentences: str, tmp: Path | None = None, **variables: Any) -> Run:
@@ -67,7 +68,9 @@ def test_what_the_variables_alone_show(lab: Any, tmp_path: Path) -> None:
 
 def test_a_ca_that_is_none(lab: Any, tmp_path: Path) -> None:
     """The other faults of a CA: test__x509_controller.py and test_scheduler_plan_action.py."""
-    leaf, key = lab.issue(tmp_path, "leaf", ca=False)
+    leaf, key = tmp_path / "leaf.pem", tmp_path / "leaf-key.pem"
+    for path, content in zip((leaf, key), Ca().issue("leaf")):
+        path.write_text(content)
     refused(
         lab,
         f"kube_scheduler_ca_cert: '{leaf}' is not a CA: its basicConstraints do not say CA:TRUE",

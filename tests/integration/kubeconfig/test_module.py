@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.apiserver import Ca, key_pem
+from tests.support.pki import Ca, key_pem
 
 ROOT = Path(__file__).parents[3]
-CA = Ca("kubernetes")
+CA = Ca()
 TOKEN = "canary-token-4711"
 
 

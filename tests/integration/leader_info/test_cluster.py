@@ -17,7 +17,6 @@ import os
 import shlex
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -35,13 +34,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import aut
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
 
-from tests.unit import apiserver
-from tests.unit.kubectl import KUBECTLS
-from tests.unit.tasks import filled
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "unit" / "plugins" / "module_utils"))
-from stand_ins import FakeModule
-from x509_tools import NOW, certificate, spare
+from tests.support import apiserver
+from tests.support.fake_module import FakeModule, filled
+from tests.support.kubectl import KUBECTLS
+from tests.support.pki import NOW, Ca, certificate, spare
 
 STATE = Path(os.environ.get("LAB_STATE", Path(__file__).parents[3] / ".lab"))
 LEASE = "leader-info-test"
@@ -174,7 +170,7 @@ def test_an_expired_certificate(lab: Lab) -> None:
 
 
 def test_a_certificate_of_another_ca(lab: Lab) -> None:
-    assert "HTTP 401" in lab.fault(lab.raw("foreign", pair=apiserver.Ca().issue("admin")))
+    assert "HTTP 401" in lab.fault(lab.raw("foreign", pair=Ca().issue("admin")))
 
 
 def test_an_unknown_token(lab: Lab) -> None:
@@ -194,7 +190,7 @@ def test_another_tls_name(lab: Lab) -> None:
 
 
 def test_another_ca(lab: Lab) -> None:
-    assert "not signed by the CA" in lab.fault(lab.raw("ca", ca=apiserver.Ca("kubernetes-ca").pem))
+    assert "not signed by the CA" in lab.fault(lab.raw("ca", ca=Ca(subject={"CN": "kubernetes-ca"}).pem))
 
 
 def test_the_port_of_another_service(lab: Lab) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.simulation import Simulation, compared, gathered, lease, make_ca
+from tests.support.simulation import Simulation, compared, gathered, lease
 
 DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]
 NO_OP_TASKS = 15
@@ -18,7 +18,7 @@ LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n((?:(?:change
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
     """Three masters on which all is well; m1 leads."""
-    return Simulation(tmp_path, *make_ca(tmp_path))
+    return Simulation(tmp_path)
 
 
 def rolled(output: str) -> list[list[str]]:
@@ -91,7 +91,7 @@ def test_a_strategy_that_does_not_keep_the_hosts_together(cluster: Simulation, t
 
 def test_two_clusters_side_by_side(tmp_path: Path) -> None:
     clusters = {"east": ["e1", "e2", "e3"], "west": ["w1", "w2", "w3"]}
-    both = Simulation(tmp_path, *make_ca(tmp_path), clusters=clusters)
+    both = Simulation(tmp_path, clusters=clusters)
     for names in clusters.values():
         for name in names:
             both.answers[name]["drift"] = [compared(name, names[0], drift=DRIFT), compared(name, names[0])]

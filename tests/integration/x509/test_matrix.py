@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -22,9 +21,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import cer
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
 from cryptography import x509
 
+from tests.support.pki import Ca, Host, openssl, spare
+
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1] / "unit" / "plugins" / "module_utils"))
-from x509_tools import Ca, Host, openssl, spare  # noqa: E402
 
 KEYS: dict[str, dict[str, Any]] = {
     "rsa2048": {"privatekey_type": "RSA"},

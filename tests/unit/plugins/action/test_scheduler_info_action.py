@@ -9,8 +9,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,9 @@ from ansible.errors import AnsibleActionFail, AnsibleFileNotFound
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_info import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, spec_info
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "module_utils"))
-from scheduler_tools import ANSWER
-from stand_ins import one_line
-from x509_tools import Ca, write_profiles
+from tests.support.fake_module import one_line
+from tests.support.host import ANSWER
+from tests.support.pki import Ca, write_profiles
 
 VERSIONS = {
     "1.37": {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,9 +13,8 @@ from ansible.errors import AnsibleActionFail
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_plan import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "module_utils"))
-from stand_ins import one_line
-from x509_tools import Ca, spare
+from tests.support.fake_module import one_line
+from tests.support.pki import Ca, spare
 
 ROLE = Path(__file__).resolve().parents[4] / "roles/kube_scheduler"
 DATA: dict[str, Any] = {

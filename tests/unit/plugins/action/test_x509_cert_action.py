@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import cer
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "module_utils"))
-from stand_ins import one_line
-from x509_tools import Ca, Host, spare, write_profiles
+from tests.support.fake_module import one_line
+from tests.support.pki import Ca, Host, spare, write_profiles
 
 
 class Target:

@@ -11,7 +11,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils import _duration
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
 from hypothesis import given
 from hypothesis import strategies as st
-from stand_ins import one_line
+
+from tests.support.fake_module import one_line
 
 GOOD = {
     "8760h": timedelta(hours=8760),

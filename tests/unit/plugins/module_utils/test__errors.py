@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, X509Error
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, controller, names, wanted
-from stand_ins import one_line
-from x509_tools import Ca, options
+
+from tests.support.fake_module import one_line
+from tests.support.pki import Ca, options
 
 NAMES = {
     "ca_path": "kube_scheduler_ca_cert",

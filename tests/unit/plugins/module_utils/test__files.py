@@ -17,7 +17,8 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import attributes, pair_swap, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths as _paths
-from stand_ins import FakeModule, killed_at, one_line
+
+from tests.support.fake_module import FakeModule, killed_at, one_line
 
 
 def mode(path: Path) -> int:

@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit import apiserver
-from tests.unit.apiserver import Ca, Server, answer, kubeconfig, refused_port, status
+from tests.support import apiserver
+from tests.support.apiserver import Server, answer, kubeconfig, refused_port, status
+from tests.support.pki import Ca, key_pem, spare
 
 CA = Ca()
 PAIR = CA.issue()
@@ -137,7 +138,7 @@ def test_a_kept_connection_has_a_deadline_for_each_answer() -> None:
 
 def test_threads_do_not_take_each_others_credentials() -> None:
     def ask(number: int) -> list[str]:
-        ca = Ca(f"ca {number}")
+        ca = Ca(key=spare("ECC", number=10 + number), subject={"CN": f"ca {number}"})
         with serve(answer(200, {"n": number}), ca.issue(), client_ca=ca.pem) as server:
             reader = client(server, ca=ca.pem, pair=ca.issue("client"))
             return [found for _ in range(9) if (found := outcome(reader)) != str({"n": number})]
@@ -235,7 +236,7 @@ def test_what_is_not_a_json_object(body: bytes) -> None:
         (CA.issue(ips=["127.0.0.2"]), {}, "tls_name"),
         (CA.issue(ips=[], dns=["localhost"]), {}, "tls_name"),
         (PAIR, {"tls-server-name": "other.example"}, "tls_name"),
-        (PAIR, {"ca": Ca("other").pem}, "tls_untrusted"),
+        (PAIR, {"ca": Ca(key=spare("ECC", number=2), subject={"CN": "other"}).pem}, "tls_untrusted"),
         (PAIR, {"ca": None}, "tls_untrusted"),
         (PAIR, {"client_ca": True}, "tls_client"),
     ],
@@ -252,7 +253,7 @@ def test_tls_server_name() -> None:
 
 
 def test_insecure_is_taken_from_the_kubeconfig() -> None:
-    with serve(answer(200, {}), Ca("other").issue()) as server:
+    with serve(answer(200, {}), Ca(key=spare("ECC", number=2), subject={"CN": "other"}).issue()) as server:
         assert client(server, ca=None, **{"insecure-skip-tls-verify": True}).get("/") == {}
 
 
@@ -544,7 +545,7 @@ def test_no_memory_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_encrypted_key_asks_nobody() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
-    encrypted = apiserver.key_pem(key, "x")
+    encrypted = key_pem(key, "x")
     with serve(answer(200, {})) as server:
         assert "encrypted" in kind_of(server, pair=(CA.issue(key=key)[0], encrypted))[1]
 

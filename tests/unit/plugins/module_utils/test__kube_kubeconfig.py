@@ -17,9 +17,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import K
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
 from hypothesis import example, given
 from hypothesis import strategies as st
-from stand_ins import one_line
 
-from tests.unit.kubectl import KUBECTLS, kubectl
+from tests.support.fake_module import one_line
+from tests.support.kubectl import KUBECTLS, kubectl
 
 GOOD = {
     "apiVersion": "v1",

@@ -24,11 +24,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import cer
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig as module
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stand_ins import FakeModule, killed_at, one_line
-from x509_tools import NOW, Ca, certificate, spare
 
-from tests.unit.kubectl import KUBECTLS, kubectl, minor
-from tests.unit.tasks import filled
+from tests.support.fake_module import FakeModule, filled, killed_at, one_line
+from tests.support.kubectl import KUBECTLS, kubectl, minor
+from tests.support.pki import NOW, Ca, certificate, spare
 
 CLIENT = {
     "extended_key_usage": ["clientAuth"],

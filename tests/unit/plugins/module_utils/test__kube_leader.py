@@ -18,9 +18,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lea
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import TransportError
 from ansible_collections.kube_ha.scheduler.plugins.modules import leader_info as module
-from stand_ins import one_line
 
-from tests.unit.apiserver import Ca, Server, answer, kubeconfig, lease, refused_port, status
+from tests.support.apiserver import Server, answer, kubeconfig, lease, refused_port, status
+from tests.support.fake_module import one_line
+from tests.support.pki import Ca
 
 CA = Ca()
 PAIR = CA.issue()

@@ -15,7 +15,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lea
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.apiserver import lease
+from tests.support.apiserver import lease
 
 UUID = "0f0e0d0c-1111-2222-3333-444455556666"
 LEASE = _lease.SOURCES["lease"][0].format("ns", "n")

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lock as _lock
-from stand_ins import one_line
 
-from tests.unit.kubectl import KUBECTLS, kubectl
+from tests.support.fake_module import one_line
+from tests.support.kubectl import KUBECTLS, kubectl
 
 
 def test_the_lock_is_there_while_it_is_held(tmp_path: Path) -> None:

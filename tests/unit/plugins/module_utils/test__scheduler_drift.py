@@ -16,9 +16,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import R
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drift, running, spec_info
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate, pair, spec
-from scheduler_tools import UNIT, UNIT_NAME, Host
-from stand_ins import FakeModule
-from x509_tools import NOW, SCHEDULER, Ca, options
+
+from tests.support.fake_module import FakeModule
+from tests.support.host import UNIT, UNIT_NAME, Host
+from tests.support.pki import NOW, SCHEDULER, Ca, options
 
 ME = "root"
 

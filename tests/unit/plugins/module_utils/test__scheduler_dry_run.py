@@ -9,7 +9,8 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import dry_run
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import release as _release
-from scheduler_tools import Host
+
+from tests.support.host import Host
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.modules import scheduler_info
-from scheduler_tools import ANSWER
+
+from tests.support.host import ANSWER
 
 
 def test_a_good_answer_is_kept() -> None:

@@ -12,11 +12,11 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, info, probes, spec_info
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
-from scheduler_tools import UNIT_NAME, Host
-from stand_ins import FakeModule
 
-from tests.unit.apiserver import Ca, Server, answer, kubeconfig, lease, refused_port
-from tests.unit.tasks import filled
+from tests.support.apiserver import Server, answer, kubeconfig, lease, refused_port
+from tests.support.fake_module import FakeModule, filled
+from tests.support.host import UNIT_NAME, Host
+from tests.support.pki import Ca
 
 SERVING = [
     {"since": "1.31", "https": 10259, "http": 0, "ready_path": "/readyz", "ready_port": "https", "lock": "leases"}

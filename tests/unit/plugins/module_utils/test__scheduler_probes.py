@@ -15,9 +15,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import P
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, probes, systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
-from scheduler_tools import FakeProc
 
-from tests.unit.apiserver import Ca, Server, answer, kubeconfig, lease, status
+from tests.support.apiserver import Server, answer, kubeconfig, lease, status
+from tests.support.host import FakeProc
+from tests.support.pki import Ca, spare
 
 HTTP = Serving(since="1.10", https=0, http=10251, ready_path="/healthz", ready_port="http", lock="endpoints")
 HTTPS = Serving(since="1.31", https=10259, http=0, ready_path="/readyz", ready_port="https", lock="leases")
@@ -110,7 +111,13 @@ def test_an_address_for_all_is_reached_on_the_loopback(tmp_path: Path, bound: st
 
 def test_what_goes_wrong_is_one_sentence_each(world: World, tmp_path: Path) -> None:
     seen, view, faults = probes.run(
-        looking(world, tmp_path, kubeconfig=lambda: "/nowhere", serving_ca=Ca("other").pem), None
+        looking(
+            world,
+            tmp_path,
+            kubeconfig=lambda: "/nowhere",
+            serving_ca=Ca(key=spare("ECC", number=2), subject={"CN": "other"}).pem,
+        ),
+        None,
     )
     assert seen["served"] is not None
     assert (seen["used"], seen["ready"], seen["metrics_anonymous"], view) == (None, None, None, None)

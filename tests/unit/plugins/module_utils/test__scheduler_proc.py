@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import proc as _proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Listener, OwnScheduler, Proc
-from scheduler_tools import FakeProc
+
+from tests.support.host import FakeProc
 
 LEASE = ("kube-system", "kube-scheduler")
 

@@ -14,7 +14,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import release as _release
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
-from scheduler_tools import FakeProc
+
+from tests.support.host import FakeProc
 
 NEW = Serving(since="1.31", https=10259, http=0, ready_path="/readyz", ready_port="https", lock="leases")
 MIXED = Serving(since="1.13", https=10259, http=10251, ready_path="/healthz", ready_port="http", lock="endpoints")

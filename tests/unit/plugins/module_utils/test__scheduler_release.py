@@ -16,7 +16,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pa
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import lifecycle, running
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import release as _release
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Item, Release
-from scheduler_tools import Host
+
+from tests.support.host import Host
 
 
 @pytest.fixture(autouse=True)

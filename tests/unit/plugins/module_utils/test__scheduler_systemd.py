@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import SystemdError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd
-from scheduler_tools import FakeProc
+
+from tests.support.host import FakeProc
 
 
 class Runner:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import MissingError, X509Error
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate, controller
-from stand_ins import one_line
-from x509_tools import SCHEDULER, Ca, spare, write_profiles
+
+from tests.support.fake_module import one_line
+from tests.support.pki import SCHEDULER, Ca, spare, write_profiles
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import nam
 from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
-from stand_ins import one_line
+
+from tests.support.fake_module import one_line
 
 
 def test_a_subject_is_encoded_in_one_order_and_names_join_in() -> None:

@@ -26,8 +26,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import spe
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-from stand_ins import killed_at, one_line
-from x509_tools import NOW, Ca, Host, certificate, spare, write_profiles
+
+from tests.support.fake_module import killed_at, one_line
+from tests.support.pki import NOW, Ca, Host, certificate, spare, write_profiles
 
 DAY = timedelta(days=1)
 # Fast to make, for tests that make many.

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import preview
-from x509_tools import Ca, Host
+
+from tests.support.pki import Ca, Host
 
 
 def options(ca: Ca, folder: Path, **given: Any) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import M
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 from hypothesis import given
 from hypothesis import strategies as st
-from stand_ins import one_line
-from x509_tools import options, write_profiles
+
+from tests.support.fake_module import one_line
+from tests.support.pki import options, write_profiles
 
 
 def test_a_profile_gives_what_the_task_does_not(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kub
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
 
-from tests.unit.apiserver import Ca, Server, answer, lease
-from tests.unit.apiserver import kubeconfig as built
+from tests.support.apiserver import Server, answer, lease
+from tests.support.apiserver import kubeconfig as built
+from tests.support.pki import Ca
 
 # ansible-core 2.19 and newer
 patch_module_args = pytest.importorskip("ansible.module_utils.testing").patch_module_args

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import ipaddress
 import json
 import os
 import socket
@@ -16,75 +15,9 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
-NOW = datetime.now(timezone.utc)
-
-
-class Ca:
-    def __init__(self, name: str = "test CA", **dates: int) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.certificate = self._sign(self.subject, self.key.public_key(), ca=True, **dates)
-        self.pem = pem(self.certificate)
-
-    def _sign(
-        self,
-        subject: x509.Name,
-        public_key: Any,
-        *,
-        ca: bool = False,
-        sans: Sequence[x509.GeneralName] = (),
-        start: int = -60,
-        end: int = 3600,
-    ) -> x509.Certificate:
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self.subject)
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW + timedelta(seconds=start))
-            .not_valid_after(NOW + timedelta(seconds=end))
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        )
-        if sans:
-            builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
-        return builder.sign(self.key, hashes.SHA256())
-
-    def issue(
-        self,
-        name: str = "server",
-        *,
-        dns: Sequence[str] = (),
-        ips: Sequence[str] = ("127.0.0.1",),
-        key: Any = None,
-        **dates: int,
-    ) -> tuple[str, str]:
-        """The PEM of a certificate and of its key."""
-        key = key or ec.generate_private_key(ec.SECP256R1())
-        sans: list[x509.GeneralName] = [x509.DNSName(d) for d in dns]
-        sans += [x509.IPAddress(ipaddress.ip_address(i)) for i in ips]
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        return pem(self._sign(subject, key.public_key(), sans=sans, **dates)), key_pem(key)
-
-
-def pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def key_pem(key: Any, passphrase: str | None = None) -> str:
-    how: Any = (
-        serialization.BestAvailableEncryption(passphrase.encode()) if passphrase else serialization.NoEncryption()
-    )
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, how).decode()
 
 
 def answer(status: int = 200, body: Any = b"", headers: Sequence[str] = (), *, reason: str = "X") -> bytes:

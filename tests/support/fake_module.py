@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A stand-in for AnsibleModule, and ways to end a process at every point where it changes files."""
+"""A stand-in for AnsibleModule and its options, and ways to end a process at every point where it changes files."""
 
 from __future__ import annotations
 
@@ -41,6 +41,20 @@ class FakeModule:
         if not self.check_mode:
             os.chmod(path, mode)
         return True
+
+
+def filled(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Options as AnsibleModule would hand them over, sub-options and defaults included."""
+    unknown = set(given) - set(spec)
+    assert not unknown
+    options = {}
+    for name, kind in spec.items():
+        value = given.get(name, kind.get("default"))
+        if value is not None and kind.get("options"):
+            inner = kind["options"]
+            value = [filled(inner, entry) for entry in value] if kind["type"] == "list" else filled(inner, value)
+        options[name] = value
+    return options
 
 
 def killed_at(action: Callable[[], object], point: int) -> bool:

@@ -2,12 +2,14 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""CAs and tasks for the tests of x509_cert."""
+"""Keys, a CA, and tasks of x509_cert."""
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import subprocess
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import aut
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 from cryptography import x509
-from stand_ins import FakeModule
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.support.fake_module import FakeModule
 
 NOW = base.now()
 DEFAULTS = {name: option.get("default") for name, option in spec.ARGUMENT_SPEC.items()}
@@ -61,21 +67,61 @@ def certificate(
     return _certificate.build(wanted, public or key.public_key(), issuer and issuer.certificate, signer, times)
 
 
-class Ca:
-    """A CA in two files."""
+def pem(certificate: x509.Certificate) -> str:
+    return _certificate.pem(certificate).decode()
 
-    def __init__(self, folder: Path, key: Any = None, name: str = "ca", **given: Any) -> None:
+
+def key_pem(key: Any, passphrase: str | None = None) -> str:
+    return keys.dump(key, "pkcs8", passphrase.encode() if passphrase else None).decode()
+
+
+class Ca:
+    """A CA, in two files where it is given a folder. Those of one key are one CA."""
+
+    def __init__(self, folder: Path | None = None, key: Any = None, name: str = "ca", **given: Any) -> None:
         self.key = key or spare("ECC", number=1)
-        self.path, self.key_path = folder / f"{name}.pem", folder / f"{name}-key.pem"
         made = {"subject": {"CN": "kubernetes"}, "is_ca": True, "valid_for": "87600h", **given}
         self.certificate = certificate(self.key, **made)
         self.authority = authority.Authority(self.certificate, self.key)
-        self.write()
+        if folder is not None:
+            self.path, self.key_path = folder / f"{name}.pem", folder / f"{name}-key.pem"
+            self.write()
+
+    @property
+    def pem(self) -> str:
+        return pem(self.certificate)
 
     def write(self) -> None:
-        self.path.write_bytes(_certificate.pem(self.certificate))
-        self.key_path.write_bytes(keys.dump(self.key, "pkcs8", None))
+        self.path.write_text(self.pem)
+        self.key_path.write_text(key_pem(self.key))
         self.key_path.chmod(0o600)
+
+    def issue(
+        self,
+        name: str = "server",
+        *,
+        dns: Sequence[str] = (),
+        ips: Sequence[str] = ("127.0.0.1",),
+        key: Any = None,
+        start: int = -60,
+        end: int = 3600,
+    ) -> tuple[str, str]:
+        """The PEM of a certificate, valid from C(start) to C(end) seconds from now, and of its key; not made by the code under test."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        sans: list[x509.GeneralName] = [x509.DNSName(d) for d in dns]
+        sans += [x509.IPAddress(ipaddress.ip_address(i)) for i in ips]
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(self.certificate.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW + timedelta(seconds=start))
+            .not_valid_after(NOW + timedelta(seconds=end))
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName(sans), critical=False)
+        )
+        return pem(builder.sign(self.key, hashes.SHA256())), key_pem(key)
 
     @property
     def options(self) -> dict[str, str]:
