@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 CHANGING = ("rename", "fsync", "link", "symlink", "unlink", "mkdir", "chmod", "fchmod", "fchown", "rmdir")
@@ -57,26 +58,37 @@ def filled(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+@contextlib.contextmanager
+def at_change(point: int, what: Callable[[], object]) -> Iterator[list[int]]:
+    """Do *what* in place of the n-th change of a file; yields a list with one number, of the changes that are left."""
+    left = [point]
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                what()
+            return function(*args, **kwargs)
+
+        return call
+
+    former = {name: getattr(os, name) for name in CHANGING}
+    try:
+        for name, function in former.items():
+            setattr(os, name, counted(function))
+        yield left
+    finally:
+        for name, function in former.items():
+            setattr(os, name, function)
+
+
 def killed_at(action: Callable[[], object], point: int) -> bool:
     """Run *action* in a child that kills itself at its n-th change of a file; tell whether it came that far."""
     child = os.fork()
     if child == 0:
-        left = point
-
-        def deadly(function: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                nonlocal left
-                left -= 1
-                if left == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return function(*args, **kwargs)
-
-            return call
-
-        for name in CHANGING:
-            setattr(os, name, deadly(getattr(os, name)))
         try:
-            action()
+            with at_change(point, lambda: os.kill(os.getpid(), signal.SIGKILL)):
+                action()
         finally:
             os._exit(0)
     _pid, status = os.waitpid(child, 0)

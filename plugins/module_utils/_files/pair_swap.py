@@ -35,27 +35,28 @@ def _swap(staged: t.Sequence[Staged]) -> None:
     The folder for that is beside the last file, which has to be the one that most may read.
     """
     targets = [file.target for file in staged]
-    folder = tempfile.mkdtemp(paths.TEMPORARY, paths.prefix(targets[-1]), staged[-1].folder)
-    now, following, old, new = (os.path.join(folder, name) for name in ("now", "next", "old", "new"))
     try:
-        for directory in (folder, old, new):
-            if directory != folder:
-                os.mkdir(directory)
-            os.chmod(directory, 0o711)
-        os.symlink("old", now)
-        os.symlink("new", following)
-        for index, file in enumerate(staged):
-            with paths.explained(file.target, "replace"):
-                os.link(file.target, os.path.join(old, str(index)))
-            file.verify()
-            os.link(file.temporary, os.path.join(new, str(index)))
-            os.symlink(os.path.join(now, str(index)), os.path.join(folder, f"link{index}"))
-        paths.sync(folder)
-        for index, target in enumerate(targets):
-            os.rename(os.path.join(folder, f"link{index}"), target)
-            paths.sync(os.path.dirname(target))
-        os.rename(following, now)
-        paths.sync(folder)
+        with paths.explained(targets[-1], "replace"):
+            folder = tempfile.mkdtemp(paths.TEMPORARY, paths.prefix(targets[-1]), staged[-1].folder)
+            now, following, old, new = (os.path.join(folder, name) for name in ("now", "next", "old", "new"))
+            for directory in (folder, old, new):
+                if directory != folder:
+                    os.mkdir(directory)
+                os.chmod(directory, 0o711)
+            os.symlink("old", now)
+            os.symlink("new", following)
+            for index, file in enumerate(staged):
+                with paths.explained(file.target, "replace"):
+                    os.link(file.target, os.path.join(old, str(index)))
+                file.verify()
+                os.link(file.temporary, os.path.join(new, str(index)))
+                os.symlink(os.path.join(now, str(index)), os.path.join(folder, f"link{index}"))
+            paths.sync(folder)
+            for index, target in enumerate(targets):
+                os.rename(os.path.join(folder, f"link{index}"), target)
+                paths.sync(os.path.dirname(target))
+            os.rename(following, now)
+            paths.sync(folder)
     finally:
         recover(targets)
 
@@ -63,13 +64,16 @@ def _swap(staged: t.Sequence[Staged]) -> None:
 def recover(targets: t.Sequence[str]) -> None:
     """Turn the symlinks that :func:`replace` or a kill of it left into regular files again, and remove its directories.
 
-    Raises FilesError.
+    Targets that are not there, or were never replaced so, are passed over. Raises FilesError.
     """
-    with paths.explained(targets[-1], "mend"):
-        for path in filter(paths.swapped, targets):
+    for path in filter(paths.swapped, targets):
+        with paths.explained(path, "mend"):
             # Where somebody else could have made the symlink, it may point to any file of root's.
             paths.guard(path)
             os.rename(os.path.realpath(path), path)
             paths.sync(os.path.dirname(path))
-        for folder in filter(os.path.isdir, paths.beside(targets[-1], paths.TEMPORARY, paths.prefix(targets[-1]))):
-            shutil.rmtree(folder)
+    for path in targets:
+        with paths.explained(path, "mend"):
+            if os.path.isdir(os.path.dirname(path)):
+                for folder in filter(os.path.isdir, paths.beside(path, paths.TEMPORARY, paths.prefix(path))):
+                    shutil.rmtree(folder)

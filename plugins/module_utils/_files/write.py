@@ -22,13 +22,19 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pa
 _BACKUP = ".bak~"
 
 
-def sweep(path: str) -> None:
-    """Remove the temporary files that killed runs left for *path*; those of running ones are locked, and stay."""
-    target = paths.resolve(path)
+def sweep(path: str, *, link: bool = False) -> None:
+    """Remove the temporary files that killed runs left for *path*; those of running ones are locked, and stay.
+
+    With *link*, the path is itself to be a symlink, and is not resolved.
+    """
+    target = path if link else paths.resolve(path)
     if not os.path.isdir(os.path.dirname(target)):
         return
     for name in paths.beside(target, paths.TEMPORARY, paths.prefix(target)):
         with contextlib.suppress(OSError):
+            if os.path.islink(name):
+                os.unlink(name)
+                continue
             handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

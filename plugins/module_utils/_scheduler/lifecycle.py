@@ -49,6 +49,7 @@ def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
     with contextlib.ExitStack() as locks:
         if not module.check_mode and os.path.isdir(release.root):
             locks.enter_context(paths.lock(release.root, timeout=LOCK_SECONDS))
+            release.mend()
         result = state(module, release, systemd, proc)
     return Result(**{**result, "changed": result["changed"] or bool(made), "done": [*made, *result["done"]]})
 

@@ -141,7 +141,10 @@ def look(path: str) -> State | None:
         info = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if os.path.islink(path):
+    if paths.swapped(path):
+        # Cut off while a pair was replaced: what counts is the file that it stands for.
+        path, info = os.path.realpath(path), os.stat(path)
+    elif os.path.islink(path):
         return State(f"link:{os.readlink(path)}", 0, 0, 0)
     content = paths.read(path, limit=LIMIT) if info.st_size <= LIMIT else str(info.st_size).encode()
     return State(hashlib.sha256(content or b"").hexdigest(), info.st_uid, info.st_gid, info.st_mode & 0o7777)
@@ -211,6 +214,7 @@ class Release:
                 if os.path.isdir(bad) and not os.path.islink(bad):
                     shutil.rmtree(bad)
                 os.rename(self.record_path, bad)
+        write.sweep(self.record_path)
         write.write(self.record_path, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
         return True
 
@@ -356,7 +360,6 @@ class Release:
             raise ReleaseError(
                 f"{os.path.join(self.root, 'staged')} lacks {', '.join(missing)}: run the earlier phases first"
             )
-        self._mend()
         pending = self.pending()
         record = self.record()
         folders = {folder for item in self.items for folder in _missing_parents(item.path)}
@@ -377,21 +380,24 @@ class Release:
                 os.mkdir(folder, 0o755)
         together = [item for name in PAIR for item in self.items if item.name == name and item.name in pending]
         if len(together) > 1:
-            pair_swap.replace([_staged_copy(self.staged_path(item), item.path) for item in together])
+            with contextlib.ExitStack() as temporaries:
+                copies = []
+                for item in together:
+                    copies.append(_staged_copy(self.staged_path(item), item.path))
+                    temporaries.callback(copies[-1].discard)
+                pair_swap.replace(copies)
         for item in self.items:
             if item.name in pending and (item not in together or len(together) == 1):
                 _copy(self.staged_path(item), item.path)
         self.update_record(base=self._base(), promoting=False)
         return pending
 
-    def _mend(self) -> None:
-        """Removes what a killed run has left beside the live files."""
-        pair = [item.path for name in PAIR for item in self.items if item.name == name]
-        if len(pair) == len(PAIR) and all(os.path.isdir(os.path.dirname(path)) for path in pair):
-            pair_swap.recover(pair)
-        for item in self.items:
-            if item.link_to is None and not os.path.islink(item.path):
-                write.sweep(item.path)
+    def mend(self) -> None:
+        """Removes what a killed run has left beside the live files, and ends the replacement of a pair that was cut off."""
+        listed = list(dict.fromkeys([*self.record()["paths"], *(item.path for item in self.items)]))
+        pair_swap.recover(listed)
+        for path in listed:
+            write.sweep(path, link=True)
 
     def _keep_previous(self) -> None:
         fresh, kept = (os.path.join(self.root, name) for name in ("previous.new", "previous"))
@@ -420,7 +426,6 @@ class Release:
                         # What a link leads to is listed itself, if it is to go.
                         os.unlink(path)
                     else:
-                        write.sweep(path)
                         write.remove(path)
             for folder in sorted(record["directories"], key=len, reverse=True):
                 with contextlib.suppress(OSError):
@@ -494,10 +499,9 @@ def _look(path: str) -> State | None:
 
 
 def _link(target: str, path: str) -> None:
-    temporary = f"{path}.new"
+    temporary = os.path.join(os.path.dirname(path), f"{paths.prefix(path)}link{paths.TEMPORARY}")
     with paths.explained(path, "replace"):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        write.sweep(path, link=True)
         os.symlink(target, temporary)
         os.rename(temporary, path)
         paths.sync(os.path.dirname(path))

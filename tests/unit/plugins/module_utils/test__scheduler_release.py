@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import json
 import os
+import re
+import shutil
 import stat
 import threading
 import time
@@ -12,11 +16,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import lifecycle, running
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import release as _release
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Item, Release
 
+from tests.support.fake_module import at_change, killed_at, one_line
 from tests.support.host import Host
 
 
@@ -509,3 +514,127 @@ def test_an_unlinked_temporary_of_a_killed_run_is_swept(host: Host) -> None:
     left.write_text("secret 0")
     host.run("absent")
     assert not host.etc.exists()
+
+
+PAIR_FILES = ("certificate", "privatekey")
+
+
+class Pair(Host):
+    """A set with a certificate and its key in place of the one key; `number` is in every member."""
+
+    number = 1
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        binary, _key, config, unit = super().files
+        unit["content"] = f"# {self.number}\n{unit['content']}"
+        return [binary, *(self.member(name, self.etc / name) for name in PAIR_FILES), config, unit]
+
+    def stage(self, number: int) -> None:
+        self.number, self.config, self.link = number, f"a: {number}\n", f"app-v{number}"
+        self.binary(self.link)
+        self.run("prepared")
+        for name in PAIR_FILES:
+            write.write(str(self.root / "release/staged" / name), f"{name} {number}".encode())
+        self.run("staged")
+
+    def save(self) -> None:
+        """Keeps how things are, for restore."""
+        self.saved = dict(self.systemd.state), self.systemd.pid
+        for folder in (self.root, self.proc.folder):
+            shutil.copytree(folder, f"{folder}.saved", symlinks=True)
+
+    def restore(self) -> None:
+        state, self.systemd.pid = self.saved
+        self.systemd.state = dict(state)
+        for folder in (self.root, self.proc.folder):
+            shutil.rmtree(folder)
+            shutil.copytree(f"{folder}.saved", folder, symlinks=True)
+
+    def live(self, name: str) -> str:
+        """The member's number, "" where it is not there."""
+        path = Path(next(file["path"] for file in self.files if file["name"] == name))
+        text = (
+            os.readlink(path) if name == "binary" and path.is_symlink() else path.read_text() if path.exists() else ""
+        )
+        return "".join(re.findall(r"(?:v|# |a: |certificate |privatekey )(\d)", text))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without waiting for the disk; what a kill leaves is the same."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["a first run", "a change"])
+def test_a_promotion_killed_at_every_change(tmp_path: Path, quick: None, first: bool) -> None:
+    """Each member is the old one or the new one, the pair is one, and the next run or a removal finds everything."""
+    new = "1" if first else "2"
+    host = Pair(tmp_path)
+    if not first:
+        host.stage(1)
+        host.run("live")
+    host.stage(int(new))
+    host.save()
+    for point in itertools.count(1):
+        host.restore()
+        if not killed_at(host.release.promote, point):
+            break
+        numbers = {file["name"]: host.live(file["name"]) for file in host.files}
+        assert set(numbers.values()) <= {"" if first else "1", new}, (point, numbers)
+        if all(numbers[name] for name in PAIR_FILES):
+            assert len({numbers[name] for name in PAIR_FILES}) == 1, (point, numbers)
+        if point % 2:
+            host.run("absent")
+            assert {path for path in host.tree() if not path.startswith("bin/app-v")} == set(), point
+            host.restore()
+            assert killed_at(host.release.promote, point)
+        host.stage(int(new))
+        host.run("live")
+        assert {host.live(file["name"]) for file in host.files} == {new}, point
+        assert not [path for path in host.tree() if "tmp~" in path], point
+        if not first:
+            assert (host.root / "release/previous/privatekey").read_text() == "privatekey 1", point
+        assert host.run("live")["changed"] is False, point
+    assert point > 30
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG], ids=errno.errorcode.get)
+@pytest.mark.parametrize("state", ["prepared", "staged", "live", "absent"])
+def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, number: int) -> None:
+    """One line that names it, whenever it comes, and the next run goes on as if nothing had been."""
+
+    def fail() -> None:
+        raise OSError(number, os.strerror(number))
+
+    host = Pair(tmp_path)
+    host.stage(1)
+    host.run("live")
+    if state == "live":
+        host.stage(2)
+    elif state != "absent":
+        (host.etc / "certificate").write_text("certificate 3")
+    host.save()
+    lines = []
+    # At every change for one error; the others take the same ways.
+    for point in itertools.count(1, 1 if number == errno.ENOSPC else 7):
+        host.restore()
+        host.config = "a: 2\n" if state == "live" else "a: 3\n"
+        with at_change(point, fail) as left:
+            try:
+                # What the unit's process does to files is not asked here.
+                host.release.promote() if state == "live" else host.run(state)
+            except (FilesError, ReleaseError) as error:
+                lines.append(one_line(error))
+        if left[0] > 0:
+            break
+        if state == "absent":
+            host.run("absent")
+            assert {path for path in host.tree() if not path.startswith("bin/app-v")} == set(), point
+            continue
+        host.stage(2)
+        host.run("live")
+        assert {host.live(file["name"]) for file in host.files} == {"2"}, point
+        assert not [path for path in host.tree() if "tmp~" in path], point
+    assert lines
+    assert all(os.strerror(number) in line for line in lines), lines
