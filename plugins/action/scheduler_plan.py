@@ -156,6 +156,7 @@ class ActionModule(ActionBase):
             "playing": playing,
             "makes_reader": v.signs and not v.metrics_cert,
             "live_files": plan.credential_files(v),
+            "live_paths": plan.live_paths(v),
         }
         if not faults:
             addresses = [members[self.name]] if v.sans == "own" else list(members.values())

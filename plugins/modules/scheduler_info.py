@@ -49,6 +49,11 @@ options:
       - One that others than root may write is not used.
     type: path
     default: /etc/kubernetes/kube-scheduler.kubeconfig
+  paths:
+    description: Paths at which a file is to lie, of which RV(obstacles) tells those that are directories.
+    type: list
+    elements: path
+    default: []
   apiserver:
     description: URL of an apiserver, whose C(/version) is then read over verified TLS.
     type: str
@@ -332,6 +337,11 @@ stale:
   description:
     - Names of the members whose staged copy does not come from the live one, of those that other modules stage.
     - The members are O(wanted.files), or else those that were staged last.
+  returned: always
+  type: list
+  elements: str
+obstacles:
+  description: Those of O(paths) that are directories.
   returned: always
   type: list
   elements: str

@@ -73,6 +73,7 @@ def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
         "installed": True,
         "prepared": True,
         "stale": [],
+        "obstacles": [],
         "apiserver": {"server": "https://192.0.2.1:6443", "reachable": True, "version": "v1.37.2", "error": None},
         "unit": {
             "name": "kube-scheduler.service",

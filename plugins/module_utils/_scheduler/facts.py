@@ -135,6 +135,7 @@ class Answer(t.TypedDict):
     installed: bool
     prepared: bool
     stale: list[str]
+    obstacles: list[str]
     apiserver: Apiserver | None
     unit: Unit
     process: Process

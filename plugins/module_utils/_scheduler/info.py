@@ -199,6 +199,7 @@ class Question:
             installed=os.path.isdir(release.root) and shown.get("LoadState") == "loaded",
             prepared=os.path.isdir(release.root),
             stale=release.stale(),
+            obstacles=[path for path in params["paths"] if os.path.isdir(path)],
             apiserver=apiserver(params),
             unit=unit_of(self.unit, shown),
             process=process,

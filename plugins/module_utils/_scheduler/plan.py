@@ -18,6 +18,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.varia
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Versions, row_of
 
 UNIT = "kube-scheduler.service"
+UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 RELEASE = "/var/lib/kube-ha/kube-scheduler"
 TERM = 10
 """Seconds that a stop may take beyond the renew deadline, within which a lease is released."""
@@ -108,7 +109,7 @@ def plan(
     secret = {"owner": "root", "group": "root", "mode": "0600"}
     if not credentials:
         secret |= {"group": v.user, "mode": "0640"}
-    config_path = os.path.join(os.path.dirname(v.kubeconfig_path), "kube-scheduler.yaml")
+    config_path = _config_path(v)
     binary = _binary(v, version, host["architecture"])
     line = command_line.Planner(
         command_line.Inputs(
@@ -171,7 +172,7 @@ def plan(
             {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
             *credential_files(v),
             *([{"name": "config", "path": config_path}] if line.config else []),
-            {"name": "unit", "path": f"/etc/systemd/system/{UNIT}"},
+            {"name": "unit", "path": UNIT_PATH},
         ],
         command=[binary["link"], *line.arguments],
         dry_run={"flags": line.dry_run_flags, "texts": line.dry_run_texts},
@@ -192,6 +193,18 @@ def credential_files(v: Variables) -> list[dict[str, t.Any]]:
         {"name": "privatekey", "path": v.key_path, "digest": digest},
         {"name": "kubeconfig", "path": v.kubeconfig_path, "digest": "content"},
     ]
+
+
+def live_paths(v: Variables) -> list[str]:
+    """Where the set's members lie, live and staged."""
+    names = ["binary", "config", "unit", *(file["name"] for file in credential_files(v))]
+    live = [os.path.join(v.bin_dir, "kube-scheduler"), _config_path(v), UNIT_PATH]
+    live += [file["path"] for file in credential_files(v)]
+    return live + [f"{RELEASE}/staged/{name}" for name in names]
+
+
+def _config_path(v: Variables) -> str:
+    return os.path.join(os.path.dirname(v.kubeconfig_path), "kube-scheduler.yaml")
 
 
 def _binary(v: Variables, version: str, architecture: str) -> dict[str, str]:

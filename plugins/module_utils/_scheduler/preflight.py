@@ -174,6 +174,7 @@ def host_faults(
         found.append(
             f"{name}: {host['unit']['name']} is masked; run systemctl unmask {host['unit']['name']} there first"
         )
+    found += [f"{name}: {path} is a directory, but a file is to lie there; move it away" for path in host["obstacles"]]
     found += [
         f"{name}: {path} changes the unit; remove it, and set what it sets by {prefix}extra_args or {prefix}config"
         for path in host["unit"]["drop_ins"]

@@ -54,6 +54,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "port": {"type": "int", "default": 10259},
     "bind_address": {"type": "str", "default": "127.0.0.1"},
     "kubeconfig": {"type": "path", "default": "/etc/kubernetes/kube-scheduler.kubeconfig"},
+    "paths": {"type": "list", "elements": "path", "default": []},
     "apiserver": {"type": "str"},
     "apiserver_ca": {"type": "str"},
     "tls_server_name": {"type": "str"},

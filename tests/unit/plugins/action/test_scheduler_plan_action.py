@@ -140,6 +140,7 @@ FACTS: dict[str, Any] = {
     "clock_offset": 0.0,
     "apiserver": None,
     "stale": [],
+    "obstacles": [],
     "others": [],
     "port": {"number": 10259, "held_by": "", "ours": False},
     "unit": {"name": "kube-scheduler.service", "load_state": "loaded", "drop_ins": []},

@@ -280,6 +280,13 @@ def test_a_lease_that_cannot_be_read_is_none_when_gathering(master: Master) -> N
     assert any(problem.startswith(probes.WHAT["lease"]) for problem in problems)
 
 
+def test_directories_in_the_place_of_files(master: Master, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "directory").mkdir()
+    wanted = [str(tmp_path / name) for name in ("file", "directory", "nothing")]
+    assert master.ask(probe=False, paths=wanted)["obstacles"] == [str(tmp_path / "directory")]
+
+
 def test_stale_members_are_those_that_were_staged_last(master: Master) -> None:
     master.start()
     assert master.ask(probe=False)["stale"] == []

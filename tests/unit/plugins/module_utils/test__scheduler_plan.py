@@ -25,15 +25,14 @@ HOST: dict[str, Any] = {
     "systemd_version": 252,
     "missing_libraries": [],
     "stale": [],
+    "obstacles": [],
     "process": {"version": "", "pid": 0},
 }
 SANS = ["127.0.0.1", "192.0.2.1"]
 STAGED = "/var/lib/kube-ha/kube-scheduler/staged"
 
 
-def made(
-    facts: dict[str, Any] | None = None, running: tuple[Any, ...] = (), check_mode: bool = False, **given: Any
-) -> plan.HostPlan:
+def settings(**given: Any) -> variables.Variables:
     raw = {
         name.removeprefix(PREFIX): value
         for name, value in yaml.safe_load((ROLE / "defaults/main.yml").read_text()).items()
@@ -41,6 +40,13 @@ def made(
     raw |= {"group": "g", "apiserver": "https://192.0.2.1:6443", "apiserver_ca": "/ca.pem", "version": "1.37.2"} | given
     v, faults = variables.read(raw, PREFIX)
     assert v is not None, faults
+    return v
+
+
+def made(
+    facts: dict[str, Any] | None = None, running: tuple[Any, ...] = (), check_mode: bool = False, **given: Any
+) -> plan.HostPlan:
+    v = settings(**given)
     return plan.plan(
         v,
         {**HOST, **(facts or {})},
@@ -194,3 +200,9 @@ def test_sources_of_locks() -> None:
     assert versions.sources_of("leases") == ("lease",)
     assert set(versions.sources_of("endpointsleases")) == {"lease", "endpoints"}
     assert versions.sources_of("nonsense") == ()
+
+
+def test_every_path_of_the_set_is_asked_about() -> None:
+    paths, found = plan.live_paths(settings()), made()
+    assert {file["path"] for file in found["files"]} <= {*paths}
+    assert {f"{STAGED}/{file['name']}" for file in found["files"]} <= {*paths}

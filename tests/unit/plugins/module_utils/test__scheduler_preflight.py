@@ -223,6 +223,7 @@ HOST: dict[str, Any] = {
     "others": [],
     "unit": {"name": "kube-scheduler.service", "load_state": "not-found", "drop_ins": []},
     "missing_libraries": [],
+    "obstacles": [],
 }
 
 
@@ -280,6 +281,10 @@ def test_a_host_that_is_fine() -> None:
         (
             {"unit": {"name": "kube-scheduler.service", "load_state": "masked", "drop_ins": []}},
             "m1: kube-scheduler.service is masked; run systemctl unmask",
+        ),
+        (
+            {"obstacles": ["/etc/kubernetes/kube-scheduler.yaml"]},
+            "m1: /etc/kubernetes/kube-scheduler.yaml is a directory, but a file is to lie there; move it away",
         ),
     ],
 )
