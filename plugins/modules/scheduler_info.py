@@ -330,7 +330,7 @@ installed:
   returned: always
   type: bool
 prepared:
-  description: Whether O(release_path) is there.
+  description: Whether O(release_path) holds a staged set and a record of it.
   returned: always
   type: bool
 stale:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -14,6 +15,10 @@ from cryptography.x509.oid import NameOID
 from tests.support.lab import wait_for_age
 
 UNIT = "kube-scheduler.service"
+# What systemd and YAML would take for something else stays one argument, and a string.
+ODD = "%h ${HOME} it's a; b\\"
+STRINGS = ["yes", "null", "0x10", "1e3", "~", "*a", "&a", "!!x", "# x", "a: b", "'", '"', "%h", "$HOME"]
+PROFILES = [{"schedulerName": name} for name in STRINGS]
 
 
 def reader(lab: Any, folder: Path) -> dict[str, str]:
@@ -52,8 +57,8 @@ def test_options(lab: Any, tmp_path: Path) -> None:
         "kube_scheduler_secure_port": 10999,
         "kube_scheduler_lease_preset": "fast",
         "kube_scheduler_lease_duration": "6s",
-        "kube_scheduler_config": {"leaderElection": {"leaderElect": True}, "parallelism": 8},
-        "kube_scheduler_extra_args": {"v": "3"},
+        "kube_scheduler_config": {"leaderElection": {"leaderElect": True}, "parallelism": 8, "profiles": PROFILES},
+        "kube_scheduler_extra_args": {"v": "3", "requestheader-allowed-names": ODD},
         **reader(lab, tmp_path),
     }
     (tmp_path / "bundle.pem").write_text(lab.ca + lab.ca)
@@ -84,12 +89,15 @@ def test_options(lab: Any, tmp_path: Path) -> None:
         assert [line.split()[3] for line in lines] == [f"{address}:10999"]
         config = yaml.safe_load(host.file("/etc/k8s/kube-scheduler.yaml").content)
         assert config["parallelism"] == 8
+        assert config["profiles"] == PROFILES
         assert config["leaderElection"] == {
             "leaderElect": True,
             "leaseDuration": "6s",
             "renewDeadline": "3s",
             "retryPeriod": "1s",
         }
+        words_of_process = host.check_output("tr '\\0' '\\n' < /proc/%s/cmdline", lab.main_pids()["m1"]).splitlines()
+        assert f"--requestheader-allowed-names={ODD}" in words_of_process
         assert '"--v=3"' in host.check_output("systemctl cat %s", UNIT)
         assert lab.lease()["leaseDurationSeconds"] == 6
         status = lab.play("playbooks/status.yml", words)
@@ -104,6 +112,7 @@ def test_options(lab: Any, tmp_path: Path) -> None:
         assert lab.site().code == 0
 
 
+@pytest.mark.nightly
 def test_what_an_older_systemd_lacks(lab: Any) -> None:
     """Here it is told that all of it came later; what is done instead is done, works, and is named by the status."""
     features = {

@@ -1,14 +1,12 @@
-"""Whatever a value holds, systemd hands on this one argument, and the configuration this one string."""
+"""Whatever a value holds, systemd hands on this one argument; what the real process gets, test_options.py knows."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line
 
-UNIT = "kube-scheduler.service"
 WORDS = [
     "",
     " ",
@@ -61,48 +59,3 @@ def test_an_argument_comes_out_as_it_went_in(lab: Any) -> None:
     finally:
         host.check_output("rm --force /run/printer /run/arguments.json /run/systemd/system/kube-ha-arguments.service")
         host.check_output("mount --options remount,noexec /run && systemctl daemon-reload")
-
-
-def test_the_real_process_gets_it_too(lab: Any) -> None:
-    odd = "%h ${HOME} it's a; b\\"
-    try:
-        run = lab.site(
-            f"--extra-vars={json.dumps({'kube_scheduler_extra_args': {'requestheader-allowed-names': odd}})}"
-        )
-        assert run.code == 0, run.output
-        pid = lab.main_pids()["m1"]
-        words = lab.host("m1").check_output("tr '\\0' '\\n' < /proc/%s/cmdline", pid).splitlines()
-        assert f"--requestheader-allowed-names={odd}" in words
-        assert lab.host("m1").check_output("systemctl show --property=User --value %s", UNIT) == "k8s"
-    finally:
-        assert lab.site().code == 0
-
-
-def test_words_of_yaml_stay_strings(lab: Any) -> None:
-    names = [
-        "yes",
-        "null",
-        "0x10",
-        "1e3",
-        "~",
-        "*a",
-        "&a",
-        "!!x",
-        "# x",
-        "a: b",
-        "'",
-        '"',
-        "%h",
-        "$HOME",
-    ]
-    profiles = [{"schedulerName": name} for name in names]
-    options = {"kube_scheduler_rollout": False, "kube_scheduler_config": {"profiles": profiles}}
-    pids = lab.main_pids()
-    try:
-        run = lab.site(f"--extra-vars={json.dumps(options)}")
-        assert run.code == 0, run.output
-        staged = yaml.safe_load(lab.host("m1").file("/var/lib/kube-ha/kube-scheduler/staged/config").content_string)
-        assert staged["profiles"] == profiles
-        assert lab.main_pids() == pids
-    finally:
-        assert lab.site().code == 0

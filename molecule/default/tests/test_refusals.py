@@ -71,6 +71,7 @@ def test_a_ca_that_is_none(lab: Any, tmp_path: Path) -> None:
     leaf, key = tmp_path / "leaf.pem", tmp_path / "leaf-key.pem"
     for path, content in zip((leaf, key), Ca().issue("leaf")):
         path.write_text(content)
+        path.chmod(0o600)
     refused(
         lab,
         f"kube_scheduler_ca_cert: '{leaf}' is not a CA: its basicConstraints do not say CA:TRUE",

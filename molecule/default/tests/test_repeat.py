@@ -29,7 +29,20 @@ def test_check_mode_on_a_converged_host(lab: Any) -> None:
     assert run.changed == dict.fromkeys(lab.names, 0)
 
 
-@pytest.mark.parametrize("phase", ["preflight", "install", "credentials", "configure", "rollout", "verify"])
+NIGHTLY = pytest.mark.nightly
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [
+        pytest.param("preflight", marks=NIGHTLY),
+        pytest.param("install", marks=NIGHTLY),
+        "credentials",
+        pytest.param("configure", marks=NIGHTLY),
+        "rollout",
+        pytest.param("verify", marks=NIGHTLY),
+    ],
+)
 def test_each_phase_runs_alone(lab: Any, phase: str) -> None:
     run = lab.site(f"--tags=kube_scheduler_{phase}")
     assert run.code == 0, run.output

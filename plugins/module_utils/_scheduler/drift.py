@@ -211,6 +211,9 @@ def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> 
         ("unit", [*_texts(wanted, digest, "unit"), *_unit(wanted, host.shown)]),
         ("process", _process(wanted, release, digest, seen["process"], host)),
     ]
+    if not any(found for _part, found in parts):
+        # Otherwise what is staged may differ for good reasons.
+        parts.append(("staged", _staged(release)))
     return [facts.Drift(part=part, reason=_line(reason)) for part, found in parts for reason in dict.fromkeys(found)]
 
 
@@ -401,6 +404,19 @@ def _process(wanted: Wanted, release: Release, digest: str, process: facts.Proce
     if process["pid"] and process["version"] != wanted.version:
         found.append(f"version {process['version'] or 'unknown'} runs, wanted {wanted.version}")
     return found
+
+
+def _staged(release: Release) -> list[str]:
+    """A staged copy that is damaged would come to light with the next change only."""
+    try:
+        names = release.pending()
+    except FilesError as error:
+        return [str(error)]
+    return [
+        f"{release.staged_path(item)}: differs from {item.path}, which is as planned"
+        for item in release.items
+        if item.name in names
+    ]
 
 
 def _rights(path: str, wanted: t.Mapping[str, t.Any]) -> list[str]:

@@ -197,7 +197,7 @@ class Question:
         answer = facts.Answer(
             **host(params["user"], self.systemd_version),
             installed=os.path.isdir(release.root) and shown.get("LoadState") == "loaded",
-            prepared=os.path.isdir(release.root),
+            prepared=release.prepared(),
             stale=release.stale(),
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
             apiserver=apiserver(params),

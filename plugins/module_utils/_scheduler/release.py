@@ -256,6 +256,10 @@ class Release:
                 names.append(item.name)
         return names
 
+    def prepared(self) -> bool:
+        """Whether there is a staged set, and a record of where it comes from."""
+        return os.path.isdir(os.path.join(self.root, "staged")) and self.record()["staged"] is not None
+
     def prepare(self, *, dry: bool = False) -> list[str]:
         """Seeds what is stale, in folders that are there. Returns the names, and with C(dry) the folders that would be made."""
         stale = self.stale()

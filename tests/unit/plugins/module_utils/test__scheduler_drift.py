@@ -131,11 +131,6 @@ class Cluster(Host):
         """What the role does."""
         self.run("prepared")
         staged = self.root / "release/staged"
-        for name in self.paths:
-            # What is damaged is made anew.
-            if name != "kubeconfig" and self.drift_of(name):
-                for path in (staged / "certificate", staged / "privatekey"):
-                    path.unlink(missing_ok=True)
         task = options(
             **{**SCHEDULER, **self.ca.options},
             path=str(staged / "certificate"),
@@ -143,6 +138,7 @@ class Cluster(Host):
             privatekey_type="ECC",
             valid_for=self.valid_for,
             mode="0600",
+            regenerate="full",
         )
         pair.Pair(FakeModule(False, **task), NOW).run()
         entries = self.wanted().kubeconfig or {}
@@ -293,6 +289,11 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     (state("ActiveState", "failed"), ["process: x.service is failed"]),
     (state("UnitFileState", "disabled"), ["process: x.service is disabled"]),
     (assign("version", "1.9.9"), ["binary: /bin/app-v1: is recorded as version 1.1.0, wanted 1.9.9"]),
+    (
+        write("release/staged/privatekey", "garbage"),
+        ["staged: /release/staged/privatekey: differs from /etc/privatekey, which is as planned"],
+    ),
+    (remove("release/staged/config"), ["staged: /release/staged/config: differs from /etc/app.yaml"]),
     (assign("version", "1.9.9"), ["process: version 1.1.0 runs, wanted 1.9.9"]),
 ]
 
@@ -327,6 +328,12 @@ REPAIRED = [
     state("ActiveState", "failed"),
     state("UnitFileState", "disabled"),
     write("release/record.json", "garbage"),
+    remove("release/record.json"),
+    write("release/staged/privatekey", "garbage"),
+    write("release/staged/kubeconfig", "garbage"),
+    write("release/staged/config", "garbage"),
+    remove("release/staged/binary"),
+    lambda host: shutil.rmtree(host.root / "release/staged"),
     lambda host: shutil.rmtree(host.root / "release"),
 ]
 

@@ -1,0 +1,133 @@
+"""What somebody broke on a host, the next plain run puts right, and touches nobody else."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+UNIT = "kube-scheduler.service"
+UNIT_PATH = f"/etc/systemd/system/{UNIT}"
+CONFIG = "/etc/kubernetes/kube-scheduler.yaml"
+KUBECONFIG = "/etc/kubernetes/kube-scheduler.kubeconfig"
+CERTIFICATE = "/etc/kubernetes/cert/kube-scheduler.pem"
+KEY = "/etc/kubernetes/cert/kube-scheduler-key.pem"
+RELEASE = "/var/lib/kube-ha/kube-scheduler"
+LINK = "/opt/k8s/bin/kube-scheduler"
+
+
+class Damage(NamedTuple):
+    """What is done to a master, and a file of which what was there is kept aside by the repair."""
+
+    command: str
+    aside: str = ""
+
+
+DAMAGE = {
+    "kubeconfig: garbage": Damage(f"echo garbage > {KUBECONFIG}", f"{RELEASE}/staged/kubeconfig"),
+    "kubeconfig: empty": Damage(f": > {KUBECONFIG}"),
+    "kubeconfig: cut off": Damage(f"truncate --size=700 {KUBECONFIG}", f"{RELEASE}/staged/kubeconfig"),
+    "kubeconfig: another server, and a restart": Damage(
+        f"sed -i 's#server: .*#server: https://192.0.2.1:6443#' {KUBECONFIG} && systemctl restart {UNIT}"
+    ),
+    "kubeconfig: gone": Damage(f"rm {KUBECONFIG}"),
+    "private key: garbage": Damage(f"echo garbage > {KEY}", f"{RELEASE}/staged/privatekey"),
+    "private key: empty, and the certificate garbage": Damage(f": > {KEY}; echo garbage > {CERTIFICATE}"),
+    "certificate: gone": Damage(f"rm {CERTIFICATE}"),
+    "staged copies: garbage": Damage(f"for file in {RELEASE}/staged/*; do rm $file; echo garbage > $file; done"),
+    "staged copies: gone": Damage(f"rm --recursive {RELEASE}/staged"),
+    "record: garbage": Damage(f"echo '{{' > {RELEASE}/record.json", f"{RELEASE}/record.json"),
+    "record: gone": Damage(f"rm {RELEASE}/record.json"),
+    # A binary that runs cannot be truncated, but replaced.
+    "binary: cut off": Damage(
+        f"path=$(readlink -f {LINK}) && head --bytes=1000 $path > $path.cut && mv $path.cut $path"
+    ),
+    "binary: not executable": Damage(f"chmod 0644 $(readlink -f {LINK})"),
+    "binary: a file in the place of the link": Damage(f"rm {LINK} && echo garbage > {LINK}"),
+    "unit: gone": Damage(f"rm {UNIT_PATH} && systemctl daemon-reload"),
+    "unit: edited, and a restart": Damage(
+        f"sed -i 's/^Restart=.*/Restart=no/' {UNIT_PATH} && systemctl daemon-reload && systemctl restart {UNIT}"
+    ),
+    "unit: disabled and stopped": Damage(f"systemctl disable --now {UNIT}"),
+    "configuration: edited, and a restart": Damage(
+        f"sed -i 's/leaseDuration: .*/leaseDuration: 60s/' {CONFIG} && systemctl restart {UNIT}"
+    ),
+    "configuration: edited, and put back by hand": Damage(
+        f"cp --archive {CONFIG} /root/former && echo '# x' >> {CONFIG} && systemctl restart {UNIT} && cp --archive /root/former {CONFIG}"
+    ),
+    "system user: gone": Damage("userdel --force k8s"),
+    "the release and the binaries: gone": Damage("rm --recursive /var/lib/kube-ha /opt/k8s"),
+}
+NAMES = list(DAMAGE)
+
+
+def kept(host: Any, path: str) -> list[tuple[str, str]]:
+    """Path and mode of what was kept aside of a file."""
+    lines = host.check_output(
+        "find $(dirname %s) -name $(basename %s)'.*' -printf '%%p %%m\n'", path, path
+    ).splitlines()
+    return [tuple(line.split()) for line in lines]  # type: ignore[misc]
+
+
+# Two masters at a time; the leader is the one that is left alone.
+@pytest.mark.parametrize("names", zip(NAMES[::2], NAMES[1::2]), ids=", ".join)
+def test_damage(lab: Any, names: tuple[str, str]) -> None:
+    leader = lab.leader()
+    pid = lab.main_pids()[leader]
+    damaged = dict(zip((name for name in lab.names if name != leader), names))
+    for name, damage in damaged.items():
+        lab.host(name).check_output("bash -c %s", DAMAGE[damage].command)
+    run = lab.site()
+    assert run.code == 0, run.output
+    assert {host for host, count in run.changed.items() if count} == set(damaged)
+    assert lab.main_pids()[leader] == pid
+    for name, damage in damaged.items():
+        aside = DAMAGE[damage].aside
+        if aside:
+            found = kept(lab.host(name), aside)
+            assert 0 < len(found) <= 5, damage
+            assert {mode for _path, mode in found} == {"600"}, damage
+    again = lab.site()
+    assert again.code == 0, again.output
+    assert again.changed == dict.fromkeys(lab.names, 0)
+
+
+def test_an_even_number_of_damages() -> None:
+    assert len(NAMES) % 2 == 0, "the last one is left out"
+
+
+REFUSED = {
+    f"mv {UNIT_PATH} /root/unit && ln --symbolic /dev/null {UNIT_PATH} && systemctl daemon-reload": (
+        f"mv --force /root/unit {UNIT_PATH} && systemctl daemon-reload",
+        f"m1: {UNIT} is masked; run systemctl unmask {UNIT} there first",
+    ),
+    f"mv {CONFIG} /root/config && mkdir {CONFIG}": (
+        f"rmdir {CONFIG} && mv /root/config {CONFIG}",
+        f"m1: {CONFIG} is a directory, but a file is to lie there; move it away",
+    ),
+    f"mkdir {UNIT_PATH}.d && echo '[Service]' > {UNIT_PATH}.d/other.conf && systemctl daemon-reload": (
+        f"rm --recursive {UNIT_PATH}.d && systemctl daemon-reload",
+        f"m1: {UNIT_PATH}.d/other.conf changes the unit; remove it, and set what it sets by kube_scheduler_extra_args",
+    ),
+}
+
+
+def test_what_a_person_has_to_put_right(lab: Any) -> None:
+    """Said before anything changes on any host; another host is damaged too, and stays so."""
+    host, other = lab.host("m1"), lab.host("m2")
+    other.check_output("echo '# by hand' >> %s", KUBECONFIG)
+    before = other.file(KUBECONFIG).sha256sum
+    try:
+        for damage, (mend, sentence) in REFUSED.items():
+            host.check_output("bash -c %s", damage)
+            try:
+                run = lab.site()
+            finally:
+                host.check_output("bash -c %s", mend)
+            assert run.code != 0
+            assert sentence in run.text, run.output
+            assert not any(run.changed.values()), run.output
+            assert other.file(KUBECONFIG).sha256sum == before
+    finally:
+        run = lab.site()
+    assert run.code == 0, run.output
