@@ -72,7 +72,7 @@ options:
         description: Name to check the server's certificate with in place of the host in O(clusters[].server). An empty text removes it.
         type: str
       proxy_url:
-        description: Proxy to reach the server through. An empty text removes it.
+        description: Proxy to reach the server through. An empty text removes it. Its password is in no log and no result.
         type: str
       insecure_skip_tls_verify:
         description: Whether the server's certificate goes unchecked, so that anybody can pose as the server. Removes the CA from the entry.
@@ -142,12 +142,14 @@ options:
             type: str
             default: client.authentication.k8s.io/v1
           args:
-            description: Its arguments.
+            description: Its arguments, which no log and no result shows.
             type: list
             elements: str
             default: []
           env:
-            description: Environment variables that are set for it. Secrets do not belong here.
+            description:
+              - Environment variables that are set for it, which no log and no result shows.
+              - Secrets do not belong here all the same, for everybody who reads the kubeconfig reads them.
             type: dict
             default: {}
           install_hint:
@@ -380,7 +382,7 @@ ARGUMENTS: dict[str, t.Any] = {
         certificate_authority_data={"type": "str"},
         embed_certs={"type": "bool", "default": False},
         tls_server_name={"type": "str"},
-        proxy_url={"type": "str"},
+        proxy_url={"type": "str", "no_log": True},
         insecure_skip_tls_verify={"type": "bool"},
     ),
     "users": entries(
@@ -398,8 +400,8 @@ ARGUMENTS: dict[str, t.Any] = {
             "options": {
                 "command": {"type": "str", "required": True},
                 "api_version": {"type": "str", "default": "client.authentication.k8s.io/v1"},
-                "args": {"type": "list", "elements": "str", "default": []},
-                "env": {"type": "dict", "default": {}},
+                "args": {"type": "list", "elements": "str", "default": [], "no_log": True},
+                "env": {"type": "dict", "default": {}, "no_log": True},
                 "install_hint": {"type": "str"},
                 "interactive_mode": {
                     "type": "str",
@@ -420,11 +422,14 @@ ARGUMENTS: dict[str, t.Any] = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, add_file_common_args=True, supports_check_mode=True)
+    # Ansible would blot out of every path and message what is hidden of the options, however short; results hold none of it but tokens.
+    module.no_log_values = {entry["token"] for entry in module.params["users"] or () if entry["token"]}
+    invocation = {"module_args": kubeconfig_entries.public(module.params)}
     try:
         result = kubeconfig_entries.run(module)
     except (FilesError, KubeconfigError) as exc:
-        module.fail_json(msg=str(exc))
-    module.exit_json(**result)
+        module.fail_json(msg=str(exc), invocation=invocation)
+    module.exit_json(**result, invocation=invocation)
 
 
 if __name__ == "__main__":

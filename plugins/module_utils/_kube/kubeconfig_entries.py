@@ -204,7 +204,7 @@ def _trust(work: Work, entry: Options, where: str) -> Patch:
         return {**patch, **dict.fromkeys(gone)}
     content = _public(work, entry, option, where)
     if content is not None:
-        _check_ca(work, content, f"{where}: {option}")
+        _check_ca(work, content, _named(entry, option, where))
     embed = entry["embed_certs"] or option == "certificate_authority_data"
     patch.update(
         _material("certificate-authority", entry["certificate_authority"], content, embed=embed, folder=work.folder)
@@ -217,6 +217,11 @@ def _public(work: Work, entry: Options, option: str, where: str) -> bytes | None
     if option.endswith("_data"):
         return t.cast(str, entry[option]).encode()
     return work.read(entry[option], f"{where}: {option}")
+
+
+def _named(entry: Options, option: str, where: str = "") -> str:
+    """Name what an option gives: the option, and the path if there is one."""
+    return (f"{where}: " if where else "") + (option if option.endswith("_data") else f"{option} {entry[option]!r}")
 
 
 def _proof(work: Work, entry: Options, where: str) -> Patch:
@@ -339,12 +344,13 @@ def _check_pair(work: Work, entry: Options, certificate: bytes | None, key: byte
         )
     option = next(iter(_given(entry, "client_ca", "client_ca_data")), None)
     content = _public(work, entry, option, where) if option else None
-    if content is None:
+    if option is None or content is None:
         return
-    _check_ca(work, content, f"{where}: {option}")
-    if not _chains(leaf, between, _certificates(content, f"{where}: {option}")):
+    named = _named(entry, option, where)
+    _check_ca(work, content, named)
+    if not _chains(leaf, between, _certificates(content, named)):
         raise KubeconfigError(
-            f"{which} is not signed by a CA in {option}; have it signed by the CA that the apiserver trusts"
+            f"{which} is not signed by a CA in {_named(entry, option)}; have it signed by the CA that the apiserver trusts"
         )
 
 
@@ -571,6 +577,19 @@ def _described(data: t.Any) -> list[dict[str, t.Any]] | None:
     except ValueError:
         return None
     return [{"fingerprint_sha256": hashlib.sha256(der).digest().hex(":").upper()} for der in ders] or None
+
+
+def public(params: Options) -> Options:
+    """Return the options of a task as they may be shown: without tokens, passwords, and the arguments and environment of exec plugins."""
+    shown_ = copy.deepcopy(params)
+    for entry in shown_["clusters"] or ():
+        entry["proxy_url"] = _without_password(entry["proxy_url"])
+    for entry in shown_["users"] or ():
+        entry["token"] = entry["token"] and "(hidden)"
+        for option in ("args", "env"):
+            if entry["exec"] and entry["exec"][option]:
+                entry["exec"][option] = "(hidden)"
+    return shown_
 
 
 def _without_password(url: t.Any) -> t.Any:

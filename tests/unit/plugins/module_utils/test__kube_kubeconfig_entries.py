@@ -552,6 +552,7 @@ def test_ca_files_that_are_refused(host: Host) -> None:
         Path(host.file("bad.pem")).write_bytes(content if isinstance(content, bytes) else content.encode())
         text = host.fault(clusters=[host.cluster(certificate_authority=host.file("bad.pem"))])
         assert text.startswith("clusters, 'kubernetes': certificate_authority")
+        assert f"'{host.file('bad.pem')}'" in text
         if not isinstance(content, bytes):
             data_fault = host.fault(
                 clusters=[host.cluster(certificate_authority=None, certificate_authority_data=content)]
@@ -604,12 +605,13 @@ def test_pairs_that_are_refused(host: Host) -> None:
     host.pair("strange", of=spare("ECC"))
     assert "not a pair" in fault("strange")
     other = Ca(host.folder / "cert", spare("ECC", curve="secp521r1"), "other", subject={"CN": "other"})
-    assert "not signed by a CA in client_ca" in fault("client", client_ca=str(other.path))
+    assert f"not signed by a CA in client_ca '{other.path}'" in fault("client", client_ca=str(other.path))
     assert "not signed by a CA in client_ca_data" in fault("client", client_ca_data=other.path.read_text())
     same_name = Ca(host.folder / "cert", spare("ECC", curve="secp521r1"), "same")
     assert "not signed by a CA" in fault("client", client_ca=str(same_name.path))
-    assert "client_ca holds no certificate" in fault("client", client_ca=host.file("client-key.pem"))
-    assert "client_ca is not a CA" in fault("client", client_ca=host.file("client.pem"))
+    key, leaf = host.file("client-key.pem"), host.file("client.pem")
+    assert f"client_ca '{key}' holds no certificate" in fault("client", client_ca=key)
+    assert f"client_ca '{leaf}' is not a CA" in fault("client", client_ca=leaf)
     host.run(users=[host.user(client_ca=str(host.ca.path))])
     key = Path(host.file("client-key.pem"))
     whole = key.read_bytes()

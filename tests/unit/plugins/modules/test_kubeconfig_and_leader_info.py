@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils import basic
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
@@ -94,6 +95,35 @@ def test_kubeconfig_tells_a_change_and_a_fault(tmp_path: Path, capsys: pytest.Ca
     result = run(kubeconfig, capsys, path=str(tmp_path / "c"), users=[{"name": "u", "token": "s3cret\n"}])
     assert result["failed"]
     assert "s3cret" not in json.dumps(result)
+
+
+@pytest.mark.parametrize("fault", [{}, {"current_context": "nowhere"}, {"users": "garbage"}, {"clusters": [{}]}])
+def test_secrets_reach_neither_syslog_nor_invocation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any]
+) -> None:
+    logged: list[Any] = []
+    monkeypatch.setattr(basic.AnsibleModule, "_log_to_syslog", lambda _self, message: logged.append(message))
+    monkeypatch.setattr(basic, "has_journal", False)
+    plugin = {"command": "get-token", "args": ["--password=s3cret-1", "-", "config"], "env": {"PASSWORD": "s3cret-2"}}
+    task = {
+        "path": str(tmp_path / "config"),
+        "clusters": [{"name": "-", "server": "https://h", "proxy_url": "http://me:s3cret-3@proxy:3128"}],
+        "users": [{"name": "u", "exec": plugin}, {"name": "v", "token": "s3cret-4"}],
+        **fault,
+    }
+    result = run(kubeconfig, capsys, **task)
+    assert ("failed" in result) is bool(fault), result
+    assert bool(logged) is {"users", "clusters"}.isdisjoint(fault), "options that are refused are not logged"
+    assert "s3cret" not in json.dumps([result, [str(line) for line in logged]])
+    if fault:
+        return
+    # Short arguments are not blotted out of what is told.
+    assert result["path"] == str(tmp_path / "config")
+    assert result["clusters"][0]["name"] == "-"
+    options = result["invocation"]["module_args"]
+    assert options["clusters"][0]["proxy_url"] == "http://(hidden)@proxy:3128"
+    assert options["users"][0]["exec"]["command"] == "get-token"
+    assert "s3cret-1" in (tmp_path / "config").read_text()
 
 
 def test_leader_info_tells_a_leader_and_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
