@@ -27,6 +27,9 @@ _UNITS = {
 _TERM = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
 _LONGEST = Fraction(2**63 - 1, 10**9)
 _FORM = 'write a Go duration such as "8760h", "1h30m" or "1.5h"'
+# Hours of the units that people write all the same.
+_LONGER = {"d": 24, "w": 168, "y": 8760}
+_LONGER_TERM = re.compile(r"([1-9][0-9]{0,4}) ?(?:(d)(?:ays?)?|(w)(?:eeks?)?|(y)(?:ears?)?)")
 
 
 def _exact(text: object) -> Fraction | None:
@@ -58,10 +61,17 @@ def duration(text: str, where: str) -> timedelta:
     """
     exact = _exact(text)
     if exact is None or text == "0":
-        raise X509Error(f"{text!r} is not a duration: {_FORM}", option=where)
+        raise X509Error(f"{text!r} is not a duration: {_in_hours(text) or _FORM}", option=where)
     if not 1 <= exact <= _LONGEST:
         raise X509Error(f"{text!r} is not between one second and 292 years: {_FORM}", option=where)
     return timedelta(seconds=int(exact))
+
+
+def _in_hours(text: str) -> str:
+    """Return what to write in place of a count of days, weeks or years; "" for anything else."""
+    found = _LONGER_TERM.fullmatch(text)
+    hours = int(found[1]) * _LONGER[found[found.lastindex or 0]] if found else 0
+    return f'write "{hours}h", for Go has no longer unit' if 0 < hours * 3600 <= _LONGEST else ""
 
 
 def window(text: str, lifetime: timedelta, where: str) -> timedelta:

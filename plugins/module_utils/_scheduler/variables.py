@@ -15,6 +15,7 @@ import typing as t
 from dataclasses import dataclass, fields
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
 
 SPEC: dict[str, dict[str, t.Any]] = {
@@ -169,7 +170,9 @@ class Election(t.NamedTuple):
         names = {key: f"{prefix}{option}" for key, option in self.options.items()}
         for key, text in self.texts.items():
             if not SECONDS.fullmatch(text):
-                return [f"{names[key]}: {text} is not a time in whole seconds, such as 15s"]
+                length = _durations.seconds(text) or 0
+                example = int(length) if 1 <= length < 10**9 and length == int(length) else 15
+                return [f"{names[key]}: {text} is not a time in whole seconds, such as {example}s"]
         return [
             f"{names[longer]}: {self.texts[longer]} must be longer than {f'{factor} times ' if factor else ''}{names[shorter]}, {self.texts[shorter]}"
             for longer, shorter, factor in self.timings().out_of_order()

@@ -90,8 +90,14 @@ def test_what_is_fixed_before_the_first_contact(variables: dict[str, Any], ca: C
             {"kube_scheduler_renew_before": "9000h"},
             "kube_scheduler_renew_before: '9000h' has to be longer than nothing and shorter",
         ),
-        ({"kube_scheduler_renew_before": "30d"}, "kube_scheduler_renew_before: '30d' is not a duration"),
-        ({"kube_scheduler_cert_valid_for": "1y"}, "kube_scheduler_cert_valid_for: '1y' is not a duration"),
+        (
+            {"kube_scheduler_renew_before": "30d"},
+            "kube_scheduler_renew_before: '30d' is not a duration: write \"720h\"",
+        ),
+        (
+            {"kube_scheduler_cert_valid_for": "1y"},
+            "kube_scheduler_cert_valid_for: '1y' is not a duration: write \"8760h\"",
+        ),
         ({"kube_scheduler_extra_sans": ["1.2.3.4/24"]}, "kube_scheduler_extra_sans"),
         ({"kube_scheduler_extra_args": "garbage"}, "kube_scheduler_extra_args"),
     ],

@@ -113,7 +113,7 @@ def test_the_defaults_are_fine() -> None:
         ),
         (
             {"config": {"leaderElection": {"renewDeadline": "1m"}}},
-            "kube_scheduler_config: leaderElection: renewDeadline: 1m is not a time in whole seconds, such as 15s",
+            "kube_scheduler_config: leaderElection: renewDeadline: 1m is not a time in whole seconds, such as 60s",
         ),
         ({"config": {"leaderElection": "15s"}}, "kube_scheduler_config: leaderElection: '15s' is not a mapping"),
         (
