@@ -11,7 +11,7 @@ import typing as t
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _answers
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, MissingError, X509Error
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import controller, spec
 
 MODULE = "kube_ha.scheduler.x509_cert"
@@ -41,7 +41,17 @@ class ActionModule(ActionBase):
         return _answers.kept(answer, {*spec.RETURNED, spec.CSR})
 
     def _signed(self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
-        prepared = controller.prepare(args, self._find)
+        try:
+            prepared = controller.prepare(args, self._find)
+        except MissingError as exc:
+            if not self._task.check_mode:
+                raise
+            # As where the CA is on the target, which is not asked: without a CA it cannot judge what it has.
+            return {
+                "changed": True,
+                "reasons": [str(exc)],
+                "warnings": [f"{exc}; check mode takes it that an earlier task does"],
+            }
         first = self._module(prepared.arguments, task_vars)
         csr = first.get(spec.CSR)
         if first.get("failed") or csr is None or self._task.check_mode:

@@ -134,8 +134,6 @@ def test_nothing_but_the_ca_s_certificate_is_sent(target: Target, ca: Ca) -> Non
 BAD = {
     "no CA": ({"ca_path": None, "ca_privatekey_path": None}, "ca_path: is not set"),
     "half a CA": ({"ca_privatekey_path": None}, "ca_privatekey_path"),
-    "missing": ({"ca_path": "/nonexistent/ca.pem"}, "'/nonexistent/ca.pem' does not exist"),
-    "missing key": ({"ca_privatekey_path": "/nonexistent/key.pem"}, "does not exist"),
     "relative": ({"ca_path": "nowhere/ca.pem"}, "in no files directory"),
     "a directory": ({"ca_path": "/tmp"}, "a directory"),
     "bad choice": ({"privatekey_type": "DSA"}, "value of privatekey_type must be one of"),
@@ -158,6 +156,19 @@ def test_faults_are_told_before_the_target_is_touched(target: Target, ca: Ca, ca
     assert result["failed"] is True
     assert words in result["msg"]
     assert target.sent == []
+
+
+@pytest.mark.parametrize("option", ["ca_path", "ca_privatekey_path", "ca_config"])
+def test_a_ca_that_an_earlier_task_makes_is_no_fault_of_check_mode(target: Target, ca: Ca, option: str) -> None:
+    given = {option: "/nonexistent/file"}
+    result = run(target, ca, **given)
+    assert result["failed"] is True
+    assert f"{option}: '/nonexistent/file' does not exist" in result["msg"]
+    predicted = run(target, ca, check=True, **given)
+    assert (predicted["changed"], predicted["reasons"]) == (True, [result["msg"]])
+    assert predicted["warnings"] == [f"{result['msg']}; check mode takes it that an earlier task does"]
+    assert target.sent == []
+    assert run(target, ca, check=True, privatekey_type="DSA", **given)["failed"], "what is bad stays bad"
 
 
 @pytest.mark.parametrize("check", [True, False])
