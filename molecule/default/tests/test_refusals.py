@@ -50,7 +50,7 @@ def test_what_the_variables_alone_show(lab: Any, tmp_path: Path) -> None:
     """Each rule is tested as a function (test__scheduler_preflight.py); here, that all that is wrong is said at once and no host is contacted."""
     run = refused(
         lab,
-        "kube_scheduler_address: not an IP address: m1 has m1.example, m2 has m1.example",
+        "kube_scheduler_address: not an IP address of a host: m1 has m1.example, m2 has m1.example",
         "m1 and m2 and m3 have the same address m1.example; each master needs its own",
         "kube_scheduler_version: latest is not a version that this collection knows",
         "kube_scheduler_apiserver: http://192.0.2.1 for m1 (http would let anybody answer in its place); give the apiserver's URL",

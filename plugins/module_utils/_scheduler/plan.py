@@ -109,7 +109,6 @@ def plan(
     secret = {"owner": "root", "group": "root", "mode": "0600"}
     if not credentials:
         secret |= {"group": v.user, "mode": "0640"}
-    config_path = _config_path(v)
     binary = _binary(v, version, host["architecture"])
     line = command_line.Planner(
         command_line.Inputs(
@@ -120,7 +119,7 @@ def plan(
             known_fields=tables.known_fields,
             values={
                 **read,
-                "config_path": config_path,
+                "config_path": v.config_path,
                 "bind_address": v.bind_address,
                 "secure_port": v.secure_port,
                 "log_dir": v.log_dir,
@@ -171,7 +170,7 @@ def plan(
         files=[
             {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
             *credential_files(v),
-            *([{"name": "config", "path": config_path}] if line.config else []),
+            *([{"name": "config", "path": v.config_path}] if line.config else []),
             {"name": "unit", "path": UNIT_PATH},
         ],
         command=[binary["link"], *line.arguments],
@@ -198,13 +197,9 @@ def credential_files(v: Variables) -> list[dict[str, t.Any]]:
 def live_paths(v: Variables) -> list[str]:
     """Where the set's members lie, live and staged."""
     names = ["binary", "config", "unit", *(file["name"] for file in credential_files(v))]
-    live = [os.path.join(v.bin_dir, "kube-scheduler"), _config_path(v), UNIT_PATH]
+    live = [v.binary_link, v.config_path, UNIT_PATH]
     live += [file["path"] for file in credential_files(v)]
     return live + [f"{RELEASE}/staged/{name}" for name in names]
-
-
-def _config_path(v: Variables) -> str:
-    return os.path.join(os.path.dirname(v.kubeconfig_path), "kube-scheduler.yaml")
 
 
 def _binary(v: Variables, version: str, architecture: str) -> dict[str, str]:
@@ -212,7 +207,7 @@ def _binary(v: Variables, version: str, architecture: str) -> dict[str, str]:
     return {
         "name": name,
         "path": os.path.join(v.bin_dir, name),
-        "link": os.path.join(v.bin_dir, "kube-scheduler"),
+        "link": v.binary_link,
         "source": f"{v.binary_url}/release/v{version}/bin/linux/{architecture}/kube-scheduler",
     }
 

@@ -8,17 +8,27 @@
 
 from __future__ import annotations
 
+import datetime
+import itertools
+import math
+import os
 import re
 import typing as t
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import plan
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import (
     Election,
     Variables,
     is_address,
+    is_host_address,
+    normal_address,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import names as _names
 
 CLOCK_WARN = 30.0
 CLOCK_REFUSE = 300.0
@@ -29,6 +39,8 @@ USER = "system:kube-scheduler"
 PLAIN_PATH = re.compile(r"(/[A-Za-z0-9._@-]+)+")
 USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 PATHS = ("bin_dir", "cert_path", "key_path", "kubeconfig_path", "log_dir")
+# The controller's files that are read; what is written there must not be one of them.
+SOURCES = ("ca_cert", "ca_key", "ca_config", "apiserver_ca", "metrics_cert", "metrics_key")
 
 
 @dataclass(frozen=True)
@@ -67,12 +79,12 @@ def _cluster_faults(v: Variables, cluster: Cluster, prefix: str) -> t.Iterator[s
     if cluster.me not in addresses:
         yield f"{prefix}group: the host {cluster.me} is not in the group {v.group}; add it, or run on that group's hosts only"
         return
-    malformed = [f"{name} has {address}" for name, address in addresses.items() if not is_address(address)]
+    malformed = [f"{name} has {address}" for name, address in addresses.items() if not is_host_address(address)]
     if malformed:
-        yield f"{prefix}address: not an IP address: {', '.join(malformed)}; set {prefix}address for it in the inventory"
+        yield f"{prefix}address: not an IP address of a host: {', '.join(malformed)}; set {prefix}address for it in the inventory"
     by_address: dict[str, list[str]] = {}
     for name, address in addresses.items():
-        by_address.setdefault(address, []).append(name)
+        by_address.setdefault(normal_address(address) or address, []).append(name)
     for address, names in by_address.items():
         if len(names) > 1:
             yield f"{prefix}address: {' and '.join(names)} have the same address {address}; each master needs its own"
@@ -85,11 +97,9 @@ def _own_faults(v: Variables, cluster: Cluster, versions: _versions.Versions, pr
             f"{prefix}version: {v.version} is not a version that this collection knows; write it in full, such as {[*versions][-1]}.0,"
             f" of one of the minors {minors}"
         )
-    if not re.fullmatch(r"https://[^/@ ]+", v.apiserver):
-        address = cluster.addresses.get(cluster.me, "192.0.2.1")
-        what = v.apiserver or "it is not set"
-        why = " (http would let anybody answer in its place)" if v.apiserver.startswith("http://") else ""
-        yield f"{prefix}apiserver: {what} for {cluster.me}{why}; give the apiserver's URL, such as https://{address}:6443"
+    yield from _url_faults(v.apiserver, cluster, prefix)
+    if v.tls_server_name and not re.fullmatch(kubeconfig.NAME, v.tls_server_name):
+        yield f"{prefix}tls_server_name: {v.tls_server_name!r} is neither a DNS name nor an address; give one that the apiserver's certificate has"
     if not 0 < v.secure_port < 65536:
         yield f"{prefix}secure_port: {v.secure_port} is not a port; give one from 1 to 65535, such as 10259"
     if not is_address(v.bind_address):
@@ -98,7 +108,44 @@ def _own_faults(v: Variables, cluster: Cluster, versions: _versions.Versions, pr
         yield f"{prefix}user: {v.user} is not the name of a user; use letters, digits and _ . -, a letter or _ first"
     if not isinstance(v.config.get("leaderElection", {}), dict):
         yield f"{prefix}config: leaderElection: {v.config['leaderElection']!r} is not a mapping, such as {{leaseDuration: 15s}}"
+    yield from _value_faults(f"{prefix}config", v.config)
+    yield from _value_faults(f"{prefix}extra_args", v.extra_args)
     yield from _subject_faults(v.subject, prefix)
+    try:
+        _names.alt_names(v.extra_sans, f"{prefix}extra_sans")
+    except X509Error as error:
+        yield str(error)
+
+
+def _url_faults(url: str, cluster: Cluster, prefix: str) -> t.Iterator[str]:
+    try:
+        kubeconfig.server_url(url)
+    except KubeconfigError:
+        address = cluster.addresses.get(cluster.me, "192.0.2.1")
+        example = f"[{address}]" if ":" in address else address
+        # A user and a password could be part of it.
+        what = "it names a user" if "@" in url else url or "it is not set"
+        why = " (http would let anybody answer in its place)" if url.startswith("http://") else ""
+        yield f"{prefix}apiserver: {what} for {cluster.me}{why}; give the apiserver's URL, such as https://{example}:6443"
+
+
+def _value_faults(where: str, value: t.Any) -> t.Iterator[str]:
+    """What YAML can hold, and neither JSON nor a command line; Ansible reads 2026-01-01 as a date, and the key `on` as true."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(key, str):
+                yield from _value_faults(f"{where}: {key if key.isprintable() else repr(key)}", item)
+            else:
+                yield f"{where}: the key {key!r} is not text to YAML; put it in quotes"
+    elif isinstance(value, (list, tuple)):
+        for number, item in enumerate(value):
+            yield from _value_faults(f"{where}[{number}]", item)
+    elif isinstance(value, datetime.date):
+        yield f"{where}: {value} is a date to YAML; put it in quotes"
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{where}: {value} is not a number that can be written down; give one, or put the word in quotes"
+    elif value is not None and not isinstance(value, (str, int, float)):
+        yield f"{where}: {str(value)[:60]!r} is a {type(value).__name__}; give text, a number, a list or a mapping"
 
 
 def _subject_faults(subject: t.Mapping[str, t.Any], prefix: str) -> t.Iterator[str]:
@@ -117,11 +164,45 @@ def _path_faults(v: Variables, prefix: str) -> t.Iterator[str]:
     odd = [f"{prefix}{name}: {getattr(v, name)}" for name in PATHS if not PLAIN_PATH.fullmatch(getattr(v, name))]
     if odd:
         yield f"{', '.join(odd)} is not an absolute path that a unit takes; use letters, digits and . _ @ - between slashes"
-    files = {name: getattr(v, name) for name in ("cert_path", "key_path", "kubeconfig_path")}
-    for name, path in files.items():
-        twins = [f"{prefix}{other}" for other, same in files.items() if same == path and other > name]
-        if twins:
-            yield f"{prefix}{name}: {path} is also {' and '.join(twins)}; give each its own path"
+    places = _places(v, prefix)
+    for one, other in itertools.combinations(places, 2):
+        if not one.option:
+            one, other = other, one  # noqa: PLW2901  the line begins with what can be changed
+        upper, lower = sorted((one, other), key=lambda place: len(place.path))
+        if one.path == other.path and not (one.folder and other.folder):
+            yield f"{prefix}{one.option}: {one.path} is also {other.what}; give each its own path"
+        elif lower.path.startswith(f"{upper.path}/") and not upper.folder:
+            yield f"{prefix}{one.option}: {upper.path} is {upper.what}, so {lower.path} cannot lie below it; give each its own path"
+    for place in places:
+        if f"{place.path}/".startswith(f"{plan.RELEASE}/"):
+            yield f"{prefix}{place.option}: {place.path} lies in {plan.RELEASE}, where the role keeps its own copies; give another path"
+        # The user may write there, and what it can write must not be root's to run or to read.
+        elif place.option != "log_dir" and f"{place.path}/".startswith(f"{os.path.normpath(v.log_dir)}/"):
+            yield f"{prefix}log_dir: {v.log_dir} belongs to the user {v.user}, and {place.path} lies in it; give the logs a folder of their own"
+
+
+class Place(t.NamedTuple):
+    """A path on a host that the role writes to, and the option that decides about it; "" for none."""
+
+    option: str
+    what: str
+    path: str
+    folder: bool
+
+
+def _places(v: Variables, prefix: str) -> list[Place]:
+    beside, bin_dir = f"the configuration beside {prefix}kubeconfig_path", f"{prefix}bin_dir"
+    places = [
+        Place(name, f"{prefix}{name}", getattr(v, name), False) for name in ("cert_path", "key_path", "kubeconfig_path")
+    ]
+    places += [
+        Place("kubeconfig_path", beside, v.config_path, False),
+        Place("bin_dir", f"the link in {bin_dir}", v.binary_link, False),
+        Place("bin_dir", f"the binary in {bin_dir}", os.path.join(v.bin_dir, f"kube-scheduler-v{v.version}"), False),
+        Place("", "the unit", plan.UNIT_PATH, False),
+        *(Place(name, f"{prefix}{name}", getattr(v, name), True) for name in ("bin_dir", "log_dir")),
+    ]
+    return [place._replace(path=os.path.normpath(place.path)) for place in places]
 
 
 def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) -> t.Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import os
 import re
 import typing as t
 from dataclasses import dataclass, fields
@@ -116,6 +117,16 @@ class Variables:
         """Whether the controller signs certificates."""
         return self.pki != "provided"
 
+    @property
+    def config_path(self) -> str:
+        """Where the scheduler's configuration lies on a host: beside the kubeconfig."""
+        return os.path.join(os.path.dirname(self.kubeconfig_path), "kube-scheduler.yaml")
+
+    @property
+    def binary_link(self) -> str:
+        """The link to the binary of the version that runs."""
+        return os.path.join(self.bin_dir, "kube-scheduler")
+
 
 def read(raw: t.Mapping[str, t.Any], prefix: str = "") -> tuple[Variables | None, list[str]]:
     """The variables with their types, or None and what is wrong with them, one line each. Strings mean what they say: "false" is false."""
@@ -152,11 +163,21 @@ def address_of(own: t.Any, ansible_host: t.Any, name: str) -> str:
 
 def is_address(text: str) -> bool:
     """Whether this is an IPv4 or IPv6 address, with no zone and no prefix length."""
+    return normal_address(text) != ""
+
+
+def normal_address(text: str) -> str:
+    """The one way to write an address that may be written in several; "" for what is none."""
     try:
-        ipaddress.ip_address(text)
+        return "" if "%" in text else str(ipaddress.ip_address(text))
     except ValueError:
-        return False
-    return "%" not in text
+        return ""
+
+
+def is_host_address(text: str) -> bool:
+    """Whether this can be the address of one host, which 0.0.0.0 and a group's are not."""
+    address = ipaddress.ip_address(text) if is_address(text) else None
+    return address is not None and not (address.is_unspecified or address.is_multicast)
 
 
 class Election(t.NamedTuple):

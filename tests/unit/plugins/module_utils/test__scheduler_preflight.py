@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,7 +86,18 @@ def test_the_defaults_are_fine() -> None:
             {"apiserver": "http://192.0.2.1"},
             "kube_scheduler_apiserver: http://192.0.2.1 for m1 (http would let anybody answer in its place); give",
         ),
-        ({"apiserver": "https://u:p@192.0.2.1"}, "give the apiserver's URL"),
+        (
+            {"apiserver": "https://u:p@192.0.2.1"},
+            "kube_scheduler_apiserver: it names a user for m1; give the apiserver's",
+        ),
+        ({"apiserver": "https://192.0.2.1:99999"}, "kube_scheduler_apiserver: https://192.0.2.1:99999 for m1; give"),
+        ({"apiserver": "https://10.0.0.256:6443"}, "kube_scheduler_apiserver: https://10.0.0.256:6443 for m1; give"),
+        ({"apiserver": "192.0.2.1:6443"}, "kube_scheduler_apiserver: 192.0.2.1:6443 for m1; give the apiserver's URL"),
+        (
+            {"tls_server_name": "https://a"},
+            "kube_scheduler_tls_server_name: 'https://a' is neither a DNS name nor an address; give one",
+        ),
+        ({"version": 1.3}, "kube_scheduler_version: 1.3 is not a version that this collection knows; write it in full"),
         (
             {"renew_deadline": "20s"},
             "kube_scheduler_lease_duration: 15s must be longer than kube_scheduler_renew_deadline, 20s",
@@ -133,6 +146,78 @@ def test_the_defaults_are_fine() -> None:
             {"key_path": "/etc/a.pem", "cert_path": "/etc/a.pem"},
             "kube_scheduler_cert_path: /etc/a.pem is also kube_scheduler_key_path; give each",
         ),
+        (
+            {"key_path": "/etc/kubernetes/kube-scheduler.yaml"},
+            "kube_scheduler_key_path: /etc/kubernetes/kube-scheduler.yaml is also the configuration beside kube_scheduler_kubeconfig_path; give",
+        ),
+        (
+            {"kubeconfig_path": "/etc/kubernetes/kube-scheduler.yaml"},
+            "kube_scheduler_kubeconfig_path: /etc/kubernetes/kube-scheduler.yaml is also the configuration beside",
+        ),
+        (
+            {"cert_path": "/opt/k8s/./bin/../bin/kube-scheduler"},
+            "kube_scheduler_cert_path: /opt/k8s/bin/kube-scheduler is also the link in kube_scheduler_bin_dir; give each",
+        ),
+        (
+            {"key_path": "/opt/k8s/bin/kube-scheduler-v1.37.2"},
+            "kube_scheduler_key_path: /opt/k8s/bin/kube-scheduler-v1.37.2 is also the binary in kube_scheduler_bin_dir; give",
+        ),
+        (
+            {"kubeconfig_path": "/etc/systemd/system/kube-scheduler.service"},
+            "kube_scheduler_kubeconfig_path: /etc/systemd/system/kube-scheduler.service is also the unit; give each",
+        ),
+        (
+            {"bin_dir": "/etc/systemd/system/kube-scheduler.service"},
+            "kube_scheduler_bin_dir: /etc/systemd/system/kube-scheduler.service is also the unit; give each",
+        ),
+        (
+            {"key_path": "/opt/k8s/bin"},
+            "kube_scheduler_key_path: /opt/k8s/bin is also kube_scheduler_bin_dir; give each its own path",
+        ),
+        (
+            {"cert_path": "/etc/pki/x", "key_path": "/etc/pki/x/key.pem"},
+            "kube_scheduler_cert_path: /etc/pki/x is kube_scheduler_cert_path, so /etc/pki/x/key.pem cannot lie below it; give",
+        ),
+        (
+            {"cert_path": "/var/lib/kube-ha/kube-scheduler/staged/certificate"},
+            "kube_scheduler_cert_path: /var/lib/kube-ha/kube-scheduler/staged/certificate lies in /var/lib/kube-ha/kube-scheduler, where",
+        ),
+        (
+            {"log_dir": "/var/lib/kube-ha/kube-scheduler"},
+            "kube_scheduler_log_dir: /var/lib/kube-ha/kube-scheduler lies in /var/lib/kube-ha/kube-scheduler, where the role",
+        ),
+        (
+            {"log_dir": "/etc/kubernetes"},
+            "kube_scheduler_log_dir: /etc/kubernetes belongs to the user k8s, and /etc/kubernetes/cert/kube-scheduler.pem lies in it",
+        ),
+        (
+            {"config": {"profiles": [{"since": datetime.date(2026, 1, 1)}]}},
+            "kube_scheduler_config: profiles[0]: since: 2026-01-01 is a date to YAML; put it in quotes",
+        ),
+        ({"config": {"parallelism": math.nan}}, "kube_scheduler_config: parallelism: nan is not a number that can be"),
+        (
+            {"config": {"parallelism": -math.inf}},
+            "kube_scheduler_config: parallelism: -inf is not a number that can be",
+        ),
+        (
+            {"config": {"leaderElection": {True: 1}}},
+            "kube_scheduler_config: leaderElection: the key True is not text to",
+        ),
+        (
+            {"config": {"parallelism": b"x"}},
+            "kube_scheduler_config: parallelism: \"b'x'\" is a bytes; give text, a number",
+        ),
+        ({"extra_args": {"v": math.inf}}, "kube_scheduler_extra_args: v: inf is not a number that can be written down"),
+        (
+            {"extra_args": {"log-file": datetime.datetime(2026, 1, 1)}},
+            "kube_scheduler_extra_args: log-file: 2026-01-01 00:00:00 is a date to YAML; put it in quotes",
+        ),
+        ({"extra_sans": ["1.2.3"]}, "kube_scheduler_extra_sans[0]: '1.2.3' is not an IP address"),
+        (
+            {"extra_sans": "m1.example m2.example"},
+            "kube_scheduler_extra_sans[0]: 'm1.example m2.example' is not a DNS name",
+        ),
+        ({"extra_sans": ["ok.example", "-"]}, "kube_scheduler_extra_sans[1]: '-' is not a DNS name"),
         (
             {"user": "k8s\nExecStartPre=/bin/true"},
             "is not the name of a user; use letters, digits and _ . -, a letter or _ first",
@@ -188,7 +273,15 @@ def test_variables(given: dict[str, Any], sentence: str) -> None:
         ),
         (
             {"m1": "10.0.0.256", "m2": "192.0.2.2", "m3": "m3.example"},
-            "kube_scheduler_address: not an IP address: m1 has 10.0.0.256, m3 has m3.example; set kube_scheduler_address for it",
+            "kube_scheduler_address: not an IP address of a host: m1 has 10.0.0.256, m3 has m3.example; set kube_scheduler_address for it",
+        ),
+        (
+            {"m1": "0.0.0.0", "m2": "224.0.0.1", "m3": "192.0.2.3/24"},
+            "kube_scheduler_address: not an IP address of a host: m1 has 0.0.0.0, m2 has 224.0.0.1, m3 has 192.0.2.3/24; set",
+        ),
+        (
+            {"m1": "2001:db8::1", "m2": "2001:DB8:0::1"},
+            "kube_scheduler_address: m1 and m2 have the same address 2001:db8::1; each master needs its own",
         ),
     ],
 )
@@ -331,6 +424,9 @@ def test_the_table_of_types_is_that_of_the_role() -> None:
 def test_strings_mean_what_they_say() -> None:
     v = settings(rollout="false", manage_packages="no", secure_port="10999")
     assert (v.rollout, v.manage_packages, v.secure_port) == (False, False, 10999)
+    v = settings(extra_sans="m1.example,192.0.2.9", subject="CN=system:kube-scheduler,O=them")
+    assert v.extra_sans == ["m1.example", "192.0.2.9"]
+    assert v.subject == {"CN": "system:kube-scheduler", "O": "them"}
 
 
 def test_what_has_the_wrong_type_is_named_with_its_prefix() -> None:
