@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from binaries import place
 from settings import Settings, address
 from shell import output, write_if_changed
 
@@ -78,6 +79,19 @@ def apiserver(settings: Settings, subnet: ipaddress.IPv4Network, host: str) -> s
     return f"https://{address(subnet, members[(int(host[1:]) - 1) % len(members)])}:6443"
 
 
+def checksums(settings: Settings) -> dict[str, str]:
+    """By version, of each scheduler that the mirror serves: over plain http, nothing else vouches for it."""
+    paths = {
+        version: place(settings.served, settings, version, command)
+        for version, command in settings.wanted
+        if command == "kube-scheduler"
+    }
+    return {
+        version: f"sha512:{path.with_name(f'{path.name}.sha512').read_text().split()[0]}"
+        for version, path in paths.items()
+    }
+
+
 def build(settings: Settings, subnet: ipaddress.IPv4Network) -> dict[str, Any]:
     state = settings.state
     hosts = {
@@ -101,6 +115,7 @@ def build(settings: Settings, subnet: ipaddress.IPv4Network) -> dict[str, Any]:
         "kube_scheduler_ca_config": str(state / "ca-config.json"),
         "kube_scheduler_ca_profile": "kubernetes",
         "kube_scheduler_binary_url": f"http://{address(subnet, 'mirror')}",
+        "kube_scheduler_binary_checksum": checksums(settings),
         "kube_scheduler_admin_kubeconfig": str(state / "admin.kubeconfig"),
     }
     return {

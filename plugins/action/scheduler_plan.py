@@ -225,6 +225,7 @@ class ActionModule(ActionBase):
                 f"{name}: its answer cannot be used ({type(error).__name__}: {str(error)[:80]!r}); find out what answers there"
             ) from None
         faults += found["faults"]
+        found["binary"].update(self._binary(v, found["binary"]))
         if not faults:
             contents = {"config": "kube-scheduler.yaml.j2", "unit": "kube-scheduler.service.j2"}
             for file in found["files"]:
@@ -233,6 +234,17 @@ class ActionModule(ActionBase):
         warnings = preflight.host_warnings(name, host)
         wanted = None if faults else _wanted(v, found)
         return {**found, "faults": faults, "warnings": warnings, "wanted": wanted}
+
+    def _binary(self, v: variables.Variables, binary: dict[str, str]) -> dict[str, str]:
+        """What only the controller and the host know of a binary that is not downloaded."""
+        prefix = self.prefix
+        if v.binary_source == "present":
+            advice = "put the binary there, or let it be brought with download or controller"
+            return {"missing": f"{prefix}binary_source: present, but {self.name} has no {binary['path']}; {advice}"}
+        if v.binary_source == "controller":
+            read = lambda path: self._read(f"{prefix}binary_url", path)  # noqa: E731
+            return preflight.binary_of_controller(binary, is_file=os.path.isfile, read=read, prefix=prefix)
+        return {}
 
     def _rollout(self) -> Vars:
         answers, playing = self._answers(), self.options["input"]["playing"]

@@ -71,7 +71,9 @@ options:
         choices: [content, path]
         default: content
   binaries:
-    description: Binaries whose checksum the caller has verified, or that the operator vouches for. Their SHA-256 is recorded.
+    description:
+      - Binaries whose checksum the caller has verified, or that the operator vouches for. Their SHA-256 is recorded, with O(state=prepared) and
+        O(state=staged).
     type: list
     elements: dict
     default: []
@@ -85,7 +87,9 @@ options:
         type: str
         required: true
       ours:
-        description: Whether O(state=absent) removes it. It has to be V(false) for a binary that was not brought.
+        description:
+          - Whether O(state=absent) removes it. It has to be V(false) for a binary that was there before.
+          - Of a binary that is recorded already and unchanged, what was said first stays.
         type: bool
         default: true
   command:

@@ -131,6 +131,7 @@ def test_download_with_a_wrong_checksum(lab: Any, tmp_path: Path) -> None:
             f"kube_scheduler_binary_url: download or checksum verification of {url}/release/v1.37.9/bin/linux/amd64/kube-scheduler failed on m",
             kube_scheduler_version="1.37.9",
             kube_scheduler_binary_url=url,
+            kube_scheduler_binary_checksum=f"sha512:{'0' * 128}",
         )
 
 
@@ -141,6 +142,7 @@ def test_download_that_is_not_there(lab: Any, tmp_path: Path) -> None:
             f"kube_scheduler_binary_url: download or checksum verification of {url}/release/v1.37.9",
             kube_scheduler_version="1.37.9",
             kube_scheduler_binary_url=url,
+            kube_scheduler_binary_checksum=f"sha512:{'0' * 128}",
         )
 
 
@@ -148,10 +150,11 @@ def test_binary_of_the_controller_with_a_wrong_checksum(lab: Any, tmp_path: Path
     binary = release(tmp_path, b"not what was released", "0" * 128)
     refused(
         lab,
-        f"kube_scheduler_binary_url: {binary} on the controller does not have the SHA-512 that stands in {binary}.sha512",
+        f"kube_scheduler_binary_url: {binary} on the controller does not have the checksum that stands in {binary}.sha512",
         kube_scheduler_version="1.37.9",
         kube_scheduler_binary_source="controller",
         kube_scheduler_binary_url=str(tmp_path),
+        kube_scheduler_binary_checksum="",
     )
 
 

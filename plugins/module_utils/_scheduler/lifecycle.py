@@ -56,7 +56,8 @@ def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
 
 def _prepared(module: Module, release: Release, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
     done = release.prepare(dry=module.check_mode)
-    return Result(changed=bool(done), done=done)
+    recorded = False if module.check_mode else release.record_binaries(module.params["binaries"])
+    return Result(changed=bool(done) or recorded, done=done)
 
 
 def _staged(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:

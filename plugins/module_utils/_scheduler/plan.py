@@ -48,7 +48,9 @@ class HostPlan(t.TypedDict):
     """What a host is to have. Paths are the host's own, unless said otherwise."""
 
     version: str
-    binary: dict[str, str]  # name, path, link; source: URL, or path on the controller
+    binary: dict[
+        str, str
+    ]  # name, path, link; source: URL, or path on the controller; checksum: as get_url takes it; missing: why it cannot be brought
     packages: list[str]
     package_manager: str
     user: str
@@ -204,11 +206,14 @@ def live_paths(v: Variables) -> list[str]:
 
 def _binary(v: Variables, version: str, architecture: str) -> dict[str, str]:
     name = f"kube-scheduler-v{version}"
+    source = f"{v.binary_url.rstrip('/')}/release/v{version}/bin/linux/{architecture}/kube-scheduler"
     return {
         "name": name,
         "path": os.path.join(v.bin_dir, name),
         "link": v.binary_link,
-        "source": f"{v.binary_url}/release/v{version}/bin/linux/{architecture}/kube-scheduler",
+        "source": source,
+        "checksum": v.checksum(version) or f"sha512:{source}.sha512",
+        "missing": "",
     }
 
 

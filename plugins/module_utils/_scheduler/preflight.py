@@ -22,6 +22,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kub
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import plan
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import (
+    CHECKSUM,
     Election,
     Variables,
     is_address,
@@ -68,6 +69,8 @@ def variables_faults(
     found += election.faults(prefix)
     found += _path_faults(v, prefix)
     found += _source_faults(v, is_file, prefix)
+    if _versions.row_of(versions, v.version) is not None:
+        found += _checksum_faults(v, v.version.removeprefix("v"), prefix)
     return found
 
 
@@ -220,8 +223,85 @@ def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) 
     absent = [f"{prefix}{name}: {getattr(v, name)}" for name in needed if not is_file(getattr(v, name))]
     if absent:
         yield f"{', '.join(absent)} is not a file on the controller; put it there, or name where it is"
-    if v.binary_source == "download" and urlsplit(v.binary_url).scheme not in ("https", "http"):
-        yield f"{prefix}binary_url: {v.binary_url} is not a URL; write it as https://HOST/PATH, or set {prefix}binary_source to controller for a folder"
+    yield from _written_faults(v, prefix)
+    yield from _binary_faults(v, prefix)
+
+
+def _written_faults(v: Variables, prefix: str) -> t.Iterator[str]:
+    """The pair on the controller, which is made there with C(shared), must not take the place of the CA or another file."""
+    if v.pki == "node":
+        return
+    pair = {name: os.path.normpath(getattr(v, name)) for name in ("cert_source", "key_source") if getattr(v, name)}
+    for name, path in pair.items():
+        others = {other: os.path.normpath(getattr(v, other)) for other in SOURCES if getattr(v, other)} | pair
+        twins = [f"{prefix}{other}" for other, same in others.items() if same == path and other != name]
+        if twins:
+            yield f"{prefix}{name}: {path} is also {' and '.join(twins)}; give each its own path"
+
+
+def _binary_faults(v: Variables, prefix: str) -> t.Iterator[str]:
+    url = v.binary_url
+    if v.binary_source == "download" and _scheme(url) not in ("https", "http"):
+        yield f"{prefix}binary_url: {url} is not a URL; write it as https://HOST/PATH, or set {prefix}binary_source to controller for a folder"
+    if v.binary_source == "controller" and not os.path.isabs(url):
+        yield f"{prefix}binary_url: {url} is not the absolute path of a folder on the controller, which {prefix}binary_source: controller takes; name it"
+    given = v.binary_checksum
+    if not isinstance(given, (str, t.Mapping)):
+        yield f"{prefix}binary_checksum: {given!r} is neither text nor a mapping; write sha512:HEX, or versions with one each"
+        return
+    texts = given if isinstance(given, t.Mapping) else {"": given} if given else {}
+    for version, text in texts.items():
+        where = f"{prefix}binary_checksum: {version}: " if version else f"{prefix}binary_checksum: "
+        if version and not _versions.minor_of(str(version)):
+            yield f"{where}is not a version; write it in full, such as 1.37.0"
+        if not isinstance(text, str) or not CHECKSUM.fullmatch(text):
+            yield f"{where}{str(text)[:140]!r} is not a checksum; write sha512: and its 128 hexadecimal digits, or sha256: and its 64"
+
+
+def _scheme(url: str) -> str:
+    """The scheme of a URL that names a host, "" for what is none."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme if parts.hostname and not re.search(r"[\s\x00-\x1f]", url) else ""
+    except ValueError:
+        return ""
+
+
+def _checksum_faults(v: Variables, version: str, prefix: str) -> t.Iterator[str]:
+    """What is known once the version is: whether there is a checksum where there has to be one."""
+    if v.binary_source == "present" or v.checksum(version):
+        return
+    if v.binary_checksum:
+        yield f"{prefix}binary_checksum: has none for {version}; add it, or leave the variable out for the .sha512 beside the binary"
+    elif v.binary_source == "download" and _scheme(v.binary_url) == "http":
+        yield (
+            f"{prefix}binary_url: {v.binary_url} is plain http, by which anybody on the way can change binary and .sha512 alike; give "
+            f"{prefix}binary_checksum, such as sha512:HEX, or use https"
+        )
+
+
+def binary_of_controller(
+    binary: t.Mapping[str, str], *, is_file: t.Callable[[str], bool], read: t.Callable[[str], str], prefix: str
+) -> dict[str, str]:
+    """C(algorithm) and C(digest) of a binary on the controller, and why it cannot be taken (C(missing)).
+
+    Only a host that needs the binary fails for that. C(read) gives the text of a file on the controller.
+    """
+    source, beside = binary["source"], f"{binary['source']}.sha512"
+    if not is_file(source):
+        return {
+            "missing": f"{prefix}binary_url: {source} is not there on the controller; fetch it from the release site"
+        }
+    checksum = binary["checksum"]
+    if checksum == f"sha512:{beside}":
+        checksum = f"sha512:{''.join(read(beside).split()[:1]).lower() if is_file(beside) else ''}"
+    if not CHECKSUM.fullmatch(checksum):
+        return {
+            "missing": f"{prefix}binary_url: {beside} on the controller is not there, or holds no SHA-512; fetch it from the release site, or give "
+            f"{prefix}binary_checksum"
+        }
+    algorithm, _colon, digest = checksum.partition(":")
+    return {"algorithm": algorithm, "digest": digest}
 
 
 def host_faults(
@@ -233,6 +313,8 @@ def host_faults(
         found.append(
             f"{prefix}version: not set, and no scheduler runs on {name} whose version could be kept; say which version is wanted"
         )
+    elif not v.version:
+        found += _checksum_faults(v, version, prefix)
     if host["architecture"] not in ARCHITECTURES:
         found.append(f"{name}: no kube-scheduler is released for the architecture {host['architecture']}")
     if not host["systemd_version"]:

@@ -29,6 +29,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "tls_server_name": {"type": "str"},
     "binary_source": {"type": "str", "choices": ["download", "controller", "present"]},
     "binary_url": {"type": "str"},
+    "binary_checksum": {"type": "raw"},
     "bin_dir": {"type": "str"},
     "user": {"type": "str"},
     "manage_packages": {"type": "bool"},
@@ -64,6 +65,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
 # Variables with the prefix that other parts of the collection read: playbooks, and the lab's tests.
 ELSEWHERE = ("hosts", "confirm", "admin_kubeconfig")
 SECONDS = re.compile(r"([1-9][0-9]{0,8})s")
+CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128}")
 TIMES = {"lease_duration": "leaseDuration", "renew_deadline": "renewDeadline", "retry_period": "retryPeriod"}
 
 
@@ -80,6 +82,7 @@ class Variables:
     tls_server_name: str
     binary_source: str
     binary_url: str
+    binary_checksum: t.Any  # a text, or a mapping of versions to such
     bin_dir: str
     user: str
     manage_packages: bool
@@ -116,6 +119,13 @@ class Variables:
     def signs(self) -> bool:
         """Whether the controller signs certificates."""
         return self.pki != "provided"
+
+    def checksum(self, version: str) -> str:
+        """The checksum that is given for the binary of a version, as sha512:HEX; "" for none."""
+        given = self.binary_checksum
+        if not isinstance(given, t.Mapping):
+            return str(given).lower()
+        return next((str(text).lower() for name, text in given.items() if str(name).removeprefix("v") == version), "")
 
     @property
     def config_path(self) -> str:

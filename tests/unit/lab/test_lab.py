@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 
 import access
+import binaries
 import cluster
 import podman
 import pytest
@@ -24,8 +25,17 @@ from settings import Settings
 SUBNET = ipaddress.IPv4Network("198.18.10.0/24")
 
 
+def fill(settings: Settings) -> None:
+    """Checksums of the schedulers that the mirror would serve."""
+    for version, command in settings.wanted:
+        path = binaries.place(settings.served, settings, version, command)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f"{command}.sha512").write_text(f"{version}-{command}\n")
+
+
 def test_inventory(settings: Settings) -> None:
-    settings = dataclasses.replace(settings, masters=5)
+    settings = dataclasses.replace(settings, masters=5, schedulers=("1.36.1",))
+    fill(settings)
     tree = access.build(settings, SUBNET)
     assert yaml.safe_load(access.as_yaml(tree)) == tree
     hosts = tree["kube_masters"]["hosts"]
@@ -34,6 +44,10 @@ def test_inventory(settings: Settings) -> None:
     variables = tree["kube_masters"]["vars"]
     assert "StrictHostKeyChecking=yes" in variables["ansible_ssh_common_args"]
     assert variables["kube_scheduler_binary_url"] == "http://198.18.10.2"
+    assert variables["kube_scheduler_binary_checksum"] == {
+        settings.version: f"sha512:{settings.version}-kube-scheduler",
+        "1.36.1": "sha512:1.36.1-kube-scheduler",
+    }
 
 
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is absent")
@@ -44,6 +58,7 @@ def test_keys_are_made_once_and_pinned(settings: Settings) -> None:
     more = access.ensure_keys(dataclasses.replace(settings, masters=4))
     assert {host: more[host] for host in first} == first
     assert (settings.state / "ssh_key").stat().st_mode & 0o777 == 0o600
+    fill(settings)
     access.write(settings, SUBNET)
     known = (settings.state / "known_hosts").read_text().splitlines()
     assert [line.split()[:2] for line in known] == [[f"198.18.10.{n}", "ssh-ed25519"] for n in (11, 12, 13)]

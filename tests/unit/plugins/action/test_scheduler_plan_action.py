@@ -202,3 +202,21 @@ def test_without_a_version_there_is_no_plan(variables: dict[str, Any]) -> None:
     assert "kube_scheduler_version: not set, and no scheduler runs on m1" in found["faults"][0]
     assert found["wanted"] is None
     assert planned(variables, kube_scheduler_version="")["failed"] is True
+
+
+def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Path) -> None:
+    given = {"kube_scheduler_binary_source": "controller", "kube_scheduler_binary_url": str(tmp_path)}
+    path = tmp_path / "release/v1.37.2/bin/linux/amd64/kube-scheduler"
+    found = planned(variables, **given)
+    assert found["faults"] == [], "it may not be needed"
+    assert found["binary"]["missing"].startswith(f"kube_scheduler_binary_url: {path} is not there on the controller")
+    path.parent.mkdir(parents=True)
+    path.touch()
+    Path(f"{path}.sha512").write_text("0" * 128)
+    found = planned(variables, **given)["binary"]
+    assert (found["missing"], found["algorithm"], found["digest"]) == ("", "sha512", "0" * 128)
+    found = planned(variables, kube_scheduler_binary_source="present")["binary"]
+    assert found["missing"].startswith(
+        "kube_scheduler_binary_source: present, but m1 has no /opt/k8s/bin/kube-scheduler-v1.37.2; put the binary there"
+    )
+    assert planned(variables)["binary"]["missing"] == ""

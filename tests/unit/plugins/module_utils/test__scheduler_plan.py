@@ -60,6 +60,14 @@ def made(
     )
 
 
+def test_the_source_of_the_binary_and_its_checksum() -> None:
+    source = "https://dl.k8s.io/release/v1.37.2/bin/linux/amd64/kube-scheduler"
+    assert made()["binary"]["source"] == made(binary_url="https://dl.k8s.io/")["binary"]["source"] == source
+    assert made()["binary"]["checksum"] == f"sha512:{source}.sha512"
+    given = f"sha512:{'0' * 128}"
+    assert made(binary_checksum={"1.37.2": given})["binary"]["checksum"] == given
+
+
 def test_credentials_by_systemd() -> None:
     found = made()
     assert found["faults"] == []
@@ -109,6 +117,8 @@ def test_the_version_that_runs_is_kept() -> None:
         "path": "/opt/k8s/bin/kube-scheduler-v1.36.1",
         "link": "/opt/k8s/bin/kube-scheduler",
         "source": "https://dl.k8s.io/release/v1.36.1/bin/linux/amd64/kube-scheduler",
+        "checksum": "sha512:https://dl.k8s.io/release/v1.36.1/bin/linux/amd64/kube-scheduler.sha512",
+        "missing": "",
     }
     assert plan.wanted_version(variables.Variables(**dict.fromkeys(variables.SPEC, "")), "") == ""
     assert made(version="v1.36.1")["version"] == "1.36.1"

@@ -17,6 +17,8 @@ ROLE = Path(__file__).resolve().parents[4] / "roles/kube_scheduler"
 PREFIX = "kube_scheduler_"
 VERSIONS = yaml.safe_load((ROLE / "vars/main/versions.yml").read_text())["__kube_scheduler_versions"]
 PRESETS = yaml.safe_load((ROLE / "vars/main/tables.yml").read_text())["__kube_scheduler_lease_presets"]
+SHA256, SHA512 = f"sha256:{'a' * 64}", f"sha512:{'B' * 128}"
+HTTP = "http://mirror.example/k8s"
 ADDRESSES = {"m1": "192.0.2.1", "m2": "192.0.2.2", "m3": "192.0.2.3"}
 
 
@@ -254,12 +256,100 @@ def test_the_defaults_are_fine() -> None:
             {"binary_url": "mirror/k8s"},
             "kube_scheduler_binary_url: mirror/k8s is not a URL; write it as https://HOST/PATH",
         ),
+        ({"binary_url": "https:///k8s"}, "kube_scheduler_binary_url: https:///k8s is not a URL; write it as"),
+        ({"binary_url": "ftp://mirror"}, "kube_scheduler_binary_url: ftp://mirror is not a URL; write it as"),
+        ({"binary_url": "https://[::1/k8s"}, "kube_scheduler_binary_url: https://[::1/k8s is not a URL; write it as"),
+        (
+            {"binary_url": HTTP},
+            f"kube_scheduler_binary_url: {HTTP} is plain http, by which anybody on the way can change binary and .sha512 alike; give kube_sch",
+        ),
+        ({"binary_url": "HTTP://mirror.example"}, "kube_scheduler_binary_url: HTTP://mirror.example is plain http"),
+        (
+            {"binary_url": HTTP, "binary_checksum": {"1.36.1": SHA512}},
+            "kube_scheduler_binary_checksum: has none for 1.37.2; add it, or leave the variable out for the .sha512 beside",
+        ),
+        ({"binary_checksum": {"1.36.1": SHA512}}, "kube_scheduler_binary_checksum: has none for 1.37.2; add it, or"),
+        (
+            {"binary_checksum": "a" * 128},
+            f"kube_scheduler_binary_checksum: '{'a' * 128}' is not a checksum; write sha512: and its 128 hexadecimal digits",
+        ),
+        (
+            {"binary_checksum": "sha512:https://x"},
+            "kube_scheduler_binary_checksum: 'sha512:https://x' is not a checksum",
+        ),
+        ({"binary_checksum": {"1.37.2": "md5:1"}}, "kube_scheduler_binary_checksum: 1.37.2: 'md5:1' is not a checksum"),
+        (
+            {"binary_checksum": {1.37: SHA512}},
+            "kube_scheduler_binary_checksum: 1.37: is not a version; write it in full",
+        ),
+        ({"binary_checksum": [SHA512]}, "is neither text nor a mapping; write sha512:HEX, or versions with one each"),
+        (
+            {"binary_source": "controller"},
+            "kube_scheduler_binary_url: https://dl.k8s.io is not the absolute path of a folder on the controller, which kube_scheduler_binary_source",
+        ),
+        (
+            {"pki": "shared", "cert_source": "/s.pem", "key_source": "/s.pem"},
+            "kube_scheduler_cert_source: /s.pem is also kube_scheduler_key_source; give each its own path",
+        ),
+        (
+            {"pki": "shared", "cert_source": "/ca/./ca.pem", "key_source": "/s.pem", "ca_cert": "/ca/ca.pem"},
+            "kube_scheduler_cert_source: /ca/ca.pem is also kube_scheduler_ca_cert; give each its own path",
+        ),
     ],
 )
 def test_variables(given: dict[str, Any], sentence: str) -> None:
     found = refused(**given)
     assert any(sentence in line for line in found), found
     assert all("\n" not in line or "\n" in given.get("user", "") for line in found)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"binary_url": HTTP, "binary_checksum": SHA512},
+        {"binary_url": HTTP, "binary_checksum": SHA256},
+        {"binary_url": HTTP, "binary_checksum": {"1.37.2": SHA512, "v1.36.1": SHA256}},
+        {"binary_url": HTTP, "binary_checksum": {"v1.37.2": SHA512}, "version": "v1.37.2"},
+        {"binary_url": HTTP, "binary_checksum": {"1.36.1": SHA512}, "binary_source": "present"},
+        {"binary_url": HTTP, "version": ""},  # until it is known which one is kept
+        {"binary_url": "/srv/k8s", "binary_source": "controller"},
+        {"binary_checksum": {}},
+    ],
+)
+def test_checksums_and_sources_that_are_fine(given: dict[str, Any]) -> None:
+    assert refused(**given) == []
+
+
+def test_the_checksum_of_a_version() -> None:
+    known = {"1.37.2": SHA512, "v1.36.1": SHA256}
+    assert settings(binary_checksum=known).checksum("1.37.2") == SHA512.lower()
+    assert settings(binary_checksum=known).checksum("1.36.1") == SHA256
+    assert settings(binary_checksum=known).checksum("1.35.4") == ""
+    assert settings(binary_checksum=SHA256).checksum("1.35.4") == SHA256
+    assert settings().checksum("1.35.4") == ""
+
+
+def test_a_version_that_is_kept_has_its_checksum_too() -> None:
+    assert host_refused("1.36.1", given={"binary_url": HTTP, "version": "", "binary_checksum": SHA256}) == []
+    [line] = host_refused("1.36.1", given={"binary_url": HTTP, "version": "", "binary_checksum": {"1.37.2": SHA256}})
+    assert line.startswith("kube_scheduler_binary_checksum: has none for 1.36.1; add it")
+
+
+@pytest.mark.parametrize(
+    ("checksum", "files", "found"),
+    [
+        ("", {"/b": "", "/b.sha512": f"{'A' * 128}  kube-scheduler"}, {"algorithm": "sha512", "digest": "a" * 128}),
+        (SHA256, {"/b": ""}, {"algorithm": "sha256", "digest": "a" * 64}),
+        (SHA256, {}, {"missing": "kube_scheduler_binary_url: /b is not there on the controller; fetch it from the"}),
+        ("", {"/b": ""}, {"missing": "kube_scheduler_binary_url: /b.sha512 on the controller is not there, or holds"}),
+        ("", {"/b": "", "/b.sha512": "<html>"}, {"missing": "kube_scheduler_binary_url: /b.sha512 on the controller"}),
+    ],
+)
+def test_a_binary_of_the_controller(checksum: str, files: dict[str, str], found: dict[str, str]) -> None:
+    binary = {"source": "/b", "checksum": checksum or "sha512:/b.sha512"}
+    told = preflight.binary_of_controller(binary, is_file=lambda p: p in files, read=files.__getitem__, prefix=PREFIX)
+    assert told.keys() == found.keys()
+    assert all(told[key].startswith(text) for key, text in found.items()), told
 
 
 @pytest.mark.parametrize(

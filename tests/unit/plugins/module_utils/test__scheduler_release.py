@@ -319,6 +319,27 @@ def test_a_binary_that_was_brought_once_stays_ours(host: Host) -> None:
     assert host.tree() == {}
 
 
+def test_a_binary_that_is_brought_is_recorded_at_once(host: Host) -> None:
+    assert host.run("prepared", check=True, binaries=host.brought())["changed"]
+    assert not (host.root / "release").exists()
+    assert host.run("prepared", binaries=host.brought())["changed"]
+    assert host.run("prepared", binaries=host.brought())["changed"] is False
+    host.deploy(binaries=host.brought(ours=False))
+    host.run("absent")
+    assert host.tree() == {}
+
+
+def test_absent_leaves_the_target_of_a_link(host: Host) -> None:
+    """The operator's own link in the place of a binary, and in that of a live file."""
+    host.deploy(binaries=host.brought())
+    for path in (host.bin / "app-v1", host.etc / "key.pem"):
+        target = host.root / f"of-others-{path.name}"
+        path.rename(target)
+        path.symlink_to(target)
+    host.run("absent")
+    assert host.tree() == {"of-others-app-v1": "binary 1", "of-others-key.pem": "secret 1"}
+
+
 def test_a_binary_is_read_only_when_it_was_changed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.deploy(binaries=host.brought())
     read: list[str] = []
@@ -338,6 +359,19 @@ def test_folders_above_the_release_are_removed_too(host: Host) -> None:
     host.run("staged", path=path)
     assert host.run("absent", path=path)["changed"]
     assert not (host.root / "lib").exists()
+
+
+def test_folders_above_the_release_stay_where_they_are_of_others(host: Host) -> None:
+    path, folder = str(host.root / "lib/kube-ha/app"), host.root / "lib/kube-ha"
+    folder.mkdir(parents=True)
+    host.run("prepared", path=path)
+    host.run("absent", path=path)
+    assert folder.exists(), "it was there before"
+    folder.rmdir()
+    host.run("prepared", path=path)
+    (folder / "of-others").touch()
+    host.run("absent", path=path)
+    assert [entry.name for entry in folder.iterdir()] == ["of-others"]
 
 
 def test_live_takes_what_was_staged(host: Host) -> None:
