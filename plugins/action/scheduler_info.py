@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shlex
 import time
@@ -18,9 +17,9 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _answers
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, ProbeError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, probes, versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import controller, metrics_client, preview
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _vault
 
 Vars = dict[str, t.Any]
 METRICS_OPTIONS = ("metrics_ca_path", "metrics_ca_privatekey_path", "metrics_ca_privatekey_passphrase_file")
@@ -143,7 +142,7 @@ class ActionModule(ActionBase):
                 path = controller.readable(
                     f"wanted: pair: {name}_source", str(unfrackpath(str(source), follow=False)), self._find
                 )
-                content = paths.read(path, follow=True) if os.path.lexists(path) else None
+                content = _vault.content(self, path)
             except CollectionError as error:
                 raise AnsibleActionFail(f"on the controller, {error}") from None
             pair[f"{name}_sha256"] = None if content is None else hashlib.sha256(content).hexdigest()

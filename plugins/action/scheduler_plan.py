@@ -14,7 +14,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, X509Error
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     plan,
     preflight,
@@ -24,7 +24,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     variables,
     versions,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import controller
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, controller, provided
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _vault
 
 Vars = dict[str, t.Any]
 # What x509_cert calls them, and what the role does.
@@ -164,8 +165,7 @@ class ActionModule(ActionBase):
             for name in ("ca_cert", "apiserver_ca", "metrics_cert"):
                 path = getattr(v, name)
                 result[f"{name}_pem"] = self._read(f"{prefix}{name}", path) if path else None
-            if v.signs:
-                faults += self._ca_faults(v, result["sans"])
+            faults += self._ca_faults(v, result["sans"]) if v.signs else self._provided_faults(v, result["sans"])
         return result
 
     def _strategy(self) -> str:
@@ -178,10 +178,14 @@ class ActionModule(ActionBase):
     def _read(self, option: str, path: str) -> str:
         try:
             with open(path, encoding="ascii") as stream:
-                return stream.read(1 << 20)
+                text = stream.read(1 << 20)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not PEM text"
             raise AnsibleActionFail(f"{option}: cannot read {path} on the controller: {reason}") from None
+        # It would be shown, and laid on every host.
+        if "PRIVATE KEY-----" in text:
+            raise AnsibleActionFail(f"{option}: {path} holds a private key; give a file with the certificates alone")
+        return text
 
     def _ca_faults(self, v: variables.Variables, sans: list[str]) -> list[str]:
         """Whether the CA can sign what every host is to have, asked as it will be asked then; nothing is made."""
@@ -192,6 +196,22 @@ class ActionModule(ActionBase):
         except CollectionError as error:
             return [error.named(names)]
         return []
+
+    def _provided_faults(self, v: variables.Variables, sans: list[str]) -> list[str]:
+        """Whether the pair that the operator provides does what an own one would."""
+        files = []
+        for name in ("cert_source", "key_source", "ca_cert"):
+            option, path = f"{self.prefix}{name}", getattr(v, name)
+            try:
+                controller.readable(option, path, lambda _option, path: path)
+                files.append(provided.File(option, path, _vault.content(self, path) or b""))
+            except CollectionError as error:
+                return [str(error) if error.place else f"{option}: {error}"]
+        try:
+            certificate, key, ca = files
+            return preflight.provided_faults(certificate, key, ca, sans, base.now())
+        except X509Error as error:
+            return [error.named({"ca_path": f"{self.prefix}ca_cert"})]
 
     def _host(self) -> Vars:
         data, host = self.options["input"], self.options["host"]

@@ -348,7 +348,7 @@ def _check_pair(work: Work, entry: Options, certificate: bytes | None, key: byte
         return
     named = _named(entry, option, where)
     _check_ca(work, content, named)
-    if not _chains(leaf, between, _certificates(content, named)):
+    if not _certificate.chains(leaf, between, _certificates(content, named)):
         raise KubeconfigError(
             f"{which} is not signed by a CA in {_named(entry, option)}; have it signed by the CA that the apiserver trusts"
         )
@@ -359,27 +359,6 @@ def _public_key(certificate: t.Any, where: str) -> bytes:
         return keys.public_bytes(certificate.public_key())
     except Exception:  # a kind of key that this version of the library does not know
         raise KubeconfigError(f"{where} has a key of a kind that cannot be read") from None
-
-
-def _signs(parent: t.Any, child: t.Any) -> bool:
-    try:
-        return bool(
-            child.issuer == parent.subject
-            and keys.signature_holds(child, parent.public_key(), child.tbs_certificate_bytes)
-        )
-    except Exception:  # as above
-        return False
-
-
-def _chains(leaf: t.Any, between: list[t.Any], anchors: list[t.Any]) -> bool:
-    reached = [leaf]
-    for child in reached:  # which grows while it is walked
-        if any(_signs(anchor, child) for anchor in anchors):
-            return True
-        parents = [other for other in between if _signs(other, child)]
-        between = [other for other in between if other not in parents]
-        reached += parents
-    return False
 
 
 # --- the file

@@ -30,6 +30,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.varia
     normal_address,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import names as _names
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import provided
 
 CLOCK_WARN = 30.0
 CLOCK_REFUSE = 300.0
@@ -42,6 +43,7 @@ USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 PATHS = ("bin_dir", "cert_path", "key_path", "kubeconfig_path", "log_dir")
 # The controller's files that are read; what is written there must not be one of them.
 SOURCES = ("ca_cert", "ca_key", "ca_config", "apiserver_ca", "metrics_cert", "metrics_key")
+PAIR = ("cert_source", "key_source")
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ def _own_faults(v: Variables, cluster: Cluster, versions: _versions.Versions, pr
         yield f"{prefix}config: leaderElection: {v.config['leaderElection']!r} is not a mapping, such as {{leaseDuration: 15s}}"
     yield from _value_faults(f"{prefix}config", v.config)
     yield from _value_faults(f"{prefix}extra_args", v.extra_args)
-    yield from _subject_faults(v.subject, prefix)
+    yield from _subject_faults(v.subject, f"{prefix}subject")
     try:
         _names.alt_names(v.extra_sans, f"{prefix}extra_sans")
     except X509Error as error:
@@ -151,16 +153,16 @@ def _value_faults(where: str, value: t.Any) -> t.Iterator[str]:
         yield f"{where}: {str(value)[:60]!r} is a {type(value).__name__}; give text, a number, a list or a mapping"
 
 
-def _subject_faults(subject: t.Mapping[str, t.Any], prefix: str) -> t.Iterator[str]:
+def _subject_faults(subject: t.Mapping[str, t.Any], where: str) -> t.Iterator[str]:
     """The apiserver takes CN as the user and each O as a group: the certificate must not be more than a scheduler's."""
     names = {key: value if isinstance(value, list) else [value] for key, value in subject.items()}
     users = names.get("CN", []) + names.get("commonName", [])
     if users != [USER]:
-        yield f"{prefix}subject: CN is {', '.join(map(str, users)) or 'not set'}, but the apiserver knows the scheduler as {USER}; set CN to that"
+        yield f"{where}: CN is {', '.join(map(str, users)) or 'not set'}, but the apiserver knows the scheduler as {USER}; set CN to that"
     groups = [str(group) for group in names.get("O", []) + names.get("organizationName", [])]
     for group in groups:
         if group.startswith("system:") and group != USER:
-            yield f"{prefix}subject: O {group} would give the scheduler the rights of that group; use {USER} or a name of your own"
+            yield f"{where}: O {group} would give the scheduler the rights of that group; use {USER} or a name of your own"
 
 
 def _path_faults(v: Variables, prefix: str) -> t.Iterator[str]:
@@ -220,7 +222,15 @@ def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) 
         needed += ["cert_source", "key_source"]
     if v.metrics_cert and v.metrics_key:
         needed += ["metrics_cert", "metrics_key"]
-    absent = [f"{prefix}{name}: {getattr(v, name)}" for name in needed if not is_file(getattr(v, name))]
+    relative = [name for name in (*SOURCES, *PAIR) if getattr(v, name) and not os.path.isabs(getattr(v, name))]
+    if relative:
+        told = ", ".join(f"{prefix}{name}: {getattr(v, name)}" for name in relative)
+        yield f"{told} is not an absolute path; write it in full, from the controller's root"
+    absent = [
+        f"{prefix}{name}: {getattr(v, name)}"
+        for name in needed
+        if name not in relative and not is_file(getattr(v, name))
+    ]
     if absent:
         yield f"{', '.join(absent)} is not a file on the controller; put it there, or name where it is"
     yield from _written_faults(v, prefix)
@@ -231,9 +241,12 @@ def _written_faults(v: Variables, prefix: str) -> t.Iterator[str]:
     """The pair on the controller, which is made there with C(shared), must not take the place of the CA or another file."""
     if v.pki == "node":
         return
-    pair = {name: os.path.normpath(getattr(v, name)) for name in ("cert_source", "key_source") if getattr(v, name)}
+    sources = SOURCES if v.pki == "shared" else ()
+    pair, others = (
+        {name: os.path.normpath(getattr(v, name)) for name in names if getattr(v, name)}
+        for names in (PAIR, (*sources, *PAIR))
+    )
     for name, path in pair.items():
-        others = {other: os.path.normpath(getattr(v, other)) for other in SOURCES if getattr(v, other)} | pair
         twins = [f"{prefix}{other}" for other, same in others.items() if same == path and other != name]
         if twins:
             yield f"{prefix}{name}: {path} is also {' and '.join(twins)}; give each its own path"
@@ -302,6 +315,15 @@ def binary_of_controller(
         }
     algorithm, _colon, digest = checksum.partition(":")
     return {"algorithm": algorithm, "digest": digest}
+
+
+def provided_faults(
+    certificate: provided.File, key: provided.File, ca: provided.File, sans: t.Sequence[str], now: datetime.datetime
+) -> list[str]:
+    """Why a pair that somebody else made cannot take the place of an own one."""
+    found = [str(error) for error in provided.faults(certificate, key, ca, sans, now)]
+    subject = provided.subject(certificate.content)
+    return found + ([*_subject_faults(subject, f"{certificate.option}: {certificate.path!r}")] if subject else [])
 
 
 def host_faults(

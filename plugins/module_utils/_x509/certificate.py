@@ -189,6 +189,28 @@ def chain_faults(certificate: x509.Certificate, issuer: x509.Certificate | None,
     return ["the authority key identifier is not the CA's"] if named and own and named != own else []
 
 
+def chains(leaf: x509.Certificate, between: list[x509.Certificate], anchors: t.Iterable[x509.Certificate]) -> bool:
+    """Tell whether an anchor signed a certificate, or one of the intermediates through which the signatures go on."""
+    anchors, reached = list(anchors), [leaf]
+    for child in reached:  # which grows while it is walked
+        if any(_signs(anchor, child) for anchor in anchors):
+            return True
+        parents = [other for other in between if _signs(other, child)]
+        between = [other for other in between if other not in parents]
+        reached += parents
+    return False
+
+
+def _signs(parent: x509.Certificate, child: x509.Certificate) -> bool:
+    try:
+        return bool(
+            child.issuer == parent.subject
+            and keys.signature_holds(child, parent.public_key(), child.tbs_certificate_bytes)
+        )
+    except Exception:
+        return False  # a name or a kind of key that this version of the library does not know
+
+
 def damaged(certificate: x509.Certificate) -> bool:
     """Tell whether a certificate says that it signed itself, and did not."""
     named, own = _identifiers(certificate)

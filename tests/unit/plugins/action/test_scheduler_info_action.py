@@ -16,6 +16,8 @@ from unittest import mock
 
 import pytest
 from ansible.errors import AnsibleActionFail, AnsibleFileNotFound
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_info import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, spec_info
 
@@ -42,6 +44,7 @@ class Target:
         self.sent: list[dict[str, Any]] = []
         self.commands: list[str] = []
         self.python = "3.11"
+        self.loader = DataLoader()
 
     def execute(self, module_args: dict[str, Any], task_vars: Any = None) -> Any:
         self.sent.append(module_args)
@@ -55,8 +58,8 @@ class Target:
         task = mock.MagicMock(async_val=0, check_mode=False, args=args)
         templar = mock.MagicMock()
         templar.template = lambda value: value
-        others = [mock.MagicMock() for _number in range(3)]
-        plugin = ActionModule(task, *others, templar, mock.MagicMock())
+        others = [mock.MagicMock() for _number in range(2)]
+        plugin = ActionModule(task, *others, self.loader, templar, mock.MagicMock())
         plugin._execute_module = self.execute
         plugin._low_level_execute_command = self.command
         plugin._find_needle = mock.MagicMock(side_effect=AnsibleFileNotFound())
@@ -275,6 +278,14 @@ def test_a_ca_that_cannot_be_used_is_a_drift(ca: Ca) -> None:
     assert [entry["part"] for entry in result["drift"]] == ["certificate", "unit"]
     assert result["drift"][0]["reason"].startswith("on the controller, ca_path: ")
     assert target.sent[0]["wanted"]["certificate"] is None
+
+
+def test_a_key_that_ansible_vault_encrypted_is_compared_as_it_lies_on_the_host(tmp_path: Path) -> None:
+    secret, target, key = VaultSecret(b"hush"), Target(), tmp_path / "key.pem"
+    key.write_bytes(VaultLib([("default", secret)]).encrypt(b"key"))
+    target.loader.set_vault_secrets([("default", secret)])
+    target.run(**wanted(pair={"privatekey_source": str(key)}))
+    assert target.sent[0]["wanted"]["pair"]["privatekey_sha256"] == hashlib.sha256(b"key").hexdigest()
 
 
 def test_a_pair_of_the_controllers_is_compared_by_its_checksums(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from unittest import mock
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
+from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_plan import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
 
@@ -43,7 +45,14 @@ def variables(ca: Ca) -> dict[str, Any]:
     }
 
 
-def run(step: str, variables: dict[str, Any], me: str = "m1", hostvars: Any = None, **options: Any) -> dict[str, Any]:
+def run(
+    step: str,
+    variables: dict[str, Any],
+    me: str = "m1",
+    hostvars: Any = None,
+    loader: DataLoader | None = None,
+    **options: Any,
+) -> dict[str, Any]:
     names = ["m1", "m2"]
     hosts = {name: {"ansible_host": f"192.0.2.{name[1]}", **(hostvars or {}).get(name, {})} for name in names}
     task_vars = {
@@ -56,6 +65,7 @@ def run(step: str, variables: dict[str, Any], me: str = "m1", hostvars: Any = No
     }
     task = mock.MagicMock(async_val=0, check_mode=False, args={"step": step, **options})
     plugin = ActionModule(task, *(mock.MagicMock() for _number in range(5)))
+    plugin._loader = loader or DataLoader()
     plugin._templar.template = lambda value: value
     plugin._render = lambda template, _plan: template  # type: ignore[method-assign]
     result = plugin.run(None, task_vars)
@@ -220,3 +230,54 @@ def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Pa
         "kube_scheduler_binary_source: present, but m1 has no /opt/k8s/bin/kube-scheduler-v1.37.2; put the binary there"
     )
     assert planned(variables)["binary"]["missing"] == ""
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> dict[str, Any]:
+    given = {"cert": tmp_path / "s.pem", "key": tmp_path / "s-key.pem"}
+    return {"kube_scheduler_pki": "provided", **{f"kube_scheduler_{name}_source": str(p) for name, p in given.items()}}
+
+
+def lay(pair: dict[str, Any], cert: str, key: str) -> None:
+    Path(pair["kube_scheduler_cert_source"]).write_text(cert)
+    Path(pair["kube_scheduler_key_source"]).write_text(key)
+
+
+def issued(ca: Ca, name: str = "system:kube-scheduler", **given: Any) -> tuple[str, str]:
+    return ca.issue(name, **{"ips": ["127.0.0.1", "192.0.2.1", "192.0.2.2"], **given})
+
+
+def test_a_pair_that_is_provided(variables: dict[str, Any], ca: Ca, pair: dict[str, Any]) -> None:
+    lay(pair, *issued(ca))
+    without_key = {"kube_scheduler_ca_key": "/nowhere"}
+    assert fixed(variables | pair | without_key)["faults"] == []
+    lay(pair, *issued(ca, ips=["127.0.0.1", "192.0.2.1"]))
+    assert "lacks the subject alternative names IP:192.0.2.2" in fixed(variables | pair)["msg"]
+    assert fixed(variables | pair | {"kube_scheduler_sans": "own"})["faults"] == []
+    lay(pair, *issued(ca, name="admin", start=-7200, end=-3600))
+    path = pair["kube_scheduler_cert_source"]
+    expired, other = fixed(variables | pair)["faults"]
+    assert expired.startswith(f"kube_scheduler_cert_source: '{path}' expired on")
+    assert other.startswith(f"kube_scheduler_cert_source: '{path}': CN is admin, but the apiserver knows the scheduler")
+    lay(pair, *issued(Ca(key=spare("ECC", number=9))))
+    assert "is not signed by the CA in" in fixed(variables | pair)["msg"]
+
+
+def test_a_pair_that_ansible_vault_encrypted(variables: dict[str, Any], ca: Ca, pair: dict[str, Any]) -> None:
+    secret = VaultSecret(b"hush")
+    cert, key = issued(ca)
+    lay(pair, cert, VaultLib([("default", secret)]).encrypt(key.encode()).decode())
+    loader = DataLoader()
+    [line] = fixed(variables | pair, loader=loader)["faults"]
+    path = pair["kube_scheduler_key_source"]
+    assert line.startswith(f"kube_scheduler_key_source: cannot decrypt '{path}': give the password")
+    loader.set_vault_secrets([("default", secret)])
+    assert fixed(variables | pair, loader=loader)["faults"] == []
+
+
+@pytest.mark.parametrize("name", ["ca_cert", "apiserver_ca"])
+def test_a_key_among_the_certificates(variables: dict[str, Any], ca: Ca, tmp_path: Path, name: str) -> None:
+    both = tmp_path / "both.pem"
+    both.write_text(ca.path.read_text() + ca.key_path.read_text())
+    with pytest.raises(AnsibleActionFail, match=f"kube_scheduler_{name}: {both} holds a private key; give"):
+        fixed(variables | {f"kube_scheduler_{name}": str(both)})

@@ -288,6 +288,14 @@ def test_the_defaults_are_fine() -> None:
             "kube_scheduler_binary_url: https://dl.k8s.io is not the absolute path of a folder on the controller, which kube_scheduler_binary_source",
         ),
         (
+            {"ca_key": "ca-key.pem", "metrics_cert": "~/m.pem", "metrics_key": "/m"},
+            "kube_scheduler_ca_key: ca-key.pem, kube_scheduler_metrics_cert: ~/m.pem is not an absolute path; write it in full",
+        ),
+        (
+            {"pki": "provided", "cert_source": "/s.pem", "key_source": "/x/../s.pem"},
+            "kube_scheduler_cert_source: /s.pem is also kube_scheduler_key_source; give each its own path",
+        ),
+        (
             {"pki": "shared", "cert_source": "/s.pem", "key_source": "/s.pem"},
             "kube_scheduler_cert_source: /s.pem is also kube_scheduler_key_source; give each its own path",
         ),

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""A pair that somebody else made: whether it does what an own one would."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+from datetime import datetime
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, keys
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import names as _names
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import stamp
+
+with contextlib.suppress(ImportError):
+    from cryptography import x509
+
+USAGES = ("clientAuth", "serverAuth")
+
+
+class File(t.NamedTuple):
+    """A file: what its caller calls it, its path, and what lies there."""
+
+    option: str
+    path: str
+    content: bytes
+
+
+def faults(certificate: File, key: File, ca: File, sans: t.Sequence[str], now: datetime) -> list[X509Error]:
+    """Return why a certificate, its intermediates below it, and a key will not do as the pair of a client and server.
+
+    It has to be signed by one of the certificates in C(ca), or through its intermediates, and to be for all of C(sans).
+    """
+    found: list[X509Error] = []
+
+    def fault(file: File, reason: str) -> None:
+        found.append(X509Error(f"{file.path!r} {reason}", option=file.option))
+
+    public = None
+    if b"ENCRYPTED" in key.content:
+        fault(
+            key, "is encrypted, and a server asks nobody for a passphrase: decrypt it, or encrypt it with Ansible Vault"
+        )
+    else:
+        try:
+            public = keys.parse(key.content, None, key.path).private.public_key()
+        except X509Error as error:
+            found.append(X509Error(error.message, option=key.option))
+    if b"PRIVATE KEY-----" in certificate.content:
+        fault(certificate, "holds a private key too, which everybody on the host could read then: leave it out")
+    parsed = _certificate.parse(certificate.content)
+    leaf = parsed[0] if parsed else None
+    facts = _certificate.facts(leaf) if leaf is not None else None
+    if leaf is None or facts is None or None in parsed:
+        fault(certificate, "holds no certificate in PEM form, or one that cannot be read: give the right file")
+        return found
+    own = _certificate.public_key(leaf)
+    if own is None or (public is not None and keys.public_bytes(own) != keys.public_bytes(public)):
+        fault(certificate, f"is not the certificate of the key in {key.path!r}: give the pair")
+    elif keys.weakness(own):
+        fault(certificate, f"has {keys.weakness(own)}: have a new pair made")
+    for reason in _reasons(leaf, facts, sans, now):
+        fault(certificate, reason)
+    between = [parent for parent in parsed[1:] if parent is not None]
+    if not _certificate.chains(leaf, between, authority.parse(ca.content, ca.path)):
+        fault(
+            certificate,
+            f"is not signed by the CA in {ca.path!r}: have it signed by that CA, or name the one that signed it",
+        )
+    return found
+
+
+def subject(certificate: bytes) -> dict[str, t.Any]:
+    """Return the subject of the first certificate, empty where it cannot be read."""
+    parsed = _certificate.parse(certificate)
+    facts = _certificate.facts(parsed[0]) if parsed and parsed[0] is not None else None
+    return dict(facts["subject"]) if facts else {}
+
+
+def _reasons(
+    leaf: x509.Certificate, facts: _certificate.Facts, sans: t.Sequence[str], now: datetime
+) -> t.Iterator[str]:
+    begins, ends = _certificate.validity(leaf)
+    if ends <= now:
+        yield f"expired on {stamp(ends)}: have a new one issued"
+    if begins > now:
+        yield f"is not valid before {stamp(begins)}: wait, or compare the clocks"
+    odd = _certificate.oddities(leaf)
+    if odd:
+        yield f"is refused by verifiers: {'; '.join(odd)}"
+    if facts["is_ca"]:
+        yield "is a CA's: give one that is not"
+    if facts["key_usage"] and "digitalSignature" not in facts["key_usage"]:
+        yield "may not sign a handshake: its keyUsage lacks digitalSignature"
+    usages = facts["extended_key_usage"]
+    lacking = [usage for usage in USAGES if usage not in usages]
+    if usages and "anyExtendedKeyUsage" not in usages and lacking:
+        yield f"is used by client and server, and its extendedKeyUsage lacks {' and '.join(lacking)}"
+    unnamed = [name for name in _names.alt_names(sans) if name not in facts["subject_alt_name"]]
+    if unnamed:
+        yield f"lacks the subject alternative names {', '.join(unnamed)}: have it issued with them"

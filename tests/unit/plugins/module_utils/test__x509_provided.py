@@ -1,0 +1,119 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A pair that somebody else made: what it is refused for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, provided
+
+from tests.support.fake_module import one_line
+from tests.support.pki import NOW, Ca, certificate, key_pem, pem, spare
+
+KEY = spare("ECC", number=7)
+SANS = ["127.0.0.1", "192.0.2.1", "m1.example"]
+FIT = {"subject": {"CN": "system:kube-scheduler"}, "subject_alt_name": SANS}
+
+
+@pytest.fixture
+def ca() -> Ca:
+    return Ca()
+
+
+def leaf(ca: Ca, **given: Any) -> str:
+    return pem(certificate(KEY, ca.authority, **{**FIT, **given}))
+
+
+def refused(ca: Ca, cert: str, key: str | None = None, ca_pem: str | None = None, now: Any = NOW) -> list[str]:
+    files = (
+        provided.File("cert_source", "/c.pem", cert.encode()),
+        provided.File("key_source", "/k.pem", (key_pem(KEY) if key is None else key).encode()),
+        provided.File("ca_cert", "/ca.pem", (ca.pem if ca_pem is None else ca_pem).encode()),
+    )
+    return [one_line(error) for error in provided.faults(*files, SANS, now)]
+
+
+def test_one_that_does(ca: Ca) -> None:
+    assert refused(ca, leaf(ca)) == []
+    cert, key = ca.issue("system:kube-scheduler", dns=SANS[2:], ips=SANS[:2])
+    assert refused(ca, cert, key) == [], "of another tool, without any usages"
+    assert refused(ca, leaf(ca), ca_pem=Ca(key=spare("ECC", number=9)).pem + ca.pem) == []
+
+
+def test_through_an_intermediate(ca: Ca) -> None:
+    key = spare("ECC", number=8)
+    middle = certificate(key, ca.authority, subject={"CN": "middle"}, is_ca=True, valid_for="10000h")
+    own = pem(certificate(KEY, authority.Authority(middle, key), **FIT))
+    assert refused(ca, own + pem(middle)) == []
+    [line] = refused(ca, own)
+    assert line.startswith("cert_source: '/c.pem' is not signed by the CA in '/ca.pem'")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            {"subject_alt_name": []},
+            "lacks the subject alternative names IP:127.0.0.1, IP:192.0.2.1, DNS:m1.example: have",
+        ),
+        (
+            {"subject_alt_name": SANS[:2]},
+            "lacks the subject alternative names DNS:m1.example: have it issued with them",
+        ),
+        (
+            {"extended_key_usage": ["clientAuth"]},
+            "is used by client and server, and its extendedKeyUsage lacks serverAuth",
+        ),
+        (
+            {"extended_key_usage": ["serverAuth"]},
+            "is used by client and server, and its extendedKeyUsage lacks clientAuth",
+        ),
+        ({"key_usage": ["keyAgreement"]}, "may not sign a handshake: its keyUsage lacks digitalSignature"),
+        ({"is_ca": True}, "is a CA's: give one that is not"),
+    ],
+)
+def test_what_it_is_not_for(ca: Ca, given: dict[str, Any], words: str) -> None:
+    assert f"cert_source: '/c.pem' {words}" in "\n".join(refused(ca, leaf(ca, **given)))
+
+
+def test_its_times(ca: Ca) -> None:
+    own = leaf(ca, valid_for="24h", renew_before="1h")
+    [line] = refused(ca, own, now=NOW + timedelta(hours=25))
+    assert line.startswith("cert_source: '/c.pem' expired on ")
+    [line] = refused(ca, own, now=NOW - timedelta(hours=1))
+    assert line.startswith("cert_source: '/c.pem' is not valid before ")
+
+
+def test_a_foreign_one(ca: Ca) -> None:
+    """Of a CA of the same name, which only the signature tells apart."""
+    [line] = refused(ca, leaf(Ca(key=spare("ECC", number=9))))
+    assert line.startswith("cert_source: '/c.pem' is not signed by the CA in '/ca.pem': have it signed by that CA")
+
+
+def test_what_is_no_pair(ca: Ca) -> None:
+    [line] = refused(ca, leaf(ca), key_pem(spare("ECC", number=9)))
+    assert line == "cert_source: '/c.pem' is not the certificate of the key in '/k.pem': give the pair"
+    [line] = refused(ca, leaf(ca), key_pem(KEY, "hush"))
+    assert line.startswith("key_source: '/k.pem' is encrypted, and a server asks nobody for a passphrase")
+    [line] = refused(ca, leaf(ca), "garbage")
+    assert line.startswith("key_source: '/k.pem' does not hold exactly one private key")
+    [line] = refused(ca, leaf(ca) + key_pem(KEY))
+    assert line.startswith("cert_source: '/c.pem' holds a private key too")
+    for text in (
+        "",
+        "garbage",
+        leaf(ca)[:200],
+        leaf(ca) + "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
+    ):
+        [line] = refused(ca, text)
+        assert line.startswith("cert_source: '/c.pem' holds no certificate in PEM form, or one that cannot be read")
+
+
+def test_the_subject() -> None:
+    assert provided.subject(leaf(Ca()).encode()) == {"CN": "system:kube-scheduler"}
+    assert provided.subject(b"garbage") == {}
