@@ -75,11 +75,9 @@ class ActionModule(ActionBase):
         # The module reads its clock at some moment between these two: only what lies outside is a difference.
         result["clock_offset"] = round(known["time"] - min(max(known["time"], before), after), 3)
         result["round_trip"] = round(after - before, 3)
+        reader, why = probes.WHAT["metrics_reader"], not_made or "no certificate of such a reader was given"
+        result["not_checked"] = [f"{reader} ({why})" if entry == reader else entry for entry in known["not_checked"]]
         if not_made:
-            reader = probes.WHAT["metrics_reader"]
-            result["not_checked"] = [
-                f"{reader} ({not_made})" if entry == reader else entry for entry in known["not_checked"]
-            ]
             result["warnings"] = [f"{self._host}: not checked: {reader}: {not_made}"]
         return result | _answers.interpreter_facts(self)
 

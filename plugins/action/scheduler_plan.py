@@ -42,7 +42,9 @@ CERTIFICATE_VARIABLES = {
 
 
 # Strategies that do not keep the hosts of a play together.
-UNORDERED = ("free", "host_pinned")
+UNORDERED = ("free", "host_pinned", "mitogen_free", "mitogen_host_pinned")
+# Variables of playbooks that name a file of the controller.
+REPORTS = ("status_json",)
 
 
 class ActionModule(ActionBase):
@@ -70,7 +72,8 @@ class ActionModule(ActionBase):
             found = steps[self.options["step"]]()
         except CollectionError as error:
             raise AnsibleActionFail(str(error)) from None
-        if self.options["strict"] and found["faults"]:
+        # Without the variables nothing can follow, whoever is asked to go on.
+        if found["faults"] and (self.options["strict"] or found.get("sans", ()) is None):
             return result | {"failed": True, "msg": "\n".join(found["faults"]), "faults": found["faults"]}
         return result | found
 
@@ -88,6 +91,8 @@ class ActionModule(ActionBase):
         hostvars = self.vars["hostvars"]
         found = {}
         for name in self.vars["groups"].get(group, []):
+            if name != self.name:
+                self._refuse_facts(name, hostvars[name].get("ansible_facts"), (f"{self.prefix}address",))
             theirs = own if name == self.name else hostvars[name].get(f"{self.prefix}address")
             found[name] = variables.address_of(theirs, hostvars[name].get("ansible_host"), name)
         return found
@@ -101,6 +106,25 @@ class ActionModule(ActionBase):
             if isinstance(answer, t.Mapping) and isinstance(answer.get("hostname"), str):
                 found[name] = dict(answer)
         return found
+
+    def _refuse_facts(self, name: str, facts: t.Any, names: t.Collection[str] = ()) -> None:
+        """Fails where a host's facts, which a cache or an earlier task may hold, set what only variables may set."""
+        known = [str(key) for key in facts] if isinstance(facts, t.Mapping) else []
+        poisoned = [
+            key
+            for key in known
+            if (key in names if names else key in REPORTS or key.lstrip("_").startswith(self.prefix))
+        ]
+        if poisoned:
+            raise AnsibleActionFail(
+                f"{name}: its facts hold {', '.join(sorted(poisoned))}, which only variables may set; find out what answers there"
+            )
+
+    def _asked(self) -> rollout.Asked:
+        data = self.options["input"]
+        there = self.vars["ansible_play_hosts"]
+        lost = [name for name in data["playing"] if name not in there]
+        return rollout.Asked(data["members"], data["playing"], self.vars["ansible_play_batch"], lost)
 
     def _settings(self) -> variables.Variables:
         return variables.Variables(**self.options["input"]["variables"])
@@ -118,11 +142,7 @@ class ActionModule(ActionBase):
     def _variables(self) -> Vars:
         prefix = self.prefix
         own = [name for name in self.vars if isinstance(name, str) and name.startswith(prefix)]
-        poisoned = [name for name in (self.vars.get("ansible_facts") or {}) if str(name).lstrip("_").startswith(prefix)]
-        if poisoned:
-            raise AnsibleActionFail(
-                f"{self.name}: its facts hold {', '.join(sorted(poisoned))}, which only variables may set; find out what answers there"
-            )
+        self._refuse_facts(self.name, self.vars.get("ansible_facts"))
         raw = {
             name.removeprefix(prefix): self._templated(name)
             for name in own
@@ -130,7 +150,7 @@ class ActionModule(ActionBase):
         }
         v, faults = variables.read(raw, prefix)
         if v is None:
-            return {"faults": faults}
+            return {"faults": faults, "sans": None}
         members = self._members(v.group, v.address)
         playing = [name for name in members if name in self.vars["ansible_play_hosts_all"]]
         cluster = preflight.Cluster(
@@ -158,6 +178,8 @@ class ActionModule(ActionBase):
             "makes_reader": v.signs and not v.metrics_cert,
             "live_files": plan.credential_files(v),
             "live_paths": plan.live_paths(v),
+            "reports": {name: self._templated(name) for name in REPORTS if name in self.vars},
+            "sans": None,
         }
         if not faults:
             addresses = [members[self.name]] if v.sans == "own" else list(members.values())
@@ -267,36 +289,45 @@ class ActionModule(ActionBase):
         return {}
 
     def _rollout(self) -> Vars:
-        answers, playing = self._answers(), self.options["input"]["playing"]
+        answers, asked = self._answers(), self._asked()
         lines = rollout.pending(answers[self.name]) if self.name in answers else []
         for line in lines:
             self._display.display(f"pending on {self.name}: {line}")
         order = rollout.batches(answers) if self._settings().rollout else []
-        return {"faults": [], "batches": order, "pending": lines, "outdated": rollout.outdated(order, playing)}
+        return {
+            "faults": rollout.early(order, answers, asked),
+            "batches": order,
+            "pending": lines,
+            "outdated": rollout.outdated(order, asked.batch),
+        }
 
     def _gate(self) -> Vars:
         order, hostvars = self.options["order"], self.vars["hostvars"]
         marks = {name: hostvars[name].get(self.options["answers"]) or {} for batch in order for name in batch}
-        lost = [name for name in self.options["input"]["playing"] if name not in self.vars["ansible_play_hosts"]]
         failed = [name for name, mark in marks.items() if mark.get("failed")]
         rolled = [name for name, mark in marks.items() if mark.get("rolled")]
-        return rollout.gate(order, self.options["position"], rolled, {*failed, *lost})._asdict()
+        return rollout.gate(order, self.options["position"], rolled, {*failed, *self._asked().lost})._asdict()
 
     def _verdict(self) -> Vars:
-        data, answers = self.options["input"], self._answers()
+        answers = self._answers()
         if self.name not in answers:
             return {"faults": [f"{self.name}: it gave no answer that can be used"]}
-        for what in answers[self.name]["not_checked"]:
-            self._display.display(f"not checked on {self.name}: {what}")
         rolled = self._settings().rollout
-        return {"faults": rollout.verdict(self.name, answers, data["members"], self.options["version"], rolled=rolled)}
+        found = rollout.verdict(self.name, answers, self._asked(), self.options["version"], rolled=rolled)
+        for what in found.not_checked:
+            self._display.display(f"not checked on {self.name}: {what}")
+        return found._asdict()
 
     def _status(self) -> Vars:
-        data, tables, answers = self.options["input"], self._tables(), self._answers()
+        tables, answers = self._tables(), self._answers()
         hostvars = self.vars["hostvars"]
         plans = {name: hostvars[name].get(self.options["plans"]) or {} for name in answers}
         election = variables.election(self._settings(), tables.lease_presets)
-        return {**status.report(answers, plans, data["members"], tables.versions, election.timings())}
+        found = status.report(answers, plans, self._asked(), tables.versions, election.timings())
+        # Not by debug, which folds and quotes lines.
+        for line in found["lines"]:
+            self._display.display(line)
+        return {**found}
 
 
 def _running(answers: t.Mapping[str, Vars]) -> list[t.Any]:

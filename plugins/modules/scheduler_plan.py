@@ -27,7 +27,7 @@ options:
       - V(rollout) computes the order of the members that differ from their plan.
       - V(gate) fails unless it is this host's turn.
       - V(verdict) concludes from the members' answers about this host and its cluster.
-      - V(status) makes the report of C(status.yml).
+      - V(status) makes and shows the report of C(status.yml).
     type: str
     choices: [variables, host, rollout, gate, verdict, status]
     required: true
@@ -67,7 +67,9 @@ options:
     type: str
     default: ""
   strict:
-    description: Whether the task fails where there are RV(faults). Otherwise they are returned only.
+    description:
+      - Whether the task fails where there are RV(faults). Otherwise they are returned only.
+      - With O(step=variables), this is about a CA that cannot sign. Other faults of variables fail the task in any case.
     type: bool
     default: true
 """

@@ -35,7 +35,8 @@ MOST_PATIENCE = 300.0
 """And at most: the times are those that the process was told, which may be any."""
 # Each look is a TLS handshake for an apiserver, and all hosts look at once.
 LEASE_INTERVAL = 0.1
-LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+# A process that listens on all IPv6 addresses has the IPv4 ones too, and its certificate names 127.0.0.1 but not ::1.
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
 FAULTS = (KubeError, LeaseError, ProbeError)
 WHAT = {
     "served": "the certificate that it serves",

@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import plan, rollout
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Versions
 
-HEAD = ("host", "version", "unit", "healthy", "leader", "lease", "moves", "served", "used", "drift")
+HEAD = ("host", "version", "unit", "healthy", "leader", "lease", "moves", "served (days)", "used (days)", "drift")
 UNREACHABLE: dict[str, t.Any] = {"unreachable": True}
 
 
@@ -28,31 +28,42 @@ class Report(t.TypedDict):
 def report(
     answers: rollout.Answers,
     plans: t.Mapping[str, t.Mapping[str, t.Any]],
-    members: t.Sequence[str],
+    asked: rollout.Asked,
     versions: Versions,
     timings: t.Any,
 ) -> Report:
     """The report on a cluster. C(answers) and C(plans) lack the members that gave none; C(timings) are the election's."""
-    rows = [_row(name, answers.get(name)) for name in members]
+    names = [name for name in asked.members if name in asked.playing or name in answers]
+    rows = [_row(name, answers.get(name)) for name in names]
     widths = [max(map(len, column)) for column in zip(HEAD, *rows)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in (HEAD, *rows)]
     running = [answer["process"]["version"] for answer in answers.values()]
     bounds = plan.failover(timings, versions, running)
     lines.append(f"fail-over: at most {bounds['crash']} s after a crash, {bounds['stop']} s after a stop")
+    left_out = [name for name in asked.members if name not in names]
+    lines += [f"left out: {', '.join(left_out)}"] if left_out else []
+    leading = rollout.leadership(answers, asked)
+    lines += [*leading.faults, *(f"not checked: {what}" for what in leading.not_checked)]
+    uncompared = []
     for name, answer in answers.items():
-        lines += [f"{name}: {limitation}" for limitation in plans.get(name, {}).get("limitations", ())]
+        plan_ = plans.get(name, {})
+        uncompared += [f"{name}: not compared with its plan: {fault}" for fault in plan_.get("faults", ())]
+        lines += [f"{name}: {limitation}" for limitation in plan_.get("limitations", ())]
         if (answer["probes"] or {}).get("metrics_http") == 200:
             lines.append(f"{name}: its version also serves plain HTTP, so metrics are open to anyone on the host")
         lines += [f"{name}: drift: {line}" for line in rollout.pending(answer)]
         if answer["not_checked"]:
             lines.append(f"{name}: not checked: {', '.join(answer['not_checked'])}")
-    silent = [f"{name}: no answer" for name in members if name not in answers]
+    lines += uncompared
+    silent = [f"{name}: no answer" for name in names if name not in answers]
     sick = [f"{name}: {'; '.join(answer['problems'])}" for name, answer in answers.items() if not answer["healthy"]]
     drifted = [
         f"{name}: drift: {'; '.join(rollout.pending(answer))}" for name, answer in answers.items() if answer["drift"]
     ]
     return Report(
-        members={name: answers.get(name, UNREACHABLE) for name in members}, lines=lines, faults=silent + sick + drifted
+        members={name: answers.get(name, UNREACHABLE) for name in names},
+        lines=lines,
+        faults=[*silent, *sick, *leading.faults, *uncompared, *drifted],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -26,6 +27,11 @@ def answer(name: str, holder: str = "m2", **given: Any) -> dict[str, Any]:
         "drift": DRIFT,
         **given,
     }
+
+
+def asked(members: str = "m1 m2 m3", playing: str = "", batch: str = "", lost: str = "") -> rollout.Asked:
+    playing = playing or members
+    return rollout.Asked(members.split(), playing.split(), (batch or playing).split(), lost.split())
 
 
 def answers(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -86,8 +92,41 @@ def test_when_the_answers_are_outdated() -> None:
     assert rollout.outdated(ORDER, playing)
 
 
-def verdict(found: dict[str, dict[str, Any]], name: str = "m1", members: str = "m1 m2 m3", **given: Any) -> list[str]:
-    return rollout.verdict(name, found, members.split(), **{"version": "1.37.2", "rolled": True, **given})
+@pytest.mark.parametrize(
+    ("silent", "play", "words"),
+    [
+        ("m1 m3", asked(playing="m2"), "left out (m1, m3): run without --limit"),
+        ("m3", asked(playing="m1 m2"), "left out (m3): run without --limit"),
+        ("m1 m3", asked(batch="m2"), "in later batches (m1, m3): leave serial out"),
+        ("m1 m3", asked(playing="m1 m2", batch="m2"), "left out (m1, m3): run without --limit"),
+    ],
+)
+def test_the_leader_is_not_rolled_while_others_may_have_to_be(silent: str, play: rollout.Asked, words: str) -> None:
+    found = {name: answer(name) for name in ("m1", "m2", "m3") if name not in silent}
+    [line] = rollout.early(rollout.batches(found), found, play)
+    start = "m2 leads and differs from its plan, and members that may have to go before it are "
+    assert line.startswith(f"{start}{words}")
+
+
+def test_what_may_be_rolled_though_not_all_were_asked() -> None:
+    alone = asked(playing="m2")
+    for own in (
+        {"drift": []},  # a leader that is as planned
+        {"lease": {"holder": "m1.example", "moving": True}},  # a standby
+        {"healthy": False, "lease": {"holder": "m2.example", "moving": False}},  # a leader that does not renew
+    ):
+        found = {"m2": answer("m2", **own)}
+        assert rollout.early(rollout.batches(found), found, alone) == []
+    assert rollout.early(ORDER, answers(), asked()) == []
+    # The order is empty where nothing is to be rolled, and a lost member stops the rollout by itself.
+    assert rollout.early([], {"m2": answer("m2")}, alone) == []
+    assert rollout.early([["m2"]], {"m2": answer("m2"), "m1": answer("m1")}, asked(lost="m3")) == []
+
+
+def verdict(
+    found: dict[str, dict[str, Any]], name: str = "m1", play: rollout.Asked | None = None, **given: Any
+) -> list[str]:
+    return rollout.verdict(name, found, play or asked(), **{"version": "1.37.2", "rolled": True, **given}).faults
 
 
 def fine(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -118,7 +157,24 @@ def test_a_foreign_holder_is_judged_when_all_have_answered() -> None:
     foreign = {"holder": "x"}
     found = fine(m1=foreign, m2=foreign, m3=foreign)
     assert verdict(found) == ["the lease is held by x.example, which is none of m1.example, m2.example, m3.example"]
-    assert verdict(found, members="m1 m2 m3 m4") == []
+    more = asked("m1 m2 m3 m4", playing="m1 m2 m3")
+    assert verdict(found, play=more) == []
+    unknown = "whether x.example, which holds the lease, is a member (no answer of m4)"
+    assert rollout.leadership(found, more) == ([], [unknown])
+
+
+def test_an_earlier_batch_s_answer_about_the_leader_is_over() -> None:
+    """The leader of then was rolled since. Its members' hostnames still count."""
+    found = fine(m3={"holder": "m1"})
+    assert verdict(found, "m3") != []
+    assert verdict(found, "m3", asked(batch="m3")) == []
+
+
+def test_what_was_not_checked_of_a_host_and_its_cluster() -> None:
+    found = {"m1": answer("m1", drift=[], not_checked=["metrics"])}
+    told = rollout.verdict("m1", found, asked(playing="m1"), "1.37.2", rolled=True)
+    assert told.not_checked[0] == "metrics"
+    assert told.not_checked[1].startswith("whether m2.example, which holds the lease")
 
 
 def test_what_was_only_staged_is_no_fault() -> None:
@@ -126,14 +182,14 @@ def test_what_was_only_staged_is_no_fault() -> None:
     assert verdict(found, rolled=False) == []
 
 
-def report(found: dict[str, dict[str, Any]], **plans: Any) -> status.Report:
-    return status.report(found, plans, ["m1", "m2", "m3"], VERSIONS, Timings(15, 10, 2))
+def report(found: dict[str, dict[str, Any]], play: rollout.Asked | None = None, **plans: Any) -> status.Report:
+    return status.report(found, plans, play or asked(), VERSIONS, Timings(15, 10, 2))
 
 
 def test_status_of_a_healthy_cluster() -> None:
     told = report(fine())
     assert told["faults"] == []
-    assert told["lines"][0].split() == list(status.HEAD)
+    assert re.split(" {2,}", told["lines"][0]) == list(status.HEAD)
     assert [line.split() for line in told["lines"][1:4]] == [
         ["m1", "1.37.2", "active", "yes", "-", "held", "3", "364", "363", "-"],
         ["m2", "1.37.2", "active", "yes", "*", "held", "3", "364", "363", "-"],
@@ -180,7 +236,39 @@ def test_status_tells_what_cannot_be_done() -> None:
     ]
 
 
+def test_status_of_a_foreign_holder() -> None:
+    foreign = {"holder": "x"}
+    told = report(fine(m1=foreign, m2=foreign, m3=foreign))
+    line = "the lease is held by x.example, which is none of m1.example, m2.example, m3.example"
+    assert told["faults"] == [line]
+    assert line in told["lines"]
+
+
+def test_status_of_members_that_do_not_agree() -> None:
+    assert report(fine(m3={"holder": "m3"}))["faults"] == ["the members do not agree who leads: m2.example, m3.example"]
+
+
+def test_status_of_some_members() -> None:
+    found = fine()
+    del found["m2"], found["m3"]
+    told = report(found, asked(playing="m1"))
+    assert told["faults"] == []
+    assert set(told["members"]) == {"m1"}
+    assert told["lines"][3:] == [
+        "left out: m2, m3",
+        "not checked: whether m2.example, which holds the lease, is a member (no answer of m2, m3)",
+    ]
+
+
+def test_status_of_a_host_that_could_not_be_compared() -> None:
+    """Without a comparison there is no drift, which must not look as if there were none."""
+    told = report(fine(), m1={"faults": ["m1: systemd does not run here"]})
+    line = "m1: not compared with its plan: m1: systemd does not run here"
+    assert told["faults"] == [line]
+    assert line in told["lines"]
+
+
 def test_columns_fit_long_names() -> None:
     name = "master-1.kube-ha.example.org"
-    told = status.report({name: answer(name, drift=[])}, {}, [name], VERSIONS, Timings(15, 10, 2))
+    told = status.report({name: answer(name, "x", drift=[])}, {}, asked(name), VERSIONS, Timings(15, 10, 2))
     assert told["lines"][0].index("version") == told["lines"][1].index("1.37.2") == len(name) + 2

@@ -1,0 +1,444 @@
+"""What a run says and refuses: batches, members that are left out, foreign holders, phases alone, and what a host may not decide."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.pki import NOW, Ca
+from tests.support.simulation import PROCESS, Simulation, compared, gathered, lease
+
+DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]
+LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n((?:(?:changed|ok|fatal|skipping): \[\S+\].*\n)+)")
+STOPPED = {**PROCESS, "pid": 0, "version": "", "digest": "", "lock": "", "lease_name": "", "lease_namespace": ""} | {
+    "bind_address": "",
+    "secure_port": 0,
+    "timings": None,
+    "kubeconfig": "",
+}
+PLAY = "- hosts: kube_masters\n  {how}\n  gather_facts: false\n  roles: [kube_ha.scheduler.kube_scheduler]\n"
+READER = "metrics for an authorised reader"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Simulation:
+    """Three masters on which all is well; m1 leads."""
+    return Simulation(tmp_path)
+
+
+def rolled(output: str) -> list[str]:
+    """The hosts that were rolled, in order."""
+    return [name for block in LIVE.findall(output) for name in re.findall(r"(?:changed|fatal): \[(\w+)\]", block)]
+
+
+def played(cluster: Simulation, how: str, *words: str) -> Any:
+    playbook = cluster.folder / "play.yml"
+    playbook.write_text(PLAY.format(how=how))
+    return cluster.run(playbook, *words)
+
+
+def leading(cluster: Simulation, leader: str, after: str = "", **changes: Any) -> None:
+    """All members differ from their plan until they are rolled; the leader's lease goes over to another when it is."""
+    for name in cluster.answers:
+        last = after if after and name == leader else leader
+        cluster.answers[name] = {
+            **cluster.answers[name],
+            "gather": gathered(name, leader),
+            "drift": [compared(name, leader, drift=DRIFT, **changes), compared(name, last)],
+        }
+
+
+def bare(cluster: Simulation, name: str) -> None:
+    """A host on which nothing was ever done; once it is rolled all is well there."""
+    nothing: dict[str, Any] = {
+        "user_exists": False,
+        "installed": False,
+        "prepared": False,
+        "process": STOPPED,
+        "lease": None,
+        "port": {"number": 10259, "addresses": [], "held_by": "", "ours": False},
+    }
+    nothing["unit"] = {
+        **gathered(name, name)["unit"],
+        "load_state": "not-found",
+        "active_state": "inactive",
+        "sub_state": "dead",
+        "enabled": "",
+    }
+    probes = dict.fromkeys(compared(name, name)["probes"])
+    drift = [{"part": part, "reason": "is not there"} for part in ("user", "binary", "certificate", "unit")]
+    problem = "kube-scheduler.service is not installed"
+    before = compared(name, name, **nothing, probes=probes, healthy=False, problems=[problem], drift=drift)
+    cluster.answers[name] |= {"gather": gathered(name, name, **nothing), "drift": [before, compared(name, "m1")]}
+
+
+# --- batches and limits
+
+
+def test_serial_on_a_running_cluster(cluster: Simulation) -> None:
+    leading(cluster, "m2")
+    for name in cluster.answers:
+        cluster.answers[name]["drift"] = compared(name, "m2")
+    run = played(cluster, "serial: 1")
+    assert run.code == 0, run.output
+    assert run.calls == {name: ["gather", "drift"] for name in cluster.answers}
+
+
+def test_serial_with_a_change_and_the_leader_in_the_last_batch(cluster: Simulation) -> None:
+    """The leader's lease goes over when it is rolled, so what earlier batches said of it is over."""
+    leading(cluster, "m3", after="m1")
+    run = played(cluster, "serial: 1", "--tags=kube_scheduler_rollout,kube_scheduler_verify")
+    assert run.code == 0, run.output
+    assert rolled(run.output) == ["m1", "m2", "m3"]
+
+
+def test_serial_on_a_first_run(cluster: Simulation) -> None:
+    for name in cluster.answers:
+        bare(cluster, name)
+    run = played(cluster, "serial: 1", "--tags=kube_scheduler_rollout,kube_scheduler_verify")
+    assert run.code == 0, run.output
+    assert rolled(run.output) == ["m1", "m2", "m3"]
+
+
+@pytest.mark.parametrize(("serial", "leader", "waiting"), [(1, "m1", "m2, m3"), (2, "m2", "m3")])
+def test_a_batch_does_not_roll_the_leader_while_others_wait(
+    cluster: Simulation, serial: int, leader: str, waiting: str
+) -> None:
+    leading(cluster, leader)
+    run = played(cluster, f"serial: {serial}", "--tags=kube_scheduler_rollout")
+    assert run.code != 0
+    assert (
+        f"{leader} leads and differs from its plan, and members that may have to go before it are in later batches ({waiting}): leave serial out"
+        in run.text
+    ), run.output
+    assert rolled(run.output) == []
+
+
+def test_a_limit_to_the_leader_is_refused_before_it_is_rolled(cluster: Simulation) -> None:
+    leading(cluster, "m1")
+    run = cluster.run("playbooks/site.yml", "--limit=m1,localhost", "--tags=kube_scheduler_rollout")
+    assert run.code != 0
+    assert (
+        "m1 leads and differs from its plan, and members that may have to go before it are left out (m2, m3): run without --limit"
+        in run.text
+    ), run.output
+    assert rolled(run.output) == []
+    assert not run.calls["m2"]
+
+
+def test_a_limit_to_a_standby_rolls_it_and_judges_no_other(cluster: Simulation) -> None:
+    leading(cluster, "m1")
+    run = cluster.run(
+        "playbooks/site.yml", "--limit=m3,localhost", "--tags=kube_scheduler_rollout,kube_scheduler_verify"
+    )
+    assert run.code == 0, run.output
+    assert rolled(run.output) == ["m3"]
+    assert "not checked on m3: whether m1.example, which holds the lease, is a member (no answer of m1, m2)" in run.text
+
+
+def test_a_limit_to_a_leader_that_is_as_planned(cluster: Simulation) -> None:
+    run = cluster.run("playbooks/site.yml", "--limit=m1,localhost")
+    assert run.code == 0, run.output
+    assert run.calls == {"m1": ["gather", "drift"], "m2": [], "m3": []}
+
+
+def test_a_leader_that_does_not_renew_may_be_rolled_alone(cluster: Simulation) -> None:
+    dead = {"healthy": False, "problems": ["readiness: HTTP 500"], "lease": {**lease("m1.example"), "moving": False}}
+    leading(cluster, "m1", **dead)
+    run = cluster.run("playbooks/site.yml", "--limit=m1,localhost", "--tags=kube_scheduler_rollout")
+    assert run.code == 0, run.output
+    assert rolled(run.output) == ["m1"]
+
+
+def test_status_of_some(cluster: Simulation) -> None:
+    report = cluster.folder / "status.json"
+    run = cluster.run("playbooks/status.yml", "--limit=m2,localhost", f"--extra-vars=status_json={report}")
+    assert run.code == 0, run.output
+    assert "left out: m1, m3" in run.text
+    assert "not checked: whether m1.example, which holds the lease, is a member (no answer of m1, m3)" in run.text
+    assert set(json.loads(report.read_text())) == {"m2"}
+
+
+# --- status
+
+
+def test_a_foreign_holder(cluster: Simulation) -> None:
+    for name in cluster.answers:
+        cluster.change(name, "drift", lease=lease("elsewhere.example"))
+    run = cluster.run("playbooks/status.yml")
+    assert run.code != 0
+    assert "the lease is held by elsewhere.example, which is none of m1.example, m2.example, m3.example" in run.text
+    run = cluster.run()
+    assert run.code != 0
+    assert "the lease is held by elsewhere.example, which is none of" in run.text
+
+
+def test_a_stopped_scheduler(cluster: Simulation) -> None:
+    stopped = {
+        "process": STOPPED,
+        "lease": None,
+        "port": {"number": 10259, "addresses": [], "held_by": "", "ours": False},
+    }
+    stopped["unit"] = {**gathered("m2", "m1")["unit"], "active_state": "inactive", "sub_state": "dead"}
+    cluster.change("m2", "gather", **stopped)
+    problem = "kube-scheduler.service is inactive (dead, result success)"
+    cluster.change("m2", "drift", **stopped, probes=None, healthy=False, problems=[problem], drift=[])
+    report = cluster.folder / "status.json"
+    run = cluster.run("playbooks/status.yml", f"--extra-vars=status_json={report}")
+    assert run.code != 0
+    assert f"m2: {problem}" in run.text
+    assert re.search(r"m1 +1\.37\.2 +active +yes +\*", run.output), run.output
+    assert re.search(r"m2 +- +inactive +NO +- +- +- +- +- +-", run.output), run.output
+    assert json.loads(report.read_text())["m2"]["problems"] == [problem]
+
+
+@pytest.mark.parametrize("what", ["expired", "key away"])
+def test_metrics_are_not_checked_without_a_ca_that_signs(cluster: Simulation, what: str) -> None:
+    for name in cluster.answers:
+        cluster.change(
+            name, "drift", not_checked=[READER], probes={**compared(name, "m1")["probes"], "metrics_reader": None}
+        )
+    if what == "expired":
+        ca = Ca(now=NOW - timedelta(days=400), valid_for="8760h")
+        Path(cluster.variables["kube_scheduler_ca_cert"]).write_text(ca.pem)
+    else:
+        Path(cluster.variables["kube_scheduler_ca_key"]).unlink()
+    report = cluster.folder / "status.json"
+    run = cluster.run("playbooks/status.yml", f"--extra-vars=status_json={report}")
+    reason = "expired on" if what == "expired" else "does not exist"
+    for name, answer in json.loads(report.read_text()).items():
+        [line] = answer["not_checked"]
+        assert line.startswith(f"{READER} (on the controller, "), line
+        assert reason in line
+        assert f"{name}: not checked: {READER} (on the controller, " in run.text
+    # With a CA that has expired every certificate has to be made anew.
+    assert (run.code == 0) == (what == "key away"), run.output
+    assert "m1: on the controller, ca_p" not in run.text.partition("Fail if a scheduler")[2]
+
+
+def test_metrics_are_not_checked_where_nobody_signs(cluster: Simulation, tmp_path: Path) -> None:
+    pair = {"cert_source": "kube_scheduler_ca_cert", "key_source": "kube_scheduler_ca_key"}
+    cluster.variables |= {f"kube_scheduler_{name}": cluster.variables[other] for name, other in pair.items()}
+    cluster.variables["kube_scheduler_pki"] = "provided"
+    for name in cluster.answers:
+        cluster.change(name, "drift", not_checked=[READER])
+    run = cluster.run("playbooks/status.yml")
+    assert run.code == 0, run.output
+    assert f"m1: not checked: {READER} (no certificate of such a reader was given)" in run.text
+
+
+def test_status_says_what_could_not_be_compared(cluster: Simulation) -> None:
+    cluster.change("m2", "gather", systemd_version=0)
+    run = cluster.run("playbooks/status.yml")
+    assert run.code != 0
+    assert "m2: not compared with its plan: m2: systemd does not run here" in run.text
+    assert "m1: not compared" not in run.text
+
+
+def test_names_of_any_length_keep_the_columns(tmp_path: Path) -> None:
+    names = ["master-1.control-plane.kube-ha.example.org", "m2"]
+    cluster = Simulation(tmp_path, {"kube_masters": names})
+    run = cluster.run("playbooks/status.yml")
+    assert run.code == 0, run.output
+    rows = re.findall(r"^(?:host|master-1|m2) .*$|^master-1\S+ .*$", run.output, re.MULTILINE)[:3]
+    assert len(rows) == 3, run.output
+    assert len({row.index(word) for row, word in zip(rows, ("version", "1.37.2", "1.37.2"))}) == 1, run.output
+    assert len({row.index(word) for row, word in zip(rows, ("healthy", "yes", "yes"))}) == 1
+    assert "served (days)" in rows[0]
+    assert "used (days)" in rows[0]
+
+
+# --- phases alone, and words that mean what they say
+
+
+@pytest.mark.parametrize(
+    "core_words", [("--extra-vars=kube_scheduler_rollout=false",), ("--extra-vars={kube_scheduler_rollout: false}",)]
+)
+def test_staging_alone_passes_verify_and_says_what_is_pending(cluster: Simulation, core_words: tuple[str]) -> None:
+    drift = [{"part": "process", "reason": "version 1.37.2 runs, wanted 1.37.9"}]
+    for name in cluster.answers:
+        cluster.change(name, "drift", drift=drift)
+    run = cluster.run(
+        "playbooks/site.yml",
+        "--tags=kube_scheduler_rollout,kube_scheduler_verify",
+        "--extra-vars=kube_scheduler_version=1.37.9",
+        *core_words,
+    )
+    assert run.code == 0, run.output
+    assert "pending on m1: process: version 1.37.2 runs, wanted 1.37.9" in run.text
+    assert rolled(run.output) == []
+
+
+def test_packages_that_are_not_to_be_managed(cluster: Simulation) -> None:
+    cluster.change("m2", "gather", missing_libraries=["yaml"])
+    run = cluster.run("playbooks/site.yml", "--extra-vars=kube_scheduler_manage_packages=false")
+    assert run.code != 0
+    assert "m2 lacks the Python libraries yaml, and kube_scheduler_manage_packages is false" in run.text
+
+
+PHASES = ["preflight", "install", "credentials", "configure", "rollout", "verify"]
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_phase_alone_in_check_mode_on_fresh_hosts(cluster: Simulation, phase: str) -> None:
+    for name in cluster.answers:
+        bare(cluster, name)
+    run = cluster.run("playbooks/site.yml", "--check", f"--tags=kube_scheduler_{phase}")
+    assert run.code == 0, run.output
+
+
+def test_each_phase_by_tasks_from_in_check_mode_on_fresh_hosts(cluster: Simulation) -> None:
+    for name in cluster.answers:
+        bare(cluster, name)
+    include = "    - ansible.builtin.include_role: {name: kube_ha.scheduler.kube_scheduler, tasks_from: %s}\n"
+    playbook = cluster.folder / "phases.yml"
+    tasks = "".join(include % phase for phase in PHASES)
+    playbook.write_text(f"- hosts: kube_masters\n  gather_facts: false\n  tasks:\n{tasks}")
+    run = cluster.run(playbook, "--check")
+    assert run.code == 0, run.output
+
+
+@pytest.mark.parametrize(
+    ("how", "strategy"), [("play", "free"), ("play", "ansible.builtin.free"), ("environment", "host_pinned")]
+)
+def test_a_strategy_that_keeps_no_order(cluster: Simulation, how: str, strategy: str) -> None:
+    leading(cluster, "m1")
+    run = played(cluster, f"strategy: {strategy}") if how == "play" else cluster.run(ANSIBLE_STRATEGY=strategy)
+    assert run.code != 0
+    name = strategy.rpartition(".")[2]
+    assert f"the strategy {name} rolls all members of a cluster at once; use the strategy linear" in run.text
+    assert not any(run.calls.values())
+
+
+@pytest.mark.parametrize("field", ["resourceName", "resourceNamespace"])
+def test_another_lock_on_a_running_cluster(cluster: Simulation, field: str) -> None:
+    run = cluster.run(
+        "playbooks/site.yml", f"--extra-vars={{kube_scheduler_config: {{leaderElection: {{{field}: other}}}}}}"
+    )
+    assert run.code != 0
+    assert "by which m1.example elects now, so there would be two leaders" in run.text, run.output
+    assert all(set(calls) <= {"gather"} for calls in run.calls.values()), run.calls
+
+
+# --- a hostile master
+
+TEMPLATE = "{{ lookup('ansible.builtin.pipe', 'touch %s') }}"
+HOSTILE: dict[str, Any] = {
+    "ansible_facts": {
+        "kube_scheduler_subject": {"CN": "admin", "O": "system:masters"},
+        "kube_scheduler_address": "203.0.113.66",
+        "kube_scheduler_state": "absent",
+        "kube_scheduler_group": "evil",
+        "kube_scheduler_metrics_key": "/etc/shadow",
+        "kube_scheduler_rollout": False,
+        "__kube_scheduler_plan": {},
+        "__kube_scheduler_input": {},
+        "__kube_scheduler_tables": {},
+        "__kube_scheduler_rollout": {"batches": [["m1", "m2", "m3"]]},
+        "__kube_scheduler_mark": {"failed": True},
+        "__kube_scheduler_gathered": True,
+    },
+    "add_host": {"host_name": "evil", "groups": ["kube_masters"]},
+    "add_group": "evil",
+    "_ansible_ignore_errors": True,
+    "_ansible_no_log": True,
+}
+
+
+@pytest.mark.parametrize("inject", ["true", "false"])
+def test_a_hostile_master_through_a_rollout(cluster: Simulation, inject: str) -> None:
+    leading(cluster, "m1")
+    report = cluster.folder / "status.json"
+    evil = copy.deepcopy(HOSTILE)
+    evil["ansible_facts"]["status_json"] = str(report)
+    cluster.answers["m2"]["@every"] = evil
+    words = "--tags=kube_scheduler_rollout,kube_scheduler_verify"
+    run = cluster.run("playbooks/site.yml", words, ANSIBLE_INJECT_FACT_VARS=inject)
+    assert run.code == 0, run.output
+    assert rolled(run.output) == ["m2", "m3", "m1"]
+    assert run.calls["m2"] == ["gather", "drift", "scheduler_release", "drift", "drift"]
+    assert not re.search(r"^evil ", run.output, re.MULTILINE)
+    cluster.run("playbooks/status.yml", ANSIBLE_INJECT_FACT_VARS=inject)
+    assert not report.exists()
+
+
+@pytest.mark.parametrize("inject", ["true", "false"])
+def test_facts_of_an_earlier_play_decide_nothing(cluster: Simulation, inject: str) -> None:
+    """As a fact cache leaves them, or a task of a larger playbook."""
+    report = cluster.folder / "status.json"
+    cluster.answers["m2"]["setup"] = {
+        "changed": False,
+        "ansible_facts": {"kube_scheduler_address": "203.0.113.66", "status_json": str(report)},
+    }
+    playbook = cluster.folder / "larger.yml"
+    playbook.write_text(
+        "- hosts: kube_masters\n  gather_facts: true\n  tasks:\n"
+        "    - ansible.builtin.include_role: {name: kube_ha.scheduler.kube_scheduler, tasks_from: status}\n"
+    )
+    run = cluster.run(playbook, ANSIBLE_INJECT_FACT_VARS=inject)
+    assert run.code != 0
+    assert "m2: its facts hold kube_scheduler_address, status_json, which only variables may set" in run.text, (
+        run.output
+    )
+    assert "203.0.113.66" not in run.output
+    assert not report.exists()
+
+
+def test_a_template_in_an_answer_stays_text(cluster: Simulation) -> None:
+    canary = cluster.folder / "canary"
+    evil = TEMPLATE % canary
+    for make, question in ((gathered, "gather"), (compared, "drift")):
+        answer = copy.deepcopy(make("m2", "m1", hostname=evil))
+        answer["unit"]["since"] = answer["lease"]["holder"] = answer["process"]["version"] = evil
+        if question == "drift":
+            answer |= {
+                "healthy": False,
+                "problems": [evil],
+                "journal": [evil],
+                "drift": [{"part": evil, "reason": evil}],
+            }
+        cluster.answers["m2"][question] = answer
+    for playbook in ("playbooks/site.yml", "playbooks/status.yml"):
+        run = cluster.run(playbook)
+        assert "Traceback" not in run.output
+        assert run.calls["m2"][:2] == ["gather", "drift"], run.output
+    assert "touch" in run.output
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize(
+    ("question", "changes"),
+    [
+        ("gather", {"process": None}),
+        ("gather", {"lease": {**lease("m1.example"), "renew_time": ["garbage"]}}),
+        ("drift", {"process": "garbage"}),
+        ("drift", {"probes": {"used": None}}),
+    ],
+)
+def test_an_odd_answer_stops_a_run_before_anything_changes(
+    cluster: Simulation, question: str, changes: dict[str, Any]
+) -> None:
+    leading(cluster, "m1")
+    make = gathered if question == "gather" else compared
+    cluster.answers["m2"][question] = make("m2", "m1", **changes)
+    run = cluster.run()
+    assert run.code != 0
+    assert "Traceback" not in run.output
+    assert "m2: its answer cannot be used (answer." in run.text
+    assert not re.search(r"fatal: \[m[13]\]", run.output), run.output
+    assert all(set(calls) <= {"gather", "drift"} for calls in run.calls.values()), run.calls
+
+
+def test_a_renew_time_of_garbage_is_only_shown(cluster: Simulation) -> None:
+    for question in ("gather", "drift"):
+        cluster.change(
+            "m2", question, lease={**lease("m1.example"), "renew_time": "garbage", "acquire_time": "\x00" * 64}
+        )
+    assert cluster.run().code == 0
+    assert cluster.run("playbooks/status.yml").code == 0
