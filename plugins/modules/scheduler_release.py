@@ -112,6 +112,11 @@ options:
     description: The unit's user.
     type: str
     default: root
+  log_dir:
+    description:
+      - Folder that the process writes its logs to. With O(state=staged) it is made and given to O(user), mode 0755; what is missing above it is made for root.
+      - Nothing in it is touched. One that lies in a folder that O(user) may write is refused, since the user could put a link in its place.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -192,6 +197,7 @@ def main() -> None:
             "dry_run_flags": {"type": "dict", "default": {"secure-port": "@port@"}},
             "dry_run_texts": {"type": "dict", "default": {}},
             "user": {"type": "str", "default": "root"},
+            "log_dir": {"type": "path"},
         },
         required_if=[("state", "prepared", ["files"]), ("state", "staged", ["files"])],
         supports_check_mode=True,

@@ -156,6 +156,7 @@ class ReleaseModule:
             "dry_run_flags": {},
             "dry_run_texts": {},
             "user": "root",
+            "log_dir": None,
             **params,
         }
 

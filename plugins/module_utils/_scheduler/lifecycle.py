@@ -12,13 +12,14 @@ import os
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders, paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import dry_run, running
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release, items_of
 
 LOCK_SECONDS = 60.0
+LOG_MODE = 0o755
 
 
 class Module(t.Protocol):
@@ -66,8 +67,10 @@ def _staged(module: Module, release: Release, systemd: _systemd.Systemd, proc: P
     diff = release.differences()
     recorded = False if dry else release.record_binaries(params["binaries"])
     done = release.stage(dry=dry)
+    if params["log_dir"] and folders.give(params["log_dir"], params["user"], LOG_MODE, dry=dry):
+        done.append("log_dir")
     digest = release.digest()
-    pending = sorted({*release.pending(), *(done if dry else [])})
+    pending = sorted({*release.pending(), *(name for name in done if dry and name != "log_dir")})
     reasons = _reasons(params["unit"], systemd, proc, release, digest)
     if reasons:
         pending.append("process")

@@ -672,3 +672,42 @@ def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, nu
         assert not [path for path in host.tree() if "tmp~" in path], point
     assert lines
     assert all(os.strerror(number) in line for line in lines), lines
+
+
+def test_the_folder_of_the_logs_is_given_before_the_dry_run(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[Any, ...]] = []
+
+    def give(*words: Any, dry: bool) -> bool:
+        given.append((*words, dry))
+        return len(given) < 3
+
+    monkeypatch.setattr(lifecycle.folders, "give", give)
+    host.run("prepared")
+    host.stage_key("secret 1")
+    predicted = host.run("staged", check=True, log_dir="/var/log/x", user="nobody")
+    assert predicted["changed"]
+    assert "log_dir" in predicted["done"]
+    assert "log_dir" not in predicted["pending"]
+    assert "log_dir" in host.run("staged", log_dir="/var/log/x", user="nobody")["done"]
+    again = host.run("staged", log_dir="/var/log/x", user="nobody")
+    assert (again["changed"], again["done"]) == (False, [])
+    assert given == [("/var/log/x", "nobody", 0o755, dry) for dry in (True, False, False)]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "zero", "huge", "folder"])
+def test_what_lies_in_a_binary_s_place_is_read_with_a_bound(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "app-v1"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "zero":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with path.open("wb") as stream:
+            stream.truncate(1 << 40)  # takes no room, and an hour to read
+    before = time.monotonic()
+    binaries = [{"path": str(path), "version": "1.1.0", "ours": True}]
+    with pytest.raises(ReleaseError, match=r"is no binary: not a regular file of at most 1024 MiB|Is a directory"):
+        Release(str(tmp_path / "release"), []).record_binaries(binaries)
+    assert time.monotonic() - before < 1

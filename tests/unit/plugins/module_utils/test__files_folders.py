@@ -1,0 +1,122 @@
+"""A folder that an unprivileged user gets: what that user lays in its place or on the way to it is not given away."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders
+
+from tests.support.fake_module import one_line
+
+USER, UID = "nobody", 65534
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """A folder below none that everybody may write, as /var/log is; pytest's own lies in /tmp."""
+    with tempfile.TemporaryDirectory(dir="/var/lib") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def rights(path: Path) -> tuple[int, int]:
+    status = path.lstat()
+    return status.st_uid, stat.S_IMODE(status.st_mode)
+
+
+def theirs(path: Path) -> Path:
+    path.mkdir()
+    os.chown(path, UID, -1)
+    return path
+
+
+def refused(path: Path, reason: str) -> None:
+    with pytest.raises(FilesError, match=reason) as caught:
+        folders.give(str(path), USER, 0o755)
+    one_line(caught.value)
+
+
+def test_made_with_what_is_missing_above_it(root: Path) -> None:
+    path = root / "log/kubernetes"
+    assert folders.give(str(path), USER, 0o755, dry=True)
+    assert not (root / "log").exists()
+    assert folders.give(str(path), USER, 0o755)
+    assert rights(path) == (UID, 0o755)
+    assert rights(root / "log") == (0, 0o755)
+    assert not folders.give(str(path), USER, 0o755)
+
+
+def test_rights_of_one_that_is_there(root: Path) -> None:
+    (root / "log").mkdir(mode=0o700)
+    (root / "log/file").write_text("")
+    assert folders.give(str(root / "log"), USER, 0o755, dry=True)
+    assert rights(root / "log") == (0, 0o700)
+    assert folders.give(str(root / "log"), USER, 0o755)
+    assert rights(root / "log") == (UID, 0o755)
+    assert rights(root / "log/file")[0] == 0
+
+
+def test_a_link_of_root_s_is_followed(root: Path) -> None:
+    (root / "data/log").mkdir(parents=True)
+    (root / "log").symlink_to("data/../data/log")
+    (root / "far").symlink_to(root / "log")
+    assert folders.give(str(root / "far"), USER, 0o755)
+    assert rights(root / "data/log") == (UID, 0o755)
+    assert (root / "far").is_symlink()
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_what_the_user_may_have_laid_there_is_not_given_away(root: Path, dry: bool) -> None:
+    """A folder below one of the user's own: with chown by path, this link gave the user whatever it led to."""
+    (root / "victim").mkdir(mode=0o700)
+    (theirs(root / "log") / "scheduler").symlink_to(root / "victim")
+    with pytest.raises(FilesError, match=f"{USER} may write '{root}/log', and could put a link to anything there"):
+        folders.give(str(root / "log/scheduler"), USER, 0o755, dry=dry)
+    assert rights(root / "victim") == (0, 0o700)
+    (root / "log/scheduler").unlink()
+    refused(root / "log/scheduler", "is not safe for root to make")
+    assert not (root / "log/scheduler").exists()
+
+
+def test_a_link_through_the_user_s_own_folder(root: Path) -> None:
+    (root / "victim").mkdir(mode=0o700)
+    (theirs(root / "home") / "way").symlink_to(root)
+    (root / "log").symlink_to("home/way/victim")
+    refused(root / "log", f"{USER} may write '.*/home'")
+    assert rights(root / "victim") == (0, 0o700)
+
+
+@pytest.mark.parametrize(("mode", "group"), [(0o777, 0), (0o1777, 0), (0o775, UID)])
+def test_other_ways_to_write_a_folder(root: Path, mode: int, group: int) -> None:
+    folder = root / "open"
+    folder.mkdir()
+    os.chown(folder, 0, group)
+    folder.chmod(mode)
+    refused(folder / "log", "is not safe for root to make")
+    # What another group may write, as /var/log on some systems, is no way for this user.
+    os.chown(folder, 0, 4)
+    folder.chmod(0o775)
+    assert folders.give(str(folder / "log"), USER, 0o755)
+
+
+def test_what_is_no_folder(root: Path) -> None:
+    (root / "file").write_text("")
+    os.mkfifo(root / "fifo")
+    (root / "loop").symlink_to("loop")
+    refused(root / "file", "'file' is not a directory: remove it or name another path")
+    refused(root / "fifo/log", "'fifo' is not a directory")
+    refused(root / "loop", "too many links")
+    refused(root / ("n" * 300), "File name too long")
+
+
+def test_a_user_who_is_not_there(root: Path) -> None:
+    assert folders.give(str(root / "log"), "no such user", 0o755, dry=True)
+    with pytest.raises(FilesError, match=r"^user: 'no such user' does not exist on this host: create it first$"):
+        folders.give(str(root / "log"), "no such user", 0o755)
