@@ -42,7 +42,11 @@ def _swap(staged: t.Sequence[Staged]) -> None:
             for directory in (folder, old, new):
                 if directory != folder:
                     os.mkdir(directory)
-                os.chmod(directory, 0o711)
+                handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                try:
+                    os.fchmod(handle, 0o711)
+                finally:
+                    os.close(handle)
             os.symlink("old", now)
             os.symlink("new", following)
             for index, file in enumerate(staged):

@@ -87,9 +87,9 @@ class Proc:
         return ""
 
     def user(self, pid: int) -> tuple[int, int] | None:
-        """Effective user and group."""
+        """User and group; None for one that is between two users, as a setuid program is, whoever started that."""
         status = self._text(str(pid), "status")
-        found = [re.search(rf"^{name}:\s+\d+\s+(\d+)", status, re.MULTILINE) for name in ("Uid", "Gid")]
+        found = [re.search(rf"^{name}:\s+(\d+)\s+\1\s", status, re.MULTILINE) for name in ("Uid", "Gid")]
         return (int(found[0][1]), int(found[1][1])) if found[0] and found[1] else None
 
     def start_ticks(self, pid: int) -> int | None:

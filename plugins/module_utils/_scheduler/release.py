@@ -17,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import typing as t
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ DIGEST_VARIABLE = "KUBE_HA_DIGEST"
 DIGEST_MARK = "@digest@"
 # A private key, a kubeconfig and a unit are a few kilobytes; anything above this is not one of them.
 LIMIT = 1 << 20
+LARGEST_BINARY = 1 << 30
+"""A kube-scheduler has 50 to 120 MiB. What an unprivileged user may have laid in its place can be of any size."""
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 # Certificate and key of different pairs are of no use to anybody, not even for a moment.
 PAIR = ("privatekey", "certificate")
@@ -156,13 +159,20 @@ def identity(info: os.stat_result) -> Identity:
 
 
 def sha256(path: str) -> str:
-    """SHA-256 of a file of any size, in hexadecimal."""
+    """SHA-256 of a regular file of at most 1 GiB, in hexadecimal."""
     total = hashlib.sha256()
+    left = LARGEST_BINARY
     try:
         # Without O_NONBLOCK, a FIFO would hang the module.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            for block in iter(lambda: stream.read(1 << 20), b""):
+            info = os.fstat(stream.fileno())
+            if not stat.S_ISREG(info.st_mode) or info.st_size > left:
+                raise ReleaseError(
+                    f"{path} is no binary: not a regular file of at most {LARGEST_BINARY >> 20} MiB; put the binary there"
+                )
+            while left > 0 and (block := stream.read(1 << 20)):
                 total.update(block)
+                left -= len(block)
     except OSError as error:
         raise ReleaseError(f"cannot read {path}: {error.strerror}") from None
     return total.hexdigest()

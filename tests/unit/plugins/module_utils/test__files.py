@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import tempfile
@@ -427,3 +428,20 @@ def test_a_symlink_of_another_user_moves_no_file(tmp_path: Path) -> None:
     with pytest.raises(FilesError, match="belongs to nobody"):
         pair_swap.recover([str(folder / "a")])
     assert (trap / "0").exists()
+
+
+def test_rights_are_set_by_descriptor_only() -> None:
+    """By path, whoever swaps what lies there is given it. Ansible's own code does it by path, in folders that passed C(paths.guard)."""
+    folder = Path(_paths.__file__).parents[1]
+    by_path = re.compile(r"\bos\.l?(?:chmod|chown)\(|\.chmod\(|shutil\.(?:chown|copymode|copystat|copytree)\(")
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in folder.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if by_path.search(line)
+    ]
+    assert found == []
+    asked = [
+        path.name for path in folder.rglob("*.py") if "_module.set_fs_attributes_if_different({" in path.read_text()
+    ]
+    assert asked == ["attributes.py"]

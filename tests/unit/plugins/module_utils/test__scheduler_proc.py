@@ -71,6 +71,15 @@ def test_what_a_process_writes_itself_is_bounded(tmp_path: Path, monkeypatch: py
     assert proc.command_line(7) == ["a" * 10]
 
 
+def test_a_process_between_two_users_has_none(tmp_path: Path) -> None:
+    """A setuid program that the service user started: what it runs is not to be run as root."""
+    proc = FakeProc(tmp_path / "proc")
+    folder = proc.place(7, uid=999)
+    assert proc.user(7) == (999, 999)
+    (folder / "status").write_text("Name:\tx\nUid:\t999\t0\t0\t0\nGid:\t999\t999\t999\t999\n")
+    assert proc.user(7) is None
+
+
 def others(proc: FakeProc, **own: object) -> list[int]:
     known: dict[str, object] = {"pid": 1, "unit": "kube-scheduler.service", "lease": LEASE, "port": 10259, **own}
     return _proc.others(proc, OwnScheduler(**known), lambda pid: LEASE)  # type: ignore[arg-type]
