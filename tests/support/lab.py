@@ -122,10 +122,12 @@ class Lab:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def play(self, playbook: str, *words: str, inventory: Path | None = None, tmp: Path | None = None) -> Run:
+    def play(
+        self, playbook: str, *words: str, inventory: Path | None = None, tmp: Path | None = None, **settings: str
+    ) -> Run:
         # As an operator has it, and not as Molecule sets it for its own runs.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-        environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
+        environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **settings}
         counts = tmp / "counts" if tmp else None
         if counts:
             environment |= {
