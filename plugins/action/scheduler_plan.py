@@ -178,6 +178,7 @@ class ActionModule(ActionBase):
             "makes_reader": v.signs and not v.metrics_cert,
             "live_files": plan.credential_files(v),
             "live_paths": plan.live_paths(v),
+            "folders": plan.folders(v),
             "reports": {name: self._templated(name) for name in REPORTS if name in self.vars},
             "sans": None,
         }

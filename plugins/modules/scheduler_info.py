@@ -128,6 +128,11 @@ options:
       - Without it, the lease's record is read once.
     type: bool
     default: true
+  folders:
+    description: Directories into which root is to write. RV(unsafe) tells why it should not.
+    type: list
+    elements: path
+    default: []
   lease_before:
     description: RV(lease) of an earlier run on this host. A lease that has been renewed since then moves, and is not waited for.
     type: dict
@@ -333,6 +338,13 @@ prepared:
   description: Whether O(release_path) holds a staged set and a record of it.
   returned: always
   type: bool
+unsafe:
+  description:
+    - Why root should write nothing into one of O(folders), one line each.
+    - Others may write it or a directory above it, so that they could swap its files.
+  returned: always
+  type: list
+  elements: str
 stale:
   description:
     - Names of the members whose staged copy does not come from the live one, of those that other modules stage.

@@ -245,6 +245,7 @@ ANSWER: dict[str, Any] = {
     "user_exists": True,
     "installed": True,
     "prepared": True,
+    "unsafe": [],
     "stale": [],
     "obstacles": [],
     "apiserver": {"server": "https://192.0.2.1:6443", "reachable": True, "version": "v1.37.2", "error": None},

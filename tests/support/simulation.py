@@ -72,6 +72,7 @@ def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
         "user_exists": True,
         "installed": True,
         "prepared": True,
+        "unsafe": [],
         "stale": [],
         "obstacles": [],
         "apiserver": {"server": "https://192.0.2.1:6443", "reachable": True, "version": "v1.37.2", "error": None},

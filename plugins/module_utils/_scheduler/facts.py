@@ -134,6 +134,7 @@ class Answer(t.TypedDict):
     user_exists: bool
     installed: bool
     prepared: bool
+    unsafe: list[str]  # why root should write nothing into a directory that was asked about, one line each
     stale: list[str]
     obstacles: list[str]
     apiserver: Apiserver | None

@@ -120,6 +120,18 @@ def apiserver(params: t.Mapping[str, t.Any]) -> facts.Apiserver | None:
     return found
 
 
+def unsafe(folders: t.Sequence[str]) -> list[str]:
+    """Why root should write nothing into directories; of one that is not there, the nearest above it is judged."""
+    found = []
+    for folder in folders:
+        place = os.path.join("/", folder)
+        while place != "/" and not os.path.isdir(place):
+            place = os.path.dirname(place)
+        with contextlib.suppress(OSError):
+            found.append(paths.unsafe(place))
+    return list(dict.fromkeys(filter(None, found)))
+
+
 def unit_of(name: str, shown: t.Mapping[str, str]) -> facts.Unit:
     """The unit for the answer, of the properties that systemd shows."""
     return facts.Unit(
@@ -198,6 +210,7 @@ class Question:
             **host(params["user"], self.systemd_version),
             installed=os.path.isdir(release.root) and shown.get("LoadState") == "loaded",
             prepared=release.prepared(),
+            unsafe=unsafe(params["folders"]),
             stale=release.stale(),
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
             apiserver=apiserver(params),

@@ -22,6 +22,8 @@ UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 RELEASE = "/var/lib/kube-ha/kube-scheduler"
 TERM = 10
 """Seconds that a stop may take beyond the renew deadline, within which a lease is released."""
+MOST_PATIENCE = 1800.0
+"""Seconds to wait for a healthy host, at most: the times are also those that a host says."""
 
 
 @dataclass(frozen=True)
@@ -180,10 +182,23 @@ def plan(
         lease={"name": line.lease_name, "namespace": line.lease_namespace},
         timings={key: getattr(timings, key) for key in ("lease_duration", "renew_deadline", "retry_period")},
         failover=bounds,
-        patience={"start": max(60.0, bounds["crash"] + 30), "change": max(15.0, bounds["stop"] + 10)},
+        patience=_patience(timings, host, tables.versions, version),
         limitations=[tables.systemd_features[name]["otherwise"].format(user=v.user) for name in lacking],
         faults=faults,
     )
+
+
+def _patience(timings: Timings, host: dict[str, t.Any], versions: Versions, version: str) -> dict[str, float]:
+    """Seconds to wait for a healthy host. Until all are rolled, the former times count too: a candidate waits for what the holder has written."""
+    former = host["process"].get("timings") or {}
+    held = (host.get("lease") or {}).get("lease_duration") or 0
+    times = {key: max(getattr(timings, key), former.get(key, 0)) for key in timings.__dataclass_fields__}
+    times["lease_duration"] = max(times["lease_duration"], held)
+    bounds = failover(Timings(**times), versions, [version, host["process"]["version"]])
+    return {
+        "start": min(MOST_PATIENCE, max(60.0, bounds["crash"] + 30)),
+        "change": min(MOST_PATIENCE, max(15.0, bounds["stop"] + 10)),
+    }
 
 
 def credential_files(v: Variables) -> list[dict[str, t.Any]]:
@@ -202,6 +217,12 @@ def live_paths(v: Variables) -> list[str]:
     live = [v.binary_link, v.config_path, UNIT_PATH]
     live += [file["path"] for file in credential_files(v)]
     return live + [f"{RELEASE}/staged/{name}" for name in names]
+
+
+def folders(v: Variables) -> list[str]:
+    """The directories on a host that have to be root's own already. That of the binaries the role makes root's itself."""
+    files = [v.cert_path, v.key_path, v.kubeconfig_path, v.bin_dir]
+    return list(dict.fromkeys(map(os.path.dirname, files)))
 
 
 def _binary(v: Variables, version: str, architecture: str) -> dict[str, str]:

@@ -364,6 +364,10 @@ def host_faults(
         f"{name}: {path} changes the unit; remove it, and set what it sets by {prefix}extra_args or {prefix}config"
         for path in host["unit"]["drop_ins"]
     ]
+    found += [
+        f"{name}: {why}, and who may write a directory can swap the files that root puts there; chown it to root and chmod it to go-w"
+        for why in host["unsafe"]
+    ]
     if not v.manage_packages and host["missing_libraries"]:
         found.append(
             f"{name} lacks the Python libraries {' and '.join(host['missing_libraries'])}, and {prefix}manage_packages is false:"

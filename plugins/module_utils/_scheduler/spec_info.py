@@ -66,6 +66,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "metrics_ca_path": {"type": "path"},
     "metrics_ca_privatekey_path": {"type": "path", "no_log": False},
     "metrics_ca_privatekey_passphrase_file": {"type": "path", "no_log": False},
+    "folders": {"type": "list", "elements": "path", "default": []},
     "probe": {"type": "bool", "default": True},
     "lease_before": {"type": "dict"},
     "wanted": {"type": "dict", "options": WANTED_SPEC},

@@ -159,6 +159,7 @@ FACTS: dict[str, Any] = {
     "apiserver": None,
     "stale": [],
     "obstacles": [],
+    "unsafe": [],
     "others": [],
     "port": {"number": 10259, "held_by": "", "ours": False},
     "unit": {"name": "kube-scheduler.service", "load_state": "loaded", "drop_ins": []},

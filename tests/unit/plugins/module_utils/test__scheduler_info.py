@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -332,3 +334,18 @@ def test_an_old_version_has_the_port_of_its_own_kind(master: Master, monkeypatch
         10251,
         "endpoints",
     )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only for root are directories judged")
+def test_directories_that_root_should_not_write(master: Master) -> None:
+    """As the walk-through leaves them, with /etc/kubernetes and /opt/k8s the scheduler's own."""
+    with tempfile.TemporaryDirectory(dir="/var/lib") as root:
+        os.chmod(root, 0o755)
+        theirs = Path(root) / "etc"
+        theirs.mkdir()
+        (Path(root) / "loop").symlink_to("loop")
+        fine = [root, f"{root}/not/there/yet", f"{root}/loop", "/", "relative"]
+        assert master.ask(probe=False, folders=fine)["unsafe"] == []
+        os.chown(theirs, 65534, 0)
+        asked = [*fine, str(theirs), f"{theirs}/cert", f"{theirs}/cert"]
+        assert master.ask(probe=False, folders=asked)["unsafe"] == [f"'{theirs}' belongs to nobody"]

@@ -216,3 +216,21 @@ def test_every_path_of_the_set_is_asked_about() -> None:
     paths, found = plan.live_paths(settings()), made()
     assert {file["path"] for file in found["files"]} <= {*paths}
     assert {f"{STAGED}/{file['name']}" for file in found["files"]} <= {*paths}
+
+
+def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> None:
+    """A lease of the former times is waited for by the new ones; a version that keeps its lease makes each stop a crash."""
+    former = {"lease_duration": 60.0, "renew_deadline": 40.0, "retry_period": 5.0}
+    process = {"version": "1.37.2", "pid": 7, "timings": former}
+    assert made({"process": process})["patience"] == {"start": 112.0, "change": 21.0}
+    assert made({"process": {**process, "version": "1.20.2"}})["patience"] == {"start": 112.0, "change": 92.0}
+    # The leader's, where they are others than this host's.
+    own = {
+        "version": "1.37.2",
+        "pid": 7,
+        "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
+    }
+    assert made({"process": own, "lease": {"lease_duration": 60}})["patience"]["start"] == 98.8
+    # What a host says is not waited for without an end.
+    never = {"process": {**process, "timings": dict.fromkeys(former, 1e12)}, "lease": {"lease_duration": 2**31 - 1}}
+    assert made(never)["patience"] == {"start": plan.MOST_PATIENCE, "change": plan.MOST_PATIENCE}

@@ -413,6 +413,7 @@ HOST: dict[str, Any] = {
     "port": {"number": 10259, "held_by": "", "ours": False},
     "others": [],
     "unit": {"name": "kube-scheduler.service", "load_state": "not-found", "drop_ins": []},
+    "unsafe": [],
     "missing_libraries": [],
     "obstacles": [],
 }
@@ -476,6 +477,10 @@ def test_a_host_that_is_fine() -> None:
         (
             {"obstacles": ["/etc/kubernetes/kube-scheduler.yaml"]},
             "m1: /etc/kubernetes/kube-scheduler.yaml is a directory, but a file is to lie there; move it away",
+        ),
+        (
+            {"unsafe": ["'/etc/kubernetes' belongs to k8s"]},
+            "m1: '/etc/kubernetes' belongs to k8s, and who may write a directory can swap the files that root puts there; chown it to root",
         ),
     ],
 )
