@@ -1,0 +1,59 @@
+"""What is healthy is called so, whatever it listens on and however slowly it elects; what cannot be checked is called neither good nor bad."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+UNIT = "kube-scheduler.service"
+READER = "metrics for an authorised reader"
+
+
+def test_all_addresses_and_slow_elections(lab: Any) -> None:
+    """IPv6 comes with a leader that renews once in ten seconds only, so that most looks see no movement at once."""
+    slow = {"lease_duration": "60s", "renew_deadline": "40s", "retry_period": "10s"}
+    times = {f"kube_scheduler_{name}": value for name, value in slow.items()}
+    try:
+        for address, more in (("::", times), ("0.0.0.0", {})):
+            words = f"--extra-vars={json.dumps({'kube_scheduler_bind_address': address, **more})}"
+            run = lab.site(words)
+            assert run.code == 0, run.output
+            listening = lab.host("m1").check_output("ss --no-header -lntp").splitlines()
+            assert any("kube-scheduler" in line and "*:10259" in line for line in listening), listening
+            again = lab.site(words)
+            assert again.code == 0, again.output
+            assert again.changed == dict.fromkeys(lab.names, 0)
+            status = lab.play("playbooks/status.yml", words)
+            assert status.code == 0, status.output
+    finally:
+        assert lab.site().code == 0
+
+
+def test_the_ca_s_key_is_away(lab: Any, tmp_path: Path) -> None:
+    report = tmp_path / "status.json"
+    words = json.dumps({"kube_scheduler_ca_key": "/nowhere/ca-key.pem", "status_json": str(report)})
+    run = lab.play("playbooks/status.yml", f"--extra-vars={words}")
+    assert run.code == 0, run.output
+    reason = f"{READER} (on the controller, ca_privatekey_path: '/nowhere/ca-key.pem' does not exist"
+    for name, answer in json.loads(report.read_text()).items():
+        [line] = answer["not_checked"]
+        assert line.startswith(reason)
+        assert answer["probes"]["metrics_reader"] is None
+        assert f"{name}: not checked: {reason}" in run.text
+
+
+def test_a_stopped_scheduler_and_a_limit(lab: Any) -> None:
+    stopped = next(name for name in lab.names if name != lab.leader())
+    lab.host(stopped).check_output("systemctl stop %s", UNIT)
+    try:
+        run = lab.play("playbooks/status.yml")
+        assert run.code != 0
+        assert f"{stopped}: {UNIT} is inactive (dead" in run.text
+        others = [name for name in lab.names if name != stopped]
+        limited = lab.play("playbooks/status.yml", f"--limit={','.join(others)},localhost")
+        assert limited.code == 0, limited.output
+        assert f"left out: {stopped}" in limited.text
+    finally:
+        lab.host(stopped).check_output("systemctl start %s", UNIT)
+        assert lab.site().code == 0

@@ -1,0 +1,50 @@
+"""The role decides by what was fixed before a host answered: facts of a host outrank the role's defaults and the inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.nodes
+import pytest
+import yaml
+
+ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
+# Keywords whose value is an expression without braces.
+EXPRESSIONS = ("when", "changed_when", "failed_when", "until")
+# Ansible's own, which it sets after all facts; and a task's, which are of its vars, loop or rescue.
+MAGIC = {"inventory_hostname", "ansible_check_mode", "ansible_playbook_python"}
+LOCAL = {"item", "ansible_failed_result", "lookup", "query", "range", "omit"}
+# Read before any host is contacted, to choose what is run at all.
+FIRST = {"main.yml": {"kube_scheduler_state"}}
+
+
+def expressions(value: Any, keyword: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from expressions(entry, key)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from expressions(entry, keyword)
+    elif isinstance(value, str):
+        yield "{{ " + value + " }}" if keyword in EXPRESSIONS else value
+
+
+def names(path: Path) -> set[str]:
+    environment = jinja2.Environment()
+    texts = expressions(yaml.safe_load(path.read_text()))
+    return {node.name for text in texts for node in environment.parse(text).find_all(jinja2.nodes.Name)}
+
+
+@pytest.mark.parametrize("path", sorted((ROLE / "tasks").glob("*.yml")), ids=lambda path: path.name)
+def test_a_task_reads_nothing_that_a_host_s_facts_could_set(path: Path) -> None:
+    """A registered result and the role's own vars outrank facts; a variable of the role's defaults or of the inventory does not."""
+    allowed = MAGIC | LOCAL | FIRST.get(path.name, set())
+    assert {name for name in names(path) if not name.startswith("__kube_scheduler_")} <= allowed
+
+
+def test_the_names_are_found() -> None:
+    assert "kube_scheduler_state" in names(ROLE / "tasks/main.yml")
+    assert "__kube_scheduler_drifted" in names(ROLE / "tasks/install.yml")
