@@ -4,11 +4,12 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""A client for the apiservers of a cluster, and one for what the components themselves serve. Both only read."""
+"""A client for the apiservers of a cluster, and one for what the components themselves serve. Only a drill writes."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import typing as t
 from functools import cached_property
 
@@ -108,8 +109,11 @@ class _Server:
         proxy = Proxy.of(login.proxy_url) if login.proxy_url else None
         return Connection(self._host, self._port, context, server_name=login.tls_server_name, proxy=proxy)
 
-    def get(self, path: str, timeout: float) -> Response:
-        response = self.connection.get(f"{self._prefix}{path}", where=self.name, timeout=timeout, headers=self._headers)
+    def send(self, method: str, path: str, timeout: float, body: bytes | None = None) -> Response:
+        headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
+        response = self.connection.exchange(
+            method, f"{self._prefix}{path}", where=self.name, timeout=timeout, headers=headers, body=body
+        )
         if 300 <= response.status < 400:
             raise TransportError("redirect", f"{self.name}{path}", one_line(response.headers.get("location", ""), 100))
         return response
@@ -142,8 +146,10 @@ class Client:
         """URL, without a path, of the apiserver that answered last, or that will be tried first."""
         return self._servers[0].name
 
-    def request(self, path: str, *, timeout: float | None = None) -> Response:
-        """GET from the first server that answers with less than 500, else that answers at all.
+    def request(
+        self, path: str, *, timeout: float | None = None, method: str = "GET", body: bytes | None = None
+    ) -> Response:
+        """The answer of the first server that answers with less than 500, else of one that answers at all.
 
         Raises KubeError where none does.
         """
@@ -151,7 +157,7 @@ class Client:
         sick: Response | None = None
         for server in list(self._servers):
             try:
-                response = server.get(path, self.timeout if timeout is None else timeout)
+                response = server.send(method, path, self.timeout if timeout is None else timeout, body)
             except KubeError as exc:
                 failures.append(exc)
                 continue
@@ -169,7 +175,17 @@ class Client:
 
     def get(self, path: str, *, timeout: float | None = None) -> dict[str, t.Any]:
         """Return the JSON object at PATH. Raises KubeError, and StatusError for any other status than 2xx."""
-        response = self.request(path, timeout=timeout)
+        return self._object(path, self.request(path, timeout=timeout))
+
+    def send(self, method: str, path: str, obj: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Send an object with POST, PUT or DELETE, and return the one that comes back. Raises as get.
+
+        It may be sent twice, where a server closes the connection, so it has to name what it makes.
+        """
+        body = None if obj is None else json.dumps(obj).encode()
+        return self._object(path, self.request(path, method=method, body=body))
+
+    def _object(self, path: str, response: Response) -> dict[str, t.Any]:
         where = f"{self.server}{path}"
         if not 200 <= response.status < 300:
             raise StatusError(where, response)

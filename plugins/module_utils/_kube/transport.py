@@ -305,17 +305,30 @@ class Connection(http.client.HTTPConnection):
 
         Raises TransportError, which names WHERE.
         """
+        return self.exchange("GET", path, where=where, timeout=timeout, headers=headers)
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        where: str,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Response:
+        """As get, with any method. Where the server has closed a kept connection, the request is sent once more, though it may have arrived."""
         self._deadline = time.monotonic() + timeout
         try:
             with _translated(where):
                 kept = self.sock is not None
                 try:
-                    answer = self._answer(path, headers or {})
+                    answer = self._answer(method, path, headers or {}, body)
                 except _CLOSED:
                     if not kept:
                         raise
                     self.close()
-                    answer = self._answer(path, headers or {})
+                    answer = self._answer(method, path, headers or {}, body)
                 with answer:
                     return _read(answer, where)
         except BaseException:
@@ -323,11 +336,13 @@ class Connection(http.client.HTTPConnection):
             self.close()
             raise
 
-    def _answer(self, path: str, headers: Mapping[str, str]) -> http.client.HTTPResponse:
+    def _answer(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
+    ) -> http.client.HTTPResponse:
         if self.sock is None:
             self.connect()
         t.cast("_Socket", self.sock).deadline = self._deadline
-        self.request("GET", path, headers=headers)
+        self.request(method, path, body=body, headers=headers)
         return self.getresponse()
 
     def peer_certificate(self, *, where: str, timeout: float) -> bytes:
