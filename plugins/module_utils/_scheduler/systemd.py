@@ -37,6 +37,7 @@ PROPERTIES = (
     "User",
     "FragmentPath",
     "DropInPaths",
+    "Description",
 )
 
 
@@ -125,8 +126,18 @@ class Systemd:
     def disable(self, unit: str) -> None:
         self._do("disable", "--quiet", "--now", "--", unit, seconds=JOB_SECONDS)
 
-    def journal(self, unit: str, lines: int) -> list[str]:
-        """The unit's last lines."""
+    def start(self, unit: str) -> None:
+        self._do("start", "--", unit, seconds=JOB_SECONDS)
+
+    def stop(self, unit: str) -> None:
+        self._do("stop", "--", unit, seconds=JOB_SECONDS)
+
+    def kill(self, unit: str, signal: str) -> None:
+        """Sends a signal to the unit's processes."""
+        self._do("kill", f"--signal={signal}", "--", unit)
+
+    def journal(self, unit: str, lines: int, seconds: int = 0) -> list[str]:
+        """The unit's last lines; of the last seconds only, if so many are given."""
         _code, out, _err = self._limited(
             ASK_SECONDS,
             "journalctl",
@@ -134,9 +145,36 @@ class Systemd:
             "--quiet",
             "--output=short-iso",
             f"--lines={lines}",
+            *([f"--since=-{seconds}s"] if seconds else []),
             f"--unit={unit}",
         )
         return out.splitlines()
+
+    def run_later(self, name: str, description: str, seconds: int, script: str) -> None:
+        """Has the service manager run SCRIPT with a shell after so many seconds, whatever becomes of the caller.
+
+        Until then NAME.timer is active, and a start of NAME.service runs it at once.
+        """
+        code, out, err = self._limited(
+            ASK_SECONDS,
+            "systemd-run",
+            "--quiet",
+            "--collect",
+            f"--unit={name}",
+            f"--description={description}",
+            f"--on-active={seconds}s",
+            "--timer-property=AccuracySec=100ms",
+            "--property=Type=oneshot",
+            f"--property=TimeoutStartSec={JOB_SECONDS}s",
+            "--",
+            "/bin/sh",
+            "-c",
+            # The service manager expands $NAME in them as in a unit.
+            script.replace("$", "$$"),
+        )
+        if code:
+            said = (err or out).strip().splitlines() or [f"exit code {code}"]
+            raise SystemdError(f"systemd-run failed: {said[0]} (for {name}.timer)")
 
     def run_with_credentials(
         self, name: str, user: str, credentials: dict[str, str], command: list[str]
