@@ -210,6 +210,7 @@ class Pod:
     bound: float | None = None
     node: str = ""
     bindings: int = 0
+    kept: bool = True  # whether it is still in the cluster, as far as the drill has to do with it
 
 
 @dataclass

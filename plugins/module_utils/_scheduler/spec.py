@@ -32,3 +32,23 @@ PLAN_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
     ("step", "verdict", ["input", "answers"]),
     ("step", "status", ["tables", "input", "answers", "plans"]),
 ]
+
+DRILL: dict[str, dict[str, t.Any]] = {
+    "step": {"type": "str", "choices": ["choose", "measure", "report"], "required": True},
+    "kind": {"type": "str", "choices": ["stop", "kill", "freeze", "partition"]},
+    "targets": {"type": "list", "elements": "str", "default": []},
+    "undo_after": {"type": "int", "default": 0},
+    "admin_kubeconfig": {"type": "path"},
+    "versions": {"type": "dict"},
+    "input": {"type": "dict"},
+    "answers": {"type": "str"},
+    "choice": {"type": "dict"},
+    "measured": {"type": "dict"},
+    "journals": {"type": "str"},
+    "report_dir": {"type": "path"},
+}
+DRILL_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
+    ("step", "choose", ["kind", "versions", "input", "answers"]),
+    ("step", "measure", ["choice", "input", "admin_kubeconfig"]),
+    ("step", "report", ["choice", "measured", "input", "answers", "journals", "report_dir"]),
+]

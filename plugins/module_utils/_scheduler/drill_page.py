@@ -1,0 +1,274 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The report of a drill as one page of HTML that needs nothing else: no script, no font, no request. Every text in it may be a hostile host's."""
+
+from __future__ import annotations
+
+import html
+import math
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import DONE, Report
+
+STYLE = """
+:root { color-scheme: light dark; --back: #fff; --text: #1c2430; --dim: #5b6675; --line: #d5dbe3; --panel: #f4f6f9;
+  --good: #1a7f43; --bad: #c22f2f; --on: #fff; --lead: #2f6fc4; --next: #1a8a63; --none: #c22f2f; --pod: #7a8594; --bound: #b26a00; }
+@media (prefers-color-scheme: dark) { :root { --back: #12161c; --text: #e4e8ee; --dim: #9aa5b4; --line: #333c49; --panel: #1b212a;
+  --good: #2f9e5f; --bad: #e05656; --lead: #6ea6ec; --next: #4cc497; --none: #e05656; --pod: #8b97a7; --bound: #e0a030; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1rem; max-width: 70rem; font: 16px/1.45 system-ui, sans-serif; background: var(--back); color: var(--text);
+  overflow-wrap: anywhere; }
+h1, .verdict { margin: 0; } h1 { font-size: 1rem; font-weight: 600; color: var(--dim); } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
+.banner { margin: .6rem 0 1rem; padding: .9rem 1.1rem; border-radius: .6rem; background: var(--good); color: var(--on); }
+.failed .banner { background: var(--bad); }
+.verdict { font-size: 1.7rem; font-weight: 700; } .banner p { margin: .2rem 0 0; font-size: 1.1rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .6rem; margin: 0; }
+.tiles div { background: var(--panel); border-radius: .5rem; padding: .6rem .8rem; }
+.tiles dt { color: var(--dim); font-size: .85rem; } .tiles dd { margin: 0; font-size: 1.5rem; font-weight: 650; }
+.tiles small { display: block; font-size: .85rem; font-weight: 400; color: var(--dim); } .tiles .wrong dd { color: var(--bad); }
+figure { margin: 0; } svg { display: block; width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--text); }
+svg .dim { fill: var(--dim); } .wide { display: none; } @media (min-width: 44rem) { .wide { display: block; } .narrow { display: none; } }
+.grid { stroke: var(--line); } .lead { fill: var(--lead); } .next { fill: var(--next); } .none { fill: var(--none); }
+.fault { stroke: var(--none); stroke-width: 2; } .limit { stroke: var(--bound); stroke-width: 2; stroke-dasharray: 5 4; }
+.allowed { fill: var(--bound); opacity: .13; } .pod { stroke: var(--pod); stroke-width: 1.6; } .lost { stroke: var(--bad); stroke-width: 2.4; }
+svg .is-fault { fill: var(--none); font-weight: 600; } svg .is-limit { fill: var(--bound); font-weight: 600; }
+ul { padding-left: 1.2rem; margin: .3rem 0; } .faults { color: var(--bad); font-weight: 600; }
+pre { white-space: pre-wrap; font-size: .8rem; background: var(--panel); padding: .7rem; border-radius: .5rem; margin: .4rem 0; }
+table { border-collapse: collapse; } th, td { text-align: left; vertical-align: top; padding: .15rem 1rem .15rem 0; }
+th { color: var(--dim); font-weight: 400; }
+footer { margin-top: 1.6rem; color: var(--dim); font-size: .85rem; }
+"""
+
+esc = html.escape
+
+
+def page(report: Report) -> str:
+    """The whole page."""
+    passed = report["passed"]
+    body = [
+        f"<h1>Fail-over drill of kube-scheduler: {esc(report['kind'])}</h1>",
+        f'<div class="banner"><p class="verdict">{"✔ Passed" if passed else "✘ Failed"}</p>',
+        *(f"<p>{esc(line)}</p>" for line in report["words"][:1]),
+        "</div>",
+        _list("faults", report["faults"]),
+        _tiles(report),
+        "<h2>Who held the lease</h2>",
+        _figure("Who held the lease when, the fault, and the bound", _timeline, report),
+    ]
+    if report["pods"]["made"]:
+        body += [
+            "<h2>How long each new pod waited for its node</h2>",
+            _figure("Each pod as a line from its creation to its node", _pods, report),
+        ]
+    body += [_list("notes", report["notes"]), _facts(report), _journal(report)]
+    body.append(
+        "<footer>Times are in seconds from the fault, by the controller's monotonic clock. "
+        "The same figures for programs: report.json beside this page.</footer>"
+    )
+    title = f"{'Passed' if passed else 'Failed'}: drill {report['kind']}"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
+        f"<title>{esc(title)}</title>\n<style>{STYLE}</style></head>\n"
+        f'<body class="{"passed" if passed else "failed"}">\n' + "\n".join(filter(None, body)) + "\n</body></html>\n"
+    )
+
+
+def _list(name: str, lines: t.Sequence[str]) -> str:
+    return f'<ul class="{name}">{"".join(f"<li>{esc(line)}</li>" for line in lines)}</ul>' if lines else ""
+
+
+def _tiles(report: Report) -> str:
+    pods, bound, leaderless = report["pods"], report["bound"], report["leaderless"]
+    over = bound is not None and (leaderless is None or leaderless > bound)
+    limit = "" if bound is None else f"of at most {bound:g} s"
+    if bound is None:
+        alone = "the leader was not hit"
+        tiles = [("Without a leader", "0 s", alone, report["leader_after"] != report["leader_before"])]
+    else:
+        tiles = [("Without a leader", "—" if leaderless is None else f"{leaderless:.1f} s", limit, over)]
+    if pods["made"]:
+        wait = pods["longest_wait"]
+        gap = pods["longest_gap"]
+        tiles += [
+            ("Pods without a node", str(pods["lost"]), f"of {pods['made']}", bool(pods["lost"])),
+            ("Pods bound twice", str(pods["bound_twice"]), f"of {pods['made']}", bool(pods["bound_twice"])),
+            ("Longest wait of a pod", "—" if wait is None else f"{wait:.1f} s", "for its node", False),
+            ("Longest gap", "—" if gap is None else f"{gap:.1f} s", "between two pods that got nodes", False),
+        ]
+    tiles.append(("Changes of the lease", str(report["transitions"]), f"{0 if bound is None else 1} expected", False))
+    cells = [
+        f"<div{' class=wrong' if wrong else ''}><dt>{esc(name)}</dt><dd>{esc(value)}<small>{esc(more)}</small></dd></div>"
+        for name, value, more, wrong in tiles
+    ]
+    return f'<dl class="tiles">{"".join(cells)}</dl>'
+
+
+# --- the drawings, once for a narrow screen and once for a wide one: a text that is scaled down cannot be read
+
+
+def _figure(title: str, draw: t.Callable[[Report, _Scale], tuple[list[str], int]], report: Report) -> str:
+    found = []
+    for name, width in (("narrow", 360), ("wide", 1060)):
+        scale = _Scale(report, width)
+        parts, height = draw(report, scale)
+        found.append(
+            f'<svg class="{name}" viewBox="0 0 {width} {height}" role="img" aria-label="{esc(title)}">{"".join(parts)}</svg>'
+        )
+    return f"<figure>{''.join(found)}</figure>"
+
+
+class _Scale:
+    """Seconds from the fault as places on a drawing."""
+
+    def __init__(self, report: Report, width: int) -> None:
+        pods = report["pods"]["pods"]
+        moments = [entry["to"] for entry in report["holders"]]
+        moments += [pod["bound"] for pod in pods if pod["bound"] is not None] + [report["bound"] or 0.0]
+        starts = [pod["created"] for pod in pods] + [entry["since"] for entry in report["holders"]]
+        self.first = min([*starts, -1.0])
+        self.last = max([*moments, 1.0]) * 1.03
+        self.left, self.right, self.width = 6.0, width - 10.0, width
+
+    def at(self, seconds: float) -> float:
+        share = (min(max(seconds, self.first), self.last) - self.first) / (self.last - self.first)
+        return round(self.left + share * (self.right - self.left), 1)
+
+    def ticks(self) -> list[float]:
+        step = next(
+            step
+            for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, math.inf)
+            if (self.last - self.first) / step <= self.width / 70
+        )
+        first = math.ceil(self.first / step)
+        return [step * number for number in range(first, int(self.last // step) + 1)] if step < math.inf else [0]
+
+
+def _text(x: float, y: float, text: str, name: str = "", anchor: str = "start") -> str:
+    return f'<text x="{x:g}" y="{y:g}" class="{name}" text-anchor="{anchor}">{esc(text)}</text>'
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, name: str) -> str:
+    return f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}" class="{name}"/>'
+
+
+def _frame(report: Report, scale: _Scale, top: float, bottom: float) -> list[str]:
+    """Grid, fault and bound."""
+    parts = []
+    for tick in scale.ticks():
+        x = scale.at(tick)
+        edge = "end" if x > scale.right - 20 else "start" if x < scale.left + 20 else "middle"
+        parts += [_line(x, top, x, bottom, "grid"), _text(x, bottom + 15, f"{tick:g} s", "dim", edge)]
+    zero = scale.at(0)
+    parts += [_line(zero, top - 4, zero, bottom, "fault")]
+    if report["bound"] is not None:
+        limit = scale.at(report["bound"])
+        parts.append(
+            f'<rect x="{zero:g}" y="{top:g}" width="{limit - zero:g}" height="{bottom - top:g}" class="allowed"/>'
+        )
+        parts.append(_line(limit, top - 4, limit, bottom, "limit"))
+    return parts
+
+
+def _names(report: Report, scale: _Scale, y: float) -> list[str]:
+    """What the two upright lines are."""
+    fault = "fault"
+    parts = [_text(scale.at(0) + 4, y, fault, "is-fault")]
+    if report["bound"] is not None:
+        parts.append(_text(scale.at(report["bound"]) - 4, y, f"bound {report['bound']:g} s", "is-limit", "end"))
+    return parts
+
+
+def _timeline(report: Report, scale: _Scale) -> tuple[list[str], int]:
+    lanes = list(dict.fromkeys(entry["holder"] for entry in report["holders"] if entry["holder"]))
+    first = lanes[0] if lanes else ""
+    top, row = 24.0, 46.0
+    bottom = top + row * (len(lanes) + 1) + 4
+    parts = [*_frame(report, scale, top, bottom), *_names(report, scale, 14)]
+    room = int((scale.right - scale.left) / 7)
+    for number, lane in enumerate(lanes):
+        y = top + row * number
+        parts.append(_text(scale.left, y + 16, lane if len(lane) <= room else f"{lane[: room - 1]}…"))
+        for entry in report["holders"]:
+            if entry["holder"] == lane:
+                # A crashed one holds the lease on paper until somebody else takes it; it leads until the fault.
+                until = min(entry["to"], 0.0) if _dead(report, entry["identity"]) else entry["to"]
+                parts.append(_bar(scale, entry["since"], until, y + 22, "lead" if lane == first else "next"))
+    y = top + row * len(lanes)
+    parts.append(_text(scale.left, y + 16, "nobody leads", "dim"))
+    parts += [_bar(scale, since, to, y + 22, "none") for since, to in _leaderless(report)]
+    return parts, int(bottom + 24)
+
+
+def _dead(report: Report, identity: str) -> bool:
+    return report["bound"] is not None and identity == report["identity_before"]
+
+
+def _leaderless(report: Report) -> list[tuple[float, float]]:
+    if report["bound"] is None:
+        return [(entry["since"], entry["to"]) for entry in report["holders"] if not entry["holder"]]
+    end = report["leaderless"]
+    return [(0.0, max([entry["to"] for entry in report["holders"]] or [0.0]) if end is None else end)]
+
+
+def _bar(scale: _Scale, since: float, to: float, y: float, name: str) -> str:
+    x, end = scale.at(since), scale.at(to)
+    return f'<rect x="{x:g}" y="{y:g}" width="{max(1.5, end - x):g}" height="16" rx="3" class="{name}"/>'
+
+
+def _pods(report: Report, scale: _Scale) -> tuple[list[str], int]:
+    pods = report["pods"]["pods"]
+    top, row = 24.0, 3.0 if len(pods) > 40 else 5.0
+    bottom = top + row * (len(pods) + 1)
+    parts = [*_frame(report, scale, top, bottom), *_names(report, scale, 14)]
+    for number, pod in enumerate(pods):
+        y, x = round(top + row * (number + 1), 1), scale.at(pod["created"])
+        if pod["bound"] is None:
+            parts.append(_line(x, y, scale.at(scale.last), y, "lost"))
+        else:
+            parts.append(_line(x, y, max(x + 1.5, scale.at(pod["bound"])), y, "pod"))
+    return parts, int(bottom + 24)
+
+
+# --- what remains
+
+
+def _facts(report: Report) -> str:
+    times = report["timings"]
+    rows = [
+        ("when", report["time"]),
+        ("fault", f"{', '.join(report['targets'])} {DONE[report['kind']]}"),
+        ("led before", f"{report['leader_before']} ({report['identity_before']})"),
+        ("leads now", f"{report['leader_after']} ({report['identity_after'] or 'nobody'})"),
+        (
+            "times of the election",
+            f"lease {times['lease_duration']:g} s, renew deadline {times['renew_deadline']:g} s, retry period {times['retry_period']:g} s",
+        ),
+        (
+            "bound after a crash",
+            f"{report['bounds']['crash']:g} s: the lease duration, two waits of a standby, and 1 s for the apiserver",
+        ),
+        (
+            "bound after a release",
+            f"{report['bounds']['released']:g} s: one wait of a standby, and 1 s for the apiserver",
+        ),
+        ("bound here", report["bounds"]["reason"]),
+        ("lease given back", "no" if report["released"] is None else f"after {report['released']:.2f} s"),
+        ("looks at the lease", f"{report['polls']}, at most {report['longest_pause'] * 1000:.0f} ms apart"),
+        ("the fault may have been earlier", f"by {report['uncertainty'] * 1000:.0f} ms at most"),
+    ]
+    cells = "".join(f"<tr><th>{esc(name)}</th><td>{esc(value)}</td></tr>" for name, value in rows)
+    return f"<h2>Figures</h2><table>{cells}</table>"
+
+
+def _journal(report: Report) -> str:
+    told = {name: lines for name, lines in report["journal"].items() if lines}
+    if not told:
+        return ""
+    parts = [f"<h3>{esc(name)}</h3><pre>{esc(chr(10).join(lines))}</pre>" for name, lines in told.items()]
+    return f"<details><summary>What the journals say of the election</summary>{''.join(parts)}</details>"
