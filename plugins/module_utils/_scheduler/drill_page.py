@@ -22,10 +22,10 @@ STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 70rem; font: 16px/1.45 system-ui, sans-serif; background: var(--back); color: var(--text);
   overflow-wrap: anywhere; }
-h1, .verdict { margin: 0; } h1 { font-size: 1rem; font-weight: 600; color: var(--dim); } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
+h1 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--dim); } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 .banner { margin: .6rem 0 1rem; padding: .9rem 1.1rem; border-radius: .6rem; background: var(--good); color: var(--on); }
 .failed .banner { background: var(--bad); }
-.verdict { font-size: 1.7rem; font-weight: 700; } .banner p { margin: .2rem 0 0; font-size: 1.1rem; }
+.banner p { margin: .2rem 0 0; font-size: 1.1rem; } .banner .verdict { margin: 0; font-size: 1.7rem; font-weight: 700; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .6rem; margin: 0; }
 .tiles div { background: var(--panel); border-radius: .5rem; padding: .6rem .8rem; }
 .tiles dt { color: var(--dim); font-size: .85rem; } .tiles dd { margin: 0; font-size: 1.5rem; font-weight: 650; }
@@ -258,7 +258,7 @@ def _facts(report: Report) -> str:
             f"{report['bounds']['released']:g} s: one wait of a standby, and 1 s for the apiserver",
         ),
         ("bound here", report["bounds"]["reason"]),
-        ("lease given back", "no" if report["released"] is None else f"after {report['released']:.2f} s"),
+        ("lease given back", "not seen" if report["released"] is None else f"after {report['released']:.2f} s"),
         ("looks at the lease", f"{report['polls']}, at most {report['longest_pause'] * 1000:.0f} ms apart"),
         ("the fault may have been earlier", f"by {report['uncertainty'] * 1000:.0f} ms at most"),
     ]
