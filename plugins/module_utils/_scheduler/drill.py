@@ -34,7 +34,6 @@ RENEWALS = 2
 """How often the next holder has to be seen to renew before it counts as a leader."""
 MARGIN = 20
 """Seconds between the end of a measurement that saw nothing and the moment at which the host undoes the fault by itself."""
-LEAST_MARGIN = 5
 
 
 class Bounds(t.TypedDict):
@@ -103,7 +102,7 @@ def choose(
     process = answers[leader]["process"]
     bounds = bounds_of(kind, timings, process["version"], table)
     deadline = bounds["crash"] + max(5.0, (RENEWALS + 1) * timings.retry_period)
-    least = math.ceil(deadline) + LEAST_MARGIN
+    least = math.ceil(deadline)
     if undo_after and undo_after < least:
         return None, [
             f"drill_undo_after: {undo_after} s would undo the fault while it is measured; give {least} or more"
