@@ -45,6 +45,12 @@ options:
     description: Seconds after which the host undoes the fault by itself, 1 to 3600.
     type: int
     default: 60
+  settle:
+    description:
+      - Seconds to wait at most for the end of the unit's process after the fault was undone, with O(state=absent). A leader that was frozen or cut off ends by
+        itself when it finds that it has lost the lease, and looks healthy until then.
+    type: float
+    default: 0
   journal_seconds:
     description: Of how many last seconds the journal's lines about the election are returned, with O(state=absent). V(0) for none.
     type: int
@@ -92,6 +98,7 @@ def main() -> None:
             "unit": {"type": "str", "default": "kube-scheduler.service"},
             "apiserver": {"type": "str"},
             "undo_after": {"type": "int", "default": 60},
+            "settle": {"type": "float", "default": 0},
             "journal_seconds": {"type": "int", "default": 0},
         },
         required_if=[("state", "present", ["kind"]), ("kind", "partition", ["apiserver"])],

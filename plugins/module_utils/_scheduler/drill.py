@@ -61,6 +61,8 @@ class Choice(t.TypedDict):
     bounds: Bounds
     deadline: float  # seconds after the fault at which a measurement ends that has seen nothing
     undo_after: int  # seconds after which the host undoes the fault by itself
+    settle: float  # seconds after its end in which a leader that lost the lease ends, too
+    journal_seconds: int  # of the journals, how many last seconds tell of the drill
 
 
 def choose(
@@ -108,6 +110,8 @@ def choose(
             f"drill_undo_after: {undo_after} s would undo the fault while it is measured; give {least} or more"
         ]
     primary = leader if leader in targets else targets[0]
+    lingers = kind in ("freeze", "partition") and primary == leader
+    settle = timings.renew_deadline + timings.retry_period + REQUESTS if lingers else 0.0
     return Choice(
         kind=kind,
         leader=leader,
@@ -126,6 +130,8 @@ def choose(
         bounds=bounds,
         deadline=deadline,
         undo_after=undo_after or math.ceil(deadline) + MARGIN,
+        settle=settle,
+        journal_seconds=math.ceil(deadline + settle) + MARGIN,
     ), []
 
 

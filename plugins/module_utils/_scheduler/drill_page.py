@@ -30,7 +30,8 @@ h1 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--dim); } h2 { fon
 .tiles div { background: var(--panel); border-radius: .5rem; padding: .6rem .8rem; }
 .tiles dt { color: var(--dim); font-size: .85rem; } .tiles dd { margin: 0; font-size: 1.5rem; font-weight: 650; }
 .tiles small { display: block; font-size: .85rem; font-weight: 400; color: var(--dim); } .tiles .wrong dd { color: var(--bad); }
-figure { margin: 0; } svg { display: block; width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--text); }
+figure { margin: 0; } svg { display: block; width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--text);
+  paint-order: stroke; stroke: var(--back); stroke-width: 3px; }
 svg .dim { fill: var(--dim); } .wide { display: none; } @media (min-width: 44rem) { .wide { display: block; } .narrow { display: none; } }
 .grid { stroke: var(--line); } .lead { fill: var(--lead); } .next { fill: var(--next); } .none { fill: var(--none); }
 .fault { stroke: var(--none); stroke-width: 2; } .limit { stroke: var(--bound); stroke-width: 2; stroke-dasharray: 5 4; }

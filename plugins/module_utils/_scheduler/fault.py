@@ -167,10 +167,21 @@ class Fault:
     def _absent(self) -> Outcome:
         changed = bool(self._armed())
         if changed and not self.module.check_mode:
+            pid = self._pid()
             self._undo()
+            self._settle(pid)
         seconds = self.module.params["journal_seconds"]
         lines = self.systemd.journal(self.unit, JOURNAL_LINES, seconds) if seconds > 0 else []
         return Outcome(changed=changed, journal=of_the_election(lines))
+
+    def _pid(self) -> int:
+        return _systemd.main_pid(self.systemd.show(self.unit))
+
+    def _settle(self, pid: int) -> None:
+        """Waits for the end of a process that has lost its lease without knowing it yet: until then it looks as if all were well."""
+        deadline = time.monotonic() + min(self.module.params["settle"], LONGEST)
+        while pid and self._pid() == pid and time.monotonic() < deadline:
+            time.sleep(0.2)
 
     def _armed(self) -> str:
         """What the timer that is armed says that it undoes; "" without one."""

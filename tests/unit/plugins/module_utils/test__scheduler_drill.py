@@ -118,6 +118,16 @@ def test_the_fault_is_not_undone_while_it_is_measured() -> None:
     assert taken["undo_after"] == 31
 
 
+def test_a_leader_that_lost_the_lease_is_given_time_to_end() -> None:
+    assert {kind: chosen(kind)["settle"] for kind in drill.KINDS} == {
+        "stop": 0,
+        "kill": 0,
+        "freeze": 13,
+        "partition": 13,
+    }
+    assert chosen("freeze", ("m2",))["settle"] == 0
+
+
 def test_bounds() -> None:
     stop = drill.bounds_of("stop", DEFAULT, "1.37.2", TABLE)
     assert (stop["released"], stop["crash"], stop["kind"]) == (5.4, 24.8, "released")

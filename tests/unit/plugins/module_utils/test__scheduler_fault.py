@@ -28,6 +28,7 @@ class Host:
             "apiserver": "https://192.0.2.1:6443",
             "undo_after": 40,
             "journal_seconds": 0,
+            "settle": 0.0,
             **params,
         }
         self.check_mode = False
@@ -124,6 +125,21 @@ def test_absent(proc: FakeProc) -> None:
     host.timer = ARMED
     assert run(host, proc)["changed"]
     assert host.did == [f"systemctl start -- {fault.SERVICE}", f"systemctl stop -- {fault.TIMER}"]
+
+
+def test_a_process_that_lost_its_lease_is_waited_for(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(state="absent", settle=60.0)
+    host.timer = ARMED
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            host.unit["MainPID"] = "8"
+
+    monkeypatch.setattr("time.sleep", sleep)
+    assert run(host, proc)["changed"]
+    assert len(slept) == 3
 
 
 def test_an_undo_that_fails_stays_armed_and_is_told(proc: FakeProc) -> None:
