@@ -1,0 +1,169 @@
+"""Drills of a real cluster, with the fast times of the election: who is hit, what is measured, and what may never be left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import drills
+from tests.support.lab import ROOT, wait_for
+
+CRASH = 10.4  # 5 s, twice 2.2 times 1 s, and 1 s for the apiserver
+RELEASED = 3.2
+UNDO_AFTER = 16
+
+
+@pytest.mark.parametrize("kind", drills.KINDS)
+def test_each_kind(kind: str, lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
+    leader = lab.leader()
+    found = run_drill(kind)
+    drills.passed(lab, found)
+    report = found.report
+    assert (report["kind"], report["targets"], report["leader_before"]) == (kind, [leader], leader)
+    assert report["timings"] == {"lease_duration": 5, "renew_deadline": 3, "retry_period": 1}
+    assert report["bound"] == (CRASH if kind != "stop" or report["notes"] else RELEASED)
+    if report["bound"] == CRASH:
+        assert report["leaderless"] > 3, "somebody led before the lease had run out"
+        assert report["pods"]["longest_wait"] > 3
+    assert lab.leader() == report["leader_after"]
+
+
+def test_two_of_three(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
+    leader = lab.leader()
+    other, third = (name for name in lab.names if name != leader)
+    found = run_drill("stop", f"--extra-vars=drill_targets={other},{leader}")
+    drills.passed(lab, found)
+    assert found.report["leader_after"] == third
+    assert f"{leader} led and was stopped, and so was {other}; {third} leads now" in found.run.text
+
+
+def test_check_mode_touches_nothing(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
+    pids, transitions = lab.main_pids(), lab.lease()["leaseTransitions"]
+    found = run_drill("kill", "--check")
+    assert found.run.code == 0, found.run.output
+    assert f"a drill would be possible: kill of {lab.leader()}" in found.run.text
+    assert found.report == {}
+    assert found.run.changed == dict.fromkeys(lab.names, 0)
+    assert (lab.main_pids(), lab.lease()["leaseTransitions"]) == (pids, transitions)
+    drills.left_nothing(lab)
+
+
+def test_what_is_refused(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
+    pids, standbys = lab.main_pids(), [name for name in lab.names if name != lab.leader()]
+    run = lab.play(drills.PLAYBOOK, "--extra-vars=drill=stop")
+    assert run.code != 0
+    assert "nothing was done to any host: type yes when asked, or say -e drill_confirm=yes" in run.text
+    found = run_drill("stop", f"--extra-vars=drill_targets={','.join(lab.names)}")
+    assert found.run.code != 0
+    assert "are all the healthy members; leave one that can lead" in found.run.text
+    assert lab.main_pids() == pids
+    for name in standbys:
+        drills.inside(lab, name, "systemctl stop kube-scheduler")
+    try:
+        found = run_drill("stop")
+        assert found.run.code != 0
+        assert f"a drill needs two healthy members, and only {lab.leader()} is: {standbys[0]}: " in found.run.text
+        assert "kube-scheduler.service is inactive" in found.run.text
+        assert lab.main_pids()[lab.leader()] == pids[lab.leader()]
+        drills.inside(lab, lab.leader(), "systemctl is-active kube-scheduler")
+        assert drills.namespaces(lab) == []
+    finally:
+        for name in standbys:
+            drills.inside(lab, name, "systemctl start kube-scheduler")
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for line in subprocess.run(
+        ["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True
+    ).stdout.splitlines():
+        child, parent = map(int, line.split())
+        if parent == pid:
+            found += [child, *descendants(child)]
+    return found
+
+
+def faulty(lab: Any, kind: str, name: str, pid: str) -> bool:
+    """Whether a fault is to be seen on its host."""
+    if kind == "stop":
+        return drills.process_state(lab, name) == ""
+    if kind == "kill":
+        return lab.podman("exec", lab.settings.container(name), "sh", "-c", f"kill -0 {pid} 2>&1 || true") != ""
+    if kind == "freeze":
+        return drills.process_state(lab, name) == "T"
+    return "owner" in drills.inside(lab, name, "iptables -S OUTPUT")
+
+
+@pytest.mark.parametrize("kind", drills.KINDS)
+def test_a_controller_that_is_killed(kind: str, lab: Any, tmp_path: Path) -> None:
+    """With all its processes, right after the fault: the host undoes it, and the next drill removes the namespace."""
+    wait_for(lambda: drills.process_state(lab, lab.leader()) in ("R", "S"), 20)
+    leader = lab.leader()
+    pid = lab.main_pids()[leader]
+    words = [drills.CONFIRMED, f"--extra-vars=drill={kind}", f"--extra-vars=drill_undo_after={UNDO_AFTER}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    with (tmp_path / "log").open("w") as log:
+        controller = subprocess.Popen(
+            [Path(sys.executable).parent / "ansible-playbook", f"--inventory={lab.inventory}", drills.PLAYBOOK, *words],
+            cwd=ROOT,
+            env={**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_for(lambda: faulty(lab, kind, leader, pid), 60)
+    finally:
+        for process in [controller.pid, *descendants(controller.pid)]:
+            os.kill(process, signal.SIGKILL)
+        controller.wait()
+    assert drills.timer(lab, leader)
+    assert len(drills.namespaces(lab)) >= 1
+    wait_for(lambda: not drills.timer(lab, leader), UNDO_AFTER + 10)
+    wait_for(lambda: drills.process_state(lab, leader) in ("R", "S"), 20)
+    assert "owner" not in drills.inside(lab, leader, "iptables -S OUTPUT")
+
+
+def test_the_drill_after_a_killed_one_clears_up(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
+    lab.kubectl(
+        "create", "--filename=-", stdin="{apiVersion: v1, kind: Namespace, metadata: {name: kube-ha-drill-0, labels: "
+        "{app.kubernetes.io/managed-by: kube_ha.scheduler-drill}}}",
+    )  # fmt: skip
+    drills.passed(lab, run_drill("stop"))
+
+
+def test_an_interrupted_one_clears_up_by_itself(lab: Any, tmp_path: Path) -> None:
+    """Ctrl-C, as a terminal sends it: the namespace goes at once, the fault with its timer."""
+    leader = lab.leader()
+    words = [drills.CONFIRMED, "--extra-vars=drill=stop", f"--extra-vars=drill_undo_after={UNDO_AFTER}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    with (tmp_path / "log").open("w") as log:
+        controller = subprocess.Popen(
+            [Path(sys.executable).parent / "ansible-playbook", f"--inventory={lab.inventory}", drills.PLAYBOOK, *words],
+            cwd=ROOT,
+            env={**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_for(lambda: drills.namespaces(lab) != [], 60)
+        wait_for(lambda: drills.timer(lab, leader), 30)
+        os.killpg(controller.pid, signal.SIGINT)
+        controller.wait(30)
+        assert controller.returncode != 0
+        wait_for(lambda: drills.namespaces(lab) == [], 10)
+        wait_for(lambda: not drills.timer(lab, leader), UNDO_AFTER + 10)
+    finally:
+        controller.kill()
+        controller.wait()
+    wait_for(lambda: drills.process_state(lab, leader) in ("R", "S"), 20)
+    drills.left_nothing(lab)

@@ -1,0 +1,83 @@
+"""Drills of a lab: run as an operator runs them, and what they may not leave behind."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.lab import UNIT, Lab, Run
+
+PLAYBOOK = "playbooks/drill.yml"
+CONFIRMED = "--extra-vars=drill_confirm=yes"
+KINDS = ("stop", "kill", "freeze", "partition")
+TIMER = "kube-ha-drill-undo.timer"
+
+
+@dataclass
+class Drill:
+    """One run of drill.yml, its report, and its page."""
+
+    run: Run
+    report: dict[str, Any]
+    page: Path
+
+
+def drill(lab: Lab, folder: Path, kind: str, *words: str) -> Drill:
+    run = lab.play(PLAYBOOK, CONFIRMED, f"--extra-vars=drill={kind}", f"--extra-vars=drill_report_dir={folder}", *words)
+    path = folder / "report.json"
+    return Drill(run, json.loads(path.read_text()) if path.exists() else {}, folder / "report.html")
+
+
+def passed(lab: Lab, found: Drill) -> None:
+    """Checks all that holds of every drill that went well."""
+    assert found.run.code == 0, found.run.output
+    report = found.report
+    assert report["passed"], report["faults"]
+    assert report["faults"] == []
+    assert report["healthy_again"]
+    assert report["transitions"] == 1
+    assert report["identity_after"] not in ("", report["identity_before"])
+    assert 0 <= report["leaderless"] <= report["bound"]
+    pods = report["pods"]
+    assert (pods["lost"], pods["bound_twice"]) == (0, 0)
+    assert pods["made"] == pods["bound"] >= 5
+    assert report["polls"] > 20
+    before, after = report["leader_before"], report["leader_after"]
+    words = f"{after} leads now, after {report['leaderless']:.1f} s of at most {report['bound']:g} s"
+    assert words in found.run.text.replace(", restarted,", ""), found.run.output
+    assert f"report: {found.page}" in found.run.text
+    assert "Passed" in found.page.read_text()
+    assert any("cquired lease" in line for line in report["journal"][after]), report["journal"]
+    assert before in lab.names
+    left_nothing(lab)
+
+
+def left_nothing(lab: Lab) -> None:
+    assert namespaces(lab) == []
+    for name in lab.names:
+        assert not timer(lab, name)
+        assert process_state(lab, name) in ("R", "S")
+        assert "owner" not in inside(lab, name, "iptables -S OUTPUT")
+
+
+def namespaces(lab: Lab) -> list[str]:
+    words = ("get", "namespaces", "--selector=app.kubernetes.io/managed-by=kube_ha.scheduler-drill", "--output=name")
+    return lab.kubectl(*words).split()
+
+
+def inside(lab: Lab, name: str, script: str) -> str:
+    """What a shell on a master says; quicker than through Ansible."""
+    return lab.podman("exec", lab.settings.container(name), "sh", "-c", script)
+
+
+def timer(lab: Lab, name: str) -> bool:
+    """Whether the undo is armed on a master."""
+    return inside(lab, name, f"systemctl is-active {TIMER} || true").strip() == "active"
+
+
+def process_state(lab: Lab, name: str) -> str:
+    """The state of the scheduler's process as the kernel has it, such as S or T; "" without one."""
+    script = f"pid=$(systemctl show --property=MainPID --value {UNIT}); ps --no-headers -o state= -p $pid || true"
+    return inside(lab, name, script).strip()[:1]
