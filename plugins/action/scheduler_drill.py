@@ -146,7 +146,12 @@ class ActionModule(ActionBase):
         verdict = "passed" if report["passed"] else "FAILED"
         lines = [f"drill {verdict}: {choice['kind']}", *report["words"]]
         lines += [f"{name}: {line}" for name, told in report["journal"].items() for line in told]
-        return {"lines": [*lines, f"report: {page}"], "faults": report["faults"], "report": page}
+        near = os.path.relpath(page)
+        return {
+            "lines": [*lines, f"report: {page if near.startswith('..') else near}"],
+            "faults": report["faults"],
+            "report": page,
+        }
 
     def _journals(self) -> dict[str, list[str]]:
         """The lines of each member's journal, which a hostile one may have made up."""
