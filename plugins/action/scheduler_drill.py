@@ -66,6 +66,11 @@ class ActionModule(ActionBase):
                 "kube_scheduler_admin_kubeconfig: a drill needs the path on the controller of a kubeconfig that may read the lease"
                 " and make a namespace with pods"
             )
+        others = sorted(set(self.vars["ansible_play_hosts_all"]) - set(options["input"]["members"]))
+        if others:
+            raise AnsibleActionFail(
+                f"this play is also for {', '.join(others)}, of another cluster; name the one to drill with -e kube_scheduler_hosts=GROUP"
+            )
         choice, faults = drill.choose(
             options["kind"],
             options["targets"],

@@ -27,7 +27,7 @@ def plugin(step: str, hostvars: Any = None, *, check_mode: bool = False, **optio
     hosts = {name: {"health": compared(name, "m1"), **(hostvars or {}).get(name, {})} for name in NAMES}
     task = mock.MagicMock(async_val=0, check_mode=check_mode, args={"step": step, "input": INPUT, **options})
     found = scheduler_drill.ActionModule(task, *(mock.MagicMock() for _number in range(5)))
-    return found, {"inventory_hostname": "m1", "hostvars": hosts}
+    return found, {"inventory_hostname": "m1", "hostvars": hosts, "ansible_play_hosts_all": NAMES}
 
 
 def run(step: str, hostvars: Any = None, **options: Any) -> dict[str, Any]:
@@ -46,6 +46,12 @@ def test_choose() -> None:
     odd = {"m2": {"health": "garbage"}, "m3": {"health": {"hostname": None}}}
     with pytest.raises(AnsibleActionFail, match="only m1 is: m2: it gave no answer; m3: it gave no answer"):
         run("choose", odd, admin_kubeconfig="/k", **CHOOSE)
+
+
+def test_one_cluster_at_a_time() -> None:
+    action, task_vars = plugin("choose", admin_kubeconfig="/k", **CHOOSE)
+    with pytest.raises(AnsibleActionFail, match="this play is also for w1, of another cluster"):
+        action.run(None, {**task_vars, "ansible_play_hosts_all": [*NAMES, "w1"]})
 
 
 def reported(folder: Path, hostvars: Any = None, samples: Any = None) -> dict[str, Any]:
