@@ -149,8 +149,9 @@ class ActionModule(ActionBase):
         for name, content in contents.items():
             write.write(os.path.join(folder, name), content.encode(), rights=write.rights_of(-1, -1, 0o644))
         verdict = "passed" if report["passed"] else "FAILED"
-        lines = [f"drill {verdict}: {choice['kind']}", *report["words"]]
-        lines += [f"{name}: {line}" for name, told in report["journal"].items() for line in told]
+        # The verdict comes last, where a person looks first.
+        lines = [f"{name}: {line}" for name, told in report["journal"].items() for line in told]
+        lines += [f"drill {verdict}: {choice['kind']}", *report["words"]]
         near = os.path.relpath(page)
         return {
             "lines": [*lines, f"report: {page if near.startswith('..') else near}"],

@@ -69,11 +69,12 @@ def test_report(tmp_path: Path) -> None:
     found = reported(tmp_path, {"m2": {"undone": {"journal": ["acquired lease"]}}})
     page = tmp_path / "new/folder/report.html"
     assert (found["faults"], found["report"]) == ([], str(page))
-    assert found["lines"][:2] == [
+    assert found["lines"][:3] == [
+        "m2: acquired lease",
         "drill passed: stop",
         "m1 led and was stopped; m2 leads now, after 1.3 s of at most 5.4 s",
     ]
-    assert found["lines"][-2:] == ["m2: acquired lease", f"report: {page}"]
+    assert found["lines"][-1] == f"report: {page}"
     report = json.loads((page.parent / "report.json").read_text())
     assert report["passed"]
     assert report["journal"] == {"m2": ["acquired lease"]}
