@@ -128,10 +128,14 @@ class FakeSystemd(systemd.Systemd):
             exe=Path(os.path.realpath(self.program)) if self.program else None,
             cgroup=f"/system.slice/{UNIT_NAME}",
         )
-        copies = folder / "root" / systemd.credentials_folder(unit).lstrip("/")
-        copies.mkdir(parents=True)
-        for name, path in self.credentials.items():
-            shutil.copy(path, copies / name)
+        # The host sees them where the process does; a test that has no place for that leaves the process's view alone.
+        place = systemd.credentials_folder(unit)
+        seen = [folder / "root" / place.lstrip("/"), *([] if place.startswith("/run/") else [Path(place)])]
+        for copies in seen:
+            shutil.rmtree(copies, ignore_errors=True)
+            copies.mkdir(parents=True)
+            for name, path in self.credentials.items():
+                shutil.copy(path, copies / name)
 
     def disable(self, unit: str) -> None:
         self.did.append("disable")

@@ -267,10 +267,13 @@ class Question:
             process=process,
             serving=serving,
             sources=sources,
-            kubeconfig=lambda: probes.kubeconfig_of(self.proc, pid, self.unit, named),
+            kubeconfig=lambda: probes.kubeconfig_of(self.unit, named),
             serving_ca=params["serving_ca"],
             metrics_pair=pair,
             http_ours=bool(http_port) and self.proc.holder(http_port, pid)[1] == pid,
+            listening={
+                listener.address for listener in self.proc.listeners() if listener.port == process["secure_port"]
+            },
         )
 
     def _probe(self, answer: facts.Answer, subject: probes.Subject) -> None:

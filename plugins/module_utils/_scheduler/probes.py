@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import importlib.util
+import ipaddress
 import os
 import ssl
 import stat
@@ -26,7 +28,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lea
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 HTTP_TIMEOUT = 5.0
 LEAST_PATIENCE = 6.0
@@ -49,6 +50,12 @@ WHAT = {
 }
 
 
+def _is_loopback(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(text).is_loopback
+    return False
+
+
 @dataclass(frozen=True)
 class Subject:
     """The process that is looked at, how it serves, and what the looking needs."""
@@ -60,21 +67,27 @@ class Subject:
     serving_ca: str | None
     metrics_pair: tuple[str, str] | None
     http_ours: bool  # whether the process itself holds its HTTP port
+    listening: t.Collection[str]  # the addresses at which anything listens on its HTTPS port
 
     @property
     def address(self) -> str:
-        """Where it can be reached on this host."""
-        return LOOPBACK.get(self.process["bind_address"], self.process["bind_address"])
+        """Where it can be reached on this host. Raises ProbeError for an address that is none of this host's, whatever the process was told."""
+        bound = LOOPBACK.get(self.process["bind_address"], self.process["bind_address"])
+        if bound not in self.listening and not _is_loopback(bound):
+            raise ProbeError(f"nothing listens at {bound} on port {self.process['secure_port']} of this host")
+        return bound
 
 
-def kubeconfig_of(proc: Proc, pid: int, unit: str, named: str) -> str:
+def kubeconfig_of(unit: str, named: str) -> str:
     """What the process itself reads: its credential where systemd gave it one, which outlives a change of the file.
+
+    systemd mounts credentials read-only where the host sees them too; the process's own view of that place could be of its making.
 
     Raises ProbeError for a kubeconfig that anybody but root may have written: it can name other files, and where their content
     is sent, so root does not act on it.
     """
-    own = systemd.credential(proc, pid, unit, "kubeconfig")
-    if own is not None:
+    own = os.path.join(systemd.credentials_folder(unit), "kubeconfig")
+    if os.path.exists(own):
         return own
     if not named:
         raise ProbeError("no kubeconfig is known, neither of the process nor of the task")

@@ -12,7 +12,13 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, info, probes, spec_info
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    facts,
+    info,
+    probes,
+    spec_info,
+    systemd,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, refused_port
@@ -84,6 +90,7 @@ class Master(Host):
 @pytest.fixture
 def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Master]:
     monkeypatch.setattr(info, "STATIC_POD", str(tmp_path / "static.yaml"))
+    monkeypatch.setattr(systemd, "CREDENTIALS", str(tmp_path / "credentials"))
     master = Master(tmp_path)
     with master.server:
         yield master

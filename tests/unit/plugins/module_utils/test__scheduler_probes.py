@@ -17,7 +17,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, status
-from tests.support.host import FakeProc
 from tests.support.pki import Ca, spare
 
 HTTP = Serving(since="1.10", https=0, http=10251, ready_path="/healthz", ready_port="http", lock="endpoints")
@@ -45,6 +44,7 @@ def subject(tmp_path: Path, **given: Any) -> probes.Subject:
         "serving_ca": None,
         "metrics_pair": None,
         "http_ours": False,
+        "listening": {"192.0.2.1"},
         **given,
     }
     return probes.Subject(**named)
@@ -263,40 +263,45 @@ def test_a_certificate_that_cannot_be_read() -> None:
 
 
 def test_the_credential_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    proc = FakeProc(tmp_path / "proc")
-    proc.place(7)
     monkeypatch.setattr(systemd, "CREDENTIALS", str(tmp_path / "credentials"))
     mine = tmp_path / "kubeconfig"
     mine.write_text("")
-    assert probes.kubeconfig_of(proc, 7, "x.service", str(mine)) == str(mine)
+    assert probes.kubeconfig_of("x.service", str(mine)) == str(mine)
     own = tmp_path / "credentials/x.service/kubeconfig"
     own.parent.mkdir(parents=True)
     own.write_text("")
-    assert probes.kubeconfig_of(proc, 7, "x.service", str(mine)) == str(own)
+    assert probes.kubeconfig_of("x.service", str(mine)) == str(own)
 
 
 def test_no_kubeconfig(tmp_path: Path) -> None:
-    proc = FakeProc(tmp_path / "proc")
     with pytest.raises(ProbeError, match="no kubeconfig is known"):
-        probes.kubeconfig_of(proc, 7, "x.service", "")
+        probes.kubeconfig_of("x.service", "")
     with pytest.raises(ProbeError, match="No such file"):
-        probes.kubeconfig_of(proc, 7, "x.service", str(tmp_path / "nothing"))
+        probes.kubeconfig_of("x.service", str(tmp_path / "nothing"))
 
 
 def test_a_kubeconfig_that_others_may_write_is_not_acted_on(tmp_path: Path) -> None:
     """It could name a token's file of root's, and a server that it is sent to."""
-    proc = FakeProc(tmp_path / "proc")
     path = tmp_path / "kubeconfig"
     path.write_text("")
     path.chmod(0o666)
     with pytest.raises(ProbeError, match="is not used as root: others may write it"):
-        probes.kubeconfig_of(proc, 7, "x.service", str(path))
+        probes.kubeconfig_of("x.service", str(path))
     path.chmod(0o644)
     if os.geteuid() == 0:
         os.chown(path, 65534, 0)
         with pytest.raises(ProbeError, match="is not used as root: others may write it"):
-            probes.kubeconfig_of(proc, 7, "x.service", str(path))
+            probes.kubeconfig_of("x.service", str(path))
         os.chown(path, 0, 0)
         tmp_path.chmod(0o777)
         with pytest.raises(ProbeError, match="is not used as root: everybody may write"):
-            probes.kubeconfig_of(proc, 7, "x.service", str(path))
+            probes.kubeconfig_of("x.service", str(path))
+
+
+def test_only_this_host_is_looked_at(world: World, tmp_path: Path) -> None:
+    """A process can be told any address, and what runs as root would show its certificate of a reader of the metrics there."""
+    for address in ("192.0.2.1", "garbage"):
+        elsewhere = looking(world, tmp_path, process={"bind_address": address}, listening={"127.0.0.1"})
+        seen, _view, faults = probes.run(elsewhere, None)
+        assert (seen["served"], seen["ready"], seen["metrics_anonymous"]) == (None, None, None)
+        assert len([fault for fault in faults if f"nothing listens at {address} on port" in fault]) == 3
