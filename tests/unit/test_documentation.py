@@ -123,3 +123,14 @@ def test_every_option_has_a_test() -> None:
     for name in load("defaults/main.yml"):
         short = name.removeprefix("kube_scheduler_")
         assert name in tests or f'"{short}"' in unit or name == "kube_scheduler_state", name
+
+
+def test_the_security_page_names_tests_that_exist() -> None:
+    """Each claim there has a test behind it, and this keeps the names true."""
+    named = set(re.findall(r"`(test_[a-z0-9_]+)(?:\.py)?`", (ROOT / "docs/security.md").read_text()))
+    files = [path for folder in ("tests", "molecule") for path in (ROOT / folder).rglob("test_*.py")]
+    known = {path.stem for path in files}
+    for path in files:
+        known.update(re.findall(r"^def (test_\w+)\(", path.read_text(), re.MULTILINE))
+    assert len(named) > 50
+    assert named <= known, sorted(named - known)
