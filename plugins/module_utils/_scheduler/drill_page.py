@@ -32,7 +32,9 @@ h1 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--dim); } h2 { fon
 .tiles small { display: block; font-size: .85rem; font-weight: 400; color: var(--dim); } .tiles .wrong dd { color: var(--bad); }
 figure { margin: 0; } svg { display: block; width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--text);
   paint-order: stroke; stroke: var(--back); stroke-width: 3px; }
-svg .dim { fill: var(--dim); } .wide { display: none; } @media (min-width: 44rem) { .wide { display: block; } .narrow { display: none; } }
+svg .dim { fill: var(--dim); } .middle, .wide { display: none; }
+@media (min-width: 40rem) { .middle { display: block; } .narrow { display: none; } }
+@media (min-width: 60rem) { .wide { display: block; } .middle { display: none; } }
 .grid { stroke: var(--line); } .lead { fill: var(--lead); } .next { fill: var(--next); } .none { fill: var(--none); }
 .fault { stroke: var(--none); stroke-width: 2; } .limit { stroke: var(--bound); stroke-width: 2; stroke-dasharray: 5 4; }
 .allowed { fill: var(--bound); opacity: .13; } .pod { stroke: var(--pod); stroke-width: 1.6; } .lost { stroke: var(--bad); stroke-width: 2.4; }
@@ -110,12 +112,12 @@ def _tiles(report: Report) -> str:
     return f'<dl class="tiles">{"".join(cells)}</dl>'
 
 
-# --- the drawings, once for a narrow screen and once for a wide one: a text that is scaled down cannot be read
+# --- the drawings, each for three widths of screens: a text that is scaled down cannot be read
 
 
 def _figure(title: str, draw: t.Callable[[Report, _Scale], tuple[list[str], int]], report: Report) -> str:
     found = []
-    for name, width in (("narrow", 360), ("wide", 1060)):
+    for name, width in (("narrow", 360), ("middle", 700), ("wide", 1060)):
         scale = _Scale(report, width)
         parts, height = draw(report, scale)
         found.append(

@@ -13,7 +13,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from tests.unit.plugins.module_utils.test__scheduler_drill import CRASH, TAKEOVER, chosen, report, saw
 from tests.unit.plugins.module_utils.test__scheduler_drill_page import HOSTILE, PODS
 
-WIDTHS = (400, 1400)
+WIDTHS = (400, 800, 1400)
 LONG = "a-hostname-of-a-master-that-is-as-long-as-one-may-be." * 4
 # A page of the test's own has the other one in a frame of that width, and says how wide its content is.
 FRAME = """<!DOCTYPE html><iframe style="border:0;width:{width}px;height:800px" srcdoc="{page}"></iframe><p id=said></p><script>
