@@ -34,7 +34,9 @@ DAMAGE = {
     "private key: garbage": Damage(f"echo garbage > {KEY}", f"{RELEASE}/staged/privatekey"),
     "private key: empty, and the certificate garbage": Damage(f": > {KEY}; echo garbage > {CERTIFICATE}"),
     "certificate: gone": Damage(f"rm {CERTIFICATE}"),
-    "staged copies: garbage": Damage(f"for file in {RELEASE}/staged/*; do rm $file; echo garbage > $file; done"),
+    "staged copies: garbage": Damage(
+        f"cd {RELEASE}/staged && for name in binary certificate privatekey kubeconfig config unit; do rm $name; echo garbage > $name; done"
+    ),
     "staged copies: gone": Damage(f"rm --recursive {RELEASE}/staged"),
     "record: garbage": Damage(f"echo '{{' > {RELEASE}/record.json", f"{RELEASE}/record.json"),
     "record: gone": Damage(f"rm {RELEASE}/record.json"),
