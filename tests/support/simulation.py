@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
 
-from tests.support.pki import Ca
+from tests.support.pki import Ca, spare
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESS: dict[str, Any] = {
@@ -115,6 +116,49 @@ def compared(name: str, leader: str, **changes: Any) -> dict[str, Any]:
     return gathered(name, leader, **{"probes": probes, "healthy": True, **changes})
 
 
+CSR = _certificate.request(spare("ECC")).decode()
+"""What a host asks to be signed."""
+NOTHING = {
+    "installed": False,
+    "prepared": False,
+    "user_exists": False,
+    "unit": {
+        "name": "kube-scheduler.service",
+        "load_state": "not-found",
+        "active_state": "inactive",
+        "sub_state": "dead",
+        "enabled": "",
+        "result": "success",
+        "restarts": 0,
+        "since": "",
+        "fragment_path": "",
+        "drop_ins": [],
+    },
+    "process": {
+        **PROCESS,
+        "pid": 0,
+        "version": "",
+        "digest": "",
+        "lock": "",
+        "secure_port": 0,
+        "timings": None,
+        "kubeconfig": "",
+    },
+    "port": {"number": 10259, "addresses": [], "held_by": "", "ours": False},
+    "lease": None,
+}
+"""What is otherwise on a host that nothing has touched yet."""
+BARE = [
+    {"part": "packages", "reason": "the Python library yaml is missing"},
+    {"part": "user", "reason": "the user k8s does not exist"},
+    {"part": "binary", "reason": "/opt/k8s/bin/kube-scheduler-v1.37.2: is not there"},
+    {"part": "certificate", "reason": "/etc/kubernetes/cert/kube-scheduler.pem: the certificate is not there"},
+    {"part": "kubeconfig", "reason": "/etc/kubernetes/kube-scheduler.kubeconfig: is not there"},
+    {"part": "unit", "reason": "/etc/systemd/system/kube-scheduler.service: is not there"},
+]
+"""The drift of such a host."""
+
+
 @dataclass
 class Outcome:
     """One run of a playbook against simulated masters."""
@@ -122,6 +166,7 @@ class Outcome:
     code: int
     output: str
     calls: dict[str, list[str]]  # modules that each host was sent, in order
+    sent: list[dict[str, Any]]  # the same of all hosts in the order of time: host, module, check, options
     counts: list[list[str]] = field(default_factory=list)  # host, `module` or `task`, name
 
     @property
@@ -131,28 +176,47 @@ class Outcome:
     def tasks(self, host: str) -> list[str]:
         return [name for name_of_host, kind, name in self.counts if (name_of_host, kind) == (host, "task")]
 
+    def options(self, host: str, module: str) -> list[dict[str, Any]]:
+        """What a module was told on a host, each time that it was run there."""
+        return [sent["options"] for sent in self.sent if (sent["host"], sent["module"]) == (host, module)]
+
+    @property
+    def rolled(self) -> list[str]:
+        """The hosts whose staged set was to be put in place, in order."""
+        return [
+            sent["host"]
+            for sent in self.sent
+            if sent["module"] == "scheduler_release" and sent["options"]["state"] == "live"
+        ]
+
 
 class Simulation:
     """Some clusters of simulated masters, each a group of the inventory, all well at first; tests change the answers."""
 
     def __init__(self, folder: Path, clusters: Mapping[str, list[str]] | None = None) -> None:
-        self.folder, ca = folder, Ca(folder)
+        self.folder, self.ca = folder, Ca(folder)
         self.clusters = dict(clusters or {"kube_masters": ["m1", "m2", "m3"]})
         self.answers: dict[str, dict[str, Any]] = {}
         self.variables: dict[str, Any] = {
-            "ansible_connection": "local",
+            "ansible_connection": "simulated",
             "ansible_pipelining": True,
             "ansible_become": False,
             "kube_scheduler_version": "1.37.2",
             "kube_scheduler_apiserver": "https://192.0.2.1:6443",
-            "kube_scheduler_ca_cert": str(ca.path),
-            "kube_scheduler_ca_key": str(ca.key_path),
+            "kube_scheduler_ca_cert": str(self.ca.path),
+            "kube_scheduler_ca_key": str(self.ca.key_path),
         }
+        self.host_variables: dict[str, dict[str, Any]] = {}
+        self.lost: dict[str, int] = {}  # after how many module runs a host cannot be reached any more
         for names in self.clusters.values():
             for name in names:
                 self.answers[name] = {
                     "gather": gathered(name, names[0]),
                     "drift": compared(name, names[0]),
+                    "x509_cert": [
+                        {"changed": True, "csr": CSR, "reasons": ["new"]},
+                        {"changed": True, "reasons": ["new"]},
+                    ],
                     "scheduler_release": {
                         "changed": True,
                         "done": [],
@@ -166,22 +230,44 @@ class Simulation:
         """Changes what a host answers to `gather`, `drift` or a module."""
         self.answers[name][question] = {**copy.deepcopy(self.answers[name][question]), **changes}
 
+    def empty(self, name: str, **changes: Any) -> None:
+        """Nothing is on a host; once something was put in place, all is well there."""
+        leader = next(names[0] for names in self.clusters.values() if name in names)
+        self.answers[name]["gather"] = gathered(name, leader, **{**NOTHING, "missing_libraries": ["yaml"], **changes})
+        problems = ["kube-scheduler.service is not installed"]
+        before = compared(name, leader, **{**NOTHING, "drift": BARE, "healthy": False, "problems": problems, **changes})
+        self.answers[name]["drift"] = [before, compared(name, leader)]
+
     def run(self, playbook: str | Path = "playbooks/site.yml", *words: str, **environment: str) -> Outcome:
         inventory: dict[str, Any] = {}
         number = 0
+        (self.folder / "hosts").mkdir(exist_ok=True)
+        sent = self.folder / "hosts/sent.jsonl"
+        sent.write_text("")
+        script = (ROOT / "tests/simulated/master").read_text().partition("\n")[2]
         for group, names in self.clusters.items():
             hosts = {}
             for name in names:
                 number += 1
                 home = self.folder / "hosts" / name
-                home.mkdir(parents=True, exist_ok=True)
+                home.mkdir(exist_ok=True)
                 master = home / "python3"
                 if not master.exists():
-                    master.symlink_to(ROOT / "tests/simulated/master")
+                    # Without what sites add to Python, it is there in a tenth of the time.
+                    master.write_text(f"#!{sys.executable} -IS\n{script}")
+                    master.chmod(0o755)
                 (home / "answers.json").write_text(json.dumps(self.answers[name]))
-                (home / "calls.txt").unlink(missing_ok=True)
+                (home / "calls.txt").write_text("")
+                (home / "lost").unlink(missing_ok=True)
+                if name in self.lost:
+                    (home / "lost").write_text(str(self.lost[name]))
                 address = f"192.0.2.{number}" if number < 255 else f"2001:db8::{number:x}"
-                hosts[name] = {"kube_scheduler_address": address, "ansible_python_interpreter": str(master)}
+                hosts[name] = {
+                    "kube_scheduler_address": address,
+                    "ansible_python_interpreter": str(master),
+                    "simulated_home": str(home),
+                    **self.host_variables.get(name, {}),
+                }
             inventory[group] = {"hosts": hosts, "vars": {**self.variables, "kube_scheduler_group": group}}
         path = self.folder / "inventory.yml"
         path.write_text(yaml.safe_dump({"all": {"children": inventory}}))
@@ -195,6 +281,7 @@ class Simulation:
                 **known,
                 "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),  # there is none: Ansible's own defaults
                 "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
+                "ANSIBLE_CONNECTION_PLUGINS": str(ROOT / "tests/simulated/connection"),
                 "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback"),
                 "ANSIBLE_CALLBACKS_ENABLED": "count_modules",
                 "ANSIBLE_FORKS": "10",
@@ -209,9 +296,7 @@ class Simulation:
             check=False,
             timeout=600,
         )
-        calls = {}
-        for name in self.answers:
-            told = self.folder / "hosts" / name / "calls.txt"
-            calls[name] = told.read_text().split() if told.exists() else []
+        calls = {name: (self.folder / "hosts" / name / "calls.txt").read_text().split() for name in self.answers}
+        told = [json.loads(line) for line in sent.read_text().splitlines()]
         lines = counts.read_text().splitlines() if counts.exists() else []
-        return Outcome(done.returncode, done.stdout, calls, [line.split(maxsplit=2) for line in lines])
+        return Outcome(done.returncode, done.stdout, calls, told, [line.split(maxsplit=2) for line in lines])

@@ -1,14 +1,21 @@
-"""The role against simulated masters: what no lab can do quickly. Real Ansible under its own defaults, the real role, scripted hosts."""
+"""The role against simulated masters: what no lab can do quickly. Real Ansible under its own defaults, the real role, scripted hosts.
+
+Those with the mark `cores` run with every supported ansible-core (`make cores`).
+"""
 
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
-from tests.support.simulation import Simulation, compared, gathered, lease
+from tests.support.pki import Ca
+from tests.support.simulation import ROOT, Outcome, Simulation, compared, gathered, lease
 
 DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]
 NO_OP_TASKS = 15
@@ -21,12 +28,13 @@ def cluster(tmp_path: Path) -> Simulation:
     return Simulation(tmp_path)
 
 
-def rolled(output: str) -> list[list[str]]:
+def together(output: str) -> list[list[str]]:
     """The hosts that were rolled, a list for each time that the task ran."""
     found = [sorted(re.findall(r"(?:changed|fatal): \[(\w+)\]", block)) for block in LIVE.findall(output)]
     return [hosts for hosts in found if hosts]
 
 
+@pytest.mark.cores
 def test_no_op(cluster: Simulation) -> None:
     run = cluster.run()
     assert run.code == 0, run.output
@@ -36,35 +44,66 @@ def test_no_op(cluster: Simulation) -> None:
 
 
 def test_status(cluster: Simulation) -> None:
+    cluster.variables["kube_scheduler_versoin"] = "1"
     run = cluster.run("playbooks/status.yml")
     assert run.code == 0, run.output
     assert re.search(r"m1 +1\.37\.2 +active +yes +\* +held +1 +3000 +3000 +-", run.output)
+    warning = "kube_scheduler_versoin: the role has no such variable; did you mean kube_scheduler_version?"
+    assert run.text.count(warning) == 1, "once, not by each host"
     cluster.change("m2", "drift", drift=DRIFT)
     run = cluster.run("playbooks/status.yml")
     assert run.code != 0
     assert "m2: drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs" in run.text
 
 
-def drifted(cluster: Simulation, **changes: Any) -> None:
+# --- order
+
+
+def drifted(cluster: Simulation, leaders: tuple[str, ...] = ("m1",), **changes: Any) -> None:
     """All hosts differ from their plan; once they are rolled they do not."""
-    for name in cluster.answers:
-        before = compared(name, "m1", drift=DRIFT, **changes)
-        cluster.answers[name]["drift"] = [before, compared(name, "m1")]
+    for leader, names in zip(leaders, cluster.clusters.values()):
+        for name in names:
+            before = compared(name, leader, drift=DRIFT, **changes)
+            cluster.answers[name]["gather"] = gathered(name, leader)
+            cluster.answers[name]["drift"] = [before, compared(name, leader)]
 
 
+@pytest.mark.cores
 def test_one_after_the_other_and_the_leader_last(cluster: Simulation) -> None:
+    """Also where the leader is always the first to answer, and the one that comes first the last."""
     drifted(cluster)
+    cluster.answers["m2"]["@delay"] = 0.3
+    cluster.answers["m3"]["@delay"] = 0.1
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
-    assert rolled(run.output) == [["m2"], ["m3"], ["m1"]]
+    assert run.rolled == ["m2", "m3", "m1"]
+    assert together(run.output) == [["m2"], ["m3"], ["m1"]]
     assert "pending on m1: config: /etc/kubernetes/kube-scheduler.yaml: content differs" in run.text
+
+
+def test_orders_of_several_clusters(tmp_path: Path) -> None:
+    """Side by side: a leader in the middle, one that the inventory names first, a sick standby, and a leader that is sick and renews all the same."""
+    clusters = {"a": ["z9", "k5", "b1"], "b": ["e1", "e2", "e3"], "c": ["w1", "w2", "w3"], "d": ["x1", "x2", "x3"]}
+    several = Simulation(tmp_path, clusters=clusters)
+    drifted(several, leaders=("k5", "e1", "w3", "x2"))
+    sick = {"healthy": False, "problems": ["readiness: HTTP 500"]}
+    several.answers["w2"]["drift"][0] = compared("w2", "w3", drift=DRIFT, **sick)
+    several.answers["x2"]["drift"][0] = compared("x2", "x2", drift=DRIFT, **sick)
+    for number, name in enumerate(several.answers):
+        several.answers[name]["@delay"] = number * 7 % 5 / 20
+    run = several.run(
+        "playbooks/site.yml", "--extra-vars=kube_scheduler_hosts=a:b:c:d", "--tags=kube_scheduler_rollout"
+    )
+    assert run.code == 0, run.output
+    orders = [[name for name in run.rolled if name in names] for names in clusters.values()]
+    assert orders == [["b1", "z9", "k5"], ["e2", "e3", "e1"], ["w2", "w1", "w3"], ["x1", "x3", "x2"]]
 
 
 def test_all_at_once_where_nobody_is_healthy(cluster: Simulation) -> None:
     drifted(cluster, healthy=False, problems=["kube-scheduler.service is not installed"], lease=None)
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
-    assert rolled(run.output) == [["m1", "m2", "m3"]]
+    assert together(run.output) == [["m1", "m2", "m3"]]
 
 
 def test_a_member_that_does_not_become_healthy_stops_the_rollout(cluster: Simulation) -> None:
@@ -74,9 +113,10 @@ def test_a_member_that_does_not_become_healthy_stops_the_rollout(cluster: Simula
     assert run.code != 0
     assert "m3: not healthy after it was rolled: readiness: HTTP 500" in run.text
     assert "the rollout stopped because of m3; the members after it were left as they are" in run.text
-    assert rolled(run.output) == [["m2"], ["m3"]]
+    assert run.rolled == ["m2", "m3"]
 
 
+@pytest.mark.cores
 def test_a_strategy_that_does_not_keep_the_hosts_together(cluster: Simulation, tmp_path: Path) -> None:
     drifted(cluster)
     playbook = tmp_path / "free.yml"
@@ -92,13 +132,56 @@ def test_a_strategy_that_does_not_keep_the_hosts_together(cluster: Simulation, t
 def test_two_clusters_side_by_side(tmp_path: Path) -> None:
     clusters = {"east": ["e1", "e2", "e3"], "west": ["w1", "w2", "w3"]}
     both = Simulation(tmp_path, clusters=clusters)
-    for names in clusters.values():
-        for name in names:
-            both.answers[name]["drift"] = [compared(name, names[0], drift=DRIFT), compared(name, names[0])]
+    drifted(both, leaders=("e1", "w1"))
     both.answers["w2"]["drift"][1] = compared("w2", "w1", healthy=False, problems=["readiness: HTTP 500"])
     run = both.run("playbooks/site.yml", "--extra-vars=kube_scheduler_hosts=east:west", "--tags=kube_scheduler_rollout")
     assert run.code != 0
-    assert rolled(run.output) == [["e2", "w2"], ["e3"], ["e1"]]
+    assert together(run.output) == [["e2", "w2"], ["e3"], ["e1"]]
+
+
+# --- lost members
+
+
+def lost(cluster: Simulation) -> Outcome:
+    run = cluster.run("playbooks/site.yml", f"--extra-vars=kube_scheduler_hosts={':'.join(cluster.clusters)}")
+    assert run.code != 0
+    assert "Traceback" not in run.output
+    for name, calls in cluster.lost.items():
+        assert len(run.calls[name]) == calls, "it was asked no more"
+        assert f"{name} is lost" in run.text
+    return run
+
+
+# What a member of a cluster that differs from its plan is asked, in order: gather, drift; x509_cert twice, kubeconfig and the staged set; and, rolled
+# one by one, the live set, whether it is healthy, and the same once more at the end.
+STAGED, ROLLED, ALL = 6, 8, 9
+
+
+def test_a_member_that_is_lost_before_anything_changed(cluster: Simulation) -> None:
+    """Nothing is changed anywhere, whichever of the two questions it does not answer any more."""
+    drifted(cluster)
+    for calls in (0, 1):
+        cluster.lost = {"m2": calls}
+        run = lost(cluster)
+        assert {name for calls in run.calls.values() for name in calls} <= {"gather", "drift"}
+
+
+@pytest.mark.parametrize("steps", [pytest.param((4, 6, 7), marks=pytest.mark.cores), (2, 3, 5, 8)])
+def test_a_member_that_is_lost_stops_the_rollout_of_its_cluster(tmp_path: Path, steps: tuple[int, ...]) -> None:
+    """At each further step, a cluster for each, side by side: a member that is lost while the sets are staged, and one while it is rolled."""
+    clusters = {f"c{step}": [f"c{step}m{n}" for n in (1, 2, 3)] for step in steps}
+    several = Simulation(tmp_path, clusters=clusters)
+    drifted(several, leaders=tuple(names[0] for names in clusters.values()))
+    several.lost = {f"c{step}m3": step for step in steps}
+    run = lost(several)
+    for step, (leader, canary, other) in zip(steps, clusters.values()):
+        rolled = [name for name in run.rolled if name in (leader, canary, other)]
+        if step < STAGED:
+            assert rolled == [], (step, rolled)
+        elif step < ROLLED:
+            assert rolled == [canary, other][: step - STAGED + 1], (step, rolled)
+        else:
+            assert rolled == [canary, other, leader], "it is lost in the verdict only"
 
 
 def test_a_member_without_an_answer_changes_nothing(cluster: Simulation) -> None:
@@ -110,53 +193,120 @@ def test_a_member_without_an_answer_changes_nothing(cluster: Simulation) -> None
     assert all(set(calls) <= {"gather", "drift"} for calls in run.calls.values()), run.calls
 
 
-HOSTILE: dict[str, Any] = {
-    "ansible_facts": {
-        "kube_scheduler_subject": {"CN": "admin", "O": "system:masters"},
-        "kube_scheduler_state": "absent",
-        "kube_scheduler_metrics_key": "/etc/shadow",
-        "__kube_scheduler_plan": {},
-    },
-    "add_host": {"host_name": "evil", "groups": ["kube_masters"]},
-    "add_group": "evil",
-    "_ansible_ignore_errors": True,
-    "_ansible_no_log": True,
+# --- hostile and odd answers
+
+
+def poison() -> dict[str, Any]:
+    """Facts for every variable that the role reads, private ones too, and what would steer Ansible."""
+    role = ROOT / "roles/kube_scheduler"
+    text = "".join(path.read_text() for path in role.rglob("*.yml"))
+    names = set(re.findall(r"\b_{0,2}kube_scheduler_[a-z_]+", text)) | {"status_json", "item"}
+    return {
+        "ansible_facts": {
+            **dict.fromkeys(names, "evil"),
+            "kube_scheduler_subject": {"CN": "evil", "O": "system:masters"},
+            "kube_scheduler_state": "absent",
+            "kube_scheduler_metrics_key": "/etc/shadow",
+            "kube_scheduler_extra_sans": ["evil.example"],
+            "__kube_scheduler_plan": {"certificate": {"subject": {"CN": "evil"}}},
+            "__kube_scheduler_drifted": [],
+            "ansible_connection": "local",
+            "ansible_host": "192.0.2.66",
+        },
+        "add_host": {"host_name": "evil", "groups": ["kube_masters"]},
+        "add_group": "evil",
+        "_ansible_ignore_errors": True,
+        "_ansible_no_log": True,
+    }
+
+
+@pytest.mark.cores
+@pytest.mark.parametrize("inject", ["true", "false"])
+def test_a_hostile_host_s_keys_are_dropped(cluster: Simulation, tmp_path: Path, inject: str) -> None:
+    """Through a whole deployment, with the answers of Ansible's own modules too: file, get_url, copy, apt and user."""
+    binary = tmp_path / "release/v1.37.2/bin/linux/amd64/kube-scheduler"
+    binary.parent.mkdir(parents=True)
+    binary.write_text("binary")
+    for name in cluster.answers:
+        cluster.empty(name)
+        cluster.answers[name]["stat"] = {"changed": False, "stat": {"exists": False}}
+        for module in ("file", "get_url", "copy", "apt", "user"):
+            cluster.answers[name][module] = {"changed": True}
+    controller = {
+        "kube_scheduler_binary_source": "controller",
+        "kube_scheduler_binary_url": str(tmp_path),
+        "kube_scheduler_binary_checksum": f"sha256:{sha256(b'binary').hexdigest()}",
+    }
+    cluster.host_variables = {"m3": controller}
+    cluster.answers["m2"]["@every"] = cluster.answers["m3"]["@every"] = poison()
+    run = cluster.run(ANSIBLE_INJECT_FACT_VARS=inject)
+    assert run.code == 0, run.output
+    assert "evil" not in run.output.partition("PLAY RECAP")[2]
+    for name in ("m2", "m3"):
+        assert {"file", "apt", "user", "copy" if name == "m3" else "get_url"} <= set(run.calls[name])
+        check_certificate(run.options(name, "x509_cert")[-1]["_certificate"], cluster.ca)
+        for module in ("x509_cert", "kubeconfig", "scheduler_release", "user", "apt", "drift"):
+            told, honest = ([without_chance(o) for o in run.options(host, module)] for host in (name, "m1"))
+            assert told, module
+            assert told == honest, module
+    assert "evil" not in str([sent["options"] for sent in run.sent])
+
+
+def without_chance(options: dict[str, Any]) -> dict[str, Any]:
+    """What a module was told, without what is new each time, and where the binary comes from."""
+    wanted = {name: value for name, value in (options.get("wanted") or {}).items() if name != "binary_source"}
+    own = {
+        name: value for name, value in options.items() if name not in ("_certificate", "metrics_cert", "metrics_key")
+    }
+    return {**own, "wanted": wanted}
+
+
+def check_certificate(pem: str, ca: Ca) -> None:
+    """What was signed is what the plan says, whoever asked."""
+    leaf = x509.load_pem_x509_certificate(pem.encode())
+    leaf.verify_directly_issued_by(ca.certificate)
+    assert leaf.subject.rfc4514_string() == "CN=system:kube-scheduler,O=system:kube-scheduler"
+    sans = leaf.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+    assert [str(name.value) for name in sans] == ["127.0.0.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    usages = leaf.extensions.get_extension_for_oid(ExtensionOID.EXTENDED_KEY_USAGE).value
+    assert {*usages} == {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH}
+    assert not leaf.extensions.get_extension_for_oid(ExtensionOID.BASIC_CONSTRAINTS).value.ca
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "o1": {"process": None},
+    "o2": {"process": "garbage"},
+    "o3": {"lease": {**lease("m1.example"), "renew_time": ["garbage"]}},
+    "o4": {"probes": {"used": None}},
+    "o5": {"hostname": None},
+    "o6": {"drift": "garbage"},
+    "o7": {"healthy": "yes"},
 }
 
 
-@pytest.mark.parametrize("inject", ["true", "false"])
-def test_a_hostile_host_s_keys_are_dropped(cluster: Simulation, inject: str) -> None:
-    cluster.answers["m2"]["@every"] = HOSTILE
-    run = cluster.run(ANSIBLE_INJECT_FACT_VARS=inject)
-    assert run.code == 0, run.output
-    assert run.calls == {name: ["gather", "drift"] for name in cluster.answers}
-    assert "evil  " not in run.output.partition("PLAY RECAP")[2]
-    assert "CN=admin" not in run.output
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"process": None},
-        {"process": "garbage"},
-        {"lease": {**lease("m1.example"), "renew_time": ["garbage"]}},
-        {"probes": {"used": None}},
-        {"hostname": None},
-        {"drift": "garbage"},
-        {"healthy": "yes"},
-    ],
-)
-def test_one_host_s_odd_answer_makes_only_that_host_fail(cluster: Simulation, changes: dict[str, Any]) -> None:
-    cluster.answers["m2"]["drift"] = compared("m2", "m1", **changes)
+@pytest.mark.cores
+def test_one_host_s_odd_answer_makes_only_that_host_fail(tmp_path: Path) -> None:
+    cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", *ODD]})
+    for name, changes in ODD.items():
+        cluster.answers[name]["drift"] = compared(name, "m1", **changes)
     run = cluster.run("playbooks/status.yml")
     assert run.code != 0
     assert "Traceback" not in run.output
-    assert "m2: no answer" in run.text, run.output
     assert re.search(r"m1 +1\.37\.2 +active +yes +\*", run.output), run.output
-    cluster.answers["m2"]["gather"] = gathered(
-        "m2", "m1", **{k: v for k, v in changes.items() if k in ("process", "hostname", "lease")}
-    )
-    assert "Traceback" not in cluster.run("playbooks/status.yml").output
+    for name in ODD:
+        assert f"{name}: no answer" in run.text, run.output
+
+
+def test_an_odd_answer_to_the_first_question_too(tmp_path: Path) -> None:
+    cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", *ODD]})
+    odd = [name for name, changes in ODD.items() if {*changes} & {"process", "lease", "hostname", "drift", "healthy"}]
+    for name in odd:
+        cluster.answers[name]["gather"] = gathered(name, "m1", **ODD[name])
+    run = cluster.run("playbooks/status.yml")
+    assert "Traceback" not in run.output
+    for name in odd:
+        assert f"{name}: no answer" in run.text, run.output
+        assert run.calls[name] == ["gather"]
 
 
 def test_python_that_is_missing_or_too_old(cluster: Simulation) -> None:
