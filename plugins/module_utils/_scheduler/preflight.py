@@ -340,7 +340,9 @@ def host_faults(
     if host["architecture"] not in ARCHITECTURES:
         found.append(f"{name}: no kube-scheduler is released for the architecture {host['architecture']}")
     if not host["systemd_version"]:
-        found.append(f"{name}: systemd does not run here")
+        found.append(
+            f"{name}: systemd does not run here, and it is what would run the scheduler; boot the host with it, or take another"
+        )
     found += _apiserver_faults(name, version, host["apiserver"], prefix)
     if abs(host["clock_offset"]) > CLOCK_REFUSE:
         found.append(

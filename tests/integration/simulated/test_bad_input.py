@@ -1,0 +1,234 @@
+"""What is refused, as an operator meets it: one line that names the variable, before any host changes, in check mode too.
+
+Each rule is tested as a function (test__scheduler_preflight.py and others); here, that Ansible lets it be seen. Many hosts with a fault each share a run.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.pki import Ca, spare
+from tests.support.simulation import Outcome, Simulation, compared
+
+HTTP = "http://mirror.example"
+# Variables of a host without the prefix, and what is said of it.
+VARIABLES: list[tuple[dict[str, Any], str]] = [
+    ({"version": "1.37"}, "kube_scheduler_version: 1.37 is not a version that this collection knows; write it in full"),
+    ({"version": 1.3}, "kube_scheduler_version: 1.3 is not a version that this collection knows; write it in full"),
+    ({"secure_port": 99999}, "kube_scheduler_secure_port: 99999 is not a port; give one from 1 to 65535"),
+    ({"secure_port": "https"}, "kube_scheduler_secure_port"),
+    ({"bind_address": "everywhere"}, "kube_scheduler_bind_address: 'everywhere' is not an IP address"),
+    (
+        {"key_path": "/etc/kubernetes/cert/kube-scheduler.pem"},
+        "kube-scheduler.pem is also kube_scheduler_key_path; give",
+    ),
+    ({"subject": {"O": "them"}}, "kube_scheduler_subject: CN is not set, but the apiserver knows the scheduler as"),
+    ({"subject": {"CN": "admin"}}, "kube_scheduler_subject: CN is admin, but the apiserver knows the scheduler as"),
+    (
+        {"subject": {"CN": "system:kube-scheduler", "O": "system:masters"}},
+        "kube_scheduler_subject: O system:masters would give the scheduler the rights of that group",
+    ),
+    ({"extra_sans": "one two"}, "kube_scheduler_extra_sans[0]: 'one two' is not a DNS name"),
+    ({"extra_sans": {"a": "b"}}, "kube_scheduler_extra_sans"),
+    (
+        {"apiserver": HTTP},
+        f"kube_scheduler_apiserver: {HTTP} for h{{}} (http would let anybody answer in its place); give",
+    ),
+    ({"renew_before": "30d"}, "kube_scheduler_renew_before: '30d' is not a duration: write \"720h\""),
+    ({"retry_period": "1m"}, "kube_scheduler_retry_period: 1m is not a time in whole seconds, such as 60s"),
+    ({"binary_url": "mirror.example/k8s"}, "kube_scheduler_binary_url: mirror.example/k8s is not a URL; write it as"),
+    ({"binary_url": HTTP}, f"kube_scheduler_binary_url: {HTTP} is plain http, by which anybody on the way can change"),
+    ({"binary_checksum": {1.37: "x"}}, "kube_scheduler_binary_checksum: 1.37: is not a version; write it in full"),
+    (
+        {"binary_source": "controller"},
+        "kube_scheduler_binary_url: https://dl.k8s.io is not the absolute path of a folder",
+    ),
+    ({"config": {"x": date(2026, 1, 1)}}, "kube_scheduler_config: x: 2026-01-01 is a date to YAML; put it in quotes"),
+    (
+        {"config": {"parallelism": math.nan}},
+        "kube_scheduler_config: parallelism: nan is not a number that can be written",
+    ),
+    (
+        {"config": {"leaderElection": {True: 1}}},
+        "kube_scheduler_config: leaderElection: the key True is not text to YAML",
+    ),
+    ({"address": "m.example"}, "kube_scheduler_address: not an IP address of a host"),
+    ({"ca_cert": "/nowhere/ca.pem"}, "kube_scheduler_ca_cert: /nowhere/ca.pem"),
+    ({"tls_server_name": "{{ nowhere }}"}, "kube_scheduler_tls_server_name"),
+    (
+        {"pki": "provided"},
+        "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source",
+    ),
+]
+
+
+def refused(run: Outcome, *asked: str) -> None:
+    """Nothing was asked of any host but these questions."""
+    assert run.code != 0
+    assert "Traceback" not in run.output
+    assert {name for calls in run.calls.values() for name in calls} == {*asked}
+
+
+def provided(folder: Path, ca: Ca, name: str, **given: Any) -> dict[str, str]:
+    """The variables for a pair that somebody else made."""
+    pair = {"cert_source": folder / f"{name}.pem", "key_source": folder / f"{name}-key.pem"}
+    for path, text in zip(pair.values(), ca.issue("system:kube-scheduler", **given)):
+        path.write_text(text)
+    return {"pki": "provided", "sans": "own", **{option: str(path) for option, path in pair.items()}}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_the_variables_show(tmp_path: Path, check: bool) -> None:
+    """No host is contacted, and each that has a fault says so."""
+    cases = list(VARIABLES)
+    names = [f"h{number}" for number in range(len(cases) + 3)]
+    cluster = Simulation(tmp_path, clusters={"kube_masters": names})
+    pairs: dict[str, tuple[Ca, dict[str, Any]]] = {
+        "is not signed by the CA in": (Ca(key=spare("ECC", number=9)), {}),
+        "lacks the subject alternative names IP:127.0.0.1": (cluster.ca, {"ips": ()}),
+        "expired on": (cluster.ca, {"start": -7200, "end": -3600}),
+    }
+    for number, (words, (ca, given)) in enumerate(pairs.items(), start=len(cases)):
+        ips = ("127.0.0.1", f"192.0.2.{number + 1}")
+        variables = provided(tmp_path, ca, f"p{number}", **{"ips": ips, **given})
+        cases.append((variables, f"kube_scheduler_cert_source: '{variables['cert_source']}' {words}"))
+    for name, (variables, _words) in zip(names, cases):
+        cluster.host_variables[name] = {f"kube_scheduler_{option}": value for option, value in variables.items()}
+    run = cluster.run("playbooks/site.yml", *["--check"] * check)
+    refused(run)
+    for name, (_variables, words) in zip(names, cases):
+        assert words.format(name.removeprefix("h")) in run.text.replace('\\"', '"'), (words, run.output)
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_a_host_shows(cluster_of_bare_hosts: Simulation, check: bool) -> None:
+    """A first run without a version, and hosts on which no scheduler can run: nothing is changed anywhere."""
+    cluster = cluster_of_bare_hosts
+    cluster.host_variables = {"m1": {"kube_scheduler_version": ""}}
+    cluster.empty("m2", systemd_version=0)
+    cluster.empty("m3", architecture="riscv64")
+    cluster.empty("m4", os_families=[])
+    run = cluster.run("playbooks/site.yml", *["--check"] * check)
+    refused(run, "gather")
+    for words in (
+        "kube_scheduler_version: not set, and no scheduler runs on m1 whose version could be kept; say which version is wanted",
+        "m2: systemd does not run here, and it is what would run the scheduler",
+        "m3: no kube-scheduler is released for the architecture riscv64",
+        "this system (no /etc/os-release) is not known, so yaml cannot be installed: install the system's packages for them, and",
+    ):
+        assert words in run.text, (words, run.output)
+
+
+@pytest.fixture
+def cluster_of_bare_hosts(tmp_path: Path) -> Simulation:
+    cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", "m2", "m3", "m4"]})
+    for name in cluster.answers:
+        cluster.empty(name)
+    return cluster
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_a_binary_that_is_not_where_it_should_come_from(cluster_of_bare_hosts: Simulation, check: bool) -> None:
+    """Nothing is changed on the hosts whose binary is there, either."""
+    cluster, folder = cluster_of_bare_hosts, cluster_of_bare_hosts.folder
+    wrong = folder / "wrong/release/v1.37.2/bin/linux/amd64/kube-scheduler"
+    wrong.parent.mkdir(parents=True)
+    wrong.write_text("not what was released")
+    Path(f"{wrong}.sha512").write_text("0" * 128)
+    cluster.host_variables = {
+        "m1": {"kube_scheduler_binary_source": "present"},
+        "m2": {"kube_scheduler_binary_source": "controller", "kube_scheduler_binary_url": str(folder)},
+    }
+    run = cluster.run("playbooks/site.yml", *["--check"] * check)
+    refused(run, "gather", "drift")
+    path = "/opt/k8s/bin/kube-scheduler-v1.37.2"
+    assert (
+        f"kube_scheduler_binary_source: present, but m1 has no {path}; put the binary there, or let it be" in run.text
+    )
+    assert (
+        f"kube_scheduler_binary_url: {folder}/release/v1.37.2/bin/linux/amd64/kube-scheduler is not there on"
+        in run.text
+    )
+    for name in ("m1", "m2"):
+        cluster.host_variables[name] = {
+            "kube_scheduler_binary_source": "controller",
+            "kube_scheduler_binary_url": str(folder / "wrong"),
+        }
+    run = cluster.run("playbooks/site.yml", *["--check"] * check)
+    refused(run, "gather", "drift")
+    assert (
+        f"kube_scheduler_binary_url: {wrong} on the controller does not have the checksum that stands in {wrong}.sha512"
+        in run.text
+    )
+
+
+def test_status_of_hosts_without_a_version(cluster_of_bare_hosts: Simulation) -> None:
+    """It reports; only a deployment refuses."""
+    cluster_of_bare_hosts.variables["kube_scheduler_version"] = ""
+    run = cluster_of_bare_hosts.run("playbooks/status.yml")
+    refused(run, "gather", "drift")
+    assert "kube-scheduler.service is not installed" in run.text
+
+
+@pytest.mark.cores
+def test_strings_of_the_command_line_mean_what_they_say(tmp_path: Path) -> None:
+    """Booleans and numbers from -e are strings on the oldest core."""
+    cluster = Simulation(tmp_path)
+    for name in cluster.answers:
+        drift = [{"part": "config", "reason": "differs"}]
+        cluster.answers[name]["drift"] = compared(name, "m1", drift=drift)
+    words = [
+        f"--extra-vars=kube_scheduler_{name}" for name in ("rollout=false", "manage_packages=no", "secure_port=10259")
+    ]
+    run = cluster.run("playbooks/site.yml", *words)
+    assert run.code == 0, run.output
+    assert "pending on m1: config: differs" in run.text
+    assert run.rolled == []
+    assert [options["port"] for options in run.options("m1", "gather")] == [10259]
+    cluster.change("m2", "gather", missing_libraries=["yaml"])
+    run = cluster.run("playbooks/site.yml", *words)
+    refused(run, "gather")
+    assert "m2 lacks the Python libraries yaml, and kube_scheduler_manage_packages is false" in run.text
+
+
+def test_a_ca_as_kubeadm_makes_it(tmp_path: Path) -> None:
+    """ca.crt and ca.key, and no configuration of cfssl's."""
+    cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1"]})
+    cluster.empty("m1")
+    pki = tmp_path / "pki"
+    pki.mkdir()
+    for option, name in (("ca_cert", "ca.crt"), ("ca_key", "ca.key")):
+        path = Path(cluster.variables[f"kube_scheduler_{option}"]).rename(pki / name)
+        cluster.variables[f"kube_scheduler_{option}"] = str(path)
+    run = cluster.run()
+    assert run.code == 0, run.output
+    first, second = run.options("m1", "x509_cert")
+    assert "_certificate" in second
+    assert (first["valid_for"], first.get("key_usage")) == ("8760h", None)
+
+
+def test_whose_a_binary_is(tmp_path: Path) -> None:
+    """One that the role brings is recorded as its own at once; one that was there is never, whatever its source is said to be."""
+    cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", "m2", "m3"]})
+    for name in cluster.answers:
+        cluster.empty(name)
+    cluster.answers["m1"]["get_url"] = {"changed": True}
+    reason = "/opt/k8s/bin/kube-scheduler-v1.37.2: its checksum was never verified"
+    cluster.answers["m3"]["drift"][0]["drift"] = [{"part": "binary", "reason": reason}]
+    cluster.host_variables = {"m3": {"kube_scheduler_binary_source": "present"}}
+    run = cluster.run()
+    assert run.code == 0, run.output
+    ours = {
+        name: [
+            binary["ours"]
+            for options in run.options(name, "scheduler_release")
+            for binary in options.get("binaries") or []
+        ]
+        for name in cluster.answers
+    }
+    assert ours == {"m1": [True, False], "m2": [False], "m3": [False]}
