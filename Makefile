@@ -41,8 +41,8 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 	@lab/demo
 
 .PHONY: test
-test: tools ## Lint, unit tests, tests with other tools, Molecule, the oldest version that can be run
-	@tests/steps.py lint binaries unit oldest integration molecule 'molecule S=repair' 'molecule S=drill' 'versions VERSIONS=1.20.2'
+test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Molecule, the oldest version that can be run
+	@tests/steps.py lint binaries unit oldest cores integration molecule 'molecule S=repair' 'molecule S=drill' 'versions VERSIONS=1.20.2'
 
 .PHONY: nightly
 nightly: tools ## What takes longer: all of test, every version that can be run, drills with the default times, and the benchmark
@@ -64,6 +64,17 @@ unit: tools ## Unit tests: seconds, no container
 .PHONY: oldest
 oldest: tools .cache/oldest/.ready ## Unit tests with the oldest ansible-core and cryptography that are supported
 	KUBECTL=$(KUBECTL) .cache/oldest/bin/python -m pytest -q -n 2
+
+# What the tools' own ansible-core does in `integration`. One that no Python on this machine can run is skipped, and says so.
+CORES ?= oldest core-2.20 core-2.21
+.PHONY: cores
+cores: tools ## The role on simulated masters with every other ansible-core that is supported (CORES="…")
+	@for core in $(CORES); do \
+	    lab/bootstrap --find requirements/$$core.txt >/dev/null || { echo "cores: $$core is skipped"; continue; }; \
+	    $(MAKE) --no-print-directory .cache/$$core/.ready; \
+	    grep ansible-core== requirements/$$core.txt; \
+	    .cache/$$core/bin/python -m pytest -q -n 2 -m cores tests/integration/simulated; \
+	done
 
 .PHONY: integration
 integration: tools ## Modules beside cfssl, openssl, pkilint and Go; no container
