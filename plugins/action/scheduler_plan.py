@@ -43,8 +43,15 @@ CERTIFICATE_VARIABLES = {
 
 # Strategies that do not keep the hosts of a play together.
 UNORDERED = ("free", "host_pinned", "mitogen_free", "mitogen_host_pinned")
-# Variables of playbooks that name a file of the controller.
-REPORTS = ("status_json",)
+# Variables that only a playbook reads.
+OF_PLAYBOOKS = (
+    "drill",
+    "drill_report_dir",
+    "drill_targets",
+    "drill_undo_after",
+    "kube_scheduler_admin_kubeconfig",
+    "status_json",
+)
 
 
 class ActionModule(ActionBase):
@@ -113,7 +120,7 @@ class ActionModule(ActionBase):
         poisoned = [
             key
             for key in known
-            if (key in names if names else key in REPORTS or key.lstrip("_").startswith(self.prefix))
+            if (key in names if names else key in OF_PLAYBOOKS or key.lstrip("_").startswith(self.prefix))
         ]
         if poisoned:
             raise AnsibleActionFail(
@@ -179,7 +186,7 @@ class ActionModule(ActionBase):
             "live_files": plan.credential_files(v),
             "live_paths": plan.live_paths(v),
             "folders": plan.folders(v),
-            "reports": {name: self._templated(name) for name in REPORTS if name in self.vars},
+            "of_playbooks": {name: self._templated(name) for name in OF_PLAYBOOKS if name in self.vars},
             "sans": None,
         }
         if not faults:

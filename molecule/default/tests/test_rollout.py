@@ -101,16 +101,16 @@ def test_files_style(lab: Any) -> None:
 def shared(folder: Path, **more: str) -> list[str]:
     """One pair for all; of a CA as kubeadm leaves it, without cfssl's ca-config.json."""
     options = {
-        "pki": "shared",
-        "cert_source": str(folder / "s.pem"),
-        "key_source": str(folder / "s-key.pem"),
-        "ca_config": "",
-        "ca_profile": "",
-        "cert_valid_for": "1000h",
-        "renew_before": "10h",
+        "kube_scheduler_pki": "shared",
+        "kube_scheduler_cert_source": str(folder / "s.pem"),
+        "kube_scheduler_key_source": str(folder / "s-key.pem"),
+        "kube_scheduler_ca_config": "",
+        "kube_scheduler_ca_profile": "",
+        "kube_scheduler_cert_valid_for": "1000h",
+        "kube_scheduler_renew_before": "10h",
         **more,
     }
-    return [f"--extra-vars=kube_scheduler_{name}={value}" for name, value in options.items()]
+    return [f"--extra-vars={name}={value}" for name, value in options.items()]
 
 
 def test_one_pair_for_all(lab: Any, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_one_pair_for_all(lab: Any, tmp_path: Path) -> None:
     again = lab.site(*shared(tmp_path))
     assert again.changed == dict.fromkeys(lab.names, 0)
     assert (tmp_path / "s-key.pem").read_text().splitlines()[3] not in run.output
-    provided = lab.site(*shared(tmp_path, pki="provided"))
+    provided = lab.site(*shared(tmp_path, kube_scheduler_pki="provided"))
     assert provided.code == 0, provided.output
     assert provided.changed == dict.fromkeys(lab.names, 0)
 
@@ -135,7 +135,7 @@ def test_the_one_pair_is_renewed(lab: Any, tmp_path: Path) -> None:
     assert run.code == 0, run.output
     made = x509.load_pem_x509_certificate((tmp_path / "s.pem").read_bytes())
     wait_for_age(made, 61)
-    renewed = lab.site(*shared(tmp_path, renew_before="999h59m"))
+    renewed = lab.site(*shared(tmp_path, kube_scheduler_renew_before="999h59m"))
     assert renewed.code == 0, renewed.output
     assert set(renewed.changed.values()) != {0}
     now = x509.load_pem_x509_certificate((tmp_path / "s.pem").read_bytes())

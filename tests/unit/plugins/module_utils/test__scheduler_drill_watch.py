@@ -133,17 +133,17 @@ def test_a_takeover(cluster: Cluster, path: str) -> None:
     with watch(path) as running:
         running.ready()
         fault = time.monotonic()
-        cluster.fail(0.8)
+        cluster.fail(1.6)
         seen = running.finish(fault, 0.01)
     index = drill.next_holder(seen.samples, fault)
     assert index is not None
-    assert 0.7 < seen.samples[index].at - fault < 2
+    assert 1.5 < seen.samples[index].at - fault < 5
     assert drill.settled(seen.samples, fault, takeover=True)
     assert len(seen.pods) >= 5
     assert all(pod.bound is not None and pod.bindings == 1 for pod in seen.pods)
-    waited = [pod for pod in seen.pods if fault < pod.created < fault + 0.6]
+    waited = [pod for pod in seen.pods if fault < pod.created < fault + 1.4]
     assert waited
-    assert all((pod.bound or 0) > fault + 0.7 for pod in waited)
+    assert all((pod.bound or 0) > fault + 1.5 for pod in waited)
     assert seen.polls > 10
     assert running.gone
     assert cluster.namespaces == ["of-others"]
