@@ -19,7 +19,12 @@ from datetime import datetime, timezone
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    MALFORMED,
+    CollectionError,
+    PlanError,
+    what,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_page, drill_watch, spec
@@ -43,6 +48,10 @@ class ActionModule(ActionBase):
             return result | steps[self.options["step"]]()
         except CollectionError as error:
             raise AnsibleActionFail(str(error)) from None
+        except MALFORMED as error:
+            raise AnsibleActionFail(
+                f"step {self.options['step']}: its options are not what earlier steps have returned ({what(error)})"
+            ) from None
 
     def _registered(self, name: str) -> dict[str, Vars]:
         """What the members of this play have registered, by inventory name."""
@@ -62,13 +71,13 @@ class ActionModule(ActionBase):
         options = self.options
         path = options["admin_kubeconfig"]
         if not path:
-            raise AnsibleActionFail(
+            raise PlanError(
                 "kube_scheduler_admin_kubeconfig: a drill needs the path on the controller of a kubeconfig that may read the lease"
                 " and make a namespace with pods"
             )
         others = sorted(set(self.vars["ansible_play_hosts_all"]) - set(options["input"]["members"]))
         if others:
-            raise AnsibleActionFail(
+            raise PlanError(
                 f"this play is also for {', '.join(others)}, of another cluster; name the one to drill with -e kube_scheduler_hosts=GROUP"
             )
         choice, faults = drill.choose(
@@ -80,10 +89,10 @@ class ActionModule(ActionBase):
             undo_after=options["undo_after"],
         )
         if choice is None:
-            raise AnsibleActionFail("no drill, and nothing was done to any host: " + "; ".join(faults))
-        what = f"{choice['kind']} of {', '.join(choice['targets'])}; {choice['leader']} leads"
+            raise PlanError("no drill, and nothing was done to any host: " + "; ".join(faults))
         if self._task.check_mode:
-            self._display.display(f"a drill would be possible: {what}")
+            hit = f"{choice['kind']} of {', '.join(choice['targets'])}; {choice['leader']} leads"
+            self._display.display(f"a drill would be possible: {hit}")
         return {"choice": choice}
 
     # --- the measurement
@@ -115,9 +124,9 @@ class ActionModule(ActionBase):
         )
         returned = time.monotonic()
         if answer.get("failed") or answer.get("unreachable"):
-            raise AnsibleActionFail(one_line(str(answer.get("msg", "the fault could not be brought about")), 400))
+            raise PlanError(one_line(str(answer.get("msg", "the fault could not be brought about")), 400))
         if not answer.get("changed"):
-            raise AnsibleActionFail(f"a drill of {choice['primary']} is under way already; wait for its end")
+            raise PlanError(f"a drill of {choice['primary']} is under way already; wait for its end")
         later, earlier = (_seconds(answer.get(name), returned - sent) for name in ("until_end", "since_start"))
         fault = returned - later
         return fault, max(0.0, fault - (sent + earlier))
@@ -139,15 +148,16 @@ class ActionModule(ActionBase):
         )
         folder = os.path.abspath(os.path.expanduser(self.options["report_dir"]))
         page = os.path.join(folder, "report.html")
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise AnsibleActionFail(
-                f"drill_report_dir: cannot make {folder} on the controller: {error.strerror}"
-            ) from None
         contents = {"report.json": json.dumps(report, indent=2) + "\n", "report.html": drill_page.page(report)}
-        for name, content in contents.items():
-            write.write(os.path.join(folder, name), content.encode(), rights=write.rights_of(-1, -1, 0o644))
+        files = {os.path.join(folder, name): content.encode() for name, content in contents.items()}
+        if not self._task.check_mode:
+            try:
+                os.makedirs(folder, exist_ok=True)
+            except (OSError, ValueError) as error:
+                why = error.strerror if isinstance(error, OSError) else "not a usable path"
+                raise PlanError(f"drill_report_dir: cannot make {folder} on the controller: {why}") from None
+            for path, content in files.items():
+                write.write(path, content, rights=write.rights_of(-1, -1, 0o644))
         verdict = "passed" if report["passed"] else "FAILED"
         # The verdict comes last, where a person looks first.
         lines = [f"{name}: {line}" for name, told in report["journal"].items() for line in told]

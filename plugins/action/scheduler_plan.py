@@ -14,7 +14,14 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.unsafe_proxy import wrap_var
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    MALFORMED,
+    CollectionError,
+    PlanError,
+    X509Error,
+    what,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import line as one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     plan,
     preflight,
@@ -25,6 +32,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     versions,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, controller, provided
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _vault
 
 Vars = dict[str, t.Any]
@@ -39,8 +47,6 @@ CERTIFICATE_VARIABLES = {
     "subject": "subject",
     "renew_before": "renew_before",
 }
-
-
 # Strategies that do not keep the hosts of a play together.
 UNORDERED = ("free", "host_pinned", "mitogen_free", "mitogen_host_pinned")
 # Variables that only a playbook reads.
@@ -79,6 +85,11 @@ class ActionModule(ActionBase):
             found = steps[self.options["step"]]()
         except CollectionError as error:
             raise AnsibleActionFail(str(error)) from None
+        except MALFORMED as error:
+            raise AnsibleActionFail(
+                f"{self.name}: step {self.options['step']}: its options are not what earlier steps have returned ({what(error)})"
+            ) from None
+        found["faults"] = [one_line(fault) for fault in found["faults"]]
         # Without the variables nothing can follow, whoever is asked to go on.
         if found["faults"] and (self.options["strict"] or found.get("sans", ()) is None):
             return result | {"failed": True, "msg": "\n".join(found["faults"]), "faults": found["faults"]}
@@ -91,7 +102,7 @@ class ActionModule(ActionBase):
             return self._templar.template(self.vars[name])
         except AnsibleError as error:
             text = " ".join(str(error.message).split())
-            raise AnsibleActionFail(f"{name}: cannot be computed for {self.name}: {text}") from None
+            raise PlanError(f"{name}: cannot be computed for {self.name}: {text}") from None
 
     def _members(self, group: str, own: str) -> dict[str, str]:
         """Address by inventory name, in the inventory's order."""
@@ -123,7 +134,7 @@ class ActionModule(ActionBase):
             if (key in names if names else key in OF_PLAYBOOKS or key.lstrip("_").startswith(self.prefix))
         ]
         if poisoned:
-            raise AnsibleActionFail(
+            raise PlanError(
                 f"{name}: its facts hold {', '.join(sorted(poisoned))}, which only variables may set; find out what answers there"
             )
 
@@ -195,6 +206,12 @@ class ActionModule(ActionBase):
             for name in ("ca_cert", "apiserver_ca", "metrics_cert"):
                 path = getattr(v, name)
                 result[f"{name}_pem"] = self._read(f"{prefix}{name}", path) if path else None
+            # What is wrong with the CA that signs, _ca_faults tells.
+            faults += [
+                f"{prefix}{name}: {getattr(v, name)} holds no certificate that can be read; give a file in PEM form"
+                for name in ("apiserver_ca", "metrics_cert")
+                if getattr(v, name) != v.ca_cert and not _certified(result[f"{name}_pem"])
+            ]
             faults += self._ca_faults(v, result["sans"]) if v.signs else self._provided_faults(v, result["sans"])
         return result
 
@@ -211,10 +228,10 @@ class ActionModule(ActionBase):
                 text = stream.read(1 << 20)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not PEM text"
-            raise AnsibleActionFail(f"{option}: cannot read {path} on the controller: {reason}") from None
+            raise PlanError(f"{option}: cannot read {path} on the controller: {reason}") from None
         # It would be shown, and laid on every host.
         if "PRIVATE KEY-----" in text:
-            raise AnsibleActionFail(f"{option}: {path} holds a private key; give a file with the certificates alone")
+            raise PlanError(f"{option}: {path} holds a private key; give a file with the certificates alone")
         return text
 
     def _ca_faults(self, v: variables.Variables, sans: list[str]) -> list[str]:
@@ -270,10 +287,8 @@ class ActionModule(ActionBase):
                 prefix=self.prefix,
                 check_mode=self._task.check_mode,
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise AnsibleActionFail(
-                f"{name}: its answer cannot be used ({type(error).__name__}: {str(error)[:80]!r}); find out what answers there"
-            ) from None
+        except MALFORMED as error:
+            raise PlanError(f"{name}: its answer cannot be used ({what(error)}); find out what answers there") from None
         faults += found["faults"]
         found["binary"].update(self._binary(v, found["binary"]))
         if not faults:
@@ -311,6 +326,10 @@ class ActionModule(ActionBase):
 
     def _gate(self) -> Vars:
         order, hostvars = self.options["order"], self.vars["hostvars"]
+        if not 0 <= self.options["position"] <= len(order):
+            raise PlanError(
+                f"{self.options['position']} is no position of a rollout in {len(order)} steps", option="position"
+            )
         marks = {name: hostvars[name].get(self.options["answers"]) or {} for batch in order for name in batch}
         failed = [name for name, mark in marks.items() if mark.get("failed")]
         rolled = [name for name, mark in marks.items() if mark.get("rolled")]
@@ -322,8 +341,8 @@ class ActionModule(ActionBase):
             return {"faults": [f"{self.name}: it gave no answer that can be used"]}
         rolled = self._settings().rollout
         found = rollout.verdict(self.name, answers, self._asked(), self.options["version"], rolled=rolled)
-        for what in found.not_checked:
-            self._display.display(f"not checked on {self.name}: {what}")
+        for check in found.not_checked:
+            self._display.display(f"not checked on {self.name}: {check}")
         return found._asdict()
 
     def _status(self) -> Vars:
@@ -336,6 +355,12 @@ class ActionModule(ActionBase):
         for line in found["lines"]:
             self._display.display(line)
         return {**found}
+
+
+def _certified(text: str | None) -> bool:
+    """Whether nothing was given, or certificates that all can be read."""
+    found = _certificate.parse((text or "").encode())
+    return text is None or (bool(found) and None not in found)
 
 
 def _running(answers: t.Mapping[str, Vars]) -> list[t.Any]:

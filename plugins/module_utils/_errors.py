@@ -11,9 +11,31 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+LONGEST = 1500
+"""Characters of an error: more is nothing that anybody reads."""
+# Also where it was cut off, or stands in quotes with its line breaks escaped. A key may have been given in place of its path.
+_PEM = re.compile(r"-----BEGIN(?:[A-Za-z0-9+/=\s:,-]|\\[nr])*")
+
+
+def line(text: str, longest: int = LONGEST) -> str:
+    """Return *text* as one printable line of bounded length without PEM; what was given may be repeated in it."""
+    text = _PEM.sub("(PEM text)", text)
+    if len(text) > longest:
+        text = f"{text[: longest * 2 // 3]} … {text[-longest // 4 :]}"
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+# What nonsense in the place of a mapping, a list, a text or a number raises.
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
+
+def what(error: Exception) -> str:
+    """Return one of MALFORMED for a person to read."""
+    return line(f"{type(error).__name__}: {str(error)[:80]!r}")
+
 
 class CollectionError(Exception):
-    """What this collection's code raises for its caller to report.
+    """What this collection's code raises for its caller to report, as one line, whatever was given.
 
     *option* names the option that the error is about, or an entry in it (C(subject.CN), C(subject_alt_name[1])); "" where it
     is about none. C(str()) begins with it. Afterwards, C(place) is what was given and C(option) the option's name alone; a
@@ -21,10 +43,10 @@ class CollectionError(Exception):
     """
 
     def __init__(self, message: str, *, option: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.place = option
-        self.option = re.split(r"[.\[]", option, maxsplit=1)[0]
+        self.message = line(message)
+        super().__init__(self.message)
+        self.place = line(option, 200)
+        self.option = re.split(r"[.\[]", self.place, maxsplit=1)[0]
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" if self.place else self.message

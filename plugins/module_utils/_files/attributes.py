@@ -8,11 +8,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
+
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff:/,]{1,255}")
+_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 class Converged(t.NamedTuple):
@@ -38,14 +43,16 @@ class Module(t.Protocol):
 def _known(module: Module, option: str) -> bool:
     """Tell whether the account that *option* names exists; in check mode, an earlier task may have to bring it."""
     name = module.params.get(option)
-    if not module.check_mode or name is None or str(name).isdigit():
+    if name is not None and not _NAME.fullmatch(str(name)):
+        raise FilesError(f"{str(name)[:80]!r} cannot be the name of an account", option=option)
+    if not module.check_mode or name is None or _NUMBER.fullmatch(str(name)):
         return True
     import grp  # noqa: PLC0415 - needed for this rare question only
     import pwd  # noqa: PLC0415
 
     try:
         return bool(pwd.getpwnam(name) if option == "owner" else grp.getgrnam(name))
-    except KeyError:
+    except (KeyError, ValueError):
         module.warn(f"{option}: {name!r} does not exist on this host yet; check mode takes it that it will")
         return False
 
@@ -61,6 +68,13 @@ class Attributes:
         params = {**module.params, **dict.fromkeys(self._unknown), **(overrides or {})}
         if params.get("mode") is None:
             params["mode"] = default_mode
+        # Before anything is written.
+        self._mode(params["mode"], os.stat("/"))
+        for option in ("owner", "group"):
+            _account(option, params.get(option))
+        flags = params.get("attributes")
+        if flags is not None and not re.fullmatch(r"[-+=]?[A-Za-z]{1,30}", flags):
+            raise FilesError(f"{flags!r} are not flags as chattr takes them, such as +i", option="attributes")
         # The SELinux context is looked up for the file's own path, also where a temporary file is to get it.
         self._arguments = module.load_file_common_arguments(params, path=target)
 
@@ -83,33 +97,32 @@ class Attributes:
         write.rights_of(uid, gid, self._mode(arguments["mode"], os.fstat(handle)))(handle)
 
     def _mode(self, mode: object, status: os.stat_result) -> int:
-        if isinstance(mode, int):
-            return mode
-        try:
-            return int(str(mode), 8)
-        except ValueError:
-            pass
-        try:
-            # AnsibleModule's own reading of "u=rw,g=r", which has no public name.
-            return int(getattr(self._module, "_symbolic_mode_to_octal")(status, str(mode)))  # noqa: B009
-        except Exception:
-            raise FilesError(
-                f"{mode!r} is neither an octal nor a symbolic mode: write 0640 or u=rw,g=r", option="mode"
-            ) from None
+        found = -1
+        if isinstance(mode, int) and not isinstance(mode, bool):
+            found = mode
+        elif re.fullmatch(r"(?:0o)?[0-7]{1,5}", str(mode)):
+            found = int(str(mode), 8)
+        elif re.search(r"[-+=]", str(mode)):
+            with contextlib.suppress(Exception):
+                # AnsibleModule's own reading of "u=rw,g=r", which has no public name.
+                found = int(getattr(self._module, "_symbolic_mode_to_octal")(status, str(mode)))  # noqa: B009
+        if not 0 <= found <= 0o7777:
+            raise FilesError(f"{mode!r} is neither an octal nor a symbolic mode: write 0640 or u=rw,g=r", option="mode")
+        return found
 
 
 def _account(option: str, name: object) -> int:
     """Return the number of the account that *option* names, -1 where it names none."""
     if name is None:
         return -1
-    if str(name).isdigit():
+    if _NUMBER.fullmatch(str(name)) and int(str(name)) < 2**32 - 1:
         return int(str(name))
     import grp  # noqa: PLC0415 - needed where a file is written only
     import pwd  # noqa: PLC0415
 
     try:
         return pwd.getpwnam(str(name)).pw_uid if option == "owner" else grp.getgrnam(str(name)).gr_gid
-    except KeyError:
+    except (KeyError, ValueError):
         raise FilesError(f"{name!r} does not exist on this host: create it first", option=option) from None
 
 

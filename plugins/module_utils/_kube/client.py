@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import typing as t
 from functools import cached_property
 
@@ -93,6 +94,8 @@ class _Server:
             url = kubeconfig.server_url(login.server)
         except KubeconfigError as exc:
             raise KubeconfigError(f"{login.origin}: {exc}") from None
+        if login.tls_server_name and not re.fullmatch(kubeconfig.NAME, login.tls_server_name):
+            raise KubeconfigError(f"{login.origin}: the TLS server name is neither a DNS name nor an address")
         self._host, self._port, self._prefix = url.host, url.port, url.path.rstrip("/")
         self.name = f"https://{netloc(url.host, url.port)}"
         self._headers = {"Accept": "application/json", "User-Agent": "kube_ha.scheduler"}

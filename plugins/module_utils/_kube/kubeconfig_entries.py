@@ -168,6 +168,25 @@ def _check_user(entry: Options, where: str) -> None:
             raise KubeconfigError(f"{where}: {option} {shown(entry[option])} is not an absolute path")
     if entry["token"] is not None and not re.fullmatch(r"[\x21-\x7e]+", entry["token"]):
         raise KubeconfigError(f"{where}: the token is empty, or holds characters that no HTTP header can carry")
+    if entry["exec"] is not None:
+        _check_exec(entry["exec"], f"{where}: exec")
+
+
+def _check_exec(options: Options, where: str) -> None:
+    if not options["command"].strip() or not options["command"].isprintable():
+        raise KubeconfigError(f"{where}: command {shown(options['command'])} is not the name or the path of a program")
+    if not re.fullmatch(r"client\.authentication\.k8s\.io/v1(?:alpha1|beta1)?", options["api_version"]):
+        raise KubeconfigError(
+            f"{where}: api_version {shown(options['api_version'])} is not one that clients speak, such as client.authentication.k8s.io/v1"
+        )
+    if any("\0" in word for word in options["args"]):
+        raise KubeconfigError(f"{where}: args hold a NUL, which no program can be given")
+    for name, value in options["env"].items():
+        if not re.fullmatch(r"[^=\0]+", str(name)):
+            raise KubeconfigError(f"{where}: env: {shown(str(name))} cannot be the name of a variable")
+        if value is None or isinstance(value, (dict, list)) or "\0" in str(value):
+            # It may be a secret, and is not repeated.
+            raise KubeconfigError(f"{where}: env: the value of {shown(str(name))} is not text")
 
 
 def _check_context(entry: Options, where: str) -> None:

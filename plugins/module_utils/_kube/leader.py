@@ -33,6 +33,9 @@ CONDITIONS = {
 }
 """What wait_for stands for, in words; {} is the option holder."""
 
+LONGEST_IDENTITY = 1024
+"""Characters: those of an election have a host's name and a UUID."""
+
 DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
@@ -60,8 +63,13 @@ def _check(params: dict[str, t.Any]) -> None:
             raise OptionError(option, f"{params[option]} is not between {least:g} and 86400 seconds")
     if params["holder"] is not None and params["wait_for"] not in ("holder", "change"):
         raise OptionError("holder", "is only of use with wait_for=holder or wait_for=change")
-    if params["holder"] == "":
-        raise OptionError("holder", "is empty; name a host or an identity")
+    if "" in (params["contexts"] or ()):
+        raise OptionError("contexts", "one of them is empty; name contexts of the kubeconfig, or leave the option out")
+    for option in ("holder", "members"):
+        given = params[option] if option == "members" else [params[option]]
+        for text in given or ():
+            if text is not None and not (text.isprintable() and 0 < len(text) <= LONGEST_IDENTITY):
+                raise OptionError(option, f"{text[:64]!r} is not one readable name; name a host or an identity")
 
 
 def _condition(params: dict[str, t.Any]) -> Callable[[View], bool]:

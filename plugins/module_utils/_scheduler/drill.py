@@ -20,6 +20,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lea
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import rollout, versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fault import LONGEST
 
 KINDS = ("stop", "kill", "freeze", "partition")
 DONE = {
@@ -109,6 +110,11 @@ def choose(
         return None, [
             f"drill_undo_after: {undo_after} s would undo the fault while it is measured; give {least} or more"
         ]
+    undo = undo_after or least + MARGIN
+    if undo > LONGEST:
+        return None, [
+            f"drill_undo_after: {undo} s is longer than a fault may last, {LONGEST} s; an election as slow as that cannot be drilled"
+        ]
     primary = leader if leader in targets else targets[0]
     lingers = kind in ("freeze", "partition") and primary == leader
     settle = timings.renew_deadline + timings.retry_period + REQUESTS if lingers else 0.0
@@ -129,7 +135,7 @@ def choose(
         timings=asdict(timings),
         bounds=bounds,
         deadline=deadline,
-        undo_after=undo_after or math.ceil(deadline) + MARGIN,
+        undo_after=undo,
         settle=settle,
         journal_seconds=math.ceil(deadline + settle) + MARGIN,
     ), []

@@ -22,13 +22,13 @@ from urllib.parse import urlsplit
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, KubeconfigError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import options
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 UNDO = "kube-ha-drill-undo"
 TIMER, SERVICE = f"{UNDO}.timer", f"{UNDO}.service"
 DESCRIPTION = "Undo the drill of {}: {}"
-UNIT_NAME = re.compile(r"[A-Za-z0-9:_.@-]{1,200}\.service")
 LONGEST = 3600
 FIREWALL_SECONDS = 30
 JOURNAL_LINES = 400
@@ -64,8 +64,12 @@ class Fault:
     def __init__(self, module: Module, systemd: _systemd.Systemd, proc: Proc) -> None:
         self.module, self.systemd, self.proc = module, systemd, proc
         self.unit: str = module.params["unit"]
-        if not UNIT_NAME.fullmatch(self.unit):
-            raise FaultError(f"{self.unit[:80]!r} is not the name of a service", option="unit")
+        options.unit(self.unit)
+        for option in ("settle", "journal_seconds"):
+            if not 0 <= module.params[option] <= options.LONGEST_WAIT:
+                raise FaultError(
+                    f"{module.params[option]} is not between 0 and {options.LONGEST_WAIT} seconds", option=option
+                )
 
     def run(self) -> Outcome:
         return self._present() if self.module.params["state"] == "present" else self._absent()

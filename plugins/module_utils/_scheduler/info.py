@@ -16,12 +16,12 @@ import socket
 import time
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials as _credentials
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, health, probes
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, health, options, probes
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
@@ -34,7 +34,6 @@ LIBRARIES = ("cryptography", "yaml")
 OS_RELEASE = "/etc/os-release"
 STATIC_POD = "/etc/kubernetes/manifests/kube-scheduler.yaml"
 POLL = 0.5
-LONGEST_WAIT = 86400
 READER = probes.WHAT["metrics_reader"]
 
 
@@ -162,6 +161,7 @@ class Question:
         self.module, self.systemd, self.proc = module, systemd, proc
         self.clock, self.sleep = clock, sleep
         self.params = module.params
+        options.check_info(self.params)
         self.unit: str = self.params["unit"]
         self.systemd_version = systemd.version()
         self.before = probes.record_of(self.params["lease_before"])
@@ -174,8 +174,6 @@ class Question:
         if not wanted:
             staged = release.record()["staged"]
             release = Release(release.root, release.staged_items() if staged else [])
-        if not 0 <= params["timeout"] <= LONGEST_WAIT:
-            raise ReleaseError(f"{params['timeout']} is not between 0 and {LONGEST_WAIT} seconds", option="timeout")
         deadline = self.clock() + params["timeout"]
         while True:
             answer, shown = self._look(release)
@@ -188,9 +186,9 @@ class Question:
             # The libraries behind this take longer to import than all else that is done before there is a plan.
             from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drift  # noqa: PLC0415
 
-            options = drift.wanted_of(wanted, user=params["user"], unit=self.unit)
+            checked = drift.wanted_of(wanted, user=params["user"], unit=self.unit)
             answer["drift"] = drift.compare(
-                options, release.root, answer, drift.HostAccess(self.module, self.proc, shown)
+                checked, release.root, answer, drift.HostAccess(self.module, self.proc, shown)
             )
         return answer
 

@@ -13,7 +13,7 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders, paths
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import dry_run, running
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import dry_run, options, running
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release, items_of
@@ -44,7 +44,12 @@ class Result(t.TypedDict, total=False):
 def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
     """The module scheduler_release. Raises ReleaseError, SystemdError and FilesError."""
     params = module.params
+    options.check_release(params)
     release = Release(params["path"], items_of(params["files"] or []))
+    release.check_folder()
+    if params["state"] == "staged" and params["log_dir"]:
+        # Refused before anything is made.
+        folders.give(params["log_dir"], params["user"], LOG_MODE, dry=True)
     state = _STATES[params["state"]]
     made = release.make_folders() if params["state"] in ("prepared", "staged") and not module.check_mode else []
     with contextlib.ExitStack() as locks:
@@ -65,10 +70,9 @@ def _staged(module: Module, release: Release, systemd: _systemd.Systemd, proc: P
     params = module.params
     dry = module.check_mode
     diff = release.differences()
-    recorded = False if dry else release.record_binaries(params["binaries"])
-    done = release.stage(dry=dry)
-    if params["log_dir"] and folders.give(params["log_dir"], params["user"], LOG_MODE, dry=dry):
-        done.append("log_dir")
+    given = params["log_dir"] and folders.give(params["log_dir"], params["user"], LOG_MODE, dry=dry)
+    recorded = release.record_binaries(params["binaries"], dry=dry)
+    done = [*release.stage(dry=dry), *(["log_dir"] if given else [])]
     digest = release.digest()
     pending = sorted({*release.pending(), *(name for name in done if dry and name != "log_dir")})
     reasons = _reasons(params["unit"], systemd, proc, release, digest)

@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 import typing as t
@@ -23,14 +22,16 @@ from dataclasses import dataclass
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pair_swap, paths, write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import options
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.options import LIMIT, NAME
 
 DIGEST_VARIABLE = "KUBE_HA_DIGEST"
+# What lies in the folder of a release.
+OWN = ("previous", "previous.new", "record.json", "record.json.bad", "staged")
+TEMPORARIES = ".record.json."
 DIGEST_MARK = "@digest@"
-# A private key, a kubeconfig and a unit are a few kilobytes; anything above this is not one of them.
-LIMIT = 1 << 20
 LARGEST_BINARY = 1 << 30
 """A kube-scheduler has 50 to 120 MiB. What an unprivileged user may have laid in its place can be of any size."""
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 # Certificate and key of different pairs are of no use to anybody, not even for a moment.
 PAIR = ("privatekey", "certificate")
 FILES_SPEC: dict[str, t.Any] = {
@@ -140,10 +141,11 @@ class State:
 
 def look(path: str) -> State | None:
     """The state of a file or link, None when nothing is there. Raises FilesError for anything else, such as a directory."""
-    try:
-        info = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    with paths.explained(path, "look at"):
+        try:
+            info = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
     if paths.swapped(path):
         # Cut off while a pair was replaced: what counts is the file that it stands for.
         path, info = os.path.realpath(path), os.stat(path)
@@ -194,6 +196,17 @@ class Release:
     def staged_path(self, item: Item) -> str:
         return os.path.join(self.root, "staged", item.name)
 
+    def check_folder(self) -> None:
+        """Raises ReleaseError for a folder that holds anything else: it would be removed with the release."""
+        with paths.explained(self.root, "look at"):
+            names = os.listdir(self.root) if os.path.isdir(self.root) else []
+        foreign = [name for name in sorted(names) if name not in OWN and not name.startswith(TEMPORARIES)]
+        if foreign:
+            raise ReleaseError(
+                f"{self.root} holds {foreign[0]}, which is no part of a release: name a folder of the release's own, or move that away",
+                option="path",
+            )
+
     # --- the record
 
     def record(self) -> Record:
@@ -228,16 +241,26 @@ class Release:
         write.write(self.record_path, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
         return True
 
-    def record_binaries(self, binaries: t.Sequence[t.Mapping[str, t.Any]]) -> bool:
-        """Records binaries that have come or are vouched for: C(path), C(version) and whether they are C(ours)."""
+    def record_binaries(self, binaries: t.Sequence[t.Mapping[str, t.Any]], *, dry: bool = False) -> bool:
+        """Records binaries that have come or are vouched for: C(path), C(version) and whether they are C(ours).
+
+        With C(dry) nothing is recorded, and one that is not there may still come.
+        """
         known = self.record()["binaries"]
         found = dict(known)
         for entry in binaries:
             path = entry["path"]
             try:
-                seen = identity(os.stat(path))
+                info = os.stat(path)
             except OSError as error:
+                if dry and isinstance(error, FileNotFoundError):
+                    continue
                 raise ReleaseError(f"cannot read {path}: {error.strerror}") from None
+            if not stat.S_ISREG(info.st_mode):
+                raise ReleaseError(f"{path} is not a regular file: name the binary's", option="binaries")
+            if dry:
+                continue
+            seen = identity(info)
             former = known.get(path)
             if former is not None and former["identity"] == seen:
                 found[path] = Binary(
@@ -551,29 +574,8 @@ def _missing_parents(path: str) -> list[str]:
 
 def items_of(files: t.Sequence[dict[str, t.Any]]) -> list[Item]:
     """The module option C(files) as items."""
-    items = []
-    names: set[str] = set()
+    items: list[Item] = []
     for entry in files:
-        name = entry["name"]
-        for option, value in (("name", name), ("link_to", entry["link_to"])):
-            if value is not None and not NAME.fullmatch(value):
-                raise ReleaseError(
-                    f"files: {option} {value[:80]!r} is not a file's name: use letters, digits and . _ -, and no slash"
-                )
-        if name in names:
-            raise ReleaseError(f"files: {name!r} is there twice: give each member a name of its own")
-        names.add(name)
-        if entry["content"] is not None and entry["link_to"] is not None:
-            raise ReleaseError(f"files: {name!r} has content and link_to: give one of them")
-        items.append(Item(**{**entry, "mode": _mode(entry)}))
+        mode = options.file(entry, {text for item in items for text in (item.name, item.path)})
+        items.append(Item(**{**entry, "mode": mode}))
     return items
-
-
-def _mode(entry: dict[str, t.Any]) -> int:
-    try:
-        mode = int(entry["mode"], 8)
-    except ValueError:
-        mode = -1
-    if not 0 <= mode <= 0o7777:
-        raise ReleaseError(f"files: mode {entry['mode']!r} of {entry['name']!r} is not octal: write it like '0644'")
-    return mode

@@ -58,7 +58,7 @@ def subject(options: Mapping[str, t.Any], names: Iterable[Mapping[str, t.Any]]) 
             short = _SHORT.get(str(name))
             if short is None:
                 raise X509Error(f"unknown attribute; use one of {', '.join(_ORDER)}", option=place)
-            for value in values if isinstance(values, list) else [values]:
+            for value in values if isinstance(values, list) and values else [values]:
                 _check_attribute(place, short, value)
                 if (short, value) not in found:
                     found.append((short, value))

@@ -57,6 +57,7 @@ _IMPOSSIBLE = {
     "ECC": frozenset({"keyEncipherment", "dataEncipherment"}),
     "Ed25519": frozenset({"keyEncipherment", "dataEncipherment", "keyAgreement", "encipherOnly", "decipherOnly"}),
 }
+_DURATIONS = {"valid_for": "8760h", "backdate": "5m", "renew_before": "720h"}
 PROFILE_OPTIONS = ("key_usage", "extended_key_usage", "valid_for", "backdate", "path_length")
 _PROFILE_FIELDS = frozenset({"usages", "expiry", "backdate", "ca_constraint", "auth_key"})
 
@@ -224,7 +225,10 @@ def wanted(options: Params) -> Wanted:
         raise X509Error("a CA needs one: give at least CN", option="subject")
     if not subject and not names:
         raise X509Error("is empty, and so is subject_alt_name: name whom the certificate is for", option="subject")
-    lifetime = _durations.duration(options.get("valid_for") or "8760h", "valid_for")
+    texts = {
+        option: default if options.get(option) is None else options[option] for option, default in _DURATIONS.items()
+    }
+    lifetime = _durations.duration(texts["valid_for"], "valid_for")
     return Wanted(
         subject=subject,
         subject_alt_name=names,
@@ -236,8 +240,8 @@ def wanted(options: Params) -> Wanted:
         excluded=_names.constraints(limits.get("excluded") or [], "name_constraints.excluded"),
         digest=options.get("digest"),
         valid_for=lifetime,
-        backdate=_durations.duration(options.get("backdate") or "5m", "backdate"),
-        renew_before=_durations.window(options.get("renew_before") or "720h", lifetime, "renew_before"),
+        backdate=_durations.duration(texts["backdate"], "backdate"),
+        renew_before=_durations.window(texts["renew_before"], lifetime, "renew_before"),
         clamp=options.get("not_after_policy") == "clamp",
     )
 

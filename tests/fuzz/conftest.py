@@ -1,0 +1,25 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz import subjects
+
+MEMORY = "/dev/shm"  # where nothing waits for a disk, thousands of times
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[subjects.World]:
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY if os.path.isdir(MEMORY) else None) as folder,
+        subjects.world(Path(folder)) as world,
+    ):
+        yield world

@@ -1,0 +1,550 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What counts as nonsense, option by option: of the right type, and yet nothing that anybody can mean.
+
+What is of the wrong type, or not among the choices, follows from the argument spec (C(wrong_type)).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tests.fuzz.subjects import TOKEN, World
+from tests.support.pki import key_pem, spare
+
+
+class Given(NamedTuple):
+    """A value that is nonsense, the options beside which it is, and what check mode may do about it but to refuse it."""
+
+    value: Any
+    beside: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    in_check_mode: str = ""  # "predict" a change, or "nothing" is asked then
+
+
+def later(value: Any) -> Given:
+    """Something that an earlier task may have to bring."""
+    return Given(value, in_check_mode="predict")
+
+
+def wrong_type(option: dict[str, Any]) -> list[Any]:
+    """What follows from the argument spec."""
+    if option.get("choices"):
+        return ["nonsense", "", ["a", "b"], {"a": 1}]
+    kinds: dict[str, list[Any]] = {
+        "bool": ["maybe", "", 2, [], {}],
+        "int": ["x", "", 1.5, [], {}],
+        "float": ["x", "", [], {}],
+        "dict": ["x", 7, ["a"]],
+        "list": [{"a": 1}, 7] if option.get("elements") == "dict" else [{"a": 1}],
+    }
+    return kinds.get(option.get("type", "str"), [])
+
+
+# Options of which every value of their type means something, and why.
+ANY = {
+    "x509_cert": {
+        **dict.fromkeys(("seuser", "serole", "setype", "selevel"), "SELinux's own to judge, and only where it is on"),
+        "_ca_certificate": "set by the action plugin, which refuses it in a task; looked at with ca_on=controller only",
+    },
+    "kubeconfig": {
+        **dict.fromkeys(("seuser", "serole", "setype", "selevel"), "SELinux's own to judge, and only where it is on"),
+        "users[].exec.install_hint": "a text for people",
+    },
+    "leader_info": {},
+    "scheduler_info": {
+        "user": "the answer says whether it exists",
+        "versions": "handled by the action plugin, which refuses what is no table",
+        "lease_before": "an earlier answer; what is none says nothing",
+        **dict.fromkeys(
+            (
+                "metrics_ca_path",
+                "metrics_ca_privatekey_path",
+                "metrics_ca_privatekey_passphrase_file",
+                "wanted.pair.certificate_source",
+                "wanted.pair.privatekey_source",
+                "wanted.pair.x509_cert",
+            ),
+            "handled by the action plugin, on the controller",
+        ),
+        **dict.fromkeys(
+            ("wanted.pair.owner", "wanted.pair.group", "wanted.pair.mode", "wanted.log_dir"),
+            "what the host has not is told as drift",
+        ),
+    },
+    "scheduler_drill": {"journals": "a member without a journal has no lines"},
+    "scheduler_fault": {},
+    "scheduler_plan": {"plans": "a member without a plan has no limitations"},
+    "scheduler_release": {},
+    "variables": {},
+}
+
+ACCOUNTS = ["", "no:such", "a/b", "a\nb", *map(later, ("no such account", "4294967295", "\u0663", "\u00b2"))]
+DURATIONS = ["", "1y", "30d", "-1h", "0", "0s", "1h ", "1e3h", "99999999h", "\uff11h", "P1D", "1"]
+UNITS = ["", "x", "../x.service", "-x.service", "a b.service", "x.service\n", "x.timer", "x" * 300 + ".service"]
+SERVERS = [
+    "",
+    "http://192.0.2.1:6443",
+    "192.0.2.1:6443",
+    "https://",
+    "https://a b",
+    "https://user:pass@h",
+    "https://h:0",
+    "https://h:99999",
+    "https://h?x",
+    "https://[::1",
+    "https://1.2.3",
+    "ftp://h",
+]
+NAMES = [
+    "",
+    "1.2.3",
+    "a b",
+    "a..b",
+    "-a",
+    "*",
+    "*.b",
+    "a_b",
+    "DNS:",
+    "IP:1.2.3.4/24",
+    "::1%lo",
+    "email:x",
+    "URI:x",
+    "x" * 64,
+    "\u00df.de",
+]
+
+
+def _paths(world: World) -> list[Any]:
+    """No file that could be written."""
+    return [
+        "",
+        ".",
+        "x.pem",
+        world.at("live/"),
+        world.at("odd/directory"),
+        world.at("odd/fifo"),
+        world.at("odd/leaves"),
+        "/a\0b",
+        "a\nb",
+    ]
+
+
+def _pems(world: World, *more: str) -> list[Any]:
+    """Files without a usable certificate."""
+    names = ("empty", "garbage", "large", "torn.pem", "header.pem", "directory", "fifo", "loop", "dangling", *more)
+    return [*(world.at(f"odd/{name}") for name in names), later(world.at("odd/nothing")), later("x.pem"), later("")]
+
+
+def table(world: World) -> dict[str, dict[str, list[Any]]]:
+    """By module and option; C([]) stands for the first entry of a list. The others are as in the first options that are fine."""
+    fresh = {"path": world.at("live/new.pem"), "privatekey_path": world.at("live/new-key.pem")}
+    authority = {**world.self_signed(), "subject_alt_name": []}
+    bare = {"users": [{"name": "u"}]}
+    plugin = {"users": [{"name": "u", "exec": {"command": "/x"}}]}
+    return {
+        "x509_cert": {
+            "path": [*_paths(world), world.at("live/key.pem"), later(world.at("live/nothing/x.pem"))],
+            "privatekey_path": [*_paths(world), world.at("live/cert.pem"), later(world.at("live/nothing/x.pem"))],
+            "privatekey_size": [0, -1, 2048, *(Given(n, {"privatekey_type": "RSA"}) for n in (0, 1024, 8193, 2**63))],
+            "privatekey_passphrase_file": [
+                *(world.at(f"odd/{name}") for name in ("empty", "large", "directory", "fifo", "dangling")),
+                world.at("ca/passphrase"),
+                later(world.at("odd/nothing")),
+            ],
+            "subject": [
+                Given({}, {"subject_alt_name": []}),
+                *(
+                    {"CN": value}
+                    for value in ("", " ", " x", "a\nb", "x" * 65, 7, None, True, [], {}, ["a", "b"], "\u202e")
+                ),
+                {"X": "y"},
+                {"": "y"},
+                {"C": "China"},
+                {"C": "cn"},
+                {"serialNumber": "\u00e9"},
+                {"emailAddress": "x"},
+            ],
+            "names": [[{"CN": "another"}], [{"X": "y"}], [{"O": ""}], [{"OU": 7}], ["x"]],
+            "subject_alt_name": [[name] for name in [*NAMES, "a\nb", "\ud800", "x" * 300, 7]],
+            "key_usage": [[], [""], ["x"], ["server auth"], ["keyCertSign"], ["keyEncipherment"]],
+            "extended_key_usage": [[""], ["x"], ["signing"]],
+            "valid_for": [*DURATIONS, Given("100000h", fresh)],
+            "backdate": DURATIONS,
+            "path_length": [0, *(Given(length, authority) for length in (-1, 256))],
+            "name_constraints.permitted": [
+                ["DNS:a"],
+                *(
+                    Given([limit], authority)
+                    for limit in ("", "x", "IP:1.2.3.4/99", "DNS:", "DNS:a b", "email:", "URI:x")
+                ),
+            ],
+            "name_constraints.excluded": [["DNS:a"], *(Given([limit], authority) for limit in ("", "IP:x", "DNS:*.a"))],
+            "ca_path": [*_pems(world), world.at("live/cert.pem"), world.at("ca/other.pem"), world.at("ca/ca-key.pem")],
+            "ca_privatekey_path": [
+                *_pems(world, "open-key.pem", "two-keys.pem"),
+                world.at("ca/other-key.pem"),
+                world.at("ca/encrypted-key.pem"),
+                world.at("ca/ca.pem"),
+            ],
+            "ca_privatekey_passphrase_file": [
+                Given(world.at("live/token"), {"ca_privatekey_path": world.at("ca/encrypted-key.pem")}),
+                world.at("odd/empty"),
+            ],
+            "ca_on": ["controller"],
+            "ca_config": [
+                *(world.at(f"odd/{name}") for name in ("empty", "garbage", "nested", "directory")),
+                world.at("ca/ca.pem"),
+            ],
+            "profile": [
+                "x",
+                *(Given(name, {"ca_config": world.at("ca/config.json")}) for name in ("", "x", "Kubernetes")),
+            ],
+            "renew_before": [*DURATIONS, "8760h", "9000h", "0%", "100%", "-1%", "1e1%", "%", "0.0001%"],
+            "_certificate": [Given(text, in_check_mode="nothing") for text in ("", "x", world.other_ca.pem)],
+            "mode": ["", "x", "9", "99999", "-1", "u=z", True, -1, 0o10000, "\u0667"],
+            "owner": ACCOUNTS,
+            "group": ACCOUNTS,
+            "attributes": ["", "+", "i i", "--version", "+i;id"],
+        },
+        "kubeconfig": {
+            "path": [*_paths(world)[:-2], "/a\0b", later(world.at("live/nothing/x"))],
+            "clusters[].name": ["", " ", " c", "c\n", "\0", "x" * 1025, "\u202e", "\ud800", "other"],
+            "clusters[].server": SERVERS,
+            "clusters[].certificate_authority": [*_pems(world), world.at("live/client.pem"), world.at("ca/ca-key.pem")],
+            "clusters[].certificate_authority_data": [
+                Given(text, {"clusters[].certificate_authority": None})
+                for text in ("", "x", world.ca.pem[:200], key_pem(spare("ECC", number=6)), "\ud800")
+            ]
+            + [world.ca.pem],
+            "clusters[].tls_server_name": [" ", "a b", "*", "*.a", "a_b", "-a", "a\n", "x" * 64, "https://a"],
+            "clusters[].proxy_url": ["x", "ftp://p", "http://", "http://a b", "http://p/path", "http://p\n"],
+            "clusters[].insecure_skip_tls_verify": [True],
+            "users[].name": ["", "u ", "u\n", "\x1b", "x" * 1025, "other"],
+            "users[].client_certificate": [
+                *_pems(world),
+                None,
+                world.at("ca/ca.pem"),
+                world.at("live/client-key.pem"),
+                "/a\nb",
+            ],
+            "users[].client_key": [
+                *_pems(world),
+                None,
+                world.at("ca/ca-key.pem"),
+                world.at("ca/encrypted-key.pem"),
+                world.at("live/client.pem"),
+            ],
+            "users[].client_certificate_source": [
+                *_pems(world)[:-2],
+                world.at("ca/ca.pem"),
+                Given(world.at("live/client.pem"), {"users[].token": TOKEN}),
+            ],
+            "users[].client_key_source": [*_pems(world)[:-2], world.at("ca/ca-key.pem")],
+            "users[].client_ca": [*_pems(world)[:-2], world.at("ca/other.pem"), world.at("live/client.pem")],
+            "users[].client_ca_data": ["", "x", world.other_ca.pem],
+            "users[].token": [TOKEN, *(Given(text, bare) for text in ("", " ", "a b", "a\n", "\u00e9", "\0"))],
+            "users[].token_file": [
+                world.at("live/token"),
+                *(Given(path, bare) for path in (world.at("odd/directory"), world.at("odd/fifo"), "")),
+            ],
+            "users[].exec.command": [Given(text, bare) for text in ("", " ", "a\nb", "\0")],
+            "users[].exec.api_version": [
+                Given(text, plugin) for text in ("", "v1", "client.authentication.k8s.io/v9", "x\n")
+            ],
+            "users[].exec.args": [Given([text], plugin) for text in ("\0", "\ud800")],
+            "users[].exec.env": [
+                Given(env, plugin)
+                for env in (
+                    {"": "x"},
+                    {"A=B": "x"},
+                    {"A\0": "x"},
+                    {"A": None},
+                    {"A": {"B": 1}},
+                    {"A": ["x"]},
+                    {"A": "\0"},
+                )
+            ],
+            "contexts[].name": ["", " x", "\n", "other"],
+            "contexts[].cluster": ["", "nosuch", None],
+            "contexts[].user": ["", "nosuch", None],
+            "contexts[].namespace": [" ", "A", "a.b", "a/b", "a\n", "x" * 64, "-a"],
+            "current_context": ["nosuch", " x", "x\n"],
+            "mode": ["", "x", "9", "99999", "-1", "u=z", True, -1, 0o10000],
+            "owner": ACCOUNTS,
+            "group": ACCOUNTS,
+            "attributes": ["", "+", "i i", "--version", "+i;id"],
+        },
+        "leader_info": {
+            "kubeconfig": [
+                "",
+                "x",
+                *(
+                    world.at(f"odd/{name}")
+                    for name in ("nothing", "empty", "garbage", "large", "nested", "bomb", "directory", "fifo", "loop")
+                ),
+            ],
+            "contexts": [["nosuch"], ["c1", "nosuch"], [""], ["c1\n"]],
+            "name": ["", " ", "A", "a/b", "../x", "a b", "a\n", "x" * 254, "-a", "?x", "%2f"],
+            "namespace": ["", "A", "a/b", "..", "a\n", "x" * 254],
+            "members": [[""], ["a\nb"], ["x" * 5000], ["\ud800"]],
+            "holder": [
+                "m1",
+                "",
+                *(Given(text, {"wait_for": "holder"}) for text in ("", "a\nb", "\x1b[0m", "x" * 5000, None)),
+            ],
+            "timeout": [-1, "nan", "inf", 1e9, -0.001],
+            "poll_interval": [0, -1, "nan", "inf", 1e9, 0.001],
+        },
+        "scheduler_info": {
+            "unit": UNITS,
+            "release_path": ["", "x", "/", "/a/../b", "/a//b", "/a/", "/a\0b", "/" + "x" * 300],
+            "port": [0, -1, 65536, 2**64],
+            "bind_address": ["", "x", "127.0.0.1/8", "::1%lo", "1.2.3", "localhost"],
+            "kubeconfig": ["", "x", "\0"],
+            "paths": [[path] for path in ("", "x", "/a/../b", "/a\0b", "a\nb")],
+            "folders": [[path] for path in ("", "x", "/", "/a//b", "/a\0b")],
+            "apiserver": [server for server in SERVERS if server],
+            "apiserver_ca": [
+                Given(text, {"apiserver": world.server.url})
+                for text in ("x", world.other_ca.pem, key_pem(spare("ECC")))
+            ],
+            "tls_server_name": [
+                Given(text, {"apiserver": world.server.url, "apiserver_ca": world.ca.pem})
+                for text in ("m9.example.com", "a b", ".a", "\0", "\u00df", "x" * 300, "a\nb")
+            ],
+            "serving_ca": [Given(text, {"probe": True}) for text in ("x", world.other_ca.pem)],
+            "_serving[].since": ["", "x", "1", "1.x", "-1.2", "\u0661.\u0662"],
+            "_serving[].https": [-1, 65536],
+            "_serving[].http": [-1, 65536],
+            "_serving[].ready_path": ["", "x", "/a b", "/a\r\nHost: x"],
+            "_serving[].lock": ["", "x"],
+            "metrics_cert": ["", "x", world.ca.pem],
+            "metrics_key": ["", "x", key_pem(spare("ECC", number=6))],
+            "wanted.version": ["", "x", "1.1", "1.1.0\n"],
+            "wanted.binary": ["", "x", world.at("odd/directory"), world.at("odd/empty"), "/a\0b"],
+            "wanted.certificate": [{}, {"path": "x"}, {"state": "absent"}, {"nosuch": 1}],
+            "wanted.pair.certificate_sha256": ["", "x", "0" * 64],
+            "wanted.pair.privatekey_sha256": ["", "x", "0" * 64],
+            "wanted.kubeconfig": [{}, {"path": "x"}, {"users": [{"token": "x"}]}, {"clusters": [{"name": ""}]}],
+            **{f"wanted.files[].{option}": values for option, values in _files(world).items()},
+            "timeout": [-1, "nan", "inf", 1e9],
+            "journal_lines": [-1, 1001, 10**30],
+        },
+        "scheduler_drill": {
+            "targets": [["nosuch"], [""], ["m1", "m2", "m3"], ["m1\n"]],
+            "undo_after": [-1, 1, 3601, 2**64],
+            "admin_kubeconfig": [
+                "",
+                *(
+                    Given(world.at(f"odd/{name}"), {"step": "measure"})
+                    for name in ("nothing", "empty", "garbage", "directory", "fifo", "loop")
+                ),
+            ],
+            "versions": [{"1.37": {}}, {"1.37": "x"}],
+            "input": [{}, {"members": []}, {"members": 7}, {"members": ["nosuch"], "playing": ["nosuch"]}],
+            "answers": ["", "nosuch"],
+            "choice": [
+                Given(choice, {"step": step})
+                for step in ("measure", "report")
+                for choice in ({}, {"kind": "stop"}, {"targets": 7}, None)
+            ],
+            "measured": [
+                Given(measured, {"step": "report"})
+                for measured in ({}, {"seen": {}}, {"seen": {"samples": [{}], "pods": []}}, {"seen": 7}, None)
+            ],
+            "report_dir": [
+                Given(world.at(path), {"step": "report"}, "nothing")
+                for path in ("live/kubeconfig", "odd/fifo", "live/kubeconfig/x", "live/\0")
+            ],
+        },
+        "scheduler_fault": {
+            "unit": UNITS,
+            "apiserver": [Given(server, {"kind": "partition"}) for server in [*SERVERS, "https://no.such.example"]],
+            "undo_after": [0, -1, 3601, 2**64],
+            "settle": [-1, "nan", "inf", 1e9],
+            "journal_seconds": [-1, 2**64],
+        },
+        "scheduler_plan": {
+            "prefix": ["", "x", "kube_scheduler"],
+            "tables": [{}, {"versions": {}}, {"x": 1}],
+            "input": [
+                Given(data, {"step": "rollout"}) for data in ({}, {"variables": {}}, {"playing": 7}, {"playing": []})
+            ],
+            "host": [Given(answer, {"step": "host"}) for answer in ({}, {"process": None}, {"hostname": 7})],
+            "answers": [Given(name, {"step": "verdict"}) for name in ("", "nosuch", None)],
+            "order": [Given(order, {"step": "gate"}) for order in ([["nosuch"]], [[{}]], [[None]], [7], None)],
+            "position": [Given(place, {"step": "gate"}) for place in (-1, 99, 2**64)],
+            "version": [Given(version, {"step": "verdict"}) for version in ("", "x", "1.37")],
+        },
+        "scheduler_release": {
+            "path": [
+                "",
+                "x",
+                "/",
+                "//",
+                "/a/../b",
+                "/a//b",
+                "/a/",
+                "/a\0b",
+                "/" + "x" * 300,
+                world.at("live/kubeconfig"),
+                world.at("foreign"),
+                world.at("live"),
+            ],
+            "unit": UNITS,
+            **{f"files[].{option}": values for option, values in _files(world).items()},
+            "binaries[].path": [
+                "",
+                "x",
+                "/",
+                "/a/../b",
+                later(world.at("odd/nothing")),
+                world.at("odd/directory"),
+                world.at("odd/fifo"),
+            ],
+            "binaries[].version": ["", "a\nb", "x" * 101],
+            "command": [[""], ["x"], ["--help"], ["/a b\n"], [world.at("x"), "a\0b"], [world.at("x"), "\ud800"]],
+            "dry_run_flags": [{"": 1}, {"--x": 1}, {"a=b": 1}, {"a": None}, {"a": {"b": 1}}, {"a": "x\ny"}],
+            "dry_run_texts": [{"": "x"}, {"a\n": "x"}, {"a": None}, {"a": ["x"]}, {"a": "\0"}],
+            "user": ["", " ", "a b", "-x", "a\n", "a;b", "../x"],
+            "log_dir": ["", "x", "/", "/a/../b", "/a\0b", world.at("live/kubeconfig"), world.at("odd/fifo")],
+        },
+        "variables": _variables(world),
+    }
+
+
+def _files(world: World) -> dict[str, list[Any]]:
+    return {
+        "name": ["", ".", "..", "a/b", "../../x", ".a", "a\n", "x" * 65, "key", "\u00e9"],
+        "path": [
+            "",
+            "x",
+            "/",
+            "/a/../b",
+            "/a/",
+            "/a//b",
+            "/a\0b",
+            "\ud800",
+            "/" + "x" * 300,
+            str(world.host.etc / "key.pem"),
+        ],
+        "content": [
+            "x",
+            Given("\0", {"files[].link_to": None}),
+            Given("\ud800", {"files[].link_to": None}),
+            Given("x" * (2 << 20), {"files[].link_to": None}),
+        ],
+        "link_to": ["", ".", "..", "a/b", "/etc/passwd", "a\n"],
+        "mode": ["", "x", "8", "99999", "-1", "644 ", "rw-r--r--", "\u0666\u0664\u0664"],
+    }
+
+
+def _variables(world: World) -> dict[str, list[Any]]:
+    """Of the role, names without the prefix."""
+    unit_paths = ["", "x", "/", "/a b", "/a/", "/a//b", "/a%n", "/a\nb", "/a;b", "relative/x"]
+    times = ["15", "0s", "15m", "1.5s", "-1s", "15 s", "x", "9999999999s"]
+    files = [world.at(f"odd/{name}") for name in ("nothing", "directory", "empty", "garbage", "torn.pem")]
+    return {
+        "version": ["1.37", "1", "latest", "v", "1.37.2 ", "1.37.2;id", "1.99.0", "0.0.0", "1.37.2\n", "../1.37.2"],
+        "group": ["", "nosuch", "kube_masters "],
+        "address": ["x", "300.1.1.1", "::1%lo", "192.0.2.2", "192.0.2.1/24", " 192.0.2.1"],
+        "apiserver": SERVERS,
+        "apiserver_ca": ["", *files, world.at("ca/ca-key.pem")],
+        "tls_server_name": [" ", "a b", "*", "a_b", "a\n", "x" * 64],
+        "binary_url": ["", "x", "ftp://h", "https://", "https:///x", "file:///x", "https://a b", "https://h\n"],
+        "binary_checksum": [
+            "x",
+            "md5:" + "0" * 32,
+            "sha256:" + "0" * 63,
+            "sha256:" + "\u0660" * 64,
+            "0" * 64,
+            7,
+            ["x"],
+            {"1.37.2": "x"},
+            {"x": "sha256:" + "0" * 64},
+        ],
+        "bin_dir": unit_paths,
+        "user": ["", " ", "a b", "-x", "a\nb", "1a", "a:b", "%u"],
+        "ca_cert": [*files, "", world.at("ca/other.pem"), world.at("live/client.pem"), world.at("ca/ca-key.pem")],
+        "ca_key": [*files, world.at("odd/open-key.pem"), world.at("ca/other-key.pem"), world.at("ca/ca.pem")],
+        "ca_config": files,
+        "ca_profile": ["x", Given("x", {"ca_config": world.at("ca/config.json")})],
+        "cert_source": [
+            Given(path, {"pki": "provided", "key_source": world.at("live/client-key.pem")}) for path in ("", *files[:2])
+        ],
+        "key_source": [
+            Given(path, {"pki": "provided", "cert_source": world.at("live/client.pem")}) for path in ("", *files[:2])
+        ],
+        "cert_path": [*unit_paths, "/etc/kubernetes/cert/kube-scheduler-key.pem"],
+        "key_path": [*unit_paths, "/etc/kubernetes/kube-scheduler.kubeconfig"],
+        "cert_valid_for": [text for text in DURATIONS if text],
+        "subject": [
+            {},
+            {"CN": "x"},
+            {"O": "system:kube-scheduler"},
+            {"CN": ["system:kube-scheduler", "x"]},
+            {"CN": "system:kube-scheduler", "commonName": "x"},
+            *(
+                {"CN": "system:kube-scheduler", "O": group}
+                for group in ("system:masters", ["a", "system:nodes"], "", 7, None, "a\nb")
+            ),
+            {"CN": "system:kube-scheduler", "X": "y"},
+        ],
+        "extra_sans": [[name] for name in NAMES],
+        "renew_before": [*(text for text in DURATIONS if text), "8760h", "9000h", "0%", "100%"],
+        "kubeconfig_path": unit_paths,
+        "log_dir": unit_paths,
+        "bind_address": ["", "x", "127.0.0.1/8", "::1%lo", "1.2.3", "localhost", " 127.0.0.1"],
+        "secure_port": [0, -1, 65536, 2**64],
+        "lease_duration": [*times, "10s"],
+        "renew_deadline": [*times, "15s", "2s"],
+        "retry_period": [*times, "10s"],
+        "config": [
+            {"nosuch": 1},
+            {"apiVersion": "v1"},
+            {"kind": "Pod"},
+            {"leaderElection": 7},
+            {"leaderElection": {"leaderElect": False}},
+            {"leaderElection": {"resourceLock": "x"}},
+            {"leaderElection": {"leaseDuration": "1h"}},
+            {"parallelism": float("nan")},
+            {"parallelism": "a\0b"},
+        ],
+        "extra_args": [
+            {"nosuch": 1},
+            {"--v": 2},
+            {"": 1},
+            {"v": None},
+            {"v": "a\nb"},
+            {"config": "/x"},
+            {"leader-elect": False},
+            {"kubeconfig": "/x"},
+        ],
+        "metrics_cert": [Given(path, {"metrics_key": world.at("live/client-key.pem")}) for path in ("", *files[:2])],
+        "metrics_key": [Given(path, {"metrics_cert": world.at("live/client.pem")}) for path in ("", *files[:2])],
+    }
+
+
+def options(specified: dict[str, Any], under: str = "") -> dict[str, dict[str, Any]]:
+    """Every option that has no options of its own, by the name that the table has for it."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, option in specified.items():
+        if option.get("options"):
+            found |= options(option["options"], f"{under}{name}{'[]' if option['type'] == 'list' else ''}.")
+        else:
+            found[f"{under}{name}"] = option
+    return found
+
+
+def put(given: dict[str, Any], place: str, value: Any) -> None:
+    """Set the option at a place; a mapping or the first entry of a list is made, where there is none."""
+    inside = given
+    *above, last = place.split(".")
+    for name in above:
+        key = name.removesuffix("[]")
+        if not inside.get(key):
+            inside[key] = [{}] if name.endswith("[]") else {}
+        inside = inside[key][0] if name.endswith("[]") else inside[key]
+    inside[last] = value

@@ -1,0 +1,735 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The six modules as they run, main() and Ansible's own AnsibleModule included, on a host that is a folder; and options that are fine."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import hashlib
+import json
+import os
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NoReturn
+from unittest import mock
+
+import yaml
+from ansible.errors import AnsibleError
+from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS, AnsibleModule
+from ansible.module_utils.common.parameters import remove_values
+from ansible_collections.kube_ha.scheduler.plugins.action import scheduler_drill as drill_action
+from ansible_collections.kube_ha.scheduler.plugins.action import scheduler_plan as plan_action
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lock as _lock
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, info, systemd
+from ansible_collections.kube_ha.scheduler.plugins.modules import (
+    kubeconfig,
+    leader_info,
+    scheduler_drill,
+    scheduler_fault,
+    scheduler_info,
+    scheduler_plan,
+    scheduler_release,
+    x509_cert,
+)
+
+from tests.fuzz.judge import Refused, guarded, holds_no, refusal, tree
+from tests.support import apiserver
+from tests.support.host import ANSWER, UNIT_NAME, FakeSystemd, Host
+from tests.support.pki import PROFILES, SCHEDULER, Ca, key_pem, spare
+
+MODULES: dict[str, ModuleType] = {
+    "x509_cert": x509_cert,
+    "kubeconfig": kubeconfig,
+    "leader_info": leader_info,
+    "scheduler_drill": scheduler_drill,
+    "scheduler_fault": scheduler_fault,
+    "scheduler_info": scheduler_info,
+    "scheduler_plan": scheduler_plan,
+    "scheduler_release": scheduler_release,
+}
+GATHERED = {**ANSWER, "clock_offset": 0.0, "round_trip": 0.1}
+"""An answer of scheduler_info, as its action plugin returns it."""
+NAMES = ["m1", "m2", "m3"]
+TOKEN = "t0ken-that-is-a-s3cret"
+PASSPHRASE = "passphrase-that-is-a-s3cret"
+
+
+class _Done(BaseException):
+    """exit_json was called."""
+
+
+class _Specified(BaseException):
+    """AnsibleModule was called."""
+
+
+class Module(AnsibleModule):
+    """Ansible's own, whose two ways out are exceptions."""
+
+    def __init__(self, given: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        self.given, self.ready = given, False
+        self.warnings: list[str] = []
+        self.logged: list[str] = []
+        try:
+            super().__init__(*args, **kwargs)
+        except Exception as error:
+            # Infinity for a whole number, or a number for a dictionary, is too much for some versions.
+            raise Refused(f"{type(error).__name__} in Ansible itself: {error}", typed=True) from None
+        self.ready = True
+
+    def _load_params(self) -> None:
+        self.params = json.loads(json.dumps(self.given))
+
+    def _log_invocation(self) -> None:
+        with contextlib.suppress(UnicodeError):  # of Ansible's own
+            super()._log_invocation()
+
+    def log(self, msg: str, log_args: Any = None) -> None:
+        self.logged.append(remove_values(msg, self.no_log_values))
+
+    def warn(self, warning: str, **_help: Any) -> None:
+        self.warnings.append(warning)
+
+    def set_attributes_if_different(self, path: str, attributes: str, changed: bool, *_more: Any, **_also: Any) -> bool:
+        return changed  # chattr is a program
+
+    def run_command(self, *_args: Any, **_more: Any) -> tuple[int, str, str]:
+        return 0, "", ""
+
+    def exit_json(self, **result: Any) -> NoReturn:
+        raise _Done(result)
+
+    def fail_json(self, msg: str, **result: Any) -> NoReturn:
+        raise Refused(msg, typed=not self.ready, **result, logged=self.logged)
+
+
+def specification(name: str) -> dict[str, Any]:
+    """The options of a module, with those that Ansible adds for files."""
+
+    def called(argument_spec: dict[str, Any], add_file_common_args: bool = False, **_rules: Any) -> NoReturn:
+        raise _Specified({**(FILE_COMMON_ARGUMENTS if add_file_common_args else {}), **argument_spec})
+
+    with mock.patch.object(MODULES[name], "AnsibleModule", called):
+        try:
+            MODULES[name].main()
+        except _Specified as found:
+            specified: dict[str, Any] = found.args[0]
+            return specified
+    raise AssertionError(name)
+
+
+class Clock:
+    """Time that passes when somebody sleeps, ten minutes at least, so that nothing is waited for."""
+
+    CLOCK_BOOTTIME = time.CLOCK_BOOTTIME
+    clock_gettime = staticmethod(time.clock_gettime)
+
+    def __init__(self) -> None:
+        self.slept = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.slept
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds >= 0, seconds
+        self.slept += max(seconds, 600.0)
+
+
+class Systemd(FakeSystemd):
+    """One that runs whatever it is given, and all goes well."""
+
+    def show(self, unit: str) -> dict[str, str]:
+        return super().show(unit) if unit == UNIT_NAME else {"LoadState": "not-found", "ActiveState": "inactive"}
+
+    def journal(self, unit: str, lines: int, seconds: int = 0) -> list[str]:
+        return super().journal(unit, lines)
+
+    def start(self, unit: str) -> None:
+        self.did.append(f"start {unit}")
+
+    def stop(self, unit: str) -> None:
+        self.did.append(f"stop {unit}")
+
+    def kill(self, unit: str, signal: str) -> None:
+        self.did.append(f"kill {unit} {signal}")
+
+    def run_later(self, name: str, description: str, seconds: int, script: str) -> None:
+        self.did.append(script)
+
+    def run_with_credentials(
+        self, name: str, user: str, credentials: dict[str, str], command: list[str]
+    ) -> tuple[int, str]:
+        assert all(os.path.isfile(path) for path in credentials.values())
+        return 0, ""
+
+
+class Watch:
+    """Takes the place of a drill's measurement."""
+
+    gone = True
+
+    def __init__(self, path: str, *_more: Any) -> None:
+        _client.load(path)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_exc: object) -> None: ...
+
+    def ready(self) -> None: ...
+
+    def finish(self, fault: float, uncertainty: float) -> drill.Seen:
+        return drill.Seen(fault=fault, uncertainty=uncertainty)
+
+
+class World:
+    """A folder with a CA, pairs, kubeconfigs, a release that runs, and odd things; every case finds it as it was made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.spare = folder / "world", folder / "spare"
+        self.folder.mkdir()
+        for name in ("ca", "live", "odd", "foreign"):
+            (self.folder / name).mkdir()
+        self.ca = Ca(self.folder / "ca")
+        self.other_ca = Ca(self.folder / "ca", spare("ECC", number=2), "other")
+        self.small_ca = Ca(self.folder / "ca", spare("ECC", number=3), "small", valid_for="24h", renew_before="1h")
+        encrypted = self.folder / "ca/encrypted-key.pem"
+        encrypted.write_text(key_pem(self.ca.key, PASSPHRASE))
+        encrypted.chmod(0o600)
+        self._write("ca/passphrase", f"{PASSPHRASE}\n", 0o600)
+        self._write("ca/config.json", json.dumps(PROFILES))
+        client = self.ca.issue("client", key=spare("ECC", number=4))
+        self._write("live/client.pem", client[0])
+        self._write("live/client-key.pem", client[1], 0o600)
+        self._write("live/token", f"{TOKEN}\n", 0o600)
+        self._odd()
+        self._write("foreign/precious", "somebody else's\n")
+        self.server = apiserver.Server(self._respond, self.ca.issue(key=spare("ECC", number=5)))
+        self.renewals = 0
+        content = apiserver.kubeconfig([self.server.url] * 2, ca=self.ca.pem, pair=client)
+        self._write("live/kubeconfig", content.decode(), 0o600)
+        self._scheduler()
+        self.secrets = [TOKEN, PASSPHRASE]
+        for file in sorted(self.folder.rglob("*-key.pem")):
+            self.secrets += [line for line in file.read_text().splitlines() if len(line) > 60]
+        for options in (self.pair(), {**self.pair(), "path": self.at("live/self.pem"), **self.self_signed()}):
+            self.call("x509_cert", options)
+        self.fixed = self.plan({"step": "variables", "tables": TABLES})
+        self.state = copy.deepcopy({name: value for name, value in vars(self.host.systemd).items() if name != "proc"})
+        self.before = tree(str(self.folder))
+        self.spare.mkdir()
+        for path in sorted(self.before):
+            _copy(path, str(self.spare / os.path.relpath(path, self.folder)))
+
+    def at(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def _write(self, name: str, content: str | bytes, mode: int = 0o644) -> None:
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        path.chmod(mode)
+
+    def _odd(self) -> None:
+        """Files that are no good for anything, by their names."""
+        self._write("odd/empty", "")
+        self._write("odd/garbage", bytes(range(256)) * 8)
+        self._write("odd/large", b"a" * (2 << 20))
+        self._write("odd/nested", "[" * 50_000)
+        self._write("odd/bomb", "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n")
+        self._write("odd/torn.pem", self.ca.pem[: len(self.ca.pem) // 2])
+        self._write("odd/header.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        self._write("odd/open-key.pem", key_pem(self.ca.key), 0o644)
+        self._write("odd/two-keys.pem", key_pem(self.ca.key) + key_pem(self.other_ca.key), 0o600)
+        (self.folder / "odd/directory").mkdir()
+        os.mkfifo(self.folder / "odd/fifo")
+        (self.folder / "odd/loop").symlink_to("loop")
+        (self.folder / "odd/dangling").symlink_to("nothing")
+        (self.folder / "odd/leaves").symlink_to("../ca/ca.pem")
+
+    def _scheduler(self) -> None:
+        self.host = Host(self.folder)
+        self.host.systemd = Systemd(self.host.root / "units" / UNIT_NAME, self.host.proc)
+        self.host.systemd.program = self.host.bin / "app"
+        self.host.systemd.credentials = {"kubeconfig": self.folder / "live/kubeconfig"}
+        self.host.systemd.words = ("kube-scheduler", f"--secure-port={self.server.port}", "--config=/x.yaml")
+        self.host.deploy(binaries=self.host.brought())
+        status = Path(self.host.proc.path(self.host.systemd.pid, "status"))
+        status.write_text("Name:\tkube-scheduler\nUid:\t999\t999\t999\t999\nGid:\t999\t999\t999\t999\n")
+
+    def _respond(self, request: str) -> bytes:
+        path = request.split()[1]
+        if path == "/version":
+            return apiserver.answer(200, {"gitVersion": "v1.37.2"})
+        if path in ("/readyz", "/metrics"):
+            return apiserver.answer(200 if path == "/readyz" else 403)
+        self.renewals += 1
+        return apiserver.answer(200, apiserver.lease(renew=self.renewals % 60))
+
+    def restore(self) -> list[str]:
+        """Put back what a case has changed, and return its paths."""
+        vars(self.host.systemd).update(copy.deepcopy(self.state))
+        after = tree(str(self.folder))
+        changed = sorted(path for path in {*after, *self.before} if after.get(path) != self.before.get(path))
+        for path in reversed(changed):
+            if path in after:
+                (os.rmdir if os.path.isdir(path) and not os.path.islink(path) else os.unlink)(path)
+        for path in changed:
+            if path in self.before:
+                _copy(str(self.spare / os.path.relpath(path, self.folder)), path)
+        if changed:
+            self.before = tree(str(self.folder))
+        return changed
+
+    def judged(self, name: str, options: dict[str, Any], *, check: bool = False) -> dict[str, Any] | Refused:
+        """What a module returns or refuses, once it is known that nothing is wrong with how it does."""
+        outcome: dict[str, Any] | Refused
+        here = os.getcwd()
+        os.chdir(self.folder)
+        try:
+            with guarded(str(self.folder)):
+                outcome = self.call(name, options, check=check)
+        except Refused as refused:
+            outcome = refused
+        finally:
+            os.chdir(here)
+            written = self.restore()
+        holds_no(self.secrets, outcome if isinstance(outcome, dict) else [outcome.message, outcome.result])
+        if isinstance(outcome, Refused) and not outcome.typed:
+            for line in outcome.message if isinstance(outcome.message, list) else [outcome.message]:
+                refusal(line)
+        assert not written or not (check or isinstance(outcome, Refused)), f"written: {written}; {outcome!r:.300}"
+        return outcome
+
+    # --- how a module is called
+
+    def call(self, name: str, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
+        """The result of a module; raises Refused, and whatever would be a traceback."""
+        if name == "variables":
+            given = {f"kube_scheduler_{option}": value for option, value in options.items()}
+            steps: dict[str, Any] = {"step": "variables", "tables": TABLES}
+            data = self.plan({**steps, "_variables": given}, check=check)
+            answers = {"step": "host", "input": data, "host": GATHERED, "answers": "host"}
+            return {**self.plan({**steps, **answers}, check=check), "warned": [], "changed": False}
+        if name == "scheduler_drill":
+            return self.drill(options, check=check)
+        if name == "scheduler_release" and options.get("path") is None:
+            options = {**options, "path": self.at("live/release")}  # never the default one of this machine
+        if name == "scheduler_plan":
+            return self.plan(options, check=check)
+        clock = Clock()
+        kept: list[Module] = []
+
+        def module(*args: Any, **kwargs: Any) -> Module:
+            kept.append(Module({**options, "_ansible_check_mode": check}, *args, **kwargs))
+            return kept[-1]
+
+        with contextlib.ExitStack() as stack:
+            for target, attribute, value in (
+                (MODULES[name], "AnsibleModule", module),
+                (systemd, "Systemd", lambda _run: self.host.systemd),
+                (scheduler_info, "Proc", lambda: self.host.proc),
+                (scheduler_release, "Proc", lambda: self.host.proc),
+                (scheduler_fault, "Proc", lambda: self.host.proc),
+                (scheduler_fault.fault, "time", clock),
+                (scheduler_fault.fault.shutil, "which", lambda command: command),
+                (info, "Question", functools.partial(info.Question, clock=clock.monotonic, sleep=clock.sleep)),
+                (leader_info.leader, "time", clock),
+                (leader_info.leader, "find", functools.partial(leader_info.leader.find, sleep=clock.sleep)),
+                (_lease, "observe", self.hurried(clock)),
+                (_lock, "time", clock),
+            ):
+                stack.enter_context(mock.patch.object(target, attribute, value))
+            try:
+                MODULES[name].main()
+            except _Done as done:
+                return {**done.args[0], "warned": kept[0].warnings, "logged": kept[0].logged}
+        raise AssertionError("main() ended without a result")
+
+    @staticmethod
+    def hurried(clock: Clock) -> Any:
+        """What observes a lease, by this clock."""
+        return functools.partial(_lease.observe, clock=clock.monotonic)
+
+    def plan(self, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
+        """The same of scheduler_plan, which is an action plugin; C(_hostvars) and C(_variables) are what it finds in the play."""
+        hosts = {
+            name: {"ansible_host": f"192.0.2.{name[1]}", **(options.get("_hostvars") or {}).get(name, {})}
+            for name in NAMES
+        }
+        task_vars = {
+            **self.variables(),
+            **(options.get("_variables") or {}),
+            "inventory_hostname": "m1",
+            "groups": {"kube_masters": NAMES},
+            "hostvars": hosts,
+            "ansible_play_hosts": NAMES,
+            "ansible_play_hosts_all": NAMES,
+            "ansible_play_batch": NAMES,
+        }
+        result = self._act(plan_action, options, task_vars, check=check)
+        if result.get("failed"):
+            raise Refused(result["faults"])
+        return result
+
+    def drill(self, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
+        """The same of scheduler_drill; the measurement is another test's."""
+        report = options.get("report_dir")
+        if isinstance(report, (str, int, float)):
+            inside = os.path.abspath(os.path.expanduser(str(report).replace("\0", "")))
+            options = {**options, "report_dir": report if inside.startswith(self.at("")) else self.at("live/report")}
+        task_vars = {"inventory_hostname": "m1", "hostvars": options.get("_hostvars") or {}}
+        task_vars["ansible_play_hosts_all"] = NAMES
+        with mock.patch.object(drill_action.drill_watch, "Watch", Watch):
+            return self._act(drill_action, options, task_vars, check=check)
+
+    @staticmethod
+    def _act(action: ModuleType, options: dict[str, Any], task_vars: dict[str, Any], *, check: bool) -> dict[str, Any]:
+        """The result of an action plugin."""
+        args = {key: value for key, value in options.items() if key not in ("_hostvars", "_variables", "_answer")}
+        task = mock.MagicMock(async_val=0, check_mode=check, args=args)
+        plugin = action.ActionModule(task, *(mock.MagicMock() for _number in range(5)))
+        plugin._templar.template = lambda value: value
+        plugin._render = lambda template, _plan: template
+        plugin._execute_module = lambda **_options: copy.deepcopy(options.get("_answer") or {"changed": True})
+        try:
+            result: dict[str, Any] = plugin.run(None, task_vars)
+        except AnsibleError as error:
+            raise Refused(error.message, typed=not hasattr(plugin, "options")) from None
+        except Exception as error:
+            if hasattr(plugin, "options"):
+                raise
+            raise Refused(f"{type(error).__name__} in Ansible itself: {error}", typed=True) from None
+        return result
+
+    def variables(self) -> dict[str, Any]:
+        """The role's variables, such that nothing is wrong with them."""
+        return {
+            **DEFAULTS,
+            "kube_scheduler_group": "kube_masters",
+            "kube_scheduler_version": "1.37.2",
+            "kube_scheduler_apiserver": "https://192.0.2.1:6443",
+            "kube_scheduler_ca_cert": str(self.ca.path),
+            "kube_scheduler_ca_key": str(self.ca.key_path),
+            "kube_scheduler_apiserver_ca": str(self.ca.path),
+        }
+
+    # --- options that are fine
+
+    def pair(self) -> dict[str, Any]:
+        return {
+            **SCHEDULER,
+            "path": self.at("live/cert.pem"),
+            "privatekey_path": self.at("live/key.pem"),
+            "privatekey_type": "ECC",
+            **self.ca.options,
+        }
+
+    def self_signed(self) -> dict[str, Any]:
+        return {
+            "path": self.at("live/self.pem"),
+            "privatekey_path": self.at("live/self-key.pem"),
+            "privatekey_type": "Ed25519",
+            "subject": {"CN": "new-ca"},
+            "is_ca": True,
+            "ca_path": None,
+            "ca_privatekey_path": None,
+        }
+
+    def fine(self, name: str, rng: random.Random) -> dict[str, Any]:
+        """Options of a module that it takes."""
+        return copy.deepcopy(rng.choice(getattr(self, f"_fine_{name}")()))
+
+    def base(self, name: str, place: str, beside: dict[str, Any]) -> dict[str, Any]:
+        """Options that are fine and that this one is among."""
+        if name == "variables":
+            prefix = "kube_scheduler_"
+            return {option.removeprefix(prefix): value for option, value in self.variables().items()}
+        found: list[dict[str, Any]] = getattr(self, f"_fine_{name}")()
+        if name in ("scheduler_plan", "scheduler_drill"):
+            return next(one for one in found if one["step"] == beside.get("step", found[0]["step"]))
+        first = {"scheduler_release": 2, "scheduler_info": 1}.get(name, 0)
+        near = {"metrics_": 5, "wanted.pair.": 3, "wanted.": 2, "": first}
+        return found[next(number for start, number in near.items() if place.startswith(start))]
+
+    def _fine_x509_cert(self) -> list[dict[str, Any]]:
+        fresh = {**self.pair(), "path": self.at("live/new.pem"), "privatekey_path": self.at("live/new-key.pem")}
+        return [
+            self.pair(),
+            fresh,
+            {**fresh, "force": True, "backup": True, "mode": "0640", "owner": "root", "group": "root"},
+            {**self.pair(), "state": "absent"},
+            {
+                **fresh,
+                "ca_config": self.at("ca/config.json"),
+                "profile": "kubernetes",
+                "not_after_policy": "clamp",
+                "names": [{"C": "CN", "OU": "k8s"}],
+            },
+            {
+                **fresh,
+                "ca_privatekey_path": self.at("ca/encrypted-key.pem"),
+                "ca_privatekey_passphrase_file": self.at("ca/passphrase"),
+                "privatekey_passphrase_file": self.at("ca/passphrase"),
+                "privatekey_curve": "secp384r1",
+                "valid_for": "24h",
+                "renew_before": "50%",
+                "backdate": "1h",
+            },
+            {**self.pair(), **self.self_signed(), "subject_alt_name": [], "path_length": 0},
+            {
+                **self.pair(),
+                **self.self_signed(),
+                "subject_alt_name": [],
+                "privatekey_type": "ECC",
+                "regenerate": "partial",
+                "name_constraints": {"permitted": ["DNS:.example.com", "IP:10.0.0.0/8"], "excluded": ["email:x.org"]},
+                "digest": "sha384",
+            },
+            {**fresh, "key_usage": ["signing"], "extended_key_usage": ["client auth"], "digest": "sha512"},
+        ]
+
+    def _fine_kubeconfig(self) -> list[dict[str, Any]]:
+        cluster = {"name": "c", "server": "https://192.0.2.1:6443", "certificate_authority": self.at("ca/ca.pem")}
+        user = {
+            "name": "u",
+            "client_certificate": self.at("live/client.pem"),
+            "client_key": self.at("live/client-key.pem"),
+            "embed_certs": True,
+        }
+        context = {"name": "x", "cluster": "c", "user": "u", "namespace": "kube-system"}
+        new = {"path": self.at("live/new.kubeconfig"), "clusters": [cluster], "users": [user], "contexts": [context]}
+        return [
+            {**new, "current_context": "x"},
+            {**new, "mode": "0640", "owner": "root", "backup": True},
+            {
+                **new,
+                "clusters": [{**cluster, "embed_certs": True, "tls_server_name": "m1", "proxy_url": "http://p:3128"}],
+                "users": [{"name": "u", "token": TOKEN}, {**user, "name": "v", "client_ca": self.at("ca/ca.pem")}],
+            },
+            {
+                **new,
+                "clusters": [
+                    {
+                        "name": "c",
+                        "server": "https://[2001:db8::1]",
+                        "certificate_authority_data": self.ca.pem,
+                        "embed_certs": False,
+                    },
+                    {"name": "d", "server": "https://h/path", "insecure_skip_tls_verify": True},
+                ],
+                "users": [
+                    {"name": "u", "token_file": self.at("live/token")},
+                    {
+                        "name": "v",
+                        "exec": {
+                            "command": "/bin/login",
+                            "args": ["-x"],
+                            "env": {"A": "b"},
+                            "install_hint": "get it",
+                            "interactive_mode": "Never",
+                            "provide_cluster_info": True,
+                        },
+                    },
+                    {
+                        **user,
+                        "name": "w",
+                        "client_ca_data": self.ca.pem,
+                        "client_key_source": self.at("live/client-key.pem"),
+                    },
+                ],
+            },
+            {"path": self.at("live/kubeconfig"), "contexts": [{"name": "c2", "state": "absent"}], "backup": True},
+            {"path": self.at("live/kubeconfig"), "current_context": "c2"},
+            {"path": self.at("live/kubeconfig"), "state": "absent"},
+            {**new, "path": self.at("odd/garbage"), "force": True, "backup": True},
+        ]
+
+    def _fine_leader_info(self) -> list[dict[str, Any]]:
+        base = {"kubeconfig": self.at("live/kubeconfig")}
+        return [
+            base,
+            {**base, "contexts": ["c1", "c2"], "members": ["m1"], "wait_for": "leader", "timeout": 5},
+            {**base, "context": "c1", "wait_for": "holder", "holder": "m1", "poll_interval": 0.01},
+            {**base, "name": "kube-controller-manager", "namespace": "default", "wait_for": "change", "timeout": 0},
+        ]
+
+    def _fine_scheduler_info(self) -> list[dict[str, Any]]:
+        host = self.host
+        base = {
+            "unit": UNIT_NAME,
+            "release_path": self.at("host/release"),
+            "port": self.server.port,
+            "kubeconfig": self.at("live/kubeconfig"),
+            "probe": False,
+            "user": "root",
+        }
+        asked = {"apiserver": self.server.url, "apiserver_ca": self.ca.pem, "tls_server_name": "127.0.0.1"}
+        serving = {"since": "1.10", "https": 10259, "http": 0, "ready_path": "/readyz", "ready_port": "https"}
+        wanted = {
+            "version": "1.1.0",
+            "binary": str(host.bin / "app-v1"),
+            "log_dir": self.at("live"),
+            "certificate": self.pair(),
+            "kubeconfig": self._fine_kubeconfig()[0],
+            "files": host.files,
+            "manage_packages": True,
+        }
+        wanted["kubeconfig"]["path"] = self.at("live/kubeconfig")
+        client = {
+            name: self.folder / f"live/client{end}.pem" for name, end in (("certificate", ""), ("privatekey", "-key"))
+        }
+        sums = {f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest() for name, path in client.items()}
+        files = [*host.files, *(host.member(name, path) for name, path in client.items())]
+        rights = {"owner": "root", "group": "root", "mode": "0600"}
+        pair = {**wanted, "certificate": None, "pair": {**sums, **rights}, "binary_source": "present", "files": files}
+        return [
+            base,
+            {**base, **asked, "bind_address": "0.0.0.0", "_serving": [{**serving, "lock": "leases"}]},
+            {**base, "wanted": wanted, "lease_before": ANSWER["lease"]},
+            {**base, "wanted": pair, "release_path": self.at("live/none"), "unit": "other.service"},
+            {
+                **base,
+                "probe": True,
+                "unit": "none.service",
+                "timeout": 30,
+                "journal_lines": 5,
+                "serving_ca": self.ca.pem,
+            },
+            {
+                **base,
+                "probe": True,
+                "serving_ca": self.ca.pem,
+                "metrics_cert": (self.folder / "live/client.pem").read_text(),
+                "metrics_key": (self.folder / "live/client-key.pem").read_text(),
+            },
+        ]
+
+    def _fine_scheduler_release(self) -> list[dict[str, Any]]:
+        host = self.host
+        base = {"path": self.at("host/release"), "unit": UNIT_NAME, "files": host.files}
+        fresh = {**base, "path": self.at("live/fresh")}
+        command = [str(host.bin / "app"), "--config=x", "--secure-port=10259"]
+        staged = {
+            **base,
+            "state": "staged",
+            "files": [{**file, "content": file["content"] and f"{file['content']}# new\n"} for file in host.files],
+            "binaries": host.brought(),
+            "command": command,
+            "dry_run_flags": {"secure-port": "@port@"},
+            "dry_run_texts": {"127.0.0.1:1": "127.0.0.1:@port@"},
+            "user": "root",
+        }
+        return [
+            {**base, "state": "prepared"},
+            {**fresh, "state": "prepared"},
+            staged,
+            {**staged, "path": self.at("live/fresh")},
+            {"path": base["path"], "unit": UNIT_NAME, "state": "live"},
+            {"path": base["path"], "unit": UNIT_NAME, "state": "absent"},
+        ]
+
+    def _fine_scheduler_fault(self) -> list[dict[str, Any]]:
+        base = {"unit": UNIT_NAME, "undo_after": 30}
+        return [
+            *({**base, "kind": kind} for kind in ("stop", "kill", "freeze")),
+            {**base, "kind": "partition", "apiserver": "https://127.0.0.1:6443"},
+            {**base, "state": "absent", "settle": 2.5, "journal_seconds": 60},
+        ]
+
+    def _fine_scheduler_drill(self) -> list[dict[str, Any]]:
+        answers = {name: {**GATHERED, "hostname": f"{name}.example.com"} for name in NAMES}
+        for answer in answers.values():
+            answer["lease"] = {**ANSWER["lease"], "moving": True}
+        hostvars = {
+            name: {"health": answer, "undone": {"journal": ["acquired lease"]}} for name, answer in answers.items()
+        }
+        choice, faults = drill.choose("stop", (), NAMES, answers, TABLES["versions"])
+        assert choice, faults
+        base = {"input": self.fixed, "answers": "health", "_hostvars": hostvars}
+        sample = {"at": 1.0, "identity": "m1.example.com_x", "renew_time": "1", "transitions": 1}
+        seen = {
+            "samples": [sample, {**sample, "at": 3.0, "identity": "m2.example.com_x"}],
+            "pods": [{"name": "p", "created": 1.0, "bound": 2.0, "node": "n", "bindings": 1, "kept": True}],
+            "polls": 99,
+            "longest_pause": 0.1,
+            "fault": 2.0,
+            "uncertainty": 0.1,
+            "ended": 9.0,
+        }
+        return [
+            {**base, "step": "choose", "kind": "stop", "versions": TABLES["versions"], "admin_kubeconfig": "/k"},
+            {**base, "step": "measure", "choice": {**choice}, "admin_kubeconfig": self.at("live/kubeconfig")},
+            {
+                **base,
+                "step": "report",
+                "choice": {**choice},
+                "measured": {"seen": seen, "time": "2026-11-25T00:00:00Z"},
+                "journals": "undone",
+                "report_dir": self.at("live/report"),
+            },
+        ]
+
+    def _fine_scheduler_plan(self) -> list[dict[str, Any]]:
+        data = self.fixed
+        facts = GATHERED
+        drifted = {**facts, "drift": [{"part": "unit", "reason": "x"}]}
+        answers = {
+            name: {**(facts if name == "m1" else drifted), "hostname": f"{name}.example.com"}
+            for name in data["members"]
+        }
+        hostvars = {
+            name: {"host": answer, "mark": {"rolled": name == "m1"}, "plan": {"limitations": ["no credentials"]}}
+            for name, answer in answers.items()
+        }
+        base = {"input": data, "answers": "host", "_hostvars": hostvars}
+        return [
+            {"step": "variables", "tables": TABLES, "prefix": "kube_scheduler_", "strict": True},
+            {**base, "step": "host", "tables": TABLES, "host": answers["m1"]},
+            {**base, "step": "rollout"},
+            {**base, "step": "gate", "answers": "mark", "order": [["m1"], ["m2", "m3"]], "position": 1},
+            {**base, "step": "verdict", "version": "1.37.2"},
+            {**base, "step": "status", "tables": TABLES, "plans": "plan", "strict": False},
+        ]
+
+
+def _copy(source: str, target: str) -> None:
+    info = os.lstat(source)
+    if os.path.islink(source):
+        os.symlink(os.readlink(source), target)
+        return
+    if os.path.isdir(source):
+        os.mkdir(target)
+    elif os.path.isfile(source):
+        shutil.copyfile(source, target)
+    else:
+        os.mkfifo(target)
+    os.chmod(target, info.st_mode & 0o7777)
+
+
+ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
+DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+DATA: dict[str, Any] = {
+    name.removeprefix("__kube_scheduler_"): value
+    for path in (ROLE / "vars/main").glob("*.yml")
+    for name, value in yaml.safe_load(path.read_text()).items()
+}
+TABLES: dict[str, Any] = {name: DATA[name] for name in DATA["tables"]}
+
+
+@contextlib.contextmanager
+def world(folder: Path) -> Iterator[World]:
+    made = World(folder)
+    with made.server:
+        yield made
+
+
+__all__ = ["DATA", "DEFAULTS", "MODULES", "TABLES", "World", "specification", "world"]

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every nonsense of the table is refused, for real and in check mode, and every option is in the table."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import variables
+
+from tests.fuzz import judge, nonsense, subjects
+
+SUBJECTS = [*subjects.MODULES, "variables"]
+
+
+def specification(name: str) -> dict[str, Any]:
+    return variables.SPEC if name == "variables" else subjects.specification(name)
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_every_option_is_in_the_table(world: subjects.World, name: str) -> None:
+    """Add what nobody can mean by a new option to the table, or why all can be meant to ANY."""
+    known = nonsense.options(specification(name))
+    judged = {place for place, option in known.items() if nonsense.wrong_type(option) and option.get("type") in TYPED}
+    judged |= {place for place, option in known.items() if option.get("choices")}
+    told, anything = nonsense.table(world)[name], nonsense.ANY[name]
+    assert not {*told, *anything} - {*known}
+    assert not {*told} & {*anything}
+    assert {*known} - judged == {*told, *anything} - judged
+
+
+TYPED = ("bool",)
+# What a question is about is no mistake of the caller's: an answer tells of it.
+TOLD = ("apiserver", "apiserver_ca", "tls_server_name", "serving_ca", "metrics_", "wanted.")
+
+
+def signs(outcome: dict[str, Any]) -> set[str]:
+    """What an answer says to be wrong."""
+    return {str(outcome.get(name)) for name in ("apiserver", "problems", "not_checked", "drift")}
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_nonsense_is_refused(world: subjects.World, name: str) -> None:
+    table = nonsense.table(world)[name]
+    taken = []
+    count = 0
+    for place, option in nonsense.options(specification(name)).items():
+        for entry in [*table.get(place, ()), *nonsense.wrong_type(option)]:
+            for check in (False, True):
+                count += 1
+                with judge.time_limit(judge.CASE_SECONDS):
+                    try:
+                        fault = refused(world, name, place, entry, check=check)
+                    except (Exception, judge.Hang, judge.Outside) as error:
+                        fault = f"{type(error).__name__}: {str(error)[:1000]}"
+                if fault:
+                    taken.append(f"{place}: {str(entry)[:200]!a}{' in check mode' if check else ''}: {fault}")
+    assert not taken, f"{len(taken)} of {count}:\n" + "\n".join(taken)
+
+
+def refused(world: subjects.World, name: str, place: str, entry: Any, *, check: bool) -> str:
+    """What is wrong with what is done about nonsense."""
+    value, beside, in_check_mode = entry if isinstance(entry, nonsense.Given) else nonsense.Given(entry)
+    beside = copy.deepcopy(beside)
+    if check and in_check_mode == "nothing":
+        return ""
+    fine = world.base(name, place, beside)
+    given = copy.deepcopy(fine)
+    for other, second in beside.items():
+        nonsense.put(given, other, second)
+    nonsense.put(given, place, value)
+    outcome = world.judged(name, given, check=check)
+    if isinstance(outcome, judge.Refused):
+        return ""
+    if check and in_check_mode == "predict" and outcome["changed"]:
+        return ""
+    if name == "scheduler_info" and place.startswith(TOLD):
+        usual = copy.deepcopy(fine)
+        for other, second in beside.items():
+            if other != place:
+                nonsense.put(usual, other, second)
+        before = world.judged(name, usual, check=check)
+        assert isinstance(before, dict), before
+        if signs(outcome) - signs(before):
+            return ""
+    return f"taken: {str({key: outcome[key] for key in outcome if key in SHOWN})[:300]}"
+
+
+SHOWN = ("changed", "reasons", "done", "diff", "faults", "apiserver", "problems", "drift", "state")
