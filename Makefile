@@ -42,11 +42,11 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 
 .PHONY: test
 test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Molecule, the oldest version that can be run
-	@tests/steps.py lint binaries unit oldest cores integration molecule 'molecule S=repair' 'molecule S=drill' 'versions VERSIONS=1.20.2'
+	@tests/steps.py lint binaries unit fuzz oldest cores integration molecule 'molecule S=repair' 'molecule S=drill' 'versions VERSIONS=1.20.2'
 
 .PHONY: nightly
 nightly: tools ## What takes longer: all of test, every version that can be run, drills with the default times, and the benchmark
-	@tests/steps.py test 'molecule WHICH=' versions drills bench
+	@tests/steps.py test 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$$RANDOM' 'molecule WHICH=' versions drills bench
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy
@@ -60,6 +60,14 @@ lint: tools ## ansible-lint (production), yamllint, ruff, mypy
 .PHONY: unit
 unit: tools ## Unit tests: seconds, no container
 	KUBECTL=$(KUBECTL) pytest -q -n 2
+
+# Seconds for all parts together, and what makes other cases.
+FUZZ_SECONDS ?= 60
+FUZZ_SEED ?= 1
+.PHONY: fuzz
+fuzz: export FUZZ_SECONDS FUZZ_SEED
+fuzz: tools ## Malformed options of every module, hostile answers of apiservers and hosts (FUZZ_SECONDS=600 FUZZ_SEED=2)
+	pytest -q -n 2 -p no:hypothesispytest tests/fuzz
 
 .PHONY: oldest
 oldest: tools .cache/oldest/.ready ## Unit tests with the oldest ansible-core and cryptography that are supported
