@@ -46,7 +46,7 @@ test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Mol
 
 .PHONY: nightly
 nightly: tools ## What takes longer: all of test, every version that can be run, drills with the default times, and the benchmark
-	@tests/steps.py test 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$$RANDOM' 'molecule WHICH=' versions drills bench
+	@tests/steps.py test 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'molecule WHICH=' versions drills bench
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy
