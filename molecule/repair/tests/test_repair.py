@@ -55,7 +55,7 @@ DAMAGE = {
         f"sed -i 's/leaseDuration: .*/leaseDuration: 60s/' {CONFIG} && systemctl restart {UNIT}"
     ),
     "configuration: edited, and put back by hand": Damage(
-        f"cp --archive {CONFIG} /root/former && echo '# x' >> {CONFIG} && systemctl restart {UNIT} && cp --archive /root/former {CONFIG}"
+        f"cp --archive {CONFIG} /root/former && echo '# x' >> {CONFIG} && systemctl restart {UNIT} && sleep 1 && cp --archive /root/former {CONFIG}"
     ),
     "system user: gone": Damage("userdel --force k8s"),
     "the release and the binaries: gone": Damage("rm --recursive /var/lib/kube-ha /opt/k8s"),

@@ -113,7 +113,8 @@ def check_info(params: t.Mapping[str, t.Any]) -> None:
         path(params[option], option)
     for option in ("paths", "folders"):
         for value in params[option]:
-            path(value, option)
+            if (option, value) != ("folders", "/"):
+                path(value, option)
     if not 0 < params["port"] < 65536:
         raise ReleaseError(f"{params['port']} is not between 1 and 65535", option="port")
     try:

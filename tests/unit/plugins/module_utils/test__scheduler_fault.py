@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import SystemdError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError, SystemdError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import fault, systemd
 
 from tests.support.host import FakeProc
@@ -67,7 +67,7 @@ def run(host: Host, proc: FakeProc) -> fault.Outcome:
 
 
 def refused(host: Host, proc: FakeProc) -> str:
-    with pytest.raises((fault.FaultError, SystemdError)) as caught:
+    with pytest.raises((fault.FaultError, ReleaseError, SystemdError)) as caught:
         run(host, proc)
     line = str(caught.value)
     assert "\n" not in line
