@@ -22,15 +22,17 @@ from ansible.utils.path import unfrackpath
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MALFORMED,
     CollectionError,
+    FilesError,
     PlanError,
     what,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_page, drill_watch, spec
 
 Vars = dict[str, t.Any]
 JOURNAL_LINES = 20
+REPORT_FILES = ("report.json", "report.html")
 
 
 class ActionModule(ActionBase):
@@ -90,6 +92,7 @@ class ActionModule(ActionBase):
         )
         if choice is None:
             raise PlanError("no drill, and nothing was done to any host: " + "; ".join(faults))
+        self._report_folder()
         if self._task.check_mode:
             hit = f"{choice['kind']} of {', '.join(choice['targets'])}; {choice['leader']} leads"
             self._display.display(f"a drill would be possible: {hit}")
@@ -146,18 +149,12 @@ class ActionModule(ActionBase):
         report = drill.evaluate(
             choice, _seen(measured["seen"]), time=str(measured["time"]), sick=sick, journal=self._journals()
         )
-        folder = os.path.abspath(os.path.expanduser(self.options["report_dir"]))
-        page = os.path.join(folder, "report.html")
-        contents = {"report.json": json.dumps(report, indent=2) + "\n", "report.html": drill_page.page(report)}
-        files = {os.path.join(folder, name): content.encode() for name, content in contents.items()}
+        folder = self._report_folder()
+        page = os.path.join(folder, REPORT_FILES[1])
+        contents = (json.dumps(report, indent=2) + "\n", drill_page.page(report))
         if not self._task.check_mode:
-            try:
-                os.makedirs(folder, exist_ok=True)
-            except (OSError, ValueError) as error:
-                why = error.strerror if isinstance(error, OSError) else "not a usable path"
-                raise PlanError(f"drill_report_dir: cannot make {folder} on the controller: {why}") from None
-            for path, content in files.items():
-                write.write(path, content, rights=write.rights_of(-1, -1, 0o644))
+            for name, content in zip(REPORT_FILES, contents):
+                write.write(os.path.join(folder, name), content.encode(), rights=write.rights_of(-1, -1, 0o644))
         verdict = "passed" if report["passed"] else "FAILED"
         # The verdict comes last, where a person looks first.
         lines = [f"{name}: {line}" for name, told in report["journal"].items() for line in told]
@@ -168,6 +165,19 @@ class ActionModule(ActionBase):
             "faults": report["faults"],
             "report": page,
         }
+
+    def _report_folder(self) -> str:
+        """The directory of the report, which is made here: one that cannot be is refused before the fault."""
+        folder = os.path.abspath(os.path.expanduser(self.options["report_dir"]))
+        try:
+            for name in REPORT_FILES:
+                paths.resolve(os.path.join(folder, name))
+            if not self._task.check_mode:
+                with paths.explained(folder, "make"):
+                    os.makedirs(folder, exist_ok=True)
+        except FilesError as error:
+            raise PlanError(f"drill_report_dir: on the controller: {error}") from None
+        return folder
 
     def _journals(self) -> dict[str, list[str]]:
         """The lines of each member's journal, which a hostile one may have made up."""

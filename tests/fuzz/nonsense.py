@@ -304,7 +304,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "bind_address": ["", "x", "127.0.0.1/8", "::1%lo", "1.2.3", "localhost"],
             "kubeconfig": ["", "x", "\0"],
             "paths": [[path] for path in ("", "x", "/a/../b", "/a\0b", "a\nb")],
-            "folders": [[path] for path in ("", "x", "/", "/a//b", "/a\0b")],
+            "folders": [[path] for path in ("", "x", "/a//b", "/a\0b")],
             "apiserver": [server for server in SERVERS if server],
             "apiserver_ca": [
                 Given(text, {"apiserver": world.server.url})
@@ -355,8 +355,9 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 for measured in ({}, {"seen": {}}, {"seen": {"samples": [{}], "pods": []}}, {"seen": 7}, None)
             ],
             "report_dir": [
-                Given(world.at(path), {"step": "report"}, "nothing")
-                for path in ("live/kubeconfig", "odd/fifo", "live/kubeconfig/x", "live/\0")
+                Given(world.at(path), {"step": step}, "nothing")
+                for step in ("choose", "report")
+                for path in ("live/kubeconfig", "odd/fifo", "live/kubeconfig/x", "live/\0", "live/\x1b")
             ],
         },
         "scheduler_fault": {

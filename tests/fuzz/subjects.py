@@ -665,16 +665,18 @@ class World:
             "uncertainty": 0.1,
             "ended": 9.0,
         }
+        folder = {"report_dir": self.at("live/report")}
+        kind = {"kind": "stop", "versions": TABLES["versions"]}
         return [
-            {**base, "step": "choose", "kind": "stop", "versions": TABLES["versions"], "admin_kubeconfig": "/k"},
+            {**base, **folder, **kind, "step": "choose", "admin_kubeconfig": "/k"},
             {**base, "step": "measure", "choice": {**choice}, "admin_kubeconfig": self.at("live/kubeconfig")},
             {
                 **base,
                 "step": "report",
                 "choice": {**choice},
                 "measured": {"seen": seen, "time": "2026-11-25T00:00:00Z"},
+                **folder,
                 "journals": "undone",
-                "report_dir": self.at("live/report"),
             },
         ]
 

@@ -69,6 +69,7 @@ def _prepared(module: Module, release: Release, _systemd: _systemd.Systemd, _pro
 def _staged(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:
     params = module.params
     dry = module.check_mode
+    release.pending()  # a live path that can be no file is refused before anything is staged
     diff = release.differences()
     given = params["log_dir"] and folders.give(params["log_dir"], params["user"], LOG_MODE, dry=dry)
     recorded = release.record_binaries(params["binaries"], dry=dry)

@@ -48,7 +48,7 @@ DRILL: dict[str, dict[str, t.Any]] = {
     "report_dir": {"type": "path"},
 }
 DRILL_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
-    ("step", "choose", ["kind", "versions", "input", "answers"]),
+    ("step", "choose", ["kind", "versions", "input", "answers", "report_dir"]),
     ("step", "measure", ["choice", "input", "admin_kubeconfig"]),
     ("step", "report", ["choice", "measured", "input", "answers", "journals", "report_dir"]),
 ]

@@ -36,16 +36,33 @@ def run(step: str, hostvars: Any = None, **options: Any) -> dict[str, Any]:
     return result
 
 
-CHOOSE = {"kind": "stop", "versions": TABLE, "answers": "health"}
+CHOOSE = {"kind": "stop", "versions": TABLE, "answers": "health", "report_dir": "/proc/drill"}
 
 
-def test_choose() -> None:
-    assert run("choose", admin_kubeconfig="/k", **CHOOSE)["choice"] == chosen()
+def test_choose(tmp_path: Path) -> None:
+    given = {**CHOOSE, "report_dir": str(tmp_path / "new/folder")}
+    assert run("choose", admin_kubeconfig="/k", **given)["choice"] == chosen()
     with pytest.raises(AnsibleActionFail, match="kube_scheduler_admin_kubeconfig: a drill needs the path"):
-        run("choose", **CHOOSE)
+        run("choose", **given)
     odd = {"m2": {"health": "garbage"}, "m3": {"health": {"hostname": None}}}
     with pytest.raises(AnsibleActionFail, match="only m1 is: m2: it gave no answer; m3: it gave no answer"):
-        run("choose", odd, admin_kubeconfig="/k", **CHOOSE)
+        run("choose", odd, admin_kubeconfig="/k", **given)
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [("/proc/drill", "cannot make '/proc/drill'"), ("/tmp/\x1b", "cannot be a file's path")],  # noqa: S108 - nothing is made there
+)
+def test_a_folder_for_no_report_is_refused_before_the_fault(folder: str, why: str) -> None:
+    with pytest.raises(AnsibleActionFail, match=f"drill_report_dir: on the controller: .*{why}"):
+        run("choose", admin_kubeconfig="/k", **{**CHOOSE, "report_dir": folder})
+
+
+def test_check_mode_makes_no_folder(tmp_path: Path) -> None:
+    given = {**CHOOSE, "report_dir": str(tmp_path / "new")}
+    action, task_vars = plugin("choose", check_mode=True, admin_kubeconfig="/k", **given)
+    action.run(None, task_vars)
+    assert not (tmp_path / "new").exists()
 
 
 def test_one_cluster_at_a_time() -> None:
@@ -108,7 +125,9 @@ def test_a_hostile_journal(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("")
-    with pytest.raises(AnsibleActionFail, match=r"drill_report_dir: cannot make .* on the controller: "):
+    with pytest.raises(
+        AnsibleActionFail, match=r"drill_report_dir: on the controller: cannot make .*/new/folder': Not a directory"
+    ):
         reported(tmp_path)
 
 

@@ -633,6 +633,17 @@ def test_a_promotion_killed_at_every_change(tmp_path: Path, quick: None, first: 
     assert point > 30
 
 
+def test_nothing_is_staged_for_a_directory_in_a_file_s_place(tmp_path: Path) -> None:
+    host = Pair(tmp_path)
+    host.stage(1)
+    Path(next(file["path"] for file in host.files if file["name"] == "config")).mkdir(parents=True)
+    before = host.tree()
+    host.config = "a: 2\n"
+    with pytest.raises(FilesError, match="is a directory, not a regular file"):
+        host.run("staged")
+    assert host.tree() == before
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG], ids=errno.errorcode.get)
 @pytest.mark.parametrize("state", ["prepared", "staged", "live", "absent"])
 def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, number: int) -> None:
