@@ -65,9 +65,8 @@ unit: tools ## Unit tests: seconds, no container
 FUZZ_SECONDS ?= 60
 FUZZ_SEED ?= 1
 .PHONY: fuzz
-fuzz: export FUZZ_SECONDS FUZZ_SEED
 fuzz: tools ## Malformed options of every module, hostile answers of apiservers and hosts (FUZZ_SECONDS=600 FUZZ_SEED=2)
-	pytest -q -n 2 -p no:hypothesispytest tests/fuzz
+	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) pytest -q -n 2 -p no:hypothesispytest tests/fuzz
 
 .PHONY: oldest
 oldest: tools .cache/oldest/.ready ## Unit tests with the oldest ansible-core and cryptography that are supported

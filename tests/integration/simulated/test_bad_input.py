@@ -178,7 +178,7 @@ def test_status_of_hosts_without_a_version(cluster_of_bare_hosts: Simulation) ->
 @pytest.mark.cores
 def test_strings_of_the_command_line_mean_what_they_say(tmp_path: Path) -> None:
     """Booleans and numbers from -e are strings on the oldest core."""
-    cluster = Simulation(tmp_path)
+    cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", "m2"]})
     for name in cluster.answers:
         drift = [{"part": "config", "reason": "differs"}]
         cluster.answers[name]["drift"] = compared(name, "m1", drift=drift)
@@ -189,7 +189,7 @@ def test_strings_of_the_command_line_mean_what_they_say(tmp_path: Path) -> None:
     assert run.code == 0, run.output
     assert "pending on m1: config: differs" in run.text
     assert run.rolled == []
-    assert [options["port"] for options in run.options("m1", "gather")] == [10259]
+    assert [str(options["port"]) for options in run.options("m1", "gather")] == ["10259"]
     cluster.change("m2", "gather", missing_libraries=["yaml"])
     run = cluster.run("playbooks/site.yml", *words)
     refused(run, "gather")
