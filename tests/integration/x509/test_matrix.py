@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, keys
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
 from cryptography import x509
 
-from tests.support.pki import Ca, Host, openssl, spare
+from tests.support.pki import NOW, Ca, Host, openssl, spare
 
 HERE = Path(__file__).parent
 
@@ -268,10 +268,11 @@ def test_cfssl_s_certificates_are_ours(tmp_path: Path, key: dict[str, Any]) -> N
     host.task |= {"ca_path": f"{tmp_path}/ca.pem", "ca_privatekey_path": f"{tmp_path}/ca-key.pem"}
     host.task |= {"ca_config": f"{tmp_path}/ca-config.json", "profile": "kubernetes"}
     host.task |= {"privatekey_type": "RSA" if key["algo"] == "rsa" else "ECC"}
-    adopted = host.run()
+    now = base.now() - NOW  # cfssl's CA begins by the clock, and NOW is as old as the test run
+    adopted = host.run(after=now)
     if key["algo"] == "rsa":
         assert (adopted["changed"], adopted["reasons"]) == (False, [])
-        host.run(force=True)
+        host.run(after=now, force=True)
     else:
         # cfssl writes keyEncipherment for a key that cannot do it.
         assert adopted["reasons"] == ["key_usage has keyEncipherment too"]

@@ -51,7 +51,7 @@ def test_choose(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("folder", "why"),
-    [("/proc/drill", "cannot make '/proc/drill'"), ("/tmp/\x1b", "cannot be a file's path")],  # noqa: S108 - nothing is made there
+    [("/proc/drill", "cannot make '/proc/drill'"), ("/tmp/\x1b", "cannot be a file's path")],
 )
 def test_a_folder_for_no_report_is_refused_before_the_fault(folder: str, why: str) -> None:
     with pytest.raises(AnsibleActionFail, match=f"drill_report_dir: on the controller: .*{why}"):
