@@ -12,6 +12,8 @@ from tests.support.lab import UNIT, Lab, Run
 PLAYBOOK = "playbooks/drill.yml"
 CONFIRMED = "--extra-vars=drill_confirm=yes"
 KINDS = ("stop", "kill", "freeze", "partition")
+# What the journal of the member that led tells of its end.
+LOST = {"stop": "requested to terminate", "kill": "code=killed", "freeze": "lease", "partition": "lease"}
 TIMER = "kube-ha-drill-undo.timer"
 
 
@@ -50,7 +52,7 @@ def passed(lab: Lab, found: Drill) -> None:
     assert f"report: {found.page}" in found.run.text
     assert "Passed" in found.page.read_text()
     assert any("cquired lease" in line for line in report["journal"][after]), report["journal"]
-    assert before in lab.names
+    assert any(LOST[report["kind"]] in line for line in report["journal"][before]), report["journal"]
     left_nothing(lab)
 
 

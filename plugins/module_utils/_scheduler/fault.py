@@ -31,7 +31,9 @@ TIMER, SERVICE = f"{UNDO}.timer", f"{UNDO}.service"
 DESCRIPTION = "Undo the drill of {}: {}"
 LONGEST = 3600
 FIREWALL_SECONDS = 30
-JOURNAL_LINES = 400
+JOURNAL_LINES = (
+    20_000  # a scheduler that is started again logs its configuration, some 500 lines, after the line of its end
+)
 SHOWN_LINES = 20
 OF_THE_ELECTION = re.compile(r"(?i)\bleaderelection(\.go| lost)|requested to terminate| systemd\[1\]: ")
 
