@@ -83,10 +83,12 @@ cores: tools ## The role on simulated masters with every other ansible-core that
 	    .cache/$$core/bin/python -m pytest -q -n 2 -m cores tests/integration/simulated; \
 	done
 
+# Which tests, as pytest's -m takes it; empty for all.
+WHICH ?= not nightly
 .PHONY: integration
-integration: tools ## Modules beside cfssl, openssl, pkilint and Go; no container
+integration: tools ## Modules beside cfssl, openssl, pkilint and Go; the role on simulated masters; no container (WHICH= for all)
 	@lab/need.py cfssl=golang-cfssl go=golang-go chromium=chromium
-	pytest -q -n 2 tests/integration --ignore tests/integration/leader_info
+	pytest -q -n 2 -m "$(WHICH)" tests/integration --ignore tests/integration/leader_info
 
 .PHONY: binaries
 binaries:
@@ -95,8 +97,6 @@ binaries:
 # Labs of this clone's own: no test touches the demo's, or stumbles over one that another clone's tests left.
 CLONE := $(shell pwd -P | cksum | cut -d' ' -f1)
 
-# Which tests, as pytest's -m takes it; empty for all.
-WHICH ?= not nightly
 # Binaries and image come first, where their progress is seen.
 .PHONY: molecule
 molecule: export LAB_NAME := kube-ha-test-$(CLONE)

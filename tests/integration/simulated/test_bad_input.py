@@ -105,7 +105,7 @@ def test_what_the_variables_show(tmp_path: Path, check: bool) -> None:
         assert words.format(name.removeprefix("h")) in run.text.replace('\\"', '"'), (words, run.output)
 
 
-@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("check", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_what_a_host_shows(cluster_of_bare_hosts: Simulation, check: bool) -> None:
     """A first run without a version, and hosts on which no scheduler can run: nothing is changed anywhere."""
     cluster = cluster_of_bare_hosts
@@ -132,7 +132,7 @@ def cluster_of_bare_hosts(tmp_path: Path) -> Simulation:
     return cluster
 
 
-@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("check", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_a_binary_that_is_not_where_it_should_come_from(cluster_of_bare_hosts: Simulation, check: bool) -> None:
     """Nothing is changed on the hosts whose binary is there, either."""
     cluster, folder = cluster_of_bare_hosts, cluster_of_bare_hosts.folder

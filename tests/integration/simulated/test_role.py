@@ -81,6 +81,7 @@ def test_one_after_the_other_and_the_leader_last(cluster: Simulation) -> None:
     assert "pending on m1: config: /etc/kubernetes/kube-scheduler.yaml: content differs" in run.text
 
 
+@pytest.mark.nightly
 def test_orders_of_several_clusters(tmp_path: Path) -> None:
     """Side by side: a leader in the middle, one that the inventory names first, a sick standby, and a leader that is sick and renews all the same."""
     clusters = {"a": ["z9", "k5", "b1"], "b": ["e1", "e2", "e3"], "c": ["w1", "w2", "w3"], "d": ["x1", "x2", "x3"]}
@@ -166,7 +167,9 @@ def test_a_member_that_is_lost_before_anything_changed(cluster: Simulation) -> N
         assert {name for calls in run.calls.values() for name in calls} <= {"gather", "drift"}
 
 
-@pytest.mark.parametrize("steps", [pytest.param((4, 6), marks=pytest.mark.cores), (2, 3, 5, 7, 8)])
+@pytest.mark.parametrize(
+    "steps", [pytest.param((4, 6), marks=pytest.mark.cores), pytest.param((2, 3, 5, 7, 8), marks=pytest.mark.nightly)]
+)
 def test_a_member_that_is_lost_stops_the_rollout_of_its_cluster(tmp_path: Path, steps: tuple[int, ...]) -> None:
     """At each further step, a cluster for each, side by side: a member that is lost while the sets are staged, and one while it is rolled."""
     clusters = {f"c{step}": [f"c{step}m{n}" for n in (1, 2, 3)] for step in steps}
@@ -220,8 +223,9 @@ def poison() -> dict[str, Any]:
     }
 
 
-@pytest.mark.cores
-@pytest.mark.parametrize(("inject", "names"), [("true", ["m1", "m2", "m3"]), ("false", ["m1", "m3"])])
+@pytest.mark.parametrize(
+    ("inject", "names"), [pytest.param("true", ["m1", "m2", "m3"], marks=pytest.mark.cores), ("false", ["m1", "m3"])]
+)
 def test_a_hostile_host_s_keys_are_dropped(tmp_path: Path, inject: str, names: list[str]) -> None:
     """Through a whole deployment, with the answers of Ansible's own modules too: file, get_url, copy, apt and user. m1 is honest."""
     cluster = Simulation(tmp_path, clusters={"kube_masters": names})

@@ -23,6 +23,7 @@ STOPPED = {**PROCESS, "pid": 0, "version": "", "digest": "", "lock": "", "lease_
     "kubeconfig": "",
 }
 PLAY = "- hosts: kube_masters\n  {how}\n  gather_facts: false\n  roles: [kube_ha.scheduler.kube_scheduler]\n"
+NIGHTLY = pytest.mark.nightly
 READER = "metrics for an authorised reader"
 
 
@@ -98,6 +99,7 @@ def test_serial_with_a_change_and_the_leader_in_the_last_batch(cluster: Simulati
     assert rolled(run.output) == ["m1", "m2", "m3"]
 
 
+@pytest.mark.nightly
 def test_serial_on_a_first_run(cluster: Simulation) -> None:
     for name in cluster.answers:
         bare(cluster, name)
@@ -148,6 +150,7 @@ def test_a_limit_to_a_leader_that_is_as_planned(cluster: Simulation) -> None:
     assert run.calls == {"m1": ["gather", "drift"], "m2": [], "m3": []}
 
 
+@pytest.mark.nightly
 def test_a_leader_that_does_not_renew_may_be_rolled_alone(cluster: Simulation) -> None:
     dead = {"healthy": False, "problems": ["readiness: HTTP 500"], "lease": {**lease("m1.example"), "moving": False}}
     leading(cluster, "m1", **dead)
@@ -198,7 +201,7 @@ def test_a_stopped_scheduler(cluster: Simulation) -> None:
     assert json.loads(report.read_text())["m2"]["problems"] == [problem]
 
 
-@pytest.mark.parametrize("what", ["expired", "key away"])
+@pytest.mark.parametrize("what", [pytest.param("expired", marks=NIGHTLY), "key away"])
 def test_metrics_are_not_checked_without_a_ca_that_signs(cluster: Simulation, what: str) -> None:
     for name in cluster.answers:
         cluster.change(
@@ -241,6 +244,7 @@ def test_status_says_what_could_not_be_compared(cluster: Simulation) -> None:
     assert "m1: not compared" not in run.text
 
 
+@pytest.mark.nightly
 def test_names_of_any_length_keep_the_columns(tmp_path: Path) -> None:
     names = ["master-1.control-plane.kube-ha.example.org", "m2"]
     cluster = Simulation(tmp_path, {"kube_masters": names})
@@ -285,7 +289,7 @@ def test_packages_that_are_not_to_be_managed(cluster: Simulation) -> None:
 PHASES = ["preflight", "install", "credentials", "configure", "rollout", "verify"]
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", [pytest.param(p, marks=NIGHTLY if p != "rollout" else ()) for p in PHASES])
 def test_a_phase_alone_in_check_mode_on_fresh_hosts(cluster: Simulation, phase: str) -> None:
     for name in cluster.answers:
         bare(cluster, name)
@@ -293,6 +297,7 @@ def test_a_phase_alone_in_check_mode_on_fresh_hosts(cluster: Simulation, phase: 
     assert run.code == 0, run.output
 
 
+@pytest.mark.nightly
 def test_each_phase_by_tasks_from_in_check_mode_on_fresh_hosts(cluster: Simulation) -> None:
     for name in cluster.answers:
         bare(cluster, name)
@@ -316,7 +321,7 @@ def test_a_strategy_that_keeps_no_order(cluster: Simulation, how: str, strategy:
     assert not any(run.calls.values())
 
 
-@pytest.mark.parametrize("field", ["resourceName", "resourceNamespace"])
+@pytest.mark.parametrize("field", ["resourceName", pytest.param("resourceNamespace", marks=NIGHTLY)])
 def test_another_lock_on_a_running_cluster(cluster: Simulation, field: str) -> None:
     run = cluster.run(
         "playbooks/site.yml", f"--extra-vars={{kube_scheduler_config: {{leaderElection: {{{field}: other}}}}}}"
@@ -351,6 +356,7 @@ HOSTILE: dict[str, Any] = {
 }
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("inject", ["true", "false"])
 def test_a_hostile_master_through_a_rollout(cluster: Simulation, inject: str) -> None:
     leading(cluster, "m1")
@@ -368,7 +374,7 @@ def test_a_hostile_master_through_a_rollout(cluster: Simulation, inject: str) ->
     assert not report.exists()
 
 
-@pytest.mark.parametrize("inject", ["true", "false"])
+@pytest.mark.parametrize("inject", ["true", pytest.param("false", marks=NIGHTLY)])
 def test_facts_of_an_earlier_play_decide_nothing(cluster: Simulation, inject: str) -> None:
     """As a fact cache leaves them, or a task of a larger playbook."""
     report = cluster.folder / "status.json"
@@ -416,8 +422,8 @@ def test_a_template_in_an_answer_stays_text(cluster: Simulation) -> None:
     ("question", "changes"),
     [
         ("gather", {"process": None}),
-        ("gather", {"lease": {**lease("m1.example"), "renew_time": ["garbage"]}}),
-        ("drift", {"process": "garbage"}),
+        pytest.param("gather", {"lease": {**lease("m1.example"), "renew_time": ["garbage"]}}, marks=NIGHTLY),
+        pytest.param("drift", {"process": "garbage"}, marks=NIGHTLY),
         ("drift", {"probes": {"used": None}}),
     ],
 )
