@@ -117,9 +117,11 @@ versions: tools ## Every version that can be run, on three masters each (VERSION
 
 # With the times that a cluster has by default; 1.20.2 does not give its lease back when it is stopped.
 DRILL_VERSIONS ?= 1.37.2 1.20.2
+DRILL_ROUNDS ?= 1
 .PHONY: drills
 drills: export LAB_NAME := kube-ha-drills-$(CLONE)
-drills: tools ## Fail-over drills of every kind with the default times (DRILL_VERSIONS="…")
+drills: export DRILL_ROUNDS := $(DRILL_ROUNDS)
+drills: tools ## Fail-over drills of every kind with the default times (DRILL_VERSIONS="…" DRILL_ROUNDS=5)
 	@for version in $(DRILL_VERSIONS); do \
 	    export LAB_KUBE_VERSION=$$version; \
 	    $(LAB) down; $(LAB) up; pytest -q -s -p no:cacheprovider molecule/drill/nightly; \

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -13,6 +15,8 @@ os.environ.setdefault("LAB_NAME", "kube-ha-test")
 
 from tests.support.drills import Drill, drill
 from tests.support.lab import Lab
+
+MEASURED: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)  # by times, kind and bound: seconds
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +29,18 @@ def run_drill(lab: Lab, tmp_path: Path) -> Callable[..., Drill]:
     """Runs drill.yml, and reads its report."""
 
     def run(kind: str, *words: str) -> Any:
-        return drill(lab, tmp_path, kind, *words)
+        found = drill(lab, tmp_path, kind, *words)
+        report = found.report
+        if report.get("passed"):
+            times = ", ".join(f"{seconds:g} s" for seconds in report["timings"].values())
+            MEASURED[times, kind, f"{report['bound']:g}"].append(report["leaderless"])
+        return found
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The rows of docs/drill.md."""
+    for (times, kind, bound), seconds in MEASURED.items():
+        figures = f"{min(seconds):.1f} | {mean(seconds):.1f} | {max(seconds):.1f}"
+        terminalreporter.write_line(f"| {times} | `{kind}` | {len(seconds)} | {figures} | {bound} |")

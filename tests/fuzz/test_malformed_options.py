@@ -44,5 +44,5 @@ def test_malformed_options(world: subjects.World, name: str) -> None:
         fine = world.base(name, "", {}) if name == "variables" else world.fine(name, rng)
         count.add(world.judged(name, values.spoilt(rng, fine, options, places), check=rng.random() < 0.3))
 
-    judge.run(name, SETS, 0.1, one)
+    judge.run(name, SETS, 0.05, one)
     count.check()

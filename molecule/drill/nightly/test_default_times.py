@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.support import drills
 
 CRASH = 24.8  # 15 s, twice 2.2 times 2 s, and 1 s for the apiserver
 RELEASED = 5.4
+ROUNDS = range(int(os.environ.get("DRILL_ROUNDS") or 1))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -19,8 +21,9 @@ def deployed(lab: Any) -> None:
     assert run.code == 0, run.output
 
 
+@pytest.mark.parametrize("_round", ROUNDS)
 @pytest.mark.parametrize("kind", drills.KINDS)
-def test_each_kind(kind: str, lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
+def test_each_kind(kind: str, _round: int, lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
     found = run_drill(kind)
     drills.passed(lab, found)
     report = found.report
