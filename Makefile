@@ -41,12 +41,13 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 	@lab/demo
 
 .PHONY: test
-test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Molecule, the oldest version that can be run
-	@tests/steps.py lint binaries unit fuzz oldest cores integration molecule 'molecule S=repair' 'versions VERSIONS=1.20.2'
+test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Molecule
+	@tests/steps.py lint binaries unit fuzz oldest cores integration 'molecule + molecule S=drill + molecule S=repair'
 
 .PHONY: nightly
-nightly: tools ## What takes longer: all of test, every version that can be run, drills with the default times, and the benchmark
-	@tests/steps.py test 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'molecule WHICH=' 'molecule S=drill' versions drills bench
+nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, and the benchmark
+	@tests/steps.py test 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
+	    'molecule WHICH=' 'molecule S=drill WHICH=' 'molecule S=repair WHICH=' versions drills bench
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy
@@ -94,12 +95,12 @@ integration: tools ## Modules beside cfssl, openssl, pkilint and Go; the role on
 binaries:
 	@$(LAB) binaries
 
-# Labs of this clone's own: no test touches the demo's, or stumbles over one that another clone's tests left.
-CLONE := $(shell pwd -P | cksum | cut -d' ' -f1)
+# Labs of this clone's and scenario's own: no test touches the demo's, or stumbles over one that other tests left.
+CLONE := $(shell pwd -P | cksum | cut -c1-6)
 
 # Binaries and image come first, where their progress is seen.
 .PHONY: molecule
-molecule: export LAB_NAME := kube-ha-test-$(CLONE)
+molecule: export LAB_NAME := kube-ha-test-$(CLONE)-$(S)
 molecule: tools binaries ## Molecule on containers (S=scenario; WHICH= for all, with what make test leaves out)
 	@$(LAB) image
 	KUBECTL=$(KUBECTL) PYTEST_ADDOPTS='-m "$(WHICH)"' molecule test --scenario-name $(S)

@@ -62,6 +62,7 @@ def deployed(lab: Any) -> Iterator[Any]:
         lab.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
+@pytest.mark.nightly
 def test_another_lease(lab: Any, deployed: Any, tmp_path: Path) -> None:
     assert deployed.code == 0, deployed.output
     again = lab.site(words())

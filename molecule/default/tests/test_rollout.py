@@ -45,6 +45,7 @@ def test_staging_alone_says_what_is_pending(lab: Any) -> None:
     assert lab.main_pids() == pids
 
 
+@pytest.mark.nightly
 def test_the_first_failure_ends_it(lab: Any, bind_pod: Callable[[], str]) -> None:
     """The first member's process is cut off from its apiserver, so it never becomes healthy; the others are left as they are."""
     pids = lab.main_pids()
@@ -113,6 +114,7 @@ def shared(folder: Path, **more: str) -> list[str]:
     return [f"--extra-vars={name}={value}" for name, value in options.items()]
 
 
+@pytest.mark.nightly
 def test_one_pair_for_all(lab: Any, tmp_path: Path) -> None:
     run = lab.site(*shared(tmp_path))
     assert run.code == 0, run.output

@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 UNIT = "kube-scheduler.service"
 READER = "metrics for an authorised reader"
 
 
+@pytest.mark.nightly
 def test_all_addresses_and_slow_elections(lab: Any) -> None:
     """IPv6 comes with a leader that renews once in ten seconds only, so that most looks see no movement at once."""
     slow = {"lease_duration": "60s", "renew_deadline": "40s", "retry_period": "10s"}

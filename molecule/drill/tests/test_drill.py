@@ -101,7 +101,9 @@ def faulty(lab: Any, kind: str, name: str, pid: str) -> bool:
     return "owner" in drills.inside(lab, name, "iptables -S OUTPUT")
 
 
-@pytest.mark.parametrize("kind", drills.KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind == "partition" else pytest.mark.nightly) for kind in drills.KINDS]
+)
 def test_a_controller_that_is_killed(kind: str, lab: Any, tmp_path: Path) -> None:
     """With all its processes, right after the fault: the host undoes it, and the next drill removes the namespace."""
     wait_for(lambda: drills.process_state(lab, lab.leader()) in ("R", "S"), 20)

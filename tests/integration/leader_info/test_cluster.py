@@ -411,11 +411,14 @@ def test_a_leader_is_found_and_moves(schedulers: Schedulers) -> None:
     [
         ("systemctl kill -s TERM {unit}", "", GRACEFUL),
         ("systemctl kill -s KILL {unit}", "", CRASH),
-        ("systemctl kill -s STOP {unit}", "systemctl kill -s CONT {unit}", CRASH),
-        (
+        pytest.param(
+            "systemctl kill -s STOP {unit}", "systemctl kill -s CONT {unit}", CRASH, marks=pytest.mark.nightly
+        ),
+        pytest.param(
             "iptables -I OUTPUT -p tcp --dport 6443 -j DROP",
             "iptables -D OUTPUT -p tcp --dport 6443 -j DROP",
             CRASH,
+            marks=pytest.mark.nightly,
         ),
     ],
     ids=["stopped", "killed", "frozen", "cut-off"],
