@@ -10,36 +10,36 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """What became of a target."""
+    """What became of a target; its output, where that was not let through."""
 
     target: str
     seconds: float
     code: int
+    output: bytes
 
 
-def run(target: str, output: IO[bytes] | None = None) -> Row:
+def run(target: str, capture: bool = False) -> Row:
     started = time.monotonic()
     command = ["make", "--no-print-directory", *shlex.split(target)]
-    code = subprocess.run(command, check=False, stdout=output, stderr=subprocess.STDOUT).returncode
-    return Row(target, time.monotonic() - started, code)
+    done = subprocess.run(
+        command, check=False, stdout=subprocess.PIPE if capture else None, stderr=subprocess.STDOUT if capture else None
+    )
+    return Row(target, time.monotonic() - started, done.returncode, done.stdout or b"")
 
 
 def side_by_side(targets: list[str]) -> list[Row]:
     rows = []
     with ThreadPoolExecutor(2) as pool:
-        outputs = {pool.submit(run, target, output := tempfile.TemporaryFile()): output for target in targets}
-        for done in as_completed(outputs):
+        for done in as_completed([pool.submit(run, target, capture=True) for target in targets]):
             rows.append(done.result())
-            outputs[done].seek(0)
             sys.stdout.flush()
-            sys.stdout.buffer.write(outputs[done].read())
+            sys.stdout.buffer.write(rows[-1].output)
             sys.stdout.flush()
     return rows
 
@@ -54,7 +54,7 @@ def main(steps: list[str]) -> int:
             break
     width = max(len(row.target) for row in rows)
     print(f"\n{'step':<{width}}  {'time':>8}  outcome")
-    for target, seconds, code in rows:
+    for target, seconds, code, _output in rows:
         print(f"{target:<{width}}  {minutes(seconds)}  {f'failed ({code})' if code else 'passed'}")
     print(f"{'together':<{width}}  {minutes(time.monotonic() - started)}")
     return next((row.code for row in rows if row.code), 0)
