@@ -13,7 +13,7 @@ PLAYBOOK = "playbooks/drill.yml"
 CONFIRMED = "--extra-vars=drill_confirm=yes"
 KINDS = ("stop", "kill", "freeze", "partition")
 # What the journal of the member that led tells of its end.
-LOST = {"stop": "requested to terminate", "kill": "code=killed", "freeze": "lease", "partition": "lease"}
+LOST = {"stop": "equested to terminate", "kill": "code=killed", "freeze": "lease", "partition": "lease"}
 TIMER = "kube-ha-drill-undo.timer"
 
 
