@@ -144,6 +144,7 @@ def test_the_one_pair_is_renewed(lab: Any, tmp_path: Path) -> None:
     assert now.not_valid_after_utc > made.not_valid_after_utc
 
 
+@pytest.mark.nightly
 def test_a_master_that_is_switched_off(lab: Any, bind_pod: Callable[[], str]) -> None:
     off = lab.leader()
     lab.apiserver = next(name for name in lab.names if name != off)

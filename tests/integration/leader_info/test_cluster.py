@@ -410,7 +410,7 @@ def test_a_leader_is_found_and_moves(schedulers: Schedulers) -> None:
     ("harm", "heal", "within"),
     [
         ("systemctl kill -s TERM {unit}", "", GRACEFUL),
-        ("systemctl kill -s KILL {unit}", "", CRASH),
+        pytest.param("systemctl kill -s KILL {unit}", "", CRASH, marks=pytest.mark.nightly),
         pytest.param(
             "systemctl kill -s STOP {unit}", "systemctl kill -s CONT {unit}", CRASH, marks=pytest.mark.nightly
         ),
