@@ -149,12 +149,12 @@ class ActionModule(ActionBase):
         report = drill.evaluate(
             choice, _seen(measured["seen"]), time=str(measured["time"]), sick=sick, journal=self._journals()
         )
+        contents = [text.encode() for text in (json.dumps(report, indent=2) + "\n", drill_page.page(report))]
         folder = self._report_folder()
         page = os.path.join(folder, REPORT_FILES[1])
-        contents = (json.dumps(report, indent=2) + "\n", drill_page.page(report))
         if not self._task.check_mode:
             for name, content in zip(REPORT_FILES, contents):
-                write.write(os.path.join(folder, name), content.encode(), rights=write.rights_of(-1, -1, 0o644))
+                write.write(os.path.join(folder, name), content, rights=write.rights_of(-1, -1, 0o644))
         verdict = "passed" if report["passed"] else "FAILED"
         # The verdict comes last, where a person looks first.
         lines = [f"{name}: {line}" for name, told in report["journal"].items() for line in told]

@@ -123,6 +123,15 @@ def test_a_hostile_journal(tmp_path: Path) -> None:
     assert all(len(line) < 400 and line.isprintable() for line in told)
 
 
+def test_a_report_that_cannot_be_encoded_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        mock.patch.object(scheduler_drill.drill_page, "page", return_value="\ud800"),
+        pytest.raises(AnsibleActionFail, match="step report: its options are not what earlier steps have returned"),
+    ):
+        reported(tmp_path)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("")
     with pytest.raises(
