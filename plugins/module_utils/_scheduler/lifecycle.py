@@ -47,11 +47,17 @@ def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
     options.check_release(params)
     release = Release(params["path"], items_of(params["files"] or []))
     release.check_folder()
-    if params["state"] == "staged" and params["log_dir"]:
-        # Refused before anything is made.
-        folders.give(params["log_dir"], params["user"], LOG_MODE, dry=True)
     state = _STATES[params["state"]]
-    made = release.make_folders() if params["state"] in ("prepared", "staged") and not module.check_mode else []
+    made = []
+    if params["state"] in ("prepared", "staged"):
+        # What cannot be is refused before anything is made.
+        release.check_binaries(params["binaries"], dry=module.check_mode)
+        if params["state"] == "staged":
+            release.pending()
+            if params["log_dir"]:
+                folders.give(params["log_dir"], params["user"], LOG_MODE, dry=True)
+        if not module.check_mode:
+            made = release.make_folders()
     with contextlib.ExitStack() as locks:
         if not module.check_mode and os.path.isdir(release.root):
             locks.enter_context(paths.lock(release.root, timeout=LOCK_SECONDS))
@@ -69,7 +75,6 @@ def _prepared(module: Module, release: Release, _systemd: _systemd.Systemd, _pro
 def _staged(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:
     params = module.params
     dry = module.check_mode
-    release.pending()  # a live path that can be no file is refused before anything is staged
     diff = release.differences()
     given = params["log_dir"] and folders.give(params["log_dir"], params["user"], LOG_MODE, dry=dry)
     recorded = release.record_binaries(params["binaries"], dry=dry)

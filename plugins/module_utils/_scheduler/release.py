@@ -241,13 +241,11 @@ class Release:
         write.write(self.record_path, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
         return True
 
-    def record_binaries(self, binaries: t.Sequence[t.Mapping[str, t.Any]], *, dry: bool = False) -> bool:
-        """Records binaries that have come or are vouched for: C(path), C(version) and whether they are C(ours).
-
-        With C(dry) nothing is recorded, and one that is not there may still come.
-        """
-        known = self.record()["binaries"]
-        found = dict(known)
+    def check_binaries(
+        self, binaries: t.Sequence[t.Mapping[str, t.Any]], *, dry: bool = False
+    ) -> list[tuple[t.Mapping[str, t.Any], os.stat_result]]:
+        """What lies where binaries are said to be. With C(dry) one that is not there may still come, and is left out."""
+        found = []
         for entry in binaries:
             path = entry["path"]
             try:
@@ -258,9 +256,21 @@ class Release:
                 raise ReleaseError(f"cannot read {path}: {error.strerror}") from None
             if not stat.S_ISREG(info.st_mode):
                 raise ReleaseError(f"{path} is not a regular file: name the binary's", option="binaries")
-            if dry:
-                continue
-            seen = identity(info)
+            found.append((entry, info))
+        return found
+
+    def record_binaries(self, binaries: t.Sequence[t.Mapping[str, t.Any]], *, dry: bool = False) -> bool:
+        """Records binaries that have come or are vouched for: C(path), C(version) and whether they are C(ours).
+
+        With C(dry) nothing is recorded.
+        """
+        there = self.check_binaries(binaries, dry=dry)
+        if dry:
+            return False
+        known = self.record()["binaries"]
+        found = dict(known)
+        for entry, info in there:
+            path, seen = entry["path"], identity(info)
             former = known.get(path)
             if former is not None and former["identity"] == seen:
                 found[path] = Binary(

@@ -644,6 +644,16 @@ def test_nothing_is_staged_for_a_directory_in_a_file_s_place(tmp_path: Path) -> 
     assert host.tree() == before
 
 
+@pytest.mark.parametrize("state", ["prepared", "staged"])
+def test_nothing_is_made_for_a_directory_in_a_binary_s_place(tmp_path: Path, state: str) -> None:
+    host = Pair(tmp_path)
+    before = host.tree()
+    binary = {"path": str(host.root), "version": "1.37.2", "ours": True}
+    with pytest.raises(ReleaseError, match="binaries: .* is not a regular file"):
+        host.run(state, binaries=[binary])
+    assert host.tree() == before
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG], ids=errno.errorcode.get)
 @pytest.mark.parametrize("state", ["prepared", "staged", "live", "absent"])
 def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, number: int) -> None:
