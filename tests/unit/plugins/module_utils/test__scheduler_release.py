@@ -649,7 +649,7 @@ def test_nothing_is_made_for_a_directory_in_a_binary_s_place(tmp_path: Path, sta
     host = Pair(tmp_path)
     before = host.tree()
     binary = {"path": str(host.root), "version": "1.37.2", "ours": True}
-    with pytest.raises(ReleaseError, match="binaries: .* is not a regular file"):
+    with pytest.raises(ReleaseError, match=r"binaries: .* is not a regular file"):
         host.run(state, binaries=[binary])
     assert host.tree() == before
 
