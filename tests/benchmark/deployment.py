@@ -241,7 +241,11 @@ def play(venv: Path, masters: Masters, folder: Path, playbook: Path, variable: s
         seconds = timed(command, environment, folder, ROOT)
         answer: dict[str, Any] = json.loads(times.read_text())
         hosts = (
-            [line.split()[0] for line in counts.read_text().splitlines() if not line.endswith(" raw")]
+            [
+                host
+                for host, kind, name in (line.split(maxsplit=2) for line in counts.read_text().splitlines())
+                if kind == "module" and name != "raw"
+            ]
             if counts.exists()
             else []
         )
