@@ -63,7 +63,7 @@ DAMAGE = {
 # Two masters at a time; the leader is the one that is left alone.
 NAMES = list(DAMAGE)
 PAIRS = list(zip(NAMES[::2], NAMES[1::2]))
-DAILY = ("private key: garbage", "staged copies: gone", "binary: cut off", "configuration: edited, and a restart")
+DAILY = ("private key: garbage", "binary: cut off", "configuration: edited, and a restart")
 
 
 def kept(host: Any, path: str) -> list[tuple[str, str]]:

@@ -427,6 +427,7 @@ def test_the_next_leader(schedulers: Schedulers, harm: str, heal: str, within: t
     strike(schedulers, harm.format(unit=UNIT), heal.format(unit=UNIT), within)
 
 
+@pytest.mark.nightly
 def test_a_lease_that_nobody_renews_is_expired(schedulers: Schedulers) -> None:
     lab = schedulers.lab
     _name, before = schedulers.leader()
