@@ -19,7 +19,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from tests.support.fake_module import one_line
@@ -53,13 +53,17 @@ class Refused(BaseException):
         self.message, self.typed, self.result = message, typed, result
 
 
-def refusal(message: Any) -> str:
-    """Check that an error is one readable line of bounded length, and return it."""
+def refusal(message: Any, given: Iterable[Any] = ()) -> str:
+    """Check that an error is one readable line of bounded length, and return it. It may repeat what was C(given)."""
     assert isinstance(message, str), f"an error of type {type(message).__name__}"
-    text = one_line(Exception(message))
-    assert text.isprintable(), f"unprintable: {text[:300]!a}"
-    assert len(text) <= LONGEST, f"{len(text)} characters: {text[:300]!r}"
-    return text
+    own = message
+    for value in given:
+        if isinstance(value, str) and value:
+            own = own.replace(value, "(given)")
+    one_line(Exception(own))
+    assert message.isprintable(), f"unprintable: {message[:300]!a}"
+    assert len(message) <= LONGEST, f"{len(message)} characters: {message[:300]!r}"
+    return message
 
 
 def holds_no(secrets: list[str], *shown: Any) -> None:

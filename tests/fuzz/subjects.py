@@ -305,7 +305,7 @@ class World:
         holds_no(self.secrets, outcome if isinstance(outcome, dict) else [outcome.message, outcome.result])
         if isinstance(outcome, Refused) and not outcome.typed:
             for line in outcome.message if isinstance(outcome.message, list) else [outcome.message]:
-                refusal(line)
+                refusal(line, options.values())
         assert not written or not (check or isinstance(outcome, Refused)), f"written: {written}; {outcome!r:.300}"
         return outcome
 

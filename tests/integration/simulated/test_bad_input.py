@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.release import __version__ as ansible_version
+from packaging import version
 
 from tests.support.pki import Ca, spare
 from tests.support.simulation import Outcome, Simulation, compared
@@ -189,7 +191,9 @@ def test_strings_of_the_command_line_mean_what_they_say(tmp_path: Path) -> None:
     assert run.code == 0, run.output
     assert "pending on m1: config: differs" in run.text
     assert run.rolled == []
-    assert [str(options["port"]) for options in run.options("m1", "gather")] == ["10259"]
+    # Before 2.19, what a template gives is text; the module makes a number of it.
+    text = version.parse(ansible_version) < version.parse("2.19")
+    assert [options["port"] for options in run.options("m1", "gather")] == ["10259" if text else 10259]
     cluster.change("m2", "gather", missing_libraries=["yaml"])
     run = cluster.run("playbooks/site.yml", *words)
     refused(run, "gather")
