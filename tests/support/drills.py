@@ -13,7 +13,8 @@ PLAYBOOK = "playbooks/drill.yml"
 CONFIRMED = "--extra-vars=drill_confirm=yes"
 KINDS = ("stop", "kill", "freeze", "partition")
 # What the journal of the member that led tells of its end.
-LOST = {"stop": "equested to terminate", "kill": "code=killed", "freeze": "lease", "partition": "lease"}
+LEASE_LOST = "eaderelection lost"
+LOST = {"stop": "systemd[1]: Stopped ", "kill": "code=killed", "freeze": LEASE_LOST, "partition": LEASE_LOST}
 TIMER = "kube-ha-drill-undo.timer"
 
 
