@@ -53,7 +53,7 @@ def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
         # What cannot be is refused before anything is made.
         release.check_binaries(params["binaries"], dry=module.check_mode)
         if params["state"] == "staged":
-            release.pending()
+            release.pending()  # looks at each path, live and staged
             if params["log_dir"]:
                 folders.give(params["log_dir"], params["user"], LOG_MODE, dry=True)
         if not module.check_mode:

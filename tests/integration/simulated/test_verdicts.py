@@ -99,7 +99,7 @@ def test_serial_with_a_change_and_the_leader_in_the_last_batch(cluster: Simulati
     assert rolled(run.output) == ["m1", "m2", "m3"]
 
 
-@pytest.mark.nightly
+@NIGHTLY
 def test_serial_on_a_first_run(cluster: Simulation) -> None:
     for name in cluster.answers:
         bare(cluster, name)
@@ -150,7 +150,7 @@ def test_a_limit_to_a_leader_that_is_as_planned(cluster: Simulation) -> None:
     assert run.calls == {"m1": ["gather", "drift"], "m2": [], "m3": []}
 
 
-@pytest.mark.nightly
+@NIGHTLY
 def test_a_leader_that_does_not_renew_may_be_rolled_alone(cluster: Simulation) -> None:
     dead = {"healthy": False, "problems": ["readiness: HTTP 500"], "lease": {**lease("m1.example"), "moving": False}}
     leading(cluster, "m1", **dead)
@@ -244,7 +244,7 @@ def test_status_says_what_could_not_be_compared(cluster: Simulation) -> None:
     assert "m1: not compared" not in run.text
 
 
-@pytest.mark.nightly
+@NIGHTLY
 def test_names_of_any_length_keep_the_columns(tmp_path: Path) -> None:
     names = ["master-1.control-plane.kube-ha.example.org", "m2"]
     cluster = Simulation(tmp_path, {"kube_masters": names})
@@ -297,7 +297,7 @@ def test_a_phase_alone_in_check_mode_on_fresh_hosts(cluster: Simulation, phase: 
     assert run.code == 0, run.output
 
 
-@pytest.mark.nightly
+@NIGHTLY
 def test_each_phase_by_tasks_from_in_check_mode_on_fresh_hosts(cluster: Simulation) -> None:
     for name in cluster.answers:
         bare(cluster, name)
@@ -356,7 +356,7 @@ HOSTILE: dict[str, Any] = {
 }
 
 
-@pytest.mark.nightly
+@NIGHTLY
 @pytest.mark.parametrize("inject", ["true", "false"])
 def test_a_hostile_master_through_a_rollout(cluster: Simulation, inject: str) -> None:
     leading(cluster, "m1")
