@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import secrets
 import threading
 import time
@@ -160,7 +161,7 @@ class Watch:
         self.seen = drill.Seen()
         self._pods: dict[str, drill.Pod] = {}
         self._failure = ""
-        self._end, self._no_more_pods = threading.Event(), threading.Event()
+        self._end, self._no_more_pods, self._all_made = threading.Event(), threading.Event(), threading.Event()
         self._threads = [
             threading.Thread(target=self._guarded, args=(work,), daemon=True) for work in (self._look, self._schedule)
         ]
@@ -231,7 +232,9 @@ class Watch:
         seen.ended = time.monotonic()
         self._no_more_pods.set()
         deadline = time.monotonic() + (PATIENCE if drill.settled(seen.samples, fault, takeover=takeover) else 1.0)
-        while time.monotonic() < deadline and any(pod.bound is None for pod in self._known()):
+        while time.monotonic() < deadline and not (
+            self._all_made.is_set() and all(pod.bound is not None for pod in self._known())
+        ):
             self._check()
             time.sleep(POLL)
         self._count_bindings()
@@ -294,9 +297,12 @@ class Watch:
         client = self._clients[2]
         next_pod = next_look = time.monotonic()
         while not self._end.is_set():
+            if self._no_more_pods.is_set():
+                next_pod = math.inf
+                self._all_made.set()
             now = time.monotonic()
             try:
-                if now >= next_pod and not self._no_more_pods.is_set():
+                if now >= next_pod:
                     next_pod = max(next_pod + PODS_EACH, now)
                     self._create(client)
                 if now >= next_look:

@@ -152,6 +152,28 @@ def test_a_takeover(cluster: Cluster, path: str) -> None:
     assert len(cluster.asked) == count, "somebody goes on"
 
 
+def test_a_pod_that_is_on_its_way_at_the_end_is_waited_for(
+    cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, failed = drill_watch.Watch._create, threading.Event()
+
+    def late(running: Any, one: Any) -> None:
+        bound = failed.is_set() and all(pod.bound is not None for pod in running._known())
+        if bound and running._no_more_pods.wait(10):
+            time.sleep(0.3)
+        create(running, one)
+
+    monkeypatch.setattr(drill_watch.Watch, "_create", late)
+    with watch(path) as running:
+        running.ready()
+        failed.set()
+        fault = time.monotonic()
+        cluster.fail(1)
+        seen = running.finish(fault, 0.0)
+    assert len(seen.pods) == cluster.made
+    assert all(pod.bound is not None for pod in seen.pods)
+
+
 def test_nobody_takes_over(cluster: Cluster, path: str) -> None:
     with watch(path, deadline=0.5) as running:
         running.ready()
