@@ -15,6 +15,7 @@ description:
   - Keeps one component's files on a host as a set of three - C(staged) is what the next start shall use, C(live) is what the unit names,
     C(previous) is what was live before the last promotion.
   - Nothing that the running process could read changes before O(state=live). A crash or a reboot until then starts what ran before.
+  - For the leader, O(handover) has another member lead before anything of it is changed.
   - The unit carries a digest of everything that the process will have read, so that a process older than its files is seen. What the process read is
     judged too, by the times of the files, its credentials and its program.
 extends_documentation_fragment:
@@ -28,9 +29,12 @@ options:
         its flags and its configuration in a dry run (O(command)).
       - V(live) keeps the live set as C(previous), puts in its place what was staged last, enables the unit, and restarts it unless the running process was
         started from just that.
+      - V(previous) puts back what O(state=live) with the same O(attempt) has replaced, and starts the unit. Where that has replaced nothing, or where there
+        was nothing before it, only the unit is started.
+      - V(recalled) stages the previous set, for O(state=live) to put in place. Fails where there is none.
       - V(absent) stops and disables the unit and removes what was promoted, the binaries that were brought, and the release itself, and nothing else.
     type: str
-    choices: [prepared, staged, live, absent]
+    choices: [prepared, staged, live, previous, recalled, absent]
     required: true
   path:
     description: Folder of the release, readable by root only.
@@ -92,6 +96,36 @@ options:
           - Of a binary that is recorded already and unchanged, what was said first stays.
         type: bool
         default: true
+  attempt:
+    description: Identifies one roll of this host, with O(state=live) and O(state=previous). Empty for a roll that cannot be taken back.
+    type: str
+    default: ""
+  handover:
+    description:
+      - With O(state=live), for a host that leads - stops the unit, and puts nothing in place before another member has taken the lease and renewed it.
+      - Where nobody does, the unit is started again and the module fails. On a host that does not lead, nothing is stopped before the restart.
+    type: dict
+    suboptions:
+      kubeconfig:
+        description: Path of a kubeconfig that may read the lease, on the host. Where systemd gave one to the process, that is read.
+        type: path
+        required: true
+      name:
+        description: Name of the lock's object.
+        type: str
+        required: true
+      namespace:
+        description: Its namespace.
+        type: str
+        required: true
+      lock:
+        description: The type of the lock, such as C(leases).
+        type: str
+        required: true
+      timeout:
+        description: Seconds from the stop within which another member has to lead.
+        type: float
+        required: true
   command:
     description:
       - The command line of the unit as a list, the staged binary first. With O(state=staged) it is run with C(--write-config-to) as O(user) before anything
@@ -140,7 +174,13 @@ EXAMPLES = r"""
 - name: Put it in place
   kube_ha.scheduler.scheduler_release:
     state: live
+    attempt: "2026-11-25T22:10:00Z"
   when: release.pending | length > 0
+
+- name: Take that back
+  kube_ha.scheduler.scheduler_release:
+    state: previous
+    attempt: "2026-11-25T22:10:00Z"
 """
 
 RETURN = r"""
@@ -149,6 +189,36 @@ digest:
   returned: O(state=staged) and O(state=live)
   type: str
   sample: 5d41402abc4b2a76b9719d911017c592
+handover:
+  description: The hand-over of the lease. C(null) where none was wanted, or the host did not lead.
+  returned: O(state=live), not in check mode
+  type: dict
+  contains:
+    holder:
+      description: Hostname of the next leader.
+      type: str
+      sample: m2.example.com
+    seconds:
+      description: From the stop to the moment at which the next leader was seen to hold the lease.
+      type: float
+      sample: 0.9
+    released:
+      description: Whether the lease was seen without a holder. One that is not released has to expire first.
+      type: bool
+    transitions:
+      description: By how many the lease's own count of leaders rose. More than 1 says that the first one did not stay.
+      type: int
+      sample: 1
+version:
+  description: Version of the previous set's binary. Empty where no record knows it.
+  returned: O(state=recalled)
+  type: str
+  sample: 1.36.1
+not_after:
+  description: When the previous set's certificate expires. Empty where there is none.
+  returned: O(state=recalled)
+  type: str
+  sample: "2027-11-25T10:00:00+00:00"
 pending:
   description: Names of the members whose staged and live copies differ, and C(process) when the unit does not run from the staged set.
   returned: O(state=staged)
@@ -172,14 +242,14 @@ done:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError, SystemdError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import lifecycle, release, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover, lifecycle, release, systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": ["prepared", "staged", "live", "absent"], "required": True},
+            "state": {"type": "str", "choices": [*lifecycle.STATES], "required": True},
             "path": {"type": "path", "default": "/var/lib/kube-ha/kube-scheduler"},
             "unit": {"type": "str", "default": "kube-scheduler.service"},
             "files": release.FILES_SPEC,
@@ -193,6 +263,8 @@ def main() -> None:
                     "ours": {"type": "bool", "default": True},
                 },
             },
+            "attempt": {"type": "str", "default": ""},
+            "handover": handover.SPEC,
             "command": {"type": "list", "elements": "str", "default": []},
             "dry_run_flags": {"type": "dict", "default": {"secure-port": "@port@"}},
             "dry_run_texts": {"type": "dict", "default": {}},

@@ -13,10 +13,10 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders, paths
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import dry_run, options, running
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import dry_run, handover, options, running
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release, items_of
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release, items_in, items_of
 
 LOCK_SECONDS = 60.0
 LOG_MODE = 0o755
@@ -37,6 +37,9 @@ class Result(t.TypedDict, total=False):
     digest: str
     pending: list[str]
     reasons: list[str]
+    handover: handover.Handover | None
+    version: str
+    not_after: str
     dry_run: bool | None
     diff: list[dict[str, str]]
 
@@ -47,7 +50,7 @@ def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
     options.check_release(params)
     release = Release(params["path"], items_of(params["files"] or []))
     release.check_folder()
-    state = _STATES[params["state"]]
+    state = STATES[params["state"]]
     made = []
     if params["state"] in ("prepared", "staged"):
         # What cannot be is refused before anything is made.
@@ -110,7 +113,16 @@ def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Pro
         raise ReleaseError(
             f"{os.path.join(release.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
         )
-    done = release.promote()
+    wanted = module.params["handover"]
+    handed = handover.hand_over(unit, systemd, handover.Wanted(**wanted)) if wanted else None
+    done = release.promote(module.params["attempt"])
+    result = _started(unit, systemd, proc, release, done)
+    return Result(**{**result, "digest": digest, "handover": handed})
+
+
+def _started(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, done: list[str]) -> Result:
+    """Has the unit run from the live set."""
+    done = list(done)
     shown = systemd.show(unit)
     if shown.get("NeedDaemonReload") == "yes" or shown.get("LoadState") != "loaded" or done:
         systemd.reload()
@@ -118,11 +130,50 @@ def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Pro
     if shown.get("UnitFileState") != "enabled":
         systemd.enable(unit)
         done.append("enable")
-    reasons = _reasons(unit, systemd, proc, release, digest)
+    live = release.record()["live"]
+    reasons = _reasons(unit, systemd, proc, release, live["digest"] if live else "")
     if reasons:
         systemd.restart(unit)
         done.append("restart")
-    return Result(changed=bool(done), done=done, digest=digest, reasons=reasons)
+    return Result(changed=bool(done), done=done, reasons=reasons)
+
+
+def _previous(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:
+    if module.check_mode:
+        return Result(changed=False, done=[])
+    unit = module.params["unit"]
+    if release.record()["staged"]:
+        release = Release(release.root, release.staged_items())
+    done = release.restore(module.params["attempt"])
+    live = release.record()["live"]
+    if not live:
+        return Result(changed=bool(done), done=done)
+    # Also where nothing was promoted: a hand-over that failed may have left the unit stopped.
+    return _started(unit, systemd, proc, Release(release.root, items_in(live)), done)
+
+
+def _recalled(module: Module, release: Release, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
+    done = release.recall(dry=module.check_mode)
+    record = release.record()
+    former = items_in(record["previous"]) if record["previous"] else ()
+    binaries = [record["binaries"].get(item.target) for item in former if item.link_to is not None]
+    certificates = [release.previous_path(item) for item in former if item.name == "certificate"]
+    return Result(
+        changed=bool(done),
+        done=done,
+        version=next((binary["version"] for binary in binaries if binary), ""),
+        not_after=next(map(_not_after, certificates), ""),
+    )
+
+
+def _not_after(path: str) -> str:
+    """When a certificate expires; "" for what is none."""
+    # The library takes longer to import than all else that most states need.
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate  # noqa: PLC0415
+
+    found = _certificate.parse(paths.read(path) or b"")
+    certificate = found[0] if found else None
+    return _certificate.validity(certificate)[1].isoformat() if certificate else ""
 
 
 def _reasons(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str) -> list[str]:
@@ -143,9 +194,11 @@ def _absent(module: Module, release: Release, systemd: _systemd.Systemd, _proc: 
     return Result(changed=bool(done), done=done)
 
 
-_STATES: dict[str, t.Callable[[Module, Release, _systemd.Systemd, Proc], Result]] = {
+STATES: dict[str, t.Callable[[Module, Release, _systemd.Systemd, Proc], Result]] = {
     "prepared": _prepared,
     "staged": _staged,
     "live": _live,
+    "previous": _previous,
+    "recalled": _recalled,
     "absent": _absent,
 }

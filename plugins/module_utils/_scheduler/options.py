@@ -27,6 +27,8 @@ LONGEST_WAIT = 86400
 MOST_LINES = 1000
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@\\-]{0,240}\.service")
+# What an object of Kubernetes can be called.
+OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}|[0-9]{1,9}")
 FLAG = re.compile(r"[a-z0-9][a-z0-9-]*")
 TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
@@ -93,6 +95,18 @@ def check_release(params: t.Mapping[str, t.Any]) -> None:
             raise ReleaseError(f"{entry['version'][:80]!r} is not a version, such as 1.37.2", option="binaries")
     if not USER.fullmatch(params["user"]):
         raise ReleaseError(f"{params['user'][:80]!r} is not the name of a user", option="user")
+    if len(params["attempt"]) > 100 or not TEXT.fullmatch(f" {params['attempt']}"):
+        raise ReleaseError(f"{params['attempt'][:80]!r} is not one line of at most 100 characters", option="attempt")
+    handover = params["handover"]
+    if handover:
+        path(handover["kubeconfig"], "handover")
+        for name in ("name", "namespace"):
+            if not OBJECT.fullmatch(handover[name]):
+                raise ReleaseError(f"{handover[name][:80]!r} is not the {name} of an object", option="handover")
+        if handover["lock"] and handover["lock"] not in LOCK_OBJECTS:
+            raise ReleaseError(f"{handover['lock'][:80]!r} is not the type of a lock", option="handover")
+        if not 0 < handover["timeout"] <= LONGEST_WAIT:
+            raise ReleaseError(f"{handover['timeout']} is not between 0 and {LONGEST_WAIT} seconds", option="handover")
     for number, word in enumerate(params["command"]):
         if number == 0:
             path(word, "command")
@@ -125,6 +139,8 @@ def check_info(params: t.Mapping[str, t.Any]) -> None:
         raise ReleaseError(f"{params['bind_address'][:80]!r} is not an IP address", option="bind_address")
     if not 0 <= params["timeout"] <= LONGEST_WAIT:
         raise ReleaseError(f"{params['timeout']} is not between 0 and {LONGEST_WAIT} seconds", option="timeout")
+    if not 0 <= params["steady"] <= LONGEST_WAIT:
+        raise ReleaseError(f"{params['steady']} is not between 0 and {LONGEST_WAIT} seconds", option="steady")
     if not 0 <= params["journal_lines"] <= MOST_LINES:
         raise ReleaseError(f"{params['journal_lines']} is not between 0 and {MOST_LINES}", option="journal_lines")
     for entry in params["_serving"]:

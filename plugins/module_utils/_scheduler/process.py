@@ -22,6 +22,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import F
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import timings as _timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.options import OBJECT
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import (
     DIGEST_VARIABLE,
@@ -67,8 +68,6 @@ FIELDS = {
         "retryPeriod",
     ),
 }
-# What an object of Kubernetes can be called.
-NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 LOCK = re.compile(r"[a-z]{1,40}")
 VERSION = re.compile(r"Kubernetes v([0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:[-+][0-9A-Za-z.+-]{1,60})?)")
 YAML_LIMIT = 65536
@@ -153,7 +152,7 @@ class Told(t.NamedTuple):
             self.fields.get(f"resource{field}"),
             self.fields.get(f"lockObject{field}"),
         )
-        return next((value for value in values if value and NAME.fullmatch(value)), default)
+        return next((value for value in values if value and OBJECT.fullmatch(value)), default)
 
     @property
     def timings(self) -> _timings.Timings:

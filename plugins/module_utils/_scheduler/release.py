@@ -71,8 +71,8 @@ class Member(t.TypedDict):
     rendered: str | None  # SHA-256 of the text that it was rendered from, digest mark included; None for others
 
 
-class StagedSet(t.TypedDict):
-    """What was staged last."""
+class FileSet(t.TypedDict):
+    """The members of a set that is staged, live or kept as the previous one, and its digest."""
 
     members: list[Member]
     digest: str
@@ -84,10 +84,13 @@ class Record(t.TypedDict):
     base: dict[str, str]  # fingerprint, by name, of the live file that a staged copy was made of
     binaries: dict[str, Binary]  # by path
     directories: list[str]  # made by promotion
+    attempt: str  # the roll by which the live set was put in place
     dry_run: str  # the digest that passed a dry run last
+    live: FileSet | None  # what was promoted last
     paths: list[str]  # all that were ever promoted
-    promoting: bool  # whether a promotion is under way, or was cut off
-    staged: StagedSet | None
+    previous: FileSet | None  # what was live before that; None where nothing was
+    promoting: bool  # whether a promotion, or the way back from one, is under way, or was cut off
+    staged: FileSet | None
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class Item:
         return os.path.join(os.path.dirname(self.path), self.link_to or "")
 
     def member(self) -> Member:
-        rendered = None if self.content is None else hashlib.sha256(self.content.encode()).hexdigest()
+        rendered = self.rendered if self.content is None else hashlib.sha256(self.content.encode()).hexdigest()
         return Member(
             name=self.name,
             path=self.path,
@@ -195,6 +198,9 @@ class Release:
 
     def staged_path(self, item: Item) -> str:
         return os.path.join(self.root, "staged", item.name)
+
+    def previous_path(self, item: Item) -> str:
+        return os.path.join(self.root, "previous", item.name)
 
     def check_folder(self) -> None:
         """Raises ReleaseError for a folder that holds anything else: it would be removed with the release."""
@@ -285,7 +291,7 @@ class Release:
         staged = self.record()["staged"]
         if staged is None:
             raise ReleaseError(f"{os.path.join(self.root, 'staged')} holds no whole set: run the earlier phases first")
-        return tuple(Item(**member) for member in staged["members"])
+        return items_in(staged)
 
     # --- the staged set
 
@@ -347,7 +353,7 @@ class Release:
                 binary = binaries.get(item.target)
                 value = f"{item.link_to}:{binary['sha256'] if binary else ''}"
             elif not item.seeded:
-                value = item.member()["rendered"] or item.rendered or ""
+                value = item.member()["rendered"] or ""
             elif item.digest == "path":
                 value = item.path
             else:
@@ -391,7 +397,7 @@ class Release:
                     if not dry:
                         write.write(path, content, rights=write.rights_of(0, 0, item.mode))
         if not dry:
-            self.update_record(staged=StagedSet(members=[item.member() for item in self.items], digest=digest))
+            self.update_record(staged=FileSet(members=[item.member() for item in self.items], digest=digest))
         return changed
 
     # --- the live set
@@ -400,8 +406,11 @@ class Release:
         """Names whose staged and live state differ, attributes included."""
         return [i.name for i in self.items if look(self.staged_path(i)) != look(i.path)]
 
-    def promote(self) -> list[str]:
-        """Keeps the live set as the previous one and puts the staged set in its place. Returns the names that changed."""
+    def promote(self, attempt: str = "") -> list[str]:
+        """Keeps the live set as the previous one and puts the staged set in its place. Returns the names that changed.
+
+        C(attempt) is what :meth:`restore` takes this promotion back by.
+        """
         missing = [i.name for i in self.items if look(self.staged_path(i)) is None]
         if missing:
             raise ReleaseError(
@@ -415,29 +424,64 @@ class Release:
             directories=sorted({*record["directories"], *folders}),
             paths=sorted({*record["paths"], *(i.path for i in self.items)}),
             promoting=record["promoting"] and bool(pending),
+            attempt="",
         )
-        if not pending:
-            return []
-        # A promotion that was cut off has left a mixed live set: what ran before it is in `previous` already.
-        if not record["promoting"]:
-            self._keep_previous()
-            self.update_record(promoting=True)
-        for folder in sorted(folders, key=len):
-            with paths.explained(folder, "make"):
-                os.mkdir(folder, 0o755)
-        together = [item for name in PAIR for item in self.items if item.name == name and item.name in pending]
-        if len(together) > 1:
-            with contextlib.ExitStack() as temporaries:
-                copies = []
-                for item in together:
-                    copies.append(_staged_copy(self.staged_path(item), item.path))
-                    temporaries.callback(copies[-1].discard)
-                pair_swap.replace(copies)
-        for item in self.items:
-            if item.name in pending and (item not in together or len(together) == 1):
-                _copy(self.staged_path(item), item.path)
-        self.update_record(base=self._base(), promoting=False)
+        if pending:
+            # A promotion that was cut off has left a mixed live set: what ran before it is in `previous` already.
+            if not record["promoting"]:
+                former = self._keep_previous(record["live"])
+                self.update_record(previous=former, promoting=True)
+            self.update_record(attempt=attempt)
+            for folder in sorted(folders, key=len):
+                with paths.explained(folder, "make"):
+                    os.mkdir(folder, 0o755)
+            _put([(item, self.staged_path(item)) for item in self.items if item.name in pending])
+        self.update_record(base=self._base(), live=record["staged"], promoting=False)
         return pending
+
+    def restore(self, attempt: str) -> list[str]:
+        """Puts the previous set back in the place of what a roll has promoted. Returns the names that changed.
+
+        Nothing is done where that roll has promoted nothing, or where nothing was live before it.
+        """
+        record = self.record()
+        previous = record["previous"]
+        if previous is None or not attempt or record["attempt"] != attempt:
+            return []
+        former = items_in(previous)
+        if not record["promoting"]:
+            self.update_record(promoting=True)
+        kept = [(item, self.previous_path(item)) for item in former if look(self.previous_path(item))]
+        changed = [(item, path) for item, path in kept if look(path) != look(item.path)]
+        _put(changed)
+        stays = {item.path for item, _path in kept}
+        added = [item for item in self.items if item.path not in stays and look(item.path)]
+        for item in added:
+            with paths.explained(item.path, "remove"):
+                os.unlink(item.path) if os.path.islink(item.path) else write.remove(item.path)
+        # What was staged is not what the next run starts from.
+        self.update_record(base={}, live=previous, attempt="", promoting=False)
+        return [item.name for item, _path in changed] + [item.name for item in added]
+
+    def recall(self, *, dry: bool = False) -> list[str]:
+        """Stages the previous set. Returns the names in which that differs from the live one. Raises ReleaseError where there is none."""
+        previous = self.record()["previous"]
+        if previous is None:
+            raise ReleaseError(f"{self.root} keeps no previous set, so there is nothing to roll back to")
+        former = items_in(previous)
+        lacking = [item.name for item in former if look(self.previous_path(item)) is None]
+        if lacking:
+            raise ReleaseError(
+                f"{os.path.join(self.root, 'previous')} lacks {', '.join(lacking)}, so it cannot be rolled back to"
+            )
+        differing = [item.name for item in former if look(self.previous_path(item)) != look(item.path)]
+        if differing and not dry:
+            for item in former:
+                _copy(self.previous_path(item), self.staged_path(item))
+            digest = Release(self.root, former).digest()
+            # The next deployment starts from the live set again.
+            self.update_record(base={}, staged=FileSet(members=previous["members"], digest=digest))
+        return differing
 
     def mend(self) -> None:
         """Removes what a killed run has left beside the live files, and ends the replacement of a pair that was cut off."""
@@ -446,16 +490,20 @@ class Release:
         for path in listed:
             write.sweep(path, link=True)
 
-    def _keep_previous(self) -> None:
+    def _keep_previous(self, live: FileSet | None) -> FileSet | None:
+        """Copies what is live, and returns it: None where no unit or program is. What no record knows may be another installer's."""
         fresh, kept = (os.path.join(self.root, name) for name in ("previous.new", "previous"))
+        there = [item for item in (items_in(live) if live else self.items) if look(item.path)]
         with paths.explained(kept, "keep"):
             shutil.rmtree(fresh, ignore_errors=True)
             os.mkdir(fresh, 0o700)
-            for item in self.items:
-                if look(item.path):
-                    _copy(item.path, os.path.join(fresh, item.name))
+            for item in there:
+                _copy(item.path, os.path.join(fresh, item.name))
             shutil.rmtree(kept, ignore_errors=True)
             os.rename(fresh, kept)
+        if not {"binary", "unit"} <= {item.name for item in there}:
+            return None
+        return FileSet(members=[item.member() for item in there], digest=live["digest"] if live else "")
 
     def remove(self, *, dry: bool = False) -> list[str]:
         """Removes what was promoted, the binaries that this brought, the folders that it made (when empty) and the release itself."""
@@ -492,15 +540,25 @@ def _record(value: t.Any) -> Record:
         entries = found.get(name)
         return entries if isinstance(entries, dict) else {}
 
-    dry_run = found.get("dry_run")
+    def text(name: str) -> str:
+        value = found.get(name)
+        return value if isinstance(value, str) else ""
+
+    def file_set(name: str) -> FileSet | None:
+        entry = found.get(name)
+        return t.cast(FileSet, entry) if _is_file_set(entry) else None
+
     return Record(
         base={key: text for key, text in mapping("base").items() if isinstance(text, str)},
         binaries={path: entry for path, entry in mapping("binaries").items() if _is_binary(entry)},
         directories=texts("directories"),
-        dry_run=dry_run if isinstance(dry_run, str) else "",
+        attempt=text("attempt"),
+        dry_run=text("dry_run"),
+        live=file_set("live"),
         paths=texts("paths"),
+        previous=file_set("previous"),
         promoting=found.get("promoting") is True,
-        staged=t.cast(StagedSet, found.get("staged")) if _is_staged(found.get("staged")) else None,
+        staged=file_set("staged"),
     )
 
 
@@ -516,10 +574,10 @@ def _is_binary(entry: t.Any) -> bool:
     )
 
 
-def _is_staged(entry: t.Any) -> bool:
+def _is_file_set(entry: t.Any) -> bool:
     return (
         isinstance(entry, dict)
-        and entry.keys() == StagedSet.__annotations__.keys()
+        and entry.keys() == FileSet.__annotations__.keys()
         and isinstance(entry["digest"], str)
         and isinstance(entry["members"], list)
         and all(map(_is_member, entry["members"]))
@@ -552,6 +610,27 @@ def _link(target: str, path: str) -> None:
         os.symlink(target, temporary)
         os.rename(temporary, path)
         paths.sync(os.path.dirname(path))
+
+
+def items_in(files: FileSet) -> tuple[Item, ...]:
+    """The members of a set that the record knows."""
+    return tuple(Item(**member) for member in files["members"])
+
+
+def _put(sources: t.Sequence[tuple[Item, str]]) -> None:
+    """Puts files in their live places; a certificate and its key at the same moment."""
+    by_name = {item.name: (item, source) for item, source in sources}
+    together = [by_name[name] for name in PAIR if name in by_name]
+    if len(together) > 1:
+        with contextlib.ExitStack() as temporaries:
+            copies = []
+            for item, source in together:
+                copies.append(_staged_copy(source, item.path))
+                temporaries.callback(copies[-1].discard)
+            pair_swap.replace(copies)
+    for item, source in sources:
+        if len(together) == 1 or item.name not in PAIR:
+            _copy(source, item.path)
 
 
 def _staged_copy(source: str, path: str) -> write.Staged:

@@ -23,6 +23,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.relea
 
 from tests.support.fake_module import at_change, killed_at, one_line
 from tests.support.host import Host
+from tests.support.pki import certificate, pem, spare
 
 
 @pytest.fixture(autouse=True)
@@ -631,6 +632,139 @@ def test_a_promotion_killed_at_every_change(tmp_path: Path, quick: None, first: 
             assert (host.root / "release/previous/privatekey").read_text() == "privatekey 1", point
         assert host.run("live")["changed"] is False, point
     assert point > 30
+
+
+def test_a_roll_is_taken_back(tmp_path: Path) -> None:
+    """Binary, configuration, unit and pair of before are live again, and the process runs from them."""
+    host = Pair(tmp_path)
+    host.stage(1)
+    host.run("live")
+    before = {path: text for path, text in host.tree().items() if not path.startswith("release/")}
+    host.stage(2)
+    host.config = "a: 2\n"
+    host.run("live", attempt="roll 1")
+    host.systemd.did.clear()
+    result = host.run("previous", attempt="roll 1")
+    assert sorted(result["done"]) == ["binary", "certificate", "config", "privatekey", "restart", "unit"]
+    assert {file["name"]: host.live(file["name"]) for file in host.files} == dict.fromkeys(
+        ("binary", "certificate", "config", "privatekey", "unit"), "1"
+    )
+    after = {path: text for path, text in host.tree().items() if not path.startswith(("release/", "bin/app-v2"))}
+    assert after == before
+    assert host.systemd.did == ["reload", "restart"]
+    # Once; and the next run starts from what is live.
+    assert host.run("previous", attempt="roll 1")["changed"] is False
+    assert set(host.release.stale()) == set(PAIR_FILES)
+    host.stage(2)
+    host.run("live")
+    assert {host.live(file["name"]) for file in host.files} == {"2"}
+
+
+def test_only_what_this_roll_has_put_in_place_is_taken_back(host: Host) -> None:
+    """Neither an earlier roll's set, nor that of a run which did not say who it is."""
+    host.deploy()
+    host.config = "a: 2\n"
+    host.run("staged")
+    host.run("live", attempt="roll 1")
+    host.run("staged")
+    assert host.run("live", attempt="roll 2")["changed"] is False
+    for attempt in ("roll 1", "roll 2", ""):
+        assert host.run("previous", attempt=attempt)["changed"] is False
+        assert host.tree()["etc/app.yaml"] == "a: 2\n"
+
+
+def test_a_first_roll_has_nothing_to_go_back_to(host: Host) -> None:
+    host.run("prepared")
+    host.stage_key("secret 1")
+    host.run("staged")
+    host.run("live", attempt="roll 1")
+    assert host.run("previous", attempt="roll 1")["changed"] is False
+    assert host.tree()["etc/app.yaml"] == "a: 1\n"
+    with pytest.raises(ReleaseError, match="keeps no previous set, so there is nothing to roll back to"):
+        host.run("recalled")
+
+
+def test_what_the_former_set_did_not_have_is_removed(tmp_path: Path) -> None:
+    """And what lay elsewhere lies there again."""
+    host = Pair(tmp_path)
+    host.stage(1)
+    host.run("live")
+    old, host.etc = host.etc, host.root / "other"
+    host.stage(2)
+    host.run("live", attempt="roll 1")
+    shutil.rmtree(old)
+    old.mkdir()
+    host.run("previous", attempt="roll 1")
+    assert sorted(path for path in host.tree() if path.startswith(("etc/", "other/"))) == [
+        f"etc/{name}" for name in sorted((*PAIR_FILES, "app.yaml"))
+    ]
+
+
+def test_a_stopped_unit_is_started_where_nothing_was_put_in_place(host: Host) -> None:
+    host.deploy()
+    host.systemd.state.update(ActiveState="inactive", SubState="dead")
+    host.systemd.did.clear()
+    assert host.run("previous", attempt="roll 1")["done"] == ["restart"]
+    assert host.systemd.did == ["restart"]
+
+
+def test_the_way_back_killed_at_every_change(tmp_path: Path, quick: None) -> None:
+    """The pair is one, and the same call again, or a new deployment, ends it."""
+    host = Pair(tmp_path)
+    host.stage(1)
+    host.run("live")
+    host.stage(2)
+    host.run("live", attempt="roll 1")
+    host.save()
+    names = [file["name"] for file in host.files]
+    for point in itertools.count(1):
+        host.restore()
+        if not killed_at(lambda: host.release.restore("roll 1"), point):
+            break
+        assert len({host.live(name) for name in PAIR_FILES}) == 1, point
+        if point % 2:
+            host.run("previous", attempt="roll 1")
+            assert {host.live(name) for name in names} == {"1"}, point
+        host.stage(2)
+        host.run("live")
+        assert {host.live(name) for name in names} == {"2"}, point
+        assert not [path for path in host.tree() if "tmp~" in path], point
+    assert point > 20
+
+
+def test_the_previous_set_is_recalled_and_forth_again(tmp_path: Path) -> None:
+    host = Pair(tmp_path)
+    host.stage(1)
+    host.run("live")
+    host.stage(2)
+    host.run("live")
+    tree = host.tree()
+    assert host.run("recalled", check=True)["changed"] is True
+    assert host.tree() == tree
+    for number in ("1", "2"):
+        result = host.run("recalled")
+        assert sorted(result["done"]) == ["binary", "certificate", "config", "privatekey", "unit"]
+        host.run("live", attempt="roll back")
+        assert {host.live(file["name"]) for file in host.files} == {number}
+        assert host.run("live")["changed"] is False
+
+
+def test_a_recalled_set_is_told(tmp_path: Path) -> None:
+    host = Pair(tmp_path)
+    made = certificate(spare("ECC"), subject={"CN": "x"})
+    host.stage(1)
+    write.write(str(host.root / "release/staged/certificate"), pem(made).encode())
+    host.run("staged", binaries=host.brought())
+    host.run("live")
+    host.stage(2)
+    host.run("live")
+    result = host.run("recalled", check=True)
+    assert (result["version"], result["not_after"]) == ("1.1.0", made.not_valid_after_utc.isoformat())
+    (host.root / "release/previous/certificate").write_text("none")
+    assert host.run("recalled", check=True)["not_after"] == ""
+    shutil.rmtree(host.root / "release/previous")
+    with pytest.raises(ReleaseError, match="lacks binary, certificate, privatekey, config, unit, so it cannot be"):
+        host.run("recalled")
 
 
 def test_nothing_is_staged_for_a_directory_in_a_file_s_place(tmp_path: Path) -> None:

@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The leader's stop before its new set is put in place: not before another member is seen to lead is anything changed."""
+
+from __future__ import annotations
+
+import socket
+import time
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, LeaseError, ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import probes
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import sources_of
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.systemd import Systemd
+
+REQUEST = 5.0
+"""Seconds for one look at the lease."""
+POLL = 0.05
+RENEWALS = 2
+"""Records of the next holder, the first of which it wrote to take the lease."""
+SPEC: dict[str, t.Any] = {
+    "type": "dict",
+    "options": {
+        "kubeconfig": {"type": "path", "required": True},
+        "name": {"type": "str", "required": True},
+        "namespace": {"type": "str", "required": True},
+        "lock": {"type": "str", "required": True},
+        "timeout": {"type": "float", "required": True},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Where the lease is read, and how many seconds another member has to take it."""
+
+    kubeconfig: str
+    name: str
+    namespace: str
+    lock: str
+    timeout: float
+
+
+class Handover(t.TypedDict):
+    """What was seen of a hand-over."""
+
+    holder: str  # hostname of the next leader
+    seconds: (
+        float  # from the moment at which systemd was told to stop the unit to the one at which the next holder was seen
+    )
+    released: bool  # whether the lease was seen without a holder
+    transitions: int  # by how many the count of the lease rose
+
+
+class _Looks:
+    """Keeps what each look shows, and tells when the next leader has renewed."""
+
+    def __init__(self, before: _lease.Record, began: float) -> None:
+        self.before, self.began = before, began
+        self.released = False
+        self.taken: float | None = None
+        self.identity = ""
+        self.renewals: set[str | None] = set()
+
+    def see(self, view: _lease.View) -> bool:
+        record = view.record
+        if record is None or record.identity == self.before.identity:
+            return False
+        if not record.identity:
+            self.released = True
+            return False
+        if record.identity != self.identity:
+            self.identity, self.renewals = record.identity, set()
+            self.taken = self.taken if self.taken is not None else time.monotonic() - self.began
+        self.renewals.add(record.renew_time)
+        return len(self.renewals) >= RENEWALS and record.transitions > self.before.transitions
+
+
+def hand_over(unit: str, systemd: Systemd, wanted: Wanted) -> Handover | None:
+    """Stops the unit, and waits until another member leads; None, with nothing stopped, where this host does not lead.
+
+    Raises ReleaseError where nobody takes the lease; the unit was started again then.
+    """
+    try:
+        # Its credentials are read now: systemd takes the process's own away when it stops.
+        with _client.load(probes.kubeconfig_of(unit, wanted.kubeconfig), timeout=REQUEST) as client:
+            read = _lease.reader(
+                client.get, wanted.namespace, wanted.name, sources_of(wanted.lock) or tuple(_lease.SOURCES)
+            )
+            before = read()
+            if before is None or before.node != socket.gethostname():
+                return None
+            return _handed(unit, systemd, read, before, wanted.timeout)
+    except probes.FAULTS as error:
+        raise ReleaseError(f"{unit} leads and was not stopped, for its lease cannot be read: {error}") from None
+
+
+def _handed(
+    unit: str,
+    systemd: Systemd,
+    read: t.Callable[[], _lease.Record | None],
+    before: _lease.Record,
+    timeout: float,
+) -> Handover:
+    looks = _Looks(before, time.monotonic())
+    reason = "no other member took the lease"
+    systemd.stop(unit)
+    try:
+        view, done = _lease.observe(read, looks.see, timeout=timeout, interval=POLL, before=before, patient=True)
+        if done and view.record and looks.taken is not None:
+            return Handover(
+                holder=one_line(view.node, 253),
+                seconds=round(looks.taken, 2),
+                released=looks.released,
+                transitions=view.record.transitions - before.transitions,
+            )
+    except (KubeError, LeaseError) as error:
+        reason = f"the lease cannot be read any more ({error})"
+    systemd.start(unit)
+    raise ReleaseError(
+        f"{unit} led and was stopped, but {reason} within {timeout:g} s; nothing was put in place, and it was started again"
+    )

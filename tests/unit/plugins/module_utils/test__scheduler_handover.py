@@ -1,0 +1,133 @@
+"""The leader's stop, beside an apiserver whose lease another member takes, or nobody."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover, systemd
+
+from tests.support.apiserver import Server, answer, kubeconfig, lease, status
+from tests.support.host import UNIT_NAME
+from tests.support.pki import Ca
+
+UUID = "12345678-1234-1234-1234-123456789abc"
+OWN, OTHER = f"{socket.gethostname()}_{UUID}", f"m2.example_{UUID}"
+
+
+class Cluster(systemd.Systemd):
+    """A lease, and the unit of its holder. After the stop, a list says who holds the lease at each look."""
+
+    def __init__(self) -> None:
+        self.did: list[str] = []
+        self.holder = OWN
+        self.looks = 0
+        self.then: Callable[[int], bytes] = self.taken
+
+    def stop(self, unit: str) -> None:
+        self.did.append(f"stop {unit}")
+
+    def start(self, unit: str) -> None:
+        self.did.append(f"start {unit}")
+
+    def respond(self, request: str) -> bytes:
+        assert "/namespaces/kube-system/leases/kube-scheduler" in request
+        self.looks += 1
+        if not self.did:
+            return answer(200, self.lease(self.holder, self.looks % 60, 3))
+        return self.then(self.looks)
+
+    @staticmethod
+    def lease(holder: str, renew: int, transitions: int) -> Any:
+        found = lease(holder, renew)
+        found["spec"]["leaseTransitions"] = transitions
+        return found
+
+    def taken(self, number: int) -> bytes:
+        """Released, and taken a while later."""
+        if number < 4:
+            return answer(200, self.lease("", 0, 3))
+        return answer(200, self.lease(OTHER, min(number // 3, 59), 4))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    monkeypatch.setattr(systemd, "CREDENTIALS", str(tmp_path / "credentials"))
+    monkeypatch.setattr(handover, "POLL", 0.01)
+    cluster, ca = Cluster(), Ca()
+    with Server(cluster.respond, ca.issue()) as server:
+        path = tmp_path / "kubeconfig"
+        path.write_bytes(kubeconfig([server.url], ca=ca.pem))
+        path.chmod(0o600)
+        cluster.path = str(path)  # type: ignore[attr-defined]
+        yield cluster
+
+
+def hand_over(cluster: Any, timeout: float = 5.0) -> handover.Handover | None:
+    wanted = handover.Wanted(cluster.path, "kube-scheduler", "kube-system", "leases", timeout)
+    return handover.hand_over(UNIT_NAME, cluster, wanted)
+
+
+def test_another_member_leads_and_renews(cluster: Cluster) -> None:
+    found = hand_over(cluster)
+    assert found is not None
+    assert (found["holder"], found["released"], found["transitions"]) == ("m2.example", True, 1)
+    assert 0 < found["seconds"] < 5
+    assert cluster.did == [f"stop {UNIT_NAME}"]
+    # The first of its records took the lease, the second renewed it.
+    assert cluster.looks >= 6
+
+
+def test_a_host_that_does_not_lead_is_not_stopped(cluster: Cluster) -> None:
+    cluster.holder = OTHER
+    assert hand_over(cluster) is None
+    assert cluster.did == []
+
+
+def test_a_lease_that_is_not_released_is_told(cluster: Cluster) -> None:
+    cluster.then = lambda number: answer(
+        200, cluster.lease(OWN if number < 9 else OTHER, number // 3, 3 + (number > 8))
+    )
+    found = hand_over(cluster)
+    assert found is not None
+    assert (found["holder"], found["released"]) == ("m2.example", False)
+
+
+@pytest.mark.parametrize("kind", ["nobody", "never renewed", "the same again"])
+def test_nobody_takes_over(cluster: Cluster, kind: str) -> None:
+    """The unit is started again, and nothing was put in place."""
+    last = {"nobody": ("", 0), "never renewed": (OTHER, 4), "the same again": (OWN, 3)}[kind]
+    cluster.then = lambda number: answer(200, cluster.lease(last[0], 0, last[1]))
+    with pytest.raises(ReleaseError) as caught:
+        hand_over(cluster, timeout=0.3)
+    assert str(caught.value) == (
+        f"{UNIT_NAME} led and was stopped, but no other member took the lease within 0.3 s; nothing was put in place, and it was started again"
+    )
+    assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
+
+
+def test_an_apiserver_that_answers_no_more(cluster: Cluster) -> None:
+    """It is waited for; a refusal is not."""
+    busy = time.monotonic() + 0.3
+    cluster.then = lambda number: (
+        answer(503, status(503, "x")) if time.monotonic() < busy else cluster.taken(number + 3)
+    )
+    assert hand_over(cluster) is not None
+    cluster.did.clear()
+    cluster.then = lambda _number: answer(403, status(403, "no"))
+    with pytest.raises(ReleaseError, match="led and was stopped, but the lease cannot be read any more"):
+        hand_over(cluster)
+    assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
+
+
+def test_a_lease_that_cannot_be_read_stops_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.respond = lambda request: answer(403, status(403, "no"))  # type: ignore[method-assign]
+    Path(cluster.path).unlink()  # type: ignore[attr-defined]
+    with pytest.raises(ReleaseError, match=f"^{UNIT_NAME} leads and was not stopped, for its lease cannot be read: "):
+        hand_over(cluster)
+    assert cluster.did == []
