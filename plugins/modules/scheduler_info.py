@@ -128,6 +128,12 @@ options:
       - Without it, the lease's record is read once.
     type: bool
     default: true
+  steady:
+    description:
+      - Seconds that the unit has to have been active, by its own time stamps and without a restart by systemd, to be healthy. V(0) asks for neither.
+      - Waited for within O(timeout), and only for what remains of it.
+    type: float
+    default: 0
   folders:
     description: Directories into which root is to write. RV(unsafe) tells why it should not.
     type: list
@@ -403,6 +409,9 @@ unit:
     since:
       description: When its process began.
       type: str
+    active_seconds:
+      description: For how long it has been active, by its own time stamps; 0 if it is not.
+      type: float
     fragment_path:
       description: The unit's file.
       type: str

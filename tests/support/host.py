@@ -161,6 +161,8 @@ class ReleaseModule:
             "dry_run_texts": {},
             "user": "root",
             "log_dir": None,
+            "attempt": "",
+            "handover": None,
             **params,
         }
 
@@ -262,6 +264,7 @@ ANSWER: dict[str, Any] = {
         "result": "success",
         "restarts": 0,
         "since": "Tue 2026-11-24 00:29:05 UTC",
+        "active_seconds": 4000.0,
         "fragment_path": "/etc/systemd/system/kube-scheduler.service",
         "drop_ins": [],
     },

@@ -86,6 +86,7 @@ def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
             "result": "success",
             "restarts": 0,
             "since": "Tue 2026-01-01 00:00:00 UTC",
+            "active_seconds": 4000.0,
             "fragment_path": "/etc/systemd/system/kube-scheduler.service",
             "drop_ins": [],
         },
@@ -131,6 +132,7 @@ NOTHING = {
         "result": "success",
         "restarts": 0,
         "since": "",
+        "active_seconds": 0.0,
         "fragment_path": "",
         "drop_ins": [],
     },
@@ -258,6 +260,7 @@ class Simulation:
                     master.chmod(0o755)
                 (home / "answers.json").write_text(json.dumps(self.answers[name]))
                 (home / "calls.txt").write_text("")
+                (home / "put.txt").write_text("")
                 (home / "lost").unlink(missing_ok=True)
                 if name in self.lost:
                     (home / "lost").write_text(str(self.lost[name]))

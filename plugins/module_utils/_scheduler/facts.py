@@ -37,6 +37,7 @@ class Unit(t.TypedDict):
     result: str
     restarts: int  # by systemd itself, since the unit was started last
     since: str
+    active_seconds: float
     fragment_path: str
     drop_ins: list[str]  # paths of the drop-ins that are for this unit alone
 

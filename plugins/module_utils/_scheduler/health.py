@@ -34,8 +34,11 @@ class Seen(t.TypedDict):
     lease: facts.Lease | None
 
 
-def judge(seen: Seen, faults: t.Sequence[str] = ()) -> list[str]:
-    """What keeps this host from being healthy, one sentence each; C(faults) are those of the probes."""
+def judge(seen: Seen, faults: t.Sequence[str] = (), *, steady: float = 0.0) -> list[str]:
+    """What keeps this host from being healthy, one sentence each; C(faults) are those of the probes.
+
+    C(steady): seconds that the unit has to have been active without a restart by systemd; 0 asks for neither.
+    """
     unit, port, probes, lease = seen["unit"], seen["port"], seen["probes"], seen["lease"]
     problems = [f"another kube-scheduler runs here: {other}" for other in seen["others"]]
     if unit["load_state"] == "masked":
@@ -46,6 +49,10 @@ def judge(seen: Seen, faults: t.Sequence[str] = ()) -> list[str]:
         problems.append(f"{unit['name']} is {unit['active_state']} ({unit['sub_state']}, result {unit['result']})")
     elif unit["enabled"] != "enabled":
         problems.append(f"{unit['name']} is not enabled, so it would not come back after a reboot")
+    elif steady and unit["restarts"]:
+        problems.append(f"{unit['name']} has ended and was restarted by systemd, {unit['restarts']} times by now")
+    elif unit["active_seconds"] < steady:
+        problems.append(f"{unit['name']} has been active for {unit['active_seconds']:g} s, and not for {steady:g} yet")
     if port["held_by"] and not port["ours"]:
         problems.append(f"port {port['number']} is held by {port['held_by']}")
     if not seen["process"]["pid"]:

@@ -142,6 +142,7 @@ def unit_of(name: str, shown: t.Mapping[str, str]) -> facts.Unit:
         result=shown.get("Result", ""),
         restarts=_systemd.number(shown, "NRestarts"),
         since=shown.get("ExecMainStartTimestamp", ""),
+        active_seconds=_systemd.active_seconds(shown, time.clock_gettime(time.CLOCK_MONOTONIC)),
         fragment_path=shown.get("FragmentPath", ""),
         drop_ins=_systemd.drop_ins(shown, name),
     )
@@ -177,9 +178,12 @@ class Question:
         deadline = self.clock() + params["timeout"]
         while True:
             answer, shown = self._look(release)
-            if answer["healthy"] is not False or self.clock() >= deadline:
+            unit = answer["unit"]
+            # One that systemd has restarted does not become steady any more.
+            if answer["healthy"] is not False or self.clock() >= deadline or (params["steady"] and unit["restarts"]):
                 break
-            self.sleep(POLL)
+            left = params["steady"] - unit["active_seconds"] if len(answer["problems"]) == 1 else 0.0
+            self.sleep(max(POLL, min(left, deadline - self.clock())))
         if answer["healthy"] is False and self.systemd_version:
             answer["journal"] = self.systemd.journal(self.unit, max(0, params["journal_lines"]))
         if wanted:
@@ -299,6 +303,7 @@ class Question:
                 lease=answer["lease"],
             ),
             faults,
+            steady=self.params["steady"],
         )
         answer["healthy"] = not answer["problems"]
         if subject.metrics_pair is None:

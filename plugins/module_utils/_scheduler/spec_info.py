@@ -71,5 +71,6 @@ ARGUMENTS: dict[str, t.Any] = {
     "lease_before": {"type": "dict"},
     "wanted": {"type": "dict", "options": WANTED_SPEC},
     "timeout": {"type": "float", "default": 0},
+    "steady": {"type": "float", "default": 0},
     "journal_lines": {"type": "int", "default": 20},
 }

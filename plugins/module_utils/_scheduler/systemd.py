@@ -33,6 +33,7 @@ PROPERTIES = (
     "NRestarts",
     "Result",
     "ExecMainStartTimestamp",
+    "ActiveEnterTimestampMonotonic",
     "NeedDaemonReload",
     "User",
     "FragmentPath",
@@ -61,6 +62,14 @@ def number(shown: t.Mapping[str, str], name: str) -> int:
     """A property that is a number, 0 where systemd tells none."""
     text = shown.get(name, "")
     return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else 0
+
+
+def active_seconds(shown: t.Mapping[str, str], now: float) -> float:
+    """For how long a unit has been active; C(now) are the seconds of CLOCK_MONOTONIC, which systemd counts by."""
+    entered = shown.get("ActiveEnterTimestampMonotonic", "")
+    if shown.get("ActiveState") != "active" or not re.fullmatch(r"[1-9][0-9]{0,18}", entered):
+        return 0.0
+    return round(max(0.0, now - int(entered) / 1e6), 3)
 
 
 def drop_ins(shown: t.Mapping[str, str], unit: str) -> list[str]:

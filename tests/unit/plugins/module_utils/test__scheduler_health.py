@@ -25,6 +25,8 @@ HEALTHY: Any = {
         "sub_state": "running",
         "enabled": "enabled",
         "result": "success",
+        "restarts": 0,
+        "active_seconds": 4.5,
     },
     "process": {"pid": 7},
     "port": {"number": 10259, "held_by": "kube-scheduler (pid 7, kube-scheduler.service)", "ours": True},
@@ -45,6 +47,20 @@ def test_healthy() -> None:
     assert health.judge(HEALTHY) == []
     assert health.judge({**HEALTHY, "probes": {**HEALTHY["probes"], "metrics_reader": None}}) == []
     assert health.judge({**HEALTHY, "lease": None}) == []
+
+
+def test_steady() -> None:
+    """After a roll, the process has to run on; otherwise, that it was restarted once is no fault for all time."""
+    restarted = copy.deepcopy(HEALTHY)
+    restarted["unit"]["restarts"] = 2
+    assert health.judge(restarted) == []
+    assert health.judge(restarted, steady=4.5) == [
+        "kube-scheduler.service has ended and was restarted by systemd, 2 times by now"
+    ]
+    assert health.judge(HEALTHY, steady=4.5) == []
+    assert health.judge(HEALTHY, steady=10.0) == [
+        "kube-scheduler.service has been active for 4.5 s, and not for 10 yet"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -193,10 +193,30 @@ def test_waiting_for_health(master: Master, monkeypatch: pytest.MonkeyPatch) -> 
     assert found["problems"] == ["readiness: HTTP 500, wanted 200"]
 
 
+def test_waiting_for_a_steady_process(master: Master) -> None:
+    """Only the remainder is waited for; what systemd has restarted is not waited for."""
+    master.start()
+    master.systemd.state["ActiveEnterTimestampMonotonic"] = str(
+        int((time.clock_gettime(time.CLOCK_MONOTONIC) - 9) * 1e6)
+    )
+    before = time.monotonic()
+    assert master.ask(timeout=30, steady=9.5)["healthy"] is True
+    assert time.monotonic() - before < 5
+    assert master.ask(timeout=30, steady=9.5)["unit"]["active_seconds"] >= 9.5
+    found = master.ask(steady=60)
+    assert [problem.partition(" for ")[0] for problem in found["problems"]] == [f"{UNIT_NAME} has been active"]
+    master.systemd.state["NRestarts"] = "1"
+    before = time.monotonic()
+    assert master.ask(timeout=30, steady=5)["healthy"] is False
+    assert time.monotonic() - before < 5
+    assert master.ask()["healthy"] is True
+
+
+@pytest.mark.parametrize("option", ["timeout", "steady"])
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e9])
-def test_a_wait_has_an_end(master: Master, seconds: float) -> None:
-    with pytest.raises(ReleaseError, match=r"^timeout: "):
-        master.ask(timeout=seconds)
+def test_a_wait_has_an_end(master: Master, option: str, seconds: float) -> None:
+    with pytest.raises(ReleaseError, match=rf"^{option}: "):
+        master.ask(**{option: seconds})
 
 
 def test_a_restart_while_it_was_looked_at(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
