@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import typing as t
 from dataclasses import asdict
 
@@ -49,6 +50,7 @@ CERTIFICATE_VARIABLES = {
 }
 # Strategies that do not keep the hosts of a play together.
 UNORDERED = ("free", "host_pinned", "mitogen_free", "mitogen_host_pinned")
+MOST_SECONDS = 86400
 # Variables that only a playbook reads.
 OF_PLAYBOOKS = (
     "drill",
@@ -77,6 +79,8 @@ class ActionModule(ActionBase):
             "variables": self._variables,
             "host": self._host,
             "rollout": self._rollout,
+            "rollback": self._rollback,
+            "outcome": self._outcome,
             "gate": self._gate,
             "verdict": self._verdict,
             "status": self._status,
@@ -317,12 +321,54 @@ class ActionModule(ActionBase):
         for line in lines:
             self._display.display(f"pending on {self.name}: {line}")
         order = rollout.batches(answers) if self._settings().rollout else []
+        self._tell(rollout.order_lines(order, answers, self.options["version"], self._seconds("bound")))
         return {
             "faults": rollout.early(order, answers, asked),
             "batches": order,
+            "healthy": rollout.healthy(answers),
             "pending": lines,
             "outdated": rollout.outdated(order, asked.batch),
+            "version": self.options["version"],
+            "compared": True,
         }
+
+    def _rollback(self) -> Vars:
+        answers, asked = self._answers(), self._asked()
+        hostvars = self.vars["hostvars"]
+        recalled = {name: hostvars[name].get(self.options["recalled"]) or {} for name in answers}
+        if not recalled.get(self.name):
+            raise PlanError(f"nothing was recalled on {self.name}", option="recalled")
+        order = rollout.batches(answers, [name for name, found in recalled.items() if found.get("changed") is True])
+        own, host = recalled[self.name], self.options["host"]
+        version = str(own.get("version") or "")
+        self._tell(rollout.order_lines(order, answers, version, self._seconds("bound")))
+        return {
+            "faults": [
+                *rollout.recall_faults(self.name, own, base.now(), self.prefix),
+                *preflight.apiserver_faults(self.name, version, host["apiserver"], self.prefix),
+                *rollout.mixed_versions(recalled, answers),
+                *rollout.early(order, answers, asked),
+            ],
+            "batches": order,
+            "healthy": rollout.healthy(answers),
+            "outdated": rollout.outdated(order, asked.batch),
+            "version": version,
+            "compared": False,
+        }
+
+    def _seconds(self, option: str) -> float:
+        """An option that is a number of seconds. Raises PlanError."""
+        value = float(self.options[option])
+        if not 0 <= value <= MOST_SECONDS:
+            raise PlanError(f"{value} is not between 0 and {MOST_SECONDS} seconds", option=option)
+        return value
+
+    def _tell(self, lines: list[str]) -> None:
+        """Shows what is the same for the whole cluster, once."""
+        playing = [name for name in self.options["input"]["playing"] if name in self.vars["ansible_play_batch"]]
+        if playing[:1] == [self.name]:
+            for line in lines:
+                self._display.display(f"{self._settings().group}: {line}")
 
     def _gate(self) -> Vars:
         order, hostvars = self.options["order"], self.vars["hostvars"]
@@ -330,16 +376,69 @@ class ActionModule(ActionBase):
             raise PlanError(
                 f"{self.options['position']} is no position of a rollout in {len(order)} steps", option="position"
             )
-        marks = {name: hostvars[name].get(self.options["answers"]) or {} for batch in order for name in batch}
-        failed = [name for name, mark in marks.items() if mark.get("failed")]
-        rolled = [name for name, mark in marks.items() if mark.get("rolled")]
-        return rollout.gate(order, self.options["position"], rolled, {*failed, *self._asked().lost})._asdict()
+        foreign = [name for name in self.options["healthy"] if name not in self.options["input"]["members"]]
+        if foreign:
+            raise PlanError(f"{foreign[0][:80]!r} is no member of the cluster", option="healthy")
+        self._seconds("timeout")
+        found = {name: hostvars[name].get(self.options["marks"]) or {} for batch in order for name in batch}
+        asked, answers = self._asked(), self._answers()
+        marks = rollout.Marks(
+            rolled=[name for name, mark in found.items() if mark.get("rolled")],
+            failed={*(name for name, mark in found.items() if mark.get("failed")), *asked.lost},
+            refused={name: str(mark["refused"]) for name, mark in found.items() if mark.get("refused")},
+        )
+        if self._task.check_mode:
+            # Nothing was rolled, so nothing that was sick has become healthy.
+            answers |= {name: {**answers[name], "healthy": True} for name in marks.rolled if name in answers}
+        turn = rollout.Turn(order, self.options["position"], self.name)
+        gate = rollout.gate(turn, marks, self.options["healthy"], answers, asked)
+        if not gate.stopped and not gate.faults and self.options["position"] < len(order):
+            self._display.display(rollout.turn_line(turn, answers))
+        return {
+            "faults": gate.faults,
+            "stopped": gate.stopped,
+            "refused": gate.refused,
+            "attempt": secrets.token_hex(8),
+            "handover": self._handover(answers[self.name]["process"]) if gate.leads else None,
+        }
+
+    def _handover(self, process: Vars) -> Vars:
+        return {
+            "kubeconfig": process["kubeconfig"] or self._settings().kubeconfig_path,
+            "name": process["lease_name"],
+            "namespace": process["lease_namespace"],
+            "lock": process["lock"],
+            "timeout": self.options["timeout"],
+        }
+
+    def _outcome(self) -> Vars:
+        bound = self._seconds("bound")
+        if self._task.check_mode:
+            return {"faults": [], "rolled": True}
+        answers, back = self._answers(), self.options["rolled_back"]
+        if self.name not in answers:
+            return {"faults": [f"{self.name}: it gave no answer that can be used after it was rolled"]}
+        answer, handover = answers[self.name], self.options["handover"]
+        faults = rollout.outcome(
+            self.name,
+            answer,
+            version=self.options["version"],
+            compared=self.options["compared"] and not back,
+            rolled_back=back,
+        )
+        lines = rollout.handover_lines(self.name, handover, bound) if handover else []
+        if not faults:
+            what = "was rolled back" if back else "was rolled"
+            lines.append(f"{self.name}: {what}, is healthy and runs {answer['process']['version']}")
+        for line in lines:
+            self._display.display(one_line(line))
+        return {"faults": faults, "rolled": not back}
 
     def _verdict(self) -> Vars:
         answers = self._answers()
         if self.name not in answers:
             return {"faults": [f"{self.name}: it gave no answer that can be used"]}
-        rolled = self._settings().rollout
+        rolled = self._settings().rollout and self.options["compared"]
         found = rollout.verdict(self.name, answers, self._asked(), self.options["version"], rolled=rolled)
         for check in found.not_checked:
             self._display.display(f"not checked on {self.name}: {check}")

@@ -25,11 +25,13 @@ options:
       - V(variables) checks the variables and the inventory, and fixes what later steps decide by.
       - V(host) plans what this host is to have, from what it said of itself, and refuses what cannot work there.
       - V(rollout) computes the order of the members that differ from their plan.
-      - V(gate) fails unless it is this host's turn.
+      - V(rollback) refuses a previous set that cannot run, and computes the order of the members that go back to theirs.
+      - V(gate) fails unless it is this host's turn, and tells whether it may be rolled now.
+      - V(outcome) concludes about a host that was rolled, and tells so.
       - V(verdict) concludes from the members' answers about this host and its cluster.
       - V(status) makes and shows the report of C(status.yml).
     type: str
-    choices: [variables, host, rollout, gate, verdict, status]
+    choices: [variables, host, rollout, rollback, gate, outcome, verdict, status]
     required: true
   prefix:
     description: What the names of the role's variables begin with.
@@ -45,15 +47,20 @@ options:
     description: What O(step=variables) returned. Required with all other steps.
     type: dict
   host:
-    description: What M(kube_ha.scheduler.scheduler_info) gathered. Required with O(step=host).
+    description: What M(kube_ha.scheduler.scheduler_info) gathered. Required with O(step=host) and O(step=rollback).
     type: dict
   answers:
     description:
       - Name of the registered variable that holds each member's answer. Required with all steps but O(step=variables).
-      - With O(step=gate), of the variable that holds C(rolled) or C(failed).
     type: str
   plans:
     description: Name of the registered variable that holds each member's plan. Required with O(step=status).
+    type: str
+  marks:
+    description: Name of the variable that holds what has become of each member - C(rolled), C(failed) or C(refused). Required with O(step=gate).
+    type: str
+  recalled:
+    description: Name of the registered variable that holds what M(kube_ha.scheduler.scheduler_release) recalled on each member. Required with O(step=rollback).
     type: str
   order:
     description: The RV(batches) of O(step=rollout). Required with O(step=gate).
@@ -62,10 +69,51 @@ options:
   position:
     description: Index in O(order) of the batch whose turn it is. Required with O(step=gate).
     type: int
+  healthy:
+    description: The RV(healthy) of O(step=rollout), with O(step=gate).
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description: Seconds in which another member has to take the lease of this one, with O(step=gate).
+    type: float
+    default: 60
   version:
-    description: The wanted version, with O(step=verdict).
+    description: The wanted version, with O(step=rollout), O(step=outcome) and O(step=verdict).
     type: str
     default: ""
+  compared:
+    description: Whether the host was to be brought to its plan, so that drift is a fault, with O(step=outcome) and O(step=verdict).
+    type: bool
+    default: true
+  rolled_back:
+    description: Whether the host was rolled back, with O(step=outcome).
+    type: bool
+    default: false
+  handover:
+    description: What M(kube_ha.scheduler.scheduler_release) saw of the hand-over, with O(step=outcome).
+    type: dict
+    suboptions:
+      holder:
+        description: Hostname of the next leader.
+        type: str
+        required: true
+      seconds:
+        description: From the stop to the moment at which it was seen to lead.
+        type: float
+        required: true
+      released:
+        description: Whether the lease was seen without a holder.
+        type: bool
+        required: true
+      transitions:
+        description: By how many the lease's count of leaders rose.
+        type: int
+        required: true
+  bound:
+    description: Seconds that a hand-over takes at most where the lease is released, with O(step=rollout) and O(step=outcome). 0 for not known.
+    type: float
+    default: 0
   strict:
     description:
       - Whether the task fails where there are RV(faults). Otherwise they are returned only.
@@ -145,16 +193,37 @@ limitations:
   elements: str
 batches:
   description: The hosts to roll, in order; those of one batch are rolled together.
-  returned: O(step=rollout)
+  returned: O(step=rollout) and O(step=rollback)
   type: list
   elements: list
+healthy:
+  description: The members that are healthy before anything is rolled.
+  returned: O(step=rollout) and O(step=rollback)
+  type: list
+  elements: str
 outdated:
   description: Whether the members have to be asked again after a rollout in this order.
-  returned: O(step=rollout)
+  returned: O(step=rollout) and O(step=rollback)
   type: bool
 stopped:
-  description: Whether a member failed, so that those that are not rolled yet are left as they are.
+  description: Whether this host is left as it is, for a member has failed or is not healthy any more, or for nobody else is.
   returned: O(step=gate)
+  type: bool
+refused:
+  description: Why, where no member has failed. Empty otherwise.
+  returned: O(step=gate)
+  type: str
+attempt:
+  description: Identifies this roll, so that it can be taken back.
+  returned: O(step=gate)
+  type: str
+handover:
+  description: The option of this name of M(kube_ha.scheduler.scheduler_release). C(null) for a host that does not lead, or that nobody can take over from.
+  returned: O(step=gate)
+  type: dict
+rolled:
+  description: That the host is healthy and as planned.
+  returned: O(step=outcome), without faults
   type: bool
 pending:
   description: What differs on this host, a line each.

@@ -75,7 +75,10 @@ ANY = {
     },
     "scheduler_drill": {"journals": "a member without a journal has no lines"},
     "scheduler_fault": {},
-    "scheduler_plan": {"plans": "a member without a plan has no limitations"},
+    "scheduler_plan": {
+        "plans": "a member without a plan has no limitations",
+        **dict.fromkeys(("marks", "handover.holder", "handover.transitions"), "what hosts did is told as it is"),
+    },
     "scheduler_release": {},
     "variables": {},
 }
@@ -330,6 +333,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "wanted.kubeconfig": [{}, {"path": "x"}, {"users": [{"token": "x"}]}, {"clusters": [{"name": ""}]}],
             **{f"wanted.files[].{option}": values for option, values in _files(world).items()},
             "timeout": [-1, "nan", "inf", 1e9],
+            "steady": [-1, "nan", "inf", 1e9],
             "journal_lines": [-1, 1001, 10**30],
         },
         "scheduler_drill": {
@@ -378,6 +382,11 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "order": [Given(order, {"step": "gate"}) for order in ([["nosuch"]], [[{}]], [[None]], [7], None)],
             "position": [Given(place, {"step": "gate"}) for place in (-1, 99, 2**64)],
             "version": [Given(version, {"step": "verdict"}) for version in ("", "x", "1.37")],
+            "recalled": [Given(name, {"step": "rollback"}) for name in ("", "nosuch", None)],
+            "healthy": [Given(names, {"step": "gate"}) for names in (["nosuch"], [{}], 7)],
+            "timeout": [Given(seconds, {"step": "gate"}) for seconds in (-1, "nan", "inf")],
+            "handover.seconds": [Given(seconds, {"step": "outcome"}) for seconds in ("x", None)],
+            "bound": [Given(seconds, {"step": "outcome"}) for seconds in (-1, "nan", "x")],
         },
         "scheduler_release": {
             "path": [
@@ -406,6 +415,11 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 world.at("odd/fifo"),
             ],
             "binaries[].version": ["", "a\nb", "x" * 101],
+            "attempt": ["a\nb", "x" * 101, "\0"],
+            "handover.kubeconfig": ["", "x", "/", "/a/../b", "/a\0b"],
+            **{f"handover.{name}": ["", "x/y", "X", "a b", "a" * 300] for name in ("name", "namespace")},
+            "handover.lock": ["x", "leases\n"],
+            "handover.timeout": [0, -1, "nan", "inf", 1e9],
             "command": [[""], ["x"], ["--help"], ["/a b\n"], [world.at("x"), "a\0b"], [world.at("x"), "\ud800"]],
             "dry_run_flags": [{"": 1}, {"--x": 1}, {"a=b": 1}, {"a": None}, {"a": {"b": 1}}, {"a": "x\ny"}],
             "dry_run_texts": [{"": "x"}, {"a\n": "x"}, {"a": None}, {"a": ["x"]}, {"a": "\0"}],

@@ -601,6 +601,7 @@ class World:
                 "probe": True,
                 "unit": "none.service",
                 "timeout": 30,
+                "steady": 12,
                 "journal_lines": 5,
                 "serving_ca": self.ca.pem,
             },
@@ -628,12 +629,17 @@ class World:
             "dry_run_texts": {"127.0.0.1:1": "127.0.0.1:@port@"},
             "user": "root",
         }
+        handover = {"name": "x", "namespace": "kube-system", "lock": "leases", "timeout": 0.1}
+        handover |= {"kubeconfig": self.at("live/kubeconfig")}
         return [
             {**base, "state": "prepared"},
             {**fresh, "state": "prepared"},
             staged,
             {**staged, "path": self.at("live/fresh")},
-            {"path": base["path"], "unit": UNIT_NAME, "state": "live"},
+            {"path": base["path"], "unit": UNIT_NAME, "state": "live", "attempt": "roll 1"},
+            {"path": base["path"], "unit": UNIT_NAME, "state": "live", "handover": handover},
+            {"path": base["path"], "unit": UNIT_NAME, "state": "previous", "attempt": "roll 1"},
+            {"path": base["path"], "unit": UNIT_NAME, "state": "recalled"},
             {"path": base["path"], "unit": UNIT_NAME, "state": "absent"},
         ]
 
@@ -689,7 +695,12 @@ class World:
             for name in data["members"]
         }
         hostvars = {
-            name: {"host": answer, "mark": {"rolled": name == "m1"}, "plan": {"limitations": ["no credentials"]}}
+            name: {
+                "host": answer,
+                "mark": {"rolled": name == "m1"},
+                "plan": {"limitations": ["no credentials"]},
+                "recalled": {"changed": True, "version": "1.37.2", "not_after": "2036-01-01T00:00:00+00:00"},
+            }
             for name, answer in answers.items()
         }
         base = {"input": data, "answers": "host", "_hostvars": hostvars}
@@ -697,7 +708,24 @@ class World:
             {"step": "variables", "tables": TABLES, "prefix": "kube_scheduler_", "strict": True},
             {**base, "step": "host", "tables": TABLES, "host": answers["m1"]},
             {**base, "step": "rollout"},
-            {**base, "step": "gate", "answers": "mark", "order": [["m1"], ["m2", "m3"]], "position": 1},
+            {**base, "step": "rollback", "recalled": "recalled", "host": answers["m1"], "bound": 4.4},
+            {
+                **base,
+                "step": "gate",
+                "marks": "mark",
+                "order": [["m1"], ["m2", "m3"]],
+                "position": 1,
+                "healthy": ["m1", "m2"],
+                "timeout": 60,
+            },
+            {
+                **base,
+                "step": "outcome",
+                "compared": False,
+                "handover": {"holder": "m2", "seconds": 1.0, "released": True, "transitions": 1},
+                "bound": 4.4,
+                "rolled_back": False,
+            },
             {**base, "step": "verdict", "version": "1.37.2"},
             {**base, "step": "status", "tables": TABLES, "plans": "plan", "strict": False},
         ]

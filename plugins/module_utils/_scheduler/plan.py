@@ -20,6 +20,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 UNIT = "kube-scheduler.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 RELEASE = "/var/lib/kube-ha/kube-scheduler"
+RESTART = 5
+"""Seconds after which systemd starts a process again that has ended."""
+STEADY = 2 * RESTART + 2
+"""Seconds that a process which was rolled has to run: one that ends before systemd would have started it twice is seen to."""
 TERM = 10
 """Seconds that a stop may take beyond the renew deadline, within which a lease is released."""
 MOST_PATIENCE = 1800.0
@@ -69,9 +73,10 @@ class HostPlan(t.TypedDict):
     lease: dict[str, str]
     timings: dict[str, float]
     failover: Failover
+    handover: float  # seconds without a leader, at most, when the process that runs now is stopped for its roll
     patience: dict[
         str, float
-    ]  # seconds to wait for a healthy host: after it was rolled (start), and after another one was (change)
+    ]  # seconds to wait for a healthy host: after it was rolled (start), and after another one was (change); for how long it has to run then (steady)
     limitations: list[str]  # what this host's systemd or version cannot do
     faults: list[str]
 
@@ -139,6 +144,7 @@ def plan(
     ).plan()
     timings = election.timings()
     bounds = failover(timings, tables.versions, [version])
+    former, runs = _former(timings, host), host["process"]["version"]
     log_dir = line.flags.get("log-dir", "")
     names = [tables.packages[family] for family in host["os_families"] if family in tables.packages][:1]
     wanted_packages = host["missing_libraries"] if v.manage_packages else []
@@ -168,6 +174,7 @@ def plan(
             else {},
             "exec_start": command_line.exec_start(binary["link"], line.flags) if not faults else "",
             "timeout_stop": int(timings.renew_deadline) + TERM,
+            "restart": RESTART,
             "log_dir": log_dir,
         },
         config=line.config_text,
@@ -182,22 +189,27 @@ def plan(
         lease={"name": line.lease_name, "namespace": line.lease_namespace},
         timings={key: getattr(timings, key) for key in ("lease_duration", "renew_deadline", "retry_period")},
         failover=bounds,
-        patience=_patience(timings, host, tables.versions, version),
+        handover=failover(former, tables.versions, [runs])["stop"],
+        patience=_patience(failover(former, tables.versions, [version, runs])),
         limitations=[tables.systemd_features[name]["otherwise"].format(user=v.user) for name in lacking],
         faults=faults,
     )
 
 
-def _patience(timings: Timings, host: dict[str, t.Any], versions: Versions, version: str) -> dict[str, float]:
-    """Seconds to wait for a healthy host. Until all are rolled, the former times count too: a candidate waits for what the holder has written."""
+def _former(timings: Timings, host: dict[str, t.Any]) -> Timings:
+    """The longer of the planned times and those that the host knows: until all are rolled, a candidate waits for what the holder has written."""
     former = host["process"].get("timings") or {}
     held = (host.get("lease") or {}).get("lease_duration") or 0
     times = {key: max(getattr(timings, key), former.get(key, 0)) for key in timings.__dataclass_fields__}
     times["lease_duration"] = max(times["lease_duration"], held)
-    bounds = failover(Timings(**times), versions, [version, host["process"]["version"]])
+    return Timings(**times)
+
+
+def _patience(bounds: Failover) -> dict[str, float]:
     return {
         "start": min(MOST_PATIENCE, max(60.0, bounds["crash"] + 30)),
         "change": min(MOST_PATIENCE, max(15.0, bounds["stop"] + 10)),
+        "steady": STEADY,
     }
 
 

@@ -36,6 +36,8 @@ CLOCK_WARN = 30.0
 CLOCK_REFUSE = 300.0
 """Seconds between a host's clock and the controller's."""
 ARCHITECTURES = ("amd64", "arm64")
+SKEW = 1
+"""Minor versions by which a scheduler may be older than its apiserver."""
 USER = "system:kube-scheduler"
 # What stands in a unit by itself: systemd gives a meaning to most other characters.
 PLAIN_PATH = re.compile(r"(/[A-Za-z0-9._@-]+)+")
@@ -343,7 +345,15 @@ def host_faults(
         found.append(
             f"{name}: systemd does not run here, and it is what would run the scheduler; boot the host with it, or take another"
         )
-    found += _apiserver_faults(name, version, host["apiserver"], prefix)
+    runs = host["process"]["version"]
+    if not v.allow_downgrade and _versions.older(version, runs):
+        found.append(
+            f"{prefix}version: {version} is older than {runs}, which runs on {name}; roll back with rollback.yml, or set"
+            f" {prefix}allow_downgrade to true"
+        )
+    found += apiserver_faults(name, version, host["apiserver"], prefix)
+    if version != runs:
+        found += _skew_faults(name, version, host["apiserver"], prefix)
     if abs(host["clock_offset"]) > CLOCK_REFUSE:
         found.append(
             f"{name}: its clock differs from the controller's by {host['clock_offset']} s, so certificates would not be valid there; set the clock"
@@ -378,7 +388,7 @@ def host_faults(
     return found
 
 
-def _apiserver_faults(name: str, version: str, apiserver: dict[str, t.Any] | None, prefix: str) -> list[str]:
+def apiserver_faults(name: str, version: str, apiserver: dict[str, t.Any] | None, prefix: str) -> list[str]:
     if apiserver is None:
         return []
     if not apiserver["reachable"]:
@@ -389,6 +399,18 @@ def _apiserver_faults(name: str, version: str, apiserver: dict[str, t.Any] | Non
             f"{prefix}version: {version} is newer than the apiserver of {name}, {apiserver['version']}; upgrade that first"
         ]
     return []
+
+
+def _skew_faults(name: str, version: str, apiserver: dict[str, t.Any] | None, prefix: str) -> list[str]:
+    """A scheduler may be one minor older than the apiserver (Kubernetes' version skew policy). One that runs already is not refused."""
+    told = (apiserver or {}).get("version") or ""
+    theirs, ours = _versions.minor_of(told), _versions.minor_of(version)
+    if not theirs or not ours or _versions.number(theirs)[1] - _versions.number(ours)[1] <= SKEW:
+        return []
+    advice = f"take one of {theirs}, or of the minor before it"
+    return [
+        f"{prefix}version: {version} is more than one minor version older than the apiserver of {name}, {told}; {advice}"
+    ]
 
 
 def host_warnings(name: str, host: dict[str, t.Any]) -> list[str]:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import datetime
 import typing as t
 
 Answer = t.Mapping[str, t.Any]
@@ -28,9 +29,18 @@ def rank(answer: Answer) -> int:
     return STANDBY if answer["healthy"] else SICK
 
 
-def batches(answers: Answers) -> list[list[str]]:
-    """The hosts that have something pending, in order. Where no member is healthy there is none to protect: all are started at once."""
-    pending = [name for name, answer in answers.items() if answer["drift"]]
+def healthy(answers: Answers) -> list[str]:
+    """The members that are healthy."""
+    return [name for name, answer in answers.items() if answer["healthy"]]
+
+
+def batches(answers: Answers, pending: t.Sequence[str] | None = None) -> list[list[str]]:
+    """The hosts that have something pending, by default those with drift, in order.
+
+    Where no member is healthy there is none to protect: all are started at once.
+    """
+    if pending is None:
+        pending = [name for name, answer in answers.items() if answer["drift"]]
     if not any(answer["healthy"] for answer in answers.values()):
         return [sorted(pending)] if pending else []
     return [[name] for name in sorted(pending, key=lambda name: (rank(answers[name]), name))]
@@ -41,28 +51,160 @@ def pending(answer: Answer) -> list[str]:
     return [f"{entry['part']}: {entry['reason']}" for entry in answer["drift"]]
 
 
+def order_lines(order: t.Sequence[t.Sequence[str]], answers: Answers, version: str, bound: float) -> list[str]:
+    """The order in words. C(bound): seconds that the leader's hand-over takes at most, 0 for not known."""
+    if not order:
+        return []
+    if not healthy(answers):
+        return [f"rolled all at once, for no member is healthy: {', '.join(order[0])}"]
+    steps: list[str] = []
+    for name in (name for batch in order for name in batch):
+        runs = answers[name]["process"]["version"]
+        change = f" {runs} -> {version}" if runs and version and runs != version else ""
+        state = ("not healthy", "standby", "leads")[rank(answers[name])]
+        steps.append(f"{name}{change} ({state}{', the canary' if not steps and len(order) > 1 else ''})")
+    lines = [f"rolled one after the other: {', '.join(steps)}"]
+    if bound and any(rank(answers[name]) == LEADER for batch in order for name in batch):
+        lines.append(f"the lease is handed over once, with at most {bound:g} s without a leader")
+    return lines
+
+
+def _leader_line(answers: Answers) -> str:
+    """Who leads now, in words; by inventory name where that is known."""
+    names = [name for name, answer in answers.items() if leads(answer)]
+    return f"{names[0]} leads" if names else "nobody of the members is seen to lead"
+
+
+class Marks(t.NamedTuple):
+    """What has become of the members in this rollout, by inventory name."""
+
+    rolled: t.Collection[str] = ()
+    failed: t.Collection[str] = ()
+    refused: t.Mapping[str, str] = {}  # why a member that was healthy was not rolled
+
+
 class Gate(t.NamedTuple):
     """Whether a rollout may go on."""
 
     faults: list[str]  # what must not be, a line each
-    stopped: bool  # whether a member failed, so that those that are not rolled yet are left as they are
+    stopped: bool  # whether this host is left as it is
+    refused: str = ""  # why, where it is this host's state or another's that speaks against it
+    leads: bool = False  # whether the host leads, and another member can take over
 
 
-def gate(
-    order: t.Sequence[t.Sequence[str]], position: int, rolled: t.Collection[str], failed: t.Collection[str]
-) -> Gate:
-    """Whether the hosts at a position may be rolled now; the position behind the last one is the rollout's end."""
-    if failed:
-        line = f"the rollout stopped because of {', '.join(sorted(failed))}; the members after it were left as they are"
-        return Gate([line] if position >= len(order) else [], stopped=True)
-    early = [name for batch in order[:position] for name in batch if name not in rolled]
-    if early and position < len(order):
+class Turn(t.NamedTuple):
+    """Whose turn it is."""
+
+    order: t.Sequence[t.Sequence[str]]
+    position: int  # the one behind the last is the rollout's end
+    me: str
+
+
+def gate(turn: Turn, marks: Marks, healthy: t.Collection[str], answers: Answers, asked: Asked) -> Gate:
+    """Whether this host may be rolled now. C(healthy) are the members that were so at the start; C(answers) are of this moment.
+
+    A rollout goes on while every member that was healthy at the start, or has been rolled, is healthy, and never takes the
+    last healthy one.
+    """
+    order, position, me = turn
+    at_end = position >= len(order)
+    if marks.failed or marks.refused:
+        lines = list(dict.fromkeys(marks.refused.values()))
+        if marks.failed:
+            lines.append(
+                f"the rollout stopped because of {', '.join(sorted(marks.failed))}; the members after it were left as they are"
+            )
+        return Gate(lines if at_end else [], stopped=True)
+    early_ = [name for batch in order[:position] for name in batch if name not in marks.rolled]
+    if early_ and not at_end:
         line = (
-            f"{', '.join(order[position])} would be rolled before {', '.join(early)}: the strategy of this play does not keep the hosts together;"
+            f"{', '.join(order[position])} would be rolled before {', '.join(early_)}: the strategy of this play does not keep the hosts together;"
             " use the strategy linear"
         )
         return Gate([line], stopped=False)
-    return Gate([], stopped=False)
+    if at_end or not healthy:
+        return Gate([], stopped=False)
+    well = {name for name, answer in answers.items() if answer["healthy"]}
+    for name in dict.fromkeys([*healthy, *marks.rolled]):
+        if name not in well:
+            problems = "; ".join(answers[name]["problems"]) if name in answers else "it gave no answer"
+            return _refused(
+                f"{name} is not healthy any more ({problems}); the members that were not rolled yet were left"
+            )
+    others = well - {me}
+    lease = answers[me].get("lease") or {} if me in answers else {}
+    led_by_another = bool(lease.get("moving")) and not leads(answers[me])
+    if me in well and not others and not led_by_another and len(asked.members) > 1:
+        return _refused(
+            f"{me} is the only healthy member and was left as it is, for nobody would schedule meanwhile; make another one healthy first"
+        )
+    return Gate([], stopped=False, leads=me in well and leads(answers[me]) and bool(others))
+
+
+def turn_line(turn: Turn, answers: Answers) -> str:
+    """Which host is rolled now, in words."""
+    return f"{turn.me}: is rolled, step {turn.position + 1} of {len(turn.order)}; {_leader_line(answers)}"
+
+
+def handover_lines(name: str, handover: t.Mapping[str, t.Any], bound: float) -> list[str]:
+    """What was seen of a hand-over, in words. C(bound): seconds that it takes at most where the lease is released, 0 for not known."""
+    seconds, holder = handover["seconds"], handover["holder"]
+    lines = [f"{name}: handed the lease over to {holder}, which led {seconds:g} s after the stop"]
+    if bound and seconds > bound and not handover["released"]:
+        lines.append(
+            f"{name}: did not release its lease, so that it had to expire: {seconds:g} s, not at most {bound:g} s; see its journal"
+        )
+    return lines
+
+
+def recall_faults(name: str, recalled: t.Mapping[str, t.Any], now: datetime.datetime, prefix: str) -> list[str]:
+    """Why a host cannot go back to its previous set."""
+    found = []
+    try:
+        not_after = datetime.datetime.fromisoformat(str(recalled.get("not_after") or ""))
+    except ValueError:
+        not_after = None
+    if recalled.get("changed") and (not_after is None or not_after.tzinfo is None):
+        found.append(f"{name}: its previous set has no certificate that can be read, so it is not rolled back to")
+    elif recalled.get("changed") and not_after and not_after <= now:
+        found.append(
+            f"{name}: the certificate of its previous set expired on {not_after:%Y-%m-%d %H:%M} UTC; deploy the former version with site.yml,"
+            f" {prefix}version and {prefix}allow_downgrade"
+        )
+    return found
+
+
+def mixed_versions(recalled: t.Mapping[str, t.Mapping[str, t.Any]], answers: Answers) -> list[str]:
+    """Members that would run different versions after each has gone back to its own previous set."""
+    after = {
+        name: str(found.get("version") or "unknown")
+        if found.get("changed") is True
+        else answers[name]["process"]["version"] or "none"
+        for name, found in recalled.items()
+    }
+    if len(set(after.values())) <= 1:
+        return []
+    told = ", ".join(f"{name} {version}" for name, version in after.items())
+    line = (
+        f"the members' previous sets are not of one rollout, for they would run {told}; name the hosts to roll back with --limit, or deploy a"
+        " version with site.yml"
+    )
+    return [line]
+
+
+def _refused(why: str) -> Gate:
+    return Gate([], stopped=True, refused=why)
+
+
+def outcome(name: str, answer: Answer, *, version: str, compared: bool, rolled_back: bool = False) -> list[str]:
+    """Why the roll of a host has failed, or its way back. C(version): what it is to run, "" for any. C(compared): whether drift counts."""
+    after = "after it was rolled back" if rolled_back else "after it was rolled"
+    if not answer["healthy"]:
+        return [f"{name}: not healthy {after}: {'; '.join(answer['problems'])}"]
+    runs = answer["process"]["version"]
+    if version and runs != version:
+        return [f"{name}: runs {runs or 'an unknown version'} {after}, and not {version}"]
+    return [f"{name}: differs from its plan {after}: {line}" for line in pending(answer)] if compared else []
 
 
 def outdated(order: t.Sequence[t.Sequence[str]], batch: t.Collection[str]) -> bool:

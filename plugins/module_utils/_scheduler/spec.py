@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-STEPS = ["variables", "host", "rollout", "gate", "verdict", "status"]
+STEPS = ["variables", "host", "rollout", "rollback", "gate", "outcome", "verdict", "status"]
 PLAN: dict[str, dict[str, t.Any]] = {
     "step": {"type": "str", "choices": STEPS, "required": True},
     "prefix": {"type": "str", "default": "kube_scheduler_"},
@@ -19,16 +19,34 @@ PLAN: dict[str, dict[str, t.Any]] = {
     "host": {"type": "dict"},
     "answers": {"type": "str"},
     "plans": {"type": "str"},
+    "marks": {"type": "str"},
+    "recalled": {"type": "str"},
     "order": {"type": "list", "elements": "list"},
     "position": {"type": "int"},
+    "healthy": {"type": "list", "elements": "str", "default": []},
+    "timeout": {"type": "float", "default": 60},
     "version": {"type": "str", "default": ""},
+    "compared": {"type": "bool", "default": True},
+    "rolled_back": {"type": "bool", "default": False},
+    "handover": {
+        "type": "dict",
+        "options": {
+            "holder": {"type": "str", "required": True},
+            "seconds": {"type": "float", "required": True},
+            "released": {"type": "bool", "required": True},
+            "transitions": {"type": "int", "required": True},
+        },
+    },
+    "bound": {"type": "float", "default": 0},
     "strict": {"type": "bool", "default": True},
 }
 PLAN_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
     ("step", "variables", ["tables"]),
     ("step", "host", ["tables", "input", "host", "answers"]),
     ("step", "rollout", ["input", "answers"]),
-    ("step", "gate", ["input", "answers", "order", "position"]),
+    ("step", "rollback", ["input", "answers", "recalled", "host"]),
+    ("step", "gate", ["input", "answers", "marks", "order", "position"]),
+    ("step", "outcome", ["input", "answers"]),
     ("step", "verdict", ["input", "answers"]),
     ("step", "status", ["tables", "input", "answers", "plans"]),
 ]

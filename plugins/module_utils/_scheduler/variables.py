@@ -59,6 +59,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "config": {"type": "dict"},
     "extra_args": {"type": "dict"},
     "rollout": {"type": "bool"},
+    "allow_downgrade": {"type": "bool"},
     "metrics_cert": {"type": "str"},
     "metrics_key": {"type": "str", "no_log": False},  # a path
 }
@@ -112,6 +113,7 @@ class Variables:
     config: dict[str, t.Any]
     extra_args: dict[str, t.Any]
     rollout: bool
+    allow_downgrade: bool
     metrics_cert: str
     metrics_key: str
 

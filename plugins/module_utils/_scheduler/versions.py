@@ -48,6 +48,13 @@ def minor_of(version: str) -> str:
     return found[1] if found else ""
 
 
+def older(version: str, other: str) -> bool:
+    """Whether a version comes before another; not where either is not given in full. What follows X.Y.Z is left out."""
+    found = [re.match(r"v?(\d+)\.(\d+)\.(\d+)", text) for text in (version, other)]
+    numbers = [tuple(map(int, match.groups())) for match in found if match]
+    return len(numbers) == len(found) and numbers[0] < numbers[1]
+
+
 def row_of(versions: Versions, version: str) -> dict[str, t.Any] | None:
     """What is known of a version; None of one that is not in the table."""
     return versions.get(minor_of(version))

@@ -108,14 +108,146 @@ def test_all_at_once_where_nobody_is_healthy(cluster: Simulation) -> None:
     assert together(run.output) == [["m1", "m2", "m3"]]
 
 
-def test_a_member_that_does_not_become_healthy_stops_the_rollout(cluster: Simulation) -> None:
+def test_a_member_that_does_not_become_healthy_is_rolled_back_and_stops_the_rollout(cluster: Simulation) -> None:
     drifted(cluster)
-    cluster.answers["m3"]["drift"][1] = compared("m3", "m1", healthy=False, problems=["readiness: HTTP 500"])
+    cluster.answers["m3"]["drift"][1:] = [
+        compared("m3", "m1", healthy=False, problems=["readiness: HTTP 500"]),
+        compared("m3", "m1", drift=DRIFT),
+    ]
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code != 0
     assert "m3: not healthy after it was rolled: readiness: HTTP 500" in run.text
+    assert "m3: was rolled back, is healthy and runs 1.37.2" in run.text
     assert "the rollout stopped because of m3; the members after it were left as they are" in run.text
     assert run.rolled == ["m2", "m3"]
+    there, back = (options for options in run.options("m3", "scheduler_release"))
+    assert (there["state"], back["state"]) == ("live", "previous")
+    assert there["attempt"] == back["attempt"] != ""
+
+
+def test_a_member_that_was_not_healthy_before_is_not_rolled_back(cluster: Simulation) -> None:
+    drifted(cluster)
+    sick = compared("m3", "m1", healthy=False, problems=["readiness: HTTP 500"], drift=DRIFT)
+    cluster.answers["m3"]["drift"] = sick
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code != 0
+    assert [options["state"] for options in run.options("m3", "scheduler_release")] == ["live"]
+    assert run.rolled == ["m3"]
+
+
+def test_a_member_that_becomes_sick_after_its_roll_stops_the_rollout(cluster: Simulation) -> None:
+    """Found by the question before the next member."""
+    drifted(cluster)
+    cluster.answers["m2"]["drift"] = [compared("m2", "m1", drift=DRIFT), compared("m2", "m1")]
+    cluster.answers["m2"]["@sick_after"] = 5
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code != 0
+    assert "m2 is not healthy any more (it is sick); the members that were not rolled yet were left" in run.text
+    assert run.rolled == ["m2"]
+
+
+def test_only_the_leader_hands_over(cluster: Simulation) -> None:
+    drifted(cluster)
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code == 0, run.output
+    wanted = {name: run.options(name, "scheduler_release")[0].get("handover") for name in cluster.answers}
+    assert (wanted["m2"], wanted["m3"]) == (None, None)
+    assert wanted["m1"] == {
+        "kubeconfig": "/run/credentials/kube-scheduler.service/kubeconfig",
+        "name": "kube-scheduler",
+        "namespace": "kube-system",
+        "lock": "leases",
+        "timeout": 60.0,
+    }
+    assert "kube_masters: rolled one after the other: m2 (standby, the canary), m3 (standby), m1 (leads)" in run.text
+    for line in ("m2: is rolled, step 1 of 3; m1 leads", "m2: was rolled, is healthy and runs 1.37.2"):
+        assert line in run.text
+
+
+def test_the_last_healthy_member_is_left(cluster: Simulation) -> None:
+    drifted(cluster)
+    for name in ("m2", "m3"):
+        cluster.answers[name]["drift"] = compared(name, "m1", healthy=False, problems=["readiness: HTTP 500"])
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code != 0
+    assert "m1 is the only healthy member and was left as it is, for nobody would schedule meanwhile" in run.text
+    assert run.rolled == []
+
+
+# --- rollback.yml and upgrade.yml
+
+
+RECALLED = {"changed": True, "done": ["config"], "version": "1.36.1", "not_after": "2036-01-01T00:00:00+00:00"}
+
+
+def recalled(cluster: Simulation, **changes: Any) -> None:
+    """All hosts keep the set of an earlier version."""
+    for name in cluster.answers:
+        older = {"process": {**gathered(name, "m1")["process"], "version": "1.36.1"}}
+        cluster.answers[name]["scheduler_release"] = {**RECALLED, **changes}
+        cluster.answers[name]["drift"] = [compared(name, "m1"), compared(name, "m1", drift=DRIFT, **older)]
+
+
+def test_rollback(cluster: Simulation) -> None:
+    recalled(cluster)
+    run = cluster.run("playbooks/rollback.yml")
+    assert run.code == 0, run.output
+    states = [(sent["host"], sent["options"]["state"]) for sent in run.sent if sent["module"] == "scheduler_release"]
+    assert sorted(states[:3]) == [(name, "recalled") for name in cluster.answers]
+    assert states[3:] == [("m2", "live"), ("m3", "live"), ("m1", "live")]
+    assert "m2 1.37.2 -> 1.36.1 (standby, the canary)" in run.text
+    assert "m1: was rolled, is healthy and runs 1.36.1" in run.text
+
+
+def test_rollback_needs_no_ca_key(cluster: Simulation) -> None:
+    recalled(cluster)
+    cluster.variables["kube_scheduler_ca_key"] = "/nonexistent/ca-key.pem"
+    run = cluster.run("playbooks/rollback.yml")
+    assert run.code == 0, run.output
+    assert run.rolled == ["m2", "m3", "m1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"not_after": "2026-01-01T00:00:00+00:00"}, "m1: the certificate of its previous set expired on 2026-01-01"),
+        ({"version": "1.38.0"}, "kube_scheduler_version: 1.38.0 is newer than the apiserver of m1, v1.37.2"),
+        ({"failed": True, "msg": "keeps no previous set"}, "keeps no previous set"),
+    ],
+)
+def test_rollback_is_refused(cluster: Simulation, changes: dict[str, Any], words: str) -> None:
+    recalled(cluster)
+    cluster.change("m1", "scheduler_release", **changes)
+    run = cluster.run("playbooks/rollback.yml")
+    assert run.code != 0
+    assert words in run.text
+    assert run.rolled == []
+
+
+def test_rollback_in_check_mode_tells_and_changes_nothing(cluster: Simulation) -> None:
+    recalled(cluster)
+    run = cluster.run("playbooks/rollback.yml", "--check")
+    assert run.code == 0, run.output
+    assert "m2 1.37.2 -> 1.36.1 (standby, the canary)" in run.text
+    assert all(sent["check"] for sent in run.sent if sent["module"] == "scheduler_release")
+
+
+def test_upgrade(cluster: Simulation) -> None:
+    """The same as site.yml, which needs no version to be said."""
+    drifted(cluster)
+    for name in cluster.answers:
+        older = {"process": {**gathered(name, "m1")["process"], "version": "1.36.1"}}
+        cluster.change(name, "gather", **older)
+        cluster.answers[name]["drift"][0].update(older)
+    run = cluster.run("playbooks/upgrade.yml")
+    assert run.code == 0, run.output
+    assert "m2 1.36.1 -> 1.37.2 (standby, the canary)" in run.text
+    assert run.rolled == ["m2", "m3", "m1"]
+    cluster.variables["kube_scheduler_version"] = ""
+    run = cluster.run("playbooks/upgrade.yml")
+    assert run.code != 0
+    assert "kube_scheduler_version: not set; say which version is wanted" in run.text
+    assert not any(run.calls.values())
 
 
 @pytest.mark.cores
@@ -154,11 +286,6 @@ def lost(cluster: Simulation) -> Outcome:
     return run
 
 
-# What a member of a cluster that differs from its plan is asked, in order: gather, drift; x509_cert twice, kubeconfig and the staged set; and, rolled
-# one by one, the live set, whether it is healthy, and the same once more at the end.
-STAGED, ROLLED, ALL = 6, 8, 9
-
-
 def test_a_member_that_is_lost_before_anything_changed(cluster: Simulation) -> None:
     """Nothing is changed anywhere, whichever of the two questions it does not answer any more."""
     drifted(cluster)
@@ -168,8 +295,17 @@ def test_a_member_that_is_lost_before_anything_changed(cluster: Simulation) -> N
         assert {name for calls in run.calls.values() for name in calls} <= {"gather", "drift"}
 
 
+# The members that are rolled where the last standby is lost after so many module runs. It answers, in order: gather, drift; x509_cert twice,
+# kubeconfig and the staged set; at each position how it is; between, the live set and whether it is healthy; and how it is at the end.
+ROLLED_BEFORE = {2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 1, 8: 1, 9: 2, 10: 2, 11: 3}
+
+
 @pytest.mark.parametrize(
-    "steps", [pytest.param((4, 6), marks=pytest.mark.cores), pytest.param((2, 3, 5, 7, 8), marks=pytest.mark.nightly)]
+    "steps",
+    [
+        pytest.param((4, 8), marks=pytest.mark.cores),
+        pytest.param((2, 3, 5, 6, 7, 9, 10, 11), marks=pytest.mark.nightly),
+    ],
 )
 def test_a_member_that_is_lost_stops_the_rollout_of_its_cluster(tmp_path: Path, steps: tuple[int, ...]) -> None:
     """At each further step, a cluster for each, side by side: a member that is lost while the sets are staged, and one while it is rolled."""
@@ -180,12 +316,7 @@ def test_a_member_that_is_lost_stops_the_rollout_of_its_cluster(tmp_path: Path, 
     run = lost(several)
     for step, (leader, canary, other) in zip(steps, clusters.values()):
         rolled = [name for name in run.rolled if name in (leader, canary, other)]
-        if step < STAGED:
-            assert rolled == [], (step, rolled)
-        elif step < ROLLED:
-            assert rolled == [canary, other][: step - STAGED + 1], (step, rolled)
-        else:
-            assert rolled == [canary, other, leader], "it is lost in the verdict only"
+        assert rolled == [canary, other, leader][: ROLLED_BEFORE[step]], (step, rolled)
 
 
 def test_a_member_without_an_answer_changes_nothing(cluster: Simulation) -> None:

@@ -168,9 +168,9 @@ def test_times_without_a_configuration_file() -> None:
     assert found["unit"]["timeout_stop"] == 13
     assert found["failover"] == {"crash": 9.4, "stop": 9.4}
     assert made(lease_preset="fast")["failover"] == {"crash": 9.4, "stop": 2.2}
-    assert made()["patience"] == {"start": 60.0, "change": 15.0}
+    assert made()["patience"] == {"start": 60.0, "change": 15.0, "steady": 12}
     slow = made(lease_duration="100s", renew_deadline="70s", retry_period="30s")
-    assert slow["patience"] == {"start": 262.0, "change": 76.0}
+    assert slow["patience"] == {"start": 262.0, "change": 76.0, "steady": 12}
 
 
 def test_settings_that_the_version_rejects() -> None:
@@ -179,6 +179,18 @@ def test_settings_that_the_version_rejects() -> None:
         "kube_scheduler_extra_args: address: kube-scheduler 1.37.2 has no flag --address"
     )
     assert found["unit"]["exec_start"] == ""
+
+
+def test_the_hand_over_takes_what_the_version_that_runs_takes() -> None:
+    process = {"version": "1.20.2", "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0}}
+    found = made({"process": process})
+    assert (found["handover"], found["failover"]["stop"]) == (23.8, 4.4)
+    assert made({"process": {**process, "version": "1.37.2"}})["handover"] == 4.4
+
+
+def test_a_unit_is_started_again_for_as_long_as_it_takes() -> None:
+    """A steady process is one that lives longer than two restarts take."""
+    assert made()["unit"]["restart"] * 2 < made()["patience"]["steady"]
 
 
 def test_the_bound_of_a_member_that_does_not_release_its_lease() -> None:
@@ -222,8 +234,12 @@ def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> No
     """A lease of the former times is waited for by the new ones; a version that keeps its lease makes each stop a crash."""
     former = {"lease_duration": 60.0, "renew_deadline": 40.0, "retry_period": 5.0}
     process = {"version": "1.37.2", "pid": 7, "timings": former}
-    assert made({"process": process})["patience"] == {"start": 112.0, "change": 21.0}
-    assert made({"process": {**process, "version": "1.20.2"}})["patience"] == {"start": 112.0, "change": 92.0}
+    assert made({"process": process})["patience"] == {"start": 112.0, "change": 21.0, "steady": 12}
+    assert made({"process": {**process, "version": "1.20.2"}})["patience"] == {
+        "start": 112.0,
+        "change": 92.0,
+        "steady": 12,
+    }
     # The leader's, where they are others than this host's.
     own = {
         "version": "1.37.2",
@@ -233,4 +249,4 @@ def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> No
     assert made({"process": own, "lease": {"lease_duration": 60}})["patience"]["start"] == 98.8
     # What a host says is not waited for without an end.
     never = {"process": {**process, "timings": dict.fromkeys(former, 1e12)}, "lease": {"lease_duration": 2**31 - 1}}
-    assert made(never)["patience"] == {"start": plan.MOST_PATIENCE, "change": plan.MOST_PATIENCE}
+    assert made(never)["patience"] == {"start": plan.MOST_PATIENCE, "change": plan.MOST_PATIENCE, "steady": 12}

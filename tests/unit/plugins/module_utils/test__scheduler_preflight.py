@@ -416,6 +416,7 @@ HOST: dict[str, Any] = {
     "unsafe": [],
     "missing_libraries": [],
     "obstacles": [],
+    "process": {"version": ""},
 }
 
 
@@ -433,6 +434,30 @@ def test_a_host_that_is_fine() -> None:
     assert host_refused(apiserver={"reachable": True, "version": None, "error": None}) == []
     assert host_refused(missing_libraries=["yaml"]) == []
     assert host_refused(port={"number": 10259, "held_by": "kube-scheduler (pid 1)", "ours": True}) == []
+
+
+def test_an_older_version_than_the_running_one() -> None:
+    newer = {"process": {"version": "1.37.10"}}
+    line = (
+        "kube_scheduler_version: 1.37.2 is older than 1.37.10, which runs on m1; roll back with rollback.yml, or set kube_scheduler_allow_downgrade"
+        " to true"
+    )
+    assert host_refused(**newer) == [line]
+    assert host_refused(given={"allow_downgrade": True}, **newer) == []
+    assert host_refused(process={"version": "1.36.9"}) == []
+
+
+def test_the_skew_to_the_apiserver() -> None:
+    """A version is not put there that the policy forbids; one that runs there already may stay, and be made healthy."""
+    theirs = {"apiserver": {"reachable": True, "version": "v1.37.2", "error": None}}
+    line = (
+        "kube_scheduler_version: 1.35.4 is more than one minor version older than the apiserver of m1, v1.37.2; take one of 1.37, or of the minor"
+        " before it"
+    )
+    assert host_refused("1.35.4", **theirs) == [line]
+    assert host_refused("1.35.4", process={"version": "1.34.0"}, **theirs) == [line]
+    assert host_refused("1.35.4", process={"version": "1.35.4"}, **theirs) == []
+    assert host_refused("1.36.1", **theirs) == []
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -68,20 +69,178 @@ def test_one_healthy_member_without_drift_keeps_the_order() -> None:
     assert rollout.batches(answers(m1=sick, m2={"drift": []}, m3=sick)) == [["m1"], ["m3"]]
 
 
-@pytest.mark.parametrize(("position", "rolled"), [(0, []), (1, ["m1"]), (2, ["m1", "m3"]), (3, ["m1", "m3", "m2"])])
-def test_a_turn(position: int, rolled: list[str]) -> None:
-    assert rollout.gate(ORDER, position, rolled, []) == ([], False)
+ALL = ["m1", "m2", "m3"]
+
+
+def gate(
+    position: int,
+    rolled: str = "",
+    failed: str = "",
+    *,
+    order: list[list[str]] = ORDER,
+    healthy: list[str] = ALL,
+    now: dict[str, Any] | None = None,
+    me: str = "",
+    refused: dict[str, str] | None = None,
+    play: rollout.Asked | None = None,
+) -> rollout.Gate:
+    me = me or (order[position][0] if position < len(order) else "m1")
+    marks = rollout.Marks(rolled.split(), failed.split(), refused or {})
+    return rollout.gate(rollout.Turn(order, position, me), marks, healthy, now or answers(), play or asked())
+
+
+@pytest.mark.parametrize(
+    ("position", "rolled", "leads"), [(0, "", False), (1, "m1", False), (2, "m1 m3", True), (3, "m1 m3 m2", False)]
+)
+def test_a_turn(position: int, rolled: str, leads: bool) -> None:
+    assert gate(position, rolled) == ([], False, "", leads)
 
 
 def test_before_ones_turn() -> None:
-    [line] = rollout.gate(ORDER, 2, ["m1"], []).faults
+    [line] = gate(2, "m1").faults
     assert line.startswith("m2 would be rolled before m3: the strategy of this play does not keep the hosts together")
 
 
 def test_a_failed_member_stops_the_rollout() -> None:
-    assert rollout.gate(ORDER, 1, [], ["m1"]) == ([], True)
-    [line] = rollout.gate(ORDER, 3, [], ["m1"]).faults
+    assert gate(1, failed="m1") == ([], True, "", False)
+    [line] = gate(3, failed="m1").faults
     assert line == "the rollout stopped because of m1; the members after it were left as they are"
+
+
+SICK = {"healthy": False, "problems": ["readiness: HTTP 500"]}
+
+
+@pytest.mark.parametrize("name", ["m1", "m3"])
+def test_a_member_that_is_not_healthy_any_more_stops_the_rollout(name: str) -> None:
+    """One that was rolled, and one that waits and was healthy at the start."""
+    found = gate(1, "m1", now=answers(**{name: SICK}))
+    why = f"{name} is not healthy any more (readiness: HTTP 500); the members that were not rolled yet were left"
+    assert found == ([], True, why, False)
+    assert gate(2, "m1", refused={"m3": why}) == ([], True, "", False)
+    assert gate(3, "m1", refused={"m3": why, "m2": why}).faults == [why]
+    # Where it was not healthy before either, it is to be repaired.
+    assert not gate(0, order=[["m3"], ["m1"], ["m2"]], healthy=["m1", "m2"], now=answers(m3=SICK)).stopped
+
+
+def test_a_member_that_answers_no_more_stops_the_rollout() -> None:
+    left = {name: answer(name) for name in ("m2", "m3")}
+    assert "m1 is not healthy any more (it gave no answer)" in gate(1, "m1", now=left).refused
+
+
+def test_the_last_healthy_member_is_left() -> None:
+    found = gate(0, order=[["m2"]], healthy=["m2"], now=answers(m1=SICK, m3=SICK))
+    assert found.refused.startswith("m2 is the only healthy member and was left as it is, for nobody would schedule")
+    led = {"lease": {"holder": "m4.example", "moving": True}}
+    # A member that this play leaves out leads.
+    assert not gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2", **led)}).stopped
+    # A cluster of one has nobody else to wait for.
+    one = asked("m2")
+    assert gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2")}, play=one) == ([], False, "", False)
+
+
+def test_whoever_leads_now_hands_over() -> None:
+    """Also where it did not lead when the order was made; one that does not renew has nothing to hand over."""
+    moved = {name: {"holder": "m1"} for name in ALL}
+    assert gate(0, now=answers(**moved)).leads
+    assert not gate(2, "m1 m3", now=answers(**moved)).leads
+    alone = answers(m1=SICK, m2=SICK, m3={**SICK, "lease": {"holder": "m3.example", "moving": False}})
+    assert not gate(0, order=[ALL], healthy=[], now=alone, me="m3").leads
+
+
+def test_nothing_is_gated_where_nobody_is_healthy() -> None:
+    assert gate(0, order=[ALL], healthy=[], now=answers(m1=SICK, m2=SICK, m3=SICK)) == ([], False, "", False)
+
+
+@pytest.mark.parametrize(
+    ("given", "version", "line"),
+    [
+        ({"drift": []}, "1.37.2", ""),
+        ({"drift": []}, "", ""),
+        (SICK, "1.37.2", "m1: not healthy after it was rolled: readiness: HTTP 500"),
+        ({"drift": []}, "1.36.1", "m1: runs 1.37.2 after it was rolled, and not 1.36.1"),
+        (
+            {},
+            "1.37.2",
+            "m1: differs from its plan after it was rolled: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
+        ),
+    ],
+)
+def test_outcome(given: dict[str, Any], version: str, line: str) -> None:
+    found = rollout.outcome("m1", answer("m1", **given), version=version, compared=True)
+    assert found == ([line] if line else [])
+
+
+def test_outcome_of_a_member_that_was_rolled_back() -> None:
+    back = {"version": "", "compared": False, "rolled_back": True}
+    assert rollout.outcome("m1", answer("m1"), **back) == []
+    assert rollout.outcome("m1", answer("m1", **SICK), **back) == [
+        "m1: not healthy after it was rolled back: readiness: HTTP 500"
+    ]
+
+
+def test_the_order_in_words() -> None:
+    found = answers(m3={**SICK, "process": {"version": "1.36.1"}})
+    assert rollout.order_lines([["m3"], ["m1"], ["m2"]], found, "1.37.2", 4.4) == [
+        "rolled one after the other: m3 1.36.1 -> 1.37.2 (not healthy, the canary), m1 (standby), m2 (leads)",
+        "the lease is handed over once, with at most 4.4 s without a leader",
+    ]
+    assert rollout.order_lines([["m1"]], found, "1.37.2", 4.4) == ["rolled one after the other: m1 (standby)"]
+    sick = answers(m1=SICK, m2=SICK, m3=SICK)
+    assert rollout.order_lines([ALL], sick, "1.37.2", 4.4) == [
+        "rolled all at once, for no member is healthy: m1, m2, m3"
+    ]
+    assert rollout.order_lines([], found, "1.37.2", 4.4) == []
+
+
+def test_a_turn_in_words() -> None:
+    turn = rollout.Turn(ORDER, 1, "m3")
+    assert rollout.turn_line(turn, answers()) == "m3: is rolled, step 2 of 3; m2 leads"
+    nobody = {"m3": answer("m3", holder="")}
+    assert rollout.turn_line(turn, nobody) == "m3: is rolled, step 2 of 3; nobody of the members is seen to lead"
+
+
+def test_a_hand_over_in_words() -> None:
+    seen = {"holder": "m3.example", "seconds": 0.9, "released": True, "transitions": 1}
+    line = "m2: handed the lease over to m3.example, which led 0.9 s after the stop"
+    assert rollout.handover_lines("m2", seen, 4.4) == [line]
+    kept = {**seen, "seconds": 16.0, "released": False}
+    assert rollout.handover_lines("m2", kept, 4.4)[1:] == [
+        "m2: did not release its lease, so that it had to expire: 16 s, not at most 4.4 s; see its journal"
+    ]
+    # A version that never releases it takes that long by its nature.
+    assert len(rollout.handover_lines("m2", kept, 23.8)) == 1
+
+
+NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("recalled", "words"),
+    [
+        ({"changed": True, "not_after": "2026-11-26T00:00:00+00:00"}, ""),
+        ({"changed": False, "not_after": ""}, ""),
+        (
+            {"changed": True, "not_after": "2026-11-24T12:30:00+00:00"},
+            "expired on 2026-11-24 12:30 UTC; deploy the former",
+        ),
+        ({"changed": True, "not_after": ""}, "m1: its previous set has no certificate that can be read"),
+        ({"changed": True, "not_after": "2026-11-26T00:00:00"}, "m1: its previous set has no certificate"),
+        ({"changed": True, "not_after": "x"}, "m1: its previous set has no certificate"),
+    ],
+)
+def test_what_is_not_rolled_back_to(recalled: dict[str, Any], words: str) -> None:
+    found = rollout.recall_faults("m1", recalled, NOW, "p_")
+    assert len(found) == bool(words)
+    assert words in "".join(found)
+
+
+def test_previous_sets_of_different_rollouts() -> None:
+    older, newer = {"changed": True, "version": "1.36.1"}, {"changed": True, "version": "1.37.2"}
+    assert rollout.mixed_versions(dict.fromkeys(ALL, older), answers()) == []
+    # One that is left alone runs what it runs.
+    assert rollout.mixed_versions({"m1": {"changed": False}, "m2": newer, "m3": newer}, answers()) == []
+    [line] = rollout.mixed_versions({"m1": {"changed": False}, "m2": older, "m3": newer}, answers())
+    assert "they would run m1 1.37.2, m2 1.36.1, m3 1.37.2; name the hosts to roll back with --limit" in line
 
 
 def test_when_the_answers_are_outdated() -> None:
