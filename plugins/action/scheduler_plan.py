@@ -442,7 +442,20 @@ class ActionModule(ActionBase):
         found = rollout.verdict(self.name, answers, self._asked(), self.options["version"], rolled=rolled)
         for check in found.not_checked:
             self._display.display(f"not checked on {self.name}: {check}")
+        if self.name == self.vars["ansible_play_batch"][0]:
+            for line in status.unfinished(self._dropped()):
+                self._display.display(one_line(line))
         return found._asdict()
+
+    def _dropped(self) -> dict[str, str]:
+        """The cluster of each host that failed or was lost, by its inventory name."""
+        there, hostvars = {*self.vars["ansible_play_hosts"]}, self.vars["hostvars"]
+        own, option = self._settings().group, f"{self.prefix}group"
+        return {
+            name: str(hostvars[name].get(option, own))
+            for name in self.vars["ansible_play_hosts_all"]
+            if name not in there
+        }
 
     def _status(self) -> Vars:
         tables, answers = self._tables(), self._answers()

@@ -15,7 +15,7 @@ ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
 # Keywords whose value is an expression without braces.
 EXPRESSIONS = ("when", "changed_when", "failed_when", "until")
 # Ansible's own, which it sets after all facts; and a task's, which are of its vars, loop or rescue.
-MAGIC = {"inventory_hostname", "ansible_check_mode", "ansible_playbook_python", "hostvars"}
+MAGIC = {"inventory_hostname", "ansible_play_hosts", "ansible_check_mode", "ansible_playbook_python", "hostvars"}
 LOCAL = {"item", "ansible_failed_result", "lookup", "query", "range", "omit"}
 # Read before any host is contacted, to choose what is run at all.
 FIRST = {"main.yml": {"kube_scheduler_state"}}

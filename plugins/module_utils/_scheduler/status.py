@@ -25,6 +25,14 @@ class Report(t.TypedDict):
     faults: list[str]
 
 
+def unfinished(dropped: t.Mapping[str, str]) -> list[str]:
+    """A line for each cluster of which hosts failed or were lost. C(dropped) are their clusters, by host."""
+    clusters: dict[str, list[str]] = {}
+    for name, cluster in dropped.items():
+        clusters.setdefault(cluster, []).append(name)
+    return [f"not finished: {cluster}: {', '.join(names)}" for cluster, names in clusters.items()]
+
+
 def report(
     answers: rollout.Answers,
     plans: t.Mapping[str, t.Mapping[str, t.Any]],

@@ -263,14 +263,33 @@ def test_a_strategy_that_does_not_keep_the_hosts_together(cluster: Simulation, t
     assert not any(run.calls.values())
 
 
-def test_two_clusters_side_by_side(tmp_path: Path) -> None:
-    clusters = {"east": ["e1", "e2", "e3"], "west": ["w1", "w2", "w3"]}
-    both = Simulation(tmp_path, clusters=clusters)
-    drifted(both, leaders=("e1", "w1"))
-    both.answers["w2"]["drift"][1] = compared("w2", "w1", healthy=False, problems=["readiness: HTTP 500"])
-    run = both.run("playbooks/site.yml", "--extra-vars=kube_scheduler_hosts=east:west", "--tags=kube_scheduler_rollout")
+def test_a_cluster_that_stops_does_not_stop_the_others(tmp_path: Path) -> None:
+    """Side by side, each by its own order, which may be shorter than another's; the end names what stopped, and where."""
+    clusters = {name: [f"{name}{number}" for number in (1, 2, 3)] for name in ("whole", "short", "sick", "gone")}
+    several = Simulation(tmp_path, clusters=clusters)
+    drifted(several, leaders=("whole1", "short1", "sick3", "gone1"))
+    several.answers["short2"]["drift"] = compared("short2", "short1")
+    problems = {"healthy": False, "problems": ["readiness: HTTP 500"]}
+    several.answers["sick1"]["drift"][1] = compared("sick1", "sick3", **problems)
+    several.lost = {"gone2": 0}
+    run = several.run(
+        "playbooks/site.yml",
+        f"--extra-vars=kube_scheduler_hosts={':'.join(clusters)}",
+        "--tags=kube_scheduler_rollout,kube_scheduler_verify",
+    )
     assert run.code != 0
-    assert together(run.output) == [["e2", "w2"], ["e3"], ["e1"]]
+    assert together(run.output) == [["short3", "sick1", "whole2"], ["short1", "whole3"], ["whole1"]]
+    assert [run.calls[name] for name in clusters["gone"]] == [["gather"], [], ["gather"]]
+    for name in ("whole1", "whole2", "whole3", "short1", "short2", "short3"):
+        assert re.search(rf"^{name} .*unreachable=0 +failed=0", run.output, re.MULTILINE), name
+    assert "sick1: not healthy after it was rolled: readiness: HTTP 500" in run.text
+    for name in ("sick2", "sick3"):
+        line = "the rollout stopped because of sick1; the members after it were left as they are"
+        assert re.search(rf"fatal: \[{name}\][^\[]*{line}", run.text), name
+    assert "gone1: nothing is changed here, because of its cluster gone2 failed or was lost" in run.text
+    end = run.output.partition("TASK [kube_ha.scheduler.kube_scheduler : Fail if the cluster is not healthy]")[2]
+    stopped = [line for line in end.splitlines() if line.startswith("not finished: ")]
+    assert stopped == [f"not finished: {name}: {', '.join(clusters[name])}" for name in ("sick", "gone")]
 
 
 # --- lost members

@@ -358,6 +358,12 @@ def test_status_of_a_healthy_cluster() -> None:
     assert told["members"]["m1"]["healthy"]
 
 
+def test_clusters_that_are_not_finished_are_named() -> None:
+    dropped = {"e2": "east", "w1": "west", "e3": "east"}
+    assert status.unfinished(dropped) == ["not finished: east: e2, e3", "not finished: west: w1"]
+    assert status.unfinished({}) == []
+
+
 def test_status_of_a_member_that_gave_no_answer() -> None:
     found = fine()
     del found["m3"]
