@@ -19,7 +19,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils import _answers
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, ProbeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, probes, versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import controller, metrics_client, preview
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _vault
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _vault
 
 Vars = dict[str, t.Any]
 METRICS_OPTIONS = ("metrics_ca_path", "metrics_ca_privatekey_path", "metrics_ca_privatekey_passphrase_file")
@@ -42,6 +42,7 @@ class ActionModule(ActionBase):
         result: Vars = super().run(tmp, task_vars)
         self.vars: Vars = task_vars or {}
         arguments: Vars = dict(self._task.args)
+        _arguments.forget(self._task)
         if HIDDEN in arguments:
             raise AnsibleActionFail(f"{HIDDEN} is not an option of scheduler_info")
         not_made = self._make_reader(arguments)

@@ -34,7 +34,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, controller, provided
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _vault
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _vault
 
 Vars = dict[str, t.Any]
 # What x509_cert calls them, and what the role does.
@@ -72,6 +72,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
         _validated, self.options = self.validate_argument_spec(spec.PLAN, required_if=spec.PLAN_REQUIRED_IF)
+        _arguments.forget(self._task)
         self.vars: Vars = task_vars or {}
         self.name: str = self.vars["inventory_hostname"]
         self.prefix: str = self.options["prefix"]

@@ -55,7 +55,7 @@ class Target:
         return {"rc": 0 if self.python else 127, "stdout": f"{self.python}\n", "stderr": ""}
 
     def run(self, variables: dict[str, Any] | None = None, **args: Any) -> dict[str, Any]:
-        task = mock.MagicMock(async_val=0, check_mode=False, args=args)
+        task = mock.MagicMock(async_val=0, check_mode=False, until=[], retries=None, args=args)
         templar = mock.MagicMock()
         templar.template = lambda value: value
         others = [mock.MagicMock() for _number in range(2)]
@@ -64,7 +64,9 @@ class Target:
         plugin._low_level_execute_command = self.command
         plugin._find_needle = mock.MagicMock(side_effect=AnsibleFileNotFound())
         plugin._discovered_interpreter_key = None
-        return plugin.run(None, {"inventory_hostname": "m1", **(variables or {})})
+        result = plugin.run(None, {"inventory_hostname": "m1", **(variables or {})})
+        assert task.args == {}, "Ansible would keep them for every host"
+        return result
 
     def fails(self, variables: dict[str, Any] | None = None, **args: Any) -> str:
         with pytest.raises(AnsibleActionFail) as error:

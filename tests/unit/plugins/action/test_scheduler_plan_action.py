@@ -64,12 +64,13 @@ def run(
         "ansible_play_hosts_all": names,
         "ansible_play_batch": names,
     }
-    task = mock.MagicMock(async_val=0, check_mode=False, args={"step": step, **options})
+    task = mock.MagicMock(async_val=0, check_mode=False, until=[], retries=None, args={"step": step, **options})
     plugin = ActionModule(task, *(mock.MagicMock() for _number in range(5)))
     plugin._loader = loader or DataLoader()
     plugin._templar.template = lambda value: value
     plugin._render = lambda template, _plan: template  # type: ignore[method-assign]
     result = plugin.run(None, task_vars)
+    assert task.args == {}, "Ansible would keep them for every host"
     for line in result["faults"]:
         one_line(Exception(line))
     return result
