@@ -209,6 +209,7 @@ class Simulation:
             "kube_scheduler_ca_key": str(self.ca.key_path),
         }
         self.host_variables: dict[str, dict[str, Any]] = {}
+        self.timeout = 600
         self.lost: dict[str, int] = {}  # after how many module runs a host cannot be reached any more
         for names in self.clusters.values():
             for name in names:
@@ -297,7 +298,7 @@ class Simulation:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=600,
+            timeout=self.timeout,
         )
         calls = {name: (self.folder / "hosts" / name / "calls.txt").read_text().split() for name in self.answers}
         told = [json.loads(line) for line in sent.read_text().splitlines()]
