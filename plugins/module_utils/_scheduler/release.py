@@ -219,6 +219,14 @@ class Release:
         """What was staged and promoted; of a record that is damaged, what is left of it."""
         return _record(self._raw_record()[1])
 
+    def neighbours(self) -> list[Release]:
+        """The releases beside this one: those of other instances, as far as they have a record."""
+        above = os.path.dirname(self.root)
+        with contextlib.suppress(OSError):
+            beside = [Release(os.path.join(above, name), ()) for name in sorted(os.listdir(above))]
+            return [other for other in beside if other.root != self.root and os.path.isfile(other.record_path)]
+        return []
+
     def _raw_record(self) -> tuple[bool, t.Any]:
         """Whether there is a damaged record, and what it says."""
         try:
@@ -275,15 +283,20 @@ class Release:
             return False
         known = self.record()["binaries"]
         found = dict(known)
+        shared = [other.record()["binaries"] for other in self.neighbours()]
         for entry, info in there:
             path, seen = entry["path"], identity(info)
             former = known.get(path)
             if former is not None and former["identity"] == seen:
-                found[path] = Binary(
-                    sha256=former["sha256"], version=entry["version"], ours=former["ours"], identity=seen
-                )
+                total, ours = former["sha256"], former["ours"]
             else:
-                found[path] = Binary(sha256=sha256(path), version=entry["version"], ours=entry["ours"], identity=seen)
+                total, ours = sha256(path), entry["ours"]
+            # Whichever instance brought it, the last one that is removed takes it along.
+            ours = ours or any(
+                path in binaries and binaries[path]["ours"] and binaries[path]["identity"] == seen
+                for binaries in shared
+            )
+            found[path] = Binary(sha256=total, version=entry["version"], ours=ours, identity=seen)
         return self.update_record(binaries=found) if found != known else False
 
     def staged_items(self) -> tuple[Item, ...]:
@@ -334,8 +347,10 @@ class Release:
         for folder in missing:
             with paths.explained(folder, "make"):
                 os.makedirs(folder, 0o700, exist_ok=True)
-        if above:
-            self.update_record(directories=sorted({*self.record()["directories"], *above}))
+        # Those that another instance made are left to the last one, which finds them empty.
+        theirs = [folder for other in self.neighbours() for folder in other.record()["directories"]]
+        if above or theirs:
+            self.update_record(directories=sorted({*self.record()["directories"], *above, *theirs}))
         return missing
 
     def _base(self) -> dict[str, str]:
@@ -506,9 +521,11 @@ class Release:
         return FileSet(members=[item.member() for item in there], digest=live["digest"] if live else "")
 
     def remove(self, *, dry: bool = False) -> list[str]:
-        """Removes what was promoted, the binaries that this brought, the folders that it made (when empty) and the release itself."""
+        """Removes what was promoted, the binaries that this brought and no other instance has, the folders that it made (when empty) and the release."""
         record = self.record()
-        listed = [*record["paths"], *(path for path, binary in record["binaries"].items() if binary["ours"])]
+        shared = {path for other in self.neighbours() for path in other.record()["binaries"]}
+        binaries = [path for path, binary in record["binaries"].items() if binary["ours"] and path not in shared]
+        listed = [*record["paths"], *binaries]
         gone = [path for path in listed if os.path.islink(path) or os.path.isfile(path)]
         if os.path.isdir(self.root):
             gone.append(self.root)

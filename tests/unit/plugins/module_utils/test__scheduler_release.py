@@ -375,6 +375,32 @@ def test_folders_above_the_release_stay_where_they_are_of_others(host: Host) -> 
     assert [entry.name for entry in folder.iterdir()] == ["of-others"]
 
 
+def test_a_binary_that_another_instance_has_goes_with_the_last_one(host: Host) -> None:
+    """Both bring the same versioned binary; whoever did so first, it stays as long as one of them has it."""
+    one, two = (str(host.root / "lib/kube-ha" / name) for name in ("one", "two"))
+    binary = host.bin / "app-v1"
+    host.run("prepared", path=one, binaries=host.brought())
+    host.run("prepared", path=two, binaries=host.brought(ours=False))
+    assert str(binary) not in Release(one, ()).remove(dry=True)
+    assert host.run("absent", path=one)["changed"]
+    assert binary.exists()
+    host.run("absent", path=two)
+    assert not binary.exists()
+    assert not (host.root / "lib").exists(), "nor the folders that the first one made"
+
+
+def test_a_binary_that_was_there_before_stays(host: Host) -> None:
+    one, two = (str(host.root / "lib/kube-ha" / name) for name in ("one", "two"))
+    for path in (one, two):
+        host.run("prepared", path=path, binaries=host.brought(ours=False))
+    host.binary("app-v2")
+    host.run("prepared", path=two, binaries=host.brought("app-v2"))
+    for path in (two, one):
+        host.run("absent", path=path)
+    assert (host.bin / "app-v1").exists()
+    assert not (host.bin / "app-v2").exists()
+
+
 def test_live_takes_what_was_staged(host: Host) -> None:
     host.run("prepared")
     host.stage_key("secret 1")
