@@ -24,8 +24,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import line as one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    instances,
     plan,
     preflight,
+    process,
     rollout,
     spec,
     status,
@@ -77,6 +79,7 @@ class ActionModule(ActionBase):
         self.name: str = self.vars["inventory_hostname"]
         self.prefix: str = self.options["prefix"]
         steps: dict[str, t.Callable[[], Vars]] = {
+            "instance": self._instance,
             "variables": self._variables,
             "host": self._host,
             "rollout": self._rollout,
@@ -162,6 +165,12 @@ class ActionModule(ActionBase):
 
     # --- the steps
 
+    def _instance(self) -> Vars:
+        """What removal goes by. It needs no version, no address and no CA to be right."""
+        self._refuse_facts(self.name, self.vars.get("ansible_facts"))
+        name = str(self._templated(f"{self.prefix}name"))
+        return {"faults": preflight.name_faults(name, self.prefix), **_named(name)}
+
     def _variables(self) -> Vars:
         prefix = self.prefix
         own = [name for name in self.vars if isinstance(name, str) and name.startswith(prefix)]
@@ -196,6 +205,8 @@ class ActionModule(ActionBase):
             if cluster.leading
             else [],
             "variables": asdict(v),
+            **_named(v.name),
+            "scheduler": v.scheduler_name,
             "members": list(members),
             "playing": playing,
             "makes_reader": v.signs and not v.metrics_cert,
@@ -294,7 +305,7 @@ class ActionModule(ActionBase):
             )
         except MALFORMED as error:
             raise PlanError(f"{name}: its answer cannot be used ({what(error)}); find out what answers there") from None
-        faults += found["faults"]
+        faults += found["faults"] or self._instance_faults(v, found, host)
         found["binary"].update(self._binary(v, found["binary"]))
         if not faults:
             contents = {"config": "kube-scheduler.yaml.j2", "unit": "kube-scheduler.service.j2"}
@@ -304,6 +315,12 @@ class ActionModule(ActionBase):
         warnings = preflight.host_warnings(name, host)
         wanted = None if faults else _wanted(v, found)
         return {**found, "faults": faults, "warnings": warnings, "wanted": wanted}
+
+    def _instance_faults(self, v: variables.Variables, found: plan.HostPlan, host: Vars) -> list[str]:
+        told = process.understood(found["command"][1:], found["config"].encode())
+        serving = versions.serving_of(versions.serving(self._tables().versions), found["version"])
+        own = instances.claimed(plan.unit(v.name), told, serving, [file["path"] for file in found["files"]])
+        return preflight.instance_faults(v, self.name, own, host["instances"], self.prefix)
 
     def _binary(self, v: variables.Variables, binary: dict[str, str]) -> dict[str, str]:
         """What only the controller and the host know of a binary that is not downloaded."""
@@ -468,6 +485,11 @@ class ActionModule(ActionBase):
         for line in found["lines"]:
             self._display.display(line)
         return {**found}
+
+
+def _named(name: str) -> Vars:
+    """What of an instance goes by its name alone."""
+    return {"unit": plan.unit(name), "release": plan.release(name)}
 
 
 def _certified(text: str | None) -> bool:

@@ -476,10 +476,38 @@ port:
       description: Whether that is the unit's process.
       type: bool
 others:
-  description: Further kube-schedulers of this host - a static pod's file, or processes that hold the port or elect by the same lease.
+  description:
+    - Further kube-schedulers of this host - a static pod's file, or processes that hold the port or elect by the same lease.
+    - Those in RV(instances) are none of them. A static pod counts for the unit C(kube-scheduler.service) only.
   returned: always
   type: list
   elements: str
+instances:
+  description:
+    - The role's other schedulers on this host, which are those that have a record beside O(release_path).
+    - What is said of one is what its process was told or, where none runs, what its staged set tells.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    unit:
+      description: Its unit.
+      type: str
+    ports:
+      description: The ports that it serves on.
+      type: list
+      elements: int
+    lease:
+      description: Namespace and name of its lease, with a slash between them. Empty while nothing is staged.
+      type: str
+    schedulers:
+      description: The names of schedulers under which it takes pods.
+      type: list
+      elements: str
+    paths:
+      description: The paths of its set of files.
+      type: list
+      elements: str
 lease:
   description:
     - The lease as this host sees it, in the form of M(kube_ha.scheduler.leader_info), and its C(age), the seconds since its renewal by this host's clock.

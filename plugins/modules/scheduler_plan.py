@@ -22,6 +22,7 @@ extends_documentation_fragment:
 options:
   step:
     description:
+      - V(instance) checks the name of the instance and returns what goes by it, which is all that removal needs.
       - V(variables) checks the variables and the inventory, and fixes what later steps decide by.
       - V(host) plans what this host is to have, from what it said of itself, and refuses what cannot work there.
       - V(rollout) computes the order of the members that differ from their plan.
@@ -31,7 +32,7 @@ options:
       - V(verdict) concludes from the members' answers about this host and its cluster.
       - V(status) makes and shows the report of C(status.yml).
     type: str
-    choices: [variables, host, rollout, rollback, gate, outcome, verdict, status]
+    choices: [instance, variables, host, rollout, rollback, gate, outcome, verdict, status]
     required: true
   prefix:
     description: What the names of the role's variables begin with.
@@ -44,14 +45,14 @@ options:
       - Required with O(step=variables), O(step=host) and O(step=status).
     type: dict
   input:
-    description: What O(step=variables) returned. Required with all other steps.
+    description: What O(step=variables) returned. Required with all other steps but O(step=instance).
     type: dict
   host:
     description: What M(kube_ha.scheduler.scheduler_info) gathered. Required with O(step=host) and O(step=rollback).
     type: dict
   answers:
     description:
-      - Name of the registered variable that holds each member's answer. Required with all steps but O(step=variables).
+      - Name of the registered variable that holds each member's answer. Required with all steps but O(step=instance) and O(step=variables).
     type: str
   plans:
     description: Name of the registered variable that holds each member's plan. Required with O(step=status).

@@ -46,6 +46,7 @@ from tests.fuzz.judge import Refused, guarded, holds_no, refusal, tree
 from tests.support import apiserver
 from tests.support.host import ANSWER, UNIT_NAME, FakeSystemd, Host
 from tests.support.pki import PROFILES, SCHEDULER, Ca, key_pem, spare
+from tests.support.role import defaults
 
 MODULES: dict[str, ModuleType] = {
     "x509_cert": x509_cert,
@@ -705,6 +706,7 @@ class World:
         }
         base = {"input": data, "answers": "host", "_hostvars": hostvars}
         return [
+            {"step": "instance", "prefix": "kube_scheduler_"},
             {"step": "variables", "tables": TABLES, "prefix": "kube_scheduler_", "strict": True},
             {**base, "step": "host", "tables": TABLES, "host": answers["m1"]},
             {**base, "step": "rollout"},
@@ -746,7 +748,7 @@ def _copy(source: str, target: str) -> None:
 
 
 ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
-DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+DEFAULTS = defaults()
 DATA: dict[str, Any] = {
     name.removeprefix("__kube_scheduler_"): value
     for path in (ROLE / "vars/main").glob("*.yml")

@@ -288,6 +288,7 @@ ANSWER: dict[str, Any] = {
         "ours": True,
     },
     "others": [],
+    "instances": [],
     "lease": {
         "holder": "m1.example.com",
         "holder_identity": "m1.example.com_0f0e0d0c-1111-2222-3333-444455556666",

@@ -93,6 +93,7 @@ def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
         "process": PROCESS,
         "port": {"number": 10259, "addresses": ["127.0.0.1"], "held_by": "kube-scheduler (pid 7)", "ours": True},
         "others": [],
+        "instances": [],
         "lease": lease(f"{leader}.example"),
         "probes": None,
         "healthy": None,
@@ -180,7 +181,8 @@ class Outcome:
 
     def options(self, host: str, module: str) -> list[dict[str, Any]]:
         """What a module was told on a host, each time that it was run there."""
-        return [sent["options"] for sent in self.sent if (sent["host"], sent["module"]) == (host, module)]
+        names = ("gather", "drift") if module == "scheduler_info" else (module,)
+        return [sent["options"] for sent in self.sent if sent["host"] == host and sent["module"] in names]
 
     @property
     def rolled(self) -> list[str]:

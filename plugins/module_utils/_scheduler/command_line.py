@@ -30,6 +30,10 @@ KIND = "KubeSchedulerConfiguration"
 FLAG = re.compile(r"[a-z0-9][a-z0-9-]*")
 # The paths that a unit may start: systemd gives a meaning to leading +, -, !, @ and :, and to much else.
 PROGRAM = re.compile(r"/[A-Za-z0-9._/-]+")
+# The binary's own name of the lease, and what else can name it.
+LEASE = "kube-scheduler"
+LEASE_FLAGS = ("leader-elect-resource-name", "lock-object-name")
+LEASE_FIELDS = ("resourceName", "lockObjectName")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]*")
 WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
@@ -60,6 +64,7 @@ class Inputs:
     own_config: dict[str, t.Any]
     config: dict[str, t.Any]
     extra_args: dict[str, t.Any]
+    lease_name: str = LEASE  # unless config or extra_args name another
     running: t.Sequence[Running] = ()
     prefix: str = ""
 
@@ -177,6 +182,11 @@ class Planner:
         wanted: dict[str, t.Any] = merged(inputs.own_config, style.get("config", {}))
         if not configured:
             own.update({name: value for name, value in inputs.times.items() if name not in own})
+        if self._names_lease():
+            if configured:
+                wanted = merged(wanted, {"leaderElection": {self._lease_field(): inputs.lease_name}})
+            else:
+                own[style["lease_flag"]] = inputs.lease_name
         flags = {**own, **self._checked_flags(configured)}
         config = None
         if configured:
@@ -191,7 +201,7 @@ class Planner:
         election = dict(wanted.get("leaderElection") or {})
         self._check_elects(flags, election)
         lock = self._lock(flags, election)
-        name = self._named(flags, election, "name", "Name", "kube-scheduler")
+        name = self._named(flags, election, "name", "Name", LEASE)
         namespace = self._named(flags, election, "namespace", "Namespace", "kube-system")
         self._check_object(name, namespace)
         return CommandLine(
@@ -284,6 +294,18 @@ class Planner:
             self.problems.append(f"{where}: {value[:60]!r} holds a control character; leave it out")
 
     # --- the lock
+
+    def _names_lease(self) -> bool:
+        """Whether the process has to be told the name of its lease by the role."""
+        told = self.config.get("leaderElection")
+        fields = told if isinstance(told, dict) else {}
+        others = [fields.get(name) for name in LEASE_FIELDS] + [self.extra.get(name) for name in LEASE_FLAGS]
+        return self.inputs.lease_name != LEASE and not any(others)
+
+    def _lease_field(self) -> str:
+        """The field of leaderElection that names the lease."""
+        chosen = str(self.config.get("apiVersion", self.apis[0])).split("/")[-1]
+        return str(self.inputs.known_fields["leaderElection"]["lease"].get(chosen, LEASE_FIELDS[0]))
 
     def _check_elects(self, flags: t.Mapping[str, str], election: t.Mapping[str, t.Any]) -> None:
         for option, value in (

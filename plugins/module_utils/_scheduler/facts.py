@@ -67,6 +67,16 @@ class Port(t.TypedDict):
     ours: bool
 
 
+class Instance(t.TypedDict):
+    """What a scheduler of this role has for itself alone on its host. One that runs tells; of any other its staged set does."""
+
+    unit: str
+    ports: list[int]
+    lease: str  # namespace/name, "" where nothing is known of it yet
+    schedulers: list[str]  # the names in whose pods' specs it is chosen
+    paths: list[str]
+
+
 class Lease(t.TypedDict):
     """The election record as this host sees it: _kube/lease.py's LeaseView, and the age of the renewal."""
 
@@ -143,6 +153,7 @@ class Answer(t.TypedDict):
     process: Process
     port: Port
     others: list[str]
+    instances: list[Instance]  # the other ones of this role
     lease: Lease | None
     probes: Probes | None
     healthy: bool | None

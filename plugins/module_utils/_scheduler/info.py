@@ -21,7 +21,13 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pa
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials as _credentials
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, health, options, probes
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    facts,
+    health,
+    instances,
+    options,
+    probes,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
@@ -208,6 +214,7 @@ class Question:
             self.proc, pid, version, told, serving=serving, bind_address=params["bind_address"], port=params["port"]
         )
         port = self._port(process, _process.serving_for(serving))
+        beside = instances.neighbours(release, self.proc, self._pid_of, params["_serving"])
         answer = facts.Answer(
             **host(params["user"], self.systemd_version),
             installed=os.path.isdir(release.root) and shown.get("LoadState") == "loaded",
@@ -219,7 +226,8 @@ class Question:
             unit=unit_of(self.unit, shown),
             process=process,
             port=port,
-            others=self._others(process, port["number"]),
+            others=self._others(process, port["number"], [instance["unit"] for instance in beside]),
+            instances=beside,
             lease=None,
             probes=None,
             healthy=None,
@@ -248,16 +256,20 @@ class Question:
             number=number, addresses=addresses, held_by=held_by, ours=bool(holder) and holder == process["pid"]
         )
 
-    def _others(self, process: facts.Process, port: int) -> list[str]:
+    def _pid_of(self, unit: str) -> int:
+        return _systemd.main_pid(self.systemd.show(unit)) if self.systemd_version else 0
+
+    def _others(self, process: facts.Process, port: int, beside: list[str]) -> list[str]:
+        name = self.unit.removesuffix(".service")
         lease = (
-            (process["lease_namespace"], process["lease_name"])
-            if process["pid"]
-            else (_process.LEASE_NAMESPACE, _process.LEASE_NAME)
+            (process["lease_namespace"], process["lease_name"]) if process["pid"] else (_process.LEASE_NAMESPACE, name)
         )
-        own = OwnScheduler(process["pid"], self.unit, lease, port)
+        own = OwnScheduler(process["pid"], self.unit, lease, port, beside)
         found = others(self.proc, own, lambda pid: _process.told(self.proc, pid).lease)
         names = [self.proc.name(pid) for pid in found]
-        return names + ([f"static pod {STATIC_POD}"] if os.path.exists(STATIC_POD) else [])
+        # A second scheduler may live beside it, as it may beside an instance: by another lease and another port.
+        static = name == _process.LEASE_NAME and os.path.exists(STATIC_POD)
+        return names + ([f"static pod {STATIC_POD}"] if static else [])
 
     def _subject(self, process: facts.Process, told: _process.Told, serving: _versions.Serving) -> probes.Subject:
         params = self.params

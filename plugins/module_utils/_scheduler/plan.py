@@ -17,9 +17,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Election, Variables
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Versions, row_of
 
-UNIT = "kube-scheduler.service"
-UNIT_PATH = f"/etc/systemd/system/{UNIT}"
-RELEASE = "/var/lib/kube-ha/kube-scheduler"
 RESTART = 5
 """Seconds after which systemd starts a process again that has ended."""
 STEADY = 2 * RESTART + 2
@@ -28,6 +25,21 @@ TERM = 10
 """Seconds that a stop may take beyond the renew deadline, within which a lease is released."""
 MOST_PATIENCE = 1800.0
 """Seconds to wait for a healthy host, at most: the times are also those that a host says."""
+
+
+def unit(name: str) -> str:
+    """The unit of an instance."""
+    return f"{name}.service"
+
+
+def unit_path(name: str) -> str:
+    """Where the unit of an instance lies."""
+    return f"/etc/systemd/system/{unit(name)}"
+
+
+def release(name: str) -> str:
+    """The folder that is an instance's own, with its staged set and its record."""
+    return f"/var/lib/kube-ha/{name}"
 
 
 @dataclass(frozen=True)
@@ -111,10 +123,13 @@ def plan(
     lacking = [name for name, known in tables.systemd_features.items() if known["since"] > host["systemd_version"]]
     credentials = v.kubeconfig_style == "embedded" and "credentials" not in lacking
     live = {"kubeconfig": v.kubeconfig_path, "certificate": v.cert_path, "privatekey": v.key_path}
-    read = {name: f"{systemd.credentials_folder(UNIT)}/{name}" if credentials else path for name, path in live.items()}
+    read = {
+        name: f"{systemd.credentials_folder(unit(v.name))}/{name}" if credentials else path
+        for name, path in live.items()
+    }
     # In check mode nothing is seeded: the live file stands for the staged copy that would have been made of it.
     unseeded = check_mode and bool(host["stale"])
-    staged = {name: path if unseeded else f"{RELEASE}/staged/{name}" for name, path in live.items()}
+    staged = {name: path if unseeded else f"{release(v.name)}/staged/{name}" for name, path in live.items()}
     secret = {"owner": "root", "group": "root", "mode": "0600"}
     if not credentials:
         secret |= {"group": v.user, "mode": "0640"}
@@ -138,6 +153,7 @@ def plan(
             own_config=_own_config(read["kubeconfig"], election),
             config=v.config,
             extra_args=v.extra_args,
+            lease_name=v.name,
             running=running,
             prefix=prefix,
         )
@@ -182,7 +198,7 @@ def plan(
             {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
             *credential_files(v),
             *([{"name": "config", "path": v.config_path}] if line.config else []),
-            {"name": "unit", "path": UNIT_PATH},
+            {"name": "unit", "path": unit_path(v.name)},
         ],
         command=[binary["link"], *line.arguments],
         dry_run={"flags": line.dry_run_flags, "texts": line.dry_run_texts},
@@ -226,9 +242,9 @@ def credential_files(v: Variables) -> list[dict[str, t.Any]]:
 def live_paths(v: Variables) -> list[str]:
     """Where the set's members lie, live and staged."""
     names = ["binary", "config", "unit", *(file["name"] for file in credential_files(v))]
-    live = [v.binary_link, v.config_path, UNIT_PATH]
+    live = [v.binary_link, v.config_path, unit_path(v.name)]
     live += [file["path"] for file in credential_files(v)]
-    return live + [f"{RELEASE}/staged/{name}" for name in names]
+    return live + [f"{release(v.name)}/staged/{name}" for name in names]
 
 
 def folders(v: Variables) -> list[str]:

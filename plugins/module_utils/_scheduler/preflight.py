@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError, X509Error
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import plan
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, facts, plan
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import (
     CHECKSUM,
@@ -41,11 +41,14 @@ SKEW = 1
 USER = "system:kube-scheduler"
 # What stands in a unit by itself: systemd gives a meaning to most other characters.
 PLAIN_PATH = re.compile(r"(/[A-Za-z0-9._@-]+)+")
+NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 PATHS = ("bin_dir", "cert_path", "key_path", "kubeconfig_path", "log_dir")
 # The controller's files that are read; what is written there must not be one of them.
 SOURCES = ("ca_cert", "ca_key", "ca_config", "apiserver_ca", "metrics_cert", "metrics_key")
 PAIR = ("cert_source", "key_source")
+# What two instances of a host may not have in common.
+SHARED: tuple[t.Literal["ports", "schedulers", "paths"], ...] = ("ports", "schedulers", "paths")
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,9 @@ def variables_faults(
     prefix: str,
 ) -> list[str]:
     """What the variables and the inventory alone show to be wrong; C(is_file) tells whether a path is a file on the controller."""
+    # What follows stands on it.
+    if name_faults(v.name, prefix):
+        return name_faults(v.name, prefix)
     found = [*_cluster_faults(v, cluster, prefix)] if cluster.leading or cluster.me not in cluster.addresses else []
     found += _own_faults(v, cluster, versions, prefix)
     found += election.faults(prefix)
@@ -76,6 +82,15 @@ def variables_faults(
     if _versions.row_of(versions, v.version) is not None:
         found += _checksum_faults(v, v.version.removeprefix("v"), prefix)
     return found
+
+
+def name_faults(name: str, prefix: str) -> list[str]:
+    """Why this cannot be the name of an instance, which stands in paths, in a unit and in a lease."""
+    if NAME.fullmatch(name):
+        return []
+    return [
+        f"{prefix}name: {name[:80]!r} is not a name; use 1 to 63 lower-case letters, digits and hyphens, such as batch-scheduler, with no hyphen at an end"
+    ]
 
 
 def _cluster_faults(v: Variables, cluster: Cluster, prefix: str) -> t.Iterator[str]:
@@ -181,8 +196,8 @@ def _path_faults(v: Variables, prefix: str) -> t.Iterator[str]:
         elif lower.path.startswith(f"{upper.path}/") and not upper.folder:
             yield f"{prefix}{one.option}: {upper.path} is {upper.what}, so {lower.path} cannot lie below it; give each its own path"
     for place in places:
-        if f"{place.path}/".startswith(f"{plan.RELEASE}/"):
-            yield f"{prefix}{place.option}: {place.path} lies in {plan.RELEASE}, where the role keeps its own copies; give another path"
+        if f"{place.path}/".startswith(f"{plan.release(v.name)}/"):
+            yield f"{prefix}{place.option}: {place.path} lies in {plan.release(v.name)}, where the role keeps its own copies; give another path"
         # The user may write there, and what it can write must not be root's to run or to read.
         elif place.option != "log_dir" and f"{place.path}/".startswith(f"{os.path.normpath(v.log_dir)}/"):
             yield f"{prefix}log_dir: {v.log_dir} belongs to the user {v.user}, and {place.path} lies in it; give the logs a folder of their own"
@@ -206,7 +221,7 @@ def _places(v: Variables, prefix: str) -> list[Place]:
         Place("kubeconfig_path", beside, v.config_path, False),
         Place("bin_dir", f"the link in {bin_dir}", v.binary_link, False),
         Place("bin_dir", f"the binary in {bin_dir}", os.path.join(v.bin_dir, f"kube-scheduler-v{v.version}"), False),
-        Place("", "the unit", plan.UNIT_PATH, False),
+        Place("", "the unit", plan.unit_path(v.name), False),
         *(Place(name, f"{prefix}{name}", getattr(v, name), True) for name in ("bin_dir", "log_dir")),
     ]
     return [place._replace(path=os.path.normpath(place.path)) for place in places]
@@ -363,13 +378,19 @@ def host_faults(
             f"{name} and {', '.join(twins)} both have the hostname {host['hostname']}, so a lease could not tell them apart; give each its own"
         )
     port = host["port"]
-    if port["held_by"] and not port["ours"]:
+    # Of another instance, instance_faults tells.
+    shared = any(port["number"] in instance["ports"] for instance in host["instances"])
+    if port["held_by"] and not port["ours"] and not shared:
         found.append(f"{prefix}secure_port: {port['number']} on {name} is held by {port['held_by']}")
     if host["others"]:
         found.append(f"{name}: another kube-scheduler is there: {', '.join(host['others'])}; stop it for good first")
     if host["unit"]["load_state"] == "masked":
         found.append(
             f"{name}: {host['unit']['name']} is masked; run systemctl unmask {host['unit']['name']} there first"
+        )
+    if v.name != command_line.LEASE and host["unit"]["load_state"] == "loaded" and not host["installed"]:
+        found.append(
+            f"{prefix}name: {name} has a {host['unit']['name']} that is none of this role's; give another name, or remove that unit first"
         )
     found += [f"{name}: {path} is a directory, but a file is to lie there; move it away" for path in host["obstacles"]]
     found += [
@@ -385,6 +406,34 @@ def host_faults(
             f"{name} lacks the Python libraries {' and '.join(host['missing_libraries'])}, and {prefix}manage_packages is false:"
             " install the system's packages for them"
         )
+    return found
+
+
+def instance_faults(
+    v: Variables, name: str, own: facts.Instance, others: t.Sequence[facts.Instance], prefix: str
+) -> list[str]:
+    """What a host's instances would share that each needs for itself."""
+    options = {place.path: place.option or "name" for place in _places(v, prefix) if not place.folder}
+    found = []
+    for other in others:
+        theirs = f"also of {other['unit']} on {name}"
+        shared = {key: sorted({*own[key]} & {*other[key]}) for key in SHARED}
+        found += [
+            f"{prefix}{'secure_port' if port == v.secure_port else 'config: healthzBindAddress'}: {port} is {theirs}; give each its own port"
+            for port in shared["ports"]
+        ]
+        if own["lease"] == other["lease"]:
+            found.append(
+                f"{prefix}config: leaderElection: the lock {own['lease']} is {theirs}, so only one of them would schedule; give each its own"
+            )
+        found += [
+            f"{prefix}config: the schedulerName {scheduler} is {theirs}, so both would place the same pods; give each its own in its profiles"
+            for scheduler in shared["schedulers"]
+        ]
+        found += [
+            f"{prefix}{options.get(path, 'name')}: {path} is {theirs}; give each its own path"
+            for path in shared["paths"]
+        ]
     return found
 
 

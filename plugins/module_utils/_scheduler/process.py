@@ -51,6 +51,7 @@ FLAGS = (
     "lock-object-name",
     "lock-object-namespace",
     "port",
+    "scheduler-name",
     "secure-port",
 )
 # Fields of a KubeSchedulerConfiguration, by the mapping that they are in.
@@ -68,6 +69,9 @@ FIELDS = {
         "retryPeriod",
     ),
 }
+# Wherever it stands: it is a key of profiles, or of the older configuration itself.
+SCHEDULER = re.compile(r"""(?m)^[ \t-]*["']?schedulerName["']?:[ \t]*["']?([A-Za-z0-9._/-]{1,253})""")
+DEFAULT_SCHEDULER = "default-scheduler"
 LOCK = re.compile(r"[a-z]{1,40}")
 VERSION = re.compile(r"Kubernetes v([0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:[-+][0-9A-Za-z.+-]{1,60})?)")
 YAML_LIMIT = 65536
@@ -128,6 +132,7 @@ class Told(t.NamedTuple):
     fields: dict[str, str]
     configured: bool
     readable: bool
+    schedulers: tuple[str, ...] = (DEFAULT_SCHEDULER,)
 
     def text(self, flag: str, field: str) -> str:
         """The flag's value, else the field's, else ""."""
@@ -207,7 +212,22 @@ def told(proc: Proc, pid: int) -> Told:
         # Anything may have been done to a file that the process itself names.
         with contextlib.suppress(FilesError):
             content = paths.read(f"{proc.path(pid, 'root')}{config}", follow=True)
-    return Told(flags, fields_of(content) if content else {}, bool(config), bool(words))
+    return understood(words[1:], content, readable=bool(words))
+
+
+def understood(arguments: t.Sequence[str], content: bytes | None, *, readable: bool = True) -> Told:
+    """What a command line without its program, and a configuration, tell a scheduler."""
+    flags = flags_of(arguments)
+    named = SCHEDULER.findall((content or b"")[:YAML_LIMIT].decode("utf-8", "replace"))
+    if "config" not in flags and flags.get("scheduler-name"):
+        named = [flags["scheduler-name"]]
+    return Told(
+        flags,
+        fields_of(content) if content else {},
+        bool(flags.get("config")),
+        readable,
+        tuple(dict.fromkeys(named)) or (DEFAULT_SCHEDULER,),
+    )
 
 
 def serving_for(serving: Serving | None) -> Serving:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-STEPS = ["variables", "host", "rollout", "rollback", "gate", "outcome", "verdict", "status"]
+STEPS = ["instance", "variables", "host", "rollout", "rollback", "gate", "outcome", "verdict", "status"]
 PLAN: dict[str, dict[str, t.Any]] = {
     "step": {"type": "str", "choices": STEPS, "required": True},
     "prefix": {"type": "str", "default": "kube_scheduler_"},

@@ -22,6 +22,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings im
 SPEC: dict[str, dict[str, t.Any]] = {
     "version": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"]},
+    "name": {"type": "str"},
     "group": {"type": "str"},
     "address": {"type": "str"},
     "apiserver": {"type": "str"},
@@ -76,6 +77,7 @@ class Variables:
 
     version: str
     state: str
+    name: str  # of the instance
     group: str
     address: str
     apiserver: str
@@ -132,12 +134,20 @@ class Variables:
     @property
     def config_path(self) -> str:
         """Where the scheduler's configuration lies on a host: beside the kubeconfig."""
-        return os.path.join(os.path.dirname(self.kubeconfig_path), "kube-scheduler.yaml")
+        return os.path.join(os.path.dirname(self.kubeconfig_path), f"{self.name}.yaml")
 
     @property
     def binary_link(self) -> str:
         """The link to the binary of the version that runs."""
-        return os.path.join(self.bin_dir, "kube-scheduler")
+        return os.path.join(self.bin_dir, self.name)
+
+    @property
+    def scheduler_name(self) -> str:
+        """A name under which pods choose this scheduler: that of its first profile."""
+        profiles = self.config.get("profiles")
+        first = profiles[0] if isinstance(profiles, list) and profiles else self.config
+        said = first.get("schedulerName") if isinstance(first, dict) else None
+        return str(said or self.extra_args.get("scheduler-name") or "default-scheduler")
 
 
 def read(raw: t.Mapping[str, t.Any], prefix: str = "") -> tuple[Variables | None, list[str]]:

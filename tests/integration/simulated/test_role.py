@@ -5,6 +5,7 @@ Those with the mark `cores` run with every supported ansible-core (`make cores`)
 
 from __future__ import annotations
 
+import json
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from tests.support.pki import Ca
-from tests.support.simulation import ROOT, Outcome, Simulation, compared, gathered, lease
+from tests.support.simulation import PROCESS, ROOT, Outcome, Simulation, compared, gathered, lease
 
 DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]
 NO_OP_TASKS = 15
@@ -290,6 +291,104 @@ def test_a_cluster_that_stops_does_not_stop_the_others(tmp_path: Path) -> None:
     end = run.output.partition("TASK [kube_ha.scheduler.kube_scheduler : Fail if the cluster is not healthy]")[2]
     stopped = [line for line in end.splitlines() if line.startswith("not finished: ")]
     assert stopped == [f"not finished: {name}: {', '.join(clusters[name])}" for name in ("sick", "gone")]
+
+
+# --- two instances
+
+
+BATCH = {"kube_scheduler_name": "batch", "kube_scheduler_secure_port": 10260}
+CONFIG = {"profiles": [{"schedulerName": "batch"}]}
+SECOND = {
+    "include_role": f"""
+  tasks:
+    - ansible.builtin.include_role: {{name: kube_ha.scheduler.kube_scheduler}}
+    - ansible.builtin.include_role: {{name: kube_ha.scheduler.kube_scheduler}}
+      vars: {json.dumps({**BATCH, "kube_scheduler_config": CONFIG})}
+""",
+    "roles": f"""
+  roles:
+    - {{role: kube_ha.scheduler.kube_scheduler}}
+    - {json.dumps({"role": "kube_ha.scheduler.kube_scheduler", **BATCH, "kube_scheduler_config": CONFIG})}
+""",
+}
+OF_BATCH = {
+    "unit": "batch.service",
+    "ports": [10260],
+    "lease": "kube-system/batch",
+    "schedulers": ["batch"],
+    "paths": ["/etc/kubernetes/batch.kubeconfig"],
+}
+OF_DEFAULT = {
+    "unit": "kube-scheduler.service",
+    "ports": [10259],
+    "lease": "kube-system/kube-scheduler",
+    "schedulers": ["default-scheduler"],
+    "paths": ["/etc/kubernetes/kube-scheduler.kubeconfig"],
+}
+
+
+def two_instances(cluster: Simulation, leaders: tuple[str, str] = ("m1", "m2")) -> None:
+    """The second one differs from its plan until it is rolled; another member leads there."""
+    for name in cluster.answers:
+        process = {**PROCESS, "lease_name": "batch", "secure_port": 10260}
+        port = {"number": 10260, "addresses": ["127.0.0.1"], "held_by": "batch (pid 8)", "ours": True}
+        changes: dict[str, Any] = {"process": process, "port": port, "instances": [OF_DEFAULT]}
+        cluster.change(name, "gather", instances=[OF_BATCH])
+        cluster.answers[name]["gather of batch.service"] = gathered(name, leaders[1], **changes)
+        before, after = compared(name, leaders[1], **changes, drift=DRIFT), compared(name, leaders[1], **changes)
+        # A host answers in turn, whichever instance it is asked about: the first call's question comes before.
+        cluster.answers[name]["drift of batch.service"] = [before, before, after]
+
+
+@pytest.mark.cores
+@pytest.mark.parametrize("how", SECOND)
+def test_a_second_call_in_the_same_play_is_another_instance(cluster: Simulation, tmp_path: Path, how: str) -> None:
+    """Each call asks about, rolls and verifies its own; nothing of the first is taken for the second's."""
+    two_instances(cluster)
+    playbook = tmp_path / "two.yml"
+    playbook.write_text(f"- hosts: kube_masters\n  gather_facts: false\n{SECOND[how]}")
+    run = cluster.run(playbook)
+    assert run.code == 0, run.output
+    for name in cluster.answers:
+        asked = [(options["unit"], options["release_path"]) for options in run.options(name, "scheduler_info")]
+        assert asked[:2] == [("kube-scheduler.service", "/var/lib/kube-ha/kube-scheduler")] * 2
+        assert {*asked[2:]} == {("batch.service", "/var/lib/kube-ha/batch")}
+        releases = run.options(name, "scheduler_release")
+        assert {(options["unit"], options["path"]) for options in releases} == {
+            ("batch.service", "/var/lib/kube-ha/batch")
+        }
+        [kubeconfig] = run.options(name, "kubeconfig")
+        assert kubeconfig["path"] == "/var/lib/kube-ha/batch/staged/kubeconfig"
+    assert run.rolled == ["m1", "m3", "m2"], "the leader of the second one last"
+    assert together(run.output) == [["m1"], ["m3"], ["m2"]]
+
+
+def test_instances_that_would_share_something_are_refused(cluster: Simulation) -> None:
+    two_instances(cluster)
+    for name in cluster.answers:
+        cluster.change(name, "gather", instances=[{**OF_BATCH, "ports": [10259]}])
+    run = cluster.run()
+    assert run.code != 0
+    assert "kube_scheduler_secure_port: 10259 is also of batch.service on m1; give each its own port" in run.text
+    assert run.calls == {name: ["gather"] for name in cluster.answers}
+
+
+def test_removal_of_one_instance_needs_its_name_alone(cluster: Simulation) -> None:
+    cluster.variables |= {"kube_scheduler_ca_cert": "/nowhere/ca.pem", "kube_scheduler_apiserver": ""}
+    words = ("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=yes")
+    run = cluster.run(*words, "--extra-vars=kube_scheduler_name=batch")
+    assert run.code == 0, run.output
+    for name in cluster.answers:
+        [options] = run.options(name, "scheduler_release")
+        assert (options["state"], options["unit"], options["path"]) == (
+            "absent",
+            "batch.service",
+            "/var/lib/kube-ha/batch",
+        )
+    run = cluster.run(*words, "--extra-vars=kube_scheduler_name=../../etc")
+    assert run.code != 0
+    assert "kube_scheduler_name: '../../etc' is not a name" in run.text
+    assert not any(run.calls.values())
 
 
 # --- lost members

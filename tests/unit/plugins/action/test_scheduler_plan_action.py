@@ -17,6 +17,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import key
 
 from tests.support.fake_module import one_line
 from tests.support.pki import Ca, spare
+from tests.support.role import defaults
 
 ROLE = Path(__file__).resolve().parents[4] / "roles/kube_scheduler"
 DATA: dict[str, Any] = {
@@ -34,8 +35,7 @@ def ca(tmp_path: Path) -> Ca:
 
 @pytest.fixture
 def variables(ca: Ca) -> dict[str, Any]:
-    found = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
-    return found | {
+    return defaults() | {
         "kube_scheduler_group": "kube_masters",
         "kube_scheduler_version": "1.37.2",
         "kube_scheduler_apiserver": "https://192.0.2.1:6443",
@@ -163,6 +163,8 @@ FACTS: dict[str, Any] = {
     "obstacles": [],
     "unsafe": [],
     "others": [],
+    "instances": [],
+    "installed": True,
     "port": {"number": 10259, "held_by": "", "ours": False},
     "unit": {"name": "kube-scheduler.service", "load_state": "loaded", "drop_ins": []},
     "process": {"pid": 0, "version": "", "lock": "", "lease_name": "kube-scheduler", "lease_namespace": "kube-system"},
@@ -185,6 +187,38 @@ def test_plan_of_a_host(variables: dict[str, Any]) -> None:
     assert found["wanted"]["pair"] is None
     assert {file["name"]: file.get("content") for file in found["files"]}["unit"] == "kube-scheduler.service.j2"
     assert planned(variables, others={**FACTS, "hostname": "m2.example"})["faults"] == []
+
+
+def test_an_instance_is_removed_by_its_name_alone(variables: dict[str, Any]) -> None:
+    """The CA may be away, and the version unknown."""
+    broken = {"kube_scheduler_ca_cert": "/nowhere", "kube_scheduler_version": "", "kube_scheduler_name": "batch"}
+    found = run("instance", variables | broken)
+    assert (found["faults"], found["unit"], found["release"]) == ([], "batch.service", "/var/lib/kube-ha/batch")
+    assert run("instance", variables | {"kube_scheduler_name": "../x"})["failed"]
+    with pytest.raises(AnsibleActionFail, match="its facts hold kube_scheduler_name"):
+        run("instance", variables | {"ansible_facts": {"kube_scheduler_name": "kubelet"}})
+
+
+def test_what_goes_by_the_name(variables: dict[str, Any]) -> None:
+    found = fixed(variables)
+    assert (found["unit"], found["release"]) == ("kube-scheduler.service", "/var/lib/kube-ha/kube-scheduler")
+    assert found["scheduler"] == "default-scheduler"
+    profiles = {"profiles": [{"schedulerName": "batch"}, {"schedulerName": "other"}]}
+    batch = fixed(variables | {"kube_scheduler_name": "batch", "kube_scheduler_config": profiles})
+    assert (batch["unit"], batch["release"], batch["scheduler"]) == ("batch.service", "/var/lib/kube-ha/batch", "batch")
+
+
+def test_two_instances_of_a_host_share_nothing(variables: dict[str, Any]) -> None:
+    other = {
+        "unit": "batch.service",
+        "ports": [10259],
+        "lease": "kube-system/batch",
+        "schedulers": ["batch"],
+        "paths": [],
+    }
+    [line] = planned(variables, answer={**FACTS, "instances": [other]}, strict=False)["faults"]
+    assert line == "kube_scheduler_secure_port: 10259 is also of batch.service on m1; give each its own port"
+    assert planned(variables, answer={**FACTS, "instances": [{**other, "ports": [10260]}]})["faults"] == []
 
 
 def test_another_host_of_this_hostname(variables: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, process, versions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,6 +68,40 @@ def planned(version: str, **settings: Any) -> command_line.CommandLine:
         "prefix": "kube_scheduler_",
     }
     return command_line.Planner(command_line.Inputs(version=version, **{**inputs, **settings})).plan()
+
+
+@pytest.mark.parametrize("version", [f"{minor}.0" for minor in VERSIONS])
+@pytest.mark.parametrize("config", [{}, {"percentageOfNodesToScore": 50}], ids=["flags", "config"])
+def test_the_lease_of_an_instance(version: str, config: dict[str, Any]) -> None:
+    """By a flag where there is no configuration, else by the field that the API has (kubernetes#80681)."""
+    line = planned(version, config=config, lease_name="batch")
+    assert (line.lease_name, line.problems) == ("batch", [])
+    if line.config is None:
+        assert line.flags["lock-object-name"] == "batch"
+    else:
+        field = "lockObjectName" if line.config["apiVersion"].endswith("/v1alpha1") else "resourceName"
+        assert line.config["leaderElection"][field] == "batch"
+        assert not {"lock-object-name", "leader-elect-resource-name"} & {*line.flags}
+    # What the process makes of it is what was meant.
+    told = process.understood(line.arguments, line.config_text.encode())
+    assert told.lease == ("kube-system", "batch")
+
+
+@pytest.mark.parametrize(
+    ("version", "settings"),
+    [
+        ("1.37.2", {"config": {"leaderElection": {"resourceName": "mine"}}}),
+        ("1.37.2", {"extra_args": {"leader-elect-resource-name": "mine"}}),
+        ("1.10.4", {"config": {"leaderElection": {"lockObjectName": "mine"}}}),
+        ("1.10.4", {"extra_args": {"lock-object-name": "mine"}}),
+        ("1.17.0", {"extra_args": {"leader_elect_resource_name": "mine"}}),
+        ("1.17.0", {"config": {"leaderElection": {"resourceName": "mine"}}}),
+    ],
+)
+def test_a_lease_that_is_named_otherwise(version: str, settings: dict[str, Any]) -> None:
+    line = planned(version, lease_name="batch", **settings)
+    assert (line.lease_name, line.problems) == ("mine", [])
+    assert "batch" not in line.config_text + " ".join(line.arguments)
 
 
 def run(version: str, **settings: Any) -> dict[str, Any]:

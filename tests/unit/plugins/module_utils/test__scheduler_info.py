@@ -20,6 +20,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     systemd,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, refused_port
 from tests.support.fake_module import FakeModule, filled
@@ -244,10 +245,34 @@ def test_other_schedulers(master: Master, tmp_path: Path) -> None:
     master.proc.place(51, ("kube-scheduler", "--leader-elect-resource-name=theirs"))
     master.proc.place(52, ("kube-scheduler",), cgroup="/user.slice/x.scope", uid=1000)
     (tmp_path / "static.yaml").write_text("")
-    assert master.ask(probe=False)["others"] == [
+    assert master.ask(probe=False, unit="kube-scheduler.service")["others"] == [
         "kube-scheduler (pid 50, other.service)",
         f"static pod {tmp_path / 'static.yaml'}",
     ]
+    assert master.ask(probe=False)["others"] == ["kube-scheduler (pid 50, other.service)"], (
+        "it lives beside a static pod"
+    )
+
+
+def test_another_instance_is_no_foreign_scheduler(master: Master) -> None:
+    """A unit is ours by its record; without one, a scheduler of the same lease or port is somebody else's."""
+    master.start()
+    master.proc.place(50, ("kube-scheduler",), cgroup="/system.slice/batch.service")
+    told = "kube-scheduler (pid 50, batch.service)"
+    assert (master.ask(probe=False)["others"], master.ask(probe=False)["instances"]) == ([told], [])
+    beside = Release(str(master.root / "batch"), ())
+    Path(beside.root).mkdir()
+    beside.update_record(paths=["/etc/batch.yaml"])
+    found = master.ask(probe=False)
+    assert found["others"] == []
+    assert [(one["unit"], one["paths"]) for one in found["instances"]] == [("batch.service", ["/etc/batch.yaml"])]
+    assert facts.checked(found) == found
+
+
+def test_a_scheduler_that_does_not_run_yet_is_to_elect_by_its_name(master: Master) -> None:
+    master.proc.place(50, ("kube-scheduler",))
+    master.proc.place(51, ("kube-scheduler", "--leader-elect-resource-name=x"))
+    assert master.ask(probe=False)["others"] == ["kube-scheduler (pid 51, other.service)"]
 
 
 def test_a_host_without_systemd(master: Master) -> None:

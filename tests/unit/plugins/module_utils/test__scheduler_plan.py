@@ -10,6 +10,8 @@ import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import plan, variables, versions
 
+from tests.support.role import defaults
+
 ROLE = Path(__file__).resolve().parents[4] / "roles/kube_scheduler"
 PREFIX = "kube_scheduler_"
 DATA: dict[str, Any] = {
@@ -33,10 +35,8 @@ STAGED = "/var/lib/kube-ha/kube-scheduler/staged"
 
 
 def settings(**given: Any) -> variables.Variables:
-    raw = {
-        name.removeprefix(PREFIX): value
-        for name, value in yaml.safe_load((ROLE / "defaults/main.yml").read_text()).items()
-    }
+    known = defaults(**{key: value for key, value in given.items() if key == "name"})
+    raw = {name.removeprefix(PREFIX): value for name, value in known.items()}
     raw |= {"group": "g", "apiserver": "https://192.0.2.1:6443", "apiserver_ca": "/ca.pem", "version": "1.37.2"} | given
     v, faults = variables.read(raw, PREFIX)
     assert v is not None, faults
@@ -107,6 +107,32 @@ def test_credentials_as_files() -> None:
     digests = {file["name"]: file.get("digest") for file in found["files"]}
     assert digests["certificate"] == digests["privatekey"] == "path"
     assert digests["kubeconfig"] == "content"
+
+
+def test_an_instance_of_another_name() -> None:
+    found = made(name="batch")
+    assert {file["name"]: file["path"] for file in found["files"]} == {
+        "binary": "/opt/k8s/bin/batch",
+        "certificate": "/etc/kubernetes/cert/batch.pem",
+        "privatekey": "/etc/kubernetes/cert/batch-key.pem",
+        "kubeconfig": "/etc/kubernetes/batch.kubeconfig",
+        "config": "/etc/kubernetes/batch.yaml",
+        "unit": "/etc/systemd/system/batch.service",
+    }
+    assert found["binary"]["path"] == "/opt/k8s/bin/kube-scheduler-v1.37.2", "shared"
+    assert found["staged"]["kubeconfig"] == "/var/lib/kube-ha/batch/staged/kubeconfig"
+    assert '"--tls-cert-file=/run/credentials/batch.service/certificate"' in found["unit"]["exec_start"]
+    assert found["lease"] == {"name": "batch", "namespace": "kube-system"}
+    assert "  resourceName: batch\n" in found["config"]
+    assert "resourceName" not in made()["config"]
+    # The apiserver knows both by the same name.
+    assert found["kubeconfig"]["users"] == [
+        {
+            **made()["kubeconfig"]["users"][0],
+            "client_certificate": "/etc/kubernetes/cert/batch.pem",
+            "client_key": "/etc/kubernetes/cert/batch-key.pem",
+        }
+    ]
 
 
 def test_the_version_that_runs_is_kept() -> None:
@@ -228,6 +254,9 @@ def test_every_path_of_the_set_is_asked_about() -> None:
     paths, found = plan.live_paths(settings()), made()
     assert {file["path"] for file in found["files"]} <= {*paths}
     assert {f"{STAGED}/{file['name']}" for file in found["files"]} <= {*paths}
+    batch = plan.live_paths(settings(name="batch"))
+    assert {file["path"] for file in made(name="batch")["files"]} <= {*batch}
+    assert not {*batch} & {*paths}
 
 
 def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> None:

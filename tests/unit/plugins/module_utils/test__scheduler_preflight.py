@@ -13,6 +13,8 @@ import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import preflight, variables
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Variables
 
+from tests.support.role import defaults
+
 ROLE = Path(__file__).resolve().parents[4] / "roles/kube_scheduler"
 PREFIX = "kube_scheduler_"
 VERSIONS = yaml.safe_load((ROLE / "vars/main/versions.yml").read_text())["__kube_scheduler_versions"]
@@ -24,10 +26,8 @@ ADDRESSES = {"m1": "192.0.2.1", "m2": "192.0.2.2", "m3": "192.0.2.3"}
 
 def settings(**given: Any) -> Variables:
     """The role's defaults, and what a first run needs; every path on the controller is a file."""
-    raw = {
-        name.removeprefix(PREFIX): value
-        for name, value in yaml.safe_load((ROLE / "defaults/main.yml").read_text()).items()
-    }
+    known = defaults(**{key: value for key, value in given.items() if key == "name"})
+    raw = {name.removeprefix(PREFIX): value for name, value in known.items()}
     raw |= {
         "group": "kube_masters",
         "apiserver": "https://192.0.2.1:6443",
@@ -412,6 +412,8 @@ HOST: dict[str, Any] = {
     "clock_offset": 0.0,
     "port": {"number": 10259, "held_by": "", "ours": False},
     "others": [],
+    "instances": [],
+    "installed": False,
     "unit": {"name": "kube-scheduler.service", "load_state": "not-found", "drop_ins": []},
     "unsafe": [],
     "missing_libraries": [],
@@ -512,6 +514,97 @@ def test_the_skew_to_the_apiserver() -> None:
 def test_host(facts: dict[str, Any], sentence: str) -> None:
     [line] = host_refused(**facts)
     assert sentence in line
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Batch", "batch_2", "a.b", "-a", "a-", "../etc", "a b", "x" * 64, "kube-scheduler\n", "ä"]
+)
+def test_a_name_that_no_instance_can_have(name: str) -> None:
+    [line] = refused(name=name)
+    assert line.startswith(f"kube_scheduler_name: {name!r} is not a name; use 1 to 63 lower-case letters")
+    assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["batch", "kube-scheduler-2", "2", "x" * 63])
+def test_a_name_that_is_fine(name: str) -> None:
+    assert refused(name=name) == []
+
+
+def test_paths_of_an_instance() -> None:
+    [line] = refused(name="batch", cert_path="/etc/kubernetes/batch.yaml")
+    assert line.startswith("kube_scheduler_cert_path: /etc/kubernetes/batch.yaml is also the configuration beside")
+    [line] = refused(name="batch", log_dir="/var/lib/kube-ha/batch")
+    assert "lies in /var/lib/kube-ha/batch, where the role keeps its own copies" in line
+
+
+def test_a_unit_of_somebody_else_is_not_taken_over_by_an_instance() -> None:
+    unit = {"name": "kubelet.service", "load_state": "loaded", "drop_ins": []}
+    [line] = host_refused(given={"name": "kubelet"}, unit=unit)
+    assert line.startswith(
+        "kube_scheduler_name: m1 has a kubelet.service that is none of this role's; give another name"
+    )
+    assert host_refused(given={"name": "kubelet"}, unit=unit, installed=True) == []
+    assert host_refused(unit={**unit, "name": "kube-scheduler.service"}) == []
+
+
+BATCH: dict[str, Any] = {
+    "unit": "batch.service",
+    "ports": [10260],
+    "lease": "kube-system/batch",
+    "schedulers": ["batch"],
+    "paths": ["/etc/kubernetes/batch.kubeconfig"],
+}
+OWN: dict[str, Any] = {
+    "unit": "kube-scheduler.service",
+    "ports": [10259, 10251],
+    "lease": "kube-system/kube-scheduler",
+    "schedulers": ["default-scheduler"],
+    "paths": ["/etc/kubernetes/kube-scheduler.kubeconfig", "/opt/k8s/bin/kube-scheduler"],
+}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "sentence"),
+    [
+        (
+            {"ports": [10259]},
+            "kube_scheduler_secure_port: 10259 is also of batch.service on m1; give each its own port",
+        ),
+        (
+            {"ports": [10251]},
+            "kube_scheduler_config: healthzBindAddress: 10251 is also of batch.service on m1; give each its own port",
+        ),
+        (
+            {"lease": "kube-system/kube-scheduler"},
+            "kube_scheduler_config: leaderElection: the lock kube-system/kube-scheduler is also of batch.service on m1, so only one of them",
+        ),
+        (
+            {"schedulers": ["batch", "default-scheduler"]},
+            "kube_scheduler_config: the schedulerName default-scheduler is also of batch.service on m1, so both would place the same pods;",
+        ),
+        (
+            {"paths": ["/etc/kubernetes/kube-scheduler.kubeconfig"]},
+            "kube_scheduler_kubeconfig_path: /etc/kubernetes/kube-scheduler.kubeconfig is also of batch.service on m1; give each its own path",
+        ),
+        (
+            {"paths": ["/opt/k8s/bin/kube-scheduler"]},
+            "kube_scheduler_bin_dir: /opt/k8s/bin/kube-scheduler is also of batch.service on m1; give each its own path",
+        ),
+    ],
+)
+def test_what_two_instances_may_not_share(theirs: dict[str, Any], sentence: str) -> None:
+    def told(other: dict[str, Any]) -> list[str]:
+        return preflight.instance_faults(settings(), "m1", OWN, [other], PREFIX)  # type: ignore[arg-type,list-item]
+
+    assert told(BATCH) == []
+    [line] = told({**BATCH, **theirs})
+    assert line.startswith(sentence)
+
+
+def test_a_port_of_another_instance_is_told_once() -> None:
+    port = {"number": 10260, "held_by": "batch (pid 7, batch.service)", "ours": False}
+    assert host_refused(port=port, instances=[BATCH]) == []
+    assert len(host_refused(port=port)) == 1
 
 
 def test_host_without_a_version_a_twin_or_libraries() -> None:

@@ -121,6 +121,16 @@ def test_what_is_no_other_scheduler_unless_it_holds_the_port(proc: FakeProc, how
     assert others(proc) == [2]
 
 
+def test_another_instance_is_none_even_where_it_holds_the_port(proc: FakeProc) -> None:
+    """That two share a port or a lease, the pre-flight says; in a login, a unit of that name is the user's own."""
+    proc.place(2, listens=10259, cgroup="/system.slice/batch.service")
+    proc.place(3, cgroup="/system.slice/batch.service")
+    assert others(proc) == [2, 3]
+    assert others(proc, instances=["batch.service"]) == []
+    proc.place(4, cgroup="/user.slice/user-0.slice/batch.service", uid=0)
+    assert others(proc, instances=["batch.service"]) == [4]
+
+
 def test_roots_own_login_and_roots_own_container_count(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
     proc.place(2, cgroup="/user.slice/user-0.slice/session-1.scope", uid=0)
     proc.place(3, namespaces={"user": "user:[3]"})
