@@ -88,6 +88,7 @@ class ActionModule(ActionBase):
             options["input"]["members"],
             self._answers(),
             options["versions"],
+            scheduler=options["input"]["scheduler"],
             undo_after=options["undo_after"],
         )
         if choice is None:
@@ -117,6 +118,7 @@ class ActionModule(ActionBase):
         """Brings the fault about; returns the latest moment at which it can have happened, and by how much it may have been earlier."""
         arguments = {
             "state": "present",
+            "unit": self.options["input"]["unit"],
             "kind": choice["kind"],
             "undo_after": choice["undo_after"],
             "apiserver": self.options["input"]["variables"]["apiserver"],

@@ -58,6 +58,7 @@ class Choice(t.TypedDict):
     staying: list[str]  # healthy members that are left alone
     hostnames: dict[str, str]  # by inventory name
     lease: dict[str, t.Any]  # namespace, name and sources of the election record
+    scheduler: str  # by which the drill's pods choose the schedulers that are drilled
     timings: dict[str, float]
     bounds: Bounds
     deadline: float  # seconds after the fault at which a measurement ends that has seen nothing
@@ -73,6 +74,7 @@ def choose(
     answers: rollout.Answers,
     table: versions.Versions,
     *,
+    scheduler: str = "default-scheduler",
     undo_after: int = 0,
 ) -> tuple[Choice | None, list[str]]:
     """Whom the drill hits, or None and why it is refused. C(wanted) are inventory names; without any it is the leader."""
@@ -132,6 +134,7 @@ def choose(
             "name": process["lease_name"],
             "sources": list(versions.sources_of(process["lock"])) or list(lease.SOURCES),
         },
+        scheduler=scheduler,
         timings=asdict(timings),
         bounds=bounds,
         deadline=deadline,

@@ -52,7 +52,7 @@ class InterruptedDrillError(CollectionError):
     """The play that this is part of has ended."""
 
 
-def pod(name: str) -> dict[str, t.Any]:
+def pod(name: str, scheduler: str) -> dict[str, t.Any]:
     """A pod that is scheduled anywhere, takes nothing, and never runs: no kubelet pulls its image."""
     return {
         "apiVersion": "v1",
@@ -62,6 +62,7 @@ def pod(name: str) -> dict[str, t.Any]:
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "restartPolicy": "Never",
+            "schedulerName": scheduler,
             "terminationGracePeriodSeconds": 0,
             "tolerations": [{"operator": "Exists"}],
             "securityContext": {
@@ -319,7 +320,7 @@ class Watch:
         name = f"pod-{len(self._pods):04}"
         created = time.monotonic()
         try:
-            client.send("POST", f"{CORE}/{self.namespace}/pods", pod(name))
+            client.send("POST", f"{CORE}/{self.namespace}/pods", pod(name, self._choice["scheduler"]))
         except KubeError as error:
             if error.kind != "conflict":
                 raise

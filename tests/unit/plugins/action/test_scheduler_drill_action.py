@@ -20,7 +20,13 @@ from tests.support.simulation import compared
 from tests.unit.plugins.module_utils.test__scheduler_drill import TABLE, TAKEOVER, chosen, saw
 
 NAMES = ["m1", "m2", "m3"]
-INPUT = {"members": NAMES, "playing": NAMES, "variables": {"apiserver": "https://192.0.2.1:6443"}}
+INPUT = {
+    "members": NAMES,
+    "playing": NAMES,
+    "unit": "batch.service",
+    "scheduler": "batch",
+    "variables": {"apiserver": "https://192.0.2.1:6443"},
+}
 
 
 def plugin(step: str, hostvars: Any = None, *, check_mode: bool = False, **options: Any) -> Any:
@@ -41,7 +47,7 @@ CHOOSE = {"kind": "stop", "versions": TABLE, "answers": "health", "report_dir": 
 
 def test_choose(tmp_path: Path) -> None:
     given = {**CHOOSE, "report_dir": str(tmp_path / "new/folder")}
-    assert run("choose", admin_kubeconfig="/k", **given)["choice"] == chosen()
+    assert run("choose", admin_kubeconfig="/k", **given)["choice"] == {**chosen(), "scheduler": "batch"}
     with pytest.raises(AnsibleActionFail, match="kube_scheduler_admin_kubeconfig: a drill needs the path"):
         run("choose", **given)
     odd = {"m2": {"health": "garbage"}, "m3": {"health": {"hostname": None}}}
@@ -163,7 +169,8 @@ def measured(answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[st
     monkeypatch.setattr(drill_watch, "Watch", FakeWatch)
     action, task_vars = plugin("measure", choice=chosen(), admin_kubeconfig="/k")
 
-    def execute(**_options: Any) -> dict[str, Any]:
+    def execute(**options: Any) -> dict[str, Any]:
+        assert options["module_args"]["unit"] == "batch.service"
         time.sleep(0.2)
         return answer
 

@@ -22,6 +22,7 @@ CHOICE: dict[str, Any] = {
     "leader_hostname": "m1.example",
     "primary": "m1",
     "deadline": 2.0,
+    "scheduler": "batch",
     "lease": {"namespace": "kube-system", "name": "kube-scheduler", "sources": ["lease"]},
 }
 REQUEST = re.compile(r"(GET|POST|PUT|DELETE) (\S+) HTTP/1\.1")
@@ -282,7 +283,8 @@ def test_what_is_read_of_pods_and_events() -> None:
 
 
 def test_a_pod_takes_nothing_and_never_runs() -> None:
-    spec = drill_watch.pod("p")["spec"]
+    spec = drill_watch.pod("p", "batch")["spec"]
+    assert spec["schedulerName"] == "batch"
     (container,) = spec["containers"]
     assert container["imagePullPolicy"] == "Never"
     assert "resources" not in container
