@@ -91,6 +91,33 @@ def test_both_are_healthy_and_each_knows_the_other_as_ours(lab: Any, tmp_path: P
         assert [one["unit"] for one in other[name]["instances"]] == [UNIT]
 
 
+def test_the_rule_for_its_lease(lab: Any) -> None:
+    """In a namespace of the test's own, for newer apiservers let schedulers have every lease in kube-system."""
+    namespace = "lease-of-batch"
+    attributes = {"group": "coordination.k8s.io", "resource": "leases", "name": NAME, "namespace": namespace}
+
+    def allowed() -> list[str]:
+        reviews = [
+            {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SubjectAccessReview",
+                "spec": {"user": "system:kube-scheduler", "resourceAttributes": {**attributes, "verb": verb}},
+            }
+            for verb in ("create", "get", "update", "delete")
+        ]
+        words = ("create", "--filename=-", "--output=jsonpath={.status.allowed}")
+        return [lab.kubectl(*words, stdin=json.dumps(review)) for review in reviews]
+
+    lab.kubectl("create", "namespace", namespace)
+    try:
+        assert allowed() == ["true", "false", "false", "false"]
+        lab.kubectl("apply", "--filename=-", stdin=RBAC.replace("namespace: kube-system", f"namespace: {namespace}"))
+        assert wait_for(lambda: "false" not in allowed()[:3], 10)
+        assert allowed()[3] == "false"
+    finally:
+        lab.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
 @pytest.mark.usefixtures("second")
 def test_a_pod_that_chooses_it_is_bound_by_it(lab: Any) -> None:
     lab.kubectl("create", "--filename=-", stdin=POD)
