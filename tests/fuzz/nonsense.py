@@ -463,6 +463,7 @@ def _variables(world: World) -> dict[str, list[Any]]:
     files = [world.at(f"odd/{name}") for name in ("nothing", "directory", "empty", "garbage", "torn.pem")]
     return {
         "version": ["1.37", "1", "latest", "v", "1.37.2 ", "1.37.2;id", "1.99.0", "0.0.0", "1.37.2\n", "../1.37.2"],
+        "name": ["", "..", "../x", "a/b", "a b", "a.b", "A", "-a", "a-", "a\n", "a%n", "\u0663", "x" * 64],
         "group": ["", "nosuch", "kube_masters "],
         "address": ["x", "300.1.1.1", "::1%lo", "192.0.2.2", "192.0.2.1/24", " 192.0.2.1"],
         "apiserver": SERVERS,

@@ -706,7 +706,6 @@ class World:
         }
         base = {"input": data, "answers": "host", "_hostvars": hostvars}
         return [
-            {"step": "instance", "prefix": "kube_scheduler_"},
             {"step": "variables", "tables": TABLES, "prefix": "kube_scheduler_", "strict": True},
             {**base, "step": "host", "tables": TABLES, "host": answers["m1"]},
             {**base, "step": "rollout"},
@@ -730,6 +729,7 @@ class World:
             },
             {**base, "step": "verdict", "version": "1.37.2"},
             {**base, "step": "status", "tables": TABLES, "plans": "plan", "strict": False},
+            {"step": "instance", "prefix": "kube_scheduler_"},
         ]
 
 
