@@ -66,6 +66,7 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
         {"pki": "provided"},
         "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source",
     ),
+    ({"pki": "own"}, "value of kube_scheduler_pki must be one of: node, shared, provided, got: own"),
 ]
 
 
@@ -76,6 +77,43 @@ def refused(run: Outcome, *asked: str) -> None:
     assert {name for calls in run.calls.values() for name in calls} == {*asked}
 
 
+def test_a_group_without_hosts(tmp_path: Path) -> None:
+    """The playbook's own refusal; what the role refuses in a group, tests/unit knows."""
+    run = Simulation(tmp_path).run("playbooks/site.yml", "--extra-vars=kube_scheduler_hosts=nobody")
+    refused(run)
+    assert "the inventory has no hosts in nobody: put the masters into that group, or name theirs with" in run.text
+
+
+def test_uninstall_asks_first(tmp_path: Path) -> None:
+    run = Simulation(tmp_path).run("playbooks/uninstall.yml")
+    refused(run)
+    assert "nothing was removed: type yes when asked, or say -e kube_scheduler_confirm=yes" in run.text
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    cluster = Simulation(tmp_path)
+    wrong = {
+        "address": "m1.example",
+        "version": "latest",
+        "apiserver": "http://192.0.2.1",
+        "renew_deadline": "20s",
+        "ca_cert": "/nowhere/ca.pem",
+    }
+    run = cluster.run(
+        "playbooks/site.yml", *(f"--extra-vars=kube_scheduler_{option}={value}" for option, value in wrong.items())
+    )
+    refused(run)
+    for words in (
+        "kube_scheduler_address: not an IP address of a host: m1 has m1.example, m2 has m1.example",
+        "m1 and m2 and m3 have the same address m1.example; each master needs its own",
+        "kube_scheduler_version: latest is not a version that this collection knows",
+        "kube_scheduler_apiserver: http://192.0.2.1 for m1 (http would let anybody answer in its place); give the apiserver's URL",
+        "kube_scheduler_lease_duration: 15s must be longer than kube_scheduler_renew_deadline, 20s",
+        "kube_scheduler_ca_cert: /nowhere/ca.pem, kube_scheduler_apiserver_ca: /nowhere/ca.pem is not a file",
+    ):
+        assert words in run.text, (words, run.output)
+
+
 def provided(folder: Path, ca: Ca, name: str, **given: Any) -> dict[str, str]:
     """The variables for a pair that somebody else made."""
     pair = {"cert_source": folder / f"{name}.pem", "key_source": folder / f"{name}-key.pem"}
@@ -84,11 +122,11 @@ def provided(folder: Path, ca: Ca, name: str, **given: Any) -> dict[str, str]:
     return {"pki": "provided", "sans": "own", **{option: str(path) for option, path in pair.items()}}
 
 
-@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("check", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_what_the_variables_show(tmp_path: Path, check: bool) -> None:
     """No host is contacted, and each that has a fault says so."""
     cases = list(VARIABLES)
-    names = [f"h{number}" for number in range(len(cases) + 3)]
+    names = [f"h{number}" for number in range(len(cases) + 4)]
     cluster = Simulation(tmp_path, clusters={"kube_masters": names})
     pairs: dict[str, tuple[Ca, dict[str, Any]]] = {
         "is not signed by the CA in": (Ca(key=spare("ECC", number=9)), {}),
@@ -99,6 +137,11 @@ def test_what_the_variables_show(tmp_path: Path, check: bool) -> None:
         ips = ("127.0.0.1", f"192.0.2.{number + 1}")
         variables = provided(tmp_path, ca, f"p{number}", **{"ips": ips, **given})
         cases.append((variables, f"kube_scheduler_cert_source: '{variables['cert_source']}' {words}"))
+    leaf = provided(tmp_path, cluster.ca, "leaf")
+    no_ca = {"ca_cert": leaf["cert_source"], "ca_key": leaf["key_source"]}
+    Path(no_ca["ca_key"]).chmod(0o600)
+    words = f"kube_scheduler_ca_cert: '{no_ca['ca_cert']}' is not a CA: its basicConstraints do not say CA:TRUE"
+    cases.append((no_ca, words))
     for name, (variables, _words) in zip(names, cases):
         cluster.host_variables[name] = {f"kube_scheduler_{option}": value for option, value in variables.items()}
     run = cluster.run("playbooks/site.yml", *["--check"] * check)

@@ -473,7 +473,9 @@ def poison() -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("inject", [pytest.param("true", marks=pytest.mark.cores), "false"])
+@pytest.mark.parametrize(
+    "inject", [pytest.param("true", marks=pytest.mark.cores), pytest.param("false", marks=pytest.mark.nightly)]
+)
 def test_a_hostile_host_s_keys_are_dropped(cluster: Simulation, tmp_path: Path, inject: str) -> None:
     """Through a whole deployment, with the answers of Ansible's own modules too: file, get_url, copy, apt and user."""
     binary = tmp_path / "release/v1.37.2/bin/linux/amd64/kube-scheduler"
@@ -566,8 +568,10 @@ def test_an_odd_answer_to_the_first_question_too(tmp_path: Path) -> None:
 def test_python_that_is_missing_or_too_old(cluster: Simulation) -> None:
     cluster.answers["m2"]["gather"] = "SyntaxError"
     cluster.answers["m2"]["@python"] = "3.6"
+    cluster.host_variables = {"m3": {"ansible_python_interpreter": "/opt/nowhere/python3"}}
     run = cluster.run()
     assert run.code != 0
+    assert "m3: /opt/nowhere/python3 is not there, but the modules need Python 3.9 or newer" in run.text
     assert re.search(
         r"m2: \S+python3 is Python 3\.6, but the modules need Python 3\.9 or newer: install python3", run.text
     )

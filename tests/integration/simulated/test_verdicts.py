@@ -82,6 +82,7 @@ def bare(cluster: Simulation, name: str) -> None:
 # --- batches and limits
 
 
+@NIGHTLY
 def test_serial_on_a_running_cluster(cluster: Simulation) -> None:
     leading(cluster, "m2")
     for name in cluster.answers:
@@ -108,7 +109,9 @@ def test_serial_on_a_first_run(cluster: Simulation) -> None:
     assert rolled(run.output) == ["m1", "m2", "m3"]
 
 
-@pytest.mark.parametrize(("serial", "leader", "waiting"), [(1, "m1", "m2, m3"), (2, "m2", "m3")])
+@pytest.mark.parametrize(
+    ("serial", "leader", "waiting"), [(1, "m1", "m2, m3"), pytest.param(2, "m2", "m3", marks=NIGHTLY)]
+)
 def test_a_batch_does_not_roll_the_leader_while_others_wait(
     cluster: Simulation, serial: int, leader: str, waiting: str
 ) -> None:
@@ -262,7 +265,11 @@ def test_names_of_any_length_keep_the_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "core_words", [("--extra-vars=kube_scheduler_rollout=false",), ("--extra-vars={kube_scheduler_rollout: false}",)]
+    "core_words",
+    [
+        pytest.param(("--extra-vars=kube_scheduler_rollout=false",), marks=NIGHTLY),
+        ("--extra-vars={kube_scheduler_rollout: false}",),
+    ],
 )
 def test_staging_alone_passes_verify_and_says_what_is_pending(cluster: Simulation, core_words: tuple[str]) -> None:
     drift = [{"part": "process", "reason": "version 1.37.2 runs, wanted 1.37.9"}]
@@ -279,6 +286,7 @@ def test_staging_alone_passes_verify_and_says_what_is_pending(cluster: Simulatio
     assert rolled(run.output) == []
 
 
+@NIGHTLY
 def test_packages_that_are_not_to_be_managed(cluster: Simulation) -> None:
     cluster.change("m2", "gather", missing_libraries=["yaml"])
     run = cluster.run("playbooks/site.yml", "--extra-vars=kube_scheduler_manage_packages=false")
@@ -310,7 +318,12 @@ def test_each_phase_by_tasks_from_in_check_mode_on_fresh_hosts(cluster: Simulati
 
 
 @pytest.mark.parametrize(
-    ("how", "strategy"), [("play", "free"), ("play", "ansible.builtin.free"), ("environment", "host_pinned")]
+    ("how", "strategy"),
+    [
+        pytest.param("play", "free", marks=NIGHTLY),
+        ("play", "ansible.builtin.free"),
+        ("environment", "host_pinned"),
+    ],
 )
 def test_a_strategy_that_keeps_no_order(cluster: Simulation, how: str, strategy: str) -> None:
     leading(cluster, "m1")
@@ -421,7 +434,7 @@ def test_a_template_in_an_answer_stays_text(cluster: Simulation) -> None:
 @pytest.mark.parametrize(
     ("question", "changes"),
     [
-        ("gather", {"process": None}),
+        pytest.param("gather", {"process": None}, marks=NIGHTLY),
         pytest.param("gather", {"lease": {**lease("m1.example"), "renew_time": ["garbage"]}}, marks=NIGHTLY),
         pytest.param("drift", {"process": "garbage"}, marks=NIGHTLY),
         ("drift", {"probes": {"used": None}}),
