@@ -84,12 +84,12 @@ cores: tools ## The role on simulated masters with every other ansible-core that
 	    .cache/$$core/bin/python -m pytest -q -n 2 -m cores tests/integration/simulated; \
 	done
 
-# Which tests, as pytest's -m takes it; empty for all.
+# By file, so that the matrix of certificates is made once. Which tests, as pytest's -m takes it; empty for all.
 WHICH ?= not nightly
 .PHONY: integration
 integration: tools ## Modules beside cfssl, openssl, pkilint and Go; the role on simulated masters; no container (WHICH= for all)
 	@lab/need.py cfssl=golang-cfssl go=golang-go chromium=chromium
-	pytest -q -n 2 -m "$(WHICH)" tests/integration --ignore tests/integration/leader_info
+	pytest -q -n 2 --dist loadfile -m "$(WHICH)" tests/integration --ignore tests/integration/leader_info
 
 .PHONY: binaries
 binaries:
