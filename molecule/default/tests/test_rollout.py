@@ -36,6 +36,7 @@ def test_the_leader_goes_last(lab: Any, bind_pod: Callable[[], str]) -> None:
     assert bind_pod()
 
 
+@pytest.mark.nightly
 def test_staging_alone_says_what_is_pending(lab: Any) -> None:
     pids = lab.main_pids()
     run = lab.site(CHANGE, "--extra-vars={kube_scheduler_rollout: false}")
@@ -83,6 +84,7 @@ def test_a_process_older_than_its_files_is_seen(lab: Any) -> None:
     assert lab.site().changed == dict.fromkeys(lab.names, 0)
 
 
+@pytest.mark.nightly
 def test_files_style(lab: Any) -> None:
     run = lab.site("--extra-vars=kube_scheduler_kubeconfig_style=files")
     assert run.code == 0, run.output
