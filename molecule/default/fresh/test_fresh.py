@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-
-def test_check_mode_changed_nothing(host: Any) -> None:
-    for path in (
-        "/opt/k8s",
-        "/etc/kubernetes/cert/kube-scheduler.pem",
-        "/etc/kubernetes/cert/kube-scheduler-key.pem",
-        "/etc/kubernetes/kube-scheduler.kubeconfig",
-        "/etc/kubernetes/kube-scheduler.yaml",
-        "/etc/systemd/system/kube-scheduler.service",
-        "/var/lib/kube-ha",
-    ):
-        assert not host.file(path).exists, path
-    assert not host.user("k8s").exists
+PATHS = (
+    "/opt/k8s",
+    "/etc/kubernetes/cert/kube-scheduler.pem",
+    "/etc/kubernetes/cert/kube-scheduler-key.pem",
+    "/etc/kubernetes/kube-scheduler.kubeconfig",
+    "/etc/kubernetes/kube-scheduler.yaml",
+    "/etc/systemd/system/kube-scheduler.service",
+    "/var/lib/kube-ha",
+)
 
 
 def test_a_master_truly_lacks_the_libraries(host: Any) -> None:
@@ -61,7 +57,7 @@ def test_the_modules_name_the_package_that_they_lack(lab: Any, tmp_path: Any) ->
     assert run.text.count("python3-yaml") >= 2
 
 
-def test_check_mode_lists_what_would_change(lab: Any) -> None:
+def test_check_mode_lists_what_would_change_and_changes_nothing(lab: Any) -> None:
     run = lab.site("--check", "--diff")
     assert run.code == 0, run.output
     assert set(run.changed) == set(lab.names)
@@ -73,3 +69,8 @@ def test_check_mode_lists_what_would_change(lab: Any) -> None:
         "m1: no dry run: flags and configuration were held against the table of versions only",
     ):
         assert words in run.text, words
+    for name in lab.names:
+        host = lab.host(name)
+        for path in PATHS:
+            assert not host.file(path).exists, (name, path)
+        assert not host.user("k8s").exists

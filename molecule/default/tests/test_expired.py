@@ -11,6 +11,8 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from tests.support.lab import wait_for
+
 CERTIFICATE = "/etc/kubernetes/cert/kube-scheduler.pem"
 KUBECONFIG = "/etc/kubernetes/kube-scheduler.kubeconfig"
 UNIT = "kube-scheduler.service"
@@ -47,10 +49,12 @@ def test_expired_certificates_of_the_leader(lab: Any) -> None:
     kubeconfig["users"][0]["user"]["client-certificate-data"] = base64.b64encode(over).decode()
     put(host, CERTIFICATE, over)
     put(host, KUBECONFIG, yaml.safe_dump(kubeconfig).encode())
-    host.check_output("systemctl restart %s && sleep 5", UNIT)
+    host.check_output("systemctl restart %s", UNIT)
+    pid = lab.main_pids()[name]
+    wait_for(lambda: "Unauthorized" in host.check_output("journalctl --no-pager _PID=%s", pid), 30)
 
     assert host.service(UNIT).is_running
-    assert host.check_output("curl --silent --insecure https://127.0.0.1:10259/healthz") == "ok"
+    wait_for(lambda: host.run("curl --silent --insecure https://127.0.0.1:10259/healthz").stdout == "ok", 30)
 
     run = lab.site("--tags=kube_scheduler_verify")
     assert run.code != 0

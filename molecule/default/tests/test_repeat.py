@@ -39,7 +39,7 @@ NIGHTLY = pytest.mark.nightly
         pytest.param("install", marks=NIGHTLY),
         "credentials",
         pytest.param("configure", marks=NIGHTLY),
-        "rollout",
+        pytest.param("rollout", marks=NIGHTLY),
         pytest.param("verify", marks=NIGHTLY),
     ],
 )
