@@ -42,12 +42,12 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 
 .PHONY: test
 test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Molecule
-	@tests/steps.py lint binaries unit fuzz oldest cores integration molecule 'molecule S=drill'
+	@tests/steps.py lint binaries unit fuzz oldest cores integration molecule
 
 .PHONY: nightly
 nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, and the benchmark
 	@tests/steps.py test 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
-	    'molecule WHICH=' 'molecule S=drill WHICH=nightly' 'molecule S=repair' versions drills bench
+	    'molecule WHICH=' 'molecule S=repair' versions drills bench
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy
