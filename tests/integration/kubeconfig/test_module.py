@@ -87,34 +87,32 @@ class Play:
         }
 
     def run(self, *tasks: dict[str, Any], checked: Collection[int] = ()) -> list[dict[str, Any]]:
-        """Run the tasks, those that *checked* counts in check mode, each whatever the one before it did; return their results as a callback gets them."""
-        results = self.folder / "results"
-        play = {
-            "hosts": "localhost",
-            "connection": "local",
-            "gather_facts": False,
-            "tasks": [
-                step
-                for number, task in enumerate(tasks)
-                for step in (
-                    {
-                        "kube_ha.scheduler.kubeconfig": task,
-                        "check_mode": number in checked,
-                        "register": "done",
-                        "ignore_errors": True,
-                    },
-                    {
-                        "ansible.builtin.shell": {
-                            "cmd": f"exec >> {results}; cat; (stat --format=%a {self.path} && sha256sum {self.path}) | xargs",
-                            "stdin": "{{ done | to_json }}",
-                        },
-                    },
-                )
-            ],
-        }
+        """Run the tasks, those that *checked* counts in check mode, each whatever the one before it did; return their results as a callback gets them.
+
+        With *checked*, what the file is after each task goes to C(states).
+        """
+        results, states = self.folder / "results", self.folder / "states"
+        look = f"(stat --format=%a {self.path} && sha256sum {self.path}) | xargs >> {states}"
+        steps: list[dict[str, Any]] = []
+        for number, task in enumerate(tasks):
+            steps.append(
+                {
+                    "kube_ha.scheduler.kubeconfig": task,
+                    "check_mode": number in checked,
+                    "register": f"done{number}",
+                    "ignore_errors": True,
+                }
+            )
+            if checked:
+                steps.append({"ansible.builtin.shell": look})
+        done = ", ".join(f"done{number}" for number in range(len(tasks)))
+        tell = {"cmd": f"cat > {results}", "stdin": f"{{{{ [{done}] | to_json }}}}"}
+        steps.append({"ansible.builtin.shell": tell})
+        play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": steps}
         playbook = self.folder / "play.yml"
         playbook.write_text(yaml.safe_dump([play]))
-        results.unlink(missing_ok=True)
+        for path in (results, states):
+            path.unlink(missing_ok=True)
         process = subprocess.Popen(
             ["ansible-playbook", "-vvvvv", "-i", "localhost,", str(playbook)],
             stdout=subprocess.PIPE,
@@ -131,17 +129,17 @@ class Play:
         sampler.join()
         self.output += output
         assert process.returncode == 0, output
-        lines = results.read_text().splitlines()
-        self.states = lines[1::2]
-        return [json.loads(line) for line in lines[::2]]
+        self.states = states.read_text().splitlines() if checked else []
+        found: list[dict[str, Any]] = json.loads(results.read_text())
+        return found
 
     def sample(self, over: threading.Event) -> None:
         """Keep what any process has in its arguments and its environment."""
         while not over.wait(0.01):
-            for name in ("cmdline", "environ"):
-                for path in Path("/proc").glob(f"[0-9]*/{name}"):
-                    with contextlib.suppress(OSError):
-                        self.seen.add(path.read_bytes())
+            for process in Path("/proc").iterdir():
+                for name in ("cmdline", "environ") if process.name.isdigit() else ():
+                    with contextlib.suppress(OSError):  # processes come and go
+                        self.seen.add((process / name).read_bytes())
 
     def needles(self) -> set[bytes]:
         """What must be nowhere else: lines of the keys, and their base64 at each alignment, as in client-key-data."""
