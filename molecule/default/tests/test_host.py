@@ -33,22 +33,19 @@ def test_service_runs(host: Any) -> None:
         raise
 
 
-@pytest.mark.parametrize(
-    ("path", "user", "group", "mode"),
-    [
-        (CERTIFICATE, "root", "root", 0o644),
-        ("/etc/kubernetes/cert/kube-scheduler-key.pem", "root", "root", 0o600),
-        (KUBECONFIG, "root", "root", 0o600),
-        ("/etc/kubernetes/kube-scheduler.yaml", "root", "root", 0o644),
-        ("/etc/systemd/system/kube-scheduler.service", "root", "root", 0o644),
-        ("/var/lib/kube-ha/kube-scheduler", "root", "root", 0o700),
-        ("/var/lib/kube-ha/kube-scheduler/staged/privatekey", "root", "root", 0o600),
-        ("/var/lib/kube-ha/kube-scheduler/staged/kubeconfig", "root", "root", 0o600),
-    ],
-)
-def test_file(host: Any, path: str, user: str, group: str, mode: int) -> None:
-    file = host.file(path)
-    assert (file.user, file.group, file.mode) == (user, group, mode)
+def test_files(host: Any) -> None:
+    wanted = {
+        CERTIFICATE: "root root 644",
+        "/etc/kubernetes/cert/kube-scheduler-key.pem": "root root 600",
+        KUBECONFIG: "root root 600",
+        "/etc/kubernetes/kube-scheduler.yaml": "root root 644",
+        "/etc/systemd/system/kube-scheduler.service": "root root 644",
+        "/var/lib/kube-ha/kube-scheduler": "root root 700",
+        "/var/lib/kube-ha/kube-scheduler/staged/privatekey": "root root 600",
+        "/var/lib/kube-ha/kube-scheduler/staged/kubeconfig": "root root 600",
+    }
+    lines = host.check_output(f"stat --format='%n %U %G %a' {' '.join(wanted)}").splitlines()
+    assert dict(line.split(maxsplit=1) for line in lines) == wanted
 
 
 def test_binary(host: Any, lab: Any) -> None:
@@ -66,24 +63,22 @@ def test_user(host: Any) -> None:
     assert user.uid < 1000
 
 
-@pytest.mark.parametrize(
-    ("name_", "value"),
-    [
-        ("User", "k8s"),
-        ("Type", "exec"),
-        ("Restart", "always"),
-        ("RestartUSec", "5s"),
-        ("TimeoutStopUSec", "20s"),
-        ("StartLimitIntervalUSec", "0"),
-        ("NoNewPrivileges", "yes"),
-        ("ProtectSystem", "strict"),
-        ("PrivateUsers", "yes"),
-        ("CapabilityBoundingSet", ""),
-        ("MemoryDenyWriteExecute", "yes"),
-    ],
-)
-def test_unit_property(host: Any, name_: str, value: str) -> None:
-    assert host.service(UNIT).systemd_properties.get(name_, "") == value
+def test_unit_properties(host: Any) -> None:
+    wanted = {
+        "User": "k8s",
+        "Type": "exec",
+        "Restart": "always",
+        "RestartUSec": "5s",
+        "TimeoutStopUSec": "20s",
+        "StartLimitIntervalUSec": "0",
+        "NoNewPrivileges": "yes",
+        "ProtectSystem": "strict",
+        "PrivateUsers": "yes",
+        "CapabilityBoundingSet": "",
+        "MemoryDenyWriteExecute": "yes",
+    }
+    properties = host.service(UNIT).systemd_properties
+    assert {name: properties.get(name, "") for name in wanted} == wanted
 
 
 def test_hardening_is_enforced(host: Any) -> None:
@@ -154,29 +149,27 @@ def test_kubeconfig_is_read_by_kubectl(host: Any, lab: Any, tmp_path: Path, name
     )
 
 
-def curl(host: Any, path: str, pair: bytes = b"") -> str:
-    """HTTP status over TLS that is verified with the CA which the host's own kubeconfig trusts."""
+def curl(host: Any, *paths: str, pair: bytes = b"") -> list[str]:
+    """HTTP status of each path over TLS that is verified with the CA which the host's own kubeconfig trusts."""
     encoded = base64.b64encode(pair).decode()
     script = f"""
         folder=$(mktemp --directory) && trap "rm --recursive $folder" EXIT
         sed -n 's/.*certificate-authority-data: //p' {KUBECONFIG} | base64 -d > $folder/ca.pem
         echo {encoded} | base64 -d > $folder/pair.pem
-        curl --silent --output /dev/null --write-out '%{{http_code}}' --cacert $folder/ca.pem \\
-            {"--cert $folder/pair.pem" if pair else ""} https://127.0.0.1:10259{path}
+        for path in {" ".join(paths)}; do
+            curl --silent --output /dev/null --write-out '%{{http_code}}\\n' --cacert $folder/ca.pem \\
+                {"--cert $folder/pair.pem" if pair else ""} https://127.0.0.1:10259$path
+        done
     """
-    return str(host.check_output("bash -c %s", script))
+    return str(host.check_output("bash -c %s", script)).split()
 
 
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [("/healthz", "200"), ("/livez", "200"), ("/readyz", "200"), ("/metrics", "403"), ("/configz", "403")],
-)
-def test_served_to_anybody(host: Any, path: str, status: str) -> None:
-    assert curl(host, path) == status
+def test_served_to_anybody(host: Any) -> None:
+    paths = ("/healthz", "/livez", "/readyz", "/metrics", "/configz")
+    assert curl(host, *paths) == ["200", "200", "200", "403", "403"]
 
 
-@pytest.mark.parametrize(("path", "status"), [("/metrics", "200"), ("/debug/pprof/", "403")])
-def test_served_to_an_authorised_reader(host: Any, lab: Any, tmp_path: Path, path: str, status: str) -> None:
+def test_served_to_an_authorised_reader(host: Any, lab: Any, tmp_path: Path) -> None:
     request = [
         "openssl",
         "req",
@@ -195,11 +188,10 @@ def test_served_to_an_authorised_reader(host: Any, lab: Any, tmp_path: Path, pat
         subprocess.run([*sign, *serial], input=csr, capture_output=True, check=True).stdout
         + (tmp_path / "key.pem").read_bytes()
     )
-    assert curl(host, path, pair) == status
+    assert curl(host, "/metrics", "/debug/pprof/", pair=pair) == ["200", "403"]
 
 
 def test_profiling_is_off_for_an_administrator(host: Any, lab: Any) -> None:
     user = yaml.safe_load((lab.state / "admin.kubeconfig").read_text())["users"][0]["user"]
     pair = base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"])
-    assert curl(host, "/metrics", pair) == "200"
-    assert curl(host, "/debug/pprof/", pair) == "404"
+    assert curl(host, "/metrics", "/debug/pprof/", pair=pair) == ["200", "404"]
