@@ -42,7 +42,7 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 
 .PHONY: test
 test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Molecule
-	@tests/steps.py lint binaries unit fuzz oldest cores integration molecule
+	@tests/steps.py lint binaries unit fuzz oldest cores integration molecule 'molecule S=upgrade'
 
 .PHONY: nightly
 nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, and the benchmark

@@ -154,8 +154,8 @@ def _previous(module: Module, release: Release, systemd: _systemd.Systemd, proc:
 
 def _recalled(module: Module, release: Release, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
     done = release.recall(dry=module.check_mode)
-    record = release.record()
-    former = items_in(record["previous"]) if record["previous"] else ()
+    record, previous = release.record(), release.previous()
+    former = items_in(previous) if previous else ()
     binaries = [record["binaries"].get(item.target) for item in former if item.link_to is not None]
     certificates = [release.previous_path(item) for item in former if item.name == "certificate"]
     return Result(

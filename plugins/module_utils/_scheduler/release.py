@@ -6,7 +6,8 @@
 """The set of files that one unit runs from: staged, live and previous.
 
 Under the release directory lie C(staged/NAME), what the next start shall use; C(previous/NAME), what ran before the last
-promotion; and C(record.json), what was staged and promoted. Live are the paths that the unit names. Only promotion writes there.
+promotion, with a copy of what was so before in C(previous.old), for a promotion that is taken back; and C(record.json), what was
+staged and promoted. Live are the paths that the unit names. Only promotion writes there.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.optio
 
 DIGEST_VARIABLE = "KUBE_HA_DIGEST"
 # What lies in the folder of a release.
-OWN = ("previous", "previous.new", "record.json", "record.json.bad", "staged")
+OWN = ("previous", "previous.new", "previous.old", "record.json", "record.json.bad", "staged")
+# Beside the copies of a set, what they are; no member can have this name.
+SET = ".set.json"
 TEMPORARIES = ".record.json."
 DIGEST_MARK = "@digest@"
 LARGEST_BINARY = 1 << 30
@@ -88,7 +91,6 @@ class Record(t.TypedDict):
     dry_run: str  # the digest that passed a dry run last
     live: FileSet | None  # what was promoted last
     paths: list[str]  # all that were ever promoted
-    previous: FileSet | None  # what was live before that; None where nothing was
     promoting: bool  # whether a promotion, or the way back from one, is under way, or was cut off
     staged: FileSet | None
 
@@ -444,8 +446,8 @@ class Release:
         if pending:
             # A promotion that was cut off has left a mixed live set: what ran before it is in `previous` already.
             if not record["promoting"]:
-                former = self._keep_previous(record["live"])
-                self.update_record(previous=former, promoting=True)
+                self._keep_previous(record["live"])
+                self.update_record(promoting=True)
             self.update_record(attempt=attempt)
             for folder in sorted(folders, key=len):
                 with paths.explained(folder, "make"):
@@ -459,8 +461,7 @@ class Release:
 
         Nothing is done where that roll has promoted nothing, or where nothing was live before it.
         """
-        record = self.record()
-        previous = record["previous"]
+        record, previous = self.record(), self.previous()
         if previous is None or not attempt or record["attempt"] != attempt:
             return []
         former = items_in(previous)
@@ -476,11 +477,12 @@ class Release:
                 os.unlink(item.path) if os.path.islink(item.path) else write.remove(item.path)
         # What was staged is not what the next run starts from.
         self.update_record(base={}, live=previous, attempt="", promoting=False)
+        self._forget_previous()
         return [item.name for item, _path in changed] + [item.name for item in added]
 
     def recall(self, *, dry: bool = False) -> list[str]:
         """Stages the previous set. Returns the names in which that differs from the live one. Raises ReleaseError where there is none."""
-        previous = self.record()["previous"]
+        previous = self.previous()
         if previous is None:
             raise ReleaseError(f"{self.root} keeps no previous set, so there is nothing to roll back to")
         former = items_in(previous)
@@ -504,21 +506,41 @@ class Release:
         pair_swap.recover(listed)
         for path in listed:
             write.sweep(path, link=True)
+        # Cut off between the two renames of a promotion, or while the previous set of before came back.
+        if not os.path.isdir(os.path.join(self.root, "previous")):
+            self._forget_previous()
 
-    def _keep_previous(self, live: FileSet | None) -> FileSet | None:
-        """Copies what is live, and returns it: None where no unit or program is. What no record knows may be another installer's."""
-        fresh, kept = (os.path.join(self.root, name) for name in ("previous.new", "previous"))
+    def previous(self) -> FileSet | None:
+        """What was live before the last promotion; None where no unit or program was, and where the copy says nothing that can be read."""
+        with contextlib.suppress(FilesError, ValueError, RecursionError):
+            value = json.loads(paths.read(os.path.join(self.root, "previous", SET)) or b"")
+            return t.cast(FileSet, value) if _is_file_set(value) else None
+        return None
+
+    def _keep_previous(self, live: FileSet | None) -> None:
+        """Copies what is live. What no record knows may be another installer's."""
+        fresh, kept, old = (os.path.join(self.root, name) for name in ("previous.new", "previous", "previous.old"))
         there = [item for item in (items_in(live) if live else self.items) if look(item.path)]
         with paths.explained(kept, "keep"):
             shutil.rmtree(fresh, ignore_errors=True)
             os.mkdir(fresh, 0o700)
             for item in there:
                 _copy(item.path, os.path.join(fresh, item.name))
-            shutil.rmtree(kept, ignore_errors=True)
+            if {"binary", "unit"} <= {item.name for item in there}:
+                former = FileSet(members=[item.member() for item in there], digest=live["digest"] if live else "")
+                write.write(os.path.join(fresh, SET), json.dumps(former).encode())
+            shutil.rmtree(old, ignore_errors=True)
+            if os.path.isdir(kept):
+                os.rename(kept, old)
             os.rename(fresh, kept)
-        if not {"binary", "unit"} <= {item.name for item in there}:
-            return None
-        return FileSet(members=[item.member() for item in there], digest=live["digest"] if live else "")
+
+    def _forget_previous(self) -> None:
+        """Makes the previous set what it was before the last promotion."""
+        kept, old = (os.path.join(self.root, name) for name in ("previous", "previous.old"))
+        with paths.explained(kept, "restore"):
+            if os.path.isdir(old):
+                shutil.rmtree(kept, ignore_errors=True)
+                os.rename(old, kept)
 
     def remove(self, *, dry: bool = False) -> list[str]:
         """Removes what was promoted, the binaries that this brought and no other instance has, the folders that it made (when empty) and the release."""
@@ -573,7 +595,6 @@ def _record(value: t.Any) -> Record:
         dry_run=text("dry_run"),
         live=file_set("live"),
         paths=texts("paths"),
-        previous=file_set("previous"),
         promoting=found.get("promoting") is True,
         staged=file_set("staged"),
     )

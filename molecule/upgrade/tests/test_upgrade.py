@@ -1,0 +1,150 @@
+"""From one minor to the next, under a stream of pods; binaries and settings that cannot run; and back again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.upgrade import NEW, OLD, nothing_lost, runs, under_pods, version
+
+FAULTY = "1.36.9"
+LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n(?:changed|fatal): \[(\w+)\]")
+# Answers the dry run and the question for its version as the real one does, and then ends.
+WRAPPER = f"""#!/bin/sh
+real=/opt/k8s/bin/kube-scheduler-v{OLD}
+case " $* " in *" --write-config-to"* | *" --version "*) exec "$real" "$@" ;; esac
+"""
+
+
+def standing(lab: Any) -> tuple[Any, ...]:
+    return lab.main_pids(), lab.leader(), lab.lease()["leaseTransitions"]
+
+
+@pytest.mark.usefixtures("older")
+def test_check_mode_tells_the_plan_and_changes_nothing(lab: Any) -> None:
+    before = standing(lab)
+    run = lab.play("playbooks/upgrade.yml", version(NEW), "--check", "--diff")
+    assert run.code == 0, run.output
+    leader = lab.leader()
+    canary, other = (name for name in lab.names if name != leader)
+    step = f"{OLD} -> {NEW}"
+    assert (
+        f"rolled one after the other: {canary} {step} (standby, the canary), {other} {step} (standby), {leader} {step} (leads)"
+        in run.text
+    )
+    assert "the lease is handed over once, with at most 4.4 s without a leader" in run.text
+    assert standing(lab) == before
+    assert not lab.host("m1").file(f"/opt/k8s/bin/kube-scheduler-v{NEW}").exists
+
+
+@pytest.mark.usefixtures("older")
+def test_upgrade_under_a_stream_of_pods(lab: Any) -> None:
+    leader = lab.leader()
+    found = under_pods(lab, lambda: lab.play("playbooks/upgrade.yml", version(NEW)))
+    nothing_lost(found, transitions=1)
+    assert runs(lab) == {NEW}
+    assert LIVE.findall(found.run.output)[-1] == leader
+    assert re.search(rf"{leader}: handed the lease over to \S+, which led [0-9.]+ s after the stop", found.run.text)
+    assert lab.site().changed == dict.fromkeys(lab.names, 0)
+
+
+@pytest.mark.usefixtures("newer")
+def test_a_downgrade_has_to_be_allowed(lab: Any) -> None:
+    before = standing(lab)
+    run = lab.site(version(OLD))
+    assert run.code != 0
+    assert (
+        f"kube_scheduler_version: {OLD} is older than {NEW}, which runs on m1; roll back with rollback.yml" in run.text
+    )
+    assert standing(lab) == before
+
+
+@pytest.mark.usefixtures("newer")
+def test_roll_back_under_a_stream_of_pods(lab: Any) -> None:
+    """Without the mirror, and without the CA's key."""
+    before = standing(lab)
+    offline = [
+        "--extra-vars=kube_scheduler_binary_url=https://192.0.2.1",
+        "--extra-vars=kube_scheduler_ca_key=/nonexistent",
+    ]
+    check = lab.play("playbooks/rollback.yml", "--check", *offline)
+    assert check.code == 0, check.output
+    assert f" {NEW} -> {OLD} (leads)" in check.text
+    assert standing(lab) == before
+    found = under_pods(lab, lambda: lab.play("playbooks/rollback.yml", *offline))
+    nothing_lost(found, transitions=1)
+    assert runs(lab) == {OLD}
+    assert lab.site(version(OLD)).changed == dict.fromkeys(lab.names, 0)
+
+
+def release(folder: Path, content: bytes, arch: str) -> Path:
+    """A folder in the release site's layout with one binary and its checksum."""
+    binary = folder / f"release/v{FAULTY}/bin/linux/{arch}/kube-scheduler"
+    binary.parent.mkdir(parents=True)
+    binary.write_bytes(content)
+    binary.with_suffix(".sha512").write_text(hashlib.sha512(content).hexdigest())
+    return folder
+
+
+@pytest.mark.usefixtures("older")
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [
+        ("exit 1\n", "was restarted by systemd"),
+        ('exec timeout 10 "$real" "$@"\n', "has ended and was restarted by systemd"),
+    ],
+    ids=["at once", "after 10 s"],
+)
+def test_a_binary_that_ends_is_rolled_back_on_the_canary(lab: Any, tmp_path: Path, end: str, problem: str) -> None:
+    pids, leader, transitions = standing(lab)
+    canary = next(name for name in lab.names if name != leader)
+    folder = release(tmp_path, (WRAPPER + end).encode(), lab.settings.arch)
+    source = {"kube_scheduler_binary_source": "controller", "kube_scheduler_binary_url": str(folder)}
+    run = lab.play("playbooks/upgrade.yml", version(FAULTY), *(f"--extra-vars={k}={v}" for k, v in source.items()))
+    assert run.code != 0
+    assert re.search(rf"{canary}: not healthy after it was rolled: [^\n]*{problem}", run.text), run.output
+    assert f"{canary}: was rolled back, is healthy and runs {OLD}" in run.text
+    assert f"the rollout stopped because of {canary}; the members after it were left as they are" in run.text
+    assert LIVE.findall(run.output) == [canary]
+    assert re.search(r"Scheduled restart job|Main process exited", run.text), "the end of the journal is shown"
+    now = lab.main_pids()
+    assert {name for name in lab.names if now[name] != pids[name]} == {canary}
+    assert (lab.leader(), lab.lease()["leaseTransitions"]) == (leader, transitions)
+    # What was live is live again, so a plain run finds nothing to do.
+    assert lab.site(version(OLD)).changed == dict.fromkeys(lab.names, 0)
+
+
+@pytest.mark.usefixtures("older")
+def test_what_cannot_run_is_refused_before_anything_is_put_in_place(lab: Any, tmp_path: Path) -> None:
+    """On each master another: a truncated binary, one for another architecture, and a setting that the real binary refuses."""
+    before = standing(lab)
+    real = Path(lab.settings.served / f"v{OLD}/bin/linux/{lab.settings.arch}/kube-scheduler").read_bytes()
+    truncated = real[: 1 << 20]
+    # e_machine of the ELF header, of a machine that is none of ours.
+    foreign = real[:18] + (0xF3).to_bytes(2, "little") + real[20 : 1 << 20]
+    content = yaml.safe_load(lab.inventory.read_text())
+    for name, binary in (("m1", truncated), ("m2", foreign)):
+        content["kube_masters"]["hosts"][name] |= {
+            "kube_scheduler_version": FAULTY,
+            "kube_scheduler_binary_source": "controller",
+            "kube_scheduler_binary_url": str(release(tmp_path / name, binary, lab.settings.arch)),
+        }
+    content["kube_masters"]["hosts"]["m3"] |= {
+        "kube_scheduler_version": OLD,
+        "kube_scheduler_config": {"percentageOfNodesToScore": 200},
+    }
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text(yaml.safe_dump(content))
+    run = lab.play("playbooks/site.yml", inventory=inventory)
+    assert run.code != 0
+    for name in lab.names:
+        assert re.search(rf"fatal: \[{name}\]: FAILED! => .*?dry run", run.output, re.DOTALL), run.output
+    assert "percentageOfNodesToScore" in run.text.partition("fatal: [m3]")[2]
+    assert LIVE.findall(run.output) == []
+    assert standing(lab) == before
+    assert lab.site(version(OLD)).changed == dict.fromkeys(lab.names, 0)

@@ -1,0 +1,131 @@
+"""Runs that are cut off: after each, at least all but one scheduler run and one of them leads, and the next run goes on."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.support.lab import ROOT, UNIT, wait_for
+
+MOMENT = 0.3
+"""Seconds for which a task has been under way when it is killed."""
+PREFIX = "kube_ha.scheduler.kube_scheduler : "
+# A task of each phase; of the rollout, the canary's, the last standby's and the leader's turn.
+POINTS = [
+    ("Gather what the host is and what runs there", 1),
+    ("Record that the role brought the binary", 1),
+    ("Stage the kubeconfig", 1),
+    ("Stage configuration and unit, and let the binary check them in a dry run", 1),
+    ("Put the staged set in place", 1),
+    ("Wait until this member is healthy", 1),
+    ("Put the staged set in place", 2),
+    ("Fail if the cluster is not healthy", 1),
+]
+
+
+def cut_off(lab: Any, line_starts: str, count: int, *words: str) -> bool:
+    """Kills site.yml, all its processes at once, a moment after so many such lines; whether it came that far."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        ["ansible-playbook", f"--inventory={lab.inventory}", "playbooks/site.yml", *words],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        seen = 0
+        for line in process.stdout:
+            seen += line.startswith(line_starts)
+            if seen == count:
+                time.sleep(MOMENT)
+                os.killpg(process.pid, signal.SIGKILL)
+                return True
+    return False
+
+
+def states(lab: Any) -> list[str]:
+    """What systemd says of each scheduler; at once, and not through Ansible."""
+    return [
+        lab.podman("exec", lab.settings.container(name), "sh", "-c", f"systemctl is-active {UNIT} || true").strip()
+        for name in lab.names
+    ]
+
+
+def stands(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """All but one scheduler run, at least, and the pods of now get nodes."""
+    assert states(lab).count("active") >= len(lab.names) - 1
+    # The hand-over that the killed run began may be under way still.
+    wait_for(lambda: lab.lease()["holderIdentity"], 10)
+    assert bind_pod()
+
+
+@pytest.mark.usefixtures("older")
+def test_killed_once_in_each_phase(lab: Any, bind_pod: Callable[[], str]) -> None:
+    for task, count in POINTS:
+        assert cut_off(lab, f"TASK [{PREFIX}{task}]", count), f"the run ended before {task}"
+        stands(lab, bind_pod)
+    run = lab.site()
+    assert run.code == 0, run.output
+    assert states(lab) == ["active"] * len(lab.names)
+    assert lab.site().changed == dict.fromkeys(lab.names, 0)
+
+
+def test_what_waits_for_its_roll_starts_as_it_was(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """A master that is rebooted between the staging and its turn: its scheduler starts from what was live."""
+    waits = "--extra-vars={kube_scheduler_rollout: false, kube_scheduler_config: {parallelism: 15}}"
+    assert lab.site(waits).code == 0
+    live = [
+        lab.host("m2").file(path).sha256sum
+        for path in ("/etc/kubernetes/kube-scheduler.yaml", f"/etc/systemd/system/{UNIT}")
+    ]
+    lab.podman("restart", "--time=5", lab.settings.container("m2"))
+    wait_for(lambda: states(lab)[1] == "active", 60)
+    assert [
+        lab.host("m2").file(path).sha256sum
+        for path in ("/etc/kubernetes/kube-scheduler.yaml", f"/etc/systemd/system/{UNIT}")
+    ] == live
+    wait_for(lambda: lab.site().code == 0, 60)
+    assert bind_pod()
+
+
+@pytest.mark.nightly
+def test_two_runs_at_once(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """Each may fail for the other's sake, and neither takes the cluster down."""
+    change = "--extra-vars={kube_scheduler_config: {parallelism: 14}}"
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(lab.site, change) for _each in range(2)]
+        while not all(run.done() for run in both):
+            stands(lab, bind_pod)
+            time.sleep(1)
+    for run in both:
+        assert "Traceback" not in run.result().output
+    run = lab.site(change)
+    assert run.code == 0, run.output
+    assert lab.site(change).changed == dict.fromkeys(lab.names, 0)
+
+
+@pytest.mark.nightly
+def test_killed_at_every_task(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """A change of the configuration and back, killed as each of its tasks begins; the same run again goes on, and the third changes nothing."""
+    for number in itertools.count(1):
+        change = f"--extra-vars={{kube_scheduler_config: {{parallelism: {15 + number % 2}}}}}"
+        if not cut_off(lab, "TASK [", number, change):
+            break
+        stands(lab, bind_pod)
+        run = lab.site(change)
+        assert run.code == 0, (number, run.output)
+        assert lab.site(change).changed == dict.fromkeys(lab.names, 0), number
+    assert number > 30
+    assert lab.site().code == 0

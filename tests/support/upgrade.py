@@ -1,0 +1,90 @@
+"""Two minors between which a lab goes, and a stream of pods and a watch over the lease meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_watch
+
+from tests.support.lab import UNIT, Lab, Run
+
+OLD, NEW = "1.36.1", "1.37.2"
+RETRY_PERIOD = 2.0
+RELEASED = 2.2 * RETRY_PERIOD + 1
+"""Seconds without a leader after a lease that was released, at most."""
+
+
+def version(number: str) -> str:
+    return f"--extra-vars=kube_scheduler_version={number}"
+
+
+def runs(lab: Lab) -> set[str]:
+    """The versions of the binaries that the masters' processes run."""
+    script = f"basename $(readlink /proc/$(systemctl show --property=MainPID --value {UNIT})/exe)"
+    found = {lab.podman("exec", lab.settings.container(name), "sh", "-c", script) for name in lab.names}
+    return {path.strip().removeprefix("kube-scheduler-v") for path in found}
+
+
+def deployed(lab: Lab, number: str) -> None:
+    """Has the lab run a version, if it does not yet."""
+    if runs(lab) != {number}:
+        run = lab.site(version(number), "--extra-vars=kube_scheduler_allow_downgrade=true")
+        assert run.code == 0, run.output
+
+
+@dataclass
+class Measured:
+    """What became of the pods and of the lease during a run."""
+
+    run: Run
+    pods: drill.Pods
+    transitions: int
+    leaderless: list[
+        float
+    ]  # seconds for each change of the holder, from the last moment at which the former one was seen to hold the lease
+
+
+def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
+    """Runs a playbook under four pods a second, and waits until all have nodes."""
+    leader = lab.leader()
+    choice: Any = {
+        "leader": leader,
+        "leader_hostname": lab.hostname(leader),
+        "primary": "",
+        "lease": {"namespace": "kube-system", "name": "kube-scheduler", "sources": ["lease"]},
+        "scheduler": "default-scheduler",
+        "deadline": 900.0,
+    }
+    with drill_watch.Watch(str(lab.state / "admin.kubeconfig"), choice) as watch:
+        watch.ready()
+        began = time.monotonic()
+        run = act()
+        seen = watch.finish(began, 0.0)
+    assert watch.gone
+    return Measured(
+        run,
+        drill.judge_pods(seen.pods, began),
+        seen.samples[-1].transitions - seen.samples[0].transitions,
+        leaderless(seen.samples),
+    )
+
+
+def leaderless(samples: list[drill.Sample]) -> list[float]:
+    found = []
+    for before, sample in zip(samples, samples[1:]):
+        if sample.identity and sample.identity != before.identity:
+            found.append(sample.at - before.at)
+    return found
+
+
+def nothing_lost(found: Measured, transitions: int) -> None:
+    """Checks that the run was noticed by no pod, and that the lease changed hands so often, each time within the bound."""
+    assert found.run.code == 0, found.run.output
+    assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)
+    assert found.pods["made"] == found.pods["bound"] > 50
+    assert found.transitions == transitions
+    assert len(found.leaderless) == transitions
+    assert all(0 < seconds <= RELEASED for seconds in found.leaderless), found.leaderless
