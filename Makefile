@@ -47,7 +47,7 @@ test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Mol
 .PHONY: nightly
 nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, and the benchmark
 	@tests/steps.py test 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
-	    'molecule WHICH=' 'molecule S=repair' versions drills bench
+	    'molecule WHICH=' 'molecule S=upgrade WHICH=nightly' 'molecule S=repair' versions drills clusters bench
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy
@@ -128,6 +128,10 @@ drills: tools ## Fail-over drills of every kind with the default times (DRILL_VE
 	    $(LAB) down; $(LAB) up; pytest -q -s -p no:cacheprovider molecule/drill/nightly; \
 	done
 	@$(LAB) down
+
+.PHONY: clusters
+clusters: tools ## 1 to 100 clusters of three simulated masters in one play: wall time, CPU and memory, in docs/benchmark.md
+	$(VENV)/bin/python tests/benchmark/clusters.py
 
 .PHONY: lab-up
 lab-up: tools ## Start the lab: masters with a real etcd and kube-apiserver

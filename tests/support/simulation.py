@@ -162,6 +162,10 @@ BARE = [
 """The drift of such a host."""
 
 
+DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]
+LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n((?:(?:changed|ok|fatal|skipping): \[\S+\].*\n)+)")
+
+
 @dataclass
 class Outcome:
     """One run of a playbook against simulated masters."""
@@ -306,3 +310,18 @@ class Simulation:
         told = [json.loads(line) for line in sent.read_text().splitlines()]
         lines = counts.read_text().splitlines() if counts.exists() else []
         return Outcome(done.returncode, done.stdout, calls, told, [line.split(maxsplit=2) for line in lines])
+
+
+def drifted(cluster: Simulation, leaders: tuple[str, ...] = ("m1",), **changes: Any) -> None:
+    """All hosts differ from their plan; once they are rolled they do not."""
+    for leader, names in zip(leaders, cluster.clusters.values()):
+        for name in names:
+            before = compared(name, leader, drift=DRIFT, **changes)
+            cluster.answers[name]["gather"] = gathered(name, leader)
+            cluster.answers[name]["drift"] = [before, compared(name, leader)]
+
+
+def together(output: str) -> list[list[str]]:
+    """The hosts that were rolled, a list for each time that the task ran."""
+    found = [sorted(re.findall(r"(?:changed|fatal): \[(\w+)\]", block)) for block in LIVE.findall(output)]
+    return [hosts for hosts in found if hosts]

@@ -82,13 +82,16 @@ def test_roll_back_under_a_stream_of_pods(lab: Any) -> None:
     assert lab.site(version(OLD)).changed == dict.fromkeys(lab.names, 0)
 
 
-def release(folder: Path, content: bytes, arch: str) -> Path:
-    """A folder in the release site's layout with one binary and its checksum."""
+def release(folder: Path, content: bytes, arch: str) -> dict[str, str]:
+    """A folder in the release site's layout with one binary, as variables; its checksum is right."""
     binary = folder / f"release/v{FAULTY}/bin/linux/{arch}/kube-scheduler"
     binary.parent.mkdir(parents=True)
     binary.write_bytes(content)
-    binary.with_suffix(".sha512").write_text(hashlib.sha512(content).hexdigest())
-    return folder
+    return {
+        "kube_scheduler_binary_source": "controller",
+        "kube_scheduler_binary_url": str(folder),
+        "kube_scheduler_binary_checksum": f"sha512:{hashlib.sha512(content).hexdigest()}",
+    }
 
 
 @pytest.mark.usefixtures("older")
@@ -103,8 +106,7 @@ def release(folder: Path, content: bytes, arch: str) -> Path:
 def test_a_binary_that_ends_is_rolled_back_on_the_canary(lab: Any, tmp_path: Path, end: str, problem: str) -> None:
     pids, leader, transitions = standing(lab)
     canary = next(name for name in lab.names if name != leader)
-    folder = release(tmp_path, (WRAPPER + end).encode(), lab.settings.arch)
-    source = {"kube_scheduler_binary_source": "controller", "kube_scheduler_binary_url": str(folder)}
+    source = release(tmp_path, (WRAPPER + end).encode(), lab.settings.arch)
     run = lab.play("playbooks/upgrade.yml", version(FAULTY), *(f"--extra-vars={k}={v}" for k, v in source.items()))
     assert run.code != 0
     assert re.search(rf"{canary}: not healthy after it was rolled: [^\n]*{problem}", run.text), run.output
@@ -131,8 +133,7 @@ def test_what_cannot_run_is_refused_before_anything_is_put_in_place(lab: Any, tm
     for name, binary in (("m1", truncated), ("m2", foreign)):
         content["kube_masters"]["hosts"][name] |= {
             "kube_scheduler_version": FAULTY,
-            "kube_scheduler_binary_source": "controller",
-            "kube_scheduler_binary_url": str(release(tmp_path / name, binary, lab.settings.arch)),
+            **release(tmp_path / name, binary, lab.settings.arch),
         }
     content["kube_masters"]["hosts"]["m3"] |= {
         "kube_scheduler_version": OLD,

@@ -1,0 +1,298 @@
+"""How changes go through simulated clusters: order, gates, roll back, lost members, upgrade.yml and rollback.yml.
+
+Those with the mark `cores` run with every supported ansible-core (`make cores`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.simulation import DRIFT, Outcome, Simulation, compared, drifted, gathered, together
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Simulation:
+    """Three masters on which all is well; m1 leads."""
+    return Simulation(tmp_path)
+
+
+@pytest.mark.cores
+def test_one_after_the_other_and_the_leader_last(cluster: Simulation) -> None:
+    """Also where the leader is always the first to answer, and the one that comes first the last."""
+    drifted(cluster)
+    cluster.answers["m2"]["@delay"] = 0.3
+    cluster.answers["m3"]["@delay"] = 0.1
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code == 0, run.output
+    assert run.rolled == ["m2", "m3", "m1"]
+    assert together(run.output) == [["m2"], ["m3"], ["m1"]]
+    assert "pending on m1: config: /etc/kubernetes/kube-scheduler.yaml: content differs" in run.text
+
+
+@pytest.mark.nightly
+def test_orders_of_several_clusters(tmp_path: Path) -> None:
+    """Side by side: a leader in the middle, one that the inventory names first, a sick standby, and a leader that is sick and renews all the same."""
+    clusters = {"a": ["z9", "k5", "b1"], "b": ["e1", "e2", "e3"], "c": ["w1", "w2", "w3"], "d": ["x1", "x2", "x3"]}
+    several = Simulation(tmp_path, clusters=clusters)
+    drifted(several, leaders=("k5", "e1", "w3", "x2"))
+    sick = {"healthy": False, "problems": ["readiness: HTTP 500"]}
+    several.answers["w2"]["drift"][0] = compared("w2", "w3", drift=DRIFT, **sick)
+    several.answers["x2"]["drift"][0] = compared("x2", "x2", drift=DRIFT, **sick)
+    for number, name in enumerate(several.answers):
+        several.answers[name]["@delay"] = number * 7 % 5 / 20
+    run = several.run(
+        "playbooks/site.yml", "--extra-vars=kube_scheduler_hosts=a:b:c:d", "--tags=kube_scheduler_rollout"
+    )
+    assert run.code == 0, run.output
+    orders = [[name for name in run.rolled if name in names] for names in clusters.values()]
+    assert orders == [["b1", "z9", "k5"], ["e2", "e3", "e1"], ["w2", "w1", "w3"], ["x1", "x3", "x2"]]
+
+
+def test_all_at_once_where_nobody_is_healthy(cluster: Simulation) -> None:
+    drifted(cluster, healthy=False, problems=["kube-scheduler.service is not installed"], lease=None)
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code == 0, run.output
+    assert together(run.output) == [["m1", "m2", "m3"]]
+
+
+def test_a_member_that_does_not_become_healthy_is_rolled_back_and_stops_the_rollout(cluster: Simulation) -> None:
+    drifted(cluster)
+    cluster.answers["m3"]["drift"][1:] = [
+        compared("m3", "m1", healthy=False, problems=["readiness: HTTP 500"]),
+        compared("m3", "m1", drift=DRIFT),
+    ]
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code != 0
+    assert "m3: not healthy after it was rolled: readiness: HTTP 500" in run.text
+    assert "m3: was rolled back, is healthy and runs 1.37.2" in run.text
+    assert "the rollout stopped because of m3; the members after it were left as they are" in run.text
+    assert run.rolled == ["m2", "m3"]
+    there, back = (options for options in run.options("m3", "scheduler_release"))
+    assert (there["state"], back["state"]) == ("live", "previous")
+    assert there["attempt"] == back["attempt"] != ""
+
+
+def test_a_member_that_was_not_healthy_before_is_not_rolled_back(cluster: Simulation) -> None:
+    drifted(cluster)
+    sick = compared("m3", "m1", healthy=False, problems=["readiness: HTTP 500"], drift=DRIFT)
+    cluster.answers["m3"]["drift"] = sick
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code != 0
+    assert [options["state"] for options in run.options("m3", "scheduler_release")] == ["live"]
+    assert run.rolled == ["m3"]
+
+
+def test_a_member_that_becomes_sick_after_its_roll_stops_the_rollout(cluster: Simulation) -> None:
+    """Found by the question before the next member."""
+    drifted(cluster)
+    cluster.answers["m2"]["drift"] = [compared("m2", "m1", drift=DRIFT), compared("m2", "m1")]
+    cluster.answers["m2"]["@sick_after"] = 5
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code != 0
+    assert "m2 is not healthy any more (it is sick); the members that were not rolled yet were left" in run.text
+    assert run.rolled == ["m2"]
+
+
+def test_only_the_leader_hands_over(cluster: Simulation) -> None:
+    drifted(cluster)
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code == 0, run.output
+    wanted = {name: run.options(name, "scheduler_release")[0].get("handover") for name in cluster.answers}
+    assert (wanted["m2"], wanted["m3"]) == (None, None)
+    assert wanted["m1"] == {
+        "kubeconfig": "/run/credentials/kube-scheduler.service/kubeconfig",
+        "name": "kube-scheduler",
+        "namespace": "kube-system",
+        "lock": "leases",
+        "timeout": 60.0,
+    }
+    assert "kube_masters: rolled one after the other: m2 (standby, the canary), m3 (standby), m1 (leads)" in run.text
+    for line in ("m2: is rolled, step 1 of 3; m1 leads", "m2: was rolled, is healthy and runs 1.37.2"):
+        assert line in run.text
+
+
+def test_the_last_healthy_member_is_left(cluster: Simulation) -> None:
+    drifted(cluster)
+    for name in ("m2", "m3"):
+        cluster.answers[name]["drift"] = compared(name, "m1", healthy=False, problems=["readiness: HTTP 500"])
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code != 0
+    assert "m1 is the only healthy member and was left as it is, for nobody would schedule meanwhile" in run.text
+    assert run.rolled == []
+
+
+# --- rollback.yml and upgrade.yml
+
+
+RECALLED = {"changed": True, "done": ["config"], "version": "1.36.1", "not_after": "2036-01-01T00:00:00+00:00"}
+
+
+def recalled(cluster: Simulation, **changes: Any) -> None:
+    """All hosts keep the set of an earlier version."""
+    for name in cluster.answers:
+        older = {"process": {**gathered(name, "m1")["process"], "version": "1.36.1"}}
+        cluster.answers[name]["scheduler_release"] = {**RECALLED, **changes}
+        cluster.answers[name]["drift"] = [compared(name, "m1"), compared(name, "m1", drift=DRIFT, **older)]
+
+
+def test_rollback(cluster: Simulation) -> None:
+    recalled(cluster)
+    run = cluster.run("playbooks/rollback.yml")
+    assert run.code == 0, run.output
+    states = [(sent["host"], sent["options"]["state"]) for sent in run.sent if sent["module"] == "scheduler_release"]
+    assert sorted(states[:3]) == [(name, "recalled") for name in cluster.answers]
+    assert states[3:] == [("m2", "live"), ("m3", "live"), ("m1", "live")]
+    assert "m2 1.37.2 -> 1.36.1 (standby, the canary)" in run.text
+    assert "m1: was rolled, is healthy and runs 1.36.1" in run.text
+
+
+def test_rollback_needs_no_ca_key(cluster: Simulation) -> None:
+    recalled(cluster)
+    cluster.variables["kube_scheduler_ca_key"] = "/nonexistent/ca-key.pem"
+    run = cluster.run("playbooks/rollback.yml")
+    assert run.code == 0, run.output
+    assert run.rolled == ["m2", "m3", "m1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"not_after": "2026-01-01T00:00:00+00:00"}, "m1: the certificate of its previous set expired on 2026-01-01"),
+        ({"version": "1.38.0"}, "kube_scheduler_version: 1.38.0 is newer than the apiserver of m1, v1.37.2"),
+        ({"failed": True, "msg": "keeps no previous set"}, "keeps no previous set"),
+    ],
+)
+def test_rollback_is_refused(cluster: Simulation, changes: dict[str, Any], words: str) -> None:
+    recalled(cluster)
+    cluster.change("m1", "scheduler_release", **changes)
+    run = cluster.run("playbooks/rollback.yml")
+    assert run.code != 0
+    assert words in run.text
+    assert run.rolled == []
+
+
+def test_rollback_in_check_mode_tells_and_changes_nothing(cluster: Simulation) -> None:
+    recalled(cluster)
+    run = cluster.run("playbooks/rollback.yml", "--check")
+    assert run.code == 0, run.output
+    assert "m2 1.37.2 -> 1.36.1 (standby, the canary)" in run.text
+    assert all(sent["check"] for sent in run.sent if sent["module"] == "scheduler_release")
+
+
+def test_upgrade(cluster: Simulation) -> None:
+    """The same as site.yml, which needs no version to be said."""
+    drifted(cluster)
+    for name in cluster.answers:
+        older = {"process": {**gathered(name, "m1")["process"], "version": "1.36.1"}}
+        cluster.change(name, "gather", **older)
+        cluster.answers[name]["drift"][0].update(older)
+    run = cluster.run("playbooks/upgrade.yml")
+    assert run.code == 0, run.output
+    assert "m2 1.36.1 -> 1.37.2 (standby, the canary)" in run.text
+    assert run.rolled == ["m2", "m3", "m1"]
+    cluster.variables["kube_scheduler_version"] = ""
+    run = cluster.run("playbooks/upgrade.yml")
+    assert run.code != 0
+    assert "kube_scheduler_version: not set; say which version is wanted" in run.text
+    assert not any(run.calls.values())
+
+
+@pytest.mark.cores
+def test_a_strategy_that_does_not_keep_the_hosts_together(cluster: Simulation, tmp_path: Path) -> None:
+    drifted(cluster)
+    playbook = tmp_path / "free.yml"
+    playbook.write_text(
+        "- hosts: kube_masters\n  strategy: free\n  gather_facts: false\n  roles: [kube_ha.scheduler.kube_scheduler]\n"
+    )
+    run = cluster.run(playbook)
+    assert run.code != 0
+    assert "the strategy free rolls all members of a cluster at once; use the strategy linear" in run.text
+    assert not any(run.calls.values())
+
+
+def test_a_cluster_that_stops_does_not_stop_the_others(tmp_path: Path) -> None:
+    """Side by side, each by its own order, which may be shorter than another's; the end names what stopped, and where."""
+    clusters = {name: [f"{name}{number}" for number in (1, 2, 3)] for name in ("whole", "short", "sick", "gone")}
+    several = Simulation(tmp_path, clusters=clusters)
+    drifted(several, leaders=("whole1", "short1", "sick3", "gone1"))
+    several.answers["short2"]["drift"] = compared("short2", "short1")
+    problems = {"healthy": False, "problems": ["readiness: HTTP 500"]}
+    several.answers["sick1"]["drift"][1] = compared("sick1", "sick3", **problems)
+    several.lost = {"gone2": 0}
+    run = several.run(
+        "playbooks/site.yml",
+        f"--extra-vars=kube_scheduler_hosts={':'.join(clusters)}",
+        "--tags=kube_scheduler_rollout,kube_scheduler_verify",
+    )
+    assert run.code != 0
+    assert together(run.output) == [["short3", "sick1", "whole2"], ["short1", "whole3"], ["whole1"]]
+    assert [run.calls[name] for name in clusters["gone"]] == [["gather"], [], ["gather"]]
+    for name in ("whole1", "whole2", "whole3", "short1", "short2", "short3"):
+        assert re.search(rf"^{name} .*unreachable=0 +failed=0", run.output, re.MULTILINE), name
+    assert "sick1: not healthy after it was rolled: readiness: HTTP 500" in run.text
+    for name in ("sick2", "sick3"):
+        line = "the rollout stopped because of sick1; the members after it were left as they are"
+        assert re.search(rf"fatal: \[{name}\][^\[]*{line}", run.text), name
+    assert "gone1: nothing is changed here, for gone2 of its cluster failed or was lost" in run.text
+    end = run.output.partition("TASK [kube_ha.scheduler.kube_scheduler : Fail if the cluster is not healthy]")[2]
+    stopped = [line for line in end.splitlines() if line.startswith("not finished: ")]
+    assert stopped == [f"not finished: {name}: {', '.join(clusters[name])}" for name in ("sick", "gone")]
+
+
+# --- lost members
+
+
+def lost(cluster: Simulation) -> Outcome:
+    run = cluster.run("playbooks/site.yml", f"--extra-vars=kube_scheduler_hosts={':'.join(cluster.clusters)}")
+    assert run.code != 0
+    assert "Traceback" not in run.output
+    for name, calls in cluster.lost.items():
+        assert len(run.calls[name]) == calls, "it was asked no more"
+        assert f"{name} is lost" in run.text
+    return run
+
+
+def test_a_member_that_is_lost_before_anything_changed(cluster: Simulation) -> None:
+    """Nothing is changed anywhere, whichever of the two questions it does not answer any more."""
+    drifted(cluster)
+    for calls in (0, 1):
+        cluster.lost = {"m2": calls}
+        run = lost(cluster)
+        assert {name for calls in run.calls.values() for name in calls} <= {"gather", "drift"}
+
+
+# The members that are rolled where the last standby is lost after so many module runs. It answers, in order: gather, drift; x509_cert twice,
+# kubeconfig and the staged set; at each position how it is; between, the live set and whether it is healthy; and how it is at the end.
+ROLLED_BEFORE = {2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 1, 8: 1, 9: 2, 10: 2, 11: 3}
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param((4, 8), marks=pytest.mark.cores),
+        pytest.param((2, 3, 5, 6, 7, 9, 10, 11), marks=pytest.mark.nightly),
+    ],
+)
+def test_a_member_that_is_lost_stops_the_rollout_of_its_cluster(tmp_path: Path, steps: tuple[int, ...]) -> None:
+    """At each further step, a cluster for each, side by side: a member that is lost while the sets are staged, and one while it is rolled."""
+    clusters = {f"c{step}": [f"c{step}m{n}" for n in (1, 2, 3)] for step in steps}
+    several = Simulation(tmp_path, clusters=clusters)
+    drifted(several, leaders=tuple(names[0] for names in clusters.values()))
+    several.lost = {f"c{step}m3": step for step in steps}
+    run = lost(several)
+    for step, (leader, canary, other) in zip(steps, clusters.values()):
+        rolled = [name for name in run.rolled if name in (leader, canary, other)]
+        assert rolled == [canary, other, leader][: ROLLED_BEFORE[step]], (step, rolled)
+
+
+def test_a_member_without_an_answer_changes_nothing(cluster: Simulation) -> None:
+    drifted(cluster)
+    cluster.answers["m2"]["gather"] = "no JSON at all"
+    run = cluster.run()
+    assert run.code != 0
+    assert "Traceback" not in run.output
+    assert all(set(calls) <= {"gather", "drift"} for calls in run.calls.values()), run.calls
