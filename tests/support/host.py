@@ -115,6 +115,10 @@ class FakeSystemd(systemd.Systemd):
         self.did.append("enable")
         self.state["UnitFileState"] = "enabled"
 
+    def forget_restarts(self, unit: str) -> None:
+        self.did.append("forget_restarts")
+        self.state["NRestarts"] = "0"
+
     def restart(self, unit: str) -> None:
         self.did.append("restart")
         self.state.update(ActiveState="active", SubState="running")

@@ -133,6 +133,8 @@ def _started(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release,
     live = release.record()["live"]
     reasons = _reasons(unit, systemd, proc, release, live["digest"] if live else "")
     if reasons:
+        if _systemd.number(shown, "NRestarts"):
+            systemd.forget_restarts(unit)
         systemd.restart(unit)
         done.append("restart")
     return Result(changed=bool(done), done=done, reasons=reasons)

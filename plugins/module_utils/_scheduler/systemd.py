@@ -129,6 +129,10 @@ class Systemd:
     def enable(self, unit: str) -> None:
         self._do("enable", "--quiet", "--", unit)
 
+    def forget_restarts(self, unit: str) -> None:
+        """Counts the unit's restarts from 0 again; a start by hand does not, where it comes while systemd waits to restart it."""
+        self._do("reset-failed", "--", unit)
+
     def restart(self, unit: str) -> None:
         self._do("restart", "--", unit, seconds=JOB_SECONDS)
 

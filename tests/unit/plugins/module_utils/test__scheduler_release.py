@@ -689,6 +689,17 @@ def test_a_roll_is_taken_back(tmp_path: Path) -> None:
     assert {host.live(file["name"]) for file in host.files} == {"2"}
 
 
+def test_restarts_of_before_do_not_count(host: Host) -> None:
+    """systemd goes on counting where a unit is restarted by hand while it waits to be restarted by itself."""
+    host.deploy()
+    host.systemd.state["NRestarts"] = "2"
+    host.config = "a: 2\n"
+    host.run("staged")
+    host.systemd.did.clear()
+    host.run("live")
+    assert host.systemd.did == ["reload", "forget_restarts", "restart"]
+
+
 def test_only_what_this_roll_has_put_in_place_is_taken_back(host: Host) -> None:
     """Neither an earlier roll's set, nor that of a run which did not say who it is."""
     host.deploy()
