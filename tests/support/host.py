@@ -182,6 +182,7 @@ class Host:
         self.binary("app-v1")
         self.config = "a: 1\n"
         self.link = "app-v1"
+        self.key_digest = "content"
         self.proc = FakeProc(root / "proc")
         self.proc.listen_nowhere()
         self.systemd = FakeSystemd(self.root / "units" / UNIT_NAME, self.proc)
@@ -201,7 +202,7 @@ class Host:
     def files(self) -> list[dict[str, Any]]:
         return [
             self.member("binary", self.bin / "app", link_to=self.link),
-            self.member("key", self.etc / "key.pem"),
+            self.member("key", self.etc / "key.pem", digest=self.key_digest),
             self.member("config", self.etc / "app.yaml", content=self.config),
             self.member("unit", self.systemd.unit, content=UNIT),
         ]

@@ -113,11 +113,19 @@ def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Pro
         raise ReleaseError(
             f"{os.path.join(release.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
         )
-    wanted = module.params["handover"]
-    handed = handover.hand_over(unit, systemd, handover.Wanted(**wanted)) if wanted else None
+    wanted, handed = module.params["handover"], None
+    if wanted and _will_restart(unit, systemd, proc, release, digest):
+        handed = handover.hand_over(unit, systemd, handover.Wanted(**wanted))
     done = release.promote(module.params["attempt"])
     result = _started(unit, systemd, proc, release, done)
     return Result(**{**result, "digest": digest, "handover": handed})
+
+
+def _will_restart(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str) -> bool:
+    """Whether the promotion of this staged set restarts the unit."""
+    pending = release.pending()
+    changes = any(item.name in pending and item.digest != "path" for item in release.items)
+    return changes or bool(_reasons(unit, systemd, proc, release, digest))
 
 
 def _started(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, done: list[str]) -> Result:

@@ -689,6 +689,34 @@ def test_a_roll_is_taken_back(tmp_path: Path) -> None:
     assert {host.live(file["name"]) for file in host.files} == {"2"}
 
 
+HANDOVER = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
+
+
+def test_the_lease_is_handed_over_only_for_a_restart(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is put in place; not where nothing changes, or only what the process reads again by itself."""
+    seen: list[str] = []
+
+    def hand_over(unit: str, *_rest: Any) -> None:
+        seen.append((host.etc / "app.yaml").read_text())
+
+    monkeypatch.setattr(lifecycle.handover, "hand_over", hand_over)
+    host.key_digest = "path"
+    host.deploy()
+    host.run("live", handover=HANDOVER)
+    host.stage_key("secret 2")
+    host.run("staged")
+    assert host.run("live", handover=HANDOVER)["done"] == ["key"]
+    assert seen == []
+    host.config = "a: 2\n"
+    host.run("staged")
+    host.run("live", handover=HANDOVER)
+    assert seen == ["a: 1\n"]
+    later()
+    (host.etc / "app.yaml").write_text("a: 2\n")
+    host.run("live", handover=HANDOVER)
+    assert seen == ["a: 1\n", "a: 2\n"], "the process is older than its file"
+
+
 def test_restarts_of_before_do_not_count(host: Host) -> None:
     """systemd goes on counting where a unit is restarted by hand while it waits to be restarted by itself."""
     host.deploy()
