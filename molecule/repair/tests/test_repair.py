@@ -108,6 +108,17 @@ def test_several_damages_at_once(lab: Any) -> None:
 
 
 @pytest.mark.nightly
+def test_a_wrong_configuration_on_every_master(lab: Any) -> None:
+    """Nobody leads; the next run starts all at once."""
+    for name in lab.names:
+        lab.host(name).check_output("echo garbage > %s && systemctl restart %s; true", CONFIG, UNIT)
+    run = lab.site()
+    assert run.code == 0, run.output
+    assert "rolled all at once, for no member is healthy: m1, m2, m3" in run.text
+    assert lab.site().changed == dict.fromkeys(lab.names, 0)
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize("names", PAIRS, ids=map(", ".join, PAIRS))
 def test_damage(lab: Any, names: tuple[str, str]) -> None:
     repaired(lab, [[name] for name in names])

@@ -12,7 +12,8 @@ import yaml
 
 from tests.support.upgrade import NEW, OLD, nothing_lost, runs, under_pods, version
 
-FAULTY = "1.36.9"
+# Versions that do not exist; a binary that was brought once is not brought again.
+ENDS_AT_ONCE, ENDS_LATER, BROKEN = "1.36.7", "1.36.8", "1.36.9"
 LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n(?:changed|fatal): \[(\w+)\]")
 # Answers the dry run and the question for its version as the real one does, and then ends.
 WRAPPER = f"""#!/bin/sh
@@ -82,9 +83,9 @@ def test_roll_back_under_a_stream_of_pods(lab: Any) -> None:
     assert lab.site(version(OLD)).changed == dict.fromkeys(lab.names, 0)
 
 
-def release(folder: Path, content: bytes, arch: str) -> dict[str, str]:
+def release(folder: Path, number: str, content: bytes, arch: str) -> dict[str, str]:
     """A folder in the release site's layout with one binary, as variables; its checksum is right."""
-    binary = folder / f"release/v{FAULTY}/bin/linux/{arch}/kube-scheduler"
+    binary = folder / f"release/v{number}/bin/linux/{arch}/kube-scheduler"
     binary.parent.mkdir(parents=True)
     binary.write_bytes(content)
     return {
@@ -96,18 +97,20 @@ def release(folder: Path, content: bytes, arch: str) -> dict[str, str]:
 
 @pytest.mark.usefixtures("older")
 @pytest.mark.parametrize(
-    ("end", "problem"),
+    ("number", "end", "problem"),
     [
-        ("exit 1\n", r"(is activating \(auto-restart|was restarted by systemd)"),
-        ('exec timeout 10 "$real" "$@"\n', "has ended and was restarted by systemd"),
+        (ENDS_AT_ONCE, "exit 1\n", r"(is activating \(auto-restart|was restarted by systemd)"),
+        (ENDS_LATER, 'exec timeout 10 "$real" "$@"\n', "has ended and was restarted by systemd"),
     ],
     ids=["at once", "after 10 s"],
 )
-def test_a_binary_that_ends_is_rolled_back_on_the_canary(lab: Any, tmp_path: Path, end: str, problem: str) -> None:
+def test_a_binary_that_ends_is_rolled_back_on_the_canary(
+    lab: Any, tmp_path: Path, number: str, end: str, problem: str
+) -> None:
     pids, leader, transitions = standing(lab)
     canary = next(name for name in lab.names if name != leader)
-    source = release(tmp_path, (WRAPPER + end).encode(), lab.settings.arch)
-    run = lab.play("playbooks/upgrade.yml", version(FAULTY), *(f"--extra-vars={k}={v}" for k, v in source.items()))
+    source = release(tmp_path, number, (WRAPPER + end).encode(), lab.settings.arch)
+    run = lab.play("playbooks/upgrade.yml", version(number), *(f"--extra-vars={k}={v}" for k, v in source.items()))
     assert run.code != 0
     assert re.search(rf"{canary}: not healthy after it was rolled: [^']*{problem}", run.text), run.output
     assert f"{canary}: was rolled back, is healthy and runs {OLD}" in run.text
@@ -134,8 +137,8 @@ def test_what_cannot_run_is_refused_before_anything_is_put_in_place(lab: Any, tm
     content = yaml.safe_load(lab.inventory.read_text())
     for name, binary in (("m1", truncated), ("m2", foreign)):
         content["kube_masters"]["hosts"][name] |= {
-            "kube_scheduler_version": FAULTY,
-            **release(tmp_path / name, binary, lab.settings.arch),
+            "kube_scheduler_version": BROKEN,
+            **release(tmp_path / name, BROKEN, binary, lab.settings.arch),
         }
     content["kube_masters"]["hosts"]["m3"] |= {
         "kube_scheduler_version": OLD,
