@@ -116,7 +116,7 @@ def test_a_binary_that_ends_is_rolled_back_on_the_canary(
     assert f"{canary}: was rolled back, is healthy and runs {OLD}" in run.text
     assert f"the rollout stopped because of {canary}; the members after it were left as they are" in run.text
     assert LIVE.findall(run.output) == [canary]
-    assert re.search(r"Scheduled restart job|Main process exited", run.text), "the end of the journal is shown"
+    assert re.search(rf"{re.escape(lab.hostname(canary))} \S+\[\d+\]: ", run.text), "the end of the journal is shown"
     now = lab.main_pids()
     assert {name for name in lab.names if now[name] != pids[name]} == {canary}
     assert (lab.leader(), lab.lease()["leaseTransitions"]) == (leader, transitions)
