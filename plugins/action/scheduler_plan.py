@@ -123,12 +123,12 @@ class ActionModule(ActionBase):
             found[name] = variables.address_of(theirs, hostvars[name].get("ansible_host"), name)
         return found
 
-    def _answers(self) -> dict[str, Vars]:
+    def _answers(self, option: str = "answers") -> dict[str, Vars]:
         """What the members of this play have answered, by inventory name; a host's odd answer counts as none."""
         hostvars = self.vars["hostvars"]
         found = {}
         for name in self.options["input"]["playing"]:
-            answer = hostvars[name].get(self.options["answers"]) if name in hostvars else None
+            answer = hostvars[name].get(self.options[option]) if name in hostvars else None
             if isinstance(answer, t.Mapping) and isinstance(answer.get("hostname"), str):
                 found[name] = dict(answer)
         return found
@@ -411,7 +411,7 @@ class ActionModule(ActionBase):
         turn = rollout.Turn(order, self.options["position"], self.name)
         gate = rollout.gate(turn, marks, self.options["healthy"], answers, asked)
         if not gate.stopped and not gate.faults and self.options["position"] < len(order):
-            self._display.display(rollout.turn_line(turn, answers))
+            self._display.display(rollout.turn_line(turn, answers, check=self._task.check_mode))
         return {
             "faults": gate.faults,
             "stopped": gate.stopped,
@@ -460,6 +460,7 @@ class ActionModule(ActionBase):
         found = rollout.verdict(self.name, answers, self._asked(), self.options["version"], rolled=rolled)
         for check in found.not_checked:
             self._display.display(f"not checked on {self.name}: {check}")
+        self._tell([line for line in [rollout.lease_line(self._answers("before"), answers)] if line])
         if self.name == self.vars["ansible_play_batch"][0]:
             for line in status.unfinished(self._dropped()):
                 self._display.display(one_line(line))

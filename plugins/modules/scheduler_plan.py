@@ -57,6 +57,9 @@ options:
   plans:
     description: Name of the registered variable that holds each member's plan. Required with O(step=status).
     type: str
+  before:
+    description: Name of the registered variable that holds each member's answer from before anything changed, with O(step=verdict).
+    type: str
   marks:
     description: Name of the variable that holds what has become of each member - C(rolled), C(failed) or C(refused). Required with O(step=gate).
     type: str

@@ -77,6 +77,7 @@ ANY = {
     "scheduler_fault": {},
     "scheduler_plan": {
         "plans": "a member without a plan has no limitations",
+        "before": "of a member without a former answer, nothing is told",
         **dict.fromkeys(("marks", "handover.holder", "handover.transitions"), "what hosts did is told as it is"),
     },
     "scheduler_release": {},

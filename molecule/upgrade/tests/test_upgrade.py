@@ -50,6 +50,7 @@ def test_upgrade_under_a_stream_of_pods(lab: Any) -> None:
     nothing_lost(found, transitions=1)
     assert runs(lab) == {NEW}
     assert LIVE.findall(found.run.output)[-1] == leader
+    assert re.search(r"kube_masters: m\d leads; the lease changed hands once during this run", found.run.text)
     assert re.search(rf"{leader}: handed the lease over to \S+, which led [0-9.]+ s after the stop", found.run.text)
     assert lab.site().changed == dict.fromkeys(lab.names, 0)
 

@@ -50,7 +50,7 @@ def judge(seen: Seen, faults: t.Sequence[str] = (), *, steady: float = 0.0) -> l
     elif unit["enabled"] != "enabled":
         problems.append(f"{unit['name']} is not enabled, so it would not come back after a reboot")
     elif steady and unit["restarts"]:
-        problems.append(f"{unit['name']} has ended and was restarted by systemd, {unit['restarts']} times by now")
+        problems.append(f"{unit['name']} has ended and was restarted by systemd (restarts by now: {unit['restarts']})")
     elif unit["active_seconds"] < steady:
         problems.append(f"{unit['name']} has been active for {unit['active_seconds']:g} s, and not for {steady:g} yet")
     if port["held_by"] and not port["ours"]:

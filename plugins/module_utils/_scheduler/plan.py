@@ -86,9 +86,9 @@ class HostPlan(t.TypedDict):
     timings: dict[str, float]
     failover: Failover
     handover: float  # seconds without a leader, at most, when the process that runs now is stopped for its roll
-    patience: dict[
-        str, float
-    ]  # seconds to wait for a healthy host: after it was rolled (start), and after another one was (change); for how long it has to run then (steady)
+    # Seconds to wait for a healthy host after it was rolled (start), and after another one was (change); for another one to lead (handover); and
+    # that it has to run then (steady).
+    patience: dict[str, float]
     limitations: list[str]  # what this host's systemd or version cannot do
     faults: list[str]
 
@@ -225,6 +225,8 @@ def _patience(bounds: Failover) -> dict[str, float]:
     return {
         "start": min(MOST_PATIENCE, max(60.0, bounds["crash"] + 30)),
         "change": min(MOST_PATIENCE, max(15.0, bounds["stop"] + 10)),
+        # A lease that was not released has to expire first.
+        "handover": min(MOST_PATIENCE, bounds["crash"] + 10),
         "steady": STEADY,
     }
 

@@ -141,9 +141,9 @@ def gate(turn: Turn, marks: Marks, healthy: t.Collection[str], answers: Answers,
     return Gate([], stopped=False, leads=me in well and leads(answers[me]) and bool(others))
 
 
-def turn_line(turn: Turn, answers: Answers) -> str:
+def turn_line(turn: Turn, answers: Answers, *, check: bool = False) -> str:
     """Which host is rolled now, in words."""
-    return f"{turn.me}: is rolled, step {turn.position + 1} of {len(turn.order)}; {_leader_line(answers)}"
+    return f"{turn.me}: {'would be' if check else 'is'} rolled, step {turn.position + 1} of {len(turn.order)}; {_leader_line(answers)}"
 
 
 def handover_lines(name: str, handover: t.Mapping[str, t.Any], bound: float) -> list[str]:
@@ -270,6 +270,19 @@ def leadership(answers: Answers, asked: Asked) -> Leadership:
     elif foreign:
         faults.append(f"the lease is held by {', '.join(foreign)}, which is none of {', '.join(hostnames)}")
     return Leadership(faults, not_checked)
+
+
+def lease_line(before: Answers, after: Answers) -> str:
+    """Who leads at the end of a run in which the lease changed hands, and how often it did, in words; "" otherwise."""
+    counts = [
+        max(((answer.get("lease") or {}).get("transitions") or 0 for answer in answers.values()), default=0)
+        for answers in (before, after)
+    ]
+    changes = counts[1] - counts[0]
+    # Of a lease that is new, nobody knows how often.
+    if not any(answer.get("lease") for answer in before.values()) or changes <= 0:
+        return ""
+    return f"{_leader_line(after)}; the lease changed hands {'once' if changes == 1 else f'{changes} times'} during this run"
 
 
 def verdict(name: str, answers: Answers, asked: Asked, version: str, *, rolled: bool) -> Leadership:

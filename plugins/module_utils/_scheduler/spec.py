@@ -19,6 +19,7 @@ PLAN: dict[str, dict[str, t.Any]] = {
     "host": {"type": "dict"},
     "answers": {"type": "str"},
     "plans": {"type": "str"},
+    "before": {"type": "str"},
     "marks": {"type": "str"},
     "recalled": {"type": "str"},
     "order": {"type": "list", "elements": "list"},

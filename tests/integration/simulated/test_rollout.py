@@ -108,7 +108,7 @@ def test_only_the_leader_hands_over(cluster: Simulation) -> None:
         "name": "kube-scheduler",
         "namespace": "kube-system",
         "lock": "leases",
-        "timeout": 60.0,
+        "timeout": 33.8,
     }
     # Gathered and compared, asked at three positions, once after its roll, and at the end: only that once has to be steady.
     steady = [float(options.get("steady", 0)) for options in run.options("m2", "scheduler_info")]

@@ -55,7 +55,7 @@ def test_steady() -> None:
     restarted["unit"]["restarts"] = 2
     assert health.judge(restarted) == []
     assert health.judge(restarted, steady=4.5) == [
-        "kube-scheduler.service has ended and was restarted by systemd, 2 times by now"
+        "kube-scheduler.service has ended and was restarted by systemd (restarts by now: 2)"
     ]
     assert health.judge(HEALTHY, steady=4.5) == []
     assert health.judge(HEALTHY, steady=10.0) == [

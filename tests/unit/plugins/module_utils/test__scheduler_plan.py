@@ -194,9 +194,9 @@ def test_times_without_a_configuration_file() -> None:
     assert found["unit"]["timeout_stop"] == 13
     assert found["failover"] == {"crash": 9.4, "stop": 9.4}
     assert made(lease_preset="fast")["failover"] == {"crash": 9.4, "stop": 2.2}
-    assert made()["patience"] == {"start": 60.0, "change": 15.0, "steady": 12}
+    assert made()["patience"] == {"start": 60.0, "change": 15.0, "handover": 33.8, "steady": 12}
     slow = made(lease_duration="100s", renew_deadline="70s", retry_period="30s")
-    assert slow["patience"] == {"start": 262.0, "change": 76.0, "steady": 12}
+    assert slow["patience"] == {"start": 262.0, "change": 76.0, "handover": 242.0, "steady": 12}
 
 
 def test_settings_that_the_version_rejects() -> None:
@@ -263,10 +263,16 @@ def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> No
     """A lease of the former times is waited for by the new ones; a version that keeps its lease makes each stop a crash."""
     former = {"lease_duration": 60.0, "renew_deadline": 40.0, "retry_period": 5.0}
     process = {"version": "1.37.2", "pid": 7, "timings": former}
-    assert made({"process": process})["patience"] == {"start": 112.0, "change": 21.0, "steady": 12}
+    assert made({"process": process})["patience"] == {
+        "start": 112.0,
+        "change": 21.0,
+        "handover": 92.0,
+        "steady": 12,
+    }
     assert made({"process": {**process, "version": "1.20.2"}})["patience"] == {
         "start": 112.0,
         "change": 92.0,
+        "handover": 92.0,
         "steady": 12,
     }
     # The leader's, where they are others than this host's.
@@ -278,4 +284,9 @@ def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> No
     assert made({"process": own, "lease": {"lease_duration": 60}})["patience"]["start"] == 98.8
     # What a host says is not waited for without an end.
     never = {"process": {**process, "timings": dict.fromkeys(former, 1e12)}, "lease": {"lease_duration": 2**31 - 1}}
-    assert made(never)["patience"] == {"start": plan.MOST_PATIENCE, "change": plan.MOST_PATIENCE, "steady": 12}
+    assert made(never)["patience"] == {
+        "start": plan.MOST_PATIENCE,
+        "change": plan.MOST_PATIENCE,
+        "handover": plan.MOST_PATIENCE,
+        "steady": 12,
+    }

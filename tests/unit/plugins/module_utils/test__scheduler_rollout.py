@@ -195,6 +195,7 @@ def test_the_order_in_words() -> None:
 def test_a_turn_in_words() -> None:
     turn = rollout.Turn(ORDER, 1, "m3")
     assert rollout.turn_line(turn, answers()) == "m3: is rolled, step 2 of 3; m2 leads"
+    assert rollout.turn_line(turn, answers(), check=True) == "m3: would be rolled, step 2 of 3; m2 leads"
     nobody = {"m3": answer("m3", holder="")}
     assert rollout.turn_line(turn, nobody) == "m3: is rolled, step 2 of 3; nobody of the members is seen to lead"
 
@@ -209,6 +210,20 @@ def test_a_hand_over_in_words() -> None:
     ]
     # A version that never releases it takes that long by its nature.
     assert len(rollout.handover_lines("m2", kept, 23.8)) == 1
+
+
+def test_the_lease_at_the_end_in_words() -> None:
+    def count(number: int) -> dict[str, Any]:
+        return {name: {"lease": {**answer(name)["lease"], "transitions": number}} for name in ALL}
+
+    assert rollout.lease_line(answers(**count(3)), answers(**count(4))) == (
+        "m2 leads; the lease changed hands once during this run"
+    )
+    assert rollout.lease_line(answers(**count(3)), answers(**count(5))).endswith("2 times during this run")
+    assert rollout.lease_line(answers(**count(3)), answers(**count(3))) == ""
+    # A lease that was not there, and one that was made anew.
+    assert rollout.lease_line(answers(**{name: {"lease": None} for name in ALL}), answers(**count(1))) == ""
+    assert rollout.lease_line(answers(**count(3)), answers(**count(0))) == ""
 
 
 NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
