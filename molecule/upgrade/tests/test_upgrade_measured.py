@@ -1,0 +1,33 @@
+"""The figures of docs/upgrade.md: rolls between two minors, each under a stream of pods."""
+
+from __future__ import annotations
+
+import os
+from statistics import mean
+from typing import Any
+
+import pytest
+
+from tests.support.upgrade import NEW, OLD, RELEASED, deployed, nothing_lost, under_pods
+
+ROUNDS = int(os.environ.get("UPGRADE_ROUNDS", "6"))
+
+
+@pytest.mark.nightly
+def test_rolls_under_a_stream_of_pods(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """By rollback.yml, which goes from either minor to the other."""
+    deployed(lab, NEW)
+    deployed(lab, OLD)
+    leaderless, waits, pods = [], [], 0
+    for _round in range(ROUNDS):
+        found = under_pods(lab, lambda: lab.play("playbooks/rollback.yml", steady=True))
+        nothing_lost(found, transitions=1)
+        leaderless += found.leaderless
+        waits.append(found.pods["longest_wait"] or 0.0)
+        pods += found.pods["made"]
+    with capsys.disabled():
+        print(
+            f"\n{ROUNDS} rolls of three masters, {pods} pods, none lost, none bound twice; seconds: min, mean, max, bound"
+        )
+        print(f"without a leader: {min(leaderless):.2f} {mean(leaderless):.2f} {max(leaderless):.2f} {RELEASED:g}")
+        print(f"longest wait of a pod in each: {min(waits):.2f} {mean(waits):.2f} {max(waits):.2f}")
