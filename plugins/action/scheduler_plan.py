@@ -353,7 +353,9 @@ class ActionModule(ActionBase):
     def _rollback(self) -> Vars:
         answers, asked = self._answers(), self._asked()
         hostvars = self.vars["hostvars"]
-        recalled = {name: hostvars[name].get(self.options["recalled"]) or {} for name in answers}
+        recalled = {
+            name: hostvars[name].get(self.options["recalled"]) or {} for name in answers if name not in asked.lost
+        }
         if not recalled.get(self.name):
             raise PlanError(f"nothing was recalled on {self.name}", option="recalled")
         order = rollout.batches(answers, [name for name, found in recalled.items() if found.get("changed") is True])

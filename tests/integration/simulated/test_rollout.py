@@ -175,6 +175,7 @@ def test_rollback_is_refused(cluster: Simulation, changes: dict[str, Any], words
     run = cluster.run("playbooks/rollback.yml")
     assert run.code != 0
     assert words in run.text
+    assert ("are not of one rollout" in run.text) == ("version" in changes)
     assert run.rolled == []
 
 
