@@ -121,7 +121,7 @@ def test_killed_at_every_task(lab: Any, bind_pod: Callable[[], str]) -> None:
     """A change of the configuration and back, killed as each of its tasks begins; the same run again goes on, and the third changes nothing."""
     for number in itertools.count(1):
         change = f"--extra-vars={{kube_scheduler_config: {{parallelism: {15 + number % 2}}}}}"
-        if not cut_off(lab, "TASK [", number, change):
+        if not cut_off(lab, "TASK [", number, change, "--extra-vars=__kube_scheduler_steady=0"):
             break
         stands(lab, bind_pod)
         run = lab.site(change)
