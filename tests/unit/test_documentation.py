@@ -125,12 +125,13 @@ def test_every_option_has_a_test() -> None:
         assert name in tests or f'"{short}"' in unit or name == "kube_scheduler_state", name
 
 
-def test_the_security_page_names_tests_that_exist() -> None:
+@pytest.mark.parametrize(("page", "least"), [("security", 50), ("upgrade", 9)])
+def test_a_page_names_tests_that_exist(page: str, least: int) -> None:
     """Each claim there has a test behind it, and this keeps the names true."""
-    named = set(re.findall(r"`(test_[a-z0-9_]+)(?:\.py)?`", (ROOT / "docs/security.md").read_text()))
+    named = set(re.findall(r"`(test_[a-z0-9_]+)(?:\.py)?`", (ROOT / f"docs/{page}.md").read_text()))
     files = [path for folder in ("tests", "molecule") for path in (ROOT / folder).rglob("test_*.py")]
     known = {path.stem for path in files}
     for path in files:
         known.update(re.findall(r"^def (test_\w+)\(", path.read_text(), re.MULTILINE))
-    assert len(named) > 50
+    assert len(named) > least
     assert named <= known, sorted(named - known)
