@@ -101,6 +101,8 @@ CLONE := $(shell pwd -P | cksum | cut -c1-6)
 # Binaries and image come first, where their progress is seen.
 .PHONY: molecule
 molecule: export LAB_NAME := kube-ha-test-$(CLONE)-$(S)
+# What the scenario upgrade begins with.
+molecule: export LAB_SCHEDULERS := $(if $(filter upgrade,$(S)),1.36.1,$(LAB_SCHEDULERS))
 molecule: tools binaries ## Molecule on containers (S=scenario; WHICH= for all, with what make test leaves out)
 	@$(LAB) image
 	KUBECTL=$(KUBECTL) PYTEST_ADDOPTS='-m "$(WHICH)"' molecule test --scenario-name $(S)
