@@ -70,7 +70,8 @@ def names(made: x509.Certificate) -> tuple[str, set[str]]:
     return made.subject.rfc4514_string(), {str(entry.value) for entry in alternative}
 
 
-@pytest.mark.parametrize("inject", ["true", pytest.param("false", marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("inject", ["true", "false"])
 def test_what_a_master_adds_to_its_answers_decides_nothing(lab: Any, master: Any, tmp_path: Path, inject: str) -> None:
     secret, report = tmp_path / "secret", tmp_path / "report.json"
     secret.write_text(SECRET)

@@ -96,8 +96,10 @@ def two_instances(cluster: Simulation, leaders: tuple[str, str] = ("m1", "m2")) 
         cluster.answers[name]["drift of batch.service"] = [before, after]
 
 
-@pytest.mark.cores
-@pytest.mark.parametrize("how", SECOND)
+@pytest.mark.parametrize(
+    "how",
+    [pytest.param("include_role", marks=pytest.mark.cores), pytest.param("roles", marks=pytest.mark.nightly)],
+)
 def test_a_second_call_in_the_same_play_is_another_instance(cluster: Simulation, tmp_path: Path, how: str) -> None:
     """Each call asks about, rolls and verifies its own; nothing of the first is taken for the second's."""
     two_instances(cluster)
