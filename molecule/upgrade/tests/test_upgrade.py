@@ -101,7 +101,12 @@ def release(folder: Path, number: str, content: bytes, arch: str) -> dict[str, s
     ("number", "end", "problem"),
     [
         (ENDS_AT_ONCE, "exit 1\n", r"(is activating \(auto-restart|was restarted by systemd)"),
-        (ENDS_LATER, 'exec timeout 10 "$real" "$@"\n', "has ended and was restarted by systemd"),
+        pytest.param(
+            ENDS_LATER,
+            'exec timeout 10 "$real" "$@"\n',
+            "has ended and was restarted by systemd",
+            marks=pytest.mark.nightly,
+        ),
     ],
     ids=["at once", "after 10 s"],
 )

@@ -82,6 +82,7 @@ def test_killed_once_in_each_phase(lab: Any, bind_pod: Callable[[], str]) -> Non
     assert lab.site().changed == dict.fromkeys(lab.names, 0)
 
 
+@pytest.mark.nightly
 def test_what_waits_for_its_roll_starts_as_it_was(lab: Any, bind_pod: Callable[[], str]) -> None:
     """A master that is rebooted between the staging and its turn: its scheduler starts from what was live."""
     waits = "--extra-vars={kube_scheduler_rollout: false, kube_scheduler_config: {parallelism: 15}}"
