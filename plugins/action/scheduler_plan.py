@@ -25,6 +25,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import line as one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     instances,
+    options,
     plan,
     preflight,
     process,
@@ -52,7 +53,6 @@ CERTIFICATE_VARIABLES = {
 }
 # Strategies that do not keep the hosts of a play together.
 UNORDERED = ("free", "host_pinned", "mitogen_free", "mitogen_host_pinned")
-MOST_SECONDS = 86400
 # Variables that only a playbook reads.
 OF_PLAYBOOKS = (
     "drill",
@@ -379,8 +379,8 @@ class ActionModule(ActionBase):
     def _seconds(self, option: str) -> float:
         """An option that is a number of seconds. Raises PlanError."""
         value = float(self.options[option])
-        if not 0 <= value <= MOST_SECONDS:
-            raise PlanError(f"{value} is not between 0 and {MOST_SECONDS} seconds", option=option)
+        if not 0 <= value <= options.LONGEST_WAIT:
+            raise PlanError(f"{value} is not between 0 and {options.LONGEST_WAIT} seconds", option=option)
         return value
 
     def _tell(self, lines: list[str]) -> None:
@@ -462,7 +462,7 @@ class ActionModule(ActionBase):
         found = rollout.verdict(self.name, answers, self._asked(), self.options["version"], rolled=rolled)
         for check in found.not_checked:
             self._display.display(f"not checked on {self.name}: {check}")
-        self._tell([line for line in [rollout.lease_line(self._answers("before"), answers)] if line])
+        self._tell(rollout.lease_lines(self._answers("before"), answers))
         if self.name == self.vars["ansible_play_batch"][0]:
             for line in status.unfinished(self._dropped()):
                 self._display.display(one_line(line))

@@ -159,19 +159,18 @@ def handover_lines(name: str, handover: t.Mapping[str, t.Any], bound: float) -> 
 
 def recall_faults(name: str, recalled: t.Mapping[str, t.Any], now: datetime.datetime, prefix: str) -> list[str]:
     """Why a host cannot go back to its previous set."""
-    found = []
+    if not recalled.get("changed"):
+        return []
     try:
         not_after = datetime.datetime.fromisoformat(str(recalled.get("not_after") or ""))
     except ValueError:
         not_after = None
-    if recalled.get("changed") and (not_after is None or not_after.tzinfo is None):
-        found.append(f"{name}: its previous set has no certificate that can be read, so it is not rolled back to")
-    elif recalled.get("changed") and not_after and not_after <= now:
-        found.append(
-            f"{name}: the certificate of its previous set expired on {not_after:%Y-%m-%d %H:%M} UTC; deploy the former version with site.yml,"
-            f" {prefix}version and {prefix}allow_downgrade"
-        )
-    return found
+    if not_after is None or not_after.tzinfo is None:
+        return [f"{name}: its previous set has no certificate that can be read, so it is not rolled back to"]
+    if not_after > now:
+        return []
+    advice = f"deploy the former version with site.yml, {prefix}version and {prefix}allow_downgrade"
+    return [f"{name}: the certificate of its previous set expired on {not_after:%Y-%m-%d %H:%M} UTC; {advice}"]
 
 
 def mixed_versions(recalled: t.Mapping[str, t.Mapping[str, t.Any]], answers: Answers) -> list[str]:
@@ -272,8 +271,8 @@ def leadership(answers: Answers, asked: Asked) -> Leadership:
     return Leadership(faults, not_checked)
 
 
-def lease_line(before: Answers, after: Answers) -> str:
-    """Who leads at the end of a run in which the lease changed hands, and how often it did, in words; "" otherwise."""
+def lease_lines(before: Answers, after: Answers) -> list[str]:
+    """Who leads at the end of a run in which the lease changed hands, and how often it did, in words; nothing otherwise."""
     counts = [
         max(((answer.get("lease") or {}).get("transitions") or 0 for answer in answers.values()), default=0)
         for answers in (before, after)
@@ -281,8 +280,9 @@ def lease_line(before: Answers, after: Answers) -> str:
     changes = counts[1] - counts[0]
     # Of a lease that is new, nobody knows how often.
     if not any(answer.get("lease") for answer in before.values()) or changes <= 0:
-        return ""
-    return f"{_leader_line(after)}; the lease changed hands {'once' if changes == 1 else f'{changes} times'} during this run"
+        return []
+    often = "once" if changes == 1 else f"{changes} times"
+    return [f"{_leader_line(after)}; the lease changed hands {often} during this run"]
 
 
 def verdict(name: str, answers: Answers, asked: Asked, version: str, *, rolled: bool) -> Leadership:

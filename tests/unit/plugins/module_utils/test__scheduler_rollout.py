@@ -216,14 +216,15 @@ def test_the_lease_at_the_end_in_words() -> None:
     def count(number: int) -> dict[str, Any]:
         return {name: {"lease": {**answer(name)["lease"], "transitions": number}} for name in ALL}
 
-    assert rollout.lease_line(answers(**count(3)), answers(**count(4))) == (
+    assert rollout.lease_lines(answers(**count(3)), answers(**count(4))) == [
         "m2 leads; the lease changed hands once during this run"
-    )
-    assert rollout.lease_line(answers(**count(3)), answers(**count(5))).endswith("2 times during this run")
-    assert rollout.lease_line(answers(**count(3)), answers(**count(3))) == ""
+    ]
+    [twice] = rollout.lease_lines(answers(**count(3)), answers(**count(5)))
+    assert twice.endswith("2 times during this run")
+    assert rollout.lease_lines(answers(**count(3)), answers(**count(3))) == []
     # A lease that was not there, and one that was made anew.
-    assert rollout.lease_line(answers(**{name: {"lease": None} for name in ALL}), answers(**count(1))) == ""
-    assert rollout.lease_line(answers(**count(3)), answers(**count(0))) == ""
+    assert rollout.lease_lines(answers(**{name: {"lease": None} for name in ALL}), answers(**count(1))) == []
+    assert rollout.lease_lines(answers(**count(3)), answers(**count(0))) == []
 
 
 NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
