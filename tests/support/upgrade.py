@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_watch
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_watch, process
 
 from tests.support.lab import UNIT, Lab, Run
 
@@ -55,7 +55,7 @@ def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
         "leader_hostname": lab.hostname(leader),
         "primary": "",
         "lease": {"namespace": "kube-system", "name": "kube-scheduler", "sources": ["lease"]},
-        "scheduler": "default-scheduler",
+        "scheduler": process.DEFAULT_SCHEDULER,
         "deadline": 900.0,
     }
     with drill_watch.Watch(str(lab.state / "admin.kubeconfig"), choice) as watch:

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import rollout, versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process, rollout, versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fault import LONGEST
 
 KINDS = ("stop", "kill", "freeze", "partition")
@@ -74,7 +74,7 @@ def choose(
     answers: rollout.Answers,
     table: versions.Versions,
     *,
-    scheduler: str = "default-scheduler",
+    scheduler: str = process.DEFAULT_SCHEDULER,
     undo_after: int = 0,
 ) -> tuple[Choice | None, list[str]]:
     """Whom the drill hits, or None and why it is refused. C(wanted) are inventory names; without any it is the leader."""

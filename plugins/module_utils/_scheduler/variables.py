@@ -18,6 +18,7 @@ from dataclasses import dataclass, fields
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process
 
 SPEC: dict[str, dict[str, t.Any]] = {
     "version": {"type": "str"},
@@ -147,7 +148,7 @@ class Variables:
         profiles = self.config.get("profiles")
         first = profiles[0] if isinstance(profiles, list) and profiles else self.config
         said = first.get("schedulerName") if isinstance(first, dict) else None
-        return str(said or self.extra_args.get("scheduler-name") or "default-scheduler")
+        return str(said or self.extra_args.get("scheduler-name") or process.DEFAULT_SCHEDULER)
 
 
 def read(raw: t.Mapping[str, t.Any], prefix: str = "") -> tuple[Variables | None, list[str]]:
