@@ -200,6 +200,13 @@ options:
     type: str
     choices: [fail, clamp]
     default: fail
+  replace:
+    description:
+      - SHA-256 fingerprints of certificates that are not to be used any more, as RV(fingerprint_sha256) tells them. Where one of them is there, a
+        certificate is issued for a new key; with O(regenerate=never), for the present one. A second run changes nothing.
+    type: list
+    elements: str
+    default: []
   force:
     description:
       - Issue a certificate whether one is needed or not. The private key stays.
@@ -284,6 +291,17 @@ EXAMPLES = r"""
     profile: kubernetes
     renew_before: 33%
     not_after_policy: clamp
+
+- name: A new pair in place of one whose key may have leaked
+  kube_ha.scheduler.x509_cert:
+    path: /etc/kubernetes/cert/ca-reader.pem
+    privatekey_path: /etc/kubernetes/cert/ca-reader-key.pem
+    subject:
+      CN: reader
+    ca_path: /etc/kubernetes/cert/ca.pem
+    ca_privatekey_path: /etc/kubernetes/cert/ca-key.pem
+    replace:
+      - 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
 """
 
 RETURN = r"""

@@ -99,6 +99,7 @@ class Pair:
             self.kind = _wanted.key_kind(self.options)
             self.authority = self._issuer()
             self.secret = keys.passphrase(self.params["privatekey_passphrase_file"], "privatekey_passphrase_file")
+            self.replace = _wanted.fingerprints(self.params["replace"], "replace")
         except MissingError as exc:
             if not self.module.check_mode:
                 raise
@@ -169,6 +170,10 @@ class Pair:
             reasons.append("the certificate cannot be read")
         else:
             reasons += self._judge_certificate(certificate, None if new_key else key)
+            if _certificate.fingerprint(certificate) in self.replace:
+                keeps = self.params["regenerate"] == "never"
+                reasons.append(f"the certificate is one to replace{'' if keeps else ', and its key with it'}")
+                new_key, rewrite = new_key or not keeps, rewrite and keeps
         if self.params["force"]:
             reasons.append("force is set")
         return _State(key, new_key, rewrite, certificate, reasons)

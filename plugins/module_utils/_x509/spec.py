@@ -48,6 +48,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "profile": {"type": "str"},
     "renew_before": {"type": "str", "default": "720h"},
     "not_after_policy": {"type": "str", "choices": ["fail", "clamp"], "default": "fail"},
+    "replace": {"type": "list", "elements": "str", "default": []},
     "force": {"type": "bool", "default": False},
     "backup": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import typing as t
 from datetime import timedelta
 
@@ -59,6 +60,7 @@ _IMPOSSIBLE = {
 }
 _DURATIONS = {"valid_for": "8760h", "backdate": "5m", "renew_before": "720h"}
 PROFILE_OPTIONS = ("key_usage", "extended_key_usage", "valid_for", "backdate", "path_length")
+_FINGERPRINT = re.compile(r"[0-9A-F]{64}")
 _PROFILE_FIELDS = frozenset({"usages", "expiry", "backdate", "ca_constraint", "auth_key"})
 
 
@@ -259,6 +261,19 @@ def key_kind(options: Params) -> keys.Kind:
     if kind.curve is not None and kind.type != "ECC":
         raise X509Error(f"{kind.curve} is not for {kind.type}: it is for ECC", option="privatekey_curve")
     return kind
+
+
+def fingerprints(texts: t.Iterable[str], option: str) -> frozenset[str]:
+    """Return SHA-256 fingerprints as openssl writes them; colons and case are free. Raises X509Error."""
+    found = set()
+    for text in texts:
+        digits = str(text).replace(":", "").upper()
+        if not _FINGERPRINT.fullmatch(digits):
+            raise X509Error(
+                f"{str(text)[:80]!r} is not a SHA-256 fingerprint: write its 64 hexadecimal digits", option=option
+            )
+        found.add(":".join(digits[at : at + 2] for at in range(0, 64, 2)))
+    return frozenset(found)
 
 
 def to_key_usage(names: t.Iterable[str]) -> x509.KeyUsage:

@@ -172,6 +172,34 @@ def test_force(host: Host) -> None:
     assert second["privatekey_size"] == first["privatekey_size"]
 
 
+def test_a_certificate_to_replace_gets_a_new_key_once(host: Host) -> None:
+    first = host.run()
+    key = host.key_path.read_bytes()
+    wanted = [first["fingerprint_sha256"].lower(), "00" * 32]
+    made = four(host, replace=wanted)
+    assert made["reasons"] == ["the certificate is one to replace, and its key with it"]
+    assert made["fingerprint_sha256"] != first["fingerprint_sha256"]
+    assert host.key_path.read_bytes() != key
+    assert host.matches()
+    assert four(host, changes=False, replace=wanted)["reasons"] == []
+
+
+def test_a_key_that_is_never_made_anew_stays_with_a_certificate_to_replace(host: Host) -> None:
+    first = host.run()
+    key = host.key_path.read_bytes()
+    made = four(host, replace=[first["fingerprint_sha256"]], regenerate="never")
+    assert made["reasons"] == ["the certificate is one to replace"]
+    assert host.key_path.read_bytes() == key
+    assert host.matches()
+
+
+@pytest.mark.parametrize("text", ["", "00:11", "x" * 64, "0" * 65])
+def test_what_is_no_fingerprint_is_refused(host: Host, text: str) -> None:
+    with pytest.raises(X509Error, match=r"replace: '.*' is not a SHA-256 fingerprint: write its 64 hexadecimal digits"):
+        host.run(replace=[text])
+    assert host.snapshot() == {}
+
+
 def test_a_share_of_the_lifetime(host: Host) -> None:
     host.run(renew_before="33%")
     assert not host.run(renew_before="33%", after=timedelta(days=244))["changed"]
