@@ -22,6 +22,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import con
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _vault
 
 Vars = dict[str, t.Any]
+NEXT_OPTIONS = ("next_ca_path", "next_ca_privatekey_path")
 METRICS_OPTIONS = ("metrics_ca_path", "metrics_ca_privatekey_path", "metrics_ca_privatekey_passphrase_file")
 HIDDEN = "_serving"
 PYTHON = (3, 9)
@@ -46,6 +47,7 @@ class ActionModule(ActionBase):
         if HIDDEN in arguments:
             raise AnsibleActionFail(f"{HIDDEN} is not an option of scheduler_info")
         not_made = self._make_reader(arguments)
+        self._make_probe(arguments)
         table = arguments.pop("versions", None)
         if table:
             try:
@@ -99,6 +101,21 @@ class ActionModule(ActionBase):
             return f"on the controller, {error}"
         arguments.update(zip(("metrics_cert", "metrics_key"), pair))
         return ""
+
+    @staticmethod
+    def _make_probe(arguments: Vars) -> None:
+        """Puts a pair of the next CA among the arguments, in place of the CA."""
+        authority = [arguments.pop(name, None) for name in NEXT_OPTIONS]
+        if not any(authority):
+            return
+        if not all(authority):
+            raise AnsibleActionFail("next_ca_path: is of use only together with next_ca_privatekey_path")
+        try:
+            ca, key = (str(unfrackpath(str(path), follow=False)) for path in authority)
+            pair = metrics_client.make(ca, key, who=metrics_client.NOBODY)
+        except CollectionError as error:
+            raise AnsibleActionFail(f"on the controller, {error}") from None
+        arguments.update(zip(("next_cert", "next_key"), pair))
 
     def _wanted(self, wanted: Vars) -> tuple[Vars, list[facts.Drift]]:
         """What travels of C(wanted), and the drift that the controller's own files show."""

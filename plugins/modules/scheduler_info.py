@@ -63,6 +63,34 @@ options:
   tls_server_name:
     description: Name by which the certificate of O(apiserver) is verified, if not that of the URL.
     type: str
+  certificate:
+    description: Path of the certificate of the scheduler's pair, of which RV(certificates) tells.
+    type: path
+  authorities:
+    description:
+      - CA certificates, as PEM text. RV(certificates) tells which of them signed what lies on this host; without this option, it is empty.
+    type: str
+  next_ca:
+    description:
+      - CA certificates, as PEM text, that are to take the place of those in O(apiserver_ca). RV(apiserver) then tells in C(next_serves) whether the
+        apiserver's own certificate is of one of them.
+    type: str
+  next_cert:
+    description:
+      - Client certificate of O(next_ca), as PEM text, of somebody without rights. RV(apiserver) then tells in C(next_accepted) whether the apiserver
+        accepts it.
+    type: str
+  next_key:
+    description: Private key for O(next_cert), as PEM text. Kept in memory.
+    type: str
+  next_ca_path:
+    description:
+      - On the controller - CA certificate with which a client certificate of ten minutes is made, in place of O(next_cert).
+      - Handled by the action plugin, which reads it as the calling user.
+    type: path
+  next_ca_privatekey_path:
+    description: On the controller - the private key of O(next_ca_path).
+    type: path
   serving_ca:
     description: CA certificates, as PEM text, that the served certificate must chain to. Without them the system's are trusted.
     type: str
@@ -134,6 +162,13 @@ options:
       - Waited for within O(timeout), and only for what remains of it.
     type: float
     default: 0
+  reloaded:
+    description:
+      - Whether the pair that lies in its place has to be the one that the process serves and uses, for the host to be healthy. Of a process that reads the
+        pair's files again, the unit's journal has to tell so, which client-go writes at verbosity 1 and within five minutes.
+      - Waited for within O(timeout).
+    type: bool
+    default: false
   folders:
     description: Directories into which root is to write. RV(unsafe) tells why it should not.
     type: list
@@ -380,6 +415,12 @@ apiserver:
     error:
       description: What went wrong, or null.
       type: str
+    next_serves:
+      description: Whether its own certificate is of O(next_ca). Null where that was not asked, or cannot be told.
+      type: bool
+    next_accepted:
+      description: Whether it accepts a client certificate of O(next_ca). Null where that was not asked, or cannot be told.
+      type: bool
 unit:
   description: The unit as systemd tells it. Texts are empty on a host without systemd.
   returned: always
@@ -514,6 +555,47 @@ lease:
     - Null where there is no process, or the lease cannot be read.
   returned: always
   type: dict
+certificates:
+  description: The certificates that lie on this host. Empty without O(authorities).
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The file.
+      type: str
+    use:
+      description: V(pair) for O(certificate), V(client) for what O(kubeconfig) shows to the apiserver, and V(trust) for a CA that it trusts.
+      type: str
+    subject:
+      description: The subject, as in RFC 4514.
+      type: str
+    issuer:
+      description: The subject of the CA, as in RFC 4514.
+      type: str
+    usages:
+      description: Extended key usages, and the key usages of a CA.
+      type: list
+      elements: str
+    not_after:
+      description: The end of its validity.
+      type: str
+    fingerprint_sha256:
+      description: Its SHA-256.
+      type: str
+    signed_by:
+      description: The SHA-256 of those of O(authorities) by whose keys it is signed.
+      type: list
+      elements: str
+  sample:
+    - path: /etc/kubernetes/cert/kube-scheduler.pem
+      use: pair
+      subject: CN=system:kube-scheduler,O=system:kube-scheduler
+      issuer: CN=kubernetes-ca
+      usages: [clientAuth, serverAuth]
+      not_after: "2027-11-26T04:00:00Z"
+      fingerprint_sha256: 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
+      signed_by: ["62:0E:0A:5C:11:E4:8B:0D:64:2B:8F:8A:3A:41:C7:9E:5D:3B:F5:29:60:4C:1B:71:0F:77:6E:D2:0A:91:8C:33"]
 probes:
   description: What the process showed. Null without O(probe).
   returned: always
@@ -527,6 +609,11 @@ probes:
     used:
       description: The certificate that it uses at the apiserver, in the same form.
       type: dict
+    used_loaded:
+      description:
+        - Whether it has taken the one in C(used), by its own start or by its log. Null unless O(reloaded) asks and the process reads the files of its pair
+          again.
+      type: bool
     ready:
       description: HTTP status of the endpoint that tells readiness.
       type: int
@@ -560,7 +647,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc 
 def main() -> None:
     module = AnsibleModule(
         argument_spec=spec_info.ARGUMENTS,
-        required_together=[("metrics_cert", "metrics_key"), ("metrics_ca_path", "metrics_ca_privatekey_path")],
+        required_together=[
+            ("metrics_cert", "metrics_key"),
+            ("metrics_ca_path", "metrics_ca_privatekey_path"),
+            ("next_cert", "next_key"),
+            ("next_ca_path", "next_ca_privatekey_path"),
+        ],
         supports_check_mode=True,
     )
     # Nothing is changed here, so that whatever would change files only predicts.

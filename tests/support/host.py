@@ -90,6 +90,7 @@ class FakeSystemd(systemd.Systemd):
         self.credentials: dict[str, Path] = {}
         self.number = 252
         self.lines = ["the end of the journal"]
+        self.log: list[tuple[float, str]] = []  # what the unit has said, and when
         self.words: tuple[str, ...] = ()
         self.state = {
             "LoadState": "not-found",
@@ -150,6 +151,9 @@ class FakeSystemd(systemd.Systemd):
     def journal(self, unit: str, lines: int) -> list[str]:
         return self.lines[-lines:]
 
+    def logged(self, unit: str, text: str, since: float) -> bool:
+        return any(at >= since and text in line for at, line in self.log)
+
 
 class ReleaseModule:
     """AnsibleModule for scheduler_release."""
@@ -166,6 +170,7 @@ class ReleaseModule:
             "user": "root",
             "log_dir": None,
             "attempt": "",
+            "restart": False,
             "handover": None,
             **params,
         }
@@ -259,7 +264,14 @@ ANSWER: dict[str, Any] = {
     "unsafe": [],
     "stale": [],
     "obstacles": [],
-    "apiserver": {"server": "https://192.0.2.1:6443", "reachable": True, "version": "v1.37.2", "error": None},
+    "apiserver": {
+        "server": "https://192.0.2.1:6443",
+        "reachable": True,
+        "version": "v1.37.2",
+        "error": None,
+        "next_serves": None,
+        "next_accepted": None,
+    },
     "unit": {
         "name": "kube-scheduler.service",
         "load_state": "loaded",
@@ -307,9 +319,22 @@ ANSWER: dict[str, Any] = {
         "elapsed": 0.3,
         "age": 0.6,
     },
+    "certificates": [
+        {
+            "path": "/etc/kubernetes/cert/kube-scheduler.pem",
+            "use": "pair",
+            "subject": "CN=system:kube-scheduler",
+            "issuer": "CN=kubernetes",
+            "usages": ["clientAuth", "serverAuth"],
+            "not_after": "2027-01-01T00:00:00Z",
+            "fingerprint_sha256": "00:11",
+            "signed_by": ["00:22"],
+        }
+    ],
     "probes": {
         "served": _CERTIFICATE,
         "used": _CERTIFICATE,
+        "used_loaded": None,
         "ready": 200,
         "metrics_anonymous": 403,
         "metrics_reader": None,

@@ -91,6 +91,10 @@ class Ca:
     def pem(self) -> str:
         return pem(self.certificate)
 
+    @property
+    def fingerprint(self) -> str:
+        return _certificate.fingerprint(self.certificate)
+
     def write(self) -> None:
         self.path.write_text(self.pem)
         self.key_path.write_text(key_pem(self.key))

@@ -76,7 +76,14 @@ def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
         "unsafe": [],
         "stale": [],
         "obstacles": [],
-        "apiserver": {"server": "https://192.0.2.1:6443", "reachable": True, "version": "v1.37.2", "error": None},
+        "apiserver": {
+            "server": "https://192.0.2.1:6443",
+            "reachable": True,
+            "version": "v1.37.2",
+            "error": None,
+            "next_serves": None,
+            "next_accepted": None,
+        },
         "unit": {
             "name": "kube-scheduler.service",
             "load_state": "loaded",
@@ -95,6 +102,7 @@ def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
         "others": [],
         "instances": [],
         "lease": lease(f"{leader}.example"),
+        "certificates": [],
         "probes": None,
         "healthy": None,
         "problems": [],
@@ -110,6 +118,7 @@ def compared(name: str, leader: str, **changes: Any) -> dict[str, Any]:
     probes = {
         "served": CERTIFICATE,
         "used": CERTIFICATE,
+        "used_loaded": None,
         "ready": 200,
         "metrics_anonymous": 403,
         "metrics_reader": 200,

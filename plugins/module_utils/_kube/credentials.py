@@ -19,6 +19,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kub
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Mapping
 
+RELOAD = 300.0
+"""Seconds after which client-go has looked at the files of a client certificate again (transport/cert_rotation.go, CertCallbackRefreshDuration)."""
+RELOADED = "certificate rotation detected"
+"""What it logs then, at verbosity 1, if they have changed; in small letters."""
+
 
 @dataclass(frozen=True)
 class Credentials:

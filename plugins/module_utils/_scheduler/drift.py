@@ -372,7 +372,7 @@ def _texts(wanted: Wanted, digest: str, name: str) -> list[str]:
             found.append(f"{item.path}: is a link")
         elif live != state:
             if live.fingerprint != state.fingerprint:
-                what = "its digest is of another set of files" if _same_but_digest(item) else "content differs"
+                what = facts.OTHER_DIGEST if _same_but_digest(item) else "content differs"
                 found.append(f"{item.path}: {what}")
             found += _rights(item.path, {"owner": "root", "group": "root", "mode": f"{item.mode:04o}"})
     return found

@@ -16,6 +16,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import P
 
 LONGEST_TEXT = 4000
 LONGEST_LIST = 1000
+OTHER_DIGEST = "its digest is of another set of files"
+"""How the drift of a unit ends that differs only because another file of the set does."""
+OTHER_ENTRIES = ("clusters differ", "contexts differ", "current-context differs")
+"""How the drift of a kubeconfig ends that differs in more than its user."""
 
 
 class Timings(t.TypedDict):
@@ -105,11 +109,27 @@ class Certificate(t.TypedDict):
     fingerprint_sha256: str
 
 
+class File(t.TypedDict):
+    """A certificate that lies on the host."""
+
+    path: str
+    use: str  # pair: of the scheduler's own pair; client: what the kubeconfig names; trust: a CA that the kubeconfig trusts
+    subject: str
+    issuer: str
+    usages: list[str]
+    not_after: str
+    fingerprint_sha256: str
+    signed_by: list[str]  # fingerprints of those of the CAs in question that signed it
+
+
 class Probes(t.TypedDict):
     """What the process showed; None where there is nothing, or it could not be had."""
 
     served: Certificate | None
     used: Certificate | None
+    used_loaded: (
+        bool | None
+    )  # whether its log tells that it took what is used since the file was replaced; None where that was not in question
     ready: int | None  # HTTP status, as the following
     metrics_anonymous: int | None
     metrics_reader: int | None
@@ -123,6 +143,10 @@ class Apiserver(t.TypedDict):
     reachable: bool
     version: str | None
     error: str | None
+    next_serves: (
+        bool | None
+    )  # whether its certificate is of the next CA; None where that was not asked, or cannot be told
+    next_accepted: bool | None  # whether it accepts a client certificate of the next CA
 
 
 class Drift(t.TypedDict):
@@ -155,6 +179,7 @@ class Answer(t.TypedDict):
     others: list[str]
     instances: list[Instance]  # the other ones of this role
     lease: Lease | None
+    certificates: list[File]  # only where it was asked who signed them
     probes: Probes | None
     healthy: bool | None
     problems: list[str]

@@ -32,12 +32,14 @@ class Seen(t.TypedDict):
     others: list[str]
     probes: facts.Probes
     lease: facts.Lease | None
+    certificates: list[facts.File]
 
 
-def judge(seen: Seen, faults: t.Sequence[str] = (), *, steady: float = 0.0) -> list[str]:
+def judge(seen: Seen, faults: t.Sequence[str] = (), *, steady: float = 0.0, reloaded: bool = False) -> list[str]:
     """What keeps this host from being healthy, one sentence each; C(faults) are those of the probes.
 
-    C(steady): seconds that the unit has to have been active without a restart by systemd; 0 asks for neither.
+    C(steady): seconds that the unit has to have been active without a restart by systemd; 0 asks for neither. C(reloaded): whether
+    the pair that lies there has to be the one that the process serves and uses.
     """
     unit, port, probes, lease = seen["unit"], seen["port"], seen["probes"], seen["lease"]
     problems = [f"another kube-scheduler runs here: {other}" for other in seen["others"]]
@@ -67,7 +69,20 @@ def judge(seen: Seen, faults: t.Sequence[str] = (), *, steady: float = 0.0) -> l
         problems.append(
             f"{WHAT['lease']}: it is {lease['state']}, and was not renewed within {round(lease['elapsed'], 1):g} s"
         )
+    if reloaded:
+        problems += _not_reloaded(seen)
     return problems + list(faults)
+
+
+def _not_reloaded(seen: Seen) -> list[str]:
+    served = seen["probes"]["served"]
+    lying = next((file for file in seen["certificates"] if file["use"] == "pair"), None)
+    found = []
+    if served and lying and served["fingerprint_sha256"] != lying["fingerprint_sha256"]:
+        found.append(f"{WHAT['served']} is not the one in {lying['path']}")
+    if seen["probes"]["used_loaded"] is False:
+        found.append(f"{WHAT['used']} may still be the former one, for its log does not tell that it took the new one")
+    return found
 
 
 def _certificate_faults(certificate: facts.Certificate | None) -> list[str]:

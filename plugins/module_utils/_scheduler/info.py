@@ -103,7 +103,9 @@ def apiserver(params: t.Mapping[str, t.Any]) -> facts.Apiserver | None:
     """The version of the apiserver, read over verified TLS. That it denies anonymous readers counts as an answer."""
     if not params["apiserver"]:
         return None
-    found = facts.Apiserver(server=params["apiserver"], reachable=False, version=None, error=None)
+    found = facts.Apiserver(
+        server=params["apiserver"], reachable=False, version=None, error=None, next_serves=None, next_accepted=None
+    )
     try:
         login = _credentials.Credentials(
             origin="apiserver",
@@ -122,7 +124,31 @@ def apiserver(params: t.Mapping[str, t.Any]) -> facts.Apiserver | None:
     except KubeError as error:
         found["error"] = str(error)
     found["reachable"] = found["error"] is None
+    if found["reachable"] and params["next_ca"]:
+        found["next_serves"] = _answers(params, params["next_ca"])
+        if params["next_cert"]:
+            found["next_accepted"] = _answers(params, params["apiserver_ca"], (params["next_cert"], params["next_key"]))
     return found
+
+
+def _answers(params: t.Mapping[str, t.Any], ca_pem: str | None, pair: tuple[str, str] | None = None) -> bool | None:
+    """Whether the apiserver answers to somebody who trusts these CAs, and is known by this pair; None where that cannot be told."""
+    login = _credentials.Credentials(
+        origin="apiserver",
+        server=params["apiserver"],
+        ca_pem=ca_pem,
+        client_pem=pair,
+        tls_server_name=params["tls_server_name"] or None,
+    )
+    try:
+        with _client.Client([login], timeout=probes.HTTP_TIMEOUT) as client:
+            client.get("/version")
+    except KubeError as error:
+        if error.kind in (("unauthorized", "tls_client") if pair else ("tls_untrusted",)):
+            return False
+        # Somebody who is not allowed to read it is known all the same, and so is the server to one whom it does not know.
+        return True if error.kind in ("forbidden", "unauthorized") else None
+    return True
 
 
 def unsafe(folders: t.Sequence[str]) -> list[str]:
@@ -229,6 +255,7 @@ class Question:
             others=self._others(process, port["number"], [instance["unit"] for instance in beside]),
             instances=beside,
             lease=None,
+            certificates=self._certificates(),
             probes=None,
             healthy=None,
             problems=[],
@@ -238,11 +265,36 @@ class Question:
         )
         subject = self._subject(process, told, _process.serving_for(serving))
         if params["probe"]:
-            self._probe(answer, subject)
+            self._probe(answer, release, subject)
         elif pid:
             with contextlib.suppress(*probes.FAULTS):
                 answer["lease"] = probes.describe_lease(probes.glance(subject, self.before))
         return answer, shown
+
+    def _certificates(self) -> list[facts.File]:
+        params = self.params
+        if not params["authorities"] or importlib.util.find_spec("cryptography") is None:
+            return []
+        # The library takes longer to import than all else that a question without probes needs.
+        from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import certificates  # noqa: PLC0415
+
+        return certificates.on_host(params["certificate"], params["kubeconfig"], params["authorities"])
+
+    def _loaded(self, release: Release, pid: int) -> bool | None:
+        """Whether the process has taken the certificate that lies live, where it reads its files again; None where nothing tells, or nothing is to be told."""
+        item = next((item for item in release.items if (item.name, item.digest) == ("certificate", "path")), None)
+        if item is None or not self.params["reloaded"]:
+            return None
+        started = self.proc.started(pid)
+        if started is None:
+            return None
+        try:
+            changed = os.lstat(item.path).st_ctime
+        except OSError:
+            return None
+        if changed <= started or time.time() - changed > 2 * _credentials.RELOAD:
+            return True
+        return self.systemd.logged(self.unit, _credentials.RELOADED, changed)
 
     def _port(self, process: facts.Process, serving: _versions.Serving) -> facts.Port:
         """Who holds the port that is wanted; of a version that serves no HTTPS, its HTTP port."""
@@ -290,15 +342,22 @@ class Question:
             },
         )
 
-    def _probe(self, answer: facts.Answer, subject: probes.Subject) -> None:
+    def _probe(self, answer: facts.Answer, release: Release, subject: probes.Subject) -> None:
         pid = answer["process"]["pid"]
         faults: list[str] = []
         seen = facts.Probes(
-            served=None, used=None, ready=None, metrics_anonymous=None, metrics_reader=None, metrics_http=None
+            served=None,
+            used=None,
+            used_loaded=None,
+            ready=None,
+            metrics_anonymous=None,
+            metrics_reader=None,
+            metrics_http=None,
         )
         if pid:
             began = self.proc.start_ticks(pid)
             seen, view, faults = probes.run(subject, self.before)
+            seen["used_loaded"] = self._loaded(release, pid)
             if view is not None:
                 answer["lease"] = probes.describe_lease(view)
                 self.before = view.record or self.before
@@ -313,9 +372,11 @@ class Question:
                 others=answer["others"],
                 probes=seen,
                 lease=answer["lease"],
+                certificates=answer["certificates"],
             ),
             faults,
             steady=self.params["steady"],
+            reloaded=self.params["reloaded"],
         )
         answer["healthy"] = not answer["problems"]
         if subject.metrics_pair is None:

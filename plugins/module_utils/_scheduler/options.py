@@ -125,6 +125,8 @@ def check_info(params: t.Mapping[str, t.Any]) -> None:
     unit(params["unit"])
     for option in ("release_path", "kubeconfig"):
         path(params[option], option)
+    if params["certificate"] is not None:
+        path(params["certificate"], "certificate")
     for option in ("paths", "folders"):
         for value in params[option]:
             if (option, value) != ("folders", "/"):

@@ -84,13 +84,18 @@ def kubeconfig_of(unit: str, named: str) -> str:
     systemd mounts credentials read-only where the host sees them too; the process's own view of that place could be of its making.
 
     Raises ProbeError for a kubeconfig that anybody but root may have written: it can name other files, and where their content
-    is sent, so root does not act on it.
+    is sent.
     """
     own = os.path.join(systemd.credentials_folder(unit), "kubeconfig")
     if os.path.exists(own):
         return own
     if not named:
         raise ProbeError("no kubeconfig is known, neither of the process nor of the task")
+    return trusted(named)
+
+
+def trusted(named: str) -> str:
+    """The path behind the name of a kubeconfig that root may act on. Raises ProbeError for one that anybody else may have written."""
     path = os.path.realpath(named)
     try:
         info = os.stat(path)

@@ -163,6 +163,21 @@ class Systemd:
         )
         return out.splitlines()
 
+    def logged(self, unit: str, text: str, since: float) -> bool:
+        """Whether the unit has said TEXT, in small letters, since a moment, in seconds since 1970. Needs a journalctl that can search, as most can."""
+        _code, out, _err = self._limited(
+            ASK_SECONDS,
+            "journalctl",
+            "--no-pager",
+            "--quiet",
+            "--output=cat",
+            "--lines=1",
+            f"--since=@{since:.3f}",
+            f"--grep={text}",
+            f"--unit={unit}",
+        )
+        return text in out.lower()
+
     def run_later(self, name: str, description: str, seconds: int, script: str) -> None:
         """Has the service manager run SCRIPT with a shell after so many seconds, whatever becomes of the caller.
 

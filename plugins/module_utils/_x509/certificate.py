@@ -125,8 +125,13 @@ def identity(certificate: x509.Certificate | None, now: datetime) -> Facts:
         "not_before": stamp(begins),
         "not_after": stamp(ends),
         "days_left": (ends - now) // timedelta(days=1),
-        "fingerprint_sha256": certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
+        "fingerprint_sha256": fingerprint(certificate),
     }
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of a certificate, as openssl writes it."""
+    return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
 def expected(wanted: _wanted.Wanted, key_type: str, issuer: x509.Name | None) -> Facts:
@@ -193,15 +198,16 @@ def chains(leaf: x509.Certificate, between: list[x509.Certificate], anchors: t.I
     """Tell whether an anchor signed a certificate, or one of the intermediates through which the signatures go on."""
     anchors, reached = list(anchors), [leaf]
     for child in reached:  # which grows while it is walked
-        if any(_signs(anchor, child) for anchor in anchors):
+        if any(signs(anchor, child) for anchor in anchors):
             return True
-        parents = [other for other in between if _signs(other, child)]
+        parents = [other for other in between if signs(other, child)]
         between = [other for other in between if other not in parents]
         reached += parents
     return False
 
 
-def _signs(parent: x509.Certificate, child: x509.Certificate) -> bool:
+def signs(parent: x509.Certificate, child: x509.Certificate) -> bool:
+    """Tell whether a certificate is signed by another one's key, and names it as its issuer."""
     try:
         return bool(
             child.issuer == parent.subject

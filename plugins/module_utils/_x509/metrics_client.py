@@ -4,9 +4,11 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""A short-lived client certificate that may read the metrics."""
+"""Short-lived client certificates: of somebody who may read the metrics, and of somebody who may do nothing."""
 
 from __future__ import annotations
+
+import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority as _authority
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
@@ -23,12 +25,19 @@ READER = {
     "renew_before": "1m",
     "not_after_policy": "clamp",
 }
+# To ask an apiserver whether it accepts certificates of a CA.
+NOBODY = {**READER, "subject": {"CN": "kube-ha-probe"}}
 
 
-def make(ca_path: str, ca_privatekey_path: str, passphrase_file: str | None = None) -> tuple[str, str]:
+def make(
+    ca_path: str,
+    ca_privatekey_path: str,
+    passphrase_file: str | None = None,
+    who: t.Mapping[str, t.Any] = READER,
+) -> tuple[str, str]:
     """Return a ten-minute certificate and its key, as PEM text; nothing is written. Raises X509Error or FilesError."""
     moment = now()
-    wanted = _wanted.wanted(READER)
+    wanted = _wanted.wanted(who)
     authority = _authority.load(ca_path, ca_privatekey_path, passphrase_file)
     _authority.check(authority, ca_path, wanted, moment)
     private = keys.generate(keys.Kind("ECC"))

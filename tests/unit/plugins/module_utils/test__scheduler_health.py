@@ -15,6 +15,7 @@ CERTIFICATE = {
     "not_after": "2027-01-01T00:00:00Z",
     "days_left": 30,
     "valid": True,
+    "fingerprint_sha256": "AA",
 }
 EXPIRED = {**CERTIFICATE, "days_left": -1, "valid": False}
 HEALTHY: Any = {
@@ -34,12 +35,17 @@ HEALTHY: Any = {
     "probes": {
         "served": CERTIFICATE,
         "used": CERTIFICATE,
+        "used_loaded": None,
         "ready": 200,
         "metrics_anonymous": 403,
         "metrics_reader": 200,
         "metrics_http": None,
     },
     "lease": {"state": "held", "moving": True, "elapsed": 0.3},
+    "certificates": [
+        {"path": "/k.kubeconfig", "use": "client", "fingerprint_sha256": "AA"},
+        {"path": "/c.pem", "use": "pair", "fingerprint_sha256": "AA"},
+    ],
 }
 
 
@@ -61,6 +67,21 @@ def test_steady() -> None:
     assert health.judge(HEALTHY, steady=10.0) == [
         "kube-scheduler.service has been active for 4.5 s, and not for 10 yet"
     ]
+
+
+def test_reloaded() -> None:
+    """After a pair was replaced, it has to be served, and the log must not lack that it was taken."""
+    assert health.judge(HEALTHY, reloaded=True) == []
+    replaced = copy.deepcopy(HEALTHY)
+    replaced["certificates"][1]["fingerprint_sha256"] = "BB"
+    replaced["probes"]["used_loaded"] = False
+    assert health.judge(replaced) == []
+    assert health.judge(replaced, reloaded=True) == [
+        "the certificate that it serves is not the one in /c.pem",
+        "the certificate that it uses at the apiserver may still be the former one, for its log does not tell that it took the new one",
+    ]
+    replaced["probes"]["used_loaded"] = True
+    assert len(health.judge(replaced, reloaded=True)) == 1
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.relea
 from tests.support.apiserver import Server, answer, kubeconfig, lease, refused_port
 from tests.support.fake_module import FakeModule, filled
 from tests.support.host import UNIT_NAME, Host
-from tests.support.pki import Ca
+from tests.support.pki import Ca, spare
 
 SERVING = [
     {"since": "1.31", "https": 10259, "http": 0, "ready_path": "/readyz", "ready_port": "https", "lock": "leases"}
@@ -284,12 +284,14 @@ def test_a_host_without_systemd(master: Master) -> None:
 
 
 def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
-    params = {"apiserver": master.server.url, "apiserver_ca": master.ca.pem, "tls_server_name": ""}
+    params = {"apiserver": master.server.url, "apiserver_ca": master.ca.pem, "tls_server_name": "", "next_ca": None}
     assert info.apiserver(params) == {
         "server": master.server.url,
         "reachable": True,
         "version": "v1.37.2",
         "error": None,
+        "next_serves": None,
+        "next_accepted": None,
     }
     for code in (401, 403):
         master.server.respond = lambda request, code=code: answer(code)  # type: ignore[misc]
@@ -306,6 +308,91 @@ def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
     found = info.apiserver({"apiserver": "http://x", "apiserver_ca": None, "tls_server_name": None})
     assert found is not None
     assert found["error"]
+
+
+@pytest.mark.parametrize(
+    ("code", "accepted"),
+    [(200, True), (403, True), (401, False), (500, None)],
+    ids=["read", "denied", "unknown", "ill"],
+)
+def test_whether_an_apiserver_is_ready_for_the_next_ca(master: Master, code: int, accepted: bool | None) -> None:
+    """A client of a CA that it does not know is unauthorized; one without rights is known."""
+    following = Ca(key=spare("ECC", number=7), subject={"CN": "next"})
+    certificate, key = following.issue("probe")
+    params = {
+        "apiserver": master.server.url,
+        "apiserver_ca": master.ca.pem + following.pem,
+        "tls_server_name": "",
+        "next_ca": following.pem,
+        "next_cert": certificate,
+        "next_key": key,
+    }
+    answers = iter([200, code])
+    master.server.respond = lambda request: answer(next(answers), {"gitVersion": "v1.37.2"})
+    found = info.apiserver(params)
+    assert found is not None
+    assert (found["reachable"], found["next_serves"], found["next_accepted"]) == (True, False, accepted)
+    with Server(lambda request: answer(code, {}), following.issue("apiserver")) as server:
+        assert info._answers({**params, "apiserver": server.url}, following.pem) is (None if code == 500 else True)
+    with Server(lambda request: answer(), master.ca.issue("apiserver"), client_ca=master.ca.pem) as server:
+        asked = {**params, "apiserver": server.url}
+        assert info._answers(asked, params["apiserver_ca"], (certificate, key)) is False
+    assert info._answers({**params, "apiserver": f"https://127.0.0.1:{refused_port()}"}, following.pem) is None
+
+
+def test_the_certificates_that_lie_on_the_host(master: Master, tmp_path: Path) -> None:
+    other = Ca(key=spare("ECC", number=7), subject={"CN": "other"})
+    lying = tmp_path / "cert.pem"
+    lying.write_text(other.issue("scheduler")[0] + other.pem)
+    asked = {"certificate": str(lying), "kubeconfig": str(master.kubeconfig), "authorities": master.ca.pem + other.pem}
+    found = master.ask(probe=False, **asked)["certificates"]
+    assert [(file["path"], file["use"], file["subject"], file["issuer"]) for file in found] == [
+        (str(lying), "pair", "CN=scheduler", "CN=other"),
+        (str(master.kubeconfig), "client", "CN=scheduler", "CN=kubernetes"),
+        (str(master.kubeconfig), "trust", "CN=kubernetes", "CN=kubernetes"),
+    ]
+    fingerprints = [one.fingerprint for one in (other, master.ca, master.ca)]
+    assert [file["signed_by"] for file in found] == [[fingerprint] for fingerprint in fingerprints]
+    assert found[2]["fingerprint_sha256"] == fingerprints[2]
+    assert found[2]["usages"] == ["cRLSign", "keyCertSign"]
+    assert master.ask(probe=False, **{**asked, "authorities": None})["certificates"] == []
+    lying.write_text("garbage")
+    master.kubeconfig.chmod(0o666)
+    assert master.ask(probe=False, **asked)["certificates"] == [], "anybody may have written it"
+    lying.unlink()
+    master.kubeconfig.unlink()
+    assert master.ask(probe=False, **asked)["certificates"] == []
+
+
+@pytest.mark.parametrize("style", ["path", "content"])
+def test_whether_a_process_has_taken_a_pair_that_was_replaced(master: Master, style: str) -> None:
+    lying = master.root / "certificate.pem"
+    lying.write_text(master.ca.issue("scheduler")[0])
+    master.start()
+    member = master.member("certificate", lying, digest=style)
+    wanted = {"version": "1.37.2", "binary": "/nowhere", "files": [{k: v for k, v in member.items() if v is not None}]}
+    pair = {"certificate": str(lying), "authorities": master.ca.pem}
+
+    def loaded(**given: Any) -> bool | None:
+        seen = master.ask(wanted=wanted, **pair, **{"reloaded": True, **given})["probes"]
+        return seen["used_loaded"] if seen else None
+
+    if style == "content":
+        assert loaded() is None, "its process does not read it again"
+        return
+    assert loaded() is True, "it lay there when the process began"
+    time.sleep(0.05)
+    lying.write_text(master.ca.issue("scheduler")[0])
+    assert (loaded(), loaded(reloaded=False)) == (False, None)
+    problems = master.ask(wanted=wanted, reloaded=True, **pair)["problems"]
+    assert [problem.partition(",")[0] for problem in problems] == [
+        f"{probes.WHAT['served']} is not the one in {lying}",
+        f"{probes.WHAT['used']} may still be the former one",
+    ]
+    master.systemd.log = [(lying.stat().st_ctime - 1, "certificate rotation detected"), (time.time(), "something else")]
+    assert loaded() is False
+    master.systemd.log.append((time.time(), "... certificate rotation detected, shutting down"))
+    assert loaded() is True
 
 
 def test_nothing_that_a_process_says_of_itself_is_a_crash(master: Master) -> None:

@@ -52,11 +52,19 @@ def test_every_call_has_a_time_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     manager.restart("x")
     manager.disable("x")
     manager.journal("x", 3)
+    manager.logged("x", "words", 7.5)
     manager.run_with_credentials("x", "k8s", {"a": "/b"}, ["c"])
-    assert len(run.ran) == 8
+    assert len(run.ran) == 9
     for words in run.ran:
         assert words[:3] == ["timeout", "-k", "5"], words
         assert 0 < int(words[3]) <= 300
+
+
+def test_what_a_unit_has_said() -> None:
+    run = Runner(out="Certificate rotation detected, shutting down client connections\n")
+    assert systemd.Systemd(run).logged("x.service", "certificate rotation detected", 1_800_000_000.25)
+    assert {"--unit=x.service", "--since=@1800000000.250", "--grep=certificate rotation detected"} <= set(run.ran[0])
+    assert not systemd.Systemd(Runner(out="")).logged("x.service", "certificate rotation detected", 0.0)
 
 
 def test_a_unit_is_no_option() -> None:
