@@ -30,6 +30,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     preflight,
     process,
     rollout,
+    rotation,
     spec,
     status,
     variables,
@@ -60,6 +61,7 @@ OF_PLAYBOOKS = (
     "drill_targets",
     "drill_undo_after",
     "kube_scheduler_admin_kubeconfig",
+    "rotate",
     "status_json",
 )
 
@@ -82,6 +84,8 @@ class ActionModule(ActionBase):
             "instance": self._instance,
             "variables": self._variables,
             "host": self._host,
+            "rotation": self._rotation,
+            "rotated": self._rotated,
             "rollout": self._rollout,
             "rollback": self._rollback,
             "outcome": self._outcome,
@@ -214,12 +218,16 @@ class ActionModule(ActionBase):
             "live_paths": plan.live_paths(v),
             "folders": plan.folders(v),
             "of_playbooks": {name: self._templated(name) for name in OF_PLAYBOOKS if name in self.vars},
+            "rotation": self.options["rotation"] or {},
             "sans": None,
         }
+        kind = result["of_playbooks"].get("rotate", rotation.LEAF) if result["rotation"] else None
+        silent = [name for name in members if name not in self.vars["ansible_play_batch"]]
+        faults += rotation.variables_faults(v, kind, silent, os.path.isfile, prefix)
         if not faults:
             addresses = [members[self.name]] if v.sans == "own" else list(members.values())
             result["sans"] = list(dict.fromkeys(["127.0.0.1", *addresses, *v.extra_sans]))
-            for name in ("ca_cert", "apiserver_ca", "metrics_cert"):
+            for name in ("ca_cert", "new_ca_cert", "apiserver_ca", "metrics_cert"):
                 path = getattr(v, name)
                 result[f"{name}_pem"] = self._read(f"{prefix}{name}", path) if path else None
             # What is wrong with the CA that signs, _ca_faults tells.
@@ -228,7 +236,16 @@ class ActionModule(ActionBase):
                 for name in ("apiserver_ca", "metrics_cert")
                 if getattr(v, name) != v.ca_cert and not _certified(result[f"{name}_pem"])
             ]
-            faults += self._ca_faults(v, result["sans"]) if v.signs else self._provided_faults(v, result["sans"])
+            if not v.signs:
+                faults += self._provided_faults(v, result["sans"])
+            elif v.new_ca_cert:
+                # The former one may have expired, or be lost.
+                faults += self._ca_faults(rotation.named(v, rotation.ISSUE), result["sans"], next_=True)
+            else:
+                faults += self._ca_faults(v, result["sans"])
+            authorities = _authorities(result)
+            result["authorities_pem"] = authorities.all
+            result["apiserver_cas_pem"] = authorities.trust(rotation.ACCEPT if v.new_ca_cert else "")
         return result
 
     def _strategy(self) -> str:
@@ -250,9 +267,11 @@ class ActionModule(ActionBase):
             raise PlanError(f"{option}: {path} holds a private key; give a file with the certificates alone")
         return text
 
-    def _ca_faults(self, v: variables.Variables, sans: list[str]) -> list[str]:
-        """Whether the CA can sign what every host is to have, asked as it will be asked then; nothing is made."""
+    def _ca_faults(self, v: variables.Variables, sans: list[str], *, next_: bool = False) -> list[str]:
+        """Whether the CA can sign what every host is to have, asked as it will be asked then; nothing is made. C(next_): whether it is the new one."""
         names = {option: f"{self.prefix}{name}" for option, name in CERTIFICATE_VARIABLES.items()}
+        if next_:
+            names |= {"ca_path": f"{self.prefix}new_ca_cert", "ca_privatekey_path": f"{self.prefix}new_ca_key"}
         wanted = {"path": v.cert_path, "privatekey_path": v.key_path, **plan.certificate_options(v, sans)}
         try:
             controller.prepare(wanted, lambda _option, path: path)
@@ -279,7 +298,8 @@ class ActionModule(ActionBase):
     def _host(self) -> Vars:
         data, host = self.options["input"], self.options["host"]
         v, tables, name = self._settings(), self._tables(), self.name
-        answers = self._answers()
+        answers, authorities = self._answers(), _authorities(data)
+        step, asked = "", data["rotation"].get("step", "")
         # A host that lies about itself can at most make itself fail.
         try:
             version = plan.wanted_version(v, host["process"]["version"])
@@ -287,6 +307,10 @@ class ActionModule(ActionBase):
                 other for other, answer in answers.items() if other != name and answer["hostname"] == host["hostname"]
             ]
             faults = preflight.host_faults(v, name, version, host, twins=twins, prefix=self.prefix)
+            if authorities.next:
+                step = rotation.later(rotation.stand(host, authorities), asked)
+                faults += rotation.step_faults(name, asked, host, authorities, self.prefix)
+            v = rotation.named(v, step)
             row = versions.row_of(tables.versions, version)
             if version and row is None:
                 faults.append(f"{name}: its scheduler has version {version}, which this collection does not know")
@@ -297,7 +321,8 @@ class ActionModule(ActionBase):
                 host,
                 election=variables.election(v, tables.lease_presets),
                 sans=data["sans"],
-                apiserver_ca=data["apiserver_ca_pem"],
+                apiserver_ca=authorities.trust(step),
+                replace=data["rotation"].get("replace", ()),
                 tables=tables,
                 running=_running(answers),
                 prefix=self.prefix,
@@ -332,6 +357,59 @@ class ActionModule(ActionBase):
             read = lambda path: self._read(f"{prefix}binary_url", path)  # noqa: E731
             return preflight.binary_of_controller(binary, is_file=os.path.isfile, read=read, prefix=prefix)
         return {}
+
+    def _rotation(self) -> Vars:
+        """Where a rotation stands, the steps that are to do, and what this host's part in them is."""
+        data, v, answers = self.options["input"], self._settings(), self._answers()
+        kind, authorities, plans = data["of_playbooks"].get("rotate", rotation.LEAF), _authorities(data), self._plans()
+        silent = [name for name in data["playing"] if name not in answers]
+        faults = [f"{name}: it gave no answer that can be used" for name in silent]
+        for name, answer in answers.items():
+            faults += rotation.beyond(name, answer, str(plans[name].get("version") or ""))
+        table, lines = rotation.table(answers, authorities, v, base.now()), []
+        if kind == rotation.CA:
+            # Only who gathers asks the apiserver.
+            seen = {name: answer["apiserver"] or {} for name, answer in self._answers("before").items()}
+            asked = {name: {**answer, "apiserver": seen.get(name, {})} for name, answer in answers.items()}
+            stands = {name: rotation.stand(answer, authorities) for name, answer in asked.items()}
+            signs = not self._ca_faults(v, data["sans"])
+            steps = rotation.pending(stands, former_signs=signs, check=self._task.check_mode)
+            lines = rotation.ca_lines(
+                stands, {name: answer["apiserver"].get("next_accepted") for name, answer in asked.items()}
+            )
+        else:
+            steps = [kind] if kind == rotation.LEAF or rotation.due(answers) else []
+            lines = [] if steps else ["no certificate is due"]
+        self._tell(lines, table)
+        return {"faults": faults, "steps": steps, "replace": self._replaced(kind, v, answers)}
+
+    def _replaced(self, kind: str, v: variables.Variables, answers: dict[str, Vars]) -> list[str]:
+        """The certificate that a rotation of leaf certificates takes from this host; the controller's own tells itself."""
+        if kind != rotation.LEAF:
+            return []
+        if v.pki == "shared":
+            there = os.path.isfile(v.cert_source)
+            own = rotation.fingerprint(self._read(f"{self.prefix}cert_source", v.cert_source)) if there else ""
+        else:
+            own = rotation.pair_of(answers[self.name]["certificates"]) if self.name in answers else ""
+        return [own] if own else []
+
+    def _rotated(self) -> Vars:
+        """What the members have at the end of a rotation."""
+        data, v, answers = self.options["input"], self._settings(), self._answers()
+        authorities = _authorities(data)
+        table, lines = rotation.table(answers, authorities, v, base.now()), []
+        if data["of_playbooks"].get("rotate") == rotation.CA:
+            stands = {name: rotation.stand(answer, authorities) for name, answer in answers.items()}
+            lines = rotation.under_way(stands, self.prefix)
+        self._tell(lines, table)
+        replaced = data["rotation"].get("replace", [])
+        return {"faults": rotation.conclusion(self.name, answers.get(self.name), replaced)}
+
+    def _plans(self) -> dict[str, Vars]:
+        """What each member of this play is to have; of one without a plan, nothing."""
+        hostvars = self.vars["hostvars"]
+        return {name: hostvars[name].get(self.options["plans"]) or {} for name in self.options["input"]["playing"]}
 
     def _rollout(self) -> Vars:
         answers, asked = self._answers(), self._asked()
@@ -383,12 +461,12 @@ class ActionModule(ActionBase):
             raise PlanError(f"{value} is not between 0 and {options.LONGEST_WAIT} seconds", option=option)
         return value
 
-    def _tell(self, lines: list[str]) -> None:
+    def _tell(self, lines: list[str], table: list[str] | None = None) -> None:
         """Shows what is the same for the whole cluster, once."""
         playing = [name for name in self.options["input"]["playing"] if name in self.vars["ansible_play_batch"]]
         if playing[:1] == [self.name]:
-            for line in lines:
-                self._display.display(f"{self._settings().group}: {line}")
+            for line in [*(table or []), *(f"{self._settings().group}: {line}" for line in lines)]:
+                self._display.display(line)
 
     def _gate(self) -> Vars:
         order, hostvars = self.options["order"], self.vars["hostvars"]
@@ -479,11 +557,13 @@ class ActionModule(ActionBase):
         }
 
     def _status(self) -> Vars:
-        tables, answers = self._tables(), self._answers()
-        hostvars = self.vars["hostvars"]
-        plans = {name: hostvars[name].get(self.options["plans"]) or {} for name in answers}
+        tables, answers, plans = self._tables(), self._answers(), self._plans()
         election = variables.election(self._settings(), tables.lease_presets)
         found = status.report(answers, plans, self._asked(), tables.versions, election.timings())
+        authorities = _authorities(self.options["input"])
+        if authorities.next:
+            stands = {name: rotation.stand(answer, authorities) for name, answer in answers.items()}
+            found["lines"] += rotation.under_way(stands, self.prefix)
         # Not by debug, which folds and quotes lines.
         for line in found["lines"]:
             self._display.display(line)
@@ -493,6 +573,11 @@ class ActionModule(ActionBase):
 def _named(name: str) -> Vars:
     """What of an instance goes by its name alone."""
     return {"unit": plan.unit(name), "release": plan.release(name)}
+
+
+def _authorities(data: Vars) -> rotation.Authorities:
+    """The CAs that step variables has read."""
+    return rotation.Authorities(data["ca_cert_pem"], data["new_ca_cert_pem"] or "", data["apiserver_ca_pem"])
 
 
 def _certified(text: str | None) -> bool:

@@ -25,6 +25,8 @@ options:
       - V(instance) checks the name of the instance and returns what goes by it, which is all that removal needs.
       - V(variables) checks the variables and the inventory, and fixes what later steps decide by.
       - V(host) plans what this host is to have, from what it said of itself, and refuses what cannot work there.
+      - V(rotation) tells where a rotation of certificates stands and shows them, refuses what it would change besides, and computes the steps that are to do.
+      - V(rotated) shows the certificates after a rotation, and fails where one was not replaced or is not in use.
       - V(rollout) computes the order of the members that differ from their plan.
       - V(rollback) refuses a previous set that cannot run, and computes the order of the members that go back to theirs.
       - V(gate) fails unless it is this host's turn, and tells whether it may be rolled now.
@@ -32,7 +34,7 @@ options:
       - V(verdict) concludes from the members' answers about this host and its cluster.
       - V(status) makes and shows the report of C(status.yml).
     type: str
-    choices: [instance, variables, host, rollout, rollback, gate, outcome, verdict, status]
+    choices: [instance, variables, host, rotation, rollout, rollback, gate, outcome, rotated, verdict, status]
     required: true
   prefix:
     description: What the names of the role's variables begin with.
@@ -47,6 +49,22 @@ options:
   input:
     description: What O(step=variables) returned. Required with all other steps but O(step=instance).
     type: dict
+  rotation:
+    description: The part of a rotation of certificates that this is, with O(step=variables).
+    type: dict
+    suboptions:
+      step:
+        description:
+          - V(leaf) and V(due) are a rotation of the pairs. V(accept), V(issue) and V(drop) are the steps of one of the CA. V(look) finds where one stands, and
+            V(reload) waits for its end.
+        type: str
+        choices: [leaf, due, ca, accept, issue, drop, look, reload]
+        required: true
+      replace:
+        description: SHA-256 fingerprints of certificates that are to be replaced.
+        type: list
+        elements: str
+        default: []
   host:
     description: What M(kube_ha.scheduler.scheduler_info) gathered. Required with O(step=host) and O(step=rollback).
     type: dict
@@ -55,10 +73,12 @@ options:
       - Name of the registered variable that holds each member's answer. Required with all steps but O(step=instance) and O(step=variables).
     type: str
   plans:
-    description: Name of the registered variable that holds each member's plan. Required with O(step=status).
+    description: Name of the registered variable that holds each member's plan. Required with O(step=status), O(step=rotation) and O(step=rotated).
     type: str
   before:
-    description: Name of the registered variable that holds each member's answer from before anything changed, with O(step=verdict).
+    description:
+      - Name of the registered variable that holds each member's answer from before anything changed, with O(step=verdict).
+      - That of what M(kube_ha.scheduler.scheduler_info) gathered, which tells of the apiservers, with O(step=rotation).
     type: str
   marks:
     description: Name of the variable that holds what has become of each member - C(rolled), C(failed) or C(refused). Required with O(step=gate).
@@ -193,6 +213,16 @@ failover:
 limitations:
   description: What this host's systemd cannot do, and what is done instead.
   returned: O(step=host)
+  type: list
+  elements: str
+steps:
+  description: The steps of a rotation that are to do.
+  returned: O(step=rotation)
+  type: list
+  elements: str
+replace:
+  description: The certificate that the rotation takes from this host, by its SHA-256. Empty where it is not the pairs that are rotated.
+  returned: O(step=rotation)
   type: list
   elements: str
 batches:

@@ -96,6 +96,12 @@ options:
           - Of a binary that is recorded already and unchanged, what was said first stays.
         type: bool
         default: true
+  restart:
+    description:
+      - Whether the unit is restarted even where its process would go on as it is, with O(state=live). A process that reads its pair again by itself takes up to
+        five minutes, in which one that is not healthy does not become so.
+    type: bool
+    default: false
   attempt:
     description: Identifies one roll of this host, with O(state=live) and O(state=previous). Empty for a roll that cannot be taken back.
     type: str
@@ -264,6 +270,7 @@ def main() -> None:
                 },
             },
             "attempt": {"type": "str", "default": ""},
+            "restart": {"type": "bool", "default": False},
             "handover": handover.SPEC,
             "command": {"type": "list", "elements": "str", "default": []},
             "dry_run_flags": {"type": "dict", "default": {"secure-port": "@port@"}},

@@ -59,6 +59,8 @@ ANY = {
         "lease_before": "an earlier answer; what is none says nothing",
         **dict.fromkeys(
             (
+                "next_ca_path",
+                "next_ca_privatekey_path",
                 "metrics_ca_path",
                 "metrics_ca_privatekey_path",
                 "metrics_ca_privatekey_passphrase_file",
@@ -72,10 +74,15 @@ ANY = {
             ("wanted.pair.owner", "wanted.pair.group", "wanted.pair.mode", "wanted.log_dir"),
             "what the host has not is told as drift",
         ),
+        "authorities": "what is no certificate has signed nothing",
+        **dict.fromkeys(
+            ("next_ca", "next_cert", "next_key"), "of what cannot be used, the answer is that nothing is known"
+        ),
     },
     "scheduler_drill": {"journals": "a member without a journal has no lines"},
     "scheduler_fault": {},
     "scheduler_plan": {
+        "rotation.replace": "what is no fingerprint, x509_cert refuses",
         "plans": "a member without a plan has no limitations",
         "before": "of a member without a former answer, nothing is told",
         **dict.fromkeys(("marks", "handover.holder", "handover.transitions"), "what hosts did is told as it is"),
@@ -170,6 +177,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 {"serialNumber": "\u00e9"},
                 {"emailAddress": "x"},
             ],
+            "replace": [[""], ["00:11"], ["x" * 64], ["0" * 65], [7], [{}]],
             "names": [[{"CN": "another"}], [{"X": "y"}], [{"O": ""}], [{"OU": 7}], ["x"]],
             "subject_alt_name": [[name] for name in [*NAMES, "a\nb", "\ud800", "x" * 300, 7]],
             "key_usage": [[], [""], ["x"], ["server auth"], ["keyCertSign"], ["keyEncipherment"]],
@@ -307,6 +315,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "port": [0, -1, 65536, 2**64],
             "bind_address": ["", "x", "127.0.0.1/8", "::1%lo", "1.2.3", "localhost"],
             "kubeconfig": ["", "x", "\0"],
+            "certificate": ["", "x", "/", "/a/../b", "/a\0b"],
             "paths": [[path] for path in ("", "x", "/a/../b", "/a\0b", "a\nb")],
             "folders": [[path] for path in ("", "x", "/a//b", "/a\0b")],
             "apiserver": [server for server in SERVERS if server],
@@ -539,6 +548,8 @@ def _variables(world: World) -> dict[str, list[Any]]:
             {"leader-elect": False},
             {"kubeconfig": "/x"},
         ],
+        "new_ca_cert": [Given(path, {"new_ca_key": world.at("ca/ca-key.pem")}) for path in ("", *files)],
+        "new_ca_key": [Given(path, {"new_ca_cert": str(world.ca.path)}) for path in ("", *files)],
         "metrics_cert": [Given(path, {"metrics_key": world.at("live/client-key.pem")}) for path in ("", *files[:2])],
         "metrics_key": [Given(path, {"metrics_cert": world.at("live/client.pem")}) for path in ("", *files[:2])],
     }

@@ -458,7 +458,7 @@ class World:
         if name in ("scheduler_plan", "scheduler_drill"):
             return next(one for one in found if one["step"] == beside.get("step", found[0]["step"]))
         first = {"scheduler_release": 2, "scheduler_info": 1}.get(name, 0)
-        near = {"metrics_": 5, "wanted.pair.": 3, "wanted.": 2, "": first}
+        near = {"metrics_": 6, "wanted.pair.": 4, "wanted.": 3, "": first}
         return found[next(number for start, number in near.items() if place.startswith(start))]
 
     def _fine_x509_cert(self) -> list[dict[str, Any]]:
@@ -595,6 +595,15 @@ class World:
         return [
             base,
             {**base, **asked, "bind_address": "0.0.0.0", "_serving": [{**serving, "lock": "leases"}]},
+            {
+                **base,
+                **asked,
+                "certificate": self.at("live/cert.pem"),
+                "authorities": self.ca.pem + self.other_ca.pem,
+                "next_ca": self.other_ca.pem,
+                "next_cert": (self.folder / "live/client.pem").read_text(),
+                "next_key": (self.folder / "live/client-key.pem").read_text(),
+            },
             {**base, "wanted": wanted, "lease_before": ANSWER["lease"]},
             {**base, "wanted": pair, "release_path": self.at("live/none"), "unit": "other.service"},
             {
@@ -603,6 +612,7 @@ class World:
                 "unit": "none.service",
                 "timeout": 30,
                 "steady": 12,
+                "reloaded": True,
                 "journal_lines": 5,
                 "serving_ca": self.ca.pem,
             },
@@ -637,7 +647,7 @@ class World:
             {**fresh, "state": "prepared"},
             staged,
             {**staged, "path": self.at("live/fresh")},
-            {"path": base["path"], "unit": UNIT_NAME, "state": "live", "attempt": "roll 1"},
+            {"path": base["path"], "unit": UNIT_NAME, "state": "live", "attempt": "roll 1", "restart": True},
             {"path": base["path"], "unit": UNIT_NAME, "state": "live", "handover": handover},
             {"path": base["path"], "unit": UNIT_NAME, "state": "previous", "attempt": "roll 1"},
             {"path": base["path"], "unit": UNIT_NAME, "state": "recalled"},
@@ -706,7 +716,15 @@ class World:
         }
         base = {"input": data, "answers": "host", "_hostvars": hostvars}
         return [
-            {"step": "variables", "tables": TABLES, "prefix": "kube_scheduler_", "strict": True},
+            {
+                "step": "variables",
+                "tables": TABLES,
+                "prefix": "kube_scheduler_",
+                "strict": True,
+                "rotation": {"step": "leaf", "replace": ["00:11"]},
+            },
+            {**base, "step": "rotation", "plans": "plan", "before": "host"},
+            {**base, "step": "rotated", "plans": "plan"},
             {**base, "step": "host", "tables": TABLES, "host": answers["m1"]},
             {**base, "step": "rollout"},
             {**base, "step": "rollback", "recalled": "recalled", "host": answers["m1"], "bound": 4.4},

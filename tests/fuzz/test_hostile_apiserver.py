@@ -169,7 +169,13 @@ class Hostile:
         self.login = credentials.Credentials("a kubeconfig", self.server.url, ca_pem=world.ca.pem, token=subjects.TOKEN)
         self.path = world.folder.parent / "hostile.kubeconfig"
         self.path.write_bytes(apiserver.kubeconfig([self.server.url], ca=world.ca.pem, user={"token": subjects.TOKEN}))
-        self.asked = {"apiserver": self.server.url, "apiserver_ca": world.ca.pem, "tls_server_name": None}
+        self.asked = {
+            "apiserver": self.server.url,
+            "apiserver_ca": world.ca.pem,
+            "tls_server_name": None,
+            "next_ca": world.other_ca.pem,
+            "next_cert": None,
+        }
 
     def respond(self) -> Any:
         found = answer(self.rng, self.slow)

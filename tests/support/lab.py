@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ import settings as lab_settings  # noqa: E402
 
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 UNIT = "kube-scheduler.service"
+MOMENT = 0.3
+"""Seconds for which a task has been under way when it is killed."""
 
 
 @dataclass
@@ -162,10 +165,41 @@ class Lab:
         told = counts.read_text().splitlines() if counts and counts.exists() else []
         return Run(done.returncode, done.stdout, [line.split(maxsplit=2) for line in told])
 
-    def inventory_with(self, folder: Path, group: str = "kube_masters", **variables: Any) -> Path:
-        """The same masters in an inventory of another kind."""
+    def cut_off(self, playbook: str, line_starts: str, count: int, *words: str) -> bool:
+        """Kills a playbook, all its processes at once, a moment after so many such lines; whether it came that far."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PYTHONUNBUFFERED": "1"}
+        with subprocess.Popen(
+            ["ansible-playbook", f"--inventory={self.inventory}", playbook, *words],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            assert process.stdout
+            seen = 0
+            for line in process.stdout:
+                seen += line.startswith(line_starts)
+                if seen == count:
+                    time.sleep(MOMENT)
+                    os.killpg(process.pid, signal.SIGKILL)
+                    return True
+        return False
+
+    def inventory_with(
+        self,
+        folder: Path,
+        group: str = "kube_masters",
+        hosts: Mapping[str, Mapping[str, Any]] | None = None,
+        **variables: Any,
+    ) -> Path:
+        """The same masters in an inventory of another kind; C(hosts) are variables of single ones."""
         content = yaml.safe_load(self.inventory.read_text())["kube_masters"]
         content["vars"] |= variables
+        for name, own in (hosts or {}).items():
+            content["hosts"][name] |= own
         path = folder / "hosts.yml"
         path.write_text(yaml.safe_dump({group: content}))
         return path

@@ -85,10 +85,21 @@ def test_role() -> None:
 
 def test_every_entry_point_takes_the_variables() -> None:
     specs = load("meta/argument_specs.yml")["argument_specs"]
-    entries = {path.stem for path in (ROLE / "tasks").glob("*.yml")} & {"main", "status", "drill", "rollback", *PHASES}
+    entries = {path.stem for path in (ROLE / "tasks").glob("*.yml")} & {
+        "main",
+        "status",
+        "drill",
+        "rollback",
+        "rotate",
+        *PHASES,
+    }
     assert set(specs) == entries
     for name, spec in specs.items():
-        own = {option for option in spec["options"] if name == "drill" and option not in specs["main"]["options"]}
+        own = {
+            option
+            for option in spec["options"]
+            if name in ("drill", "rotate") and option not in specs["main"]["options"]
+        }
         assert {k: v for k, v in spec["options"].items() if k not in own} == specs["main"]["options"], name
         assert spec["short_description"], name
 

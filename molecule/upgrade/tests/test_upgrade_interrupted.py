@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.lab import ROOT, UNIT, wait_for
+from tests.support.lab import UNIT, wait_for
 
-MOMENT = 0.3
-"""Seconds for which a task has been under way when it is killed."""
 PREFIX = "kube_ha.scheduler.kube_scheduler : "
 # A task of each phase. The module of a killed run goes on, so that each run in the rollout finds another member's turn, the leader's last.
 POINTS = [
@@ -29,30 +24,6 @@ POINTS = [
     "Put the staged set in place",
     "Fail if the cluster is not healthy",
 ]
-
-
-def cut_off(lab: Any, line_starts: str, count: int, *words: str) -> bool:
-    """Kills site.yml, all its processes at once, a moment after so many such lines; whether it came that far."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        ["ansible-playbook", f"--inventory={lab.inventory}", "playbooks/site.yml", *words],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        assert process.stdout
-        seen = 0
-        for line in process.stdout:
-            seen += line.startswith(line_starts)
-            if seen == count:
-                time.sleep(MOMENT)
-                os.killpg(process.pid, signal.SIGKILL)
-                return True
-    return False
 
 
 def states(lab: Any) -> list[str]:
@@ -74,7 +45,7 @@ def stands(lab: Any, bind_pod: Callable[[], str]) -> None:
 @pytest.mark.usefixtures("older")
 def test_killed_once_in_each_phase(lab: Any, bind_pod: Callable[[], str]) -> None:
     for task in POINTS:
-        assert cut_off(lab, f"TASK [{PREFIX}{task}]", 1), f"the run ended before {task}"
+        assert lab.cut_off("playbooks/site.yml", f"TASK [{PREFIX}{task}]", 1), f"the run ended before {task}"
         stands(lab, bind_pod)
     run = lab.site()
     assert run.code == 0, run.output
@@ -122,7 +93,7 @@ def test_killed_at_every_task(lab: Any, bind_pod: Callable[[], str]) -> None:
     """A change of the configuration and back, killed as each of its tasks begins; the same run again goes on, and the third changes nothing."""
     for number in itertools.count(1):
         change = f"--extra-vars={{kube_scheduler_config: {{parallelism: {15 + number % 2}}}}}"
-        if not cut_off(lab, "TASK [", number, change, "--extra-vars=__kube_scheduler_steady=0"):
+        if not lab.cut_off("playbooks/site.yml", "TASK [", number, change, "--extra-vars=__kube_scheduler_steady=0"):
             break
         stands(lab, bind_pod)
         run = lab.site(change)

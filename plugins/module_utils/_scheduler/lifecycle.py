@@ -117,7 +117,7 @@ def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Pro
     if wanted and _will_restart(unit, systemd, proc, release, digest):
         handed = handover.hand_over(unit, systemd, handover.Wanted(**wanted))
     done = release.promote(module.params["attempt"])
-    result = _started(unit, systemd, proc, release, done)
+    result = _started(unit, systemd, proc, release, done, restart=module.params["restart"])
     return Result(**{**result, "digest": digest, "handover": handed})
 
 
@@ -128,8 +128,10 @@ def _will_restart(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Rel
     return changes or bool(_reasons(unit, systemd, proc, release, digest))
 
 
-def _started(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, done: list[str]) -> Result:
-    """Has the unit run from the live set."""
+def _started(
+    unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, done: list[str], *, restart: bool = False
+) -> Result:
+    """Has the unit run from the live set. C(restart): whether it begins anew even where nothing asks for that."""
     done = list(done)
     shown = systemd.show(unit)
     if shown.get("NeedDaemonReload") == "yes" or shown.get("LoadState") != "loaded" or done:
@@ -140,7 +142,7 @@ def _started(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release,
         done.append("enable")
     live = release.record()["live"]
     reasons = _reasons(unit, systemd, proc, release, live["digest"] if live else "")
-    if reasons:
+    if reasons or restart:
         if _systemd.number(shown, "NRestarts"):
             systemd.forget_restarts(unit)
         systemd.restart(unit)

@@ -12,6 +12,7 @@ import os
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import RELOAD
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Election, Variables
@@ -23,6 +24,8 @@ STEADY = 2 * RESTART + 2
 """Seconds that a process which was rolled has to run: one that ends before systemd would have started it twice is seen to."""
 TERM = 10
 """Seconds that a stop may take beyond the renew deadline, within which a lease is released."""
+RELOAD_SLACK = 15.0
+"""Seconds that a process may be late with reading its pair again."""
 MOST_PATIENCE = 1800.0
 """Seconds to wait for a healthy host, at most: the times are also those that a host says."""
 
@@ -87,7 +90,7 @@ class HostPlan(t.TypedDict):
     failover: Failover
     handover: float  # seconds without a leader, at most, when the process that runs now is stopped for its roll
     # Seconds to wait for a healthy host after it was rolled (start), and after another one was (change); for another one to lead (handover); and
-    # that it has to run then (steady).
+    # that it has to run then (steady); and until a process has taken a pair that was replaced (reload).
     patience: dict[str, float]
     limitations: list[str]  # what this host's systemd or version cannot do
     faults: list[str]
@@ -117,8 +120,12 @@ def plan(
     running: t.Sequence[command_line.Running],
     prefix: str,
     check_mode: bool,
+    replace: t.Sequence[str] = (),
 ) -> HostPlan:
-    """The plan for one host, whose wanted version is in the table; C(host) is what scheduler_info gathered."""
+    """The plan for one host, whose wanted version is in the table.
+
+    C(host) is what scheduler_info gathered, C(replace) are certificates that are not to be used any more, by their fingerprints.
+    """
     version = wanted_version(v, host["process"]["version"])
     lacking = [name for name, known in tables.systemd_features.items() if known["since"] > host["systemd_version"]]
     credentials = v.kubeconfig_style == "embedded" and "credentials" not in lacking
@@ -180,7 +187,7 @@ def plan(
         log_dir=log_dir,
         secret=secret,
         staged=staged,
-        certificate=_certificate(v, sans, secret),
+        certificate={**_certificate(v, sans, secret), "replace": [*replace]},
         kubeconfig=_kubeconfig(v, apiserver_ca, secret),
         unit={
             "type": "simple" if "exec" in lacking else "exec",
@@ -228,6 +235,7 @@ def _patience(bounds: Failover) -> dict[str, float]:
         # A lease that was not released has to expire first.
         "handover": min(MOST_PATIENCE, bounds["crash"] + 10),
         "steady": STEADY,
+        "reload": RELOAD + RELOAD_SLACK,
     }
 
 

@@ -45,7 +45,16 @@ NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 PATHS = ("bin_dir", "cert_path", "key_path", "kubeconfig_path", "log_dir")
 # The controller's files that are read; what is written there must not be one of them.
-SOURCES = ("ca_cert", "ca_key", "ca_config", "apiserver_ca", "metrics_cert", "metrics_key")
+SOURCES = (
+    "ca_cert",
+    "ca_key",
+    "ca_config",
+    "new_ca_cert",
+    "new_ca_key",
+    "apiserver_ca",
+    "metrics_cert",
+    "metrics_key",
+)
 PAIR = ("cert_source", "key_source")
 # What two instances of a host may not have in common.
 SHARED: tuple[t.Literal["ports", "schedulers", "paths"], ...] = ("ports", "schedulers", "paths")

@@ -10,12 +10,34 @@ from __future__ import annotations
 
 import typing as t
 
-STEPS = ["instance", "variables", "host", "rollout", "rollback", "gate", "outcome", "verdict", "status"]
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.rotation import KINDS, LOOK, RELOAD
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.rotation import STEPS as ROTATION_STEPS
+
+STEPS = [
+    "instance",
+    "variables",
+    "host",
+    "rotation",
+    "rollout",
+    "rollback",
+    "gate",
+    "outcome",
+    "rotated",
+    "verdict",
+    "status",
+]
 PLAN: dict[str, dict[str, t.Any]] = {
     "step": {"type": "str", "choices": STEPS, "required": True},
     "prefix": {"type": "str", "default": "kube_scheduler_"},
     "tables": {"type": "dict"},
     "input": {"type": "dict"},
+    "rotation": {
+        "type": "dict",
+        "options": {
+            "step": {"type": "str", "choices": [*KINDS, *ROTATION_STEPS, LOOK, RELOAD], "required": True},
+            "replace": {"type": "list", "elements": "str", "default": []},
+        },
+    },
     "host": {"type": "dict"},
     "answers": {"type": "str"},
     "plans": {"type": "str"},
@@ -44,6 +66,8 @@ PLAN: dict[str, dict[str, t.Any]] = {
 PLAN_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
     ("step", "variables", ["tables"]),
     ("step", "host", ["tables", "input", "host", "answers"]),
+    ("step", "rotation", ["input", "answers", "plans"]),
+    ("step", "rotated", ["input", "answers", "plans"]),
     ("step", "rollout", ["input", "answers"]),
     ("step", "rollback", ["input", "answers", "recalled", "host"]),
     ("step", "gate", ["input", "answers", "marks", "order", "position"]),

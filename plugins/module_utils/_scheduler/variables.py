@@ -40,6 +40,8 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "ca_key": {"type": "str"},
     "ca_config": {"type": "str"},
     "ca_profile": {"type": "str"},
+    "new_ca_cert": {"type": "str"},
+    "new_ca_key": {"type": "str", "no_log": False},  # a path
     "cert_source": {"type": "str"},
     "key_source": {"type": "str"},
     "cert_path": {"type": "str"},
@@ -95,6 +97,8 @@ class Variables:
     ca_key: str
     ca_config: str
     ca_profile: str
+    new_ca_cert: str
+    new_ca_key: str
     cert_source: str
     key_source: str
     cert_path: str

@@ -13,6 +13,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_plan import ActionModule
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import rotation
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
 
 from tests.support.fake_module import one_line
@@ -165,6 +166,7 @@ FACTS: dict[str, Any] = {
     "others": [],
     "instances": [],
     "installed": True,
+    "certificates": [],
     "port": {"number": 10259, "held_by": "", "ours": False},
     "unit": {"name": "kube-scheduler.service", "load_state": "loaded", "drop_ins": []},
     "process": {"pid": 0, "version": "", "lock": "", "lease_name": "kube-scheduler", "lease_namespace": "kube-system"},
@@ -269,6 +271,105 @@ def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Pa
         "kube_scheduler_binary_source: present, but m1 has no /opt/k8s/bin/kube-scheduler-v1.37.2; put the binary there"
     )
     assert planned(variables)["binary"]["missing"] == ""
+
+
+def rotated(variables: dict[str, Any], folder: Path, kind: str = "ca", step: str = "look") -> tuple[Ca, dict[str, Any]]:
+    """A CA that is to take the place of the present one, and what is fixed then."""
+    following = Ca(folder, key=spare("ECC", number=7), name="next", subject={"CN": "next"})
+    given = {
+        "kube_scheduler_new_ca_cert": str(following.path),
+        "kube_scheduler_new_ca_key": str(following.key_path),
+        "rotate": kind,
+    }
+    return following, fixed(variables | given, rotation={"step": step, "replace": ["00:11"]})
+
+
+def test_what_is_trusted_while_the_ca_is_rotated(variables: dict[str, Any], ca: Ca, tmp_path: Path) -> None:
+    following, found = rotated(variables, tmp_path)
+    assert found["faults"] == []
+    assert found["authorities_pem"] == found["apiserver_cas_pem"] == ca.pem + following.pem
+    assert found["rotation"] == {"step": "look", "replace": ["00:11"]}
+    plain = fixed(variables)
+    assert (plain["authorities_pem"], plain["apiserver_cas_pem"], plain["rotation"]) == (ca.pem, ca.pem, {})
+
+
+def test_the_former_ca_need_not_sign_any_more(variables: dict[str, Any], ca: Ca, tmp_path: Path) -> None:
+    ca.key_path.unlink()
+    assert rotated(variables, tmp_path)[1]["faults"] == []
+    assert fixed(variables)["failed"] is True
+
+
+def test_a_new_ca_that_cannot_sign_is_named_by_its_variable(variables: dict[str, Any], tmp_path: Path) -> None:
+    following, _found = rotated(variables, tmp_path)
+    following.key_path.chmod(0o644)
+    given = {
+        "kube_scheduler_new_ca_cert": str(following.path),
+        "kube_scheduler_new_ca_key": str(following.key_path),
+    }
+    [line] = fixed(variables | given)["faults"]
+    assert line.startswith("kube_scheduler_new_ca_key: others can read or change")
+
+
+def test_what_a_host_is_to_have_at_each_step(variables: dict[str, Any], ca: Ca, tmp_path: Path) -> None:
+    own = {
+        **FACTS,
+        "apiserver": {"reachable": True, "version": "v1.37.2", "error": None, "server": "https://192.0.2.1:6443"},
+    }
+    own["apiserver"] |= {"next_accepted": True, "next_serves": True}
+    pair = {"use": "pair", "fingerprint_sha256": "AA", "signed_by": [ca.fingerprint]}
+    own["certificates"] = [pair, {"use": "trust", "fingerprint_sha256": ca.fingerprint, "signed_by": []}]
+    for step, signs, trusts in (
+        ("leaf", "former", "former"),
+        ("accept", "former", "both"),
+        ("issue", "next", "both"),
+        ("drop", "next", "next"),
+    ):
+        following, data = rotated(variables, tmp_path, step=step)
+        found = run(
+            "host", variables, hostvars={"m1": {"host": own}}, tables=TABLES, input=data, host=own, answers="host"
+        )
+        path = {"former": ca.path, "next": following.path}[signs]
+        assert found["wanted"]["certificate"]["ca_path"] == str(path), step
+        assert found["wanted"]["certificate"]["replace"] == ["00:11"]
+        pem = {"former": ca.pem, "both": ca.pem + following.pem, "next": following.pem}[trusts]
+        assert found["wanted"]["kubeconfig"]["clusters"][0]["certificate_authority_data"] == pem, step
+    own["apiserver"]["next_accepted"] = False
+    found = run("host", variables, tables=TABLES, input=data, host=own, answers="host", strict=False)
+    assert [line.partition(", https")[0] for line in found["faults"]] == [
+        "kube_scheduler_new_ca_cert: the apiserver of m1"
+    ]
+    assert found["wanted"] is None
+
+
+def test_the_pair_of_the_controller_tells_itself_what_is_replaced(
+    variables: dict[str, Any], ca: Ca, tmp_path: Path
+) -> None:
+    """With one pair for all, no host says what becomes of it."""
+    lies = {
+        **FACTS,
+        "probes": None,
+        "drift": [],
+        "problems": [],
+        "certificates": [{"fingerprint_sha256": "AA", "use": "pair"}],
+    }
+    lies["certificates"][0] |= {
+        "path": "/x",
+        "subject": "",
+        "issuer": "",
+        "usages": [],
+        "not_after": "",
+        "signed_by": [],
+    }
+    for pki in ("node", "shared"):
+        given = {"kube_scheduler_pki": pki, "kube_scheduler_cert_source": str(tmp_path / "s.pem")}
+        given["kube_scheduler_key_source"] = str(tmp_path / "s-key.pem")
+        data = fixed(variables | given, rotation={"step": "look"})
+        asked = {"hostvars": {name: {"h": lies} for name in ("m1", "m2")}, "input": data, "answers": "h", "plans": "p"}
+        found = run("rotation", variables, **asked)
+        assert (found["steps"], found["replace"]) == (["leaf"], ["AA"] if pki == "node" else [])
+    certificate = ca.issue("s")[0]
+    (tmp_path / "s.pem").write_text(certificate)
+    assert run("rotation", variables, **asked)["replace"] == [rotation.fingerprint(certificate)]
 
 
 @pytest.fixture

@@ -194,9 +194,9 @@ def test_times_without_a_configuration_file() -> None:
     assert found["unit"]["timeout_stop"] == 13
     assert found["failover"] == {"crash": 9.4, "stop": 9.4}
     assert made(lease_preset="fast")["failover"] == {"crash": 9.4, "stop": 2.2}
-    assert made()["patience"] == {"start": 60.0, "change": 15.0, "handover": 33.8, "steady": 12}
+    assert made()["patience"] == {"start": 60.0, "change": 15.0, "handover": 33.8, "steady": 12, "reload": 315.0}
     slow = made(lease_duration="100s", renew_deadline="70s", retry_period="30s")
-    assert slow["patience"] == {"start": 262.0, "change": 76.0, "handover": 242.0, "steady": 12}
+    assert slow["patience"] == {"start": 262.0, "change": 76.0, "handover": 242.0, "steady": 12, "reload": 315.0}
 
 
 def test_settings_that_the_version_rejects() -> None:
@@ -268,12 +268,14 @@ def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> No
         "change": 21.0,
         "handover": 92.0,
         "steady": 12,
+        "reload": 315.0,
     }
     assert made({"process": {**process, "version": "1.20.2"}})["patience"] == {
         "start": 112.0,
         "change": 92.0,
         "handover": 92.0,
         "steady": 12,
+        "reload": 315.0,
     }
     # The leader's, where they are others than this host's.
     own = {
@@ -289,4 +291,5 @@ def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> No
         "change": plan.MOST_PATIENCE,
         "handover": plan.MOST_PATIENCE,
         "steady": 12,
+        "reload": 315.0,
     }

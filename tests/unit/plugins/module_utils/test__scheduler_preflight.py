@@ -135,6 +135,14 @@ def test_the_defaults_are_fine() -> None:
             {"pki": "provided"},
             "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source",
         ),
+        (
+            {"new_ca_cert": "ca.pem"},
+            "kube_scheduler_new_ca_cert: ca.pem is not an absolute path; write it in full, from the controller's root",
+        ),
+        (
+            {"new_ca_key": "ca.pem"},
+            "kube_scheduler_new_ca_key: ca.pem is not an absolute path; write it in full, from the controller's root",
+        ),
         ({"pki": "shared", "cert_source": "/c.pem"}, "kube_scheduler_pki: shared needs kube_scheduler_cert_source and"),
         (
             {"bin_dir": "-/opt/k8s/bin"},

@@ -457,6 +457,17 @@ def test_a_credential_counts_by_its_content(host: Host) -> None:
     assert host.run("staged")["pending"] == []
 
 
+def test_a_restart_that_is_asked_for_where_nothing_asks_for_one(host: Host) -> None:
+    """Of a scheduler that is not healthy, whose process would read its new pair in some minutes only."""
+    host.key_digest = "path"
+    host.deploy()
+    host.stage_key("secret 2")
+    host.run("staged")
+    host.systemd.did.clear()
+    assert host.run("live", restart=True)["done"] == ["key", "restart"]
+    assert "restart" in host.systemd.did
+
+
 def test_a_file_of_which_only_the_path_counts_does_not_restart(host: Host) -> None:
     files = [{**f, "digest": "path"} if f["name"] == "key" else f for f in host.files]
     host.run("prepared", files=files)

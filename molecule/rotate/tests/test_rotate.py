@@ -1,0 +1,199 @@
+"""rotate.yml on real schedulers: new pairs and a new CA, and what of it a pod, the apiserver and a process notice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import rotation
+from tests.support.lab import wait_for
+from tests.support.rotation import rotate
+from tests.support.upgrade import Measured, nothing_lost, under_pods
+
+SHORT = (
+    "--extra-vars={kube_scheduler_ca_config: '', kube_scheduler_ca_profile: '', kube_scheduler_cert_valid_for: 2000h}",
+)
+FILES = "--extra-vars=kube_scheduler_kubeconfig_style=files"
+
+
+def in_use(lab: Any, former: dict[str, Any]) -> None:
+    """Every master has a certificate of its own that is new, serves it, and is known to the apiserver by it."""
+    now = {name: rotation.lying(lab, name) for name in lab.names}
+    assert not {*now.values()} & {*former.values()}
+    for name, certificate in now.items():
+        assert rotation.served(lab, name) == certificate
+        wait_for(lambda name=name, own=certificate: rotation.known_as(lab, name) == rotation.sha256(own), 15)
+
+
+def rotated(lab: Any, kind: str, *words: str, transitions: int) -> Measured:
+    """Rotates under a stream of pods; nothing is lost, and a plain run finds nothing to do."""
+    found = under_pods(lab, lambda: lab.play(*rotate(kind, *words)))
+    nothing_lost(found, transitions)
+    site = lab.site(*words)
+    assert site.code == 0, site.output
+    assert site.changed == dict.fromkeys(lab.names, 0)
+    return found
+
+
+def test_check_mode_tells_and_changes_nothing(lab: Any) -> None:
+    former = {name: rotation.lying(lab, name) for name in lab.names}
+    pids = lab.main_pids()
+    run = lab.play(*rotate("", "--check", "--diff"))
+    assert run.code == 0, run.output
+    assert "the certificate is one to replace, and its key with it" in run.text
+    for name in lab.names:
+        assert f"{name}: would be rolled, step" in run.output
+    assert {name: rotation.lying(lab, name) for name in lab.names} == former
+    assert lab.main_pids() == pids
+
+
+def test_nothing_is_due(lab: Any) -> None:
+    pids = lab.main_pids()
+    run = lab.play(*rotate("due"))
+    assert run.code == 0, run.output
+    assert "kube_masters: no certificate is due" in run.output
+    assert run.changed == dict.fromkeys(lab.names, 0)
+    assert lab.main_pids() == pids
+
+
+def test_new_pairs(lab: Any) -> None:
+    """With the default style, which takes a rollout: the lease changes hands once. They last longer than their CA unless told otherwise."""
+    former = {name: rotation.lying(lab, name) for name in lab.names}
+    keys = rotation.keys(lab)
+    found = rotated(lab, "leaf", *SHORT, transitions=1)
+    in_use(lab, former)
+    assert not {*keys.values()} & {*rotation.keys(lab).values()}
+    rows = [line for line in found.run.output.splitlines() if " pair " in line]
+    assert len(rows) == 6, "a table before and one after"
+    assert all("served and used" in row for row in rows)
+
+
+def test_what_is_due_is_renewed_where_it_is(lab: Any, tmp_path: Path) -> None:
+    """A window that is nearly as long as the certificate's life, on one master."""
+    inventory = lab.inventory_with(tmp_path, hosts={"m2": {"kube_scheduler_renew_before": "1999h59m"}})
+    former = {name: rotation.lying(lab, name) for name in lab.names}
+    pids = lab.main_pids()
+    time.sleep(max(0.0, former["m2"].not_valid_before_utc.timestamp() + 300 + 61 - time.time()))
+    run = lab.play(*rotate("due", *SHORT), inventory=inventory)
+    assert run.code == 0, run.output
+    assert {name for name in lab.names if rotation.lying(lab, name) != former[name]} == {"m2"}
+    assert {name for name, pid in lab.main_pids().items() if pid != pids[name]} == {"m2"}
+
+
+def test_other_changes_are_left_to_site(lab: Any) -> None:
+    pids = lab.main_pids()
+    run = lab.play(*rotate("leaf", "--extra-vars={kube_scheduler_config: {parallelism: 13}}"))
+    assert run.code != 0
+    assert "m1: differs from its plan in more than certificates (config: " in run.text
+    assert "run site.yml first" in run.text
+    assert not any(run.changed.values())
+    assert lab.main_pids() == pids
+
+
+@pytest.mark.nightly
+def test_everything_has_expired(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """With either style; nobody is healthy, so that all are started at once and nobody waits for a file to be read again."""
+    for words in ((), (FILES,)):
+        assert lab.site(*words).code == 0
+        former = {name: rotation.lying(lab, name) for name in lab.names}
+        for name in lab.names:
+            rotation.expire(lab, name)
+            lab.host(name).check_output("systemctl restart kube-scheduler")
+        assert lab.play("playbooks/status.yml", *words).code != 0
+        run = lab.play(*rotate("due", *words))
+        assert run.code == 0, run.output
+        assert "rolled all at once, for no member is healthy" in run.text
+        in_use(lab, former)
+        assert bind_pod()
+        assert lab.site(*words).changed == dict.fromkeys(lab.names, 0)
+    assert lab.site().code == 0
+
+
+@pytest.mark.nightly
+def test_files_are_read_again_without_a_restart(lab: Any) -> None:
+    assert lab.site(FILES).code == 0
+    former = {name: rotation.lying(lab, name) for name in lab.names}
+    pids, restarts = lab.main_pids(), rotation.restarts(lab)
+    rotated(lab, "leaf", FILES, transitions=0)
+    assert (lab.main_pids(), rotation.restarts(lab)) == (pids, restarts)
+    in_use(lab, former)
+    for name in lab.names:
+        log = lab.host(name).check_output("journalctl --output=cat _PID=%s", pids[name])
+        assert rotation.RELOADED in log
+    assert lab.site().code == 0
+
+
+class TestCa:
+    """In this order: each step of one rotation of the CA begins where the one before ended."""
+
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def following(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> rotation.NextCa:
+        return rotation.NextCa(lab, tmp_path_factory.mktemp("ca"))
+
+    def test_check_mode_tells_the_steps(self, lab: Any, following: rotation.NextCa) -> None:
+        run = lab.play(*rotate("ca", *following.words, "--check"))
+        assert run.code == 0, run.output
+        assert "1. trust the new CA beside the former one: to do on m1, m2, m3" in run.output
+        assert "2. let the new CA sign: waits for the apiserver of m1, m2, m3 to accept it" in run.output
+        assert "clusters differ" in run.output
+
+    def test_cut_off_and_refused_until_the_apiservers_accept_it(self, lab: Any, following: rotation.NextCa) -> None:
+        former = {name: rotation.lying(lab, name) for name in lab.names}
+        turn = "TASK [kube_ha.scheduler.kube_scheduler : Wait until this member is healthy]"
+        playbook, *words = rotate("ca", *following.words)
+        assert lab.cut_off(playbook, turn, 1, *words)
+        found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
+        assert found.run.code != 0
+        assert (
+            "does not accept a certificate of this CA; add the CA to the file of its --client-ca-file" in found.run.text
+        )
+        assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)
+        assert found.transitions <= 1
+        assert {name: rotation.lying(lab, name) for name in lab.names} == former
+        assert {rotation.trusted(lab, name) for name in lab.names} == {following.former + following.ca.pem}
+        # In between, a plain run leaves each host at its step.
+        site = lab.site(*following.words)
+        assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output
+        status = lab.play("playbooks/status.yml", *following.words)
+        assert status.code == 0, status.output
+        assert "a rotation of the CA is under way (m1 accept, m2 accept, m3 accept)" in status.text
+
+    def test_issued_anew_and_trusted_until_the_apiservers_serve_theirs(
+        self, lab: Any, following: rotation.NextCa
+    ) -> None:
+        following.accepted()
+        former = {name: rotation.lying(lab, name) for name in lab.names}
+
+        def accepted() -> bool:
+            run = lab.play(*rotate("ca", *following.words, "--check"))
+            return "can be done: every apiserver accepts it" in run.output
+
+        wait_for(accepted, 90)
+        playbook, *words = rotate("ca", *following.words)
+        assert lab.cut_off(playbook, "TASK [kube_ha.scheduler.kube_scheduler : Put the staged set in place]", 2, *words)
+        found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
+        assert found.run.code != 0
+        assert "still serves a certificate that is not of this CA; give it one, and run again" in found.run.text
+        assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)
+        assert found.transitions <= 1
+        in_use(lab, former)
+        assert all(following.signed(rotation.lying(lab, name)) for name in lab.names)
+        site = lab.site(*following.words)
+        assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output
+
+    def test_the_former_one_is_dropped(self, lab: Any, following: rotation.NextCa) -> None:
+        following.serves()
+        wait_for(lambda: lab.play("playbooks/status.yml", *following.words).code == 0, 60)
+        found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
+        nothing_lost(found, transitions=1)
+        assert "the rotation of the CA is finished: name the new CA in kube_scheduler_ca_cert" in found.run.text
+        for words in (following.words, following.taken, following.taken + following.words):
+            site = lab.site(*words)
+            assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output
+        for name in lab.names:
+            assert rotation.trusted(lab, name) == following.ca.pem

@@ -1,0 +1,332 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The rotation of certificates and of their CA. Where a rotation stands is what the hosts have; nothing else records it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, rollout
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Variables
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+
+LEAF, DUE, CA = "leaf", "due", "ca"
+KINDS = (LEAF, DUE, CA)
+ACCEPT, ISSUE, DROP = "accept", "issue", "drop"
+STEPS = (ACCEPT, ISSUE, DROP)
+"""Those of a rotation of the CA that change hosts, in order; a host that has done one has done those before it."""
+LOOK, RELOAD = "look", "reload"
+"""Parts of a rotation that change nothing: to find where it stands, and to wait until new pairs are used."""
+SIGNERS = {"node", "shared"}
+HEAD = ("host", "file", "use", "subject", "usages", "expires (UTC)", "left", "signed by", "by the process")
+
+
+@dataclasses.dataclass(frozen=True)
+class Authorities:
+    """PEM texts: the CA that signed so far, the next one ("" for none), and what the kubeconfig trusts so far."""
+
+    former: str
+    next: str
+    trusted: str
+
+    @property
+    def trust_changes(self) -> bool:
+        """Whether the kubeconfig trusts the former CA, so that the next one takes its place there too."""
+        return bool(_only_former(self) & _fingerprints(self.trusted))
+
+    @property
+    def all(self) -> str:
+        """All CAs that may have signed a pair."""
+        return _joined(self.former, self.next)
+
+    def trust(self, step: str) -> str:
+        """What the kubeconfig is to trust after a step."""
+        if not step or not self.trust_changes:
+            return self.trusted
+        if step != DROP:
+            return _joined(self.trusted, self.next)
+        rest = [
+            found
+            for found in _parsed(self.trusted)
+            if _certificate.fingerprint(found) not in _only_former(self) | _fingerprints(self.next)
+        ]
+        return _joined(*(_certificate.pem(found).decode() for found in rest), self.next)
+
+
+def _parsed(pem: str) -> list[t.Any]:
+    return [found for found in _certificate.parse(pem.encode("ascii", "replace")) if found is not None]
+
+
+def _fingerprints(pem: str) -> set[str]:
+    return {_certificate.fingerprint(found) for found in _parsed(pem)}
+
+
+def _only_former(authorities: Authorities) -> set[str]:
+    return _fingerprints(authorities.former) - _fingerprints(authorities.next)
+
+
+def _joined(*texts: str) -> str:
+    """PEM texts in one, each once; a single one stays as it is."""
+    kept = [text for text in texts if text.strip()]
+    if len(kept) < 2:
+        return "".join(kept)
+    blocks = {
+        _certificate.fingerprint(found): _certificate.pem(found).decode() for text in kept for found in _parsed(text)
+    }
+    return "".join(blocks.values())
+
+
+def fingerprint(pem: str) -> str:
+    """The fingerprint of the first certificate of a text; "" for none."""
+    found = _parsed(pem)[:1]
+    return _certificate.fingerprint(found[0]) if found else ""
+
+
+def named(v: Variables, step: str) -> Variables:
+    """The variables with the CA that signs at a step."""
+    if step not in (ISSUE, DROP):
+        return v
+    return dataclasses.replace(v, ca_cert=v.new_ca_cert, ca_key=v.new_ca_key)
+
+
+# --- where a host, and its cluster, stand
+
+
+def _of(certificates: t.Sequence[t.Mapping[str, t.Any]], use: str) -> list[t.Mapping[str, t.Any]]:
+    return [file for file in certificates if file["use"] == use]
+
+
+def pair_of(certificates: t.Sequence[t.Mapping[str, t.Any]]) -> str:
+    """The fingerprint of a host's own certificate, "" for none."""
+    return next((str(file["fingerprint_sha256"]) for file in _of(certificates, "pair")), "")
+
+
+def stand(host: t.Mapping[str, t.Any], authorities: Authorities) -> str:
+    """The last step that a host has done, "" for none. One on which nothing lies yet begins where it can join."""
+    certificates = host["certificates"]
+    pairs = _of(certificates, "pair")
+    if not pairs:
+        accepted = (host["apiserver"] or {}).get("next_accepted")
+        return ISSUE if accepted else ACCEPT
+    if authorities.trust_changes:
+        trusted = {str(file["fingerprint_sha256"]) for file in _of(certificates, "trust")}
+        if not _fingerprints(authorities.next) <= trusted:
+            return ""
+        dropped = not _only_former(authorities) & trusted
+    else:
+        dropped = True
+    if not {*pairs[0]["signed_by"]} & _fingerprints(authorities.next):
+        return ACCEPT
+    return DROP if dropped else ISSUE
+
+
+def rank(step: str) -> int:
+    """The number of a step, 0 for none."""
+    return STEPS.index(step) + 1 if step in STEPS else 0
+
+
+def later(one: str, other: str) -> str:
+    """The later of two steps; what is none counts as the first of all."""
+    found = max(one, other, key=rank)
+    return found if found in STEPS else ""
+
+
+def pending(stands: t.Mapping[str, str], *, former_signs: bool, check: bool) -> list[str]:
+    """The steps that are still to be done. C(former_signs): whether the former CA can sign. In check mode, only the next one, by which the others go."""
+    least = min(map(rank, stands.values()), default=0)
+    left = [step for step in STEPS if rank(step) > least]
+    if not former_signs:
+        # Nothing can be staged with it any more, so that trust and pair change at once.
+        left = [step for step in left if step != ACCEPT]
+    return left[:1] if check else left
+
+
+def step_faults(name: str, asked: str, host: t.Mapping[str, t.Any], authorities: Authorities, prefix: str) -> list[str]:
+    """Why a host cannot go on to the step that is asked of it."""
+    own, seen = stand(host, authorities), host["apiserver"] or {}
+    where = f"{prefix}new_ca_cert: the apiserver of {name}, {seen.get('server') or 'which gave no answer'},"
+    if rank(asked) >= rank(ISSUE) > rank(own) and seen.get("next_accepted") is not True:
+        advice = "add the CA to the file of its --client-ca-file, beside the former one, restart it, and run again"
+        return [f"{where} does not accept a certificate of this CA; {advice}"]
+    if asked == DROP != own and authorities.trust_changes and seen.get("next_serves") is not True:
+        advice = "give it one, and run again: until then the former CA stays trusted"
+        return [f"{where} still serves a certificate that is not of this CA; {advice}"]
+    return []
+
+
+def variables_faults(
+    v: Variables, kind: t.Any, silent: t.Collection[str], is_file: t.Callable[[str], bool], prefix: str
+) -> list[str]:
+    """What of the request is wrong. C(kind): of the rotation, None where none is asked for. C(silent): members that the play is not for."""
+    found = []
+    pair = {f"{prefix}{name}": getattr(v, name) for name in ("new_ca_cert", "new_ca_key")}
+    if kind is not None and kind not in KINDS:
+        found.append(f"rotate: {str(kind)[:80]!r} is none of {', '.join(KINDS)}; give one of these")
+    if kind is not None and v.pki not in SIGNERS:
+        found.append(
+            f"{prefix}pki: with {v.pki}, the pairs are not made here; put new ones where {prefix}cert_source and {prefix}key_source name them, and run site.yml"
+        )
+    if any(pair.values()) and v.pki not in SIGNERS:
+        found.append(
+            f"{prefix}new_ca_cert: with {prefix}pki {v.pki}, no CA signs here; let {prefix}ca_cert and {prefix}apiserver_ca name files that hold both CAs"
+        )
+    if any(pair.values()) and not all(pair.values()):
+        found.append(f"{prefix}new_ca_cert: is of use only together with {prefix}new_ca_key; give both or neither")
+    if kind == CA and not any(pair.values()):
+        found.append(
+            f"{prefix}new_ca_cert: not set; rotate=ca needs it and {prefix}new_ca_key, the new CA's files on the controller"
+        )
+    # Of a relative path, the pre-flight tells.
+    absent = [f"{name}: {path}" for name, path in pair.items() if os.path.isabs(path) and not is_file(path)]
+    if absent:
+        found.append(f"{', '.join(absent)} is not a file on the controller; put it there, or name where it is")
+    if kind == CA and silent:
+        found.append(
+            f"rotate: ca is for all members at once, and {', '.join(silent)} would be left out; run without --limit and serial"
+        )
+    return found
+
+
+def beyond(name: str, answer: rollout.Answer, wanted: str) -> list[str]:
+    """What a rotation would change besides certificates, a line; C(wanted) is the version that is planned."""
+    runs = answer["process"]["version"]
+    other = [
+        f"{entry['part']}: {entry['reason']}"
+        for entry in answer["drift"]
+        if not (
+            entry["part"] in ("certificate", "process", "staged")
+            or (entry["part"] == "kubeconfig" and not entry["reason"].endswith(facts.OTHER_ENTRIES))
+            or (entry["part"] == "unit" and entry["reason"].endswith(facts.OTHER_DIGEST))
+        )
+    ]
+    if runs and wanted and runs != wanted:
+        other.append(f"version {runs} runs, wanted {wanted}")
+    if not other:
+        return []
+    return [f"{name}: differs from its plan in more than certificates ({'; '.join(other)}); run site.yml first"]
+
+
+def due(answers: rollout.Answers) -> bool:
+    """Whether any certificate is to be renewed, or does not do."""
+    return any(answer["drift"] for answer in answers.values())
+
+
+# --- in words
+
+
+def ca_lines(stands: t.Mapping[str, str], accepts: t.Mapping[str, t.Any]) -> list[str]:
+    """The steps of a rotation of the CA, and where the members stand. C(accepts): whether each one's apiserver accepts the new CA."""
+
+    def done(step: str) -> str:
+        there = [name for name, own in stands.items() if rank(own) >= rank(step)]
+        left = [name for name in stands if name not in there]
+        return (
+            "done" if not left else f"to do on {', '.join(left)}" + (f"; done on {', '.join(there)}" if there else "")
+        )
+
+    refused = [name for name, accepted in accepts.items() if accepted is not True and rank(stands[name]) < rank(ISSUE)]
+    swap = (
+        f"waits for the apiserver of {', '.join(refused)} to accept it"
+        if refused
+        else "can be done: every apiserver accepts it"
+    )
+    if all(rank(own) >= rank(ISSUE) for own in stands.values()):
+        swap = "done"
+    return [
+        f"1. trust the new CA beside the former one: {done(ACCEPT)}",
+        f"2. let the new CA sign: {swap}",
+        f"3. issue the certificates anew: {done(ISSUE)}",
+        f"4. trust the former CA no more: {done(DROP)}",
+    ]
+
+
+def under_way(stands: t.Mapping[str, str], prefix: str) -> list[str]:
+    """Whether a rotation of the CA is under way, a line; nothing without a new CA."""
+    ranks = set(map(rank, stands.values()))
+    if not ranks:
+        return []
+    if ranks == {rank(DROP)}:
+        return [
+            f"the rotation of the CA is finished: name the new CA in {prefix}ca_cert and {prefix}ca_key, and remove {prefix}new_ca_cert and {prefix}new_ca_key"
+        ]
+    if ranks == {0}:
+        return ["a new CA is named, and its rotation has not begun: run rotate.yml with rotate=ca"]
+    told = ", ".join(f"{name} {own or 'not begun'}" for name, own in stands.items())
+    return [f"a rotation of the CA is under way ({told}): go on with rotate.yml and rotate=ca"]
+
+
+def left(not_after: str, now: datetime.datetime) -> str:
+    """The residual time of a certificate in words."""
+    try:
+        ends = datetime.datetime.strptime(not_after, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+    except ValueError:
+        return "?"
+    hours = (ends - now) // datetime.timedelta(hours=1)
+    if hours < 0:
+        return "expired"
+    return f"{hours // 24}d" if hours >= 48 else f"{hours}h"
+
+
+def table(answers: rollout.Answers, authorities: Authorities, v: Variables, now: datetime.datetime) -> list[str]:
+    """The certificates of a cluster, the CAs on the controller first."""
+    rows: list[tuple[str, ...]] = [HEAD]
+    for path, pem in ((v.ca_cert, authorities.former), (v.new_ca_cert, authorities.next)):
+        for found in _parsed(pem):
+            subject, issuer = found.subject.rfc4514_string(), found.issuer.rfc4514_string()
+            ends = _certificate.identity(found, now)["not_after"]
+            by = "itself" if subject == issuer else issuer
+            rows.append(("controller", path, "CA", subject, "keyCertSign", *_times(ends, now), by, "-"))
+    for name, answer in answers.items():
+        rows += [_row(name, file, answer["probes"] or {}, authorities, now) for file in answer["certificates"]]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _row(
+    name: str,
+    file: t.Mapping[str, t.Any],
+    probes: t.Mapping[str, t.Any],
+    authorities: Authorities,
+    now: datetime.datetime,
+) -> tuple[str, ...]:
+    own, signers = file["fingerprint_sha256"], {*file["signed_by"]}
+    uses = [use for use in ("served", "used") if (probes.get(use) or {}).get("fingerprint_sha256") == own]
+    if probes.get("used_loaded") is False:
+        uses = [use for use in uses if use != "used"]
+    by = "-"
+    if file["use"] != "trust":
+        known = signers & _fingerprints(authorities.next), signers & _fingerprints(authorities.former)
+        by = f"{file['issuer']}{' (new CA)' if known[0] else '' if known[1] else ' (unknown CA)'}"
+    return (
+        name,
+        file["path"],
+        file["use"],
+        file["subject"],
+        " ".join(file["usages"]) or "-",
+        *_times(file["not_after"], now),
+        by,
+        " and ".join(uses) or "-",
+    )
+
+
+def _times(not_after: str, now: datetime.datetime) -> tuple[str, str]:
+    return not_after[:16].replace("T", " "), left(not_after, now)
+
+
+def conclusion(name: str, answer: rollout.Answer | None, replaced: t.Collection[str]) -> list[str]:
+    """Why the rotation of a host is not done. C(replaced): certificates that are not to be there any more."""
+    if answer is None:
+        return [f"{name}: it gave no answer that can be used"]
+    found = [f"{name}: {problem}" for problem in answer["problems"]]
+    return found + [
+        f"{name}: {file['path']} still holds the certificate that was to be replaced"
+        for file in answer["certificates"]
+        if file["fingerprint_sha256"] in replaced
+    ]

@@ -1,0 +1,154 @@
+"""The certificates of the lab's schedulers as the outside sees them, and a CA that takes the place of the lab's."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from tests.support.lab import UNIT, Lab
+from tests.support.pki import Ca
+
+CERTIFICATE = "/etc/kubernetes/cert/kube-scheduler.pem"
+KUBECONFIG = "/etc/kubernetes/kube-scheduler.kubeconfig"
+KEY = "/etc/kubernetes/cert/kube-scheduler-key.pem"
+PORT = 10259
+RELOADED = "ertificate rotation detected"
+
+
+def rotate(kind: str = "", *words: str) -> tuple[str, ...]:
+    """The words after ansible-playbook's inventory."""
+    return ("playbooks/rotate.yml", *([f"--extra-vars=rotate={kind}"] if kind else []), *words)
+
+
+def trusted(lab: Lab, name: str) -> str:
+    """The CAs that a master's kubeconfig trusts, as PEM text."""
+    cluster = yaml.safe_load(lab.host(name).file(KUBECONFIG).content)["clusters"][0]["cluster"]
+    return base64.b64decode(cluster["certificate-authority-data"]).decode()
+
+
+def sha256(certificate: x509.Certificate) -> str:
+    return certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def lying(lab: Lab, name: str) -> x509.Certificate:
+    """The certificate in its place on a master."""
+    return x509.load_pem_x509_certificate(lab.host(name).file(CERTIFICATE).content)
+
+
+def served(lab: Lab, name: str) -> x509.Certificate:
+    """What a scheduler shows in a TLS handshake, at its loopback address."""
+    script = f"import ssl; print(ssl.get_server_certificate(('127.0.0.1', {PORT})))"
+    return x509.load_pem_x509_certificate(lab.host(name).check_output("python3 -c %s", script).encode())
+
+
+def known_as(lab: Lab, name: str) -> str:
+    """SHA-256 of the certificate by which the apiserver of a master knew its scheduler last; 1.32 and newer write it down."""
+    lines = lab.host(name).check_output("tail --lines=1 /var/log/lab-audit.log").splitlines()
+    [found] = json.loads(lines[-1])["user"]["extra"]["authentication.kubernetes.io/credential-id"]
+    return str(found).partition("X509SHA256=")[2].lower()
+
+
+def keys(lab: Lab) -> dict[str, str]:
+    """The public part of each master's private key."""
+    return {name: lab.host(name).check_output("openssl pkey -pubout -in %s", KEY) for name in lab.names}
+
+
+def restarts(lab: Lab) -> dict[str, str]:
+    return {
+        name: lab.host(name).check_output("systemctl show --property=NRestarts --value %s", UNIT) for name in lab.names
+    }
+
+
+def expired(certificate: bytes, ca_key: bytes) -> bytes:
+    """The same certificate, over since an hour."""
+    former = x509.load_pem_x509_certificate(certificate)
+    now = datetime.now(timezone.utc)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(former.subject)
+        .issuer_name(former.issuer)
+        .public_key(former.public_key())
+        .serial_number(0x0DEAD)
+        .not_valid_before(now - timedelta(days=2))
+        .not_valid_after(now - timedelta(hours=1))
+    )
+    for extension in former.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    key = serialization.load_pem_private_key(ca_key, None)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def expire(lab: Lab, name: str) -> None:
+    """Puts an expired certificate in the place of a master's own, and into its kubeconfig where that holds it."""
+    host = lab.host(name)
+    over = expired(host.file(CERTIFICATE).content, (lab.state / "ca-key.pem").read_bytes())
+    kubeconfig = yaml.safe_load(host.file(KUBECONFIG).content)
+    user = kubeconfig["users"][0]["user"]
+    contents = {CERTIFICATE: over}
+    if "client-certificate-data" in user:
+        user["client-certificate-data"] = base64.b64encode(over).decode()
+        contents[KUBECONFIG] = yaml.safe_dump(kubeconfig).encode()
+    for path, content in contents.items():
+        host.check_output("echo %s | base64 -d > %s", base64.b64encode(content).decode(), path)
+
+
+class NextCa:
+    """A CA of the same name as the lab's, which the apiservers learn of when a test tells them."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self.lab, self.folder = lab, folder
+        self.ca = Ca(folder, subject={"CN": "kubernetes-ca"})
+        self.pki = lab.state / "pki"
+        self.former = (lab.state / "ca.pem").read_text()
+
+    @property
+    def words(self) -> tuple[str, str]:
+        return (
+            f"--extra-vars=kube_scheduler_new_ca_cert={self.ca.path}",
+            f"--extra-vars=kube_scheduler_new_ca_key={self.ca.key_path}",
+        )
+
+    @property
+    def taken(self) -> tuple[str, str]:
+        """The variables once it is the CA."""
+        return (
+            f"--extra-vars=kube_scheduler_ca_cert={self.ca.path}",
+            f"--extra-vars=kube_scheduler_ca_key={self.ca.key_path}",
+        )
+
+    def signed(self, certificate: x509.Certificate) -> bool:
+        try:
+            certificate.verify_directly_issued_by(self.ca.certificate)
+        except Exception:
+            return False
+        return True
+
+    def accepted(self) -> None:
+        """Has the apiservers accept client certificates of both, which they read again by themselves, and kubectl trust both."""
+        (self.pki / "ca.pem").write_text(self.former + self.ca.pem)
+        both = self.folder / "both.pem"
+        both.write_text(self.former + self.ca.pem)
+        for name in self.lab.names:
+            self.lab.kubectl("config", "set-cluster", name, f"--certificate-authority={both}", "--embed-certs=true")
+
+    def serves(self) -> None:
+        """Gives the apiservers certificates of this one, with the names of the former."""
+        former = x509.load_pem_x509_certificate((self.pki / "kube-apiserver.pem").read_bytes())
+        names: Any = former.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        certificate, key = self.ca.issue(
+            "kube-apiserver",
+            dns=names.get_values_for_type(x509.DNSName),
+            ips=[str(address) for address in names.get_values_for_type(x509.IPAddress)],
+            end=30 * 86400,
+        )
+        (self.pki / "kube-apiserver-key.pem").write_text(key)
+        (self.pki / "kube-apiserver.pem").write_text(certificate)
+        for name in self.lab.names:
+            self.lab.podman("exec", self.lab.settings.container(name), "systemctl", "restart", "kube-apiserver")
