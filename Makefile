@@ -47,7 +47,8 @@ test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Mol
 .PHONY: nightly
 nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, and the benchmark
 	@tests/steps.py test 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
-	    'molecule WHICH=' 'molecule S=upgrade WHICH=nightly' 'molecule S=repair' versions drills clusters bench
+	    'molecule WHICH=' 'molecule S=upgrade WHICH=nightly' 'molecule S=repair' 'molecule S=rotate WHICH=' \
+	    'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' versions drills clusters bench
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy

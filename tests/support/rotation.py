@@ -8,13 +8,22 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import settings
 import yaml
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import timings
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from tests.support.lab import UNIT, Lab
+from tests.support.lab import UNIT, Lab, wait_for
 from tests.support.pki import Ca
+from tests.support.upgrade import RELEASED, Measured, nothing_lost, under_pods
 
+KNOWN = (1, 32)
+"""Since when an apiserver writes down by which certificate somebody is known to it."""
+RELEASES = (1, 21)
+SHORT = (
+    "--extra-vars={kube_scheduler_ca_config: '', kube_scheduler_ca_profile: '', kube_scheduler_cert_valid_for: 2000h}",
+)
 CERTIFICATE = "/etc/kubernetes/cert/kube-scheduler.pem"
 KUBECONFIG = "/etc/kubernetes/kube-scheduler.kubeconfig"
 KEY = "/etc/kubernetes/cert/kube-scheduler-key.pem"
@@ -97,6 +106,31 @@ def expire(lab: Lab, name: str) -> None:
         contents[KUBECONFIG] = yaml.safe_dump(kubeconfig).encode()
     for path, content in contents.items():
         host.check_output("echo %s | base64 -d > %s", base64.b64encode(content).decode(), path)
+
+
+def bound(lab: Lab) -> float:
+    """Seconds without a leader while it is rolled, at most; a version that keeps its lease lets it expire."""
+    return RELEASED if settings.version_key(lab.settings.version)[:2] >= RELEASES else timings.DEFAULT.crash_bound + 1
+
+
+def in_use(lab: Lab, former: dict[str, Any]) -> None:
+    """Every master has a certificate of its own that is new, serves it, and is known to the apiserver by it."""
+    now = {name: lying(lab, name) for name in lab.names}
+    assert not {*now.values()} & {*former.values()}
+    for name, certificate in now.items():
+        assert served(lab, name) == certificate
+        if settings.version_key(lab.settings.version)[:2] >= KNOWN:
+            wait_for(lambda name=name, own=certificate: known_as(lab, name) == sha256(own), 15)
+
+
+def rotated(lab: Lab, kind: str, *words: str, transitions: int) -> Measured:
+    """Rotates under a stream of pods; nothing is lost, and a plain run finds nothing to do."""
+    found = under_pods(lab, lambda: lab.play(*rotate(kind, *words)))
+    nothing_lost(found, transitions, bound=bound(lab))
+    site = lab.site(*words)
+    assert site.code == 0, site.output
+    assert site.changed == dict.fromkeys(lab.names, 0)
+    return found
 
 
 class NextCa:

@@ -12,31 +12,9 @@ import pytest
 from tests.support import rotation
 from tests.support.lab import wait_for
 from tests.support.rotation import rotate
-from tests.support.upgrade import Measured, nothing_lost, under_pods
+from tests.support.upgrade import nothing_lost, under_pods
 
-SHORT = (
-    "--extra-vars={kube_scheduler_ca_config: '', kube_scheduler_ca_profile: '', kube_scheduler_cert_valid_for: 2000h}",
-)
 FILES = "--extra-vars=kube_scheduler_kubeconfig_style=files"
-
-
-def in_use(lab: Any, former: dict[str, Any]) -> None:
-    """Every master has a certificate of its own that is new, serves it, and is known to the apiserver by it."""
-    now = {name: rotation.lying(lab, name) for name in lab.names}
-    assert not {*now.values()} & {*former.values()}
-    for name, certificate in now.items():
-        assert rotation.served(lab, name) == certificate
-        wait_for(lambda name=name, own=certificate: rotation.known_as(lab, name) == rotation.sha256(own), 15)
-
-
-def rotated(lab: Any, kind: str, *words: str, transitions: int) -> Measured:
-    """Rotates under a stream of pods; nothing is lost, and a plain run finds nothing to do."""
-    found = under_pods(lab, lambda: lab.play(*rotate(kind, *words)))
-    nothing_lost(found, transitions)
-    site = lab.site(*words)
-    assert site.code == 0, site.output
-    assert site.changed == dict.fromkeys(lab.names, 0)
-    return found
 
 
 def test_check_mode_tells_and_changes_nothing(lab: Any) -> None:
@@ -60,25 +38,14 @@ def test_nothing_is_due(lab: Any) -> None:
     assert lab.main_pids() == pids
 
 
-def test_new_pairs(lab: Any) -> None:
-    """With the default style, which takes a rollout: the lease changes hands once. They last longer than their CA unless told otherwise."""
-    former = {name: rotation.lying(lab, name) for name in lab.names}
-    keys = rotation.keys(lab)
-    found = rotated(lab, "leaf", *SHORT, transitions=1)
-    in_use(lab, former)
-    assert not {*keys.values()} & {*rotation.keys(lab).values()}
-    rows = [line for line in found.run.output.splitlines() if " pair " in line]
-    assert len(rows) == 6, "a table before and one after"
-    assert all("served and used" in row for row in rows)
-
-
 def test_what_is_due_is_renewed_where_it_is(lab: Any, tmp_path: Path) -> None:
     """A window that is nearly as long as the certificate's life, on one master."""
+    assert lab.play(*rotate("leaf", *rotation.SHORT)).code == 0
     inventory = lab.inventory_with(tmp_path, hosts={"m2": {"kube_scheduler_renew_before": "1999h59m"}})
     former = {name: rotation.lying(lab, name) for name in lab.names}
     pids = lab.main_pids()
     time.sleep(max(0.0, former["m2"].not_valid_before_utc.timestamp() + 300 + 61 - time.time()))
-    run = lab.play(*rotate("due", *SHORT), inventory=inventory)
+    run = lab.play(*rotate("due", *rotation.SHORT), inventory=inventory)
     assert run.code == 0, run.output
     assert {name for name in lab.names if rotation.lying(lab, name) != former[name]} == {"m2"}
     assert {name for name, pid in lab.main_pids().items() if pid != pids[name]} == {"m2"}
@@ -107,7 +74,7 @@ def test_everything_has_expired(lab: Any, bind_pod: Callable[[], str]) -> None:
         run = lab.play(*rotate("due", *words))
         assert run.code == 0, run.output
         assert "rolled all at once, for no member is healthy" in run.text
-        in_use(lab, former)
+        rotation.in_use(lab, former)
         assert bind_pod()
         assert lab.site(*words).changed == dict.fromkeys(lab.names, 0)
     assert lab.site().code == 0
@@ -118,9 +85,9 @@ def test_files_are_read_again_without_a_restart(lab: Any) -> None:
     assert lab.site(FILES).code == 0
     former = {name: rotation.lying(lab, name) for name in lab.names}
     pids, restarts = lab.main_pids(), rotation.restarts(lab)
-    rotated(lab, "leaf", FILES, transitions=0)
+    rotation.rotated(lab, "leaf", FILES, transitions=0)
     assert (lab.main_pids(), rotation.restarts(lab)) == (pids, restarts)
-    in_use(lab, former)
+    rotation.in_use(lab, former)
     for name in lab.names:
         log = lab.host(name).check_output("journalctl --output=cat _PID=%s", pids[name])
         assert rotation.RELOADED in log
@@ -181,7 +148,7 @@ class TestCa:
         assert "still serves a certificate that is not of this CA; give it one, and run again" in found.run.text
         assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)
         assert found.transitions <= 1
-        in_use(lab, former)
+        rotation.in_use(lab, former)
         assert all(following.signed(rotation.lying(lab, name)) for name in lab.names)
         site = lab.site(*following.words)
         assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output
@@ -190,7 +157,7 @@ class TestCa:
         following.serves()
         wait_for(lambda: lab.play("playbooks/status.yml", *following.words).code == 0, 60)
         found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
-        nothing_lost(found, transitions=1)
+        nothing_lost(found, transitions=1, bound=rotation.bound(lab))
         assert "the rotation of the CA is finished: name the new CA in kube_scheduler_ca_cert" in found.run.text
         for words in (following.words, following.taken, following.taken + following.words):
             site = lab.site(*words)

@@ -10,6 +10,7 @@ import copy
 import hashlib
 import json
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +21,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_info import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, spec_info
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
 
 from tests.support.fake_module import one_line
 from tests.support.host import ANSWER
@@ -236,6 +238,25 @@ def test_a_ca_that_has_expired_is_not_checked(tmp_path: Path) -> None:
 
 def test_a_ca_without_its_key_is_a_mistake(ca: Ca) -> None:
     assert "only together" in Target().fails(metrics_ca_path=str(ca.path))
+
+
+def test_a_client_of_the_next_ca_is_made_on_the_controller(ca: Ca) -> None:
+    """Whom an apiserver is asked about may do nothing; neither a path nor the CA's key travels."""
+    target = Target()
+    target.run(next_ca=ca.pem, next_ca_path=str(ca.path), next_ca_privatekey_path=str(ca.key_path))
+    [sent] = target.sent
+    assert set(sent) == {"next_ca", "next_cert", "next_key"}
+    [made] = _certificate.parse(sent["next_cert"].encode())
+    assert made is not None
+    assert _certificate.signs(ca.certificate, made)
+    assert made.subject.rfc4514_string() == "CN=kube-ha-probe"
+    begins, ends = _certificate.validity(made)
+    assert ends - begins <= timedelta(minutes=15)
+    assert "only together" in Target().fails(next_ca_path=str(ca.path))
+    ca.key_path.unlink()
+    assert "on the controller, ca_privatekey_path" in Target().fails(
+        next_ca_path=str(ca.path), next_ca_privatekey_path=str(ca.key_path)
+    )
 
 
 # --- what is wanted
