@@ -29,6 +29,7 @@ KUBECONFIG = "/etc/kubernetes/kube-scheduler.kubeconfig"
 KEY = "/etc/kubernetes/cert/kube-scheduler-key.pem"
 PORT = 10259
 RELOADED = "ertificate rotation detected"
+SERVED = "Loaded a new cert/key pair"
 
 
 def rotate(kind: str = "", *words: str) -> tuple[str, ...]:
@@ -67,6 +68,12 @@ def known_as(lab: Lab, name: str) -> str:
 def keys(lab: Lab) -> dict[str, str]:
     """The public part of each master's private key."""
     return {name: lab.host(name).check_output("openssl pkey -pubout -in %s", KEY) for name in lab.names}
+
+
+def logged(lab: Lab, name: str, pid: str, words: str) -> float:
+    """When a process has said something last, in seconds since 1970."""
+    lines = lab.host(name).check_output("journalctl --output=short-unix _PID=%s", pid).splitlines()
+    return float([line for line in lines if words in line][-1].split()[0])
 
 
 def restarts(lab: Lab) -> dict[str, str]:

@@ -180,13 +180,15 @@ class Client:
         """Return the JSON object at PATH. Raises KubeError, and StatusError for any other status than 2xx."""
         return self._object(path, self.request(path, timeout=timeout))
 
-    def send(self, method: str, path: str, obj: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+    def send(
+        self, method: str, path: str, obj: dict[str, t.Any] | None = None, *, timeout: float | None = None
+    ) -> dict[str, t.Any]:
         """Send an object with POST, PUT or DELETE, and return the one that comes back. Raises as get.
 
         It may be sent twice, where a server closes the connection, so it has to name what it makes.
         """
         body = None if obj is None else json.dumps(obj).encode()
-        return self._object(path, self.request(path, method=method, body=body))
+        return self._object(path, self.request(path, timeout=timeout, method=method, body=body))
 
     def _object(self, path: str, response: Response) -> dict[str, t.Any]:
         where = f"{self.server}{path}"

@@ -121,7 +121,8 @@ class Namespaces:
 
     def _finish(self, path: str) -> None:
         """What the controller of namespaces would do; nothing else than these is made in one where that does not run."""
-        self._client.send("DELETE", f"{path}/events")
+        # One for each pod that there was: of a long watch, thousands.
+        self._client.send("DELETE", f"{path}/events", timeout=REMOVAL)
         namespace = self._client.get(path)
         self._client.send("PUT", f"{path}/finalize", {**namespace, "spec": {"finalizers": []}})
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client, credentials
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_watch
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, status
@@ -151,6 +151,22 @@ def test_a_takeover(cluster: Cluster, path: str) -> None:
     count = len(cluster.asked)
     time.sleep(0.3)
     assert len(cluster.asked) == count, "somebody goes on"
+
+
+def test_the_events_of_a_long_watch_have_time_to_go(cluster: Cluster) -> None:
+    """Of six minutes with four pods a second, an apiserver on a busy machine needs longer than for any other request."""
+    cluster.namespaces = ["kube-ha-drill-new"]
+
+    def respond(request: str) -> bytes:
+        if "DELETE" in request and "/events" in request:
+            time.sleep(0.6)
+        return cluster.respond(request)
+
+    with Server(respond, Ca().issue()) as server:
+        login = credentials.Credentials(origin="x", server=server.url, insecure=True)
+        with client.Client([login], timeout=0.3) as asking:
+            assert drill_watch.Namespaces(asking).remove("kube-ha-drill-new")
+    assert cluster.namespaces == []
 
 
 def test_a_pod_that_is_on_its_way_at_the_end_is_waited_for(
