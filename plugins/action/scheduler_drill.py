@@ -16,6 +16,7 @@ import typing as t
 from dataclasses import asdict
 from datetime import datetime, timezone
 
+from ansible import constants as C  # noqa: N812
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
@@ -162,11 +163,11 @@ class ActionModule(ActionBase):
         lines = [f"{name}: {line}" for name, told in report["journal"].items() for line in told]
         lines += [f"drill {verdict}: {choice['kind']}", *report["words"]]
         near = os.path.relpath(page)
-        return {
-            "lines": [*lines, f"report: {page if near.startswith('..') else near}"],
-            "faults": report["faults"],
-            "report": page,
-        }
+        lines.append(f"report: {page if near.startswith('..') else near}")
+        for line in lines:
+            self._display.display(line, color=None if report["passed"] else C.COLOR_ERROR)
+        found = {"lines": lines, "faults": report["faults"], "report": page}
+        return found if report["passed"] else {**found, "failed": True, "msg": "\n".join(report["faults"])}
 
     def _report_folder(self) -> str:
         """The directory of the report, which is made here: one that cannot be is refused before the fault."""

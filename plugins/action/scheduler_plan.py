@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import typing as t
 from dataclasses import asdict
 
+from ansible import constants as C  # noqa: N812
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
@@ -18,11 +20,13 @@ from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MALFORMED,
     CollectionError,
+    FilesError,
     PlanError,
     X509Error,
     what,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import line as one_line
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     instances,
     options,
@@ -33,6 +37,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     rotation,
     spec,
     status,
+    status_page,
     variables,
     versions,
 )
@@ -54,6 +59,19 @@ CERTIFICATE_VARIABLES = {
 }
 # Strategies that do not keep the hosts of a play together.
 UNORDERED = ("free", "host_pinned", "mitogen_free", "mitogen_host_pinned")
+# What the report is written as, by the variable that names the file.
+REPORTS: dict[str, t.Callable[[status.Document], str]] = {
+    "status_json": lambda report: json.dumps(report, indent=2) + "\n",
+    "status_html": status_page.page,
+}
+# Ansible's own colours: what is well, differs, is wrong, or cannot be reached.
+COLOURS = {
+    "healthy": C.COLOR_OK,
+    "drift": C.COLOR_CHANGED,
+    "failed": C.COLOR_ERROR,
+    "unhealthy": C.COLOR_ERROR,
+    "no_answer": C.COLOR_UNREACHABLE,
+}
 # Variables that only a playbook reads.
 OF_PLAYBOOKS = (
     "drill",
@@ -62,7 +80,7 @@ OF_PLAYBOOKS = (
     "drill_undo_after",
     "kube_scheduler_admin_kubeconfig",
     "rotate",
-    "status_json",
+    *REPORTS,
 )
 
 
@@ -127,11 +145,11 @@ class ActionModule(ActionBase):
             found[name] = variables.address_of(theirs, hostvars[name].get("ansible_host"), name)
         return found
 
-    def _answers(self, option: str = "answers") -> dict[str, Vars]:
+    def _answers(self, option: str = "answers", names: t.Iterable[str] | None = None) -> dict[str, Vars]:
         """What the members of this play have answered, by inventory name; a host's odd answer counts as none."""
         hostvars = self.vars["hostvars"]
         found = {}
-        for name in self.options["input"]["playing"]:
+        for name in self.options["input"]["playing"] if names is None else names:
             answer = hostvars[name].get(self.options[option]) if name in hostvars else None
             if isinstance(answer, t.Mapping) and isinstance(answer.get("hostname"), str):
                 found[name] = dict(answer)
@@ -150,8 +168,8 @@ class ActionModule(ActionBase):
                 f"{name}: its facts hold {', '.join(sorted(poisoned))}, which only variables may set; find out what answers there"
             )
 
-    def _asked(self) -> rollout.Asked:
-        data = self.options["input"]
+    def _asked(self, data: Vars | None = None) -> rollout.Asked:
+        data = data or self.options["input"]
         there = self.vars["ansible_play_hosts"]
         lost = [name for name in data["playing"] if name not in there]
         return rollout.Asked(data["members"], data["playing"], self.vars["ansible_play_batch"], lost)
@@ -224,6 +242,9 @@ class ActionModule(ActionBase):
         kind = result["of_playbooks"].get("rotate", rotation.LEAF) if result["rotation"] else None
         silent = [name for name in members if name not in self.vars["ansible_play_batch"]]
         faults += rotation.variables_faults(v, kind, silent, os.path.isfile, prefix)
+        for name in REPORTS:
+            if name in result["of_playbooks"]:
+                self._report_path(name, result["of_playbooks"][name])
         if not faults:
             addresses = [members[self.name]] if v.sans == "own" else list(members.values())
             result["sans"] = list(dict.fromkeys(["127.0.0.1", *addresses, *v.extra_sans]))
@@ -538,36 +559,86 @@ class ActionModule(ActionBase):
             return {"faults": [f"{self.name}: it gave no answer that can be used"]}
         rolled = self._settings().rollout and self.options["compared"]
         found = rollout.verdict(self.name, answers, self._asked(), self.options["version"], rolled=rolled)
-        for check in found.not_checked:
-            self._display.display(f"not checked on {self.name}: {check}")
-        self._tell(rollout.lease_lines(self._answers("before"), answers))
-        if self.name == self.vars["ansible_play_batch"][0]:
-            for line in status.unfinished(self._dropped()):
-                self._display.display(one_line(line))
         return found._asdict()
 
-    def _dropped(self) -> dict[str, str]:
-        """The cluster of each host that failed or was lost, by its inventory name."""
-        there, hostvars = {*self.vars["ansible_play_hosts"]}, self.vars["hostvars"]
-        own, option = self._settings().group, f"{self.prefix}group"
-        return {
-            name: str(hostvars[name].get(option, own))
-            for name in self.vars["ansible_play_hosts_all"]
-            if name not in there
-        }
-
     def _status(self) -> Vars:
-        tables, answers, plans = self._tables(), self._answers(), self._plans()
-        election = variables.election(self._settings(), tables.lease_presets)
-        found = status.report(answers, plans, self._asked(), tables.versions, election.timings())
-        authorities = _authorities(self.options["input"])
-        if authorities.next:
-            stands = {name: rotation.stand(answer, authorities) for name, answer in answers.items()}
-            found["lines"] += rotation.under_way(stands, self.prefix)
+        inputs, lost = self._clusters()
+        report = status.document([*self._seen(inputs), *self._unseen(lost)], base.stamp(base.now()))
+        found = status.lines(report)
         # Not by debug, which folds and quotes lines.
-        for line in found["lines"]:
-            self._display.display(line)
-        return {**found}
+        for text, state in found:
+            self._display.display(text, color=COLOURS.get(state))
+        for name, path in {
+            (name, self._report_path(name, path))
+            for data in inputs.values()
+            for name, path in data["of_playbooks"].items()
+            if name in REPORTS and not self._task.check_mode
+        }:
+            write.write(path, REPORTS[name](report).encode(), rights=write.rights_of(-1, -1, 0o644))
+            self._display.display(f"written: {path}")
+        return {"faults": status.faults(report), "lines": [text for text, _state in found]}
+
+    def _clusters(self) -> tuple[dict[str, Vars], dict[str, list[str]]]:
+        """What O(step=variables) returned for each cluster of this play; and the hosts of others, where it failed for all of them."""
+        hostvars, there, option = self.vars["hostvars"], self.vars["ansible_play_hosts"], f"{self.prefix}group"
+        inputs: dict[str, Vars] = {}
+        known: set[str] = set()
+        lost: list[str] = []
+        for name in self.vars["ansible_play_hosts_all"]:
+            data = None if name in known else hostvars[name].get(self.options["inputs"])
+            if isinstance(data, t.Mapping) and data.get("playing"):
+                inputs[data["variables"]["group"]] = dict(data)
+                known.update(data["playing"])
+            elif name not in there:
+                lost.append(name)
+        others: dict[str, list[str]] = {}
+        for name in lost:
+            if name not in known:
+                others.setdefault(str(hostvars[name].get(option) or next(iter(inputs), "")), []).append(name)
+        return inputs, others
+
+    def _seen(self, inputs: t.Mapping[str, Vars]) -> t.Iterator[status.Cluster]:
+        tables, hostvars, before = self._tables(), self.vars["hostvars"], self.options["before"]
+        for group, data in inputs.items():
+            v, names = variables.Variables(**data["variables"]), data["playing"]
+            answers = self._answers(names=names)
+            yield status.cluster(
+                group,
+                answers,
+                {name: hostvars[name].get(self.options["plans"]) or {} for name in answers},
+                self._asked(data),
+                versions=tables.versions,
+                settings=status.Settings(variables.election(v, tables.lease_presets).timings(), v.renew_before),
+                before=self._answers("before", names) if before else {},
+                notes=self._rotation_notes(data, answers),
+            )
+
+    def _rotation_notes(self, data: Vars, answers: t.Mapping[str, Vars]) -> list[str]:
+        authorities = _authorities(data)
+        if not authorities.next:
+            return []
+        stands = {name: rotation.stand(answer, authorities) for name, answer in answers.items()}
+        return rotation.under_way(stands, self.prefix)
+
+    def _unseen(self, lost: t.Mapping[str, list[str]]) -> t.Iterator[status.Cluster]:
+        for group, names in lost.items():
+            asked = rollout.Asked(names, names, [], names)
+            yield status.cluster(group, {}, {}, asked, versions={}, settings=None)
+
+    def _report_path(self, name: str, path: t.Any) -> str:
+        """Where a report is to be written, on the controller. Raises PlanError where it cannot be."""
+        if not isinstance(path, str) or not path:
+            raise PlanError(f"{name}: is not a path; name the file that the report is written to")
+        full = os.path.abspath(os.path.expanduser(path))
+        try:
+            target = paths.resolve(full)
+            if not os.path.isdir(os.path.dirname(target)):
+                raise FilesError(f"the directory of {target!r} does not exist; create it, or name another file")
+            paths.guard(target)
+            paths.regular(target)
+        except FilesError as error:
+            raise PlanError(f"{name}: on the controller: {error}") from None
+        return full
 
 
 def _named(name: str) -> Vars:

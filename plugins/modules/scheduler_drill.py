@@ -23,7 +23,7 @@ options:
       - V(choose) chooses the members that are hit, or refuses. Nothing is changed.
       - V(measure) looks at the lease and keeps pods coming, brings the fault about on this host meanwhile, and goes on until there is a leader again. The pods
         have a namespace of their own, which is removed in any case; one that a killed run left is removed by the next.
-      - V(report) concludes, and writes C(report.json) and C(report.html).
+      - V(report) concludes, tells so, and writes C(report.json) and C(report.html). It fails where the drill did not pass.
     type: str
     choices: [choose, measure, report]
     required: true

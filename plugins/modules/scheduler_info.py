@@ -493,8 +493,18 @@ process:
       description: Port at which it serves plain HTTP, 0 for none.
       type: int
     timings:
-      description: C(lease_duration), C(renew_deadline) and C(retry_period) in seconds, or null.
+      description: The times of its election in seconds, or null.
       type: dict
+      contains:
+        lease_duration:
+          description: Seconds without a renewal after which others may take the lease.
+          type: float
+        renew_deadline:
+          description: Seconds after which a leader that cannot renew gives up.
+          type: float
+        retry_period:
+          description: Seconds between two tries.
+          type: float
     kubeconfig:
       description: Path of the kubeconfig that it was told.
       type: str
@@ -602,10 +612,30 @@ probes:
   type: dict
   contains:
     served:
-      description:
-        - The certificate that it serves - C(subject), C(serial_number), C(not_before), C(not_after), C(days_left), C(fingerprint_sha256) and whether it is
-          C(valid) now. Null where there is none.
+      description: The certificate that it serves. Null where there is none.
       type: dict
+      contains:
+        subject:
+          description: Its subject.
+          type: str
+        valid:
+          description: Whether it is valid now, by this host's clock.
+          type: bool
+        serial_number:
+          description: Its serial number.
+          type: str
+        not_before:
+          description: The time from which it is valid, in UTC.
+          type: str
+        not_after:
+          description: The time until which it is valid, in UTC.
+          type: str
+        days_left:
+          description: Whole days until then, by this host's clock; negative when it has expired.
+          type: int
+        fingerprint_sha256:
+          description: SHA-256 of the certificate.
+          type: str
     used:
       description: The certificate that it uses at the apiserver, in the same form.
       type: dict

@@ -32,7 +32,8 @@ options:
       - V(gate) fails unless it is this host's turn, and tells whether it may be rolled now.
       - V(outcome) concludes about a host that was rolled, and tells so.
       - V(verdict) concludes from the members' answers about this host and its cluster.
-      - V(status) makes and shows the report of C(status.yml).
+      - V(status) shows the state of every cluster of the play, as C(status.yml) does and other playbooks do at their end, and writes it to the files that
+        the variables C(status_json) and C(status_html) name. It is for one host of the play (C(run_once)).
     type: str
     choices: [instance, variables, host, rotation, rollout, rollback, gate, outcome, rotated, verdict, status]
     required: true
@@ -47,7 +48,7 @@ options:
       - Required with O(step=variables), O(step=host) and O(step=status).
     type: dict
   input:
-    description: What O(step=variables) returned. Required with all other steps but O(step=instance).
+    description: What O(step=variables) returned. Required with all other steps but O(step=instance) and O(step=status).
     type: dict
   rotation:
     description: The part of a rotation of certificates that this is, with O(step=variables).
@@ -65,6 +66,9 @@ options:
         type: list
         elements: str
         default: []
+  inputs:
+    description: Name of the registered variable that holds what O(step=variables) returned for each host. Required with O(step=status).
+    type: str
   host:
     description: What M(kube_ha.scheduler.scheduler_info) gathered. Required with O(step=host) and O(step=rollback).
     type: dict
@@ -77,7 +81,7 @@ options:
     type: str
   before:
     description:
-      - Name of the registered variable that holds each member's answer from before anything changed, with O(step=verdict).
+      - Name of the registered variable that holds each member's answer from before anything changed, with O(step=status).
       - That of what M(kube_ha.scheduler.scheduler_info) gathered, which tells of the apiservers, with O(step=rotation).
     type: str
   marks:
@@ -265,7 +269,7 @@ pending:
   type: list
   elements: str
 lines:
-  description: The table for people.
+  description: What was shown.
   returned: O(step=status)
   type: list
   elements: str

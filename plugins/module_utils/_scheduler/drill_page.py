@@ -4,32 +4,21 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The report of a drill as one page of HTML that needs nothing else: no script, no font, no request. Every text in it may be a hostile host's."""
+"""The report of a drill as one page of HTML."""
 
 from __future__ import annotations
 
-import html
 import math
 import typing as t
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import page as _page
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import DONE, Report
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.page import Tile, esc
 
+# Drawings only; the rest is every page's.
 STYLE = """
-:root { color-scheme: light dark; --back: #fff; --text: #1c2430; --dim: #5b6675; --line: #d5dbe3; --panel: #f4f6f9;
-  --good: #1a7f43; --bad: #c22f2f; --on: #fff; --lead: #2f6fc4; --next: #1a8a63; --none: #c22f2f; --pod: #7a8594; --bound: #b26a00; }
-@media (prefers-color-scheme: dark) { :root { --back: #12161c; --text: #e4e8ee; --dim: #9aa5b4; --line: #333c49; --panel: #1b212a;
-  --good: #2f9e5f; --bad: #e05656; --lead: #6ea6ec; --next: #4cc497; --none: #e05656; --pod: #8b97a7; --bound: #e0a030; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 70rem; font: 16px/1.45 system-ui, sans-serif; background: var(--back); color: var(--text);
-  overflow-wrap: anywhere; }
-h1 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--dim); } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
-.banner { margin: .6rem 0 1rem; padding: .9rem 1.1rem; border-radius: .6rem; background: var(--good); color: var(--on); }
-.failed .banner { background: var(--bad); }
-.banner p { margin: .2rem 0 0; font-size: 1.1rem; } .banner .verdict { margin: 0; font-size: 1.7rem; font-weight: 700; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .6rem; margin: 0; }
-.tiles div { background: var(--panel); border-radius: .5rem; padding: .6rem .8rem; }
-.tiles dt { color: var(--dim); font-size: .85rem; } .tiles dd { margin: 0; font-size: 1.5rem; font-weight: 650; }
-.tiles small { display: block; font-size: .85rem; font-weight: 400; color: var(--dim); } .tiles .wrong dd { color: var(--bad); }
+:root { --lead: #2f6fc4; --next: #1a7f63; --none: #b92b2b; --pod: #6b7585; --bound: #8f5600; }
+@media screen and (prefers-color-scheme: dark) { :root { --lead: #6ea6ec; --next: #4cc497; --none: #ff8a80; --pod: #8b97a7; --bound: #e3a53a; } }
 figure { margin: 0; } svg { display: block; width: 100%; height: auto; } svg text { font: 12px system-ui, sans-serif; fill: var(--text);
   paint-order: stroke; stroke: var(--back); stroke-width: 3px; }
 svg .dim { fill: var(--dim); } .middle, .wide { display: none; }
@@ -39,26 +28,18 @@ svg .dim { fill: var(--dim); } .middle, .wide { display: none; }
 .fault { stroke: var(--none); stroke-width: 2; } .limit { stroke: var(--bound); stroke-width: 2; stroke-dasharray: 5 4; }
 .allowed { fill: var(--bound); opacity: .13; } .pod { stroke: var(--pod); stroke-width: 1.6; } .lost { stroke: var(--bad); stroke-width: 2.4; }
 svg .is-fault { fill: var(--none); font-weight: 600; } svg .is-limit { fill: var(--bound); font-weight: 600; }
-ul { padding-left: 1.2rem; margin: .3rem 0; } .faults { color: var(--bad); font-weight: 600; }
-pre { white-space: pre-wrap; font-size: .8rem; background: var(--panel); padding: .7rem; border-radius: .5rem; margin: .4rem 0; }
-table { border-collapse: collapse; } th, td { text-align: left; vertical-align: top; padding: .15rem 1rem .15rem 0; }
-th { color: var(--dim); font-weight: 400; }
-footer { margin-top: 1.6rem; color: var(--dim); font-size: .85rem; }
 """
-
-esc = html.escape
 
 
 def page(report: Report) -> str:
     """The whole page."""
-    passed = report["passed"]
+    look: _page.Look = "good" if report["passed"] else "bad"
+    verdict = "Passed" if report["passed"] else "Failed"
     body = [
         f"<h1>Fail-over drill of kube-scheduler: {esc(report['kind'])}</h1>",
-        f'<div class="banner"><p class="verdict">{"✔ Passed" if passed else "✘ Failed"}</p>',
-        *(f"<p>{esc(line)}</p>" for line in report["words"][:1]),
-        "</div>",
-        _list("faults", report["faults"]),
-        _tiles(report),
+        _page.banner(look, verdict, report["words"][:1]),
+        _page.bullets("faults", report["faults"]),
+        _page.tiles(_tiles(report)),
         "<h2>Who held the lease</h2>",
         _figure("Who held the lease when, the fault, and the bound", _timeline, report),
     ]
@@ -67,49 +48,33 @@ def page(report: Report) -> str:
             "<h2>How long each new pod waited for its node</h2>",
             _figure("Each pod as a line from its creation to its node", _pods, report),
         ]
-    body += [_list("notes", report["notes"]), _facts(report), _journal(report)]
+    body += [_page.bullets("notes", report["notes"]), _facts(report), _journal(report)]
     body.append(
         "<footer>Times are in seconds from the fault, by the controller's monotonic clock. "
         "The same figures for programs: report.json beside this page.</footer>"
     )
-    title = f"{'Passed' if passed else 'Failed'}: drill {report['kind']}"
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f"<title>{esc(title)}</title>\n<style>{STYLE}</style></head>\n"
-        f'<body class="{"passed" if passed else "failed"}">\n' + "\n".join(filter(None, body)) + "\n</body></html>\n"
-    )
+    return _page.page(f"{verdict}: drill {report['kind']}", body, look=look, style=STYLE)
 
 
-def _list(name: str, lines: t.Sequence[str]) -> str:
-    return f'<ul class="{name}">{"".join(f"<li>{esc(line)}</li>" for line in lines)}</ul>' if lines else ""
-
-
-def _tiles(report: Report) -> str:
+def _tiles(report: Report) -> list[Tile]:
     pods, bound, leaderless = report["pods"], report["bound"], report["leaderless"]
     over = bound is not None and (leaderless is None or leaderless > bound)
-    limit = "" if bound is None else f"of at most {bound:g} s"
     if bound is None:
-        alone = "the leader was not hit"
-        tiles = [("Without a leader", "0 s", alone, report["leader_after"] != report["leader_before"])]
+        moved = report["leader_after"] != report["leader_before"]
+        found = [Tile("Without a leader", "0 s", "the leader was not hit", moved)]
     else:
-        tiles = [("Without a leader", "—" if leaderless is None else f"{leaderless:.1f} s", limit, over)]
+        seconds = "—" if leaderless is None else f"{leaderless:.1f} s"
+        found = [Tile("Without a leader", seconds, f"of at most {bound:g} s", over)]
     if pods["made"]:
         wait = pods["longest_wait"]
         gap = pods["longest_gap"]
-        tiles += [
-            ("Pods without a node", str(pods["lost"]), f"of {pods['made']}", bool(pods["lost"])),
-            ("Pods bound twice", str(pods["bound_twice"]), f"of {pods['made']}", bool(pods["bound_twice"])),
-            ("Longest wait of a pod", "—" if wait is None else f"{wait:.1f} s", "for its node", False),
-            ("Longest gap", "—" if gap is None else f"{gap:.1f} s", "between two pods that got nodes", False),
+        found += [
+            Tile("Pods without a node", str(pods["lost"]), f"of {pods['made']}", bool(pods["lost"])),
+            Tile("Pods bound twice", str(pods["bound_twice"]), f"of {pods['made']}", bool(pods["bound_twice"])),
+            Tile("Longest wait of a pod", "—" if wait is None else f"{wait:.1f} s", "for its node"),
+            Tile("Longest gap", "—" if gap is None else f"{gap:.1f} s", "between two pods that got nodes"),
         ]
-    tiles.append(("Changes of the lease", str(report["transitions"]), f"{0 if bound is None else 1} expected", False))
-    cells = [
-        f"<div{' class=wrong' if wrong else ''}><dt>{esc(name)}</dt><dd>{esc(value)}<small>{esc(more)}</small></dd></div>"
-        for name, value, more, wrong in tiles
-    ]
-    return f'<dl class="tiles">{"".join(cells)}</dl>'
+    return [*found, Tile("Changes of the lease", str(report["transitions"]), f"{0 if bound is None else 1} expected")]
 
 
 # --- the drawings, each for three widths of screens: a text that is scaled down cannot be read

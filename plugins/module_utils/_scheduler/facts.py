@@ -157,7 +157,7 @@ class Drift(t.TypedDict):
 
 
 class Answer(t.TypedDict):
-    """The answer of scheduler_info's module; its action plugin adds C(clock_offset) and C(round_trip)."""
+    """The answer of scheduler_info's module."""
 
     hostname: str
     architecture: str
@@ -188,12 +188,24 @@ class Answer(t.TypedDict):
     drift: list[Drift]
 
 
+class Reported(Answer):
+    """The answer with what the action plugin of scheduler_info adds."""
+
+    clock_offset: float
+    round_trip: float
+
+
 def checked(answer: t.Any) -> Answer:
     """An answer with the documented keys only, at every depth, each of its type; texts are one line of bounded length.
 
     Raises ProbeError, which names the first key that is not as it has to be.
     """
     return t.cast(Answer, _checked(answer, Answer, "answer"))
+
+
+def reported(answer: t.Any) -> Reported:
+    """The same of what the action plugin has returned: of plain types, without what Ansible adds to a result."""
+    return t.cast(Reported, _checked(answer, Reported, "answer"))
 
 
 def _checked(value: t.Any, kind: t.Any, where: str) -> t.Any:

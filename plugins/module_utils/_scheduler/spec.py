@@ -39,6 +39,7 @@ PLAN: dict[str, dict[str, t.Any]] = {
         },
     },
     "host": {"type": "dict"},
+    "inputs": {"type": "str"},
     "answers": {"type": "str"},
     "plans": {"type": "str"},
     "before": {"type": "str"},
@@ -73,7 +74,7 @@ PLAN_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
     ("step", "gate", ["input", "answers", "marks", "order", "position"]),
     ("step", "outcome", ["input", "answers"]),
     ("step", "verdict", ["input", "answers"]),
-    ("step", "status", ["tables", "input", "answers", "plans"]),
+    ("step", "status", ["tables", "inputs", "answers", "plans"]),
 ]
 
 DRILL: dict[str, dict[str, t.Any]] = {

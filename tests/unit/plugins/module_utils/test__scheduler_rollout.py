@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import rollout, status
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import rollout
 
 DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]
 ORDER = [["m1"], ["m3"], ["m2"]]
-VERSIONS = {"1.20": {"releases": False}, "1.37": {"releases": True}}
 
 
 def answer(name: str, holder: str = "m2", **given: Any) -> dict[str, Any]:
@@ -355,101 +352,3 @@ def test_what_was_not_checked_of_a_host_and_its_cluster() -> None:
 def test_what_was_only_staged_is_no_fault() -> None:
     found = fine(m1={"process": {"version": "1.36.1"}, "drift": DRIFT})
     assert verdict(found, rolled=False) == []
-
-
-def report(found: dict[str, dict[str, Any]], play: rollout.Asked | None = None, **plans: Any) -> status.Report:
-    return status.report(found, plans, play or asked(), VERSIONS, Timings(15, 10, 2))
-
-
-def test_status_of_a_healthy_cluster() -> None:
-    told = report(fine())
-    assert told["faults"] == []
-    assert re.split(" {2,}", told["lines"][0]) == list(status.HEAD)
-    assert [line.split() for line in told["lines"][1:4]] == [
-        ["m1", "1.37.2", "active", "yes", "-", "held", "3", "364", "363", "-"],
-        ["m2", "1.37.2", "active", "yes", "*", "held", "3", "364", "363", "-"],
-        ["m3", "1.37.2", "active", "yes", "-", "held", "3", "364", "363", "-"],
-    ]
-    assert told["lines"][4] == "fail-over: at most 23.8 s after a crash, 4.4 s after a stop"
-    assert told["members"]["m1"]["healthy"]
-
-
-def test_clusters_that_are_not_finished_are_named() -> None:
-    dropped = {"e2": "east", "w1": "west", "e3": "east"}
-    assert status.unfinished(dropped) == ["not finished: east: e2, e3", "not finished: west: w1"]
-    assert status.unfinished({}) == []
-
-
-def test_status_of_a_member_that_gave_no_answer() -> None:
-    found = fine()
-    del found["m3"]
-    told = report(found)
-    assert told["faults"] == ["m3: no answer"]
-    assert told["lines"][3].split() == ["m3", "-", "-", "?", "-", "-", "-", "-", "-", "-"]
-    assert told["members"]["m3"] == {"unreachable": True}
-
-
-def test_status_of_sick_drifted_and_stopped_members() -> None:
-    stopped = {
-        "healthy": False,
-        "problems": ["it is inactive"],
-        "lease": None,
-        "probes": None,
-        "process": {"version": ""},
-    }
-    told = report(fine(m1=stopped, m3={"drift": DRIFT}))
-    assert told["faults"] == [
-        "m1: it is inactive",
-        "m3: drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
-    ]
-    assert told["lines"][1].split() == ["m1", "-", "active", "NO", "-", "-", "-", "-", "-", "-"]
-    assert "m3: drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs" in told["lines"]
-
-
-def test_status_tells_what_cannot_be_done() -> None:
-    found = fine(m2={"process": {"version": "1.20.2"}, "not_checked": ["metrics"], "probes": {"metrics_http": 200}})
-    lines = report(found, m1={"limitations": ["no credentials"]})["lines"]
-    assert lines[4:] == [
-        "fail-over: at most 23.8 s after a crash, 23.8 s after a stop",
-        "m1: no credentials",
-        "m2: its version also serves plain HTTP, so metrics are open to anyone on the host",
-        "m2: not checked: metrics",
-    ]
-
-
-def test_status_of_a_foreign_holder() -> None:
-    foreign = {"holder": "x"}
-    told = report(fine(m1=foreign, m2=foreign, m3=foreign))
-    line = "the lease is held by x.example, which is none of m1.example, m2.example, m3.example"
-    assert told["faults"] == [line]
-    assert line in told["lines"]
-
-
-def test_status_of_members_that_do_not_agree() -> None:
-    assert report(fine(m3={"holder": "m3"}))["faults"] == ["the members do not agree who leads: m2.example, m3.example"]
-
-
-def test_status_of_some_members() -> None:
-    found = fine()
-    del found["m2"], found["m3"]
-    told = report(found, asked(playing="m1"))
-    assert told["faults"] == []
-    assert set(told["members"]) == {"m1"}
-    assert told["lines"][3:] == [
-        "left out: m2, m3",
-        "not checked: whether m2.example, which holds the lease, is a member (no answer of m2, m3)",
-    ]
-
-
-def test_status_of_a_host_that_could_not_be_compared() -> None:
-    """Without a comparison there is no drift, which must not look as if there were none."""
-    told = report(fine(), m1={"faults": ["m1: systemd does not run here"]})
-    line = "m1: not compared with its plan: m1: systemd does not run here"
-    assert told["faults"] == [line]
-    assert line in told["lines"]
-
-
-def test_columns_fit_long_names() -> None:
-    name = "master-1.kube-ha.example.org"
-    told = status.report({name: answer(name, "x", drift=[])}, {}, asked(name), VERSIONS, Timings(15, 10, 2))
-    assert told["lines"][0].index("version") == told["lines"][1].index("1.37.2") == len(name) + 2
