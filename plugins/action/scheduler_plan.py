@@ -563,6 +563,10 @@ class ActionModule(ActionBase):
 
     def _status(self) -> Vars:
         inputs, lost = self._clusters()
+        if not inputs:
+            raise PlanError(
+                "no host of this play has registered there what the step variables returned", option="inputs"
+            )
         report = status.document([*self._seen(inputs), *self._unseen(lost)], base.stamp(base.now()))
         found = status.lines(report)
         # Not by debug, which folds and quotes lines.

@@ -387,6 +387,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "input": [
                 Given(data, {"step": "rollout"}) for data in ({}, {"variables": {}}, {"playing": 7}, {"playing": []})
             ],
+            "inputs": [Given(name, {"step": "status"}) for name in ("", "nosuch", None)],
             "host": [Given(answer, {"step": "host"}) for answer in ({}, {"process": None}, {"hostname": 7})],
             "answers": [Given(name, {"step": "verdict"}) for name in ("", "nosuch", None)],
             "order": [Given(order, {"step": "gate"}) for order in ([["nosuch"]], [[{}]], [[None]], [7], None)],

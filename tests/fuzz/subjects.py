@@ -707,6 +707,7 @@ class World:
         }
         hostvars = {
             name: {
+                "input": data,
                 "host": answer,
                 "mark": {"rolled": name == "m1"},
                 "plan": {"limitations": ["no credentials"]},
@@ -746,7 +747,16 @@ class World:
                 "rolled_back": False,
             },
             {**base, "step": "verdict", "version": "1.37.2"},
-            {**base, "step": "status", "tables": TABLES, "plans": "plan", "strict": False},
+            {
+                "step": "status",
+                "tables": TABLES,
+                "inputs": "input",
+                "answers": "host",
+                "plans": "plan",
+                "before": "host",
+                "strict": False,
+                "_hostvars": hostvars,
+            },
             {"step": "instance", "prefix": "kube_scheduler_"},
         ]
 

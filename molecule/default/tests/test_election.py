@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from tests.support.lab import wait_for
+from tests.support.role import answers
 
 UNIT = "kube-scheduler.service"
 
@@ -43,7 +43,7 @@ def test_status_tells_it(lab: Any, tmp_path: Any) -> None:
     path = tmp_path / "status.json"
     run = lab.play("playbooks/status.yml", f"--extra-vars=status_json={path}")
     assert run.code == 0, run.output
-    told = json.loads(path.read_text())
+    told = answers(path)
     leader = lab.leader()
     assert set(told) == set(lab.names)
     for name, answer in told.items():

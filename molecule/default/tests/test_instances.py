@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.support.lab import ROOT, UNIT, Run, wait_for
+from tests.support.role import answers
 
 PLAY, RBAC = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/instances.md").read_text(), re.DOTALL)
 CALL: dict[str, Any] = yaml.safe_load(PLAY)[0]["tasks"][1]["vars"]
@@ -45,7 +46,7 @@ def status(lab: Any, folder: Path, *words: str) -> dict[str, Any]:
     path = folder / "status.json"
     run = lab.play("playbooks/status.yml", f"--extra-vars=status_json={path}", *words)
     assert run.code == 0, run.output
-    found: dict[str, Any] = json.loads(path.read_text())
+    found: dict[str, Any] = answers(path)
     return found
 
 

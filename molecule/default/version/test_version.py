@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import subprocess
 import time
@@ -15,6 +14,7 @@ import pytest
 import yaml
 
 from tests.support.lab import UNIT, wait_for
+from tests.support.role import answers
 
 ROOT = Path(__file__).resolve().parents[3]
 TABLE = yaml.safe_load((ROOT / "roles/kube_scheduler/vars/main/versions.yml").read_text())
@@ -107,7 +107,7 @@ def test_status(lab: Any, tmp_path: Path, row: dict[str, Any]) -> None:
     path = tmp_path / "status.json"
     run = lab.play("playbooks/status.yml", f"--extra-vars=status_json={path}")
     assert run.code == 0, run.output
-    for answer in json.loads(path.read_text()).values():
+    for answer in answers(path).values():
         seen = answer["probes"]
         assert (answer["healthy"], answer["process"]["version"]) == (True, lab.settings.version)
         assert (seen["ready"], seen["metrics_anonymous"], seen["metrics_reader"]) == (200, 403, 200)

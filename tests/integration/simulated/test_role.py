@@ -156,7 +156,7 @@ def poison() -> dict[str, Any]:
     """Facts for every variable that the role reads, private ones too, and what would steer Ansible."""
     role = ROOT / "roles/kube_scheduler"
     text = "".join(path.read_text() for path in role.rglob("*.yml"))
-    names = set(re.findall(r"\b_{0,2}kube_scheduler_[a-z_]+", text)) | {"status_json", "item"}
+    names = set(re.findall(r"\b_{0,2}kube_scheduler_[a-z_]+", text)) | {"status_json", "status_html", "item"}
     return {
         "ansible_facts": {
             **dict.fromkeys(names, "evil"),

@@ -421,3 +421,22 @@ def test_a_key_among_the_certificates(variables: dict[str, Any], ca: Ca, tmp_pat
     both.write_text(ca.path.read_text() + ca.key_path.read_text())
     with pytest.raises(AnsibleActionFail, match=f"kube_scheduler_{name}: {both} holds a private key; give"):
         fixed(variables | {f"kube_scheduler_{name}": str(both)})
+
+
+@pytest.mark.parametrize("name", ["status_json", "status_html"])
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("{folder}/nowhere/report", "on the controller: the directory of '{folder}/nowhere/report' does not exist"),
+        ("{folder}", "on the controller: '{folder}' is a directory"),
+        ("", "is not a path"),
+        (7, "is not a path"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_refused_first(
+    variables: dict[str, Any], tmp_path: Path, name: str, path: Any, why: str
+) -> None:
+    path = path.format(folder=tmp_path) if isinstance(path, str) else path
+    with pytest.raises(AnsibleActionFail, match=f"^{name}: {why.format(folder=tmp_path)}"):
+        fixed(variables | {name: path})
+    assert fixed(variables | {name: str(tmp_path / "report")})["faults"] == []
