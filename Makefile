@@ -42,7 +42,7 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 
 .PHONY: test
 test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Molecule
-	@tests/steps.py lint binaries unit fuzz oldest cores integration molecule 'molecule S=upgrade'
+	@tests/steps.py lint binaries unit fuzz oldest cores integration page molecule 'molecule S=upgrade'
 
 .PHONY: nightly
 nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, and the benchmark
@@ -89,8 +89,13 @@ cores: tools ## The role on simulated masters with every other ansible-core that
 WHICH ?= not nightly
 .PHONY: integration
 integration: tools ## Modules beside cfssl, openssl, pkilint and Go; the role on simulated masters; no container (WHICH= for all)
-	@lab/need.py cfssl=golang-cfssl go=golang-go chromium=chromium
+	@lab/need.py cfssl=golang-cfssl go=golang-go
 	pytest -q -n 2 --dist loadfile -m "$(WHICH)" tests/integration --ignore tests/integration/leader_info
+
+.PHONY: page
+page: tools .cache/page/.ready ## The pages of status and drill in headless Chromium: a phone, a screen, paper, light and dark; no container
+	@lab/need.py chromium=chromium chromedriver=chromium-driver
+	.cache/page/bin/python -m pytest -q -n 2 tests/page
 
 .PHONY: binaries
 binaries:

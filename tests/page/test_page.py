@@ -1,0 +1,208 @@
+"""The pages of status and drill in a real browser: what is seen on a phone and a screen, in light and dark, and on paper."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_page, status, status_page
+from selenium.common.exceptions import NoAlertPresentException
+
+from tests.page.conftest import Browser
+from tests.support.clusters import HOSTILE, asked, certificate, cluster, document, hostile, member, troubled
+from tests.unit.plugins.module_utils.test__scheduler_drill import CRASH, TAKEOVER, chosen, report, saw
+from tests.unit.plugins.module_utils.test__scheduler_drill_page import PODS
+
+WIDTHS = (400, 800, 1400)
+LONG = "a-hostname-of-a-master-that-is-as-long-as-one-may-be." * 4
+SMALLEST = 11.5  # pixels
+
+
+def of_drill() -> str:
+    return drill_page.page(report(saw(TAKEOVER, PODS), journal={"m1": ["a line of a journal " * 20]}))
+
+
+def of_hostile_drill() -> str:
+    choice = chosen("kill")
+    choice["hostnames"] = {"m1": LONG}
+    return drill_page.page(
+        drill.evaluate(choice, saw(CRASH, PODS), time="t", sick={LONG: HOSTILE}, journal={LONG: [LONG * 3]})
+    )
+
+
+def of_long_names() -> str:
+    names = (LONG, LONG.upper())
+    return status_page.page(document(cluster({each: member(each, LONG) for each in names}, asked(" ".join(names)))))
+
+
+PAGES = {
+    "drill": of_drill,
+    "hostile drill": of_hostile_drill,
+    "one cluster": lambda: status_page.page(document()),
+    "clusters": lambda: status_page.page(troubled(5)),
+    "hostile": lambda: status_page.page(hostile()),
+    "long names": of_long_names,
+    "nothing": lambda: status_page.page(status.document([], "2026-01-13T12:00:00Z")),
+}
+
+
+def complaints(found: dict[str, Any]) -> list[str]:
+    """What is wrong with a page as it is seen."""
+    wrong = [f"console: {entry['message']}" for entry in found["console"]]
+    wrong += [f"{found['requests']} requests"] * bool(found["requests"])
+    wrong += [f"wider than the window: {found['content']}"] * (found["content"] > found["window"])
+    for text in found["texts"]:
+        large = text["size"] >= 24 or (text["bold"] and text["size"] >= 18.66)
+        if text["contrast"] < (3 if large else 4.5):
+            wrong.append(f"contrast {text['contrast']:.2f}: {text['text']}")
+        if text["size"] < SMALLEST:
+            wrong.append(f"{text['size']:.1f} px: {text['text']}")
+        if text["out"] > 1:
+            wrong.append(f"sticks out by {text['out']:.1f} px: {text['text']}")
+    return wrong
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", list(PAGES))
+def test_it_fits_and_can_be_read(browser: Browser, name: str, width: int, dark: bool) -> None:
+    browser.open(PAGES[name](), width, dark=dark)
+    found = browser.look()
+    assert complaints(found) == []
+    assert len(found["texts"]) > 3
+    assert found["window"] == width
+    assert found["back"] == ("rgb(18, 22, 28)" if dark else "rgb(255, 255, 255)")
+    assert found["drawings"] == (2 if "drill" in name else 0)
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ('<div style="width:3000px">x</div>', "wider than the window"),
+        ("<p style='color:#999'>pale</p>", "contrast 2.85: pale"),
+        ("<p style='font-size:8px'>tiny</p>", "8.0 px: tiny"),
+        ("<p style='width:20px;overflow-wrap:normal'>sticking</p>", "sticks out"),
+        ("<script>alert(1)</script>", "console: "),
+        ('<img src="https://192.0.2.1/x.png">', "console: "),
+    ],
+)
+def test_these_checks_can_fail(browser: Browser, bad: str, words: str) -> None:
+    browser.open(PAGES["one cluster"]().replace("<h1>", f"{bad}<h1>"), 400)
+    assert any(line.startswith(words) for line in complaints(browser.look()))
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("name", ["clusters", "drill"])
+def test_paper_is_white(browser: Browser, name: str, dark: bool) -> None:
+    browser.open(PAGES[name](), 700, dark=dark, media="print")
+    found = browser.look()
+    assert found["back"] == "rgb(255, 255, 255)"
+    assert [line for line in complaints(found) if line.startswith("contrast")] == []
+    assert base64.b64decode(browser.pdf()["data"]).startswith(b"%PDF")
+
+
+# --- what is seen
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_what_needs_a_hand_is_seen_first(browser: Browser, width: int) -> None:
+    browser.open(PAGES["clusters"](), width)
+    order = [
+        "kube-scheduler, 2026-01-13 12:00:00 UTC",
+        "✘ Needs a hand",
+        "2 of 5 clusters",
+        "15 members: 1 no answer, 1 not healthy, 2 drift, 11 healthy",
+        "east ✘ no answer m1 leads 1.37.2 200 days left",
+        "west ▲ drift",
+        "c000 ✔ healthy",
+        "east ✘ no answer Leader m1 since 2026-01-01 00:00:00 UTC, for 12 days Healthy 2 of 4 members Transitions 1",
+        "Fail-over takes at most 23.8 s after a crash; 4.4 s after a stop",
+        "m4 ✘ no answer",
+        "m2 ✘ not healthy",
+        "kube-scheduler.service is inactive (dead, result success)",
+        "▲ drift 1.37.2 1 hour standby 3000 days until 2036-01-01",
+        "drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
+        "m1 ✔ healthy 1.37.2 1 hour leads 200 days until 2026-08-01 364 days until 2027-01-12 none",
+        "c000 ✔ healthy Leader m1",
+    ]
+    text, at = browser.text, 0
+    for words in order:
+        at = text.index(words, at) + 1
+    bottom = browser.run("return document.querySelector('.banner').getBoundingClientRect().bottom")
+    assert bottom < 300
+
+
+def test_columns_stand_below_each_other_on_a_screen(browser: Browser) -> None:
+    browser.open(PAGES["clusters"](), 1400)
+    rows = browser.run(
+        "return [...document.querySelectorAll('.members tr:not(.why)')].map(r => [...r.cells].map(c => Math.round(c.getBoundingClientRect().left)))"
+    )
+    assert len(rows) > 15
+    assert len({tuple(row) for row in rows}) == 1
+    tops = browser.run(
+        "return [...document.querySelectorAll('.tiles')].map(t => [...new Set([...t.children].map(c => c.getBoundingClientRect().top))].length)"
+    )
+    assert set(tops) == {1}
+
+
+def test_a_member_is_a_card_with_named_lines_on_a_phone(browser: Browser) -> None:
+    browser.open(PAGES["one cluster"](), 400)
+    assert browser.run("return getComputedStyle(document.querySelector('.members thead')).display") == "none"
+    names = browser.run(
+        "return [...document.querySelector('.members tbody tr').cells].map(c => getComputedStyle(c, '::before').content)"
+    )
+    assert names == [
+        "none",
+        *(f'"{name}"' for name in list(status_page.COLUMNS)[1:]),
+    ]
+    boxes = browser.run(
+        "return [...document.querySelectorAll('.members tbody')].map(b => b.getBoundingClientRect()).map(r => [r.left, r.right, r.top, r.bottom])"
+    )
+    assert len(boxes) == 3
+    assert all(before[3] <= after[2] for before, after in zip(boxes, boxes[1:]))
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_a_bar_is_as_long_as_the_days_that_are_left(browser: Browser, width: int) -> None:
+    answer = member("m1")
+    answer["probes"] = {**answer["probes"], "served": certificate(73), "used": certificate(-3)}
+    browser.open(status_page.page(document(cluster({"m1": answer}, asked("m1")))), width)
+    bars = browser.run(
+        "return [...document.querySelectorAll('.bar')].map(b => [...b.children].map(r => r.getBoundingClientRect().width))"
+    )
+    assert [round(left / whole, 2) for whole, left, _mark in bars] == [0.2, 0]
+    assert all(whole > 90 for whole, _left, _mark in bars)
+    colours = browser.run(
+        "return [...document.querySelectorAll('.bar rect:nth-child(2)')].map(r => getComputedStyle(r).fill)"
+    )
+    assert colours == ["rgb(26, 119, 64)", "rgb(185, 43, 43)"]
+
+
+def test_a_hostile_host_s_texts_are_only_texts(browser: Browser) -> None:
+    browser.open(PAGES["hostile"](), 1400)
+    with pytest.raises(NoAlertPresentException):
+        _ = browser.driver.switch_to.alert.text
+    assert browser.run("return document.querySelectorAll('script, img, [onerror]').length") == 0
+    assert browser.text.count(HOSTILE) > 8
+
+
+def test_a_hundred_clusters(browser: Browser) -> None:
+    """The page stays small, and each card leads to its cluster."""
+    page = status_page.page(troubled(100))
+    assert len(page) < 1_000_000
+    browser.open(page, 400)
+    assert complaints(browser.look()) == []
+    assert browser.run("return document.querySelectorAll('section').length") == 100
+    browser.run("document.querySelectorAll('.clusters a')[99].click()")
+    assert re.search(r"#c99$", browser.driver.current_url)
+    assert abs(browser.run("return document.querySelector('#c99').getBoundingClientRect().top")) < 900
+
+
+def test_the_journals_open(browser: Browser) -> None:
+    browser.open(PAGES["clusters"](), 1400)
+    line = "kube-scheduler.service: Deactivated successfully."
+    assert line not in browser.text
+    browser.run("document.querySelector('summary').click()")
+    assert line in browser.text
