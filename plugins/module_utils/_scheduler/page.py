@@ -22,7 +22,7 @@ STYLE = """
 @media screen and (prefers-color-scheme: dark) { :root { --back: #12161c; --text: #e4e8ee; --dim: #9aa5b4; --line: #333c49; --panel: #1b212a;
   --good: #4cc081; --warn: #e3a53a; --bad: #ff8a80; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 76rem; font: 16px/1.45 system-ui, sans-serif; background: var(--back); color: var(--text);
+body { margin: 0 auto; padding: 1rem; max-width: 76rem; font: 1rem/1.45 system-ui, sans-serif; background: var(--back); color: var(--text);
   overflow-wrap: anywhere; }
 h1 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--dim); } h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 .banner { margin: .6rem 0 1rem; padding: .9rem 1.1rem; border-radius: .6rem; color: #fff; background: #1a7740; print-color-adjust: exact; }
@@ -37,7 +37,7 @@ pre { white-space: pre-wrap; font-size: .8rem; background: var(--panel); padding
 table { border-collapse: collapse; } th, td { text-align: left; vertical-align: top; padding: .15rem 1rem .15rem 0; }
 th { color: var(--dim); font-weight: 400; }
 footer { margin-top: 1.6rem; color: var(--dim); font-size: .85rem; }
-@media print { body { padding: 0; max-width: none; font-size: 12px; } .tiles div, li, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } }
+@media print { :root { font-size: 12px; } body { padding: 0; max-width: none; } .tiles div, li, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } }
 """
 
 
