@@ -86,6 +86,8 @@ def test_check_mode(cluster: Simulation) -> None:
     assert run.code == 0, run.output
     assert run.calls == dict.fromkeys(cluster.answers, LOOKED)
     assert "a drill would be possible: stop of m1; m1 leads" in run.text
+    lines = run.output.partition("Report on the cluster")[2].splitlines()
+    assert "kube_masters: 3 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC" in lines
 
 
 def test_a_fault_that_fails_on_a_standby_ends_it_before_the_leader_is_hit(cluster: Simulation) -> None:

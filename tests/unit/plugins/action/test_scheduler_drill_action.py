@@ -88,7 +88,7 @@ def reported(folder: Path, hostvars: Any = None, samples: Any = None) -> dict[st
     return run("report", hostvars, choice=chosen(), measured=measured, **names)
 
 
-def test_report(tmp_path: Path) -> None:
+def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = reported(tmp_path, {"m2": {"undone": {"journal": ["acquired lease"]}}})
     page = tmp_path / "new/folder/report.html"
     assert (found["faults"], found["report"]) == ([], str(page))
@@ -98,6 +98,8 @@ def test_report(tmp_path: Path) -> None:
         "m1 led and was stopped; m2 leads now, after 1.3 s of at most 5.4 s",
     ]
     assert found["lines"][-1] == f"report: {page}"
+    assert capsys.readouterr().out.splitlines() == found["lines"], "plain lines, under any callback"
+    assert "failed" not in found
     report = json.loads((page.parent / "report.json").read_text())
     assert report["passed"]
     assert report["journal"] == {"m2": ["acquired lease"]}
@@ -116,6 +118,7 @@ def test_a_failure_is_a_fault_and_still_a_report(tmp_path: Path) -> None:
         "m3: not healthy after the drill: it gave no answer",
     ]
     assert found["lines"][0] == "drill FAILED: stop"
+    assert (found["failed"], found["msg"]) == (True, "\n".join(found["faults"]))
     assert "Failed" in (tmp_path / "new/folder/report.html").read_text()
 
 
