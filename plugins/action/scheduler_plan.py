@@ -145,12 +145,18 @@ class ActionModule(ActionBase):
             found[name] = variables.address_of(theirs, hostvars[name].get("ansible_host"), name)
         return found
 
-    def _answers(self, option: str = "answers", names: t.Iterable[str] | None = None) -> dict[str, Vars]:
-        """What the members of this play have answered, by inventory name; a host's odd answer counts as none."""
+    def _hosts(self, data: Vars) -> dict[str, t.Mapping[str, t.Any]]:
+        """The variables of the members of this play; each costs some milliseconds."""
         hostvars = self.vars["hostvars"]
+        return {name: hostvars[name] for name in data["playing"] if name in hostvars}
+
+    def _answers(
+        self, option: str = "answers", hosts: t.Mapping[str, t.Mapping[str, t.Any]] | None = None
+    ) -> dict[str, Vars]:
+        """What the members of this play have answered, by inventory name; a host's odd answer counts as none."""
         found = {}
-        for name in self.options["input"]["playing"] if names is None else names:
-            answer = hostvars[name].get(self.options[option]) if name in hostvars else None
+        for name, host in (self._hosts(self.options["input"]) if hosts is None else hosts).items():
+            answer = host.get(self.options[option])
             if isinstance(answer, t.Mapping) and isinstance(answer.get("hostname"), str):
                 found[name] = dict(answer)
         return found
@@ -602,18 +608,18 @@ class ActionModule(ActionBase):
         return inputs, others
 
     def _seen(self, inputs: t.Mapping[str, Vars]) -> t.Iterator[status.Cluster]:
-        tables, hostvars, before = self._tables(), self.vars["hostvars"], self.options["before"]
+        tables, before = self._tables(), self.options["before"]
         for group, data in inputs.items():
-            v, names = variables.Variables(**data["variables"]), data["playing"]
-            answers = self._answers(names=names)
+            v, hosts = variables.Variables(**data["variables"]), self._hosts(data)
+            answers = self._answers(hosts=hosts)
             yield status.cluster(
                 group,
                 answers,
-                {name: hostvars[name].get(self.options["plans"]) or {} for name in answers},
+                {name: hosts[name].get(self.options["plans"]) or {} for name in answers},
                 self._asked(data),
                 versions=tables.versions,
                 settings=status.Settings(variables.election(v, tables.lease_presets).timings(), v.renew_before),
-                before=self._answers("before", names) if before else {},
+                before=self._answers("before", hosts) if before else {},
                 notes=self._rotation_notes(data, answers),
             )
 

@@ -75,6 +75,7 @@ def test_each_host_s_own_certificate_is_replaced_the_leader_s_last(cluster: Simu
         ] == [False]
     rows = [line.split() for line in run.output.splitlines() if " pair " in line]
     assert [(row[0], row[-1]) for row in rows] == [(name, "served") for name in NAMES] * 2
+    assert sum(line.startswith("kube_masters: 3 of 3 healthy; m1 leads") for line in run.output.splitlines()) == 1
 
 
 def test_nothing_is_due(cluster: Simulation) -> None:
