@@ -36,7 +36,7 @@ COLUMNS = {
     "Lease": "short",
     "Certificate served": "bars",
     "Certificate used": "bars",
-    "Drift": "wide",
+    "Drift": "drift",
 }
 # On a phone each member is a card, and a cell begins with its column's name.
 STYLE = """
@@ -48,14 +48,14 @@ STYLE = """
 a.good { border-color: var(--good); } a.warn { border-color: var(--warn); } a.bad { border-color: var(--bad); }
 section { margin-top: 2rem; border-top: 1px solid var(--line); } section h2 { font-size: 1.35rem; margin: .8rem 0 .6rem; }
 .tiles { grid-template-columns: repeat(2, 1fr); } @media (min-width: 40rem) { .tiles { grid-template-columns: repeat(3, 1fr); } }
-@media (min-width: 62rem) { .tiles { grid-template-columns: repeat(6, 1fr); } }
+@media (min-width: 72rem) { .tiles { grid-template-columns: repeat(6, 1fr); } }
 .state { font-weight: 600; } h2 .state { font-size: 1rem; margin-left: .4rem; }
 .is-good { color: var(--good); } .is-warn { color: var(--warn); } .is-bad { color: var(--bad); }
 .members { width: 100%; table-layout: fixed; margin-top: .9rem; }
 .members th { font-size: .85rem; border-bottom: 1px solid var(--line); padding: .3rem 1rem .3rem 0; }
 .members tbody { border-bottom: 1px solid var(--line); } .members td { padding: .5rem 1rem .5rem 0; } .members td:first-child { font-weight: 600; }
 .members small { display: block; color: var(--dim); font-size: .85rem; }
-th.wide { width: 13%; } th.bars { width: 15%; } th.short { width: 9%; }
+th.wide { width: 14%; } th.drift { width: 12%; } th.bars { width: 15%; } th.short { width: 9%; }
 .members .why td { padding-top: 0; font-weight: 400; }
 .bar { display: block; width: 100%; height: .55rem; margin: .2rem 0; } .bar .all { fill: var(--line); } .bar .due { fill: var(--text); }
 .bar .good { fill: var(--good); } .bar .warn { fill: var(--warn); } .bar .bad { fill: var(--bad); }
@@ -223,8 +223,8 @@ def _days(days: int) -> str:
 
 def _span(seconds: float) -> str:
     """A length of time for a person: in its largest unit."""
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+    for unit, length in (("day", 86400), ("hour", 3600)):
         if seconds >= length:
             count = int(seconds // length)
             return f"{count} {unit}{'s' * (count != 1)}"
-    return f"{int(seconds)} s"
+    return f"{int(seconds // 60)} min" if seconds >= 60 else f"{int(seconds)} s"
