@@ -160,13 +160,15 @@ class ActionModule(ActionBase):
                 write.write(os.path.join(folder, name), content, rights=write.rights_of(-1, -1, 0o644))
         verdict = "passed" if report["passed"] else "FAILED"
         # The verdict comes last, where a person looks first.
-        lines = [f"{name}: {line}" for name, told in report["journal"].items() for line in told]
-        lines += [f"drill {verdict}: {choice['kind']}", *report["words"]]
+        told = [f"{name}: {line}" for name, lines in report["journal"].items() for line in lines]
         near = os.path.relpath(page)
-        lines.append(f"report: {page if near.startswith('..') else near}")
-        for line in lines:
-            self._display.display(line, color=None if report["passed"] else C.COLOR_ERROR)
-        found = {"lines": lines, "faults": report["faults"], "report": page}
+        where = page if near.startswith("..") else near
+        words = [f"drill {verdict}: {choice['kind']}", *report["words"], f"report: {where}"]
+        for line in told:
+            self._display.display(line)
+        for line in words:
+            self._display.display(line, color=C.COLOR_OK if report["passed"] else C.COLOR_ERROR)
+        found = {"lines": [*told, *words], "faults": report["faults"], "report": page}
         return found if report["passed"] else {**found, "failed": True, "msg": "\n".join(report["faults"])}
 
     def _report_folder(self) -> str:
