@@ -42,11 +42,11 @@ demo: tools ## Three masters, a highly available kube-scheduler, and a pod that 
 
 .PHONY: test
 test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Molecule
-	@tests/steps.py lint binaries unit fuzz oldest cores integration page molecule 'molecule S=upgrade'
+	@python3 tests/steps.py lint binaries unit fuzz oldest cores integration page molecule 'molecule S=upgrade'
 
 .PHONY: nightly
 nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, and the benchmark
-	@tests/steps.py test 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
+	@python3 tests/steps.py test 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
 	    'molecule WHICH=' 'molecule S=upgrade WHICH=nightly' 'molecule S=repair' 'molecule S=rotate WHICH=' \
 	    'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' versions drills clusters bench
 
@@ -89,12 +89,12 @@ cores: tools ## The role on simulated masters with every other ansible-core that
 WHICH ?= not nightly
 .PHONY: integration
 integration: tools ## Modules beside cfssl, openssl, pkilint and Go; the role on simulated masters; no container (WHICH= for all)
-	@lab/need.py cfssl=golang-cfssl go=golang-go
+	@python3 lab/need.py cfssl=golang-cfssl go=golang-go
 	pytest -q -n 2 --dist loadfile -m "$(WHICH)" tests/integration --ignore tests/integration/leader_info
 
 .PHONY: page
 page: tools .cache/page/.ready ## The pages of status and drill in headless Chromium: a phone, a screen, paper, light and dark; no container
-	@lab/need.py chromium=chromium chromedriver=chromium-driver
+	@python3 lab/need.py chromium=chromium chromedriver=chromium-driver
 	.cache/page/bin/python -m pytest -q -n 2 tests/page
 
 .PHONY: binaries
@@ -160,6 +160,6 @@ BENCH_MITOGEN ?= yes
 .PHONY: bench
 bench: export LAB_NAME := kube-ha-bench-$(CLONE)
 bench: tools binaries .cache/bench/.ready $(if $(BENCH_MITOGEN),.cache/bench-mitogen/.ready) ## The walk-through, a plain role and ours side by side; x509_cert beside community.crypto: docs/benchmark.md
-	@lab/need.py cfssl=golang-cfssl ssh=openssh-client
+	@python3 lab/need.py cfssl=golang-cfssl ssh=openssh-client
 	$(VENV)/bin/python tests/benchmark/x509_cert.py .cache/bench/bin/ansible-playbook
 	$(VENV)/bin/python tests/benchmark/deployment.py --rounds $(BENCH_ROUNDS) --masters "$(BENCH_MASTERS)" $(if $(BENCH_MITOGEN),--mitogen)

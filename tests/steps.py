@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Runs make targets one after the other, and prints how long each took: `tests/steps.py lint unit "versions VERSIONS=1.20.2"`.
+"""Runs make targets one after the other, and prints how long each took: `python3 tests/steps.py lint unit "versions VERSIONS=1.20.2"`.
 
 The first that fails ends it, with its exit code; the table is printed all the same.
 """

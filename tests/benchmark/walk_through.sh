@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # The walk-through's own commands, in its order, run in an empty folder. What differs: its JSON and unit are for the masters of
 # the lab and for flags that the newest version takes, and ssh and scp are told the lab's key. Nothing else is told to them: no
 # connection is shared, as a person has it who types this.

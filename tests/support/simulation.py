@@ -262,7 +262,7 @@ class Simulation:
         (self.folder / "hosts").mkdir(exist_ok=True)
         sent = self.folder / "hosts/sent.jsonl"
         sent.write_text("")
-        script = (ROOT / "tests/simulated/master").read_text().partition("\n")[2]
+        script = (ROOT / "tests/simulated/master").read_text()
         for group, names in self.clusters.items():
             hosts = {}
             for name in names:

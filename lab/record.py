@@ -1,11 +1,10 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Records a terminal in asciinema's format (version 2), and draws such a recording as one SVG that moves. Standard library only.
 
-    docs/record.py record drill.cast 'ansible-playbook -i .lab/inventory.yml playbooks/site.yml' 'ansible-playbook …'
-    docs/record.py draw drill.cast docs/drill-recording.svg
+    python3 lab/record.py record drill.cast 'ansible-playbook -i .lab/inventory.yml playbooks/site.yml' 'ansible-playbook …'
+    python3 lab/record.py draw drill.cast docs/drill-recording.svg
 
 It is for output that runs down, as Ansible's does: colours and line ends are known, other ways to move the cursor are not. The folder
 that it is run in is written as ~/scheduler.
