@@ -37,7 +37,7 @@ def place(root: Path, settings: Settings, version: str, command: str) -> Path:
 def ensure(settings: Settings) -> list[Path]:
     """Every wanted binary, with its checksums beside it, in the folder that the mirror serves."""
     offline: list[str] = []
-    for version in dict.fromkeys(version for version, _ in settings.wanted):
+    for version in dict.fromkeys(version for version, _names in settings.wanted):
         commands = [command for wanted, command in settings.wanted if wanted == version]
         if all(place(settings.served, settings, version, command).exists() for command in commands) and (
             settings.binaries is None

@@ -167,7 +167,7 @@ def refuse_old_go(present: str, upstream: str) -> None:
 
 def go_mod(version: str, upstream: str) -> str:
     """A module that requires Kubernetes, with its staging modules taken from where they are published."""
-    _, minor, patch = version.split(".")
+    _major, minor, patch = version.split(".")
     staging = re.findall(r"^\s*(?:replace\s+)?(k8s\.io/\S+) => \./staging/", upstream, re.MULTILINE)
     lines = [
         "module lab.invalid/kubernetes",
@@ -186,7 +186,7 @@ def tools_go(commands: Sequence[str]) -> str:
 
 
 def version_flags(version: str, packages: Sequence[str]) -> str:
-    major, minor, _ = version.split(".")
+    major, minor, _patch = version.split(".")
     values = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
     settings = [f"-X {package}.{key}={value}" for package in packages for key, value in values.items()]
     return " ".join(["-s -w", *settings])

@@ -129,7 +129,7 @@ def request(
 
 def apiserver_state(settings: Settings, host: str) -> str:
     try:
-        status, _ = request(settings, APISERVER, host, "/readyz")
+        status, _body = request(settings, APISERVER, host, "/readyz")
     except (OSError, http.client.HTTPException) as error:
         return no_answer(error)
     return "ready" if status == 200 else f"not ready ({status})"
@@ -137,7 +137,7 @@ def apiserver_state(settings: Settings, host: str) -> str:
 
 def etcd_state(settings: Settings, host: str) -> str:
     try:
-        _, body = request(settings, ETCD, host, "/health")
+        _status, body = request(settings, ETCD, host, "/health")
         return "healthy" if json.loads(body).get("health") == "true" else "unhealthy"
     except ValueError:
         return "unhealthy"

@@ -117,7 +117,7 @@ def sources(mirrors: str, kind: str = "deb") -> str:
     suites = {"Debian": SUITE, "Debian-Security": f"{SUITE}-security"}
     lines = {
         f"{kind} [signed-by={KEYRING}] {uri} {suites[label]} main\n"
-        for uri, _, label in (line.partition(" ") for line in mirrors.splitlines())
+        for uri, _space, label in (line.partition(" ") for line in mirrors.splitlines())
         if label in suites
     }
     return "".join(sorted(lines))

@@ -100,7 +100,7 @@ class Podman:
         taken = subnets(json.loads(self.call("network", "inspect", *names).stdout)) if names else []
         routes = json.loads(output(["ip", "-json", "-4", "route", "show", "table", "all"], check=False) or "[]")
         taken += [network for route in routes if (network := as_network(route.get("dst", "")))]
-        for _ in range(5):
+        for _try in range(5):
             subnet = choose_subnet(self.settings.name, taken)
             arguments = ("--disable-dns", "--label", f"{LABEL}={self.settings.name}", "--subnet", str(subnet))
             result = self.call("network", "create", *arguments, self.settings.name, check=False)
@@ -117,7 +117,7 @@ class Podman:
         own = re.compile(re.escape(self.settings.name) + r"-(m\d+|mirror)")
         names = [
             name
-            for name, _, label in (line.partition("\t") for line in result.stdout.splitlines())
+            for name, _tab, label in (line.partition("\t") for line in result.stdout.splitlines())
             if label == self.settings.name or own.fullmatch(name)
         ]
         if not names:
@@ -194,7 +194,7 @@ class Podman:
     def remove(self, names: Collection[str]) -> None:
         found = {name: entry for name, entry in self.containers().items() if name in names}
         # More than once: after SIGKILL of everything the first attempt only brings podman's state up to date.
-        for _ in range(4):
+        for _try in range(4):
             if not found:
                 return
             # Time 0: stopped in the order etcd, apiserver, the apiserver hangs for minutes.
@@ -266,7 +266,7 @@ def command_line(pid: str) -> bytes:
 
 def process_is(pid: int, *names: str) -> bool:
     try:
-        name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+        name, _bracket, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
     except OSError:
         return False
     return name.startswith((*names, "lab-init", "sh", "mount")) and rest.split()[0] not in "ZX"

@@ -381,7 +381,10 @@ class ActionModule(ActionBase):
             advice = "put the binary there, or let it be brought with download or controller"
             return {"missing": f"{prefix}binary_source: present, but {self.name} has no {binary['path']}; {advice}"}
         if v.binary_source == "controller":
-            read = lambda path: self._read(f"{prefix}binary_url", path)  # noqa: E731
+
+            def read(path: str) -> str:
+                return self._read(f"{prefix}binary_url", path)
+
             return preflight.binary_of_controller(binary, is_file=os.path.isfile, read=read, prefix=prefix)
         return {}
 

@@ -69,7 +69,7 @@ def cost(clusters: int, kind: str, playbook: str) -> Cost:
         raise SystemExit(run.output[-4000:])
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     host = next(iter(simulation.answers))
-    modules = sum(1 for name, kind_, _ in run.counts if (name, kind_) == (host, "module"))
+    modules = sum(1 for name, kind_, _module in run.counts if (name, kind_) == (host, "module"))
     return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, modules, len(run.tasks(host)))
 
 

@@ -39,7 +39,7 @@ class Run:
 
     @property
     def changed(self) -> dict[str, int]:
-        return {host: int(changed) for host, _ok, changed, *_ in RECAP.findall(self.output) if host != "localhost"}
+        return {host: int(changed) for host, _ok, changed, *_rest in RECAP.findall(self.output) if host != "localhost"}
 
     @property
     def text(self) -> str:

@@ -304,7 +304,7 @@ class Planner:
 
     def _lease_field(self) -> str:
         """The field of leaderElection that names the lease."""
-        chosen = str(self.config.get("apiVersion", self.apis[0])).split("/")[-1]
+        chosen = str(self.config.get("apiVersion", self.apis[0])).rpartition("/")[2]
         return str(self.inputs.known_fields["leaderElection"]["lease"].get(chosen, LEASE_FIELDS[0]))
 
     def _check_elects(self, flags: t.Mapping[str, str], election: t.Mapping[str, t.Any]) -> None:

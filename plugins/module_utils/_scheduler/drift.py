@@ -100,9 +100,11 @@ class FileModule(t.Protocol):
 
     check_mode: bool
 
-    def load_file_common_arguments(self, params: dict[str, t.Any], path: str | None = None) -> dict[str, t.Any]: ...
+    def load_file_common_arguments(self, params: dict[str, t.Any], path: str | None = None) -> dict[str, t.Any]:
+        """The attributes that are wanted of the file."""
 
-    def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool: ...
+    def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
+        """Sets them; whether any differed, or `changed`."""
 
 
 class Task:

@@ -48,7 +48,8 @@ class Module(t.Protocol):
     params: dict[str, t.Any]
     check_mode: bool
 
-    def run_command(self, args: list[str]) -> tuple[int, str, str]: ...
+    def run_command(self, args: list[str]) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error."""
 
 
 class Outcome(t.TypedDict, total=False):

@@ -45,7 +45,8 @@ PROPERTIES = (
 class Runner(t.Protocol):
     """AnsibleModule.run_command."""
 
-    def __call__(self, args: list[str], /) -> tuple[int, str, str]: ...
+    def __call__(self, args: list[str], /) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error."""
 
 
 def parse_show(text: str) -> dict[str, str]:

@@ -124,7 +124,7 @@ class Play:
         over = threading.Event()
         sampler = threading.Thread(target=self.sample, args=(over,))
         sampler.start()
-        output, _ = process.communicate()
+        output, _errors = process.communicate()
         over.set()
         sampler.join()
         self.output += output

@@ -211,7 +211,7 @@ def test_an_address_where_nobody_is(lab: Lab) -> None:
 def test_the_next_apiserver_is_asked(lab: Lab) -> None:
     dead = lab.servers[0].replace("6443", "6")
     path = lab.raw("order", servers=[dead, *lab.servers], pair=lab.pair({"CN": "u", "O": "system:masters"}))
-    found, _ = lab.ask(path, contexts=["c1", "c2"])
+    found, _error = lab.ask(path, contexts=["c1", "c2"])
     assert found["server"] == lab.servers[0]
 
 
@@ -241,7 +241,7 @@ def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) ->
     holder = threading.Thread(target=renew)
     holder.start()
     try:
-        found, _ = lab.ask(name=name, timeout=10.0)
+        found, _error = lab.ask(name=name, timeout=10.0)
     finally:
         over.set()
         holder.join()
@@ -254,11 +254,11 @@ def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) ->
     ("harm", "heal"), [("systemctl stop", "systemctl start"), ("systemctl kill -s STOP", "systemctl kill -s CONT")]
 )
 def test_an_apiserver_that_is_down_or_hangs(lab: Lab, harm: str, heal: str) -> None:
-    first, second, *_ = lab.addresses
+    first, second, *_others = lab.addresses
     start = time.monotonic()
     lab.ssh(first, f"{harm} kube-apiserver")
     try:
-        found, _ = lab.ask(contexts=[first, second])
+        found, _error = lab.ask(contexts=[first, second])
         assert found["server"] == lab.servers[1]
         assert time.monotonic() - start < 20
     finally:
@@ -364,7 +364,7 @@ def strike(schedulers: Schedulers, harm: str, heal: str, within: tuple[float, fl
     def keep_asking() -> None:
         while not over.is_set():
             start = time.monotonic()
-            found, _ = lab.ask(contexts=[other for other in lab.addresses if other != name], timeout=20.0)
+            found, _error = lab.ask(contexts=[other for other in lab.addresses if other != name], timeout=20.0)
             answers.append((start, time.monotonic(), found))
 
     asking = threading.Thread(target=keep_asking)
@@ -444,7 +444,7 @@ def test_a_lease_that_nobody_renews_is_expired(schedulers: Schedulers) -> None:
 
     everywhere("STOP")
     try:
-        found, _ = lab.ask(timeout=30.0)
+        found, _error = lab.ask(timeout=30.0)
         assert (found["state"], found["moving"], found["holder_identity"]) == (
             "expired",
             False,

@@ -160,9 +160,11 @@ class FakeWatch:
     def __enter__(self) -> FakeWatch:
         return self
 
-    def __exit__(self, *_exc: object) -> None: ...
+    def __exit__(self, *_exc: object) -> None:
+        """There is nothing to close."""
 
-    def ready(self) -> None: ...
+    def ready(self) -> None:
+        """It is at once."""
 
     def finish(self, fault: float, uncertainty: float) -> drill.Seen:
         return drill.Seen(fault=fault, uncertainty=uncertainty)

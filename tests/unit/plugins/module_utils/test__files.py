@@ -246,7 +246,7 @@ def test_two_files_change_at_one_moment(tmp_path: Path) -> None:
         for path in paths:
             path.write_bytes(b"old")
 
-        def both(paths: list[Path] = paths) -> None:
+        def both(paths: tuple[Path, ...] = tuple(paths)) -> None:
             pair_swap.replace([write.Staged(str(path), b"new") for path in paths])
 
         died = killed_at(both, point)
@@ -269,7 +269,7 @@ def test_two_files_change_at_one_moment(tmp_path: Path) -> None:
 
 def test_a_lock_keeps_others_out_and_dies_with_its_holder(tmp_path: Path) -> None:
     second = _paths.lock(str(tmp_path), timeout=0.1)
-    with _paths.lock(str(tmp_path)), pytest.raises(FilesError, match="another run") as caught, second:
+    with _paths.lock(str(tmp_path)), pytest.raises(FilesError, match="another run") as caught, second as _lock:
         pytest.fail("two holders")
     one_line(caught.value)
     started = time.monotonic()

@@ -67,7 +67,7 @@ def test_no_connection_stays_open() -> None:
 
     with serve(answer(200, {})) as good, serve(answer(404, {})) as bad:
         before = count()
-        for _ in range(5):
+        for _number in range(5):
             client(good).get("/")
             kind_of(bad)
         end = time.monotonic() + 5
@@ -79,7 +79,7 @@ def test_no_connection_stays_open() -> None:
 def test_looks_share_a_connection_until_the_client_is_closed() -> None:
     with serve(answer(200, {}), client_ca=CA.pem) as server:
         with client(server, pair=CLIENT) as reader:
-            for _ in range(5):
+            for _number in range(5):
                 reader.get("/")
                 assert reader.request("/").status == 200
         assert (server.connections, len(server.requests)) == (1, 10)
@@ -91,7 +91,7 @@ def test_looks_share_a_connection_until_the_client_is_closed() -> None:
 def test_a_connection_that_the_server_closed_is_opened_anew(code: int) -> None:
     whole = answer(code, {"a": 1})
     with serve(lambda _request: lambda stream: stream.sendall(whole)) as server, client(server) as reader:
-        for _ in range(5):
+        for _number in range(5):
             assert reader.request("/").status == code
             time.sleep(0.01)
         assert server.connections == len(server.requests) == 5
@@ -141,7 +141,7 @@ def test_threads_do_not_take_each_others_credentials() -> None:
         ca = Ca(key=spare("ECC", number=10 + number), subject={"CN": f"ca {number}"})
         with serve(answer(200, {"n": number}), ca.issue(), client_ca=ca.pem) as server:
             reader = client(server, ca=ca.pem, pair=ca.issue("client"))
-            return [found for _ in range(9) if (found := outcome(reader)) != str({"n": number})]
+            return [found for _number in range(9) if (found := outcome(reader)) != str({"n": number})]
 
     def outcome(reader: kube.Client) -> str:
         try:

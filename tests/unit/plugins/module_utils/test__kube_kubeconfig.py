@@ -164,7 +164,7 @@ ATOMS = [
 @pytest.mark.parametrize("path", KUBECTLS)
 def test_text_is_written_as_kubectl_writes_it(path: str, tmp_path: Path) -> None:
     chance = random.Random(1)
-    texts = sorted({"".join(chance.choices(ATOMS, k=chance.choice([1, 1, 2, 3, 4, 5]))) for _ in range(500)})
+    texts = sorted({"".join(chance.choices(ATOMS, k=chance.choice([1, 1, 2, 3, 4, 5]))) for _number in range(500)})
     numbers = [0, 1, -5, 1.5, 1e30, 10**15, True, False, None, [], {}, [[1], []]]
     contexts = [
         {

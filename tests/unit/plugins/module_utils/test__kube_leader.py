@@ -98,13 +98,13 @@ def test_who_leads(cluster: Cluster) -> None:
 
 def test_nobody_leads(cluster: Cluster) -> None:
     cluster.spec = lease("", leaseDurationSeconds=1)
-    found, _ = cluster.ask()
+    found, _error = cluster.ask()
     assert (found["holder"], found["holder_identity"], found["state"]) == (None, None, "released")
     cluster.spec = None
-    found, _ = cluster.ask()
+    found, _error = cluster.ask()
     assert (found["holder"], found["state"], found["source"], found["lease_duration"]) == (None, "absent", None, None)
     cluster.spec, cluster.renewing = lease(M1, leaseDurationSeconds=1), False
-    found, _ = cluster.ask()
+    found, _error = cluster.ask()
     assert (found["holder"], found["state"], found["moving"]) == ("m1", "expired", False)
     assert 1 <= found["elapsed"] < 1.3
 
@@ -113,7 +113,7 @@ def test_nobody_leads(cluster: Cluster) -> None:
     ("members", "state"), [(["m1"], "held"), ([M1], "held"), (["m2", "M1"], "foreign"), ([], "foreign")]
 )
 def test_members(cluster: Cluster, members: list[str], state: str) -> None:
-    found, _ = cluster.ask(members=members)
+    found, _error = cluster.ask(members=members)
     assert (found["state"], found["moving"]) == (state, True)
     found, problem = cluster.ask(members=members, wait_for="leader", timeout=5.0 if state == "held" else 0.3)
     assert (problem is None) == (state == "held")
@@ -192,7 +192,7 @@ def test_an_apiserver_that_stays_away_is_named(cluster: Cluster) -> None:
 
 
 def test_the_next_server_is_tried(cluster: Cluster) -> None:
-    found, _ = cluster.ask(f"https://127.0.0.1:{refused_port()}")
+    found, _error = cluster.ask(f"https://127.0.0.1:{refused_port()}")
     assert found["server"] == cluster.server.url
 
 
@@ -208,7 +208,7 @@ def test_an_old_cluster(cluster: Cluster) -> None:
         return answer(200, {"metadata": {"annotations": {_lease.ANNOTATION: value}}})
 
     cluster.override = respond
-    found, _ = cluster.ask()
+    found, _error = cluster.ask()
     assert (found["holder"], found["source"], found["state"], found["transitions"]) == ("m1", "endpoints", "held", 4)
 
 
@@ -278,7 +278,7 @@ def test_odd_records_are_returned_as_they_are(duration: int | None) -> None:
         spec = {"holderIdentity": identity, "leaseDurationSeconds": duration, "renewTime": renewed}
         record = _lease.parse({"spec": spec}, "lease")
         clock = map(float, itertools.count())
-        view, _ = _lease.observe(
+        view, _done = _lease.observe(
             lambda record=record: record, timeout=30, clock=clock.__next__, sleep=lambda _seconds: None
         )
         found = _lease.described(view)

@@ -174,10 +174,10 @@ def test_a_first_reading_that_differs_from_an_earlier_record_is_moving() -> None
 
 
 def test_a_first_reading_that_equals_an_earlier_record_is_not() -> None:
-    view, _ = World((0, lease(renew=1)), (2, lease(renew=3))).observe(before=record(renew=1))
+    view, _done = World((0, lease(renew=1)), (2, lease(renew=3))).observe(before=record(renew=1))
     assert (view.moving, view.elapsed) == (True, pytest.approx(2, abs=0.06))
     # When the earlier record was read is not known, so the duration begins now.
-    view, _ = World((0, lease(leaseDurationSeconds=7))).observe(before=record(leaseDurationSeconds=7))
+    view, _done = World((0, lease(leaseDurationSeconds=7))).observe(before=record(leaseDurationSeconds=7))
     assert (view.state, view.moving, view.elapsed) == ("expired", False, pytest.approx(7, abs=0.06))
 
 
@@ -212,7 +212,7 @@ def test_released_and_absent_and_zero_duration() -> None:
 
 def test_the_times_of_the_record_are_only_compared_with_each_other() -> None:
     for first, second in ((None, "x"), ("2099-01-01", "1970-01-01"), ("x", None)):
-        view, _ = World((0, lease(renewTime=first)), (1, lease(renewTime=second))).observe()
+        view, _done = World((0, lease(renewTime=first)), (1, lease(renewTime=second))).observe()
         assert (view.state, view.moving) == ("held", True)
 
 
@@ -220,7 +220,7 @@ def test_the_times_of_the_record_are_only_compared_with_each_other() -> None:
     ("members", "state"), [(["m1"], "held"), (["M1"], "foreign"), ([], "foreign"), (["m"], "foreign")]
 )
 def test_members(members: list[str], state: str) -> None:
-    view, _ = World((0, lease(renew=1)), (2, lease(renew=3))).observe(members=members)
+    view, _done = World((0, lease(renew=1)), (2, lease(renew=3))).observe(members=members)
     assert (view.state, view.moving, view.leads) == (state, True, state == "held")
 
 
@@ -242,7 +242,7 @@ def test_a_new_holder_counts_at_once() -> None:
 
 def test_patience_is_for_failures_that_pass() -> None:
     script = ((0, lease("a")), (1, "refused"), (2, "server_error"), (3, "throttled"), (4, lease("b")))
-    view, _ = World(*script).observe(lambda view: view.node == "b", patient=True)
+    view, _done = World(*script).observe(lambda view: view.node == "b", patient=True)
     assert view.node == "b"
     assert World(*script).observe(lambda view: view.node == "b")[1]
     with pytest.raises(KubeError, match="refused"):
@@ -256,7 +256,7 @@ def test_patience_is_for_failures_that_pass() -> None:
 def test_a_time_without_answers_is_no_renewal() -> None:
     # The holder wrote last before the outage; a candidate would call it expired afterwards.
     script = ((0, lease(renew=1)), (1, lease(renew=2)), (2, "refused"), (30, lease(renew=2)))
-    view, _ = World(*script).observe(lambda view: view.state == "expired", patient=True)
+    view, _done = World(*script).observe(lambda view: view.state == "expired", patient=True)
     assert view.elapsed == pytest.approx(30, abs=0.06)
 
 
@@ -278,7 +278,7 @@ def test_annotations_are_read_where_there_is_no_lease_and_the_source_is_kept() -
         world = World(
             (0, {path: annotated(record), paths[1]: annotated(record) if path == paths[1] else {"metadata": {}}})
         )
-        view, _ = world.observe(lambda view: bool(view.record), timeout=0)
+        view, _done = world.observe(lambda view: bool(view.record), timeout=0)
         assert (view.record.source, view.node) == (source, "m1")
         world.observe(timeout=1)
         assert world.paths[-1] == path

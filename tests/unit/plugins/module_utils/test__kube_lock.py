@@ -78,7 +78,7 @@ def test_no_folder_for_the_lock(tmp_path: Path) -> None:
 
 
 def _count(path: str, rounds: int) -> None:
-    for _ in range(rounds):
+    for _number in range(rounds):
         with _lock.locked(path):
             number = int(Path(path).read_text())
             time.sleep(0.001)
@@ -89,7 +89,7 @@ def test_two_runs_never_hold_it_at_once(tmp_path: Path) -> None:
     file = tmp_path / "config"
     file.write_text("0")
     fork = multiprocessing.get_context("fork")
-    runs = [fork.Process(target=_count, args=(str(file), 20)) for _ in range(3)]
+    runs = [fork.Process(target=_count, args=(str(file), 20)) for _number in range(3)]
     for run in runs:
         run.start()
     for run in runs:

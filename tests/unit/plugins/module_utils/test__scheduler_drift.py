@@ -299,7 +299,7 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
 
 
 @pytest.mark.parametrize(
-    ("damage", "lines"), DAMAGE, ids=[f"{n}-{lines[0][:40]}" for n, (_, lines) in enumerate(DAMAGE)]
+    ("damage", "lines"), DAMAGE, ids=[f"{n}-{lines[0][:40]}" for n, (_damage, lines) in enumerate(DAMAGE)]
 )
 def test_damage_is_told(host: Cluster, damage: Callable[[Cluster], object], lines: list[str]) -> None:
     damage(host)

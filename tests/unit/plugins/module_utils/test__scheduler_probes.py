@@ -123,7 +123,7 @@ def test_what_goes_wrong_is_one_sentence_each(world: World, tmp_path: Path) -> N
     )
     assert seen["served"] is not None
     assert (seen["used"], seen["ready"], seen["metrics_anonymous"], view) == (None, None, None, None)
-    starts = [fault.split(":")[0] for fault in faults]
+    starts = [fault.partition(":")[0] for fault in faults]
     assert starts == [probes.WHAT[name] for name in ("used", "ready", "metrics_anonymous", "lease")]
     assert not any("\n" in fault for fault in faults)
 

@@ -146,7 +146,7 @@ def test_the_owner_of_a_user_namespace() -> None:
     if made.returncode:
         pytest.skip("no user namespaces here")
     with subprocess.Popen(["unshare", "--user", "sleep", "60"]) as process:
-        for _ in range(100):
+        for _number in range(100):
             if Proc().comm(process.pid) == "sleep":
                 break
             time.sleep(0.01)

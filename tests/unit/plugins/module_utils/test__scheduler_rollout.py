@@ -74,13 +74,14 @@ def gate(
     rolled: str = "",
     failed: str = "",
     *,
-    order: list[list[str]] = ORDER,
-    healthy: list[str] = ALL,
+    order: list[list[str]] | None = None,
+    healthy: list[str] | None = None,
     now: dict[str, Any] | None = None,
     me: str = "",
     refused: dict[str, str] | None = None,
     play: rollout.Asked | None = None,
 ) -> rollout.Gate:
+    order, healthy = order or ORDER, ALL if healthy is None else healthy
     me = me or (order[position][0] if position < len(order) else "m1")
     marks = rollout.Marks(rolled.split(), failed.split(), refused or {})
     return rollout.gate(rollout.Turn(order, position, me), marks, healthy, now or answers(), play or asked())
