@@ -1,3 +1,4 @@
+#!/bin/sh
 # Takes a master of the benchmark back to where a first run starts; not measured. Read by `sh -s -- VERSION OWNER LINK` on the master.
 set -eu
 version=$1 owner=$2 link=$3
