@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -226,6 +226,10 @@ class Simulation:
         self.host_variables: dict[str, dict[str, Any]] = {}
         self.timeout = 600
         self.lost: dict[str, int] = {}  # after how many module runs a host cannot be reached any more
+        self.cwd, self.collections = ROOT, ROOT / ".collections"
+        self.inventory: Path | None = (
+            None  # one that says what the masters are; ours then says only how they are reached
+        )
         for names in self.clusters.values():
             for name in names:
                 self.answers[name] = {
@@ -256,12 +260,12 @@ class Simulation:
         before = compared(name, leader, **{**NOTHING, "drift": BARE, "healthy": False, "problems": problems, **changes})
         self.answers[name]["drift"] = [before, compared(name, leader)]
 
-    def run(self, playbook: str | Path = "playbooks/site.yml", *words: str, **environment: str) -> Outcome:
+    def lay_out(self) -> list[Path]:
+        """Writes the hosts and the inventory that reaches them, and returns the inventories to give to Ansible."""
         inventory: dict[str, Any] = {}
         number = 0
         (self.folder / "hosts").mkdir(exist_ok=True)
-        sent = self.folder / "hosts/sent.jsonl"
-        sent.write_text("")
+        (self.folder / "hosts/sent.jsonl").write_text("")
         script = (ROOT / "tests/simulated/master").read_text()
         for group, names in self.clusters.items():
             hosts = {}
@@ -282,32 +286,48 @@ class Simulation:
                     (home / "lost").write_text(str(self.lost[name]))
                 address = f"192.0.2.{number}" if number < 255 else f"2001:db8::{number:x}"
                 hosts[name] = {
-                    "kube_scheduler_address": address,
                     "ansible_python_interpreter": str(master),
                     "simulated_home": str(home),
                     **self.host_variables.get(name, {}),
                 }
-            inventory[group] = {"hosts": hosts, "vars": {**self.variables, "kube_scheduler_group": group}}
+                if self.inventory:
+                    # What stands beside that inventory, in group_vars, goes before a group's variables.
+                    hosts[name] |= self.variables
+                else:
+                    hosts[name] = {"kube_scheduler_address": address, **hosts[name]}
+            told = {} if self.inventory else {"vars": {**self.variables, "kube_scheduler_group": group}}
+            inventory[group] = {"hosts": hosts, **told}
         path = self.folder / "inventory.yml"
         path.write_text(yaml.safe_dump({"all": {"children": inventory}}))
-        counts = self.folder / "counts"
-        counts.unlink(missing_ok=True)
+        return [self.inventory, path] if self.inventory else [path]
+
+    def environment(self) -> dict[str, str]:
         known = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        return {
+            **known,
+            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),  # there is none: Ansible's own defaults
+            "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
+            "ANSIBLE_CONNECTION_PLUGINS": str(ROOT / "tests/simulated/connection"),
+            "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback"),
+            "ANSIBLE_CALLBACKS_ENABLED": "count_modules",
+            "ANSIBLE_FORKS": "10",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+            "COUNT_MODULES": str(self.folder / "counts"),
+        }
+
+    def run(self, playbook: str | Path = "playbooks/site.yml", *words: str, **environment: str) -> Outcome:
+        inventories = [f"--inventory={path}" for path in self.lay_out()]
+        program = Path(sys.executable).parent / "ansible-playbook"
+        return self.call([program, *inventories, playbook, *words], **environment)
+
+    def call(self, command: Sequence[str | Path], **environment: str) -> Outcome:
+        """Runs anything on the hosts that are laid out."""
+        sent, counts = self.folder / "hosts/sent.jsonl", self.folder / "counts"
+        counts.unlink(missing_ok=True)
         done = subprocess.run(
-            [Path(sys.executable).parent / "ansible-playbook", f"--inventory={path}", str(playbook), *words],
-            cwd=ROOT,
-            env={
-                **known,
-                "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),  # there is none: Ansible's own defaults
-                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
-                "ANSIBLE_CONNECTION_PLUGINS": str(ROOT / "tests/simulated/connection"),
-                "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback"),
-                "ANSIBLE_CALLBACKS_ENABLED": "count_modules",
-                "ANSIBLE_FORKS": "10",
-                "ANSIBLE_LOCALHOST_WARNING": "false",
-                "COUNT_MODULES": str(counts),
-                **environment,
-            },
+            command,
+            cwd=self.cwd,
+            env={**self.environment(), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,0 +1,138 @@
+"""What a person gets: the tarball, installed into an empty path, used by its names from another directory, with the inventory that README shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.simulation import ROOT, Simulation
+
+PROGRAMS = Path(sys.executable).parent
+README = (ROOT / "README.md").read_text()
+MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
+ENTRIES = yaml.safe_load((ROOT / "roles/kube_scheduler/meta/argument_specs.yml").read_text())["argument_specs"]
+PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("[!_]*.yml"))
+
+
+@dataclass
+class Installed:
+    tarball: Path
+    collections: Path
+
+    @property
+    def root(self) -> Path:
+        return self.collections / "ansible_collections/kube_ha/scheduler"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Of the tarball that TARBALL names, as it would be uploaded; else of one that is built from here."""
+    folder = tmp_path_factory.mktemp("installed")
+    galaxy = [PROGRAMS / "ansible-galaxy", "collection"]
+    if "TARBALL" not in os.environ:
+        subprocess.run([*galaxy, "build", ROOT, "--output-path", folder], check=True, capture_output=True)
+    tarball = Path(os.environ["TARBALL"]) if "TARBALL" in os.environ else next(folder.glob("*.tar.gz"))
+    found = Installed(tarball, folder / "collections")
+    environment = {"ANSIBLE_COLLECTIONS_PATH": str(found.collections), "PATH": os.environ["PATH"], "HOME": str(folder)}
+    words = ["install", "--offline", tarball]
+    subprocess.run([*galaxy, *words], cwd=folder, env=environment, check=True, capture_output=True)
+    return found
+
+
+@pytest.fixture
+def cluster(installed: Installed, tmp_path: Path) -> Simulation:
+    """The masters of README's inventory, word for word; ours adds how simulated ones are reached, and where this test's CA is."""
+    text = next(block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "kube_masters:" in block)
+    found = Simulation(tmp_path, {"kube_masters": list(yaml.safe_load(text)["kube_masters"]["hosts"])})
+    found.inventory = tmp_path / "readme.yml"
+    found.inventory.write_text(text)
+    found.variables = {name: value for name, value in found.variables.items() if re.match("ansible_|.*_ca_", name)}
+    found.collections, found.cwd = installed.collections, tmp_path
+    return found
+
+
+def test_the_tarball_has_what_a_person_needs_and_nothing_of_ours(installed: Installed) -> None:
+    with tarfile.open(installed.tarball) as archive:
+        names = {name.rstrip("/") for name in archive.getnames()}
+    for name in (
+        *("README.md", "LICENSE", "SECURITY.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md"),
+        *("meta/runtime.yml", "meta/execution-environment.yml", "meta/requirements.txt", "meta/bindep.txt"),
+        *("changelogs/changelog.yaml", "roles/kube_scheduler/README.md", "docs/security.md", "tests/config.yml"),
+        *("inventory/hosts.yml", "inventory/group_vars/kube_masters.yml"),
+        *(f"playbooks/{name}.yml" for name in PLAYBOOKS),
+        *(f"plugins/modules/{name}.py" for name in MODULES),
+    ):
+        assert name in names, name
+    assert "TARBALL" not in os.environ or "CHANGELOG.rst" in names
+    top = {name.partition("/")[0] for name in names}
+    ours = {"lab", "molecule", "requirements", "Makefile", "pyproject.toml", "ansible.cfg", "build"}
+    assert not top & ours
+    assert {name for name in names if name.startswith("tests/")} == {"tests/config.yml"}
+    assert not [name for name in names if "__pycache__" in name or re.search(r"(^|/)\.", name)]
+
+
+def test_an_execution_environment_finds_its_requirements(installed: Installed) -> None:
+    """ansible-builder looks for them from the root of what is installed."""
+    told = yaml.safe_load((installed.root / "meta/execution-environment.yml").read_text())["dependencies"]
+    for path in told.values():
+        assert (installed.root / path).read_text().strip(), path
+
+
+def test_no_link_of_what_is_installed_is_dead(installed: Installed) -> None:
+    """Galaxy shows README alone, so its links are absolute; the others stay within the tarball or are absolute too."""
+    repository = re.compile(
+        "https://(?:github.com/kube-ha/scheduler/blob|raw.githubusercontent.com/kube-ha/scheduler)/main/"
+    )
+    for page in installed.root.rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if found := repository.match(target):
+                assert (ROOT / target[found.end() :]).exists(), f"{page.name}: {target}"
+            elif not target.startswith(("https://", "mailto:")):
+                assert page != installed.root / "README.md", f"{target} is relative"
+                assert (page.parent / target).exists(), f"{page.relative_to(installed.root)}: {target}"
+
+
+@pytest.mark.cores
+def test_readme_s_inventory_works_from_another_directory(cluster: Simulation) -> None:
+    for name in cluster.answers:
+        cluster.empty(name)
+    run = cluster.run("kube_ha.scheduler.site", "--check", "--diff")
+    assert run.code == 0, run.output
+    assert all({"gather", "drift"} <= set(calls) for calls in run.calls.values())
+
+
+@pytest.mark.cores
+def test_status_of_an_installed_collection(cluster: Simulation) -> None:
+    run = cluster.run("kube_ha.scheduler.status")
+    assert run.code == 0, run.output
+    assert not re.search(r"\[(WARNING|DEPRECATION)", run.output), run.output
+    leader = next(iter(cluster.answers))
+    assert re.search(rf"{leader} +1\.37\.2 +active +yes +\* ", run.output)
+
+
+@pytest.mark.cores
+def test_ansible_doc_of_all_modules_and_entry_points(cluster: Simulation) -> None:
+    def told(kind: str, *names: str) -> dict[str, dict[str, object]]:
+        command = [PROGRAMS / "ansible-doc", "--json", "--type", kind, *(f"kube_ha.scheduler.{name}" for name in names)]
+        environment = cluster.environment()
+        done = subprocess.run(
+            command, cwd=cluster.cwd, env=environment, capture_output=True, text=True, check=True, timeout=60
+        )
+        assert done.stderr == ""
+        found: dict[str, dict[str, object]] = json.loads(done.stdout)
+        return found
+
+    modules = told("module", *MODULES)
+    assert set(modules) == {f"kube_ha.scheduler.{name}" for name in MODULES}
+    assert all(set(entry) >= {"doc", "examples", "return"} for entry in modules.values())
+    [role] = told("role", "kube_scheduler").values()
+    assert set(role["entry_points"]) == set(ENTRIES)  # type: ignore[call-overload]
