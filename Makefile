@@ -45,18 +45,20 @@ test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Mol
 	@python3 tests/steps.py lint binaries unit fuzz oldest cores integration page molecule 'molecule S=upgrade'
 
 .PHONY: nightly
-nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, and the benchmark
-	@python3 tests/steps.py test 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
+nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, the benchmark, release-check
+	@python3 tests/steps.py test release-check 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
 	    'molecule WHICH=' 'molecule S=upgrade WHICH=nightly' 'molecule S=repair' 'molecule S=rotate WHICH=' \
 	    'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' versions drills clusters bench
 
 .PHONY: lint
-lint: tools ## ansible-lint (production), yamllint, ruff, mypy
+lint: tools ## ansible-lint (production), yamllint, ruff, mypy, changelog fragments, licences of all files
 	ruff check
 	ruff format --check
 	mypy -p ansible_collections.kube_ha.scheduler.plugins
-	mypy lab
+	mypy lab tests/release
 	yamllint --strict .
+	antsibull-changelog lint
+	reuse lint --quiet || reuse lint
 	ansible-lint --offline --profile production --strict
 
 .PHONY: unit
@@ -140,6 +142,77 @@ drills: tools ## Fail-over drills of every kind with the default times (DRILL_VE
 .PHONY: clusters
 clusters: tools ## 1 to 100 clusters of three simulated masters in one play: wall time, CPU and memory, in docs/benchmark.md
 	$(VENV)/bin/python tests/benchmark/clusters.py
+
+# --- what a release needs
+
+# All but the upload, which CONTRIBUTING.md describes.
+.PHONY: release-check
+release-check: tools ## Every gate of a release, on the tarball as it would be uploaded
+	@python3 tests/steps.py lint installed importer docs ee-check licences-check sanity
+
+# Built anew for each gate, so that each can be run alone and none is shown an old one.
+TARBALL = $(shell ls $(CURDIR)/build/*.tar.gz)
+
+.PHONY: tarball
+tarball: tools ## The tarball as it would be uploaded, with its changelog: build/*.tar.gz
+	python3 tests/release/tarball.py build
+
+.PHONY: installed
+installed: tools tarball ## That tarball installed into an empty path, and used by its names from another directory
+	TARBALL=$(TARBALL) pytest -q -n 2 tests/integration/simulated/test_installed.py
+
+# With the two checks that Automation Hub adds. A warning is an error.
+.PHONY: importer
+importer: export GALAXY_IMPORTER_CHECK_REQUIRED_TAGS := true
+importer: export GALAXY_IMPORTER_REQUIRE_V1_OR_GREATER := true
+importer: export PATH := $(CURDIR)/.cache/importer/bin:$(PATH)
+importer: tools tarball .cache/importer/.ready ## What Galaxy runs on an upload, galaxy-importer, on that tarball
+	cd build && python -m galaxy_importer.main $(TARBALL) | tee importer.log
+	! grep -E '^(WARNING|ERROR)' build/importer.log
+
+.PHONY: sanity
+sanity: tools tarball ## ansible-test sanity with every supported ansible-core, on that tarball and on the repository
+	@cores=; for core in $(CORES); do \
+	    lab/bootstrap --find requirements/$$core.txt >/dev/null || { echo "sanity: $$core is skipped"; continue; }; \
+	    $(MAKE) --no-print-directory .cache/$$core/.ready; cores="$$cores .cache/$$core"; \
+	done; \
+	python3 tests/release/sanity.py $(TARBALL) $(VENV) $$cores
+
+# Installed first: `create` alone takes requirements that do not exist.
+.PHONY: ee-check
+ee-check: tools tarball .cache/release/.ready ## The files of an execution environment for AWX and ansible-navigator, made from that tarball installed
+	rm -rf build/ee
+	cd build && env -u ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH=ee/collections ansible-galaxy collection install --offline $(TARBALL)
+	.cache/release/bin/ansible-builder introspect --write-pip build/ee/python.txt --write-bindep build/ee/system.txt build/ee/collections
+	grep cryptography build/ee/python.txt
+	grep openssh-client build/ee/system.txt
+	cp docs/examples/execution-environment.yml build/ee/
+	cp $(TARBALL) build/ee/collection.tar.gz
+	cd build/ee && $(CURDIR)/.cache/release/bin/ansible-builder create
+	test -f build/ee/context/_build/collection.tar.gz
+
+.PHONY: docs
+docs: tools .cache/docs/.ready ## The documentation as a site: build/docs/html/index.html; a warning is an error
+	.cache/docs/bin/python docs/site/build.py build/docs
+
+.PHONY: requirements
+requirements: .cache/lock/.ready ## Pin all tools again, with their hashes (UPGRADE= keeps the versions that still fit)
+	@for set in $(basename $(wildcard requirements/*.in)); do \
+	    least=$$(sed -nE 's/^# python >= (3\.[0-9]+)$$/\1/p' $$set.in); \
+	    .cache/lock/bin/uv pip compile --quiet --universal --fork-strategy fewest --python-version $${least:-3.11} --generate-hashes \
+	        $(UPGRADE) --custom-compile-command "make requirements" $$set.in --output-file $$set.txt; \
+	    [[ -z $$least ]] || sed -i "1i # python >= $$least" $$set.txt; \
+	done
+UPGRADE = --upgrade
+
+# Of the tools, as they are installed here; what the collection itself needs is in the page's own words.
+LICENCES = python3 tests/release/licences.py .cache/release/bin/pip-licenses $(VENV) .cache/docs .cache/importer .cache/release
+.PHONY: licences licences-check
+licences: tools .cache/docs/.ready .cache/importer/.ready .cache/release/.ready ## Write the licences of all that is depended on into docs/licences.md
+	$(LICENCES)
+
+licences-check: tools .cache/docs/.ready .cache/importer/.ready .cache/release/.ready
+	$(LICENCES) --check
 
 .PHONY: lab-up
 lab-up: tools ## Start the lab: masters with a real etcd and kube-apiserver
