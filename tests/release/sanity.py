@@ -37,10 +37,11 @@ def interpreters() -> Iterator[tuple[int, Path]]:
     """Each minor of Python that can be had: in PATH by its name, or among pyenv's, whose shims start nothing without pyenv's own environment."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     for minor in PYTHONS:
-        found = [*sorted(pyenv.glob(f"versions/3.{minor}.*/bin/python3.{minor}")), shutil.which(f"python3.{minor}")]
-        for path in filter(None, found):
-            if subprocess.run([path, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode == 0:
-                yield minor, Path(path)
+        found = sorted(pyenv.glob(f"versions/3.{minor}.*/bin/python3.{minor}"))
+        for path in [*found, Path(shutil.which(f"python3.{minor}") or "/nowhere")]:
+            words = [str(path), "-c", "import ensurepip, venv"]
+            if path.exists() and not subprocess.run(words, capture_output=True, check=False).returncode:
+                yield minor, path
                 break
 
 
