@@ -191,9 +191,18 @@ ee-check: tools tarball .cache/release/.ready ## The files of an execution envir
 	cd build/ee && $(CURDIR)/.cache/release/bin/ansible-builder create
 	test -f build/ee/context/_build/collection.tar.gz
 
+# Modules and role by antsibull-docs, the pages of docs/, and the changelog. A warning is an error.
 .PHONY: docs
-docs: tools .cache/docs/.ready ## The documentation as a site: build/docs/html/index.html; a warning is an error
-	.cache/docs/bin/python docs/site/build.py build/docs
+docs: export PATH := $(CURDIR)/.cache/docs/bin:$(PATH)
+docs: tools tarball .cache/docs/.ready ## The documentation as a site: build/docs/html/index.html
+	rm -rf build/docs
+	mkdir -p build/docs
+	cp -r docs build/docs/source
+	mkdir build/docs/source/collection
+	tar -xzf $(TARBALL) -O CHANGELOG.rst >build/docs/source/changelog.rst
+	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all .
+	antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --dest-dir build/docs/source/collection kube_ha.scheduler
+	sphinx-build --quiet --fail-on-warning --keep-going --builder html build/docs/source build/docs/html
 
 .PHONY: requirements
 requirements: .cache/lock/.ready ## Pin all tools again, with their hashes (UPGRADE= keeps the versions that still fit)

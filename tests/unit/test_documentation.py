@@ -136,7 +136,9 @@ def test_every_option_has_a_test() -> None:
         assert name in tests or f'"{short}"' in unit or name == "kube_scheduler_state", name
 
 
-@pytest.mark.parametrize(("page", "least"), [("security", 50), ("upgrade", 9)])
+@pytest.mark.parametrize(
+    ("page", "least"), [("security", 50), ("upgrade", 9), ("comparison", 15), ("scale", 2), ("inclusion", 0)]
+)
 def test_a_page_names_tests_that_exist(page: str, least: int) -> None:
     """Each claim there has a test behind it, and this keeps the names true."""
     named = set(re.findall(r"`(test_[a-z0-9_]+)(?:\.py)?`", (ROOT / f"docs/{page}.md").read_text()))

@@ -136,3 +136,27 @@ def test_ansible_doc_of_all_modules_and_entry_points(cluster: Simulation) -> Non
     assert all(set(entry) >= {"doc", "examples", "return"} for entry in modules.values())
     [role] = told("role", "kube_scheduler").values()
     assert set(role["entry_points"]) == set(ENTRIES)  # type: ignore[call-overload]
+
+
+def test_the_example_of_a_larger_playbook(installed: Installed, tmp_path: Path) -> None:
+    """docs/examples/cluster.yml, which docs/inclusion.md shows, word for word."""
+    example = (installed.root / "docs/examples/cluster.yml").read_text()
+    [shown] = re.findall(r"```yaml\n(.*?)```", (installed.root / "docs/inclusion.md").read_text(), re.DOTALL)
+    assert shown in example
+    cluster = Simulation(tmp_path, {"control_plane": ["m1", "m2", "m3"]})
+    cluster.collections, cluster.cwd = installed.collections, tmp_path
+    for name in cluster.answers:
+        cluster.answers[name]["leader_info"] = {"changed": False, "holder": "m1.example"}
+    cluster.variables["cluster_pki"] = str(tmp_path)
+    (tmp_path / "cluster.yml").write_text(example)
+    run = cluster.run("cluster.yml")
+    assert run.code == 0, run.output
+    assert "m1.example leads; now the add-ons" in run.output
+    assert [calls[-2:] for calls in run.calls.values()] == [
+        ["drift", "leader_info"],
+        ["gather", "drift"],
+        ["gather", "drift"],
+    ]
+    run = cluster.run("cluster.yml", "--tags=scheduler", "--check", "--diff")
+    assert run.code == 0, run.output
+    assert set(map(tuple, run.calls.values())) == {("gather", "drift")}
