@@ -33,11 +33,11 @@ def make(
     ca_path: str,
     ca_privatekey_path: str,
     passphrase_file: str | None = None,
-    who: t.Mapping[str, t.Any] = READER,
+    who: t.Mapping[str, t.Any] | None = None,
 ) -> tuple[str, str]:
-    """Return a ten-minute certificate and its key, as PEM text; nothing is written. Raises X509Error or FilesError."""
+    """Return a ten-minute certificate and its key, as PEM text; nothing is written. C(who): READER. Raises X509Error or FilesError."""
     moment = now()
-    wanted = _wanted.wanted(who)
+    wanted = _wanted.wanted(who or READER)
     authority = _authority.load(ca_path, ca_privatekey_path, passphrase_file)
     _authority.check(authority, ca_path, wanted, moment)
     private = keys.generate(keys.Kind("ECC"))
