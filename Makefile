@@ -151,11 +151,11 @@ release-check: tools ## Every gate of a release, on the tarball as it would be u
 	@python3 tests/steps.py lint installed importer docs ee-check licences-check sanity
 
 # Built anew for each gate, so that each can be run alone and none is shown an old one.
-TARBALL = $(shell ls $(CURDIR)/build/*.tar.gz)
+TARBALL = $(shell ls $(CURDIR)/dist/*.tar.gz)
 
 .PHONY: tarball
-tarball: tools ## The tarball as it would be uploaded, with its changelog: build/*.tar.gz
-	python3 tests/release/tarball.py build
+tarball: tools ## The tarball as it would be uploaded, with its changelog: dist/*.tar.gz
+	python3 tests/release/tarball.py dist
 
 .PHONY: installed
 installed: tools tarball ## That tarball installed into an empty path, and used by its names from another directory
@@ -167,8 +167,8 @@ importer: export GALAXY_IMPORTER_CHECK_REQUIRED_TAGS := true
 importer: export GALAXY_IMPORTER_REQUIRE_V1_OR_GREATER := true
 importer: export PATH := $(CURDIR)/.cache/importer/bin:$(PATH)
 importer: tools tarball .cache/importer/.ready ## What Galaxy runs on an upload, galaxy-importer, on that tarball
-	cd build && python -m galaxy_importer.main $(TARBALL) | tee importer.log
-	! grep -E '^(WARNING|ERROR)' build/importer.log
+	cd dist && python -m galaxy_importer.main $(TARBALL) | tee importer.log
+	! grep -E '^(WARNING|ERROR)' dist/importer.log
 
 .PHONY: sanity
 sanity: tools tarball ## ansible-test sanity with every supported ansible-core, on that tarball and on the repository
@@ -181,28 +181,28 @@ sanity: tools tarball ## ansible-test sanity with every supported ansible-core, 
 # Installed first: `create` alone takes requirements that do not exist.
 .PHONY: ee-check
 ee-check: tools tarball .cache/release/.ready ## The files of an execution environment for AWX and ansible-navigator, made from that tarball installed
-	rm -rf build/ee
-	cd build && env -u ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH=ee/collections ansible-galaxy collection install --offline $(TARBALL)
-	.cache/release/bin/ansible-builder introspect --write-pip build/ee/python.txt --write-bindep build/ee/system.txt build/ee/collections
-	grep cryptography build/ee/python.txt
-	grep openssh-client build/ee/system.txt
-	cp docs/examples/execution-environment.yml build/ee/
-	cp $(TARBALL) build/ee/collection.tar.gz
-	cd build/ee && $(CURDIR)/.cache/release/bin/ansible-builder create
-	test -f build/ee/context/_build/collection.tar.gz
+	rm -rf dist/ee
+	cd dist && env -u ANSIBLE_CONFIG ANSIBLE_COLLECTIONS_PATH=ee/collections ansible-galaxy collection install --offline $(TARBALL)
+	.cache/release/bin/ansible-builder introspect --write-pip dist/ee/python.txt --write-bindep dist/ee/system.txt dist/ee/collections
+	grep cryptography dist/ee/python.txt
+	grep openssh-client dist/ee/system.txt
+	cp docs/examples/execution-environment.yml dist/ee/
+	cp $(TARBALL) dist/ee/collection.tar.gz
+	cd dist/ee && $(CURDIR)/.cache/release/bin/ansible-builder create
+	test -f dist/ee/context/_build/collection.tar.gz
 
 # Modules and role by antsibull-docs, the pages of docs/, and the changelog. A warning is an error.
 .PHONY: docs
 docs: export PATH := $(CURDIR)/.cache/docs/bin:$(PATH)
-docs: tools tarball .cache/docs/.ready ## The documentation as a site: build/docs/html/index.html
-	rm -rf build/docs
-	mkdir -p build/docs
-	cp -r docs build/docs/source
-	mkdir build/docs/source/collection
-	tar -xzf $(TARBALL) -O CHANGELOG.rst >build/docs/source/changelog.rst
+docs: tools tarball .cache/docs/.ready ## The documentation as a site: dist/docs/html/index.html
+	rm -rf dist/docs
+	mkdir -p dist/docs
+	cp -r docs dist/docs/source
+	mkdir dist/docs/source/collection
+	tar -xzf $(TARBALL) -O CHANGELOG.rst >dist/docs/source/changelog.rst
 	antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs all .
-	antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --dest-dir build/docs/source/collection kube_ha.scheduler
-	sphinx-build --quiet --fail-on-warning --keep-going --builder html build/docs/source build/docs/html
+	antsibull-docs collection --use-current --squash-hierarchy --fail-on-error --dest-dir dist/docs/source/collection kube_ha.scheduler
+	sphinx-build --quiet --fail-on-warning --keep-going --builder html dist/docs/source dist/docs/html
 
 .PHONY: requirements
 requirements: .cache/lock/.ready ## Pin all tools again, with their hashes (UPGRADE= keeps the versions that still fit)

@@ -74,7 +74,7 @@ def test_the_tarball_has_what_a_person_needs_and_nothing_of_ours(installed: Inst
         assert name in names, name
     assert "TARBALL" not in os.environ or "CHANGELOG.rst" in names
     top = {name.partition("/")[0] for name in names}
-    ours = {"lab", "molecule", "requirements", "Makefile", "pyproject.toml", "ansible.cfg", "build"}
+    ours = {"lab", "molecule", "requirements", "Makefile", "pyproject.toml", "ansible.cfg", "dist"}
     assert not top & ours
     assert {name for name in names if name.startswith("tests/")} == {"tests/config.yml"}
     assert not [name for name in names if "__pycache__" in name or re.search(r"(^|/)\.", name)]
