@@ -243,6 +243,55 @@ EXAMPLES = r"""
     group: k8s
     mode: "0640"
 
+- name: An administrator's file with two clusters, of which the second is behind a proxy and has another name in its certificate
+  kube_ha.scheduler.kubeconfig:
+    path: ~/.kube/config
+    clusters:
+      - name: one
+        server: https://192.0.2.10:6443
+        certificate_authority: /etc/kubernetes/cert/ca.pem
+        embed_certs: true
+      - name: two
+        server: https://198.51.100.10:6443
+        certificate_authority: /etc/kubernetes/cert/ca.pem
+        tls_server_name: kubernetes.example.com
+        proxy_url: http://proxy.example.com:3128
+    users:
+      - name: admin
+        client_certificate: ~/.kube/admin.pem
+        client_key: ~/.kube/admin-key.pem
+    contexts:
+      - name: one
+        cluster: one
+        user: admin
+      - name: two
+        cluster: two
+        user: admin
+        namespace: kube-system
+    current_context: one
+
+- name: The kubeconfig of another component
+  kube_ha.scheduler.kubeconfig:
+    path: /etc/kubernetes/kube-controller-manager.kubeconfig
+    clusters:
+      - name: kubernetes
+        server: https://192.0.2.10:6443
+        certificate_authority: /etc/kubernetes/cert/ca.pem
+    users:
+      - name: system:kube-controller-manager
+        client_certificate: /etc/kubernetes/cert/kube-controller-manager.pem
+        client_key: /etc/kubernetes/cert/kube-controller-manager-key.pem
+    contexts:
+      - name: default
+        cluster: kubernetes
+        user: system:kube-controller-manager
+    current_context: default
+
+- name: No file
+  kube_ha.scheduler.kubeconfig:
+    path: /etc/kubernetes/kube-controller-manager.kubeconfig
+    state: absent
+
 - name: Forget a cluster that is gone
   kube_ha.scheduler.kubeconfig:
     path: ~/.kube/config
@@ -279,19 +328,23 @@ clusters:
     name:
       description: Name of the entry.
       type: str
+      sample: kubernetes
     server:
       description: URL of the apiserver.
       type: str
+      sample: https://192.0.2.10:6443
     insecure_skip_tls_verify:
       description: Whether the server's certificate goes unchecked.
       type: bool
     certificate_authority:
       description: Path of the CA, where it is not embedded.
       type: str
+      sample: /etc/kubernetes/cert/ca.pem
     certificate_authority_data:
       description: The certificates that are embedded, in the form of RV(users[].client_certificate_data). Null if there are none, or none that is readable.
       type: list
       elements: dict
+      sample: [{subject: {CN: kubernetes}, serial_number: 1f3a, not_after: "2036-01-01T00:00:00Z", days_left: 3652}]
 users:
   description: All users in the file, by name.
   type: list
@@ -301,9 +354,11 @@ users:
     name:
       description: Name of the entry.
       type: str
+      sample: system:kube-scheduler
     client_certificate:
       description: Path of the certificate, where it is not embedded.
       type: str
+      sample: /etc/kubernetes/cert/kube-scheduler.pem
     client_certificate_data:
       description:
         - The certificate that is embedded, or null.
@@ -313,27 +368,35 @@ users:
         subject:
           description: Subject, as a dictionary of attributes.
           type: dict
+          sample: {CN: "system:kube-scheduler", O: "system:kube-scheduler"}
         issuer:
           description: Subject of the CA that signed it.
           type: dict
+          sample: {CN: kubernetes}
         serial_number:
           description: Serial number in hexadecimal digits.
           type: str
+          sample: 4f2c1b0a99887766
         not_before:
           description: Start of the validity in UTC.
           type: str
+          sample: "2026-01-01T00:00:00Z"
         not_after:
           description: End of the validity in UTC.
           type: str
+          sample: "2027-01-01T00:00:00Z"
         days_left:
           description: Whole days until the end of the validity. Negative once it has expired.
           type: int
+          sample: 364
         fingerprint_sha256:
           description: SHA-256 of the certificate.
           type: str
+          sample: 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
     client_key:
       description: Path of the key, where it is not embedded.
       type: str
+      sample: /etc/kubernetes/cert/kube-scheduler-key.pem
     has_key:
       description: Whether there is a key, embedded or by path.
       type: bool
@@ -343,11 +406,29 @@ users:
     exec:
       description: Program that gets the credentials.
       type: str
+      sample: /usr/local/bin/get-token
 contexts:
-  description: All contexts in the file, with C(name), C(cluster), C(user) and C(namespace).
+  description: All contexts in the file.
   type: list
   elements: dict
   returned: when O(state=present)
+  contains:
+    name:
+      description: Name of the entry.
+      type: str
+      sample: system:kube-scheduler
+    cluster:
+      description: Name of the cluster.
+      type: str
+      sample: kubernetes
+    user:
+      description: Name of the user.
+      type: str
+      sample: system:kube-scheduler
+    namespace:
+      description: Namespace that is taken when none is said, or null.
+      type: str
+      sample: kube-system
 current_context:
   description: Context that is used when none is said.
   type: str

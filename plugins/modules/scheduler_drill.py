@@ -64,6 +64,9 @@ options:
   report_dir:
     description: Folder on the controller for the report; made if it is not there. Required with O(step=report).
     type: path
+seealso:
+  - module: kube_ha.scheduler.scheduler_fault
+  - module: kube_ha.scheduler.leader_info
 """
 
 EXAMPLES = r"""
@@ -82,28 +85,34 @@ choice:
   description: The members that are hit, and what the drill is judged by.
   returned: O(step=choose)
   type: dict
+  sample: {kind: kill, leader: m1, targets: [m1], staying: [m2, m3], deadline: 31.8, undo_after: 60}
 seen:
   description: What was seen of the lease and of the pods.
   returned: O(step=measure)
   type: dict
+  sample: {polls: 412, longest_pause: 0.06, fault: 20.4, uncertainty: 0.1, ended: 52.2}
 time:
   description: When the fault happened, by the controller's clock, in UTC.
   returned: O(step=measure)
   type: str
+  sample: "2026-01-01T12:00:00Z"
 lines:
   description: The end in words.
   returned: O(step=report)
   type: list
   elements: str
+  sample: ["m2 leads 15.8 s after m1 was killed; at most 23.8 s"]
 faults:
   description: What went wrong, one line each.
   returned: O(step=report)
   type: list
   elements: str
+  sample: ["a pod waited for 31 s, and may for 28.8 s at most"]
 report:
   description: Path of the page.
   returned: O(step=report)
   type: str
+  sample: /home/me/drill/report.html
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -55,6 +55,8 @@ options:
     description: Of how many last seconds the journal's lines about the election are returned, with O(state=absent). V(0) for none.
     type: int
     default: 0
+seealso:
+  - module: kube_ha.scheduler.scheduler_drill
 """
 
 EXAMPLES = r"""
@@ -73,15 +75,18 @@ since_start:
   description: Seconds from the start of the module's process to the fault.
   returned: O(state=present), when it was brought about
   type: float
+  sample: 0.21
 until_end:
   description: Seconds from the fault to the end of the module.
   returned: O(state=present), when it was brought about
   type: float
+  sample: 0.05
 journal:
   description: The unit's lines about the election, the last 20.
   returned: O(state=absent)
   type: list
   elements: str
+  sample: ["Jan 01 12:00:00 m1 kube-scheduler[4711]: successfully acquired lease kube-system/kube-scheduler"]
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -281,6 +281,9 @@ options:
     description: How many of the unit's last journal lines are returned for a host that is not healthy.
     type: int
     default: 20
+seealso:
+  - module: kube_ha.scheduler.leader_info
+  - module: kube_ha.scheduler.scheduler_plan
 """
 
 EXAMPLES = r"""
@@ -312,6 +315,7 @@ problems:
   returned: always
   type: list
   elements: str
+  sample: ["kube-scheduler.service is activating (auto-restart, result exit-code)"]
 drift:
   description: In what the host differs from O(wanted). Empty where it does not, and where nothing is wanted.
   returned: always
@@ -321,9 +325,11 @@ drift:
     part:
       description: V(packages), V(user), V(binary), V(link), V(log_dir), V(certificate), V(kubeconfig), V(config), V(unit) or V(process).
       type: str
+      sample: config
     reason:
       description: One line that names the path and what differs.
       type: str
+      sample: "/etc/kubernetes/kube-scheduler.yaml: content differs"
   sample:
     - {part: config, reason: "/etc/kubernetes/kube-scheduler.yaml: content differs"}
     - {part: process, reason: "version 1.36.1 runs, wanted 1.37.2"}
@@ -331,6 +337,7 @@ hostname:
   description: The host's own name, as it stands in the holder identity of a lease.
   returned: always
   type: str
+  sample: m1.example.com
 architecture:
   description: The architecture by the name that Kubernetes' release site uses.
   returned: always
@@ -346,27 +353,33 @@ systemd_version:
   description: Major version of systemd, 0 where it does not run.
   returned: always
   type: int
+  sample: 252
 python_version:
   description: Version of the Python that ran the module.
   returned: always
   type: str
+  sample: 3.11.2
 missing_libraries:
   description: Python libraries that this collection's modules need and that this host lacks.
   returned: always
   type: list
   elements: str
+  sample: [yaml]
 time:
   description: The host's clock, seconds since 1970.
   returned: always
   type: float
+  sample: 1767268800.0
 clock_offset:
   description: Seconds that the host's clock is at least ahead of the controller's, RV(round_trip) allowed for. Negative when it is behind.
   returned: always, added by the action plugin
   type: float
+  sample: -0.02
 round_trip:
   description: Seconds that the run took.
   returned: always, added by the action plugin
   type: float
+  sample: 0.61
 user_exists:
   description: Whether O(user) is there.
   returned: always
@@ -386,6 +399,7 @@ unsafe:
   returned: always
   type: list
   elements: str
+  sample: ["everybody may write '/etc/kubernetes'"]
 stale:
   description:
     - Names of the members whose staged copy does not come from the live one, of those that other modules stage.
@@ -393,11 +407,13 @@ stale:
   returned: always
   type: list
   elements: str
+  sample: [certificate, privatekey]
 obstacles:
   description: Those of O(paths) that are directories.
   returned: always
   type: list
   elements: str
+  sample: [/opt/k8s/bin/kube-scheduler]
 apiserver:
   description: The apiserver of O(apiserver). Null where none is given.
   returned: always
@@ -406,15 +422,18 @@ apiserver:
     server:
       description: Its URL.
       type: str
+      sample: https://192.0.2.10:6443
     reachable:
       description: Whether it answered over verified TLS. That it denies anonymous readers counts as an answer.
       type: bool
     version:
       description: Its version, such as V(v1.37.2), or null.
       type: str
+      sample: v1.37.2
     error:
       description: What went wrong, or null.
       type: str
+      sample: connection refused
     next_serves:
       description: Whether its own certificate is of O(next_ca). Null where that was not asked, or cannot be told.
       type: bool
@@ -429,37 +448,48 @@ unit:
     name:
       description: Its name.
       type: str
+      sample: kube-scheduler.service
     load_state:
       description: Such as V(loaded), V(not-found) or V(masked).
       type: str
+      sample: loaded
     active_state:
       description: Such as V(active) or V(failed).
       type: str
+      sample: active
     sub_state:
       description: Such as V(running).
       type: str
+      sample: running
     enabled:
       description: Such as V(enabled).
       type: str
+      sample: enabled
     result:
       description: How it ended last.
       type: str
+      sample: success
     restarts:
       description: How often systemd has restarted it by itself.
       type: int
+      sample: 0
     since:
       description: When its process began.
       type: str
+      sample: "Thu 2026-01-01 12:00:00 UTC"
     active_seconds:
       description: For how long it has been active, by its own time stamps; 0 if it is not.
       type: float
+      sample: 86400.0
     fragment_path:
       description: The unit's file.
       type: str
+      sample: /etc/systemd/system/kube-scheduler.service
     drop_ins:
       description: Drop-ins that are for this unit alone.
       type: list
       elements: str
+      sample: [/etc/systemd/system/kube-scheduler.service.d/local.conf]
 process:
   description: The unit's process and what it was told. Without one, C(pid) is 0 and the rest is empty, 0 or null.
   returned: always
@@ -468,46 +498,59 @@ process:
     pid:
       description: Its number.
       type: int
+      sample: 4711
     version:
       description: Version that runs, without a leading C(v).
       type: str
+      sample: 1.37.2
     digest:
       description: Digest of the set of files that the unit says it was started from.
       type: str
+      sample: 5d41402abc4b2a76b9719d911017c592
     lock:
       description: The lock type by which it elects.
       type: str
+      sample: leases
     lease_name:
       description: Name of its lease.
       type: str
+      sample: kube-scheduler
     lease_namespace:
       description: Namespace of its lease.
       type: str
+      sample: kube-system
     bind_address:
       description: Address at which it serves HTTPS.
       type: str
+      sample: 127.0.0.1
     secure_port:
       description: Port at which it serves HTTPS, 0 for none.
       type: int
+      sample: 10259
     http_port:
       description: Port at which it serves plain HTTP, 0 for none.
       type: int
+      sample: 0
     timings:
-      description: The times of its election in seconds, or null.
+      description: The times by which it elects, in seconds. Null where they are not known.
       type: dict
       contains:
         lease_duration:
-          description: Seconds without a renewal after which others may take the lease.
+          description: How long a lease holds.
           type: float
+          sample: 15.0
         renew_deadline:
-          description: Seconds after which a leader that cannot renew gives up.
+          description: How long the leader tries to renew before it gives up.
           type: float
+          sample: 10.0
         retry_period:
-          description: Seconds between two tries.
+          description: How long between two tries.
           type: float
+          sample: 2.0
     kubeconfig:
       description: Path of the kubeconfig that it was told.
       type: str
+      sample: /run/credentials/kube-scheduler.service/kubeconfig
 port:
   description: The port O(port), or that of plain HTTP for a version that serves no HTTPS.
   returned: always
@@ -516,13 +559,16 @@ port:
     number:
       description: The port.
       type: int
+      sample: 10259
     addresses:
       description: Addresses at which somebody listens.
       type: list
       elements: str
+      sample: [127.0.0.1]
     held_by:
       description: Who listens, or empty.
       type: str
+      sample: kube-scheduler (pid 4711)
     ours:
       description: Whether that is the unit's process.
       type: bool
@@ -533,6 +579,7 @@ others:
   returned: always
   type: list
   elements: str
+  sample: [static pod /etc/kubernetes/manifests/kube-scheduler.yaml]
 instances:
   description:
     - The role's other schedulers on this host, which are those that have a record beside O(release_path).
@@ -544,27 +591,40 @@ instances:
     unit:
       description: Its unit.
       type: str
+      sample: batch-scheduler.service
     ports:
       description: The ports that it serves on.
       type: list
       elements: int
+      sample: [10260]
     lease:
       description: Namespace and name of its lease, with a slash between them. Empty while nothing is staged.
       type: str
+      sample: kube-system/batch-scheduler
     schedulers:
       description: The names of schedulers under which it takes pods.
       type: list
       elements: str
+      sample: [batch]
     paths:
       description: The paths of its set of files.
       type: list
       elements: str
+      sample: [/etc/kubernetes/batch-scheduler.kubeconfig]
 lease:
   description:
     - The lease as this host sees it, in the form of M(kube_ha.scheduler.leader_info), and its C(age), the seconds since its renewal by this host's clock.
     - Null where there is no process, or the lease cannot be read.
   returned: always
   type: dict
+  sample:
+    holder: m1.example.com
+    state: held
+    moving: true
+    renew_time: "2026-01-01T12:00:02.000000Z"
+    lease_duration: 15
+    transitions: 3
+    age: 0.8
 certificates:
   description: The certificates that lie on this host. Empty without O(authorities).
   returned: always
@@ -574,29 +634,37 @@ certificates:
     path:
       description: The file.
       type: str
+      sample: /etc/kubernetes/cert/kube-scheduler.pem
     use:
       description: V(pair) for O(certificate), V(client) for what O(kubeconfig) shows to the apiserver, and V(trust) for a CA that it trusts.
       type: str
+      sample: pair
     subject:
       description: The subject, as in RFC 4514.
       type: str
+      sample: CN=system:kube-scheduler,O=system:kube-scheduler
     issuer:
       description: The subject of the CA, as in RFC 4514.
       type: str
+      sample: CN=kubernetes-ca
     usages:
       description: Extended key usages, and the key usages of a CA.
       type: list
       elements: str
+      sample: [clientAuth, serverAuth]
     not_after:
       description: The end of its validity.
       type: str
+      sample: "2027-11-26T04:00:00Z"
     fingerprint_sha256:
       description: Its SHA-256.
       type: str
+      sample: 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
     signed_by:
       description: The SHA-256 of those of O(authorities) by whose keys it is signed.
       type: list
       elements: str
+      sample: ["62:0E:0A:5C:11:E4:8B:0D:64:2B:8F:8A:3A:41:C7:9E:5D:3B:F5:29:60:4C:1B:71:0F:77:6E:D2:0A:91:8C:33"]
   sample:
     - path: /etc/kubernetes/cert/kube-scheduler.pem
       use: pair
@@ -616,29 +684,63 @@ probes:
       type: dict
       contains:
         subject:
-          description: Its subject.
+          description: Subject.
           type: str
-        valid:
-          description: Whether it is valid now, by this host's clock.
-          type: bool
+          sample: CN=system:kube-scheduler,O=system:kube-scheduler
         serial_number:
-          description: Its serial number.
+          description: Serial number in hexadecimal digits.
           type: str
+          sample: 4f2c1b0a99887766
         not_before:
-          description: The time from which it is valid, in UTC.
+          description: Start of the validity in UTC.
           type: str
+          sample: "2026-01-01T00:00:00Z"
         not_after:
-          description: The time until which it is valid, in UTC.
+          description: End of the validity in UTC.
           type: str
+          sample: "2027-01-01T00:00:00Z"
         days_left:
-          description: Whole days until then, by this host's clock; negative when it has expired.
+          description: Whole days until then, negative once it is over.
           type: int
+          sample: 364
         fingerprint_sha256:
           description: SHA-256 of the certificate.
           type: str
+          sample: 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
+        valid:
+          description: Whether it is valid now.
+          type: bool
     used:
-      description: The certificate that it uses at the apiserver, in the same form.
+      description: The certificate that it uses at the apiserver. Null where there is none.
       type: dict
+      contains:
+        subject:
+          description: Subject.
+          type: str
+          sample: CN=system:kube-scheduler,O=system:kube-scheduler
+        serial_number:
+          description: Serial number in hexadecimal digits.
+          type: str
+          sample: 4f2c1b0a99887766
+        not_before:
+          description: Start of the validity in UTC.
+          type: str
+          sample: "2026-01-01T00:00:00Z"
+        not_after:
+          description: End of the validity in UTC.
+          type: str
+          sample: "2027-01-01T00:00:00Z"
+        days_left:
+          description: Whole days until then, negative once it is over.
+          type: int
+          sample: 364
+        fingerprint_sha256:
+          description: SHA-256 of the certificate.
+          type: str
+          sample: 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
+        valid:
+          description: Whether it is valid now.
+          type: bool
     used_loaded:
       description:
         - Whether it has taken the one in C(used), by its own start or by its log. Null unless O(reloaded) asks and the process reads the files of its pair
@@ -647,25 +749,31 @@ probes:
     ready:
       description: HTTP status of the endpoint that tells readiness.
       type: int
+      sample: 200
     metrics_anonymous:
       description: HTTP status of the metrics for an anonymous reader.
       type: int
+      sample: 403
     metrics_reader:
       description: HTTP status of the metrics for an authorised reader.
       type: int
+      sample: 200
     metrics_http:
       description: HTTP status of the metrics over plain HTTP, where it serves that.
       type: int
+      sample: 200
 not_checked:
   description: What was not looked at, with the reason where there is more than that no certificate was given.
   returned: always
   type: list
   elements: str
+  sample: ["metrics for an authorised reader"]
 journal:
   description: The unit's last lines. Empty for a healthy host.
   returned: always
   type: list
   elements: str
+  sample: ["Jan 01 12:00:00 m1 kube-scheduler[4711]: leaderelection lost"]
 """
 
 from ansible.module_utils.basic import AnsibleModule

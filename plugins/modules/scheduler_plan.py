@@ -148,6 +148,9 @@ options:
       - With O(step=variables), this is about a CA that cannot sign. Other faults of variables fail the task in any case.
     type: bool
     default: true
+seealso:
+  - module: kube_ha.scheduler.scheduler_info
+  - module: kube_ha.scheduler.scheduler_release
 """
 
 EXAMPLES = r"""
@@ -170,75 +173,119 @@ faults:
   returned: always
   type: list
   elements: str
+  sample: ["kube_scheduler_secure_port: 0 is not a port; give one from 1 to 65535, such as 10259"]
 variables:
   description: The role's variables with their types, by name without prefix.
   returned: O(step=variables)
   type: dict
+  sample: {version: 1.37.2, secure_port: 10259, pki: node}
 members:
   description: The cluster's hosts by inventory name.
   returned: O(step=variables)
   type: list
   elements: str
+  sample: [m1, m2, m3]
 playing:
   description: Those of RV(members) that this play is for.
   returned: O(step=variables)
   type: list
   elements: str
+  sample: [m1, m2]
 sans:
   description: Subject alternative names of this host's certificate.
   returned: O(step=variables), without faults
   type: list
   elements: str
+  sample: [127.0.0.1, 192.0.2.1, 192.0.2.2, 192.0.2.3]
 version:
   description: The version that the host is to run.
   returned: O(step=host)
   type: str
+  sample: 1.37.2
 files:
   description: The set that M(kube_ha.scheduler.scheduler_release) keeps, with the rendered content.
   returned: O(step=host)
   type: list
   elements: dict
+  sample: [{name: config, path: /etc/kubernetes/kube-scheduler.yaml, mode: "0644", content: "apiVersion: kubescheduler.config.k8s.io/v1"}]
 wanted:
   description: What M(kube_ha.scheduler.scheduler_info) compares the host with. C(null) where there are faults.
   returned: O(step=host)
   type: dict
+  sample: {version: 1.37.2, user: k8s}
 lease:
-  description: C(name) and C(namespace) of the lock's object.
+  description: The lock's object.
   returned: O(step=host)
   type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+      sample: kube-scheduler
+    namespace:
+      description: Its namespace.
+      type: str
+      sample: kube-system
 timings:
-  description: C(lease_duration), C(renew_deadline) and C(retry_period) in seconds.
+  description: The times of the election, in seconds.
   returned: O(step=host)
   type: dict
+  contains:
+    lease_duration:
+      description: How long a lease holds.
+      type: float
+      sample: 15.0
+    renew_deadline:
+      description: How long the leader tries to renew before it gives up.
+      type: float
+      sample: 10.0
+    retry_period:
+      description: How long between two tries.
+      type: float
+      sample: 2.0
 failover:
-  description: Seconds without a leader, at most, after a C(crash) and after a C(stop).
+  description: Seconds without a leader, at most.
   returned: O(step=host)
   type: dict
+  contains:
+    crash:
+      description: After a crash.
+      type: float
+      sample: 23.8
+    stop:
+      description: After a stop.
+      type: float
+      sample: 4.4
 limitations:
   description: What this host's systemd cannot do, and what is done instead.
   returned: O(step=host)
   type: list
   elements: str
+  sample: ["key and kubeconfig can be read by the group k8s, for systemd cannot hand credentials to a process"]
 steps:
   description: The steps of a rotation that are to do.
   returned: O(step=rotation)
   type: list
   elements: str
+  sample: [accept, issue, drop]
 replace:
   description: The certificate that the rotation takes from this host, by its SHA-256. Empty where it is not the pairs that are rotated.
   returned: O(step=rotation)
   type: list
   elements: str
+  sample: ["1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D"]
 batches:
   description: The hosts to roll, in order; those of one batch are rolled together.
   returned: O(step=rollout) and O(step=rollback)
   type: list
   elements: list
+  sample: [[m2], [m3], [m1]]
 healthy:
   description: The members that are healthy before anything is rolled.
   returned: O(step=rollout) and O(step=rollback)
   type: list
   elements: str
+  sample: [m1, m2, m3]
 outdated:
   description: Whether the members have to be asked again after a rollout in this order.
   returned: O(step=rollout) and O(step=rollback)
@@ -251,14 +298,17 @@ refused:
   description: Why, where no member has failed. Empty otherwise.
   returned: O(step=gate)
   type: str
+  sample: "m1 is the only healthy member and was left as it is"
 attempt:
   description: Identifies this roll, so that it can be taken back.
   returned: O(step=gate)
   type: str
+  sample: 0f1e2d3c4b5a6978
 handover:
   description: The option of this name of M(kube_ha.scheduler.scheduler_release). C(null) for a host that does not lead, or that nobody can take over from.
   returned: O(step=gate)
   type: dict
+  sample: {kubeconfig: /etc/kubernetes/kube-scheduler.kubeconfig, name: kube-scheduler, namespace: kube-system, lock: leases, timeout: 34.0}
 rolled:
   description: That the host is healthy and as planned.
   returned: O(step=outcome), without faults
@@ -268,11 +318,13 @@ pending:
   returned: O(step=rollout)
   type: list
   elements: str
+  sample: ["config: /etc/kubernetes/kube-scheduler.yaml: content differs"]
 lines:
   description: What was shown.
   returned: O(step=status)
   type: list
   elements: str
+  sample: ["host  version  unit    healthy  leader", "m1    1.37.2   active  yes      *"]
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -12,6 +12,7 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
+  - The role's own; what it does would do for any component of one systemd unit.
   - Keeps one component's files on a host as a set of three - C(staged) is what the next start shall use, C(live) is what the unit names,
     C(previous) is what was live before the last promotion.
   - Nothing that the running process could read changes before O(state=live). A crash or a reboot until then starts what ran before.
@@ -157,6 +158,9 @@ options:
       - Folder that the process writes its logs to. With O(state=staged) it is made and given to O(user), mode 0755; what is missing above it is made for root.
       - Nothing in it is touched. One that lies in a folder that O(user) may write is refused, since the user could put a link in its place.
     type: path
+seealso:
+  - module: kube_ha.scheduler.scheduler_plan
+  - module: kube_ha.scheduler.scheduler_info
 """
 
 EXAMPLES = r"""
@@ -230,11 +234,13 @@ pending:
   returned: O(state=staged)
   type: list
   elements: str
+  sample: [config, process]
 reasons:
   description: Why the unit has to be restarted or enabled (O(state=staged)), or was restarted (O(state=live)), one line each.
   returned: O(state=staged) and O(state=live), not in check mode for the latter
   type: list
   elements: str
+  sample: ["the process was not started from this set of files"]
 dry_run:
   description: Whether the staged binary has taken the staged flags and configuration. C(null) when there was no dry run.
   returned: O(state=staged)
@@ -244,6 +250,7 @@ done:
   returned: always
   type: list
   elements: str
+  sample: [config, unit, restart]
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -239,6 +239,14 @@ notes:
     such as C(/tmp), are allowed.
   - O(unsafe_writes) has no effect. A file that cannot be replaced by a rename, such as one that is mounted into a container, is an error.
   - In check mode, what an earlier task may still have to bring (the CA on the target, a directory, the library) is a warning.
+seealso:
+  - module: kube_ha.scheduler.kubeconfig
+  - name: community.crypto
+    description: Modules for requests, revocation lists, PKCS#12 and ACME, which this one does not do.
+    link: https://docs.ansible.com/ansible/latest/collections/community/crypto/
+  - name: cfssl
+    description: The tool whose C(ca-config.json) and C(names) this module takes.
+    link: https://github.com/cloudflare/cfssl
 author:
   - the kube_ha.scheduler authors (@kube-ha)
 """
@@ -292,6 +300,77 @@ EXAMPLES = r"""
     renew_before: 33%
     not_after_policy: clamp
 
+- name: The pair of another component, with a key on a curve, renewed when a third of its time is left
+  kube_ha.scheduler.x509_cert:
+    path: /etc/etcd/peer.pem
+    privatekey_path: /etc/etcd/peer-key.pem
+    privatekey_type: ECC
+    privatekey_curve: secp256r1
+    owner: etcd
+    group: etcd
+    subject:
+      CN: "{{ inventory_hostname }}"
+    subject_alt_name:
+      - "{{ inventory_hostname }}"
+      - "{{ ansible_host }}"
+    valid_for: 2160h
+    renew_before: 33%
+    ca_on: controller
+    ca_path: pki/etcd-ca.pem
+    ca_privatekey_path: pki/etcd-ca-key.pem
+
+- name: An intermediate CA for one cluster, which may sign no further CA and only for its own names
+  kube_ha.scheduler.x509_cert:
+    path: pki/cluster-ca.pem
+    privatekey_path: pki/cluster-ca-key.pem
+    privatekey_passphrase_file: pki/passphrase
+    is_ca: true
+    path_length: 0
+    name_constraints:
+      permitted:
+        - DNS:example.com
+        - IP:192.0.2.0/24
+    subject:
+      CN: cluster
+    valid_for: 43800h
+    ca_path: pki/root-ca.pem
+    ca_privatekey_path: pki/root-ca-key.pem
+    ca_privatekey_passphrase_file: pki/root-passphrase
+  delegate_to: localhost
+  run_once: true
+
+- name: A certificate now, whatever is left of the former one, for the same key
+  kube_ha.scheduler.x509_cert:
+    path: /etc/kubernetes/cert/kube-scheduler.pem
+    privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
+    subject:
+      CN: system:kube-scheduler
+    ca_path: /etc/kubernetes/cert/ca.pem
+    ca_privatekey_path: /etc/kubernetes/cert/ca-key.pem
+    force: true
+    backup: true
+
+- name: A key that cannot be read is replaced, and its certificate with it
+  kube_ha.scheduler.x509_cert:
+    path: /etc/kubernetes/cert/kube-scheduler.pem
+    privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
+    regenerate: full
+    subject:
+      CN: system:kube-scheduler
+    ca_path: /etc/kubernetes/cert/ca.pem
+    ca_privatekey_path: /etc/kubernetes/cert/ca-key.pem
+  register: pair
+
+- name: Say when it ends, and why it was issued
+  ansible.builtin.debug:
+    msg: "{{ pair.not_after }}, {{ pair.days_left }} days: {{ pair.reasons | join('; ') }}"
+
+- name: Neither key nor certificate
+  kube_ha.scheduler.x509_cert:
+    path: /etc/kubernetes/cert/kube-scheduler.pem
+    privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
+    state: absent
+
 - name: A new pair in place of one whose key may have leaked
   kube_ha.scheduler.x509_cert:
     path: /etc/kubernetes/cert/ca-reader.pem
@@ -332,11 +411,13 @@ key_usage:
   returned: when O(state=present)
   type: list
   elements: str
+  sample: [digitalSignature, keyEncipherment]
 extended_key_usage:
   description: The extended key usages, in the words of C(openssl), sorted.
   returned: when O(state=present)
   type: list
   elements: str
+  sample: [clientAuth, serverAuth]
 is_ca:
   description: Whether the certificate is for a CA.
   returned: when O(state=present)
@@ -345,18 +426,32 @@ path_length:
   description: How many CAs may follow, or null for no limit.
   returned: when O(state=present)
   type: int
+  sample: 0
 name_constraints:
-  description: The names that the CA may sign for, and may not.
+  description: The names that the CA may sign for, and may not. Both empty where it has none.
   returned: when O(state=present)
   type: dict
+  contains:
+    permitted:
+      description: Subtrees that are allowed.
+      type: list
+      elements: str
+      sample: ["DNS:example.com"]
+    excluded:
+      description: Subtrees that are forbidden.
+      type: list
+      elements: str
+      sample: ["IP:192.0.2.0/24"]
 digest:
   description: The digest of the signature; null for Ed25519, and in check mode where the choice is the CA's.
   returned: when O(state=present)
   type: str
+  sample: sha256
 serial_number:
   description: The serial number in hexadecimal. Null in check mode where a certificate would be issued, as are the times and the fingerprint.
   returned: when O(state=present)
   type: str
+  sample: 4f2c1b0a99887766
 not_before:
   description: When the certificate begins, in UTC.
   returned: when O(state=present)
@@ -371,26 +466,32 @@ days_left:
   description: The whole days until then.
   returned: when O(state=present)
   type: int
+  sample: 364
 fingerprint_sha256:
   description: The SHA-256 fingerprint, as C(openssl x509 -fingerprint) writes it.
   returned: when O(state=present)
   type: str
+  sample: 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
 chain:
   description: V(valid) where the certificate was verified to belong to the key and to be signed by the CA. Null in check mode where one would be issued.
   returned: when O(state=present)
   type: str
+  sample: valid
 privatekey_type:
   description: The type of the private key.
   returned: when O(state=present)
   type: str
+  sample: RSA
 privatekey_size:
   description: The size of the private key in bits, null where it is still to be made and the task does not say.
   returned: when O(state=present)
   type: int
+  sample: 2048
 privatekey_curve:
   description: The curve of an ECC key.
   returned: when O(state=present)
   type: str
+  sample: secp256r1
 clamped:
   description: Whether a certificate was issued that ends with its CA, before O(valid_for) is over.
   returned: where it is so
@@ -399,14 +500,17 @@ not_after_wanted:
   description: When that certificate would have ended without its CA's end, in UTC.
   returned: when RV(clamped)
   type: str
+  sample: "2028-11-23T08:00:00Z"
 backup_file:
   description: The copy of the former certificate.
   returned: when O(backup=true) and there was one to replace or remove
   type: str
+  sample: /etc/kubernetes/cert/kube-scheduler.pem.20260101T120000.000000Z.bak~
 privatekey_backup_file:
   description: The copy of the former private key.
   returned: when O(backup=true) and there was one to replace or remove
   type: str
+  sample: /etc/kubernetes/cert/kube-scheduler-key.pem.20260101T120000.000000Z.bak~
 """
 
 import sys
