@@ -89,7 +89,8 @@ def our_yaml() -> Iterator[tuple[str, Any]]:
                 yield str(path.relative_to(ROOT)), part
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROLE.glob("*.md"))]:
         for block in re.findall(r"^ *```yaml\n(.*?)^ *```", path.read_text(), re.DOTALL | re.MULTILINE):
-            yield path.name, yaml.safe_load(textwrap.dedent(block))
+            for part in yaml.safe_load_all(textwrap.dedent(block)):
+                yield path.name, part
 
 
 def calls(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
