@@ -137,6 +137,19 @@ def test_role() -> None:
         assert option["description"]
 
 
+def test_every_variable_has_an_example() -> None:
+    """The site's page of the variables is made from the specs. A choice, a bool and a default that says something are examples."""
+    for spec in load("meta/argument_specs.yml")["argument_specs"].values():
+        for name, option in spec["options"].items():
+            told = " ".join(
+                [option["description"]] if isinstance(option["description"], str) else option["description"]
+            )
+            if option["type"] != "bool" and "choices" not in option and not option.get("default"):
+                assert re.search(r"\bas [VC]\(", told), f"{name}: give an example"
+            if re.search(r"_(before|duration|deadline|period|for)$", name):
+                assert re.search(r"Go duration|seconds", told), f"{name}: give the unit"
+
+
 def test_every_entry_point_takes_the_variables() -> None:
     specs = load("meta/argument_specs.yml")["argument_specs"]
     entries = {path.stem for path in (ROLE / "tasks").glob("*.yml")} & {
