@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller's half of x509_cert: it signs what the target asks for, with a CA key that stays here."""
+"""The controller's half of x509_cert: it signs what the target asks for, with a CA key that stays here, or hands the request out."""
 
 from __future__ import annotations
 
@@ -27,10 +27,13 @@ class ActionModule(ActionBase):
         """Run the module on the target, and where the CA is here, sign in between."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         args: dict[str, t.Any] = dict(self._task.args)
-        signs = args.get("ca_on") == "controller" and args.get("state") != "absent"
+        on = "target" if args.get("state") == "absent" else args.get("ca_on")
+        way = {"controller": self._signed, "external": self._external}.get(str(on), self._module)
         try:
             controller.refuse_hidden(args)
-            result |= (self._signed if signs else self._module)(args, task_vars)
+            result |= way(args, task_vars)
+        except MissingError as exc:
+            result |= self._missing(exc)
         except (X509Error, FilesError) as exc:
             result |= {"failed": True, "msg": str(exc)}
         result.pop(spec.CSR, None)
@@ -41,17 +44,7 @@ class ActionModule(ActionBase):
         return _answers.kept(answer, {*spec.RETURNED, spec.CSR})
 
     def _signed(self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
-        try:
-            prepared = controller.prepare(args, self._find)
-        except MissingError as exc:
-            if not self._task.check_mode:
-                raise
-            # As where the CA is on the target, which is not asked: without a CA it cannot judge what it has.
-            return {
-                "changed": True,
-                "reasons": [str(exc)],
-                "warnings": [f"{exc}; check mode takes it that an earlier task does"],
-            }
+        prepared = controller.prepare(args, self._find)
         first = self._module(prepared.arguments, task_vars)
         csr = first.get(spec.CSR)
         if first.get("failed") or csr is None or self._task.check_mode:
@@ -67,6 +60,26 @@ class ActionModule(ActionBase):
             if name in first:
                 second[name] = first[name]
         return second
+
+    def _external(self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
+        prepared = controller.prepare_external(args, self._find)
+        answer = self._module(prepared.arguments, task_vars)
+        if answer.get("failed"):
+            return answer
+        if answer.get(spec.CSR) is not None and not self._task.check_mode:
+            controller.lay(prepared, answer[spec.CSR])
+        fault = prepared.verdict(answer)
+        return {**answer, "failed": True, "msg": fault} if fault else answer
+
+    def _missing(self, exc: MissingError) -> dict[str, t.Any]:
+        if not self._task.check_mode:
+            return {"failed": True, "msg": str(exc)}
+        # As where the CA is on the target, which is not asked: without a CA it cannot judge what it has.
+        return {
+            "changed": True,
+            "reasons": [str(exc)],
+            "warnings": [f"{exc}; check mode takes it that an earlier task does"],
+        }
 
     def _find(self, option: str, path: str) -> str:
         try:

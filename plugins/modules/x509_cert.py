@@ -13,7 +13,7 @@ description:
   - Makes a private key and a certificate for it in one step, and renews the certificate when something about it is no longer
     what the task asks, or when it is about to end.
   - The private key lives where the module runs, and never leaves that host. The key of the CA lives where O(ca_on) says; with
-    V(controller), the target sends a signing request, and the controller signs.
+    V(controller), the target sends a signing request, and the controller signs. With V(external), somebody else signs.
   - Subject, names, usages and times come from the task alone; a signing request is used for its public key,
     and as the proof that the target has the private one. One that asks for more is refused.
   - Can make a CA too, for laboratories and small clusters.
@@ -176,9 +176,22 @@ options:
     description:
       - Where O(ca_path), O(ca_privatekey_path), O(ca_privatekey_passphrase_file) and O(ca_config) are.
       - With V(controller), the CA is verified wholly before the target is touched, and nothing of it but its certificate leaves the controller.
+      - With V(external), the CA is somebody else's, and O(ca_path) on the controller holds its certificate, or several. The target's signing
+        request is laid at O(csr_path), and the certificate for it is taken from O(certificate_source) in a later run, once it is there. Until then what is
+        in place stays, and the task fails where that is of no use.
     type: str
-    choices: [target, controller]
+    choices: [target, controller, external]
     default: target
+  csr_path:
+    description:
+      - On the controller, with O(ca_on=external) - where the signing request is laid, with the task's subject, names and usages. It is
+        written anew only where it is for another key, or asks for something else.
+    type: path
+  certificate_source:
+    description:
+      - On the controller, with O(ca_on=external) - where somebody puts the certificate, and the intermediates below it. It may have more names
+        than the task asks for, and other attributes of the subject than CN and O.
+    type: path
   ca_config:
     description:
       - A configuration of C(cfssl) (C(ca-config.json)), where O(ca_on) says, whose profile gives usages, expiry and backdate.
@@ -192,6 +205,7 @@ options:
     description:
       - How long before its end a certificate is renewed, as a Go duration or as a percentage of O(valid_for), such as V(33%).
       - A certificate is not renewed for this where the new one could not end later, because its CA ends first.
+      - With O(ca_on=external), a new request is laid then, if need be, and the percentage is of the certificate's own lifetime.
     type: str
     default: 720h
   not_after_policy:
@@ -229,7 +243,11 @@ options:
     type: str
   _certificate:
     description:
-      - The certificate that the controller signed. The action plugin sets this; a task must not.
+      - The certificate that the controller signed, or that was handed in. The action plugin sets this; a task must not.
+    type: str
+  _request:
+    description:
+      - The signing request that was laid on the controller. The action plugin sets this; a task must not.
     type: str
 notes:
   - A new key and its certificate are staged beside their files, and take their places at one moment, so that a run that is killed
@@ -275,7 +293,22 @@ EXAMPLES = r"""
     ca_path: /etc/kubernetes/cert/ca.pem
     ca_privatekey_path: /etc/kubernetes/cert/ca-key.pem
 
-- name: The same from cfssl's files, for a scheduler that reads its key as its own user
+- name: The pair of a kube-scheduler, signed by somebody who puts m1.pem beside m1.csr
+  kube_ha.scheduler.x509_cert:
+    path: /etc/kubernetes/cert/kube-scheduler.pem
+    privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
+    subject:
+      CN: system:kube-scheduler
+      O: system:kube-scheduler
+    subject_alt_name:
+      - 127.0.0.1
+      - 172.27.129.105
+    ca_on: external
+    ca_path: /srv/pki/ca.pem
+    csr_path: "/srv/pki/{{ inventory_hostname }}.csr"
+    certificate_source: "/srv/pki/{{ inventory_hostname }}.pem"
+
+- name: The pair from cfssl's files, for a scheduler that reads its key as its own user
   kube_ha.scheduler.x509_cert:
     path: /etc/kubernetes/cert/kube-scheduler.pem
     privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
@@ -390,6 +423,18 @@ reasons:
   type: list
   elements: str
   sample: ["ends on 2026-12-01T00:00:00Z, within 720h"]
+awaited:
+  description: Why a certificate is awaited, each in words. Empty where none is.
+  returned: with O(ca_on=external) and O(state=present)
+  type: list
+  elements: str
+  sample: ["the certificate ends on 2026-12-01T00:00:00Z, within 720h"]
+refused:
+  description: Why the certificate that was handed in does not do, each in words; the task then fails.
+  returned: with O(ca_on=external) and O(state=present)
+  type: list
+  elements: str
+  sample: ["lacks the subject alternative names IP:192.0.2.4: have it issued with them"]
 subject:
   description: The subject. An attribute with several values is a sorted list.
   returned: when O(state=present)

@@ -25,6 +25,7 @@ with contextlib.suppress(ImportError):
     from cryptography.hazmat.primitives import hashes, serialization
 
 _STRONG = ("sha256", "sha384", "sha512", None)
+_REQUESTED = "1.2.840.113549.1.9.14"  # the attribute of a request that holds its extensions
 
 Facts = dict[str, t.Any]
 
@@ -298,15 +299,11 @@ def build(
         .not_valid_before(validity_.not_before)
         .not_valid_after(validity_.not_after)
         .add_extension(x509.BasicConstraints(wanted.is_ca, wanted.path_length), critical=True)
-        .add_extension(_wanted.to_key_usage(wanted.usable_by(key_type)), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(authority, critical=False)
     )
-    if wanted.extended_key_usage:
-        builder = builder.add_extension(_wanted.to_extended_key_usage(wanted.extended_key_usage), critical=False)
-    if wanted.subject_alt_name:
-        names = [_names.to_general_name(entry) for entry in wanted.subject_alt_name]
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not wanted.subject)
+    for value, critical in _asked_extensions(wanted, key_type):
+        builder = builder.add_extension(value, critical=critical)
     if wanted.permitted or wanted.excluded:
         sides = (
             [_names.to_general_name(entry) for entry in side] or None for side in (wanted.permitted, wanted.excluded)
@@ -315,24 +312,53 @@ def build(
     return builder.sign(private, keys.signing_hash(private, wanted.digest))
 
 
-def request(private: t.Any) -> bytes:
-    """Return a signing request in PEM form with nothing but the public key, which proves possession of the private one."""
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+def _asked_extensions(wanted: _wanted.Wanted, key_type: str) -> t.Iterator[tuple[t.Any, bool]]:
+    """Yield the extensions that a request can ask for, and whether each is critical."""
+    yield _wanted.to_key_usage(wanted.usable_by(key_type)), True
+    if wanted.extended_key_usage:
+        yield _wanted.to_extended_key_usage(wanted.extended_key_usage), False
+    if wanted.subject_alt_name:
+        names = [_names.to_general_name(entry) for entry in wanted.subject_alt_name]
+        yield x509.SubjectAlternativeName(names), not wanted.subject
+
+
+def request(private: t.Any, wanted: _wanted.Wanted | None = None) -> bytes:
+    """Return a signing request in PEM form, which proves possession of the private key.
+
+    Without *wanted* it holds nothing but the public key, for a signer who decides about all else.
+    """
+    builder = x509.CertificateSigningRequestBuilder()
+    builder = builder.subject_name(x509.Name([]) if wanted is None else _names.to_x509_name(wanted.subject))
+    if wanted is not None:
+        for value, critical in _asked_extensions(wanted, keys.kind(private.public_key()).type):
+            builder = builder.add_extension(value, critical=critical)
     return builder.sign(private, keys.signing_hash(private, None)).public_bytes(serialization.Encoding.PEM)
 
 
 def requested_key(csr: object) -> t.Any:
-    """Return the public key of a signing request of :func:`request`.
+    """Return the public key of a signing request of :func:`request` that holds nothing else.
 
     Raises X509Error for one that asks for a subject or extensions, has a bad signature, a weak key, or cannot be read.
     """
+    return _request(csr, None).public_key()
+
+
+def requested(csr: object, wanted: _wanted.Wanted) -> tuple[t.Any, bytes]:
+    """Return the public key of a signing request of :func:`request` for *wanted*, and the request as PEM.
+
+    Raises X509Error as :func:`requested_key` does, and for one that asks for anything else than *wanted*.
+    """
+    found = _request(csr, wanted)
+    return found.public_key(), found.public_bytes(serialization.Encoding.PEM)
+
+
+def _request(csr: object, wanted: _wanted.Wanted | None) -> x509.CertificateSigningRequest:
     try:
         found = x509.load_pem_x509_csr(str(csr).encode("ascii"))
-        asks = bool(list(found.subject) or list(found.extensions))
-        public, content = found.public_key(), found.tbs_certrequest_bytes
+        public, content, asks = found.public_key(), found.tbs_certrequest_bytes, _asks(found)
     except Exception:
         raise X509Error("the host's signing request cannot be read: look at who answers there") from None
-    if asks:
+    if wanted is None and asks != _asks(None):
         raise X509Error(
             "the host's signing request asks for a subject or extensions, which are not its to choose: refused"
         )
@@ -341,4 +367,34 @@ def requested_key(csr: object) -> t.Any:
     weak = keys.weakness(public)
     if weak:
         raise X509Error(f"the host's signing request is for {weak}")
-    return public
+    if wanted is not None:
+        other = sorted(name for name, value in _wanted_asks(wanted, public).items() if asks[name] != value)
+        if other:
+            raise X509Error(f"the host's signing request asks for another {' and '.join(other)} than the task: refused")
+    return found
+
+
+def _asks(found: x509.CertificateSigningRequest | None) -> Facts:
+    """Return what a request asks for, under the names of the options; nothing for None."""
+    if found is None:
+        return {"subject": {}, "subject_alt_name": [], "key_usage": [], "extended_key_usage": [], "extension": []}
+    known = (x509.SubjectAlternativeName, x509.KeyUsage, x509.ExtendedKeyUsage)
+    names, usage, extended = (extension(found, kind) for kind in known)
+    return {
+        "subject": _names.described(found.subject),
+        "subject_alt_name": _names.described_general(names or ()),
+        "key_usage": _wanted.described_key_usage(usage) if usage else [],
+        "extended_key_usage": _wanted.described_extended_key_usage(extended or ()),
+        # A CA may follow an attribute, such as the name of a template; cryptography before 36 tells of none.
+        "extension": [entry.oid.dotted_string for entry in found.extensions if not isinstance(entry.value, known)]
+        + [
+            entry.oid.dotted_string
+            for entry in getattr(found, "attributes", ())
+            if entry.oid.dotted_string != _REQUESTED
+        ],
+    }
+
+
+def _wanted_asks(wanted: _wanted.Wanted, public: t.Any) -> Facts:
+    facts_ = expected(wanted, keys.kind(public).type, None)
+    return {name: facts_.get(name, value) for name, value in _asks(None).items()}

@@ -19,9 +19,10 @@ from datetime import datetime
 
 from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import MissingError, X509Error, line
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority as _authority
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, pem, spec
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 
@@ -47,7 +48,7 @@ class Prepared(t.NamedTuple):
 
 def refuse_hidden(args: t.Mapping[str, t.Any]) -> None:
     """Raise X509Error for an option that only an action plugin may set."""
-    for hidden in (spec.CA_CERTIFICATE, spec.CERTIFICATE):
+    for hidden in spec.HIDDEN:
         if hidden in args:
             raise X509Error(f"{hidden} is not an option of x509_cert")
 
@@ -79,11 +80,17 @@ def prepare(args: t.Mapping[str, t.Any], find: Find, *, need_key: bool = True) -
     else:
         authority = _authority.load_certificate(options["ca_path"])
     _authority.check(authority, options["ca_path"], wanted, now)
-    arguments = {name: value for name, value in args.items() if name not in (*spec.CA_OPTIONS, "profile")}
-    # The configuration of the profile is on the controller, so the target could not read it.
-    arguments |= {name: options[name] for name in _wanted.PROFILE_OPTIONS if options.get(name) is not None}
+    arguments = _plain(args, options)
     arguments[spec.CA_CERTIFICATE] = _certificate.pem(authority.certificate).decode("ascii")
     return Prepared(arguments, authority, wanted, now)
+
+
+def _plain(args: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the options of a task without the controller's files."""
+    files = (*spec.CA_OPTIONS, *spec.EXTERNAL_OPTIONS, "profile")
+    plain = {name: value for name, value in args.items() if name not in files}
+    # The configuration of the profile is on the controller, so the target could not read it.
+    return plain | {name: options[name] for name in _wanted.PROFILE_OPTIONS if options.get(name) is not None}
 
 
 def sign(prepared: Prepared, csr: object) -> dict[str, t.Any]:
@@ -91,13 +98,120 @@ def sign(prepared: Prepared, csr: object) -> dict[str, t.Any]:
 
     Raises X509Error where the target's signing request is not one of :func:`certificate.request`.
     """
+    public = _certificate.requested_key(_bounded(csr))
+    certificate, _times = _authority.sign(prepared.authority, prepared.wanted, public, prepared.now)
+    return {**prepared.arguments, spec.CERTIFICATE: _certificate.pem(certificate).decode("ascii")}
+
+
+def _bounded(csr: object) -> str:
     if not isinstance(csr, str) or len(csr) > _LONGEST_REQUEST:
         raise X509Error(
             f"the host's signing request is not a text of at most {_LONGEST_REQUEST >> 10} KiB: look at who answers there"
         )
-    public = _certificate.requested_key(csr)
-    certificate, _times = _authority.sign(prepared.authority, prepared.wanted, public, prepared.now)
-    return {**prepared.arguments, spec.CERTIFICATE: _certificate.pem(certificate).decode("ascii")}
+    return csr
+
+
+class External(t.NamedTuple):
+    """A task of x509_cert whose CA is somebody else's.
+
+    *arguments* is what the target gets: the certificates of the CA's file, what was handed in and what was laid before, as PEM
+    text. The paths are the controller's.
+    """
+
+    arguments: dict[str, t.Any]
+    wanted: _wanted.Wanted
+    ca_path: str
+    csr_path: str
+    certificate_source: str
+
+    def advice(self) -> str:
+        """Say what a person has to do."""
+        return f"have {self.csr_path} signed by the CA in {self.ca_path}, and put the certificate to {self.certificate_source}"
+
+    def verdict(self, answer: t.Mapping[str, t.Any]) -> str:
+        """Say why a target whose answer this is cannot go on; "" where it can."""
+        found = (answer.get(name) for name in ("refused", "awaited"))
+        refused, awaited = (
+            "; ".join(line(str(r), 300) for r in some) if isinstance(some, list) else "" for some in found
+        )
+        if refused:
+            return f"{self.certificate_source} was handed in and {refused}: {self.advice()}, or remove it"
+        if awaited and answer.get("chain") != "valid":
+            return (
+                f"a certificate is awaited, for {awaited}: {self.advice()}, and run again; nothing in use was changed"
+            )
+        return ""
+
+
+def prepare_external(args: t.Mapping[str, t.Any], find: Find) -> External:
+    """Validate the options of a task with C(ca_on) external, and read what there is on the controller.
+
+    Raises X509Error for a bad option, for a file of which no CA could sign what is wanted, and for one that is handed in and is
+    no certificate; MissingError and FilesError as :func:`prepare`.
+    """
+    refuse_hidden(args)
+    given = {name: value for name, value in args.items() if name not in _KEY_OPTIONS}
+    options = _options(given, find, need_key=False)
+    if options["is_ca"] or options["force"] or options["regenerate"] == "always":
+        raise X509Error(
+            "external is for certificates that are issued when they are due: without is_ca, force and regenerate: always",
+            option="ca_on",
+        )
+    for option in spec.EXTERNAL_OPTIONS:
+        path = options[option]
+        if path is None or not os.path.isabs(path):
+            raise X509Error("with ca_on: external, give an absolute path on the controller", option=option)
+        if not os.path.isdir(os.path.dirname(path)):
+            raise X509Error(
+                f"{os.path.dirname(path)!r} is not a directory on the controller: make it first", option=option
+            )
+        readable(option, path, find)
+    _wanted.key_kind(options)
+    wanted, ca_path, source = _wanted.wanted(options), options["ca_path"], options["certificate_source"]
+    content = paths.read(ca_path, follow=True)
+    if content is None:
+        raise MissingError(
+            f"{ca_path!r} does not exist: put the certificate of the CA that signs there", option="ca_path"
+        )
+    _check_one_of(_authority.parse(content, ca_path), ca_path, wanted)
+    handed = paths.read(source, follow=True) or b""
+    if b"PRIVATE KEY-----" in handed:
+        raise X509Error(
+            f"{source!r} holds a private key, which would be sent: leave it out", option="certificate_source"
+        )
+    blocks = pem.blocks(handed)
+    if handed.strip() and not blocks:
+        raise X509Error(
+            f"{source!r} holds no certificate in PEM form: give the right file", option="certificate_source"
+        )
+    request = paths.read(options["csr_path"], limit=_LONGEST_REQUEST) or b""
+    arguments = _plain(args, options)
+    arguments[spec.CA_CERTIFICATE] = b"\n".join(pem.blocks(content)).decode("ascii")
+    arguments[spec.CERTIFICATE] = b"\n".join(blocks).decode("ascii")
+    arguments[spec.REQUEST] = request.decode("ascii", "replace")
+    return External(arguments, wanted, ca_path, options["csr_path"], source)
+
+
+def _check_one_of(found: t.Sequence[t.Any], path: str, wanted: _wanted.Wanted) -> None:
+    """Raise X509Error where none of these CAs can sign what is wanted: for the first of them."""
+    now = base.now()
+
+    def error_of(certificate: t.Any) -> X509Error | None:
+        try:
+            _authority.check(_authority.Authority(certificate), path, wanted, now)
+        except X509Error as error:
+            return error
+        return None
+
+    errors = [error_of(certificate) for certificate in found]
+    if None not in errors:
+        raise t.cast("X509Error", errors[0])
+
+
+def lay(task: External, csr: object) -> None:
+    """Check a target's signing request and write it to the controller. Raises X509Error and FilesError."""
+    _public, content = _certificate.requested(_bounded(csr), task.wanted)
+    write.write(task.csr_path, content, rights=write.rights_of(-1, -1, 0o644))
 
 
 def _options(args: t.Mapping[str, t.Any], find: Find, need_key: bool) -> dict[str, t.Any]:
@@ -110,7 +224,9 @@ def _options(args: t.Mapping[str, t.Any], find: Find, need_key: bool) -> dict[st
     options: dict[str, t.Any] = checked.validated_parameters
     if options["ca_path"] is None:
         needed = "certificate and key" if need_key else "certificate"
-        raise X509Error(f"is not set: with ca_on: controller, name the CA's {needed} there", option="ca_path")
+        raise X509Error(
+            f"is not set: with ca_on: {options['ca_on']}, name the CA's {needed} on the controller", option="ca_path"
+        )
     for option in spec.CA_OPTIONS:
         if options[option] is not None:
             options[option] = readable(option, options[option], find)

@@ -17,7 +17,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import M
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import attributes, pair_swap, paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority as _authority
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys, spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import external, keys, spec
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import stamp
 
@@ -97,7 +97,8 @@ class Pair:
             self.options = _wanted.effective(self.params)
             self.wanted = _wanted.wanted(self.options)
             self.kind = _wanted.key_kind(self.options)
-            self.authority = self._issuer()
+            outside = self.params["ca_on"] == "external"
+            self.authority = None if outside else self._issuer()
             self.secret = keys.passphrase(self.params["privatekey_passphrase_file"], "privatekey_passphrase_file")
             self.replace = _wanted.fingerprints(self.params["replace"], "replace")
         except MissingError as exc:
@@ -105,6 +106,8 @@ class Pair:
                 raise
             self.module.warn(f"{exc}; check mode takes it that an earlier task does")
             return {"changed": True, "reasons": [str(exc)]}
+        if outside:
+            return self._external()
         self.issuer = self.authority.certificate if self.authority else None
         state = self._state()
         signed = self.params[spec.CERTIFICATE]
@@ -130,9 +133,72 @@ class Pair:
             certificate = _certificate.build(self.wanted, private.public_key(), None, private, times)
         else:
             certificate, times = _authority.sign(self.authority, self.wanted, private.public_key(), self.now)
-        self._install(key_pem, certificate)
+        self._install(key_pem, _certificate.pem(certificate))
         write.remove(self.waiting)
         return self._result(state, True, certificate, times)
+
+    def _external(self) -> dict[str, t.Any]:
+        """Put in place what somebody else's CA has issued for the key of this host, or ask for it.
+
+        What is in place stays until then, also one that is about to end, or whose key is of another kind than the task asks for.
+        """
+        if self.params[spec.CA_CERTIFICATE] is None:
+            raise X509Error("ca_on: external works through the collection's action plugin, which did not run")
+        anchors = _authority.parse(self.params[spec.CA_CERTIFICATE].encode("ascii", "replace"), "the CA's file")
+        self.issuer = anchors[0]
+        terms = external.Terms(anchors, self.wanted, self.now)
+        key, new_key, rewrite_key, wrong = self._judge_key()
+        placed = _certificate.parse(paths.read(self.path) or b"")
+        handed = _certificate.parse((self.params[spec.CERTIFICATE] or "").encode("ascii", "replace"))
+        faults = terms.faults(placed, key and key.private.public_key())
+        usable = key is not None and not faults.hard
+        awaited = [*wrong, *(f"the certificate {fault}" for fault in faults.all)]
+        if not awaited:
+            awaited = [f"the certificate {fault}" for fault in terms.due(placed, self.params["renew_before"])]
+        state = _State(key, new_key, rewrite_key, placed[0] if usable else None, [] if usable else [*awaited])
+        waiting = self._waiting_key()
+        refused: list[str] = []
+        if handed and external.pem(handed) != external.pem(placed):
+            owners = [*([keys.Key(waiting, "pkcs8", False)] if waiting else []), *([key] if key else [])]
+            judged = [terms.faults(handed, owner.private.public_key()).all for owner in owners]
+            if [] in judged:
+                return self._take(state, owners[judged.index([])], waiting, handed)
+            # Nothing is known in check mode of a key that an earlier task brings.
+            foreign = [] if self.module.check_mode else [external.FOREIGN]
+            refused = min(judged, key=lambda found: external.FOREIGN in found, default=foreign)
+            state.reasons.extend(f"the certificate that was handed in {fault}" for fault in refused)
+        return self._ask(state, waiting, awaited, refused)
+
+    def _take(self, state: _State, owner: keys.Key, waiting: t.Any, chain: external.Chain) -> dict[str, t.Any]:
+        """Put a certificate that was handed in, and the intermediates below it, in place with its key."""
+        new = owner.private is waiting
+        state = state._replace(key=owner, new_key=False, reasons=["the certificate that was handed in is not in place"])
+        if not self.module.check_mode:
+            self._install(paths.read(self.waiting) if new else self._key(state)[1], external.pem(chain))
+            write.remove(self.waiting)
+        return self._result(state, True, chain[0], None) | {"awaited": [], "refused": []}
+
+    def _ask(self, state: _State, waiting: t.Any, awaited: list[str], refused: list[str]) -> dict[str, t.Any]:
+        """Return the request for a certificate that is awaited, unless it has been laid; nothing that is in place changes."""
+        result: dict[str, t.Any] = {"awaited": awaited, "refused": refused}
+        changed, dry = self._attributes(), self.module.check_mode
+        private = waiting or (state.key.private if state.key and not state.new_key else None)
+        if awaited or refused:
+            if private is None and not dry:
+                private, key_pem = self._key(state)
+                self._await(state, key_pem)
+            if not external.asks(self.params[spec.REQUEST], private and private.public_key(), self.wanted):
+                changed = True
+                state.reasons.append("the signing request is not there, or is for another key or other names")
+                if not dry:
+                    result[spec.CSR] = _certificate.request(private, self.wanted).decode("ascii")
+        else:
+            changed = changed or state.rewrite_key
+            if not dry:
+                if state.rewrite_key:
+                    self._install(self._key(state)[1], None)
+                write.remove(self.waiting)
+        return self._result(state, changed, state.certificate, None) | result
 
     def _issuer(self) -> _authority.Authority | None:
         params = self.params
@@ -279,14 +345,14 @@ class Pair:
                 f"the controller's certificate does not do: {'; '.join(faults)};"
                 f" the clock of this host says {stamp(self.now)}: is that the controller's time?"
             )
-        self._install(key_pem, certificate)
+        self._install(key_pem, _certificate.pem(certificate))
         write.remove(self.waiting)
         return self._result(state, True, certificate, None)
 
-    def _install(self, key_pem: bytes | None, certificate: x509.Certificate | None) -> None:
+    def _install(self, key_pem: bytes | None, certificate_pem: bytes | None) -> None:
         contents: tuple[tuple[str, bytes | None, dict[str, t.Any]], ...] = (
             (self.key_path, key_pem, {}),
-            (self.path, None if certificate is None else _certificate.pem(certificate), _CERTIFICATE_RIGHTS),
+            (self.path, certificate_pem, _CERTIFICATE_RIGHTS),
         )
         staged: list[write.Staged] = []
         try:

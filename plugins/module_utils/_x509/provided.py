@@ -65,14 +65,10 @@ def faults(certificate: File, key: File, ca: File, sans: t.Sequence[str], now: d
         fault(certificate, f"is not the certificate of the key in {key.path!r}: give the pair")
     elif keys.weakness(own):
         fault(certificate, f"has {keys.weakness(own)}: have a new pair made")
-    for reason in _reasons(leaf, facts, sans, now):
+    for reason in [*reasons(leaf, facts, now), *unnamed(facts, sans)]:
         fault(certificate, reason)
-    between = [parent for parent in parsed[1:] if parent is not None]
-    if not _certificate.chains(leaf, between, authority.parse(ca.content, ca.path)):
-        fault(
-            certificate,
-            f"is not signed by the CA in {ca.path!r}: have it signed by that CA, or name the one that signed it",
-        )
+    for reason in unsigned(parsed, authority.parse(ca.content, ca.path), f"the CA in {ca.path!r}", now):
+        fault(certificate, reason)
     return found
 
 
@@ -83,9 +79,27 @@ def subject(certificate: bytes) -> dict[str, t.Any]:
     return dict(facts["subject"]) if facts else {}
 
 
-def _reasons(
-    leaf: x509.Certificate, facts: _certificate.Facts, sans: t.Sequence[str], now: datetime
+def unsigned(
+    chain: t.Sequence[x509.Certificate | None], anchors: t.Sequence[x509.Certificate], ca: str, now: datetime
 ) -> t.Iterator[str]:
+    """Yield why verifiers that trust *anchors*, those of *ca*, would not trust a certificate, its intermediates below it."""
+    leaf, *between = (found for found in chain if found is not None)
+    if not _certificate.chains(leaf, between, anchors):
+        yield f"is not signed by {ca}: have it signed by that CA, or name the one that signed it"
+    elif not _certificate.chains(
+        leaf, *([parent for parent in some if _signs(parent, now)] for some in (between, anchors))
+    ):
+        yield f"leads to {ca} through a certificate that has expired, or is no CA's: have it signed anew"
+
+
+def _signs(parent: x509.Certificate, now: datetime) -> bool:
+    facts = _certificate.facts(parent) or {"is_ca": False}
+    usages = facts["is_ca"] and facts["key_usage"]
+    return facts["is_ca"] and _certificate.validity(parent)[1] > now and (not usages or "keyCertSign" in usages)
+
+
+def reasons(leaf: x509.Certificate, facts: _certificate.Facts, now: datetime) -> t.Iterator[str]:
+    """Yield why a certificate is of no use to a client and server, whatever its names, its key and its CA."""
     begins, ends = _certificate.validity(leaf)
     if ends <= now:
         yield f"expired on {stamp(ends)}: have a new one issued"
@@ -102,6 +116,10 @@ def _reasons(
     lacking = [usage for usage in USAGES if usage not in usages]
     if usages and "anyExtendedKeyUsage" not in usages and lacking:
         yield f"is used by client and server, and its extendedKeyUsage lacks {' and '.join(lacking)}"
-    unnamed = [name for name in _names.alt_names(sans) if name not in facts["subject_alt_name"]]
-    if unnamed:
-        yield f"lacks the subject alternative names {', '.join(unnamed)}: have it issued with them"
+
+
+def unnamed(facts: _certificate.Facts, sans: t.Sequence[str]) -> t.Iterator[str]:
+    """Yield that a certificate lacks names, if it does."""
+    lacking = [name for name in _names.alt_names(sans) if name not in facts["subject_alt_name"]]
+    if lacking:
+        yield f"lacks the subject alternative names {', '.join(lacking)}: have it issued with them"

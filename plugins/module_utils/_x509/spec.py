@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
-# Options with an underscore are the action plugin's word to the module: public certificates only.
+# Options with an underscore are the action plugin's word to the module: public certificates and requests only.
 CA_CERTIFICATE = "_ca_certificate"
 CERTIFICATE = "_certificate"
+REQUEST = "_request"
+HIDDEN = (CA_CERTIFICATE, CERTIFICATE, REQUEST)
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "path": {"type": "path", "required": True},
@@ -43,7 +45,9 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "ca_path": {"type": "path"},
     "ca_privatekey_path": {"type": "path"},
     "ca_privatekey_passphrase_file": {"type": "path", "no_log": False},
-    "ca_on": {"type": "str", "choices": ["target", "controller"], "default": "target"},
+    "ca_on": {"type": "str", "choices": ["target", "controller", "external"], "default": "target"},
+    "csr_path": {"type": "path"},
+    "certificate_source": {"type": "path"},
     "ca_config": {"type": "path"},
     "profile": {"type": "str"},
     "renew_before": {"type": "str", "default": "720h"},
@@ -54,6 +58,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     CA_CERTIFICATE: {"type": "str"},
     CERTIFICATE: {"type": "str"},
+    REQUEST: {"type": "str"},
 }
 
 RULES: dict[str, t.Any] = {
@@ -67,11 +72,15 @@ RULES: dict[str, t.Any] = {
 
 # Where the CA is, these are; the target never hears of them when that is the controller.
 CA_OPTIONS = ("ca_path", "ca_privatekey_path", "ca_privatekey_passphrase_file", "ca_config")
+# Files of the controller by which a CA that is somebody else's is asked, and answers.
+EXTERNAL_OPTIONS = ("csr_path", "certificate_source")
 
 # What the module's RETURN documents; the signing request is for the action plugin only.
 RETURNED = frozenset(
     [
         "reasons",
+        "awaited",
+        "refused",
         "subject",
         "issuer",
         "subject_alt_name",

@@ -105,7 +105,7 @@ def test_a_relative_path_is_found_or_refused(ca: Ca) -> None:
 def test_faults_are_errors(ca: Ca) -> None:
     with pytest.raises(X509Error, match="_certificate is not an option"):
         controller.prepare(task(ca, _certificate="x"), nowhere)
-    with pytest.raises(X509Error, match=r"ca_path: is not set.* certificate there"):
+    with pytest.raises(X509Error, match=r"ca_path: is not set.* certificate on the controller"):
         controller.prepare(task(ca, ca_path=None), nowhere, need_key=False)
     with pytest.raises(X509Error, match="ca_privatekey_path"):
         controller.prepare(task(ca, ca_privatekey_path=None), nowhere)

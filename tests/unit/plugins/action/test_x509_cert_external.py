@@ -1,0 +1,508 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""x509_cert with a CA that is somebody else's: the request goes out, the certificate comes in, and the key stays."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import stat
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from ansible.errors import AnsibleFileNotFound
+from ansible_collections.kube_ha.scheduler.plugins.action.x509_cert import ActionModule
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, keys
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+
+from tests.support.fake_module import one_line
+from tests.support.pki import NOW, Ca, Host, certificate, key_pem, pem, spare
+
+SUBJECT = {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"}
+SANS = ["127.0.0.1", "m1.example"]
+FIT: dict[str, Any] = {"subject": SUBJECT, "subject_alt_name": SANS}
+ADVICE = "have {0}/m1.csr signed by the CA in {1}, and put the certificate to {0}/m1.pem"
+
+
+class Site:
+    """A host, a CA that only somebody else has the key of, and the folder between them."""
+
+    def __init__(self, folder: Path) -> None:
+        for name in ("host", "ca", "csr"):
+            (folder / name).mkdir()
+        self.host = Host(folder / "host", None)
+        self.ca = Ca(folder / "ca")
+        self.ca.key_path.unlink()
+        self.folder = folder / "csr"
+        self.csr, self.pem = self.folder / "m1.csr", self.folder / "m1.pem"
+        self.after, self.check = timedelta(0), False
+        self.sent: list[dict[str, Any]] = []
+        self.answer: Callable[[dict[str, Any]], dict[str, Any]] = lambda result: result
+        self.advice = ADVICE.format(self.folder, self.ca.path)
+
+    def _execute(self, name: str, module_args: dict[str, Any], task_vars: Any = None) -> dict[str, Any]:
+        self.sent.append(module_args)
+        try:
+            result = self.host.run(check=self.check, after=self.after, **json.loads(json.dumps(module_args)))
+        except (X509Error, FilesError) as exc:
+            result = {"failed": True, "msg": str(exc)}
+        return self.answer(json.loads(json.dumps(result)))
+
+    def run(self, check: Any = False, **given: Any) -> dict[str, Any]:
+        mine = {
+            "path": str(self.host.path),
+            "privatekey_path": str(self.host.key_path),
+            "privatekey_type": "ECC",
+            "ca_on": "external",
+            "ca_path": str(self.ca.path),
+            "csr_path": str(self.csr),
+            "certificate_source": str(self.pem),
+            **FIT,
+            **given,
+        }
+        task = mock.MagicMock(async_val=0, check_mode=check, args={k: v for k, v in mine.items() if v is not None})
+        plugin = ActionModule(task, *(mock.MagicMock() for _number in range(5)))
+        self.check = check
+        plugin._execute_module = self._execute
+        plugin._find_needle = mock.MagicMock(side_effect=AnsibleFileNotFound())
+        result = plugin.run(None, {})
+        if result.get("failed"):
+            one_line(Exception(result["msg"]))
+        assert "PRIVATE KEY" not in json.dumps([result, self.sent])
+        assert "csr" not in result
+        return result
+
+    def public(self) -> Any:
+        """The key of the request that was laid."""
+        return x509.load_pem_x509_csr(self.csr.read_bytes()).public_key()
+
+    def issue(self, ca: Ca | None = None, **given: Any) -> x509.Certificate:
+        """What the other CA makes of the request."""
+        return certificate(None, (ca or self.ca).authority, public=self.public(), **{**FIT, **given})
+
+    def hand_in(self, *chain: x509.Certificate) -> None:
+        self.pem.write_text("".join(f"issued by somebody\n{pem(found)}" for found in chain))
+
+    def deployed(self, **given: Any) -> None:
+        assert self.run()["failed"]
+        self.hand_in(self.issue(**given))
+        assert self.run()["chain"] == "valid"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_the_request_goes_out_and_the_certificate_comes_in(site: Site) -> None:
+    predicted = site.run(check=True)
+    assert (predicted["failed"], predicted["changed"], site.csr.exists()) == (True, True, False)
+    awaiting = site.run()
+    reason = "a certificate is awaited, for the private key is not there; the certificate is not there: "
+    assert awaiting["msg"] == f"{reason}{site.advice}, and run again; nothing in use was changed"
+    assert not site.host.path.exists()
+    assert stat.S_IMODE(site.csr.stat().st_mode) == 0o644
+    key, request = site.host.key_path.read_bytes(), site.csr.read_bytes()
+    asked = x509.load_pem_x509_csr(request)
+    assert asked.subject.rfc4514_string() == "CN=system:kube-scheduler,O=system:kube-scheduler"
+    names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(name.value) for name in names] == SANS
+    again = site.run()
+    assert (again["failed"], again["changed"], site.csr.read_bytes()) == (True, False, request)
+    assert "for the certificate is not there: have" in again["msg"]
+    site.hand_in(site.issue())
+    predicted = site.run(check=True)
+    assert (predicted["changed"], predicted["reasons"]) == (
+        True,
+        ["the certificate that was handed in is not in place"],
+    )
+    made = site.run()
+    assert (made["changed"], made["chain"], made["awaited"]) == (True, "valid", [])
+    assert (site.host.matches(), site.host.key_path.read_bytes() == key) == (True, True)
+    assert "issued by" not in site.host.path.read_text(), "what tools write beside it"
+    for check in (True, False):
+        again = site.run(check=check)
+        assert (again["changed"], again["awaited"], again["reasons"]) == (False, [], [])
+    assert not any(path in json.dumps(site.sent) for path in (str(site.folder), str(site.ca.path)))
+
+
+def test_an_intermediate_is_put_in_place_too(site: Site) -> None:
+    site.run()
+    key = spare("ECC", number=8)
+    middle = certificate(key, site.ca.authority, subject={"CN": "middle"}, is_ca=True, valid_for="10000h")
+    own = certificate(None, authority.Authority(middle, key), public=site.public(), **FIT)
+    site.hand_in(own)
+    assert "was handed in and is not signed by the CA" in site.run()["msg"]
+    site.hand_in(own, middle)
+    assert site.run()["changed"]
+    assert len(_certificate.parse(site.host.path.read_bytes())) == 2
+    assert not site.run()["changed"]
+
+
+def other_key(site: Site) -> x509.Certificate:
+    return certificate(spare("ECC", number=9), site.ca.authority, public=spare("ECC", number=9).public_key(), **FIT)
+
+
+WRONG: dict[str, tuple[Callable[[Site], x509.Certificate], str]] = {
+    "other key": (other_key, "is not the certificate of the key on this host"),
+    "lacks a name": (
+        lambda site: site.issue(subject_alt_name=SANS[:1]),
+        "lacks the subject alternative names DNS:m1.example",
+    ),
+    "no client": (lambda site: site.issue(extended_key_usage=["serverAuth"]), "extendedKeyUsage lacks clientAuth"),
+    "no server": (lambda site: site.issue(extended_key_usage=["clientAuth"]), "extendedKeyUsage lacks serverAuth"),
+    "a CA": (lambda site: site.issue(is_ca=True), "is a CA's: give one that is not"),
+    "expired": (
+        lambda site: site.issue(valid_for="2h", renew_before="1h", now=NOW - timedelta(hours=3)),
+        "expired on ",
+    ),
+    "to come": (lambda site: site.issue(now=NOW + timedelta(hours=3)), "is not valid before "),
+    "other chain": (
+        lambda site: site.issue(Ca(key=spare("ECC", number=2))),
+        "is not signed by the CA: have it signed by that CA",
+    ),
+    "a chain that ended": (
+        lambda site: site.issue(),
+        "leads to the CA through a certificate that has expired, or is no CA's",
+    ),
+    "other user": (
+        lambda site: site.issue(subject={**SUBJECT, "CN": "admin"}),
+        "has the subject CN admin, wanted system:kube-scheduler",
+    ),
+    "other group": (
+        lambda site: site.issue(subject={**SUBJECT, "O": ["system:kube-scheduler", "system:masters"]}),
+        "has the subject O system:kube-scheduler and system:masters, wanted system:kube-scheduler",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_certificate_is_refused(site: Site, case: str) -> None:
+    """Before and after there is one in use, which stays."""
+    make, words = WRONG[case]
+    site.run()
+    former = site.host.snapshot()
+    wrong = make(site)
+    if case == "a chain that ended":
+        ended = certificate(site.ca.key, subject={"CN": "kubernetes"}, is_ca=True, now=NOW - timedelta(hours=9000))
+        site.ca.path.write_text(pem(ended) + Ca(key=spare("ECC", number=3)).pem)
+    for _round in range(2):
+        site.hand_in(wrong)
+        for check in (True, False):
+            result = site.run(check=check)
+            assert result["failed"] is True
+            assert result["msg"].startswith(f"{site.pem} was handed in and ")
+            assert words in result["msg"]
+            assert result["msg"].endswith(f"{site.advice}, or remove it")
+            assert site.host.snapshot() == former
+        if case == "a chain that ended":
+            return
+        site.hand_in(site.issue())
+        assert site.run()["chain"] == "valid"
+        former = site.host.snapshot()
+
+
+def test_one_that_names_more_or_has_more_of_a_subject_does(site: Site) -> None:
+    site.run()
+    more: dict[str, Any] = {"subject": {**SUBJECT, "OU": "platform"}, "subject_alt_name": [*SANS, "more.example"]}
+    site.hand_in(site.issue(**more))
+    assert site.run()["chain"] == "valid"
+    assert not site.run()["changed"]
+
+
+def test_renewal_in_its_window(site: Site) -> None:
+    """The one in use stays until the new one is there, and so does the key."""
+    site.deployed(valid_for="2000h")
+    former, request = site.host.snapshot(), site.csr.read_bytes()
+    site.after = timedelta(hours=1200)
+    assert not site.run()["awaited"]
+    site.csr.unlink()
+    site.after = timedelta(hours=1300)
+    predicted = site.run(check=True)
+    assert (predicted["changed"], site.csr.exists()) == (True, False)
+    due = site.run()
+    assert (due.get("failed"), due["changed"], due["chain"]) == (None, True, "valid")
+    assert len(due["awaited"]) == 1
+    assert due["awaited"][0].endswith(", within 720h")
+    assert due["awaited"][0].startswith("the certificate ends on ")
+    assert due["reasons"] == ["the signing request is not there, or is for another key or other names"]
+    assert x509.load_pem_x509_csr(request).public_key() == site.public()
+    waiting = site.run()
+    assert (waiting["changed"], waiting["awaited"], waiting["reasons"]) == (False, due["awaited"], [])
+    assert site.host.snapshot() == former
+    site.hand_in(site.issue(valid_for="4000h"))
+    assert site.run()["changed"]
+    now = site.host.snapshot()
+    assert (now["s-key.pem"], now["s.pem"] != former["s.pem"]) == (former["s-key.pem"], True)
+    assert not site.run()["awaited"]
+
+
+def test_a_window_of_a_percentage_is_of_what_the_ca_has_chosen(site: Site) -> None:
+    site.deployed(valid_for="1000h")
+    site.after = timedelta(hours=800)
+    assert not site.run(renew_before="10%")["awaited"]
+    assert site.run(renew_before="25%")["awaited"]
+
+
+def test_what_ends_with_its_ca_is_not_renewed_for_that(site: Site) -> None:
+    short = {"valid_for": "100h", "renew_before": "1h"}
+    site.ca = Ca(site.ca.path.parent, **short)
+    site.deployed(**short)
+    assert site.run(renew_before="200h")["awaited"] == []
+    site.ca = Ca(site.ca.path.parent)
+    assert site.run(renew_before="200h")["awaited"], "of a CA that was renewed with its key"
+
+
+def test_one_in_use_that_should_name_more_stays_until_the_next_one_is_there(site: Site) -> None:
+    """As when a master joins, and the names of all are in each certificate."""
+    site.deployed()
+    former = site.host.snapshot()
+    more: dict[str, Any] = {"subject_alt_name": [*SANS, "192.0.2.4"]}
+    asked = site.run(**more)
+    assert (asked.get("failed"), asked["changed"]) == (None, True)
+    assert asked["awaited"] == [
+        "the certificate lacks the subject alternative names IP:192.0.2.4: have it issued with them"
+    ]
+    assert not site.run(**more)["changed"]
+    assert site.host.snapshot() == former
+    site.hand_in(site.issue(**more))
+    assert site.run(**more)["changed"]
+    assert site.run(**more)["awaited"] == []
+
+
+@pytest.mark.parametrize("damage", ["key gone", "key garbage", "certificate gone", "expired"])
+def test_one_that_is_of_no_use_any_more_stops_the_run(site: Site, damage: str) -> None:
+    site.deployed(valid_for="2000h")
+    if damage == "key gone":
+        site.host.key_path.unlink()
+    if damage == "key garbage":
+        site.host.key_path.write_text("garbage")
+    if damage == "certificate gone":
+        site.host.path.unlink()
+        site.pem.unlink()
+    if damage == "expired":
+        site.after = timedelta(hours=2001)
+    result = site.run(regenerate="full")
+    assert result["failed"] is True
+    assert site.advice in result["msg"]
+    site.hand_in(site.issue(now=NOW + site.after))
+    assert site.run(regenerate="full")["chain"] == "valid"
+    assert site.host.matches()
+    assert not site.run(regenerate="full")["changed"]
+
+
+def test_a_new_key_waits_beside_the_one_in_use(site: Site) -> None:
+    site.deployed()
+    former = site.host.key_path.read_bytes()
+    other = {"privatekey_curve": "secp384r1", "regenerate": "partial"}
+    asked = site.run(**other)
+    assert (asked.get("failed"), asked["chain"], len(asked["awaited"])) == (None, "valid", 1)
+    assert site.host.key_path.read_bytes() == former
+    waiting = site.public()
+    assert not site.run(**other)["changed"], "the same key waits"
+    site.hand_in(site.issue())
+    assert site.run(**other)["privatekey_curve"] == "secp384r1"
+    assert site.public() == waiting
+    assert site.host.matches()
+    assert sorted(path.name for path in site.host.folder.iterdir()) == ["s-key.pem", "s.pem"]
+
+
+def test_a_new_machine_under_an_old_name_needs_a_new_certificate(site: Site) -> None:
+    """The request is for its new key, and what was handed in before is for the former one."""
+    site.deployed()
+    former = site.public()
+    for path in (site.host.path, site.host.key_path):
+        path.unlink()
+    result = site.run()
+    assert (
+        f"{site.pem} was handed in and is not the certificate of the key on this host: {site.advice}" in result["msg"]
+    )
+    assert site.public() != former
+    site.hand_in(site.issue())
+    assert site.run()["chain"] == "valid"
+
+
+# --- what a host says is data
+
+
+def lying(**ask: Any) -> str:
+    builder = x509.CertificateSigningRequestBuilder(
+        x509.Name(ask.get("name", [x509.NameAttribute(oid, "system:kube-scheduler") for oid in _OIDS]))
+    )
+    other = ("content_commitment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign", "encipher_only")
+    usage = dict.fromkeys((*other, "key_encipherment", "decipher_only"), False)
+    extended = [x509.ExtendedKeyUsageOID.CLIENT_AUTH, x509.ExtendedKeyUsageOID.SERVER_AUTH]
+    for value in (
+        x509.KeyUsage(digital_signature=True, **{**usage, **ask.get("usage", {})}),
+        x509.ExtendedKeyUsage(ask.get("extended", extended)),
+        x509.SubjectAlternativeName(ask.get("names", _names())),
+        *ask.get("more", ()),
+    ):
+        builder = builder.add_extension(value, critical=False)
+    for oid, value in ask.get("attributes", ()):
+        builder = builder.add_attribute(oid, value)
+    return builder.sign(ask.get("key", spare("ECC")), hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+_OIDS = (x509.NameOID.ORGANIZATION_NAME, x509.NameOID.COMMON_NAME)
+
+
+def _names(*more: str) -> list[x509.GeneralName]:
+    return [x509.IPAddress(ipaddress.ip_address(SANS[0])), *(x509.DNSName(name) for name in (SANS[1], *more))]
+
+
+def test_a_request_of_another_hand_that_asks_for_the_same_is_taken(site: Site) -> None:
+    """So that the cases below are refused for what is odd about them."""
+    site.answer = lambda result: {**result, "csr": lying()}
+    assert site.advice in site.run()["msg"]
+    assert site.public() == spare("ECC").public_key()
+
+
+LIES: dict[str, tuple[dict[str, Any], str]] = {
+    "another group": (
+        {
+            "name": [
+                x509.NameAttribute(_OIDS[0], "system:masters"),
+                x509.NameAttribute(_OIDS[1], "system:kube-scheduler"),
+            ]
+        },
+        "another subject than the task",
+    ),
+    "more names": ({"names": _names("evil.example")}, "another subject_alt_name than the task"),
+    "fewer names": ({"names": _names()[:1]}, "another subject_alt_name than the task"),
+    "a CA's usage": ({"usage": {"key_cert_sign": True}}, "another key_usage than the task"),
+    "code": (
+        {"extended": [x509.ExtendedKeyUsageOID.CODE_SIGNING]},
+        "another extended_key_usage than the task",
+    ),
+    "a CA": ({"more": [x509.BasicConstraints(ca=True, path_length=None)]}, "another extension than the task"),
+    "a template": (
+        {"attributes": [(x509.ObjectIdentifier("1.2.840.113549.1.9.7"), b"challenge")]},
+        "another extension than the task",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LIES)
+def test_a_request_that_asks_for_anything_else_is_not_written(site: Site, case: str) -> None:
+    ask, words = LIES[case]
+    if "attributes" in ask and not hasattr(x509.CertificateSigningRequest, "attributes"):
+        pytest.skip("this cryptography tells of no attributes")
+    site.answer = lambda result: {**result, "csr": lying(**ask)}
+    result = site.run()
+    assert (result["failed"], words in result["msg"]) == (True, True), result["msg"]
+    assert not any(site.folder.iterdir())
+
+
+@pytest.mark.parametrize("csr", [7, True, ["x"], {"x": 1}, "garbage", "x" * (16 << 10), "x" * (16 << 20), "\u00e9"])
+def test_a_request_that_is_none_is_not_written(site: Site, csr: Any) -> None:
+    site.answer = lambda result: {**result, "csr": csr}
+    result = site.run()
+    assert (result["failed"], "signing request" in result["msg"]) == (True, True)
+    assert not any(site.folder.iterdir())
+
+
+def test_a_request_without_proof_of_the_key_is_not_written(site: Site) -> None:
+    sound = x509.load_pem_x509_csr(lying(key=spare("RSA"), usage={"key_encipherment": True}).encode())
+    signature = sound.signature[:-1] + bytes([sound.signature[-1] ^ 1])
+    forged = sound.public_bytes(serialization.Encoding.DER).replace(sound.signature, signature)
+    text = base64.encodebytes(forged).decode()
+    request = f"-----BEGIN CERTIFICATE REQUEST-----\n{text}-----END CERTIFICATE REQUEST-----\n"
+    site.answer = lambda result: {**result, "csr": request}
+    result = site.run()
+    assert result["failed"] is True
+    assert "is not signed with its own key: refused" in result["msg"]
+    assert not any(site.folder.iterdir())
+
+
+@pytest.mark.parametrize("value", [7, "x", None, {"a": 1}, [{"x": "y"}], ["x" * 10_000, "a\nb"]])
+def test_odd_reasons_are_no_crash(site: Site, value: Any) -> None:
+    site.answer = lambda result: {**result, "awaited": value, "refused": []}
+    result = site.run()
+    assert len(result.get("msg", "")) < 2000
+
+
+# --- what is on the controller
+
+
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "no CA": (
+        {"ca_path": None},
+        "ca_path: is not set: with ca_on: external, name the CA's certificate on the controller",
+    ),
+    "no request": ({"csr_path": None}, "csr_path: with ca_on: external, give an absolute path on the controller"),
+    "relative": ({"certificate_source": "m1.pem"}, "certificate_source: with ca_on: external, give an absolute path"),
+    "no folder": ({"csr_path": "/nonexistent/m1.csr"}, "csr_path: '/nonexistent' is not a directory on the controller"),
+    "force": ({"force": True}, "ca_on: external is for certificates that are issued when they are due"),
+    "always": ({"regenerate": "always"}, "ca_on: external is for certificates"),
+    "a CA": ({"is_ca": True}, "ca_on: external is for certificates"),
+    "hidden": ({"_request": "x"}, "_request is not an option of x509_cert"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_faults_are_told_before_the_target_is_touched(site: Site, case: str) -> None:
+    given, words = BAD[case]
+    result = site.run(**given)
+    assert result["failed"] is True
+    assert words in result["msg"]
+    assert site.sent == []
+
+
+def test_what_lies_on_the_controller_is_judged(site: Site) -> None:
+    for content, words in (
+        (key_pem(spare("ECC")), "holds a private key, which would be sent"),
+        ("garbage", "holds no certificate in PEM form"),
+    ):
+        site.pem.write_text(content)
+        result = site.run()
+        assert words in result["msg"]
+        assert result["msg"].startswith(f"certificate_source: '{site.pem}'")
+    site.pem.unlink()
+    site.csr.write_text("garbage")
+    site.run()
+    assert site.public()
+    site.ca.path.write_text(pem(certificate(spare("ECC"), **FIT)))
+    assert "is not a CA" in site.run()["msg"]
+    site.ca.path.unlink()
+    assert "does not exist" in site.run()["msg"]
+    assert not site.run(check=True).get("failed")
+    assert len(site.sent) == 1
+
+
+def test_several_cas_in_one_file(site: Site) -> None:
+    site.ca.path.write_text(Ca(key=spare("ECC", number=2)).pem + site.ca.pem)
+    site.deployed()
+
+
+def test_the_module_alone_says_that_it_needs_its_action_plugin(site: Site) -> None:
+    with pytest.raises(X509Error, match="ca_on: external works through the collection's action plugin"):
+        site.host.run(ca_on="external")
+
+
+def test_removal_asks_nobody(site: Site) -> None:
+    site.deployed()
+    assert site.run(state="absent")["changed"]
+    assert not site.host.path.exists()
+
+
+def test_a_key_with_a_passphrase_is_kept_as_it_is(site: Site, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("hush\n")
+    given = {"privatekey_passphrase_file": str(secret), "privatekey_format": "traditional"}
+    site.run(**given)
+    site.hand_in(site.issue())
+    assert site.run(**given)["chain"] == "valid"
+    kept = keys.parse(site.host.key_path.read_bytes(), b"hush", "key")
+    assert (kept.format, kept.encrypted) == ("traditional", True)
+    assert not site.run(**given)["changed"]
