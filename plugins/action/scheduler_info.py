@@ -38,6 +38,7 @@ class ActionModule(ActionBase):
     _requires_connection = True
     _supports_check_mode = True
     _supports_async = False
+    _advice = "have it signed"
 
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
@@ -75,6 +76,7 @@ class ActionModule(ActionBase):
         result.update(known)
         result["changed"] = False
         result["drift"] = drift + known["drift"]
+        result["awaited"] = [f"{reason}; {self._advice}" for reason in known["awaited"]]
         # The module reads its clock at some moment between these two: only what lies outside is a difference.
         result["clock_offset"] = round(known["time"] - min(max(known["time"], before), after), 3)
         result["round_trip"] = round(after - before, 3)
@@ -123,10 +125,13 @@ class ActionModule(ActionBase):
         certificate, pair = wanted.get("certificate"), wanted.get("pair")
         if certificate is not None and not isinstance(certificate, t.Mapping):
             raise AnsibleActionFail("wanted: certificate: is not a dictionary")
-        if certificate and certificate.get("ca_on") == "controller":
+        if certificate and certificate.get("ca_on") in ("controller", "external"):
             try:
-                prepared = controller.prepare(certificate, self._find, need_key=False)
-                wanted["certificate"] = prepared.arguments
+                if certificate["ca_on"] == "controller":
+                    wanted["certificate"] = controller.prepare(certificate, self._find, need_key=False).arguments
+                else:
+                    prepared = controller.prepare_external(certificate, self._find)
+                    wanted["certificate"], self._advice = prepared.arguments, prepared.advice()
             except CollectionError as error:
                 wanted["certificate"] = None
                 drift.append(facts.Drift(part="certificate", reason=f"on the controller, {error}"))

@@ -53,6 +53,8 @@ CERTIFICATE_VARIABLES = {
     "ca_config": "ca_config",
     "profile": "ca_profile",
     "valid_for": "cert_valid_for",
+    "csr_path": "csr_dir",
+    "certificate_source": "csr_dir",
     "subject_alt_name": "extra_sans",
     "subject": "subject",
     "renew_before": "renew_before",
@@ -236,6 +238,7 @@ class ActionModule(ActionBase):
             **_named(v.name),
             "scheduler": v.scheduler_name,
             "members": list(members),
+            "addresses": list(members.values()),
             "playing": playing,
             "makes_reader": v.signs and not v.metrics_cert,
             "live_files": plan.credential_files(v),
@@ -263,7 +266,7 @@ class ActionModule(ActionBase):
                 for name in ("apiserver_ca", "metrics_cert")
                 if getattr(v, name) != v.ca_cert and not _certified(result[f"{name}_pem"])
             ]
-            if not v.signs:
+            if v.pki == "provided":
                 faults += self._provided_faults(v, result["sans"])
             elif v.new_ca_cert:
                 # The former one may have expired, or be lost.
@@ -295,13 +298,14 @@ class ActionModule(ActionBase):
         return text
 
     def _ca_faults(self, v: variables.Variables, sans: list[str], *, next_: bool = False) -> list[str]:
-        """Whether the CA can sign what every host is to have, asked as it will be asked then; nothing is made. C(next_): whether it is the new one."""
+        """Whether the CA can sign what the host is to have, asked as it will be asked then; nothing is made. C(next_): whether it is the new one."""
         names = {option: f"{self.prefix}{name}" for option, name in CERTIFICATE_VARIABLES.items()}
         if next_:
             names |= {"ca_path": f"{self.prefix}new_ca_cert", "ca_privatekey_path": f"{self.prefix}new_ca_key"}
-        wanted = {"path": v.cert_path, "privatekey_path": v.key_path, **plan.certificate_options(v, sans)}
+        wanted = {"path": v.cert_path, "privatekey_path": v.key_path, **plan.certificate_options(v, self.name, sans)}
+        prepare: t.Callable[..., t.Any] = controller.prepare if v.signs else controller.prepare_external
         try:
-            controller.prepare(wanted, lambda _option, path: path)
+            prepare(wanted, lambda _option, path: path)
         except CollectionError as error:
             return [error.named(names)]
         return []
@@ -338,6 +342,9 @@ class ActionModule(ActionBase):
                 step = rotation.later(rotation.stand(host, authorities), asked)
                 faults += rotation.step_faults(name, asked, host, authorities, self.prefix)
             v = rotation.named(v, step)
+            warnings = preflight.apiserver_warnings(
+                v, name, version, {**answers, name: host}, addresses=data["addresses"], prefix=self.prefix
+            )
             row = versions.row_of(tables.versions, version)
             if version and row is None:
                 faults.append(f"{name}: its scheduler has version {version}, which this collection does not know")
@@ -345,6 +352,7 @@ class ActionModule(ActionBase):
                 return {"faults": faults, "wanted": None, "limitations": []}
             found = plan.plan(
                 v,
+                name,
                 host,
                 election=variables.election(v, tables.lease_presets),
                 sans=data["sans"],
@@ -364,7 +372,7 @@ class ActionModule(ActionBase):
             for file in found["files"]:
                 if file["name"] in contents:
                     file["content"] = self._render(contents[file["name"]], found)
-        warnings = preflight.host_warnings(name, host)
+        warnings += preflight.host_warnings(name, host)
         wanted = None if faults else _wanted(v, found)
         return {**found, "faults": faults, "warnings": warnings, "wanted": wanted}
 
@@ -473,7 +481,7 @@ class ActionModule(ActionBase):
         return {
             "faults": [
                 *rollout.recall_faults(self.name, own, base.now(), self.prefix),
-                *preflight.apiserver_faults(self.name, version, host["apiserver"], self.prefix),
+                *preflight.apiserver_faults(self._settings(), self.name, version, host, self.prefix),
                 *rollout.mixed_versions(recalled, answers),
                 *rollout.early(order, answers, asked),
             ],
@@ -691,8 +699,8 @@ def _wanted(v: variables.Variables, found: plan.HostPlan) -> Vars:
         "binary": found["binary"]["path"],
         "binary_source": v.binary_source,
         "log_dir": found["log_dir"],
-        "certificate": found["certificate"] if v.pki == "node" else None,
-        "pair": None if v.pki == "node" else pair,
+        "certificate": found["certificate"] if v.pki in ("node", "external") else None,
+        "pair": pair if v.pki in ("shared", "provided") else None,
         "kubeconfig": found["kubeconfig"],
         "files": found["files"],
     }

@@ -57,11 +57,16 @@ options:
   apiserver:
     description: URL of an apiserver, whose C(/version) is then read over verified TLS.
     type: str
+  apiservers:
+    description: URLs of further apiservers, which are asked in the same way.
+    type: list
+    elements: str
+    default: []
   apiserver_ca:
-    description: CA certificates, as PEM text, that are trusted for O(apiserver).
+    description: CA certificates, as PEM text, that are trusted for O(apiserver) and O(apiservers).
     type: str
   tls_server_name:
-    description: Name by which the certificate of O(apiserver) is verified, if not that of the URL.
+    description: Name by which the certificates of O(apiserver) and O(apiservers) are verified, if not that of the URL.
     type: str
   certificate:
     description: Path of the certificate of the scheduler's pair, of which RV(certificates) tells.
@@ -202,6 +207,7 @@ options:
         description:
           - Options of M(kube_ha.scheduler.x509_cert) for the live paths, with C(owner), C(group) and C(mode).
           - With C(ca_on=controller), the action plugin reads the CA and the profile there; no path of the controller travels. The CA's key is not read.
+          - With C(ca_on=external), it reads what was handed in and what was laid, too.
         type: dict
       pair:
         description: The certificate and the key on the controller that the members C(certificate) and C(privatekey) of O(wanted.files) are copies of.
@@ -333,6 +339,13 @@ drift:
   sample:
     - {part: config, reason: "/etc/kubernetes/kube-scheduler.yaml: content differs"}
     - {part: process, reason: "version 1.36.1 runs, wanted 1.37.2"}
+awaited:
+  description:
+    - Why a CA that is somebody else's has to issue a certificate, and what to do, a line each. Where what the host has is of no use, this is part of
+      RV(drift) too.
+  returned: always
+  type: list
+  elements: str
 hostname:
   description: The host's own name, as it stands in the holder identity of a lease.
   returned: always
@@ -440,6 +453,11 @@ apiserver:
     next_accepted:
       description: Whether it accepts a client certificate of O(next_ca). Null where that was not asked, or cannot be told.
       type: bool
+apiservers:
+  description: Those of O(apiservers), each as RV(apiserver).
+  returned: always
+  type: list
+  elements: dict
 unit:
   description: The unit as systemd tells it. Texts are empty on a host without systemd.
   returned: always

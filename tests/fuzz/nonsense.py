@@ -46,7 +46,9 @@ def wrong_type(option: dict[str, Any]) -> list[Any]:
 ANY = {
     "x509_cert": {
         **dict.fromkeys(("seuser", "serole", "setype", "selevel"), "SELinux's own to judge, and only where it is on"),
-        "_ca_certificate": "set by the action plugin, which refuses it in a task; looked at with ca_on=controller only",
+        "_ca_certificate": "set by the action plugin, which refuses it in a task; looked at where ca_on is not target",
+        "_request": "set by the action plugin, which refuses it in a task; what is no request is as none",
+        **dict.fromkeys(("csr_path", "certificate_source"), "handled by the action plugin, on the controller"),
     },
     "kubeconfig": {
         **dict.fromkeys(("seuser", "serole", "setype", "selevel"), "SELinux's own to judge, and only where it is on"),
@@ -204,7 +206,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 Given(world.at("live/token"), {"ca_privatekey_path": world.at("ca/encrypted-key.pem")}),
                 world.at("odd/empty"),
             ],
-            "ca_on": ["controller"],
+            "ca_on": ["controller", "external"],
             "ca_config": [
                 *(world.at(f"odd/{name}") for name in ("empty", "garbage", "nested", "directory")),
                 world.at("ca/ca.pem"),
@@ -319,6 +321,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "paths": [[path] for path in ("", "x", "/a/../b", "/a\0b", "a\nb")],
             "folders": [[path] for path in ("", "x", "/a//b", "/a\0b")],
             "apiserver": [server for server in SERVERS if server],
+            "apiservers": [[server] for server in SERVERS],
             "apiserver_ca": [
                 Given(text, {"apiserver": world.server.url})
                 for text in ("x", world.other_ca.pem, key_pem(spare("ECC")))
@@ -478,6 +481,7 @@ def _variables(world: World) -> dict[str, list[Any]]:
         "group": ["", "nosuch", "kube_masters "],
         "address": ["x", "300.1.1.1", "::1%lo", "192.0.2.2", "192.0.2.1/24", " 192.0.2.1"],
         "apiserver": SERVERS,
+        "apiservers": [["https://192.0.2.1:6443", server] for server in SERVERS],
         "apiserver_ca": ["", *files, world.at("ca/ca-key.pem")],
         "tls_server_name": [" ", "a b", "*", "a_b", "a\n", "x" * 64],
         "binary_url": ["", "x", "ftp://h", "https://", "https:///x", "file:///x", "https://a b", "https://h\n"],
@@ -503,6 +507,10 @@ def _variables(world: World) -> dict[str, list[Any]]:
         ],
         "key_source": [
             Given(path, {"pki": "provided", "cert_source": world.at("live/client.pem")}) for path in ("", *files[:2])
+        ],
+        "csr_dir": [
+            Given(path, {"pki": "external"})
+            for path in ("", "x", "../x", world.at("odd/nothing"), world.at("odd/garbage"), world.at("odd/loop"))
         ],
         "cert_path": [*unit_paths, "/etc/kubernetes/cert/kube-scheduler-key.pem"],
         "key_path": [*unit_paths, "/etc/kubernetes/kube-scheduler.kubeconfig"],

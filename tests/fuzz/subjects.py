@@ -497,6 +497,15 @@ class World:
                 "name_constraints": {"permitted": ["DNS:.example.com", "IP:10.0.0.0/8"], "excluded": ["email:x.org"]},
                 "digest": "sha384",
             },
+            {
+                **fresh,
+                "ca_on": "external",
+                "ca_path": None,
+                "ca_privatekey_path": None,
+                "_ca_certificate": self.ca.pem,
+                "_certificate": (self.folder / "live/client.pem").read_text(),
+                "_request": "none",
+            },
             {**fresh, "key_usage": ["signing"], "extended_key_usage": ["client auth"], "digest": "sha512"},
         ]
 
@@ -596,7 +605,13 @@ class World:
         pair = {**wanted, "certificate": None, "pair": {**sums, **rights}, "binary_source": "present", "files": files}
         return [
             base,
-            {**base, **asked, "bind_address": "0.0.0.0", "_serving": [{**serving, "lock": "leases"}]},
+            {
+                **base,
+                **asked,
+                "apiservers": [self.server.url],
+                "bind_address": "0.0.0.0",
+                "_serving": [{**serving, "lock": "leases"}],
+            },
             {
                 **base,
                 **asked,

@@ -40,7 +40,7 @@ TOLD = ("apiserver", "apiserver_ca", "tls_server_name", "serving_ca", "metrics_"
 
 def signs(outcome: dict[str, Any]) -> set[str]:
     """What an answer says to be wrong."""
-    return {str(outcome.get(name)) for name in ("apiserver", "problems", "not_checked", "drift")}
+    return {str(outcome.get(name)) for name in ("apiserver", "apiservers", "problems", "not_checked", "drift")}
 
 
 @pytest.mark.parametrize("name", SUBJECTS)

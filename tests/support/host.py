@@ -272,6 +272,7 @@ ANSWER: dict[str, Any] = {
         "next_serves": None,
         "next_accepted": None,
     },
+    "apiservers": [],
     "unit": {
         "name": "kube-scheduler.service",
         "load_state": "loaded",
@@ -345,5 +346,6 @@ ANSWER: dict[str, Any] = {
     "not_checked": ["metrics for an authorised reader"],
     "journal": [],
     "drift": [],
+    "awaited": [],
 }
 """What scheduler_info's module says of a healthy host."""

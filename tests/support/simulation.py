@@ -84,6 +84,7 @@ def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
             "next_serves": None,
             "next_accepted": None,
         },
+        "apiservers": [],
         "unit": {
             "name": "kube-scheduler.service",
             "load_state": "loaded",
@@ -109,6 +110,7 @@ def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
         "not_checked": [],
         "journal": [],
         "drift": [],
+        "awaited": [],
         **changes,
     }
 

@@ -197,9 +197,17 @@ def _validated(
     return validated
 
 
-def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> list[facts.Drift]:
-    """All in which the host differs; C(root) is the release's folder, and C(seen) what else the answer holds."""
+class Comparison(t.NamedTuple):
+    """All in which a host differs, and why somebody else's CA has to issue a certificate."""
+
+    drift: list[facts.Drift]
+    awaited: list[str]
+
+
+def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> Comparison:
+    """Compare the host; C(root) is the release's folder, and C(seen) what else the answer holds."""
     release, module = Release(root, wanted.items), host.module
+    certificate, awaited = _certificate(wanted, module)
     digest = release.digest(lambda item: item.path)
     parts: list[tuple[str, list[str]]] = [
         ("packages", _packages(wanted, seen["missing_libraries"])),
@@ -207,7 +215,7 @@ def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> 
         ("binary", _binary(wanted, release)),
         ("link", _link(wanted)),
         ("log_dir", _log_dir(wanted)),
-        ("certificate", [*_certificate(wanted, module), *_pair(wanted)]),
+        ("certificate", [*certificate, *_pair(wanted)]),
         ("kubeconfig", _kubeconfig(wanted, module)),
         ("config", _texts(wanted, digest, "config")),
         ("unit", [*_texts(wanted, digest, "unit"), *_unit(wanted, host.shown)]),
@@ -216,7 +224,8 @@ def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> 
     if not any(found for _part, found in parts):
         # Otherwise what is staged may differ for good reasons.
         parts.append(("staged", _staged(release)))
-    return [facts.Drift(part=part, reason=_line(reason)) for part, found in parts for reason in dict.fromkeys(found)]
+    drift = [facts.Drift(part=part, reason=_line(reason)) for part, found in parts for reason in dict.fromkeys(found)]
+    return Comparison(drift, [_line(reason) for reason in awaited])
 
 
 def _line(reason: str) -> str:
@@ -287,24 +296,24 @@ def _log_dir(wanted: Wanted) -> list[str]:
     return _rights(path, {"owner": wanted.user or None, "group": None, "mode": "0755"})
 
 
-def _certificate(wanted: Wanted, module: FileModule) -> list[str]:
+def _certificate(wanted: Wanted, module: FileModule) -> tuple[list[str], list[str]]:
+    """In what the pair differs, and why a certificate is awaited."""
     options = wanted.certificate
     if options is None:
-        return []
+        return [], []
     if base.CRYPTOGRAPHY_TRACEBACK:
-        return [
-            f"{options['path']}: cannot be judged, for the Python library cryptography is missing or older than 3.3"
-        ]
+        reason = "cannot be judged, for the Python library cryptography is missing or older than 3.3"
+        return [f"{options['path']}: {reason}"], []
     task = Task(module, options)
     try:
         result = pair.Pair(task, base.now()).run()
     except CollectionError as error:
-        return [str(error)]
+        return [str(error)], []
     found = [f"{options['path']}: {reason}" for reason in result["reasons"]]
     if result["changed"] and not found:
         found += _rights(options["privatekey_path"], options) + _rights(options["path"], {**options, "mode": "0644"})
         found = found or [f"{options['path']} or {options['privatekey_path']}: attributes differ"]
-    return found
+    return found, result.get("awaited", [])
 
 
 def _pair(wanted: Wanted) -> list[str]:

@@ -173,6 +173,7 @@ class Answer(t.TypedDict):
     stale: list[str]
     obstacles: list[str]
     apiserver: Apiserver | None
+    apiservers: list[Apiserver]
     unit: Unit
     process: Process
     port: Port
@@ -186,6 +187,7 @@ class Answer(t.TypedDict):
     not_checked: list[str]
     journal: list[str]
     drift: list[Drift]
+    awaited: list[str]  # why somebody else's CA has to issue a certificate
 
 
 class Reported(Answer):

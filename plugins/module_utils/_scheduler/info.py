@@ -101,17 +101,15 @@ def _user_exists(name: str) -> bool:
     return True
 
 
-def apiserver(params: t.Mapping[str, t.Any]) -> facts.Apiserver | None:
-    """The version of the apiserver, read over verified TLS. That it denies anonymous readers counts as an answer."""
-    if not params["apiserver"]:
-        return None
+def apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserver:
+    """The version of an apiserver, read over verified TLS. That it denies anonymous readers counts as an answer."""
     found = facts.Apiserver(
-        server=params["apiserver"], reachable=False, version=None, error=None, next_serves=None, next_accepted=None
+        server=server, reachable=False, version=None, error=None, next_serves=None, next_accepted=None
     )
     try:
         login = _credentials.Credentials(
             origin="apiserver",
-            server=params["apiserver"],
+            server=server,
             ca_pem=params["apiserver_ca"],
             tls_server_name=params["tls_server_name"] or None,
         )
@@ -119,7 +117,7 @@ def apiserver(params: t.Mapping[str, t.Any]) -> facts.Apiserver | None:
             version = client.get("/version").get("gitVersion")
         found["version"] = version if isinstance(version, str) else None
         if found["version"] is None:
-            found["error"] = f"{params['apiserver']}/version names no version; is this the address of an apiserver?"
+            found["error"] = f"{server}/version names no version; is this the address of an apiserver?"
     except _client.StatusError as error:
         if error.kind not in ("unauthorized", "forbidden"):
             found["error"] = str(error)
@@ -127,17 +125,19 @@ def apiserver(params: t.Mapping[str, t.Any]) -> facts.Apiserver | None:
         found["error"] = str(error)
     found["reachable"] = found["error"] is None
     if found["reachable"] and params["next_ca"]:
-        found["next_serves"] = _answers(params, params["next_ca"])
+        found["next_serves"] = _answers(server, params, params["next_ca"])
         if params["next_cert"]:
-            found["next_accepted"] = _answers(params, params["apiserver_ca"], (params["next_cert"], params["next_key"]))
+            found["next_accepted"] = _answers(server, params, params["apiserver_ca"], (params["next_cert"], params["next_key"]))
     return found
 
 
-def _answers(params: t.Mapping[str, t.Any], ca_pem: str | None, pair: tuple[str, str] | None = None) -> bool | None:
+def _answers(
+    server: str, params: t.Mapping[str, t.Any], ca_pem: str | None, pair: tuple[str, str] | None = None
+) -> bool | None:
     """Whether the apiserver answers to somebody who trusts these CAs, and is known by this pair; None where that cannot be told."""
     login = _credentials.Credentials(
         origin="apiserver",
-        server=params["apiserver"],
+        server=server,
         ca_pem=ca_pem,
         client_pem=pair,
         tls_server_name=params["tls_server_name"] or None,
@@ -225,9 +225,8 @@ class Question:
             from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drift  # noqa: PLC0415
 
             checked = drift.wanted_of(wanted, user=params["user"], unit=self.unit)
-            answer["drift"] = drift.compare(
-                checked, release.root, answer, drift.HostAccess(self.module, self.proc, shown)
-            )
+            access = drift.HostAccess(self.module, self.proc, shown)
+            answer["drift"], answer["awaited"] = drift.compare(checked, release.root, answer, access)
         return answer
 
     def _look(self, release: Release) -> tuple[facts.Answer, dict[str, str]]:
@@ -250,7 +249,8 @@ class Question:
             unsafe=unsafe(params["folders"]),
             stale=release.stale(),
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
-            apiserver=apiserver(params),
+            apiserver=apiserver(params["apiserver"], params) if params["apiserver"] else None,
+            apiservers=[apiserver(server, params) for server in params["apiservers"]],
             unit=unit_of(self.unit, shown),
             process=process,
             port=port,
@@ -264,6 +264,7 @@ class Question:
             not_checked=[],
             journal=[],
             drift=[],
+            awaited=[],
         )
         subject = self._subject(process, told, _process.serving_for(serving))
         if params["probe"]:

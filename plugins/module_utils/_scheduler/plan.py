@@ -111,6 +111,7 @@ def failover(timings: Timings, versions: Versions, running: t.Iterable[str]) -> 
 
 def plan(
     v: Variables,
+    name: str,
     host: dict[str, t.Any],
     *,
     election: Election,
@@ -122,7 +123,7 @@ def plan(
     check_mode: bool,
     replace: t.Sequence[str] = (),
 ) -> HostPlan:
-    """The plan for one host, whose wanted version is in the table.
+    """The plan for one host of this inventory name, whose wanted version is in the table.
 
     C(host) is what scheduler_info gathered, C(replace) are certificates that are not to be used any more, by their fingerprints.
     """
@@ -187,7 +188,7 @@ def plan(
         log_dir=log_dir,
         secret=secret,
         staged=staged,
-        certificate={**_certificate(v, sans, secret), "replace": [*replace]},
+        certificate={**_certificate(v, name, sans, secret), "replace": [*replace]},
         kubeconfig=_kubeconfig(v, apiserver_ca, secret),
         unit={
             "type": "simple" if "exec" in lacking else "exec",
@@ -296,27 +297,27 @@ def _own_config(kubeconfig: str, election: Election) -> dict[str, t.Any]:
     }
 
 
-def certificate_options(v: Variables, sans: list[str]) -> dict[str, t.Any]:
-    """What every certificate of the cluster is to be, as options of x509_cert without paths."""
+def certificate_options(v: Variables, name: str, sans: list[str]) -> dict[str, t.Any]:
+    """What the certificate of a host is to be, as options of x509_cert without the host's paths."""
     profile = (
         {"ca_config": v.ca_config, "profile": v.ca_profile or None} if v.ca_config else {"valid_for": v.cert_valid_for}
     )
+    signer = {"ca_on": "controller", "ca_privatekey_path": v.ca_key}
     return {
         "privatekey_type": "RSA",
         "privatekey_size": 2048,
         "subject": v.subject,
         "subject_alt_name": sans,
-        "ca_on": "controller",
+        **(signer if v.signs else {"ca_on": "external", **v.exchanged(name)}),
         "ca_path": v.ca_cert,
-        "ca_privatekey_path": v.ca_key,
         **{option: value for option, value in profile.items() if value is not None},
         "renew_before": v.renew_before,
         "not_after_policy": "clamp",
     }
 
 
-def _certificate(v: Variables, sans: list[str], secret: dict[str, str]) -> dict[str, t.Any]:
-    return {"path": v.cert_path, "privatekey_path": v.key_path, **certificate_options(v, sans), **secret}
+def _certificate(v: Variables, name: str, sans: list[str], secret: dict[str, str]) -> dict[str, t.Any]:
+    return {"path": v.cert_path, "privatekey_path": v.key_path, **certificate_options(v, name, sans), **secret}
 
 
 def _kubeconfig(v: Variables, apiserver_ca: str, secret: dict[str, str]) -> dict[str, t.Any]:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import itertools
 import math
 import os
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError, X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig, transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, facts, plan
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import (
@@ -42,6 +43,7 @@ USER = "system:kube-scheduler"
 # What stands in a unit by itself: systemd gives a meaning to most other characters.
 PLAIN_PATH = re.compile(r"(/[A-Za-z0-9._@-]+)+")
 NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+FILE_NAME = re.compile(r"[A-Za-z0-9_][^/\0]{0,200}")
 USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 PATHS = ("bin_dir", "cert_path", "key_path", "kubeconfig_path", "log_dir")
 # The controller's files that are read; what is written there must not be one of them.
@@ -128,7 +130,11 @@ def _own_faults(v: Variables, cluster: Cluster, versions: _versions.Versions, pr
             f"{prefix}version: {v.version} is not a version that this collection knows; write it in full, such as {[*versions][-1]}.0,"
             f" of one of the minors {minors}"
         )
-    yield from _url_faults(v.apiserver, cluster, prefix)
+    yield from _url_faults("apiserver", v.apiserver, cluster, prefix)
+    for url in v.apiservers:
+        yield from _url_faults("apiservers", url, cluster, prefix)
+    if v.pki == "external" and not FILE_NAME.fullmatch(cluster.me):
+        yield f"{prefix}csr_dir: the inventory name {cluster.me!r} cannot begin the name of a file; give the host another"
     if v.tls_server_name and not re.fullmatch(kubeconfig.NAME, v.tls_server_name):
         yield f"{prefix}tls_server_name: {v.tls_server_name!r} is neither a DNS name nor an address; give one that the apiserver's certificate has"
     if not 0 < v.secure_port < 65536:
@@ -148,7 +154,7 @@ def _own_faults(v: Variables, cluster: Cluster, versions: _versions.Versions, pr
         yield str(error)
 
 
-def _url_faults(url: str, cluster: Cluster, prefix: str) -> t.Iterator[str]:
+def _url_faults(option: str, url: str, cluster: Cluster, prefix: str) -> t.Iterator[str]:
     try:
         kubeconfig.server_url(url)
     except KubeconfigError:
@@ -157,7 +163,7 @@ def _url_faults(url: str, cluster: Cluster, prefix: str) -> t.Iterator[str]:
         # A user and a password could be part of it.
         what = "it names a user" if "@" in url else url or "it is not set"
         why = " (http would let anybody answer in its place)" if url.startswith("http://") else ""
-        yield f"{prefix}apiserver: {what} for {cluster.me}{why}; give the apiserver's URL, such as https://{example}:6443"
+        yield f"{prefix}{option}: {what} for {cluster.me}{why}; give the apiserver's URL, such as https://{example}:6443"
 
 
 def _value_faults(where: str, value: t.Any) -> t.Iterator[str]:
@@ -237,7 +243,9 @@ def _places(v: Variables, prefix: str) -> list[Place]:
 
 
 def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) -> t.Iterator[str]:
-    if v.pki != "node" and not (v.cert_source and v.key_source):
+    if v.pki == "external" and not v.csr_dir:
+        yield f"{prefix}pki: external needs {prefix}csr_dir, the folder on the controller for each host's HOST.csr and HOST.pem"
+    if v.pki in ("shared", "provided") and not (v.cert_source and v.key_source):
         yield f"{prefix}pki: {v.pki} needs {prefix}cert_source and {prefix}key_source, the pair's paths on the controller"
     if bool(v.metrics_cert) != bool(v.metrics_key):
         yield f"{prefix}metrics_cert: is of use only together with {prefix}metrics_key; give both or neither"
@@ -248,7 +256,9 @@ def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) 
         needed += ["cert_source", "key_source"]
     if v.metrics_cert and v.metrics_key:
         needed += ["metrics_cert", "metrics_key"]
-    relative = [name for name in (*SOURCES, *PAIR) if getattr(v, name) and not os.path.isabs(getattr(v, name))]
+    relative = [
+        name for name in (*SOURCES, *PAIR, "csr_dir") if getattr(v, name) and not os.path.isabs(getattr(v, name))
+    ]
     if relative:
         told = ", ".join(f"{prefix}{name}: {getattr(v, name)}" for name in relative)
         yield f"{told} is not an absolute path; write it in full, from the controller's root"
@@ -265,7 +275,7 @@ def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) 
 
 def _written_faults(v: Variables, prefix: str) -> t.Iterator[str]:
     """The pair on the controller, which is made there with C(shared), must not take the place of the CA or another file."""
-    if v.pki == "node":
+    if v.pki not in ("shared", "provided"):
         return
     sources = SOURCES if v.pki == "shared" else ()
     pair, others = (
@@ -375,9 +385,9 @@ def host_faults(
             f"{prefix}version: {version} is older than {runs}, which runs on {name}; roll back with rollback.yml, or set"
             f" {prefix}allow_downgrade to true"
         )
-    found += apiserver_faults(name, version, host["apiserver"], prefix)
+    found += apiserver_faults(v, name, version, host, prefix)
     if version != runs:
-        found += _skew_faults(name, version, host["apiserver"], prefix)
+        found += _skew_faults(name, version, host, prefix)
     if abs(host["clock_offset"]) > CLOCK_REFUSE:
         found.append(
             f"{name}: its clock differs from the controller's by {host['clock_offset']} s, so certificates would not be valid there; set the clock"
@@ -446,29 +456,82 @@ def instance_faults(
     return found
 
 
-def apiserver_faults(name: str, version: str, apiserver: dict[str, t.Any] | None, prefix: str) -> list[str]:
-    if apiserver is None:
-        return []
-    if not apiserver["reachable"]:
-        return [f"{prefix}apiserver: {name} gets no answer from it: {apiserver['error']}"]
-    theirs, ours = _versions.minor_of(apiserver["version"] or ""), _versions.minor_of(version)
-    if theirs and ours and _versions.number(theirs) < _versions.number(ours):
+def apiserver_faults(v: Variables, name: str, version: str, host: t.Mapping[str, t.Any], prefix: str) -> list[str]:
+    """What speaks against a version, or against the apiserver that the host is to use."""
+    own = host["apiserver"]
+    if own is not None and not own["reachable"]:
+        if transport.WHAT["tls_name"] not in str(own["error"]):
+            return [f"{prefix}apiserver: {name} gets no answer from it: {own['error']}"]
+        asked = v.tls_server_name or _host_of(v.apiserver)
+        advice = f"have it issued for that too, or give a name that it is for in {prefix}tls_server_name"
         return [
-            f"{prefix}version: {version} is newer than the apiserver of {name}, {apiserver['version']}; upgrade that first"
+            f"{prefix}apiserver: the certificate of {v.apiserver} is not for {asked}, by which {name} verifies it; {advice}"
         ]
-    return []
-
-
-def _skew_faults(name: str, version: str, apiserver: dict[str, t.Any] | None, prefix: str) -> list[str]:
-    """A scheduler may be one minor older than the apiserver (Kubernetes' version skew policy). One that runs already is not refused."""
-    told = (apiserver or {}).get("version") or ""
-    theirs, ours = _versions.minor_of(told), _versions.minor_of(version)
-    if not theirs or not ours or _versions.number(theirs)[1] - _versions.number(ours)[1] <= SKEW:
-        return []
-    advice = f"take one of {theirs}, or of the minor before it"
     return [
-        f"{prefix}version: {version} is more than one minor version older than the apiserver of {name}, {told}; {advice}"
+        f"{prefix}version: {version} is newer than the apiserver {whose}, {told}; upgrade that first"
+        for whose, told, behind in _skews(name, version, host)
+        if behind < 0
     ]
+
+
+def _skew_faults(name: str, version: str, host: t.Mapping[str, t.Any], prefix: str) -> list[str]:
+    """A scheduler may be one minor older than the apiserver (Kubernetes' version skew policy). One that runs already is not refused."""
+    return [
+        f"{prefix}version: {version} is more than one minor version older than the apiserver {whose}, {told}; take one of"
+        f" {_versions.minor_of(told)}, or of the minor before it"
+        for whose, told, behind in _skews(name, version, host)
+        if behind > SKEW
+    ]
+
+
+def _skews(name: str, version: str, host: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, str, int]]:
+    """Each apiserver that has told its version: whose it is, the version, and by how many minors the scheduler's is behind it."""
+    own = {"whose": f"of {name}", **(host["apiserver"] or {"version": None})}
+    for seen in (own, *({"whose": found["server"], **found} for found in host["apiservers"])):
+        theirs, ours = _versions.minor_of(seen["version"] or ""), _versions.minor_of(version)
+        if theirs and ours:
+            (major, minor), (our_major, our_minor) = _versions.number(theirs), _versions.number(ours)
+            yield seen["whose"], seen["version"], (major - our_major) * 1000 + minor - our_minor
+
+
+def apiserver_warnings(
+    v: Variables,
+    name: str,
+    version: str,
+    answers: t.Mapping[str, t.Mapping[str, t.Any]],
+    *,
+    addresses: t.Collection[str],
+    prefix: str,
+) -> list[str]:
+    """What is not known of the apiservers where a host's version is about to change. C(answers) are of all members, C(addresses) their own."""
+    host = answers[name]
+    if version == host["process"]["version"]:
+        return []
+    found = [
+        f"{prefix}apiservers: {name} gets no answer from one, so whether {version} suits it is not known: {seen['error']}"
+        for seen in host["apiservers"]
+        if not seen["reachable"]
+    ]
+    if v.apiservers or len(answers) == 1 or name != next(iter(answers)):
+        return found
+    named = {(answer.get("apiserver") or {}).get("server") for answer in answers.values()}
+    if named == {v.apiserver} and _elsewhere(_host_of(v.apiserver), addresses):
+        found.append(
+            f"{prefix}apiserver: all members name {v.apiserver}, and of the apiservers behind it one was seen; name each in {prefix}apiservers, so that"
+            f" {version} is compared with all of them"
+        )
+    return found
+
+
+def _host_of(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+def _elsewhere(host: str, addresses: t.Collection[str]) -> bool:
+    """Whether this is neither a master's address nor one by which each host means itself."""
+    address = normal_address(host)
+    itself = ipaddress.ip_address(address).is_loopback if address else host == "localhost"
+    return not itself and address not in {normal_address(own) for own in addresses} - {""}
 
 
 def host_warnings(name: str, host: dict[str, t.Any]) -> list[str]:

@@ -56,6 +56,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "kubeconfig": {"type": "path", "default": "/etc/kubernetes/kube-scheduler.kubeconfig"},
     "paths": {"type": "list", "elements": "path", "default": []},
     "apiserver": {"type": "str"},
+    "apiservers": {"type": "list", "elements": "str", "default": []},
     "apiserver_ca": {"type": "str"},
     "tls_server_name": {"type": "str"},
     "serving_ca": {"type": "str"},

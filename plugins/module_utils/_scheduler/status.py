@@ -169,6 +169,7 @@ def _member(
     unplanned = [str(fault).removeprefix(f"{name}: ") for fault in plan_.get("faults") or ()]
     differs = [f"not compared with its plan: {fault}" for fault in unplanned]
     differs += [f"drift: {entry}" for entry in rollout.pending(answer)]
+    differs += [f"a certificate is awaited: {entry}" for entry in answer["awaited"]]
     notes = [str(limitation) for limitation in plan_.get("limitations") or ()]
     if (answer["probes"] or {}).get("metrics_http") == 200:
         notes.append("its version also serves plain HTTP, so metrics are open to anyone on the host")

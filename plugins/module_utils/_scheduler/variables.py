@@ -27,6 +27,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "group": {"type": "str"},
     "address": {"type": "str"},
     "apiserver": {"type": "str"},
+    "apiservers": {"type": "list", "elements": "str"},
     "apiserver_ca": {"type": "str"},
     "tls_server_name": {"type": "str"},
     "binary_source": {"type": "str", "choices": ["download", "controller", "present"]},
@@ -35,7 +36,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "bin_dir": {"type": "str"},
     "user": {"type": "str"},
     "manage_packages": {"type": "bool"},
-    "pki": {"type": "str", "choices": ["node", "shared", "provided"]},
+    "pki": {"type": "str", "choices": ["node", "shared", "provided", "external"]},
     "ca_cert": {"type": "str"},
     "ca_key": {"type": "str"},
     "ca_config": {"type": "str"},
@@ -44,6 +45,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "new_ca_key": {"type": "str", "no_log": False},  # a path
     "cert_source": {"type": "str"},
     "key_source": {"type": "str"},
+    "csr_dir": {"type": "str"},
     "cert_path": {"type": "str"},
     "key_path": {"type": "str"},
     "cert_valid_for": {"type": "str"},
@@ -84,6 +86,7 @@ class Variables:
     group: str
     address: str
     apiserver: str
+    apiservers: list[str]
     apiserver_ca: str
     tls_server_name: str
     binary_source: str
@@ -101,6 +104,7 @@ class Variables:
     new_ca_key: str
     cert_source: str
     key_source: str
+    csr_dir: str
     cert_path: str
     key_path: str
     cert_valid_for: str
@@ -127,7 +131,12 @@ class Variables:
     @property
     def signs(self) -> bool:
         """Whether the controller signs certificates."""
-        return self.pki != "provided"
+        return self.pki in ("node", "shared")
+
+    def exchanged(self, host: str) -> dict[str, str]:
+        """Where a host's signing request is laid on the controller, and where its certificate is put, by the options of x509_cert."""
+        names = {"csr_path": f"{host}.csr", "certificate_source": f"{host}.pem"}
+        return {option: os.path.join(self.csr_dir, name) for option, name in names.items()}
 
     def checksum(self, version: str) -> str:
         """The checksum that is given for the binary of a version, as sha512:HEX; "" for none."""

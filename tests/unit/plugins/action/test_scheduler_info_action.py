@@ -346,3 +346,32 @@ def test_nonsense_is_one_line(given: dict[str, Any]) -> None:
     else:
         assert "is not a dictionary" in target.fails(**wanted(**given))
     assert target.fails(wanted="x") == "wanted: is not a dictionary"
+
+
+def test_a_ca_that_is_somebody_else_s(ca: Ca, tmp_path: Path) -> None:
+    """What lies in the folder goes to the host without its path; what a person has to do is the controller's to say."""
+    task = {
+        "path": "/x.pem",
+        "privatekey_path": "/x-key.pem",
+        "subject": {"CN": "system:kube-scheduler"},
+        "ca_on": "external",
+        "ca_path": str(ca.path),
+        "csr_path": str(tmp_path / "m1.csr"),
+        "certificate_source": str(tmp_path / "m1.pem"),
+    }
+    (tmp_path / "m1.csr").write_text("a request")
+    (tmp_path / "m1.pem").write_text(ca.issue()[0])
+    target = Target()
+    target.answer["awaited"] = ["the certificate ends soon"]
+    result = target.run(wanted={"version": "1.37.2", "binary": "/x", "certificate": task})
+    assert result["awaited"] == [
+        f"the certificate ends soon; have {tmp_path}/m1.csr signed by the CA in {ca.path}, and put the certificate to {tmp_path}/m1.pem"
+    ]
+    [sent] = target.sent
+    assert sent["wanted"]["certificate"]["_certificate"] == (tmp_path / "m1.pem").read_text().strip()
+    assert sent["wanted"]["certificate"]["_request"] == "a request"
+    assert str(tmp_path) not in json.dumps(sent)
+    ca.path.unlink()
+    result = target.run(wanted={"version": "1.37.2", "binary": "/x", "certificate": task})
+    assert target.sent[1]["wanted"]["certificate"] is None
+    assert result["drift"][0]["reason"].startswith(f"on the controller, ca_path: '{ca.path}' does not exist")

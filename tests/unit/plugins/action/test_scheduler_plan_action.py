@@ -160,6 +160,7 @@ FACTS: dict[str, Any] = {
     "missing_libraries": [],
     "clock_offset": 0.0,
     "apiserver": None,
+    "apiservers": [],
     "stale": [],
     "obstacles": [],
     "unsafe": [],
@@ -413,6 +414,36 @@ def test_a_pair_that_ansible_vault_encrypted(variables: dict[str, Any], ca: Ca, 
     assert line.startswith(f"kube_scheduler_key_source: cannot decrypt '{path}': give the password")
     loader.set_vault_secrets([("default", secret)])
     assert fixed(variables | pair, loader=loader)["faults"] == []
+
+
+def test_a_ca_that_is_somebody_else_s(variables: dict[str, Any], tmp_path: Path) -> None:
+    """Its key is not looked for, and the paths of the folder go by the inventory's name."""
+    outside = {"kube_scheduler_pki": "external", "kube_scheduler_ca_key": "/nowhere"}
+    found = fixed(variables | outside | {"kube_scheduler_csr_dir": str(tmp_path / "nowhere")})
+    assert (
+        found["msg"]
+        == f"kube_scheduler_csr_dir: '{tmp_path}/nowhere' is not a directory on the controller: make it first"
+    )
+    outside["kube_scheduler_csr_dir"] = str(tmp_path)
+    assert (fixed(variables | outside)["faults"], fixed(variables | outside)["makes_reader"]) == ([], False)
+    plan = planned(variables | outside)
+    assert plan["wanted"]["certificate"]["csr_path"] == str(tmp_path / "m1.csr")
+    assert plan["wanted"]["pair"] is None
+    (tmp_path / "m1.pem").write_text("garbage")
+    assert fixed(variables | outside)["msg"].startswith(
+        f"kube_scheduler_csr_dir: '{tmp_path}/m1.pem' holds no certificate"
+    )
+    Path(variables["kube_scheduler_ca_cert"]).write_text("garbage")
+    assert "kube_scheduler_ca_cert: " in fixed(variables | outside)["msg"]
+
+
+def test_one_apiserver_of_several_is_warned_of(variables: dict[str, Any]) -> None:
+    seen = {"server": "https://lb.example:6443", "reachable": True, "version": "v1.37.2", "error": None}
+    other = {**FACTS, "hostname": "m2.example", "apiserver": seen}
+    found = planned(variables, {**FACTS, "apiserver": seen}, other, kube_scheduler_apiserver=seen["server"])
+    assert found["faults"] == []
+    assert found["warnings"][0].startswith("kube_scheduler_apiserver: all members name https://lb.example:6443")
+    assert planned(variables, FACTS, other)["warnings"] == []
 
 
 @pytest.mark.parametrize("name", ["ca_cert", "apiserver_ca"])

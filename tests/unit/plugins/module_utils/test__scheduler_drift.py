@@ -15,11 +15,13 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drift, running, spec_info
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate, pair, spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate, keys, pair, spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 
+from tests.support import pki
 from tests.support.fake_module import FakeModule
 from tests.support.host import UNIT, UNIT_NAME, Host
-from tests.support.pki import NOW, SCHEDULER, Ca, options
+from tests.support.pki import NOW, SCHEDULER, Ca, options, spare
 
 ME = "root"
 
@@ -116,7 +118,7 @@ class Cluster(Host):
         }
         seen.update(given.pop("seen", {}))
         access = drift.HostAccess(FakeModule(True), self.proc, self.systemd.show(UNIT_NAME))
-        found = drift.compare(self.wanted(**given), str(self.root / "release"), cast(Any, seen), access)
+        found, self.awaited = drift.compare(self.wanted(**given), str(self.root / "release"), cast(Any, seen), access)
         assert all("\n" not in entry["reason"] for entry in found)
         return [f"{entry['part']}: {entry['reason'].replace(str(self.root), '')}" for entry in found]
 
@@ -469,3 +471,28 @@ def test_the_options_of_kubeconfig_are_those_of_the_module() -> None:
         known = set(drift.KUBECONFIG_SPEC[kind]["options"]) | set(rest)
         assert known == set(kubeconfig.ARGUMENTS[kind]["options"]), kind
     assert set(spec_info.WANTED_SPEC) == set(drift.Wanted.__dataclass_fields__) - {"items", "user", "unit"} | {"files"}
+
+
+def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
+    """What is in place and of use is no drift, as long as the request for the next one lies there."""
+    key = keys.parse(host.paths["privatekey"].read_bytes(), None, "key").private
+    task = {**host.certificate, "ca_on": "external"}
+    assert (host.drift(certificate=task), host.awaited) == ([], [])
+    joined = {**SCHEDULER, "subject_alt_name": [*SCHEDULER["subject_alt_name"], "192.0.2.4"]}
+    task |= joined
+    [line] = host.drift(certificate=task)
+    assert line.startswith("certificate: /etc/certificate: the signing request is not there, or is for another key")
+    waits = ["the certificate lacks the subject alternative names IP:192.0.2.4: have it issued with them"]
+    assert host.awaited == waits
+    task[spec.REQUEST] = certificate.request(key, _wanted.wanted(options(**joined))).decode()
+    assert (host.drift(certificate=task), host.awaited) == ([], waits)
+    foreign = pki.certificate(spare("ECC", number=9), host.ca.authority, **joined)
+    for leaf, words in (
+        (foreign, "the certificate that was handed in is not the certificate of the key on this host"),
+        (pki.certificate(key, host.ca.authority, **joined), "the certificate that was handed in is not in place"),
+    ):
+        assert host.drift(certificate={**task, spec.CERTIFICATE: pki.pem(leaf)}) == [
+            f"certificate: /etc/certificate: {words}"
+        ]
+    host.paths["privatekey"].unlink()
+    assert "certificate: /etc/certificate: the private key is not there" in host.drift(certificate=task)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     facts,
     info,
@@ -284,8 +285,8 @@ def test_a_host_without_systemd(master: Master) -> None:
 
 
 def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
-    params = {"apiserver": master.server.url, "apiserver_ca": master.ca.pem, "tls_server_name": "", "next_ca": None}
-    assert info.apiserver(params) == {
+    params = {"apiserver_ca": master.ca.pem, "tls_server_name": "", "next_ca": None}
+    assert info.apiserver(master.server.url, params) == {
         "server": master.server.url,
         "reachable": True,
         "version": "v1.37.2",
@@ -295,19 +296,30 @@ def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
     }
     for code in (401, 403):
         master.server.respond = lambda request, code=code: answer(code)  # type: ignore[misc]
-        found = info.apiserver(params)
-        assert found is not None
+        found = info.apiserver(master.server.url, params)
         assert (found["reachable"], found["version"], found["error"]) == (True, None, None)
     for odd in ({}, {"gitVersion": 7}, []):
         master.server.respond = lambda request, odd=odd: answer(200, odd)  # type: ignore[misc]
-        found = info.apiserver(params)
-        assert found is not None
+        found = info.apiserver(master.server.url, params)
         assert (found["reachable"], found["version"]) == (False, None)
         assert found["error"]
-    assert info.apiserver({"apiserver": None}) is None
-    found = info.apiserver({"apiserver": "http://x", "apiserver_ca": None, "tls_server_name": None})
-    assert found is not None
-    assert found["error"]
+    assert info.apiserver("http://x", {"apiserver_ca": None, "tls_server_name": None, "next_ca": None})["error"]
+
+
+def test_each_apiserver_is_asked(master: Master) -> None:
+    away = f"https://127.0.0.1:{refused_port()}"
+    asked = {"apiserver": master.server.url, "apiserver_ca": master.ca.pem}
+    found = master.ask(**asked, apiservers=[master.server.url, away], probe=False)
+    assert [seen["server"] for seen in found["apiservers"]] == [master.server.url, away]
+    assert [seen["version"] for seen in found["apiservers"]] == ["v1.37.2", None]
+    assert "connection refused" in found["apiservers"][1]["error"]
+    assert master.ask(**asked, probe=False)["apiservers"] == []
+
+
+def test_a_certificate_for_another_name(master: Master) -> None:
+    asked = {"apiserver": master.server.url, "apiserver_ca": master.ca.pem, "tls_server_name": "lb.example"}
+    found = master.ask(**asked, probe=False)["apiserver"]
+    assert transport.WHAT["tls_name"] in found["error"], "by which the pre-flight knows it"
 
 
 @pytest.mark.parametrize(
@@ -320,7 +332,6 @@ def test_whether_an_apiserver_is_ready_for_the_next_ca(master: Master, code: int
     following = Ca(key=spare("ECC", number=7), subject={"CN": "next"})
     certificate, key = following.issue("probe")
     params = {
-        "apiserver": master.server.url,
         "apiserver_ca": master.ca.pem + following.pem,
         "tls_server_name": "",
         "next_ca": following.pem,
@@ -329,15 +340,13 @@ def test_whether_an_apiserver_is_ready_for_the_next_ca(master: Master, code: int
     }
     answers = iter([200, code])
     master.server.respond = lambda request: answer(next(answers), {"gitVersion": "v1.37.2"})
-    found = info.apiserver(params)
-    assert found is not None
+    found = info.apiserver(master.server.url, params)
     assert (found["reachable"], found["next_serves"], found["next_accepted"]) == (True, False, accepted)
     with Server(lambda request: answer(code, {}), following.issue("apiserver")) as server:
-        assert info._answers({**params, "apiserver": server.url}, following.pem) is (None if code == 500 else True)
+        assert info._answers(server.url, params, following.pem) is (None if code == 500 else True)
     with Server(lambda request: answer(), master.ca.issue("apiserver"), client_ca=master.ca.pem) as server:
-        asked = {**params, "apiserver": server.url}
-        assert info._answers(asked, params["apiserver_ca"], (certificate, key)) is False
-    assert info._answers({**params, "apiserver": f"https://127.0.0.1:{refused_port()}"}, following.pem) is None
+        assert info._answers(server.url, params, params["apiserver_ca"], (certificate, key)) is False
+    assert info._answers(f"https://127.0.0.1:{refused_port()}", params, following.pem) is None
 
 
 def test_the_certificates_that_lie_on_the_host(master: Master, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def made(
     v = settings(**given)
     return plan.plan(
         v,
+        "m1",
         {**HOST, **(facts or {})},
         election=variables.election(v, TABLES.lease_presets),
         sans=SANS,
@@ -293,3 +294,15 @@ def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> No
         "steady": 12,
         "reload": 315.0,
     }
+
+
+def test_a_ca_that_is_somebody_else_s() -> None:
+    """Neither its key nor a path of another host's: HOST is the inventory's name."""
+    found = made(pki="external", csr_dir="/csr")["certificate"]
+    assert (found["ca_on"], found["csr_path"], found["certificate_source"]) == (
+        "external",
+        "/csr/m1.csr",
+        "/csr/m1.pem",
+    )
+    assert "ca_privatekey_path" not in found
+    assert made()["certificate"]["ca_on"] == "controller"

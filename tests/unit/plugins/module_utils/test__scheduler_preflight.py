@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import preflight, variables
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Variables
 
@@ -94,6 +95,18 @@ def test_the_defaults_are_fine() -> None:
         ),
         ({"apiserver": "https://192.0.2.1:99999"}, "kube_scheduler_apiserver: https://192.0.2.1:99999 for m1; give"),
         ({"apiserver": "https://10.0.0.256:6443"}, "kube_scheduler_apiserver: https://10.0.0.256:6443 for m1; give"),
+        (
+            {"apiservers": ["https://192.0.2.1:6443", "http://192.0.2.2"]},
+            "kube_scheduler_apiservers: http://192.0.2.2 for m1 (http would let anybody answer in its place); give",
+        ),
+        (
+            {"pki": "external"},
+            "kube_scheduler_pki: external needs kube_scheduler_csr_dir, the folder on the controller for each host's HOST.csr",
+        ),
+        (
+            {"pki": "external", "csr_dir": "csr"},
+            "kube_scheduler_csr_dir: csr is not an absolute path; write it in full",
+        ),
         ({"apiserver": "192.0.2.1:6443"}, "kube_scheduler_apiserver: 192.0.2.1:6443 for m1; give the apiserver's URL"),
         (
             {"tls_server_name": "https://a"},
@@ -412,11 +425,21 @@ def test_files_that_are_not_there() -> None:
     assert "kube_scheduler_metrics_key: /mk.pem is not a file" in refused(**reader, absent=("/mk.pem",))[0]
 
 
+@pytest.mark.parametrize("name", ["../m1", ".m1", "a/b", "-m1", ""])
+def test_a_name_of_the_inventory_that_is_no_file_s(name: str) -> None:
+    given = {"addresses": {name: "192.0.2.1"}, "me": name, "csr_dir": "/csr"}
+    [line] = refused(**given, pki="external")
+    assert line.startswith(f"kube_scheduler_csr_dir: the inventory name {name!r} cannot begin the name of a file")
+    assert refused(**given) == []
+    assert refused(**{**given, "me": "m1.example", "addresses": {"m1.example": "192.0.2.1"}}, pki="external") == []
+
+
 HOST: dict[str, Any] = {
     "hostname": "m1.example",
     "architecture": "amd64",
     "systemd_version": 252,
     "apiserver": {"reachable": True, "version": "v1.37.2", "error": None},
+    "apiservers": [],
     "clock_offset": 0.0,
     "port": {"number": 10259, "held_by": "", "ours": False},
     "others": [],
@@ -468,6 +491,81 @@ def test_the_skew_to_the_apiserver() -> None:
     assert host_refused("1.35.4", process={"version": "1.34.0"}, **theirs) == [line]
     assert host_refused("1.35.4", process={"version": "1.35.4"}, **theirs) == []
     assert host_refused("1.36.1", **theirs) == []
+
+
+def test_the_skew_to_each_apiserver_behind_a_load_balancer() -> None:
+    """One that does not answer is no reason to refuse."""
+    away = {"server": "https://192.0.2.9:6443", "reachable": False, "version": None, "error": "connection refused"}
+    old, new = (
+        {"server": f"https://192.0.2.{n}:6443", "reachable": True, "version": version, "error": None}
+        for n, version in ((7, "v1.36.9"), (8, "v1.38.0"))
+    )
+    assert host_refused(apiservers=[away, new]) == []
+    assert host_refused(apiservers=[new, old]) == [
+        "kube_scheduler_version: 1.37.2 is newer than the apiserver https://192.0.2.7:6443, v1.36.9; upgrade that first"
+    ]
+    [line] = host_refused("1.36.1", apiservers=[new])
+    assert line == (
+        "kube_scheduler_version: 1.36.1 is more than one minor version older than the apiserver https://192.0.2.8:6443, v1.38.0; take one of 1.38, or of"
+        " the minor before it"
+    )
+
+
+def warned(url: str = "https://lb.example:6443", runs: str = "", me: str = "m1", **given: Any) -> list[str]:
+    asked = {"server": url, "reachable": True, "version": "v1.37.2", "error": None}
+    own = {**HOST, "apiserver": asked, "process": {"version": runs}, **given.pop("facts", {})}
+    answers = {"m1": own, "m2": {"apiserver": {**asked, "server": given.pop("other", url)}}, "m3": own}
+    if me == "alone":
+        answers, me = {"m1": own}, "m1"
+    v = settings(apiserver=url, **given)
+    return preflight.apiserver_warnings(v, me, "1.37.2", answers, addresses=ADDRESSES.values(), prefix=PREFIX)
+
+
+def test_one_apiserver_of_several_behind_one_url() -> None:
+    """Where the version changes, and where it is one URL for all that is none of a master's own."""
+    [line] = warned()
+    assert line == (
+        "kube_scheduler_apiserver: all members name https://lb.example:6443, and of the apiservers behind it one was seen; name each in"
+        " kube_scheduler_apiservers, so that 1.37.2 is compared with all of them"
+    )
+    assert warned("https://192.0.2.9:6443", runs="1.36.1")
+    for quiet in (
+        {"runs": "1.37.2"},
+        {"me": "m3"},
+        {"me": "alone"},
+        {"other": "https://m2.example:6443"},
+        {"apiservers": ["https://192.0.2.1:6443"]},
+        *(
+            {"url": url}
+            for url in ("https://192.0.2.2:6443", "https://127.0.0.1:6443", "https://[::1]:6443", "https://localhost")
+        ),
+    ):
+        assert warned(**quiet) == [], quiet
+
+
+def test_an_apiserver_that_does_not_tell_its_version() -> None:
+    away = {
+        "server": "https://192.0.2.9:6443",
+        "reachable": False,
+        "version": None,
+        "error": "https://192.0.2.9: timed out",
+    }
+    given = {"facts": {"apiservers": [away]}, "apiservers": ["https://192.0.2.9:6443"], "me": "m3"}
+    assert warned(**given) == [
+        "kube_scheduler_apiservers: m3 gets no answer from one, so whether 1.37.2 suits it is not known: https://192.0.2.9: timed out"
+    ]
+    assert warned(**given, runs="1.37.2") == []
+
+
+def test_an_apiserver_with_a_certificate_for_another_name() -> None:
+    error = f"https://192.0.2.1:6443: {transport.WHAT['tls_name']} (IP address mismatch)"
+    facts = {"apiserver": {"reachable": False, "version": None, "error": error}}
+    for given, asked in (({}, "192.0.2.1"), ({"tls_server_name": "lb.example"}, "lb.example")):
+        [line] = host_refused(given=given, **facts)
+        assert line == (
+            f"kube_scheduler_apiserver: the certificate of https://192.0.2.1:6443 is not for {asked}, by which m1 verifies it; have it issued for that"
+            " too, or give a name that it is for in kube_scheduler_tls_server_name"
+        )
 
 
 @pytest.mark.parametrize(

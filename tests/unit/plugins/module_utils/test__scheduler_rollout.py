@@ -18,6 +18,7 @@ def answer(name: str, holder: str = "m2", **given: Any) -> dict[str, Any]:
         "healthy": True,
         "problems": [],
         "not_checked": [],
+        "awaited": [],
         "unit": {"active_state": "active"},
         "process": {"version": "1.37.2"},
         "lease": {"holder": f"{holder}.example" if holder else None, "moving": True, "state": "held", "transitions": 3},
