@@ -112,6 +112,7 @@ class ActionModule(ActionBase):
             "gate": self._gate,
             "verdict": self._verdict,
             "status": self._status,
+            "removal": self._removal,
         }
         try:
             found = steps[self.options["step"]]()
@@ -198,8 +199,30 @@ class ActionModule(ActionBase):
     def _instance(self) -> Vars:
         """What removal goes by. It needs no version, no address and no CA to be right."""
         self._refuse_facts(self.name, self.vars.get("ansible_facts"))
-        name = str(self._templated(f"{self.prefix}name"))
-        return {"faults": preflight.name_faults(name, self.prefix), **_named(name)}
+        name, group, kubeconfig = (
+            str(self._templated(f"{self.prefix}{n}")) for n in ("name", "group", "kubeconfig_path")
+        )
+        members = list(self.vars["groups"].get(group, []))
+        confirm = f"{self.prefix}confirm"
+        return {
+            "faults": preflight.name_faults(name, self.prefix),
+            **_named(name),
+            "kubeconfig": kubeconfig,
+            "members": members,
+            "playing": [m for m in members if m in self.vars["ansible_play_hosts_all"]] or [self.name],
+            "all": confirm in self.vars and str(self._templated(confirm)) == "all",
+        }
+
+    def _removal(self) -> Vars:
+        answers, data = self._answers(), self.options["input"]
+        if self.name not in answers:
+            return {"faults": [f"{self.name}: it gave no answer that can be used"]}
+        instead = f"say -e {self.prefix}confirm=all"
+        found = rollout.removal(self.name, answers, self._asked(), instead)
+        process = answers[self.name]["process"]
+        patience = plan.handover_patience(process["timings"])
+        handover = self._handover(process, data["kubeconfig"], patience) if process["pid"] else None
+        return {**found._asdict(), "handover": handover}
 
     def _variables(self) -> Vars:
         prefix = self.prefix
@@ -535,16 +558,21 @@ class ActionModule(ActionBase):
             "stopped": gate.stopped,
             "refused": gate.refused,
             "attempt": secrets.token_hex(8),
-            "handover": self._handover(answers[self.name]["process"]) if gate.leads else None,
+            "handover": self._handover(
+                answers[self.name]["process"], self._settings().kubeconfig_path, self.options["timeout"]
+            )
+            if gate.leads
+            else None,
         }
 
-    def _handover(self, process: Vars) -> Vars:
+    @staticmethod
+    def _handover(process: Vars, kubeconfig: str, timeout: float) -> Vars:
         return {
-            "kubeconfig": process["kubeconfig"] or self._settings().kubeconfig_path,
+            "kubeconfig": process["kubeconfig"] or kubeconfig,
             "name": process["lease_name"],
             "namespace": process["lease_namespace"],
             "lock": process["lock"],
-            "timeout": self.options["timeout"],
+            "timeout": timeout,
         }
 
     def _outcome(self) -> Vars:

@@ -34,8 +34,9 @@ options:
       - V(verdict) concludes from the members' answers about this host and its cluster.
       - V(status) shows the state of every cluster of the play, as C(status.yml) does and other playbooks do at their end, and writes it to the files that
         the variables C(status_json) and C(status_html) name. It is for one host of the play (C(run_once)).
+      - V(removal) tells whether somebody is left to schedule once this host has no scheduler any more.
     type: str
-    choices: [instance, variables, host, rotation, rollout, rollback, gate, outcome, rotated, verdict, status]
+    choices: [instance, variables, host, rotation, rollout, rollback, gate, outcome, rotated, verdict, status, removal]
     required: true
   prefix:
     description: What the names of the role's variables begin with.
@@ -48,7 +49,8 @@ options:
       - Required with O(step=variables), O(step=host) and O(step=status).
     type: dict
   input:
-    description: What O(step=variables) returned. Required with all other steps but O(step=instance) and O(step=status).
+    description:
+      - What O(step=variables) returned, or O(step=instance) with O(step=removal). Required with all other steps but O(step=instance) and O(step=status).
     type: dict
   rotation:
     description: The part of a rotation of certificates that this is, with O(step=variables).
@@ -306,9 +308,13 @@ attempt:
   sample: 0f1e2d3c4b5a6978
 handover:
   description: The option of this name of M(kube_ha.scheduler.scheduler_release). C(null) for a host that does not lead, or that nobody can take over from.
-  returned: O(step=gate)
+  returned: O(step=gate) and O(step=removal)
   type: dict
   sample: {kubeconfig: /etc/kubernetes/kube-scheduler.kubeconfig, name: kube-scheduler, namespace: kube-system, lock: leases, timeout: 34.0}
+leads:
+  description: Whether the host leads, so that it goes last.
+  returned: O(step=removal)
+  type: bool
 rolled:
   description: That the host is healthy and as planned.
   returned: O(step=outcome), without faults

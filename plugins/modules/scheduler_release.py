@@ -109,7 +109,8 @@ options:
     default: ""
   handover:
     description:
-      - With O(state=live), for a host that leads - stops the unit, and puts nothing in place before another member has taken the lease and renewed it.
+      - With O(state=live) and O(state=absent), for a host that leads - stops the unit, and changes nothing before another member has taken the lease and
+        renewed it.
       - Where nobody does, the unit is started again and the module fails. On a host that does not lead, nothing is stopped before the restart.
     type: dict
     suboptions:
@@ -201,7 +202,7 @@ digest:
   sample: 5d41402abc4b2a76b9719d911017c592
 handover:
   description: The hand-over of the lease. C(null) where none was wanted, or the host did not lead.
-  returned: O(state=live), not in check mode
+  returned: O(state=live) and O(state=absent), not in check mode
   type: dict
   contains:
     holder:

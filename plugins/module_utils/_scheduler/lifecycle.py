@@ -194,16 +194,17 @@ def _reasons(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release,
 
 
 def _absent(module: Module, release: Release, systemd: _systemd.Systemd, _proc: Proc) -> Result:
-    unit = module.params["unit"]
+    unit, wanted, handed = module.params["unit"], module.params["handover"], None
     done = []
     if systemd.show(unit).get("FragmentPath") in release.record()["paths"]:
         done.append(unit)
         if not module.check_mode:
+            handed = handover.hand_over(unit, systemd, handover.Wanted(**wanted)) if wanted else None
             systemd.disable(unit)
     done += release.remove(dry=module.check_mode)
     if done and not module.check_mode:
         systemd.reload()
-    return Result(changed=bool(done), done=done)
+    return Result(changed=bool(done), done=done, handover=handed)
 
 
 STATES: dict[str, t.Callable[[Module, Release, _systemd.Systemd, Proc], Result]] = {

@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import RELOAD
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import DEFAULT, Timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Election, Variables
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Versions, row_of
@@ -233,11 +233,20 @@ def _patience(bounds: Failover) -> dict[str, float]:
     return {
         "start": min(MOST_PATIENCE, max(60.0, bounds["crash"] + 30)),
         "change": min(MOST_PATIENCE, max(15.0, bounds["stop"] + 10)),
-        # A lease that was not released has to expire first.
-        "handover": min(MOST_PATIENCE, bounds["crash"] + 10),
+        "handover": _handover_patience(bounds["crash"]),
         "steady": STEADY,
         "reload": RELOAD + RELOAD_SLACK,
     }
+
+
+def _handover_patience(crash: float) -> float:
+    # A lease that was not released has to expire first.
+    return min(MOST_PATIENCE, crash + 10)
+
+
+def handover_patience(timings: t.Mapping[str, float] | None) -> float:
+    """Seconds for another member to take the lease of one that elects by these times; None for the defaults."""
+    return _handover_patience(round((Timings(**timings) if timings else DEFAULT).crash_bound, 1))
 
 
 def credential_files(v: Variables) -> list[dict[str, t.Any]]:

@@ -267,8 +267,42 @@ def leadership(answers: Answers, asked: Asked) -> Leadership:
             f"whether {', '.join(foreign)}, which holds the lease, is a member (no answer of {', '.join(silent)})"
         )
     elif foreign:
-        faults.append(f"the lease is held by {', '.join(foreign)}, which is none of {', '.join(hostnames)}")
+        faults.append(
+            f"holder {', '.join(foreign)} is not in the group: removed without uninstall? its hosts are {', '.join(hostnames)}"
+        )
     return Leadership(faults, not_checked)
+
+
+class Removal(t.NamedTuple):
+    """Whether a host's scheduler may go."""
+
+    faults: list[str]
+    leads: bool
+
+
+def removal(me: str, answers: Answers, asked: Asked, instead: str) -> Removal:
+    """Whether somebody is left to schedule once the hosts of this play have no scheduler any more; C(answers) are theirs.
+
+    A host that leads hands the lease over before it goes, after all others, so that another one is seen to lead then.
+    """
+    own = answers[me]
+    if not own["process"]["pid"]:
+        return Removal([], False)
+    if asked.members and set(asked.members) <= set(asked.playing):
+        return Removal(
+            [
+                f"{me}: nobody would schedule any more without {', '.join(asked.playing)}: leave one with --limit, or {instead}"
+            ],
+            False,
+        )
+    if not (own["lease"] or {}).get("moving"):
+        return Removal(
+            [
+                f"{me}: the lease is not seen to move, so whether anybody is left to schedule is not known: see status.yml, or {instead}"
+            ],
+            False,
+        )
+    return Removal([], leads(own))
 
 
 def lease_lines(before: Answers, after: Answers) -> list[str]:

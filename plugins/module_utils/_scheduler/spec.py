@@ -25,6 +25,7 @@ STEPS = [
     "rotated",
     "verdict",
     "status",
+    "removal",
 ]
 PLAN: dict[str, dict[str, t.Any]] = {
     "step": {"type": "str", "choices": STEPS, "required": True},
@@ -75,6 +76,7 @@ PLAN_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
     ("step", "outcome", ["input", "answers"]),
     ("step", "verdict", ["input", "answers"]),
     ("step", "status", ["tables", "inputs", "answers", "plans"]),
+    ("step", "removal", ["input", "answers"]),
 ]
 
 DRILL: dict[str, dict[str, t.Any]] = {

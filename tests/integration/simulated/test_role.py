@@ -133,7 +133,7 @@ def test_instances_that_would_share_something_are_refused(cluster: Simulation) -
 
 def test_removal_of_one_instance_needs_its_name_alone(cluster: Simulation) -> None:
     cluster.variables |= {"kube_scheduler_ca_cert": "/nowhere/ca.pem", "kube_scheduler_apiserver": ""}
-    words = ("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=yes")
+    words = ("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all")
     run = cluster.run(*words, "--extra-vars=kube_scheduler_name=batch")
     assert run.code == 0, run.output
     for name in cluster.answers:
@@ -147,6 +147,60 @@ def test_removal_of_one_instance_needs_its_name_alone(cluster: Simulation) -> No
     assert run.code != 0
     assert "kube_scheduler_name: '../../etc' is not a name" in run.text
     assert not any(run.calls.values())
+
+
+# --- a master that goes, and one that comes
+
+
+def removed(cluster: Simulation, *hosts: str, confirm: str = "yes", check: str = "") -> Any:
+    limit = [f"--limit={','.join(hosts)},localhost"] if hosts else []
+    words = ["playbooks/uninstall.yml", f"--extra-vars=kube_scheduler_confirm={confirm}", *limit]
+    return cluster.run(*words, *([check] if check else []))
+
+
+@pytest.mark.cores
+def test_a_leader_that_is_removed_goes_last_and_hands_over(cluster: Simulation) -> None:
+    """Where somebody else is left; what answers for the others are is seen by the lease."""
+    run = removed(cluster, "m1", "m2")
+    assert run.code == 0, run.output
+    assert run.calls == {"m1": ["drift", "scheduler_release"], "m2": ["drift", "scheduler_release"], "m3": []}
+    gone = [(sent["host"], sent["options"]) for sent in run.sent if sent["module"] == "scheduler_release"]
+    assert [name for name, _options in gone] == ["m2", "m1"]
+    for _name, options in gone:
+        assert options["state"] == "absent"
+        assert options["handover"] == {
+            "kubeconfig": "/run/credentials/kube-scheduler.service/kubeconfig",
+            "name": "kube-scheduler",
+            "namespace": "kube-system",
+            "lock": "leases",
+            "timeout": 33.8,
+        }
+
+
+def test_the_last_scheduler_of_a_group_is_not_removed_unless_told(cluster: Simulation) -> None:
+    run = removed(cluster)
+    assert run.code != 0
+    line = "nobody would schedule any more without m1, m2, m3: leave one with --limit, or say -e kube_scheduler_confirm=all"
+    for name in cluster.answers:
+        assert f"{name}: {line}" in run.text
+    assert {name for calls in run.calls.values() for name in calls} == {"drift"}
+    cluster.answers["m1"]["drift"]["lease"]["moving"] = False
+    run = removed(cluster, "m1")
+    assert run.code != 0
+    assert "m1: the lease is not seen to move, so whether anybody is left to schedule is not known" in run.text
+    assert run.calls["m1"] == ["drift"]
+    run = removed(cluster, confirm="all")
+    assert run.code == 0, run.output
+    assert run.calls == {name: ["scheduler_release"] for name in cluster.answers}
+
+
+def test_removal_where_nothing_runs_any_more(cluster: Simulation) -> None:
+    for name in cluster.answers:
+        cluster.empty(name)
+        cluster.answers[name]["drift"] = cluster.answers[name]["drift"][0]
+    run = removed(cluster)
+    assert run.code == 0, run.output
+    assert run.calls == {name: ["drift", "scheduler_release"] for name in cluster.answers}
 
 
 # --- hostile and odd answers

@@ -205,6 +205,21 @@ def test_absent_removes_what_was_promoted_and_nothing_else(host: Host) -> None:
     assert host.run("absent")["changed"] is False
 
 
+def test_a_leader_hands_over_before_anything_of_it_is_removed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_unit: str, *_rest: Any) -> None:
+        raise ReleaseError("no other member took the lease")
+
+    host.deploy()
+    former = host.tree()
+    monkeypatch.setattr(lifecycle.handover, "hand_over", nobody)
+    with pytest.raises(ReleaseError, match="no other member took the lease"):
+        host.run("absent", handover=HANDOVER)
+    assert host.tree() == former
+    assert host.run("absent", handover=HANDOVER, check=True)["changed"]
+    assert host.run("absent")["changed"]
+    assert host.run("absent", handover=HANDOVER)["changed"] is False
+
+
 def test_absent_finds_what_lay_elsewhere_once(host: Host) -> None:
     host.deploy()
     former, host.etc = host.etc, host.root / "elsewhere"

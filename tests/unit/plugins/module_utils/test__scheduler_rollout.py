@@ -20,7 +20,7 @@ def answer(name: str, holder: str = "m2", **given: Any) -> dict[str, Any]:
         "not_checked": [],
         "awaited": [],
         "unit": {"active_state": "active"},
-        "process": {"version": "1.37.2"},
+        "process": {"pid": 7, "version": "1.37.2"},
         "lease": {"holder": f"{holder}.example" if holder else None, "moving": True, "state": "held", "transitions": 3},
         "probes": {"served": {"days_left": 364}, "used": {"days_left": 363}, "metrics_http": None},
         "drift": DRIFT,
@@ -330,7 +330,9 @@ def test_verdict(given: dict[str, Any], sentence: str) -> None:
 def test_a_foreign_holder_is_judged_when_all_have_answered() -> None:
     foreign = {"holder": "x"}
     found = fine(m1=foreign, m2=foreign, m3=foreign)
-    assert verdict(found) == ["the lease is held by x.example, which is none of m1.example, m2.example, m3.example"]
+    assert verdict(found) == [
+        "holder x.example is not in the group: removed without uninstall? its hosts are m1.example, m2.example, m3.example"
+    ]
     more = asked("m1 m2 m3 m4", playing="m1 m2 m3")
     assert verdict(found, play=more) == []
     unknown = "whether x.example, which holds the lease, is a member (no answer of m4)"
@@ -354,3 +356,33 @@ def test_what_was_not_checked_of_a_host_and_its_cluster() -> None:
 def test_what_was_only_staged_is_no_fault() -> None:
     found = fine(m1={"process": {"version": "1.36.1"}, "drift": DRIFT})
     assert verdict(found, rolled=False) == []
+
+
+# --- removal
+
+
+def removal(me: str = "m1", play: str = "m1", group: str = "m1 m2 m3", **given: Any) -> rollout.Removal:
+    found = {name: answer(name, **given.pop(name, {})) for name in play.split()}
+    found[me] |= given
+    return rollout.removal(me, found, asked(group, playing=play), "say so")
+
+
+def test_a_host_that_is_removed_leaves_another_one() -> None:
+    assert removal() == ([], False)
+    assert removal("m2", "m1 m2") == ([], True), "it leads, and hands over"
+    assert removal(group="") == ([], False), "named without its group"
+
+
+def test_the_last_ones_are_not_removed() -> None:
+    assert removal("m2", "m1 m2 m3").faults == [
+        "m2: nobody would schedule any more without m1, m2, m3: leave one with --limit, or say so"
+    ]
+    for lease in (None, {"holder": "m3.example", "moving": False}, {"holder": None, "moving": False}):
+        [line] = removal(lease=lease).faults
+        assert line.startswith("m1: the lease is not seen to move, so whether anybody is left to schedule is not known")
+        assert line.endswith("or say so")
+
+
+def test_where_nothing_runs_nothing_is_taken_away() -> None:
+    stopped = {"process": {"pid": 0}, "lease": None}
+    assert removal("m2", "m1 m2 m3", **stopped) == ([], False)

@@ -1,0 +1,130 @@
+"""A CA that is somebody else's, against simulated masters: what goes out, what comes in, and that nothing live changes in between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
+
+from tests.support import pki
+from tests.support.simulation import DRIFT, Simulation, compared, gathered
+
+SUBJECT = {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"}
+SANS = ["127.0.0.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"]
+WANTED = _wanted.wanted(pki.options(subject=SUBJECT, subject_alt_name=SANS))
+AWAITED = ["the certificate is not there"]
+OURS = ("file", "get_url", "copy", "apt", "user")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Simulation:
+    """Three masters on which nothing is yet; the CA's key is not here."""
+    found = Simulation(tmp_path)
+    (tmp_path / "csr").mkdir()
+    found.variables |= {
+        "kube_scheduler_pki": "external",
+        "kube_scheduler_csr_dir": str(tmp_path / "csr"),
+        "kube_scheduler_ca_key": "/nowhere/ca-key.pem",
+    }
+    for number, name in enumerate(found.answers):
+        found.empty(name)
+        found.answers[name] |= {module: {"changed": True} for module in OURS}
+        found.answers[name]["x509_cert"] = asks(number)
+    return found
+
+
+def asks(number: int, **given: Any) -> dict[str, Any]:
+    """What a host answers that has no certificate yet."""
+    request = _certificate.request(pki.spare("ECC", number=number), WANTED).decode()
+    return {"changed": True, "csr": request, "awaited": AWAITED, "refused": [], "reasons": [], "chain": None, **given}
+
+
+@pytest.mark.cores
+def test_the_requests_lie_on_the_controller_and_nothing_live_changes(cluster: Simulation) -> None:
+    run = cluster.run()
+    assert run.code != 0
+    folder = cluster.folder / "csr"
+    for number, name in enumerate(cluster.answers):
+        line = (
+            f"a certificate is awaited, for the certificate is not there: have {folder}/{name}.csr signed by the CA in {cluster.ca.path}, and put the"
+            f" certificate to {folder}/{name}.pem, and run again; nothing in use was changed"
+        )
+        assert line in run.text
+        public, _text = _certificate.requested((folder / f"{name}.csr").read_text(), WANTED)
+        assert keys.public_bytes(public) == keys.public_bytes(pki.spare("ECC", number=number).public_key())
+        assert run.calls[name][-1] == "x509_cert"
+        assert [options["state"] for options in run.options(name, "scheduler_release")] == ["prepared", "prepared"]
+        [options] = run.options(name, "x509_cert")
+        assert str(cluster.folder / "csr") not in str(options)
+    assert sorted(path.name for path in folder.iterdir()) == ["m1.csr", "m2.csr", "m3.csr"]
+
+
+def test_what_was_handed_in_goes_to_its_host_and_is_rolled(cluster: Simulation) -> None:
+    for name in cluster.answers:
+        cluster.answers[name]["x509_cert"] = {
+            "changed": True,
+            "awaited": [],
+            "refused": [],
+            "reasons": [],
+            "chain": "valid",
+        }
+        (cluster.folder / f"csr/{name}.pem").write_text(cluster.ca.issue(name)[0])
+    run = cluster.run()
+    assert run.code == 0, run.output
+    assert sorted(run.rolled) == ["m1", "m2", "m3"]
+    for name in cluster.answers:
+        [options] = run.options(name, "x509_cert")
+        assert options["_certificate"] == (cluster.folder / f"csr/{name}.pem").read_text().strip()
+        assert options["_ca_certificate"].strip() == cluster.ca.pem.strip()
+
+
+def test_one_that_has_none_yet_stops_its_cluster(cluster: Simulation) -> None:
+    """As a master that joins: the others run on as they are."""
+    for name in ("m1", "m2"):
+        cluster.answers[name]["gather"] = gathered(name, "m1")
+        cluster.answers[name]["drift"] = compared(name, "m1", drift=DRIFT)
+        cluster.answers[name]["x509_cert"] = {
+            "changed": False,
+            "awaited": [],
+            "refused": [],
+            "reasons": [],
+            "chain": "valid",
+        }
+    run = cluster.run()
+    assert run.code != 0
+    assert run.rolled == []
+    assert "the rollout stopped because of m3; the members after it were left as they are" in run.text
+
+
+def test_renewal_is_told_and_stops_nothing(cluster: Simulation) -> None:
+    """The certificates in use are fine, and the requests lie there."""
+    for name in cluster.answers:
+        cluster.answers[name]["gather"] = gathered(name, "m1")
+        cluster.answers[name]["drift"] = compared(
+            name, "m1", awaited=["the certificate ends on 2026-12-24, within 720h"]
+        )
+    folder = cluster.folder / "csr"
+    line = (
+        f"m2: a certificate is awaited: the certificate ends on 2026-12-24, within 720h; have {folder}/m2.csr signed by the CA in {cluster.ca.path}, and put"
+        f" the certificate to {folder}/m2.pem"
+    )
+    run = cluster.run()
+    assert run.code == 0, run.output
+    assert line in run.text
+    assert run.calls == {name: ["gather", "drift"] for name in cluster.answers}
+    status = cluster.run("playbooks/status.yml")
+    assert status.code != 0, "somebody has to act"
+    assert line in status.text
+
+
+def test_a_request_that_asks_for_more_is_not_laid(cluster: Simulation) -> None:
+    evil = _wanted.wanted(pki.options(subject={**SUBJECT, "O": "system:masters"}, subject_alt_name=SANS))
+    cluster.answers["m2"]["x509_cert"] = asks(1, csr=_certificate.request(pki.spare("ECC", number=1), evil).decode())
+    run = cluster.run()
+    assert run.code != 0
+    assert "the host's signing request asks for another subject than the task: refused" in run.text
+    assert sorted(path.name for path in (cluster.folder / "csr").iterdir()) == ["m1.csr", "m3.csr"]
