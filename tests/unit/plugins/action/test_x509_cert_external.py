@@ -14,89 +14,16 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
-from ansible.errors import AnsibleFileNotFound
-from ansible_collections.kube_ha.scheduler.plugins.action.x509_cert import ActionModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, keys
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from tests.support.fake_module import one_line
-from tests.support.pki import NOW, Ca, Host, certificate, key_pem, pem, spare
-
-SUBJECT = {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"}
-SANS = ["127.0.0.1", "m1.example"]
-FIT: dict[str, Any] = {"subject": SUBJECT, "subject_alt_name": SANS}
-ADVICE = "have {0}/m1.csr signed by the CA in {1}, and put the certificate to {0}/m1.pem"
-
-
-class Site:
-    """A host, a CA that only somebody else has the key of, and the folder between them."""
-
-    def __init__(self, folder: Path) -> None:
-        for name in ("host", "ca", "csr"):
-            (folder / name).mkdir()
-        self.host = Host(folder / "host", None)
-        self.ca = Ca(folder / "ca")
-        self.ca.key_path.unlink()
-        self.folder = folder / "csr"
-        self.csr, self.pem = self.folder / "m1.csr", self.folder / "m1.pem"
-        self.after, self.check = timedelta(0), False
-        self.sent: list[dict[str, Any]] = []
-        self.answer: Callable[[dict[str, Any]], dict[str, Any]] = lambda result: result
-        self.advice = ADVICE.format(self.folder, self.ca.path)
-
-    def _execute(self, name: str, module_args: dict[str, Any], task_vars: Any = None) -> dict[str, Any]:
-        self.sent.append(module_args)
-        try:
-            result = self.host.run(check=self.check, after=self.after, **json.loads(json.dumps(module_args)))
-        except (X509Error, FilesError) as exc:
-            result = {"failed": True, "msg": str(exc)}
-        return self.answer(json.loads(json.dumps(result)))
-
-    def run(self, check: Any = False, **given: Any) -> dict[str, Any]:
-        mine = {
-            "path": str(self.host.path),
-            "privatekey_path": str(self.host.key_path),
-            "privatekey_type": "ECC",
-            "ca_on": "external",
-            "ca_path": str(self.ca.path),
-            "csr_path": str(self.csr),
-            "certificate_source": str(self.pem),
-            **FIT,
-            **given,
-        }
-        task = mock.MagicMock(async_val=0, check_mode=check, args={k: v for k, v in mine.items() if v is not None})
-        plugin = ActionModule(task, *(mock.MagicMock() for _number in range(5)))
-        self.check = check
-        plugin._execute_module = self._execute
-        plugin._find_needle = mock.MagicMock(side_effect=AnsibleFileNotFound())
-        result = plugin.run(None, {})
-        if result.get("failed"):
-            one_line(Exception(result["msg"]))
-        assert "PRIVATE KEY" not in json.dumps([result, self.sent])
-        assert "csr" not in result
-        return result
-
-    def public(self) -> Any:
-        """The key of the request that was laid."""
-        return x509.load_pem_x509_csr(self.csr.read_bytes()).public_key()
-
-    def issue(self, ca: Ca | None = None, **given: Any) -> x509.Certificate:
-        """What the other CA makes of the request."""
-        return certificate(None, (ca or self.ca).authority, public=self.public(), **{**FIT, **given})
-
-    def hand_in(self, *chain: x509.Certificate) -> None:
-        self.pem.write_text("".join(f"issued by somebody\n{pem(found)}" for found in chain))
-
-    def deployed(self, **given: Any) -> None:
-        assert self.run()["failed"]
-        self.hand_in(self.issue(**given))
-        assert self.run()["chain"] == "valid"
+from tests.support.outside import FIT, SANS, SUBJECT, Site
+from tests.support.pki import NOW, Ca, certificate, key_pem, pem, spare
 
 
 @pytest.fixture
