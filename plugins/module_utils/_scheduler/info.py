@@ -127,7 +127,9 @@ def apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserver:
     if found["reachable"] and params["next_ca"]:
         found["next_serves"] = _answers(server, params, params["next_ca"])
         if params["next_cert"]:
-            found["next_accepted"] = _answers(server, params, params["apiserver_ca"], (params["next_cert"], params["next_key"]))
+            found["next_accepted"] = _answers(
+                server, params, params["apiserver_ca"], (params["next_cert"], params["next_key"])
+            )
     return found
 
 

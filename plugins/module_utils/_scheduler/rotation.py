@@ -169,7 +169,11 @@ def variables_faults(
     pair = {f"{prefix}{name}": getattr(v, name) for name in ("new_ca_cert", "new_ca_key")}
     if kind is not None and kind not in KINDS:
         found.append(f"rotate: {str(kind)[:80]!r} is none of {', '.join(KINDS)}; give one of these")
-    if kind is not None and v.pki not in SIGNERS:
+    if kind is not None and v.pki == "external":
+        found.append(
+            f"{prefix}pki: with external, somebody else signs; have the requests in {prefix}csr_dir signed anew, and run site.yml"
+        )
+    elif kind is not None and v.pki not in SIGNERS:
         found.append(
             f"{prefix}pki: with {v.pki}, the pairs are not made here; put new ones where {prefix}cert_source and {prefix}key_source name them, and run site.yml"
         )

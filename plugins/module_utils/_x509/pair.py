@@ -152,14 +152,21 @@ class Pair:
         handed = _certificate.parse((self.params[spec.CERTIFICATE] or "").encode("ascii", "replace"))
         faults = terms.faults(placed, key and key.private.public_key())
         usable = key is not None and not faults.hard
+        replaced = bool(placed and placed[0] and _certificate.fingerprint(placed[0]) in self.replace)
+        wrong += ["the certificate is one to replace, and its key with it"] * replaced
         awaited = [*wrong, *(f"the certificate {fault}" for fault in faults.all)]
         if not awaited:
             awaited = [f"the certificate {fault}" for fault in terms.due(placed, self.params["renew_before"])]
-        state = _State(key, new_key, rewrite_key, placed[0] if usable else None, [] if usable else [*awaited])
+        state = _State(
+            key, new_key or replaced, rewrite_key, placed[0] if usable else None, [] if usable else [*awaited]
+        )
         waiting = self._waiting_key()
         refused: list[str] = []
         if handed and external.pem(handed) != external.pem(placed):
-            owners = [*([keys.Key(waiting, "pkcs8", False)] if waiting else []), *([key] if key else [])]
+            owners = [
+                *([keys.Key(waiting, "pkcs8", False)] if waiting else []),
+                *([key] if key and not replaced else []),
+            ]
             judged = [terms.faults(handed, owner.private.public_key()).all for owner in owners]
             if [] in judged:
                 return self._take(state, owners[judged.index([])], waiting, handed)

@@ -244,6 +244,22 @@ def test_a_new_key_waits_beside_the_one_in_use(site: Site) -> None:
     assert sorted(path.name for path in site.host.folder.iterdir()) == ["s-key.pem", "s.pem"]
 
 
+def test_one_to_replace_gets_a_new_key(site: Site) -> None:
+    site.deployed()
+    former = site.public()
+    replace = {"replace": [site.run()["fingerprint_sha256"]]}
+    asked = site.run(**replace)
+    assert asked["awaited"] == ["the certificate is one to replace, and its key with it"]
+    waiting = site.public()
+    assert waiting != former
+    site.hand_in(certificate(None, site.ca.authority, public=former, **FIT))
+    assert "is not the certificate of the key on this host" in site.run(**replace)["msg"], "of the former key"
+    site.hand_in(site.issue())
+    assert site.run(**replace)["changed"]
+    assert (site.host.matches(), site.public() == waiting) == (True, True)
+    assert not site.run(**replace)["changed"]
+
+
 def test_a_new_machine_under_an_old_name_needs_a_new_certificate(site: Site) -> None:
     """The request is for its new key, and what was handed in before is for the former one."""
     site.deployed()
