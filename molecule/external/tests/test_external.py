@@ -1,0 +1,164 @@
+"""kube_scheduler_pki: external on real masters; somebody else signs with cfssl and with openssl."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, base
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from tests.support import pki, rotation
+from tests.support.lab import Run
+from tests.support.outside import by_cfssl, by_openssl
+
+SUBJECT = {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"}
+UNTIL_NOW = "find /etc/kubernetes /opt/k8s /etc/systemd/system -name '*kube-scheduler*' -printf '%p %i %T@\n' 2>/dev/null | sort; true"
+
+
+class Folder:
+    """The folder of the requests; the CA's key lies beside it, where the role does not look."""
+
+    def __init__(self, lab: Any, folder: Path) -> None:
+        self.lab, self.folder = lab, folder / "csr"
+        self.folder.mkdir()
+        self.config = folder / "ca-config.json"
+        self.config.write_text(json.dumps(pki.PROFILES).replace("87600h", "8000h"))
+        self.ca, self.key = lab.state / "ca.pem", lab.state / "ca-key.pem"
+
+    def variables(self, **more: Any) -> str:
+        given = {"pki": "external", "csr_dir": str(self.folder), "ca_key": "/nowhere/ca-key.pem", **more}
+        cleared = {"ca_config": "", "ca_profile": ""}
+        return f"--extra-vars={json.dumps({f'kube_scheduler_{k}': v for k, v in {**cleared, **given}.items()})}"
+
+    def site(self, *words: str, **more: Any) -> Run:
+        run: Run = self.lab.site(self.variables(**more), *words)
+        return run
+
+    def request(self, name: str) -> Path:
+        return self.folder / f"{name}.csr"
+
+    def pem(self, name: str) -> Path:
+        return self.folder / f"{name}.pem"
+
+    def sign(self, days: int = 300) -> None:
+        """m1's by cfssl, the others' by openssl."""
+        by_cfssl(self.ca, self.key, self.request("m1"), self.config)
+        for name in self.lab.names[1:]:
+            by_openssl(self.ca, self.key, self.request(name), days=days)
+
+    def wrong(self, name: str, ca: Any = None, **given: Any) -> None:
+        """Hands in what the plan does not ask for."""
+        issuer = authority.Authority(
+            x509.load_pem_x509_certificate(self.ca.read_bytes()),
+            serialization.load_pem_private_key(self.key.read_bytes(), None),
+        )
+        public = given.pop("public", x509.load_pem_x509_csr(self.request(name).read_bytes()).public_key())
+        wanted = {"subject": SUBJECT, "subject_alt_name": ["127.0.0.1", *self.lab.addresses.values()], **given}
+        self.pem(name).write_text(pki.pem(pki.certificate(None, ca or issuer, public=public, **wanted)))
+
+    def advice(self, name: str) -> str:
+        return f"have {self.request(name)} signed by the CA in {self.ca}, and put the certificate to {self.pem(name)}"
+
+
+@pytest.fixture(scope="module")
+def folder(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """Masters on which nothing was ever done, the first requests, and what somebody made of them."""
+    found = Folder(lab, tmp_path_factory.mktemp("external"))
+    first = found.site()
+    assert first.code != 0
+    for name in lab.names:
+        assert f"a certificate is awaited, for the certificate is not there: {found.advice(name)}" in first.text, (
+            first.output
+        )
+        assert lab.host(name).check_output(UNTIL_NOW).count("\n") <= 1, "the binary, which nothing runs"
+        assert not lab.host(name).service("kube-scheduler.service").is_running
+    requests = {name: found.request(name).read_bytes() for name in lab.names}
+    again = found.site()
+    assert again.code != 0
+    assert {name: found.request(name).read_bytes() for name in lab.names} == requests
+    found.sign()
+    second = found.site()
+    assert second.code == 0, second.output
+    return found
+
+
+def test_the_certificates_are_in_use_and_the_keys_have_not_moved(lab: Any, folder: Folder) -> None:
+    run = folder.site()
+    assert (run.code, run.changed) == (0, dict.fromkeys(lab.names, 0)), run.output
+    assert len({*rotation.keys(lab).values()}) == len(lab.names)
+    for name in lab.names:
+        handed = x509.load_pem_x509_certificate(folder.pem(name).read_bytes())
+        assert rotation.served(lab, name) == rotation.lying(lab, name) == handed
+    kept = [path for path in folder.folder.parent.rglob("*") if path.is_file()]
+    assert not any(b"PRIVATE KEY" in path.read_bytes() for path in kept)
+    status = lab.play("playbooks/status.yml", folder.variables())
+    assert status.code == 0, status.output
+
+
+def test_wrong_certificates_are_refused(lab: Any, folder: Folder) -> None:
+    """On each master another, in two runs; nothing in use changes."""
+    sound = {name: folder.pem(name).read_bytes() for name in lab.names}
+    other = pki.Ca(key=pki.spare("ECC", number=9), subject={"CN": "kubernetes-ca"}).authority
+    over = {"valid_for": "2h", "renew_before": "1h", "now": base.now() - timedelta(hours=3)}
+    pids, transitions = lab.main_pids(), lab.lease()["leaseTransitions"]
+    for cases in (
+        (
+            ({"public": pki.spare("RSA").public_key()}, "is not the certificate of the key on this host"),
+            ({"subject_alt_name": ["127.0.0.1"]}, "lacks the subject alternative names IP:"),
+            ({"extended_key_usage": ["serverAuth"]}, "its extendedKeyUsage lacks clientAuth"),
+        ),
+        (
+            (over, "expired on "),
+            ({"ca": other}, "is not signed by the CA: have it signed by that CA"),
+            (
+                {"subject": {**SUBJECT, "O": "system:masters"}},
+                "has the subject O system:masters, wanted system:kube-scheduler",
+            ),
+        ),
+    ):
+        for name, (given, _words) in zip(lab.names, cases):
+            folder.wrong(name, **given)
+        run = folder.site()
+        assert run.code != 0
+        for name, (_given, words) in zip(lab.names, cases):
+            assert f"{folder.pem(name)} was handed in and {words}" in run.text, run.output
+            assert f"{folder.advice(name)}, or remove it" in run.text
+        assert (lab.main_pids(), lab.lease()["leaseTransitions"]) == (pids, transitions)
+    for name, content in sound.items():
+        folder.pem(name).write_bytes(content)
+    run = folder.site()
+    assert (run.code, lab.main_pids()) == (0, pids), run.output
+
+
+def test_renewal(lab: Any, folder: Folder) -> None:
+    """In its window the requests lie there again; those in use stay until the new ones are there, and so do the keys."""
+    window = {"renew_before": "7500h", "cert_valid_for": "8760h"}
+    for name in lab.names:
+        folder.request(name).unlink()
+    pids, keys = lab.main_pids(), rotation.keys(lab)
+    former = {name: rotation.lying(lab, name) for name in lab.names}
+    run = folder.site(**window)
+    assert run.code == 0, run.output
+    for name in lab.names[1:]:
+        assert f"{name}: a certificate is awaited: the certificate ends on " in run.text
+        assert folder.advice(name) in run.text
+    assert not folder.request("m1").exists(), "it ends after 8000 h, so its window has not begun"
+    assert lab.main_pids() == pids
+    waiting = folder.site(**window)
+    assert (waiting.code, waiting.changed) == (0, dict.fromkeys(lab.names, 0)), waiting.output
+    assert lab.play("playbooks/status.yml", folder.variables(**window)).code != 0
+    for name in lab.names[1:]:
+        by_openssl(folder.ca, folder.key, folder.request(name), days=360)
+    run = folder.site(**window)
+    assert run.code == 0, run.output
+    now = {name: rotation.lying(lab, name) for name in lab.names}
+    assert [now[name] == former[name] for name in lab.names] == [True, False, False]
+    assert rotation.keys(lab) == keys
+    assert all(rotation.served(lab, name) == now[name] for name in lab.names)
+    run = folder.site(**window)
+    assert (run.code, run.changed) == (0, dict.fromkeys(lab.names, 0)), run.output

@@ -1,0 +1,193 @@
+"""A group whose masters change: one joins, leaves, goes without leave or is replaced, and at last all are removed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+
+from tests.support import rotation
+from tests.support.lab import ROOT, UNIT, Run, wait_for
+from tests.support.simulation import LIVE
+from tests.support.upgrade import nothing_lost, under_pods
+
+THREE, FOUR = ("m1", "m2", "m3"), ("m1", "m2", "m3", "m4")
+OURS = "find /etc/kubernetes /opt /etc/systemd/system /var/lib/kube-ha -name '*kube-scheduler*' 2>/dev/null; true"
+
+
+class Group:
+    """The masters that the inventory has, each with the names of all in its certificate, or its own."""
+
+    def __init__(self, lab: Any, folder: Path) -> None:
+        self.lab, self.folder = lab, folder
+
+    def inventory(self, names: tuple[str, ...], sans: str = "own") -> Path:
+        group = yaml.safe_load(self.lab.inventory.read_text())["kube_masters"]
+        group["hosts"] = {name: group["hosts"][name] for name in names}
+        group["vars"]["kube_scheduler_sans"] = sans
+        path: Path = self.folder / f"{len(names)}-{sans}.yml"
+        path.write_text(yaml.safe_dump({"kube_masters": group}))
+        return path
+
+    def site(self, names: tuple[str, ...], sans: str = "own") -> Run:
+        run: Run = self.lab.site(inventory=self.inventory(names, sans))
+        return run
+
+    def status(self, names: tuple[str, ...]) -> Run:
+        run: Run = self.lab.play("playbooks/status.yml", inventory=self.inventory(names))
+        return run
+
+    def remove(self, *hosts: str, of: tuple[str, ...] = THREE, confirm: str = "yes") -> Run:
+        limit = [f"--limit={','.join(hosts)}"] if hosts else []
+        words = [f"--extra-vars=kube_scheduler_confirm={confirm}", *limit]
+        run: Run = self.lab.play("playbooks/uninstall.yml", *words, inventory=self.inventory(of))
+        return run
+
+    def standing(self) -> tuple[dict[str, str], int]:
+        """What runs on the three, and how often the lease changed hands."""
+        pids = self.lab.main_pids()
+        return {name: pids[name] for name in THREE}, self.lab.lease()["leaseTransitions"]
+
+    def left(self, name: str) -> str:
+        found: str = self.lab.host(name).check_output(OURS)
+        return found
+
+
+@pytest.fixture
+def group(lab: Any, tmp_path: Path) -> Group:
+    """The first three masters, as planned; nothing is on the fourth."""
+    found = Group(lab, tmp_path)
+    if found.left("m4"):
+        assert found.remove("m4", of=FOUR).code == 0
+    run = found.site(THREE)
+    assert run.code == 0, run.output
+    return found
+
+
+def names_of(lab: Any, name: str) -> set[str]:
+    sans: Any = rotation.lying(lab, name).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return {str(entry.value) for entry in sans}
+
+
+def test_a_fourth_joins_and_leaves(lab: Any, group: Group) -> None:
+    """Where each has its own names only, nobody else notices."""
+    before = group.standing()
+    run = group.site(FOUR)
+    assert run.code == 0, run.output
+    assert run.changed == {**dict.fromkeys(THREE, 0), "m4": run.changed["m4"]}
+    assert run.changed["m4"] > 0
+    assert group.standing() == before
+    assert lab.host("m4").service(UNIT).is_running
+    run = group.remove("m4", of=FOUR)
+    assert run.code == 0, run.output
+    assert group.left("m4") == ""
+    assert lab.host("m4").run("systemctl status kube-scheduler").rc == 4
+    run = group.site(THREE)
+    assert (run.code, run.changed) == (0, dict.fromkeys(THREE, 0)), run.output
+    assert group.standing() == before
+
+
+def test_a_fourth_joins_where_all_have_the_names_of_all(lab: Any, group: Group) -> None:
+    """One rollout, which no pod notices. Then it leads, is forgotten in the inventory, and is removed as the leader that it is."""
+    found = under_pods(lab, lambda: group.site(FOUR, "all"))
+    nothing_lost(found, transitions=1)
+    rolled = [line for block in LIVE.findall(found.run.output) for line in block.splitlines()]
+    assert sorted(line.partition("[")[2].partition("]")[0] for line in rolled) == [*FOUR]
+    for name in FOUR:
+        assert {lab.addresses[other] for other in FOUR} < names_of(lab, name)
+    run = group.site(FOUR, "all")
+    assert (run.code, run.changed) == (0, dict.fromkeys(FOUR, 0)), run.output
+
+    for name in THREE:
+        lab.host(name).check_output("systemctl stop %s", UNIT)
+    wait_for(lambda: lab.leader() == "m4", 30)
+    for name in THREE:
+        lab.host(name).check_output("systemctl start %s", UNIT)
+    hostname = lab.hostname("m4")
+    told = f"holder {hostname} is not in the group: removed without uninstall?"
+    run = group.status(THREE)
+    assert run.code != 0
+    assert told in run.text
+    transitions = lab.lease()["leaseTransitions"]
+    run = group.remove("m4", of=FOUR)
+    assert run.code == 0, run.output
+    assert lab.leader() in THREE
+    assert lab.lease()["leaseTransitions"] == transitions + 1
+
+
+def test_a_new_machine_under_an_old_name(lab: Any, group: Group, tmp_path: Path) -> None:
+    """It gets a key of its own; the certificate of the former one is known to the apiserver until it expires."""
+    host = lab.host("m2")
+    former = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key")}
+    former["certificate"].write_bytes(host.file(rotation.CERTIFICATE).content)
+    former["key"].touch(0o600)
+    former["key"].write_bytes(host.file(rotation.KEY).content)
+    pids, _transitions = group.standing()
+    lab.podman("rm", "--force", "--time=0", lab.settings.container("m2"))
+    made = subprocess.run(
+        ["python3", "lab/lab.py", "up"], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert group.left("m2") == ""
+    run = group.site(THREE)
+    assert run.code == 0, run.output
+    assert {name: count for name, count in run.changed.items() if count} == {"m2": run.changed["m2"]}
+    assert rotation.keys(lab)["m2"].strip() not in former["key"].read_text()
+    assert (
+        rotation.lying(lab, "m2").public_key()
+        != x509.load_pem_x509_certificate(former["certificate"].read_bytes()).public_key()
+    )
+    assert {name: pid for name, pid in group.standing()[0].items() if name != "m2"} == {
+        name: pid for name, pid in pids.items() if name != "m2"
+    }
+    words = (f"--client-certificate={former['certificate']}", f"--client-key={former['key']}")
+    assert "system:kube-scheduler" in lab.kubectl("auth", "whoami", *words)
+
+
+def test_uninstall_of_one_and_of_all(lab: Any, group: Group, bind_pod: Callable[[], str]) -> None:
+    """The leader goes by a hand-over; the last ones go only when that is said; what else the masters run goes on."""
+    others = {name: apiserver(lab, name) for name in THREE}
+    leader, transitions = lab.leader(), lab.lease()["leaseTransitions"]
+    run = group.remove(leader)
+    assert run.code == 0, run.output
+    assert group.left(leader) == ""
+    assert lab.leader() in {*THREE} - {leader}
+    assert lab.lease()["leaseTransitions"] == transitions + 1
+    assert bind_pod()
+
+    run = group.remove()
+    assert run.code != 0
+    assert (
+        "nobody would schedule any more without m1, m2, m3: leave one with --limit, or say -e kube_scheduler_confirm=all"
+        in run.text
+    )
+    assert bind_pod()
+    left = next(name for name in THREE if name not in (leader, lab.leader()))
+    lab.host(left).check_output("systemctl stop %s", UNIT)
+    run = group.remove(lab.leader())
+    assert run.code != 0
+    assert "led and was stopped, but no other member took the lease" in run.text, "the one that is left does not run"
+    assert bind_pod()
+
+    run = group.remove(confirm="all")
+    assert run.code == 0, run.output
+    assert [group.left(name) for name in THREE] == ["", "", ""]
+    assert {name: apiserver(lab, name) for name in THREE} == others
+    again = group.remove()
+    assert (again.code, again.changed) == (0, dict.fromkeys(THREE, 0)), again.output
+    assert group.site(THREE).code == 0
+    assert bind_pod()
+
+
+def apiserver(lab: Any, name: str) -> str:
+    """When etcd and the apiserver of a master were started."""
+    shown: str = lab.host(name).check_output(
+        "systemctl is-active lab-etcd kube-apiserver && systemctl show --property=ExecMainStartTimestamp lab-etcd kube-apiserver"
+    )
+    return shown
