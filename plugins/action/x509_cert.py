@@ -69,7 +69,12 @@ class ActionModule(ActionBase):
         if answer.get(spec.CSR) is not None and not self._task.check_mode:
             controller.lay(prepared, answer[spec.CSR])
         fault = prepared.verdict(answer)
-        return {**answer, "failed": True, "msg": fault} if fault else answer
+        if not fault:
+            return answer
+        told = {
+            name: answer[name] for name in ("changed", "reasons", "awaited", "refused", "warnings") if name in answer
+        }
+        return {**told, "failed": True, "msg": fault}
 
     def _missing(self, exc: MissingError) -> dict[str, t.Any]:
         if not self._task.check_mode:

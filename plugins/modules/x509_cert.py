@@ -434,7 +434,7 @@ refused:
   returned: with O(ca_on=external) and O(state=present)
   type: list
   elements: str
-  sample: ["lacks the subject alternative names IP:192.0.2.4: have it issued with them"]
+  sample: ["lacks the subject alternative names IP:192.0.2.4"]
 subject:
   description: The subject. An attribute with several values is a sorted list.
   returned: when O(state=present)

@@ -37,7 +37,7 @@ def both(lab: Any, folder: Path, *words: str) -> Run:
 
 def uninstall(lab: Any) -> Run:
     run: Run = lab.play(
-        "playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=yes", f"--extra-vars=kube_scheduler_name={NAME}"
+        "playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all", f"--extra-vars=kube_scheduler_name={NAME}"
     )
     return run
 

@@ -47,7 +47,7 @@ def words(**fields: Any) -> str:
 
 
 def remove(lab: Any) -> None:
-    run = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=yes")
+    run = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all")
     assert run.code == 0, run.output
 
 

@@ -13,10 +13,10 @@ def test_uninstall_and_first_run(lab: Any, tmp_path: Path) -> None:
     mark = "/etc/kubernetes/cert/of-others.pem"
     for name in lab.names:
         lab.host(name).check_output("touch %s", mark)
-    predicted = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=yes", "--check")
+    predicted = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all", "--check")
     assert predicted.code == 0, predicted.output
     assert lab.host("m1").service("kube-scheduler.service").is_running
-    run = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=yes")
+    run = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all")
     assert run.code == 0, run.output
     assert run.changed == predicted.changed == dict.fromkeys(lab.names, 1)
     for name in lab.names:
@@ -28,7 +28,7 @@ def test_uninstall_and_first_run(lab: Any, tmp_path: Path) -> None:
         assert host.user("k8s").exists
         assert host.run("systemctl status kube-scheduler").rc == 4
         host.check_output("rm %s", mark)
-    again = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=yes")
+    again = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all")
     assert again.changed == dict.fromkeys(lab.names, 0)
 
     # The binary in place, as the budget of a first run has it.

@@ -72,9 +72,7 @@ def folder(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     first = found.site()
     assert first.code != 0
     for name in lab.names:
-        assert f"a certificate is awaited, for the certificate is not there: {found.advice(name)}" in first.text, (
-            first.output
-        )
+        assert f"the certificate is not there: {found.advice(name)}, and run again" in first.text, first.output
         assert lab.host(name).check_output(UNTIL_NOW).count("\n") <= 1, "the binary, which nothing runs"
         assert not lab.host(name).service("kube-scheduler.service").is_running
     requests = {name: found.request(name).read_bytes() for name in lab.names}
@@ -110,11 +108,14 @@ def test_wrong_certificates_are_refused(lab: Any, folder: Folder) -> None:
         (
             ({"public": pki.spare("RSA").public_key()}, "is not the certificate of the key on this host"),
             ({"subject_alt_name": ["127.0.0.1"]}, "lacks the subject alternative names IP:"),
-            ({"extended_key_usage": ["serverAuth"]}, "its extendedKeyUsage lacks clientAuth"),
+            (
+                {"extended_key_usage": ["serverAuth"]},
+                "is used by client and server, and its extendedKeyUsage lacks clientAuth",
+            ),
         ),
         (
             (over, "expired on "),
-            ({"ca": other}, "is not signed by the CA: have it signed by that CA"),
+            ({"ca": other}, "is not signed by the CA"),
             (
                 {"subject": {**SUBJECT, "O": "system:masters"}},
                 "has the subject O system:masters, wanted system:kube-scheduler",

@@ -68,9 +68,9 @@ class Terms(t.NamedTuple):
             for name in IDENTITY
             if have.get(name) != asked.get(name)
         ]
-        hard += provided.reasons(leaf, facts, self.now)
-        hard += provided.unsigned(chain, self.anchors, "the CA", self.now)
-        return Faults(hard, list(provided.unnamed(facts, self.wanted.subject_alt_name)))
+        judged = [*provided.reasons(leaf, facts, self.now), *provided.unsigned(chain, self.anchors, "the CA", self.now)]
+        hard += [reason.what for reason in judged]
+        return Faults(hard, [reason.what for reason in provided.unnamed(facts, self.wanted.subject_alt_name)])
 
     def due(self, chain: Chain, renew_before: str) -> list[str]:
         """Tell that a certificate without faults is in its window, where a new one could end later."""

@@ -24,6 +24,13 @@ with contextlib.suppress(ImportError):
 USAGES = ("clientAuth", "serverAuth")
 
 
+class Reason(t.NamedTuple):
+    """Why a certificate does not do, and what to do, "" where that follows."""
+
+    what: str
+    advice: str = ""
+
+
 class File(t.NamedTuple):
     """A file: what its caller calls it, its path, and what lies there."""
 
@@ -65,10 +72,10 @@ def faults(certificate: File, key: File, ca: File, sans: t.Sequence[str], now: d
         fault(certificate, f"is not the certificate of the key in {key.path!r}: give the pair")
     elif keys.weakness(own):
         fault(certificate, f"has {keys.weakness(own)}: have a new pair made")
-    for reason in [*reasons(leaf, facts, now), *unnamed(facts, sans)]:
-        fault(certificate, reason)
-    for reason in unsigned(parsed, authority.parse(ca.content, ca.path), f"the CA in {ca.path!r}", now):
-        fault(certificate, reason)
+    judged = [*reasons(leaf, facts, now), *unnamed(facts, sans)]
+    judged += unsigned(parsed, authority.parse(ca.content, ca.path), f"the CA in {ca.path!r}", now)
+    for reason in judged:
+        fault(certificate, ": ".join(filter(None, reason)))
     return found
 
 
@@ -81,15 +88,15 @@ def subject(certificate: bytes) -> dict[str, t.Any]:
 
 def unsigned(
     chain: t.Sequence[x509.Certificate | None], anchors: t.Sequence[x509.Certificate], ca: str, now: datetime
-) -> t.Iterator[str]:
+) -> t.Iterator[Reason]:
     """Yield why verifiers that trust *anchors*, those of *ca*, would not trust a certificate, its intermediates below it."""
     leaf, *between = (found for found in chain if found is not None)
     if not _certificate.chains(leaf, between, anchors):
-        yield f"is not signed by {ca}: have it signed by that CA, or name the one that signed it"
+        yield Reason(f"is not signed by {ca}", "have it signed by that CA, or name the one that signed it")
     elif not _certificate.chains(
         leaf, *([parent for parent in some if _signs(parent, now)] for some in (between, anchors))
     ):
-        yield f"leads to {ca} through a certificate that has expired, or is no CA's: have it signed anew"
+        yield Reason(f"leads to {ca} through a certificate that has expired, or is no CA's", "have it signed anew")
 
 
 def _signs(parent: x509.Certificate, now: datetime) -> bool:
@@ -98,28 +105,28 @@ def _signs(parent: x509.Certificate, now: datetime) -> bool:
     return facts["is_ca"] and _certificate.validity(parent)[1] > now and (not usages or "keyCertSign" in usages)
 
 
-def reasons(leaf: x509.Certificate, facts: _certificate.Facts, now: datetime) -> t.Iterator[str]:
+def reasons(leaf: x509.Certificate, facts: _certificate.Facts, now: datetime) -> t.Iterator[Reason]:
     """Yield why a certificate is of no use to a client and server, whatever its names, its key and its CA."""
     begins, ends = _certificate.validity(leaf)
     if ends <= now:
-        yield f"expired on {stamp(ends)}: have a new one issued"
+        yield Reason(f"expired on {stamp(ends)}", "have a new one issued")
     if begins > now:
-        yield f"is not valid before {stamp(begins)}: wait, or compare the clocks"
+        yield Reason(f"is not valid before {stamp(begins)}", "wait, or compare the clocks")
     odd = _certificate.oddities(leaf)
     if odd:
-        yield f"is refused by verifiers: {'; '.join(odd)}"
+        yield Reason(f"is refused by verifiers: {'; '.join(odd)}")
     if facts["is_ca"]:
-        yield "is a CA's: give one that is not"
+        yield Reason("is a CA's", "give one that is not")
     if facts["key_usage"] and "digitalSignature" not in facts["key_usage"]:
-        yield "may not sign a handshake: its keyUsage lacks digitalSignature"
+        yield Reason("may not sign a handshake: its keyUsage lacks digitalSignature")
     usages = facts["extended_key_usage"]
     lacking = [usage for usage in USAGES if usage not in usages]
     if usages and "anyExtendedKeyUsage" not in usages and lacking:
-        yield f"is used by client and server, and its extendedKeyUsage lacks {' and '.join(lacking)}"
+        yield Reason(f"is used by client and server, and its extendedKeyUsage lacks {' and '.join(lacking)}")
 
 
-def unnamed(facts: _certificate.Facts, sans: t.Sequence[str]) -> t.Iterator[str]:
+def unnamed(facts: _certificate.Facts, sans: t.Sequence[str]) -> t.Iterator[Reason]:
     """Yield that a certificate lacks names, if it does."""
     lacking = [name for name in _names.alt_names(sans) if name not in facts["subject_alt_name"]]
     if lacking:
-        yield f"lacks the subject alternative names {', '.join(lacking)}: have it issued with them"
+        yield Reason(f"lacks the subject alternative names {', '.join(lacking)}", "have it issued with them")

@@ -88,7 +88,7 @@ WRONG: dict[str, tuple[Callable[[Site], x509.Certificate], str]] = {
     ),
     "no client": (lambda site: site.issue(extended_key_usage=["serverAuth"]), "extendedKeyUsage lacks clientAuth"),
     "no server": (lambda site: site.issue(extended_key_usage=["clientAuth"]), "extendedKeyUsage lacks serverAuth"),
-    "a CA": (lambda site: site.issue(is_ca=True), "is a CA's: give one that is not"),
+    "a CA": (lambda site: site.issue(is_ca=True), "is a CA's"),
     "expired": (
         lambda site: site.issue(valid_for="2h", renew_before="1h", now=NOW - timedelta(hours=3)),
         "expired on ",
@@ -96,7 +96,7 @@ WRONG: dict[str, tuple[Callable[[Site], x509.Certificate], str]] = {
     "to come": (lambda site: site.issue(now=NOW + timedelta(hours=3)), "is not valid before "),
     "other chain": (
         lambda site: site.issue(Ca(key=spare("ECC", number=2))),
-        "is not signed by the CA: have it signed by that CA",
+        "is not signed by the CA",
     ),
     "a chain that ended": (
         lambda site: site.issue(),
@@ -197,9 +197,7 @@ def test_one_in_use_that_should_name_more_stays_until_the_next_one_is_there(site
     more: dict[str, Any] = {"subject_alt_name": [*SANS, "192.0.2.4"]}
     asked = site.run(**more)
     assert (asked.get("failed"), asked["changed"]) == (None, True)
-    assert asked["awaited"] == [
-        "the certificate lacks the subject alternative names IP:192.0.2.4: have it issued with them"
-    ]
+    assert asked["awaited"] == ["the certificate lacks the subject alternative names IP:192.0.2.4"]
     assert not site.run(**more)["changed"]
     assert site.host.snapshot() == former
     site.hand_in(site.issue(**more))
