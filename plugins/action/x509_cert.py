@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
         fault = prepared.verdict(answer)
         if not fault:
             return answer
-        told = {
+        told: dict[str, t.Any] = {
             name: answer[name] for name in ("changed", "reasons", "awaited", "refused", "warnings") if name in answer
         }
         return {**told, "failed": True, "msg": fault}

@@ -346,6 +346,7 @@ awaited:
   returned: always
   type: list
   elements: str
+  sample: ["the certificate ends on 2026-12-01T00:00:00Z, within 720h; have /srv/pki/m1.csr signed, and put the certificate into /srv/pki/m1.pem"]
 hostname:
   description: The host's own name, as it stands in the holder identity of a lease.
   returned: always
@@ -458,6 +459,13 @@ apiservers:
   returned: always
   type: list
   elements: dict
+  sample:
+    - server: https://192.0.2.2:6443
+      reachable: true
+      version: v1.37.2
+      error: null
+      next_serves: null
+      next_accepted: null
 unit:
   description: The unit as systemd tells it. Texts are empty on a host without systemd.
   returned: always

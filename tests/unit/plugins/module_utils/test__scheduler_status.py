@@ -112,7 +112,7 @@ def test_columns_fit_long_names_and_bound_what_hosts_say() -> None:
 def test_a_foreign_holder() -> None:
     foreign = {"lease": lease("x.example")}
     found = cluster(three(m1=foreign, m2=foreign, m3=foreign))
-    reason = "the lease is held by x.example, which is none of m1.example, m2.example, m3.example"
+    reason = "holder x.example is not in the group: removed without uninstall? its hosts are m1.example, m2.example, m3.example"
     assert status.faults(document(found)) == [f"kube_masters: {reason}"]
     assert (found["state"], found["leader"], found["holder"]) == ("unhealthy", None, "x.example")
     assert "x.example holds the lease" in texts(found)[0]
