@@ -95,7 +95,8 @@ def test_files_are_read_again_without_a_restart(lab: Any, capsys: pytest.Capture
             for what, words in (("served", rotation.SERVED), ("used", rotation.RELOADED)):
                 seconds = rotation.logged(lab, name, pids[name], words) - since
                 print(f"{name}: {what} after {seconds:.1f} s")
-                assert -1 < seconds < (10 if what == "served" else 301)
+                # Old versions look at the pair that they serve once a minute.
+                assert -1 < seconds < (70 if what == "served" else 301)
     assert lab.site().code == 0
 
 
