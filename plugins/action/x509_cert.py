@@ -71,9 +71,7 @@ class ActionModule(ActionBase):
         fault = prepared.verdict(answer)
         if not fault:
             return answer
-        told: dict[str, t.Any] = {
-            name: answer[name] for name in ("changed", "reasons", "awaited", "refused", "warnings") if name in answer
-        }
+        told = _answers.kept(answer, ("reasons", "awaited", "refused"))
         return {**told, "failed": True, "msg": fault}
 
     def _missing(self, exc: MissingError) -> dict[str, t.Any]:
