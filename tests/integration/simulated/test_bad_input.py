@@ -66,7 +66,7 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
         {"pki": "provided"},
         "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source",
     ),
-    ({"pki": "own"}, "value of kube_scheduler_pki must be one of: node, shared, provided, got: own"),
+    ({"pki": "own"}, "value of kube_scheduler_pki must be one of: node, shared, provided, external, got: own"),
 ]
 
 

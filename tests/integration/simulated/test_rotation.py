@@ -64,6 +64,7 @@ def test_each_host_s_own_certificate_is_replaced_the_leader_s_last(cluster: Simu
     run = cluster.run(ROTATE)
     assert run.code == 0, run.output
     assert run.rolled == ["m2", "m3", "m1"]
+    assert "already in use" not in run.text
     for number, name in enumerate(NAMES, 1):
         asked = [options["replace"] for options in run.options(name, "x509_cert")]
         assert asked == [[fingerprint(number)]] * 2, "what it said itself, and nothing of another host"
