@@ -182,7 +182,7 @@ class ActionModule(ActionBase):
                     os.makedirs(folder, exist_ok=True)
         except FilesError as error:
             raise PlanError(f"drill_report_dir: on the controller: {error}") from None
-        return folder
+        return str(folder)
 
     def _journals(self) -> dict[str, list[str]]:
         """The lines of each member's journal, which a hostile one may have made up."""

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -80,7 +80,7 @@ def of_its_own(*arguments: object) -> Cost:
 
 def plain(folder: Path, ours: Cost) -> str:
     """A play of as many module runs and other tasks a host."""
-    tasks = [{"ansible.builtin.ping": {}}] * ours.modules
+    tasks: list[dict[str, Any]] = [{"ansible.builtin.ping": {}}] * ours.modules
     tasks += [{"ansible.builtin.debug": {"msg": "{{ inventory_hostname }}"}}] * (ours.tasks - ours.modules)
     path = folder / "plain.yml"
     hosts = "{{ kube_scheduler_hosts }}"

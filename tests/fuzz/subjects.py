@@ -586,7 +586,7 @@ class World:
         }
         asked = {"apiserver": self.server.url, "apiserver_ca": self.ca.pem, "tls_server_name": "127.0.0.1"}
         serving = {"since": "1.10", "https": 10259, "http": 0, "ready_path": "/readyz", "ready_port": "https"}
-        wanted = {
+        wanted: dict[str, Any] = {
             "version": "1.1.0",
             "binary": str(host.bin / "app-v1"),
             "log_dir": self.at("live"),

@@ -217,7 +217,8 @@ def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Host
 
     def find() -> str:
         clock = subjects.Clock()
-        given = {"kubeconfig": str(hostile.path), "contexts": None, "name": "x", "namespace": "y", "members": None}
+        given: dict[str, Any] = {"kubeconfig": str(hostile.path), "contexts": None, "name": "x", "namespace": "y"}
+        given |= {"members": None}
         given |= {"wait_for": "leader", "holder": None, "timeout": 1000.0, "poll_interval": 1.0}
         with (
             mock.patch.object(leader, "REQUEST", TIMEOUT),

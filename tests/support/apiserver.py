@@ -23,9 +23,9 @@ import yaml
 def answer(status: int = 200, body: Any = b"", headers: Sequence[str] = (), *, reason: str = "X") -> bytes:
     """A whole HTTP answer; a body that is not bytes is sent as JSON."""
     kind = "text/html" if isinstance(body, bytes) else "application/json"
-    body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    lines = [f"HTTP/1.1 {status} {reason}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", *headers, "", ""]
-    return "\r\n".join(lines).encode() + body
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status} {reason}", f"Content-Type: {kind}", f"Content-Length: {len(text)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + text
 
 
 class Server:
@@ -150,7 +150,8 @@ def kubeconfig(
 def refused_port() -> int:
     """A port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
+        port: int = sock.getsockname()[1]
+        return port
 
 
 def lease(

@@ -148,7 +148,7 @@ class FakeSystemd(systemd.Systemd):
         self.proc.end(self.pid)
         self.pid = 0
 
-    def journal(self, unit: str, lines: int) -> list[str]:
+    def journal(self, unit: str, lines: int, seconds: int = 0) -> list[str]:
         return self.lines[-lines:]
 
     def logged(self, unit: str, text: str, since: float) -> bool:

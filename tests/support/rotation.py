@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,10 @@ def served(lab: Lab, name: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate(lab.host(name).check_output("python3 -c %s", script).encode())
 
 
+def knows(lab: Lab, name: str, certificate: x509.Certificate) -> bool:
+    return known_as(lab, name) == sha256(certificate)
+
+
 def known_as(lab: Lab, name: str) -> str:
     """SHA-256 of the certificate by which the apiserver of a master knew its scheduler last; 1.32 and newer write it down."""
     lines = lab.host(name).check_output("tail --lines=1 /var/log/lab-audit.log").splitlines()
@@ -97,7 +102,7 @@ def expired(certificate: bytes, ca_key: bytes) -> bytes:
     )
     for extension in former.extensions:
         builder = builder.add_extension(extension.value, extension.critical)
-    key = serialization.load_pem_private_key(ca_key, None)
+    key: Any = serialization.load_pem_private_key(ca_key, None)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
@@ -127,7 +132,7 @@ def in_use(lab: Lab, former: dict[str, Any]) -> None:
     for name, certificate in now.items():
         assert served(lab, name) == certificate
         if settings.version_key(lab.settings.version)[:2] >= KNOWN:
-            wait_for(lambda name=name, own=certificate: known_as(lab, name) == sha256(own), 15)
+            wait_for(partial(knows, lab, name, certificate), 15)
 
 
 def rotated(lab: Lab, kind: str, *words: str, transitions: int) -> Measured:

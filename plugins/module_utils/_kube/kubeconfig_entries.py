@@ -694,11 +694,15 @@ def _plan(work: Work, path: str) -> Plan:
 
 def _finish(module: attributes.Module, path: str, plan: Plan) -> Result:
     done = attributes.converge(module, path, plan.content, backup=BACKUPS if module.params["backup"] else 0)
+    told = summary(plan.after)
     result: Result = {
         "changed": done.changed or plan.predicted,
         "path": path,
         "diff": {**difference(plan.before, plan.after), "before_header": path, "after_header": path},
-        **summary(plan.after),
+        "clusters": told["clusters"],
+        "users": told["users"],
+        "contexts": told["contexts"],
+        "current_context": told["current_context"],
     }
     if done.backup_file:
         result["backup_file"] = done.backup_file

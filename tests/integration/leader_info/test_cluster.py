@@ -121,7 +121,7 @@ class Lab:
             connection.request(method, path, content, {"Content-Type": "application/json"})
             return connection.getresponse().status
 
-    def ask(self, path: Path | None = None, **given: Any) -> tuple[dict[str, Any], str | None]:
+    def ask(self, path: Path | None = None, **given: Any) -> tuple[Any, str | None]:
         params = {name: option.get("default") for name, option in leader_info.ARGUMENTS.items()}
         return _leader.find({**params, "kubeconfig": str(path or self.admin), "name": LEASE, **given})
 
@@ -354,7 +354,7 @@ def schedulers(lab: Lab) -> Iterator[Schedulers]:
         running.stop()
 
 
-def strike(schedulers: Schedulers, harm: str, heal: str, within: tuple[float, float]) -> dict[str, Any]:
+def strike(schedulers: Schedulers, harm: str, heal: str, within: tuple[float, float]) -> Any:
     """Harm the leader, and hold every answer that is given meanwhile to what the lease really said."""
     lab = schedulers.lab
     name, before = schedulers.leader()

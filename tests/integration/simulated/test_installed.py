@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -37,14 +38,15 @@ class Installed:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Of the tarball that TARBALL names, as it would be uploaded; else of one that is built from here."""
     folder = tmp_path_factory.mktemp("installed")
-    galaxy = [PROGRAMS / "ansible-galaxy", "collection"]
+    galaxy: list[str | Path] = [PROGRAMS / "ansible-galaxy", "collection"]
     if "TARBALL" not in os.environ:
         subprocess.run([*galaxy, "build", ROOT, "--output-path", folder], check=True, capture_output=True)
     tarball = Path(os.environ["TARBALL"]) if "TARBALL" in os.environ else next(folder.glob("*.tar.gz"))
     found = Installed(tarball, folder / "collections")
     environment = {"ANSIBLE_COLLECTIONS_PATH": str(found.collections), "PATH": os.environ["PATH"], "HOME": str(folder)}
-    words = ["install", "--offline", tarball]
-    subprocess.run([*galaxy, *words], cwd=folder, env=environment, check=True, capture_output=True)
+    subprocess.run(
+        [*galaxy, "install", "--offline", tarball], cwd=folder, env=environment, check=True, capture_output=True
+    )
     return found
 
 
@@ -122,10 +124,15 @@ def test_status_of_an_installed_collection(cluster: Simulation) -> None:
 @pytest.mark.cores
 def test_ansible_doc_of_all_modules_and_entry_points(cluster: Simulation) -> None:
     def told(kind: str, *names: str) -> dict[str, dict[str, object]]:
-        command = [PROGRAMS / "ansible-doc", "--json", "--type", kind, *(f"kube_ha.scheduler.{name}" for name in names)]
-        environment = cluster.environment()
+        asked = [f"kube_ha.scheduler.{name}" for name in names]
         done = subprocess.run(
-            command, cwd=cluster.cwd, env=environment, capture_output=True, text=True, check=True, timeout=60
+            [PROGRAMS / "ansible-doc", "--json", "--type", kind, *asked],
+            cwd=cluster.cwd,
+            env=cluster.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=600,
         )
         assert done.stderr == ""
         found: dict[str, dict[str, object]] = json.loads(done.stdout)
@@ -160,3 +167,51 @@ def test_the_example_of_a_larger_playbook(installed: Installed, tmp_path: Path) 
     run = cluster.run("cluster.yml", "--tags=scheduler", "--check", "--diff")
     assert run.code == 0, run.output
     assert set(map(tuple, run.calls.values())) == {("gather", "drift")}
+
+
+# --- the pages
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = sorted(
+    {
+        line.partition(" #")[0].strip()
+        for page in PAGES
+        for line in re.findall(r"(?:^ +|`)(ansible-playbook -i inventory[^`\n]*)", page.read_text(), re.MULTILINE)
+    }
+)
+# What a person is asked for, what only a lab has, and where a page has a name of its own for what this test calls otherwise.
+MEANS = {
+    r"playbooks/(\w+)\.yml": r"kube_ha.scheduler.\1",
+    r"cluster_\w:cluster_\w": "kube_masters",
+    "/var/lib/kube-ha-controller/": "./",
+    r"\bHOST\b": "kube-node3",
+    r"(kube_ha\.scheduler\.uninstall.*)": r"\1 -e kube_scheduler_confirm=yes",
+}
+
+
+def test_commands_are_found() -> None:
+    assert len(COMMANDS) > 15
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_the_pages(command: str, cluster: Simulation) -> None:
+    """On masters on which all is well, in check mode: each is taken word by word, its playbook found and its variables known."""
+    for pattern, replacement in MEANS.items():
+        command = re.sub(pattern, replacement, command)
+    _program, _option, inventory, *words = shlex.split(command)
+    beside = cluster.folder if inventory.endswith(".yml") else cluster.folder / inventory
+    beside.mkdir(exist_ok=True)
+    (cluster.folder / "cluster.yml").write_text("[{import_playbook: kube_ha.scheduler.site, tags: scheduler}]")
+    (cluster.folder / "batch.yml").write_text("{kube_scheduler_secure_port: 10260}")
+    [ours] = cluster.lay_out()[1:]
+    told = yaml.safe_load(ours.read_text())["all"]["children"]["kube_masters"]["hosts"]
+    (beside / "host_vars").mkdir()
+    for name, variables in told.items():
+        (beside / f"host_vars/{name}.yml").write_text(json.dumps(variables))
+    assert cluster.inventory
+    (beside / "inventory.yml").write_text(cluster.inventory.read_text())
+    run = cluster.call([PROGRAMS / "ansible-playbook", "-i", inventory, *words, "--check"])
+    assert run.code == 0, run.output
+    assert not re.search(r"\[(WARNING|DEPRECATION).*", run.output), run.output

@@ -273,7 +273,7 @@ def without_chance(options: dict[str, Any]) -> dict[str, Any]:
 
 def check_certificate(pem: str, ca: Ca) -> None:
     """What was signed is what the plan says, whoever asked."""
-    leaf = x509.load_pem_x509_certificate(pem.encode())
+    leaf: Any = x509.load_pem_x509_certificate(pem.encode())
     # As verify_directly_issued_by does, which the oldest cryptography lacks.
     assert leaf.issuer == ca.certificate.subject
     ca.key.public_key().verify(leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(leaf.signature_hash_algorithm))

@@ -156,7 +156,11 @@ def test_a_limit_to_a_leader_that_is_as_planned(cluster: Simulation) -> None:
 
 @NIGHTLY
 def test_a_leader_that_does_not_renew_may_be_rolled_alone(cluster: Simulation) -> None:
-    dead = {"healthy": False, "problems": ["readiness: HTTP 500"], "lease": {**lease("m1.example"), "moving": False}}
+    dead: dict[str, Any] = {
+        "healthy": False,
+        "problems": ["readiness: HTTP 500"],
+        "lease": {**lease("m1.example"), "moving": False},
+    }
     leading(cluster, "m1", **dead)
     run = cluster.run("playbooks/site.yml", "--limit=m1,localhost", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output

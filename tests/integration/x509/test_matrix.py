@@ -107,7 +107,7 @@ def matrix(tmp_path_factory: pytest.TempPathFactory, ca: Ca) -> dict[tuple[str, 
         place = folder / "-".join(case)
         place.mkdir()
         kind = KEYS[key]
-        shared = {"size": kind.get("privatekey_size"), "curve": kind.get("privatekey_curve")}
+        shared: dict[str, Any] = {"size": kind.get("privatekey_size"), "curve": kind.get("privatekey_curve")}
         host = Host(
             place, ca, subject=SUBJECT, subject_alt_name=NAMES[names][0], extended_key_usage=USAGES[usage], **kind
         )

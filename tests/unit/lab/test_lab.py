@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import access
 import binaries
@@ -88,7 +89,11 @@ def test_alive_needs_more_than_podmans_word() -> None:
 
 
 def test_networks_of_others() -> None:
-    shown = [{"subnets": [{"subnet": "198.18.1.0/24"}, {"subnet": "fd00::/64"}]}, {"subnets": None}, {}]
+    shown: list[dict[str, Any]] = [
+        {"subnets": [{"subnet": "198.18.1.0/24"}, {"subnet": "fd00::/64"}]},
+        {"subnets": None},
+        {},
+    ]
     assert podman.subnets(shown) == [ipaddress.IPv4Network("198.18.1.0/24")]
     assert podman.as_network("default") is None
 

@@ -42,7 +42,7 @@ def run(step: str, hostvars: Any = None, **options: Any) -> dict[str, Any]:
     return result
 
 
-CHOOSE = {"kind": "stop", "versions": TABLE, "answers": "health", "report_dir": "/proc/drill"}
+CHOOSE: dict[str, Any] = {"kind": "stop", "versions": TABLE, "answers": "health", "report_dir": "/proc/drill"}
 
 
 def test_choose(tmp_path: Path) -> None:

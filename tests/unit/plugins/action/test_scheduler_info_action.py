@@ -195,7 +195,7 @@ def test_a_python_that_is_fine_leaves_the_failure_as_it_is() -> None:
 # --- the reader of the metrics
 
 
-def metrics(ca: Ca) -> dict[str, str]:
+def metrics(ca: Ca) -> dict[str, Any]:
     return {"metrics_ca_path": str(ca.path), "metrics_ca_privatekey_path": str(ca.key_path)}
 
 

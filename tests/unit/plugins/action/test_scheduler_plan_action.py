@@ -69,7 +69,7 @@ def run(
     plugin = ActionModule(task, *(mock.MagicMock() for _number in range(5)))
     plugin._loader = loader or DataLoader()
     plugin._templar.template = lambda value: value
-    plugin._render = lambda template, _plan: template  # type: ignore[method-assign]
+    plugin._render = lambda template, host_plan: template  # type: ignore[method-assign]
     result = plugin.run(None, task_vars)
     assert task.args == {}, "Ansible would keep them for every host"
     for line in result["faults"]:
@@ -257,7 +257,7 @@ def test_without_a_version_there_is_no_plan(variables: dict[str, Any]) -> None:
 
 
 def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Path) -> None:
-    given = {"kube_scheduler_binary_source": "controller", "kube_scheduler_binary_url": str(tmp_path)}
+    given: dict[str, Any] = {"kube_scheduler_binary_source": "controller", "kube_scheduler_binary_url": str(tmp_path)}
     path = tmp_path / "release/v1.37.2/bin/linux/amd64/kube-scheduler"
     found = planned(variables, **given)
     assert found["faults"] == [], "it may not be needed"
@@ -365,7 +365,12 @@ def test_the_pair_of_the_controller_tells_itself_what_is_replaced(
         given = {"kube_scheduler_pki": pki, "kube_scheduler_cert_source": str(tmp_path / "s.pem")}
         given["kube_scheduler_key_source"] = str(tmp_path / "s-key.pem")
         data = fixed(variables | given, rotation={"step": "look"})
-        asked = {"hostvars": {name: {"h": lies} for name in ("m1", "m2")}, "input": data, "answers": "h", "plans": "p"}
+        asked: dict[str, Any] = {
+            "hostvars": {name: {"h": lies} for name in ("m1", "m2")},
+            "input": data,
+            "answers": "h",
+            "plans": "p",
+        }
         found = run("rotation", variables, **asked)
         assert (found["steps"], found["replace"]) == (["leaf"], ["AA"] if pki == "node" else [])
     certificate = ca.issue("s")[0]

@@ -32,7 +32,7 @@ class Target:
         self.answer: Any = lambda result: result
         self.check = False
 
-    def execute(self, name: str, module_args: dict[str, Any], task_vars: Any = None) -> dict[str, Any]:
+    def execute(self, name: str, module_args: dict[str, Any], task_vars: Any = None) -> Any:
         assert name == "kube_ha.scheduler.x509_cert"
         self.sent.append(module_args)
         try:
@@ -131,7 +131,7 @@ def test_nothing_but_the_ca_s_certificate_is_sent(target: Target, ca: Ca) -> Non
     )["changed"]
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no CA": ({"ca_path": None, "ca_privatekey_path": None}, "ca_path: is not set"),
     "half a CA": ({"ca_privatekey_path": None}, "ca_privatekey_path"),
     "relative": ({"ca_path": "nowhere/ca.pem"}, "in no files directory"),
@@ -160,7 +160,7 @@ def test_faults_are_told_before_the_target_is_touched(target: Target, ca: Ca, ca
 
 @pytest.mark.parametrize("option", ["ca_path", "ca_privatekey_path", "ca_config"])
 def test_a_ca_that_an_earlier_task_makes_is_no_fault_of_check_mode(target: Target, ca: Ca, option: str) -> None:
-    given = {option: "/nonexistent/file"}
+    given: dict[str, Any] = {option: "/nonexistent/file"}
     result = run(target, ca, **given)
     assert result["failed"] is True
     assert f"{option}: '/nonexistent/file' does not exist" in result["msg"]

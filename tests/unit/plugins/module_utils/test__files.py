@@ -10,7 +10,8 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ BAD = {
 def test_what_is_no_file_is_refused_in_one_line(zoo: Path, name: str, action: str) -> None:
     path = f"{zoo}/{name}"
     before = names(zoo)
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "read": lambda: _paths.read(path),
         "write": lambda: write.write(path, b"x"),
         "remove": lambda: write.remove(path),
@@ -195,7 +196,7 @@ def test_a_full_file_system_keeps_the_file(mount: Path) -> None:
 def test_a_read_only_file_system_keeps_the_file(mount: Path) -> None:
     (mount / "a").write_bytes(b"old")
     subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
-    for action in (lambda: write.write(str(mount / "a"), b"y"), lambda: write.remove(str(mount / "a"))):
+    for action in (partial(write.write, str(mount / "a"), b"y"), partial(write.remove, str(mount / "a"))):
         with pytest.raises(FilesError, match="Read-only file system; mount the file system writable") as caught:
             action()
         one_line(caught.value)
@@ -231,7 +232,7 @@ def test_every_death_leaves_one_whole_file(tmp_path: Path) -> None:
     for point in range(1, 40):
         target = tmp_path / f"{point}"
         target.write_bytes(b"old")
-        if not killed_at(lambda path=str(target): write.write(path, b"new", backup=1), point):
+        if not killed_at(partial(write.write, str(target), b"new", backup=1), point):
             break
         assert target.read_bytes() in (b"old", b"new")
     else:
@@ -328,7 +329,8 @@ def test_a_temporary_that_is_swapped_for_a_symlink_gives_no_rights_away(tmp_path
     victim.chmod(0o600)
     if there:
         target.write_bytes(b"old")
-    module = SwappingModule(mode="0666", **({"owner": "nobody", "group": "daemon"} if os.getuid() == 0 else {}))
+    owner: dict[str, Any] = {"owner": "nobody", "group": "daemon"} if os.getuid() == 0 else {}
+    module = SwappingModule(mode="0666", **owner)
     module.victim = victim
     with pytest.raises(FilesError, match="was replaced while it was written") as caught:
         attributes.converge(module, str(target), b"new")
@@ -365,7 +367,7 @@ def test_rights_are_given_by_descriptor(tmp_path: Path) -> None:
     ("params", "words"),
     [({"owner": "no-such"}, "owner: "), ({"group": "no-such"}, "group: "), ({"mode": "x"}, "mode: ")],
 )
-def test_rights_that_cannot_be_given_are_one_line(tmp_path: Path, params: dict[str, str], words: str) -> None:
+def test_rights_that_cannot_be_given_are_one_line(tmp_path: Path, params: dict[str, Any], words: str) -> None:
     with pytest.raises(FilesError, match=words) as caught:
         attributes.converge(FakeModule(**params), str(tmp_path / "a"), b"x")
     one_line(caught.value)

@@ -44,6 +44,11 @@ def client(*servers: Any, ca: str | None = CA.pem, timeout: float = 3.0, **optio
     )
 
 
+def named(name: str, value: str) -> dict[str, Any]:
+    """An option whose name is none to Python."""
+    return {name: value}
+
+
 def kind_of(*servers: Any, path: str = "/version", **options: Any) -> tuple[str, str]:
     with pytest.raises(KubeError) as caught, client(*servers, **options) as unlucky:
         unlucky.get(path)
@@ -249,7 +254,7 @@ def test_each_tls_fault_has_its_kind(pair: tuple[str, str], options: dict[str, A
 
 def test_tls_server_name() -> None:
     with serve(answer(200, {}), CA.issue(ips=[], dns=["api.example"])) as server:
-        assert client(server, **{"tls-server-name": "api.example"}).get("/") == {}
+        assert client(server, **named("tls-server-name", "api.example")).get("/") == {}
 
 
 def test_insecure_is_taken_from_the_kubeconfig() -> None:
@@ -388,7 +393,7 @@ def test_proxy_of_the_kubeconfig_and_not_of_the_environment(monkeypatch: pytest.
             pump(stream, far)
 
         with serve(lambda _request: connect, plain=True) as proxy:
-            through = {"proxy-url": f"http://me:pa%3Ass@127.0.0.1:{proxy.port}"}
+            through: dict[str, Any] = {"proxy-url": f"http://me:pa%3Ass@127.0.0.1:{proxy.port}"}
             assert client(server, **through).get("/") == {"a": 1}
             assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{server.port} HTTP/1.1\r\n".encode())
             assert b"Proxy-Authorization: Basic bWU6cGE6c3M=" in proxy.requests[0]
@@ -526,7 +531,7 @@ def test_files_relative_to_the_kubeconfig(tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
     user = {"client-certificate": "c.pem", "client-key": "k.pem", "tokenFile": "t", "token": "old"}
     with serve(answer(200, {}), client_ca=CA.pem) as server:
-        path.write_bytes(kubeconfig([server.url], user=user, **{"certificate-authority": "ca.pem"}))
+        path.write_bytes(kubeconfig([server.url], user=user, **named("certificate-authority", "ca.pem")))
         assert kube.load(str(path)).get("/") == {}
         assert b"Bearer s3cret\r\n" in server.requests[0]
 

@@ -10,7 +10,9 @@ import json
 import os
 import re
 import stat
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from tests.support.fake_module import FakeModule, filled, killed_at, one_line
 from tests.support.kubectl import KUBECTLS, kubectl, minor
 from tests.support.pki import NOW, Ca, certificate, spare
 
-CLIENT = {
+CLIENT: dict[str, Any] = {
     "extended_key_usage": ["clientAuth"],
     "valid_for": "240h",
     "renew_before": "1m",
@@ -83,7 +85,7 @@ class Host:
             **given,
         }
 
-    def run(self, *, check: bool = False, **given: Any) -> dict[str, Any]:
+    def run(self, *, check: bool = False, **given: Any) -> Any:
         fake = FakeModule(check, **filled(module.ARGUMENTS, {"path": str(self.path), **given}))
         self.warnings = fake.warnings
         result = kubeconfig_entries.run(fake)
@@ -113,7 +115,7 @@ class Host:
         assert "s3cret" not in text
 
     @property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Any:
         return yaml.safe_load(self.path.read_text())
 
     def mode(self) -> int:
@@ -391,7 +393,9 @@ def test_entries_can_be_removed(host: Host) -> None:
         clusters=[{"name": "kubernetes", "state": "absent"}]
     )
     assert "there is no context 'x'" in host.fault(contexts=[{"name": "x", "state": "absent"}])
-    gone = {kind: [{"name": name, "state": "absent"}] for kind, name in (("clusters", "kubernetes"), ("users", "u"))}
+    gone: dict[str, Any] = {
+        kind: [{"name": name, "state": "absent"}] for kind, name in (("clusters", "kubernetes"), ("users", "u"))
+    }
     host.run(**gone, contexts=[{"name": "x", "state": "absent"}], current_context="")
     assert host.path.read_text() == (
         'apiVersion: v1\nclusters: null\ncontexts: null\ncurrent-context: ""\nkind: Config\nusers: null\n'
@@ -613,8 +617,8 @@ def test_pairs_that_are_refused(host: Host) -> None:
     assert f"client_ca '{key}' holds no certificate" in fault("client", client_ca=key)
     assert f"client_ca '{leaf}' is not a CA" in fault("client", client_ca=leaf)
     host.run(users=[host.user(client_ca=str(host.ca.path))])
-    key = Path(host.file("client-key.pem"))
-    whole = key.read_bytes()
+    place = Path(host.file("client-key.pem"))
+    whole = place.read_bytes()
     for content in (
         b"",
         b"x",
@@ -624,9 +628,9 @@ def test_pairs_that_are_refused(host: Host) -> None:
         b"\x00" * 99,
         whole.replace(b"MI", b"AA", 1),
     ):
-        key.write_bytes(content)
+        place.write_bytes(content)
         assert "client_key" in fault("client")
-    key.write_bytes(keys.dump(spare("ECC", curve="secp384r1"), "pkcs8", b"s3cret"))
+    place.write_bytes(keys.dump(spare("ECC", curve="secp384r1"), "pkcs8", b"s3cret"))
     assert "is encrypted" in fault("client")
     assert "is a directory" in fault("client", client_key=str(host.folder))
 
@@ -715,13 +719,14 @@ def test_force_does_not_throw_away_what_can_be_read(host: Host) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "leaving", "dangling", "loop"])
 def test_a_path_that_is_no_file(host: Host, kind: str) -> None:
-    {
+    make: dict[str, Callable[[], object]] = {
         "folder": host.path.mkdir,
         "fifo": lambda: os.mkfifo(host.path),
         "leaving": lambda: host.path.symlink_to("/etc/passwd"),
         "dangling": lambda: host.path.symlink_to("nowhere"),
         "loop": lambda: host.path.symlink_to("kubeconfig"),
-    }[kind]()
+    }
+    make[kind]()
     before = os.lstat(host.path)
     for force in (False, True):
         assert "kubeconfig" in host.fault(force=force, **host.task())
@@ -844,6 +849,10 @@ OPTION = (
 )
 
 
+def instead(default: Any, value: Any) -> Any:
+    return default if value is None else value
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 @given(entries=st.data())
 def test_no_options_break_it(host: Host, entries: st.DataObject) -> None:
@@ -854,13 +863,11 @@ def test_no_options_break_it(host: Host, entries: st.DataObject) -> None:
         | st.sampled_from(["/etc/passwd", "/nowhere", "https://h", "", "a"])
     )
     kinds: dict[str, st.SearchStrategy[Any]] = {"str": texts, "path": texts, "bool": st.none() | st.booleans()}
-    task = {}
+    task: dict[str, Any] = {}
     for kind in ("clusters", "users", "contexts"):
         spec = module.ARGUMENTS[kind]["options"]
         fields = {
-            name: kinds[option["type"]].map(
-                lambda value, option=option: option.get("default") if value is None else value
-            )
+            name: kinds[option["type"]].map(partial(instead, option.get("default")))
             for name, option in spec.items()
             if option["type"] in kinds and name not in ("name", "state")
         }

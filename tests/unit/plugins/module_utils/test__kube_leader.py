@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Cluster:
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         threading.Timer(seconds, action).start()
 
-    def ask(self, *servers: str, **given: Any) -> tuple[dict[str, Any], str | None]:
+    def ask(self, *servers: str, **given: Any) -> tuple[Any, str | None]:
         path = self.folder / "kubeconfig"
         path.write_bytes(kubeconfig([*servers, self.server.url], ca=CA.pem))
         params = {name: option.get("default") for name, option in module.ARGUMENTS.items()}
@@ -279,11 +280,11 @@ def test_odd_records_are_returned_as_they_are(duration: int | None) -> None:
         record = _lease.parse({"spec": spec}, "lease")
         clock = map(float, itertools.count())
         view, _done = _lease.observe(
-            lambda record=record: record, timeout=30, clock=clock.__next__, sleep=lambda _seconds: None
+            partial(lambda found: found, record), timeout=30, clock=clock.__next__, sleep=lambda _seconds: None
         )
         found = _lease.described(view)
         assert found["holder_identity"] == (identity or None)
         assert found["renew_time"] == renewed
         assert found["state"] == (("expired" if (duration or 0) < 30 else "held") if identity else "released")
         assert not found["moving"]
-        one_line(leader.in_words(view))
+        one_line(Exception(leader.in_words(view)))

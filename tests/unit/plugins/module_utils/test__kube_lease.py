@@ -279,6 +279,7 @@ def test_annotations_are_read_where_there_is_no_lease_and_the_source_is_kept() -
             (0, {path: annotated(record), paths[1]: annotated(record) if path == paths[1] else {"metadata": {}}})
         )
         view, _done = world.observe(lambda view: bool(view.record), timeout=0)
+        assert view.record
         assert (view.record.source, view.node) == (source, "m1")
         world.observe(timeout=1)
         assert world.paths[-1] == path

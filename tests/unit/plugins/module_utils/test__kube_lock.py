@@ -9,6 +9,8 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +65,12 @@ def test_a_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["folder", "symlink", "fifo"])
 def test_a_lock_that_is_no_file(tmp_path: Path, kind: str) -> None:
     lock = tmp_path / "config.lock"
-    {"folder": lock.mkdir, "symlink": lambda: lock.symlink_to("/etc/passwd"), "fifo": lambda: os.mkfifo(lock)}[kind]()
+    make: dict[str, Callable[[], object]] = {
+        "folder": lock.mkdir,
+        "symlink": partial(lock.symlink_to, "/etc/passwd"),
+        "fifo": partial(os.mkfifo, lock),
+    }
+    make[kind]()
     with pytest.raises(KubeconfigError), _lock.locked(str(tmp_path / "config"), patience=0.1):
         pass
     assert os.path.lexists(lock)

@@ -19,14 +19,14 @@ def answers(leader: str = "m1", **changes: dict[str, Any]) -> dict[str, dict[str
     return {name: compared(name, leader, **changes.get(name, {})) for name in ("m1", "m2", "m3")}
 
 
-def chosen(kind: str = "stop", wanted: tuple[str, ...] = (), **changes: dict[str, Any]) -> drill.Choice:
+def chosen(kind: str = "stop", wanted: tuple[str, ...] = (), **changes: Any) -> drill.Choice:
     choice, faults = drill.choose(kind, wanted, ["m1", "m2", "m3"], answers(**changes), TABLE)
     assert faults == []
     assert choice is not None
     return choice
 
 
-def refused(wanted: tuple[str, ...] = (), undo_after: int = 0, **changes: dict[str, Any]) -> str:
+def refused(wanted: tuple[str, ...] = (), undo_after: int = 0, **changes: Any) -> str:
     choice, faults = drill.choose("stop", wanted, ["m1", "m2", "m3"], answers(**changes), TABLE, undo_after=undo_after)
     assert choice is None
     (line,) = faults

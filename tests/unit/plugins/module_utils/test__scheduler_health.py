@@ -49,10 +49,15 @@ HEALTHY: Any = {
 }
 
 
+def judged(**changes: Any) -> list[str]:
+    seen: Any = {**HEALTHY, **changes}
+    return health.judge(seen)
+
+
 def test_healthy() -> None:
     assert health.judge(HEALTHY) == []
-    assert health.judge({**HEALTHY, "probes": {**HEALTHY["probes"], "metrics_reader": None}}) == []
-    assert health.judge({**HEALTHY, "lease": None}) == []
+    assert judged(probes={**HEALTHY["probes"], "metrics_reader": None}) == []
+    assert judged(lease=None) == []
 
 
 def test_steady() -> None:

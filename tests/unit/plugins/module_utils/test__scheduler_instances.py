@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -27,7 +28,7 @@ def release(tmp_path: Path, name: str) -> Release:
     return Release(str(tmp_path / "lib" / name), ())
 
 
-def staged(tmp_path: Path, version: str, **given: object) -> None:
+def staged(tmp_path: Path, version: str, **given: Any) -> None:
     """A second instance as the role stages it, by the plan."""
     found = made(name="batch", version=version, **given)
     assert found["faults"] == []

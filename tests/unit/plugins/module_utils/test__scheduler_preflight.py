@@ -418,10 +418,10 @@ def test_files_that_are_not_there() -> None:
     assert refused(absent=("/ca.pem",)) == [
         "kube_scheduler_ca_cert: /ca.pem, kube_scheduler_apiserver_ca: /ca.pem is not a file on the controller; put it there, or name where it is"
     ]
-    pair = {"pki": "provided", "cert_source": "/c.pem", "key_source": "/k.pem"}
+    pair: dict[str, Any] = {"pki": "provided", "cert_source": "/c.pem", "key_source": "/k.pem"}
     assert refused(**pair) == []
     assert "kube_scheduler_key_source: /k.pem is not a file" in refused(**pair, absent=("/k.pem",))[0]
-    reader = {"metrics_cert": "/m.pem", "metrics_key": "/mk.pem"}
+    reader: dict[str, Any] = {"metrics_cert": "/m.pem", "metrics_key": "/mk.pem"}
     assert "kube_scheduler_metrics_key: /mk.pem is not a file" in refused(**reader, absent=("/mk.pem",))[0]
 
 
@@ -470,7 +470,7 @@ def test_a_host_that_is_fine() -> None:
 
 
 def test_an_older_version_than_the_running_one() -> None:
-    newer = {"process": {"version": "1.37.10"}}
+    newer: dict[str, Any] = {"process": {"version": "1.37.10"}}
     line = (
         "kube_scheduler_version: 1.37.2 is older than 1.37.10, which runs on m1; roll back with rollback.yml, or set kube_scheduler_allow_downgrade"
         " to true"
@@ -482,7 +482,7 @@ def test_an_older_version_than_the_running_one() -> None:
 
 def test_the_skew_to_the_apiserver() -> None:
     """A version is not put there that the policy forbids; one that runs there already may stay, and be made healthy."""
-    theirs = {"apiserver": {"reachable": True, "version": "v1.37.2", "error": None}}
+    theirs: dict[str, Any] = {"apiserver": {"reachable": True, "version": "v1.37.2", "error": None}}
     line = (
         "kube_scheduler_version: 1.35.4 is more than one minor version older than the apiserver of m1, v1.37.2; take one of 1.37, or of the minor"
         " before it"

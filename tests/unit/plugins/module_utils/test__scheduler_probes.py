@@ -97,8 +97,8 @@ def test_a_healthy_process(world: World, tmp_path: Path) -> None:
         None,
         None,
     )
-    for name in ("served", "used"):
-        certificate = seen[name]  # type: ignore[literal-required]
+    for certificate in (seen["served"], seen["used"]):
+        assert certificate
         assert (certificate["subject"], certificate["valid"], certificate["days_left"]) == ("CN=scheduler", True, 0)
     assert view is not None
     assert (view.state, view.moving, view.node) == ("held", True, "m1")

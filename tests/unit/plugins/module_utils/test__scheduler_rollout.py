@@ -106,7 +106,7 @@ def test_a_failed_member_stops_the_rollout() -> None:
     assert line == "the rollout stopped because of m1; the members after it were left as they are"
 
 
-SICK = {"healthy": False, "problems": ["readiness: HTTP 500"]}
+SICK: dict[str, Any] = {"healthy": False, "problems": ["readiness: HTTP 500"]}
 
 
 @pytest.mark.parametrize("name", ["m1", "m3"])
@@ -129,7 +129,7 @@ def test_a_member_that_answers_no_more_stops_the_rollout() -> None:
 def test_the_last_healthy_member_is_left() -> None:
     found = gate(0, order=[["m2"]], healthy=["m2"], now=answers(m1=SICK, m3=SICK))
     assert found.refused.startswith("m2 is the only healthy member and was left as it is, for nobody would schedule")
-    led = {"lease": {"holder": "m4.example", "moving": True}}
+    led: dict[str, Any] = {"lease": {"holder": "m4.example", "moving": True}}
     # A member that this play leaves out leads.
     assert not gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2", **led)}).stopped
     # A cluster of one has nobody else to wait for.
@@ -170,7 +170,7 @@ def test_outcome(given: dict[str, Any], version: str, line: str) -> None:
 
 
 def test_outcome_of_a_member_that_was_rolled_back() -> None:
-    back = {"version": "", "compared": False, "rolled_back": True}
+    back: dict[str, Any] = {"version": "", "compared": False, "rolled_back": True}
     assert rollout.outcome("m1", answer("m1"), **back) == []
     assert rollout.outcome("m1", answer("m1", **SICK), **back) == [
         "m1: not healthy after it was rolled back: readiness: HTTP 500"

@@ -207,7 +207,7 @@ def test_a_share_of_the_lifetime(host: Host) -> None:
 
 
 def test_a_leaf_never_outlives_its_ca(host: Host) -> None:
-    task = {"valid_for": "100000h"}
+    task: dict[str, Any] = {"valid_for": "100000h"}
     for check in (True, False):
         with pytest.raises(X509Error, match=r"after its CA, which ends on .* not_after_policy") as caught:
             host.run(check=check, **task)
@@ -361,7 +361,7 @@ def test_a_ca_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_an_intermediate_ca(host: Host, ca: Ca, tmp_path: Path) -> None:
-    below = {"is_ca": True, "subject": {"CN": "below"}, "subject_alt_name": []}
+    below: dict[str, Any] = {"is_ca": True, "subject": {"CN": "below"}, "subject_alt_name": []}
     assert four(host, **below)["issuer"] == {"CN": "kubernetes"}
     Ca(ca.path.parent, ca.key, path_length=0)
     with pytest.raises(X509Error, match="its pathLen is 0"):
@@ -388,7 +388,7 @@ def without_sign(ca: Ca) -> x509.Certificate:
     return builder.sign(ca.key, hashes.SHA256())
 
 
-AUTHORITY = {"is_ca": True, "subject": {"CN": "kubernetes"}, "valid_for": "87600h"}
+AUTHORITY: dict[str, Any] = {"is_ca": True, "subject": {"CN": "kubernetes"}, "valid_for": "87600h"}
 BAD_CAS: dict[str, tuple[Any, str]] = {
     "a leaf": (leafy, "is not a CA"),
     "no keyCertSign": (without_sign, "lacks keyCertSign"),
@@ -484,7 +484,12 @@ def test_an_ed25519_ca_has_no_digest_to_choose(host: Host, ca: Ca) -> None:
     for check in (True, False):
         with pytest.raises(X509Error, match=r"Ed25519, which signs in one way only: leave digest \(sha256\) out"):
             host.run(check=check, digest="sha256")
-        alone = {"ca_path": None, "ca_privatekey_path": None, "is_ca": True, "privatekey_type": "Ed25519"}
+        alone: dict[str, Any] = {
+            "ca_path": None,
+            "ca_privatekey_path": None,
+            "is_ca": True,
+            "privatekey_type": "Ed25519",
+        }
         with pytest.raises(X509Error, match="leave digest"):
             host.run(check=check, digest="sha256", **alone)
     assert host.snapshot() == {}
@@ -502,7 +507,7 @@ def elsewhere(ca: Ca) -> dict[str, Any]:
     }
 
 
-def signed(ca: Ca, host: Host, csr: str, **given: Any) -> dict[str, str]:
+def signed(ca: Ca, host: Host, csr: str, **given: Any) -> dict[str, Any]:
     leaf = certificate(None, ca.authority, public=_certificate.requested_key(csr), **{**host.task, **given})
     return {spec.CERTIFICATE: _certificate.pem(leaf).decode()}
 
@@ -520,7 +525,7 @@ def test_two_runs_with_a_signature_in_between(host: Host, ca: Ca) -> None:
 def test_a_key_to_be_replaced_stays_until_the_certificate_is_there(host: Host, ca: Ca) -> None:
     host.run()
     before = host.snapshot()
-    task = {**elsewhere(ca), "privatekey_curve": "secp384r1", "regenerate": "partial"}
+    task: dict[str, Any] = {**elsewhere(ca), "privatekey_curve": "secp384r1", "regenerate": "partial"}
     first = host.run(**task)
     assert {name: host.snapshot()[name] for name in before} == before
     assert stat.S_IMODE((host.folder / ".s-key.pem.waiting~").stat().st_mode) == 0o600
@@ -556,7 +561,7 @@ def test_two_controllers_at_once_end_in_a_pair(host: Host, ca: Ca, replaced: boo
 
 
 def test_a_handover_killed_at_every_change(tmp_path: Path, ca: Ca) -> None:
-    task = {**elsewhere(ca), "privatekey_curve": "secp384r1", "regenerate": "partial"}
+    task: dict[str, Any] = {**elsewhere(ca), "privatekey_curve": "secp384r1", "regenerate": "partial"}
     for point in range(1, 120):
         folder = tmp_path / str(point)
         folder.mkdir()
@@ -605,14 +610,14 @@ def test_a_certificate_that_the_task_does_not_want_is_not_installed(host: Host, 
 def test_what_is_no_certificate_is_not_installed(host: Host, ca: Ca, text: str) -> None:
     host.run(**elsewhere(ca))
     with pytest.raises(X509Error, match="cannot be read"):
-        host.run(**elsewhere(ca), **{spec.CERTIFICATE: text})
+        host.run(**{**elsewhere(ca), spec.CERTIFICATE: text})
 
 
 def test_a_certificate_for_another_key_is_not_installed(host: Host, ca: Ca) -> None:
     host.run(**elsewhere(ca))
     leaf = certificate(spare("Ed25519"), ca.authority, **host.task)
     with pytest.raises(X509Error, match="another run replaced"):
-        host.run(**elsewhere(ca), **{spec.CERTIFICATE: _certificate.pem(leaf).decode()})
+        host.run(**{**elsewhere(ca), spec.CERTIFICATE: _certificate.pem(leaf).decode()})
 
 
 def liar(**extensions: bool) -> str:
@@ -710,9 +715,9 @@ def test_odd_keys(host: Host) -> None:
     }
     for name, key in odd.items():
         host.place(key)
-        for task in ({}, {"regenerate": "never"}):
+        for regenerate in ("fail", "never"):
             with pytest.raises(X509Error) as caught:
-                host.run(**task)
+                host.run(regenerate=regenerate)
             one_line(caught.value)
         assert four(host, regenerate="partial")["reasons"], name
 
@@ -751,8 +756,9 @@ def test_what_cannot_be_a_target(host: Host, ca: Ca, which: str, kind: str) -> N
     path = {"device": "/dev/null", "relative": "odd", "slash": f"{place}/"}.get(kind, str(place))
     before = host.snapshot()
     for check in (True, False):
+        given: dict[str, Any] = {which: path}
         with pytest.raises((X509Error, FilesError)) as caught:
-            host.run(check=check, **{which: path})
+            host.run(check=check, **given)
         one_line(caught.value)
     assert host.snapshot() == before
 
@@ -763,7 +769,10 @@ def test_one_file_cannot_be_both(host: Host) -> None:
 
 
 def test_a_missing_directory(host: Host) -> None:
-    task = {"path": str(host.folder / "no" / "s.pem"), "privatekey_path": str(host.folder / "no" / "key.pem")}
+    task: dict[str, Any] = {
+        "path": str(host.folder / "no" / "s.pem"),
+        "privatekey_path": str(host.folder / "no" / "key.pem"),
+    }
     assert host.run(check=True, **task)["changed"]
     with pytest.raises(X509Error, match="does not exist: create it first"):
         host.run(**task)

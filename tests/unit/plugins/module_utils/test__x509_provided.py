@@ -17,7 +17,7 @@ from tests.support.pki import NOW, Ca, certificate, key_pem, pem, spare
 
 KEY = spare("ECC", number=7)
 SANS = ["127.0.0.1", "192.0.2.1", "m1.example"]
-FIT = {"subject": {"CN": "system:kube-scheduler"}, "subject_alt_name": SANS}
+FIT: dict[str, Any] = {"subject": {"CN": "system:kube-scheduler"}, "subject_alt_name": SANS}
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ patch_module_args = pytest.importorskip("ansible.module_utils.testing").patch_mo
 MODULES = [kubeconfig, leader_info]
 
 
-def run(module: ModuleType, capsys: pytest.CaptureFixture[str], **options: Any) -> dict[str, Any]:
+def run(module: ModuleType, capsys: pytest.CaptureFixture[str], **options: Any) -> Any:
     with patch_module_args(options), pytest.raises(SystemExit):
         module.main()
     return json.loads(capsys.readouterr().out)
@@ -63,7 +63,7 @@ def test_what_kubeconfig_returns_is_documented(tmp_path: Path) -> None:
     documented = names(yaml.safe_load(kubeconfig.RETURN))
     ca = Ca()
     config = yaml.safe_load(built(["https://h"], ca=ca.pem, pair=ca.issue()))
-    returned = kubeconfig_entries.summary(config)
+    returned: Any = kubeconfig_entries.summary(config)
     assert set(documented) == {*returned, "path", "backup_file"}
     for kind in ("clusters", "users"):
         assert set(documented[kind]) == set(returned[kind][0])

@@ -20,7 +20,7 @@ yaml = pytest.importorskip("yaml")
 
 @pytest.fixture
 def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    def run(**given: Any) -> dict[str, Any]:
+    def run(**given: Any) -> Any:
         mine = {
             "path": str(tmp_path / "ca.pem"),
             "privatekey_path": str(tmp_path / "ca-key.pem"),
