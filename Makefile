@@ -55,7 +55,7 @@ lint: tools ## ansible-lint (production), yamllint, ruff, mypy, changelog fragme
 	ruff check
 	ruff format --check
 	mypy -p ansible_collections.kube_ha.scheduler.plugins
-	mypy lab tests
+	mypy lab
 	yamllint --strict .
 	antsibull-changelog lint
 	reuse lint --quiet || reuse lint
