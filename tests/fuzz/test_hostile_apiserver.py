@@ -170,7 +170,6 @@ class Hostile:
         self.path = world.folder.parent / "hostile.kubeconfig"
         self.path.write_bytes(apiserver.kubeconfig([self.server.url], ca=world.ca.pem, user={"token": subjects.TOKEN}))
         self.asked = {
-            "apiserver": self.server.url,
             "apiserver_ca": world.ca.pem,
             "tls_server_name": None,
             "next_ca": world.other_ca.pem,
@@ -231,8 +230,7 @@ def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Host
         return judge.refusal(problem)[:5] if problem else found["state"]
 
     def version() -> str:
-        found = info.apiserver(hostile.asked)
-        assert found is not None
+        found = info.apiserver(hostile.server.url, hostile.asked)
         assert facts.checked({**subjects.GATHERED, "apiserver": found})
         assert found["reachable"] == (found["error"] is None)
         if found["error"]:
