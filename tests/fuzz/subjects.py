@@ -775,6 +775,7 @@ class World:
                 "_hostvars": hostvars,
             },
             {"step": "instance", "prefix": "kube_scheduler_"},
+            {**base, "step": "removal", "input": {**data, "members": [*NAMES, "m4"], "kubeconfig": "/x"}},
         ]
 
 
