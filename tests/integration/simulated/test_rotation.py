@@ -70,7 +70,7 @@ def test_each_host_s_own_certificate_is_replaced_the_leader_s_last(cluster: Simu
         assert asked == [[fingerprint(number)]] * 2, "what it said itself, and nothing of another host"
         *before, last = run.options(name, "scheduler_info")
         assert [options for options in before if options.get("reloaded")] == []
-        assert (last["reloaded"], last["timeout"]) == (True, 315.0)
+        assert (last["reloaded"], float(last["timeout"])) == (True, 315.0)
         assert [
             options["restart"] for options in run.options(name, "scheduler_release") if options["state"] == "live"
         ] == [False]
