@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import platform
@@ -259,7 +260,7 @@ class Question:
             others=self._others(process, port["number"], [instance["unit"] for instance in beside]),
             instances=beside,
             lease=None,
-            certificates=self._certificates(),
+            certificates=self.certificates,
             probes=None,
             healthy=None,
             problems=[],
@@ -276,7 +277,9 @@ class Question:
                 answer["lease"] = probes.describe_lease(probes.glance(subject, self.before))
         return answer, shown
 
-    def _certificates(self) -> list[facts.File]:
+    @functools.cached_property
+    def certificates(self) -> list[facts.File]:
+        """What lies on the host, read once however often the process is looked at."""
         params = self.params
         if not params["authorities"] or importlib.util.find_spec("cryptography") is None:
             return []
