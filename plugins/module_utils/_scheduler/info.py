@@ -108,14 +108,7 @@ def apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserver:
         server=server, reachable=False, version=None, error=None, next_serves=None, next_accepted=None
     )
     try:
-        login = _credentials.Credentials(
-            origin="apiserver",
-            server=server,
-            ca_pem=params["apiserver_ca"],
-            tls_server_name=params["tls_server_name"] or None,
-        )
-        with _client.Client([login], timeout=probes.HTTP_TIMEOUT) as client:
-            version = client.get("/version").get("gitVersion")
+        version = _ask_version(server, params, params["apiserver_ca"]).get("gitVersion")
         found["version"] = version if isinstance(version, str) else None
         if found["version"] is None:
             found["error"] = f"{server}/version names no version; is this the address of an apiserver?"
@@ -134,10 +127,9 @@ def apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserver:
     return found
 
 
-def _answers(
+def _ask_version(
     server: str, params: t.Mapping[str, t.Any], ca_pem: str | None, pair: tuple[str, str] | None = None
-) -> bool | None:
-    """Whether the apiserver answers to somebody who trusts these CAs, and is known by this pair; None where that cannot be told."""
+) -> dict[str, t.Any]:
     login = _credentials.Credentials(
         origin="apiserver",
         server=server,
@@ -145,9 +137,16 @@ def _answers(
         client_pem=pair,
         tls_server_name=params["tls_server_name"] or None,
     )
+    with _client.Client([login], timeout=probes.HTTP_TIMEOUT) as client:
+        return client.get("/version")
+
+
+def _answers(
+    server: str, params: t.Mapping[str, t.Any], ca_pem: str | None, pair: tuple[str, str] | None = None
+) -> bool | None:
+    """Whether the apiserver answers to somebody who trusts these CAs, and is known by this pair; None where that cannot be told."""
     try:
-        with _client.Client([login], timeout=probes.HTTP_TIMEOUT) as client:
-            client.get("/version")
+        _ask_version(server, params, ca_pem, pair)
     except KubeError as error:
         if error.kind in (("unauthorized", "tls_client") if pair else ("tls_untrusted",)):
             return False
