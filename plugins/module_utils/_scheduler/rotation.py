@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import os
 import typing as t
 
@@ -36,10 +37,25 @@ class Authorities:
     next: str
     trusted: str
 
+    @functools.cached_property
+    def former_ones(self) -> set[str]:
+        """The fingerprints of the CA that signed so far."""
+        return _fingerprints(self.former)
+
+    @functools.cached_property
+    def next_ones(self) -> set[str]:
+        """The fingerprints of the next one."""
+        return _fingerprints(self.next)
+
     @property
+    def dropped_ones(self) -> set[str]:
+        """Those that are not trusted any more at the end."""
+        return self.former_ones - self.next_ones
+
+    @functools.cached_property
     def trust_changes(self) -> bool:
         """Whether the kubeconfig trusts the former CA, so that the next one takes its place there too."""
-        return bool(_only_former(self) & _fingerprints(self.trusted))
+        return bool(self.dropped_ones & _fingerprints(self.trusted))
 
     @property
     def all(self) -> str:
@@ -55,7 +71,7 @@ class Authorities:
         rest = [
             found
             for found in _parsed(self.trusted)
-            if _certificate.fingerprint(found) not in _only_former(self) | _fingerprints(self.next)
+            if _certificate.fingerprint(found) not in self.former_ones | self.next_ones
         ]
         return _joined(*(_certificate.pem(found).decode() for found in rest), self.next)
 
@@ -66,10 +82,6 @@ def _parsed(pem: str) -> list[t.Any]:
 
 def _fingerprints(pem: str) -> set[str]:
     return {_certificate.fingerprint(found) for found in _parsed(pem)}
-
-
-def _only_former(authorities: Authorities) -> set[str]:
-    return _fingerprints(authorities.former) - _fingerprints(authorities.next)
 
 
 def _joined(*texts: str) -> str:
@@ -117,12 +129,12 @@ def stand(host: t.Mapping[str, t.Any], authorities: Authorities) -> str:
         return ISSUE if accepted else ACCEPT
     if authorities.trust_changes:
         trusted = {str(file["fingerprint_sha256"]) for file in _of(certificates, "trust")}
-        if not _fingerprints(authorities.next) <= trusted:
+        if not authorities.next_ones <= trusted:
             return ""
-        dropped = not _only_former(authorities) & trusted
+        dropped = not authorities.dropped_ones & trusted
     else:
         dropped = True
-    if not {*pairs[0]["signed_by"]} & _fingerprints(authorities.next):
+    if not {*pairs[0]["signed_by"]} & authorities.next_ones:
         return ACCEPT
     return DROP if dropped else ISSUE
 
@@ -306,7 +318,7 @@ def _row(
         uses = [use for use in uses if use != "used"]
     by = "-"
     if file["use"] != "trust":
-        known = signers & _fingerprints(authorities.next), signers & _fingerprints(authorities.former)
+        known = signers & authorities.next_ones, signers & authorities.former_ones
         by = f"{file['issuer']}{' (new CA)' if known[0] else '' if known[1] else ' (unknown CA)'}"
     return (
         name,
