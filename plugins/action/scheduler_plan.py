@@ -273,7 +273,7 @@ class ActionModule(ActionBase):
         }
         kind = result["of_playbooks"].get("rotate", rotation.LEAF) if result["rotation"] else None
         silent = [name for name in members if name not in self.vars["ansible_play_batch"]]
-        faults += rotation.variables_faults(v, kind, silent, os.path.isfile, prefix)
+        faults += rotation.variables_faults(v, kind, silent, prefix)
         for name in REPORTS:
             if name in result["of_playbooks"]:
                 self._report_path(name, result["of_playbooks"][name])

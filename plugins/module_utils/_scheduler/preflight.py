@@ -58,6 +58,8 @@ SOURCES = (
     "metrics_key",
 )
 PAIR = ("cert_source", "key_source")
+# Of which an operator gives both or neither.
+OPTIONAL_PAIRS = (("metrics_cert", "metrics_key"), ("new_ca_cert", "new_ca_key"))
 # What two instances of a host may not have in common.
 SHARED: tuple[t.Literal["ports", "schedulers", "paths"], ...] = ("ports", "schedulers", "paths")
 
@@ -247,15 +249,15 @@ def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) 
         yield f"{prefix}pki: external needs {prefix}csr_dir, the folder on the controller for each host's HOST.csr and HOST.pem"
     if v.pki in ("shared", "provided") and not (v.cert_source and v.key_source):
         yield f"{prefix}pki: {v.pki} needs {prefix}cert_source and {prefix}key_source, the pair's paths on the controller"
-    if bool(v.metrics_cert) != bool(v.metrics_key):
-        yield f"{prefix}metrics_cert: is of use only together with {prefix}metrics_key; give both or neither"
+    for certificate, key in OPTIONAL_PAIRS:
+        if bool(getattr(v, certificate)) != bool(getattr(v, key)):
+            yield f"{prefix}{certificate}: is of use only together with {prefix}{key}; give both or neither"
     if v.ca_profile and not v.ca_config:
         yield f"{prefix}ca_profile: {v.ca_profile} is of no file; name cfssl's ca-config.json in {prefix}ca_config, or leave the profile out"
     needed = ["ca_cert", "apiserver_ca"]
     if v.pki == "provided" and v.cert_source and v.key_source:
         needed += ["cert_source", "key_source"]
-    if v.metrics_cert and v.metrics_key:
-        needed += ["metrics_cert", "metrics_key"]
+    needed += [name for pair in OPTIONAL_PAIRS for name in pair if getattr(v, name)]
     relative = [
         name for name in (*SOURCES, *PAIR, "csr_dir") if getattr(v, name) and not os.path.isabs(getattr(v, name))
     ]

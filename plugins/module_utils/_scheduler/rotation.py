@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import functools
-import os
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, rollout
@@ -173,12 +172,12 @@ def step_faults(name: str, asked: str, host: t.Mapping[str, t.Any], authorities:
     return []
 
 
-def variables_faults(
-    v: Variables, kind: t.Any, silent: t.Collection[str], is_file: t.Callable[[str], bool], prefix: str
-) -> list[str]:
-    """What of the request is wrong. C(kind): of the rotation, None where none is asked for. C(silent): members that the play is not for."""
-    found = []
-    pair = {f"{prefix}{name}": getattr(v, name) for name in ("new_ca_cert", "new_ca_key")}
+def variables_faults(v: Variables, kind: t.Any, silent: t.Collection[str], prefix: str) -> list[str]:
+    """What of the request is wrong. C(kind): of the rotation, None where none is asked for. C(silent): members that the play is not for.
+
+    Of the new CA's files themselves, the pre-flight tells.
+    """
+    found, named_ca = [], bool(v.new_ca_cert or v.new_ca_key)
     if kind is not None and kind not in KINDS:
         found.append(f"rotate: {str(kind)[:80]!r} is none of {', '.join(KINDS)}; give one of these")
     if kind is not None and v.pki == "external":
@@ -189,20 +188,14 @@ def variables_faults(
         found.append(
             f"{prefix}pki: with {v.pki}, the pairs are not made here; put new ones where {prefix}cert_source and {prefix}key_source name them, and run site.yml"
         )
-    if any(pair.values()) and v.pki not in SIGNERS:
+    if named_ca and v.pki not in SIGNERS:
         found.append(
             f"{prefix}new_ca_cert: with {prefix}pki {v.pki}, no CA signs here; let {prefix}ca_cert and {prefix}apiserver_ca name files that hold both CAs"
         )
-    if any(pair.values()) and not all(pair.values()):
-        found.append(f"{prefix}new_ca_cert: is of use only together with {prefix}new_ca_key; give both or neither")
-    if kind == CA and not any(pair.values()):
+    if kind == CA and not named_ca:
         found.append(
             f"{prefix}new_ca_cert: not set; rotate=ca needs it and {prefix}new_ca_key, the new CA's files on the controller"
         )
-    # Of a relative path, the pre-flight tells.
-    absent = [f"{name}: {path}" for name, path in pair.items() if os.path.isabs(path) and not is_file(path)]
-    if absent:
-        found.append(f"{', '.join(absent)} is not a file on the controller; put it there, or name where it is")
     if kind == CA and silent:
         found.append(
             f"rotate: ca is for all members at once, and {', '.join(silent)} would be left out; run without --limit and serial"

@@ -270,6 +270,14 @@ def test_the_defaults_are_fine() -> None:
             "kube_scheduler_metrics_cert: is of use only together with kube_scheduler_metrics_key",
         ),
         (
+            {"new_ca_cert": "/n.pem"},
+            "kube_scheduler_new_ca_cert: is of use only together with kube_scheduler_new_ca_key",
+        ),
+        (
+            {"new_ca_key": "/n.pem"},
+            "kube_scheduler_new_ca_cert: is of use only together with kube_scheduler_new_ca_key",
+        ),
+        (
             {"ca_profile": "kubernetes"},
             "kube_scheduler_ca_profile: kubernetes is of no file; name cfssl's ca-config.json in kube_scheduler_ca_config",
         ),
@@ -423,6 +431,11 @@ def test_files_that_are_not_there() -> None:
     assert "kube_scheduler_key_source: /k.pem is not a file" in refused(**pair, absent=("/k.pem",))[0]
     reader: dict[str, Any] = {"metrics_cert": "/m.pem", "metrics_key": "/mk.pem"}
     assert "kube_scheduler_metrics_key: /mk.pem is not a file" in refused(**reader, absent=("/mk.pem",))[0]
+    following: dict[str, Any] = {"new_ca_cert": "/absent.pem", "new_ca_key": "/absent-key.pem"}
+    [line] = refused(**following, absent=("/absent.pem", "/absent-key.pem"))
+    assert line.startswith(
+        "kube_scheduler_new_ca_cert: /absent.pem, kube_scheduler_new_ca_key: /absent-key.pem is not a file on the controller"
+    )
 
 
 @pytest.mark.parametrize("name", ["../m1", ".m1", "a/b", "-m1", ""])

@@ -167,24 +167,6 @@ def test_who_signs_at_each_step() -> None:
         ({}, ["leaf"], [], "rotate: \"['leaf']\" is none of leaf, due, ca; give one of these"),
         ({}, "ca", [], "kube_scheduler_new_ca_cert: not set; rotate=ca needs it and kube_scheduler_new_ca_key"),
         (
-            {"new_ca_cert": "/n.pem"},
-            None,
-            [],
-            "kube_scheduler_new_ca_cert: is of use only together with kube_scheduler_new_ca_key",
-        ),
-        (
-            {"new_ca_key": "/n.pem"},
-            None,
-            [],
-            "kube_scheduler_new_ca_cert: is of use only together with kube_scheduler_new_ca_key",
-        ),
-        (
-            {"new_ca_cert": "/absent.pem", "new_ca_key": "/absent-key.pem"},
-            None,
-            [],
-            "kube_scheduler_new_ca_cert: /absent.pem, kube_scheduler_new_ca_key: /absent-key.pem is not a file on the controller",
-        ),
-        (
             {"pki": "provided"},
             "leaf",
             [],
@@ -205,18 +187,16 @@ def test_who_signs_at_each_step() -> None:
     ],
 )
 def test_what_is_refused(given: dict[str, Any], kind: Any, silent: list[str], sentence: str) -> None:
-    found = rotation.variables_faults(
-        settings(**given), kind, silent, lambda path: not path.startswith("/absent"), PREFIX
-    )
+    found = rotation.variables_faults(settings(**given), kind, silent, PREFIX)
     assert [line for line in found if line.startswith(sentence)], found
 
 
 def test_what_is_taken() -> None:
     fine = settings(new_ca_cert="/n.pem", new_ca_key="/k.pem")
     for kind in (None, "leaf", "due", "ca"):
-        assert rotation.variables_faults(fine, kind, [], lambda _path: True, PREFIX) == []
-    assert rotation.variables_faults(settings(), "leaf", ["m3"], lambda _path: True, PREFIX) == []
-    assert rotation.variables_faults(settings(pki="provided"), None, [], lambda _path: True, PREFIX) == []
+        assert rotation.variables_faults(fine, kind, [], PREFIX) == []
+    assert rotation.variables_faults(settings(), "leaf", ["m3"], PREFIX) == []
+    assert rotation.variables_faults(settings(pki="provided"), None, [], PREFIX) == []
 
 
 def answer(*drift: tuple[str, str], **changes: Any) -> dict[str, Any]:
