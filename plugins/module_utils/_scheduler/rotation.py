@@ -13,7 +13,7 @@ import datetime
 import functools
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, rollout
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, rollout, status
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Variables
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
 
@@ -273,9 +273,8 @@ def under_way(stands: t.Mapping[str, str], prefix: str) -> list[str]:
 
 def left(not_after: str, now: datetime.datetime) -> str:
     """The residual time of a certificate in words."""
-    try:
-        ends = datetime.datetime.strptime(not_after, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
-    except ValueError:
+    ends = status.moment(not_after)
+    if ends is None:
         return "?"
     hours = (ends - now) // datetime.timedelta(hours=1)
     if hours < 0:
@@ -294,8 +293,7 @@ def table(answers: rollout.Answers, authorities: Authorities, v: Variables, now:
             rows.append(("controller", path, "CA", subject, "keyCertSign", *_times(ends, now), by, "-"))
     for name, answer in answers.items():
         rows += [_row(name, file, answer["probes"] or {}, authorities, now) for file in answer["certificates"]]
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return status.aligned(rows)
 
 
 def _row(

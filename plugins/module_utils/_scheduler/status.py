@@ -266,14 +266,7 @@ def _brief(cluster_: Cluster) -> Line:
 
 def _table(cluster_: Cluster) -> list[Line]:
     members, bounds = cluster_["members"], cluster_["failover"]
-    rows = [_row(name, member) for name, member in members.items()]
-    widths = [max(map(len, column)) for column in zip(HEAD, *rows)]
-    texts = [
-        "  ".join(
-            cell.rjust(width) if head in NUMBERS else cell.ljust(width) for cell, width, head in zip(row, widths, HEAD)
-        ).rstrip()
-        for row in (HEAD, *rows)
-    ]
+    texts = aligned([HEAD, *(_row(name, member) for name, member in members.items())], NUMBERS)
     states = ["", *(member["state"] for member in members.values())]
     found = [Line(f"{cluster_['name']}: {headline(cluster_)}", cluster_["state"])]
     found += [Line(text, state) for text, state in zip(texts, states)]
@@ -287,6 +280,17 @@ def _table(cluster_: Cluster) -> list[Line]:
     found += [Line(f"{name}: {note}") for name, member in members.items() for note in member["notes"]]
     not_asked = cluster_["not_asked"]
     return [*found, *([Line(f"not asked: {', '.join(not_asked)}")] if not_asked else [])]
+
+
+def aligned(rows: t.Sequence[t.Sequence[str]], numbers: t.Collection[str] = ()) -> list[str]:
+    """Rows of cells as lines, the first row being the head; C(numbers) are the columns that stand to the right, by their heads."""
+    head, widths = rows[0], [max(map(len, column)) for column in zip(*rows)]
+    return [
+        "  ".join(
+            cell.rjust(width) if name in numbers else cell.ljust(width) for cell, width, name in zip(row, widths, head)
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _row(name: str, member: Member) -> tuple[str, ...]:
