@@ -432,7 +432,7 @@ class ActionModule(ActionBase):
             # Only who gathers asks the apiserver.
             seen = {name: answer["apiserver"] or {} for name, answer in self._answers("before").items()}
             asked = {name: {**answer, "apiserver": seen.get(name, {})} for name, answer in answers.items()}
-            stands = {name: rotation.stand(answer, authorities) for name, answer in asked.items()}
+            stands = rotation.stands(asked, authorities)
             signs = not self._ca_faults(v, data["sans"])
             steps = rotation.pending(stands, former_signs=signs, check=self._task.check_mode)
             lines = rotation.ca_lines(
@@ -458,12 +458,8 @@ class ActionModule(ActionBase):
     def _rotated(self) -> Vars:
         """What the members have at the end of a rotation."""
         data, v, answers = self.options["input"], self._settings(), self._answers()
-        authorities = _authorities(data)
-        table, lines = rotation.table(answers, authorities, v, base.now()), []
-        if data["of_playbooks"].get("rotate") == rotation.CA:
-            stands = {name: rotation.stand(answer, authorities) for name, answer in answers.items()}
-            lines = rotation.under_way(stands, self.prefix)
-        self._tell(lines, table)
+        # Where a rotation of the CA stands by now, the report has told.
+        self._tell([], rotation.table(answers, _authorities(data), v, base.now()))
         replaced = data["rotation"].get("replace", [])
         return {"faults": rotation.conclusion(self.name, answers.get(self.name), replaced)}
 
@@ -666,8 +662,7 @@ class ActionModule(ActionBase):
         authorities = _authorities(data)
         if not authorities.next:
             return []
-        stands = {name: rotation.stand(answer, authorities) for name, answer in answers.items()}
-        return rotation.under_way(stands, self.prefix)
+        return rotation.under_way(rotation.stands(answers, authorities), self.prefix)
 
     def _unseen(self, lost: t.Mapping[str, list[str]]) -> t.Iterator[status.Cluster]:
         for group, names in lost.items():

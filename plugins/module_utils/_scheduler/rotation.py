@@ -138,6 +138,11 @@ def stand(host: t.Mapping[str, t.Any], authorities: Authorities) -> str:
     return DROP if dropped else ISSUE
 
 
+def stands(answers: rollout.Answers, authorities: Authorities) -> dict[str, str]:
+    """The same of each member."""
+    return {name: stand(answer, authorities) for name, answer in answers.items()}
+
+
 def rank(step: str) -> int:
     """The number of a step, 0 for none."""
     return STEPS.index(step) + 1 if step in STEPS else 0
