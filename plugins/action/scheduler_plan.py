@@ -421,16 +421,19 @@ class ActionModule(ActionBase):
 
     def _rotation(self) -> Vars:
         """Where a rotation stands, the steps that are to do, and what this host's part in them is."""
-        data, v, answers = self.options["input"], self._settings(), self._answers()
-        kind, authorities, plans = data["of_playbooks"].get("rotate", rotation.LEAF), _authorities(data), self._plans()
+        data, v = self.options["input"], self._settings()
+        kind, authorities = data["of_playbooks"].get("rotate", rotation.LEAF), _authorities(data)
+        hosts = self._hosts(data)
+        answers = self._answers(hosts=hosts)
         silent = [name for name in data["playing"] if name not in answers]
         faults = [f"{name}: it gave no answer that can be used" for name in silent]
         for name, answer in answers.items():
-            faults += rotation.beyond(name, answer, str(plans[name].get("version") or ""))
+            planned = hosts[name].get(self.options["plans"]) or {}
+            faults += rotation.beyond(name, answer, str(planned.get("version") or ""))
         table, lines = rotation.table(answers, authorities, v, base.now()), []
         if kind == rotation.CA:
             # Only who gathers asks the apiserver.
-            seen = {name: answer["apiserver"] or {} for name, answer in self._answers("before").items()}
+            seen = {name: answer["apiserver"] or {} for name, answer in self._answers("before", hosts).items()}
             asked = {name: {**answer, "apiserver": seen.get(name, {})} for name, answer in answers.items()}
             stands = rotation.stands(asked, authorities)
             signs = not self._ca_faults(v, data["sans"])
@@ -462,11 +465,6 @@ class ActionModule(ActionBase):
         self._tell([], rotation.table(answers, _authorities(data), v, base.now()))
         replaced = data["rotation"].get("replace", [])
         return {"faults": rotation.conclusion(self.name, answers.get(self.name), replaced)}
-
-    def _plans(self) -> dict[str, Vars]:
-        """What each member of this play is to have; of one without a plan, nothing."""
-        hostvars = self.vars["hostvars"]
-        return {name: hostvars[name].get(self.options["plans"]) or {} for name in self.options["input"]["playing"]}
 
     def _rollout(self) -> Vars:
         answers, asked = self._answers(), self._asked()

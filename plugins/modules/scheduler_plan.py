@@ -79,7 +79,7 @@ options:
       - Name of the registered variable that holds each member's answer. Required with all steps but O(step=instance) and O(step=variables).
     type: str
   plans:
-    description: Name of the registered variable that holds each member's plan. Required with O(step=status), O(step=rotation) and O(step=rotated).
+    description: Name of the registered variable that holds each member's plan. Required with O(step=status) and O(step=rotation).
     type: str
   before:
     description:

@@ -742,7 +742,7 @@ class World:
                 "rotation": {"step": "leaf", "replace": ["00:11"]},
             },
             {**base, "step": "rotation", "plans": "plan", "before": "host"},
-            {**base, "step": "rotated", "plans": "plan"},
+            {**base, "step": "rotated"},
             {**base, "step": "host", "tables": TABLES, "host": answers["m1"]},
             {**base, "step": "rollout"},
             {**base, "step": "rollback", "recalled": "recalled", "host": answers["m1"], "bound": 4.4},

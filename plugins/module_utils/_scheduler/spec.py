@@ -69,7 +69,7 @@ PLAN_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
     ("step", "variables", ["tables"]),
     ("step", "host", ["tables", "input", "host", "answers"]),
     ("step", "rotation", ["input", "answers", "plans"]),
-    ("step", "rotated", ["input", "answers", "plans"]),
+    ("step", "rotated", ["input", "answers"]),
     ("step", "rollout", ["input", "answers"]),
     ("step", "rollback", ["input", "answers", "recalled", "host"]),
     ("step", "gate", ["input", "answers", "marks", "order", "position"]),
