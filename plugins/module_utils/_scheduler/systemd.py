@@ -152,32 +152,18 @@ class Systemd:
 
     def journal(self, unit: str, lines: int, seconds: int = 0) -> list[str]:
         """The unit's last lines; of the last seconds only, if so many are given."""
-        _code, out, _err = self._limited(
-            ASK_SECONDS,
-            "journalctl",
-            "--no-pager",
-            "--quiet",
-            "--output=short-iso",
-            f"--lines={lines}",
-            *([f"--since=-{seconds}s"] if seconds else []),
-            f"--unit={unit}",
-        )
-        return out.splitlines()
+        since = [f"--since=-{seconds}s"] if seconds else []
+        return self._journal(unit, "--output=short-iso", f"--lines={lines}", *since).splitlines()
 
     def logged(self, unit: str, text: str, since: float) -> bool:
         """Whether the unit has said TEXT, in small letters, since a moment, in seconds since 1970. Needs a journalctl that can search, as most can."""
-        _code, out, _err = self._limited(
-            ASK_SECONDS,
-            "journalctl",
-            "--no-pager",
-            "--quiet",
-            "--output=cat",
-            "--lines=1",
-            f"--since=@{since:.3f}",
-            f"--grep={text}",
-            f"--unit={unit}",
+        return (
+            text in self._journal(unit, "--output=cat", "--lines=1", f"--since=@{since:.3f}", f"--grep={text}").lower()
         )
-        return text in out.lower()
+
+    def _journal(self, unit: str, *words: str) -> str:
+        _code, out, _err = self._limited(ASK_SECONDS, "journalctl", "--no-pager", "--quiet", *words, f"--unit={unit}")
+        return out
 
     def run_later(self, name: str, description: str, seconds: int, script: str) -> None:
         """Has the service manager run SCRIPT with a shell after so many seconds, whatever becomes of the caller.
