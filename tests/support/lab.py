@@ -60,6 +60,12 @@ class Run:
         return [name for name_of_host, kind, name in self.counts if (name_of_host, kind) == (host, "task")]
 
 
+def operators(**settings: str) -> dict[str, str]:
+    """The environment as an operator has it, and not as Molecule sets it for its own runs."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    return {**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **settings}
+
+
 class Lab:
     """The masters, from the outside."""
 
@@ -135,9 +141,7 @@ class Lab:
         **settings: str,
     ) -> Run:
         """Runs a playbook. Unless C(steady), a rolled member is not waited for to run on: 12 s each, which only the tests of upgrades are about."""
-        # As an operator has it, and not as Molecule sets it for its own runs.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-        environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **settings}
+        environment = operators(**settings)
         counts = tmp / "counts" if tmp else None
         if counts:
             environment |= {
@@ -167,12 +171,10 @@ class Lab:
 
     def cut_off(self, playbook: str, line_starts: str, count: int, *words: str) -> bool:
         """Kills a playbook, all its processes at once, a moment after so many such lines; whether it came that far."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-        environment |= {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PYTHONUNBUFFERED": "1"}
         with subprocess.Popen(
             ["ansible-playbook", f"--inventory={self.inventory}", playbook, *words],
             cwd=ROOT,
-            env=environment,
+            env=operators(PYTHONUNBUFFERED="1"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
