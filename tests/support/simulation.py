@@ -16,27 +16,14 @@ from typing import Any
 import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
 
+from tests.support.host import ANSWER
 from tests.support.pki import Ca, spare
 
 ROOT = Path(__file__).resolve().parents[2]
-PROCESS: dict[str, Any] = {
-    "pid": 7,
-    "version": "1.37.2",
-    "digest": "0" * 32,
-    "lock": "leases",
-    "lease_name": "kube-scheduler",
-    "lease_namespace": "kube-system",
-    "bind_address": "127.0.0.1",
-    "secure_port": 10259,
-    "http_port": 0,
-    "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
-    "kubeconfig": "/run/credentials/kube-scheduler.service/kubeconfig",
-}
+PROCESS: dict[str, Any] = {**ANSWER["process"], "kubeconfig": "/run/credentials/kube-scheduler.service/kubeconfig"}
 CERTIFICATE = {
-    "subject": "CN=system:kube-scheduler",
-    "valid": True,
+    **ANSWER["probes"]["served"],
     "serial_number": "1",
-    "not_before": "2026-01-01T00:00:00Z",
     "not_after": "2036-01-01T00:00:00Z",
     "days_left": 3000,
     "fingerprint_sha256": "00",
@@ -45,14 +32,11 @@ CERTIFICATE = {
 
 def lease(holder: str) -> dict[str, Any]:
     return {
+        **ANSWER["lease"],
         "holder": holder,
         "holder_identity": f"{holder}_12345678-1234-1234-1234-123456789abc",
-        "state": "held",
-        "moving": True,
-        "source": "lease",
         "acquire_time": "2026-01-01T00:00:00.000000Z",
         "renew_time": "2026-01-01T00:00:10.000000Z",
-        "lease_duration": 15,
         "transitions": 1,
         "elapsed": 1.0,
         "age": 0.5,
@@ -62,70 +46,23 @@ def lease(holder: str) -> dict[str, Any]:
 def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
     """What scheduler_info gathers of a host on which all is well."""
     return {
+        **copy.deepcopy(ANSWER),
         "changed": False,
         "hostname": f"{name}.example",
-        "architecture": "amd64",
-        "os_families": ["debian"],
-        "systemd_version": 252,
-        "python_version": "3.11.2",
-        "missing_libraries": [],
         "time": 0.0,
-        "user_exists": True,
-        "installed": True,
-        "prepared": True,
-        "unsafe": [],
-        "stale": [],
-        "obstacles": [],
-        "apiserver": {
-            "server": "https://192.0.2.1:6443",
-            "reachable": True,
-            "version": "v1.37.2",
-            "error": None,
-            "next_serves": None,
-            "next_accepted": None,
-        },
-        "apiservers": [],
-        "unit": {
-            "name": "kube-scheduler.service",
-            "load_state": "loaded",
-            "active_state": "active",
-            "sub_state": "running",
-            "enabled": "enabled",
-            "result": "success",
-            "restarts": 0,
-            "since": "Tue 2026-01-01 00:00:00 UTC",
-            "active_seconds": 4000.0,
-            "fragment_path": "/etc/systemd/system/kube-scheduler.service",
-            "drop_ins": [],
-        },
         "process": PROCESS,
-        "port": {"number": 10259, "addresses": ["127.0.0.1"], "held_by": "kube-scheduler (pid 7)", "ours": True},
-        "others": [],
-        "instances": [],
         "lease": lease(f"{leader}.example"),
         "certificates": [],
         "probes": None,
         "healthy": None,
-        "problems": [],
         "not_checked": [],
-        "journal": [],
-        "drift": [],
-        "awaited": [],
         **changes,
     }
 
 
 def compared(name: str, leader: str, **changes: Any) -> dict[str, Any]:
     """What scheduler_info says of the same host when it is asked about health and drift."""
-    probes = {
-        "served": CERTIFICATE,
-        "used": CERTIFICATE,
-        "used_loaded": None,
-        "ready": 200,
-        "metrics_anonymous": 403,
-        "metrics_reader": 200,
-        "metrics_http": None,
-    }
+    probes = {**ANSWER["probes"], "served": CERTIFICATE, "used": CERTIFICATE, "metrics_reader": 200}
     return gathered(name, leader, **{"probes": probes, "healthy": True, **changes})
 
 
@@ -136,17 +73,14 @@ NOTHING = {
     "prepared": False,
     "user_exists": False,
     "unit": {
-        "name": "kube-scheduler.service",
+        **ANSWER["unit"],
         "load_state": "not-found",
         "active_state": "inactive",
         "sub_state": "dead",
         "enabled": "",
-        "result": "success",
-        "restarts": 0,
         "since": "",
         "active_seconds": 0.0,
         "fragment_path": "",
-        "drop_ins": [],
     },
     "process": {
         **PROCESS,
