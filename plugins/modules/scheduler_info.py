@@ -708,7 +708,7 @@ probes:
     served:
       description: The certificate that it serves. Null where there is none.
       type: dict
-      contains:
+      contains: &certificate
         subject:
           description: Subject.
           type: str
@@ -739,34 +739,7 @@ probes:
     used:
       description: The certificate that it uses at the apiserver. Null where there is none.
       type: dict
-      contains:
-        subject:
-          description: Subject.
-          type: str
-          sample: CN=system:kube-scheduler,O=system:kube-scheduler
-        serial_number:
-          description: Serial number in hexadecimal digits.
-          type: str
-          sample: 4f2c1b0a99887766
-        not_before:
-          description: Start of the validity in UTC.
-          type: str
-          sample: "2026-01-01T00:00:00Z"
-        not_after:
-          description: End of the validity in UTC.
-          type: str
-          sample: "2027-01-01T00:00:00Z"
-        days_left:
-          description: Whole days until then, negative once it is over.
-          type: int
-          sample: 364
-        fingerprint_sha256:
-          description: SHA-256 of the certificate.
-          type: str
-          sample: 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
-        valid:
-          description: Whether it is valid now.
-          type: bool
+      contains: *certificate
     used_loaded:
       description:
         - Whether it has taken the one in C(used), by its own start or by its log. Null unless O(reloaded) asks and the process reads the files of its pair
