@@ -134,7 +134,8 @@ def test_ansible_doc_of_all_modules_and_entry_points(cluster: Simulation) -> Non
             check=True,
             timeout=600,
         )
-        assert done.stderr == ""
+        # ansible-core 2.20 warns of a collection of its own whenever it looks for roles.
+        assert [line for line in done.stderr.splitlines() if "/ansible/_protomatter' " not in line] == []
         found: dict[str, dict[str, object]] = json.loads(done.stdout)
         return found
 
