@@ -433,14 +433,15 @@ class ActionModule(ActionBase):
         table, lines = rotation.table(answers, authorities, v, base.now()), []
         if kind == rotation.CA:
             # Only who gathers asks the apiserver.
-            seen = {name: answer["apiserver"] or {} for name, answer in self._answers("before", hosts).items()}
-            asked = {name: {**answer, "apiserver": seen.get(name, {})} for name, answer in answers.items()}
+            seen = self._answers("before", hosts)
+            asked = {
+                name: {**answer, **{key: seen.get(name, answer)[key] for key in ("apiserver", "apiservers")}}
+                for name, answer in answers.items()
+            }
             stands = rotation.stands(asked, authorities)
             signs = not self._ca_faults(v, data["sans"])
             steps = rotation.pending(stands, former_signs=signs, check=self._task.check_mode)
-            lines = rotation.ca_lines(
-                stands, {name: answer["apiserver"].get("next_accepted") for name, answer in asked.items()}
-            )
+            lines = rotation.ca_lines(stands, {name: rotation.accepted(answer) for name, answer in asked.items()})
         else:
             steps = [kind] if kind == rotation.LEAF or rotation.due(answers) else []
             lines = [] if steps else ["no certificate is due"]

@@ -119,13 +119,23 @@ def pair_of(certificates: t.Sequence[t.Mapping[str, t.Any]]) -> str:
     return next((str(file["fingerprint_sha256"]) for file in _of(certificates, "pair")), "")
 
 
+def _apiservers(host: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
+    """What the apiserver that a host's scheduler goes to told it, and each one that may answer in its place; each once."""
+    own = host["apiserver"] or {"server": "which gave no answer"}
+    return list({seen["server"]: seen for seen in (*host["apiservers"], own)}.values())
+
+
+def accepted(host: t.Mapping[str, t.Any]) -> bool:
+    """Whether each of a host's apiservers accepts a certificate of the next CA."""
+    return all(seen.get("next_accepted") is True for seen in _apiservers(host))
+
+
 def stand(host: t.Mapping[str, t.Any], authorities: Authorities) -> str:
     """The last step that a host has done, "" for none. One on which nothing lies yet begins where it can join."""
     certificates = host["certificates"]
     pairs = _of(certificates, "pair")
     if not pairs:
-        accepted = (host["apiserver"] or {}).get("next_accepted")
-        return ISSUE if accepted else ACCEPT
+        return ISSUE if accepted(host) else ACCEPT
     if authorities.trust_changes:
         trusted = {str(file["fingerprint_sha256"]) for file in _of(certificates, "trust")}
         if not authorities.next_ones <= trusted:
@@ -166,15 +176,20 @@ def pending(stands: t.Mapping[str, str], *, former_signs: bool, check: bool) -> 
 
 def step_faults(name: str, asked: str, host: t.Mapping[str, t.Any], authorities: Authorities, prefix: str) -> list[str]:
     """Why a host cannot go on to the step that is asked of it."""
-    own, seen = stand(host, authorities), host["apiserver"] or {}
-    where = f"{prefix}new_ca_cert: the apiserver of {name}, {seen.get('server') or 'which gave no answer'},"
-    if rank(asked) >= rank(ISSUE) > rank(own) and seen.get("next_accepted") is not True:
+    own = stand(host, authorities)
+    if rank(asked) >= rank(ISSUE) > rank(own):
+        answer, fault = "next_accepted", "does not accept a certificate of this CA"
         advice = "add the CA to the file of its --client-ca-file, beside the former one, restart it, and run again"
-        return [f"{where} does not accept a certificate of this CA; {advice}"]
-    if asked == DROP != own and authorities.trust_changes and seen.get("next_serves") is not True:
+    elif asked == DROP != own and authorities.trust_changes:
+        answer, fault = "next_serves", "still serves a certificate that is not of this CA"
         advice = "give it one, and run again: until then the former CA stays trusted"
-        return [f"{where} still serves a certificate that is not of this CA; {advice}"]
-    return []
+    else:
+        return []
+    return [
+        f"{prefix}new_ca_cert: the apiserver of {name}, {seen['server']}, {fault}; {advice}"
+        for seen in _apiservers(host)
+        if seen.get(answer) is not True
+    ]
 
 
 def variables_faults(v: Variables, kind: t.Any, silent: t.Collection[str], prefix: str) -> list[str]:
@@ -235,8 +250,8 @@ def due(answers: rollout.Answers) -> bool:
 # --- in words
 
 
-def ca_lines(stands: t.Mapping[str, str], accepts: t.Mapping[str, t.Any]) -> list[str]:
-    """The steps of a rotation of the CA, and where the members stand. C(accepts): whether each one's apiserver accepts the new CA."""
+def ca_lines(stands: t.Mapping[str, str], accepts: t.Mapping[str, bool]) -> list[str]:
+    """The steps of a rotation of the CA, and where the members stand. C(accepts): whether each one's apiservers accept the new CA."""
 
     def done(step: str) -> str:
         there = [name for name, own in stands.items() if rank(own) >= rank(step)]
@@ -245,7 +260,7 @@ def ca_lines(stands: t.Mapping[str, str], accepts: t.Mapping[str, t.Any]) -> lis
             "done" if not left else f"to do on {', '.join(left)}" + (f"; done on {', '.join(there)}" if there else "")
         )
 
-    refused = [name for name, accepted in accepts.items() if accepted is not True and rank(stands[name]) < rank(ISSUE)]
+    refused = [name for name, accepts_it in accepts.items() if not accepts_it and rank(stands[name]) < rank(ISSUE)]
     swap = (
         f"waits for the apiserver of {', '.join(refused)} to accept it"
         if refused

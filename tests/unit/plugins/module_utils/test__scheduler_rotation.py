@@ -39,7 +39,19 @@ def lying(signer: Ca | None, *trusted: Ca) -> list[dict[str, Any]]:
 
 
 def host(certificates: list[dict[str, Any]], **apiserver: Any) -> dict[str, Any]:
-    return {"certificates": certificates, "apiserver": {"server": "https://192.0.2.1:6443", **apiserver}}
+    return {
+        "certificates": certificates,
+        "apiserver": {"server": "https://192.0.2.1:6443", **apiserver},
+        "apiservers": [],
+    }
+
+
+def behind(answer: dict[str, Any], *servers: dict[str, Any]) -> dict[str, Any]:
+    """A host whose apiserver is a load balancer, with those behind it."""
+    return {
+        **answer,
+        "apiservers": [{"server": f"https://192.0.2.{10 + n}:6443", **one} for n, one in enumerate(servers)],
+    }
 
 
 @pytest.mark.parametrize(
@@ -65,7 +77,7 @@ def test_where_a_host_stands(certificates: list[dict[str, Any]], authorities: Au
 def test_a_host_without_a_pair_joins_by_what_its_apiserver_accepts() -> None:
     assert rotation.stand(host([], next_accepted=True), BOTH) == "issue"
     assert rotation.stand(host([], next_accepted=False), BOTH) == "accept"
-    assert rotation.stand({"certificates": [], "apiserver": None}, BOTH) == "accept"
+    assert rotation.stand({"certificates": [], "apiserver": None, "apiservers": []}, BOTH) == "accept"
 
 
 def test_what_is_trusted_at_each_step() -> None:
@@ -149,6 +161,26 @@ def test_the_former_ca_is_trusted_until_the_apiserver_serves_a_certificate_of_th
     assert rotation.step_faults("m1", "drop", host(at, next_accepted=True, next_serves=True), BOTH, PREFIX) == []
     assert rotation.step_faults("m1", "drop", host(lying(NEXT, NEXT), next_serves=False), BOTH, PREFIX) == []
     assert rotation.step_faults("m1", "drop", host(lying(NEXT, OTHER), next_serves=False), APART, PREFIX) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "at"),
+    [("issue", "next_accepted", lying(FORMER, FORMER, NEXT)), ("drop", "next_serves", lying(NEXT, FORMER, NEXT))],
+)
+def test_each_apiserver_behind_a_load_balancer_is_waited_for(step: str, answer: str, at: list[dict[str, Any]]) -> None:
+    balancer = host(at, next_accepted=True, next_serves=True)
+    one = behind(balancer, {answer: True}, {answer: False}, {answer: None})
+    found = rotation.step_faults("m1", step, one, BOTH, PREFIX)
+    assert [line.split(",")[1].strip() for line in found] == ["https://192.0.2.11:6443", "https://192.0.2.12:6443"]
+    assert rotation.step_faults("m1", step, behind(balancer, {answer: True}), BOTH, PREFIX) == []
+    same = {**balancer, "apiservers": [balancer["apiserver"]]}
+    assert len(rotation.step_faults("m1", step, {**same, "apiserver": None}, BOTH, PREFIX)) == 1
+
+
+def test_a_new_host_joins_where_each_apiserver_accepts_the_new_ca() -> None:
+    balancer = host([], next_accepted=True)
+    assert rotation.stand(behind(balancer, {"next_accepted": True}), BOTH) == "issue"
+    assert rotation.stand(behind(balancer, {"next_accepted": False}), BOTH) == "accept"
 
 
 def test_who_signs_at_each_step() -> None:
