@@ -112,9 +112,9 @@ def host_mirrors(log: Path) -> str:
     raise LabError("this machine's apt has no source of Debian's packages; name one in /etc/apt/sources.list")
 
 
-def sources(mirrors: str, kind: str = "deb") -> str:
-    """Those mirrors' lines for sources.list, for our suite."""
-    suites = {"Debian": SUITE, "Debian-Security": f"{SUITE}-security"}
+def sources(mirrors: str, kind: str = "deb", suite: str = SUITE) -> str:
+    """Those mirrors' lines for sources.list, for a suite."""
+    suites = {"Debian": suite, "Debian-Security": f"{suite}-security"}
     lines = {
         f"{kind} [signed-by={KEYRING}] {uri} {suites[label]} main\n"
         for uri, _space, label in (line.partition(" ") for line in mirrors.splitlines())

@@ -12,8 +12,10 @@ import secrets
 import typing as t
 from dataclasses import asdict
 
+import yaml
 from ansible import constants as C  # noqa: N812
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.parsing.yaml.dumper import AnsibleDumper
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.unsafe_proxy import wrap_var
@@ -29,6 +31,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import l
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     instances,
+    monitoring,
     options,
     plan,
     preflight,
@@ -37,6 +40,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     rotation,
     spec,
     status,
+    status_metrics,
     status_page,
     variables,
     versions,
@@ -65,6 +69,7 @@ UNORDERED = ("free", "host_pinned", "mitogen_free", "mitogen_host_pinned")
 REPORTS: dict[str, t.Callable[[status.Document], str]] = {
     "status_json": lambda report: json.dumps(report, indent=2) + "\n",
     "status_html": status_page.page,
+    "status_metrics": status_metrics.text,
 }
 # Ansible's own colours: what is well, differs, is wrong, or cannot be reached.
 COLOURS = {
@@ -82,6 +87,7 @@ OF_PLAYBOOKS = (
     "drill_undo_after",
     "kube_scheduler_admin_kubeconfig",
     "rotate",
+    *monitoring.SPEC,
     *REPORTS,
 )
 
@@ -113,6 +119,7 @@ class ActionModule(ActionBase):
             "verdict": self._verdict,
             "status": self._status,
             "removal": self._removal,
+            "monitoring": self._monitoring,
         }
         try:
             found = steps[self.options["step"]]()
@@ -223,6 +230,57 @@ class ActionModule(ActionBase):
         patience = plan.handover_patience(process["timings"])
         handover = self._handover(process, data["kubeconfig"], patience) if process["pid"] else None
         return {**found._asdict(), "handover": handover}
+
+    def _monitoring(self) -> Vars:
+        """What this host of Prometheus is to have, for all masters of which the variables are known."""
+        self._refuse_facts(self.name, self.vars.get("ansible_facts"))
+        settings, faults = monitoring.read(
+            {name: self._templated(name) for name in monitoring.SPEC if name in self.vars}
+        )
+        tables, clusters = self._tables(), self._monitored()
+        if not clusters:
+            faults.append("no master's variables are known; run monitoring.yml without --limit and --tags")
+        for cluster in clusters:
+            faults += monitoring.faults(cluster, tables.versions, self.prefix)
+        if faults or not settings:
+            return {"faults": faults}
+        found = monitoring.plan(clusters, settings, tables.versions)
+        texts = {
+            path: content
+            if isinstance(content, str)
+            else yaml.dump(content, Dumper=AnsibleDumper, sort_keys=False, width=1000)
+            for path, content in found.files.items()
+        }
+        return {
+            "faults": [],
+            "warnings": found.warnings,
+            "identities": found.identities,
+            "files": [{"path": path, "content": content} for path, content in texts.items()],
+            **{key: value for key, value in settings._asdict().items() if key in ("dir", "group", "service")},
+            "subject": monitoring.SCRAPER,
+            "valid_for": monitoring.LIFETIME,
+            "renew_before": monitoring.RENEWED,
+        }
+
+    def _monitored(self) -> list[monitoring.Cluster]:
+        presets = self._tables().lease_presets
+        found: dict[tuple[str, str], monitoring.Cluster] = {}
+        for name, host in self.vars["hostvars"].items():
+            data = host.get(self.options["inputs"])
+            if not isinstance(data, t.Mapping) or not data.get("sans"):
+                continue
+            v = variables.Variables(**data["variables"])
+            cluster = found.setdefault(
+                (v.group, v.name),
+                monitoring.Cluster(
+                    variables={},
+                    addresses=dict(zip(data["members"], data["addresses"])),
+                    timings=variables.election(v, presets).timings(),
+                    ca=data["authorities_pem"],
+                ),
+            )
+            cluster.variables[name] = v
+        return list(found.values())
 
     def _variables(self) -> Vars:
         prefix = self.prefix

@@ -33,10 +33,12 @@ options:
       - V(outcome) concludes about a host that was rolled, and tells so.
       - V(verdict) concludes from the members' answers about this host and its cluster.
       - V(status) shows the state of every cluster of the play, as C(status.yml) does and other playbooks do at their end, and writes it to the files that
-        the variables C(status_json) and C(status_html) name. It is for one host of the play (C(run_once)).
+        the variables C(status_json), C(status_html) and C(status_metrics) name. It is for one host of the play (C(run_once)).
       - V(removal) tells whether somebody is left to schedule once this host has no scheduler any more.
+      - V(monitoring) plans what a host of Prometheus is to have for all masters of which the variables are known, and refuses masters whose metrics
+        cannot be reached.
     type: str
-    choices: [instance, variables, host, rotation, rollout, rollback, gate, outcome, rotated, verdict, status, removal]
+    choices: [instance, variables, host, rotation, rollout, rollback, gate, outcome, rotated, verdict, status, removal, monitoring]
     required: true
   prefix:
     description: What the names of the role's variables begin with.
@@ -46,11 +48,12 @@ options:
     description:
       - The role's data - C(versions), C(styles), C(known_flags), C(known_fields), C(lease_presets), C(packages), C(systemd_features). Its C(vars/main)
         tells what each holds.
-      - Required with O(step=variables), O(step=host) and O(step=status).
+      - Required with O(step=variables), O(step=host), O(step=status) and O(step=monitoring).
     type: dict
   input:
     description:
-      - What O(step=variables) returned, or O(step=instance) with O(step=removal). Required with all other steps but O(step=instance) and O(step=status).
+      - What O(step=variables) returned, or O(step=instance) with O(step=removal). Required with all other steps but O(step=instance), O(step=status) and
+        O(step=monitoring).
     type: dict
   rotation:
     description: The part of a rotation of certificates that this is, with O(step=variables).
@@ -69,7 +72,7 @@ options:
         elements: str
         default: []
   inputs:
-    description: Name of the registered variable that holds what O(step=variables) returned for each host. Required with O(step=status).
+    description: Name of the registered variable that holds what O(step=variables) returned for each host. Required with O(step=status) and O(step=monitoring).
     type: str
   host:
     description: What M(kube_ha.scheduler.scheduler_info) gathered. Required with O(step=host) and O(step=rollback).
@@ -205,8 +208,8 @@ version:
   type: str
   sample: 1.37.2
 files:
-  description: The set that M(kube_ha.scheduler.scheduler_release) keeps, with the rendered content.
-  returned: O(step=host)
+  description: The set that M(kube_ha.scheduler.scheduler_release) keeps, with the rendered content; with O(step=monitoring), the files of Prometheus.
+  returned: O(step=host) and O(step=monitoring)
   type: list
   elements: dict
   sample: [{name: config, path: /etc/kubernetes/kube-scheduler.yaml, mode: "0644", content: "apiVersion: kubescheduler.config.k8s.io/v1"}]
@@ -331,6 +334,28 @@ lines:
   type: list
   elements: str
   sample: ["host  version  unit    healthy  leader", "m1    1.37.2   active  yes      *"]
+identities:
+  description: Client certificates that are to be made on a host of Prometheus, one for each cluster that signs its own.
+  returned: O(step=monitoring), without faults
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The certificate's path there.
+      type: str
+      sample: /etc/prometheus/kube-scheduler/kube_masters.pem
+    privatekey_path:
+      description: The key's path there.
+      type: str
+      sample: /etc/prometheus/kube-scheduler/kube_masters-key.pem
+    ca_cert:
+      description: The CA's certificate on the controller.
+      type: str
+      sample: /etc/kubernetes/cert/ca.pem
+    ca_key:
+      description: The CA's key on the controller.
+      type: str
+      sample: /etc/kubernetes/cert/ca-key.pem
 """
 
 from ansible.module_utils.basic import AnsibleModule

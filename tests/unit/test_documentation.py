@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils import basic
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import monitoring
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/kube_scheduler"
@@ -50,7 +51,7 @@ def compare(documented: dict[str, Any], spec: dict[str, Any], where: str) -> Non
         assert told.get("required", False) == option.get("required", False), place
         assert told.get("description"), place
         if "options" in option:
-            compare(told["suboptions"], option["options"], place)
+            compare(told.get("suboptions") or told["options"], option["options"], place)
 
 
 def returned(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -158,10 +159,14 @@ def test_every_entry_point_takes_the_variables() -> None:
         "drill",
         "rollback",
         "rotate",
+        "monitored",
+        "monitoring",
         *PHASES,
     }
     assert set(specs) == entries
-    for name, spec in specs.items():
+    compare(specs["monitoring"]["options"], monitoring.SPEC, "monitoring")
+    # The only one that is not for masters.
+    for name, spec in [entry for entry in specs.items() if entry[0] != "monitoring"]:
         own = {
             option
             for option in spec["options"]
@@ -215,3 +220,13 @@ def test_a_page_names_tests_that_exist(page: str, least: int) -> None:
         known.update(re.findall(r"^def (test_\w+)\(", path.read_text(), re.MULTILINE))
     assert len(named) > least
     assert named <= known, sorted(named - known)
+
+
+def test_each_alert_has_a_page() -> None:
+    """Its link goes to a heading, whose anchor GitHub makes; and docs/monitoring.md tells of it."""
+    headings = re.findall(r"^## (.+)$", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+    anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    assert {section for _severity, section in monitoring.URGENCY.values()} <= anchors
+    page = (ROOT / "docs/monitoring.md").read_text()
+    assert re.findall(r"^\| `KubeScheduler(\w+)`", page, re.MULTILINE) == list(monitoring.URGENCY)
+    assert set(re.findall(r"`alerts: (\w+)`", page)) == set(monitoring.ALERTS)

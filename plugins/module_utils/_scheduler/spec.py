@@ -26,6 +26,7 @@ STEPS = [
     "verdict",
     "status",
     "removal",
+    "monitoring",
 ]
 PLAN: dict[str, dict[str, t.Any]] = {
     "step": {"type": "str", "choices": STEPS, "required": True},
@@ -77,6 +78,7 @@ PLAN_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
     ("step", "verdict", ["input", "answers"]),
     ("step", "status", ["tables", "inputs", "answers", "plans"]),
     ("step", "removal", ["input", "answers"]),
+    ("step", "monitoring", ["tables", "inputs"]),
 ]
 
 DRILL: dict[str, dict[str, t.Any]] = {

@@ -459,7 +459,7 @@ def test_a_key_among_the_certificates(variables: dict[str, Any], ca: Ca, tmp_pat
         fixed(variables | {f"kube_scheduler_{name}": str(both)})
 
 
-@pytest.mark.parametrize("name", ["status_json", "status_html"])
+@pytest.mark.parametrize("name", ["status_json", "status_html", "status_metrics"])
 @pytest.mark.parametrize(
     ("path", "why"),
     [
@@ -476,3 +476,22 @@ def test_a_report_that_cannot_be_written_is_refused_first(
     with pytest.raises(AnsibleActionFail, match=f"^{name}: {why.format(folder=tmp_path)}"):
         fixed(variables | {name: path})
     assert fixed(variables | {name: str(tmp_path / "report")})["faults"] == []
+
+
+def test_monitoring_takes_nothing_from_the_facts_of_its_host(variables: dict[str, Any]) -> None:
+    given = {**variables, "ansible_facts": {"monitoring_dir": "/root/elsewhere"}}
+    with pytest.raises(AnsibleActionFail, match="m1: its facts hold monitoring_dir, which only variables may set"):
+        run("monitoring", given, tables=TABLES, inputs="input")
+
+
+def test_monitoring_without_masters_is_refused(variables: dict[str, Any]) -> None:
+    found = run("monitoring", variables, tables=TABLES, inputs="input")
+    assert found["msg"] == "no master's variables are known; run monitoring.yml without --limit and --tags"
+    hostvars = {"m1": {"input": fixed({**variables, "kube_scheduler_bind_address": "0.0.0.0"})}}
+    found = run("monitoring", variables, tables=TABLES, inputs="input", hostvars=hostvars)
+    assert found["faults"] == []
+    assert [entry["path"].rpartition("/")[2] for entry in found["files"]] == [
+        "kube_masters-ca.pem",
+        "scrape.yml",
+        "rules.yml",
+    ]

@@ -151,7 +151,7 @@ def test_the_oldest_is_the_walk_throughs() -> None:
 def test_a_row_is_one_with_itself(minor: str) -> None:
     """What the role renders is known to the version, and honoured by it where it counts."""
     row = VERSIONS[minor]
-    assert set(row) == {"style", "config_api", "locks", "https", "http", "ready", "releases"}
+    assert set(row) == {"style", "config_api", "locks", "https", "http", "ready", "releases", "metrics"}
     assert row["locks"][0] in versions.LOCK_OBJECTS
     for config in ({}, {"percentageOfNodesToScore": 50}):
         plan = run(f"{minor}.0", config=config)

@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""debs.py PACKAGE...: brings packages of a newer Debian into the cache, and what they hold below unpacked/; neither is installed here.
+
+Debian 12's Prometheus knows no scrape_config_files.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import image
+from settings import Settings, read
+from shell import LabError, lock, run
+
+SUITE = "trixie"
+
+
+def ensure(settings: Settings, packages: list[str]) -> list[Path]:
+    """The packages' files."""
+    folder = settings.cache / "debs" / f"{SUITE}-{settings.arch}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock(settings.cache / "locks" / "debs.lock", "the packages"):
+        missing = [package for package in packages if not list(folder.glob(f"{package}_*.deb"))]
+        if missing:
+            fetch(missing, folder, settings.logs / "debs.log")
+    return [max(folder.glob(f"{package}_*.deb")) for package in packages]
+
+
+def fetch(packages: list[str], folder: Path, log: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="kube-ha-debs-") as scratch:
+        lists = Path(scratch, "lists/partial")
+        lists.mkdir(parents=True)
+        Path(scratch, "sources.list").write_text(image.sources(image.host_mirrors(log), suite=SUITE))
+        apt = [
+            "apt-get",
+            f"--option=Dir::Etc::SourceList={scratch}/sources.list",
+            "--option=Dir::Etc::SourceParts=-",
+            f"--option=Dir::State::Lists={scratch}/lists",
+            "--option=Dir::Cache::pkgcache=",
+            "--option=Dir::Cache::srcpkgcache=",
+            "--option=APT::Sandbox::User=root",
+        ]
+        run([*apt, "update"], f"Reading the package lists of Debian {SUITE}", log)
+        run([*apt, "download", *packages], f"Fetching {' '.join(packages)}", log, cwd=folder)
+        for package in packages:
+            found = max(folder.glob(f"{package}_*.deb"))
+            run(["dpkg-deb", "--extract", str(found), str(folder / "unpacked")], f"Unpacking {found.name}", log)
+
+
+if __name__ == "__main__":
+    try:
+        settings = read(os.environ, Path(__file__).resolve().parent.parent)
+        print("\n".join(map(str, ensure(settings, sys.argv[1:]))))
+    except LabError as error:
+        sys.exit(f"debs.py: {error}")

@@ -1,0 +1,99 @@
+"""monitoring.yml: masters that it never contacts, and this machine as the host of Prometheus."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.support.simulation import ROOT, Outcome, Simulation
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="it gives files to root")
+
+
+class Monitored(Simulation):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, {"kube_masters": ["m1", "m2"], "edge": ["e1"]})
+        self.dir = folder / "prometheus"
+        self.variables["kube_scheduler_bind_address"] = "0.0.0.0"
+        self.watching = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "ansible_become": False,
+            "monitoring_dir": str(self.dir),
+            "monitoring_group": "root",
+            "monitoring_service": "",
+        }
+
+    def monitor(self, *words: str) -> Outcome:
+        other = self.folder / "prometheus.yml"
+        other.write_text(yaml.safe_dump({"prometheus": {"hosts": {"p1": self.watching}}}))
+        groups = "--extra-vars=kube_scheduler_hosts=kube_masters:edge"
+        return self.run("playbooks/monitoring.yml", f"--inventory={other}", groups, *words)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Monitored:
+    return Monitored(tmp_path)
+
+
+def test_what_lies_there(cluster: Monitored) -> None:
+    run = cluster.monitor()
+    assert run.code == 0, run.output
+    assert not any(run.calls.values()), "masters are contacted"
+    names = {f"{name}{end}.pem" for name in cluster.clusters for end in ("", "-key", "-ca")}
+    assert {path.name for path in cluster.dir.iterdir()} == {*names, "scrape.yml", "rules.yml", "dashboard.json"}
+    assert {
+        path.stat().st_mode & 0o777 for path in cluster.dir.iterdir() if path.name.endswith(("key.pem", ".yml"))
+    } == {0o640}
+    certificate = x509.load_pem_x509_certificate((cluster.dir / "kube_masters.pem").read_bytes())
+    certificate.verify_directly_issued_by(cluster.ca.certificate)
+    [organization] = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    assert organization.value == "system:monitoring"
+    usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(usages) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    jobs = yaml.safe_load((cluster.dir / "scrape.yml").read_text())["scrape_configs"]
+    targets = {
+        job["static_configs"][0]["labels"]["cluster"]: [one["targets"][0] for one in job["static_configs"]]
+        for job in jobs
+    }
+    assert targets == {"kube_masters": ["192.0.2.1:10259", "192.0.2.2:10259"], "edge": ["192.0.2.3:10259"]}
+    groups = yaml.safe_load((cluster.dir / "rules.yml").read_text())["groups"]
+    assert {group["name"] for group in groups} == {f"kube-scheduler/{name}/kube-scheduler" for name in cluster.clusters}
+    dashboard = ROOT / "roles/kube_scheduler/files/dashboard.json"
+    assert (cluster.dir / "dashboard.json").read_bytes() == dashboard.read_bytes()
+    assert (cluster.dir / "kube_masters-key.pem").read_text().splitlines()[1] not in run.output
+    again = cluster.monitor()
+    assert again.code == 0, again.output
+    assert re.search(r"p1 +: ok=\d+ +changed=0 ", again.output), again.output
+
+
+def test_check_mode_on_a_fresh_host(cluster: Monitored) -> None:
+    run = cluster.monitor("--check", "--diff")
+    assert run.code == 0, run.output
+    assert "+- alert: KubeSchedulerLeaderless" in run.output.replace("+  - alert", "+- alert")
+    assert re.search(r"p1 +: ok=\d+ +changed=4 ", run.output), "the folder, the pairs, the files, the dashboard"
+    assert not cluster.dir.exists()
+
+
+def test_schedulers_on_a_loopback_address_are_refused(cluster: Monitored) -> None:
+    cluster.host_variables["m2"] = {"kube_scheduler_bind_address": "127.0.0.1"}
+    run = cluster.monitor()
+    assert run.code != 0
+    assert (
+        "kube_scheduler_bind_address: m2 serves its metrics on 127.0.0.1 only, where Prometheus cannot reach them"
+        in run.text
+    )
+    assert not cluster.dir.exists()
+
+
+def test_a_group_without_hosts_is_refused(cluster: Monitored) -> None:
+    run = cluster.monitor("--extra-vars=monitoring_hosts=nowhere")
+    assert run.code != 0
+    assert "the inventory has no hosts in nowhere: put the hosts of Prometheus into that group" in run.text

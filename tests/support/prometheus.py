@@ -1,0 +1,26 @@
+"""Debian's own Prometheus, for the tests of monitoring."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.simulation import ROOT
+
+
+@functools.cache
+def packages(*names: str) -> list[Path]:
+    """The files of some packages, from the cache."""
+    command = [sys.executable, str(ROOT / "lab/debs.py"), *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    return [Path(line) for line in done.stdout.splitlines()[-len(names) :]]
+
+
+def promtool(*words: str | Path, stdin: str | None = None) -> str:
+    """What promtool says of something, which it has to find right."""
+    program = packages("promtool")[0].parent / "unpacked/usr/bin/promtool"
+    done = subprocess.run([program, *words], input=stdin, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
