@@ -48,7 +48,8 @@ test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Mol
 nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, the benchmark, release-check
 	@python3 tests/steps.py test release-check 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
 	    'molecule WHICH=' 'molecule S=upgrade WHICH=nightly' 'molecule S=repair' 'molecule S=rotate WHICH=' \
-	    'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' 'molecule S=life' 'molecule S=external' versions drills clusters bench
+	    'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' 'molecule S=life' 'molecule S=external' \
+	    'molecule S=monitoring' 'molecule S=monitoring LAB_KUBE_VERSION=1.30.14' 'molecule S=monitoring LAB_KUBE_VERSION=1.20.2' versions drills clusters bench
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy, changelog fragments, licences of all files
@@ -90,8 +91,9 @@ cores: tools ## The role on simulated masters with every other ansible-core that
 # By file, so that the matrix of certificates is made once. Which tests, as pytest's -m takes it; empty for all.
 WHICH ?= not nightly
 .PHONY: integration
-integration: tools ## Modules beside cfssl, openssl, pkilint and Go; the role on simulated masters; no container (WHICH= for all)
+integration: tools ## Modules beside cfssl, openssl, pkilint and Go; alerts by promtool; the role on simulated masters; no container (WHICH= for all)
 	@python3 lab/need.py cfssl=golang-cfssl go=golang-go
+	@python3 lab/debs.py promtool >/dev/null
 	pytest -q -n 2 --dist loadfile -m "$(WHICH)" tests/integration --ignore tests/integration/leader_info
 
 .PHONY: page

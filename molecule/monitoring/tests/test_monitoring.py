@@ -1,0 +1,224 @@
+"""monitoring.yml with Debian's own Prometheus and node_exporter: what they get to see, and which alarm is raised when."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import yaml
+
+from tests.support.lab import ROOT, UNIT, Run, wait_for
+from tests.support.prometheus import packages
+
+HOST = "m1"
+TEXTFILE = "/var/lib/prometheus/node-exporter/kube-scheduler.prom"
+# Scrapes and rules are quicker than a person's, for the sake of the tests' time.
+CONFIG = """
+global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 2s}
+rule_files: [kube-scheduler/rules.yml]
+scrape_config_files: [kube-scheduler/scrape.yml]
+scrape_configs:
+  - job_name: node
+    static_configs: [{targets: ["127.0.0.1:9100"]}]
+"""
+QUICK = (
+    "--extra-vars={monitoring_interval: 2s, monitoring_alerts: {down: 10s}}",
+    "--extra-vars=kube_scheduler_bind_address=0.0.0.0",
+)
+SHELL = """
+set -e
+dpkg --force-depends --unpack /tmp/debs/*.deb
+id prometheus >/dev/null 2>&1 || useradd --system --no-create-home prometheus
+mkdir -p /var/lib/prometheus/metrics2 /var/lib/prometheus/node-exporter /etc/prometheus/kube-scheduler
+chown -R prometheus: /var/lib/prometheus
+systemctl daemon-reload
+systemctl restart prometheus prometheus-node-exporter
+"""
+
+
+class Prometheus:
+    """Prometheus on a master, from the outside."""
+
+    def __init__(self, lab: Any, folder: Path) -> None:
+        self.lab, self.folder = lab, folder
+        self.inventory = folder / "inventory.yml"
+        told = yaml.safe_load(lab.inventory.read_text())
+        self.inventory.write_text(yaml.safe_dump({**told, "prometheus": {"hosts": {HOST: None}}}))
+
+    def install(self) -> None:
+        container = self.lab.settings.container(HOST)
+        self.lab.podman("exec", container, "mkdir", "--parents", "/tmp/debs")
+        for path in packages("prometheus", "prometheus-node-exporter"):
+            self.lab.podman("cp", str(path), f"{container}:/tmp/debs/")
+        self.write("/etc/prometheus/prometheus.yml", CONFIG)
+        self.lab.host(HOST).check_output(SHELL)
+
+    def write(self, path: str, text: str) -> None:
+        content = base64.b64encode(text.encode()).decode()
+        self.lab.host(HOST).check_output("mkdir -p $(dirname %s) && echo %s | base64 -d > %s", path, content, path)
+
+    def monitor(self, *words: str) -> Run:
+        run: Run = self.lab.play("playbooks/monitoring.yml", *QUICK, *words, inventory=self.inventory)
+        return run
+
+    def report(self) -> None:
+        """Has the report of status.yml read by node_exporter."""
+        path = self.folder / "report.prom"
+        run = self.lab.play(
+            "playbooks/status.yml", f"--extra-vars=status_metrics={path}", *QUICK, inventory=self.inventory
+        )
+        assert path.exists(), run.output
+        self.write(TEXTFILE, path.read_text())
+
+    def asked(self, path: str) -> Any:
+        answer = json.loads(self.lab.host(HOST).check_output("curl -sS %s", f"http://127.0.0.1:9090/api/v1/{path}"))
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.asked(f"query?query={quote(expression, safe='')}")["result"]
+        return found
+
+    def targets(self) -> dict[str, dict[str, Any]]:
+        """Those of the schedulers, by host."""
+        found = self.asked("targets?state=active")["activeTargets"]
+        return {one["labels"]["host"]: one for one in found if one["labels"]["job"] == "kube-scheduler"}
+
+    def firing(self) -> set[str]:
+        return {one["labels"]["alertname"] for one in self.asked("alerts")["alerts"] if one["state"] == "firing"}
+
+
+@pytest.fixture(scope="module")
+def prometheus(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Prometheus:
+    found = Prometheus(lab, tmp_path_factory.mktemp("prometheus"))
+    run = lab.site(*QUICK, inventory=found.inventory)
+    assert run.code == 0, run.output
+    found.install()
+    run = found.monitor()
+    assert run.code == 0, run.output
+    found.report()
+    wait_for(lambda: {one["health"] for one in found.targets().values()} == {"up"}, 60)
+    return found
+
+
+@pytest.fixture
+def calm(lab: Any, prometheus: Prometheus) -> Iterator[None]:
+    """All is well before, and again after."""
+    yield
+    for name in lab.names:
+        lab.host(name).check_output("systemctl start %s", UNIT)
+    prometheus.report()
+    wait_for(lambda: not prometheus.firing(), 180)
+
+
+def test_a_second_run_changes_nothing(prometheus: Prometheus) -> None:
+    run = prometheus.monitor()
+    assert run.code == 0, run.output
+    assert run.changed == dict.fromkeys(prometheus.lab.names, 0)
+
+
+def test_the_targets_are_up_over_verified_tls(lab: Any, prometheus: Prometheus) -> None:
+    found = prometheus.targets()
+    assert set(found) == set(lab.names)
+    assert {name: one["scrapeUrl"] for name, one in found.items()} == {
+        name: f"https://{address}:10259/metrics" for name, address in lab.addresses.items()
+    }
+    job = yaml.safe_load(lab.host(HOST).check_output("cat /etc/prometheus/kube-scheduler/scrape.yml"))[
+        "scrape_configs"
+    ][0]
+    assert "insecure_skip_verify" not in job["tls_config"]
+    # Of another CA, it is not read.
+    lab.host(HOST).check_output(
+        "cd /etc/prometheus/kube-scheduler && cp kube_masters-ca.pem /tmp/ca.pem && cp kube_masters.pem kube_masters-ca.pem"
+    )
+    try:
+        lab.host(HOST).check_output("systemctl reload prometheus")
+        wait_for(lambda: {one["health"] for one in prometheus.targets().values()} == {"down"}, 60)
+        assert all("x509" in one["lastError"] for one in prometheus.targets().values())
+    finally:
+        assert prometheus.monitor().code == 0
+    wait_for(lambda: {one["health"] for one in prometheus.targets().values()} == {"up"}, 60)
+
+
+def test_the_key_is_for_prometheus_alone(lab: Any) -> None:
+    key = lab.host(HOST).file("/etc/prometheus/kube-scheduler/kube_masters-key.pem")
+    assert (key.user, key.group, key.mode) == ("root", "prometheus", 0o640)
+
+
+def test_no_panel_of_the_dashboard_is_empty(prometheus: Prometheus) -> None:
+    dashboard = json.loads((ROOT / "roles/kube_scheduler/files/dashboard.json").read_text())
+    expressions = {
+        target["expr"]: panel["title"] for panel in dashboard["panels"] for target in panel.get("targets", [])
+    }
+    assert len(expressions) > 15
+
+    def empty() -> list[str]:
+        return [
+            title
+            for expression, title in expressions.items()
+            if not prometheus.query(expression.replace("$cluster", ".*").replace("$scheduler", ".*"))
+        ]
+
+    wait_for(lambda: not empty(), 90)
+    for variable in dashboard["templating"]["list"][1:]:
+        assert prometheus.query(variable["definition"].split("(")[1].rpartition(",")[0].replace("$cluster", ".*"))
+
+
+def test_the_rules_have_what_they_ask_for(prometheus: Prometheus) -> None:
+    """A name that the version does not have would never raise an alarm: each metric of each rule is there."""
+    groups = prometheus.asked("rules")["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    assert {rule["health"] for rule in rules} == {"ok"}
+    metrics = {
+        word
+        for rule in rules
+        for word in rule["query"].replace("(", " ").replace("{", " ").replace("[", " ").split()
+        if "_" in word and word.replace("_", "").isalnum() and not word.startswith("vector")
+    } - {"histogram_quantile", "git_version"}
+    known = set(prometheus.asked("label/__name__/values"))
+    assert len(metrics) > 8
+    assert metrics <= known
+
+
+def test_all_is_calm(prometheus: Prometheus) -> None:
+    assert prometheus.firing() == set()
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_killed_leader_raises_no_false_alarm(lab: Any, prometheus: Prometheus) -> None:
+    leader = lab.leader()
+    lab.host(leader).check_output("systemctl kill --signal=SIGKILL %s", UNIT)
+    seen: set[str] = set()
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        seen |= prometheus.firing()
+        time.sleep(1)
+    assert seen == set()
+    leads = prometheus.query("leader_election_master_status == 1")
+    assert [one["metric"]["host"] for one in leads] == [lab.leader()]
+
+
+@pytest.mark.usefixtures("calm")
+def test_a_stopped_standby_raises_its_alarm(lab: Any, prometheus: Prometheus) -> None:
+    standby = next(name for name in lab.names if name != lab.leader())
+    lab.host(standby).check_output("systemctl stop %s", UNIT)
+    wait_for(lambda: "KubeSchedulerDown" in prometheus.firing(), 60)
+    alerts = [one for one in prometheus.asked("alerts")["alerts"] if one["state"] == "firing"]
+    assert {(one["labels"]["alertname"], one["labels"]["host"]) for one in alerts} == {("KubeSchedulerDown", standby)}
+    assert alerts[0]["annotations"]["summary"] == f"kube_masters: {standby} does not answer"
+    prometheus.report()
+    wait_for(lambda: "KubeSchedulerUnhealthy" in prometheus.firing(), 60)
+
+
+@pytest.mark.usefixtures("calm")
+def test_where_all_are_stopped_nobody_leads(lab: Any, prometheus: Prometheus) -> None:
+    for name in lab.names:
+        lab.host(name).check_output("systemctl stop %s", UNIT)
+    wait_for(lambda: "KubeSchedulerLeaderless" in prometheus.firing(), 90)
+    assert "KubeSchedulerDown" in prometheus.firing()
