@@ -195,3 +195,6 @@ def test_profiling_is_off_for_an_administrator(host: Any, lab: Any) -> None:
     user = yaml.safe_load((lab.state / "admin.kubeconfig").read_text())["users"][0]["user"]
     pair = base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"])
     assert curl(host, "/metrics", "/debug/pprof/", pair=pair) == ["200", "404"]
+    # kube-bench looks no further than at the command line.
+    command = host.check_output("tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value %s)/cmdline", UNIT)
+    assert {"--profiling=false", "--bind-address=127.0.0.1"} <= set(command.splitlines())
