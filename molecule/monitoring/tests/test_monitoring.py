@@ -34,6 +34,7 @@ QUICK = (
 SHELL = """
 set -e
 dpkg --force-depends --unpack /tmp/debs/*.deb
+for new in /etc/default/prometheus*.dpkg-new; do mv "$new" "${new%.dpkg-new}"; done
 id prometheus >/dev/null 2>&1 || useradd --system --no-create-home prometheus
 mkdir -p /var/lib/prometheus/metrics2 /var/lib/prometheus/node-exporter /etc/prometheus/kube-scheduler
 chown -R prometheus: /var/lib/prometheus
