@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import ipaddress
 import json
+import re
 import shutil
 import ssl
 import time
@@ -25,6 +26,7 @@ from shell import LabError, output, run, say, write_if_changed
 MARKER = "cluster.json"
 READY_PATIENCE = 120.0
 NODES = ("worker-1", "worker-2")
+GRANTS = "docs/examples/configz-reader.yml"
 RESOURCES = {"cpu": "4", "memory": "8Gi", "pods": "110"}
 
 
@@ -70,6 +72,8 @@ def converge(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
     api = next(iter(members.values()))
     for node in NODES:
         make_node(settings, api, node)
+    for manifest in (settings.root / GRANTS).read_text().split("\n---\n"):
+        apply(settings, api, manifest)
 
 
 def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
@@ -110,7 +114,7 @@ def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
 
 
 def request(
-    settings: Settings, service: Service, host: str, path: str, patch: Mapping[str, Any] | None = None
+    settings: Settings, service: Service, host: str, path: str, patch: Mapping[str, Any] | str | None = None
 ) -> tuple[int, str]:
     """Over verified TLS, with a client certificate of the lab's."""
     pki = settings.state / "pki"
@@ -122,7 +126,8 @@ def request(
             connection.request("GET", path)
         else:
             # Server-side apply: makes or changes, the same every time. Its YAML may be JSON.
-            connection.request("PATCH", path, json.dumps(patch), {"Content-Type": "application/apply-patch+yaml"})
+            body = patch if isinstance(patch, str) else json.dumps(patch)
+            connection.request("PATCH", path, body, {"Content-Type": "application/apply-patch+yaml"})
         answer = connection.getresponse()
         return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
 
@@ -191,6 +196,17 @@ def make_node(settings: Settings, host: str, name: str) -> None:
         code, answer = request(settings, APISERVER, host, query, body)
         if code not in (200, 201):
             raise LabError(f"the apiserver does not take node {name}: {code} {answer[:200]}")
+
+
+def apply(settings: Settings, host: str, manifest: str) -> None:
+    """Makes what a manifest of the documentation describes, which has no namespace."""
+    version, kind, name = (
+        re.findall(rf"^ *{key}: (\S+)$", manifest, re.MULTILINE)[0] for key in ("apiVersion", "kind", "name")
+    )
+    path = f"/apis/{version}/{kind.lower()}s/{name}"
+    code, answer = request(settings, APISERVER, host, f"{path}?fieldManager=lab&force=true", manifest)
+    if code not in (200, 201):
+        raise LabError(f"the apiserver does not take {path}: {code} {answer[:200]}")
 
 
 def report(settings: Settings, podman: Podman, subnet: ipaddress.IPv4Network) -> bool:

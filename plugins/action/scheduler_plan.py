@@ -783,4 +783,5 @@ def _wanted(v: variables.Variables, found: plan.HostPlan) -> Vars:
         "pair": pair if v.pki in ("shared", "provided") else None,
         "kubeconfig": found["kubeconfig"],
         "files": found["files"],
+        "settings": found["settings"],
     }

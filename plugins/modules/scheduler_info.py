@@ -244,6 +244,20 @@ options:
           - Options of M(kube_ha.scheduler.kubeconfig) for the live path, with C(owner), C(group) and C(mode).
           - Entries that hold a secret, or are to be absent, cannot be compared.
         type: dict
+      settings:
+        description:
+          - What the process is to be started with. Compared with what it says itself in C(/configz), and where its version has them, in C(/flagz) and
+            C(/statusz), if the reader that O(metrics_cert) names is answered there. Otherwise RV(not_checked) says so.
+        type: dict
+        suboptions:
+          flags:
+            description: Flags by name, with their values.
+            type: dict
+            default: {}
+          config:
+            description: The KubeSchedulerConfiguration.
+            type: dict
+            default: {}
       files:
         description:
           - The members of the set, as in M(kube_ha.scheduler.scheduler_release). Those named C(config) and C(unit) are compared with their content, and

@@ -59,6 +59,8 @@ ANY = {
         "user": "the answer says whether it exists",
         "versions": "handled by the action plugin, which refuses what is no table",
         "lease_before": "an earlier answer; what is none says nothing",
+        "wanted.settings.flags": "compared with what a process says; what is no flag is not found there",
+        "wanted.settings.config": "compared with what a process says; what is no field is not found there",
         **dict.fromkeys(
             (
                 "next_ca_path",

@@ -50,7 +50,7 @@ def filled(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     assert not unknown
     options = {}
     for name, kind in spec.items():
-        value = given.get(name, kind.get("default"))
+        value = given.get(name, {} if kind.get("apply_defaults") else kind.get("default"))
         if value is not None and kind.get("options"):
             inner = kind["options"]
             value = [filled(inner, entry) for entry in value] if kind["type"] == "list" else filled(inner, value)

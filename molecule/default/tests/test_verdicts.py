@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.lab import ROOT, wait_for
 from tests.support.role import answers
 
 UNIT = "kube-scheduler.service"
@@ -33,6 +34,23 @@ def test_all_addresses_and_slow_elections(lab: Any) -> None:
             assert status.code == 0, status.output
     finally:
         assert lab.site().code == 0
+
+
+def test_settings_that_nobody_may_ask_for_are_not_checked(lab: Any) -> None:
+    """The lab grants what docs/examples/configz-reader.yml has."""
+    line = "not checked: the settings in use, by /configz: HTTP 403"
+    assert "not checked" not in lab.play("playbooks/status.yml").text
+    lab.kubectl("delete", "clusterrolebinding", "kube-ha-configz-reader")
+    try:
+
+        def not_checked() -> bool:
+            run = lab.play("playbooks/status.yml")
+            assert run.code == 0, run.output
+            return all(f"{name}: {line}" in run.text for name in lab.names)
+
+        wait_for(not_checked, 60)
+    finally:
+        lab.kubectl("apply", f"--filename={ROOT / 'docs/examples/configz-reader.yml'}")
 
 
 def test_a_stopped_scheduler_and_a_limit_without_the_ca_s_key(lab: Any, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -152,7 +152,7 @@ def test_the_key_is_for_prometheus_alone(lab: Any) -> None:
     assert (key.user, key.group, key.mode) == ("root", "prometheus", 0o640)
 
 
-def test_no_panel_of_the_dashboard_is_empty(prometheus: Prometheus) -> None:
+def test_no_panel_of_the_dashboard_is_empty(prometheus: Prometheus, bind_pod: Callable[[], str]) -> None:
     dashboard = json.loads((ROOT / "roles/kube_scheduler/files/dashboard.json").read_text())
     expressions = {
         target["expr"]: panel["title"] for panel in dashboard["panels"] for target in panel.get("targets", [])
@@ -160,13 +160,14 @@ def test_no_panel_of_the_dashboard_is_empty(prometheus: Prometheus) -> None:
     assert len(expressions) > 15
 
     def empty() -> list[str]:
+        bind_pod()
         return [
             title
             for expression, title in expressions.items()
             if not prometheus.query(expression.replace("$cluster", ".*").replace("$scheduler", ".*"))
         ]
 
-    wait_for(lambda: not empty(), 90)
+    wait_for(lambda: not empty(), 60)
     for variable in dashboard["templating"]["list"][1:]:
         assert prometheus.query(variable["definition"].split("(")[1].rpartition(",")[0].replace("$cluster", ".*"))
 

@@ -24,7 +24,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, FilesError, ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, running
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import effective, facts, running
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import (
@@ -132,11 +132,12 @@ class Task:
 
 
 class HostAccess(t.NamedTuple):
-    """What the host is asked through: Ansible's own code for files, /proc, and what systemd shows of the unit."""
+    """What the host is asked through: Ansible's own code for files, /proc, what systemd shows of the unit, and what the process says of its settings."""
 
     module: FileModule
     proc: Proc
     shown: t.Mapping[str, str]
+    told: effective.Answers
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class Wanted:
     pair: dict[str, t.Any] | None
     kubeconfig: dict[str, t.Any] | None
     items: tuple[Item, ...]
+    settings: effective.Settings
     manage_packages: bool
     user: str
     unit: str
@@ -181,6 +183,7 @@ def wanted_of(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) ->
         pair=options["pair"],
         kubeconfig=kubeconfig,
         items=tuple(items_of(options["files"])),
+        settings=options["settings"],
         manage_packages=options["manage_packages"],
         user=user or "",
         unit=unit,
@@ -414,7 +417,8 @@ def _process(wanted: Wanted, release: Release, digest: str, process: facts.Proce
     found = running.reasons(wanted.unit, host.shown, host.proc, live)
     if process["pid"] and process["version"] != wanted.version:
         found.append(f"version {process['version'] or 'unknown'} runs, wanted {wanted.version}")
-    return found
+    # Otherwise that it differs follows from what was found.
+    return found or effective.differences(wanted.settings, wanted.version, host.told)
 
 
 def _staged(release: Release) -> list[str]:

@@ -23,6 +23,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import cli
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials as _credentials
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    effective,
     facts,
     health,
     instances,
@@ -213,7 +214,7 @@ class Question:
             release = Release(release.root, release.staged_items() if staged else [])
         deadline = self.clock() + params["timeout"]
         while True:
-            answer, shown = self._look(release)
+            answer, shown, told = self._look(release)
             unit = answer["unit"]
             # One that systemd has restarted does not become steady any more.
             if answer["healthy"] is not False or self.clock() >= deadline or (params["steady"] and unit["restarts"]):
@@ -227,11 +228,11 @@ class Question:
             from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drift  # noqa: PLC0415
 
             checked = drift.wanted_of(wanted, user=params["user"], unit=self.unit)
-            access = drift.HostAccess(self.module, self.proc, shown)
+            access = drift.HostAccess(self.module, self.proc, shown, told)
             answer["drift"], answer["awaited"] = drift.compare(checked, release.root, answer, access)
         return answer
 
-    def _look(self, release: Release) -> tuple[facts.Answer, dict[str, str]]:
+    def _look(self, release: Release) -> tuple[facts.Answer, dict[str, str], effective.Answers]:
         params = self.params
         shown = self.systemd.show(self.unit) if self.systemd_version else {}
         pid = _systemd.main_pid(shown)
@@ -269,12 +270,13 @@ class Question:
             awaited=[],
         )
         subject = self._subject(process, told, _process.serving_for(serving))
+        told_of_settings: effective.Answers = {}
         if params["probe"]:
-            self._probe(answer, release, subject)
+            told_of_settings = self._probe(answer, release, subject)
         elif pid:
             with contextlib.suppress(*probes.FAULTS):
                 answer["lease"] = probes.describe_lease(probes.glance(subject, self.before))
-        return answer, shown
+        return answer, shown, told_of_settings
 
     @functools.cached_property
     def certificates(self) -> list[facts.File]:
@@ -349,9 +351,10 @@ class Question:
             },
         )
 
-    def _probe(self, answer: facts.Answer, release: Release, subject: probes.Subject) -> None:
+    def _probe(self, answer: facts.Answer, release: Release, subject: probes.Subject) -> effective.Answers:
         pid = answer["process"]["pid"]
         faults: list[str] = []
+        settings: effective.Answers = {}
         seen = facts.Probes(
             served=None,
             used=None,
@@ -363,7 +366,7 @@ class Question:
         )
         if pid:
             began = self.proc.start_ticks(pid)
-            seen, view, faults = probes.run(subject, self.before)
+            seen, view, settings, faults = probes.run(subject, self.before)
             seen["used_loaded"] = self._loaded(release, pid)
             if view is not None:
                 answer["lease"] = probes.describe_lease(view)
@@ -388,3 +391,6 @@ class Question:
         answer["healthy"] = not answer["problems"]
         if subject.metrics_pair is None:
             answer["not_checked"] = [READER]
+        elif "/configz" in settings and settings["/configz"][0] != 200:
+            answer["not_checked"] = [f"{probes.WHAT['settings']}: HTTP {settings['/configz'][0]}"]
+        return settings

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import RELOAD
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import DEFAULT, Timings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, effective, systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Election, Variables
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Versions, row_of
 
@@ -82,6 +82,7 @@ class HostPlan(t.TypedDict):
     kubeconfig: dict[str, t.Any]  # options of the module kubeconfig for the live file
     unit: dict[str, t.Any]  # what the unit's template needs
     config: str  # the KubeSchedulerConfiguration as YAML, "" where the version runs by flags alone
+    settings: effective.Settings  # what the configuration and the command line say
     files: list[dict[str, t.Any]]  # the set that scheduler_release keeps
     command: list[str]
     dry_run: dict[str, t.Any]  # flags and texts in whose place others stand in the dry run
@@ -202,6 +203,7 @@ def plan(
             "log_dir": log_dir,
         },
         config=line.config_text,
+        settings=effective.Settings(flags=line.flags, config=line.config or {}),
         files=[
             {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
             *credential_files(v),

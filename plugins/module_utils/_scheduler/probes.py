@@ -25,8 +25,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pa
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials as _credentials
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import effective, facts, systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
 
 HTTP_TIMEOUT = 5.0
@@ -47,6 +48,7 @@ WHAT = {
     "metrics_reader": "metrics for an authorised reader",
     "metrics_http": "metrics over plain HTTP",
     "lease": "the lease, with the scheduler's own credentials",
+    "settings": "the settings in use, by /configz",
 }
 
 
@@ -190,6 +192,20 @@ def _metrics_http(subject: Subject) -> int | None:
     return _http(subject, "/metrics") if subject.process["http_port"] and subject.http_ours else None
 
 
+def _told(subject: Subject) -> effective.Answers:
+    """What the process says of its settings, to the reader of its metrics; nothing where it does not answer, which another probe tells."""
+    pair, port = subject.metrics_pair, subject.process["secure_port"]
+    found: dict[str, tuple[int, bytes]] = {}
+    if pair and port:
+        with contextlib.suppress(*FAULTS):
+            context = transport.tls_context(subject.serving_ca, pair)
+            with contextlib.closing(transport.Connection(subject.address, port, context)) as connection:
+                for path in effective.PATHS:
+                    answer = connection.get(path, where=path, timeout=HTTP_TIMEOUT)
+                    found[path] = answer.status, answer.body
+    return found
+
+
 PROBES: dict[str, t.Callable[[Subject], t.Any]] = {
     "served": _served,
     "used": _used,
@@ -200,11 +216,21 @@ PROBES: dict[str, t.Callable[[Subject], t.Any]] = {
 }
 
 
-def run(subject: Subject, before: _lease.Record | None) -> tuple[facts.Probes, _lease.View | None, list[str]]:
-    """All probes at once, and the lease; what went wrong is told in sentences."""
+class Shown(t.NamedTuple):
+    """What a process showed; what went wrong is told in sentences."""
+
+    probes: facts.Probes
+    lease: _lease.View | None
+    settings: effective.Answers
+    faults: list[str]
+
+
+def run(subject: Subject, before: _lease.Record | None) -> Shown:
+    """All probes at once, the lease, and what the process says of its settings."""
     questions: dict[str, t.Callable[[], t.Any]] = {
         **{name: (lambda probe=probe: probe(subject)) for name, probe in PROBES.items()},  # type: ignore[misc]
         "lease": lambda: watch(subject, before),
+        "settings": lambda: _told(subject),
     }
     faults = []
     found = {}
@@ -216,8 +242,8 @@ def run(subject: Subject, before: _lease.Record | None) -> tuple[facts.Probes, _
             raise error
         found[name] = None if error else answer.result()
         faults += [f"{WHAT[name]}: {error}"] if error else []
-    view = found.pop("lease")
-    return t.cast(facts.Probes, found), view, faults
+    view, settings = found.pop("lease"), found.pop("settings")
+    return Shown(t.cast(facts.Probes, found), view, settings or {}, faults)
 
 
 # --- the lease

@@ -32,6 +32,11 @@ WANTED_SPEC: dict[str, t.Any] = {
     },
     "kubeconfig": {"type": "dict"},
     "files": {**FILES_SPEC, "default": []},
+    "settings": {
+        "type": "dict",
+        "apply_defaults": True,
+        "options": {"flags": {"type": "dict", "default": {}}, "config": {"type": "dict", "default": {}}},
+    },
     "manage_packages": {"type": "bool", "default": True},
 }
 SERVING_SPEC: dict[str, t.Any] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import time
@@ -43,6 +44,7 @@ class Cluster(Host):
         self.valid_for = "8760h"
         self.pair: dict[str, Any] | None = None
         self.systemd.credentials = dict(self.paths)
+        self.told: dict[str, tuple[int, bytes]] = {}
 
     @property
     def files(self) -> list[dict[str, Any]]:
@@ -105,10 +107,15 @@ class Cluster(Host):
             "pair": self.pair,
             "kubeconfig": self.kubeconfig,
             "files": self.files,
+            "settings": {"flags": {}, "config": {"parallelism": 16}},
             "manage_packages": True,
             **given,
         }
         return drift.wanted_of(named, user=ME, unit=UNIT_NAME)
+
+    def says(self, **config: Any) -> None:
+        """What its process answers at /configz."""
+        self.told = {"/configz": (200, json.dumps({"componentconfig": config}).encode())}
 
     def drift(self, **given: Any) -> list[str]:
         seen: Any = {
@@ -117,7 +124,7 @@ class Cluster(Host):
             "process": {"pid": self.systemd.pid, "version": self.running_version},
         }
         seen.update(given.pop("seen", {}))
-        access = drift.HostAccess(FakeModule(True), self.proc, self.systemd.show(UNIT_NAME))
+        access = drift.HostAccess(FakeModule(True), self.proc, self.systemd.show(UNIT_NAME), self.told)
         found, self.awaited = drift.compare(self.wanted(**given), str(self.root / "release"), cast(Any, seen), access)
         assert all("\n" not in entry["reason"] for entry in found)
         return [f"{entry['part']}: {entry['reason'].replace(str(self.root), '')}" for entry in found]
@@ -496,3 +503,12 @@ def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
         ]
     host.paths["privatekey"].unlink()
     assert "certificate: /etc/certificate: the private key is not there" in host.drift(certificate=task)
+
+
+def test_what_the_process_says_of_its_settings(host: Cluster) -> None:
+    host.says(parallelism=16)
+    assert host.drift() == []
+    host.says(parallelism=4)
+    assert host.drift() == ["process: configuration parallelism is 4, wanted 16"]
+    # What else differs explains it.
+    assert not [line for line in host.drift(version="1.2.0") if "configuration" in line]

@@ -56,7 +56,7 @@ class Master(Host):
         self.asked.append(path)
         if path == "/version":
             return answer(200, {"gitVersion": "v1.37.2"})
-        if path in ("/readyz", "/metrics"):
+        if path in ("/readyz", "/metrics", "/configz"):
             return answer(self.ready if path == "/readyz" else 403)
         self.renewals += self.moves
         return answer(200, lease(renew=self.renewals % 60))
@@ -448,6 +448,13 @@ def test_a_port_that_is_free(master: Master) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         assert master.ask(probe=False, port=sock.getsockname()[1])["port"]["held_by"] == ""
+
+
+def test_settings_that_the_reader_may_not_ask_for_are_not_checked(master: Master) -> None:
+    master.start()
+    reader = master.ca.issue("reader")
+    found = master.ask(metrics_cert=reader[0], metrics_key=reader[1])
+    assert found["not_checked"] == ["the settings in use, by /configz: HTTP 403"]
 
 
 def test_the_drift_is_in_the_answer(master: Master) -> None:

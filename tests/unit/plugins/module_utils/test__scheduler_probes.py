@@ -89,8 +89,8 @@ def looking(world: World, tmp_path: Path, **given: Any) -> probes.Subject:
 
 
 def test_a_healthy_process(world: World, tmp_path: Path) -> None:
-    seen, view, faults = probes.run(looking(world, tmp_path), None)
-    assert faults == []
+    seen, view, settings, faults = probes.run(looking(world, tmp_path), None)
+    assert (settings, faults) == ({}, [])
     assert (seen["ready"], seen["metrics_anonymous"], seen["metrics_reader"], seen["metrics_http"]) == (
         200,
         403,
@@ -104,6 +104,22 @@ def test_a_healthy_process(world: World, tmp_path: Path) -> None:
     assert (view.state, view.moving, view.node) == ("held", True, "m1")
 
 
+def test_a_reader_is_told_of_the_settings(world: World, tmp_path: Path) -> None:
+    """Over one connection, whatever each path is answered with."""
+    world.objects["/configz"] = {"componentconfig": {"parallelism": 16}}
+    world.statuses["/flagz"] = 403
+    reader = looking(world, tmp_path, metrics_pair=world.pair)
+    settings = probes.run(reader, None).settings
+    assert {path: status for path, (status, _body) in settings.items()} == {
+        "/configz": 200,
+        "/flagz": 403,
+        "/statusz": 404,
+    }
+    assert b"parallelism" in settings["/configz"][1]
+    nowhere = looking(world, tmp_path, metrics_pair=world.pair, listening=set(), process={"bind_address": "192.0.2.9"})
+    assert probes.run(nowhere, None).settings == {}
+
+
 @pytest.mark.parametrize(
     ("bound", "reached"), [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("192.0.2.1", "192.0.2.1")]
 )
@@ -112,7 +128,7 @@ def test_an_address_for_all_is_reached_on_the_loopback(tmp_path: Path, bound: st
 
 
 def test_what_goes_wrong_is_one_sentence_each(world: World, tmp_path: Path) -> None:
-    seen, view, faults = probes.run(
+    seen, view, _settings, faults = probes.run(
         looking(
             world,
             tmp_path,
@@ -302,6 +318,6 @@ def test_only_this_host_is_looked_at(world: World, tmp_path: Path) -> None:
     """A process can be told any address, and what runs as root would show its certificate of a reader of the metrics there."""
     for address in ("192.0.2.1", "garbage"):
         elsewhere = looking(world, tmp_path, process={"bind_address": address}, listening={"127.0.0.1"})
-        seen, _view, faults = probes.run(elsewhere, None)
+        seen, _view, _settings, faults = probes.run(elsewhere, None)
         assert (seen["served"], seen["ready"], seen["metrics_anonymous"]) == (None, None, None)
         assert len([fault for fault in faults if f"nothing listens at {address} on port" in fault]) == 3

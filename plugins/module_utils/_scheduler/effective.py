@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""What a process says of its own settings, to a reader who may ask: compared with what is wanted, field by field and flag by flag.
+
+The sources are /configz, a JSON document, and where the version has them on, /flagz and /statusz, which are texts. What cannot be compared for certain
+(lists of other lengths, flags that are joined of several values) is left out: a reason that is wrong would restart the process at each run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
+
+PATHS = ("/configz", "/flagz", "/statusz")
+FLAG = re.compile(r"([a-z][a-z0-9-]*)=(.*)")
+VERSION = re.compile(r"Binary version: *v?([0-9]+\.[0-9]+\.[0-9]+)\S*")
+# Values that a flag is shown with in another form than it was given in: lists, and mappings.
+JOINED = re.compile(r"[\[,=]")
+
+Answers = t.Mapping[str, "tuple[int, bytes]"]
+"""HTTP status and body, by path."""
+
+
+class Settings(t.TypedDict):
+    """What a process is to be started with: flags by name, and the KubeSchedulerConfiguration."""
+
+    flags: dict[str, t.Any]
+    config: dict[str, t.Any]
+
+
+def differences(wanted: Settings, version: str, told: Answers) -> list[str]:
+    """In what a process differs, by its own words; nothing where it does not answer, or with something else."""
+    texts = {path: body.decode("utf-8", "replace") for path, (status, body) in told.items() if status == 200}
+    found = list(_fields(_effective(wanted), _configuration(texts.get("/configz", "")), ""))
+    lines = map(FLAG.fullmatch, texts.get("/flagz", "").splitlines())
+    flags = {match[1]: match[2] for match in lines if match}
+    found += [
+        f"flag --{name} is {flags[name]}, wanted {value}"
+        for name, value in wanted["flags"].items()
+        if name in flags and not JOINED.search(f"{flags[name]}{value}") and not _same(str(value), flags[name])
+    ]
+    runs = VERSION.search(texts.get("/statusz", ""))
+    if runs and runs[1] != version:
+        found.append(f"/statusz tells version {runs[1]}, wanted {version}")
+    return found
+
+
+def _configuration(text: str) -> t.Mapping[str, t.Any]:
+    try:
+        found = json.loads(text)["componentconfig"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _effective(wanted: Settings) -> dict[str, t.Any]:
+    """The configuration with the flags of the election over it, which versions that honour them put there."""
+    config = {name: value for name, value in wanted["config"].items() if name not in ("apiVersion", "kind")}
+    election = {
+        _field(name): value
+        for name, value in wanted["flags"].items()
+        if name.startswith("leader-elect-") or name == "leader-elect"
+    }
+    if "leaderElection" in config and election:
+        config["leaderElection"] = {**config["leaderElection"], **election}
+    return config
+
+
+def _field(flag: str) -> str:
+    """The field of leaderElection that a flag sets: resourceLock of leader-elect-resource-lock."""
+    first, *rest = (flag.removeprefix("leader-elect-") if flag != "leader-elect" else flag).split("-")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def _fields(wanted: t.Any, told: t.Any, path: str) -> t.Iterator[str]:
+    if isinstance(wanted, dict):
+        # Old versions show Go's own names, which begin with a capital.
+        known = {str(name).lower(): value for name, value in told.items()} if isinstance(told, dict) else {}
+        for name, value in wanted.items():
+            if name.lower() in known:
+                yield from _fields(value, known[name.lower()], f"{path}.{name}" if path else str(name))
+    elif isinstance(wanted, list):
+        if isinstance(told, list) and len(told) == len(wanted):
+            for number, pair in enumerate(zip(wanted, told)):
+                yield from _fields(*pair, f"{path}[{number}]")
+    elif isinstance(told, (str, bool, int, float)) and not _same(wanted, told):
+        yield f"configuration {path} is {json.dumps(told)}, wanted {json.dumps(wanted)}"
+
+
+def _same(wanted: t.Any, told: t.Any) -> bool:
+    """Whether two values mean the same, however each is written."""
+    if isinstance(wanted, str) or isinstance(told, str):
+        one, other = (value if isinstance(value, str) else json.dumps(value) for value in (wanted, told))
+        lengths = _durations.seconds(one), _durations.seconds(other)
+        return one == other or (None not in lengths and lengths[0] == lengths[1])
+    return bool(wanted == told)
