@@ -56,7 +56,7 @@ lint: tools ## ansible-lint (production), yamllint, ruff, mypy, changelog fragme
 	ruff check
 	ruff format --check
 	mypy -p ansible_collections.kube_ha.scheduler.plugins
-	mypy lab
+	mypy lab tests molecule
 	yamllint --strict .
 	antsibull-changelog lint
 	reuse lint --quiet || reuse lint

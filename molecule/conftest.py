@@ -35,7 +35,7 @@ def bind_pod(lab: Lab) -> Iterator[Callable[[], str]]:
         name = f"smoke-{time.monotonic_ns()}"
         lab.kubectl("create", "--filename=-", stdin=POD.format(name=name))
         made.append(name)
-        return wait_for(lambda: lab.kubectl("get", "pod", name, "--output=jsonpath={.spec.nodeName}"), 10)
+        return str(wait_for(lambda: lab.kubectl("get", "pod", name, "--output=jsonpath={.spec.nodeName}"), 10))
 
     yield bind
     for name in made:

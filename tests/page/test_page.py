@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def of_long_names() -> str:
     return status_page.page(document(cluster({each: member(each, LONG) for each in names}, asked(" ".join(names)))))
 
 
-PAGES = {
+PAGES: dict[str, Callable[[], str]] = {
     "drill": of_drill,
     "hostile drill": of_hostile_drill,
     "one cluster": lambda: status_page.page(document()),

@@ -105,7 +105,8 @@ def test_certificate(host: Any, lab: Any) -> None:
     leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(lab.ca.encode()))
     names = {attribute.oid: attribute.value for attribute in leaf.subject}
     assert names == {NameOID.COMMON_NAME: "system:kube-scheduler", NameOID.ORGANIZATION_NAME: "system:kube-scheduler"}
-    assert leaf.public_key().key_size == 2048
+    key: Any = leaf.public_key()
+    assert key.key_size == 2048
     sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert {str(a) for a in sans.get_values_for_type(x509.IPAddress)} == {"127.0.0.1", *lab.addresses.values()}
     usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value

@@ -26,13 +26,14 @@ def inventory(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
             " install -d -o deployer -m 0700 ~deployer/.ssh; install -o deployer -m 0600 /etc/lab/authorized_keys ~deployer/.ssh/",
             f"deployer:{PASSWORD}",
         )
-    return lab.inventory_with(
+    inventory: Path = lab.inventory_with(
         tmp_path_factory.mktemp("inventory"),
         "control_plane",
         ansible_user="deployer",
         ansible_become_password=PASSWORD,
         kube_scheduler_group="control_plane",
     )
+    return inventory
 
 
 @pytest.mark.usefixtures("inventory")

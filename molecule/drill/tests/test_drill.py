@@ -98,7 +98,7 @@ def faulty(lab: Any, kind: str, name: str, pid: str) -> bool:
     if kind == "stop":
         return drills.process_state(lab, name) == ""
     if kind == "kill":
-        return lab.podman("exec", lab.settings.container(name), "sh", "-c", f"kill -0 {pid} 2>&1 || true") != ""
+        return bool(lab.podman("exec", lab.settings.container(name), "sh", "-c", f"kill -0 {pid} 2>&1 || true"))
     if kind == "freeze":
         return drills.process_state(lab, name) == "T"
     return "owner" in drills.inside(lab, name, "iptables -S OUTPUT")

@@ -76,7 +76,7 @@ def kept(host: Any, path: str) -> list[tuple[str, str]]:
     lines = host.check_output(
         "find $(dirname %s) -name $(basename %s)'.*' -printf '%%p %%m\n'", path, path
     ).splitlines()
-    return [tuple(line.split()) for line in lines]  # type: ignore[misc]
+    return [tuple(line.split()) for line in lines]
 
 
 def repaired(lab: Any, damages: Sequence[Sequence[str]]) -> None:

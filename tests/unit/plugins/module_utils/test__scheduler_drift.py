@@ -485,7 +485,7 @@ def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
     key = keys.parse(host.paths["privatekey"].read_bytes(), None, "key").private
     task = {**host.certificate, "ca_on": "external"}
     assert (host.drift(certificate=task), host.awaited) == ([], [])
-    joined = {**SCHEDULER, "subject_alt_name": [*SCHEDULER["subject_alt_name"], "192.0.2.4"]}
+    joined: dict[str, Any] = {**SCHEDULER, "subject_alt_name": [*SCHEDULER["subject_alt_name"], "192.0.2.4"]}
     task |= joined
     [line] = host.drift(certificate=task)
     assert line.startswith("certificate: /etc/certificate: the signing request is not there, or is for another key")

@@ -440,7 +440,7 @@ def test_files_that_are_not_there() -> None:
 
 @pytest.mark.parametrize("name", ["../m1", ".m1", "a/b", "-m1", ""])
 def test_a_name_of_the_inventory_that_is_no_file_s(name: str) -> None:
-    given = {"addresses": {name: "192.0.2.1"}, "me": name, "csr_dir": "/csr"}
+    given: dict[str, Any] = {"addresses": {name: "192.0.2.1"}, "me": name, "csr_dir": "/csr"}
     [line] = refused(**given, pki="external")
     assert line.startswith(f"kube_scheduler_csr_dir: the inventory name {name!r} cannot begin the name of a file")
     assert refused(**given) == []
@@ -542,7 +542,7 @@ def test_one_apiserver_of_several_behind_one_url() -> None:
         " kube_scheduler_apiservers, so that 1.37.2 is compared with all of them"
     )
     assert warned("https://192.0.2.9:6443", runs="1.36.1")
-    for quiet in (
+    known: tuple[dict[str, Any], ...] = (
         {"runs": "1.37.2"},
         {"me": "m3"},
         {"me": "alone"},
@@ -552,7 +552,8 @@ def test_one_apiserver_of_several_behind_one_url() -> None:
             {"url": url}
             for url in ("https://192.0.2.2:6443", "https://127.0.0.1:6443", "https://[::1]:6443", "https://localhost")
         ),
-    ):
+    )
+    for quiet in known:
         assert warned(**quiet) == [], quiet
 
 
@@ -563,7 +564,7 @@ def test_an_apiserver_that_does_not_tell_its_version() -> None:
         "version": None,
         "error": "https://192.0.2.9: timed out",
     }
-    given = {"facts": {"apiservers": [away]}, "apiservers": ["https://192.0.2.9:6443"], "me": "m3"}
+    given: dict[str, Any] = {"facts": {"apiservers": [away]}, "apiservers": ["https://192.0.2.9:6443"], "me": "m3"}
     assert warned(**given) == [
         "kube_scheduler_apiservers: m3 gets no answer from one, so whether 1.37.2 suits it is not known: https://192.0.2.9: timed out"
     ]
@@ -572,7 +573,7 @@ def test_an_apiserver_that_does_not_tell_its_version() -> None:
 
 def test_an_apiserver_with_a_certificate_for_another_name() -> None:
     error = f"https://192.0.2.1:6443: {transport.WHAT['tls_name']} (IP address mismatch)"
-    facts = {"apiserver": {"reachable": False, "version": None, "error": error}}
+    facts: dict[str, Any] = {"apiserver": {"reachable": False, "version": None, "error": error}}
     for given, asked in (({}, "192.0.2.1"), ({"tls_server_name": "lb.example"}, "lb.example")):
         [line] = host_refused(given=given, **facts)
         assert line == (

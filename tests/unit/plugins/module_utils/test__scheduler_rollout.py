@@ -384,5 +384,5 @@ def test_the_last_ones_are_not_removed() -> None:
 
 
 def test_where_nothing_runs_nothing_is_taken_away() -> None:
-    stopped = {"process": {"pid": 0}, "lease": None}
+    stopped: dict[str, Any] = {"process": {"pid": 0}, "lease": None}
     assert removal("m2", "m1 m2 m3", **stopped) == ([], False)

@@ -279,7 +279,7 @@ def test_where_a_rotation_of_the_ca_stands_in_words() -> None:
     assert rotation.ca_lines({"m1": "accept"}, {"m1": True})[1] == (
         "2. let the new CA sign: can be done: every apiserver accepts it"
     )
-    assert rotation.ca_lines({"m1": "drop", "m2": "issue"}, {"m1": None, "m2": None}) == [
+    assert rotation.ca_lines({"m1": "drop", "m2": "issue"}, {"m1": False, "m2": False}) == [
         "1. trust the new CA beside the former one: done",
         "2. let the new CA sign: done",
         "3. issue the certificates anew: done",
