@@ -26,7 +26,7 @@ from shell import LabError, output, run, say, write_if_changed
 MARKER = "cluster.json"
 READY_PATIENCE = 120.0
 NODES = ("worker-1", "worker-2")
-GRANTS = "docs/examples/configz-reader.yml"
+GRANTS = "docs/examples/configz-reader"
 RESOURCES = {"cpu": "4", "memory": "8Gi", "pods": "110"}
 
 
@@ -72,8 +72,8 @@ def converge(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
     api = next(iter(members.values()))
     for node in NODES:
         make_node(settings, api, node)
-    for manifest in (settings.root / GRANTS).read_text().split("\n---\n"):
-        apply(settings, api, manifest)
+    for manifest in sorted((settings.root / GRANTS).iterdir(), reverse=True):
+        apply(settings, api, manifest.read_text())
 
 
 def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:

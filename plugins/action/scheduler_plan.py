@@ -30,6 +30,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import line as one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    adopt,
     instances,
     monitoring,
     options,
@@ -446,7 +447,19 @@ class ActionModule(ActionBase):
             )
         except MALFORMED as error:
             raise PlanError(f"{name}: its answer cannot be used ({what(error)}); find out what answers there") from None
-        faults += found["faults"] or self._instance_faults(v, found, host)
+        adoption = adopt.compare(
+            host["process"]["arguments"],
+            found["settings"],
+            tables.known_flags,
+            versions.minor_of(version),
+            self.prefix,
+        )
+        faults += found["faults"] or [
+            *self._instance_faults(v, found, host),
+            *adopt.faults(name, host, adoption, adopt=v.adopt, prefix=self.prefix),
+        ]
+        for line in adopt.lines(name, host, adoption):
+            self._display.display(one_line(line))
         found["binary"].update(self._binary(v, found["binary"]))
         if not faults:
             contents = {"config": "kube-scheduler.yaml.j2", "unit": "kube-scheduler.service.j2"}

@@ -526,10 +526,15 @@ unit:
       type: str
       sample: /etc/systemd/system/kube-scheduler.service
     drop_ins:
-      description: Drop-ins that are for this unit alone.
+      description: Drop-ins that are for this unit alone, and change it.
       type: list
       elements: str
       sample: [/etc/systemd/system/kube-scheduler.service.d/local.conf]
+    set_aside:
+      description: Drop-ins whose settings this role has taken away.
+      type: list
+      elements: str
+      sample: []
 process:
   description: The unit's process and what it was told. Without one, C(pid) is 0 and the rest is empty, 0 or null.
   returned: always
@@ -591,6 +596,11 @@ process:
       description: Path of the kubeconfig that it was told.
       type: str
       sample: /run/credentials/kube-scheduler.service/kubeconfig
+    arguments:
+      description: Its command line without the program, where its unit is not this role's.
+      type: list
+      elements: str
+      sample: []
 port:
   description: The port O(port), or that of plain HTTP for a version that serves no HTTPS.
   returned: always

@@ -285,6 +285,7 @@ ANSWER: dict[str, Any] = {
         "active_seconds": 4000.0,
         "fragment_path": "/etc/systemd/system/kube-scheduler.service",
         "drop_ins": [],
+        "set_aside": [],
     },
     "process": {
         "pid": 7,
@@ -298,6 +299,7 @@ ANSWER: dict[str, Any] = {
         "http_port": 0,
         "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
         "kubeconfig": "/etc/kubernetes/kube-scheduler.kubeconfig",
+        "arguments": [],
     },
     "port": {
         "number": 10259,

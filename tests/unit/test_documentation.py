@@ -201,7 +201,7 @@ def test_a_person_can_hold_the_private_names_in_one_head() -> None:
 
 def test_every_option_has_a_test() -> None:
     """By name at least; what the tests then see, they say."""
-    tests = "".join(path.read_text() for path in (ROOT / "molecule/default").rglob("*.py"))
+    tests = "".join(path.read_text() for path in (ROOT / "molecule").rglob("*.py"))
     unit = (ROOT / "tests/unit/plugins/module_utils/test__scheduler_preflight.py").read_text()
     for name in load("defaults/main.yml"):
         short = name.removeprefix("kube_scheduler_")

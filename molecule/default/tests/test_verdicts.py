@@ -37,7 +37,7 @@ def test_all_addresses_and_slow_elections(lab: Any) -> None:
 
 
 def test_settings_that_nobody_may_ask_for_are_not_checked(lab: Any) -> None:
-    """The lab grants what docs/examples/configz-reader.yml has."""
+    """The lab grants what docs/examples/configz-reader has."""
     line = "not checked: the settings in use, by /configz: HTTP 403"
     assert "not checked" not in lab.play("playbooks/status.yml").text
     lab.kubectl("delete", "clusterrolebinding", "kube-ha-configz-reader")
@@ -50,7 +50,7 @@ def test_settings_that_nobody_may_ask_for_are_not_checked(lab: Any) -> None:
 
         wait_for(not_checked, 60)
     finally:
-        lab.kubectl("apply", f"--filename={ROOT / 'docs/examples/configz-reader.yml'}")
+        lab.kubectl("apply", f"--filename={ROOT / 'docs/examples/configz-reader'}")
 
 
 def test_a_stopped_scheduler_and_a_limit_without_the_ca_s_key(lab: Any, tmp_path: Path) -> None:

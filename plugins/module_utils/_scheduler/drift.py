@@ -221,7 +221,7 @@ def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> 
         ("certificate", [*certificate, *_pair(wanted)]),
         ("kubeconfig", _kubeconfig(wanted, module)),
         ("config", _texts(wanted, digest, "config")),
-        ("unit", [*_texts(wanted, digest, "unit"), *_unit(wanted, host.shown)]),
+        ("unit", [*_texts(wanted, digest, "unit", "drop_in_"), *_unit(wanted, host.shown)]),
         ("process", _process(wanted, release, digest, seen["process"], host)),
     ]
     if not any(found for _part, found in parts):
@@ -368,10 +368,11 @@ def _kubeconfig(wanted: Wanted, module: FileModule) -> list[str]:
     return found or _rights(path, options) or [f"{path}: {'; '.join(task.warnings) or 'attributes differ'}"]
 
 
-def _texts(wanted: Wanted, digest: str, name: str) -> list[str]:
+def _texts(wanted: Wanted, digest: str, *names: str) -> list[str]:
+    """Of the rendered members whose names begin so."""
     found = []
     for item in wanted.items:
-        if item.content is None or item.name != name:
+        if item.content is None or not item.name.startswith(names):
             continue
         content = text_with_digest(item, digest)
         state = State(hashlib.sha256(content).hexdigest(), 0, 0, item.mode)
@@ -400,7 +401,8 @@ def _same_but_digest(item: Item) -> bool:
 
 
 def _unit(wanted: Wanted, shown: t.Mapping[str, str]) -> list[str]:
-    found = [f"{path}: changes the unit" for path in _systemd.drop_ins(shown, wanted.unit)]
+    ours = {item.path for item in wanted.items}
+    found = [f"{path}: changes the unit" for path in _systemd.drop_ins(shown, wanted.unit) if path not in ours]
     if shown.get("LoadState") == "masked":
         found.append(f"{wanted.unit} is masked")
     elif shown.get("NeedDaemonReload") == "yes":

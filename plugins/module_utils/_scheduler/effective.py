@@ -63,7 +63,7 @@ def _effective(wanted: Settings) -> dict[str, t.Any]:
     """The configuration with the flags of the election over it, which versions that honour them put there."""
     config = {name: value for name, value in wanted["config"].items() if name not in ("apiVersion", "kind")}
     election = {
-        _field(name): value
+        field_of(name): value
         for name, value in wanted["flags"].items()
         if name.startswith("leader-elect-") or name == "leader-elect"
     }
@@ -72,7 +72,7 @@ def _effective(wanted: Settings) -> dict[str, t.Any]:
     return config
 
 
-def _field(flag: str) -> str:
+def field_of(flag: str) -> str:
     """The field of leaderElection that a flag sets: resourceLock of leader-elect-resource-lock."""
     first, *rest = (flag.removeprefix("leader-elect-") if flag != "leader-elect" else flag).split("-")
     return first + "".join(word.capitalize() for word in rest)

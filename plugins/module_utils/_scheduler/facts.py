@@ -43,7 +43,8 @@ class Unit(t.TypedDict):
     since: str
     active_seconds: float
     fragment_path: str
-    drop_ins: list[str]  # paths of the drop-ins that are for this unit alone
+    drop_ins: list[str]  # paths of the drop-ins that are for this unit alone, and change it
+    set_aside: list[str]  # paths of those whose settings were taken away
 
 
 class Process(t.TypedDict):
@@ -60,6 +61,7 @@ class Process(t.TypedDict):
     http_port: int  # 0 for none
     timings: Timings | None
     kubeconfig: str  # path, "" for none
+    arguments: list[str]  # its command line without the program, where its unit is not this role's
 
 
 class Port(t.TypedDict):

@@ -17,7 +17,7 @@ import socket
 import time
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, ProbeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials as _credentials
@@ -170,6 +170,8 @@ def unsafe(folders: t.Sequence[str]) -> list[str]:
 
 def unit_of(name: str, shown: t.Mapping[str, str]) -> facts.Unit:
     """The unit for the answer, of the properties that systemd shows."""
+    drop_ins = _systemd.drop_ins(shown, name)
+    aside = [path for path in drop_ins if _systemd.is_aside(path)]
     return facts.Unit(
         name=name,
         load_state=shown.get("LoadState", ""),
@@ -181,7 +183,8 @@ def unit_of(name: str, shown: t.Mapping[str, str]) -> facts.Unit:
         since=shown.get("ExecMainStartTimestamp", ""),
         active_seconds=_systemd.active_seconds(shown, time.clock_gettime(time.CLOCK_MONOTONIC)),
         fragment_path=shown.get("FragmentPath", ""),
-        drop_ins=_systemd.drop_ins(shown, name),
+        drop_ins=[path for path in drop_ins if path not in aside],
+        set_aside=aside,
     )
 
 
@@ -249,7 +252,7 @@ class Question:
             **host(params["user"], self.systemd_version),
             installed=os.path.isdir(release.root) and shown.get("LoadState") == "loaded",
             prepared=release.prepared(),
-            unsafe=unsafe(params["folders"]),
+            unsafe=[*unsafe(params["folders"]), *self._untrusted(process, told)],
             stale=release.stale(),
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
             apiserver=apiserver(params["apiserver"], params) if params["apiserver"] else None,
@@ -277,6 +280,16 @@ class Question:
             with contextlib.suppress(*probes.FAULTS):
                 answer["lease"] = probes.describe_lease(probes.glance(subject, self.before))
         return answer, shown, told_of_settings
+
+    @staticmethod
+    def _untrusted(process: facts.Process, told: _process.Told) -> list[str]:
+        """Why root should not read the kubeconfig of a scheduler that somebody else laid; those of this role are root's."""
+        if process["pid"] and not process["digest"] and told.kubeconfig:
+            try:
+                probes.trusted(told.kubeconfig)
+            except ProbeError as error:
+                return [str(error)]
+        return []
 
     @functools.cached_property
     def certificates(self) -> list[facts.File]:

@@ -14,7 +14,12 @@ from dataclasses import dataclass
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import RELOAD
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import DEFAULT, Timings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, effective, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    adopt,
+    command_line,
+    effective,
+    systemd,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Election, Variables
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Versions, row_of
 
@@ -209,6 +214,7 @@ def plan(
             *credential_files(v),
             *([{"name": "config", "path": v.config_path}] if line.config else []),
             {"name": "unit", "path": unit_path(v.name)},
+            *adopt.members(host["unit"], adopt=v.adopt),
         ],
         command=[binary["link"], *line.arguments],
         dry_run={"flags": line.dry_run_flags, "texts": line.dry_run_texts},

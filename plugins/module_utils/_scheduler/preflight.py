@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError, X509Error
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig, transport
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, facts, plan
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import adopt, command_line, facts, plan
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import (
     CHECKSUM,
@@ -414,12 +414,9 @@ def host_faults(
             f"{prefix}name: {name} has a {host['unit']['name']} that is none of this role's; give another name, or remove that unit first"
         )
     found += [f"{name}: {path} is a directory, but a file is to lie there; move it away" for path in host["obstacles"]]
+    found += adopt.drop_in_faults(name, host["unit"], adopt=v.adopt, prefix=prefix)
     found += [
-        f"{name}: {path} changes the unit; remove it, and set what it sets by {prefix}extra_args or {prefix}config"
-        for path in host["unit"]["drop_ins"]
-    ]
-    found += [
-        f"{name}: {why}, and who may write a directory can swap the files that root puts there; chown it to root and chmod it to go-w"
+        f"{name}: {why}, and who may write there can have root read and write what they choose; chown it to root and chmod it to go-w"
         for why in host["unsafe"]
     ]
     if not v.manage_packages and host["missing_libraries"]:

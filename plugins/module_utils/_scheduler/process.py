@@ -13,7 +13,6 @@ import os
 import re
 import selectors
 import signal
-import subprocess
 import time
 import typing as t
 
@@ -252,6 +251,7 @@ def describe(
             http_port=0,
             timings=None,
             kubeconfig="",
+            arguments=[],
         )
     row = serving_for(serving)
     namespace, name = seen.lease
@@ -271,6 +271,7 @@ def describe(
             lease_duration=times.lease_duration, renew_deadline=times.renew_deadline, retry_period=times.retry_period
         ),
         kubeconfig=seen.kubeconfig,
+        arguments=[] if digest else proc.command_line(pid)[1 : 1 + facts.LONGEST_LIST],
     )
 
 
@@ -322,29 +323,43 @@ def _runnable(proc: Proc, pid: int) -> str:
 
 def _output(words: list[str], uid: int, gid: int) -> str:
     """What a program says within 10 seconds, at most 64 KiB, when it is run as a user with nothing of ours."""
+    reading, writing = os.pipe()
     try:
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env={"PATH": "/usr/bin:/bin"},
-            start_new_session=True,
-            # Without the right to change users, there is no user to keep out either.
-            **({"user": uid, "group": gid, "extra_groups": []} if os.geteuid() == 0 else {}),  # type: ignore[call-overload]
-        )
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return ""
+        pid = os.fork()
+        if not pid:
+            _become(words, uid, gid, writing)
+    finally:
+        os.close(writing)
     deadline = time.monotonic() + RUN_SECONDS
     content = b""
-    with process, selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
+    with os.fdopen(reading, "rb", buffering=0) as stream, selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
         while len(content) < RUN_LIMIT and selector.select(max(0.0, deadline - time.monotonic())):
-            block = os.read(process.stdout.fileno(), 4096)
+            block = stream.read(4096)
             if not block:
                 break
             content += block
+    # Its group too, as far as it has made one.
+    for end in (os.kill, os.killpg):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+            end(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
     return content.decode("utf-8", "replace")
+
+
+def _become(words: list[str], uid: int, gid: int, output: int) -> t.NoReturn:
+    """Makes this process, which was forked for that, the program. What is open otherwise is closed by it."""
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for number, stream in enumerate((null, output, null)):
+            os.dup2(stream, number)
+        os.chdir("/")
+        # Without the right to change users, there is no user to keep out either.
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(gid)
+            os.setuid(uid)
+        os.execve(words[0], words, {"PATH": "/usr/bin:/bin"})
+    finally:
+        os._exit(127)

@@ -42,6 +42,10 @@ PROPERTIES = (
 )
 
 
+ASIDE = "# Set aside by kube_ha.scheduler, which keeps what was here with its previous set.\n"
+"""All that is in a drop-in whose settings were taken away."""
+
+
 class Runner(t.Protocol):
     """AnsibleModule.run_command."""
 
@@ -76,6 +80,15 @@ def active_seconds(shown: t.Mapping[str, str], now: float) -> float:
 def drop_ins(shown: t.Mapping[str, str], unit: str) -> list[str]:
     """The drop-ins that are for this unit alone; distributions ship others, for all services."""
     return [path for path in shown.get("DropInPaths", "").split() if f"/{unit}.d/" in path]
+
+
+def is_aside(path: str) -> bool:
+    """Whether a drop-in is one whose settings were taken away."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return stream.read(len(ASIDE) + 1) == ASIDE
+    except (OSError, ValueError):
+        return False
 
 
 def credentials_folder(unit: str) -> str:

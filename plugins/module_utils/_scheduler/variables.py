@@ -66,6 +66,7 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "extra_args": {"type": "dict"},
     "rollout": {"type": "bool"},
     "allow_downgrade": {"type": "bool"},
+    "adopt": {"type": "bool"},
     "metrics_cert": {"type": "str"},
     "metrics_key": {"type": "str", "no_log": False},  # a path
 }
@@ -125,6 +126,7 @@ class Variables:
     extra_args: dict[str, t.Any]
     rollout: bool
     allow_downgrade: bool
+    adopt: bool
     metrics_cert: str
     metrics_key: str
 

@@ -18,21 +18,21 @@ LATENCY = "scheduler_scheduling_attempt_duration_seconds_bucket"
 HOSTS = ("m1", "m2", "m3")
 
 
-def series(name: str, values: str, /, **labels: str) -> tuple[str, str]:
+def series(metric: str, values: str, **labels: str) -> tuple[str, str]:
     pairs = ",".join(f'{key}="{value}"' for key, value in labels.items())
-    return f"{name}{{{pairs}}}", values
+    return f"{metric}{{{pairs}}}", values
 
 
-def scraped(name: str, values: str, host: str, /, **labels: str) -> tuple[str, str]:
+def scraped(metric: str, values: str, host: str, **labels: str) -> tuple[str, str]:
     return series(
-        name,
+        metric,
         values,
         **{"job": "kube-scheduler", "cluster": "kube_masters", "scheduler": "kube-scheduler", "host": host, **labels},
     )
 
 
-def reported(name: str, values: str, /, **labels: str) -> tuple[str, str]:
-    return series(f"kube_ha_scheduler_{name}", values, cluster="kube_masters", **labels)
+def reported(metric: str, values: str, **labels: str) -> tuple[str, str]:
+    return series(f"kube_ha_scheduler_{metric}", values, cluster="kube_masters", **labels)
 
 
 def well() -> dict[str, str]:

@@ -169,8 +169,17 @@ FACTS: dict[str, Any] = {
     "installed": True,
     "certificates": [],
     "port": {"number": 10259, "held_by": "", "ours": False},
-    "unit": {"name": "kube-scheduler.service", "load_state": "loaded", "drop_ins": []},
-    "process": {"pid": 0, "version": "", "lock": "", "lease_name": "kube-scheduler", "lease_namespace": "kube-system"},
+    "unit": {"name": "kube-scheduler.service", "load_state": "loaded", "drop_ins": [], "set_aside": []},
+    "prepared": True,
+    "process": {
+        "pid": 0,
+        "version": "",
+        "digest": "",
+        "lock": "",
+        "lease_name": "kube-scheduler",
+        "lease_namespace": "kube-system",
+        "arguments": [],
+    },
 }
 
 

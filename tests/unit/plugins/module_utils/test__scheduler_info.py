@@ -457,6 +457,18 @@ def test_settings_that_the_reader_may_not_ask_for_are_not_checked(master: Master
     assert found["not_checked"] == ["the settings in use, by /configz: HTTP 403"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_kubeconfig_of_somebody_else_s_that_root_should_not_read(master: Master) -> None:
+    own = master.root / "own.kubeconfig"
+    own.write_bytes(master.kubeconfig.read_bytes())
+    master.systemd.words = (*master.systemd.words, f"--kubeconfig={own}")
+    master.start()
+    os.chown(own, 65534, 65534)
+    digest = master.proc.environment(master.systemd.pid).get("KUBE_HA_DIGEST")
+    told = [] if digest else [f"{own} is not used as root: others may write it"]
+    assert master.ask(probe=False)["unsafe"] == told
+
+
 def test_the_drift_is_in_the_answer(master: Master) -> None:
     master.start()
     wanted = {

@@ -627,7 +627,7 @@ def test_an_apiserver_with_a_certificate_for_another_name() -> None:
         ),
         (
             {"unsafe": ["'/etc/kubernetes' belongs to k8s"]},
-            "m1: '/etc/kubernetes' belongs to k8s, and who may write a directory can swap the files that root puts there; chown it to root",
+            "m1: '/etc/kubernetes' belongs to k8s, and who may write there can have root read and write what they choose; chown it to root",
         ),
     ],
 )

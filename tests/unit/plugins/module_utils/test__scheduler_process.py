@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, process
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import release as _release
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
@@ -64,7 +64,19 @@ def test_without_a_word_a_process_has_the_defaults(proc: FakeProc) -> None:
         "http_port": 0,
         "timings": {"lease_duration": 15, "renew_deadline": 10, "retry_period": 2},
         "kubeconfig": "",
+        "arguments": [],
     }
+
+
+def test_the_command_line_of_somebody_else_s(proc: FakeProc) -> None:
+    proc.place(7, ("/bin/kube-scheduler", "--v=4", "--leader-elect"))
+    told = process.told(proc, 7)
+    found = process.describe(proc, 7, "1.37.2", told, serving=NEW, bind_address="192.0.2.1", port=1)
+    assert found["arguments"] == ["--v=4", "--leader-elect"]
+    proc.end(7)
+    proc.place(7, ("/bin/kube-scheduler", *["--v=4"] * 5000))
+    found = process.describe(proc, 7, "1.37.2", told, serving=NEW, bind_address="192.0.2.1", port=1)
+    assert len(found["arguments"]) == facts.LONGEST_LIST
 
 
 def test_no_process(proc: FakeProc) -> None:

@@ -89,9 +89,9 @@ def test_what_is_left_of_a_certificate_is_a_bar(days: int, look: str, width: flo
     answer = member("m1")
     answer["probes"] = {**answer["probes"], "served": certificate(days), "used": None}
     page = status_page.page(document(cluster({"m1": answer}, asked("m1"))))
-    [bar] = re.findall(r'<svg class="bar".*?</svg>', page)
-    assert f'<rect class="{look}" width="{width:g}" height="8"/>' in bar
-    assert '<rect class="due" x="8.2"' in bar
+    [drawn] = re.findall(r'<svg class="bar".*?</svg>', page)
+    assert f'<rect class="{look}" width="{width:g}" height="8"/>' in drawn
+    assert '<rect class="due" x="8.2"' in drawn
     assert f'class="is-{look}">{days} day' in page or days < 0
 
 

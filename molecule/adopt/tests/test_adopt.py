@@ -1,0 +1,125 @@
+"""Schedulers that somebody else laid: by the walk-through's own commands, and by hand with a drop-in and an EnvironmentFile."""
+
+from __future__ import annotations
+
+import base64
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import rotation
+from tests.support.lab import ROOT, UNIT, wait_for
+from tests.support.upgrade import nothing_lost, under_pods
+
+sys.path.insert(0, str(ROOT / "tests/benchmark"))
+
+import deployment
+
+BINARY, UNIT_FILE = "/opt/k8s/bin/kube-scheduler", f"/etc/systemd/system/{UNIT}"
+DROP_IN = f"{UNIT_FILE}.d/local.conf"
+FILES = (BINARY, UNIT_FILE, rotation.KUBECONFIG)
+ADOPT = "--extra-vars=kube_scheduler_adopt=true"
+BY_HAND = f"""
+set -e
+printf '%s\\n' 'ARGS=--v=4 --leader-elect=true --kubeconfig={rotation.KUBECONFIG}' > /etc/default/kube-scheduler
+sed -i '/^  --/d; s|^ExecStart=.*|EnvironmentFile=/etc/default/kube-scheduler\\nExecStart={BINARY} $ARGS|' {UNIT_FILE}
+mkdir -p {UNIT_FILE}.d
+printf '[Service]\\nNice=5\\n' > {DROP_IN}
+systemctl daemon-reload
+systemctl restart kube-scheduler
+"""
+# What the refusal asks for; the walk-through has its user copy the kubeconfig himself.
+TO_ROOT = f"chown root /etc/kubernetes {rotation.KUBECONFIG} && chmod 0640 {rotation.KUBECONFIG}"
+
+
+def sums(lab: Any, *files: str) -> dict[str, str]:
+    return {name: lab.host(name).check_output(f"sha256sum {' '.join(files)}") for name in lab.names}
+
+
+def on_all(lab: Any, script: str) -> None:
+    for name in lab.names:
+        lab.host(name).check_output(script)
+
+
+def adopted(lab: Any, *words: str) -> None:
+    """Takes them over under a stream of pods: one hand-over, nothing lost, and nothing to do afterwards."""
+    found = under_pods(lab, lambda: lab.site(*words))
+    nothing_lost(found, transitions=1, bound=rotation.bound(lab))
+    assert "takes over kube-scheduler.service, which this role did not lay" in found.run.text
+    for name in lab.names:
+        assert lab.host(name).file(BINARY).is_symlink
+    again = lab.site(*words)
+    assert (again.code, again.changed) == (0, dict.fromkeys(lab.names, 0)), again.output
+    assert lab.play("playbooks/status.yml", *words).code == 0
+
+
+def rolled_back(lab: Any, before: dict[str, str], bind_pod: Callable[[], str], *files: str) -> None:
+    """The originals come back byte for byte, a plain binary in the place of the link."""
+    run = lab.play("playbooks/rollback.yml")
+    assert run.code == 0, run.output
+    assert sums(lab, *files) == before
+    for name in lab.names:
+        assert not lab.host(name).file(BINARY).is_symlink
+        environment = "tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value %s)/environ"
+        assert "KUBE_HA_DIGEST" not in lab.host(name).check_output(environment, UNIT)
+    assert bind_pod()
+
+
+@pytest.fixture(scope="module")
+def masters(lab: Any) -> Any:
+    deployment.LOGS.mkdir(parents=True, exist_ok=True)
+    found = deployment.Masters({**os.environ, "LAB_NAME": lab.settings.name, "LAB_KUBE_VERSION": lab.settings.version})
+    found.prepare()
+    return found
+
+
+@pytest.fixture
+def walk_through(lab: Any, masters: Any, tmp_path: Path) -> None:
+    """All masters as the walk-through leaves them."""
+    on_all(lab, f"systemctl disable --now {UNIT} 2>/dev/null; rm -rf /var/lib/kube-ha {UNIT_FILE}.d; true")
+    masters.reset("k8s", link=False)
+    on_all(lab, f"rm -f {BINARY}; cp {BINARY}-v{lab.settings.version} {BINARY}")
+    deployment.walk_through(masters, tmp_path)
+    masters.wait_for_leader()
+    wait_for(lambda: len(masters.wait_until_ready()) == len(lab.names), 60)
+
+
+@pytest.mark.usefixtures("walk_through")
+def test_what_the_walk_through_laid(lab: Any, bind_pod: Callable[[], str]) -> None:
+    pids = lab.main_pids()
+    refused = lab.site()
+    assert refused.code != 0
+    assert "chown it to root" in refused.text
+    on_all(lab, TO_ROOT)
+    before = sums(lab, *FILES)
+    check = lab.site("--check", "--diff")
+    assert check.code == 0, check.output
+    assert "m1: --kubeconfig=/etc/kubernetes/kube-scheduler.kubeconfig goes" in check.text
+    assert (sums(lab, *FILES), lab.main_pids()) == (before, pids)
+    adopted(lab)
+    rolled_back(lab, before, bind_pod, *FILES)
+
+
+@pytest.mark.usefixtures("walk_through")
+def test_what_was_made_by_hand(lab: Any, bind_pod: Callable[[], str]) -> None:
+    on_all(lab, TO_ROOT)
+    on_all(lab, BY_HAND)
+    wait_for(lambda: lab.lease()["holderIdentity"], 60)
+    files = (*FILES, DROP_IN)
+    before, pids = sums(lab, *files), lab.main_pids()
+    refused = lab.site()
+    assert refused.code != 0
+    assert f"m1: {UNIT} runs a scheduler that this role did not lay, and --v=4 would be lost" in refused.text
+    assert 'to keep it, set kube_scheduler_extra_args: {"v": "4"}' in refused.text.replace('\\"', '"')
+    assert f"{DROP_IN} changes the unit" in refused.text
+    assert (sums(lab, *files), lab.main_pids()) == (before, pids)
+    adopted(lab, ADOPT)
+    assert lab.host("m1").check_output("systemctl show --property=Nice --value %s", UNIT) == "0"
+    assert lab.site().changed == dict.fromkeys(lab.names, 0), "the variable is not needed any more"
+    rolled_back(lab, before, bind_pod, *files)
+    content = base64.b64decode(lab.host("m1").check_output("base64 %s", DROP_IN))
+    assert b"Nice=5" in content

@@ -1,0 +1,136 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""A scheduler that somebody else laid, under the same unit: what of its command line would be lost, and how to keep that."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import effective, systemd, versions
+
+# Flags that name what the role lays in files of its own. That they differ is the adoption itself.
+FILES = {
+    "kubeconfig",
+    "authentication-kubeconfig",
+    "authorization-kubeconfig",
+    "tls-cert-file",
+    "tls-private-key-file",
+    "cert-dir",
+    "log-dir",
+    "master",
+}
+# What the role sets in the configuration, or anyway, whatever was there.
+ANYWAY = {
+    "address": {"127.0.0.1"},
+    "leader-elect": {"true", "false"},
+    "port": {"0", "10251"},
+    "profiling": {"true", "false"},
+}
+FOLDER = "/etc/systemd/system"
+ASIDE = systemd.ASIDE
+
+
+class Comparison(t.NamedTuple):
+    """Flags as they are shown, and how to keep what would be lost."""
+
+    changes: list[str]  # such as "--v=4 becomes --v=2"
+    lost: list[str]  # flags that change what the scheduler does
+    keep: list[str]  # the role's variables that keep them
+
+
+def foreign(host: t.Mapping[str, t.Any]) -> bool:
+    """Whether a scheduler of somebody else's runs as the unit. One that this role has begun to take over is not asked about again."""
+    return bool(host["process"]["pid"]) and not host["process"]["digest"] and not host["prepared"]
+
+
+def flags_of(arguments: t.Sequence[str]) -> dict[str, str]:
+    """Every flag of a command line, each with its last value; one without a value is true."""
+    found: dict[str, str] = {}
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if re.fullmatch(r"--?[A-Za-z][A-Za-z0-9_-]*(=.*)?", word, re.DOTALL):
+            name, equals, value = word.lstrip("-").partition("=")
+            if not equals:
+                value = words.pop(0) if words and not words[0].startswith("-") else "true"
+            found[name.replace("_", "-")] = value
+    return found
+
+
+def compare(
+    arguments: t.Sequence[str],
+    wanted: effective.Settings,
+    known: t.Mapping[str, t.Mapping[str, str]],
+    minor: str,
+    prefix: str,
+) -> Comparison:
+    """A command line beside what is wanted. C(known) is the table of flags, C(minor) of the version that is wanted."""
+    changes, lost, keep = [], [], []
+    extra: dict[str, str] = {}
+    flags, election = wanted["flags"], wanted["config"].get("leaderElection", {})
+    theirs = flags_of(arguments)
+    for name, value in theirs.items():
+        if flags.get(name, str(election.get(effective.field_of(name), ""))) == value:
+            continue
+        became = f"becomes --{name}={flags[name]}" if name in flags else "goes"
+        changes.append(f"--{name}={value} {became}")
+        row = known.get(name, {})
+        gone = "removed" in row and versions.number(row["removed"]) <= versions.number(minor)
+        if name in FILES or gone or value in ANYWAY.get(name, ()):
+            continue
+        lost.append(f"--{name}={value}")
+        if name == "config":
+            keep.append(f"{prefix}config: with what {value} sets")
+        elif row.get("own"):
+            keep.append(f"{row['own']}: {json.dumps(value)}")
+        elif row.get("instead"):
+            keep.append(row["instead"])
+        else:
+            extra[name] = value
+    if extra:
+        keep.append(f"{prefix}extra_args: {json.dumps(extra)}")
+    changes += [f"--{name}={value} comes" for name, value in flags.items() if name not in theirs]
+    return Comparison(changes, lost, keep)
+
+
+def faults(name: str, host: t.Mapping[str, t.Any], found: Comparison, *, adopt: bool, prefix: str) -> list[str]:
+    """What would be lost without a word of the operator's."""
+    if adopt or not foreign(host) or not found.lost:
+        return []
+    lost, keep = " ".join(found.lost), "; ".join(found.keep)
+    what = f"{name}: {host['unit']['name']} runs a scheduler that this role did not lay, and {lost} would be lost"
+    return [f"{what}; to keep it, set {keep}; to do without, set {prefix}adopt to true"]
+
+
+def lines(name: str, host: t.Mapping[str, t.Any], found: Comparison) -> list[str]:
+    """What is shown of an adoption."""
+    if not foreign(host):
+        return []
+    told = [
+        f"{name}: takes over {host['unit']['name']}, which this role did not lay; its files are kept as the previous set"
+    ]
+    told += [f"{name}: {change}" for change in found.changes]
+    return told + [f"{name}: {path} is set aside" for path in host["unit"]["drop_ins"]]
+
+
+def drop_in_faults(name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str) -> list[str]:
+    """Drop-ins that would change the role's own unit."""
+    advice = f"remove it, and set what it sets by {prefix}extra_args or {prefix}config"
+    return [
+        f"{name}: {path} changes the unit; {advice}"
+        + ("" if ours else f", or set {prefix}adopt to true to have it set aside")
+        for path in unit["drop_ins"]
+        for ours in [not path.startswith(f"{FOLDER}/")]
+        if ours or not adopt
+    ]
+
+
+def members(unit: t.Mapping[str, t.Any], *, adopt: bool) -> list[dict[str, t.Any]]:
+    """Members of the host's set that take the place of drop-ins, and say nothing; what they said before is kept with the previous set."""
+    paths = [*unit["set_aside"], *(unit["drop_ins"] if adopt else [])]
+    return [{"name": f"drop_in_{number}", "path": path, "content": ASIDE} for number, path in enumerate(sorted(paths))]

@@ -1,0 +1,150 @@
+"""A scheduler that somebody else laid: what of it would be lost, and what the operator is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import adopt, effective, systemd
+
+from tests.unit.plugins.module_utils.test__scheduler_preflight import PREFIX, ROLE
+
+FLAGS = yaml.safe_load((ROLE / "vars/main/versions.yml").read_text())["__kube_scheduler_known_flags"]
+WANTED: effective.Settings = {
+    "flags": {
+        "config": "/etc/kubernetes/kube-scheduler.yaml",
+        "secure-port": "10259",
+        "bind-address": "127.0.0.1",
+        "leader-elect": "true",
+        "v": "2",
+    },
+    "config": {"leaderElection": {"leaderElect": True, "leaseDuration": "15s", "resourceName": "kube-scheduler"}},
+}
+WALK_THROUGH = [
+    "--address=127.0.0.1",
+    "--kubeconfig=/etc/kubernetes/kube-scheduler.kubeconfig",
+    "--leader-elect=true",
+    "--alsologtostderr=true",
+    "--logtostderr=false",
+    "--log-dir=/var/log/kubernetes",
+    "--v=2",
+]
+OTHER = "/etc/systemd/system/kube-scheduler.service.d/local.conf"
+
+
+def host(*arguments: str, prepared: bool = False, digest: str = "", pid: int = 7, drop_ins: Any = ()) -> dict[str, Any]:
+    return {
+        "prepared": prepared,
+        "process": {"pid": pid, "digest": digest, "arguments": list(arguments)},
+        "unit": {"name": "kube-scheduler.service", "drop_ins": list(drop_ins), "set_aside": []},
+    }
+
+
+def compared(*arguments: str, minor: str = "1.37") -> adopt.Comparison:
+    return adopt.compare(arguments, WANTED, FLAGS, minor, PREFIX)
+
+
+def refused(*arguments: str, adopted: bool = False, **given: Any) -> list[str]:
+    return adopt.faults("m1", host(*arguments, **given), compared(*arguments), adopt=adopted, prefix=PREFIX)
+
+
+def test_the_walk_through_s_own_loses_nothing() -> None:
+    assert compared(*WALK_THROUGH).lost == []
+    assert refused(*WALK_THROUGH) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "keep"),
+    [
+        ("--v=4", 'kube_scheduler_extra_args: {"v": "4"}'),
+        ("--feature-gates=A=true,B=false", 'kube_scheduler_extra_args: {"feature-gates": "A=true,B=false"}'),
+        ("--secure-port=10260", 'kube_scheduler_secure_port: "10260"'),
+        ("--bind-address=0.0.0.0", 'kube_scheduler_bind_address: "0.0.0.0"'),
+        ("--leader-elect-lease-duration=60s", 'kube_scheduler_lease_duration: "60s"'),
+        ("--kube-api-qps=200", "kube_scheduler_config: {clientConnection: {qps: …}}"),
+        ("--config=/etc/mine.yaml", "kube_scheduler_config: with what /etc/mine.yaml sets"),
+    ],
+)
+def test_how_to_keep_what_would_be_lost(argument: str, keep: str) -> None:
+    assert compared(argument).keep == [keep]
+    [fault] = refused(argument)
+    assert fault == (
+        f"m1: kube-scheduler.service runs a scheduler that this role did not lay, and {argument} would be lost; to keep it, set {keep};"
+        " to do without, set kube_scheduler_adopt to true"
+    )
+    assert refused(argument, adopted=True) == []
+
+
+def test_all_flags_in_one_line() -> None:
+    [line] = refused("--v=4", "--vmodule=a=1", "--secure-port=10260")
+    assert "and --v=4 --vmodule=a=1 --secure-port=10260 would be lost" in line
+    assert 'set kube_scheduler_secure_port: "10260"; kube_scheduler_extra_args: {"v": "4", "vmodule": "a=1"};' in line
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--leader-elect-lease-duration=15s",
+        "--leader-elect-resource-name=kube-scheduler",
+        "--profiling=true",
+        "--tls-cert-file=/mine.pem",
+        "--v=2",
+    ],
+)
+def test_what_the_role_has_anyway_is_not_lost(argument: str) -> None:
+    assert compared(argument).lost == []
+
+
+def test_flags_that_the_version_has_no_more_are_not_kept() -> None:
+    assert compared("--algorithm-provider=X", minor="1.22").lost == []
+    assert compared("--algorithm-provider=X", minor="1.20").lost == ["--algorithm-provider=X"]
+
+
+@pytest.mark.parametrize("given", [{"prepared": True}, {"digest": "0" * 32}, {"pid": 0}])
+def test_only_what_is_not_ours_is_refused(given: dict[str, Any]) -> None:
+    assert refused("--v=4", **given) == []
+    assert adopt.lines("m1", host("--v=4", **given), compared("--v=4")) == []
+
+
+def test_flags_in_every_form() -> None:
+    words = ["--v", "4", "-leader-elect", "--log_dir=/x", "--v=5", "--", "garbage", "--profiling"]
+    assert adopt.flags_of(words) == {"v": "5", "leader-elect": "true", "log-dir": "/x", "profiling": "true"}
+
+
+def test_what_is_shown_flag_by_flag() -> None:
+    found = adopt.lines("m1", host("--v=4", drop_ins=[OTHER]), compared("--v=4", "--kubeconfig=/mine"))
+    assert found == [
+        "m1: takes over kube-scheduler.service, which this role did not lay; its files are kept as the previous set",
+        "m1: --v=4 becomes --v=2",
+        "m1: --kubeconfig=/mine goes",
+        "m1: --config=/etc/kubernetes/kube-scheduler.yaml comes",
+        "m1: --secure-port=10259 comes",
+        "m1: --bind-address=127.0.0.1 comes",
+        "m1: --leader-elect=true comes",
+        f"m1: {OTHER} is set aside",
+    ]
+
+
+def test_drop_ins_are_set_aside_only_when_told() -> None:
+    unit = host(drop_ins=[OTHER, "/run/systemd/system/kube-scheduler.service.d/x.conf"])["unit"]
+    first, second = adopt.drop_in_faults("m1", unit, adopt=False, prefix=PREFIX)
+    assert first.endswith("or set kube_scheduler_adopt to true to have it set aside")
+    assert second.endswith("by kube_scheduler_extra_args or kube_scheduler_config")
+    assert adopt.drop_in_faults("m1", unit, adopt=True, prefix=PREFIX) == [second]
+
+
+def test_a_drop_in_that_was_set_aside_stays_a_member() -> None:
+    unit = {"drop_ins": [OTHER], "set_aside": []}
+    [member] = adopt.members(unit, adopt=True)
+    assert member == {"name": "drop_in_0", "path": OTHER, "content": systemd.ASIDE}
+    assert adopt.members({"drop_ins": [], "set_aside": [OTHER]}, adopt=False) == [member]
+    assert adopt.members(unit, adopt=False) == []
+
+
+def test_a_drop_in_is_known_by_its_content(tmp_path: Any) -> None:
+    path = tmp_path / "x.conf"
+    for content, aside in ((systemd.ASIDE, True), (systemd.ASIDE + "[Service]\n", False), ("", False), ("\xff", False)):
+        path.write_text(content, encoding="latin-1")
+        assert systemd.is_aside(str(path)) is aside
+    assert not systemd.is_aside(str(tmp_path / "nowhere"))
