@@ -48,7 +48,7 @@ test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Mol
 nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, the benchmark, release-check
 	@python3 tests/steps.py test release-check 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
 	    'molecule WHICH=' 'molecule S=upgrade WHICH=nightly' 'molecule S=repair' 'molecule S=rotate WHICH=' \
-	    'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' 'molecule S=life' 'molecule S=external' \
+	    'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' 'molecule S=life' 'molecule S=external' 'molecule S=adopt' 'molecule S=adopt LAB_KUBE_VERSION=1.20.2' \
 	    'molecule S=monitoring' 'molecule S=monitoring LAB_KUBE_VERSION=1.30.14' 'molecule S=monitoring LAB_KUBE_VERSION=1.20.2' versions drills clusters bench
 
 .PHONY: lint
@@ -115,7 +115,7 @@ molecule: export LAB_NAME := kube-ha-test-$(CLONE)-$(S)
 molecule: export LAB_SCHEDULERS := $(if $(filter upgrade,$(S)),1.36.1,$(LAB_SCHEDULERS))
 molecule: tools binaries ## Molecule on containers (S=scenario; WHICH= for all, with what make test leaves out)
 	@$(LAB) image
-	@$(if $(filter external,$(S)),lab/need.py cfssl=golang-cfssl openssl=openssl)
+	@$(if $(filter external adopt,$(S)),lab/need.py cfssl=golang-cfssl openssl=openssl)
 	KUBECTL=$(KUBECTL) PYTEST_ADDOPTS='-m "$(WHICH)"' molecule test --scenario-name $(S)
 
 # Each on a lab of its own, one after the other. A version that the cache lacks is downloaded, or built: minutes.

@@ -73,6 +73,8 @@ def rolled_back(lab: Any, before: dict[str, str], bind_pod: Callable[[], str], *
 def masters(lab: Any) -> Any:
     deployment.LOGS.mkdir(parents=True, exist_ok=True)
     found = deployment.Masters({**os.environ, "LAB_NAME": lab.settings.name, "LAB_KUBE_VERSION": lab.settings.version})
+    # Built by today's Go, kubectl 1.20 panics when it writes a file.
+    found.kubectl = max(lab.settings.served.glob(f"v*/bin/linux/{lab.settings.arch}/kubectl"))
     found.prepare()
     return found
 
