@@ -87,7 +87,9 @@ def walk_through(lab: Any, masters: Any, tmp_path: Path) -> None:
     on_all(lab, f"rm -f {BINARY}; cp {BINARY}-v{lab.settings.version} {BINARY}")
     deployment.walk_through(masters, tmp_path)
     masters.wait_for_leader()
-    wait_for(lambda: len(masters.wait_until_ready()) == len(lab.names), 60)
+    healthy = "curl -ksS https://127.0.0.1:10259/healthz"
+    for name in lab.names:
+        wait_for(lambda name=name: lab.host(name).run(healthy).stdout == "ok", 60)  # type: ignore[misc]
 
 
 @pytest.mark.usefixtures("walk_through")

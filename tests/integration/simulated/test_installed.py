@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support.pki import Ca, spare
 from tests.support.simulation import ROOT, Simulation
 
 PROGRAMS = Path(sys.executable).parent
@@ -185,9 +186,14 @@ COMMANDS = sorted(
 MEANS = {
     r"playbooks/(\w+)\.yml": r"kube_ha.scheduler.\1",
     r"cluster_\w:cluster_\w": "kube_masters",
-    "/var/lib/kube-ha-controller/": "./",
-    r"\bHOST\b": "kube-node3",
-    r"(kube_ha\.scheduler\.uninstall.*)": r"\1 -e kube_scheduler_confirm=yes",
+    "/var/lib/(kube-ha-controller|prometheus/node-exporter)/": "./",
+    r"\b(HOST|m3)\b": "kube-node3",
+    r"(kube_ha\.scheduler\.uninstall(?!.*(limit|confirm)).*)": r"\1 -e kube_scheduler_confirm=all",
+    r"(kube_ha\.scheduler\.uninstall.*limit.*)": r"\1 -e kube_scheduler_confirm=yes",
+    r"(kube_ha\.scheduler\.drill.*)": r"\1 -e drill_confirm=yes -e kube_scheduler_admin_kubeconfig=/dev/null",
+    "kube_scheduler_name=batch-scheduler": "kube_scheduler_name=kube-scheduler",
+    r"(rotate=ca)": r"\1 -e kube_scheduler_new_ca_cert={folder}/next.pem -e kube_scheduler_new_ca_key={folder}/next-key.pem",
+    r"(kube_ha\.scheduler\.monitoring.*)": r"\1 -e kube_scheduler_bind_address=0.0.0.0",
 }
 
 
@@ -201,16 +207,30 @@ def test_a_command_of_the_pages(command: str, cluster: Simulation) -> None:
     """On masters on which all is well, in check mode: each is taken word by word, its playbook found and its variables known."""
     for pattern, replacement in MEANS.items():
         command = re.sub(pattern, replacement, command)
-    _program, _option, inventory, *words = shlex.split(command)
+    Ca(cluster.folder, key=spare("ECC", number=5), name="next")
+    _program, _option, inventory, *words = shlex.split(command.replace("{folder}", str(cluster.folder)))
     beside = cluster.folder if inventory.endswith(".yml") else cluster.folder / inventory
     beside.mkdir(exist_ok=True)
     (cluster.folder / "cluster.yml").write_text("[{import_playbook: kube_ha.scheduler.site, tags: scheduler}]")
     (cluster.folder / "batch.yml").write_text("{kube_scheduler_secure_port: 10260}")
+    for answer in cluster.answers.values():
+        answer["scheduler_release"] |= {"version": "1.37.2", "not_after": "2036-01-01T00:00:00+00:00"}
+        answer["gather"]["apiserver"] |= {"next_accepted": True, "next_serves": True}
     [ours] = cluster.lay_out()[1:]
     told = yaml.safe_load(ours.read_text())["all"]["children"]["kube_masters"]["hosts"]
     (beside / "host_vars").mkdir()
     for name, variables in told.items():
         (beside / f"host_vars/{name}.yml").write_text(json.dumps(variables))
+    watching = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_become": False,
+        "monitoring_dir": str(cluster.folder / "prometheus"),
+        "monitoring_group": "root",
+        "monitoring_service": "",
+    }
+    groups = {"prometheus": {"hosts": {"p1": watching}}, "observers": {"hosts": {"p1": None}}}
+    (beside / "monitoring.yml").write_text(yaml.safe_dump(groups))
     assert cluster.inventory
     (beside / "inventory.yml").write_text(cluster.inventory.read_text())
     run = cluster.call([PROGRAMS / "ansible-playbook", "-i", inventory, *words, "--check"])
