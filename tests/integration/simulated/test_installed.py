@@ -185,6 +185,8 @@ COMMANDS = sorted(
 # What a person is asked for, what only a lab has, and where a page has a name of its own for what this test calls otherwise.
 MEANS = {
     r"playbooks/(\w+)\.yml": r"kube_ha.scheduler.\1",
+    r"[][]": "",
+    "=PATH": "=./report",
     r"cluster_\w:cluster_\w": "kube_masters",
     "/var/lib/(kube-ha-controller|prometheus/node-exporter)/": "./",
     r"\b(HOST|m3)\b": "kube-node3",
@@ -221,6 +223,7 @@ def test_a_command_of_the_pages(command: str, cluster: Simulation) -> None:
     (beside / "host_vars").mkdir()
     for name, variables in told.items():
         (beside / f"host_vars/{name}.yml").write_text(json.dumps(variables))
+    (cluster.folder / "prometheus").mkdir()
     watching = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
