@@ -29,7 +29,7 @@ HEALTHY: Any = {
         "restarts": 0,
         "active_seconds": 4.5,
     },
-    "process": {"pid": 7},
+    "process": {"pid": 7, "digest": "0" * 32},
     "port": {"number": 10259, "held_by": "kube-scheduler (pid 7, kube-scheduler.service)", "ours": True},
     "others": [],
     "probes": {
@@ -58,6 +58,19 @@ def test_healthy() -> None:
     assert health.judge(HEALTHY) == []
     assert judged(probes={**HEALTHY["probes"], "metrics_reader": None}) == []
     assert judged(lease=None) == []
+
+
+def test_somebody_else_s_is_judged_by_the_work_that_it_does() -> None:
+    """The walk-through's serves a certificate of its own making, and answers no reader."""
+    seen = copy.deepcopy(HEALTHY)
+    seen["probes"] |= {"served": EXPIRED, "ready": None, "metrics_anonymous": 200, "metrics_reader": 403}
+    faults = [f"{health.WHAT[name]}: refused" for name in ("served", "ready", "metrics_reader", "used", "lease")]
+    assert len(health.judge(seen, faults)) == 8
+    seen["process"]["digest"] = ""
+    assert health.judge(seen, faults) == faults[3:]
+    seen["probes"]["used"] = EXPIRED
+    seen["lease"]["moving"] = False
+    assert len(health.judge(seen)) == 2
 
 
 def test_steady() -> None:
