@@ -642,10 +642,15 @@ def _look(path: str) -> State | None:
 
 
 def _link(target: str, path: str) -> None:
+    _replace(path, lambda temporary: os.symlink(target, temporary))
+
+
+def _replace(path: str, make: t.Callable[[str], t.Any]) -> None:
+    """Puts what C(make) makes under a temporary name into the place of whatever is there."""
     temporary = os.path.join(os.path.dirname(path), f"{paths.prefix(path)}link{paths.TEMPORARY}")
     with paths.explained(path, "replace"):
         write.sweep(path, link=True)
-        os.symlink(target, temporary)
+        make(temporary)
         os.rename(temporary, path)
         paths.sync(os.path.dirname(path))
 
@@ -684,7 +689,10 @@ def _copy(source: str, path: str) -> None:
     info = os.stat(source)
     if info.st_size > LIMIT:
         # Only the binary's path may hold a file of this size: one that was there before us and is not a link of ours.
-        os.link(source, path) if os.stat(os.path.dirname(path)).st_dev == info.st_dev else shutil.copy2(source, path)
+        beside = os.stat(os.path.dirname(path)).st_dev == info.st_dev
+        # Two names of one file cannot take each other's place.
+        if not (os.path.lexists(path) and os.path.samestat(info, os.lstat(path))):
+            _replace(path, lambda temporary: (os.link if beside else shutil.copy2)(source, temporary))
         return
     write.place([_staged_copy(source, path)], 0)
 

@@ -234,7 +234,7 @@ def test_absent_finds_what_lay_elsewhere_once(host: Host) -> None:
 
 def test_absent_leaves_a_unit_that_is_not_ours(host: Host) -> None:
     host.systemd.unit.parent.mkdir()
-    host.systemd.unit.write_text("[Service]\n")
+    host.systemd.unit.write_text("# DIGEST=0\n[Service]\n")
     host.systemd.reload()
     assert host.run("absent")["changed"] is False
     assert host.systemd.unit.exists()
@@ -964,3 +964,22 @@ def test_what_lies_in_a_binary_s_place_is_read_with_a_bound(tmp_path: Path, kind
     ):
         Release(str(tmp_path / "release"), []).record_binaries(binaries)
     assert time.monotonic() - before < 1
+
+
+def test_a_binary_that_was_a_plain_file_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of somebody else's, larger than anything that is read; it takes the link's place, and gives it back."""
+    host = Pair(tmp_path)
+    path = host.bin / "app"
+    path.write_bytes(b"x" * 4096)
+    host.systemd.unit.parent.mkdir(parents=True, exist_ok=True)
+    host.systemd.unit.write_text("# DIGEST=0\n[Service]\n")
+    monkeypatch.setattr(_release, "LIMIT", 4000)
+    host.stage(1)
+    host.run("live")
+    assert path.is_symlink()
+    for plain in (True, False, True):
+        host.run("recalled")
+        host.run("live", attempt="roll back")
+        assert path.is_symlink() is not plain
+        assert plain is False or path.read_bytes() == b"x" * 4096
+        assert not [name for name in host.tree() if "tmp~" in name]
