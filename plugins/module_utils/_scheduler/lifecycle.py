@@ -11,7 +11,7 @@ import contextlib
 import os
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, KubeError, ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders, paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import dry_run, handover, options, running
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
@@ -168,22 +168,33 @@ def _recalled(module: Module, release: Release, _systemd: _systemd.Systemd, _pro
     done = release.recall(dry=module.check_mode)
     record, previous = release.record(), release.previous()
     former = items_in(previous) if previous else ()
-    binaries = [record["binaries"].get(item.target) for item in former if item.link_to is not None]
-    certificates = [release.previous_path(item) for item in former if item.name == "certificate"]
+    kept = {item.name: release.previous_path(item) for item in former}
+    # What was there before this role may be a plain file, of whatever version.
+    binaries = [
+        record["binaries"].get(item.target)
+        for item in former
+        if item.link_to is not None and os.path.islink(kept[item.name])
+    ]
     return Result(
         changed=bool(done),
         done=done,
         version=next((binary["version"] for binary in binaries if binary), ""),
-        not_after=next(map(_not_after, certificates), ""),
+        not_after=_not_after(kept),
     )
 
 
-def _not_after(path: str) -> str:
-    """When a certificate expires; "" for what is none."""
+def _not_after(kept: t.Mapping[str, str]) -> str:
+    """When the certificate of a set expires, by the set's paths; it may be in the kubeconfig alone. "" where there is none."""
     # The library takes longer to import than all else that most states need.
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials as _credentials  # noqa: PLC0415
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate  # noqa: PLC0415
 
-    found = _certificate.parse(paths.read(path) or b"")
+    pem = paths.read(kept["certificate"]) if "certificate" in kept else None
+    if pem is None and "kubeconfig" in kept:
+        with contextlib.suppress(KubeError, FilesError):
+            pair = _credentials.credentials(kept["kubeconfig"]).client_pem
+            pem = pair[0].encode() if pair else None
+    found = _certificate.parse(pem or b"")
     certificate = found[0] if found else None
     return _certificate.validity(certificate)[1].isoformat() if certificate else ""
 

@@ -11,6 +11,7 @@ import shutil
 import stat
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Item, Release
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
 
+from tests.support.apiserver import kubeconfig
 from tests.support.fake_module import at_change, killed_at, one_line
 from tests.support.host import Host
-from tests.support.pki import certificate, pem, spare
+from tests.support.pki import Ca, certificate, pem, spare
 
 
 @pytest.fixture(autouse=True)
@@ -983,3 +985,15 @@ def test_a_binary_that_was_a_plain_file_comes_back(tmp_path: Path, monkeypatch: 
         assert path.is_symlink() is not plain
         assert plain is False or path.read_bytes() == b"x" * 4096
         assert not [name for name in host.tree() if "tmp~" in name]
+
+
+def test_the_end_of_a_set_whose_certificate_is_in_its_kubeconfig_alone(tmp_path: Path) -> None:
+    """As the walk-through lays it."""
+    ca = Ca()
+    pair = ca.issue("scheduler", end=86400)
+    path = tmp_path / "kubeconfig"
+    path.write_bytes(kubeconfig(["https://192.0.2.1:6443"], ca=ca.pem, pair=pair))
+    end = datetime.fromisoformat(lifecycle._not_after({"kubeconfig": str(path)}))
+    assert abs(end.timestamp() - time.time() - 86400) < 60
+    path.write_text("garbage")
+    assert lifecycle._not_after({"kubeconfig": str(path)}) == lifecycle._not_after({}) == ""
