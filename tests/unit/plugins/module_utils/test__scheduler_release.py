@@ -11,7 +11,7 @@ import shutil
 import stat
 import threading
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import cer
 from tests.support.apiserver import kubeconfig
 from tests.support.fake_module import at_change, killed_at, one_line
 from tests.support.host import Host
-from tests.support.pki import Ca, certificate, pem, spare
+from tests.support.pki import NOW, Ca, certificate, pem, spare
 
 
 @pytest.fixture(autouse=True)
@@ -994,6 +994,6 @@ def test_the_end_of_a_set_whose_certificate_is_in_its_kubeconfig_alone(tmp_path:
     path = tmp_path / "kubeconfig"
     path.write_bytes(kubeconfig(["https://192.0.2.1:6443"], ca=ca.pem, pair=pair))
     end = datetime.fromisoformat(lifecycle._not_after({"kubeconfig": str(path)}))
-    assert abs(end.timestamp() - time.time() - 86400) < 60
+    assert end == NOW + timedelta(seconds=86400)
     path.write_text("garbage")
     assert lifecycle._not_after({"kubeconfig": str(path)}) == lifecycle._not_after({}) == ""
