@@ -326,10 +326,14 @@ def _output(words: list[str], uid: int, gid: int) -> str:
     reading, writing = os.pipe()
     try:
         pid = os.fork()
-        if not pid:
-            _become(words, uid, gid, writing)
-    finally:
+    except OSError:
+        # The host has no room for one more.
+        os.close(reading)
         os.close(writing)
+        return ""
+    if not pid:
+        _become(words, uid, gid, writing)
+    os.close(writing)
     deadline = time.monotonic() + RUN_SECONDS
     content = b""
     with os.fdopen(reading, "rb", buffering=0) as stream, selectors.DefaultSelector() as selector:

@@ -275,6 +275,14 @@ def test_a_program_that_misbehaves_has_no_version(
     assert time.monotonic() - before < seconds
 
 
+def test_a_host_without_room_for_a_process(proc: FakeProc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    proc.place(7, exe=program(tmp_path / "app", "Kubernetes v1.35.4"))
+    there = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "fork", lambda: os.open("/nowhere", os.O_RDONLY))
+    assert process.version_of(proc, 7, {}) == ""
+    assert len(os.listdir("/proc/self/fd")) == there
+
+
 def test_no_program(proc: FakeProc) -> None:
     proc.place(7)
     assert process.version_of(proc, 7, {}) == ""
