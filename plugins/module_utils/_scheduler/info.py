@@ -252,7 +252,7 @@ class Question:
             **host(params["user"], self.systemd_version),
             installed=os.path.isdir(release.root) and shown.get("LoadState") == "loaded",
             prepared=release.prepared(),
-            unsafe=[*unsafe(params["folders"]), *self._untrusted(process, told)],
+            unsafe=[*unsafe(params["folders"]), *self._untrusted(release, process, told)],
             stale=release.stale(),
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
             apiserver=apiserver(params["apiserver"], params) if params["apiserver"] else None,
@@ -281,12 +281,11 @@ class Question:
                 answer["lease"] = probes.describe_lease(probes.glance(subject, self.before))
         return answer, shown, told_of_settings
 
-    @staticmethod
-    def _untrusted(process: facts.Process, told: _process.Told) -> list[str]:
-        """Why root should not read the kubeconfig of a scheduler that somebody else laid; those of this role are root's."""
-        if process["pid"] and not process["digest"] and told.kubeconfig:
+    def _untrusted(self, release: Release, process: facts.Process, told: _process.Told) -> list[str]:
+        """Why root should not read the kubeconfig of a scheduler that somebody else laid; those of this role are root's, or systemd's."""
+        if process["pid"] and not process["digest"] and not release.prepared() and told.kubeconfig:
             try:
-                probes.trusted(told.kubeconfig)
+                probes.kubeconfig_of(self.unit, told.kubeconfig)
             except ProbeError as error:
                 return [str(error)]
         return []

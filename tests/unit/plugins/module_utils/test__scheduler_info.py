@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 import time
@@ -466,6 +467,10 @@ def test_a_kubeconfig_of_somebody_else_s_that_root_should_not_read(master: Maste
     os.chown(own, 65534, 65534)
     assert master.ask(probe=False)["unsafe"] == [], "it is this role's"
     (master.proc.folder / str(master.systemd.pid) / "environ").write_text("")
+    assert master.ask(probe=False)["unsafe"] == [], "its unit was edited, and the release is there"
+    shutil.rmtree(master.root / "release")
+    assert master.ask(probe=False)["unsafe"] == [], "systemd hands it over"
+    shutil.rmtree(systemd.credentials_folder(UNIT_NAME))
     assert master.ask(probe=False)["unsafe"] == [f"{own} is not used as root: others may write it"]
 
 
