@@ -15,6 +15,7 @@ import base64
 import contextlib
 import errno
 import http.client
+import ipaddress
 import json
 import os
 import re
@@ -80,6 +81,13 @@ def one_line(text: str, limit: int = 300) -> str:
     """Return what a server said in a form that is fit for an error message, at most LIMIT characters and a mark."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def is_loopback(text: str) -> bool:
+    """Whether this is an address by which a host means itself."""
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(text).is_loopback
+    return False
 
 
 def netloc(host: str, port: int) -> str:

@@ -15,6 +15,7 @@ import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.status_metrics import PREFIX
@@ -165,7 +166,7 @@ def faults(cluster: Cluster, versions: _versions.Versions, prefix: str) -> list[
             found.append(
                 f"{prefix}version: {v.version} of {name} serves its metrics over plain http only; upgrade it to 1.13 or newer"
             )
-        elif _loopback(v.bind_address):
+        elif transport.is_loopback(v.bind_address):
             found.append(
                 f"{prefix}bind_address: {name} serves its metrics on {v.bind_address} only, where Prometheus cannot reach them; let it be"
                 " 0.0.0.0 or the address of the host, run site.yml, and then this again"
@@ -173,13 +174,9 @@ def faults(cluster: Cluster, versions: _versions.Versions, prefix: str) -> list[
     return found
 
 
-def _loopback(address: str) -> bool:
-    return address == "::1" or address.startswith("127.")
-
-
 def _target(v: Variables, address: str) -> str:
     host = address if v.bind_address in ("0.0.0.0", "::") else v.bind_address
-    return f"[{host}]:{v.secure_port}" if ":" in host else f"{host}:{v.secure_port}"
+    return transport.netloc(host, v.secure_port)
 
 
 def plan(clusters: t.Sequence[Cluster], settings: Settings, versions: _versions.Versions) -> Plan:

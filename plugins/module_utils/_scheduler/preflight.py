@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import datetime
-import ipaddress
 import itertools
 import math
 import os
@@ -529,7 +528,7 @@ def _host_of(url: str) -> str:
 def _elsewhere(host: str, addresses: t.Collection[str]) -> bool:
     """Whether this is neither a master's address nor one by which each host means itself."""
     address = normal_address(host)
-    itself = ipaddress.ip_address(address).is_loopback if address else host == "localhost"
+    itself = transport.is_loopback(address) or host == "localhost"
     return not itself and address not in {normal_address(own) for own in addresses} - {""}
 
 

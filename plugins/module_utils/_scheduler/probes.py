@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import importlib.util
-import ipaddress
 import os
 import ssl
 import stat
@@ -52,12 +51,6 @@ WHAT = {
 }
 
 
-def _is_loopback(text: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(text).is_loopback
-    return False
-
-
 @dataclass(frozen=True)
 class Subject:
     """The process that is looked at, how it serves, and what the looking needs."""
@@ -75,7 +68,7 @@ class Subject:
     def address(self) -> str:
         """Where it can be reached on this host. Raises ProbeError for an address that is none of this host's, whatever the process was told."""
         bound = LOOPBACK.get(self.process["bind_address"], self.process["bind_address"])
-        if bound not in self.listening and not _is_loopback(bound):
+        if bound not in self.listening and not transport.is_loopback(bound):
             raise ProbeError(f"nothing listens at {bound} on port {self.process['secure_port']} of this host")
         return bound
 
