@@ -8,10 +8,9 @@
 from __future__ import annotations
 
 import json
-import re
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import effective, systemd, versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import effective, process, systemd, versions
 
 # Flags that name what the role lays in files of its own. That they differ is the adoption itself.
 FILES = {
@@ -31,8 +30,6 @@ ANYWAY = {
     "port": {"0", "10251"},
     "profiling": {"true", "false"},
 }
-FOLDER = "/etc/systemd/system"
-ASIDE = systemd.ASIDE
 
 
 class Comparison(t.NamedTuple):
@@ -54,11 +51,12 @@ def flags_of(arguments: t.Sequence[str]) -> dict[str, str]:
     words = list(arguments)
     while words:
         word = words.pop(0)
-        if re.fullmatch(r"--?[A-Za-z][A-Za-z0-9_-]*(=.*)?", word, re.DOTALL):
-            name, equals, value = word.lstrip("-").partition("=")
-            if not equals:
-                value = words.pop(0) if words and not words[0].startswith("-") else "true"
-            found[name.replace("_", "-")] = value
+        # Go's own flags take one hyphen too.
+        name, value = process.flag(word if word.startswith("--") else f"-{word}")
+        if name and value is None:
+            value = words.pop(0) if words and not words[0].startswith("-") else "true"
+        if name:
+            found[name] = str(value)
     return found
 
 
@@ -123,14 +121,17 @@ def drop_in_faults(name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefi
     advice = f"remove it, and set what it sets by {prefix}extra_args or {prefix}config"
     return [
         f"{name}: {path} changes the unit; {advice}"
-        + ("" if ours else f", or set {prefix}adopt to true to have it set aside")
+        + ("" if elsewhere else f", or set {prefix}adopt to true to have it set aside")
         for path in unit["drop_ins"]
-        for ours in [not path.startswith(f"{FOLDER}/")]
-        if ours or not adopt
+        for elsewhere in [not path.startswith(f"{systemd.UNITS}/")]
+        if elsewhere or not adopt
     ]
 
 
 def members(unit: t.Mapping[str, t.Any], *, adopt: bool) -> list[dict[str, t.Any]]:
     """Members of the host's set that take the place of drop-ins, and say nothing; what they said before is kept with the previous set."""
     paths = [*unit["set_aside"], *(unit["drop_ins"] if adopt else [])]
-    return [{"name": f"drop_in_{number}", "path": path, "content": ASIDE} for number, path in enumerate(sorted(paths))]
+    return [
+        {"name": f"drop_in_{number}", "path": path, "content": systemd.ASIDE}
+        for number, path in enumerate(sorted(paths))
+    ]

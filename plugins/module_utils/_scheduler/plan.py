@@ -42,7 +42,7 @@ def unit(name: str) -> str:
 
 def unit_path(name: str) -> str:
     """Where the unit of an instance lies."""
-    return f"/etc/systemd/system/{unit(name)}"
+    return f"{systemd.UNITS}/{unit(name)}"
 
 
 def release(name: str) -> str:

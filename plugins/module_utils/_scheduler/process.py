@@ -79,6 +79,12 @@ RUN_SECONDS = 10.0
 RUN_LIMIT = 65536
 
 
+def flag(word: str) -> tuple[str, str | None]:
+    """Name and value of a flag: "" for a word that is none, None for a value that the next word may be."""
+    name, equals, value = word.partition("=")
+    return name[2:].replace("_", "-") if name.startswith("--") else "", value if equals else None
+
+
 def flags_of(words: t.Sequence[str]) -> dict[str, str]:
     """The flags that count here, of a command line without its program; the last of a name counts, as for the process."""
     found: dict[str, str] = {}
@@ -86,10 +92,9 @@ def flags_of(words: t.Sequence[str]) -> dict[str, str]:
     for word in rest:
         if word == "--":
             break
-        name, equals, value = word.partition("=")
-        name = name[2:].replace("_", "-") if name.startswith("--") else ""
+        name, value = flag(word)
         if name in FLAGS:
-            found[name] = value if equals else next(rest, "")
+            found[name] = next(rest, "") if value is None else value
     return found
 
 

@@ -15,6 +15,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import S
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 BOOTED = "/run/systemd/system"
+UNITS = "/etc/systemd/system"
+"""Where an administrator's units and drop-ins lie."""
 CREDENTIALS = "/run/credentials"
 CREDENTIALS_SINCE = 247  # LoadCredential, systemd's NEWS
 ASK_SECONDS = 30
