@@ -73,7 +73,7 @@ def converge(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
     for node in NODES:
         make_node(settings, api, node)
     for manifest in sorted((settings.root / GRANTS).iterdir(), reverse=True):
-        apply(settings, api, manifest.read_text())
+        make_grant(settings, api, manifest.read_text())
 
 
 def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
@@ -113,9 +113,7 @@ def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
     )
 
 
-def request(
-    settings: Settings, service: Service, host: str, path: str, patch: Mapping[str, Any] | str | None = None
-) -> tuple[int, str]:
+def request(settings: Settings, service: Service, host: str, path: str, patch: str | None = None) -> tuple[int, str]:
     """Over verified TLS, with a client certificate of the lab's."""
     pki = settings.state / "pki"
     context = ssl.create_default_context(cafile=str(pki / f"{service.ca}.pem"))
@@ -126,8 +124,7 @@ def request(
             connection.request("GET", path)
         else:
             # Server-side apply: makes or changes, the same every time. Its YAML may be JSON.
-            body = patch if isinstance(patch, str) else json.dumps(patch)
-            connection.request("PATCH", path, body, {"Content-Type": "application/apply-patch+yaml"})
+            connection.request("PATCH", path, patch, {"Content-Type": "application/apply-patch+yaml"})
         answer = connection.getresponse()
         return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
 
@@ -192,18 +189,18 @@ def make_node(settings: Settings, host: str, name: str) -> None:
         ("", {**node, "metadata": {"name": name, "labels": labels}}),
         ("/status", {**node, "status": status}),
     ):
-        query = f"{path}{suffix}?fieldManager=lab&force=true"
-        code, answer = request(settings, APISERVER, host, query, body)
-        if code not in (200, 201):
-            raise LabError(f"the apiserver does not take node {name}: {code} {answer[:200]}")
+        apply(settings, host, f"{path}{suffix}", json.dumps(body))
 
 
-def apply(settings: Settings, host: str, manifest: str) -> None:
+def make_grant(settings: Settings, host: str, manifest: str) -> None:
     """Makes what a manifest of the documentation describes, which has no namespace."""
     version, kind, name = (
         re.findall(rf"^ *{key}: (\S+)$", manifest, re.MULTILINE)[0] for key in ("apiVersion", "kind", "name")
     )
-    path = f"/apis/{version}/{kind.lower()}s/{name}"
+    apply(settings, host, f"/apis/{version}/{kind.lower()}s/{name}", manifest)
+
+
+def apply(settings: Settings, host: str, path: str, manifest: str) -> None:
     code, answer = request(settings, APISERVER, host, f"{path}?fieldManager=lab&force=true", manifest)
     if code not in (200, 201):
         raise LabError(f"the apiserver does not take {path}: {code} {answer[:200]}")
