@@ -21,8 +21,6 @@ STATUSES: dict[t.Literal["ready", "metrics_anonymous", "metrics_reader"], tuple[
     "metrics_anonymous": (401, 403),
     "metrics_reader": (200,),
 }
-
-
 # What another installer may have left open to all, or closed to readers, or with a certificate of its own making.
 OF_SERVING = tuple(WHAT[name] for name in WHAT if name not in ("used", "lease", "settings"))
 
@@ -65,7 +63,7 @@ def judge(seen: Seen, faults: t.Sequence[str] = (), *, steady: float = 0.0, relo
     if not seen["process"]["pid"]:
         return problems
     own = bool(seen["process"]["digest"])
-    for name in CERTIFICATES if own else CERTIFICATES[1:]:
+    for name in (name for name in CERTIFICATES if own or WHAT[name] not in OF_SERVING):
         problems += [f"{WHAT[name]} {fault}" for fault in _certificate_faults(probes[name])]
     for check, fine in STATUSES.items() if own else ():
         status = probes[check]

@@ -198,17 +198,17 @@ def _certificate(certificate: facts.Certificate | None, renew_before: float | No
     begin, end = (status.moment(certificate[name]) for name in ("not_before", "not_after"))
     look: Look = "bad" if days < 0 or not certificate["valid"] else "warn" if days <= due else "good"
     words = _days(days) if days < 0 or certificate["valid"] else f"not valid, {_days(days)}"
-    left_of_it = ""
+    gauge = ""
     if begin and end and end > begin:
         life = (end - begin).total_seconds() / 86400
         left, mark = (round(100 * min(max(part / life, 0), 1), 1) for part in (days, due))
-        left_of_it = (
+        gauge = (
             f'<svg class="bar" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{esc(words)} of {life:.0f}">'
             f'<rect class="all" width="100" height="8"/><rect class="{look}" width="{left:g}" height="8"/>'
             f'<rect class="due" x="{min(mark, 99.4):g}" width="0.6" height="8"/></svg>'
         )
     until = f"<small>until {end:%Y-%m-%d}</small>" if end else ""
-    return f'<span class="is-{look}">{esc(words)}</span>{left_of_it}{until}'
+    return f'<span class="is-{look}">{esc(words)}</span>{gauge}{until}'
 
 
 def _journals(members: t.Mapping[str, status.Member]) -> str:
