@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -88,6 +89,10 @@ class Lab:
 
     def host(self, name: str) -> Any:
         return testinfra.get_host(f"ansible://{name}", ansible_inventory=str(self.inventory))
+
+    def write(self, name: str, path: str, content: bytes) -> None:
+        """Writes a file on a master, in a folder that is there."""
+        self.host(name).check_output("echo %s | base64 -d > %s", base64.b64encode(content).decode(), path)
 
     def name_of(self, hostname: str) -> str:
         return next(name for name in self.names if self.hostname(name) == hostname)

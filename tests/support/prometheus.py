@@ -18,6 +18,18 @@ def packages(*names: str) -> list[Path]:
     return [Path(line) for line in done.stdout.splitlines()[-len(names) :]]
 
 
+def on_this_machine(folder: Path) -> dict[str, object]:
+    """Variables of a host of Prometheus that is this machine, for monitoring.yml to write into a folder."""
+    return {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_become": False,
+        "monitoring_dir": str(folder),
+        "monitoring_group": "root",
+        "monitoring_service": "",
+    }
+
+
 def promtool(*words: str | Path, stdin: str | None = None) -> str:
     """What promtool says of something, which it has to find right."""
     program = packages("promtool")[0].parent / "unpacked/usr/bin/promtool"

@@ -117,7 +117,7 @@ def expire(lab: Lab, name: str) -> None:
         user["client-certificate-data"] = base64.b64encode(over).decode()
         contents[KUBECONFIG] = yaml.safe_dump(kubeconfig).encode()
     for path, content in contents.items():
-        host.check_output("echo %s | base64 -d > %s", base64.b64encode(content).decode(), path)
+        lab.write(name, path, content)
 
 
 def bound(lab: Lab) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import sys
 import time
@@ -48,11 +47,6 @@ def renewed(lab: Any) -> bool:
     return bool(lab.lease()["renewTime"] != before)
 
 
-def on_all(lab: Any, script: str) -> None:
-    for name in lab.names:
-        lab.host(name).check_output(script)
-
-
 def adopted(lab: Any, *words: str) -> None:
     """Takes them over under a stream of pods: one hand-over, nothing lost, and nothing to do afterwards."""
     found = under_pods(lab, lambda: lab.site(*words))
@@ -90,9 +84,9 @@ def masters(lab: Any) -> Any:
 @pytest.fixture
 def walk_through(lab: Any, masters: Any, tmp_path: Path) -> None:
     """All masters as the walk-through leaves them."""
-    on_all(lab, f"systemctl disable --now {UNIT} 2>/dev/null; rm -rf /var/lib/kube-ha {UNIT_FILE}.d; true")
+    masters.on_all(f"systemctl disable --now {UNIT} 2>/dev/null; rm -rf /var/lib/kube-ha {UNIT_FILE}.d; true")
     masters.reset("k8s", link=False)
-    on_all(lab, f"rm -f {BINARY}; cp {BINARY}-v{lab.settings.version} {BINARY}")
+    masters.on_all(f"rm -f {BINARY}; cp {BINARY}-v{lab.settings.version} {BINARY}")
     deployment.walk_through(masters, tmp_path)
     masters.wait_for_leader()
     healthy = "curl -ksS https://127.0.0.1:10259/healthz"
@@ -101,12 +95,12 @@ def walk_through(lab: Any, masters: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("walk_through")
-def test_what_the_walk_through_laid(lab: Any, bind_pod: Callable[[], str]) -> None:
+def test_what_the_walk_through_laid(lab: Any, masters: Any, bind_pod: Callable[[], str]) -> None:
     pids = lab.main_pids()
     refused = lab.site()
     assert refused.code != 0
     assert "chown it to root" in refused.text
-    on_all(lab, TO_ROOT)
+    masters.on_all(TO_ROOT)
     before = sums(lab, *FILES)
     check = lab.site("--check", "--diff")
     assert check.code == 0, check.output
@@ -117,9 +111,9 @@ def test_what_the_walk_through_laid(lab: Any, bind_pod: Callable[[], str]) -> No
 
 
 @pytest.mark.usefixtures("walk_through")
-def test_what_was_made_by_hand(lab: Any, bind_pod: Callable[[], str]) -> None:
-    on_all(lab, TO_ROOT)
-    on_all(lab, BY_HAND)
+def test_what_was_made_by_hand(lab: Any, masters: Any, bind_pod: Callable[[], str]) -> None:
+    masters.on_all(TO_ROOT)
+    masters.on_all(BY_HAND)
     wait_for(lambda: renewed(lab), 90)
     files = (*FILES, DROP_IN)
     before, pids = sums(lab, *files), lab.main_pids()
@@ -133,5 +127,4 @@ def test_what_was_made_by_hand(lab: Any, bind_pod: Callable[[], str]) -> None:
     assert lab.host("m1").check_output("systemctl show --property=Nice --value %s", UNIT) == "0"
     assert lab.site().changed == dict.fromkeys(lab.names, 0), "the variable is not needed any more"
     rolled_back(lab, before, bind_pod, *files)
-    content = base64.b64decode(lab.host("m1").check_output("base64 %s", DROP_IN))
-    assert b"Nice=5" in content
+    assert "Nice=5" in lab.host("m1").file(DROP_IN).content_string

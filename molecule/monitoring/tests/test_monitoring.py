@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -57,12 +56,9 @@ class Prometheus:
         self.lab.podman("exec", container, "mkdir", "--parents", "/tmp/debs")
         for path in packages("prometheus", "prometheus-node-exporter"):
             self.lab.podman("cp", str(path), f"{container}:/tmp/debs/")
-        self.write("/etc/prometheus/prometheus.yml", CONFIG)
+        self.lab.host(HOST).check_output("mkdir --parents /etc/prometheus")
+        self.lab.write(HOST, "/etc/prometheus/prometheus.yml", CONFIG.encode())
         self.lab.host(HOST).check_output(SHELL)
-
-    def write(self, path: str, text: str) -> None:
-        content = base64.b64encode(text.encode()).decode()
-        self.lab.host(HOST).check_output("mkdir -p $(dirname %s) && echo %s | base64 -d > %s", path, content, path)
 
     def monitor(self, *words: str) -> Run:
         run: Run = self.lab.play("playbooks/monitoring.yml", *QUICK, *words, inventory=self.inventory)
@@ -75,7 +71,7 @@ class Prometheus:
             "playbooks/status.yml", f"--extra-vars=status_metrics={path}", *QUICK, inventory=self.inventory
         )
         assert path.exists(), run.output
-        self.write(TEXTFILE, path.read_text())
+        self.lab.write(HOST, TEXTFILE, path.read_bytes())
 
     def asked(self, path: str) -> Any:
         answer = json.loads(self.lab.host(HOST).check_output("curl -sS %s", f"http://127.0.0.1:9090/api/v1/{path}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -58,7 +57,7 @@ def test_the_units_run_and_tell_when_a_run_fails(lab: Any, recipe: dict[str, str
     host = lab.host("m1")
     host.check_output("mkdir --parents /etc/kube-ha && rm --force /root/told /root/fails")
     for path, text in {**recipe, "/usr/local/bin/ansible-playbook": STUB}.items():
-        host.check_output("echo %s | base64 -d > %s", base64.b64encode(text.encode()).decode(), path)
+        lab.write("m1", path, text.encode())
     host.check_output("chmod 0755 /usr/local/bin/ansible-playbook && systemctl daemon-reload")
     units = " ".join(recipe)
     assert host.run(f"systemd-analyze verify {units}").stderr == ""

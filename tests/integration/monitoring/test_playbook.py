@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import yaml
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.support.prometheus import on_this_machine
 from tests.support.simulation import ROOT, Outcome, Simulation
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="it gives files to root")
@@ -22,18 +22,10 @@ class Monitored(Simulation):
         super().__init__(folder, {"kube_masters": ["m1", "m2"], "edge": ["e1"]})
         self.dir = folder / "prometheus"
         self.variables["kube_scheduler_bind_address"] = "0.0.0.0"
-        self.watching = {
-            "ansible_connection": "local",
-            "ansible_python_interpreter": sys.executable,
-            "ansible_become": False,
-            "monitoring_dir": str(self.dir),
-            "monitoring_group": "root",
-            "monitoring_service": "",
-        }
 
     def monitor(self, *words: str) -> Outcome:
         other = self.folder / "prometheus.yml"
-        other.write_text(yaml.safe_dump({"prometheus": {"hosts": {"p1": self.watching}}}))
+        other.write_text(yaml.safe_dump({"prometheus": {"hosts": {"p1": on_this_machine(self.dir)}}}))
         groups = "--extra-vars=kube_scheduler_hosts=kube_masters:edge"
         return self.run("playbooks/monitoring.yml", f"--inventory={other}", groups, *words)
 

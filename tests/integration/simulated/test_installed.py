@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from tests.support.pki import Ca, spare
+from tests.support.prometheus import on_this_machine
 from tests.support.simulation import ROOT, Simulation
 
 PROGRAMS = Path(sys.executable).parent
@@ -224,14 +225,7 @@ def test_a_command_of_the_pages(command: str, cluster: Simulation) -> None:
     for name, variables in told.items():
         (beside / f"host_vars/{name}.yml").write_text(json.dumps(variables))
     (cluster.folder / "prometheus").mkdir()
-    watching = {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
-        "ansible_become": False,
-        "monitoring_dir": str(cluster.folder / "prometheus"),
-        "monitoring_group": "root",
-        "monitoring_service": "",
-    }
+    watching = on_this_machine(cluster.folder / "prometheus")
     groups = {"prometheus": {"hosts": {"p1": watching}}, "observers": {"hosts": {"p1": None}}}
     (beside / "monitoring.yml").write_text(yaml.safe_dump(groups))
     assert cluster.inventory
