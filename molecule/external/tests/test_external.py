@@ -104,7 +104,7 @@ def test_wrong_certificates_are_refused(lab: Any, folder: Folder) -> None:
     other = pki.Ca(key=pki.spare("ECC", number=9), subject={"CN": "kubernetes-ca"}).authority
     over = {"valid_for": "2h", "renew_before": "1h", "now": base.now() - timedelta(hours=3)}
     pids, transitions = lab.main_pids(), lab.lease()["leaseTransitions"]
-    for cases in (
+    runs: tuple[tuple[tuple[dict[str, Any], str], ...], ...] = (
         (
             ({"public": pki.spare("RSA").public_key()}, "is not the certificate of the key on this host"),
             ({"subject_alt_name": ["127.0.0.1"]}, "lacks the subject alternative names IP:"),
@@ -121,12 +121,13 @@ def test_wrong_certificates_are_refused(lab: Any, folder: Folder) -> None:
                 "has the subject O system:masters, wanted system:kube-scheduler",
             ),
         ),
-    ):
-        for name, (given, _words) in zip(lab.names, cases):
-            folder.wrong(name, **given)
+    )
+    for cases in runs:
+        for name, (options, _words) in zip(lab.names, cases):
+            folder.wrong(name, **options)
         run = folder.site()
         assert run.code != 0
-        for name, (_given, words) in zip(lab.names, cases):
+        for name, (_options, words) in zip(lab.names, cases):
             assert f"{folder.pem(name)} was handed in and {words}" in run.text, run.output
             assert f"{folder.advice(name)}, or remove it" in run.text
         assert (lab.main_pids(), lab.lease()["leaseTransitions"]) == (pids, transitions)
