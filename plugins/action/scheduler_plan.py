@@ -23,6 +23,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MALFORMED,
     CollectionError,
     FilesError,
+    MissingError,
     PlanError,
     X509Error,
     what,
@@ -389,7 +390,10 @@ class ActionModule(ActionBase):
         try:
             prepare(wanted, lambda _option, path: path)
         except CollectionError as error:
-            return [error.named(names)]
+            fault = error.named(names)
+            if v.signs and isinstance(error, MissingError) and not os.path.isfile(v.ca_key):
+                fault += f"; if it is on a master alone (kubeadm's is /etc/kubernetes/pki/ca.key), copy it here, or set {self.prefix}pki to external"
+            return [fault]
         return []
 
     def _provided_faults(self, v: variables.Variables, sans: list[str]) -> list[str]:
@@ -448,7 +452,7 @@ class ActionModule(ActionBase):
         except MALFORMED as error:
             raise PlanError(f"{name}: its answer cannot be used ({what(error)}); find out what answers there") from None
         adoption = adopt.compare(
-            host["process"]["arguments"],
+            host["process"],
             found["settings"],
             tables.known_flags,
             versions.minor_of(version),
@@ -458,7 +462,7 @@ class ActionModule(ActionBase):
             *self._instance_faults(v, found, host),
             *adopt.faults(name, host, adoption, adopt=v.adopt, prefix=self.prefix),
         ]
-        for line in adopt.lines(name, host, adoption):
+        for line in adopt.lines(name, host, adoption) if self.options["strict"] else ():
             self._display.display(one_line(line))
         found["binary"].update(self._binary(v, found["binary"]))
         if not faults:

@@ -278,7 +278,7 @@ options:
             description: Text of the member. C(@digest@) stands for the digest of the set.
             type: str
           link_to:
-            description: Name that the member links to.
+            description: Name that the member links to. Empty, nothing is to lie there.
             type: str
           mode:
             description: Mode of the member, as an octal string.
@@ -535,6 +535,10 @@ unit:
       type: list
       elements: str
       sample: []
+    static_pod:
+      description: The manifest by which kubelet runs the scheduler in the place of the unit, empty for none. RV(process) is the pod's then.
+      type: str
+      sample: ""
 process:
   description: The unit's process and what it was told. Without one, C(pid) is 0 and the rest is empty, 0 or null.
   returned: always
@@ -601,6 +605,11 @@ process:
       type: list
       elements: str
       sample: []
+    settings:
+      description: What its configuration sets then, as FIELD=JSON, without private keys. Empty where it has none, or that cannot be read.
+      type: list
+      elements: str
+      sample: []
 port:
   description: The port O(port), or that of plain HTTP for a version that serves no HTTPS.
   returned: always
@@ -624,7 +633,7 @@ port:
       type: bool
 others:
   description:
-    - Further kube-schedulers of this host - a static pod's file, or processes that hold the port or elect by the same lease.
+    - Further kube-schedulers of this host - a static pod's file beside the unit's process, or processes that hold the port or elect by the same lease.
     - Those in RV(instances) are none of them. A static pod counts for the unit C(kube-scheduler.service) only.
   returned: always
   type: list

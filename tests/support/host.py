@@ -286,6 +286,7 @@ ANSWER: dict[str, Any] = {
         "fragment_path": "/etc/systemd/system/kube-scheduler.service",
         "drop_ins": [],
         "set_aside": [],
+        "static_pod": "",
     },
     "process": {
         "pid": 7,
@@ -300,6 +301,7 @@ ANSWER: dict[str, Any] = {
         "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
         "kubeconfig": "/etc/kubernetes/kube-scheduler.kubeconfig",
         "arguments": [],
+        "settings": [],
     },
     "port": {
         "number": 10259,

@@ -1,11 +1,11 @@
-"""Schedulers that somebody else laid: by the walk-through's own commands, and by hand with a drop-in and an EnvironmentFile."""
+"""Schedulers that somebody else laid: by the walk-through's own commands, by hand with a drop-in and an EnvironmentFile, and as static pods."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,43 @@ mkdir -p {UNIT_FILE}.d
 printf '[Service]\\nNice=5\\n' > {DROP_IN}
 systemctl daemon-reload
 systemctl restart kube-scheduler
+"""
+MANIFEST, POD_KUBECONFIG = "/etc/kubernetes/manifests/kube-scheduler.yaml", "/etc/kubernetes/scheduler.conf"
+POD = f"""apiVersion: v1
+kind: Pod
+metadata: {{name: kube-scheduler, namespace: kube-system}}
+spec:
+  containers:
+  - command:
+    - kube-scheduler
+    - --authentication-kubeconfig={POD_KUBECONFIG}
+    - --authorization-kubeconfig={POD_KUBECONFIG}
+    - --bind-address=127.0.0.1
+    - --kubeconfig={POD_KUBECONFIG}
+    - --leader-elect=true
+    name: kube-scheduler
+  hostNetwork: true
+"""
+# Runs what the folder of manifests holds and ends what it does not, as kubelet does: in a control group that is no service's.
+KUBELET = f"""#!/bin/sh
+while sleep 0.5; do
+    if [ ! -e {MANIFEST} ]; then
+        systemctl stop pod.scope 2>/dev/null
+    elif ! systemctl is-active --quiet pod.scope; then
+        systemd-run --quiet --collect --scope --unit=pod /opt/image/kube-scheduler $(sed -n 's/^    - \\(--.*\\)/\\1/p' {MANIFEST}) &
+    fi
+done
+"""
+BY_KUBELET = f"""
+set -e
+systemctl disable --now kube-scheduler
+install -D {BINARY} /opt/image/kube-scheduler
+install -m 0600 -o root -g root {rotation.KUBECONFIG} {POD_KUBECONFIG}
+rm -rf {BINARY} {UNIT_FILE} {rotation.KUBECONFIG}
+systemctl daemon-reload
+chown root /etc/kubernetes
+mkdir -p /etc/kubernetes/manifests
+systemd-run --quiet --collect --unit=kubelet /bin/sh /opt/image/kubelet
 """
 # What the refusal asks for; the walk-through has its user copy the kubeconfig himself.
 TO_ROOT = f"chown root /etc/kubernetes {rotation.KUBECONFIG} && chmod 0640 {rotation.KUBECONFIG}"
@@ -128,3 +165,54 @@ def test_what_was_made_by_hand(lab: Any, masters: Any, bind_pod: Callable[[], st
     assert lab.site().changed == dict.fromkeys(lab.names, 0), "the variable is not needed any more"
     rolled_back(lab, before, bind_pod, *files)
     assert "Nice=5" in lab.host("m1").file(DROP_IN).content_string
+
+
+@pytest.fixture
+def static_pods(lab: Any, masters: Any) -> Iterator[None]:
+    """All masters as kubeadm leaves them, but that a script stands for kubelet."""
+    for name in lab.names:
+        lab.host(name).check_output("mkdir -p /opt/image")
+        lab.write(name, "/opt/image/kubelet", KUBELET.encode())
+    masters.on_all(BY_KUBELET)
+    for name in lab.names:
+        lab.write(name, MANIFEST, POD.encode())
+    wait_for(lambda: renewed(lab), 90)
+    yield
+    masters.on_all(f"rm -f {MANIFEST}; sleep 2; systemctl stop kubelet pod.scope; true")
+
+
+def pods(lab: Any) -> dict[str, bool]:
+    """Whether kubelet's scheduler runs, by host."""
+    return {name: lab.host(name).run("systemctl is-active --quiet pod.scope").rc == 0 for name in lab.names}
+
+
+@pytest.mark.usefixtures("walk_through", "static_pods")
+def test_static_pods(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """Each host's manifest is moved aside when its turn comes, and brought back by rolling back; two never run on one host."""
+    before = sums(lab, MANIFEST, POD_KUBECONFIG)
+    refused = lab.site()
+    assert refused.code != 0
+    assert f"m1: the static pod {MANIFEST} runs the scheduler; set kube_scheduler_adopt to true" in refused.text
+    assert (sums(lab, MANIFEST, POD_KUBECONFIG), set(pods(lab).values())) == (before, {True})
+    check = lab.site("--check", "--diff", ADOPT)
+    assert check.code == 0, check.output
+    assert f"m1: {MANIFEST} is set aside" in check.text
+    found = under_pods(lab, lambda: lab.site(ADOPT))
+    nothing_lost(found, transitions=1, bound=rotation.bound(lab))
+    assert set(pods(lab).values()) == {False}
+    assert not any(lab.host(name).file(MANIFEST).exists for name in lab.names)
+    again = lab.site()
+    assert (again.code, again.changed) == (0, dict.fromkeys(lab.names, 0)), again.output
+    back = under_pods(lab, lambda: lab.play("playbooks/rollback.yml"))
+    nothing_lost(back, transitions=1, bound=rotation.bound(lab))
+    assert (sums(lab, MANIFEST, POD_KUBECONFIG), set(pods(lab).values())) == (before, {True})
+    assert not any(lab.host(name).file(UNIT_FILE).exists for name in lab.names)
+    assert bind_pod()
+    # kubeadm upgrade writes the manifest anew, beside the unit.
+    assert lab.site(ADOPT).code == 0
+    lab.write("m1", MANIFEST, POD.encode())
+    twice = lab.site()
+    assert twice.code != 0
+    assert f"m1: another kube-scheduler is there: static pod {MANIFEST}" in twice.text
+    lab.host("m1").check_output("rm %s", MANIFEST)
+    wait_for(lambda: lab.site("--check").changed == dict.fromkeys(lab.names, 0), 60)

@@ -3,14 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""A scheduler that somebody else laid, under the same unit: what of its command line would be lost, and how to keep that."""
+"""A scheduler that somebody else laid, under the same unit or as a static pod: what of its settings would be lost, and how to keep that."""
 
 from __future__ import annotations
 
 import json
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import effective, process, systemd, versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    effective,
+    process,
+    release,
+    systemd,
+    versions,
+)
 
 # Flags that name what the role lays in files of its own. That they differ is the adoption itself.
 FILES = {
@@ -31,18 +37,46 @@ ANYWAY = {
     "profiling": {"true", "false"},
 }
 
+# Fields of the same kinds.
+FIELDS = {
+    "apiVersion",
+    "kind",
+    "clientConnection.kubeconfig",
+    "enableContentionProfiling",
+    "enableProfiling",
+    "leaderElection.leaderElect",
+}
+# What a field is where nothing is said (kube-scheduler's own defaults), for configurations that write all out.
+DEFAULTS = {
+    "clientConnection.acceptContentTypes": "",
+    "clientConnection.burst": 100,
+    "clientConnection.contentType": "application/vnd.kubernetes.protobuf",
+    "clientConnection.qps": 50,
+    "leaderElection.resourceLock": "leases",
+    "leaderElection.resourceName": process.LEASE_NAME,
+    "leaderElection.resourceNamespace": process.LEASE_NAMESPACE,
+    "parallelism": 16,
+    "percentageOfNodesToScore": 0,
+    "podInitialBackoffSeconds": 1,
+    "podMaxBackoffSeconds": 10,
+}
+
 
 class Comparison(t.NamedTuple):
-    """Flags as they are shown, and how to keep what would be lost."""
+    """Flags and fields of the configuration as they are shown, and how to keep what would be lost."""
 
     changes: list[str]  # such as "--v=4 becomes --v=2"
-    lost: list[str]  # flags that change what the scheduler does
+    lost: list[str]  # those that change what the scheduler does
     keep: list[str]  # the role's variables that keep them
 
 
 def foreign(host: t.Mapping[str, t.Any]) -> bool:
-    """Whether a scheduler of somebody else's runs as the unit. One that this role has begun to take over is not asked about again."""
-    return bool(host["process"]["pid"]) and not host["process"]["digest"] and not host["prepared"]
+    """Whether a scheduler of somebody else's runs as the unit or in its place. One that this role has begun to take over is not asked about again."""
+    return (
+        bool(host["process"]["pid"] or host["unit"]["static_pod"])
+        and not host["process"]["digest"]
+        and not host["prepared"]
+    )
 
 
 def flags_of(arguments: t.Sequence[str]) -> dict[str, str]:
@@ -61,17 +95,17 @@ def flags_of(arguments: t.Sequence[str]) -> dict[str, str]:
 
 
 def compare(
-    arguments: t.Sequence[str],
+    process_: t.Mapping[str, t.Any],
     wanted: effective.Settings,
     known: t.Mapping[str, t.Mapping[str, str]],
     minor: str,
     prefix: str,
 ) -> Comparison:
-    """A command line beside what is wanted. C(known) is the table of flags, C(minor) of the version that is wanted."""
+    """What a process was told beside what is wanted. C(known) is the table of flags, C(minor) of the version that is wanted."""
     changes, lost, keep = [], [], []
     extra: dict[str, str] = {}
     flags, election = wanted["flags"], wanted["config"].get("leaderElection", {})
-    theirs = flags_of(arguments)
+    theirs = flags_of(process_["arguments"])
     for name, value in theirs.items():
         if flags.get(name, str(election.get(effective.field_of(name), ""))) == value:
             continue
@@ -79,7 +113,7 @@ def compare(
         changes.append(f"--{name}={value} {became}")
         row = known.get(name, {})
         gone = "removed" in row and versions.number(row["removed"]) <= versions.number(minor)
-        if name in FILES or gone or value in ANYWAY.get(name, ()):
+        if name in FILES or gone or value in ANYWAY.get(name, ()) or (name == "config" and process_["settings"]):
             continue
         lost.append(f"--{name}={value}")
         if name == "config":
@@ -93,7 +127,54 @@ def compare(
     if extra:
         keep.append(f"{prefix}extra_args: {json.dumps(extra)}")
     changes += [f"--{name}={value} comes" for name, value in flags.items() if name not in theirs]
+    fields = _compare_fields(process_["settings"], wanted["config"], known, prefix)
+    return Comparison([*changes, *fields.changes], [*lost, *fields.lost], [*keep, *fields.keep])
+
+
+def _compare_fields(
+    theirs: t.Sequence[str], wanted: t.Mapping[str, t.Any], known: t.Mapping[str, t.Mapping[str, str]], prefix: str
+) -> Comparison:
+    """The configuration of a process beside the one that is wanted."""
+    changes, lost, keep = [], [], []
+    config: dict[str, t.Any] = {}
+    for line in theirs:
+        place, _equals, text = line.partition("=")
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            # A host may say anything.
+            continue
+        ours = _at(wanted, place.split("."))
+        if place in FIELDS or effective.same(DEFAULTS.get(place) if ours is None else ours, value):
+            continue
+        changes.append(f"{place}={text} {'goes' if ours is None else f'becomes {json.dumps(ours)}'}")
+        lost.append(f"{place}={text}")
+        own = next((row["own"] for name, row in known.items() if row.get("own") and _place(name) == place), "")
+        if own:
+            keep.append(f"{own}: {text}")
+        elif process.WITHHELD in text:
+            keep.append(f"{prefix}config: with what {place} sets")
+        else:
+            part = config
+            *above, last = place.split(".")
+            for name in above:
+                part = part.setdefault(name, {})
+            part[last] = value
+    if config:
+        keep.append(f"{prefix}config: {json.dumps(config)}")
     return Comparison(changes, lost, keep)
+
+
+def _place(flag: str) -> str:
+    """The field that a flag of the election sets."""
+    return f"leaderElection.{effective.field_of(flag)}" if flag.startswith("leader-elect") else ""
+
+
+def _at(config: t.Any, names: t.Sequence[str]) -> t.Any:
+    """What a configuration sets at a place, None for nothing."""
+    for name in names:
+        config = config.get(name) if isinstance(config, t.Mapping) else None
+    return config
 
 
 def faults(name: str, host: t.Mapping[str, t.Any], found: Comparison, *, adopt: bool, prefix: str) -> list[str]:
@@ -101,7 +182,7 @@ def faults(name: str, host: t.Mapping[str, t.Any], found: Comparison, *, adopt: 
     if adopt or not foreign(host) or not found.lost:
         return []
     lost, keep = " ".join(found.lost), "; ".join(found.keep)
-    what = f"{name}: {host['unit']['name']} runs a scheduler that this role did not lay, and {lost} would be lost"
+    what = f"{name}: {_what(host['unit'])} runs a scheduler that this role did not lay, and {lost} would be lost"
     return [f"{what}; to keep it, set {keep}; to do without, set {prefix}adopt to true"]
 
 
@@ -110,10 +191,24 @@ def lines(name: str, host: t.Mapping[str, t.Any], found: Comparison) -> list[str
     if not foreign(host):
         return []
     told = [
-        f"{name}: takes over {host['unit']['name']}, which this role did not lay; its files are kept as the previous set"
+        f"{name}: takes over {_what(host['unit'])}, which this role did not lay; its files are kept as the previous set"
     ]
     told += [f"{name}: {change}" for change in found.changes]
-    return told + [f"{name}: {path} is set aside" for path in host["unit"]["drop_ins"]]
+    aside = [*host["unit"]["drop_ins"], *filter(None, [host["unit"]["static_pod"]])]
+    return told + [f"{name}: {path} is set aside" for path in aside]
+
+
+def _what(unit: t.Mapping[str, t.Any]) -> str:
+    return f"the static pod {unit['static_pod']}" if unit["static_pod"] else str(unit["name"])
+
+
+def static_pod_faults(name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str) -> list[str]:
+    """A static pod that kubelet would go on running."""
+    if adopt or not unit["static_pod"]:
+        return []
+    return [
+        f"{name}: {_what(unit)} runs the scheduler; set {prefix}adopt to true to have it moved aside when this host is rolled, or remove it"
+    ]
 
 
 def drop_in_faults(name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str) -> list[str]:
@@ -129,9 +224,12 @@ def drop_in_faults(name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefi
 
 
 def members(unit: t.Mapping[str, t.Any], *, adopt: bool) -> list[dict[str, t.Any]]:
-    """Members of the host's set that take the place of drop-ins, and say nothing; what they said before is kept with the previous set."""
+    """Members of the host's set that take the place of drop-ins, and say nothing, or of a static pod; what was there is kept with the previous set."""
     paths = [*unit["set_aside"], *(unit["drop_ins"] if adopt else [])]
-    return [
+    found: list[dict[str, t.Any]] = [
         {"name": f"drop_in_{number}", "path": path, "content": systemd.ASIDE}
         for number, path in enumerate(sorted(paths))
     ]
+    if adopt and unit["static_pod"]:
+        found.append({"name": release.STATIC_POD, "path": unit["static_pod"], "link_to": ""})
+    return found

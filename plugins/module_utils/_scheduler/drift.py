@@ -274,7 +274,7 @@ def _absence(path: str, error: OSError | ValueError) -> str:
 def _link(wanted: Wanted) -> list[str]:
     found = []
     for item in wanted.items:
-        if item.link_to is None:
+        if not item.link_to:
             continue
         if os.path.islink(item.path):
             target = os.readlink(item.path)
@@ -403,6 +403,7 @@ def _same_but_digest(item: Item) -> bool:
 def _unit(wanted: Wanted, shown: t.Mapping[str, str]) -> list[str]:
     ours = {item.path for item in wanted.items}
     found = [f"{path}: changes the unit" for path in _systemd.drop_ins(shown, wanted.unit) if path not in ours]
+    found += [f"{item.path}: is still there" for item in wanted.items if item.gone and os.path.lexists(item.path)]
     if shown.get("LoadState") == "masked":
         found.append(f"{wanted.unit} is masked")
     elif shown.get("NeedDaemonReload") == "yes":

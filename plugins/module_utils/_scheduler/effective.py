@@ -43,7 +43,7 @@ def differences(wanted: Settings, version: str, told: Answers) -> list[str]:
     found += [
         f"flag --{name} is {flags[name]}, wanted {value}"
         for name, value in wanted["flags"].items()
-        if name in flags and not JOINED.search(f"{flags[name]}{value}") and not _same(str(value), flags[name])
+        if name in flags and not JOINED.search(f"{flags[name]}{value}") and not same(str(value), flags[name])
     ]
     runs = VERSION.search(texts.get("/statusz", ""))
     if runs and runs[1] != version:
@@ -89,11 +89,11 @@ def _fields(wanted: t.Any, told: t.Any, path: str) -> t.Iterator[str]:
         if isinstance(told, list) and len(told) == len(wanted):
             for number, pair in enumerate(zip(wanted, told)):
                 yield from _fields(*pair, f"{path}[{number}]")
-    elif isinstance(told, (str, bool, int, float)) and not _same(wanted, told):
+    elif isinstance(told, (str, bool, int, float)) and not same(wanted, told):
         yield f"configuration {path} is {json.dumps(told)}, wanted {json.dumps(wanted)}"
 
 
-def _same(wanted: t.Any, told: t.Any) -> bool:
+def same(wanted: t.Any, told: t.Any) -> bool:
     """Whether two values mean the same, however each is written."""
     if isinstance(wanted, str) or isinstance(told, str):
         one, other = (value if isinstance(value, str) else json.dumps(value) for value in (wanted, told))

@@ -45,6 +45,7 @@ class Unit(t.TypedDict):
     fragment_path: str
     drop_ins: list[str]  # paths of the drop-ins that are for this unit alone, and change it
     set_aside: list[str]  # paths of those whose settings were taken away
+    static_pod: str  # path of the manifest by which kubelet runs the scheduler in the place of the unit, "" for none
 
 
 class Process(t.TypedDict):
@@ -62,6 +63,7 @@ class Process(t.TypedDict):
     timings: Timings | None
     kubeconfig: str  # path, "" for none
     arguments: list[str]  # its command line without the program, where its unit is not this role's
+    settings: list[str]  # what its configuration sets then, as FIELD=JSON; empty where that cannot be read
 
 
 class Port(t.TypedDict):

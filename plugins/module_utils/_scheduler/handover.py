@@ -20,7 +20,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import sources_of
 
 if t.TYPE_CHECKING:  # pragma: no cover
-    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.systemd import Systemd
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.static_pod import Service
 
 REQUEST = 5.0
 """Seconds for one look at the lease."""
@@ -85,7 +85,7 @@ class _Looks:
         return len(self.renewals) >= RENEWALS and record.transitions > self.before.transitions
 
 
-def hand_over(unit: str, systemd: Systemd, wanted: Wanted) -> Handover | None:
+def hand_over(unit: str, service: Service, wanted: Wanted) -> Handover | None:
     """Stops the unit, and waits until another member leads; None, with nothing stopped, where this host does not lead.
 
     Raises ReleaseError where nobody takes the lease; the unit was started again then.
@@ -99,21 +99,21 @@ def hand_over(unit: str, systemd: Systemd, wanted: Wanted) -> Handover | None:
             before = read()
             if before is None or before.node != socket.gethostname():
                 return None
-            return _handed(unit, systemd, read, before, wanted.timeout)
+            return _handed(unit, service, read, before, wanted.timeout)
     except probes.FAULTS as error:
         raise ReleaseError(f"{unit} leads and was not stopped, for its lease cannot be read: {error}") from None
 
 
 def _handed(
     unit: str,
-    systemd: Systemd,
+    service: Service,
     read: t.Callable[[], _lease.Record | None],
     before: _lease.Record,
     timeout: float,
 ) -> Handover:
     looks = _Looks(before, time.monotonic())
     reason = "no other member took the lease"
-    systemd.stop(unit)
+    service.stop(unit)
     try:
         view, done = _lease.observe(read, looks.see, timeout=timeout, interval=POLL, before=before, patient=True)
         if done and view.record and looks.taken is not None:
@@ -125,7 +125,7 @@ def _handed(
             )
     except (KubeError, LeaseError) as error:
         reason = f"the lease cannot be read any more ({error})"
-    systemd.start(unit)
+    service.start(unit)
     raise ReleaseError(
         f"{unit} led and was stopped, but {reason} within {timeout:g} s; nothing was put in place, and it was started again"
     )

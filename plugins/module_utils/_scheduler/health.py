@@ -46,7 +46,9 @@ def judge(seen: Seen, faults: t.Sequence[str] = (), *, steady: float = 0.0, relo
     """
     unit, port, probes, lease = seen["unit"], seen["port"], seen["probes"], seen["lease"]
     problems = [f"another kube-scheduler runs here: {other}" for other in seen["others"]]
-    if unit["load_state"] == "masked":
+    if unit["static_pod"]:
+        problems += [] if seen["process"]["pid"] else [f"the static pod {unit['static_pod']} does not run"]
+    elif unit["load_state"] == "masked":
         problems.append(f"{unit['name']} is masked, so it cannot be started")
     elif unit["load_state"] != "loaded":
         problems.append(f"{unit['name']} is not installed")

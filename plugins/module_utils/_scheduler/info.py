@@ -29,6 +29,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     instances,
     options,
     probes,
+    static_pod,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
@@ -40,7 +41,6 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 # What this collection's modules import on a master beyond the standard library.
 LIBRARIES = ("cryptography", "yaml")
 OS_RELEASE = "/etc/os-release"
-STATIC_POD = "/etc/kubernetes/manifests/kube-scheduler.yaml"
 POLL = 0.5
 READER = probes.WHAT["metrics_reader"]
 
@@ -168,7 +168,7 @@ def unsafe(folders: t.Sequence[str]) -> list[str]:
     return list(dict.fromkeys(filter(None, found)))
 
 
-def unit_of(name: str, shown: t.Mapping[str, str]) -> facts.Unit:
+def unit_of(name: str, shown: t.Mapping[str, str], manifest: str) -> facts.Unit:
     """The unit for the answer, of the properties that systemd shows."""
     drop_ins = _systemd.drop_ins(shown, name)
     aside = [path for path in drop_ins if _systemd.is_aside(path)]
@@ -185,6 +185,7 @@ def unit_of(name: str, shown: t.Mapping[str, str]) -> facts.Unit:
         fragment_path=shown.get("FragmentPath", ""),
         drop_ins=[path for path in drop_ins if path not in aside],
         set_aside=aside,
+        static_pod=manifest,
     )
 
 
@@ -239,6 +240,10 @@ class Question:
         params = self.params
         shown = self.systemd.show(self.unit) if self.systemd_version else {}
         pid = _systemd.main_pid(shown)
+        manifest = static_pod.manifest(self.unit)
+        instead = bool(manifest) and not pid
+        if instead:
+            pid = static_pod.pid(self.proc, self.unit)
         binaries = release.record()["binaries"]
         told = _process.told(self.proc, pid)
         version = _process.version_of(self.proc, pid, binaries)
@@ -246,6 +251,8 @@ class Question:
         process = _process.describe(
             self.proc, pid, version, told, serving=serving, bind_address=params["bind_address"], port=params["port"]
         )
+        if instead and not pid:
+            process["arguments"] = static_pod.arguments(manifest)
         port = self._port(process, _process.serving_for(serving))
         beside = instances.neighbours(release, self.proc, self._pid_of, params["_serving"])
         answer = facts.Answer(
@@ -257,10 +264,13 @@ class Question:
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
             apiserver=apiserver(params["apiserver"], params) if params["apiserver"] else None,
             apiservers=[apiserver(server, params) for server in params["apiservers"]],
-            unit=unit_of(self.unit, shown),
+            unit=unit_of(self.unit, shown, manifest if instead else ""),
             process=process,
             port=port,
-            others=self._others(process, port["number"], [instance["unit"] for instance in beside]),
+            others=[
+                *self._others(process, port["number"], [instance["unit"] for instance in beside]),
+                *([f"static pod {manifest}"] if manifest and not instead else []),
+            ],
             instances=beside,
             lease=None,
             certificates=self.certificates,
@@ -339,10 +349,7 @@ class Question:
         )
         own = OwnScheduler(process["pid"], self.unit, lease, port, beside)
         found = others(self.proc, own, lambda pid: _process.told(self.proc, pid).lease)
-        names = [self.proc.name(pid) for pid in found]
-        # A second scheduler may live beside it, as it may beside an instance: by another lease and another port.
-        static = name == _process.LEASE_NAME and os.path.exists(STATIC_POD)
-        return names + ([f"static pod {STATIC_POD}"] if static else [])
+        return [self.proc.name(pid) for pid in found]
 
     def _subject(self, process: facts.Process, told: _process.Told, serving: _versions.Serving) -> probes.Subject:
         params = self.params

@@ -13,10 +13,22 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, KubeError, ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders, paths
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import dry_run, handover, options, running
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    dry_run,
+    handover,
+    options,
+    running,
+    static_pod,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release, items_in, items_of
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import (
+    STATIC_POD,
+    Item,
+    Release,
+    items_in,
+    items_of,
+)
 
 LOCK_SECONDS = 60.0
 LOG_MODE = 0o755
@@ -114,11 +126,26 @@ def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Pro
             f"{os.path.join(release.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
         )
     wanted, handed = module.params["handover"], None
-    if wanted and _will_restart(unit, systemd, proc, release, digest):
-        handed = handover.hand_over(unit, systemd, handover.Wanted(**wanted))
+    pod = static_pod.of(release, proc, module.params["attempt"])
+    if wanted and (pod or _will_restart(unit, systemd, proc, release, digest)):
+        handed = handover.hand_over(unit, pod or systemd, handover.Wanted(**wanted))
+    if pod and not handed:
+        pod.stop(unit)
+    _make_way(unit, systemd, release.items)
     done = release.promote(module.params["attempt"])
     result = _started(unit, systemd, proc, release, done, restart=module.params["restart"])
     return Result(**{**result, "digest": digest, "handover": handed})
+
+
+def _left_to_kubelet(items: t.Iterable[Item]) -> bool:
+    """Whether kubelet runs a set, from its static pod."""
+    return any(item.name == STATIC_POD and not item.gone for item in items)
+
+
+def _make_way(unit: str, systemd: _systemd.Systemd, items: t.Iterable[Item]) -> None:
+    """Ends the unit before a set is put in place that kubelet runs."""
+    if _left_to_kubelet(items) and systemd.show(unit).get("LoadState") == "loaded":
+        systemd.disable(unit)
 
 
 def _will_restart(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str) -> bool:
@@ -133,6 +160,10 @@ def _started(
 ) -> Result:
     """Has the unit run from the live set. C(restart): whether it begins anew even where nothing asks for that."""
     done = list(done)
+    live = release.record()["live"]
+    if live and _left_to_kubelet(items_in(live)):
+        systemd.reload()
+        return Result(changed=bool(done), done=done)
     shown = systemd.show(unit)
     if shown.get("NeedDaemonReload") == "yes" or shown.get("LoadState") != "loaded" or done:
         systemd.reload()
@@ -140,7 +171,6 @@ def _started(
     if shown.get("UnitFileState") != "enabled":
         systemd.enable(unit)
         done.append("enable")
-    live = release.record()["live"]
     reasons = _reasons(unit, systemd, proc, release, live["digest"] if live else "")
     if reasons or restart:
         if _systemd.number(shown, "NRestarts"):
@@ -156,7 +186,10 @@ def _previous(module: Module, release: Release, systemd: _systemd.Systemd, proc:
     unit = module.params["unit"]
     if release.record()["staged"]:
         release = Release(release.root, release.staged_items())
-    done = release.restore(module.params["attempt"])
+    attempt, previous = module.params["attempt"], release.previous()
+    if attempt and previous and release.record()["attempt"] == attempt:
+        _make_way(unit, systemd, items_in(previous))
+    done = release.restore(attempt)
     live = release.record()["live"]
     if not live:
         return Result(changed=bool(done), done=done)
@@ -190,9 +223,10 @@ def _not_after(kept: t.Mapping[str, str]) -> str:
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate  # noqa: PLC0415
 
     pem = paths.read(kept["certificate"]) if "certificate" in kept else None
-    if pem is None and "kubeconfig" in kept:
+    named = static_pod.kubeconfig(kept[STATIC_POD]) if STATIC_POD in kept else kept.get("kubeconfig")
+    if pem is None and named:
         with contextlib.suppress(KubeError, FilesError):
-            pair = _credentials.credentials(kept["kubeconfig"]).client_pem
+            pair = _credentials.credentials(named).client_pem
             pem = pair[0].encode() if pair else None
     found = _certificate.parse(pem or b"")
     certificate = found[0] if found else None

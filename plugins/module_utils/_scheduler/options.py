@@ -66,7 +66,7 @@ def file(entry: t.Mapping[str, t.Any], taken: t.Container[str]) -> int:
     name, link, content = entry["name"], entry["link_to"], entry["content"]
     fault = ""
     for option, value in (("name", name), ("link_to", link)):
-        if value is not None and not NAME.fullmatch(value):
+        if value is not None and not NAME.fullmatch(value) and (option, value) != ("link_to", ""):
             fault = f"{option} {value[:80]!r} is not a file's name: use letters, digits and . _ -, and no slash"
     path(entry["path"], "files")
     for option in ("name", "path"):

@@ -413,6 +413,7 @@ def host_faults(
             f"{prefix}name: {name} has a {host['unit']['name']} that is none of this role's; give another name, or remove that unit first"
         )
     found += [f"{name}: {path} is a directory, but a file is to lie there; move it away" for path in host["obstacles"]]
+    found += adopt.static_pod_faults(name, host["unit"], adopt=v.adopt, prefix=prefix)
     found += adopt.drop_in_faults(name, host["unit"], adopt=v.adopt, prefix=prefix)
     found += [
         f"{name}: {why}, and who may write there can have root read and write what they choose; chown it to root and chmod it to go-w"

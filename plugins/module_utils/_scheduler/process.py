@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import os
 import re
 import selectors
@@ -75,6 +76,7 @@ LOCK = re.compile(r"[a-z]{1,40}")
 VERSION = re.compile(r"Kubernetes v([0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:[-+][0-9A-Za-z.+-]{1,60})?)")
 YAML_LIMIT = 65536
 """Bytes that are parsed as YAML, which takes seconds for a megabyte; a scheduler's configuration has some hundreds."""
+WITHHELD = "(withheld)"
 RUN_SECONDS = 10.0
 RUN_LIMIT = 65536
 
@@ -98,21 +100,27 @@ def flags_of(words: t.Sequence[str]) -> dict[str, str]:
     return found
 
 
-def fields_of(content: bytes) -> dict[str, str]:
-    """The fields that count here, of a configuration; what is no text, or not there, is left out."""
-    text = content.decode("utf-8", "replace")
-    if len(content) > YAML_LIMIT:
-        return _fields_by_pattern(text)
+def _loaded(content: bytes) -> t.Any:
+    """A configuration as YAML has it; None where that cannot be had."""
     # Only here, since a host without the library, or without a scheduler, is asked too.
     try:
         import yaml  # noqa: PLC0415
     except ImportError:
-        return _fields_by_pattern(text)
+        return None
+    if len(content) > YAML_LIMIT:
+        return None
     try:
         # Never the loader in C, which a deeply nested text takes down with the whole process.
-        loaded = yaml.load(text, Loader=yaml.SafeLoader)
+        return yaml.load(content.decode("utf-8", "replace"), Loader=yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError):
-        return _fields_by_pattern(text)
+        return None
+
+
+def fields_of(content: bytes) -> dict[str, str]:
+    """The fields that count here, of a configuration; what is no text, or not there, is left out."""
+    loaded = _loaded(content)
+    if loaded is None:
+        return _fields_by_pattern(content.decode("utf-8", "replace"))
     found = {}
     for place, names in FIELDS.items():
         mapping = loaded if not place else loaded.get(place) if isinstance(loaded, dict) else None
@@ -129,6 +137,47 @@ def _fields_by_pattern(text: str) -> dict[str, str]:
     }
 
 
+def settings_of(content: bytes) -> list[str]:
+    """All that a configuration sets, as FIELD=JSON, such as leaderElection.leaseDuration="15s"; nothing where it cannot be read, or sets too much.
+
+    Private keys, which the configuration of an extender can hold, are withheld.
+    """
+    try:
+        found = list(_settings(_loaded(content), "", [facts.LONGEST_LIST]))
+    except (ValueError, RecursionError, TypeError):
+        return []
+    return found if all(len(line) <= facts.LONGEST_TEXT for line in found) else []
+
+
+def _settings(value: t.Any, place: str, budget: list[int]) -> t.Iterator[str]:
+    if isinstance(value, dict):
+        _spend(budget)
+        for name, part in value.items():
+            shown = WITHHELD if _is_key(name) else part
+            yield from _settings(shown, f"{place}.{name}" if place else str(name), budget)
+    elif place:
+        yield f"{place}={json.dumps(_plain(value, budget))}"
+
+
+def _plain(value: t.Any, budget: list[int]) -> t.Any:
+    """A value without private keys."""
+    _spend(budget)
+    if isinstance(value, dict):
+        return {str(name): WITHHELD if _is_key(name) else _plain(part, budget) for name, part in value.items()}
+    return [_plain(part, budget) for part in value] if isinstance(value, list) else value
+
+
+def _is_key(name: t.Any) -> bool:
+    return str(name).lower().endswith("keydata")
+
+
+def _spend(budget: list[int]) -> None:
+    """Raises ValueError where a value has more parts than the budget: an alias of YAML can stand for any number."""
+    budget[0] -= 1
+    if budget[0] < 0:
+        raise ValueError("too large")
+
+
 class Told(t.NamedTuple):
     """Flags and configuration of a process; C(configured) says that it has a configuration, beside which some flags count for nothing."""
 
@@ -137,6 +186,7 @@ class Told(t.NamedTuple):
     configured: bool
     readable: bool
     schedulers: tuple[str, ...] = (DEFAULT_SCHEDULER,)
+    settings: t.Sequence[str] = ()
 
     def text(self, flag: str, field: str) -> str:
         """The flag's value, else the field's, else ""."""
@@ -231,6 +281,7 @@ def understood(arguments: t.Sequence[str], content: bytes | None, *, readable: b
         bool(flags.get("config")),
         readable,
         tuple(dict.fromkeys(named)) or (DEFAULT_SCHEDULER,),
+        settings_of(content) if content else [],
     )
 
 
@@ -257,6 +308,7 @@ def describe(
             timings=None,
             kubeconfig="",
             arguments=[],
+            settings=[],
         )
     row = serving_for(serving)
     namespace, name = seen.lease
@@ -277,6 +329,7 @@ def describe(
         ),
         kubeconfig=seen.kubeconfig,
         arguments=[] if digest else proc.command_line(pid)[1 : 1 + facts.LONGEST_LIST],
+        settings=[] if digest else list(seen.settings),
     )
 
 

@@ -13,13 +13,13 @@ staged and promoted. Live are the paths that the unit names. Only promotion writ
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
 import stat
 import typing as t
-from dataclasses import dataclass
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pair_swap, paths, write
@@ -35,6 +35,10 @@ TEMPORARIES = ".record.json."
 DIGEST_MARK = "@digest@"
 LARGEST_BINARY = 1 << 30
 """A kube-scheduler has 50 to 120 MiB. What an unprivileged user may have laid in its place can be of any size."""
+STATIC_POD = "static_pod"
+"""Name of the member that is the manifest of a static pod: somebody else's, and never to be removed but for a set that takes its place."""
+# What a set has to have to be run from.
+RUNS = ({"binary", "unit"}, {STATIC_POD})
 # Certificate and key of different pairs are of no use to anybody, not even for a moment.
 PAIR = ("privatekey", "certificate")
 FILES_SPEC: dict[str, t.Any] = {
@@ -95,13 +99,13 @@ class Record(t.TypedDict):
     staged: FileSet | None
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Item:
     """One member of the set.
 
-    Exactly one of three kinds: C(content) is rendered by the caller, C(link_to) makes a symbolic link, and a file with neither is
-    staged by somebody else (x509_cert, kubeconfig) under the staged path. Of a rendered one that was staged by an earlier run,
-    only C(rendered) is known, the SHA-256 of its text.
+    Exactly one of three kinds: C(content) is rendered by the caller, C(link_to) makes a symbolic link (an empty one: nothing is to lie
+    there), and a file with neither is staged by somebody else (x509_cert, kubeconfig) under the staged path. Of a rendered one that was
+    staged by an earlier run, only C(rendered) is known, the SHA-256 of its text.
     """
 
     name: str
@@ -116,6 +120,11 @@ class Item:
     def seeded(self) -> bool:
         """Whether the staged copy starts out as the live one."""
         return self.content is None and self.link_to is None and self.rendered is None
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing is to lie there."""
+        return self.link_to == ""
 
     @property
     def target(self) -> str:
@@ -134,7 +143,7 @@ class Item:
         )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class State:
     """What lies at a path: a fingerprint of the content, and who may read it."""
 
@@ -366,6 +375,8 @@ class Release:
         total = hashlib.sha256()
         binaries = self.record()["binaries"]
         for item in self.items:
+            if item.gone:
+                continue
             if item.link_to is not None:
                 binary = binaries.get(item.target)
                 value = f"{item.link_to}:{binary['sha256'] if binary else ''}"
@@ -401,7 +412,7 @@ class Release:
         changed = []
         for item in self.items:
             path = self.staged_path(item)
-            if item.link_to is not None:
+            if item.link_to:
                 if look(path) != State(f"link:{item.link_to}", 0, 0, 0):
                     changed.append(item.name)
                     if not dry:
@@ -421,14 +432,14 @@ class Release:
 
     def pending(self) -> list[str]:
         """Names whose staged and live state differ, attributes included."""
-        return [i.name for i in self.items if look(self.staged_path(i)) != look(i.path)]
+        return [i.name for i in self.items if (None if i.gone else look(self.staged_path(i))) != look(i.path)]
 
-    def promote(self, attempt: str = "") -> list[str]:
+    def promote(self, attempt: str = "", *, first: str = "") -> list[str]:
         """Keeps the live set as the previous one and puts the staged set in its place. Returns the names that changed.
 
-        C(attempt) is what :meth:`restore` takes this promotion back by.
+        C(attempt) is what :meth:`restore` takes this promotion back by. C(first) is the only member that is put in place for now.
         """
-        missing = [i.name for i in self.items if look(self.staged_path(i)) is None]
+        missing = [i.name for i in self.items if not i.gone and look(self.staged_path(i)) is None]
         if missing:
             raise ReleaseError(
                 f"{os.path.join(self.root, 'staged')} lacks {', '.join(missing)}: run the earlier phases first"
@@ -439,7 +450,7 @@ class Release:
         # Before anything lies there, so that removal finds it whenever this is cut off. A path that is not used any more stays on the list.
         self.update_record(
             directories=sorted({*record["directories"], *folders}),
-            paths=sorted({*record["paths"], *(i.path for i in self.items)}),
+            paths=sorted({*record["paths"], *(i.path for i in self.items if i.name != STATIC_POD)}),
             promoting=record["promoting"] and bool(pending),
             attempt="",
         )
@@ -452,7 +463,9 @@ class Release:
             for folder in sorted(folders, key=len):
                 with paths.explained(folder, "make"):
                     os.mkdir(folder, 0o755)
-            _put([(item, self.staged_path(item)) for item in self.items if item.name in pending])
+            _put([(i, self.staged_path(i)) for i in self.items if i.name in pending and (i.name == first or not first)])
+            if first:
+                return [first]
         self.update_record(base=self._base(), live=record["staged"], promoting=False)
         return pending
 
@@ -472,13 +485,15 @@ class Release:
         _put(changed)
         stays = {item.path for item, _path in kept}
         added = [item for item in self.items if item.path not in stays and look(item.path)]
-        for item in added:
-            with paths.explained(item.path, "remove"):
-                os.unlink(item.path) if os.path.islink(item.path) else write.remove(item.path)
+        _put([(dataclasses.replace(item, link_to=""), "") for item in added])
         # What was staged is not what the next run starts from.
         self.update_record(base={}, live=previous, attempt="", promoting=False)
         self._forget_previous()
         return [item.name for item, _path in changed] + [item.name for item in added]
+
+    def put_back(self, item: Item) -> None:
+        """Puts one member of the previous set back, which a promotion that goes no further has replaced."""
+        _copy(self.previous_path(item), item.path)
 
     def recall(self, *, dry: bool = False) -> list[str]:
         """Stages the previous set. Returns the names in which that differs from the live one. Raises ReleaseError where there is none."""
@@ -492,12 +507,18 @@ class Release:
                 f"{os.path.join(self.root, 'previous')} lacks {', '.join(lacking)}, so it cannot be rolled back to"
             )
         differing = [item.name for item in former if look(self.previous_path(item)) != look(item.path)]
+        there = {item.path for item in former}
+        live = self.record()["live"]
+        gone = [
+            dataclasses.replace(item, link_to="") for item in (items_in(live) if live else ()) if item.path not in there
+        ]
+        differing += [item.name for item in gone if look(item.path)]
         if differing and not dry:
             for item in former:
                 _copy(self.previous_path(item), self.staged_path(item))
-            digest = Release(self.root, former).digest()
             # The next deployment starts from the live set again.
-            self.update_record(base={}, staged=FileSet(members=previous["members"], digest=digest))
+            members = [*previous["members"], *(item.member() for item in gone)]
+            self.update_record(base={}, staged=FileSet(members=members, digest=Release(self.root, former).digest()))
         return differing
 
     def mend(self) -> None:
@@ -520,13 +541,16 @@ class Release:
     def _keep_previous(self, live: FileSet | None) -> None:
         """Copies what is live. What no record knows may be another installer's."""
         fresh, kept, old = (os.path.join(self.root, name) for name in ("previous.new", "previous", "previous.old"))
-        there = [item for item in (items_in(live) if live else self.items) if look(item.path)]
+        items = items_in(live) if live else self.items
+        # What a set that is to come has removed is a file like others.
+        there = [dataclasses.replace(i, link_to=None) if i.gone else i for i in items if look(i.path)]
+        names = {item.name for item in there}
         with paths.explained(kept, "keep"):
             shutil.rmtree(fresh, ignore_errors=True)
             os.mkdir(fresh, 0o700)
             for item in there:
                 _copy(item.path, os.path.join(fresh, item.name))
-            if {"binary", "unit"} <= {item.name for item in there}:
+            if any(run <= names for run in RUNS):
                 former = FileSet(members=[item.member() for item in there], digest=live["digest"] if live else "")
                 write.write(os.path.join(fresh, SET), json.dumps(former).encode())
             shutil.rmtree(old, ignore_errors=True)
@@ -661,9 +685,9 @@ def items_in(files: FileSet) -> tuple[Item, ...]:
 
 
 def _put(sources: t.Sequence[tuple[Item, str]]) -> None:
-    """Puts files in their live places; a certificate and its key at the same moment."""
+    """Puts files in their live places, or takes them away; a certificate and its key at the same moment."""
     by_name = {item.name: (item, source) for item, source in sources}
-    together = [by_name[name] for name in PAIR if name in by_name]
+    together = [by_name[name] for name in PAIR if name in by_name and not by_name[name][0].gone]
     if len(together) > 1:
         with contextlib.ExitStack() as temporaries:
             copies = []
@@ -672,7 +696,10 @@ def _put(sources: t.Sequence[tuple[Item, str]]) -> None:
                 temporaries.callback(copies[-1].discard)
             pair_swap.replace(copies)
     for item, source in sources:
-        if len(together) == 1 or item.name not in PAIR:
+        if item.gone:
+            with paths.explained(item.path, "remove"):
+                os.unlink(item.path) if os.path.islink(item.path) else write.remove(item.path)
+        elif len(together) == 1 or item.name not in PAIR:
             _copy(source, item.path)
 
 

@@ -56,6 +56,8 @@ def _of_process(unit: str, pid: int, proc: Proc, live: Live) -> list[str]:
         found.append("the process was not started from this set of files")
     started = proc.started(pid)
     for item in live.items:
+        if item.gone:
+            continue
         if item.link_to is not None:
             found += _other_program(item, pid, proc, live.binaries)
         elif item.digest != "path":

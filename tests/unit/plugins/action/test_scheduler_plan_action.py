@@ -96,7 +96,7 @@ def test_what_is_fixed_before_the_first_contact(variables: dict[str, Any], ca: C
     [
         (
             {"kube_scheduler_ca_key": "/nowhere/ca-key.pem"},
-            "kube_scheduler_ca_key: '/nowhere/ca-key.pem' does not exist",
+            "; if it is on a master alone (kubeadm's is /etc/kubernetes/pki/ca.key), copy it here, or set kube_scheduler_pki to external",
         ),
         ({"kube_scheduler_ca_config": "/nowhere.json"}, "kube_scheduler_ca_config: '/nowhere.json' does not exist"),
         (
@@ -169,7 +169,13 @@ FACTS: dict[str, Any] = {
     "installed": True,
     "certificates": [],
     "port": {"number": 10259, "held_by": "", "ours": False},
-    "unit": {"name": "kube-scheduler.service", "load_state": "loaded", "drop_ins": [], "set_aside": []},
+    "unit": {
+        "name": "kube-scheduler.service",
+        "load_state": "loaded",
+        "drop_ins": [],
+        "set_aside": [],
+        "static_pod": "",
+    },
     "prepared": True,
     "process": {
         "pid": 0,
@@ -179,6 +185,7 @@ FACTS: dict[str, Any] = {
         "lease_name": "kube-scheduler",
         "lease_namespace": "kube-system",
         "arguments": [],
+        "settings": [],
     },
 }
 

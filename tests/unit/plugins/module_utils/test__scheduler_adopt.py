@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import adopt, effective, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import adopt, effective, process, systemd
 
 from tests.unit.plugins.module_utils.test__scheduler_preflight import PREFIX, ROLE
 
@@ -33,16 +33,27 @@ WALK_THROUGH = [
 OTHER = "/etc/systemd/system/kube-scheduler.service.d/local.conf"
 
 
-def host(*arguments: str, prepared: bool = False, digest: str = "", pid: int = 7, drop_ins: Any = ()) -> dict[str, Any]:
+POD = "/etc/kubernetes/manifests/kube-scheduler.yaml"
+
+
+def host(
+    *arguments: str,
+    prepared: bool = False,
+    digest: str = "",
+    pid: int = 7,
+    drop_ins: Any = (),
+    pod: str = "",
+) -> dict[str, Any]:
     return {
         "prepared": prepared,
-        "process": {"pid": pid, "digest": digest, "arguments": list(arguments)},
-        "unit": {"name": "kube-scheduler.service", "drop_ins": list(drop_ins), "set_aside": []},
+        "process": {"pid": pid, "digest": digest, "arguments": list(arguments), "settings": []},
+        "unit": {"name": "kube-scheduler.service", "drop_ins": list(drop_ins), "set_aside": [], "static_pod": pod},
     }
 
 
-def compared(*arguments: str, minor: str = "1.37") -> adopt.Comparison:
-    return adopt.compare(arguments, WANTED, FLAGS, minor, PREFIX)
+def compared(*arguments: str, minor: str = "1.37", config: str = "") -> adopt.Comparison:
+    told = {"arguments": arguments, "settings": process.settings_of(config.encode())}
+    return adopt.compare(told, WANTED, FLAGS, minor, PREFIX)
 
 
 def refused(*arguments: str, adopted: bool = False, **given: Any) -> list[str]:
@@ -74,6 +85,57 @@ def test_how_to_keep_what_would_be_lost(argument: str, keep: str) -> None:
         " to do without, set kube_scheduler_adopt to true"
     )
     assert refused(argument, adopted=True) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "lost", "keep"),
+    [
+        (
+            "leaderElection: {leaseDuration: 60s}",
+            'leaderElection.leaseDuration="60s"',
+            'kube_scheduler_lease_duration: "60s"',
+        ),
+        (
+            "leaderElection: {resourceName: mine}",
+            'leaderElection.resourceName="mine"',
+            'kube_scheduler_config: {"leaderElection": {"resourceName": "mine"}}',
+        ),
+        ("parallelism: 32", "parallelism=32", 'kube_scheduler_config: {"parallelism": 32}'),
+        (
+            "profiles: [{schedulerName: batch}]",
+            'profiles=[{"schedulerName": "batch"}]',
+            'kube_scheduler_config: {"profiles": [{"schedulerName": "batch"}]}',
+        ),
+        (
+            "extenders: [{tlsConfig: {keyData: c2VjcmV0}}]",
+            'extenders=[{"tlsConfig": {"keyData": "(withheld)"}}]',
+            "kube_scheduler_config: with what extenders sets",
+        ),
+    ],
+)
+def test_how_to_keep_what_a_configuration_sets(config: str, lost: str, keep: str) -> None:
+    found = compared("--config=/etc/mine.yaml", "--leader-elect=true", config=config)
+    assert (found.lost, found.keep) == ([lost], [keep])
+    assert any(change.startswith(lost) for change in found.changes)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration",
+        "clientConnection: {kubeconfig: /mine, qps: 50, burst: 100}",
+        "leaderElection: {leaderElect: true, leaseDuration: 15s, resourceName: kube-scheduler}",
+        "leaderElection: {leaseDuration: 0m15s}",
+        "enableProfiling: true\nparallelism: 16",
+    ],
+)
+def test_a_configuration_of_which_nothing_is_lost(config: str) -> None:
+    assert compared("--config=/etc/mine.yaml", config=config).lost == []
+
+
+def test_what_a_hostile_host_says_of_its_configuration() -> None:
+    told = {"arguments": [], "settings": ["a", "=", "a=[", "a.b=1", "a=" + "[" * 100_000]}
+    assert adopt.compare(told, WANTED, FLAGS, "1.37", PREFIX).lost == ["a.b=1"]
 
 
 def test_all_flags_in_one_line() -> None:
@@ -135,11 +197,32 @@ def test_drop_ins_are_set_aside_only_when_told() -> None:
 
 
 def test_a_drop_in_that_was_set_aside_stays_a_member() -> None:
-    unit = {"drop_ins": [OTHER], "set_aside": []}
+    unit = {"drop_ins": [OTHER], "set_aside": [], "static_pod": ""}
     [member] = adopt.members(unit, adopt=True)
     assert member == {"name": "drop_in_0", "path": OTHER, "content": systemd.ASIDE}
-    assert adopt.members({"drop_ins": [], "set_aside": [OTHER]}, adopt=False) == [member]
+    assert adopt.members({"drop_ins": [], "set_aside": [OTHER], "static_pod": ""}, adopt=False) == [member]
     assert adopt.members(unit, adopt=False) == []
+
+
+@pytest.mark.parametrize("pid", [7, 0])
+def test_a_static_pod_is_taken_over_only_when_told(pid: int) -> None:
+    found = host("--v=4", pod=POD, pid=pid)
+    lines = adopt.lines("m1", found, compared("--v=4"))
+    assert (
+        lines[0]
+        == f"m1: takes over the static pod {POD}, which this role did not lay; its files are kept as the previous set"
+    )
+    assert lines[-1] == f"m1: {POD} is set aside"
+    [fault] = refused("--v=4", pod=POD, pid=pid)
+    assert fault.startswith(
+        f"m1: the static pod {POD} runs a scheduler that this role did not lay, and --v=4 would be lost"
+    )
+    assert adopt.static_pod_faults("m1", found["unit"], adopt=False, prefix=PREFIX) == [
+        f"m1: the static pod {POD} runs the scheduler; set kube_scheduler_adopt to true to have it moved aside when this host is rolled, or remove it"
+    ]
+    assert adopt.members(found["unit"], adopt=False) == []
+    assert adopt.static_pod_faults("m1", found["unit"], adopt=True, prefix=PREFIX) == []
+    assert adopt.members(found["unit"], adopt=True) == [{"name": "static_pod", "path": POD, "link_to": ""}]
 
 
 def test_a_drop_in_is_known_by_its_content(tmp_path: Any) -> None:

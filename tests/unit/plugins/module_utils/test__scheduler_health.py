@@ -28,6 +28,7 @@ HEALTHY: Any = {
         "result": "success",
         "restarts": 0,
         "active_seconds": 4.5,
+        "static_pod": "",
     },
     "process": {"pid": 7, "digest": "0" * 32},
     "port": {"number": 10259, "held_by": "kube-scheduler (pid 7, kube-scheduler.service)", "ours": True},

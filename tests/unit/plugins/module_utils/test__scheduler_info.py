@@ -19,6 +19,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     info,
     probes,
     spec_info,
+    static_pod,
     systemd,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
@@ -92,7 +93,7 @@ class Master(Host):
 
 @pytest.fixture
 def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Master]:
-    monkeypatch.setattr(info, "STATIC_POD", str(tmp_path / "static.yaml"))
+    monkeypatch.setattr(static_pod, "MANIFEST", str(tmp_path / "static.yaml"))
     monkeypatch.setattr(systemd, "CREDENTIALS", str(tmp_path / "credentials"))
     master = Master(tmp_path)
     with master.server:
@@ -156,6 +157,7 @@ def test_healthy_where_it_serves_itself(master: Master) -> None:
     master.start()
     found = master.ask(port=refused_port(), bind_address="192.0.2.1")
     assert (found["problems"], found["healthy"], found["journal"]) == ([], True, [])
+    assert found["lease"] is not None
     assert found["lease"] is not None
     assert found["lease"]["moving"] is True
     assert found["not_checked"] == [info.READER]
@@ -254,6 +256,31 @@ def test_other_schedulers(master: Master, tmp_path: Path) -> None:
     assert master.ask(probe=False)["others"] == ["kube-scheduler (pid 50, other.service)"], (
         "it lives beside a static pod"
     )
+
+
+def test_a_static_pod_in_the_place_of_the_unit(master: Master, tmp_path: Path) -> None:
+    """It is looked at as the unit's process would be, and judged by its work; without a process, its manifest tells what it was told."""
+    manifest = tmp_path / "static.yaml"
+    manifest.write_text("spec:\n  containers:\n  - command:\n    - kube-scheduler\n    - --v=4\n")
+    unit = {"unit": "kube-scheduler.service"}
+    found = master.ask(**unit)
+    assert (found["unit"]["static_pod"], found["process"]["pid"], found["process"]["arguments"]) == (
+        str(manifest),
+        0,
+        ["--v=4"],
+    )
+    assert f"the static pod {manifest} does not run" in found["problems"]
+    words = ("kube-scheduler", f"--kubeconfig={master.kubeconfig}", f"--secure-port={master.server.port}")
+    folder = master.proc.place(60, words, cgroup="/kubepods.slice/cri-1.scope", listens=master.server.port)
+    (folder / "root").rmdir()
+    (folder / "root").symlink_to("/")
+    found = master.ask(**unit)
+    assert (found["process"]["pid"], found["others"], found["healthy"]) == (60, [], True), found["problems"]
+    assert found["process"]["arguments"] == list(words[1:])
+    assert found["lease"] is not None
+    assert found["lease"]["moving"] is True
+    # Of an instance it is nothing, and beside the unit's own process another scheduler.
+    assert master.ask(probe=False)["unit"]["static_pod"] == ""
 
 
 def test_another_instance_is_no_foreign_scheduler(master: Master) -> None:

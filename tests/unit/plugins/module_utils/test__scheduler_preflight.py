@@ -458,7 +458,7 @@ HOST: dict[str, Any] = {
     "others": [],
     "instances": [],
     "installed": False,
-    "unit": {"name": "kube-scheduler.service", "load_state": "not-found", "drop_ins": []},
+    "unit": {"name": "kube-scheduler.service", "load_state": "not-found", "drop_ins": [], "static_pod": ""},
     "unsafe": [],
     "missing_libraries": [],
     "obstacles": [],
@@ -613,12 +613,13 @@ def test_an_apiserver_with_a_certificate_for_another_name() -> None:
                     "name": "x.service",
                     "load_state": "loaded",
                     "drop_ins": ["/etc/systemd/system/x.service.d/o.conf"],
+                    "static_pod": "",
                 }
             },
             "m1: /etc/systemd/system/x.service.d/o.conf changes the unit; remove it, and set what it sets by kube_scheduler_extra_args or",
         ),
         (
-            {"unit": {"name": "kube-scheduler.service", "load_state": "masked", "drop_ins": []}},
+            {"unit": {"name": "kube-scheduler.service", "load_state": "masked", "drop_ins": [], "static_pod": ""}},
             "m1: kube-scheduler.service is masked; run systemctl unmask",
         ),
         (
@@ -658,7 +659,7 @@ def test_paths_of_an_instance() -> None:
 
 
 def test_a_unit_of_somebody_else_is_not_taken_over_by_an_instance() -> None:
-    unit = {"name": "kubelet.service", "load_state": "loaded", "drop_ins": []}
+    unit = {"name": "kubelet.service", "load_state": "loaded", "drop_ins": [], "static_pod": ""}
     [line] = host_refused(given={"name": "kubelet"}, unit=unit)
     assert line.startswith(
         "kube_scheduler_name: m1 has a kubelet.service that is none of this role's; give another name"

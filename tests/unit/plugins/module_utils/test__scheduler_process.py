@@ -65,6 +65,7 @@ def test_without_a_word_a_process_has_the_defaults(proc: FakeProc) -> None:
         "timings": {"lease_duration": 15, "renew_deadline": 10, "retry_period": 2},
         "kubeconfig": "",
         "arguments": [],
+        "settings": [],
     }
 
 
@@ -308,3 +309,43 @@ def test_the_lock_that_a_real_process_was_told(tmp_path: Path) -> None:
     assert told(f"--config={config}", "--leader-elect-resource-lock=leases") == "leases"
     assert told("--v=2") == ""
     assert process.told(Proc(), 0).lock == ""
+
+
+def test_the_settings_of_a_configuration() -> None:
+    content = b"""
+apiVersion: kubescheduler.config.k8s.io/v1
+leaderElection: {leaseDuration: 30s, leaderElect: true}
+profiles: [{schedulerName: a}]
+extenders: [{tlsConfig: {keyData: c2VjcmV0, KeyData: c2VjcmV0}}]
+"""
+    assert process.settings_of(content) == [
+        'apiVersion="kubescheduler.config.k8s.io/v1"',
+        'leaderElection.leaseDuration="30s"',
+        "leaderElection.leaderElect=true",
+        'profiles=[{"schedulerName": "a"}]',
+        'extenders=[{"tlsConfig": {"keyData": "(withheld)", "KeyData": "(withheld)"}}]',
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"just text",
+        b"[1, 2]",
+        b"a: {b: 2026-01-01}",
+        b"a: " + b"[" * 5000 + b"]" * 5000,
+        b"a: &a [" + b"1," * 40 + b"]\nb: &b [" + b"*a," * 40 + b"]\nc: [" + b"*b," * 40 + b"]",
+        b"a: &a {b: *a}",
+        "\n".join(["a: &x {b: {}, c: {}}", *(f"a{n}: &x {{b: *x, c: *x}}" for n in range(40))]).encode(),
+    ],
+)
+def test_a_configuration_that_is_not_shown(content: bytes) -> None:
+    """None that a host is asked for takes long, or makes a long answer."""
+    before = time.monotonic()
+    assert process.settings_of(content) == []
+    assert time.monotonic() - before < 2
+
+
+def test_a_private_key_is_withheld_wherever_it_stands() -> None:
+    assert process.settings_of(b"tlsConfig: {keyData: c2VjcmV0}") == ['tlsConfig.keyData="(withheld)"']

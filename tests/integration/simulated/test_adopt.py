@@ -1,0 +1,71 @@
+"""Schedulers that somebody else laid, on simulated masters: what is refused, what is told, and who is rolled when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.host import ANSWER
+from tests.support.simulation import PROCESS, Simulation, compared, gathered
+
+POD = "/etc/kubernetes/manifests/kube-scheduler.yaml"
+STALE = [{"part": "process", "reason": "the process was not started from this set of files"}]
+ADOPT = "--extra-vars=kube_scheduler_adopt=true"
+
+
+def foreign(folder: Path, **unit: Any) -> Simulation:
+    """Three masters, m1 of which leads, with a scheduler of somebody else's each."""
+    cluster = Simulation(folder)
+    for name in cluster.answers:
+        theirs = {
+            "prepared": False,
+            "process": {**PROCESS, "digest": "", "arguments": ["--v=4"], "settings": ["parallelism=32"]},
+            "unit": {**ANSWER["unit"], **unit},
+        }
+        cluster.answers[name]["gather"] = gathered(name, "m1", **theirs)
+        cluster.answers[name]["drift"] = [compared(name, "m1", drift=STALE, **theirs), compared(name, "m1")]
+    return cluster
+
+
+@pytest.fixture
+def pods(tmp_path: Path) -> Simulation:
+    return foreign(tmp_path, static_pod=POD, load_state="not-found", active_state="inactive")
+
+
+def test_what_would_be_lost_is_refused_with_the_variables_that_keep_it(tmp_path: Path) -> None:
+    cluster = foreign(tmp_path)
+    run = cluster.run("playbooks/site.yml", "--check", "--diff")
+    assert run.code != 0
+    assert "and --v=4 parallelism=32 would be lost" in run.text
+    keep = 'set kube_scheduler_extra_args: {"v": "4"}; kube_scheduler_config: {"parallelism": 32}'
+    assert keep in run.text.replace('\\"', '"')
+    assert run.rolled == []
+    cluster.variables |= {"kube_scheduler_extra_args": {"v": "4"}, "kube_scheduler_config": {"parallelism": 32}}
+    run = cluster.run("playbooks/site.yml")
+    assert run.code == 0, run.output
+    assert run.rolled == ["m2", "m3", "m1"]
+
+
+def test_a_static_pod_is_refused(pods: Simulation) -> None:
+    run = pods.run("playbooks/site.yml", "--check")
+    assert run.code != 0
+    assert f"m1: the static pod {POD} runs the scheduler; set kube_scheduler_adopt to true" in run.text
+    assert run.rolled == []
+
+
+def test_static_pods_are_taken_over_one_after_the_other(pods: Simulation) -> None:
+    run = pods.run("playbooks/site.yml", ADOPT)
+    assert run.code == 0, run.output
+    assert f"m1: {POD} is set aside" in run.text
+    assert run.rolled == ["m2", "m3", "m1"]
+    for name in pods.answers:
+        staged = next(told for told in run.options(name, "scheduler_release") if told["state"] == "staged")
+        assert {"name": "static_pod", "path": POD, "link_to": ""} in staged["files"]
+
+
+def test_status_takes_nothing_over(pods: Simulation) -> None:
+    run = pods.run("playbooks/status.yml", ADOPT)
+    assert "takes over" not in run.output
+    assert "the process was not started from this set of files" in run.text
