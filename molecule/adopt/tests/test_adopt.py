@@ -148,6 +148,28 @@ def test_what_the_walk_through_laid(lab: Any, masters: Any, bind_pod: Callable[[
 
 
 @pytest.mark.usefixtures("walk_through")
+@pytest.mark.parametrize("pki", ["provided", "shared"])
+def test_the_walk_through_s_own_pair_and_kubeconfig_stay(lab: Any, masters: Any, tmp_path: Path, pki: str) -> None:
+    """Where they are what is wanted, by whomever they were made."""
+    masters.on_all(TO_ROOT)
+    before = sums(lab, rotation.KUBECONFIG)
+    pair = {name: (tmp_path / f"{name}.pem").read_bytes() for name in ("kube-scheduler", "kube-scheduler-key")}
+    options = {
+        "pki": pki,
+        "cert_source": tmp_path / "kube-scheduler.pem",
+        "key_source": tmp_path / "kube-scheduler-key.pem",
+        "apiserver": masters.apiserver,
+    }
+    run = lab.site(*(f"--extra-vars=kube_scheduler_{name}={value}" for name, value in options.items()))
+    assert run.code == 0, run.output
+    assert sums(lab, rotation.KUBECONFIG) == before
+    assert {name: (tmp_path / f"{name}.pem").read_bytes() for name in pair} == pair
+    for name in lab.names:
+        host = lab.host(name)
+        assert [host.file(path).content for path in (rotation.CERTIFICATE, rotation.KEY)] == [*pair.values()]
+
+
+@pytest.mark.usefixtures("walk_through")
 def test_what_was_made_by_hand(lab: Any, masters: Any, bind_pod: Callable[[], str]) -> None:
     masters.on_all(TO_ROOT)
     masters.on_all(BY_HAND)

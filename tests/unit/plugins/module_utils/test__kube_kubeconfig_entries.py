@@ -282,6 +282,17 @@ def test_kubectl_edits_the_file_and_its_changes_stay(host: Host, path: str) -> N
     assert kubectl(path, host.path, "get-contexts", "-oname").stdout == b"theirs\nx\n"
 
 
+def test_the_layout_of_kubectl_1_10_is_no_change(host: Host) -> None:
+    """It wrote two empty fields that later ones leave out; a file that says the same stays as it is, byte for byte."""
+    host.run(**host.task())
+    older = host.path.read_text().replace("kind: Config\n", "kind: Config\npreferences: {}\n")
+    older = older.replace("  user:\n    client-", "  user:\n    as-user-extra: {}\n    client-")
+    assert older.count("{}") == 2
+    host.path.write_text(older)
+    assert host.run(**host.task())["changed"] is False
+    assert host.path.read_text() == older
+
+
 FOREIGN = """\
 # a comment
 apiVersion: v1
