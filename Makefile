@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 LAB_NAME ?= kube-ha
 LAB_MASTERS ?= 3
-export LAB_NAME LAB_MASTERS LAB_KUBE_VERSION LAB_SCHEDULERS LAB_BINARIES LAB_BINARY_URL
+export LAB_NAME LAB_MASTERS LAB_SUITES LAB_KUBE_VERSION LAB_SCHEDULERS LAB_BINARIES LAB_BINARY_URL
 
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH):/usr/local/go/bin
@@ -49,7 +49,7 @@ nightly: tools ## All of test and what it leaves out, every version that can be 
 	@python3 tests/steps.py test release-check 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
 	    'molecule WHICH=' 'molecule S=upgrade WHICH=nightly' 'molecule S=repair' 'molecule S=rotate WHICH=' \
 	    'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' 'molecule S=life' 'molecule S=external' 'molecule S=adopt' 'molecule S=adopt LAB_KUBE_VERSION=1.20.2' \
-	    'molecule S=monitoring' 'molecule S=monitoring LAB_KUBE_VERSION=1.30.14' 'molecule S=monitoring LAB_KUBE_VERSION=1.20.2' versions drills clusters bench
+	    'molecule S=systems' 'molecule S=monitoring' 'molecule S=monitoring LAB_KUBE_VERSION=1.30.14' 'molecule S=monitoring LAB_KUBE_VERSION=1.20.2' versions drills clusters bench
 
 .PHONY: lint
 lint: tools ## ansible-lint (production), yamllint, ruff, mypy, changelog fragments, licences of all files

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The masters' image: a plain Debian with systemd, an SSH server and etcd, made without any registry."""
+"""The masters' images, one for each release of Debian: a plain Debian with systemd, an SSH server and etcd, made without any registry."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import tempfile
 from pathlib import Path
 
 from podman import Podman
-from settings import Settings
+from settings import SUITES, Settings
 from shell import LabError, lock, output, run, say
 
-SUITE = "bookworm"
 REPOSITORY = "localhost/kube-ha-lab"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -86,14 +85,14 @@ HOOKS = (
 )
 
 
-def recipe() -> str:
+def recipe(suite: str) -> str:
     """A hash of all that makes the image."""
-    parts = (SUITE, PACKAGES, OFFERED, sorted(FILES.items()), HOOKS)
+    parts = (suite, PACKAGES, OFFERED, sorted(FILES.items()), HOOKS)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
-def tag() -> str:
-    return f"{REPOSITORY}:{recipe()}"
+def tag(suite: str) -> str:
+    return f"{REPOSITORY}-{suite}:{recipe(suite)}"
 
 
 def host_mirrors(log: Path) -> str:
@@ -112,7 +111,7 @@ def host_mirrors(log: Path) -> str:
     raise LabError("this machine's apt has no source of Debian's packages; name one in /etc/apt/sources.list")
 
 
-def sources(mirrors: str, kind: str = "deb", suite: str = SUITE) -> str:
+def sources(mirrors: str, kind: str = "deb", suite: str = SUITES[0]) -> str:
     """Those mirrors' lines for sources.list, for a suite."""
     suites = {"Debian": suite, "Debian-Security": f"{suite}-security"}
     lines = {
@@ -123,36 +122,37 @@ def sources(mirrors: str, kind: str = "deb", suite: str = SUITE) -> str:
     return "".join(sorted(lines))
 
 
-def ensure(settings: Settings, podman: Podman, *, rebuild: bool = False) -> str:
+def ensure(settings: Settings, podman: Podman, suite: str = SUITES[0], *, rebuild: bool = False) -> str:
     """The image's id; made when it is not there yet."""
-    archive = settings.cache / "images" / f"{SUITE}-{settings.arch}-{recipe()}.tar"
+    archive = settings.cache / "images" / f"{suite}-{settings.arch}-{recipe(suite)}.tar"
     with lock(settings.cache / "locks" / "image.lock", "the image"):
         if rebuild:
             archive.unlink(missing_ok=True)
-        elif podman.call("image", "exists", tag(), check=False).returncode == 0:
-            return identity(podman)
+        elif podman.call("image", "exists", tag(suite), check=False).returncode == 0:
+            return identity(podman, suite)
         if not archive.exists():
-            build(settings, archive)
-        former = podman.call("images", "--quiet", "--no-trunc", REPOSITORY, check=False).stdout.split()
+            build(settings, archive, suite)
+        repository = f"{REPOSITORY}-{suite}"
+        former = podman.call("images", "--quiet", "--no-trunc", repository, check=False).stdout.split()
         run(
-            ["podman", "import", "--change", 'CMD=["/usr/sbin/lab-init"]', str(archive), tag()],
+            ["podman", "import", "--change", 'CMD=["/usr/sbin/lab-init"]', str(archive), tag(suite)],
             "Importing the masters' image",
             settings.logs / "image.log",
             environment=podman.environment,
         )
         for image in former:
             podman.call("image", "rm", image, check=False)  # stays where another lab uses it
-    return identity(podman)
+    return identity(podman, suite)
 
 
-def identity(podman: Podman) -> str:
-    return podman.call("image", "inspect", "--format", "{{.Id}}", tag()).stdout.strip()
+def identity(podman: Podman, suite: str) -> str:
+    return podman.call("image", "inspect", "--format", "{{.Id}}", tag(suite)).stdout.strip()
 
 
-def build(settings: Settings, archive: Path) -> None:
+def build(settings: Settings, archive: Path, suite: str) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     log = settings.logs / "image.log"
-    mirrors = sources(host_mirrors(log))
+    mirrors = sources(host_mirrors(log), suite=suite)
     with tempfile.TemporaryDirectory(prefix="kube-ha-lab-") as scratch:
         for path, content in FILES.items():
             target = Path(scratch, path.lstrip("/"))
@@ -166,7 +166,7 @@ def build(settings: Settings, archive: Path) -> None:
                 f"--include={','.join(PACKAGES)}",
                 "--skip=cleanup/apt/lists",
                 *(f"--customize-hook={hook}" for hook in HOOKS),
-                SUITE,
+                suite,
                 str(unfinished),
                 mirrors,
             ],
@@ -175,7 +175,7 @@ def build(settings: Settings, archive: Path) -> None:
             environment={"LAB_FILES": scratch},
         )
         unfinished.rename(archive)
-    for older in archive.parent.glob(f"{SUITE}-{settings.arch}-*.tar"):
+    for older in archive.parent.glob(f"{suite}-{settings.arch}-*.tar"):
         if older != archive:
             say(f"  Removing the former image {older.name}")
             older.unlink()

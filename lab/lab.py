@@ -18,7 +18,7 @@ import binaries
 import cluster
 import image
 from podman import Podman, end_ssh_clients, master_spec, mirror_spec, wait_for_ssh
-from settings import Settings, address, read
+from settings import SUITES, Settings, address, read
 from shell import TOOLS, LabError, lock, need, say
 
 
@@ -30,12 +30,16 @@ def up(settings: Settings) -> int:
     podman.wait_for_orphans()
     podman.refuse_another_clone()
     binaries.ensure(settings)
-    tag = image.ensure(settings, podman)
+    images = {
+        suite: image.ensure(settings, podman, suite) for suite in {SUITES[0], *map(settings.suite, settings.hosts)}
+    }
     cluster.forget_if_rebuilt(settings, podman)
     identities = access.ensure_keys(settings)
     subnet = podman.ensure_network()
-    specs = [mirror_spec(settings, tag, subnet)]
-    specs += [master_spec(settings, tag, subnet, host, identities[host]) for host in settings.hosts]
+    specs = [mirror_spec(settings, images[SUITES[0]], subnet)]
+    specs += [
+        master_spec(settings, images[settings.suite(host)], subnet, host, identities[host]) for host in settings.hosts
+    ]
     if podman.converge(specs):
         end_ssh_clients(subnet)
     access.forget_others(settings)

@@ -20,6 +20,8 @@ NEWEST = "1.37.2"
 MOST_MASTERS = 12
 CONTROL_PLANE = 3  # etcd and kube-apiserver run on this many masters at most
 MIRROR_PORT = 80
+SUITES = ("bookworm", "bullseye", "trixie")
+"""Debian's releases that a master may run; the first is the default, and the one that carries the control plane."""
 BENCHMARK_RANGE = ipaddress.IPv4Network("198.18.0.0/15")  # RFC 2544: never routed
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -33,6 +35,7 @@ class Settings:
     binaries: Path | None
     binary_url: str
     arch: str
+    suites: tuple[str, ...]
     root: Path
     cache: Path
 
@@ -56,6 +59,10 @@ class Settings:
     @property
     def control_plane(self) -> tuple[str, ...]:
         return self.hosts[:CONTROL_PLANE]
+
+    def suite(self, host: str) -> str:
+        """The release of Debian that a master runs."""
+        return dict(zip(self.hosts, self.suites)).get(host, SUITES[0])
 
     def container(self, host: str) -> str:
         return f"{self.name}-{host}"
@@ -91,6 +98,11 @@ def read(environment: Mapping[str, str], root: Path) -> Settings:
     machine = platform.machine()
     if machine not in ARCHITECTURES:
         raise LabError(f"this machine's architecture is {machine}; the lab runs on {' and '.join(ARCHITECTURES)}")
+    suites = tuple(text("LAB_SUITES", "").split())
+    if not set(suites) <= {*SUITES} or set(suites[:CONTROL_PLANE]) - {SUITES[0]}:
+        raise LabError(
+            f"LAB_SUITES={' '.join(suites)}: give each master, in order, one of {', '.join(SUITES)}, and {SUITES[0]} to those that carry the control plane"
+        )
     folder = text("LAB_BINARIES", "")
     if folder and not Path(folder).expanduser().is_dir():
         raise LabError(f"LAB_BINARIES={folder}: no such folder")
@@ -102,6 +114,7 @@ def read(environment: Mapping[str, str], root: Path) -> Settings:
         binaries=Path(folder).expanduser().resolve() if folder else None,
         binary_url=text("LAB_BINARY_URL", "https://dl.k8s.io").rstrip("/"),
         arch=ARCHITECTURES[machine],
+        suites=suites,
         root=root,
         cache=Path(text("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))) / "kube_ha_scheduler",
     )

@@ -77,10 +77,14 @@ def test_sources_are_the_hosts_own_mirrors() -> None:
 
 
 def test_the_image_is_named_by_its_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = image.tag()
-    assert image.tag() == before
+    before = image.tag("bookworm")
+    assert image.tag("bookworm") == before
     monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "vim"))
-    assert image.tag() != before
+    assert image.tag("bookworm") != before
+
+
+def test_each_release_has_an_image_of_its_own() -> None:
+    assert len({image.tag(suite) for suite in image.SUITES}) == len(image.SUITES)
 
 
 def test_what_the_role_installs_is_not_in_the_image() -> None:

@@ -42,6 +42,19 @@ def test_choices() -> None:
     assert ("1.37.2", "kube-apiserver") not in settings.wanted
 
 
+def test_releases_of_debian() -> None:
+    settings = lab.read({"LAB_MASTERS": "6", "LAB_SUITES": "bookworm bookworm bookworm bullseye trixie"}, ROOT)
+    assert [settings.suite(host) for host in settings.hosts[2:]] == ["bookworm", "bullseye", "trixie", "bookworm"]
+
+
+@pytest.mark.parametrize("suites", ["bookworm bookworm bookworm sid", "trixie", "bookworm bookworm bullseye"])
+def test_releases_of_debian_that_a_master_cannot_have(suites: str) -> None:
+    with pytest.raises(
+        LabError, match="give each master, in order, one of bookworm, bullseye, trixie, and bookworm to"
+    ):
+        lab.read({"LAB_SUITES": suites}, ROOT)
+
+
 def test_a_folder_of_ones_own_is_served_apart(tmp_path: Path) -> None:
     plain = lab.read({}, ROOT)
     own = lab.read({"LAB_BINARIES": str(tmp_path)}, ROOT)

@@ -1,0 +1,95 @@
+"""Debian 11, 12 and 13 in one group: what the README's table of systems says was run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.lab import UNIT, Run, wait_for
+from tests.support.upgrade import nothing_lost, under_pods
+
+pytestmark = pytest.mark.usefixtures("deployed")
+
+SYSTEMS = {"m3": ("12", "252", "3.11"), "m4": ("11", "247", "3.9"), "m5": ("13", "257", "3.13")}
+"""Debian, systemd and Python, by master."""
+
+
+@pytest.fixture(scope="module")
+def inventory(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    group = yaml.safe_load(lab.inventory.read_text())["kube_masters"]
+    group["hosts"] = {name: group["hosts"][name] for name in SYSTEMS}
+    path = tmp_path_factory.mktemp("systems") / "inventory.yml"
+    path.write_text(yaml.safe_dump({"kube_masters": group}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def deployed(lab: Any, inventory: Path) -> Run:
+    """Predicted on hosts that nothing has touched, and then done."""
+    check = lab.site("--check", "--diff", inventory=inventory)
+    assert check.code == 0, check.output
+    run: Run = lab.site(inventory=inventory)
+    assert run.code == 0, run.output
+    return run
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_systems_are_what_they_are_said_to_be(lab: Any, name: str) -> None:
+    host, (debian, systemd, python) = lab.host(name), SYSTEMS[name]
+    assert host.check_output(". /etc/os-release; echo $ID $VERSION_ID") == f"debian {debian}"
+    assert host.check_output("systemctl --version").startswith(f"systemd {systemd} ")
+    assert host.check_output("python3 --version").startswith(f"Python {python}.")
+
+
+def test_without_a_warning(deployed: Run) -> None:
+    assert "[WARNING]" not in deployed.output
+    assert "[DEPRECATION" not in deployed.output
+
+
+def test_a_second_run_changes_nothing(lab: Any, inventory: Path) -> None:
+    run = lab.site(inventory=inventory)
+    assert (run.code, run.changed) == (0, dict.fromkeys(SYSTEMS, 0)), run.output
+    assert lab.play("playbooks/status.yml", inventory=inventory).code == 0
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_each_can_lead(lab: Any, bind_pod: Callable[[], str], name: str) -> None:
+    others = [other for other in SYSTEMS if other != name]
+    for other in others:
+        lab.host(other).check_output("systemctl stop %s", UNIT)
+    try:
+        hostname = lab.hostname(name)
+        wait_for(lambda: lab.lease()["holderIdentity"].startswith(hostname), 30)
+        assert bind_pod()
+    finally:
+        for other in others:
+            lab.host(other).check_output("systemctl start %s", UNIT)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_process_has_its_secrets_from_systemd(lab: Any, name: str) -> None:
+    """All three know LoadCredential: no file with the key is for the user of the process."""
+    key = lab.host(name).file("/etc/kubernetes/cert/kube-scheduler-key.pem")
+    assert (key.user, key.group, key.mode) == ("root", "root", 0o600)
+
+
+def test_a_change_is_rolled_out_and_back(lab: Any, inventory: Path) -> None:
+    found = under_pods(
+        lab, lambda: lab.site('--extra-vars={"kube_scheduler_extra_args": {"v": 3}}', inventory=inventory)
+    )
+    nothing_lost(found, transitions=1)
+    back = under_pods(lab, lambda: lab.play("playbooks/rollback.yml", inventory=inventory))
+    nothing_lost(back, transitions=1)
+    run = lab.site(inventory=inventory)
+    assert (run.code, run.changed) == (0, dict.fromkeys(SYSTEMS, 0)), run.output
+
+
+def test_all_is_removed(lab: Any, inventory: Path) -> None:
+    run = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all", inventory=inventory)
+    assert run.code == 0, run.output
+    for name in SYSTEMS:
+        assert lab.host(name).run("systemctl status %s", UNIT).rc == 4
