@@ -115,7 +115,7 @@ molecule: export LAB_NAME := kube-ha-test-$(CLONE)-$(S)
 molecule: export LAB_SCHEDULERS := $(if $(filter upgrade,$(S)),1.36.1,$(LAB_SCHEDULERS))
 molecule: tools binaries ## Molecule on containers (S=scenario; WHICH= for all, with what make test leaves out)
 	@$(LAB) image
-	@$(if $(filter external adopt,$(S)),lab/need.py cfssl=golang-cfssl openssl=openssl)
+	@$(if $(filter external adopt,$(S)),python3 lab/need.py cfssl=golang-cfssl openssl=openssl)
 	KUBECTL=$(KUBECTL) PYTEST_ADDOPTS='-m "$(WHICH)"' molecule test --scenario-name $(S)
 
 # Each on a lab of its own, one after the other. A version that the cache lacks is downloaded, or built: minutes.
