@@ -47,7 +47,7 @@ test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Mol
 .PHONY: nightly
 nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, the benchmark, release-check
 	@python3 tests/steps.py test release-check 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
-	    'molecule WHICH=' 'molecule S=upgrade WHICH=nightly' 'molecule S=repair' 'molecule S=rotate WHICH=' \
+	    'molecule WHICH=' 'molecule CORE=oldest' 'molecule CORE=core-2.21' 'molecule S=mitogen' 'molecule S=upgrade WHICH=nightly' 'molecule S=repair' 'molecule S=rotate WHICH=' \
 	    'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' 'molecule S=life' 'molecule S=external' 'molecule S=adopt' 'molecule S=adopt LAB_KUBE_VERSION=1.20.2' \
 	    'molecule S=systems' 'molecule S=monitoring' 'molecule S=monitoring LAB_KUBE_VERSION=1.30.14' 'molecule S=monitoring LAB_KUBE_VERSION=1.20.2' versions drills clusters bench
 
@@ -113,7 +113,10 @@ CLONE := $(shell pwd -P | cksum | cut -c1-6)
 molecule: export LAB_NAME := kube-ha-test-$(CLONE)-$(S)
 # What the scenario upgrade begins with.
 molecule: export LAB_SCHEDULERS := $(if $(filter upgrade,$(S)),1.36.1,$(LAB_SCHEDULERS))
-molecule: tools binaries ## Molecule on containers (S=scenario; WHICH= for all, with what make test leaves out)
+# Another ansible-core for all that the tests run; Molecule itself, and its own deployment, have the tools'.
+CORE ?= $(if $(filter mitogen,$(S)),bench-mitogen)
+molecule: export LAB_ANSIBLE_PLAYBOOK := $(if $(CORE),$(CURDIR)/.cache/$(CORE)/bin/ansible-playbook)
+molecule: tools binaries $(if $(CORE),.cache/$(CORE)/.ready) ## Molecule on containers (S=scenario; WHICH= for all, with what make test leaves out; CORE=oldest for another ansible-core)
 	@$(LAB) image
 	@$(if $(filter external adopt,$(S)),python3 lab/need.py cfssl=golang-cfssl openssl=openssl)
 	KUBECTL=$(KUBECTL) PYTEST_ADDOPTS='-m "$(WHICH)"' molecule test --scenario-name $(S)

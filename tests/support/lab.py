@@ -26,6 +26,8 @@ import settings as lab_settings  # noqa: E402
 
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 UNIT = "kube-scheduler.service"
+PROGRAM = os.environ.get("LAB_ANSIBLE_PLAYBOOK") or "ansible-playbook"
+"""That of another ansible-core than the tools' where make molecule was given one (CORE)."""
 MOMENT = 0.3
 """Seconds for which a task has been under way when it is killed."""
 
@@ -156,7 +158,7 @@ class Lab:
             }
         done = subprocess.run(
             [
-                "ansible-playbook",
+                PROGRAM,
                 f"--inventory={inventory or self.inventory}",
                 playbook,
                 *words,
@@ -177,7 +179,7 @@ class Lab:
     def cut_off(self, playbook: str, line_starts: str, count: int, *words: str) -> bool:
         """Kills a playbook, all its processes at once, a moment after so many such lines; whether it came that far."""
         with subprocess.Popen(
-            ["ansible-playbook", f"--inventory={self.inventory}", playbook, *words],
+            [PROGRAM, f"--inventory={self.inventory}", playbook, *words],
             cwd=ROOT,
             env=operators(PYTHONUNBUFFERED="1"),
             stdin=subprocess.DEVNULL,

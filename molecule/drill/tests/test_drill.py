@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support import drills
-from tests.support.lab import ROOT, wait_for
+from tests.support.lab import PROGRAM, ROOT, wait_for
 
 CRASH = 10.4  # 5 s, twice 2.2 times 1 s, and 1 s for the apiserver
 RELEASED = 3.2
@@ -116,7 +115,7 @@ def test_a_controller_that_is_killed(kind: str, lab: Any, tmp_path: Path) -> Non
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     with (tmp_path / "log").open("w") as log:
         controller = subprocess.Popen(
-            [Path(sys.executable).parent / "ansible-playbook", f"--inventory={lab.inventory}", drills.PLAYBOOK, *words],
+            [PROGRAM, f"--inventory={lab.inventory}", drills.PLAYBOOK, *words],
             cwd=ROOT,
             env={**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
             stdin=subprocess.DEVNULL,
@@ -155,7 +154,7 @@ def test_an_interrupted_one_clears_up_by_itself(lab: Any, tmp_path: Path) -> Non
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     with (tmp_path / "log").open("w") as log:
         controller = subprocess.Popen(
-            [Path(sys.executable).parent / "ansible-playbook", f"--inventory={lab.inventory}", drills.PLAYBOOK, *words],
+            [PROGRAM, f"--inventory={lab.inventory}", drills.PLAYBOOK, *words],
             cwd=ROOT,
             env={**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
             stdin=subprocess.DEVNULL,
