@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,10 @@ def test_the_systems_are_what_they_are_said_to_be(lab: Any, name: str) -> None:
 
 
 def test_without_a_warning(deployed: Run) -> None:
-    assert "[WARNING]" not in deployed.output
-    assert "[DEPRECATION" not in deployed.output
+    """But Ansible's own of a host that it has never been on."""
+    told = re.sub(r"\[WARNING\]: Module remote_tmp .*? manually", "", deployed.text)
+    assert "[WARNING]" not in told
+    assert "[DEPRECATION" not in told
 
 
 def test_a_second_run_changes_nothing(lab: Any, inventory: Path) -> None:
