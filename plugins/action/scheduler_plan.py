@@ -462,7 +462,7 @@ class ActionModule(ActionBase):
             *self._instance_faults(v, found, host),
             *adopt.faults(name, host, adoption, adopt=v.adopt, prefix=self.prefix),
         ]
-        for line in adopt.lines(name, host, adoption) if self.options["strict"] else ():
+        for line in adopt.lines(name, host, adoption, v.user) if self.options["strict"] else ():
             self._display.display(one_line(line))
         found["binary"].update(self._binary(v, found["binary"]))
         if not faults:

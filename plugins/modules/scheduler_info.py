@@ -600,6 +600,10 @@ process:
       description: Path of the kubeconfig that it was told.
       type: str
       sample: /run/credentials/kube-scheduler.service/kubeconfig
+    user:
+      description: Whose process it is, where its unit is not this role's.
+      type: str
+      sample: ""
     arguments:
       description: Its command line without the program, where its unit is not this role's.
       type: list
@@ -607,6 +611,11 @@ process:
       sample: []
     settings:
       description: What its configuration sets then, as FIELD=JSON, without private keys. Empty where it has none, or that cannot be read.
+      type: list
+      elements: str
+      sample: []
+    environment:
+      description: Names of the variables in its environment that it reads, such as GOGC and HTTPS_PROXY, then.
       type: list
       elements: str
       sample: []

@@ -300,8 +300,10 @@ ANSWER: dict[str, Any] = {
         "http_port": 0,
         "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
         "kubeconfig": "/etc/kubernetes/kube-scheduler.kubeconfig",
+        "user": "",
         "arguments": [],
         "settings": [],
+        "environment": [],
     },
     "port": {
         "number": 10259,

@@ -127,8 +127,13 @@ def compare(
     if extra:
         keep.append(f"{prefix}extra_args: {json.dumps(extra)}")
     changes += [f"--{name}={value} comes" for name, value in flags.items() if name not in theirs]
+    read = [f"{name} of its environment" for name in process_["environment"]]
     fields = _compare_fields(process_["settings"], wanted["config"], known, prefix)
-    return Comparison([*changes, *fields.changes], [*lost, *fields.lost], [*keep, *fields.keep])
+    return Comparison(
+        [*changes, *fields.changes, *(f"{text} goes" for text in read)],
+        [*lost, *fields.lost, *read],
+        [*keep, *fields.keep],
+    )
 
 
 def _compare_fields(
@@ -181,18 +186,21 @@ def faults(name: str, host: t.Mapping[str, t.Any], found: Comparison, *, adopt: 
     """What would be lost without a word of the operator's."""
     if adopt or not foreign(host) or not found.lost:
         return []
-    lost, keep = " ".join(found.lost), "; ".join(found.keep)
+    lost, keep = ", ".join(found.lost), "; ".join(found.keep)
     what = f"{name}: {_what(host['unit'])} runs a scheduler that this role did not lay, and {lost} would be lost"
-    return [f"{what}; to keep it, set {keep}; to do without, set {prefix}adopt to true"]
+    keeping = f"to keep it, set {keep}; " if keep else ""
+    return [f"{what}; {keeping}to do without, set {prefix}adopt to true"]
 
 
-def lines(name: str, host: t.Mapping[str, t.Any], found: Comparison) -> list[str]:
+def lines(name: str, host: t.Mapping[str, t.Any], found: Comparison, user: str) -> list[str]:
     """What is shown of an adoption."""
     if not foreign(host):
         return []
     told = [
         f"{name}: takes over {_what(host['unit'])}, which this role did not lay; its files are kept as the previous set"
     ]
+    theirs = host["process"]["user"]
+    told += [f"{name}: runs as {user}, not as {theirs}"] if theirs not in ("", user) else []
     told += [f"{name}: {change}" for change in found.changes]
     aside = [*host["unit"]["drop_ins"], *filter(None, [host["unit"]["static_pod"]])]
     return told + [f"{name}: {path} is set aside" for path in aside]

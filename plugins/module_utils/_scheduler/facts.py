@@ -62,8 +62,10 @@ class Process(t.TypedDict):
     http_port: int  # 0 for none
     timings: Timings | None
     kubeconfig: str  # path, "" for none
+    user: str  # whose process it is, where its unit is not this role's
     arguments: list[str]  # its command line without the program, where its unit is not this role's
     settings: list[str]  # what its configuration sets then, as FIELD=JSON; empty where that cannot be read
+    environment: list[str]  # names of variables that it reads in its environment, as far as they are known
 
 
 class Port(t.TypedDict):

@@ -11,6 +11,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import pwd
 import re
 import selectors
 import signal
@@ -76,6 +77,10 @@ LOCK = re.compile(r"[a-z]{1,40}")
 VERSION = re.compile(r"Kubernetes v([0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:[-+][0-9A-Za-z.+-]{1,60})?)")
 YAML_LIMIT = 65536
 """Bytes that are parsed as YAML, which takes seconds for a megabyte; a scheduler's configuration has some hundreds."""
+# Variables of the environment that the program itself reads, Go's and client-go's.
+ENVIRONMENT = re.compile(
+    r"GO[A-Z]{2,30}|(?:HTTPS?|NO|ALL|https?|no|all)_(?:PROXY|proxy)|KUBE_[A-Z0-9_]{1,60}|SSL_CERT_(?:FILE|DIR)"
+)
 WITHHELD = "(withheld)"
 RUN_SECONDS = 10.0
 RUN_LIMIT = 65536
@@ -307,8 +312,10 @@ def describe(
             http_port=0,
             timings=None,
             kubeconfig="",
+            user="",
             arguments=[],
             settings=[],
+            environment=[],
         )
     row = serving_for(serving)
     namespace, name = seen.lease
@@ -328,9 +335,22 @@ def describe(
             lease_duration=times.lease_duration, renew_deadline=times.renew_deadline, retry_period=times.retry_period
         ),
         kubeconfig=seen.kubeconfig,
+        user="" if digest else _user(proc.user(pid)),
         arguments=[] if digest else proc.command_line(pid)[1 : 1 + facts.LONGEST_LIST],
         settings=[] if digest else list(seen.settings),
+        environment=[]
+        if digest
+        else sorted(filter(ENVIRONMENT.fullmatch, proc.environment(pid)))[: facts.LONGEST_LIST],
     )
+
+
+def _user(ids: tuple[int, int] | None) -> str:
+    if ids is None:
+        return ""
+    try:
+        return pwd.getpwuid(ids[0]).pw_name
+    except KeyError:
+        return str(ids[0])
 
 
 # --- the version

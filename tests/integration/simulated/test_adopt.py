@@ -38,7 +38,7 @@ def test_what_would_be_lost_is_refused_with_the_variables_that_keep_it(tmp_path:
     cluster = foreign(tmp_path)
     run = cluster.run("playbooks/site.yml", "--check", "--diff")
     assert run.code != 0
-    assert "and --v=4 parallelism=32 would be lost" in run.text
+    assert "and --v=4, parallelism=32 would be lost" in run.text
     keep = 'set kube_scheduler_extra_args: {"v": "4"}; kube_scheduler_config: {"parallelism": 32}'
     assert keep in run.text.replace('\\"', '"')
     assert run.rolled == []

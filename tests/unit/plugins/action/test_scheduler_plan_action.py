@@ -184,8 +184,10 @@ FACTS: dict[str, Any] = {
         "lock": "",
         "lease_name": "kube-scheduler",
         "lease_namespace": "kube-system",
+        "user": "",
         "arguments": [],
         "settings": [],
+        "environment": [],
     },
 }
 

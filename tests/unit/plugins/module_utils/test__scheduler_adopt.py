@@ -43,16 +43,17 @@ def host(
     pid: int = 7,
     drop_ins: Any = (),
     pod: str = "",
+    user: str = "k8s",
 ) -> dict[str, Any]:
     return {
         "prepared": prepared,
-        "process": {"pid": pid, "digest": digest, "arguments": list(arguments), "settings": []},
+        "process": {"pid": pid, "digest": digest, "arguments": list(arguments), "settings": [], "user": user},
         "unit": {"name": "kube-scheduler.service", "drop_ins": list(drop_ins), "set_aside": [], "static_pod": pod},
     }
 
 
-def compared(*arguments: str, minor: str = "1.37", config: str = "") -> adopt.Comparison:
-    told = {"arguments": arguments, "settings": process.settings_of(config.encode())}
+def compared(*arguments: str, minor: str = "1.37", config: str = "", environment: Any = ()) -> adopt.Comparison:
+    told = {"arguments": arguments, "settings": process.settings_of(config.encode()), "environment": environment}
     return adopt.compare(told, WANTED, FLAGS, minor, PREFIX)
 
 
@@ -134,13 +135,13 @@ def test_a_configuration_of_which_nothing_is_lost(config: str) -> None:
 
 
 def test_what_a_hostile_host_says_of_its_configuration() -> None:
-    told = {"arguments": [], "settings": ["a", "=", "a=[", "a.b=1", "a=" + "[" * 100_000]}
+    told = {"arguments": [], "settings": ["a", "=", "a=[", "a.b=1", "a=" + "[" * 100_000], "environment": []}
     assert adopt.compare(told, WANTED, FLAGS, "1.37", PREFIX).lost == ["a.b=1"]
 
 
 def test_all_flags_in_one_line() -> None:
     [line] = refused("--v=4", "--vmodule=a=1", "--secure-port=10260")
-    assert "and --v=4 --vmodule=a=1 --secure-port=10260 would be lost" in line
+    assert "and --v=4, --vmodule=a=1, --secure-port=10260 would be lost" in line
     assert 'set kube_scheduler_secure_port: "10260"; kube_scheduler_extra_args: {"v": "4", "vmodule": "a=1"};' in line
 
 
@@ -166,7 +167,7 @@ def test_flags_that_the_version_has_no_more_are_not_kept() -> None:
 @pytest.mark.parametrize("given", [{"prepared": True}, {"digest": "0" * 32}, {"pid": 0}])
 def test_only_what_is_not_ours_is_refused(given: dict[str, Any]) -> None:
     assert refused("--v=4", **given) == []
-    assert adopt.lines("m1", host("--v=4", **given), compared("--v=4")) == []
+    assert adopt.lines("m1", host("--v=4", **given), compared("--v=4"), "k8s") == []
 
 
 def test_flags_in_every_form() -> None:
@@ -175,7 +176,7 @@ def test_flags_in_every_form() -> None:
 
 
 def test_what_is_shown_flag_by_flag() -> None:
-    found = adopt.lines("m1", host("--v=4", drop_ins=[OTHER]), compared("--v=4", "--kubeconfig=/mine"))
+    found = adopt.lines("m1", host("--v=4", drop_ins=[OTHER]), compared("--v=4", "--kubeconfig=/mine"), "k8s")
     assert found == [
         "m1: takes over kube-scheduler.service, which this role did not lay; its files are kept as the previous set",
         "m1: --v=4 becomes --v=2",
@@ -186,6 +187,25 @@ def test_what_is_shown_flag_by_flag() -> None:
         "m1: --leader-elect=true comes",
         f"m1: {OTHER} is set aside",
     ]
+
+
+def test_what_its_environment_sets_is_told_by_name() -> None:
+    found = compared("--v=2", environment=["GOGC"])
+    assert found == adopt.Comparison(
+        [*compared("--v=2").changes, "GOGC of its environment goes"], ["GOGC of its environment"], []
+    )
+    assert adopt.faults("m1", host("--v=2"), found, adopt=False, prefix=PREFIX) == [
+        (
+            "m1: kube-scheduler.service runs a scheduler that this role did not lay, and GOGC of its environment would be lost; to do without, set"
+            " kube_scheduler_adopt to true"
+        )
+    ]
+
+
+@pytest.mark.parametrize(("user", "lines"), [("root", ["m1: runs as k8s, not as root"]), ("k8s", []), ("", [])])
+def test_another_user_is_told(user: str, lines: list[str]) -> None:
+    found = adopt.lines("m1", host("--v=2", user=user), compared("--v=2"), "k8s")
+    assert [line for line in found if "runs as" in line] == lines
 
 
 def test_drop_ins_are_set_aside_only_when_told() -> None:
@@ -207,7 +227,7 @@ def test_a_drop_in_that_was_set_aside_stays_a_member() -> None:
 @pytest.mark.parametrize("pid", [7, 0])
 def test_a_static_pod_is_taken_over_only_when_told(pid: int) -> None:
     found = host("--v=4", pod=POD, pid=pid)
-    lines = adopt.lines("m1", found, compared("--v=4"))
+    lines = adopt.lines("m1", found, compared("--v=4"), "k8s")
     assert (
         lines[0]
         == f"m1: takes over the static pod {POD}, which this role did not lay; its files are kept as the previous set"

