@@ -67,7 +67,7 @@ unit: tools ## Unit tests: seconds, no container
 	KUBECTL=$(KUBECTL) pytest -q -n 2
 
 # Seconds for all parts together, and what makes other cases.
-FUZZ_SECONDS ?= 60
+FUZZ_SECONDS ?= 30
 FUZZ_SEED ?= 1
 .PHONY: fuzz
 fuzz: tools ## Malformed options of every module, hostile answers of apiservers and hosts (FUZZ_SECONDS=600 FUZZ_SEED=2)

@@ -25,7 +25,7 @@ from typing import Any
 from tests.support.fake_module import one_line
 
 SEED = os.environ.get("FUZZ_SEED") or "1"
-SECONDS = float(os.environ.get("FUZZ_SECONDS") or 60)
+SECONDS = float(os.environ.get("FUZZ_SECONDS") or 30)
 """For all parts together, which run side by side on as many workers as pytest-xdist has."""
 CASE = os.environ.get("FUZZ_CASE")
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT") or 1)
