@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import os
 import platform
 import pwd
@@ -89,7 +88,7 @@ def host(user: str | None, systemd_version: int) -> Host:
         os_families=parse_os_release(text.decode("utf-8", "replace")),
         systemd_version=systemd_version,
         python_version=platform.python_version(),
-        missing_libraries=[name for name in LIBRARIES if importlib.util.find_spec(name) is None],
+        missing_libraries=[name for name in LIBRARIES if not probes.installed(name)],
         time=time.time(),
         user_exists=bool(user) and _user_exists(str(user)),
     )
@@ -304,7 +303,7 @@ class Question:
     def certificates(self) -> list[facts.File]:
         """What lies on the host, read once however often the process is looked at."""
         params = self.params
-        if not params["authorities"] or importlib.util.find_spec("cryptography") is None:
+        if not params["authorities"] or not probes.installed("cryptography"):
             return []
         # The library takes longer to import than all else that a question without probes needs.
         from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import certificates  # noqa: PLC0415

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import importlib.util
+import importlib.machinery
 import os
 import ssl
 import stat
@@ -104,9 +104,14 @@ def trusted(named: str) -> str:
     return path
 
 
+def installed(library: str) -> bool:
+    """Whether a Python library is on this host. Its own paths are looked through, for the importer that Mitogen adds says yes to any name."""
+    return importlib.machinery.PathFinder.find_spec(library) is not None
+
+
 def describe_certificate(pem: str) -> facts.Certificate:
     """A certificate by this host's clock. Raises ProbeError where it cannot be read."""
-    if importlib.util.find_spec("cryptography") is None:
+    if not installed("cryptography"):
         raise ProbeError("it cannot be read, for python3-cryptography is not installed")
     # The library takes longer to import than all else that a question without probes needs.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate  # noqa: PLC0415

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import http.server
+import importlib.machinery
+import importlib.util
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -321,3 +324,17 @@ def test_only_this_host_is_looked_at(world: World, tmp_path: Path) -> None:
         seen, _view, _settings, faults = probes.run(elsewhere, None)
         assert (seen["served"], seen["ready"], seen["metrics_anonymous"]) == (None, None, None)
         assert len([fault for fault in faults if f"nothing listens at {address} on port" in fault]) == 3
+
+
+def test_a_library_that_only_an_importer_claims_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Mitogen's does, of every name."""
+
+    class Importer:
+        @staticmethod
+        def find_spec(name: str, _path: Any = None, _target: Any = None) -> Any:
+            return importlib.machinery.ModuleSpec(name, None)
+
+    monkeypatch.setattr(sys, "meta_path", [Importer, *sys.meta_path])
+    assert importlib.util.find_spec("nothing_of_this_name") is not None
+    assert probes.installed("nothing_of_this_name") is False
+    assert probes.installed("json") is True
