@@ -225,6 +225,11 @@ version:
   returned: O(state=recalled)
   type: str
   sample: 1.36.1
+original:
+  description: Whether the previous set is what somebody else had laid before this role.
+  returned: O(state=recalled)
+  type: bool
+  sample: false
 not_after:
   description: When the previous set's certificate expires. Empty where there is none.
   returned: O(state=recalled)

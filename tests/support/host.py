@@ -87,6 +87,7 @@ class FakeSystemd(systemd.Systemd):
         self.did: list[str] = []
         self.pid = 0
         self.program: Path | None = None
+        self.vendor: Path | None = None  # a unit of somebody else's in another folder
         self.credentials: dict[str, Path] = {}
         self.number = 252
         self.lines = ["the end of the journal"]
@@ -101,6 +102,11 @@ class FakeSystemd(systemd.Systemd):
             "FragmentPath": "",
         }
 
+    @property
+    def read(self) -> Path | None:
+        """The file that the unit is read from."""
+        return self.unit if self.unit.exists() else self.vendor
+
     def show(self, unit: str) -> dict[str, str]:
         return {**self.state, "MainPID": str(self.pid)}
 
@@ -109,8 +115,9 @@ class FakeSystemd(systemd.Systemd):
 
     def reload(self) -> None:
         self.did.append("reload")
-        self.state["LoadState"] = "loaded" if self.unit.exists() else "not-found"
-        self.state["FragmentPath"] = str(self.unit) if self.unit.exists() else ""
+        read = self.read
+        self.state["LoadState"] = "loaded" if read else "not-found"
+        self.state["FragmentPath"] = str(read or "")
 
     def enable(self, unit: str) -> None:
         self.did.append("enable")
@@ -125,11 +132,12 @@ class FakeSystemd(systemd.Systemd):
         self.state.update(ActiveState="active", SubState="running")
         self.proc.end(self.pid)
         self.pid += 1
-        digest = self.unit.read_text().split("DIGEST=")[1].split()[0]
+        assert self.read
+        digest = self.read.read_text().split("DIGEST=")[1].split()[0]
         folder = self.proc.place(
             self.pid,
             self.words,
-            environment={"KUBE_HA_DIGEST": digest},
+            environment={"KUBE_HA_DIGEST": digest} if len(digest) == 32 else {},
             exe=Path(os.path.realpath(self.program)) if self.program else None,
             cgroup=f"/system.slice/{UNIT_NAME}",
         )

@@ -50,6 +50,7 @@ class Result(t.TypedDict, total=False):
     pending: list[str]
     reasons: list[str]
     handover: handover.Handover | None
+    original: bool
     version: str
     not_after: str
     dry_run: bool | None
@@ -120,8 +121,8 @@ def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Pro
         # An earlier task would have staged a set, of which nothing is known yet.
         return Result(changed=True, done=["restart"], digest=staged["digest"] if staged else "")
     release = Release(release.root, release.staged_items())
-    digest = release.digest()
-    if staged is None or digest != staged["digest"]:
+    digest = staged["digest"] if staged else ""
+    if digest and digest != release.digest():
         raise ReleaseError(
             f"{os.path.join(release.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
         )
@@ -132,7 +133,9 @@ def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Pro
     if pod and not handed:
         pod.stop(unit)
     _make_way(unit, systemd, release.items)
-    done = release.promote(module.params["attempt"])
+    shown = systemd.show(unit)
+    foreign = shown.get("LoadState") == "loaded" and shown.get("FragmentPath") not in release.record()["paths"]
+    done = release.promote(module.params["attempt"], foreign=foreign)
     result = _started(unit, systemd, proc, release, done, restart=module.params["restart"])
     return Result(**{**result, "digest": digest, "handover": handed})
 
@@ -211,6 +214,7 @@ def _recalled(module: Module, release: Release, _systemd: _systemd.Systemd, _pro
     return Result(
         changed=bool(done),
         done=done,
+        original=previous is not None and not previous["digest"],
         version=next((binary["version"] for binary in binaries if binary), ""),
         not_after=_not_after(kept),
     )

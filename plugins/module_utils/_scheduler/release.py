@@ -434,10 +434,11 @@ class Release:
         """Names whose staged and live state differ, attributes included."""
         return [i.name for i in self.items if (None if i.gone else look(self.staged_path(i))) != look(i.path)]
 
-    def promote(self, attempt: str = "", *, first: str = "") -> list[str]:
+    def promote(self, attempt: str = "", *, first: str = "", foreign: bool = False) -> list[str]:
         """Keeps the live set as the previous one and puts the staged set in its place. Returns the names that changed.
 
         C(attempt) is what :meth:`restore` takes this promotion back by. C(first) is the only member that is put in place for now.
+        C(foreign): whether somebody else's scheduler ran, whose unit and program may lie elsewhere and stay there.
         """
         missing = [i.name for i in self.items if not i.gone and look(self.staged_path(i)) is None]
         if missing:
@@ -457,7 +458,7 @@ class Release:
         if pending:
             # A promotion that was cut off has left a mixed live set: what ran before it is in `previous` already.
             if not record["promoting"]:
-                self._keep_previous(record["live"])
+                self._keep_previous(record["live"], foreign=foreign)
                 self.update_record(promoting=True)
             self.update_record(attempt=attempt)
             for folder in sorted(folders, key=len):
@@ -518,7 +519,9 @@ class Release:
                 _copy(self.previous_path(item), self.staged_path(item))
             # The next deployment starts from the live set again.
             members = [*previous["members"], *(item.member() for item in gone)]
-            self.update_record(base={}, staged=FileSet(members=members, digest=Release(self.root, former).digest()))
+            # The process of somebody else's set claims none.
+            digest = Release(self.root, former).digest() if previous["digest"] else ""
+            self.update_record(base={}, staged=FileSet(members=members, digest=digest))
         return differing
 
     def mend(self) -> None:
@@ -538,7 +541,7 @@ class Release:
             return t.cast(FileSet, value) if _is_file_set(value) else None
         return None
 
-    def _keep_previous(self, live: FileSet | None) -> None:
+    def _keep_previous(self, live: FileSet | None, *, foreign: bool) -> None:
         """Copies what is live. What no record knows may be another installer's."""
         fresh, kept, old = (os.path.join(self.root, name) for name in ("previous.new", "previous", "previous.old"))
         items = items_in(live) if live else self.items
@@ -550,7 +553,7 @@ class Release:
             os.mkdir(fresh, 0o700)
             for item in there:
                 _copy(item.path, os.path.join(fresh, item.name))
-            if any(run <= names for run in RUNS):
+            if foreign or any(run <= names for run in RUNS):
                 former = FileSet(members=[item.member() for item in there], digest=live["digest"] if live else "")
                 write.write(os.path.join(fresh, SET), json.dumps(former).encode())
             shutil.rmtree(old, ignore_errors=True)

@@ -25,7 +25,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import cer
 
 from tests.support.apiserver import kubeconfig
 from tests.support.fake_module import at_change, killed_at, one_line
-from tests.support.host import Host
+from tests.support.host import UNIT_NAME, Host
 from tests.support.pki import NOW, Ca, certificate, pem, spare
 
 
@@ -985,6 +985,33 @@ def test_a_binary_that_was_a_plain_file_comes_back(tmp_path: Path, monkeypatch: 
         assert path.is_symlink() is not plain
         assert plain is False or path.read_bytes() == b"x" * 4096
         assert not [name for name in host.tree() if "tmp~" in name]
+
+
+@pytest.mark.parametrize("failed", [True, False], ids=["a roll that fails", "rolled back"])
+def test_a_unit_and_a_program_elsewhere_come_back_by_leaving(tmp_path: Path, failed: bool) -> None:
+    """Nothing of somebody else's scheduler lies where ours does, and it stays; without ours, it runs again."""
+    host = Pair(tmp_path)
+    host.systemd.vendor = tmp_path / "vendor.service"
+    host.systemd.vendor.write_text("# DIGEST=0\n[Service]\n")
+    host.systemd.reload()
+    host.systemd.restart(UNIT_NAME)
+    host.stage(1)
+    host.run("live", attempt="1")
+    assert host.systemd.state["FragmentPath"] == str(host.systemd.unit)
+    if failed:
+        host.run("previous", attempt="1")
+    else:
+        told = host.run("recalled")
+        assert (told["original"], told["not_after"]) == (True, "")
+        host.run("live", attempt="2")
+        assert host.run("live")["changed"] is False
+    assert host.systemd.state["FragmentPath"] == str(host.systemd.vendor)
+    assert host.systemd.did[-1] == "restart"
+    assert {host.live(file["name"]) for file in host.files} == {""}
+    host.stage(2)
+    host.run("live", attempt="3")
+    assert host.systemd.state["FragmentPath"] == str(host.systemd.unit)
+    assert host.run("recalled", check=True)["original"] is True
 
 
 def test_the_end_of_a_set_whose_certificate_is_in_its_kubeconfig_alone(tmp_path: Path) -> None:

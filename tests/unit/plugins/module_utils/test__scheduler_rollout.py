@@ -249,6 +249,14 @@ def test_what_is_not_rolled_back_to(recalled: dict[str, Any], words: str) -> Non
     assert words in "".join(found)
 
 
+def test_an_original_whose_certificate_nobody_knows_is_rolled_back_to() -> None:
+    recalled = {"changed": True, "not_after": "", "original": True}
+    assert rollout.recall_faults("m1", recalled, NOW, "p_") == []
+    recalled["not_after"] = "2026-11-24T12:30:00+00:00"
+    [line] = rollout.recall_faults("m1", recalled, NOW, "p_")
+    assert "expired on" in line
+
+
 def test_previous_sets_of_different_rollouts() -> None:
     older, newer = {"changed": True, "version": "1.36.1"}, {"changed": True, "version": "1.37.2"}
     assert rollout.mixed_versions(dict.fromkeys(ALL, older), answers()) == []
