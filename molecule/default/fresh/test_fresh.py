@@ -54,7 +54,7 @@ def test_the_modules_name_the_package_that_they_lack(lab: Any, tmp_path: Any) ->
     run = lab.play(str(playbook))
     assert run.output.count("FAILED!") == 3, run.output
     assert "python3-cryptography" in run.text
-    assert run.text.count("python3-yaml") >= 2
+    assert "python3-yaml" in run.text
 
 
 def test_check_mode_lists_what_would_change_and_changes_nothing(lab: Any) -> None:

@@ -24,7 +24,8 @@ class Mitogen:
         self.settings: dict[str, Any] = {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(folder)}
 
     def play(self, playbook: str, *words: str) -> Run:
-        return self.lab.play(playbook, *words, **self.settings)
+        # Otherwise a library that this run installs is not seen by it: docs/scale.md.
+        return self.lab.play(playbook, "--extra-vars=mitogen_task_isolation=fork", *words, **self.settings)
 
 
 @pytest.fixture(scope="module")
