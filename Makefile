@@ -46,7 +46,7 @@ test: tools ## Lint, unit tests, tests with other tools, every ansible-core, Mol
 
 .PHONY: nightly
 nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, the benchmark, release-check
-	@python3 tests/steps.py test release-check 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
+	@python3 tests/steps.py test release-check 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' 'unit CORE=core-2.20' 'unit CORE=core-2.21' \
 	    'molecule WHICH=' 'molecule CORE=oldest' 'molecule CORE=core-2.21' 'molecule S=mitogen' 'molecule S=upgrade WHICH=nightly' 'molecule S=repair' 'molecule S=rotate WHICH=' \
 	    'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' 'molecule S=life' 'molecule S=external' 'molecule S=adopt' 'molecule S=adopt LAB_KUBE_VERSION=1.20.2' \
 	    'molecule S=systems' 'molecule S=monitoring' 'molecule S=monitoring LAB_KUBE_VERSION=1.30.14' 'molecule S=monitoring LAB_KUBE_VERSION=1.20.2' versions drills clusters bench
@@ -63,8 +63,8 @@ lint: tools ## ansible-lint (production), yamllint, ruff, mypy, changelog fragme
 	ansible-lint --offline --profile production --strict
 
 .PHONY: unit
-unit: tools ## Unit tests: seconds, no container
-	KUBECTL=$(KUBECTL) pytest -q -n 2
+unit: tools $(if $(CORE),.cache/$(CORE)/.ready) ## Unit tests: seconds, no container (CORE=core-2.21 for another ansible-core)
+	KUBECTL=$(KUBECTL) $(if $(CORE),.cache/$(CORE)/bin/python -m )pytest -q -n 2
 
 # Seconds for all parts together, and what makes other cases.
 FUZZ_SECONDS ?= 30
@@ -74,8 +74,8 @@ fuzz: tools ## Malformed options of every module, hostile answers of apiservers 
 	FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(FUZZ_SEED) pytest -q -n 2 -p no:hypothesispytest tests/fuzz
 
 .PHONY: oldest
-oldest: tools .cache/oldest/.ready ## Unit tests with the oldest ansible-core and cryptography that are supported
-	KUBECTL=$(KUBECTL) .cache/oldest/bin/python -m pytest -q -n 2
+oldest: ## Unit tests with the oldest ansible-core and cryptography that are supported
+	@$(MAKE) --no-print-directory unit CORE=oldest
 
 # What the tools' own ansible-core does in `integration`. One that no Python on this machine can run is skipped, and says so.
 CORES ?= oldest core-2.20 core-2.21

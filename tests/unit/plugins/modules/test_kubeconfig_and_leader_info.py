@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils import basic
+from ansible.module_utils.common.parameters import PASS_VARS
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
@@ -110,6 +111,8 @@ def test_secrets_reach_neither_syslog_nor_invocation(
         "clusters": [{"name": "-", "server": "https://h", "proxy_url": "http://me:s3cret-3@proxy:3128"}],
         "users": [{"name": "u", "exec": plugin}, {"name": "v", "token": "s3cret-4"}],
         **fault,
+        # Since ansible-core 2.21 it is told only where it is asked for.
+        **{f"_ansible_{name}": True for name in ("inject_invocation",) if name in PASS_VARS},
     }
     result = run(kubeconfig, capsys, **task)
     assert ("failed" in result) is bool(fault), result
