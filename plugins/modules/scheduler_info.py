@@ -278,7 +278,7 @@ options:
             description: Text of the member. C(@digest@) stands for the digest of the set.
             type: str
           link_to:
-            description: Name that the member links to. Empty, nothing is to lie there.
+            description: Name that the member links to. Empty, of the member C(static_pod) only, nothing is to lie there.
             type: str
           mode:
             description: Mode of the member, as an octal string.

@@ -64,7 +64,7 @@ options:
         description: Text of the member. C(@digest@) stands for the digest of the set.
         type: str
       link_to:
-        description: Makes the member a symbolic link to this name in the same folder. Empty, nothing is to lie there.
+        description: Makes the member a symbolic link to this name in the same folder. Empty, of the member C(static_pod) only, nothing is to lie there.
         type: str
       mode:
         description: Mode of a member with O(files[].content), as an octal string. Its owner is root.

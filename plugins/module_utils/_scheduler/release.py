@@ -24,7 +24,7 @@ import typing as t
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pair_swap, paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import options
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.options import LIMIT, NAME
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.options import LIMIT, NAME, STATIC_POD
 
 DIGEST_VARIABLE = "KUBE_HA_DIGEST"
 # What lies in the folder of a release.
@@ -35,8 +35,6 @@ TEMPORARIES = ".record.json."
 DIGEST_MARK = "@digest@"
 LARGEST_BINARY = 1 << 30
 """A kube-scheduler has 50 to 120 MiB. What an unprivileged user may have laid in its place can be of any size."""
-STATIC_POD = "static_pod"
-"""Name of the member that is the manifest of a static pod: somebody else's, and never to be removed but for a set that takes its place."""
 # What a set has to have to be run from.
 RUNS = ({"binary", "unit"}, {STATIC_POD})
 # Certificate and key of different pairs are of no use to anybody, not even for a moment.
