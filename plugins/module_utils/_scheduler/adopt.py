@@ -11,6 +11,7 @@ import json
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    command_line,
     effective,
     process,
     release,
@@ -160,11 +161,9 @@ def _compare_fields(
         elif process.WITHHELD in text:
             keep.append(f"{prefix}config: with what {place} sets")
         else:
-            part = config
-            *above, last = place.split(".")
-            for name in above:
-                part = part.setdefault(name, {})
-            part[last] = value
+            for name in reversed(place.split(".")):
+                value = {name: value}
+            config = command_line.merged(config, value)
     if config:
         keep.append(f"{prefix}config: {json.dumps(config)}")
     return Comparison(changes, lost, keep)

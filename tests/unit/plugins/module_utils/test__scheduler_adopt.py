@@ -139,6 +139,12 @@ def test_what_a_hostile_host_says_of_its_configuration() -> None:
     assert adopt.compare(told, WANTED, FLAGS, "1.37", PREFIX).lost == ["a.b=1"]
 
 
+def test_a_hostile_host_whose_settings_contradict_each_other() -> None:
+    told = {"arguments": [], "settings": ["a=1", "a.b=2", "c.d=3", "c.d.e=4"], "environment": []}
+    found = adopt.compare(told, WANTED, FLAGS, "1.37", PREFIX)
+    assert found.keep == ['kube_scheduler_config: {"a": {"b": 2}, "c": {"d": {"e": 4}}}']
+
+
 def test_all_flags_in_one_line() -> None:
     [line] = refused("--v=4", "--vmodule=a=1", "--secure-port=10260")
     assert "and --v=4, --vmodule=a=1, --secure-port=10260 would be lost" in line
