@@ -14,7 +14,6 @@ import contextlib
 import grp
 import hashlib
 import os
-import pwd
 import re
 import stat
 import typing as t
@@ -24,7 +23,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, FilesError, ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import effective, facts, running
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import effective, facts, process, running
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import (
@@ -251,7 +250,9 @@ def _binary(wanted: Wanted, release: Release) -> list[str]:
     if not info.st_mode & stat.S_IXOTH:
         found.append(f"{path}: mode is {_octal(info.st_mode)}, so that not everybody can run it")
     if wanted.binary_source != "present" and (info.st_uid != 0 or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
-        found.append(f"{path}: others than root may write it (owner {_user(info.st_uid)}, {_octal(info.st_mode)})")
+        found.append(
+            f"{path}: others than root may write it (owner {process.user_name(info.st_uid)}, {_octal(info.st_mode)})"
+        )
     known = release.record()["binaries"].get(path)
     if known is None:
         return [*found, f"{path}: its checksum was never verified"]
@@ -444,7 +445,7 @@ def _rights(path: str, wanted: t.Mapping[str, t.Any]) -> list[str]:
     except (OSError, ValueError):
         return []
     found = []
-    for option, name in (("owner", _user(info.st_uid)), ("group", _group(info.st_gid))):
+    for option, name in (("owner", process.user_name(info.st_uid)), ("group", _group(info.st_gid))):
         number = str(info.st_uid if option == "owner" else info.st_gid)
         if wanted.get(option) is not None and str(wanted[option]) not in (name, number):
             found.append(f"{path}: {option} is {name}, wanted {wanted[option]}")
@@ -457,13 +458,6 @@ def _rights(path: str, wanted: t.Mapping[str, t.Any]) -> list[str]:
 
 def _octal(mode: int) -> str:
     return f"{stat.S_IMODE(mode):04o}"
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
 
 
 def _group(gid: int) -> str:

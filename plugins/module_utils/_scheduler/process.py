@@ -191,7 +191,7 @@ class Told(t.NamedTuple):
     configured: bool
     readable: bool
     schedulers: tuple[str, ...] = (DEFAULT_SCHEDULER,)
-    settings: t.Sequence[str] = ()
+    content: bytes = b""  # the configuration itself
 
     def text(self, flag: str, field: str) -> str:
         """The flag's value, else the field's, else ""."""
@@ -286,7 +286,7 @@ def understood(arguments: t.Sequence[str], content: bytes | None, *, readable: b
         bool(flags.get("config")),
         readable,
         tuple(dict.fromkeys(named)) or (DEFAULT_SCHEDULER,),
-        settings_of(content) if content else [],
+        content or b"",
     )
 
 
@@ -320,7 +320,7 @@ def describe(
     row = serving_for(serving)
     namespace, name = seen.lease
     times = seen.timings
-    digest = proc.environment(pid).get(DIGEST_VARIABLE, "")
+    digest, user = proc.environment(pid).get(DIGEST_VARIABLE, ""), proc.user(pid)
     return facts.Process(
         pid=pid,
         version=version,
@@ -335,22 +335,21 @@ def describe(
             lease_duration=times.lease_duration, renew_deadline=times.renew_deadline, retry_period=times.retry_period
         ),
         kubeconfig=seen.kubeconfig,
-        user="" if digest else _user(proc.user(pid)),
+        user="" if digest or user is None else user_name(user[0]),
         arguments=[] if digest else proc.command_line(pid)[1 : 1 + facts.LONGEST_LIST],
-        settings=[] if digest else list(seen.settings),
+        settings=[] if digest else settings_of(seen.content),
         environment=[]
         if digest
         else sorted(filter(ENVIRONMENT.fullmatch, proc.environment(pid)))[: facts.LONGEST_LIST],
     )
 
 
-def _user(ids: tuple[int, int] | None) -> str:
-    if ids is None:
-        return ""
+def user_name(uid: int) -> str:
+    """The name of a user, the number where it has none."""
     try:
-        return pwd.getpwuid(ids[0]).pw_name
+        return pwd.getpwuid(uid).pw_name
     except KeyError:
-        return str(ids[0])
+        return str(uid)
 
 
 # --- the version
