@@ -122,7 +122,7 @@ def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Pro
         return Result(changed=True, done=["restart"], digest=staged["digest"] if staged else "")
     release = Release(release.root, release.staged_items())
     digest = staged["digest"] if staged else ""
-    if digest and digest != release.digest():
+    if not release.record()["original"] and digest != release.digest():
         raise ReleaseError(
             f"{os.path.join(release.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
         )

@@ -93,6 +93,7 @@ class Record(t.TypedDict):
     dry_run: str  # the digest that passed a dry run last
     live: FileSet | None  # what was promoted last
     paths: list[str]  # all that were ever promoted
+    original: bool  # whether what is staged is somebody else's set, which was recalled
     promoting: bool  # whether a promotion, or the way back from one, is under way, or was cut off
     staged: FileSet | None
 
@@ -423,7 +424,8 @@ class Release:
                     if not dry:
                         write.write(path, content, rights=write.rights_of(0, 0, item.mode))
         if not dry:
-            self.update_record(staged=FileSet(members=[item.member() for item in self.items], digest=digest))
+            staged = FileSet(members=[item.member() for item in self.items], digest=digest)
+            self.update_record(staged=staged, original=False)
         return changed
 
     # --- the live set
@@ -518,8 +520,9 @@ class Release:
             # The next deployment starts from the live set again.
             members = [*previous["members"], *(item.member() for item in gone)]
             # The process of somebody else's set claims none.
-            digest = Release(self.root, former).digest() if previous["digest"] else ""
-            self.update_record(base={}, staged=FileSet(members=members, digest=digest))
+            original = not previous["digest"]
+            digest = "" if original else Release(self.root, former).digest()
+            self.update_record(base={}, staged=FileSet(members=members, digest=digest), original=original)
         return differing
 
     def mend(self) -> None:
@@ -620,6 +623,7 @@ def _record(value: t.Any) -> Record:
         dry_run=text("dry_run"),
         live=file_set("live"),
         paths=texts("paths"),
+        original=found.get("original") is True,
         promoting=found.get("promoting") is True,
         staged=file_set("staged"),
     )

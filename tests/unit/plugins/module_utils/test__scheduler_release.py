@@ -437,6 +437,15 @@ def test_live_refuses_a_set_that_was_changed_since(host: Host) -> None:
     assert host.tree()["etc/key.pem"] == "secret 1"
 
 
+def test_live_refuses_what_was_staged_in_part_and_ended_since(host: Host) -> None:
+    """Without the key there was no digest yet, which is no licence for whatever lies there now."""
+    host.run("prepared")
+    host.run("staged")
+    host.stage_key("secret 1")
+    with pytest.raises(ReleaseError, match="was changed since it was staged as a whole"):
+        host.run("live")
+
+
 def test_live_without_a_staged_set(host: Host) -> None:
     with pytest.raises(ReleaseError, match="holds no whole set: run the earlier phases first"):
         host.run("live")
