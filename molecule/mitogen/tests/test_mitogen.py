@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.lab import PROGRAM, UNIT, Lab, Run
-from tests.support.simulation import LIVE
+from tests.support.simulation import together
 from tests.support.upgrade import nothing_lost, under_pods
 
 SITE = "playbooks/site.yml"
@@ -54,12 +54,7 @@ def test_the_leader_goes_last_and_nothing_is_lost(lab: Any, mitogen: Mitogen) ->
     change = '--extra-vars={"kube_scheduler_extra_args": {"v": 3}}'
     found = under_pods(lab, lambda: mitogen.play(SITE, change))
     nothing_lost(found, transitions=1)
-    rolled = [
-        line.partition("[")[2].partition("]")[0]
-        for block in LIVE.findall(found.run.output)
-        for line in block.splitlines()
-    ]
-    assert rolled[-1] == leader
+    assert together(found.run.output)[-1] == [leader]
     back = under_pods(lab, lambda: mitogen.play("playbooks/rollback.yml"))
     nothing_lost(back, transitions=1)
     assert mitogen.play(SITE).changed == dict.fromkeys(lab.names, 0)
