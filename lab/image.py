@@ -132,7 +132,7 @@ def ensure(settings: Settings, podman: Podman, suite: str = SUITES[0], *, rebuil
             return identity(podman, suite)
         if not archive.exists():
             build(settings, archive, suite)
-        repository = f"{REPOSITORY}-{suite}"
+        repository = tag(suite).partition(":")[0]
         former = podman.call("images", "--quiet", "--no-trunc", repository, check=False).stdout.split()
         run(
             ["podman", "import", "--change", 'CMD=["/usr/sbin/lab-init"]', str(archive), tag(suite)],
