@@ -189,9 +189,9 @@ def _previous(module: Module, release: Release, systemd: _systemd.Systemd, proc:
     unit = module.params["unit"]
     if release.record()["staged"]:
         release = Release(release.root, release.staged_items())
-    attempt, previous = module.params["attempt"], release.previous()
-    if attempt and previous and release.record()["attempt"] == attempt:
-        _make_way(unit, systemd, items_in(previous))
+    attempt = module.params["attempt"]
+    if former := release.replaced(attempt):
+        _make_way(unit, systemd, items_in(former))
     done = release.restore(attempt)
     live = release.record()["live"]
     if not live:

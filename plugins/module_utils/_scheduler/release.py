@@ -470,16 +470,20 @@ class Release:
         self.update_record(base=self._base(), live=record["staged"], promoting=False)
         return pending
 
+    def replaced(self, attempt: str) -> FileSet | None:
+        """The set in whose place a roll has put another one; None where that roll has promoted nothing, or where nothing was live before it."""
+        return self.previous() if attempt and self.record()["attempt"] == attempt else None
+
     def restore(self, attempt: str) -> list[str]:
         """Puts the previous set back in the place of what a roll has promoted. Returns the names that changed.
 
         Nothing is done where that roll has promoted nothing, or where nothing was live before it.
         """
-        record, previous = self.record(), self.previous()
-        if previous is None or not attempt or record["attempt"] != attempt:
+        previous = self.replaced(attempt)
+        if previous is None:
             return []
         former = items_in(previous)
-        if not record["promoting"]:
+        if not self.record()["promoting"]:
             self.update_record(promoting=True)
         kept = [(item, self.previous_path(item)) for item in former if look(self.previous_path(item))]
         changed = [(item, path) for item, path in kept if look(path) != look(item.path)]

@@ -17,7 +17,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import F
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import OwnScheduler, Proc, others
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import STATIC_POD, Release
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import STATIC_POD, Item, Release
 
 MANIFEST = "/etc/kubernetes/manifests/kube-scheduler.yaml"
 # One argument a line, as kubeadm writes them.
@@ -55,9 +55,8 @@ def pid(proc: Proc, unit: str) -> int:
 class StaticPod:
     """Stops and starts the pod in the place of its unit, by the manifest that kubelet follows."""
 
-    def __init__(self, release: Release, proc: Proc, attempt: str) -> None:
-        self.release, self.proc, self.attempt = release, proc, attempt
-        self.item = next(item for item in release.items if item.name == STATIC_POD)
+    def __init__(self, release: Release, item: Item, proc: Proc, attempt: str) -> None:
+        self.release, self.item, self.proc, self.attempt = release, item, proc, attempt
 
     def stop(self, unit: str) -> None:
         """Moves the manifest aside, which is kept with the previous set, and waits until the pod's process has ended.
@@ -84,8 +83,8 @@ class StaticPod:
 
 def of(release: Release, proc: Proc, attempt: str) -> StaticPod | None:
     """The static pod in whose place the staged set comes, None for none."""
-    there = any(item.name == STATIC_POD and item.gone and os.path.lexists(item.path) for item in release.items)
-    return StaticPod(release, proc, attempt) if there else None
+    item = next((item for item in release.items if item.name == STATIC_POD and item.gone), None)
+    return StaticPod(release, item, proc, attempt) if item and os.path.lexists(item.path) else None
 
 
 class Service(t.Protocol):
