@@ -26,7 +26,7 @@ import settings as lab_settings  # noqa: E402
 
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 UNIT = "kube-scheduler.service"
-PROGRAM = os.environ.get("LAB_ANSIBLE_PLAYBOOK") or "ansible-playbook"
+PROGRAM = os.environ.get("LAB_ANSIBLE_PLAYBOOK") or str(Path(sys.executable).parent / "ansible-playbook")
 """That of another ansible-core than the tools' where make molecule was given one (CORE)."""
 MOMENT = 0.3
 """Seconds for which a task has been under way when it is killed."""
