@@ -23,7 +23,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from tests.fuzz import judge, subjects, values
 from tests.support import apiserver
 
-ANSWERS = 1000
+ANSWERS = 500
 TIMEOUT = 0.4
 """Seconds for one answer; one that is slow has to be given up after that, and a machine that does other things gets some more."""
 GRACE = 4.0
