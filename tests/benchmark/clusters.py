@@ -18,13 +18,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import yaml
+from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / ".collections")]
 
+import floor  # noqa: E402
 import page  # noqa: E402
 from ansible.release import __version__  # noqa: E402
 
@@ -63,7 +62,7 @@ def cost(clusters: int, kind: str, playbook: str) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
         simulation = simulated(Path(folder), clusters, kind)
         began = time.monotonic()
-        run = simulation.run(playbook, f"--extra-vars=kube_scheduler_hosts={':'.join(simulation.clusters)}")
+        run = simulation.run(playbook, f"--extra-vars={floor.HOSTS}={':'.join(simulation.clusters)}")
         wall = time.monotonic() - began
     if run.code:
         raise SystemExit(run.output[-4000:])
@@ -78,16 +77,6 @@ def of_its_own(*arguments: object) -> Cost:
         return pool.apply(cost, arguments)
 
 
-def plain(folder: Path, ours: Cost) -> str:
-    """A play of as many module runs and other tasks a host."""
-    tasks: list[dict[str, Any]] = [{"ansible.builtin.ping": {}}] * ours.modules
-    tasks += [{"ansible.builtin.debug": {"msg": "{{ inventory_hostname }}"}}] * (ours.tasks - ours.modules)
-    path = folder / "plain.yml"
-    hosts = "{{ kube_scheduler_hosts }}"
-    path.write_text(yaml.safe_dump([{"hosts": hosts, "gather_facts": False, "tasks": tasks}]))
-    return str(path)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clusters", default="1,10,30,100")
@@ -98,7 +87,7 @@ def main() -> None:
         for clusters in map(int, options.clusters.split(",")):
             with tempfile.TemporaryDirectory() as folder:
                 ours = of_its_own(clusters, kind, "playbooks/site.yml")
-                theirs = of_its_own(clusters, "no-op", plain(Path(folder), ours))
+                theirs = of_its_own(clusters, "no-op", str(floor.playbook(Path(folder), ours.modules, ours.tasks)))
             hosts = 3 * clusters
             rows.append(
                 [

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import floor
 import page
 import yaml
 
@@ -217,6 +218,16 @@ def ours(venv: Path) -> Callable[[Masters, Path], Run]:
     return run
 
 
+def least(venv: Path, masters: Masters, folder: Path, like: Round) -> tuple[float, float]:
+    """Seconds that Ansible takes for as many module runs and tasks a host as a first run, and a no-op, of ours."""
+
+    def seconds(run: Run) -> float:
+        path = floor.playbook(folder, run.modules, run.tasks)
+        return play(venv, masters, folder, path, f"{floor.HOSTS}=kube_masters").seconds
+
+    return seconds(like.first), seconds(like.again)
+
+
 def play(venv: Path, masters: Masters, folder: Path, playbook: Path, variable: str) -> Run:
     """As an operator has it, each time with no connection open from the run before."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
@@ -313,6 +324,22 @@ def figures(results: Results, mitogen: bool) -> list[str]:
     return page.table(["", *NAMES], rows)
 
 
+Floors = Mapping[str, Sequence[tuple[float, float]]]
+"""By "" or ", Mitogen"."""
+
+
+def floors(results: Results, measured: Floors) -> list[str]:
+    """Ours beside the least that Ansible takes: medians."""
+    own = {c.label.removeprefix(NAMES[2]): rounds for c, rounds in results.items() if c.name == NAMES[2]}
+    pairs = {under: [(entry.first.seconds, entry.again.seconds) for entry in own[under]] for under in measured}
+
+    def row(label: str, of: Floors) -> list[str]:
+        return [label, *(f"{statistics.median(values):.1f}" for under in measured for values in zip(*of[under]))]
+
+    header = [f"{kind}{under}, s" for under in measured for kind in ("first run", "no-op")]
+    return page.table(["", *header], [row(NAMES[2], pairs), row("ping and debug", measured)])
+
+
 def phases(results: Results) -> list[str]:
     """Where our own seconds go: medians."""
     columns: dict[str, list[Run]] = {}
@@ -345,12 +372,20 @@ def versions(kubernetes: str, rounds: int) -> str:
     )
 
 
-def report(measured: Mapping[int, Results], libraries: Mapping[int, float], kubernetes: str, rounds: int) -> list[str]:
+def report(
+    measured: Mapping[int, Results],
+    least_of: Mapping[int, Floors],
+    libraries: Mapping[int, float],
+    kubernetes: str,
+    rounds: int,
+) -> list[str]:
     lines = [versions(kubernetes, rounds), ""]
     for masters, results in measured.items():
         lines += [f"### {masters} masters", "", *figures(results, mitogen=False), ""]
         if any(contestant.mitogen for contestant in results):
             lines += [f"### {masters} masters, under Mitogen", "", *figures(results, mitogen=True), ""]
+        title = f"### {masters} masters, as many module runs and tasks a host"
+        lines += [title, "", *floors(results, least_of[masters]), ""]
         lines += [f"### {masters} masters, this collection by phase", "", *phases(results), ""]
         lines.append(
             f"In none of these: {libraries[masters]:.1f} s for the libraries that only ours needs on a master, once, on all at once."
@@ -367,12 +402,16 @@ def main() -> None:
     wanted = parser.parse_args()
     measured: dict[int, dict[Contestant, list[Round]]] = {}
     libraries: dict[int, float] = {}
+    least_of: dict[int, dict[str, list[tuple[float, float]]]] = {}
+    venvs = {"": OURS, **({", Mitogen": MITOGEN} if wanted.mitogen else {})}
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)
     for size in map(int, wanted.masters.split()):
         with lab(size) as masters:
             libraries[size] = masters.prepare()
             rounds = measured[size] = {contestant: [] for contestant in contestants(wanted.mitogen)}
+            own = next(results for contestant, results in rounds.items() if contestant.name == NAMES[2])
+            least_of[size] = {under: [] for under in venvs}
             for number in range(1, wanted.rounds + 1):
                 for contestant, results in rounds.items():
                     folder = (
@@ -383,7 +422,9 @@ def main() -> None:
                     )
                     folder.mkdir(parents=True)
                     results.append(contestant.play(masters, folder, number))
-        page.fill("deployment", report(measured, libraries, masters.settings.version, wanted.rounds))
+                for under, venv in venvs.items():
+                    least_of[size][under].append(least(venv, masters, folder, own[-1]))
+        page.fill("deployment", report(measured, least_of, libraries, masters.settings.version, wanted.rounds))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,22 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The least that Ansible takes for a run of ours: a play of ping and debug, with as many module runs and tasks a host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HOSTS = "kube_scheduler_hosts"
+
+
+def playbook(folder: Path, modules: int, tasks: int) -> Path:
+    """Written into the folder; its hosts are those in the variable C(kube_scheduler_hosts)."""
+    runs: list[dict[str, Any]] = [{"ansible.builtin.ping": {}}] * modules
+    runs += [{"ansible.builtin.debug": {"msg": "{{ inventory_hostname }}"}}] * (tasks - modules)
+    path = folder / f"floor-{modules}-{tasks}.yml"
+    path.write_text(yaml.safe_dump([{"hosts": f"{{{{ {HOSTS} }}}}", "gather_facts": False, "tasks": runs}]))
+    return path
