@@ -119,7 +119,7 @@ molecule: export LAB_ANSIBLE_PLAYBOOK := $(if $(CORE),$(CURDIR)/.cache/$(CORE)/b
 molecule: tools binaries $(if $(CORE),.cache/$(CORE)/.ready) ## Molecule on containers (S=scenario; WHICH= for all, with what make test leaves out; CORE=oldest for another ansible-core)
 	@$(LAB) image
 	@$(if $(filter external adopt,$(S)),python3 lab/need.py cfssl=golang-cfssl openssl=openssl)
-	KUBECTL=$(KUBECTL) PYTEST_ADDOPTS='-m "$(WHICH)"' molecule test --scenario-name $(S)
+	KUBECTL=$(KUBECTL) PYTEST_ADDOPTS='-m "$(WHICH)" --durations=12' molecule test --scenario-name $(S)
 
 # Each on a lab of its own, one after the other. A version that the cache lacks is downloaded, or built: minutes.
 VERSIONS ?= 1.37.2 1.36.1 1.35.4 1.34.4 1.33.13 1.30.14 1.20.2
