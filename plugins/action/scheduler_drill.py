@@ -30,6 +30,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_page, drill_watch, spec
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments
 
 Vars = dict[str, t.Any]
 JOURNAL_LINES = 20
@@ -44,7 +45,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
-        _validated, self.options = self.validate_argument_spec(spec.DRILL, required_if=spec.DRILL_REQUIRED_IF)
+        self.options = _arguments.read(self, spec.DRILL, spec.DRILL_REQUIRED_IF)
         self.vars: Vars = task_vars or {}
         steps = {"choose": self._choose, "measure": self._measure, "report": self._report}
         try:

@@ -103,8 +103,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
-        _validated, self.options = self.validate_argument_spec(spec.PLAN, required_if=spec.PLAN_REQUIRED_IF)
-        _arguments.forget(self._task)
+        self.options = _arguments.read(self, spec.PLAN, spec.PLAN_REQUIRED_IF)
         self.vars: Vars = task_vars or {}
         self.name: str = self.vars["inventory_hostname"]
         self.prefix: str = self.options["prefix"]

@@ -4,11 +4,34 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""A task's arguments, once its action plugin has read them."""
+"""A task's arguments: how its action plugin reads them, and what is left of them then."""
 
 from __future__ import annotations
 
 import typing as t
+
+Spec = t.Mapping[str, t.Mapping[str, t.Any]]
+
+
+def read(action: t.Any, spec: Spec, required_if: t.Sequence[t.Any]) -> dict[str, t.Any]:
+    """The arguments as the spec has them, which are forgotten then. Raises AnsibleActionFail.
+
+    A dictionary of which the spec says no more is taken as it is: Ansible's validator copies all that it is given, and what an earlier step returned
+    takes longer to copy than the step itself.
+    """
+    task, given = action._task, action._task.args
+    whole = {
+        name: value
+        for name, value in given.items()
+        if isinstance(value, t.Mapping) and spec.get(name, {}).get("type") == "dict" and "options" not in spec[name]
+    }
+    task.args = {**given, **{name: {} for name in whole}}
+    try:
+        _result, options = action.validate_argument_spec(spec, required_if=required_if)
+    finally:
+        task.args = given
+    forget(task)
+    return {**options, **whole}
 
 
 def forget(task: t.Any) -> None:

@@ -1,10 +1,14 @@
-"""What Ansible keeps of a task's arguments for every host of a play."""
+"""A task's arguments: how they are read, and what Ansible keeps of them for every host of a play."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
+from unittest import mock
 
 import pytest
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments
 
 
@@ -15,3 +19,47 @@ def test_arguments_are_forgotten_unless_they_are_needed_once_more(until: list[st
     task = SimpleNamespace(args={"tables": {}}, until=until, retries=retries)
     _arguments.forget(task)
     assert bool(task.args) == kept
+
+
+SPEC: dict[str, dict[str, Any]] = {
+    "step": {"type": "str", "choices": ["a", "b"], "required": True},
+    "tables": {"type": "dict"},
+    "handover": {"type": "dict", "options": {"seconds": {"type": "float", "required": True}}},
+    "timeout": {"type": "float", "default": 60},
+}
+
+
+class Action(ActionBase):
+    def __init__(self, **args: Any) -> None:
+        task = mock.MagicMock(async_val=0, args=args, until=[], retries=None)
+        super().__init__(task, *(mock.MagicMock() for _number in range(5)))
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+def read(**args: Any) -> tuple[dict[str, Any], Action]:
+    action = Action(**args)
+    return _arguments.read(action, SPEC, [("step", "b", ["tables"])]), action
+
+
+def test_a_dictionary_of_an_earlier_step_is_not_copied() -> None:
+    tables = {"versions": [{}]}
+    options, action = read(step="b", tables=tables, handover={"seconds": "2.5"})
+    assert options["tables"] is tables
+    assert (options["handover"], options["timeout"]) == ({"seconds": 2.5}, 60)
+    assert action._task.args == {}
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        ({"step": "b"}, "step is b but all of the following are missing: tables"),
+        ({"step": "a", "tables": [1]}, "tables"),
+        ({"step": "a", "handover": {}}, "missing required arguments: seconds found in handover"),
+        ({"step": "a", "other": {}}, "Unsupported parameters"),
+    ],
+)
+def test_what_the_spec_does_not_allow_is_refused(args: dict[str, Any], line: str) -> None:
+    with pytest.raises(AnsibleActionFail, match=line):
+        read(**args)
