@@ -30,6 +30,8 @@ SPEC: dict[str, dict[str, Any]] = {
 
 
 class Action(ActionBase):
+    _load_name = "scheduler_plan"  # by Ansible's loader
+
     def __init__(self, **args: Any) -> None:
         task = mock.MagicMock(async_val=0, args=args, until=[], retries=None)
         super().__init__(task, *(mock.MagicMock() for _number in range(5)))
