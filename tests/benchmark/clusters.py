@@ -62,7 +62,7 @@ def cost(clusters: int, kind: str, playbook: str) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
         simulation = simulated(Path(folder), clusters, kind)
         began = time.monotonic()
-        run = simulation.run(playbook, f"--extra-vars={floor.HOSTS}={','.join(simulation.clusters)}")
+        run = simulation.run(playbook, simulation.everywhere)
         wall = time.monotonic() - began
     if run.code:
         raise SystemExit(run.output[-4000:])

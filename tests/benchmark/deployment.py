@@ -162,8 +162,12 @@ class Contestant:
     mitogen: bool = False
 
     @property
+    def under(self) -> str:
+        return ", Mitogen" if self.mitogen else ""
+
+    @property
     def label(self) -> str:
-        return f"{self.name}, Mitogen" if self.mitogen else self.name
+        return f"{self.name}{self.under}"
 
     def play(self, masters: Masters, folder: Path, number: int) -> Round:
         masters.reset(self.owner, self.link)
@@ -223,7 +227,7 @@ def least(venv: Path, masters: Masters, folder: Path, like: Round) -> tuple[floa
 
     def seconds(run: Run) -> float:
         path = floor.playbook(folder, run.modules, run.tasks)
-        return play(venv, masters, folder, path, f"{floor.HOSTS}=kube_masters").seconds
+        return play(venv, masters, folder, path, "kube_scheduler_hosts=kube_masters").seconds
 
     return seconds(like.first), seconds(like.again)
 
@@ -324,20 +328,22 @@ def figures(results: Results, mitogen: bool) -> list[str]:
     return page.table(["", *NAMES], rows)
 
 
-Floors = Mapping[str, Sequence[tuple[float, float]]]
-"""By "" or ", Mitogen"."""
+Floors = Mapping[Contestant, Sequence[tuple[float, float]]]
+"""Of ours: what Ansible alone takes beside each round."""
 
 
 def floors(results: Results, measured: Floors) -> list[str]:
     """Ours beside the least that Ansible takes: medians."""
-    own = {c.label.removeprefix(NAMES[2]): rounds for c, rounds in results.items() if c.name == NAMES[2]}
-    pairs = {under: [(entry.first.seconds, entry.again.seconds) for entry in own[under]] for under in measured}
 
-    def row(label: str, of: Floors) -> list[str]:
-        return [label, *(f"{statistics.median(values):.1f}" for under in measured for values in zip(*of[under]))]
+    def medians(pairs: Sequence[tuple[float, float]]) -> list[str]:
+        return [f"{statistics.median(values):.1f}" for values in zip(*pairs)]
 
-    header = [f"{kind}{under}, s" for under in measured for kind in ("first run", "no-op")]
-    return page.table(["", *header], [row(NAMES[2], pairs), row("ping and debug", measured)])
+    header, own, least_of = [""], [NAMES[2]], ["ping and debug"]
+    for contestant, pairs in measured.items():
+        header += [f"first run{contestant.under}, s", f"no-op{contestant.under}, s"]
+        own += medians([(entry.first.seconds, entry.again.seconds) for entry in results[contestant]])
+        least_of += medians(pairs)
+    return page.table(header, [own, least_of])
 
 
 def phases(results: Results) -> list[str]:
@@ -345,9 +351,8 @@ def phases(results: Results) -> list[str]:
     columns: dict[str, list[Run]] = {}
     for contestant, rounds in results.items():
         if contestant.name == NAMES[2]:
-            under = ", Mitogen" if contestant.mitogen else ""
-            columns[f"first run{under}, s"] = [entry.first for entry in rounds]
-            columns[f"no-op{under}, s"] = [entry.again for entry in rounds]
+            columns[f"first run{contestant.under}, s"] = [entry.first for entry in rounds]
+            columns[f"no-op{contestant.under}, s"] = [entry.again for entry in rounds]
     names = dict.fromkeys(phase for runs in columns.values() for run in runs for phase in run.phases)
 
     def row(label: str, pick: Callable[[Run], float]) -> list[str]:
@@ -402,16 +407,15 @@ def main() -> None:
     wanted = parser.parse_args()
     measured: dict[int, dict[Contestant, list[Round]]] = {}
     libraries: dict[int, float] = {}
-    least_of: dict[int, dict[str, list[tuple[float, float]]]] = {}
-    venvs = {"": OURS, **({", Mitogen": MITOGEN} if wanted.mitogen else {})}
+    least_of: dict[int, dict[Contestant, list[tuple[float, float]]]] = {}
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)
     for size in map(int, wanted.masters.split()):
         with lab(size) as masters:
             libraries[size] = masters.prepare()
             rounds = measured[size] = {contestant: [] for contestant in contestants(wanted.mitogen)}
-            own = next(results for contestant, results in rounds.items() if contestant.name == NAMES[2])
-            least_of[size] = {under: [] for under in venvs}
+            least_of[size] = {contestant: [] for contestant in rounds if contestant.name == NAMES[2]}
+            counted = next(iter(least_of[size]))  # Mitogen's module runs are not
             for number in range(1, wanted.rounds + 1):
                 for contestant, results in rounds.items():
                     folder = (
@@ -422,8 +426,9 @@ def main() -> None:
                     )
                     folder.mkdir(parents=True)
                     results.append(contestant.play(masters, folder, number))
-                for under, venv in venvs.items():
-                    least_of[size][under].append(least(venv, masters, folder, own[-1]))
+                for contestant, pairs in least_of[size].items():
+                    venv = MITOGEN if contestant.mitogen else OURS
+                    pairs.append(least(venv, masters, folder, rounds[counted][-1]))
         page.fill("deployment", report(measured, least_of, libraries, masters.settings.version, wanted.rounds))
 
 

@@ -10,13 +10,11 @@ from typing import Any
 
 import yaml
 
-HOSTS = "kube_scheduler_hosts"
-
 
 def playbook(folder: Path, modules: int, tasks: int) -> Path:
-    """Written into the folder; its hosts are those in the variable C(kube_scheduler_hosts)."""
+    """Written into the folder; its hosts are those of C(kube_scheduler_hosts), as ours."""
     runs: list[dict[str, Any]] = [{"ansible.builtin.ping": {}}] * modules
     runs += [{"ansible.builtin.debug": {"msg": "{{ inventory_hostname }}"}}] * (tasks - modules)
     path = folder / f"floor-{modules}-{tasks}.yml"
-    path.write_text(yaml.safe_dump([{"hosts": f"{{{{ {HOSTS} }}}}", "gather_facts": False, "tasks": runs}]))
+    path.write_text(yaml.safe_dump([{"hosts": "{{ kube_scheduler_hosts }}", "gather_facts": False, "tasks": runs}]))
     return path

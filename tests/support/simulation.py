@@ -184,6 +184,11 @@ class Simulation:
                     },
                 }
 
+    @property
+    def everywhere(self) -> str:
+        """What has a playbook run on all clusters. With colons between them, c1 to c8 would be an IPv6 address."""
+        return f"--extra-vars=kube_scheduler_hosts={','.join(self.clusters)}"
+
     def change(self, name: str, question: str, **changes: Any) -> None:
         """Changes what a host answers to `gather`, `drift` or a module."""
         self.answers[name][question] = {**copy.deepcopy(self.answers[name][question]), **changes}

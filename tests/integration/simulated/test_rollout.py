@@ -229,7 +229,7 @@ def test_a_cluster_that_stops_does_not_stop_the_others(tmp_path: Path) -> None:
     several.lost = {"gone2": 0}
     run = several.run(
         "playbooks/site.yml",
-        f"--extra-vars=kube_scheduler_hosts={','.join(clusters)}",
+        several.everywhere,
         "--tags=kube_scheduler_rollout,kube_scheduler_verify",
     )
     assert run.code != 0
@@ -252,8 +252,7 @@ def test_a_cluster_that_stops_does_not_stop_the_others(tmp_path: Path) -> None:
 
 
 def lost(cluster: Simulation) -> Outcome:
-    # With colons, c1 to c8 would be an IPv6 address.
-    run = cluster.run("playbooks/site.yml", f"--extra-vars=kube_scheduler_hosts={','.join(cluster.clusters)}")
+    run = cluster.run("playbooks/site.yml", cluster.everywhere)
     assert run.code != 0
     assert "Traceback" not in run.output
     for name, calls in cluster.lost.items():

@@ -72,8 +72,7 @@ def shown(run: Outcome) -> list[str]:
 
 
 def play(found: Simulation, *words: str, **environment: str) -> Outcome:
-    hosts = f"--extra-vars=kube_scheduler_hosts={','.join(found.clusters)}"
-    return found.run("playbooks/status.yml", hosts, *words, **environment)
+    return found.run("playbooks/status.yml", found.everywhere, *words, **environment)
 
 
 # --- the table
