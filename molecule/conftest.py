@@ -35,7 +35,11 @@ def bind_pod(lab: Lab) -> Iterator[Callable[[], str]]:
         name = f"smoke-{time.monotonic_ns()}"
         lab.kubectl("create", "--filename=-", stdin=POD.format(name=name))
         made.append(name)
-        return str(wait_for(lambda: lab.kubectl("get", "pod", name, "--output=jsonpath={.spec.nodeName}"), 10))
+        try:
+            return str(wait_for(lambda: lab.kubectl("get", "pod", name, "--output=jsonpath={.spec.nodeName}"), 10))
+        except AssertionError:
+            print(lab.lease(), *map(lab.journal, lab.names), sep="\n")
+            raise
 
     yield bind
     for name in made:

@@ -138,6 +138,12 @@ class Lab:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def journal(self, name: str) -> str:
+        """The end of what a master's scheduler has said."""
+        return self.podman(
+            "exec", self.settings.container(name), "journalctl", "--no-pager", "--lines=50", f"--unit={UNIT}"
+        )
+
     def play(
         self,
         playbook: str,
