@@ -50,6 +50,8 @@ class ActionModule(ActionBase):
         not_made = self._make_reader(arguments)
         self._make_probe(arguments)
         table = arguments.pop("versions", None)
+        if isinstance(table, str):
+            table = self.vars.get(table, table)
         if table:
             try:
                 arguments[HIDDEN] = versions.serving(table)

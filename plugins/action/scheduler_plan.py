@@ -81,6 +81,8 @@ COLOURS = {
     "unhealthy": C.COLOR_ERROR,
     "no_answer": C.COLOR_UNREACHABLE,
 }
+# What the templates use beside the plan.
+OF_TEMPLATES = ("ansible_managed", "__kube_scheduler_hardening")
 # Variables that only a playbook reads.
 OF_PLAYBOOKS = (
     "drill",
@@ -195,11 +197,13 @@ class ActionModule(ActionBase):
         return variables.Variables(**self.options["input"]["variables"])
 
     def _tables(self) -> plan.Tables:
-        return plan.Tables(**self.options["tables"])
+        return plan.Tables(**{name: self.vars[held_by] for name, held_by in self.options["tables"].items()})
 
     def _render(self, template: str, host_plan: plan.HostPlan) -> str:
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
-        known = {**self.vars, "ansible_search_path": self._task.get_search_path(), "plan": wrap_var(host_plan)}
+        # The lookup copies all that it is given.
+        known = {name: self.vars[name] for name in OF_TEMPLATES if name in self.vars}
+        known |= {"ansible_search_path": self._task.get_search_path(), "plan": wrap_var(host_plan)}
         return str(lookup.run([template], variables=known)[0])
 
     # --- the steps

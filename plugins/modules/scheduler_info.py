@@ -103,8 +103,9 @@ options:
     description:
       - The table of versions - by minor version C(https) and C(http), the default ports, 0 for none, C(ready), the C(path) that tells readiness and the
         C(port) (V(https) or V(http)) that answers it, and C(locks), the default lock type first.
+      - Or the name of the variable that holds it, which Ansible then need not template for each host. That is taken as it is.
       - Handled by the action plugin, which hands the module only what it has to know.
-    type: dict
+    type: raw
     default: {}
   _serving:
     description:

@@ -46,8 +46,8 @@ options:
     default: kube_scheduler_
   tables:
     description:
-      - The role's data - C(versions), C(styles), C(known_flags), C(known_fields), C(lease_presets), C(packages), C(systemd_features). Its C(vars/main)
-        tells what each holds.
+      - Names of the variables that hold the role's data - C(versions), C(styles), C(known_flags), C(known_fields), C(lease_presets), C(packages),
+        C(systemd_features). Its C(vars/main) tells what each holds. They are taken as they are, without templates.
       - Required with O(step=variables), O(step=host), O(step=status) and O(step=monitoring).
     type: dict
   input:

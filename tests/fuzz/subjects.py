@@ -370,6 +370,7 @@ class World:
         }
         task_vars = {
             **self.variables(),
+            **{f"__kube_scheduler_{name}": value for name, value in DATA.items()},
             **(options.get("_variables") or {}),
             "inventory_hostname": "m1",
             "groups": {"kube_masters": NAMES},
@@ -686,7 +687,7 @@ class World:
         hostvars = {
             name: {"health": answer, "undone": {"journal": ["acquired lease"]}} for name, answer in answers.items()
         }
-        choice, faults = drill.choose("stop", (), NAMES, answers, TABLES["versions"])
+        choice, faults = drill.choose("stop", (), NAMES, answers, DATA["versions"])
         assert choice, faults
         base = {"input": self.fixed, "answers": "health", "_hostvars": hostvars}
         sample = {"at": 1.0, "identity": "m1.example.com_x", "renew_time": "1", "transitions": 1}
@@ -700,7 +701,7 @@ class World:
             "ended": 9.0,
         }
         folder = {"report_dir": self.at("live/report")}
-        kind = {"kind": "stop", "versions": TABLES["versions"]}
+        kind = {"kind": "stop", "versions": DATA["versions"]}
         return [
             {**base, **folder, **kind, "step": "choose", "admin_kubeconfig": "/k"},
             {**base, "step": "measure", "choice": {**choice}, "admin_kubeconfig": self.at("live/kubeconfig")},
@@ -800,7 +801,7 @@ DATA: dict[str, Any] = {
     for path in (ROLE / "vars/main").glob("*.yml")
     for name, value in yaml.safe_load(path.read_text()).items()
 }
-TABLES: dict[str, Any] = {name: DATA[name] for name in DATA["tables"]}
+TABLES: dict[str, str] = DATA["tables"]
 
 
 @contextlib.contextmanager

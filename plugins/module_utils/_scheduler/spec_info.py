@@ -65,7 +65,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "apiserver_ca": {"type": "str"},
     "tls_server_name": {"type": "str"},
     "serving_ca": {"type": "str"},
-    "versions": {"type": "dict", "default": {}},
+    "versions": {"type": "raw", "default": {}},
     "_serving": SERVING_SPEC,
     "certificate": {"type": "path"},
     "authorities": {"type": "str"},

@@ -107,6 +107,8 @@ def test_the_table_does_not_travel() -> None:
     }
     assert target.sent == [{"_serving": [serving]}]
     assert set(serving) == set(spec_info.SERVING_SPEC["options"])
+    target.run({"table": VERSIONS}, versions="table")
+    assert target.sent[1] == target.sent[0]
     for garbage in ("x", {"1.37": None}, {"a": {}}, [1]):
         assert target.fails(versions=garbage).startswith("versions: is not a table of versions")
     assert "is not an option" in target.fails(_serving=[])

@@ -26,7 +26,7 @@ DATA: dict[str, Any] = {
     for path in (ROLE / "vars/main").glob("*.yml")
     for name, value in yaml.safe_load(path.read_text()).items()
 }
-TABLES = {name: DATA[name] for name in DATA["tables"]}
+TABLES: dict[str, str] = DATA["tables"]
 
 
 @pytest.fixture
@@ -58,6 +58,7 @@ def run(
     hosts = {name: {"ansible_host": f"192.0.2.{name[1]}", **(hostvars or {}).get(name, {})} for name in names}
     task_vars = {
         **variables,
+        **{f"__kube_scheduler_{name}": value for name, value in DATA.items()},
         "inventory_hostname": me,
         "groups": {"kube_masters": names},
         "hostvars": hosts,
