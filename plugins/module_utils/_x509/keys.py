@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import MissingError, X509Error
@@ -115,13 +116,21 @@ def parse(pem: bytes, secret: bytes | None, path: str) -> Key:
         raise X509Error(f"{path!r} is encrypted: name the file with its passphrase in the passphrase_file option")
     start = pem.index(b"-----BEGIN " + found[0])
     try:
-        private = serialization.load_pem_private_key(pem[start:], secret if encrypted else None)
+        private, whole = _load(pem[start:], secret if encrypted else None)
     except Exception:  # several kinds over the versions, and what they say is of no use
         why = "with that passphrase, or it is damaged" if encrypted else ": it is damaged or of an unknown kind"
         raise X509Error(f"{path!r} cannot be read as a private key{' ' if encrypted else ''}{why}") from None
-    if not _whole(private):
+    if not whole:
         raise X509Error(f"{path!r} is damaged: its private and its public half do not belong together")
     return Key(private, labels[found[0]], encrypted)
+
+
+# One question of scheduler_info reads the same key for the pair and for the kubeconfig; the library's checks of an RSA key take 30 ms.
+@functools.lru_cache(maxsize=1)
+def _load(pem: bytes, secret: bytes | None) -> tuple[t.Any, bool]:
+    """Return a private key, and whether it is whole; raise what the library raises."""
+    private = serialization.load_pem_private_key(pem, secret)
+    return private, _whole(private)
 
 
 def _whole(private: t.Any) -> bool:

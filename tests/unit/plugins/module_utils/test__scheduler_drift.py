@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
+from unittest import mock
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
@@ -390,6 +391,13 @@ def test_a_certificate_that_is_due(host: Cluster, monkeypatch: pytest.MonkeyPatc
     [line] = [line for line in host.drift() if line.startswith("certificate:")]
     assert "ends on" in line
     assert "within 720h" in line
+
+
+def test_a_key_that_two_parts_need_is_checked_once(host: Cluster) -> None:
+    keys._load.cache_clear()
+    with mock.patch.object(keys, "_whole", wraps=keys._whole) as checked:
+        assert host.drift() == []
+    assert checked.call_count == 1
 
 
 def test_a_certificate_cannot_be_judged_without_the_library(host: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
