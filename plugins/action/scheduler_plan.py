@@ -203,7 +203,8 @@ class ActionModule(ActionBase):
         lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
         # The lookup copies all that it is given.
         known = {name: self.vars[name] for name in OF_TEMPLATES if name in self.vars}
-        known |= {"ansible_search_path": self._task.get_search_path(), "plan": wrap_var(host_plan)}
+        of_plan = {"config": host_plan["config"], "unit": host_plan["unit"]}
+        known |= {"ansible_search_path": self._task.get_search_path(), "plan": wrap_var(of_plan)}
         return str(lookup.run([template], variables=known)[0])
 
     # --- the steps

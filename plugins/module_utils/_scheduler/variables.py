@@ -187,9 +187,10 @@ def _with_prefix(message: str, prefix: str) -> str:
 def unknown(names: t.Iterable[str], prefix: str) -> list[str]:
     """A warning for each variable that is not known but near to one that is; other collections may use the prefix too."""
     found = []
-    for name in sorted(names):
-        near = difflib.get_close_matches(name, [*SPEC, *ELSEWHERE], n=1, cutoff=0.8)
-        if name not in SPEC and name not in ELSEWHERE and near:
+    known = {*SPEC, *ELSEWHERE}
+    for name in sorted({*names} - known):
+        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.8)
+        if near:
             found.append(f"{prefix}{name}: the role has no such variable; did you mean {prefix}{near[0]}?")
     return found
 
