@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import floor
 import page
@@ -222,14 +222,27 @@ def ours(venv: Path) -> Callable[[Masters, Path], Run]:
     return run
 
 
-def least(venv: Path, masters: Masters, folder: Path, like: Round) -> tuple[float, float]:
-    """Seconds that Ansible takes for as many module runs and tasks a host as a first run, and a no-op, of ours."""
+class Floor(NamedTuple):
+    """Seconds that Ansible takes for as many module runs and tasks a host as a first run, and a no-op, of ours; and with the imports of the latter."""
 
-    def seconds(run: Run) -> float:
-        path = floor.playbook(folder, run.modules, run.tasks)
+    first: float
+    again: float
+    imports: float
+
+
+def least(venv: Path, masters: Masters, folder: Path, like: Round) -> Floor:
+    def seconds(modules: list[dict[str, Any]], tasks: int) -> float:
+        path = floor.playbook(folder, modules, tasks)
         return play(venv, masters, folder, path, "kube_scheduler_hosts=kube_masters").seconds
 
-    return seconds(like.first), seconds(like.again)
+    pings = [[floor.PING] * run.modules for run in (like.first, like.again)]
+    if len(pings[1]) != len(floor.IMPORTS):
+        raise SystemExit(f"a no-op is no longer {len(floor.IMPORTS)} module runs: see tests/benchmark/floor.py")
+    return Floor(
+        seconds(pings[0], like.first.tasks),
+        seconds(pings[1], like.again.tasks),
+        seconds(floor.IMPORTS, like.again.tasks),
+    )
 
 
 def play(venv: Path, masters: Masters, folder: Path, playbook: Path, variable: str) -> Run:
@@ -242,6 +255,7 @@ def play(venv: Path, masters: Masters, folder: Path, playbook: Path, variable: s
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(Path(name, "cp")),
             "ANSIBLE_CALLBACK_PLUGINS": f"{ROOT / 'tests' / 'callback'}:{HERE / 'callback'}",
             "ANSIBLE_CALLBACKS_ENABLED": "phase_times",
+            "ANSIBLE_LIBRARY": str(HERE / "library"),
             "PHASE_TIMES": str(times),
             "COUNT_MODULES": str(counts),
         }
@@ -328,22 +342,23 @@ def figures(results: Results, mitogen: bool) -> list[str]:
     return page.table(["", *NAMES], rows)
 
 
-Floors = Mapping[Contestant, Sequence[tuple[float, float]]]
+Floors = Mapping[Contestant, Sequence[Floor]]
 """Of ours: what Ansible alone takes beside each round."""
 
 
 def floors(results: Results, measured: Floors) -> list[str]:
     """Ours beside the least that Ansible takes: medians."""
 
-    def medians(pairs: Sequence[tuple[float, float]]) -> list[str]:
+    def medians(pairs: Sequence[tuple[float, ...]]) -> list[str]:
         return [f"{statistics.median(values):.1f}" for values in zip(*pairs)]
 
-    header, own, least_of = [""], [NAMES[2]], ["ping and debug"]
-    for contestant, pairs in measured.items():
+    header, own, least_of, imports = [""], [NAMES[2]], ["ping and debug"], ["imports and debug"]
+    for contestant, floors_of in measured.items():
         header += [f"first run{contestant.under}, s", f"no-op{contestant.under}, s"]
         own += medians([(entry.first.seconds, entry.again.seconds) for entry in results[contestant]])
-        least_of += medians(pairs)
-    return page.table(header, [own, least_of])
+        least_of += medians([(entry.first, entry.again) for entry in floors_of])
+        imports += ["-", *medians([(entry.imports,) for entry in floors_of])]
+    return page.table(header, [own, imports, least_of])
 
 
 def phases(results: Results) -> list[str]:
@@ -407,7 +422,7 @@ def main() -> None:
     wanted = parser.parse_args()
     measured: dict[int, dict[Contestant, list[Round]]] = {}
     libraries: dict[int, float] = {}
-    least_of: dict[int, dict[Contestant, list[tuple[float, float]]]] = {}
+    least_of: dict[int, dict[Contestant, list[Floor]]] = {}
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)
     for size in map(int, wanted.masters.split()):
@@ -426,9 +441,9 @@ def main() -> None:
                     )
                     folder.mkdir(parents=True)
                     results.append(contestant.play(masters, folder, number))
-                for contestant, pairs in least_of[size].items():
+                for contestant, floors_of in least_of[size].items():
                     venv = MITOGEN if contestant.mitogen else OURS
-                    pairs.append(least(venv, masters, folder, rounds[counted][-1]))
+                    floors_of.append(least(venv, masters, folder, rounds[counted][-1]))
         page.fill("deployment", report(measured, least_of, libraries, masters.settings.version, wanted.rounds))
 
 

@@ -10,11 +10,14 @@ from typing import Any
 
 import yaml
 
+PING: dict[str, Any] = {"ansible.builtin.ping": {}}
+IMPORTS: list[dict[str, Any]] = [{"import_only": {"drift": drift}} for drift in (False, True)]
+"""In place of a no-op's two module runs, two that import what those import."""
 
-def playbook(folder: Path, modules: int, tasks: int) -> Path:
+
+def playbook(folder: Path, modules: list[dict[str, Any]], tasks: int) -> Path:
     """Written into the folder; its hosts are those of C(kube_scheduler_hosts), as ours."""
-    runs: list[dict[str, Any]] = [{"ansible.builtin.ping": {}}] * modules
-    runs += [{"ansible.builtin.debug": {"msg": "{{ inventory_hostname }}"}}] * (tasks - modules)
-    path = folder / f"floor-{modules}-{tasks}.yml"
+    runs = modules + [{"ansible.builtin.debug": {"msg": "{{ inventory_hostname }}"}}] * (tasks - len(modules))
+    path = folder / f"floor-{len(modules)}-{tasks}.yml"
     path.write_text(yaml.safe_dump([{"hosts": "{{ kube_scheduler_hosts }}", "gather_facts": False, "tasks": runs}]))
     return path
