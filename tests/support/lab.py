@@ -28,6 +28,8 @@ RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+f
 UNIT = "kube-scheduler.service"
 PROGRAM = os.environ.get("LAB_ANSIBLE_PLAYBOOK") or str(Path(sys.executable).parent / "ansible-playbook")
 """That of another ansible-core than the tools' where make molecule was given one (CORE)."""
+NOT_GIVEN_BACK = re.compile(r"Failed to release l(?:ock|ease)\b.*has been modified")
+"""What a scheduler says whose lease was renewed at the moment at which it gave it back (kubernetes#131867)."""
 MOMENT = 0.3
 """Seconds for which a task has been under way when it is killed."""
 
@@ -138,11 +140,15 @@ class Lab:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def journal(self, name: str) -> str:
+    def journal(self, name: str, *words: str) -> str:
         """The end of what a master's scheduler has said."""
-        return self.podman(
-            "exec", self.settings.container(name), "journalctl", "--no-pager", "--lines=50", f"--unit={UNIT}"
-        )
+        words = words or ("--lines=50",)
+        return self.podman("exec", self.settings.container(name), "journalctl", "--no-pager", f"--unit={UNIT}", *words)
+
+    def not_given_back(self, since: float) -> list[str]:
+        """The lines, since a moment in seconds since 1970, of schedulers that stopped and could not give the lease back."""
+        said = (self.journal(name, f"--since=@{since:.0f}") for name in self.names)
+        return [line for journal in said for line in journal.splitlines() if NOT_GIVEN_BACK.search(line)]
 
     def play(
         self,

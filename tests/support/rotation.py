@@ -11,13 +11,12 @@ from typing import Any
 
 import settings
 import yaml
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import timings
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from tests.support.lab import UNIT, Lab, wait_for
 from tests.support.pki import Ca
-from tests.support.upgrade import RELEASED, Measured, nothing_lost, under_pods
+from tests.support.upgrade import CRASHED, RELEASED, Measured, nothing_lost, under_pods
 
 KNOWN = (1, 32)
 """Since when an apiserver writes down by which certificate somebody is known to it."""
@@ -122,7 +121,7 @@ def expire(lab: Lab, name: str) -> None:
 
 def bound(lab: Lab) -> float:
     """Seconds without a leader while it is rolled, at most; a version that keeps its lease lets it expire."""
-    return RELEASED if settings.version_key(lab.settings.version)[:2] >= RELEASES else timings.DEFAULT.crash_bound + 1
+    return RELEASED if settings.version_key(lab.settings.version)[:2] >= RELEASES else CRASHED
 
 
 def in_use(lab: Lab, former: dict[str, Any]) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_watch, process
 
 from tests.support.lab import UNIT, Lab, Run
@@ -15,6 +17,8 @@ OLD, NEW = "1.36.1", "1.37.2"
 RETRY_PERIOD = 2.0
 RELEASED = 2.2 * RETRY_PERIOD + 1
 """Seconds without a leader after a lease that was released, at most."""
+CRASHED = timings.DEFAULT.crash_bound + 1
+"""Seconds without a leader after a lease that has to run out, at most."""
 
 
 def version(number: str) -> str:
@@ -45,6 +49,7 @@ class Measured:
     leaderless: list[
         float
     ]  # seconds for each change of the holder, from the last moment at which the former one was seen to hold the lease
+    not_given_back: list[str]  # what a former holder says that could not give the lease back
 
 
 def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
@@ -60,7 +65,7 @@ def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
     }
     with drill_watch.Watch(str(lab.state / "admin.kubeconfig"), choice) as watch:
         watch.ready()
-        began = time.monotonic()
+        began, moment = time.monotonic(), time.time()
         run = act()
         seen = watch.finish(began, 0.0)
     assert watch.gone
@@ -69,6 +74,7 @@ def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
         drill.judge_pods(seen.pods, began),
         seen.samples[-1].transitions - seen.samples[0].transitions,
         leaderless(seen.samples),
+        lab.not_given_back(moment),
     )
 
 
@@ -81,10 +87,16 @@ def leaderless(samples: list[drill.Sample]) -> list[float]:
 
 
 def nothing_lost(found: Measured, transitions: int, bound: float = RELEASED) -> None:
-    """Checks that the run was noticed by no pod, and that the lease changed hands so often, each time within the bound."""
+    """Checks that the run was noticed by no pod, and that the lease changed hands so often, each time within the bound.
+
+    A lease that could not be given back, which is known and rare, has to run out as after a crash.
+    """
     assert found.run.code == 0, found.run.output
     assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)
     assert found.pods["made"] == found.pods["bound"] > 50
     assert found.transitions == transitions
     assert len(found.leaderless) == transitions
+    if found.not_given_back:
+        warnings.warn("held to the bound of a crash: " + "; ".join(found.not_given_back), stacklevel=2)
+        bound = max(bound, CRASHED)
     assert all(0 < seconds <= bound for seconds in found.leaderless), found.leaderless
