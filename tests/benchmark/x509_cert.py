@@ -39,6 +39,10 @@ TASKS = {
         ca_path: "{{ dir }}/ca.pem"
         ca_privatekey_path: "{{ dir }}/ca-key.pem"
 """,
+    "two runs of ping": """
+    - ansible.builtin.ping:
+    - ansible.builtin.ping:
+""",
     "community.crypto": """
     - community.crypto.openssl_privatekey: {path: "{{ dir }}/%(name)s-key.pem", type: ECC, curve: secp256r1}
     - community.crypto.openssl_csr:
@@ -85,6 +89,10 @@ def main() -> None:
         played(program, folder, CA)
         for number in range(ROUNDS):
             idle = played(program, folder, "")
+            # As many as an issue by the controller takes: one for the request, one for the certificate.
+            seconds.setdefault("two runs of ping, first issue", []).append(
+                (played(program, folder, TASKS["two runs of ping"] * PAIRS) - idle) / PAIRS
+            )
             for chain, ca_on in (("x509_cert", "target"), ("x509_cert", "controller"), ("community.crypto", "")):
                 label = f"{chain} {ca_on}".strip()
                 cases = ({"name": f"{chain}-{ca_on}-{number}-{pair}", "ca_on": ca_on} for pair in range(PAIRS))
