@@ -240,11 +240,11 @@ class Seen:
     ended: float = 0.0
 
 
-def next_holder(samples: t.Sequence[Sample], fault: float) -> int | None:
-    """Index of the first sample after the fault that has another holder than the last one before it."""
-    old = holder_at(samples, fault)
+def next_holder(samples: t.Sequence[Sample], earliest: float) -> int | None:
+    """Index of the first sample that has another holder than the last one before the earliest moment of the fault."""
+    old = holder_at(samples, earliest)
     for index, sample in enumerate(samples):
-        if sample.at > fault and sample.identity not in ("", old):
+        if sample.at > earliest and sample.identity not in ("", old):
             return index
     return None
 
@@ -265,12 +265,15 @@ def renewals(samples: t.Sequence[Sample]) -> int:
     return count
 
 
-def settled(samples: t.Sequence[Sample], fault: float, *, takeover: bool) -> bool:
-    """Whether there is a leader again for sure. Without TAKEOVER the former one is to go on."""
+def settled(samples: t.Sequence[Sample], fault: float, *, takeover: bool, uncertainty: float = 0.0) -> bool:
+    """Whether there is a leader again for sure. Without TAKEOVER the former one is to go on.
+
+    The fault happened at C(fault) at the latest, and may have C(uncertainty) earlier: a standby can take the lease in that time.
+    """
     if not samples or not samples[-1].identity:
         return False
     if takeover:
-        index = next_holder(samples, fault)
+        index = next_holder(samples, fault - uncertainty)
         return index is not None and renewals(samples[index:]) >= RENEWALS
     return renewals([sample for sample in samples if sample.at > fault]) >= RENEWALS
 
@@ -386,14 +389,16 @@ def evaluate(
 ) -> Report:
     """What the drill amounts to. C(sick): why a member is not healthy after it, by inventory name."""
     fault = seen.fault if seen.fault is not None else seen.ended
+    earliest = fault - seen.uncertainty
     takeover = choice["primary"] == choice["leader"]
-    before = holder_at(seen.samples, fault)
-    index = next_holder(seen.samples, fault)
+    before = holder_at(seen.samples, earliest)
+    index = next_holder(seen.samples, earliest)
     after = seen.samples[index].identity if index is not None else ""
     last = seen.samples[-1].identity if seen.samples else ""
-    leaderless = round(seen.samples[index].at - fault, 3) if index is not None and takeover else None
-    released = next((round(s.at - fault, 3) for s in seen.samples if s.at > fault and not s.identity), None)
-    started = [sample.transitions for sample in seen.samples if sample.at <= fault]
+    leaderless = max(0.0, round(seen.samples[index].at - fault, 3)) if index is not None and takeover else None
+    given_back = (max(0.0, round(s.at - fault, 3)) for s in seen.samples if s.at > earliest and not s.identity)
+    released = next(given_back, None)
+    started = [sample.transitions for sample in seen.samples if sample.at <= earliest]
     transitions = seen.samples[-1].transitions - started[-1] if started else 0
     bounds, pods = choice["bounds"], judge_pods(seen.pods, fault)
     bound: float | None = None
@@ -462,7 +467,7 @@ def _takeover_faults(seen: Seen, leaderless: float | None, bound: float, fault: 
         return [f"nobody took the lease within {seen.ended - fault:.1f} s; at most {bound:g} s were expected"]
     if leaderless > bound:
         return [f"{leaderless:.1f} s without a leader, which is over the bound of {bound:g} s"]
-    if not settled(seen.samples, fault, takeover=True):
+    if not settled(seen.samples, fault, takeover=True, uncertainty=seen.uncertainty):
         return ["the next holder was not seen to renew the lease twice"]
     return []
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import secrets
 import threading
@@ -225,15 +226,17 @@ class Watch:
         """Waits until there is a leader again, and all pods have nodes; returns what was seen."""
         seen, choice = self.seen, self._choice
         seen.fault, seen.uncertainty = fault, uncertainty
-        takeover = choice["primary"] == choice["leader"]
+        settled = functools.partial(
+            drill.settled, seen.samples, fault, takeover=choice["primary"] == choice["leader"], uncertainty=uncertainty
+        )
         while time.monotonic() < fault + choice["deadline"]:
             self._check()
-            if drill.settled(seen.samples, fault, takeover=takeover):
+            if settled():
                 break
             time.sleep(POLL)
         seen.ended = time.monotonic()
         self._no_more_pods.set()
-        deadline = time.monotonic() + (PATIENCE if drill.settled(seen.samples, fault, takeover=takeover) else 1.0)
+        deadline = time.monotonic() + (PATIENCE if settled() else 1.0)
         while time.monotonic() < deadline and not (
             self._all_made.is_set() and all(pod.bound is not None for pod in self._known())
         ):

@@ -237,6 +237,17 @@ def test_the_killed_one_may_win_again() -> None:
     assert found["words"][0] == "m1 led and was killed; m1, restarted, leads now, after 6.0 s of at most 24.8 s"
 
 
+def test_a_takeover_at_once() -> None:
+    """The next holder had the lease before the latest moment at which the fault can have happened."""
+    seen = saw([record(99, A), record(99.95, "", 1), record(99.97, B, 2), record(101, B, 2), record(103, B, 2)])
+    seen.uncertainty = 0.08
+    found = report(seen)
+    assert (found["faults"], found["notes"]) == ([], [])
+    assert (found["leaderless"], found["released"], found["transitions"]) == (0.0, 0.0, 1)
+    assert (found["leader_before"], found["identity_before"], found["leader_after"]) == ("m1", A, "m2")
+    assert drill.settled(seen.samples, seen.fault or 0, takeover=True, uncertainty=seen.uncertainty)
+
+
 def test_further_transitions_are_told() -> None:
     seen = [*TAKEOVER, record(104, C, 3), record(105, C, 3), record(106, C, 3)]
     found = report(saw(seen))
