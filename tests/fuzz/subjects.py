@@ -21,7 +21,6 @@ from types import ModuleType
 from typing import Any, NoReturn
 from unittest import mock
 
-import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS, AnsibleModule
 from ansible.module_utils.common.parameters import remove_values
@@ -46,7 +45,7 @@ from tests.fuzz.judge import Refused, guarded, holds_no, refusal, tree
 from tests.support import apiserver
 from tests.support.host import ANSWER, UNIT_NAME, FakeSystemd, Host
 from tests.support.pki import PROFILES, SCHEDULER, Ca, key_pem, spare
-from tests.support.role import defaults
+from tests.support.role import defaults, role_vars
 
 MODULES: dict[str, ModuleType] = {
     "x509_cert": x509_cert,
@@ -370,7 +369,7 @@ class World:
         }
         task_vars = {
             **self.variables(),
-            **{f"__kube_scheduler_{name}": value for name, value in DATA.items()},
+            **DATA,
             **(options.get("_variables") or {}),
             "inventory_hostname": "m1",
             "groups": {"kube_masters": NAMES},
@@ -687,7 +686,7 @@ class World:
         hostvars = {
             name: {"health": answer, "undone": {"journal": ["acquired lease"]}} for name, answer in answers.items()
         }
-        choice, faults = drill.choose("stop", (), NAMES, answers, DATA["versions"])
+        choice, faults = drill.choose("stop", (), NAMES, answers, DATA["__kube_scheduler_versions"])
         assert choice, faults
         base = {"input": self.fixed, "answers": "health", "_hostvars": hostvars}
         sample = {"at": 1.0, "identity": "m1.example.com_x", "renew_time": "1", "transitions": 1}
@@ -701,7 +700,7 @@ class World:
             "ended": 9.0,
         }
         folder = {"report_dir": self.at("live/report")}
-        kind = {"kind": "stop", "versions": DATA["versions"]}
+        kind = {"kind": "stop", "versions": DATA["__kube_scheduler_versions"]}
         return [
             {**base, **folder, **kind, "step": "choose", "admin_kubeconfig": "/k"},
             {**base, "step": "measure", "choice": {**choice}, "admin_kubeconfig": self.at("live/kubeconfig")},
@@ -794,14 +793,9 @@ def _copy(source: str, target: str) -> None:
     os.chmod(target, info.st_mode & 0o7777)
 
 
-ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
 DEFAULTS = defaults()
-DATA: dict[str, Any] = {
-    name.removeprefix("__kube_scheduler_"): value
-    for path in (ROLE / "vars/main").glob("*.yml")
-    for name, value in yaml.safe_load(path.read_text()).items()
-}
-TABLES: dict[str, str] = DATA["tables"]
+DATA = role_vars()
+TABLES: dict[str, str] = DATA["__kube_scheduler_tables"]
 
 
 @contextlib.contextmanager
@@ -811,4 +805,4 @@ def world(folder: Path) -> Iterator[World]:
         yield made
 
 
-__all__ = ["DATA", "DEFAULTS", "MODULES", "TABLES", "World", "specification", "world"]
+__all__ = ["DEFAULTS", "MODULES", "TABLES", "World", "specification", "world"]

@@ -1,4 +1,4 @@
-"""The role's defaults as Ansible fills them in for an instance, and what its report tells."""
+"""The role's defaults as Ansible fills them in for an instance, its own data, and what its report tells."""
 
 from __future__ import annotations
 
@@ -8,13 +8,21 @@ from typing import Any
 
 import yaml
 
-DEFAULTS = Path(__file__).resolve().parents[2] / "roles/kube_scheduler/defaults/main.yml"
+ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
 
 
 def defaults(name: str = "kube-scheduler") -> dict[str, Any]:
     """The defaults with those that follow the name of the instance; others that hold an expression stay as they are."""
-    found: dict[str, Any] = yaml.safe_load(DEFAULTS.read_text().replace("{{ kube_scheduler_name }}", name))
+    found: dict[str, Any] = yaml.safe_load(
+        (ROLE / "defaults/main.yml").read_text().replace("{{ kube_scheduler_name }}", name)
+    )
     return {**found, "kube_scheduler_name": name}
+
+
+def role_vars() -> dict[str, Any]:
+    """The variables of vars/main by their names: tables, hardening, and what an including task may set otherwise."""
+    files = (ROLE / "vars/main").glob("*.yml")
+    return {name: value for path in files for name, value in yaml.safe_load(path.read_text()).items()}
 
 
 def answers(report: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
@@ -18,15 +17,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import key
 
 from tests.support.fake_module import one_line
 from tests.support.pki import Ca, spare
-from tests.support.role import defaults
+from tests.support.role import defaults, role_vars
 
-ROLE = Path(__file__).resolve().parents[4] / "roles/kube_scheduler"
-DATA: dict[str, Any] = {
-    name.removeprefix("__kube_scheduler_"): value
-    for path in (ROLE / "vars/main").glob("*.yml")
-    for name, value in yaml.safe_load(path.read_text()).items()
-}
-TABLES: dict[str, str] = DATA["tables"]
+DATA = role_vars()
+TABLES: dict[str, str] = DATA["__kube_scheduler_tables"]
 
 
 @pytest.fixture
@@ -58,7 +52,7 @@ def run(
     hosts = {name: {"ansible_host": f"192.0.2.{name[1]}", **(hostvars or {}).get(name, {})} for name in names}
     task_vars = {
         **variables,
-        **{f"__kube_scheduler_{name}": value for name, value in DATA.items()},
+        **DATA,
         "inventory_hostname": me,
         "groups": {"kube_masters": names},
         "hostvars": hosts,

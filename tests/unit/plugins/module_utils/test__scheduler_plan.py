@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import plan, variables, versions
 
-from tests.support.role import defaults
+from tests.support.role import defaults, role_vars
 
-ROLE = Path(__file__).resolve().parents[4] / "roles/kube_scheduler"
 PREFIX = "kube_scheduler_"
-DATA: dict[str, Any] = {
-    name.removeprefix("__kube_scheduler_"): value
-    for path in (ROLE / "vars/main").glob("*.yml")
-    for name, value in yaml.safe_load(path.read_text()).items()
-}
-TABLES = plan.Tables(**{name: DATA[name] for name in plan.Tables.__dataclass_fields__})
+DATA = role_vars()
+TABLES = plan.Tables(**{name: DATA[held_by] for name, held_by in DATA["__kube_scheduler_tables"].items()})
 HOST: dict[str, Any] = {
     "hostname": "m1.example",
     "architecture": "amd64",
