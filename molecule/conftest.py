@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -50,10 +49,8 @@ def bind_pod(lab: Lab) -> Iterator[Callable[[], str]]:
             return str(wait_for(node, PATIENCE))
         except AssertionError:
             print(lab.lease(), *map(lab.journal, lab.names), sep="\n")
-            said = lab.not_given_back(began - CRASHED)
-            if not said:
+            if not lab.not_given_back(began - CRASHED):
                 raise
-            warnings.warn("held to the bound of a crash: " + "; ".join(said), stacklevel=2)
         return str(wait_for(node, CRASHED))
 
     yield bind

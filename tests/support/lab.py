@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,14 +142,17 @@ class Lab:
         return done.stdout
 
     def journal(self, name: str, *words: str) -> str:
-        """The end of what a master's scheduler has said."""
+        """What a master's scheduler has said: the end, or what these options of journalctl choose."""
         words = words or ("--lines=50",)
         return self.podman("exec", self.settings.container(name), "journalctl", "--no-pager", f"--unit={UNIT}", *words)
 
     def not_given_back(self, since: float) -> list[str]:
-        """The lines, since a moment in seconds since 1970, of schedulers that stopped and could not give the lease back."""
+        """The lines, since a moment in seconds since 1970, of schedulers that stopped and could not give the lease back. Pytest reports them."""
         said = (self.journal(name, f"--since=@{since:.0f}") for name in self.names)
-        return [line for journal in said for line in journal.splitlines() if NOT_GIVEN_BACK.search(line)]
+        lines = [line for journal in said for line in journal.splitlines() if NOT_GIVEN_BACK.search(line)]
+        for line in lines:
+            warnings.warn(f"held to the bound of a crash: {line}", stacklevel=2)
+        return lines
 
     def play(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -97,6 +96,5 @@ def nothing_lost(found: Measured, transitions: int, bound: float = RELEASED) -> 
     assert found.transitions == transitions
     assert len(found.leaderless) == transitions
     if found.not_given_back:
-        warnings.warn("held to the bound of a crash: " + "; ".join(found.not_given_back), stacklevel=2)
         bound = max(bound, CRASHED)
     assert all(0 < seconds <= bound for seconds in found.leaderless), found.leaderless
