@@ -35,4 +35,4 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def machine() -> str:
     """When and on what: figures of two machines are not to be compared."""
     name = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
-    return f"{time.strftime('%Y-%m-%d')}, {name}, {os.cpu_count()} cores"
+    return f"{time.strftime('%Y-%m-%d')}, {name}, {os.cpu_count()} cores, Python {platform.python_version()}"

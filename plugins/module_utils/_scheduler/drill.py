@@ -268,7 +268,7 @@ def renewals(samples: t.Sequence[Sample]) -> int:
 def settled(samples: t.Sequence[Sample], fault: float, *, takeover: bool, uncertainty: float = 0.0) -> bool:
     """Whether there is a leader again for sure. Without TAKEOVER the former one is to go on.
 
-    The fault happened at C(fault) at the latest, and may have C(uncertainty) earlier: a standby can take the lease in that time.
+    The fault happened at C(fault) at the latest, and at most C(uncertainty) seconds earlier: a standby can take the lease in that time.
     """
     if not samples or not samples[-1].identity:
         return False
