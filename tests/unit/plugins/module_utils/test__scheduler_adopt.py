@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import adopt, effective, process, systemd
 
-from tests.unit.plugins.module_utils.test__scheduler_preflight import PREFIX, ROLE
+from tests.support.role import role_vars
+from tests.unit.plugins.module_utils.test__scheduler_preflight import PREFIX
 
-FLAGS = yaml.safe_load((ROLE / "vars/main/versions.yml").read_text())["__kube_scheduler_known_flags"]
+FLAGS = role_vars()["__kube_scheduler_known_flags"]
 WANTED: effective.Settings = {
     "flags": {
         "config": "/etc/kubernetes/kube-scheduler.yaml",

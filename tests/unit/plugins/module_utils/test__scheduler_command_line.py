@@ -16,9 +16,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.role import role_vars
+
 ROOT = Path(__file__).resolve().parents[4]
 GOLDEN = ROOT / "tests/unit/golden"
-TABLE: dict[str, Any] = yaml.safe_load((ROOT / "roles/kube_scheduler/vars/main/versions.yml").read_text())
+TABLE = role_vars()
 VERSIONS: dict[str, dict[str, Any]] = TABLE["__kube_scheduler_versions"]
 FLAGS: dict[str, dict[str, str]] = TABLE["__kube_scheduler_known_flags"]
 KUBECONFIG = "/etc/kubernetes/kube-scheduler.kubeconfig"

@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, instances, process, versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Item, Release
 
 from tests.support.host import FakeProc
-from tests.unit.plugins.module_utils.test__scheduler_plan import ROLE, made
+from tests.support.role import role_vars
+from tests.unit.plugins.module_utils.test__scheduler_plan import made
 
-TABLE = yaml.safe_load((ROLE / "vars/main/versions.yml").read_text())["__kube_scheduler_versions"]
-SERVING = versions.serving(TABLE)
+SERVING = versions.serving(role_vars()["__kube_scheduler_versions"])
 PROFILES = {"profiles": [{"schedulerName": "batch"}]}
 
 

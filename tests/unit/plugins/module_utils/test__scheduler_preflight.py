@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +13,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import tra
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import preflight, variables
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Variables
 
-from tests.support.role import defaults
+from tests.support.role import ROLE, defaults, role_vars
 
-ROLE = Path(__file__).resolve().parents[4] / "roles/kube_scheduler"
 PREFIX = "kube_scheduler_"
-VERSIONS = yaml.safe_load((ROLE / "vars/main/versions.yml").read_text())["__kube_scheduler_versions"]
-PRESETS = yaml.safe_load((ROLE / "vars/main/tables.yml").read_text())["__kube_scheduler_lease_presets"]
+VERSIONS = role_vars()["__kube_scheduler_versions"]
+PRESETS = role_vars()["__kube_scheduler_lease_presets"]
 SHA256, SHA512 = f"sha256:{'a' * 64}", f"sha512:{'B' * 128}"
 HTTP = "http://mirror.example/k8s"
 ADDRESSES = {"m1": "192.0.2.1", "m2": "192.0.2.2", "m3": "192.0.2.3"}
