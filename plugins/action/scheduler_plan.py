@@ -152,16 +152,20 @@ class ActionModule(ActionBase):
         hostvars = self.vars["hostvars"]
         found = {}
         for name in self.vars["groups"].get(group, []):
+            host = hostvars[name]
             if name != self.name:
-                self._refuse_facts(name, hostvars[name].get("ansible_facts"), (f"{self.prefix}address",))
-            theirs = own if name == self.name else hostvars[name].get(f"{self.prefix}address")
-            found[name] = variables.address_of(theirs, hostvars[name].get("ansible_host"), name)
+                self._refuse_facts(name, host.get("ansible_facts"), (f"{self.prefix}address",))
+            theirs = own if name == self.name else host.get(f"{self.prefix}address")
+            found[name] = variables.address_of(theirs, host.get("ansible_host"), name)
         return found
 
     def _hosts(self, data: Vars) -> dict[str, t.Mapping[str, t.Any]]:
-        """The variables of the members of this play; each costs some milliseconds."""
+        """The variables of the members of this play; each costs some milliseconds.
+
+        As they are, not templated: what is read of them is what earlier tasks have registered.
+        """
         hostvars = self.vars["hostvars"]
-        return {name: hostvars[name] for name in data["playing"] if name in hostvars}
+        return {name: hostvars.raw_get(name) for name in data["playing"] if name in hostvars}
 
     def _answers(
         self, option: str = "answers", hosts: t.Mapping[str, t.Mapping[str, t.Any]] | None = None
@@ -564,10 +568,10 @@ class ActionModule(ActionBase):
         }
 
     def _rollback(self) -> Vars:
-        answers, asked = self._answers(), self._asked()
-        hostvars = self.vars["hostvars"]
+        hosts, asked = self._hosts(self.options["input"]), self._asked()
+        answers = self._answers(hosts=hosts)
         recalled = {
-            name: hostvars[name].get(self.options["recalled"]) or {} for name in answers if name not in asked.lost
+            name: hosts[name].get(self.options["recalled"]) or {} for name in answers if name not in asked.lost
         }
         if not recalled.get(self.name):
             raise PlanError(f"nothing was recalled on {self.name}", option="recalled")
@@ -604,7 +608,7 @@ class ActionModule(ActionBase):
                 self._display.display(line)
 
     def _gate(self) -> Vars:
-        order, hostvars = self.options["order"], self.vars["hostvars"]
+        order, hosts = self.options["order"], self._hosts(self.options["input"])
         if not 0 <= self.options["position"] <= len(order):
             raise PlanError(
                 f"{self.options['position']} is no position of a rollout in {len(order)} steps", option="position"
@@ -613,8 +617,8 @@ class ActionModule(ActionBase):
         if foreign:
             raise PlanError(f"{foreign[0][:80]!r} is no member of the cluster", option="healthy")
         self._seconds("timeout")
-        found = {name: hostvars[name].get(self.options["marks"]) or {} for batch in order for name in batch}
-        asked, answers = self._asked(), self._answers()
+        found = {name: hosts[name].get(self.options["marks"]) or {} for batch in order for name in batch}
+        asked, answers = self._asked(), self._answers(hosts=hosts)
         marks = rollout.Marks(
             rolled=[name for name, mark in found.items() if mark.get("rolled")],
             failed={*(name for name, mark in found.items() if mark.get("failed")), *asked.lost},
@@ -708,7 +712,7 @@ class ActionModule(ActionBase):
         known: set[str] = set()
         lost: list[str] = []
         for name in self.vars["ansible_play_hosts_all"]:
-            data = None if name in known else hostvars[name].get(self.options["inputs"])
+            data = None if name in known else hostvars.raw_get(name).get(self.options["inputs"])
             if isinstance(data, t.Mapping) and data.get("playing"):
                 inputs[data["variables"]["group"]] = dict(data)
                 known.update(data["playing"])

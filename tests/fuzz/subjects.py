@@ -43,6 +43,7 @@ from ansible_collections.kube_ha.scheduler.plugins.modules import (
 
 from tests.fuzz.judge import Refused, guarded, holds_no, refusal, tree
 from tests.support import apiserver
+from tests.support.fake_module import HostVars
 from tests.support.host import ANSWER, UNIT_NAME, FakeSystemd, Host
 from tests.support.pki import PROFILES, SCHEDULER, Ca, key_pem, spare
 from tests.support.role import defaults, role_vars
@@ -373,7 +374,7 @@ class World:
             **(options.get("_variables") or {}),
             "inventory_hostname": "m1",
             "groups": {"kube_masters": NAMES},
-            "hostvars": hosts,
+            "hostvars": HostVars(hosts),
             "ansible_play_hosts": NAMES,
             "ansible_play_hosts_all": NAMES,
             "ansible_play_batch": NAMES,

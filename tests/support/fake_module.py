@@ -102,3 +102,10 @@ def one_line(error: BaseException) -> str:
     assert "\n" not in text, "more than one line"
     assert not re.search(r"-----BEGIN|Traceback| object at 0x", text), text
     return text
+
+
+class HostVars(dict[str, dict[str, Any]]):
+    """Ansible's C(hostvars), as far as the action plugins use it."""
+
+    def raw_get(self, name: str) -> dict[str, Any]:
+        return self[name]

@@ -38,7 +38,7 @@ def names(path: Path) -> set[str]:
     return {node.name for text in texts for node in environment.parse(text).find_all(jinja2.nodes.Name)}
 
 
-@pytest.mark.parametrize("path", sorted((ROLE / "tasks").glob("*.yml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROLE / "tasks").rglob("*.yml")), ids=lambda path: path.name)
 def test_a_task_reads_nothing_that_a_host_s_facts_could_set(path: Path) -> None:
     """A registered result and the role's own vars outrank facts; a variable of the role's defaults or of the inventory does not."""
     allowed = MAGIC | LOCAL | FIRST.get(path.name, set())
@@ -47,4 +47,4 @@ def test_a_task_reads_nothing_that_a_host_s_facts_could_set(path: Path) -> None:
 
 def test_the_names_are_found() -> None:
     assert "kube_scheduler_state" in names(ROLE / "tasks/main.yml")
-    assert "__kube_scheduler_drifted" in names(ROLE / "tasks/install.yml")
+    assert "__kube_scheduler_drifted" in names(ROLE / "tasks/phases/install.yml")

@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from tests.support.pki import Ca
 from tests.support.simulation import DRIFT, PROCESS, ROOT, Simulation, compared, gathered, lease, together
 
-NO_OP_TASKS = 15
+NO_OP_TASKS = 12
 
 
 @pytest.fixture

@@ -368,7 +368,6 @@ HOSTILE: dict[str, Any] = {
         "__kube_scheduler_tables": {},
         "__kube_scheduler_rollout": {"batches": [["m1", "m2", "m3"]]},
         "__kube_scheduler_mark": {"failed": True},
-        "__kube_scheduler_gathered": True,
     },
     "add_host": {"host_name": "evil", "groups": ["kube_masters"]},
     "add_group": "evil",

@@ -15,7 +15,7 @@ from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_plan import 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import rotation
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
 
-from tests.support.fake_module import one_line
+from tests.support.fake_module import HostVars, one_line
 from tests.support.pki import Ca, spare
 from tests.support.role import defaults, role_vars
 
@@ -55,7 +55,7 @@ def run(
         **DATA,
         "inventory_hostname": me,
         "groups": {"kube_masters": names},
-        "hostvars": hosts,
+        "hostvars": HostVars(hosts),
         "ansible_play_hosts": names,
         "ansible_play_hosts_all": names,
         "ansible_play_batch": names,
@@ -379,7 +379,7 @@ def test_the_pair_of_the_controller_tells_itself_what_is_replaced(
         given["kube_scheduler_key_source"] = str(tmp_path / "s-key.pem")
         data = fixed(variables | given, rotation={"step": "look"})
         asked: dict[str, Any] = {
-            "hostvars": {name: {"h": lies} for name in ("m1", "m2")},
+            "hostvars": HostVars({name: {"h": lies} for name in ("m1", "m2")}),
             "input": data,
             "answers": "h",
             "plans": "p",
