@@ -77,6 +77,10 @@ class Record:
         return node_of(self.identity)
 
 
+ABSENT = Record(identity="", lease_duration=0, acquire_time=None, renew_time=None, transitions=0, source="")
+"""What an earlier reading found that found no record: any that is there now was written since."""
+
+
 def parse(obj: dict[str, t.Any], source: str) -> Record | None:
     """Return the record in a Lease, or in the annotation of an Endpoints or a ConfigMap, or None where that has no annotation.
 
@@ -248,8 +252,8 @@ def described(view: View) -> LeaseView:
 class Observer:
     """Judges records as a candidate does: one that has not changed for its own duration is expired.
 
-    Only one of MEMBERS, hostnames or identities, can hold the record; None is anybody. BEFORE is a record that the caller
-    has read earlier with the same credentials.
+    Only one of MEMBERS, hostnames or identities, can hold the record; None is anybody. BEFORE is what the caller has read earlier
+    with the same credentials, a record or ABSENT.
     """
 
     def __init__(self, members: Collection[str] | None = None, before: Record | None = None) -> None:
@@ -273,7 +277,7 @@ class Observer:
         if before is None or record is None:
             return False
         # An object of another kind has a record of its own, which says nothing about the earlier one.
-        return record.source == before.source and record != before
+        return before.source in ("", record.source) and record != before
 
     def _state(self, now: float) -> str:
         record = self._record

@@ -388,7 +388,9 @@ class Question:
             seen["used_loaded"] = self._loaded(release, pid)
             if view is not None:
                 answer["lease"] = probes.describe_lease(view)
-                self.before = view.record or self.before
+                # Of two objects that may hold the record, the view is of one.
+                absent = _lease.ABSENT if view.state == "absent" and len(subject.sources) == 1 else None
+                self.before = view.record or absent or self.before
             if self.proc.start_ticks(pid) != began:
                 faults.append(f"{self.unit} was restarted while it was looked at")
         answer["probes"] = seen

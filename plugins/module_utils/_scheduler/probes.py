@@ -274,7 +274,7 @@ def watch(subject: Subject, before: _lease.Record | None) -> _lease.View:
     views = []
     with _client.load(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
         for read in _readers(subject, client):
-            first = before or read()
+            first = before or read() or _lease.ABSENT
             views.append(
                 _lease.observe(read, timeout=patience(subject, first), interval=LEASE_INTERVAL, before=first)[0]
             )

@@ -175,6 +175,24 @@ def test_a_lease_that_moved_since_gathering(master: Master) -> None:
     assert len([path for path in master.asked if "leases" in path]) == 1
 
 
+@pytest.mark.parametrize("absent", [1, 2, 3])
+def test_a_lease_that_came_while_waiting(master: Master, monkeypatch: pytest.MonkeyPatch, absent: int) -> None:
+    """Within one look, and from one to the next: whoever has seen that there was none has seen the holder write it."""
+    monkeypatch.setattr(info, "POLL", 0.01)
+    master.start()
+    master.moves = False
+    answers = iter([answer(404, {"reason": "NotFound"})] * absent)
+    monkeypatch.setattr(master.server, "respond", lambda request: _first(answers, request, master))
+    found = master.ask(timeout=30)
+    assert (found["healthy"], found["lease"] and found["lease"]["moving"]) == (True, True)
+    assert found["lease"] is not None
+    assert found["lease"]["elapsed"] < 1
+
+
+def _first(answers: Iterator[bytes], request: str, master: Master) -> bytes:
+    return (next(answers, None) if "/leases/" in request else None) or master.respond(request)
+
+
 def test_waiting_for_health(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(info, "POLL", 0.01)
     master.start()
