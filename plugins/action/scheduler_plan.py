@@ -570,9 +570,7 @@ class ActionModule(ActionBase):
     def _rollback(self) -> Vars:
         hosts, asked = self._hosts(self.options["input"]), self._asked()
         answers = self._answers(hosts=hosts)
-        recalled = {
-            name: hosts[name].get(self.options["recalled"]) or {} for name in answers if name not in asked.lost
-        }
+        recalled = {name: hosts[name].get(self.options["recalled"]) or {} for name in answers if name not in asked.lost}
         if not recalled.get(self.name):
             raise PlanError(f"nothing was recalled on {self.name}", option="recalled")
         order = rollout.batches(answers, [name for name, found in recalled.items() if found.get("changed") is True])

@@ -186,13 +186,14 @@ class View:
     """What an observer knows of an election.
 
     C(state) is absent, released, expired, foreign or held. C(moving) says that the holder was seen to write the record.
-    C(elapsed) is the seconds from the first look to this one.
+    C(elapsed) is the seconds from the first look to this one. C(compared) is what the caller had read earlier, if anything.
     """
 
     state: str = "absent"
     record: Record | None = None
     moving: bool = False
     elapsed: float = 0.0
+    compared: Record | None = None
 
     @property
     def identity(self) -> str:
@@ -332,7 +333,7 @@ def observe(
             failure = exc
             pause = max(interval, exc.retry_after or 0.0)
         elapsed = clock() - start
-        view = replace(view, elapsed=elapsed)
+        view = replace(view, elapsed=elapsed, compared=before)
         if seen and done(view):
             return view, True
         if elapsed >= timeout:

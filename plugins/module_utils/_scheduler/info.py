@@ -206,6 +206,7 @@ class Question:
         self.unit: str = self.params["unit"]
         self.systemd_version = systemd.version()
         self.before = probes.record_of(self.params["lease_before"])
+        self.last: _lease.Record | None = None
 
     def run(self) -> facts.Answer:
         """The answer. Raises ReleaseError, SystemdError and FilesError."""
@@ -369,6 +370,15 @@ class Question:
             },
         )
 
+    def _remember(self, view: _lease.View, *, single: bool) -> None:
+        """What the next look at the lease compares with: the last reading but one, so that it need not wait for a renewal that this look has seen.
+
+        That there was no record is known only of a C(single) object; of two that may hold it, the view is of one.
+        """
+        compared = view.compared if single or view.compared is not _lease.ABSENT else None
+        absent = _lease.ABSENT if single and view.state == "absent" else None
+        self.before, self.last = self.last or compared, view.record or absent or self.last
+
     def _probe(self, answer: facts.Answer, release: Release, subject: probes.Subject) -> effective.Answers:
         pid = answer["process"]["pid"]
         faults: list[str] = []
@@ -388,9 +398,7 @@ class Question:
             seen["used_loaded"] = self._loaded(release, pid)
             if view is not None:
                 answer["lease"] = probes.describe_lease(view)
-                # Of two objects that may hold the record, the view is of one.
-                absent = _lease.ABSENT if view.state == "absent" and len(subject.sources) == 1 else None
-                self.before = view.record or absent or self.before
+                self._remember(view, single=len(subject.sources) == 1)
             if self.proc.start_ticks(pid) != began:
                 faults.append(f"{self.unit} was restarted while it was looked at")
         answer["probes"] = seen

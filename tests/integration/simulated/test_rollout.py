@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.simulation import DRIFT, Outcome, Simulation, compared, drifted, gathered, together
+from tests.support.simulation import DRIFT, Outcome, Simulation, compared, drifted, gathered, lease, together
 
 
 @pytest.fixture
@@ -95,6 +95,17 @@ def test_a_member_that_becomes_sick_after_its_roll_stops_the_rollout(cluster: Si
     assert run.code != 0
     assert "m2 is not healthy any more (it is sick); the members that were not rolled yet were left" in run.text
     assert run.rolled == ["m2"]
+
+
+def test_the_lease_has_to_move_between_two_questions(cluster: Simulation) -> None:
+    """What was gathered at the start would tell at the end only that somebody led at some time since."""
+    drifted(cluster)
+    first = {**lease("m1.example"), "renew_time": "2026-01-01T00:00:09.000000Z"}
+    cluster.change("m2", "gather", lease=first)
+    run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
+    assert run.code == 0, run.output
+    _gathered, *questions = run.options("m2", "scheduler_info")
+    assert [question["lease_before"] for question in questions] == [first, *[lease("m1.example")] * 5]
 
 
 def test_only_the_leader_hands_over(cluster: Simulation) -> None:

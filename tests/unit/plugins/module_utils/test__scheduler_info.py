@@ -189,6 +189,46 @@ def test_a_lease_that_came_while_waiting(master: Master, monkeypatch: pytest.Mon
     assert found["lease"]["elapsed"] < 1
 
 
+def test_a_renewal_that_was_waited_for_is_not_waited_for_again(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first look sees the lease move, and a scheduler that is not ready yet; by the next one it is."""
+    monkeypatch.setattr(info, "POLL", 0.01)
+    master.start()
+    looks: list[facts.Answer] = []
+    real = info.Question._look
+
+    def look(question: info.Question, *args: Any) -> Any:
+        master.moves, master.ready = not looks, 200 if looks else 500
+        found = real(question, *args)
+        looks.append(found[0])
+        return found
+
+    monkeypatch.setattr(info.Question, "_look", look)
+    found = master.ask(timeout=30)
+    assert ([answer["healthy"] for answer in looks], found["problems"]) == ([False, True], [])
+    assert all(answer["lease"] and answer["lease"]["moving"] for answer in looks)
+
+
+def test_a_leader_that_renews_no_more_is_seen_while_waiting(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the look before the last one has read is too old to tell that the lease moves."""
+    monkeypatch.setattr(info, "POLL", 0.01)
+    monkeypatch.setattr(probes, "patience", lambda _subject, _record: 0.2)
+    master.start()
+    master.ready = 500
+    looks: list[facts.Answer] = []
+    real = info.Question._look
+
+    def look(question: info.Question, *args: Any) -> Any:
+        master.moves = not looks
+        found = real(question, *args)
+        looks.append(found[0])
+        return found
+
+    monkeypatch.setattr(info.Question, "_look", look)
+    master.ask(timeout=1)
+    assert len(looks) > 3
+    assert not any(answer["lease"] and answer["lease"]["moving"] for answer in looks[2:])
+
+
 def _first(answers: Iterator[bytes], request: str, master: Master) -> bytes:
     return (next(answers, None) if "/leases/" in request else None) or master.respond(request)
 
