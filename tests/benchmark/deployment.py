@@ -223,11 +223,12 @@ def ours(venv: Path) -> Callable[[Masters, Path], Run]:
 
 
 class Floor(NamedTuple):
-    """Seconds that Ansible takes for as many module runs and tasks a host as a first run, and a no-op, of ours; and with the imports of the latter."""
+    """Seconds that Ansible takes for as many module runs and tasks a host as a first run, and a no-op, of ours; and the same with our imports."""
 
     first: float
     again: float
-    imports: float
+    first_imports: float
+    again_imports: float
 
 
 def least(venv: Path, masters: Masters, folder: Path, like: Round) -> Floor:
@@ -235,13 +236,12 @@ def least(venv: Path, masters: Masters, folder: Path, like: Round) -> Floor:
         path = floor.playbook(folder, modules, tasks)
         return play(venv, masters, folder, path, "kube_scheduler_hosts=kube_masters").seconds
 
-    pings = [[floor.PING] * run.modules for run in (like.first, like.again)]
-    if len(pings[1]) != len(floor.IMPORTS):
-        raise SystemExit(f"a no-op is no longer {len(floor.IMPORTS)} module runs: see tests/benchmark/floor.py")
+    runs = (like.first, floor.FIRST), (like.again, floor.AGAIN)
+    if any(run.modules != len(imports) for run, imports in runs):
+        raise SystemExit("a first run or a no-op has other module runs than before: see tests/benchmark/floor.py")
     return Floor(
-        seconds(pings[0], like.first.tasks),
-        seconds(pings[1], like.again.tasks),
-        seconds(floor.IMPORTS, like.again.tasks),
+        *(seconds([floor.PING] * len(imports), run.tasks) for run, imports in runs),
+        *(seconds(imports, run.tasks) for run, imports in runs),
     )
 
 
@@ -357,7 +357,7 @@ def floors(results: Results, measured: Floors) -> list[str]:
         header += [f"first run{contestant.under}, s", f"no-op{contestant.under}, s"]
         own += medians([(entry.first.seconds, entry.again.seconds) for entry in results[contestant]])
         least_of += medians([(entry.first, entry.again) for entry in floors_of])
-        imports += ["-", *medians([(entry.imports,) for entry in floors_of])]
+        imports += medians([(entry.first_imports, entry.again_imports) for entry in floors_of])
     return page.table(header, [own, imports, least_of])
 
 

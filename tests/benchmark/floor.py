@@ -11,8 +11,11 @@ from typing import Any
 import yaml
 
 PING: dict[str, Any] = {"ansible.builtin.ping": {}}
-IMPORTS: list[dict[str, Any]] = [{"import_only": {"drift": drift}} for drift in (False, True)]
-"""In place of a no-op's two module runs, two that import what those import."""
+AGAIN: list[dict[str, Any]] = [{"imports_info": {"drift": drift}} for drift in (False, True)]
+"""In place of a no-op's module runs, as many that import what those import."""
+OF_FIRST = ("release", "x509_cert", "x509_cert", "kubeconfig", "release", "release")
+FIRST: list[dict[str, Any]] = [*AGAIN, *({f"imports_{name}": {}} for name in OF_FIRST), AGAIN[-1]]
+"""The same of a first run."""
 
 
 def playbook(folder: Path, modules: list[dict[str, Any]], tasks: int) -> Path:
