@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 
+from tests.support.lab import wait_for
 from tests.support.upgrade import NEW, OLD, nothing_lost, runs, under_pods, version
 
 # Versions that do not exist; a binary that was brought once is not brought again.
@@ -82,6 +91,52 @@ def test_roll_back_under_a_stream_of_pods(lab: Any) -> None:
     nothing_lost(found, transitions=1)
     assert runs(lab) == {OLD}
     assert lab.site(version(OLD)).changed == dict.fromkeys(lab.names, 0)
+
+
+@contextlib.contextmanager
+def written_all_the_time(kubeconfig: Path) -> Iterator[None]:
+    """Somebody writes the lease, without changing it."""
+    path, ended = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler", threading.Event()
+
+    def write() -> None:
+        with _client.load(str(kubeconfig)) as client:
+            for number in itertools.count():
+                lease = client.get(path)
+                lease["metadata"]["annotations"] = {"number": str(number)}
+                with contextlib.suppress(KubeError):
+                    client.send("PUT", path, lease)
+                if ended.is_set():
+                    return
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write)
+        try:
+            yield
+        finally:
+            ended.set()
+            writer.result()
+
+
+@pytest.mark.nightly
+@pytest.mark.usefixtures("older")
+def test_a_release_that_is_lost_to_a_conflict(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """A scheduler of that version does not try again, and its lease runs out. A pod waits for that, and pytest reports it."""
+
+    def lost() -> list[str]:
+        leader, began = lab.leader(), time.time()
+        try:
+            with written_all_the_time(lab.state / "admin.kubeconfig"):
+                lab.host(leader).check_output("systemctl stop kube-scheduler")
+            assert bind_pod()
+            assert lab.leader() != leader
+        finally:
+            lab.host(leader).check_output("systemctl start kube-scheduler")
+        found: list[str] = lab.not_given_back(began)
+        return found
+
+    # Not every release meets a write.
+    with pytest.warns(UserWarning, match="held to the bound of a crash: .*has been modified"):
+        assert wait_for(lost, 180)
 
 
 def release(folder: Path, number: str, content: bytes, arch: str) -> dict[str, str]:
