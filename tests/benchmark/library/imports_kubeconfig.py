@@ -1,4 +1,3 @@
-#!/usr/bin/python
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,7 +6,9 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries  # noqa: F401
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
+
+IMPORTED = (kubeconfig_entries,)
 
 
 def main() -> None:

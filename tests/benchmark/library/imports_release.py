@@ -1,4 +1,3 @@
-#!/usr/bin/python
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -7,13 +6,15 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (  # noqa: F401
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     handover,
     lifecycle,
     release,
     systemd,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc  # noqa: F401
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
+
+IMPORTED = (handover, lifecycle, release, systemd, Proc)
 
 
 def main() -> None:
