@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.lab import UNIT, wait_for
+from tests.support.upgrade import NEW
 
 PREFIX = "kube_ha.scheduler.kube_scheduler : "
 # A task of each phase. The module of a killed run goes on, so that each run in the rollout finds another member's turn, the leader's last.
@@ -44,6 +45,8 @@ def stands(lab: Any, bind_pod: Callable[[], str]) -> None:
 
 @pytest.mark.usefixtures("older")
 def test_killed_once_in_each_phase(lab: Any, bind_pod: Callable[[], str]) -> None:
+    for name in lab.names:
+        lab.host(name).check_output("rm -f /opt/k8s/bin/kube-scheduler-v%s", NEW)
     for task in POINTS:
         assert lab.cut_off("playbooks/site.yml", f"TASK [{PREFIX}{task}]", 1), f"the run ended before {task}"
         stands(lab, bind_pod)
