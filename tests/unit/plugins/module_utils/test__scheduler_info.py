@@ -7,7 +7,7 @@ import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -189,23 +189,33 @@ def test_a_lease_that_came_while_waiting(master: Master, monkeypatch: pytest.Mon
     assert found["lease"]["elapsed"] < 1
 
 
+def looks(monkeypatch: pytest.MonkeyPatch, ahead: Callable[[int], None]) -> list[facts.Answer]:
+    """What each look of a question has found; C(ahead) is called before each, with how many there have been."""
+    found: list[facts.Answer] = []
+    real = info.Question._look
+
+    def look(question: info.Question, *args: Any) -> Any:
+        ahead(len(found))
+        seen = real(question, *args)
+        found.append(seen[0])
+        return seen
+
+    monkeypatch.setattr(info.Question, "_look", look)
+    return found
+
+
 def test_a_renewal_that_was_waited_for_is_not_waited_for_again(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first look sees the lease move, and a scheduler that is not ready yet; by the next one it is."""
     monkeypatch.setattr(info, "POLL", 0.01)
     master.start()
-    looks: list[facts.Answer] = []
-    real = info.Question._look
 
-    def look(question: info.Question, *args: Any) -> Any:
-        master.moves, master.ready = not looks, 200 if looks else 500
-        found = real(question, *args)
-        looks.append(found[0])
-        return found
+    def ahead(number: int) -> None:
+        master.moves, master.ready = number == 0, 200 if number else 500
 
-    monkeypatch.setattr(info.Question, "_look", look)
+    seen = looks(monkeypatch, ahead)
     found = master.ask(timeout=30)
-    assert ([answer["healthy"] for answer in looks], found["problems"]) == ([False, True], [])
-    assert all(answer["lease"] and answer["lease"]["moving"] for answer in looks)
+    assert ([answer["healthy"] for answer in seen], found["problems"]) == ([False, True], [])
+    assert all(answer["lease"] and answer["lease"]["moving"] for answer in seen)
 
 
 def test_a_leader_that_renews_no_more_is_seen_while_waiting(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,19 +224,14 @@ def test_a_leader_that_renews_no_more_is_seen_while_waiting(master: Master, monk
     monkeypatch.setattr(probes, "patience", lambda _subject, _record: 0.2)
     master.start()
     master.ready = 500
-    looks: list[facts.Answer] = []
-    real = info.Question._look
 
-    def look(question: info.Question, *args: Any) -> Any:
-        master.moves = not looks
-        found = real(question, *args)
-        looks.append(found[0])
-        return found
+    def ahead(number: int) -> None:
+        master.moves = number == 0
 
-    monkeypatch.setattr(info.Question, "_look", look)
+    seen = looks(monkeypatch, ahead)
     master.ask(timeout=1)
-    assert len(looks) > 3
-    assert not any(answer["lease"] and answer["lease"]["moving"] for answer in looks[2:])
+    assert len(seen) > 3
+    assert not any(answer["lease"] and answer["lease"]["moving"] for answer in seen[2:])
 
 
 def _first(answers: Iterator[bytes], request: str, master: Master) -> bytes:
