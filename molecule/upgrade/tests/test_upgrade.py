@@ -17,8 +17,9 @@ import pytest
 import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import SOURCES
 
-from tests.support.lab import wait_for
+from tests.support.lab import UNIT, wait_for
 from tests.support.upgrade import NEW, OLD, nothing_lost, runs, under_pods, version
 
 # Versions that do not exist; a binary that was brought once is not brought again.
@@ -96,7 +97,7 @@ def test_roll_back_under_a_stream_of_pods(lab: Any) -> None:
 @contextlib.contextmanager
 def written_all_the_time(kubeconfig: Path) -> Iterator[None]:
     """Somebody writes the lease, without changing it."""
-    path, ended = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler", threading.Event()
+    path, ended = SOURCES["lease"][0].format("kube-system", "kube-scheduler"), threading.Event()
 
     def write() -> None:
         with _client.load(str(kubeconfig)) as client:
@@ -126,11 +127,11 @@ def test_a_release_that_is_lost_to_a_conflict(lab: Any, bind_pod: Callable[[], s
         leader, began = lab.leader(), time.time()
         try:
             with written_all_the_time(lab.state / "admin.kubeconfig"):
-                lab.host(leader).check_output("systemctl stop kube-scheduler")
+                lab.host(leader).check_output("systemctl stop %s", UNIT)
             assert bind_pod()
             assert lab.leader() != leader
         finally:
-            lab.host(leader).check_output("systemctl start kube-scheduler")
+            lab.host(leader).check_output("systemctl start %s", UNIT)
         found: list[str] = lab.not_given_back(began)
         return found
 
