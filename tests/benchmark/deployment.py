@@ -52,6 +52,14 @@ set -e
 timeout {PATIENCE:.0f} sh -c 'until curl -ksf -o /dev/null https://127.0.0.1:10259/readyz; do sleep 0.2; done'
 systemctl show --property=MainPID --value kube-scheduler
 """
+# Prints the milliseconds.
+START = f"""
+set -e
+started=$(date +%s%N)
+systemctl start kube-scheduler
+timeout {PATIENCE:.0f} sh -c 'until curl -ksf -o /dev/null https://127.0.0.1:10259/readyz; do sleep 0.05; done'
+echo $((($(date +%s%N) - started) / 1000000))
+"""
 
 
 @dataclass(frozen=True)
@@ -124,6 +132,12 @@ class Masters:
                     f"no scheduler leads after {PATIENCE:.0f} s: see journalctl -u kube-scheduler on a master"
                 )
             time.sleep(0.1)
+
+    def start(self) -> float:
+        """Returns the seconds that the schedulers take to become ready when all are started at once and nobody holds the lease."""
+        self.on_all("systemctl stop kube-scheduler")
+        self.ask("delete", "lease", "kube-scheduler", "--ignore-not-found")
+        return max(map(int, self.on_all(START))) / 1000
 
     def wait_until_ready(self) -> list[str]:
         """Returns each scheduler's process."""
@@ -223,25 +237,31 @@ def ours(venv: Path) -> Callable[[Masters, Path], Run]:
 
 
 class Floor(NamedTuple):
-    """Seconds that Ansible takes for as many module runs and tasks a host as a first run, and a no-op, of ours; and the same with our imports."""
+    """Seconds that Ansible takes for as many module runs and tasks a host as a first run, and a no-op, of ours; the same with our imports; and what the
+    schedulers take to start, for which a first run waits."""
 
     first: float
     again: float
     first_imports: float
     again_imports: float
+    start: float
 
 
 def least(venv: Path, masters: Masters, folder: Path, like: Round) -> Floor:
-    def seconds(modules: list[dict[str, Any]], tasks: int) -> float:
+    def seconds(tasks: int, modules: list[dict[str, Any]]) -> float:
         path = floor.playbook(folder, modules, tasks)
         return play(venv, masters, folder, path, "kube_scheduler_hosts=kube_masters").seconds
 
     runs = (like.first, floor.FIRST), (like.again, floor.AGAIN)
     if any(run.modules != len(imports) for run, imports in runs):
         raise SystemExit("a first run or a no-op has other module runs than before: see tests/benchmark/floor.py")
+    first, again = like.first.tasks, like.again.tasks
     return Floor(
-        *(seconds([floor.PING] * len(imports), run.tasks) for run, imports in runs),
-        *(seconds(imports, run.tasks) for run, imports in runs),
+        seconds(first, [floor.PING] * len(floor.FIRST)),
+        seconds(again, [floor.PING] * len(floor.AGAIN)),
+        seconds(first, floor.FIRST),
+        seconds(again, floor.AGAIN),
+        masters.start(),
     )
 
 
@@ -353,12 +373,14 @@ def floors(results: Results, measured: Floors) -> list[str]:
         return [f"{statistics.median(values):.1f}" for values in zip(*pairs)]
 
     header, own, least_of, imports = [""], [NAMES[2]], ["ping and debug"], ["imports and debug"]
+    start = ["start of the schedulers"]
     for contestant, floors_of in measured.items():
         header += [f"first run{contestant.under}, s", f"no-op{contestant.under}, s"]
         own += medians([(entry.first.seconds, entry.again.seconds) for entry in results[contestant]])
         least_of += medians([(entry.first, entry.again) for entry in floors_of])
         imports += medians([(entry.first_imports, entry.again_imports) for entry in floors_of])
-    return page.table(header, [own, imports, least_of])
+        start += [*medians([(entry.start,) for entry in floors_of]), "-"]
+    return page.table(header, [own, imports, least_of, start])
 
 
 def phases(results: Results) -> list[str]:
