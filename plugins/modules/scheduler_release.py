@@ -107,6 +107,18 @@ options:
     description: Identifies one roll of this host, with O(state=live) and O(state=previous). Empty for a roll that cannot be taken back.
     type: str
     default: ""
+  lease:
+    description: With O(state=live), the lease that is looked at before a start where nothing ran, with the kubeconfig of the set.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the lease.
+        type: str
+        required: true
+      namespace:
+        description: Its namespace.
+        type: str
+        required: true
   handover:
     description:
       - With O(state=live) and O(state=absent), for a host that leads - stops the unit, and changes nothing before another member has taken the lease and
@@ -200,6 +212,14 @@ digest:
   returned: O(state=staged) and O(state=live)
   type: str
   sample: 5d41402abc4b2a76b9719d911017c592
+lease:
+  description:
+    - The lease before the start, for O(kube_ha.scheduler.scheduler_info#module:lease_before). Its fields are those of
+      RV(kube_ha.scheduler.scheduler_info#module:lease), without its age.
+    - C(null) where a scheduler ran, or the lease could not be read.
+  returned: O(state=live), not in check mode
+  type: dict
+  sample: {holder: null, state: absent}
 handover:
   description: The hand-over of the lease. C(null) where none was wanted, or the host did not lead.
   returned: O(state=live) and O(state=absent), not in check mode
@@ -261,7 +281,7 @@ done:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError, SystemdError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover, lifecycle, release, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import lifecycle, options, release, systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 
@@ -284,7 +304,8 @@ def main() -> None:
             },
             "attempt": {"type": "str", "default": ""},
             "restart": {"type": "bool", "default": False},
-            "handover": handover.SPEC,
+            "lease": options.LEASE,
+            "handover": options.HANDOVER,
             "command": {"type": "list", "elements": "str", "default": []},
             "dry_run_flags": {"type": "dict", "default": {"secure-port": "@port@"}},
             "dry_run_texts": {"type": "dict", "default": {}},

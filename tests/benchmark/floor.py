@@ -13,8 +13,9 @@ import yaml
 PING: dict[str, Any] = {"ansible.builtin.ping": {}}
 AGAIN: list[dict[str, Any]] = [{"imports_info": {"drift": drift}} for drift in (False, True)]
 """In place of a no-op's module runs, as many that import what those import."""
-OF_FIRST = ("release", "x509_cert", "x509_cert", "kubeconfig", "release", "release")
-FIRST: list[dict[str, Any]] = [*AGAIN, *({f"imports_{name}": {}} for name in OF_FIRST), AGAIN[-1]]
+OF_FIRST = ("release", "x509_cert", "x509_cert", "kubeconfig", "release")
+LIVE: dict[str, Any] = {"imports_release": {"lease": True}}
+FIRST: list[dict[str, Any]] = [*AGAIN, *({f"imports_{name}": {}} for name in OF_FIRST), LIVE, AGAIN[-1]]
 """The same of a first run."""
 
 

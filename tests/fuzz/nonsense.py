@@ -433,7 +433,11 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "binaries[].version": ["", "a\nb", "x" * 101],
             "attempt": ["a\nb", "x" * 101, "\0"],
             "handover.kubeconfig": ["", "x", "/", "/a/../b", "/a\0b"],
-            **{f"handover.{name}": ["", "x/y", "X", "a b", "a" * 300] for name in ("name", "namespace")},
+            **{
+                f"{option}.{name}": ["", "x/y", "X", "a b", "a" * 300]
+                for option in ("lease", "handover")
+                for name in ("name", "namespace")
+            },
             "handover.lock": ["x", "leases\n"],
             "handover.timeout": [0, -1, "nan", "inf", 1e9],
             "command": [[""], ["x"], ["--help"], ["/a b\n"], [world.at("x"), "a\0b"], [world.at("x"), "\ud800"]],

@@ -658,15 +658,15 @@ class World:
             "dry_run_texts": {"127.0.0.1:1": "127.0.0.1:@port@"},
             "user": "root",
         }
-        handover = {"name": "x", "namespace": "kube-system", "lock": "leases", "timeout": 0.1}
-        handover |= {"kubeconfig": self.at("live/kubeconfig")}
+        lease = {"name": "x", "namespace": "kube-system"}
+        handover = {**lease, "lock": "leases", "timeout": 0.1, "kubeconfig": self.at("live/kubeconfig")}
         return [
             {**base, "state": "prepared"},
             {**fresh, "state": "prepared"},
             staged,
             {**staged, "path": self.at("live/fresh")},
             {"path": base["path"], "unit": UNIT_NAME, "state": "live", "attempt": "roll 1", "restart": True},
-            {"path": base["path"], "unit": UNIT_NAME, "state": "live", "handover": handover},
+            {"path": base["path"], "unit": UNIT_NAME, "state": "live", "lease": lease, "handover": handover},
             {"path": base["path"], "unit": UNIT_NAME, "state": "previous", "attempt": "roll 1"},
             {"path": base["path"], "unit": UNIT_NAME, "state": "recalled"},
             {"path": base["path"], "unit": UNIT_NAME, "state": "absent"},

@@ -179,6 +179,7 @@ class ReleaseModule:
             "log_dir": None,
             "attempt": "",
             "restart": False,
+            "lease": None,
             "handover": None,
             **params,
         }

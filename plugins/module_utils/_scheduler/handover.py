@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""The leader's stop before its new set is put in place: not before another member is seen to lead is anything changed."""
+"""What a roll looks at the lease for: the leader's stop, after which nothing is changed before another member is seen to lead, and a first start."""
 
 from __future__ import annotations
 
@@ -27,16 +27,6 @@ REQUEST = 5.0
 POLL = 0.05
 RENEWALS = 2
 """Records of the next holder, the first of which it wrote to take the lease."""
-SPEC: dict[str, t.Any] = {
-    "type": "dict",
-    "options": {
-        "kubeconfig": {"type": "path", "required": True},
-        "name": {"type": "str", "required": True},
-        "namespace": {"type": "str", "required": True},
-        "lock": {"type": "str", "required": True},
-        "timeout": {"type": "float", "required": True},
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -83,6 +73,15 @@ class _Looks:
             self.taken = self.taken if self.taken is not None else time.monotonic() - self.began
         self.renewals.add(record.renew_time)
         return len(self.renewals) >= RENEWALS and record.transitions > self.before.transitions
+
+
+def look(kubeconfig: str, name: str, namespace: str) -> _lease.LeaseView | None:
+    """The lease, which nobody of this host can have written: what is there after the start is compared with it. None where it cannot be read."""
+    try:
+        with _client.load(probes.trusted(kubeconfig), timeout=REQUEST) as client:
+            return _lease.described(_lease.observe(_lease.reader(client.get, namespace, name), timeout=0)[0])
+    except probes.FAULTS:
+        return None
 
 
 def hand_over(unit: str, service: Service, wanted: Wanted) -> Handover | None:

@@ -394,11 +394,14 @@ class Question:
         )
         if pid:
             began = self.proc.start_ticks(pid)
-            seen, view, settings, faults = probes.run(subject, self.before)
+            single = len(subject.sources) == 1
+            # Of two objects that may hold the record, the view is of one.
+            before = self.before if single or self.before is not _lease.ABSENT else None
+            seen, view, settings, faults = probes.run(subject, before)
             seen["used_loaded"] = self._loaded(release, pid)
             if view is not None:
                 answer["lease"] = probes.describe_lease(view)
-                self._remember(view, single=len(subject.sources) == 1)
+                self._remember(view, single=single)
             if self.proc.start_ticks(pid) != began:
                 faults.append(f"{self.unit} was restarted while it was looked at")
         answer["probes"] = seen

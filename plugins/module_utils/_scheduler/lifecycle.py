@@ -15,7 +15,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import F
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders, paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     dry_run,
-    handover,
     options,
     running,
     static_pod,
@@ -29,6 +28,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.relea
     items_in,
     items_of,
 )
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import LeaseView
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.handover import Handover
 
 LOCK_SECONDS = 60.0
 LOG_MODE = 0o755
@@ -49,7 +52,8 @@ class Result(t.TypedDict, total=False):
     digest: str
     pending: list[str]
     reasons: list[str]
-    handover: handover.Handover | None
+    lease: LeaseView | None
+    handover: Handover | None
     original: bool
     version: str
     not_after: str
@@ -129,15 +133,33 @@ def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Pro
     wanted, handed = module.params["handover"], None
     pod = static_pod.of(release, proc, module.params["attempt"])
     if wanted and (pod or _will_restart(unit, systemd, proc, release, digest)):
-        handed = handover.hand_over(unit, pod or systemd, handover.Wanted(**wanted))
+        handed = _hand_over(unit, pod or systemd, wanted)
     if pod and not handed:
         pod.stop(unit)
     _make_way(unit, systemd, release.items)
     shown = systemd.show(unit)
     foreign = shown.get("LoadState") == "loaded" and shown.get("FragmentPath") not in release.record()["paths"]
     done = release.promote(module.params["attempt"], foreign=foreign)
+    lease = None if pod or _systemd.main_pid(shown) else _lease_before(release, module.params["lease"])
     result = _started(unit, systemd, proc, release, done, restart=module.params["restart"])
-    return Result(**{**result, "digest": digest, "handover": handed})
+    return Result(**{**result, "digest": digest, "lease": lease, "handover": handed})
+
+
+def _lease_before(release: Release, wanted: dict[str, str] | None) -> LeaseView | None:
+    """The lease before the first start here."""
+    path = next((item.path for item in release.items if item.name == "kubeconfig"), None)
+    if not wanted or path is None:
+        return None
+    # Its imports are a fifth of the module's time, and most states need none of them.
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover  # noqa: PLC0415
+
+    return handover.look(path, **wanted)
+
+
+def _hand_over(unit: str, service: static_pod.Service, wanted: dict[str, t.Any]) -> Handover | None:
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover  # noqa: PLC0415
+
+    return handover.hand_over(unit, service, handover.Wanted(**wanted))
 
 
 def _left_to_kubelet(items: t.Iterable[Item]) -> bool:
@@ -248,7 +270,7 @@ def _absent(module: Module, release: Release, systemd: _systemd.Systemd, _proc: 
     if systemd.show(unit).get("FragmentPath") in release.record()["paths"]:
         done.append(unit)
         if not module.check_mode:
-            handed = handover.hand_over(unit, systemd, handover.Wanted(**wanted)) if wanted else None
+            handed = _hand_over(unit, systemd, wanted) if wanted else None
             systemd.disable(unit)
     done += release.remove(dry=module.check_mode)
     if done and not module.check_mode:

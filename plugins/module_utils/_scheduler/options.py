@@ -43,6 +43,18 @@ SERVING: dict[str, t.Callable[[t.Any], t.Any]] = {
     "ready_path": re.compile(r"/[!-~]*").fullmatch,
     "lock": LOCK_OBJECTS.__contains__,
 }
+_LEASE: dict[str, t.Any] = {"name": {"type": "str", "required": True}, "namespace": {"type": "str", "required": True}}
+LEASE: dict[str, t.Any] = {"type": "dict", "options": _LEASE}
+"""The argument_spec of scheduler_release for the lease that is looked at, and for the one that is handed over."""
+HANDOVER: dict[str, t.Any] = {
+    "type": "dict",
+    "options": {
+        **_LEASE,
+        "kubeconfig": {"type": "path", "required": True},
+        "lock": {"type": "str", "required": True},
+        "timeout": {"type": "float", "required": True},
+    },
+}
 
 
 def path(value: str, option: str) -> None:
@@ -100,11 +112,12 @@ def check_release(params: t.Mapping[str, t.Any]) -> None:
     if len(params["attempt"]) > 100 or not TEXT.fullmatch(f" {params['attempt']}"):
         raise ReleaseError(f"{params['attempt'][:80]!r} is not one line of at most 100 characters", option="attempt")
     handover = params["handover"]
+    for option in ("lease", "handover"):
+        for name in ("name", "namespace") if params[option] else ():
+            if not OBJECT.fullmatch(params[option][name]):
+                raise ReleaseError(f"{params[option][name][:80]!r} is not the {name} of an object", option=option)
     if handover:
         path(handover["kubeconfig"], "handover")
-        for name in ("name", "namespace"):
-            if not OBJECT.fullmatch(handover[name]):
-                raise ReleaseError(f"{handover[name][:80]!r} is not the {name} of an object", option="handover")
         if handover["lock"] and handover["lock"] not in LOCK_OBJECTS:
             raise ReleaseError(f"{handover['lock'][:80]!r} is not the type of a lock", option="handover")
         if not 0 < handover["timeout"] <= LONGEST_WAIT:

@@ -311,6 +311,8 @@ def record_of(described: t.Any) -> _lease.Record | None:
     """The record in an earlier answer's C(lease); None for none, and for what none can be made of."""
     if not isinstance(described, dict):
         return None
+    if described.get("state") == "absent":
+        return _lease.ABSENT
     source, identity = described.get("source"), described.get("holder_identity")
     texts = [described.get(name) for name in ("acquire_time", "renew_time")]
     numbers = [described.get(name) for name in ("lease_duration", "transitions")]

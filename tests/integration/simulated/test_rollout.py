@@ -54,9 +54,15 @@ def test_orders_of_several_clusters(tmp_path: Path) -> None:
 
 def test_all_at_once_where_nobody_is_healthy(cluster: Simulation) -> None:
     drifted(cluster, healthy=False, problems=["kube-scheduler.service is not installed"], lease=None)
+    absent = {"state": "absent"}
+    cluster.change("m1", "scheduler_release", lease=absent)
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
     assert together(run.output) == [["m1", "m2", "m3"]]
+    # Who saw before its start that nobody led need not wait for a renewal.
+    assert run.options("m1", "scheduler_release")[0]["lease"] == {"name": "kube-scheduler", "namespace": "kube-system"}
+    before = {name: run.options(name, "scheduler_info")[2].get("lease_before") for name in cluster.answers}
+    assert before == {"m1": absent, "m2": None, "m3": None}
 
 
 def test_a_member_that_does_not_become_healthy_is_rolled_back_and_stops_the_rollout(cluster: Simulation) -> None:
@@ -158,6 +164,10 @@ def test_rollback(cluster: Simulation) -> None:
     recalled(cluster)
     run = cluster.run("playbooks/rollback.yml")
     assert run.code == 0, run.output
+    # The planned lease need not be that of the former set.
+    assert not any(
+        options.get("lease") for name in cluster.answers for options in run.options(name, "scheduler_release")
+    )
     states = [(sent["host"], sent["options"]["state"]) for sent in run.sent if sent["module"] == "scheduler_release"]
     assert sorted(states[:3]) == [(name, "recalled") for name in cluster.answers]
     assert states[3:] == [("m2", "live"), ("m3", "live"), ("m1", "live")]

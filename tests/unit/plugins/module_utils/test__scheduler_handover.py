@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover, probes, systemd
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, status
 from tests.support.host import UNIT_NAME
@@ -36,7 +37,8 @@ class Cluster(systemd.Systemd):
         self.did.append(f"start {unit}")
 
     def respond(self, request: str) -> bytes:
-        assert "/namespaces/kube-system/leases/kube-scheduler" in request
+        if "/namespaces/kube-system/leases/kube-scheduler" not in request:
+            return answer(404, status(404, "no"))
         self.looks += 1
         if not self.did:
             return answer(200, self.lease(self.holder, self.looks % 60, 3))
@@ -71,6 +73,35 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
 def hand_over(cluster: Any, timeout: float = 5.0) -> handover.Handover | None:
     wanted = handover.Wanted(cluster.path, "kube-scheduler", "kube-system", "leases", timeout)
     return handover.hand_over(UNIT_NAME, cluster, wanted)
+
+
+@pytest.mark.parametrize("holder", [OWN, OTHER])
+def test_the_lease_before_a_first_start(cluster: Any, holder: str) -> None:
+    cluster.holder = holder
+    found = handover.look(cluster.path, "kube-scheduler", "kube-system")
+    assert found is not None
+    assert (found["state"], found["holder_identity"], found["moving"], cluster.looks) == ("held", holder, False, 1)
+    assert probes.record_of(found) is not _lease.ABSENT
+
+
+def test_no_lease_before_a_first_start(cluster: Any) -> None:
+    """Nor any of the objects that old clusters have in its place."""
+    cluster.then = lambda _number: answer(404, status(404, "no"))
+    cluster.did.append("no lease")
+    found = handover.look(cluster.path, "kube-scheduler", "kube-system")
+    assert probes.record_of(found) is _lease.ABSENT
+
+
+@pytest.mark.parametrize("fault", ["refused", "no kubeconfig", "written by anybody"])
+def test_a_lease_that_cannot_be_read_before_a_first_start(cluster: Any, fault: str) -> None:
+    if fault == "refused":
+        cluster.then = lambda _number: answer(403, status(403, "no"))
+        cluster.did.append("no more")
+    elif fault == "no kubeconfig":
+        Path(cluster.path).unlink()
+    else:
+        Path(cluster.path).chmod(0o666)
+    assert handover.look(cluster.path, "kube-scheduler", "kube-system") is None
 
 
 def test_another_member_leads_and_renews(cluster: Cluster) -> None:

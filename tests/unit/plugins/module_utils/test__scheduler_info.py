@@ -175,6 +175,22 @@ def test_a_lease_that_moved_since_gathering(master: Master) -> None:
     assert len([path for path in master.asked if "leases" in path]) == 1
 
 
+@pytest.mark.parametrize("lock", ["leases", "endpointsleases"])
+def test_a_lease_that_came_since_the_look_before_the_start(
+    master: Master, monkeypatch: pytest.MonkeyPatch, lock: str
+) -> None:
+    """It is not waited for. Of two objects that may hold the record, one may have it from long ago."""
+    monkeypatch.setattr(probes, "LEAST_PATIENCE", 0.3)
+    monkeypatch.setattr(probes, "MOST_PATIENCE", 0.3)
+    master.start()
+    master.moves = False
+    serving = [{**entry, "lock": lock} for entry in SERVING]
+    found = master.ask(_serving=serving, lease_before={"state": "absent"})["lease"]
+    assert found is not None
+    assert found["moving"] is (lock == "leases")
+    assert master.ask(_serving=serving)["lease"]["moving"] is False  # type: ignore[index]
+
+
 @pytest.mark.parametrize("absent", [1, 2, 3])
 def test_a_lease_that_came_while_waiting(master: Master, monkeypatch: pytest.MonkeyPatch, absent: int) -> None:
     """Within one look, and from one to the next: whoever has seen that there was none has seen the holder write it."""

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import lifecycle, running
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover, lifecycle, running
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import release as _release
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Item, Release
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
@@ -213,7 +213,7 @@ def test_a_leader_hands_over_before_anything_of_it_is_removed(host: Host, monkey
 
     host.deploy()
     former = host.tree()
-    monkeypatch.setattr(lifecycle.handover, "hand_over", nobody)
+    monkeypatch.setattr(handover, "hand_over", nobody)
     with pytest.raises(ReleaseError, match="no other member took the lease"):
         host.run("absent", handover=HANDOVER)
     assert host.tree() == former
@@ -727,6 +727,7 @@ def test_a_roll_is_taken_back(tmp_path: Path) -> None:
     assert {host.live(file["name"]) for file in host.files} == {"2"}
 
 
+FILES = Host.files.fget  # type: ignore[attr-defined]
 HANDOVER = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
 
 
@@ -737,7 +738,7 @@ def test_the_lease_is_handed_over_only_for_a_restart(host: Host, monkeypatch: py
     def hand_over(unit: str, *_rest: Any) -> None:
         seen.append((host.etc / "app.yaml").read_text())
 
-    monkeypatch.setattr(lifecycle.handover, "hand_over", hand_over)
+    monkeypatch.setattr(handover, "hand_over", hand_over)
     host.key_digest = "path"
     host.deploy()
     host.run("live", handover=HANDOVER)
@@ -753,6 +754,31 @@ def test_the_lease_is_handed_over_only_for_a_restart(host: Host, monkeypatch: py
     (host.etc / "app.yaml").write_text("a: 2\n")
     host.run("live", handover=HANDOVER)
     assert seen == ["a: 1\n", "a: 2\n"], "the process is older than its file"
+
+
+def test_the_lease_is_looked_at_before_a_first_start(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the kubeconfig that is live by then; not where a scheduler runs, for that may have written it."""
+    looked: list[Any] = []
+
+    def look(path: str, name: str, namespace: str) -> Any:
+        looked.append((path, name, namespace, "restart" in host.systemd.did))
+        return {"state": "absent"}
+
+    monkeypatch.setattr(handover, "look", look)
+    monkeypatch.setattr(
+        Host, "files", property(lambda host: [*FILES(host), host.member("kubeconfig", host.etc / "kubeconfig")])
+    )
+    host.run("prepared")
+    host.stage_key("secret 1")
+    write.write(str(host.root / "release/staged/kubeconfig"), b"{}")
+    host.run("staged")
+    wanted = {"name": "x", "namespace": "y"}
+    assert host.run("live", lease=wanted)["lease"] == {"state": "absent"}
+    assert looked == [(str(host.etc / "kubeconfig"), "x", "y", False)]
+    assert host.run("live", lease=wanted, restart=True)["lease"] is None
+    host.systemd.disable(UNIT_NAME)
+    assert host.run("live")["lease"] is None
+    assert len(looked) == 1
 
 
 def test_restarts_of_before_do_not_count(host: Host) -> None:

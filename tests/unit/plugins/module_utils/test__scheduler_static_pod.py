@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover, lifecycle, static_pod
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover, static_pod
 
 from tests.support.apiserver import kubeconfig
 from tests.support.host import UNIT_NAME, FakeProc, Host
@@ -197,7 +197,7 @@ def test_the_leader_hands_over_by_the_manifest(host: Kubelet, monkeypatch: pytes
         assert (host.manifest.exists(), host.runs, host.systemd.did) == (False, False, [])
         return handover.Handover(holder="m2", seconds=0.5, released=True, transitions=1)
 
-    monkeypatch.setattr(lifecycle.handover, "hand_over", hand_over)
+    monkeypatch.setattr(handover, "hand_over", hand_over)
     host.stage()
     result = host.run("live", attempt="1", handover=wanted)
     assert result["handover"]["holder"] == "m2"
@@ -210,7 +210,7 @@ def test_nobody_takes_the_lease_of_the_pod(host: Kubelet, monkeypatch: pytest.Mo
         service.start(unit)
         raise ReleaseError("nobody")
 
-    monkeypatch.setattr(lifecycle.handover, "hand_over", hand_over)
+    monkeypatch.setattr(handover, "hand_over", hand_over)
     before = host.manifest.read_bytes()
     host.stage()
     wanted = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
