@@ -156,8 +156,9 @@ def no_answer(error: Exception) -> str:
 def wait_until_ready(settings: Settings, members: Mapping[str, str]) -> None:
     started = shown = time.monotonic()
     while True:
-        states = {host: apiserver_state(settings, target) for host, target in members.items()}
-        waiting = [f"{host} {state}" for host, state in states.items() if state != "ready"]
+        states = {f"{host} apiserver": apiserver_state(settings, target) for host, target in members.items()}
+        states |= {f"{host} etcd": etcd_state(settings, target) for host, target in members.items()}
+        waiting = [f"{what} {state}" for what, state in states.items() if state not in ("ready", "healthy")]
         if not waiting:
             return
         now = time.monotonic()
@@ -171,7 +172,7 @@ def wait_until_ready(settings: Settings, members: Mapping[str, str]) -> None:
             )
         if now - shown > 10:
             shown = now
-            say(f"  Waiting for the apiservers: {', '.join(waiting)}, {now - started:.0f} s")
+            say(f"  Waiting for the control plane: {', '.join(waiting)}, {now - started:.0f} s")
         time.sleep(0.3)
 
 

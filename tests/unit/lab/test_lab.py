@@ -118,6 +118,19 @@ def test_table() -> None:
     assert cluster.as_table([("A", "B"), ("long", "x")]) == "A     B\nlong  x"
 
 
+def test_etcd_is_waited_for_too(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine, its leader changes while the apiservers are ready."""
+    etcd = iter(["refused", "unhealthy"])
+    monkeypatch.setattr(cluster, "apiserver_state", lambda *_args: "ready")
+    monkeypatch.setattr(cluster, "etcd_state", lambda *_args: next(etcd, "healthy"))
+    cluster.wait_until_ready(settings, {"m1": "198.18.10.11"})
+    assert list(etcd) == []
+    monkeypatch.setattr(cluster, "etcd_state", lambda *_args: "unhealthy")
+    monkeypatch.setattr(cluster, "READY_PATIENCE", 0.1)
+    with pytest.raises(shell.LabError, match="not ready after 0 s: m1 etcd unhealthy; see"):
+        cluster.wait_until_ready(settings, {"m1": "198.18.10.11"})
+
+
 def test_a_failed_command_shows_the_end_of_its_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "logs" / "x.log"
     with pytest.raises(shell.LabError, match=f"Doing it: failed after 0 s with exit code 3; whole log: {log}"):
