@@ -47,9 +47,12 @@ install -D --mode=0755 /usr/share/lab-binaries/v{{version}}/bin/linux/{{arch}}/k
 id {USER} >/dev/null 2>&1 || useradd --system --create-home --shell /bin/sh {USER}
 """
 LIBRARIES = "apt-get -q update && apt-get -q install --yes --no-install-recommends python3-cryptography python3-yaml"
+UNTIL_READY = (
+    f"timeout {PATIENCE:.0f} sh -c 'until curl -ksf -o /dev/null https://127.0.0.1:10259/readyz; do sleep 0.05; done'"
+)
 READY = f"""
 set -e
-timeout {PATIENCE:.0f} sh -c 'until curl -ksf -o /dev/null https://127.0.0.1:10259/readyz; do sleep 0.2; done'
+{UNTIL_READY}
 systemctl show --property=MainPID --value kube-scheduler
 """
 # Prints the milliseconds.
@@ -57,7 +60,7 @@ START = f"""
 set -e
 started=$(date +%s%N)
 systemctl start kube-scheduler
-timeout {PATIENCE:.0f} sh -c 'until curl -ksf -o /dev/null https://127.0.0.1:10259/readyz; do sleep 0.05; done'
+{UNTIL_READY}
 echo $((($(date +%s%N) - started) / 1000000))
 """
 
@@ -117,6 +120,9 @@ class Masters:
 
     def reset(self, owner: str, link: bool) -> None:
         self.on_all((HERE / "reset.sh").read_text(), self.settings.version, owner, "yes" if link else "no")
+        self.delete_lease()
+
+    def delete_lease(self) -> None:
         self.ask("delete", "lease", "kube-scheduler", "--ignore-not-found")
 
     def ask(self, *words: str) -> str:
@@ -136,7 +142,7 @@ class Masters:
     def start(self) -> float:
         """Returns the seconds that the schedulers take to become ready when all are started at once and nobody holds the lease."""
         self.on_all("systemctl stop kube-scheduler")
-        self.ask("delete", "lease", "kube-scheduler", "--ignore-not-found")
+        self.delete_lease()
         return max(map(int, self.on_all(START))) / 1000
 
     def wait_until_ready(self) -> list[str]:

@@ -76,7 +76,7 @@ class _Looks:
 
 
 def look(kubeconfig: str, name: str, namespace: str) -> _lease.LeaseView | None:
-    """The lease, which nobody of this host can have written: what is there after the start is compared with it. None where it cannot be read."""
+    """The lease before a first start, which what is there afterwards is compared with; None where it cannot be read."""
     try:
         with _client.load(probes.trusted(kubeconfig), timeout=REQUEST) as client:
             return _lease.described(_lease.observe(_lease.reader(client.get, namespace, name), timeout=0)[0])

@@ -373,11 +373,10 @@ class Question:
     def _remember(self, view: _lease.View, *, single: bool) -> None:
         """What the next look at the lease compares with: the last reading but one, so that it need not wait for a renewal that this look has seen.
 
-        That there was no record is known only of a C(single) object; of two that may hold it, the view is of one.
+        Of two objects that may hold the record, the view is of one: only of a C(single) one it tells that there was none.
         """
-        compared = view.compared if single or view.compared is not _lease.ABSENT else None
         absent = _lease.ABSENT if single and view.state == "absent" else None
-        self.before, self.last = self.last or compared, view.record or absent or self.last
+        self.before, self.last = self.last or view.compared, view.record or absent or self.last
 
     def _probe(self, answer: facts.Answer, release: Release, subject: probes.Subject) -> effective.Answers:
         pid = answer["process"]["pid"]
@@ -394,14 +393,11 @@ class Question:
         )
         if pid:
             began = self.proc.start_ticks(pid)
-            single = len(subject.sources) == 1
-            # Of two objects that may hold the record, the view is of one.
-            before = self.before if single or self.before is not _lease.ABSENT else None
-            seen, view, settings, faults = probes.run(subject, before)
+            seen, view, settings, faults = probes.run(subject, self.before)
             seen["used_loaded"] = self._loaded(release, pid)
             if view is not None:
                 answer["lease"] = probes.describe_lease(view)
-                self._remember(view, single=single)
+                self._remember(view, single=len(subject.sources) == 1)
             if self.proc.start_ticks(pid) != began:
                 faults.append(f"{self.unit} was restarted while it was looked at")
         answer["probes"] = seen

@@ -45,7 +45,7 @@ SERVING: dict[str, t.Callable[[t.Any], t.Any]] = {
 }
 _LEASE: dict[str, t.Any] = {"name": {"type": "str", "required": True}, "namespace": {"type": "str", "required": True}}
 LEASE: dict[str, t.Any] = {"type": "dict", "options": _LEASE}
-"""The argument_spec of scheduler_release for the lease that is looked at, and for the one that is handed over."""
+"""The argument_spec for the lease that scheduler_release looks at."""
 HANDOVER: dict[str, t.Any] = {
     "type": "dict",
     "options": {
@@ -55,6 +55,7 @@ HANDOVER: dict[str, t.Any] = {
         "timeout": {"type": "float", "required": True},
     },
 }
+"""And for the one that it hands over."""
 
 
 def path(value: str, option: str) -> None:

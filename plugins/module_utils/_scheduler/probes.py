@@ -259,8 +259,14 @@ def _readers(subject: Subject, client: _client.Client) -> list[t.Callable[[], _l
     ]
 
 
+def _comparable(subject: Subject, before: _lease.Record | None) -> _lease.Record | None:
+    """What a reading is compared with. That there was no record is not known of each of two objects that may hold it."""
+    return before if before is not _lease.ABSENT or len(subject.sources) == 1 else None
+
+
 def glance(subject: Subject, before: _lease.Record | None) -> _lease.View:
     """One reading of the record, of the object that was written to last. Raises KubeError, LeaseError and ProbeError."""
+    before = _comparable(subject, before)
     with _client.load(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
         views = [_lease.observe(read, timeout=0, before=before)[0] for read in _readers(subject, client)]
     return max(views, key=lambda view: (view.moving, (view.record and view.record.renew_time) or ""))
@@ -272,6 +278,7 @@ def watch(subject: Subject, before: _lease.Record | None) -> _lease.View:
     Raises KubeError, LeaseError and ProbeError.
     """
     views = []
+    before = _comparable(subject, before)
     with _client.load(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
         for read in _readers(subject, client):
             first = before or read() or _lease.ABSENT
@@ -308,7 +315,7 @@ def age(renew_time: str | None) -> float | None:
 
 
 def record_of(described: t.Any) -> _lease.Record | None:
-    """The record in an earlier answer's C(lease); None for none, and for what none can be made of."""
+    """The record in an earlier answer's C(lease), ABSENT where there was none; None for no answer, and for what none can be made of."""
     if not isinstance(described, dict):
         return None
     if described.get("state") == "absent":

@@ -28,6 +28,7 @@ class Cluster(systemd.Systemd):
         self.did: list[str] = []
         self.holder = OWN
         self.looks = 0
+        self.objects = "/namespaces/kube-system/leases/kube-scheduler"
         self.then: Callable[[int], bytes] = self.taken
 
     def stop(self, unit: str) -> None:
@@ -37,8 +38,7 @@ class Cluster(systemd.Systemd):
         self.did.append(f"start {unit}")
 
     def respond(self, request: str) -> bytes:
-        if "/namespaces/kube-system/leases/kube-scheduler" not in request:
-            return answer(404, status(404, "no"))
+        assert self.objects in request
         self.looks += 1
         if not self.did:
             return answer(200, self.lease(self.holder, self.looks % 60, 3))
@@ -88,6 +88,7 @@ def test_no_lease_before_a_first_start(cluster: Any) -> None:
     """Nor any of the objects that old clusters have in its place."""
     cluster.then = lambda _number: answer(404, status(404, "no"))
     cluster.did.append("no lease")
+    cluster.objects = "/namespaces/kube-system/"
     found = handover.look(cluster.path, "kube-scheduler", "kube-system")
     assert probes.record_of(found) is _lease.ABSENT
 

@@ -727,7 +727,6 @@ def test_a_roll_is_taken_back(tmp_path: Path) -> None:
     assert {host.live(file["name"]) for file in host.files} == {"2"}
 
 
-FILES = Host.files.fget  # type: ignore[attr-defined]
 HANDOVER = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
 
 
@@ -756,8 +755,15 @@ def test_the_lease_is_handed_over_only_for_a_restart(host: Host, monkeypatch: py
     assert seen == ["a: 1\n", "a: 2\n"], "the process is older than its file"
 
 
-def test_the_lease_is_looked_at_before_a_first_start(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+class WithKubeconfig(Host):
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        return [*super().files, self.member("kubeconfig", self.etc / "kubeconfig")]
+
+
+def test_the_lease_is_looked_at_before_a_first_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the kubeconfig that is live by then; not where a scheduler runs, for that may have written it."""
+    host = WithKubeconfig(tmp_path)
     looked: list[Any] = []
 
     def look(path: str, name: str, namespace: str) -> Any:
@@ -765,9 +771,6 @@ def test_the_lease_is_looked_at_before_a_first_start(host: Host, monkeypatch: py
         return {"state": "absent"}
 
     monkeypatch.setattr(handover, "look", look)
-    monkeypatch.setattr(
-        Host, "files", property(lambda host: [*FILES(host), host.member("kubeconfig", host.etc / "kubeconfig")])
-    )
     host.run("prepared")
     host.stage_key("secret 1")
     write.write(str(host.root / "release/staged/kubeconfig"), b"{}")
