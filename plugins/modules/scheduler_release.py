@@ -237,7 +237,9 @@ handover:
       description: Whether the lease was seen without a holder. One that is not released has to expire first.
       type: bool
     transitions:
-      description: By how many the lease's own count of leaders rose. More than 1 says that the first one did not stay.
+      description:
+        - By how many the lease's own count of leaders rose. More than 1 says that the first one did not stay.
+        - 0 where it did not rise, as when the next leader's lock has two objects and it goes on with the count of the other one.
       type: int
       sample: 1
 version:

@@ -48,7 +48,7 @@ class Handover(t.TypedDict):
         float  # from the moment at which systemd was told to stop the unit to the one at which the next holder was seen
     )
     released: bool  # whether the lease was seen without a holder
-    transitions: int  # by how many the count of the lease rose
+    transitions: int  # by how many the count of the lease rose; 0 where it did not
 
 
 class _Looks:
@@ -72,7 +72,7 @@ class _Looks:
             self.identity, self.renewals = record.identity, set()
             self.taken = self.taken if self.taken is not None else time.monotonic() - self.began
         self.renewals.add(record.renew_time)
-        return len(self.renewals) >= RENEWALS and record.transitions > self.before.transitions
+        return len(self.renewals) >= RENEWALS
 
 
 def look(kubeconfig: str, name: str, namespace: str) -> _lease.LeaseView | None:
@@ -120,7 +120,8 @@ def _handed(
                 holder=one_line(view.node, 253),
                 seconds=round(looks.taken, 2),
                 released=looks.released,
-                transitions=view.record.transitions - before.transitions,
+                # A leader with a lock of two objects goes on with the count of the other one.
+                transitions=max(0, view.record.transitions - before.transitions),
             )
     except (KubeError, LeaseError) as error:
         reason = f"the lease cannot be read any more ({error})"

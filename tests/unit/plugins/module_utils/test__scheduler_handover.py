@@ -130,6 +130,16 @@ def test_a_lease_that_is_not_released_is_told(cluster: Cluster) -> None:
     assert (found["holder"], found["released"]) == ("m2.example", False)
 
 
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_leader_that_counts_on_from_another_object(cluster: Cluster, count: int) -> None:
+    """With endpointsleases, whose first record is the Endpoints object's: the lease's own count need not rise."""
+    cluster.then = lambda number: answer(200, cluster.lease(OTHER, min(number, 59), count))
+    found = hand_over(cluster)
+    assert found is not None
+    assert (found["holder"], found["transitions"]) == ("m2.example", 0)
+    assert cluster.did == [f"stop {UNIT_NAME}"]
+
+
 @pytest.mark.parametrize("kind", ["nobody", "never renewed", "the same again"])
 def test_nobody_takes_over(cluster: Cluster, kind: str) -> None:
     """The unit is started again, and nothing was put in place."""
