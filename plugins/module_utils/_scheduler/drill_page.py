@@ -108,13 +108,10 @@ class _Scale:
         return round(self.left + share * (self.right - self.left), 1)
 
     def ticks(self) -> list[float]:
-        step = next(
-            step
-            for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, math.inf)
-            if (self.last - self.first) / step <= self.width / 70
-        )
-        first = math.ceil(self.first / step)
-        return [step * number for number in range(first, int(self.last // step) + 1)] if step < math.inf else [0]
+        least = max(1.0, (self.last - self.first) * 70 / self.width)
+        power = 10.0 ** math.floor(math.log10(least))
+        step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
+        return [step * number for number in range(math.ceil(self.first / step), int(self.last // step) + 1)]
 
 
 def _text(x: float, y: float, text: str, name: str = "", anchor: str = "start") -> str:

@@ -71,6 +71,16 @@ def test_the_verdict_is_first() -> None:
     assert "nobody took the lease within" in bad
 
 
+@pytest.mark.parametrize("took", [1.3, 30.0, 5_000.0, 200_000.0, 3e9])
+def test_a_grid_for_any_length(took: float) -> None:
+    """A few lines a drawing, each at a round number of seconds."""
+    samples = [record(99, "m1.example_x"), record(100 + took, "m2.example_y", 2)]
+    texts = Tree(drill_page.page(report(saw(samples)))).texts
+    ticks = [float(text[:-2]) for text in texts if re.fullmatch(r"-?[0-9.e+]+ s", text)]
+    assert 6 < len(ticks) < 90
+    assert all(float(f"{tick:.1e}") == tick for tick in ticks), ticks
+
+
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>&amp;'`"
 
 
