@@ -74,6 +74,8 @@ def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
         release.check_binaries(params["binaries"], dry=module.check_mode)
         if params["state"] == "staged":
             release.pending()  # looks at each path, live and staged
+            if params["command"] and not module.check_mode:
+                release.require(item for item in release.items if item.seeded)
             if params["log_dir"]:
                 folders.give(params["log_dir"], params["user"], LOG_MODE, dry=True)
         if not module.check_mode:

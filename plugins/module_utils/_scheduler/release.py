@@ -428,6 +428,14 @@ class Release:
             self.update_record(staged=staged, original=False)
         return changed
 
+    def require(self, items: t.Iterable[Item]) -> None:
+        """Raises ReleaseError where one of these has no staged copy."""
+        missing = [item.name for item in items if look(self.staged_path(item)) is None]
+        if missing:
+            raise ReleaseError(
+                f"{os.path.join(self.root, 'staged')} lacks {', '.join(missing)}: run the earlier phases first"
+            )
+
     # --- the live set
 
     def pending(self) -> list[str]:
@@ -440,11 +448,7 @@ class Release:
         C(attempt) is what :meth:`restore` takes this promotion back by. C(first) is the only member that is put in place for now.
         C(foreign): whether somebody else's scheduler ran, whose unit and program may lie elsewhere and stay there.
         """
-        missing = [i.name for i in self.items if not i.gone and look(self.staged_path(i)) is None]
-        if missing:
-            raise ReleaseError(
-                f"{os.path.join(self.root, 'staged')} lacks {', '.join(missing)}: run the earlier phases first"
-            )
+        self.require(item for item in self.items if not item.gone)
         pending = self.pending()
         record = self.record()
         folders = {folder for item in self.items for folder in _missing_parents(item.path)}

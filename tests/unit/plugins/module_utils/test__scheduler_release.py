@@ -193,6 +193,13 @@ def test_an_incomplete_set_is_not_promoted(host: Host) -> None:
     assert not host.etc.exists()
 
 
+def test_an_incomplete_set_is_not_tried(host: Host) -> None:
+    """It is said before anything is staged, for systemd would only say that it cannot read a credential."""
+    with pytest.raises(ReleaseError, match=r"staged lacks key: run the earlier phases first"):
+        host.run("staged", command=["/bin/app"], user="k8s", dry_run_flags={}, dry_run_texts={})
+    assert not (host.root / "release").exists()
+
+
 def test_absent_removes_what_was_promoted_and_nothing_else(host: Host) -> None:
     host.etc.mkdir()
     (host.etc / "ca.pem").write_text("others'")
