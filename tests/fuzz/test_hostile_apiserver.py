@@ -27,6 +27,8 @@ ANSWERS = 500
 TIMEOUT = 0.4
 """Seconds for one answer; one that is slow has to be given up after that, and a machine that does other things gets some more."""
 GRACE = 4.0
+SAID = ["-----BEGIN CERTIFICATE-----", "-----BEGIN PRIVATE KEY-----"]
+"""Of values.TEXTS, which a server may give as its reason; that no real key is told is judged by itself."""
 
 HEADS = [
     "HTTP/1.1 200 OK",
@@ -227,19 +229,19 @@ def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Host
         server = found.pop("server")  # type: ignore[misc]
         assert server == hostile.server.url
         of_lease(dict(found))
-        return judge.refusal(problem)[:5] if problem else found["state"]
+        return judge.refusal(problem, SAID)[:5] if problem else found["state"]
 
     def version() -> str:
         found = info.apiserver(hostile.server.url, hostile.asked)
         assert facts.checked({**subjects.GATHERED, "apiserver": found})
         assert found["reachable"] == (found["error"] is None)
         if found["error"]:
-            raise CollectionError(judge.refusal(found["error"]))
+            raise CollectionError(judge.refusal(found["error"], SAID))
         return "reached"
 
     def status() -> str:
         found = _client.https_get("127.0.0.1", hostile.server.port, "/metrics", ca_pem=world.ca.pem, timeout=TIMEOUT)
-        judge.refusal(f"x{found.reason}{found.retry_after}")
+        judge.refusal(f"x{found.reason}{found.retry_after}", SAID)
         assert 100 <= found.status <= 999
         return "answered"
 
@@ -252,7 +254,7 @@ def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Host
             outcome = action()
         except CollectionError as error:
             outcome = "refused"
-            judge.refusal(str(error))
+            judge.refusal(str(error), SAID)
             judge.holds_no(world.secrets, str(error))
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
         assert time.monotonic() - started < 6 * TIMEOUT + GRACE

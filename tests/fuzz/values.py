@@ -130,11 +130,11 @@ OTHERS: list[Any] = [
 
 
 def mixed(rng: random.Random) -> str:
-    """A text of whatever characters."""
+    """A text of whatever characters, but no absolute path: what a module is told to write there, it writes."""
     alphabet = rng.choice(
         ["ab:/.-_@", "0123456789.hms%", "\x00\x07\n\r\t \x1b\x9b", "\ud800\u0301\u200d\u202e\U000e0001", "{}[]&*!|>%#,"]
     )
-    return "".join(rng.choice(alphabet) for _number in range(rng.choice([1, 2, 5, 20, 80])))
+    return "".join(rng.choice(alphabet) for _number in range(rng.choice([1, 2, 5, 20, 80]))).lstrip("/")
 
 
 def any_value(rng: random.Random) -> Any:
