@@ -232,6 +232,13 @@ class Lab:
     def site(self, *words: str, **options: Any) -> Run:
         return self.play("playbooks/site.yml", *words, **options)
 
+    def start_anew(self, *words: str) -> None:
+        """Deploys after all schedulers were stopped: where nobody schedules, all start at once, in half the time that a rollout takes."""
+        for name in self.names:
+            self.host(name).check_output("systemctl stop %s", UNIT)
+        run = self.site(*words)
+        assert run.code == 0, run.output
+
     def main_pids(self) -> dict[str, str]:
         return {
             name: self.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT)

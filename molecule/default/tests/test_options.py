@@ -126,7 +126,7 @@ def test_options(lab: Any, tmp_path: Path) -> None:
         again = lab.site(words, "--extra-vars=kube_scheduler_kubeconfig_style=files")
         assert again.changed == dict.fromkeys(lab.names, 0)
     finally:
-        assert lab.site().code == 0
+        lab.start_anew()
 
 
 @pytest.mark.nightly
@@ -150,4 +150,4 @@ def test_what_an_older_systemd_lacks(lab: Any) -> None:
         assert "m1: key and kubeconfig can be read by the group" in status.text
         assert "m1: a start is reported early" in status.text
     finally:
-        assert lab.site().code == 0
+        lab.start_anew()
