@@ -70,8 +70,7 @@ def test_options(lab: Any, tmp_path: Path) -> None:
     (tmp_path / "ca-config.json").write_text(json.dumps({"signing": {"profiles": {"short": profile}}}))
     words = f"--extra-vars={json.dumps(options)}"
     try:
-        run = lab.site(words)
-        assert run.code == 0, run.output
+        run = lab.start_anew(words)
         assert "not checked: metrics" not in run.text
         # Only the reader that is made here is granted that.
         assert "not checked: the settings in use, by /configz: HTTP 403" in run.text
@@ -110,12 +109,12 @@ def test_options(lab: Any, tmp_path: Path) -> None:
         assert status.code == 0, status.output
         assert "fail-over: at most 10.4 s after a crash, 2.2 s after a stop" in status.text
         assert lab.site(words).changed == dict.fromkeys(lab.names, 0)
-        # Since then a rollout and two more runs went by: longer than the next rollout takes, so nobody's new certificate is due again at its end.
+        # Since then a start and two more runs went by: longer than the next start takes, so nobody's new certificate is due again at its end.
         youngest = max(made(lab, name).not_valid_before_utc for name in lab.names)
         age = datetime.now(timezone.utc) - BACKDATE - youngest
         due = f"{86400 - int(age.total_seconds())}s"
         files = json.dumps({"kube_scheduler_kubeconfig_style": "files", "kube_scheduler_renew_before": due})
-        assert lab.site(words, f"--extra-vars={files}").code == 0
+        lab.start_anew(words, f"--extra-vars={files}")
         for name in lab.names:
             assert made(lab, name).not_valid_after_utc > leaf.not_valid_after_utc
         for path in ("/etc/k8s/tls/scheduler.key", "/etc/k8s/scheduler.conf"):
