@@ -92,15 +92,28 @@ def hand_over(unit: str, service: Service, wanted: Wanted) -> Handover | None:
     try:
         # Its credentials are read now: systemd takes the process's own away when it stops.
         with _client.load(probes.kubeconfig_of(unit, wanted.kubeconfig), timeout=REQUEST) as client:
-            read = _lease.reader(
-                client.get, wanted.namespace, wanted.name, sources_of(wanted.lock) or tuple(_lease.SOURCES)
-            )
-            before = read()
-            if before is None or before.node != socket.gethostname():
+            sources: list[tuple[str, ...]] = [(source,) for source in sources_of(wanted.lock)] or [
+                tuple(_lease.SOURCES)
+            ]
+            readers = [_lease.reader(client.get, wanted.namespace, wanted.name, each) for each in sources]
+            before = next((record for record in _records(readers) if record.node == socket.gethostname()), None)
+            if before is None:
                 return None
-            return _handed(unit, service, read, before, wanted.timeout)
+            return _handed(unit, service, lambda: _latest(_records(readers), before), before, wanted.timeout)
     except probes.FAULTS as error:
         raise ReleaseError(f"{unit} leads and was not stopped, for its lease cannot be read: {error}") from None
+
+
+def _records(readers: t.Iterable[t.Callable[[], _lease.Record | None]]) -> list[_lease.Record]:
+    return [record for reader in readers for record in [reader()] if record]
+
+
+def _latest(records: list[_lease.Record], before: _lease.Record) -> _lease.Record | None:
+    """The record that another member holds, else one that is released, else the former leader's.
+
+    A lock of two objects can be taken over by a member that was told to elect by one of them only, and the other stays as it was.
+    """
+    return max(records, key=lambda it: (it.identity not in ("", before.identity), not it.identity), default=None)
 
 
 def _handed(

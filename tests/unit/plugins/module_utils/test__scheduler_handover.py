@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ class Cluster(systemd.Systemd):
         self.holder = OWN
         self.looks = 0
         self.objects = "/namespaces/kube-system/leases/kube-scheduler"
+        self.endpoints: Callable[[int], Any] | None = None
         self.then: Callable[[int], bytes] = self.taken
 
     def stop(self, unit: str) -> None:
@@ -38,6 +40,9 @@ class Cluster(systemd.Systemd):
         self.did.append(f"start {unit}")
 
     def respond(self, request: str) -> bytes:
+        if self.endpoints and "/endpoints/kube-scheduler" in request:
+            record = self.endpoints(self.looks) if self.did else self.record(self.holder, self.looks, 3)
+            return answer(200, {"metadata": {"annotations": {_lease.ANNOTATION: json.dumps(record)}}})
         assert self.objects in request
         self.looks += 1
         if not self.did:
@@ -49,6 +54,15 @@ class Cluster(systemd.Systemd):
         found = lease(holder, renew)
         found["spec"]["leaseTransitions"] = transitions
         return found
+
+    @staticmethod
+    def record(holder: str, renew: int, transitions: int) -> Any:
+        return {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": 15,
+            "renewTime": f"2026-11-27T10:00:{renew % 60:02}Z",
+            "leaderTransitions": transitions,
+        }
 
     def taken(self, number: int) -> bytes:
         """Released, and taken a while later."""
@@ -70,8 +84,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         yield cluster
 
 
-def hand_over(cluster: Any, timeout: float = 5.0) -> handover.Handover | None:
-    wanted = handover.Wanted(cluster.path, "kube-scheduler", "kube-system", "leases", timeout)
+def hand_over(cluster: Any, timeout: float = 5.0, lock: str = "leases") -> handover.Handover | None:
+    wanted = handover.Wanted(cluster.path, "kube-scheduler", "kube-system", lock, timeout)
     return handover.hand_over(UNIT_NAME, cluster, wanted)
 
 
@@ -138,6 +152,25 @@ def test_a_leader_that_counts_on_from_another_object(cluster: Cluster, count: in
     assert found is not None
     assert (found["holder"], found["transitions"]) == ("m2.example", 0)
     assert cluster.did == [f"stop {UNIT_NAME}"]
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_a_leader_that_writes_one_of_the_two_objects(cluster: Cluster, released: bool) -> None:
+    """From endpointsleases to endpoints: the Lease stays as the former leader left it."""
+    cluster.then = lambda _number: answer(200, cluster.lease("" if released else OWN, 0, 3))
+    cluster.endpoints = lambda number: cluster.record(OTHER, number, 4)
+    found = hand_over(cluster, lock="endpointsleases")
+    assert found is not None
+    assert (found["holder"], found["transitions"]) == ("m2.example", 1)
+    assert cluster.did == [f"stop {UNIT_NAME}"]
+
+
+def test_a_former_holder_of_the_other_object_does_not_lead(cluster: Cluster) -> None:
+    cluster.then = lambda number: answer(200, cluster.lease(OWN, 0, 3))
+    cluster.endpoints = lambda _number: cluster.record(OTHER, 7, 1)
+    with pytest.raises(ReleaseError, match="no other member took the lease"):
+        hand_over(cluster, timeout=0.3, lock="endpointsleases")
+    assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
 
 
 @pytest.mark.parametrize("kind", ["nobody", "never renewed", "the same again"])
