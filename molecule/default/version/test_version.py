@@ -193,7 +193,11 @@ def test_a_jump_between_locks_is_refused(lab: Any, row: dict[str, Any]) -> None:
     assert "endpoints shares no object with leases" in jump.text
     assert "first run with kube_scheduler_config={leaderElection: {resourceLock: endpointsleases}}" in jump.text
     for lock in ("endpointsleases", "endpoints"):
-        assert site(lock).code == 0
+        step = site(lock)
+        assert step.code == 0, step.output
     back = lab.site()
     assert back.code != 0
     assert "leases shares no object with endpoints" in back.text
+    for lock in ("endpointsleases", "leases"):
+        step = site(lock)
+        assert step.code == 0, step.output
