@@ -131,7 +131,7 @@ def watch(path: str, alive: Callable[[], bool] = lambda: True, **changes: Any) -
 
 def test_a_takeover(cluster: Cluster, path: str) -> None:
     cluster.namespaces = ["kube-ha-drill-left", "of-others"]
-    with watch(path) as running:
+    with watch(path, deadline=20) as running:
         running.ready()
         fault = time.monotonic()
         cluster.fail(1.6)
