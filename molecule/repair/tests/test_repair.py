@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -122,6 +123,12 @@ def test_a_wrong_configuration_on_every_master(lab: Any) -> None:
 @pytest.mark.parametrize("names", PAIRS, ids=map(", ".join, PAIRS))
 def test_damage(lab: Any, names: tuple[str, str]) -> None:
     repaired(lab, [[name] for name in names])
+    if "record: gone" in names:
+        # Nobody knows any more who made the folder above the release: removal leaves it, and nothing in it.
+        assert lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all").code == 0
+        for name in lab.names:
+            lab.host(name).check_output("test ! -e %s || rmdir %s", *[str(Path(RELEASE).parent)] * 2)
+        assert lab.site().code == 0
 
 
 def test_an_even_number_of_damages() -> None:
