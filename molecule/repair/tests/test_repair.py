@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -128,7 +127,7 @@ def test_damage(lab: Any, names: tuple[str, str]) -> None:
         assert lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all").code == 0
         for name in lab.names:
             lab.host(name).check_output(
-                "rm --force /opt/k8s/bin/kube-scheduler-v*; test ! -e %s || rmdir %s", *[str(Path(RELEASE).parent)] * 2
+                "rm --force /opt/k8s/bin/kube-scheduler-v*; test ! -e /var/lib/kube-ha || rmdir /var/lib/kube-ha"
             )
         assert lab.site().code == 0
 
