@@ -17,7 +17,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import cli
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import probes
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import sources_of
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import source_groups
 
 if t.TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.static_pod import Service
@@ -92,10 +92,7 @@ def hand_over(unit: str, service: Service, wanted: Wanted) -> Handover | None:
     try:
         # Its credentials are read now: systemd takes the process's own away when it stops.
         with _client.load(probes.kubeconfig_of(unit, wanted.kubeconfig), timeout=REQUEST) as client:
-            sources: list[tuple[str, ...]] = [(source,) for source in sources_of(wanted.lock)] or [
-                tuple(_lease.SOURCES)
-            ]
-            readers = [_lease.reader(client.get, wanted.namespace, wanted.name, each) for each in sources]
+            readers = probes.readers(client, wanted.namespace, wanted.name, source_groups(wanted.lock))
             before = next((record for record in _records(readers) if record.node == socket.gethostname()), None)
             if before is None:
                 return None

@@ -354,13 +354,12 @@ class Question:
     def _subject(self, process: facts.Process, told: _process.Told, serving: _versions.Serving) -> probes.Subject:
         params = self.params
         pid, http_port = process["pid"], process["http_port"]
-        sources = tuple((source,) for source in _versions.sources_of(process["lock"])) or (tuple(_lease.SOURCES),)
         named = told.kubeconfig or params["kubeconfig"]
         pair = (params["metrics_cert"], params["metrics_key"]) if params["metrics_cert"] else None
         return probes.Subject(
             process=process,
             serving=serving,
-            sources=sources,
+            sources=_versions.source_groups(process["lock"]),
             kubeconfig=lambda: probes.kubeconfig_of(self.unit, named),
             serving_ca=params["serving_ca"],
             metrics_pair=pair,

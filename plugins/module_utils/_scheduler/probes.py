@@ -247,16 +247,18 @@ def run(subject: Subject, before: _lease.Record | None) -> Shown:
 # --- the lease
 
 
-def _readers(subject: Subject, client: _client.Client) -> list[t.Callable[[], _lease.Record | None]]:
+def readers(
+    client: _client.Client, namespace: str, name: str, groups: t.Iterable[tuple[str, ...]]
+) -> list[t.Callable[[], _lease.Record | None]]:
     """One for each object that may hold the record.
 
     While members change over to another lock, only one of the objects that a pair of locks has is written to.
     """
-    process = subject.process
-    return [
-        _lease.reader(client.get, process["lease_namespace"], process["lease_name"], sources)
-        for sources in subject.sources
-    ]
+    return [_lease.reader(client.get, namespace, name, sources) for sources in groups]
+
+
+def _readers(subject: Subject, client: _client.Client) -> list[t.Callable[[], _lease.Record | None]]:
+    return readers(client, subject.process["lease_namespace"], subject.process["lease_name"], subject.sources)
 
 
 def _comparable(subject: Subject, before: _lease.Record | None) -> _lease.Record | None:

@@ -65,6 +65,11 @@ def sources_of(lock: str) -> tuple[str, ...]:
     return tuple(source for name, source in SOURCES.items() if name in LOCK_OBJECTS.get(lock, ()))
 
 
+def source_groups(lock: str) -> tuple[tuple[str, ...], ...]:
+    """The sources of a lock type, to be read each by itself; those of all types as one group for one that is not known."""
+    return tuple((source,) for source in sources_of(lock)) or (tuple(SOURCES.values()),)
+
+
 def serving(versions: Versions) -> list[Serving]:
     """The table's rows as ranges: one entry for each minor from which on something changes, the oldest first."""
     found: list[Serving] = []

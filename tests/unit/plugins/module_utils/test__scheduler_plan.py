@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import plan, variables, versions
 
@@ -243,6 +244,8 @@ def test_sources_of_locks() -> None:
     assert versions.sources_of("leases") == ("lease",)
     assert set(versions.sources_of("endpointsleases")) == {"lease", "endpoints"}
     assert versions.sources_of("nonsense") == ()
+    assert set(versions.source_groups("endpointsleases")) == {("lease",), ("endpoints",)}
+    assert versions.source_groups("nonsense") == (tuple(lease.SOURCES),)
 
 
 def test_every_path_of_the_set_is_asked_about() -> None:
