@@ -344,7 +344,9 @@ drift:
   elements: dict
   contains:
     part:
-      description: V(packages), V(user), V(binary), V(link), V(log_dir), V(certificate), V(kubeconfig), V(config), V(unit) or V(process).
+      description:
+        - V(packages), V(user), V(binary), V(record), V(link), V(log_dir), V(certificate), V(kubeconfig), V(config), V(unit), V(process) or V(staged).
+        - V(record) is a binary that nobody brings, for it is there already, and that is not, or no longer, what was verified and recorded.
       type: str
       sample: config
     reason:

@@ -214,7 +214,7 @@ def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> 
     parts: list[tuple[str, list[str]]] = [
         ("packages", _packages(wanted, seen["missing_libraries"])),
         ("user", [] if seen["user_exists"] or not wanted.user else [f"the user {wanted.user} does not exist"]),
-        ("binary", _binary(wanted, release)),
+        (_binary_part(wanted), _binary(wanted, release)),
         ("link", _link(wanted)),
         ("log_dir", _log_dir(wanted)),
         ("certificate", [*certificate, *_pair(wanted)]),
@@ -236,6 +236,11 @@ def _line(reason: str) -> str:
 
 def _packages(wanted: Wanted, missing: t.Sequence[str]) -> list[str]:
     return [f"the Python library {name} is missing" for name in missing] if wanted.manage_packages else []
+
+
+def _binary_part(wanted: Wanted) -> str:
+    """Whether the binary is to be brought (C(binary)), or is there and only to be verified and recorded (C(record))."""
+    return "record" if wanted.binary_source == "present" and os.path.exists(wanted.binary) else "binary"
 
 
 def _binary(wanted: Wanted, release: Release) -> list[str]:

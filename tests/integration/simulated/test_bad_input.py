@@ -270,7 +270,7 @@ def test_whose_a_binary_is(tmp_path: Path) -> None:
         cluster.empty(name)
     cluster.answers["m1"]["get_url"] = {"changed": True}
     reason = "/opt/k8s/bin/kube-scheduler-v1.37.2: its checksum was never verified"
-    cluster.answers["m3"]["drift"][0]["drift"] = [{"part": "binary", "reason": reason}]
+    cluster.answers["m3"]["drift"][0]["drift"] = [{"part": "record", "reason": reason}]
     cluster.host_variables = {"m3": {"kube_scheduler_binary_source": "present"}}
     run = cluster.run()
     assert run.code == 0, run.output

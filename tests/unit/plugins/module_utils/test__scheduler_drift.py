@@ -422,7 +422,9 @@ def test_a_binary_of_the_operator(host: Cluster) -> None:
     (host.bin / "app-v1").chmod(0o775)
     assert host.drift() == []
     (host.root / "release/record.json").write_text("{}")
-    assert "binary: /bin/app-v1: its checksum was never verified" in host.drift()
+    assert "record: /bin/app-v1: its checksum was never verified" in host.drift()
+    (host.bin / "app-v1").unlink()
+    assert "binary: /bin/app-v1: is not there" in host.drift()
 
 
 def test_a_pair_from_the_controller(host: Cluster) -> None:
