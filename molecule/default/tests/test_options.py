@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from datetime import datetime, timedelta, timezone
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ import yaml
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from tests.support.lab import wait_for_age
+
 UNIT = "kube-scheduler.service"
 # What systemd and YAML would take for something else stays one argument, and a string.
 ODD = "%h ${HOME} it's a; b\\"
 STRINGS = ["yes", "null", "0x10", "1e3", "~", "*a", "&a", "!!x", "# x", "a: b", "'", '"', "%h", "$HOME"]
-BACKDATE = timedelta(minutes=5)
+AGE = 60
+"""Seconds."""
 PROFILES = [{"schedulerName": name} for name in STRINGS]
 
 
@@ -39,7 +42,9 @@ def made(lab: Any, name: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate(lab.host(name).file("/etc/k8s/tls/scheduler.crt").content)
 
 
-def test_options(lab: Any, tmp_path: Path) -> None:
+@pytest.fixture
+def words(lab: Any, tmp_path: Path) -> Iterator[str]:
+    """Every option, as an argument of ansible-playbook. Afterwards the cluster is as it was."""
     options: dict[str, Any] = {
         "kube_scheduler_bin_dir": "/usr/local/lib/k8s",
         "kube_scheduler_binary_source": "controller",
@@ -68,64 +73,71 @@ def test_options(lab: Any, tmp_path: Path) -> None:
     (tmp_path / "bundle.pem").write_text(lab.ca + lab.ca)
     profile = {"usages": ["signing", "key encipherment", "server auth", "client auth"], "expiry": "24h"}
     (tmp_path / "ca-config.json").write_text(json.dumps({"signing": {"profiles": {"short": profile}}}))
-    words = f"--extra-vars={json.dumps(options)}"
-    try:
-        run = lab.start_anew(words)
-        assert "not checked: metrics" not in run.text
-        # Only the reader that is made here is granted that.
-        assert "not checked: the settings in use, by /configz: HTTP 403" in run.text
-        address = lab.addresses["m1"]
-        host = lab.host("m1")
-        assert host.file("/usr/local/lib/k8s/kube-scheduler").is_symlink
-        assert host.check_output("ps -o user= -p $(systemctl show --property=MainPID --value %s)", UNIT) == "scheduler"
-        assert host.file("/etc/k8s/tls/scheduler.key").mode == 0o600
-        leaf = made(lab, "m1")
-        subject = {a.oid: a.value for a in leaf.subject}
-        assert (subject[NameOID.ORGANIZATION_NAME], subject[NameOID.ORGANIZATIONAL_UNIT_NAME]) == (
-            "somebody",
-            "4Paradigm",
-        )
-        sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        assert {str(a) for a in sans.get_values_for_type(x509.IPAddress)} == {"127.0.0.1", address}
-        assert sans.get_values_for_type(x509.DNSName) == ["scheduler.example"]
-        cluster = yaml.safe_load(host.file("/etc/k8s/scheduler.conf").content)["clusters"][0]["cluster"]
-        assert cluster["tls-server-name"] == "kubernetes.default.svc"
-        lines = [line for line in host.check_output("ss --no-header -lntp").splitlines() if "kube-scheduler" in line]
-        assert [line.split()[3] for line in lines] == [f"{address}:10999"]
-        config = yaml.safe_load(host.file("/etc/k8s/kube-scheduler.yaml").content)
-        assert config["parallelism"] == 8
-        assert config["profiles"] == PROFILES
-        assert config["leaderElection"] == {
-            "leaderElect": True,
-            "leaseDuration": "6s",
-            "renewDeadline": "3s",
-            "retryPeriod": "1s",
-        }
-        words_of_process = host.check_output("tr '\\0' '\\n' < /proc/%s/cmdline", lab.main_pids()["m1"]).splitlines()
-        assert f"--requestheader-allowed-names={ODD}" in words_of_process
-        assert '"--v=3"' in host.check_output("systemctl cat %s", UNIT)
-        assert lab.lease()["leaseDurationSeconds"] == 6
-        status = lab.play("playbooks/status.yml", words)
-        assert status.code == 0, status.output
-        assert "fail-over: at most 10.4 s after a crash, 2.2 s after a stop" in status.text
-        assert lab.site(words).changed == dict.fromkeys(lab.names, 0)
-        # Since then a start and two more runs went by: longer than the next start takes, so nobody's new certificate is due again at its end.
-        youngest = max(made(lab, name).not_valid_before_utc for name in lab.names)
-        age = datetime.now(timezone.utc) - BACKDATE - youngest
-        due = f"{86400 - int(age.total_seconds())}s"
-        files = json.dumps({"kube_scheduler_kubeconfig_style": "files", "kube_scheduler_renew_before": due})
-        lab.start_anew(words, f"--extra-vars={files}")
-        for name in lab.names:
-            assert made(lab, name).not_valid_after_utc > leaf.not_valid_after_utc
-        for path in ("/etc/k8s/tls/scheduler.key", "/etc/k8s/scheduler.conf"):
-            file = host.file(path)
-            assert (file.user, file.group, file.mode) == ("root", "scheduler", 0o640), path
-        assert "client-key: /etc/k8s/tls/scheduler.key" in host.file("/etc/k8s/scheduler.conf").content_string
-        assert "LoadCredential" not in host.check_output("systemctl cat %s", UNIT)
-        again = lab.site(words, "--extra-vars=kube_scheduler_kubeconfig_style=files")
-        assert again.changed == dict.fromkeys(lab.names, 0)
-    finally:
-        lab.start_anew()
+    yield f"--extra-vars={json.dumps(options)}"
+    lab.start_anew()
+
+
+def test_options(lab: Any, words: str) -> None:
+    run = lab.start_anew(words)
+    assert "not checked: metrics" not in run.text
+    # Only the reader that is made here is granted that.
+    assert "not checked: the settings in use, by /configz: HTTP 403" in run.text
+    address = lab.addresses["m1"]
+    host = lab.host("m1")
+    assert host.file("/usr/local/lib/k8s/kube-scheduler").is_symlink
+    assert host.check_output("ps -o user= -p $(systemctl show --property=MainPID --value %s)", UNIT) == "scheduler"
+    assert host.file("/etc/k8s/tls/scheduler.key").mode == 0o600
+    leaf = made(lab, "m1")
+    subject = {a.oid: a.value for a in leaf.subject}
+    assert (subject[NameOID.ORGANIZATION_NAME], subject[NameOID.ORGANIZATIONAL_UNIT_NAME]) == (
+        "somebody",
+        "4Paradigm",
+    )
+    sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {str(a) for a in sans.get_values_for_type(x509.IPAddress)} == {"127.0.0.1", address}
+    assert sans.get_values_for_type(x509.DNSName) == ["scheduler.example"]
+    cluster = yaml.safe_load(host.file("/etc/k8s/scheduler.conf").content)["clusters"][0]["cluster"]
+    assert cluster["tls-server-name"] == "kubernetes.default.svc"
+    lines = [line for line in host.check_output("ss --no-header -lntp").splitlines() if "kube-scheduler" in line]
+    assert [line.split()[3] for line in lines] == [f"{address}:10999"]
+    config = yaml.safe_load(host.file("/etc/k8s/kube-scheduler.yaml").content)
+    assert config["parallelism"] == 8
+    assert config["profiles"] == PROFILES
+    assert config["leaderElection"] == {
+        "leaderElect": True,
+        "leaseDuration": "6s",
+        "renewDeadline": "3s",
+        "retryPeriod": "1s",
+    }
+    words_of_process = host.check_output("tr '\\0' '\\n' < /proc/%s/cmdline", lab.main_pids()["m1"]).splitlines()
+    assert f"--requestheader-allowed-names={ODD}" in words_of_process
+    assert '"--v=3"' in host.check_output("systemctl cat %s", UNIT)
+    assert lab.lease()["leaseDurationSeconds"] == 6
+    status = lab.play("playbooks/status.yml", words)
+    assert status.code == 0, status.output
+    assert "fail-over: at most 10.4 s after a crash, 2.2 s after a stop" in status.text
+    assert lab.site(words).changed == dict.fromkeys(lab.names, 0)
+
+
+@pytest.mark.nightly
+def test_a_pair_that_is_due_and_files_that_the_process_reads_itself(lab: Any, words: str) -> None:
+    lab.start_anew(words)
+    leaf, host = made(lab, "m1"), lab.host("m1")
+    # Longer than the next start takes, so nobody's new certificate is due again at its end.
+    for name in lab.names:
+        wait_for_age(made(lab, name), AGE)
+    due = f"{86400 - AGE}s"
+    files = json.dumps({"kube_scheduler_kubeconfig_style": "files", "kube_scheduler_renew_before": due})
+    lab.start_anew(words, f"--extra-vars={files}")
+    for name in lab.names:
+        assert made(lab, name).not_valid_after_utc > leaf.not_valid_after_utc
+    for path in ("/etc/k8s/tls/scheduler.key", "/etc/k8s/scheduler.conf"):
+        file = host.file(path)
+        assert (file.user, file.group, file.mode) == ("root", "scheduler", 0o640), path
+    assert "client-key: /etc/k8s/tls/scheduler.key" in host.file("/etc/k8s/scheduler.conf").content_string
+    assert "LoadCredential" not in host.check_output("systemctl cat %s", UNIT)
+    again = lab.site(words, "--extra-vars=kube_scheduler_kubeconfig_style=files")
+    assert again.changed == dict.fromkeys(lab.names, 0)
 
 
 @pytest.mark.nightly
