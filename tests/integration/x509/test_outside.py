@@ -12,9 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base
 
 from tests.support.outside import SANS, SUBJECT, Site, by_cfssl, by_openssl
-from tests.support.pki import PROFILES, key_pem, openssl, spare, write_profiles
+from tests.support.pki import NOW, PROFILES, key_pem, openssl, spare, write_profiles
 
 ISSUERS = ("cfssl", "openssl")
 
@@ -22,7 +23,8 @@ ISSUERS = ("cfssl", "openssl")
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     found = Site(tmp_path)
-    found.after = timedelta(minutes=10)  # than the tests' own time, for what these tools issue begins now
+    # What these tools issue begins now, and not in the tests' own time, which is that of their start.
+    found.after = base.now() - NOW + timedelta(minutes=1)
     return found
 
 
