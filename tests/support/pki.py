@@ -132,6 +132,11 @@ class Ca:
         return {"ca_path": str(self.path), "ca_privatekey_path": str(self.key_path)}
 
 
+def elapsed() -> timedelta:
+    """How far the real clock, by which what is no test's own issues, is ahead of the tests' own time, which is that of their start."""
+    return base.now() - NOW
+
+
 class Host:
     """A directory on which tasks run."""
 

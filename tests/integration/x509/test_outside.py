@@ -12,10 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base
 
 from tests.support.outside import SANS, SUBJECT, Site, by_cfssl, by_openssl
-from tests.support.pki import NOW, PROFILES, key_pem, openssl, spare, write_profiles
+from tests.support.pki import PROFILES, elapsed, key_pem, openssl, spare, write_profiles
 
 ISSUERS = ("cfssl", "openssl")
 
@@ -23,8 +22,7 @@ ISSUERS = ("cfssl", "openssl")
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     found = Site(tmp_path)
-    # What these tools issue begins now, and not in the tests' own time, which is that of their start.
-    found.after = base.now() - NOW + timedelta(minutes=1)
+    found.after = elapsed() + timedelta(minutes=1)
     return found
 
 

@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from tests.support.fake_module import one_line
-from tests.support.pki import Ca, Host, spare, write_profiles
+from tests.support.pki import Ca, Host, elapsed, spare, write_profiles
 
 
 class Target:
@@ -36,7 +36,7 @@ class Target:
         assert name == "kube_ha.scheduler.x509_cert"
         self.sent.append(module_args)
         try:
-            result = self.host.run(check=self.check, **json.loads(json.dumps(module_args)))
+            result = self.host.run(check=self.check, after=elapsed(), **json.loads(json.dumps(module_args)))
         except (X509Error, FilesError) as exc:
             result = {"failed": True, "msg": str(exc)}
         return self.answer(json.loads(json.dumps(result)))
