@@ -38,6 +38,7 @@ def standing(lab: Any) -> tuple[Any, ...]:
 
 @pytest.mark.usefixtures("older")
 def test_check_mode_tells_the_plan_and_changes_nothing(lab: Any) -> None:
+    lab.host("m1").check_output("rm -f /opt/k8s/bin/kube-scheduler-v%s", NEW)
     before = standing(lab)
     run = lab.play("playbooks/upgrade.yml", version(NEW), "--check", "--diff")
     assert run.code == 0, run.output
