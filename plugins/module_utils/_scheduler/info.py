@@ -33,7 +33,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import OwnScheduler, Proc, others
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import (
+    Listener,
+    OwnScheduler,
+    Proc,
+    others,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release, items_of
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -253,7 +258,8 @@ class Question:
         )
         if instead and not pid:
             process["arguments"] = static_pod.arguments(manifest)
-        port = self._port(process, _process.serving_for(serving))
+        listeners = self.proc.listeners()
+        port = self._port(process, _process.serving_for(serving), listeners)
         beside = instances.neighbours(release, self.proc, self._pid_of, params["_serving"])
         answer = facts.Answer(
             **host(params["user"], self.systemd_version),
@@ -268,7 +274,7 @@ class Question:
             process=process,
             port=port,
             others=[
-                *self._others(process, port["number"], [instance["unit"] for instance in beside]),
+                *self._others(process, port["number"], [instance["unit"] for instance in beside], listeners),
                 *([f"static pod {manifest}"] if manifest and not instead else []),
             ],
             instances=beside,
@@ -282,7 +288,7 @@ class Question:
             drift=[],
             awaited=[],
         )
-        subject = self._subject(process, told, _process.serving_for(serving))
+        subject = self._subject(process, told, _process.serving_for(serving), listeners)
         told_of_settings: effective.Answers = {}
         if params["probe"]:
             told_of_settings = self._probe(answer, release, subject)
@@ -327,13 +333,13 @@ class Question:
             return True
         return self.systemd.logged(self.unit, _credentials.RELOADED, changed)
 
-    def _port(self, process: facts.Process, serving: _versions.Serving) -> facts.Port:
+    def _port(self, process: facts.Process, serving: _versions.Serving, listeners: t.Sequence[Listener]) -> facts.Port:
         """Who holds the port that is wanted; of a version that serves no HTTPS, its HTTP port."""
         wanted = self.params["wanted"]
         if wanted:
             serving = _versions.serving_of(self.params["_serving"], wanted["version"]) or serving
         number = self.params["port"] if serving["https"] else process["http_port"] or serving["http"]
-        addresses, holder = self.proc.holder(number, process["pid"])
+        addresses, holder = self.proc.holder(number, process["pid"], listeners)
         held_by = "" if holder is None else self.proc.name(holder) if holder else "an unknown process"
         return facts.Port(
             number=number, addresses=addresses, held_by=held_by, ours=bool(holder) and holder == process["pid"]
@@ -342,16 +348,24 @@ class Question:
     def _pid_of(self, unit: str) -> int:
         return _systemd.main_pid(self.systemd.show(unit)) if self.systemd_version else 0
 
-    def _others(self, process: facts.Process, port: int, beside: list[str]) -> list[str]:
+    def _others(
+        self, process: facts.Process, port: int, beside: list[str], listeners: t.Sequence[Listener]
+    ) -> list[str]:
         name = self.unit.removesuffix(".service")
         lease = (
             (process["lease_namespace"], process["lease_name"]) if process["pid"] else (_process.LEASE_NAMESPACE, name)
         )
         own = OwnScheduler(process["pid"], self.unit, lease, port, beside)
-        found = others(self.proc, own, lambda pid: _process.told(self.proc, pid).lease)
+        found = others(self.proc, own, lambda pid: _process.told(self.proc, pid).lease, listeners)
         return [self.proc.name(pid) for pid in found]
 
-    def _subject(self, process: facts.Process, told: _process.Told, serving: _versions.Serving) -> probes.Subject:
+    def _subject(
+        self,
+        process: facts.Process,
+        told: _process.Told,
+        serving: _versions.Serving,
+        listeners: t.Sequence[Listener],
+    ) -> probes.Subject:
         params = self.params
         pid, http_port = process["pid"], process["http_port"]
         named = told.kubeconfig or params["kubeconfig"]
@@ -363,10 +377,8 @@ class Question:
             kubeconfig=lambda: probes.kubeconfig_of(self.unit, named),
             serving_ca=params["serving_ca"],
             metrics_pair=pair,
-            http_ours=bool(http_port) and self.proc.holder(http_port, pid)[1] == pid,
-            listening={
-                listener.address for listener in self.proc.listeners() if listener.port == process["secure_port"]
-            },
+            http_ours=bool(http_port) and self.proc.holder(http_port, pid, listeners)[1] == pid,
+            listening={listener.address for listener in listeners if listener.port == process["secure_port"]},
         )
 
     def _remember(self, view: _lease.View, *, single: bool) -> None:

@@ -144,16 +144,17 @@ class Proc:
         return found
 
     def listeners(self) -> list[Listener]:
+        """The listening TCP sockets. The kernel goes through the table of all connections for it, which takes it some milliseconds."""
         return [
             listener for table in ("net/tcp", "net/tcp6") for listener in parse_listeners(self._text(*table.split("/")))
         ]
 
-    def holder(self, number: int, pid: int) -> tuple[list[str], int | None]:
-        """The addresses at which a port is listened on, and the process that does: 0 for one that cannot be told, None for none.
+    def holder(self, number: int, pid: int, listeners: t.Sequence[Listener]) -> tuple[list[str], int | None]:
+        """The addresses of the listeners at which a port is listened on, and the process that does: 0 for one that cannot be told, None for none.
 
         C(pid) is looked at first, and the other processes only when it does not hold the port.
         """
-        wanted = {listener.inode: listener.address for listener in self.listeners() if listener.port == number}
+        wanted = {listener.inode: listener.address for listener in listeners if listener.port == number}
         if not wanted:
             return [], None
         holders = (p for p in [pid, *self.pids()] if p and wanted.keys() & self.sockets(p))
@@ -173,14 +174,16 @@ class OwnScheduler(t.NamedTuple):
     instances: t.Collection[str] = ()
 
 
-def others(proc: Proc, own: OwnScheduler, lease_of: t.Callable[[int], tuple[str, str]]) -> list[int]:
+def others(
+    proc: Proc, own: OwnScheduler, lease_of: t.Callable[[int], tuple[str, str]], listeners: t.Sequence[Listener]
+) -> list[int]:
     """Further kube-schedulers of this host: processes of that name that hold the port, or elect by the same lease.
 
     A process of that name is anybody's to start. What an unprivileged user runs, in a login or in a container of the user's
     own making, is no other scheduler of this host, nor is what has another network, nor a child of the unit's own, nor another instance.
     """
     network, users = proc.namespace("self", "net"), proc.namespace("self", "user")
-    holder = proc.holder(own.port, own.pid)[1]
+    holder = proc.holder(own.port, own.pid, listeners)[1]
 
     def counts(pid: int) -> bool:
         if proc.unit(pid) in own.instances and not proc.in_session(pid):

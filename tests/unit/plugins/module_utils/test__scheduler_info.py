@@ -129,6 +129,15 @@ def test_every_answer_has_its_shape(master: Master) -> None:
         assert facts.checked(found) == found
 
 
+def test_the_table_of_connections_is_read_once_a_look(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel takes milliseconds for it, and the more the more memory a host has."""
+    master.start()
+    reads, read = [], master.proc.listeners
+    monkeypatch.setattr(master.proc, "listeners", lambda: [reads.append(1), read()][1])
+    found = master.ask()
+    assert (found["port"]["ours"], found["others"], len(reads)) == (True, [], 1)
+
+
 def test_a_bare_host(master: Master) -> None:
     found = master.ask(probe=False)
     assert (found["installed"], found["prepared"], found["stale"], found["healthy"]) == (False, False, [], None)

@@ -36,10 +36,10 @@ def test_a_port_of_our_own_is_found() -> None:
         sock.listen()
         number = sock.getsockname()[1]
         pid = int(subprocess.run(["sh", "-c", "echo $PPID"], capture_output=True, text=True, check=True).stdout)
-        assert proc.holder(number, pid) == (["127.0.0.1"], pid)
-        assert proc.holder(number, 0) == (["127.0.0.1"], pid)
+        assert proc.holder(number, pid, proc.listeners()) == (["127.0.0.1"], pid)
+        assert proc.holder(number, 0, proc.listeners()) == (["127.0.0.1"], pid)
         assert f"(pid {pid}," in proc.name(pid)
-    assert proc.holder(number, pid) == ([], None)
+    assert proc.holder(number, pid, proc.listeners()) == ([], None)
 
 
 def test_a_real_process() -> None:
@@ -82,7 +82,7 @@ def test_a_process_between_two_users_has_none(tmp_path: Path) -> None:
 
 def others(proc: FakeProc, **own: object) -> list[int]:
     known: dict[str, object] = {"pid": 1, "unit": "kube-scheduler.service", "lease": LEASE, "port": 10259, **own}
-    return _proc.others(proc, OwnScheduler(**known), lambda pid: LEASE)  # type: ignore[arg-type]
+    return _proc.others(proc, OwnScheduler(**known), lambda pid: LEASE, proc.listeners())  # type: ignore[arg-type]
 
 
 @pytest.fixture
