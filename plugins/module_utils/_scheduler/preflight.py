@@ -431,7 +431,7 @@ def instance_faults(
     v: Variables, name: str, own: facts.Instance, others: t.Sequence[facts.Instance], prefix: str
 ) -> list[str]:
     """What a host's instances would share that each needs for itself."""
-    options = {place.path: place.option or "name" for place in _places(v, prefix) if not place.folder}
+    options = {place.path: place.option or "name" for place in _places(v, prefix)}
     found = []
     for other in others:
         theirs = f"also of {other['unit']} on {name}"

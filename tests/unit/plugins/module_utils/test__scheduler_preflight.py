@@ -12,6 +12,7 @@ import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import preflight, variables
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Variables
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import provided
 
 from tests.support.role import ROLE, defaults, role_vars
 
@@ -63,6 +64,8 @@ def test_the_defaults_are_fine() -> None:
         == []
     )
     assert refused(ca_config="/ca-config.json", ca_profile="kubernetes") == []
+    plain = {"parallelism": 15, "enableProfiling": False, "profiles": [{"percentageOfNodesToScore": None}]}
+    assert refused(config=plain) == []
 
 
 @pytest.mark.parametrize(
@@ -228,6 +231,7 @@ def test_the_defaults_are_fine() -> None:
             {"config": {"parallelism": b"x"}},
             "kube_scheduler_config: parallelism: \"b'x'\" is a bytes; give text, a number",
         ),
+        ({"config": {"a\x07b": math.nan}}, r"kube_scheduler_config: 'a\x07b': nan is not a number that can be"),
         ({"extra_args": {"v": math.inf}}, "kube_scheduler_extra_args: v: inf is not a number that can be written down"),
         (
             {"extra_args": {"log-file": datetime.datetime(2026, 1, 1)}},
@@ -420,6 +424,21 @@ def test_one_host_speaks_for_the_cluster() -> None:
     assert refused(addresses, me="m2") == []
 
 
+def test_an_example_of_a_url_for_an_address_of_ipv6() -> None:
+    [line] = refused(addresses={"m1": "2001:db8::1"}, apiserver="")
+    assert line.endswith("such as https://[2001:db8::1]:6443")
+
+
+def test_a_pair_that_is_to_be_made_need_not_be_there() -> None:
+    pair: dict[str, Any] = {"cert_source": "/c.pem", "key_source": "/k.pem"}
+    assert refused(pki="shared", **pair, absent=("/c.pem", "/k.pem", "")) == []
+    # A pair that is provided may be used for more, and one that is not used at all may be anything.
+    assert refused(pki="provided", **pair, metrics_cert="/c.pem", metrics_key="/k.pem") == []
+    assert refused(cert_source="/c.pem", key_source="/c.pem") == []
+    [line] = refused(pki="shared")
+    assert "shared needs kube_scheduler_cert_source and kube_scheduler_key_source" in line
+
+
 def test_files_that_are_not_there() -> None:
     assert refused(absent=("/ca.pem",)) == [
         "kube_scheduler_ca_cert: /ca.pem, kube_scheduler_apiserver_ca: /ca.pem is not a file on the controller; put it there, or name where it is"
@@ -434,6 +453,13 @@ def test_files_that_are_not_there() -> None:
     assert line.startswith(
         "kube_scheduler_new_ca_cert: /absent.pem, kube_scheduler_new_ca_key: /absent-key.pem is not a file on the controller"
     )
+
+
+def test_a_provided_certificate_that_cannot_be_read_has_no_subject_to_refuse() -> None:
+    certificate, key, ca = (provided.File(name, f"/{name}", b"x") for name in ("cert_source", "key_source", "ca_cert"))
+    found = preflight.provided_faults(certificate, key, ca, ["127.0.0.1"], datetime.datetime.now(datetime.timezone.utc))
+    assert any(line.startswith("cert_source: '/cert_source' holds no certificate in PEM form") for line in found)
+    assert not any("CN" in line for line in found)
 
 
 @pytest.mark.parametrize("name", ["../m1", ".m1", "a/b", "-m1", ""])
@@ -477,6 +503,8 @@ def test_a_host_that_is_fine() -> None:
     assert host_refused(apiserver=None) == []
     assert host_refused(apiserver={"reachable": True, "version": None, "error": None}) == []
     assert host_refused(missing_libraries=["yaml"]) == []
+    # A checksum is judged with the variables, where these name the version.
+    assert host_refused(given={"binary_checksum": {"1.36.1": SHA512}}) == []
     assert host_refused(port={"number": 10259, "held_by": "kube-scheduler (pid 1)", "ours": True}) == []
 
 
@@ -567,6 +595,8 @@ def test_an_apiserver_that_does_not_tell_its_version() -> None:
         "kube_scheduler_apiservers: m3 gets no answer from one, so whether 1.37.2 suits it is not known: https://192.0.2.9: timed out"
     ]
     assert warned(**given, runs="1.37.2") == []
+    there = {**away, "reachable": True, "version": "v1.37.2", "error": None}
+    assert warned(**{**given, "facts": {"apiservers": [there]}}) == []
 
 
 def test_an_apiserver_with_a_certificate_for_another_name() -> None:

@@ -62,6 +62,15 @@ def test_all_at_once_where_nobody_is_healthy() -> None:
     assert rollout.batches(answers(m1=sick, m2=sick, m3=sick)) == [["m1", "m2", "m3"]]
 
 
+def test_nothing_to_start_where_nobody_is_healthy() -> None:
+    assert rollout.batches({"m1": answer("m1", healthy=False, drift=[])}) == []
+
+
+def test_a_roll_back_names_its_hosts_whatever_differs() -> None:
+    assert rollout.batches(answers(m1={"drift": []}), ["m2", "m1"]) == [["m1"], ["m2"]]
+    assert rollout.batches(answers(), []) == []
+
+
 def test_one_healthy_member_without_drift_keeps_the_order() -> None:
     sick = {"healthy": False, "lease": None}
     assert rollout.batches(answers(m1=sick, m2={"drift": []}, m3=sick)) == [["m1"], ["m3"]]
@@ -126,6 +135,15 @@ def test_a_member_that_answers_no_more_stops_the_rollout() -> None:
     assert "m1 is not healthy any more (it gave no answer)" in gate(1, "m1", now=left).refused
 
 
+def test_at_the_end_the_verdict_says_who_is_not_healthy() -> None:
+    assert gate(3, "m1 m3 m2", now=answers(m1=SICK)) == ([], False, "", False)
+
+
+def test_a_member_without_an_answer_may_be_put_right() -> None:
+    left = {name: answer(name) for name in ("m2", "m3")}
+    assert gate(0, healthy=["m2", "m3"], now=left) == ([], False, "", False)
+
+
 def test_the_last_healthy_member_is_left() -> None:
     found = gate(0, order=[["m2"]], healthy=["m2"], now=answers(m1=SICK, m3=SICK))
     assert found.refused.startswith("m2 is the only healthy member and was left as it is, for nobody would schedule")
@@ -147,7 +165,8 @@ def test_whoever_leads_now_hands_over() -> None:
 
 
 def test_nothing_is_gated_where_nobody_is_healthy() -> None:
-    assert gate(0, order=[ALL], healthy=[], now=answers(m1=SICK, m2=SICK, m3=SICK)) == ([], False, "", False)
+    for now in (answers(m1=SICK, m2=SICK, m3=SICK), answers(m2=SICK, m3=SICK)):
+        assert gate(0, order=[ALL], healthy=[], now=now) == ([], False, "", False)
 
 
 @pytest.mark.parametrize(
@@ -317,6 +336,11 @@ def fine(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_a_healthy_cluster() -> None:
     assert verdict(fine()) == []
+
+
+def test_a_member_that_saw_no_holder_contradicts_nobody() -> None:
+    assert verdict(fine(m1={"lease": {**answer("m1")["lease"], "holder": ""}})) == []
+    assert verdict(fine(m1={"lease": None})) == []
 
 
 @pytest.mark.parametrize(
