@@ -259,7 +259,7 @@ class Question:
         if instead and not pid:
             process["arguments"] = static_pod.arguments(manifest)
         listeners = self.proc.listeners()
-        port = self._port(process, _process.serving_for(serving), listeners)
+        port, holder = self._port(process, _process.serving_for(serving), listeners)
         beside = instances.neighbours(release, self.proc, self._pid_of, params["_serving"])
         answer = facts.Answer(
             **host(params["user"], self.systemd_version),
@@ -274,7 +274,7 @@ class Question:
             process=process,
             port=port,
             others=[
-                *self._others(process, port["number"], [instance["unit"] for instance in beside], listeners),
+                *self._others(process, holder, [instance["unit"] for instance in beside]),
                 *([f"static pod {manifest}"] if manifest and not instead else []),
             ],
             instances=beside,
@@ -333,30 +333,29 @@ class Question:
             return True
         return self.systemd.logged(self.unit, _credentials.RELOADED, changed)
 
-    def _port(self, process: facts.Process, serving: _versions.Serving, listeners: t.Sequence[Listener]) -> facts.Port:
-        """Who holds the port that is wanted; of a version that serves no HTTPS, its HTTP port."""
+    def _port(
+        self, process: facts.Process, serving: _versions.Serving, listeners: t.Sequence[Listener]
+    ) -> tuple[facts.Port, int | None]:
+        """The port that is wanted, and the process that holds it; of a version that serves no HTTPS, its HTTP port."""
         wanted = self.params["wanted"]
         if wanted:
             serving = _versions.serving_of(self.params["_serving"], wanted["version"]) or serving
         number = self.params["port"] if serving["https"] else process["http_port"] or serving["http"]
         addresses, holder = self.proc.holder(number, process["pid"], listeners)
         held_by = "" if holder is None else self.proc.name(holder) if holder else "an unknown process"
-        return facts.Port(
-            number=number, addresses=addresses, held_by=held_by, ours=bool(holder) and holder == process["pid"]
-        )
+        ours = bool(holder) and holder == process["pid"]
+        return facts.Port(number=number, addresses=addresses, held_by=held_by, ours=ours), holder
 
     def _pid_of(self, unit: str) -> int:
         return _systemd.main_pid(self.systemd.show(unit)) if self.systemd_version else 0
 
-    def _others(
-        self, process: facts.Process, port: int, beside: list[str], listeners: t.Sequence[Listener]
-    ) -> list[str]:
+    def _others(self, process: facts.Process, holder: int | None, beside: list[str]) -> list[str]:
         name = self.unit.removesuffix(".service")
         lease = (
             (process["lease_namespace"], process["lease_name"]) if process["pid"] else (_process.LEASE_NAMESPACE, name)
         )
-        own = OwnScheduler(process["pid"], self.unit, lease, port, beside)
-        found = others(self.proc, own, lambda pid: _process.told(self.proc, pid).lease, listeners)
+        own = OwnScheduler(process["pid"], self.unit, lease, holder, beside)
+        found = others(self.proc, own, lambda pid: _process.told(self.proc, pid).lease)
         return [self.proc.name(pid) for pid in found]
 
     def _subject(

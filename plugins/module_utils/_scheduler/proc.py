@@ -162,7 +162,8 @@ class Proc:
 
 
 class OwnScheduler(t.NamedTuple):
-    """The scheduler of the unit: its process (0 for none), the unit's name, its lease (namespace and name), and the port that is wanted.
+    """The scheduler of the unit: its process (0 for none), the unit's name, its lease (namespace and name), and who holds the port that is
+    wanted, as C(Proc.holder) tells it.
 
     C(instances) are the units of this role's other schedulers.
     """
@@ -170,25 +171,22 @@ class OwnScheduler(t.NamedTuple):
     pid: int
     unit: str
     lease: tuple[str, str]
-    port: int
+    holder: int | None
     instances: t.Collection[str] = ()
 
 
-def others(
-    proc: Proc, own: OwnScheduler, lease_of: t.Callable[[int], tuple[str, str]], listeners: t.Sequence[Listener]
-) -> list[int]:
+def others(proc: Proc, own: OwnScheduler, lease_of: t.Callable[[int], tuple[str, str]]) -> list[int]:
     """Further kube-schedulers of this host: processes of that name that hold the port, or elect by the same lease.
 
     A process of that name is anybody's to start. What an unprivileged user runs, in a login or in a container of the user's
     own making, is no other scheduler of this host, nor is what has another network, nor a child of the unit's own, nor another instance.
     """
     network, users = proc.namespace("self", "net"), proc.namespace("self", "user")
-    holder = proc.holder(own.port, own.pid, listeners)[1]
 
     def counts(pid: int) -> bool:
         if proc.unit(pid) in own.instances and not proc.in_session(pid):
             return False
-        if pid == holder:
+        if pid == own.holder:
             return True
         if proc.namespace(pid, "net") != network or proc.unit(pid) == own.unit:
             return False

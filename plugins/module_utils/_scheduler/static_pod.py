@@ -47,8 +47,8 @@ def kubeconfig(path: str) -> str:
 
 def pid(proc: Proc, unit: str) -> int:
     """The process of the pod, 0 for none: a scheduler of the host that is no service of systemd's."""
-    own = OwnScheduler(0, unit, (process.LEASE_NAMESPACE, process.LEASE_NAME), 0)
-    found = others(proc, own, lambda other: process.told(proc, other).lease, ())
+    own = OwnScheduler(0, unit, (process.LEASE_NAMESPACE, process.LEASE_NAME), None)
+    found = others(proc, own, lambda other: process.told(proc, other).lease)
     return next((other for other in found if not proc.unit(other).endswith(".service")), 0)
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
@@ -130,12 +131,12 @@ def test_every_answer_has_its_shape(master: Master) -> None:
 
 
 def test_the_table_of_connections_is_read_once_a_look(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel takes milliseconds for it, and the more the more memory a host has."""
+    """The kernel takes milliseconds for it."""
     master.start()
-    reads, read = [], master.proc.listeners
-    monkeypatch.setattr(master.proc, "listeners", lambda: [reads.append(1), read()][1])
+    listeners = Mock(wraps=master.proc.listeners)
+    monkeypatch.setattr(master.proc, "listeners", listeners)
     found = master.ask()
-    assert (found["port"]["ours"], found["others"], len(reads)) == (True, [], 1)
+    assert (found["port"]["ours"], found["others"], listeners.call_count) == (True, [], 1)
 
 
 def test_a_bare_host(master: Master) -> None:

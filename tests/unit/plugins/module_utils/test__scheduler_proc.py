@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import proc as _proc
@@ -81,8 +82,9 @@ def test_a_process_between_two_users_has_none(tmp_path: Path) -> None:
 
 
 def others(proc: FakeProc, **own: object) -> list[int]:
-    known: dict[str, object] = {"pid": 1, "unit": "kube-scheduler.service", "lease": LEASE, "port": 10259, **own}
-    return _proc.others(proc, OwnScheduler(**known), lambda pid: LEASE, proc.listeners())  # type: ignore[arg-type]
+    known: dict[str, Any] = {"pid": 1, "unit": "kube-scheduler.service", "lease": LEASE, **own}
+    holder = proc.holder(10259, known["pid"], proc.listeners())[1]
+    return _proc.others(proc, OwnScheduler(holder=holder, **known), lambda pid: LEASE)
 
 
 @pytest.fixture
