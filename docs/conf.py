@@ -10,7 +10,12 @@ from pathlib import Path
 
 project = "kube_ha.scheduler"
 author = "The kube_ha.scheduler authors"
-extensions = ["myst_parser", "sphinx.ext.intersphinx", "sphinxcontrib.mermaid", "sphinx_antsibull_ext"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.intersphinx",
+    "sphinxcontrib.mermaid",
+    "sphinx_antsibull_ext",
+]
 html_theme = "sphinx_ansible_theme"
 html_title = "kube_ha.scheduler"
 html_show_copyright = False
@@ -30,6 +35,8 @@ ANSIBLE = {
 inventory = Path(__file__).with_name("ansible.inv")
 inventory.write_bytes(
     b"# Sphinx inventory version 2\n# Project: Ansible\n# Version: latest\n# The remainder of this file is compressed using zlib.\n"
-    + zlib.compress("".join(f"{name} std:label -1 {place} -\n" for name, place in ANSIBLE.items()).encode())
+    + zlib.compress(
+        "".join(f"{name} std:label -1 {place} -\n" for name, place in ANSIBLE.items()).encode()
+    )
 )
 intersphinx_mapping = {"ansible": ("https://docs.ansible.com/ansible/latest/", str(inventory))}

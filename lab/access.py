@@ -37,7 +37,9 @@ def ensure_keys(settings: Settings) -> dict[str, str]:
     digests = {}
     for host in settings.hosts:
         folder = settings.state / "masters" / host / "etc"
-        (folder / "pki").mkdir(parents=True, exist_ok=True)  # where the control plane's certificates are mounted
+        (folder / "pki").mkdir(
+            parents=True, exist_ok=True
+        )  # where the control plane's certificates are mounted
         (folder.parent / "etcd").mkdir(exist_ok=True)
         write_if_changed(folder / "authorized_keys", public)
         own = ensure_key(folder / "ssh_host_ed25519_key", settings.hostname(host))

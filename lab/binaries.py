@@ -39,13 +39,17 @@ def ensure(settings: Settings) -> list[Path]:
     offline: list[str] = []
     for version in dict.fromkeys(version for version, _names in settings.wanted):
         commands = [command for wanted, command in settings.wanted if wanted == version]
-        if all(place(settings.served, settings, version, command).exists() for command in commands) and (
-            settings.binaries is None
-        ):
+        if all(
+            place(settings.served, settings, version, command).exists() for command in commands
+        ) and (settings.binaries is None):
             continue
-        with lock(settings.cache / "locks" / f"binaries-{version}.lock", f"the binaries of {version}"):
+        with lock(
+            settings.cache / "locks" / f"binaries-{version}.lock", f"the binaries of {version}"
+        ):
             provide(settings, version, commands, offline)
-    return [place(settings.served, settings, version, command) for version, command in settings.wanted]
+    return [
+        place(settings.served, settings, version, command) for version, command in settings.wanted
+    ]
 
 
 def provide(settings: Settings, version: str, commands: Sequence[str], offline: list[str]) -> None:
@@ -69,7 +73,9 @@ def provide(settings: Settings, version: str, commands: Sequence[str], offline: 
                 say(f"  {command} {version} is not to be downloaded: {reason}")
                 missing.append(command)
     if missing:
-        made = Build(settings, version, missing, lambda command, path: keep(path, placed(released, command)))
+        made = Build(
+            settings, version, missing, lambda command, path: keep(path, placed(released, command))
+        )
         try:
             made.run()
         except CannotBuildError as reason:
@@ -162,7 +168,10 @@ def fetch(url: str) -> str:
 
 def fetch_to(url: str, target: Path) -> None:
     started = shown = time.monotonic()
-    with contextlib.closing(urllib.request.urlopen(url, timeout=30)) as answer, target.open("wb") as sink:
+    with (
+        contextlib.closing(urllib.request.urlopen(url, timeout=30)) as answer,
+        target.open("wb") as sink,
+    ):
         expected = int(answer.headers.get("Content-Length") or 0)
         while chunk := answer.read(CHUNK):
             sink.write(chunk)

@@ -21,7 +21,11 @@ from shell import LabError, need, output, run, say
 
 DEBIAN_VERSION = "1.20.2"
 DEBIAN_GO = Path("/usr/lib/go-1.19/bin")
-DEBIAN_TOOLS = {str(DEBIAN_GO / "go"): "golang-1.19-go", "dpkg-source": "dpkg-dev", "patch": "patch"}
+DEBIAN_TOOLS = {
+    str(DEBIAN_GO / "go"): "golang-1.19-go",
+    "dpkg-source": "dpkg-dev",
+    "patch": "patch",
+}
 ROOT_PACKAGE = "k8s.io/kubernetes"
 
 
@@ -52,7 +56,11 @@ class Build:
         if go is None:
             raise CannotBuildError("no Go to build it with is in PATH")
         # GOTOOLCHAIN=local: an older Go says so at once instead of looking for a newer one.
-        environment = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod -buildvcs=false"}
+        environment = {
+            "CGO_ENABLED": "0",
+            "GOTOOLCHAIN": "local",
+            "GOFLAGS": "-mod=mod -buildvcs=false",
+        }
         module = f"{ROOT_PACKAGE}@v{self.version}"
         say(f"Fetching the source of Kubernetes {self.version}")
         found = subprocess.run(
@@ -65,7 +73,9 @@ class Build:
         )
         answer = json.loads(found.stdout or "{}")
         if found.returncode or "GoMod" not in answer:
-            reason = str(answer.get("Error") or found.stderr).strip().splitlines() or ["no reason given"]
+            reason = str(answer.get("Error") or found.stderr).strip().splitlines() or [
+                "no reason given"
+            ]
             raise CannotBuildError(f"the Go module {module} cannot be had ({reason[-1].strip()})")
         upstream = Path(answer["GoMod"]).read_text()
         refuse_old_go(output([go, "version"]), upstream)
@@ -79,7 +89,11 @@ class Build:
         flags = version_flags(self.version, ["k8s.io/component-base/version"])
         for command in self.commands:
             package = f"{ROOT_PACKAGE}/cmd/{command}"
-            self.compile([go, "build", "-trimpath", f"-ldflags={flags}", "-o", command, package], scratch, environment)
+            self.compile(
+                [go, "build", "-trimpath", f"-ldflags={flags}", "-o", command, package],
+                scratch,
+                environment,
+            )
 
     def from_debian(self, scratch: Path) -> None:
         """Its Go is too old for modules of that time, so it is built in a GOPATH."""
@@ -98,8 +112,17 @@ class Build:
         if "kube-apiserver" in self.commands:
             self.generate_openapi(source, scratch, environment)
         for command in self.commands:
-            build = ["go", "build", f"-ldflags={flags}", "-o", str(scratch / command), f"./cmd/{command}"]
-            self.compile([str(DEBIAN_GO / "go"), *build[1:]], source, environment, built=scratch / command)
+            build = [
+                "go",
+                "build",
+                f"-ldflags={flags}",
+                "-o",
+                str(scratch / command),
+                f"./cmd/{command}",
+            ]
+            self.compile(
+                [str(DEBIAN_GO / "go"), *build[1:]], source, environment, built=scratch / command
+            )
 
     def debian_source(self, scratch: Path) -> Path:
         sources = scratch / "source.list"
@@ -115,13 +138,24 @@ class Build:
         apt = ["apt-get", *(f"-o{key}={value}" for key, value in options.items())]
         what = f"Fetching Debian's source of Kubernetes {self.version}"
         run([*apt, "update"], what, self.log)
-        run([*apt, "source", "--download-only", "kubernetes"], what, self.log, cwd=scratch, quiet=True)
+        run(
+            [*apt, "source", "--download-only", "kubernetes"],
+            what,
+            self.log,
+            cwd=scratch,
+            quiet=True,
+        )
         descriptions = list(scratch.glob(f"kubernetes_*{self.version}-*.dsc"))
         if not descriptions:
             raise CannotBuildError(f"the mirror's Debian source package is not {self.version}")
         target = scratch / "src" / ROOT_PACKAGE
         target.parent.mkdir(parents=True)
-        run(["dpkg-source", "--extract", str(descriptions[0]), str(target)], what, self.log, quiet=True)
+        run(
+            ["dpkg-source", "--extract", str(descriptions[0]), str(target)],
+            what,
+            self.log,
+            quiet=True,
+        )
         return target
 
     def generate_openapi(self, source: Path, scratch: Path, environment: dict[str, str]) -> None:
@@ -148,7 +182,9 @@ class Build:
             quiet=True,
         )
 
-    def compile(self, command: list[str], cwd: Path, environment: dict[str, str], built: Path | None = None) -> None:
+    def compile(
+        self, command: list[str], cwd: Path, environment: dict[str, str], built: Path | None = None
+    ) -> None:
         name = Path(command[-1]).name
         what = f"Building {name} {self.version} (minutes on a cold cache)"
         run(command, what, self.log, cwd=cwd, environment=environment)
@@ -188,7 +224,9 @@ def tools_go(commands: Sequence[str]) -> str:
 def version_flags(version: str, packages: Sequence[str]) -> str:
     major, minor, _patch = version.split(".")
     values = {"gitVersion": f"v{version}", "gitMajor": major, "gitMinor": minor}
-    settings = [f"-X {package}.{key}={value}" for package in packages for key, value in values.items()]
+    settings = [
+        f"-X {package}.{key}={value}" for package in packages for key, value in values.items()
+    ]
     return " ".join(["-s -w", *settings])
 
 

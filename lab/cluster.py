@@ -46,11 +46,16 @@ def forget_if_rebuilt(settings: Settings, podman: Podman) -> None:
     """Where other etcd members or another Kubernetes cannot go on with what etcd holds, the cluster starts anew."""
     marker = settings.state / MARKER
     wanted = {"members": list(settings.control_plane), "version": settings.version}
-    former = {"members": [folder.parent.name for folder in settings.state.glob("masters/*/etcd")], "version": "0.0.0"}
+    former = {
+        "members": [folder.parent.name for folder in settings.state.glob("masters/*/etcd")],
+        "version": "0.0.0",
+    }
     with contextlib.suppress(OSError, ValueError):
         former = json.loads(marker.read_text())
     if former["members"] and (rebuilt(former, wanted) or not marker.exists()):
-        say("The control plane changes or did not come up, so the cluster starts anew: its members are made again")
+        say(
+            "The control plane changes or did not come up, so the cluster starts anew: its members are made again"
+        )
         podman.remove([settings.container(host) for host in former["members"]])
         for host in former["members"]:
             shutil.rmtree(settings.state / "masters" / host / "etcd", ignore_errors=True)
@@ -81,7 +86,9 @@ def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
     variables = {
         "lab_state": str(settings.state),
         "lab_apiserver": str(
-            binaries.place(Path("/usr/share/lab-binaries"), settings, settings.version, "kube-apiserver")
+            binaries.place(
+                Path("/usr/share/lab-binaries"), settings, settings.version, "kube-apiserver"
+            )
         ),
         "lab_clusters": [
             {
@@ -97,8 +104,12 @@ def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
     playbook = settings.root / ".venv" / "bin" / "ansible-playbook"
     found = str(playbook) if playbook.exists() else shutil.which("ansible-playbook")
     if not found:
-        raise LabError(f"ansible-playbook is neither in {playbook.parent} nor in PATH; `make lab-up` brings it")
-    write_if_changed(settings.state / "cluster-variables.json", json.dumps(variables, indent=2) + "\n")
+        raise LabError(
+            f"ansible-playbook is neither in {playbook.parent} nor in PATH; `make lab-up` brings it"
+        )
+    write_if_changed(
+        settings.state / "cluster-variables.json", json.dumps(variables, indent=2) + "\n"
+    )
     run(
         [
             found,
@@ -113,7 +124,9 @@ def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
     )
 
 
-def request(settings: Settings, service: Service, host: str, path: str, patch: str | None = None) -> tuple[int, str]:
+def request(
+    settings: Settings, service: Service, host: str, path: str, patch: str | None = None
+) -> tuple[int, str]:
     """Over verified TLS, with a client certificate of the lab's."""
     pki = settings.state / "pki"
     context = ssl.create_default_context(cafile=str(pki / f"{service.ca}.pem"))
@@ -124,7 +137,9 @@ def request(settings: Settings, service: Service, host: str, path: str, patch: s
             connection.request("GET", path)
         else:
             # Server-side apply: makes or changes, the same every time. Its YAML may be JSON.
-            connection.request("PATCH", path, patch, {"Content-Type": "application/apply-patch+yaml"})
+            connection.request(
+                "PATCH", path, patch, {"Content-Type": "application/apply-patch+yaml"}
+            )
         answer = connection.getresponse()
         return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
 
@@ -156,9 +171,14 @@ def no_answer(error: Exception) -> str:
 def wait_until_ready(settings: Settings, members: Mapping[str, str]) -> None:
     started = shown = time.monotonic()
     while True:
-        states = {f"{host} apiserver": apiserver_state(settings, target) for host, target in members.items()}
+        states = {
+            f"{host} apiserver": apiserver_state(settings, target)
+            for host, target in members.items()
+        }
         states |= {f"{host} etcd": etcd_state(settings, target) for host, target in members.items()}
-        waiting = [f"{what} {state}" for what, state in states.items() if state not in ("ready", "healthy")]
+        waiting = [
+            f"{what} {state}" for what, state in states.items() if state not in ("ready", "healthy")
+        ]
         if not waiting:
             return
         now = time.monotonic()
@@ -182,9 +202,15 @@ def make_node(settings: Settings, host: str, name: str) -> None:
     status = {
         "capacity": RESOURCES,
         "allocatable": RESOURCES,
-        "conditions": [{"type": "Ready", "status": "True", "reason": "Lab", "message": "a node of the lab"}],
+        "conditions": [
+            {"type": "Ready", "status": "True", "reason": "Lab", "message": "a node of the lab"}
+        ],
     }
-    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": settings.arch}
+    labels = {
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": settings.arch,
+    }
     path = f"/api/v1/nodes/{name}"
     for suffix, body in (
         ("", {**node, "metadata": {"name": name, "labels": labels}}),
@@ -196,13 +222,16 @@ def make_node(settings: Settings, host: str, name: str) -> None:
 def make_grant(settings: Settings, host: str, manifest: str) -> None:
     """Makes what a manifest of the documentation describes, which has no namespace."""
     version, kind, name = (
-        re.findall(rf"^ *{key}: (\S+)$", manifest, re.MULTILINE)[0] for key in ("apiVersion", "kind", "name")
+        re.findall(rf"^ *{key}: (\S+)$", manifest, re.MULTILINE)[0]
+        for key in ("apiVersion", "kind", "name")
     )
     apply(settings, host, f"/apis/{version}/{kind.lower()}s/{name}", manifest)
 
 
 def apply(settings: Settings, host: str, path: str, manifest: str) -> None:
-    code, answer = request(settings, APISERVER, host, f"{path}?fieldManager=lab&force=true", manifest)
+    code, answer = request(
+        settings, APISERVER, host, f"{path}?fieldManager=lab&force=true", manifest
+    )
     if code not in (200, 201):
         raise LabError(f"the apiserver does not take {path}: {code} {answer[:200]}")
 
@@ -211,15 +240,25 @@ def report(settings: Settings, podman: Podman, subnet: ipaddress.IPv4Network) ->
     """A table of the lab; whether all is well."""
     containers = podman.containers()
     with ThreadPoolExecutor(len(settings.hosts) + 1) as pool:
-        rows = list(pool.map(lambda host: row(settings, containers, subnet, host), [*settings.hosts, "mirror"]))
+        rows = list(
+            pool.map(
+                lambda host: row(settings, containers, subnet, host), [*settings.hosts, "mirror"]
+            )
+        )
     say(as_table([("HOST", "CONTAINER", "STATE", "ADDRESS", "ETCD", "APISERVER"), *rows]))
     ready = [line[0] for line in rows if line[5] == "ready"]
     choose_context(settings, ready)
-    return all(line[2] == "running" and line[4] in ("healthy", "-") and line[5] in ("ready", "-") for line in rows)
+    return all(
+        line[2] == "running" and line[4] in ("healthy", "-") and line[5] in ("ready", "-")
+        for line in rows
+    )
 
 
 def row(
-    settings: Settings, containers: Mapping[str, dict[str, Any]], subnet: ipaddress.IPv4Network, host: str
+    settings: Settings,
+    containers: Mapping[str, dict[str, Any]],
+    subnet: ipaddress.IPv4Network,
+    host: str,
 ) -> tuple[str, ...]:
     name = settings.mirror if host == "mirror" else settings.container(host)
     target = address(subnet, host)
@@ -234,12 +273,21 @@ def row(
         return host, name, state, target, "-", "-"
     if state != "running":
         return host, name, state, target, "down", "down"
-    return host, name, state, target, etcd_state(settings, target), apiserver_state(settings, target)
+    return (
+        host,
+        name,
+        state,
+        target,
+        etcd_state(settings, target),
+        apiserver_state(settings, target),
+    )
 
 
 def as_table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(cell) for cell in column) for column in zip(*rows)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in rows
+    )
 
 
 def choose_context(settings: Settings, ready: Iterable[str]) -> None:

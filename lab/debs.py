@@ -35,7 +35,9 @@ def fetch(packages: list[str], folder: Path, log: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="kube-ha-debs-") as scratch:
         lists = Path(scratch, "lists/partial")
         lists.mkdir(parents=True)
-        Path(scratch, "sources.list").write_text(image.sources(image.host_mirrors(log), suite=SUITE))
+        Path(scratch, "sources.list").write_text(
+            image.sources(image.host_mirrors(log), suite=SUITE)
+        )
         apt = [
             "apt-get",
             f"--option=Dir::Etc::SourceList={scratch}/sources.list",
@@ -49,7 +51,11 @@ def fetch(packages: list[str], folder: Path, log: Path) -> None:
         run([*apt, "download", *packages], f"Fetching {' '.join(packages)}", log, cwd=folder)
         for package in packages:
             found = max(folder.glob(f"{package}_*.deb"))
-            run(["dpkg-deb", "--extract", str(found), str(folder / "unpacked")], f"Unpacking {found.name}", log)
+            run(
+                ["dpkg-deb", "--extract", str(found), str(folder / "unpacked")],
+                f"Unpacking {found.name}",
+                log,
+            )
 
 
 if __name__ == "__main__":

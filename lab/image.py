@@ -54,7 +54,12 @@ FILES = {
 
 # Debian's etcd.service starts an etcd of its own on 2379: an apiserver on top of it looks healthy, and three schedulers
 # all hold "the" lease.
-MASKED = ("etcd.service", "systemd-modules-load.service", "apt-daily.timer", "apt-daily-upgrade.timer")
+MASKED = (
+    "etcd.service",
+    "systemd-modules-load.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+)
 
 SETUP = f"""
 set -eu
@@ -108,7 +113,9 @@ def host_mirrors(log: Path) -> str:
     run(["apt-get", "update"], "Asking apt's sources what they have", log)
     if mirrors := output(ask, check=False):
         return mirrors
-    raise LabError("this machine's apt has no source of Debian's packages; name one in /etc/apt/sources.list")
+    raise LabError(
+        "this machine's apt has no source of Debian's packages; name one in /etc/apt/sources.list"
+    )
 
 
 def sources(mirrors: str, kind: str = "deb", suite: str = SUITES[0]) -> str:
@@ -122,7 +129,9 @@ def sources(mirrors: str, kind: str = "deb", suite: str = SUITES[0]) -> str:
     return "".join(sorted(lines))
 
 
-def ensure(settings: Settings, podman: Podman, suite: str = SUITES[0], *, rebuild: bool = False) -> str:
+def ensure(
+    settings: Settings, podman: Podman, suite: str = SUITES[0], *, rebuild: bool = False
+) -> str:
     """The image's id; made when it is not there yet."""
     archive = settings.cache / "images" / f"{suite}-{settings.arch}-{recipe(suite)}.tar"
     with lock(settings.cache / "locks" / "image.lock", "the image"):
@@ -133,9 +142,18 @@ def ensure(settings: Settings, podman: Podman, suite: str = SUITES[0], *, rebuil
         if not archive.exists():
             build(settings, archive, suite)
         repository = tag(suite).partition(":")[0]
-        former = podman.call("images", "--quiet", "--no-trunc", repository, check=False).stdout.split()
+        former = podman.call(
+            "images", "--quiet", "--no-trunc", repository, check=False
+        ).stdout.split()
         run(
-            ["podman", "import", "--change", 'CMD=["/usr/sbin/lab-init"]', str(archive), tag(suite)],
+            [
+                "podman",
+                "import",
+                "--change",
+                'CMD=["/usr/sbin/lab-init"]',
+                str(archive),
+                tag(suite),
+            ],
             "Importing the masters' image",
             settings.logs / "image.log",
             environment=podman.environment,

@@ -31,14 +31,16 @@ def up(settings: Settings) -> int:
     podman.refuse_another_clone()
     binaries.ensure(settings)
     images = {
-        suite: image.ensure(settings, podman, suite) for suite in {SUITES[0], *map(settings.suite, settings.hosts)}
+        suite: image.ensure(settings, podman, suite)
+        for suite in {SUITES[0], *map(settings.suite, settings.hosts)}
     }
     cluster.forget_if_rebuilt(settings, podman)
     identities = access.ensure_keys(settings)
     subnet = podman.ensure_network()
     specs = [mirror_spec(settings, images[SUITES[0]], subnet)]
     specs += [
-        master_spec(settings, images[settings.suite(host)], subnet, host, identities[host]) for host in settings.hosts
+        master_spec(settings, images[settings.suite(host)], subnet, host, identities[host])
+        for host in settings.hosts
     ]
     if podman.converge(specs):
         end_ssh_clients(subnet)
@@ -47,7 +49,9 @@ def up(settings: Settings) -> int:
     wait_for_ssh(address(subnet, host) for host in settings.hosts)
     cluster.converge(settings, subnet)
     healthy = cluster.report(settings, podman, subnet)
-    say(f"The lab {settings.name} is up after {time.monotonic() - started:.0f} s: {settings.state}/inventory.yml")
+    say(
+        f"The lab {settings.name} is up after {time.monotonic() - started:.0f} s: {settings.state}/inventory.yml"
+    )
     return 0 if healthy else 1
 
 
@@ -103,7 +107,11 @@ def main() -> int:
     image_parser = commands.add_parser("image", help="make the masters' image")
     image_parser.add_argument("--rebuild", action="store_true", help="even when there is one")
     arguments = parser.parse_args()
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # also where a shell has left them ignored
+    for sign in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # also where a shell has left them ignored
         signal.signal(sign, signal.default_int_handler)
     try:
         settings = read(os.environ, Path(__file__).resolve().parent.parent)
@@ -113,7 +121,9 @@ def main() -> int:
             raise LabError("the lab's containers need root; run it as root (sudo make …)")
         if arguments.command == "status":
             return status(settings)
-        with lock(settings.cache / "locks" / f"lab-{settings.name}.lock", f"the lab {settings.name}"):
+        with lock(
+            settings.cache / "locks" / f"lab-{settings.name}.lock", f"the lab {settings.name}"
+        ):
             if arguments.command == "image":
                 return only_image(settings, arguments.rebuild)
             return {"up": up, "down": down}[arguments.command](settings)
@@ -121,7 +131,10 @@ def main() -> int:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("lab: interrupted; `make lab-up` goes on from here, `make lab-down` removes all", file=sys.stderr)
+        print(
+            "lab: interrupted; `make lab-up` goes on from here, `make lab-down` removes all",
+            file=sys.stderr,
+        )
         return 130
 
 

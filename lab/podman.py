@@ -98,22 +98,34 @@ class Podman:
             return found
         names = self.call("network", "ls", "--quiet").stdout.split()
         taken = subnets(json.loads(self.call("network", "inspect", *names).stdout)) if names else []
-        routes = json.loads(output(["ip", "-json", "-4", "route", "show", "table", "all"], check=False) or "[]")
+        routes = json.loads(
+            output(["ip", "-json", "-4", "route", "show", "table", "all"], check=False) or "[]"
+        )
         taken += [network for route in routes if (network := as_network(route.get("dst", "")))]
         for _try in range(5):
             subnet = choose_subnet(self.settings.name, taken)
-            arguments = ("--disable-dns", "--label", f"{LABEL}={self.settings.name}", "--subnet", str(subnet))
+            arguments = (
+                "--disable-dns",
+                "--label",
+                f"{LABEL}={self.settings.name}",
+                "--subnet",
+                str(subnet),
+            )
             result = self.call("network", "create", *arguments, self.settings.name, check=False)
             if result.returncode == 0:
                 return subnet
             taken.append(subnet)  # another lab was quicker
-        raise LabError(f"podman network create {self.settings.name} failed: {last_line(result.stderr)}")
+        raise LabError(
+            f"podman network create {self.settings.name} failed: {last_line(result.stderr)}"
+        )
 
     # -- containers ------------------------------------------------------------------------------------------------
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """Ours, by name, as `podman inspect` shows them."""
-        result = self.call("ps", "--all", "--format", '{{.Names}}\t{{index .Labels "' + LABEL + '"}}')
+        result = self.call(
+            "ps", "--all", "--format", '{{.Names}}\t{{index .Labels "' + LABEL + '"}}'
+        )
         own = re.compile(re.escape(self.settings.name) + r"-(m\d+|mirror)")
         names = [
             name
@@ -139,7 +151,9 @@ class Podman:
         for name, entry in self.containers().items():
             state = (entry["Config"].get("Labels") or {}).get(LABEL_STATE, "")
             if state != str(self.settings.state) and os.path.isdir(state):
-                raise LabError(f"container {name} belongs to the lab in {state}; take it down there, or set LAB_NAME")
+                raise LabError(
+                    f"container {name} belongs to the lab in {state}; take it down there, or set LAB_NAME"
+                )
 
     def converge(self, specs: Sequence[Spec]) -> list[str]:
         """Remove what is not wanted or differs, create what is missing, start what is stopped. Returns those it touched."""
@@ -148,7 +162,8 @@ class Podman:
         stale = [
             name
             for name, entry in found.items()
-            if name not in wanted or (entry["Config"].get("Labels") or {}).get(LABEL_SPEC) != wanted[name].digest
+            if name not in wanted
+            or (entry["Config"].get("Labels") or {}).get(LABEL_SPEC) != wanted[name].digest
         ]
         if stale:
             say(f"Removing {' '.join(sorted(stale))}: not wanted, or made from another recipe")
@@ -187,7 +202,11 @@ class Podman:
         self.call("container", "cleanup", name, check=False)
 
     def create(self, spec: Spec) -> None:
-        labels = {LABEL: self.settings.name, LABEL_STATE: str(self.settings.state), LABEL_SPEC: spec.digest}
+        labels = {
+            LABEL: self.settings.name,
+            LABEL_STATE: str(self.settings.state),
+            LABEL_SPEC: spec.digest,
+        }
         flags = [part for key, value in labels.items() for part in ("--label", f"{key}={value}")]
         self.call("run", "--detach", "--name", spec.name, *flags, *spec.arguments)
 
@@ -199,7 +218,11 @@ class Podman:
                 return
             # Time 0: stopped in the order etcd, apiserver, the apiserver hangs for minutes.
             result = self.call("rm", "--force", "--time", "0", "--volumes", *found, check=False)
-            for name in [name for name in found if self.call("container", "exists", name, check=False).returncode]:
+            for name in [
+                name
+                for name in found
+                if self.call("container", "exists", name, check=False).returncode
+            ]:
                 leftover = RUNC_STATE / found.pop(name)["Id"]
                 if leftover.exists():
                     output(["runc", "delete", "--force", leftover.name], check=False)
@@ -210,12 +233,21 @@ class Podman:
         self.remove(found)
         if self.call("network", "exists", self.settings.name, check=False).returncode == 0:
             self.call("network", "rm", "--force", self.settings.name)
-        for image in {entry["Image"] for entry in found.values()}:  # of a former recipe: it has lost its name
-            if self.call("image", "inspect", "--format", "{{.RepoTags}}", image, check=False).stdout.strip() == "[]":
+        for image in {
+            entry["Image"] for entry in found.values()
+        }:  # of a former recipe: it has lost its name
+            if (
+                self.call(
+                    "image", "inspect", "--format", "{{.RepoTags}}", image, check=False
+                ).stdout.strip()
+                == "[]"
+            ):
                 self.call("image", "rm", image, check=False)
 
 
-def master_spec(settings: Settings, image: str, subnet: ipaddress.IPv4Network, host: str, identity: str) -> Spec:
+def master_spec(
+    settings: Settings, image: str, subnet: ipaddress.IPv4Network, host: str, identity: str
+) -> Spec:
     folder = settings.state / "masters" / host
     return Spec(
         settings.container(host),
@@ -254,7 +286,9 @@ def alive(entry: dict[str, Any]) -> bool:
     state = entry.get("State", {})
     if not state.get("Running"):
         return False
-    return process_is(state.get("ConmonPid", 0), "conmon") and process_is(state.get("Pid", 0), "systemd", "python")
+    return process_is(state.get("ConmonPid", 0), "conmon") and process_is(
+        state.get("Pid", 0), "systemd", "python"
+    )
 
 
 def command_line(pid: str) -> bytes:
@@ -266,7 +300,9 @@ def command_line(pid: str) -> bytes:
 
 def process_is(pid: int, *names: str) -> bool:
     try:
-        name, _bracket, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+        name, _bracket, rest = (
+            Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+        )
     except OSError:
         return False
     return name.startswith((*names, "lab-init", "sh", "mount")) and rest.split()[0] not in "ZX"
@@ -290,12 +326,17 @@ def wait_for_ssh(addresses: Iterable[str]) -> None:
     for target in addresses:
         while not answers_ssh(target):
             if time.monotonic() > deadline:
-                raise LabError(f"no SSH server answers on {target} after {SYSTEMD_PATIENCE:.0f} s; see `podman logs`")
+                raise LabError(
+                    f"no SSH server answers on {target} after {SYSTEMD_PATIENCE:.0f} s; see `podman logs`"
+                )
             time.sleep(0.1)
 
 
 def answers_ssh(target: str) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((target, 22), timeout=2) as connection:
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection((target, 22), timeout=2) as connection,
+    ):
         return connection.recv(4) == b"SSH-"
     return False
 

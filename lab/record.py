@@ -41,14 +41,22 @@ def record(path: Path, commands: list[str]) -> int:
     """Runs the commands one after the other, each after a prompt with its text, and writes what a terminal is sent."""
     started = time.monotonic()
     with path.open("w", encoding="utf-8") as file:
-        header = {"version": 2, "width": COLUMNS, "height": ROWS, "env": {"TERM": "xterm-256color", "SHELL": "/bin/sh"}}
+        header = {
+            "version": 2,
+            "width": COLUMNS,
+            "height": ROWS,
+            "env": {"TERM": "xterm-256color", "SHELL": "/bin/sh"},
+        }
         file.write(json.dumps(header) + "\n")
 
         def write(text: str) -> None:
             text = text.replace(os.getcwd(), PLACE)
             sys.stdout.write(text)
             sys.stdout.flush()
-            file.write(json.dumps([round(time.monotonic() - started, 3), "o", text], ensure_ascii=False) + "\n")
+            file.write(
+                json.dumps([round(time.monotonic() - started, 3), "o", text], ensure_ascii=False)
+                + "\n"
+            )
 
         for command in commands:
             write("\x1b[1;32m$\x1b[0m ")
@@ -172,7 +180,9 @@ def draw(source: Path, target: Path) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     recording = commands.add_parser("record", help="run commands and write a .cast file")
     recording.add_argument("cast", type=Path)

@@ -80,7 +80,9 @@ class Settings:
     @property
     def wanted(self) -> tuple[tuple[str, str], ...]:
         """(version, command) of every binary that the lab needs, the apiserver's first."""
-        own = [(self.version, command) for command in ("kube-apiserver", "kubectl", "kube-scheduler")]
+        own = [
+            (self.version, command) for command in ("kube-apiserver", "kubectl", "kube-scheduler")
+        ]
         further = [(version, "kube-scheduler") for version in self.schedulers]
         return tuple(dict.fromkeys(own + further))
 
@@ -97,7 +99,9 @@ def read(environment: Mapping[str, str], root: Path) -> Settings:
         raise LabError(f"LAB_MASTERS={masters}: give a number from 1 to {MOST_MASTERS}")
     machine = platform.machine()
     if machine not in ARCHITECTURES:
-        raise LabError(f"this machine's architecture is {machine}; the lab runs on {' and '.join(ARCHITECTURES)}")
+        raise LabError(
+            f"this machine's architecture is {machine}; the lab runs on {' and '.join(ARCHITECTURES)}"
+        )
     suites = tuple(text("LAB_SUITES", "").split())
     if not set(suites) <= {*SUITES} or set(suites[:CONTROL_PLANE]) - {SUITES[0]}:
         raise LabError(
@@ -110,7 +114,9 @@ def read(environment: Mapping[str, str], root: Path) -> Settings:
         name=name,
         masters=int(masters),
         version=as_version("LAB_KUBE_VERSION", text("LAB_KUBE_VERSION", NEWEST)),
-        schedulers=tuple(as_version("LAB_SCHEDULERS", word) for word in text("LAB_SCHEDULERS", "").split()),
+        schedulers=tuple(
+            as_version("LAB_SCHEDULERS", word) for word in text("LAB_SCHEDULERS", "").split()
+        ),
         binaries=Path(folder).expanduser().resolve() if folder else None,
         binary_url=text("LAB_BINARY_URL", "https://dl.k8s.io").rstrip("/"),
         arch=ARCHITECTURES[machine],
@@ -138,7 +144,9 @@ def choose_subnet(name: str, taken: Collection[ipaddress.IPv4Network]) -> ipaddr
     for subnet in subnets[first:] + subnets[:first]:
         if not any(subnet.overlaps(other) for other in taken):
             return subnet
-    raise LabError(f"no free network of 256 addresses in {BENCHMARK_RANGE}; remove one (podman network ls, ip route)")
+    raise LabError(
+        f"no free network of 256 addresses in {BENCHMARK_RANGE}; remove one (podman network ls, ip route)"
+    )
 
 
 def address(subnet: ipaddress.IPv4Network, host: str) -> str:

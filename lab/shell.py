@@ -56,13 +56,24 @@ def need(tools: Mapping[str, str], log: Path) -> None:
         )
     run(["apt-get", "update"], "Reading the package lists", log)
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
-    run(install, f"Installing {' '.join(packages)}", log, environment={"DEBIAN_FRONTEND": "noninteractive"})
+    run(
+        install,
+        f"Installing {' '.join(packages)}",
+        log,
+        environment={"DEBIAN_FRONTEND": "noninteractive"},
+    )
 
 
-def output(command: Sequence[str], *, environment: Mapping[str, str] | None = None, check: bool = True) -> str:
+def output(
+    command: Sequence[str], *, environment: Mapping[str, str] | None = None, check: bool = True
+) -> str:
     """The standard output of a short command."""
     result = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, **(environment or {})}, check=False
+        command,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+        check=False,
     )
     if check and result.returncode:
         raise LabError(f"{' '.join(command[:3])} failed: {last_line(result.stderr)}")
@@ -71,7 +82,9 @@ def output(command: Sequence[str], *, environment: Mapping[str, str] | None = No
 
 def last_line(stderr: str) -> str:
     """The reason. Podman also warns about its other network back end when both are installed."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip() and "CNI config" not in line]
+    lines = [
+        line.strip() for line in stderr.splitlines() if line.strip() and "CNI config" not in line
+    ]
     return lines[-1] if lines else "no reason given"
 
 
@@ -114,7 +127,9 @@ def run(
     if process.returncode:
         tail = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
         print("\n".join(f"  | {line}" for line in tail), file=sys.stderr, flush=True)
-        raise LabError(f"{what}: failed after {elapsed:.0f} s with exit code {process.returncode}; whole log: {log}")
+        raise LabError(
+            f"{what}: failed after {elapsed:.0f} s with exit code {process.returncode}; whole log: {log}"
+        )
     if elapsed > PROGRESS_EVERY:
         say(f"  {what}: done in {elapsed:.0f} s")
 

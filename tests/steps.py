@@ -16,14 +16,20 @@ def main(steps: list[str]) -> int:
     code = 0
     for step in steps:
         started = time.monotonic()
-        code = subprocess.run(["make", "--no-print-directory", *shlex.split(step)], check=False).returncode
-        rows.append((step, time.monotonic() - started, "passed" if code == 0 else f"failed ({code})"))
+        code = subprocess.run(
+            ["make", "--no-print-directory", *shlex.split(step)], check=False
+        ).returncode
+        rows.append(
+            (step, time.monotonic() - started, "passed" if code == 0 else f"failed ({code})")
+        )
         if code:
             break
     width = max(len(step) for step, _seconds, _outcome in rows)
     print(f"\n{'step':<{width}}  {'time':>8}  outcome")
     for step, seconds, outcome in [*rows, ("together", sum(row[1] for row in rows), "")]:
-        print(f"{step:<{width}}  {int(seconds // 60):>4}m{int(seconds % 60):02}s  {outcome}".rstrip())
+        print(
+            f"{step:<{width}}  {int(seconds // 60):>4}m{int(seconds % 60):02}s  {outcome}".rstrip()
+        )
     return code
 
 

@@ -16,7 +16,9 @@ os.environ.setdefault("LAB_NAME", "kube-ha-test")
 from tests.support.drills import Drill, drill
 from tests.support.lab import Lab
 
-MEASURED: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)  # by times, kind and bound: seconds
+MEASURED: defaultdict[tuple[str, str, str], list[float]] = defaultdict(
+    list
+)  # by times, kind and bound: seconds
 
 
 @pytest.fixture(scope="session")
@@ -43,4 +45,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The rows of docs/drill.md."""
     for (times, kind, bound), seconds in MEASURED.items():
         figures = f"{min(seconds):.1f} | {mean(seconds):.1f} | {max(seconds):.1f}"
-        terminalreporter.write_line(f"| {times} | `{kind}` | {len(seconds)} | {figures} | {bound} |")
+        terminalreporter.write_line(
+            f"| {times} | `{kind}` | {len(seconds)} | {figures} | {bound} |"
+        )

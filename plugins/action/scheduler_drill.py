@@ -29,7 +29,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_page, drill_watch, spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    drill,
+    drill_page,
+    drill_watch,
+    spec,
+)
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments
 
 Vars = dict[str, t.Any]
@@ -69,7 +74,11 @@ class ActionModule(ActionBase):
     def _answers(self) -> dict[str, Vars]:
         """Their health; an odd answer counts as none."""
         found = self._registered(self.options["answers"])
-        return {name: answer for name, answer in found.items() if isinstance(answer.get("hostname"), str)}
+        return {
+            name: answer
+            for name, answer in found.items()
+            if isinstance(answer.get("hostname"), str)
+        }
 
     def _choose(self) -> Vars:
         options = self.options
@@ -107,13 +116,18 @@ class ActionModule(ActionBase):
         choice = t.cast(drill.Choice, self.options["choice"])
         path = str(unfrackpath(self.options["admin_kubeconfig"], follow=False))
         parent = os.getppid()
-        with _ended_by_signals(), drill_watch.Watch(path, choice, lambda: os.getppid() == parent) as watch:
+        with (
+            _ended_by_signals(),
+            drill_watch.Watch(path, choice, lambda: os.getppid() == parent) as watch,
+        ):
             watch.ready()
             fault, uncertainty = self._fault(choice)
             moment = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
             seen = watch.finish(fault, uncertainty)
         if not watch.gone:
-            self._display.warning(f"the namespace {watch.namespace} of the drill's pods is still being removed")
+            self._display.warning(
+                f"the namespace {watch.namespace} of the drill's pods is still being removed"
+            )
         return {"changed": True, "seen": asdict(seen), "time": moment}
 
     def _fault(self, choice: drill.Choice) -> tuple[float, float]:
@@ -127,14 +141,22 @@ class ActionModule(ActionBase):
         }
         sent = time.monotonic()
         answer = self._execute_module(
-            module_name="kube_ha.scheduler.scheduler_fault", module_args=arguments, task_vars=self.vars
+            module_name="kube_ha.scheduler.scheduler_fault",
+            module_args=arguments,
+            task_vars=self.vars,
         )
         returned = time.monotonic()
         if answer.get("failed") or answer.get("unreachable"):
-            raise PlanError(one_line(str(answer.get("msg", "the fault could not be brought about")), 400))
+            raise PlanError(
+                one_line(str(answer.get("msg", "the fault could not be brought about")), 400)
+            )
         if not answer.get("changed"):
-            raise PlanError(f"a drill of {choice['primary']} is under way already; wait for its end")
-        later, earlier = (_seconds(answer.get(name), returned - sent) for name in ("until_end", "since_start"))
+            raise PlanError(
+                f"a drill of {choice['primary']} is under way already; wait for its end"
+            )
+        later, earlier = (
+            _seconds(answer.get(name), returned - sent) for name in ("until_end", "since_start")
+        )
         fault = returned - later
         return fault, max(0.0, fault - (sent + earlier))
 
@@ -149,16 +171,26 @@ class ActionModule(ActionBase):
             if name not in answers:
                 sick[name] = "it gave no answer"
             elif not answers[name].get("healthy"):
-                sick[name] = one_line("; ".join(map(str, answers[name].get("problems") or ["not known"])))
+                sick[name] = one_line(
+                    "; ".join(map(str, answers[name].get("problems") or ["not known"]))
+                )
         report = drill.evaluate(
-            choice, _seen(measured["seen"]), time=str(measured["time"]), sick=sick, journal=self._journals()
+            choice,
+            _seen(measured["seen"]),
+            time=str(measured["time"]),
+            sick=sick,
+            journal=self._journals(),
         )
-        contents = [text.encode() for text in (json.dumps(report, indent=2) + "\n", drill_page.page(report))]
+        contents = [
+            text.encode() for text in (json.dumps(report, indent=2) + "\n", drill_page.page(report))
+        ]
         folder = self._report_folder()
         page = os.path.join(folder, REPORT_FILES[1])
         if not self._task.check_mode:
             for name, content in zip(REPORT_FILES, contents):
-                write.write(os.path.join(folder, name), content, rights=write.rights_of(-1, -1, 0o644))
+                write.write(
+                    os.path.join(folder, name), content, rights=write.rights_of(-1, -1, 0o644)
+                )
         verdict = "passed" if report["passed"] else "FAILED"
         # The verdict comes last, where a person looks first.
         told = [f"{name}: {line}" for name, lines in report["journal"].items() for line in lines]
@@ -170,7 +202,11 @@ class ActionModule(ActionBase):
         for line in words:
             self._display.display(line, color=C.COLOR_OK if report["passed"] else C.COLOR_ERROR)
         found = {"lines": [*told, *words], "faults": report["faults"], "report": page}
-        return found if report["passed"] else {**found, "failed": True, "msg": "\n".join(report["faults"])}
+        return (
+            found
+            if report["passed"]
+            else {**found, "failed": True, "msg": "\n".join(report["faults"])}
+        )
 
     def _report_folder(self) -> str:
         """The directory of the report, which is made here: one that cannot be is refused before the fault."""
@@ -191,7 +227,9 @@ class ActionModule(ActionBase):
         for name, answer in self._registered(self.options["journals"]).items():
             told = answer.get("journal")
             if isinstance(told, list):
-                found[name] = [one_line(line) for line in told[-JOURNAL_LINES:] if isinstance(line, str)]
+                found[name] = [
+                    one_line(line) for line in told[-JOURNAL_LINES:] if isinstance(line, str)
+                ]
         return found
 
 
@@ -218,7 +256,10 @@ def _ended_by_signals() -> t.Iterator[None]:
             signal.signal(each, signal.SIG_IGN)  # the rest of a second and a third one
         raise drill_watch.InterruptedDrillError("the play has ended, so the measurement does too")
 
-    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    former = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
     for number in former:
         signal.signal(number, end)
     try:

@@ -16,14 +16,29 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _answers
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, ProbeError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, probes, versions
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import controller, metrics_client, preview
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    CollectionError,
+    ProbeError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    facts,
+    probes,
+    versions,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    controller,
+    metrics_client,
+    preview,
+)
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _vault
 
 Vars = dict[str, t.Any]
 NEXT_OPTIONS = ("next_ca_path", "next_ca_privatekey_path")
-METRICS_OPTIONS = ("metrics_ca_path", "metrics_ca_privatekey_path", "metrics_ca_privatekey_passphrase_file")
+METRICS_OPTIONS = (
+    "metrics_ca_path",
+    "metrics_ca_privatekey_path",
+    "metrics_ca_privatekey_passphrase_file",
+)
 HIDDEN = "_serving"
 PYTHON = (3, 9)
 VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
@@ -82,8 +97,13 @@ class ActionModule(ActionBase):
         # The module reads its clock at some moment between these two: only what lies outside is a difference.
         result["clock_offset"] = round(known["time"] - min(max(known["time"], before), after), 3)
         result["round_trip"] = round(after - before, 3)
-        reader, why = probes.WHAT["metrics_reader"], not_made or "no certificate of such a reader was given"
-        result["not_checked"] = [f"{reader} ({why})" if entry == reader else entry for entry in known["not_checked"]]
+        reader, why = (
+            probes.WHAT["metrics_reader"],
+            not_made or "no certificate of such a reader was given",
+        )
+        result["not_checked"] = [
+            f"{reader} ({why})" if entry == reader else entry for entry in known["not_checked"]
+        ]
         if not_made:
             result["warnings"] = [f"{self._host}: not checked: {reader}: {not_made}"]
         return result | _answers.interpreter_facts(self)
@@ -98,9 +118,13 @@ class ActionModule(ActionBase):
         if not authority["metrics_ca_path"] or not _truth(arguments.get("probe", True)):
             return ""
         if not authority["metrics_ca_privatekey_path"]:
-            raise AnsibleActionFail("metrics_ca_path: is of use only together with metrics_ca_privatekey_path")
+            raise AnsibleActionFail(
+                "metrics_ca_path: is of use only together with metrics_ca_privatekey_path"
+            )
         try:
-            pair = metrics_client.make(*(path and unfrackpath(str(path), follow=False) for path in authority.values()))
+            pair = metrics_client.make(
+                *(path and unfrackpath(str(path), follow=False) for path in authority.values())
+            )
         except CollectionError as error:
             return f"on the controller, {error}"
         arguments.update(zip(("metrics_cert", "metrics_key"), pair))
@@ -113,7 +137,9 @@ class ActionModule(ActionBase):
         if not any(authority):
             return
         if not all(authority):
-            raise AnsibleActionFail("next_ca_path: is of use only together with next_ca_privatekey_path")
+            raise AnsibleActionFail(
+                "next_ca_path: is of use only together with next_ca_privatekey_path"
+            )
         try:
             ca, key = (str(unfrackpath(str(path), follow=False)) for path in authority)
             pair = metrics_client.make(ca, key, who=metrics_client.NOBODY)
@@ -130,7 +156,9 @@ class ActionModule(ActionBase):
         if certificate and certificate.get("ca_on") in ("controller", "external"):
             try:
                 if certificate["ca_on"] == "controller":
-                    wanted["certificate"] = controller.prepare(certificate, self._find, need_key=False).arguments
+                    wanted["certificate"] = controller.prepare(
+                        certificate, self._find, need_key=False
+                    ).arguments
                 else:
                     prepared = controller.prepare_external(certificate, self._find)
                     wanted["certificate"], self._advice = prepared.arguments, prepared.advice()
@@ -142,7 +170,10 @@ class ActionModule(ActionBase):
                 raise AnsibleActionFail("wanted: pair: is not a dictionary")
             pair = dict(pair)
             drift += [
-                facts.Drift(part="certificate", reason=f"on the controller, {pair.get('certificate_source')}: {reason}")
+                facts.Drift(
+                    part="certificate",
+                    reason=f"on the controller, {pair.get('certificate_source')}: {reason}",
+                )
                 for reason in self._due(pair.pop("x509_cert", None))
             ]
             wanted["pair"] = self._pair(pair)
@@ -163,12 +194,16 @@ class ActionModule(ActionBase):
                 continue
             try:
                 path = controller.readable(
-                    f"wanted: pair: {name}_source", str(unfrackpath(str(source), follow=False)), self._find
+                    f"wanted: pair: {name}_source",
+                    str(unfrackpath(str(source), follow=False)),
+                    self._find,
                 )
                 content = _vault.content(self, path)
             except CollectionError as error:
                 raise AnsibleActionFail(f"on the controller, {error}") from None
-            pair[f"{name}_sha256"] = None if content is None else hashlib.sha256(content).hexdigest()
+            pair[f"{name}_sha256"] = (
+                None if content is None else hashlib.sha256(content).hexdigest()
+            )
         return pair
 
     def _find(self, option: str, path: str) -> str:
@@ -185,11 +220,17 @@ class ActionModule(ActionBase):
         if not told or "module_stdout" in answer or "module_stderr" in answer:
             self._check_python()
         found = {name: answer[name] for name in FAILURE if name in answer}
-        return {**found, "failed": True, "msg": answer["msg"] if told else "the module gave no answer"}
+        return {
+            **found,
+            "failed": True,
+            "msg": answer["msg"] if told else "the module gave no answer",
+        }
 
     def _check_python(self) -> None:
         """Fails in one line where there is no Python that the modules can run with."""
-        interpreter = str(self._templar.template(self.vars.get("ansible_python_interpreter") or "auto"))
+        interpreter = str(
+            self._templar.template(self.vars.get("ansible_python_interpreter") or "auto")
+        )
         if interpreter.startswith("auto"):
             interpreter = "python3"
         script = 'import sys; print("%d.%d" % sys.version_info[:2])'

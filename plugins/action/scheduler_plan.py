@@ -47,8 +47,14 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     variables,
     versions,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, controller, provided
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    base,
+    controller,
+    provided,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _vault
 
 Vars = dict[str, t.Any]
@@ -135,7 +141,11 @@ class ActionModule(ActionBase):
         found["faults"] = [one_line(fault) for fault in found["faults"]]
         # Without the variables nothing can follow, whoever is asked to go on.
         if found["faults"] and (self.options["strict"] or found.get("sans", ()) is None):
-            return result | {"failed": True, "msg": "\n".join(found["faults"]), "faults": found["faults"]}
+            return result | {
+                "failed": True,
+                "msg": "\n".join(found["faults"]),
+                "faults": found["faults"],
+            }
         return result | found
 
     # --- what the steps stand on
@@ -184,7 +194,11 @@ class ActionModule(ActionBase):
         poisoned = [
             key
             for key in known
-            if (key in names if names else key in OF_PLAYBOOKS or key.lstrip("_").startswith(self.prefix))
+            if (
+                key in names
+                if names
+                else key in OF_PLAYBOOKS or key.lstrip("_").startswith(self.prefix)
+            )
         ]
         if poisoned:
             raise PlanError(
@@ -195,16 +209,22 @@ class ActionModule(ActionBase):
         data = data or self.options["input"]
         there = self.vars["ansible_play_hosts"]
         lost = [name for name in data["playing"] if name not in there]
-        return rollout.Asked(data["members"], data["playing"], self.vars["ansible_play_batch"], lost)
+        return rollout.Asked(
+            data["members"], data["playing"], self.vars["ansible_play_batch"], lost
+        )
 
     def _settings(self) -> variables.Variables:
         return variables.Variables(**self.options["input"]["variables"])
 
     def _tables(self) -> plan.Tables:
-        return plan.Tables(**{name: self.vars[held_by] for name, held_by in self.options["tables"].items()})
+        return plan.Tables(
+            **{name: self.vars[held_by] for name, held_by in self.options["tables"].items()}
+        )
 
     def _render(self, template: str, host_plan: plan.HostPlan) -> str:
-        lookup = lookup_loader.get("ansible.builtin.template", loader=self._loader, templar=self._templar)
+        lookup = lookup_loader.get(
+            "ansible.builtin.template", loader=self._loader, templar=self._templar
+        )
         # The lookup copies all that it is given.
         known = {name: self.vars[name] for name in OF_TEMPLATES if name in self.vars}
         of_plan = {"config": host_plan["config"], "unit": host_plan["unit"]}
@@ -226,7 +246,8 @@ class ActionModule(ActionBase):
             **_named(name),
             "kubeconfig": kubeconfig,
             "members": members,
-            "playing": [m for m in members if m in self.vars["ansible_play_hosts_all"]] or [self.name],
+            "playing": [m for m in members if m in self.vars["ansible_play_hosts_all"]]
+            or [self.name],
             "all": confirm in self.vars and str(self._templated(confirm)) == "all",
         }
 
@@ -249,7 +270,9 @@ class ActionModule(ActionBase):
         )
         tables, clusters = self._tables(), self._monitored()
         if not clusters:
-            faults.append("no master's variables are known; run monitoring.yml without --limit and --tags")
+            faults.append(
+                "no master's variables are known; run monitoring.yml without --limit and --tags"
+            )
         for cluster in clusters:
             faults += monitoring.faults(cluster, tables.versions, self.prefix)
         if faults or not settings:
@@ -266,7 +289,11 @@ class ActionModule(ActionBase):
             "warnings": found.warnings,
             "identities": found.identities,
             "files": [{"path": path, "content": content} for path, content in texts.items()],
-            **{key: value for key, value in settings._asdict().items() if key in ("dir", "group", "service")},
+            **{
+                key: value
+                for key, value in settings._asdict().items()
+                if key in ("dir", "group", "service")
+            },
             "subject": monitoring.SCRAPER,
             "valid_for": monitoring.LIFETIME,
             "renew_before": monitoring.RENEWED,
@@ -319,7 +346,9 @@ class ActionModule(ActionBase):
         )
         strategy = self._strategy()
         if strategy in UNORDERED:
-            faults.append(f"the strategy {strategy} rolls all members of a cluster at once; use the strategy linear")
+            faults.append(
+                f"the strategy {strategy} rolls all members of a cluster at once; use the strategy linear"
+            )
         result: Vars = {
             "faults": faults,
             "warnings": variables.unknown((name.removeprefix(prefix) for name in own), prefix)
@@ -335,7 +364,9 @@ class ActionModule(ActionBase):
             "live_files": plan.credential_files(v),
             "live_paths": plan.live_paths(v),
             "folders": plan.folders(v),
-            "of_playbooks": {name: self._templated(name) for name in OF_PLAYBOOKS if name in self.vars},
+            "of_playbooks": {
+                name: self._templated(name) for name in OF_PLAYBOOKS if name in self.vars
+            },
             "rotation": self.options["rotation"] or {},
             "sans": None,
         }
@@ -361,12 +392,16 @@ class ActionModule(ActionBase):
                 faults += self._provided_faults(v, result["sans"])
             elif v.new_ca_cert:
                 # The former one may have expired, or be lost.
-                faults += self._ca_faults(rotation.named(v, rotation.ISSUE), result["sans"], next_=True)
+                faults += self._ca_faults(
+                    rotation.named(v, rotation.ISSUE), result["sans"], next_=True
+                )
             else:
                 faults += self._ca_faults(v, result["sans"])
             authorities = _authorities(result)
             result["authorities_pem"] = authorities.all
-            result["apiserver_cas_pem"] = authorities.trust(rotation.ACCEPT if v.new_ca_cert else "")
+            result["apiserver_cas_pem"] = authorities.trust(
+                rotation.ACCEPT if v.new_ca_cert else ""
+            )
         return result
 
     def _strategy(self) -> str:
@@ -385,16 +420,29 @@ class ActionModule(ActionBase):
             raise PlanError(f"{option}: cannot read {path} on the controller: {reason}") from None
         # It would be shown, and laid on every host.
         if "PRIVATE KEY-----" in text:
-            raise PlanError(f"{option}: {path} holds a private key; give a file with the certificates alone")
+            raise PlanError(
+                f"{option}: {path} holds a private key; give a file with the certificates alone"
+            )
         return text
 
-    def _ca_faults(self, v: variables.Variables, sans: list[str], *, next_: bool = False) -> list[str]:
+    def _ca_faults(
+        self, v: variables.Variables, sans: list[str], *, next_: bool = False
+    ) -> list[str]:
         """Whether the CA can sign what the host is to have, asked as it will be asked then; nothing is made. C(next_): whether it is the new one."""
         names = {option: f"{self.prefix}{name}" for option, name in CERTIFICATE_VARIABLES.items()}
         if next_:
-            names |= {"ca_path": f"{self.prefix}new_ca_cert", "ca_privatekey_path": f"{self.prefix}new_ca_key"}
-        wanted = {"path": v.cert_path, "privatekey_path": v.key_path, **plan.certificate_options(v, self.name, sans)}
-        prepare: t.Callable[..., t.Any] = controller.prepare if v.signs else controller.prepare_external
+            names |= {
+                "ca_path": f"{self.prefix}new_ca_cert",
+                "ca_privatekey_path": f"{self.prefix}new_ca_key",
+            }
+        wanted = {
+            "path": v.cert_path,
+            "privatekey_path": v.key_path,
+            **plan.certificate_options(v, self.name, sans),
+        }
+        prepare: t.Callable[..., t.Any] = (
+            controller.prepare if v.signs else controller.prepare_external
+        )
         try:
             prepare(wanted, lambda _option, path: path)
         except CollectionError as error:
@@ -429,7 +477,9 @@ class ActionModule(ActionBase):
         try:
             version = plan.wanted_version(v, host["process"]["version"])
             twins = [
-                other for other, answer in answers.items() if other != name and answer["hostname"] == host["hostname"]
+                other
+                for other, answer in answers.items()
+                if other != name and answer["hostname"] == host["hostname"]
             ]
             faults = preflight.host_faults(v, name, version, host, twins=twins, prefix=self.prefix)
             if authorities.next:
@@ -437,11 +487,18 @@ class ActionModule(ActionBase):
                 faults += rotation.step_faults(name, asked, host, authorities, self.prefix)
             v = rotation.named(v, step)
             warnings = preflight.apiserver_warnings(
-                v, name, version, {**answers, name: host}, addresses=data["addresses"], prefix=self.prefix
+                v,
+                name,
+                version,
+                {**answers, name: host},
+                addresses=data["addresses"],
+                prefix=self.prefix,
             )
             row = versions.row_of(tables.versions, version)
             if version and row is None:
-                faults.append(f"{name}: its scheduler has version {version}, which this collection does not know")
+                faults.append(
+                    f"{name}: its scheduler has version {version}, which this collection does not know"
+                )
             if row is None:
                 return {"faults": faults, "wanted": None, "limitations": []}
             found = plan.plan(
@@ -458,7 +515,9 @@ class ActionModule(ActionBase):
                 check_mode=self._task.check_mode,
             )
         except MALFORMED as error:
-            raise PlanError(f"{name}: its answer cannot be used ({what(error)}); find out what answers there") from None
+            raise PlanError(
+                f"{name}: its answer cannot be used ({what(error)}); find out what answers there"
+            ) from None
         adoption = adopt.compare(
             host["process"],
             found["settings"],
@@ -482,10 +541,14 @@ class ActionModule(ActionBase):
         wanted = None if faults else _wanted(v, found)
         return {**found, "faults": faults, "warnings": warnings, "wanted": wanted}
 
-    def _instance_faults(self, v: variables.Variables, found: plan.HostPlan, host: Vars) -> list[str]:
+    def _instance_faults(
+        self, v: variables.Variables, found: plan.HostPlan, host: Vars
+    ) -> list[str]:
         told = process.understood(found["command"][1:], found["config"].encode())
         serving = versions.serving_of(versions.serving(self._tables().versions), found["version"])
-        own = instances.claimed(plan.unit(v.name), told, serving, [file["path"] for file in found["files"]])
+        own = instances.claimed(
+            plan.unit(v.name), told, serving, [file["path"] for file in found["files"]]
+        )
         return preflight.instance_faults(v, self.name, own, host["instances"], self.prefix)
 
     def _binary(self, v: variables.Variables, binary: dict[str, str]) -> dict[str, str]:
@@ -493,13 +556,17 @@ class ActionModule(ActionBase):
         prefix = self.prefix
         if v.binary_source == "present":
             advice = "put the binary there, or let it be brought with download or controller"
-            return {"missing": f"{prefix}binary_source: present, but {self.name} has no {binary['path']}; {advice}"}
+            return {
+                "missing": f"{prefix}binary_source: present, but {self.name} has no {binary['path']}; {advice}"
+            }
         if v.binary_source == "controller":
 
             def read(path: str) -> str:
                 return self._read(f"{prefix}binary_url", path)
 
-            return preflight.binary_of_controller(binary, is_file=os.path.isfile, read=read, prefix=prefix)
+            return preflight.binary_of_controller(
+                binary, is_file=os.path.isfile, read=read, prefix=prefix
+            )
         return {}
 
     def _rotation(self) -> Vars:
@@ -518,13 +585,18 @@ class ActionModule(ActionBase):
             # Only who gathers asks the apiserver.
             seen = self._answers("before", hosts)
             asked = {
-                name: {**answer, **{key: seen.get(name, answer)[key] for key in ("apiserver", "apiservers")}}
+                name: {
+                    **answer,
+                    **{key: seen.get(name, answer)[key] for key in ("apiserver", "apiservers")},
+                }
                 for name, answer in answers.items()
             }
             stands = rotation.stands(asked, authorities)
             signs = not self._ca_faults(v, data["sans"])
             steps = rotation.pending(stands, former_signs=signs, check=self._task.check_mode)
-            lines = rotation.ca_lines(stands, {name: rotation.accepted(answer) for name, answer in asked.items()})
+            lines = rotation.ca_lines(
+                stands, {name: rotation.accepted(answer) for name, answer in asked.items()}
+            )
         else:
             steps = [kind] if kind == rotation.LEAF or rotation.due(answers) else []
             lines = [] if steps else ["no certificate is due"]
@@ -537,9 +609,15 @@ class ActionModule(ActionBase):
             return []
         if v.pki == "shared":
             there = os.path.isfile(v.cert_source)
-            own = rotation.fingerprint(self._read(f"{self.prefix}cert_source", v.cert_source)) if there else ""
+            own = (
+                rotation.fingerprint(self._read(f"{self.prefix}cert_source", v.cert_source))
+                if there
+                else ""
+            )
         else:
-            own = rotation.pair_of(answers[self.name]["certificates"]) if self.name in answers else ""
+            own = (
+                rotation.pair_of(answers[self.name]["certificates"]) if self.name in answers else ""
+            )
         return [own] if own else []
 
     def _rotated(self) -> Vars:
@@ -556,7 +634,9 @@ class ActionModule(ActionBase):
         for line in lines:
             self._display.display(f"pending on {self.name}: {line}")
         order = rollout.batches(answers) if self._settings().rollout else []
-        self._tell(rollout.order_lines(order, answers, self.options["version"], self._seconds("bound")))
+        self._tell(
+            rollout.order_lines(order, answers, self.options["version"], self._seconds("bound"))
+        )
         return {
             "faults": rollout.early(order, answers, asked),
             "batches": order,
@@ -570,17 +650,25 @@ class ActionModule(ActionBase):
     def _rollback(self) -> Vars:
         hosts, asked = self._hosts(self.options["input"]), self._asked()
         answers = self._answers(hosts=hosts)
-        recalled = {name: hosts[name].get(self.options["recalled"]) or {} for name in answers if name not in asked.lost}
+        recalled = {
+            name: hosts[name].get(self.options["recalled"]) or {}
+            for name in answers
+            if name not in asked.lost
+        }
         if not recalled.get(self.name):
             raise PlanError(f"nothing was recalled on {self.name}", option="recalled")
-        order = rollout.batches(answers, [name for name, found in recalled.items() if found.get("changed") is True])
+        order = rollout.batches(
+            answers, [name for name, found in recalled.items() if found.get("changed") is True]
+        )
         own, host = recalled[self.name], self.options["host"]
         version = str(own.get("version") or "")
         self._tell(rollout.order_lines(order, answers, version, self._seconds("bound")))
         return {
             "faults": [
                 *rollout.recall_faults(self.name, own, base.now(), self.prefix),
-                *preflight.apiserver_faults(self._settings(), self.name, version, host, self.prefix),
+                *preflight.apiserver_faults(
+                    self._settings(), self.name, version, host, self.prefix
+                ),
                 *rollout.mixed_versions(recalled, answers),
                 *rollout.early(order, answers, asked),
             ],
@@ -595,12 +683,18 @@ class ActionModule(ActionBase):
         """An option that is a number of seconds. Raises PlanError."""
         value = float(self.options[option])
         if not 0 <= value <= options.LONGEST_WAIT:
-            raise PlanError(f"{value} is not between 0 and {options.LONGEST_WAIT} seconds", option=option)
+            raise PlanError(
+                f"{value} is not between 0 and {options.LONGEST_WAIT} seconds", option=option
+            )
         return value
 
     def _tell(self, lines: list[str], table: list[str] | None = None) -> None:
         """Shows what is the same for the whole cluster, once."""
-        playing = [name for name in self.options["input"]["playing"] if name in self.vars["ansible_play_batch"]]
+        playing = [
+            name
+            for name in self.options["input"]["playing"]
+            if name in self.vars["ansible_play_batch"]
+        ]
         if playing[:1] == [self.name]:
             for line in [*(table or []), *(f"{self._settings().group}: {line}" for line in lines)]:
                 self._display.display(line)
@@ -609,22 +703,31 @@ class ActionModule(ActionBase):
         order, hosts = self.options["order"], self._hosts(self.options["input"])
         if not 0 <= self.options["position"] <= len(order):
             raise PlanError(
-                f"{self.options['position']} is no position of a rollout in {len(order)} steps", option="position"
+                f"{self.options['position']} is no position of a rollout in {len(order)} steps",
+                option="position",
             )
-        foreign = [name for name in self.options["healthy"] if name not in self.options["input"]["members"]]
+        foreign = [
+            name for name in self.options["healthy"] if name not in self.options["input"]["members"]
+        ]
         if foreign:
             raise PlanError(f"{foreign[0][:80]!r} is no member of the cluster", option="healthy")
         self._seconds("timeout")
-        found = {name: hosts[name].get(self.options["marks"]) or {} for batch in order for name in batch}
+        found = {
+            name: hosts[name].get(self.options["marks"]) or {} for batch in order for name in batch
+        }
         asked, answers = self._asked(), self._answers(hosts=hosts)
         marks = rollout.Marks(
             rolled=[name for name, mark in found.items() if mark.get("rolled")],
             failed={*(name for name, mark in found.items() if mark.get("failed")), *asked.lost},
-            refused={name: str(mark["refused"]) for name, mark in found.items() if mark.get("refused")},
+            refused={
+                name: str(mark["refused"]) for name, mark in found.items() if mark.get("refused")
+            },
         )
         if self._task.check_mode:
             # Nothing was rolled, so nothing that was sick has become healthy.
-            answers |= {name: {**answers[name], "healthy": True} for name in marks.rolled if name in answers}
+            answers |= {
+                name: {**answers[name], "healthy": True} for name in marks.rolled if name in answers
+            }
         turn = rollout.Turn(order, self.options["position"], self.name)
         gate = rollout.gate(turn, marks, self.options["healthy"], answers, asked)
         if not gate.stopped and not gate.faults and self.options["position"] < len(order):
@@ -635,7 +738,9 @@ class ActionModule(ActionBase):
             "refused": gate.refused,
             "attempt": secrets.token_hex(8),
             "handover": self._handover(
-                answers[self.name]["process"], self._settings().kubeconfig_path, self.options["timeout"]
+                answers[self.name]["process"],
+                self._settings().kubeconfig_path,
+                self.options["timeout"],
             )
             if gate.leads
             else None,
@@ -657,7 +762,9 @@ class ActionModule(ActionBase):
             return {"faults": [], "rolled": True}
         answers, back = self._answers(), self.options["rolled_back"]
         if self.name not in answers:
-            return {"faults": [f"{self.name}: it gave no answer that can be used after it was rolled"]}
+            return {
+                "faults": [f"{self.name}: it gave no answer that can be used after it was rolled"]
+            }
         answer, handover = answers[self.name], self.options["handover"]
         faults = rollout.outcome(
             self.name,
@@ -679,14 +786,17 @@ class ActionModule(ActionBase):
         if self.name not in answers:
             return {"faults": [f"{self.name}: it gave no answer that can be used"]}
         rolled = self._settings().rollout and self.options["compared"]
-        found = rollout.verdict(self.name, answers, self._asked(), self.options["version"], rolled=rolled)
+        found = rollout.verdict(
+            self.name, answers, self._asked(), self.options["version"], rolled=rolled
+        )
         return found._asdict()
 
     def _status(self) -> Vars:
         inputs, lost = self._clusters()
         if not inputs:
             raise PlanError(
-                "no host of this play has registered there what the step variables returned", option="inputs"
+                "no host of this play has registered there what the step variables returned",
+                option="inputs",
             )
         report = status.document([*self._seen(inputs), *self._unseen(lost)], base.stamp(base.now()))
         found = status.lines(report)
@@ -705,7 +815,11 @@ class ActionModule(ActionBase):
 
     def _clusters(self) -> tuple[dict[str, Vars], dict[str, list[str]]]:
         """What O(step=variables) returned for each cluster of this play; and the hosts of others, where it failed for all of them."""
-        hostvars, there, option = self.vars["hostvars"], self.vars["ansible_play_hosts"], f"{self.prefix}group"
+        hostvars, there, option = (
+            self.vars["hostvars"],
+            self.vars["ansible_play_hosts"],
+            f"{self.prefix}group",
+        )
         inputs: dict[str, Vars] = {}
         known: set[str] = set()
         lost: list[str] = []
@@ -719,7 +833,9 @@ class ActionModule(ActionBase):
         others: dict[str, list[str]] = {}
         for name in lost:
             if name not in known:
-                others.setdefault(str(hostvars[name].get(option) or next(iter(inputs), "")), []).append(name)
+                others.setdefault(
+                    str(hostvars[name].get(option) or next(iter(inputs), "")), []
+                ).append(name)
         return inputs, others
 
     def _seen(self, inputs: t.Mapping[str, Vars]) -> t.Iterator[status.Cluster]:
@@ -733,7 +849,9 @@ class ActionModule(ActionBase):
                 {name: hosts[name].get(self.options["plans"]) or {} for name in answers},
                 self._asked(data),
                 versions=tables.versions,
-                settings=status.Settings(variables.election(v, tables.lease_presets).timings(), v.renew_before),
+                settings=status.Settings(
+                    variables.election(v, tables.lease_presets).timings(), v.renew_before
+                ),
                 before=self._answers("before", hosts) if before else {},
                 notes=self._rotation_notes(data, answers),
             )
@@ -757,7 +875,9 @@ class ActionModule(ActionBase):
         try:
             target = paths.resolve(full)
             if not os.path.isdir(os.path.dirname(target)):
-                raise FilesError(f"the directory of {target!r} does not exist; create it, or name another file")
+                raise FilesError(
+                    f"the directory of {target!r} does not exist; create it, or name another file"
+                )
             paths.guard(target)
             paths.regular(target)
         except FilesError as error:
@@ -772,7 +892,9 @@ def _named(name: str) -> Vars:
 
 def _authorities(data: Vars) -> rotation.Authorities:
     """The CAs that step variables has read."""
-    return rotation.Authorities(data["ca_cert_pem"], data["new_ca_cert_pem"] or "", data["apiserver_ca_pem"])
+    return rotation.Authorities(
+        data["ca_cert_pem"], data["new_ca_cert_pem"] or "", data["apiserver_ca_pem"]
+    )
 
 
 def _certified(text: str | None) -> bool:
@@ -796,7 +918,9 @@ def _wanted(v: variables.Variables, found: plan.HostPlan) -> Vars:
     pair: Vars = {"certificate_source": v.cert_source, "privatekey_source": v.key_source}
     if v.pki == "shared":
         made = {**found["certificate"], "path": v.cert_source, "privatekey_path": v.key_source}
-        pair["x509_cert"] = {key: value for key, value in made.items() if key not in found["secret"]}
+        pair["x509_cert"] = {
+            key: value for key, value in made.items() if key not in found["secret"]
+        }
     return {
         "version": found["version"],
         "binary": found["binary"]["path"],

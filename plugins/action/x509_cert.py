@@ -11,7 +11,11 @@ import typing as t
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _answers
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, MissingError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    MissingError,
+    X509Error,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import controller, spec
 
 MODULE = "kube_ha.scheduler.x509_cert"
@@ -23,7 +27,9 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
     _supports_async = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None
+    ) -> dict[str, t.Any]:
         """Run the module on the target, and where the CA is here, sign in between."""
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         args: dict[str, t.Any] = dict(self._task.args)
@@ -39,11 +45,15 @@ class ActionModule(ActionBase):
         result.pop(spec.CSR, None)
         return result | _answers.interpreter_facts(self)
 
-    def _module(self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
+    def _module(
+        self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None
+    ) -> dict[str, t.Any]:
         answer = self._execute_module(MODULE, module_args=args, task_vars=task_vars)
         return _answers.kept(answer, {*spec.RETURNED, spec.CSR})
 
-    def _signed(self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
+    def _signed(
+        self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None
+    ) -> dict[str, t.Any]:
         prepared = controller.prepare(args, self._find)
         first = self._module(prepared.arguments, task_vars)
         csr = first.get(spec.CSR)
@@ -61,7 +71,9 @@ class ActionModule(ActionBase):
                 second[name] = first[name]
         return second
 
-    def _external(self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None) -> dict[str, t.Any]:
+    def _external(
+        self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None
+    ) -> dict[str, t.Any]:
         prepared = controller.prepare_external(args, self._find)
         answer = self._module(prepared.arguments, task_vars)
         if answer.get("failed"):

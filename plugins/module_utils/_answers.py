@@ -14,7 +14,9 @@ from collections.abc import Collection, Mapping
 _FLAGS = frozenset({"changed", "failed", "skipped", "unreachable"})
 _LISTS = frozenset({"warnings", "deprecations"})
 # Those of Ansible itself; the last three are what it returns of a module that did not answer in JSON.
-_COMMON = frozenset({*_FLAGS, *_LISTS, "msg", "diff", "exception", "module_stdout", "module_stderr", "rc"})
+_COMMON = frozenset(
+    {*_FLAGS, *_LISTS, "msg", "diff", "exception", "module_stdout", "module_stderr", "rc"}
+)
 
 
 def kept(answer: Mapping[str, t.Any], known: Collection[str]) -> dict[str, t.Any]:
@@ -38,4 +40,6 @@ def interpreter_facts(action: object) -> dict[str, t.Any]:
     Ansible puts it among the facts of the answer itself. Without it, each task would search the host again.
     """
     name = getattr(action, "_discovered_interpreter_key", None)
-    return {"ansible_facts": {name: getattr(action, "_discovered_interpreter", None)}} if name else {}
+    return (
+        {"ansible_facts": {name: getattr(action, "_discovered_interpreter", None)}} if name else {}
+    )

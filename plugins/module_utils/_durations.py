@@ -81,7 +81,9 @@ def window(text: str, lifetime: timedelta, where: str) -> timedelta:
     """
     share = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)%", text)
     length = (
-        timedelta(seconds=int(lifetime.total_seconds() * float(share[1]) / 100)) if share else duration(text, where)
+        timedelta(seconds=int(lifetime.total_seconds() * float(share[1]) / 100))
+        if share
+        else duration(text, where)
     )
     if not timedelta(0) < length < lifetime:
         raise X509Error(
@@ -95,5 +97,7 @@ def go(length: timedelta) -> str:
     """Return a length in Go's form, in whole seconds: "1h30m", "0s"."""
     minutes, rest = divmod(int(length.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
-    parts = [f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if count]
+    parts = [
+        f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if count
+    ]
     return "".join(parts) or "0s"

@@ -22,7 +22,9 @@ def line(text: str, longest: int = LONGEST) -> str:
     text = _PEM.sub("(PEM text)", text)
     if len(text) > longest:
         text = f"{text[: longest * 2 // 3]} … {text[-longest // 4 :]}"
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 # What nonsense in the place of a mapping, a list, a text or a number raises.

@@ -439,7 +439,10 @@ current_context:
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, KubeconfigError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    KubeconfigError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
 
 
@@ -502,9 +505,13 @@ ARGUMENTS: dict[str, t.Any] = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, add_file_common_args=True, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS, add_file_common_args=True, supports_check_mode=True
+    )
     # Ansible would blot out of every path and message what is hidden of the options, however short; results hold none of it but tokens.
-    module.no_log_values = {entry["token"] for entry in module.params["users"] or () if entry["token"]}
+    module.no_log_values = {
+        entry["token"] for entry in module.params["users"] or () if entry["token"]
+    }
     invocation = {"module_args": kubeconfig_entries.public(module.params)}
     try:
         result = kubeconfig_entries.run(module)

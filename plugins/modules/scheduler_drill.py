@@ -120,8 +120,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=spec.DRILL, required_if=spec.DRILL_REQUIRED_IF, supports_check_mode=True)
-    module.fail_json(msg="scheduler_drill works through the collection's action plugin, which did not run")
+    module = AnsibleModule(
+        argument_spec=spec.DRILL, required_if=spec.DRILL_REQUIRED_IF, supports_check_mode=True
+    )
+    module.fail_json(
+        msg="scheduler_drill works through the collection's action plugin, which did not run"
+    )
 
 
 if __name__ == "__main__":

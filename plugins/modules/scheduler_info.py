@@ -821,8 +821,16 @@ journal:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError, SystemdError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import info, spec_info, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    ReleaseError,
+    SystemdError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    info,
+    spec_info,
+    systemd,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 

@@ -363,8 +363,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=spec.PLAN, required_if=spec.PLAN_REQUIRED_IF, supports_check_mode=True)
-    module.fail_json(msg="scheduler_plan works through the collection's action plugin, which did not run")
+    module = AnsibleModule(
+        argument_spec=spec.PLAN, required_if=spec.PLAN_REQUIRED_IF, supports_check_mode=True
+    )
+    module.fail_json(
+        msg="scheduler_plan works through the collection's action plugin, which did not run"
+    )
 
 
 if __name__ == "__main__":

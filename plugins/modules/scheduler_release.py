@@ -282,8 +282,17 @@ done:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError, SystemdError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import lifecycle, options, release, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    ReleaseError,
+    SystemdError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    lifecycle,
+    options,
+    release,
+    systemd,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 

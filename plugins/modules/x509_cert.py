@@ -562,13 +562,21 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import CRYPTOGRAPHY_TRACEBACK, now
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import (
+    CRYPTOGRAPHY_TRACEBACK,
+    now,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.spec import ARGUMENT_SPEC, RULES
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.spec import (
+    ARGUMENT_SPEC,
+    RULES,
+)
 
 
 def main() -> None:
-    module = AnsibleModule(dict(ARGUMENT_SPEC), add_file_common_args=True, supports_check_mode=True, **RULES)
+    module = AnsibleModule(
+        dict(ARGUMENT_SPEC), add_file_common_args=True, supports_check_mode=True, **RULES
+    )
     if CRYPTOGRAPHY_TRACEBACK:
         message = (
             f"the Python library cryptography, 3.3 or newer, is missing for {sys.executable} on this host:"

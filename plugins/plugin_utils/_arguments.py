@@ -23,7 +23,9 @@ def read(action: t.Any, spec: Spec, required_if: t.Sequence[t.Any]) -> dict[str,
     whole = {
         name: value
         for name, value in given.items()
-        if isinstance(value, t.Mapping) and spec.get(name, {}).get("type") == "dict" and "options" not in spec[name]
+        if isinstance(value, t.Mapping)
+        and spec.get(name, {}).get("type") == "dict"
+        and "options" not in spec[name]
     }
     task.args = {**given, **{name: {} for name in whole}}
     try:

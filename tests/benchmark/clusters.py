@@ -69,7 +69,9 @@ def cost(clusters: int, kind: str, playbook: str) -> Cost:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     host = next(iter(simulation.answers))
     modules = sum(1 for name, kind_, _module in run.counts if (name, kind_) == (host, "module"))
-    return Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, modules, len(run.tasks(host)))
+    return Cost(
+        wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, modules, len(run.tasks(host))
+    )
 
 
 def of_its_own(*arguments: object) -> Cost:
@@ -88,7 +90,9 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 ours = of_its_own(clusters, kind, "playbooks/site.yml")
                 theirs = of_its_own(
-                    clusters, "no-op", str(floor.playbook(Path(folder), [floor.PING] * ours.modules, ours.tasks))
+                    clusters,
+                    "no-op",
+                    str(floor.playbook(Path(folder), [floor.PING] * ours.modules, ours.tasks)),
                 )
             hosts = 3 * clusters
             rows.append(
@@ -118,7 +122,11 @@ def main() -> None:
         "CPU ms a host",
         "MiB",
     ]
-    lines = [f"{page.machine()}. ansible-core {__version__}, 10 forks.", "", *page.table(header, rows)]
+    lines = [
+        f"{page.machine()}. ansible-core {__version__}, 10 forks.",
+        "",
+        *page.table(header, rows),
+    ]
     if options.keep:
         print("\n".join(lines))  # noqa: T201
     else:

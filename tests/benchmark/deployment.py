@@ -47,9 +47,7 @@ install -D --mode=0755 /usr/share/lab-binaries/v{{version}}/bin/linux/{{arch}}/k
 id {USER} >/dev/null 2>&1 || useradd --system --create-home --shell /bin/sh {USER}
 """
 LIBRARIES = "apt-get -q update && apt-get -q install --yes --no-install-recommends python3-cryptography python3-yaml"
-UNTIL_READY = (
-    f"timeout {PATIENCE:.0f} sh -c 'until curl -ksf -o /dev/null https://127.0.0.1:10259/readyz; do sleep 0.05; done'"
-)
+UNTIL_READY = f"timeout {PATIENCE:.0f} sh -c 'until curl -ksf -o /dev/null https://127.0.0.1:10259/readyz; do sleep 0.05; done'"
 READY = f"""
 set -e
 {UNTIL_READY}
@@ -96,16 +94,31 @@ class Masters:
         group = yaml.safe_load(self.inventory.read_text())["kube_masters"]
         self.addresses = [host["ansible_host"] for host in group["hosts"].values()]
         self.apiserver = next(iter(group["hosts"].values()))["kube_scheduler_apiserver"]
-        options = [word for word in shlex.split(group["vars"]["ansible_ssh_common_args"]) if word != "-o"]
-        options += [f"IdentityFile={group['vars']['ansible_ssh_private_key_file']}", "BatchMode=yes"]
+        options = [
+            word for word in shlex.split(group["vars"]["ansible_ssh_common_args"]) if word != "-o"
+        ]
+        options += [
+            f"IdentityFile={group['vars']['ansible_ssh_private_key_file']}",
+            "BatchMode=yes",
+        ]
         self.ssh_config = LOGS / "ssh_config"
-        self.ssh_config.write_text("".join(f"{option.replace('=', ' ', 1)}\n" for option in options))
+        self.ssh_config.write_text(
+            "".join(f"{option.replace('=', ' ', 1)}\n" for option in options)
+        )
         settings = self.settings
-        self.kubectl = settings.served / f"v{settings.version}" / "bin" / "linux" / settings.arch / "kubectl"
+        self.kubectl = (
+            settings.served / f"v{settings.version}" / "bin" / "linux" / settings.arch / "kubectl"
+        )
 
     def on_all(self, script: str, *words: str) -> list[str]:
         def on(address: str) -> str:
-            command = ["ssh", "-F", str(self.ssh_config), f"root@{address}", shlex.join(["sh", "-s", "--", *words])]
+            command = [
+                "ssh",
+                "-F",
+                str(self.ssh_config),
+                f"root@{address}",
+                shlex.join(["sh", "-s", "--", *words]),
+            ]
             return output(command, stdin=script)
 
         with ThreadPoolExecutor(len(self.addresses)) as pool:
@@ -119,7 +132,9 @@ class Masters:
         return time.monotonic() - started
 
     def reset(self, owner: str, link: bool) -> None:
-        self.on_all((HERE / "reset.sh").read_text(), self.settings.version, owner, "yes" if link else "no")
+        self.on_all(
+            (HERE / "reset.sh").read_text(), self.settings.version, owner, "yes" if link else "no"
+        )
         self.delete_lease()
 
     def delete_lease(self) -> None:
@@ -153,7 +168,9 @@ class Masters:
 def output(command: Sequence[str], stdin: str = "") -> str:
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{shlex.join(command)}: exit code {done.returncode}: {done.stdout}{done.stderr}")
+        raise SystemExit(
+            f"{shlex.join(command)}: exit code {done.returncode}: {done.stdout}{done.stderr}"
+        )
     return done.stdout
 
 
@@ -199,8 +216,12 @@ class Contestant:
         again = self.run(masters, folder)
         restarted = sum(a != b for a, b in zip(before, masters.wait_until_ready()))
         if again.changed:
-            raise SystemExit(f"{self.label}: its second run changed something, so it is not a no-op: {folder}/log")
-        say(f"round {number}, {self.label}: first run {first.seconds:.1f} s, no-op {again.seconds:.1f} s")
+            raise SystemExit(
+                f"{self.label}: its second run changed something, so it is not a no-op: {folder}/log"
+            )
+        say(
+            f"round {number}, {self.label}: first run {first.seconds:.1f} s, no-op {again.seconds:.1f} s"
+        )
         return Round(first, led, again, restarted)
 
 
@@ -237,7 +258,13 @@ def plain_role(venv: Path) -> Callable[[Masters, Path], Run]:
 
 def ours(venv: Path) -> Callable[[Masters, Path], Run]:
     def run(masters: Masters, folder: Path) -> Run:
-        return play(venv, masters, folder, ROOT / "playbooks" / "site.yml", "kube_scheduler_binary_source=present")
+        return play(
+            venv,
+            masters,
+            folder,
+            ROOT / "playbooks" / "site.yml",
+            "kube_scheduler_binary_source=present",
+        )
 
     return run
 
@@ -260,7 +287,9 @@ def least(venv: Path, masters: Masters, folder: Path, like: Round) -> Floor:
 
     runs = (like.first, floor.FIRST), (like.again, floor.AGAIN)
     if any(run.modules != len(imports) for run, imports in runs):
-        raise SystemExit("a first run or a no-op has other module runs than before: see tests/benchmark/floor.py")
+        raise SystemExit(
+            "a first run or a no-op has other module runs than before: see tests/benchmark/floor.py"
+        )
     first, again = like.first.tasks, like.again.tasks
     return Floor(
         seconds(first, [floor.PING] * len(floor.FIRST)),
@@ -273,7 +302,9 @@ def least(venv: Path, masters: Masters, folder: Path, like: Round) -> Floor:
 
 def play(venv: Path, masters: Masters, folder: Path, playbook: Path, variable: str) -> Run:
     """As an operator has it, each time with no connection open from the run before."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
+    }
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         counts, times = Path(name, "counts"), Path(name, "times")
         environment |= {
@@ -286,19 +317,31 @@ def play(venv: Path, masters: Masters, folder: Path, playbook: Path, variable: s
             "COUNT_MODULES": str(counts),
         }
         if venv == MITOGEN:
-            (strategies,) = MITOGEN.glob("lib/python*/site-packages/ansible_mitogen/plugins/strategy")
-            environment |= {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(strategies)}
+            (strategies,) = MITOGEN.glob(
+                "lib/python*/site-packages/ansible_mitogen/plugins/strategy"
+            )
+            environment |= {
+                "ANSIBLE_STRATEGY": "mitogen_linear",
+                "ANSIBLE_STRATEGY_PLUGINS": str(strategies),
+            }
         else:  # Mitogen starts modules in a way of its own, which is not counted
             environment["ANSIBLE_CALLBACKS_ENABLED"] += ",count_modules"
             counts.touch()
         program = str(venv / "bin" / "ansible-playbook")
-        command = [program, f"--inventory={masters.inventory}", str(playbook), f"--extra-vars={variable}"]
+        command = [
+            program,
+            f"--inventory={masters.inventory}",
+            str(playbook),
+            f"--extra-vars={variable}",
+        ]
         seconds = timed(command, environment, folder, ROOT)
         answer: dict[str, Any] = json.loads(times.read_text())
         hosts = (
             [
                 host
-                for host, kind, name in (line.split(maxsplit=2) for line in counts.read_text().splitlines())
+                for host, kind, name in (
+                    line.split(maxsplit=2) for line in counts.read_text().splitlines()
+                )
                 if kind == "module" and name != "raw"
             ]
             if counts.exists()
@@ -313,12 +356,20 @@ def play(venv: Path, masters: Masters, folder: Path, playbook: Path, variable: s
     )
 
 
-def timed(command: Sequence[str], environment: Mapping[str, str], folder: Path, cwd: Path | None = None) -> float:
+def timed(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path, cwd: Path | None = None
+) -> float:
     log = folder / "log"
     with log.open("a") as sink:
         started = time.monotonic()
         done = subprocess.run(
-            command, env=environment, cwd=cwd or folder, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, check=False
+            command,
+            env=environment,
+            cwd=cwd or folder,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            check=False,
         )
         seconds = time.monotonic() - started
     if done.returncode:
@@ -346,7 +397,13 @@ def figures(results: Results, mitogen: bool) -> list[str]:
         measured = [[pick(entry) for entry in rounds] for rounds in columns]
         middle = [statistics.median(values) for values in measured]
         return [
-            [label, *(f"{m:.1f} ({min(values):.1f} to {max(values):.1f})" for m, values in zip(middle, measured))],
+            [
+                label,
+                *(
+                    f"{m:.1f} ({min(values):.1f} to {max(values):.1f})"
+                    for m, values in zip(middle, measured)
+                ),
+            ],
             ["… to the walk-through's", *(f"{value / middle[0]:.2f}" for value in middle)],
             ["… to the plain role's", *(f"{value / middle[1]:.2f}" for value in middle)],
         ]
@@ -361,7 +418,12 @@ def figures(results: Results, mitogen: bool) -> list[str]:
     rows = row("first run, s", lambda entry: entry.first.seconds)
     rows += row("first run until one leads, s", lambda entry: entry.led)[:1]
     rows += row("no-op, s", lambda entry: entry.again.seconds)
-    rows.append(["restarted by the no-op", *(str(max(entry.restarted for entry in rounds)) for rounds in columns)])
+    rows.append(
+        [
+            "restarted by the no-op",
+            *(str(max(entry.restarted for entry in rounds)) for rounds in columns),
+        ]
+    )
     rows.append(counts("tasks a host: first run, no-op", lambda run: run.tasks))
     if not mitogen:
         rows.append(counts("module runs a host: first run, no-op", lambda run: run.modules))
@@ -382,7 +444,9 @@ def floors(results: Results, measured: Floors) -> list[str]:
     start = ["start of the schedulers"]
     for contestant, floors_of in measured.items():
         header += [f"first run{contestant.under}, s", f"no-op{contestant.under}, s"]
-        own += medians([(entry.first.seconds, entry.again.seconds) for entry in results[contestant]])
+        own += medians(
+            [(entry.first.seconds, entry.again.seconds) for entry in results[contestant]]
+        )
         least_of += medians([(entry.first, entry.again) for entry in floors_of])
         imports += medians([(entry.first_imports, entry.again_imports) for entry in floors_of])
         start += [*medians([(entry.start,) for entry in floors_of]), "-"]
@@ -396,7 +460,9 @@ def phases(results: Results) -> list[str]:
         if contestant.name == NAMES[2]:
             columns[f"first run{contestant.under}, s"] = [entry.first for entry in rounds]
             columns[f"no-op{contestant.under}, s"] = [entry.again for entry in rounds]
-    names = dict.fromkeys(phase for runs in columns.values() for run in runs for phase in run.phases)
+    names = dict.fromkeys(
+        phase for runs in columns.values() for run in runs for phase in run.phases
+    )
 
     def row(label: str, pick: Callable[[Run], float]) -> list[str]:
         return [label, *(f"{statistics.median(map(pick, runs)):.1f}" for runs in columns.values())]
@@ -431,7 +497,12 @@ def report(
     for masters, results in measured.items():
         lines += [f"### {masters} masters", "", *figures(results, mitogen=False), ""]
         if any(contestant.mitogen for contestant in results):
-            lines += [f"### {masters} masters, under Mitogen", "", *figures(results, mitogen=True), ""]
+            lines += [
+                f"### {masters} masters, under Mitogen",
+                "",
+                *figures(results, mitogen=True),
+                "",
+            ]
         title = f"### {masters} masters, as many module runs and tasks a host"
         lines += [title, "", *floors(results, least_of[masters]), ""]
         lines += [f"### {masters} masters, this collection by phase", "", *phases(results), ""]
@@ -457,7 +528,9 @@ def main() -> None:
         with lab(size) as masters:
             libraries[size] = masters.prepare()
             rounds = measured[size] = {contestant: [] for contestant in contestants(wanted.mitogen)}
-            least_of[size] = {contestant: [] for contestant in rounds if contestant.name == NAMES[2]}
+            least_of[size] = {
+                contestant: [] for contestant in rounds if contestant.name == NAMES[2]
+            }
             counted = next(iter(least_of[size]))  # Mitogen's module runs are not
             for number in range(1, wanted.rounds + 1):
                 for contestant, results in rounds.items():
@@ -472,7 +545,10 @@ def main() -> None:
                 for contestant, floors_of in least_of[size].items():
                     venv = MITOGEN if contestant.mitogen else OURS
                     floors_of.append(least(venv, masters, folder, rounds[counted][-1]))
-        page.fill("deployment", report(measured, least_of, libraries, masters.settings.version, wanted.rounds))
+        page.fill(
+            "deployment",
+            report(measured, least_of, libraries, masters.settings.version, wanted.rounds),
+        )
 
 
 if __name__ == "__main__":

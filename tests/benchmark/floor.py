@@ -15,13 +15,24 @@ AGAIN: list[dict[str, Any]] = [{"imports_info": {"drift": drift}} for drift in (
 """In place of a no-op's module runs, as many that import what those import."""
 OF_FIRST = ("release", "x509_cert", "x509_cert", "kubeconfig", "release")
 LIVE: dict[str, Any] = {"imports_release": {"lease": True}}
-FIRST: list[dict[str, Any]] = [*AGAIN, *({f"imports_{name}": {}} for name in OF_FIRST), LIVE, AGAIN[-1]]
+FIRST: list[dict[str, Any]] = [
+    *AGAIN,
+    *({f"imports_{name}": {}} for name in OF_FIRST),
+    LIVE,
+    AGAIN[-1],
+]
 """The same of a first run."""
 
 
 def playbook(folder: Path, modules: list[dict[str, Any]], tasks: int) -> Path:
     """Written into the folder; its hosts are those of C(kube_scheduler_hosts), as ours."""
-    runs = modules + [{"ansible.builtin.debug": {"msg": "{{ inventory_hostname }}"}}] * (tasks - len(modules))
+    runs = modules + [{"ansible.builtin.debug": {"msg": "{{ inventory_hostname }}"}}] * (
+        tasks - len(modules)
+    )
     path = folder / f"floor-{len(modules)}-{tasks}.yml"
-    path.write_text(yaml.safe_dump([{"hosts": "{{ kube_scheduler_hosts }}", "gather_facts": False, "tasks": runs}]))
+    path.write_text(
+        yaml.safe_dump(
+            [{"hosts": "{{ kube_scheduler_hosts }}", "gather_facts": False, "tasks": runs}]
+        )
+    )
     return path

@@ -22,7 +22,9 @@ def fill(section: str, lines: Sequence[str]) -> None:
     before, found, rest = PAGE.read_text(encoding="utf-8").partition(begin)
     _old, closed, after = rest.partition(end)
     if not (found and closed):
-        raise SystemExit(f"{PAGE}: the markers {begin} and {end} are missing; put them where the figures belong")
+        raise SystemExit(
+            f"{PAGE}: the markers {begin} and {end} are missing; put them where the figures belong"
+        )
     PAGE.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
 
 

@@ -68,14 +68,23 @@ TASKS = {
 def played(program: str, folder: Path, tasks: str) -> float:
     """Return how long a play of these tasks takes."""
     play = folder / "play.yml"
-    play.write_text(f"- hosts: localhost\n  gather_facts: false\n  tasks:\n    - meta: noop\n{tasks}")
+    play.write_text(
+        f"- hosts: localhost\n  gather_facts: false\n  tasks:\n    - meta: noop\n{tasks}"
+    )
     environment = {
         **os.environ,
         "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".collections"),
         "ANSIBLE_LOCALHOST_WARNING": "0",
     }
     python = str(Path(program).parent / "python")
-    command = [program, str(play), "-e", f"dir={folder}", "-e", f"ansible_python_interpreter={python}"]
+    command = [
+        program,
+        str(play),
+        "-e",
+        f"dir={folder}",
+        "-e",
+        f"ansible_python_interpreter={python}",
+    ]
     started = time.monotonic()
     subprocess.run(command, env=environment, check=True, capture_output=True, cwd=folder)
     return time.monotonic() - started
@@ -93,9 +102,16 @@ def main() -> None:
             seconds.setdefault("two runs of ping, first issue", []).append(
                 (played(program, folder, TASKS["two runs of ping"] * PAIRS) - idle) / PAIRS
             )
-            for chain, ca_on in (("x509_cert", "target"), ("x509_cert", "controller"), ("community.crypto", "")):
+            for chain, ca_on in (
+                ("x509_cert", "target"),
+                ("x509_cert", "controller"),
+                ("community.crypto", ""),
+            ):
                 label = f"{chain} {ca_on}".strip()
-                cases = ({"name": f"{chain}-{ca_on}-{number}-{pair}", "ca_on": ca_on} for pair in range(PAIRS))
+                cases = (
+                    {"name": f"{chain}-{ca_on}-{number}-{pair}", "ca_on": ca_on}
+                    for pair in range(PAIRS)
+                )
                 tasks = "".join(TASKS[chain] % case for case in cases)
                 for kind in ("first issue", "no change"):
                     took = (played(program, folder, tasks) - idle) / PAIRS
@@ -110,7 +126,11 @@ def figures(seconds: dict[str, list[float]]) -> list[str]:
         theirs = min(seconds[f"community.crypto, {label.partition(', ')[2]}"])
         rows.append([label, f"{min(times):.2f}", f"{max(times):.2f}", f"{min(times) / theirs:.2f}"])
     header = ("a pair", "best, s", "worst, s", "to community.crypto's")
-    return [f"{page.machine()}. Rounds: {ROUNDS}, of {PAIRS} pairs each.", "", *page.table(header, rows)]
+    return [
+        f"{page.machine()}. Rounds: {ROUNDS}, of {PAIRS} pairs each.",
+        "",
+        *page.table(header, rows),
+    ]
 
 
 if __name__ == "__main__":

@@ -33,7 +33,9 @@ class CallbackModule(CallbackBase):
         # Workers are forked after this, so they run the counted method.
         def counted(action: Any, module_name: str | None = None, *args: Any, **kwargs: Any) -> Any:
             if action._connection.transport not in LOCAL:
-                host = (kwargs.get("task_vars") or {}).get("inventory_hostname") or action._play_context.remote_addr
+                host = (kwargs.get("task_vars") or {}).get(
+                    "inventory_hostname"
+                ) or action._play_context.remote_addr
                 _count(host, "module", module_name or action._task.action)
             return execute(action, module_name, *args, **kwargs)
 

@@ -87,7 +87,9 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, former)
 
 
-def run(part: str, least: int, share: float, check: Callable[[random.Random], object]) -> list[object]:
+def run(
+    part: str, least: int, share: float, check: Callable[[random.Random], object]
+) -> list[object]:
     """What *check* returns of at least *least* cases, and of more while this part's share of the time lasts.
 
     Each case has a random number generator of its own. Fails with one failure of each kind, and how to repeat it.
@@ -106,10 +108,15 @@ def run(part: str, least: int, share: float, check: Callable[[random.Random], ob
             last = next((f for f in reversed(frames) if "/plugins/" in f.filename), frames[-1])
             kind = f"{type(error).__name__} at {last.filename}:{last.lineno}"
             told = "".join(traceback.format_exception(error, limit=-6))[-3000:]
-            failures.setdefault(kind, f"--- FUZZ_SEED={SEED} FUZZ_CASE={number} pytest tests/fuzz -k {part!r}\n{told}")
+            failures.setdefault(
+                kind,
+                f"--- FUZZ_SEED={SEED} FUZZ_CASE={number} pytest tests/fuzz -k {part!r}\n{told}",
+            )
             if len(failures) == DISTINCT:
                 break
-    assert not failures, f"{part}: {len(failures)} kinds of failures\n" + "\n".join(failures.values())
+    assert not failures, f"{part}: {len(failures)} kinds of failures\n" + "\n".join(
+        failures.values()
+    )
     return found
 
 
@@ -166,7 +173,10 @@ def _hook(event: str, args: tuple[Any, ...]) -> None:
             places = [os.path.realpath(os.fsdecode(path))]
     elif event in _CHANGES:
         with contextlib.suppress(ValueError, OSError):
-            places = [_place(args[path], args[at] if at is not None else None) for path, at in _CHANGES[event]]
+            places = [
+                _place(args[path], args[at] if at is not None else None)
+                for path, at in _CHANGES[event]
+            ]
     elif event in _PROGRAMS:
         raise PermissionError(1, "no program is run here")
     elif event == "socket.connect" and isinstance(args[1], tuple) and args[1][0] not in _LOOPBACK:
@@ -208,5 +218,11 @@ def tree(folder: str) -> dict[str, tuple[Any, ...]]:
                     pending.append(entry.path)
                     found[entry.path] = rights
                 else:
-                    found[entry.path] = (*rights, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+                    found[entry.path] = (
+                        *rights,
+                        info.st_ino,
+                        info.st_size,
+                        info.st_mtime_ns,
+                        info.st_ctime_ns,
+                    )
     return found

@@ -45,13 +45,21 @@ def wrong_type(option: dict[str, Any]) -> list[Any]:
 # Options of which every value of their type means something, and why.
 ANY = {
     "x509_cert": {
-        **dict.fromkeys(("seuser", "serole", "setype", "selevel"), "SELinux's own to judge, and only where it is on"),
+        **dict.fromkeys(
+            ("seuser", "serole", "setype", "selevel"),
+            "SELinux's own to judge, and only where it is on",
+        ),
         "_ca_certificate": "set by the action plugin, which refuses it in a task; looked at where ca_on is not target",
         "_request": "set by the action plugin, which refuses it in a task; what is no request is as none",
-        **dict.fromkeys(("csr_path", "certificate_source"), "handled by the action plugin, on the controller"),
+        **dict.fromkeys(
+            ("csr_path", "certificate_source"), "handled by the action plugin, on the controller"
+        ),
     },
     "kubeconfig": {
-        **dict.fromkeys(("seuser", "serole", "setype", "selevel"), "SELinux's own to judge, and only where it is on"),
+        **dict.fromkeys(
+            ("seuser", "serole", "setype", "selevel"),
+            "SELinux's own to judge, and only where it is on",
+        ),
         "users[].exec.install_hint": "a text for people",
     },
     "leader_info": {},
@@ -80,7 +88,8 @@ ANY = {
         ),
         "authorities": "what is no certificate has signed nothing",
         **dict.fromkeys(
-            ("next_ca", "next_cert", "next_key"), "of what cannot be used, the answer is that nothing is known"
+            ("next_ca", "next_cert", "next_key"),
+            "of what cannot be used, the answer is that nothing is known",
         ),
     },
     "scheduler_drill": {"journals": "a member without a journal has no lines"},
@@ -89,15 +98,32 @@ ANY = {
         "rotation.replace": "what is no fingerprint, x509_cert refuses",
         "plans": "a member without a plan has no limitations",
         "before": "of a member without a former answer, nothing is told",
-        **dict.fromkeys(("marks", "handover.holder", "handover.transitions"), "what hosts did is told as it is"),
+        **dict.fromkeys(
+            ("marks", "handover.holder", "handover.transitions"), "what hosts did is told as it is"
+        ),
     },
     "scheduler_release": {},
     "variables": {},
 }
 
-ACCOUNTS = ["", "no:such", "a/b", "a\nb", *map(later, ("no such account", "4294967295", "\u0663", "\u00b2"))]
+ACCOUNTS = [
+    "",
+    "no:such",
+    "a/b",
+    "a\nb",
+    *map(later, ("no such account", "4294967295", "\u0663", "\u00b2")),
+]
 DURATIONS = ["", "1y", "30d", "-1h", "0", "0s", "1h ", "1e3h", "99999999h", "\uff11h", "P1D", "1"]
-UNITS = ["", "x", "../x.service", "-x.service", "a b.service", "x.service\n", "x.timer", "x" * 300 + ".service"]
+UNITS = [
+    "",
+    "x",
+    "../x.service",
+    "-x.service",
+    "a b.service",
+    "x.service\n",
+    "x.timer",
+    "x" * 300 + ".service",
+]
 SERVERS = [
     "",
     "http://192.0.2.1:6443",
@@ -148,8 +174,24 @@ def _paths(world: World) -> list[Any]:
 
 def _pems(world: World, *more: str) -> list[Any]:
     """Files without a usable certificate."""
-    names = ("empty", "garbage", "large", "torn.pem", "header.pem", "directory", "fifo", "loop", "dangling", *more)
-    return [*(world.at(f"odd/{name}") for name in names), later(world.at("odd/nothing")), later("x.pem"), later("")]
+    names = (
+        "empty",
+        "garbage",
+        "large",
+        "torn.pem",
+        "header.pem",
+        "directory",
+        "fifo",
+        "loop",
+        "dangling",
+        *more,
+    )
+    return [
+        *(world.at(f"odd/{name}") for name in names),
+        later(world.at("odd/nothing")),
+        later("x.pem"),
+        later(""),
+    ]
 
 
 def table(world: World) -> dict[str, dict[str, list[Any]]]:
@@ -160,11 +202,27 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
     plugin = {"users": [{"name": "u", "exec": {"command": "/x"}}]}
     return {
         "x509_cert": {
-            "path": [*_paths(world), world.at("live/key.pem"), later(world.at("live/nothing/x.pem"))],
-            "privatekey_path": [*_paths(world), world.at("live/cert.pem"), later(world.at("live/nothing/x.pem"))],
-            "privatekey_size": [0, -1, 2048, *(Given(n, {"privatekey_type": "RSA"}) for n in (0, 1024, 8193, 2**63))],
+            "path": [
+                *_paths(world),
+                world.at("live/key.pem"),
+                later(world.at("live/nothing/x.pem")),
+            ],
+            "privatekey_path": [
+                *_paths(world),
+                world.at("live/cert.pem"),
+                later(world.at("live/nothing/x.pem")),
+            ],
+            "privatekey_size": [
+                0,
+                -1,
+                2048,
+                *(Given(n, {"privatekey_type": "RSA"}) for n in (0, 1024, 8193, 2**63)),
+            ],
             "privatekey_passphrase_file": [
-                *(world.at(f"odd/{name}") for name in ("empty", "large", "directory", "fifo", "dangling")),
+                *(
+                    world.at(f"odd/{name}")
+                    for name in ("empty", "large", "directory", "fifo", "dangling")
+                ),
                 world.at("ca/passphrase"),
                 later(world.at("odd/nothing")),
             ],
@@ -172,7 +230,20 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 Given({}, {"subject_alt_name": []}),
                 *(
                     {"CN": value}
-                    for value in ("", " ", " x", "a\nb", "x" * 65, 7, None, True, [], {}, ["a", "b"], "\u202e")
+                    for value in (
+                        "",
+                        " ",
+                        " x",
+                        "a\nb",
+                        "x" * 65,
+                        7,
+                        None,
+                        True,
+                        [],
+                        {},
+                        ["a", "b"],
+                        "\u202e",
+                    )
                 ),
                 {"X": "y"},
                 {"": "y"},
@@ -196,8 +267,16 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                     for limit in ("", "x", "IP:1.2.3.4/99", "DNS:", "DNS:a b", "email:", "URI:x")
                 ),
             ],
-            "name_constraints.excluded": [["DNS:a"], *(Given([limit], authority) for limit in ("", "IP:x", "DNS:*.a"))],
-            "ca_path": [*_pems(world), world.at("live/cert.pem"), world.at("ca/other.pem"), world.at("ca/ca-key.pem")],
+            "name_constraints.excluded": [
+                ["DNS:a"],
+                *(Given([limit], authority) for limit in ("", "IP:x", "DNS:*.a")),
+            ],
+            "ca_path": [
+                *_pems(world),
+                world.at("live/cert.pem"),
+                world.at("ca/other.pem"),
+                world.at("ca/ca-key.pem"),
+            ],
             "ca_privatekey_path": [
                 *_pems(world, "open-key.pem", "two-keys.pem"),
                 world.at("ca/other-key.pem"),
@@ -205,7 +284,9 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 world.at("ca/ca.pem"),
             ],
             "ca_privatekey_passphrase_file": [
-                Given(world.at("live/token"), {"ca_privatekey_path": world.at("ca/encrypted-key.pem")}),
+                Given(
+                    world.at("live/token"), {"ca_privatekey_path": world.at("ca/encrypted-key.pem")}
+                ),
                 world.at("odd/empty"),
             ],
             "ca_on": ["controller", "external"],
@@ -215,10 +296,25 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             ],
             "profile": [
                 "x",
-                *(Given(name, {"ca_config": world.at("ca/config.json")}) for name in ("", "x", "Kubernetes")),
+                *(
+                    Given(name, {"ca_config": world.at("ca/config.json")})
+                    for name in ("", "x", "Kubernetes")
+                ),
             ],
-            "renew_before": [*DURATIONS, "8760h", "9000h", "0%", "100%", "-1%", "1e1%", "%", "0.0001%"],
-            "_certificate": [Given(text, in_check_mode="nothing") for text in ("", "x", world.other_ca.pem)],
+            "renew_before": [
+                *DURATIONS,
+                "8760h",
+                "9000h",
+                "0%",
+                "100%",
+                "-1%",
+                "1e1%",
+                "%",
+                "0.0001%",
+            ],
+            "_certificate": [
+                Given(text, in_check_mode="nothing") for text in ("", "x", world.other_ca.pem)
+            ],
             "mode": ["", "x", "9", "99999", "-1", "u=z", True, -1, 0o10000, "\u0667"],
             "owner": ACCOUNTS,
             "group": ACCOUNTS,
@@ -226,16 +322,47 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
         },
         "kubeconfig": {
             "path": [*_paths(world)[:-2], "/a\0b", later(world.at("live/nothing/x"))],
-            "clusters[].name": ["", " ", " c", "c\n", "\0", "x" * 1025, "\u202e", "\ud800", "other"],
+            "clusters[].name": [
+                "",
+                " ",
+                " c",
+                "c\n",
+                "\0",
+                "x" * 1025,
+                "\u202e",
+                "\ud800",
+                "other",
+            ],
             "clusters[].server": SERVERS,
-            "clusters[].certificate_authority": [*_pems(world), world.at("live/client.pem"), world.at("ca/ca-key.pem")],
+            "clusters[].certificate_authority": [
+                *_pems(world),
+                world.at("live/client.pem"),
+                world.at("ca/ca-key.pem"),
+            ],
             "clusters[].certificate_authority_data": [
                 Given(text, {"clusters[].certificate_authority": None})
                 for text in ("", "x", world.ca.pem[:200], key_pem(spare("ECC", number=6)), "\ud800")
             ]
             + [world.ca.pem],
-            "clusters[].tls_server_name": [" ", "a b", "*", "*.a", "a_b", "-a", "a\n", "x" * 64, "https://a"],
-            "clusters[].proxy_url": ["x", "ftp://p", "http://", "http://a b", "http://p/path", "http://p\n"],
+            "clusters[].tls_server_name": [
+                " ",
+                "a b",
+                "*",
+                "*.a",
+                "a_b",
+                "-a",
+                "a\n",
+                "x" * 64,
+                "https://a",
+            ],
+            "clusters[].proxy_url": [
+                "x",
+                "ftp://p",
+                "http://",
+                "http://a b",
+                "http://p/path",
+                "http://p\n",
+            ],
             "clusters[].insecure_skip_tls_verify": [True],
             "users[].name": ["", "u ", "u\n", "\x1b", "x" * 1025, "other"],
             "users[].client_certificate": [
@@ -258,12 +385,22 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 Given(world.at("live/client.pem"), {"users[].token": TOKEN}),
             ],
             "users[].client_key_source": [*_pems(world)[:-2], world.at("ca/ca-key.pem")],
-            "users[].client_ca": [*_pems(world)[:-2], world.at("ca/other.pem"), world.at("live/client.pem")],
+            "users[].client_ca": [
+                *_pems(world)[:-2],
+                world.at("ca/other.pem"),
+                world.at("live/client.pem"),
+            ],
             "users[].client_ca_data": ["", "x", world.other_ca.pem],
-            "users[].token": [TOKEN, *(Given(text, bare) for text in ("", " ", "a b", "a\n", "\u00e9", "\0"))],
+            "users[].token": [
+                TOKEN,
+                *(Given(text, bare) for text in ("", " ", "a b", "a\n", "\u00e9", "\0")),
+            ],
             "users[].token_file": [
                 world.at("live/token"),
-                *(Given(path, bare) for path in (world.at("odd/directory"), world.at("odd/fifo"), "")),
+                *(
+                    Given(path, bare)
+                    for path in (world.at("odd/directory"), world.at("odd/fifo"), "")
+                ),
             ],
             "users[].exec.command": [Given(text, bare) for text in ("", " ", "a\nb", "\0")],
             "users[].exec.api_version": [
@@ -298,7 +435,17 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 "x",
                 *(
                     world.at(f"odd/{name}")
-                    for name in ("nothing", "empty", "garbage", "large", "nested", "bomb", "directory", "fifo", "loop")
+                    for name in (
+                        "nothing",
+                        "empty",
+                        "garbage",
+                        "large",
+                        "nested",
+                        "bomb",
+                        "directory",
+                        "fifo",
+                        "loop",
+                    )
                 ),
             ],
             "contexts": [["nosuch"], ["c1", "nosuch"], [""], ["c1\n"]],
@@ -308,7 +455,10 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "holder": [
                 "m1",
                 "",
-                *(Given(text, {"wait_for": "holder"}) for text in ("", "a\nb", "\x1b[0m", "x" * 5000, None)),
+                *(
+                    Given(text, {"wait_for": "holder"})
+                    for text in ("", "a\nb", "\x1b[0m", "x" * 5000, None)
+                ),
             ],
             "timeout": [-1, "nan", "inf", 1e9, -0.001],
             "poll_interval": [0, -1, "nan", "inf", 1e9, 0.001],
@@ -345,7 +495,12 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "wanted.certificate": [{}, {"path": "x"}, {"state": "absent"}, {"nosuch": 1}],
             "wanted.pair.certificate_sha256": ["", "x", "0" * 64],
             "wanted.pair.privatekey_sha256": ["", "x", "0" * 64],
-            "wanted.kubeconfig": [{}, {"path": "x"}, {"users": [{"token": "x"}]}, {"clusters": [{"name": ""}]}],
+            "wanted.kubeconfig": [
+                {},
+                {"path": "x"},
+                {"users": [{"token": "x"}]},
+                {"clusters": [{"name": ""}]},
+            ],
             **{f"wanted.files[].{option}": values for option, values in _files(world).items()},
             "timeout": [-1, "nan", "inf", 1e9],
             "steady": [-1, "nan", "inf", 1e9],
@@ -362,7 +517,12 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 ),
             ],
             "versions": [{"1.37": {}}, {"1.37": "x"}],
-            "input": [{}, {"members": []}, {"members": 7}, {"members": ["nosuch"], "playing": ["nosuch"]}],
+            "input": [
+                {},
+                {"members": []},
+                {"members": 7},
+                {"members": ["nosuch"], "playing": ["nosuch"]},
+            ],
             "answers": ["", "nosuch"],
             "choice": [
                 Given(choice, {"step": step})
@@ -371,17 +531,32 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             ],
             "measured": [
                 Given(measured, {"step": "report"})
-                for measured in ({}, {"seen": {}}, {"seen": {"samples": [{}], "pods": []}}, {"seen": 7}, None)
+                for measured in (
+                    {},
+                    {"seen": {}},
+                    {"seen": {"samples": [{}], "pods": []}},
+                    {"seen": 7},
+                    None,
+                )
             ],
             "report_dir": [
                 Given(world.at(path), {"step": step}, "nothing")
                 for step in ("choose", "report")
-                for path in ("live/kubeconfig", "odd/fifo", "live/kubeconfig/x", "live/\0", "live/\x1b")
+                for path in (
+                    "live/kubeconfig",
+                    "odd/fifo",
+                    "live/kubeconfig/x",
+                    "live/\0",
+                    "live/\x1b",
+                )
             ],
         },
         "scheduler_fault": {
             "unit": UNITS,
-            "apiserver": [Given(server, {"kind": "partition"}) for server in [*SERVERS, "https://no.such.example"]],
+            "apiserver": [
+                Given(server, {"kind": "partition"})
+                for server in [*SERVERS, "https://no.such.example"]
+            ],
             "undo_after": [0, -1, 3601, 2**64],
             "settle": [-1, "nan", "inf", 1e9],
             "journal_seconds": [-1, 2**64],
@@ -390,12 +565,19 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "prefix": ["", "x", "kube_scheduler"],
             "tables": [{}, {"versions": {}}, {"x": 1}],
             "input": [
-                Given(data, {"step": "rollout"}) for data in ({}, {"variables": {}}, {"playing": 7}, {"playing": []})
+                Given(data, {"step": "rollout"})
+                for data in ({}, {"variables": {}}, {"playing": 7}, {"playing": []})
             ],
             "inputs": [Given(name, {"step": "status"}) for name in ("", "nosuch", None)],
-            "host": [Given(answer, {"step": "host"}) for answer in ({}, {"process": None}, {"hostname": 7})],
+            "host": [
+                Given(answer, {"step": "host"})
+                for answer in ({}, {"process": None}, {"hostname": 7})
+            ],
             "answers": [Given(name, {"step": "verdict"}) for name in ("", "nosuch", None)],
-            "order": [Given(order, {"step": "gate"}) for order in ([["nosuch"]], [[{}]], [[None]], [7], None)],
+            "order": [
+                Given(order, {"step": "gate"})
+                for order in ([["nosuch"]], [[{}]], [[None]], [7], None)
+            ],
             "position": [Given(place, {"step": "gate"}) for place in (-1, 99, 2**64)],
             "version": [Given(version, {"step": "verdict"}) for version in ("", "x", "1.37")],
             "recalled": [Given(name, {"step": "rollback"}) for name in ("", "nosuch", None)],
@@ -440,11 +622,33 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             },
             "handover.lock": ["x", "leases\n"],
             "handover.timeout": [0, -1, "nan", "inf", 1e9],
-            "command": [[""], ["x"], ["--help"], ["/a b\n"], [world.at("x"), "a\0b"], [world.at("x"), "\ud800"]],
-            "dry_run_flags": [{"": 1}, {"--x": 1}, {"a=b": 1}, {"a": None}, {"a": {"b": 1}}, {"a": "x\ny"}],
+            "command": [
+                [""],
+                ["x"],
+                ["--help"],
+                ["/a b\n"],
+                [world.at("x"), "a\0b"],
+                [world.at("x"), "\ud800"],
+            ],
+            "dry_run_flags": [
+                {"": 1},
+                {"--x": 1},
+                {"a=b": 1},
+                {"a": None},
+                {"a": {"b": 1}},
+                {"a": "x\ny"},
+            ],
             "dry_run_texts": [{"": "x"}, {"a\n": "x"}, {"a": None}, {"a": ["x"]}, {"a": "\0"}],
             "user": ["", " ", "a b", "-x", "a\n", "a;b", "../x"],
-            "log_dir": ["", "x", "/", "/a/../b", "/a\0b", world.at("live/kubeconfig"), world.at("odd/fifo")],
+            "log_dir": [
+                "",
+                "x",
+                "/",
+                "/a/../b",
+                "/a\0b",
+                world.at("live/kubeconfig"),
+                world.at("odd/fifo"),
+            ],
         },
         "variables": _variables(world),
     }
@@ -480,17 +684,53 @@ def _variables(world: World) -> dict[str, list[Any]]:
     """Of the role, names without the prefix."""
     unit_paths = ["", "x", "/", "/a b", "/a/", "/a//b", "/a%n", "/a\nb", "/a;b", "relative/x"]
     times = ["15", "0s", "15m", "1.5s", "-1s", "15 s", "x", "9999999999s"]
-    files = [world.at(f"odd/{name}") for name in ("nothing", "directory", "empty", "garbage", "torn.pem")]
+    files = [
+        world.at(f"odd/{name}") for name in ("nothing", "directory", "empty", "garbage", "torn.pem")
+    ]
     return {
-        "version": ["1.37", "1", "latest", "v", "1.37.2 ", "1.37.2;id", "1.99.0", "0.0.0", "1.37.2\n", "../1.37.2"],
-        "name": ["", "..", "../x", "a/b", "a b", "a.b", "A", "-a", "a-", "a\n", "a%n", "\u0663", "x" * 64],
+        "version": [
+            "1.37",
+            "1",
+            "latest",
+            "v",
+            "1.37.2 ",
+            "1.37.2;id",
+            "1.99.0",
+            "0.0.0",
+            "1.37.2\n",
+            "../1.37.2",
+        ],
+        "name": [
+            "",
+            "..",
+            "../x",
+            "a/b",
+            "a b",
+            "a.b",
+            "A",
+            "-a",
+            "a-",
+            "a\n",
+            "a%n",
+            "\u0663",
+            "x" * 64,
+        ],
         "group": ["", "nosuch", "kube_masters "],
         "address": ["x", "300.1.1.1", "::1%lo", "192.0.2.2", "192.0.2.1/24", " 192.0.2.1"],
         "apiserver": SERVERS,
         "apiservers": [["https://192.0.2.1:6443", server] for server in SERVERS],
         "apiserver_ca": ["", *files, world.at("ca/ca-key.pem")],
         "tls_server_name": [" ", "a b", "*", "a_b", "a\n", "x" * 64],
-        "binary_url": ["", "x", "ftp://h", "https://", "https:///x", "file:///x", "https://a b", "https://h\n"],
+        "binary_url": [
+            "",
+            "x",
+            "ftp://h",
+            "https://",
+            "https:///x",
+            "file:///x",
+            "https://a b",
+            "https://h\n",
+        ],
         "binary_checksum": [
             "x",
             "md5:" + "0" * 32,
@@ -504,19 +744,39 @@ def _variables(world: World) -> dict[str, list[Any]]:
         ],
         "bin_dir": unit_paths,
         "user": ["", " ", "a b", "-x", "a\nb", "1a", "a:b", "%u"],
-        "ca_cert": [*files, "", world.at("ca/other.pem"), world.at("live/client.pem"), world.at("ca/ca-key.pem")],
-        "ca_key": [*files, world.at("odd/open-key.pem"), world.at("ca/other-key.pem"), world.at("ca/ca.pem")],
+        "ca_cert": [
+            *files,
+            "",
+            world.at("ca/other.pem"),
+            world.at("live/client.pem"),
+            world.at("ca/ca-key.pem"),
+        ],
+        "ca_key": [
+            *files,
+            world.at("odd/open-key.pem"),
+            world.at("ca/other-key.pem"),
+            world.at("ca/ca.pem"),
+        ],
         "ca_config": files,
         "ca_profile": ["x", Given("x", {"ca_config": world.at("ca/config.json")})],
         "cert_source": [
-            Given(path, {"pki": "provided", "key_source": world.at("live/client-key.pem")}) for path in ("", *files[:2])
+            Given(path, {"pki": "provided", "key_source": world.at("live/client-key.pem")})
+            for path in ("", *files[:2])
         ],
         "key_source": [
-            Given(path, {"pki": "provided", "cert_source": world.at("live/client.pem")}) for path in ("", *files[:2])
+            Given(path, {"pki": "provided", "cert_source": world.at("live/client.pem")})
+            for path in ("", *files[:2])
         ],
         "csr_dir": [
             Given(path, {"pki": "external"})
-            for path in ("", "x", "../x", world.at("odd/nothing"), world.at("odd/garbage"), world.at("odd/loop"))
+            for path in (
+                "",
+                "x",
+                "../x",
+                world.at("odd/nothing"),
+                world.at("odd/garbage"),
+                world.at("odd/loop"),
+            )
         ],
         "cert_path": [*unit_paths, "/etc/kubernetes/cert/kube-scheduler-key.pem"],
         "key_path": [*unit_paths, "/etc/kubernetes/kube-scheduler.kubeconfig"],
@@ -563,10 +823,17 @@ def _variables(world: World) -> dict[str, list[Any]]:
             {"leader-elect": False},
             {"kubeconfig": "/x"},
         ],
-        "new_ca_cert": [Given(path, {"new_ca_key": world.at("ca/ca-key.pem")}) for path in ("", *files)],
+        "new_ca_cert": [
+            Given(path, {"new_ca_key": world.at("ca/ca-key.pem")}) for path in ("", *files)
+        ],
         "new_ca_key": [Given(path, {"new_ca_cert": str(world.ca.path)}) for path in ("", *files)],
-        "metrics_cert": [Given(path, {"metrics_key": world.at("live/client-key.pem")}) for path in ("", *files[:2])],
-        "metrics_key": [Given(path, {"metrics_cert": world.at("live/client.pem")}) for path in ("", *files[:2])],
+        "metrics_cert": [
+            Given(path, {"metrics_key": world.at("live/client-key.pem")})
+            for path in ("", *files[:2])
+        ],
+        "metrics_key": [
+            Given(path, {"metrics_cert": world.at("live/client.pem")}) for path in ("", *files[:2])
+        ],
     }
 
 
@@ -575,7 +842,9 @@ def options(specified: dict[str, Any], under: str = "") -> dict[str, dict[str, A
     found: dict[str, dict[str, Any]] = {}
     for name, option in specified.items():
         if option.get("options"):
-            found |= options(option["options"], f"{under}{name}{'[]' if option['type'] == 'list' else ''}.")
+            found |= options(
+                option["options"], f"{under}{name}{'[]' if option['type'] == 'list' else ''}."
+            )
         else:
             found[f"{under}{name}"] = option
     return found

@@ -29,7 +29,11 @@ from ansible_collections.kube_ha.scheduler.plugins.action import scheduler_plan 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lock as _lock
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, info, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    drill,
+    info,
+    systemd,
+)
 from ansible_collections.kube_ha.scheduler.plugins.modules import (
     kubeconfig,
     leader_info,
@@ -84,7 +88,9 @@ class Module(AnsibleModule):
             super().__init__(*args, **kwargs)
         except Exception as error:
             # Infinity for a whole number, or a number for a dictionary, is too much for some versions.
-            raise Refused(f"{type(error).__name__} in Ansible itself: {error}", typed=True) from None
+            raise Refused(
+                f"{type(error).__name__} in Ansible itself: {error}", typed=True
+            ) from None
         self.ready = True
 
     def _load_params(self) -> None:
@@ -100,7 +106,9 @@ class Module(AnsibleModule):
     def warn(self, warning: str, **_help: Any) -> None:
         self.warnings.append(warning)
 
-    def set_attributes_if_different(self, path: str, attributes: str, changed: bool, *_more: Any, **_also: Any) -> bool:
+    def set_attributes_if_different(
+        self, path: str, attributes: str, changed: bool, *_more: Any, **_also: Any
+    ) -> bool:
         return changed  # chattr is a program
 
     def run_command(self, *_args: Any, **_more: Any) -> tuple[int, str, str]:
@@ -116,8 +124,12 @@ class Module(AnsibleModule):
 def specification(name: str) -> dict[str, Any]:
     """The options of a module, with those that Ansible adds for files."""
 
-    def called(argument_spec: dict[str, Any], add_file_common_args: bool = False, **_rules: Any) -> NoReturn:
-        raise _Specified({**(FILE_COMMON_ARGUMENTS if add_file_common_args else {}), **argument_spec})
+    def called(
+        argument_spec: dict[str, Any], add_file_common_args: bool = False, **_rules: Any
+    ) -> NoReturn:
+        raise _Specified(
+            {**(FILE_COMMON_ARGUMENTS if add_file_common_args else {}), **argument_spec}
+        )
 
     with mock.patch.object(MODULES[name], "AnsibleModule", called):
         try:
@@ -149,7 +161,11 @@ class Systemd(FakeSystemd):
     """One that runs whatever it is given, and all goes well."""
 
     def show(self, unit: str) -> dict[str, str]:
-        return super().show(unit) if unit == UNIT_NAME else {"LoadState": "not-found", "ActiveState": "inactive"}
+        return (
+            super().show(unit)
+            if unit == UNIT_NAME
+            else {"LoadState": "not-found", "ActiveState": "inactive"}
+        )
 
     def journal(self, unit: str, lines: int, seconds: int = 0) -> list[str]:
         return super().journal(unit, lines)
@@ -204,7 +220,9 @@ class World:
             (self.folder / name).mkdir()
         self.ca = Ca(self.folder / "ca")
         self.other_ca = Ca(self.folder / "ca", spare("ECC", number=2), "other")
-        self.small_ca = Ca(self.folder / "ca", spare("ECC", number=3), "small", valid_for="24h", renew_before="1h")
+        self.small_ca = Ca(
+            self.folder / "ca", spare("ECC", number=3), "small", valid_for="24h", renew_before="1h"
+        )
         encrypted = self.folder / "ca/encrypted-key.pem"
         encrypted.write_text(key_pem(self.ca.key, PASSPHRASE))
         encrypted.chmod(0o600)
@@ -224,10 +242,15 @@ class World:
         self.secrets = [TOKEN, PASSPHRASE]
         for file in sorted(self.folder.rglob("*-key.pem")):
             self.secrets += [line for line in file.read_text().splitlines() if len(line) > 60]
-        for options in (self.pair(), {**self.pair(), "path": self.at("live/self.pem"), **self.self_signed()}):
+        for options in (
+            self.pair(),
+            {**self.pair(), "path": self.at("live/self.pem"), **self.self_signed()},
+        ):
             self.call("x509_cert", options)
         self.fixed = self.plan({"step": "variables", "tables": TABLES})
-        self.state = copy.deepcopy({name: value for name, value in vars(self.host.systemd).items() if name != "proc"})
+        self.state = copy.deepcopy(
+            {name: value for name, value in vars(self.host.systemd).items() if name != "proc"}
+        )
         self.before = tree(str(self.folder))
         self.spare.mkdir()
         for path in sorted(self.before):
@@ -249,7 +272,9 @@ class World:
         self._write("odd/nested", "[" * 50_000)
         self._write("odd/bomb", "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n")
         self._write("odd/torn.pem", self.ca.pem[: len(self.ca.pem) // 2])
-        self._write("odd/header.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        self._write(
+            "odd/header.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        )
         self._write("odd/open-key.pem", key_pem(self.ca.key), 0o644)
         self._write("odd/two-keys.pem", key_pem(self.ca.key) + key_pem(self.other_ca.key), 0o600)
         (self.folder / "odd/directory").mkdir()
@@ -263,10 +288,16 @@ class World:
         self.host.systemd = Systemd(self.host.root / "units" / UNIT_NAME, self.host.proc)
         self.host.systemd.program = self.host.bin / "app"
         self.host.systemd.credentials = {"kubeconfig": self.folder / "live/kubeconfig"}
-        self.host.systemd.words = ("kube-scheduler", f"--secure-port={self.server.port}", "--config=/x.yaml")
+        self.host.systemd.words = (
+            "kube-scheduler",
+            f"--secure-port={self.server.port}",
+            "--config=/x.yaml",
+        )
         self.host.deploy(binaries=self.host.brought())
         status = Path(self.host.proc.path(self.host.systemd.pid, "status"))
-        status.write_text("Name:\tkube-scheduler\nUid:\t999\t999\t999\t999\nGid:\t999\t999\t999\t999\n")
+        status.write_text(
+            "Name:\tkube-scheduler\nUid:\t999\t999\t999\t999\nGid:\t999\t999\t999\t999\n"
+        )
 
     def _respond(self, request: str) -> bytes:
         path = request.split()[1]
@@ -281,7 +312,9 @@ class World:
         """Put back what a case has changed, and return its paths."""
         vars(self.host.systemd).update(copy.deepcopy(self.state))
         after = tree(str(self.folder))
-        changed = sorted(path for path in {*after, *self.before} if after.get(path) != self.before.get(path))
+        changed = sorted(
+            path for path in {*after, *self.before} if after.get(path) != self.before.get(path)
+        )
         for path in reversed(changed):
             if path in after:
                 (os.rmdir if os.path.isdir(path) and not os.path.islink(path) else os.unlink)(path)
@@ -292,7 +325,9 @@ class World:
             self.before = tree(str(self.folder))
         return changed
 
-    def judged(self, name: str, options: dict[str, Any], *, check: bool = False) -> dict[str, Any] | Refused:
+    def judged(
+        self, name: str, options: dict[str, Any], *, check: bool = False
+    ) -> dict[str, Any] | Refused:
         """What a module returns or refuses, once it is known that nothing is wrong with how it does."""
         outcome: dict[str, Any] | Refused
         here = os.getcwd()
@@ -305,11 +340,16 @@ class World:
         finally:
             os.chdir(here)
             written = self.restore()
-        holds_no(self.secrets, outcome if isinstance(outcome, dict) else [outcome.message, outcome.result])
+        holds_no(
+            self.secrets,
+            outcome if isinstance(outcome, dict) else [outcome.message, outcome.result],
+        )
         if isinstance(outcome, Refused) and not outcome.typed:
             for line in outcome.message if isinstance(outcome.message, list) else [outcome.message]:
                 refusal(line, options.values())
-        assert not written or not (check or isinstance(outcome, Refused)), f"written: {written}; {outcome!r:.300}"
+        assert not written or not (check or isinstance(outcome, Refused)), (
+            f"written: {written}; {outcome!r:.300}"
+        )
         return outcome
 
     # --- how a module is called
@@ -325,7 +365,10 @@ class World:
         if name == "scheduler_drill":
             return self.drill(options, check=check)
         if name == "scheduler_release" and options.get("path") is None:
-            options = {**options, "path": self.at("live/release")}  # never the default one of this machine
+            options = {
+                **options,
+                "path": self.at("live/release"),
+            }  # never the default one of this machine
         if name == "scheduler_plan":
             return self.plan(options, check=check)
         clock = Clock()
@@ -344,9 +387,17 @@ class World:
                 (scheduler_fault, "Proc", lambda: self.host.proc),
                 (scheduler_fault.fault, "time", clock),
                 (scheduler_fault.fault.shutil, "which", lambda command: command),
-                (info, "Question", functools.partial(info.Question, clock=clock.monotonic, sleep=clock.sleep)),
+                (
+                    info,
+                    "Question",
+                    functools.partial(info.Question, clock=clock.monotonic, sleep=clock.sleep),
+                ),
                 (leader_info.leader, "time", clock),
-                (leader_info.leader, "find", functools.partial(leader_info.leader.find, sleep=clock.sleep)),
+                (
+                    leader_info.leader,
+                    "find",
+                    functools.partial(leader_info.leader.find, sleep=clock.sleep),
+                ),
                 (_lease, "observe", self.hurried(clock)),
                 (_lock, "time", clock),
             ):
@@ -365,7 +416,10 @@ class World:
     def plan(self, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
         """The same of scheduler_plan, which is an action plugin; C(_hostvars) and C(_variables) are what it finds in the play."""
         hosts = {
-            name: {"ansible_host": f"192.0.2.{name[1]}", **(options.get("_hostvars") or {}).get(name, {})}
+            name: {
+                "ansible_host": f"192.0.2.{name[1]}",
+                **(options.get("_hostvars") or {}).get(name, {}),
+            }
             for name in NAMES
         }
         task_vars = {
@@ -389,21 +443,32 @@ class World:
         report = options.get("report_dir")
         if isinstance(report, (str, int, float)):
             inside = os.path.abspath(os.path.expanduser(str(report).replace("\0", "")))
-            options = {**options, "report_dir": report if inside.startswith(self.at("")) else self.at("live/report")}
+            options = {
+                **options,
+                "report_dir": report if inside.startswith(self.at("")) else self.at("live/report"),
+            }
         task_vars = {"inventory_hostname": "m1", "hostvars": options.get("_hostvars") or {}}
         task_vars["ansible_play_hosts_all"] = NAMES
         with mock.patch.object(drill_action.drill_watch, "Watch", Watch):
             return self._act(drill_action, options, task_vars, check=check)
 
     @staticmethod
-    def _act(action: ModuleType, options: dict[str, Any], task_vars: dict[str, Any], *, check: bool) -> dict[str, Any]:
+    def _act(
+        action: ModuleType, options: dict[str, Any], task_vars: dict[str, Any], *, check: bool
+    ) -> dict[str, Any]:
         """The result of an action plugin."""
-        args = {key: value for key, value in options.items() if key not in ("_hostvars", "_variables", "_answer")}
+        args = {
+            key: value
+            for key, value in options.items()
+            if key not in ("_hostvars", "_variables", "_answer")
+        }
         task = mock.MagicMock(async_val=0, check_mode=check, args=args)
         plugin = action.ActionModule(task, *(mock.MagicMock() for _number in range(5)))
         plugin._templar.template = lambda value: value
         plugin._render = lambda template, _plan: template
-        plugin._execute_module = lambda **_options: copy.deepcopy(options.get("_answer") or {"changed": True})
+        plugin._execute_module = lambda **_options: copy.deepcopy(
+            options.get("_answer") or {"changed": True}
+        )
         try:
             result: dict[str, Any] = plugin.run(None, task_vars)
         except AnsibleError as error:
@@ -411,7 +476,9 @@ class World:
         except Exception as error:
             if hasattr(plugin, "options"):
                 raise
-            raise Refused(f"{type(error).__name__} in Ansible itself: {error}", typed=True) from None
+            raise Refused(
+                f"{type(error).__name__} in Ansible itself: {error}", typed=True
+            ) from None
         return result
 
     def variables(self) -> dict[str, Any]:
@@ -456,7 +523,9 @@ class World:
         """Options that are fine and that this one is among."""
         if name == "variables":
             prefix = "kube_scheduler_"
-            return {option.removeprefix(prefix): value for option, value in self.variables().items()}
+            return {
+                option.removeprefix(prefix): value for option, value in self.variables().items()
+            }
         found: list[dict[str, Any]] = getattr(self, f"_fine_{name}")()
         if name in ("scheduler_plan", "scheduler_drill"):
             return next(one for one in found if one["step"] == beside.get("step", found[0]["step"]))
@@ -465,11 +534,22 @@ class World:
         return found[next(number for start, number in near.items() if place.startswith(start))]
 
     def _fine_x509_cert(self) -> list[dict[str, Any]]:
-        fresh = {**self.pair(), "path": self.at("live/new.pem"), "privatekey_path": self.at("live/new-key.pem")}
+        fresh = {
+            **self.pair(),
+            "path": self.at("live/new.pem"),
+            "privatekey_path": self.at("live/new-key.pem"),
+        }
         return [
             self.pair(),
             fresh,
-            {**fresh, "force": True, "backup": True, "mode": "0640", "owner": "root", "group": "root"},
+            {
+                **fresh,
+                "force": True,
+                "backup": True,
+                "mode": "0640",
+                "owner": "root",
+                "group": "root",
+            },
             {**self.pair(), "state": "absent"},
             {
                 **fresh,
@@ -495,7 +575,10 @@ class World:
                 "subject_alt_name": [],
                 "privatekey_type": "ECC",
                 "regenerate": "partial",
-                "name_constraints": {"permitted": ["DNS:.example.com", "IP:10.0.0.0/8"], "excluded": ["email:x.org"]},
+                "name_constraints": {
+                    "permitted": ["DNS:.example.com", "IP:10.0.0.0/8"],
+                    "excluded": ["email:x.org"],
+                },
                 "digest": "sha384",
             },
             {
@@ -507,11 +590,20 @@ class World:
                 "_certificate": (self.folder / "live/client.pem").read_text(),
                 "_request": "none",
             },
-            {**fresh, "key_usage": ["signing"], "extended_key_usage": ["client auth"], "digest": "sha512"},
+            {
+                **fresh,
+                "key_usage": ["signing"],
+                "extended_key_usage": ["client auth"],
+                "digest": "sha512",
+            },
         ]
 
     def _fine_kubeconfig(self) -> list[dict[str, Any]]:
-        cluster = {"name": "c", "server": "https://192.0.2.1:6443", "certificate_authority": self.at("ca/ca.pem")}
+        cluster = {
+            "name": "c",
+            "server": "https://192.0.2.1:6443",
+            "certificate_authority": self.at("ca/ca.pem"),
+        }
         user = {
             "name": "u",
             "client_certificate": self.at("live/client.pem"),
@@ -519,14 +611,29 @@ class World:
             "embed_certs": True,
         }
         context = {"name": "x", "cluster": "c", "user": "u", "namespace": "kube-system"}
-        new = {"path": self.at("live/new.kubeconfig"), "clusters": [cluster], "users": [user], "contexts": [context]}
+        new = {
+            "path": self.at("live/new.kubeconfig"),
+            "clusters": [cluster],
+            "users": [user],
+            "contexts": [context],
+        }
         return [
             {**new, "current_context": "x"},
             {**new, "mode": "0640", "owner": "root", "backup": True},
             {
                 **new,
-                "clusters": [{**cluster, "embed_certs": True, "tls_server_name": "m1", "proxy_url": "http://p:3128"}],
-                "users": [{"name": "u", "token": TOKEN}, {**user, "name": "v", "client_ca": self.at("ca/ca.pem")}],
+                "clusters": [
+                    {
+                        **cluster,
+                        "embed_certs": True,
+                        "tls_server_name": "m1",
+                        "proxy_url": "http://p:3128",
+                    }
+                ],
+                "users": [
+                    {"name": "u", "token": TOKEN},
+                    {**user, "name": "v", "client_ca": self.at("ca/ca.pem")},
+                ],
             },
             {
                 **new,
@@ -560,7 +667,11 @@ class World:
                     },
                 ],
             },
-            {"path": self.at("live/kubeconfig"), "contexts": [{"name": "c2", "state": "absent"}], "backup": True},
+            {
+                "path": self.at("live/kubeconfig"),
+                "contexts": [{"name": "c2", "state": "absent"}],
+                "backup": True,
+            },
             {"path": self.at("live/kubeconfig"), "current_context": "c2"},
             {"path": self.at("live/kubeconfig"), "state": "absent"},
             {**new, "path": self.at("odd/garbage"), "force": True, "backup": True},
@@ -570,9 +681,21 @@ class World:
         base = {"kubeconfig": self.at("live/kubeconfig")}
         return [
             base,
-            {**base, "contexts": ["c1", "c2"], "members": ["m1"], "wait_for": "leader", "timeout": 5},
+            {
+                **base,
+                "contexts": ["c1", "c2"],
+                "members": ["m1"],
+                "wait_for": "leader",
+                "timeout": 5,
+            },
             {**base, "context": "c1", "wait_for": "holder", "holder": "m1", "poll_interval": 0.01},
-            {**base, "name": "kube-controller-manager", "namespace": "default", "wait_for": "change", "timeout": 0},
+            {
+                **base,
+                "name": "kube-controller-manager",
+                "namespace": "default",
+                "wait_for": "change",
+                "timeout": 0,
+            },
         ]
 
     def _fine_scheduler_info(self) -> list[dict[str, Any]]:
@@ -585,8 +708,18 @@ class World:
             "probe": False,
             "user": "root",
         }
-        asked = {"apiserver": self.server.url, "apiserver_ca": self.ca.pem, "tls_server_name": "127.0.0.1"}
-        serving = {"since": "1.10", "https": 10259, "http": 0, "ready_path": "/readyz", "ready_port": "https"}
+        asked = {
+            "apiserver": self.server.url,
+            "apiserver_ca": self.ca.pem,
+            "tls_server_name": "127.0.0.1",
+        }
+        serving = {
+            "since": "1.10",
+            "https": 10259,
+            "http": 0,
+            "ready_path": "/readyz",
+            "ready_port": "https",
+        }
         wanted: dict[str, Any] = {
             "version": "1.1.0",
             "binary": str(host.bin / "app-v1"),
@@ -598,12 +731,22 @@ class World:
         }
         wanted["kubeconfig"]["path"] = self.at("live/kubeconfig")
         client = {
-            name: self.folder / f"live/client{end}.pem" for name, end in (("certificate", ""), ("privatekey", "-key"))
+            name: self.folder / f"live/client{end}.pem"
+            for name, end in (("certificate", ""), ("privatekey", "-key"))
         }
-        sums = {f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest() for name, path in client.items()}
+        sums = {
+            f"{name}_sha256": hashlib.sha256(path.read_bytes()).hexdigest()
+            for name, path in client.items()
+        }
         files = [*host.files, *(host.member(name, path) for name, path in client.items())]
         rights = {"owner": "root", "group": "root", "mode": "0600"}
-        pair = {**wanted, "certificate": None, "pair": {**sums, **rights}, "binary_source": "present", "files": files}
+        pair = {
+            **wanted,
+            "certificate": None,
+            "pair": {**sums, **rights},
+            "binary_source": "present",
+            "files": files,
+        }
         return [
             base,
             {
@@ -651,7 +794,10 @@ class World:
         staged = {
             **base,
             "state": "staged",
-            "files": [{**file, "content": file["content"] and f"{file['content']}# new\n"} for file in host.files],
+            "files": [
+                {**file, "content": file["content"] and f"{file['content']}# new\n"}
+                for file in host.files
+            ],
             "binaries": host.brought(),
             "command": command,
             "dry_run_flags": {"secure-port": "@port@"},
@@ -659,14 +805,31 @@ class World:
             "user": "root",
         }
         lease = {"name": "x", "namespace": "kube-system"}
-        handover = {**lease, "lock": "leases", "timeout": 0.1, "kubeconfig": self.at("live/kubeconfig")}
+        handover = {
+            **lease,
+            "lock": "leases",
+            "timeout": 0.1,
+            "kubeconfig": self.at("live/kubeconfig"),
+        }
         return [
             {**base, "state": "prepared"},
             {**fresh, "state": "prepared"},
             staged,
             {**staged, "path": self.at("live/fresh")},
-            {"path": base["path"], "unit": UNIT_NAME, "state": "live", "attempt": "roll 1", "restart": True},
-            {"path": base["path"], "unit": UNIT_NAME, "state": "live", "lease": lease, "handover": handover},
+            {
+                "path": base["path"],
+                "unit": UNIT_NAME,
+                "state": "live",
+                "attempt": "roll 1",
+                "restart": True,
+            },
+            {
+                "path": base["path"],
+                "unit": UNIT_NAME,
+                "state": "live",
+                "lease": lease,
+                "handover": handover,
+            },
             {"path": base["path"], "unit": UNIT_NAME, "state": "previous", "attempt": "roll 1"},
             {"path": base["path"], "unit": UNIT_NAME, "state": "recalled"},
             {"path": base["path"], "unit": UNIT_NAME, "state": "absent"},
@@ -685,7 +848,8 @@ class World:
         for answer in answers.values():
             answer["lease"] = {**ANSWER["lease"], "moving": True}
         hostvars = {
-            name: {"health": answer, "undone": {"journal": ["acquired lease"]}} for name, answer in answers.items()
+            name: {"health": answer, "undone": {"journal": ["acquired lease"]}}
+            for name, answer in answers.items()
         }
         choice, faults = drill.choose("stop", (), NAMES, answers, DATA["__kube_scheduler_versions"])
         assert choice, faults
@@ -693,7 +857,16 @@ class World:
         sample = {"at": 1.0, "identity": "m1.example.com_x", "renew_time": "1", "transitions": 1}
         seen = {
             "samples": [sample, {**sample, "at": 3.0, "identity": "m2.example.com_x"}],
-            "pods": [{"name": "p", "created": 1.0, "bound": 2.0, "node": "n", "bindings": 1, "kept": True}],
+            "pods": [
+                {
+                    "name": "p",
+                    "created": 1.0,
+                    "bound": 2.0,
+                    "node": "n",
+                    "bindings": 1,
+                    "kept": True,
+                }
+            ],
             "polls": 99,
             "longest_pause": 0.1,
             "fault": 2.0,
@@ -704,7 +877,12 @@ class World:
         kind = {"kind": "stop", "versions": DATA["__kube_scheduler_versions"]}
         return [
             {**base, **folder, **kind, "step": "choose", "admin_kubeconfig": "/k"},
-            {**base, "step": "measure", "choice": {**choice}, "admin_kubeconfig": self.at("live/kubeconfig")},
+            {
+                **base,
+                "step": "measure",
+                "choice": {**choice},
+                "admin_kubeconfig": self.at("live/kubeconfig"),
+            },
             {
                 **base,
                 "step": "report",
@@ -729,7 +907,11 @@ class World:
                 "host": answer,
                 "mark": {"rolled": name == "m1"},
                 "plan": {"limitations": ["no credentials"]},
-                "recalled": {"changed": True, "version": "1.37.2", "not_after": "2036-01-01T00:00:00+00:00"},
+                "recalled": {
+                    "changed": True,
+                    "version": "1.37.2",
+                    "not_after": "2036-01-01T00:00:00+00:00",
+                },
             }
             for name, answer in answers.items()
         }
@@ -746,7 +928,13 @@ class World:
             {**base, "step": "rotated"},
             {**base, "step": "host", "tables": TABLES, "host": answers["m1"]},
             {**base, "step": "rollout"},
-            {**base, "step": "rollback", "recalled": "recalled", "host": answers["m1"], "bound": 4.4},
+            {
+                **base,
+                "step": "rollback",
+                "recalled": "recalled",
+                "host": answers["m1"],
+                "bound": 4.4,
+            },
             {
                 **base,
                 "step": "gate",
@@ -776,7 +964,11 @@ class World:
                 "_hostvars": hostvars,
             },
             {"step": "instance", "prefix": "kube_scheduler_"},
-            {**base, "step": "removal", "input": {**data, "members": [*NAMES, "m4"], "kubeconfig": "/x"}},
+            {
+                **base,
+                "step": "removal",
+                "input": {**data, "members": [*NAMES, "m4"], "kubeconfig": "/x"},
+            },
         ]
 
 

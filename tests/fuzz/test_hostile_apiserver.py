@@ -17,8 +17,16 @@ from unittest import mock
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials, leader, lease
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, info, probes
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    credentials,
+    leader,
+    lease,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    facts,
+    info,
+    probes,
+)
 
 from tests.fuzz import judge, subjects, values
 from tests.support import apiserver
@@ -129,10 +137,33 @@ def body(rng: random.Random) -> bytes:
     text = json.dumps(record["spec"])
     annotated = {"metadata": {"annotations": {lease.ANNOTATION: text}}}
     if way < 0.05:
-        return rng.choice([b"", b"\0", b"\xff\xfe{}", b"\xef\xbb\xbf{}", b"<html>", b"[" * 50_000, b'{"a":' * 50_000])
+        return rng.choice(
+            [
+                b"",
+                b"\0",
+                b"\xff\xfe{}",
+                b"\xef\xbb\xbf{}",
+                b"<html>",
+                b"[" * 50_000,
+                b'{"a":' * 50_000,
+            ]
+        )
     if way < 0.1:
-        return rng.choice([b"1" * 5_000, b"NaN", b"[]", b"null", b'"x"', b"{}" * 2, b'{"spec": {}}', b" " * (5 << 20)])
-    whole = rng.choice([record, record, annotated, apiserver.status(403, "no"), apiserver.status(404, "none")])
+        return rng.choice(
+            [
+                b"1" * 5_000,
+                b"NaN",
+                b"[]",
+                b"null",
+                b'"x"',
+                b"{}" * 2,
+                b'{"spec": {}}',
+                b" " * (5 << 20),
+            ]
+        )
+    whole = rng.choice(
+        [record, record, annotated, apiserver.status(403, "no"), apiserver.status(404, "none")]
+    )
     if way < 0.2:
         annotated["metadata"]["annotations"][lease.ANNOTATION] = values.any_value(rng)
     elif way < 0.85:
@@ -142,7 +173,9 @@ def body(rng: random.Random) -> bytes:
     if way > 0.95:
         place = rng.randrange(len(content))
         content = (
-            content[:place] + rng.choice([b"", b"\0", b"\xff", b'"', b"{" * 99]) + content[place + rng.randrange(9) :]
+            content[:place]
+            + rng.choice([b"", b"\0", b"\xff", b'"', b"{" * 99])
+            + content[place + rng.randrange(9) :]
         )
     return content
 
@@ -168,9 +201,13 @@ class Hostile:
         self.rng, self.slow = random.Random(0), True
         pair = world.ca.issue(key=subjects.spare("ECC", number=5))
         self.server = apiserver.Server(lambda _request: self.respond(), pair)
-        self.login = credentials.Credentials("a kubeconfig", self.server.url, ca_pem=world.ca.pem, token=subjects.TOKEN)
+        self.login = credentials.Credentials(
+            "a kubeconfig", self.server.url, ca_pem=world.ca.pem, token=subjects.TOKEN
+        )
         self.path = world.folder.parent / "hostile.kubeconfig"
-        self.path.write_bytes(apiserver.kubeconfig([self.server.url], ca=world.ca.pem, user={"token": subjects.TOKEN}))
+        self.path.write_bytes(
+            apiserver.kubeconfig([self.server.url], ca=world.ca.pem, user={"token": subjects.TOKEN})
+        )
         self.asked = {
             "apiserver_ca": world.ca.pem,
             "tls_server_name": None,
@@ -202,7 +239,15 @@ def of_lease(found: dict[str, Any]) -> None:
     """Check that a view has the documented types; an identity is any text."""
     checked = facts.checked({**subjects.GATHERED, "lease": {**found, "age": None}})["lease"]
     assert checked is not None
-    names = ("state", "moving", "source", "acquire_time", "renew_time", "lease_duration", "transitions")
+    names = (
+        "state",
+        "moving",
+        "source",
+        "acquire_time",
+        "renew_time",
+        "lease_duration",
+        "transitions",
+    )
     assert {name: checked[name] for name in names} == {name: found[name] for name in names}  # type: ignore[literal-required]
 
 
@@ -218,7 +263,12 @@ def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Host
 
     def find() -> str:
         clock = subjects.Clock()
-        given: dict[str, Any] = {"kubeconfig": str(hostile.path), "contexts": None, "name": "x", "namespace": "y"}
+        given: dict[str, Any] = {
+            "kubeconfig": str(hostile.path),
+            "contexts": None,
+            "name": "x",
+            "namespace": "y",
+        }
         given |= {"members": None}
         given |= {"wait_for": "leader", "holder": None, "timeout": 1000.0, "poll_interval": 1.0}
         with (
@@ -240,7 +290,9 @@ def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Host
         return "reached"
 
     def status() -> str:
-        found = _client.https_get("127.0.0.1", hostile.server.port, "/metrics", ca_pem=world.ca.pem, timeout=TIMEOUT)
+        found = _client.https_get(
+            "127.0.0.1", hostile.server.port, "/metrics", ca_pem=world.ca.pem, timeout=TIMEOUT
+        )
         judge.refusal(f"x{found.reason}{found.retry_after}", SAID)
         assert 100 <= found.status <= 999
         return "answered"

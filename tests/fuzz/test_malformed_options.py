@@ -42,7 +42,9 @@ def test_malformed_options(world: subjects.World, name: str) -> None:
 
     def one(rng: random.Random) -> None:
         fine = world.base(name, "", {}) if name == "variables" else world.fine(name, rng)
-        count.add(world.judged(name, values.spoilt(rng, fine, options, places), check=rng.random() < 0.3))
+        count.add(
+            world.judged(name, values.spoilt(rng, fine, options, places), check=rng.random() < 0.3)
+        )
 
     judge.run(name, SETS, 0.05, one)
     count.check()

@@ -25,7 +25,11 @@ def specification(name: str) -> dict[str, Any]:
 def test_every_option_is_in_the_table(world: subjects.World, name: str) -> None:
     """Add what nobody can mean by a new option to the table, or why all can be meant to ANY."""
     known = nonsense.options(specification(name))
-    judged = {place for place, option in known.items() if nonsense.wrong_type(option) and option.get("type") in TYPED}
+    judged = {
+        place
+        for place, option in known.items()
+        if nonsense.wrong_type(option) and option.get("type") in TYPED
+    }
     judged |= {place for place, option in known.items() if option.get("choices")}
     told, anything = nonsense.table(world)[name], nonsense.ANY[name]
     assert not {*told, *anything} - {*known}
@@ -40,7 +44,10 @@ TOLD = ("apiserver", "apiserver_ca", "tls_server_name", "serving_ca", "metrics_"
 
 def signs(outcome: dict[str, Any]) -> set[str]:
     """What an answer says to be wrong."""
-    return {str(outcome.get(name)) for name in ("apiserver", "apiservers", "problems", "not_checked", "drift")}
+    return {
+        str(outcome.get(name))
+        for name in ("apiserver", "apiservers", "problems", "not_checked", "drift")
+    }
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
@@ -58,13 +65,17 @@ def test_nonsense_is_refused(world: subjects.World, name: str) -> None:
                     except (Exception, judge.Hang, judge.Outside) as error:
                         fault = f"{type(error).__name__}: {str(error)[:1000]}"
                 if fault:
-                    taken.append(f"{place}: {str(entry)[:200]!a}{' in check mode' if check else ''}: {fault}")
+                    taken.append(
+                        f"{place}: {str(entry)[:200]!a}{' in check mode' if check else ''}: {fault}"
+                    )
     assert not taken, f"{len(taken)} of {count}:\n" + "\n".join(taken)
 
 
 def refused(world: subjects.World, name: str, place: str, entry: Any, *, check: bool) -> str:
     """What is wrong with what is done about nonsense."""
-    value, beside, in_check_mode = entry if isinstance(entry, nonsense.Given) else nonsense.Given(entry)
+    value, beside, in_check_mode = (
+        entry if isinstance(entry, nonsense.Given) else nonsense.Given(entry)
+    )
     beside = copy.deepcopy(beside)
     if check and in_check_mode == "nothing":
         return ""

@@ -132,9 +132,17 @@ OTHERS: list[Any] = [
 def mixed(rng: random.Random) -> str:
     """A text of whatever characters, but no absolute path: what a module is told to write there, it writes."""
     alphabet = rng.choice(
-        ["ab:/.-_@", "0123456789.hms%", "\x00\x07\n\r\t \x1b\x9b", "\ud800\u0301\u200d\u202e\U000e0001", "{}[]&*!|>%#,"]
+        [
+            "ab:/.-_@",
+            "0123456789.hms%",
+            "\x00\x07\n\r\t \x1b\x9b",
+            "\ud800\u0301\u200d\u202e\U000e0001",
+            "{}[]&*!|>%#,",
+        ]
     )
-    return "".join(rng.choice(alphabet) for _number in range(rng.choice([1, 2, 5, 20, 80]))).lstrip("/")
+    return "".join(rng.choice(alphabet) for _number in range(rng.choice([1, 2, 5, 20, 80]))).lstrip(
+        "/"
+    )
 
 
 def any_value(rng: random.Random) -> Any:
@@ -158,7 +166,10 @@ def value(rng: random.Random, option: dict[str, Any], places: list[str]) -> Any:
         return rng.choice(["maybe", 2, -1, "", 0.5, [], {}, None, "yes ", "TRUE\n"])
     if kind == "list":
         if option.get("elements") == "dict":
-            return [fields(rng, option.get("options") or {}, places) for _number in range(rng.choice([0, 1, 1, 2, 5]))]
+            return [
+                fields(rng, option.get("options") or {}, places)
+                for _number in range(rng.choice([0, 1, 1, 2, 5]))
+            ]
         inner = {"type": option.get("elements", "str")}
         return [value(rng, inner, places) for _number in range(rng.choice([0, 1, 1, 2, 5]))]
     if kind in ("dict", "raw"):
@@ -172,10 +183,14 @@ def value(rng: random.Random, option: dict[str, Any], places: list[str]) -> Any:
 
 def fields(rng: random.Random, options: dict[str, Any], places: list[str]) -> dict[str, Any]:
     """A mapping of some of these options, all malformed."""
-    return {name: value(rng, option, places) for name, option in options.items() if rng.random() < 0.5}
+    return {
+        name: value(rng, option, places) for name, option in options.items() if rng.random() < 0.5
+    }
 
 
-def spoilt(rng: random.Random, given: dict[str, Any], options: dict[str, Any], places: list[str]) -> dict[str, Any]:
+def spoilt(
+    rng: random.Random, given: dict[str, Any], options: dict[str, Any], places: list[str]
+) -> dict[str, Any]:
     """Options that were fine, with one to four of them malformed, missing or unknown, at any depth."""
     if rng.random() < 0.05:
         return fields(rng, options, places)
@@ -185,7 +200,9 @@ def spoilt(rng: random.Random, given: dict[str, Any], options: dict[str, Any], p
     return found
 
 
-def _spoil(rng: random.Random, given: dict[str, Any], options: dict[str, Any], places: list[str]) -> None:
+def _spoil(
+    rng: random.Random, given: dict[str, Any], options: dict[str, Any], places: list[str]
+) -> None:
     way = rng.random()
     if way < 0.03:
         given[str(text(rng))] = any_value(rng)
@@ -196,7 +213,9 @@ def _spoil(rng: random.Random, given: dict[str, Any], options: dict[str, Any], p
     # What is given is worth more than what is not: its neighbours make it matter.
     names = sorted(options)
     name = (
-        rng.choice([n for n in names if given.get(n) is not None] or names) if rng.random() < 0.6 else rng.choice(names)
+        rng.choice([n for n in names if given.get(n) is not None] or names)
+        if rng.random() < 0.6
+        else rng.choice(names)
     )
     option, former = options[name], given.get(name)
     if option.get("options") and former and rng.random() < 0.8:
@@ -213,7 +232,9 @@ def _spoil(rng: random.Random, given: dict[str, Any], options: dict[str, Any], p
         given[name] = value(rng, option, places)
 
 
-def somewhere(rng: random.Random, whole: Any, garbage: Callable[[random.Random], Any] = any_value) -> Any:
+def somewhere(
+    rng: random.Random, whole: Any, garbage: Callable[[random.Random], Any] = any_value
+) -> Any:
     """A copy with garbage at one place, at any depth: in the place of a value, beside it, or for nothing."""
     found = copy.deepcopy(whole)
     place, depth = found, rng.choice([1, 2, 3, 4, 6])

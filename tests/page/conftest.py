@@ -45,7 +45,13 @@ class Browser:
         self.folder = folder
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium") or ""
-        for word in ("headless", "no-sandbox", "disable-gpu", "hide-scrollbars", "disable-background-networking"):
+        for word in (
+            "headless",
+            "no-sandbox",
+            "disable-gpu",
+            "hide-scrollbars",
+            "disable-background-networking",
+        ):
             options.add_argument(f"--{word}")
         options.add_argument(f"--user-data-dir={folder / 'profile'}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -59,7 +65,9 @@ class Browser:
             {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [scheme]})
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"media": media, "features": [scheme]}
+        )
         self.driver.get(path.as_uri())
 
     def look(self) -> dict[str, Any]:
@@ -75,7 +83,9 @@ class Browser:
         return " ".join(self.run("return document.body.innerText").split())
 
     def pdf(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
+        found: dict[str, Any] = self.driver.execute_cdp_cmd(
+            "Page.printToPDF", {"printBackground": False}
+        )
         return found
 
 

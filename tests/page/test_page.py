@@ -8,12 +8,32 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_page, status, status_page
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    drill,
+    drill_page,
+    status,
+    status_page,
+)
 from selenium.common.exceptions import NoAlertPresentException
 
 from tests.page.conftest import Browser
-from tests.support.clusters import HOSTILE, asked, certificate, cluster, document, hostile, member, troubled
-from tests.unit.plugins.module_utils.test__scheduler_drill import CRASH, TAKEOVER, chosen, report, saw
+from tests.support.clusters import (
+    HOSTILE,
+    asked,
+    certificate,
+    cluster,
+    document,
+    hostile,
+    member,
+    troubled,
+)
+from tests.unit.plugins.module_utils.test__scheduler_drill import (
+    CRASH,
+    TAKEOVER,
+    chosen,
+    report,
+    saw,
+)
 from tests.unit.plugins.module_utils.test__scheduler_drill_page import PODS
 
 WIDTHS = (400, 800, 1400)
@@ -22,20 +42,26 @@ SMALLEST = 11.5  # pixels, on a screen
 
 
 def of_drill() -> str:
-    return drill_page.page(report(saw(TAKEOVER, PODS), journal={"m1": ["a line of a journal " * 20]}))
+    return drill_page.page(
+        report(saw(TAKEOVER, PODS), journal={"m1": ["a line of a journal " * 20]})
+    )
 
 
 def of_hostile_drill() -> str:
     choice = chosen("kill")
     choice["hostnames"] = {"m1": LONG}
     return drill_page.page(
-        drill.evaluate(choice, saw(CRASH, PODS), time="t", sick={LONG: HOSTILE}, journal={LONG: [LONG * 3]})
+        drill.evaluate(
+            choice, saw(CRASH, PODS), time="t", sick={LONG: HOSTILE}, journal={LONG: [LONG * 3]}
+        )
     )
 
 
 def of_long_names() -> str:
     names = (LONG, LONG.upper())
-    return status_page.page(document(cluster({each: member(each, LONG) for each in names}, asked(" ".join(names)))))
+    return status_page.page(
+        document(cluster({each: member(each, LONG) for each in names}, asked(" ".join(names))))
+    )
 
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -150,7 +176,10 @@ def test_columns_stand_below_each_other_on_a_screen(browser: Browser) -> None:
 
 def test_a_member_is_a_card_with_named_lines_on_a_phone(browser: Browser) -> None:
     browser.open(PAGES["one cluster"](), 400)
-    assert browser.run("return getComputedStyle(document.querySelector('.members thead')).display") == "none"
+    assert (
+        browser.run("return getComputedStyle(document.querySelector('.members thead')).display")
+        == "none"
+    )
     names = browser.run(
         "return [...document.querySelector('.members tbody tr').cells].map(c => getComputedStyle(c, '::before').content)"
     )
@@ -198,7 +227,9 @@ def test_a_hundred_clusters(browser: Browser) -> None:
     assert browser.run("return document.querySelectorAll('section').length") == 100
     browser.run("document.querySelectorAll('.clusters a')[99].click()")
     assert re.search(r"#c99$", browser.driver.current_url)
-    assert abs(browser.run("return document.querySelector('#c99').getBoundingClientRect().top")) < 900
+    assert (
+        abs(browser.run("return document.querySelector('#c99').getBoundingClientRect().top")) < 900
+    )
 
 
 def test_the_journals_open(browser: Browser) -> None:

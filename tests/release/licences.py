@@ -29,7 +29,9 @@ def rows(program: str, venvs: Iterable[str]) -> list[str]:
     found = set()
     for venv in venvs:
         command = [program, f"--python={venv}/bin/python", "--format=json", "--from=mixed"]
-        told = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+        told = json.loads(
+            subprocess.run(command, capture_output=True, check=True, text=True).stdout
+        )
         found |= {f"| {entry['Name']} | {licence(entry['License'])} |" for entry in told}
     return sorted(found, key=str.lower)
 
@@ -38,7 +40,9 @@ def main(program: str, *words: str) -> int:
     before, _begin, rest = PAGE.read_text().partition(BEGIN)
     now, found, after = rest.partition(END)
     if not found:
-        sys.exit(f"{PAGE}: the markers {BEGIN} and {END} are missing; put them where the table belongs")
+        sys.exit(
+            f"{PAGE}: the markers {BEGIN} and {END} are missing; put them where the table belongs"
+        )
     wanted = rows(program, [word for word in words if word != "--check"])
     if "--check" not in words:
         table = "\n".join(["| Package | Licence |", "|---|---|", *wanted])

@@ -39,7 +39,10 @@ def interpreters() -> Iterator[tuple[int, Path]]:
         found = sorted(pyenv.glob(f"versions/3.{minor}.*/bin/python3.{minor}"))
         for path in [*found, Path(shutil.which(f"python3.{minor}") or "/nowhere")]:
             words = [str(path), "-c", "import ensurepip, venv"]
-            if path.exists() and not subprocess.run(words, capture_output=True, check=False).returncode:
+            if (
+                path.exists()
+                and not subprocess.run(words, capture_output=True, check=False).returncode
+            ):
                 yield minor, path
                 break
 
@@ -60,8 +63,12 @@ def lay_out(archive: Path) -> dict[str, Path]:
 
 def stand_in(venv: Path) -> None:
     """Puts what brings pip where this ansible-test keeps what it has fetched."""
-    source = next(venv.glob("lib/python3*/site-packages/ansible_test/_internal/python_requirements.py")).read_text()
-    variables = {name: value for name, value in os.environ.items() if name in ("PIP_CERT", "PIP_INDEX_URL")}
+    source = next(
+        venv.glob("lib/python3*/site-packages/ansible_test/_internal/python_requirements.py")
+    ).read_text()
+    variables = {
+        name: value for name, value in os.environ.items() if name in ("PIP_CERT", "PIP_INDEX_URL")
+    }
     cache = CACHE / "home/.ansible/test/cache"
     cache.mkdir(parents=True, exist_ok=True)
     for version in set(re.findall(r"\bpip='([0-9.]+)'", source)):
@@ -82,7 +89,13 @@ def main(archive: str, *venvs: str) -> int:
         for name, tree in trees.items():
             started = time.monotonic()
             done = subprocess.run(
-                [venv / "bin/ansible-test", "sanity", "--color", "no", *os.environ.get("SANITY", "").split()],
+                [
+                    venv / "bin/ansible-test",
+                    "sanity",
+                    "--color",
+                    "no",
+                    *os.environ.get("SANITY", "").split(),
+                ],
                 cwd=tree,
                 env={
                     "HOME": str(CACHE / "home"),
@@ -92,7 +105,8 @@ def main(archive: str, *venvs: str) -> int:
                 check=False,
             )
             print(
-                f"== {venv.name}, {name}: exit code {done.returncode}, {time.monotonic() - started:.0f} s", flush=True
+                f"== {venv.name}, {name}: exit code {done.returncode}, {time.monotonic() - started:.0f} s",
+                flush=True,
             )
             if done.returncode:
                 failed.append(f"{venv.name}, {name}")

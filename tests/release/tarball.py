@@ -20,7 +20,9 @@ PLACE = "ansible_collections/kube_ha/scheduler"
 def copy(target: Path) -> None:
     """The files that git knows, as they are now."""
     shutil.rmtree(target, ignore_errors=True)
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    files = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
+    ).stdout
     for name in filter(None, files.split("\0")):
         # Not the link by which a clone finds itself: ansible-test allows no link to a folder.
         if not name.startswith(".collections/") and (ROOT / name).exists():
@@ -39,10 +41,14 @@ def main(folder: Path) -> None:
     version = load(tree / "galaxy.yml")["version"]
     if version not in load(tree / "changelogs/changelog.yaml")["releases"]:
         # What cutting the release does; here, to see that it can be done.
-        subprocess.run(["antsibull-changelog", "release", "--version", version], cwd=tree, check=True)
+        subprocess.run(
+            ["antsibull-changelog", "release", "--version", version], cwd=tree, check=True
+        )
     for old in folder.glob("*.tar.gz"):
         old.unlink()
-    subprocess.run(["ansible-galaxy", "collection", "build", "--output-path", folder, tree], check=True)
+    subprocess.run(
+        ["ansible-galaxy", "collection", "build", "--output-path", folder, tree], check=True
+    )
     shutil.rmtree(folder / "tree")
 
 

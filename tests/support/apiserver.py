@@ -20,11 +20,20 @@ from typing import Any
 import yaml
 
 
-def answer(status: int = 200, body: Any = b"", headers: Sequence[str] = (), *, reason: str = "X") -> bytes:
+def answer(
+    status: int = 200, body: Any = b"", headers: Sequence[str] = (), *, reason: str = "X"
+) -> bytes:
     """A whole HTTP answer; a body that is not bytes is sent as JSON."""
     kind = "text/html" if isinstance(body, bytes) else "application/json"
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    lines = [f"HTTP/1.1 {status} {reason}", f"Content-Type: {kind}", f"Content-Length: {len(text)}", *headers, "", ""]
+    lines = [
+        f"HTTP/1.1 {status} {reason}",
+        f"Content-Type: {kind}",
+        f"Content-Length: {len(text)}",
+        *headers,
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode() + text
 
 
@@ -93,7 +102,9 @@ class Server:
 
     def _secured(self, connection: socket.socket) -> ssl.SSLSocket:
         assert self._context
-        stream = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        stream = self._context.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False
+        )
         try:
             stream.do_handshake()
         except ssl.SSLError:
@@ -131,7 +142,11 @@ def kubeconfig(
     """The bytes of a kubeconfig with one context for each server; the first one is current."""
     cluster = {**({"certificate-authority-data": b64(ca)} if ca else {}), **cluster}
     user = {
-        **({"client-certificate-data": b64(pair[0]), "client-key-data": b64(pair[1])} if pair else {}),
+        **(
+            {"client-certificate-data": b64(pair[0]), "client-key-data": b64(pair[1])}
+            if pair
+            else {}
+        ),
         **(user or {}),
     }
     names = [f"c{number}" for number in range(1, len(servers) + 1)]
@@ -139,7 +154,9 @@ def kubeconfig(
         {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": n, "cluster": {"server": s, **cluster}} for n, s in zip(names, servers)],
+            "clusters": [
+                {"name": n, "cluster": {"server": s, **cluster}} for n, s in zip(names, servers)
+            ],
             "users": [{"name": "u", "user": user}],
             "contexts": [{"name": n, "context": {"cluster": n, "user": "u"}} for n in names],
             "current-context": names[0],
@@ -171,11 +188,19 @@ def lease(
 
 
 def status(code: int, message: str) -> dict[str, Any]:
-    return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "code": code}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "message": message,
+        "code": code,
+    }
 
 
 def memory_files() -> list[str]:
-    return [name for name in os.listdir("/proc/self/fd") if "memfd" in _link(f"/proc/self/fd/{name}")]
+    return [
+        name for name in os.listdir("/proc/self/fd") if "memfd" in _link(f"/proc/self/fd/{name}")
+    ]
 
 
 def _link(path: str) -> str:

@@ -17,7 +17,12 @@ DRIFT = {"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: conte
 DOWN: dict[str, Any] = {
     "healthy": False,
     "problems": ["kube-scheduler.service is inactive (dead, result success)"],
-    "unit": {**compared("m1", "m1")["unit"], "active_state": "inactive", "sub_state": "dead", "active_seconds": 0.0},
+    "unit": {
+        **compared("m1", "m1")["unit"],
+        "active_state": "inactive",
+        "sub_state": "dead",
+        "active_seconds": 0.0,
+    },
     "process": {**PROCESS, "pid": 0, "version": "", "timings": None},
     "lease": None,
     "probes": None,
@@ -45,10 +50,14 @@ def certificate(days: int, *, life: int = 365) -> dict[str, Any]:
 def _day(number: int) -> str:
     """A day, counted from the beginning of 2026."""
 
-    return (datetime(2026, 1, 1, 12, tzinfo=timezone.utc) + timedelta(days=number)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (datetime(2026, 1, 1, 12, tzinfo=timezone.utc) + timedelta(days=number)).strftime(
+        "%Y-%m-%dT%H:%M:%SZ"
+    )
 
 
-def asked(members: str = "m1 m2 m3", playing: str = "", batch: str = "", lost: str = "") -> rollout.Asked:
+def asked(
+    members: str = "m1 m2 m3", playing: str = "", batch: str = "", lost: str = ""
+) -> rollout.Asked:
     playing = playing or members
     return rollout.Asked(members.split(), playing.split(), (batch or playing).split(), lost.split())
 
@@ -82,16 +91,28 @@ def troubled(count: int = 3) -> status.Document:
     long = "master-1.control-plane.region-7.kube-ha.example.org"
     answers = {
         "m1": member(
-            "m1", probes={**compared("m1", "m1")["probes"], "served": certificate(200), "used": certificate(364)}
+            "m1",
+            probes={
+                **compared("m1", "m1")["probes"],
+                "served": certificate(200),
+                "used": certificate(364),
+            },
         ),
         "m2": member("m2", **DOWN),
         long: member(
             long,
             drift=[DRIFT],
-            not_checked=["metrics for an authorised reader (no certificate of such a reader was given)"],
+            not_checked=[
+                "metrics for an authorised reader (no certificate of such a reader was given)"
+            ],
         ),
     }
-    needy = cluster(answers, asked(f"m1 m2 {long} m4", lost="m4"), name="east", m1={"limitations": ["no credentials"]})
+    needy = cluster(
+        answers,
+        asked(f"m1 m2 {long} m4", lost="m4"),
+        name="east",
+        m1={"limitations": ["no credentials"]},
+    )
     soon = {"served": certificate(11), "used": certificate(-3)}
     drifting = cluster(
         {
@@ -111,7 +132,12 @@ def troubled(count: int = 3) -> status.Document:
 
 def hostile() -> status.Document:
     """A member that puts markup in every text that it may choose."""
-    texts = {"holder": HOSTILE, "holder_identity": HOSTILE, "state": HOSTILE, "acquire_time": HOSTILE}
+    texts = {
+        "holder": HOSTILE,
+        "holder_identity": HOSTILE,
+        "state": HOSTILE,
+        "acquire_time": HOSTILE,
+    }
     evil = member(
         "m2",
         hostname=HOSTILE,
@@ -131,5 +157,9 @@ def hostile() -> status.Document:
         "days_left": -(10**14),
         "valid": False,
     }
-    evil["probes"]["used"] = {**CERTIFICATE, "not_after": "9999-12-31T23:59:59Z", "days_left": 10**14}
+    evil["probes"]["used"] = {
+        **CERTIFICATE,
+        "not_after": "9999-12-31T23:59:59Z",
+        "days_left": 10**14,
+    }
     return document(cluster({"m1": evil, "m2": evil}, asked("m1 m2"), name=HOSTILE), cluster())

@@ -14,7 +14,12 @@ CONFIRMED = "--extra-vars=drill_confirm=yes"
 KINDS = ("stop", "kill", "freeze", "partition")
 # What the journal of the member that led tells of its end.
 LEASE_LOST = "eaderelection lost"
-LOST = {"stop": "systemd[1]: Stopped ", "kill": "code=killed", "freeze": LEASE_LOST, "partition": LEASE_LOST}
+LOST = {
+    "stop": "systemd[1]: Stopped ",
+    "kill": "code=killed",
+    "freeze": LEASE_LOST,
+    "partition": LEASE_LOST,
+}
 TIMER = "kube-ha-drill-undo.timer"
 
 
@@ -28,7 +33,13 @@ class Drill:
 
 
 def drill(lab: Lab, folder: Path, kind: str, *words: str) -> Drill:
-    run = lab.play(PLAYBOOK, CONFIRMED, f"--extra-vars=drill={kind}", f"--extra-vars=drill_report_dir={folder}", *words)
+    run = lab.play(
+        PLAYBOOK,
+        CONFIRMED,
+        f"--extra-vars=drill={kind}",
+        f"--extra-vars=drill_report_dir={folder}",
+        *words,
+    )
     path = folder / "report.json"
     return Drill(run, json.loads(path.read_text()) if path.exists() else {}, folder / "report.html")
 
@@ -48,12 +59,16 @@ def passed(lab: Lab, found: Drill) -> None:
     assert pods["made"] == pods["bound"] >= 5
     assert report["polls"] > 20
     before, after = report["leader_before"], report["leader_after"]
-    words = f"{after} leads now, after {report['leaderless']:.1f} s of at most {report['bound']:g} s"
+    words = (
+        f"{after} leads now, after {report['leaderless']:.1f} s of at most {report['bound']:g} s"
+    )
     assert words in found.run.text.replace(", restarted,", ""), found.run.output
     assert f"report: {found.page}" in found.run.text
     assert "Passed" in found.page.read_text()
     assert any("cquired lease" in line for line in report["journal"][after]), report["journal"]
-    assert any(LOST[report["kind"]] in line for line in report["journal"][before]), report["journal"]
+    assert any(LOST[report["kind"]] in line for line in report["journal"][before]), report[
+        "journal"
+    ]
     left_nothing(lab)
 
 
@@ -66,7 +81,12 @@ def left_nothing(lab: Lab) -> None:
 
 
 def namespaces(lab: Lab) -> list[str]:
-    words = ("get", "namespaces", "--selector=app.kubernetes.io/managed-by=kube_ha.scheduler-drill", "--output=name")
+    words = (
+        "get",
+        "namespaces",
+        "--selector=app.kubernetes.io/managed-by=kube_ha.scheduler-drill",
+        "--output=name",
+    )
     return lab.kubectl(*words).split()
 
 

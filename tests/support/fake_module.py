@@ -13,7 +13,18 @@ import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
-CHANGING = ("rename", "fsync", "link", "symlink", "unlink", "mkdir", "chmod", "fchmod", "fchown", "rmdir")
+CHANGING = (
+    "rename",
+    "fsync",
+    "link",
+    "symlink",
+    "unlink",
+    "mkdir",
+    "chmod",
+    "fchmod",
+    "fchown",
+    "rmdir",
+)
 
 
 class FakeModule:
@@ -27,7 +38,9 @@ class FakeModule:
     def warn(self, warning: str) -> None:
         self.warnings.append(warning)
 
-    def load_file_common_arguments(self, params: dict[str, Any], path: str | None = None) -> dict[str, Any]:
+    def load_file_common_arguments(
+        self, params: dict[str, Any], path: str | None = None
+    ) -> dict[str, Any]:
         return {"path": path, **{name: params.get(name) for name in ("mode", "owner", "group")}}
 
     def set_fs_attributes_if_different(self, file_args: dict[str, Any], changed: bool) -> bool:
@@ -53,7 +66,11 @@ def filled(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
         value = given.get(name, {} if kind.get("apply_defaults") else kind.get("default"))
         if value is not None and kind.get("options"):
             inner = kind["options"]
-            value = [filled(inner, entry) for entry in value] if kind["type"] == "list" else filled(inner, value)
+            value = (
+                [filled(inner, entry) for entry in value]
+                if kind["type"] == "list"
+                else filled(inner, value)
+            )
         options[name] = value
     return options
 

@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import write
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import lifecycle, release, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    lifecycle,
+    release,
+    systemd,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 UNIT_NAME = "x.service"
@@ -52,7 +56,9 @@ class FakeProc(Proc):
         (folder / "root").mkdir()
         (folder / "comm").write_text(f"{comm}\n")
         (folder / "cmdline").write_text("".join(f"{word}\0" for word in words))
-        (folder / "environ").write_text("".join(f"{key}={value}\0" for key, value in (environment or {}).items()))
+        (folder / "environ").write_text(
+            "".join(f"{key}={value}\0" for key, value in (environment or {}).items())
+        )
         (folder / "cgroup").write_text(f"0::{cgroup}\n")
         own = os.getuid() if uid is None else uid
         (folder / "status").write_text(
@@ -68,7 +74,9 @@ class FakeProc(Proc):
             inode = 4000 + int(pid)
             (folder / "fd" / "3").symlink_to(f"socket:[{inode}]")
             with (self.folder / "net/tcp").open("a") as stream:
-                stream.write(f"   0: 0100007F:{listens:04X} 00000000:0000 0A 0:0 00:0 0 999 0 {inode} 1\n")
+                stream.write(
+                    f"   0: 0100007F:{listens:04X} 00000000:0000 0A 0:0 00:0 0 999 0 {inode} 1\n"
+                )
         return folder
 
     def listen_nowhere(self) -> None:
@@ -143,7 +151,10 @@ class FakeSystemd(systemd.Systemd):
         )
         # The host sees them where the process does; a test that has no place for that leaves the process's view alone.
         place = systemd.credentials_folder(unit)
-        seen = [folder / "root" / place.lstrip("/"), *([] if place.startswith("/run/") else [Path(place)])]
+        seen = [
+            folder / "root" / place.lstrip("/"),
+            *([] if place.startswith("/run/") else [Path(place)]),
+        ]
         for copies in seen:
             shutil.rmtree(copies, ignore_errors=True)
             copies.mkdir(parents=True)
@@ -223,7 +234,9 @@ class Host:
 
     def run(self, state: str, *, check: bool = False, **params: Any) -> dict[str, Any]:
         files = self.files if state in ("prepared", "staged") else None
-        module = ReleaseModule(check, **{"state": state, "path": str(self.root / "release"), "files": files, **params})
+        module = ReleaseModule(
+            check, **{"state": state, "path": str(self.root / "release"), "files": files, **params}
+        )
         return dict(lifecycle.run(module, self.systemd, self.proc))
 
     @property

@@ -19,15 +19,21 @@ import pytest
 def _found() -> list[Any]:
     named = [path for path in os.environ.get("KUBECTL", "").split(os.pathsep) if path]
     paths = named or [path for path in [shutil.which("kubectl")] if path]
-    return paths or [pytest.param("", marks=pytest.mark.skip(reason="no kubectl in KUBECTL or PATH"))]
+    return paths or [
+        pytest.param("", marks=pytest.mark.skip(reason="no kubectl in KUBECTL or PATH"))
+    ]
 
 
 KUBECTLS = _found()
 
 
-def kubectl(path: str, file: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+def kubectl(
+    path: str, file: Path, *arguments: str, check: bool = True
+) -> subprocess.CompletedProcess[bytes]:
     """Run C(kubectl config) on a file."""
-    return subprocess.run([path, "config", *arguments, "--kubeconfig", str(file)], check=check, capture_output=True)
+    return subprocess.run(
+        [path, "config", *arguments, "--kubeconfig", str(file)], check=check, capture_output=True
+    )
 
 
 def minor(path: str) -> int:

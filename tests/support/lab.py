@@ -25,9 +25,13 @@ sys.path.insert(0, str(ROOT / "lab"))
 
 import settings as lab_settings  # noqa: E402
 
-RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+RECAP = re.compile(
+    r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE
+)
 UNIT = "kube-scheduler.service"
-PROGRAM = os.environ.get("LAB_ANSIBLE_PLAYBOOK") or str(Path(sys.executable).parent / "ansible-playbook")
+PROGRAM = os.environ.get("LAB_ANSIBLE_PLAYBOOK") or str(
+    Path(sys.executable).parent / "ansible-playbook"
+)
 """That of another ansible-core than the tools' where make molecule was given one (CORE)."""
 NOT_GIVEN_BACK = re.compile(r"Failed to release l(?:ock|ease)\b.*has been modified")
 """What a scheduler says whose lease was renewed at the moment at which it gave it back (kubernetes#131867)."""
@@ -45,7 +49,11 @@ class Run:
 
     @property
     def changed(self) -> dict[str, int]:
-        return {host: int(changed) for host, _ok, changed, *_rest in RECAP.findall(self.output) if host != "localhost"}
+        return {
+            host: int(changed)
+            for host, _ok, changed, *_rest in RECAP.findall(self.output)
+            if host != "localhost"
+        }
 
     @property
     def text(self) -> str:
@@ -59,16 +67,26 @@ class Run:
 
     def runs(self, host: str) -> list[str]:
         """Module processes that were started on a host."""
-        return [name for name_of_host, kind, name in self.counts if (name_of_host, kind) == (host, "module")]
+        return [
+            name
+            for name_of_host, kind, name in self.counts
+            if (name_of_host, kind) == (host, "module")
+        ]
 
     def tasks(self, host: str) -> list[str]:
         """Tasks of a host, skipped ones too."""
-        return [name for name_of_host, kind, name in self.counts if (name_of_host, kind) == (host, "task")]
+        return [
+            name
+            for name_of_host, kind, name in self.counts
+            if (name_of_host, kind) == (host, "task")
+        ]
 
 
 def operators(**settings: str) -> dict[str, str]:
     """The environment as an operator has it, and not as Molecule sets it for its own runs."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
+    }
     return {**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **settings}
 
 
@@ -80,7 +98,9 @@ class Lab:
         self.state = self.settings.state
         self.inventory = self.state / "inventory.yml"
         group = yaml.safe_load(self.inventory.read_text())["kube_masters"]
-        self.addresses: dict[str, str] = {name: host["ansible_host"] for name, host in group["hosts"].items()}
+        self.addresses: dict[str, str] = {
+            name: host["ansible_host"] for name, host in group["hosts"].items()
+        }
         self.variables: dict[str, Any] = group["vars"]
         self.ca = (self.state / "ca.pem").read_text()
         self.apiserver = self.names[0]  # the one that kubectl asks
@@ -97,7 +117,9 @@ class Lab:
 
     def write(self, name: str, path: str, content: bytes) -> None:
         """Writes a file on a master, in a folder that is there."""
-        self.host(name).check_output("echo %s | base64 -d > %s", base64.b64encode(content).decode(), path)
+        self.host(name).check_output(
+            "echo %s | base64 -d > %s", base64.b64encode(content).decode(), path
+        )
 
     def name_of(self, hostname: str) -> str:
         return next(name for name in self.names if self.hostname(name) == hostname)
@@ -125,7 +147,9 @@ class Lab:
 
     def lease(self) -> dict[str, Any]:
         spec: dict[str, Any] = json.loads(
-            self.kubectl("get", "lease", "kube-scheduler", "--namespace=kube-system", "--output=json")
+            self.kubectl(
+                "get", "lease", "kube-scheduler", "--namespace=kube-system", "--output=json"
+            )
         )["spec"]
         return spec
 
@@ -136,7 +160,12 @@ class Lab:
     def podman(self, *words: str) -> str:
         environment = {**os.environ, "CONTAINERS_CONF": str(self.state / "containers.conf")}
         done = subprocess.run(
-            ["podman", *words], env=environment, capture_output=True, text=True, check=False, timeout=120
+            ["podman", *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -144,12 +173,21 @@ class Lab:
     def journal(self, name: str, *words: str) -> str:
         """What a master's scheduler has said: the end, or what these options of journalctl choose."""
         words = words or ("--lines=50",)
-        return self.podman("exec", self.settings.container(name), "journalctl", "--no-pager", f"--unit={UNIT}", *words)
+        return self.podman(
+            "exec",
+            self.settings.container(name),
+            "journalctl",
+            "--no-pager",
+            f"--unit={UNIT}",
+            *words,
+        )
 
     def not_given_back(self, since: float) -> list[str]:
         """The lines, since a moment in seconds since 1970, of schedulers that stopped and could not give the lease back. Pytest reports them."""
         said = (self.journal(name, f"--since=@{since:.0f}") for name in self.names)
-        lines = [line for journal in said for line in journal.splitlines() if NOT_GIVEN_BACK.search(line)]
+        lines = [
+            line for journal in said for line in journal.splitlines() if NOT_GIVEN_BACK.search(line)
+        ]
         for line in lines:
             warnings.warn(f"held to the bound of a crash: {line}", stacklevel=2)
         return lines

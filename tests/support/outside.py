@@ -44,10 +44,14 @@ class Site:
         self.answer: Callable[[dict[str, Any]], dict[str, Any]] = lambda result: result
         self.advice = ADVICE.format(self.folder, self.ca.path)
 
-    def _execute(self, name: str, module_args: dict[str, Any], task_vars: Any = None) -> dict[str, Any]:
+    def _execute(
+        self, name: str, module_args: dict[str, Any], task_vars: Any = None
+    ) -> dict[str, Any]:
         self.sent.append(module_args)
         try:
-            result = self.host.run(check=self.check, after=self.after, **json.loads(json.dumps(module_args)))
+            result = self.host.run(
+                check=self.check, after=self.after, **json.loads(json.dumps(module_args))
+            )
         except (X509Error, FilesError) as exc:
             result = {"failed": True, "msg": str(exc)}
         return self.answer(json.loads(json.dumps(result)))
@@ -64,7 +68,9 @@ class Site:
             **FIT,
             **given,
         }
-        task = mock.MagicMock(async_val=0, check_mode=check, args={k: v for k, v in mine.items() if v is not None})
+        task = mock.MagicMock(
+            async_val=0, check_mode=check, args={k: v for k, v in mine.items() if v is not None}
+        )
         plugin = ActionModule(task, *(mock.MagicMock() for _number in range(5)))
         self.check = check
         plugin._execute_module = self._execute
@@ -82,7 +88,9 @@ class Site:
 
     def issue(self, ca: Ca | None = None, **given: Any) -> x509.Certificate:
         """What the other CA makes of the request."""
-        return certificate(None, (ca or self.ca).authority, public=self.public(), **{**FIT, **given})
+        return certificate(
+            None, (ca or self.ca).authority, public=self.public(), **{**FIT, **given}
+        )
 
     def hand_in(self, *chain: x509.Certificate) -> None:
         self.pem.write_text("".join(f"issued by somebody\n{pem(found)}" for found in chain))
@@ -95,15 +103,34 @@ class Site:
 
 def by_cfssl(ca: Path, key: Path, request: Path, config: Path, profile: str = "kubernetes") -> None:
     """Signs HOST.csr to HOST.pem as cfssl's documentation has it."""
-    words = [f"-ca={ca}", f"-ca-key={key}", f"-config={config}", f"-profile={profile}", str(request)]
+    words = [
+        f"-ca={ca}",
+        f"-ca-key={key}",
+        f"-config={config}",
+        f"-profile={profile}",
+        str(request),
+    ]
     signed = subprocess.run(["cfssl", "sign", *words], capture_output=True, check=False)
     assert signed.returncode == 0, signed.stderr.decode()
     bare = ["cfssljson", "-bare", str(request.with_suffix(""))]
     subprocess.run(bare, input=signed.stdout, check=True, capture_output=True)
 
 
-def by_openssl(ca: Path, key: Path, request: Path, *words: str, days: int = 365, copy: bool = True) -> None:
+def by_openssl(
+    ca: Path, key: Path, request: Path, *words: str, days: int = 365, copy: bool = True
+) -> None:
     """Signs HOST.csr to HOST.pem; *copy* says whether the extensions that the request asks for are taken over."""
     extensions = ["-copy_extensions", "copyall"] if copy else []
     out = ["-out", str(request.with_suffix(".pem")), "-days", str(days), *extensions, *words]
-    openssl("x509", "-req", "-in", str(request), "-CA", str(ca), "-CAkey", str(key), "-CAcreateserial", *out)
+    openssl(
+        "x509",
+        "-req",
+        "-in",
+        str(request),
+        "-CA",
+        str(ca),
+        "-CAkey",
+        str(key),
+        "-CAcreateserial",
+        *out,
+    )

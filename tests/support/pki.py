@@ -14,8 +14,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, base, keys, pair, spec
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    authority,
+    base,
+    keys,
+    pair,
+    spec,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -58,13 +66,21 @@ def options(**given: Any) -> dict[str, Any]:
 
 
 def certificate(
-    key: Any, issuer: authority.Authority | None = None, now: datetime = NOW, public: Any = None, **given: Any
+    key: Any,
+    issuer: authority.Authority | None = None,
+    now: datetime = NOW,
+    public: Any = None,
+    **given: Any,
 ) -> x509.Certificate:
     """Make a certificate for a key (or another's public key), by itself or by an issuer."""
     wanted = _wanted.wanted(options(**given))
-    times = _certificate.Times(now - wanted.backdate, now + wanted.valid_for, now + wanted.valid_for)
+    times = _certificate.Times(
+        now - wanted.backdate, now + wanted.valid_for, now + wanted.valid_for
+    )
     signer = issuer.private if issuer else key
-    return _certificate.build(wanted, public or key.public_key(), issuer and issuer.certificate, signer, times)
+    return _certificate.build(
+        wanted, public or key.public_key(), issuer and issuer.certificate, signer, times
+    )
 
 
 def pem(certificate: x509.Certificate) -> str:
@@ -78,7 +94,9 @@ def key_pem(key: Any, passphrase: str | None = None) -> str:
 class Ca:
     """A CA, in two files where it is given a folder. Those of one key are one CA."""
 
-    def __init__(self, folder: Path | None = None, key: Any = None, name: str = "ca", **given: Any) -> None:
+    def __init__(
+        self, folder: Path | None = None, key: Any = None, name: str = "ca", **given: Any
+    ) -> None:
         self.key = key or spare("ECC", number=1)
         made = {"subject": {"CN": "kubernetes"}, "is_ca": True, "valid_for": "87600h", **given}
         self.certificate = certificate(self.key, **made)
@@ -146,7 +164,9 @@ class Host:
         self.task = {**SCHEDULER, **(ca.options if ca else {}), **task}
         self.warnings: list[str] = []
 
-    def run(self, check: bool = False, after: timedelta = timedelta(0), **given: Any) -> dict[str, Any]:
+    def run(
+        self, check: bool = False, after: timedelta = timedelta(0), **given: Any
+    ) -> dict[str, Any]:
         mine = {"path": str(self.path), "privatekey_path": str(self.key_path)}
         module = FakeModule(check, **options(**{**mine, **self.task, **given}))
         self.warnings = module.warnings
@@ -161,7 +181,9 @@ class Host:
 
     def snapshot(self) -> dict[str, tuple[bytes, int]]:
         return {
-            entry.name: (entry.read_bytes(), entry.stat().st_mode) for entry in self.folder.iterdir() if entry.is_file()
+            entry.name: (entry.read_bytes(), entry.stat().st_mode)
+            for entry in self.folder.iterdir()
+            if entry.is_file()
         }
 
     def matches(self) -> bool:

@@ -33,6 +33,8 @@ def on_this_machine(folder: Path) -> dict[str, object]:
 def promtool(*words: str | Path, stdin: str | None = None) -> str:
     """What promtool says of something, which it has to find right."""
     program = packages("promtool")[0].parent / "unpacked/usr/bin/promtool"
-    done = subprocess.run([program, *words], input=stdin, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [program, *words], input=stdin, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

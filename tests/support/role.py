@@ -22,10 +22,16 @@ def defaults(name: str = "kube-scheduler") -> dict[str, Any]:
 def role_vars() -> dict[str, Any]:
     """The variables of vars/main by their names: tables, hardening, and what an including task may set otherwise."""
     files = (ROLE / "vars/main").glob("*.yml")
-    return {name: value for path in files for name, value in yaml.safe_load(path.read_text()).items()}
+    return {
+        name: value for path in files for name, value in yaml.safe_load(path.read_text()).items()
+    }
 
 
 def answers(report: Path) -> dict[str, Any]:
     """What each member answered, from the file that status_json names; None where it gave no answer."""
     clusters = json.loads(report.read_text())["clusters"]
-    return {name: member["answer"] for cluster in clusters for name, member in cluster["members"].items()}
+    return {
+        name: member["answer"]
+        for cluster in clusters
+        for name, member in cluster["members"].items()
+    }

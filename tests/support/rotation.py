@@ -55,7 +55,9 @@ def lying(lab: Lab, name: str) -> x509.Certificate:
 def served(lab: Lab, name: str) -> x509.Certificate:
     """What a scheduler shows in a TLS handshake, at its loopback address."""
     script = f"import ssl; print(ssl.get_server_certificate(('127.0.0.1', {PORT})))"
-    return x509.load_pem_x509_certificate(lab.host(name).check_output("python3 -c %s", script).encode())
+    return x509.load_pem_x509_certificate(
+        lab.host(name).check_output("python3 -c %s", script).encode()
+    )
 
 
 def knows(lab: Lab, name: str, certificate: x509.Certificate) -> bool:
@@ -71,7 +73,9 @@ def known_as(lab: Lab, name: str) -> str:
 
 def keys(lab: Lab) -> dict[str, str]:
     """The public part of each master's private key."""
-    return {name: lab.host(name).check_output("openssl pkey -pubout -in %s", KEY) for name in lab.names}
+    return {
+        name: lab.host(name).check_output("openssl pkey -pubout -in %s", KEY) for name in lab.names
+    }
 
 
 def logged(lab: Lab, name: str, pid: str, words: str) -> float:
@@ -82,7 +86,8 @@ def logged(lab: Lab, name: str, pid: str, words: str) -> float:
 
 def restarts(lab: Lab) -> dict[str, str]:
     return {
-        name: lab.host(name).check_output("systemctl show --property=NRestarts --value %s", UNIT) for name in lab.names
+        name: lab.host(name).check_output("systemctl show --property=NRestarts --value %s", UNIT)
+        for name in lab.names
     }
 
 
@@ -181,7 +186,13 @@ class NextCa:
         both = self.folder / "both.pem"
         both.write_text(self.former + self.ca.pem)
         for name in self.lab.names:
-            self.lab.kubectl("config", "set-cluster", name, f"--certificate-authority={both}", "--embed-certs=true")
+            self.lab.kubectl(
+                "config",
+                "set-cluster",
+                name,
+                f"--certificate-authority={both}",
+                "--embed-certs=true",
+            )
 
     def serves(self) -> None:
         """Gives the apiservers certificates of this one, with the names of the former."""
@@ -196,4 +207,6 @@ class NextCa:
         (self.pki / "kube-apiserver-key.pem").write_text(key)
         (self.pki / "kube-apiserver.pem").write_text(certificate)
         for name in self.lab.names:
-            self.lab.podman("exec", self.lab.settings.container(name), "systemctl", "restart", "kube-apiserver")
+            self.lab.podman(
+                "exec", self.lab.settings.container(name), "systemctl", "restart", "kube-apiserver"
+            )

@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 
 from tests.support.host import ANSWER
 from tests.support.pki import Ca, spare
 
 ROOT = Path(__file__).resolve().parents[2]
-PROCESS: dict[str, Any] = {**ANSWER["process"], "kubeconfig": "/run/credentials/kube-scheduler.service/kubeconfig"}
+PROCESS: dict[str, Any] = {
+    **ANSWER["process"],
+    "kubeconfig": "/run/credentials/kube-scheduler.service/kubeconfig",
+}
 CERTIFICATE = {
     **ANSWER["probes"]["served"],
     "serial_number": "1",
@@ -100,7 +105,10 @@ BARE = [
     {"part": "packages", "reason": "the Python library yaml is missing"},
     {"part": "user", "reason": "the user k8s does not exist"},
     {"part": "binary", "reason": "/opt/k8s/bin/kube-scheduler-v1.37.2: is not there"},
-    {"part": "certificate", "reason": "/etc/kubernetes/cert/kube-scheduler.pem: the certificate is not there"},
+    {
+        "part": "certificate",
+        "reason": "/etc/kubernetes/cert/kube-scheduler.pem: the certificate is not there",
+    },
     {"part": "kubeconfig", "reason": "/etc/kubernetes/kube-scheduler.kubeconfig: is not there"},
     {"part": "unit", "reason": "/etc/systemd/system/kube-scheduler.service: is not there"},
 ]
@@ -108,7 +116,9 @@ BARE = [
 
 
 DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]
-LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n((?:(?:changed|ok|fatal|skipping): \[\S+\].*\n)+)")
+LIVE = re.compile(
+    r"TASK \[.* : Put the staged set in place\] \*+\n((?:(?:changed|ok|fatal|skipping): \[\S+\].*\n)+)"
+)
 
 
 @dataclass
@@ -118,7 +128,9 @@ class Outcome:
     code: int
     output: str
     calls: dict[str, list[str]]  # modules that each host was sent, in order
-    sent: list[dict[str, Any]]  # the same of all hosts in the order of time: host, module, check, options
+    sent: list[
+        dict[str, Any]
+    ]  # the same of all hosts in the order of time: host, module, check, options
     counts: list[list[str]] = field(default_factory=list)  # host, `module` or `task`, name
 
     @property
@@ -126,12 +138,20 @@ class Outcome:
         return re.sub(r"\s+", " ", self.output.replace("''", "'"))
 
     def tasks(self, host: str) -> list[str]:
-        return [name for name_of_host, kind, name in self.counts if (name_of_host, kind) == (host, "task")]
+        return [
+            name
+            for name_of_host, kind, name in self.counts
+            if (name_of_host, kind) == (host, "task")
+        ]
 
     def options(self, host: str, module: str) -> list[dict[str, Any]]:
         """What a module was told on a host, each time that it was run there."""
         names = ("gather", "drift") if module == "scheduler_info" else (module,)
-        return [sent["options"] for sent in self.sent if sent["host"] == host and sent["module"] in names]
+        return [
+            sent["options"]
+            for sent in self.sent
+            if sent["host"] == host and sent["module"] in names
+        ]
 
     @property
     def rolled(self) -> list[str]:
@@ -161,7 +181,9 @@ class Simulation:
         }
         self.host_variables: dict[str, dict[str, Any]] = {}
         self.timeout = 600
-        self.lost: dict[str, int] = {}  # after how many module runs a host cannot be reached any more
+        self.lost: dict[
+            str, int
+        ] = {}  # after how many module runs a host cannot be reached any more
         self.cwd, self.collections = ROOT, ROOT / ".collections"
         self.inventory: Path | None = (
             None  # one that says what the masters are; ours then says only how they are reached
@@ -196,9 +218,15 @@ class Simulation:
     def empty(self, name: str, **changes: Any) -> None:
         """Nothing is on a host; once something was put in place, all is well there."""
         leader = next(names[0] for names in self.clusters.values() if name in names)
-        self.answers[name]["gather"] = gathered(name, leader, **{**NOTHING, "missing_libraries": ["yaml"], **changes})
+        self.answers[name]["gather"] = gathered(
+            name, leader, **{**NOTHING, "missing_libraries": ["yaml"], **changes}
+        )
         problems = ["kube-scheduler.service is not installed"]
-        before = compared(name, leader, **{**NOTHING, "drift": BARE, "healthy": False, "problems": problems, **changes})
+        before = compared(
+            name,
+            leader,
+            **{**NOTHING, "drift": BARE, "healthy": False, "problems": problems, **changes},
+        )
         self.answers[name]["drift"] = [before, compared(name, leader)]
 
     def lay_out(self) -> list[Path]:
@@ -236,17 +264,25 @@ class Simulation:
                     hosts[name] |= self.variables
                 else:
                     hosts[name] = {"kube_scheduler_address": address, **hosts[name]}
-            told = {} if self.inventory else {"vars": {**self.variables, "kube_scheduler_group": group}}
+            told = (
+                {}
+                if self.inventory
+                else {"vars": {**self.variables, "kube_scheduler_group": group}}
+            )
             inventory[group] = {"hosts": hosts, **told}
         path = self.folder / "inventory.yml"
         path.write_text(yaml.safe_dump({"all": {"children": inventory}}))
         return [self.inventory, path] if self.inventory else [path]
 
     def environment(self) -> dict[str, str]:
-        known = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+        known = {
+            name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
+        }
         return {
             **known,
-            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),  # there is none: Ansible's own defaults
+            "ANSIBLE_CONFIG": str(
+                self.folder / "ansible.cfg"
+            ),  # there is none: Ansible's own defaults
             "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
             "ANSIBLE_CONNECTION_PLUGINS": str(ROOT / "tests/simulated/connection"),
             "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback"),
@@ -256,7 +292,9 @@ class Simulation:
             "COUNT_MODULES": str(self.folder / "counts"),
         }
 
-    def run(self, playbook: str | Path = "playbooks/site.yml", *words: str, **environment: str) -> Outcome:
+    def run(
+        self, playbook: str | Path = "playbooks/site.yml", *words: str, **environment: str
+    ) -> Outcome:
         inventories = [f"--inventory={path}" for path in self.lay_out()]
         program = Path(sys.executable).parent / "ansible-playbook"
         return self.call([program, *inventories, playbook, *words], **environment)
@@ -276,10 +314,15 @@ class Simulation:
             check=False,
             timeout=self.timeout,
         )
-        calls = {name: (self.folder / "hosts" / name / "calls.txt").read_text().split() for name in self.answers}
+        calls = {
+            name: (self.folder / "hosts" / name / "calls.txt").read_text().split()
+            for name in self.answers
+        }
         told = [json.loads(line) for line in sent.read_text().splitlines()]
         lines = counts.read_text().splitlines() if counts.exists() else []
-        return Outcome(done.returncode, done.stdout, calls, told, [line.split(maxsplit=2) for line in lines])
+        return Outcome(
+            done.returncode, done.stdout, calls, told, [line.split(maxsplit=2) for line in lines]
+        )
 
 
 def drifted(cluster: Simulation, leaders: tuple[str, ...] = ("m1",), **changes: Any) -> None:
@@ -293,5 +336,7 @@ def drifted(cluster: Simulation, leaders: tuple[str, ...] = ("m1",), **changes: 
 
 def together(output: str) -> list[list[str]]:
     """The hosts that were rolled, a list for each time that the task ran."""
-    found = [sorted(re.findall(r"(?:changed|fatal): \[(\w+)\]", block)) for block in LIVE.findall(output)]
+    found = [
+        sorted(re.findall(r"(?:changed|fatal): \[(\w+)\]", block)) for block in LIVE.findall(output)
+    ]
     return [hosts for hosts in found if hosts]

@@ -90,14 +90,18 @@ def _documented(returned: str) -> dict[str, Any]:
     return found
 
 
-def _described(kind: Any, words: str, documented: dict[str, Any], definitions: dict[str, Any]) -> None:
+def _described(
+    kind: Any, words: str, documented: dict[str, Any], definitions: dict[str, Any]
+) -> None:
     """Adds a TypedDict, and those in it, to the definitions."""
     name, properties = kind.__name__, {}
     definitions[name] = {}
     for field, hint in typing.get_type_hints(kind).items():
         told = documented.get(field) or {} if name not in ("Document", "Cluster", "Member") else {}
         place = f"{name}.{field}"
-        inner = documented if name in ("Document", "Cluster", "Member") else told.get("contains") or {}
+        inner = (
+            documented if name in ("Document", "Cluster", "Member") else told.get("contains") or {}
+        )
         words_ = WORDS.get(place) or _plain(told.get("description"))
         properties[field] = {"description": words_, **_shape(hint, inner, definitions)}
         if place in ENUMERATIONS:
@@ -115,11 +119,18 @@ def _shape(hint: Any, documented: dict[str, Any], definitions: dict[str, Any]) -
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         found = _shape(arguments[0], documented, definitions)
-        return {"anyOf": [found, {"type": "null"}]} if "$ref" in found else {**found, "type": [found["type"], "null"]}
+        return (
+            {"anyOf": [found, {"type": "null"}]}
+            if "$ref" in found
+            else {**found, "type": [found["type"], "null"]}
+        )
     if origin is list:
         return {"type": "array", "items": _shape(arguments[0], documented, definitions)}
     if origin is dict:
-        return {"type": "object", "additionalProperties": _shape(arguments[1], documented, definitions)}
+        return {
+            "type": "object",
+            "additionalProperties": _shape(arguments[1], documented, definitions),
+        }
     if hint in KINDS:
         return {"type": KINDS[hint]}
     if hint.__name__ not in definitions:

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import timings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_watch, process
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    drill,
+    drill_watch,
+    process,
+)
 
 from tests.support.lab import UNIT, Lab, Run
 
@@ -27,7 +31,9 @@ def version(number: str) -> str:
 def runs(lab: Lab) -> set[str]:
     """The versions of the binaries that the masters' processes run."""
     script = f"basename $(readlink /proc/$(systemctl show --property=MainPID --value {UNIT})/exe)"
-    found = {lab.podman("exec", lab.settings.container(name), "sh", "-c", script) for name in lab.names}
+    found = {
+        lab.podman("exec", lab.settings.container(name), "sh", "-c", script) for name in lab.names
+    }
     return {path.strip().removeprefix("kube-scheduler-v") for path in found}
 
 

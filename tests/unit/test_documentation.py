@@ -25,7 +25,9 @@ class CapturedError(Exception):
 
 
 def spec_of(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, dict[str, Any]]:
-    module = importlib.import_module(f"ansible_collections.kube_ha.scheduler.plugins.modules.{name}")
+    module = importlib.import_module(
+        f"ansible_collections.kube_ha.scheduler.plugins.modules.{name}"
+    )
     taken: dict[str, Any] = {}
 
     class Spy:
@@ -47,7 +49,9 @@ def compare(documented: dict[str, Any], spec: dict[str, Any], where: str) -> Non
         assert told.get("type", "str") == option.get("type", "str"), place
         assert told.get("elements") == option.get("elements"), place
         assert told.get("default") == option.get("default"), place
-        assert told.get("choices") == (list(option["choices"]) if "choices" in option else None), place
+        assert told.get("choices") == (list(option["choices"]) if "choices" in option else None), (
+            place
+        )
         assert told.get("required", False) == option.get("required", False), place
         assert told.get("description"), place
         if "options" in option:
@@ -69,13 +73,25 @@ def test_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = taken["spec"]
     # The file options come from Ansible's own documentation.
     own = {
-        option: told for option, told in documentation["options"].items() if option not in basic.FILE_COMMON_ARGUMENTS
+        option: told
+        for option, told in documentation["options"].items()
+        if option not in basic.FILE_COMMON_ARGUMENTS
     }
-    compare(own, {option: value for option, value in spec.items() if option not in basic.FILE_COMMON_ARGUMENTS}, name)
+    compare(
+        own,
+        {
+            option: value
+            for option, value in spec.items()
+            if option not in basic.FILE_COMMON_ARGUMENTS
+        },
+        name,
+    )
     assert documentation["seealso"]
     for path, value in returned(yaml.safe_load(module.RETURN)):
         assert value["description"], path
-        assert value["type"] == "bool" or "sample" in value or "contains" in value, f"{path}: give a sample"
+        assert value["type"] == "bool" or "sample" in value or "contains" in value, (
+            f"{path}: give a sample"
+        )
     for task in yaml.safe_load(module.EXAMPLES):
         used = task.get(f"kube_ha.scheduler.{name}")
         if isinstance(used, dict):
@@ -84,12 +100,25 @@ def test_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def our_yaml() -> Iterator[tuple[str, Any]]:
     """All YAML that ships, of files and of the pages."""
-    for folder in ("roles", "playbooks", "docs", "inventory", "molecule", "tests/integration/targets"):
+    for folder in (
+        "roles",
+        "playbooks",
+        "docs",
+        "inventory",
+        "molecule",
+        "tests/integration/targets",
+    ):
         for path in sorted((ROOT / folder).rglob("*.yml")):
             for part in yaml.safe_load_all(path.read_text()):
                 yield str(path.relative_to(ROOT)), part
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROLE.glob("*.md"))]:
-        for block in re.findall(r"^ *```yaml\n(.*?)^ *```", path.read_text(), re.DOTALL | re.MULTILINE):
+    for path in [
+        ROOT / "README.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted(ROLE.glob("*.md")),
+    ]:
+        for block in re.findall(
+            r"^ *```yaml\n(.*?)^ *```", path.read_text(), re.DOTALL | re.MULTILINE
+        ):
             for part in yaml.safe_load_all(textwrap.dedent(block)):
                 yield path.name, part
 
@@ -115,12 +144,20 @@ def test_arguments_in_our_own_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
         for name, given in calls(part):
             told, place = specs[name], f"{where}: {name}"
             spec = told["spec"]
-            own = set(spec) | (set(basic.FILE_COMMON_ARGUMENTS) if told.get("add_file_common_args") else set())
-            assert set(given) <= own | {alias for option in spec.values() for alias in option.get("aliases", ())}, place
-            assert {option for option, rule in spec.items() if rule.get("required")} <= set(given), place
+            own = set(spec) | (
+                set(basic.FILE_COMMON_ARGUMENTS) if told.get("add_file_common_args") else set()
+            )
+            assert set(given) <= own | {
+                alias for option in spec.values() for alias in option.get("aliases", ())
+            }, place
+            assert {option for option, rule in spec.items() if rule.get("required")} <= set(
+                given
+            ), place
             for option, value in given.items():
                 choices = spec.get(option, {}).get("choices")
-                assert not choices or value in choices or "{{" in str(value), f"{place}: {option}: {value}"
+                assert not choices or value in choices or "{{" in str(value), (
+                    f"{place}: {option}: {value}"
+                )
             found.add(name)
     assert found == set(MODULES)
 
@@ -143,7 +180,9 @@ def test_every_variable_has_an_example() -> None:
     for spec in load("meta/argument_specs.yml")["argument_specs"].values():
         for name, option in spec["options"].items():
             told = " ".join(
-                [option["description"]] if isinstance(option["description"], str) else option["description"]
+                [option["description"]]
+                if isinstance(option["description"], str)
+                else option["description"]
             )
             if option["type"] != "bool" and "choices" not in option and not option.get("default"):
                 assert re.search(r"\bas [VC]\(", told), f"{name}: give an example"
@@ -172,20 +211,30 @@ def test_every_entry_point_takes_the_variables() -> None:
             for option in spec["options"]
             if name in ("drill", "rotate", "status") and option not in specs["main"]["options"]
         }
-        assert {k: v for k, v in spec["options"].items() if k not in own} == specs["main"]["options"], name
+        assert {k: v for k, v in spec["options"].items() if k not in own} == specs["main"][
+            "options"
+        ], name
         assert spec["short_description"], name
 
 
 def test_every_variable_of_the_role_is_used() -> None:
     tasks = "".join(
-        path.read_text() for folder in ("tasks", "templates", "vars") for path in (ROLE / folder).rglob("*.*")
+        path.read_text()
+        for folder in ("tasks", "templates", "vars")
+        for path in (ROLE / folder).rglob("*.*")
     )
-    code = "".join(path.read_text() for path in (ROOT / "plugins").rglob("*.py") if path.name != "variables.py")
+    code = "".join(
+        path.read_text() for path in (ROOT / "plugins").rglob("*.py") if path.name != "variables.py"
+    )
     # The times of the election are used there.
-    code += "".join(f'"{name}"' for name in ("lease_preset", "lease_duration", "renew_deadline", "retry_period"))
+    code += "".join(
+        f'"{name}"' for name in ("lease_preset", "lease_duration", "renew_deadline", "retry_period")
+    )
     for name in load("defaults/main.yml"):
         short = name.removeprefix("kube_scheduler_")
-        assert re.search(rf"\bv\.{short}\b|variables\.{short}\b|\b{name}\b|\"{short}\"", tasks + code), name
+        assert re.search(
+            rf"\bv\.{short}\b|variables\.{short}\b|\b{name}\b|\"{short}\"", tasks + code
+        ), name
     for path in (ROLE / "vars/main").glob("*.yml"):
         for name in yaml.safe_load(path.read_text()):
             assert name.startswith("__kube_scheduler_"), name
@@ -194,7 +243,10 @@ def test_every_variable_of_the_role_is_used() -> None:
 
 def test_a_person_can_hold_the_private_names_in_one_head() -> None:
     text = "".join(
-        path.read_text() for folder in (ROLE, ROOT / "playbooks") for path in folder.rglob("*.*") if path.is_file()
+        path.read_text()
+        for folder in (ROLE, ROOT / "playbooks")
+        for path in folder.rglob("*.*")
+        if path.is_file()
     )
     assert len(set(re.findall(r"__kube_scheduler_[a-z_]+", text))) < 30
 
@@ -209,12 +261,15 @@ def test_every_option_has_a_test() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "least"), [("security", 50), ("upgrade", 9), ("comparison", 15), ("scale", 2), ("inclusion", 0)]
+    ("page", "least"),
+    [("security", 50), ("upgrade", 9), ("comparison", 15), ("scale", 2), ("inclusion", 0)],
 )
 def test_a_page_names_tests_that_exist(page: str, least: int) -> None:
     """Each claim there has a test behind it, and this keeps the names true."""
     named = set(re.findall(r"`(test_[a-z0-9_]+)(?:\.py)?`", (ROOT / f"docs/{page}.md").read_text()))
-    files = [path for folder in ("tests", "molecule") for path in (ROOT / folder).rglob("test_*.py")]
+    files = [
+        path for folder in ("tests", "molecule") for path in (ROOT / folder).rglob("test_*.py")
+    ]
     known = {path.stem for path in files}
     for path in files:
         known.update(re.findall(r"^def (test_\w+)\(", path.read_text(), re.MULTILINE))
@@ -224,8 +279,12 @@ def test_a_page_names_tests_that_exist(page: str, least: int) -> None:
 
 def test_each_alert_has_a_page() -> None:
     """Its link goes to a heading, whose anchor GitHub makes; and docs/monitoring.md tells of it."""
-    headings = re.findall(r"^## (.+)$", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
-    anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    headings = re.findall(
+        r"^## (.+)$", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE
+    )
+    anchors = {
+        re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings
+    }
     assert {section for _severity, section in monitoring.URGENCY.values()} <= anchors
     page = (ROOT / "docs/monitoring.md").read_text()
     assert re.findall(r"^\| `KubeScheduler(\w+)`", page, re.MULTILINE) == list(monitoring.URGENCY)

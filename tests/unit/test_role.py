@@ -15,7 +15,13 @@ ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
 # Keywords whose value is an expression without braces.
 EXPRESSIONS = ("when", "changed_when", "failed_when", "until")
 # Ansible's own, which it sets after all facts; and a task's, which are of its vars, loop or rescue.
-MAGIC = {"inventory_hostname", "ansible_play_hosts", "ansible_check_mode", "ansible_playbook_python", "hostvars"}
+MAGIC = {
+    "inventory_hostname",
+    "ansible_play_hosts",
+    "ansible_check_mode",
+    "ansible_playbook_python",
+    "hostvars",
+}
 LOCAL = {"item", "ansible_failed_result", "lookup", "query", "range", "omit"}
 # Read before any host is contacted, to choose what is run at all.
 FIRST = {"main.yml": {"kube_scheduler_state"}}
@@ -35,10 +41,14 @@ def expressions(value: Any, keyword: str = "") -> Iterator[str]:
 def names(path: Path) -> set[str]:
     environment = jinja2.Environment()
     texts = expressions(yaml.safe_load(path.read_text()))
-    return {node.name for text in texts for node in environment.parse(text).find_all(jinja2.nodes.Name)}
+    return {
+        node.name for text in texts for node in environment.parse(text).find_all(jinja2.nodes.Name)
+    }
 
 
-@pytest.mark.parametrize("path", sorted((ROLE / "tasks").rglob("*.yml")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROLE / "tasks").rglob("*.yml")), ids=lambda path: path.name
+)
 def test_a_task_reads_nothing_that_a_host_s_facts_could_set(path: Path) -> None:
     """A registered result and the role's own vars outrank facts; a variable of the role's defaults or of the inventory does not."""
     allowed = MAGIC | LOCAL | FIRST.get(path.name, set())

@@ -35,7 +35,10 @@ printf '[Service]\\nNice=5\\n' > {DROP_IN}
 systemctl daemon-reload
 systemctl restart kube-scheduler
 """
-MANIFEST, POD_KUBECONFIG = "/etc/kubernetes/manifests/kube-scheduler.yaml", "/etc/kubernetes/scheduler.conf"
+MANIFEST, POD_KUBECONFIG = (
+    "/etc/kubernetes/manifests/kube-scheduler.yaml",
+    "/etc/kubernetes/scheduler.conf",
+)
 POD = f"""apiVersion: v1
 kind: Pod
 metadata: {{name: kube-scheduler, namespace: kube-system}}
@@ -106,7 +109,9 @@ def rolled_back(lab: Any, before: dict[str, str], bind_pod: Callable[[], str], *
     assert sums(lab, *files) == before
     for name in lab.names:
         assert not lab.host(name).file(BINARY).is_symlink
-        environment = "tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value %s)/environ"
+        environment = (
+            "tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value %s)/environ"
+        )
         assert "KUBE_HA_DIGEST" not in lab.host(name).check_output(environment, UNIT)
     assert bind_pod()
 
@@ -114,7 +119,9 @@ def rolled_back(lab: Any, before: dict[str, str], bind_pod: Callable[[], str], *
 @pytest.fixture(scope="module")
 def masters(lab: Any) -> Any:
     deployment.LOGS.mkdir(parents=True, exist_ok=True)
-    found = deployment.Masters({**os.environ, "LAB_NAME": lab.settings.name, "LAB_KUBE_VERSION": lab.settings.version})
+    found = deployment.Masters(
+        {**os.environ, "LAB_NAME": lab.settings.name, "LAB_KUBE_VERSION": lab.settings.version}
+    )
     # Built by today's Go, kubectl 1.20 panics when it writes a file.
     found.kubectl = max(lab.settings.served.glob(f"v*/bin/linux/{lab.settings.arch}/kubectl"))
     found.prepare()
@@ -124,7 +131,9 @@ def masters(lab: Any) -> Any:
 @pytest.fixture
 def walk_through(lab: Any, masters: Any, tmp_path: Path) -> None:
     """All masters as the walk-through leaves them."""
-    masters.on_all(f"systemctl disable --now {UNIT} 2>/dev/null; rm -rf /var/lib/kube-ha {UNIT_FILE}.d; true")
+    masters.on_all(
+        f"systemctl disable --now {UNIT} 2>/dev/null; rm -rf /var/lib/kube-ha {UNIT_FILE}.d; true"
+    )
     masters.reset("k8s", link=False)
     masters.on_all(f"rm -f {BINARY}; cp {BINARY}-v{lab.settings.version} {BINARY}")
     deployment.walk_through(masters, tmp_path)
@@ -152,11 +161,16 @@ def test_what_the_walk_through_laid(lab: Any, masters: Any, bind_pod: Callable[[
 
 @pytest.mark.usefixtures("walk_through")
 @pytest.mark.parametrize("pki", ["provided", "shared"])
-def test_the_walk_through_s_own_pair_and_kubeconfig_stay(lab: Any, masters: Any, tmp_path: Path, pki: str) -> None:
+def test_the_walk_through_s_own_pair_and_kubeconfig_stay(
+    lab: Any, masters: Any, tmp_path: Path, pki: str
+) -> None:
     """Where they are what is wanted, by whomever they were made."""
     masters.on_all(TO_ROOT)
     before = sums(lab, rotation.KUBECONFIG)
-    pair = {name: (tmp_path / f"{name}.pem").read_bytes() for name in ("kube-scheduler", "kube-scheduler-key")}
+    pair = {
+        name: (tmp_path / f"{name}.pem").read_bytes()
+        for name in ("kube-scheduler", "kube-scheduler-key")
+    }
     options = {
         "pki": pki,
         "cert_source": tmp_path / "kube-scheduler.pem",
@@ -173,7 +187,9 @@ def test_the_walk_through_s_own_pair_and_kubeconfig_stay(lab: Any, masters: Any,
     assert {name: (tmp_path / f"{name}.pem").read_bytes() for name in pair} == pair
     for name in lab.names:
         host = lab.host(name)
-        assert [host.file(path).content for path in (rotation.CERTIFICATE, rotation.KEY)] == [*pair.values()]
+        assert [host.file(path).content for path in (rotation.CERTIFICATE, rotation.KEY)] == [
+            *pair.values()
+        ]
 
 
 @pytest.mark.usefixtures("walk_through")
@@ -185,8 +201,13 @@ def test_what_was_made_by_hand(lab: Any, masters: Any, bind_pod: Callable[[], st
     before, pids = sums(lab, *files), lab.main_pids()
     refused = lab.site()
     assert refused.code != 0
-    assert f"m1: {UNIT} runs a scheduler that this role did not lay, and --v=4 would be lost" in refused.text
-    assert 'to keep it, set kube_scheduler_extra_args: {"v": "4"}' in refused.text.replace('\\"', '"')
+    assert (
+        f"m1: {UNIT} runs a scheduler that this role did not lay, and --v=4 would be lost"
+        in refused.text
+    )
+    assert 'to keep it, set kube_scheduler_extra_args: {"v": "4"}' in refused.text.replace(
+        '\\"', '"'
+    )
     assert f"{DROP_IN} changes the unit" in refused.text
     assert (sums(lab, *files), lab.main_pids()) == (before, pids)
     adopted(lab, ADOPT)
@@ -212,7 +233,10 @@ def static_pods(lab: Any, masters: Any) -> Iterator[None]:
 
 def pods(lab: Any) -> dict[str, bool]:
     """Whether kubelet's scheduler runs, by host."""
-    return {name: lab.host(name).run("systemctl is-active --quiet pod.scope").rc == 0 for name in lab.names}
+    return {
+        name: lab.host(name).run("systemctl is-active --quiet pod.scope").rc == 0
+        for name in lab.names
+    }
 
 
 def collided(lab: Any, name: str, since: int) -> bool:
@@ -228,7 +252,10 @@ def test_static_pods(lab: Any, bind_pod: Callable[[], str]) -> None:
     before = sums(lab, MANIFEST, POD_KUBECONFIG)
     refused = lab.site()
     assert refused.code != 0
-    assert f"m1: the static pod {MANIFEST} runs the scheduler; set kube_scheduler_adopt to true" in refused.text
+    assert (
+        f"m1: the static pod {MANIFEST} runs the scheduler; set kube_scheduler_adopt to true"
+        in refused.text
+    )
     assert (sums(lab, MANIFEST, POD_KUBECONFIG), set(pods(lab).values())) == (before, {True})
     check = lab.site("--check", "--diff", ADOPT)
     assert check.code == 0, check.output
@@ -252,6 +279,8 @@ def test_static_pods(lab: Any, bind_pod: Callable[[], str]) -> None:
     twice = lab.site()
     assert twice.code != 0
     # Beside the pod's process, where that runs at that moment.
-    assert re.search(f"m1: another kube-scheduler is there: .*static pod {MANIFEST};", twice.text), twice.output
+    assert re.search(
+        f"m1: another kube-scheduler is there: .*static pod {MANIFEST};", twice.text
+    ), twice.output
     lab.host("m1").check_output("rm %s", MANIFEST)
     wait_for(lambda: lab.site("--check").changed == dict.fromkeys(lab.names, 0), 60)

@@ -24,7 +24,8 @@ def test_without_package_management_the_preflight_names_the_libraries(lab: Any) 
     run = lab.site("--extra-vars={kube_scheduler_manage_packages: false}")
     assert run.code != 0
     assert (
-        "m1 lacks the Python libraries cryptography and yaml, and kube_scheduler_manage_packages is false" in run.text
+        "m1 lacks the Python libraries cryptography and yaml, and kube_scheduler_manage_packages is false"
+        in run.text
     )
     assert not any(run.changed.values())
 

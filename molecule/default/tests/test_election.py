@@ -26,7 +26,9 @@ def test_a_pod_gets_a_node(bind_pod: Callable[[], str]) -> None:
     assert bind_pod()
 
 
-def test_a_pod_gets_a_node_after_the_leader_has_stopped(lab: Any, bind_pod: Callable[[], str]) -> None:
+def test_a_pod_gets_a_node_after_the_leader_has_stopped(
+    lab: Any, bind_pod: Callable[[], str]
+) -> None:
     former = lab.leader()
     transitions = lab.lease()["leaseTransitions"]
     host = lab.host(former)
@@ -53,6 +55,15 @@ def test_status_tells_it(lab: Any, tmp_path: Any) -> None:
         assert answer["probes"]["used"]["days_left"] > 300
         assert answer["probes"]["metrics_reader"] == 200
         row = next(
-            words for line in run.output.splitlines() for words in [line.strip(" -'").split()] if words[:1] == [name]
+            words
+            for line in run.output.splitlines()
+            for words in [line.strip(" -'").split()]
+            if words[:1] == [name]
         )
-        assert row[:5] == [name, lab.settings.version, "active", "yes", "*" if name == leader else "-"]
+        assert row[:5] == [
+            name,
+            lab.settings.version,
+            "active",
+            "yes",
+            "*" if name == leader else "-",
+        ]

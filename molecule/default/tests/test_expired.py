@@ -18,13 +18,17 @@ def test_expired_certificates_of_the_leader(lab: Any) -> None:
     wait_for(lambda: "Unauthorized" in host.check_output("journalctl --no-pager _PID=%s", pid), 30)
 
     assert host.service(UNIT).is_running
-    wait_for(lambda: host.run("curl --silent --insecure https://127.0.0.1:10259/healthz").stdout == "ok", 30)
+    wait_for(
+        lambda: host.run("curl --silent --insecure https://127.0.0.1:10259/healthz").stdout == "ok",
+        30,
+    )
 
     run = lab.site("--tags=kube_scheduler_verify")
     assert run.code != 0
     for role in ("that it serves", "that it uses at the apiserver"):
         assert re.search(
-            rf"{name}: the certificate {role} \(\S*CN=system:kube-scheduler\S*, serial DEAD\) expired on", run.text
+            rf"{name}: the certificate {role} \(\S*CN=system:kube-scheduler\S*, serial DEAD\) expired on",
+            run.text,
         )
     assert "Unauthorized" in run.text, "the journal is shown"
     status = lab.play("playbooks/status.yml")

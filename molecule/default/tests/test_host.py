@@ -96,7 +96,11 @@ def test_unit_is_verified_and_safe(host: Any) -> None:
 
 
 def test_listens_nowhere_else(host: Any) -> None:
-    lines = [line for line in host.check_output("ss --no-header -lntup").splitlines() if "kube-scheduler" in line]
+    lines = [
+        line
+        for line in host.check_output("ss --no-header -lntup").splitlines()
+        if "kube-scheduler" in line
+    ]
     assert [line.split()[4] for line in lines] == ["127.0.0.1:10259"]
 
 
@@ -104,11 +108,17 @@ def test_certificate(host: Any, lab: Any) -> None:
     leaf = x509.load_pem_x509_certificate(host.file(CERTIFICATE).content)
     leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(lab.ca.encode()))
     names = {attribute.oid: attribute.value for attribute in leaf.subject}
-    assert names == {NameOID.COMMON_NAME: "system:kube-scheduler", NameOID.ORGANIZATION_NAME: "system:kube-scheduler"}
+    assert names == {
+        NameOID.COMMON_NAME: "system:kube-scheduler",
+        NameOID.ORGANIZATION_NAME: "system:kube-scheduler",
+    }
     key: Any = leaf.public_key()
     assert key.key_size == 2048
     sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert {str(a) for a in sans.get_values_for_type(x509.IPAddress)} == {"127.0.0.1", *lab.addresses.values()}
+    assert {str(a) for a in sans.get_values_for_type(x509.IPAddress)} == {
+        "127.0.0.1",
+        *lab.addresses.values(),
+    }
     usages = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert set(usages) == {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH}
 
@@ -121,7 +131,11 @@ def test_every_host_has_a_key_of_its_own(lab: Any) -> None:
 def test_no_ca_key_on_a_master(host: Any, lab: Any) -> None:
     line = (lab.state / "ca-key.pem").read_text().splitlines()[5]
     assert (
-        host.run("grep --recursive --files-with-matches --fixed-strings -e %s /etc /opt /root /var /tmp", line).rc == 1
+        host.run(
+            "grep --recursive --files-with-matches --fixed-strings -e %s /etc /opt /root /var /tmp",
+            line,
+        ).rc
+        == 1
     )
 
 
@@ -133,7 +147,9 @@ def test_kubeconfig_is_read_by_kubectl(host: Any, lab: Any, tmp_path: Path, name
 
     def kubectl(*words: str) -> str:
         command = [lab.binary("kubectl"), f"--kubeconfig={path}", *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=30
+        ).stdout.strip()
 
     assert kubectl("config", "current-context") == "system:kube-scheduler"
     view = yaml.safe_load(kubectl("config", "view", "--raw"))
@@ -182,7 +198,17 @@ def test_served_to_an_authorised_reader(host: Any, lab: Any, tmp_path: Path) -> 
         "-subj",
         "/O=system:monitoring/CN=reader",
     ]
-    sign = ["openssl", "x509", "-req", "-days", "1", "-CA", lab.state / "ca.pem", "-CAkey", lab.state / "ca-key.pem"]
+    sign = [
+        "openssl",
+        "x509",
+        "-req",
+        "-days",
+        "1",
+        "-CA",
+        lab.state / "ca.pem",
+        "-CAkey",
+        lab.state / "ca-key.pem",
+    ]
     csr = subprocess.run(request, cwd=tmp_path, capture_output=True, check=True).stdout
     serial = ["-set_serial", "77"]
     pair = (
@@ -194,8 +220,12 @@ def test_served_to_an_authorised_reader(host: Any, lab: Any, tmp_path: Path) -> 
 
 def test_profiling_is_off_for_an_administrator(host: Any, lab: Any) -> None:
     user = yaml.safe_load((lab.state / "admin.kubeconfig").read_text())["users"][0]["user"]
-    pair = base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"])
+    pair = base64.b64decode(user["client-certificate-data"]) + base64.b64decode(
+        user["client-key-data"]
+    )
     assert curl(host, "/metrics", "/debug/pprof/", pair=pair) == ["200", "404"]
     # kube-bench looks no further than at the command line.
-    command = host.check_output("tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value %s)/cmdline", UNIT)
+    command = host.check_output(
+        "tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value %s)/cmdline", UNIT
+    )
     assert {"--profiling=false", "--bind-address=127.0.0.1"} <= set(command.splitlines())

@@ -38,7 +38,11 @@ SECRET = "a-secret-that-only-the-controller-has"
 
 def put(host: Any, path: str, content: str, mode: str) -> None:
     host.check_output(
-        "echo %s | base64 -d > %s && chmod %s %s", base64.b64encode(content.encode()).decode(), path, mode, path
+        "echo %s | base64 -d > %s && chmod %s %s",
+        base64.b64encode(content.encode()).decode(),
+        path,
+        mode,
+        path,
     )
 
 
@@ -72,7 +76,9 @@ def names(made: x509.Certificate) -> tuple[str, set[str]]:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("inject", ["true", "false"])
-def test_what_a_master_adds_to_its_answers_decides_nothing(lab: Any, master: Any, tmp_path: Path, inject: str) -> None:
+def test_what_a_master_adds_to_its_answers_decides_nothing(
+    lab: Any, master: Any, tmp_path: Path, inject: str
+) -> None:
     secret, report = tmp_path / "secret", tmp_path / "report.json"
     secret.write_text(SECRET)
     variables = {
@@ -90,7 +96,10 @@ def test_what_a_master_adds_to_its_answers_decides_nothing(lab: Any, master: Any
         "kube_scheduler_binary_source": "controller",
         "kube_scheduler_binary_url": str(tmp_path),
         "status_json": str(report),
-        **{f"__kube_scheduler_{name}": {} for name in ("input", "plan", "host", "health", "tables", "rollout", "mark")},
+        **{
+            f"__kube_scheduler_{name}": {}
+            for name in ("input", "plan", "host", "health", "tables", "rollout", "mark")
+        },
     }
     evil = {
         "ansible_facts": variables,
@@ -110,10 +119,19 @@ def test_what_a_master_adds_to_its_answers_decides_nothing(lab: Any, master: Any
     )
 
     hosts = inventory(lab, tmp_path)
-    run = lab.play("playbooks/site.yml", inventory=hosts, tmp=tmp_path, ANSIBLE_INJECT_FACT_VARS=inject)
+    run = lab.play(
+        "playbooks/site.yml", inventory=hosts, tmp=tmp_path, ANSIBLE_INJECT_FACT_VARS=inject
+    )
     assert run.code == 0, run.output
     used = {name.rpartition(".")[2] for name in run.runs("m2")}
-    assert {"scheduler_info", "file", "get_url", "x509_cert", "kubeconfig", "scheduler_release"} <= used, used
+    assert {
+        "scheduler_info",
+        "file",
+        "get_url",
+        "x509_cert",
+        "kubeconfig",
+        "scheduler_release",
+    } <= used, used
     # Its Python did take part.
     assert master.file(SEEN).size > 0
     assert "evil" in master.file(EVIL).content_string
@@ -133,7 +151,8 @@ def test_what_a_master_adds_to_its_answers_decides_nothing(lab: Any, master: Any
         assert "evil-group" not in said.partition("PLAY RECAP")[2]
     # Neither sent to its Python, nor laid in any file.
     found = master.run(
-        "grep --recursive --files-with-matches --fixed-strings %s /root /etc /opt /var/lib/kube-ha /tmp", SECRET
+        "grep --recursive --files-with-matches --fixed-strings %s /root /etc /opt /var/lib/kube-ha /tmp",
+        SECRET,
     )
     assert found.stdout == ""
     assert base64.b64encode(SECRET.encode()).decode()[:40] not in master.file(SEEN).content_string

@@ -44,11 +44,16 @@ def test_the_password_is_needed(lab: Any) -> None:
 @pytest.mark.parametrize(
     "how",
     # The playbooks of this collection and of the simulated masters have it under `roles`, which is an import.
-    [pytest.param(how, marks=pytest.mark.nightly if how in ("roles", "import_role") else ()) for how in HOW],
+    [
+        pytest.param(how, marks=pytest.mark.nightly if how in ("roles", "import_role") else ())
+        for how in HOW
+    ],
 )
 def test_inclusion(lab: Any, inventory: Path, tmp_path: Path, how: str) -> None:
     playbook = tmp_path / "larger.yml"
-    playbook.write_text(f"- hosts: control_plane\n  gather_facts: false\n  become: true\n{HOW[how]}")
+    playbook.write_text(
+        f"- hosts: control_plane\n  gather_facts: false\n  become: true\n{HOW[how]}"
+    )
     run = lab.play(str(playbook), inventory=inventory)
     assert run.code == 0, run.output
     assert run.changed == dict.fromkeys(lab.names, 0)

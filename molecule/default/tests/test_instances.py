@@ -37,7 +37,9 @@ def both(lab: Any, folder: Path, *words: str) -> Run:
 
 def uninstall(lab: Any) -> Run:
     run: Run = lab.play(
-        "playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all", f"--extra-vars=kube_scheduler_name={NAME}"
+        "playbooks/uninstall.yml",
+        "--extra-vars=kube_scheduler_confirm=all",
+        f"--extra-vars=kube_scheduler_name={NAME}",
     )
     return run
 
@@ -51,7 +53,9 @@ def status(lab: Any, folder: Path, *words: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def second(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Run, dict[str, str]]]:
+def second(
+    lab: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Run, dict[str, str]]]:
     """The run that brings the second scheduler, and the processes of the first before it."""
     before = lab.main_pids()
     lab.kubectl("apply", "--filename=-", stdin=RBAC)
@@ -76,7 +80,9 @@ def test_it_is_deployed_and_the_first_is_not_touched(
         host = lab.host(name)
         assert host.service(f"{NAME}.service").is_running
         assert host.service(f"{NAME}.service").is_enabled
-        assert host.file(f"/opt/k8s/bin/{NAME}").linked_to.startswith("/opt/k8s/bin/kube-scheduler-v")
+        assert host.file(f"/opt/k8s/bin/{NAME}").linked_to.startswith(
+            "/opt/k8s/bin/kube-scheduler-v"
+        )
 
 
 @pytest.mark.usefixtures("second")
@@ -85,7 +91,10 @@ def test_both_are_healthy_and_each_knows_the_other_as_ours(lab: Any, tmp_path: P
     assert [*first] == [*other] == lab.names
     for name in lab.names:
         assert (first[name]["others"], other[name]["others"]) == ([], [])
-        assert (first[name]["process"]["lease_name"], other[name]["process"]["lease_name"]) == ("kube-scheduler", NAME)
+        assert (first[name]["process"]["lease_name"], other[name]["process"]["lease_name"]) == (
+            "kube-scheduler",
+            NAME,
+        )
         [neighbour] = first[name]["instances"]
         assert (neighbour["unit"], neighbour["ports"]) == (f"{NAME}.service", [PORT])
         assert (neighbour["lease"], neighbour["schedulers"]) == (f"kube-system/{NAME}", ["batch"])
@@ -95,14 +104,22 @@ def test_both_are_healthy_and_each_knows_the_other_as_ours(lab: Any, tmp_path: P
 def test_the_rule_for_its_lease(lab: Any) -> None:
     """In a namespace of the test's own, for newer apiservers let schedulers have every lease in kube-system."""
     namespace = "lease-of-batch"
-    attributes = {"group": "coordination.k8s.io", "resource": "leases", "name": NAME, "namespace": namespace}
+    attributes = {
+        "group": "coordination.k8s.io",
+        "resource": "leases",
+        "name": NAME,
+        "namespace": namespace,
+    }
 
     def allowed() -> list[str]:
         reviews = [
             {
                 "apiVersion": "authorization.k8s.io/v1",
                 "kind": "SubjectAccessReview",
-                "spec": {"user": "system:kube-scheduler", "resourceAttributes": {**attributes, "verb": verb}},
+                "spec": {
+                    "user": "system:kube-scheduler",
+                    "resourceAttributes": {**attributes, "verb": verb},
+                },
             }
             for verb in ("create", "get", "update", "delete")
         ]
@@ -112,7 +129,11 @@ def test_the_rule_for_its_lease(lab: Any) -> None:
     lab.kubectl("create", "namespace", namespace)
     try:
         assert allowed() == ["true", "false", "false", "false"]
-        lab.kubectl("apply", "--filename=-", stdin=RBAC.replace("namespace: kube-system", f"namespace: {namespace}"))
+        lab.kubectl(
+            "apply",
+            "--filename=-",
+            stdin=RBAC.replace("namespace: kube-system", f"namespace: {namespace}"),
+        )
         assert wait_for(lambda: "false" not in allowed()[:3], 10)
         assert allowed()[3] == "false"
     finally:
@@ -123,10 +144,15 @@ def test_the_rule_for_its_lease(lab: Any) -> None:
 def test_a_pod_that_chooses_it_is_bound_by_it(lab: Any) -> None:
     lab.kubectl("create", "--filename=-", stdin=POD)
     try:
-        wait_for(lambda: lab.kubectl("get", "pod", "of-batch", "--output=jsonpath={.spec.nodeName}"), 10)
+        wait_for(
+            lambda: lab.kubectl("get", "pod", "of-batch", "--output=jsonpath={.spec.nodeName}"), 10
+        )
         selector = "--field-selector=involvedObject.name=of-batch,reason=Scheduled"
         events = wait_for(
-            lambda: lab.kubectl("get", "events", selector, "--output=jsonpath={.items[*].reportingComponent}"), 10
+            lambda: lab.kubectl(
+                "get", "events", selector, "--output=jsonpath={.items[*].reportingComponent}"
+            ),
+            10,
         )
         assert events == "batch"
     finally:
@@ -160,7 +186,9 @@ def test_a_pod_that_chooses_it_is_bound_by_it(lab: Any) -> None:
         ),
     ],
 )
-def test_what_two_instances_would_share_is_refused(lab: Any, given: dict[str, Any], why: str) -> None:
+def test_what_two_instances_would_share_is_refused(
+    lab: Any, given: dict[str, Any], why: str
+) -> None:
     before = lab.main_pids()
     run = lab.site(f"--extra-vars={json.dumps({**CALL, 'kube_scheduler_name': 'third', **given})}")
     assert run.code != 0

@@ -18,7 +18,22 @@ from tests.support.lab import wait_for_age
 UNIT = "kube-scheduler.service"
 # What systemd and YAML would take for something else stays one argument, and a string.
 ODD = "%h ${HOME} it's a; b\\"
-STRINGS = ["yes", "null", "0x10", "1e3", "~", "*a", "&a", "!!x", "# x", "a: b", "'", '"', "%h", "$HOME"]
+STRINGS = [
+    "yes",
+    "null",
+    "0x10",
+    "1e3",
+    "~",
+    "*a",
+    "&a",
+    "!!x",
+    "# x",
+    "a: b",
+    "'",
+    '"',
+    "%h",
+    "$HOME",
+]
 AGE = 60
 """Seconds."""
 PROFILES = [{"schedulerName": name} for name in STRINGS]
@@ -31,10 +46,35 @@ def reader(lab: Any, folder: Path) -> dict[str, str]:
         "kube_scheduler_metrics_key": folder / "reader-key.pem",
     }
     certificate, key = map(str, paths.values())
-    request = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-subj", "/O=system:monitoring/CN=r"]
+    request = [
+        "openssl",
+        "req",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-keyout",
+        key,
+        "-subj",
+        "/O=system:monitoring/CN=r",
+    ]
     csr = subprocess.run(request, capture_output=True, check=True).stdout
-    sign = ["openssl", "x509", "-req", "-days", "1", "-CA", lab.state / "ca.pem", "-CAkey", lab.state / "ca-key.pem"]
-    subprocess.run([*sign, "-set_serial", "78", "-out", certificate], input=csr, capture_output=True, check=True)
+    sign = [
+        "openssl",
+        "x509",
+        "-req",
+        "-days",
+        "1",
+        "-CA",
+        lab.state / "ca.pem",
+        "-CAkey",
+        lab.state / "ca-key.pem",
+    ]
+    subprocess.run(
+        [*sign, "-set_serial", "78", "-out", certificate],
+        input=csr,
+        capture_output=True,
+        check=True,
+    )
     return {name: str(path) for name, path in paths.items()}
 
 
@@ -53,7 +93,12 @@ def words(lab: Any, tmp_path: Path) -> Iterator[str]:
         "kube_scheduler_cert_path": "/etc/k8s/tls/scheduler.crt",
         "kube_scheduler_key_path": "/etc/k8s/tls/scheduler.key",
         "kube_scheduler_kubeconfig_path": "/etc/k8s/scheduler.conf",
-        "kube_scheduler_subject": {"CN": "system:kube-scheduler", "O": "somebody", "OU": "4Paradigm", "C": "CN"},
+        "kube_scheduler_subject": {
+            "CN": "system:kube-scheduler",
+            "O": "somebody",
+            "OU": "4Paradigm",
+            "C": "CN",
+        },
         "kube_scheduler_sans": "own",
         "kube_scheduler_extra_sans": ["scheduler.example", "{{ ansible_host }}"],
         "kube_scheduler_tls_server_name": "kubernetes.default.svc",
@@ -66,13 +111,22 @@ def words(lab: Any, tmp_path: Path) -> Iterator[str]:
         "kube_scheduler_secure_port": 10999,
         "kube_scheduler_lease_preset": "fast",
         "kube_scheduler_lease_duration": "6s",
-        "kube_scheduler_config": {"leaderElection": {"leaderElect": True}, "parallelism": 8, "profiles": PROFILES},
+        "kube_scheduler_config": {
+            "leaderElection": {"leaderElect": True},
+            "parallelism": 8,
+            "profiles": PROFILES,
+        },
         "kube_scheduler_extra_args": {"v": "3", "requestheader-allowed-names": ODD},
         **reader(lab, tmp_path),
     }
     (tmp_path / "bundle.pem").write_text(lab.ca + lab.ca)
-    profile = {"usages": ["signing", "key encipherment", "server auth", "client auth"], "expiry": "24h"}
-    (tmp_path / "ca-config.json").write_text(json.dumps({"signing": {"profiles": {"short": profile}}}))
+    profile = {
+        "usages": ["signing", "key encipherment", "server auth", "client auth"],
+        "expiry": "24h",
+    }
+    (tmp_path / "ca-config.json").write_text(
+        json.dumps({"signing": {"profiles": {"short": profile}}})
+    )
     yield f"--extra-vars={json.dumps(options)}"
     lab.start_anew()
 
@@ -85,7 +139,10 @@ def test_options(lab: Any, words: str) -> None:
     address = lab.addresses["m1"]
     host = lab.host("m1")
     assert host.file("/usr/local/lib/k8s/kube-scheduler").is_symlink
-    assert host.check_output("ps -o user= -p $(systemctl show --property=MainPID --value %s)", UNIT) == "scheduler"
+    assert (
+        host.check_output("ps -o user= -p $(systemctl show --property=MainPID --value %s)", UNIT)
+        == "scheduler"
+    )
     assert host.file("/etc/k8s/tls/scheduler.key").mode == 0o600
     leaf = made(lab, "m1")
     subject = {a.oid: a.value for a in leaf.subject}
@@ -98,7 +155,11 @@ def test_options(lab: Any, words: str) -> None:
     assert sans.get_values_for_type(x509.DNSName) == ["scheduler.example"]
     cluster = yaml.safe_load(host.file("/etc/k8s/scheduler.conf").content)["clusters"][0]["cluster"]
     assert cluster["tls-server-name"] == "kubernetes.default.svc"
-    lines = [line for line in host.check_output("ss --no-header -lntp").splitlines() if "kube-scheduler" in line]
+    lines = [
+        line
+        for line in host.check_output("ss --no-header -lntp").splitlines()
+        if "kube-scheduler" in line
+    ]
     assert [line.split()[3] for line in lines] == [f"{address}:10999"]
     config = yaml.safe_load(host.file("/etc/k8s/kube-scheduler.yaml").content)
     assert config["parallelism"] == 8
@@ -109,7 +170,9 @@ def test_options(lab: Any, words: str) -> None:
         "renewDeadline": "3s",
         "retryPeriod": "1s",
     }
-    words_of_process = host.check_output("tr '\\0' '\\n' < /proc/%s/cmdline", lab.main_pids()["m1"]).splitlines()
+    words_of_process = host.check_output(
+        "tr '\\0' '\\n' < /proc/%s/cmdline", lab.main_pids()["m1"]
+    ).splitlines()
     assert f"--requestheader-allowed-names={ODD}" in words_of_process
     assert '"--v=3"' in host.check_output("systemctl cat %s", UNIT)
     assert lab.lease()["leaseDurationSeconds"] == 6
@@ -127,14 +190,19 @@ def test_a_pair_that_is_due_and_files_that_the_process_reads_itself(lab: Any, wo
     for name in lab.names:
         wait_for_age(made(lab, name), AGE)
     due = f"{86400 - AGE}s"
-    files = json.dumps({"kube_scheduler_kubeconfig_style": "files", "kube_scheduler_renew_before": due})
+    files = json.dumps(
+        {"kube_scheduler_kubeconfig_style": "files", "kube_scheduler_renew_before": due}
+    )
     lab.start_anew(words, f"--extra-vars={files}")
     for name in lab.names:
         assert made(lab, name).not_valid_after_utc > leaf.not_valid_after_utc
     for path in ("/etc/k8s/tls/scheduler.key", "/etc/k8s/scheduler.conf"):
         file = host.file(path)
         assert (file.user, file.group, file.mode) == ("root", "scheduler", 0o640), path
-    assert "client-key: /etc/k8s/tls/scheduler.key" in host.file("/etc/k8s/scheduler.conf").content_string
+    assert (
+        "client-key: /etc/k8s/tls/scheduler.key"
+        in host.file("/etc/k8s/scheduler.conf").content_string
+    )
     assert "LoadCredential" not in host.check_output("systemctl cat %s", UNIT)
     again = lab.site(words, "--extra-vars=kube_scheduler_kubeconfig_style=files")
     assert again.changed == dict.fromkeys(lab.names, 0)
@@ -153,8 +221,14 @@ def test_what_an_older_systemd_lacks(lab: Any) -> None:
         assert run.code == 0, run.output
         host = lab.host("m1")
         assert host.check_output("systemctl show --property=Type --value %s", UNIT) == "simple"
-        assert "LoadCredential" not in host.file("/etc/systemd/system/kube-scheduler.service").content_string
-        for path in ("/etc/kubernetes/kube-scheduler.kubeconfig", "/etc/kubernetes/cert/kube-scheduler-key.pem"):
+        assert (
+            "LoadCredential"
+            not in host.file("/etc/systemd/system/kube-scheduler.service").content_string
+        )
+        for path in (
+            "/etc/kubernetes/kube-scheduler.kubeconfig",
+            "/etc/kubernetes/cert/kube-scheduler-key.pem",
+        ):
             assert (host.file(path).group, host.file(path).mode) == ("k8s", 0o640)
         status = lab.play("playbooks/status.yml", words)
         assert status.code == 0

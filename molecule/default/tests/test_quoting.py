@@ -46,16 +46,20 @@ PRINTER = "#!/usr/bin/python3\nimport json, sys\njson.dump(sys.argv[1:], open('/
 
 def test_an_argument_comes_out_as_it_went_in(lab: Any) -> None:
     flags = {f"flag-{number}": word for number, word in enumerate(WORDS)}
-    unit = (
-        f"[Service]\nType=oneshot\nUser=nobody\nUser=root\nExecStart={command_line.exec_start('/run/printer', flags)}\n"
-    )
+    unit = f"[Service]\nType=oneshot\nUser=nobody\nUser=root\nExecStart={command_line.exec_start('/run/printer', flags)}\n"
     host = lab.host("m1")
     host.check_output("printf %%s %s > /run/printer", PRINTER)
     host.check_output("printf %%s %s > /run/systemd/system/kube-ha-arguments.service", unit)
-    host.check_output("mount --options remount,exec /run && chmod 0755 /run/printer && systemctl daemon-reload")
+    host.check_output(
+        "mount --options remount,exec /run && chmod 0755 /run/printer && systemctl daemon-reload"
+    )
     try:
         host.check_output("systemctl start kube-ha-arguments.service")
-        assert json.loads(host.file("/run/arguments.json").content_string) == [f"--{k}={v}" for k, v in flags.items()]
+        assert json.loads(host.file("/run/arguments.json").content_string) == [
+            f"--{k}={v}" for k, v in flags.items()
+        ]
     finally:
-        host.check_output("rm --force /run/printer /run/arguments.json /run/systemd/system/kube-ha-arguments.service")
+        host.check_output(
+            "rm --force /run/printer /run/arguments.json /run/systemd/system/kube-ha-arguments.service"
+        )
         host.check_output("mount --options remount,noexec /run && systemctl daemon-reload")

@@ -40,7 +40,9 @@ def test_what_hosts_and_their_plans_show(lab: Any) -> None:
     a port that somebody else holds, and another scheduler."""
     squatted, other = lab.host("m2"), lab.host("m3")
     path = "/etc/kubernetes/manifests/kube-scheduler.yaml"
-    squatted.check_output("systemd-run --unit=squatter python3 -m http.server --bind 127.0.0.1 10999")
+    squatted.check_output(
+        "systemd-run --unit=squatter python3 -m http.server --bind 127.0.0.1 10999"
+    )
     other.check_output("mkdir --parents /etc/kubernetes/manifests && touch %s", path)
     try:
         refused(
@@ -56,7 +58,11 @@ def test_what_hosts_and_their_plans_show(lab: Any) -> None:
             f"m3: another kube-scheduler is there: static pod {path}; stop it for good first",
             kube_scheduler_apiserver="https://127.0.0.1:1",
             kube_scheduler_secure_port=10999,
-            kube_scheduler_extra_args={"no-such-flag": "x", "logtostderr": False, "kube-api-qps": 100},
+            kube_scheduler_extra_args={
+                "no-such-flag": "x",
+                "logtostderr": False,
+                "kube-api-qps": 100,
+            },
             kube_scheduler_config={
                 "healthzBindAddress": "0.0.0.0",
                 "leaderElection": {"resourceLock": "endpoints", "resourceName": "other"},
@@ -97,7 +103,8 @@ def test_downloads_that_fail(lab: Any, tmp_path: Path) -> None:
             f"kube_scheduler_binary_url: download or checksum verification of {url}/nowhere/{path} m2",
             f"kube_scheduler_binary_url: download or checksum verification of {url}/nowhere/{path} m3",
             kube_scheduler_version="1.37.9",
-            kube_scheduler_binary_url=url + "/{{ 'wrong' if inventory_hostname == 'm1' else 'nowhere' }}",
+            kube_scheduler_binary_url=url
+            + "/{{ 'wrong' if inventory_hostname == 'm1' else 'nowhere' }}",
             kube_scheduler_binary_checksum=f"sha512:{'0' * 128}",
         )
 

@@ -58,7 +58,10 @@ def test_the_first_failure_ends_it(lab: Any, bind_pod: Callable[[], str]) -> Non
         lab.host(first).check_output(f"iptables -D {rule}")
     assert run.code != 0
     assert f"{first}: not healthy after it was rolled:" in run.text
-    assert f"the rollout stopped because of {first}; the members after it were left as they are" in run.text
+    assert (
+        f"the rollout stopped because of {first}; the members after it were left as they are"
+        in run.text
+    )
     rolled = LIVE.findall(run.output)
     assert rolled == [first]
     now = lab.main_pids()
@@ -74,7 +77,9 @@ def test_a_process_older_than_its_files_is_seen(lab: Any) -> None:
     unit = "/etc/systemd/system/kube-scheduler.service"
     staged = "/var/lib/kube-ha/kube-scheduler/staged/unit"
     host.check_output(
-        "sed -i 's/DIGEST=.*/DIGEST=0/' %s && systemctl daemon-reload && systemctl restart %s", unit, UNIT
+        "sed -i 's/DIGEST=.*/DIGEST=0/' %s && systemctl daemon-reload && systemctl restart %s",
+        unit,
+        UNIT,
     )
     host.check_output("cp %s %s && systemctl daemon-reload", staged, unit)
     assert lab.main_pids()["m2"] != pid
@@ -89,7 +94,10 @@ def test_files_style(lab: Any) -> None:
     run = lab.site("--extra-vars=kube_scheduler_kubeconfig_style=files")
     assert run.code == 0, run.output
     host = lab.host("m1")
-    for path in ("/etc/kubernetes/cert/kube-scheduler-key.pem", "/etc/kubernetes/kube-scheduler.kubeconfig"):
+    for path in (
+        "/etc/kubernetes/cert/kube-scheduler-key.pem",
+        "/etc/kubernetes/kube-scheduler.kubeconfig",
+    ):
         file = host.file(path)
         assert (file.user, file.group, file.mode) == ("root", "k8s", 0o640), path
     assert (
@@ -124,7 +132,11 @@ def test_one_pair_for_all(lab: Any, tmp_path: Path) -> None:
     assert len({lab.host(name).file(key).sha256sum for name in lab.names}) == 1
     assert (tmp_path / "s-key.pem").stat().st_mode & 0o777 == 0o600
     made = x509.load_pem_x509_certificate((tmp_path / "s.pem").read_bytes())
-    assert timedelta(hours=1000) <= made.not_valid_after_utc - made.not_valid_before_utc < timedelta(hours=1001)
+    assert (
+        timedelta(hours=1000)
+        <= made.not_valid_after_utc - made.not_valid_before_utc
+        < timedelta(hours=1001)
+    )
     again = lab.site(*shared(tmp_path))
     assert again.changed == dict.fromkeys(lab.names, 0)
     assert (tmp_path / "s-key.pem").read_text().splitlines()[3] not in run.output
@@ -154,7 +166,8 @@ def test_a_master_that_is_switched_off(lab: Any, bind_pod: Callable[[], str]) ->
     lab.podman("stop", "--time=5", lab.settings.container(off))
     try:
         pids = {
-            name: lab.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT) for name in others
+            name: lab.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT)
+            for name in others
         }
         run = lab.site()
         assert run.code != 0
@@ -162,7 +175,8 @@ def test_a_master_that_is_switched_off(lab: Any, bind_pod: Callable[[], str]) ->
         wait_for(lambda: lab.leader() != off, 30)
         assert bind_pod()
         assert {
-            name: lab.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT) for name in others
+            name: lab.host(name).check_output("systemctl show --property=MainPID --value %s", UNIT)
+            for name in others
         } == pids
         status = lab.play("playbooks/status.yml")
         assert status.code != 0
@@ -170,6 +184,8 @@ def test_a_master_that_is_switched_off(lab: Any, bind_pod: Callable[[], str]) ->
     finally:
         lab.podman("start", lab.settings.container(off))
     back = f"systemctl is-active {UNIT} || true"
-    wait_for(lambda: lab.podman("exec", lab.settings.container(off), "sh", "-c", back) == "active\n", 60)
+    wait_for(
+        lambda: lab.podman("exec", lab.settings.container(off), "sh", "-c", back) == "active\n", 60
+    )
     wait_for(lambda: lab.site().code == 0, 60)
     assert lab.site().changed == dict.fromkeys(lab.names, 0)

@@ -13,7 +13,9 @@ def test_uninstall_and_first_run(lab: Any, tmp_path: Path) -> None:
     mark = "/etc/kubernetes/cert/of-others.pem"
     for name in lab.names:
         lab.host(name).check_output("touch %s", mark)
-    predicted = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all", "--check")
+    predicted = lab.play(
+        "playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all", "--check"
+    )
     assert predicted.code == 0, predicted.output
     assert lab.host("m1").service("kube-scheduler.service").is_running
     run = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all")
@@ -21,7 +23,9 @@ def test_uninstall_and_first_run(lab: Any, tmp_path: Path) -> None:
     assert run.changed == predicted.changed == dict.fromkeys(lab.names, 1)
     for name in lab.names:
         host = lab.host(name)
-        left = host.check_output("find /etc/kubernetes /opt /etc/systemd/system -name '*kube-scheduler*'")
+        left = host.check_output(
+            "find /etc/kubernetes /opt /etc/systemd/system -name '*kube-scheduler*'"
+        )
         assert not host.file("/var/lib/kube-ha").exists
         assert left == ""
         assert host.file(mark).exists

@@ -26,7 +26,9 @@ def test_all_addresses_and_slow_elections(lab: Any) -> None:
             run = lab.site(words)
             assert run.code == 0, run.output
             listening = lab.host("m1").check_output("ss --no-header -lntp").splitlines()
-            assert any("kube-scheduler" in line and "*:10259" in line for line in listening), listening
+            assert any("kube-scheduler" in line and "*:10259" in line for line in listening), (
+                listening
+            )
             again = lab.site(words)
             assert again.code == 0, again.output
             assert again.changed == dict.fromkeys(lab.names, 0)
@@ -56,7 +58,9 @@ def test_settings_that_nobody_may_ask_for_are_not_checked(lab: Any) -> None:
 def test_a_stopped_scheduler_and_a_limit_without_the_ca_s_key(lab: Any, tmp_path: Path) -> None:
     report = tmp_path / "status.json"
     away = json.dumps({"kube_scheduler_ca_key": "/nowhere/ca-key.pem", "status_json": str(report)})
-    reason = f"{READER} (on the controller, ca_privatekey_path: '/nowhere/ca-key.pem' does not exist"
+    reason = (
+        f"{READER} (on the controller, ca_privatekey_path: '/nowhere/ca-key.pem' does not exist"
+    )
     stopped = next(name for name in lab.names if name != lab.leader())
     lab.host(stopped).check_output("systemctl stop %s", UNIT)
     try:
@@ -64,7 +68,9 @@ def test_a_stopped_scheduler_and_a_limit_without_the_ca_s_key(lab: Any, tmp_path
         assert run.code != 0
         assert f"{stopped}: {UNIT} is inactive (dead" in run.text
         others = [name for name in lab.names if name != stopped]
-        limited = lab.play("playbooks/status.yml", f"--limit={','.join(others)},localhost", f"--extra-vars={away}")
+        limited = lab.play(
+            "playbooks/status.yml", f"--limit={','.join(others)},localhost", f"--extra-vars={away}"
+        )
         assert limited.code == 0, limited.output
         assert f"not asked: {stopped}" in limited.text
         told = answers(report)

@@ -57,9 +57,18 @@ def takes(lab: Any, row: dict[str, Any], tmp_path: Path) -> Callable[..., bool]:
         }
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
         insecure = ["--port=0"] if row["http"] else []
-        words = [f"--config={tmp_path / 'config.yaml'}", "--secure-port=0", *insecure, "--write-config-to=/dev/null"]
+        words = [
+            f"--config={tmp_path / 'config.yaml'}",
+            "--secure-port=0",
+            *insecure,
+            "--write-config-to=/dev/null",
+        ]
         done = subprocess.run(
-            [lab.binary("kube-scheduler"), *words], capture_output=True, text=True, check=False, timeout=60
+            [lab.binary("kube-scheduler"), *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
         return done.returncode == 0
 
@@ -68,9 +77,15 @@ def takes(lab: Any, row: dict[str, Any], tmp_path: Path) -> Callable[..., bool]:
 
 def test_flags(lab: Any, minor: str) -> None:
     told = subprocess.run(
-        [lab.binary("kube-scheduler"), "--help"], capture_output=True, text=True, check=True, timeout=60
+        [lab.binary("kube-scheduler"), "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     ).stdout
-    flags = set(re.findall(r"^ +(?:-[a-z], )?--([a-z0-9-]+)", told.split("\nUsage:")[1], re.MULTILINE))
+    flags = set(
+        re.findall(r"^ +(?:-[a-z], )?--([a-z0-9-]+)", told.split("\nUsage:")[1], re.MULTILINE)
+    )
     # The list of flags that override the file is indented deeper than the flags themselves; they are flags as well.
     known = {
         name
@@ -88,13 +103,19 @@ def test_config_fields(takes: Callable[..., bool], row: dict[str, Any], minor: s
     api = row["config_api"][0]
     fields = TABLE["__kube_scheduler_known_fields"]
     asked = [name for name in fields if name not in ("apiVersion", "kind", "clientConnection")]
-    known = {n for n in asked if api in fields[n]["api"] and number(fields[n].get("added", "1.0")) <= number(minor)}
+    known = {
+        n
+        for n in asked
+        if api in fields[n]["api"] and number(fields[n].get("added", "1.0")) <= number(minor)
+    }
     assert {name for name in asked if takes(api, **{name: None})} == known
 
 
 def test_locks(takes: Callable[..., bool], row: dict[str, Any]) -> None:
     api = row["config_api"][0]
-    assert {lock for lock in LOCKS if takes(api, leaderElection={"resourceLock": lock})} == set(row["locks"])
+    assert {lock for lock in LOCKS if takes(api, leaderElection={"resourceLock": lock})} == set(
+        row["locks"]
+    )
 
 
 def test_second_run(lab: Any) -> None:
@@ -120,8 +141,12 @@ def test_status(lab: Any, tmp_path: Path, row: dict[str, Any]) -> None:
 def test_ports(lab: Any, row: dict[str, Any]) -> None:
     wanted = {f"127.0.0.1:{row[name]}" for name in ("https", "http") if row[name]}
     for name in lab.names:
-        sockets = lab.host(name).check_output("ss --listening --tcp --numeric --processes --no-header")
-        assert {line.split()[3] for line in sockets.splitlines() if "kube-scheduler" in line} == wanted
+        sockets = lab.host(name).check_output(
+            "ss --listening --tcp --numeric --processes --no-header"
+        )
+        assert {
+            line.split()[3] for line in sockets.splitlines() if "kube-scheduler" in line
+        } == wanted
 
 
 @pytest.fixture
@@ -162,7 +187,9 @@ def test_one_leader_that_schedules(lab: Any, bind_pod: Callable[[], str]) -> Non
     assert bind_pod()
 
 
-def test_a_stop_costs_what_the_row_says(lab: Any, row: dict[str, Any], bind_pod: Callable[[], str]) -> None:
+def test_a_stop_costs_what_the_row_says(
+    lab: Any, row: dict[str, Any], bind_pod: Callable[[], str]
+) -> None:
     former = lab.leader()
     identity = lab.lease()["holderIdentity"]
     host = lab.host(former)
@@ -186,12 +213,17 @@ def test_a_jump_between_locks_is_refused(lab: Any, row: dict[str, Any]) -> None:
         pytest.skip("has one lock only")
 
     def site(lock: str) -> Any:
-        return lab.site(f"--extra-vars={{kube_scheduler_config: {{leaderElection: {{resourceLock: {lock}}}}}}}")
+        return lab.site(
+            f"--extra-vars={{kube_scheduler_config: {{leaderElection: {{resourceLock: {lock}}}}}}}"
+        )
 
     jump = site("endpoints")
     assert jump.code != 0
     assert "endpoints shares no object with leases" in jump.text
-    assert "first run with kube_scheduler_config={leaderElection: {resourceLock: endpointsleases}}" in jump.text
+    assert (
+        "first run with kube_scheduler_config={leaderElection: {resourceLock: endpointsleases}}"
+        in jump.text
+    )
     for lock in ("endpointsleases", "endpoints"):
         step = site(lock)
         assert step.code == 0, step.output

@@ -23,7 +23,9 @@ def deployed(lab: Any) -> None:
 
 @pytest.mark.parametrize("_round", ROUNDS)
 @pytest.mark.parametrize("kind", drills.KINDS)
-def test_each_kind(kind: str, _round: int, lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
+def test_each_kind(
+    kind: str, _round: int, lab: Any, run_drill: Callable[..., drills.Drill]
+) -> None:
     found = run_drill(kind)
     drills.passed(lab, found)
     report = found.report

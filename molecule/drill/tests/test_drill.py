@@ -60,7 +60,9 @@ def test_what_is_refused(lab: Any, run_drill: Callable[..., drills.Drill]) -> No
     pids, standbys = lab.main_pids(), [name for name in lab.names if name != lab.leader()]
     run = lab.play(drills.PLAYBOOK, "--extra-vars=drill=stop")
     assert run.code != 0
-    assert "nothing was done to any host: type yes when asked, or say -e drill_confirm=yes" in run.text
+    assert (
+        "nothing was done to any host: type yes when asked, or say -e drill_confirm=yes" in run.text
+    )
     found = run_drill("stop", f"--extra-vars=drill_targets={','.join(lab.names)}")
     assert found.run.code != 0
     assert "are all the healthy members; leave one that can lead" in found.run.text
@@ -70,7 +72,10 @@ def test_what_is_refused(lab: Any, run_drill: Callable[..., drills.Drill]) -> No
     try:
         found = run_drill("stop")
         assert found.run.code != 0
-        assert f"a drill needs two healthy members, and only {lab.leader()} is: {standbys[0]}: " in found.run.text
+        assert (
+            f"a drill needs two healthy members, and only {lab.leader()} is: {standbys[0]}: "
+            in found.run.text
+        )
         assert "kube-scheduler.service is inactive" in found.run.text
         assert lab.main_pids()[lab.leader()] == pids[lab.leader()]
         drills.inside(lab, lab.leader(), "systemctl is-active kube-scheduler")
@@ -96,22 +101,36 @@ def faulty(lab: Any, kind: str, name: str, pid: str) -> bool:
     if kind == "stop":
         return drills.process_state(lab, name) == ""
     if kind == "kill":
-        return bool(lab.podman("exec", lab.settings.container(name), "sh", "-c", f"kill -0 {pid} 2>&1 || true"))
+        return bool(
+            lab.podman(
+                "exec", lab.settings.container(name), "sh", "-c", f"kill -0 {pid} 2>&1 || true"
+            )
+        )
     if kind == "freeze":
         return drills.process_state(lab, name) == "T"
     return "owner" in drills.inside(lab, name, "iptables -S OUTPUT")
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=() if kind == "partition" else pytest.mark.nightly) for kind in drills.KINDS]
+    "kind",
+    [
+        pytest.param(kind, marks=() if kind == "partition" else pytest.mark.nightly)
+        for kind in drills.KINDS
+    ],
 )
 def test_a_controller_that_is_killed(kind: str, lab: Any, tmp_path: Path) -> None:
     """With all its processes, right after the fault: the host undoes it, and the next drill removes the namespace."""
     wait_for(lambda: drills.process_state(lab, lab.leader()) in ("R", "S"), 20)
     leader = lab.leader()
     pid = lab.main_pids()[leader]
-    words = [drills.CONFIRMED, f"--extra-vars=drill={kind}", f"--extra-vars=drill_undo_after={UNDO_AFTER}"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    words = [
+        drills.CONFIRMED,
+        f"--extra-vars=drill={kind}",
+        f"--extra-vars=drill_undo_after={UNDO_AFTER}",
+    ]
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
+    }
     with (tmp_path / "log").open("w") as log:
         controller = subprocess.Popen(
             [PROGRAM, f"--inventory={lab.inventory}", drills.PLAYBOOK, *words],
@@ -150,8 +169,14 @@ def test_two_of_three(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
 def test_an_interrupted_one_clears_up_by_itself(lab: Any, tmp_path: Path) -> None:
     """Ctrl-C, as a terminal sends it: the namespace goes at once, the fault with its timer."""
     leader = lab.leader()
-    words = [drills.CONFIRMED, "--extra-vars=drill=stop", f"--extra-vars=drill_undo_after={UNDO_AFTER}"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    words = [
+        drills.CONFIRMED,
+        "--extra-vars=drill=stop",
+        f"--extra-vars=drill_undo_after={UNDO_AFTER}",
+    ]
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
+    }
     with (tmp_path / "log").open("w") as log:
         controller = subprocess.Popen(
             [PROGRAM, f"--inventory={lab.inventory}", drills.PLAYBOOK, *words],

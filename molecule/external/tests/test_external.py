@@ -31,7 +31,12 @@ class Folder:
         self.ca, self.key = lab.state / "ca.pem", lab.state / "ca-key.pem"
 
     def variables(self, **more: Any) -> str:
-        given = {"pki": "external", "csr_dir": str(self.folder), "ca_key": "/nowhere/ca-key.pem", **more}
+        given = {
+            "pki": "external",
+            "csr_dir": str(self.folder),
+            "ca_key": "/nowhere/ca-key.pem",
+            **more,
+        }
         cleared = {"ca_config": "", "ca_profile": ""}
         return f"--extra-vars={json.dumps({f'kube_scheduler_{k}': v for k, v in {**cleared, **given}.items()})}"
 
@@ -57,9 +62,17 @@ class Folder:
             x509.load_pem_x509_certificate(self.ca.read_bytes()),
             serialization.load_pem_private_key(self.key.read_bytes(), None),
         )
-        public = given.pop("public", x509.load_pem_x509_csr(self.request(name).read_bytes()).public_key())
-        wanted = {"subject": SUBJECT, "subject_alt_name": ["127.0.0.1", *self.lab.addresses.values()], **given}
-        self.pem(name).write_text(pki.pem(pki.certificate(None, ca or issuer, public=public, **wanted)))
+        public = given.pop(
+            "public", x509.load_pem_x509_csr(self.request(name).read_bytes()).public_key()
+        )
+        wanted = {
+            "subject": SUBJECT,
+            "subject_alt_name": ["127.0.0.1", *self.lab.addresses.values()],
+            **given,
+        }
+        self.pem(name).write_text(
+            pki.pem(pki.certificate(None, ca or issuer, public=public, **wanted))
+        )
 
     def advice(self, name: str) -> str:
         return f"have {self.request(name)} signed by the CA in {self.ca}, and put the certificate to {self.pem(name)}"
@@ -72,8 +85,12 @@ def folder(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     first = found.site()
     assert first.code != 0
     for name in lab.names:
-        assert f"the certificate is not there: {found.advice(name)}, and run again" in first.text, first.output
-        assert lab.host(name).check_output(UNTIL_NOW).count("\n") <= 1, "the binary, which nothing runs"
+        assert f"the certificate is not there: {found.advice(name)}, and run again" in first.text, (
+            first.output
+        )
+        assert lab.host(name).check_output(UNTIL_NOW).count("\n") <= 1, (
+            "the binary, which nothing runs"
+        )
         assert not lab.host(name).service("kube-scheduler.service").is_running
     requests = {name: found.request(name).read_bytes() for name in lab.names}
     again = found.site()
@@ -106,7 +123,10 @@ def test_wrong_certificates_are_refused(lab: Any, folder: Folder) -> None:
     pids, transitions = lab.main_pids(), lab.lease()["leaseTransitions"]
     runs: tuple[tuple[tuple[dict[str, Any], str], ...], ...] = (
         (
-            ({"public": pki.spare("RSA").public_key()}, "is not the certificate of the key on this host"),
+            (
+                {"public": pki.spare("RSA").public_key()},
+                "is not the certificate of the key on this host",
+            ),
             ({"subject_alt_name": ["127.0.0.1"]}, "lacks the subject alternative names IP:"),
             (
                 {"extended_key_usage": ["serverAuth"]},

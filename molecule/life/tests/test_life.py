@@ -71,7 +71,11 @@ def group(lab: Any, tmp_path: Path) -> Group:
 
 
 def names_of(lab: Any, name: str) -> set[str]:
-    sans: Any = rotation.lying(lab, name).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    sans: Any = (
+        rotation.lying(lab, name)
+        .extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        .value
+    )
     return {str(entry.value) for entry in sans}
 
 
@@ -131,13 +135,20 @@ def test_a_new_machine_under_an_old_name(lab: Any, group: Group, tmp_path: Path)
     pids, _transitions = group.standing()
     lab.podman("rm", "--force", "--time=0", lab.settings.container("m2"))
     made = subprocess.run(
-        ["python3", "lab/lab.py", "up"], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
+        ["python3", "lab/lab.py", "up"],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert made.returncode == 0, made.stdout + made.stderr
     assert group.left("m2") == ""
     run = group.site(THREE)
     assert run.code == 0, run.output
-    assert {name: count for name, count in run.changed.items() if count} == {"m2": run.changed["m2"]}
+    assert {name: count for name, count in run.changed.items() if count} == {
+        "m2": run.changed["m2"]
+    }
     assert (
         rotation.lying(lab, "m2").public_key()
         != x509.load_pem_x509_certificate(former["certificate"].read_bytes()).public_key()
@@ -171,7 +182,9 @@ def test_uninstall_of_one_and_of_all(lab: Any, group: Group, bind_pod: Callable[
     lab.host(left).check_output("systemctl stop %s", UNIT)
     run = group.remove(lab.leader())
     assert run.code != 0
-    assert "led and was stopped, but no other member took the lease" in run.text, "the one that is left does not run"
+    assert "led and was stopped, but no other member took the lease" in run.text, (
+        "the one that is left does not run"
+    )
     assert bind_pod()
 
     run = group.remove(confirm="all")

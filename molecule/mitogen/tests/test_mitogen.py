@@ -20,12 +20,21 @@ class Mitogen:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        (folder,) = Path(PROGRAM).parents[1].glob("lib/python*/site-packages/ansible_mitogen/plugins/strategy")
-        self.settings: dict[str, Any] = {"ANSIBLE_STRATEGY": "mitogen_linear", "ANSIBLE_STRATEGY_PLUGINS": str(folder)}
+        (folder,) = (
+            Path(PROGRAM)
+            .parents[1]
+            .glob("lib/python*/site-packages/ansible_mitogen/plugins/strategy")
+        )
+        self.settings: dict[str, Any] = {
+            "ANSIBLE_STRATEGY": "mitogen_linear",
+            "ANSIBLE_STRATEGY_PLUGINS": str(folder),
+        }
 
     def play(self, playbook: str, *words: str) -> Run:
         # Otherwise a library that this run installs is not seen by it: docs/scale.md.
-        return self.lab.play(playbook, "--extra-vars=mitogen_task_isolation=fork", *words, **self.settings)
+        return self.lab.play(
+            playbook, "--extra-vars=mitogen_task_isolation=fork", *words, **self.settings
+        )
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +49,9 @@ def mitogen(lab: Any) -> Mitogen:
     return found
 
 
-def test_a_second_run_changes_nothing(lab: Any, mitogen: Mitogen, bind_pod: Callable[[], str]) -> None:
+def test_a_second_run_changes_nothing(
+    lab: Any, mitogen: Mitogen, bind_pod: Callable[[], str]
+) -> None:
     run = mitogen.play(SITE)
     assert (run.code, run.changed) == (0, dict.fromkeys(lab.names, 0)), run.output
     # What it has done is what the strategy of Ansible's own does.

@@ -61,34 +61,49 @@ class Prometheus:
         self.lab.host(HOST).check_output(SHELL)
 
     def monitor(self, *words: str) -> Run:
-        run: Run = self.lab.play("playbooks/monitoring.yml", *QUICK, *words, inventory=self.inventory)
+        run: Run = self.lab.play(
+            "playbooks/monitoring.yml", *QUICK, *words, inventory=self.inventory
+        )
         return run
 
     def report(self) -> None:
         """Has the report of status.yml read by node_exporter."""
         path = self.folder / "report.prom"
         run = self.lab.play(
-            "playbooks/status.yml", f"--extra-vars=status_metrics={path}", *QUICK, inventory=self.inventory
+            "playbooks/status.yml",
+            f"--extra-vars=status_metrics={path}",
+            *QUICK,
+            inventory=self.inventory,
         )
         assert path.exists(), run.output
         self.lab.write(HOST, TEXTFILE, path.read_bytes())
 
     def asked(self, path: str) -> Any:
-        answer = json.loads(self.lab.host(HOST).check_output("curl -sS %s", f"http://127.0.0.1:9090/api/v1/{path}"))
+        answer = json.loads(
+            self.lab.host(HOST).check_output("curl -sS %s", f"http://127.0.0.1:9090/api/v1/{path}")
+        )
         assert answer["status"] == "success", answer
         return answer["data"]
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.asked(f"query?query={quote(expression, safe='')}")["result"]
+        found: list[dict[str, Any]] = self.asked(f"query?query={quote(expression, safe='')}")[
+            "result"
+        ]
         return found
 
     def targets(self) -> dict[str, dict[str, Any]]:
         """Those of the schedulers, by host."""
         found = self.asked("targets?state=active")["activeTargets"]
-        return {one["labels"]["host"]: one for one in found if one["labels"]["job"] == "kube-scheduler"}
+        return {
+            one["labels"]["host"]: one for one in found if one["labels"]["job"] == "kube-scheduler"
+        }
 
     def firing(self) -> set[str]:
-        return {one["labels"]["alertname"] for one in self.asked("alerts")["alerts"] if one["state"] == "firing"}
+        return {
+            one["labels"]["alertname"]
+            for one in self.asked("alerts")["alerts"]
+            if one["state"] == "firing"
+        }
 
 
 @pytest.fixture(scope="module")
@@ -131,9 +146,9 @@ def test_the_targets_are_up_over_verified_tls(lab: Any, prometheus: Prometheus) 
     assert {name: one["scrapeUrl"] for name, one in found.items()} == {
         name: f"https://{address}:10259/metrics" for name, address in lab.addresses.items()
     }
-    job = yaml.safe_load(lab.host(HOST).check_output("cat /etc/prometheus/kube-scheduler/scrape.yml"))[
-        "scrape_configs"
-    ][0]
+    job = yaml.safe_load(
+        lab.host(HOST).check_output("cat /etc/prometheus/kube-scheduler/scrape.yml")
+    )["scrape_configs"][0]
     assert "insecure_skip_verify" not in job["tls_config"]
     # Of another CA, it is not read.
     lab.host(HOST).check_output(
@@ -153,10 +168,14 @@ def test_the_key_is_for_prometheus_alone(lab: Any) -> None:
     assert (key.user, key.group, key.mode) == ("root", "prometheus", 0o640)
 
 
-def test_no_panel_of_the_dashboard_is_empty(prometheus: Prometheus, bind_pod: Callable[[], str]) -> None:
+def test_no_panel_of_the_dashboard_is_empty(
+    prometheus: Prometheus, bind_pod: Callable[[], str]
+) -> None:
     dashboard = json.loads((ROOT / "roles/kube_scheduler/files/dashboard.json").read_text())
     expressions = {
-        target["expr"]: panel["title"] for panel in dashboard["panels"] for target in panel.get("targets", [])
+        target["expr"]: panel["title"]
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", [])
     }
     assert len(expressions) > 15
 
@@ -165,12 +184,16 @@ def test_no_panel_of_the_dashboard_is_empty(prometheus: Prometheus, bind_pod: Ca
         return [
             title
             for expression, title in expressions.items()
-            if not prometheus.query(expression.replace("$cluster", ".*").replace("$scheduler", ".*"))
+            if not prometheus.query(
+                expression.replace("$cluster", ".*").replace("$scheduler", ".*")
+            )
         ]
 
     wait_for(lambda: not empty(), 60)
     for variable in dashboard["templating"]["list"][1:]:
-        assert prometheus.query(variable["definition"].split("(")[1].rpartition(",")[0].replace("$cluster", ".*"))
+        assert prometheus.query(
+            variable["definition"].split("(")[1].rpartition(",")[0].replace("$cluster", ".*")
+        )
 
 
 def test_the_rules_have_what_they_ask_for(prometheus: Prometheus) -> None:
@@ -213,7 +236,9 @@ def test_a_stopped_standby_raises_its_alarm(lab: Any, prometheus: Prometheus) ->
     lab.host(standby).check_output("systemctl stop %s", UNIT)
     wait_for(lambda: "KubeSchedulerDown" in prometheus.firing(), 60)
     alerts = [one for one in prometheus.asked("alerts")["alerts"] if one["state"] == "firing"]
-    assert {(one["labels"]["alertname"], one["labels"]["host"]) for one in alerts} == {("KubeSchedulerDown", standby)}
+    assert {(one["labels"]["alertname"], one["labels"]["host"]) for one in alerts} == {
+        ("KubeSchedulerDown", standby)
+    }
     assert alerts[0]["annotations"]["summary"] == f"kube_masters: {standby} does not answer"
     prometheus.report()
     wait_for(lambda: "KubeSchedulerUnhealthy" in prometheus.firing(), 60)

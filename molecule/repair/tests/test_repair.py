@@ -27,13 +27,17 @@ class Damage(NamedTuple):
 DAMAGE = {
     "kubeconfig: garbage": Damage(f"echo garbage > {KUBECONFIG}", f"{RELEASE}/staged/kubeconfig"),
     "kubeconfig: empty": Damage(f": > {KUBECONFIG}"),
-    "kubeconfig: cut off": Damage(f"truncate --size=700 {KUBECONFIG}", f"{RELEASE}/staged/kubeconfig"),
+    "kubeconfig: cut off": Damage(
+        f"truncate --size=700 {KUBECONFIG}", f"{RELEASE}/staged/kubeconfig"
+    ),
     "kubeconfig: another server, and a restart": Damage(
         f"sed -i 's#server: .*#server: https://192.0.2.1:6443#' {KUBECONFIG} && systemctl restart {UNIT}"
     ),
     "kubeconfig: gone": Damage(f"rm {KUBECONFIG}"),
     "private key: garbage": Damage(f"echo garbage > {KEY}", f"{RELEASE}/staged/privatekey"),
-    "private key: empty, and the certificate garbage": Damage(f": > {KEY}; echo garbage > {CERTIFICATE}"),
+    "private key: empty, and the certificate garbage": Damage(
+        f": > {KEY}; echo garbage > {CERTIFICATE}"
+    ),
     "certificate: gone": Damage(f"rm {CERTIFICATE}"),
     "staged copies: garbage": Damage(
         f"cd {RELEASE}/staged && for name in binary certificate privatekey kubeconfig config unit; do rm $name; echo garbage > $name; done"
@@ -67,7 +71,11 @@ PAIRS = list(zip(NAMES[::2], NAMES[1::2]))
 # What each of two masters has of it at once, where time is short. A restart comes first: the unit would not start after the others.
 AT_ONCE = (
     ("configuration: edited, and a restart", "kubeconfig: gone", "binary: cut off"),
-    ("configuration: edited, and put back by hand", "private key: garbage", "binary: not executable"),
+    (
+        "configuration: edited, and put back by hand",
+        "private key: garbage",
+        "binary: not executable",
+    ),
 )
 
 
@@ -124,7 +132,9 @@ def test_damage(lab: Any, names: tuple[str, str]) -> None:
     repaired(lab, [[name] for name in names])
     if "record: gone" in names:
         # Nobody knows any more who brought the binary, and who made the folder above the release: removal leaves both, that folder empty.
-        assert lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all").code == 0
+        assert (
+            lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all").code == 0
+        )
         for name in lab.names:
             lab.host(name).check_output(
                 "rm --force /opt/k8s/bin/kube-scheduler-v*; test ! -e /var/lib/kube-ha || rmdir /var/lib/kube-ha"

@@ -15,7 +15,9 @@ import pytest
 from tests.support.lab import ROOT, wait_for
 
 RECIPE = re.compile(r"<!-- recipe: (\S+) -->\n```ini\n(.*?)```", re.DOTALL)
-SERVICE, ALERT, TIMER = (f"kube-scheduler-rotate{end}" for end in (".service", "-alert.service", ".timer"))
+SERVICE, ALERT, TIMER = (
+    f"kube-scheduler-rotate{end}" for end in (".service", "-alert.service", ".timer")
+)
 STATUS = "/var/lib/kube-ha-controller/status.json"
 # Stands in for the controller's: says what it was told, and fails where it is told to.
 STUB = """#!/bin/sh
@@ -31,12 +33,17 @@ def recipe() -> dict[str, str]:
     return found
 
 
-def test_the_commands_do_what_the_page_says(lab: Any, recipe: dict[str, str], tmp_path: Path) -> None:
+def test_the_commands_do_what_the_page_says(
+    lab: Any, recipe: dict[str, str], tmp_path: Path
+) -> None:
     (tmp_path / "inventory").symlink_to(lab.inventory)
     for path, text in recipe.items():
         for command in re.findall(r"^ExecStart=-?(ansible-playbook .*)$", text, re.MULTILINE):
             done = subprocess.run(
-                [word.replace(os.path.dirname(STATUS), str(tmp_path)) for word in shlex.split(command)],
+                [
+                    word.replace(os.path.dirname(STATUS), str(tmp_path))
+                    for word in shlex.split(command)
+                ],
                 cwd=tmp_path,
                 env={
                     **os.environ,
@@ -66,10 +73,18 @@ def test_the_units_run_and_tell_when_a_run_fails(lab: Any, recipe: dict[str, str
         "-i inventory kube_ha.scheduler.rotate -e rotate=due",
         f"-i inventory kube_ha.scheduler.status -e status_json={STATUS}",
     ]
-    assert "certificates were not renewed" not in host.check_output("journalctl --identifier=kube-scheduler-rotate")
+    assert "certificates were not renewed" not in host.check_output(
+        "journalctl --identifier=kube-scheduler-rotate"
+    )
     host.check_output("touch /root/fails")
     assert host.run("systemctl start %s", SERVICE).rc != 0
-    wait_for(lambda: STATUS in host.check_output("journalctl --identifier=kube-scheduler-rotate --output=cat"), 30)
+    wait_for(
+        lambda: (
+            STATUS
+            in host.check_output("journalctl --identifier=kube-scheduler-rotate --output=cat")
+        ),
+        30,
+    )
     assert host.file("/root/told").content_string.splitlines()[2:] == [
         "-i inventory kube_ha.scheduler.rotate -e rotate=due",
         f"-i inventory kube_ha.scheduler.status -e status_json={STATUS}",

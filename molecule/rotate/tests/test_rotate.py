@@ -41,7 +41,9 @@ def test_nothing_is_due(lab: Any) -> None:
 def test_what_is_due_is_renewed_where_it_is(lab: Any, tmp_path: Path) -> None:
     """A window that is nearly as long as the certificate's life, on one master."""
     rotation.rotated(lab, "leaf", *rotation.SHORT, transitions=1)
-    inventory = lab.inventory_with(tmp_path, hosts={"m2": {"kube_scheduler_renew_before": "1999h59m"}})
+    inventory = lab.inventory_with(
+        tmp_path, hosts={"m2": {"kube_scheduler_renew_before": "1999h59m"}}
+    )
     former = {name: rotation.lying(lab, name) for name in lab.names}
     pids = lab.main_pids()
     time.sleep(max(0.0, former["m2"].not_valid_before_utc.timestamp() + 300 + 61 - time.time()))
@@ -95,7 +97,9 @@ def test_everything_has_expired(lab: Any, bind_pod: Callable[[], str]) -> None:
 
 
 @pytest.mark.nightly
-def test_files_are_read_again_without_a_restart(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_are_read_again_without_a_restart(
+    lab: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Prints what docs/rotation.md tells: seconds from the moment at which the pair was put in place, by the scheduler's own log."""
     assert lab.site(FILES).code == 0
     former = {name: rotation.lying(lab, name) for name in lab.names}
@@ -126,10 +130,15 @@ class TestCa:
         run = lab.play(*rotate("ca", *following.words, "--check"))
         assert run.code == 0, run.output
         assert "1. trust the new CA beside the former one: to do on m1, m2, m3" in run.output
-        assert "2. let the new CA sign: waits for the apiserver of m1, m2, m3 to accept it" in run.output
+        assert (
+            "2. let the new CA sign: waits for the apiserver of m1, m2, m3 to accept it"
+            in run.output
+        )
         assert "clusters differ" in run.output
 
-    def test_cut_off_and_refused_until_the_apiservers_accept_it(self, lab: Any, following: rotation.NextCa) -> None:
+    def test_cut_off_and_refused_until_the_apiservers_accept_it(
+        self, lab: Any, following: rotation.NextCa
+    ) -> None:
         former = {name: rotation.lying(lab, name) for name in lab.names}
         turn = "TASK [kube_ha.scheduler.kube_scheduler : Wait until this member is healthy]"
         playbook, *words = rotate("ca", *following.words)
@@ -137,12 +146,15 @@ class TestCa:
         found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
         assert found.run.code != 0
         assert (
-            "does not accept a certificate of this CA; add the CA to the file of its --client-ca-file" in found.run.text
+            "does not accept a certificate of this CA; add the CA to the file of its --client-ca-file"
+            in found.run.text
         )
         assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)
         assert found.transitions <= 1
         assert {name: rotation.lying(lab, name) for name in lab.names} == former
-        assert {rotation.trusted(lab, name) for name in lab.names} == {following.former + following.ca.pem}
+        assert {rotation.trusted(lab, name) for name in lab.names} == {
+            following.former + following.ca.pem
+        }
         # In between, a plain run leaves each host at its step.
         site = lab.site(*following.words)
         assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output
@@ -162,10 +174,18 @@ class TestCa:
 
         wait_for(accepted, 90)
         playbook, *words = rotate("ca", *following.words)
-        assert lab.cut_off(playbook, "TASK [kube_ha.scheduler.kube_scheduler : Put the staged set in place]", 2, *words)
+        assert lab.cut_off(
+            playbook,
+            "TASK [kube_ha.scheduler.kube_scheduler : Put the staged set in place]",
+            2,
+            *words,
+        )
         found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
         assert found.run.code != 0
-        assert "still serves a certificate that is not of this CA; give it one, and run again" in found.run.text
+        assert (
+            "still serves a certificate that is not of this CA; give it one, and run again"
+            in found.run.text
+        )
         assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)
         assert found.transitions <= 1
         rotation.in_use(lab, former)
@@ -178,7 +198,10 @@ class TestCa:
         wait_for(lambda: lab.play("playbooks/status.yml", *following.words).code == 0, 60)
         found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
         nothing_lost(found, transitions=1, bound=rotation.bound(lab))
-        assert "the rotation of the CA is finished: name the new CA in kube_scheduler_ca_cert" in found.run.text
+        assert (
+            "the rotation of the CA is finished: name the new CA in kube_scheduler_ca_cert"
+            in found.run.text
+        )
         for words in (following.words, following.taken, following.taken + following.words):
             site = lab.site(*words)
             assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output

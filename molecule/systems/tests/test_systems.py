@@ -85,7 +85,10 @@ def test_the_process_has_its_secrets_from_systemd(lab: Any, name: str) -> None:
 
 def test_a_change_is_rolled_out_and_back(lab: Any, inventory: Path) -> None:
     found = under_pods(
-        lab, lambda: lab.site('--extra-vars={"kube_scheduler_extra_args": {"v": 3}}', inventory=inventory)
+        lab,
+        lambda: lab.site(
+            '--extra-vars={"kube_scheduler_extra_args": {"v": 3}}', inventory=inventory
+        ),
     )
     nothing_lost(found, transitions=1)
     back = under_pods(lab, lambda: lab.play("playbooks/rollback.yml", inventory=inventory))
@@ -95,7 +98,9 @@ def test_a_change_is_rolled_out_and_back(lab: Any, inventory: Path) -> None:
 
 
 def test_all_is_removed(lab: Any, inventory: Path) -> None:
-    run = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all", inventory=inventory)
+    run = lab.play(
+        "playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all", inventory=inventory
+    )
     assert run.code == 0, run.output
     for name in SYSTEMS:
         assert lab.host(name).run("systemctl status %s", UNIT).rc == 4

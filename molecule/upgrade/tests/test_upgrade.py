@@ -61,8 +61,13 @@ def test_upgrade_under_a_stream_of_pods(lab: Any) -> None:
     nothing_lost(found, transitions=1)
     assert runs(lab) == {NEW}
     assert LIVE.findall(found.run.output)[-1] == leader
-    assert re.search(r"kube_masters: m\d leads; the lease changed hands once during this run", found.run.text)
-    assert re.search(rf"{leader}: handed the lease over to \S+, which led [0-9.]+ s after the stop", found.run.text)
+    assert re.search(
+        r"kube_masters: m\d leads; the lease changed hands once during this run", found.run.text
+    )
+    assert re.search(
+        rf"{leader}: handed the lease over to \S+, which led [0-9.]+ s after the stop",
+        found.run.text,
+    )
     assert lab.site().changed == dict.fromkeys(lab.names, 0)
 
 
@@ -72,7 +77,8 @@ def test_a_downgrade_has_to_be_allowed(lab: Any) -> None:
     run = lab.site(version(OLD))
     assert run.code != 0
     assert (
-        f"kube_scheduler_version: {OLD} is older than {NEW}, which runs on m1; roll back with rollback.yml" in run.text
+        f"kube_scheduler_version: {OLD} is older than {NEW}, which runs on m1; roll back with rollback.yml"
+        in run.text
     )
     assert standing(lab) == before
 
@@ -174,28 +180,46 @@ def test_a_binary_that_ends_is_rolled_back_on_the_canary(
     canary = next(name for name in lab.names if name != leader)
     source = release(tmp_path, number, (WRAPPER + end).encode(), lab.settings.arch)
     run = lab.play(
-        "playbooks/upgrade.yml", version(number), *(f"--extra-vars={k}={v}" for k, v in source.items()), steady=True
+        "playbooks/upgrade.yml",
+        version(number),
+        *(f"--extra-vars={k}={v}" for k, v in source.items()),
+        steady=True,
     )
     assert run.code != 0
-    assert re.search(rf"{canary}: not healthy after it was rolled: [^']*{problem}", run.text), run.output
+    assert re.search(rf"{canary}: not healthy after it was rolled: [^']*{problem}", run.text), (
+        run.output
+    )
     assert f"{canary}: was rolled back, is healthy and runs {OLD}" in run.text
-    assert f"the rollout stopped because of {canary}; the members after it were left as they are" in run.text
+    assert (
+        f"the rollout stopped because of {canary}; the members after it were left as they are"
+        in run.text
+    )
     assert LIVE.findall(run.output) == [canary]
-    assert re.search(rf"{re.escape(lab.hostname(canary))} \S+\[\d+\]: ", run.text), "the end of the journal is shown"
+    assert re.search(rf"{re.escape(lab.hostname(canary))} \S+\[\d+\]: ", run.text), (
+        "the end of the journal is shown"
+    )
     now = lab.main_pids()
     assert {name for name in lab.names if now[name] != pids[name]} == {canary}
     assert (lab.leader(), lab.lease()["leaseTransitions"]) == (leader, transitions)
     # What was live is live again: a plain run stages that once more, and restarts nobody.
     plain = lab.site(version(OLD))
     assert plain.code == 0, plain.output
-    assert (lab.main_pids(), lab.leader(), lab.lease()["leaseTransitions"]) == (now, leader, transitions)
+    assert (lab.main_pids(), lab.leader(), lab.lease()["leaseTransitions"]) == (
+        now,
+        leader,
+        transitions,
+    )
 
 
 @pytest.mark.usefixtures("older")
-def test_what_cannot_run_is_refused_before_anything_is_put_in_place(lab: Any, tmp_path: Path) -> None:
+def test_what_cannot_run_is_refused_before_anything_is_put_in_place(
+    lab: Any, tmp_path: Path
+) -> None:
     """On each master another: a truncated binary, one for another architecture, and a setting that the real binary refuses."""
     before = standing(lab)
-    real = Path(lab.settings.served / f"v{OLD}/bin/linux/{lab.settings.arch}/kube-scheduler").read_bytes()
+    real = Path(
+        lab.settings.served / f"v{OLD}/bin/linux/{lab.settings.arch}/kube-scheduler"
+    ).read_bytes()
     truncated = real[: 1 << 20]
     # e_machine of the ELF header, of a machine that is none of ours.
     foreign = real[:18] + (0xF3).to_bytes(2, "little") + real[20 : 1 << 20]
@@ -214,7 +238,9 @@ def test_what_cannot_run_is_refused_before_anything_is_put_in_place(lab: Any, tm
     run = lab.play("playbooks/site.yml", inventory=inventory)
     assert run.code != 0
     for name in lab.names:
-        assert re.search(rf"fatal: \[{name}\]: FAILED! => [^\\[]*so nothing was put in place", run.text), run.output
+        assert re.search(
+            rf"fatal: \[{name}\]: FAILED! => [^\\[]*so nothing was put in place", run.text
+        ), run.output
     assert "percentageOfNodesToScore" in run.text.partition("fatal: [m3]")[2]
     assert LIVE.findall(run.output) == []
     plain = lab.site(version(OLD))

@@ -32,7 +32,9 @@ FEW = [POINTS[number] for number in (1, 3, 4, 6)]
 def states(lab: Any) -> list[str]:
     """What systemd says of each scheduler; at once, and not through Ansible."""
     return [
-        lab.podman("exec", lab.settings.container(name), "sh", "-c", f"systemctl is-active {UNIT} || true").strip()
+        lab.podman(
+            "exec", lab.settings.container(name), "sh", "-c", f"systemctl is-active {UNIT} || true"
+        ).strip()
         for name in lab.names
     ]
 
@@ -46,12 +48,18 @@ def stands(lab: Any, bind_pod: Callable[[], str]) -> None:
 
 
 @pytest.mark.usefixtures("older")
-@pytest.mark.parametrize("points", [FEW, pytest.param(POINTS, marks=pytest.mark.nightly)], ids=["few", "all"])
-def test_killed_once_in_each_phase(lab: Any, bind_pod: Callable[[], str], points: list[str]) -> None:
+@pytest.mark.parametrize(
+    "points", [FEW, pytest.param(POINTS, marks=pytest.mark.nightly)], ids=["few", "all"]
+)
+def test_killed_once_in_each_phase(
+    lab: Any, bind_pod: Callable[[], str], points: list[str]
+) -> None:
     for name in lab.names:
         lab.host(name).check_output("rm -f /opt/k8s/bin/kube-scheduler-v%s", NEW)
     for task in points:
-        assert lab.cut_off("playbooks/site.yml", f"TASK [{PREFIX}{task}]", 1), f"the run ended before {task}"
+        assert lab.cut_off("playbooks/site.yml", f"TASK [{PREFIX}{task}]", 1), (
+            f"the run ended before {task}"
+        )
         stands(lab, bind_pod)
     run = lab.site()
     assert run.code == 0, run.output
@@ -99,7 +107,9 @@ def test_killed_at_every_task(lab: Any, bind_pod: Callable[[], str]) -> None:
     """A change of the configuration and back, killed as each of its tasks begins; the same run again goes on, and the third changes nothing."""
     for number in itertools.count(1):
         change = f"--extra-vars={{kube_scheduler_config: {{parallelism: {15 + number % 2}}}}}"
-        if not lab.cut_off("playbooks/site.yml", "TASK [", number, change, "--extra-vars=__kube_scheduler_steady=0"):
+        if not lab.cut_off(
+            "playbooks/site.yml", "TASK [", number, change, "--extra-vars=__kube_scheduler_steady=0"
+        ):
             break
         stands(lab, bind_pod)
         run = lab.site(change)

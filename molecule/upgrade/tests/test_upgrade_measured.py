@@ -29,6 +29,8 @@ def test_rolls_under_a_stream_of_pods(lab: Any, capsys: pytest.CaptureFixture[st
         print(
             f"\n{ROUNDS} rolls of three masters, {pods} pods, none lost, none bound twice; seconds: min, mean, max, bound"
         )
-        print(f"without a leader: {min(leaderless):.2f} {mean(leaderless):.2f} {max(leaderless):.2f} {RELEASED:g}")
+        print(
+            f"without a leader: {min(leaderless):.2f} {mean(leaderless):.2f} {max(leaderless):.2f} {RELEASED:g}"
+        )
         print(f"longest wait of a pod in each: {min(waits):.2f} {mean(waits):.2f} {max(waits):.2f}")
     deployed(lab, NEW)

@@ -36,7 +36,9 @@ class Module(t.Protocol):
     def warn(self, warning: str) -> None:
         """Adds a warning to the result."""
 
-    def load_file_common_arguments(self, params: dict[str, t.Any], path: str | None = None) -> dict[str, t.Any]:
+    def load_file_common_arguments(
+        self, params: dict[str, t.Any], path: str | None = None
+    ) -> dict[str, t.Any]:
         """The attributes that are wanted of the file."""
 
     def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
@@ -56,7 +58,9 @@ def _known(module: Module, option: str) -> bool:
     try:
         return bool(pwd.getpwnam(name) if option == "owner" else grp.getgrnam(name))
     except (KeyError, ValueError):
-        module.warn(f"{option}: {name!r} does not exist on this host yet; check mode takes it that it will")
+        module.warn(
+            f"{option}: {name!r} does not exist on this host yet; check mode takes it that it will"
+        )
         return False
 
 
@@ -64,7 +68,11 @@ class Attributes:
     """What the module's file options (owner, group, mode, SELinux context, chattr's flags) want of one file."""
 
     def __init__(
-        self, module: Module, target: str, default_mode: str, overrides: t.Mapping[str, t.Any] | None = None
+        self,
+        module: Module,
+        target: str,
+        default_mode: str,
+        overrides: t.Mapping[str, t.Any] | None = None,
     ) -> None:
         self._module = module
         self._unknown = [option for option in ("owner", "group") if not _known(module, option)]
@@ -77,21 +85,25 @@ class Attributes:
             _account(option, params.get(option))
         flags = params.get("attributes")
         if flags is not None and not re.fullmatch(r"[-+=]?[A-Za-z]{1,30}", flags):
-            raise FilesError(f"{flags!r} are not flags as chattr takes them, such as +i", option="attributes")
+            raise FilesError(
+                f"{flags!r} are not flags as chattr takes them, such as +i", option="attributes"
+            )
         # The SELinux context is looked up for the file's own path, also where a temporary file is to get it.
         self._arguments = module.load_file_common_arguments(params, path=target)
 
     def by_path(self, path: str) -> bool:
         """Give a file that is in place all of them; tell whether anything changed, or would in check mode."""
-        return self._module.set_fs_attributes_if_different({**self._arguments, "path": path}, False) or bool(
-            self._unknown
-        )
+        return self._module.set_fs_attributes_if_different(
+            {**self._arguments, "path": path}, False
+        ) or bool(self._unknown)
 
     def context(self, path: str) -> None:
         """Give a temporary file the SELinux context, which only a path can be given to."""
         # chattr's flags wait for the rename, which an immutable file would refuse.
         others = dict.fromkeys(("owner", "group", "mode", "attributes"))
-        self._module.set_fs_attributes_if_different({**self._arguments, **others, "path": path}, False)
+        self._module.set_fs_attributes_if_different(
+            {**self._arguments, **others, "path": path}, False
+        )
 
     def rights(self, handle: int) -> None:
         """Give an open temporary file owner, group and mode; raise FilesError where there are no such."""
@@ -110,7 +122,10 @@ class Attributes:
                 # AnsibleModule's own reading of "u=rw,g=r", which has no public name.
                 found = int(getattr(self._module, "_symbolic_mode_to_octal")(status, str(mode)))  # noqa: B009
         if not 0 <= found <= 0o7777:
-            raise FilesError(f"{mode!r} is neither an octal nor a symbolic mode: write 0640 or u=rw,g=r", option="mode")
+            raise FilesError(
+                f"{mode!r} is neither an octal nor a symbolic mode: write 0640 or u=rw,g=r",
+                option="mode",
+            )
         return found
 
 
@@ -124,9 +139,13 @@ def _account(option: str, name: object) -> int:
     import pwd  # noqa: PLC0415
 
     try:
-        return pwd.getpwnam(str(name)).pw_uid if option == "owner" else grp.getgrnam(str(name)).gr_gid
+        return (
+            pwd.getpwnam(str(name)).pw_uid if option == "owner" else grp.getgrnam(str(name)).gr_gid
+        )
     except (KeyError, ValueError):
-        raise FilesError(f"{name!r} does not exist on this host: create it first", option=option) from None
+        raise FilesError(
+            f"{name!r} does not exist on this host: create it first", option=option
+        ) from None
 
 
 def converge(
@@ -145,7 +164,9 @@ def converge(
     """
     target = paths.resolve(path)
     if module.check_mode and not os.path.isdir(os.path.dirname(target)):
-        module.warn(f"the directory {os.path.dirname(target)!r} does not exist yet; check mode takes it that it will")
+        module.warn(
+            f"the directory {os.path.dirname(target)!r} does not exist yet; check mode takes it that it will"
+        )
         return Converged(True, None)
     if os.path.isdir(os.path.dirname(target)):
         paths.guard(target)
@@ -161,6 +182,8 @@ def converge(
     changed = former is not None and wanted.by_path(target)
     kept = None
     if content is not None and differs:
-        kept = write.write(target, content, attributes=wanted.context, rights=wanted.rights, backup=backup)
+        kept = write.write(
+            target, content, attributes=wanted.context, rights=wanted.rights, backup=backup
+        )
         wanted.by_path(target)
     return Converged(changed or differs, kept)

@@ -34,7 +34,9 @@ def give(path: str, user: str, mode: int, *, dry: bool = False) -> bool:
     except KeyError:
         if dry:
             return True
-        raise FilesError(f"{user!r} does not exist on this host: create it first", option="user") from None
+        raise FilesError(
+            f"{user!r} does not exist on this host: create it first", option="user"
+        ) from None
     groups = {account.pw_gid, *(entry.gr_gid for entry in grp.getgrall() if user in entry.gr_mem)}
     with paths.explained(path, "make"), contextlib.ExitStack() as handles:
         way = _Way(path, account.pw_uid, groups, handles)
@@ -47,7 +49,9 @@ def give(path: str, user: str, mode: int, *, dry: bool = False) -> bool:
             os.mkdir(name, 0o700 if last else 0o755, dir_fd=way.handle)
             made = way.enter(name)
             if not made:
-                raise FilesError(f"{path!r} was removed while it was made: find out by whom, and run again")
+                raise FilesError(
+                    f"{path!r} was removed while it was made: find out by whom, and run again"
+                )
         status = os.fstat(way.handle)
         if (status.st_uid, stat.S_IMODE(status.st_mode)) == (account.pw_uid, mode):
             return made
@@ -60,7 +64,9 @@ def give(path: str, user: str, mode: int, *, dry: bool = False) -> bool:
 class _Way:
     """The way from the root to a directory, held by descriptors. Links are followed by name, each found in a directory that is safe."""
 
-    def __init__(self, path: str, uid: int, groups: Collection[int], handles: contextlib.ExitStack) -> None:
+    def __init__(
+        self, path: str, uid: int, groups: Collection[int], handles: contextlib.ExitStack
+    ) -> None:
         self._path, self._uid, self._groups, self._handles = path, uid, groups, handles
         self._links = 0
         self._pending = self._parts(path)
@@ -87,7 +93,9 @@ class _Way:
                 continue
             self._links += 1
             if self._links > MOST_LINKS:
-                raise FilesError(f"{self._path!r} leads through too many links: name the directory itself")
+                raise FilesError(
+                    f"{self._path!r} leads through too many links: name the directory itself"
+                )
             self._pending += self._parts(target)
             if target.startswith("/"):
                 self.handle = self._open("/", None)
@@ -100,7 +108,9 @@ class _Way:
         except FileNotFoundError:
             return False
         except NotADirectoryError:
-            raise FilesError(f"{self._path!r}: {name!r} is not a directory: remove it or name another path") from None
+            raise FilesError(
+                f"{self._path!r}: {name!r} is not a directory: remove it or name another path"
+            ) from None
         self._walked.append(name)
         return True
 

@@ -38,11 +38,15 @@ def _swap(staged: t.Sequence[Staged]) -> None:
     try:
         with paths.explained(targets[-1], "replace"):
             folder = tempfile.mkdtemp(paths.TEMPORARY, paths.prefix(targets[-1]), staged[-1].folder)
-            now, following, old, new = (os.path.join(folder, name) for name in ("now", "next", "old", "new"))
+            now, following, old, new = (
+                os.path.join(folder, name) for name in ("now", "next", "old", "new")
+            )
             for directory in (folder, old, new):
                 if directory != folder:
                     os.mkdir(directory)
-                handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                handle = os.open(
+                    directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                )
                 try:
                     os.fchmod(handle, 0o711)
                 finally:
@@ -79,5 +83,7 @@ def recover(targets: t.Sequence[str]) -> None:
     for path in targets:
         with paths.explained(path, "mend"):
             if os.path.isdir(os.path.dirname(path)):
-                for folder in filter(os.path.isdir, paths.beside(path, paths.TEMPORARY, paths.prefix(path))):
+                for folder in filter(
+                    os.path.isdir, paths.beside(path, paths.TEMPORARY, paths.prefix(path))
+                ):
                     shutil.rmtree(folder)

@@ -41,7 +41,9 @@ def explained(path: str, what: str) -> Iterator[None]:
     except (OSError, ValueError) as exc:
         number = exc.errno if isinstance(exc, OSError) else None
         reason = os.strerror(number) if number else "not a usable path"
-        raise FilesError(f"cannot {what} {path!r}: {reason}; {_ADVICE.get(number, 'name another path')}") from None
+        raise FilesError(
+            f"cannot {what} {path!r}: {reason}; {_ADVICE.get(number, 'name another path')}"
+        ) from None
 
 
 def resolve(path: str, *, follow: bool = False) -> str:
@@ -49,17 +51,29 @@ def resolve(path: str, *, follow: bool = False) -> str:
 
     A symlink may stay inside its own directory; with *follow*, as befits a file that is only read, it may go anywhere.
     """
-    if not os.path.isabs(path) or path.endswith("/") or any(char < " " or char == "\x7f" for char in path):
-        raise FilesError(f"{path!r} cannot be a file's path: write it in full, from the root, with no slash at its end")
+    if (
+        not os.path.isabs(path)
+        or path.endswith("/")
+        or any(char < " " or char == "\x7f" for char in path)
+    ):
+        raise FilesError(
+            f"{path!r} cannot be a file's path: write it in full, from the root, with no slash at its end"
+        )
     with explained(path, "look at"):
         if not os.path.islink(path):
             return path
         target = os.path.realpath(path)
-        inside = swapped(path) or target.startswith(os.path.join(os.path.realpath(os.path.dirname(path)), ""))
+        inside = swapped(path) or target.startswith(
+            os.path.join(os.path.realpath(os.path.dirname(path)), "")
+        )
         if not inside and not follow:
-            raise FilesError(f"{path!r} is a symlink that leaves its directory (to {target!r}): name that file instead")
+            raise FilesError(
+                f"{path!r} is a symlink that leaves its directory (to {target!r}): name that file instead"
+            )
         if not os.path.exists(target):
-            raise FilesError(f"{path!r} is a symlink to {target!r}, which does not exist: remove the symlink")
+            raise FilesError(
+                f"{path!r} is a symlink to {target!r}, which does not exist: remove the symlink"
+            )
         return target
 
 
@@ -147,7 +161,9 @@ def read(path: str, *, limit: int = LIMIT, follow: bool = False) -> bytes | None
                 raise FilesError(f"{path!r} is not a regular file: remove it or name another path")
             content = stream.read(limit + 1)
     if len(content) > limit:
-        raise FilesError(f"{path!r} is larger than {limit} bytes, which no such file is: name another path")
+        raise FilesError(
+            f"{path!r} is larger than {limit} bytes, which no such file is: name another path"
+        )
     return content
 
 
@@ -199,5 +215,7 @@ def beside(target: str, suffix: str, prefix: str) -> list[str]:
     """Return the paths in the directory of *target* whose names begin and end so, sorted."""
     folder = os.path.dirname(target)
     return sorted(
-        os.path.join(folder, name) for name in os.listdir(folder) if name.startswith(prefix) and name.endswith(suffix)
+        os.path.join(folder, name)
+        for name in os.listdir(folder)
+        if name.startswith(prefix) and name.endswith(suffix)
     )

@@ -74,7 +74,9 @@ class Staged:
         self.path, self.target, self.placed = path, paths.resolve(path), False
         self.folder = os.path.dirname(self.target)
         if not os.path.isdir(self.folder):
-            raise FilesError(f"the directory {self.folder!r} does not exist: create it before {path!r}")
+            raise FilesError(
+                f"the directory {self.folder!r} does not exist: create it before {path!r}"
+            )
         paths.guard(self.target)
         with paths.explained(path, "write"):
             former = paths.regular(self.target)
@@ -97,7 +99,9 @@ class Staged:
 
     def _create(self) -> int:
         while True:
-            handle, self.temporary = tempfile.mkstemp(paths.TEMPORARY, paths.prefix(self.target), self.folder)
+            handle, self.temporary = tempfile.mkstemp(
+                paths.TEMPORARY, paths.prefix(self.target), self.folder
+            )
             # A sweep may have come between the two calls: it holds the lock, or has unlinked the file already.
             with contextlib.suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -109,7 +113,9 @@ class Staged:
         """Raise FilesError where the temporary file is no longer the one that was written."""
         with paths.explained(self.path, "write"):
             try:
-                same = self._handle is not None and os.path.samestat(os.lstat(self.temporary), os.fstat(self._handle))
+                same = self._handle is not None and os.path.samestat(
+                    os.lstat(self.temporary), os.fstat(self._handle)
+                )
             except FileNotFoundError:
                 same = False
         if not same:
@@ -171,7 +177,9 @@ def write(
 
 
 def place(
-    staged: t.Sequence[Staged], backup: int, commit: t.Callable[[t.Sequence[Staged]], object] | None = None
+    staged: t.Sequence[Staged],
+    backup: int,
+    commit: t.Callable[[t.Sequence[Staged]], object] | None = None,
 ) -> list[str | None]:
     """Put staged files in place, by *commit* or one after the other; return the paths of the former contents' copies."""
     kept: list[str | None] = []

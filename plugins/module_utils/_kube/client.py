@@ -14,9 +14,15 @@ import re
 import typing as t
 from functools import cached_property
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError, KubeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    KubeconfigError,
+    KubeError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import Credentials, credentials
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import (
+    Credentials,
+    credentials,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import (
     Connection,
     Proxy,
@@ -30,7 +36,13 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport 
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Sequence
 
-KIND_OF_STATUS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "conflict", 429: "throttled"}
+KIND_OF_STATUS = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    409: "conflict",
+    429: "throttled",
+}
 
 ADVICE = {
     "unauthorized": "the certificate has expired, or is not from the CA in the apiserver's --client-ca-file, or the token is unknown",
@@ -43,7 +55,9 @@ class StatusError(KubeError):
 
     def __init__(self, where: str, response: Response) -> None:
         self.status = response.status
-        kind = KIND_OF_STATUS.get(self.status, "server_error" if self.status >= 500 else "bad_request")
+        kind = KIND_OF_STATUS.get(
+            self.status, "server_error" if self.status >= 500 else "bad_request"
+        )
         retry_after = response.retry_after
         words = [f"HTTP {self.status}, {response.reason or kind.replace('_', ' ')}"]
         if retry_after is not None:
@@ -95,7 +109,9 @@ class _Server:
         except KubeconfigError as exc:
             raise KubeconfigError(f"{login.origin}: {exc}") from None
         if login.tls_server_name and not re.fullmatch(kubeconfig.NAME, login.tls_server_name):
-            raise KubeconfigError(f"{login.origin}: the TLS server name is neither a DNS name nor an address")
+            raise KubeconfigError(
+                f"{login.origin}: the TLS server name is neither a DNS name nor an address"
+            )
         self._host, self._port, self._prefix = url.host, url.port, url.path.rstrip("/")
         self.name = f"https://{netloc(url.host, url.port)}"
         self._headers = {"Accept": "application/json", "User-Agent": "kube_ha.scheduler"}
@@ -110,15 +126,28 @@ class _Server:
         except KubeError as exc:
             raise KubeconfigError(f"{login.origin}: {exc}") from None
         proxy = Proxy.of(login.proxy_url) if login.proxy_url else None
-        return Connection(self._host, self._port, context, server_name=login.tls_server_name, proxy=proxy)
+        return Connection(
+            self._host, self._port, context, server_name=login.tls_server_name, proxy=proxy
+        )
 
     def send(self, method: str, path: str, timeout: float, body: bytes | None = None) -> Response:
-        headers = self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
+        headers = (
+            self._headers if body is None else {**self._headers, "Content-Type": "application/json"}
+        )
         response = self.connection.exchange(
-            method, f"{self._prefix}{path}", where=self.name, timeout=timeout, headers=headers, body=body
+            method,
+            f"{self._prefix}{path}",
+            where=self.name,
+            timeout=timeout,
+            headers=headers,
+            body=body,
         )
         if 300 <= response.status < 400:
-            raise TransportError("redirect", f"{self.name}{path}", one_line(response.headers.get("location", ""), 100))
+            raise TransportError(
+                "redirect",
+                f"{self.name}{path}",
+                one_line(response.headers.get("location", ""), 100),
+            )
         return response
 
 
@@ -150,7 +179,12 @@ class Client:
         return self._servers[0].name
 
     def request(
-        self, path: str, *, timeout: float | None = None, method: str = "GET", body: bytes | None = None
+        self,
+        path: str,
+        *,
+        timeout: float | None = None,
+        method: str = "GET",
+        body: bytes | None = None,
     ) -> Response:
         """The answer of the first server that answers with less than 500, else of one that answers at all.
 
@@ -160,7 +194,9 @@ class Client:
         sick: Response | None = None
         for server in list(self._servers):
             try:
-                response = server.send(method, path, self.timeout if timeout is None else timeout, body)
+                response = server.send(
+                    method, path, self.timeout if timeout is None else timeout, body
+                )
             except KubeError as exc:
                 failures.append(exc)
                 continue
@@ -181,7 +217,12 @@ class Client:
         return self._object(path, self.request(path, timeout=timeout))
 
     def send(
-        self, method: str, path: str, obj: dict[str, t.Any] | None = None, *, timeout: float | None = None
+        self,
+        method: str,
+        path: str,
+        obj: dict[str, t.Any] | None = None,
+        *,
+        timeout: float | None = None,
     ) -> dict[str, t.Any]:
         """Send an object with POST, PUT or DELETE, and return the one that comes back. Raises as get.
 
@@ -197,10 +238,14 @@ class Client:
         return response.json(where)
 
 
-def load(source: str | bytes, context: str | Sequence[str] | None = None, *, timeout: float = 10.0) -> Client:
+def load(
+    source: str | bytes, context: str | Sequence[str] | None = None, *, timeout: float = 10.0
+) -> Client:
     """Return a client for the named contexts, tried in order, or for the current one; SOURCE is a path or the content.
 
     Raises KubeconfigError.
     """
-    contexts: Sequence[str | None] = [context] if context is None or isinstance(context, str) else context
+    contexts: Sequence[str | None] = (
+        [context] if context is None or isinstance(context, str) else context
+    )
     return Client([credentials(source, name) for name in contexts], timeout=timeout)

@@ -64,7 +64,9 @@ def _credentials(
 ) -> Credentials:
     for name in ("exec", "auth-provider", "username"):
         if user.get(name):
-            raise KubeconfigError(f"{origin}: the user's {name} is not supported here; use a certificate or a token")
+            raise KubeconfigError(
+                f"{origin}: the user's {name} is not supported here; use a certificate or a token"
+            )
 
     def text(entry: Mapping[str, t.Any], key: str) -> str | None:
         return kubeconfig.text(entry, key, origin, folder)
@@ -77,7 +79,9 @@ def _credentials(
 
     certificate, key = text(user, "client-certificate"), text(user, "client-key")
     if (certificate is None) != (key is None):
-        raise KubeconfigError(f"{origin}: the user has only one of client-certificate and client-key; both are needed")
+        raise KubeconfigError(
+            f"{origin}: the user has only one of client-certificate and client-key; both are needed"
+        )
     # client-go takes the file before the value.
     token = (text(user, "tokenFile") or "").strip()
     if token and not re.fullmatch(_TOKEN, token):
@@ -87,10 +91,16 @@ def _credentials(
         server=value(cluster, "server", r"[\s\S]*", "is not text") or "",
         ca_pem=text(cluster, "certificate-authority"),
         client_pem=(certificate, key) if certificate is not None and key is not None else None,
-        token=token or value(user, "token", _TOKEN, "holds characters that no HTTP header can carry"),
-        tls_server_name=value(cluster, "tls-server-name", kubeconfig.NAME, "is neither a DNS name nor an address"),
+        token=token
+        or value(user, "token", _TOKEN, "holds characters that no HTTP header can carry"),
+        tls_server_name=value(
+            cluster, "tls-server-name", kubeconfig.NAME, "is neither a DNS name nor an address"
+        ),
         proxy_url=value(
-            cluster, "proxy-url", _PROXY, "is not of the form http://HOST:PORT, the only kind that is supported here"
+            cluster,
+            "proxy-url",
+            _PROXY,
+            "is not of the form http://HOST:PORT, the only kind that is supported here",
         ),
         insecure=bool(cluster.get("insecure-skip-tls-verify")),
     )

@@ -17,7 +17,10 @@ import re
 import traceback
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, KubeconfigError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    KubeconfigError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 
 if t.TYPE_CHECKING:  # pragma: no cover
@@ -55,7 +58,12 @@ SCALARS = {
     "float": r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
 }
 
-_RESOLVERS = {None: [(f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{text})\Z")) for kind, text in SCALARS.items()]}
+_RESOLVERS = {
+    None: [
+        (f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{text})\Z"))
+        for kind, text in SCALARS.items()
+    ]
+}
 
 
 def _loader() -> t.Any:
@@ -77,9 +85,13 @@ def _loader() -> t.Any:
             seen: set[str] = set()
             for key, _value in node.value:
                 if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
-                    raise KubeconfigError(f"line {key.start_mark.line + 1}: a key that is not plain text")
+                    raise KubeconfigError(
+                        f"line {key.start_mark.line + 1}: a key that is not plain text"
+                    )
                 if key.value in seen:
-                    raise KubeconfigError(f"line {key.start_mark.line + 1}: the key {shown(key.value)} is there twice")
+                    raise KubeconfigError(
+                        f"line {key.start_mark.line + 1}: the key {shown(key.value)} is there twice"
+                    )
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
 
@@ -107,7 +119,11 @@ def parse(content: bytes, where: str) -> Config:
         line = f", line {mark.line + 1}" if mark else ""
         raise KubeconfigError(f"{where} is not YAML{line}; it may have been cut off") from None
     if len(documents) != 1 or documents[0] is None:
-        what = "is empty" if not documents or documents == [None] else "holds more than one YAML document"
+        what = (
+            "is empty"
+            if not documents or documents == [None]
+            else "holds more than one YAML document"
+        )
         raise KubeconfigError(f"{where} {what}")
     return _checked(documents[0], where)
 
@@ -132,7 +148,9 @@ def _checked(config: t.Any, where: str) -> Config:
         for number, entry in enumerate(entries, 1):
             name = entry.get("name") if isinstance(entry, dict) else None
             if not isinstance(name, str):
-                raise KubeconfigError(f"{where}: {kind}, entry {number}, has no name, or one that is not text")
+                raise KubeconfigError(
+                    f"{where}: {kind}, entry {number}, has no name, or one that is not text"
+                )
             if name in names:
                 raise KubeconfigError(f"{where}: {kind} holds {shown(name)} twice")
             names.add(name)
@@ -182,7 +200,9 @@ def resolve(config: Config, context: str | None, where: str) -> Context:
         referred = entry.get(key)
         body = entry_of(config, kind, referred)
         if body is None:
-            raise KubeconfigError(f"{where}: context {name!r} refers to a {key} that is not there: {referred!r}")
+            raise KubeconfigError(
+                f"{where}: context {name!r} refers to a {key} that is not there: {referred!r}"
+            )
         found.append(body)
     return Context(name, *found)
 
@@ -201,7 +221,9 @@ def text(entry: Mapping[str, t.Any], key: str, where: str, folder: str | None) -
         if data:
             return base64.b64decode(data, validate=True).decode()
         if not os.path.isabs(path) and folder is None:
-            raise KubeconfigError(f"{where}: {key} is a relative path, and there is no folder that it could start at")
+            raise KubeconfigError(
+                f"{where}: {key} is a relative path, and there is no folder that it could start at"
+            )
         full = os.path.join(folder or "/", path)
         content = paths.read(full, follow=True)
         if content is None:
@@ -210,7 +232,9 @@ def text(entry: Mapping[str, t.Any], key: str, where: str, folder: str | None) -
     except FilesError as exc:
         raise KubeconfigError(f"{where}: {key}: {exc}") from None
     except (binascii.Error, ValueError):
-        raise KubeconfigError(f"{where}: {f'{key}-data is not base64 of' if data else f'{key} is not'} text") from None
+        raise KubeconfigError(
+            f"{where}: {f'{key}-data is not base64 of' if data else f'{key} is not'} text"
+        ) from None
 
 
 # --- writing
@@ -250,7 +274,9 @@ def _dumper() -> t.Any:
         if not math.isfinite(number):
             return dumper.represent_float(number)
         whole = number.is_integer() and abs(number) < 1e21
-        return dumper.represent_scalar("tag:yaml.org,2002:float", str(int(number)) if whole else repr(number))
+        return dumper.represent_scalar(
+            "tag:yaml.org,2002:float", str(int(number)) if whole else repr(number)
+        )
 
     Dumper.add_representer(str, represent_text)
     Dumper.add_representer(float, represent_float)
@@ -273,10 +299,14 @@ def new() -> Config:
 def dump(config: Config) -> bytes:
     """Return the file as kubectl writes it: keys and names sorted, an empty list as null, a newline at the end."""
     ordered = {
-        key: (sorted(value, key=lambda entry: entry["name"].encode()) if value else None) if key in KINDS else value
+        key: (sorted(value, key=lambda entry: entry["name"].encode()) if value else None)
+        if key in KINDS
+        else value
         for key, value in config.items()
     }
-    return yaml.dump(ordered, Dumper=_dumper(), allow_unicode=True, default_flow_style=False).encode()
+    return yaml.dump(
+        ordered, Dumper=_dumper(), allow_unicode=True, default_flow_style=False
+    ).encode()
 
 
 # --- addresses
@@ -313,7 +343,9 @@ def server_url(server: str) -> Url:
         )
     match = _SERVER.fullmatch(server)
     if match is None or not _usable(match):
-        raise KubeconfigError(f"{name} is not of the form https://HOST:PORT, with or without a /PATH after it")
+        raise KubeconfigError(
+            f"{name} is not of the form https://HOST:PORT, with or without a /PATH after it"
+        )
     return Url(match["v6"] or match["name"], int(match["port"] or 443), match["path"])
 
 

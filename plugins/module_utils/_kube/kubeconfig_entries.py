@@ -19,12 +19,26 @@ import ssl
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, KubeconfigError, X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import attributes, paths, write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    KubeconfigError,
+    X509Error,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
+    attributes,
+    paths,
+    write,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig, lock
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig import KINDS, Config, shown
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig import (
+    KINDS,
+    Config,
+    shown,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, keys, pem
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Iterable
@@ -50,7 +64,11 @@ METHODS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 # Options that are fields of the same meaning; an empty text removes the field, as with kubectl.
 PLAIN = {
-    "clusters": {"server": "server", "tls_server_name": "tls-server-name", "proxy_url": "proxy-url"},
+    "clusters": {
+        "server": "server",
+        "tls_server_name": "tls-server-name",
+        "proxy_url": "proxy-url",
+    },
     "users": {},
     "contexts": {"cluster": "cluster", "user": "user", "namespace": "namespace"},
 }
@@ -100,7 +118,9 @@ class Work:
     def can_check(self) -> bool:
         if base.CRYPTOGRAPHY_TRACEBACK is None:
             return True
-        self.missing("certificates and keys cannot be checked: install the package python3-cryptography")
+        self.missing(
+            "certificates and keys cannot be checked: install the package python3-cryptography"
+        )
         return False
 
 
@@ -122,11 +142,15 @@ def check(params: Options) -> None:
             try:
                 json.dumps(entry, ensure_ascii=False).encode()
             except UnicodeEncodeError:
-                raise KubeconfigError(f"{kind}, {shown(name)} holds text that is not Unicode") from None
+                raise KubeconfigError(
+                    f"{kind}, {shown(name)} holds text that is not Unicode"
+                ) from None
             if entry["state"] == "present":
                 CHECKS[kind](entry, f"{kind}, {shown(name)}")
     name = params["current_context"]
-    if name is not None and any(e["name"] == name and e["state"] == "absent" for e in params["contexts"] or ()):
+    if name is not None and any(
+        e["name"] == name and e["state"] == "absent" for e in params["contexts"] or ()
+    ):
         raise KubeconfigError(f"current_context: {name!r} is declared absent in contexts")
 
 
@@ -144,11 +168,17 @@ def _check_cluster(entry: Options, where: str) -> None:
     if len(trusts) > 1:
         raise KubeconfigError(f"{where}: only one of {' and '.join(trusts)} can be given")
     if trusts and entry["insecure_skip_tls_verify"]:
-        raise KubeconfigError(f"{where}: a CA has no use with insecure_skip_tls_verify; leave one of them out")
+        raise KubeconfigError(
+            f"{where}: a CA has no use with insecure_skip_tls_verify; leave one of them out"
+        )
     if entry["tls_server_name"] and not re.fullmatch(kubeconfig.NAME, entry["tls_server_name"]):
         raise KubeconfigError(f"{where}: tls_server_name is neither a DNS name nor an address")
-    if entry["proxy_url"] and not re.fullmatch(r"(?:https?|socks5)://[^/\s?#]+/?", entry["proxy_url"]):
-        raise KubeconfigError(f"{where}: proxy_url is not of the form http://HOST:PORT (also https, socks5)")
+    if entry["proxy_url"] and not re.fullmatch(
+        r"(?:https?|socks5)://[^/\s?#]+/?", entry["proxy_url"]
+    ):
+        raise KubeconfigError(
+            f"{where}: proxy_url is not of the form http://HOST:PORT (also https, socks5)"
+        )
 
 
 def _check_user(entry: Options, where: str) -> None:
@@ -156,8 +186,12 @@ def _check_user(entry: Options, where: str) -> None:
     if len(chosen) > 1:
         raise KubeconfigError(f"{where}: {' and '.join(chosen)} exclude each other; keep one")
     if len(_given(entry, "client_certificate", "client_key")) == 1:
-        raise KubeconfigError(f"{where}: client_certificate and client_key are only of use together")
-    extra = _given(entry, "client_certificate_source", "client_key_source", "client_ca", "client_ca_data")
+        raise KubeconfigError(
+            f"{where}: client_certificate and client_key are only of use together"
+        )
+    extra = _given(
+        entry, "client_certificate_source", "client_key_source", "client_ca", "client_ca_data"
+    )
     if extra and entry["client_certificate"] is None:
         raise KubeconfigError(f"{where}: {extra[0]} is only of use with client_certificate")
     if len(_given(entry, "client_ca", "client_ca_data")) > 1:
@@ -165,17 +199,25 @@ def _check_user(entry: Options, where: str) -> None:
     for option in _given(entry, "client_certificate", "client_key"):
         # Where a source is read in its place, nothing else would notice.
         if not os.path.isabs(entry[option]) or not entry[option].isprintable():
-            raise KubeconfigError(f"{where}: {option} {shown(entry[option])} is not an absolute path")
+            raise KubeconfigError(
+                f"{where}: {option} {shown(entry[option])} is not an absolute path"
+            )
     if entry["token"] is not None and not re.fullmatch(r"[\x21-\x7e]+", entry["token"]):
-        raise KubeconfigError(f"{where}: the token is empty, or holds characters that no HTTP header can carry")
+        raise KubeconfigError(
+            f"{where}: the token is empty, or holds characters that no HTTP header can carry"
+        )
     if entry["exec"] is not None:
         _check_exec(entry["exec"], f"{where}: exec")
 
 
 def _check_exec(options: Options, where: str) -> None:
     if not options["command"].strip() or not options["command"].isprintable():
-        raise KubeconfigError(f"{where}: command {shown(options['command'])} is not the name or the path of a program")
-    if not re.fullmatch(r"client\.authentication\.k8s\.io/v1(?:alpha1|beta1)?", options["api_version"]):
+        raise KubeconfigError(
+            f"{where}: command {shown(options['command'])} is not the name or the path of a program"
+        )
+    if not re.fullmatch(
+        r"client\.authentication\.k8s\.io/v1(?:alpha1|beta1)?", options["api_version"]
+    ):
         raise KubeconfigError(
             f"{where}: api_version {shown(options['api_version'])} is not one that clients speak, such as client.authentication.k8s.io/v1"
         )
@@ -183,7 +225,9 @@ def _check_exec(options: Options, where: str) -> None:
         raise KubeconfigError(f"{where}: args hold a NUL, which no program can be given")
     for name, value in options["env"].items():
         if not re.fullmatch(r"[^=\0]+", str(name)):
-            raise KubeconfigError(f"{where}: env: {shown(str(name))} cannot be the name of a variable")
+            raise KubeconfigError(
+                f"{where}: env: {shown(str(name))} cannot be the name of a variable"
+            )
         if value is None or isinstance(value, (dict, list)) or "\0" in str(value):
             # It may be a secret, and is not repeated.
             raise KubeconfigError(f"{where}: env: the value of {shown(str(name))} is not text")
@@ -206,7 +250,11 @@ CHECKS: dict[str, t.Callable[[Options, str], None]] = {
 
 def _patch(work: Work, kind: str, entry: Options) -> Patch:
     where = f"{kind}, {shown(entry['name'])}"
-    patch: Patch = {key: entry[option] or None for option, key in PLAIN[kind].items() if entry[option] is not None}
+    patch: Patch = {
+        key: entry[option] or None
+        for option, key in PLAIN[kind].items()
+        if entry[option] is not None
+    }
     if kind == "clusters":
         patch.update(_trust(work, entry, where))
     elif kind == "users":
@@ -226,7 +274,13 @@ def _trust(work: Work, entry: Options, where: str) -> Patch:
         _check_ca(work, content, _named(entry, option, where))
     embed = entry["embed_certs"] or option == "certificate_authority_data"
     patch.update(
-        _material("certificate-authority", entry["certificate_authority"], content, embed=embed, folder=work.folder)
+        _material(
+            "certificate-authority",
+            entry["certificate_authority"],
+            content,
+            embed=embed,
+            folder=work.folder,
+        )
     )
     return {**patch, "insecure-skip-tls-verify": None}
 
@@ -240,7 +294,9 @@ def _public(work: Work, entry: Options, option: str, where: str) -> bytes | None
 
 def _named(entry: Options, option: str, where: str = "") -> str:
     """Name what an option gives: the option, and the path if there is one."""
-    return (f"{where}: " if where else "") + (option if option.endswith("_data") else f"{option} {entry[option]!r}")
+    return (f"{where}: " if where else "") + (
+        option if option.endswith("_data") else f"{option} {entry[option]!r}"
+    )
 
 
 def _proof(work: Work, entry: Options, where: str) -> Patch:
@@ -248,16 +304,28 @@ def _proof(work: Work, entry: Options, where: str) -> Patch:
     if chosen is None:
         return {}
     # A former key or token that lingers beside the new way in would still open the door.
-    patch: Patch = {name: None for _options, fields in METHODS.values() for name in fields if fields is not chosen}
+    patch: Patch = {
+        name: None
+        for _options, fields in METHODS.values()
+        for name in fields
+        if fields is not chosen
+    }
     if entry["client_certificate"] is not None:
         certificate = work.read(
-            entry["client_certificate_source"] or entry["client_certificate"], f"{where}: client_certificate"
+            entry["client_certificate_source"] or entry["client_certificate"],
+            f"{where}: client_certificate",
         )
         key = work.read(entry["client_key_source"] or entry["client_key"], f"{where}: client_key")
         _check_pair(work, entry, certificate, key, where)
         embed, folder = entry["embed_certs"], work.folder
         patch.update(
-            _material("client-certificate", entry["client_certificate"], certificate, embed=embed, folder=folder)
+            _material(
+                "client-certificate",
+                entry["client_certificate"],
+                certificate,
+                embed=embed,
+                folder=folder,
+            )
         )
         patch.update(_material("client-key", entry["client_key"], key, embed=embed, folder=folder))
     elif entry["token"] is not None:
@@ -270,7 +338,9 @@ def _proof(work: Work, entry: Options, where: str) -> Patch:
     return patch
 
 
-def _material(name: str, path: str | None, content: bytes | None, *, embed: bool, folder: str) -> Patch:
+def _material(
+    name: str, path: str | None, content: bytes | None, *, embed: bool, folder: str
+) -> Patch:
     if not embed:
         return {name: _relative(t.cast(str, path), folder), f"{name}-data": None}
     return {name: None, f"{name}-data": base64.b64encode(content or b"").decode()}
@@ -289,7 +359,8 @@ def _exec(options: Options, folder: str) -> Patch:
         "apiVersion": options["api_version"],
         "args": list(options["args"]) or None,
         "command": _relative(command, folder) if os.path.isabs(command) else command,
-        "env": [{"name": str(name), "value": str(value)} for name, value in options["env"].items()] or None,
+        "env": [{"name": str(name), "value": str(value)} for name, value in options["env"].items()]
+        or None,
         **({"installHint": options["install_hint"]} if options["install_hint"] else {}),
         **({"interactiveMode": options["interactive_mode"]} if options["interactive_mode"] else {}),
         "provideClusterInfo": options["provide_cluster_info"],
@@ -331,10 +402,15 @@ def _check_ca(work: Work, content: bytes, where: str) -> None:
         work.module.warn(fault)
 
 
-def _check_pair(work: Work, entry: Options, certificate: bytes | None, key: bytes | None, where: str) -> None:
+def _check_pair(
+    work: Work, entry: Options, certificate: bytes | None, key: bytes | None, where: str
+) -> None:
     if (certificate is None and key is None) or not work.can_check():
         return
-    names = {option: entry[f"{option}_source"] or entry[option] for option in ("client_certificate", "client_key")}
+    names = {
+        option: entry[f"{option}_source"] or entry[option]
+        for option in ("client_certificate", "client_key")
+    }
     public = None
     if key is not None:
         if b"ENCRYPTED" in key:
@@ -342,7 +418,9 @@ def _check_pair(work: Work, entry: Options, certificate: bytes | None, key: byte
                 f"{where}: client_key {names['client_key']!r} is encrypted, and Kubernetes asks nobody for a passphrase"
             )
         try:
-            public = keys.public_bytes(keys.parse(key, None, names["client_key"]).private.public_key())
+            public = keys.public_bytes(
+                keys.parse(key, None, names["client_key"]).private.public_key()
+            )
         except X509Error as exc:
             raise KubeconfigError(f"{where}: client_key: {exc}") from None
     if certificate is None:
@@ -355,7 +433,9 @@ def _check_pair(work: Work, entry: Options, certificate: bytes | None, key: byte
     facts = _certificate.facts(leaf)
     if facts is None:
         raise KubeconfigError(f"{which} has extensions that cannot be read")
-    if facts["extended_key_usage"] and not {"clientAuth", "anyExtendedKeyUsage"} & set(facts["extended_key_usage"]):
+    if facts["extended_key_usage"] and not {"clientAuth", "anyExtendedKeyUsage"} & set(
+        facts["extended_key_usage"]
+    ):
         raise KubeconfigError(f"{which} is not for clients: its extendedKeyUsage lacks clientAuth")
     if public is not None and public != _public_key(leaf, which):
         raise KubeconfigError(
@@ -410,18 +490,26 @@ def _merged(body: Config, patch: Patch, folder: str) -> Config:
     def same(name: str, value: t.Any) -> bool:
         former = body.get(name)
         if name in PATHS and isinstance(former, str) and former and value:
-            return os.path.normpath(os.path.join(folder, former)) == os.path.normpath(os.path.join(folder, value))
+            return os.path.normpath(os.path.join(folder, former)) == os.path.normpath(
+                os.path.join(folder, value)
+            )
         return bool(former == value)
 
     changed = {name: value for name, value in patch.items() if not same(name, value)}
-    return {name: value for name, value in {**body, **changed}.items() if not (name in changed and value is None)}
+    return {
+        name: value
+        for name, value in {**body, **changed}.items()
+        if not (name in changed and value is None)
+    }
 
 
 def _check_complete(kind: str, body: Config, where: str, work: Work) -> None:
     """Fail if an entry is of no use. kubectl would write it all the same."""
     for names in NEEDED[kind]:
         if not any(body.get(name) for name in names) and not work.predicted:
-            raise KubeconfigError(f"{where} has no {'credentials' if kind == 'users' else names[0]}; declare them")
+            raise KubeconfigError(
+                f"{where} has no {'credentials' if kind == 'users' else names[0]}; declare them"
+            )
 
 
 def _check_references(before: Config, after: Config, params: Options) -> None:
@@ -440,7 +528,10 @@ def _check_references(before: Config, after: Config, params: Options) -> None:
     current = after.get("current-context")
     if not current or kubeconfig.entry_of(after, "contexts", current) is not None:
         return
-    if params["current_context"] is not None or kubeconfig.entry_of(before, "contexts", current) is not None:
+    if (
+        params["current_context"] is not None
+        or kubeconfig.entry_of(before, "contexts", current) is not None
+    ):
         raise KubeconfigError(
             f"current_context: there is no context {current!r}; declare it in contexts, or name another one"
         )
@@ -529,11 +620,15 @@ def summary(config: Config) -> Summary:
             {
                 "name": name,
                 "client_certificate": body.get("client-certificate"),
-                "client_certificate_data": next(iter(_described(body.get("client-certificate-data")) or ()), None),
+                "client_certificate_data": next(
+                    iter(_described(body.get("client-certificate-data")) or ()), None
+                ),
                 "client_key": body.get("client-key"),
                 "has_key": bool(body.get("client-key-data") or body.get("client-key")),
                 "has_token": bool(body.get("token") or body.get("tokenFile")),
-                "exec": (body["exec"].get("command") if isinstance(body.get("exec"), dict) else None),
+                "exec": (
+                    body["exec"].get("command") if isinstance(body.get("exec"), dict) else None
+                ),
             }
             for name, body in _bodies(config, "users")
         ],
@@ -552,7 +647,8 @@ def summary(config: Config) -> Summary:
 
 def _bodies(config: Config, kind: str) -> Iterable[tuple[str, Config]]:
     return sorted(
-        ((entry["name"], entry.get(KINDS[kind]) or {}) for entry in config.get(kind) or ()), key=lambda pair: pair[0]
+        ((entry["name"], entry.get(KINDS[kind]) or {}) for entry in config.get(kind) or ()),
+        key=lambda pair: pair[0],
     )
 
 
@@ -565,7 +661,10 @@ def _described(data: t.Any) -> list[dict[str, t.Any]] | None:
     if base.CRYPTOGRAPHY_TRACEBACK is None:
         return [
             {
-                **{name: ((found and _certificate.facts(found)) or {}).get(name) for name in ("subject", "issuer")},
+                **{
+                    name: ((found and _certificate.facts(found)) or {}).get(name)
+                    for name in ("subject", "issuer")
+                },
                 **_certificate.identity(found, base.now()),
             }
             for found in _certificate.parse(content)
@@ -574,7 +673,9 @@ def _described(data: t.Any) -> list[dict[str, t.Any]] | None:
         ders = [ssl.PEM_cert_to_DER_cert(block.decode()) for block in pem.blocks(content)]
     except ValueError:
         return None
-    return [{"fingerprint_sha256": hashlib.sha256(der).digest().hex(":").upper()} for der in ders] or None
+    return [
+        {"fingerprint_sha256": hashlib.sha256(der).digest().hex(":").upper()} for der in ders
+    ] or None
 
 
 def public(params: Options) -> Options:
@@ -693,12 +794,18 @@ def _plan(work: Work, path: str) -> Plan:
 
 
 def _finish(module: attributes.Module, path: str, plan: Plan) -> Result:
-    done = attributes.converge(module, path, plan.content, backup=BACKUPS if module.params["backup"] else 0)
+    done = attributes.converge(
+        module, path, plan.content, backup=BACKUPS if module.params["backup"] else 0
+    )
     told = summary(plan.after)
     result: Result = {
         "changed": done.changed or plan.predicted,
         "path": path,
-        "diff": {**difference(plan.before, plan.after), "before_header": path, "after_header": path},
+        "diff": {
+            **difference(plan.before, plan.after),
+            "before_header": path,
+            "after_header": path,
+        },
         "clusters": told["clusters"],
         "users": told["users"],
         "contexts": told["contexts"],

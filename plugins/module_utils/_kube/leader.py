@@ -57,19 +57,28 @@ class LeaderInfo(lease.LeaseView):
 def _check(params: dict[str, t.Any]) -> None:
     for option in ("name", "namespace"):
         if not DNS_NAME.fullmatch(params[option]):
-            raise OptionError(option, f"{params[option][:64]!r} is not a name that an object can have")
+            raise OptionError(
+                option, f"{params[option][:64]!r} is not a name that an object can have"
+            )
     for option, least in (("timeout", 0.0), ("poll_interval", 0.01)):
         if not (math.isfinite(params[option]) and least <= params[option] <= 86400):
-            raise OptionError(option, f"{params[option]} is not between {least:g} and 86400 seconds")
+            raise OptionError(
+                option, f"{params[option]} is not between {least:g} and 86400 seconds"
+            )
     if params["holder"] is not None and params["wait_for"] not in ("holder", "change"):
         raise OptionError("holder", "is only of use with wait_for=holder or wait_for=change")
     if "" in (params["contexts"] or ()):
-        raise OptionError("contexts", "one of them is empty; name contexts of the kubeconfig, or leave the option out")
+        raise OptionError(
+            "contexts",
+            "one of them is empty; name contexts of the kubeconfig, or leave the option out",
+        )
     for option in ("holder", "members"):
         given = params[option] if option == "members" else [params[option]]
         for text in given or ():
             if text is not None and not (text.isprintable() and 0 < len(text) <= LONGEST_IDENTITY):
-                raise OptionError(option, f"{text[:64]!r} is not one readable name; name a host or an identity")
+                raise OptionError(
+                    option, f"{text[:64]!r} is not one readable name; name a host or an identity"
+                )
 
 
 def _condition(params: dict[str, t.Any]) -> Callable[[View], bool]:
@@ -90,7 +99,9 @@ def _condition(params: dict[str, t.Any]) -> Callable[[View], bool]:
     return changed
 
 
-def find(params: dict[str, t.Any], sleep: Callable[[float], None] = time.sleep) -> tuple[LeaderInfo, str | None]:
+def find(
+    params: dict[str, t.Any], sleep: Callable[[float], None] = time.sleep
+) -> tuple[LeaderInfo, str | None]:
     """Return what is known of the leader, and one line that says so where a wait was in vain, else None.
 
     PARAMS are the options of leader_info. Raises KubeError (OptionError for an option) and LeaseError.

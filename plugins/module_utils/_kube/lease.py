@@ -32,7 +32,11 @@ ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
 
 # Where the record of an election may lie, the newest kind first: source, path, and the RBAC rule that lets it be read.
 SOURCES = {
-    "lease": ("/apis/coordination.k8s.io/v1/namespaces/{0}/leases/{1}", "coordination.k8s.io", "leases"),
+    "lease": (
+        "/apis/coordination.k8s.io/v1/namespaces/{0}/leases/{1}",
+        "coordination.k8s.io",
+        "leases",
+    ),
     "endpoints": ("/api/v1/namespaces/{0}/endpoints/{1}", "", "endpoints"),
     "configmap": ("/api/v1/namespaces/{0}/configmaps/{1}", "", "configmaps"),
 }
@@ -77,7 +81,9 @@ class Record:
         return node_of(self.identity)
 
 
-ABSENT = Record(identity="", lease_duration=0, acquire_time=None, renew_time=None, transitions=0, source="")
+ABSENT = Record(
+    identity="", lease_duration=0, acquire_time=None, renew_time=None, transitions=0, source=""
+)
 """What an earlier reading found that found no record: any that is there now was written since."""
 
 
@@ -121,7 +127,11 @@ def _record(value: t.Any, source: str, transitions: str) -> Record:
         if found is None:
             return 0
         # A bool is an int to Python, not to an apiserver.
-        if not isinstance(found, int) or isinstance(found, bool) or not 0 <= found <= LARGEST_NUMBER:
+        if (
+            not isinstance(found, int)
+            or isinstance(found, bool)
+            or not 0 <= found <= LARGEST_NUMBER
+        ):
             raise wrong(name, f"a number from 0 to {LARGEST_NUMBER}")
         return found
 
@@ -257,7 +267,9 @@ class Observer:
     with the same credentials, a record or ABSENT.
     """
 
-    def __init__(self, members: Collection[str] | None = None, before: Record | None = None) -> None:
+    def __init__(
+        self, members: Collection[str] | None = None, before: Record | None = None
+    ) -> None:
         self._members = members
         self._before = before
         self._record: Record | None = None
@@ -289,7 +301,9 @@ class Observer:
         # The earliest end and the latest start of the time without a change: what is expired here is so by every candidate's clock.
         if now - self._changed_at >= record.lease_duration:
             return "expired"
-        if self._members is not None and not any(matches(record.identity, member) for member in self._members):
+        if self._members is not None and not any(
+            matches(record.identity, member) for member in self._members
+        ):
             return "foreign"
         return "held"
 

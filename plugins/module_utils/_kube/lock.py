@@ -42,9 +42,13 @@ def locked(path: str, *, patience: float = 10.0) -> Iterator[None]:
         except OSError as exc:
             gone = exc.errno == errno.ENOENT
             reason = (
-                "does not exist; create it" if gone else f"is not writable ({os.strerror(exc.errno or 0)}); make it so"
+                "does not exist; create it"
+                if gone
+                else f"is not writable ({os.strerror(exc.errno or 0)}); make it so"
             )
-            raise KubeconfigError(f"cannot lock {path!r} with {name!r}: its folder {reason} first") from None
+            raise KubeconfigError(
+                f"cannot lock {path!r} with {name!r}: its folder {reason} first"
+            ) from None
         if handle is not None:
             break
         if time.monotonic() >= deadline:

@@ -47,7 +47,10 @@ class Timings:
 
     def out_of_order(self) -> list[tuple[str, str, float]]:
         """Which time must be longer than which other, and how many times of it (0 for once), and is not."""
-        rules = (("lease_duration", "renew_deadline", 0.0), ("renew_deadline", "retry_period", JITTER))
+        rules = (
+            ("lease_duration", "renew_deadline", 0.0),
+            ("renew_deadline", "retry_period", JITTER),
+        )
         return [
             (longer, shorter, factor)
             for longer, shorter, factor in rules

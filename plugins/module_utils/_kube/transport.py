@@ -66,7 +66,16 @@ WHAT = {
     "unreachable": "no route to the host",
 }
 
-TRANSIENT = {"closed", "dns", "not_http", "refused", "server_error", "throttled", "timeout", "unreachable"}
+TRANSIENT = {
+    "closed",
+    "dns",
+    "not_http",
+    "refused",
+    "server_error",
+    "throttled",
+    "timeout",
+    "unreachable",
+}
 """Kinds of errors that are worth a retry at the same server a little later."""
 
 
@@ -111,7 +120,8 @@ class Response:
         if not isinstance(value, dict):
             kind = one_line(self.headers.get("content-type", "no content type"), 60)
             raise KubeError(
-                "not_json", f"{where}: the answer is not a JSON object ({kind}); is this the address of an apiserver?"
+                "not_json",
+                f"{where}: the answer is not a JSON object ({kind}); is this the address of an apiserver?",
             )
         return value
 
@@ -146,11 +156,17 @@ def _translated(where: str) -> Iterator[None]:
         raise
     except ssl.SSLCertVerificationError as exc:
         raise TransportError(
-            KIND_OF_VERIFY_CODE.get(exc.verify_code, "tls_untrusted"), where, one_line(exc.verify_message or "")
+            KIND_OF_VERIFY_CODE.get(exc.verify_code, "tls_untrusted"),
+            where,
+            one_line(exc.verify_message or ""),
         ) from None
     except ssl.SSLError as exc:
         reason = exc.reason or ""
-        if "WRONG_VERSION_NUMBER" in reason or "HTTP_REQUEST" in reason or "RECORD_LAYER_FAILURE" in reason:
+        if (
+            "WRONG_VERSION_NUMBER" in reason
+            or "HTTP_REQUEST" in reason
+            or "RECORD_LAYER_FAILURE" in reason
+        ):
             kind = "not_tls"
         elif "ALERT" in reason and ("CERT" in reason or "UNKNOWN_CA" in reason):
             kind = "tls_client"
@@ -167,7 +183,9 @@ def _translated(where: str) -> Iterator[None]:
         raise TransportError("not_http", where) from None
     except OSError as exc:
         known = KIND_OF_ERRNO.get(exc.errno or 0)
-        raise TransportError(known or "closed", where, "" if known else one_line(exc.strerror or "")) from None
+        raise TransportError(
+            known or "closed", where, "" if known else one_line(exc.strerror or "")
+        ) from None
 
 
 # --- TLS
@@ -195,7 +213,9 @@ def tls_context(
         context.load_default_certs()
     else:
         # As Go does: each certificate of the bundle is an anchor, intermediate or not, and a name in the CN counts for nothing.
-        context.verify_flags |= t.cast("ssl.VerifyFlags", getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0x80000))
+        context.verify_flags |= t.cast(
+            "ssl.VerifyFlags", getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0x80000)
+        )
         context.hostname_checks_common_name = False
         try:
             context.load_verify_locations(cadata=certificates_of(ca_pem))
@@ -263,7 +283,9 @@ class Proxy(t.NamedTuple):
     @classmethod
     def of(cls, url: str) -> Proxy:
         parts = urlsplit(url)
-        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
+        user = (
+            f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else ""
+        )
         return cls(parts.hostname or "", parts.port or 80, base64.b64encode(user.encode()).decode())
 
 
@@ -301,14 +323,18 @@ class Connection(http.client.HTTPConnection):
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._proxy:
-                _tunnel(sock, self._deadline, netloc(self.host, self.port), self._proxy.authorization)
+                _tunnel(
+                    sock, self._deadline, netloc(self.host, self.port), self._proxy.authorization
+                )
             sock.settimeout(_left(self._deadline))
             self.sock = self._context.wrap_socket(sock, server_hostname=self._server_name)
         except BaseException:
             sock.close()
             raise
 
-    def get(self, path: str, *, where: str, timeout: float, headers: Mapping[str, str] | None = None) -> Response:
+    def get(
+        self, path: str, *, where: str, timeout: float, headers: Mapping[str, str] | None = None
+    ) -> Response:
         """Return the answer, whatever its status, which has to be whole within TIMEOUT seconds.
 
         Raises TransportError, which names WHERE.
@@ -400,4 +426,6 @@ def _read(answer: http.client.HTTPResponse, where: str) -> Response:
         raise TransportError("too_large", where)
     if answer.length:  # http.client leaves a body that was cut short to its caller
         raise http.client.IncompleteRead(b"")
-    return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+    return Response(
+        answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
+    )

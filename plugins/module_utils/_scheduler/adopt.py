@@ -114,7 +114,12 @@ def compare(
         changes.append(f"--{name}={value} {became}")
         row = known.get(name, {})
         gone = "removed" in row and versions.number(row["removed"]) <= versions.number(minor)
-        if name in FILES or gone or value in ANYWAY.get(name, ()) or (name == "config" and process_["settings"]):
+        if (
+            name in FILES
+            or gone
+            or value in ANYWAY.get(name, ())
+            or (name == "config" and process_["settings"])
+        ):
             continue
         lost.append(f"--{name}={value}")
         if name == "config":
@@ -138,7 +143,10 @@ def compare(
 
 
 def _compare_fields(
-    theirs: t.Sequence[str], wanted: t.Mapping[str, t.Any], known: t.Mapping[str, t.Mapping[str, str]], prefix: str
+    theirs: t.Sequence[str],
+    wanted: t.Mapping[str, t.Any],
+    known: t.Mapping[str, t.Mapping[str, str]],
+    prefix: str,
 ) -> Comparison:
     """The configuration of a process beside the one that is wanted."""
     changes, lost, keep = [], [], []
@@ -153,9 +161,14 @@ def _compare_fields(
         ours = _at(wanted, place.split("."))
         if place in FIELDS or effective.same(DEFAULTS.get(place) if ours is None else ours, value):
             continue
-        changes.append(f"{place}={text} {'goes' if ours is None else f'becomes {json.dumps(ours)}'}")
+        changes.append(
+            f"{place}={text} {'goes' if ours is None else f'becomes {json.dumps(ours)}'}"
+        )
         lost.append(f"{place}={text}")
-        own = next((row["own"] for name, row in known.items() if row.get("own") and _place(name) == place), "")
+        own = next(
+            (row["own"] for name, row in known.items() if row.get("own") and _place(name) == place),
+            "",
+        )
         if own:
             keep.append(f"{own}: {text}")
         elif process.WITHHELD in text:
@@ -181,7 +194,9 @@ def _at(config: t.Any, names: t.Sequence[str]) -> t.Any:
     return config
 
 
-def faults(name: str, host: t.Mapping[str, t.Any], found: Comparison, *, adopt: bool, prefix: str) -> list[str]:
+def faults(
+    name: str, host: t.Mapping[str, t.Any], found: Comparison, *, adopt: bool, prefix: str
+) -> list[str]:
     """What would be lost without a word of the operator's."""
     if adopt or not foreign(host) or not found.lost:
         return []
@@ -209,7 +224,9 @@ def _what(unit: t.Mapping[str, t.Any]) -> str:
     return f"the static pod {unit['static_pod']}" if unit["static_pod"] else str(unit["name"])
 
 
-def static_pod_faults(name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str) -> list[str]:
+def static_pod_faults(
+    name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str
+) -> list[str]:
     """A static pod that kubelet would go on running."""
     if adopt or not unit["static_pod"]:
         return []
@@ -218,7 +235,9 @@ def static_pod_faults(name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, pr
     ]
 
 
-def drop_in_faults(name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str) -> list[str]:
+def drop_in_faults(
+    name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str
+) -> list[str]:
     """Drop-ins that would change the role's own unit."""
     advice = f"remove it, and set what it sets by {prefix}extra_args or {prefix}config"
     return [

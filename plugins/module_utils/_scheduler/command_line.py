@@ -59,7 +59,9 @@ class Inputs:
     known_flags: dict[str, dict[str, str]]
     known_fields: dict[str, dict[str, t.Any]]
     values: dict[str, t.Any]  # what stands for {NAME} in the styles
-    times: dict[str, str]  # flags with the election's times, for a version that is started without a configuration file
+    times: dict[
+        str, str
+    ]  # flags with the election's times, for a version that is started without a configuration file
     binary: str  # absolute path
     own_config: dict[str, t.Any]
     config: dict[str, t.Any]
@@ -107,7 +109,9 @@ def text_of(value: t.Any) -> str:
 def quote(word: str) -> str:
     """One argument as a unit file writes it, so that systemd hands on exactly this: nothing is expanded, split or continued."""
     if CONTROL.search(word):
-        raise PlanError(f"{word[:60]!r} holds a control character, which no unit can hand on; leave it out")
+        raise PlanError(
+            f"{word[:60]!r} holds a control character, which no unit can hand on; leave it out"
+        )
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"'
 
@@ -123,7 +127,9 @@ def yaml_of(value: t.Any, indent: str = "") -> str:
     PyYAML would leave 1e3 bare, which Go reads as a number.
     """
     if isinstance(value, dict) and value:
-        return "".join(f"\n{indent}{_scalar(str(key))}:{_under(item, indent)}" for key, item in value.items())
+        return "".join(
+            f"\n{indent}{_scalar(str(key))}:{_under(item, indent)}" for key, item in value.items()
+        )
     if isinstance(value, (list, tuple)) and value:
         return "".join(f"\n{indent}-{_under(item, indent)}" for item in value)
     return f" {_scalar(value)}"
@@ -144,7 +150,9 @@ def merged(base: t.Mapping[str, t.Any], over: t.Mapping[str, t.Any]) -> dict[str
     result = dict(base)
     for key, value in over.items():
         former = result.get(key)
-        result[key] = merged(former, value) if isinstance(former, dict) and isinstance(value, dict) else value
+        result[key] = (
+            merged(former, value) if isinstance(former, dict) and isinstance(value, dict) else value
+        )
     return result
 
 
@@ -166,7 +174,9 @@ class Planner:
         self.apis = [api if "/" in api else f"{GROUP}/{api}" for api in row["config_api"]]
         self.problems: list[str] = []
         self.config = inputs.config
-        self.extra: dict[str, t.Any] = {str(k).replace("_", "-"): v for k, v in inputs.extra_args.items()}
+        self.extra: dict[str, t.Any] = {
+            str(k).replace("_", "-"): v for k, v in inputs.extra_args.items()
+        }
         self.extra_option = f"{inputs.prefix}extra_args"
         self.config_option = f"{inputs.prefix}config"
 
@@ -184,7 +194,9 @@ class Planner:
             own.update({name: value for name, value in inputs.times.items() if name not in own})
         if self._names_lease():
             if configured:
-                wanted = merged(wanted, {"leaderElection": {self._lease_field(): inputs.lease_name}})
+                wanted = merged(
+                    wanted, {"leaderElection": {self._lease_field(): inputs.lease_name}}
+                )
             else:
                 own[style["lease_flag"]] = inputs.lease_name
         flags = {**own, **self._checked_flags(configured)}
@@ -216,7 +228,9 @@ class Planner:
         )
 
     def _filled(self, value: t.Any) -> str:
-        return re.sub(r"\{([a-z_]+)\}", lambda found: text_of(self.inputs.values[found[1]]), str(value))
+        return re.sub(
+            r"\{([a-z_]+)\}", lambda found: text_of(self.inputs.values[found[1]]), str(value)
+        )
 
     # --- flags
 
@@ -241,7 +255,9 @@ class Planner:
         if "removed" in known and self.minor >= number(known["removed"]):
             return f"{self.name} has no flag --{name}, which was removed in {known['removed']}; {advice}"
         if "added" in known and self.minor < number(known["added"]):
-            return f"{self.name} has no flag --{name}, which came with {known['added']}; leave it out"
+            return (
+                f"{self.name} has no flag --{name}, which came with {known['added']}; leave it out"
+            )
         if "own" in known:
             return f"the role itself sets --{name}; {advice}"
         ignored = known.get("ignored")
@@ -264,7 +280,9 @@ class Planner:
             )
             return
         if self.config.get("kind", KIND) != KIND:
-            self.problems.append(f"{option}: kind: {self.config['kind']} is not {KIND}; leave it out")
+            self.problems.append(
+                f"{option}: kind: {self.config['kind']} is not {KIND}; leave it out"
+            )
         for name in self.config:
             known = self.inputs.known_fields.get(name)
             if known is None:
@@ -299,7 +317,9 @@ class Planner:
         """Whether the process has to be told the name of its lease by the role."""
         told = self.config.get("leaderElection")
         fields = told if isinstance(told, dict) else {}
-        others = [fields.get(name) for name in LEASE_FIELDS] + [self.extra.get(name) for name in LEASE_FLAGS]
+        others = [fields.get(name) for name in LEASE_FIELDS] + [
+            self.extra.get(name) for name in LEASE_FLAGS
+        ]
         return self.inputs.lease_name != LEASE and not any(others)
 
     def _lease_field(self) -> str:
@@ -310,7 +330,10 @@ class Planner:
     def _check_elects(self, flags: t.Mapping[str, str], election: t.Mapping[str, t.Any]) -> None:
         for option, value in (
             (f"{self.extra_option}: leader-elect", flags.get("leader-elect", True)),
-            (f"{self.config_option}: leaderElection: leaderElect", election.get("leaderElect", True)),
+            (
+                f"{self.config_option}: leaderElection: leaderElect",
+                election.get("leaderElect", True),
+            ),
         ):
             if text_of(value) != "true":
                 self.problems.append(
@@ -319,7 +342,11 @@ class Planner:
 
     def _lock(self, flags: t.Mapping[str, str], election: dict[str, t.Any]) -> str:
         said = "leader-elect-resource-lock" in flags
-        lock = str(flags["leader-elect-resource-lock"] if said else election.get("resourceLock", self.row["locks"][0]))
+        lock = str(
+            flags["leader-elect-resource-lock"]
+            if said
+            else election.get("resourceLock", self.row["locks"][0])
+        )
         option = (
             f"{self.extra_option}: leader-elect-resource-lock"
             if said
@@ -365,14 +392,23 @@ class Planner:
                 first, *others = [*way[1:], lock]
                 run = f"first run with {self.config_option}={{leaderElection: {{resourceLock: {first}}}}}"
                 return ", then ".join([run, *(f"a further time with {other}" for other in others)])
-            ways += [[*way, n] for n in self.row["locks"] if n not in way and LOCK_OBJECTS[way[-1]] & LOCK_OBJECTS[n]]
+            ways += [
+                [*way, n]
+                for n in self.row["locks"]
+                if n not in way and LOCK_OBJECTS[way[-1]] & LOCK_OBJECTS[n]
+            ]
         both = LOCK_OBJECTS[former] | LOCK_OBJECTS[lock]
         bridge = next(name for name, objects in LOCK_OBJECTS.items() if objects == both)
         able = [minor for minor, row in self.inputs.versions.items() if bridge in row["locks"]]
         return f"first roll out a version from {able[0]} to {able[-1]} with the lock {bridge}, then {self.version}"
 
     def _named(
-        self, flags: t.Mapping[str, str], election: dict[str, t.Any], flag: str, suffix: str, default: str
+        self,
+        flags: t.Mapping[str, str],
+        election: dict[str, t.Any],
+        flag: str,
+        suffix: str,
+        default: str,
     ) -> str:
         for value in (
             flags.get(f"leader-elect-resource-{flag}"),

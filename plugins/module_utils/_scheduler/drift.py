@@ -20,11 +20,22 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, FilesError, ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    CollectionError,
+    FilesError,
+    ReleaseError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import effective, facts, process, running
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    effective,
+    facts,
+    process,
+    running,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    systemd as _systemd,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import (
     DIGEST_MARK,
@@ -38,7 +49,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.relea
     sha256,
     text_with_digest,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec_info import OWNER_SPEC
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec_info import (
+    OWNER_SPEC,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, pair, spec
 
 # What of the module kubeconfig can be compared without a secret in the question.
@@ -74,7 +87,12 @@ KUBECONFIG_SPEC: dict[str, t.Any] = {
     "contexts": {
         "type": "list",
         "elements": "dict",
-        "options": {"name": {"type": "str", "required": True}, "cluster": _TEXT, "user": _TEXT, "namespace": _TEXT},
+        "options": {
+            "name": {"type": "str", "required": True},
+            "cluster": _TEXT,
+            "user": _TEXT,
+            "namespace": _TEXT,
+        },
     },
     "current_context": _TEXT,
     **OWNER_SPEC,
@@ -99,7 +117,9 @@ class FileModule(t.Protocol):
 
     check_mode: bool
 
-    def load_file_common_arguments(self, params: dict[str, t.Any], path: str | None = None) -> dict[str, t.Any]:
+    def load_file_common_arguments(
+        self, params: dict[str, t.Any], path: str | None = None
+    ) -> dict[str, t.Any]:
         """The attributes that are wanted of the file."""
 
     def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
@@ -123,7 +143,9 @@ class Task:
         # Whatever else the writers need of AnsibleModule, they need of the real one.
         return getattr(self._module, name)
 
-    def load_file_common_arguments(self, params: dict[str, t.Any], path: str | None = None) -> dict[str, t.Any]:
+    def load_file_common_arguments(
+        self, params: dict[str, t.Any], path: str | None = None
+    ) -> dict[str, t.Any]:
         return self._module.load_file_common_arguments(params, path=path)
 
     def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
@@ -161,7 +183,9 @@ def wanted_of(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) ->
     """The option C(wanted), checked. Raises ReleaseError and FilesError for what makes no sense."""
     certificate, kubeconfig = options["certificate"], options["kubeconfig"]
     if certificate is not None:
-        certificate = _validated("certificate", {**OWNER_SPEC, **spec.ARGUMENT_SPEC}, certificate, spec.RULES)
+        certificate = _validated(
+            "certificate", {**OWNER_SPEC, **spec.ARGUMENT_SPEC}, certificate, spec.RULES
+        )
         # A fault of the key is a reason here, whatever the task would do about it.
         if certificate["regenerate"] in ("fail", "partial"):
             certificate["regenerate"] = "full"
@@ -169,7 +193,15 @@ def wanted_of(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) ->
         kubeconfig = _validated("kubeconfig", KUBECONFIG_SPEC, kubeconfig)
         for kind, rest in KUBECONFIG_REST.items():
             kubeconfig[kind] = [
-                {**rest, **entry, **({"embed_certs": bool(entry["embed_certs"])} if "embed_certs" in entry else {})}
+                {
+                    **rest,
+                    **entry,
+                    **(
+                        {"embed_certs": bool(entry["embed_certs"])}
+                        if "embed_certs" in entry
+                        else {}
+                    ),
+                }
                 for entry in kubeconfig[kind] or []
             ]
         kubeconfig.update(force=False, backup=False, state="present", attributes=None)
@@ -190,7 +222,10 @@ def wanted_of(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) ->
 
 
 def _validated(
-    name: str, argument_spec: dict[str, t.Any], options: dict[str, t.Any], rules: t.Mapping[str, t.Any] | None = None
+    name: str,
+    argument_spec: dict[str, t.Any],
+    options: dict[str, t.Any],
+    rules: t.Mapping[str, t.Any] | None = None,
 ) -> dict[str, t.Any]:
     found = ArgumentSpecValidator(argument_spec, **(rules or {})).validate(options)
     if found.error_messages:
@@ -213,7 +248,12 @@ def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> 
     digest = release.digest(lambda item: item.path)
     parts: list[tuple[str, list[str]]] = [
         ("packages", _packages(wanted, seen["missing_libraries"])),
-        ("user", [] if seen["user_exists"] or not wanted.user else [f"the user {wanted.user} does not exist"]),
+        (
+            "user",
+            []
+            if seen["user_exists"] or not wanted.user
+            else [f"the user {wanted.user} does not exist"],
+        ),
         (_binary_part(wanted), _binary(wanted, release)),
         ("link", _link(wanted)),
         ("log_dir", _log_dir(wanted)),
@@ -226,7 +266,11 @@ def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> 
     if not any(found for _part, found in parts):
         # Otherwise what is staged may differ for good reasons.
         parts.append(("staged", _staged(release)))
-    drift = [facts.Drift(part=part, reason=_line(reason)) for part, found in parts for reason in dict.fromkeys(found)]
+    drift = [
+        facts.Drift(part=part, reason=_line(reason))
+        for part, found in parts
+        for reason in dict.fromkeys(found)
+    ]
     return Comparison(drift, [_line(reason) for reason in awaited])
 
 
@@ -235,12 +279,20 @@ def _line(reason: str) -> str:
 
 
 def _packages(wanted: Wanted, missing: t.Sequence[str]) -> list[str]:
-    return [f"the Python library {name} is missing" for name in missing] if wanted.manage_packages else []
+    return (
+        [f"the Python library {name} is missing" for name in missing]
+        if wanted.manage_packages
+        else []
+    )
 
 
 def _binary_part(wanted: Wanted) -> str:
     """Whether the binary is to be brought (C(binary)), or is there and only to be verified and recorded (C(record))."""
-    return "record" if wanted.binary_source == "present" and os.path.exists(wanted.binary) else "binary"
+    return (
+        "record"
+        if wanted.binary_source == "present" and os.path.exists(wanted.binary)
+        else "binary"
+    )
 
 
 def _binary(wanted: Wanted, release: Release) -> list[str]:
@@ -254,7 +306,9 @@ def _binary(wanted: Wanted, release: Release) -> list[str]:
     found = []
     if not info.st_mode & stat.S_IXOTH:
         found.append(f"{path}: mode is {_octal(info.st_mode)}, so that not everybody can run it")
-    if wanted.binary_source != "present" and (info.st_uid != 0 or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
+    if wanted.binary_source != "present" and (
+        info.st_uid != 0 or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    ):
         found.append(
             f"{path}: others than root may write it (owner {process.user_name(info.st_uid)}, {_octal(info.st_mode)})"
         )
@@ -267,7 +321,9 @@ def _binary(wanted: Wanted, release: Release) -> list[str]:
     elif info.st_size > size or (seen != known["identity"] and sha256(path) != known["sha256"]):
         found.append(f"{path}: content differs from what was verified")
     elif known["version"] != wanted.version:
-        found.append(f"{path}: is recorded as version {known['version'] or 'unknown'}, wanted {wanted.version}")
+        found.append(
+            f"{path}: is recorded as version {known['version'] or 'unknown'}, wanted {wanted.version}"
+        )
     return found
 
 
@@ -288,7 +344,9 @@ def _link(wanted: Wanted) -> list[str]:
                 found.append(f"{item.path} -> {target}, wanted {item.link_to}")
         else:
             there = os.path.lexists(item.path)
-            found.append(f"{item.path}: {'is not a link' if there else 'is not there'}, wanted -> {item.link_to}")
+            found.append(
+                f"{item.path}: {'is not a link' if there else 'is not there'}, wanted -> {item.link_to}"
+            )
     return found
 
 
@@ -311,7 +369,9 @@ def _certificate(wanted: Wanted, module: FileModule) -> tuple[list[str], list[st
     if options is None:
         return [], []
     if base.CRYPTOGRAPHY_TRACEBACK:
-        reason = "cannot be judged, for the Python library cryptography is missing or older than 3.3"
+        reason = (
+            "cannot be judged, for the Python library cryptography is missing or older than 3.3"
+        )
         return [f"{options['path']}: {reason}"], []
     task = Task(module, options)
     try:
@@ -320,7 +380,9 @@ def _certificate(wanted: Wanted, module: FileModule) -> tuple[list[str], list[st
         return [str(error)], []
     found = [f"{options['path']}: {reason}" for reason in result["reasons"]]
     if result["changed"] and not found:
-        found += _rights(options["privatekey_path"], options) + _rights(options["path"], {**options, "mode": "0644"})
+        found += _rights(options["privatekey_path"], options) + _rights(
+            options["path"], {**options, "mode": "0644"}
+        )
         found = found or [f"{options['path']} or {options['privatekey_path']}: attributes differ"]
     return found, result.get("awaited", [])
 
@@ -346,7 +408,11 @@ def _pair(wanted: Wanted) -> list[str]:
         elif hashlib.sha256(content).hexdigest() != sha:
             found.append(f"{item.path}: content differs from the controller's")
         else:
-            rights = options if item.name == "privatekey" else {"owner": "root", "group": "root", "mode": "0644"}
+            rights = (
+                options
+                if item.name == "privatekey"
+                else {"owner": "root", "group": "root", "mode": "0644"}
+            )
             found += _rights(item.path, rights)
     return found
 
@@ -368,10 +434,16 @@ def _kubeconfig(wanted: Wanted, module: FileModule) -> list[str]:
     if "diff" not in result:
         return [f"{path}: cannot be judged: {'; '.join(task.warnings)}"]
     after, before = result["diff"]["after"], result["diff"]["before"]
-    found = [f"{path}: {kind} differ" for kind in ("clusters", "users", "contexts") if after.get(kind)]
+    found = [
+        f"{path}: {kind} differ" for kind in ("clusters", "users", "contexts") if after.get(kind)
+    ]
     if after.get("current-context") != before.get("current-context"):
         found.append(f"{path}: current-context differs")
-    return found or _rights(path, options) or [f"{path}: {'; '.join(task.warnings) or 'attributes differ'}"]
+    return (
+        found
+        or _rights(path, options)
+        or [f"{path}: {'; '.join(task.warnings) or 'attributes differ'}"]
+    )
 
 
 def _texts(wanted: Wanted, digest: str, *names: str) -> list[str]:
@@ -395,7 +467,9 @@ def _texts(wanted: Wanted, digest: str, *names: str) -> list[str]:
             if live.fingerprint != state.fingerprint:
                 what = facts.OTHER_DIGEST if _same_but_digest(item) else "content differs"
                 found.append(f"{item.path}: {what}")
-            found += _rights(item.path, {"owner": "root", "group": "root", "mode": f"{item.mode:04o}"})
+            found += _rights(
+                item.path, {"owner": "root", "group": "root", "mode": f"{item.mode:04o}"}
+            )
     return found
 
 
@@ -408,8 +482,16 @@ def _same_but_digest(item: Item) -> bool:
 
 def _unit(wanted: Wanted, shown: t.Mapping[str, str]) -> list[str]:
     ours = {item.path for item in wanted.items}
-    found = [f"{path}: changes the unit" for path in _systemd.drop_ins(shown, wanted.unit) if path not in ours]
-    found += [f"{item.path}: is still there" for item in wanted.items if item.gone and os.path.lexists(item.path)]
+    found = [
+        f"{path}: changes the unit"
+        for path in _systemd.drop_ins(shown, wanted.unit)
+        if path not in ours
+    ]
+    found += [
+        f"{item.path}: is still there"
+        for item in wanted.items
+        if item.gone and os.path.lexists(item.path)
+    ]
     if shown.get("LoadState") == "masked":
         found.append(f"{wanted.unit} is masked")
     elif shown.get("NeedDaemonReload") == "yes":
@@ -421,7 +503,9 @@ def _unit(wanted: Wanted, shown: t.Mapping[str, str]) -> list[str]:
     return found
 
 
-def _process(wanted: Wanted, release: Release, digest: str, process: facts.Process, host: HostAccess) -> list[str]:
+def _process(
+    wanted: Wanted, release: Release, digest: str, process: facts.Process, host: HostAccess
+) -> list[str]:
     live = running.Live(wanted.items, digest, release.record()["binaries"])
     found = running.reasons(wanted.unit, host.shown, host.proc, live)
     if process["pid"] and process["version"] != wanted.version:

@@ -19,7 +19,11 @@ from dataclasses import asdict, dataclass, field
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process, rollout, versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    process,
+    rollout,
+    versions,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fault import LONGEST
 
 KINDS = ("stop", "kill", "freeze", "partition")
@@ -82,10 +86,14 @@ def choose(
     if len(healthy) < 2:
         sick = [f"{name}: {_why(answers.get(name))}" for name in members if name not in healthy]
         count = f"only {healthy[0]} is" if healthy else "none is"
-        return None, [f"a drill needs two healthy members, and {count}: {'; '.join(sick) or 'the group has no other'}"]
+        return None, [
+            f"a drill needs two healthy members, and {count}: {'; '.join(sick) or 'the group has no other'}"
+        ]
     unknown = [name for name in wanted if name not in members]
     if unknown:
-        return None, [f"drill_targets: {', '.join(unknown)}: no such member; they are {', '.join(members)}"]
+        return None, [
+            f"drill_targets: {', '.join(unknown)}: no such member; they are {', '.join(members)}"
+        ]
     locks = {_lock(answers[name]) for name in healthy}
     if len(locks) > 1:
         return None, [
@@ -95,11 +103,16 @@ def choose(
     if leader is None:
         return None, faults
     targets = list(dict.fromkeys(wanted)) or [leader]
-    sick = [f"{name} is not healthy, so it cannot be drilled: {_why(answers.get(name))}" for name in targets]
+    sick = [
+        f"{name} is not healthy, so it cannot be drilled: {_why(answers.get(name))}"
+        for name in targets
+    ]
     sick = [line for name, line in zip(targets, sick) if name not in healthy]
     staying = [name for name in healthy if name not in targets]
     if not staying:
-        sick.append(f"drill_targets: {', '.join(targets)} are all the healthy members; leave one that can lead")
+        sick.append(
+            f"drill_targets: {', '.join(targets)} are all the healthy members; leave one that can lead"
+        )
     timings, unknown = _timings([*staying, leader], answers)
     sick += unknown
     if sick or timings is None:
@@ -159,9 +172,13 @@ def _leader(healthy: t.Sequence[str], answers: rollout.Answers) -> tuple[str | N
     looks = {name: answers[name]["lease"] or {} for name in healthy}
     holders = {look["holder"] for look in looks.values() if look.get("holder")}
     if not holders:
-        return None, ["nobody holds the lease, so there is no leader to take over from; see what status.yml says"]
+        return None, [
+            "nobody holds the lease, so there is no leader to take over from; see what status.yml says"
+        ]
     if len(holders) > 1:
-        return None, [f"the members do not agree who leads: {', '.join(sorted(holders))}; try again"]
+        return None, [
+            f"the members do not agree who leads: {', '.join(sorted(holders))}; try again"
+        ]
     (holder,) = holders
     still = [name for name, look in looks.items() if not look.get("moving")]
     if still:
@@ -171,7 +188,9 @@ def _leader(healthy: t.Sequence[str], answers: rollout.Answers) -> tuple[str | N
     leaders = [name for name in answers if answers[name]["hostname"] == holder]
     if not leaders:
         names = ", ".join(answer["hostname"] for answer in answers.values())
-        return None, [f"the lease is held by {holder}, which is none of {names}; drill the cluster that it belongs to"]
+        return None, [
+            f"the lease is held by {holder}, which is none of {names}; drill the cluster that it belongs to"
+        ]
     return leaders[0], []
 
 
@@ -180,7 +199,9 @@ def _timings(names: t.Sequence[str], answers: rollout.Answers) -> tuple[Timings 
     told = {name: answers[name]["process"]["timings"] for name in names}
     silent = [name for name, times in told.items() if times is None]
     if silent:
-        return None, [f"{', '.join(silent)}: the times of the election are not known, so nothing bounds a fail-over"]
+        return None, [
+            f"{', '.join(silent)}: the times of the election are not known, so nothing bounds a fail-over"
+        ]
     durations = [float((answers[name]["lease"] or {}).get("lease_duration") or 0) for name in names]
     return Timings(
         lease_duration=max([*durations, *(times["lease_duration"] for times in told.values())]),
@@ -192,14 +213,21 @@ def _timings(names: t.Sequence[str], answers: rollout.Answers) -> tuple[Timings 
 def bounds_of(kind: str, timings: Timings, version: str, table: versions.Versions) -> Bounds:
     """The bounds of a drill; C(version) is the leader's."""
     row = versions.row_of(table, version)
-    released, crash = (round(seconds + REQUESTS, 1) for seconds in (timings.stop_bound, timings.crash_bound))
+    released, crash = (
+        round(seconds + REQUESTS, 1) for seconds in (timings.stop_bound, timings.crash_bound)
+    )
     if kind != "stop":
         reason = "it cannot give its lease back, which has to run out"
         return Bounds(released=released, crash=crash, kind="crash", reason=reason)
     if row is not None and not row["releases"]:
         reason = f"{version} does not give its lease back when it is stopped, so a stop costs what a crash costs"
         return Bounds(released=released, crash=crash, kind="crash", reason=reason)
-    return Bounds(released=released, crash=crash, kind="released", reason="it gives its lease back when it is stopped")
+    return Bounds(
+        released=released,
+        crash=crash,
+        kind="released",
+        reason="it gives its lease back when it is stopped",
+    )
 
 
 # --- what was seen
@@ -265,7 +293,9 @@ def renewals(samples: t.Sequence[Sample]) -> int:
     return count
 
 
-def settled(samples: t.Sequence[Sample], fault: float, *, takeover: bool, uncertainty: float = 0.0) -> bool:
+def settled(
+    samples: t.Sequence[Sample], fault: float, *, takeover: bool, uncertainty: float = 0.0
+) -> bool:
     """Whether there is a leader again for sure. Without TAKEOVER the former one is to go on.
 
     The fault happened at C(fault) at the latest, and at most C(uncertainty) seconds earlier: a standby can take the lease in that time.
@@ -395,8 +425,14 @@ def evaluate(
     index = next_holder(seen.samples, earliest)
     after = seen.samples[index].identity if index is not None else ""
     last = seen.samples[-1].identity if seen.samples else ""
-    leaderless = max(0.0, round(seen.samples[index].at - fault, 3)) if index is not None and takeover else None
-    given_back = (max(0.0, round(s.at - fault, 3)) for s in seen.samples if s.at > earliest and not s.identity)
+    leaderless = (
+        max(0.0, round(seen.samples[index].at - fault, 3))
+        if index is not None and takeover
+        else None
+    )
+    given_back = (
+        max(0.0, round(s.at - fault, 3)) for s in seen.samples if s.at > earliest and not s.identity
+    )
     released = next(given_back, None)
     started = [sample.transitions for sample in seen.samples if sample.at <= earliest]
     transitions = seen.samples[-1].transitions - started[-1] if started else 0
@@ -448,7 +484,9 @@ def evaluate(
     return report
 
 
-def _bound(choice: Choice, leaderless: float | None, released: float | None) -> tuple[float, list[str]]:
+def _bound(
+    choice: Choice, leaderless: float | None, released: float | None
+) -> tuple[float, list[str]]:
     """The bound that holds, and what has to be said about it."""
     bounds = choice["bounds"]
     if bounds["kind"] == "crash":
@@ -464,7 +502,9 @@ def _bound(choice: Choice, leaderless: float | None, released: float | None) -> 
 
 def _takeover_faults(seen: Seen, leaderless: float | None, bound: float, fault: float) -> list[str]:
     if leaderless is None:
-        return [f"nobody took the lease within {seen.ended - fault:.1f} s; at most {bound:g} s were expected"]
+        return [
+            f"nobody took the lease within {seen.ended - fault:.1f} s; at most {bound:g} s were expected"
+        ]
     if leaderless > bound:
         return [f"{leaderless:.1f} s without a leader, which is over the bound of {bound:g} s"]
     if not settled(seen.samples, fault, takeover=True, uncertainty=seen.uncertainty):
@@ -474,7 +514,10 @@ def _takeover_faults(seen: Seen, leaderless: float | None, bound: float, fault: 
 
 def _name(choice: Choice, hostname: str) -> str:
     """The inventory name of a holder, or what it calls itself."""
-    return next((name for name, own in choice["hostnames"].items() if own == hostname), one_line(hostname, 100))
+    return next(
+        (name for name, own in choice["hostnames"].items() if own == hostname),
+        one_line(hostname, 100),
+    )
 
 
 def words(choice: Choice, report: Report) -> list[str]:
@@ -504,7 +547,11 @@ def _pod_words(pods: Pods) -> list[str]:
     if not pods["made"]:
         return []
     kept = "none was lost" if not pods["lost"] else f"{pods['lost']} got no node"
-    twice = "none was bound twice" if not pods["bound_twice"] else f"{pods['bound_twice']} were bound twice"
+    twice = (
+        "none was bound twice"
+        if not pods["bound_twice"]
+        else f"{pods['bound_twice']} were bound twice"
+    )
     line = f"pods: {pods['made']} were created meanwhile, {kept}, {twice}"
     if pods["longest_wait"] is None:
         return [line]

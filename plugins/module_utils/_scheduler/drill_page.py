@@ -69,18 +69,38 @@ def _tiles(report: Report) -> list[Tile]:
         wait = pods["longest_wait"]
         gap = pods["longest_gap"]
         found += [
-            Tile("Pods without a node", str(pods["lost"]), f"of {pods['made']}", bool(pods["lost"])),
-            Tile("Pods bound twice", str(pods["bound_twice"]), f"of {pods['made']}", bool(pods["bound_twice"])),
+            Tile(
+                "Pods without a node", str(pods["lost"]), f"of {pods['made']}", bool(pods["lost"])
+            ),
+            Tile(
+                "Pods bound twice",
+                str(pods["bound_twice"]),
+                f"of {pods['made']}",
+                bool(pods["bound_twice"]),
+            ),
             Tile("Longest wait of a pod", "—" if wait is None else f"{wait:.1f} s", "for its node"),
-            Tile("Longest gap", "—" if gap is None else f"{gap:.1f} s", "between two pods that got nodes"),
+            Tile(
+                "Longest gap",
+                "—" if gap is None else f"{gap:.1f} s",
+                "between two pods that got nodes",
+            ),
         ]
-    return [*found, Tile("Changes of the lease", str(report["transitions"]), f"{0 if bound is None else 1} expected")]
+    return [
+        *found,
+        Tile(
+            "Changes of the lease",
+            str(report["transitions"]),
+            f"{0 if bound is None else 1} expected",
+        ),
+    ]
 
 
 # --- the drawings, each for three widths of screens: a text that is scaled down cannot be read
 
 
-def _figure(title: str, draw: t.Callable[[Report, _Scale], tuple[list[str], int]], report: Report) -> str:
+def _figure(
+    title: str, draw: t.Callable[[Report, _Scale], tuple[list[str], int]], report: Report
+) -> str:
     found = []
     for name, width in (("narrow", 360), ("middle", 700), ("wide", 1060)):
         scale = _Scale(report, width)
@@ -97,7 +117,9 @@ class _Scale:
     def __init__(self, report: Report, width: int) -> None:
         pods = report["pods"]["pods"]
         moments = [entry["to"] for entry in report["holders"]]
-        moments += [pod["bound"] for pod in pods if pod["bound"] is not None] + [report["bound"] or 0.0]
+        moments += [pod["bound"] for pod in pods if pod["bound"] is not None] + [
+            report["bound"] or 0.0
+        ]
         starts = [pod["created"] for pod in pods] + [entry["since"] for entry in report["holders"]]
         self.first = min([*starts, -1.0])
         self.last = max([*moments, 1.0]) * 1.03
@@ -111,7 +133,10 @@ class _Scale:
         least = max(1.0, (self.last - self.first) * 70 / self.width)
         power = 10.0 ** math.floor(math.log10(least))
         step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
-        return [step * number for number in range(math.ceil(self.first / step), int(self.last // step) + 1)]
+        return [
+            step * number
+            for number in range(math.ceil(self.first / step), int(self.last // step) + 1)
+        ]
 
 
 def _text(x: float, y: float, text: str, name: str = "", anchor: str = "start") -> str:
@@ -128,7 +153,10 @@ def _frame(report: Report, scale: _Scale, top: float, bottom: float) -> list[str
     for tick in scale.ticks():
         x = scale.at(tick)
         edge = "end" if x > scale.right - 20 else "start" if x < scale.left + 20 else "middle"
-        parts += [_line(x, top, x, bottom, "grid"), _text(x, bottom + 15, f"{tick:g} s", "dim", edge)]
+        parts += [
+            _line(x, top, x, bottom, "grid"),
+            _text(x, bottom + 15, f"{tick:g} s", "dim", edge),
+        ]
     zero = scale.at(0)
     parts += [_line(zero, top - 4, zero, bottom, "fault")]
     if report["bound"] is not None:
@@ -145,7 +173,11 @@ def _names(report: Report, scale: _Scale, y: float) -> list[str]:
     fault = "fault"
     parts = [_text(scale.at(0) + 4, y, fault, "is-fault")]
     if report["bound"] is not None:
-        parts.append(_text(scale.at(report["bound"]) - 4, y, f"bound {report['bound']:g} s", "is-limit", "end"))
+        parts.append(
+            _text(
+                scale.at(report["bound"]) - 4, y, f"bound {report['bound']:g} s", "is-limit", "end"
+            )
+        )
     return parts
 
 
@@ -158,12 +190,16 @@ def _timeline(report: Report, scale: _Scale) -> tuple[list[str], int]:
     room = int((scale.right - scale.left) / 7)
     for number, lane in enumerate(lanes):
         y = top + row * number
-        parts.append(_text(scale.left, y + 16, lane if len(lane) <= room else f"{lane[: room - 1]}…"))
+        parts.append(
+            _text(scale.left, y + 16, lane if len(lane) <= room else f"{lane[: room - 1]}…")
+        )
         for entry in report["holders"]:
             if entry["holder"] == lane:
                 # A crashed one holds the lease on paper until somebody else takes it; it leads until the fault.
                 until = min(entry["to"], 0.0) if _dead(report, entry["identity"]) else entry["to"]
-                parts.append(_bar(scale, entry["since"], until, y + 22, "lead" if lane == first else "next"))
+                parts.append(
+                    _bar(scale, entry["since"], until, y + 22, "lead" if lane == first else "next")
+                )
     y = top + row * len(lanes)
     parts.append(_text(scale.left, y + 16, "nobody leads", "dim"))
     parts += [_bar(scale, since, to, y + 22, "none") for since, to in _leaderless(report)]
@@ -178,7 +214,9 @@ def _leaderless(report: Report) -> list[tuple[float, float]]:
     if report["bound"] is None:
         return [(entry["since"], entry["to"]) for entry in report["holders"] if not entry["holder"]]
     end = report["leaderless"]
-    return [(0.0, max([entry["to"] for entry in report["holders"]] or [0.0]) if end is None else end)]
+    return [
+        (0.0, max([entry["to"] for entry in report["holders"]] or [0.0]) if end is None else end)
+    ]
 
 
 def _bar(scale: _Scale, since: float, to: float, y: float, name: str) -> str:
@@ -223,8 +261,14 @@ def _facts(report: Report) -> str:
             f"{report['bounds']['released']:g} s: one wait of a standby, and 1 s for the apiserver",
         ),
         ("bound here", report["bounds"]["reason"]),
-        ("lease given back", "not seen" if report["released"] is None else f"after {report['released']:.2f} s"),
-        ("looks at the lease", f"{report['polls']}, at most {report['longest_pause'] * 1000:.0f} ms apart"),
+        (
+            "lease given back",
+            "not seen" if report["released"] is None else f"after {report['released']:.2f} s",
+        ),
+        (
+            "looks at the lease",
+            f"{report['polls']}, at most {report['longest_pause'] * 1000:.0f} ms apart",
+        ),
         ("the fault may have been earlier", f"by {report['uncertainty'] * 1000:.0f} ms at most"),
     ]
     cells = "".join(f"<tr><th>{esc(name)}</th><td>{esc(value)}</td></tr>" for name, value in rows)
@@ -235,5 +279,7 @@ def _journal(report: Report) -> str:
     told = {name: lines for name, lines in report["journal"].items() if lines}
     if not told:
         return ""
-    parts = [f"<h3>{esc(name)}</h3><pre>{esc(chr(10).join(lines))}</pre>" for name, lines in told.items()]
+    parts = [
+        f"<h3>{esc(name)}</h3><pre>{esc(chr(10).join(lines))}</pre>" for name, lines in told.items()
+    ]
     return f"<details><summary>What the journals say of the election</summary>{''.join(parts)}</details>"

@@ -17,7 +17,10 @@ import time
 import typing as t
 from urllib.parse import quote
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, KubeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    CollectionError,
+    KubeError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease, transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill
@@ -76,7 +79,10 @@ def pod(name: str, scheduler: str) -> dict[str, t.Any]:
                     "name": "none",
                     "image": "kube-ha.invalid/none",
                     "imagePullPolicy": "Never",
-                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
                 }
             ],
         },
@@ -94,13 +100,23 @@ class Namespaces:
         self._client.send(
             "POST",
             CORE,
-            {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": name, "labels": {LABEL: OWNER}}},
+            {
+                "kind": "Namespace",
+                "apiVersion": "v1",
+                "metadata": {"name": name, "labels": {LABEL: OWNER}},
+            },
         )
         return name
 
     def left(self) -> list[str]:
-        found = self._client.get(f"{CORE}?labelSelector={quote(f'{LABEL}={OWNER}', safe='')}").get("items")
-        names = [(item.get("metadata") or {}).get("name") for item in found or () if isinstance(item, dict)]
+        found = self._client.get(f"{CORE}?labelSelector={quote(f'{LABEL}={OWNER}', safe='')}").get(
+            "items"
+        )
+        names = [
+            (item.get("metadata") or {}).get("name")
+            for item in found or ()
+            if isinstance(item, dict)
+        ]
         return [name for name in names if isinstance(name, str) and name.startswith(PREFIX)]
 
     def remove(self, name: str, seconds: float = REMOVAL) -> bool:
@@ -154,7 +170,9 @@ class Watch:
     ALIVE tells whether the play is still there; without it, the waits end with InterruptedDrillError, and the context cleans up all the same.
     """
 
-    def __init__(self, kubeconfig: str, choice: drill.Choice, alive: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, kubeconfig: str, choice: drill.Choice, alive: Callable[[], bool] = lambda: True
+    ) -> None:
         self._choice, self._alive = choice, alive
         # One for each thread: a kept connection is not for two at once.
         self._clients = [_client.load(kubeconfig, timeout=REQUEST) for _each in range(3)]
@@ -164,9 +182,14 @@ class Watch:
         self.seen = drill.Seen()
         self._pods: dict[str, drill.Pod] = {}
         self._failure = ""
-        self._end, self._no_more_pods, self._all_made = threading.Event(), threading.Event(), threading.Event()
+        self._end, self._no_more_pods, self._all_made = (
+            threading.Event(),
+            threading.Event(),
+            threading.Event(),
+        )
         self._threads = [
-            threading.Thread(target=self._guarded, args=(work,), daemon=True) for work in (self._look, self._schedule)
+            threading.Thread(target=self._guarded, args=(work,), daemon=True)
+            for work in (self._look, self._schedule)
         ]
 
     def __enter__(self) -> Watch:
@@ -190,7 +213,9 @@ class Watch:
         self.seen.ended = self.seen.ended or time.monotonic()
         try:
             # A play that has ended waits for nobody.
-            self.gone = self._namespaces.remove(self.namespace, seconds=REMOVAL if self._alive() else 0)
+            self.gone = self._namespaces.remove(
+                self.namespace, seconds=REMOVAL if self._alive() else 0
+            )
         except KubeError:
             self.gone = False
         self._close()
@@ -216,7 +241,11 @@ class Watch:
                     )
                 return
             if time.monotonic() >= deadline:
-                what = "no pod gets a node" if bound < FIRST_PODS else f"{leader} is not seen to renew the lease"
+                what = (
+                    "no pod gets a node"
+                    if bound < FIRST_PODS
+                    else f"{leader} is not seen to renew the lease"
+                )
                 raise WatchError(
                     f"{what} within {PATIENCE:g} s, so nothing was done to any host; see what status.yml says"
                 )
@@ -227,7 +256,11 @@ class Watch:
         seen, choice = self.seen, self._choice
         seen.fault, seen.uncertainty = fault, uncertainty
         settled = functools.partial(
-            drill.settled, seen.samples, fault, takeover=choice["primary"] == choice["leader"], uncertainty=uncertainty
+            drill.settled,
+            seen.samples,
+            fault,
+            takeover=choice["primary"] == choice["leader"],
+            uncertainty=uncertainty,
         )
         while time.monotonic() < fault + choice["deadline"]:
             self._check()
@@ -275,7 +308,10 @@ class Watch:
     def _look(self) -> None:
         where, client, seen = self._choice["lease"], self._clients[1], self.seen
         read = lease.reader(
-            lambda path: client.get(path, timeout=REQUEST), where["namespace"], where["name"], where["sources"]
+            lambda path: client.get(path, timeout=REQUEST),
+            where["namespace"],
+            where["name"],
+            where["sources"],
         )
         last: lease.Record | None = None
         answered = time.monotonic()
@@ -294,7 +330,9 @@ class Watch:
                 seen.longest_pause = max(seen.longest_pause, now - answered)
             answered = now
             if record is not None and record != last and not seen.ended:
-                seen.samples.append(drill.Sample(now, record.identity, record.renew_time or "", record.transitions))
+                seen.samples.append(
+                    drill.Sample(now, record.identity, record.renew_time or "", record.transitions)
+                )
             last = record
             self._end.wait(max(0.0, POLL - (now - began)))
 
@@ -316,7 +354,9 @@ class Watch:
                     self._make_room(client)
             except KubeError as error:
                 # A new namespace has no service account for a moment, which is forbidden.
-                if error.kind not in transport.TRANSIENT and not (error.kind == "forbidden" and not self._pods):
+                if error.kind not in transport.TRANSIENT and not (
+                    error.kind == "forbidden" and not self._pods
+                ):
                     raise
             self._end.wait(max(0.0, min(next_pod, next_look) - time.monotonic()))
 
@@ -324,14 +364,18 @@ class Watch:
         name = f"pod-{len(self._pods):04}"
         created = time.monotonic()
         try:
-            client.send("POST", f"{CORE}/{self.namespace}/pods", pod(name, self._choice["scheduler"]))
+            client.send(
+                "POST", f"{CORE}/{self.namespace}/pods", pod(name, self._choice["scheduler"])
+            )
         except KubeError as error:
             if error.kind != "conflict":
                 raise
         self._pods[name] = drill.Pod(name, created)
 
     def _find_nodes(self, client: _client.Client) -> None:
-        found = client.get(f"{CORE}/{self.namespace}/pods?fieldSelector=spec.nodeName%21%3D").get("items")
+        found = client.get(f"{CORE}/{self.namespace}/pods?fieldSelector=spec.nodeName%21%3D").get(
+            "items"
+        )
         now = time.monotonic()
         for name, node in nodes(found if isinstance(found, list) else []).items():
             known = self._pods.get(name)
@@ -349,7 +393,9 @@ class Watch:
             if known.bound is not None and known.bound < late and known.kept:
                 known.kept = False
                 with _absent():
-                    client.send("DELETE", f"{CORE}/{self.namespace}/pods/{known.name}?gracePeriodSeconds=0")
+                    client.send(
+                        "DELETE", f"{CORE}/{self.namespace}/pods/{known.name}?gracePeriodSeconds=0"
+                    )
 
 
 def nodes(items: t.Sequence[t.Any]) -> dict[str, str]:
@@ -370,5 +416,7 @@ def bindings(events: t.Sequence[t.Any]) -> dict[str, int]:
         with contextlib.suppress(KeyError, TypeError):
             name, count = event["involvedObject"]["name"], event.get("count")
             if isinstance(name, str):
-                found[name] = found.get(name, 0) + (count if isinstance(count, int) and count > 1 else 1)
+                found[name] = found.get(name, 0) + (
+                    count if isinstance(count, int) and count > 1 else 1
+                )
     return found

@@ -12,9 +12,14 @@ import os
 import socket
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    ReleaseError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    systemd as _systemd,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release
 
 SUFFIX = ".dry-run"
@@ -23,7 +28,11 @@ PORT = "@port@"
 
 
 def run(
-    release: Release, systemd: _systemd.Systemd, params: t.Mapping[str, t.Any], unit: str, digest: str
+    release: Release,
+    systemd: _systemd.Systemd,
+    params: t.Mapping[str, t.Any],
+    unit: str,
+    digest: str,
 ) -> bool | None:
     """Whether the staged set passed: True, or None where systemd is too old for a dry run.
 
@@ -59,9 +68,13 @@ def run(
                 path += SUFFIX
                 write.write(path, swap(content).encode("utf-8", "surrogateescape"))
             credentials[item.name] = path
-        program = next((item.target for item in release.items if item.link_to), params["command"][0])
+        program = next(
+            (item.target for item in release.items if item.link_to), params["command"][0]
+        )
         instead = _filled(params["dry_run_flags"])
-        flags = [swap(word) for word in params["command"][1:] if word.split("=", 1)[0][2:] not in instead]
+        flags = [
+            swap(word) for word in params["command"][1:] if word.split("=", 1)[0][2:] not in instead
+        ]
         flags += [f"--{flag}={value}" for flag, value in instead.items()]
         code, output = systemd.run_with_credentials(
             name, params["user"], credentials, [program, *flags, "--write-config-to=/dev/null"]
@@ -96,5 +109,9 @@ def free_port() -> int:
 def reason(output: str) -> str:
     """The line in which a Kubernetes binary says why it ends: the last error, without the log's head."""
     lines = [line for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("E", "F", "Error", "error"))] or lines or ["it said nothing"]
+    errors = (
+        [line for line in lines if line.startswith(("E", "F", "Error", "error"))]
+        or lines
+        or ["it said nothing"]
+    )
     return errors[-1].split("] ", 1)[-1].strip()[:500]

@@ -36,14 +36,20 @@ class Settings(t.TypedDict):
 
 def differences(wanted: Settings, version: str, told: Answers) -> list[str]:
     """In what a process differs, by its own words; nothing where it does not answer, or with something else."""
-    texts = {path: body.decode("utf-8", "replace") for path, (status, body) in told.items() if status == 200}
+    texts = {
+        path: body.decode("utf-8", "replace")
+        for path, (status, body) in told.items()
+        if status == 200
+    }
     found = list(_fields(_effective(wanted), _configuration(texts.get("/configz", "")), ""))
     lines = map(FLAG.fullmatch, texts.get("/flagz", "").splitlines())
     flags = {match[1]: match[2] for match in lines if match}
     found += [
         f"flag --{name} is {flags[name]}, wanted {value}"
         for name, value in wanted["flags"].items()
-        if name in flags and not JOINED.search(f"{flags[name]}{value}") and not same(str(value), flags[name])
+        if name in flags
+        and not JOINED.search(f"{flags[name]}{value}")
+        and not same(str(value), flags[name])
     ]
     runs = VERSION.search(texts.get("/statusz", ""))
     if runs and runs[1] != version:
@@ -61,7 +67,11 @@ def _configuration(text: str) -> t.Mapping[str, t.Any]:
 
 def _effective(wanted: Settings) -> dict[str, t.Any]:
     """The configuration with the flags of the election over it, which versions that honour them put there."""
-    config = {name: value for name, value in wanted["config"].items() if name not in ("apiVersion", "kind")}
+    config = {
+        name: value
+        for name, value in wanted["config"].items()
+        if name not in ("apiVersion", "kind")
+    }
     election = {
         field_of(name): value
         for name, value in wanted["flags"].items()
@@ -74,17 +84,25 @@ def _effective(wanted: Settings) -> dict[str, t.Any]:
 
 def field_of(flag: str) -> str:
     """The field of leaderElection that a flag sets: resourceLock of leader-elect-resource-lock."""
-    first, *rest = (flag.removeprefix("leader-elect-") if flag != "leader-elect" else flag).split("-")
+    first, *rest = (flag.removeprefix("leader-elect-") if flag != "leader-elect" else flag).split(
+        "-"
+    )
     return first + "".join(word.capitalize() for word in rest)
 
 
 def _fields(wanted: t.Any, told: t.Any, path: str) -> t.Iterator[str]:
     if isinstance(wanted, dict):
         # Old versions show Go's own names, which begin with a capital.
-        known = {str(name).lower(): value for name, value in told.items()} if isinstance(told, dict) else {}
+        known = (
+            {str(name).lower(): value for name, value in told.items()}
+            if isinstance(told, dict)
+            else {}
+        )
         for name, value in wanted.items():
             if name.lower() in known:
-                yield from _fields(value, known[name.lower()], f"{path}.{name}" if path else str(name))
+                yield from _fields(
+                    value, known[name.lower()], f"{path}.{name}" if path else str(name)
+                )
     elif isinstance(wanted, list):
         if isinstance(told, list) and len(told) == len(wanted):
             for number, pair in enumerate(zip(wanted, told)):
@@ -96,7 +114,9 @@ def _fields(wanted: t.Any, told: t.Any, path: str) -> t.Iterator[str]:
 def same(wanted: t.Any, told: t.Any) -> bool:
     """Whether two values mean the same, however each is written."""
     if isinstance(wanted, str) or isinstance(told, str):
-        one, other = (value if isinstance(value, str) else json.dumps(value) for value in (wanted, told))
+        one, other = (
+            value if isinstance(value, str) else json.dumps(value) for value in (wanted, told)
+        )
         lengths = _durations.seconds(one), _durations.seconds(other)
         return one == other or (None not in lengths and lengths[0] == lengths[1])
     return bool(wanted == told)

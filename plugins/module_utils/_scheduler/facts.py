@@ -64,8 +64,12 @@ class Process(t.TypedDict):
     kubeconfig: str  # path, "" for none
     user: str  # whose process it is, where its unit is not this role's
     arguments: list[str]  # its command line without the program, where its unit is not this role's
-    settings: list[str]  # what its configuration sets then, as FIELD=JSON; empty where that cannot be read
-    environment: list[str]  # names of variables that it reads in its environment, as far as they are known
+    settings: list[
+        str
+    ]  # what its configuration sets then, as FIELD=JSON; empty where that cannot be read
+    environment: list[
+        str
+    ]  # names of variables that it reads in its environment, as far as they are known
 
 
 class Port(t.TypedDict):
@@ -175,7 +179,9 @@ class Answer(t.TypedDict):
     user_exists: bool
     installed: bool
     prepared: bool
-    unsafe: list[str]  # why root should write nothing into a directory that was asked about, one line each
+    unsafe: list[
+        str
+    ]  # why root should write nothing into a directory that was asked about, one line each
     stale: list[str]
     obstacles: list[str]
     apiserver: Apiserver | None
@@ -224,7 +230,9 @@ def _checked(value: t.Any, kind: t.Any, where: str) -> t.Any:
         if not isinstance(value, list) or len(value) > LONGEST_LIST:
             raise ProbeError(f"{where} is not a list of at most {LONGEST_LIST}")
         (element,) = t.get_args(kind)
-        return [_checked(entry, element, f"{where}[{number}]") for number, entry in enumerate(value)]
+        return [
+            _checked(entry, element, f"{where}[{number}]") for number, entry in enumerate(value)
+        ]
     if hasattr(kind, "__total__"):
         if not isinstance(value, t.Mapping):
             raise ProbeError(f"{where} is not a mapping")
@@ -232,7 +240,9 @@ def _checked(value: t.Any, kind: t.Any, where: str) -> t.Any:
         lacking = [name for name in hints if name not in value]
         if lacking:
             raise ProbeError(f"{where} has no {lacking[0]}")
-        return {name: _checked(value[name], hint, f"{where}.{name}") for name, hint in hints.items()}
+        return {
+            name: _checked(value[name], hint, f"{where}.{name}") for name, hint in hints.items()
+        }
     if kind is str:
         if not isinstance(value, str):
             raise ProbeError(f"{where} is not a text")
@@ -243,6 +253,11 @@ def _checked(value: t.Any, kind: t.Any, where: str) -> t.Any:
         return value
     # A bool is an int to Python, and JSON has no other numbers.
     numbers = (int, float) if kind is float else (int,)
-    if isinstance(value, bool) or not isinstance(value, numbers) or not math.isfinite(value) or abs(value) > 1e15:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, numbers)
+        or not math.isfinite(value)
+        or abs(value) > 1e15
+    ):
         raise ProbeError(f"{where} is not a number")
     return kind(value)

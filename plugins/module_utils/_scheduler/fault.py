@@ -19,11 +19,16 @@ import time
 import typing as t
 from urllib.parse import urlsplit
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, KubeconfigError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    CollectionError,
+    KubeconfigError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import options
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    systemd as _systemd,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 UNDO = "kube-ha-drill-undo"
@@ -31,11 +36,11 @@ TIMER, SERVICE = f"{UNDO}.timer", f"{UNDO}.service"
 DESCRIPTION = "Undo the drill of {}: {}"
 LONGEST = 3600
 FIREWALL_SECONDS = 30
-JOURNAL_LINES = (
-    20_000  # a scheduler that is started again logs its configuration, some 500 lines, after the line of its end
-)
+JOURNAL_LINES = 20_000  # a scheduler that is started again logs its configuration, some 500 lines, after the line of its end
 SHOWN_LINES = 20
-OF_THE_ELECTION = re.compile(r"(?i)\bleaderelection(\.go| lost)|requested to terminate| systemd\[1\]: ")
+OF_THE_ELECTION = re.compile(
+    r"(?i)\bleaderelection(\.go| lost)|requested to terminate| systemd\[1\]: "
+)
 
 
 class FaultError(CollectionError):
@@ -71,7 +76,8 @@ class Fault:
         for option in ("settle", "journal_seconds"):
             if not 0 <= module.params[option] <= options.LONGEST_WAIT:
                 raise FaultError(
-                    f"{module.params[option]} is not between 0 and {options.LONGEST_WAIT} seconds", option=option
+                    f"{module.params[option]} is not between 0 and {options.LONGEST_WAIT} seconds",
+                    option=option,
                 )
 
     def run(self) -> Outcome:
@@ -82,17 +88,23 @@ class Fault:
     def _present(self) -> Outcome:
         kind, seconds = self.module.params["kind"], self.module.params["undo_after"]
         if not 1 <= seconds <= LONGEST:
-            raise FaultError(f"{seconds} is not between 1 and {LONGEST} seconds", option="undo_after")
+            raise FaultError(
+                f"{seconds} is not between 1 and {LONGEST} seconds", option="undo_after"
+            )
         description = DESCRIPTION.format(self.unit, kind)
         armed = self._armed()
         if armed == description:
             return Outcome(changed=False)
         if armed:
-            raise FaultError(f"another fault is on ({armed}); undo it first with state: absent, or wait for {TIMER}")
+            raise FaultError(
+                f"another fault is on ({armed}); undo it first with state: absent, or wait for {TIMER}"
+            )
         shown = self.systemd.show(self.unit)
         pid = _systemd.main_pid(shown)
         if shown.get("ActiveState") != "active" or not pid:
-            raise FaultError(f"{self.unit} is {shown.get('ActiveState') or 'not there'}, so there is nothing to {kind}")
+            raise FaultError(
+                f"{self.unit} is {shown.get('ActiveState') or 'not there'}, so there is nothing to {kind}"
+            )
         rules = self._rules(pid) if kind == "partition" else []
         if self.module.check_mode:
             return Outcome(changed=True)
@@ -112,7 +124,11 @@ class Fault:
     def _age(self) -> float:
         """Seconds since this process began."""
         ticks = self.proc.start_ticks(os.getpid())
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK") if ticks else 0.0
+        return (
+            time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+            if ticks
+            else 0.0
+        )
 
     def _strike(self, kind: str, rules: t.Sequence[list[str]]) -> None:
         if kind == "stop":
@@ -135,8 +151,14 @@ class Fault:
         if user is None:
             raise FaultError(f"{self.unit} has just gone, so its user is not known; try again")
         if user[0] == 0:
-            raise FaultError(f"{self.unit} runs as root, so a rule for its user would cut off all that root runs here")
-        same = [other for other in self.proc.pids() if other != pid and (self.proc.user(other) or (0, 0))[0] == user[0]]
+            raise FaultError(
+                f"{self.unit} runs as root, so a rule for its user would cut off all that root runs here"
+            )
+        same = [
+            other
+            for other in self.proc.pids()
+            if other != pid and (self.proc.user(other) or (0, 0))[0] == user[0]
+        ]
         others = [other for other in same if self.proc.unit(other) != self.unit]
         if others:
             raise FaultError(
@@ -145,8 +167,21 @@ class Fault:
         found = []
         for command, address, port in self._addresses():
             if shutil.which(command) is None:
-                raise FaultError(f"there is no {command} on this host; install it, or drill with stop, kill or freeze")
-            match = ["OUTPUT", "-p", "tcp", "-d", address, "--dport", str(port), "-m", "owner", "--uid-owner"]
+                raise FaultError(
+                    f"there is no {command} on this host; install it, or drill with stop, kill or freeze"
+                )
+            match = [
+                "OUTPUT",
+                "-p",
+                "tcp",
+                "-d",
+                address,
+                "--dport",
+                str(port),
+                "-m",
+                "owner",
+                "--uid-owner",
+            ]
             found.append([command, *match, str(user[0]), "-j", "DROP"])
         return found
 
@@ -166,7 +201,11 @@ class Fault:
                 f"the host of {urlsplit(server).hostname} does not resolve here", option="apiserver"
             ) from None
         commands = {socket.AF_INET: "iptables", socket.AF_INET6: "ip6tables"}
-        known = {(commands[family], str(to[0]), url.port) for family, _t, _p, _n, to in found if family in commands}
+        known = {
+            (commands[family], str(to[0]), url.port)
+            for family, _t, _p, _n, to in found
+            if family in commands
+        }
         return sorted(known)
 
     # --- its end

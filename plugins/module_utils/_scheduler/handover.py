@@ -12,15 +12,23 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, LeaseError, ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    KubeError,
+    LeaseError,
+    ReleaseError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import probes
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import source_groups
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
+    source_groups,
+)
 
 if t.TYPE_CHECKING:  # pragma: no cover
-    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.static_pod import Service
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.static_pod import (
+        Service,
+    )
 
 REQUEST = 5.0
 """Seconds for one look at the lease."""
@@ -44,9 +52,7 @@ class Handover(t.TypedDict):
     """What was seen of a hand-over."""
 
     holder: str  # hostname of the next leader
-    seconds: (
-        float  # from the moment at which systemd was told to stop the unit to the one at which the next holder was seen
-    )
+    seconds: float  # from the moment at which systemd was told to stop the unit to the one at which the next holder was seen
     released: bool  # whether the lease was seen without a holder
     transitions: int  # by how many the count of the lease rose; 0 where it did not
 
@@ -79,7 +85,9 @@ def look(kubeconfig: str, name: str, namespace: str) -> _lease.LeaseView | None:
     """The lease before a first start, which what is there afterwards is compared with; None where it cannot be read."""
     try:
         with _client.load(probes.trusted(kubeconfig), timeout=REQUEST) as client:
-            return _lease.described(_lease.observe(_lease.reader(client.get, namespace, name), timeout=0)[0])
+            return _lease.described(
+                _lease.observe(_lease.reader(client.get, namespace, name), timeout=0)[0]
+            )
     except probes.FAULTS:
         return None
 
@@ -92,13 +100,22 @@ def hand_over(unit: str, service: Service, wanted: Wanted) -> Handover | None:
     try:
         # Its credentials are read now: systemd takes the process's own away when it stops.
         with _client.load(probes.kubeconfig_of(unit, wanted.kubeconfig), timeout=REQUEST) as client:
-            readers = probes.readers(client, wanted.namespace, wanted.name, source_groups(wanted.lock))
-            before = next((record for record in _records(readers) if record.node == socket.gethostname()), None)
+            readers = probes.readers(
+                client, wanted.namespace, wanted.name, source_groups(wanted.lock)
+            )
+            before = next(
+                (record for record in _records(readers) if record.node == socket.gethostname()),
+                None,
+            )
             if before is None:
                 return None
-            return _handed(unit, service, lambda: _latest(_records(readers), before), before, wanted.timeout)
+            return _handed(
+                unit, service, lambda: _latest(_records(readers), before), before, wanted.timeout
+            )
     except probes.FAULTS as error:
-        raise ReleaseError(f"{unit} leads and was not stopped, for its lease cannot be read: {error}") from None
+        raise ReleaseError(
+            f"{unit} leads and was not stopped, for its lease cannot be read: {error}"
+        ) from None
 
 
 def _records(readers: t.Iterable[t.Callable[[], _lease.Record | None]]) -> list[_lease.Record]:
@@ -110,7 +127,11 @@ def _latest(records: list[_lease.Record], before: _lease.Record) -> _lease.Recor
 
     A lock of two objects can be taken over by a member that was told to elect by one of them only, and the other stays as it was.
     """
-    return max(records, key=lambda it: (it.identity not in ("", before.identity), not it.identity), default=None)
+    return max(
+        records,
+        key=lambda it: (it.identity not in ("", before.identity), not it.identity),
+        default=None,
+    )
 
 
 def _handed(
@@ -124,7 +145,9 @@ def _handed(
     reason = "no other member took the lease"
     service.stop(unit)
     try:
-        view, done = _lease.observe(read, looks.see, timeout=timeout, interval=POLL, before=before, patient=True)
+        view, done = _lease.observe(
+            read, looks.see, timeout=timeout, interval=POLL, before=before, patient=True
+        )
         if done and view.record and looks.taken is not None:
             return Handover(
                 holder=one_line(view.node, 253),

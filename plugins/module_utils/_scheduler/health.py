@@ -37,7 +37,9 @@ class Seen(t.TypedDict):
     certificates: list[facts.File]
 
 
-def judge(seen: Seen, faults: t.Sequence[str] = (), *, steady: float = 0.0, reloaded: bool = False) -> list[str]:
+def judge(
+    seen: Seen, faults: t.Sequence[str] = (), *, steady: float = 0.0, reloaded: bool = False
+) -> list[str]:
     """What keeps this host from being healthy, one sentence each; C(faults) are those of the probes.
 
     C(steady): seconds that the unit has to have been active without a restart by systemd; 0 asks for neither. C(reloaded): whether
@@ -47,19 +49,27 @@ def judge(seen: Seen, faults: t.Sequence[str] = (), *, steady: float = 0.0, relo
     unit, port, probes, lease = seen["unit"], seen["port"], seen["probes"], seen["lease"]
     problems = [f"another kube-scheduler runs here: {other}" for other in seen["others"]]
     if unit["static_pod"]:
-        problems += [] if seen["process"]["pid"] else [f"the static pod {unit['static_pod']} does not run"]
+        problems += (
+            [] if seen["process"]["pid"] else [f"the static pod {unit['static_pod']} does not run"]
+        )
     elif unit["load_state"] == "masked":
         problems.append(f"{unit['name']} is masked, so it cannot be started")
     elif unit["load_state"] != "loaded":
         problems.append(f"{unit['name']} is not installed")
     elif unit["active_state"] != "active":
-        problems.append(f"{unit['name']} is {unit['active_state']} ({unit['sub_state']}, result {unit['result']})")
+        problems.append(
+            f"{unit['name']} is {unit['active_state']} ({unit['sub_state']}, result {unit['result']})"
+        )
     elif unit["enabled"] != "enabled":
         problems.append(f"{unit['name']} is not enabled, so it would not come back after a reboot")
     elif steady and unit["restarts"]:
-        problems.append(f"{unit['name']} has ended and was restarted by systemd (restarts by now: {unit['restarts']})")
+        problems.append(
+            f"{unit['name']} has ended and was restarted by systemd (restarts by now: {unit['restarts']})"
+        )
     elif unit["active_seconds"] < steady:
-        problems.append(f"{unit['name']} has been active for {unit['active_seconds']:g} s, and not for {steady:g} yet")
+        problems.append(
+            f"{unit['name']} has been active for {unit['active_seconds']:g} s, and not for {steady:g} yet"
+        )
     if port["held_by"] and not port["ours"]:
         problems.append(f"port {port['number']} is held by {port['held_by']}")
     if not seen["process"]["pid"]:
@@ -87,7 +97,9 @@ def _not_reloaded(seen: Seen) -> list[str]:
     if served and lying and served["fingerprint_sha256"] != lying["fingerprint_sha256"]:
         found.append(f"{WHAT['served']} is not the one in {lying['path']}")
     if seen["probes"]["used_loaded"] is False:
-        found.append(f"{WHAT['used']} may still be the former one, for its log does not tell that it took the new one")
+        found.append(
+            f"{WHAT['used']} may still be the former one, for its log does not tell that it took the new one"
+        )
     return found
 
 

@@ -19,7 +19,9 @@ import typing as t
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, ProbeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials as _credentials
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    credentials as _credentials,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     effective,
@@ -30,16 +32,25 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     probes,
     static_pod,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    process as _process,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    systemd as _systemd,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    versions as _versions,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import (
     Listener,
     OwnScheduler,
     Proc,
     others,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release, items_of
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import (
+    Release,
+    items_of,
+)
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 # What this collection's modules import on a master beyond the standard library.
@@ -55,7 +66,9 @@ class Module(t.Protocol):
     params: dict[str, t.Any]
     check_mode: bool
 
-    def load_file_common_arguments(self, params: dict[str, t.Any], path: str | None = None) -> dict[str, t.Any]:
+    def load_file_common_arguments(
+        self, params: dict[str, t.Any], path: str | None = None
+    ) -> dict[str, t.Any]:
         """The attributes that are wanted of the file."""
 
     def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
@@ -110,13 +123,20 @@ def _user_exists(name: str) -> bool:
 def apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserver:
     """The version of an apiserver, read over verified TLS. That it denies anonymous readers counts as an answer."""
     found = facts.Apiserver(
-        server=server, reachable=False, version=None, error=None, next_serves=None, next_accepted=None
+        server=server,
+        reachable=False,
+        version=None,
+        error=None,
+        next_serves=None,
+        next_accepted=None,
     )
     try:
         version = _ask_version(server, params, params["apiserver_ca"]).get("gitVersion")
         found["version"] = version if isinstance(version, str) else None
         if found["version"] is None:
-            found["error"] = f"{server}/version names no version; is this the address of an apiserver?"
+            found["error"] = (
+                f"{server}/version names no version; is this the address of an apiserver?"
+            )
     except _client.StatusError as error:
         if error.kind not in ("unauthorized", "forbidden"):
             found["error"] = str(error)
@@ -133,7 +153,10 @@ def apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserver:
 
 
 def _ask_version(
-    server: str, params: t.Mapping[str, t.Any], ca_pem: str | None, pair: tuple[str, str] | None = None
+    server: str,
+    params: t.Mapping[str, t.Any],
+    ca_pem: str | None,
+    pair: tuple[str, str] | None = None,
 ) -> dict[str, t.Any]:
     login = _credentials.Credentials(
         origin="apiserver",
@@ -147,7 +170,10 @@ def _ask_version(
 
 
 def _answers(
-    server: str, params: t.Mapping[str, t.Any], ca_pem: str | None, pair: tuple[str, str] | None = None
+    server: str,
+    params: t.Mapping[str, t.Any],
+    ca_pem: str | None,
+    pair: tuple[str, str] | None = None,
 ) -> bool | None:
     """Whether the apiserver answers to somebody who trusts these CAs, and is known by this pair; None where that cannot be told."""
     try:
@@ -226,9 +252,15 @@ class Question:
             answer, shown, told = self._look(release)
             unit = answer["unit"]
             # One that systemd has restarted does not become steady any more.
-            if answer["healthy"] is not False or self.clock() >= deadline or (params["steady"] and unit["restarts"]):
+            if (
+                answer["healthy"] is not False
+                or self.clock() >= deadline
+                or (params["steady"] and unit["restarts"])
+            ):
                 break
-            left = params["steady"] - unit["active_seconds"] if len(answer["problems"]) == 1 else 0.0
+            left = (
+                params["steady"] - unit["active_seconds"] if len(answer["problems"]) == 1 else 0.0
+            )
             self.sleep(max(POLL, min(left, deadline - self.clock())))
         if answer["healthy"] is False and self.systemd_version:
             answer["journal"] = self.systemd.journal(self.unit, max(0, params["journal_lines"]))
@@ -238,7 +270,9 @@ class Question:
 
             checked = drift.wanted_of(wanted, user=params["user"], unit=self.unit)
             access = drift.HostAccess(self.module, self.proc, shown, told)
-            answer["drift"], answer["awaited"] = drift.compare(checked, release.root, answer, access)
+            answer["drift"], answer["awaited"] = drift.compare(
+                checked, release.root, answer, access
+            )
         return answer
 
     def _look(self, release: Release) -> tuple[facts.Answer, dict[str, str], effective.Answers]:
@@ -254,7 +288,13 @@ class Question:
         version = _process.version_of(self.proc, pid, binaries)
         serving = _versions.serving_of(params["_serving"], version)
         process = _process.describe(
-            self.proc, pid, version, told, serving=serving, bind_address=params["bind_address"], port=params["port"]
+            self.proc,
+            pid,
+            version,
+            told,
+            serving=serving,
+            bind_address=params["bind_address"],
+            port=params["port"],
         )
         if instead and not pid:
             process["arguments"] = static_pod.arguments(manifest)
@@ -297,7 +337,9 @@ class Question:
                 answer["lease"] = probes.describe_lease(probes.glance(subject, self.before))
         return answer, shown, told_of_settings
 
-    def _untrusted(self, release: Release, process: facts.Process, told: _process.Told) -> list[str]:
+    def _untrusted(
+        self, release: Release, process: facts.Process, told: _process.Told
+    ) -> list[str]:
         """Why root should not read the kubeconfig of a scheduler that somebody else laid; those of this role are root's, or systemd's."""
         if process["pid"] and not process["digest"] and not release.prepared() and told.kubeconfig:
             try:
@@ -313,13 +355,20 @@ class Question:
         if not params["authorities"] or not probes.installed("cryptography"):
             return []
         # The library takes longer to import than all else that a question without probes needs.
-        from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import certificates  # noqa: PLC0415
+        from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (  # noqa: PLC0415
+            certificates,
+        )
 
-        return certificates.on_host(params["certificate"], params["kubeconfig"], params["authorities"])
+        return certificates.on_host(
+            params["certificate"], params["kubeconfig"], params["authorities"]
+        )
 
     def _loaded(self, release: Release, pid: int) -> bool | None:
         """Whether the process has taken the certificate that lies live, where it reads its files again; None where nothing tells, or nothing is to be told."""
-        item = next((item for item in release.items if (item.name, item.digest) == ("certificate", "path")), None)
+        item = next(
+            (item for item in release.items if (item.name, item.digest) == ("certificate", "path")),
+            None,
+        )
         if item is None or not self.params["reloaded"]:
             return None
         started = self.proc.started(pid)
@@ -340,9 +389,13 @@ class Question:
         wanted = self.params["wanted"]
         if wanted:
             serving = _versions.serving_of(self.params["_serving"], wanted["version"]) or serving
-        number = self.params["port"] if serving["https"] else process["http_port"] or serving["http"]
+        number = (
+            self.params["port"] if serving["https"] else process["http_port"] or serving["http"]
+        )
         addresses, holder = self.proc.holder(number, process["pid"], listeners)
-        held_by = "" if holder is None else self.proc.name(holder) if holder else "an unknown process"
+        held_by = (
+            "" if holder is None else self.proc.name(holder) if holder else "an unknown process"
+        )
         ours = bool(holder) and holder == process["pid"]
         return facts.Port(number=number, addresses=addresses, held_by=held_by, ours=ours), holder
 
@@ -352,7 +405,9 @@ class Question:
     def _others(self, process: facts.Process, holder: int | None, beside: list[str]) -> list[str]:
         name = self.unit.removesuffix(".service")
         lease = (
-            (process["lease_namespace"], process["lease_name"]) if process["pid"] else (_process.LEASE_NAMESPACE, name)
+            (process["lease_namespace"], process["lease_name"])
+            if process["pid"]
+            else (_process.LEASE_NAMESPACE, name)
         )
         own = OwnScheduler(process["pid"], self.unit, lease, holder, beside)
         found = others(self.proc, own, lambda pid: _process.told(self.proc, pid).lease)
@@ -377,7 +432,11 @@ class Question:
             serving_ca=params["serving_ca"],
             metrics_pair=pair,
             http_ours=bool(http_port) and self.proc.holder(http_port, pid, listeners)[1] == pid,
-            listening={listener.address for listener in listeners if listener.port == process["secure_port"]},
+            listening={
+                listener.address
+                for listener in listeners
+                if listener.port == process["secure_port"]
+            },
         )
 
     def _remember(self, view: _lease.View, *, single: bool) -> None:
@@ -388,7 +447,9 @@ class Question:
         absent = _lease.ABSENT if single and view.state == "absent" else None
         self.before, self.last = self.last or view.compared, view.record or absent or self.last
 
-    def _probe(self, answer: facts.Answer, release: Release, subject: probes.Subject) -> effective.Answers:
+    def _probe(
+        self, answer: facts.Answer, release: Release, subject: probes.Subject
+    ) -> effective.Answers:
         pid = answer["process"]["pid"]
         faults: list[str] = []
         settings: effective.Answers = {}

@@ -14,7 +14,11 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, process, versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    facts,
+    process,
+    versions,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release
 
@@ -22,7 +26,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.relea
 ARGUMENT = re.compile(r'"(--[^"\\]*)"')
 
 
-def claimed(unit: str, told: process.Told, serving: versions.Serving | None, files: t.Iterable[str]) -> facts.Instance:
+def claimed(
+    unit: str, told: process.Told, serving: versions.Serving | None, files: t.Iterable[str]
+) -> facts.Instance:
     """What a scheduler has for itself, by what it was told."""
     row = process.serving_for(serving)
     ports = [
@@ -39,7 +45,10 @@ def claimed(unit: str, told: process.Told, serving: versions.Serving | None, fil
 
 
 def neighbours(
-    release: Release, proc: Proc, pid_of: t.Callable[[str], int], serving: t.Sequence[versions.Serving]
+    release: Release,
+    proc: Proc,
+    pid_of: t.Callable[[str], int],
+    serving: t.Sequence[versions.Serving],
 ) -> list[facts.Instance]:
     """The other instances of this host, which are those with a record beside that of C(release)."""
     found = []
@@ -53,11 +62,19 @@ def neighbours(
             version = process.version_of(proc, pid, record["binaries"])
             told = process.told(proc, pid)
         else:
-            version = next((m["link_to"] or "" for m in members if m["name"] == "binary"), "").rpartition("-v")[2]
+            version = next(
+                (m["link_to"] or "" for m in members if m["name"] == "binary"), ""
+            ).rpartition("-v")[2]
             texts = [_text(other, name) for name in ("unit", "config")]
-            told = process.understood(ARGUMENT.findall(texts[0].decode("utf-8", "replace")), texts[1])
+            told = process.understood(
+                ARGUMENT.findall(texts[0].decode("utf-8", "replace")), texts[1]
+            )
             if not texts[0]:
-                found.append(facts.Instance(unit=unit, ports=[], lease="", schedulers=[], paths=sorted(set(files))))
+                found.append(
+                    facts.Instance(
+                        unit=unit, ports=[], lease="", schedulers=[], paths=sorted(set(files))
+                    )
+                )
                 continue
         found.append(claimed(unit, told, versions.serving_of(serving, version), files))
     return found

@@ -11,7 +11,11 @@ import contextlib
 import os
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, KubeError, ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    KubeError,
+    ReleaseError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders, paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     dry_run,
@@ -19,7 +23,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     running,
     static_pod,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import systemd as _systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    systemd as _systemd,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import (
     STATIC_POD,
@@ -31,7 +37,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.relea
 
 if t.TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import LeaseView
-    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.handover import Handover
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.handover import (
+        Handover,
+    )
 
 LOCK_SECONDS = 60.0
 LOG_MODE = 0o755
@@ -85,7 +93,9 @@ def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
             locks.enter_context(paths.lock(release.root, timeout=LOCK_SECONDS))
             release.mend()
         result = state(module, release, systemd, proc)
-    return Result(**{**result, "changed": result["changed"] or bool(made), "done": [*made, *result["done"]]})
+    return Result(
+        **{**result, "changed": result["changed"] or bool(made), "done": [*made, *result["done"]]}
+    )
 
 
 def _prepared(module: Module, release: Release, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
@@ -140,9 +150,14 @@ def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Pro
         pod.stop(unit)
     _make_way(unit, systemd, release.items)
     shown = systemd.show(unit)
-    foreign = shown.get("LoadState") == "loaded" and shown.get("FragmentPath") not in release.record()["paths"]
+    foreign = (
+        shown.get("LoadState") == "loaded"
+        and shown.get("FragmentPath") not in release.record()["paths"]
+    )
     done = release.promote(module.params["attempt"], foreign=foreign)
-    lease = None if pod or _systemd.main_pid(shown) else _lease_before(release, module.params["lease"])
+    lease = (
+        None if pod or _systemd.main_pid(shown) else _lease_before(release, module.params["lease"])
+    )
     result = _started(unit, systemd, proc, release, done, restart=module.params["restart"])
     return Result(**{**result, "digest": digest, "lease": lease, "handover": handed})
 
@@ -175,7 +190,9 @@ def _make_way(unit: str, systemd: _systemd.Systemd, items: t.Iterable[Item]) -> 
         systemd.disable(unit)
 
 
-def _will_restart(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str) -> bool:
+def _will_restart(
+    unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str
+) -> bool:
     """Whether the promotion of this staged set restarts the unit."""
     pending = release.pending()
     changes = any(item.name in pending and item.digest != "path" for item in release.items)
@@ -183,7 +200,13 @@ def _will_restart(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Rel
 
 
 def _started(
-    unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, done: list[str], *, restart: bool = False
+    unit: str,
+    systemd: _systemd.Systemd,
+    proc: Proc,
+    release: Release,
+    done: list[str],
+    *,
+    restart: bool = False,
 ) -> Result:
     """Has the unit run from the live set. C(restart): whether it begins anew even where nothing asks for that."""
     done = list(done)
@@ -247,11 +270,17 @@ def _recalled(module: Module, release: Release, _systemd: _systemd.Systemd, _pro
 def _not_after(kept: t.Mapping[str, str]) -> str:
     """When the certificate of a set expires, by the set's paths; it may be in the kubeconfig alone. "" where there is none."""
     # The library takes longer to import than all else that most states need.
-    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials as _credentials  # noqa: PLC0415
-    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate  # noqa: PLC0415
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (  # noqa: PLC0415
+        credentials as _credentials,
+    )
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (  # noqa: PLC0415
+        certificate as _certificate,
+    )
 
     pem = paths.read(kept["certificate"]) if "certificate" in kept else None
-    named = static_pod.kubeconfig(kept[STATIC_POD]) if STATIC_POD in kept else kept.get("kubeconfig")
+    named = (
+        static_pod.kubeconfig(kept[STATIC_POD]) if STATIC_POD in kept else kept.get("kubeconfig")
+    )
     if pem is None and named:
         with contextlib.suppress(KubeError, FilesError):
             pair = _credentials.credentials(named).client_pem
@@ -261,7 +290,9 @@ def _not_after(kept: t.Mapping[str, str]) -> str:
     return _certificate.validity(certificate)[1].isoformat() if certificate else ""
 
 
-def _reasons(unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str) -> list[str]:
+def _reasons(
+    unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str
+) -> list[str]:
     live = running.Live(release.items, digest, release.record()["binaries"])
     return running.reasons(unit, systemd.show(unit), proc, live)
 

@@ -17,9 +17,15 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.status_metrics import PREFIX
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Variables
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    versions as _versions,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.status_metrics import (
+    PREFIX,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import (
+    Variables,
+)
 
 RUNBOOK = "https://github.com/kube-ha/scheduler/blob/main/docs/troubleshooting.md"
 # As Prometheus reads them, without its fractions and sums.
@@ -128,7 +134,9 @@ class Plan(t.NamedTuple):
 
 def read(raw: t.Mapping[str, t.Any]) -> tuple[Settings | None, list[str]]:
     """The variables with their types, or None and what is wrong with them, one line each."""
-    checked = ArgumentSpecValidator(SPEC).validate({name: value for name, value in raw.items() if name in SPEC})
+    checked = ArgumentSpecValidator(SPEC).validate(
+        {name: value for name, value in raw.items() if name in SPEC}
+    )
     if checked.error_messages:
         return None, list(checked.error_messages)
     values = checked.validated_parameters
@@ -147,7 +155,9 @@ def read(raw: t.Mapping[str, t.Any]) -> tuple[Settings | None, list[str]]:
     faults += [
         f"monitoring_alerts: {name}: {value[:80]!r} is not a duration such as 90s, 5m or 30d"
         for name, value in found.alerts.items()
-        if ALERTS[name]["type"] == "str" and (value or ALERTS[name]["default"]) and not DURATION.fullmatch(value)
+        if ALERTS[name]["type"] == "str"
+        and (value or ALERTS[name]["default"])
+        and not DURATION.fullmatch(value)
     ]
     return (None if faults else found), faults
 
@@ -187,8 +197,15 @@ def plan(clusters: t.Sequence[Cluster], settings: Settings, versions: _versions.
     jobs, groups = [], []
     for cluster in clusters:
         v = cluster.any
-        base = f"{settings.dir}/{cluster.name}" + ("" if v.name == "kube-scheduler" else f"-{v.name}")
-        own = Identity(path=f"{base}.pem", privatekey_path=f"{base}-key.pem", ca_cert=v.ca_cert, ca_key=v.ca_key)
+        base = f"{settings.dir}/{cluster.name}" + (
+            "" if v.name == "kube-scheduler" else f"-{v.name}"
+        )
+        own = Identity(
+            path=f"{base}.pem",
+            privatekey_path=f"{base}-key.pem",
+            ca_cert=v.ca_cert,
+            ca_key=v.ca_key,
+        )
         if v.signs:
             identities.append(own)
         else:
@@ -202,12 +219,22 @@ def plan(clusters: t.Sequence[Cluster], settings: Settings, versions: _versions.
             )
         files[f"{base}-ca.pem"] = cluster.ca
         jobs.append(_job(cluster, settings, own, f"{base}-ca.pem"))
-        groups.append({"name": f"kube-scheduler/{cluster.name}/{v.name}", "rules": _rules(cluster, settings, versions)})
-    files |= {f"{settings.dir}/scrape.yml": {"scrape_configs": jobs}, f"{settings.dir}/rules.yml": {"groups": groups}}
+        groups.append(
+            {
+                "name": f"kube-scheduler/{cluster.name}/{v.name}",
+                "rules": _rules(cluster, settings, versions),
+            }
+        )
+    files |= {
+        f"{settings.dir}/scrape.yml": {"scrape_configs": jobs},
+        f"{settings.dir}/rules.yml": {"groups": groups},
+    }
     return Plan(identities, files, warnings)
 
 
-def _job(cluster: Cluster, settings: Settings, identity: Identity, ca_file: str) -> dict[str, t.Any]:
+def _job(
+    cluster: Cluster, settings: Settings, identity: Identity, ca_file: str
+) -> dict[str, t.Any]:
     verified = {"server_name": settings.server_name} if settings.server_name else {}
     return {
         "job_name": "/".join(cluster.labels.values()),
@@ -220,13 +247,18 @@ def _job(cluster: Cluster, settings: Settings, identity: Identity, ca_file: str)
             **verified,
         },
         "static_configs": [
-            {"targets": [_target(v, cluster.addresses[name])], "labels": {**cluster.labels, "host": name}}
+            {
+                "targets": [_target(v, cluster.addresses[name])],
+                "labels": {**cluster.labels, "host": name},
+            }
             for name, v in cluster.variables.items()
         ],
     }
 
 
-def _rules(cluster: Cluster, settings: Settings, versions: _versions.Versions) -> list[dict[str, t.Any]]:
+def _rules(
+    cluster: Cluster, settings: Settings, versions: _versions.Versions
+) -> list[dict[str, t.Any]]:
     v, told, own = cluster.any, settings.alerts, cluster.selector
     newest = max(versions, key=_versions.number)
     metrics = (_versions.row_of(versions, v.version) or versions[newest])["metrics"]
@@ -234,7 +266,9 @@ def _rules(cluster: Cluster, settings: Settings, versions: _versions.Versions) -
     patience = f"{math.ceil(cluster.timings.crash_bound + 2 * _seconds(settings.interval))}s"
     window = _durations.seconds(v.renew_before)
     # What is renewed in its window has not been, for a quarter of it.
-    certificate = _seconds(told["certificate"]) if told["certificate"] else int(0.75 * (window or 20 * 86400))
+    certificate = (
+        _seconds(told["certificate"]) if told["certificate"] else int(0.75 * (window or 20 * 86400))
+    )
     report = _selector({"cluster": cluster.name})
     found: list[dict[str, t.Any]] = []
 
@@ -246,7 +280,10 @@ def _rules(cluster: Cluster, settings: Settings, versions: _versions.Versions) -
                 "expr": expr,
                 "for": after,
                 "labels": {"severity": severity, "cluster": cluster.name, "scheduler": v.name},
-                "annotations": {"summary": f"{cluster.name}: {summary}", "runbook_url": f"{RUNBOOK}#{section}"},
+                "annotations": {
+                    "summary": f"{cluster.name}: {summary}",
+                    "runbook_url": f"{RUNBOOK}#{section}",
+                },
             }
         )
 
@@ -255,8 +292,15 @@ def _rules(cluster: Cluster, settings: Settings, versions: _versions.Versions) -
         leads = f"(sum({leader}{own}) or vector(0))"
         # Each change of the leader falls on one member and rises on another one.
         changes = f"(sum(changes({leader}{own}[1h])) or vector(0)) / 2"
-        alert("Leaderless", f"{leads} < 1", told["leaderless"] or patience, "no kube-scheduler leads")
-        alert("Leaders", f"{leads} > 1", told["leaders"] or patience, "{{ $value }} kube-schedulers lead")
+        alert(
+            "Leaderless", f"{leads} < 1", told["leaderless"] or patience, "no kube-scheduler leads"
+        )
+        alert(
+            "Leaders",
+            f"{leads} > 1",
+            told["leaders"] or patience,
+            "{{ $value }} kube-schedulers lead",
+        )
         alert(
             "Transitions",
             f"{changes} > {told['transitions']}",
@@ -286,8 +330,18 @@ def _rules(cluster: Cluster, settings: Settings, versions: _versions.Versions) -
         )
     alert("LeaseStands", f"{PREFIX}lease_moving{report} < 1", "0s", "the lease is not renewed")
     healthy, drift = f"{PREFIX}member_healthy{report}", f"{PREFIX}member_drift{report}"
-    alert("Unhealthy", f"{healthy} < 1", "0s", "{{ $labels.host }} was not healthy when status.yml ran last")
-    alert("Drift", f"{drift} > 0", "0s", "{{ $labels.host }} differs from its plan in {{ $value }} parts")
+    alert(
+        "Unhealthy",
+        f"{healthy} < 1",
+        "0s",
+        "{{ $labels.host }} was not healthy when status.yml ran last",
+    )
+    alert(
+        "Drift",
+        f"{drift} > 0",
+        "0s",
+        "{{ $labels.host }} differs from its plan in {{ $value }} parts",
+    )
     alert(
         "Certificate",
         f"{PREFIX}certificate_not_after_seconds{report} - time() < {certificate}",

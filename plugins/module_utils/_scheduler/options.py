@@ -17,7 +17,9 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import LOCK_OBJECTS
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
+    LOCK_OBJECTS,
+)
 
 # A private key, a kubeconfig and a unit are a few kilobytes; anything above this is not one of them.
 LIMIT = paths.LIMIT
@@ -43,7 +45,10 @@ SERVING: dict[str, t.Callable[[t.Any], t.Any]] = {
     "ready_path": re.compile(r"/[!-~]*").fullmatch,
     "lock": LOCK_OBJECTS.__contains__,
 }
-_LEASE: dict[str, t.Any] = {"name": {"type": "str", "required": True}, "namespace": {"type": "str", "required": True}}
+_LEASE: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+}
 LEASE: dict[str, t.Any] = {"type": "dict", "options": _LEASE}
 """The argument_spec for the lease that scheduler_release looks at."""
 HANDOVER: dict[str, t.Any] = {
@@ -60,7 +65,12 @@ HANDOVER: dict[str, t.Any] = {
 
 def path(value: str, option: str) -> None:
     """Check that this is the full path of something below the root directory."""
-    good = os.path.isabs(value) and os.path.normpath(value) == value and value.strip("/") and TEXT.fullmatch(value)
+    good = (
+        os.path.isabs(value)
+        and os.path.normpath(value) == value
+        and value.strip("/")
+        and TEXT.fullmatch(value)
+    )
     if not good or len(value) > 4000 or max(map(len, value.encode().split(b"/"))) > 255:
         raise ReleaseError(
             f"{value[:80]!r} is not a path in full: write it from the root, without .. and double or final slashes",
@@ -72,7 +82,8 @@ def unit(value: str) -> None:
     """Check the name of a service."""
     if not UNIT.fullmatch(value):
         raise ReleaseError(
-            f"{value[:80]!r} is not the name of a service, such as kube-scheduler.service", option="unit"
+            f"{value[:80]!r} is not the name of a service, such as kube-scheduler.service",
+            option="unit",
         )
 
 
@@ -81,7 +92,11 @@ def file(entry: t.Mapping[str, t.Any], taken: t.Container[str]) -> int:
     name, link, content = entry["name"], entry["link_to"], entry["content"]
     fault = ""
     for option, value in (("name", name), ("link_to", link)):
-        if value is not None and not NAME.fullmatch(value) and (name, option, value) != (STATIC_POD, "link_to", ""):
+        if (
+            value is not None
+            and not NAME.fullmatch(value)
+            and (name, option, value) != (STATIC_POD, "link_to", "")
+        ):
             fault = f"{option} {value[:80]!r} is not a file's name: use letters, digits and . _ -, and no slash"
     path(entry["path"], "files")
     for option in ("name", "path"):
@@ -89,7 +104,9 @@ def file(entry: t.Mapping[str, t.Any], taken: t.Container[str]) -> int:
             fault = f"the {option} {entry[option]!r} is there twice: give each member its own"
     if content is not None and link is not None:
         fault = f"{name!r} has content and link_to: give one of them"
-    if content is not None and (len(content) > LONGEST_CONTENT or re.search(r"[\x00\ud800-\udfff]", content)):
+    if content is not None and (
+        len(content) > LONGEST_CONTENT or re.search(r"[\x00\ud800-\udfff]", content)
+    ):
         fault = f"the content of {name!r} is not text of at most {LONGEST_CONTENT} characters"
     if not MODE.fullmatch(entry["mode"]):
         fault = f"mode {entry['mode'][:80]!r} of {name!r} is not octal: write it like '0644'"
@@ -107,33 +124,52 @@ def check_release(params: t.Mapping[str, t.Any]) -> None:
     for entry in params["binaries"]:
         path(entry["path"], "binaries")
         if len(entry["version"]) > 100 or not TEXT.fullmatch(entry["version"]):
-            raise ReleaseError(f"{entry['version'][:80]!r} is not a version, such as 1.37.2", option="binaries")
+            raise ReleaseError(
+                f"{entry['version'][:80]!r} is not a version, such as 1.37.2", option="binaries"
+            )
     if not USER.fullmatch(params["user"]):
         raise ReleaseError(f"{params['user'][:80]!r} is not the name of a user", option="user")
     if len(params["attempt"]) > 100 or not TEXT.fullmatch(f" {params['attempt']}"):
-        raise ReleaseError(f"{params['attempt'][:80]!r} is not one line of at most 100 characters", option="attempt")
+        raise ReleaseError(
+            f"{params['attempt'][:80]!r} is not one line of at most 100 characters",
+            option="attempt",
+        )
     handover = params["handover"]
     for option in ("lease", "handover"):
         for name in ("name", "namespace") if params[option] else ():
             if not OBJECT.fullmatch(params[option][name]):
-                raise ReleaseError(f"{params[option][name][:80]!r} is not the {name} of an object", option=option)
+                raise ReleaseError(
+                    f"{params[option][name][:80]!r} is not the {name} of an object", option=option
+                )
     if handover:
         path(handover["kubeconfig"], "handover")
         if handover["lock"] and handover["lock"] not in LOCK_OBJECTS:
-            raise ReleaseError(f"{handover['lock'][:80]!r} is not the type of a lock", option="handover")
+            raise ReleaseError(
+                f"{handover['lock'][:80]!r} is not the type of a lock", option="handover"
+            )
         if not 0 < handover["timeout"] <= LONGEST_WAIT:
-            raise ReleaseError(f"{handover['timeout']} is not between 0 and {LONGEST_WAIT} seconds", option="handover")
+            raise ReleaseError(
+                f"{handover['timeout']} is not between 0 and {LONGEST_WAIT} seconds",
+                option="handover",
+            )
     for number, word in enumerate(params["command"]):
         if number == 0:
             path(word, "command")
         elif word and not TEXT.fullmatch(word):
-            raise ReleaseError(f"{word[:80]!r} holds a control character, which no unit can hand on", option="command")
+            raise ReleaseError(
+                f"{word[:80]!r} holds a control character, which no unit can hand on",
+                option="command",
+            )
     for option, form in (("dry_run_flags", FLAG), ("dry_run_texts", TEXT)):
         for name, value in params[option].items():
             if not form.fullmatch(name):
-                raise ReleaseError(f"{name[:80]!r} cannot stand in the command or the configuration", option=option)
+                raise ReleaseError(
+                    f"{name[:80]!r} cannot stand in the command or the configuration", option=option
+                )
             if isinstance(value, (dict, list)) or value is None or not TEXT.fullmatch(f" {value}"):
-                raise ReleaseError(f"the value of {name[:80]!r} is not one line of text", option=option)
+                raise ReleaseError(
+                    f"the value of {name[:80]!r} is not one line of text", option=option
+                )
 
 
 def check_info(params: t.Mapping[str, t.Any]) -> None:
@@ -154,14 +190,24 @@ def check_info(params: t.Mapping[str, t.Any]) -> None:
     except ValueError:
         address = None
     if address is None or "%" in params["bind_address"]:
-        raise ReleaseError(f"{params['bind_address'][:80]!r} is not an IP address", option="bind_address")
+        raise ReleaseError(
+            f"{params['bind_address'][:80]!r} is not an IP address", option="bind_address"
+        )
     if not 0 <= params["timeout"] <= LONGEST_WAIT:
-        raise ReleaseError(f"{params['timeout']} is not between 0 and {LONGEST_WAIT} seconds", option="timeout")
+        raise ReleaseError(
+            f"{params['timeout']} is not between 0 and {LONGEST_WAIT} seconds", option="timeout"
+        )
     if not 0 <= params["steady"] <= LONGEST_WAIT:
-        raise ReleaseError(f"{params['steady']} is not between 0 and {LONGEST_WAIT} seconds", option="steady")
+        raise ReleaseError(
+            f"{params['steady']} is not between 0 and {LONGEST_WAIT} seconds", option="steady"
+        )
     if not 0 <= params["journal_lines"] <= MOST_LINES:
-        raise ReleaseError(f"{params['journal_lines']} is not between 0 and {MOST_LINES}", option="journal_lines")
+        raise ReleaseError(
+            f"{params['journal_lines']} is not between 0 and {MOST_LINES}", option="journal_lines"
+        )
     for entry in params["_serving"]:
         for name, good in SERVING.items():
             if not good(entry[name]):
-                raise ReleaseError(f"{name} {str(entry[name])[:80]!r} cannot be of any version", option="versions")
+                raise ReleaseError(
+                    f"{name} {str(entry[name])[:80]!r} cannot be of any version", option="versions"
+                )

@@ -68,7 +68,11 @@ def banner(look: Look, verdict: str, lines: t.Iterable[str] = ()) -> str:
 
 
 def bullets(name: str, lines: t.Sequence[str]) -> str:
-    return f'<ul class="{name}">{"".join(f"<li>{esc(line)}</li>" for line in lines)}</ul>' if lines else ""
+    return (
+        f'<ul class="{name}">{"".join(f"<li>{esc(line)}</li>" for line in lines)}</ul>'
+        if lines
+        else ""
+    )
 
 
 def tiles(found: t.Iterable[Tile]) -> str:

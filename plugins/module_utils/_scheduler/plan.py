@@ -13,15 +13,24 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import RELOAD
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import DEFAULT, Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import (
+    DEFAULT,
+    Timings,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     adopt,
     command_line,
     effective,
     systemd,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Election, Variables
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Versions, row_of
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import (
+    Election,
+    Variables,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
+    Versions,
+    row_of,
+)
 
 RESTART = 5
 """Seconds after which systemd starts a process again that has ended."""
@@ -134,7 +143,11 @@ def plan(
     C(host) is what scheduler_info gathered, C(replace) are certificates that are not to be used any more, by their fingerprints.
     """
     version = wanted_version(v, host["process"]["version"])
-    lacking = [name for name, known in tables.systemd_features.items() if known["since"] > host["systemd_version"]]
+    lacking = [
+        name
+        for name, known in tables.systemd_features.items()
+        if known["since"] > host["systemd_version"]
+    ]
     credentials = v.kubeconfig_style == "embedded" and "credentials" not in lacking
     live = {"kubeconfig": v.kubeconfig_path, "certificate": v.cert_path, "privatekey": v.key_path}
     read = {
@@ -143,7 +156,10 @@ def plan(
     }
     # In check mode nothing is seeded: the live file stands for the staged copy that would have been made of it.
     unseeded = check_mode and bool(host["stale"])
-    staged = {name: path if unseeded else f"{release(v.name)}/staged/{name}" for name, path in live.items()}
+    staged = {
+        name: path if unseeded else f"{release(v.name)}/staged/{name}"
+        for name, path in live.items()
+    }
     secret = {"owner": "root", "group": "root", "mode": "0600"}
     if not credentials:
         secret |= {"group": v.user, "mode": "0640"}
@@ -176,7 +192,9 @@ def plan(
     bounds = failover(timings, tables.versions, [version])
     former, runs = _former(timings, host), host["process"]["version"]
     log_dir = line.flags.get("log-dir", "")
-    names = [tables.packages[family] for family in host["os_families"] if family in tables.packages][:1]
+    names = [
+        tables.packages[family] for family in host["os_families"] if family in tables.packages
+    ][:1]
     wanted_packages = host["missing_libraries"] if v.manage_packages else []
     faults = list(line.problems)
     if wanted_packages and not names:
@@ -199,7 +217,9 @@ def plan(
         unit={
             "type": "simple" if "exec" in lacking else "exec",
             "user": v.user,
-            "credentials": {name: live[name] for name in ("certificate", "privatekey", "kubeconfig")}
+            "credentials": {
+                name: live[name] for name in ("certificate", "privatekey", "kubeconfig")
+            }
             if credentials
             else {},
             "exec_start": command_line.exec_start(binary["link"], line.flags) if not faults else "",
@@ -219,11 +239,16 @@ def plan(
         command=[binary["link"], *line.arguments],
         dry_run={"flags": line.dry_run_flags, "texts": line.dry_run_texts},
         lease={"name": line.lease_name, "namespace": line.lease_namespace},
-        timings={key: getattr(timings, key) for key in ("lease_duration", "renew_deadline", "retry_period")},
+        timings={
+            key: getattr(timings, key)
+            for key in ("lease_duration", "renew_deadline", "retry_period")
+        },
         failover=bounds,
         handover=failover(former, tables.versions, [runs])["stop"],
         patience=_patience(failover(former, tables.versions, [version, runs])),
-        limitations=[tables.systemd_features[name]["otherwise"].format(user=v.user) for name in lacking],
+        limitations=[
+            tables.systemd_features[name]["otherwise"].format(user=v.user) for name in lacking
+        ],
         faults=faults,
     )
 
@@ -232,7 +257,9 @@ def _former(timings: Timings, host: dict[str, t.Any]) -> Timings:
     """The longer of the planned times and those that the host knows: until all are rolled, a candidate waits for what the holder has written."""
     former = host["process"].get("timings") or {}
     held = (host.get("lease") or {}).get("lease_duration") or 0
-    times = {key: max(getattr(timings, key), former.get(key, 0)) for key in timings.__dataclass_fields__}
+    times = {
+        key: max(getattr(timings, key), former.get(key, 0)) for key in timings.__dataclass_fields__
+    }
     times["lease_duration"] = max(times["lease_duration"], held)
     return Timings(**times)
 
@@ -283,7 +310,9 @@ def folders(v: Variables) -> list[str]:
 
 def _binary(v: Variables, version: str, architecture: str) -> dict[str, str]:
     name = f"kube-scheduler-v{version}"
-    source = f"{v.binary_url.rstrip('/')}/release/v{version}/bin/linux/{architecture}/kube-scheduler"
+    source = (
+        f"{v.binary_url.rstrip('/')}/release/v{version}/bin/linux/{architecture}/kube-scheduler"
+    )
     return {
         "name": name,
         "path": os.path.join(v.bin_dir, name),
@@ -317,7 +346,9 @@ def _own_config(kubeconfig: str, election: Election) -> dict[str, t.Any]:
 def certificate_options(v: Variables, name: str, sans: list[str]) -> dict[str, t.Any]:
     """What the certificate of a host is to be, as options of x509_cert without the host's paths."""
     profile = (
-        {"ca_config": v.ca_config, "profile": v.ca_profile or None} if v.ca_config else {"valid_for": v.cert_valid_for}
+        {"ca_config": v.ca_config, "profile": v.ca_profile or None}
+        if v.ca_config
+        else {"valid_for": v.cert_valid_for}
     )
     signer = {"ca_on": "controller", "ca_privatekey_path": v.ca_key}
     return {
@@ -333,8 +364,15 @@ def certificate_options(v: Variables, name: str, sans: list[str]) -> dict[str, t
     }
 
 
-def _certificate(v: Variables, name: str, sans: list[str], secret: dict[str, str]) -> dict[str, t.Any]:
-    return {"path": v.cert_path, "privatekey_path": v.key_path, **certificate_options(v, name, sans), **secret}
+def _certificate(
+    v: Variables, name: str, sans: list[str], secret: dict[str, str]
+) -> dict[str, t.Any]:
+    return {
+        "path": v.cert_path,
+        "privatekey_path": v.key_path,
+        **certificate_options(v, name, sans),
+        **secret,
+    }
 
 
 def _kubeconfig(v: Variables, apiserver_ca: str, secret: dict[str, str]) -> dict[str, t.Any]:
@@ -356,7 +394,13 @@ def _kubeconfig(v: Variables, apiserver_ca: str, secret: dict[str, str]) -> dict
                 "embed_certs": v.kubeconfig_style == "embedded",
             }
         ],
-        "contexts": [{"name": "system:kube-scheduler", "cluster": "kubernetes", "user": "system:kube-scheduler"}],
+        "contexts": [
+            {
+                "name": "system:kube-scheduler",
+                "cluster": "kubernetes",
+                "user": "system:kube-scheduler",
+            }
+        ],
         "current_context": "system:kube-scheduler",
         **secret,
     }

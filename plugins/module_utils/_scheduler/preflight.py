@@ -17,10 +17,20 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    KubeconfigError,
+    X509Error,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig, transport
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import adopt, command_line, facts, plan
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    adopt,
+    command_line,
+    facts,
+    plan,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    versions as _versions,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import (
     CHECKSUM,
     Election,
@@ -86,7 +96,11 @@ def variables_faults(
     # What follows stands on it.
     if name_faults(v.name, prefix):
         return name_faults(v.name, prefix)
-    found = [*_cluster_faults(v, cluster, prefix)] if cluster.leading or cluster.me not in cluster.addresses else []
+    found = (
+        [*_cluster_faults(v, cluster, prefix)]
+        if cluster.leading or cluster.me not in cluster.addresses
+        else []
+    )
     found += _own_faults(v, cluster, versions, prefix)
     found += election.faults(prefix)
     found += _path_faults(v, prefix)
@@ -113,7 +127,11 @@ def _cluster_faults(v: Variables, cluster: Cluster, prefix: str) -> t.Iterator[s
     if cluster.me not in addresses:
         yield f"{prefix}group: the host {cluster.me} is not in the group {v.group}; add it, or run on that group's hosts only"
         return
-    malformed = [f"{name} has {address}" for name, address in addresses.items() if not is_host_address(address)]
+    malformed = [
+        f"{name} has {address}"
+        for name, address in addresses.items()
+        if not is_host_address(address)
+    ]
     if malformed:
         yield f"{prefix}address: not an IP address of a host: {', '.join(malformed)}; set {prefix}address for it in the inventory"
     by_address: dict[str, list[str]] = {}
@@ -124,7 +142,9 @@ def _cluster_faults(v: Variables, cluster: Cluster, prefix: str) -> t.Iterator[s
             yield f"{prefix}address: {' and '.join(names)} have the same address {address}; each master needs its own"
 
 
-def _own_faults(v: Variables, cluster: Cluster, versions: _versions.Versions, prefix: str) -> t.Iterator[str]:
+def _own_faults(
+    v: Variables, cluster: Cluster, versions: _versions.Versions, prefix: str
+) -> t.Iterator[str]:
     if v.version and _versions.row_of(versions, v.version) is None:
         minors = ", ".join(versions)
         yield (
@@ -172,7 +192,9 @@ def _value_faults(where: str, value: t.Any) -> t.Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
             if isinstance(key, str):
-                yield from _value_faults(f"{where}: {key if key.isprintable() else repr(key)}", item)
+                yield from _value_faults(
+                    f"{where}: {key if key.isprintable() else repr(key)}", item
+                )
             else:
                 yield f"{where}: the key {key!r} is not text to YAML; put it in quotes"
     elif isinstance(value, (list, tuple)):
@@ -199,7 +221,11 @@ def _subject_faults(subject: t.Mapping[str, t.Any], where: str) -> t.Iterator[st
 
 
 def _path_faults(v: Variables, prefix: str) -> t.Iterator[str]:
-    odd = [f"{prefix}{name}: {getattr(v, name)}" for name in PATHS if not PLAIN_PATH.fullmatch(getattr(v, name))]
+    odd = [
+        f"{prefix}{name}: {getattr(v, name)}"
+        for name in PATHS
+        if not PLAIN_PATH.fullmatch(getattr(v, name))
+    ]
     if odd:
         yield f"{', '.join(odd)} is not an absolute path that a unit takes; use letters, digits and . _ @ - between slashes"
     places = _places(v, prefix)
@@ -215,7 +241,9 @@ def _path_faults(v: Variables, prefix: str) -> t.Iterator[str]:
         if f"{place.path}/".startswith(f"{plan.release(v.name)}/"):
             yield f"{prefix}{place.option}: {place.path} lies in {plan.release(v.name)}, where the role keeps its own copies; give another path"
         # The user may write there, and what it can write must not be root's to run or to read.
-        elif place.option != "log_dir" and f"{place.path}/".startswith(f"{os.path.normpath(v.log_dir)}/"):
+        elif place.option != "log_dir" and f"{place.path}/".startswith(
+            f"{os.path.normpath(v.log_dir)}/"
+        ):
             yield f"{prefix}log_dir: {v.log_dir} belongs to the user {v.user}, and {place.path} lies in it; give the logs a folder of their own"
 
 
@@ -231,14 +259,23 @@ class Place(t.NamedTuple):
 def _places(v: Variables, prefix: str) -> list[Place]:
     beside, bin_dir = f"the configuration beside {prefix}kubeconfig_path", f"{prefix}bin_dir"
     places = [
-        Place(name, f"{prefix}{name}", getattr(v, name), False) for name in ("cert_path", "key_path", "kubeconfig_path")
+        Place(name, f"{prefix}{name}", getattr(v, name), False)
+        for name in ("cert_path", "key_path", "kubeconfig_path")
     ]
     places += [
         Place("kubeconfig_path", beside, v.config_path, False),
         Place("bin_dir", f"the link in {bin_dir}", v.binary_link, False),
-        Place("bin_dir", f"the binary in {bin_dir}", os.path.join(v.bin_dir, f"kube-scheduler-v{v.version}"), False),
+        Place(
+            "bin_dir",
+            f"the binary in {bin_dir}",
+            os.path.join(v.bin_dir, f"kube-scheduler-v{v.version}"),
+            False,
+        ),
         Place("", "the unit", plan.unit_path(v.name), False),
-        *(Place(name, f"{prefix}{name}", getattr(v, name), True) for name in ("bin_dir", "log_dir")),
+        *(
+            Place(name, f"{prefix}{name}", getattr(v, name), True)
+            for name in ("bin_dir", "log_dir")
+        ),
     ]
     return [place._replace(path=os.path.normpath(place.path)) for place in places]
 
@@ -258,7 +295,9 @@ def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) 
         needed += ["cert_source", "key_source"]
     needed += [name for pair in OPTIONAL_PAIRS for name in pair if getattr(v, name)]
     relative = [
-        name for name in (*SOURCES, *PAIR, "csr_dir") if getattr(v, name) and not os.path.isabs(getattr(v, name))
+        name
+        for name in (*SOURCES, *PAIR, "csr_dir")
+        if getattr(v, name) and not os.path.isabs(getattr(v, name))
     ]
     if relative:
         told = ", ".join(f"{prefix}{name}: {getattr(v, name)}" for name in relative)
@@ -284,7 +323,9 @@ def _written_faults(v: Variables, prefix: str) -> t.Iterator[str]:
         for names in (PAIR, (*sources, *PAIR))
     )
     for name, path in pair.items():
-        twins = [f"{prefix}{other}" for other, same in others.items() if same == path and other != name]
+        twins = [
+            f"{prefix}{other}" for other, same in others.items() if same == path and other != name
+        ]
         if twins:
             yield f"{prefix}{name}: {path} is also {' and '.join(twins)}; give each its own path"
 
@@ -331,7 +372,11 @@ def _checksum_faults(v: Variables, version: str, prefix: str) -> t.Iterator[str]
 
 
 def binary_of_controller(
-    binary: t.Mapping[str, str], *, is_file: t.Callable[[str], bool], read: t.Callable[[str], str], prefix: str
+    binary: t.Mapping[str, str],
+    *,
+    is_file: t.Callable[[str], bool],
+    read: t.Callable[[str], str],
+    prefix: str,
 ) -> dict[str, str]:
     """C(algorithm) and C(digest) of a binary on the controller, and why it cannot be taken (C(missing)).
 
@@ -355,16 +400,30 @@ def binary_of_controller(
 
 
 def provided_faults(
-    certificate: provided.File, key: provided.File, ca: provided.File, sans: t.Sequence[str], now: datetime.datetime
+    certificate: provided.File,
+    key: provided.File,
+    ca: provided.File,
+    sans: t.Sequence[str],
+    now: datetime.datetime,
 ) -> list[str]:
     """Why a pair that somebody else made cannot take the place of an own one."""
     found = [str(error) for error in provided.faults(certificate, key, ca, sans, now)]
     subject = provided.subject(certificate.content)
-    return found + ([*_subject_faults(subject, f"{certificate.option}: {certificate.path!r}")] if subject else [])
+    return found + (
+        [*_subject_faults(subject, f"{certificate.option}: {certificate.path!r}")]
+        if subject
+        else []
+    )
 
 
 def host_faults(
-    v: Variables, name: str, version: str, host: dict[str, t.Any], *, twins: t.Sequence[str], prefix: str
+    v: Variables,
+    name: str,
+    version: str,
+    host: dict[str, t.Any],
+    *,
+    twins: t.Sequence[str],
+    prefix: str,
 ) -> list[str]:
     """What a host shows to be wrong. C(version) is the wanted one, "" where none is known; C(twins) are other hosts of the same hostname."""
     found = []
@@ -375,7 +434,9 @@ def host_faults(
     elif not v.version:
         found += _checksum_faults(v, version, prefix)
     if host["architecture"] not in ARCHITECTURES:
-        found.append(f"{name}: no kube-scheduler is released for the architecture {host['architecture']}")
+        found.append(
+            f"{name}: no kube-scheduler is released for the architecture {host['architecture']}"
+        )
     if not host["systemd_version"]:
         found.append(
             f"{name}: systemd does not run here, and it is what would run the scheduler; boot the host with it, or take another"
@@ -401,18 +462,29 @@ def host_faults(
     # Of another instance, instance_faults tells.
     shared = any(port["number"] in instance["ports"] for instance in host["instances"])
     if port["held_by"] and not port["ours"] and not shared:
-        found.append(f"{prefix}secure_port: {port['number']} on {name} is held by {port['held_by']}")
+        found.append(
+            f"{prefix}secure_port: {port['number']} on {name} is held by {port['held_by']}"
+        )
     if host["others"]:
-        found.append(f"{name}: another kube-scheduler is there: {', '.join(host['others'])}; stop it for good first")
+        found.append(
+            f"{name}: another kube-scheduler is there: {', '.join(host['others'])}; stop it for good first"
+        )
     if host["unit"]["load_state"] == "masked":
         found.append(
             f"{name}: {host['unit']['name']} is masked; run systemctl unmask {host['unit']['name']} there first"
         )
-    if v.name != command_line.LEASE and host["unit"]["load_state"] == "loaded" and not host["installed"]:
+    if (
+        v.name != command_line.LEASE
+        and host["unit"]["load_state"] == "loaded"
+        and not host["installed"]
+    ):
         found.append(
             f"{prefix}name: {name} has a {host['unit']['name']} that is none of this role's; give another name, or remove that unit first"
         )
-    found += [f"{name}: {path} is a directory, but a file is to lie there; move it away" for path in host["obstacles"]]
+    found += [
+        f"{name}: {path} is a directory, but a file is to lie there; move it away"
+        for path in host["obstacles"]
+    ]
     found += adopt.static_pod_faults(name, host["unit"], adopt=v.adopt, prefix=prefix)
     found += adopt.drop_in_faults(name, host["unit"], adopt=v.adopt, prefix=prefix)
     found += [
@@ -455,14 +527,18 @@ def instance_faults(
     return found
 
 
-def apiserver_faults(v: Variables, name: str, version: str, host: t.Mapping[str, t.Any], prefix: str) -> list[str]:
+def apiserver_faults(
+    v: Variables, name: str, version: str, host: t.Mapping[str, t.Any], prefix: str
+) -> list[str]:
     """What speaks against a version, or against the apiserver that the host is to use."""
     own = host["apiserver"]
     if own is not None and not own["reachable"]:
         if transport.WHAT["tls_name"] not in str(own["error"]):
             return [f"{prefix}apiserver: {name} gets no answer from it: {own['error']}"]
         asked = v.tls_server_name or _host_of(v.apiserver)
-        advice = f"have it issued for that too, or give a name that it is for in {prefix}tls_server_name"
+        advice = (
+            f"have it issued for that too, or give a name that it is for in {prefix}tls_server_name"
+        )
         return [
             f"{prefix}apiserver: the certificate of {v.apiserver} is not for {asked}, by which {name} verifies it; {advice}"
         ]
@@ -483,13 +559,18 @@ def _skew_faults(name: str, version: str, host: t.Mapping[str, t.Any], prefix: s
     ]
 
 
-def _skews(name: str, version: str, host: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, str, int]]:
+def _skews(
+    name: str, version: str, host: t.Mapping[str, t.Any]
+) -> t.Iterator[tuple[str, str, int]]:
     """Each apiserver that has told its version: whose it is, the version, and by how many minors the scheduler's is behind it."""
     own = {"whose": f"of {name}", **(host["apiserver"] or {"version": None})}
     for seen in (own, *({"whose": found["server"], **found} for found in host["apiservers"])):
         theirs, ours = _versions.minor_of(seen["version"] or ""), _versions.minor_of(version)
         if theirs and ours:
-            (major, minor), (our_major, our_minor) = _versions.number(theirs), _versions.number(ours)
+            (major, minor), (our_major, our_minor) = (
+                _versions.number(theirs),
+                _versions.number(ours),
+            )
             yield seen["whose"], seen["version"], (major - our_major) * 1000 + minor - our_minor
 
 

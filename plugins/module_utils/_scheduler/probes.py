@@ -19,15 +19,27 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, LeaseError, ProbeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    KubeError,
+    LeaseError,
+    ProbeError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import credentials as _credentials
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    credentials as _credentials,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import effective, facts, systemd
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions as _versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    effective,
+    facts,
+    systemd,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    versions as _versions,
+)
 
 HTTP_TIMEOUT = 5.0
 LEAST_PATIENCE = 6.0
@@ -57,7 +69,9 @@ class Subject:
 
     process: facts.Process
     serving: _versions.Serving
-    sources: tuple[tuple[str, ...], ...]  # where the record of its lock lies: groups of which each is read by itself
+    sources: tuple[
+        tuple[str, ...], ...
+    ]  # where the record of its lock lies: groups of which each is read by itself
     kubeconfig: t.Callable[[], str]  # the path of what the process itself reads; raises ProbeError
     serving_ca: str | None
     metrics_pair: tuple[str, str] | None
@@ -69,7 +83,9 @@ class Subject:
         """Where it can be reached on this host. Raises ProbeError for an address that is none of this host's, whatever the process was told."""
         bound = LOOPBACK.get(self.process["bind_address"], self.process["bind_address"])
         if bound not in self.listening and not transport.is_loopback(bound):
-            raise ProbeError(f"nothing listens at {bound} on port {self.process['secure_port']} of this host")
+            raise ProbeError(
+                f"nothing listens at {bound} on port {self.process['secure_port']} of this host"
+            )
         return bound
 
 
@@ -114,7 +130,9 @@ def describe_certificate(pem: str) -> facts.Certificate:
     if not installed("cryptography"):
         raise ProbeError("it cannot be read, for python3-cryptography is not installed")
     # The library takes longer to import than all else that a question without probes needs.
-    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate  # noqa: PLC0415
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (  # noqa: PLC0415
+        certificate as _certificate,
+    )
 
     certificate = next(iter(_certificate.parse(pem.encode("ascii", "replace"))), None)
     if certificate is None:
@@ -187,7 +205,9 @@ def _reader(subject: Subject) -> int | None:
 
 
 def _metrics_http(subject: Subject) -> int | None:
-    return _http(subject, "/metrics") if subject.process["http_port"] and subject.http_ours else None
+    return (
+        _http(subject, "/metrics") if subject.process["http_port"] and subject.http_ours else None
+    )
 
 
 def _told(subject: Subject) -> effective.Answers:
@@ -197,7 +217,9 @@ def _told(subject: Subject) -> effective.Answers:
     if pair and port:
         with contextlib.suppress(*FAULTS):
             context = transport.tls_context(subject.serving_ca, pair)
-            with contextlib.closing(transport.Connection(subject.address, port, context)) as connection:
+            with contextlib.closing(
+                transport.Connection(subject.address, port, context)
+            ) as connection:
                 for path in effective.PATHS:
                     answer = connection.get(path, where=path, timeout=HTTP_TIMEOUT)
                     found[path] = answer.status, answer.body
@@ -257,8 +279,12 @@ def readers(
     return [_lease.reader(client.get, namespace, name, sources) for sources in groups]
 
 
-def _readers(subject: Subject, client: _client.Client) -> list[t.Callable[[], _lease.Record | None]]:
-    return readers(client, subject.process["lease_namespace"], subject.process["lease_name"], subject.sources)
+def _readers(
+    subject: Subject, client: _client.Client
+) -> list[t.Callable[[], _lease.Record | None]]:
+    return readers(
+        client, subject.process["lease_namespace"], subject.process["lease_name"], subject.sources
+    )
 
 
 def _comparable(subject: Subject, before: _lease.Record | None) -> _lease.Record | None:
@@ -270,8 +296,12 @@ def glance(subject: Subject, before: _lease.Record | None) -> _lease.View:
     """One reading of the record, of the object that was written to last. Raises KubeError, LeaseError and ProbeError."""
     before = _comparable(subject, before)
     with _client.load(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
-        views = [_lease.observe(read, timeout=0, before=before)[0] for read in _readers(subject, client)]
-    return max(views, key=lambda view: (view.moving, (view.record and view.record.renew_time) or ""))
+        views = [
+            _lease.observe(read, timeout=0, before=before)[0] for read in _readers(subject, client)
+        ]
+    return max(
+        views, key=lambda view: (view.moving, (view.record and view.record.renew_time) or "")
+    )
 
 
 def watch(subject: Subject, before: _lease.Record | None) -> _lease.View:
@@ -285,7 +315,9 @@ def watch(subject: Subject, before: _lease.Record | None) -> _lease.View:
         for read in _readers(subject, client):
             first = before or read() or _lease.ABSENT
             views.append(
-                _lease.observe(read, timeout=patience(subject, first), interval=LEASE_INTERVAL, before=first)[0]
+                _lease.observe(
+                    read, timeout=patience(subject, first), interval=LEASE_INTERVAL, before=first
+                )[0]
             )
             if views[-1].moving:
                 break
@@ -304,13 +336,17 @@ def patience(subject: Subject, record: _lease.Record | None) -> float:
 
 def describe_lease(view: _lease.View) -> facts.Lease:
     """The lease for the answer."""
-    return facts.Lease(**_lease.described(view), age=age(view.record.renew_time if view.record else None))
+    return facts.Lease(
+        **_lease.described(view), age=age(view.record.renew_time if view.record else None)
+    )
 
 
 def age(renew_time: str | None) -> float | None:
     """Seconds since a renewal by this host's clock; None for a time that cannot be read."""
     try:
-        renewed = datetime.strptime((renew_time or "").split(".", maxsplit=1)[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S")
+        renewed = datetime.strptime(
+            (renew_time or "").split(".", maxsplit=1)[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S"
+        )
     except ValueError:
         return None
     return round(time.time() - renewed.replace(tzinfo=timezone.utc).timestamp(), 1)
@@ -327,7 +363,11 @@ def record_of(described: t.Any) -> _lease.Record | None:
     numbers = [described.get(name) for name in ("lease_duration", "transitions")]
     if not all(text is None or isinstance(text, str) for text in [*texts, identity]):
         return None
-    if not isinstance(source, str) or source not in _lease.SOURCES or not all(isinstance(n, int) for n in numbers):
+    if (
+        not isinstance(source, str)
+        or source not in _lease.SOURCES
+        or not all(isinstance(n, int) for n in numbers)
+    ):
         return None
     return _lease.Record(
         identity=identity or "",

@@ -40,7 +40,9 @@ def parse_listeners(table: str) -> list[Listener]:
         if len(words) > 9 and words[3] == LISTEN:
             raw, port = words[1].split(":")
             # The kernel prints each 32-bit word of the address in its own byte order.
-            octets = b"".join(struct.pack("=I", int(raw[i : i + 8], 16)) for i in range(0, len(raw), 8))
+            octets = b"".join(
+                struct.pack("=I", int(raw[i : i + 8], 16)) for i in range(0, len(raw), 8)
+            )
             family = socket.AF_INET if len(octets) == 4 else socket.AF_INET6
             found.append(Listener(socket.inet_ntop(family, octets), int(port, 16), words[9]))
     return found
@@ -89,7 +91,9 @@ class Proc:
     def user(self, pid: int) -> tuple[int, int] | None:
         """User and group; None for one that is between two users, as a setuid program is, whoever started that."""
         status = self._text(str(pid), "status")
-        found = [re.search(rf"^{name}:\s+(\d+)\s+\1\s", status, re.MULTILINE) for name in ("Uid", "Gid")]
+        found = [
+            re.search(rf"^{name}:\s+(\d+)\s+\1\s", status, re.MULTILINE) for name in ("Uid", "Gid")
+        ]
         return (int(found[0][1]), int(found[1][1])) if found[0] and found[1] else None
 
     def start_ticks(self, pid: int) -> int | None:
@@ -101,7 +105,11 @@ class Proc:
     def started(self, pid: int) -> float | None:
         """When a process began, in seconds since 1970 by the present clock, to 10 ms."""
         ticks = self.start_ticks(pid)
-        boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) if self._boot is None else self._boot
+        boot = (
+            time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+            if self._boot is None
+            else self._boot
+        )
         return None if ticks is None else boot + ticks / os.sysconf("SC_CLK_TCK")
 
     def unit(self, pid: int) -> str:
@@ -146,15 +154,21 @@ class Proc:
     def listeners(self) -> list[Listener]:
         """The listening TCP sockets. The kernel goes through the table of all connections for it, which takes it some milliseconds."""
         return [
-            listener for table in ("net/tcp", "net/tcp6") for listener in parse_listeners(self._text(*table.split("/")))
+            listener
+            for table in ("net/tcp", "net/tcp6")
+            for listener in parse_listeners(self._text(*table.split("/")))
         ]
 
-    def holder(self, number: int, pid: int, listeners: t.Sequence[Listener]) -> tuple[list[str], int | None]:
+    def holder(
+        self, number: int, pid: int, listeners: t.Sequence[Listener]
+    ) -> tuple[list[str], int | None]:
         """The addresses of the listeners at which a port is listened on, and the process that does: 0 for one that cannot be told, None for none.
 
         C(pid) is looked at first, and the other processes only when it does not hold the port.
         """
-        wanted = {listener.inode: listener.address for listener in listeners if listener.port == number}
+        wanted = {
+            listener.inode: listener.address for listener in listeners if listener.port == number
+        }
         if not wanted:
             return [], None
         holders = (p for p in [pid, *self.pids()] if p and wanted.keys() & self.sockets(p))
@@ -175,7 +189,9 @@ class OwnScheduler(t.NamedTuple):
     instances: t.Collection[str] = ()
 
 
-def others(proc: Proc, own: OwnScheduler, lease_of: t.Callable[[int], tuple[str, str]]) -> list[int]:
+def others(
+    proc: Proc, own: OwnScheduler, lease_of: t.Callable[[int], tuple[str, str]]
+) -> list[int]:
     """Further kube-schedulers of this host: processes of that name that hold the port, or elect by the same lease.
 
     A process of that name is anybody's to start. What an unprivileged user runs, in a login or in a container of the user's
@@ -197,5 +213,7 @@ def others(proc: Proc, own: OwnScheduler, lease_of: t.Callable[[int], tuple[str,
         return lease_of(pid) == own.lease
 
     return [
-        pid for pid in proc.pids() if pid != own.pid and proc.comm(pid).startswith("kube-scheduler") and counts(pid)
+        pid
+        for pid in proc.pids()
+        if pid != own.pid and proc.comm(pid).startswith("kube-scheduler") and counts(pid)
     ]

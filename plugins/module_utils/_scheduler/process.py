@@ -71,10 +71,14 @@ FIELDS = {
     ),
 }
 # Wherever it stands: it is a key of profiles, or of the older configuration itself.
-SCHEDULER = re.compile(r"""(?m)^[ \t-]*["']?schedulerName["']?:[ \t]*["']?([A-Za-z0-9._/-]{1,253})""")
+SCHEDULER = re.compile(
+    r"""(?m)^[ \t-]*["']?schedulerName["']?:[ \t]*["']?([A-Za-z0-9._/-]{1,253})"""
+)
 DEFAULT_SCHEDULER = "default-scheduler"
 LOCK = re.compile(r"[a-z]{1,40}")
-VERSION = re.compile(r"Kubernetes v([0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:[-+][0-9A-Za-z.+-]{1,60})?)")
+VERSION = re.compile(
+    r"Kubernetes v([0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}(?:[-+][0-9A-Za-z.+-]{1,60})?)"
+)
 YAML_LIMIT = 65536
 """Bytes that are parsed as YAML, which takes seconds for a megabyte; a scheduler's configuration has some hundreds."""
 # Variables of the environment that the program itself reads, Go's and client-go's.
@@ -130,7 +134,9 @@ def fields_of(content: bytes) -> dict[str, str]:
     for place, names in FIELDS.items():
         mapping = loaded if not place else loaded.get(place) if isinstance(loaded, dict) else None
         if isinstance(mapping, dict):
-            found.update({name: mapping[name] for name in names if isinstance(mapping.get(name), str)})
+            found.update(
+                {name: mapping[name] for name in names if isinstance(mapping.get(name), str)}
+            )
     return found
 
 
@@ -138,7 +144,8 @@ def _fields_by_pattern(text: str) -> dict[str, str]:
     """The fields where the YAML library is not there or fails: one a line, as nearly everybody writes them."""
     names = "|".join(name for names in FIELDS.values() for name in names)
     return {
-        found[1]: found[2] for found in re.finditer(rf"(?m)^[ \t]*({names}):[ \t]*[\"']?([^\s\"'#]{{1,4096}})", text)
+        found[1]: found[2]
+        for found in re.finditer(rf"(?m)^[ \t]*({names}):[ \t]*[\"']?([^\s\"'#]{{1,4096}})", text)
     }
 
 
@@ -168,7 +175,10 @@ def _plain(value: t.Any, budget: list[int]) -> t.Any:
     """A value without private keys."""
     _spend(budget)
     if isinstance(value, dict):
-        return {str(name): WITHHELD if _is_key(name) else _plain(part, budget) for name, part in value.items()}
+        return {
+            str(name): WITHHELD if _is_key(name) else _plain(part, budget)
+            for name, part in value.items()
+        }
     return [_plain(part, budget) for part in value] if isinstance(value, list) else value
 
 
@@ -206,7 +216,9 @@ class Told(t.NamedTuple):
     @property
     def lease(self) -> tuple[str, str]:
         """Namespace and name of the lease."""
-        return self._named("namespace", "Namespace", LEASE_NAMESPACE), self._named("name", "Name", LEASE_NAME)
+        return self._named("namespace", "Namespace", LEASE_NAMESPACE), self._named(
+            "name", "Name", LEASE_NAME
+        )
 
     def _named(self, flag: str, field: str, default: str) -> str:
         older = "" if self.configured else self.flags.get(f"lock-object-{flag}", "")
@@ -229,12 +241,18 @@ class Told(t.NamedTuple):
                 ("retry_period", "retryPeriod"),
             )
         }
-        return _timings.Timings(**{key: told[key] or getattr(_timings.DEFAULT, key) for key in told})
+        return _timings.Timings(
+            **{key: told[key] or getattr(_timings.DEFAULT, key) for key in told}
+        )
 
     @property
     def kubeconfig(self) -> str:
         """Its path, "" for none."""
-        found = self.fields.get("kubeconfig", "") if self.configured else self.flags.get("kubeconfig", "")
+        found = (
+            self.fields.get("kubeconfig", "")
+            if self.configured
+            else self.flags.get("kubeconfig", "")
+        )
         return found if os.path.isabs(found) and found.isprintable() else ""
 
     def bind_address(self, default: str) -> str:
@@ -296,7 +314,14 @@ def serving_for(serving: Serving | None) -> Serving:
 
 
 def describe(
-    proc: Proc, pid: int, version: str, seen: Told, *, serving: Serving | None, bind_address: str, port: int
+    proc: Proc,
+    pid: int,
+    version: str,
+    seen: Told,
+    *,
+    serving: Serving | None,
+    bind_address: str,
+    port: int,
 ) -> facts.Process:
     """The process for the answer; C(bind_address) and C(port) stand in where its command line cannot be read."""
     if not pid:
@@ -329,10 +354,14 @@ def describe(
         lease_name=name,
         lease_namespace=namespace,
         bind_address=seen.bind_address(ANY_ADDRESS if seen.readable else bind_address),
-        secure_port=seen.secure_port(row["https"] if seen.readable else port) if row["https"] else 0,
+        secure_port=seen.secure_port(row["https"] if seen.readable else port)
+        if row["https"]
+        else 0,
         http_port=seen.http_port(row["http"]) if row["http"] else 0,
         timings=facts.Timings(
-            lease_duration=times.lease_duration, renew_deadline=times.renew_deadline, retry_period=times.retry_period
+            lease_duration=times.lease_duration,
+            renew_deadline=times.renew_deadline,
+            retry_period=times.retry_period,
         ),
         kubeconfig=seen.kubeconfig,
         user="" if digest or user is None else user_name(user[0]),

@@ -21,10 +21,21 @@ import shutil
 import stat
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pair_swap, paths, write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    ReleaseError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
+    pair_swap,
+    paths,
+    write,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import options
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.options import LIMIT, NAME, STATIC_POD
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.options import (
+    LIMIT,
+    NAME,
+    STATIC_POD,
+)
 
 DIGEST_VARIABLE = "KUBE_HA_DIGEST"
 # What lies in the folder of a release.
@@ -73,7 +84,9 @@ class Member(t.TypedDict):
     link_to: str | None
     mode: int
     digest: str
-    rendered: str | None  # SHA-256 of the text that it was rendered from, digest mark included; None for others
+    rendered: (
+        str | None
+    )  # SHA-256 of the text that it was rendered from, digest mark included; None for others
 
 
 class FileSet(t.TypedDict):
@@ -131,7 +144,11 @@ class Item:
         return os.path.join(os.path.dirname(self.path), self.link_to or "")
 
     def member(self) -> Member:
-        rendered = self.rendered if self.content is None else hashlib.sha256(self.content.encode()).hexdigest()
+        rendered = (
+            self.rendered
+            if self.content is None
+            else hashlib.sha256(self.content.encode()).hexdigest()
+        )
         return Member(
             name=self.name,
             path=self.path,
@@ -165,7 +182,9 @@ def look(path: str) -> State | None:
     elif os.path.islink(path):
         return State(f"link:{os.readlink(path)}", 0, 0, 0)
     content = paths.read(path, limit=LIMIT) if info.st_size <= LIMIT else str(info.st_size).encode()
-    return State(hashlib.sha256(content or b"").hexdigest(), info.st_uid, info.st_gid, info.st_mode & 0o7777)
+    return State(
+        hashlib.sha256(content or b"").hexdigest(), info.st_uid, info.st_gid, info.st_mode & 0o7777
+    )
 
 
 def identity(info: os.stat_result) -> Identity:
@@ -216,7 +235,9 @@ class Release:
         """Raises ReleaseError for a folder that holds anything else: it would be removed with the release."""
         with paths.explained(self.root, "look at"):
             names = os.listdir(self.root) if os.path.isdir(self.root) else []
-        foreign = [name for name in sorted(names) if name not in OWN and not name.startswith(TEMPORARIES)]
+        foreign = [
+            name for name in sorted(names) if name not in OWN and not name.startswith(TEMPORARIES)
+        ]
         if foreign:
             raise ReleaseError(
                 f"{self.root} holds {foreign[0]}, which is no part of a release: name a folder of the release's own, or move that away",
@@ -234,7 +255,11 @@ class Release:
         above = os.path.dirname(self.root)
         with contextlib.suppress(OSError):
             beside = [Release(os.path.join(above, name), ()) for name in sorted(os.listdir(above))]
-            return [other for other in beside if other.root != self.root and os.path.isfile(other.record_path)]
+            return [
+                other
+                for other in beside
+                if other.root != self.root and os.path.isfile(other.record_path)
+            ]
         return []
 
     def _raw_record(self) -> tuple[bool, t.Any]:
@@ -262,7 +287,9 @@ class Release:
                     shutil.rmtree(bad)
                 os.rename(self.record_path, bad)
         write.sweep(self.record_path)
-        write.write(self.record_path, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+        write.write(
+            self.record_path, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode()
+        )
         return True
 
     def check_binaries(
@@ -279,11 +306,15 @@ class Release:
                     continue
                 raise ReleaseError(f"cannot read {path}: {error.strerror}") from None
             if not stat.S_ISREG(info.st_mode):
-                raise ReleaseError(f"{path} is not a regular file: name the binary's", option="binaries")
+                raise ReleaseError(
+                    f"{path} is not a regular file: name the binary's", option="binaries"
+                )
             found.append((entry, info))
         return found
 
-    def record_binaries(self, binaries: t.Sequence[t.Mapping[str, t.Any]], *, dry: bool = False) -> bool:
+    def record_binaries(
+        self, binaries: t.Sequence[t.Mapping[str, t.Any]], *, dry: bool = False
+    ) -> bool:
         """Records binaries that have come or are vouched for: C(path), C(version) and whether they are C(ours).
 
         With C(dry) nothing is recorded.
@@ -313,7 +344,9 @@ class Release:
         """The members of the set that was staged last. Raises ReleaseError where there is none."""
         staged = self.record()["staged"]
         if staged is None:
-            raise ReleaseError(f"{os.path.join(self.root, 'staged')} holds no whole set: run the earlier phases first")
+            raise ReleaseError(
+                f"{os.path.join(self.root, 'staged')} holds no whole set: run the earlier phases first"
+            )
         return items_in(staged)
 
     # --- the staged set
@@ -324,13 +357,17 @@ class Release:
         names = []
         for item in self.items:
             live = _look(item.path) if item.seeded else None
-            if live and (_look(self.staged_path(item)) is None or live.fingerprint != base.get(item.name)):
+            if live and (
+                _look(self.staged_path(item)) is None or live.fingerprint != base.get(item.name)
+            ):
                 names.append(item.name)
         return names
 
     def prepared(self) -> bool:
         """Whether there is a staged set, and a record of where it comes from."""
-        return os.path.isdir(os.path.join(self.root, "staged")) and self.record()["staged"] is not None
+        return (
+            os.path.isdir(os.path.join(self.root, "staged")) and self.record()["staged"] is not None
+        )
 
     def prepare(self, *, dry: bool = False) -> list[str]:
         """Seeds what is stale, in folders that are there. Returns the names, and with C(dry) the folders that would be made."""
@@ -364,7 +401,13 @@ class Release:
         return missing
 
     def _base(self) -> dict[str, str]:
-        return {i.name: state.fingerprint for i in self.items if i.seeded for state in [_look(i.path)] if state}
+        return {
+            i.name: state.fingerprint
+            for i in self.items
+            if i.seeded
+            for state in [_look(i.path)]
+            if state
+        }
 
     def digest(self, place: t.Callable[[Item], str] | None = None) -> str:
         """A digest of everything that the process will have read; "" while a part is missing.
@@ -401,7 +444,12 @@ class Release:
                 after = text_with_digest(item, digest).decode()
                 if before != after:
                     shown.append(
-                        {"before_header": item.path, "after_header": item.path, "before": before, "after": after}
+                        {
+                            "before_header": item.path,
+                            "after_header": item.path,
+                            "before": before,
+                            "after": after,
+                        }
                     )
         return shown
 
@@ -440,7 +488,11 @@ class Release:
 
     def pending(self) -> list[str]:
         """Names whose staged and live state differ, attributes included."""
-        return [i.name for i in self.items if (None if i.gone else look(self.staged_path(i))) != look(i.path)]
+        return [
+            i.name
+            for i in self.items
+            if (None if i.gone else look(self.staged_path(i))) != look(i.path)
+        ]
 
     def promote(self, attempt: str = "", *, first: str = "", foreign: bool = False) -> list[str]:
         """Keeps the live set as the previous one and puts the staged set in its place. Returns the names that changed.
@@ -468,7 +520,13 @@ class Release:
             for folder in sorted(folders, key=len):
                 with paths.explained(folder, "make"):
                     os.mkdir(folder, 0o755)
-            _put([(i, self.staged_path(i)) for i in self.items if i.name in pending and (i.name == first or not first)])
+            _put(
+                [
+                    (i, self.staged_path(i))
+                    for i in self.items
+                    if i.name in pending and (i.name == first or not first)
+                ]
+            )
             if first:
                 return [first]
         self.update_record(base=self._base(), live=record["staged"], promoting=False)
@@ -489,7 +547,9 @@ class Release:
         former = items_in(previous)
         if not self.record()["promoting"]:
             self.update_record(promoting=True)
-        kept = [(item, self.previous_path(item)) for item in former if look(self.previous_path(item))]
+        kept = [
+            (item, self.previous_path(item)) for item in former if look(self.previous_path(item))
+        ]
         changed = [(item, path) for item, path in kept if look(path) != look(item.path)]
         _put(changed)
         stays = {item.path for item, _path in kept}
@@ -508,18 +568,24 @@ class Release:
         """Stages the previous set. Returns the names in which that differs from the live one. Raises ReleaseError where there is none."""
         previous = self.previous()
         if previous is None:
-            raise ReleaseError(f"{self.root} keeps no previous set, so there is nothing to roll back to")
+            raise ReleaseError(
+                f"{self.root} keeps no previous set, so there is nothing to roll back to"
+            )
         former = items_in(previous)
         lacking = [item.name for item in former if look(self.previous_path(item)) is None]
         if lacking:
             raise ReleaseError(
                 f"{os.path.join(self.root, 'previous')} lacks {', '.join(lacking)}, so it cannot be rolled back to"
             )
-        differing = [item.name for item in former if look(self.previous_path(item)) != look(item.path)]
+        differing = [
+            item.name for item in former if look(self.previous_path(item)) != look(item.path)
+        ]
         there = {item.path for item in former}
         live = self.record()["live"]
         gone = [
-            dataclasses.replace(item, link_to="") for item in (items_in(live) if live else ()) if item.path not in there
+            dataclasses.replace(item, link_to="")
+            for item in (items_in(live) if live else ())
+            if item.path not in there
         ]
         differing += [item.name for item in gone if look(item.path)]
         if differing and not dry:
@@ -530,7 +596,9 @@ class Release:
             # The process of somebody else's set claims none.
             original = not previous["digest"]
             digest = "" if original else Release(self.root, former).digest()
-            self.update_record(base={}, staged=FileSet(members=members, digest=digest), original=original)
+            self.update_record(
+                base={}, staged=FileSet(members=members, digest=digest), original=original
+            )
         return differing
 
     def mend(self) -> None:
@@ -552,10 +620,14 @@ class Release:
 
     def _keep_previous(self, live: FileSet | None, *, foreign: bool) -> None:
         """Copies what is live. What no record knows may be another installer's."""
-        fresh, kept, old = (os.path.join(self.root, name) for name in ("previous.new", "previous", "previous.old"))
+        fresh, kept, old = (
+            os.path.join(self.root, name) for name in ("previous.new", "previous", "previous.old")
+        )
         items = items_in(live) if live else self.items
         # What a set that is to come has removed is a file like others.
-        there = [dataclasses.replace(i, link_to=None) if i.gone else i for i in items if look(i.path)]
+        there = [
+            dataclasses.replace(i, link_to=None) if i.gone else i for i in items if look(i.path)
+        ]
         names = {item.name for item in there}
         with paths.explained(kept, "keep"):
             shutil.rmtree(fresh, ignore_errors=True)
@@ -563,7 +635,9 @@ class Release:
             for item in there:
                 _copy(item.path, os.path.join(fresh, item.name))
             if foreign or any(run <= names for run in RUNS):
-                former = FileSet(members=[item.member() for item in there], digest=live["digest"] if live else "")
+                former = FileSet(
+                    members=[item.member() for item in there], digest=live["digest"] if live else ""
+                )
                 write.write(os.path.join(fresh, SET), json.dumps(former).encode())
             shutil.rmtree(old, ignore_errors=True)
             if os.path.isdir(kept):
@@ -582,7 +656,11 @@ class Release:
         """Removes what was promoted, the binaries that this brought and no other instance has, the folders that it made (when empty) and the release."""
         record = self.record()
         shared = {path for other in self.neighbours() for path in other.record()["binaries"]}
-        binaries = [path for path, binary in record["binaries"].items() if binary["ours"] and path not in shared]
+        binaries = [
+            path
+            for path, binary in record["binaries"].items()
+            if binary["ours"] and path not in shared
+        ]
         listed = [*record["paths"], *binaries]
         gone = [path for path in listed if os.path.islink(path) or os.path.isfile(path)]
         if os.path.isdir(self.root):
@@ -664,7 +742,9 @@ def _is_member(entry: t.Any) -> bool:
         isinstance(entry, dict)
         and entry.keys() == Member.__annotations__.keys()
         and all(isinstance(entry[name], str) for name in ("name", "path", "digest"))
-        and all(entry[name] is None or isinstance(entry[name], str) for name in ("link_to", "rendered"))
+        and all(
+            entry[name] is None or isinstance(entry[name], str) for name in ("link_to", "rendered")
+        )
         and isinstance(entry["mode"], int)
         and bool(NAME.fullmatch(entry["name"]))
         and os.path.isabs(entry["path"])
@@ -719,7 +799,9 @@ def _put(sources: t.Sequence[tuple[Item, str]]) -> None:
 def _staged_copy(source: str, path: str) -> write.Staged:
     info = os.stat(source)
     content = paths.read(source, limit=LIMIT) or b""
-    return write.Staged(path, content, rights=write.rights_of(info.st_uid, info.st_gid, info.st_mode & 0o7777))
+    return write.Staged(
+        path, content, rights=write.rights_of(info.st_uid, info.st_gid, info.st_mode & 0o7777)
+    )
 
 
 def _copy(source: str, path: str) -> None:
@@ -732,7 +814,9 @@ def _copy(source: str, path: str) -> None:
         beside = os.stat(os.path.dirname(path)).st_dev == info.st_dev
         # Two names of one file cannot take each other's place.
         if not (os.path.lexists(path) and os.path.samestat(info, os.lstat(path))):
-            _replace(path, lambda temporary: (os.link if beside else shutil.copy2)(source, temporary))
+            _replace(
+                path, lambda temporary: (os.link if beside else shutil.copy2)(source, temporary)
+            )
         return
     write.place([_staged_copy(source, path)], 0)
 

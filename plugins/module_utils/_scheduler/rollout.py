@@ -51,7 +51,9 @@ def pending(answer: Answer) -> list[str]:
     return [f"{entry['part']}: {entry['reason']}" for entry in answer["drift"]]
 
 
-def order_lines(order: t.Sequence[t.Sequence[str]], answers: Answers, version: str, bound: float) -> list[str]:
+def order_lines(
+    order: t.Sequence[t.Sequence[str]], answers: Answers, version: str, bound: float
+) -> list[str]:
     """The order in words. C(bound): seconds that the leader's hand-over takes at most, 0 for not known."""
     if not order:
         return []
@@ -62,7 +64,9 @@ def order_lines(order: t.Sequence[t.Sequence[str]], answers: Answers, version: s
         runs = answers[name]["process"]["version"]
         change = f" {runs} -> {version}" if runs and version and runs != version else ""
         state = ("not healthy", "standby", "leads")[rank(answers[name])]
-        steps.append(f"{name}{change} ({state}{', the canary' if not steps and len(order) > 1 else ''})")
+        steps.append(
+            f"{name}{change} ({state}{', the canary' if not steps and len(order) > 1 else ''})"
+        )
     lines = [f"rolled one after the other: {', '.join(steps)}"]
     if bound and any(rank(answers[name]) == LEADER for batch in order for name in batch):
         lines.append(f"the lease is handed over once, with at most {bound:g} s without a leader")
@@ -100,7 +104,9 @@ class Turn(t.NamedTuple):
     me: str
 
 
-def gate(turn: Turn, marks: Marks, healthy: t.Collection[str], answers: Answers, asked: Asked) -> Gate:
+def gate(
+    turn: Turn, marks: Marks, healthy: t.Collection[str], answers: Answers, asked: Asked
+) -> Gate:
     """Whether this host may be rolled now. C(healthy) are the members that were so at the start; C(answers) are of this moment.
 
     A rollout goes on while every member that was healthy at the start, or has been rolled, is healthy, and never takes the
@@ -127,7 +133,9 @@ def gate(turn: Turn, marks: Marks, healthy: t.Collection[str], answers: Answers,
     well = {name for name, answer in answers.items() if answer["healthy"]}
     for name in dict.fromkeys([*healthy, *marks.rolled]):
         if name not in well:
-            problems = "; ".join(answers[name]["problems"]) if name in answers else "it gave no answer"
+            problems = (
+                "; ".join(answers[name]["problems"]) if name in answers else "it gave no answer"
+            )
             return _refused(
                 f"{name} is not healthy any more ({problems}); the members that were not rolled yet were left"
             )
@@ -157,7 +165,9 @@ def handover_lines(name: str, handover: t.Mapping[str, t.Any], bound: float) -> 
     return lines
 
 
-def recall_faults(name: str, recalled: t.Mapping[str, t.Any], now: datetime.datetime, prefix: str) -> list[str]:
+def recall_faults(
+    name: str, recalled: t.Mapping[str, t.Any], now: datetime.datetime, prefix: str
+) -> list[str]:
     """Why a host cannot go back to its previous set."""
     if not recalled.get("changed"):
         return []
@@ -169,11 +179,15 @@ def recall_faults(name: str, recalled: t.Mapping[str, t.Any], now: datetime.date
         if recalled.get("original") is True:
             # Where somebody else's scheduler has its certificate, nobody knows.
             return []
-        return [f"{name}: its previous set has no certificate that can be read, so it is not rolled back to"]
+        return [
+            f"{name}: its previous set has no certificate that can be read, so it is not rolled back to"
+        ]
     if not_after > now:
         return []
     advice = f"deploy the former version with site.yml, {prefix}version and {prefix}allow_downgrade"
-    return [f"{name}: the certificate of its previous set expired on {not_after:%Y-%m-%d %H:%M} UTC; {advice}"]
+    return [
+        f"{name}: the certificate of its previous set expired on {not_after:%Y-%m-%d %H:%M} UTC; {advice}"
+    ]
 
 
 def mixed_versions(recalled: t.Mapping[str, t.Mapping[str, t.Any]], answers: Answers) -> list[str]:
@@ -198,7 +212,9 @@ def _refused(why: str) -> Gate:
     return Gate([], stopped=True, refused=why)
 
 
-def outcome(name: str, answer: Answer, *, version: str, compared: bool, rolled_back: bool = False) -> list[str]:
+def outcome(
+    name: str, answer: Answer, *, version: str, compared: bool, rolled_back: bool = False
+) -> list[str]:
     """Why the roll of a host has failed, or its way back. C(version): what it is to run, "" for any. C(compared): whether drift counts."""
     after = "after it was rolled back" if rolled_back else "after it was rolled"
     if not answer["healthy"]:
@@ -206,7 +222,11 @@ def outcome(name: str, answer: Answer, *, version: str, compared: bool, rolled_b
     runs = answer["process"]["version"]
     if version and runs != version:
         return [f"{name}: runs {runs or 'an unknown version'} {after}, and not {version}"]
-    return [f"{name}: differs from its plan {after}: {line}" for line in pending(answer)] if compared else []
+    return (
+        [f"{name}: differs from its plan {after}: {line}" for line in pending(answer)]
+        if compared
+        else []
+    )
 
 
 def outdated(order: t.Sequence[t.Sequence[str]], batch: t.Collection[str]) -> bool:
@@ -236,7 +256,9 @@ def early(order: t.Sequence[t.Sequence[str]], answers: Answers, asked: Asked) ->
         return []
     if all(name in asked.playing for name in silent):
         where = "in later batches"
-        instead = "leave serial out, for the role itself rolls one member at a time, the leader last"
+        instead = (
+            "leave serial out, for the role itself rolls one member at a time, the leader last"
+        )
     else:
         where = "left out"
         instead = "run without --limit; members that are as planned are left alone, and one that is gone for good should leave the group"
@@ -311,7 +333,10 @@ def removal(me: str, answers: Answers, asked: Asked, instead: str) -> Removal:
 def lease_lines(before: Answers, after: Answers) -> list[str]:
     """Who leads at the end of a run in which the lease changed hands, and how often it did, in words; nothing otherwise."""
     counts = [
-        max(((answer.get("lease") or {}).get("transitions") or 0 for answer in answers.values()), default=0)
+        max(
+            ((answer.get("lease") or {}).get("transitions") or 0 for answer in answers.values()),
+            default=0,
+        )
         for answers in (before, after)
     ]
     changes = counts[1] - counts[0]

@@ -13,9 +13,17 @@ import datetime
 import functools
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, rollout, status
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Variables
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    facts,
+    rollout,
+    status,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import (
+    Variables,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 
 LEAF, DUE, CA = "leaf", "due", "ca"
 KINDS = (LEAF, DUE, CA)
@@ -25,7 +33,17 @@ STEPS = (ACCEPT, ISSUE, DROP)
 LOOK, RELOAD = "look", "reload"
 """Parts of a rotation that change nothing: to find where it stands, and to wait until new pairs are used."""
 SIGNERS = {"node", "shared"}
-HEAD = ("host", "file", "use", "subject", "usages", "expires (UTC)", "left", "signed by", "by the process")
+HEAD = (
+    "host",
+    "file",
+    "use",
+    "subject",
+    "usages",
+    "expires (UTC)",
+    "left",
+    "signed by",
+    "by the process",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +94,9 @@ class Authorities:
 
 
 def _parsed(pem: str) -> list[t.Any]:
-    return [found for found in _certificate.parse(pem.encode("ascii", "replace")) if found is not None]
+    return [
+        found for found in _certificate.parse(pem.encode("ascii", "replace")) if found is not None
+    ]
 
 
 def _fingerprints(pem: str) -> set[str]:
@@ -89,7 +109,9 @@ def _joined(*texts: str) -> str:
     if len(kept) < 2:
         return "".join(kept)
     blocks = {
-        _certificate.fingerprint(found): _certificate.pem(found).decode() for text in kept for found in _parsed(text)
+        _certificate.fingerprint(found): _certificate.pem(found).decode()
+        for text in kept
+        for found in _parsed(text)
     }
     return "".join(blocks.values())
 
@@ -174,7 +196,9 @@ def pending(stands: t.Mapping[str, str], *, former_signs: bool, check: bool) -> 
     return left[:1] if check else left
 
 
-def step_faults(name: str, asked: str, host: t.Mapping[str, t.Any], authorities: Authorities, prefix: str) -> list[str]:
+def step_faults(
+    name: str, asked: str, host: t.Mapping[str, t.Any], authorities: Authorities, prefix: str
+) -> list[str]:
     """Why a host cannot go on to the step that is asked of it."""
     own = stand(host, authorities)
     if rank(asked) >= rank(ISSUE) > rank(own):
@@ -192,7 +216,9 @@ def step_faults(name: str, asked: str, host: t.Mapping[str, t.Any], authorities:
     ]
 
 
-def variables_faults(v: Variables, kind: t.Any, silent: t.Collection[str], prefix: str) -> list[str]:
+def variables_faults(
+    v: Variables, kind: t.Any, silent: t.Collection[str], prefix: str
+) -> list[str]:
     """What of the request is wrong. C(kind): of the rotation, None where none is asked for. C(silent): members that the play is not for.
 
     Of the new CA's files themselves, the pre-flight tells.
@@ -239,7 +265,9 @@ def beyond(name: str, answer: rollout.Answer, wanted: str) -> list[str]:
         other.append(f"version {runs} runs, wanted {wanted}")
     if not other:
         return []
-    return [f"{name}: differs from its plan in more than certificates ({'; '.join(other)}); run site.yml first"]
+    return [
+        f"{name}: differs from its plan in more than certificates ({'; '.join(other)}); run site.yml first"
+    ]
 
 
 def due(answers: rollout.Answers) -> bool:
@@ -257,10 +285,16 @@ def ca_lines(stands: t.Mapping[str, str], accepts: t.Mapping[str, bool]) -> list
         there = [name for name, own in stands.items() if rank(own) >= rank(step)]
         left = [name for name in stands if name not in there]
         return (
-            "done" if not left else f"to do on {', '.join(left)}" + (f"; done on {', '.join(there)}" if there else "")
+            "done"
+            if not left
+            else f"to do on {', '.join(left)}" + (f"; done on {', '.join(there)}" if there else "")
         )
 
-    refused = [name for name, accepts_it in accepts.items() if not accepts_it and rank(stands[name]) < rank(ISSUE)]
+    refused = [
+        name
+        for name, accepts_it in accepts.items()
+        if not accepts_it and rank(stands[name]) < rank(ISSUE)
+    ]
     swap = (
         f"waits for the apiserver of {', '.join(refused)} to accept it"
         if refused
@@ -302,7 +336,9 @@ def left(not_after: str, now: datetime.datetime) -> str:
     return f"{hours // 24}d" if hours >= 48 else f"{hours}h"
 
 
-def table(answers: rollout.Answers, authorities: Authorities, v: Variables, now: datetime.datetime) -> list[str]:
+def table(
+    answers: rollout.Answers, authorities: Authorities, v: Variables, now: datetime.datetime
+) -> list[str]:
     """The certificates of a cluster, the CAs on the controller first."""
     rows: list[tuple[str, ...]] = [HEAD]
     for path, pem in ((v.ca_cert, authorities.former), (v.new_ca_cert, authorities.next)):
@@ -310,9 +346,14 @@ def table(answers: rollout.Answers, authorities: Authorities, v: Variables, now:
             subject, issuer = found.subject.rfc4514_string(), found.issuer.rfc4514_string()
             ends = _certificate.identity(found, now)["not_after"]
             by = "itself" if subject == issuer else issuer
-            rows.append(("controller", path, "CA", subject, "keyCertSign", *_times(ends, now), by, "-"))
+            rows.append(
+                ("controller", path, "CA", subject, "keyCertSign", *_times(ends, now), by, "-")
+            )
     for name, answer in answers.items():
-        rows += [_row(name, file, answer["probes"] or {}, authorities, now) for file in answer["certificates"]]
+        rows += [
+            _row(name, file, answer["probes"] or {}, authorities, now)
+            for file in answer["certificates"]
+        ]
     return status.aligned(rows)
 
 
@@ -324,7 +365,11 @@ def _row(
     now: datetime.datetime,
 ) -> tuple[str, ...]:
     own, signers = file["fingerprint_sha256"], {*file["signed_by"]}
-    uses = [use for use in ("served", "used") if (probes.get(use) or {}).get("fingerprint_sha256") == own]
+    uses = [
+        use
+        for use in ("served", "used")
+        if (probes.get(use) or {}).get("fingerprint_sha256") == own
+    ]
     if probes.get("used_loaded") is False:
         uses = [use for use in uses if use != "used"]
     by = "-"

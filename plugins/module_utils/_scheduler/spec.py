@@ -10,8 +10,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.rotation import KINDS, LOOK, RELOAD
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.rotation import STEPS as ROTATION_STEPS
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.rotation import (
+    KINDS,
+    LOOK,
+    RELOAD,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.rotation import (
+    STEPS as ROTATION_STEPS,
+)
 
 STEPS = [
     "instance",
@@ -36,7 +42,11 @@ PLAN: dict[str, dict[str, t.Any]] = {
     "rotation": {
         "type": "dict",
         "options": {
-            "step": {"type": "str", "choices": [*KINDS, *ROTATION_STEPS, LOOK, RELOAD], "required": True},
+            "step": {
+                "type": "str",
+                "choices": [*KINDS, *ROTATION_STEPS, LOOK, RELOAD],
+                "required": True,
+            },
             "replace": {"type": "list", "elements": "str", "default": []},
         },
     },

@@ -12,11 +12,19 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import FILES_SPEC
 
-OWNER_SPEC: dict[str, t.Any] = {"owner": {"type": "str"}, "group": {"type": "str"}, "mode": {"type": "raw"}}
+OWNER_SPEC: dict[str, t.Any] = {
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "mode": {"type": "raw"},
+}
 WANTED_SPEC: dict[str, t.Any] = {
     "version": {"type": "str", "required": True},
     "binary": {"type": "path", "required": True},
-    "binary_source": {"type": "str", "choices": ["download", "controller", "present"], "default": "download"},
+    "binary_source": {
+        "type": "str",
+        "choices": ["download", "controller", "present"],
+        "default": "download",
+    },
     "log_dir": {"type": "str", "default": ""},
     "certificate": {"type": "dict"},
     "pair": {
@@ -35,7 +43,10 @@ WANTED_SPEC: dict[str, t.Any] = {
     "settings": {
         "type": "dict",
         "apply_defaults": True,
-        "options": {"flags": {"type": "dict", "default": {}}, "config": {"type": "dict", "default": {}}},
+        "options": {
+            "flags": {"type": "dict", "default": {}},
+            "config": {"type": "dict", "default": {}},
+        },
     },
     "manage_packages": {"type": "bool", "default": True},
 }

@@ -13,11 +13,22 @@ import re
 import time
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    ReleaseError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import OwnScheduler, Proc, others
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import STATIC_POD, Item, Release
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import (
+    OwnScheduler,
+    Proc,
+    others,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import (
+    STATIC_POD,
+    Item,
+    Release,
+)
 
 MANIFEST = "/etc/kubernetes/manifests/kube-scheduler.yaml"
 # One argument a line, as kubeadm writes them.

@@ -18,7 +18,11 @@ from datetime import datetime, timezone
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, plan, rollout
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    facts,
+    plan,
+    rollout,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Versions
 
 SCHEMA = 1
@@ -111,18 +115,26 @@ def cluster(
     due = [
         member
         for member in asked.members
-        if member in answers or (member in asked.playing and (member in asked.batch or member in asked.lost))
+        if member in answers
+        or (member in asked.playing and (member in asked.batch or member in asked.lost))
     ]
     leading = rollout.leadership(answers, asked)
     # An earlier batch's answers about the leader are over.
     now = {member: answer for member, answer in answers.items() if member in asked.batch} or answers
     leaders = [member for member, answer in now.items() if rollout.leads(answer)]
     lease = next(
-        (seen for answer in [*(now[member] for member in leaders), *now.values()] if (seen := answer["lease"] or {})),
+        (
+            seen
+            for answer in [*(now[member] for member in leaders), *now.values()]
+            if (seen := answer["lease"] or {})
+        ),
         {},
     )
     holder = lease.get("holder")
-    named = next((member for member, answer in answers.items() if holder and answer["hostname"] == holder), None)
+    named = next(
+        (member for member, answer in answers.items() if holder and answer["hostname"] == holder),
+        None,
+    )
     found = {
         member: _member(
             member,
@@ -143,7 +155,9 @@ def cluster(
         leader_since=lease.get("acquire_time") if holder else None,
         transitions=lease.get("transitions"),
         failover=plan.failover(settings.timings, versions, running) if settings else None,
-        renew_before_days=(_durations.seconds(settings.renew_before) or 0) / 86400 if settings else None,
+        renew_before_days=(_durations.seconds(settings.renew_before) or 0) / 86400
+        if settings
+        else None,
         reasons=leading.faults,
         notes=[
             *(rollout.lease_lines(before, answers) if before else []),
@@ -160,11 +174,27 @@ def _worst(found: t.Iterable[t.Mapping[str, t.Any]]) -> str:
 
 
 def _member(
-    name: str, answer: rollout.Answer | None, plan_: t.Mapping[str, t.Any], *, lost: bool, leads: bool
+    name: str,
+    answer: rollout.Answer | None,
+    plan_: t.Mapping[str, t.Any],
+    *,
+    lost: bool,
+    leads: bool,
 ) -> Member:
     if answer is None:
-        return Member(state="no_answer", leads=False, compared=False, reasons=["no answer"], notes=[], answer=None)
-    sick = [] if answer["healthy"] else answer["problems"] or ["it is not healthy, and does not say why"]
+        return Member(
+            state="no_answer",
+            leads=False,
+            compared=False,
+            reasons=["no answer"],
+            notes=[],
+            answer=None,
+        )
+    sick = (
+        []
+        if answer["healthy"]
+        else answer["problems"] or ["it is not healthy, and does not say why"]
+    )
     failed = ["failed or was lost in this run"] if lost else []
     unplanned = [str(fault).removeprefix(f"{name}: ") for fault in plan_.get("faults") or ()]
     differs = [f"not compared with its plan: {fault}" for fault in unplanned]
@@ -172,7 +202,9 @@ def _member(
     differs += [f"a certificate is awaited: {entry}" for entry in answer["awaited"]]
     notes = [str(limitation) for limitation in plan_.get("limitations") or ()]
     if (answer["probes"] or {}).get("metrics_http") == 200:
-        notes.append("its version also serves plain HTTP, so metrics are open to anyone on the host")
+        notes.append(
+            "its version also serves plain HTTP, so metrics are open to anyone on the host"
+        )
     notes += [f"not checked: {what}" for what in answer["not_checked"]]
     return Member(
         state="unhealthy" if sick else "failed" if failed else "drift" if differs else "healthy",
@@ -191,7 +223,11 @@ def faults(report: Document) -> list[str]:
 
 def _reasons(cluster_: Cluster) -> list[str]:
     own = [f"{cluster_['name']}: {reason}" for reason in cluster_["reasons"]]
-    return own + [f"{name}: {reason}" for name, member in cluster_["members"].items() for reason in member["reasons"]]
+    return own + [
+        f"{name}: {reason}"
+        for name, member in cluster_["members"].items()
+        for reason in member["reasons"]
+    ]
 
 
 # --- for people
@@ -213,7 +249,11 @@ def lines(report: Document) -> list[Line]:
         found += [_brief(cluster_)] if brief else _table(cluster_)
     if len(clusters) > 1:
         needy = [cluster_["name"] for cluster_ in clusters if cluster_["state"] != "healthy"]
-        end = f"{len(needy)} need a hand: {', '.join(needy)}" if needy else "all are healthy and as planned"
+        end = (
+            f"{len(needy)} need a hand: {', '.join(needy)}"
+            if needy
+            else "all are healthy and as planned"
+        )
         found.append(Line(f"{len(clusters)} clusters: {end}", report["state"]))
     return [Line(line(text, 4000), state) for text, state in found]
 
@@ -223,7 +263,9 @@ def headline(cluster_: Cluster) -> str:
     members = cluster_["members"].values()
     well = sum(bool(member["answer"] and member["answer"]["healthy"]) for member in members)
     since = moment(cluster_["leader_since"])
-    return f"{well} of {len(members)} healthy; {leader(cluster_)}" + (f" since {shown(since)}" if since else "")
+    return f"{well} of {len(members)} healthy; {leader(cluster_)}" + (
+        f" since {shown(since)}" if since else ""
+    )
 
 
 def leader(cluster_: Cluster) -> str:
@@ -235,7 +277,13 @@ def leader(cluster_: Cluster) -> str:
 def running(cluster_: Cluster) -> list[str]:
     """The versions that run."""
     answers = [member["answer"] for member in cluster_["members"].values()]
-    return sorted({answer["process"]["version"] for answer in answers if answer and answer["process"]["version"]})
+    return sorted(
+        {
+            answer["process"]["version"]
+            for answer in answers
+            if answer and answer["process"]["version"]
+        }
+    )
 
 
 def days_left(cluster_: Cluster) -> int | None:
@@ -261,7 +309,10 @@ def shown(time: datetime) -> str:
 def _brief(cluster_: Cluster) -> Line:
     days = days_left(cluster_)
     ends = "" if days is None else f"; certificates for {days} days or more"
-    return Line(f"{cluster_['name']}: {headline(cluster_)}; {', '.join(running(cluster_))}{ends}", cluster_["state"])
+    return Line(
+        f"{cluster_['name']}: {headline(cluster_)}; {', '.join(running(cluster_))}{ends}",
+        cluster_["state"],
+    )
 
 
 def _table(cluster_: Cluster) -> list[Line]:
@@ -272,12 +323,20 @@ def _table(cluster_: Cluster) -> list[Line]:
     found += [Line(text, state) for text, state in zip(texts, states)]
     found += [Line(f"{cluster_['name']}: {reason}", "unhealthy") for reason in cluster_["reasons"]]
     found += [
-        Line(f"{name}: {reason}", member["state"]) for name, member in members.items() for reason in member["reasons"]
+        Line(f"{name}: {reason}", member["state"])
+        for name, member in members.items()
+        for reason in member["reasons"]
     ]
     if bounds:
-        found.append(Line(f"fail-over: at most {bounds['crash']} s after a crash, {bounds['stop']} s after a stop"))
+        found.append(
+            Line(
+                f"fail-over: at most {bounds['crash']} s after a crash, {bounds['stop']} s after a stop"
+            )
+        )
     found += [Line(f"{cluster_['name']}: {note}") for note in cluster_["notes"]]
-    found += [Line(f"{name}: {note}") for name, member in members.items() for note in member["notes"]]
+    found += [
+        Line(f"{name}: {note}") for name, member in members.items() for note in member["notes"]
+    ]
     not_asked = cluster_["not_asked"]
     return [*found, *([Line(f"not asked: {', '.join(not_asked)}")] if not_asked else [])]
 
@@ -287,7 +346,8 @@ def aligned(rows: t.Sequence[t.Sequence[str]], numbers: t.Collection[str] = ()) 
     head, widths = rows[0], [max(map(len, column)) for column in zip(*rows)]
     return [
         "  ".join(
-            cell.rjust(width) if name in numbers else cell.ljust(width) for cell, width, name in zip(row, widths, head)
+            cell.rjust(width) if name in numbers else cell.ljust(width)
+            for cell, width, name in zip(row, widths, head)
         ).rstrip()
         for row in rows
     ]
@@ -307,9 +367,14 @@ def _row(name: str, member: Member) -> tuple[str, ...]:
         lease["state"] if lease else "",
         _told(lease and lease["transitions"]),
         *(_told(certificate and certificate["days_left"]) for certificate in days),
-        ", ".join(dict.fromkeys(entry["part"] for entry in answer["drift"])) if member["compared"] else "?",
+        ", ".join(dict.fromkeys(entry["part"] for entry in answer["drift"]))
+        if member["compared"]
+        else "?",
     )
-    return (name, *((cell if len(cell) <= WIDEST else f"{cell[: WIDEST - 1]}…") or "-" for cell in cells))
+    return (
+        name,
+        *((cell if len(cell) <= WIDEST else f"{cell[: WIDEST - 1]}…") or "-" for cell in cells),
+    )
 
 
 def _told(value: t.Any) -> str:

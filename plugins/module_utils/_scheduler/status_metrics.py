@@ -32,7 +32,9 @@ def text(report: status.Document) -> str:
     found: dict[str, list[str]] = {name: [] for name in HELP}
     for name, labels, value in _samples(report):
         pairs = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
-        found[name].append(f"{PREFIX}{name}{'{' if pairs else ''}{pairs}{'}' if pairs else ''} {value:.15g}\n")
+        found[name].append(
+            f"{PREFIX}{name}{'{' if pairs else ''}{pairs}{'}' if pairs else ''} {value:.15g}\n"
+        )
     return "".join(
         f"# HELP {PREFIX}{name} {HELP[name]}\n# TYPE {PREFIX}{name} gauge\n{''.join(samples)}"
         for name, samples in found.items()

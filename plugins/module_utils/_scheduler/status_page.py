@@ -13,7 +13,11 @@ from datetime import datetime
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, status
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import page as _page
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.page import Look, Tile, esc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.page import (
+    Look,
+    Tile,
+    esc,
+)
 
 WORDS = {
     "no_answer": "no answer",
@@ -100,9 +104,15 @@ def _badge(state: str, words: str) -> str:
 
 def _count(clusters: t.Sequence[status.Cluster]) -> str:
     members = [member for cluster in clusters for member in cluster["members"].values()]
-    found = [(state, sum(member["state"] == state for member in members)) for state in status.STATES]
+    found = [
+        (state, sum(member["state"] == state for member in members)) for state in status.STATES
+    ]
     told = ", ".join(f"{count} {WORDS[state]}" for state, count in found if count)
-    return f"{len(members)} member{'s' * (len(members) != 1)}: {told}" if members else "no member was asked"
+    return (
+        f"{len(members)} member{'s' * (len(members) != 1)}: {told}"
+        if members
+        else "no member was asked"
+    )
 
 
 def _overview(clusters: t.Sequence[status.Cluster]) -> str:
@@ -130,7 +140,9 @@ def _cluster(cluster: status.Cluster, number: int, made: datetime | None) -> str
         *([f"not asked: {', '.join(cluster['not_asked'])}"] if cluster["not_asked"] else []),
     ]
     head = "".join(f'<th class="{kind}">{name}</th>' for name, kind in COLUMNS.items())
-    rows = "".join(_member(name, member, cluster["renew_before_days"]) for name, member in members.items())
+    rows = "".join(
+        _member(name, member, cluster["renew_before_days"]) for name, member in members.items()
+    )
     return (
         f'<section id="c{number}"><h2>{esc(cluster["name"])} {_badge(cluster["state"], WORDS[cluster["state"]])}</h2>'
         f"{_page.bullets('faults', cluster['reasons'])}{_page.tiles(_tiles(cluster, made))}"
@@ -139,9 +151,15 @@ def _cluster(cluster: status.Cluster, number: int, made: datetime | None) -> str
 
 
 def _tiles(cluster: status.Cluster, made: datetime | None) -> list[Tile]:
-    members, bounds, versions = cluster["members"].values(), cluster["failover"], status.running(cluster)
+    members, bounds, versions = (
+        cluster["members"].values(),
+        cluster["failover"],
+        status.running(cluster),
+    )
     since = status.moment(cluster["leader_since"])
-    for_ = f", for {_span((made - since).total_seconds())}" if since and made and made >= since else ""
+    for_ = (
+        f", for {_span((made - since).total_seconds())}" if since and made and made >= since else ""
+    )
     leader, transitions, days = (
         cluster["leader"] or cluster["holder"],
         cluster["transitions"],
@@ -153,9 +171,16 @@ def _tiles(cluster: status.Cluster, made: datetime | None) -> list[Tile]:
     return [
         Tile("Leader", leader or "nobody", told_since, not cluster["leader"]),
         Tile("Healthy", f"{well} of {len(members)}", "members", well < len(members)),
-        Tile("Transitions", "—" if transitions is None else str(transitions), "changes of the leader"),
+        Tile(
+            "Transitions", "—" if transitions is None else str(transitions), "changes of the leader"
+        ),
         Tile("Certificates", "—" if days is None else _days(days), "the first to end", due),
-        Tile("Version", ", ".join(versions) or "—", "they differ" if len(versions) > 1 else "", len(versions) > 1),
+        Tile(
+            "Version",
+            ", ".join(versions) or "—",
+            "they differ" if len(versions) > 1 else "",
+            len(versions) > 1,
+        ),
         Tile(
             "Fail-over takes at most",
             f"{bounds['crash']:g} s" if bounds else "—",
@@ -172,14 +197,21 @@ def _member(name: str, member: status.Member, renew_before: float | None) -> str
     else:
         unit, probes, lease = answer["unit"], answer["probes"], answer["lease"]
         restarts = f"<small>{unit['restarts']} restarts</small>" if unit["restarts"] else ""
-        lives = _span(unit["active_seconds"]) if unit["active_state"] == "active" else unit["active_state"]
+        lives = (
+            _span(unit["active_seconds"])
+            if unit["active_state"] == "active"
+            else unit["active_state"]
+        )
         held = lease["state"] if lease else ""
         parts = ", ".join(dict.fromkeys(entry["part"] for entry in answer["drift"])) or "none"
         cells += [
             esc(answer["process"]["version"]),
             esc(lives) + restarts,
             "<b>leads</b>" if member["leads"] else esc("standby" if held == "held" else held),
-            *(_certificate(probes[which] if probes else None, renew_before) for which in status.CERTIFICATES),
+            *(
+                _certificate(probes[which] if probes else None, renew_before)
+                for which in status.CERTIFICATES
+            ),
             esc(parts if member["compared"] else "not compared"),
         ]
     row = "".join(
@@ -196,7 +228,9 @@ def _certificate(certificate: facts.Certificate | None, renew_before: float | No
         return ""
     days, due = certificate["days_left"], renew_before or 0
     begin, end = (status.moment(certificate[name]) for name in ("not_before", "not_after"))
-    look: Look = "bad" if days < 0 or not certificate["valid"] else "warn" if days <= due else "good"
+    look: Look = (
+        "bad" if days < 0 or not certificate["valid"] else "warn" if days <= due else "good"
+    )
     words = _days(days) if days < 0 or certificate["valid"] else f"not valid, {_days(days)}"
     gauge = ""
     if begin and end and end > begin:
@@ -212,13 +246,27 @@ def _certificate(certificate: facts.Certificate | None, renew_before: float | No
 
 
 def _journals(members: t.Mapping[str, status.Member]) -> str:
-    told = {name: member["answer"]["journal"] for name, member in members.items() if member["answer"]}
-    parts = [f"<h3>{esc(name)}</h3><pre>{esc(chr(10).join(lines))}</pre>" for name, lines in told.items() if lines]
-    return f"<details><summary>The last lines of their journals</summary>{''.join(parts)}</details>" if parts else ""
+    told = {
+        name: member["answer"]["journal"] for name, member in members.items() if member["answer"]
+    }
+    parts = [
+        f"<h3>{esc(name)}</h3><pre>{esc(chr(10).join(lines))}</pre>"
+        for name, lines in told.items()
+        if lines
+    ]
+    return (
+        f"<details><summary>The last lines of their journals</summary>{''.join(parts)}</details>"
+        if parts
+        else ""
+    )
 
 
 def _days(days: int) -> str:
-    return f"{days} day{'s' * (days != 1)}" if days >= 0 else f"ended {-days} day{'s' * (days != -1)} ago"
+    return (
+        f"{days} day{'s' * (days != 1)}"
+        if days >= 0
+        else f"ended {-days} day{'s' * (days != -1)} ago"
+    )
 
 
 def _span(seconds: float) -> str:

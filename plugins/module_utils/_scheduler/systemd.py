@@ -124,7 +124,9 @@ class Systemd:
         if code:
             said = (err or out).strip().splitlines() or [f"exit code {code}"]
             reason = f"it took longer than {seconds} s" if code == EXPIRED else said[0]
-            raise SystemdError(f"systemctl {words[0]} failed: {reason} (look at: journalctl -u {words[-1]})")
+            raise SystemdError(
+                f"systemctl {words[0]} failed: {reason} (look at: journalctl -u {words[-1]})"
+            )
         return out
 
     def version(self) -> int:
@@ -173,11 +175,16 @@ class Systemd:
     def logged(self, unit: str, text: str, since: float) -> bool:
         """Whether the unit has said TEXT, in small letters, since a moment, in seconds since 1970. Needs a journalctl that can search, as most can."""
         return (
-            text in self._journal(unit, "--output=cat", "--lines=1", f"--since=@{since:.3f}", f"--grep={text}").lower()
+            text
+            in self._journal(
+                unit, "--output=cat", "--lines=1", f"--since=@{since:.3f}", f"--grep={text}"
+            ).lower()
         )
 
     def _journal(self, unit: str, *words: str) -> str:
-        _code, out, _err = self._limited(ASK_SECONDS, "journalctl", "--no-pager", "--quiet", *words, f"--unit={unit}")
+        _code, out, _err = self._limited(
+            ASK_SECONDS, "journalctl", "--no-pager", "--quiet", *words, f"--unit={unit}"
+        )
         return out
 
     def run_later(self, name: str, description: str, seconds: int, script: str) -> None:

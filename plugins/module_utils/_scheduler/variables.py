@@ -74,7 +74,11 @@ SPEC: dict[str, dict[str, t.Any]] = {
 ELSEWHERE = ("hosts", "confirm", "admin_kubeconfig")
 SECONDS = re.compile(r"([1-9][0-9]{0,8})s")
 CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128}")
-TIMES = {"lease_duration": "leaseDuration", "renew_deadline": "renewDeadline", "retry_period": "retryPeriod"}
+TIMES = {
+    "lease_duration": "leaseDuration",
+    "renew_deadline": "renewDeadline",
+    "retry_period": "retryPeriod",
+}
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,14 @@ class Variables:
         given = self.binary_checksum
         if not isinstance(given, t.Mapping):
             return str(given).lower()
-        return next((str(text).lower() for name, text in given.items() if str(name).removeprefix("v") == version), "")
+        return next(
+            (
+                str(text).lower()
+                for name, text in given.items()
+                if str(name).removeprefix("v") == version
+            ),
+            "",
+        )
 
     @property
     def config_path(self) -> str:
@@ -181,7 +192,9 @@ def read(raw: t.Mapping[str, t.Any], prefix: str = "") -> tuple[Variables | None
 
 def _with_prefix(message: str, prefix: str) -> str:
     """Ansible's own message about an option, with the option's full name."""
-    return re.sub(rf"\b({'|'.join(SPEC)})\b(?=$|[ :.,'\"])", lambda found: prefix + found[1], message, count=1)
+    return re.sub(
+        rf"\b({'|'.join(SPEC)})\b(?=$|[ :.,'\"])", lambda found: prefix + found[1], message, count=1
+    )
 
 
 def unknown(names: t.Iterable[str], prefix: str) -> list[str]:
@@ -191,7 +204,9 @@ def unknown(names: t.Iterable[str], prefix: str) -> list[str]:
     for name in sorted({*names} - known):
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.8)
         if near:
-            found.append(f"{prefix}{name}: the role has no such variable; did you mean {prefix}{near[0]}?")
+            found.append(
+                f"{prefix}{name}: the role has no such variable; did you mean {prefix}{near[0]}?"
+            )
     return found
 
 

@@ -14,9 +14,14 @@ import stat
 import typing as t
 from datetime import datetime
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import MissingError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    MissingError,
+    X509Error,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys, names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import stamp
@@ -42,9 +47,12 @@ def load(path: str, key_path: str, passphrase_path: str | None) -> Authority:
     pem = _required(key_path, "ca_privatekey_path")
     if os.stat(key_path).st_mode & (stat.S_IWGRP | stat.S_IRWXO):
         raise X509Error(
-            f"others can read or change {key_path!r}: chmod it to 0600, and ask who did", option="ca_privatekey_path"
+            f"others can read or change {key_path!r}: chmod it to 0600, and ask who did",
+            option="ca_privatekey_path",
         )
-    key = keys.parse(pem, keys.passphrase(passphrase_path, "ca_privatekey_passphrase_file"), key_path)
+    key = keys.parse(
+        pem, keys.passphrase(passphrase_path, "ca_privatekey_passphrase_file"), key_path
+    )
     public = keys.public_bytes(key.private.public_key())
     found = [
         certificate
@@ -53,7 +61,8 @@ def load(path: str, key_path: str, passphrase_path: str | None) -> Authority:
     ]
     if not found:
         raise X509Error(
-            f"{key_path!r} is not the key of the certificate in {path!r}: give the pair", option="ca_privatekey_path"
+            f"{key_path!r} is not the key of the certificate in {path!r}: give the pair",
+            option="ca_privatekey_path",
         )
     return Authority(_latest(found), key.private)
 
@@ -82,7 +91,9 @@ def parse(content: bytes, path: str) -> list[x509.Certificate]:
     found = [
         certificate
         for certificate in _certificate.parse(content)
-        if certificate is not None and _certificate.facts(certificate) and _certificate.public_key(certificate)
+        if certificate is not None
+        and _certificate.facts(certificate)
+        and _certificate.public_key(certificate)
     ]
     if not found:
         raise X509Error(f"{path!r} holds no readable certificate in PEM form", option="ca_path")
@@ -92,7 +103,10 @@ def parse(content: bytes, path: str) -> list[x509.Certificate]:
 def _required(path: str, option: str) -> bytes:
     content = paths.read(path, follow=True)
     if content is None:
-        raise MissingError(f"{path!r} does not exist: make the CA first (is_ca), or name where it is", option=option)
+        raise MissingError(
+            f"{path!r} does not exist: make the CA first (is_ca), or name where it is",
+            option=option,
+        )
     return content
 
 
@@ -108,7 +122,10 @@ def check(authority: Authority, path: str, wanted: _wanted.Wanted, now: datetime
     weak, unable = keys.weakness(public), keys.digest_fault(keys.kind(public), wanted.digest)
     faults = (
         (not have["is_ca"], "is not a CA: its basicConstraints do not say CA:TRUE"),
-        ("keyCertSign" not in have["key_usage"], "may not sign certificates: its keyUsage lacks keyCertSign"),
+        (
+            "keyCertSign" not in have["key_usage"],
+            "may not sign certificates: its keyUsage lacks keyCertSign",
+        ),
         (not have["subject"], "has no subject, so that no certificate can name it as its issuer"),
         (begins > now, f"is not valid before {stamp(begins)}"),
         (ends <= now, f"expired on {stamp(ends)}"),
@@ -118,7 +135,9 @@ def check(authority: Authority, path: str, wanted: _wanted.Wanted, now: datetime
         (odd, f"is refused by verifiers: {'; '.join(odd)}"),
         (wanted.is_ca and length == 0, "may not sign other CAs: its pathLen is 0"),
         (
-            wanted.is_ca and length and (wanted.path_length is None or wanted.path_length >= length),
+            wanted.is_ca
+            and length
+            and (wanted.path_length is None or wanted.path_length >= length),
             f"has pathLen {length}: path_length has to be less",
         ),
         (
@@ -131,7 +150,9 @@ def check(authority: Authority, path: str, wanted: _wanted.Wanted, now: datetime
             raise X509Error(f"{path!r} {words}", option="ca_path")
     outside = names.outside(wanted.subject_alt_name, **have["name_constraints"])
     if outside:
-        raise X509Error(f"{path!r} may not sign for {outside}: its name constraints", option="ca_path")
+        raise X509Error(
+            f"{path!r} may not sign for {outside}: its name constraints", option="ca_path"
+        )
 
 
 def sign(
@@ -139,4 +160,6 @@ def sign(
 ) -> tuple[x509.Certificate, _certificate.Times]:
     """Return a certificate for a public key, and its times; raise X509Error where it would outlive its CA."""
     times = _certificate.times(wanted, authority.certificate, now)
-    return _certificate.build(wanted, public, authority.certificate, authority.private, times), times
+    return _certificate.build(
+        wanted, public, authority.certificate, authority.private, times
+    ), times

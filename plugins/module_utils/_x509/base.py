@@ -23,7 +23,9 @@ except ImportError:
 
 def utc(moment: datetime) -> datetime:
     """Return an aware time at the resolution of certificates; before version 42, cryptography's times are naive."""
-    return moment.replace(microsecond=0, tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)
+    return moment.replace(microsecond=0, tzinfo=moment.tzinfo or timezone.utc).astimezone(
+        timezone.utc
+    )
 
 
 def now() -> datetime:

@@ -98,7 +98,9 @@ def facts(certificate: x509.Certificate) -> Facts | None:
         digest = certificate.signature_hash_algorithm
         return {
             "subject": _names.described(certificate.subject),
-            "subject_alt_name": _names.described_general(extension(certificate, x509.SubjectAlternativeName) or ()),
+            "subject_alt_name": _names.described_general(
+                extension(certificate, x509.SubjectAlternativeName) or ()
+            ),
             "key_usage": _wanted.described_key_usage(usage) if usage else [],
             "extended_key_usage": _wanted.described_extended_key_usage(
                 extension(certificate, x509.ExtendedKeyUsage) or ()
@@ -106,8 +108,12 @@ def facts(certificate: x509.Certificate) -> Facts | None:
             "is_ca": bool(basic and basic.ca),
             "path_length": basic.path_length if basic else None,
             "name_constraints": {
-                "permitted": _names.described_general(limits.permitted_subtrees or ()) if limits else [],
-                "excluded": _names.described_general(limits.excluded_subtrees or ()) if limits else [],
+                "permitted": _names.described_general(limits.permitted_subtrees or ())
+                if limits
+                else [],
+                "excluded": _names.described_general(limits.excluded_subtrees or ())
+                if limits
+                else [],
             },
             "digest": digest.name if digest else None,
             "issuer": _names.described(certificate.issuer),
@@ -119,7 +125,9 @@ def facts(certificate: x509.Certificate) -> Facts | None:
 def identity(certificate: x509.Certificate | None, now: datetime) -> Facts:
     """Return serial number, times, days left and fingerprint of a certificate; nulls for one that is still to be issued."""
     if certificate is None:
-        return dict.fromkeys(("serial_number", "not_before", "not_after", "days_left", "fingerprint_sha256"))
+        return dict.fromkeys(
+            ("serial_number", "not_before", "not_after", "days_left", "fingerprint_sha256")
+        )
     begins, ends = validity(certificate)
     return {
         "serial_number": f"{certificate.serial_number:X}",
@@ -145,7 +153,10 @@ def expected(wanted: _wanted.Wanted, key_type: str, issuer: x509.Name | None) ->
         "extended_key_usage": _list(wanted.extended_key_usage),
         "is_ca": wanted.is_ca,
         "path_length": wanted.path_length,
-        "name_constraints": {"permitted": _list(wanted.permitted), "excluded": _list(wanted.excluded)},
+        "name_constraints": {
+            "permitted": _list(wanted.permitted),
+            "excluded": _list(wanted.excluded),
+        },
         "digest": wanted.digest,
         "issuer": _names.described(own if issuer is None else issuer),
     }
@@ -170,8 +181,12 @@ def _difference(field: str, have: object, want: object) -> list[str]:
     if have == want:
         return []
     if isinstance(have, list) and isinstance(want, list):
-        missing, foreign = (sorted(set(one) - set(other)) for one, other in ((want, have), (have, want)))
-        parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"has {', '.join(foreign)} too"] * bool(foreign)
+        missing, foreign = (
+            sorted(set(one) - set(other)) for one, other in ((want, have), (have, want))
+        )
+        parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [
+            f"has {', '.join(foreign)} too"
+        ] * bool(foreign)
         return [f"{field} {' and '.join(parts)}"]
     return [f"{field} is {_words(have)}, wanted {_words(want)}"]
 
@@ -182,7 +197,9 @@ def _words(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def chain_faults(certificate: x509.Certificate, issuer: x509.Certificate | None, public: t.Any) -> list[str]:
+def chain_faults(
+    certificate: x509.Certificate, issuer: x509.Certificate | None, public: t.Any
+) -> list[str]:
     """Return why a certificate does not chain to its issuer, whose public key this is; without one, to itself."""
     parent = certificate if issuer is None else issuer
     if certificate.issuer != parent.subject:
@@ -192,10 +209,14 @@ def chain_faults(certificate: x509.Certificate, issuer: x509.Certificate | None,
     named, own = _identifiers(certificate)[0], _identifiers(parent)[1]
     if issuer is not None and named is None:
         return ["the authority key identifier is missing"]
-    return ["the authority key identifier is not the CA's"] if named and own and named != own else []
+    return (
+        ["the authority key identifier is not the CA's"] if named and own and named != own else []
+    )
 
 
-def chains(leaf: x509.Certificate, between: list[x509.Certificate], anchors: t.Iterable[x509.Certificate]) -> bool:
+def chains(
+    leaf: x509.Certificate, between: list[x509.Certificate], anchors: t.Iterable[x509.Certificate]
+) -> bool:
     """Tell whether an anchor signed a certificate, or one of the intermediates through which the signatures go on."""
     anchors, reached = list(anchors), [leaf]
     for child in reached:  # which grows while it is walked
@@ -222,12 +243,17 @@ def damaged(certificate: x509.Certificate) -> bool:
     """Tell whether a certificate says that it signed itself, and did not."""
     named, own = _identifiers(certificate)
     alone = certificate.issuer == certificate.subject and named in (None, own)
-    return alone and not keys.signature_holds(certificate, public_key(certificate), certificate.tbs_certificate_bytes)
+    return alone and not keys.signature_holds(
+        certificate, public_key(certificate), certificate.tbs_certificate_bytes
+    )
 
 
 def _identifiers(certificate: x509.Certificate) -> tuple[bytes | None, bytes | None]:
     """Return the key identifiers of a certificate's issuer and of itself."""
-    authority, own = (extension(certificate, kind) for kind in (x509.AuthorityKeyIdentifier, x509.SubjectKeyIdentifier))
+    authority, own = (
+        extension(certificate, kind)
+        for kind in (x509.AuthorityKeyIdentifier, x509.SubjectKeyIdentifier)
+    )
     return authority and authority.key_identifier, own and own.digest
 
 
@@ -244,7 +270,10 @@ def time_faults(
         (begins > now, f"not valid before {stamp(begins)}"),
         (ends < now, f"expired on {stamp(ends)}"),
         (due, f"ends on {stamp(ends)}, within {_durations.go(wanted.renew_before)}"),
-        (limit and ends > limit, f"ends on {stamp(ends)}, after its CA, which ends on {limit and stamp(limit)}"),
+        (
+            limit and ends > limit,
+            f"ends on {stamp(ends)}, after its CA, which ends on {limit and stamp(limit)}",
+        ),
     )
     return [words for fault, words in faults if fault]
 
@@ -278,7 +307,11 @@ def times(wanted: _wanted.Wanted, issuer: x509.Certificate | None, now: datetime
 
 
 def build(
-    wanted: _wanted.Wanted, public: t.Any, issuer: x509.Certificate | None, private: t.Any, validity_: Times
+    wanted: _wanted.Wanted,
+    public: t.Any,
+    issuer: x509.Certificate | None,
+    private: t.Any,
+    validity_: Times,
 ) -> x509.Certificate:
     """Issue a certificate for a public key, signed by the issuer's private key; without an issuer, by its own."""
     key_type = keys.kind(public).type
@@ -306,7 +339,8 @@ def build(
         builder = builder.add_extension(value, critical=critical)
     if wanted.permitted or wanted.excluded:
         sides = (
-            [_names.to_general_name(entry) for entry in side] or None for side in (wanted.permitted, wanted.excluded)
+            [_names.to_general_name(entry) for entry in side] or None
+            for side in (wanted.permitted, wanted.excluded)
         )
         builder = builder.add_extension(x509.NameConstraints(*sides), critical=True)
     return builder.sign(private, keys.signing_hash(private, wanted.digest))
@@ -328,11 +362,15 @@ def request(private: t.Any, wanted: _wanted.Wanted | None = None) -> bytes:
     Without *wanted* it holds nothing but the public key, for a signer who decides about all else.
     """
     builder = x509.CertificateSigningRequestBuilder()
-    builder = builder.subject_name(x509.Name([]) if wanted is None else _names.to_x509_name(wanted.subject))
+    builder = builder.subject_name(
+        x509.Name([]) if wanted is None else _names.to_x509_name(wanted.subject)
+    )
     if wanted is not None:
         for value, critical in _asked_extensions(wanted, keys.kind(private.public_key()).type):
             builder = builder.add_extension(value, critical=critical)
-    return builder.sign(private, keys.signing_hash(private, None)).public_bytes(serialization.Encoding.PEM)
+    return builder.sign(private, keys.signing_hash(private, None)).public_bytes(
+        serialization.Encoding.PEM
+    )
 
 
 def requested_key(csr: object) -> t.Any:
@@ -357,7 +395,9 @@ def _request(csr: object, wanted: _wanted.Wanted | None) -> x509.CertificateSign
         found = x509.load_pem_x509_csr(str(csr).encode("ascii"))
         public, content, asks = found.public_key(), found.tbs_certrequest_bytes, _asks(found)
     except Exception:
-        raise X509Error("the host's signing request cannot be read: look at who answers there") from None
+        raise X509Error(
+            "the host's signing request cannot be read: look at who answers there"
+        ) from None
     if wanted is None and asks != _asks(None):
         raise X509Error(
             "the host's signing request asks for a subject or extensions, which are not its to choose: refused"
@@ -368,16 +408,26 @@ def _request(csr: object, wanted: _wanted.Wanted | None) -> x509.CertificateSign
     if weak:
         raise X509Error(f"the host's signing request is for {weak}")
     if wanted is not None:
-        other = sorted(name for name, value in _wanted_asks(wanted, public).items() if asks[name] != value)
+        other = sorted(
+            name for name, value in _wanted_asks(wanted, public).items() if asks[name] != value
+        )
         if other:
-            raise X509Error(f"the host's signing request asks for another {' and '.join(other)} than the task: refused")
+            raise X509Error(
+                f"the host's signing request asks for another {' and '.join(other)} than the task: refused"
+            )
     return found
 
 
 def _asks(found: x509.CertificateSigningRequest | None) -> Facts:
     """Return what a request asks for, under the names of the options; nothing for None."""
     if found is None:
-        return {"subject": {}, "subject_alt_name": [], "key_usage": [], "extended_key_usage": [], "extension": []}
+        return {
+            "subject": {},
+            "subject_alt_name": [],
+            "key_usage": [],
+            "extended_key_usage": [],
+            "extension": [],
+        }
     known = (x509.SubjectAlternativeName, x509.KeyUsage, x509.ExtendedKeyUsage)
     names, usage, extended = (extension(found, kind) for kind in known)
     return {
@@ -386,7 +436,11 @@ def _asks(found: x509.CertificateSigningRequest | None) -> Facts:
         "key_usage": _wanted.described_key_usage(usage) if usage else [],
         "extended_key_usage": _wanted.described_extended_key_usage(extended or ()),
         # A CA may follow an attribute, such as the name of a template; cryptography before 36 tells of none.
-        "extension": [entry.oid.dotted_string for entry in found.extensions if not isinstance(entry.value, known)]
+        "extension": [
+            entry.oid.dotted_string
+            for entry in found.extensions
+            if not isinstance(entry.value, known)
+        ]
         + [
             entry.oid.dotted_string
             for entry in getattr(found, "attributes", ())

@@ -19,11 +19,17 @@ from datetime import datetime
 
 from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import MissingError, X509Error, line
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    MissingError,
+    X509Error,
+    line,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority as _authority
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, pem, spec
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 
 Find = t.Callable[[str, str], str]
@@ -55,7 +61,9 @@ def refuse_hidden(args: t.Mapping[str, t.Any]) -> None:
 
 def not_found(option: str, path: str) -> X509Error:
     """Return the error for a relative path that C(find) has not found on the controller."""
-    return X509Error(f"{path!r} is in no files directory of the controller: write it in full", option=option)
+    return X509Error(
+        f"{path!r} is in no files directory of the controller: write it in full", option=option
+    )
 
 
 def prepare(args: t.Mapping[str, t.Any], find: Find, *, need_key: bool = True) -> Prepared:
@@ -69,13 +77,19 @@ def prepare(args: t.Mapping[str, t.Any], find: Find, *, need_key: bool = True) -
     cannot be read.
     """
     refuse_hidden(args)
-    options = _options(args if need_key else {k: v for k, v in args.items() if k not in _KEY_OPTIONS}, find, need_key)
+    options = _options(
+        args if need_key else {k: v for k, v in args.items() if k not in _KEY_OPTIONS},
+        find,
+        need_key,
+    )
     now = base.now()
     wanted = _wanted.wanted(options)
     _wanted.key_kind(options)
     if need_key:
         authority = _authority.load(
-            options["ca_path"], options["ca_privatekey_path"], options["ca_privatekey_passphrase_file"]
+            options["ca_path"],
+            options["ca_privatekey_path"],
+            options["ca_privatekey_passphrase_file"],
         )
     else:
         authority = _authority.load_certificate(options["ca_path"])
@@ -90,7 +104,9 @@ def _plain(args: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> dict[
     files = (*spec.CA_OPTIONS, *spec.EXTERNAL_OPTIONS, "profile")
     plain = {name: value for name, value in args.items() if name not in files}
     # The configuration of the profile is on the controller, so the target could not read it.
-    return plain | {name: options[name] for name in _wanted.PROFILE_OPTIONS if options.get(name) is not None}
+    return plain | {
+        name: options[name] for name in _wanted.PROFILE_OPTIONS if options.get(name) is not None
+    }
 
 
 def sign(prepared: Prepared, csr: object) -> dict[str, t.Any]:
@@ -132,14 +148,13 @@ class External(t.NamedTuple):
         """Say why a target whose answer this is cannot go on; "" where it can."""
         found = (answer.get(name) for name in ("refused", "awaited"))
         refused, awaited = (
-            "; ".join(line(str(r), 300) for r in some) if isinstance(some, list) else "" for some in found
+            "; ".join(line(str(r), 300) for r in some) if isinstance(some, list) else ""
+            for some in found
         )
         if refused:
             return f"{self.certificate_source} was handed in and {refused}: {self.advice()}, or remove it"
         if awaited and answer.get("chain") != "valid":
-            return (
-                f"a certificate is awaited, for {awaited}: {self.advice()}, and run again; nothing in use was changed"
-            )
+            return f"a certificate is awaited, for {awaited}: {self.advice()}, and run again; nothing in use was changed"
         return ""
 
 
@@ -160,29 +175,39 @@ def prepare_external(args: t.Mapping[str, t.Any], find: Find) -> External:
     for option in spec.EXTERNAL_OPTIONS:
         path = options[option]
         if path is None or not os.path.isabs(path):
-            raise X509Error("with ca_on: external, give an absolute path on the controller", option=option)
+            raise X509Error(
+                "with ca_on: external, give an absolute path on the controller", option=option
+            )
         if not os.path.isdir(os.path.dirname(path)):
             raise X509Error(
-                f"{os.path.dirname(path)!r} is not a directory on the controller: make it first", option=option
+                f"{os.path.dirname(path)!r} is not a directory on the controller: make it first",
+                option=option,
             )
         readable(option, path, find)
     _wanted.key_kind(options)
-    wanted, ca_path, source = _wanted.wanted(options), options["ca_path"], options["certificate_source"]
+    wanted, ca_path, source = (
+        _wanted.wanted(options),
+        options["ca_path"],
+        options["certificate_source"],
+    )
     content = paths.read(ca_path, follow=True)
     if content is None:
         raise MissingError(
-            f"{ca_path!r} does not exist: put the certificate of the CA that signs there", option="ca_path"
+            f"{ca_path!r} does not exist: put the certificate of the CA that signs there",
+            option="ca_path",
         )
     _check_one_of(_authority.parse(content, ca_path), ca_path, wanted)
     handed = paths.read(source, follow=True) or b""
     if b"PRIVATE KEY-----" in handed:
         raise X509Error(
-            f"{source!r} holds a private key, which would be sent: leave it out", option="certificate_source"
+            f"{source!r} holds a private key, which would be sent: leave it out",
+            option="certificate_source",
         )
     blocks = pem.blocks(handed)
     if handed.strip() and not blocks:
         raise X509Error(
-            f"{source!r} holds no certificate in PEM form: give the right file", option="certificate_source"
+            f"{source!r} holds no certificate in PEM form: give the right file",
+            option="certificate_source",
         )
     request = paths.read(options["csr_path"], limit=_LONGEST_REQUEST) or b""
     arguments = _plain(args, options)
@@ -217,15 +242,20 @@ def lay(task: External, csr: object) -> None:
 def _options(args: t.Mapping[str, t.Any], find: Find, need_key: bool) -> dict[str, t.Any]:
     rules = dict(spec.RULES)
     if not need_key:
-        rules["required_by"] = {name: needs for name, needs in rules["required_by"].items() if name != "ca_path"}
-    checked = ArgumentSpecValidator({**FILE_COMMON_ARGUMENTS, **spec.ARGUMENT_SPEC}, **rules).validate(dict(args))
+        rules["required_by"] = {
+            name: needs for name, needs in rules["required_by"].items() if name != "ca_path"
+        }
+    checked = ArgumentSpecValidator(
+        {**FILE_COMMON_ARGUMENTS, **spec.ARGUMENT_SPEC}, **rules
+    ).validate(dict(args))
     if checked.error_messages:
         raise X509Error("; ".join(checked.error_messages))
     options: dict[str, t.Any] = checked.validated_parameters
     if options["ca_path"] is None:
         needed = "certificate and key" if need_key else "certificate"
         raise X509Error(
-            f"is not set: with ca_on: {options['ca_on']}, name the CA's {needed} on the controller", option="ca_path"
+            f"is not set: with ca_on: {options['ca_on']}, name the CA's {needed} on the controller",
+            option="ca_path",
         )
     for option in spec.CA_OPTIONS:
         if options[option] is not None:

@@ -14,7 +14,9 @@ from datetime import datetime, timedelta
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys, provided
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import names as _names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
@@ -57,7 +59,9 @@ class Terms(t.NamedTuple):
         if leaf is None or facts is None or None in chain:
             return Faults(["cannot be read"], [])
         own, hard = _certificate.public_key(leaf), []
-        if own is None or (public is not None and keys.public_bytes(own) != keys.public_bytes(public)):
+        if own is None or (
+            public is not None and keys.public_bytes(own) != keys.public_bytes(public)
+        ):
             hard.append(FOREIGN)
         elif keys.weakness(own):
             hard.append(f"has {keys.weakness(own)}")
@@ -68,9 +72,14 @@ class Terms(t.NamedTuple):
             for name in IDENTITY
             if have.get(name) != asked.get(name)
         ]
-        judged = [*provided.reasons(leaf, facts, self.now), *provided.unsigned(chain, self.anchors, "the CA", self.now)]
+        judged = [
+            *provided.reasons(leaf, facts, self.now),
+            *provided.unsigned(chain, self.anchors, "the CA", self.now),
+        ]
         hard += [reason.what for reason in judged]
-        return Faults(hard, [reason.what for reason in provided.unnamed(facts, self.wanted.subject_alt_name)])
+        return Faults(
+            hard, [reason.what for reason in provided.unnamed(facts, self.wanted.subject_alt_name)]
+        )
 
     def due(self, chain: Chain, renew_before: str) -> list[str]:
         """Tell that a certificate without faults is in its window, where a new one could end later."""
@@ -78,7 +87,11 @@ class Terms(t.NamedTuple):
         window = self.wanted.renew_before
         if renew_before.endswith("%"):
             # Of its own lifetime, which the CA has chosen.
-            window = timedelta(seconds=int((ends - begins) * (window / self.wanted.valid_for) / timedelta(seconds=1)))
+            window = timedelta(
+                seconds=int(
+                    (ends - begins) * (window / self.wanted.valid_for) / timedelta(seconds=1)
+                )
+            )
         last = max(_certificate.validity(anchor)[1] for anchor in self.anchors)
         if self.now <= ends - window or ends >= last:
             return []

@@ -12,7 +12,10 @@ import contextlib
 import functools
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import MissingError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    MissingError,
+    X509Error,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 
 with contextlib.suppress(ImportError):
@@ -92,11 +95,14 @@ def passphrase(path: str | None, option: str) -> bytes | None:
     content = paths.read(path, limit=4096, follow=True)
     if content is None:
         raise MissingError(
-            f"{path!r} does not exist: put the passphrase into it, or leave the option out", option=option
+            f"{path!r} does not exist: put the passphrase into it, or leave the option out",
+            option=option,
         )
     secret = content.partition(b"\n")[0].rstrip(b"\r")
     if not secret or len(secret) > 1023:
-        raise X509Error(f"{path!r} holds no passphrase of 1 to 1023 bytes on its first line", option=option)
+        raise X509Error(
+            f"{path!r} holds no passphrase of 1 to 1023 bytes on its first line", option=option
+        )
     return secret
 
 
@@ -110,18 +116,30 @@ def parse(pem: bytes, secret: bytes | None, path: str) -> Key:
     }
     found = [label for label in labels if b"-----BEGIN " + label + b"-----" in pem]
     if len(found) != 1 or pem.count(b"PRIVATE KEY-----") != 2:
-        raise X509Error(f"{path!r} does not hold exactly one private key in PEM form (PKCS#8, PKCS#1 or SEC1)")
+        raise X509Error(
+            f"{path!r} does not hold exactly one private key in PEM form (PKCS#8, PKCS#1 or SEC1)"
+        )
     encrypted = found[0].startswith(b"ENCRYPTED") or b"Proc-Type: 4,ENCRYPTED" in pem
     if encrypted and secret is None:
-        raise X509Error(f"{path!r} is encrypted: name the file with its passphrase in the passphrase_file option")
+        raise X509Error(
+            f"{path!r} is encrypted: name the file with its passphrase in the passphrase_file option"
+        )
     start = pem.index(b"-----BEGIN " + found[0])
     try:
         private, whole = _load(pem[start:], secret if encrypted else None)
     except Exception:  # several kinds over the versions, and what they say is of no use
-        why = "with that passphrase, or it is damaged" if encrypted else ": it is damaged or of an unknown kind"
-        raise X509Error(f"{path!r} cannot be read as a private key{' ' if encrypted else ''}{why}") from None
+        why = (
+            "with that passphrase, or it is damaged"
+            if encrypted
+            else ": it is damaged or of an unknown kind"
+        )
+        raise X509Error(
+            f"{path!r} cannot be read as a private key{' ' if encrypted else ''}{why}"
+        ) from None
     if not whole:
-        raise X509Error(f"{path!r} is damaged: its private and its public half do not belong together")
+        raise X509Error(
+            f"{path!r} is damaged: its private and its public half do not belong together"
+        )
     return Key(private, labels[found[0]], encrypted)
 
 
@@ -138,7 +156,9 @@ def _whole(private: t.Any) -> bool:
     public, digest = private.public_key(), hashes.SHA256()
     try:
         if isinstance(public, rsa.RSAPublicKey):
-            public.verify(private.sign(b"", padding.PKCS1v15(), digest), b"", padding.PKCS1v15(), digest)
+            public.verify(
+                private.sign(b"", padding.PKCS1v15(), digest), b"", padding.PKCS1v15(), digest
+            )
         elif isinstance(public, ec.EllipticCurvePublicKey):
             public.verify(private.sign(b"", ec.ECDSA(digest)), b"", ec.ECDSA(digest))
     except Exception:
@@ -159,7 +179,9 @@ def generate(wanted: Kind) -> t.Any:
 def dump(private: t.Any, form: str, secret: bytes | None) -> bytes:
     """Return a private key as PEM; a form of "auto" is PKCS#8."""
     formats = serialization.PrivateFormat
-    encryption = serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption()
+    encryption = (
+        serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption()
+    )
     layout = formats.TraditionalOpenSSL if form == "traditional" else formats.PKCS8
     return t.cast(bytes, private.private_bytes(serialization.Encoding.PEM, layout, encryption))
 
@@ -195,7 +217,9 @@ def signature_holds(signed: t.Any, public: t.Any, content: bytes) -> bool:
     """Tell whether a certificate's or request's signature over *content* was made with this key."""
     try:
         if isinstance(public, rsa.RSAPublicKey):
-            public.verify(signed.signature, content, padding.PKCS1v15(), signed.signature_hash_algorithm)
+            public.verify(
+                signed.signature, content, padding.PKCS1v15(), signed.signature_hash_algorithm
+            )
         elif isinstance(public, ec.EllipticCurvePublicKey):
             public.verify(signed.signature, content, ec.ECDSA(signed.signature_hash_algorithm))
         else:
@@ -217,6 +241,11 @@ def signing_hash(private: t.Any, digest: str | None) -> t.Any:
     found = kind(private.public_key())
     if found.type == "Ed25519":
         return None
-    strength = {"RSA": ((4096, "sha512"), (3072, "sha384")), "ECC": ((521, "sha512"), (384, "sha384"))}[found.type]
-    name = digest or next((name for least, name in strength if (found.size or 0) >= least), "sha256")
+    strength = {
+        "RSA": ((4096, "sha512"), (3072, "sha384")),
+        "ECC": ((521, "sha512"), (384, "sha384")),
+    }[found.type]
+    name = digest or next(
+        (name for least, name in strength if (found.size or 0) >= least), "sha256"
+    )
     return getattr(hashes, name.upper())()

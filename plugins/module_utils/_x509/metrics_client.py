@@ -11,7 +11,9 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority as _authority
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import now

@@ -13,10 +13,20 @@ import os
 import typing as t
 from datetime import datetime, timedelta
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import MissingError, X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import attributes, pair_swap, paths, write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    MissingError,
+    X509Error,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
+    attributes,
+    pair_swap,
+    paths,
+    write,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority as _authority
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import external, keys, spec
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import stamp
@@ -99,7 +109,9 @@ class Pair:
             self.kind = _wanted.key_kind(self.options)
             outside = self.params["ca_on"] == "external"
             self.authority = None if outside else self._issuer()
-            self.secret = keys.passphrase(self.params["privatekey_passphrase_file"], "privatekey_passphrase_file")
+            self.secret = keys.passphrase(
+                self.params["privatekey_passphrase_file"], "privatekey_passphrase_file"
+            )
             self.replace = _wanted.fingerprints(self.params["replace"], "replace")
         except MissingError as exc:
             if not self.module.check_mode:
@@ -130,9 +142,13 @@ class Pair:
             return self._result(state, True, None, times) | {"csr": csr}
         if self.authority is None:
             times = _certificate.times(self.wanted, None, self.now)
-            certificate = _certificate.build(self.wanted, private.public_key(), None, private, times)
+            certificate = _certificate.build(
+                self.wanted, private.public_key(), None, private, times
+            )
         else:
-            certificate, times = _authority.sign(self.authority, self.wanted, private.public_key(), self.now)
+            certificate, times = _authority.sign(
+                self.authority, self.wanted, private.public_key(), self.now
+            )
         self._install(key_pem, _certificate.pem(certificate))
         write.remove(self.waiting)
         return self._result(state, True, certificate, times)
@@ -143,22 +159,37 @@ class Pair:
         What is in place stays until then, also one that is about to end, or whose key is of another kind than the task asks for.
         """
         if self.params[spec.CA_CERTIFICATE] is None:
-            raise X509Error("ca_on: external works through the collection's action plugin, which did not run")
-        anchors = _authority.parse(self.params[spec.CA_CERTIFICATE].encode("ascii", "replace"), "the CA's file")
+            raise X509Error(
+                "ca_on: external works through the collection's action plugin, which did not run"
+            )
+        anchors = _authority.parse(
+            self.params[spec.CA_CERTIFICATE].encode("ascii", "replace"), "the CA's file"
+        )
         self.issuer = anchors[0]
         terms = external.Terms(anchors, self.wanted, self.now)
         key, new_key, rewrite_key, wrong = self._judge_key()
         placed = _certificate.parse(paths.read(self.path) or b"")
-        handed = _certificate.parse((self.params[spec.CERTIFICATE] or "").encode("ascii", "replace"))
+        handed = _certificate.parse(
+            (self.params[spec.CERTIFICATE] or "").encode("ascii", "replace")
+        )
         faults = terms.faults(placed, key and key.private.public_key())
         usable = key is not None and not faults.hard
-        replaced = bool(placed and placed[0] and _certificate.fingerprint(placed[0]) in self.replace)
+        replaced = bool(
+            placed and placed[0] and _certificate.fingerprint(placed[0]) in self.replace
+        )
         wrong += ["the certificate is one to replace, and its key with it"] * replaced
         awaited = [*wrong, *(f"the certificate {fault}" for fault in faults.all)]
         if not awaited:
-            awaited = [f"the certificate {fault}" for fault in terms.due(placed, self.params["renew_before"])]
+            awaited = [
+                f"the certificate {fault}"
+                for fault in terms.due(placed, self.params["renew_before"])
+            ]
         state = _State(
-            key, new_key or replaced, rewrite_key, placed[0] if usable else None, [] if usable else [*awaited]
+            key,
+            new_key or replaced,
+            rewrite_key,
+            placed[0] if usable else None,
+            [] if usable else [*awaited],
         )
         waiting = self._waiting_key()
         refused: list[str] = []
@@ -176,16 +207,24 @@ class Pair:
             state.reasons.extend(f"the certificate that was handed in {fault}" for fault in refused)
         return self._ask(state, waiting, awaited, refused)
 
-    def _take(self, state: _State, owner: keys.Key, waiting: t.Any, chain: external.Chain) -> dict[str, t.Any]:
+    def _take(
+        self, state: _State, owner: keys.Key, waiting: t.Any, chain: external.Chain
+    ) -> dict[str, t.Any]:
         """Put a certificate that was handed in, and the intermediates below it, in place with its key."""
         new = owner.private is waiting
-        state = state._replace(key=owner, new_key=False, reasons=["the certificate that was handed in is not in place"])
+        state = state._replace(
+            key=owner, new_key=False, reasons=["the certificate that was handed in is not in place"]
+        )
         if not self.module.check_mode:
-            self._install(paths.read(self.waiting) if new else self._key(state)[1], external.pem(chain))
+            self._install(
+                paths.read(self.waiting) if new else self._key(state)[1], external.pem(chain)
+            )
             write.remove(self.waiting)
         return self._result(state, True, chain[0], None) | {"awaited": [], "refused": []}
 
-    def _ask(self, state: _State, waiting: t.Any, awaited: list[str], refused: list[str]) -> dict[str, t.Any]:
+    def _ask(
+        self, state: _State, waiting: t.Any, awaited: list[str], refused: list[str]
+    ) -> dict[str, t.Any]:
         """Return the request for a certificate that is awaited, unless it has been laid; nothing that is in place changes."""
         result: dict[str, t.Any] = {"awaited": awaited, "refused": refused}
         changed, dry = self._attributes(), self.module.check_mode
@@ -194,9 +233,13 @@ class Pair:
             if private is None and not dry:
                 private, key_pem = self._key(state)
                 self._await(state, key_pem)
-            if not external.asks(self.params[spec.REQUEST], private and private.public_key(), self.wanted):
+            if not external.asks(
+                self.params[spec.REQUEST], private and private.public_key(), self.wanted
+            ):
                 changed = True
-                state.reasons.append("the signing request is not there, or is for another key or other names")
+                state.reasons.append(
+                    "the signing request is not there, or is for another key or other names"
+                )
                 if not dry:
                     result[spec.CSR] = _certificate.request(private, self.wanted).decode("ascii")
         else:
@@ -209,9 +252,15 @@ class Pair:
 
     def _issuer(self) -> _authority.Authority | None:
         params = self.params
-        if params["ca_on"] == "controller" and params["ca_path"] is None and params[spec.CA_CERTIFICATE] is not None:
+        if (
+            params["ca_on"] == "controller"
+            and params["ca_path"] is None
+            and params[spec.CA_CERTIFICATE] is not None
+        ):
             authority = _authority.Authority(
-                _authority.parse(params[spec.CA_CERTIFICATE].encode("ascii", "replace"), "the controller's CA")[0]
+                _authority.parse(
+                    params[spec.CA_CERTIFICATE].encode("ascii", "replace"), "the controller's CA"
+                )[0]
             )
             _authority.check(authority, "the controller's CA", self.wanted, self.now)
             return authority
@@ -222,10 +271,13 @@ class Pair:
             if self.wanted.is_ca:
                 return None
             raise X509Error(
-                "is not set: name the CA's certificate and key, or set is_ca to make a CA", option="ca_path"
+                "is not set: name the CA's certificate and key, or set is_ca to make a CA",
+                option="ca_path",
             )
         if params["ca_on"] == "controller":
-            raise X509Error("ca_on: controller works through the collection's action plugin, which did not run")
+            raise X509Error(
+                "ca_on: controller works through the collection's action plugin, which did not run"
+            )
         authority = _authority.load(
             params["ca_path"], params["ca_privatekey_path"], params["ca_privatekey_passphrase_file"]
         )
@@ -245,7 +297,9 @@ class Pair:
             reasons += self._judge_certificate(certificate, None if new_key else key)
             if _certificate.fingerprint(certificate) in self.replace:
                 keeps = self.params["regenerate"] == "never"
-                reasons.append(f"the certificate is one to replace{'' if keeps else ', and its key with it'}")
+                reasons.append(
+                    f"the certificate is one to replace{'' if keeps else ', and its key with it'}"
+                )
                 new_key, rewrite = new_key or not keeps, rewrite and keeps
         if self.params["force"]:
             reasons.append("force is set")
@@ -270,7 +324,10 @@ class Pair:
         if policy == "never":
             weak = keys.weakness(key.private.public_key())
             if weak:
-                raise X509Error(f"{self.key_path!r} is {weak}, and regenerate is never", option="privatekey_path")
+                raise X509Error(
+                    f"{self.key_path!r} is {weak}, and regenerate is never",
+                    option="privatekey_path",
+                )
             return key, False, False, []
         if policy == "fail" and (wrong or written):
             raise X509Error(
@@ -287,8 +344,13 @@ class Pair:
         if have is None:
             return ["the certificate cannot be read"]
         reasons = _certificate.oddities(certificate)
-        public, own = _certificate.public_key(certificate), key.private.public_key() if key else None
-        if own is not None and (public is None or keys.public_bytes(public) != keys.public_bytes(own)):
+        public, own = (
+            _certificate.public_key(certificate),
+            key.private.public_key() if key else None,
+        )
+        if own is not None and (
+            public is None or keys.public_bytes(public) != keys.public_bytes(own)
+        ):
             reasons.append("the certificate does not belong to the private key")
         reasons += _certificate.differences(have, self._expected(key))
         signer = own if self.issuer is None else self.issuer.public_key()
@@ -300,18 +362,28 @@ class Pair:
 
     def _expected(self, key: keys.Key | None) -> _certificate.Facts:
         key_type = key.kind.type if key else self.kind.type
-        return _certificate.expected(self.wanted, key_type, self.issuer.subject if self.issuer is not None else None)
+        return _certificate.expected(
+            self.wanted, key_type, self.issuer.subject if self.issuer is not None else None
+        )
 
     def _attributes(self) -> bool:
         key = attributes.converge(self.module, self.key_path, None)
-        certificate = attributes.converge(self.module, self.path, None, overrides=_CERTIFICATE_RIGHTS)
+        certificate = attributes.converge(
+            self.module, self.path, None, overrides=_CERTIFICATE_RIGHTS
+        )
         return key.changed or certificate.changed
 
     def _key(self, state: _State) -> tuple[t.Any, bytes | None]:
         """Return the private key to certify, and its PEM where it has to be written."""
         if not state.new_key and state.key is not None:
-            form = state.key.format if self.params["privatekey_format"] == "auto" else self.params["privatekey_format"]
-            return state.key.private, keys.dump(state.key.private, form, self.secret) if state.rewrite_key else None
+            form = (
+                state.key.format
+                if self.params["privatekey_format"] == "auto"
+                else self.params["privatekey_format"]
+            )
+            return state.key.private, keys.dump(
+                state.key.private, form, self.secret
+            ) if state.rewrite_key else None
         private = self._waiting_key() or keys.generate(self.kind)
         return private, keys.dump(private, self.params["privatekey_format"], self.secret)
 
@@ -337,7 +409,9 @@ class Pair:
         found = _certificate.parse(signed.encode("ascii", "replace"))
         certificate = found[0] if len(found) == 1 else None
         if certificate is None:
-            raise X509Error("the controller's certificate cannot be read: look at who answers there")
+            raise X509Error(
+                "the controller's certificate cannot be read: look at who answers there"
+            )
         public = keys.public_bytes(certificate.public_key())
         waiting, key_pem = self._waiting_key(), None
         if waiting is not None and keys.public_bytes(waiting.public_key()) == public:
@@ -381,10 +455,12 @@ class Pair:
         times: _certificate.Times | None,
     ) -> dict[str, t.Any]:
         kind = self.kind.made() if state.new_key or state.key is None else state.key.kind
-        after = (_certificate.facts(certificate) if certificate is not None else None) or self._expected(
-            None if state.new_key else state.key
-        )
-        before = (_certificate.facts(state.certificate) if state.certificate is not None else None) or {}
+        after = (
+            _certificate.facts(certificate) if certificate is not None else None
+        ) or self._expected(None if state.new_key else state.key)
+        before = (
+            _certificate.facts(state.certificate) if state.certificate is not None else None
+        ) or {}
         if before and state.certificate is not None:
             before |= _certificate.identity(state.certificate, self.now)
         identity = _certificate.identity(certificate, self.now)

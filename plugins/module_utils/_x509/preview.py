@@ -12,7 +12,12 @@ import typing as t
 
 from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, controller, pair, spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    base,
+    controller,
+    pair,
+    spec,
+)
 
 
 class _Reader:
@@ -49,6 +54,8 @@ def reasons(args: t.Mapping[str, t.Any]) -> list[str]:
     Raises X509Error and FilesError as x509_cert does.
     """
     arguments = controller.prepare(args, lambda _option, path: path).arguments
-    options = ArgumentSpecValidator({**FILE_COMMON_ARGUMENTS, **spec.ARGUMENT_SPEC}).validate(arguments)
+    options = ArgumentSpecValidator({**FILE_COMMON_ARGUMENTS, **spec.ARGUMENT_SPEC}).validate(
+        arguments
+    )
     result = pair.Pair(_Reader(options.validated_parameters), base.now()).run()
     return [str(reason) for reason in result["reasons"]]

@@ -14,7 +14,9 @@ from datetime import datetime
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import names as _names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import stamp
 
@@ -39,7 +41,9 @@ class File(t.NamedTuple):
     content: bytes
 
 
-def faults(certificate: File, key: File, ca: File, sans: t.Sequence[str], now: datetime) -> list[X509Error]:
+def faults(
+    certificate: File, key: File, ca: File, sans: t.Sequence[str], now: datetime
+) -> list[X509Error]:
     """Return why a certificate, its intermediates below it, and a key will not do as the pair of a client and server.
 
     It has to be signed by one of the certificates in C(ca), or through its intermediates, and to be for all of C(sans).
@@ -52,7 +56,8 @@ def faults(certificate: File, key: File, ca: File, sans: t.Sequence[str], now: d
     public = None
     if b"ENCRYPTED" in key.content:
         fault(
-            key, "is encrypted, and a server asks nobody for a passphrase: decrypt it, or encrypt it with Ansible Vault"
+            key,
+            "is encrypted, and a server asks nobody for a passphrase: decrypt it, or encrypt it with Ansible Vault",
         )
     else:
         try:
@@ -60,12 +65,18 @@ def faults(certificate: File, key: File, ca: File, sans: t.Sequence[str], now: d
         except X509Error as error:
             found.append(X509Error(error.message, option=key.option))
     if b"PRIVATE KEY-----" in certificate.content:
-        fault(certificate, "holds a private key too, which everybody on the host could read then: leave it out")
+        fault(
+            certificate,
+            "holds a private key too, which everybody on the host could read then: leave it out",
+        )
     parsed = _certificate.parse(certificate.content)
     leaf = parsed[0] if parsed else None
     facts = _certificate.facts(leaf) if leaf is not None else None
     if leaf is None or facts is None or None in parsed:
-        fault(certificate, "holds no certificate in PEM form, or one that cannot be read: give the right file")
+        fault(
+            certificate,
+            "holds no certificate in PEM form, or one that cannot be read: give the right file",
+        )
         return found
     own = _certificate.public_key(leaf)
     if own is None or (public is not None and keys.public_bytes(own) != keys.public_bytes(public)):
@@ -87,22 +98,34 @@ def subject(certificate: bytes) -> dict[str, t.Any]:
 
 
 def unsigned(
-    chain: t.Sequence[x509.Certificate | None], anchors: t.Sequence[x509.Certificate], ca: str, now: datetime
+    chain: t.Sequence[x509.Certificate | None],
+    anchors: t.Sequence[x509.Certificate],
+    ca: str,
+    now: datetime,
 ) -> t.Iterator[Reason]:
     """Yield why verifiers that trust *anchors*, those of *ca*, would not trust a certificate, its intermediates below it."""
     leaf, *between = (found for found in chain if found is not None)
     if not _certificate.chains(leaf, between, anchors):
-        yield Reason(f"is not signed by {ca}", "have it signed by that CA, or name the one that signed it")
+        yield Reason(
+            f"is not signed by {ca}", "have it signed by that CA, or name the one that signed it"
+        )
     elif not _certificate.chains(
         leaf, *([parent for parent in some if _signs(parent, now)] for some in (between, anchors))
     ):
-        yield Reason(f"leads to {ca} through a certificate that has expired, or is no CA's", "have it signed anew")
+        yield Reason(
+            f"leads to {ca} through a certificate that has expired, or is no CA's",
+            "have it signed anew",
+        )
 
 
 def _signs(parent: x509.Certificate, now: datetime) -> bool:
     facts = _certificate.facts(parent) or {"is_ca": False}
     usages = facts["is_ca"] and facts["key_usage"]
-    return facts["is_ca"] and _certificate.validity(parent)[1] > now and (not usages or "keyCertSign" in usages)
+    return (
+        facts["is_ca"]
+        and _certificate.validity(parent)[1] > now
+        and (not usages or "keyCertSign" in usages)
+    )
 
 
 def reasons(leaf: x509.Certificate, facts: _certificate.Facts, now: datetime) -> t.Iterator[Reason]:
@@ -122,11 +145,15 @@ def reasons(leaf: x509.Certificate, facts: _certificate.Facts, now: datetime) ->
     usages = facts["extended_key_usage"]
     lacking = [usage for usage in USAGES if usage not in usages]
     if usages and "anyExtendedKeyUsage" not in usages and lacking:
-        yield Reason(f"is used by client and server, and its extendedKeyUsage lacks {' and '.join(lacking)}")
+        yield Reason(
+            f"is used by client and server, and its extendedKeyUsage lacks {' and '.join(lacking)}"
+        )
 
 
 def unnamed(facts: _certificate.Facts, sans: t.Sequence[str]) -> t.Iterator[Reason]:
     """Yield that a certificate lacks names, if it does."""
     lacking = [name for name in _names.alt_names(sans) if name not in facts["subject_alt_name"]]
     if lacking:
-        yield Reason(f"lacks the subject alternative names {', '.join(lacking)}", "have it issued with them")
+        yield Reason(
+            f"lacks the subject alternative names {', '.join(lacking)}", "have it issued with them"
+        )

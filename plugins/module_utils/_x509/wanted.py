@@ -15,7 +15,10 @@ import typing as t
 from datetime import timedelta
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import MissingError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    MissingError,
+    X509Error,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import names as _names
@@ -56,7 +59,9 @@ _CA_USAGES = frozenset({"keyCertSign", "cRLSign"})
 _IMPOSSIBLE = {
     "RSA": frozenset({"keyAgreement", "encipherOnly", "decipherOnly"}),
     "ECC": frozenset({"keyEncipherment", "dataEncipherment"}),
-    "Ed25519": frozenset({"keyEncipherment", "dataEncipherment", "keyAgreement", "encipherOnly", "decipherOnly"}),
+    "Ed25519": frozenset(
+        {"keyEncipherment", "dataEncipherment", "keyAgreement", "encipherOnly", "decipherOnly"}
+    ),
 }
 _DURATIONS = {"valid_for": "8760h", "backdate": "5m", "renew_before": "720h"}
 PROFILE_OPTIONS = ("key_usage", "extended_key_usage", "valid_for", "backdate", "path_length")
@@ -77,7 +82,9 @@ _USAGES = {
 _LIBRARY_USAGE = {name: library for name, _others, library in (*_KEY_USAGES, *_EXTENDED_KEY_USAGES)}
 
 
-def usages(names: t.Iterable[object], where: str, fields: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+def usages(
+    names: t.Iterable[object], where: str, fields: tuple[str, ...]
+) -> dict[str, tuple[str, ...]]:
     """Sort usages, in OpenSSL's or cfssl's spelling, into key usages and extended key usages.
 
     Raises X509Error for one that is not among *fields*; *where* is the option.
@@ -101,7 +108,8 @@ def profile(path: str, name: str | None) -> dict[str, t.Any]:
     content = paths.read(path, follow=True)
     if content is None:
         raise MissingError(
-            f"{path!r} does not exist: put cfssl's configuration there, or name where it is", option="ca_config"
+            f"{path!r} does not exist: put cfssl's configuration there, or name where it is",
+            option="ca_config",
         )
     try:
         signing = json.loads(content)["signing"]
@@ -117,7 +125,9 @@ def profile(path: str, name: str | None) -> dict[str, t.Any]:
                 f"{path!r} has no {exc.args[0]!r}: name a profile that it has", option="ca_config"
             ) from None
         known = ", ".join(sorted(profiles)) or "none"
-        raise X509Error(f"{path!r} has no profile {name!r}; it has: {known}", option="profile") from None
+        raise X509Error(
+            f"{path!r} has no profile {name!r}; it has: {known}", option="profile"
+        ) from None
     where = f"profile {name or 'default'!r} of {path!r}"
     return profile_options(found, where)
 
@@ -126,11 +136,15 @@ def profile_options(found: dict[str, t.Any], where: str) -> dict[str, t.Any]:
     """Return the options that the fields of a profile stand for; raise X509Error that begins with *where*."""
     foreign = sorted(key for key, value in found.items() if value and key not in _PROFILE_FIELDS)
     if foreign:
-        raise X509Error(f"{where}: uses {', '.join(foreign)}, which x509_cert does not support: take another profile")
+        raise X509Error(
+            f"{where}: uses {', '.join(foreign)}, which x509_cert does not support: take another profile"
+        )
     if not isinstance(found.get("usages"), list) or not found["usages"]:
         raise X509Error(f"{where}: names no usages: a certificate has to be for something")
     try:
-        options: dict[str, t.Any] = dict(usages(found["usages"], "", ("key_usage", "extended_key_usage")))
+        options: dict[str, t.Any] = dict(
+            usages(found["usages"], "", ("key_usage", "extended_key_usage"))
+        )
         for field, option in (("expiry", "valid_for"), ("backdate", "backdate")):
             if found.get(field):
                 _durations.duration(str(found[field]), field)
@@ -141,7 +155,9 @@ def profile_options(found: dict[str, t.Any], where: str) -> dict[str, t.Any]:
     constraint = found.get("ca_constraint") or {}
     length = constraint.get("max_path_len") or 0 if isinstance(constraint, dict) else None
     if isinstance(length, bool) or not isinstance(length, int):
-        raise X509Error(f"{where}: ca_constraint is not a mapping of is_ca, max_path_len and max_path_len_zero")
+        raise X509Error(
+            f"{where}: ca_constraint is not a mapping of is_ca, max_path_len and max_path_len_zero"
+        )
     options["is_ca"] = bool(constraint.get("is_ca"))
     if options["is_ca"] and (length or constraint.get("max_path_len_zero")):
         options["path_length"] = length
@@ -157,13 +173,16 @@ def effective(params: Params) -> dict[str, t.Any]:
     path, name = options.pop("ca_config", None), options.pop("profile", None)
     if path is None:
         if name is not None:
-            raise X509Error(f"{name!r} is of no file: name cfssl's configuration in ca_config", option="profile")
+            raise X509Error(
+                f"{name!r} is of no file: name cfssl's configuration in ca_config", option="profile"
+            )
         return options
     for option, value in profile(path, name).items():
         if option == "is_ca":
             if value and not options.get("is_ca"):
                 raise X509Error(
-                    f"{name!r} of {path!r} is for CAs, and is_ca is not set: take another profile", option="profile"
+                    f"{name!r} of {path!r} is for CAs, and is_ca is not set: take another profile",
+                    option="profile",
                 )
         elif options.get(option) is None:
             options[option] = list(value) if isinstance(value, tuple) else value
@@ -192,7 +211,8 @@ class Wanted(t.NamedTuple):
         left = tuple(usage for usage in self.key_usage if usage not in _IMPOSSIBLE[key_type])
         if not left:
             raise X509Error(
-                f"{', '.join(self.key_usage)} leave nothing for a key of type {key_type}", option="key_usage"
+                f"{', '.join(self.key_usage)} leave nothing for a key of type {key_type}",
+                option="key_usage",
             )
         return left
 
@@ -203,7 +223,10 @@ def wanted(options: Params) -> Wanted:
     defaults = (
         {"key_usage": ["keyCertSign", "cRLSign"], "extended_key_usage": []}
         if is_ca
-        else {"key_usage": ["digitalSignature", "keyEncipherment"], "extended_key_usage": ["clientAuth", "serverAuth"]}
+        else {
+            "key_usage": ["digitalSignature", "keyEncipherment"],
+            "extended_key_usage": ["clientAuth", "serverAuth"],
+        }
     )
     asked: dict[str, tuple[str, ...]] = {}
     for field, default in defaults.items():
@@ -214,11 +237,15 @@ def wanted(options: Params) -> Wanted:
     if is_ca and "keyCertSign" not in asked["key_usage"]:
         raise X509Error("a CA needs keyCertSign: add it", option="key_usage")
     if not is_ca and _CA_USAGES & set(asked["key_usage"]):
-        raise X509Error("keyCertSign and cRLSign are for CAs: leave them out, or set is_ca", option="key_usage")
+        raise X509Error(
+            "keyCertSign and cRLSign are for CAs: leave them out, or set is_ca", option="key_usage"
+        )
     limits = options.get("name_constraints") or {}
     length = options.get("path_length")
     if not is_ca and (length is not None or limits):
-        raise X509Error("path_length and name_constraints are for CAs: leave them out, or set is_ca")
+        raise X509Error(
+            "path_length and name_constraints are for CAs: leave them out, or set is_ca"
+        )
     if length is not None and not 0 <= length <= 255:
         raise X509Error(f"{length} is not between 0 and 255", option="path_length")
     subject = _names.subject(options.get("subject") or {}, options.get("names") or [])
@@ -226,9 +253,13 @@ def wanted(options: Params) -> Wanted:
     if is_ca and not subject:
         raise X509Error("a CA needs one: give at least CN", option="subject")
     if not subject and not names:
-        raise X509Error("is empty, and so is subject_alt_name: name whom the certificate is for", option="subject")
+        raise X509Error(
+            "is empty, and so is subject_alt_name: name whom the certificate is for",
+            option="subject",
+        )
     texts = {
-        option: default if options.get(option) is None else options[option] for option, default in _DURATIONS.items()
+        option: default if options.get(option) is None else options[option]
+        for option, default in _DURATIONS.items()
     }
     lifetime = _durations.duration(texts["valid_for"], "valid_for")
     return Wanted(
@@ -250,16 +281,23 @@ def wanted(options: Params) -> Wanted:
 
 def key_kind(options: Params) -> keys.Kind:
     """Validate the options of the key, and return the kind that they ask for; raise X509Error."""
-    kind = keys.Kind(options["privatekey_type"], options.get("privatekey_size"), options.get("privatekey_curve"))
+    kind = keys.Kind(
+        options["privatekey_type"], options.get("privatekey_size"), options.get("privatekey_curve")
+    )
     least, most = keys.RSA_SIZES
     if kind.size is not None and (kind.type != "RSA" or not least <= kind.size <= most):
         raise X509Error(
-            f"{kind.size} is not for {kind.type}: it is for RSA, from {least} to {most} bits", option="privatekey_size"
+            f"{kind.size} is not for {kind.type}: it is for RSA, from {least} to {most} bits",
+            option="privatekey_size",
         )
     if kind.type == "Ed25519" and options["privatekey_format"] == "traditional":
-        raise X509Error("traditional is not for Ed25519: take pkcs8 or auto", option="privatekey_format")
+        raise X509Error(
+            "traditional is not for Ed25519: take pkcs8 or auto", option="privatekey_format"
+        )
     if kind.curve is not None and kind.type != "ECC":
-        raise X509Error(f"{kind.curve} is not for {kind.type}: it is for ECC", option="privatekey_curve")
+        raise X509Error(
+            f"{kind.curve} is not for {kind.type}: it is for ECC", option="privatekey_curve"
+        )
     return kind
 
 
@@ -270,7 +308,8 @@ def fingerprints(texts: t.Iterable[str], option: str) -> frozenset[str]:
         digits = str(text).replace(":", "").upper()
         if not _FINGERPRINT.fullmatch(digits):
             raise X509Error(
-                f"{str(text)[:80]!r} is not a SHA-256 fingerprint: write its 64 hexadecimal digits", option=option
+                f"{str(text)[:80]!r} is not a SHA-256 fingerprint: write its 64 hexadecimal digits",
+                option=option,
             )
         found.add(":".join(digits[at : at + 2] for at in range(0, 64, 2)))
     return frozenset(found)

@@ -50,7 +50,9 @@ class CallbackModule(CallbackBase):
         counted = (stats.ok, stats.skipped, stats.failures, stats.rescued)
         answer = {
             "phases": self._seconds,
-            "tasks": {host: sum(count.get(host, 0) for count in counted) for host in stats.processed},
+            "tasks": {
+                host: sum(count.get(host, 0) for count in counted) for host in stats.processed
+            },
             "changed": stats.changed,
         }
         Path(os.environ["PHASE_TIMES"]).write_text(json.dumps(answer), encoding="utf-8")

@@ -17,7 +17,9 @@ IMPORTED = (info, spec_info, systemd, Proc)
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"drift": {"type": "bool", "default": False}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={"drift": {"type": "bool", "default": False}}, supports_check_mode=True
+    )
     if module.params["drift"]:
         from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (  # noqa: PLC0415
             certificates,

@@ -18,7 +18,9 @@ IMPORTED = (lifecycle, options, release, systemd, Proc)
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"lease": {"type": "bool", "default": False}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={"lease": {"type": "bool", "default": False}}, supports_check_mode=True
+    )
     if module.params["lease"]:
         from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover  # noqa: PLC0415
 

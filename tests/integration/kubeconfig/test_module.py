@@ -44,10 +44,14 @@ class Play:
         (folder / "encrypted-key.pem").write_text(key_pem(CA.key, "secret"))
         self.log = folder / "ansible.log"
         self.output = ""
-        self.states: list[str] = []  # mode and digest of the file after each task of the last run; "" for none
+        self.states: list[
+            str
+        ] = []  # mode and digest of the file after each task of the last run; "" for none
         self.seen: set[bytes] = set()
         self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
+            **{
+                name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
+            },
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "ANSIBLE_LOG_PATH": str(self.log),
             "ANSIBLE_CACHE_PLUGIN": "jsonfile",
@@ -146,7 +150,9 @@ class Play:
         found = {TOKEN.encode()}
         for path in self.folder.glob("*-key.pem"):
             pem = path.read_bytes()
-            found.update(line for line in pem.splitlines() if len(line) > 40 and b"-----" not in line)
+            found.update(
+                line for line in pem.splitlines() if len(line) > 40 and b"-----" not in line
+            )
             for shift in range(3):
                 text = base64.b64encode(pem[shift:])
                 # Not from the header, which every key has.
@@ -154,11 +160,15 @@ class Play:
         return found
 
     def leaks(self, allowed: set[Path]) -> list[str]:
-        everything = [path for path in self.folder.rglob("*") if path.is_file() and path not in allowed]
+        everything = [
+            path for path in self.folder.rglob("*") if path.is_file() and path not in allowed
+        ]
         texts = {str(path): path.read_bytes() for path in everything}
         texts["output"] = self.output.encode()
         texts["processes"] = b"\0".join(self.seen)
-        return [name for name, text in texts.items() if any(needle in text for needle in self.needles())]
+        return [
+            name for name, text in texts.items() if any(needle in text for needle in self.needles())
+        ]
 
 
 @pytest.fixture
@@ -174,11 +184,15 @@ def test_twelve_steps(play: Play) -> None:
     ]
     # Each foretold, done, done again, and foretold again.
     tasks = [step for step in steps for _time in range(4)]
-    results = play.run(*tasks, checked=[number for number in range(len(tasks)) if number % 4 in (0, 3)])
+    results = play.run(
+        *tasks, checked=[number for number in range(len(tasks)) if number % 4 in (0, 3)]
+    )
     former = ""
     for number, mode in enumerate(("600", "640", "")):
         of_step = slice(4 * number, 4 * number + 4)
-        assert [result["changed"] for result in results[of_step]] == [True, True, False, False], results[of_step]
+        assert [result["changed"] for result in results[of_step]] == [True, True, False, False], (
+            results[of_step]
+        )
         foretold, *after = play.states[of_step]
         assert foretold == former
         assert len({*after}) == 1
@@ -196,23 +210,46 @@ def test_no_secret_is_anywhere_else(play: Play) -> None:
         play.task(),
         play.task("other", backup=True),
         # Each of these fails with a key or a token in hand.
-        play.task("strange", users=[{**play.task()["users"][0], "client_key": str(play.folder / "other-key.pem")}]),
-        play.task("strange", users=[{**play.task()["users"][0], "client_key": str(play.folder / "damaged-key.pem")}]),
-        play.task("strange", users=[{**play.task()["users"][0], "client_key": str(play.folder / "encrypted-key.pem")}]),
+        play.task(
+            "strange",
+            users=[{**play.task()["users"][0], "client_key": str(play.folder / "other-key.pem")}],
+        ),
+        play.task(
+            "strange",
+            users=[{**play.task()["users"][0], "client_key": str(play.folder / "damaged-key.pem")}],
+        ),
+        play.task(
+            "strange",
+            users=[
+                {**play.task()["users"][0], "client_key": str(play.folder / "encrypted-key.pem")}
+            ],
+        ),
         play.task("strange", users=[{**play.task()["users"][0], "client_certificate": unreadable}]),
         play.task("strange", users=[{**play.task()["users"][0], "client_key": unreadable}]),
         play.task(clusters=[{"name": "kubernetes", "certificate_authority": unreadable}]),
         play.task(contexts=[{"name": "x", "cluster": "gone"}]),
         {"path": unreadable, "current_context": "x"},
         {"path": str(play.folder / "client-key.pem"), "current_context": "x"},
-        {"path": str(play.path.parent / "nowhere" / "c"), **{k: v for k, v in play.task().items() if k != "path"}},
-        {"path": str(play.path), "users": [{"name": "t", "token_file": str(play.folder / "token")}]},
+        {
+            "path": str(play.path.parent / "nowhere" / "c"),
+            **{k: v for k, v in play.task().items() if k != "path"},
+        },
+        {
+            "path": str(play.path),
+            "users": [{"name": "t", "token_file": str(play.folder / "token")}],
+        },
         play.task(users=[{**play.task()["users"][0], "nonsense": 1}]),
     )
     failed = [bool(result.get("failed")) for result in results]
     assert failed == [False, False, *[True] * 10, False, True]
     backups = set(play.path.parent.glob("*.bak~"))
-    allowed = {*play.folder.glob("*-key.pem"), play.folder / "garbage", play.folder / "token", play.path, *backups}
+    allowed = {
+        *play.folder.glob("*-key.pem"),
+        play.folder / "garbage",
+        play.folder / "token",
+        play.path,
+        *backups,
+    }
     assert play.leaks(allowed) == []
     # The search itself finds what is there.
     assert len(play.leaks(allowed - {play.path})) == 1
@@ -223,6 +260,11 @@ def test_a_token_in_the_task_stays_in_the_task(play: Play) -> None:
     play.run(task, task)
     # Kept remote files hold the task's arguments; that is what KEEP_REMOTE_FILES is for.
     arguments = {path for path in (play.folder / "remote").rglob("*") if path.is_file()}
-    own = {play.path, play.folder / "token", play.folder / "play.yml", *play.folder.glob("*-key.pem")}
+    own = {
+        play.path,
+        play.folder / "token",
+        play.folder / "play.yml",
+        *play.folder.glob("*-key.pem"),
+    }
     assert play.leaks({*own, *arguments}) == []
     assert any(b"AnsiballZ_kubeconfig" in text for text in play.seen)

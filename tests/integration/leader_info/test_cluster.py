@@ -28,10 +28,15 @@ import pytest
 import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries, lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    kubeconfig_entries,
+    lease,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import leader as _leader
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
 
 from tests.support import apiserver
@@ -43,7 +48,9 @@ STATE = Path(os.environ.get("LAB_STATE", Path(__file__).parents[3] / ".lab"))
 LEASE = "leader-info-test"
 UNIT = f"{LEASE}.service"
 
-pytestmark = pytest.mark.skipif(not (STATE / "inventory.yml").exists(), reason="no lab is up (make lab-up)")
+pytestmark = pytest.mark.skipif(
+    not (STATE / "inventory.yml").exists(), reason="no lab is up (make lab-up)"
+)
 
 # From retryPeriod, leaseDuration and client-go's jitter; reliability figures of the defaults 15/10/2, and a second for the machine.
 CRASH = (12.5, 15 + 2 * 2 * 2.2 + 1)
@@ -64,13 +71,22 @@ class Lab:
 
     def ssh(self, name: str, command: str, *, check: bool = True) -> str:
         v = self.vars
-        arguments = ["ssh", "-i", v["ansible_ssh_private_key_file"], *shlex.split(v["ansible_ssh_common_args"])]
+        arguments = [
+            "ssh",
+            "-i",
+            v["ansible_ssh_private_key_file"],
+            *shlex.split(v["ansible_ssh_common_args"]),
+        ]
         target = f"{v['ansible_user']}@{self.addresses[name]}"
-        done = subprocess.run([*arguments, target, command], check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            [*arguments, target, command], check=False, capture_output=True, text=True
+        )
         assert not check or done.returncode == 0, done.stderr
         return done.stdout
 
-    def pair(self, subject: dict[str, str], after: timedelta = timedelta(), **given: Any) -> tuple[str, str]:
+    def pair(
+        self, subject: dict[str, str], after: timedelta = timedelta(), **given: Any
+    ) -> tuple[str, str]:
         key = spare("ECC")
         options = {
             "subject": subject,
@@ -79,7 +95,9 @@ class Lab:
             "renew_before": "1m",
             **given,
         }
-        leaf = certificate(self.authority.private, self.authority, NOW + after, public=key.public_key(), **options)
+        leaf = certificate(
+            self.authority.private, self.authority, NOW + after, public=key.public_key(), **options
+        )
         return _certificate.pem(leaf).decode(), keys.dump(key, "pkcs8", None).decode()
 
     def kubeconfig(self, name: str, subject: dict[str, str]) -> Path:
@@ -90,7 +108,12 @@ class Lab:
         path = self.folder / f"{name}.kubeconfig"
         ca = str(STATE / "ca.pem")
         clusters = [
-            {"name": n, "server": f"https://{a}:6443", "certificate_authority": ca, "embed_certs": True}
+            {
+                "name": n,
+                "server": f"https://{a}:6443",
+                "certificate_authority": ca,
+                "embed_certs": True,
+            }
             for n, a in self.addresses.items()
         ]
         user = {
@@ -123,7 +146,9 @@ class Lab:
 
     def ask(self, path: Path | None = None, **given: Any) -> tuple[Any, str | None]:
         params = {name: option.get("default") for name, option in leader_info.ARGUMENTS.items()}
-        return _leader.find({**params, "kubeconfig": str(path or self.admin), "name": LEASE, **given})
+        return _leader.find(
+            {**params, "kubeconfig": str(path or self.admin), "name": LEASE, **given}
+        )
 
     def fault(self, path: Path, **given: Any) -> str:
         with pytest.raises(KubeError) as caught:
@@ -135,7 +160,9 @@ class Lab:
     def raw(self, name: str, **options: Any) -> Path:
         """A kubeconfig that the module would not write."""
         path = self.folder / name
-        path.write_bytes(apiserver.kubeconfig(options.pop("servers", self.servers), **{"ca": self.ca, **options}))
+        path.write_bytes(
+            apiserver.kubeconfig(options.pop("servers", self.servers), **{"ca": self.ca, **options})
+        )
         return path
 
 
@@ -190,7 +217,9 @@ def test_another_tls_name(lab: Lab) -> None:
 
 
 def test_another_ca(lab: Lab) -> None:
-    assert "not signed by the CA" in lab.fault(lab.raw("ca", ca=Ca(subject={"CN": "kubernetes-ca"}).pem))
+    assert "not signed by the CA" in lab.fault(
+        lab.raw("ca", ca=Ca(subject={"CN": "kubernetes-ca"}).pem)
+    )
 
 
 def test_the_port_of_another_service(lab: Lab) -> None:
@@ -210,12 +239,16 @@ def test_an_address_where_nobody_is(lab: Lab) -> None:
 
 def test_the_next_apiserver_is_asked(lab: Lab) -> None:
     dead = lab.servers[0].replace("6443", "6")
-    path = lab.raw("order", servers=[dead, *lab.servers], pair=lab.pair({"CN": "u", "O": "system:masters"}))
+    path = lab.raw(
+        "order", servers=[dead, *lab.servers], pair=lab.pair({"CN": "u", "O": "system:masters"})
+    )
     found, _error = lab.ask(path, contexts=["c1", "c2"])
     assert found["server"] == lab.servers[0]
 
 
-@pytest.mark.parametrize(("kind", "resource"), [("Endpoints", "endpoints"), ("ConfigMap", "configmaps")])
+@pytest.mark.parametrize(
+    ("kind", "resource"), [("Endpoints", "endpoints"), ("ConfigMap", "configmaps")]
+)
 def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) -> None:
     folder, name = f"/api/v1/namespaces/kube-system/{resource}", f"{LEASE}-old"
     identity = "Old_Host.example_0f0e0d0c-1111-4222-8333-444455556666"
@@ -229,7 +262,9 @@ def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) ->
             "leaderTransitions": 7,
         }
         metadata = {"name": name, "annotations": {lease.ANNOTATION: json.dumps(record)}}
-        assert lab.write(method, path, {"apiVersion": "v1", "kind": kind, "metadata": metadata}) in (200, 201)
+        assert lab.write(
+            method, path, {"apiVersion": "v1", "kind": kind, "metadata": metadata}
+        ) in (200, 201)
 
     def renew() -> None:
         for number in range(1, 99):
@@ -246,12 +281,17 @@ def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) ->
         over.set()
         holder.join()
         lab.write("DELETE", f"{folder}/{name}")
-    assert (found["holder"], found["source"], found["state"]) == ("Old_Host.example", kind.lower(), "held")
+    assert (found["holder"], found["source"], found["state"]) == (
+        "Old_Host.example",
+        kind.lower(),
+        "held",
+    )
     assert (found["moving"], found["transitions"]) == (True, 7)
 
 
 @pytest.mark.parametrize(
-    ("harm", "heal"), [("systemctl stop", "systemctl start"), ("systemctl kill -s STOP", "systemctl kill -s CONT")]
+    ("harm", "heal"),
+    [("systemctl stop", "systemctl start"), ("systemctl kill -s STOP", "systemctl kill -s CONT")],
 )
 def test_an_apiserver_that_is_down_or_hangs(lab: Lab, harm: str, heal: str) -> None:
     first, second, *_others = lab.addresses
@@ -269,7 +309,10 @@ def test_an_apiserver_that_is_down_or_hangs(lab: Lab, harm: str, heal: str) -> N
 def test_kubectl_uses_the_file_and_edits_it(lab: Lab, path: str) -> None:
     def run(*arguments: str) -> str:
         done = subprocess.run(
-            [path, "--kubeconfig", str(lab.admin), *arguments], check=False, capture_output=True, text=True
+            [path, "--kubeconfig", str(lab.admin), *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -304,7 +347,9 @@ class Schedulers:
         version = self.lab.vars["kube_scheduler_version"]
         binary = f"/usr/share/lab-binaries/v{version}/bin/linux/amd64/kube-scheduler"
         for name in self.lab.addresses:
-            config = path.replace(f"current-context: {next(iter(self.lab.addresses))}", f"current-context: {name}")
+            config = path.replace(
+                f"current-context: {next(iter(self.lab.addresses))}", f"current-context: {name}"
+            )
             self.lab.ssh(name, f"umask 077; cat > /root/{UNIT}.kubeconfig <<'END'\n{config}\nEND")
             self.lab.ssh(name, command.format(unit=UNIT, binary=binary, lease=LEASE))
         self.watcher.start()
@@ -325,7 +370,9 @@ class Schedulers:
         while not self.done.wait(0.02):
             start = time.monotonic()
             try:
-                spec = client.get(f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{LEASE}")["spec"]
+                spec = client.get(
+                    f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{LEASE}"
+                )["spec"]
             except KubeError:
                 continue
             self.truth.append((start, time.monotonic(), spec.get("holderIdentity") or ""))
@@ -335,11 +382,17 @@ class Schedulers:
         while self.truth[-1][0] <= end + 0.5:  # the record is made by a thread of its own
             assert time.monotonic() < patience, "nothing was recorded any more"
             time.sleep(0.02)
-        around = [identity for begin, finish, identity in self.truth if finish >= start - 0.5 and begin <= end + 0.5]
+        around = [
+            identity
+            for begin, finish, identity in self.truth
+            if finish >= start - 0.5 and begin <= end + 0.5
+        ]
         return set(around)
 
     def leader(self) -> tuple[str, dict[str, Any]]:
-        found, problem = self.lab.ask(wait_for="leader", members=list(self.lab.hostnames), timeout=60.0)
+        found, problem = self.lab.ask(
+            wait_for="leader", members=list(self.lab.hostnames), timeout=60.0
+        )
         assert problem is None
         return self.lab.hostnames[found["holder"]], found
 
@@ -364,7 +417,9 @@ def strike(schedulers: Schedulers, harm: str, heal: str, within: tuple[float, fl
     def keep_asking() -> None:
         while not over.is_set():
             start = time.monotonic()
-            found, _error = lab.ask(contexts=[other for other in lab.addresses if other != name], timeout=20.0)
+            found, _error = lab.ask(
+                contexts=[other for other in lab.addresses if other != name], timeout=20.0
+            )
             answers.append((start, time.monotonic(), found))
 
     asking = threading.Thread(target=keep_asking)
@@ -373,7 +428,9 @@ def strike(schedulers: Schedulers, harm: str, heal: str, within: tuple[float, fl
     try:
         start = time.monotonic()
         lab.ssh(name, harm)
-        after, problem = lab.ask(wait_for="change", holder=before["holder_identity"], contexts=others, timeout=60.0)
+        after, problem = lab.ask(
+            wait_for="change", holder=before["holder_identity"], contexts=others, timeout=60.0
+        )
         took = time.monotonic() - start
     finally:
         if heal:
@@ -398,7 +455,12 @@ def strike(schedulers: Schedulers, harm: str, heal: str, within: tuple[float, fl
 
 def test_a_leader_is_found_and_moves(schedulers: Schedulers) -> None:
     name, found = schedulers.leader()
-    assert (found["state"], found["moving"], found["source"], found["lease_duration"]) == ("held", True, "lease", 15)
+    assert (found["state"], found["moving"], found["source"], found["lease_duration"]) == (
+        "held",
+        True,
+        "lease",
+        15,
+    )
     assert found["holder_identity"].startswith(f"{found['holder']}_")
     assert schedulers.lab.hostnames[found["holder"]] == name
     foreign, problem = schedulers.lab.ask(members=["another"], wait_for="leader", timeout=3.0)
@@ -412,7 +474,10 @@ def test_a_leader_is_found_and_moves(schedulers: Schedulers) -> None:
         ("systemctl kill -s TERM {unit}", "", GRACEFUL),
         pytest.param("systemctl kill -s KILL {unit}", "", CRASH, marks=pytest.mark.nightly),
         pytest.param(
-            "systemctl kill -s STOP {unit}", "systemctl kill -s CONT {unit}", CRASH, marks=pytest.mark.nightly
+            "systemctl kill -s STOP {unit}",
+            "systemctl kill -s CONT {unit}",
+            CRASH,
+            marks=pytest.mark.nightly,
         ),
         pytest.param(
             "iptables -I OUTPUT -p tcp --dport 6443 -j DROP",
@@ -423,7 +488,9 @@ def test_a_leader_is_found_and_moves(schedulers: Schedulers) -> None:
     ],
     ids=["stopped", "killed", "frozen", "cut-off"],
 )
-def test_the_next_leader(schedulers: Schedulers, harm: str, heal: str, within: tuple[float, float]) -> None:
+def test_the_next_leader(
+    schedulers: Schedulers, harm: str, heal: str, within: tuple[float, float]
+) -> None:
     strike(schedulers, harm.format(unit=UNIT), heal.format(unit=UNIT), within)
 
 
@@ -434,7 +501,11 @@ def test_a_lease_that_nobody_renews_is_expired(schedulers: Schedulers) -> None:
 
     def everywhere(signal: str) -> None:
         threads = [
-            threading.Thread(target=lab.ssh, args=(name, f"systemctl kill -s {signal} {UNIT}"), kwargs={"check": False})
+            threading.Thread(
+                target=lab.ssh,
+                args=(name, f"systemctl kill -s {signal} {UNIT}"),
+                kwargs={"check": False},
+            )
             for name in lab.addresses
         ]
         for thread in threads:

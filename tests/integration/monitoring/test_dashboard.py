@@ -28,7 +28,9 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]
     subprocess.run([go, "build", "-o", str(program), "."], cwd=SOURCE, check=True, timeout=900)
 
     def told(dashboard: dict[str, Any]) -> list[str]:
-        done = subprocess.run([program], input=json.dumps(dashboard), capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [program], input=json.dumps(dashboard), capture_output=True, text=True, check=True
+        )
         return done.stdout.splitlines()
 
     return told
@@ -38,7 +40,9 @@ def test_the_dashboard_is_one_of_grafana(faults: Callable[[dict[str, Any]], list
     assert faults(json.loads(DASHBOARD.read_text())) == []
 
 
-def test_what_the_schema_does_not_have_is_found(faults: Callable[[dict[str, Any]], list[str]]) -> None:
+def test_what_the_schema_does_not_have_is_found(
+    faults: Callable[[dict[str, Any]], list[str]],
+) -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     dashboard["refesh"] = dashboard.pop("refresh")
     panel = next(panel for panel in dashboard["panels"] if panel["type"] == "stat")

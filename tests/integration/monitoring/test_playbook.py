@@ -25,7 +25,9 @@ class Monitored(Simulation):
 
     def monitor(self, *words: str) -> Outcome:
         other = self.folder / "prometheus.yml"
-        other.write_text(yaml.safe_dump({"prometheus": {"hosts": {"p1": on_this_machine(self.dir)}}}))
+        other.write_text(
+            yaml.safe_dump({"prometheus": {"hosts": {"p1": on_this_machine(self.dir)}}})
+        )
         groups = "--extra-vars=kube_scheduler_hosts=kube_masters:edge"
         return self.run("playbooks/monitoring.yml", f"--inventory={other}", groups, *words)
 
@@ -40,9 +42,16 @@ def test_what_lies_there(cluster: Monitored) -> None:
     assert run.code == 0, run.output
     assert not any(run.calls.values()), "masters are contacted"
     names = {f"{name}{end}.pem" for name in cluster.clusters for end in ("", "-key", "-ca")}
-    assert {path.name for path in cluster.dir.iterdir()} == {*names, "scrape.yml", "rules.yml", "dashboard.json"}
+    assert {path.name for path in cluster.dir.iterdir()} == {
+        *names,
+        "scrape.yml",
+        "rules.yml",
+        "dashboard.json",
+    }
     assert {
-        path.stat().st_mode & 0o777 for path in cluster.dir.iterdir() if path.name.endswith(("key.pem", ".yml"))
+        path.stat().st_mode & 0o777
+        for path in cluster.dir.iterdir()
+        if path.name.endswith(("key.pem", ".yml"))
     } == {0o640}
     certificate = x509.load_pem_x509_certificate((cluster.dir / "kube_masters.pem").read_bytes())
     certificate.verify_directly_issued_by(cluster.ca.certificate)
@@ -52,12 +61,19 @@ def test_what_lies_there(cluster: Monitored) -> None:
     assert list(usages) == [ExtendedKeyUsageOID.CLIENT_AUTH]
     jobs = yaml.safe_load((cluster.dir / "scrape.yml").read_text())["scrape_configs"]
     targets = {
-        job["static_configs"][0]["labels"]["cluster"]: [one["targets"][0] for one in job["static_configs"]]
+        job["static_configs"][0]["labels"]["cluster"]: [
+            one["targets"][0] for one in job["static_configs"]
+        ]
         for job in jobs
     }
-    assert targets == {"kube_masters": ["192.0.2.1:10259", "192.0.2.2:10259"], "edge": ["192.0.2.3:10259"]}
+    assert targets == {
+        "kube_masters": ["192.0.2.1:10259", "192.0.2.2:10259"],
+        "edge": ["192.0.2.3:10259"],
+    }
     groups = yaml.safe_load((cluster.dir / "rules.yml").read_text())["groups"]
-    assert {group["name"] for group in groups} == {f"kube-scheduler/{name}/kube-scheduler" for name in cluster.clusters}
+    assert {group["name"] for group in groups} == {
+        f"kube-scheduler/{name}/kube-scheduler" for name in cluster.clusters
+    }
     dashboard = ROOT / "roles/kube_scheduler/files/dashboard.json"
     assert (cluster.dir / "dashboard.json").read_bytes() == dashboard.read_bytes()
     assert (cluster.dir / "kube_masters-key.pem").read_text().splitlines()[1] not in run.output
@@ -70,7 +86,9 @@ def test_check_mode_on_a_fresh_host(cluster: Monitored) -> None:
     run = cluster.monitor("--check", "--diff")
     assert run.code == 0, run.output
     assert "+- alert: KubeSchedulerLeaderless" in run.output.replace("+  - alert", "+- alert")
-    assert re.search(r"p1 +: ok=\d+ +changed=4 ", run.output), "the folder, the pairs, the files, the dashboard"
+    assert re.search(r"p1 +: ok=\d+ +changed=4 ", run.output), (
+        "the folder, the pairs, the files, the dashboard"
+    )
     assert not cluster.dir.exists()
 
 
@@ -88,4 +106,7 @@ def test_schedulers_on_a_loopback_address_are_refused(cluster: Monitored) -> Non
 def test_a_group_without_hosts_is_refused(cluster: Monitored) -> None:
     run = cluster.monitor("--extra-vars=monitoring_hosts=nowhere")
     assert run.code != 0
-    assert "the inventory has no hosts in nowhere: put the hosts of Prometheus into that group" in run.text
+    assert (
+        "the inventory has no hosts in nowhere: put the hosts of Prometheus into that group"
+        in run.text
+    )

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import monitoring, status_metrics
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    monitoring,
+    status_metrics,
+)
 
 from tests.support.clusters import document
 from tests.support.pki import Ca
@@ -27,7 +30,13 @@ def scraped(metric: str, values: str, host: str, **labels: str) -> tuple[str, st
     return series(
         metric,
         values,
-        **{"job": "kube-scheduler", "cluster": "kube_masters", "scheduler": "kube-scheduler", "host": host, **labels},
+        **{
+            "job": "kube-scheduler",
+            "cluster": "kube_masters",
+            "scheduler": "kube-scheduler",
+            "host": host,
+            **labels,
+        },
     )
 
 
@@ -37,7 +46,10 @@ def reported(metric: str, values: str, **labels: str) -> tuple[str, str]:
 
 def well() -> dict[str, str]:
     """Two hours of three members on which all is well, a sample a minute; m1 leads."""
-    found = [series("kube_ha_scheduler_report_time_seconds", "0+60x120"), reported("lease_moving", "1x120")]
+    found = [
+        series("kube_ha_scheduler_report_time_seconds", "0+60x120"),
+        reported("lease_moving", "1x120"),
+    ]
     for host in HOSTS:
         found += [
             scraped("up", "1x120", host),
@@ -63,8 +75,12 @@ ILL: dict[str, list[tuple[tuple[str, str], ...]]] = {
     "Leaders": [(scraped(LEADER, "0x60 1x60", "m2", name="kube-scheduler"),)],
     "Transitions": [
         (
-            scraped(LEADER, "1x70 0x4 1x4 0x4 1x4 0x4 1x4 0x4 1x10 1x10", "m1", name="kube-scheduler"),
-            scraped(LEADER, "0x70 1x4 0x4 1x4 0x4 1x4 0x4 1x4 0x10 0x10", "m2", name="kube-scheduler"),
+            scraped(
+                LEADER, "1x70 0x4 1x4 0x4 1x4 0x4 1x4 0x4 1x10 1x10", "m1", name="kube-scheduler"
+            ),
+            scraped(
+                LEADER, "0x70 1x4 0x4 1x4 0x4 1x4 0x4 1x4 0x10 0x10", "m2", name="kube-scheduler"
+            ),
         )
     ],
     "Down": [(scraped("up", "1x60 0x60", "m3"),)],
@@ -75,7 +91,9 @@ ILL: dict[str, list[tuple[tuple[str, str], ...]]] = {
             for host in HOSTS
             for one in (
                 scraped("scheduler_pending_pods", "0x60 5+1x60", host, queue="active"),
-                scraped("scheduler_schedule_attempts_total", "0+30x60 1800x60", host, result="scheduled"),
+                scraped(
+                    "scheduler_schedule_attempts_total", "0+30x60 1800x60", host, result="scheduled"
+                ),
             )
         )
     ],
@@ -86,7 +104,9 @@ ILL: dict[str, list[tuple[tuple[str, str], ...]]] = {
     "LeaseStands": [(reported("lease_moving", "1x60 0x60"),)],
     "Unhealthy": [(reported("member_healthy", "1x60 0x60", host="m2"),)],
     "Drift": [(reported("member_drift", "0x60 2x60", host="m2"),)],
-    "Certificate": [(reported("certificate_not_after_seconds", "1900000x120", host="m2", use="used"),)],
+    "Certificate": [
+        (reported("certificate_not_after_seconds", "1900000x120", host="m2", use="used"),)
+    ],
     "Report": [(series("kube_ha_scheduler_report_time_seconds", "-100000x120"),)],
 }
 ALERTS = [(name, change) for name, changes in ILL.items() for change in changes]
@@ -108,13 +128,17 @@ def firing(rules: Path, changed: dict[str, str], expected: set[str]) -> None:
         "tests": [
             {
                 "interval": "1m",
-                "input_series": [{"series": name, "values": values} for name, values in {**well(), **changed}.items()],
+                "input_series": [
+                    {"series": name, "values": values}
+                    for name, values in {**well(), **changed}.items()
+                ],
                 "promql_expr_test": [
                     {
                         "expr": 'group by (alertname) (ALERTS{alertstate="firing"})',
                         "eval_time": "110m",
                         "exp_samples": [
-                            {"labels": f'{{alertname="KubeScheduler{name}"}}', "value": 1} for name in sorted(expected)
+                            {"labels": f'{{alertname="KubeScheduler{name}"}}', "value": 1}
+                            for name in sorted(expected)
                         ],
                     }
                 ],
@@ -169,10 +193,14 @@ def test_prometheus_takes_the_files(tmp_path: Path) -> None:
         for name in ("cert_file", "key_file")
     }:
         Path(path).write_text(key if "key" in path else pem)
-    (tmp_path / "prometheus.yml").write_text("scrape_config_files: [scrape.yml]\nrule_files: [rules.yml]\n")
+    (tmp_path / "prometheus.yml").write_text(
+        "scrape_config_files: [scrape.yml]\nrule_files: [rules.yml]\n"
+    )
     promtool("check", "config", tmp_path / "prometheus.yml")
     [count] = {len(group["rules"]) for group in found.files[f"{tmp_path}/rules.yml"]["groups"]}
-    assert f"{4 * count} rules found" in promtool("check", "rules", "--lint-fatal", tmp_path / "rules.yml")
+    assert f"{4 * count} rules found" in promtool(
+        "check", "rules", "--lint-fatal", tmp_path / "rules.yml"
+    )
 
 
 def test_the_metrics_of_the_report_are_well_formed() -> None:

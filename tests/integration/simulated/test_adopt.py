@@ -21,11 +21,19 @@ def foreign(folder: Path, **unit: Any) -> Simulation:
     for name in cluster.answers:
         theirs = {
             "prepared": False,
-            "process": {**PROCESS, "digest": "", "arguments": ["--v=4"], "settings": ["parallelism=32"]},
+            "process": {
+                **PROCESS,
+                "digest": "",
+                "arguments": ["--v=4"],
+                "settings": ["parallelism=32"],
+            },
             "unit": {**ANSWER["unit"], **unit},
         }
         cluster.answers[name]["gather"] = gathered(name, "m1", **theirs)
-        cluster.answers[name]["drift"] = [compared(name, "m1", drift=STALE, **theirs), compared(name, "m1")]
+        cluster.answers[name]["drift"] = [
+            compared(name, "m1", drift=STALE, **theirs),
+            compared(name, "m1"),
+        ]
     return cluster
 
 
@@ -42,7 +50,10 @@ def test_what_would_be_lost_is_refused_with_the_variables_that_keep_it(tmp_path:
     keep = 'set kube_scheduler_extra_args: {"v": "4"}; kube_scheduler_config: {"parallelism": 32}'
     assert keep in run.text.replace('\\"', '"')
     assert run.rolled == []
-    cluster.variables |= {"kube_scheduler_extra_args": {"v": "4"}, "kube_scheduler_config": {"parallelism": 32}}
+    cluster.variables |= {
+        "kube_scheduler_extra_args": {"v": "4"},
+        "kube_scheduler_config": {"parallelism": 32},
+    }
     run = cluster.run("playbooks/site.yml")
     assert run.code == 0, run.output
     assert run.rolled == ["m2", "m3", "m1"]
@@ -51,7 +62,9 @@ def test_what_would_be_lost_is_refused_with_the_variables_that_keep_it(tmp_path:
 def test_a_static_pod_is_refused(pods: Simulation) -> None:
     run = pods.run("playbooks/site.yml", "--check")
     assert run.code != 0
-    assert f"m1: the static pod {POD} runs the scheduler; set kube_scheduler_adopt to true" in run.text
+    assert (
+        f"m1: the static pod {POD} runs the scheduler; set kube_scheduler_adopt to true" in run.text
+    )
     assert run.rolled == []
 
 
@@ -61,7 +74,9 @@ def test_static_pods_are_taken_over_one_after_the_other(pods: Simulation) -> Non
     assert f"m1: {POD} is set aside" in run.text
     assert run.rolled == ["m2", "m3", "m1"]
     for name in pods.answers:
-        staged = next(told for told in run.options(name, "scheduler_release") if told["state"] == "staged")
+        staged = next(
+            told for told in run.options(name, "scheduler_release") if told["state"] == "staged"
+        )
         assert {"name": "static_pod", "path": POD, "link_to": ""} in staged["files"]
 
 

@@ -20,17 +20,35 @@ from tests.support.simulation import Outcome, Simulation, compared
 HTTP = "http://mirror.example"
 # Variables of a host without the prefix, and what is said of it.
 VARIABLES: list[tuple[dict[str, Any], str]] = [
-    ({"version": "1.37"}, "kube_scheduler_version: 1.37 is not a version that this collection knows; write it in full"),
-    ({"version": 1.3}, "kube_scheduler_version: 1.3 is not a version that this collection knows; write it in full"),
-    ({"secure_port": 99999}, "kube_scheduler_secure_port: 99999 is not a port; give one from 1 to 65535"),
+    (
+        {"version": "1.37"},
+        "kube_scheduler_version: 1.37 is not a version that this collection knows; write it in full",
+    ),
+    (
+        {"version": 1.3},
+        "kube_scheduler_version: 1.3 is not a version that this collection knows; write it in full",
+    ),
+    (
+        {"secure_port": 99999},
+        "kube_scheduler_secure_port: 99999 is not a port; give one from 1 to 65535",
+    ),
     ({"secure_port": "https"}, "kube_scheduler_secure_port"),
-    ({"bind_address": "everywhere"}, "kube_scheduler_bind_address: 'everywhere' is not an IP address"),
+    (
+        {"bind_address": "everywhere"},
+        "kube_scheduler_bind_address: 'everywhere' is not an IP address",
+    ),
     (
         {"key_path": "/etc/kubernetes/cert/kube-scheduler.pem"},
         "kube-scheduler.pem is also kube_scheduler_key_path; give",
     ),
-    ({"subject": {"O": "them"}}, "kube_scheduler_subject: CN is not set, but the apiserver knows the scheduler as"),
-    ({"subject": {"CN": "admin"}}, "kube_scheduler_subject: CN is admin, but the apiserver knows the scheduler as"),
+    (
+        {"subject": {"O": "them"}},
+        "kube_scheduler_subject: CN is not set, but the apiserver knows the scheduler as",
+    ),
+    (
+        {"subject": {"CN": "admin"}},
+        "kube_scheduler_subject: CN is admin, but the apiserver knows the scheduler as",
+    ),
     (
         {"subject": {"CN": "system:kube-scheduler", "O": "system:masters"}},
         "kube_scheduler_subject: O system:masters would give the scheduler the rights of that group",
@@ -41,16 +59,34 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
         {"apiserver": HTTP},
         f"kube_scheduler_apiserver: {HTTP} for h{{}} (http would let anybody answer in its place); give",
     ),
-    ({"renew_before": "30d"}, "kube_scheduler_renew_before: '30d' is not a duration: write \"720h\""),
-    ({"retry_period": "1m"}, "kube_scheduler_retry_period: 1m is not a time in whole seconds, such as 60s"),
-    ({"binary_url": "mirror.example/k8s"}, "kube_scheduler_binary_url: mirror.example/k8s is not a URL; write it as"),
-    ({"binary_url": HTTP}, f"kube_scheduler_binary_url: {HTTP} is plain http, by which anybody on the way can change"),
-    ({"binary_checksum": {1.37: "x"}}, "kube_scheduler_binary_checksum: 1.37: is not a version; write it in full"),
+    (
+        {"renew_before": "30d"},
+        "kube_scheduler_renew_before: '30d' is not a duration: write \"720h\"",
+    ),
+    (
+        {"retry_period": "1m"},
+        "kube_scheduler_retry_period: 1m is not a time in whole seconds, such as 60s",
+    ),
+    (
+        {"binary_url": "mirror.example/k8s"},
+        "kube_scheduler_binary_url: mirror.example/k8s is not a URL; write it as",
+    ),
+    (
+        {"binary_url": HTTP},
+        f"kube_scheduler_binary_url: {HTTP} is plain http, by which anybody on the way can change",
+    ),
+    (
+        {"binary_checksum": {1.37: "x"}},
+        "kube_scheduler_binary_checksum: 1.37: is not a version; write it in full",
+    ),
     (
         {"binary_source": "controller"},
         "kube_scheduler_binary_url: https://dl.k8s.io is not the absolute path of a folder",
     ),
-    ({"config": {"x": date(2026, 1, 1)}}, "kube_scheduler_config: x: 2026-01-01 is a date to YAML; put it in quotes"),
+    (
+        {"config": {"x": date(2026, 1, 1)}},
+        "kube_scheduler_config: x: 2026-01-01 is a date to YAML; put it in quotes",
+    ),
     (
         {"config": {"parallelism": math.nan}},
         "kube_scheduler_config: parallelism: nan is not a number that can be written",
@@ -66,7 +102,10 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
         {"pki": "provided"},
         "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source",
     ),
-    ({"pki": "own"}, "value of kube_scheduler_pki must be one of: node, shared, provided, external, got: own"),
+    (
+        {"pki": "own"},
+        "value of kube_scheduler_pki must be one of: node, shared, provided, external, got: own",
+    ),
 ]
 
 
@@ -81,13 +120,18 @@ def test_a_group_without_hosts(tmp_path: Path) -> None:
     """The playbook's own refusal; what the role refuses in a group, tests/unit knows."""
     run = Simulation(tmp_path).run("playbooks/site.yml", "--extra-vars=kube_scheduler_hosts=nobody")
     refused(run)
-    assert "the inventory has no hosts in nobody: put the masters into that group, or name theirs with" in run.text
+    assert (
+        "the inventory has no hosts in nobody: put the masters into that group, or name theirs with"
+        in run.text
+    )
 
 
 def test_uninstall_asks_first(tmp_path: Path) -> None:
     run = Simulation(tmp_path).run("playbooks/uninstall.yml")
     refused(run)
-    assert "nothing was removed: type yes when asked, or say -e kube_scheduler_confirm=yes" in run.text
+    assert (
+        "nothing was removed: type yes when asked, or say -e kube_scheduler_confirm=yes" in run.text
+    )
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
@@ -100,7 +144,8 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         "ca_cert": "/nowhere/ca.pem",
     }
     run = cluster.run(
-        "playbooks/site.yml", *(f"--extra-vars=kube_scheduler_{option}={value}" for option, value in wrong.items())
+        "playbooks/site.yml",
+        *(f"--extra-vars=kube_scheduler_{option}={value}" for option, value in wrong.items()),
     )
     refused(run)
     for words in (
@@ -119,7 +164,11 @@ def provided(folder: Path, ca: Ca, name: str, **given: Any) -> dict[str, str]:
     pair = {"cert_source": folder / f"{name}.pem", "key_source": folder / f"{name}-key.pem"}
     for path, text in zip(pair.values(), ca.issue("system:kube-scheduler", **given)):
         path.write_text(text)
-    return {"pki": "provided", "sans": "own", **{option: str(path) for option, path in pair.items()}}
+    return {
+        "pki": "provided",
+        "sans": "own",
+        **{option: str(path) for option, path in pair.items()},
+    }
 
 
 @pytest.mark.parametrize("check", [False, pytest.param(True, marks=pytest.mark.nightly)])
@@ -136,18 +185,25 @@ def test_what_the_variables_show(tmp_path: Path, check: bool) -> None:
     for number, (words, (ca, given)) in enumerate(pairs.items(), start=len(cases)):
         ips = ("127.0.0.1", f"192.0.2.{number + 1}")
         variables = provided(tmp_path, ca, f"p{number}", **{"ips": ips, **given})
-        cases.append((variables, f"kube_scheduler_cert_source: '{variables['cert_source']}' {words}"))
+        cases.append(
+            (variables, f"kube_scheduler_cert_source: '{variables['cert_source']}' {words}")
+        )
     leaf = provided(tmp_path, cluster.ca, "leaf")
     no_ca = {"ca_cert": leaf["cert_source"], "ca_key": leaf["key_source"]}
     Path(no_ca["ca_key"]).chmod(0o600)
     words = f"kube_scheduler_ca_cert: '{no_ca['ca_cert']}' is not a CA: its basicConstraints do not say CA:TRUE"
     cases.append((no_ca, words))
     for name, (variables, _words) in zip(names, cases):
-        cluster.host_variables[name] = {f"kube_scheduler_{option}": value for option, value in variables.items()}
+        cluster.host_variables[name] = {
+            f"kube_scheduler_{option}": value for option, value in variables.items()
+        }
     run = cluster.run("playbooks/site.yml", *["--check"] * check)
     refused(run)
     for name, (_variables, words) in zip(names, cases):
-        assert words.format(name.removeprefix("h")) in run.text.replace('\\"', '"'), (words, run.output)
+        assert words.format(name.removeprefix("h")) in run.text.replace('\\"', '"'), (
+            words,
+            run.output,
+        )
 
 
 @pytest.mark.parametrize("check", [pytest.param(False, marks=pytest.mark.nightly), True])
@@ -181,7 +237,9 @@ def cluster_of_bare_hosts(tmp_path: Path) -> Simulation:
 
 
 @pytest.mark.parametrize("check", [pytest.param(False, marks=pytest.mark.nightly), True])
-def test_a_binary_that_is_not_where_it_should_come_from(cluster_of_bare_hosts: Simulation, check: bool) -> None:
+def test_a_binary_that_is_not_where_it_should_come_from(
+    cluster_of_bare_hosts: Simulation, check: bool
+) -> None:
     """Nothing is changed on the hosts whose binary is there, either."""
     cluster, folder = cluster_of_bare_hosts, cluster_of_bare_hosts.folder
     wrong = folder / "wrong/release/v1.37.2/bin/linux/amd64/kube-scheduler"
@@ -190,13 +248,17 @@ def test_a_binary_that_is_not_where_it_should_come_from(cluster_of_bare_hosts: S
     Path(f"{wrong}.sha512").write_text("0" * 128)
     cluster.host_variables = {
         "m1": {"kube_scheduler_binary_source": "present"},
-        "m2": {"kube_scheduler_binary_source": "controller", "kube_scheduler_binary_url": str(folder)},
+        "m2": {
+            "kube_scheduler_binary_source": "controller",
+            "kube_scheduler_binary_url": str(folder),
+        },
     }
     run = cluster.run("playbooks/site.yml", *["--check"] * check)
     refused(run, "gather", "drift")
     path = "/opt/k8s/bin/kube-scheduler-v1.37.2"
     assert (
-        f"kube_scheduler_binary_source: present, but m1 has no {path}; put the binary there, or let it be" in run.text
+        f"kube_scheduler_binary_source: present, but m1 has no {path}; put the binary there, or let it be"
+        in run.text
     )
     assert (
         f"kube_scheduler_binary_url: {folder}/release/v1.37.2/bin/linux/amd64/kube-scheduler is not there on"
@@ -232,7 +294,8 @@ def test_strings_of_the_command_line_mean_what_they_say(tmp_path: Path) -> None:
         drift = [{"part": "config", "reason": "differs"}]
         cluster.answers[name]["drift"] = compared(name, "m1", drift=drift)
     words = [
-        f"--extra-vars=kube_scheduler_{name}" for name in ("rollout=false", "manage_packages=no", "secure_port=10259")
+        f"--extra-vars=kube_scheduler_{name}"
+        for name in ("rollout=false", "manage_packages=no", "secure_port=10259")
     ]
     run = cluster.run("playbooks/site.yml", *words)
     assert run.code == 0, run.output
@@ -240,11 +303,16 @@ def test_strings_of_the_command_line_mean_what_they_say(tmp_path: Path) -> None:
     assert run.rolled == []
     # Before 2.19, what a template gives is text; the module makes a number of it.
     text = version.parse(ansible_version) < version.parse("2.19")
-    assert [options["port"] for options in run.options("m1", "gather")] == ["10259" if text else 10259]
+    assert [options["port"] for options in run.options("m1", "gather")] == [
+        "10259" if text else 10259
+    ]
     cluster.change("m2", "gather", missing_libraries=["yaml"])
     run = cluster.run("playbooks/site.yml", *words)
     refused(run, "gather")
-    assert "m2 lacks the Python libraries yaml, and kube_scheduler_manage_packages is false" in run.text
+    assert (
+        "m2 lacks the Python libraries yaml, and kube_scheduler_manage_packages is false"
+        in run.text
+    )
 
 
 def test_a_ca_as_kubeadm_makes_it(tmp_path: Path) -> None:

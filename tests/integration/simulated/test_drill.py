@@ -55,15 +55,22 @@ def test_a_sick_cluster(cluster: Simulation) -> None:
 def test_a_foreign_holder_and_a_lease_that_does_not_move(cluster: Simulation) -> None:
     for name in cluster.answers:
         cluster.change(name, "drift", lease=lease("other.example"))
-    assert "the lease is held by other.example, which is none of m1.example, m2.example, m3.example" in refused(cluster)
+    assert (
+        "the lease is held by other.example, which is none of m1.example, m2.example, m3.example"
+        in refused(cluster)
+    )
     for name in cluster.answers:
         cluster.change(name, "drift", lease={**lease("m1.example"), "moving": False})
     assert "the lease does not move: m1.example was not seen to renew it" in refused(cluster)
 
 
 def test_what_is_said_wrongly(cluster: Simulation) -> None:
-    assert "are all the healthy members; leave one" in refused(cluster, "--extra-vars=drill_targets=m1,m2,m3")
-    assert "value of drill must be one of: stop, kill, freeze, partition" in refused(cluster, kind="explode")
+    assert "are all the healthy members; leave one" in refused(
+        cluster, "--extra-vars=drill_targets=m1,m2,m3"
+    )
+    assert "value of drill must be one of: stop, kill, freeze, partition" in refused(
+        cluster, kind="explode"
+    )
     cluster.variables.pop("kube_scheduler_admin_kubeconfig")
     assert "kube_scheduler_admin_kubeconfig: a drill needs the path" in refused(cluster)
     run = cluster.run("playbooks/drill.yml", "--extra-vars=drill=stop")
@@ -90,7 +97,9 @@ def test_check_mode(cluster: Simulation) -> None:
     assert "kube_masters: 3 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC" in lines
 
 
-def test_a_fault_that_fails_on_a_standby_ends_it_before_the_leader_is_hit(cluster: Simulation) -> None:
+def test_a_fault_that_fails_on_a_standby_ends_it_before_the_leader_is_hit(
+    cluster: Simulation,
+) -> None:
     ended = {"changed": False, "journal": []}
     failed = {"failed": True, "msg": "there is no iptables on this host"}
     cluster.answers["m2"]["scheduler_fault"] = [ended, failed, ended]
@@ -99,4 +108,10 @@ def test_a_fault_that_fails_on_a_standby_ends_it_before_the_leader_is_hit(cluste
     assert "there is no iptables on this host" in run.text
     assert "Hit the last of them, and measure" not in run.output
     assert run.calls["m1"] == [*LOOKED, "scheduler_fault", "scheduler_fault", "drift"]
-    assert run.calls["m2"] == [*LOOKED, "scheduler_fault", "scheduler_fault", "scheduler_fault", "drift"]
+    assert run.calls["m2"] == [
+        *LOOKED,
+        "scheduler_fault",
+        "scheduler_fault",
+        "scheduler_fault",
+        "drift",
+    ]

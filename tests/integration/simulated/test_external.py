@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 
@@ -40,7 +42,15 @@ def cluster(tmp_path: Path) -> Simulation:
 def asks(number: int, **given: Any) -> dict[str, Any]:
     """What a host answers that has no certificate yet."""
     request = _certificate.request(pki.spare("ECC", number=number), WANTED).decode()
-    return {"changed": True, "csr": request, "awaited": AWAITED, "refused": [], "reasons": [], "chain": None, **given}
+    return {
+        "changed": True,
+        "csr": request,
+        "awaited": AWAITED,
+        "refused": [],
+        "reasons": [],
+        "chain": None,
+        **given,
+    }
 
 
 @pytest.mark.cores
@@ -55,9 +65,14 @@ def test_the_requests_lie_on_the_controller_and_nothing_live_changes(cluster: Si
         )
         assert line in run.text
         public, _text = _certificate.requested((folder / f"{name}.csr").read_text(), WANTED)
-        assert keys.public_bytes(public) == keys.public_bytes(pki.spare("ECC", number=number).public_key())
+        assert keys.public_bytes(public) == keys.public_bytes(
+            pki.spare("ECC", number=number).public_key()
+        )
         assert run.calls[name][-1] == "x509_cert"
-        assert [options["state"] for options in run.options(name, "scheduler_release")] == ["prepared", "prepared"]
+        assert [options["state"] for options in run.options(name, "scheduler_release")] == [
+            "prepared",
+            "prepared",
+        ]
         [options] = run.options(name, "x509_cert")
         assert str(cluster.folder / "csr") not in str(options)
     assert sorted(path.name for path in folder.iterdir()) == ["m1.csr", "m2.csr", "m3.csr"]
@@ -97,7 +112,9 @@ def test_one_that_has_none_yet_stops_its_cluster(cluster: Simulation) -> None:
     run = cluster.run()
     assert run.code != 0
     assert run.rolled == []
-    assert "the rollout stopped because of m3; the members after it were left as they are" in run.text
+    assert (
+        "the rollout stopped because of m3; the members after it were left as they are" in run.text
+    )
 
 
 def test_renewal_is_told_and_stops_nothing(cluster: Simulation) -> None:
@@ -122,8 +139,12 @@ def test_renewal_is_told_and_stops_nothing(cluster: Simulation) -> None:
 
 
 def test_a_request_that_asks_for_more_is_not_laid(cluster: Simulation) -> None:
-    evil = _wanted.wanted(pki.options(subject={**SUBJECT, "O": "system:masters"}, subject_alt_name=SANS))
-    cluster.answers["m2"]["x509_cert"] = asks(1, csr=_certificate.request(pki.spare("ECC", number=1), evil).decode())
+    evil = _wanted.wanted(
+        pki.options(subject={**SUBJECT, "O": "system:masters"}, subject_alt_name=SANS)
+    )
+    cluster.answers["m2"]["x509_cert"] = asks(
+        1, csr=_certificate.request(pki.spare("ECC", number=1), evil).decode()
+    )
     run = cluster.run()
     assert run.code != 0
     assert "the host's signing request asks for another subject than the task: refused" in run.text

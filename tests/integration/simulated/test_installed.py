@@ -24,7 +24,9 @@ from tests.support.simulation import ROOT, Simulation
 PROGRAMS = Path(sys.executable).parent
 README = (ROOT / "README.md").read_text()
 MODULES = sorted(path.stem for path in (ROOT / "plugins/modules").glob("*.py"))
-ENTRIES = yaml.safe_load((ROOT / "roles/kube_scheduler/meta/argument_specs.yml").read_text())["argument_specs"]
+ENTRIES = yaml.safe_load((ROOT / "roles/kube_scheduler/meta/argument_specs.yml").read_text())[
+    "argument_specs"
+]
 PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("[!_]*.yml"))
 
 
@@ -44,12 +46,24 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     folder = tmp_path_factory.mktemp("installed")
     galaxy: list[str | Path] = [PROGRAMS / "ansible-galaxy", "collection"]
     if "TARBALL" not in os.environ:
-        subprocess.run([*galaxy, "build", ROOT, "--output-path", folder], check=True, capture_output=True)
-    tarball = Path(os.environ["TARBALL"]) if "TARBALL" in os.environ else next(folder.glob("*.tar.gz"))
+        subprocess.run(
+            [*galaxy, "build", ROOT, "--output-path", folder], check=True, capture_output=True
+        )
+    tarball = (
+        Path(os.environ["TARBALL"]) if "TARBALL" in os.environ else next(folder.glob("*.tar.gz"))
+    )
     found = Installed(tarball, folder / "collections")
-    environment = {"ANSIBLE_COLLECTIONS_PATH": str(found.collections), "PATH": os.environ["PATH"], "HOME": str(folder)}
+    environment = {
+        "ANSIBLE_COLLECTIONS_PATH": str(found.collections),
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+    }
     subprocess.run(
-        [*galaxy, "install", "--offline", tarball], cwd=folder, env=environment, check=True, capture_output=True
+        [*galaxy, "install", "--offline", tarball],
+        cwd=folder,
+        env=environment,
+        check=True,
+        capture_output=True,
     )
     return found
 
@@ -57,11 +71,19 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 @pytest.fixture
 def cluster(installed: Installed, tmp_path: Path) -> Simulation:
     """The masters of README's inventory, word for word; ours adds how simulated ones are reached, and where this test's CA is."""
-    text = next(block for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL) if "kube_masters:" in block)
-    found = Simulation(tmp_path, {"kube_masters": list(yaml.safe_load(text)["kube_masters"]["hosts"])})
+    text = next(
+        block
+        for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+        if "kube_masters:" in block
+    )
+    found = Simulation(
+        tmp_path, {"kube_masters": list(yaml.safe_load(text)["kube_masters"]["hosts"])}
+    )
     found.inventory = tmp_path / "readme.yml"
     found.inventory.write_text(text)
-    found.variables = {name: value for name, value in found.variables.items() if re.match("ansible_|.*_ca_", name)}
+    found.variables = {
+        name: value for name, value in found.variables.items() if re.match("ansible_|.*_ca_", name)
+    }
     found.collections, found.cwd = installed.collections, tmp_path
     return found
 
@@ -71,8 +93,18 @@ def test_the_tarball_has_what_a_person_needs_and_nothing_of_ours(installed: Inst
         names = {name.rstrip("/") for name in archive.getnames()}
     for name in (
         *("README.md", "LICENSE", "SECURITY.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md"),
-        *("meta/runtime.yml", "meta/execution-environment.yml", "meta/requirements.txt", "meta/bindep.txt"),
-        *("changelogs/changelog.yaml", "roles/kube_scheduler/README.md", "docs/security.md", "tests/config.yml"),
+        *(
+            "meta/runtime.yml",
+            "meta/execution-environment.yml",
+            "meta/requirements.txt",
+            "meta/bindep.txt",
+        ),
+        *(
+            "changelogs/changelog.yaml",
+            "roles/kube_scheduler/README.md",
+            "docs/security.md",
+            "tests/config.yml",
+        ),
         *("inventory/hosts.yml", "inventory/group_vars/kube_masters.yml"),
         *(f"playbooks/{name}.yml" for name in PLAYBOOKS),
         *(f"plugins/modules/{name}.py" for name in MODULES),
@@ -88,7 +120,9 @@ def test_the_tarball_has_what_a_person_needs_and_nothing_of_ours(installed: Inst
 
 def test_an_execution_environment_finds_its_requirements(installed: Installed) -> None:
     """ansible-builder looks for them from the root of what is installed."""
-    told = yaml.safe_load((installed.root / "meta/execution-environment.yml").read_text())["dependencies"]
+    told = yaml.safe_load((installed.root / "meta/execution-environment.yml").read_text())[
+        "dependencies"
+    ]
     for path in told.values():
         assert (installed.root / path).read_text().strip(), path
 
@@ -104,7 +138,9 @@ def test_no_link_of_what_is_installed_is_dead(installed: Installed) -> None:
                 assert (ROOT / target[found.end() :]).exists(), f"{page.name}: {target}"
             elif not target.startswith(("https://", "mailto:")):
                 assert page != installed.root / "README.md", f"{target} is relative"
-                assert (page.parent / target).exists(), f"{page.relative_to(installed.root)}: {target}"
+                assert (page.parent / target).exists(), (
+                    f"{page.relative_to(installed.root)}: {target}"
+                )
 
 
 @pytest.mark.cores
@@ -143,7 +179,9 @@ def test_ansible_doc_of_all_modules_and_entry_points(cluster: Simulation) -> Non
             timeout=600,
         )
         # ansible-core 2.20 warns of a collection of its own whenever it looks for roles.
-        assert [line for line in done.stderr.splitlines() if "/ansible/_protomatter' " not in line] == []
+        assert [
+            line for line in done.stderr.splitlines() if "/ansible/_protomatter' " not in line
+        ] == []
         found: dict[str, dict[str, object]] = json.loads(done.stdout)
         return found
 
@@ -157,7 +195,9 @@ def test_ansible_doc_of_all_modules_and_entry_points(cluster: Simulation) -> Non
 def test_the_example_of_a_larger_playbook(installed: Installed, tmp_path: Path) -> None:
     """docs/examples/cluster.yml, which docs/inclusion.md shows, word for word."""
     example = (installed.root / "docs/examples/cluster.yml").read_text()
-    [shown] = re.findall(r"```yaml\n(.*?)```", (installed.root / "docs/inclusion.md").read_text(), re.DOTALL)
+    [shown] = re.findall(
+        r"```yaml\n(.*?)```", (installed.root / "docs/inclusion.md").read_text(), re.DOTALL
+    )
     assert shown in example
     cluster = Simulation(tmp_path, {"control_plane": ["m1", "m2", "m3"]})
     cluster.collections, cluster.cwd = installed.collections, tmp_path
@@ -186,7 +226,9 @@ COMMANDS = sorted(
     {
         line.partition(" #")[0].strip()
         for page in PAGES
-        for line in re.findall(r"(?:^ +|`)(ansible-playbook -i inventory[^`\n]*)", page.read_text(), re.MULTILINE)
+        for line in re.findall(
+            r"(?:^ +|`)(ansible-playbook -i inventory[^`\n]*)", page.read_text(), re.MULTILINE
+        )
     }
 )
 # What a person is asked for, what only a lab has, and where a page has a name of its own for what this test calls otherwise.
@@ -217,13 +259,20 @@ def test_a_command_of_the_pages(command: str, cluster: Simulation) -> None:
     for pattern, replacement in MEANS.items():
         command = re.sub(pattern, replacement, command)
     Ca(cluster.folder, key=spare("ECC", number=5), name="next")
-    _program, _option, inventory, *words = shlex.split(command.replace("{folder}", str(cluster.folder)))
+    _program, _option, inventory, *words = shlex.split(
+        command.replace("{folder}", str(cluster.folder))
+    )
     beside = cluster.folder if inventory.endswith(".yml") else cluster.folder / inventory
     beside.mkdir(exist_ok=True)
-    (cluster.folder / "cluster.yml").write_text("[{import_playbook: kube_ha.scheduler.site, tags: scheduler}]")
+    (cluster.folder / "cluster.yml").write_text(
+        "[{import_playbook: kube_ha.scheduler.site, tags: scheduler}]"
+    )
     (cluster.folder / "batch.yml").write_text("{kube_scheduler_secure_port: 10260}")
     for answer in cluster.answers.values():
-        answer["scheduler_release"] |= {"version": "1.37.2", "not_after": "2036-01-01T00:00:00+00:00"}
+        answer["scheduler_release"] |= {
+            "version": "1.37.2",
+            "not_after": "2036-01-01T00:00:00+00:00",
+        }
         answer["gather"]["apiserver"] |= {"next_accepted": True, "next_serves": True}
     [ours] = cluster.lay_out()[1:]
     told = yaml.safe_load(ours.read_text())["all"]["children"]["kube_masters"]["hosts"]

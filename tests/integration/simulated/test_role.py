@@ -17,7 +17,16 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from tests.support.pki import Ca
-from tests.support.simulation import DRIFT, PROCESS, ROOT, Simulation, compared, gathered, lease, together
+from tests.support.simulation import (
+    DRIFT,
+    PROCESS,
+    ROOT,
+    Simulation,
+    compared,
+    gathered,
+    lease,
+    together,
+)
 
 NO_OP_TASKS = 12
 
@@ -88,19 +97,32 @@ def two_instances(cluster: Simulation, leaders: tuple[str, str] = ("m1", "m2")) 
     """The second one differs from its plan until it is rolled; another member leads there."""
     for name in cluster.answers:
         process = {**PROCESS, "lease_name": "batch", "secure_port": 10260}
-        port = {"number": 10260, "addresses": ["127.0.0.1"], "held_by": "batch (pid 8)", "ours": True}
+        port = {
+            "number": 10260,
+            "addresses": ["127.0.0.1"],
+            "held_by": "batch (pid 8)",
+            "ours": True,
+        }
         changes: dict[str, Any] = {"process": process, "port": port, "instances": [OF_DEFAULT]}
         cluster.change(name, "gather", instances=[OF_BATCH])
         cluster.answers[name]["gather of batch.service"] = gathered(name, leaders[1], **changes)
-        before, after = compared(name, leaders[1], **changes, drift=DRIFT), compared(name, leaders[1], **changes)
+        before, after = (
+            compared(name, leaders[1], **changes, drift=DRIFT),
+            compared(name, leaders[1], **changes),
+        )
         cluster.answers[name]["drift of batch.service"] = [before, after]
 
 
 @pytest.mark.parametrize(
     "how",
-    [pytest.param("include_role", marks=pytest.mark.cores), pytest.param("roles", marks=pytest.mark.nightly)],
+    [
+        pytest.param("include_role", marks=pytest.mark.cores),
+        pytest.param("roles", marks=pytest.mark.nightly),
+    ],
 )
-def test_a_second_call_in_the_same_play_is_another_instance(cluster: Simulation, tmp_path: Path, how: str) -> None:
+def test_a_second_call_in_the_same_play_is_another_instance(
+    cluster: Simulation, tmp_path: Path, how: str
+) -> None:
     """Each call asks about, rolls and verifies its own; nothing of the first is taken for the second's."""
     two_instances(cluster)
     playbook = tmp_path / "two.yml"
@@ -108,7 +130,10 @@ def test_a_second_call_in_the_same_play_is_another_instance(cluster: Simulation,
     run = cluster.run(playbook)
     assert run.code == 0, run.output
     for name in cluster.answers:
-        asked = [(options["unit"], options["release_path"]) for options in run.options(name, "scheduler_info")]
+        asked = [
+            (options["unit"], options["release_path"])
+            for options in run.options(name, "scheduler_info")
+        ]
         assert asked[:2] == [("kube-scheduler.service", "/var/lib/kube-ha/kube-scheduler")] * 2
         assert {*asked[2:]} == {("batch.service", "/var/lib/kube-ha/batch")}
         releases = run.options(name, "scheduler_release")
@@ -127,12 +152,18 @@ def test_instances_that_would_share_something_are_refused(cluster: Simulation) -
         cluster.change(name, "gather", instances=[{**OF_BATCH, "ports": [10259]}])
     run = cluster.run()
     assert run.code != 0
-    assert "kube_scheduler_secure_port: 10259 is also of batch.service on m1; give each its own port" in run.text
+    assert (
+        "kube_scheduler_secure_port: 10259 is also of batch.service on m1; give each its own port"
+        in run.text
+    )
     assert run.calls == {name: ["gather"] for name in cluster.answers}
 
 
 def test_removal_of_one_instance_needs_its_name_alone(cluster: Simulation) -> None:
-    cluster.variables |= {"kube_scheduler_ca_cert": "/nowhere/ca.pem", "kube_scheduler_apiserver": ""}
+    cluster.variables |= {
+        "kube_scheduler_ca_cert": "/nowhere/ca.pem",
+        "kube_scheduler_apiserver": "",
+    }
     words = ("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all")
     run = cluster.run(*words, "--extra-vars=kube_scheduler_name=batch")
     assert run.code == 0, run.output
@@ -163,8 +194,16 @@ def test_a_leader_that_is_removed_goes_last_and_hands_over(cluster: Simulation) 
     """Where somebody else is left; what answers for the others are is seen by the lease."""
     run = removed(cluster, "m1", "m2")
     assert run.code == 0, run.output
-    assert run.calls == {"m1": ["drift", "scheduler_release"], "m2": ["drift", "scheduler_release"], "m3": []}
-    gone = [(sent["host"], sent["options"]) for sent in run.sent if sent["module"] == "scheduler_release"]
+    assert run.calls == {
+        "m1": ["drift", "scheduler_release"],
+        "m2": ["drift", "scheduler_release"],
+        "m3": [],
+    }
+    gone = [
+        (sent["host"], sent["options"])
+        for sent in run.sent
+        if sent["module"] == "scheduler_release"
+    ]
     assert [name for name, _options in gone] == ["m2", "m1"]
     for _name, options in gone:
         assert options["state"] == "absent"
@@ -187,7 +226,10 @@ def test_the_last_scheduler_of_a_group_is_not_removed_unless_told(cluster: Simul
     cluster.answers["m1"]["drift"]["lease"]["moving"] = False
     run = removed(cluster, "m1")
     assert run.code != 0
-    assert "m1: the lease is not seen to move, so whether anybody is left to schedule is not known" in run.text
+    assert (
+        "m1: the lease is not seen to move, so whether anybody is left to schedule is not known"
+        in run.text
+    )
     assert run.calls["m1"] == ["drift"]
     run = removed(cluster, confirm="all")
     assert run.code == 0, run.output
@@ -210,7 +252,11 @@ def poison() -> dict[str, Any]:
     """Facts for every variable that the role reads, private ones too, and what would steer Ansible."""
     role = ROOT / "roles/kube_scheduler"
     text = "".join(path.read_text() for path in role.rglob("*.yml"))
-    names = set(re.findall(r"\b_{0,2}kube_scheduler_[a-z_]+", text)) | {"status_json", "status_html", "item"}
+    names = set(re.findall(r"\b_{0,2}kube_scheduler_[a-z_]+", text)) | {
+        "status_json",
+        "status_html",
+        "item",
+    }
     return {
         "ansible_facts": {
             **dict.fromkeys(names, "evil"),
@@ -231,9 +277,15 @@ def poison() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "inject", [pytest.param("true", marks=pytest.mark.cores), pytest.param("false", marks=pytest.mark.nightly)]
+    "inject",
+    [
+        pytest.param("true", marks=pytest.mark.cores),
+        pytest.param("false", marks=pytest.mark.nightly),
+    ],
 )
-def test_a_hostile_host_s_keys_are_dropped(cluster: Simulation, tmp_path: Path, inject: str) -> None:
+def test_a_hostile_host_s_keys_are_dropped(
+    cluster: Simulation, tmp_path: Path, inject: str
+) -> None:
     """Through a whole deployment, with the answers of Ansible's own modules too: file, get_url, copy, apt and user."""
     binary = tmp_path / "release/v1.37.2/bin/linux/amd64/kube-scheduler"
     binary.parent.mkdir(parents=True)
@@ -254,10 +306,14 @@ def test_a_hostile_host_s_keys_are_dropped(cluster: Simulation, tmp_path: Path, 
     assert run.code == 0, run.output
     assert "evil" not in run.output.partition("PLAY RECAP")[2]
     for name in ("m2", "m3"):
-        assert {"file", "apt", "user", "copy" if name == "m3" else "get_url"} <= set(run.calls[name])
+        assert {"file", "apt", "user", "copy" if name == "m3" else "get_url"} <= set(
+            run.calls[name]
+        )
         check_certificate(run.options(name, "x509_cert")[-1]["_certificate"], cluster.ca)
         for module in ("x509_cert", "kubeconfig", "scheduler_release", "user", "apt", "drift"):
-            told, honest = ([without_chance(o) for o in run.options(host, module)] for host in (name, "m1"))
+            told, honest = (
+                [without_chance(o) for o in run.options(host, module)] for host in (name, "m1")
+            )
             assert told, module
             assert told == honest, module
     assert "evil" not in str([sent["options"] for sent in run.sent])
@@ -265,7 +321,11 @@ def test_a_hostile_host_s_keys_are_dropped(cluster: Simulation, tmp_path: Path, 
 
 def without_chance(options: dict[str, Any]) -> dict[str, Any]:
     """What a module was told, without what is new each time, and where the binary comes from."""
-    wanted = {name: value for name, value in (options.get("wanted") or {}).items() if name != "binary_source"}
+    wanted = {
+        name: value
+        for name, value in (options.get("wanted") or {}).items()
+        if name != "binary_source"
+    }
     chance = ("_certificate", "attempt", "metrics_cert", "metrics_key")
     own = {name: value for name, value in options.items() if name not in chance}
     return {**own, "wanted": wanted}
@@ -276,10 +336,17 @@ def check_certificate(pem: str, ca: Ca) -> None:
     leaf: Any = x509.load_pem_x509_certificate(pem.encode())
     # As verify_directly_issued_by does, which the oldest cryptography lacks.
     assert leaf.issuer == ca.certificate.subject
-    ca.key.public_key().verify(leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(leaf.signature_hash_algorithm))
+    ca.key.public_key().verify(
+        leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(leaf.signature_hash_algorithm)
+    )
     assert leaf.subject.rfc4514_string() == "CN=system:kube-scheduler,O=system:kube-scheduler"
     sans = leaf.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
-    assert [str(name.value) for name in sans] == ["127.0.0.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    assert [str(name.value) for name in sans] == [
+        "127.0.0.1",
+        "192.0.2.1",
+        "192.0.2.2",
+        "192.0.2.3",
+    ]
     usages = leaf.extensions.get_extension_for_oid(ExtensionOID.EXTENDED_KEY_USAGE).value
     assert {*usages} == {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH}
     assert not leaf.extensions.get_extension_for_oid(ExtensionOID.BASIC_CONSTRAINTS).value.ca
@@ -311,7 +378,11 @@ def test_one_host_s_odd_answer_makes_only_that_host_fail(tmp_path: Path) -> None
 
 def test_an_odd_answer_to_the_first_question_too(tmp_path: Path) -> None:
     cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", *ODD]})
-    odd = [name for name, changes in ODD.items() if {*changes} & {"process", "lease", "hostname", "drift", "healthy"}]
+    odd = [
+        name
+        for name, changes in ODD.items()
+        if {*changes} & {"process", "lease", "hostname", "drift", "healthy"}
+    ]
     for name in odd:
         cluster.answers[name]["gather"] = gathered(name, "m1", **ODD[name])
     run = cluster.run("playbooks/status.yml")
@@ -327,7 +398,11 @@ def test_python_that_is_missing_or_too_old(cluster: Simulation) -> None:
     cluster.host_variables = {"m3": {"ansible_python_interpreter": "/opt/nowhere/python3"}}
     run = cluster.run()
     assert run.code != 0
-    assert "m3: /opt/nowhere/python3 is not there, but the modules need Python 3.9 or newer" in run.text
+    assert (
+        "m3: /opt/nowhere/python3 is not there, but the modules need Python 3.9 or newer"
+        in run.text
+    )
     assert re.search(
-        r"m2: \S+python3 is Python 3\.6, but the modules need Python 3\.9 or newer: install python3", run.text
+        r"m2: \S+python3 is Python 3\.6, but the modules need Python 3\.9 or newer: install python3",
+        run.text,
     )

@@ -11,7 +11,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.simulation import DRIFT, Outcome, Simulation, compared, drifted, gathered, lease, together
+from tests.support.simulation import (
+    DRIFT,
+    Outcome,
+    Simulation,
+    compared,
+    drifted,
+    gathered,
+    lease,
+    together,
+)
 
 
 @pytest.fixture
@@ -36,7 +45,12 @@ def test_one_after_the_other_and_the_leader_last(cluster: Simulation) -> None:
 @pytest.mark.nightly
 def test_orders_of_several_clusters(tmp_path: Path) -> None:
     """Side by side: a leader in the middle, one that the inventory names first, a sick standby, and a leader that is sick and renews all the same."""
-    clusters = {"a": ["z9", "k5", "b1"], "b": ["e1", "e2", "e3"], "c": ["w1", "w2", "w3"], "d": ["x1", "x2", "x3"]}
+    clusters = {
+        "a": ["z9", "k5", "b1"],
+        "b": ["e1", "e2", "e3"],
+        "c": ["w1", "w2", "w3"],
+        "d": ["x1", "x2", "x3"],
+    }
     several = Simulation(tmp_path, clusters=clusters)
     drifted(several, leaders=("k5", "e1", "w3", "x2"))
     sick = {"healthy": False, "problems": ["readiness: HTTP 500"]}
@@ -45,27 +59,43 @@ def test_orders_of_several_clusters(tmp_path: Path) -> None:
     for number, name in enumerate(several.answers):
         several.answers[name]["@delay"] = number * 7 % 5 / 20
     run = several.run(
-        "playbooks/site.yml", "--extra-vars=kube_scheduler_hosts=a:b:c:d", "--tags=kube_scheduler_rollout"
+        "playbooks/site.yml",
+        "--extra-vars=kube_scheduler_hosts=a:b:c:d",
+        "--tags=kube_scheduler_rollout",
     )
     assert run.code == 0, run.output
     orders = [[name for name in run.rolled if name in names] for names in clusters.values()]
-    assert orders == [["b1", "z9", "k5"], ["e2", "e3", "e1"], ["w2", "w1", "w3"], ["x1", "x3", "x2"]]
+    assert orders == [
+        ["b1", "z9", "k5"],
+        ["e2", "e3", "e1"],
+        ["w2", "w1", "w3"],
+        ["x1", "x3", "x2"],
+    ]
 
 
 def test_all_at_once_where_nobody_is_healthy(cluster: Simulation) -> None:
-    drifted(cluster, healthy=False, problems=["kube-scheduler.service is not installed"], lease=None)
+    drifted(
+        cluster, healthy=False, problems=["kube-scheduler.service is not installed"], lease=None
+    )
     absent = {"state": "absent"}
     cluster.change("m1", "scheduler_release", lease=absent)
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
     assert together(run.output) == [["m1", "m2", "m3"]]
     # Who saw before its start that nobody led need not wait for a renewal.
-    assert run.options("m1", "scheduler_release")[0]["lease"] == {"name": "kube-scheduler", "namespace": "kube-system"}
-    before = {name: run.options(name, "scheduler_info")[2].get("lease_before") for name in cluster.answers}
+    assert run.options("m1", "scheduler_release")[0]["lease"] == {
+        "name": "kube-scheduler",
+        "namespace": "kube-system",
+    }
+    before = {
+        name: run.options(name, "scheduler_info")[2].get("lease_before") for name in cluster.answers
+    }
     assert before == {"m1": absent, "m2": None, "m3": None}
 
 
-def test_a_member_that_does_not_become_healthy_is_rolled_back_and_stops_the_rollout(cluster: Simulation) -> None:
+def test_a_member_that_does_not_become_healthy_is_rolled_back_and_stops_the_rollout(
+    cluster: Simulation,
+) -> None:
     drifted(cluster)
     cluster.answers["m3"]["drift"][1:] = [
         compared("m3", "m1", healthy=False, problems=["readiness: HTTP 500"]),
@@ -75,7 +105,9 @@ def test_a_member_that_does_not_become_healthy_is_rolled_back_and_stops_the_roll
     assert run.code != 0
     assert "m3: not healthy after it was rolled: readiness: HTTP 500" in run.text
     assert "m3: was rolled back, is healthy and runs 1.37.2" in run.text
-    assert "the rollout stopped because of m3; the members after it were left as they are" in run.text
+    assert (
+        "the rollout stopped because of m3; the members after it were left as they are" in run.text
+    )
     assert run.rolled == ["m2", "m3"]
     there, back = (options for options in run.options("m3", "scheduler_release"))
     assert (there["state"], back["state"]) == ("live", "previous")
@@ -99,7 +131,10 @@ def test_a_member_that_becomes_sick_after_its_roll_stops_the_rollout(cluster: Si
     cluster.answers["m2"]["@sick_after"] = 5
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code != 0
-    assert "m2 is not healthy any more (it is sick); the members that were not rolled yet were left" in run.text
+    assert (
+        "m2 is not healthy any more (it is sick); the members that were not rolled yet were left"
+        in run.text
+    )
     assert run.rolled == ["m2"]
 
 
@@ -107,19 +142,31 @@ def test_a_member_that_becomes_sick_after_its_roll_stops_the_rollout(cluster: Si
 def test_the_lease_has_to_move_between_two_questions(cluster: Simulation) -> None:
     """What was gathered at the start would tell at the end only that somebody led at some time since. Who was rolled just now has just seen it move."""
     drifted(cluster)
-    later, first = lease("m1.example"), {**lease("m1.example"), "renew_time": "2026-01-01T00:00:09.000000Z"}
+    later, first = (
+        lease("m1.example"),
+        {**lease("m1.example"), "renew_time": "2026-01-01T00:00:09.000000Z"},
+    )
     cluster.change("m2", "gather", lease=first)
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
     _gathered, *questions = run.options("m2", "scheduler_info")
-    assert [question["lease_before"] for question in questions] == [first, later, later, first, later, later]
+    assert [question["lease_before"] for question in questions] == [
+        first,
+        later,
+        later,
+        first,
+        later,
+        later,
+    ]
 
 
 def test_only_the_leader_hands_over(cluster: Simulation) -> None:
     drifted(cluster)
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
-    wanted = {name: run.options(name, "scheduler_release")[0].get("handover") for name in cluster.answers}
+    wanted = {
+        name: run.options(name, "scheduler_release")[0].get("handover") for name in cluster.answers
+    }
     assert (wanted["m2"], wanted["m3"]) == (None, None)
     assert wanted["m1"] == {
         "kubeconfig": "/run/credentials/kube-scheduler.service/kubeconfig",
@@ -131,25 +178,41 @@ def test_only_the_leader_hands_over(cluster: Simulation) -> None:
     # Gathered and compared, asked at three positions, once after its roll, and at the end: only that once has to be steady.
     steady = [float(options.get("steady", 0)) for options in run.options("m2", "scheduler_info")]
     assert steady == [0, 0, 0, 12, 0, 0, 0]
-    assert "kube_masters: rolled one after the other: m2 (standby, the canary), m3 (standby), m1 (leads)" in run.text
-    for line in ("m2: is rolled, step 1 of 3; m1 leads", "m2: was rolled, is healthy and runs 1.37.2"):
+    assert (
+        "kube_masters: rolled one after the other: m2 (standby, the canary), m3 (standby), m1 (leads)"
+        in run.text
+    )
+    for line in (
+        "m2: is rolled, step 1 of 3; m1 leads",
+        "m2: was rolled, is healthy and runs 1.37.2",
+    ):
         assert line in run.text
 
 
 def test_the_last_healthy_member_is_left(cluster: Simulation) -> None:
     drifted(cluster)
     for name in ("m2", "m3"):
-        cluster.answers[name]["drift"] = compared(name, "m1", healthy=False, problems=["readiness: HTTP 500"])
+        cluster.answers[name]["drift"] = compared(
+            name, "m1", healthy=False, problems=["readiness: HTTP 500"]
+        )
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code != 0
-    assert "m1 is the only healthy member and was left as it is, for nobody would schedule meanwhile" in run.text
+    assert (
+        "m1 is the only healthy member and was left as it is, for nobody would schedule meanwhile"
+        in run.text
+    )
     assert run.rolled == []
 
 
 # --- rollback.yml and upgrade.yml
 
 
-RECALLED = {"changed": True, "done": ["config"], "version": "1.36.1", "not_after": "2036-01-01T00:00:00+00:00"}
+RECALLED = {
+    "changed": True,
+    "done": ["config"],
+    "version": "1.36.1",
+    "not_after": "2036-01-01T00:00:00+00:00",
+}
 
 
 def recalled(cluster: Simulation, **changes: Any) -> None:
@@ -157,7 +220,10 @@ def recalled(cluster: Simulation, **changes: Any) -> None:
     for name in cluster.answers:
         older = {"process": {**gathered(name, "m1")["process"], "version": "1.36.1"}}
         cluster.answers[name]["scheduler_release"] = {**RECALLED, **changes}
-        cluster.answers[name]["drift"] = [compared(name, "m1"), compared(name, "m1", drift=DRIFT, **older)]
+        cluster.answers[name]["drift"] = [
+            compared(name, "m1"),
+            compared(name, "m1", drift=DRIFT, **older),
+        ]
 
 
 def test_rollback(cluster: Simulation) -> None:
@@ -166,9 +232,15 @@ def test_rollback(cluster: Simulation) -> None:
     assert run.code == 0, run.output
     # The planned lease need not be that of the former set.
     assert not any(
-        options.get("lease") for name in cluster.answers for options in run.options(name, "scheduler_release")
+        options.get("lease")
+        for name in cluster.answers
+        for options in run.options(name, "scheduler_release")
     )
-    states = [(sent["host"], sent["options"]["state"]) for sent in run.sent if sent["module"] == "scheduler_release"]
+    states = [
+        (sent["host"], sent["options"]["state"])
+        for sent in run.sent
+        if sent["module"] == "scheduler_release"
+    ]
     assert sorted(states[:3]) == [(name, "recalled") for name in cluster.answers]
     assert states[3:] == [("m2", "live"), ("m3", "live"), ("m1", "live")]
     assert "m2 1.37.2 -> 1.36.1 (standby, the canary)" in run.text
@@ -186,8 +258,14 @@ def test_rollback_needs_no_ca_key(cluster: Simulation) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"not_after": "2026-01-01T00:00:00+00:00"}, "m1: the certificate of its previous set expired on 2026-01-01"),
-        ({"version": "1.38.0"}, "kube_scheduler_version: 1.38.0 is newer than the apiserver of m1, v1.37.2"),
+        (
+            {"not_after": "2026-01-01T00:00:00+00:00"},
+            "m1: the certificate of its previous set expired on 2026-01-01",
+        ),
+        (
+            {"version": "1.38.0"},
+            "kube_scheduler_version: 1.38.0 is newer than the apiserver of m1, v1.37.2",
+        ),
         ({"failed": True, "msg": "keeps no previous set"}, "keeps no previous set"),
     ],
 )
@@ -228,7 +306,9 @@ def test_upgrade(cluster: Simulation) -> None:
 
 
 @pytest.mark.cores
-def test_a_strategy_that_does_not_keep_the_hosts_together(cluster: Simulation, tmp_path: Path) -> None:
+def test_a_strategy_that_does_not_keep_the_hosts_together(
+    cluster: Simulation, tmp_path: Path
+) -> None:
     drifted(cluster)
     playbook = tmp_path / "free.yml"
     playbook.write_text(
@@ -236,13 +316,19 @@ def test_a_strategy_that_does_not_keep_the_hosts_together(cluster: Simulation, t
     )
     run = cluster.run(playbook)
     assert run.code != 0
-    assert "the strategy free rolls all members of a cluster at once; use the strategy linear" in run.text
+    assert (
+        "the strategy free rolls all members of a cluster at once; use the strategy linear"
+        in run.text
+    )
     assert not any(run.calls.values())
 
 
 def test_a_cluster_that_stops_does_not_stop_the_others(tmp_path: Path) -> None:
     """Side by side, each by its own order, which may be shorter than another's; the end names what stopped, and where."""
-    clusters = {name: [f"{name}{number}" for number in (1, 2, 3)] for name in ("whole", "short", "sick", "gone")}
+    clusters = {
+        name: [f"{name}{number}" for number in (1, 2, 3)]
+        for name in ("whole", "short", "sick", "gone")
+    }
     several = Simulation(tmp_path, clusters=clusters)
     drifted(several, leaders=("whole1", "short1", "sick3", "gone1"))
     several.answers["short2"]["drift"] = compared("short2", "short1")
@@ -264,9 +350,15 @@ def test_a_cluster_that_stops_does_not_stop_the_others(tmp_path: Path) -> None:
         line = "the rollout stopped because of sick1; the members after it were left as they are"
         assert re.search(rf"fatal: \[{name}\][^\[]*{line}", run.text), name
     assert "gone1: nothing is changed here, for gone2 of its cluster failed or was lost" in run.text
-    end = run.output.partition("TASK [kube_ha.scheduler.kube_scheduler : Report on the clusters]")[2]
+    end = run.output.partition("TASK [kube_ha.scheduler.kube_scheduler : Report on the clusters]")[
+        2
+    ]
     assert "4 clusters: 2 need a hand: gone, sick" in end.splitlines()
-    for name in ("gone2: no answer", "sick1: readiness: HTTP 500", "sick3: failed or was lost in this run"):
+    for name in (
+        "gone2: no answer",
+        "sick1: readiness: HTTP 500",
+        "sick3: failed or was lost in this run",
+    ):
         assert name in end.splitlines()
 
 
@@ -304,7 +396,9 @@ ROLLED_BEFORE = {2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 1, 8: 1, 9: 2, 10: 2, 11: 3}
         pytest.param((2, 3, 5, 6, 7, 9, 10, 11), marks=pytest.mark.nightly),
     ],
 )
-def test_a_member_that_is_lost_stops_the_rollout_of_its_cluster(tmp_path: Path, steps: tuple[int, ...]) -> None:
+def test_a_member_that_is_lost_stops_the_rollout_of_its_cluster(
+    tmp_path: Path, steps: tuple[int, ...]
+) -> None:
     """At each further step, a cluster for each, side by side: a member that is lost while the sets are staged, and one while it is rolled."""
     clusters = {f"c{step}": [f"c{step}m{n}" for n in (1, 2, 3)] for step in steps}
     several = Simulation(tmp_path, clusters=clusters)

@@ -49,7 +49,10 @@ def cluster(tmp_path: Path) -> Simulation:
     for number, name in enumerate(NAMES, 1):
         own = [has(fingerprint(at), cluster.ca, cluster.ca) for at in (number, number + 16)]
         probes = [
-            {**compared(name, "m1")["probes"], "served": {**CERTIFICATE, "fingerprint_sha256": fingerprint(at)}}
+            {
+                **compared(name, "m1")["probes"],
+                "served": {**CERTIFICATE, "fingerprint_sha256": fingerprint(at)},
+            }
             for at in (number, number + 16)
         ]
         cluster.answers[name]["drift"] = [
@@ -67,16 +70,26 @@ def test_each_host_s_own_certificate_is_replaced_the_leader_s_last(cluster: Simu
     assert "already in use" not in run.text
     for number, name in enumerate(NAMES, 1):
         asked = [options["replace"] for options in run.options(name, "x509_cert")]
-        assert asked == [[fingerprint(number)]] * 2, "what it said itself, and nothing of another host"
+        assert asked == [[fingerprint(number)]] * 2, (
+            "what it said itself, and nothing of another host"
+        )
         *before, last = run.options(name, "scheduler_info")
         assert [options for options in before if options.get("reloaded")] == []
         assert (last["reloaded"], float(last["timeout"])) == (True, 315.0)
         assert [
-            options["restart"] for options in run.options(name, "scheduler_release") if options["state"] == "live"
+            options["restart"]
+            for options in run.options(name, "scheduler_release")
+            if options["state"] == "live"
         ] == [False]
     rows = [line.split() for line in run.output.splitlines() if " pair " in line]
     assert [(row[0], row[-1]) for row in rows] == [(name, "served") for name in NAMES] * 2
-    assert sum(line.startswith("kube_masters: 3 of 3 healthy; m1 leads") for line in run.output.splitlines()) == 1
+    assert (
+        sum(
+            line.startswith("kube_masters: 3 of 3 healthy; m1 leads")
+            for line in run.output.splitlines()
+        )
+        == 1
+    )
 
 
 def test_nothing_is_due(cluster: Simulation) -> None:
@@ -85,7 +98,9 @@ def test_nothing_is_due(cluster: Simulation) -> None:
     run = cluster.run(ROTATE, "--extra-vars=rotate=due")
     assert run.code == 0, run.output
     assert "kube_masters: no certificate is due" in run.output
-    assert {name: run.calls[name] for name in NAMES} == {name: ["gather", "drift"] for name in NAMES}
+    assert {name: run.calls[name] for name in NAMES} == {
+        name: ["gather", "drift"] for name in NAMES
+    }
 
 
 def test_a_certificate_that_was_not_replaced_fails_the_run(cluster: Simulation) -> None:
@@ -93,7 +108,10 @@ def test_a_certificate_that_was_not_replaced_fails_the_run(cluster: Simulation) 
     after["certificates"] = has(fingerprint(3), cluster.ca, cluster.ca)
     run = cluster.run(ROTATE)
     assert run.code != 0
-    assert "m3: /etc/kubernetes/cert/kube-scheduler.pem still holds the certificate that was to be replaced" in run.text
+    assert (
+        "m3: /etc/kubernetes/cert/kube-scheduler.pem still holds the certificate that was to be replaced"
+        in run.text
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +128,9 @@ def test_a_certificate_that_was_not_replaced_fails_the_run(cluster: Simulation) 
         ),
     ],
 )
-def test_refused_before_a_host_is_asked(cluster: Simulation, words: tuple[str, ...], sentence: str) -> None:
+def test_refused_before_a_host_is_asked(
+    cluster: Simulation, words: tuple[str, ...], sentence: str
+) -> None:
     if "--limit=localhost,m1" in words:
         words += following(cluster)[1]
     run = cluster.run(ROTATE, *words)
@@ -132,21 +152,28 @@ def apiserver(**next_: Any) -> dict[str, Any]:
     return {**gathered("m1", "m1")["apiserver"], **next_}
 
 
-def stands(cluster: Simulation, name: str, certificates: list[dict[str, Any]], **next_: bool) -> None:
+def stands(
+    cluster: Simulation, name: str, certificates: list[dict[str, Any]], **next_: bool
+) -> None:
     """A host answers with these certificates, whatever is done to it."""
     seen = apiserver(**{"next_accepted": True, "next_serves": True, **next_})
     cluster.change(name, "gather", certificates=certificates, apiserver=seen)
     cluster.answers[name]["drift"] = compared(name, "m1", certificates=certificates)
 
 
-def test_one_apiserver_that_does_not_accept_the_new_ca_keeps_all_from_it(cluster: Simulation) -> None:
+def test_one_apiserver_that_does_not_accept_the_new_ca_keeps_all_from_it(
+    cluster: Simulation,
+) -> None:
     ca, words = following(cluster)
     for name in NAMES:
         stands(cluster, name, has("AA", cluster.ca, cluster.ca, ca), next_accepted=name != "m2")
     run = cluster.run(ROTATE, "--extra-vars=rotate=ca", *words)
     assert run.code != 0
     assert "2. let the new CA sign: waits for the apiserver of m2 to accept it" in run.output
-    assert "the apiserver of m2, https://192.0.2.1:6443, does not accept a certificate of this CA" in run.text
+    assert (
+        "the apiserver of m2, https://192.0.2.1:6443, does not accept a certificate of this CA"
+        in run.text
+    )
     assert "nothing is changed here, for m2 of its cluster failed or was lost" in run.text
     assert {module for calls in run.calls.values() for module in calls} == {"gather", "drift"}
 
@@ -156,7 +183,11 @@ def test_each_host_goes_on_from_its_own_step(cluster: Simulation) -> None:
     ca, words = following(cluster)
     for name, certificates in zip(
         NAMES,
-        (has("AA", cluster.ca, cluster.ca), has("BB", cluster.ca, cluster.ca, ca), has("CC", ca, cluster.ca, ca)),
+        (
+            has("AA", cluster.ca, cluster.ca),
+            has("BB", cluster.ca, cluster.ca, ca),
+            has("CC", ca, cluster.ca, ca),
+        ),
     ):
         stands(cluster, name, certificates)
     both = cluster.ca.pem + ca.pem
@@ -165,12 +196,18 @@ def test_each_host_goes_on_from_its_own_step(cluster: Simulation) -> None:
     assert "3. issue the certificates anew: to do on m1, m2; done on m3" in run.output
     # To find where it stands, accept, issue, drop, and to wait for its end.
     for name, signers in {"m1": "ffnnn", "m2": "ffnnn", "m3": "nnnnn"}.items():
-        asked = [options["wanted"] for options in run.options(name, "scheduler_info") if "wanted" in options]
+        asked = [
+            options["wanted"]
+            for options in run.options(name, "scheduler_info")
+            if "wanted" in options
+        ]
         expected = {"f": cluster.ca.pem, "n": ca.pem}
-        assert [wanted["certificate"]["_ca_certificate"] for wanted in asked] == [expected[who] for who in signers], (
-            name
-        )
-        trusted = [wanted["kubeconfig"]["clusters"][0]["certificate_authority_data"] for wanted in asked]
+        assert [wanted["certificate"]["_ca_certificate"] for wanted in asked] == [
+            expected[who] for who in signers
+        ], name
+        trusted = [
+            wanted["kubeconfig"]["clusters"][0]["certificate_authority_data"] for wanted in asked
+        ]
         first = cluster.ca.pem if name == "m1" else both
         assert trusted == [first, both, both, ca.pem, ca.pem], name
     probes = [options.get("next_cert") for options in run.options("m1", "scheduler_info")]
@@ -187,6 +224,10 @@ def test_a_plain_run_leaves_each_host_at_its_step(cluster: Simulation) -> None:
     assert run.code == 0, run.output
     trusted = {}
     for name in NAMES:
-        [asked] = [options["wanted"] for options in run.options(name, "scheduler_info") if "wanted" in options]
+        [asked] = [
+            options["wanted"]
+            for options in run.options(name, "scheduler_info")
+            if "wanted" in options
+        ]
         trusted[name] = asked["kubeconfig"]["clusters"][0]["certificate_authority_data"]
     assert trusted == {"m1": cluster.ca.pem, "m2": ca.pem, "m3": cluster.ca.pem + ca.pem}

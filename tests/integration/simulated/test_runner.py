@@ -18,9 +18,13 @@ def run(cluster: Simulation, playbook: str, *words: str) -> tuple[int, list[dict
     folder = cluster.folder / "job"
     (folder / "project").mkdir(parents=True)
     told = " ".join([*(f"--inventory={path}" for path in cluster.lay_out()), *words])
-    done = cluster.call([RUNNER, "run", folder, "--playbook", playbook, "--ident", "1", f"--cmdline={told}"])
+    done = cluster.call(
+        [RUNNER, "run", folder, "--playbook", playbook, "--ident", "1", f"--cmdline={told}"]
+    )
     paths = (folder / "artifacts/1/job_events").glob("*-*.json")
-    events = sorted((json.loads(path.read_text()) for path in paths), key=lambda event: int(event["counter"]))
+    events = sorted(
+        (json.loads(path.read_text()) for path in paths), key=lambda event: int(event["counter"])
+    )
     assert events, done.output
     return done.code, events
 
@@ -38,7 +42,11 @@ def test_a_rollout_in_events(tmp_path: Path) -> None:
     assert set(stats["changed"]) == set(cluster.answers)
     assert not stats["failures"]
     assert not stats["dark"]
-    rolled = [event["host"] for event in of(events, "runner_on_ok") if event["task"] == "Put the staged set in place"]
+    rolled = [
+        event["host"]
+        for event in of(events, "runner_on_ok")
+        if event["task"] == "Put the staged set in place"
+    ]
     assert rolled == ["m2", "m3", "m1"], "the leader last"
     text = json.dumps(events)
     assert "PRIVATE KEY" not in text
@@ -51,6 +59,9 @@ def test_a_refusal_in_events(tmp_path: Path) -> None:
     code, events = run(cluster, "kube_ha.scheduler.site")
     assert code != 0
     failed = of(events, "runner_on_failed")
-    assert any("kube_scheduler_secure_port: 0 is not a port" in str(event["res"]["msg"]) for event in failed)
+    assert any(
+        "kube_scheduler_secure_port: 0 is not a port" in str(event["res"]["msg"])
+        for event in failed
+    )
     [stats] = of(events, "playbook_on_stats")
     assert stats["failures"]

@@ -58,16 +58,25 @@ def cluster(tmp_path: Path) -> Simulation:
 
 def several(folder: Path) -> Simulation:
     """Three clusters: one is well, one has a master that is lost, and of one the variables cannot be read."""
-    found = Simulation(folder, {name: [f"{name}{number}" for number in (1, 2, 3)] for name in ("well", "gone", "odd")})
+    found = Simulation(
+        folder,
+        {name: [f"{name}{number}" for number in (1, 2, 3)] for name in ("well", "gone", "odd")},
+    )
     found.lost = {"gone2": 0}
     found.change("gone3", "drift", drift=DRIFT)
-    found.host_variables = {f"odd{number}": {"kube_scheduler_secure_port": "none"} for number in (1, 2, 3)}
+    found.host_variables = {
+        f"odd{number}": {"kube_scheduler_secure_port": "none"} for number in (1, 2, 3)
+    }
     return found
 
 
 def shown(run: Outcome) -> list[str]:
     """What a run says from its report on."""
-    lines = run.output.partition(REPORT)[2].splitlines() if REPORT in run.output else run.output.splitlines()
+    lines = (
+        run.output.partition(REPORT)[2].splitlines()
+        if REPORT in run.output
+        else run.output.splitlines()
+    )
     return [line for line in lines if line]
 
 
@@ -87,7 +96,9 @@ def play(found: Simulation, *words: str, **environment: str) -> Outcome:
         pytest.param("CALLBACKS_ENABLED", "junit", marks=NIGHTLY),
     ],
 )
-def test_the_table_is_plain_lines_under_any_callback(cluster: Simulation, name: str, value: str) -> None:
+def test_the_table_is_plain_lines_under_any_callback(
+    cluster: Simulation, name: str, value: str
+) -> None:
     run = cluster.run("playbooks/status.yml", **{f"ANSIBLE_{name}": value})
     assert run.code != 0
     lines = run.output.splitlines()
@@ -100,20 +111,33 @@ def test_the_table_is_plain_lines_under_any_callback(cluster: Simulation, name: 
 def test_colours_are_ansible_s_own(cluster: Simulation) -> None:
     log = cluster.folder / "log"
     run = cluster.run(
-        "playbooks/status.yml", ANSIBLE_FORCE_COLOR="1", ANSIBLE_LOG_PATH=str(log), ANSIBLE_COLOR_OK="bright blue"
+        "playbooks/status.yml",
+        ANSIBLE_FORCE_COLOR="1",
+        ANSIBLE_LOG_PATH=str(log),
+        ANSIBLE_COLOR_OK="bright blue",
     )
-    for line, code in ((TABLE[2], CODES["error"]), (TABLE[3], CODES["changed"]), (TABLE[4], "1;34")):
+    for line, code in (
+        (TABLE[2], CODES["error"]),
+        (TABLE[3], CODES["changed"]),
+        (TABLE[4], "1;34"),
+    ):
         assert f"\x1b[{code}m{line}\x1b[0m\n" in run.output
     assert f"\n{TABLE[1]}\n" in run.output
     assert TABLE[2] in log.read_text()
     assert "\x1b" not in log.read_text().partition("PLAY RECAP")[0]
 
 
-@pytest.mark.parametrize("playbook", ["site", *(pytest.param(name, marks=NIGHTLY) for name in ("upgrade", "rollback"))])
+@pytest.mark.parametrize(
+    "playbook", ["site", *(pytest.param(name, marks=NIGHTLY) for name in ("upgrade", "rollback"))]
+)
 def test_other_playbooks_end_with_it(tmp_path: Path, playbook: str) -> None:
     found = Simulation(tmp_path)
     for name in found.answers:
-        found.answers[name]["scheduler_release"] = {"changed": False, "version": "1.37.2", "not_after": ""}
+        found.answers[name]["scheduler_release"] = {
+            "changed": False,
+            "version": "1.37.2",
+            "not_after": "",
+        }
     path = tmp_path / "status.json"
     words = [f"--extra-vars=status_json={path}", "--extra-vars=kube_scheduler_version=1.37.2"]
     run = found.run(f"playbooks/{playbook}.yml", *words)
@@ -131,16 +155,26 @@ def test_all_clusters_of_a_run_are_one_document(tmp_path: Path) -> None:
     assert run.code != 0
     report = json.loads(path.read_text())
     valid(report)
-    assert [(entry["name"], entry["state"], list(entry["members"])) for entry in report["clusters"]] == [
+    assert [
+        (entry["name"], entry["state"], list(entry["members"])) for entry in report["clusters"]
+    ] == [
         ("gone", "no_answer", ["gone2", "gone3", "gone1"]),
         ("odd", "no_answer", ["odd1", "odd2", "odd3"]),
         ("well", "healthy", ["well1", "well2", "well3"]),
     ]
     lines = shown(run)
-    for line in ("gone2: no answer", "odd3: no answer", "3 clusters: 2 need a hand: gone, odd", f"written: {path}"):
+    for line in (
+        "gone2: no answer",
+        "odd3: no answer",
+        "3 clusters: 2 need a hand: gone, odd",
+        f"written: {path}",
+    ):
         assert line in lines
     assert sum(line.startswith("host ") for line in lines) == 3
-    for line in ("gone2: no answer", "gone3: drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs"):
+    for line in (
+        "gone2: no answer",
+        "gone3: drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
+    ):
         assert line in run.text.partition("FAILED!")[2]
 
 

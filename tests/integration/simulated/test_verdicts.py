@@ -14,7 +14,15 @@ from tests.support.pki import NOW, Ca
 from tests.support.role import answers
 from tests.support.simulation import DRIFT, LIVE, PROCESS, Simulation, compared, gathered, lease
 
-STOPPED = {**PROCESS, "pid": 0, "version": "", "digest": "", "lock": "", "lease_name": "", "lease_namespace": ""} | {
+STOPPED = {
+    **PROCESS,
+    "pid": 0,
+    "version": "",
+    "digest": "",
+    "lock": "",
+    "lease_name": "",
+    "lease_namespace": "",
+} | {
     "bind_address": "",
     "secure_port": 0,
     "timings": None,
@@ -33,7 +41,11 @@ def cluster(tmp_path: Path) -> Simulation:
 
 def rolled(output: str) -> list[str]:
     """The hosts that were rolled, in order."""
-    return [name for block in LIVE.findall(output) for name in re.findall(r"(?:changed|fatal): \[(\w+)\]", block)]
+    return [
+        name
+        for block in LIVE.findall(output)
+        for name in re.findall(r"(?:changed|fatal): \[(\w+)\]", block)
+    ]
 
 
 def played(cluster: Simulation, how: str, *words: str) -> Any:
@@ -71,10 +83,18 @@ def bare(cluster: Simulation, name: str) -> None:
         "enabled": "",
     }
     probes = dict.fromkeys(compared(name, name)["probes"])
-    drift = [{"part": part, "reason": "is not there"} for part in ("user", "binary", "certificate", "unit")]
+    drift = [
+        {"part": part, "reason": "is not there"}
+        for part in ("user", "binary", "certificate", "unit")
+    ]
     problem = "kube-scheduler.service is not installed"
-    before = compared(name, name, **nothing, probes=probes, healthy=False, problems=[problem], drift=drift)
-    cluster.answers[name] |= {"gather": gathered(name, name, **nothing), "drift": [before, compared(name, "m1")]}
+    before = compared(
+        name, name, **nothing, probes=probes, healthy=False, problems=[problem], drift=drift
+    )
+    cluster.answers[name] |= {
+        "gather": gathered(name, name, **nothing),
+        "drift": [before, compared(name, "m1")],
+    }
 
 
 # --- batches and limits
@@ -108,7 +128,8 @@ def test_serial_on_a_first_run(cluster: Simulation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("serial", "leader", "waiting"), [(1, "m1", "m2, m3"), pytest.param(2, "m2", "m3", marks=NIGHTLY)]
+    ("serial", "leader", "waiting"),
+    [(1, "m1", "m2, m3"), pytest.param(2, "m2", "m3", marks=NIGHTLY)],
 )
 def test_a_batch_does_not_roll_the_leader_while_others_wait(
     cluster: Simulation, serial: int, leader: str, waiting: str
@@ -138,7 +159,9 @@ def test_a_limit_to_the_leader_is_refused_before_it_is_rolled(cluster: Simulatio
 def test_a_limit_to_a_standby_rolls_it_and_judges_no_other(cluster: Simulation) -> None:
     leading(cluster, "m1")
     run = cluster.run(
-        "playbooks/site.yml", "--limit=m3,localhost", "--tags=kube_scheduler_rollout,kube_scheduler_verify"
+        "playbooks/site.yml",
+        "--limit=m3,localhost",
+        "--tags=kube_scheduler_rollout,kube_scheduler_verify",
     )
     assert run.code == 0, run.output
     assert rolled(run.output) == ["m3"]
@@ -169,10 +192,15 @@ def test_a_leader_that_does_not_renew_may_be_rolled_alone(cluster: Simulation) -
 
 def test_status_of_some(cluster: Simulation) -> None:
     report = cluster.folder / "status.json"
-    run = cluster.run("playbooks/status.yml", "--limit=m2,localhost", f"--extra-vars=status_json={report}")
+    run = cluster.run(
+        "playbooks/status.yml", "--limit=m2,localhost", f"--extra-vars=status_json={report}"
+    )
     assert run.code == 0, run.output
     assert "not asked: m1, m3" in run.text
-    assert "not checked: whether m1.example, which holds the lease, is a member (no answer of m1, m3)" in run.text
+    assert (
+        "not checked: whether m1.example, which holds the lease, is a member (no answer of m1, m3)"
+        in run.text
+    )
     assert set(answers(report)) == {"m2"}
 
 
@@ -199,10 +227,16 @@ def test_a_stopped_scheduler(cluster: Simulation) -> None:
         "lease": None,
         "port": {"number": 10259, "addresses": [], "held_by": "", "ours": False},
     }
-    stopped["unit"] = {**gathered("m2", "m1")["unit"], "active_state": "inactive", "sub_state": "dead"}
+    stopped["unit"] = {
+        **gathered("m2", "m1")["unit"],
+        "active_state": "inactive",
+        "sub_state": "dead",
+    }
     cluster.change("m2", "gather", **stopped)
     problem = "kube-scheduler.service is inactive (dead, result success)"
-    cluster.change("m2", "drift", **stopped, probes=None, healthy=False, problems=[problem], drift=[])
+    cluster.change(
+        "m2", "drift", **stopped, probes=None, healthy=False, problems=[problem], drift=[]
+    )
     report = cluster.folder / "status.json"
     run = cluster.run("playbooks/status.yml", f"--extra-vars=status_json={report}")
     assert run.code != 0
@@ -216,7 +250,10 @@ def test_a_stopped_scheduler(cluster: Simulation) -> None:
 def test_metrics_are_not_checked_without_a_ca_that_signs(cluster: Simulation, what: str) -> None:
     for name in cluster.answers:
         cluster.change(
-            name, "drift", not_checked=[READER], probes={**compared(name, "m1")["probes"], "metrics_reader": None}
+            name,
+            "drift",
+            not_checked=[READER],
+            probes={**compared(name, "m1")["probes"], "metrics_reader": None},
         )
     if what == "expired":
         ca = Ca(now=NOW - timedelta(days=400), valid_for="8760h")
@@ -238,7 +275,9 @@ def test_metrics_are_not_checked_without_a_ca_that_signs(cluster: Simulation, wh
 
 def test_metrics_are_not_checked_where_nobody_signs(cluster: Simulation, tmp_path: Path) -> None:
     pair = {"cert_source": "kube_scheduler_ca_cert", "key_source": "kube_scheduler_ca_key"}
-    cluster.variables |= {f"kube_scheduler_{name}": cluster.variables[other] for name, other in pair.items()}
+    cluster.variables |= {
+        f"kube_scheduler_{name}": cluster.variables[other] for name, other in pair.items()
+    }
     cluster.variables["kube_scheduler_pki"] = "provided"
     for name in cluster.answers:
         cluster.change(name, "drift", not_checked=[READER])
@@ -263,7 +302,9 @@ def test_names_of_any_length_keep_the_columns(tmp_path: Path) -> None:
     assert run.code == 0, run.output
     rows = re.findall(r"^(?:host|master-1|m2) .*$|^master-1\S+ .*$", run.output, re.MULTILINE)[:3]
     assert len(rows) == 3, run.output
-    assert len({row.index(word) for row, word in zip(rows, ("version", "1.37.2", "1.37.2"))}) == 1, run.output
+    assert (
+        len({row.index(word) for row, word in zip(rows, ("version", "1.37.2", "1.37.2"))}) == 1
+    ), run.output
     assert len({row.index(word) for row, word in zip(rows, ("healthy", "yes", "yes"))}) == 1
     assert "served, days" in rows[0]
     assert "used, days" in rows[0]
@@ -279,7 +320,9 @@ def test_names_of_any_length_keep_the_columns(tmp_path: Path) -> None:
         ("--extra-vars={kube_scheduler_rollout: false}",),
     ],
 )
-def test_staging_alone_passes_verify_and_says_what_is_pending(cluster: Simulation, core_words: tuple[str]) -> None:
+def test_staging_alone_passes_verify_and_says_what_is_pending(
+    cluster: Simulation, core_words: tuple[str]
+) -> None:
     drift = [{"part": "process", "reason": "version 1.37.2 runs, wanted 1.37.9"}]
     for name in cluster.answers:
         cluster.change(name, "drift", drift=drift)
@@ -299,13 +342,18 @@ def test_packages_that_are_not_to_be_managed(cluster: Simulation) -> None:
     cluster.change("m2", "gather", missing_libraries=["yaml"])
     run = cluster.run("playbooks/site.yml", "--extra-vars=kube_scheduler_manage_packages=false")
     assert run.code != 0
-    assert "m2 lacks the Python libraries yaml, and kube_scheduler_manage_packages is false" in run.text
+    assert (
+        "m2 lacks the Python libraries yaml, and kube_scheduler_manage_packages is false"
+        in run.text
+    )
 
 
 PHASES = ["preflight", "install", "credentials", "configure", "rollout", "verify"]
 
 
-@pytest.mark.parametrize("phase", [pytest.param(p, marks=NIGHTLY if p != "rollout" else ()) for p in PHASES])
+@pytest.mark.parametrize(
+    "phase", [pytest.param(p, marks=NIGHTLY if p != "rollout" else ()) for p in PHASES]
+)
 def test_a_phase_alone_in_check_mode_on_fresh_hosts(cluster: Simulation, phase: str) -> None:
     for name in cluster.answers:
         bare(cluster, name)
@@ -335,17 +383,27 @@ def test_each_phase_by_tasks_from_in_check_mode_on_fresh_hosts(cluster: Simulati
 )
 def test_a_strategy_that_keeps_no_order(cluster: Simulation, how: str, strategy: str) -> None:
     leading(cluster, "m1")
-    run = played(cluster, f"strategy: {strategy}") if how == "play" else cluster.run(ANSIBLE_STRATEGY=strategy)
+    run = (
+        played(cluster, f"strategy: {strategy}")
+        if how == "play"
+        else cluster.run(ANSIBLE_STRATEGY=strategy)
+    )
     assert run.code != 0
     name = strategy.rpartition(".")[2]
-    assert f"the strategy {name} rolls all members of a cluster at once; use the strategy linear" in run.text
+    assert (
+        f"the strategy {name} rolls all members of a cluster at once; use the strategy linear"
+        in run.text
+    )
     assert not any(run.calls.values())
 
 
-@pytest.mark.parametrize("field", ["resourceName", pytest.param("resourceNamespace", marks=NIGHTLY)])
+@pytest.mark.parametrize(
+    "field", ["resourceName", pytest.param("resourceNamespace", marks=NIGHTLY)]
+)
 def test_another_lock_on_a_running_cluster(cluster: Simulation, field: str) -> None:
     run = cluster.run(
-        "playbooks/site.yml", f"--extra-vars={{kube_scheduler_config: {{leaderElection: {{{field}: other}}}}}}"
+        "playbooks/site.yml",
+        f"--extra-vars={{kube_scheduler_config: {{leaderElection: {{{field}: other}}}}}}",
     )
     assert run.code != 0
     assert "by which m1.example elects now, so there would be two leaders" in run.text, run.output
@@ -410,9 +468,10 @@ def test_facts_of_an_earlier_play_decide_nothing(cluster: Simulation, inject: st
     )
     run = cluster.run(playbook, ANSIBLE_INJECT_FACT_VARS=inject)
     assert run.code != 0
-    assert "m2: its facts hold kube_scheduler_address, status_json, which only variables may set" in run.text, (
-        run.output
-    )
+    assert (
+        "m2: its facts hold kube_scheduler_address, status_json, which only variables may set"
+        in run.text
+    ), run.output
     assert "203.0.113.66" not in run.output
     assert not report.exists()
 
@@ -443,7 +502,9 @@ def test_a_template_in_an_answer_stays_text(cluster: Simulation) -> None:
     ("question", "changes"),
     [
         pytest.param("gather", {"process": None}, marks=NIGHTLY),
-        pytest.param("gather", {"lease": {**lease("m1.example"), "renew_time": ["garbage"]}}, marks=NIGHTLY),
+        pytest.param(
+            "gather", {"lease": {**lease("m1.example"), "renew_time": ["garbage"]}}, marks=NIGHTLY
+        ),
         pytest.param("drift", {"process": "garbage"}, marks=NIGHTLY),
         ("drift", {"probes": {"used": None}}),
     ],
@@ -459,14 +520,18 @@ def test_an_odd_answer_stops_a_run_before_anything_changes(
     assert "Traceback" not in run.output
     assert "m2: its answer cannot be used (answer." in run.text
     for name in ("m1", "m3"):
-        assert f"{name}: nothing is changed here, for m2 of its cluster failed or was lost" in run.text
+        assert (
+            f"{name}: nothing is changed here, for m2 of its cluster failed or was lost" in run.text
+        )
     assert all(set(calls) <= {"gather", "drift"} for calls in run.calls.values()), run.calls
 
 
 def test_a_renew_time_of_garbage_is_only_shown(cluster: Simulation) -> None:
     for question in ("gather", "drift"):
         cluster.change(
-            "m2", question, lease={**lease("m1.example"), "renew_time": "garbage", "acquire_time": "\x00" * 64}
+            "m2",
+            question,
+            lease={**lease("m1.example"), "renew_time": "garbage", "acquire_time": "\x00" * 64},
         )
     assert cluster.run().code == 0
     assert cluster.run("playbooks/status.yml").code == 0

@@ -136,7 +136,15 @@ def test_no_key_is_anywhere_but_in_its_file(tmp_path: Path) -> None:
         "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(home / "facts"),
         "ANSIBLE_DISPLAY_ARGS_TO_STDOUT": "1",
     }
-    command = [sys.executable, "-m", "ansible", "playbook", str(tmp_path / "play.yml"), "-vvvvv", "--diff"]
+    command = [
+        sys.executable,
+        "-m",
+        "ansible",
+        "playbook",
+        str(tmp_path / "play.yml"),
+        "-vvvvv",
+        "--diff",
+    ]
     command += [
         "-i",
         "localhost,",
@@ -148,7 +156,9 @@ def test_no_key_is_anywhere_but_in_its_file(tmp_path: Path) -> None:
         f"ansible_python_interpreter={sys.executable}",
     ]
     with (home / "output").open("wb") as output, watched() as seen:
-        done = subprocess.run(command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT, check=False
+        )
     text = (home / "output").read_text()
     assert done.returncode == 0, text[-3000:]
     assert "Traceback (most recent call last)" not in text
@@ -165,7 +175,9 @@ def search(folder: Path, home: Path, seen: set[bytes]) -> None:
         wanted |= needles(key, b"correct horse battery staple" if encrypted else None)
     places = {str(place): place.read_bytes() for place in home.rglob("*") if place.is_file()}
     assert sum("AnsiballZ" in name for name in places) > 20, "the kept remote files"
-    assert [name for name, content in places.items() if any(needle in content for needle in wanted)] == []
+    assert [
+        name for name, content in places.items() if any(needle in content for needle in wanted)
+    ] == []
     assert any(b"ansible" in each for each in seen)
     assert not any(needle in each for needle in wanted for each in seen)
     assert {path.stat().st_mode & 0o777 for path in keys} == {0o600}

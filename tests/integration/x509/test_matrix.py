@@ -18,7 +18,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from cryptography import x509
 
 from tests.support.pki import NOW, Ca, Host, openssl, spare
@@ -44,8 +46,14 @@ NAMES: dict[str, tuple[list[str], str]] = {
     "email": (["a@example.com"], "-"),
     "uri": (["https://example.com/x"], "-"),
     # pkilint knows no wildcards, single labels or schemes such as this: all are in use.
-    "foreign": (["m1", "*.svc.cluster.local", "spiffe://cluster.local/ns/kube-system"], "x.svc.cluster.local"),
-    "all": (["127.0.0.1", "m1.example.com", "a@example.com", "https://example.com/x"], "m1.example.com"),
+    "foreign": (
+        ["m1", "*.svc.cluster.local", "spiffe://cluster.local/ns/kube-system"],
+        "x.svc.cluster.local",
+    ),
+    "all": (
+        ["127.0.0.1", "m1.example.com", "a@example.com", "https://example.com/x"],
+        "m1.example.com",
+    ),
 }
 SUBJECT = {
     "CN": "system:kube-scheduler",
@@ -63,7 +71,9 @@ def linter() -> Callable[[bytes], list[str]]:
     from pkilint.pkix import extension, name  # noqa: PLC0415
 
     judge = certificate.create_pkix_certificate_validator_container(
-        certificate.create_decoding_validators(name.ATTRIBUTE_TYPE_MAPPINGS, extension.EXTENSION_MAPPINGS),
+        certificate.create_decoding_validators(
+            name.ATTRIBUTE_TYPE_MAPPINGS, extension.EXTENSION_MAPPINGS
+        ),
         [
             certificate.create_issuer_validator_container([]),
             certificate.create_validity_validator_container(),
@@ -107,9 +117,17 @@ def matrix(tmp_path_factory: pytest.TempPathFactory, ca: Ca) -> dict[tuple[str, 
         place = folder / "-".join(case)
         place.mkdir()
         kind = KEYS[key]
-        shared: dict[str, Any] = {"size": kind.get("privatekey_size"), "curve": kind.get("privatekey_curve")}
+        shared: dict[str, Any] = {
+            "size": kind.get("privatekey_size"),
+            "curve": kind.get("privatekey_curve"),
+        }
         host = Host(
-            place, ca, subject=SUBJECT, subject_alt_name=NAMES[names][0], extended_key_usage=USAGES[usage], **kind
+            place,
+            ca,
+            subject=SUBJECT,
+            subject_alt_name=NAMES[names][0],
+            extended_key_usage=USAGES[usage],
+            **kind,
         )
         host.place(spare(kind["privatekey_type"], **shared))
         assert host.run()["chain"] == "valid"
@@ -125,14 +143,18 @@ def test_openssl_verifies_all_strictly(matrix: dict[tuple[str, str, str], Host],
         ("both", "sslserver"),
     ):
         leaves = [str(host.path) for case, host in matrix.items() if case[1] == usage]
-        said = openssl("verify", "-x509_strict", "-purpose", purpose, "-CAfile", str(ca.path), *leaves)
+        said = openssl(
+            "verify", "-x509_strict", "-purpose", purpose, "-CAfile", str(ca.path), *leaves
+        )
         assert said.count(": OK") == len(leaves)
     openssl("verify", "-x509_strict", "-CAfile", str(ca.path), str(ca.path))
 
 
 def test_pkilint_finds_nothing(matrix: dict[tuple[str, str, str], Host], ca: Ca) -> None:
     lint = linter()
-    findings = {case: lint(host.path.read_bytes()) for case, host in matrix.items() if case[2] != "foreign"}
+    findings = {
+        case: lint(host.path.read_bytes()) for case, host in matrix.items() if case[2] != "foreign"
+    }
     assert {case: found for case, found in findings.items() if found} == {}
     assert lint(ca.path.read_bytes()) == []
 
@@ -143,14 +165,21 @@ def handshake(tmp_path_factory: pytest.TempPathFactory) -> str:
         pytest.skip("needs Go")
     program = tmp_path_factory.mktemp("go") / "handshake"
     environment = {**os.environ, "GO111MODULE": "off", "CGO_ENABLED": "0"}
-    subprocess.run(["go", "build", "-o", str(program), "main.go"], cwd=HERE / "handshake", env=environment, check=True)
+    subprocess.run(
+        ["go", "build", "-o", str(program), "main.go"],
+        cwd=HERE / "handshake",
+        env=environment,
+        check=True,
+    )
     return str(program)
 
 
 def test_go_shakes_hands_both_ways(
     handshake: str, matrix: dict[tuple[str, str, str], Host], ca: Ca, tmp_path: Path
 ) -> None:
-    helper = leaf(tmp_path / "helper", ca, subject={"CN": "helper"}, subject_alt_name=["helper.example"])
+    helper = leaf(
+        tmp_path / "helper", ca, subject={"CN": "helper"}, subject_alt_name=["helper.example"]
+    )
     lines = []
     for (_key, usage, names), host in matrix.items():
         name = NAMES[names][1] if usage != "client" else "-"
@@ -158,19 +187,25 @@ def test_go_shakes_hands_both_ways(
         if (name, client) != ("-", "-"):
             lines.append(f"{ca.path} {host.path} {host.key_path} {name} {client}\n")
     command = [handshake, str(helper.path), str(helper.key_path)]
-    done = subprocess.run(command, input="".join(lines), text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        command, input="".join(lines), text=True, capture_output=True, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert len(lines) > 100
 
 
-@pytest.mark.parametrize("kind", [("RSA", {"size": 3072}), ("ECC", {"curve": "secp384r1"}), ("Ed25519", {})])
+@pytest.mark.parametrize(
+    "kind", [("RSA", {"size": 3072}), ("ECC", {"curve": "secp384r1"}), ("Ed25519", {})]
+)
 def test_cas_of_every_kind(tmp_path: Path, handshake: str, kind: Any) -> None:
     ca = Ca(tmp_path, spare(kind[0], **kind[1]))
     host = leaf(tmp_path / "leaf", ca, subject_alt_name=["helper.example"])
     openssl("verify", "-x509_strict", "-CAfile", str(ca.path), str(host.path))
     assert linter()(host.path.read_bytes()) == []
     line = f"{ca.path} {host.path} {host.key_path} helper.example client\n"
-    subprocess.run([handshake, str(host.path), str(host.key_path)], input=line, text=True, check=True)
+    subprocess.run(
+        [handshake, str(host.path), str(host.key_path)], input=line, text=True, check=True
+    )
 
 
 def test_after_2049_times_are_generalized(tmp_path: Path) -> None:
@@ -183,7 +218,9 @@ def test_after_2049_times_are_generalized(tmp_path: Path) -> None:
 
 def test_without_a_subject_the_names_are_critical(tmp_path: Path, ca: Ca) -> None:
     host = leaf(tmp_path / "leaf", ca, subject={}, subject_alt_name=["m1.example.com"])
-    assert "X509v3 Subject Alternative Name: critical" in openssl("x509", "-in", str(host.path), "-noout", "-text")
+    assert "X509v3 Subject Alternative Name: critical" in openssl(
+        "x509", "-in", str(host.path), "-noout", "-text"
+    )
     openssl("verify", "-x509_strict", "-CAfile", str(ca.path), str(host.path))
     assert linter()(host.path.read_bytes()) == []
 
@@ -197,14 +234,27 @@ def test_an_intermediate_ca_with_limits(tmp_path: Path) -> None:
         is_ca=True,
         path_length=0,
         valid_for="43800h",
-        name_constraints={"permitted": ["DNS:example.com", "IP:10.0.0.0/8"], "excluded": ["DNS:bad.example.com"]},
+        name_constraints={
+            "permitted": ["DNS:example.com", "IP:10.0.0.0/8"],
+            "excluded": ["DNS:bad.example.com"],
+        },
     )
     assert linter()(middle.path.read_bytes()) == []
     (tmp_path / "leaf").mkdir()
-    host = Host(tmp_path / "leaf", None, subject=SUBJECT, subject_alt_name=["m1.example.com", "10.0.0.1"])
+    host = Host(
+        tmp_path / "leaf", None, subject=SUBJECT, subject_alt_name=["m1.example.com", "10.0.0.1"]
+    )
     host.task |= {"ca_path": str(middle.path), "ca_privatekey_path": str(middle.key_path)}
     host.run()
-    openssl("verify", "-x509_strict", "-CAfile", str(root.path), "-untrusted", str(middle.path), str(host.path))
+    openssl(
+        "verify",
+        "-x509_strict",
+        "-CAfile",
+        str(root.path),
+        "-untrusted",
+        str(middle.path),
+        str(host.path),
+    )
 
 
 # cfssl
@@ -213,13 +263,24 @@ def test_an_intermediate_ca_with_limits(tmp_path: Path) -> None:
 CSR = {
     "CN": "system:kube-scheduler",
     "hosts": ["127.0.0.1", "172.27.129.105", "m1.example.com"],
-    "names": [{"C": "CN", "ST": "BeiJing", "L": "BeiJing", "O": "system:kube-scheduler", "OU": "4Paradigm"}],
+    "names": [
+        {
+            "C": "CN",
+            "ST": "BeiJing",
+            "L": "BeiJing",
+            "O": "system:kube-scheduler",
+            "OU": "4Paradigm",
+        }
+    ],
 }
 CONFIG = {
     "signing": {
         "default": {"expiry": "8760h"},
         "profiles": {
-            "kubernetes": {"usages": ["signing", "key encipherment", "server auth", "client auth"], "expiry": "26280h"}
+            "kubernetes": {
+                "usages": ["signing", "key encipherment", "server auth", "client auth"],
+                "expiry": "26280h",
+            }
         },
     }
 }
@@ -240,11 +301,17 @@ def everything(pem: bytes) -> dict[str, Any]:
     return {
         **(_certificate.facts(certificate) or {}),
         "version": certificate.version,
-        "subject as written": [(attribute.oid, attribute.value) for attribute in certificate.subject],
+        "subject as written": [
+            (attribute.oid, attribute.value) for attribute in certificate.subject
+        ],
         "issuer as written": certificate.issuer.public_bytes(),
         "key": keys.public_bytes(certificate.public_key()),
-        "critical": {extension.oid.dotted_string: extension.critical for extension in certificate.extensions},
-        "subject key": certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest,
+        "critical": {
+            extension.oid.dotted_string: extension.critical for extension in certificate.extensions
+        },
+        "subject key": certificate.extensions.get_extension_for_class(
+            x509.SubjectKeyIdentifier
+        ).value.digest,
         "authority key": certificate.extensions.get_extension_for_class(
             x509.AuthorityKeyIdentifier
         ).value.key_identifier,
@@ -256,7 +323,9 @@ def everything(pem: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("key", [{"algo": "rsa", "size": 2048}, {"algo": "ecdsa", "size": 256}])
 def test_cfssl_s_certificates_are_ours(tmp_path: Path, key: dict[str, Any]) -> None:
     (tmp_path / "ca-csr.json").write_text(
-        json.dumps({"CN": "kubernetes", "key": {"algo": "rsa", "size": 2048}, "names": CSR["names"]})
+        json.dumps(
+            {"CN": "kubernetes", "key": {"algo": "rsa", "size": 2048}, "names": CSR["names"]}
+        )
     )
     (tmp_path / "ca-config.json").write_text(json.dumps(CONFIG))
     (tmp_path / "csr.json").write_text(json.dumps({**CSR, "key": key}))
@@ -264,7 +333,9 @@ def test_cfssl_s_certificates_are_ours(tmp_path: Path, key: dict[str, Any]) -> N
     signing = ("-ca=ca.pem", "-ca-key=ca-key.pem", "-config=ca-config.json", "-profile=kubernetes")
     cfssl(tmp_path, "gencert", *signing, "csr.json", bare="s")
     theirs = everything((tmp_path / "s.pem").read_bytes())
-    host = Host(tmp_path, None, subject={"CN": CSR["CN"]}, names=CSR["names"], subject_alt_name=CSR["hosts"])
+    host = Host(
+        tmp_path, None, subject={"CN": CSR["CN"]}, names=CSR["names"], subject_alt_name=CSR["hosts"]
+    )
     host.task |= {"ca_path": f"{tmp_path}/ca.pem", "ca_privatekey_path": f"{tmp_path}/ca-key.pem"}
     host.task |= {"ca_config": f"{tmp_path}/ca-config.json", "profile": "kubernetes"}
     host.task |= {"privatekey_type": "RSA" if key["algo"] == "rsa" else "ECC"}
@@ -282,7 +353,11 @@ def test_cfssl_s_certificates_are_ours(tmp_path: Path, key: dict[str, Any]) -> N
 
 def test_the_linter_finds_something_where_there_is_something(tmp_path: Path) -> None:
     builder = x509.CertificateBuilder(
-        x509.Name([]), x509.Name([]), spare().public_key(), 1, *_certificate.validity(Ca(tmp_path).certificate)
+        x509.Name([]),
+        x509.Name([]),
+        spare().public_key(),
+        1,
+        *_certificate.validity(Ca(tmp_path).certificate),
     )
     pem = _certificate.pem(builder.sign(spare(), keys.signing_hash(spare(), None)))
     assert linter()(pem) != []

@@ -58,7 +58,10 @@ def test_a_request_is_signed_as_it_asks(site: Site, issuer: str, kind: str) -> N
     issue(site, issuer)
     made = site.run(privatekey_type=kind)
     assert (made.get("msg"), made["chain"]) == (None, "valid")
-    assert (made["subject"], made["subject_alt_name"]) == (SUBJECT, [f"DNS:{SANS[1]}", f"IP:{SANS[0]}"])
+    assert (made["subject"], made["subject_alt_name"]) == (
+        SUBJECT,
+        [f"DNS:{SANS[1]}", f"IP:{SANS[0]}"],
+    )
     assert made["extended_key_usage"] == ["clientAuth", "serverAuth"]
     again = site.run(privatekey_type=kind)
     assert (again["changed"], again["awaited"]) == (False, [])
@@ -95,7 +98,14 @@ def test_what_was_signed_for_another_key(site: Site) -> None:
     (site.folder / "other.key").write_text(key_pem(spare("ECC", number=9)))
     subject = "/O=system:kube-scheduler/CN=system:kube-scheduler"
     openssl(
-        "req", "-new", "-key", str(site.folder / "other.key"), "-subj", subject, "-out", str(site.folder / "m1.csr")
+        "req",
+        "-new",
+        "-key",
+        str(site.folder / "other.key"),
+        "-subj",
+        subject,
+        "-out",
+        str(site.folder / "m1.csr"),
     )
     key = site.folder.parent / "ca-key.pem"
     key.write_text(key_pem(site.ca.key))

@@ -31,7 +31,9 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A release site of our own: its folder and its address."""
     folder = tmp_path / "site"
     folder.mkdir()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder))
+    ) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield folder, f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -43,13 +45,18 @@ def fill(root: Path, settings: Settings, content: str, *commands: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"{content} {command}")
         for kind in binaries.DIGESTS:
-            path.with_name(f"{command}.{kind}").write_text(hashlib.new(kind, path.read_bytes()).hexdigest())
+            path.with_name(f"{command}.{kind}").write_text(
+                hashlib.new(kind, path.read_bytes()).hexdigest()
+            )
 
 
 def contents(paths: list[Path]) -> list[str]:
     for path in paths:
         for kind in binaries.DIGESTS:
-            assert path.with_name(f"{path.name}.{kind}").read_text() == hashlib.new(kind, path.read_bytes()).hexdigest()
+            assert (
+                path.with_name(f"{path.name}.{kind}").read_text()
+                == hashlib.new(kind, path.read_bytes()).hexdigest()
+            )
         assert path.stat().st_mode & 0o777 == 0o755
     return [path.read_text() for path in paths]
 
@@ -80,7 +87,9 @@ def test_downloads_once(settings: Settings, site: tuple[Path, str], builds: list
     assert builds == []
 
 
-def test_builds_what_the_site_lacks(settings: Settings, site: tuple[Path, str], builds: list[str]) -> None:
+def test_builds_what_the_site_lacks(
+    settings: Settings, site: tuple[Path, str], builds: list[str]
+) -> None:
     folder, url = site
     fill(folder / "release", settings, "site", "kubectl")
     paths = binaries.ensure(dataclasses.replace(settings, binary_url=url))
@@ -89,7 +98,9 @@ def test_builds_what_the_site_lacks(settings: Settings, site: tuple[Path, str], 
 
 
 @pytest.mark.parametrize("kind", binaries.DIGESTS)
-def test_refuses_a_wrong_checksum(settings: Settings, site: tuple[Path, str], builds: list[str], kind: str) -> None:
+def test_refuses_a_wrong_checksum(
+    settings: Settings, site: tuple[Path, str], builds: list[str], kind: str
+) -> None:
     folder, url = site
     fill(folder / "release", settings, "site", *COMMANDS)
     bad = binaries.place(folder / "release", settings, settings.version, "kubectl")
@@ -109,7 +120,9 @@ def test_without_network_it_says_so_once(
     assert "Connection refused" in capsys.readouterr().out
 
 
-def test_a_named_folder_comes_first_and_stays_apart(settings: Settings, builds: list[str], tmp_path: Path) -> None:
+def test_a_named_folder_comes_first_and_stays_apart(
+    settings: Settings, builds: list[str], tmp_path: Path
+) -> None:
     own = tmp_path / "own"
     fill(settings.cache / "release", settings, "cache", *COMMANDS)
     fill(own, settings, "own", "kube-scheduler")
@@ -119,7 +132,9 @@ def test_a_named_folder_comes_first_and_stays_apart(settings: Settings, builds: 
         "cache kubectl",
         "own kube-scheduler",
     ]
-    assert [path.read_text() for path in binaries.ensure(settings)] == [f"cache {command}" for command in COMMANDS]
+    assert [path.read_text() for path in binaries.ensure(settings)] == [
+        f"cache {command}" for command in COMMANDS
+    ]
     fill(own, settings, "newer", "kube-scheduler")
     assert binaries.ensure(named)[2].read_text() == "newer kube-scheduler"
     assert builds == []
@@ -133,7 +148,9 @@ def test_a_folder_with_a_wrong_checksum_is_refused(settings: Settings, tmp_path:
         binaries.ensure(dataclasses.replace(settings, binaries=own))
 
 
-def test_the_error_names_the_two_other_ways(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_the_two_other_ways(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def run(_build: Build) -> None:
         raise CannotBuildError("no Go to build it with is in PATH")
 
@@ -142,4 +159,7 @@ def test_the_error_names_the_two_other_ways(settings: Settings, monkeypatch: pyt
         binaries.ensure(dataclasses.replace(settings, binary_url="http://127.0.0.1:9"))
     text = str(caught.value)
     assert "\n" not in text
-    assert all(word in text for word in ("no Go", "LAB_BINARIES", "LAB_BINARY_URL", "kube-apiserver", settings.version))
+    assert all(
+        word in text
+        for word in ("no Go", "LAB_BINARIES", "LAB_BINARY_URL", "kube-apiserver", settings.version)
+    )

@@ -18,21 +18,27 @@ BOOTSTRAP = Path(__file__).parents[3] / "lab/bootstrap"
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "bin").mkdir()
     for tool in ("bash", "sed", "basename"):
-        (tmp_path / "bin" / tool).symlink_to(f"/bin/{tool}" if Path(f"/bin/{tool}").exists() else f"/usr/bin/{tool}")
+        (tmp_path / "bin" / tool).symlink_to(
+            f"/bin/{tool}" if Path(f"/bin/{tool}").exists() else f"/usr/bin/{tool}"
+        )
     return tmp_path
 
 
 def place(path: Path, minor: int) -> str:
     """A Python of a version, as far as it is asked for that."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/bash\n[[ $2 =~ \\(3,\\ ([0-9]+)\\) ]] && (( {minor} >= BASH_REMATCH[1] ))\n")
+    path.write_text(
+        f"#!/bin/bash\n[[ $2 =~ \\(3,\\ ([0-9]+)\\) ]] && (( {minor} >= BASH_REMATCH[1] ))\n"
+    )
     path.chmod(0o755)
     return str(path)
 
 
 def find(folder: Path, least: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     requirements = folder / "core-9.txt"
-    requirements.write_text(f"# Tools.\n{f'# python >= {least}' if least else ''}\nansible-core==9\n")
+    requirements.write_text(
+        f"# Tools.\n{f'# python >= {least}' if least else ''}\nansible-core==9\n"
+    )
     return subprocess.run(
         [BOOTSTRAP, "--find", requirements],
         env={"PATH": str(folder / "bin"), **environment},
@@ -69,6 +75,8 @@ def test_none_that_is_new_enough(folder: Path) -> None:
     place(folder / "bin/python3", 11)
     done = find(folder, "3.12")
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.startswith("core-9 needs Python 3.12 or newer: python3 is older, and none is in PATH")
+    assert done.stderr.startswith(
+        "core-9 needs Python 3.12 or newer: python3 is older, and none is in PATH"
+    )
     place(folder / "bin/python3", 10)
     assert find(folder).stderr.startswith("core-9 needs Python 3.11 or newer")

@@ -54,7 +54,9 @@ def test_an_apt_that_was_never_updated(apt: Any, tmp_path: Path) -> None:
 
 def test_an_apt_without_debian(apt: Any, tmp_path: Path) -> None:
     apt.answers = ["", ""]
-    with pytest.raises(LabError, match=r"no source of Debian's packages; name one in /etc/apt/sources\.list"):
+    with pytest.raises(
+        LabError, match=r"no source of Debian's packages; name one in /etc/apt/sources\.list"
+    ):
         image.host_mirrors(tmp_path / "log")
 
 
@@ -65,15 +67,15 @@ def test_no_apt(apt: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 
 def test_sources_are_the_hosts_own_mirrors() -> None:
-    listed = (
-        "http://mirror.example/debian/ Debian\nhttp://m/s/ Debian-Security\nhttp://z/ Debian Backports\nhttp://n/ X\n"
-    )
+    listed = "http://mirror.example/debian/ Debian\nhttp://m/s/ Debian-Security\nhttp://z/ Debian Backports\nhttp://n/ X\n"
     lines = image.sources(listed).splitlines()
     assert [line.split()[2:] for line in lines] == [
         ["http://m/s/", "bookworm-security", "main"],
         ["http://mirror.example/debian/", "bookworm", "main"],
     ]
-    assert all(line.startswith("deb-src [") for line in image.sources(listed, kind="deb-src").splitlines())
+    assert all(
+        line.startswith("deb-src [") for line in image.sources(listed, kind="deb-src").splitlines()
+    )
 
 
 def test_the_image_is_named_by_its_recipe(monkeypatch: pytest.MonkeyPatch) -> None:

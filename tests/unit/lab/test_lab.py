@@ -41,7 +41,10 @@ def test_inventory(settings: Settings) -> None:
     assert yaml.safe_load(access.as_yaml(tree)) == tree
     hosts = tree["kube_masters"]["hosts"]
     assert list(hosts) == ["m1", "m2", "m3", "m4", "m5"]
-    assert hosts["m4"] == {"ansible_host": "198.18.10.14", "kube_scheduler_apiserver": "https://198.18.10.11:6443"}
+    assert hosts["m4"] == {
+        "ansible_host": "198.18.10.14",
+        "kube_scheduler_apiserver": "https://198.18.10.11:6443",
+    }
     variables = tree["kube_masters"]["vars"]
     assert "StrictHostKeyChecking=yes" in variables["ansible_ssh_common_args"]
     assert variables["kube_scheduler_binary_url"] == "http://198.18.10.2"
@@ -62,7 +65,9 @@ def test_keys_are_made_once_and_pinned(settings: Settings) -> None:
     fill(settings)
     access.write(settings, SUBNET)
     known = (settings.state / "known_hosts").read_text().splitlines()
-    assert [line.split()[:2] for line in known] == [[f"198.18.10.{n}", "ssh-ed25519"] for n in (11, 12, 13)]
+    assert [line.split()[:2] for line in known] == [
+        [f"198.18.10.{n}", "ssh-ed25519"] for n in (11, 12, 13)
+    ]
 
 
 def test_specs_differ_where_the_containers_would(settings: Settings) -> None:
@@ -131,9 +136,13 @@ def test_etcd_is_waited_for_too(settings: Settings, monkeypatch: pytest.MonkeyPa
         cluster.wait_until_ready(settings, {"m1": "198.18.10.11"})
 
 
-def test_a_failed_command_shows_the_end_of_its_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_command_shows_the_end_of_its_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     log = tmp_path / "logs" / "x.log"
-    with pytest.raises(shell.LabError, match=f"Doing it: failed after 0 s with exit code 3; whole log: {log}"):
+    with pytest.raises(
+        shell.LabError, match=f"Doing it: failed after 0 s with exit code 3; whole log: {log}"
+    ):
         shell.run(["sh", "-c", "seq 100; exit 3"], "Doing it", log)
     shown = capsys.readouterr()
     assert shown.out == "Doing it …\n"
@@ -141,7 +150,9 @@ def test_a_failed_command_shows_the_end_of_its_log(tmp_path: Path, capsys: pytes
     assert len(shown.err.splitlines()) == shell.TAIL_LINES
 
 
-def test_progress_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(shell, "PROGRESS_EVERY", 0.05)
     shell.run(["sleep", "0.2"], "Sleeping", tmp_path / "x.log")
     lines = capsys.readouterr().out.splitlines()
@@ -150,11 +161,16 @@ def test_progress_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert "done in" in lines[-1]
 
 
-def test_what_is_missing_is_named_without_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_missing_is_named_without_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     shell.need({"sh": "dash"}, tmp_path / "log")
     with pytest.raises(shell.LabError, match="these packages are missing: a-package b-package;"):
-        shell.need({"no-such-tool": "b-package", "/no/such/file": "a-package", "sh": "dash"}, tmp_path / "log")
+        shell.need(
+            {"no-such-tool": "b-package", "/no/such/file": "a-package", "sh": "dash"},
+            tmp_path / "log",
+        )
 
 
 def test_a_lock_is_held_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,6 +200,8 @@ def test_write_if_changed(tmp_path: Path) -> None:
 
 
 def test_podmans_other_warnings_are_not_the_reason() -> None:
-    stderr = 'Error: no such container\ntime="…" level=warning msg="Error validating CNI config file"\n'
+    stderr = (
+        'Error: no such container\ntime="…" level=warning msg="Error validating CNI config file"\n'
+    )
     assert shell.last_line(stderr) == "Error: no such container"
     assert shell.last_line("") == "no reason given"

@@ -17,9 +17,15 @@ MAKEFILE = Path(__file__).parents[3] / "Makefile"
 
 def lab_name(clone: Path, target: str) -> str:
     clone.mkdir(exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "LAB_"))}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MAKE", "MFLAGS", "LAB_"))
+    }
     command = ["make", "--print-data-base", "--question", "--file", str(MAKEFILE), target]
-    shown = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, check=False).stdout
+    shown = subprocess.run(
+        command, cwd=clone, env=environment, capture_output=True, text=True, check=False
+    ).stdout
     found = re.search(rf"^{target}: LAB_NAME := (\S+)$", shown, re.MULTILINE)
     assert found, shown[-2000:]
     return read({"LAB_NAME": found[1]}, clone).name

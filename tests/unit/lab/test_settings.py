@@ -22,16 +22,25 @@ def test_defaults() -> None:
     assert settings.hosts == settings.control_plane == ("m1", "m2", "m3")
     assert settings.hostname("m1") == "m1.kube-ha.example"
     assert settings.container("m1") == "kube-ha-m1"
-    assert settings.wanted == tuple((lab.NEWEST, name) for name in ("kube-apiserver", "kubectl", "kube-scheduler"))
+    assert settings.wanted == tuple(
+        (lab.NEWEST, name) for name in ("kube-apiserver", "kubectl", "kube-scheduler")
+    )
 
 
 def test_an_empty_variable_is_not_set() -> None:
-    assert lab.read({"LAB_NAME": "", "LAB_MASTERS": " ", "LAB_KUBE_VERSION": ""}, ROOT) == lab.read({}, ROOT)
+    assert lab.read({"LAB_NAME": "", "LAB_MASTERS": " ", "LAB_KUBE_VERSION": ""}, ROOT) == lab.read(
+        {}, ROOT
+    )
 
 
 def test_choices() -> None:
     settings = lab.read(
-        {"LAB_NAME": "other", "LAB_MASTERS": "5", "LAB_KUBE_VERSION": "v1.36.1", "LAB_SCHEDULERS": "1.37.2 1.36.1"},
+        {
+            "LAB_NAME": "other",
+            "LAB_MASTERS": "5",
+            "LAB_KUBE_VERSION": "v1.36.1",
+            "LAB_SCHEDULERS": "1.37.2 1.36.1",
+        },
         ROOT,
     )
     assert settings.state == ROOT / ".lab-other"
@@ -43,14 +52,24 @@ def test_choices() -> None:
 
 
 def test_releases_of_debian() -> None:
-    settings = lab.read({"LAB_MASTERS": "6", "LAB_SUITES": "bookworm bookworm bookworm bullseye trixie"}, ROOT)
-    assert [settings.suite(host) for host in settings.hosts[2:]] == ["bookworm", "bullseye", "trixie", "bookworm"]
+    settings = lab.read(
+        {"LAB_MASTERS": "6", "LAB_SUITES": "bookworm bookworm bookworm bullseye trixie"}, ROOT
+    )
+    assert [settings.suite(host) for host in settings.hosts[2:]] == [
+        "bookworm",
+        "bullseye",
+        "trixie",
+        "bookworm",
+    ]
 
 
-@pytest.mark.parametrize("suites", ["bookworm bookworm bookworm sid", "trixie", "bookworm bookworm bullseye"])
+@pytest.mark.parametrize(
+    "suites", ["bookworm bookworm bookworm sid", "trixie", "bookworm bookworm bullseye"]
+)
 def test_releases_of_debian_that_a_master_cannot_have(suites: str) -> None:
     with pytest.raises(
-        LabError, match="give each master, in order, one of bookworm, bullseye, trixie, and bookworm to"
+        LabError,
+        match="give each master, in order, one of bookworm, bullseye, trixie, and bookworm to",
     ):
         lab.read({"LAB_SUITES": suites}, ROOT)
 
@@ -85,7 +104,8 @@ def test_bad_choices_are_named_on_one_line(variable: str, value: str) -> None:
 
 
 @given(
-    st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=32), st.sets(st.integers(0, 511), max_size=9)
+    st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=32),
+    st.sets(st.integers(0, 511), max_size=9),
 )
 def test_the_subnet_is_the_names_own_and_free(name: str, used: set[int]) -> None:
     every = list(lab.BENCHMARK_RANGE.subnets(new_prefix=24))

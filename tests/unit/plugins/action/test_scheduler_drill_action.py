@@ -30,8 +30,12 @@ INPUT = {
 
 
 def plugin(step: str, hostvars: Any = None, *, check_mode: bool = False, **options: Any) -> Any:
-    hosts = {name: {"health": compared(name, "m1"), **(hostvars or {}).get(name, {})} for name in NAMES}
-    task = mock.MagicMock(async_val=0, check_mode=check_mode, args={"step": step, "input": INPUT, **options})
+    hosts = {
+        name: {"health": compared(name, "m1"), **(hostvars or {}).get(name, {})} for name in NAMES
+    }
+    task = mock.MagicMock(
+        async_val=0, check_mode=check_mode, args={"step": step, "input": INPUT, **options}
+    )
     found = scheduler_drill.ActionModule(task, *(mock.MagicMock() for _number in range(5)))
     return found, {"inventory_hostname": "m1", "hostvars": hosts, "ansible_play_hosts_all": NAMES}
 
@@ -42,16 +46,28 @@ def run(step: str, hostvars: Any = None, **options: Any) -> dict[str, Any]:
     return result
 
 
-CHOOSE: dict[str, Any] = {"kind": "stop", "versions": TABLE, "answers": "health", "report_dir": "/proc/drill"}
+CHOOSE: dict[str, Any] = {
+    "kind": "stop",
+    "versions": TABLE,
+    "answers": "health",
+    "report_dir": "/proc/drill",
+}
 
 
 def test_choose(tmp_path: Path) -> None:
     given = {**CHOOSE, "report_dir": str(tmp_path / "new/folder")}
-    assert run("choose", admin_kubeconfig="/k", **given)["choice"] == {**chosen(), "scheduler": "batch"}
-    with pytest.raises(AnsibleActionFail, match="kube_scheduler_admin_kubeconfig: a drill needs the path"):
+    assert run("choose", admin_kubeconfig="/k", **given)["choice"] == {
+        **chosen(),
+        "scheduler": "batch",
+    }
+    with pytest.raises(
+        AnsibleActionFail, match="kube_scheduler_admin_kubeconfig: a drill needs the path"
+    ):
         run("choose", **given)
     odd = {"m2": {"health": "garbage"}, "m3": {"health": {"hostname": None}}}
-    with pytest.raises(AnsibleActionFail, match="only m1 is: m2: it gave no answer; m3: it gave no answer"):
+    with pytest.raises(
+        AnsibleActionFail, match="only m1 is: m2: it gave no answer; m3: it gave no answer"
+    ):
         run("choose", odd, admin_kubeconfig="/k", **given)
 
 
@@ -109,7 +125,13 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_failure_is_a_fault_and_still_a_report(tmp_path: Path) -> None:
     sick = {
-        "m2": {"health": {**compared("m2", "m1"), "healthy": False, "problems": ["readiness: HTTP 500"]}},
+        "m2": {
+            "health": {
+                **compared("m2", "m1"),
+                "healthy": False,
+                "problems": ["readiness: HTTP 500"],
+            }
+        },
         "m3": {"health": 7},
     }
     found = reported(tmp_path, sick)
@@ -125,7 +147,12 @@ def test_a_failure_is_a_fault_and_still_a_report(tmp_path: Path) -> None:
 def test_a_hostile_journal(tmp_path: Path) -> None:
     lines = ["\x1b[2J<script>", 7, None, *["x" * 5000] * 40]
     found = reported(
-        tmp_path, {"m1": {"undone": {"journal": lines}}, "m2": {"undone": {"journal": "x"}}, "m3": {"undone": 3}}
+        tmp_path,
+        {
+            "m1": {"undone": {"journal": lines}},
+            "m2": {"undone": {"journal": "x"}},
+            "m3": {"undone": 3},
+        },
     )
     told = [line for line in found["lines"] if line.startswith("m1: ")]
     assert len(told) == scheduler_drill.JOURNAL_LINES
@@ -135,7 +162,10 @@ def test_a_hostile_journal(tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_encoded_leaves_nothing(tmp_path: Path) -> None:
     with (
         mock.patch.object(scheduler_drill.drill_page, "page", return_value="\ud800"),
-        pytest.raises(AnsibleActionFail, match="step report: its options are not what earlier steps have returned"),
+        pytest.raises(
+            AnsibleActionFail,
+            match="step report: its options are not what earlier steps have returned",
+        ),
     ):
         reported(tmp_path)
     assert not (tmp_path / "new").exists()
@@ -144,7 +174,8 @@ def test_a_report_that_cannot_be_encoded_leaves_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("")
     with pytest.raises(
-        AnsibleActionFail, match=r"drill_report_dir: on the controller: cannot make .*/new/folder': Not a directory"
+        AnsibleActionFail,
+        match=r"drill_report_dir: on the controller: cannot make .*/new/folder': Not a directory",
     ):
         reported(tmp_path)
 
@@ -193,7 +224,9 @@ def test_when_the_fault_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("lie", [-1, 1e9, float("nan"), "x", None, True, [1]])
-def test_a_host_that_lies_about_it_is_not_believed(lie: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_lies_about_it_is_not_believed(
+    lie: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     started = time.monotonic()
     seen = measured({"changed": True, "until_end": lie, "since_start": lie}, monkeypatch)["seen"]
     assert started + 0.15 <= seen["fault"] <= time.monotonic()
@@ -208,7 +241,9 @@ def test_a_fault_that_is_not_brought_about(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_becomes_an_error_and_the_former_handlers_come_back(number: signal.Signals) -> None:
+def test_a_signal_becomes_an_error_and_the_former_handlers_come_back(
+    number: signal.Signals,
+) -> None:
     former = signal.getsignal(number)
     with pytest.raises(drill_watch.InterruptedDrillError), scheduler_drill._ended_by_signals():
         os.kill(os.getpid(), number)

@@ -21,7 +21,9 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_info import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, spec_info
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 
 from tests.support.fake_module import one_line
 from tests.support.host import ANSWER
@@ -42,7 +44,11 @@ class Target:
     """A host that gives one answer, and all that was ever sent to it."""
 
     def __init__(self, answer: Any = None) -> None:
-        self.answer = {**copy.deepcopy(ANSWER), "time": time.time(), "changed": False} if answer is None else answer
+        self.answer = (
+            {**copy.deepcopy(ANSWER), "time": time.time(), "changed": False}
+            if answer is None
+            else answer
+        )
         self.sent: list[dict[str, Any]] = []
         self.commands: list[str] = []
         self.python = "3.11"
@@ -135,7 +141,15 @@ def test_what_a_host_adds_is_dropped() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"process": None}, {"lease": "x"}, {"time": "now"}, {"drift": 7}, {"hostname": 7}, {"probes": {}}]
+    "change",
+    [
+        {"process": None},
+        {"lease": "x"},
+        {"time": "now"},
+        {"drift": 7},
+        {"hostname": 7},
+        {"probes": {}},
+    ],
 )
 def test_an_odd_answer_fails_its_own_host_in_one_line(change: dict[str, Any]) -> None:
     target = Target()
@@ -150,7 +164,12 @@ def test_a_failure_of_the_modules_own(ca: Ca) -> None:
 
 
 def test_odd_failures() -> None:
-    for answer in ({}, {"failed": True, "msg": {"a": 1}}, {"failed": "no", "msg": None}, {"msg": []}):
+    for answer in (
+        {},
+        {"failed": True, "msg": {"a": 1}},
+        {"failed": "no", "msg": None},
+        {"msg": []},
+    ):
         result = Target(answer).run()
         assert (result["failed"], result["msg"]) == (True, "the module gave no answer")
 
@@ -170,9 +189,17 @@ def test_an_unreachable_host_stays_unreachable() -> None:
         ("rm -rf", "/x", "/x is not there"),
     ],
 )
-def test_a_python_that_is_missing_or_too_old(python: str, interpreter: str | None, found: str) -> None:
+def test_a_python_that_is_missing_or_too_old(
+    python: str, interpreter: str | None, found: str
+) -> None:
     target = Target(
-        {"failed": True, "msg": "MODULE FAILURE", "module_stdout": "", "module_stderr": "sh: python3", "rc": 127}
+        {
+            "failed": True,
+            "msg": "MODULE FAILURE",
+            "module_stdout": "",
+            "module_stderr": "sh: python3",
+            "rc": 127,
+        }
     )
     target.python = python
     assert target.fails({"ansible_python_interpreter": interpreter} if interpreter else {}) == (
@@ -225,12 +252,16 @@ def test_a_reader_that_cannot_be_made_is_not_checked_and_no_failure(ca: Ca, away
     [line] = result["not_checked"]
     assert line.startswith("metrics for an authorised reader (on the controller, ca_p")
     [warning] = result["warnings"]
-    assert warning.startswith("m1: not checked: metrics for an authorised reader: on the controller, ")
+    assert warning.startswith(
+        "m1: not checked: metrics for an authorised reader: on the controller, "
+    )
 
 
 def test_a_ca_that_has_expired_is_not_checked(tmp_path: Path) -> None:
     ca = Ca(tmp_path)
-    with mock.patch("ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.metrics_client.now") as now:
+    with mock.patch(
+        "ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.metrics_client.now"
+    ) as now:
         from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate  # noqa: PLC0415
 
         now.return_value = certificate.validity(ca.certificate)[1]
@@ -265,7 +296,9 @@ def test_a_client_of_the_next_ca_is_made_on_the_controller(ca: Ca) -> None:
 
 
 def wanted(**given: Any) -> dict[str, Any]:
-    return {"wanted": {"version": "1.37.2", "binary": "/opt/k8s/bin/kube-scheduler-v1.37.2", **given}}
+    return {
+        "wanted": {"version": "1.37.2", "binary": "/opt/k8s/bin/kube-scheduler-v1.37.2", **given}
+    }
 
 
 def certificate(ca: Ca, **given: Any) -> dict[str, Any]:
@@ -283,7 +316,11 @@ def certificate(ca: Ca, **given: Any) -> dict[str, Any]:
 def test_no_file_name_of_the_controllers_travels(ca: Ca, tmp_path: Path) -> None:
     target = Target()
     profiles = write_profiles(tmp_path)
-    task = wanted(certificate=certificate(ca, ca_config=profiles, profile="kubernetes", not_after_policy="clamp"))
+    task = wanted(
+        certificate=certificate(
+            ca, ca_config=profiles, profile="kubernetes", not_after_policy="clamp"
+        )
+    )
     before = copy.deepcopy(task)
     ca.key_path.unlink()
     result = target.run(**task)
@@ -305,12 +342,16 @@ def test_a_ca_that_cannot_be_used_is_a_drift(ca: Ca) -> None:
     assert target.sent[0]["wanted"]["certificate"] is None
 
 
-def test_a_key_that_ansible_vault_encrypted_is_compared_as_it_lies_on_the_host(tmp_path: Path) -> None:
+def test_a_key_that_ansible_vault_encrypted_is_compared_as_it_lies_on_the_host(
+    tmp_path: Path,
+) -> None:
     secret, target, key = VaultSecret(b"hush"), Target(), tmp_path / "key.pem"
     key.write_bytes(VaultLib([("default", secret)]).encrypt(b"key"))
     target.loader.set_vault_secrets([("default", secret)])
     target.run(**wanted(pair={"privatekey_source": str(key)}))
-    assert target.sent[0]["wanted"]["pair"]["privatekey_sha256"] == hashlib.sha256(b"key").hexdigest()
+    assert (
+        target.sent[0]["wanted"]["pair"]["privatekey_sha256"] == hashlib.sha256(b"key").hexdigest()
+    )
 
 
 def test_a_pair_of_the_controllers_is_compared_by_its_checksums(tmp_path: Path) -> None:
@@ -338,7 +379,8 @@ def test_a_pair_of_the_controllers_is_compared_by_its_checksums(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "given", [{"certificate": "x"}, {"pair": "x"}, {"certificate": {"ca_on": "controller"}, "pair": []}]
+    "given",
+    [{"certificate": "x"}, {"pair": "x"}, {"certificate": {"ca_on": "controller"}, "pair": []}],
 )
 def test_nonsense_is_one_line(given: dict[str, Any]) -> None:
     target = Target()
@@ -370,10 +412,14 @@ def test_a_ca_that_is_somebody_else_s(ca: Ca, tmp_path: Path) -> None:
         f"the certificate ends soon; have {tmp_path}/m1.csr signed by the CA in {ca.path}, and put the certificate to {tmp_path}/m1.pem"
     ]
     [sent] = target.sent
-    assert sent["wanted"]["certificate"]["_certificate"] == (tmp_path / "m1.pem").read_text().strip()
+    assert (
+        sent["wanted"]["certificate"]["_certificate"] == (tmp_path / "m1.pem").read_text().strip()
+    )
     assert sent["wanted"]["certificate"]["_request"] == "a request"
     assert str(tmp_path) not in json.dumps(sent)
     ca.path.unlink()
     result = target.run(wanted={"version": "1.37.2", "binary": "/x", "certificate": task})
     assert target.sent[1]["wanted"]["certificate"] is None
-    assert result["drift"][0]["reason"].startswith(f"on the controller, ca_path: '{ca.path}' does not exist")
+    assert result["drift"][0]["reason"].startswith(
+        f"on the controller, ca_path: '{ca.path}' does not exist"
+    )

@@ -49,7 +49,10 @@ def run(
     **options: Any,
 ) -> dict[str, Any]:
     names = ["m1", "m2"]
-    hosts = {name: {"ansible_host": f"192.0.2.{name[1]}", **(hostvars or {}).get(name, {})} for name in names}
+    hosts = {
+        name: {"ansible_host": f"192.0.2.{name[1]}", **(hostvars or {}).get(name, {})}
+        for name in names
+    }
     task_vars = {
         **variables,
         **DATA,
@@ -60,7 +63,9 @@ def run(
         "ansible_play_hosts_all": names,
         "ansible_play_batch": names,
     }
-    task = mock.MagicMock(async_val=0, check_mode=False, until=[], retries=None, args={"step": step, **options})
+    task = mock.MagicMock(
+        async_val=0, check_mode=False, until=[], retries=None, args={"step": step, **options}
+    )
     plugin = ActionModule(task, *(mock.MagicMock() for _number in range(5)))
     plugin._loader = loader or DataLoader()
     plugin._templar.template = lambda value: value
@@ -83,7 +88,10 @@ def test_what_is_fixed_before_the_first_contact(variables: dict[str, Any], ca: C
     assert found["sans"] == ["127.0.0.1", "192.0.2.1", "192.0.2.2"]
     assert found["ca_cert_pem"] == ca.path.read_text()
     assert found["makes_reader"] is True
-    assert fixed(variables | {"kube_scheduler_sans": "own"}, me="m2")["sans"] == ["127.0.0.1", "192.0.2.2"]
+    assert fixed(variables | {"kube_scheduler_sans": "own"}, me="m2")["sans"] == [
+        "127.0.0.1",
+        "192.0.2.2",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +101,10 @@ def test_what_is_fixed_before_the_first_contact(variables: dict[str, Any], ca: C
             {"kube_scheduler_ca_key": "/nowhere/ca-key.pem"},
             "; if it is on a master alone (kubeadm's is /etc/kubernetes/pki/ca.key), copy it here, or set kube_scheduler_pki to external",
         ),
-        ({"kube_scheduler_ca_config": "/nowhere.json"}, "kube_scheduler_ca_config: '/nowhere.json' does not exist"),
+        (
+            {"kube_scheduler_ca_config": "/nowhere.json"},
+            "kube_scheduler_ca_config: '/nowhere.json' does not exist",
+        ),
         (
             {"kube_scheduler_renew_before": "9000h"},
             "kube_scheduler_renew_before: '9000h' has to be longer than nothing and shorter",
@@ -110,7 +121,9 @@ def test_what_is_fixed_before_the_first_contact(variables: dict[str, Any], ca: C
         ({"kube_scheduler_extra_args": "garbage"}, "kube_scheduler_extra_args"),
     ],
 )
-def test_faults_name_the_role_s_variable(variables: dict[str, Any], given: dict[str, Any], words: str) -> None:
+def test_faults_name_the_role_s_variable(
+    variables: dict[str, Any], given: dict[str, Any], words: str
+) -> None:
     found = fixed(variables | given)
     assert found["failed"] is True
     assert any(words in line for line in found["faults"]), found["faults"]
@@ -142,7 +155,8 @@ def test_a_name_that_is_near_to_a_variable(variables: dict[str, Any]) -> None:
 def test_facts_may_not_set_the_role_s_variables(variables: dict[str, Any]) -> None:
     poisoned = variables | {"ansible_facts": {"kube_scheduler_subject": {"O": "system:masters"}}}
     with pytest.raises(
-        AnsibleActionFail, match="m1: its facts hold kube_scheduler_subject, which only variables may set"
+        AnsibleActionFail,
+        match="m1: its facts hold kube_scheduler_subject, which only variables may set",
     ):
         fixed(poisoned)
 
@@ -188,28 +202,55 @@ FACTS: dict[str, Any] = {
 
 
 def planned(
-    variables: dict[str, Any], answer: Any = None, others: Any = None, strict: bool = True, **given: Any
+    variables: dict[str, Any],
+    answer: Any = None,
+    others: Any = None,
+    strict: bool = True,
+    **given: Any,
 ) -> dict[str, Any]:
     data = fixed(variables | given)
     own = FACTS if answer is None else answer
     hostvars = {"m1": {"host": own}, "m2": {"host": others}}
-    return run("host", variables, hostvars=hostvars, tables=TABLES, input=data, host=own, answers="host", strict=strict)
+    return run(
+        "host",
+        variables,
+        hostvars=hostvars,
+        tables=TABLES,
+        input=data,
+        host=own,
+        answers="host",
+        strict=strict,
+    )
 
 
 def test_plan_of_a_host(variables: dict[str, Any]) -> None:
     found = planned(variables)
     assert found["faults"] == []
-    assert found["wanted"]["certificate"]["subject_alt_name"] == ["127.0.0.1", "192.0.2.1", "192.0.2.2"]
+    assert found["wanted"]["certificate"]["subject_alt_name"] == [
+        "127.0.0.1",
+        "192.0.2.1",
+        "192.0.2.2",
+    ]
     assert found["wanted"]["pair"] is None
-    assert {file["name"]: file.get("content") for file in found["files"]}["unit"] == "kube-scheduler.service.j2"
+    assert {file["name"]: file.get("content") for file in found["files"]}[
+        "unit"
+    ] == "kube-scheduler.service.j2"
     assert planned(variables, others={**FACTS, "hostname": "m2.example"})["faults"] == []
 
 
 def test_an_instance_is_removed_by_its_name_alone(variables: dict[str, Any]) -> None:
     """The CA may be away, and the version unknown."""
-    broken = {"kube_scheduler_ca_cert": "/nowhere", "kube_scheduler_version": "", "kube_scheduler_name": "batch"}
+    broken = {
+        "kube_scheduler_ca_cert": "/nowhere",
+        "kube_scheduler_version": "",
+        "kube_scheduler_name": "batch",
+    }
     found = run("instance", variables | broken)
-    assert (found["faults"], found["unit"], found["release"]) == ([], "batch.service", "/var/lib/kube-ha/batch")
+    assert (found["faults"], found["unit"], found["release"]) == (
+        [],
+        "batch.service",
+        "/var/lib/kube-ha/batch",
+    )
     assert run("instance", variables | {"kube_scheduler_name": "../x"})["failed"]
     with pytest.raises(AnsibleActionFail, match="its facts hold kube_scheduler_name"):
         run("instance", variables | {"ansible_facts": {"kube_scheduler_name": "kubelet"}})
@@ -217,11 +258,18 @@ def test_an_instance_is_removed_by_its_name_alone(variables: dict[str, Any]) -> 
 
 def test_what_goes_by_the_name(variables: dict[str, Any]) -> None:
     found = fixed(variables)
-    assert (found["unit"], found["release"]) == ("kube-scheduler.service", "/var/lib/kube-ha/kube-scheduler")
+    assert (found["unit"], found["release"]) == (
+        "kube-scheduler.service",
+        "/var/lib/kube-ha/kube-scheduler",
+    )
     assert found["scheduler"] == "default-scheduler"
     profiles = {"profiles": [{"schedulerName": "batch"}, {"schedulerName": "other"}]}
     batch = fixed(variables | {"kube_scheduler_name": "batch", "kube_scheduler_config": profiles})
-    assert (batch["unit"], batch["release"], batch["scheduler"]) == ("batch.service", "/var/lib/kube-ha/batch", "batch")
+    assert (batch["unit"], batch["release"], batch["scheduler"]) == (
+        "batch.service",
+        "/var/lib/kube-ha/batch",
+        "batch",
+    )
 
 
 def test_two_instances_of_a_host_share_nothing(variables: dict[str, Any]) -> None:
@@ -233,8 +281,14 @@ def test_two_instances_of_a_host_share_nothing(variables: dict[str, Any]) -> Non
         "paths": [],
     }
     [line] = planned(variables, answer={**FACTS, "instances": [other]}, strict=False)["faults"]
-    assert line == "kube_scheduler_secure_port: 10259 is also of batch.service on m1; give each its own port"
-    assert planned(variables, answer={**FACTS, "instances": [{**other, "ports": [10260]}]})["faults"] == []
+    assert (
+        line
+        == "kube_scheduler_secure_port: 10259 is also of batch.service on m1; give each its own port"
+    )
+    assert (
+        planned(variables, answer={**FACTS, "instances": [{**other, "ports": [10260]}]})["faults"]
+        == []
+    )
 
 
 def test_another_host_of_this_hostname(variables: dict[str, Any]) -> None:
@@ -243,13 +297,19 @@ def test_another_host_of_this_hostname(variables: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("others", [None, "garbage", {"hostname": None}, {"msg": "unreachable"}, 7])
-def test_an_odd_answer_of_another_host_counts_as_none(variables: dict[str, Any], others: Any) -> None:
+def test_an_odd_answer_of_another_host_counts_as_none(
+    variables: dict[str, Any], others: Any
+) -> None:
     assert planned(variables, others=others)["faults"] == []
 
 
-@pytest.mark.parametrize("key", ["process", "unit", "port", "systemd_version", "clock_offset", "os_families"])
+@pytest.mark.parametrize(
+    "key", ["process", "unit", "port", "systemd_version", "clock_offset", "os_families"]
+)
 @pytest.mark.parametrize("value", [None, "garbage", [1]])
-def test_a_host_s_own_odd_answer_is_one_line(variables: dict[str, Any], key: str, value: Any) -> None:
+def test_a_host_s_own_odd_answer_is_one_line(
+    variables: dict[str, Any], key: str, value: Any
+) -> None:
     found: dict[str, Any] = {}
     with contextlib.suppress(AnsibleActionFail):
         found = planned(variables, answer={**FACTS, key: value})
@@ -270,11 +330,16 @@ def test_without_a_version_there_is_no_plan(variables: dict[str, Any]) -> None:
 
 
 def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Path) -> None:
-    given: dict[str, Any] = {"kube_scheduler_binary_source": "controller", "kube_scheduler_binary_url": str(tmp_path)}
+    given: dict[str, Any] = {
+        "kube_scheduler_binary_source": "controller",
+        "kube_scheduler_binary_url": str(tmp_path),
+    }
     path = tmp_path / "release/v1.37.2/bin/linux/amd64/kube-scheduler"
     found = planned(variables, **given)
     assert found["faults"] == [], "it may not be needed"
-    assert found["binary"]["missing"].startswith(f"kube_scheduler_binary_url: {path} is not there on the controller")
+    assert found["binary"]["missing"].startswith(
+        f"kube_scheduler_binary_url: {path} is not there on the controller"
+    )
     path.parent.mkdir(parents=True)
     path.touch()
     Path(f"{path}.sha512").write_text("0" * 128)
@@ -287,7 +352,9 @@ def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Pa
     assert planned(variables)["binary"]["missing"] == ""
 
 
-def rotated(variables: dict[str, Any], folder: Path, kind: str = "ca", step: str = "look") -> tuple[Ca, dict[str, Any]]:
+def rotated(
+    variables: dict[str, Any], folder: Path, kind: str = "ca", step: str = "look"
+) -> tuple[Ca, dict[str, Any]]:
     """A CA that is to take the place of the present one, and what is fixed then."""
     following = Ca(folder, key=spare("ECC", number=7), name="next", subject={"CN": "next"})
     given = {
@@ -298,22 +365,32 @@ def rotated(variables: dict[str, Any], folder: Path, kind: str = "ca", step: str
     return following, fixed(variables | given, rotation={"step": step, "replace": ["00:11"]})
 
 
-def test_what_is_trusted_while_the_ca_is_rotated(variables: dict[str, Any], ca: Ca, tmp_path: Path) -> None:
+def test_what_is_trusted_while_the_ca_is_rotated(
+    variables: dict[str, Any], ca: Ca, tmp_path: Path
+) -> None:
     following, found = rotated(variables, tmp_path)
     assert found["faults"] == []
     assert found["authorities_pem"] == found["apiserver_cas_pem"] == ca.pem + following.pem
     assert found["rotation"] == {"step": "look", "replace": ["00:11"]}
     plain = fixed(variables)
-    assert (plain["authorities_pem"], plain["apiserver_cas_pem"], plain["rotation"]) == (ca.pem, ca.pem, {})
+    assert (plain["authorities_pem"], plain["apiserver_cas_pem"], plain["rotation"]) == (
+        ca.pem,
+        ca.pem,
+        {},
+    )
 
 
-def test_the_former_ca_need_not_sign_any_more(variables: dict[str, Any], ca: Ca, tmp_path: Path) -> None:
+def test_the_former_ca_need_not_sign_any_more(
+    variables: dict[str, Any], ca: Ca, tmp_path: Path
+) -> None:
     ca.key_path.unlink()
     assert rotated(variables, tmp_path)[1]["faults"] == []
     assert fixed(variables)["failed"] is True
 
 
-def test_a_new_ca_that_cannot_sign_is_named_by_its_variable(variables: dict[str, Any], tmp_path: Path) -> None:
+def test_a_new_ca_that_cannot_sign_is_named_by_its_variable(
+    variables: dict[str, Any], tmp_path: Path
+) -> None:
     following, _found = rotated(variables, tmp_path)
     following.key_path.chmod(0o644)
     given = {
@@ -324,14 +401,24 @@ def test_a_new_ca_that_cannot_sign_is_named_by_its_variable(variables: dict[str,
     assert line.startswith("kube_scheduler_new_ca_key: others can read or change")
 
 
-def test_what_a_host_is_to_have_at_each_step(variables: dict[str, Any], ca: Ca, tmp_path: Path) -> None:
+def test_what_a_host_is_to_have_at_each_step(
+    variables: dict[str, Any], ca: Ca, tmp_path: Path
+) -> None:
     own = {
         **FACTS,
-        "apiserver": {"reachable": True, "version": "v1.37.2", "error": None, "server": "https://192.0.2.1:6443"},
+        "apiserver": {
+            "reachable": True,
+            "version": "v1.37.2",
+            "error": None,
+            "server": "https://192.0.2.1:6443",
+        },
     }
     own["apiserver"] |= {"next_accepted": True, "next_serves": True}
     pair = {"use": "pair", "fingerprint_sha256": "AA", "signed_by": [ca.fingerprint]}
-    own["certificates"] = [pair, {"use": "trust", "fingerprint_sha256": ca.fingerprint, "signed_by": []}]
+    own["certificates"] = [
+        pair,
+        {"use": "trust", "fingerprint_sha256": ca.fingerprint, "signed_by": []},
+    ]
     for step, signs, trusts in (
         ("leaf", "former", "former"),
         ("accept", "former", "both"),
@@ -340,15 +427,25 @@ def test_what_a_host_is_to_have_at_each_step(variables: dict[str, Any], ca: Ca, 
     ):
         following, data = rotated(variables, tmp_path, step=step)
         found = run(
-            "host", variables, hostvars={"m1": {"host": own}}, tables=TABLES, input=data, host=own, answers="host"
+            "host",
+            variables,
+            hostvars={"m1": {"host": own}},
+            tables=TABLES,
+            input=data,
+            host=own,
+            answers="host",
         )
         path = {"former": ca.path, "next": following.path}[signs]
         assert found["wanted"]["certificate"]["ca_path"] == str(path), step
         assert found["wanted"]["certificate"]["replace"] == ["00:11"]
         pem = {"former": ca.pem, "both": ca.pem + following.pem, "next": following.pem}[trusts]
-        assert found["wanted"]["kubeconfig"]["clusters"][0]["certificate_authority_data"] == pem, step
+        assert found["wanted"]["kubeconfig"]["clusters"][0]["certificate_authority_data"] == pem, (
+            step
+        )
     own["apiserver"]["next_accepted"] = False
-    found = run("host", variables, tables=TABLES, input=data, host=own, answers="host", strict=False)
+    found = run(
+        "host", variables, tables=TABLES, input=data, host=own, answers="host", strict=False
+    )
     assert [line.partition(", https")[0] for line in found["faults"]] == [
         "kube_scheduler_new_ca_cert: the apiserver of m1"
     ]
@@ -394,7 +491,10 @@ def test_the_pair_of_the_controller_tells_itself_what_is_replaced(
 @pytest.fixture
 def pair(tmp_path: Path) -> dict[str, Any]:
     given = {"cert": tmp_path / "s.pem", "key": tmp_path / "s-key.pem"}
-    return {"kube_scheduler_pki": "provided", **{f"kube_scheduler_{name}_source": str(p) for name, p in given.items()}}
+    return {
+        "kube_scheduler_pki": "provided",
+        **{f"kube_scheduler_{name}_source": str(p) for name, p in given.items()},
+    }
 
 
 def lay(pair: dict[str, Any], cert: str, key: str) -> None:
@@ -417,12 +517,16 @@ def test_a_pair_that_is_provided(variables: dict[str, Any], ca: Ca, pair: dict[s
     path = pair["kube_scheduler_cert_source"]
     expired, other = fixed(variables | pair)["faults"]
     assert expired.startswith(f"kube_scheduler_cert_source: '{path}' expired on")
-    assert other.startswith(f"kube_scheduler_cert_source: '{path}': CN is admin, but the apiserver knows the scheduler")
+    assert other.startswith(
+        f"kube_scheduler_cert_source: '{path}': CN is admin, but the apiserver knows the scheduler"
+    )
     lay(pair, *issued(Ca(key=spare("ECC", number=9))))
     assert "is not signed by the CA in" in fixed(variables | pair)["msg"]
 
 
-def test_a_pair_that_ansible_vault_encrypted(variables: dict[str, Any], ca: Ca, pair: dict[str, Any]) -> None:
+def test_a_pair_that_ansible_vault_encrypted(
+    variables: dict[str, Any], ca: Ca, pair: dict[str, Any]
+) -> None:
     secret = VaultSecret(b"hush")
     cert, key = issued(ca)
     lay(pair, cert, VaultLib([("default", secret)]).encrypt(key.encode()).decode())
@@ -443,7 +547,10 @@ def test_a_ca_that_is_somebody_else_s(variables: dict[str, Any], tmp_path: Path)
         == f"kube_scheduler_csr_dir: '{tmp_path}/nowhere' is not a directory on the controller: make it first"
     )
     outside["kube_scheduler_csr_dir"] = str(tmp_path)
-    assert (fixed(variables | outside)["faults"], fixed(variables | outside)["makes_reader"]) == ([], False)
+    assert (fixed(variables | outside)["faults"], fixed(variables | outside)["makes_reader"]) == (
+        [],
+        False,
+    )
     plan = planned(variables | outside)
     assert plan["wanted"]["certificate"]["csr_path"] == str(tmp_path / "m1.csr")
     assert plan["wanted"]["pair"] is None
@@ -456,19 +563,32 @@ def test_a_ca_that_is_somebody_else_s(variables: dict[str, Any], tmp_path: Path)
 
 
 def test_one_apiserver_of_several_is_warned_of(variables: dict[str, Any]) -> None:
-    seen = {"server": "https://lb.example:6443", "reachable": True, "version": "v1.37.2", "error": None}
+    seen = {
+        "server": "https://lb.example:6443",
+        "reachable": True,
+        "version": "v1.37.2",
+        "error": None,
+    }
     other = {**FACTS, "hostname": "m2.example", "apiserver": seen}
-    found = planned(variables, {**FACTS, "apiserver": seen}, other, kube_scheduler_apiserver=seen["server"])
+    found = planned(
+        variables, {**FACTS, "apiserver": seen}, other, kube_scheduler_apiserver=seen["server"]
+    )
     assert found["faults"] == []
-    assert found["warnings"][0].startswith("kube_scheduler_apiserver: all members name https://lb.example:6443")
+    assert found["warnings"][0].startswith(
+        "kube_scheduler_apiserver: all members name https://lb.example:6443"
+    )
     assert planned(variables, FACTS, other)["warnings"] == []
 
 
 @pytest.mark.parametrize("name", ["ca_cert", "apiserver_ca"])
-def test_a_key_among_the_certificates(variables: dict[str, Any], ca: Ca, tmp_path: Path, name: str) -> None:
+def test_a_key_among_the_certificates(
+    variables: dict[str, Any], ca: Ca, tmp_path: Path, name: str
+) -> None:
     both = tmp_path / "both.pem"
     both.write_text(ca.path.read_text() + ca.key_path.read_text())
-    with pytest.raises(AnsibleActionFail, match=f"kube_scheduler_{name}: {both} holds a private key; give"):
+    with pytest.raises(
+        AnsibleActionFail, match=f"kube_scheduler_{name}: {both} holds a private key; give"
+    ):
         fixed(variables | {f"kube_scheduler_{name}": str(both)})
 
 
@@ -476,7 +596,10 @@ def test_a_key_among_the_certificates(variables: dict[str, Any], ca: Ca, tmp_pat
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        ("{folder}/nowhere/report", "on the controller: the directory of '{folder}/nowhere/report' does not exist"),
+        (
+            "{folder}/nowhere/report",
+            "on the controller: the directory of '{folder}/nowhere/report' does not exist",
+        ),
         ("{folder}", "on the controller: '{folder}' is a directory"),
         ("", "is not a path"),
         (7, "is not a path"),
@@ -493,13 +616,18 @@ def test_a_report_that_cannot_be_written_is_refused_first(
 
 def test_monitoring_takes_nothing_from_the_facts_of_its_host(variables: dict[str, Any]) -> None:
     given = {**variables, "ansible_facts": {"monitoring_dir": "/root/elsewhere"}}
-    with pytest.raises(AnsibleActionFail, match="m1: its facts hold monitoring_dir, which only variables may set"):
+    with pytest.raises(
+        AnsibleActionFail, match="m1: its facts hold monitoring_dir, which only variables may set"
+    ):
         run("monitoring", given, tables=TABLES, inputs="input")
 
 
 def test_monitoring_without_masters_is_refused(variables: dict[str, Any]) -> None:
     found = run("monitoring", variables, tables=TABLES, inputs="input")
-    assert found["msg"] == "no master's variables are known; run monitoring.yml without --limit and --tags"
+    assert (
+        found["msg"]
+        == "no master's variables are known; run monitoring.yml without --limit and --tags"
+    )
     hostvars = {"m1": {"input": fixed({**variables, "kube_scheduler_bind_address": "0.0.0.0"})}}
     found = run("monitoring", variables, tables=TABLES, inputs="input", hostvars=hostvars)
     assert found["faults"] == []

@@ -36,7 +36,9 @@ class Target:
         assert name == "kube_ha.scheduler.x509_cert"
         self.sent.append(module_args)
         try:
-            result = self.host.run(check=self.check, after=elapsed(), **json.loads(json.dumps(module_args)))
+            result = self.host.run(
+                check=self.check, after=elapsed(), **json.loads(json.dumps(module_args))
+            )
         except (X509Error, FilesError) as exc:
             result = {"failed": True, "msg": str(exc)}
         return self.answer(json.loads(json.dumps(result)))
@@ -65,7 +67,9 @@ def run(target: Target, ca: Ca, check: bool = False, **given: Any) -> dict[str, 
         **ca.options,
     }
     task = mock.MagicMock(
-        async_val=0, check_mode=check, args={k: v for k, v in {**mine, **given}.items() if v is not None}
+        async_val=0,
+        check_mode=check,
+        args={k: v for k, v in {**mine, **given}.items() if v is not None},
     )
     plugin = ActionModule(task, *(mock.MagicMock() for _number in range(5)))
     target.check = check
@@ -78,18 +82,28 @@ def run(target: Target, ca: Ca, check: bool = False, **given: Any) -> dict[str, 
     return result
 
 
-def test_two_module_runs_for_the_first_certificate_and_one_for_no_change(target: Target, ca: Ca) -> None:
+def test_two_module_runs_for_the_first_certificate_and_one_for_no_change(
+    target: Target, ca: Ca
+) -> None:
     predicted = run(target, ca, check=True)
     assert (len(target.sent), predicted["changed"]) == (1, True)
     made = run(target, ca)
     assert (len(target.sent), made["changed"], made["chain"]) == (2, True, "valid")
-    assert made["reasons"] == predicted["reasons"] == ["the private key is not there", "the certificate is not there"]
+    assert (
+        made["reasons"]
+        == predicted["reasons"]
+        == ["the private key is not there", "the certificate is not there"]
+    )
     assert made["diff"]["before"] == {"private_key": None}
     assert "csr" not in made
     assert target.host.matches()
     for check in (True, False):
         again = run(target, ca, check=check)
-        assert (len(target.sent), again["changed"], again["serial_number"]) == (1, False, made["serial_number"])
+        assert (len(target.sent), again["changed"], again["serial_number"]) == (
+            1,
+            False,
+            made["serial_number"],
+        )
 
 
 def test_a_new_key_is_two_runs_too(target: Target, ca: Ca) -> None:
@@ -118,7 +132,9 @@ def test_nothing_but_the_ca_s_certificate_is_sent(target: Target, ca: Ca) -> Non
     assert result["clamped"] is True
     for sent in target.sent:
         text = json.dumps(sent)
-        assert not any(word in text for word in ("PRIVATE KEY", "hush", str(ca.path.parent), "profile"))
+        assert not any(
+            word in text for word in ("PRIVATE KEY", "hush", str(ca.path.parent), "profile")
+        )
         assert not any(name.startswith("ca_") and name != "ca_on" for name in sent)
     assert target.sent[0]["valid_for"] == "87600h"
     assert not run(
@@ -150,7 +166,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("case", BAD)
-def test_faults_are_told_before_the_target_is_touched(target: Target, ca: Ca, case: str, check: bool) -> None:
+def test_faults_are_told_before_the_target_is_touched(
+    target: Target, ca: Ca, case: str, check: bool
+) -> None:
     given, words = BAD[case]
     result = run(target, ca, check=check, **given)
     assert result["failed"] is True
@@ -159,20 +177,28 @@ def test_faults_are_told_before_the_target_is_touched(target: Target, ca: Ca, ca
 
 
 @pytest.mark.parametrize("option", ["ca_path", "ca_privatekey_path", "ca_config"])
-def test_a_ca_that_an_earlier_task_makes_is_no_fault_of_check_mode(target: Target, ca: Ca, option: str) -> None:
+def test_a_ca_that_an_earlier_task_makes_is_no_fault_of_check_mode(
+    target: Target, ca: Ca, option: str
+) -> None:
     given: dict[str, Any] = {option: "/nonexistent/file"}
     result = run(target, ca, **given)
     assert result["failed"] is True
     assert f"{option}: '/nonexistent/file' does not exist" in result["msg"]
     predicted = run(target, ca, check=True, **given)
     assert (predicted["changed"], predicted["reasons"]) == (True, [result["msg"]])
-    assert predicted["warnings"] == [f"{result['msg']}; check mode takes it that an earlier task does"]
+    assert predicted["warnings"] == [
+        f"{result['msg']}; check mode takes it that an earlier task does"
+    ]
     assert target.sent == []
-    assert run(target, ca, check=True, privatekey_type="DSA", **given)["failed"], "what is bad stays bad"
+    assert run(target, ca, check=True, privatekey_type="DSA", **given)["failed"], (
+        "what is bad stays bad"
+    )
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_a_leaf_that_would_outlive_its_ca_is_refused_where_one_is_needed(target: Target, ca: Ca, check: bool) -> None:
+def test_a_leaf_that_would_outlive_its_ca_is_refused_where_one_is_needed(
+    target: Target, ca: Ca, check: bool
+) -> None:
     assert "after its CA" in run(target, ca, check=check, valid_for="100000h")["msg"]
     assert target.host.snapshot() == {}
     run(target, ca)
@@ -215,8 +241,14 @@ def test_a_ca_that_the_caller_may_not_read(target: Target, barred: str) -> None:
             os._exit(0)
         os.waitpid(child, 0)
         message = os.read(reading, 10000).decode()
-    assert f"{str(place)!r} on the controller belongs to root, and nobody, who runs Ansible, may not read it" in message
-    assert "run Ansible as root, give nobody the right by a group, or use a copy of your own" in message
+    assert (
+        f"{str(place)!r} on the controller belongs to root, and nobody, who runs Ansible, may not read it"
+        in message
+    )
+    assert (
+        "run Ansible as root, give nobody the right by a group, or use a copy of your own"
+        in message
+    )
 
 
 def lying(ask: dict[str, Any]) -> str:
@@ -224,8 +256,14 @@ def lying(ask: dict[str, Any]) -> str:
     if "names" in ask:
         builder = builder.add_extension(x509.SubjectAlternativeName(ask["names"]), critical=False)
     if "ca" in ask:
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    return builder.sign(spare("ECC"), hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+        builder = builder.add_extension(
+            x509.BasicConstraints(ca=True, path_length=None), critical=True
+        )
+    return (
+        builder.sign(spare("ECC"), hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+        .decode()
+    )
 
 
 @pytest.mark.parametrize(
@@ -244,7 +282,9 @@ def test_a_target_that_lies_gets_nothing(target: Target, ca: Ca, ask: dict[str, 
     assert not target.host.path.exists()
 
 
-def test_a_target_with_another_key_gets_what_the_task_asks_and_refuses_it(target: Target, ca: Ca) -> None:
+def test_a_target_with_another_key_gets_what_the_task_asks_and_refuses_it(
+    target: Target, ca: Ca
+) -> None:
     target.answer = lambda result: {**result, "csr": lying({})} if "csr" in result else result
     result = run(target, ca)
     assert "another run replaced" in result["msg"]
@@ -252,27 +292,53 @@ def test_a_target_with_another_key_gets_what_the_task_asks_and_refuses_it(target
     assert signed is not None
     facts = certificate.facts(signed)
     assert facts is not None
-    assert (facts["subject"], facts["subject_alt_name"]) == ({"CN": "system:kube-scheduler"}, ["IP:127.0.0.1"])
+    assert (facts["subject"], facts["subject_alt_name"]) == (
+        {"CN": "system:kube-scheduler"},
+        ["IP:127.0.0.1"],
+    )
     assert (facts["is_ca"], facts["extended_key_usage"]) == (False, ["clientAuth", "serverAuth"])
 
 
-@pytest.mark.parametrize("answer", [{}, {"csr": None}, {"failed": True, "msg": "no python"}, {"unreachable": True}])
-def test_whatever_the_target_answers_is_the_end(target: Target, ca: Ca, answer: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "answer", [{}, {"csr": None}, {"failed": True, "msg": "no python"}, {"unreachable": True}]
+)
+def test_whatever_the_target_answers_is_the_end(
+    target: Target, ca: Ca, answer: dict[str, Any]
+) -> None:
     target.answer = lambda result: answer
     run(target, ca)
     assert len(target.sent) == 1
 
 
-HOSTILE = {"ansible_facts": {"x": 1}, "add_host": {"host_name": "x"}, "_ansible_no_log": False, "nosuch": "x"}
+HOSTILE = {
+    "ansible_facts": {"x": 1},
+    "add_host": {"host_name": "x"},
+    "_ansible_no_log": False,
+    "nosuch": "x",
+}
 
 
 @pytest.mark.parametrize("ca_on", ["controller", "target"])
-def test_what_steers_ansible_is_dropped_from_the_answers(target: Target, ca: Ca, ca_on: str) -> None:
+def test_what_steers_ansible_is_dropped_from_the_answers(
+    target: Target, ca: Ca, ca_on: str
+) -> None:
     target.answer = lambda result: {**result, **HOSTILE}
     made = run(target, ca, ca_on=ca_on)
     assert (made["changed"], made["chain"], set(HOSTILE) & set(made)) == (True, "valid", set())
-    target.answer = lambda result: {"failed": True, "msg": "no", "module_stdout": "x", "rc": 1, "csr": "x", **HOSTILE}
-    assert run(target, ca, ca_on=ca_on) == {"failed": True, "msg": "no", "module_stdout": "x", "rc": 1}
+    target.answer = lambda result: {
+        "failed": True,
+        "msg": "no",
+        "module_stdout": "x",
+        "rc": 1,
+        "csr": "x",
+        **HOSTILE,
+    }
+    assert run(target, ca, ca_on=ca_on) == {
+        "failed": True,
+        "msg": "no",
+        "module_stdout": "x",
+        "rc": 1,
+    }
 
 
 @pytest.mark.parametrize("diff", ["x", None, [1], {"before": []}])
@@ -281,7 +347,9 @@ def test_an_odd_diff_is_no_crash(target: Target, ca: Ca, diff: Any) -> None:
     assert run(target, ca)["chain"] == "valid"
 
 
-@pytest.mark.parametrize("csr", [7, True, ["x"], {"x": 1}, "x" * (16 << 10), "x" * (16 << 20), "\u00e9"])
+@pytest.mark.parametrize(
+    "csr", [7, True, ["x"], {"x": 1}, "x" * (16 << 10), "x" * (16 << 20), "\u00e9"]
+)
 def test_a_request_that_is_none_is_refused(target: Target, ca: Ca, csr: Any) -> None:
     target.answer = lambda result: {**result, "csr": csr}
     result = run(target, ca)

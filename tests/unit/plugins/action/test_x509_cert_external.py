@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
@@ -40,7 +42,9 @@ def test_the_request_goes_out_and_the_certificate_comes_in(site: Site) -> None:
     predicted = site.run(check=True)
     assert (predicted["failed"], predicted["changed"], site.csr.exists()) == (True, True, False)
     awaiting = site.run()
-    reason = "a certificate is awaited, for the private key is not there; the certificate is not there: "
+    reason = (
+        "a certificate is awaited, for the private key is not there; the certificate is not there: "
+    )
     assert awaiting["msg"] == f"{reason}{site.advice}, and run again; nothing in use was changed"
     assert not site.host.path.exists()
     assert stat.S_IMODE(site.csr.stat().st_mode) == 0o644
@@ -71,7 +75,9 @@ def test_the_request_goes_out_and_the_certificate_comes_in(site: Site) -> None:
 def test_an_intermediate_is_put_in_place_too(site: Site) -> None:
     site.run()
     key = spare("ECC", number=8)
-    middle = certificate(key, site.ca.authority, subject={"CN": "middle"}, is_ca=True, valid_for="10000h")
+    middle = certificate(
+        key, site.ca.authority, subject={"CN": "middle"}, is_ca=True, valid_for="10000h"
+    )
     own = certificate(None, authority.Authority(middle, key), public=site.public(), **FIT)
     site.hand_in(own)
     assert "was handed in and is not signed by the CA" in site.run()["msg"]
@@ -82,7 +88,9 @@ def test_an_intermediate_is_put_in_place_too(site: Site) -> None:
 
 
 def other_key(site: Site) -> x509.Certificate:
-    return certificate(spare("ECC", number=9), site.ca.authority, public=spare("ECC", number=9).public_key(), **FIT)
+    return certificate(
+        spare("ECC", number=9), site.ca.authority, public=spare("ECC", number=9).public_key(), **FIT
+    )
 
 
 WRONG: dict[str, tuple[Callable[[Site], x509.Certificate], str]] = {
@@ -91,8 +99,14 @@ WRONG: dict[str, tuple[Callable[[Site], x509.Certificate], str]] = {
         lambda site: site.issue(subject_alt_name=SANS[:1]),
         "lacks the subject alternative names DNS:m1.example",
     ),
-    "no client": (lambda site: site.issue(extended_key_usage=["serverAuth"]), "extendedKeyUsage lacks clientAuth"),
-    "no server": (lambda site: site.issue(extended_key_usage=["clientAuth"]), "extendedKeyUsage lacks serverAuth"),
+    "no client": (
+        lambda site: site.issue(extended_key_usage=["serverAuth"]),
+        "extendedKeyUsage lacks clientAuth",
+    ),
+    "no server": (
+        lambda site: site.issue(extended_key_usage=["clientAuth"]),
+        "extendedKeyUsage lacks serverAuth",
+    ),
     "a CA": (lambda site: site.issue(is_ca=True), "is a CA's"),
     "expired": (
         lambda site: site.issue(valid_for="2h", renew_before="1h", now=NOW - timedelta(hours=3)),
@@ -112,7 +126,9 @@ WRONG: dict[str, tuple[Callable[[Site], x509.Certificate], str]] = {
         "has the subject CN admin, wanted system:kube-scheduler",
     ),
     "other group": (
-        lambda site: site.issue(subject={**SUBJECT, "O": ["system:kube-scheduler", "system:masters"]}),
+        lambda site: site.issue(
+            subject={**SUBJECT, "O": ["system:kube-scheduler", "system:masters"]}
+        ),
         "has the subject O system:kube-scheduler and system:masters, wanted system:kube-scheduler",
     ),
 }
@@ -126,7 +142,9 @@ def test_a_wrong_certificate_is_refused(site: Site, case: str) -> None:
     former = site.host.snapshot()
     wrong = make(site)
     if case == "a chain that ended":
-        ended = certificate(site.ca.key, subject={"CN": "kubernetes"}, is_ca=True, now=NOW - timedelta(hours=9000))
+        ended = certificate(
+            site.ca.key, subject={"CN": "kubernetes"}, is_ca=True, now=NOW - timedelta(hours=9000)
+        )
         site.ca.path.write_text(pem(ended) + Ca(key=spare("ECC", number=3)).pem)
     for _round in range(2):
         site.hand_in(wrong)
@@ -146,7 +164,10 @@ def test_a_wrong_certificate_is_refused(site: Site, case: str) -> None:
 
 def test_one_that_names_more_or_has_more_of_a_subject_does(site: Site) -> None:
     site.run()
-    more: dict[str, Any] = {"subject": {**SUBJECT, "OU": "platform"}, "subject_alt_name": [*SANS, "more.example"]}
+    more: dict[str, Any] = {
+        "subject": {**SUBJECT, "OU": "platform"},
+        "subject_alt_name": [*SANS, "more.example"],
+    }
     site.hand_in(site.issue(**more))
     assert site.run()["chain"] == "valid"
     assert not site.run()["changed"]
@@ -167,10 +188,16 @@ def test_renewal_in_its_window(site: Site) -> None:
     assert len(due["awaited"]) == 1
     assert due["awaited"][0].endswith(", within 720h")
     assert due["awaited"][0].startswith("the certificate ends on ")
-    assert due["reasons"] == ["the signing request is not there, or is for another key or other names"]
+    assert due["reasons"] == [
+        "the signing request is not there, or is for another key or other names"
+    ]
     assert keys.public_bytes(x509.load_pem_x509_csr(request).public_key()) == bytes_of(site)
     waiting = site.run()
-    assert (waiting["changed"], waiting["awaited"], waiting["reasons"]) == (False, due["awaited"], [])
+    assert (waiting["changed"], waiting["awaited"], waiting["reasons"]) == (
+        False,
+        due["awaited"],
+        [],
+    )
     assert site.host.snapshot() == former
     site.hand_in(site.issue(valid_for="4000h"))
     assert site.run()["changed"]
@@ -256,7 +283,9 @@ def test_one_to_replace_gets_a_new_key(site: Site) -> None:
     waiting = bytes_of(site)
     assert waiting != keys.public_bytes(former)
     site.hand_in(certificate(None, site.ca.authority, public=former, **FIT))
-    assert "is not the certificate of the key on this host" in site.run(**replace)["msg"], "of the former key"
+    assert "is not the certificate of the key on this host" in site.run(**replace)["msg"], (
+        "of the former key"
+    )
     site.hand_in(site.issue())
     assert site.run(**replace)["changed"]
     assert (site.host.matches(), bytes_of(site) == waiting) == (True, True)
@@ -271,7 +300,8 @@ def test_a_new_machine_under_an_old_name_needs_a_new_certificate(site: Site) -> 
         path.unlink()
     result = site.run()
     assert (
-        f"{site.pem} was handed in and is not the certificate of the key on this host: {site.advice}" in result["msg"]
+        f"{site.pem} was handed in and is not the certificate of the key on this host: {site.advice}"
+        in result["msg"]
     )
     assert bytes_of(site) != former
     site.hand_in(site.issue())
@@ -283,9 +313,18 @@ def test_a_new_machine_under_an_old_name_needs_a_new_certificate(site: Site) -> 
 
 def lying(**ask: Any) -> str:
     builder = x509.CertificateSigningRequestBuilder(
-        x509.Name(ask.get("name", [x509.NameAttribute(oid, "system:kube-scheduler") for oid in _OIDS]))
+        x509.Name(
+            ask.get("name", [x509.NameAttribute(oid, "system:kube-scheduler") for oid in _OIDS])
+        )
     )
-    other = ("content_commitment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign", "encipher_only")
+    other = (
+        "content_commitment",
+        "data_encipherment",
+        "key_agreement",
+        "key_cert_sign",
+        "crl_sign",
+        "encipher_only",
+    )
     usage = dict.fromkeys((*other, "key_encipherment", "decipher_only"), False)
     extended = [x509.ExtendedKeyUsageOID.CLIENT_AUTH, x509.ExtendedKeyUsageOID.SERVER_AUTH]
     for value in (
@@ -297,14 +336,21 @@ def lying(**ask: Any) -> str:
         builder = builder.add_extension(value, critical=False)
     for oid, value in ask.get("attributes", ()):
         builder = builder.add_attribute(oid, value)
-    return builder.sign(ask.get("key", spare("ECC")), hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    return (
+        builder.sign(ask.get("key", spare("ECC")), hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+        .decode()
+    )
 
 
 _OIDS = (x509.NameOID.ORGANIZATION_NAME, x509.NameOID.COMMON_NAME)
 
 
 def _names(*more: str) -> list[x509.GeneralName]:
-    return [x509.IPAddress(ipaddress.ip_address(SANS[0])), *(x509.DNSName(name) for name in (SANS[1], *more))]
+    return [
+        x509.IPAddress(ipaddress.ip_address(SANS[0])),
+        *(x509.DNSName(name) for name in (SANS[1], *more)),
+    ]
 
 
 def test_a_request_of_another_hand_that_asks_for_the_same_is_taken(site: Site) -> None:
@@ -331,7 +377,10 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
         {"extended": [x509.ExtendedKeyUsageOID.CODE_SIGNING]},
         "another extended_key_usage than the task",
     ),
-    "a CA": ({"more": [x509.BasicConstraints(ca=True, path_length=None)]}, "another extension than the task"),
+    "a CA": (
+        {"more": [x509.BasicConstraints(ca=True, path_length=None)]},
+        "another extension than the task",
+    ),
     "a template": (
         {"attributes": [(x509.ObjectIdentifier("1.2.840.113549.1.9.7"), b"challenge")]},
         "another extension than the task",
@@ -350,7 +399,9 @@ def test_a_request_that_asks_for_anything_else_is_not_written(site: Site, case: 
     assert not any(site.folder.iterdir())
 
 
-@pytest.mark.parametrize("csr", [7, True, ["x"], {"x": 1}, "garbage", "x" * (16 << 10), "x" * (16 << 20), "\u00e9"])
+@pytest.mark.parametrize(
+    "csr", [7, True, ["x"], {"x": 1}, "garbage", "x" * (16 << 10), "x" * (16 << 20), "\u00e9"]
+)
 def test_a_request_that_is_none_is_not_written(site: Site, csr: Any) -> None:
     site.answer = lambda result: {**result, "csr": csr}
     result = site.run()
@@ -359,7 +410,9 @@ def test_a_request_that_is_none_is_not_written(site: Site, csr: Any) -> None:
 
 
 def test_a_request_without_proof_of_the_key_is_not_written(site: Site) -> None:
-    sound = x509.load_pem_x509_csr(lying(key=spare("RSA"), usage={"key_encipherment": True}).encode())
+    sound = x509.load_pem_x509_csr(
+        lying(key=spare("RSA"), usage={"key_encipherment": True}).encode()
+    )
     signature = sound.signature[:-1] + bytes([sound.signature[-1] ^ 1])
     forged = sound.public_bytes(serialization.Encoding.DER).replace(sound.signature, signature)
     text = base64.encodebytes(forged).decode()
@@ -386,10 +439,22 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"ca_path": None},
         "ca_path: is not set: with ca_on: external, name the CA's certificate on the controller",
     ),
-    "no request": ({"csr_path": None}, "csr_path: with ca_on: external, give an absolute path on the controller"),
-    "relative": ({"certificate_source": "m1.pem"}, "certificate_source: with ca_on: external, give an absolute path"),
-    "no folder": ({"csr_path": "/nonexistent/m1.csr"}, "csr_path: '/nonexistent' is not a directory on the controller"),
-    "force": ({"force": True}, "ca_on: external is for certificates that are issued when they are due"),
+    "no request": (
+        {"csr_path": None},
+        "csr_path: with ca_on: external, give an absolute path on the controller",
+    ),
+    "relative": (
+        {"certificate_source": "m1.pem"},
+        "certificate_source: with ca_on: external, give an absolute path",
+    ),
+    "no folder": (
+        {"csr_path": "/nonexistent/m1.csr"},
+        "csr_path: '/nonexistent' is not a directory on the controller",
+    ),
+    "force": (
+        {"force": True},
+        "ca_on: external is for certificates that are issued when they are due",
+    ),
     "always": ({"regenerate": "always"}, "ca_on: external is for certificates"),
     "a CA": ({"is_ca": True}, "ca_on: external is for certificates"),
     "hidden": ({"_request": "x"}, "_request is not an option of x509_cert"),
@@ -432,7 +497,9 @@ def test_several_cas_in_one_file(site: Site) -> None:
 
 
 def test_the_module_alone_says_that_it_needs_its_action_plugin(site: Site) -> None:
-    with pytest.raises(X509Error, match="ca_on: external works through the collection's action plugin"):
+    with pytest.raises(
+        X509Error, match="ca_on: external works through the collection's action plugin"
+    ):
         site.host.run(ca_on="external")
 
 

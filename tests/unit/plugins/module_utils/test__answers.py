@@ -59,13 +59,16 @@ def test_what_steers_the_controller_is_dropped(name: str) -> None:
         ({"diff": [{"before": ""}]}, {"diff": [{"before": ""}]}),
     ],
 )
-def test_types_are_as_ansible_expects_them(answer: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_types_are_as_ansible_expects_them(
+    answer: dict[str, Any], expected: dict[str, Any]
+) -> None:
     assert _answers.kept(answer, ()) == expected
 
 
 def test_the_interpreter_that_the_controller_discovered_is_a_fact() -> None:
     action = SimpleNamespace(
-        _discovered_interpreter_key="discovered_interpreter_python", _discovered_interpreter="/usr/bin/python3"
+        _discovered_interpreter_key="discovered_interpreter_python",
+        _discovered_interpreter="/usr/bin/python3",
     )
     expected = {"ansible_facts": {"discovered_interpreter_python": "/usr/bin/python3"}}
     assert _answers.interpreter_facts(action) == expected

@@ -65,13 +65,16 @@ def test_go_s_durations_are_taken(text: str) -> None:
 
 @pytest.mark.parametrize("text", [*BAD, "", " ", " 1h", "1h ", "1h\n", "1 h", "1h\0"])
 def test_all_else_is_refused_with_the_form_that_is_right(text: str) -> None:
-    with pytest.raises(X509Error, match=r'valid_for: .* write a Go duration such as "8760h"') as caught:
+    with pytest.raises(
+        X509Error, match=r'valid_for: .* write a Go duration such as "8760h"'
+    ) as caught:
         _durations.duration(text, "valid_for")
     one_line(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "hours"), [("30d", 720), ("30 days", 720), ("1day", 24), ("2w", 336), ("1y", 8760), ("10 years", 87600)]
+    ("text", "hours"),
+    [("30d", 720), ("30 days", 720), ("1day", 24), ("2w", 336), ("1y", 8760), ("10 years", 87600)],
 )
 def test_units_that_go_does_not_have_are_put_into_hours(text: str, hours: int) -> None:
     with pytest.raises(
@@ -111,14 +114,38 @@ def test_a_window_is_shorter_than_the_lifetime(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("0", 0), ("0s", 0), ("1ns", 1e-9), ("100ms", 0.1), ("15s", 15), ("1h30m", 5400), ("1.5h", 5400)],
+    [
+        ("0", 0),
+        ("0s", 0),
+        ("1ns", 1e-9),
+        ("100ms", 0.1),
+        ("15s", 15),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+    ],
 )
 def test_seconds(text: str, expected: float) -> None:
     assert _durations.seconds(text) == expected
 
 
 @pytest.mark.parametrize(
-    "value", ["", "x", "15", "-1s", "1s ", "1d", None, 15, 1.5, True, ["1s"], b"1s", "99999999h", "9" * 9999 + "s"]
+    "value",
+    [
+        "",
+        "x",
+        "15",
+        "-1s",
+        "1s ",
+        "1d",
+        None,
+        15,
+        1.5,
+        True,
+        ["1s"],
+        b"1s",
+        "99999999h",
+        "9" * 9999 + "s",
+    ],
 )
 def test_no_duration_has_no_seconds(value: object) -> None:
     assert _durations.seconds(value) is None

@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError, X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, controller, names, wanted
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    CollectionError,
+    X509Error,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    authority,
+    controller,
+    names,
+    wanted,
+)
 
 from tests.support.fake_module import one_line
 from tests.support.pki import Ca, options
@@ -33,17 +41,31 @@ NAMES = {
 )
 def test_an_error_knows_its_option(place: str, option: str, line: str, named: str) -> None:
     error = CollectionError("no", option=place)
-    assert (error.option, error.place, str(error), error.named(NAMES)) == (option, place, line, named)
+    assert (error.option, error.place, str(error), error.named(NAMES)) == (
+        option,
+        place,
+        line,
+        named,
+    )
 
 
 RAISED: dict[str, tuple[Any, str]] = {
     "no CA": (lambda ca: authority.load("/nonexistent", "/x", None), "ca_path"),
-    "no CA key": (lambda ca: authority.load(str(ca.path), "/nonexistent", None), "ca_privatekey_path"),
+    "no CA key": (
+        lambda ca: authority.load(str(ca.path), "/nonexistent", None),
+        "ca_privatekey_path",
+    ),
     "not found": (lambda ca: controller.readable("ca_path", "ca.pem", nowhere), "ca_path"),
-    "lifetime": (lambda ca: wanted.wanted(options(subject={"CN": "x"}, valid_for="1y")), "valid_for"),
+    "lifetime": (
+        lambda ca: wanted.wanted(options(subject={"CN": "x"}, valid_for="1y")),
+        "valid_for",
+    ),
     "attribute": (lambda ca: names.subject({"CN": ""}, []), "subject"),
     "usage": (lambda ca: wanted.wanted(options(key_usage=["x"])), "key_usage"),
-    "profile's field": (lambda ca: wanted.profile_options({"usages": ["x"]}, "profile 'p' of 'f'"), ""),
+    "profile's field": (
+        lambda ca: wanted.profile_options({"usages": ["x"]}, "profile 'p' of 'f'"),
+        "",
+    ),
 }
 
 

@@ -17,7 +17,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import attributes, pair_swap, write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
+    attributes,
+    pair_swap,
+    write,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths as _paths
 
 from tests.support.fake_module import FakeModule, killed_at, one_line
@@ -38,7 +42,11 @@ def test_a_new_file_is_private(tmp_path: Path) -> None:
 
 def test_it_is_private_from_its_first_byte(tmp_path: Path) -> None:
     seen = []
-    write.write(str(tmp_path / "a"), b"x", attributes=lambda path: seen.append((os.stat(path).st_mode & 0o777, path)))
+    write.write(
+        str(tmp_path / "a"),
+        b"x",
+        attributes=lambda path: seen.append((os.stat(path).st_mode & 0o777, path)),
+    )
     assert seen[0][0] == 0o600
     assert os.path.dirname(seen[0][1]) == str(tmp_path)
 
@@ -176,7 +184,9 @@ def mount(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
     if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=False, capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder],
+        check=False,
+        capture_output=True,
     ).returncode:
         pytest.skip("needs the right to mount")
     yield folder
@@ -196,8 +206,13 @@ def test_a_full_file_system_keeps_the_file(mount: Path) -> None:
 def test_a_read_only_file_system_keeps_the_file(mount: Path) -> None:
     (mount / "a").write_bytes(b"old")
     subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
-    for action in (partial(write.write, str(mount / "a"), b"y"), partial(write.remove, str(mount / "a"))):
-        with pytest.raises(FilesError, match="Read-only file system; mount the file system writable") as caught:
+    for action in (
+        partial(write.write, str(mount / "a"), b"y"),
+        partial(write.remove, str(mount / "a")),
+    ):
+        with pytest.raises(
+            FilesError, match="Read-only file system; mount the file system writable"
+        ) as caught:
             action()
         one_line(caught.value)
 
@@ -270,7 +285,11 @@ def test_two_files_change_at_one_moment(tmp_path: Path) -> None:
 
 def test_a_lock_keeps_others_out_and_dies_with_its_holder(tmp_path: Path) -> None:
     second = _paths.lock(str(tmp_path), timeout=0.1)
-    with _paths.lock(str(tmp_path)), pytest.raises(FilesError, match="another run") as caught, second as _lock:
+    with (
+        _paths.lock(str(tmp_path)),
+        pytest.raises(FilesError, match="another run") as caught,
+        second as _lock,
+    ):
         pytest.fail("two holders")
     one_line(caught.value)
     started = time.monotonic()
@@ -323,7 +342,9 @@ class SwappingModule(FakeModule):
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_a_temporary_that_is_swapped_for_a_symlink_gives_no_rights_away(tmp_path: Path, there: bool) -> None:
+def test_a_temporary_that_is_swapped_for_a_symlink_gives_no_rights_away(
+    tmp_path: Path, there: bool
+) -> None:
     victim, target = tmp_path / "victim", tmp_path / "a"
     victim.write_bytes(b"secret")
     victim.chmod(0o600)
@@ -350,12 +371,18 @@ def test_a_temporary_that_is_swapped_later_is_not_put_in_place(tmp_path: Path, c
     os.symlink("/etc/passwd", staged[-1].temporary)
     with pytest.raises(FilesError, match="was replaced while it was written"):
         pair_swap.replace(staged)
-    assert [(target.is_symlink(), target.read_bytes()) for target in targets] == [(False, b"old")] * count
+    assert [(target.is_symlink(), target.read_bytes()) for target in targets] == [
+        (False, b"old")
+    ] * count
 
 
 def test_rights_are_given_by_descriptor(tmp_path: Path) -> None:
     seen = []
-    write.write(str(tmp_path / "a"), b"x", rights=lambda handle: seen.append(stat.S_IMODE(os.fstat(handle).st_mode)))
+    write.write(
+        str(tmp_path / "a"),
+        b"x",
+        rights=lambda handle: seen.append(stat.S_IMODE(os.fstat(handle).st_mode)),
+    )
     assert seen == [0o600]
     owner, group = (12, 34) if os.getuid() == 0 else (os.getuid(), os.getgid())
     write.write(str(tmp_path / "a"), b"y", rights=write.rights_of(owner, group, 0o640))
@@ -365,9 +392,15 @@ def test_rights_are_given_by_descriptor(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("params", "words"),
-    [({"owner": "no-such"}, "owner: "), ({"group": "no-such"}, "group: "), ({"mode": "x"}, "mode: ")],
+    [
+        ({"owner": "no-such"}, "owner: "),
+        ({"group": "no-such"}, "group: "),
+        ({"mode": "x"}, "mode: "),
+    ],
 )
-def test_rights_that_cannot_be_given_are_one_line(tmp_path: Path, params: dict[str, Any], words: str) -> None:
+def test_rights_that_cannot_be_given_are_one_line(
+    tmp_path: Path, params: dict[str, Any], words: str
+) -> None:
     with pytest.raises(FilesError, match=words) as caught:
         attributes.converge(FakeModule(**params), str(tmp_path / "a"), b"x")
     one_line(caught.value)
@@ -435,7 +468,9 @@ def test_a_symlink_of_another_user_moves_no_file(tmp_path: Path) -> None:
 def test_rights_are_set_by_descriptor_only() -> None:
     """By path, whoever swaps what lies there is given it. Ansible's own code does it by path, in folders that passed C(paths.guard)."""
     folder = Path(_paths.__file__).parents[1]
-    by_path = re.compile(r"\bos\.l?(?:chmod|chown)\(|\.chmod\(|shutil\.(?:chown|copymode|copystat|copytree)\(")
+    by_path = re.compile(
+        r"\bos\.l?(?:chmod|chown)\(|\.chmod\(|shutil\.(?:chown|copymode|copystat|copytree)\("
+    )
     found = [
         f"{path.name}: {line.strip()}"
         for path in folder.rglob("*.py")
@@ -444,6 +479,8 @@ def test_rights_are_set_by_descriptor_only() -> None:
     ]
     assert found == []
     asked = [
-        path.name for path in folder.rglob("*.py") if "_module.set_fs_attributes_if_different({" in path.read_text()
+        path.name
+        for path in folder.rglob("*.py")
+        if "_module.set_fs_attributes_if_different({" in path.read_text()
     ]
     assert asked == ["attributes.py"]

@@ -77,7 +77,9 @@ def test_what_the_user_may_have_laid_there_is_not_given_away(root: Path, dry: bo
     """A folder below one of the user's own: with chown by path, this link gave the user whatever it led to."""
     (root / "victim").mkdir(mode=0o700)
     (theirs(root / "log") / "scheduler").symlink_to(root / "victim")
-    with pytest.raises(FilesError, match=f"{USER} may write '{root}/log', and could put a link to anything there"):
+    with pytest.raises(
+        FilesError, match=f"{USER} may write '{root}/log', and could put a link to anything there"
+    ):
         folders.give(str(root / "log/scheduler"), USER, 0o755, dry=dry)
     assert rights(root / "victim") == (0, 0o700)
     (root / "log/scheduler").unlink()
@@ -118,5 +120,7 @@ def test_what_is_no_folder(root: Path) -> None:
 
 def test_a_user_who_is_not_there(root: Path) -> None:
     assert folders.give(str(root / "log"), "no such user", 0o755, dry=True)
-    with pytest.raises(FilesError, match=r"^user: 'no such user' does not exist on this host: create it first$"):
+    with pytest.raises(
+        FilesError, match=r"^user: 'no such user' does not exist on this host: create it first$"
+    ):
         folders.give(str(root / "log"), "no such user", 0o755)

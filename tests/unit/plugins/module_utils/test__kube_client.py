@@ -36,7 +36,9 @@ def serve(respond: Any, pair: tuple[str, str] = PAIR, **options: Any) -> Server:
     return Server(respond if callable(respond) else lambda _request: respond, pair, **options)
 
 
-def client(*servers: Any, ca: str | None = CA.pem, timeout: float = 3.0, **options: Any) -> kube.Client:
+def client(
+    *servers: Any, ca: str | None = CA.pem, timeout: float = 3.0, **options: Any
+) -> kube.Client:
     return kube.load(
         kubeconfig([getattr(s, "url", s) for s in servers], ca=ca, **options),
         [f"c{n}" for n in range(1, len(servers) + 1)],
@@ -95,7 +97,10 @@ def test_looks_share_a_connection_until_the_client_is_closed() -> None:
 @pytest.mark.parametrize("code", [200, 404, 503])
 def test_a_connection_that_the_server_closed_is_opened_anew(code: int) -> None:
     whole = answer(code, {"a": 1})
-    with serve(lambda _request: lambda stream: stream.sendall(whole)) as server, client(server) as reader:
+    with (
+        serve(lambda _request: lambda stream: stream.sendall(whole)) as server,
+        client(server) as reader,
+    ):
         for _number in range(5):
             assert reader.request("/").status == code
             time.sleep(0.01)
@@ -146,7 +151,9 @@ def test_threads_do_not_take_each_others_credentials() -> None:
         ca = Ca(key=spare("ECC", number=10 + number), subject={"CN": f"ca {number}"})
         with serve(answer(200, {"n": number}), ca.issue(), client_ca=ca.pem) as server:
             reader = client(server, ca=ca.pem, pair=ca.issue("client"))
-            return [found for _number in range(9) if (found := outcome(reader)) != str({"n": number})]
+            return [
+                found for _number in range(9) if (found := outcome(reader)) != str({"n": number})
+            ]
 
     def outcome(reader: kube.Client) -> str:
         try:
@@ -158,7 +165,9 @@ def test_threads_do_not_take_each_others_credentials() -> None:
         assert list(pool.map(ask, range(4))) == [[], [], [], []]
 
 
-def test_the_users_netrc_is_not_for_an_apiserver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_netrc_is_not_for_an_apiserver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password hunter2\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
@@ -167,7 +176,9 @@ def test_the_users_netrc_is_not_for_an_apiserver(tmp_path: Path, monkeypatch: py
         assert b"Authorization" not in server.requests[0]
 
 
-def test_an_address_that_swallows_packets_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_that_swallows_packets_leaves_time_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with (
         serve(answer(200, {})) as server,
         socket.create_server(("127.0.0.2", server.port), backlog=0) as deaf,
@@ -177,7 +188,9 @@ def test_an_address_that_swallows_packets_leaves_time_for_the_next(monkeypatch: 
         found = [(*address[:-1], deaf.getsockname()), address]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
         assert client(server, timeout=2.0).get("/") == {}
-        assert kube.https_get("127.0.0.1", server.port, "/", ca_pem=CA.pem, timeout=2.0).status == 200
+        assert (
+            kube.https_get("127.0.0.1", server.port, "/", ca_pem=CA.pem, timeout=2.0).status == 200
+        )
         found.pop()
         assert kind_of(server, timeout=0.3)[0] == "timeout"
 
@@ -241,12 +254,18 @@ def test_what_is_not_a_json_object(body: bytes) -> None:
         (CA.issue(ips=["127.0.0.2"]), {}, "tls_name"),
         (CA.issue(ips=[], dns=["localhost"]), {}, "tls_name"),
         (PAIR, {"tls-server-name": "other.example"}, "tls_name"),
-        (PAIR, {"ca": Ca(key=spare("ECC", number=2), subject={"CN": "other"}).pem}, "tls_untrusted"),
+        (
+            PAIR,
+            {"ca": Ca(key=spare("ECC", number=2), subject={"CN": "other"}).pem},
+            "tls_untrusted",
+        ),
         (PAIR, {"ca": None}, "tls_untrusted"),
         (PAIR, {"client_ca": True}, "tls_client"),
     ],
 )
-def test_each_tls_fault_has_its_kind(pair: tuple[str, str], options: dict[str, Any], kind: str) -> None:
+def test_each_tls_fault_has_its_kind(
+    pair: tuple[str, str], options: dict[str, Any], kind: str
+) -> None:
     required = CA.pem if options.pop("client_ca", None) else None
     with serve(answer(200, {}), pair, client_ca=required) as server:
         assert kind_of(server, **options)[0] == kind
@@ -258,7 +277,9 @@ def test_tls_server_name() -> None:
 
 
 def test_insecure_is_taken_from_the_kubeconfig() -> None:
-    with serve(answer(200, {}), Ca(key=spare("ECC", number=2), subject={"CN": "other"}).issue()) as server:
+    with serve(
+        answer(200, {}), Ca(key=spare("ECC", number=2), subject={"CN": "other"}).issue()
+    ) as server:
         assert client(server, ca=None, **{"insecure-skip-tls-verify": True}).get("/") == {}
 
 
@@ -372,7 +393,9 @@ def test_every_server_that_failed_is_named() -> None:
     assert str(second) in text
 
 
-def test_proxy_of_the_kubeconfig_and_not_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_of_the_kubeconfig_and_not_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{refused_port()}")
 
     with serve(answer(200, {"a": 1})) as server:
@@ -395,15 +418,24 @@ def test_proxy_of_the_kubeconfig_and_not_of_the_environment(monkeypatch: pytest.
         with serve(lambda _request: connect, plain=True) as proxy:
             through: dict[str, Any] = {"proxy-url": f"http://me:pa%3Ass@127.0.0.1:{proxy.port}"}
             assert client(server, **through).get("/") == {"a": 1}
-            assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{server.port} HTTP/1.1\r\n".encode())
+            assert proxy.requests[0].startswith(
+                f"CONNECT 127.0.0.1:{server.port} HTTP/1.1\r\n".encode()
+            )
             assert b"Proxy-Authorization: Basic bWU6cGE6c3M=" in proxy.requests[0]
             assert f"Host: 127.0.0.1:{server.port}\r\n".encode() in server.requests[-1]
             assert b"Proxy-Authorization" not in server.requests[-1]
         with serve(drip(b"HTTP/1.1 200 OK\r\nX: "), plain=True) as proxy:
             start = time.monotonic()
-            assert kind_of(server, timeout=0.3, **{"proxy-url": f"http://127.0.0.1:{proxy.port}"})[0] == "timeout"
+            assert (
+                kind_of(server, timeout=0.3, **{"proxy-url": f"http://127.0.0.1:{proxy.port}"})[0]
+                == "timeout"
+            )
             assert time.monotonic() - start < 1
-        for raw, kind in ((b"", "closed"), (b"SSH-2.0-x\r\n\r\n", "not_http"), (b"x" * 70000, "not_http")):
+        for raw, kind in (
+            (b"", "closed"),
+            (b"SSH-2.0-x\r\n\r\n", "not_http"),
+            (b"x" * 70000, "not_http"),
+        ):
 
             def reply(stream: socket.socket, raw: bytes = raw) -> None:
                 stream.sendall(raw)
@@ -503,7 +535,13 @@ VALUE = (
     | st.just({})
 )
 FIELDS = {
-    "cluster": ["server", "certificate-authority", "certificate-authority-data", "tls-server-name", "proxy-url"],
+    "cluster": [
+        "server",
+        "certificate-authority",
+        "certificate-authority-data",
+        "tls-server-name",
+        "proxy-url",
+    ],
     "user": [
         "client-certificate",
         "client-certificate-data",
@@ -531,7 +569,9 @@ def test_files_relative_to_the_kubeconfig(tmp_path: Path) -> None:
     path = tmp_path / "kubeconfig"
     user = {"client-certificate": "c.pem", "client-key": "k.pem", "tokenFile": "t", "token": "old"}
     with serve(answer(200, {}), client_ca=CA.pem) as server:
-        path.write_bytes(kubeconfig([server.url], user=user, **named("certificate-authority", "ca.pem")))
+        path.write_bytes(
+            kubeconfig([server.url], user=user, **named("certificate-authority", "ca.pem"))
+        )
         assert kube.load(str(path)).get("/") == {}
         assert b"Bearer s3cret\r\n" in server.requests[0]
 
@@ -557,7 +597,9 @@ def test_an_encrypted_key_asks_nobody() -> None:
 
 def test_https_get_and_the_served_certificate() -> None:
     with serve(answer(500, b"no"), client_ca=CA.pem) as server:
-        found = kube.https_get("127.0.0.1", server.port, "/readyz", ca_pem=CA.pem, client_pem=CLIENT, timeout=3)
+        found = kube.https_get(
+            "127.0.0.1", server.port, "/readyz", ca_pem=CA.pem, client_pem=CLIENT, timeout=3
+        )
         assert (found.status, found.body) == (500, b"no")
     with serve(answer(200), CA.issue("late", start=-9, end=-1)) as server:
         with pytest.raises(KubeError) as caught:

@@ -32,9 +32,14 @@ GOOD = {
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(TEXT.filter(lambda key: key != "<<"), inner, max_size=4)
+        st.lists(inner, max_size=4)
+        | st.dictionaries(TEXT.filter(lambda key: key != "<<"), inner, max_size=4)
     ),
     max_leaves=12,
 )
@@ -84,7 +89,10 @@ def fault(content: bytes | str) -> str:
         ("contexts: 0\n", "contexts is not a list"),
         ("clusters: [null]\n", "entry 1, has no name"),
         ("clusters: null\n", "clusters is null; write [] for an empty list"),
-        ("apiVersion: v1\nkind: Config\nusers: null\nclusters: []\n", "users is null; write [] for an empty list"),
+        (
+            "apiVersion: v1\nkind: Config\nusers: null\nclusters: []\n",
+            "users is null; write [] for an empty list",
+        ),
         ("clusters: [{}]\n", "entry 1, has no name"),
         ("clusters: [{name: 7}]\n", "not text"),
         ("clusters: [{name: yes}]\n", "not text"),
@@ -140,7 +148,16 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
         "x": "\x85\u2028\ufeff",
     }
 )
-@example({"n": float(2**70), "t": "a\nb\n", "u": "a\n\n", "w": " a\nb ", "l": "word " * 40, "k" * 200: "k" * 200})
+@example(
+    {
+        "n": float(2**70),
+        "t": "a\nb\n",
+        "u": "a\n\n",
+        "w": " a\nb ",
+        "l": "word " * 40,
+        "k" * 200: "k" * 200,
+    }
+)
 def test_what_is_written_reads_as_the_same(value: Any) -> None:
     config = {**GOOD, "extensions": [{"name": "e", "extension": value}]}
     assert kubeconfig.parse(kubeconfig.dump(config), "FILE") == config
@@ -156,7 +173,23 @@ ATOMS = [
     *string.digits,
     *string.punctuation,
     *"  \n\t\ré\u00a0\u202e😀",
-    *("yes", "no", "null", "true", "Off", "y", "1e3", "0x1", "0o7", "0b11", "1:30", ".inf", "NaN", "12_3", "1.5e+3"),
+    *(
+        "yes",
+        "no",
+        "null",
+        "true",
+        "Off",
+        "y",
+        "1e3",
+        "0x1",
+        "0o7",
+        "0b11",
+        "1:30",
+        ".inf",
+        "NaN",
+        "12_3",
+        "1.5e+3",
+    ),
     *("2001-01-01", "T00:00:00Z", "---", "...", "<<", "=", " #", ": ", "- ", "word "),
 ]
 
@@ -164,7 +197,12 @@ ATOMS = [
 @pytest.mark.parametrize("path", KUBECTLS)
 def test_text_is_written_as_kubectl_writes_it(path: str, tmp_path: Path) -> None:
     chance = random.Random(1)
-    texts = sorted({"".join(chance.choices(ATOMS, k=chance.choice([1, 1, 2, 3, 4, 5]))) for _number in range(500)})
+    texts = sorted(
+        {
+            "".join(chance.choices(ATOMS, k=chance.choice([1, 1, 2, 3, 4, 5])))
+            for _number in range(500)
+        }
+    )
     numbers = [0, 1, -5, 1.5, 1e30, 10**15, True, False, None, [], {}, [[1], []]]
     contexts = [
         {
@@ -172,7 +210,9 @@ def test_text_is_written_as_kubectl_writes_it(path: str, tmp_path: Path) -> None
             "context": {
                 "cluster": text,
                 "user": "u",
-                "extensions": [{"name": "e", "extension": {"n": chance.choice(numbers), "text": text}}],
+                "extensions": [
+                    {"name": "e", "extension": {"n": chance.choice(numbers), "text": text}}
+                ],
             },
         }
         for text in texts

@@ -18,11 +18,19 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, KubeconfigError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig, kubeconfig_entries
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    KubeconfigError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    kubeconfig,
+    kubeconfig_entries,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lock as _lock
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig as module
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -50,9 +58,23 @@ class Host:
         self.warnings: list[str] = []
         self.pair("client")
 
-    def pair(self, name: str, key: Any = None, *, of: Any = None, after: timedelta = timedelta(), **given: Any) -> None:
+    def pair(
+        self,
+        name: str,
+        key: Any = None,
+        *,
+        of: Any = None,
+        after: timedelta = timedelta(),
+        **given: Any,
+    ) -> None:
         key = key or spare("ECC", curve="secp384r1")
-        leaf = certificate(key, self.ca.authority, NOW + after, public=(of or key).public_key(), **{**CLIENT, **given})
+        leaf = certificate(
+            key,
+            self.ca.authority,
+            NOW + after,
+            public=(of or key).public_key(),
+            **{**CLIENT, **given},
+        )
         (self.folder / "cert" / f"{name}.pem").write_bytes(_certificate.pem(leaf))
         (self.folder / "cert" / f"{name}-key.pem").write_bytes(keys.dump(key, "pkcs8", None))
 
@@ -176,7 +198,9 @@ def test_the_walk_through(host: Host) -> None:
 
 TWELVE: dict[str, Any] = {
     "make": lambda host: host.task(),
-    "change": lambda host: host.task(clusters=[host.cluster(server="https://h:1", embed_certs=True)]),
+    "change": lambda host: host.task(
+        clusters=[host.cluster(server="https://h:1", embed_certs=True)]
+    ),
     "remove": lambda host: {"state": "absent"},
 }
 
@@ -220,7 +244,12 @@ def test_it_is_the_file_that_kubectl_writes(host: Host, path: str, embed: bool) 
             flag,
             "--server=https://192.0.2.1:6443",
         ),
-        ("set-cluster", "b", "--server=https://[2001:db8::1]:6443/k8s", "--tls-server-name=kubernetes.default"),
+        (
+            "set-cluster",
+            "b",
+            "--server=https://[2001:db8::1]:6443/k8s",
+            "--tls-server-name=kubernetes.default",
+        ),
         ("set-cluster", "b", "--proxy-url=http://proxy.example:3128"),
         ("set-cluster", "a", "--server=https://a.example", "--insecure-skip-tls-verify=true"),
         (
@@ -229,7 +258,12 @@ def test_it_is_the_file_that_kubectl_writes(host: Host, path: str, embed: bool) 
         ),
         ("set-credentials", "1e3", "--token=s3cret"),
         (
-            *("set-credentials", "e", f"--exec-command={far}", "--exec-api-version=client.authentication.k8s.io/v1"),
+            *(
+                "set-credentials",
+                "e",
+                f"--exec-command={far}",
+                "--exec-api-version=client.authentication.k8s.io/v1",
+            ),
             *("--exec-arg=a", "--exec-arg=b c", "--exec-env=A=yes"),
             "--exec-interactive-mode=IfAvailable",
         ),
@@ -271,12 +305,22 @@ def test_it_is_the_file_that_kubectl_writes(host: Host, path: str, embed: bool) 
 @pytest.mark.parametrize("path", KUBECTLS)
 def test_kubectl_edits_the_file_and_its_changes_stay(host: Host, path: str) -> None:
     host.run(**host.task())
-    kubectl(path, host.path, "set-context", "theirs", "--cluster=kubernetes", "--user=u", "--namespace=default")
+    kubectl(
+        path,
+        host.path,
+        "set-context",
+        "theirs",
+        "--cluster=kubernetes",
+        "--user=u",
+        "--namespace=default",
+    )
     kubectl(path, host.path, "set-cluster", "kubernetes", "--tls-server-name=their.example")
     edited = host.path.read_bytes()
     assert not host.run(**host.task())["changed"]
     assert host.path.read_bytes() == edited
-    assert host.run(**host.task(clusters=[host.cluster(server="https://h", embed_certs=True)]))["changed"]
+    assert host.run(**host.task(clusters=[host.cluster(server="https://h", embed_certs=True)]))[
+        "changed"
+    ]
     expected = edited.replace(b"https://192.0.2.1:6443", b"https://h")
     assert host.path.read_bytes() == expected
     assert kubectl(path, host.path, "get-contexts", "-oname").stdout == b"theirs\nx\n"
@@ -319,7 +363,11 @@ def test_what_the_task_does_not_name_stays(host: Host) -> None:
     assert after.pop("clusters") == [
         {
             "name": "kubernetes",
-            "cluster": {"server": "https://192.0.2.1:6443", "future-field": 7, "certificate-authority": "cert/ca.pem"},
+            "cluster": {
+                "server": "https://192.0.2.1:6443",
+                "future-field": 7,
+                "certificate-authority": "cert/ca.pem",
+            },
         },
         before.pop("clusters")[0],
     ]
@@ -338,10 +386,14 @@ def test_a_file_that_is_right_is_not_touched_but_for_its_mode(host: Host) -> Non
     assert not host.run(**host.task())["changed"]
 
 
-@pytest.mark.parametrize("spelling", ["cert/client.pem", "./cert/client.pem", "cert/../cert/client.pem", "{}"])
+@pytest.mark.parametrize(
+    "spelling", ["cert/client.pem", "./cert/client.pem", "cert/../cert/client.pem", "{}"]
+)
 def test_another_spelling_of_the_same_path_is_no_change(host: Host, spelling: str) -> None:
     host.run(users=[host.user()])
-    host.path.write_text(host.path.read_text().replace("cert/client.pem", spelling.format(host.file("client.pem"))))
+    host.path.write_text(
+        host.path.read_text().replace("cert/client.pem", spelling.format(host.file("client.pem")))
+    )
     assert not host.run(users=[host.user()])["changed"]
 
 
@@ -349,14 +401,23 @@ def test_paths_outside_of_the_folder_are_written_in_full(host: Host) -> None:
     (host.folder / "sub").mkdir()
     host.run(path=str(host.folder / "sub" / "c"), users=[host.user()])
     user = yaml.safe_load((host.folder / "sub" / "c").read_text())["users"][0]["user"]
-    assert user == {"client-certificate": host.file("client.pem"), "client-key": host.file("client-key.pem")}
+    assert user == {
+        "client-certificate": host.file("client.pem"),
+        "client-key": host.file("client-key.pem"),
+    }
 
 
 def test_one_way_in_replaces_the_others(host: Host) -> None:
-    certificate_paths = {"client-certificate": "cert/client.pem", "client-key": "cert/client-key.pem"}
+    certificate_paths = {
+        "client-certificate": "cert/client.pem",
+        "client-key": "cert/client-key.pem",
+    }
     Path(host.file("token")).write_text("s3cret")
     steps: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        (host.user(embed_certs=True), dict.fromkeys(("client-certificate-data", "client-key-data"), ...)),
+        (
+            host.user(embed_certs=True),
+            dict.fromkeys(("client-certificate-data", "client-key-data"), ...),
+        ),
         (host.user(), certificate_paths),
         ({"name": "u", "token": "s3cret"}, {"token": "s3cret"}),
         ({"name": "u", "token_file": host.file("token")}, {"tokenFile": "cert/token"}),
@@ -367,7 +428,9 @@ def test_one_way_in_replaces_the_others(host: Host) -> None:
     for options, expected in steps:
         host.run(users=[options])
         found = host.config["users"][0]["user"]
-        assert {key: ... if expected.get(key) is ... else value for key, value in found.items()} == expected
+        assert {
+            key: ... if expected.get(key) is ... else value for key, value in found.items()
+        } == expected
 
 
 def test_trust_in_three_ways(host: Host) -> None:
@@ -383,11 +446,17 @@ def test_trust_in_three_ways(host: Host) -> None:
             {"certificate_authority": None, "certificate_authority_data": pem},
             {"certificate-authority-data": data(str(host.ca.path))},
         ),
-        ({"certificate_authority": None, "insecure_skip_tls_verify": True}, {"insecure-skip-tls-verify": True}),
+        (
+            {"certificate_authority": None, "insecure_skip_tls_verify": True},
+            {"insecure-skip-tls-verify": True},
+        ),
         ({"certificate_authority": None, "insecure_skip_tls_verify": False}, {}),
     ):
         host.run(clusters=[host.cluster(**options)])
-        assert host.config["clusters"][0]["cluster"] == {"server": "https://192.0.2.1:6443", **expected}
+        assert host.config["clusters"][0]["cluster"] == {
+            "server": "https://192.0.2.1:6443",
+            **expected,
+        }
 
 
 def test_an_empty_text_removes_a_field(host: Host) -> None:
@@ -397,7 +466,11 @@ def test_an_empty_text_removes_a_field(host: Host) -> None:
 
 
 def test_entries_can_be_removed(host: Host) -> None:
-    host.run(**host.task(contexts=[{"name": n, "cluster": "kubernetes", "user": "u"} for n in ("x", "y")]))
+    host.run(
+        **host.task(
+            contexts=[{"name": n, "cluster": "kubernetes", "user": "u"} for n in ("x", "y")]
+        )
+    )
     assert host.run(contexts=[{"name": "y", "state": "absent"}])["changed"]
     assert not host.run(contexts=[{"name": "y", "state": "absent"}])["changed"]
     assert "its cluster 'kubernetes' is not in clusters" in host.fault(
@@ -405,7 +478,8 @@ def test_entries_can_be_removed(host: Host) -> None:
     )
     assert "there is no context 'x'" in host.fault(contexts=[{"name": "x", "state": "absent"}])
     gone: dict[str, Any] = {
-        kind: [{"name": name, "state": "absent"}] for kind, name in (("clusters", "kubernetes"), ("users", "u"))
+        kind: [{"name": name, "state": "absent"}]
+        for kind, name in (("clusters", "kubernetes"), ("users", "u"))
     }
     host.run(**gone, contexts=[{"name": "x", "state": "absent"}], current_context="")
     assert host.path.read_text() == (
@@ -415,7 +489,10 @@ def test_entries_can_be_removed(host: Host) -> None:
 
 def test_a_pair_that_still_lies_elsewhere(host: Host) -> None:
     live = {"client_certificate": "/nowhere/client.pem", "client_key": "/nowhere/client-key.pem"}
-    sources = {"client_certificate_source": host.file("client.pem"), "client_key_source": host.file("client-key.pem")}
+    sources = {
+        "client_certificate_source": host.file("client.pem"),
+        "client_key_source": host.file("client-key.pem"),
+    }
     host.run(users=[{"name": "u", **live, **sources}])
     assert host.config["users"][0]["user"] == {
         "client-certificate": "/nowhere/client.pem",
@@ -469,7 +546,14 @@ def test_servers_that_are_refused(host: Host, server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "server", ["https://h", "https://[::1]:6443", "https://h:6443/a/b/", "https://xn--bcher-kva.de", "https://A.b"]
+    "server",
+    [
+        "https://h",
+        "https://[::1]:6443",
+        "https://h:6443/a/b/",
+        "https://xn--bcher-kva.de",
+        "https://A.b",
+    ],
 )
 def test_servers_that_are_taken(host: Host, server: str) -> None:
     host.run(clusters=[host.cluster(server=server)])
@@ -478,7 +562,22 @@ def test_servers_that_are_taken(host: Host, server: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", " ", " a", "a ", "a\x00", "a\n", "a\r", "a\t", "a\u202eb", "\ud800", "a" * 1025, "\u2028", "\x7f", "\ufeff"],
+    [
+        "",
+        " ",
+        " a",
+        "a ",
+        "a\x00",
+        "a\n",
+        "a\r",
+        "a\t",
+        "a\u202eb",
+        "\ud800",
+        "a" * 1025,
+        "\u2028",
+        "\x7f",
+        "\ufeff",
+    ],
 )
 def test_names_that_are_refused(host: Host, name: str) -> None:
     for kind in ("clusters", "users", "contexts"):
@@ -502,7 +601,20 @@ NAMES = [
 
 
 @pytest.mark.parametrize(
-    "name", [*NAMES, "yes", "null", "0x10", "1e3", "*a", "&a", "!!python/object", "# x", "a: b", "a" * 1024]
+    "name",
+    [
+        *NAMES,
+        "yes",
+        "null",
+        "0x10",
+        "1e3",
+        "*a",
+        "&a",
+        "!!python/object",
+        "# x",
+        "a: b",
+        "a" * 1024,
+    ],
 )
 def test_names_that_are_taken_come_back(host: Host, name: str) -> None:
     host.run(users=[{"name": name, "token": name if name.isascii() and " " not in name else "t"}])
@@ -521,9 +633,15 @@ PAIR = {"client_certificate": "/c", "client_key": "/k"}
         ({"users": [{"name": "a"}]}, "users, 'a' has no credentials"),
         ({"contexts": [{"name": "a"}]}, "contexts, 'a' has no cluster"),
         ({"contexts": [{"name": "a", "cluster": "c"}]}, "contexts, 'a' has no user"),
-        ({"contexts": [{"name": "a", "cluster": "c", "user": "u"}]}, "its cluster 'c' is not in clusters"),
+        (
+            {"contexts": [{"name": "a", "cluster": "c", "user": "u"}]},
+            "its cluster 'c' is not in clusters",
+        ),
         ({"current_context": "a"}, "there is no context 'a'"),
-        ({"current_context": "a", "contexts": [{"name": "a", "state": "absent"}]}, "declared absent"),
+        (
+            {"current_context": "a", "contexts": [{"name": "a", "state": "absent"}]},
+            "declared absent",
+        ),
         ({"contexts": [{"name": "a", "namespace": "A"}]}, "DNS label"),
         ({"contexts": [{"name": "a", "namespace": "a" * 64}]}, "DNS label"),
         ({"contexts": [{"name": "a", "namespace": "a\n"}]}, "DNS label"),
@@ -532,20 +650,43 @@ PAIR = {"client_certificate": "/c", "client_key": "/k"}
         ({"clusters": [{"name": "a", "proxy_url": "proxy:3128"}]}, "proxy_url"),
         ({"clusters": [{"name": "a", "proxy_url": "ftp://s3cret"}]}, "proxy_url"),
         (
-            {"clusters": [{"name": "a", "certificate_authority": "/a", "certificate_authority_data": "b"}]},
+            {
+                "clusters": [
+                    {"name": "a", "certificate_authority": "/a", "certificate_authority_data": "b"}
+                ]
+            },
             "only one of",
         ),
-        ({"clusters": [{"name": "a", "certificate_authority": "/a", "insecure_skip_tls_verify": True}]}, "has no use"),
+        (
+            {
+                "clusters": [
+                    {"name": "a", "certificate_authority": "/a", "insecure_skip_tls_verify": True}
+                ]
+            },
+            "has no use",
+        ),
         ({"users": [{"name": "a", "token": "s3cret", "token_file": "/a"}]}, "exclude each other"),
         ({"users": [{"name": "a", "token": "s3cret", **PAIR}]}, "exclude each other"),
         ({"users": [{"name": "a", "exec": {"command": "x"}, **PAIR}]}, "exclude each other"),
         ({"users": [{"name": "a", "client_key": "/k"}]}, "only of use together"),
         ({"users": [{"name": "a", "client_certificate": "/c"}]}, "only of use together"),
-        ({"users": [{"name": "a", "client_key_source": "/c"}]}, "only of use with client_certificate"),
+        (
+            {"users": [{"name": "a", "client_key_source": "/c"}]},
+            "only of use with client_certificate",
+        ),
         ({"users": [{"name": "a", "client_ca": "/c"}]}, "only of use with client_certificate"),
-        ({"users": [{"name": "a", "client_ca": "/c", "client_ca_data": "d", **PAIR}]}, "only one of"),
-        ({"users": [{"name": "a", "client_certificate": "c", "client_key": "/k"}]}, "not an absolute path"),
-        ({"users": [{"name": "a", "client_certificate": "/c\n", "client_key": "/k"}]}, "not an absolute path"),
+        (
+            {"users": [{"name": "a", "client_ca": "/c", "client_ca_data": "d", **PAIR}]},
+            "only one of",
+        ),
+        (
+            {"users": [{"name": "a", "client_certificate": "c", "client_key": "/k"}]},
+            "not an absolute path",
+        ),
+        (
+            {"users": [{"name": "a", "client_certificate": "/c\n", "client_key": "/k"}]},
+            "not an absolute path",
+        ),
         ({"users": [{"name": "a", "token": ""}]}, "the token is empty"),
         ({"users": [{"name": "a", "token": "s3cret\nX: y"}]}, "no HTTP header"),
         ({"users": [{"name": "a", "token": "s3crét"}]}, "no HTTP header"),
@@ -564,13 +705,17 @@ def test_tasks_that_are_refused(host: Host, task: dict[str, Any], word: str) -> 
 
 def test_ca_files_that_are_refused(host: Host) -> None:
     def fault(content: bytes | str) -> str:
-        Path(host.file("bad.pem")).write_bytes(content if isinstance(content, bytes) else content.encode())
+        Path(host.file("bad.pem")).write_bytes(
+            content if isinstance(content, bytes) else content.encode()
+        )
         text = host.fault(clusters=[host.cluster(certificate_authority=host.file("bad.pem"))])
         assert text.startswith("clusters, 'kubernetes': certificate_authority")
         assert f"'{host.file('bad.pem')}'" in text
         if not isinstance(content, bytes):
             data_fault = host.fault(
-                clusters=[host.cluster(certificate_authority=None, certificate_authority_data=content)]
+                clusters=[
+                    host.cluster(certificate_authority=None, certificate_authority_data=content)
+                ]
             )
             assert data_fault.startswith("clusters, 'kubernetes': certificate_authority_data")
         return text
@@ -578,7 +723,12 @@ def test_ca_files_that_are_refused(host: Host) -> None:
     pem = host.ca.path.read_text()
     leaf = Path(host.file("client.pem")).read_text()
     expired = Ca(host.folder / "cert", spare("ECC"), "expired")
-    former = {"is_ca": True, "valid_for": "24h", "renew_before": "1m", "subject": {"CN": "kubernetes"}}
+    former = {
+        "is_ca": True,
+        "valid_for": "24h",
+        "renew_before": "1m",
+        "subject": {"CN": "kubernetes"},
+    }
     expired.certificate = certificate(expired.key, None, NOW - timedelta(days=9), **former)
     expired.write()
     late = expired.path.read_text()
@@ -619,9 +769,15 @@ def test_pairs_that_are_refused(host: Host) -> None:
     assert "lacks clientAuth" in fault("server")
     host.pair("strange", of=spare("ECC"))
     assert "not a pair" in fault("strange")
-    other = Ca(host.folder / "cert", spare("ECC", curve="secp521r1"), "other", subject={"CN": "other"})
-    assert f"not signed by a CA in client_ca '{other.path}'" in fault("client", client_ca=str(other.path))
-    assert "not signed by a CA in client_ca_data" in fault("client", client_ca_data=other.path.read_text())
+    other = Ca(
+        host.folder / "cert", spare("ECC", curve="secp521r1"), "other", subject={"CN": "other"}
+    )
+    assert f"not signed by a CA in client_ca '{other.path}'" in fault(
+        "client", client_ca=str(other.path)
+    )
+    assert "not signed by a CA in client_ca_data" in fault(
+        "client", client_ca_data=other.path.read_text()
+    )
     same_name = Ca(host.folder / "cert", spare("ECC", curve="secp521r1"), "same")
     assert "not signed by a CA" in fault("client", client_ca=str(same_name.path))
     key, leaf = host.file("client-key.pem"), host.file("client.pem")
@@ -647,7 +803,9 @@ def test_pairs_that_are_refused(host: Host) -> None:
 
 
 def test_an_intermediate_in_the_file_leads_to_the_ca(host: Host) -> None:
-    middle = Ca(host.folder / "cert", spare("ECC", curve="secp521r1"), "middle", subject={"CN": "middle"})
+    middle = Ca(
+        host.folder / "cert", spare("ECC", curve="secp521r1"), "middle", subject={"CN": "middle"}
+    )
     middle.certificate = certificate(
         host.ca.key,
         host.ca.authority,
@@ -659,7 +817,9 @@ def test_an_intermediate_in_the_file_leads_to_the_ca(host: Host) -> None:
     )
     key = spare("ECC", curve="secp384r1")
     authority = middle.authority._replace(certificate=middle.certificate)
-    leaf = certificate(middle.key, authority, public=key.public_key(), **{**CLIENT, "valid_for": "200h"})
+    leaf = certificate(
+        middle.key, authority, public=key.public_key(), **{**CLIENT, "valid_for": "200h"}
+    )
     path = Path(host.file("client.pem"))
     path.write_bytes(_certificate.pem(leaf))
     assert "not signed by a CA" in host.fault(users=[host.user(client_ca=str(host.ca.path))])
@@ -675,7 +835,9 @@ def test_what_an_earlier_task_would_bring_is_predicted_in_check_mode(host: Host)
     result = host.run(check=True, **task)
     assert result["changed"]
     assert len([warning for warning in host.warnings if "missing" in warning]) == 2
-    with pytest.raises(KubeconfigError, match=r"client_certificate: '.*missing.pem' does not exist"):
+    with pytest.raises(
+        KubeconfigError, match=r"client_certificate: '.*missing.pem' does not exist"
+    ):
         host.run(**task)
     nowhere = {"path": str(host.folder / "a" / "b"), **host.task()}
     assert host.run(check=True, **nowhere)["changed"]
@@ -686,8 +848,12 @@ def test_what_an_earlier_task_would_bring_is_predicted_in_check_mode(host: Host)
         host.run(check=True, **task)
 
 
-@pytest.mark.parametrize(("target", "package"), [("yaml", "python3-yaml"), ("cryptography", "python3-cryptography")])
-def test_a_library_that_is_missing(host: Host, monkeypatch: pytest.MonkeyPatch, target: str, package: str) -> None:
+@pytest.mark.parametrize(
+    ("target", "package"), [("yaml", "python3-yaml"), ("cryptography", "python3-cryptography")]
+)
+def test_a_library_that_is_missing(
+    host: Host, monkeypatch: pytest.MonkeyPatch, target: str, package: str
+) -> None:
     if target == "yaml":
         monkeypatch.setattr(kubeconfig, "HAS_YAML", False)
     else:
@@ -711,7 +877,8 @@ def test_without_cryptography_the_rest_works(host: Host, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"a: [", b"- a", b"\x00", b"clusters: {}", b"a: 1\na: 2", b"--- {}\n--- {}"]
+    "content",
+    [b"", b"{", b"a: [", b"- a", b"\x00", b"clusters: {}", b"a: 1\na: 2", b"--- {}\n--- {}"],
 )
 def test_an_unreadable_file_is_only_replaced_by_force(host: Host, content: bytes) -> None:
     host.path.write_bytes(content)
@@ -742,7 +909,11 @@ def test_a_path_that_is_no_file(host: Host, kind: str) -> None:
     for force in (False, True):
         assert "kubeconfig" in host.fault(force=force, **host.task())
     after = os.lstat(host.path)
-    assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (before.st_ino, before.st_mode, before.st_mtime_ns)
+    assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (
+        before.st_ino,
+        before.st_mode,
+        before.st_mtime_ns,
+    )
 
 
 def test_a_symlink_in_its_folder_is_followed_and_kept(host: Host) -> None:
@@ -808,11 +979,17 @@ def test_killed_at_every_change_the_file_is_the_old_or_the_new_one(host: Host) -
         found = host.path.read_bytes()
         if not killed:
             break
-        assert found == old or kubeconfig.parse(found, "")["clusters"][0]["cluster"]["server"] == "https://h"
+        assert (
+            found == old
+            or kubeconfig.parse(found, "")["clusters"][0]["cluster"]["server"] == "https://h"
+        )
         host.run(**change)
         new = host.path.read_bytes()
         host.path.write_bytes(old)
-        assert [name for name in host.names() if not name.endswith(".bak~")] == ["cert", "kubeconfig"]
+        assert [name for name in host.names() if not name.endswith(".bak~")] == [
+            "cert",
+            "kubeconfig",
+        ]
     assert point > 4
     assert found == new
 
@@ -846,17 +1023,29 @@ def test_the_diff_tells_what_changes_and_no_secret(host: Host) -> None:
     diff = host.run(check=True, **host.task(clusters=[host.cluster(server="https://h")]))["diff"]
     assert diff["before"]["clusters"][0]["cluster"]["server"] == "https://192.0.2.1:6443"
     assert diff["after"]["clusters"][0]["cluster"]["server"] == "https://h"
-    assert [side["users"][0]["user"]["client-key-data"] for side in (diff["before"], diff["after"])] == [
+    assert [
+        side["users"][0]["user"]["client-key-data"] for side in (diff["before"], diff["after"])
+    ] == [
         "(a private key)",
         "(another private key)",
     ]
     assert "contexts" not in diff["after"]
-    gone = host.run(check=True, users=[{"name": "theirs", "state": "absent"}])["diff"]["before"]["users"][0]["user"]
-    assert gone == {"username": "a", "password": "(a password)", "auth-provider": "(a hidden value)"}
+    gone = host.run(check=True, users=[{"name": "theirs", "state": "absent"}])["diff"]["before"][
+        "users"
+    ][0]["user"]
+    assert gone == {
+        "username": "a",
+        "password": "(a password)",
+        "auth-provider": "(a hidden value)",
+    }
 
 
 OPTION = (
-    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from(["/etc/passwd", "/dev/zero", "https://h"])
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.sampled_from(["/etc/passwd", "/dev/zero", "https://h"])
 )
 
 
@@ -864,7 +1053,9 @@ def instead(default: Any, value: Any) -> Any:
     return default if value is None else value
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300
+)
 @given(entries=st.data())
 def test_no_options_break_it(host: Host, entries: st.DataObject) -> None:
     """Each option as AnsibleModule converts it: any text, and what its type allows."""
@@ -873,7 +1064,11 @@ def test_no_options_break_it(host: Host, entries: st.DataObject) -> None:
         | st.text(st.characters(), max_size=40)
         | st.sampled_from(["/etc/passwd", "/nowhere", "https://h", "", "a"])
     )
-    kinds: dict[str, st.SearchStrategy[Any]] = {"str": texts, "path": texts, "bool": st.none() | st.booleans()}
+    kinds: dict[str, st.SearchStrategy[Any]] = {
+        "str": texts,
+        "path": texts,
+        "bool": st.none() | st.booleans(),
+    }
     task: dict[str, Any] = {}
     for kind in ("clusters", "users", "contexts"):
         spec = module.ARGUMENTS[kind]["options"]

@@ -17,7 +17,9 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, LeaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import leader, transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import TransportError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import (
+    TransportError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.modules import leader_info as module
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, refused_port, status
@@ -60,7 +62,9 @@ class Cluster:
         path.write_bytes(kubeconfig([*servers, self.server.url], ca=CA.pem))
         params = {name: option.get("default") for name, option in module.ARGUMENTS.items()}
         contexts = [f"c{n}" for n in range(1, len(servers) + 2)] if servers else None
-        return leader.find({**params, "kubeconfig": str(path), "contexts": contexts, "timeout": 5.0, **given})
+        return leader.find(
+            {**params, "kubeconfig": str(path), "contexts": contexts, "timeout": 5.0, **given}
+        )
 
     def fault(self, *servers: str, **given: Any) -> str:
         with pytest.raises((KubeError, LeaseError)) as caught:
@@ -103,7 +107,12 @@ def test_nobody_leads(cluster: Cluster) -> None:
     assert (found["holder"], found["holder_identity"], found["state"]) == (None, None, "released")
     cluster.spec = None
     found, _error = cluster.ask()
-    assert (found["holder"], found["state"], found["source"], found["lease_duration"]) == (None, "absent", None, None)
+    assert (found["holder"], found["state"], found["source"], found["lease_duration"]) == (
+        None,
+        "absent",
+        None,
+        None,
+    )
     cluster.spec, cluster.renewing = lease(M1, leaseDurationSeconds=1), False
     found, _error = cluster.ask()
     assert (found["holder"], found["state"], found["moving"]) == ("m1", "expired", False)
@@ -111,12 +120,15 @@ def test_nobody_leads(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "state"), [(["m1"], "held"), ([M1], "held"), (["m2", "M1"], "foreign"), ([], "foreign")]
+    ("members", "state"),
+    [(["m1"], "held"), ([M1], "held"), (["m2", "M1"], "foreign"), ([], "foreign")],
 )
 def test_members(cluster: Cluster, members: list[str], state: str) -> None:
     found, _error = cluster.ask(members=members)
     assert (found["state"], found["moving"]) == (state, True)
-    found, problem = cluster.ask(members=members, wait_for="leader", timeout=5.0 if state == "held" else 0.3)
+    found, problem = cluster.ask(
+        members=members, wait_for="leader", timeout=5.0 if state == "held" else 0.3
+    )
     assert (problem is None) == (state == "held")
     assert state == "held" or "m1, who is not among the members" in str(problem)
 
@@ -155,7 +167,9 @@ def test_a_change_is_timed_to_fifty_milliseconds(cluster: Cluster) -> None:
     ],
 )
 def test_conditions(cluster: Cluster, wait_for: str, holder: str | None, fulfilled: bool) -> None:
-    found, problem = cluster.ask(wait_for=wait_for, holder=holder, timeout=5.0 if fulfilled else 0.4)
+    found, problem = cluster.ask(
+        wait_for=wait_for, holder=holder, timeout=5.0 if fulfilled else 0.4
+    )
     assert (problem is None) == fulfilled
     assert found["holder"] == "m1"
     assert fulfilled or "in vain" in str(problem)
@@ -178,7 +192,12 @@ def test_the_first_seen_is_left_also_if_the_wait_began_without_one(cluster: Clus
 
 
 def test_a_wait_retries_an_apiserver_that_restarts(cluster: Cluster) -> None:
-    down = [answer(503, status(503, "etcd")), answer(429, {}), answer(500, b""), lambda _stream: None]
+    down = [
+        answer(503, status(503, "etcd")),
+        answer(429, {}),
+        answer(500, b""),
+        lambda _stream: None,
+    ]
     cluster.override = lambda _request: down.pop(0) if down else None
     found, problem = cluster.ask(wait_for="leader")
     assert (problem, found["holder"]) == (None, "m1")
@@ -197,7 +216,9 @@ def test_the_next_server_is_tried(cluster: Cluster) -> None:
     assert found["server"] == cluster.server.url
 
 
-OLD = json.dumps({"holderIdentity": M1, "leaseDurationSeconds": 15, "renewTime": "R", "leaderTransitions": 4})
+OLD = json.dumps(
+    {"holderIdentity": M1, "leaseDurationSeconds": 15, "renewTime": "R", "leaderTransitions": 4}
+)
 
 
 def test_an_old_cluster(cluster: Cluster) -> None:
@@ -210,7 +231,12 @@ def test_an_old_cluster(cluster: Cluster) -> None:
 
     cluster.override = respond
     found, _error = cluster.ask()
-    assert (found["holder"], found["source"], found["state"], found["transitions"]) == ("m1", "endpoints", "held", 4)
+    assert (found["holder"], found["source"], found["state"], found["transitions"]) == (
+        "m1",
+        "endpoints",
+        "held",
+        4,
+    )
 
 
 @pytest.mark.parametrize(
@@ -218,7 +244,10 @@ def test_an_old_cluster(cluster: Cluster) -> None:
     [
         (answer(400, status(400, "bad")), "HTTP 400, bad"),
         (answer(401, status(401, "Unauthorized")), "HTTP 401"),
-        (answer(403, status(403, "no")), 'resources: ["leases"], resourceNames: ["kube-scheduler"], verbs: ["get"]'),
+        (
+            answer(403, status(403, "no")),
+            'resources: ["leases"], resourceNames: ["kube-scheduler"], verbs: ["get"]',
+        ),
         (answer(409, status(409, "conflict")), "HTTP 409"),
         (answer(429, status(429, "slow down"), ["Retry-After: 3"]), "asks to wait 3 s"),
         (answer(500, status(500, "boom")), "HTTP 500, boom"),
@@ -280,11 +309,16 @@ def test_odd_records_are_returned_as_they_are(duration: int | None) -> None:
         record = _lease.parse({"spec": spec}, "lease")
         clock = map(float, itertools.count())
         view, _done = _lease.observe(
-            partial(lambda found: found, record), timeout=30, clock=clock.__next__, sleep=lambda _seconds: None
+            partial(lambda found: found, record),
+            timeout=30,
+            clock=clock.__next__,
+            sleep=lambda _seconds: None,
         )
         found = _lease.described(view)
         assert found["holder_identity"] == (identity or None)
         assert found["renew_time"] == renewed
-        assert found["state"] == (("expired" if (duration or 0) < 30 else "held") if identity else "released")
+        assert found["state"] == (
+            ("expired" if (duration or 0) < 30 else "held") if identity else "released"
+        )
         assert not found["moving"]
         one_line(Exception(leader.in_words(view)))

@@ -65,12 +65,19 @@ def annotated(value: Any) -> dict[str, Any]:
 
 
 def test_an_annotation() -> None:
-    value = {"holderIdentity": "m1", "leaseDurationSeconds": 15, "renewTime": "x", "leaderTransitions": 2}
+    value = {
+        "holderIdentity": "m1",
+        "leaseDurationSeconds": 15,
+        "renewTime": "x",
+        "leaderTransitions": 2,
+    }
     record = _lease.parse(annotated(json.dumps(value)), "endpoints")
     assert record == _lease.Record("m1", 15, None, "x", 2, "endpoints")
 
 
-@pytest.mark.parametrize("obj", [{}, {"metadata": None}, {"metadata": {"annotations": None}}, {"metadata": {}}])
+@pytest.mark.parametrize(
+    "obj", [{}, {"metadata": None}, {"metadata": {"annotations": None}}, {"metadata": {}}]
+)
 def test_no_annotation(obj: dict[str, Any]) -> None:
     assert _lease.parse(obj, "configmap") is None
 
@@ -108,12 +115,18 @@ def test_what_is_no_record_says_so(obj: dict[str, Any], source: str) -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda c: st.lists(c) | st.dictionaries(st.text(), c),
     )
 )
 def test_no_object_breaks_the_parser(value: Any) -> None:
     for source in _lease.SOURCES:
-        for obj in ({"spec": value}, annotated(value), annotated(json.dumps(value)), {"metadata": value}):
+        for obj in (
+            {"spec": value},
+            annotated(value),
+            annotated(json.dumps(value)),
+            {"metadata": value},
+        ):
             with contextlib.suppress(LeaseError):
                 _lease.parse(obj, source)
 
@@ -147,10 +160,16 @@ class World:
         return found
 
     def observe(
-        self, done: Callable[[_lease.View], bool] = _lease.settled, *, timeout: float = 60.0, **options: Any
+        self,
+        done: Callable[[_lease.View], bool] = _lease.settled,
+        *,
+        timeout: float = 60.0,
+        **options: Any,
     ) -> tuple[_lease.View, bool]:
         read = _lease.reader(self.get, "ns", "n")
-        return _lease.observe(read, done, timeout=timeout, clock=self.clock, sleep=self.sleep, **options)
+        return _lease.observe(
+            read, done, timeout=timeout, clock=self.clock, sleep=self.sleep, **options
+        )
 
 
 def test_a_holder_that_renews_is_moving() -> None:
@@ -170,14 +189,19 @@ def test_a_first_reading_that_differs_from_an_earlier_record_is_moving() -> None
     assert (view.state, view.moving, view.elapsed) == ("held", True, 0)
     # A holder that took the record since then has written it.
     assert World((0, lease("b"))).observe(before=record(identity="a"))[0].moving
-    assert World((0, lease("b"))).observe(before=record(identity=""), members=["c"])[0].state == "foreign"
+    assert (
+        World((0, lease("b"))).observe(before=record(identity=""), members=["c"])[0].state
+        == "foreign"
+    )
 
 
 def test_a_first_reading_that_equals_an_earlier_record_is_not() -> None:
     view, _done = World((0, lease(renew=1)), (2, lease(renew=3))).observe(before=record(renew=1))
     assert (view.moving, view.elapsed) == (True, pytest.approx(2, abs=0.06))
     # When the earlier record was read is not known, so the duration begins now.
-    view, _done = World((0, lease(leaseDurationSeconds=7))).observe(before=record(leaseDurationSeconds=7))
+    view, _done = World((0, lease(leaseDurationSeconds=7))).observe(
+        before=record(leaseDurationSeconds=7)
+    )
     assert (view.state, view.moving, view.elapsed) == ("expired", False, pytest.approx(7, abs=0.06))
 
 
@@ -217,7 +241,8 @@ def test_the_times_of_the_record_are_only_compared_with_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "state"), [(["m1"], "held"), (["M1"], "foreign"), ([], "foreign"), (["m"], "foreign")]
+    ("members", "state"),
+    [(["m1"], "held"), (["M1"], "foreign"), ([], "foreign"), (["m"], "foreign")],
 )
 def test_members(members: list[str], state: str) -> None:
     view, _done = World((0, lease(renew=1)), (2, lease(renew=3))).observe(members=members)
@@ -241,7 +266,13 @@ def test_a_new_holder_counts_at_once() -> None:
 
 
 def test_patience_is_for_failures_that_pass() -> None:
-    script = ((0, lease("a")), (1, "refused"), (2, "server_error"), (3, "throttled"), (4, lease("b")))
+    script = (
+        (0, lease("a")),
+        (1, "refused"),
+        (2, "server_error"),
+        (3, "throttled"),
+        (4, lease("b")),
+    )
     view, _done = World(*script).observe(lambda view: view.node == "b", patient=True)
     assert view.node == "b"
     assert World(*script).observe(lambda view: view.node == "b")[1]
@@ -276,7 +307,13 @@ def test_annotations_are_read_where_there_is_no_lease_and_the_source_is_kept() -
     record = json.dumps({"holderIdentity": "m1", "leaseDurationSeconds": 15})
     for source, path in list(zip(_lease.SOURCES, paths))[1:]:
         world = World(
-            (0, {path: annotated(record), paths[1]: annotated(record) if path == paths[1] else {"metadata": {}}})
+            (
+                0,
+                {
+                    path: annotated(record),
+                    paths[1]: annotated(record) if path == paths[1] else {"metadata": {}},
+                },
+            )
         )
         view, _done = world.observe(lambda view: bool(view.record), timeout=0)
         assert view.record
@@ -292,7 +329,9 @@ def test_a_source_that_goes_away_is_looked_for_again() -> None:
 
 
 def test_forbidden_names_the_missing_rule() -> None:
-    with pytest.raises(KubeError, match=r'apiGroups: \["coordination.k8s.io"\], resources: \["leases"\]'):
+    with pytest.raises(
+        KubeError, match=r'apiGroups: \["coordination.k8s.io"\], resources: \["leases"\]'
+    ):
         World((0, "forbidden")).observe()
 
 

@@ -33,7 +33,10 @@ def test_a_lock_of_kubectl_is_waited_for_and_never_removed(tmp_path: Path, mode:
     lock = tmp_path / "config.lock"
     lock.touch(mode)
     start = time.monotonic()
-    with pytest.raises(KubeconfigError) as caught, _lock.locked(str(tmp_path / "config"), patience=0.2):
+    with (
+        pytest.raises(KubeconfigError) as caught,
+        _lock.locked(str(tmp_path / "config"), patience=0.2),
+    ):
         pass
     assert 0.2 <= time.monotonic() - start < 1
     assert str(lock) in one_line(caught.value)
@@ -108,5 +111,8 @@ def test_two_runs_never_hold_it_at_once(tmp_path: Path) -> None:
 def test_kubectl_heeds_our_lock(path: str, tmp_path: Path) -> None:
     file = tmp_path / "config"
     with _lock.locked(str(file)):
-        assert b"file exists" in kubectl(path, file, "set-context", "x", "--cluster=c", check=False).stderr
+        assert (
+            b"file exists"
+            in kubectl(path, file, "set-context", "x", "--cluster=c", check=False).stderr
+        )
     kubectl(path, file, "set-context", "x", "--cluster=c")

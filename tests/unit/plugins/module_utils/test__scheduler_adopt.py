@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import adopt, effective, process, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    adopt,
+    effective,
+    process,
+    systemd,
+)
 
 from tests.support.role import role_vars
 from tests.unit.plugins.module_utils.test__scheduler_preflight import PREFIX
@@ -19,7 +24,13 @@ WANTED: effective.Settings = {
         "leader-elect": "true",
         "v": "2",
     },
-    "config": {"leaderElection": {"leaderElect": True, "leaseDuration": "15s", "resourceName": "kube-scheduler"}},
+    "config": {
+        "leaderElection": {
+            "leaderElect": True,
+            "leaseDuration": "15s",
+            "resourceName": "kube-scheduler",
+        }
+    },
 }
 WALK_THROUGH = [
     "--address=127.0.0.1",
@@ -47,18 +58,37 @@ def host(
 ) -> dict[str, Any]:
     return {
         "prepared": prepared,
-        "process": {"pid": pid, "digest": digest, "arguments": list(arguments), "settings": [], "user": user},
-        "unit": {"name": "kube-scheduler.service", "drop_ins": list(drop_ins), "set_aside": [], "static_pod": pod},
+        "process": {
+            "pid": pid,
+            "digest": digest,
+            "arguments": list(arguments),
+            "settings": [],
+            "user": user,
+        },
+        "unit": {
+            "name": "kube-scheduler.service",
+            "drop_ins": list(drop_ins),
+            "set_aside": [],
+            "static_pod": pod,
+        },
     }
 
 
-def compared(*arguments: str, minor: str = "1.37", config: str = "", environment: Any = ()) -> adopt.Comparison:
-    told = {"arguments": arguments, "settings": process.settings_of(config.encode()), "environment": environment}
+def compared(
+    *arguments: str, minor: str = "1.37", config: str = "", environment: Any = ()
+) -> adopt.Comparison:
+    told = {
+        "arguments": arguments,
+        "settings": process.settings_of(config.encode()),
+        "environment": environment,
+    }
     return adopt.compare(told, WANTED, FLAGS, minor, PREFIX)
 
 
 def refused(*arguments: str, adopted: bool = False, **given: Any) -> list[str]:
-    return adopt.faults("m1", host(*arguments, **given), compared(*arguments), adopt=adopted, prefix=PREFIX)
+    return adopt.faults(
+        "m1", host(*arguments, **given), compared(*arguments), adopt=adopted, prefix=PREFIX
+    )
 
 
 def test_the_walk_through_s_own_loses_nothing() -> None:
@@ -70,7 +100,10 @@ def test_the_walk_through_s_own_loses_nothing() -> None:
     ("argument", "keep"),
     [
         ("--v=4", 'kube_scheduler_extra_args: {"v": "4"}'),
-        ("--feature-gates=A=true,B=false", 'kube_scheduler_extra_args: {"feature-gates": "A=true,B=false"}'),
+        (
+            "--feature-gates=A=true,B=false",
+            'kube_scheduler_extra_args: {"feature-gates": "A=true,B=false"}',
+        ),
         ("--secure-port=10260", 'kube_scheduler_secure_port: "10260"'),
         ("--bind-address=0.0.0.0", 'kube_scheduler_bind_address: "0.0.0.0"'),
         ("--leader-elect-lease-duration=60s", 'kube_scheduler_lease_duration: "60s"'),
@@ -135,7 +168,11 @@ def test_a_configuration_of_which_nothing_is_lost(config: str) -> None:
 
 
 def test_what_a_hostile_host_says_of_its_configuration() -> None:
-    told = {"arguments": [], "settings": ["a", "=", "a=[", "a.b=1", "a=" + "[" * 100_000], "environment": []}
+    told = {
+        "arguments": [],
+        "settings": ["a", "=", "a=[", "a.b=1", "a=" + "[" * 100_000],
+        "environment": [],
+    }
     assert adopt.compare(told, WANTED, FLAGS, "1.37", PREFIX).lost == ["a.b=1"]
 
 
@@ -148,7 +185,10 @@ def test_a_hostile_host_whose_settings_contradict_each_other() -> None:
 def test_all_flags_in_one_line() -> None:
     [line] = refused("--v=4", "--vmodule=a=1", "--secure-port=10260")
     assert "and --v=4, --vmodule=a=1, --secure-port=10260 would be lost" in line
-    assert 'set kube_scheduler_secure_port: "10260"; kube_scheduler_extra_args: {"v": "4", "vmodule": "a=1"};' in line
+    assert (
+        'set kube_scheduler_secure_port: "10260"; kube_scheduler_extra_args: {"v": "4", "vmodule": "a=1"};'
+        in line
+    )
 
 
 @pytest.mark.parametrize(
@@ -178,11 +218,18 @@ def test_only_what_is_not_ours_is_refused(given: dict[str, Any]) -> None:
 
 def test_flags_in_every_form() -> None:
     words = ["--v", "4", "-leader-elect", "--log_dir=/x", "--v=5", "--", "garbage", "--profiling"]
-    assert adopt.flags_of(words) == {"v": "5", "leader-elect": "true", "log-dir": "/x", "profiling": "true"}
+    assert adopt.flags_of(words) == {
+        "v": "5",
+        "leader-elect": "true",
+        "log-dir": "/x",
+        "profiling": "true",
+    }
 
 
 def test_what_is_shown_flag_by_flag() -> None:
-    found = adopt.lines("m1", host("--v=4", drop_ins=[OTHER]), compared("--v=4", "--kubeconfig=/mine"), "k8s")
+    found = adopt.lines(
+        "m1", host("--v=4", drop_ins=[OTHER]), compared("--v=4", "--kubeconfig=/mine"), "k8s"
+    )
     assert found == [
         "m1: takes over kube-scheduler.service, which this role did not lay; its files are kept as the previous set",
         "m1: --v=4 becomes --v=2",
@@ -198,7 +245,9 @@ def test_what_is_shown_flag_by_flag() -> None:
 def test_what_its_environment_sets_is_told_by_name() -> None:
     found = compared("--v=2", environment=["GOGC"])
     assert found == adopt.Comparison(
-        [*compared("--v=2").changes, "GOGC of its environment goes"], ["GOGC of its environment"], []
+        [*compared("--v=2").changes, "GOGC of its environment goes"],
+        ["GOGC of its environment"],
+        [],
     )
     assert adopt.faults("m1", host("--v=2"), found, adopt=False, prefix=PREFIX) == [
         (
@@ -208,7 +257,9 @@ def test_what_its_environment_sets_is_told_by_name() -> None:
     ]
 
 
-@pytest.mark.parametrize(("user", "lines"), [("root", ["m1: runs as k8s, not as root"]), ("k8s", []), ("", [])])
+@pytest.mark.parametrize(
+    ("user", "lines"), [("root", ["m1: runs as k8s, not as root"]), ("k8s", []), ("", [])]
+)
 def test_another_user_is_told(user: str, lines: list[str]) -> None:
     found = adopt.lines("m1", host("--v=2", user=user), compared("--v=2"), "k8s")
     assert [line for line in found if "runs as" in line] == lines
@@ -226,7 +277,9 @@ def test_a_drop_in_that_was_set_aside_stays_a_member() -> None:
     unit = {"drop_ins": [OTHER], "set_aside": [], "static_pod": ""}
     [member] = adopt.members(unit, adopt=True)
     assert member == {"name": "drop_in_0", "path": OTHER, "content": systemd.ASIDE}
-    assert adopt.members({"drop_ins": [], "set_aside": [OTHER], "static_pod": ""}, adopt=False) == [member]
+    assert adopt.members({"drop_ins": [], "set_aside": [OTHER], "static_pod": ""}, adopt=False) == [
+        member
+    ]
     assert adopt.members(unit, adopt=False) == []
 
 
@@ -248,12 +301,19 @@ def test_a_static_pod_is_taken_over_only_when_told(pid: int) -> None:
     ]
     assert adopt.members(found["unit"], adopt=False) == []
     assert adopt.static_pod_faults("m1", found["unit"], adopt=True, prefix=PREFIX) == []
-    assert adopt.members(found["unit"], adopt=True) == [{"name": "static_pod", "path": POD, "link_to": ""}]
+    assert adopt.members(found["unit"], adopt=True) == [
+        {"name": "static_pod", "path": POD, "link_to": ""}
+    ]
 
 
 def test_a_drop_in_is_known_by_its_content(tmp_path: Any) -> None:
     path = tmp_path / "x.conf"
-    for content, aside in ((systemd.ASIDE, True), (systemd.ASIDE + "[Service]\n", False), ("", False), ("\xff", False)):
+    for content, aside in (
+        (systemd.ASIDE, True),
+        (systemd.ASIDE + "[Service]\n", False),
+        ("", False),
+        ("\xff", False),
+    ):
         path.write_text(content, encoding="latin-1")
         assert systemd.is_aside(str(path)) is aside
     assert not systemd.is_aside(str(tmp_path / "nowhere"))

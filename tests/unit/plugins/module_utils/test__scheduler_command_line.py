@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line, process, versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    command_line,
+    process,
+    versions,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,7 +73,9 @@ def planned(version: str, **settings: Any) -> command_line.CommandLine:
         "extra_args": {},
         "prefix": "kube_scheduler_",
     }
-    return command_line.Planner(command_line.Inputs(version=version, **{**inputs, **settings})).plan()
+    return command_line.Planner(
+        command_line.Inputs(version=version, **{**inputs, **settings})
+    ).plan()
 
 
 @pytest.mark.parametrize("version", [f"{minor}.0" for minor in VERSIONS])
@@ -81,7 +87,9 @@ def test_the_lease_of_an_instance(version: str, config: dict[str, Any]) -> None:
     if line.config is None:
         assert line.flags["lock-object-name"] == "batch"
     else:
-        field = "lockObjectName" if line.config["apiVersion"].endswith("/v1alpha1") else "resourceName"
+        field = (
+            "lockObjectName" if line.config["apiVersion"].endswith("/v1alpha1") else "resourceName"
+        )
         assert line.config["leaderElection"][field] == "batch"
         assert not {"lock-object-name", "leader-elect-resource-name"} & {*line.flags}
     # What the process makes of it is what was meant.
@@ -153,7 +161,16 @@ def test_the_oldest_is_the_walk_throughs() -> None:
 def test_a_row_is_one_with_itself(minor: str) -> None:
     """What the role renders is known to the version, and honoured by it where it counts."""
     row = VERSIONS[minor]
-    assert set(row) == {"style", "config_api", "locks", "https", "http", "ready", "releases", "metrics"}
+    assert set(row) == {
+        "style",
+        "config_api",
+        "locks",
+        "https",
+        "http",
+        "ready",
+        "releases",
+        "metrics",
+    }
     assert row["locks"][0] in versions.LOCK_OBJECTS
     for config in ({}, {"percentageOfNodesToScore": 50}):
         plan = run(f"{minor}.0", config=config)
@@ -269,7 +286,10 @@ def test_a_row_is_one_with_itself(minor: str) -> None:
                 f"{option}: false would have each scheduler place pods by itself, and none could be seen to lead; leave it out",
             )
             for settings, option in (
-                ({"extra_args": {"leader-elect": False}}, "kube_scheduler_extra_args: leader-elect"),
+                (
+                    {"extra_args": {"leader-elect": False}},
+                    "kube_scheduler_extra_args: leader-elect",
+                ),
                 (
                     {"config": {"leaderElection": {"leaderElect": False}}},
                     "kube_scheduler_config: leaderElection: leaderElect",
@@ -331,16 +351,19 @@ def member(version: str, lock: str = "") -> dict[str, Any]:
         ),
     ],
 )
-def test_lock_migration(former: dict[str, Any], version: str, config: dict[str, Any], words: str) -> None:
+def test_lock_migration(
+    former: dict[str, Any], version: str, config: dict[str, Any], words: str
+) -> None:
     problems = run(version, config=config, running=[former])["problems"]
     assert len(problems) == bool(words)
     assert words in "".join(problems)
 
 
 def test_values_are_joined_as_kubernetes_reads_them() -> None:
-    flags = run("1.37.2", extra_args={"feature_gates": {"A": True, "B": False}, "tls-cipher-suites": ["X", "Y"]})[
-        "flags"
-    ]
+    flags = run(
+        "1.37.2",
+        extra_args={"feature_gates": {"A": True, "B": False}, "tls-cipher-suites": ["X", "Y"]},
+    )["flags"]
     assert flags[-2:] == ["--feature-gates=A=true,B=false", "--tls-cipher-suites=X,Y"]
 
 
@@ -364,9 +387,12 @@ def test_quoting_gives_back_what_went_in(word: str) -> None:
 
 
 # What the pre-flight lets through, and YAML can hold.
-TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp"), exclude_characters="\ufeff"))
+TEXT = st.text(
+    st.characters(exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp"), exclude_characters="\ufeff")
+)
 VALUES: Any = st.recursive(
-    TEXT | st.booleans() | st.integers() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner)
+    TEXT | st.booleans() | st.integers() | st.none(),
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
 )
 
 
@@ -404,4 +430,7 @@ def test_another_lock_object_than_the_running_members(field: str) -> None:
     }
     assert run("1.37.2", config=config)["problems"] == []
     [problem] = run("1.37.2", config=config, running=[member])["problems"]
-    assert "is not kube-system/kube-scheduler, by which m1.example elects now, so there would be two leaders" in problem
+    assert (
+        "is not kube-system/kube-scheduler, by which m1.example elects now, so there would be two leaders"
+        in problem
+    )

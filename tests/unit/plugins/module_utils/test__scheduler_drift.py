@@ -16,8 +16,17 @@ from unittest import mock
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drift, running, spec_info
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate, keys, pair, spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    drift,
+    running,
+    spec_info,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate,
+    keys,
+    pair,
+    spec,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 
 from tests.support import pki
@@ -125,10 +134,16 @@ class Cluster(Host):
             "process": {"pid": self.systemd.pid, "version": self.running_version},
         }
         seen.update(given.pop("seen", {}))
-        access = drift.HostAccess(FakeModule(True), self.proc, self.systemd.show(UNIT_NAME), self.told)
-        found, self.awaited = drift.compare(self.wanted(**given), str(self.root / "release"), cast(Any, seen), access)
+        access = drift.HostAccess(
+            FakeModule(True), self.proc, self.systemd.show(UNIT_NAME), self.told
+        )
+        found, self.awaited = drift.compare(
+            self.wanted(**given), str(self.root / "release"), cast(Any, seen), access
+        )
         assert all("\n" not in entry["reason"] for entry in found)
-        return [f"{entry['part']}: {entry['reason'].replace(str(self.root), '')}" for entry in found]
+        return [
+            f"{entry['part']}: {entry['reason'].replace(str(self.root), '')}" for entry in found
+        ]
 
     @property
     def running_version(self) -> str:
@@ -161,7 +176,10 @@ class Cluster(Host):
             for user in entries["users"]
         ]
         kubeconfig_entries.run(
-            FakeModule(False, **{**entries, "path": str(staged / "kubeconfig"), "users": users, "force": True})
+            FakeModule(
+                False,
+                **{**entries, "path": str(staged / "kubeconfig"), "users": users, "force": True},
+            )
         )
         self.binary(self.link)
         self.log_dir.mkdir(mode=0o755, exist_ok=True)
@@ -186,7 +204,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     return host
 
 
-def test_nothing_after_a_rollout_and_everything_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_after_a_rollout_and_everything_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(running, "TOLERANCE", 0.0)
     host = Cluster(tmp_path)
     host.log_dir.rmdir()
@@ -215,7 +235,9 @@ def test_nothing_after_a_rollout_and_everything_before(tmp_path: Path, monkeypat
 
 
 def write(name: str, content: str | bytes) -> Callable[[Cluster], object]:
-    return lambda host: (host.root / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return lambda host: (host.root / name).write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
 
 
 def mode(name: str, bits: int) -> Callable[[Cluster], object]:
@@ -254,34 +276,63 @@ SINCE = "changed after the process began"
 SET = "process: the process was not started from this set of files"
 DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     (cut("bin/app-v1"), ["binary: /bin/app-v1: is cut off: it has 3 bytes, and had 8"]),
-    (write("bin/app-v1", "binary x"), ["binary: /bin/app-v1: content differs from what was verified"]),
-    (write("bin/app-v1", "binary 1 and more"), ["binary: /bin/app-v1: content differs from what was verified"]),
-    (mode("bin/app-v1", 0o644), ["binary: /bin/app-v1: mode is 0644, so that not everybody can run it"]),
-    (mode("bin/app-v1", 0o777), ["binary: /bin/app-v1: others than root may write it (owner root, 0777)"]),
+    (
+        write("bin/app-v1", "binary x"),
+        ["binary: /bin/app-v1: content differs from what was verified"],
+    ),
+    (
+        write("bin/app-v1", "binary 1 and more"),
+        ["binary: /bin/app-v1: content differs from what was verified"],
+    ),
+    (
+        mode("bin/app-v1", 0o644),
+        ["binary: /bin/app-v1: mode is 0644, so that not everybody can run it"],
+    ),
+    (
+        mode("bin/app-v1", 0o777),
+        ["binary: /bin/app-v1: others than root may write it (owner root, 0777)"],
+    ),
     (folder("bin/app-v1"), ["binary: /bin/app-v1: is not a regular file"]),
     (remove("bin/app-v1"), ["binary: /bin/app-v1: is not there"]),
     (relink("app-v0"), ["link: /bin/app -> app-v0, wanted app-v1"]),
     (remove("bin/app"), ["link: /bin/app: is not there, wanted -> app-v1"]),
     (folder("bin/app"), ["link: /bin/app: is not a link, wanted -> app-v1"]),
     (mode("log", 0o700), ["log_dir: /log: mode is 0700, wanted 0755"]),
-    (lambda host: (host.log_dir.rmdir(), host.log_dir.write_text("")), ["log_dir: /log: is not a directory"]),
+    (
+        lambda host: (host.log_dir.rmdir(), host.log_dir.write_text("")),
+        ["log_dir: /log: is not a directory"],
+    ),
     (mode("etc/privatekey", 0o640), ["certificate: /etc/privatekey: mode is 0640, wanted 0600"]),
     (mode("etc/certificate", 0o600), ["certificate: /etc/certificate: mode is 0600, wanted 0644"]),
     (mode("etc/kubeconfig", 0o644), ["kubeconfig: /etc/kubeconfig: mode is 0644, wanted 0600"]),
     (
         write("etc/privatekey", "garbage"),
-        ["certificate: /etc/certificate: '/etc/privatekey' does not hold exactly one private key in PEM form"],
+        [
+            "certificate: /etc/certificate: '/etc/privatekey' does not hold exactly one private key in PEM form"
+        ],
     ),
-    (write("etc/certificate", "garbage"), ["certificate: /etc/certificate: the certificate cannot be read"]),
+    (
+        write("etc/certificate", "garbage"),
+        ["certificate: /etc/certificate: the certificate cannot be read"],
+    ),
     (remove("etc/certificate"), ["certificate: /etc/certificate: the certificate is not there"]),
-    (folder("etc/certificate"), ["certificate: '/etc/certificate' is a directory, not a regular file"]),
+    (
+        folder("etc/certificate"),
+        ["certificate: '/etc/certificate' is a directory, not a regular file"],
+    ),
     (fifo("etc/privatekey"), ["certificate: '/etc/privatekey' is a FIFO, not a regular file"]),
     (write("etc/kubeconfig", ""), ["kubeconfig: '/etc/kubeconfig' is empty"]),
     (write("etc/kubeconfig", "a: [b"), ["kubeconfig: '/etc/kubeconfig' is not YAML"]),
     (write("etc/kubeconfig", b"\xff\x00"), ["kubeconfig: '/etc/kubeconfig' is not UTF-8 text"]),
-    (folder("etc/kubeconfig"), ["kubeconfig: '/etc/kubeconfig' is a directory, not a regular file"]),
+    (
+        folder("etc/kubeconfig"),
+        ["kubeconfig: '/etc/kubeconfig' is a directory, not a regular file"],
+    ),
     (assign("server", "https://192.0.2.2:6443"), ["kubeconfig: /etc/kubeconfig: clusters differ"]),
-    (write("etc/app.yaml", "by hand\n"), ["config: /etc/app.yaml: content differs", f"process: /etc/app.yaml {SINCE}"]),
+    (
+        write("etc/app.yaml", "by hand\n"),
+        ["config: /etc/app.yaml: content differs", f"process: /etc/app.yaml {SINCE}"],
+    ),
     (mode("etc/app.yaml", 0o666), ["config: /etc/app.yaml: mode is 0666, wanted 0644"]),
     (remove("etc/app.yaml"), ["config: /etc/app.yaml: is not there"]),
     (folder("etc/app.yaml"), ["config: '/etc/app.yaml' is a directory, not a regular file"]),
@@ -295,23 +346,36 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     ),
     (state("LoadState", "masked"), ["unit: x.service is masked"]),
     (state("NeedDaemonReload", "yes"), ["unit: x.service was changed since systemd read it"]),
-    (state("FragmentPath", "/lib/x.service"), ["unit: x.service is read from /lib/x.service, wanted /units/x.service"]),
+    (
+        state("FragmentPath", "/lib/x.service"),
+        ["unit: x.service is read from /lib/x.service, wanted /units/x.service"],
+    ),
     (state("ActiveState", "failed"), ["process: x.service is failed"]),
     (state("UnitFileState", "disabled"), ["process: x.service is disabled"]),
-    (assign("version", "1.9.9"), ["binary: /bin/app-v1: is recorded as version 1.1.0, wanted 1.9.9"]),
+    (
+        assign("version", "1.9.9"),
+        ["binary: /bin/app-v1: is recorded as version 1.1.0, wanted 1.9.9"],
+    ),
     (
         write("release/staged/privatekey", "garbage"),
         ["staged: /release/staged/privatekey: differs from /etc/privatekey, which is as planned"],
     ),
-    (remove("release/staged/config"), ["staged: /release/staged/config: differs from /etc/app.yaml"]),
+    (
+        remove("release/staged/config"),
+        ["staged: /release/staged/config: differs from /etc/app.yaml"],
+    ),
     (assign("version", "1.9.9"), ["process: version 1.1.0 runs, wanted 1.9.9"]),
 ]
 
 
 @pytest.mark.parametrize(
-    ("damage", "lines"), DAMAGE, ids=[f"{n}-{lines[0][:40]}" for n, (_damage, lines) in enumerate(DAMAGE)]
+    ("damage", "lines"),
+    DAMAGE,
+    ids=[f"{n}-{lines[0][:40]}" for n, (_damage, lines) in enumerate(DAMAGE)],
 )
-def test_damage_is_told(host: Cluster, damage: Callable[[Cluster], object], lines: list[str]) -> None:
+def test_damage_is_told(
+    host: Cluster, damage: Callable[[Cluster], object], lines: list[str]
+) -> None:
     damage(host)
     found = host.drift()
     for line in lines:
@@ -349,7 +413,9 @@ REPAIRED = [
 
 
 @pytest.mark.parametrize("damage", REPAIRED)
-def test_what_drift_tells_a_rollout_repairs(host: Cluster, damage: Callable[[Cluster], object]) -> None:
+def test_what_drift_tells_a_rollout_repairs(
+    host: Cluster, damage: Callable[[Cluster], object]
+) -> None:
     """By the same functions: else a host would be rolled for ever."""
     damage(host)
     assert host.drift()
@@ -376,7 +442,9 @@ def test_a_kubeconfig_that_was_edited_and_put_right_while_the_process_ran(host: 
     path.write_bytes(former.replace(b"192.0.2.1", b"192.0.2.9"))
     host.systemd.restart(UNIT_NAME)
     path.write_bytes(former)
-    assert host.drift() == ["process: /etc/kubeconfig differs from what the process was given at its start"]
+    assert host.drift() == [
+        "process: /etc/kubeconfig differs from what the process was given at its start"
+    ]
     # With the edited one still there, nothing differs for the process, but for the host.
     path.write_bytes(former.replace(b"192.0.2.1", b"192.0.2.9"))
     assert host.drift() == [
@@ -400,17 +468,23 @@ def test_a_key_that_two_parts_need_is_checked_once(host: Cluster) -> None:
     assert checked.call_count == 1
 
 
-def test_a_certificate_cannot_be_judged_without_the_library(host: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_cannot_be_judged_without_the_library(
+    host: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(drift.base, "CRYPTOGRAPHY_TRACEBACK", "ImportError")
     found = host.drift()
     assert found[0].startswith("certificate: /etc/certificate: cannot be judged")
     assert all(line.split(":")[0] in ("certificate", "kubeconfig") for line in found)
 
 
-def test_a_kubeconfig_cannot_be_judged_without_the_library(host: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kubeconfig_cannot_be_judged_without_the_library(
+    host: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(kubeconfig_entries.kubeconfig, "HAS_YAML", False)
     [line] = host.drift()
-    assert line.startswith("kubeconfig: /etc/kubeconfig: cannot be judged: kubeconfig files cannot be read or written")
+    assert line.startswith(
+        "kubeconfig: /etc/kubeconfig: cannot be judged: kubeconfig files cannot be read or written"
+    )
 
 
 def test_packages_that_somebody_else_manages(host: Cluster) -> None:
@@ -437,7 +511,9 @@ def test_a_pair_from_the_controller(host: Cluster) -> None:
     host.pair["privatekey_sha256"] = "0" * 64
     assert host.drift() == ["certificate: /etc/privatekey: content differs from the controller's"]
     host.pair["privatekey_sha256"] = None
-    assert host.drift() == ["certificate: /etc/privatekey: its source on the controller is not there"]
+    assert host.drift() == [
+        "certificate: /etc/privatekey: its source on the controller is not there"
+    ]
     host.pair.update(sums)
     host.paths["privatekey"].chmod(0o644)
     assert host.drift() == ["certificate: /etc/privatekey: mode is 0644, wanted 0600"]
@@ -467,10 +543,22 @@ def test_no_private_key_is_in_a_line(host: Cluster) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("certificate", {"path": "/x"}, "wanted: certificate: missing required arguments: privatekey_path"),
-        ("certificate", {"path": "/x", "privatekey_path": "/y", "valid": 1}, "wanted: certificate: valid. Supported"),
+        (
+            "certificate",
+            {"path": "/x"},
+            "wanted: certificate: missing required arguments: privatekey_path",
+        ),
+        (
+            "certificate",
+            {"path": "/x", "privatekey_path": "/y", "valid": 1},
+            "wanted: certificate: valid. Supported",
+        ),
         ("kubeconfig", {"clusters": "x"}, "wanted: kubeconfig: "),
-        ("kubeconfig", {"path": "/x", "users": [{"name": "u", "token": "secret"}]}, "wanted: kubeconfig: users.token"),
+        (
+            "kubeconfig",
+            {"path": "/x", "users": [{"name": "u", "token": "secret"}]},
+            "wanted: kubeconfig: users.token",
+        ),
     ],
 )
 def test_nonsense_is_refused(host: Cluster, option: str, value: Any, words: str) -> None:
@@ -487,7 +575,11 @@ def test_the_options_of_kubeconfig_are_those_of_the_module() -> None:
     for kind, rest in drift.KUBECONFIG_REST.items():
         known = set(drift.KUBECONFIG_SPEC[kind]["options"]) | set(rest)
         assert known == set(kubeconfig.ARGUMENTS[kind]["options"]), kind
-    assert set(spec_info.WANTED_SPEC) == set(drift.Wanted.__dataclass_fields__) - {"items", "user", "unit"} | {"files"}
+    assert set(spec_info.WANTED_SPEC) == set(drift.Wanted.__dataclass_fields__) - {
+        "items",
+        "user",
+        "unit",
+    } | {"files"}
 
 
 def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
@@ -495,24 +587,37 @@ def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
     key = keys.parse(host.paths["privatekey"].read_bytes(), None, "key").private
     task = {**host.certificate, "ca_on": "external"}
     assert (host.drift(certificate=task), host.awaited) == ([], [])
-    joined: dict[str, Any] = {**SCHEDULER, "subject_alt_name": [*SCHEDULER["subject_alt_name"], "192.0.2.4"]}
+    joined: dict[str, Any] = {
+        **SCHEDULER,
+        "subject_alt_name": [*SCHEDULER["subject_alt_name"], "192.0.2.4"],
+    }
     task |= joined
     [line] = host.drift(certificate=task)
-    assert line.startswith("certificate: /etc/certificate: the signing request is not there, or is for another key")
+    assert line.startswith(
+        "certificate: /etc/certificate: the signing request is not there, or is for another key"
+    )
     waits = ["the certificate lacks the subject alternative names IP:192.0.2.4"]
     assert host.awaited == waits
     task[spec.REQUEST] = certificate.request(key, _wanted.wanted(options(**joined))).decode()
     assert (host.drift(certificate=task), host.awaited) == ([], waits)
     foreign = pki.certificate(spare("ECC", number=9), host.ca.authority, **joined)
     for leaf, words in (
-        (foreign, "the certificate that was handed in is not the certificate of the key on this host"),
-        (pki.certificate(key, host.ca.authority, **joined), "the certificate that was handed in is not in place"),
+        (
+            foreign,
+            "the certificate that was handed in is not the certificate of the key on this host",
+        ),
+        (
+            pki.certificate(key, host.ca.authority, **joined),
+            "the certificate that was handed in is not in place",
+        ),
     ):
         assert host.drift(certificate={**task, spec.CERTIFICATE: pki.pem(leaf)}) == [
             f"certificate: /etc/certificate: {words}"
         ]
     host.paths["privatekey"].unlink()
-    assert "certificate: /etc/certificate: the private key is not there" in host.drift(certificate=task)
+    assert "certificate: /etc/certificate: the private key is not there" in host.drift(
+        certificate=task
+    )
 
 
 def test_what_the_process_says_of_its_settings(host: Cluster) -> None:

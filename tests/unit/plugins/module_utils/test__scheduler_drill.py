@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import DEFAULT, Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import (
+    DEFAULT,
+    Timings,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill
 
 from tests.support.simulation import PROCESS, compared, lease
@@ -27,7 +30,9 @@ def chosen(kind: str = "stop", wanted: tuple[str, ...] = (), **changes: Any) -> 
 
 
 def refused(wanted: tuple[str, ...] = (), undo_after: int = 0, **changes: Any) -> str:
-    choice, faults = drill.choose("stop", wanted, ["m1", "m2", "m3"], answers(**changes), TABLE, undo_after=undo_after)
+    choice, faults = drill.choose(
+        "stop", wanted, ["m1", "m2", "m3"], answers(**changes), TABLE, undo_after=undo_after
+    )
     assert choice is None
     (line,) = faults
     assert "\n" not in line
@@ -41,7 +46,11 @@ def test_the_leader_is_hit_if_nobody_is_named() -> None:
     choice = chosen()
     assert (choice["targets"], choice["primary"], choice["standbys"]) == (["m1"], "m1", [])
     assert choice["staying"] == ["m2", "m3"]
-    assert choice["lease"] == {"namespace": "kube-system", "name": "kube-scheduler", "sources": ["lease"]}
+    assert choice["lease"] == {
+        "namespace": "kube-system",
+        "name": "kube-scheduler",
+        "sources": ["lease"],
+    }
 
 
 def test_the_leader_goes_last_of_two() -> None:
@@ -59,7 +68,9 @@ def test_a_sick_member_that_is_not_hit_does_not_matter() -> None:
 
 
 def test_never_all() -> None:
-    assert refused(("m1", "m2", "m3")).endswith("are all the healthy members; leave one that can lead")
+    assert refused(("m1", "m2", "m3")).endswith(
+        "are all the healthy members; leave one that can lead"
+    )
     assert refused(("m1", "m2"), m3=SICK) == (
         "drill_targets: m1, m2 are all the healthy members; leave one that can lead"
     )
@@ -79,7 +90,10 @@ def test_fewer_than_two_healthy_members() -> None:
 
 def test_a_target_that_is_unknown_or_sick() -> None:
     assert refused(("m9",)) == "drill_targets: m9: no such member; they are m1, m2, m3"
-    assert refused(("m3",), m3=SICK) == "m3 is not healthy, so it cannot be drilled: readiness: HTTP 500"
+    assert (
+        refused(("m3",), m3=SICK)
+        == "m3 is not healthy, so it cannot be drilled: readiness: HTTP 500"
+    )
     assert refused(m1=SICK).startswith("m1 is not healthy")
 
 
@@ -89,9 +103,13 @@ def test_a_lease_that_is_not_one_s_own_or_does_not_move() -> None:
         "the lease is held by other.example, which is none of m1.example, m2.example, m3.example;"
         " drill the cluster that it belongs to"
     )
-    assert refused(m2=foreign).startswith("the members do not agree who leads: m1.example, other.example")
+    assert refused(m2=foreign).startswith(
+        "the members do not agree who leads: m1.example, other.example"
+    )
     still = {"lease": {**lease("m1.example"), "moving": False}}
-    assert refused(m3=still).startswith("the lease does not move: m1.example was not seen to renew it by m3")
+    assert refused(m3=still).startswith(
+        "the lease does not move: m1.example was not seen to renew it by m3"
+    )
     free = {"lease": {**lease("m1.example"), "holder": None}}
     assert refused(m1=free, m2=free, m3={"lease": None}).startswith("nobody holds the lease")
 
@@ -104,7 +122,9 @@ def test_members_that_elect_by_different_leases() -> None:
 
 
 def test_times_that_are_not_known() -> None:
-    assert refused(m2={"process": {**PROCESS, "timings": None}}).startswith("m2: the times of the election")
+    assert refused(m2={"process": {**PROCESS, "timings": None}}).startswith(
+        "m2: the times of the election"
+    )
 
 
 def test_the_fault_is_not_undone_while_it_is_measured() -> None:
@@ -140,7 +160,9 @@ def test_bounds() -> None:
 
 def test_the_bound_follows_the_lease_and_the_slowest_of_those_who_may_take_over() -> None:
     fast = {"process": {**PROCESS, "timings": FAST}}
-    assert chosen("kill", m1=fast, m2=fast, m3=fast)["bounds"]["crash"] == 20.4  # the lease says 15 s
+    assert (
+        chosen("kill", m1=fast, m2=fast, m3=fast)["bounds"]["crash"] == 20.4
+    )  # the lease says 15 s
     own = {**fast, "lease": {**lease("m1.example"), "lease_duration": 5}}
     assert chosen("kill", m1=own, m2=own, m3=own)["bounds"]["crash"] == 10.4
     slow = {**own, "process": PROCESS}
@@ -166,8 +188,12 @@ TAKEOVER = [
 CRASH = [record(99, A), record(106, B, 2), record(107, B, 2), record(108, B, 2)]
 
 
-def saw(samples: list[drill.Sample], pods: list[drill.Pod] | None = None, ended: float = 110.0) -> drill.Seen:
-    return drill.Seen(samples=samples, pods=pods or [], polls=500, longest_pause=0.03, fault=100.0, ended=ended)
+def saw(
+    samples: list[drill.Sample], pods: list[drill.Pod] | None = None, ended: float = 110.0
+) -> drill.Seen:
+    return drill.Seen(
+        samples=samples, pods=pods or [], polls=500, longest_pause=0.03, fault=100.0, ended=ended
+    )
 
 
 def report(seen: drill.Seen, choice: drill.Choice | None = None, **more: Any) -> drill.Report:
@@ -175,9 +201,19 @@ def report(seen: drill.Seen, choice: drill.Choice | None = None, **more: Any) ->
 
 
 def test_a_takeover_after_a_release() -> None:
-    found = report(saw(TAKEOVER, [drill.Pod("p0", 100.1, 101.5, "n1", 1), drill.Pod("p1", 101.6, 101.7, "n1", 1)]))
+    found = report(
+        saw(
+            TAKEOVER,
+            [drill.Pod("p0", 100.1, 101.5, "n1", 1), drill.Pod("p1", 101.6, 101.7, "n1", 1)],
+        )
+    )
     assert found["faults"] == found["notes"] == []
-    assert (found["passed"], found["leaderless"], found["released"], found["bound"]) == (True, 1.3, 0.2, 5.4)
+    assert (found["passed"], found["leaderless"], found["released"], found["bound"]) == (
+        True,
+        1.3,
+        0.2,
+        5.4,
+    )
     assert (found["leader_before"], found["leader_after"], found["transitions"]) == ("m1", "m2", 1)
     assert [(entry["holder"], entry["since"], entry["to"]) for entry in found["holders"]] == [
         ("m1.example", -2.0, 0.2),
@@ -233,18 +269,35 @@ def test_a_holder_that_does_not_renew_is_no_leader() -> None:
 
 def test_the_killed_one_may_win_again() -> None:
     again = A[:-1] + "9"
-    found = report(saw([record(99, A), *(record(at, again, 2) for at in (106, 107, 108))]), chosen("kill"))
-    assert found["words"][0] == "m1 led and was killed; m1, restarted, leads now, after 6.0 s of at most 24.8 s"
+    found = report(
+        saw([record(99, A), *(record(at, again, 2) for at in (106, 107, 108))]), chosen("kill")
+    )
+    assert (
+        found["words"][0]
+        == "m1 led and was killed; m1, restarted, leads now, after 6.0 s of at most 24.8 s"
+    )
 
 
 def test_a_takeover_at_once() -> None:
     """The next holder had the lease before the latest moment at which the fault can have happened."""
-    seen = saw([record(99, A), record(99.95, "", 1), record(99.97, B, 2), record(101, B, 2), record(103, B, 2)])
+    seen = saw(
+        [
+            record(99, A),
+            record(99.95, "", 1),
+            record(99.97, B, 2),
+            record(101, B, 2),
+            record(103, B, 2),
+        ]
+    )
     seen.uncertainty = 0.08
     found = report(seen)
     assert (found["faults"], found["notes"]) == ([], [])
     assert (found["leaderless"], found["released"], found["transitions"]) == (0.0, 0.0, 1)
-    assert (found["leader_before"], found["identity_before"], found["leader_after"]) == ("m1", A, "m2")
+    assert (found["leader_before"], found["identity_before"], found["leader_after"]) == (
+        "m1",
+        A,
+        "m2",
+    )
     assert drill.settled(seen.samples, seen.fault or 0, takeover=True, uncertainty=seen.uncertainty)
 
 
@@ -257,15 +310,24 @@ def test_further_transitions_are_told() -> None:
 
 def test_two_of_three() -> None:
     found = report(saw(TAKEOVER), chosen(wanted=("m1", "m3")))
-    assert found["words"][0] == ("m1 led and was stopped, and so was m3; m2 leads now, after 1.3 s of at most 5.4 s")
+    assert found["words"][0] == (
+        "m1 led and was stopped, and so was m3; m2 leads now, after 1.3 s of at most 5.4 s"
+    )
 
 
 def test_standbys_alone_change_nothing() -> None:
     choice = chosen("partition", ("m2", "m3"))
     kept = [record(at, A) for at in (99, 101, 103, 105)]
     found = report(saw(kept), choice)
-    assert (found["passed"], found["bound"], found["transitions"], found["leaderless"]) == (True, None, 0, None)
-    assert found["words"][0] == "m2 and m3 were cut off from their apiserver; m1 led and leads still"
+    assert (found["passed"], found["bound"], found["transitions"], found["leaderless"]) == (
+        True,
+        None,
+        0,
+        None,
+    )
+    assert (
+        found["words"][0] == "m2 and m3 were cut off from their apiserver; m1 led and leads still"
+    )
     lost = report(saw([*kept, record(106, B, 2)]), choice)
     assert lost["faults"] == [f"m1 lost the lease, though only standbys were hit: {B} has it"]
 
@@ -283,7 +345,10 @@ def test_pods_that_are_lost_or_bound_twice(pods: list[drill.Pod], fault: str) ->
 
 
 def test_gaps() -> None:
-    pods = [drill.Pod(f"p{n}", at, bound, "n1", 1) for n, (at, bound) in enumerate([(1, 1.1), (2, 6), (3, 6.1)])]
+    pods = [
+        drill.Pod(f"p{n}", at, bound, "n1", 1)
+        for n, (at, bound) in enumerate([(1, 1.1), (2, 6), (3, 6.1)])
+    ]
     found = drill.judge_pods(pods, 2.0)
     assert (found["longest_wait"], found["longest_gap"]) == (4.0, 4.9)
     assert found["pods"][1] == {"name": "p1", "created": 0.0, "bound": 4.0, "node": "n1"}

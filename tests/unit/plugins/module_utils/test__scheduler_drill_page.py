@@ -54,7 +54,18 @@ def test_it_needs_nothing_else() -> None:
     tree = Tree(text)
     names = {tag for tag, _attributes in tree.tags}
     assert "svg" in names
-    assert not names & {"script", "iframe", "object", "embed", "img", "form", "base", "image", "use", "foreignobject"}
+    assert not names & {
+        "script",
+        "iframe",
+        "object",
+        "embed",
+        "img",
+        "form",
+        "base",
+        "image",
+        "use",
+        "foreignobject",
+    }
     for tag, attributes in tree.tags:
         assert not any(name.startswith("on") for name in attributes), tag
         for name in ("src", "href", "xlink:href", "srcset"):
@@ -64,7 +75,10 @@ def test_it_needs_nothing_else() -> None:
 
 
 def test_the_verdict_is_first() -> None:
-    good, bad = (drill_page.page(report(saw(samples))) for samples in (TAKEOVER, [record(99, "m1.example_x")]))
+    good, bad = (
+        drill_page.page(report(saw(samples)))
+        for samples in (TAKEOVER, [record(99, "m1.example_x")])
+    )
     assert Tree(good).texts.index("✔ Passed")
     assert "m1 led and was stopped; m2 leads now, after 1.3 s of at most 5.4 s" in good
     assert "✘ Failed" in bad
@@ -89,7 +103,9 @@ def test_a_hostile_host_s_texts_are_only_texts() -> None:
     pods = [drill.Pod(HOSTILE, 99, 99.1, HOSTILE, 1)]
     choice = chosen()
     choice["hostnames"] = {"m1": HOSTILE}
-    found = report(saw(samples, pods), choice, sick={HOSTILE: HOSTILE}, journal={HOSTILE: [HOSTILE]})
+    found = report(
+        saw(samples, pods), choice, sick={HOSTILE: HOSTILE}, journal={HOSTILE: [HOSTILE]}
+    )
     found["notes"].append(HOSTILE)
     text = drill_page.page(found)
     tree = Tree(text)
@@ -109,7 +125,9 @@ def test_a_hostile_host_s_texts_are_only_texts() -> None:
 )
 def test_nothing_lies_outside_the_drawing(seen: drill.Seen) -> None:
     text = drill_page.page(report(seen))
-    for width, height, drawing in re.findall(r'viewBox="0 0 (\d+) (\d+)"[^>]*>(.*?)</svg>', text, re.DOTALL):
+    for width, height, drawing in re.findall(
+        r'viewBox="0 0 (\d+) (\d+)"[^>]*>(.*?)</svg>', text, re.DOTALL
+    ):
         for x in re.findall(r' x[12]?="([^"]+)"', drawing):
             assert 0 <= float(x) <= int(width)
         for y in re.findall(r' y[12]?="([^"]+)"', drawing):
@@ -118,7 +136,9 @@ def test_nothing_lies_outside_the_drawing(seen: drill.Seen) -> None:
 
 
 def test_standbys_alone() -> None:
-    kept = [record(at, "m1.example_12345678-1234-1234-1234-123456789001") for at in (99, 101, 103, 105)]
+    kept = [
+        record(at, "m1.example_12345678-1234-1234-1234-123456789001") for at in (99, 101, 103, 105)
+    ]
     text = drill_page.page(report(saw(kept), chosen("kill", ("m2",))))
     assert "the leader was not hit" in text
     assert '<rect x="0' not in text

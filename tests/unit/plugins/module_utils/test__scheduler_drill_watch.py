@@ -71,7 +71,9 @@ class Cluster:
             if method == "POST":
                 self.namespaces.append("kube-ha-drill-new")
                 return answer(201, {})
-            return answer(200, {"items": [{"metadata": {"name": name}} for name in self.namespaces]})
+            return answer(
+                200, {"items": [{"metadata": {"name": name}} for name in self.namespaces]}
+            )
         _core, _slash, rest = place.removeprefix(drill_watch.CORE).partition("/")
         name, _slash, what = rest.partition("/")
         if not what:
@@ -99,7 +101,11 @@ class Cluster:
         if what == "pods" and method == "GET":
             if self.binds and not failed:
                 self.pods = dict.fromkeys(self.pods, "n1")
-            items = [{"metadata": {"name": pod}, "spec": {"nodeName": node}} for pod, node in self.pods.items() if node]
+            items = [
+                {"metadata": {"name": pod}, "spec": {"nodeName": node}}
+                for pod, node in self.pods.items()
+                if node
+            ]
             return answer(200, {"items": items})
         if what == "events":
             events = [{"involvedObject": {"name": pod}, "count": 1} for pod in self.pods]
@@ -204,7 +210,9 @@ def test_nobody_takes_over(cluster: Cluster, path: str) -> None:
 
 
 @pytest.mark.parametrize("managed", [True, False])
-def test_a_namespace_is_finished_only_where_nobody_else_does(managed: bool, cluster: Cluster, path: str) -> None:
+def test_a_namespace_is_finished_only_where_nobody_else_does(
+    managed: bool, cluster: Cluster, path: str
+) -> None:
     cluster.namespaces, cluster.accounts = ["kube-ha-drill-x"], managed
     with client.load(path) as one:
         assert drill_watch.Namespaces(one).remove("kube-ha-drill-x", 1)
@@ -214,7 +222,9 @@ def test_a_namespace_is_finished_only_where_nobody_else_does(managed: bool, clus
     assert first == "DELETE /api/v1/namespaces/kube-ha-drill-x/pods?gracePeriodSeconds=0"
 
 
-def test_a_namespace_that_does_not_go_in_time(cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_namespace_that_does_not_go_in_time(
+    cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster.namespaces = ["kube-ha-drill-x"]
     monkeypatch.setattr(drill_watch.Namespaces, "_finish", lambda *_args: None)
     with client.load(path) as one:
@@ -225,12 +235,19 @@ def test_a_namespace_that_does_not_go_in_time(cluster: Cluster, path: str, monke
     ("prepare", "line"),
     [
         (lambda cluster: setattr(cluster, "binds", False), "no pod gets a node within 0.8 s"),
-        (lambda cluster: setattr(cluster, "holder", "m2"), "m2.example has taken the lease from m1.example by itself"),
+        (
+            lambda cluster: setattr(cluster, "holder", "m2"),
+            "m2.example has taken the lease from m1.example by itself",
+        ),
         (lambda cluster: cluster.fail(60), "no pod gets a node within 0.8 s"),
     ],
 )
 def test_a_cluster_in_which_nothing_can_be_measured(
-    prepare: Callable[[Cluster], None], line: str, cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
+    prepare: Callable[[Cluster], None],
+    line: str,
+    cluster: Cluster,
+    path: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(drill_watch, "PATIENCE", 0.8)
     prepare(cluster)
@@ -245,10 +262,15 @@ def test_a_cluster_in_which_nothing_can_be_measured(
     [
         ({"POST /api/v1/namespaces": 403}, "the drill's pods cannot have a namespace"),
         ({"GET /apis": 403}, "the drill cannot be measured: .*HTTP 403"),
-        ({"GET /api/v1/namespaces/kube-ha-drill-new/pods": 401}, "the drill cannot be measured: .*HTTP 401"),
+        (
+            {"GET /api/v1/namespaces/kube-ha-drill-new/pods": 401},
+            "the drill cannot be measured: .*HTTP 401",
+        ),
     ],
 )
-def test_what_the_credentials_do_not_allow(refused: dict[str, int], line: str, cluster: Cluster, path: str) -> None:
+def test_what_the_credentials_do_not_allow(
+    refused: dict[str, int], line: str, cluster: Cluster, path: str
+) -> None:
     cluster.refused = refused
     with pytest.raises(drill_watch.WatchError, match=line), watch(path) as running:
         running.ready()
@@ -290,8 +312,13 @@ def test_what_is_read_of_pods_and_events() -> None:
         {"metadata": {"name": 1}, "spec": {"nodeName": "n"}},
     ]
     assert drill_watch.nodes(pods) == {"a": "n"}
-    events = [{"involvedObject": {"name": name}, "count": count} for name, count in (("a", 1), ("b", None), ("a", 1))]
-    assert drill_watch.bindings([*events, {"involvedObject": {"name": "c"}, "count": 2}, {}, "x"]) == {
+    events = [
+        {"involvedObject": {"name": name}, "count": count}
+        for name, count in (("a", 1), ("b", None), ("a", 1))
+    ]
+    assert drill_watch.bindings(
+        [*events, {"involvedObject": {"name": "c"}, "count": 2}, {}, "x"]
+    ) == {
         "a": 2,
         "b": 1,
         "c": 2,

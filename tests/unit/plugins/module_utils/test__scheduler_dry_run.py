@@ -8,7 +8,9 @@ from typing import Any, cast
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import dry_run
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import release as _release
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    release as _release,
+)
 
 from tests.support.host import Host
 
@@ -42,13 +44,20 @@ def test_the_binary_is_tried_beside_the_running_one(tmp_path: Path) -> None:
             return 0, ""
 
     (tmp_path / "root/staged").mkdir(parents=True)
-    config = _release.Item("config", "/etc/x.yaml", content="at: 127.0.0.1:10251\nagain: 127.0.0.1:10251\n")
+    config = _release.Item(
+        "config", "/etc/x.yaml", content="at: 127.0.0.1:10251\nagain: 127.0.0.1:10251\n"
+    )
     binary = _release.Item("binary", "/opt/bin/x", link_to="x-v1")
     release = _release.Release(str(tmp_path / "root"), [binary, config])
     (tmp_path / "root/staged/config").write_text(config.content or "")
     params = {
         "user": "k8s",
-        "command": ["/opt/bin/x", "--config=/etc/x.yaml", "--secure-port=10259", "--secure-portal=1"],
+        "command": [
+            "/opt/bin/x",
+            "--config=/etc/x.yaml",
+            "--secure-port=10259",
+            "--secure-portal=1",
+        ],
         "dry_run_flags": {"secure-port": "@port@", "port": "0"},
         "dry_run_texts": {"127.0.0.1:10251": "127.0.0.1:@port@"},
     }
@@ -80,14 +89,21 @@ class Tried:
 
 
 def try_out(host: Host, systemd: Tried, digest: str = "digest") -> bool | None:
-    params = {"user": "k8s", "command": ["/bin/app", "--x=1"], "dry_run_flags": {}, "dry_run_texts": {}}
+    params = {
+        "user": "k8s",
+        "command": ["/bin/app", "--x=1"],
+        "dry_run_flags": {},
+        "dry_run_texts": {},
+    }
     return dry_run.run(host.release, cast(Any, systemd), params, "x.service", digest)
 
 
 def test_a_set_that_has_passed_is_not_tried_again(tmp_path: Path) -> None:
     host, systemd = Host(tmp_path), Tried()
     host.deploy()
-    assert [try_out(host, systemd), try_out(host, systemd), try_out(host, systemd, "other")] == [True] * 3
+    assert [try_out(host, systemd), try_out(host, systemd), try_out(host, systemd, "other")] == [
+        True
+    ] * 3
     assert len(systemd.runs) == 2
 
 
@@ -105,6 +121,13 @@ def test_a_refusal_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     host.run("staged")
     left = host.root / "release/staged/key.dry-run"
     left.write_text("of a run that was cut off")
-    with pytest.raises(ReleaseError, match=r"app-v1 refuses the staged flags or configuration.*unknown flag: --x"):
+    with pytest.raises(
+        ReleaseError, match=r"app-v1 refuses the staged flags or configuration.*unknown flag: --x"
+    ):
         try_out(host, Tried(code=1))
-    assert sorted(path.name for path in left.parent.iterdir()) == ["binary", "config", "key", "unit"]
+    assert sorted(path.name for path in left.parent.iterdir()) == [
+        "binary",
+        "config",
+        "key",
+        "unit",
+    ]

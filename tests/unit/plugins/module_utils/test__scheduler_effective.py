@@ -9,22 +9,40 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import effective
 
 WANTED: dict[str, Any] = {
-    "flags": {"config": "/etc/kubernetes/kube-scheduler.yaml", "secure-port": "10259", "profiling": "false", "v": "2"},
+    "flags": {
+        "config": "/etc/kubernetes/kube-scheduler.yaml",
+        "secure-port": "10259",
+        "profiling": "false",
+        "v": "2",
+    },
     "config": {
         "apiVersion": "kubescheduler.config.k8s.io/v1",
         "kind": "KubeSchedulerConfiguration",
         "enableProfiling": False,
         "parallelism": 16,
         "clientConnection": {"kubeconfig": "/etc/kubernetes/kube-scheduler.kubeconfig", "qps": 50},
-        "leaderElection": {"leaderElect": True, "leaseDuration": "15s", "resourceName": "kube-scheduler"},
-        "profiles": [{"schedulerName": "default-scheduler", "plugins": {"score": {"disabled": [{"name": "*"}]}}}],
+        "leaderElection": {
+            "leaderElect": True,
+            "leaseDuration": "15s",
+            "resourceName": "kube-scheduler",
+        },
+        "profiles": [
+            {
+                "schedulerName": "default-scheduler",
+                "plugins": {"score": {"disabled": [{"name": "*"}]}},
+            }
+        ],
     },
 }
 TOLD: dict[str, Any] = {
     "enableProfiling": False,
     "parallelism": 16,
     "podMaxBackoffSeconds": 10,
-    "clientConnection": {"kubeconfig": "/etc/kubernetes/kube-scheduler.kubeconfig", "qps": 50.0, "burst": 100},
+    "clientConnection": {
+        "kubeconfig": "/etc/kubernetes/kube-scheduler.kubeconfig",
+        "qps": 50.0,
+        "burst": 100,
+    },
     "leaderElection": {
         "leaderElect": True,
         "leaseDuration": "15s",
@@ -52,7 +70,9 @@ v=2
 STATUS = "\nkube-scheduler statusz\n\nStarted: Thu Nov 26 09:55:01 UTC 2026\nGo version: go1.26.8\nBinary version: 1.37.2\nEmulation version: 1.37\n"
 
 
-def answers(config: Any = None, flags: str = FLAGS, status: str = STATUS) -> dict[str, tuple[int, bytes]]:
+def answers(
+    config: Any = None, flags: str = FLAGS, status: str = STATUS
+) -> dict[str, tuple[int, bytes]]:
     document = {"componentconfig": TOLD if config is None else config}
     return {
         "/configz": (200, json.dumps(document).encode()),
@@ -109,14 +129,21 @@ def test_a_flag_that_differs() -> None:
 
 
 def test_another_version() -> None:
-    assert found(answers(status=STATUS.replace("1.37.2", "1.36.1"))) == ["/statusz tells version 1.36.1, wanted 1.37.2"]
+    assert found(answers(status=STATUS.replace("1.37.2", "1.36.1"))) == [
+        "/statusz tells version 1.36.1, wanted 1.37.2"
+    ]
 
 
 def test_the_same_in_other_words_is_no_difference() -> None:
     told = {**TOLD, "leaderElection": {**TOLD["leaderElection"], "leaseDuration": "0m15s"}}
     assert found(answers(told)) == []
     flags = FLAGS + "feature-gates=AllAlpha=false,B=true\ncipher=[a,b]\nttl=1m0s\n"
-    given = {**WANTED["flags"], "feature-gates": "B=true,AllAlpha=false", "cipher": "a,b", "ttl": "60s"}
+    given = {
+        **WANTED["flags"],
+        "feature-gates": "B=true,AllAlpha=false",
+        "cipher": "a,b",
+        "ttl": "60s",
+    }
     assert found(answers(flags=flags), flags=given) == []
 
 

@@ -18,14 +18,27 @@ from tests.support.host import ANSWER
 def test_a_good_answer_is_kept() -> None:
     assert facts.checked(ANSWER) == ANSWER
     assert (
-        facts.checked({**ANSWER, "probes": None, "lease": None, "apiserver": None, "healthy": None})["probes"] is None
+        facts.checked(
+            {**ANSWER, "probes": None, "lease": None, "apiserver": None, "healthy": None}
+        )["probes"]
+        is None
     )
 
 
 def test_what_was_not_asked_for_is_dropped_at_every_depth() -> None:
     answer: Any = copy.deepcopy(ANSWER)
-    for place in (answer, answer["unit"], answer["process"], answer["lease"], answer["probes"]["served"]):
-        place.update(ansible_facts={"kube_scheduler_subject": {"O": "system:masters"}}, add_host={}, _ansible_x=1)
+    for place in (
+        answer,
+        answer["unit"],
+        answer["process"],
+        answer["lease"],
+        answer["probes"]["served"],
+    ):
+        place.update(
+            ansible_facts={"kube_scheduler_subject": {"O": "system:masters"}},
+            add_host={},
+            _ansible_x=1,
+        )
     assert facts.checked(answer) == ANSWER
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError, SystemdError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    ReleaseError,
+    SystemdError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import fault, systemd
 
 from tests.support.host import FakeProc
@@ -115,7 +118,9 @@ def test_a_fault_that_is_on_is_not_brought_about_again(proc: FakeProc) -> None:
     assert run(host, proc) == {"changed": False}
     assert host.did == []
     host.params["kind"] = "kill"
-    assert refused(host, proc).startswith(f"another fault is on (Undo the drill of {UNIT}: stop); undo it first")
+    assert refused(host, proc).startswith(
+        f"another fault is on (Undo the drill of {UNIT}: stop); undo it first"
+    )
 
 
 def test_absent(proc: FakeProc) -> None:
@@ -127,7 +132,9 @@ def test_absent(proc: FakeProc) -> None:
     assert host.did == [f"systemctl start -- {fault.SERVICE}", f"systemctl stop -- {fault.TIMER}"]
 
 
-def test_a_process_that_lost_its_lease_is_waited_for(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_lost_its_lease_is_waited_for(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host = Host(state="absent", settle=60.0)
     host.timer = ARMED
     slept: list[float] = []
@@ -146,7 +153,9 @@ def test_an_undo_that_fails_stays_armed_and_is_told(proc: FakeProc) -> None:
     host = Host(state="absent")
     host.timer = ARMED
     host.fails["systemctl start"] = (1, "", f"Job for {fault.SERVICE} failed.\n")
-    assert refused(host, proc).startswith(f"systemctl start failed: Job for {fault.SERVICE} failed.")
+    assert refused(host, proc).startswith(
+        f"systemctl start failed: Job for {fault.SERVICE} failed."
+    )
     assert host.did == []
 
 
@@ -154,7 +163,10 @@ def test_a_fault_that_fails_is_undone_at_once(proc: FakeProc) -> None:
     host = Host()
     host.fails["systemctl stop -- kube-scheduler"] = (1, "", "Failed to stop\n")
     assert refused(host, proc).startswith("systemctl stop failed: Failed to stop")
-    assert host.did[1:] == [f"systemctl start -- {fault.SERVICE}", f"systemctl stop -- {fault.TIMER}"]
+    assert host.did[1:] == [
+        f"systemctl start -- {fault.SERVICE}",
+        f"systemctl stop -- {fault.TIMER}",
+    ]
 
 
 def test_without_a_timer_nothing_happens(proc: FakeProc) -> None:
@@ -173,7 +185,10 @@ def test_without_a_timer_nothing_happens(proc: FakeProc) -> None:
         ({"unit": "$(id).service"}, "unit: '$(id).service' is not the name of a service"),
         ({"undo_after": 0}, "undo_after: 0 is not between 1 and 3600 seconds"),
         ({"kind": "partition", "apiserver": ""}, "apiserver: is needed for a partition"),
-        ({"kind": "partition", "apiserver": "http://x"}, "apiserver: the server 'http://x' is not https"),
+        (
+            {"kind": "partition", "apiserver": "http://x"},
+            "apiserver: the server 'http://x' is not https",
+        ),
     ],
 )
 def test_options_that_do_not_work(params: dict[str, Any], line: str, proc: FakeProc) -> None:
@@ -188,10 +203,14 @@ def test_a_unit_that_does_not_run(proc: FakeProc) -> None:
     assert refused(host, proc) == f"{UNIT} is inactive, so there is nothing to stop"
 
 
-def test_a_partition_without_the_packet_filter(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partition_without_the_packet_filter(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("shutil.which", lambda _name: None)
     host = Host(kind="partition")
-    assert refused(host, proc) == ("there is no iptables on this host; install it, or drill with stop, kill or freeze")
+    assert refused(host, proc) == (
+        "there is no iptables on this host; install it, or drill with stop, kill or freeze"
+    )
     monkeypatch.setattr("shutil.which", lambda name: name)
     host.fails["iptables"] = (2, "", "iptables: No chain/target/match by that name.\n")
     assert refused(host, proc) == (
@@ -203,7 +222,9 @@ def test_a_partition_without_the_packet_filter(proc: FakeProc, monkeypatch: pyte
 def test_a_partition_cuts_off_nobody_else(proc: FakeProc) -> None:
     proc.place(8, uid=999, comm="etcd", cgroup="/system.slice/etcd.service")
     host = Host(kind="partition")
-    assert refused(host, proc).startswith("etcd (pid 8, etcd.service) runs as the scheduler's user too")
+    assert refused(host, proc).startswith(
+        "etcd (pid 8, etcd.service) runs as the scheduler's user too"
+    )
     proc.end(7)
     proc.place(7, uid=0)
     assert "runs as root" in refused(host, proc)

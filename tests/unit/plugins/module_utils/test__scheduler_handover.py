@@ -12,7 +12,11 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover, probes, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    handover,
+    probes,
+    systemd,
+)
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, status
 from tests.support.host import UNIT_NAME
@@ -41,8 +45,12 @@ class Cluster(systemd.Systemd):
 
     def respond(self, request: str) -> bytes:
         if self.endpoints and "/endpoints/kube-scheduler" in request:
-            record = self.endpoints(self.looks) if self.did else self.record(self.holder, self.looks, 3)
-            return answer(200, {"metadata": {"annotations": {_lease.ANNOTATION: json.dumps(record)}}})
+            record = (
+                self.endpoints(self.looks) if self.did else self.record(self.holder, self.looks, 3)
+            )
+            return answer(
+                200, {"metadata": {"annotations": {_lease.ANNOTATION: json.dumps(record)}}}
+            )
         assert self.objects in request
         self.looks += 1
         if not self.did:
@@ -94,7 +102,12 @@ def test_the_lease_before_a_first_start(cluster: Any, holder: str) -> None:
     cluster.holder = holder
     found = handover.look(cluster.path, "kube-scheduler", "kube-system")
     assert found is not None
-    assert (found["state"], found["holder_identity"], found["moving"], cluster.looks) == ("held", holder, False, 1)
+    assert (found["state"], found["holder_identity"], found["moving"], cluster.looks) == (
+        "held",
+        holder,
+        False,
+        1,
+    )
     assert probes.record_of(found) is not _lease.ABSENT
 
 
@@ -195,7 +208,9 @@ def test_an_apiserver_that_answers_no_more(cluster: Cluster) -> None:
     assert hand_over(cluster) is not None
     cluster.did.clear()
     cluster.then = lambda _number: answer(403, status(403, "no"))
-    with pytest.raises(ReleaseError, match="led and was stopped, but the lease cannot be read any more"):
+    with pytest.raises(
+        ReleaseError, match="led and was stopped, but the lease cannot be read any more"
+    ):
         hand_over(cluster)
     assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
 
@@ -203,6 +218,9 @@ def test_an_apiserver_that_answers_no_more(cluster: Cluster) -> None:
 def test_a_lease_that_cannot_be_read_stops_nothing(cluster: Cluster, tmp_path: Path) -> None:
     cluster.respond = lambda request: answer(403, status(403, "no"))  # type: ignore[method-assign]
     Path(cluster.path).unlink()  # type: ignore[attr-defined]
-    with pytest.raises(ReleaseError, match=f"^{UNIT_NAME} leads and was not stopped, for its lease cannot be read: "):
+    with pytest.raises(
+        ReleaseError,
+        match=f"^{UNIT_NAME} leads and was not stopped, for its lease cannot be read: ",
+    ):
         hand_over(cluster)
     assert cluster.did == []

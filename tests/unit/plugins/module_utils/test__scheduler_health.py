@@ -31,7 +31,11 @@ HEALTHY: Any = {
         "static_pod": "",
     },
     "process": {"pid": 7, "digest": "0" * 32},
-    "port": {"number": 10259, "held_by": "kube-scheduler (pid 7, kube-scheduler.service)", "ours": True},
+    "port": {
+        "number": 10259,
+        "held_by": "kube-scheduler (pid 7, kube-scheduler.service)",
+        "ours": True,
+    },
     "others": [],
     "probes": {
         "served": CERTIFICATE,
@@ -64,8 +68,16 @@ def test_healthy() -> None:
 def test_somebody_else_s_is_judged_by_the_work_that_it_does() -> None:
     """The walk-through's serves a certificate of its own making, and answers no reader."""
     seen = copy.deepcopy(HEALTHY)
-    seen["probes"] |= {"served": EXPIRED, "ready": None, "metrics_anonymous": 200, "metrics_reader": 403}
-    faults = [f"{health.WHAT[name]}: refused" for name in ("served", "ready", "metrics_reader", "used", "lease")]
+    seen["probes"] |= {
+        "served": EXPIRED,
+        "ready": None,
+        "metrics_anonymous": 200,
+        "metrics_reader": 403,
+    }
+    faults = [
+        f"{health.WHAT[name]}: refused"
+        for name in ("served", "ready", "metrics_reader", "used", "lease")
+    ]
     assert len(health.judge(seen, faults)) == 8
     seen["process"]["digest"] = ""
     assert health.judge(seen, faults) == faults[3:]
@@ -108,9 +120,21 @@ def test_reloaded() -> None:
     [
         ("unit.load_state", "not-found", "kube-scheduler.service is not installed"),
         ("unit.load_state", "masked", "kube-scheduler.service is masked, so it cannot be started"),
-        ("unit.active_state", "activating", "kube-scheduler.service is activating (running, result success)"),
-        ("unit.enabled", "disabled", "kube-scheduler.service is not enabled, so it would not come back after a reboot"),
-        ("port.ours", False, "port 10259 is held by kube-scheduler (pid 7, kube-scheduler.service)"),
+        (
+            "unit.active_state",
+            "activating",
+            "kube-scheduler.service is activating (running, result success)",
+        ),
+        (
+            "unit.enabled",
+            "disabled",
+            "kube-scheduler.service is not enabled, so it would not come back after a reboot",
+        ),
+        (
+            "port.ours",
+            False,
+            "port 10259 is held by kube-scheduler (pid 7, kube-scheduler.service)",
+        ),
         ("others", ["static pod x"], "another kube-scheduler runs here: static pod x"),
         (
             "probes.served",
@@ -128,7 +152,11 @@ def test_reloaded() -> None:
             "the certificate that it uses at the apiserver (CN=system:kube-scheduler, serial 2A) is not valid before 2026-01-01T00:00:00Z",
         ),
         ("probes.ready", 500, "readiness: HTTP 500, wanted 200"),
-        ("probes.metrics_anonymous", 200, "metrics for an anonymous reader: HTTP 200, wanted 401 or 403"),
+        (
+            "probes.metrics_anonymous",
+            200,
+            "metrics for an anonymous reader: HTTP 200, wanted 401 or 403",
+        ),
         ("probes.metrics_reader", 403, "metrics for an authorised reader: HTTP 403, wanted 200"),
         (
             "lease",
@@ -156,4 +184,6 @@ def test_of_a_dead_process_nothing_further_is_said() -> None:
     seen["process"]["pid"] = 0
     seen["unit"]["active_state"] = "failed"
     seen["probes"] = dict.fromkeys(HEALTHY["probes"])
-    assert health.judge(seen, ["something"]) == ["kube-scheduler.service is failed (running, result success)"]
+    assert health.judge(seen, ["something"]) == [
+        "kube-scheduler.service is failed (running, result success)"
+    ]

@@ -23,7 +23,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     static_pod,
     systemd,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import process as _process
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    process as _process,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Release
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, refused_port
@@ -32,7 +34,14 @@ from tests.support.host import UNIT_NAME, Host
 from tests.support.pki import Ca, spare
 
 SERVING = [
-    {"since": "1.31", "https": 10259, "http": 0, "ready_path": "/readyz", "ready_port": "https", "lock": "leases"}
+    {
+        "since": "1.31",
+        "https": 10259,
+        "http": 0,
+        "ready_path": "/readyz",
+        "ready_port": "https",
+        "lock": "leases",
+    }
 ]
 
 
@@ -52,7 +61,11 @@ class Master(Host):
         self.kubeconfig.write_bytes(kubeconfig([self.server.url], ca=self.ca.pem, pair=pair))
         self.kubeconfig.chmod(0o600)
         self.systemd.credentials = {"kubeconfig": self.kubeconfig}
-        self.systemd.words = ("kube-scheduler", f"--secure-port={self.server.port}", "--bind-address=0.0.0.0")
+        self.systemd.words = (
+            "kube-scheduler",
+            f"--secure-port={self.server.port}",
+            "--bind-address=0.0.0.0",
+        )
 
     def respond(self, request: str) -> bytes:
         path = request.split()[1]
@@ -79,7 +92,9 @@ class Master(Host):
         return info.Question(FakeModule(True, **params), self.systemd, self.proc).run()
 
     def start(self) -> None:
-        self.deploy(binaries=[{"path": str(self.bin / "app-v1"), "version": "1.37.2", "ours": True}])
+        self.deploy(
+            binaries=[{"path": str(self.bin / "app-v1"), "version": "1.37.2", "ours": True}]
+        )
         self.proc.end(self.systemd.pid)
         self.systemd.restart(UNIT_NAME)
         self.listen()
@@ -125,12 +140,17 @@ def test_a_host_without_os_release(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_every_answer_has_its_shape(master: Master) -> None:
     answers = [master.ask(probe=False), master.ask()]
     master.start()
-    answers += [master.ask(probe=False), master.ask(apiserver=master.server.url, apiserver_ca=master.ca.pem)]
+    answers += [
+        master.ask(probe=False),
+        master.ask(apiserver=master.server.url, apiserver_ca=master.ca.pem),
+    ]
     for found in answers:
         assert facts.checked(found) == found
 
 
-def test_the_table_of_connections_is_read_once_a_look(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_table_of_connections_is_read_once_a_look(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The kernel takes milliseconds for it."""
     master.start()
     listeners = Mock(wraps=master.proc.listeners)
@@ -141,9 +161,23 @@ def test_the_table_of_connections_is_read_once_a_look(master: Master, monkeypatc
 
 def test_a_bare_host(master: Master) -> None:
     found = master.ask(probe=False)
-    assert (found["installed"], found["prepared"], found["stale"], found["healthy"]) == (False, False, [], None)
-    assert (found["process"]["pid"], found["lease"], found["probes"], found["drift"]) == (0, None, None, [])
-    assert (found["unit"]["load_state"], found["problems"], found["others"]) == ("not-found", [], [])
+    assert (found["installed"], found["prepared"], found["stale"], found["healthy"]) == (
+        False,
+        False,
+        [],
+        None,
+    )
+    assert (found["process"]["pid"], found["lease"], found["probes"], found["drift"]) == (
+        0,
+        None,
+        None,
+        [],
+    )
+    assert (found["unit"]["load_state"], found["problems"], found["others"]) == (
+        "not-found",
+        [],
+        [],
+    )
     probed = master.ask()
     assert (probed["healthy"], probed["problems"]) == (False, [f"{UNIT_NAME} is not installed"])
     assert probed["journal"] == ["the end of the journal"]
@@ -154,10 +188,20 @@ def test_a_bare_host(master: Master) -> None:
 def test_gathering_reads_the_lease_once_and_probes_nothing(master: Master) -> None:
     master.start()
     found = master.ask(probe=False)
-    assert master.asked == ["/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler"]
+    assert master.asked == [
+        "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler"
+    ]
     assert found["lease"] is not None
-    assert (found["lease"]["holder"], found["lease"]["moving"], found["healthy"]) == ("m1", False, None)
-    assert (found["installed"], found["prepared"], found["process"]["version"]) == (True, True, "1.37.2")
+    assert (found["lease"]["holder"], found["lease"]["moving"], found["healthy"]) == (
+        "m1",
+        False,
+        None,
+    )
+    assert (found["installed"], found["prepared"], found["process"]["version"]) == (
+        True,
+        True,
+        "1.37.2",
+    )
     assert (found["port"]["ours"], found["process"]["secure_port"]) == (True, master.server.port)
     assert found["journal"] == []
 
@@ -202,7 +246,9 @@ def test_a_lease_that_came_since_the_look_before_the_start(
 
 
 @pytest.mark.parametrize("absent", [1, 2, 3])
-def test_a_lease_that_came_while_waiting(master: Master, monkeypatch: pytest.MonkeyPatch, absent: int) -> None:
+def test_a_lease_that_came_while_waiting(
+    master: Master, monkeypatch: pytest.MonkeyPatch, absent: int
+) -> None:
     """Within one look, and from one to the next: whoever has seen that there was none has seen the holder write it."""
     monkeypatch.setattr(info, "POLL", 0.01)
     master.start()
@@ -230,7 +276,9 @@ def looks(monkeypatch: pytest.MonkeyPatch, ahead: Callable[[int], None]) -> list
     return found
 
 
-def test_a_renewal_that_was_waited_for_is_not_waited_for_again(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_renewal_that_was_waited_for_is_not_waited_for_again(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first look sees the lease move, and a scheduler that is not ready yet; by the next one it is."""
     monkeypatch.setattr(info, "POLL", 0.01)
     master.start()
@@ -244,7 +292,9 @@ def test_a_renewal_that_was_waited_for_is_not_waited_for_again(master: Master, m
     assert all(answer["lease"] and answer["lease"]["moving"] for answer in seen)
 
 
-def test_a_leader_that_renews_no_more_is_seen_while_waiting(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leader_that_renews_no_more_is_seen_while_waiting(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the look before the last one has read is too old to tell that the lease moves."""
     monkeypatch.setattr(info, "POLL", 0.01)
     monkeypatch.setattr(probes, "patience", lambda _subject, _record: 0.2)
@@ -298,7 +348,9 @@ def test_waiting_for_a_steady_process(master: Master) -> None:
     assert time.monotonic() - before < 5
     assert master.ask(timeout=30, steady=9.5)["unit"]["active_seconds"] >= 9.5
     found = master.ask(steady=60)
-    assert [problem.partition(" for ")[0] for problem in found["problems"]] == [f"{UNIT_NAME} has been active"]
+    assert [problem.partition(" for ")[0] for problem in found["problems"]] == [
+        f"{UNIT_NAME} has been active"
+    ]
     master.systemd.state["NRestarts"] = "1"
     before = time.monotonic()
     assert master.ask(timeout=30, steady=5)["healthy"] is False
@@ -329,7 +381,9 @@ def test_who_holds_the_port(master: Master) -> None:
         "held_by": "nginx (pid 50, other.service)",
         "ours": False,
     }
-    assert f"port {master.server.port} is held by nginx (pid 50, other.service)" in found["problems"]
+    assert (
+        f"port {master.server.port} is held by nginx (pid 50, other.service)" in found["problems"]
+    )
 
 
 def test_other_schedulers(master: Master, tmp_path: Path) -> None:
@@ -353,18 +407,30 @@ def test_a_static_pod_in_the_place_of_the_unit(master: Master, tmp_path: Path) -
     manifest.write_text("spec:\n  containers:\n  - command:\n    - kube-scheduler\n    - --v=4\n")
     unit = {"unit": "kube-scheduler.service"}
     found = master.ask(**unit)
-    assert (found["unit"]["static_pod"], found["process"]["pid"], found["process"]["arguments"]) == (
+    assert (
+        found["unit"]["static_pod"],
+        found["process"]["pid"],
+        found["process"]["arguments"],
+    ) == (
         str(manifest),
         0,
         ["--v=4"],
     )
     assert f"the static pod {manifest} does not run" in found["problems"]
-    words = ("kube-scheduler", f"--kubeconfig={master.kubeconfig}", f"--secure-port={master.server.port}")
-    folder = master.proc.place(60, words, cgroup="/kubepods.slice/cri-1.scope", listens=master.server.port)
+    words = (
+        "kube-scheduler",
+        f"--kubeconfig={master.kubeconfig}",
+        f"--secure-port={master.server.port}",
+    )
+    folder = master.proc.place(
+        60, words, cgroup="/kubepods.slice/cri-1.scope", listens=master.server.port
+    )
     (folder / "root").rmdir()
     (folder / "root").symlink_to("/")
     found = master.ask(**unit)
-    assert (found["process"]["pid"], found["others"], found["healthy"]) == (60, [], True), found["problems"]
+    assert (found["process"]["pid"], found["others"], found["healthy"]) == (60, [], True), found[
+        "problems"
+    ]
     assert found["process"]["arguments"] == list(words[1:])
     assert found["lease"] is not None
     assert found["lease"]["moving"] is True
@@ -383,7 +449,9 @@ def test_another_instance_is_no_foreign_scheduler(master: Master) -> None:
     beside.update_record(paths=["/etc/batch.yaml"])
     found = master.ask(probe=False)
     assert found["others"] == []
-    assert [(one["unit"], one["paths"]) for one in found["instances"]] == [("batch.service", ["/etc/batch.yaml"])]
+    assert [(one["unit"], one["paths"]) for one in found["instances"]] == [
+        ("batch.service", ["/etc/batch.yaml"])
+    ]
     assert facts.checked(found) == found
 
 
@@ -398,7 +466,11 @@ def test_a_host_without_systemd(master: Master) -> None:
     master.systemd.show = None  # type: ignore[assignment]
     master.systemd.journal = None  # type: ignore[assignment]
     found = master.ask()
-    assert (found["systemd_version"], found["unit"]["load_state"], found["healthy"]) == (0, "", False)
+    assert (found["systemd_version"], found["unit"]["load_state"], found["healthy"]) == (
+        0,
+        "",
+        False,
+    )
 
 
 def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
@@ -420,7 +492,9 @@ def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
         found = info.apiserver(master.server.url, params)
         assert (found["reachable"], found["version"]) == (False, None)
         assert found["error"]
-    assert info.apiserver("http://x", {"apiserver_ca": None, "tls_server_name": None, "next_ca": None})["error"]
+    assert info.apiserver(
+        "http://x", {"apiserver_ca": None, "tls_server_name": None, "next_ca": None}
+    )["error"]
 
 
 def test_each_apiserver_is_asked(master: Master) -> None:
@@ -434,7 +508,11 @@ def test_each_apiserver_is_asked(master: Master) -> None:
 
 
 def test_a_certificate_for_another_name(master: Master) -> None:
-    asked = {"apiserver": master.server.url, "apiserver_ca": master.ca.pem, "tls_server_name": "lb.example"}
+    asked = {
+        "apiserver": master.server.url,
+        "apiserver_ca": master.ca.pem,
+        "tls_server_name": "lb.example",
+    }
     found: Any = master.ask(**asked, probe=False)["apiserver"]
     assert transport.WHAT["tls_name"] in found["error"], "by which the pre-flight knows it"
 
@@ -444,7 +522,9 @@ def test_a_certificate_for_another_name(master: Master) -> None:
     [(200, True), (403, True), (401, False), (500, None)],
     ids=["read", "denied", "unknown", "ill"],
 )
-def test_whether_an_apiserver_is_ready_for_the_next_ca(master: Master, code: int, accepted: bool | None) -> None:
+def test_whether_an_apiserver_is_ready_for_the_next_ca(
+    master: Master, code: int, accepted: bool | None
+) -> None:
     """A client of a CA that it does not know is unauthorized; one without rights is known."""
     following = Ca(key=spare("ECC", number=7), subject={"CN": "next"})
     certificate, key = following.issue("probe")
@@ -458,11 +538,19 @@ def test_whether_an_apiserver_is_ready_for_the_next_ca(master: Master, code: int
     answers = iter([200, code])
     master.server.respond = lambda request: answer(next(answers), {"gitVersion": "v1.37.2"})
     found = info.apiserver(master.server.url, params)
-    assert (found["reachable"], found["next_serves"], found["next_accepted"]) == (True, False, accepted)
+    assert (found["reachable"], found["next_serves"], found["next_accepted"]) == (
+        True,
+        False,
+        accepted,
+    )
     with Server(lambda request: answer(code, {}), following.issue("apiserver")) as server:
         assert info._answers(server.url, params, following.pem) is (None if code == 500 else True)
-    with Server(lambda request: answer(), master.ca.issue("apiserver"), client_ca=master.ca.pem) as server:
-        assert info._answers(server.url, params, params["apiserver_ca"], (certificate, key)) is False
+    with Server(
+        lambda request: answer(), master.ca.issue("apiserver"), client_ca=master.ca.pem
+    ) as server:
+        assert (
+            info._answers(server.url, params, params["apiserver_ca"], (certificate, key)) is False
+        )
     assert info._answers(f"https://127.0.0.1:{refused_port()}", params, following.pem) is None
 
 
@@ -470,7 +558,11 @@ def test_the_certificates_that_lie_on_the_host(master: Master, tmp_path: Path) -
     other = Ca(key=spare("ECC", number=7), subject={"CN": "other"})
     lying = tmp_path / "cert.pem"
     lying.write_text(other.issue("scheduler")[0] + other.pem)
-    asked = {"certificate": str(lying), "kubeconfig": str(master.kubeconfig), "authorities": master.ca.pem + other.pem}
+    asked = {
+        "certificate": str(lying),
+        "kubeconfig": str(master.kubeconfig),
+        "authorities": master.ca.pem + other.pem,
+    }
     found = master.ask(probe=False, **asked)["certificates"]
     assert [(file["path"], file["use"], file["subject"], file["issuer"]) for file in found] == [
         (str(lying), "pair", "CN=scheduler", "CN=other"),
@@ -496,7 +588,11 @@ def test_whether_a_process_has_taken_a_pair_that_was_replaced(master: Master, st
     lying.write_text(master.ca.issue("scheduler")[0])
     master.start()
     member = master.member("certificate", lying, digest=style)
-    wanted = {"version": "1.37.2", "binary": "/nowhere", "files": [{k: v for k, v in member.items() if v is not None}]}
+    wanted = {
+        "version": "1.37.2",
+        "binary": "/nowhere",
+        "files": [{k: v for k, v in member.items() if v is not None}],
+    }
     pair = {"certificate": str(lying), "authorities": master.ca.pem}
 
     def loaded(**given: Any) -> bool | None:
@@ -515,7 +611,10 @@ def test_whether_a_process_has_taken_a_pair_that_was_replaced(master: Master, st
         f"{probes.WHAT['served']} is not the one in {lying}",
         f"{probes.WHAT['used']} may still be the former one",
     ]
-    master.systemd.log = [(lying.stat().st_ctime - 1, "certificate rotation detected"), (time.time(), "something else")]
+    master.systemd.log = [
+        (lying.stat().st_ctime - 1, "certificate rotation detected"),
+        (time.time(), "something else"),
+    ]
     assert loaded() is False
     master.systemd.log.append((time.time(), "... certificate rotation detected, shutting down"))
     assert loaded() is True
@@ -599,10 +698,15 @@ def test_the_drift_is_in_the_answer(master: Master) -> None:
     }
     assert master.ask(wanted=wanted)["drift"] == []
     wanted["version"] = "1.38.0"
-    assert {entry["part"] for entry in master.ask(wanted=wanted, probe=False)["drift"]} == {"binary", "process"}
+    assert {entry["part"] for entry in master.ask(wanted=wanted, probe=False)["drift"]} == {
+        "binary",
+        "process",
+    }
 
 
-def test_an_old_version_has_the_port_of_its_own_kind(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_version_has_the_port_of_its_own_kind(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
     old = {
         "since": "1.10",
         "https": 0,
@@ -612,12 +716,18 @@ def test_an_old_version_has_the_port_of_its_own_kind(master: Master, monkeypatch
         "lock": "endpoints",
     }
     wanted = {"version": "1.10.4", "binary": "/nowhere"}
-    assert master.ask(probe=False, _serving=[old, *SERVING], wanted=wanted)["port"]["number"] == 10251
+    assert (
+        master.ask(probe=False, _serving=[old, *SERVING], wanted=wanted)["port"]["number"] == 10251
+    )
     assert master.ask(probe=False, _serving=[old, *SERVING])["port"]["number"] == master.server.port
     monkeypatch.setattr(_process, "version_of", lambda *words: "1.10.4")
     master.start()
     found = master.ask(probe=False, _serving=[old, *SERVING])
-    assert (found["process"]["secure_port"], found["process"]["http_port"], found["process"]["lock"]) == (
+    assert (
+        found["process"]["secure_port"],
+        found["process"]["http_port"],
+        found["process"]["lock"],
+    ) == (
         0,
         10251,
         "endpoints",

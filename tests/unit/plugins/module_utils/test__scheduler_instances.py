@@ -6,8 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, instances, process, versions
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Item, Release
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    facts,
+    instances,
+    process,
+    versions,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import (
+    Item,
+    Release,
+)
 
 from tests.support.host import FakeProc
 from tests.support.role import role_vars
@@ -35,7 +43,9 @@ def staged(tmp_path: Path, version: str, **given: Any) -> None:
     files = [{"content": texts.get(file["name"]), **file} for file in found["files"]]
     other = release(tmp_path, "batch")
     items = [Item(**file) for file in files]
-    other.update_record(staged={"members": [item.member() for item in items], "digest": ""}, paths=["/old/path"])
+    other.update_record(
+        staged={"members": [item.member() for item in items], "digest": ""}, paths=["/old/path"]
+    )
     for name, text in texts.items():
         Path(other.root, "staged", name).write_text(text)
 
@@ -48,21 +58,35 @@ def asked(tmp_path: Path, proc: FakeProc, pids: dict[str, int]) -> list[facts.In
 def test_one_that_is_staged(tmp_path: Path, proc: FakeProc) -> None:
     staged(tmp_path, "1.37.2", secure_port=10260, config=PROFILES)
     [found] = asked(tmp_path, proc, {})
-    assert (found["unit"], found["ports"], found["lease"]) == ("batch.service", [10260], "kube-system/batch")
+    assert (found["unit"], found["ports"], found["lease"]) == (
+        "batch.service",
+        [10260],
+        "kube-system/batch",
+    )
     assert found["schedulers"] == ["batch"]
-    assert {"/etc/kubernetes/batch.kubeconfig", "/opt/k8s/bin/batch", "/old/path"} <= {*found["paths"]}
+    assert {"/etc/kubernetes/batch.kubeconfig", "/opt/k8s/bin/batch", "/old/path"} <= {
+        *found["paths"]
+    }
 
 
 @pytest.mark.parametrize(
     ("version", "given", "told"),
     [
-        ("1.10.4", {"extra_args": {"port": 10252, "scheduler-name": "batch"}}, ([10252], ["batch"])),
+        (
+            "1.10.4",
+            {"extra_args": {"port": 10252, "scheduler-name": "batch"}},
+            ([10252], ["batch"]),
+        ),
         ("1.20.2", {"secure_port": 10260, "config": PROFILES}, ([10260, 10251], ["batch"])),
         ("1.37.2", {}, ([10259], ["default-scheduler"])),
     ],
 )
 def test_one_of_another_version(
-    tmp_path: Path, proc: FakeProc, version: str, given: dict[str, object], told: tuple[list[int], list[str]]
+    tmp_path: Path,
+    proc: FakeProc,
+    version: str,
+    given: dict[str, object],
+    told: tuple[list[int], list[str]],
 ) -> None:
     staged(tmp_path, version, **given)
     [found] = asked(tmp_path, proc, {})
@@ -85,7 +109,13 @@ def test_one_that_runs_says_so_itself(tmp_path: Path, proc: FakeProc) -> None:
 def test_one_that_was_cut_off_before_anything_was_staged(tmp_path: Path, proc: FakeProc) -> None:
     release(tmp_path, "batch").update_record(paths=["/etc/x"])
     [found] = asked(tmp_path, proc, {})
-    assert found == {"unit": "batch.service", "ports": [], "lease": "", "schedulers": [], "paths": ["/etc/x"]}
+    assert found == {
+        "unit": "batch.service",
+        "ports": [],
+        "lease": "",
+        "schedulers": [],
+        "paths": ["/etc/x"],
+    }
 
 
 def test_none(tmp_path: Path, proc: FakeProc) -> None:
@@ -100,7 +130,9 @@ def test_what_is_planned_is_what_would_be_found() -> None:
     """The controller compares its plan with what hosts say, so both have to mean the same."""
     plan = made(name="batch", secure_port=10260, config=PROFILES)
     told = process.understood(plan["command"][1:], plan["config"].encode())
-    found = instances.claimed("batch.service", told, versions.serving_of(SERVING, "1.37.2"), ["/b", "/a", "/a"])
+    found = instances.claimed(
+        "batch.service", told, versions.serving_of(SERVING, "1.37.2"), ["/b", "/a", "/a"]
+    )
     assert found == {
         "unit": "batch.service",
         "ports": [10260],

@@ -9,7 +9,12 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import monitoring
 
-from tests.unit.plugins.module_utils.test__scheduler_preflight import ADDRESSES, PREFIX, VERSIONS, settings
+from tests.unit.plugins.module_utils.test__scheduler_preflight import (
+    ADDRESSES,
+    PREFIX,
+    VERSIONS,
+    settings,
+)
 
 DIR = "/etc/prometheus/kube-scheduler"
 
@@ -36,7 +41,9 @@ def alerts(*clusters: monitoring.Cluster, **given: Any) -> dict[str, dict[str, A
 
 def job(*clusters: monitoring.Cluster, **given: Any) -> dict[str, Any]:
     found = planned(*clusters, **given)
-    [one] = next(content for path, content in found.files.items() if path.endswith("scrape.yml"))["scrape_configs"]
+    [one] = next(content for path, content in found.files.items() if path.endswith("scrape.yml"))[
+        "scrape_configs"
+    ]
     return dict(one)
 
 
@@ -100,7 +107,10 @@ def test_one_identity_for_each_cluster() -> None:
         for name, ca in (("kube_masters", "/ca"), ("lab", "/lab"))
     ]
     jobs = found.files[f"{DIR}/scrape.yml"]["scrape_configs"]
-    assert [one["tls_config"]["cert_file"] for one in jobs] == [f"{DIR}/kube_masters.pem", f"{DIR}/lab.pem"]
+    assert [one["tls_config"]["cert_file"] for one in jobs] == [
+        f"{DIR}/kube_masters.pem",
+        f"{DIR}/lab.pem",
+    ]
     assert found.warnings == []
 
 
@@ -145,7 +155,9 @@ def test_plain_http_is_refused() -> None:
 
 def test_thresholds_follow_from_the_lease_s_times_and_the_renewal() -> None:
     found = alerts()
-    assert (found["Leaderless"]["for"], found["Leaders"]["for"]) == ("54s", "54s"), "23.8 s and two scrapes of 15 s"
+    assert (found["Leaderless"]["for"], found["Leaders"]["for"]) == ("54s", "54s"), (
+        "23.8 s and two scrapes of 15 s"
+    )
     fast = alerts(cluster(timings.Timings(5, 3, 1)), interval="5s")
     assert (fast["Leaderless"]["for"], fast["Leaders"]["for"]) == ("20s", "20s")
     assert found["Certificate"]["expr"].endswith(f"< {540 * 3600}"), "three quarters of 720h"
@@ -182,7 +194,9 @@ def test_each_threshold_can_be_set(name: str, value: Any, alert: str, key: str, 
         ("", "scheduler_scheduling_attempt_duration_seconds_bucket", set()),
     ],
 )
-def test_the_rules_name_what_the_version_has(version: str, latency: str | None, lacks: set[str]) -> None:
+def test_the_rules_name_what_the_version_has(
+    version: str, latency: str | None, lacks: set[str]
+) -> None:
     found = alerts(cluster(version=version))
     assert set(alerts()) - set(found) == lacks
     assert latency is None or latency in found["Slow"]["expr"]
@@ -193,17 +207,29 @@ def test_the_rules_name_what_the_version_has(version: str, latency: str | None, 
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ({"dir": "etc"}, "monitoring_dir: 'etc' is not an absolute path of letters, digits and ._@-"),
+        (
+            {"dir": "etc"},
+            "monitoring_dir: 'etc' is not an absolute path of letters, digits and ._@-",
+        ),
         ({"group": "a b"}, "monitoring_group: 'a b' is not a name of a group"),
         ({"service": "a;b"}, "monitoring_service: 'a;b' is not a name of a unit"),
         ({"server_name": "a b"}, "monitoring_server_name: 'a b' is not a DNS name or an address"),
         ({"interval": "1.5m"}, "monitoring_interval: '1.5m' is not a duration such as 15s"),
-        ({"alerts": {"down": "soon"}}, "monitoring_alerts: down: 'soon' is not a duration such as 90s, 5m or 30d"),
-        ({"alerts": {"down": ""}}, "monitoring_alerts: down: '' is not a duration such as 90s, 5m or 30d"),
+        (
+            {"alerts": {"down": "soon"}},
+            "monitoring_alerts: down: 'soon' is not a duration such as 90s, 5m or 30d",
+        ),
+        (
+            {"alerts": {"down": ""}},
+            "monitoring_alerts: down: '' is not a duration such as 90s, 5m or 30d",
+        ),
     ],
 )
 def test_what_is_malformed_is_named(given: dict[str, Any], fault: str) -> None:
-    assert monitoring.read({f"monitoring_{name}": value for name, value in given.items()}) == (None, [fault])
+    assert monitoring.read({f"monitoring_{name}": value for name, value in given.items()}) == (
+        None,
+        [fault],
+    )
 
 
 def test_an_unknown_threshold_is_refused() -> None:

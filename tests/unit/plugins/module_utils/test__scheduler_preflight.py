@@ -10,8 +10,13 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import preflight, variables
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import Variables
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    preflight,
+    variables,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.variables import (
+    Variables,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import provided
 
 from tests.support.role import ROLE, defaults, role_vars
@@ -41,11 +46,16 @@ def settings(**given: Any) -> Variables:
 
 
 def refused(
-    addresses: dict[str, str] | None = None, me: str = "m1", absent: tuple[str, ...] = (), **given: Any
+    addresses: dict[str, str] | None = None,
+    me: str = "m1",
+    absent: tuple[str, ...] = (),
+    **given: Any,
 ) -> list[str]:
     v = settings(**given)
     known = ADDRESSES if addresses is None else addresses
-    cluster = preflight.Cluster(me=me, addresses=known, playing=list(known), leading=me == [*known, me][0])
+    cluster = preflight.Cluster(
+        me=me, addresses=known, playing=list(known), leading=me == [*known, me][0]
+    )
     return preflight.variables_faults(
         v,
         cluster,
@@ -60,19 +70,33 @@ def test_the_defaults_are_fine() -> None:
     assert refused() == []
     assert refused(addresses={"m1": "2001:db8::1", "m2": "192.0.2.2"}) == []
     assert (
-        refused(lease_preset="fast", bind_address="::", subject={"CN": ["system:kube-scheduler"], "O": ["us", "them"]})
+        refused(
+            lease_preset="fast",
+            bind_address="::",
+            subject={"CN": ["system:kube-scheduler"], "O": ["us", "them"]},
+        )
         == []
     )
     assert refused(ca_config="/ca-config.json", ca_profile="kubernetes") == []
-    plain = {"parallelism": 15, "enableProfiling": False, "profiles": [{"percentageOfNodesToScore": None}]}
+    plain = {
+        "parallelism": 15,
+        "enableProfiling": False,
+        "profiles": [{"percentageOfNodesToScore": None}],
+    }
     assert refused(config=plain) == []
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"version": "1.99.0"}, "kube_scheduler_version: 1.99.0 is not a version that this collection knows"),
-        ({"version": "latest"}, "kube_scheduler_version: latest is not a version that this collection knows"),
+        (
+            {"version": "1.99.0"},
+            "kube_scheduler_version: 1.99.0 is not a version that this collection knows",
+        ),
+        (
+            {"version": "latest"},
+            "kube_scheduler_version: latest is not a version that this collection knows",
+        ),
         (
             {"version": "1.37"},
             "kube_scheduler_version: 1.37 is not a version that this collection knows; write it in full, such as 1.37.0",
@@ -81,7 +105,10 @@ def test_the_defaults_are_fine() -> None:
             {"version": "../../1.37.2"},
             "kube_scheduler_version: ../../1.37.2 is not a version that this collection knows",
         ),
-        ({"version": "1.37.2; id"}, "kube_scheduler_version: 1.37.2; id is not a version that this collection knows"),
+        (
+            {"version": "1.37.2; id"},
+            "kube_scheduler_version: 1.37.2; id is not a version that this collection knows",
+        ),
         (
             {"apiserver": ""},
             "kube_scheduler_apiserver: it is not set for m1; give the apiserver's URL, such as https://192.0.2.1:6443",
@@ -94,8 +121,14 @@ def test_the_defaults_are_fine() -> None:
             {"apiserver": "https://u:p@192.0.2.1"},
             "kube_scheduler_apiserver: it names a user for m1; give the apiserver's",
         ),
-        ({"apiserver": "https://192.0.2.1:99999"}, "kube_scheduler_apiserver: https://192.0.2.1:99999 for m1; give"),
-        ({"apiserver": "https://10.0.0.256:6443"}, "kube_scheduler_apiserver: https://10.0.0.256:6443 for m1; give"),
+        (
+            {"apiserver": "https://192.0.2.1:99999"},
+            "kube_scheduler_apiserver: https://192.0.2.1:99999 for m1; give",
+        ),
+        (
+            {"apiserver": "https://10.0.0.256:6443"},
+            "kube_scheduler_apiserver: https://10.0.0.256:6443 for m1; give",
+        ),
         (
             {"apiservers": ["https://192.0.2.1:6443", "http://192.0.2.2"]},
             "kube_scheduler_apiservers: http://192.0.2.2 for m1 (http would let anybody answer in its place); give",
@@ -108,12 +141,18 @@ def test_the_defaults_are_fine() -> None:
             {"pki": "external", "csr_dir": "csr"},
             "kube_scheduler_csr_dir: csr is not an absolute path; write it in full",
         ),
-        ({"apiserver": "192.0.2.1:6443"}, "kube_scheduler_apiserver: 192.0.2.1:6443 for m1; give the apiserver's URL"),
+        (
+            {"apiserver": "192.0.2.1:6443"},
+            "kube_scheduler_apiserver: 192.0.2.1:6443 for m1; give the apiserver's URL",
+        ),
         (
             {"tls_server_name": "https://a"},
             "kube_scheduler_tls_server_name: 'https://a' is neither a DNS name nor an address; give one",
         ),
-        ({"version": 1.3}, "kube_scheduler_version: 1.3 is not a version that this collection knows; write it in full"),
+        (
+            {"version": 1.3},
+            "kube_scheduler_version: 1.3 is not a version that this collection knows; write it in full",
+        ),
         (
             {"renew_deadline": "20s"},
             "kube_scheduler_lease_duration: 15s must be longer than kube_scheduler_renew_deadline, 20s",
@@ -122,8 +161,14 @@ def test_the_defaults_are_fine() -> None:
             {"retry_period": "9s"},
             "kube_scheduler_renew_deadline: 10s must be longer than 1.2 times kube_scheduler_retry_period, 9s",
         ),
-        ({"retry_period": "soon"}, "kube_scheduler_retry_period: soon is not a time in whole seconds, such as 15s"),
-        ({"retry_period": "0s"}, "kube_scheduler_retry_period: 0s is not a time in whole seconds, such as 15s"),
+        (
+            {"retry_period": "soon"},
+            "kube_scheduler_retry_period: soon is not a time in whole seconds, such as 15s",
+        ),
+        (
+            {"retry_period": "0s"},
+            "kube_scheduler_retry_period: 0s is not a time in whole seconds, such as 15s",
+        ),
         (
             {"config": {"leaderElection": {"leaseDuration": "8s"}}},
             "kube_scheduler_config: leaderElection: leaseDuration: 8s must be longer than kube_scheduler_renew_deadline, 10s",
@@ -144,7 +189,10 @@ def test_the_defaults_are_fine() -> None:
             {"config": {"leaderElection": {"renewDeadline": "1m"}}},
             "kube_scheduler_config: leaderElection: renewDeadline: 1m is not a time in whole seconds, such as 60s",
         ),
-        ({"config": {"leaderElection": "15s"}}, "kube_scheduler_config: leaderElection: '15s' is not a mapping"),
+        (
+            {"config": {"leaderElection": "15s"}},
+            "kube_scheduler_config: leaderElection: '15s' is not a mapping",
+        ),
         (
             {"pki": "provided"},
             "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source",
@@ -157,7 +205,10 @@ def test_the_defaults_are_fine() -> None:
             {"new_ca_key": "ca.pem"},
             "kube_scheduler_new_ca_key: ca.pem is not an absolute path; write it in full, from the controller's root",
         ),
-        ({"pki": "shared", "cert_source": "/c.pem"}, "kube_scheduler_pki: shared needs kube_scheduler_cert_source and"),
+        (
+            {"pki": "shared", "cert_source": "/c.pem"},
+            "kube_scheduler_pki: shared needs kube_scheduler_cert_source and",
+        ),
         (
             {"bin_dir": "-/opt/k8s/bin"},
             "kube_scheduler_bin_dir: -/opt/k8s/bin is not an absolute path that a unit takes",
@@ -218,7 +269,10 @@ def test_the_defaults_are_fine() -> None:
             {"config": {"profiles": [{"since": datetime.date(2026, 1, 1)}]}},
             "kube_scheduler_config: profiles[0]: since: 2026-01-01 is a date to YAML; put it in quotes",
         ),
-        ({"config": {"parallelism": math.nan}}, "kube_scheduler_config: parallelism: nan is not a number that can be"),
+        (
+            {"config": {"parallelism": math.nan}},
+            "kube_scheduler_config: parallelism: nan is not a number that can be",
+        ),
         (
             {"config": {"parallelism": -math.inf}},
             "kube_scheduler_config: parallelism: -inf is not a number that can be",
@@ -231,8 +285,14 @@ def test_the_defaults_are_fine() -> None:
             {"config": {"parallelism": b"x"}},
             "kube_scheduler_config: parallelism: \"b'x'\" is a bytes; give text, a number",
         ),
-        ({"config": {"a\x07b": math.nan}}, r"kube_scheduler_config: 'a\x07b': nan is not a number that can be"),
-        ({"extra_args": {"v": math.inf}}, "kube_scheduler_extra_args: v: inf is not a number that can be written down"),
+        (
+            {"config": {"a\x07b": math.nan}},
+            r"kube_scheduler_config: 'a\x07b': nan is not a number that can be",
+        ),
+        (
+            {"extra_args": {"v": math.inf}},
+            "kube_scheduler_extra_args: v: inf is not a number that can be written down",
+        ),
         (
             {"extra_args": {"log-file": datetime.datetime(2026, 1, 1)}},
             "kube_scheduler_extra_args: log-file: 2026-01-01 00:00:00 is a date to YAML; put it in quotes",
@@ -242,15 +302,27 @@ def test_the_defaults_are_fine() -> None:
             {"extra_sans": "m1.example m2.example"},
             "kube_scheduler_extra_sans[0]: 'm1.example m2.example' is not a DNS name",
         ),
-        ({"extra_sans": ["ok.example", "-"]}, "kube_scheduler_extra_sans[1]: '-' is not a DNS name"),
+        (
+            {"extra_sans": ["ok.example", "-"]},
+            "kube_scheduler_extra_sans[1]: '-' is not a DNS name",
+        ),
         (
             {"user": "k8s\nExecStartPre=/bin/true"},
             "is not the name of a user; use letters, digits and _ . -, a letter or _ first",
         ),
-        ({"secure_port": 99999}, "kube_scheduler_secure_port: 99999 is not a port; give one from 1 to 65535"),
+        (
+            {"secure_port": 99999},
+            "kube_scheduler_secure_port: 99999 is not a port; give one from 1 to 65535",
+        ),
         ({"secure_port": 0}, "kube_scheduler_secure_port: 0 is not a port"),
-        ({"bind_address": "everywhere"}, "kube_scheduler_bind_address: 'everywhere' is not an IP address"),
-        ({"bind_address": "fe80::1%eth0"}, "kube_scheduler_bind_address: 'fe80::1%eth0' is not an IP address"),
+        (
+            {"bind_address": "everywhere"},
+            "kube_scheduler_bind_address: 'everywhere' is not an IP address",
+        ),
+        (
+            {"bind_address": "fe80::1%eth0"},
+            "kube_scheduler_bind_address: 'fe80::1%eth0' is not an IP address",
+        ),
         (
             {"subject": {"O": "x"}},
             "kube_scheduler_subject: CN is not set, but the apiserver knows the scheduler as system:kube-scheduler",
@@ -287,19 +359,34 @@ def test_the_defaults_are_fine() -> None:
             {"binary_url": "mirror/k8s"},
             "kube_scheduler_binary_url: mirror/k8s is not a URL; write it as https://HOST/PATH",
         ),
-        ({"binary_url": "https:///k8s"}, "kube_scheduler_binary_url: https:///k8s is not a URL; write it as"),
-        ({"binary_url": "ftp://mirror"}, "kube_scheduler_binary_url: ftp://mirror is not a URL; write it as"),
-        ({"binary_url": "https://[::1/k8s"}, "kube_scheduler_binary_url: https://[::1/k8s is not a URL; write it as"),
+        (
+            {"binary_url": "https:///k8s"},
+            "kube_scheduler_binary_url: https:///k8s is not a URL; write it as",
+        ),
+        (
+            {"binary_url": "ftp://mirror"},
+            "kube_scheduler_binary_url: ftp://mirror is not a URL; write it as",
+        ),
+        (
+            {"binary_url": "https://[::1/k8s"},
+            "kube_scheduler_binary_url: https://[::1/k8s is not a URL; write it as",
+        ),
         (
             {"binary_url": HTTP},
             f"kube_scheduler_binary_url: {HTTP} is plain http, by which anybody on the way can change binary and .sha512 alike; give kube_sch",
         ),
-        ({"binary_url": "HTTP://mirror.example"}, "kube_scheduler_binary_url: HTTP://mirror.example is plain http"),
+        (
+            {"binary_url": "HTTP://mirror.example"},
+            "kube_scheduler_binary_url: HTTP://mirror.example is plain http",
+        ),
         (
             {"binary_url": HTTP, "binary_checksum": {"1.36.1": SHA512}},
             "kube_scheduler_binary_checksum: has none for 1.37.2; add it, or leave the variable out for the .sha512 beside",
         ),
-        ({"binary_checksum": {"1.36.1": SHA512}}, "kube_scheduler_binary_checksum: has none for 1.37.2; add it, or"),
+        (
+            {"binary_checksum": {"1.36.1": SHA512}},
+            "kube_scheduler_binary_checksum: has none for 1.37.2; add it, or",
+        ),
         (
             {"binary_checksum": "a" * 128},
             f"kube_scheduler_binary_checksum: '{'a' * 128}' is not a checksum; write sha512: and its 128 hexadecimal digits",
@@ -308,12 +395,18 @@ def test_the_defaults_are_fine() -> None:
             {"binary_checksum": "sha512:https://x"},
             "kube_scheduler_binary_checksum: 'sha512:https://x' is not a checksum",
         ),
-        ({"binary_checksum": {"1.37.2": "md5:1"}}, "kube_scheduler_binary_checksum: 1.37.2: 'md5:1' is not a checksum"),
+        (
+            {"binary_checksum": {"1.37.2": "md5:1"}},
+            "kube_scheduler_binary_checksum: 1.37.2: 'md5:1' is not a checksum",
+        ),
         (
             {"binary_checksum": {1.37: SHA512}},
             "kube_scheduler_binary_checksum: 1.37: is not a version; write it in full",
         ),
-        ({"binary_checksum": [SHA512]}, "is neither text nor a mapping; write sha512:HEX, or versions with one each"),
+        (
+            {"binary_checksum": [SHA512]},
+            "is neither text nor a mapping; write sha512:HEX, or versions with one each",
+        ),
         (
             {"binary_source": "controller"},
             "kube_scheduler_binary_url: https://dl.k8s.io is not the absolute path of a folder on the controller, which kube_scheduler_binary_source",
@@ -331,7 +424,12 @@ def test_the_defaults_are_fine() -> None:
             "kube_scheduler_cert_source: /s.pem is also kube_scheduler_key_source; give each its own path",
         ),
         (
-            {"pki": "shared", "cert_source": "/ca/./ca.pem", "key_source": "/s.pem", "ca_cert": "/ca/ca.pem"},
+            {
+                "pki": "shared",
+                "cert_source": "/ca/./ca.pem",
+                "key_source": "/s.pem",
+                "ca_cert": "/ca/ca.pem",
+            },
             "kube_scheduler_cert_source: /ca/ca.pem is also kube_scheduler_ca_cert; give each its own path",
         ),
     ],
@@ -369,24 +467,53 @@ def test_the_checksum_of_a_version() -> None:
 
 
 def test_a_version_that_is_kept_has_its_checksum_too() -> None:
-    assert host_refused("1.36.1", given={"binary_url": HTTP, "version": "", "binary_checksum": SHA256}) == []
-    [line] = host_refused("1.36.1", given={"binary_url": HTTP, "version": "", "binary_checksum": {"1.37.2": SHA256}})
+    assert (
+        host_refused("1.36.1", given={"binary_url": HTTP, "version": "", "binary_checksum": SHA256})
+        == []
+    )
+    [line] = host_refused(
+        "1.36.1", given={"binary_url": HTTP, "version": "", "binary_checksum": {"1.37.2": SHA256}}
+    )
     assert line.startswith("kube_scheduler_binary_checksum: has none for 1.36.1; add it")
 
 
 @pytest.mark.parametrize(
     ("checksum", "files", "found"),
     [
-        ("", {"/b": "", "/b.sha512": f"{'A' * 128}  kube-scheduler"}, {"algorithm": "sha512", "digest": "a" * 128}),
+        (
+            "",
+            {"/b": "", "/b.sha512": f"{'A' * 128}  kube-scheduler"},
+            {"algorithm": "sha512", "digest": "a" * 128},
+        ),
         (SHA256, {"/b": ""}, {"algorithm": "sha256", "digest": "a" * 64}),
-        (SHA256, {}, {"missing": "kube_scheduler_binary_url: /b is not there on the controller; fetch it from the"}),
-        ("", {"/b": ""}, {"missing": "kube_scheduler_binary_url: /b.sha512 on the controller is not there, or holds"}),
-        ("", {"/b": "", "/b.sha512": "<html>"}, {"missing": "kube_scheduler_binary_url: /b.sha512 on the controller"}),
+        (
+            SHA256,
+            {},
+            {
+                "missing": "kube_scheduler_binary_url: /b is not there on the controller; fetch it from the"
+            },
+        ),
+        (
+            "",
+            {"/b": ""},
+            {
+                "missing": "kube_scheduler_binary_url: /b.sha512 on the controller is not there, or holds"
+            },
+        ),
+        (
+            "",
+            {"/b": "", "/b.sha512": "<html>"},
+            {"missing": "kube_scheduler_binary_url: /b.sha512 on the controller"},
+        ),
     ],
 )
-def test_a_binary_of_the_controller(checksum: str, files: dict[str, str], found: dict[str, str]) -> None:
+def test_a_binary_of_the_controller(
+    checksum: str, files: dict[str, str], found: dict[str, str]
+) -> None:
     binary = {"source": "/b", "checksum": checksum or "sha512:/b.sha512"}
-    told = preflight.binary_of_controller(binary, is_file=lambda p: p in files, read=files.__getitem__, prefix=PREFIX)
+    told = preflight.binary_of_controller(
+        binary, is_file=lambda p: p in files, read=files.__getitem__, prefix=PREFIX
+    )
     assert told.keys() == found.keys()
     assert all(told[key].startswith(text) for key, text in found.items()), told
 
@@ -395,7 +522,10 @@ def test_a_binary_of_the_controller(checksum: str, files: dict[str, str], found:
     ("addresses", "sentence"),
     [
         ({}, "kube_scheduler_group: the group kube_masters has no hosts; put the masters into it"),
-        ({"m2": "192.0.2.2"}, "kube_scheduler_group: the host m1 is not in the group kube_masters; add it"),
+        (
+            {"m2": "192.0.2.2"},
+            "kube_scheduler_group: the host m1 is not in the group kube_masters; add it",
+        ),
         (
             dict.fromkeys(ADDRESSES, "192.0.2.1"),
             "m1 and m2 and m3 have the same address 192.0.2.1; each master needs its own",
@@ -445,9 +575,14 @@ def test_files_that_are_not_there() -> None:
     ]
     pair: dict[str, Any] = {"pki": "provided", "cert_source": "/c.pem", "key_source": "/k.pem"}
     assert refused(**pair) == []
-    assert "kube_scheduler_key_source: /k.pem is not a file" in refused(**pair, absent=("/k.pem",))[0]
+    assert (
+        "kube_scheduler_key_source: /k.pem is not a file" in refused(**pair, absent=("/k.pem",))[0]
+    )
     reader: dict[str, Any] = {"metrics_cert": "/m.pem", "metrics_key": "/mk.pem"}
-    assert "kube_scheduler_metrics_key: /mk.pem is not a file" in refused(**reader, absent=("/mk.pem",))[0]
+    assert (
+        "kube_scheduler_metrics_key: /mk.pem is not a file"
+        in refused(**reader, absent=("/mk.pem",))[0]
+    )
     following: dict[str, Any] = {"new_ca_cert": "/absent.pem", "new_ca_key": "/absent-key.pem"}
     [line] = refused(**following, absent=("/absent.pem", "/absent-key.pem"))
     assert line.startswith(
@@ -456,9 +591,16 @@ def test_files_that_are_not_there() -> None:
 
 
 def test_a_provided_certificate_that_cannot_be_read_has_no_subject_to_refuse() -> None:
-    certificate, key, ca = (provided.File(name, f"/{name}", b"x") for name in ("cert_source", "key_source", "ca_cert"))
-    found = preflight.provided_faults(certificate, key, ca, ["127.0.0.1"], datetime.datetime.now(datetime.timezone.utc))
-    assert any(line.startswith("cert_source: '/cert_source' holds no certificate in PEM form") for line in found)
+    certificate, key, ca = (
+        provided.File(name, f"/{name}", b"x") for name in ("cert_source", "key_source", "ca_cert")
+    )
+    found = preflight.provided_faults(
+        certificate, key, ca, ["127.0.0.1"], datetime.datetime.now(datetime.timezone.utc)
+    )
+    assert any(
+        line.startswith("cert_source: '/cert_source' holds no certificate in PEM form")
+        for line in found
+    )
     assert not any("CN" in line for line in found)
 
 
@@ -466,9 +608,17 @@ def test_a_provided_certificate_that_cannot_be_read_has_no_subject_to_refuse() -
 def test_a_name_of_the_inventory_that_is_no_file_s(name: str) -> None:
     given: dict[str, Any] = {"addresses": {name: "192.0.2.1"}, "me": name, "csr_dir": "/csr"}
     [line] = refused(**given, pki="external")
-    assert line.startswith(f"kube_scheduler_csr_dir: the inventory name {name!r} cannot begin the name of a file")
+    assert line.startswith(
+        f"kube_scheduler_csr_dir: the inventory name {name!r} cannot begin the name of a file"
+    )
     assert refused(**given) == []
-    assert refused(**{**given, "me": "m1.example", "addresses": {"m1.example": "192.0.2.1"}}, pki="external") == []
+    assert (
+        refused(
+            **{**given, "me": "m1.example", "addresses": {"m1.example": "192.0.2.1"}},
+            pki="external",
+        )
+        == []
+    )
 
 
 HOST: dict[str, Any] = {
@@ -482,7 +632,12 @@ HOST: dict[str, Any] = {
     "others": [],
     "instances": [],
     "installed": False,
-    "unit": {"name": "kube-scheduler.service", "load_state": "not-found", "drop_ins": [], "static_pod": ""},
+    "unit": {
+        "name": "kube-scheduler.service",
+        "load_state": "not-found",
+        "drop_ins": [],
+        "static_pod": "",
+    },
     "unsafe": [],
     "missing_libraries": [],
     "obstacles": [],
@@ -491,7 +646,10 @@ HOST: dict[str, Any] = {
 
 
 def host_refused(
-    version: str = "1.37.2", twins: tuple[str, ...] = (), given: dict[str, Any] | None = None, **facts: Any
+    version: str = "1.37.2",
+    twins: tuple[str, ...] = (),
+    given: dict[str, Any] | None = None,
+    **facts: Any,
 ) -> list[str]:
     return preflight.host_faults(
         settings(**(given or {})), "m1", version, {**HOST, **facts}, twins=twins, prefix=PREFIX
@@ -505,7 +663,10 @@ def test_a_host_that_is_fine() -> None:
     assert host_refused(missing_libraries=["yaml"]) == []
     # A checksum is judged with the variables, where these name the version.
     assert host_refused(given={"binary_checksum": {"1.36.1": SHA512}}) == []
-    assert host_refused(port={"number": 10259, "held_by": "kube-scheduler (pid 1)", "ours": True}) == []
+    assert (
+        host_refused(port={"number": 10259, "held_by": "kube-scheduler (pid 1)", "ours": True})
+        == []
+    )
 
 
 def test_an_older_version_than_the_running_one() -> None:
@@ -534,9 +695,19 @@ def test_the_skew_to_the_apiserver() -> None:
 
 def test_the_skew_to_each_apiserver_behind_a_load_balancer() -> None:
     """One that does not answer is no reason to refuse."""
-    away = {"server": "https://192.0.2.9:6443", "reachable": False, "version": None, "error": "connection refused"}
+    away = {
+        "server": "https://192.0.2.9:6443",
+        "reachable": False,
+        "version": None,
+        "error": "connection refused",
+    }
     old, new = (
-        {"server": f"https://192.0.2.{n}:6443", "reachable": True, "version": version, "error": None}
+        {
+            "server": f"https://192.0.2.{n}:6443",
+            "reachable": True,
+            "version": version,
+            "error": None,
+        }
         for n, version in ((7, "v1.36.9"), (8, "v1.38.0"))
     )
     assert host_refused(apiservers=[away, new]) == []
@@ -550,14 +721,22 @@ def test_the_skew_to_each_apiserver_behind_a_load_balancer() -> None:
     )
 
 
-def warned(url: str = "https://lb.example:6443", runs: str = "", me: str = "m1", **given: Any) -> list[str]:
+def warned(
+    url: str = "https://lb.example:6443", runs: str = "", me: str = "m1", **given: Any
+) -> list[str]:
     asked = {"server": url, "reachable": True, "version": "v1.37.2", "error": None}
     own = {**HOST, "apiserver": asked, "process": {"version": runs}, **given.pop("facts", {})}
-    answers = {"m1": own, "m2": {"apiserver": {**asked, "server": given.pop("other", url)}}, "m3": own}
+    answers = {
+        "m1": own,
+        "m2": {"apiserver": {**asked, "server": given.pop("other", url)}},
+        "m3": own,
+    }
     if me == "alone":
         answers, me = {"m1": own}, "m1"
     v = settings(apiserver=url, **given)
-    return preflight.apiserver_warnings(v, me, "1.37.2", answers, addresses=ADDRESSES.values(), prefix=PREFIX)
+    return preflight.apiserver_warnings(
+        v, me, "1.37.2", answers, addresses=ADDRESSES.values(), prefix=PREFIX
+    )
 
 
 def test_one_apiserver_of_several_behind_one_url() -> None:
@@ -576,7 +755,12 @@ def test_one_apiserver_of_several_behind_one_url() -> None:
         {"apiservers": ["https://192.0.2.1:6443"]},
         *(
             {"url": url}
-            for url in ("https://192.0.2.2:6443", "https://127.0.0.1:6443", "https://[::1]:6443", "https://localhost")
+            for url in (
+                "https://192.0.2.2:6443",
+                "https://127.0.0.1:6443",
+                "https://[::1]:6443",
+                "https://localhost",
+            )
         ),
     )
     for quiet in known:
@@ -590,7 +774,11 @@ def test_an_apiserver_that_does_not_tell_its_version() -> None:
         "version": None,
         "error": "https://192.0.2.9: timed out",
     }
-    given: dict[str, Any] = {"facts": {"apiservers": [away]}, "apiservers": ["https://192.0.2.9:6443"], "me": "m3"}
+    given: dict[str, Any] = {
+        "facts": {"apiservers": [away]},
+        "apiservers": ["https://192.0.2.9:6443"],
+        "me": "m3",
+    }
     assert warned(**given) == [
         "kube_scheduler_apiservers: m3 gets no answer from one, so whether 1.37.2 suits it is not known: https://192.0.2.9: timed out"
     ]
@@ -613,10 +801,19 @@ def test_an_apiserver_with_a_certificate_for_another_name() -> None:
 @pytest.mark.parametrize(
     ("facts", "sentence"),
     [
-        ({"architecture": "riscv64"}, "m1: no kube-scheduler is released for the architecture riscv64"),
+        (
+            {"architecture": "riscv64"},
+            "m1: no kube-scheduler is released for the architecture riscv64",
+        ),
         ({"systemd_version": 0}, "m1: systemd does not run here"),
         (
-            {"apiserver": {"reachable": False, "version": None, "error": "https://127.0.0.1:1: connection refused"}},
+            {
+                "apiserver": {
+                    "reachable": False,
+                    "version": None,
+                    "error": "https://127.0.0.1:1: connection refused",
+                }
+            },
             "kube_scheduler_apiserver: m1 gets no answer from it: https://127.0.0.1:1: connection refused",
         ),
         (
@@ -647,7 +844,14 @@ def test_an_apiserver_with_a_certificate_for_another_name() -> None:
             "m1: /etc/systemd/system/x.service.d/o.conf changes the unit; remove it, and set what it sets by kube_scheduler_extra_args or",
         ),
         (
-            {"unit": {"name": "kube-scheduler.service", "load_state": "masked", "drop_ins": [], "static_pod": ""}},
+            {
+                "unit": {
+                    "name": "kube-scheduler.service",
+                    "load_state": "masked",
+                    "drop_ins": [],
+                    "static_pod": "",
+                }
+            },
             "m1: kube-scheduler.service is masked; run systemctl unmask",
         ),
         (
@@ -666,11 +870,14 @@ def test_host(facts: dict[str, Any], sentence: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "Batch", "batch_2", "a.b", "-a", "a-", "../etc", "a b", "x" * 64, "kube-scheduler\n", "ä"]
+    "name",
+    ["", "Batch", "batch_2", "a.b", "-a", "a-", "../etc", "a b", "x" * 64, "kube-scheduler\n", "ä"],
 )
 def test_a_name_that_no_instance_can_have(name: str) -> None:
     [line] = refused(name=name)
-    assert line.startswith(f"kube_scheduler_name: {name!r} is not a name; use 1 to 63 lower-case letters")
+    assert line.startswith(
+        f"kube_scheduler_name: {name!r} is not a name; use 1 to 63 lower-case letters"
+    )
     assert len(line.splitlines()) == 1
 
 
@@ -681,7 +888,9 @@ def test_a_name_that_is_fine(name: str) -> None:
 
 def test_paths_of_an_instance() -> None:
     [line] = refused(name="batch", cert_path="/etc/kubernetes/batch.yaml")
-    assert line.startswith("kube_scheduler_cert_path: /etc/kubernetes/batch.yaml is also the configuration beside")
+    assert line.startswith(
+        "kube_scheduler_cert_path: /etc/kubernetes/batch.yaml is also the configuration beside"
+    )
     [line] = refused(name="batch", log_dir="/var/lib/kube-ha/batch")
     assert "lies in /var/lib/kube-ha/batch, where the role keeps its own copies" in line
 
@@ -765,7 +974,9 @@ def test_host_without_a_version_a_twin_or_libraries() -> None:
         "m1 and m2 both have the hostname m1.example, so a lease could not tell them apart"
         in host_refused(twins=("m2",))[0]
     )
-    [line] = host_refused(given={"manage_packages": "false"}, missing_libraries=["cryptography", "yaml"])
+    [line] = host_refused(
+        given={"manage_packages": "false"}, missing_libraries=["cryptography", "yaml"]
+    )
     assert line.startswith(
         "m1 lacks the Python libraries cryptography and yaml, and kube_scheduler_manage_packages is false"
     )
@@ -779,9 +990,13 @@ def test_a_clock_that_differs_a_little_is_a_warning() -> None:
 
 
 def test_the_table_of_types_is_that_of_the_role() -> None:
-    options = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    options = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"][
+        "main"
+    ]["options"]
     told = {
-        name.removeprefix(PREFIX): {key: option[key] for key in ("type", "choices", "elements") if key in option}
+        name.removeprefix(PREFIX): {
+            key: option[key] for key in ("type", "choices", "elements") if key in option
+        }
         for name, option in options.items()
     }
     assert told == {
@@ -803,19 +1018,30 @@ def test_what_has_the_wrong_type_is_named_with_its_prefix() -> None:
     raw = {name: getattr(settings(), name) for name in variables.SPEC}
     found, faults = variables.read({**raw, "pki": "own", "secure_port": "x"}, PREFIX)
     assert found is None
-    assert any("kube_scheduler_pki" in line and "node, shared, provided" in line for line in faults), faults
+    assert any(
+        "kube_scheduler_pki" in line and "node, shared, provided" in line for line in faults
+    ), faults
     assert any("kube_scheduler_secure_port" in line for line in faults), faults
 
 
 def test_names_that_are_near_to_a_variable() -> None:
     [line] = variables.unknown(["versoin", "version", "hosts", "of_another_collection"], PREFIX)
-    assert line == "kube_scheduler_versoin: the role has no such variable; did you mean kube_scheduler_version?"
+    assert (
+        line
+        == "kube_scheduler_versoin: the role has no such variable; did you mean kube_scheduler_version?"
+    )
 
 
 def test_times_of_the_election() -> None:
     assert variables.election(settings(), PRESETS).timings() == variables.Timings(15, 10, 2)
-    mixed = settings(lease_preset="fast", lease_duration="6s", config={"leaderElection": {"renewDeadline": "4s"}})
+    mixed = settings(
+        lease_preset="fast", lease_duration="6s", config={"leaderElection": {"renewDeadline": "4s"}}
+    )
     assert variables.election(mixed, PRESETS).timings() == variables.Timings(6, 4, 1)
     timings = variables.Timings(15, 10, 2)
-    assert (round(timings.crash_bound, 1), round(timings.stop_bound, 1), timings.patience) == (23.8, 4.4, 6)
+    assert (round(timings.crash_bound, 1), round(timings.stop_bound, 1), timings.patience) == (
+        23.8,
+        4.4,
+        6,
+    )
     assert replace(timings, retry_period=10).patience == 30

@@ -16,14 +16,22 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, probes, systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    facts,
+    probes,
+    systemd,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, status
 from tests.support.pki import Ca, spare
 
-HTTP = Serving(since="1.10", https=0, http=10251, ready_path="/healthz", ready_port="http", lock="endpoints")
-HTTPS = Serving(since="1.31", https=10259, http=0, ready_path="/readyz", ready_port="https", lock="leases")
+HTTP = Serving(
+    since="1.10", https=0, http=10251, ready_path="/healthz", ready_port="http", lock="endpoints"
+)
+HTTPS = Serving(
+    since="1.31", https=10259, http=0, ready_path="/readyz", ready_port="https", lock="leases"
+)
 TIMES = facts.Timings(lease_duration=15, renew_deadline=10, retry_period=2)
 RECORD = _lease.Record("m1", 15, None, "2026-01-01T00:00:00.000000Z", 3, "lease")
 
@@ -65,7 +73,9 @@ class World:
         pair = self.ca.issue("scheduler", ips=("127.0.0.1", "::1"))
         self.server = Server(self.respond, pair)
         self.pair = pair
-        (folder / "kubeconfig").write_bytes(kubeconfig([self.server.url], ca=self.ca.pem, pair=pair))
+        (folder / "kubeconfig").write_bytes(
+            kubeconfig([self.server.url], ca=self.ca.pem, pair=pair)
+        )
         (folder / "kubeconfig").chmod(0o600)
 
     def respond(self, request: str) -> bytes:
@@ -94,7 +104,12 @@ def looking(world: World, tmp_path: Path, **given: Any) -> probes.Subject:
 def test_a_healthy_process(world: World, tmp_path: Path) -> None:
     seen, view, settings, faults = probes.run(looking(world, tmp_path), None)
     assert (settings, faults) == ({}, [])
-    assert (seen["ready"], seen["metrics_anonymous"], seen["metrics_reader"], seen["metrics_http"]) == (
+    assert (
+        seen["ready"],
+        seen["metrics_anonymous"],
+        seen["metrics_reader"],
+        seen["metrics_http"],
+    ) == (
         200,
         403,
         None,
@@ -102,7 +117,11 @@ def test_a_healthy_process(world: World, tmp_path: Path) -> None:
     )
     for certificate in (seen["served"], seen["used"]):
         assert certificate
-        assert (certificate["subject"], certificate["valid"], certificate["days_left"]) == ("CN=scheduler", True, 0)
+        assert (certificate["subject"], certificate["valid"], certificate["days_left"]) == (
+            "CN=scheduler",
+            True,
+            0,
+        )
     assert view is not None
     assert (view.state, view.moving, view.node) == ("held", True, "m1")
 
@@ -119,14 +138,23 @@ def test_a_reader_is_told_of_the_settings(world: World, tmp_path: Path) -> None:
         "/statusz": 404,
     }
     assert b"parallelism" in settings["/configz"][1]
-    nowhere = looking(world, tmp_path, metrics_pair=world.pair, listening=set(), process={"bind_address": "192.0.2.9"})
+    nowhere = looking(
+        world,
+        tmp_path,
+        metrics_pair=world.pair,
+        listening=set(),
+        process={"bind_address": "192.0.2.9"},
+    )
     assert probes.run(nowhere, None).settings == {}
 
 
 @pytest.mark.parametrize(
-    ("bound", "reached"), [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("192.0.2.1", "192.0.2.1")]
+    ("bound", "reached"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("192.0.2.1", "192.0.2.1")],
 )
-def test_an_address_for_all_is_reached_on_the_loopback(tmp_path: Path, bound: str, reached: str) -> None:
+def test_an_address_for_all_is_reached_on_the_loopback(
+    tmp_path: Path, bound: str, reached: str
+) -> None:
     assert subject(tmp_path, process={"bind_address": bound}).address == reached
 
 
@@ -141,7 +169,12 @@ def test_what_goes_wrong_is_one_sentence_each(world: World, tmp_path: Path) -> N
         None,
     )
     assert seen["served"] is not None
-    assert (seen["used"], seen["ready"], seen["metrics_anonymous"], view) == (None, None, None, None)
+    assert (seen["used"], seen["ready"], seen["metrics_anonymous"], view) == (
+        None,
+        None,
+        None,
+        None,
+    )
     starts = [fault.partition(":")[0] for fault in faults]
     assert starts == [probes.WHAT[name] for name in ("used", "ready", "metrics_anonymous", "lease")]
     assert not any("\n" in fault for fault in faults)
@@ -149,11 +182,16 @@ def test_what_goes_wrong_is_one_sentence_each(world: World, tmp_path: Path) -> N
 
 def test_a_movement_since_an_earlier_look_is_not_waited_for(world: World, tmp_path: Path) -> None:
     world.moves = False
-    view = probes.watch(looking(world, tmp_path), dataclasses.replace(RECORD, renew_time="2025-12-31T23:59:59.000000Z"))
+    view = probes.watch(
+        looking(world, tmp_path),
+        dataclasses.replace(RECORD, renew_time="2025-12-31T23:59:59.000000Z"),
+    )
     assert (view.moving, len(world.readings)) == (True, 1)
 
 
-def test_a_lease_that_stands_still(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lease_that_stands_still(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(probes, "LEAST_PATIENCE", 0.3)
     world.moves = False
     times = facts.Timings(lease_duration=15, renew_deadline=10, retry_period=0.1)
@@ -162,24 +200,36 @@ def test_a_lease_that_stands_still(world: World, tmp_path: Path, monkeypatch: py
     assert 0.3 <= view.elapsed < 2
     # The time of a record of an earlier look that is still the same is no movement.
     record = view.record
-    assert probes.watch(looking(world, tmp_path, process={"timings": times}), record).moving is False
+    assert (
+        probes.watch(looking(world, tmp_path, process={"timings": times}), record).moving is False
+    )
 
 
 @pytest.mark.parametrize(
-    ("retry", "duration", "seconds"), [(2, 15, 6), (30, 100, 90), (1, 5, 6), (2, 120, 48), (2, 0, 6), (2, 10**9, 300)]
+    ("retry", "duration", "seconds"),
+    [(2, 15, 6), (30, 100, 90), (1, 5, 6), (2, 120, 48), (2, 0, 6), (2, 10**9, 300)],
 )
 def test_patience_follows_the_times_of_the_election(
     tmp_path: Path, retry: float, duration: int, seconds: float
 ) -> None:
-    own = facts.Timings(lease_duration=100 if retry == 30 else 15, renew_deadline=10, retry_period=retry)
+    own = facts.Timings(
+        lease_duration=100 if retry == 30 else 15, renew_deadline=10, retry_period=retry
+    )
     found = probes.patience(
-        subject(tmp_path, process={"timings": own}), dataclasses.replace(RECORD, lease_duration=duration)
+        subject(tmp_path, process={"timings": own}),
+        dataclasses.replace(RECORD, lease_duration=duration),
     )
     assert found == seconds
-    assert probes.patience(subject(tmp_path, process={"timings": None}), RECORD) == probes.LEAST_PATIENCE
+    assert (
+        probes.patience(subject(tmp_path, process={"timings": None}), RECORD)
+        == probes.LEAST_PATIENCE
+    )
     # A process that says it renews once a year is not waited for.
     year = facts.Timings(lease_duration=9e9, renew_deadline=8e9, retry_period=3e7)
-    assert probes.patience(subject(tmp_path, process={"timings": year}), RECORD) == probes.MOST_PATIENCE
+    assert (
+        probes.patience(subject(tmp_path, process={"timings": year}), RECORD)
+        == probes.MOST_PATIENCE
+    )
 
 
 def test_each_object_of_a_pair_of_locks_is_read_by_itself(
@@ -200,7 +250,9 @@ def test_each_object_of_a_pair_of_locks_is_read_by_itself(
         return answer(200, {"metadata": {"annotations": {_lease.ANNOTATION: text}}})
 
     world.server.respond = respond
-    looked = looking(world, tmp_path, sources=(("lease",), ("endpoints",)), process={"timings": times})
+    looked = looking(
+        world, tmp_path, sources=(("lease",), ("endpoints",)), process={"timings": times}
+    )
     view = probes.watch(looked, None)
     assert (view.node, view.moving, view.record and view.record.source) == ("m2", True, "endpoints")
     assert probes.glance(looked, None).record is not None
@@ -221,9 +273,10 @@ def test_a_glance_is_one_reading(world: World, tmp_path: Path) -> None:
 
 def test_a_process_without_https_shows_no_certificate(tmp_path: Path) -> None:
     old = subject(tmp_path, serving=HTTP, metrics_pair=("certificate", "key"))
-    assert [probes.PROBES[name](old) for name in ("served", "metrics_anonymous", "metrics_reader", "ready")] == [
-        None
-    ] * 4
+    assert [
+        probes.PROBES[name](old)
+        for name in ("served", "metrics_anonymous", "metrics_reader", "ready")
+    ] == [None] * 4
 
 
 def test_plain_http(tmp_path: Path) -> None:
@@ -237,7 +290,9 @@ def test_plain_http(tmp_path: Path) -> None:
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        old = subject(tmp_path, serving=HTTP, process={"http_port": server.server_port}, http_ours=True)
+        old = subject(
+            tmp_path, serving=HTTP, process={"http_port": server.server_port}, http_ours=True
+        )
         assert probes._ready(old) == 200
         assert probes._metrics_http(old) == 404
         assert probes._metrics_http(dataclasses.replace(old, http_ours=False)) is None
@@ -273,7 +328,9 @@ def test_an_earlier_record_that_is_none(described: Any) -> None:
 
 def test_a_certificate_that_cannot_be_read() -> None:
     with pytest.raises(ProbeError, match="it cannot be parsed"):
-        probes.describe_certificate("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        probes.describe_certificate(
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        )
     with pytest.raises(ProbeError, match="it cannot be parsed"):
         probes.describe_certificate("\u2603")
 
@@ -320,13 +377,20 @@ def test_a_kubeconfig_that_others_may_write_is_not_acted_on(tmp_path: Path) -> N
 def test_only_this_host_is_looked_at(world: World, tmp_path: Path) -> None:
     """A process can be told any address, and what runs as root would show its certificate of a reader of the metrics there."""
     for address in ("192.0.2.1", "garbage"):
-        elsewhere = looking(world, tmp_path, process={"bind_address": address}, listening={"127.0.0.1"})
+        elsewhere = looking(
+            world, tmp_path, process={"bind_address": address}, listening={"127.0.0.1"}
+        )
         seen, _view, _settings, faults = probes.run(elsewhere, None)
         assert (seen["served"], seen["ready"], seen["metrics_anonymous"]) == (None, None, None)
-        assert len([fault for fault in faults if f"nothing listens at {address} on port" in fault]) == 3
+        assert (
+            len([fault for fault in faults if f"nothing listens at {address} on port" in fault])
+            == 3
+        )
 
 
-def test_a_library_that_only_an_importer_claims_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_only_an_importer_claims_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As Mitogen's does, of every name."""
 
     class Importer:

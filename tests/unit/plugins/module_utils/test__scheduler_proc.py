@@ -12,7 +12,11 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import proc as _proc
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Listener, OwnScheduler, Proc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import (
+    Listener,
+    OwnScheduler,
+    Proc,
+)
 
 from tests.support.host import FakeProc
 
@@ -36,7 +40,11 @@ def test_a_port_of_our_own_is_found() -> None:
         sock.bind(("127.0.0.1", 0))
         sock.listen()
         number = sock.getsockname()[1]
-        pid = int(subprocess.run(["sh", "-c", "echo $PPID"], capture_output=True, text=True, check=True).stdout)
+        pid = int(
+            subprocess.run(
+                ["sh", "-c", "echo $PPID"], capture_output=True, text=True, check=True
+            ).stdout
+        )
         assert proc.holder(number, pid, proc.listeners()) == (["127.0.0.1"], pid)
         assert proc.holder(number, 0, proc.listeners()) == (["127.0.0.1"], pid)
         assert f"(pid {pid}," in proc.name(pid)
@@ -47,7 +55,9 @@ def test_a_real_process() -> None:
     proc = Proc()
     before = time.time()
     words = [sys.executable, "-c", "print(flush=True); input()", "--x", "y z"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"A": "b=c"}) as process:
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={"A": "b=c"}
+    ) as process:
         process.stdout.readline()  # type: ignore[union-attr]
         pid = process.pid
         assert proc.command_line(pid) == words
@@ -61,11 +71,18 @@ def test_a_real_process() -> None:
         assert pid in proc.pids()
         process.kill()
     assert (proc.command_line(pid), proc.environment(pid), proc.executable(pid)) == ([], {}, "")
-    assert (proc.user(pid), proc.started(pid), proc.sockets(pid), proc.comm(pid)) == (None, None, set(), "")
+    assert (proc.user(pid), proc.started(pid), proc.sockets(pid), proc.comm(pid)) == (
+        None,
+        None,
+        set(),
+        "",
+    )
     assert proc.user_namespace_owner(pid) is None
 
 
-def test_what_a_process_writes_itself_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_process_writes_itself_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_proc, "LIMIT", 10)
     proc = FakeProc(tmp_path / "proc")
     proc.place(7, ("a" * 100,))
@@ -115,7 +132,9 @@ def test_another_unit_that_elects_by_the_same_lease_is_another_scheduler(proc: F
     ],
     ids=["a login's", "another network's", "our own unit's", "another user namespace's"],
 )
-def test_what_is_no_other_scheduler_unless_it_holds_the_port(proc: FakeProc, how: dict[str, object]) -> None:
+def test_what_is_no_other_scheduler_unless_it_holds_the_port(
+    proc: FakeProc, how: dict[str, object]
+) -> None:
     proc.place(2, **how)  # type: ignore[arg-type]
     assert others(proc) == []
     proc.end(2)
@@ -133,7 +152,9 @@ def test_another_instance_is_none_even_where_it_holds_the_port(proc: FakeProc) -
     assert others(proc, instances=["batch.service"]) == [4]
 
 
-def test_roots_own_login_and_roots_own_container_count(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_roots_own_login_and_roots_own_container_count(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
     proc.place(2, cgroup="/user.slice/user-0.slice/session-1.scope", uid=0)
     proc.place(3, namespaces={"user": "user:[3]"})
     monkeypatch.setattr(proc, "user_namespace_owner", {3: 0}.get)

@@ -12,15 +12,28 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, process
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import release as _release
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    release as _release,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
 
 from tests.support.host import FakeProc
 
-NEW = Serving(since="1.31", https=10259, http=0, ready_path="/readyz", ready_port="https", lock="leases")
-MIXED = Serving(since="1.13", https=10259, http=10251, ready_path="/healthz", ready_port="http", lock="endpoints")
-OLD = Serving(since="1.10", https=0, http=10251, ready_path="/healthz", ready_port="http", lock="endpoints")
+NEW = Serving(
+    since="1.31", https=10259, http=0, ready_path="/readyz", ready_port="https", lock="leases"
+)
+MIXED = Serving(
+    since="1.13",
+    https=10259,
+    http=10251,
+    ready_path="/healthz",
+    ready_port="http",
+    lock="endpoints",
+)
+OLD = Serving(
+    since="1.10", https=0, http=10251, ready_path="/healthz", ready_port="http", lock="endpoints"
+)
 CONFIG = """\
 apiVersion: kubescheduler.config.k8s.io/v1
 kind: KubeSchedulerConfiguration
@@ -42,14 +55,22 @@ def proc(tmp_path: Path) -> FakeProc:
     return FakeProc(tmp_path / "proc")
 
 
-def described(proc: FakeProc, *words: str, config: str | bytes | None = None, serving: Serving | None = NEW) -> Any:
+def described(
+    proc: FakeProc, *words: str, config: str | bytes | None = None, serving: Serving | None = NEW
+) -> Any:
     proc.end(7)
-    folder = proc.place(7, ("/bin/kube-scheduler", *words), environment={"KUBE_HA_DIGEST": "0" * 32})
+    folder = proc.place(
+        7, ("/bin/kube-scheduler", *words), environment={"KUBE_HA_DIGEST": "0" * 32}
+    )
     if config is not None:
         (folder / "root/etc").mkdir()
-        (folder / "root/etc/config").write_bytes(config if isinstance(config, bytes) else config.encode())
+        (folder / "root/etc/config").write_bytes(
+            config if isinstance(config, bytes) else config.encode()
+        )
     told = process.told(proc, 7)
-    return process.describe(proc, 7, "1.37.2", told, serving=serving, bind_address="192.0.2.1", port=1)
+    return process.describe(
+        proc, 7, "1.37.2", told, serving=serving, bind_address="192.0.2.1", port=1
+    )
 
 
 def test_without_a_word_a_process_has_the_defaults(proc: FakeProc) -> None:
@@ -96,7 +117,12 @@ def test_the_command_line_of_somebody_else_s(proc: FakeProc) -> None:
 def test_no_process(proc: FakeProc) -> None:
     told = process.told(proc, 0)
     found = process.describe(proc, 0, "", told, serving=NEW, bind_address="192.0.2.1", port=1)
-    assert (found["pid"], found["timings"], found["secure_port"], found["lease_name"]) == (0, None, 0, "")
+    assert (found["pid"], found["timings"], found["secure_port"], found["lease_name"]) == (
+        0,
+        None,
+        0,
+        "",
+    )
 
 
 @pytest.mark.parametrize("separate", [False, True])
@@ -114,8 +140,16 @@ def test_flags(proc: FakeProc, separate: bool) -> None:
     }
     words = [w for k, v in told.items() for w in ([f"--{k}", v] if separate else [f"--{k}={v}"])]
     found = described(proc, "--secure-port=1", "--v", "2", *words, "--", "--secure-port=2")
-    assert (found["bind_address"], found["secure_port"], found["kubeconfig"]) == ("::1", 10260, "/etc/k")
-    assert (found["lock"], found["lease_name"], found["lease_namespace"]) == ("configmapsleases", "mine", "here")
+    assert (found["bind_address"], found["secure_port"], found["kubeconfig"]) == (
+        "::1",
+        10260,
+        "/etc/k",
+    )
+    assert (found["lock"], found["lease_name"], found["lease_namespace"]) == (
+        "configmapsleases",
+        "mine",
+        "here",
+    )
     assert found["timings"] == {"lease_duration": 60, "renew_deadline": 40, "retry_period": 30}
 
 
@@ -128,11 +162,15 @@ def test_the_configuration(proc: FakeProc) -> None:
     )
     assert found["timings"] == {"lease_duration": 60, "renew_deadline": 40, "retry_period": 30}
     assert found["kubeconfig"] == "/etc/mine.kubeconfig"
-    over = described(proc, "--config", "/etc/config", "--leader-elect-resource-lock=leases", config=CONFIG)
+    over = described(
+        proc, "--config", "/etc/config", "--leader-elect-resource-lock=leases", config=CONFIG
+    )
     assert over["lock"] == "leases"
 
 
-def test_the_configuration_without_the_library(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_configuration_without_the_library(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = described(proc, "--config=/etc/config", config=CONFIG)
     monkeypatch.setitem(sys.modules, "yaml", None)
     assert described(proc, "--config=/etc/config", config=CONFIG) == whole
@@ -143,7 +181,9 @@ def test_older_names_of_the_lease(proc: FakeProc) -> None:
     found = described(proc, *flags)
     assert (found["lease_name"], found["lease_namespace"]) == ("mine", "here")
     # Beside a configuration, these flags count for nothing.
-    found = described(proc, *flags, "--config=/etc/config", config="leaderElection: {lockObjectName: other}\n")
+    found = described(
+        proc, *flags, "--config=/etc/config", config="leaderElection: {lockObjectName: other}\n"
+    )
     assert (found["lease_name"], found["lease_namespace"]) == ("other", "kube-system")
 
 
@@ -153,7 +193,9 @@ def test_an_old_version_serves_as_it_was_told(proc: FakeProc) -> None:
     assert described(proc, "--port=0", serving=MIXED)["http_port"] == 0
     configured = ("--port=0", "--config=/etc/config")
     assert (
-        described(proc, *configured, serving=MIXED, config="healthzBindAddress: 127.0.0.1:10301\n")["http_port"]
+        described(proc, *configured, serving=MIXED, config="healthzBindAddress: 127.0.0.1:10301\n")[
+            "http_port"
+        ]
         == 10301
     )
     assert described(proc, *configured, serving=MIXED, config="a: b\n")["http_port"] == 10251
@@ -163,7 +205,9 @@ def test_an_old_version_serves_as_it_was_told(proc: FakeProc) -> None:
 
 def test_where_the_command_line_cannot_be_read_what_is_wanted_stands_in(proc: FakeProc) -> None:
     proc.place(7)
-    found = process.describe(proc, 7, "", process.told(proc, 7), serving=NEW, bind_address="192.0.2.1", port=1)
+    found = process.describe(
+        proc, 7, "", process.told(proc, 7), serving=NEW, bind_address="192.0.2.1", port=1
+    )
     assert (found["bind_address"], found["secure_port"]) == ("192.0.2.1", 1)
 
 
@@ -196,7 +240,10 @@ def test_garbage_on_the_command_line(proc: FakeProc) -> None:
         "--config",
     )
     assert described(proc, *words) == described(proc)
-    assert described(proc, "--secure-port=99999", "--leader-elect-retry-period=0")["secure_port"] == 10259
+    assert (
+        described(proc, "--secure-port=99999", "--leader-elect-retry-period=0")["secure_port"]
+        == 10259
+    )
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "zero"])
@@ -216,7 +263,9 @@ def test_no_configuration_holds_a_question_up(proc: FakeProc, kind: str) -> None
 
 def test_the_digest_of_a_process_is_a_digest(proc: FakeProc) -> None:
     proc.place(7, ("x",), environment={"KUBE_HA_DIGEST": "rm -rf /"})
-    found = process.describe(proc, 7, "", process.told(proc, 7), serving=NEW, bind_address="", port=1)
+    found = process.describe(
+        proc, 7, "", process.told(proc, 7), serving=NEW, bind_address="", port=1
+    )
     assert found["digest"] == ""
 
 
@@ -231,12 +280,17 @@ def program(path: Path, text: str = "Kubernetes v1.37.2") -> Path:
 
 def binary(path: Path, version: str) -> dict[str, _release.Binary]:
     entry = _release.Binary(
-        sha256=_release.sha256(str(path)), version=version, ours=True, identity=_release.identity(os.stat(path))
+        sha256=_release.sha256(str(path)),
+        version=version,
+        ours=True,
+        identity=_release.identity(os.stat(path)),
     )
     return {str(path): entry}
 
 
-def test_a_recorded_program_is_not_run(proc: FakeProc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recorded_program_is_not_run(
+    proc: FakeProc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = program(tmp_path / "app", "Kubernetes v9.9.9")
     proc.place(7, exe=path)
     known = binary(path, "1.36.1")
@@ -272,12 +326,21 @@ def test_a_program_is_run_as_the_user_of_the_process(proc: FakeProc, tmp_path: P
     path = program(tmp_path / "app", 'Kubernetes "v1.$(id -u).$(id -G)"')
     proc.place(7, exe=path, uid=65534)
     assert process.version_of(proc, 7, {}) == "1.65534.65534"
-    assert process._output(["/bin/sh", "-c", "id -u; id -g; id -G; echo $HOME"], 65534, 65534).split() == ["65534"] * 3
+    assert (
+        process._output(["/bin/sh", "-c", "id -u; id -g; id -G; echo $HOME"], 65534, 65534).split()
+        == ["65534"] * 3
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("exec sleep 60", 3), ("exec yes", 3), ("nothing", 3), ("Kubernetes v1.2", 3), ("exec /nowhere", 3)],
+    [
+        ("exec sleep 60", 3),
+        ("exec yes", 3),
+        ("nothing", 3),
+        ("Kubernetes v1.2", 3),
+        ("exec /nowhere", 3),
+    ],
 )
 def test_a_program_that_misbehaves_has_no_version(
     proc: FakeProc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, seconds: float
@@ -289,7 +352,9 @@ def test_a_program_that_misbehaves_has_no_version(
     assert time.monotonic() - before < seconds
 
 
-def test_a_host_without_room_for_a_process(proc: FakeProc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_room_for_a_process(
+    proc: FakeProc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     proc.place(7, exe=program(tmp_path / "app", "Kubernetes v1.35.4"))
     there = len(os.listdir("/proc/self/fd"))
     monkeypatch.setattr(os, "fork", lambda: os.open("/nowhere", os.O_RDONLY))
@@ -310,7 +375,9 @@ def test_the_lock_that_a_real_process_was_told(tmp_path: Path) -> None:
 
     def told(*words: str) -> str:
         with subprocess.Popen(
-            [sys.executable, "-c", "print(flush=True); input()", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", "print(flush=True); input()", *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         ) as running:
             running.stdout.readline()  # type: ignore[union-attr]
             try:
@@ -350,7 +417,9 @@ extenders: [{tlsConfig: {keyData: c2VjcmV0, KeyData: c2VjcmV0}}]
         b"a: " + b"[" * 5000 + b"]" * 5000,
         b"a: &a [" + b"1," * 40 + b"]\nb: &b [" + b"*a," * 40 + b"]\nc: [" + b"*b," * 40 + b"]",
         b"a: &a {b: *a}",
-        "\n".join(["a: &x {b: {}, c: {}}", *(f"a{n}: &x {{b: *x, c: *x}}" for n in range(40))]).encode(),
+        "\n".join(
+            ["a: &x {b: {}, c: {}}", *(f"a{n}: &x {{b: *x, c: *x}}" for n in range(40))]
+        ).encode(),
     ],
 )
 def test_a_configuration_that_is_not_shown(content: bytes) -> None:
@@ -361,4 +430,6 @@ def test_a_configuration_that_is_not_shown(content: bytes) -> None:
 
 
 def test_a_private_key_is_withheld_wherever_it_stands() -> None:
-    assert process.settings_of(b"tlsConfig: {keyData: c2VjcmV0}") == ['tlsConfig.keyData="(withheld)"']
+    assert process.settings_of(b"tlsConfig: {keyData: c2VjcmV0}") == [
+        'tlsConfig.keyData="(withheld)"'
+    ]

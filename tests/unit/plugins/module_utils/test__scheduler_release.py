@@ -16,12 +16,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    ReleaseError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover, lifecycle, running
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import release as _release
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import Item, Release
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    handover,
+    lifecycle,
+    running,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    release as _release,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.release import (
+    Item,
+    Release,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 
 from tests.support.apiserver import kubeconfig
 from tests.support.fake_module import at_change, killed_at, one_line
@@ -126,7 +140,9 @@ def test_previous_is_the_whole_former_set(host: Host) -> None:
     assert stat.S_IMODE((previous / "key").stat().st_mode) == 0o600
 
 
-def test_a_promotion_that_was_cut_off_keeps_what_ran_before(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_promotion_that_was_cut_off_keeps_what_ran_before(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.deploy()
     host.config = "a: 2\n"
     host.stage_key("secret 2")
@@ -214,7 +230,9 @@ def test_absent_removes_what_was_promoted_and_nothing_else(host: Host) -> None:
     assert host.run("absent")["changed"] is False
 
 
-def test_a_leader_hands_over_before_anything_of_it_is_removed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_leader_hands_over_before_anything_of_it_is_removed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def nobody(_unit: str, *_rest: Any) -> None:
         raise ReleaseError("no other member took the lease")
 
@@ -252,15 +270,24 @@ def test_absent_leaves_a_unit_that_is_not_ours(host: Host) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"content": "x", "link_to": "y"}, "files: 'binary' has content and link_to: give one of them"),
+        (
+            {"content": "x", "link_to": "y"},
+            "files: 'binary' has content and link_to: give one of them",
+        ),
         ({"mode": "rw"}, "files: mode 'rw' of 'binary' is not octal: write it like '0644'"),
         ({"mode": "-1"}, "files: mode '-1' of 'binary' is not octal: write it like '0644'"),
         (
             {"name": "../../victim"},
             "files: name '../../victim' is not a file's name: use letters, digits and . _ -, and no slash",
         ),
-        ({"name": ".."}, "files: name '..' is not a file's name: use letters, digits and . _ -, and no slash"),
-        ({"link_to": "/x"}, "files: link_to '/x' is not a file's name: use letters, digits and . _ -, and no slash"),
+        (
+            {"name": ".."},
+            "files: name '..' is not a file's name: use letters, digits and . _ -, and no slash",
+        ),
+        (
+            {"link_to": "/x"},
+            "files: link_to '/x' is not a file's name: use letters, digits and . _ -, and no slash",
+        ),
     ],
 )
 def test_wrong_files(host: Host, change: dict[str, str], words: str) -> None:
@@ -304,7 +331,9 @@ def test_a_damaged_record_is_kept_aside_and_made_anew(host: Host, garbage: str) 
         ("staged", {"members": "x", "digest": ""}),
     ],
 )
-def test_a_field_of_the_record_of_another_type_counts_for_nothing(host: Host, field: str, value: Any) -> None:
+def test_a_field_of_the_record_of_another_type_counts_for_nothing(
+    host: Host, field: str, value: Any
+) -> None:
     host.deploy()
     empty = Release(str(host.root / "nowhere"), []).record()
     (host.root / "release/record.json").write_text(json.dumps({field: value}))
@@ -324,7 +353,10 @@ def test_the_diff_shows_texts_only(host: Host) -> None:
     host.stage_key("secret 2")
     host.config = "a: 2\n"
     diff = host.run("staged", check=True)["diff"]
-    assert [d["before_header"] for d in diff] == [str(host.etc / "app.yaml"), str(host.systemd.unit)]
+    assert [d["before_header"] for d in diff] == [
+        str(host.etc / "app.yaml"),
+        str(host.systemd.unit),
+    ]
     assert (diff[0]["before"], diff[0]["after"]) == ("a: 1\n", "a: 2\n")
     assert "secret" not in str(diff)
     host.run("staged")
@@ -366,7 +398,9 @@ def test_absent_leaves_the_target_of_a_link(host: Host) -> None:
     assert host.tree() == {"of-others-app-v1": "binary 1", "of-others-key.pem": "secret 1"}
 
 
-def test_a_binary_is_read_only_when_it_was_changed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_binary_is_read_only_when_it_was_changed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.deploy(binaries=host.brought())
     read: list[str] = []
     sha256 = _release.sha256
@@ -439,7 +473,10 @@ def test_live_takes_what_was_staged(host: Host) -> None:
 def test_live_refuses_a_set_that_was_changed_since(host: Host) -> None:
     host.deploy()
     host.stage_key("secret 2")
-    with pytest.raises(ReleaseError, match="was changed since it was staged as a whole: run the earlier phases again"):
+    with pytest.raises(
+        ReleaseError,
+        match="was changed since it was staged as a whole: run the earlier phases again",
+    ):
         host.run("live")
     assert host.tree()["etc/key.pem"] == "secret 1"
 
@@ -459,7 +496,9 @@ def test_live_without_a_staged_set(host: Host) -> None:
 
 
 @pytest.mark.parametrize("name", ["app.yaml", "key.pem"])
-def test_a_file_that_was_changed_and_put_right_under_a_running_process_restarts_it(host: Host, name: str) -> None:
+def test_a_file_that_was_changed_and_put_right_under_a_running_process_restarts_it(
+    host: Host, name: str
+) -> None:
     host.deploy()
     host.systemd.did.clear()
     former = (host.etc / name).read_text()
@@ -542,7 +581,9 @@ def test_a_time_that_is_still_to_come_says_nothing(host: Host) -> None:
     assert host.run("staged")["pending"] == ["process"]
 
 
-def test_the_record_knows_the_paths_before_anything_lies_there(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_record_knows_the_paths_before_anything_lies_there(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.run("prepared")
     host.stage_key("secret 1")
     host.run("staged")
@@ -560,7 +601,9 @@ def test_the_record_knows_the_paths_before_anything_lies_there(host: Host, monke
     assert not host.etc.exists()
 
 
-def test_a_certificate_and_its_key_move_together(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_and_its_key_move_together(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host.etc.mkdir()
     items = [Item(name, str(host.etc / name)) for name in ("certificate", "privatekey")]
     release = Release(str(host.root / "release"), items)
@@ -568,7 +611,9 @@ def test_a_certificate_and_its_key_move_together(host: Host, monkeypatch: pytest
     together: list[list[str]] = []
     replace = _release.pair_swap.replace
     monkeypatch.setattr(
-        _release.pair_swap, "replace", lambda staged: together.append([file.path for file in staged]) or replace(staged)
+        _release.pair_swap,
+        "replace",
+        lambda staged: together.append([file.path for file in staged]) or replace(staged),
     )
     for number in (1, 2):
         for item in items:
@@ -661,7 +706,11 @@ class Pair(Host):
         """The member's number, "" where it is not there."""
         path = Path(next(file["path"] for file in self.files if file["name"] == name))
         text = (
-            os.readlink(path) if name == "binary" and path.is_symlink() else path.read_text() if path.exists() else ""
+            os.readlink(path)
+            if name == "binary" and path.is_symlink()
+            else path.read_text()
+            if path.exists()
+            else ""
         )
         return "".join(re.findall(r"(?:v|# |a: |certificate |privatekey )(\d)", text))
 
@@ -692,7 +741,9 @@ def test_a_promotion_killed_at_every_change(tmp_path: Path, quick: None, first: 
             assert len({numbers[name] for name in PAIR_FILES}) == 1, (point, numbers)
         if point % 2:
             host.run("absent")
-            assert {path for path in host.tree() if not path.startswith("bin/app-v")} == set(), point
+            assert {path for path in host.tree() if not path.startswith("bin/app-v")} == set(), (
+                point
+            )
             host.restore()
             assert killed_at(host.release.promote, point)
         host.stage(int(new))
@@ -717,11 +768,22 @@ def test_a_roll_is_taken_back(tmp_path: Path) -> None:
     host.run("live", attempt="roll 1")
     host.systemd.did.clear()
     result = host.run("previous", attempt="roll 1")
-    assert sorted(result["done"]) == ["binary", "certificate", "config", "privatekey", "restart", "unit"]
+    assert sorted(result["done"]) == [
+        "binary",
+        "certificate",
+        "config",
+        "privatekey",
+        "restart",
+        "unit",
+    ]
     assert {file["name"]: host.live(file["name"]) for file in host.files} == dict.fromkeys(
         ("binary", "certificate", "config", "privatekey", "unit"), "1"
     )
-    after = {path: text for path, text in host.tree().items() if not path.startswith(("release/", "bin/app-v2"))}
+    after = {
+        path: text
+        for path, text in host.tree().items()
+        if not path.startswith(("release/", "bin/app-v2"))
+    }
     assert after == before
     assert host.systemd.did == ["reload", "restart"]
     # What ran before that can still be rolled back to.
@@ -737,7 +799,9 @@ def test_a_roll_is_taken_back(tmp_path: Path) -> None:
 HANDOVER = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
 
 
-def test_the_lease_is_handed_over_only_for_a_restart(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lease_is_handed_over_only_for_a_restart(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Before anything is put in place; not where nothing changes, or only what the process reads again by itself."""
     seen: list[str] = []
 
@@ -768,7 +832,9 @@ class WithKubeconfig(Host):
         return [*super().files, self.member("kubeconfig", self.etc / "kubeconfig")]
 
 
-def test_the_lease_is_looked_at_before_a_first_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lease_is_looked_at_before_a_first_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the kubeconfig that is live by then; not where a scheduler runs, for that may have written it."""
     host = WithKubeconfig(tmp_path)
     looked: list[Any] = []
@@ -822,7 +888,9 @@ def test_a_first_roll_has_nothing_to_go_back_to(host: Host) -> None:
     host.run("live", attempt="roll 1")
     assert host.run("previous", attempt="roll 1")["changed"] is False
     assert host.tree()["etc/app.yaml"] == "a: 1\n"
-    with pytest.raises(ReleaseError, match="keeps no previous set, so there is nothing to roll back to"):
+    with pytest.raises(
+        ReleaseError, match="keeps no previous set, so there is nothing to roll back to"
+    ):
         host.run("recalled")
 
 
@@ -901,7 +969,10 @@ def test_a_recalled_set_is_told(tmp_path: Path) -> None:
     host.stage(2)
     host.run("live")
     result = host.run("recalled", check=True)
-    assert (result["version"], result["not_after"]) == ("1.1.0", _certificate.validity(made)[1].isoformat())
+    assert (result["version"], result["not_after"]) == (
+        "1.1.0",
+        _certificate.validity(made)[1].isoformat(),
+    )
     (host.root / "release/previous/certificate").write_text("none")
     assert host.run("recalled", check=True)["not_after"] == ""
     (host.root / "release/previous/config").unlink()
@@ -930,7 +1001,9 @@ def test_nothing_is_made_for_a_directory_in_a_binary_s_place(tmp_path: Path, sta
     assert host.tree() == before
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG], ids=errno.errorcode.get)
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG], ids=errno.errorcode.get
+)
 @pytest.mark.parametrize("state", ["prepared", "staged", "live", "absent"])
 def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, number: int) -> None:
     """One line that names it, whenever it comes, and the next run goes on as if nothing had been."""
@@ -961,7 +1034,9 @@ def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, nu
             break
         if state == "absent":
             host.run("absent")
-            assert {path for path in host.tree() if not path.startswith("bin/app-v")} == set(), point
+            assert {path for path in host.tree() if not path.startswith("bin/app-v")} == set(), (
+                point
+            )
             continue
         host.stage(2)
         host.run("live")
@@ -971,7 +1046,9 @@ def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, nu
     assert all(os.strerror(number) in line for line in lines), lines
 
 
-def test_the_folder_of_the_logs_is_given_before_the_dry_run(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_the_logs_is_given_before_the_dry_run(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given: list[tuple[Any, ...]] = []
 
     def give(*words: Any, dry: bool) -> bool:
@@ -1007,13 +1084,16 @@ def test_what_lies_in_a_binary_s_place_is_read_with_a_bound(tmp_path: Path, kind
     before = time.monotonic()
     binaries = [{"path": str(path), "version": "1.1.0", "ours": True}]
     with pytest.raises(
-        ReleaseError, match=r"is not a regular file|is no binary: not a regular file of at most 1024 MiB"
+        ReleaseError,
+        match=r"is not a regular file|is no binary: not a regular file of at most 1024 MiB",
     ):
         Release(str(tmp_path / "release"), []).record_binaries(binaries)
     assert time.monotonic() - before < 1
 
 
-def test_a_binary_that_was_a_plain_file_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_binary_that_was_a_plain_file_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of somebody else's, larger than anything that is read; it takes the link's place, and gives it back."""
     host = Pair(tmp_path)
     path = host.bin / "app"

@@ -21,14 +21,21 @@ def answer(name: str, holder: str = "m2", **given: Any) -> dict[str, Any]:
         "awaited": [],
         "unit": {"active_state": "active"},
         "process": {"pid": 7, "version": "1.37.2"},
-        "lease": {"holder": f"{holder}.example" if holder else None, "moving": True, "state": "held", "transitions": 3},
+        "lease": {
+            "holder": f"{holder}.example" if holder else None,
+            "moving": True,
+            "state": "held",
+            "transitions": 3,
+        },
         "probes": {"served": {"days_left": 364}, "used": {"days_left": 363}, "metrics_http": None},
         "drift": DRIFT,
         **given,
     }
 
 
-def asked(members: str = "m1 m2 m3", playing: str = "", batch: str = "", lost: str = "") -> rollout.Asked:
+def asked(
+    members: str = "m1 m2 m3", playing: str = "", batch: str = "", lost: str = ""
+) -> rollout.Asked:
     playing = playing or members
     return rollout.Asked(members.split(), playing.split(), (batch or playing).split(), lost.split())
 
@@ -94,11 +101,14 @@ def gate(
     order, healthy = order or ORDER, ALL if healthy is None else healthy
     me = me or (order[position][0] if position < len(order) else "m1")
     marks = rollout.Marks(rolled.split(), failed.split(), refused or {})
-    return rollout.gate(rollout.Turn(order, position, me), marks, healthy, now or answers(), play or asked())
+    return rollout.gate(
+        rollout.Turn(order, position, me), marks, healthy, now or answers(), play or asked()
+    )
 
 
 @pytest.mark.parametrize(
-    ("position", "rolled", "leads"), [(0, "", False), (1, "m1", False), (2, "m1 m3", True), (3, "m1 m3 m2", False)]
+    ("position", "rolled", "leads"),
+    [(0, "", False), (1, "m1", False), (2, "m1 m3", True), (3, "m1 m3 m2", False)],
 )
 def test_a_turn(position: int, rolled: str, leads: bool) -> None:
     assert gate(position, rolled) == ([], False, "", leads)
@@ -106,7 +116,9 @@ def test_a_turn(position: int, rolled: str, leads: bool) -> None:
 
 def test_before_ones_turn() -> None:
     [line] = gate(2, "m1").faults
-    assert line.startswith("m2 would be rolled before m3: the strategy of this play does not keep the hosts together")
+    assert line.startswith(
+        "m2 would be rolled before m3: the strategy of this play does not keep the hosts together"
+    )
 
 
 def test_a_failed_member_stops_the_rollout() -> None:
@@ -127,7 +139,9 @@ def test_a_member_that_is_not_healthy_any_more_stops_the_rollout(name: str) -> N
     assert gate(2, "m1", refused={"m3": why}) == ([], True, "", False)
     assert gate(3, "m1", refused={"m3": why, "m2": why}).faults == [why]
     # Where it was not healthy before either, it is to be repaired.
-    assert not gate(0, order=[["m3"], ["m1"], ["m2"]], healthy=["m1", "m2"], now=answers(m3=SICK)).stopped
+    assert not gate(
+        0, order=[["m3"], ["m1"], ["m2"]], healthy=["m1", "m2"], now=answers(m3=SICK)
+    ).stopped
 
 
 def test_a_member_that_answers_no_more_stops_the_rollout() -> None:
@@ -146,13 +160,20 @@ def test_a_member_without_an_answer_may_be_put_right() -> None:
 
 def test_the_last_healthy_member_is_left() -> None:
     found = gate(0, order=[["m2"]], healthy=["m2"], now=answers(m1=SICK, m3=SICK))
-    assert found.refused.startswith("m2 is the only healthy member and was left as it is, for nobody would schedule")
+    assert found.refused.startswith(
+        "m2 is the only healthy member and was left as it is, for nobody would schedule"
+    )
     led: dict[str, Any] = {"lease": {"holder": "m4.example", "moving": True}}
     # A member that this play leaves out leads.
     assert not gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2", **led)}).stopped
     # A cluster of one has nobody else to wait for.
     one = asked("m2")
-    assert gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2")}, play=one) == ([], False, "", False)
+    assert gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2")}, play=one) == (
+        [],
+        False,
+        "",
+        False,
+    )
 
 
 def test_whoever_leads_now_hands_over() -> None:
@@ -160,7 +181,9 @@ def test_whoever_leads_now_hands_over() -> None:
     moved = {name: {"holder": "m1"} for name in ALL}
     assert gate(0, now=answers(**moved)).leads
     assert not gate(2, "m1 m3", now=answers(**moved)).leads
-    alone = answers(m1=SICK, m2=SICK, m3={**SICK, "lease": {"holder": "m3.example", "moving": False}})
+    alone = answers(
+        m1=SICK, m2=SICK, m3={**SICK, "lease": {"holder": "m3.example", "moving": False}}
+    )
     assert not gate(0, order=[ALL], healthy=[], now=alone, me="m3").leads
 
 
@@ -202,7 +225,9 @@ def test_the_order_in_words() -> None:
         "rolled one after the other: m3 1.36.1 -> 1.37.2 (not healthy, the canary), m1 (standby), m2 (leads)",
         "the lease is handed over once, with at most 4.4 s without a leader",
     ]
-    assert rollout.order_lines([["m1"]], found, "1.37.2", 4.4) == ["rolled one after the other: m1 (standby)"]
+    assert rollout.order_lines([["m1"]], found, "1.37.2", 4.4) == [
+        "rolled one after the other: m1 (standby)"
+    ]
     sick = answers(m1=SICK, m2=SICK, m3=SICK)
     assert rollout.order_lines([ALL], sick, "1.37.2", 4.4) == [
         "rolled all at once, for no member is healthy: m1, m2, m3"
@@ -213,9 +238,15 @@ def test_the_order_in_words() -> None:
 def test_a_turn_in_words() -> None:
     turn = rollout.Turn(ORDER, 1, "m3")
     assert rollout.turn_line(turn, answers()) == "m3: is rolled, step 2 of 3; m2 leads"
-    assert rollout.turn_line(turn, answers(), check=True) == "m3: would be rolled, step 2 of 3; m2 leads"
+    assert (
+        rollout.turn_line(turn, answers(), check=True)
+        == "m3: would be rolled, step 2 of 3; m2 leads"
+    )
     nobody = {"m3": answer("m3", holder="")}
-    assert rollout.turn_line(turn, nobody) == "m3: is rolled, step 2 of 3; nobody of the members is seen to lead"
+    assert (
+        rollout.turn_line(turn, nobody)
+        == "m3: is rolled, step 2 of 3; nobody of the members is seen to lead"
+    )
 
 
 def test_a_hand_over_in_words() -> None:
@@ -241,7 +272,10 @@ def test_the_lease_at_the_end_in_words() -> None:
     assert twice.endswith("2 times during this run")
     assert rollout.lease_lines(answers(**count(3)), answers(**count(3))) == []
     # A lease that was not there, and one that was made anew.
-    assert rollout.lease_lines(answers(**{name: {"lease": None} for name in ALL}), answers(**count(1))) == []
+    assert (
+        rollout.lease_lines(answers(**{name: {"lease": None} for name in ALL}), answers(**count(1)))
+        == []
+    )
     assert rollout.lease_lines(answers(**count(3)), answers(**count(0))) == []
 
 
@@ -257,8 +291,14 @@ NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
             {"changed": True, "not_after": "2026-11-24T12:30:00+00:00"},
             "expired on 2026-11-24 12:30 UTC; deploy the former",
         ),
-        ({"changed": True, "not_after": ""}, "m1: its previous set has no certificate that can be read"),
-        ({"changed": True, "not_after": "2026-11-26T00:00:00"}, "m1: its previous set has no certificate"),
+        (
+            {"changed": True, "not_after": ""},
+            "m1: its previous set has no certificate that can be read",
+        ),
+        (
+            {"changed": True, "not_after": "2026-11-26T00:00:00"},
+            "m1: its previous set has no certificate",
+        ),
         ({"changed": True, "not_after": "x"}, "m1: its previous set has no certificate"),
     ],
 )
@@ -280,9 +320,15 @@ def test_previous_sets_of_different_rollouts() -> None:
     older, newer = {"changed": True, "version": "1.36.1"}, {"changed": True, "version": "1.37.2"}
     assert rollout.mixed_versions(dict.fromkeys(ALL, older), answers()) == []
     # One that is left alone runs what it runs.
-    assert rollout.mixed_versions({"m1": {"changed": False}, "m2": newer, "m3": newer}, answers()) == []
+    assert (
+        rollout.mixed_versions({"m1": {"changed": False}, "m2": newer, "m3": newer}, answers())
+        == []
+    )
     [line] = rollout.mixed_versions({"m1": {"changed": False}, "m2": older, "m3": newer}, answers())
-    assert "they would run m1 1.37.2, m2 1.36.1, m3 1.37.2; name the hosts to roll back with --limit" in line
+    assert (
+        "they would run m1 1.37.2, m2 1.36.1, m3 1.37.2; name the hosts to roll back with --limit"
+        in line
+    )
 
 
 def test_when_the_answers_are_outdated() -> None:
@@ -302,7 +348,9 @@ def test_when_the_answers_are_outdated() -> None:
         ("m1 m3", asked(playing="m1 m2", batch="m2"), "left out (m1, m3): run without --limit"),
     ],
 )
-def test_the_leader_is_not_rolled_while_others_may_have_to_be(silent: str, play: rollout.Asked, words: str) -> None:
+def test_the_leader_is_not_rolled_while_others_may_have_to_be(
+    silent: str, play: rollout.Asked, words: str
+) -> None:
     found = {name: answer(name) for name in ("m1", "m2", "m3") if name not in silent}
     [line] = rollout.early(rollout.batches(found), found, play)
     start = "m2 leads and differs from its plan, and members that may have to go before it are "
@@ -314,7 +362,10 @@ def test_what_may_be_rolled_though_not_all_were_asked() -> None:
     for own in (
         {"drift": []},  # a leader that is as planned
         {"lease": {"holder": "m1.example", "moving": True}},  # a standby
-        {"healthy": False, "lease": {"holder": "m2.example", "moving": False}},  # a leader that does not renew
+        {
+            "healthy": False,
+            "lease": {"holder": "m2.example", "moving": False},
+        },  # a leader that does not renew
     ):
         found = {"m2": answer("m2", **own)}
         assert rollout.early(rollout.batches(found), found, alone) == []
@@ -325,13 +376,20 @@ def test_what_may_be_rolled_though_not_all_were_asked() -> None:
 
 
 def verdict(
-    found: dict[str, dict[str, Any]], name: str = "m1", play: rollout.Asked | None = None, **given: Any
+    found: dict[str, dict[str, Any]],
+    name: str = "m1",
+    play: rollout.Asked | None = None,
+    **given: Any,
 ) -> list[str]:
-    return rollout.verdict(name, found, play or asked(), **{"version": "1.37.2", "rolled": True, **given}).faults
+    return rollout.verdict(
+        name, found, play or asked(), **{"version": "1.37.2", "rolled": True, **given}
+    ).faults
 
 
 def fine(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {name: answer(name, **{"drift": [], **given.get(name, {})}) for name in ("m1", "m2", "m3")}
+    return {
+        name: answer(name, **{"drift": [], **given.get(name, {})}) for name in ("m1", "m2", "m3")
+    }
 
 
 def test_a_healthy_cluster() -> None:
@@ -346,7 +404,10 @@ def test_a_member_that_saw_no_holder_contradicts_nobody() -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"m1": {"healthy": False, "problems": ["readiness: HTTP 500"]}}, "m1: readiness: HTTP 500"),
+        (
+            {"m1": {"healthy": False, "problems": ["readiness: HTTP 500"]}},
+            "m1: readiness: HTTP 500",
+        ),
         ({"m3": {"holder": "m3"}}, "the members do not agree who leads: m2.example, m3.example"),
         ({"m1": {"process": {"version": "1.36.1"}}}, "m1: version 1.36.1 runs, not 1.37.2"),
         (
@@ -393,7 +454,9 @@ def test_what_was_only_staged_is_no_fault() -> None:
 # --- removal
 
 
-def removal(me: str = "m1", play: str = "m1", group: str = "m1 m2 m3", **given: Any) -> rollout.Removal:
+def removal(
+    me: str = "m1", play: str = "m1", group: str = "m1 m2 m3", **given: Any
+) -> rollout.Removal:
     found = {name: answer(name, **given.pop(name, {})) for name in play.split()}
     found[me] |= given
     return rollout.removal(me, found, asked(group, playing=play), "say so")
@@ -409,9 +472,15 @@ def test_the_last_ones_are_not_removed() -> None:
     assert removal("m2", "m1 m2 m3").faults == [
         "m2: nobody would schedule any more without m1, m2, m3: leave one with --limit, or say so"
     ]
-    for lease in (None, {"holder": "m3.example", "moving": False}, {"holder": None, "moving": False}):
+    for lease in (
+        None,
+        {"holder": "m3.example", "moving": False},
+        {"holder": None, "moving": False},
+    ):
         [line] = removal(lease=lease).faults
-        assert line.startswith("m1: the lease is not seen to move, so whether anybody is left to schedule is not known")
+        assert line.startswith(
+            "m1: the lease is not seen to move, so whether anybody is left to schedule is not known"
+        )
         assert line.endswith("or say so")
 
 

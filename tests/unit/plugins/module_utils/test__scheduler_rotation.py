@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, rotation
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.rotation import Authorities
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.rotation import (
+    Authorities,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 
 from tests.support.host import ANSWER
 from tests.support.pki import NOW, Ca, spare
@@ -34,8 +38,15 @@ def blocks(pem: str) -> list[str]:
 
 def lying(signer: Ca | None, *trusted: Ca) -> list[dict[str, Any]]:
     """The certificates of a host."""
-    pair = {"use": "pair", "fingerprint_sha256": "AA", "signed_by": [known(signer)] if signer else []}
-    return [pair, *({"use": "trust", "fingerprint_sha256": known(ca), "signed_by": []} for ca in trusted)]
+    pair = {
+        "use": "pair",
+        "fingerprint_sha256": "AA",
+        "signed_by": [known(signer)] if signer else [],
+    }
+    return [
+        pair,
+        *({"use": "trust", "fingerprint_sha256": known(ca), "signed_by": []} for ca in trusted),
+    ]
 
 
 def host(certificates: list[dict[str, Any]], **apiserver: Any) -> dict[str, Any]:
@@ -50,7 +61,9 @@ def behind(answer: dict[str, Any], *servers: dict[str, Any]) -> dict[str, Any]:
     """A host whose apiserver is a load balancer, with those behind it."""
     return {
         **answer,
-        "apiservers": [{"server": f"https://192.0.2.{10 + n}:6443", **one} for n, one in enumerate(servers)],
+        "apiservers": [
+            {"server": f"https://192.0.2.{10 + n}:6443", **one} for n, one in enumerate(servers)
+        ],
     }
 
 
@@ -70,20 +83,28 @@ def behind(answer: dict[str, Any], *servers: dict[str, Any]) -> dict[str, Any]:
         (lying(NEXT, OTHER, FORMER), APART, "drop"),
     ],
 )
-def test_where_a_host_stands(certificates: list[dict[str, Any]], authorities: Authorities, step: str) -> None:
+def test_where_a_host_stands(
+    certificates: list[dict[str, Any]], authorities: Authorities, step: str
+) -> None:
     assert rotation.stand(host(certificates), authorities) == step
 
 
 def test_a_host_without_a_pair_joins_by_what_its_apiserver_accepts() -> None:
     assert rotation.stand(host([], next_accepted=True), BOTH) == "issue"
     assert rotation.stand(host([], next_accepted=False), BOTH) == "accept"
-    assert rotation.stand({"certificates": [], "apiserver": None, "apiservers": []}, BOTH) == "accept"
+    assert (
+        rotation.stand({"certificates": [], "apiserver": None, "apiservers": []}, BOTH) == "accept"
+    )
 
 
 def test_what_is_trusted_at_each_step() -> None:
     assert BOTH.trust("") == FORMER.pem
-    assert blocks(BOTH.trust("accept")) == blocks(BOTH.trust("issue")) == [known(FORMER), known(NEXT)]
-    assert BOTH.trust("drop") == NEXT.pem, "as it is written once the new CA stands in the place of the former"
+    assert (
+        blocks(BOTH.trust("accept")) == blocks(BOTH.trust("issue")) == [known(FORMER), known(NEXT)]
+    )
+    assert BOTH.trust("drop") == NEXT.pem, (
+        "as it is written once the new CA stands in the place of the former"
+    )
     assert {APART.trust(step) for step in ("", "accept", "issue", "drop")} == {OTHER.pem}
     more = Authorities(former=FORMER.pem, next=NEXT.pem, trusted=OTHER.pem + FORMER.pem + NEXT.pem)
     assert blocks(more.trust("accept")) == [known(OTHER), known(FORMER), known(NEXT)]
@@ -120,7 +141,9 @@ def test_a_renewed_ca_certificate_of_the_same_key() -> None:
         ({}, True, False, ["accept", "issue", "drop"]),
     ],
 )
-def test_the_steps_that_are_to_do(stands: dict[str, str], former_signs: bool, check: bool, steps: list[str]) -> None:
+def test_the_steps_that_are_to_do(
+    stands: dict[str, str], former_signs: bool, check: bool, steps: list[str]
+) -> None:
     assert rotation.pending(stands, former_signs=former_signs, check=check) == steps
 
 
@@ -139,7 +162,9 @@ def test_nothing_is_issued_before_the_apiserver_accepts_the_new_ca() -> None:
     )
     assert rotation.step_faults("m1", "issue", at, BOTH, PREFIX) == [line]
     assert rotation.step_faults("m1", "drop", at, BOTH, PREFIX) == [line]
-    assert rotation.step_faults("m1", "issue", host(lying(FORMER, FORMER, NEXT), next_accepted=None), BOTH, PREFIX)
+    assert rotation.step_faults(
+        "m1", "issue", host(lying(FORMER, FORMER, NEXT), next_accepted=None), BOTH, PREFIX
+    )
     assert rotation.step_faults("m1", "issue", {**at, "apiserver": None}, BOTH, PREFIX)
     for step in ("", "accept", "look", "leaf", "due"):
         assert rotation.step_faults("m1", step, at, BOTH, PREFIX) == []
@@ -157,21 +182,44 @@ def test_the_former_ca_is_trusted_until_the_apiserver_serves_a_certificate_of_th
     )
     waits = host(at, next_accepted=True, next_serves=False)
     assert rotation.step_faults("m1", "drop", waits, BOTH, PREFIX) == [line]
-    assert rotation.step_faults("m1", "drop", host(at, next_accepted=True, next_serves=None), BOTH, PREFIX)
-    assert rotation.step_faults("m1", "drop", host(at, next_accepted=True, next_serves=True), BOTH, PREFIX) == []
-    assert rotation.step_faults("m1", "drop", host(lying(NEXT, NEXT), next_serves=False), BOTH, PREFIX) == []
-    assert rotation.step_faults("m1", "drop", host(lying(NEXT, OTHER), next_serves=False), APART, PREFIX) == []
+    assert rotation.step_faults(
+        "m1", "drop", host(at, next_accepted=True, next_serves=None), BOTH, PREFIX
+    )
+    assert (
+        rotation.step_faults(
+            "m1", "drop", host(at, next_accepted=True, next_serves=True), BOTH, PREFIX
+        )
+        == []
+    )
+    assert (
+        rotation.step_faults("m1", "drop", host(lying(NEXT, NEXT), next_serves=False), BOTH, PREFIX)
+        == []
+    )
+    assert (
+        rotation.step_faults(
+            "m1", "drop", host(lying(NEXT, OTHER), next_serves=False), APART, PREFIX
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
     ("step", "answer", "at"),
-    [("issue", "next_accepted", lying(FORMER, FORMER, NEXT)), ("drop", "next_serves", lying(NEXT, FORMER, NEXT))],
+    [
+        ("issue", "next_accepted", lying(FORMER, FORMER, NEXT)),
+        ("drop", "next_serves", lying(NEXT, FORMER, NEXT)),
+    ],
 )
-def test_each_apiserver_behind_a_load_balancer_is_waited_for(step: str, answer: str, at: list[dict[str, Any]]) -> None:
+def test_each_apiserver_behind_a_load_balancer_is_waited_for(
+    step: str, answer: str, at: list[dict[str, Any]]
+) -> None:
     balancer = host(at, next_accepted=True, next_serves=True)
     one = behind(balancer, {answer: True}, {answer: False}, {answer: None})
     found = rotation.step_faults("m1", step, one, BOTH, PREFIX)
-    assert [line.split(",")[1].strip() for line in found] == ["https://192.0.2.11:6443", "https://192.0.2.12:6443"]
+    assert [line.split(",")[1].strip() for line in found] == [
+        "https://192.0.2.11:6443",
+        "https://192.0.2.12:6443",
+    ]
     assert rotation.step_faults("m1", step, behind(balancer, {answer: True}), BOTH, PREFIX) == []
     same = {**balancer, "apiservers": [balancer["apiserver"]]}
     assert len(rotation.step_faults("m1", step, {**same, "apiserver": None}, BOTH, PREFIX)) == 1
@@ -197,7 +245,12 @@ def test_who_signs_at_each_step() -> None:
     [
         ({}, "all", [], "rotate: 'all' is none of leaf, due, ca; give one of these"),
         ({}, ["leaf"], [], "rotate: \"['leaf']\" is none of leaf, due, ca; give one of these"),
-        ({}, "ca", [], "kube_scheduler_new_ca_cert: not set; rotate=ca needs it and kube_scheduler_new_ca_key"),
+        (
+            {},
+            "ca",
+            [],
+            "kube_scheduler_new_ca_cert: not set; rotate=ca needs it and kube_scheduler_new_ca_key",
+        ),
         (
             {"pki": "provided"},
             "leaf",
@@ -218,7 +271,9 @@ def test_who_signs_at_each_step() -> None:
         ),
     ],
 )
-def test_what_is_refused(given: dict[str, Any], kind: Any, silent: list[str], sentence: str) -> None:
+def test_what_is_refused(
+    given: dict[str, Any], kind: Any, silent: list[str], sentence: str
+) -> None:
     found = rotation.variables_faults(settings(**given), kind, silent, PREFIX)
     assert [line for line in found if line.startswith(sentence)], found
 
@@ -232,7 +287,11 @@ def test_what_is_taken() -> None:
 
 
 def answer(*drift: tuple[str, str], **changes: Any) -> dict[str, Any]:
-    return {**copy.deepcopy(ANSWER), "drift": [{"part": part, "reason": reason} for part, reason in drift], **changes}
+    return {
+        **copy.deepcopy(ANSWER),
+        "drift": [{"part": part, "reason": reason} for part, reason in drift],
+        **changes,
+    }
 
 
 OWN = (
@@ -258,7 +317,8 @@ def test_a_rotation_changes_certificates_only() -> None:
     ):
         [line] = rotation.beyond("m1", answer(*OWN, other), "1.37.2")
         assert (
-            line == f"m1: differs from its plan in more than certificates ({other[0]}: {other[1]}); run site.yml first"
+            line
+            == f"m1: differs from its plan in more than certificates ({other[0]}: {other[1]}); run site.yml first"
         )
     [line] = rotation.beyond("m1", answer(), "1.38.0")
     assert "(version 1.37.2 runs, wanted 1.38.0)" in line
@@ -292,12 +352,19 @@ def test_where_a_rotation_of_the_ca_stands_in_words() -> None:
     [line] = rotation.under_way({"m1": "", "m2": ""}, PREFIX)
     assert "has not begun" in line
     [line] = rotation.under_way({"m1": "drop", "m2": "drop"}, PREFIX)
-    assert "is finished: name the new CA in kube_scheduler_ca_cert and kube_scheduler_ca_key, and remove" in line
+    assert (
+        "is finished: name the new CA in kube_scheduler_ca_cert and kube_scheduler_ca_key, and remove"
+        in line
+    )
 
 
-@pytest.mark.parametrize(("hours", "words"), [(8760, "365d"), (48, "2d"), (47, "47h"), (0, "0h"), (-1, "expired")])
+@pytest.mark.parametrize(
+    ("hours", "words"), [(8760, "365d"), (48, "2d"), (47, "47h"), (0, "0h"), (-1, "expired")]
+)
 def test_the_time_that_is_left(hours: int, words: str) -> None:
-    assert rotation.left((NOW + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ"), NOW) == words
+    assert (
+        rotation.left((NOW + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ"), NOW) == words
+    )
     assert rotation.left("soon", NOW) == "?"
 
 
@@ -329,7 +396,11 @@ def test_the_table() -> None:
         ("m1", "/k", "client", "CN=next (unknown CA)", "-"),
         ("m1", "/k", "trust", "-", "-"),
     ]
-    assert (cells[2][3], cells[2][4], cells[4][4]) == ("CN=system:kube-scheduler", "clientAuth serverAuth", "-")
+    assert (cells[2][3], cells[2][4], cells[4][4]) == (
+        "CN=system:kube-scheduler",
+        "clientAuth serverAuth",
+        "-",
+    )
     one["probes"]["used_loaded"] = False
     assert rotation.table({"m1": one}, BOTH, v, NOW)[3].endswith(" served")
     one["probes"] = None

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import handover, static_pod
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    handover,
+    static_pod,
+)
 
 from tests.support.apiserver import kubeconfig
 from tests.support.host import UNIT_NAME, FakeProc, Host
@@ -39,7 +42,11 @@ class Kubelet(Host):
         self.ca = Ca()
         own = root / "scheduler.conf"
         own.write_bytes(
-            kubeconfig(["https://192.0.2.1:6443"], ca=self.ca.pem, pair=self.ca.issue("scheduler", end=86400))
+            kubeconfig(
+                ["https://192.0.2.1:6443"],
+                ca=self.ca.pem,
+                pair=self.ca.issue("scheduler", end=86400),
+            )
         )
         self.manifest = self.root / "manifests/kube-scheduler.yaml"
         self.manifest.parent.mkdir()
@@ -54,7 +61,11 @@ class Kubelet(Host):
         there = (self.proc.folder / str(self.pod)).exists()
         if self.manifest.exists() and not there:
             self.pod += 1
-            self.proc.place(self.pod, ("kube-scheduler", *static_pod.arguments(str(self.manifest))), cgroup=SCOPE)
+            self.proc.place(
+                self.pod,
+                ("kube-scheduler", *static_pod.arguments(str(self.manifest))),
+                cgroup=SCOPE,
+            )
         elif there and not self.manifest.exists() and not self.deaf:
             assert self.systemd.pid == 0, "two schedulers at once"
             self.proc.end(self.pod)
@@ -132,7 +143,11 @@ def test_the_unit_comes_in_its_place_and_is_gone_again(host: Kubelet) -> None:
     host.stage()
     assert (host.manifest.exists(), host.runs) == (True, True), "nothing live before promotion"
     done = host.run("live", attempt="1")["done"]
-    assert (host.manifest.exists(), host.runs, host.systemd.state["ActiveState"]) == (False, False, "active")
+    assert (host.manifest.exists(), host.runs, host.systemd.state["ActiveState"]) == (
+        False,
+        False,
+        "active",
+    )
     assert "restart" in done
     # The set without the pod is the same.
     host.stage()
@@ -144,14 +159,22 @@ def test_the_unit_comes_in_its_place_and_is_gone_again(host: Kubelet) -> None:
     host.run("live", attempt="2")
     assert host.systemd.did == ["disable", "reload"]
     host.sync()
-    assert (host.manifest.read_bytes(), host.manifest.stat().st_mode & 0o777, host.runs) == (before, 0o600, True)
+    assert (host.manifest.read_bytes(), host.manifest.stat().st_mode & 0o777, host.runs) == (
+        before,
+        0o600,
+        True,
+    )
     assert not host.systemd.unit.exists()
     assert not (host.bin / "app").is_symlink()
     assert host.run("live")["changed"] is False
     # And forth again; what the way back has staged is no pod to lay.
     host.stage()
     host.run("live", attempt="3")
-    assert (host.manifest.exists(), host.runs, host.systemd.state["ActiveState"]) == (False, False, "active")
+    assert (host.manifest.exists(), host.runs, host.systemd.state["ActiveState"]) == (
+        False,
+        False,
+        "active",
+    )
 
 
 def test_what_is_removed_is_never_the_manifest(host: Kubelet) -> None:
@@ -171,14 +194,20 @@ def test_a_roll_that_fails_gives_the_host_back_to_kubelet(host: Kubelet) -> None
     host.run("previous", attempt="1")
     assert host.systemd.did == ["disable", "reload"]
     host.sync()
-    assert (host.manifest.read_bytes(), host.runs, host.systemd.unit.exists()) == (before, True, False)
+    assert (host.manifest.read_bytes(), host.runs, host.systemd.unit.exists()) == (
+        before,
+        True,
+        False,
+    )
 
 
 def test_a_pod_that_does_not_end(host: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
     host.stage()
     host.deaf = True
     monkeypatch.setattr(static_pod, "PATIENCE", 0.05)
-    with pytest.raises(ReleaseError, match=r"kube-scheduler.yaml still runs 0.05 s after .*does kubelet run\?"):
+    with pytest.raises(
+        ReleaseError, match=r"kube-scheduler.yaml still runs 0.05 s after .*does kubelet run\?"
+    ):
         host.run("live", attempt="1")
     assert (host.manifest.exists(), host.runs, host.systemd.did) == (True, True, [])
     host.run("previous", attempt="1")
@@ -186,13 +215,21 @@ def test_a_pod_that_does_not_end(host: Kubelet, monkeypatch: pytest.MonkeyPatch)
     host.deaf = False
     host.stage()
     host.run("live", attempt="2")
-    assert (host.manifest.exists(), host.runs, host.systemd.state["ActiveState"]) == (False, False, "active")
+    assert (host.manifest.exists(), host.runs, host.systemd.state["ActiveState"]) == (
+        False,
+        False,
+        "active",
+    )
 
 
-def test_the_leader_hands_over_by_the_manifest(host: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_leader_hands_over_by_the_manifest(
+    host: Kubelet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
 
-    def hand_over(unit: str, service: static_pod.Service, _wanted: handover.Wanted) -> handover.Handover:
+    def hand_over(
+        unit: str, service: static_pod.Service, _wanted: handover.Wanted
+    ) -> handover.Handover:
         service.stop(unit)
         assert (host.manifest.exists(), host.runs, host.systemd.did) == (False, False, [])
         return handover.Handover(holder="m2", seconds=0.5, released=True, transitions=1)
@@ -219,4 +256,8 @@ def test_nobody_takes_the_lease_of_the_pod(host: Kubelet, monkeypatch: pytest.Mo
     assert host.manifest.read_bytes() == before
     host.run("previous", attempt="1")
     host.sync()
-    assert (host.manifest.read_bytes(), host.runs, "restart" in host.systemd.did) == (before, True, False)
+    assert (host.manifest.read_bytes(), host.runs, "restart" in host.systemd.did) == (
+        before,
+        True,
+        False,
+    )

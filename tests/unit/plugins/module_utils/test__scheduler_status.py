@@ -13,7 +13,17 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import status
 
 from tests.support import status_schema
-from tests.support.clusters import DOWN, DRIFT, PROCESS, asked, cluster, document, lease, member, troubled
+from tests.support.clusters import (
+    DOWN,
+    DRIFT,
+    PROCESS,
+    asked,
+    cluster,
+    document,
+    lease,
+    member,
+    troubled,
+)
 
 SCHEMA = Path(__file__).resolve().parents[4] / "docs/status.schema.json"
 
@@ -41,7 +51,14 @@ def test_a_healthy_cluster() -> None:
     found = document()
     assert status.faults(found) == []
     assert found["state"] == "healthy"
-    assert [line.state for line in status.lines(found)] == ["healthy", "", "healthy", "healthy", "healthy", ""]
+    assert [line.state for line in status.lines(found)] == [
+        "healthy",
+        "",
+        "healthy",
+        "healthy",
+        "healthy",
+        "",
+    ]
 
 
 def test_who_needs_a_hand_comes_first_with_the_reason_below_the_table() -> None:
@@ -67,7 +84,9 @@ def test_who_needs_a_hand_comes_first_with_the_reason_below_the_table() -> None:
 
 def test_what_is_no_fault_is_told_last() -> None:
     http = {**member("m2")["probes"], "metrics_http": 200}
-    answers = three(m2={"process": {**PROCESS, "version": "1.20.2"}, "probes": http, "not_checked": ["metrics"]})
+    answers = three(
+        m2={"process": {**PROCESS, "version": "1.20.2"}, "probes": http, "not_checked": ["metrics"]}
+    )
     found = cluster(answers, m1={"limitations": ["no credentials"]})
     assert texts(found)[5:] == [
         "fail-over: at most 23.8 s after a crash, 23.8 s after a stop",
@@ -81,7 +100,9 @@ def test_what_is_no_fault_is_told_last() -> None:
 def test_a_host_that_could_not_be_compared() -> None:
     """Without a comparison there is no drift, which must not look as if there were none."""
     found = cluster(m1={"faults": ["m1: systemd does not run here"]})
-    assert status.faults(document(found)) == ["m1: not compared with its plan: systemd does not run here"]
+    assert status.faults(document(found)) == [
+        "m1: not compared with its plan: systemd does not run here"
+    ]
     assert (found["state"], found["members"]["m1"]["compared"]) == ("drift", False)
     assert texts(found)[2].split()[-1] == "?"
 
@@ -141,16 +162,28 @@ def test_the_leader_by_its_hostname_and_the_present_batch() -> None:
 
 
 def test_the_lease_changed_hands() -> None:
-    before = {name: member(name, lease={**lease("m2.example"), "transitions": 0}) for name in ("m1", "m2", "m3")}
+    before = {
+        name: member(name, lease={**lease("m2.example"), "transitions": 0})
+        for name in ("m1", "m2", "m3")
+    }
     line = "kube_masters: m1 leads; the lease changed hands once during this run"
     assert line in texts(cluster(before=before))
     assert line not in texts(cluster())
 
 
-@pytest.mark.parametrize("time", ["", "garbage", "2026-01-01T00:00:00", "0001-01-01T00:00:00+23:00", None])
+@pytest.mark.parametrize(
+    "time", ["", "garbage", "2026-01-01T00:00:00", "0001-01-01T00:00:00+23:00", None]
+)
 def test_a_time_that_is_none(time: str | None) -> None:
     assert status.moment(time) is None
-    found = cluster(three(**{n: {"lease": {**lease("m1.example"), "acquire_time": time}} for n in ("m1", "m2", "m3")}))
+    found = cluster(
+        three(
+            **{
+                n: {"lease": {**lease("m1.example"), "acquire_time": time}}
+                for n in ("m1", "m2", "m3")
+            }
+        )
+    )
     assert texts(found)[0] == "kube_masters: 3 of 3 healthy; m1 leads"
 
 
@@ -198,7 +231,11 @@ def test_many_clusters_that_are_well_take_a_line_each() -> None:
 
 def test_a_cluster_of_which_nothing_is_known() -> None:
     found = status.cluster("lost", {}, {}, asked(lost="m1 m2 m3"), versions={}, settings=None)
-    assert (found["state"], found["failover"], found["renew_before_days"]) == ("no_answer", None, None)
+    assert (found["state"], found["failover"], found["renew_before_days"]) == (
+        "no_answer",
+        None,
+        None,
+    )
     assert texts(found)[0] == "lost: 0 of 3 healthy; nobody leads"
     assert not any(line.startswith("fail-over") for line in texts(found))
 
@@ -243,7 +280,9 @@ def test_the_schema_describes_every_field() -> None:
 
 @pytest.mark.parametrize("change", ["further", "lacking", "kind"])
 def test_the_schema_refuses_what_it_does_not_describe(change: str) -> None:
-    jsonschema = pytest.importorskip("jsonschema", reason="the oldest tools lack it; make unit has it")
+    jsonschema = pytest.importorskip(
+        "jsonschema", reason="the oldest tools lack it; make unit has it"
+    )
     rule = status_schema.strict(json.loads(SCHEMA.read_text()))
     found = json.loads(json.dumps(troubled()))
     jsonschema.validate(found, rule)

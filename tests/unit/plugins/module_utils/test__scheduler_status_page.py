@@ -5,10 +5,23 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill_page, status, status_page
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    drill_page,
+    status,
+    status_page,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import page as shared
 
-from tests.support.clusters import HOSTILE, asked, certificate, cluster, document, hostile, member, troubled
+from tests.support.clusters import (
+    HOSTILE,
+    asked,
+    certificate,
+    cluster,
+    document,
+    hostile,
+    member,
+    troubled,
+)
 from tests.unit.plugins.module_utils.test__scheduler_drill_page import Tree
 
 
@@ -21,7 +34,18 @@ def test_it_needs_nothing_else(found: status.Document) -> None:
     page = status_page.page(found)
     tree = Tree(page)
     names = {tag for tag, _attributes in tree.tags}
-    assert not names & {"script", "iframe", "object", "embed", "img", "form", "base", "image", "use", "foreignobject"}
+    assert not names & {
+        "script",
+        "iframe",
+        "object",
+        "embed",
+        "img",
+        "form",
+        "base",
+        "image",
+        "use",
+        "foreignobject",
+    }
     ids = {attributes["id"] for _tag, attributes in tree.tags if "id" in attributes}
     for tag, attributes in tree.tags:
         assert not any(name.startswith("on") or name == "style" for name in attributes), tag
@@ -52,9 +76,13 @@ def test_what_it_says() -> None:
 def test_who_needs_a_hand_is_on_top_with_the_reason() -> None:
     page = status_page.page(troubled())
     text = text_of(page)
-    assert "✘ Needs a hand 2 of 3 clusters 9 members: 1 no answer, 1 not healthy, 2 drift, 5 healthy" in text
+    assert (
+        "✘ Needs a hand 2 of 3 clusters 9 members: 1 no answer, 1 not healthy, 2 drift, 5 healthy"
+        in text
+    )
     places = [
-        page.index(f'<section id="c{number}"><h2>{name} ') for number, name in enumerate(("east", "west", "c000"))
+        page.index(f'<section id="c{number}"><h2>{name} ')
+        for number, name in enumerate(("east", "west", "c000"))
     ]
     assert places == sorted(places)
     east = text_of(page)[text.index("east ✘ no answer Leader") :]
@@ -114,7 +142,9 @@ def luminance(colour: str) -> float:
     digits = colour.lstrip("#")
     digits = digits if len(digits) == 6 else "".join(digit * 2 for digit in digits)
     parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
 
 

@@ -24,7 +24,10 @@ class Runner:
 
 
 def test_show() -> None:
-    assert systemd.parse_show("MainPID=7\nEnvironment=A=b\n\n") == {"MainPID": "7", "Environment": "A=b"}
+    assert systemd.parse_show("MainPID=7\nEnvironment=A=b\n\n") == {
+        "MainPID": "7",
+        "Environment": "A=b",
+    }
 
 
 @pytest.mark.parametrize(
@@ -62,9 +65,17 @@ def test_every_call_has_a_time_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_what_a_unit_has_said() -> None:
     run = Runner(out="Certificate rotation detected, shutting down client connections\n")
-    assert systemd.Systemd(run).logged("x.service", "certificate rotation detected", 1_800_000_000.25)
-    assert {"--unit=x.service", "--since=@1800000000.250", "--grep=certificate rotation detected"} <= set(run.ran[0])
-    assert not systemd.Systemd(Runner(out="")).logged("x.service", "certificate rotation detected", 0.0)
+    assert systemd.Systemd(run).logged(
+        "x.service", "certificate rotation detected", 1_800_000_000.25
+    )
+    assert {
+        "--unit=x.service",
+        "--since=@1800000000.250",
+        "--grep=certificate rotation detected",
+    } <= set(run.ran[0])
+    assert not systemd.Systemd(Runner(out="")).logged(
+        "x.service", "certificate rotation detected", 0.0
+    )
 
 
 def test_a_unit_is_no_option() -> None:
@@ -76,7 +87,9 @@ def test_a_unit_is_no_option() -> None:
 
 
 def test_failures_are_one_line() -> None:
-    with pytest.raises(SystemdError, match=r"^systemctl restart failed: no such unit \(look at: journalctl -u x\)$"):
+    with pytest.raises(
+        SystemdError, match=r"^systemctl restart failed: no such unit \(look at: journalctl -u x\)$"
+    ):
         systemd.Systemd(Runner(1, err="no such unit\nand more\n")).restart("x")
     with pytest.raises(SystemdError, match="systemctl restart failed: it took longer than 300 s"):
         systemd.Systemd(Runner(124)).restart("x")
@@ -90,12 +103,16 @@ def test_a_host_without_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_only_drop_ins_of_the_unit_itself() -> None:
-    shown = {"DropInPaths": "/usr/lib/systemd/system/service.d/10-x.conf /etc/systemd/system/x.service.d/y.conf"}
+    shown = {
+        "DropInPaths": "/usr/lib/systemd/system/service.d/10-x.conf /etc/systemd/system/x.service.d/y.conf"
+    }
     assert systemd.drop_ins(shown, "x.service") == ["/etc/systemd/system/x.service.d/y.conf"]
     assert systemd.drop_ins({}, "x.service") == []
 
 
-def test_the_hosts_own_view_of_a_credential_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_hosts_own_view_of_a_credential_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A process may arrange its own view as it likes."""
     proc = FakeProc(tmp_path / "proc")
     folder = tmp_path / "credentials"

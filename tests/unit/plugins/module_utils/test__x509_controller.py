@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import MissingError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    MissingError,
+    X509Error,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate, controller
 
 from tests.support.fake_module import one_line
@@ -40,16 +43,34 @@ def task(ca: Ca, **given: Any) -> dict[str, Any]:
 def test_the_target_gets_plain_options_and_the_certificate_of_the_ca(ca: Ca) -> None:
     config = write_profiles(ca.path.parent)
     prepared = controller.prepare(
-        task(ca, ca_config=config, profile="kubernetes", not_after_policy="clamp", backdate="1m"), nowhere
+        task(ca, ca_config=config, profile="kubernetes", not_after_policy="clamp", backdate="1m"),
+        nowhere,
     )
     assert set(prepared.arguments) == {
-        *("path", "privatekey_path", "privatekey_type", "ca_on", "not_after_policy", "_ca_certificate"),
-        *("subject", "subject_alt_name", "backdate", "valid_for", "key_usage", "extended_key_usage"),
+        *(
+            "path",
+            "privatekey_path",
+            "privatekey_type",
+            "ca_on",
+            "not_after_policy",
+            "_ca_certificate",
+        ),
+        *(
+            "subject",
+            "subject_alt_name",
+            "backdate",
+            "valid_for",
+            "key_usage",
+            "extended_key_usage",
+        ),
     }
     assert (prepared.arguments["valid_for"], prepared.arguments["backdate"]) == ("87600h", "1m")
     assert prepared.arguments["_ca_certificate"].encode() == ca.path.read_bytes()
     assert str(ca.path.parent) not in json.dumps(prepared.arguments)
-    assert prepared.wanted.subject == (("O", "system:kube-scheduler"), ("CN", "system:kube-scheduler"))
+    assert prepared.wanted.subject == (
+        ("O", "system:kube-scheduler"),
+        ("CN", "system:kube-scheduler"),
+    )
 
 
 def test_a_request_is_signed_as_the_task_says(ca: Ca) -> None:
@@ -62,13 +83,18 @@ def test_a_request_is_signed_as_the_task_says(ca: Ca) -> None:
     assert (facts["subject"], facts["issuer"]) == (SCHEDULER["subject"], {"CN": "kubernetes"})
 
 
-@pytest.mark.parametrize("given", [{}, {"ca_privatekey_path": None}, {"ca_privatekey_path": "/nonexistent"}])
+@pytest.mark.parametrize(
+    "given", [{}, {"ca_privatekey_path": None}, {"ca_privatekey_path": "/nonexistent"}]
+)
 def test_without_the_key_all_else_is_the_same(ca: Ca, given: dict[str, Any]) -> None:
     with_key = controller.prepare(task(ca), nowhere)
     ca.key_path.unlink()
     without = controller.prepare(task(ca, **given), nowhere, need_key=False)
     assert without.arguments == with_key.arguments
-    assert (without.authority.certificate, without.authority.private) == (with_key.authority.certificate, None)
+    assert (without.authority.certificate, without.authority.private) == (
+        with_key.authority.certificate,
+        None,
+    )
     assert without.wanted == with_key.wanted
     leaf = Ca(ca.path.parent, is_ca=False)
     with pytest.raises(X509Error, match="is not a CA"):
@@ -80,7 +106,10 @@ def test_without_the_key_a_file_of_several_cas_is_ambiguous(ca: Ca) -> None:
     other = Ca(ca.path.parent, name="other", key=spare("ECC", number=2))
     content = ca.path.read_bytes() + renewed.path.read_bytes()
     ca.path.write_bytes(content)
-    assert controller.prepare(task(ca), nowhere, need_key=False).authority.certificate == renewed.certificate
+    assert (
+        controller.prepare(task(ca), nowhere, need_key=False).authority.certificate
+        == renewed.certificate
+    )
     ca.path.write_bytes(content + other.path.read_bytes())
     with pytest.raises(X509Error, match=r"ca_path: .* holds several CAs") as caught:
         controller.prepare(task(ca), nowhere, need_key=False)
@@ -99,7 +128,10 @@ def test_a_relative_path_is_found_or_refused(ca: Ca) -> None:
     assert asked == [("ca_path", "ca.pem"), ("ca_privatekey_path", "ca-key.pem")]
     with pytest.raises(X509Error) as caught:
         controller.prepare(task(ca, ca_path="ca.pem"), nowhere)
-    assert str(caught.value) == "ca_path: 'ca.pem' is in no files directory of the controller: write it in full"
+    assert (
+        str(caught.value)
+        == "ca_path: 'ca.pem' is in no files directory of the controller: write it in full"
+    )
 
 
 def test_faults_are_errors(ca: Ca) -> None:

@@ -17,7 +17,13 @@ from tests.support.fake_module import one_line
 
 
 def test_a_subject_is_encoded_in_one_order_and_names_join_in() -> None:
-    entry = {"C": "CN", "ST": "BeiJing", "L": "BeiJing", "O": "system:kube-scheduler", "OU": "4Paradigm"}
+    entry = {
+        "C": "CN",
+        "ST": "BeiJing",
+        "L": "BeiJing",
+        "O": "system:kube-scheduler",
+        "OU": "4Paradigm",
+    }
     found = _names.subject({"commonName": "system:kube-scheduler", "O": ["b", "a"]}, [entry])
     assert [short for short, _value in found] == ["C", "ST", "L", "O", "O", "O", "OU", "CN"]
     assert _names.described(_names.to_x509_name(found)) == {
@@ -29,7 +35,9 @@ def test_a_subject_is_encoded_in_one_order_and_names_join_in() -> None:
 
 def test_cfssl_s_multi_valued_rdns_read_the_same() -> None:
     oid = x509.NameOID.ORGANIZATION_NAME
-    several = x509.Name([x509.RelativeDistinguishedName([x509.NameAttribute(oid, value) for value in ("b", "a")])])
+    several = x509.Name(
+        [x509.RelativeDistinguishedName([x509.NameAttribute(oid, value) for value in ("b", "a")])]
+    )
     assert _names.described(several) == {"O": ["a", "b"]}
 
 
@@ -69,7 +77,8 @@ def test_a_country_is_two_capital_letters(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["{{ 7*7 }}", "$(id)", "`id`", "; rm", "../x", "-rf", "a,b=c+d", "# x", ": ", "&a", "*a", "🙂"]
+    "value",
+    ["{{ 7*7 }}", "$(id)", "`id`", "; rm", "../x", "-rf", "a,b=c+d", "# x", ": ", "&a", "*a", "🙂"],
 )
 def test_what_only_looks_strange_is_kept_as_it_is(value: str) -> None:
     if value != value.strip():
@@ -93,14 +102,18 @@ def test_unknown_attributes_and_second_common_names_are_refused(options: Any, na
     one_line(caught.value)
 
 
-@given(st.dictionaries(st.sampled_from(["CN", "O", "OU", "L", "ST", "C", "E"]), st.text(max_size=70)))
+@given(
+    st.dictionaries(st.sampled_from(["CN", "O", "OU", "L", "ST", "C", "E"]), st.text(max_size=70))
+)
 def test_any_subject_is_kept_or_refused_in_one_line(options: dict[str, str]) -> None:
     try:
         found = _names.subject(options, [])
     except X509Error as exc:
         one_line(exc)
     else:
-        expected = {("emailAddress" if key == "E" else key): value for key, value in options.items()}
+        expected = {
+            ("emailAddress" if key == "E" else key): value for key, value in options.items()
+        }
         assert _names.described(_names.to_x509_name(found)) == expected
 
 
@@ -222,7 +235,10 @@ def test_other_names_are_refused(entry: Any) -> None:
 
 
 def test_a_name_given_twice_counts_once() -> None:
-    assert _names.alt_names(["a.b", "A.b", "DNS:a.b", "127.0.0.1", "IP:127.0.0.1"]) == ("DNS:a.b", "IP:127.0.0.1")
+    assert _names.alt_names(["a.b", "A.b", "DNS:a.b", "127.0.0.1", "IP:127.0.0.1"]) == (
+        "DNS:a.b",
+        "IP:127.0.0.1",
+    )
 
 
 @given(st.text(max_size=40))
@@ -243,7 +259,10 @@ def test_any_address_is_kept(address: Any) -> None:
 
 
 def test_a_thousand_names() -> None:
-    assert len(_names.alt_names([f"10.0.{number // 256}.{number % 256}" for number in range(1000)])) == 1000
+    assert (
+        len(_names.alt_names([f"10.0.{number // 256}.{number % 256}" for number in range(1000)]))
+        == 1000
+    )
 
 
 def test_name_constraints() -> None:
@@ -270,5 +289,7 @@ def test_name_constraints() -> None:
         ("email:a@b.example", ["email:c@b.example"], [], False),
     ],
 )
-def test_a_ca_s_name_constraints_are_kept(entry: str, permitted: list[str], excluded: list[str], allowed: bool) -> None:
+def test_a_ca_s_name_constraints_are_kept(
+    entry: str, permitted: list[str], excluded: list[str], allowed: bool
+) -> None:
     assert _names.outside([entry], permitted, excluded) == (None if allowed else entry)

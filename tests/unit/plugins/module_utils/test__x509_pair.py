@@ -20,7 +20,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate as _certificate
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys as _keys
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import spec
 from cryptography import x509
@@ -58,7 +60,14 @@ def four(host: Host, changes: bool = True, **given: Any) -> dict[str, Any]:
     assert (predicted["changed"], predicted["reasons"]) == (real["changed"], real["reasons"])
     assert real["changed"] is changes
     if given.get("state") != "absent":
-        made_up = ("serial_number", "not_before", "not_after", "days_left", "fingerprint_sha256", "chain")
+        made_up = (
+            "serial_number",
+            "not_before",
+            "not_after",
+            "days_left",
+            "fingerprint_sha256",
+            "chain",
+        )
         assert all((predicted[name] is None) == bool(real["reasons"]) for name in made_up)
         certain = set(real) - {*made_up, "diff", "digest", "backup_file", "privatekey_backup_file"}
         assert {name: predicted[name] for name in certain} == {name: real[name] for name in certain}
@@ -76,7 +85,9 @@ def test_create_modify_delete(host: Host) -> None:
     assert (made["days_left"], made["chain"], made["privatekey_size"]) == (365, "valid", 256)
     assert made["diff"]["before"] == {"private_key": None}
     changed = four(host, subject_alt_name=["10.0.0.1", "::1"], backup=True)
-    assert changed["reasons"] == ["subject_alt_name lacks IP:10.0.0.1 and has DNS:m1.example.com, IP:127.0.0.1 too"]
+    assert changed["reasons"] == [
+        "subject_alt_name lacks IP:10.0.0.1 and has DNS:m1.example.com, IP:127.0.0.1 too"
+    ]
     assert Path(changed["backup_file"]).exists()
     assert "privatekey_backup_file" not in changed
     assert host.matches()
@@ -88,12 +99,18 @@ def test_create_modify_delete(host: Host) -> None:
 
 def test_rights_are_mended_with_no_new_certificate(host: Host) -> None:
     made = host.run()
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (host.key_path, host.path)] == [0o600, 0o644]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (host.key_path, host.path)] == [
+        0o600,
+        0o644,
+    ]
     host.key_path.chmod(0o644)
     host.path.chmod(0o600)
     mended = four(host)
     assert (mended["reasons"], mended["serial_number"]) == ([], made["serial_number"])
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (host.key_path, host.path)] == [0o600, 0o644]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (host.key_path, host.path)] == [
+        0o600,
+        0o644,
+    ]
     four(host, mode="0640")
     assert stat.S_IMODE(host.key_path.stat().st_mode) == 0o640
 
@@ -103,8 +120,14 @@ RENEWALS: dict[str, tuple[dict[str, Any], str]] = {
         {"subject": {"CN": "other"}},
         "subject is CN=other, wanted O=system:kube-scheduler, CN=system:kube-scheduler",
     ),
-    "names": ({"subject_alt_name": ["127.0.0.1", "::1"]}, "subject_alt_name lacks DNS:m1.example.com"),
-    "key usage": ({"key_usage": ["digitalSignature", "keyAgreement"]}, "key_usage has keyAgreement too"),
+    "names": (
+        {"subject_alt_name": ["127.0.0.1", "::1"]},
+        "subject_alt_name lacks DNS:m1.example.com",
+    ),
+    "key usage": (
+        {"key_usage": ["digitalSignature", "keyAgreement"]},
+        "key_usage has keyAgreement too",
+    ),
     "extended": ({"extended_key_usage": ["clientAuth"]}, "extended_key_usage lacks serverAuth"),
     "a CA": ({"is_ca": True}, "is_ca is True, wanted False"),
     "expired": ({"now": NOW - 366 * DAY}, "expired on "),
@@ -127,9 +150,17 @@ def test_renewal(host: Host, ca: Ca, case: str) -> None:
 
 def test_all_reasons_are_told_at_once(host: Host, tmp_path: Path) -> None:
     foreign = Ca(tmp_path, spare("ECC", curve="secp384r1"), "foreign", subject={"CN": "foreign"})
-    given = {**host.task, "subject": {"CN": "x"}, "subject_alt_name": [], "extended_key_usage": ["codeSigning"]}
+    given = {
+        **host.task,
+        "subject": {"CN": "x"},
+        "subject_alt_name": [],
+        "extended_key_usage": ["codeSigning"],
+    }
     host.place(
-        spare("ECC"), certificate(spare("ECC", curve="secp521r1"), foreign.authority, now=NOW - 1000 * DAY, **given)
+        spare("ECC"),
+        certificate(
+            spare("ECC", curve="secp521r1"), foreign.authority, now=NOW - 1000 * DAY, **given
+        ),
     )
     fields = (
         "does not belong to the private key",
@@ -195,7 +226,10 @@ def test_a_key_that_is_never_made_anew_stays_with_a_certificate_to_replace(host:
 
 @pytest.mark.parametrize("text", ["", "00:11", "x" * 64, "0" * 65])
 def test_what_is_no_fingerprint_is_refused(host: Host, text: str) -> None:
-    with pytest.raises(X509Error, match=r"replace: '.*' is not a SHA-256 fingerprint: write its 64 hexadecimal digits"):
+    with pytest.raises(
+        X509Error,
+        match=r"replace: '.*' is not a SHA-256 fingerprint: write its 64 hexadecimal digits",
+    ):
         host.run(replace=[text])
     assert host.snapshot() == {}
 
@@ -209,7 +243,9 @@ def test_a_share_of_the_lifetime(host: Host) -> None:
 def test_a_leaf_never_outlives_its_ca(host: Host) -> None:
     task: dict[str, Any] = {"valid_for": "100000h"}
     for check in (True, False):
-        with pytest.raises(X509Error, match=r"after its CA, which ends on .* not_after_policy") as caught:
+        with pytest.raises(
+            X509Error, match=r"after its CA, which ends on .* not_after_policy"
+        ) as caught:
             host.run(check=check, **task)
         one_line(caught.value)
     assert host.snapshot() == {}
@@ -246,8 +282,16 @@ def test_regenerate_by_default_keeps_every_key(host: Host, ca: Ca) -> None:
     for key, task, words in (
         (spare(), {}, "the key is RSA 2048, wanted ECC"),
         (spare("ECC"), {"privatekey_type": "RSA"}, "the key is ECC secp256r1, wanted RSA"),
-        (spare("ECC"), {"privatekey_curve": "secp384r1"}, "on the curve secp256r1, wanted secp384r1"),
-        (spare(), {"privatekey_type": "RSA", "privatekey_size": 3072}, "has 2048 bits, wanted 3072"),
+        (
+            spare("ECC"),
+            {"privatekey_curve": "secp384r1"},
+            "on the curve secp256r1, wanted secp384r1",
+        ),
+        (
+            spare(),
+            {"privatekey_type": "RSA", "privatekey_size": 3072},
+            "has 2048 bits, wanted 3072",
+        ),
         (spare("ECC"), {"privatekey_format": "traditional"}, "in pkcs8 form, wanted traditional"),
         (spare("Ed25519"), {}, "the key is Ed25519 256, wanted ECC"),
     ):
@@ -271,9 +315,14 @@ def test_regenerate_replaces_a_key_of_another_kind(host: Host, policy: str) -> N
 
 def test_regenerate_never_takes_what_is_there(host: Host) -> None:
     host.place(spare())
-    assert four(host, regenerate="never", privatekey_format="traditional")["privatekey_type"] == "RSA"
+    assert (
+        four(host, regenerate="never", privatekey_format="traditional")["privatekey_type"] == "RSA"
+    )
     host.place(rsa.generate_private_key(65537, 1024))
-    with pytest.raises(X509Error, match="an RSA key of 1024 bits: 2048 to 8192 are allowed, and regenerate is never"):
+    with pytest.raises(
+        X509Error,
+        match="an RSA key of 1024 bits: 2048 to 8192 are allowed, and regenerate is never",
+    ):
         host.run(regenerate="never")
 
 
@@ -292,7 +341,10 @@ def test_another_form_keeps_the_key_and_its_certificate(host: Host) -> None:
     result = four(host, regenerate="partial", privatekey_format="traditional")
     assert (result["reasons"], result["serial_number"]) == ([], made["serial_number"])
     key = _keys.parse(host.key_path.read_bytes(), None, "x")
-    assert (key.format, _keys.public_bytes(key.private.public_key())) == ("traditional", _keys.public_bytes(public))
+    assert (key.format, _keys.public_bytes(key.private.public_key())) == (
+        "traditional",
+        _keys.public_bytes(public),
+    )
 
 
 def test_passphrase(host: Host, tmp_path: Path) -> None:
@@ -347,11 +399,23 @@ def test_every_kind_of_key(host: Host, form: str, task: dict[str, Any]) -> None:
 
 def test_a_ca_of_ones_own(tmp_path: Path) -> None:
     host = Host(
-        tmp_path, None, **ECC, is_ca=True, subject={"CN": "kubernetes"}, subject_alt_name=[], valid_for="87600h"
+        tmp_path,
+        None,
+        **ECC,
+        is_ca=True,
+        subject={"CN": "kubernetes"},
+        subject_alt_name=[],
+        valid_for="87600h",
     )
-    limits = {"permitted": ["DNS:example.com", "IP:10.0.0.0/8"], "excluded": ["DNS:bad.example.com"]}
+    limits = {
+        "permitted": ["DNS:example.com", "IP:10.0.0.0/8"],
+        "excluded": ["DNS:bad.example.com"],
+    }
     made = four(host, path_length=0, name_constraints=limits)
-    assert (made["path_length"], made["name_constraints"]["excluded"]) == (0, ["DNS:bad.example.com"])
+    assert (made["path_length"], made["name_constraints"]["excluded"]) == (
+        0,
+        ["DNS:bad.example.com"],
+    )
     assert made["issuer"] == made["subject"]
     assert four(host, path_length=1)["reasons"] == [
         "path_length is 0, wanted 1",
@@ -393,14 +457,22 @@ BAD_CAS: dict[str, tuple[Any, str]] = {
     "a leaf": (leafy, "is not a CA"),
     "no keyCertSign": (without_sign, "lacks keyCertSign"),
     "expired": (lambda ca: certificate(ca.key, now=NOW - 4000 * DAY, **AUTHORITY), "expired on"),
-    "not yet valid": (lambda ca: certificate(ca.key, now=NOW + DAY, **AUTHORITY), "is not valid before"),
-    "another key's": (lambda ca: certificate(spare("Ed25519"), **AUTHORITY), "is not the key of the certificate"),
+    "not yet valid": (
+        lambda ca: certificate(ca.key, now=NOW + DAY, **AUTHORITY),
+        "is not valid before",
+    ),
+    "another key's": (
+        lambda ca: certificate(spare("Ed25519"), **AUTHORITY),
+        "is not the key of the certificate",
+    ),
     "for clients only": (
         lambda ca: certificate(ca.key, **AUTHORITY, extended_key_usage=["clientAuth"]),
         "may not sign for serverAuth",
     ),
     "for other names": (
-        lambda ca: certificate(ca.key, **AUTHORITY, name_constraints={"permitted": ["DNS:example.org"]}),
+        lambda ca: certificate(
+            ca.key, **AUTHORITY, name_constraints={"permitted": ["DNS:example.org"]}
+        ),
         "may not sign for DNS:m1.example.com",
     ),
 }
@@ -445,7 +517,9 @@ def test_a_ca_key_with_a_passphrase(host: Host, ca: Ca, tmp_path: Path) -> None:
 def test_of_a_bundle_the_certificate_of_the_key_signs(host: Host, ca: Ca) -> None:
     other = certificate(spare("ECC"), is_ca=True, subject={"CN": "old"})
     ca.path.write_bytes(
-        b"some text\r\n" + _certificate.pem(other).replace(b"\n", b"\r\n") + _certificate.pem(ca.certificate)
+        b"some text\r\n"
+        + _certificate.pem(other).replace(b"\n", b"\r\n")
+        + _certificate.pem(ca.certificate)
     )
     assert four(host)["issuer"] == {"CN": "kubernetes"}
 
@@ -473,7 +547,9 @@ def test_without_a_ca(host: Host) -> None:
         host.run(ca_on="controller")
 
 
-@pytest.mark.parametrize("signer", [("RSA", {"size": 3072}), ("ECC", {"curve": "secp384r1"}), ("Ed25519", {})])
+@pytest.mark.parametrize(
+    "signer", [("RSA", {"size": 3072}), ("ECC", {"curve": "secp384r1"}), ("Ed25519", {})]
+)
 def test_cas_of_every_kind(host: Host, ca: Ca, signer: Any) -> None:
     Ca(ca.path.parent, spare(signer[0], **signer[1]))
     assert four(host)["digest"] == (None if signer[0] == "Ed25519" else "sha384")
@@ -482,7 +558,9 @@ def test_cas_of_every_kind(host: Host, ca: Ca, signer: Any) -> None:
 def test_an_ed25519_ca_has_no_digest_to_choose(host: Host, ca: Ca) -> None:
     Ca(ca.path.parent, spare("Ed25519"))
     for check in (True, False):
-        with pytest.raises(X509Error, match=r"Ed25519, which signs in one way only: leave digest \(sha256\) out"):
+        with pytest.raises(
+            X509Error, match=r"Ed25519, which signs in one way only: leave digest \(sha256\) out"
+        ):
             host.run(check=check, digest="sha256")
         alone: dict[str, Any] = {
             "ca_path": None,
@@ -508,7 +586,9 @@ def elsewhere(ca: Ca) -> dict[str, Any]:
 
 
 def signed(ca: Ca, host: Host, csr: str, **given: Any) -> dict[str, Any]:
-    leaf = certificate(None, ca.authority, public=_certificate.requested_key(csr), **{**host.task, **given})
+    leaf = certificate(
+        None, ca.authority, public=_certificate.requested_key(csr), **{**host.task, **given}
+    )
     return {spec.CERTIFICATE: _certificate.pem(leaf).decode()}
 
 
@@ -525,13 +605,19 @@ def test_two_runs_with_a_signature_in_between(host: Host, ca: Ca) -> None:
 def test_a_key_to_be_replaced_stays_until_the_certificate_is_there(host: Host, ca: Ca) -> None:
     host.run()
     before = host.snapshot()
-    task: dict[str, Any] = {**elsewhere(ca), "privatekey_curve": "secp384r1", "regenerate": "partial"}
+    task: dict[str, Any] = {
+        **elsewhere(ca),
+        "privatekey_curve": "secp384r1",
+        "regenerate": "partial",
+    }
     first = host.run(**task)
     assert {name: host.snapshot()[name] for name in before} == before
     assert stat.S_IMODE((host.folder / ".s-key.pem.waiting~").stat().st_mode) == 0o600
     # A run that ended here is taken up by the next, which asks for the same key's certificate.
     second = host.run(**task)
-    keys = [_keys.public_bytes(_certificate.requested_key(result["csr"])) for result in (first, second)]
+    keys = [
+        _keys.public_bytes(_certificate.requested_key(result["csr"])) for result in (first, second)
+    ]
     assert keys[0] == keys[1]
     host.run(**task, **signed(ca, host, second["csr"]))
     assert host.matches()
@@ -561,7 +647,11 @@ def test_two_controllers_at_once_end_in_a_pair(host: Host, ca: Ca, replaced: boo
 
 
 def test_a_handover_killed_at_every_change(tmp_path: Path, ca: Ca) -> None:
-    task: dict[str, Any] = {**elsewhere(ca), "privatekey_curve": "secp384r1", "regenerate": "partial"}
+    task: dict[str, Any] = {
+        **elsewhere(ca),
+        "privatekey_curve": "secp384r1",
+        "regenerate": "partial",
+    }
     for point in range(1, 120):
         folder = tmp_path / str(point)
         folder.mkdir()
@@ -597,7 +687,9 @@ def test_a_handover_killed_at_every_change(tmp_path: Path, ca: Ca) -> None:
         {"now": NOW - 500 * DAY},
     ],
 )
-def test_a_certificate_that_the_task_does_not_want_is_not_installed(host: Host, ca: Ca, wrong: dict[str, Any]) -> None:
+def test_a_certificate_that_the_task_does_not_want_is_not_installed(
+    host: Host, ca: Ca, wrong: dict[str, Any]
+) -> None:
     first = host.run(**elsewhere(ca))
     before = host.snapshot()
     with pytest.raises(X509Error, match="certificate does not do") as caught:
@@ -606,7 +698,9 @@ def test_a_certificate_that_the_task_does_not_want_is_not_installed(host: Host, 
     assert host.snapshot() == before
 
 
-@pytest.mark.parametrize("text", ["", "x", "\udcff", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "\udcff", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
 def test_what_is_no_certificate_is_not_installed(host: Host, ca: Ca, text: str) -> None:
     host.run(**elsewhere(ca))
     with pytest.raises(X509Error, match="cannot be read"):
@@ -628,14 +722,20 @@ def liar(**extensions: bool) -> str:
             x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "system:masters")])
         )
     if extensions.get("names"):
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("evil.example")]), False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("evil.example")]), False
+        )
     if extensions.get("ca"):
         builder = builder.add_extension(x509.BasicConstraints(True, None), True)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 def broken() -> str:
-    der = bytearray(x509.load_pem_x509_csr(_certificate.request(spare("ECC"))).public_bytes(serialization.Encoding.DER))
+    der = bytearray(
+        x509.load_pem_x509_csr(_certificate.request(spare("ECC"))).public_bytes(
+            serialization.Encoding.DER
+        )
+    )
     der[-3] ^= 1
     label = "CERTIFICATE REQUEST-----\n"
     return f"-----BEGIN {label}{base64.encodebytes(bytes(der)).decode()}-----END {label}"
@@ -664,7 +764,10 @@ def junk(good: bytes) -> dict[str, bytes]:
         "NUL": b"\0" * 100,
         "PKCS#12": b"\x30\x82\x0a\x00" * 9,
     }
-    made |= {"wrong label": good.replace(b"BEGIN ", b"BEGIN X"), "damaged": good.replace(b"M", b"?")}
+    made |= {
+        "wrong label": good.replace(b"BEGIN ", b"BEGIN X"),
+        "damaged": good.replace(b"M", b"?"),
+    }
     return made
 
 
@@ -737,12 +840,16 @@ def test_odd_pem(host: Host) -> None:
         with pytest.raises((X509Error, FilesError)) as caught:
             host.run()
         one_line(caught.value)
-    host.key_path.write_bytes(b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + sec1)
+    host.key_path.write_bytes(
+        b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n" + sec1
+    )
     four(host)
 
 
 @pytest.mark.parametrize("which", ["path", "privatekey_path"])
-@pytest.mark.parametrize("kind", ["directory", "fifo", "dangling", "leaves", "device", "relative", "slash"])
+@pytest.mark.parametrize(
+    "kind", ["directory", "fifo", "dangling", "leaves", "device", "relative", "slash"]
+)
 def test_what_cannot_be_a_target(host: Host, ca: Ca, which: str, kind: str) -> None:
     place = host.folder / "odd"
     if kind == "directory":
@@ -782,7 +889,9 @@ def test_a_missing_directory(host: Host) -> None:
 @pytest.mark.parametrize("case", ["first", "renewal", "new key", "two directories"])
 def test_killed_at_every_change(tmp_path: Path, ca: Ca, case: str) -> None:
     new_key = (
-        {"regenerate": "partial", "privatekey_curve": "secp384r1"} if case in ("new key", "two directories") else {}
+        {"regenerate": "partial", "privatekey_curve": "secp384r1"}
+        if case in ("new key", "two directories")
+        else {}
     )
     task = {**ECC, **new_key}
     for point in range(1, 120):
@@ -794,14 +903,19 @@ def test_killed_at_every_change(tmp_path: Path, ca: Ca, case: str) -> None:
             host.key_path = folder / "private" / "s-key.pem"
         if case != "first":
             key = spare("ECC")
-            host.place(key, certificate(key, ca.authority, **{**host.task, "subject": {"CN": "old"}}))
+            host.place(
+                key, certificate(key, ca.authority, **{**host.task, "subject": {"CN": "old"}})
+            )
         if not killed_at(host.run, point):
             break
         if case != "first":
             assert host.matches()
         predicted = host.run(check=True)
         result = host.run()
-        assert (predicted["changed"], predicted["reasons"]) == (result["changed"], result["reasons"])
+        assert (predicted["changed"], predicted["reasons"]) == (
+            result["changed"],
+            result["reasons"],
+        )
         assert host.matches()
         assert not host.run()["changed"]
         left = [entry.name for entry in folder.rglob(".*")]
@@ -815,7 +929,10 @@ def test_killed_at_every_change(tmp_path: Path, ca: Ca, case: str) -> None:
 def test_two_runs_at_once_end_in_a_pair(host: Host) -> None:
     context = multiprocessing.get_context("fork")
     for _round in range(3):
-        runs = [context.Process(target=host.run, kwargs={"regenerate": "always"}) for _number in range(4)]
+        runs = [
+            context.Process(target=host.run, kwargs={"regenerate": "always"})
+            for _number in range(4)
+        ]
         for run in runs:
             run.start()
         for run in runs:
@@ -838,15 +955,21 @@ def small(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     folder.mkdir()
     if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=False, capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder],
+        check=False,
+        capture_output=True,
     ).returncode:
         pytest.skip("needs the right to mount")
     yield folder
     subprocess.run(["umount", folder], check=True)
 
 
-@pytest.mark.parametrize("task", [{"force": True}, {"regenerate": "always"}, {"regenerate": "always", "backup": True}])
-def test_a_file_system_that_is_full_or_read_only_keeps_the_pair(small: Path, ca: Ca, task: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "task", [{"force": True}, {"regenerate": "always"}, {"regenerate": "always", "backup": True}]
+)
+def test_a_file_system_that_is_full_or_read_only_keeps_the_pair(
+    small: Path, ca: Ca, task: dict[str, Any]
+) -> None:
     host = Host(small, ca, **ECC)
     host.run()
     filler = small / "filler"
@@ -866,7 +989,9 @@ def test_a_file_system_that_is_full_or_read_only_keeps_the_pair(small: Path, ca:
     assert host.matches()
     subprocess.run(["mount", "-o", "remount,ro", small], check=True)
     before = host.snapshot()
-    with pytest.raises(FilesError, match="Read-only file system; mount the file system writable") as caught:
+    with pytest.raises(
+        FilesError, match="Read-only file system; mount the file system writable"
+    ) as caught:
         host.run(**task)
     one_line(caught.value)
     assert host.snapshot() == before
@@ -884,7 +1009,9 @@ def test_an_immutable_file_keeps_the_pair(host: Host, which: str) -> None:
         pytest.skip("needs a file system with flags, and the right to set them")
     try:
         before = host.snapshot()
-        with pytest.raises(FilesError, match=rf"cannot replace '{path}': Operation not permitted; .*immutable flag"):
+        with pytest.raises(
+            FilesError, match=rf"cannot replace '{path}': Operation not permitted; .*immutable flag"
+        ):
             host.run(regenerate="always", backup=True)
         assert host.snapshot() == before
     finally:
@@ -895,7 +1022,9 @@ def odd(ca: Ca, host: Host) -> bytes:
     """Return the certificate that the host has, with something about it that verifiers refuse."""
     leaf = x509.load_pem_x509_certificate(host.path.read_bytes())
     begins, ends = _certificate.validity(leaf)
-    builder = x509.CertificateBuilder(leaf.issuer, leaf.subject, leaf.public_key(), leaf.serial_number, begins, ends)
+    builder = x509.CertificateBuilder(
+        leaf.issuer, leaf.subject, leaf.public_key(), leaf.serial_number, begins, ends
+    )
     for known in leaf.extensions:
         builder = builder.add_extension(known.value, known.critical)
     builder = builder.add_extension(
@@ -916,7 +1045,9 @@ def mutated(pem: bytes, chance: random.Random) -> bytes:
     der = bytearray(base64.b64decode(b"".join(middle)))
     for _number in range(chance.choice([1, 1, 2, 5])):
         place = chance.randrange(len(der))
-        der[place : place + chance.randrange(2)] = bytes(chance.randrange(256) for _byte in range(chance.randrange(2)))
+        der[place : place + chance.randrange(2)] = bytes(
+            chance.randrange(256) for _byte in range(chance.randrange(2))
+        )
     return first + base64.encodebytes(bytes(der)) + last
 
 
@@ -943,13 +1074,18 @@ def test_a_ca_that_is_damaged(host: Host, ca: Ca) -> None:
 
 
 def test_a_key_of_two_halves(host: Host) -> None:
-    halves = [spare("ECC").private_numbers(), ec.generate_private_key(ec.SECP256R1()).private_numbers()]
+    halves = [
+        spare("ECC").private_numbers(),
+        ec.generate_private_key(ec.SECP256R1()).private_numbers(),
+    ]
     one, other = (number.private_value.to_bytes(32, "big") for number in halves)
     der = spare("ECC").private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     body = base64.encodebytes(der.replace(one, other))
-    host.key_path.write_bytes(b"-----BEGIN PRIVATE KEY-----\n" + body + b"-----END PRIVATE KEY-----\n")
+    host.key_path.write_bytes(
+        b"-----BEGIN PRIVATE KEY-----\n" + body + b"-----END PRIVATE KEY-----\n"
+    )
     with pytest.raises(X509Error, match="damaged"):
         host.run()
 

@@ -29,7 +29,9 @@ def leaf(ca: Ca, **given: Any) -> str:
     return pem(certificate(KEY, ca.authority, **{**FIT, **given}))
 
 
-def refused(ca: Ca, cert: str, key: str | None = None, ca_pem: str | None = None, now: Any = NOW) -> list[str]:
+def refused(
+    ca: Ca, cert: str, key: str | None = None, ca_pem: str | None = None, now: Any = NOW
+) -> list[str]:
     files = (
         provided.File("cert_source", "/c.pem", cert.encode()),
         provided.File("key_source", "/k.pem", (key_pem(KEY) if key is None else key).encode()),
@@ -47,7 +49,9 @@ def test_one_that_does(ca: Ca) -> None:
 
 def test_through_an_intermediate(ca: Ca) -> None:
     key = spare("ECC", number=8)
-    middle = certificate(key, ca.authority, subject={"CN": "middle"}, is_ca=True, valid_for="10000h")
+    middle = certificate(
+        key, ca.authority, subject={"CN": "middle"}, is_ca=True, valid_for="10000h"
+    )
     own = pem(certificate(KEY, authority.Authority(middle, key), **FIT))
     assert refused(ca, own + pem(middle)) == []
     [line] = refused(ca, own)
@@ -73,7 +77,10 @@ def test_through_an_intermediate(ca: Ca) -> None:
             {"extended_key_usage": ["serverAuth"]},
             "is used by client and server, and its extendedKeyUsage lacks clientAuth",
         ),
-        ({"key_usage": ["keyAgreement"]}, "may not sign a handshake: its keyUsage lacks digitalSignature"),
+        (
+            {"key_usage": ["keyAgreement"]},
+            "may not sign a handshake: its keyUsage lacks digitalSignature",
+        ),
         ({"is_ca": True}, "is a CA's: give one that is not"),
     ],
 )
@@ -92,14 +99,20 @@ def test_its_times(ca: Ca) -> None:
 def test_a_foreign_one(ca: Ca) -> None:
     """Of a CA of the same name, which only the signature tells apart."""
     [line] = refused(ca, leaf(Ca(key=spare("ECC", number=9))))
-    assert line.startswith("cert_source: '/c.pem' is not signed by the CA in '/ca.pem': have it signed by that CA")
+    assert line.startswith(
+        "cert_source: '/c.pem' is not signed by the CA in '/ca.pem': have it signed by that CA"
+    )
 
 
 def test_what_is_no_pair(ca: Ca) -> None:
     [line] = refused(ca, leaf(ca), key_pem(spare("ECC", number=9)))
-    assert line == "cert_source: '/c.pem' is not the certificate of the key in '/k.pem': give the pair"
+    assert (
+        line == "cert_source: '/c.pem' is not the certificate of the key in '/k.pem': give the pair"
+    )
     [line] = refused(ca, leaf(ca), key_pem(KEY, "hush"))
-    assert line.startswith("key_source: '/k.pem' is encrypted, and a server asks nobody for a passphrase")
+    assert line.startswith(
+        "key_source: '/k.pem' is encrypted, and a server asks nobody for a passphrase"
+    )
     [line] = refused(ca, leaf(ca), "garbage")
     assert line.startswith("key_source: '/k.pem' does not hold exactly one private key")
     [line] = refused(ca, leaf(ca) + key_pem(KEY))
@@ -111,7 +124,9 @@ def test_what_is_no_pair(ca: Ca) -> None:
         leaf(ca) + "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
     ):
         [line] = refused(ca, text)
-        assert line.startswith("cert_source: '/c.pem' holds no certificate in PEM form, or one that cannot be read")
+        assert line.startswith(
+            "cert_source: '/c.pem' holds no certificate in PEM form, or one that cannot be read"
+        )
 
 
 def test_the_subject() -> None:

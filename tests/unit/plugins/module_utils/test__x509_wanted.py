@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import MissingError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    MissingError,
+    X509Error,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +28,9 @@ def test_a_profile_gives_what_the_task_does_not(tmp_path: Path) -> None:
     assert found["key_usage"] == ["digitalSignature", "keyEncipherment"]
     assert found["extended_key_usage"] == ["clientAuth", "serverAuth"]
     assert "profile" not in found
-    client = _wanted.effective(options(ca_config=path, profile="kubernetes", extended_key_usage=["client auth"]))
+    client = _wanted.effective(
+        options(ca_config=path, profile="kubernetes", extended_key_usage=["client auth"])
+    )
     assert client["extended_key_usage"] == ["client auth"]
     assert _wanted.wanted({**client, "subject": {"CN": "x"}}).extended_key_usage == ("clientAuth",)
 
@@ -74,7 +79,17 @@ def test_bad_profiles_are_refused(tmp_path: Path, case: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{}", "[]", "null", "{", '{"signing": []}', '{"signing": {"profiles": []}}', "\ufeff{}", "[" * 20000],
+    [
+        "",
+        "{}",
+        "[]",
+        "null",
+        "{",
+        '{"signing": []}',
+        '{"signing": {"profiles": []}}',
+        "\ufeff{}",
+        "[" * 20000,
+    ],
 )
 def test_files_that_are_no_configuration(tmp_path: Path, content: str) -> None:
     path = tmp_path / "c.json"
@@ -89,26 +104,38 @@ def test_a_ca_profile_serves_a_ca(tmp_path: Path) -> None:
     content = {
         "signing": {
             "profiles": {
-                "ca": {"usages": ["cert sign", "crl sign"], "ca_constraint": {"is_ca": True, "max_path_len": 1}}
+                "ca": {
+                    "usages": ["cert sign", "crl sign"],
+                    "ca_constraint": {"is_ca": True, "max_path_len": 1},
+                }
             }
         }
     }
-    found = _wanted.effective(options(ca_config=write_profiles(tmp_path, content), profile="ca", is_ca=True))
+    found = _wanted.effective(
+        options(ca_config=write_profiles(tmp_path, content), profile="ca", is_ca=True)
+    )
     assert (found["path_length"], found["key_usage"]) == (1, ["cRLSign", "keyCertSign"])
 
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["is_ca", "max_path_len", "x"]), inner),
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["is_ca", "max_path_len", "x"]), inner)
+    ),
 )
 
 
 @given(
-    st.dictionaries(st.sampled_from(["usages", "expiry", "backdate", "ca_constraint", "x"]), ANYTHING), st.booleans()
+    st.dictionaries(
+        st.sampled_from(["usages", "expiry", "backdate", "ca_constraint", "x"]), ANYTHING
+    ),
+    st.booleans(),
 )
 def test_any_profile_is_options_or_one_line(profile: dict[str, Any], usable: bool) -> None:
     try:
-        found = _wanted.profile_options({**profile, "usages": ["signing"]} if usable else profile, "profile")
+        found = _wanted.profile_options(
+            {**profile, "usages": ["signing"]} if usable else profile, "profile"
+        )
         _wanted.wanted(options(subject={"CN": "x"}, **found))
     except X509Error as exc:
         one_line(exc)
@@ -144,7 +171,10 @@ def test_what_makes_no_sense_is_refused(case: str) -> None:
 
 @pytest.mark.parametrize(
     "given_options",
-    [{"privatekey_type": "RSA", "privatekey_size": size} for size in (-1, 0, 1, 511, 1024, 2047, 8193, 65536, 2**63)]
+    [
+        {"privatekey_type": "RSA", "privatekey_size": size}
+        for size in (-1, 0, 1, 511, 1024, 2047, 8193, 65536, 2**63)
+    ]
     + [
         {"privatekey_type": "ECC", "privatekey_size": 2048},
         {"privatekey_type": "Ed25519", "privatekey_size": 256},

@@ -39,7 +39,10 @@ def shape(options: dict[str, Any]) -> dict[str, Any]:
     """Those parts of a specification or of its documentation that both have."""
     return {
         name: {
-            **{key: option.get(key) for key in ("type", "elements", "choices", "aliases", "default")},
+            **{
+                key: option.get(key)
+                for key in ("type", "elements", "choices", "aliases", "default")
+            },
             "required": option.get("required", False),
             "options": shape(option.get("suboptions") or option.get("options") or {}),
         }
@@ -53,11 +56,17 @@ def test_the_options_are_as_documented(module: ModuleType) -> None:
 
 
 def names(returned: dict[str, Any]) -> dict[str, Any]:
-    return {name: names(entry["contains"]) if "contains" in entry else {} for name, entry in returned.items()}
+    return {
+        name: names(entry["contains"]) if "contains" in entry else {}
+        for name, entry in returned.items()
+    }
 
 
 def test_what_leader_info_returns_is_documented() -> None:
-    assert set(names(yaml.safe_load(leader_info.RETURN))) == {*_lease.described(_lease.View()), "server"}
+    assert set(names(yaml.safe_load(leader_info.RETURN))) == {
+        *_lease.described(_lease.View()),
+        "server",
+    }
 
 
 def test_what_kubeconfig_returns_is_documented(tmp_path: Path) -> None:
@@ -74,7 +83,9 @@ def test_what_kubeconfig_returns_is_documented(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_examples_are_tasks_that_the_module_takes(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_examples_are_tasks_that_the_module_takes(
+    module: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
     for task in yaml.safe_load(module.EXAMPLES):
         options = task.get(f"kube_ha.scheduler.{module.__name__.rpartition('.')[2]}")
         if options is None:
@@ -86,29 +97,50 @@ def test_the_examples_are_tasks_that_the_module_takes(module: ModuleType, capsys
         assert "/dev/null" in result["msg"]
 
 
-def test_kubeconfig_tells_a_change_and_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    task = {"path": str(tmp_path / "c"), "clusters": [{"name": "a", "server": "https://h"}], "mode": "0640"}
+def test_kubeconfig_tells_a_change_and_a_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = {
+        "path": str(tmp_path / "c"),
+        "clusters": [{"name": "a", "server": "https://h"}],
+        "mode": "0640",
+    }
     assert run(kubeconfig, capsys, **task)["changed"]
     assert (tmp_path / "c").stat().st_mode & 0o777 == 0o640
     assert not run(kubeconfig, capsys, **task)["changed"]
     assert run(kubeconfig, capsys, **{**task, "mode": "0600"}, _ansible_check_mode=True)["changed"]
     assert not run(kubeconfig, capsys, **task)["changed"]
-    result = run(kubeconfig, capsys, path=str(tmp_path / "c"), users=[{"name": "u", "token": "s3cret\n"}])
+    result = run(
+        kubeconfig, capsys, path=str(tmp_path / "c"), users=[{"name": "u", "token": "s3cret\n"}]
+    )
     assert result["failed"]
     assert "s3cret" not in json.dumps(result)
 
 
-@pytest.mark.parametrize("fault", [{}, {"current_context": "nowhere"}, {"users": "garbage"}, {"clusters": [{}]}])
+@pytest.mark.parametrize(
+    "fault", [{}, {"current_context": "nowhere"}, {"users": "garbage"}, {"clusters": [{}]}]
+)
 def test_secrets_reach_neither_syslog_nor_invocation(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fault: dict[str, Any]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: dict[str, Any],
 ) -> None:
     logged: list[Any] = []
-    monkeypatch.setattr(basic.AnsibleModule, "_log_to_syslog", lambda _self, message: logged.append(message))
+    monkeypatch.setattr(
+        basic.AnsibleModule, "_log_to_syslog", lambda _self, message: logged.append(message)
+    )
     monkeypatch.setattr(basic, "has_journal", False)
-    plugin = {"command": "get-token", "args": ["--password=s3cret-1", "-", "config"], "env": {"PASSWORD": "s3cret-2"}}
+    plugin = {
+        "command": "get-token",
+        "args": ["--password=s3cret-1", "-", "config"],
+        "env": {"PASSWORD": "s3cret-2"},
+    }
     task = {
         "path": str(tmp_path / "config"),
-        "clusters": [{"name": "-", "server": "https://h", "proxy_url": "http://me:s3cret-3@proxy:3128"}],
+        "clusters": [
+            {"name": "-", "server": "https://h", "proxy_url": "http://me:s3cret-3@proxy:3128"}
+        ],
         "users": [{"name": "u", "exec": plugin}, {"name": "v", "token": "s3cret-4"}],
         **fault,
         # Since ansible-core 2.21 it is told only where it is asked for.
@@ -116,7 +148,9 @@ def test_secrets_reach_neither_syslog_nor_invocation(
     }
     result = run(kubeconfig, capsys, **task)
     assert ("failed" in result) is bool(fault), result
-    assert bool(logged) is {"users", "clusters"}.isdisjoint(fault), "options that are refused are not logged"
+    assert bool(logged) is {"users", "clusters"}.isdisjoint(fault), (
+        "options that are refused are not logged"
+    )
     assert "s3cret" not in json.dumps([result, [str(line) for line in logged]])
     if fault:
         return
@@ -129,11 +163,15 @@ def test_secrets_reach_neither_syslog_nor_invocation(
     assert "s3cret-1" in (tmp_path / "config").read_text()
 
 
-def test_leader_info_tells_a_leader_and_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_leader_info_tells_a_leader_and_a_fault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ca = Ca()
     path = tmp_path / "c"
     renewals = iter(range(10**6))
-    with Server(lambda _request: answer(200, lease(renewTime=str(next(renewals)))), ca.issue()) as server:
+    with Server(
+        lambda _request: answer(200, lease(renewTime=str(next(renewals)))), ca.issue()
+    ) as server:
         path.write_bytes(built([server.url], ca=ca.pem))
         result = run(leader_info, capsys, kubeconfig=str(path), _ansible_check_mode=True)
         assert (result["changed"], result["holder"], result["moving"]) == (False, "m1", True)

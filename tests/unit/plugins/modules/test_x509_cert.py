@@ -83,8 +83,12 @@ def test_bad_options_are_one_line(run: Any, given: dict[str, Any], tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_the_library_the_distribution_s_package_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(x509_cert, "CRYPTOGRAPHY_TRACEBACK", "Traceback: No module named 'cryptography'")
+def test_without_the_library_the_distribution_s_package_is_named(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        x509_cert, "CRYPTOGRAPHY_TRACEBACK", "Traceback: No module named 'cryptography'"
+    )
     result = run()
     assert (result["failed"], "python3-cryptography" in result["msg"]) == (True, True)
     predicted = run(_ansible_check_mode=True)

@@ -13,9 +13,12 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _argument
 
 
 @pytest.mark.parametrize(
-    ("until", "retries", "kept"), [([], None, False), (["found is success"], None, True), ([], 3, True)]
+    ("until", "retries", "kept"),
+    [([], None, False), (["found is success"], None, True), ([], 3, True)],
 )
-def test_arguments_are_forgotten_unless_they_are_needed_once_more(until: list[str], retries: int, kept: bool) -> None:
+def test_arguments_are_forgotten_unless_they_are_needed_once_more(
+    until: list[str], retries: int, kept: bool
+) -> None:
     task = SimpleNamespace(args={"tables": {}}, until=until, retries=retries)
     _arguments.forget(task)
     assert bool(task.args) == kept
