@@ -61,6 +61,19 @@ lint: tools ## ansible-lint (production), yamllint, ruff, mypy, changelog fragme
 	antsibull-changelog lint
 	reuse lint --quiet || reuse lint
 	ansible-lint --offline --profile production --strict
+	@$(if $(VALE),$(MAKE) --no-print-directory prose,echo "lint: prose skipped: Vale is not installed (make prose builds it)")
+
+# Vale from PATH, otherwise built once from its Go module. Its version is the one in tests/prose/vale/go.mod.
+VALE_BUILT = $(CACHE)/vale/3.25.1/vale
+VALE = $(or $(shell command -v vale),$(wildcard $(VALE_BUILT)))
+.PHONY: prose
+prose: tools $(or $(VALE),$(VALE_BUILT)) ## Vale on the pages, task names, messages, docstrings and comments, by the rules in styles/KubeHA
+	python3 -m tests.prose.check $(or $(VALE),$(VALE_BUILT))
+
+$(VALE_BUILT):
+	@python3 lab/need.py go=golang-go gcc=gcc
+	mkdir -p $(@D)
+	cd tests/prose/vale && GOTOOLCHAIN=local go build -o $@ github.com/vale-cli/vale/v3/cmd/vale
 
 .PHONY: unit
 unit: tools $(if $(CORE),.cache/$(CORE)/.ready) ## Unit tests: seconds, no container (CORE=core-2.21 for another ansible-core)
