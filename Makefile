@@ -75,6 +75,12 @@ $(VALE_BUILT):
 	mkdir -p $(@D)
 	cd tests/prose/vale && GOTOOLCHAIN=local go build -o $@ github.com/vale-cli/vale/v3/cmd/vale
 
+# The shipped code, or any other directory to compare it with.
+FIGURES ?= plugins
+.PHONY: figures
+figures: tools ## Print figures about names and size of the shipped code (FIGURES="plugins DIRECTORY", VERBOSE=-v)
+	$(VENV)/bin/python tests/structure/figures.py $(VERBOSE) $(FIGURES)
+
 .PHONY: unit
 unit: tools $(if $(CORE),.cache/$(CORE)/.ready) ## Unit tests: seconds, no container (CORE=core-2.21 for another ansible-core)
 	KUBECTL=$(KUBECTL) $(if $(CORE),.cache/$(CORE)/bin/python -m )pytest -q -n 2
