@@ -47,7 +47,7 @@ test: tools ## Lint, unit tests, tests with other tools, the oldest and the newe
 .PHONY: nightly
 nightly: tools ## All of test and what it leaves out, every version that can be run, drills with the default times, the benchmark, release-check
 	@python3 tests/steps.py test release-check 'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' 'cores CORES=core-2.20' 'unit CORE=core-2.20' 'unit CORE=core-2.21' \
-	    'molecule WHICH=' 'molecule CORE=oldest' 'molecule CORE=core-2.21' 'molecule S=mitogen' 'molecule S=repair' 'molecule S=rotate WHICH=' \
+	    'molecule WHICH=' 'molecule CORE=oldest' 'molecule CORE=core-2.21' 'molecule S=repair' 'molecule S=rotate WHICH=' \
 	    'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' 'molecule S=life' 'molecule S=external' 'molecule S=adopt' 'molecule S=adopt LAB_KUBE_VERSION=1.20.2' \
 	    'molecule S=systems' 'molecule S=monitoring' 'molecule S=monitoring LAB_KUBE_VERSION=1.30.14' 'molecule S=monitoring LAB_KUBE_VERSION=1.20.2' versions drills clusters bench
 
@@ -133,7 +133,6 @@ molecule: export LAB_NAME := kube-ha-test-$(CLONE)-$(S)
 # The older of the two minors of the tests of upgrades.
 molecule: export LAB_SCHEDULERS := $(if $(filter default upgrade,$(S)),1.36.1,$(LAB_SCHEDULERS))
 # Another ansible-core for all that the tests run; Molecule itself, and its own deployment, have the tools'.
-CORE ?= $(if $(filter mitogen,$(S)),bench-mitogen)
 molecule: export LAB_ANSIBLE_PLAYBOOK := $(if $(CORE),$(CURDIR)/.cache/$(CORE)/bin/ansible-playbook)
 molecule: tools binaries $(if $(CORE),.cache/$(CORE)/.ready) ## Molecule on containers (S=scenario; WHICH= for all, with what make test leaves out; CORE=oldest for another ansible-core)
 	@$(LAB) image
@@ -173,7 +172,7 @@ clusters: tools ## 1 to 100 clusters of three simulated masters in one play: wal
 # All but the upload, which CONTRIBUTING.md describes.
 .PHONY: release-check
 release-check: tools ## Every gate of a release, on the tarball as it would be uploaded
-	@python3 tests/steps.py lint installed importer docs ee-check licences-check sanity
+	@python3 tests/steps.py lint installed importer docs ee-check sanity
 
 # Built anew for each gate, so that each can be run alone and none is shown an old one.
 TARBALL = $(shell ls $(CURDIR)/dist/*.tar.gz)
@@ -239,15 +238,6 @@ requirements: .cache/lock/.ready ## Pin all tools again, with their hashes (UPGR
 	done
 UPGRADE = --upgrade
 
-# Of the tools, as they are installed here; what the collection itself needs is in the page's own words.
-LICENCES = python3 tests/release/licences.py .cache/release/bin/pip-licenses $(VENV) .cache/docs .cache/importer .cache/release
-.PHONY: licences licences-check
-licences: tools .cache/docs/.ready .cache/importer/.ready .cache/release/.ready ## Write the licences of all that is depended on into docs/licences.md
-	$(LICENCES)
-
-licences-check: tools .cache/docs/.ready .cache/importer/.ready .cache/release/.ready
-	$(LICENCES) --check
-
 .PHONY: lab-up
 lab-up: tools ## Start the lab: masters with a real etcd and kube-apiserver
 	@$(LAB) up
@@ -262,11 +252,9 @@ lab-status: ## Show the lab's containers and the health of its control plane
 
 BENCH_ROUNDS ?= 5
 BENCH_MASTERS ?= 3 12
-# Empty leaves Mitogen out.
-BENCH_MITOGEN ?= yes
 .PHONY: bench
 bench: export LAB_NAME := kube-ha-bench-$(CLONE)
-bench: tools binaries .cache/bench/.ready $(if $(BENCH_MITOGEN),.cache/bench-mitogen/.ready) ## The walk-through, a plain role and ours side by side; x509_cert beside community.crypto: docs/benchmark.md
+bench: tools binaries .cache/bench/.ready ## The walk-through, a plain role and ours side by side; x509_cert beside community.crypto: docs/benchmark.md
 	@python3 lab/need.py cfssl=golang-cfssl ssh=openssh-client
 	$(VENV)/bin/python tests/benchmark/x509_cert.py .cache/bench/bin/ansible-playbook
-	$(VENV)/bin/python tests/benchmark/deployment.py --rounds $(BENCH_ROUNDS) --masters "$(BENCH_MASTERS)" $(if $(BENCH_MITOGEN),--mitogen)
+	$(VENV)/bin/python tests/benchmark/deployment.py --rounds $(BENCH_ROUNDS) --masters "$(BENCH_MASTERS)"

@@ -1,12 +1,12 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-
-"""What site.yml costs the controller where one inventory holds many clusters of three masters, and how that grows.
+"""Measure the load of site.yml on the controller for inventories of many three-host clusters.
 
 Usage: .venv/bin/python tests/benchmark/clusters.py [--clusters 1,10,30,100] [--keep]
-The masters are simulated, so that nothing but Ansible and what is ours is measured. Beside each run stands one of Ansible's own modules alone: over the
-same hosts, as many module runs and other tasks a host. Writes the figures to docs/benchmark.md, with --keep only to the screen.
+The hosts are simulated, so that only Ansible and this collection are measured. The floor of each run
+is a play of Ansible's own modules with as many module runs and tasks over the same hosts.
+The figures are written to docs/benchmark.md; with --keep, they are only printed.
 """
 
 from __future__ import annotations
@@ -29,38 +29,42 @@ from ansible.release import __version__  # noqa: E402
 
 from tests.support.simulation import Simulation  # noqa: E402
 
-# What a deployment asks of Ansible's own modules: each says that it did it.
-ANSIBLES_OWN = ("file", "get_url", "apt", "user")
+# The simulated hosts report success for these modules.
+BUILTIN_MODULES = ("file", "get_url", "apt", "user")
 KINDS = ("first rollout", "no-op")
 
 
 class Cost(NamedTuple):
-    """What one run took: seconds, seconds of processor time, MiB of the largest process, module runs and tasks of the first host."""
+    """The cost of one run; counts are those of the first host."""
 
-    wall: float
-    cpu: float
-    memory: float
+    wall: float  # seconds
+    cpu: float  # seconds of processor time
+    memory: float  # MiB of the largest process
     modules: int
     tasks: int
 
+    def cells(self, hosts: int) -> list[str]:
+        per_host = 1000 * self.cpu / hosts
+        return [f"{self.wall:.1f}", f"{self.cpu:.1f}", f"{per_host:.0f}", f"{self.memory:.0f}"]
 
-def simulated(folder: Path, clusters: int, kind: str) -> Simulation:
+
+def simulate(directory: Path, clusters: int, kind: str) -> Simulation:
     names = {f"c{c:03}": [f"c{c:03}m{m}" for m in (1, 2, 3)] for c in range(clusters)}
-    simulation = Simulation(folder, clusters=names)
+    simulation = Simulation(directory, clusters=names)
     simulation.timeout = 7200
     simulation.variables["kube_scheduler_binary_checksum"] = f"sha256:{'0' * 64}"
     for name in simulation.answers:
         if kind == "first rollout":
             simulation.empty(name)
-        for module in ANSIBLES_OWN:
+        for module in BUILTIN_MODULES:
             simulation.answers[name][module] = {"changed": True}
     return simulation
 
 
-def cost(clusters: int, kind: str, playbook: str) -> Cost:
-    """Of one run; to be called in a process of its own, whose children are this run's alone."""
-    with tempfile.TemporaryDirectory() as folder:
-        simulation = simulated(Path(folder), clusters, kind)
+def measure_run(clusters: int, kind: str, playbook: str) -> Cost:
+    """Measure one run in this process, whose children must be those of the run only."""
+    with tempfile.TemporaryDirectory() as directory:
+        simulation = simulate(Path(directory), clusters, kind)
         began = time.monotonic()
         run = simulation.run(playbook, simulation.everywhere)
         wall = time.monotonic() - began
@@ -74,54 +78,33 @@ def cost(clusters: int, kind: str, playbook: str) -> Cost:
     )
 
 
-def of_its_own(*arguments: object) -> Cost:
+def measure_separately(*arguments: object) -> Cost:
+    """Measure one run in a new process."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(cost, arguments)
+        return pool.apply(measure_run, arguments)
+
+
+def measure_row(kind: str, clusters: int) -> list[str]:
+    ours = measure_separately(clusters, kind, "playbooks/site.yml")
+    with tempfile.TemporaryDirectory() as directory:
+        playbook = floor.write_playbook(Path(directory), ours.modules, ours.tasks)
+        least = measure_separately(clusters, "no-op", str(playbook))
+    hosts = 3 * clusters
+    return [f"{kind}, {clusters}", f"{hosts}", *ours.cells(hosts), *least.cells(hosts)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--clusters", default="1,10,30,100")
-    parser.add_argument("--keep", action="store_true", help="leave docs/benchmark.md as it is")
+    parser.add_argument("--keep", action="store_true", help="do not write docs/benchmark.md")
     options = parser.parse_args()
     rows = []
     for kind in KINDS:
         for clusters in map(int, options.clusters.split(",")):
-            with tempfile.TemporaryDirectory() as folder:
-                ours = of_its_own(clusters, kind, "playbooks/site.yml")
-                theirs = of_its_own(
-                    clusters,
-                    "no-op",
-                    str(floor.playbook(Path(folder), [floor.PING] * ours.modules, ours.tasks)),
-                )
-            hosts = 3 * clusters
-            rows.append(
-                [
-                    f"{kind}, {clusters}",
-                    f"{hosts}",
-                    f"{ours.wall:.1f}",
-                    f"{ours.cpu:.1f}",
-                    f"{1000 * ours.cpu / hosts:.0f}",
-                    f"{ours.memory:.0f}",
-                    f"{theirs.wall:.1f}",
-                    f"{theirs.cpu:.1f}",
-                    f"{1000 * theirs.cpu / hosts:.0f}",
-                    f"{theirs.memory:.0f}",
-                ]
-            )
+            rows.append(measure_row(kind, clusters))
             print(*rows[-1], flush=True)  # noqa: T201
-    header = [
-        "run, clusters",
-        "hosts",
-        "s",
-        "CPU s",
-        "CPU ms a host",
-        "MiB",
-        "Ansible: s",
-        "CPU s",
-        "CPU ms a host",
-        "MiB",
-    ]
+    costs = ["CPU s", "CPU ms per host", "MiB"]
+    header = ["run, clusters", "hosts", "s", *costs, "floor: s", *costs]
     lines = [
         f"{page.machine()}. ansible-core {__version__}, 10 forks.",
         "",

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The walk-through's own commands, in its order, run in an empty folder. What differs: its JSON and unit are for the masters of
-# the lab and for flags that the newest version takes, and ssh and scp are told the lab's key. Nothing else is told to them: no
-# connection is shared, as a person has it who types this.
-#   CA_DIR, SSH_CONFIG, KUBE_APISERVER, NODE_IPS ("IP IP …") come from the environment.
+# The commands of the walk-through, in its order, in an empty directory.
+# Differences: JSON and unit are for the hosts of the lab and for the flags of the newest version;
+# ssh and scp use the lab's key and known hosts. The calls share no connection, as if typed.
+# Environment: CA_DIR, SSH_CONFIG, KUBE_APISERVER, NODE_IPS ("IP IP …").
 set -euo pipefail
 read -ra NODE_IPS <<<"$NODE_IPS"
 ssh() { command ssh -F "$SSH_CONFIG" "$@"; }
@@ -60,7 +60,7 @@ for node_ip in "${NODE_IPS[@]}"
     scp kube-scheduler.kubeconfig "k8s@${node_ip}:/etc/kubernetes/"
   done
 
-# --address, --alsologtostderr, --logtostderr and --log-dir are gone; --bind-address is what became of the first.
+# The newest version has no --address (now --bind-address), --alsologtostderr, --logtostderr, --log-dir.
 cat > kube-scheduler.service <<EOF
 [Unit]
 Description=Kubernetes Scheduler

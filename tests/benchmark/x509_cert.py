@@ -1,12 +1,11 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-
-"""How long x509_cert takes beside community.crypto's chain of privatekey, csr and x509_certificate: first issue and no change.
+"""Measure x509_cert and community.crypto's chain of three modules: first issue and no change.
 
 Usage: python tests/benchmark/x509_cert.py ANSIBLE_PLAYBOOK
-where ANSIBLE_PLAYBOOK is that of an environment with the PyPI package "ansible", which brings community.crypto.
-Writes the figures to docs/benchmark.md.
+ANSIBLE_PLAYBOOK must be in an environment with the PyPI package "ansible" and its community.crypto.
+The figures are written to docs/benchmark.md.
 """
 
 from __future__ import annotations
@@ -22,12 +21,16 @@ import page
 
 ROOT = Path(__file__).parents[2]
 PAIRS, ROUNDS = 8, 3
+CHAINS = (("x509_cert", "target"), ("x509_cert", "controller"), ("community.crypto", ""))
 CA = """
     - kube_ha.scheduler.x509_cert:
-        {path: "{{ dir }}/ca.pem", privatekey_path: "{{ dir }}/ca-key.pem", subject: {CN: ca}, is_ca: true, valid_for: 87600h}
+        path: "{{ dir }}/ca.pem"
+        privatekey_path: "{{ dir }}/ca-key.pem"
+        subject: {CN: ca}
+        is_ca: true
+        valid_for: 87600h
 """
 TASKS = {
-    "nothing": "",
     "x509_cert": """
     - kube_ha.scheduler.x509_cert:
         path: "{{ dir }}/%(name)s.pem"
@@ -44,7 +47,10 @@ TASKS = {
     - ansible.builtin.ping:
 """,
     "community.crypto": """
-    - community.crypto.openssl_privatekey: {path: "{{ dir }}/%(name)s-key.pem", type: ECC, curve: secp256r1}
+    - community.crypto.openssl_privatekey:
+        path: "{{ dir }}/%(name)s-key.pem"
+        type: ECC
+        curve: secp256r1
     - community.crypto.openssl_csr:
         path: "{{ dir }}/%(name)s.csr"
         privatekey_path: "{{ dir }}/%(name)s-key.pem"
@@ -65,9 +71,9 @@ TASKS = {
 }
 
 
-def played(program: str, folder: Path, tasks: str) -> float:
-    """Return how long a play of these tasks takes."""
-    play = folder / "play.yml"
+def measure_play(program: str, directory: Path, tasks: str) -> float:
+    """Return the wall time of a play of these tasks in seconds."""
+    play = directory / "play.yml"
     play.write_text(
         f"- hosts: localhost\n  gather_facts: false\n  tasks:\n    - meta: noop\n{tasks}"
     )
@@ -77,55 +83,49 @@ def played(program: str, folder: Path, tasks: str) -> float:
         "ANSIBLE_LOCALHOST_WARNING": "0",
     }
     python = str(Path(program).parent / "python")
-    command = [
-        program,
-        str(play),
-        "-e",
-        f"dir={folder}",
-        "-e",
-        f"ansible_python_interpreter={python}",
-    ]
+    command = [program, str(play), "-e", f"dir={directory}"]
+    command += ["-e", f"ansible_python_interpreter={python}"]
     started = time.monotonic()
-    subprocess.run(command, env=environment, check=True, capture_output=True, cwd=folder)
+    subprocess.run(command, env=environment, check=True, capture_output=True, cwd=directory)
     return time.monotonic() - started
+
+
+def measure_round(program: str, directory: Path, number: int) -> dict[str, float]:
+    """Return the seconds per pair, by chain and case."""
+    idle = measure_play(program, directory, "")
+
+    def seconds(tasks: str) -> float:
+        return (measure_play(program, directory, tasks) - idle) / PAIRS
+
+    # As many module runs as an issue on the controller: one for the request, one for the result.
+    result = {"two runs of ping, first issue": seconds(TASKS["two runs of ping"] * PAIRS)}
+    for chain, ca_on in CHAINS:
+        names = (f"{chain}-{ca_on}-{number}-{pair}" for pair in range(PAIRS))
+        tasks = "".join(TASKS[chain] % {"name": name, "ca_on": ca_on} for name in names)
+        for case in ("first issue", "no change"):
+            result[f"{chain} {ca_on}".strip() + f", {case}"] = seconds(tasks)
+    return result
 
 
 def main() -> None:
     program = os.path.abspath(sys.argv[1])
-    seconds: dict[str, list[float]] = {}
+    rounds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        played(program, folder, CA)
+        directory = Path(name)
+        measure_play(program, directory, CA)
         for number in range(ROUNDS):
-            idle = played(program, folder, "")
-            # As many as an issue by the controller takes: one for the request, one for the certificate.
-            seconds.setdefault("two runs of ping, first issue", []).append(
-                (played(program, folder, TASKS["two runs of ping"] * PAIRS) - idle) / PAIRS
-            )
-            for chain, ca_on in (
-                ("x509_cert", "target"),
-                ("x509_cert", "controller"),
-                ("community.crypto", ""),
-            ):
-                label = f"{chain} {ca_on}".strip()
-                cases = (
-                    {"name": f"{chain}-{ca_on}-{number}-{pair}", "ca_on": ca_on}
-                    for pair in range(PAIRS)
-                )
-                tasks = "".join(TASKS[chain] % case for case in cases)
-                for kind in ("first issue", "no change"):
-                    took = (played(program, folder, tasks) - idle) / PAIRS
-                    seconds.setdefault(f"{label}, {kind}", []).append(took)
-    page.fill("x509_cert", figures(seconds))
+            for label, seconds in measure_round(program, directory, number).items():
+                rounds.setdefault(label, []).append(seconds)
+    page.fill("x509_cert", figures(rounds))
 
 
-def figures(seconds: dict[str, list[float]]) -> list[str]:
-    """The best of each, with the worst, and its ratio to community.crypto's."""
+def figures(rounds: dict[str, list[float]]) -> list[str]:
+    """Return the best and worst of each, and the ratio of the best to community.crypto's."""
     rows = []
-    for label, times in seconds.items():
-        theirs = min(seconds[f"community.crypto, {label.partition(', ')[2]}"])
+    for label, times in rounds.items():
+        theirs = min(rounds[f"community.crypto, {label.partition(', ')[2]}"])
         rows.append([label, f"{min(times):.2f}", f"{max(times):.2f}", f"{min(times) / theirs:.2f}"])
-    header = ("a pair", "best, s", "worst, s", "to community.crypto's")
+    header = ("per pair", "best, s", "worst, s", "ratio to community.crypto")
     return [
         f"{page.machine()}. Rounds: {ROUNDS}, of {PAIRS} pairs each.",
         "",

@@ -119,7 +119,7 @@ def rolled_back(lab: Any, before: dict[str, str], bind_pod: Callable[[], str], *
 @pytest.fixture(scope="module")
 def masters(lab: Any) -> Any:
     deployment.LOGS.mkdir(parents=True, exist_ok=True)
-    found = deployment.Masters(
+    found = deployment.Hosts(
         {**os.environ, "LAB_NAME": lab.settings.name, "LAB_KUBE_VERSION": lab.settings.version}
     )
     # Built by today's Go, kubectl 1.20 panics when it writes a file.
@@ -136,7 +136,7 @@ def walk_through(lab: Any, masters: Any, tmp_path: Path) -> None:
     )
     masters.reset("k8s", link=False)
     masters.on_all(f"rm -f {BINARY}; cp {BINARY}-v{lab.settings.version} {BINARY}")
-    deployment.walk_through(masters, tmp_path)
+    deployment.run_walk_through(masters, tmp_path)
     masters.wait_for_leader()
     healthy = "curl -ksS https://127.0.0.1:10259/healthz"
     for name in lab.names:
