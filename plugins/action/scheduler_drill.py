@@ -29,11 +29,21 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
-    drill,
-    drill_page,
-    drill_watch,
-    spec,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.page import (
+    render_drill_page,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.verdict import (
+    Choice,
+    Pod,
+    Sample,
+    Seen,
+    choose,
+    evaluate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.watch import (
+    InterruptedDrillError,
+    Watch,
 )
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments
 
@@ -93,7 +103,7 @@ class ActionModule(ActionBase):
             raise PlanError(
                 f"this play is also for {', '.join(others)}, of another cluster; name the one to drill with -e kube_scheduler_hosts=GROUP"
             )
-        choice, faults = drill.choose(
+        choice, faults = choose(
             options["kind"],
             options["targets"],
             options["input"]["members"],
@@ -113,12 +123,12 @@ class ActionModule(ActionBase):
     # --- the measurement
 
     def _measure(self) -> Vars:
-        choice = t.cast(drill.Choice, self.options["choice"])
+        choice = t.cast(Choice, self.options["choice"])
         path = str(unfrackpath(self.options["admin_kubeconfig"], follow=False))
         parent = os.getppid()
         with (
             _ended_by_signals(),
-            drill_watch.Watch(path, choice, lambda: os.getppid() == parent) as watch,
+            Watch(path, choice, lambda: os.getppid() == parent) as watch,
         ):
             watch.ready()
             fault, uncertainty = self._fault(choice)
@@ -130,7 +140,7 @@ class ActionModule(ActionBase):
             )
         return {"changed": True, "seen": asdict(seen), "time": moment}
 
-    def _fault(self, choice: drill.Choice) -> tuple[float, float]:
+    def _fault(self, choice: Choice) -> tuple[float, float]:
         """Brings the fault about; returns the latest moment at which it can have happened, and by how much it may have been earlier."""
         arguments = {
             "state": "present",
@@ -163,7 +173,7 @@ class ActionModule(ActionBase):
     # --- the report
 
     def _report(self) -> Vars:
-        choice = t.cast(drill.Choice, self.options["choice"])
+        choice = t.cast(Choice, self.options["choice"])
         measured = self.options["measured"]
         answers = self._answers()
         sick = {}
@@ -174,7 +184,7 @@ class ActionModule(ActionBase):
                 sick[name] = one_line(
                     "; ".join(map(str, answers[name].get("problems") or ["not known"]))
                 )
-        report = drill.evaluate(
+        report = evaluate(
             choice,
             _seen(measured["seen"]),
             time=str(measured["time"]),
@@ -182,7 +192,8 @@ class ActionModule(ActionBase):
             journal=self._journals(),
         )
         contents = [
-            text.encode() for text in (json.dumps(report, indent=2) + "\n", drill_page.page(report))
+            text.encode()
+            for text in (json.dumps(report, indent=2) + "\n", render_drill_page(report))
         ]
         folder = self._report_folder()
         page = os.path.join(folder, REPORT_FILES[1])
@@ -238,10 +249,10 @@ def _seconds(value: t.Any, most: float) -> float:
     return float(value) if isinstance(value, (int, float)) and 0 <= value <= most else 0.0
 
 
-def _seen(data: t.Mapping[str, t.Any]) -> drill.Seen:
-    samples = [drill.Sample(**sample) for sample in data["samples"]]
-    pods = [drill.Pod(**pod) for pod in data["pods"]]
-    return drill.Seen(**{**data, "samples": samples, "pods": pods})
+def _seen(data: t.Mapping[str, t.Any]) -> Seen:
+    samples = [Sample(**sample) for sample in data["samples"]]
+    pods = [Pod(**pod) for pod in data["pods"]]
+    return Seen(**{**data, "samples": samples, "pods": pods})
 
 
 @contextlib.contextmanager
@@ -254,7 +265,7 @@ def _ended_by_signals() -> t.Iterator[None]:
     def end(_number: int, _frame: t.Any) -> None:
         for each in former:
             signal.signal(each, signal.SIG_IGN)  # the rest of a second and a third one
-        raise drill_watch.InterruptedDrillError("the play has ended, so the measurement does too")
+        raise InterruptedDrillError("the play has ended, so the measurement does too")
 
     former = {
         number: signal.getsignal(number)

@@ -15,22 +15,21 @@ import typing as t
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _answers
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     CollectionError,
     ProbeError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     facts,
-    probes,
     versions,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import CHECK_NAMES
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
     controller,
     metrics_client,
     preview,
 )
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _vault
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _results, _vault
 
 Vars = dict[str, t.Any]
 NEXT_OPTIONS = ("next_ca_path", "next_ca_privatekey_path")
@@ -98,7 +97,7 @@ class ActionModule(ActionBase):
         result["clock_offset"] = round(known["time"] - min(max(known["time"], before), after), 3)
         result["round_trip"] = round(after - before, 3)
         reader, why = (
-            probes.WHAT["metrics_reader"],
+            CHECK_NAMES["metrics_reader"],
             not_made or "no certificate of such a reader was given",
         )
         result["not_checked"] = [
@@ -106,7 +105,7 @@ class ActionModule(ActionBase):
         ]
         if not_made:
             result["warnings"] = [f"{self._host}: not checked: {reader}: {not_made}"]
-        return result | _answers.interpreter_facts(self)
+        return result | _results.interpreter_facts(self)
 
     @property
     def _host(self) -> str:

@@ -30,22 +30,35 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import line as one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec, versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
     adopt,
-    instances,
-    monitoring,
-    options,
     plan,
     preflight,
-    process,
     rollout,
     rotation,
-    spec,
-    status,
-    status_metrics,
-    status_page,
     variables,
-    versions,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
+    ACCEPT,
+    CA,
+    ISSUE,
+    LEAF,
+    MAX_WAIT_S,
+    fileset_dir,
+    unit_name,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import (
+    metrics,
+    monitoring,
+    status,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.page import (
+    render_status_page,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
+    claim_of,
+    parse_settings,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
     base,
@@ -76,8 +89,8 @@ UNORDERED = ("free", "host_pinned", "mitogen_free", "mitogen_host_pinned")
 # What the report is written as, by the variable that names the file.
 REPORTS: dict[str, t.Callable[[status.Document], str]] = {
     "status_json": lambda report: json.dumps(report, indent=2) + "\n",
-    "status_html": status_page.page,
-    "status_metrics": status_metrics.text,
+    "status_html": render_status_page,
+    "status_metrics": metrics.text,
 }
 # Ansible's own colours: what is well, differs, is wrong, or cannot be reached.
 COLOURS = {
@@ -370,7 +383,7 @@ class ActionModule(ActionBase):
             "rotation": self.options["rotation"] or {},
             "sans": None,
         }
-        kind = result["of_playbooks"].get("rotate", rotation.LEAF) if result["rotation"] else None
+        kind = result["of_playbooks"].get("rotate", LEAF) if result["rotation"] else None
         silent = [name for name in members if name not in self.vars["ansible_play_batch"]]
         faults += rotation.variables_faults(v, kind, silent, prefix)
         for name in REPORTS:
@@ -392,16 +405,12 @@ class ActionModule(ActionBase):
                 faults += self._provided_faults(v, result["sans"])
             elif v.new_ca_cert:
                 # The former one may have expired, or be lost.
-                faults += self._ca_faults(
-                    rotation.named(v, rotation.ISSUE), result["sans"], next_=True
-                )
+                faults += self._ca_faults(rotation.named(v, ISSUE), result["sans"], next_=True)
             else:
                 faults += self._ca_faults(v, result["sans"])
             authorities = _authorities(result)
             result["authorities_pem"] = authorities.all
-            result["apiserver_cas_pem"] = authorities.trust(
-                rotation.ACCEPT if v.new_ca_cert else ""
-            )
+            result["apiserver_cas_pem"] = authorities.trust(ACCEPT if v.new_ca_cert else "")
         return result
 
     def _strategy(self) -> str:
@@ -544,11 +553,9 @@ class ActionModule(ActionBase):
     def _instance_faults(
         self, v: variables.Variables, found: plan.HostPlan, host: Vars
     ) -> list[str]:
-        told = process.understood(found["command"][1:], found["config"].encode())
+        told = parse_settings(found["command"][1:], found["config"].encode())
         serving = versions.serving_of(versions.serving(self._tables().versions), found["version"])
-        own = instances.claimed(
-            plan.unit(v.name), told, serving, [file["path"] for file in found["files"]]
-        )
+        own = claim_of(unit_name(v.name), told, serving, [file["path"] for file in found["files"]])
         return preflight.instance_faults(v, self.name, own, host["instances"], self.prefix)
 
     def _binary(self, v: variables.Variables, binary: dict[str, str]) -> dict[str, str]:
@@ -572,7 +579,7 @@ class ActionModule(ActionBase):
     def _rotation(self) -> Vars:
         """Where a rotation stands, the steps that are to do, and what this host's part in them is."""
         data, v = self.options["input"], self._settings()
-        kind, authorities = data["of_playbooks"].get("rotate", rotation.LEAF), _authorities(data)
+        kind, authorities = data["of_playbooks"].get("rotate", LEAF), _authorities(data)
         hosts = self._hosts(data)
         answers = self._answers(hosts=hosts)
         silent = [name for name in data["playing"] if name not in answers]
@@ -581,7 +588,7 @@ class ActionModule(ActionBase):
             planned = hosts[name].get(self.options["plans"]) or {}
             faults += rotation.beyond(name, answer, str(planned.get("version") or ""))
         table, lines = rotation.table(answers, authorities, v, base.now()), []
-        if kind == rotation.CA:
+        if kind == CA:
             # Only who gathers asks the apiserver.
             seen = self._answers("before", hosts)
             asked = {
@@ -598,14 +605,14 @@ class ActionModule(ActionBase):
                 stands, {name: rotation.accepted(answer) for name, answer in asked.items()}
             )
         else:
-            steps = [kind] if kind == rotation.LEAF or rotation.due(answers) else []
+            steps = [kind] if kind == LEAF or rotation.due(answers) else []
             lines = [] if steps else ["no certificate is due"]
         self._tell(lines, table)
         return {"faults": faults, "steps": steps, "replace": self._replaced(kind, v, answers)}
 
     def _replaced(self, kind: str, v: variables.Variables, answers: dict[str, Vars]) -> list[str]:
         """The certificate that a rotation of leaf certificates takes from this host; the controller's own tells itself."""
-        if kind != rotation.LEAF:
+        if kind != LEAF:
             return []
         if v.pki == "shared":
             there = os.path.isfile(v.cert_source)
@@ -682,10 +689,8 @@ class ActionModule(ActionBase):
     def _seconds(self, option: str) -> float:
         """An option that is a number of seconds. Raises PlanError."""
         value = float(self.options[option])
-        if not 0 <= value <= options.LONGEST_WAIT:
-            raise PlanError(
-                f"{value} is not between 0 and {options.LONGEST_WAIT} seconds", option=option
-            )
+        if not 0 <= value <= MAX_WAIT_S:
+            raise PlanError(f"{value} is not between 0 and {MAX_WAIT_S} seconds", option=option)
         return value
 
     def _tell(self, lines: list[str], table: list[str] | None = None) -> None:
@@ -887,7 +892,7 @@ class ActionModule(ActionBase):
 
 def _named(name: str) -> Vars:
     """What of an instance goes by its name alone."""
-    return {"unit": plan.unit(name), "release": plan.release(name)}
+    return {"unit": unit_name(name), "release": fileset_dir(name)}
 
 
 def _authorities(data: Vars) -> rotation.Authorities:

@@ -10,13 +10,13 @@ import typing as t
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _answers
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
     MissingError,
     X509Error,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import controller, spec
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results
 
 MODULE = "kube_ha.scheduler.x509_cert"
 
@@ -43,13 +43,13 @@ class ActionModule(ActionBase):
         except (X509Error, FilesError) as exc:
             result |= {"failed": True, "msg": str(exc)}
         result.pop(spec.CSR, None)
-        return result | _answers.interpreter_facts(self)
+        return result | _results.interpreter_facts(self)
 
     def _module(
         self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None
     ) -> dict[str, t.Any]:
         answer = self._execute_module(MODULE, module_args=args, task_vars=task_vars)
-        return _answers.kept(answer, {*spec.RETURNED, spec.CSR})
+        return _results.kept(answer, {*spec.RETURNED, spec.CSR})
 
     def _signed(
         self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None
@@ -83,7 +83,7 @@ class ActionModule(ActionBase):
         fault = prepared.verdict(answer)
         if not fault:
             return answer
-        told = _answers.kept(answer, ("reasons", "awaited", "refused"))
+        told = _results.kept(answer, ("reasons", "awaited", "refused"))
         return {**told, "failed": True, "msg": fault}
 
     def _missing(self, exc: MissingError) -> dict[str, t.Any]:

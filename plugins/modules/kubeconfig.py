@@ -443,7 +443,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
     KubeconfigError,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_module
 
 
 def entries(**options: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -512,9 +512,9 @@ def main() -> None:
     module.no_log_values = {
         entry["token"] for entry in module.params["users"] or () if entry["token"]
     }
-    invocation = {"module_args": kubeconfig_entries.public(module.params)}
+    invocation = {"module_args": kubeconfig_module.public(module.params)}
     try:
-        result = kubeconfig_entries.run(module)
+        result = kubeconfig_module.run(module)
     except (FilesError, KubeconfigError) as exc:
         module.fail_json(msg=str(exc), invocation=invocation)
     module.exit_json(**result, invocation=invocation)

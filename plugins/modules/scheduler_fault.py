@@ -91,8 +91,9 @@ journal:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import fault, systemd
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import fault
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 
 
 def main() -> None:

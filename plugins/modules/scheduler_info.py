@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import INFO
+
 DOCUMENTATION = r"""
 module: scheduler_info
 short_description: Tell the truth about the kube-scheduler of this host
@@ -29,7 +31,7 @@ options:
     type: str
     default: kube-scheduler.service
   release_path:
-    description: Folder of the release, as in M(kube_ha.scheduler.scheduler_release).
+    description: Folder of the release, as in M(kube_ha.scheduler.scheduler_fileset).
     type: path
     default: /var/lib/kube-ha/kube-scheduler
   user:
@@ -261,7 +263,7 @@ options:
             default: {}
       files:
         description:
-          - The members of the set, as in M(kube_ha.scheduler.scheduler_release). Those named C(config) and C(unit) are compared with their content, and
+          - The members of the set, as in M(kube_ha.scheduler.scheduler_fileset). Those named C(config) and C(unit) are compared with their content, and
             those with O(wanted.files[].link_to) with their target.
         type: list
         elements: dict
@@ -826,17 +828,14 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     ReleaseError,
     SystemdError,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
-    info,
-    spec_info,
-    systemd,
-)
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import info
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=spec_info.ARGUMENTS,
+        argument_spec=INFO,
         required_together=[
             ("metrics_cert", "metrics_key"),
             ("metrics_ca_path", "metrics_ca_privatekey_path"),

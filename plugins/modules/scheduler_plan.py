@@ -93,7 +93,7 @@ options:
     description: Name of the variable that holds what has become of each member - C(rolled), C(failed) or C(refused). Required with O(step=gate).
     type: str
   recalled:
-    description: Name of the registered variable that holds what M(kube_ha.scheduler.scheduler_release) recalled on each member. Required with O(step=rollback).
+    description: Name of the registered variable that holds what M(kube_ha.scheduler.scheduler_fileset) recalled on each member. Required with O(step=rollback).
     type: str
   order:
     description: The RV(batches) of O(step=rollout). Required with O(step=gate).
@@ -124,7 +124,7 @@ options:
     type: bool
     default: false
   handover:
-    description: What M(kube_ha.scheduler.scheduler_release) saw of the hand-over, with O(step=outcome).
+    description: What M(kube_ha.scheduler.scheduler_fileset) saw of the hand-over, with O(step=outcome).
     type: dict
     suboptions:
       holder:
@@ -155,7 +155,7 @@ options:
     default: true
 seealso:
   - module: kube_ha.scheduler.scheduler_info
-  - module: kube_ha.scheduler.scheduler_release
+  - module: kube_ha.scheduler.scheduler_fileset
 """
 
 EXAMPLES = r"""
@@ -208,7 +208,7 @@ version:
   type: str
   sample: 1.37.2
 files:
-  description: The set that M(kube_ha.scheduler.scheduler_release) keeps, with the rendered content; with O(step=monitoring), the files of Prometheus.
+  description: The set that M(kube_ha.scheduler.scheduler_fileset) keeps, with the rendered content; with O(step=monitoring), the files of Prometheus.
   returned: O(step=host) and O(step=monitoring)
   type: list
   elements: dict
@@ -310,7 +310,7 @@ attempt:
   type: str
   sample: 0f1e2d3c4b5a6978
 handover:
-  description: The option of this name of M(kube_ha.scheduler.scheduler_release). C(null) for a host that does not lead, or that nobody can take over from.
+  description: The option of this name of M(kube_ha.scheduler.scheduler_fileset). C(null) for a host that does not lead, or that nobody can take over from.
   returned: O(step=gate) and O(step=removal)
   type: dict
   sample: {kubeconfig: /etc/kubernetes/kube-scheduler.kubeconfig, name: kube-scheduler, namespace: kube-system, lock: leases, timeout: 34.0}

@@ -102,7 +102,7 @@ ANY = {
             ("marks", "handover.holder", "handover.transitions"), "what hosts did is told as it is"
         ),
     },
-    "scheduler_release": {},
+    "scheduler_fileset": {},
     "variables": {},
 }
 
@@ -586,7 +586,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "handover.seconds": [Given(seconds, {"step": "outcome"}) for seconds in ("x", None)],
             "bound": [Given(seconds, {"step": "outcome"}) for seconds in (-1, "nan", "x")],
         },
-        "scheduler_release": {
+        "scheduler_fileset": {
             "path": [
                 "",
                 "x",

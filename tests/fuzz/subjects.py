@@ -29,19 +29,17 @@ from ansible_collections.kube_ha.scheduler.plugins.action import scheduler_plan 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lock as _lock
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
-    drill,
-    info,
-    systemd,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import verdict
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import info
 from ansible_collections.kube_ha.scheduler.plugins.modules import (
     kubeconfig,
     leader_info,
     scheduler_drill,
     scheduler_fault,
+    scheduler_fileset,
     scheduler_info,
     scheduler_plan,
-    scheduler_release,
     x509_cert,
 )
 
@@ -60,7 +58,7 @@ MODULES: dict[str, ModuleType] = {
     "scheduler_fault": scheduler_fault,
     "scheduler_info": scheduler_info,
     "scheduler_plan": scheduler_plan,
-    "scheduler_release": scheduler_release,
+    "scheduler_fileset": scheduler_fileset,
 }
 GATHERED = {**ANSWER, "clock_offset": 0.0, "round_trip": 0.1}
 """An answer of scheduler_info, as its action plugin returns it."""
@@ -206,8 +204,8 @@ class Watch:
     def ready(self) -> None:
         """It is at once."""
 
-    def finish(self, fault: float, uncertainty: float) -> drill.Seen:
-        return drill.Seen(fault=fault, uncertainty=uncertainty)
+    def finish(self, fault: float, uncertainty: float) -> verdict.Seen:
+        return verdict.Seen(fault=fault, uncertainty=uncertainty)
 
 
 class World:
@@ -364,7 +362,7 @@ class World:
             return {**self.plan({**steps, **answers}, check=check), "warned": [], "changed": False}
         if name == "scheduler_drill":
             return self.drill(options, check=check)
-        if name == "scheduler_release" and options.get("path") is None:
+        if name == "scheduler_fileset" and options.get("path") is None:
             options = {
                 **options,
                 "path": self.at("live/release"),
@@ -383,7 +381,7 @@ class World:
                 (MODULES[name], "AnsibleModule", module),
                 (systemd, "Systemd", lambda _run: self.host.systemd),
                 (scheduler_info, "Proc", lambda: self.host.proc),
-                (scheduler_release, "Proc", lambda: self.host.proc),
+                (scheduler_fileset, "Proc", lambda: self.host.proc),
                 (scheduler_fault, "Proc", lambda: self.host.proc),
                 (scheduler_fault.fault, "time", clock),
                 (scheduler_fault.fault.shutil, "which", lambda command: command),
@@ -449,7 +447,7 @@ class World:
             }
         task_vars = {"inventory_hostname": "m1", "hostvars": options.get("_hostvars") or {}}
         task_vars["ansible_play_hosts_all"] = NAMES
-        with mock.patch.object(drill_action.drill_watch, "Watch", Watch):
+        with mock.patch.object(drill_action, "Watch", Watch):
             return self._act(drill_action, options, task_vars, check=check)
 
     @staticmethod
@@ -529,7 +527,7 @@ class World:
         found: list[dict[str, Any]] = getattr(self, f"_fine_{name}")()
         if name in ("scheduler_plan", "scheduler_drill"):
             return next(one for one in found if one["step"] == beside.get("step", found[0]["step"]))
-        first = {"scheduler_release": 2, "scheduler_info": 1}.get(name, 0)
+        first = {"scheduler_fileset": 2, "scheduler_info": 1}.get(name, 0)
         near = {"metrics_": 6, "wanted.pair.": 4, "wanted.": 3, "": first}
         return found[next(number for start, number in near.items() if place.startswith(start))]
 
@@ -851,7 +849,9 @@ class World:
             name: {"health": answer, "undone": {"journal": ["acquired lease"]}}
             for name, answer in answers.items()
         }
-        choice, faults = drill.choose("stop", (), NAMES, answers, DATA["__kube_scheduler_versions"])
+        choice, faults = verdict.choose(
+            "stop", (), NAMES, answers, DATA["__kube_scheduler_versions"]
+        )
         assert choice, faults
         base = {"input": self.fixed, "answers": "health", "_hostvars": hostvars}
         sample = {"at": 1.0, "identity": "m1.example.com_x", "renew_time": "1", "transitions": 1}

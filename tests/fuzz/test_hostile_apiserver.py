@@ -22,8 +22,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
     leader,
     lease,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
-    facts,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (
     info,
     probes,
 )

@@ -10,7 +10,7 @@ import random
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import variables
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import variables
 
 from tests.fuzz import judge, subjects, values
 

@@ -8,11 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
-    drill,
-    drill_page,
-    status,
-    status_page,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import verdict
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.page import (
+    render_drill_page,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import status
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.page import (
+    COLUMNS,
+    render_status_page,
 )
 from selenium.common.exceptions import NoAlertPresentException
 
@@ -27,14 +30,14 @@ from tests.support.clusters import (
     member,
     troubled,
 )
-from tests.unit.plugins.module_utils.test__scheduler_drill import (
+from tests.unit.plugins.module_utils._scheduler.drill.test_page import PODS
+from tests.unit.plugins.module_utils._scheduler.drill.test_verdict import (
     CRASH,
     TAKEOVER,
     chosen,
     report,
     saw,
 )
-from tests.unit.plugins.module_utils.test__scheduler_drill_page import PODS
 
 WIDTHS = (400, 800, 1400)
 LONG = "a-hostname-of-a-master-that-is-as-long-as-one-may-be." * 4
@@ -42,7 +45,7 @@ SMALLEST = 11.5  # pixels, on a screen
 
 
 def of_drill() -> str:
-    return drill_page.page(
+    return render_drill_page(
         report(saw(TAKEOVER, PODS), journal={"m1": ["a line of a journal " * 20]})
     )
 
@@ -50,8 +53,8 @@ def of_drill() -> str:
 def of_hostile_drill() -> str:
     choice = chosen("kill")
     choice["hostnames"] = {"m1": LONG}
-    return drill_page.page(
-        drill.evaluate(
+    return render_drill_page(
+        verdict.evaluate(
             choice, saw(CRASH, PODS), time="t", sick={LONG: HOSTILE}, journal={LONG: [LONG * 3]}
         )
     )
@@ -59,7 +62,7 @@ def of_hostile_drill() -> str:
 
 def of_long_names() -> str:
     names = (LONG, LONG.upper())
-    return status_page.page(
+    return render_status_page(
         document(cluster({each: member(each, LONG) for each in names}, asked(" ".join(names))))
     )
 
@@ -67,11 +70,11 @@ def of_long_names() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "drill": of_drill,
     "hostile drill": of_hostile_drill,
-    "one cluster": lambda: status_page.page(document()),
-    "clusters": lambda: status_page.page(troubled(5)),
-    "hostile": lambda: status_page.page(hostile()),
+    "one cluster": lambda: render_status_page(document()),
+    "clusters": lambda: render_status_page(troubled(5)),
+    "hostile": lambda: render_status_page(hostile()),
     "long names": of_long_names,
-    "nothing": lambda: status_page.page(status.document([], "2026-01-13T12:00:00Z")),
+    "nothing": lambda: render_status_page(status.document([], "2026-01-13T12:00:00Z")),
 }
 
 
@@ -185,7 +188,7 @@ def test_a_member_is_a_card_with_named_lines_on_a_phone(browser: Browser) -> Non
     )
     assert names == [
         "none",
-        *(f'"{name}"' for name in list(status_page.COLUMNS)[1:]),
+        *(f'"{name}"' for name in list(COLUMNS)[1:]),
     ]
     boxes = browser.run(
         "return [...document.querySelectorAll('.members tbody')].map(b => b.getBoundingClientRect()).map(r => [r.left, r.right, r.top, r.bottom])"
@@ -198,7 +201,7 @@ def test_a_member_is_a_card_with_named_lines_on_a_phone(browser: Browser) -> Non
 def test_a_bar_is_as_long_as_the_days_that_are_left(browser: Browser, width: int) -> None:
     answer = member("m1")
     answer["probes"] = {**answer["probes"], "served": certificate(73), "used": certificate(-3)}
-    browser.open(status_page.page(document(cluster({"m1": answer}, asked("m1")))), width)
+    browser.open(render_status_page(document(cluster({"m1": answer}, asked("m1")))), width)
     bars = browser.run(
         "return [...document.querySelectorAll('.bar')].map(b => [...b.children].map(r => r.getBoundingClientRect().width))"
     )
@@ -220,7 +223,7 @@ def test_a_hostile_host_s_texts_are_only_texts(browser: Browser) -> None:
 
 def test_a_hundred_clusters(browser: Browser) -> None:
     """The page stays small, and each card leads to its cluster."""
-    page = status_page.page(troubled(100))
+    page = render_status_page(troubled(100))
     assert len(page) < 1_000_000
     browser.open(page, 400)
     assert complaints(browser.look()) == []

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import rollout, status
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import rollout
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import status
 
 from tests.support.simulation import CERTIFICATE, PROCESS, compared, lease
 

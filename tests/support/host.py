@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import write
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
-    lifecycle,
-    release,
-    systemd,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import lifecycle
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import fileset
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
+    credentials_dir,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.proc import Proc
 
 UNIT_NAME = "x.service"
 UNIT = "[Service]\nEnvironment=KUBE_HA_DIGEST=@digest@\n"
@@ -150,7 +151,7 @@ class FakeSystemd(systemd.Systemd):
             cgroup=f"/system.slice/{UNIT_NAME}",
         )
         # The host sees them where the process does; a test that has no place for that leaves the process's view alone.
-        place = systemd.credentials_folder(unit)
+        place = credentials_dir(unit)
         seen = [
             folder / "root" / place.lstrip("/"),
             *([] if place.startswith("/run/") else [Path(place)]),
@@ -175,7 +176,7 @@ class FakeSystemd(systemd.Systemd):
 
 
 class ReleaseModule:
-    """AnsibleModule for scheduler_release."""
+    """AnsibleModule for scheduler_fileset."""
 
     def __init__(self, check_mode: bool, **params: Any) -> None:
         self.check_mode = check_mode
@@ -240,8 +241,8 @@ class Host:
         return dict(lifecycle.run(module, self.systemd, self.proc))
 
     @property
-    def release(self) -> release.Release:
-        return release.Release(str(self.root / "release"), release.items_of(self.files))
+    def release(self) -> fileset.Release:
+        return fileset.Release(str(self.root / "release"), fileset.items_of(self.files))
 
     def stage_key(self, content: str) -> None:
         write.write(str(self.root / "release/staged/key"), content.encode())

@@ -159,7 +159,7 @@ class Outcome:
         return [
             sent["host"]
             for sent in self.sent
-            if sent["module"] == "scheduler_release" and sent["options"]["state"] == "live"
+            if sent["module"] == "scheduler_fileset" and sent["options"]["state"] == "live"
         ]
 
 
@@ -197,7 +197,7 @@ class Simulation:
                         {"changed": True, "csr": CSR, "reasons": ["new"]},
                         {"changed": True, "reasons": ["new"]},
                     ],
-                    "scheduler_release": {
+                    "scheduler_fileset": {
                         "changed": True,
                         "done": [],
                         "pending": ["unit"],

@@ -9,7 +9,7 @@ import typing
 from typing import Any
 
 import yaml
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import status
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import status
 from ansible_collections.kube_ha.scheduler.plugins.modules import leader_info, scheduler_info
 
 KINDS = {str: "string", int: "integer", float: "number", bool: "boolean"}

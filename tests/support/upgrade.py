@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import timings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
-    drill,
-    drill_watch,
-    process,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import (
+    verdict,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.watch import Watch
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
+    DEFAULT_SCHEDULER,
 )
 
 from tests.support.lab import UNIT, Lab, Run
@@ -49,7 +51,7 @@ class Measured:
     """What became of the pods and of the lease during a run."""
 
     run: Run
-    pods: drill.Pods
+    pods: verdict.Pods
     transitions: int
     leaderless: list[
         float
@@ -65,10 +67,10 @@ def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
         "leader_hostname": lab.hostname(leader),
         "primary": "",
         "lease": {"namespace": "kube-system", "name": "kube-scheduler", "sources": ["lease"]},
-        "scheduler": process.DEFAULT_SCHEDULER,
+        "scheduler": DEFAULT_SCHEDULER,
         "deadline": 900.0,
     }
-    with drill_watch.Watch(str(lab.state / "admin.kubeconfig"), choice) as watch:
+    with Watch(str(lab.state / "admin.kubeconfig"), choice) as watch:
         watch.ready()
         began, moment = time.monotonic(), time.time()
         run = act()
@@ -76,14 +78,14 @@ def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
     assert watch.gone
     return Measured(
         run,
-        drill.judge_pods(seen.pods, began),
+        verdict.judge_pods(seen.pods, began),
         seen.samples[-1].transitions - seen.samples[0].transitions,
         leaderless(seen.samples),
         lab.not_given_back(moment),
     )
 
 
-def leaderless(samples: list[drill.Sample]) -> list[float]:
+def leaderless(samples: list[verdict.Sample]) -> list[float]:
     found = []
     for before, sample in zip(samples, samples[1:]):
         if sample.identity and sample.identity != before.identity:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils import basic
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import monitoring
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import monitoring
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/kube_scheduler"
@@ -254,7 +254,9 @@ def test_a_person_can_hold_the_private_names_in_one_head() -> None:
 def test_every_option_has_a_test() -> None:
     """By name at least; what the tests then see, they say."""
     tests = "".join(path.read_text() for path in (ROOT / "molecule").rglob("*.py"))
-    unit = (ROOT / "tests/unit/plugins/module_utils/test__scheduler_preflight.py").read_text()
+    unit = (
+        ROOT / "tests/unit/plugins/module_utils/_scheduler/decide/test_preflight.py"
+    ).read_text()
     for name in load("defaults/main.yml"):
         short = name.removeprefix("kube_scheduler_")
         assert name in tests or f'"{short}"' in unit or name == "kube_scheduler_state", name

@@ -112,7 +112,7 @@ def test_what_a_master_adds_to_its_answers_decides_nothing(
     put(master, EVIL, json.dumps(evil), "0644")
     before = certificate(master)
     others = {name: pid for name, pid in lab.main_pids().items() if name != "m2"}
-    # What the role brings back with user, file, get_url, copy, x509_cert, kubeconfig and scheduler_release.
+    # What the role brings back with user, file, get_url, copy, x509_cert, kubeconfig and scheduler_fileset.
     master.check_output(
         "rm --recursive $(readlink -f /opt/k8s/bin/kube-scheduler) %s /var/lib/kube-ha/kube-scheduler/staged",
         CERTIFICATE,
@@ -130,7 +130,7 @@ def test_what_a_master_adds_to_its_answers_decides_nothing(
         "get_url",
         "x509_cert",
         "kubeconfig",
-        "scheduler_release",
+        "scheduler_fileset",
     } <= used, used
     # Its Python did take part.
     assert master.file(SEEN).size > 0

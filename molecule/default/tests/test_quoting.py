@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import command_line
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
+    command_line,
+)
 
 WORDS = [
     "",

@@ -4,19 +4,17 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The options of scheduler_plan, which the module documents and its action plugin checks."""
+"""The options of the role's own modules, one table each, for the module and its action plugin."""
 
 from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.rotation import (
-    KINDS,
-    LOOK,
-    RELOAD,
-)
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.rotation import (
-    STEPS as ROTATION_STEPS,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
+    AWAIT_RELOAD,
+    INSPECT,
+    ROTATION_KINDS,
+    ROTATION_STEPS,
 )
 
 STEPS = [
@@ -44,7 +42,7 @@ PLAN: dict[str, dict[str, t.Any]] = {
         "options": {
             "step": {
                 "type": "str",
-                "choices": [*KINDS, *ROTATION_STEPS, LOOK, RELOAD],
+                "choices": [*ROTATION_KINDS, *ROTATION_STEPS, INSPECT, AWAIT_RELOAD],
                 "required": True,
             },
             "replace": {"type": "list", "elements": "str", "default": []},
@@ -110,3 +108,121 @@ DRILL_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
     ("step", "measure", ["choice", "input", "admin_kubeconfig"]),
     ("step", "report", ["choice", "measured", "input", "answers", "journals", "report_dir"]),
 ]
+
+FILES_SPEC: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "name": {"type": "str", "required": True},
+        "path": {"type": "path", "required": True},
+        "content": {"type": "str"},
+        "link_to": {"type": "str"},
+        "mode": {"type": "str", "default": "0644"},
+        "digest": {"type": "str", "choices": ["content", "path"], "default": "content"},
+    },
+}
+
+_LEASE: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+}
+LEASE_SPEC: dict[str, t.Any] = {"type": "dict", "options": _LEASE}
+"""The argument_spec for the lease that scheduler_fileset looks at."""
+HANDOVER_SPEC: dict[str, t.Any] = {
+    "type": "dict",
+    "options": {
+        **_LEASE,
+        "kubeconfig": {"type": "path", "required": True},
+        "lock": {"type": "str", "required": True},
+        "timeout": {"type": "float", "required": True},
+    },
+}
+"""And for the one that it hands over."""
+
+OWNER_SPEC: dict[str, t.Any] = {
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "mode": {"type": "raw"},
+}
+DESIRED_SPEC: dict[str, t.Any] = {
+    "version": {"type": "str", "required": True},
+    "binary": {"type": "path", "required": True},
+    "binary_source": {
+        "type": "str",
+        "choices": ["download", "controller", "present"],
+        "default": "download",
+    },
+    "log_dir": {"type": "str", "default": ""},
+    "certificate": {"type": "dict"},
+    "pair": {
+        "type": "dict",
+        "options": {
+            "certificate_source": {"type": "path"},
+            "privatekey_source": {"type": "path", "no_log": False},
+            "certificate_sha256": {"type": "str"},
+            "privatekey_sha256": {"type": "str", "no_log": False},
+            "x509_cert": {"type": "dict"},
+            **OWNER_SPEC,
+        },
+    },
+    "kubeconfig": {"type": "dict"},
+    "files": {**FILES_SPEC, "default": []},
+    "settings": {
+        "type": "dict",
+        "apply_defaults": True,
+        "options": {
+            "flags": {"type": "dict", "default": {}},
+            "config": {"type": "dict", "default": {}},
+        },
+    },
+    "manage_packages": {"type": "bool", "default": True},
+}
+SERVING_SPEC: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {
+        "since": {"type": "str", "required": True},
+        "https": {"type": "int", "required": True},
+        "http": {"type": "int", "required": True},
+        "ready_path": {"type": "str", "required": True},
+        "ready_port": {"type": "str", "choices": ["https", "http"], "required": True},
+        "lock": {"type": "str", "required": True},
+    },
+}
+INFO: dict[str, t.Any] = {
+    "unit": {"type": "str", "default": "kube-scheduler.service"},
+    "release_path": {"type": "path", "default": "/var/lib/kube-ha/kube-scheduler"},
+    "user": {"type": "str"},
+    "port": {"type": "int", "default": 10259},
+    "bind_address": {"type": "str", "default": "127.0.0.1"},
+    "kubeconfig": {"type": "path", "default": "/etc/kubernetes/kube-scheduler.kubeconfig"},
+    "paths": {"type": "list", "elements": "path", "default": []},
+    "apiserver": {"type": "str"},
+    "apiservers": {"type": "list", "elements": "str", "default": []},
+    "apiserver_ca": {"type": "str"},
+    "tls_server_name": {"type": "str"},
+    "serving_ca": {"type": "str"},
+    "versions": {"type": "raw", "default": {}},
+    "_serving": SERVING_SPEC,
+    "certificate": {"type": "path"},
+    "authorities": {"type": "str"},
+    "next_ca": {"type": "str"},
+    "next_cert": {"type": "str"},
+    "next_key": {"type": "str", "no_log": True},
+    "next_ca_path": {"type": "path"},
+    "next_ca_privatekey_path": {"type": "path", "no_log": False},
+    "metrics_cert": {"type": "str"},
+    "metrics_key": {"type": "str", "no_log": True},
+    "metrics_ca_path": {"type": "path"},
+    "metrics_ca_privatekey_path": {"type": "path", "no_log": False},
+    "metrics_ca_privatekey_passphrase_file": {"type": "path", "no_log": False},
+    "folders": {"type": "list", "elements": "path", "default": []},
+    "probe": {"type": "bool", "default": True},
+    "lease_before": {"type": "dict"},
+    "wanted": {"type": "dict", "options": DESIRED_SPEC},
+    "timeout": {"type": "float", "default": 0},
+    "steady": {"type": "float", "default": 0},
+    "reloaded": {"type": "bool", "default": False},
+    "journal_lines": {"type": "int", "default": 20},
+}

@@ -29,7 +29,7 @@ import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
-    kubeconfig_entries,
+    kubeconfig_module,
     lease,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import leader as _leader
@@ -130,7 +130,7 @@ class Lab:
             "contexts": [{"name": n, "cluster": n, "user": "u"} for n in self.addresses],
             "current_context": next(iter(self.addresses)),
         }
-        kubeconfig_entries.run(FakeModule(**filled(kubeconfig.ARGUMENTS, task)))
+        kubeconfig_module.run(FakeModule(**filled(kubeconfig.ARGUMENTS, task)))
         return path
 
     def write(self, method: str, path: str, body: dict[str, Any] | None = None) -> int:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import (
+    metrics,
     monitoring,
-    status_metrics,
 )
 
 from tests.support.clusters import document
 from tests.support.pki import Ca
 from tests.support.prometheus import promtool
-from tests.unit.plugins.module_utils.test__scheduler_monitoring import cluster, planned
+from tests.unit.plugins.module_utils._scheduler.report.test_monitoring import cluster, planned
 
 LEADER = "leader_election_master_status"
 LATENCY = "scheduler_scheduling_attempt_duration_seconds_bucket"
@@ -204,4 +204,4 @@ def test_prometheus_takes_the_files(tmp_path: Path) -> None:
 
 
 def test_the_metrics_of_the_report_are_well_formed() -> None:
-    assert promtool("check", "metrics", stdin=status_metrics.text(document())) == ""
+    assert promtool("check", "metrics", stdin=metrics.text(document())) == ""

@@ -75,7 +75,7 @@ def test_static_pods_are_taken_over_one_after_the_other(pods: Simulation) -> Non
     assert run.rolled == ["m2", "m3", "m1"]
     for name in pods.answers:
         staged = next(
-            told for told in run.options(name, "scheduler_release") if told["state"] == "staged"
+            told for told in run.options(name, "scheduler_fileset") if told["state"] == "staged"
         )
         assert {"name": "static_pod", "path": POD, "link_to": ""} in staged["files"]
 

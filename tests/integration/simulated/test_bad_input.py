@@ -1,6 +1,7 @@
-"""What is refused, as an operator meets it: one line that names the variable, before any host changes, in check mode too.
+"""Invalid input is rejected in one line that names the variable, before any host changes.
 
-Each rule is tested as a function (test__scheduler_preflight.py and others); here, that Ansible lets it be seen. Many hosts with a fault each share a run.
+Unit tests cover each rule (`_scheduler/decide/test_preflight.py` and others). These tests show that
+Ansible prints the message. Many hosts, each with one error, share a run.
 """
 
 from __future__ import annotations
@@ -345,7 +346,7 @@ def test_whose_a_binary_is(tmp_path: Path) -> None:
     ours = {
         name: [
             binary["ours"]
-            for options in run.options(name, "scheduler_release")
+            for options in run.options(name, "scheduler_fileset")
             for binary in options.get("binaries") or []
         ]
         for name in cluster.answers

@@ -69,7 +69,7 @@ def test_the_requests_lie_on_the_controller_and_nothing_live_changes(cluster: Si
             pki.spare("ECC", number=number).public_key()
         )
         assert run.calls[name][-1] == "x509_cert"
-        assert [options["state"] for options in run.options(name, "scheduler_release")] == [
+        assert [options["state"] for options in run.options(name, "scheduler_fileset")] == [
             "prepared",
             "prepared",
         ]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec_info
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import INFO
 
 from tests.support.pki import Ca, spare
 from tests.support.prometheus import on_this_machine
@@ -153,7 +153,7 @@ def test_readme_s_inventory_works_from_another_directory(cluster: Simulation) ->
     # Up to ansible-core 2.18 nothing becomes "" on its way, which is no mapping to the module.
     for name in cluster.answers:
         for options in run.options(name, "scheduler_info"):
-            assert ArgumentSpecValidator(spec_info.ARGUMENTS).validate(options).error_messages == []
+            assert ArgumentSpecValidator(INFO).validate(options).error_messages == []
 
 
 @pytest.mark.cores
@@ -269,7 +269,7 @@ def test_a_command_of_the_pages(command: str, cluster: Simulation) -> None:
     )
     (cluster.folder / "batch.yml").write_text("{kube_scheduler_secure_port: 10260}")
     for answer in cluster.answers.values():
-        answer["scheduler_release"] |= {
+        answer["scheduler_fileset"] |= {
             "version": "1.37.2",
             "not_after": "2036-01-01T00:00:00+00:00",
         }

@@ -136,7 +136,7 @@ def test_a_second_call_in_the_same_play_is_another_instance(
         ]
         assert asked[:2] == [("kube-scheduler.service", "/var/lib/kube-ha/kube-scheduler")] * 2
         assert {*asked[2:]} == {("batch.service", "/var/lib/kube-ha/batch")}
-        releases = run.options(name, "scheduler_release")
+        releases = run.options(name, "scheduler_fileset")
         assert {(options["unit"], options["path"]) for options in releases} == {
             ("batch.service", "/var/lib/kube-ha/batch")
         }
@@ -168,7 +168,7 @@ def test_removal_of_one_instance_needs_its_name_alone(cluster: Simulation) -> No
     run = cluster.run(*words, "--extra-vars=kube_scheduler_name=batch")
     assert run.code == 0, run.output
     for name in cluster.answers:
-        [options] = run.options(name, "scheduler_release")
+        [options] = run.options(name, "scheduler_fileset")
         assert (options["state"], options["unit"], options["path"]) == (
             "absent",
             "batch.service",
@@ -195,14 +195,14 @@ def test_a_leader_that_is_removed_goes_last_and_hands_over(cluster: Simulation) 
     run = removed(cluster, "m1", "m2")
     assert run.code == 0, run.output
     assert run.calls == {
-        "m1": ["drift", "scheduler_release"],
-        "m2": ["drift", "scheduler_release"],
+        "m1": ["drift", "scheduler_fileset"],
+        "m2": ["drift", "scheduler_fileset"],
         "m3": [],
     }
     gone = [
         (sent["host"], sent["options"])
         for sent in run.sent
-        if sent["module"] == "scheduler_release"
+        if sent["module"] == "scheduler_fileset"
     ]
     assert [name for name, _options in gone] == ["m2", "m1"]
     for _name, options in gone:
@@ -233,7 +233,7 @@ def test_the_last_scheduler_of_a_group_is_not_removed_unless_told(cluster: Simul
     assert run.calls["m1"] == ["drift"]
     run = removed(cluster, confirm="all")
     assert run.code == 0, run.output
-    assert run.calls == {name: ["scheduler_release"] for name in cluster.answers}
+    assert run.calls == {name: ["scheduler_fileset"] for name in cluster.answers}
 
 
 def test_removal_where_nothing_runs_any_more(cluster: Simulation) -> None:
@@ -242,7 +242,7 @@ def test_removal_where_nothing_runs_any_more(cluster: Simulation) -> None:
         cluster.answers[name]["drift"] = cluster.answers[name]["drift"][0]
     run = removed(cluster)
     assert run.code == 0, run.output
-    assert run.calls == {name: ["drift", "scheduler_release"] for name in cluster.answers}
+    assert run.calls == {name: ["drift", "scheduler_fileset"] for name in cluster.answers}
 
 
 # --- hostile and odd answers
@@ -310,7 +310,7 @@ def test_a_hostile_host_s_keys_are_dropped(
             run.calls[name]
         )
         check_certificate(run.options(name, "x509_cert")[-1]["_certificate"], cluster.ca)
-        for module in ("x509_cert", "kubeconfig", "scheduler_release", "user", "apt", "drift"):
+        for module in ("x509_cert", "kubeconfig", "scheduler_fileset", "user", "apt", "drift"):
             told, honest = (
                 [without_chance(o) for o in run.options(host, module)] for host in (name, "m1")
             )

@@ -78,12 +78,12 @@ def test_all_at_once_where_nobody_is_healthy(cluster: Simulation) -> None:
         cluster, healthy=False, problems=["kube-scheduler.service is not installed"], lease=None
     )
     absent = {"state": "absent"}
-    cluster.change("m1", "scheduler_release", lease=absent)
+    cluster.change("m1", "scheduler_fileset", lease=absent)
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
     assert together(run.output) == [["m1", "m2", "m3"]]
     # Who saw before its start that nobody led need not wait for a renewal.
-    assert run.options("m1", "scheduler_release")[0]["lease"] == {
+    assert run.options("m1", "scheduler_fileset")[0]["lease"] == {
         "name": "kube-scheduler",
         "namespace": "kube-system",
     }
@@ -109,7 +109,7 @@ def test_a_member_that_does_not_become_healthy_is_rolled_back_and_stops_the_roll
         "the rollout stopped because of m3; the members after it were left as they are" in run.text
     )
     assert run.rolled == ["m2", "m3"]
-    there, back = (options for options in run.options("m3", "scheduler_release"))
+    there, back = (options for options in run.options("m3", "scheduler_fileset"))
     assert (there["state"], back["state"]) == ("live", "previous")
     assert there["attempt"] == back["attempt"] != ""
 
@@ -120,7 +120,7 @@ def test_a_member_that_was_not_healthy_before_is_not_rolled_back(cluster: Simula
     cluster.answers["m3"]["drift"] = sick
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code != 0
-    assert [options["state"] for options in run.options("m3", "scheduler_release")] == ["live"]
+    assert [options["state"] for options in run.options("m3", "scheduler_fileset")] == ["live"]
     assert run.rolled == ["m3"]
 
 
@@ -165,7 +165,7 @@ def test_only_the_leader_hands_over(cluster: Simulation) -> None:
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
     wanted = {
-        name: run.options(name, "scheduler_release")[0].get("handover") for name in cluster.answers
+        name: run.options(name, "scheduler_fileset")[0].get("handover") for name in cluster.answers
     }
     assert (wanted["m2"], wanted["m3"]) == (None, None)
     assert wanted["m1"] == {
@@ -219,7 +219,7 @@ def recalled(cluster: Simulation, **changes: Any) -> None:
     """All hosts keep the set of an earlier version."""
     for name in cluster.answers:
         older = {"process": {**gathered(name, "m1")["process"], "version": "1.36.1"}}
-        cluster.answers[name]["scheduler_release"] = {**RECALLED, **changes}
+        cluster.answers[name]["scheduler_fileset"] = {**RECALLED, **changes}
         cluster.answers[name]["drift"] = [
             compared(name, "m1"),
             compared(name, "m1", drift=DRIFT, **older),
@@ -234,12 +234,12 @@ def test_rollback(cluster: Simulation) -> None:
     assert not any(
         options.get("lease")
         for name in cluster.answers
-        for options in run.options(name, "scheduler_release")
+        for options in run.options(name, "scheduler_fileset")
     )
     states = [
         (sent["host"], sent["options"]["state"])
         for sent in run.sent
-        if sent["module"] == "scheduler_release"
+        if sent["module"] == "scheduler_fileset"
     ]
     assert sorted(states[:3]) == [(name, "recalled") for name in cluster.answers]
     assert states[3:] == [("m2", "live"), ("m3", "live"), ("m1", "live")]
@@ -271,7 +271,7 @@ def test_rollback_needs_no_ca_key(cluster: Simulation) -> None:
 )
 def test_rollback_is_refused(cluster: Simulation, changes: dict[str, Any], words: str) -> None:
     recalled(cluster)
-    cluster.change("m1", "scheduler_release", **changes)
+    cluster.change("m1", "scheduler_fileset", **changes)
     run = cluster.run("playbooks/rollback.yml")
     assert run.code != 0
     assert words in run.text
@@ -284,7 +284,7 @@ def test_rollback_in_check_mode_tells_and_changes_nothing(cluster: Simulation) -
     run = cluster.run("playbooks/rollback.yml", "--check")
     assert run.code == 0, run.output
     assert "m2 1.37.2 -> 1.36.1 (standby, the canary)" in run.text
-    assert all(sent["check"] for sent in run.sent if sent["module"] == "scheduler_release")
+    assert all(sent["check"] for sent in run.sent if sent["module"] == "scheduler_fileset")
 
 
 def test_upgrade(cluster: Simulation) -> None:

@@ -78,7 +78,7 @@ def test_each_host_s_own_certificate_is_replaced_the_leader_s_last(cluster: Simu
         assert (last["reloaded"], float(last["timeout"])) == (True, 315.0)
         assert [
             options["restart"]
-            for options in run.options(name, "scheduler_release")
+            for options in run.options(name, "scheduler_fileset")
             if options["state"] == "live"
         ] == [False]
     rows = [line.split() for line in run.output.splitlines() if " pair " in line]

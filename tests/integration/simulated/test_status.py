@@ -13,7 +13,7 @@ from tests.support import status_schema
 from tests.support.clusters import DOWN
 from tests.support.role import answers
 from tests.support.simulation import DRIFT, ROOT, Outcome, Simulation, compared, lease
-from tests.unit.plugins.module_utils.test__scheduler_drill_page import Tree
+from tests.unit.plugins.module_utils._scheduler.drill.test_page import Tree
 
 SCHEMA = json.loads((ROOT / "docs/status.schema.json").read_text())
 REPORT = "Report on the clusters"
@@ -133,7 +133,7 @@ def test_colours_are_ansible_s_own(cluster: Simulation) -> None:
 def test_other_playbooks_end_with_it(tmp_path: Path, playbook: str) -> None:
     found = Simulation(tmp_path)
     for name in found.answers:
-        found.answers[name]["scheduler_release"] = {
+        found.answers[name]["scheduler_fileset"] = {
             "changed": False,
             "version": "1.37.2",
             "not_after": "",

@@ -447,7 +447,7 @@ def test_a_hostile_master_through_a_rollout(cluster: Simulation, inject: str) ->
     assert run.code == 0, run.output
     assert rolled(run.output) == ["m2", "m3", "m1"]
     # How it is at each of three positions and at the end, and after its own roll, at the first.
-    assert run.calls["m2"] == ["gather", "drift", "drift", "scheduler_release", *["drift"] * 4]
+    assert run.calls["m2"] == ["gather", "drift", "drift", "scheduler_fileset", *["drift"] * 4]
     assert not re.search(r"^evil ", run.output, re.MULTILINE)
     cluster.run("playbooks/status.yml", ANSIBLE_INJECT_FACT_VARS=inject)
     assert not report.exists()

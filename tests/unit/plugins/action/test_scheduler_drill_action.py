@@ -14,10 +14,18 @@ from unittest import mock
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.kube_ha.scheduler.plugins.action import scheduler_drill
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import drill, drill_watch
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import (
+    verdict,
+    watch,
+)
 
 from tests.support.simulation import compared
-from tests.unit.plugins.module_utils.test__scheduler_drill import TABLE, TAKEOVER, chosen, saw
+from tests.unit.plugins.module_utils._scheduler.drill.test_verdict import (
+    TABLE,
+    TAKEOVER,
+    chosen,
+    saw,
+)
 
 NAMES = ["m1", "m2", "m3"]
 INPUT = {
@@ -95,7 +103,7 @@ def test_one_cluster_at_a_time() -> None:
 
 def reported(folder: Path, hostvars: Any = None, samples: Any = None) -> dict[str, Any]:
     measured = {
-        "seen": asdict(saw(samples or TAKEOVER, [drill.Pod("p", 99, 99.1, "n", 1)])),
+        "seen": asdict(saw(samples or TAKEOVER, [verdict.Pod("p", 99, 99.1, "n", 1)])),
         "time": "2026-11-25T00:00:00Z",
     }
     # As it comes through Ansible.
@@ -161,7 +169,7 @@ def test_a_hostile_journal(tmp_path: Path) -> None:
 
 def test_a_report_that_cannot_be_encoded_leaves_nothing(tmp_path: Path) -> None:
     with (
-        mock.patch.object(scheduler_drill.drill_page, "page", return_value="\ud800"),
+        mock.patch.object(scheduler_drill, "render_drill_page", return_value="\ud800"),
         pytest.raises(
             AnsibleActionFail,
             match="step report: its options are not what earlier steps have returned",
@@ -197,12 +205,12 @@ class FakeWatch:
     def ready(self) -> None:
         """It is at once."""
 
-    def finish(self, fault: float, uncertainty: float) -> drill.Seen:
-        return drill.Seen(fault=fault, uncertainty=uncertainty)
+    def finish(self, fault: float, uncertainty: float) -> verdict.Seen:
+        return verdict.Seen(fault=fault, uncertainty=uncertainty)
 
 
 def measured(answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr(drill_watch, "Watch", FakeWatch)
+    monkeypatch.setattr(scheduler_drill, "Watch", FakeWatch)
     action, task_vars = plugin("measure", choice=chosen(), admin_kubeconfig="/k")
 
     def execute(**options: Any) -> dict[str, Any]:
@@ -245,6 +253,6 @@ def test_a_signal_becomes_an_error_and_the_former_handlers_come_back(
     number: signal.Signals,
 ) -> None:
     former = signal.getsignal(number)
-    with pytest.raises(drill_watch.InterruptedDrillError), scheduler_drill._ended_by_signals():
+    with pytest.raises(watch.InterruptedDrillError), scheduler_drill._ended_by_signals():
         os.kill(os.getpid(), number)
     assert signal.getsignal(number) == former

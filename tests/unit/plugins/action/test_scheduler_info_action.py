@@ -20,7 +20,8 @@ from ansible.errors import AnsibleActionFail, AnsibleFileNotFound
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_info import ActionModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, spec_info
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import SERVING_SPEC
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
     certificate as _certificate,
 )
@@ -112,7 +113,7 @@ def test_the_table_does_not_travel() -> None:
         "lock": "leases",
     }
     assert target.sent == [{"_serving": [serving]}]
-    assert set(serving) == set(spec_info.SERVING_SPEC["options"])
+    assert set(serving) == set(SERVING_SPEC["options"])
     target.run({"table": VERSIONS}, versions="table")
     assert target.sent[1] == target.sent[0]
     for garbage in ("x", {"1.37": None}, {"a": {}}, [1]):

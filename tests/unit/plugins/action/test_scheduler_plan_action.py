@@ -12,7 +12,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_plan import ActionModule
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import rotation
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import rotation
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
 
 from tests.support.fake_module import HostVars, one_line

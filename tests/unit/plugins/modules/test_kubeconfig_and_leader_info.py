@@ -15,7 +15,7 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 from ansible.module_utils.common.parameters import PASS_VARS
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_entries
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_module
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
 
@@ -73,7 +73,7 @@ def test_what_kubeconfig_returns_is_documented(tmp_path: Path) -> None:
     documented = names(yaml.safe_load(kubeconfig.RETURN))
     ca = Ca()
     config = yaml.safe_load(built(["https://h"], ca=ca.pem, pair=ca.issue()))
-    returned: Any = kubeconfig_entries.summary(config)
+    returned: Any = kubeconfig_module.summary(config)
     assert set(documented) == {*returned, "path", "backup_file"}
     for kind in ("clusters", "users"):
         assert set(documented[kind]) == set(returned[kind][0])

@@ -1,0 +1,325 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The states of scheduler_fileset: what is done to the set of files, and to the unit that runs from it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    KubeError,
+    ReleaseError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders, paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import dry_run
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import options
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
+    STATIC_POD,
+    Item,
+    Release,
+    items_in,
+    items_of,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
+    staleness,
+    static_pod,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
+    systemd as _systemd,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import LeaseView
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy.handover import (
+        Handover,
+    )
+
+LOCK_SECONDS = 60.0
+LOG_MODE = 0o755
+
+
+class Module(t.Protocol):
+    """The part of AnsibleModule that this needs."""
+
+    params: dict[str, t.Any]
+    check_mode: bool
+
+
+class Result(t.TypedDict, total=False):
+    """What the module returns; only C(changed) and C(done) in every state."""
+
+    changed: bool
+    done: list[str]
+    digest: str
+    pending: list[str]
+    reasons: list[str]
+    lease: LeaseView | None
+    handover: Handover | None
+    original: bool
+    version: str
+    not_after: str
+    dry_run: bool | None
+    diff: list[dict[str, str]]
+
+
+def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
+    """The module scheduler_fileset. Raises ReleaseError, SystemdError and FilesError."""
+    params = module.params
+    options.check_release(params)
+    release = Release(params["path"], items_of(params["files"] or []))
+    release.check_folder()
+    state = STATES[params["state"]]
+    made = []
+    if params["state"] in ("prepared", "staged"):
+        # What cannot be is refused before anything is made.
+        release.check_binaries(params["binaries"], dry=module.check_mode)
+        if params["state"] == "staged":
+            release.pending()  # looks at each path, live and staged
+            if params["command"] and not module.check_mode:
+                release.require(item for item in release.items if item.seeded)
+            if params["log_dir"]:
+                folders.give(params["log_dir"], params["user"], LOG_MODE, dry=True)
+        if not module.check_mode:
+            made = release.make_folders()
+    with contextlib.ExitStack() as locks:
+        if not module.check_mode and os.path.isdir(release.root):
+            locks.enter_context(paths.lock(release.root, timeout=LOCK_SECONDS))
+            release.mend()
+        result = state(module, release, systemd, proc)
+    return Result(
+        **{**result, "changed": result["changed"] or bool(made), "done": [*made, *result["done"]]}
+    )
+
+
+def _prepared(module: Module, release: Release, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
+    done = release.prepare(dry=module.check_mode)
+    recorded = False if module.check_mode else release.record_binaries(module.params["binaries"])
+    return Result(changed=bool(done) or recorded, done=done)
+
+
+def _staged(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:
+    params = module.params
+    dry = module.check_mode
+    diff = release.differences()
+    given = params["log_dir"] and folders.give(params["log_dir"], params["user"], LOG_MODE, dry=dry)
+    recorded = release.record_binaries(params["binaries"], dry=dry)
+    done = [*release.stage(dry=dry), *(["log_dir"] if given else [])]
+    digest = release.digest()
+    pending = sorted({*release.pending(), *(name for name in done if dry and name != "log_dir")})
+    reasons = _reasons(params["unit"], systemd, proc, release, digest)
+    if reasons:
+        pending.append("process")
+    passed = None
+    if pending and params["command"] and not dry:
+        passed = dry_run.run(release, systemd, params, params["unit"], digest)
+    return Result(
+        changed=bool(done) or recorded,
+        done=done,
+        digest=digest,
+        pending=pending,
+        reasons=reasons,
+        dry_run=passed,
+        diff=diff,
+    )
+
+
+def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:
+    unit = module.params["unit"]
+    staged = release.record()["staged"]
+    if module.check_mode:
+        # An earlier task would have staged a set, of which nothing is known yet.
+        return Result(changed=True, done=["restart"], digest=staged["digest"] if staged else "")
+    release = Release(release.root, release.staged_items())
+    digest = staged["digest"] if staged else ""
+    if not release.record()["original"] and digest != release.digest():
+        raise ReleaseError(
+            f"{os.path.join(release.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
+        )
+    wanted, handed = module.params["handover"], None
+    pod = static_pod.of(release, proc, module.params["attempt"])
+    if wanted and (pod or _will_restart(unit, systemd, proc, release, digest)):
+        handed = _hand_over(unit, pod or systemd, wanted)
+    if pod and not handed:
+        pod.stop(unit)
+    _make_way(unit, systemd, release.items)
+    shown = systemd.show(unit)
+    foreign = (
+        shown.get("LoadState") == "loaded"
+        and shown.get("FragmentPath") not in release.record()["paths"]
+    )
+    done = release.promote(module.params["attempt"], foreign=foreign)
+    lease = (
+        None if pod or _systemd.main_pid(shown) else _lease_before(release, module.params["lease"])
+    )
+    result = _started(unit, systemd, proc, release, done, restart=module.params["restart"])
+    return Result(**{**result, "digest": digest, "lease": lease, "handover": handed})
+
+
+def _lease_before(release: Release, wanted: dict[str, str] | None) -> LeaseView | None:
+    """The lease before the first start here."""
+    path = next((item.path for item in release.items if item.name == "kubeconfig"), None)
+    if not wanted or path is None:
+        return None
+    # Its imports are a fifth of the module's time, and most states need none of them.
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import (  # noqa: PLC0415
+        handover,
+    )
+
+    return handover.look(path, **wanted)
+
+
+def _hand_over(unit: str, service: static_pod.Service, wanted: dict[str, t.Any]) -> Handover | None:
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import (  # noqa: PLC0415
+        handover,
+    )
+
+    return handover.hand_over(unit, service, handover.Wanted(**wanted))
+
+
+def _left_to_kubelet(items: t.Iterable[Item]) -> bool:
+    """Whether kubelet runs a set, from its static pod."""
+    return any(item.name == STATIC_POD and not item.gone for item in items)
+
+
+def _make_way(unit: str, systemd: _systemd.Systemd, items: t.Iterable[Item]) -> None:
+    """Ends the unit before a set is put in place that kubelet runs."""
+    if _left_to_kubelet(items) and systemd.show(unit).get("LoadState") == "loaded":
+        systemd.disable(unit)
+
+
+def _will_restart(
+    unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str
+) -> bool:
+    """Whether the promotion of this staged set restarts the unit."""
+    pending = release.pending()
+    changes = any(item.name in pending and item.digest != "path" for item in release.items)
+    return changes or bool(_reasons(unit, systemd, proc, release, digest))
+
+
+def _started(
+    unit: str,
+    systemd: _systemd.Systemd,
+    proc: Proc,
+    release: Release,
+    done: list[str],
+    *,
+    restart: bool = False,
+) -> Result:
+    """Has the unit run from the live set. C(restart): whether it begins anew even where nothing asks for that."""
+    done = list(done)
+    live = release.record()["live"]
+    if live and _left_to_kubelet(items_in(live)):
+        systemd.reload()
+        return Result(changed=bool(done), done=done)
+    shown = systemd.show(unit)
+    if shown.get("NeedDaemonReload") == "yes" or shown.get("LoadState") != "loaded" or done:
+        systemd.reload()
+        shown = systemd.show(unit)
+    if shown.get("UnitFileState") != "enabled":
+        systemd.enable(unit)
+        done.append("enable")
+    reasons = _reasons(unit, systemd, proc, release, live["digest"] if live else "")
+    if reasons or restart:
+        if _systemd.number(shown, "NRestarts"):
+            systemd.forget_restarts(unit)
+        systemd.restart(unit)
+        done.append("restart")
+    return Result(changed=bool(done), done=done, reasons=reasons)
+
+
+def _previous(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:
+    if module.check_mode:
+        return Result(changed=False, done=[])
+    unit = module.params["unit"]
+    if release.record()["staged"]:
+        release = Release(release.root, release.staged_items())
+    attempt = module.params["attempt"]
+    if former := release.replaced(attempt):
+        _make_way(unit, systemd, items_in(former))
+    done = release.restore(attempt)
+    live = release.record()["live"]
+    if not live:
+        return Result(changed=bool(done), done=done)
+    # Also where nothing was promoted: a hand-over that failed may have left the unit stopped.
+    return _started(unit, systemd, proc, Release(release.root, items_in(live)), done)
+
+
+def _recalled(module: Module, release: Release, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
+    done = release.recall(dry=module.check_mode)
+    record, previous = release.record(), release.previous()
+    former = items_in(previous) if previous else ()
+    kept = {item.name: release.previous_path(item) for item in former}
+    # What was there before this role may be a plain file, of whatever version.
+    binaries = [
+        record["binaries"].get(item.target)
+        for item in former
+        if item.link_to is not None and os.path.islink(kept[item.name])
+    ]
+    return Result(
+        changed=bool(done),
+        done=done,
+        original=previous is not None and not previous["digest"],
+        version=next((binary["version"] for binary in binaries if binary), ""),
+        not_after=_not_after(kept),
+    )
+
+
+def _not_after(kept: t.Mapping[str, str]) -> str:
+    """When the certificate of a set expires, by the set's paths; it may be in the kubeconfig alone. "" where there is none."""
+    # The library takes longer to import than all else that most states need.
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (  # noqa: PLC0415
+        credentials as _credentials,
+    )
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (  # noqa: PLC0415
+        certificate as _certificate,
+    )
+
+    pem = paths.read(kept["certificate"]) if "certificate" in kept else None
+    named = (
+        static_pod.kubeconfig(kept[STATIC_POD]) if STATIC_POD in kept else kept.get("kubeconfig")
+    )
+    if pem is None and named:
+        with contextlib.suppress(KubeError, FilesError):
+            pair = _credentials.credentials(named).client_pem
+            pem = pair[0].encode() if pair else None
+    found = _certificate.parse(pem or b"")
+    certificate = found[0] if found else None
+    return _certificate.validity(certificate)[1].isoformat() if certificate else ""
+
+
+def _reasons(
+    unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str
+) -> list[str]:
+    live = staleness.Live(release.items, digest, release.record()["binaries"])
+    return staleness.reasons(unit, systemd.show(unit), proc, live)
+
+
+def _absent(module: Module, release: Release, systemd: _systemd.Systemd, _proc: Proc) -> Result:
+    unit, wanted, handed = module.params["unit"], module.params["handover"], None
+    done = []
+    if systemd.show(unit).get("FragmentPath") in release.record()["paths"]:
+        done.append(unit)
+        if not module.check_mode:
+            handed = _hand_over(unit, systemd, wanted) if wanted else None
+            systemd.disable(unit)
+    done += release.remove(dry=module.check_mode)
+    if done and not module.check_mode:
+        systemd.reload()
+    return Result(changed=bool(done), done=done, handover=handed)
+
+
+STATES: dict[str, t.Callable[[Module, Release, _systemd.Systemd, Proc], Result]] = {
+    "prepared": _prepared,
+    "staged": _staged,
+    "live": _live,
+    "previous": _previous,
+    "recalled": _recalled,
+    "absent": _absent,
+}

@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The schedulers of this role on one host: what each has for itself alone, and what two of them may not share."""
+
+from __future__ import annotations
+
+import os
+import re
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
+    Release,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import process
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.version import (
+    version_of,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
+    claim_of,
+    parse_settings,
+)
+
+# An argument as a unit of the role holds it.
+ARGUMENT = re.compile(r'"(--[^"\\]*)"')
+
+
+def neighbours(
+    release: Release,
+    proc: Proc,
+    pid_of: t.Callable[[str], int],
+    serving: t.Sequence[versions.Serving],
+) -> list[facts.Instance]:
+    """The other instances of this host, which are those with a record beside that of C(release)."""
+    found = []
+    for other in release.neighbours():
+        unit = f"{os.path.basename(other.root)}.service"
+        record = other.record()
+        members = record["staged"]["members"] if record["staged"] else []
+        files = [*record["paths"], *(member["path"] for member in members)]
+        pid = pid_of(unit)
+        if pid:
+            version = version_of(proc, pid, record["binaries"])
+            told = process.told(proc, pid)
+        else:
+            version = next(
+                (m["link_to"] or "" for m in members if m["name"] == "binary"), ""
+            ).rpartition("-v")[2]
+            texts = [_text(other, name) for name in ("unit", "config")]
+            told = parse_settings(ARGUMENT.findall(texts[0].decode("utf-8", "replace")), texts[1])
+            if not texts[0]:
+                found.append(
+                    facts.Instance(
+                        unit=unit, ports=[], lease="", schedulers=[], paths=sorted(set(files))
+                    )
+                )
+                continue
+        found.append(claim_of(unit, told, versions.serving_of(serving, version), files))
+    return found
+
+
+def _text(release: Release, name: str) -> bytes:
+    try:
+        return paths.read(os.path.join(release.root, "staged", name)) or b""
+    except FilesError:
+        return b""

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The certificates that lie on a host: its own pair's, and what its kubeconfig names and trusts."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    KubeError,
+    ProbeError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    credentials as _credentials,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
+    trusted_path,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
+
+MOST = 100
+"""Certificates of a file that are told."""
+
+
+def on_host(certificate: str | None, kubeconfig: str, authorities: str) -> list[facts.File]:
+    """The certificates in a file and in a kubeconfig, by their paths; what cannot be read is left out. C(authorities): PEM text of CAs."""
+    signers = [
+        found
+        for found in _certificate.parse(authorities.encode("ascii", "replace"))
+        if found is not None
+    ]
+    texts: list[tuple[str, str, bytes]] = []
+    if certificate is not None:
+        with contextlib.suppress(FilesError):
+            texts.append((certificate, "pair", paths.read(certificate) or b""))
+    with contextlib.suppress(KubeError, ProbeError):
+        login = _credentials.credentials(trusted_path(kubeconfig))
+        texts.append(
+            (kubeconfig, "client", (login.client_pem or ("", ""))[0].encode("ascii", "replace"))
+        )
+        texts.append((kubeconfig, "trust", (login.ca_pem or "").encode("ascii", "replace")))
+    found = []
+    for path, use, content in texts:
+        known = [entry for entry in _certificate.parse(content)[:MOST] if entry is not None]
+        # What follows the first one of a pair are its intermediates.
+        found += [
+            _described(path, use, entry, signers)
+            for entry in (known if use == "trust" else known[:1])
+        ]
+    return [entry for entry in found if entry is not None]
+
+
+def _described(
+    path: str, use: str, certificate: t.Any, signers: t.Sequence[t.Any]
+) -> facts.File | None:
+    have = _certificate.facts(certificate)
+    if have is None:
+        return None
+    identity = _certificate.identity(certificate, base.now())
+    return facts.File(
+        path=path,
+        use=use,
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        usages=[*have["extended_key_usage"], *(have["key_usage"] if have["is_ca"] else [])],
+        not_after=identity["not_after"],
+        fingerprint_sha256=identity["fingerprint_sha256"],
+        signed_by=[
+            _certificate.fingerprint(signer)
+            for signer in signers
+            if _certificate.signs(signer, certificate)
+        ],
+    )

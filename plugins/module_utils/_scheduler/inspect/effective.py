@@ -1,0 +1,100 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""What a process says of its own settings, to a reader who may ask: compared with what is wanted, field by field and flag by flag.
+
+The sources are /configz, a JSON document, and where the version has them on, /flagz and /statusz, which are texts. What cannot be compared for certain
+(lists of other lengths, flags that are joined of several values) is left out: a reason that is wrong would restart the process at each run.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
+    DesiredSettings,
+    field_of_flag,
+    is_same_value,
+)
+
+PATHS = ("/configz", "/flagz", "/statusz")
+FLAG = re.compile(r"([a-z][a-z0-9-]*)=(.*)")
+VERSION = re.compile(r"Binary version: *v?([0-9]+\.[0-9]+\.[0-9]+)\S*")
+# Values that a flag is shown with in another form than it was given in: lists, and mappings.
+JOINED = re.compile(r"[\[,=]")
+
+Answers = t.Mapping[str, "tuple[int, bytes]"]
+"""HTTP status and body, by path."""
+
+
+def differences(wanted: DesiredSettings, version: str, told: Answers) -> list[str]:
+    """In what a process differs, by its own words; nothing where it does not answer, or with something else."""
+    texts = {
+        path: body.decode("utf-8", "replace")
+        for path, (status, body) in told.items()
+        if status == 200
+    }
+    found = list(_fields(_effective(wanted), _configuration(texts.get("/configz", "")), ""))
+    lines = map(FLAG.fullmatch, texts.get("/flagz", "").splitlines())
+    flags = {match[1]: match[2] for match in lines if match}
+    found += [
+        f"flag --{name} is {flags[name]}, wanted {value}"
+        for name, value in wanted["flags"].items()
+        if name in flags
+        and not JOINED.search(f"{flags[name]}{value}")
+        and not is_same_value(str(value), flags[name])
+    ]
+    runs = VERSION.search(texts.get("/statusz", ""))
+    if runs and runs[1] != version:
+        found.append(f"/statusz tells version {runs[1]}, wanted {version}")
+    return found
+
+
+def _configuration(text: str) -> t.Mapping[str, t.Any]:
+    try:
+        found = json.loads(text)["componentconfig"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _effective(wanted: DesiredSettings) -> dict[str, t.Any]:
+    """The configuration with the flags of the election over it, which versions that honour them put there."""
+    config = {
+        name: value
+        for name, value in wanted["config"].items()
+        if name not in ("apiVersion", "kind")
+    }
+    election = {
+        field_of_flag(name): value
+        for name, value in wanted["flags"].items()
+        if name.startswith("leader-elect-") or name == "leader-elect"
+    }
+    if "leaderElection" in config and election:
+        config["leaderElection"] = {**config["leaderElection"], **election}
+    return config
+
+
+def _fields(wanted: t.Any, told: t.Any, path: str) -> t.Iterator[str]:
+    if isinstance(wanted, dict):
+        # Old versions show Go's own names, which begin with a capital.
+        known = (
+            {str(name).lower(): value for name, value in told.items()}
+            if isinstance(told, dict)
+            else {}
+        )
+        for name, value in wanted.items():
+            if name.lower() in known:
+                yield from _fields(
+                    value, known[name.lower()], f"{path}.{name}" if path else str(name)
+                )
+    elif isinstance(wanted, list):
+        if isinstance(told, list) and len(told) == len(wanted):
+            for number, pair in enumerate(zip(wanted, told)):
+                yield from _fields(*pair, f"{path}[{number}]")
+    elif isinstance(told, (str, bool, int, float)) and not is_same_value(wanted, told):
+        yield f"configuration {path} is {json.dumps(told)}, wanted {json.dumps(wanted)}"

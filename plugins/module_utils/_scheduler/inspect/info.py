@@ -1,0 +1,515 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""The question of scheduler_info: what a host is and what runs there, whether that is healthy, and in what it differs from what is wanted."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+import pwd
+import socket
+import time
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, ProbeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    credentials as _credentials,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    versions as _versions,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
+    Release,
+    items_of,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
+    instances,
+    static_pod,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
+    process as _process,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
+    systemd as _systemd,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
+    LEASE_ACCESS_ERRORS,
+    kubeconfig_for,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import (
+    Listener,
+    OwnScheduler,
+    Proc,
+    others,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.version import (
+    version_of,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (
+    effective,
+    health,
+    probes,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.options import (
+    check_info,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
+    CHECK_NAMES,
+    LEASE_NAMESPACE,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
+    ProcessSettings,
+    serving_or_default,
+)
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+# What this collection's modules import on a master beyond the standard library.
+LIBRARIES = ("cryptography", "yaml")
+OS_RELEASE = "/etc/os-release"
+POLL = 0.5
+READER = CHECK_NAMES["metrics_reader"]
+
+
+class Module(t.Protocol):
+    """The part of AnsibleModule that this needs."""
+
+    params: dict[str, t.Any]
+    check_mode: bool
+
+    def load_file_common_arguments(
+        self, params: dict[str, t.Any], path: str | None = None
+    ) -> dict[str, t.Any]:
+        """The attributes that are wanted of the file."""
+
+    def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
+        """Sets them; whether any differed, or `changed`."""
+
+
+class Host(t.TypedDict):
+    """What does not depend on a scheduler: the fields of the answer of these names."""
+
+    hostname: str
+    architecture: str
+    os_families: list[str]
+    systemd_version: int
+    python_version: str
+    missing_libraries: list[str]
+    time: float
+    user_exists: bool
+
+
+def parse_os_release(text: str) -> list[str]:
+    """ID and ID_LIKE of /etc/os-release, the nearest name first."""
+    fields = _systemd.parse_show(text)
+    return [word for key in ("ID", "ID_LIKE") for word in fields.get(key, "").strip("\"'").split()]
+
+
+def host(user: str | None, systemd_version: int) -> Host:
+    """What does not depend on a scheduler."""
+    text = b""
+    with contextlib.suppress(OSError), open(OS_RELEASE, "rb") as stream:
+        text = stream.read(paths.LIMIT)
+    machine = platform.machine()
+    return Host(
+        hostname=socket.gethostname(),
+        architecture=ARCHITECTURES.get(machine, machine),
+        os_families=parse_os_release(text.decode("utf-8", "replace")),
+        systemd_version=systemd_version,
+        python_version=platform.python_version(),
+        missing_libraries=[name for name in LIBRARIES if not probes.installed(name)],
+        time=time.time(),
+        user_exists=bool(user) and _user_exists(str(user)),
+    )
+
+
+def _user_exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        return False
+    return True
+
+
+def apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserver:
+    """The version of an apiserver, read over verified TLS. That it denies anonymous readers counts as an answer."""
+    found = facts.Apiserver(
+        server=server,
+        reachable=False,
+        version=None,
+        error=None,
+        next_serves=None,
+        next_accepted=None,
+    )
+    try:
+        version = _ask_version(server, params, params["apiserver_ca"]).get("gitVersion")
+        found["version"] = version if isinstance(version, str) else None
+        if found["version"] is None:
+            found["error"] = (
+                f"{server}/version names no version; is this the address of an apiserver?"
+            )
+    except _client.StatusError as error:
+        if error.kind not in ("unauthorized", "forbidden"):
+            found["error"] = str(error)
+    except KubeError as error:
+        found["error"] = str(error)
+    found["reachable"] = found["error"] is None
+    if found["reachable"] and params["next_ca"]:
+        found["next_serves"] = _answers(server, params, params["next_ca"])
+        if params["next_cert"]:
+            found["next_accepted"] = _answers(
+                server, params, params["apiserver_ca"], (params["next_cert"], params["next_key"])
+            )
+    return found
+
+
+def _ask_version(
+    server: str,
+    params: t.Mapping[str, t.Any],
+    ca_pem: str | None,
+    pair: tuple[str, str] | None = None,
+) -> dict[str, t.Any]:
+    login = _credentials.Credentials(
+        origin="apiserver",
+        server=server,
+        ca_pem=ca_pem,
+        client_pem=pair,
+        tls_server_name=params["tls_server_name"] or None,
+    )
+    with _client.Client([login], timeout=probes.HTTP_TIMEOUT) as client:
+        return client.get("/version")
+
+
+def _answers(
+    server: str,
+    params: t.Mapping[str, t.Any],
+    ca_pem: str | None,
+    pair: tuple[str, str] | None = None,
+) -> bool | None:
+    """Whether the apiserver answers to somebody who trusts these CAs, and is known by this pair; None where that cannot be told."""
+    try:
+        _ask_version(server, params, ca_pem, pair)
+    except KubeError as error:
+        if error.kind in (("unauthorized", "tls_client") if pair else ("tls_untrusted",)):
+            return False
+        # Somebody who is not allowed to read it is known all the same, and so is the server to one whom it does not know.
+        return True if error.kind in ("forbidden", "unauthorized") else None
+    return True
+
+
+def unsafe(folders: t.Sequence[str]) -> list[str]:
+    """Why root should write nothing into directories; of one that is not there, the nearest above it is judged."""
+    found = []
+    for folder in folders:
+        place = os.path.join("/", folder)
+        while place != "/" and not os.path.isdir(place):
+            place = os.path.dirname(place)
+        with contextlib.suppress(OSError):
+            found.append(paths.unsafe(place))
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def unit_of(name: str, shown: t.Mapping[str, str], manifest: str) -> facts.Unit:
+    """The unit for the answer, of the properties that systemd shows."""
+    drop_ins = _systemd.drop_ins(shown, name)
+    aside = [path for path in drop_ins if _systemd.is_aside(path)]
+    return facts.Unit(
+        name=name,
+        load_state=shown.get("LoadState", ""),
+        active_state=shown.get("ActiveState", ""),
+        sub_state=shown.get("SubState", ""),
+        enabled=shown.get("UnitFileState", ""),
+        result=shown.get("Result", ""),
+        restarts=_systemd.number(shown, "NRestarts"),
+        since=shown.get("ExecMainStartTimestamp", ""),
+        active_seconds=_systemd.active_seconds(shown, time.clock_gettime(time.CLOCK_MONOTONIC)),
+        fragment_path=shown.get("FragmentPath", ""),
+        drop_ins=[path for path in drop_ins if path not in aside],
+        set_aside=aside,
+        static_pod=manifest,
+    )
+
+
+class Question:
+    """One run of the module on its host."""
+
+    def __init__(
+        self,
+        module: Module,
+        systemd: _systemd.Systemd,
+        proc: Proc,
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.module, self.systemd, self.proc = module, systemd, proc
+        self.clock, self.sleep = clock, sleep
+        self.params = module.params
+        check_info(self.params)
+        self.unit: str = self.params["unit"]
+        self.systemd_version = systemd.version()
+        self.before = probes.record_of(self.params["lease_before"])
+        self.last: _lease.Record | None = None
+
+    def run(self) -> facts.Answer:
+        """The answer. Raises ReleaseError, SystemdError and FilesError."""
+        params = self.params
+        wanted = params["wanted"]
+        release = Release(params["release_path"], items_of(wanted["files"]) if wanted else [])
+        if not wanted:
+            staged = release.record()["staged"]
+            release = Release(release.root, release.staged_items() if staged else [])
+        deadline = self.clock() + params["timeout"]
+        while True:
+            answer, shown, told = self._look(release)
+            unit = answer["unit"]
+            # One that systemd has restarted does not become steady any more.
+            if (
+                answer["healthy"] is not False
+                or self.clock() >= deadline
+                or (params["steady"] and unit["restarts"])
+            ):
+                break
+            left = (
+                params["steady"] - unit["active_seconds"] if len(answer["problems"]) == 1 else 0.0
+            )
+            self.sleep(max(POLL, min(left, deadline - self.clock())))
+        if answer["healthy"] is False and self.systemd_version:
+            answer["journal"] = self.systemd.journal(self.unit, max(0, params["journal_lines"]))
+        if wanted:
+            # The libraries behind this take longer to import than all else that is done before there is a plan.
+            from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (  # noqa: PLC0415
+                drift,
+            )
+
+            checked = drift.wanted_of(wanted, user=params["user"], unit=self.unit)
+            access = drift.HostAccess(self.module, self.proc, shown, told)
+            answer["drift"], answer["awaited"] = drift.compare(
+                checked, release.root, answer, access
+            )
+        return answer
+
+    def _look(self, release: Release) -> tuple[facts.Answer, dict[str, str], effective.Answers]:
+        params = self.params
+        shown = self.systemd.show(self.unit) if self.systemd_version else {}
+        pid = _systemd.main_pid(shown)
+        manifest = static_pod.manifest(self.unit)
+        instead = bool(manifest) and not pid
+        if instead:
+            pid = static_pod.pid(self.proc, self.unit)
+        binaries = release.record()["binaries"]
+        told = _process.told(self.proc, pid)
+        version = version_of(self.proc, pid, binaries)
+        serving = _versions.serving_of(params["_serving"], version)
+        process = _process.describe(
+            self.proc,
+            pid,
+            version,
+            told,
+            serving=serving,
+            bind_address=params["bind_address"],
+            port=params["port"],
+        )
+        if instead and not pid:
+            process["arguments"] = static_pod.arguments(manifest)
+        listeners = self.proc.listeners()
+        port, holder = self._port(process, serving_or_default(serving), listeners)
+        beside = instances.neighbours(release, self.proc, self._pid_of, params["_serving"])
+        answer = facts.Answer(
+            **host(params["user"], self.systemd_version),
+            installed=os.path.isdir(release.root) and shown.get("LoadState") == "loaded",
+            prepared=release.prepared(),
+            unsafe=[*unsafe(params["folders"]), *self._untrusted(release, process, told)],
+            stale=release.stale(),
+            obstacles=[path for path in params["paths"] if os.path.isdir(path)],
+            apiserver=apiserver(params["apiserver"], params) if params["apiserver"] else None,
+            apiservers=[apiserver(server, params) for server in params["apiservers"]],
+            unit=unit_of(self.unit, shown, manifest if instead else ""),
+            process=process,
+            port=port,
+            others=[
+                *self._others(process, holder, [instance["unit"] for instance in beside]),
+                *([f"static pod {manifest}"] if manifest and not instead else []),
+            ],
+            instances=beside,
+            lease=None,
+            certificates=self.certificates,
+            probes=None,
+            healthy=None,
+            problems=[],
+            not_checked=[],
+            journal=[],
+            drift=[],
+            awaited=[],
+        )
+        subject = self._subject(process, told, serving_or_default(serving), listeners)
+        told_of_settings: effective.Answers = {}
+        if params["probe"]:
+            told_of_settings = self._probe(answer, release, subject)
+        elif pid:
+            with contextlib.suppress(*LEASE_ACCESS_ERRORS):
+                answer["lease"] = probes.describe_lease(probes.glance(subject, self.before))
+        return answer, shown, told_of_settings
+
+    def _untrusted(
+        self, release: Release, process: facts.Process, told: ProcessSettings
+    ) -> list[str]:
+        """Why root should not read the kubeconfig of a scheduler that somebody else laid; those of this role are root's, or systemd's."""
+        if process["pid"] and not process["digest"] and not release.prepared() and told.kubeconfig:
+            try:
+                kubeconfig_for(self.unit, told.kubeconfig)
+            except ProbeError as error:
+                return [str(error)]
+        return []
+
+    @functools.cached_property
+    def certificates(self) -> list[facts.File]:
+        """What lies on the host, read once however often the process is looked at."""
+        params = self.params
+        if not params["authorities"] or not probes.installed("cryptography"):
+            return []
+        # The library takes longer to import than all else that a question without probes needs.
+        from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (  # noqa: PLC0415
+            certificates,
+        )
+
+        return certificates.on_host(
+            params["certificate"], params["kubeconfig"], params["authorities"]
+        )
+
+    def _loaded(self, release: Release, pid: int) -> bool | None:
+        """Whether the process has taken the certificate that lies live, where it reads its files again; None where nothing tells, or nothing is to be told."""
+        item = next(
+            (item for item in release.items if (item.name, item.digest) == ("certificate", "path")),
+            None,
+        )
+        if item is None or not self.params["reloaded"]:
+            return None
+        started = self.proc.started(pid)
+        if started is None:
+            return None
+        try:
+            changed = os.lstat(item.path).st_ctime
+        except OSError:
+            return None
+        if changed <= started or time.time() - changed > 2 * _credentials.RELOAD:
+            return True
+        return self.systemd.logged(self.unit, _credentials.RELOADED, changed)
+
+    def _port(
+        self, process: facts.Process, serving: _versions.Serving, listeners: t.Sequence[Listener]
+    ) -> tuple[facts.Port, int | None]:
+        """The port that is wanted, and the process that holds it; of a version that serves no HTTPS, its HTTP port."""
+        wanted = self.params["wanted"]
+        if wanted:
+            serving = _versions.serving_of(self.params["_serving"], wanted["version"]) or serving
+        number = (
+            self.params["port"] if serving["https"] else process["http_port"] or serving["http"]
+        )
+        addresses, holder = self.proc.holder(number, process["pid"], listeners)
+        held_by = (
+            "" if holder is None else self.proc.name(holder) if holder else "an unknown process"
+        )
+        ours = bool(holder) and holder == process["pid"]
+        return facts.Port(number=number, addresses=addresses, held_by=held_by, ours=ours), holder
+
+    def _pid_of(self, unit: str) -> int:
+        return _systemd.main_pid(self.systemd.show(unit)) if self.systemd_version else 0
+
+    def _others(self, process: facts.Process, holder: int | None, beside: list[str]) -> list[str]:
+        name = self.unit.removesuffix(".service")
+        lease = (
+            (process["lease_namespace"], process["lease_name"])
+            if process["pid"]
+            else (LEASE_NAMESPACE, name)
+        )
+        own = OwnScheduler(process["pid"], self.unit, lease, holder, beside)
+        found = others(self.proc, own, lambda pid: _process.told(self.proc, pid).lease)
+        return [self.proc.name(pid) for pid in found]
+
+    def _subject(
+        self,
+        process: facts.Process,
+        told: ProcessSettings,
+        serving: _versions.Serving,
+        listeners: t.Sequence[Listener],
+    ) -> probes.Subject:
+        params = self.params
+        pid, http_port = process["pid"], process["http_port"]
+        named = told.kubeconfig or params["kubeconfig"]
+        pair = (params["metrics_cert"], params["metrics_key"]) if params["metrics_cert"] else None
+        return probes.Subject(
+            process=process,
+            serving=serving,
+            sources=_versions.source_groups(process["lock"]),
+            kubeconfig=lambda: kubeconfig_for(self.unit, named),
+            serving_ca=params["serving_ca"],
+            metrics_pair=pair,
+            http_ours=bool(http_port) and self.proc.holder(http_port, pid, listeners)[1] == pid,
+            listening={
+                listener.address
+                for listener in listeners
+                if listener.port == process["secure_port"]
+            },
+        )
+
+    def _remember(self, view: _lease.View, *, single: bool) -> None:
+        """What the next look at the lease compares with: the last reading but one, so that it need not wait for a renewal that this look has seen.
+
+        Of two objects that may hold the record, the view is of one: only of a C(single) one it tells that there was none.
+        """
+        absent = _lease.ABSENT if single and view.state == "absent" else None
+        self.before, self.last = self.last or view.compared, view.record or absent or self.last
+
+    def _probe(
+        self, answer: facts.Answer, release: Release, subject: probes.Subject
+    ) -> effective.Answers:
+        pid = answer["process"]["pid"]
+        faults: list[str] = []
+        settings: effective.Answers = {}
+        seen = facts.Probes(
+            served=None,
+            used=None,
+            used_loaded=None,
+            ready=None,
+            metrics_anonymous=None,
+            metrics_reader=None,
+            metrics_http=None,
+        )
+        if pid:
+            began = self.proc.start_ticks(pid)
+            seen, view, settings, faults = probes.run(subject, self.before)
+            seen["used_loaded"] = self._loaded(release, pid)
+            if view is not None:
+                answer["lease"] = probes.describe_lease(view)
+                self._remember(view, single=len(subject.sources) == 1)
+            if self.proc.start_ticks(pid) != began:
+                faults.append(f"{self.unit} was restarted while it was looked at")
+        answer["probes"] = seen
+        answer["problems"] = health.judge(
+            health.Seen(
+                unit=answer["unit"],
+                process=answer["process"],
+                port=answer["port"],
+                others=answer["others"],
+                probes=seen,
+                lease=answer["lease"],
+                certificates=answer["certificates"],
+            ),
+            faults,
+            steady=self.params["steady"],
+            reloaded=self.params["reloaded"],
+        )
+        answer["healthy"] = not answer["problems"]
+        if subject.metrics_pair is None:
+            answer["not_checked"] = [READER]
+        elif "/configz" in settings and settings["/configz"][0] != 200:
+            answer["not_checked"] = [f"{CHECK_NAMES['settings']}: HTTP {settings['/configz'][0]}"]
+        return settings

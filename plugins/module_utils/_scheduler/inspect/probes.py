@@ -1,0 +1,324 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""What a scheduler's process shows when it is looked at: what it serves, with what it connects, and whether its lease moves."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import importlib.machinery
+import ssl
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    ProbeError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    credentials as _credentials,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    versions as _versions,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
+    LEASE_ACCESS_ERRORS,
+    record_readers,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import effective
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import CHECK_NAMES
+
+HTTP_TIMEOUT = 5.0
+LEAST_PATIENCE = 6.0
+"""Seconds in which a lease has to be seen to move, at least."""
+MOST_PATIENCE = 300.0
+"""And at most: the times are those that the process was told, which may be any."""
+# Each look is a TLS handshake for an apiserver, and all hosts look at once.
+LEASE_INTERVAL = 0.1
+# A process that listens on all IPv6 addresses has the IPv4 ones too, and its certificate names 127.0.0.1 but not ::1.
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The process that is looked at, how it serves, and what the looking needs."""
+
+    process: facts.Process
+    serving: _versions.Serving
+    sources: tuple[
+        tuple[str, ...], ...
+    ]  # where the record of its lock lies: groups of which each is read by itself
+    kubeconfig: t.Callable[[], str]  # the path of what the process itself reads; raises ProbeError
+    serving_ca: str | None
+    metrics_pair: tuple[str, str] | None
+    http_ours: bool  # whether the process itself holds its HTTP port
+    listening: t.Collection[str]  # the addresses at which anything listens on its HTTPS port
+
+    @property
+    def address(self) -> str:
+        """Where it can be reached on this host. Raises ProbeError for an address that is none of this host's, whatever the process was told."""
+        bound = LOOPBACK.get(self.process["bind_address"], self.process["bind_address"])
+        if bound not in self.listening and not transport.is_loopback(bound):
+            raise ProbeError(
+                f"nothing listens at {bound} on port {self.process['secure_port']} of this host"
+            )
+        return bound
+
+
+def installed(library: str) -> bool:
+    """Whether a Python library is on this host. Its own paths are looked through, for the importer that Mitogen adds says yes to any name."""
+    return importlib.machinery.PathFinder.find_spec(library) is not None
+
+
+def describe_certificate(pem: str) -> facts.Certificate:
+    """A certificate by this host's clock. Raises ProbeError where it cannot be read."""
+    if not installed("cryptography"):
+        raise ProbeError("it cannot be read, for python3-cryptography is not installed")
+    # The library takes longer to import than all else that a question without probes needs.
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (  # noqa: PLC0415
+        certificate as _certificate,
+    )
+
+    certificate = next(iter(_certificate.parse(pem.encode("ascii", "replace"))), None)
+    if certificate is None:
+        raise ProbeError("it cannot be parsed")
+    now = datetime.now(timezone.utc)
+    begins, ends = _certificate.validity(certificate)
+    return t.cast(
+        facts.Certificate,
+        {
+            "subject": certificate.subject.rfc4514_string(),
+            "valid": begins <= now < ends,
+            **_certificate.identity(certificate, now),
+        },
+    )
+
+
+# --- the probes: each returns what it saw, None where there is nothing to see
+
+
+def _served(subject: Subject) -> facts.Certificate | None:
+    if not subject.process["secure_port"]:
+        return None
+    der = _client.peer_certificate(subject.address, subject.process["secure_port"], HTTP_TIMEOUT)
+    return describe_certificate(ssl.DER_cert_to_PEM_cert(der))
+
+
+def _used(subject: Subject) -> facts.Certificate | None:
+    pair = _credentials.credentials(subject.kubeconfig()).client_pem
+    return describe_certificate(pair[0]) if pair else None
+
+
+def _https(subject: Subject, path: str, pair: tuple[str, str] | None = None) -> int:
+    return _client.https_get(
+        subject.address,
+        subject.process["secure_port"],
+        path,
+        ca_pem=subject.serving_ca,
+        client_pem=pair,
+        timeout=HTTP_TIMEOUT,
+    ).status
+
+
+def _http(subject: Subject, path: str) -> int:
+    """The status on the port of old versions, which the role binds to the loopback address."""
+    port = subject.process["http_port"]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HTTP_TIMEOUT)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        raise ProbeError(f"http://127.0.0.1:{port}{path}: {error}") from None
+    finally:
+        connection.close()
+
+
+def _ready(subject: Subject) -> int | None:
+    over_http = subject.serving["ready_port"] == "http"
+    if not subject.process["http_port" if over_http else "secure_port"]:
+        return None
+    return (_http if over_http else _https)(subject, subject.serving["ready_path"])
+
+
+def _anonymous(subject: Subject) -> int | None:
+    return _https(subject, "/metrics") if subject.process["secure_port"] else None
+
+
+def _reader(subject: Subject) -> int | None:
+    pair = subject.metrics_pair
+    return _https(subject, "/metrics", pair) if pair and subject.process["secure_port"] else None
+
+
+def _metrics_http(subject: Subject) -> int | None:
+    return (
+        _http(subject, "/metrics") if subject.process["http_port"] and subject.http_ours else None
+    )
+
+
+def _told(subject: Subject) -> effective.Answers:
+    """What the process says of its settings, to the reader of its metrics; nothing where it does not answer, which another probe tells."""
+    pair, port = subject.metrics_pair, subject.process["secure_port"]
+    found: dict[str, tuple[int, bytes]] = {}
+    if pair and port:
+        with contextlib.suppress(*LEASE_ACCESS_ERRORS):
+            context = transport.tls_context(subject.serving_ca, pair)
+            with contextlib.closing(
+                transport.Connection(subject.address, port, context)
+            ) as connection:
+                for path in effective.PATHS:
+                    answer = connection.get(path, where=path, timeout=HTTP_TIMEOUT)
+                    found[path] = answer.status, answer.body
+    return found
+
+
+PROBES: dict[str, t.Callable[[Subject], t.Any]] = {
+    "served": _served,
+    "used": _used,
+    "ready": _ready,
+    "metrics_anonymous": _anonymous,
+    "metrics_reader": _reader,
+    "metrics_http": _metrics_http,
+}
+
+
+class Shown(t.NamedTuple):
+    """What a process showed; what went wrong is told in sentences."""
+
+    probes: facts.Probes
+    lease: _lease.View | None
+    settings: effective.Answers
+    faults: list[str]
+
+
+def run(subject: Subject, before: _lease.Record | None) -> Shown:
+    """All probes at once, the lease, and what the process says of its settings."""
+    questions: dict[str, t.Callable[[], t.Any]] = {
+        **{name: (lambda probe=probe: probe(subject)) for name, probe in PROBES.items()},  # type: ignore[misc]
+        "lease": lambda: watch(subject, before),
+        "settings": lambda: _told(subject),
+    }
+    faults = []
+    found = {}
+    with ThreadPoolExecutor(len(questions)) as pool:
+        asked = {name: pool.submit(question) for name, question in questions.items()}
+    for name, answer in asked.items():
+        error = answer.exception()
+        if error is not None and not isinstance(error, LEASE_ACCESS_ERRORS):
+            raise error
+        found[name] = None if error else answer.result()
+        faults += [f"{CHECK_NAMES[name]}: {error}"] if error else []
+    view, settings = found.pop("lease"), found.pop("settings")
+    return Shown(t.cast(facts.Probes, found), view, settings or {}, faults)
+
+
+# --- the lease
+
+
+def _readers(
+    subject: Subject, client: _client.Client
+) -> list[t.Callable[[], _lease.Record | None]]:
+    return record_readers(
+        client, subject.process["lease_namespace"], subject.process["lease_name"], subject.sources
+    )
+
+
+def _comparable(subject: Subject, before: _lease.Record | None) -> _lease.Record | None:
+    """What a reading is compared with. That there was no record is not known of each of two objects that may hold it."""
+    return before if before is not _lease.ABSENT or len(subject.sources) == 1 else None
+
+
+def glance(subject: Subject, before: _lease.Record | None) -> _lease.View:
+    """One reading of the record, of the object that was written to last. Raises KubeError, LeaseError and ProbeError."""
+    before = _comparable(subject, before)
+    with _client.load(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
+        views = [
+            _lease.observe(read, timeout=0, before=before)[0] for read in _readers(subject, client)
+        ]
+    return max(
+        views, key=lambda view: (view.moving, (view.record and view.record.renew_time) or "")
+    )
+
+
+def watch(subject: Subject, before: _lease.Record | None) -> _lease.View:
+    """The record as it is when it has been seen to move, or when a live leader would have moved it.
+
+    Raises KubeError, LeaseError and ProbeError.
+    """
+    views = []
+    before = _comparable(subject, before)
+    with _client.load(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
+        for read in _readers(subject, client):
+            first = before or read() or _lease.ABSENT
+            views.append(
+                _lease.observe(
+                    read, timeout=patience(subject, first), interval=LEASE_INTERVAL, before=first
+                )[0]
+            )
+            if views[-1].moving:
+                break
+    return next((view for view in views if view.moving), views[0])
+
+
+def patience(subject: Subject, record: _lease.Record | None) -> float:
+    """Seconds within which a live leader renews. It may have other times than this process: its lease tells how much longer ones."""
+    told = subject.process["timings"]
+    if told is None:
+        return LEAST_PATIENCE
+    own = Timings(**told)
+    ratio = (record.lease_duration if record else 0) / own.lease_duration
+    return min(MOST_PATIENCE, max(LEAST_PATIENCE, own.patience * max(1.0, ratio)))
+
+
+def describe_lease(view: _lease.View) -> facts.Lease:
+    """The lease for the answer."""
+    return facts.Lease(
+        **_lease.described(view), age=age(view.record.renew_time if view.record else None)
+    )
+
+
+def age(renew_time: str | None) -> float | None:
+    """Seconds since a renewal by this host's clock; None for a time that cannot be read."""
+    try:
+        renewed = datetime.strptime(
+            (renew_time or "").split(".", maxsplit=1)[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S"
+        )
+    except ValueError:
+        return None
+    return round(time.time() - renewed.replace(tzinfo=timezone.utc).timestamp(), 1)
+
+
+def record_of(described: t.Any) -> _lease.Record | None:
+    """The record in an earlier answer's C(lease), ABSENT where there was none; None for no answer, and for what none can be made of."""
+    if not isinstance(described, dict):
+        return None
+    if described.get("state") == "absent":
+        return _lease.ABSENT
+    source, identity = described.get("source"), described.get("holder_identity")
+    texts = [described.get(name) for name in ("acquire_time", "renew_time")]
+    numbers = [described.get(name) for name in ("lease_duration", "transitions")]
+    if not all(text is None or isinstance(text, str) for text in [*texts, identity]):
+        return None
+    if (
+        not isinstance(source, str)
+        or source not in _lease.SOURCES
+        or not all(isinstance(n, int) for n in numbers)
+    ):
+        return None
+    return _lease.Record(
+        identity=identity or "",
+        lease_duration=t.cast(int, numbers[0]),
+        acquire_time=texts[0],
+        renew_time=texts[1],
+        transitions=t.cast(int, numbers[1]),
+        source=source,
+    )

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The report of status.py as Prometheus' text format, for the textfile collector of node_exporter."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import status
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.text import parse_time
+
+PREFIX = "kube_ha_scheduler_"
+HELP = {
+    "report_time_seconds": "When the report was made, in seconds since 1970.",
+    "member_healthy": "Whether a member is healthy; 0 also where it gave no answer.",
+    "member_drift": "In how many parts a member differs from its plan.",
+    "member_leads": "Whether a member holds the lease.",
+    "member_version_info": "The version that a member runs, always 1.",
+    "lease_moving": "Whether the lease is renewed.",
+    "lease_transitions": "How often the lease has changed hands.",
+    "certificate_not_after_seconds": "When the certificate that a member serves or uses at the apiserver expires, in seconds since 1970.",
+}
+
+Labels = dict[str, str]
+
+
+def text(report: status.Document) -> str:
+    """All samples; what is not known has none."""
+    found: dict[str, list[str]] = {name: [] for name in HELP}
+    for name, labels, value in _samples(report):
+        pairs = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
+        found[name].append(
+            f"{PREFIX}{name}{'{' if pairs else ''}{pairs}{'}' if pairs else ''} {value:.15g}\n"
+        )
+    return "".join(
+        f"# HELP {PREFIX}{name} {HELP[name]}\n# TYPE {PREFIX}{name} gauge\n{''.join(samples)}"
+        for name, samples in found.items()
+        if samples
+    )
+
+
+def _escaped(label: str) -> str:
+    return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _samples(report: status.Document) -> t.Iterator[tuple[str, Labels, float]]:
+    made = parse_time(report["time"])
+    if made:
+        yield "report_time_seconds", {}, made.timestamp()
+    for cluster in report["clusters"]:
+        own = {"cluster": cluster["name"]}
+        moving = [
+            member["answer"]["lease"]["moving"]
+            for member in cluster["members"].values()
+            if member["answer"] and member["answer"]["lease"]
+        ]
+        if moving:
+            yield "lease_moving", own, any(moving)
+        if cluster["transitions"] is not None:
+            yield "lease_transitions", own, cluster["transitions"]
+        for name, member in cluster["members"].items():
+            yield from _of_member({**own, "host": name}, member)
+
+
+def _of_member(labels: Labels, member: status.Member) -> t.Iterator[tuple[str, Labels, float]]:
+    answer = member["answer"]
+    yield "member_healthy", labels, bool(answer and answer["healthy"])
+    yield "member_leads", labels, member["leads"]
+    if answer is None:
+        return
+    if member["compared"]:
+        yield "member_drift", labels, len({entry["part"] for entry in answer["drift"]})
+    if answer["process"]["version"]:
+        yield "member_version_info", {**labels, "version": answer["process"]["version"]}, 1
+    for use in status.CERTIFICATES:
+        certificate = answer["probes"][use] if answer["probes"] else None
+        ends = parse_time(certificate["not_after"]) if certificate else None
+        if ends:
+            yield "certificate_not_after_seconds", {**labels, "use": use}, ends.timestamp()

@@ -1,0 +1,358 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""What Prometheus is told of the schedulers: the scrape job and the rules, for its files of configuration."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
+    versions as _versions,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.variables import (
+    Variables,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.metrics import (
+    PREFIX,
+)
+
+RUNBOOK = "https://github.com/kube-ha/scheduler/blob/main/docs/troubleshooting.md"
+# As Prometheus reads them, without its fractions and sums.
+DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# Which thresholds there are. Those that are empty follow from the lease's times and from the renewal of the certificates.
+ALERTS: dict[str, dict[str, t.Any]] = {
+    "leaderless": {"type": "str", "default": ""},
+    "leaders": {"type": "str", "default": ""},
+    "down": {"type": "str", "default": "2m"},
+    "transitions": {"type": "int", "default": 4},
+    "certificate": {"type": "str", "default": ""},
+    "pending": {"type": "str", "default": "5m"},
+    "latency": {"type": "str", "default": "1s"},
+    "versions": {"type": "str", "default": "1h"},
+    "report": {"type": "str", "default": "26h"},
+}
+SPEC: dict[str, dict[str, t.Any]] = {
+    "monitoring_dir": {"type": "str", "default": "/etc/prometheus/kube-scheduler"},
+    "monitoring_group": {"type": "str", "default": "prometheus"},
+    "monitoring_service": {"type": "str", "default": "prometheus"},
+    "monitoring_server_name": {"type": "str", "default": ""},
+    "monitoring_interval": {"type": "str", "default": "15s"},
+    "monitoring_alerts": {"type": "dict", "options": ALERTS, "apply_defaults": True},
+}
+# How urgent each alert is, and the section of the page of troubles that tells what to do.
+URGENCY = {
+    "Leaderless": ("critical", "nobody-leads"),
+    "Leaders": ("critical", "more-than-one-leads"),
+    "Transitions": ("warning", "the-leader-changes-often"),
+    "Down": ("warning", "a-member-does-not-answer"),
+    "Versions": ("warning", "versions-differ"),
+    "Pending": ("critical", "pods-stay-pending-all-members-are-healthy"),
+    "Slow": ("warning", "scheduling-is-slow"),
+    "LeaseStands": ("critical", "nobody-leads"),
+    "Unhealthy": ("warning", "statusyml-says-that-a-host-is-not-healthy"),
+    "Drift": ("warning", "a-host-differs-from-its-plan"),
+    "Certificate": ("warning", "a-certificate-is-about-to-expire"),
+    "Report": ("warning", "the-report-of-statusyml-is-old"),
+}
+# The client certificate of Prometheus: the ClusterRole system:monitoring, which every apiserver brings, lets this group read /metrics.
+SCRAPER = {"CN": "kube-ha-prometheus", "O": "system:monitoring"}
+LIFETIME, RENEWED = "8760h", "720h"
+FOLDER = re.compile(r"(/[A-Za-z0-9._@-]+)+")
+UNIT = re.compile(r"[A-Za-z0-9:_.@-]*")
+
+
+class Settings(t.NamedTuple):
+    """The variables of monitoring.yml, by the names there without monitoring_."""
+
+    dir: str
+    group: str
+    service: str
+    server_name: str
+    interval: str
+    alerts: dict[str, t.Any]
+
+
+class Cluster(t.NamedTuple):
+    """The schedulers of one cluster: what the step variables fixed of its members, by their inventory names."""
+
+    variables: dict[str, Variables]
+    addresses: dict[str, str]
+    timings: Timings
+    ca: str  # PEM text
+
+    @property
+    def any(self) -> Variables:
+        """Of a member, for what is the same of all."""
+        return next(iter(self.variables.values()))
+
+    @property
+    def name(self) -> str:
+        return self.any.group
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """By which all series of this cluster are told from others."""
+        return {"job": "kube-scheduler", "cluster": self.name, "scheduler": self.any.name}
+
+    @property
+    def selector(self) -> str:
+        return _selector(self.labels)
+
+
+def _selector(labels: t.Mapping[str, str]) -> str:
+    return "{" + ",".join(f"{key}={json.dumps(value)}" for key, value in labels.items()) + "}"
+
+
+class Identity(t.TypedDict):
+    """A client certificate that is made on Prometheus' host, and the CA that the schedulers' own are checked with."""
+
+    path: str
+    privatekey_path: str
+    ca_cert: str  # on the controller
+    ca_key: str
+
+
+class Plan(t.NamedTuple):
+    """What a host of Prometheus is to have."""
+
+    identities: list[Identity]
+    files: dict[str, t.Any]  # by path: a text, or a tree that is to be written as YAML
+    warnings: list[str]
+
+
+def read(raw: t.Mapping[str, t.Any]) -> tuple[Settings | None, list[str]]:
+    """The variables with their types, or None and what is wrong with them, one line each."""
+    checked = ArgumentSpecValidator(SPEC).validate(
+        {name: value for name, value in raw.items() if name in SPEC}
+    )
+    if checked.error_messages:
+        return None, list(checked.error_messages)
+    values = checked.validated_parameters
+    found = Settings(**{name.removeprefix("monitoring_"): values[name] for name in SPEC})
+    faults = [
+        f"monitoring_{name}: {value[:80]!r} is not {what}"
+        for name, value, form, what in (
+            ("dir", found.dir, FOLDER, "an absolute path of letters, digits and ._@-"),
+            ("group", found.group, UNIT, "a name of a group"),
+            ("service", found.service, UNIT, "a name of a unit"),
+            ("server_name", found.server_name, UNIT, "a DNS name or an address"),
+            ("interval", found.interval, DURATION, "a duration such as 15s"),
+        )
+        if not form.fullmatch(value)
+    ]
+    faults += [
+        f"monitoring_alerts: {name}: {value[:80]!r} is not a duration such as 90s, 5m or 30d"
+        for name, value in found.alerts.items()
+        if ALERTS[name]["type"] == "str"
+        and (value or ALERTS[name]["default"])
+        and not DURATION.fullmatch(value)
+    ]
+    return (None if faults else found), faults
+
+
+def _seconds(text: str) -> int:
+    number, unit = DURATION.fullmatch(text).groups()  # type: ignore[union-attr]
+    return int(number) * SECONDS[unit]
+
+
+def faults(cluster: Cluster, versions: _versions.Versions, prefix: str) -> list[str]:
+    """Why the metrics of a cluster cannot be had, one line each."""
+    found = []
+    for name, v in cluster.variables.items():
+        row = _versions.row_of(versions, v.version)
+        if row and not row["https"]:
+            found.append(
+                f"{prefix}version: {v.version} of {name} serves its metrics over plain http only; upgrade it to 1.13 or newer"
+            )
+        elif transport.is_loopback(v.bind_address):
+            found.append(
+                f"{prefix}bind_address: {name} serves its metrics on {v.bind_address} only, where Prometheus cannot reach them; let it be"
+                " 0.0.0.0 or the address of the host, run site.yml, and then this again"
+            )
+    return found
+
+
+def _target(v: Variables, address: str) -> str:
+    host = address if v.bind_address in ("0.0.0.0", "::") else v.bind_address
+    return transport.netloc(host, v.secure_port)
+
+
+def plan(clusters: t.Sequence[Cluster], settings: Settings, versions: _versions.Versions) -> Plan:
+    """The files of a host of Prometheus: one job and one group of rules for each cluster."""
+    identities: list[Identity] = []
+    files: dict[str, t.Any] = {}
+    warnings: list[str] = []
+    jobs, groups = [], []
+    for cluster in clusters:
+        v = cluster.any
+        base = f"{settings.dir}/{cluster.name}" + (
+            "" if v.name == "kube-scheduler" else f"-{v.name}"
+        )
+        own = Identity(
+            path=f"{base}.pem",
+            privatekey_path=f"{base}-key.pem",
+            ca_cert=v.ca_cert,
+            ca_key=v.ca_key,
+        )
+        if v.signs:
+            identities.append(own)
+        else:
+            warnings.append(
+                f"{cluster.name}: its certificates are not signed here; put a client certificate with O={SCRAPER['O']} and its key at"
+                f" {own['path']} and {own['privatekey_path']}, readable by the group {settings.group}"
+            )
+        if not v.version:
+            warnings.append(
+                f"{cluster.name}: its version is not declared, so that the rules name the metrics of the newest one"
+            )
+        files[f"{base}-ca.pem"] = cluster.ca
+        jobs.append(_job(cluster, settings, own, f"{base}-ca.pem"))
+        groups.append(
+            {
+                "name": f"kube-scheduler/{cluster.name}/{v.name}",
+                "rules": _rules(cluster, settings, versions),
+            }
+        )
+    files |= {
+        f"{settings.dir}/scrape.yml": {"scrape_configs": jobs},
+        f"{settings.dir}/rules.yml": {"groups": groups},
+    }
+    return Plan(identities, files, warnings)
+
+
+def _job(
+    cluster: Cluster, settings: Settings, identity: Identity, ca_file: str
+) -> dict[str, t.Any]:
+    verified = {"server_name": settings.server_name} if settings.server_name else {}
+    return {
+        "job_name": "/".join(cluster.labels.values()),
+        "scheme": "https",
+        "scrape_interval": settings.interval,
+        "tls_config": {
+            "ca_file": ca_file,
+            "cert_file": identity["path"],
+            "key_file": identity["privatekey_path"],
+            **verified,
+        },
+        "static_configs": [
+            {
+                "targets": [_target(v, cluster.addresses[name])],
+                "labels": {**cluster.labels, "host": name},
+            }
+            for name, v in cluster.variables.items()
+        ],
+    }
+
+
+def _rules(
+    cluster: Cluster, settings: Settings, versions: _versions.Versions
+) -> list[dict[str, t.Any]]:
+    v, told, own = cluster.any, settings.alerts, cluster.selector
+    newest = max(versions, key=_versions.number)
+    metrics = (_versions.row_of(versions, v.version) or versions[newest])["metrics"]
+    # A scrape that comes late, and one that is lost, do not count.
+    patience = f"{math.ceil(cluster.timings.crash_bound + 2 * _seconds(settings.interval))}s"
+    window = _durations.seconds(v.renew_before)
+    # What is renewed in its window has not been, for a quarter of it.
+    certificate = (
+        _seconds(told["certificate"]) if told["certificate"] else int(0.75 * (window or 20 * 86400))
+    )
+    report = _selector({"cluster": cluster.name})
+    found: list[dict[str, t.Any]] = []
+
+    def alert(name: str, expr: str, after: str, summary: str) -> None:
+        severity, section = URGENCY[name]
+        found.append(
+            {
+                "alert": f"KubeScheduler{name}",
+                "expr": expr,
+                "for": after,
+                "labels": {"severity": severity, "cluster": cluster.name, "scheduler": v.name},
+                "annotations": {
+                    "summary": f"{cluster.name}: {summary}",
+                    "runbook_url": f"{RUNBOOK}#{section}",
+                },
+            }
+        )
+
+    leader, pending, latency = (metrics.get(name) for name in ("leader", "pending", "latency"))
+    if leader:
+        leads = f"(sum({leader}{own}) or vector(0))"
+        # Each change of the leader falls on one member and rises on another one.
+        changes = f"(sum(changes({leader}{own}[1h])) or vector(0)) / 2"
+        alert(
+            "Leaderless", f"{leads} < 1", told["leaderless"] or patience, "no kube-scheduler leads"
+        )
+        alert(
+            "Leaders",
+            f"{leads} > 1",
+            told["leaders"] or patience,
+            "{{ $value }} kube-schedulers lead",
+        )
+        alert(
+            "Transitions",
+            f"{changes} > {told['transitions']}",
+            "0s",
+            "the leader has changed {{ $value }} times within an hour",
+        )
+    alert("Down", f"up{own} < 1", told["down"], "{{ $labels.host }} does not answer")
+    # The label has another name in versions before 1.21, and is left out where it is not.
+    different = f"count(count by (git_version, gitVersion) (kubernetes_build_info{own}))"
+    alert("Versions", f"{different} > 1", told["versions"], "{{ $value }} versions run")
+    if pending:
+        waiting = f"sum({pending}{_selector({**cluster.labels, 'queue': 'active'})})"
+        tried = f"(sum(rate(scheduler_schedule_attempts_total{own}[5m])) or vector(0))"
+        alert(
+            "Pending",
+            f"{waiting} > 0 and {tried} == 0",
+            told["pending"],
+            "{{ $value }} pods wait, and none is scheduled",
+        )
+    if latency:
+        slowest = f"histogram_quantile(0.99, sum by (le) (rate({latency}_bucket{own}[5m])))"
+        alert(
+            "Slow",
+            f"{slowest} > {_seconds(told['latency'])}",
+            "10m",
+            "one of a hundred pods takes {{ $value | humanizeDuration }} to schedule",
+        )
+    alert("LeaseStands", f"{PREFIX}lease_moving{report} < 1", "0s", "the lease is not renewed")
+    healthy, drift = f"{PREFIX}member_healthy{report}", f"{PREFIX}member_drift{report}"
+    alert(
+        "Unhealthy",
+        f"{healthy} < 1",
+        "0s",
+        "{{ $labels.host }} was not healthy when status.yml ran last",
+    )
+    alert(
+        "Drift",
+        f"{drift} > 0",
+        "0s",
+        "{{ $labels.host }} differs from its plan in {{ $value }} parts",
+    )
+    alert(
+        "Certificate",
+        f"{PREFIX}certificate_not_after_seconds{report} - time() < {certificate}",
+        "0s",
+        "the certificate that {{ $labels.host }} has {{ $labels.use }} ends in {{ $value | humanizeDuration }}",
+    )
+    age = f"time() - {PREFIX}report_time_seconds"
+    alert(
+        "Report",
+        f"{age} > {_seconds(told['report'])} or absent({PREFIX}report_time_seconds)",
+        "15m",
+        "status.yml has not written its metrics for long",
+    )
+    return found

@@ -1,0 +1,322 @@
+"""A scheduler that somebody else laid: what of it would be lost, and what the operator is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
+    SET_ASIDE_CONTENT,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
+    DesiredSettings,
+    list_settings,
+)
+
+from tests.support.role import role_vars
+from tests.unit.plugins.module_utils._scheduler.decide.test_preflight import PREFIX
+
+FLAGS = role_vars()["__kube_scheduler_known_flags"]
+WANTED: DesiredSettings = {
+    "flags": {
+        "config": "/etc/kubernetes/kube-scheduler.yaml",
+        "secure-port": "10259",
+        "bind-address": "127.0.0.1",
+        "leader-elect": "true",
+        "v": "2",
+    },
+    "config": {
+        "leaderElection": {
+            "leaderElect": True,
+            "leaseDuration": "15s",
+            "resourceName": "kube-scheduler",
+        }
+    },
+}
+WALK_THROUGH = [
+    "--address=127.0.0.1",
+    "--kubeconfig=/etc/kubernetes/kube-scheduler.kubeconfig",
+    "--leader-elect=true",
+    "--alsologtostderr=true",
+    "--logtostderr=false",
+    "--log-dir=/var/log/kubernetes",
+    "--v=2",
+]
+OTHER = "/etc/systemd/system/kube-scheduler.service.d/local.conf"
+
+
+POD = "/etc/kubernetes/manifests/kube-scheduler.yaml"
+
+
+def host(
+    *arguments: str,
+    prepared: bool = False,
+    digest: str = "",
+    pid: int = 7,
+    drop_ins: Any = (),
+    pod: str = "",
+    user: str = "k8s",
+) -> dict[str, Any]:
+    return {
+        "prepared": prepared,
+        "process": {
+            "pid": pid,
+            "digest": digest,
+            "arguments": list(arguments),
+            "settings": [],
+            "user": user,
+        },
+        "unit": {
+            "name": "kube-scheduler.service",
+            "drop_ins": list(drop_ins),
+            "set_aside": [],
+            "static_pod": pod,
+        },
+    }
+
+
+def compared(
+    *arguments: str, minor: str = "1.37", config: str = "", environment: Any = ()
+) -> adopt.Comparison:
+    told = {
+        "arguments": arguments,
+        "settings": list_settings(config.encode()),
+        "environment": environment,
+    }
+    return adopt.compare(told, WANTED, FLAGS, minor, PREFIX)
+
+
+def refused(*arguments: str, adopted: bool = False, **given: Any) -> list[str]:
+    return adopt.faults(
+        "m1", host(*arguments, **given), compared(*arguments), adopt=adopted, prefix=PREFIX
+    )
+
+
+def test_the_walk_through_s_own_loses_nothing() -> None:
+    assert compared(*WALK_THROUGH).lost == []
+    assert refused(*WALK_THROUGH) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "keep"),
+    [
+        ("--v=4", 'kube_scheduler_extra_args: {"v": "4"}'),
+        (
+            "--feature-gates=A=true,B=false",
+            'kube_scheduler_extra_args: {"feature-gates": "A=true,B=false"}',
+        ),
+        ("--secure-port=10260", 'kube_scheduler_secure_port: "10260"'),
+        ("--bind-address=0.0.0.0", 'kube_scheduler_bind_address: "0.0.0.0"'),
+        ("--leader-elect-lease-duration=60s", 'kube_scheduler_lease_duration: "60s"'),
+        ("--kube-api-qps=200", "kube_scheduler_config: {clientConnection: {qps: …}}"),
+        ("--config=/etc/mine.yaml", "kube_scheduler_config: with what /etc/mine.yaml sets"),
+    ],
+)
+def test_how_to_keep_what_would_be_lost(argument: str, keep: str) -> None:
+    assert compared(argument).keep == [keep]
+    [fault] = refused(argument)
+    assert fault == (
+        f"m1: kube-scheduler.service runs a scheduler that this role did not lay, and {argument} would be lost; to keep it, set {keep};"
+        " to do without, set kube_scheduler_adopt to true"
+    )
+    assert refused(argument, adopted=True) == []
+
+
+@pytest.mark.parametrize(
+    ("config", "lost", "keep"),
+    [
+        (
+            "leaderElection: {leaseDuration: 60s}",
+            'leaderElection.leaseDuration="60s"',
+            'kube_scheduler_lease_duration: "60s"',
+        ),
+        (
+            "leaderElection: {resourceName: mine}",
+            'leaderElection.resourceName="mine"',
+            'kube_scheduler_config: {"leaderElection": {"resourceName": "mine"}}',
+        ),
+        ("parallelism: 32", "parallelism=32", 'kube_scheduler_config: {"parallelism": 32}'),
+        (
+            "profiles: [{schedulerName: batch}]",
+            'profiles=[{"schedulerName": "batch"}]',
+            'kube_scheduler_config: {"profiles": [{"schedulerName": "batch"}]}',
+        ),
+        (
+            "extenders: [{tlsConfig: {keyData: c2VjcmV0}}]",
+            'extenders=[{"tlsConfig": {"keyData": "(withheld)"}}]',
+            "kube_scheduler_config: with what extenders sets",
+        ),
+    ],
+)
+def test_how_to_keep_what_a_configuration_sets(config: str, lost: str, keep: str) -> None:
+    found = compared("--config=/etc/mine.yaml", "--leader-elect=true", config=config)
+    assert (found.lost, found.keep) == ([lost], [keep])
+    assert any(change.startswith(lost) for change in found.changes)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "apiVersion: kubescheduler.config.k8s.io/v1\nkind: KubeSchedulerConfiguration",
+        "clientConnection: {kubeconfig: /mine, qps: 50, burst: 100}",
+        "leaderElection: {leaderElect: true, leaseDuration: 15s, resourceName: kube-scheduler}",
+        "leaderElection: {leaseDuration: 0m15s}",
+        "enableProfiling: true\nparallelism: 16",
+    ],
+)
+def test_a_configuration_of_which_nothing_is_lost(config: str) -> None:
+    assert compared("--config=/etc/mine.yaml", config=config).lost == []
+
+
+def test_what_a_hostile_host_says_of_its_configuration() -> None:
+    told = {
+        "arguments": [],
+        "settings": ["a", "=", "a=[", "a.b=1", "a=" + "[" * 100_000],
+        "environment": [],
+    }
+    assert adopt.compare(told, WANTED, FLAGS, "1.37", PREFIX).lost == ["a.b=1"]
+
+
+def test_a_hostile_host_whose_settings_contradict_each_other() -> None:
+    told = {"arguments": [], "settings": ["a=1", "a.b=2", "c.d=3", "c.d.e=4"], "environment": []}
+    found = adopt.compare(told, WANTED, FLAGS, "1.37", PREFIX)
+    assert found.keep == ['kube_scheduler_config: {"a": {"b": 2}, "c": {"d": {"e": 4}}}']
+
+
+def test_all_flags_in_one_line() -> None:
+    [line] = refused("--v=4", "--vmodule=a=1", "--secure-port=10260")
+    assert "and --v=4, --vmodule=a=1, --secure-port=10260 would be lost" in line
+    assert (
+        'set kube_scheduler_secure_port: "10260"; kube_scheduler_extra_args: {"v": "4", "vmodule": "a=1"};'
+        in line
+    )
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--leader-elect-lease-duration=15s",
+        "--leader-elect-resource-name=kube-scheduler",
+        "--profiling=true",
+        "--tls-cert-file=/mine.pem",
+        "--v=2",
+    ],
+)
+def test_what_the_role_has_anyway_is_not_lost(argument: str) -> None:
+    assert compared(argument).lost == []
+
+
+def test_flags_that_the_version_has_no_more_are_not_kept() -> None:
+    assert compared("--algorithm-provider=X", minor="1.22").lost == []
+    assert compared("--algorithm-provider=X", minor="1.20").lost == ["--algorithm-provider=X"]
+
+
+@pytest.mark.parametrize("given", [{"prepared": True}, {"digest": "0" * 32}, {"pid": 0}])
+def test_only_what_is_not_ours_is_refused(given: dict[str, Any]) -> None:
+    assert refused("--v=4", **given) == []
+    assert adopt.lines("m1", host("--v=4", **given), compared("--v=4"), "k8s") == []
+
+
+def test_flags_in_every_form() -> None:
+    words = ["--v", "4", "-leader-elect", "--log_dir=/x", "--v=5", "--", "garbage", "--profiling"]
+    assert adopt.flags_of(words) == {
+        "v": "5",
+        "leader-elect": "true",
+        "log-dir": "/x",
+        "profiling": "true",
+    }
+
+
+def test_what_is_shown_flag_by_flag() -> None:
+    found = adopt.lines(
+        "m1", host("--v=4", drop_ins=[OTHER]), compared("--v=4", "--kubeconfig=/mine"), "k8s"
+    )
+    assert found == [
+        "m1: takes over kube-scheduler.service, which this role did not lay; its files are kept as the previous set",
+        "m1: --v=4 becomes --v=2",
+        "m1: --kubeconfig=/mine goes",
+        "m1: --config=/etc/kubernetes/kube-scheduler.yaml comes",
+        "m1: --secure-port=10259 comes",
+        "m1: --bind-address=127.0.0.1 comes",
+        "m1: --leader-elect=true comes",
+        f"m1: {OTHER} is set aside",
+    ]
+
+
+def test_what_its_environment_sets_is_told_by_name() -> None:
+    found = compared("--v=2", environment=["GOGC"])
+    assert found == adopt.Comparison(
+        [*compared("--v=2").changes, "GOGC of its environment goes"],
+        ["GOGC of its environment"],
+        [],
+    )
+    assert adopt.faults("m1", host("--v=2"), found, adopt=False, prefix=PREFIX) == [
+        (
+            "m1: kube-scheduler.service runs a scheduler that this role did not lay, and GOGC of its environment would be lost; to do without, set"
+            " kube_scheduler_adopt to true"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("user", "lines"), [("root", ["m1: runs as k8s, not as root"]), ("k8s", []), ("", [])]
+)
+def test_another_user_is_told(user: str, lines: list[str]) -> None:
+    found = adopt.lines("m1", host("--v=2", user=user), compared("--v=2"), "k8s")
+    assert [line for line in found if "runs as" in line] == lines
+
+
+def test_drop_ins_are_set_aside_only_when_told() -> None:
+    unit = host(drop_ins=[OTHER, "/run/systemd/system/kube-scheduler.service.d/x.conf"])["unit"]
+    first, second = adopt.drop_in_faults("m1", unit, adopt=False, prefix=PREFIX)
+    assert first.endswith("or set kube_scheduler_adopt to true to have it set aside")
+    assert second.endswith("by kube_scheduler_extra_args or kube_scheduler_config")
+    assert adopt.drop_in_faults("m1", unit, adopt=True, prefix=PREFIX) == [second]
+
+
+def test_a_drop_in_that_was_set_aside_stays_a_member() -> None:
+    unit = {"drop_ins": [OTHER], "set_aside": [], "static_pod": ""}
+    [member] = adopt.members(unit, adopt=True)
+    assert member == {"name": "drop_in_0", "path": OTHER, "content": SET_ASIDE_CONTENT}
+    assert adopt.members({"drop_ins": [], "set_aside": [OTHER], "static_pod": ""}, adopt=False) == [
+        member
+    ]
+    assert adopt.members(unit, adopt=False) == []
+
+
+@pytest.mark.parametrize("pid", [7, 0])
+def test_a_static_pod_is_taken_over_only_when_told(pid: int) -> None:
+    found = host("--v=4", pod=POD, pid=pid)
+    lines = adopt.lines("m1", found, compared("--v=4"), "k8s")
+    assert (
+        lines[0]
+        == f"m1: takes over the static pod {POD}, which this role did not lay; its files are kept as the previous set"
+    )
+    assert lines[-1] == f"m1: {POD} is set aside"
+    [fault] = refused("--v=4", pod=POD, pid=pid)
+    assert fault.startswith(
+        f"m1: the static pod {POD} runs a scheduler that this role did not lay, and --v=4 would be lost"
+    )
+    assert adopt.static_pod_faults("m1", found["unit"], adopt=False, prefix=PREFIX) == [
+        f"m1: the static pod {POD} runs the scheduler; set kube_scheduler_adopt to true to have it moved aside when this host is rolled, or remove it"
+    ]
+    assert adopt.members(found["unit"], adopt=False) == []
+    assert adopt.static_pod_faults("m1", found["unit"], adopt=True, prefix=PREFIX) == []
+    assert adopt.members(found["unit"], adopt=True) == [
+        {"name": "static_pod", "path": POD, "link_to": ""}
+    ]
+
+
+def test_a_drop_in_is_known_by_its_content(tmp_path: Any) -> None:
+    path = tmp_path / "x.conf"
+    for content, aside in (
+        (SET_ASIDE_CONTENT, True),
+        (SET_ASIDE_CONTENT + "[Service]\n", False),
+        ("", False),
+        ("\xff", False),
+    ):
+        path.write_text(content, encoding="latin-1")
+        assert systemd.is_aside(str(path)) is aside
+    assert not systemd.is_aside(str(tmp_path / "nowhere"))

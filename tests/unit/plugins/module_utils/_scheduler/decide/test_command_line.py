@@ -1,0 +1,438 @@
+"""The table of versions: what each minor is rendered as, what is refused, and that it says what the binaries say."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
+    command_line,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
+    parse_settings,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.role import role_vars
+
+ROOT = Path(__file__).resolve().parents[6]
+GOLDEN = ROOT / "tests/unit/golden"
+TABLE = role_vars()
+VERSIONS: dict[str, dict[str, Any]] = TABLE["__kube_scheduler_versions"]
+FLAGS: dict[str, dict[str, str]] = TABLE["__kube_scheduler_known_flags"]
+KUBECONFIG = "/etc/kubernetes/kube-scheduler.kubeconfig"
+WALK_THROUGH = """
+/opt/k8s/bin/kube-scheduler
+  --address=127.0.0.1
+  --kubeconfig=/etc/kubernetes/kube-scheduler.kubeconfig
+  --leader-elect=true
+  --alsologtostderr=true
+  --logtostderr=false
+  --log-dir=/var/log/kubernetes
+  --v=2
+"""
+
+
+def planned(version: str, **settings: Any) -> command_line.CommandLine:
+    values = {
+        "config_path": "/etc/kubernetes/kube-scheduler.yaml",
+        "kubeconfig": KUBECONFIG,
+        "certificate": "/etc/kubernetes/cert/kube-scheduler.pem",
+        "privatekey": "/etc/kubernetes/cert/kube-scheduler-key.pem",
+        "bind_address": "127.0.0.1",
+        "secure_port": 10259,
+        "log_dir": "/var/log/kubernetes",
+    }
+    own_config = {
+        "clientConnection": {"kubeconfig": KUBECONFIG},
+        "enableProfiling": False,
+        "leaderElection": {
+            "leaderElect": True,
+            "leaseDuration": "15s",
+            "renewDeadline": "10s",
+            "retryPeriod": "2s",
+        },
+    }
+    inputs: dict[str, Any] = {
+        "versions": VERSIONS,
+        "styles": TABLE["__kube_scheduler_styles"],
+        "known_flags": FLAGS,
+        "known_fields": TABLE["__kube_scheduler_known_fields"],
+        "values": values,
+        "times": {},
+        "binary": "/opt/k8s/bin/kube-scheduler",
+        "own_config": own_config,
+        "config": {},
+        "extra_args": {},
+        "prefix": "kube_scheduler_",
+    }
+    return command_line.Planner(
+        command_line.Inputs(version=version, **{**inputs, **settings})
+    ).plan()
+
+
+@pytest.mark.parametrize("version", [f"{minor}.0" for minor in VERSIONS])
+@pytest.mark.parametrize("config", [{}, {"percentageOfNodesToScore": 50}], ids=["flags", "config"])
+def test_the_lease_of_an_instance(version: str, config: dict[str, Any]) -> None:
+    """By a flag where there is no configuration, else by the field that the API has (kubernetes#80681)."""
+    line = planned(version, config=config, lease_name="batch")
+    assert (line.lease_name, line.problems) == ("batch", [])
+    if line.config is None:
+        assert line.flags["lock-object-name"] == "batch"
+    else:
+        field = (
+            "lockObjectName" if line.config["apiVersion"].endswith("/v1alpha1") else "resourceName"
+        )
+        assert line.config["leaderElection"][field] == "batch"
+        assert not {"lock-object-name", "leader-elect-resource-name"} & {*line.flags}
+    # What the process makes of it is what was meant.
+    told = parse_settings(line.arguments, line.config_text.encode())
+    assert told.lease == ("kube-system", "batch")
+
+
+@pytest.mark.parametrize(
+    ("version", "settings"),
+    [
+        ("1.37.2", {"config": {"leaderElection": {"resourceName": "mine"}}}),
+        ("1.37.2", {"extra_args": {"leader-elect-resource-name": "mine"}}),
+        ("1.10.4", {"config": {"leaderElection": {"lockObjectName": "mine"}}}),
+        ("1.10.4", {"extra_args": {"lock-object-name": "mine"}}),
+        ("1.17.0", {"extra_args": {"leader_elect_resource_name": "mine"}}),
+        ("1.17.0", {"config": {"leaderElection": {"resourceName": "mine"}}}),
+    ],
+)
+def test_a_lease_that_is_named_otherwise(version: str, settings: dict[str, Any]) -> None:
+    line = planned(version, lease_name="batch", **settings)
+    assert (line.lease_name, line.problems) == ("mine", [])
+    assert "batch" not in line.config_text + " ".join(line.arguments)
+
+
+def run(version: str, **settings: Any) -> dict[str, Any]:
+    line = planned(version, **settings)
+    binary = settings.get("binary", "/opt/k8s/bin/kube-scheduler")
+    return {
+        "problems": line.problems,
+        "flags": line.arguments,
+        "exec_start": "" if line.problems else command_line.exec_start(binary, line.flags),
+        "config": line.config_text,
+        "lock": line.lock,
+        "lease": {"name": line.lease_name, "namespace": line.lease_namespace},
+    }
+
+
+def rendered(plan: dict[str, Any]) -> str:
+    return f"ExecStart={plan['exec_start']}\n---\n{plan['config']}"
+
+
+@pytest.mark.parametrize("minor", VERSIONS)
+def test_golden(minor: str) -> None:
+    """UPDATE_GOLDEN=1 writes the files anew; what changed is then to be read in the diff."""
+    plan = run(f"{minor}.0")
+    assert plan["problems"] == []
+    path = GOLDEN / f"{minor}.txt"
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(rendered(plan))
+    assert rendered(plan) == path.read_text()
+
+
+def test_there_is_no_golden_file_too_many() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == set(VERSIONS)
+    assert list(VERSIONS) == [f"1.{minor}" for minor in range(10, 38)]
+
+
+def words_of(exec_start: str) -> list[str]:
+    """As systemd reads it: continued lines joined, quotes and escapes undone, %% and $$ halved."""
+    words = shlex.split(exec_start.replace("\\\n", " "))
+    return [word.replace("%%", "%").replace("$$", "$") for word in words]
+
+
+def test_the_oldest_is_the_walk_throughs() -> None:
+    assert words_of(run("1.10.4")["exec_start"]) == WALK_THROUGH.split()
+
+
+@pytest.mark.parametrize("minor", VERSIONS)
+def test_a_row_is_one_with_itself(minor: str) -> None:
+    """What the role renders is known to the version, and honoured by it where it counts."""
+    row = VERSIONS[minor]
+    assert set(row) == {
+        "style",
+        "config_api",
+        "locks",
+        "https",
+        "http",
+        "ready",
+        "releases",
+        "metrics",
+    }
+    assert row["locks"][0] in versions.LOCK_OBJECTS
+    for config in ({}, {"percentageOfNodesToScore": 50}):
+        plan = run(f"{minor}.0", config=config)
+        assert plan["problems"] == []
+        for flag in plan["flags"]:
+            known = FLAGS[flag[2:].split("=")[0]]
+            assert versions.number(known.get("added", "1.0")) <= versions.number(minor), flag
+            assert versions.number(known.get("removed", "1.99")) > versions.number(minor), flag
+
+
+@pytest.mark.parametrize(
+    ("version", "settings", "sentence"),
+    [
+        (
+            "1.37.2",
+            {"extra_args": {"address": "0.0.0.0"}},
+            "kube_scheduler_extra_args: address: kube-scheduler 1.37.2 has no flag --address, which was removed in 1.24; use kube_scheduler_bind_address",
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"no_such-flag": "x"}},
+            (
+                "kube_scheduler_extra_args: no-such-flag: kube-scheduler 1.37.2 has no flag --no-such-flag, nor has any version that this collection knows; "
+                "leave it out, or look at its --help"
+            ),
+        ),
+        (
+            "1.35.4",
+            {"extra_args": {"tls-curve-preferences": "X25519"}},
+            "kube_scheduler_extra_args: tls-curve-preferences: kube-scheduler 1.35.4 has no flag --tls-curve-preferences, which came with 1.36; leave it out",
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"--v": 3}},
+            "kube_scheduler_extra_args: --v: is not the name of a flag; write it without the leading dashes",
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"kube-api-qps": 100}},
+            (
+                "kube_scheduler_extra_args: kube-api-qps: kube-scheduler 1.37.2 would silently ignore --kube-api-qps beside its configuration file; "
+                "use kube_scheduler_config: {clientConnection: {qps: …}}"
+            ),
+        ),
+        (
+            "1.20.2",
+            {"extra_args": {"leader-elect-resource-lock": "leases"}},
+            (
+                "kube_scheduler_extra_args: leader-elect-resource-lock: kube-scheduler 1.20.2 would silently ignore --leader-elect-resource-lock beside its "
+                "configuration file; use kube_scheduler_config: {leaderElection: {resourceLock: …}}"
+            ),
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"secure-port": 1}},
+            "kube_scheduler_extra_args: secure-port: the role itself sets --secure-port; use kube_scheduler_secure_port",
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"vmodule": "a=1\nExecStartPre=/bin/true"}},
+            "kube_scheduler_extra_args: vmodule: its value holds a control character, which no unit can hand on; leave it out",
+        ),
+        (
+            "1.37.2",
+            {"extra_args": {"vmodule": None}},
+            "kube_scheduler_extra_args: vmodule: has no value; give one, such as true",
+        ),
+        (
+            "1.37.2",
+            {"config": {"apiVersion": "kubescheduler.config.k8s.io/v1beta3"}},
+            "kube_scheduler_config: apiVersion: kube-scheduler 1.37.2 does not take kubescheduler.config.k8s.io/v1beta3; use kubescheduler.config.k8s.io/v1",
+        ),
+        (
+            "1.37.2",
+            {"config": {"healthzBindAddress": ""}},
+            (
+                "kube_scheduler_config: healthzBindAddress: is not a field of kubescheduler.config.k8s.io/v1, which kube-scheduler 1.37.2 takes, but of "
+                "v1alpha1, v1alpha2, v1beta1, v1beta2; use kube_scheduler_bind_address and kube_scheduler_secure_port"
+            ),
+        ),
+        (
+            "1.19.0",
+            {"config": {"parallelism": 8}},
+            "kube_scheduler_config: parallelism: kube-scheduler 1.19.0 has no such field, which came with 1.20; leave it out",
+        ),
+        (
+            "1.37.2",
+            {"config": {"enableProfilng": True}},
+            (
+                "kube_scheduler_config: enableProfilng: no KubeSchedulerConfiguration that this collection knows has this field; "
+                "look for a slip, or leave it out"
+            ),
+        ),
+        (
+            "1.37.2",
+            {"config": {"kind": "Policy"}},
+            "kube_scheduler_config: kind: Policy is not KubeSchedulerConfiguration; leave it out",
+        ),
+        (
+            "1.37.2",
+            {"config": {"profiles": [{"schedulerName": "a\x00b"}]}},
+            "kube_scheduler_config: profiles: schedulerName: 'a\\x00b' holds a control character; leave it out",
+        ),
+        (
+            "1.37.2",
+            {"config": {"leaderElection": {"resourceLock": "endpoints"}}},
+            "kube_scheduler_config: leaderElection: resourceLock: kube-scheduler 1.37.2 does not take endpoints, but leases; use leases",
+        ),
+        *(
+            (
+                "1.37.2",
+                settings,
+                f"{option}: false would have each scheduler place pods by itself, and none could be seen to lead; leave it out",
+            )
+            for settings, option in (
+                (
+                    {"extra_args": {"leader-elect": False}},
+                    "kube_scheduler_extra_args: leader-elect",
+                ),
+                (
+                    {"config": {"leaderElection": {"leaderElect": False}}},
+                    "kube_scheduler_config: leaderElection: leaderElect",
+                ),
+            )
+        ),
+        (
+            "1.37.2",
+            {"binary": "+/opt/k8s/bin/kube-scheduler"},
+            "kube_scheduler_bin_dir: '+/opt/k8s/bin/kube-scheduler' is not a path that a unit can start; use letters, digits, . _ - and /",
+        ),
+    ],
+)
+def test_refused(version: str, settings: dict[str, Any], sentence: str) -> None:
+    plan = run(version, **settings)
+    assert plan["problems"] == [sentence]
+    assert plan["exec_start"] == ""
+
+
+def member(version: str, lock: str = "") -> dict[str, Any]:
+    return {
+        "hostname": "m1.example",
+        "version": version,
+        "lock": lock,
+        "lease_name": "kube-scheduler",
+        "lease_namespace": "kube-system",
+    }
+
+
+@pytest.mark.parametrize(
+    ("former", "version", "config", "words"),
+    [
+        (member("1.16.15"), "1.17.0", {}, ""),
+        (member("1.19.0"), "1.20.2", {}, ""),
+        (member("1.20.2"), "1.37.2", {}, ""),
+        (member(""), "1.37.2", {}, ""),
+        (
+            member("1.16.15"),
+            "1.20.2",
+            {},
+            (
+                "kube_scheduler_config: leaderElection: resourceLock: leases shares no object with endpoints, by which m1.example elects now, so there would "
+                "be two leaders; first run with kube_scheduler_config={leaderElection: {resourceLock: endpointsleases}}, then a further time with leases"
+            ),
+        ),
+        (member("1.16.15"), "1.20.2", {"leaderElection": {"resourceLock": "endpointsleases"}}, ""),
+        (member("1.20.2", "endpointsleases"), "1.20.2", {}, ""),
+        (
+            member("1.20.2", "configmaps"),
+            "1.20.2",
+            {"leaderElection": {"resourceLock": "endpoints"}},
+            "{resourceLock: configmapsleases}}, then a further time with endpointsleases, then a further time with endpoints",
+        ),
+        (
+            member("1.16.15"),
+            "1.37.2",
+            {},
+            "first roll out a version from 1.17 to 1.27 with the lock endpointsleases, then 1.37.2",
+        ),
+    ],
+)
+def test_lock_migration(
+    former: dict[str, Any], version: str, config: dict[str, Any], words: str
+) -> None:
+    problems = run(version, config=config, running=[former])["problems"]
+    assert len(problems) == bool(words)
+    assert words in "".join(problems)
+
+
+def test_values_are_joined_as_kubernetes_reads_them() -> None:
+    flags = run(
+        "1.37.2",
+        extra_args={"feature_gates": {"A": True, "B": False}, "tls-cipher-suites": ["X", "Y"]},
+    )["flags"]
+    assert flags[-2:] == ["--feature-gates=A=true,B=false", "--tls-cipher-suites=X,Y"]
+
+
+def test_an_unknown_version() -> None:
+    with pytest.raises(PlanError, match=r"version: 1\.99\.0 is not known"):
+        run("1.99.0")
+
+
+@given(st.text())
+def test_quoting_gives_back_what_went_in(word: str) -> None:
+    if command_line.CONTROL.search(word):
+        with pytest.raises(PlanError):
+            command_line.quote(word)
+        return
+    quoted = command_line.quote(word)
+    assert "\n" not in quoted
+    # As systemd undoes it: escapes in double quotes, then specifiers, then variables.
+    inner = re.sub(r"\\(.)", r"\1", quoted[1:-1])
+    assert re.fullmatch(r'(?:[^"\\]|\\.)*', quoted[1:-1])
+    assert inner.replace("%%", "%").replace("$$", "$") == word
+
+
+# What the pre-flight lets through, and YAML can hold.
+TEXT = st.text(
+    st.characters(exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp"), exclude_characters="\ufeff")
+)
+VALUES: Any = st.recursive(
+    TEXT | st.booleans() | st.integers() | st.none(),
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+)
+
+
+@given(VALUES)
+def test_yaml_gives_back_what_went_in(value: Any) -> None:
+    assert yaml.safe_load(command_line.yaml_of({"key": value})) == {"key": value}
+
+
+@pytest.mark.parametrize(
+    "word", ["1e3", "0x10", "0o7", "1_000", "12:30", "~", "yes", "Null", ".5", "-", "*a", "", "15s"]
+)
+def test_what_some_yaml_reads_as_something_else_is_quoted(word: str) -> None:
+    assert command_line.yaml_of({"key": word}) == f'\nkey: "{word}"'
+
+
+def test_table_is_in_order() -> None:
+    for name, known in FLAGS.items():
+        assert set(known) <= {"added", "removed", "ignored", "instead", "own"}, name
+        assert command_line.FLAG.fullmatch(name)
+        for former, later in itertools.pairwise(
+            [versions.number(known[key]) for key in ("added", "removed") if key in known]
+        ):
+            assert former < later, name
+
+
+@pytest.mark.parametrize("field", ["resourceName", "resourceNamespace"])
+def test_another_lock_object_than_the_running_members(field: str) -> None:
+    config = {"leaderElection": {field: "other"}}
+    member = {
+        "hostname": "m1.example",
+        "version": "1.37.2",
+        "lock": "",
+        "lease_name": "kube-scheduler",
+        "lease_namespace": "kube-system",
+    }
+    assert run("1.37.2", config=config)["problems"] == []
+    [problem] = run("1.37.2", config=config, running=[member])["problems"]
+    assert (
+        "is not kube-system/kube-scheduler, by which m1.example elects now, so there would be two leaders"
+        in problem
+    )

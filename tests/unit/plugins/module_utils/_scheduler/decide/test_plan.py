@@ -1,0 +1,385 @@
+"""What a host is to have: one pure function of variables, facts and tables."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
+    plan,
+    variables,
+)
+
+from tests.support.role import defaults, role_vars
+
+PREFIX = "kube_scheduler_"
+DATA = role_vars()
+TABLES = plan.Tables(
+    **{name: DATA[held_by] for name, held_by in DATA["__kube_scheduler_tables"].items()}
+)
+HOST: dict[str, Any] = {
+    "hostname": "m1.example",
+    "architecture": "amd64",
+    "os_families": ["ubuntu", "debian"],
+    "systemd_version": 252,
+    "missing_libraries": [],
+    "stale": [],
+    "obstacles": [],
+    "process": {"version": "", "pid": 0},
+    "unit": {"drop_ins": [], "set_aside": [], "static_pod": ""},
+}
+SANS = ["127.0.0.1", "192.0.2.1"]
+STAGED = "/var/lib/kube-ha/kube-scheduler/staged"
+
+
+def settings(**given: Any) -> variables.Variables:
+    known = defaults(**{key: value for key, value in given.items() if key == "name"})
+    raw = {name.removeprefix(PREFIX): value for name, value in known.items()}
+    raw |= {
+        "group": "g",
+        "apiserver": "https://192.0.2.1:6443",
+        "apiserver_ca": "/ca.pem",
+        "version": "1.37.2",
+    } | given
+    v, faults = variables.read(raw, PREFIX)
+    assert v is not None, faults
+    return v
+
+
+def made(
+    facts: dict[str, Any] | None = None,
+    running: tuple[Any, ...] = (),
+    check_mode: bool = False,
+    **given: Any,
+) -> plan.HostPlan:
+    v = settings(**given)
+    return plan.plan(
+        v,
+        "m1",
+        {**HOST, **(facts or {})},
+        election=variables.election(v, TABLES.lease_presets),
+        sans=SANS,
+        apiserver_ca="PEM",
+        tables=TABLES,
+        running=running,
+        prefix=PREFIX,
+        check_mode=check_mode,
+    )
+
+
+def test_the_source_of_the_binary_and_its_checksum() -> None:
+    source = "https://dl.k8s.io/release/v1.37.2/bin/linux/amd64/kube-scheduler"
+    assert (
+        made()["binary"]["source"]
+        == made(binary_url="https://dl.k8s.io/")["binary"]["source"]
+        == source
+    )
+    assert made()["binary"]["checksum"] == f"sha512:{source}.sha512"
+    given = f"sha512:{'0' * 128}"
+    assert made(binary_checksum={"1.37.2": given})["binary"]["checksum"] == given
+
+
+def test_credentials_by_systemd() -> None:
+    found = made()
+    assert found["faults"] == []
+    assert found["secret"] == {"owner": "root", "group": "root", "mode": "0600"}
+    assert found["unit"]["type"] == "exec"
+    assert (
+        found["unit"]["credentials"]["privatekey"] == "/etc/kubernetes/cert/kube-scheduler-key.pem"
+    )
+    assert (
+        '"--tls-cert-file=/run/credentials/kube-scheduler.service/certificate"'
+        in found["unit"]["exec_start"]
+    )
+    assert found["limitations"] == []
+    assert found["staged"]["kubeconfig"] == f"{STAGED}/kubeconfig"
+    assert found["kubeconfig"]["users"][0]["embed_certs"] is True
+
+
+@pytest.mark.parametrize(
+    ("systemd", "kind", "limitations"),
+    [
+        (247, "exec", []),
+        (246, "exec", ["key and kubeconfig can be read by the group k8s"]),
+        (
+            239,
+            "simple",
+            ["key and kubeconfig can be read by the group k8s", "a start is reported before"],
+        ),
+    ],
+)
+def test_an_older_systemd(systemd: int, kind: str, limitations: list[str]) -> None:
+    found = made({"systemd_version": systemd})
+    assert found["unit"]["type"] == kind
+    assert len(found["limitations"]) == len(limitations)
+    for told, wanted in zip(found["limitations"], limitations):
+        assert told.startswith(wanted)
+    assert found["secret"]["group"] == ("k8s" if limitations else "root")
+    assert found["secret"]["mode"] == ("0640" if limitations else "0600")
+    assert bool(found["unit"]["credentials"]) != bool(limitations)
+
+
+def test_credentials_as_files() -> None:
+    found = made(kubeconfig_style="files", user="scheduler")
+    assert found["secret"] == {"owner": "root", "group": "scheduler", "mode": "0640"}
+    assert found["unit"]["credentials"] == {}
+    assert (
+        '"--tls-cert-file=/etc/kubernetes/cert/kube-scheduler.pem"' in found["unit"]["exec_start"]
+    )
+    digests = {file["name"]: file.get("digest") for file in found["files"]}
+    assert digests["certificate"] == digests["privatekey"] == "path"
+    assert digests["kubeconfig"] == "content"
+
+
+def test_an_instance_of_another_name() -> None:
+    found = made(name="batch")
+    assert {file["name"]: file["path"] for file in found["files"]} == {
+        "binary": "/opt/k8s/bin/batch",
+        "certificate": "/etc/kubernetes/cert/batch.pem",
+        "privatekey": "/etc/kubernetes/cert/batch-key.pem",
+        "kubeconfig": "/etc/kubernetes/batch.kubeconfig",
+        "config": "/etc/kubernetes/batch.yaml",
+        "unit": "/etc/systemd/system/batch.service",
+    }
+    assert found["binary"]["path"] == "/opt/k8s/bin/kube-scheduler-v1.37.2", "shared"
+    assert found["staged"]["kubeconfig"] == "/var/lib/kube-ha/batch/staged/kubeconfig"
+    assert (
+        '"--tls-cert-file=/run/credentials/batch.service/certificate"'
+        in found["unit"]["exec_start"]
+    )
+    assert found["lease"] == {"name": "batch", "namespace": "kube-system"}
+    assert "  resourceName: batch\n" in found["config"]
+    assert "resourceName" not in made()["config"]
+    # The apiserver knows both by the same name.
+    assert found["kubeconfig"]["users"] == [
+        {
+            **made()["kubeconfig"]["users"][0],
+            "client_certificate": "/etc/kubernetes/cert/batch.pem",
+            "client_key": "/etc/kubernetes/cert/batch-key.pem",
+        }
+    ]
+
+
+def test_the_version_that_runs_is_kept() -> None:
+    found = made({"process": {"version": "1.36.1", "pid": 7}}, version="")
+    assert found["version"] == "1.36.1"
+    assert found["binary"] == {
+        "name": "kube-scheduler-v1.36.1",
+        "path": "/opt/k8s/bin/kube-scheduler-v1.36.1",
+        "link": "/opt/k8s/bin/kube-scheduler",
+        "source": "https://dl.k8s.io/release/v1.36.1/bin/linux/amd64/kube-scheduler",
+        "checksum": "sha512:https://dl.k8s.io/release/v1.36.1/bin/linux/amd64/kube-scheduler.sha512",
+        "missing": "",
+    }
+    assert (
+        plan.wanted_version(
+            variables.Variables(**dict.fromkeys(variables.SPEC, cast("Any", ""))), ""
+        )
+        == ""
+    )
+    assert made(version="v1.36.1")["version"] == "1.36.1"
+
+
+def test_the_set_of_files() -> None:
+    names = ["binary", "certificate", "privatekey", "kubeconfig", "config", "unit"]
+    assert [file["name"] for file in made()["files"]] == names
+    oldest = made(version="1.10.4")
+    assert [file["name"] for file in oldest["files"]] == [
+        name for name in names if name != "config"
+    ]
+    assert (oldest["config"], oldest["log_dir"]) == ("", "/var/log/kubernetes")
+
+
+def test_check_mode_looks_at_the_live_files_where_nothing_is_staged() -> None:
+    stale = {"stale": ["certificate"]}
+    assert (
+        made(stale, check_mode=True)["staged"]["certificate"]
+        == "/etc/kubernetes/cert/kube-scheduler.pem"
+    )
+    assert made(stale)["staged"]["certificate"] == f"{STAGED}/certificate"
+
+
+def test_packages() -> None:
+    lacking = {"missing_libraries": ["cryptography", "yaml"]}
+    found = made(lacking)
+    assert (found["packages"], found["package_manager"]) == (
+        ["python3-cryptography", "python3-yaml"],
+        "apt",
+    )
+    assert made({**lacking, "os_families": ["rocky", "rhel"]})["packages"] == [
+        "python3-cryptography",
+        "python3-pyyaml",
+    ]
+    assert made(lacking, manage_packages=False)["packages"] == []
+    [fault] = made({**lacking, "os_families": ["plan9"]})["faults"]
+    assert fault.startswith(
+        "this system (plan9) is not known, so cryptography and yaml cannot be installed"
+    )
+    assert made({"os_families": []})["faults"] == []
+
+
+def test_certificate_by_a_profile_or_without_one() -> None:
+    plain = made(cert_valid_for="100h")["certificate"]
+    assert plain["valid_for"] == "100h"
+    assert "ca_config" not in plain
+    by_profile = made(ca_config="/c.json", ca_profile="kubernetes", cert_valid_for="100h")[
+        "certificate"
+    ]
+    assert (by_profile["ca_config"], by_profile["profile"]) == ("/c.json", "kubernetes")
+    assert "valid_for" not in by_profile
+    assert "profile" not in made(ca_config="/c.json")["certificate"]
+    assert plain["subject_alt_name"] == SANS
+
+
+def test_times_without_a_configuration_file() -> None:
+    assert "leader-elect-lease-duration" not in made(version="1.10.4")["unit"]["exec_start"]
+    found = made(version="1.10.4", lease_preset="fast")
+    for flag in ("lease-duration=5s", "renew-deadline=3s", "retry-period=1s"):
+        assert f'"--leader-elect-{flag}"' in found["unit"]["exec_start"]
+    assert found["unit"]["timeout_stop"] == 13
+    assert found["failover"] == {"crash": 9.4, "stop": 9.4}
+    assert made(lease_preset="fast")["failover"] == {"crash": 9.4, "stop": 2.2}
+    assert made()["patience"] == {
+        "start": 60.0,
+        "change": 15.0,
+        "handover": 33.8,
+        "steady": 12,
+        "reload": 315.0,
+    }
+    slow = made(lease_duration="100s", renew_deadline="70s", retry_period="30s")
+    assert slow["patience"] == {
+        "start": 262.0,
+        "change": 76.0,
+        "handover": 242.0,
+        "steady": 12,
+        "reload": 315.0,
+    }
+
+
+def test_settings_that_the_version_rejects() -> None:
+    found = made(extra_args={"address": "0.0.0.0"})
+    assert found["faults"][0].startswith(
+        "kube_scheduler_extra_args: address: kube-scheduler 1.37.2 has no flag --address"
+    )
+    assert found["unit"]["exec_start"] == ""
+
+
+def test_the_hand_over_takes_what_the_version_that_runs_takes() -> None:
+    process = {
+        "version": "1.20.2",
+        "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
+    }
+    found = made({"process": process})
+    assert (found["handover"], found["failover"]["stop"]) == (23.8, 4.4)
+    assert made({"process": {**process, "version": "1.37.2"}})["handover"] == 4.4
+
+
+def test_a_unit_is_started_again_for_as_long_as_it_takes() -> None:
+    """A steady process is one that lives longer than two restarts take."""
+    assert made()["unit"]["restart"] * 2 < made()["patience"]["steady"]
+
+
+def test_the_bound_of_a_member_that_does_not_release_its_lease() -> None:
+    timings = Timings(15, 10, 2)
+    assert plan.failover(timings, TABLES.versions, ["1.37.2", "1.20.2"]) == {
+        "crash": 23.8,
+        "stop": 23.8,
+    }
+    assert plan.failover(timings, TABLES.versions, ["1.37.2", "", "9.9.9"]) == {
+        "crash": 23.8,
+        "stop": 4.4,
+    }
+
+
+@pytest.mark.parametrize("minor", TABLES.versions)
+def test_what_a_host_has_to_know_of_the_table(minor: str) -> None:
+    """The ranges that travel say of each minor what its row says."""
+    row = TABLES.versions[minor]
+    entry = versions.serving_of(versions.serving(TABLES.versions), f"{minor}.9")
+    assert entry is not None
+    assert (entry["https"], entry["http"], entry["lock"]) == (
+        row["https"],
+        row["http"],
+        row["locks"][0],
+    )
+    assert {"path": entry["ready_path"], "port": entry["ready_port"]} == row["ready"]
+
+
+def test_the_ranges_are_few() -> None:
+    ranges = versions.serving(TABLES.versions)
+    assert len(ranges) <= 7
+    assert versions.serving_of(ranges, "") is None
+    assert versions.serving_of(ranges, "1.9.0") is None
+    assert versions.serving_of(ranges, "garbage") is None
+    assert versions.serving_of(ranges, "1.99.0") == ranges[-1]
+
+
+def test_sources_of_locks() -> None:
+    assert versions.sources_of("leases") == ("lease",)
+    assert set(versions.sources_of("endpointsleases")) == {"lease", "endpoints"}
+    assert versions.sources_of("nonsense") == ()
+    assert set(versions.source_groups("endpointsleases")) == {("lease",), ("endpoints",)}
+    assert versions.source_groups("nonsense") == (tuple(lease.SOURCES),)
+
+
+def test_every_path_of_the_set_is_asked_about() -> None:
+    paths, found = plan.live_paths(settings()), made()
+    assert {file["path"] for file in found["files"]} <= {*paths}
+    assert {f"{STAGED}/{file['name']}" for file in found["files"]} <= {*paths}
+    batch = plan.live_paths(settings(name="batch"))
+    assert {file["path"] for file in made(name="batch")["files"]} <= {*batch}
+    assert not {*batch} & {*paths}
+
+
+def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> None:
+    """A lease of the former times is waited for by the new ones; a version that keeps its lease makes each stop a crash."""
+    former = {"lease_duration": 60.0, "renew_deadline": 40.0, "retry_period": 5.0}
+    process = {"version": "1.37.2", "pid": 7, "timings": former}
+    assert made({"process": process})["patience"] == {
+        "start": 112.0,
+        "change": 21.0,
+        "handover": 92.0,
+        "steady": 12,
+        "reload": 315.0,
+    }
+    assert made({"process": {**process, "version": "1.20.2"}})["patience"] == {
+        "start": 112.0,
+        "change": 92.0,
+        "handover": 92.0,
+        "steady": 12,
+        "reload": 315.0,
+    }
+    # The leader's, where they are others than this host's.
+    own = {
+        "version": "1.37.2",
+        "pid": 7,
+        "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
+    }
+    assert made({"process": own, "lease": {"lease_duration": 60}})["patience"]["start"] == 98.8
+    # What a host says is not waited for without an end.
+    never = {
+        "process": {**process, "timings": dict.fromkeys(former, 1e12)},
+        "lease": {"lease_duration": 2**31 - 1},
+    }
+    assert made(never)["patience"] == {
+        "start": plan.MOST_PATIENCE,
+        "change": plan.MOST_PATIENCE,
+        "handover": plan.MOST_PATIENCE,
+        "steady": 12,
+        "reload": 315.0,
+    }
+
+
+def test_a_ca_that_is_somebody_else_s() -> None:
+    """Neither its key nor a path of another host's: HOST is the inventory's name."""
+    found = made(pki="external", csr_dir="/csr")["certificate"]
+    assert (found["ca_on"], found["csr_path"], found["certificate_source"]) == (
+        "external",
+        "/csr/m1.csr",
+        "/csr/m1.pem",
+    )
+    assert "ca_privatekey_path" not in found
+    assert made()["certificate"]["ca_on"] == "controller"

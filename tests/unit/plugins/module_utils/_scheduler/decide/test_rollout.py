@@ -1,0 +1,489 @@
+"""The order of a rollout, what stops it, and what the members' answers amount to."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import rollout
+
+DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]
+ORDER = [["m1"], ["m3"], ["m2"]]
+
+
+def answer(name: str, holder: str = "m2", **given: Any) -> dict[str, Any]:
+    return {
+        "hostname": f"{name}.example",
+        "healthy": True,
+        "problems": [],
+        "not_checked": [],
+        "awaited": [],
+        "unit": {"active_state": "active"},
+        "process": {"pid": 7, "version": "1.37.2"},
+        "lease": {
+            "holder": f"{holder}.example" if holder else None,
+            "moving": True,
+            "state": "held",
+            "transitions": 3,
+        },
+        "probes": {"served": {"days_left": 364}, "used": {"days_left": 363}, "metrics_http": None},
+        "drift": DRIFT,
+        **given,
+    }
+
+
+def asked(
+    members: str = "m1 m2 m3", playing: str = "", batch: str = "", lost: str = ""
+) -> rollout.Asked:
+    playing = playing or members
+    return rollout.Asked(members.split(), playing.split(), (batch or playing).split(), lost.split())
+
+
+def answers(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: answer(name, **given.get(name, {})) for name in ("m1", "m2", "m3")}
+
+
+def test_the_leader_goes_last() -> None:
+    assert rollout.batches(answers()) == ORDER
+
+
+def test_what_is_as_planned_is_left_alone() -> None:
+    assert rollout.batches(answers(m1={"drift": []}, m2={"drift": []})) == [["m3"]]
+    assert rollout.batches({name: answer(name, drift=[]) for name in ("m1", "m2")}) == []
+
+
+def test_the_sick_go_first() -> None:
+    assert rollout.batches(answers(m3={"healthy": False})) == [["m3"], ["m1"], ["m2"]]
+
+
+def test_a_sick_leader_goes_last_while_it_renews_its_lease() -> None:
+    sick = {"healthy": False}
+    assert rollout.batches(answers(m2=sick)) == ORDER
+    still = {"lease": {"holder": "m2.example", "moving": False}}
+    assert rollout.batches(answers(m2={**sick, **still})) == [["m2"], ["m1"], ["m3"]]
+
+
+def test_all_at_once_where_nobody_is_healthy() -> None:
+    sick = {"healthy": False, "lease": None}
+    assert rollout.batches(answers(m1=sick, m2=sick, m3=sick)) == [["m1", "m2", "m3"]]
+
+
+def test_nothing_to_start_where_nobody_is_healthy() -> None:
+    assert rollout.batches({"m1": answer("m1", healthy=False, drift=[])}) == []
+
+
+def test_a_roll_back_names_its_hosts_whatever_differs() -> None:
+    assert rollout.batches(answers(m1={"drift": []}), ["m2", "m1"]) == [["m1"], ["m2"]]
+    assert rollout.batches(answers(), []) == []
+
+
+def test_one_healthy_member_without_drift_keeps_the_order() -> None:
+    sick = {"healthy": False, "lease": None}
+    assert rollout.batches(answers(m1=sick, m2={"drift": []}, m3=sick)) == [["m1"], ["m3"]]
+
+
+ALL = ["m1", "m2", "m3"]
+
+
+def gate(
+    position: int,
+    rolled: str = "",
+    failed: str = "",
+    *,
+    order: list[list[str]] | None = None,
+    healthy: list[str] | None = None,
+    now: dict[str, Any] | None = None,
+    me: str = "",
+    refused: dict[str, str] | None = None,
+    play: rollout.Asked | None = None,
+) -> rollout.Gate:
+    order, healthy = order or ORDER, ALL if healthy is None else healthy
+    me = me or (order[position][0] if position < len(order) else "m1")
+    marks = rollout.Marks(rolled.split(), failed.split(), refused or {})
+    return rollout.gate(
+        rollout.Turn(order, position, me), marks, healthy, now or answers(), play or asked()
+    )
+
+
+@pytest.mark.parametrize(
+    ("position", "rolled", "leads"),
+    [(0, "", False), (1, "m1", False), (2, "m1 m3", True), (3, "m1 m3 m2", False)],
+)
+def test_a_turn(position: int, rolled: str, leads: bool) -> None:
+    assert gate(position, rolled) == ([], False, "", leads)
+
+
+def test_before_ones_turn() -> None:
+    [line] = gate(2, "m1").faults
+    assert line.startswith(
+        "m2 would be rolled before m3: the strategy of this play does not keep the hosts together"
+    )
+
+
+def test_a_failed_member_stops_the_rollout() -> None:
+    assert gate(1, failed="m1") == ([], True, "", False)
+    [line] = gate(3, failed="m1").faults
+    assert line == "the rollout stopped because of m1; the members after it were left as they are"
+
+
+SICK: dict[str, Any] = {"healthy": False, "problems": ["readiness: HTTP 500"]}
+
+
+@pytest.mark.parametrize("name", ["m1", "m3"])
+def test_a_member_that_is_not_healthy_any_more_stops_the_rollout(name: str) -> None:
+    """One that was rolled, and one that waits and was healthy at the start."""
+    found = gate(1, "m1", now=answers(**{name: SICK}))
+    why = f"{name} is not healthy any more (readiness: HTTP 500); the members that were not rolled yet were left"
+    assert found == ([], True, why, False)
+    assert gate(2, "m1", refused={"m3": why}) == ([], True, "", False)
+    assert gate(3, "m1", refused={"m3": why, "m2": why}).faults == [why]
+    # Where it was not healthy before either, it is to be repaired.
+    assert not gate(
+        0, order=[["m3"], ["m1"], ["m2"]], healthy=["m1", "m2"], now=answers(m3=SICK)
+    ).stopped
+
+
+def test_a_member_that_answers_no_more_stops_the_rollout() -> None:
+    left = {name: answer(name) for name in ("m2", "m3")}
+    assert "m1 is not healthy any more (it gave no answer)" in gate(1, "m1", now=left).refused
+
+
+def test_at_the_end_the_verdict_says_who_is_not_healthy() -> None:
+    assert gate(3, "m1 m3 m2", now=answers(m1=SICK)) == ([], False, "", False)
+
+
+def test_a_member_without_an_answer_may_be_put_right() -> None:
+    left = {name: answer(name) for name in ("m2", "m3")}
+    assert gate(0, healthy=["m2", "m3"], now=left) == ([], False, "", False)
+
+
+def test_the_last_healthy_member_is_left() -> None:
+    found = gate(0, order=[["m2"]], healthy=["m2"], now=answers(m1=SICK, m3=SICK))
+    assert found.refused.startswith(
+        "m2 is the only healthy member and was left as it is, for nobody would schedule"
+    )
+    led: dict[str, Any] = {"lease": {"holder": "m4.example", "moving": True}}
+    # A member that this play leaves out leads.
+    assert not gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2", **led)}).stopped
+    # A cluster of one has nobody else to wait for.
+    one = asked("m2")
+    assert gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2")}, play=one) == (
+        [],
+        False,
+        "",
+        False,
+    )
+
+
+def test_whoever_leads_now_hands_over() -> None:
+    """Also where it did not lead when the order was made; one that does not renew has nothing to hand over."""
+    moved = {name: {"holder": "m1"} for name in ALL}
+    assert gate(0, now=answers(**moved)).leads
+    assert not gate(2, "m1 m3", now=answers(**moved)).leads
+    alone = answers(
+        m1=SICK, m2=SICK, m3={**SICK, "lease": {"holder": "m3.example", "moving": False}}
+    )
+    assert not gate(0, order=[ALL], healthy=[], now=alone, me="m3").leads
+
+
+def test_nothing_is_gated_where_nobody_is_healthy() -> None:
+    for now in (answers(m1=SICK, m2=SICK, m3=SICK), answers(m2=SICK, m3=SICK)):
+        assert gate(0, order=[ALL], healthy=[], now=now) == ([], False, "", False)
+
+
+@pytest.mark.parametrize(
+    ("given", "version", "line"),
+    [
+        ({"drift": []}, "1.37.2", ""),
+        ({"drift": []}, "", ""),
+        (SICK, "1.37.2", "m1: not healthy after it was rolled: readiness: HTTP 500"),
+        ({"drift": []}, "1.36.1", "m1: runs 1.37.2 after it was rolled, and not 1.36.1"),
+        (
+            {},
+            "1.37.2",
+            "m1: differs from its plan after it was rolled: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
+        ),
+    ],
+)
+def test_outcome(given: dict[str, Any], version: str, line: str) -> None:
+    found = rollout.outcome("m1", answer("m1", **given), version=version, compared=True)
+    assert found == ([line] if line else [])
+
+
+def test_outcome_of_a_member_that_was_rolled_back() -> None:
+    back: dict[str, Any] = {"version": "", "compared": False, "rolled_back": True}
+    assert rollout.outcome("m1", answer("m1"), **back) == []
+    assert rollout.outcome("m1", answer("m1", **SICK), **back) == [
+        "m1: not healthy after it was rolled back: readiness: HTTP 500"
+    ]
+
+
+def test_the_order_in_words() -> None:
+    found = answers(m3={**SICK, "process": {"version": "1.36.1"}})
+    assert rollout.order_lines([["m3"], ["m1"], ["m2"]], found, "1.37.2", 4.4) == [
+        "rolled one after the other: m3 1.36.1 -> 1.37.2 (not healthy, the canary), m1 (standby), m2 (leads)",
+        "the lease is handed over once, with at most 4.4 s without a leader",
+    ]
+    assert rollout.order_lines([["m1"]], found, "1.37.2", 4.4) == [
+        "rolled one after the other: m1 (standby)"
+    ]
+    sick = answers(m1=SICK, m2=SICK, m3=SICK)
+    assert rollout.order_lines([ALL], sick, "1.37.2", 4.4) == [
+        "rolled all at once, for no member is healthy: m1, m2, m3"
+    ]
+    assert rollout.order_lines([], found, "1.37.2", 4.4) == []
+
+
+def test_a_turn_in_words() -> None:
+    turn = rollout.Turn(ORDER, 1, "m3")
+    assert rollout.turn_line(turn, answers()) == "m3: is rolled, step 2 of 3; m2 leads"
+    assert (
+        rollout.turn_line(turn, answers(), check=True)
+        == "m3: would be rolled, step 2 of 3; m2 leads"
+    )
+    nobody = {"m3": answer("m3", holder="")}
+    assert (
+        rollout.turn_line(turn, nobody)
+        == "m3: is rolled, step 2 of 3; nobody of the members is seen to lead"
+    )
+
+
+def test_a_hand_over_in_words() -> None:
+    seen = {"holder": "m3.example", "seconds": 0.9, "released": True, "transitions": 1}
+    line = "m2: handed the lease over to m3.example, which led 0.9 s after the stop"
+    assert rollout.handover_lines("m2", seen, 4.4) == [line]
+    kept = {**seen, "seconds": 16.0, "released": False}
+    assert rollout.handover_lines("m2", kept, 4.4)[1:] == [
+        "m2: did not release its lease, so that it had to expire: 16 s, not at most 4.4 s; see its journal"
+    ]
+    # A version that never releases it takes that long by its nature.
+    assert len(rollout.handover_lines("m2", kept, 23.8)) == 1
+
+
+def test_the_lease_at_the_end_in_words() -> None:
+    def count(number: int) -> dict[str, Any]:
+        return {name: {"lease": {**answer(name)["lease"], "transitions": number}} for name in ALL}
+
+    assert rollout.lease_lines(answers(**count(3)), answers(**count(4))) == [
+        "m2 leads; the lease changed hands once during this run"
+    ]
+    [twice] = rollout.lease_lines(answers(**count(3)), answers(**count(5)))
+    assert twice.endswith("2 times during this run")
+    assert rollout.lease_lines(answers(**count(3)), answers(**count(3))) == []
+    # A lease that was not there, and one that was made anew.
+    assert (
+        rollout.lease_lines(answers(**{name: {"lease": None} for name in ALL}), answers(**count(1)))
+        == []
+    )
+    assert rollout.lease_lines(answers(**count(3)), answers(**count(0))) == []
+
+
+NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("recalled", "words"),
+    [
+        ({"changed": True, "not_after": "2026-11-26T00:00:00+00:00"}, ""),
+        ({"changed": False, "not_after": ""}, ""),
+        (
+            {"changed": True, "not_after": "2026-11-24T12:30:00+00:00"},
+            "expired on 2026-11-24 12:30 UTC; deploy the former",
+        ),
+        (
+            {"changed": True, "not_after": ""},
+            "m1: its previous set has no certificate that can be read",
+        ),
+        (
+            {"changed": True, "not_after": "2026-11-26T00:00:00"},
+            "m1: its previous set has no certificate",
+        ),
+        ({"changed": True, "not_after": "x"}, "m1: its previous set has no certificate"),
+    ],
+)
+def test_what_is_not_rolled_back_to(recalled: dict[str, Any], words: str) -> None:
+    found = rollout.recall_faults("m1", recalled, NOW, "p_")
+    assert len(found) == bool(words)
+    assert words in "".join(found)
+
+
+def test_an_original_whose_certificate_nobody_knows_is_rolled_back_to() -> None:
+    recalled = {"changed": True, "not_after": "", "original": True}
+    assert rollout.recall_faults("m1", recalled, NOW, "p_") == []
+    recalled["not_after"] = "2026-11-24T12:30:00+00:00"
+    [line] = rollout.recall_faults("m1", recalled, NOW, "p_")
+    assert "expired on" in line
+
+
+def test_previous_sets_of_different_rollouts() -> None:
+    older, newer = {"changed": True, "version": "1.36.1"}, {"changed": True, "version": "1.37.2"}
+    assert rollout.mixed_versions(dict.fromkeys(ALL, older), answers()) == []
+    # One that is left alone runs what it runs.
+    assert (
+        rollout.mixed_versions({"m1": {"changed": False}, "m2": newer, "m3": newer}, answers())
+        == []
+    )
+    [line] = rollout.mixed_versions({"m1": {"changed": False}, "m2": older, "m3": newer}, answers())
+    assert (
+        "they would run m1 1.37.2, m2 1.36.1, m3 1.37.2; name the hosts to roll back with --limit"
+        in line
+    )
+
+
+def test_when_the_answers_are_outdated() -> None:
+    playing = ["m1", "m2", "m3"]
+    assert not rollout.outdated([], playing)
+    assert not rollout.outdated([["m3", "m1", "m2"]], playing)
+    assert rollout.outdated([["m1"]], playing)
+    assert rollout.outdated(ORDER, playing)
+
+
+@pytest.mark.parametrize(
+    ("silent", "play", "words"),
+    [
+        ("m1 m3", asked(playing="m2"), "left out (m1, m3): run without --limit"),
+        ("m3", asked(playing="m1 m2"), "left out (m3): run without --limit"),
+        ("m1 m3", asked(batch="m2"), "in later batches (m1, m3): leave serial out"),
+        ("m1 m3", asked(playing="m1 m2", batch="m2"), "left out (m1, m3): run without --limit"),
+    ],
+)
+def test_the_leader_is_not_rolled_while_others_may_have_to_be(
+    silent: str, play: rollout.Asked, words: str
+) -> None:
+    found = {name: answer(name) for name in ("m1", "m2", "m3") if name not in silent}
+    [line] = rollout.early(rollout.batches(found), found, play)
+    start = "m2 leads and differs from its plan, and members that may have to go before it are "
+    assert line.startswith(f"{start}{words}")
+
+
+def test_what_may_be_rolled_though_not_all_were_asked() -> None:
+    alone = asked(playing="m2")
+    for own in (
+        {"drift": []},  # a leader that is as planned
+        {"lease": {"holder": "m1.example", "moving": True}},  # a standby
+        {
+            "healthy": False,
+            "lease": {"holder": "m2.example", "moving": False},
+        },  # a leader that does not renew
+    ):
+        found = {"m2": answer("m2", **own)}
+        assert rollout.early(rollout.batches(found), found, alone) == []
+    assert rollout.early(ORDER, answers(), asked()) == []
+    # The order is empty where nothing is to be rolled, and a lost member stops the rollout by itself.
+    assert rollout.early([], {"m2": answer("m2")}, alone) == []
+    assert rollout.early([["m2"]], {"m2": answer("m2"), "m1": answer("m1")}, asked(lost="m3")) == []
+
+
+def verdict(
+    found: dict[str, dict[str, Any]],
+    name: str = "m1",
+    play: rollout.Asked | None = None,
+    **given: Any,
+) -> list[str]:
+    return rollout.verdict(
+        name, found, play or asked(), **{"version": "1.37.2", "rolled": True, **given}
+    ).faults
+
+
+def fine(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        name: answer(name, **{"drift": [], **given.get(name, {})}) for name in ("m1", "m2", "m3")
+    }
+
+
+def test_a_healthy_cluster() -> None:
+    assert verdict(fine()) == []
+
+
+def test_a_member_that_saw_no_holder_contradicts_nobody() -> None:
+    assert verdict(fine(m1={"lease": {**answer("m1")["lease"], "holder": ""}})) == []
+    assert verdict(fine(m1={"lease": None})) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (
+            {"m1": {"healthy": False, "problems": ["readiness: HTTP 500"]}},
+            "m1: readiness: HTTP 500",
+        ),
+        ({"m3": {"holder": "m3"}}, "the members do not agree who leads: m2.example, m3.example"),
+        ({"m1": {"process": {"version": "1.36.1"}}}, "m1: version 1.36.1 runs, not 1.37.2"),
+        (
+            {"m1": {"drift": DRIFT}},
+            "m1: differs from its plan: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
+        ),
+    ],
+)
+def test_verdict(given: dict[str, Any], sentence: str) -> None:
+    assert verdict(fine(**given)) == [sentence]
+
+
+def test_a_foreign_holder_is_judged_when_all_have_answered() -> None:
+    foreign = {"holder": "x"}
+    found = fine(m1=foreign, m2=foreign, m3=foreign)
+    assert verdict(found) == [
+        "holder x.example is not in the group: removed without uninstall? its hosts are m1.example, m2.example, m3.example"
+    ]
+    more = asked("m1 m2 m3 m4", playing="m1 m2 m3")
+    assert verdict(found, play=more) == []
+    unknown = "whether x.example, which holds the lease, is a member (no answer of m4)"
+    assert rollout.leadership(found, more) == ([], [unknown])
+
+
+def test_an_earlier_batch_s_answer_about_the_leader_is_over() -> None:
+    """The leader of then was rolled since. Its members' hostnames still count."""
+    found = fine(m3={"holder": "m1"})
+    assert verdict(found, "m3") != []
+    assert verdict(found, "m3", asked(batch="m3")) == []
+
+
+def test_what_was_not_checked_of_a_host_and_its_cluster() -> None:
+    found = {"m1": answer("m1", drift=[], not_checked=["metrics"])}
+    told = rollout.verdict("m1", found, asked(playing="m1"), "1.37.2", rolled=True)
+    assert told.not_checked[0] == "metrics"
+    assert told.not_checked[1].startswith("whether m2.example, which holds the lease")
+
+
+def test_what_was_only_staged_is_no_fault() -> None:
+    found = fine(m1={"process": {"version": "1.36.1"}, "drift": DRIFT})
+    assert verdict(found, rolled=False) == []
+
+
+# --- removal
+
+
+def removal(
+    me: str = "m1", play: str = "m1", group: str = "m1 m2 m3", **given: Any
+) -> rollout.Removal:
+    found = {name: answer(name, **given.pop(name, {})) for name in play.split()}
+    found[me] |= given
+    return rollout.removal(me, found, asked(group, playing=play), "say so")
+
+
+def test_a_host_that_is_removed_leaves_another_one() -> None:
+    assert removal() == ([], False)
+    assert removal("m2", "m1 m2") == ([], True), "it leads, and hands over"
+    assert removal(group="") == ([], False), "named without its group"
+
+
+def test_the_last_ones_are_not_removed() -> None:
+    assert removal("m2", "m1 m2 m3").faults == [
+        "m2: nobody would schedule any more without m1, m2, m3: leave one with --limit, or say so"
+    ]
+    for lease in (
+        None,
+        {"holder": "m3.example", "moving": False},
+        {"holder": None, "moving": False},
+    ):
+        [line] = removal(lease=lease).faults
+        assert line.startswith(
+            "m1: the lease is not seen to move, so whether anybody is left to schedule is not known"
+        )
+        assert line.endswith("or say so")
+
+
+def test_where_nothing_runs_nothing_is_taken_away() -> None:
+    stopped: dict[str, Any] = {"process": {"pid": 0}, "lease": None}
+    assert removal("m2", "m1 m2 m3", **stopped) == ([], False)

@@ -1,0 +1,225 @@
+"""The leader's stop, beside an apiserver whose lease another member takes, or nobody."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import names
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import handover
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import probes
+
+from tests.support.apiserver import Server, answer, kubeconfig, lease, status
+from tests.support.host import UNIT_NAME
+from tests.support.pki import Ca
+
+UUID = "12345678-1234-1234-1234-123456789abc"
+OWN, OTHER = f"{socket.gethostname()}_{UUID}", f"m2.example_{UUID}"
+
+
+class Cluster(systemd.Systemd):
+    """A lease, and the unit of its holder. After the stop, a list says who holds the lease at each look."""
+
+    def __init__(self) -> None:
+        self.did: list[str] = []
+        self.holder = OWN
+        self.looks = 0
+        self.objects = "/namespaces/kube-system/leases/kube-scheduler"
+        self.endpoints: Callable[[int], Any] | None = None
+        self.then: Callable[[int], bytes] = self.taken
+
+    def stop(self, unit: str) -> None:
+        self.did.append(f"stop {unit}")
+
+    def start(self, unit: str) -> None:
+        self.did.append(f"start {unit}")
+
+    def respond(self, request: str) -> bytes:
+        if self.endpoints and "/endpoints/kube-scheduler" in request:
+            record = (
+                self.endpoints(self.looks) if self.did else self.record(self.holder, self.looks, 3)
+            )
+            return answer(
+                200, {"metadata": {"annotations": {_lease.ANNOTATION: json.dumps(record)}}}
+            )
+        assert self.objects in request
+        self.looks += 1
+        if not self.did:
+            return answer(200, self.lease(self.holder, self.looks % 60, 3))
+        return self.then(self.looks)
+
+    @staticmethod
+    def lease(holder: str, renew: int, transitions: int) -> Any:
+        found = lease(holder, renew)
+        found["spec"]["leaseTransitions"] = transitions
+        return found
+
+    @staticmethod
+    def record(holder: str, renew: int, transitions: int) -> Any:
+        return {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": 15,
+            "renewTime": f"2026-11-27T10:00:{renew % 60:02}Z",
+            "leaderTransitions": transitions,
+        }
+
+    def taken(self, number: int) -> bytes:
+        """Released, and taken a while later."""
+        if number < 4:
+            return answer(200, self.lease("", 0, 3))
+        return answer(200, self.lease(OTHER, min(number // 3, 59), 4))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    monkeypatch.setattr(names, "CREDENTIALS_DIR", str(tmp_path / "credentials"))
+    monkeypatch.setattr(handover, "POLL", 0.01)
+    cluster, ca = Cluster(), Ca()
+    with Server(cluster.respond, ca.issue()) as server:
+        path = tmp_path / "kubeconfig"
+        path.write_bytes(kubeconfig([server.url], ca=ca.pem))
+        path.chmod(0o600)
+        cluster.path = str(path)  # type: ignore[attr-defined]
+        yield cluster
+
+
+def hand_over(cluster: Any, timeout: float = 5.0, lock: str = "leases") -> handover.Handover | None:
+    wanted = handover.Wanted(cluster.path, "kube-scheduler", "kube-system", lock, timeout)
+    return handover.hand_over(UNIT_NAME, cluster, wanted)
+
+
+@pytest.mark.parametrize("holder", [OWN, OTHER])
+def test_the_lease_before_a_first_start(cluster: Any, holder: str) -> None:
+    cluster.holder = holder
+    found = handover.look(cluster.path, "kube-scheduler", "kube-system")
+    assert found is not None
+    assert (found["state"], found["holder_identity"], found["moving"], cluster.looks) == (
+        "held",
+        holder,
+        False,
+        1,
+    )
+    assert probes.record_of(found) is not _lease.ABSENT
+
+
+def test_no_lease_before_a_first_start(cluster: Any) -> None:
+    """Nor any of the objects that old clusters have in its place."""
+    cluster.then = lambda _number: answer(404, status(404, "no"))
+    cluster.did.append("no lease")
+    cluster.objects = "/namespaces/kube-system/"
+    found = handover.look(cluster.path, "kube-scheduler", "kube-system")
+    assert probes.record_of(found) is _lease.ABSENT
+
+
+@pytest.mark.parametrize("fault", ["refused", "no kubeconfig", "written by anybody"])
+def test_a_lease_that_cannot_be_read_before_a_first_start(cluster: Any, fault: str) -> None:
+    if fault == "refused":
+        cluster.then = lambda _number: answer(403, status(403, "no"))
+        cluster.did.append("no more")
+    elif fault == "no kubeconfig":
+        Path(cluster.path).unlink()
+    else:
+        Path(cluster.path).chmod(0o666)
+    assert handover.look(cluster.path, "kube-scheduler", "kube-system") is None
+
+
+def test_another_member_leads_and_renews(cluster: Cluster) -> None:
+    found = hand_over(cluster)
+    assert found is not None
+    assert (found["holder"], found["released"], found["transitions"]) == ("m2.example", True, 1)
+    assert 0 < found["seconds"] < 5
+    assert cluster.did == [f"stop {UNIT_NAME}"]
+    # The first of its records took the lease, the second renewed it.
+    assert cluster.looks >= 6
+
+
+def test_a_host_that_does_not_lead_is_not_stopped(cluster: Cluster) -> None:
+    cluster.holder = OTHER
+    assert hand_over(cluster) is None
+    assert cluster.did == []
+
+
+def test_a_lease_that_is_not_released_is_told(cluster: Cluster) -> None:
+    cluster.then = lambda number: answer(
+        200, cluster.lease(OWN if number < 9 else OTHER, number // 3, 3 + (number > 8))
+    )
+    found = hand_over(cluster)
+    assert found is not None
+    assert (found["holder"], found["released"]) == ("m2.example", False)
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_leader_that_counts_on_from_another_object(cluster: Cluster, count: int) -> None:
+    """With endpointsleases, whose first record is the Endpoints object's: the lease's own count need not rise."""
+    cluster.then = lambda number: answer(200, cluster.lease(OTHER, min(number, 59), count))
+    found = hand_over(cluster)
+    assert found is not None
+    assert (found["holder"], found["transitions"]) == ("m2.example", 0)
+    assert cluster.did == [f"stop {UNIT_NAME}"]
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_a_leader_that_writes_one_of_the_two_objects(cluster: Cluster, released: bool) -> None:
+    """From endpointsleases to endpoints: the Lease stays as the former leader left it."""
+    cluster.then = lambda _number: answer(200, cluster.lease("" if released else OWN, 0, 3))
+    cluster.endpoints = lambda number: cluster.record(OTHER, number, 4)
+    found = hand_over(cluster, lock="endpointsleases")
+    assert found is not None
+    assert (found["holder"], found["transitions"]) == ("m2.example", 1)
+    assert cluster.did == [f"stop {UNIT_NAME}"]
+
+
+def test_a_former_holder_of_the_other_object_does_not_lead(cluster: Cluster) -> None:
+    cluster.then = lambda number: answer(200, cluster.lease(OWN, 0, 3))
+    cluster.endpoints = lambda _number: cluster.record(OTHER, 7, 1)
+    with pytest.raises(ReleaseError, match="no other member took the lease"):
+        hand_over(cluster, timeout=0.3, lock="endpointsleases")
+    assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
+
+
+@pytest.mark.parametrize("kind", ["nobody", "never renewed", "the same again"])
+def test_nobody_takes_over(cluster: Cluster, kind: str) -> None:
+    """The unit is started again, and nothing was put in place."""
+    last = {"nobody": ("", 0), "never renewed": (OTHER, 4), "the same again": (OWN, 3)}[kind]
+    cluster.then = lambda number: answer(200, cluster.lease(last[0], 0, last[1]))
+    with pytest.raises(ReleaseError) as caught:
+        hand_over(cluster, timeout=0.3)
+    assert str(caught.value) == (
+        f"{UNIT_NAME} led and was stopped, but no other member took the lease within 0.3 s; nothing was put in place, and it was started again"
+    )
+    assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
+
+
+def test_an_apiserver_that_answers_no_more(cluster: Cluster) -> None:
+    """It is waited for; a refusal is not."""
+    busy = time.monotonic() + 0.3
+    cluster.then = lambda number: (
+        answer(503, status(503, "x")) if time.monotonic() < busy else cluster.taken(number + 3)
+    )
+    assert hand_over(cluster) is not None
+    cluster.did.clear()
+    cluster.then = lambda _number: answer(403, status(403, "no"))
+    with pytest.raises(
+        ReleaseError, match="led and was stopped, but the lease cannot be read any more"
+    ):
+        hand_over(cluster)
+    assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
+
+
+def test_a_lease_that_cannot_be_read_stops_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.respond = lambda request: answer(403, status(403, "no"))  # type: ignore[method-assign]
+    Path(cluster.path).unlink()  # type: ignore[attr-defined]
+    with pytest.raises(
+        ReleaseError,
+        match=f"^{UNIT_NAME} leads and was not stopped, for its lease cannot be read: ",
+    ):
+        hand_over(cluster)
+    assert cluster.did == []

@@ -1,0 +1,1151 @@
+"""The staged, live and previous sets, on real files."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import json
+import os
+import re
+import shutil
+import stat
+import threading
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    ReleaseError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import (
+    handover,
+    lifecycle,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import (
+    fileset as _release,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
+    Item,
+    Release,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import staleness
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate as _certificate,
+)
+
+from tests.support.apiserver import kubeconfig
+from tests.support.fake_module import at_change, killed_at, one_line
+from tests.support.host import UNIT_NAME, Host
+from tests.support.pki import NOW, Ca, certificate, pem, spare
+
+
+@pytest.fixture(autouse=True)
+def exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The tests' processes begin to the tick, and files change some ticks later.
+    monkeypatch.setattr(staleness, "TOLERANCE", 0.0)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def later() -> None:
+    """Lets the clock of the files go on by more than a tick."""
+    time.sleep(0.03)
+
+
+def record(host: Host) -> Any:
+    return json.loads((host.root / "release/record.json").read_text())
+
+
+def test_nothing_live_before_promotion(host: Host) -> None:
+    host.run("prepared")
+    host.stage_key("secret 1")
+    result = host.run("staged")
+    assert result["changed"]
+    assert result["pending"] == ["binary", "config", "key", "unit", "process"]
+    assert not host.etc.exists()
+    assert host.systemd.did == []
+
+
+def test_live_is_the_staged_set_and_a_second_run_does_nothing(host: Host) -> None:
+    host.deploy()
+    tree = host.tree()
+    assert tree["bin/app"] == "app-v1"
+    assert tree["etc/key.pem"] == "secret 1"
+    assert len(tree["units/x.service"].split("DIGEST=")[1].strip()) == 32
+    assert host.systemd.did == ["reload", "enable", "restart"]
+    for state in ("prepared", "staged", "live"):
+        assert host.run(state)["changed"] is False, state
+    assert host.run("staged")["pending"] == []
+    assert host.tree() == tree
+    assert host.systemd.did == ["reload", "enable", "restart"]
+
+
+@pytest.mark.parametrize("what", ["config", "key", "link", "attributes"])
+def test_every_change_is_pending_and_restarts(host: Host, what: str) -> None:
+    host.systemd.credentials = {"key": host.etc / "key.pem"}
+    host.deploy()
+    host.systemd.did.clear()
+    if what == "config":
+        host.config = "a: 2\n"
+    elif what == "key":
+        host.stage_key("secret 2")
+    elif what == "link":
+        host.binary("app-v2")
+        host.link = "app-v2"
+    else:
+        (host.etc / "key.pem").chmod(0o644)
+    pending = host.run("staged")["pending"]
+    assert host.run("live")["changed"]
+    assert host.run("staged")["pending"] == []
+    if what == "attributes":
+        assert pending == ["key"]
+        assert stat.S_IMODE((host.etc / "key.pem").stat().st_mode) == 0o600
+        assert host.systemd.did == ["reload"]
+    else:
+        assert pending[-2:] == ["unit", "process"]
+        assert host.systemd.did == ["reload", "restart"]
+
+
+def test_the_digest_of_a_path_does_not_follow_the_content(host: Host) -> None:
+    host.deploy()
+    items = [Item("key", str(host.etc / "key.pem"), digest="path")]
+    before = Release(str(host.root / "release"), items).digest()
+    host.stage_key("secret 2")
+    assert Release(str(host.root / "release"), items).digest() == before
+
+
+def test_the_digest_follows_the_binary_that_was_verified(host: Host) -> None:
+    host.deploy()
+    before = host.run("staged")["digest"]
+    assert host.run("staged", binaries=host.brought())["digest"] != before
+
+
+def test_previous_is_the_whole_former_set(host: Host) -> None:
+    host.deploy()
+    host.config = "a: 2\n"
+    host.run("staged")
+    host.run("live")
+    previous = host.root / "release/previous"
+    assert (previous / "config").read_text() == "a: 1\n"
+    assert (previous / "key").read_text() == "secret 1"
+    assert os.readlink(previous / "binary") == "app-v1"
+    assert stat.S_IMODE(previous.stat().st_mode) == 0o700
+    assert stat.S_IMODE((previous / "key").stat().st_mode) == 0o600
+
+
+def test_a_promotion_that_was_cut_off_keeps_what_ran_before(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.deploy()
+    host.config = "a: 2\n"
+    host.stage_key("secret 2")
+    host.run("staged")
+    copied: list[str] = []
+    copy = _release._copy
+
+    def cut(source: str, path: str) -> None:
+        if path == str(host.etc / "app.yaml"):
+            raise KeyboardInterrupt
+        copied.append(path)
+        copy(source, path)
+
+    monkeypatch.setattr(_release, "_copy", cut)
+    with pytest.raises(KeyboardInterrupt):
+        host.run("live")
+    assert str(host.etc / "key.pem") in copied
+    monkeypatch.setattr(_release, "_copy", copy)
+    host.run("prepared")
+    assert host.run("staged")["pending"]
+    host.run("live")
+    assert host.tree()["etc/key.pem"] == "secret 2"
+    assert (host.root / "release/previous/key").read_text() == "secret 1"
+    assert (host.root / "release/previous/config").read_text() == "a: 1\n"
+    assert host.run("staged")["pending"] == []
+
+
+def test_a_live_file_that_was_changed_by_hand_is_taken_up_again(host: Host) -> None:
+    host.deploy()
+    (host.etc / "key.pem").write_text("by hand")
+    assert host.release.stale() == ["key"]
+    assert host.run("prepared", check=True)["changed"]
+    host.run("prepared")
+    assert host.tree()["release/staged/key"] == "by hand"
+    assert host.release.stale() == []
+
+
+def test_a_staged_file_that_waits_is_not_lost(host: Host) -> None:
+    host.deploy()
+    host.stage_key("secret 2")
+    assert host.run("prepared")["changed"] is False
+    assert host.tree()["release/staged/key"] == "secret 2"
+
+
+def test_check_mode_changes_nothing_and_predicts(host: Host) -> None:
+    before = host.tree()
+    for state in ("prepared", "staged", "live"):
+        assert host.run(state, check=True)["changed"], state
+    assert host.tree() == before
+    host.deploy()
+    before = host.tree()
+    host.config = "a: 2\n"
+    result = host.run("staged", check=True)
+    assert result["changed"]
+    assert result["pending"] == ["config", "unit", "process"]
+    assert host.tree() == before
+
+
+def test_an_incomplete_set_is_not_promoted(host: Host) -> None:
+    host.run("prepared")
+    host.run("staged")
+    with pytest.raises(ReleaseError, match=r"staged lacks key: run the earlier phases first"):
+        host.run("live")
+    assert not host.etc.exists()
+
+
+def test_an_incomplete_set_is_not_tried(host: Host) -> None:
+    """It is said before anything is staged, for systemd would only say that it cannot read a credential."""
+    with pytest.raises(ReleaseError, match=r"staged lacks key: run the earlier phases first"):
+        host.run("staged", command=["/bin/app"], user="k8s", dry_run_flags={}, dry_run_texts={})
+    assert not (host.root / "release").exists()
+
+
+def test_absent_removes_what_was_promoted_and_nothing_else(host: Host) -> None:
+    host.etc.mkdir()
+    (host.etc / "ca.pem").write_text("others'")
+    host.deploy()
+    host.run("staged", binaries=host.brought())
+    assert host.run("absent", check=True)["changed"]
+    assert (host.etc / "key.pem").exists()
+    host.run("absent")
+    assert host.tree() == {"etc/ca.pem": "others'"}
+    assert not (host.root / "release").exists()
+    assert not host.systemd.unit.parent.exists()
+    assert host.run("absent")["changed"] is False
+
+
+def test_a_leader_hands_over_before_anything_of_it_is_removed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_unit: str, *_rest: Any) -> None:
+        raise ReleaseError("no other member took the lease")
+
+    host.deploy()
+    former = host.tree()
+    monkeypatch.setattr(handover, "hand_over", nobody)
+    with pytest.raises(ReleaseError, match="no other member took the lease"):
+        host.run("absent", handover=HANDOVER)
+    assert host.tree() == former
+    assert host.run("absent", handover=HANDOVER, check=True)["changed"]
+    assert host.run("absent")["changed"]
+    assert host.run("absent", handover=HANDOVER)["changed"] is False
+
+
+def test_absent_finds_what_lay_elsewhere_once(host: Host) -> None:
+    host.deploy()
+    former, host.etc = host.etc, host.root / "elsewhere"
+    host.run("prepared")
+    host.run("staged")
+    host.run("live")
+    assert (host.etc / "key.pem").exists()
+    host.run("absent")
+    assert not former.exists()
+    assert not host.etc.exists()
+
+
+def test_absent_leaves_a_unit_that_is_not_ours(host: Host) -> None:
+    host.systemd.unit.parent.mkdir()
+    host.systemd.unit.write_text("# DIGEST=0\n[Service]\n")
+    host.systemd.reload()
+    assert host.run("absent")["changed"] is False
+    assert host.systemd.unit.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            {"content": "x", "link_to": "y"},
+            "files: 'binary' has content and link_to: give one of them",
+        ),
+        ({"mode": "rw"}, "files: mode 'rw' of 'binary' is not octal: write it like '0644'"),
+        ({"mode": "-1"}, "files: mode '-1' of 'binary' is not octal: write it like '0644'"),
+        (
+            {"name": "../../victim"},
+            "files: name '../../victim' is not a file's name: use letters, digits and . _ -, and no slash",
+        ),
+        (
+            {"name": ".."},
+            "files: name '..' is not a file's name: use letters, digits and . _ -, and no slash",
+        ),
+        (
+            {"link_to": "/x"},
+            "files: link_to '/x' is not a file's name: use letters, digits and . _ -, and no slash",
+        ),
+    ],
+)
+def test_wrong_files(host: Host, change: dict[str, str], words: str) -> None:
+    with pytest.raises(ReleaseError) as error:
+        _release.items_of([{**host.files[0], **change}])
+    assert str(error.value) == words
+
+
+@pytest.mark.parametrize("garbage", ["[]", "{", "", "null", "[" * 100_000, "a" * (1 << 21)])
+def test_a_damaged_record_is_kept_aside_and_made_anew(host: Host, garbage: str) -> None:
+    host.deploy()
+    path = host.root / "release/record.json"
+    path.write_text(garbage)
+    assert host.release.record()["paths"] == []
+    assert host.release.stale() == ["key"]
+    assert path.read_text() == garbage
+    host.run("prepared")
+    host.run("staged")
+    host.run("live")
+    assert (host.root / "release/record.json.bad").read_text() == garbage
+    assert str(host.etc / "key.pem") in record(host)["paths"]
+    assert host.run("staged")["changed"] is False
+    path.write_text(garbage)
+    host.run("staged")
+    assert len(list((host.root / "release").glob("record.json*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("base", []),
+        ("base", {"key": 1}),
+        ("binaries", {"/x": "sum"}),
+        ("binaries", {"/x": {"sha256": "a", "version": 1, "ours": True, "identity": [1, 2, 3]}}),
+        ("binaries", {"/x": {"sha256": "a", "version": "1", "ours": True, "identity": []}}),
+        ("paths", [1]),
+        ("paths", "/etc"),
+        ("dry_run", 1),
+        ("promoting", "yes"),
+        ("staged", {"members": [{}], "digest": ""}),
+        ("staged", {"members": "x", "digest": ""}),
+    ],
+)
+def test_a_field_of_the_record_of_another_type_counts_for_nothing(
+    host: Host, field: str, value: Any
+) -> None:
+    host.deploy()
+    empty = Release(str(host.root / "nowhere"), []).record()
+    (host.root / "release/record.json").write_text(json.dumps({field: value}))
+    found: dict[str, Any] = {**host.release.record()}
+    assert found == {**empty}
+
+
+def test_a_directory_for_a_record_is_no_traceback(host: Host) -> None:
+    (host.root / "release/record.json").mkdir(parents=True)
+    assert host.release.record()["paths"] == []
+    host.deploy()
+    assert host.run("staged")["changed"] is False
+
+
+def test_the_diff_shows_texts_only(host: Host) -> None:
+    host.deploy()
+    host.stage_key("secret 2")
+    host.config = "a: 2\n"
+    diff = host.run("staged", check=True)["diff"]
+    assert [d["before_header"] for d in diff] == [
+        str(host.etc / "app.yaml"),
+        str(host.systemd.unit),
+    ]
+    assert (diff[0]["before"], diff[0]["after"]) == ("a: 1\n", "a: 2\n")
+    assert "secret" not in str(diff)
+    host.run("staged")
+    assert host.run("staged")["diff"] == []
+
+
+def test_absent_leaves_what_was_not_brought(host: Host) -> None:
+    """Neither a binary that the operator put there, nor what a link leads to."""
+    host.deploy(binaries=host.brought(ours=False))
+    host.run("absent")
+    assert host.tree() == {"bin/app-v1": "binary 1"}
+
+
+def test_a_binary_that_was_brought_once_stays_ours(host: Host) -> None:
+    host.deploy(binaries=host.brought())
+    assert host.run("staged", binaries=host.brought(ours=False))["changed"] is False
+    host.run("absent")
+    assert host.tree() == {}
+
+
+def test_a_binary_that_is_brought_is_recorded_at_once(host: Host) -> None:
+    assert host.run("prepared", check=True, binaries=host.brought())["changed"]
+    assert not (host.root / "release").exists()
+    assert host.run("prepared", binaries=host.brought())["changed"]
+    assert host.run("prepared", binaries=host.brought())["changed"] is False
+    host.deploy(binaries=host.brought(ours=False))
+    host.run("absent")
+    assert host.tree() == {}
+
+
+def test_absent_leaves_the_target_of_a_link(host: Host) -> None:
+    """The operator's own link in the place of a binary, and in that of a live file."""
+    host.deploy(binaries=host.brought())
+    for path in (host.bin / "app-v1", host.etc / "key.pem"):
+        target = host.root / f"of-others-{path.name}"
+        path.rename(target)
+        path.symlink_to(target)
+    host.run("absent")
+    assert host.tree() == {"of-others-app-v1": "binary 1", "of-others-key.pem": "secret 1"}
+
+
+def test_a_binary_is_read_only_when_it_was_changed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.deploy(binaries=host.brought())
+    read: list[str] = []
+    sha256 = _release.sha256
+    monkeypatch.setattr(_release, "sha256", lambda path: read.append(path) or sha256(path))
+    host.run("staged", binaries=host.brought())
+    assert read == []
+    later()
+    (host.bin / "app-v1").write_text("binary x")
+    assert host.run("staged", binaries=host.brought())["changed"]
+    assert read == [str(host.bin / "app-v1")]
+
+
+def test_folders_above_the_release_are_removed_too(host: Host) -> None:
+    path = str(host.root / "lib/kube-ha/app")
+    host.run("prepared", path=path)
+    host.run("staged", path=path)
+    assert host.run("absent", path=path)["changed"]
+    assert not (host.root / "lib").exists()
+
+
+def test_folders_above_the_release_stay_where_they_are_of_others(host: Host) -> None:
+    path, folder = str(host.root / "lib/kube-ha/app"), host.root / "lib/kube-ha"
+    folder.mkdir(parents=True)
+    host.run("prepared", path=path)
+    host.run("absent", path=path)
+    assert folder.exists(), "it was there before"
+    folder.rmdir()
+    host.run("prepared", path=path)
+    (folder / "of-others").touch()
+    host.run("absent", path=path)
+    assert [entry.name for entry in folder.iterdir()] == ["of-others"]
+
+
+def test_a_binary_that_another_instance_has_goes_with_the_last_one(host: Host) -> None:
+    """Both bring the same versioned binary; whoever did so first, it stays as long as one of them has it."""
+    one, two = (str(host.root / "lib/kube-ha" / name) for name in ("one", "two"))
+    binary = host.bin / "app-v1"
+    host.run("prepared", path=one, binaries=host.brought())
+    host.run("prepared", path=two, binaries=host.brought(ours=False))
+    assert str(binary) not in Release(one, ()).remove(dry=True)
+    assert host.run("absent", path=one)["changed"]
+    assert binary.exists()
+    host.run("absent", path=two)
+    assert not binary.exists()
+    assert not (host.root / "lib").exists(), "nor the folders that the first one made"
+
+
+def test_a_binary_that_was_there_before_stays(host: Host) -> None:
+    one, two = (str(host.root / "lib/kube-ha" / name) for name in ("one", "two"))
+    for path in (one, two):
+        host.run("prepared", path=path, binaries=host.brought(ours=False))
+    host.binary("app-v2")
+    host.run("prepared", path=two, binaries=host.brought("app-v2"))
+    for path in (two, one):
+        host.run("absent", path=path)
+    assert (host.bin / "app-v1").exists()
+    assert not (host.bin / "app-v2").exists()
+
+
+def test_live_takes_what_was_staged(host: Host) -> None:
+    host.run("prepared")
+    host.stage_key("secret 1")
+    staged = host.run("staged")
+    host.config = "never staged\n"
+    live = host.run("live")
+    assert live["digest"] == staged["digest"]
+    assert host.tree()["etc/app.yaml"] == "a: 1\n"
+
+
+def test_live_refuses_a_set_that_was_changed_since(host: Host) -> None:
+    host.deploy()
+    host.stage_key("secret 2")
+    with pytest.raises(
+        ReleaseError,
+        match="was changed since it was staged as a whole: run the earlier phases again",
+    ):
+        host.run("live")
+    assert host.tree()["etc/key.pem"] == "secret 1"
+
+
+def test_live_refuses_what_was_staged_in_part_and_ended_since(host: Host) -> None:
+    """Without the key there was no digest yet, which is no licence for whatever lies there now."""
+    host.run("prepared")
+    host.run("staged")
+    host.stage_key("secret 1")
+    with pytest.raises(ReleaseError, match="was changed since it was staged as a whole"):
+        host.run("live")
+
+
+def test_live_without_a_staged_set(host: Host) -> None:
+    with pytest.raises(ReleaseError, match="holds no whole set: run the earlier phases first"):
+        host.run("live")
+
+
+@pytest.mark.parametrize("name", ["app.yaml", "key.pem"])
+def test_a_file_that_was_changed_and_put_right_under_a_running_process_restarts_it(
+    host: Host, name: str
+) -> None:
+    host.deploy()
+    host.systemd.did.clear()
+    former = (host.etc / name).read_text()
+    later()
+    (host.etc / name).write_text("by hand")
+    (host.etc / name).write_text(former)
+    result = host.run("staged")
+    assert (result["pending"], result["reasons"]) == (
+        ["process"],
+        [f"{host.etc / name} changed after the process began"],
+    )
+    assert host.run("live")["done"] == ["restart"]
+    assert host.run("staged")["pending"] == []
+
+
+def test_a_credential_counts_by_its_content(host: Host) -> None:
+    host.systemd.credentials = {"key": host.etc / "key.pem"}
+    host.deploy()
+    later()
+    (host.etc / "key.pem").write_text("secret 1")
+    assert host.run("staged")["pending"] == []
+    copy = host.proc.folder / f"{host.systemd.pid}/root/run/credentials/x.service/key"
+    copy.write_text("what a hand had put there before the start")
+    assert host.run("staged")["reasons"] == [
+        f"{host.etc / 'key.pem'} differs from what the process was given at its start"
+    ]
+    assert host.run("live")["done"] == ["restart"]
+    assert host.run("staged")["pending"] == []
+
+
+def test_a_restart_that_is_asked_for_where_nothing_asks_for_one(host: Host) -> None:
+    """Of a scheduler that is not healthy, whose process would read its new pair in some minutes only."""
+    host.key_digest = "path"
+    host.deploy()
+    host.stage_key("secret 2")
+    host.run("staged")
+    host.systemd.did.clear()
+    assert host.run("live", restart=True)["done"] == ["key", "restart"]
+    assert "restart" in host.systemd.did
+
+
+def test_a_file_of_which_only_the_path_counts_does_not_restart(host: Host) -> None:
+    files = [{**f, "digest": "path"} if f["name"] == "key" else f for f in host.files]
+    host.run("prepared", files=files)
+    host.stage_key("secret 1")
+    host.run("staged", files=files)
+    host.run("live")
+    host.systemd.did.clear()
+    host.stage_key("secret 2")
+    assert host.run("staged", files=files)["pending"] == ["key"]
+    host.run("live")
+    assert host.systemd.did == ["reload"]
+    assert host.run("staged", files=files)["pending"] == []
+
+
+def test_another_program_under_the_same_name_restarts(host: Host) -> None:
+    host.deploy(binaries=host.brought())
+    (host.bin / "app-v1").unlink()
+    (host.proc.folder / "1/exe").unlink()
+    (host.proc.folder / "1/exe").symlink_to(host.binary("app-v0"))
+    host.binary("app-v1")
+    result = host.run("staged", binaries=host.brought())
+    assert result["reasons"] == [f"the process runs another program than {host.bin / 'app-v1'}"]
+
+
+def test_a_time_that_is_still_to_come_says_nothing(host: Host) -> None:
+    host.deploy()
+    host.proc.end(host.systemd.pid)
+    host.systemd.pid = 0
+    host.systemd.restart("x.service")
+    stat_file = host.proc.folder / f"{host.systemd.pid}/stat"
+    # The clock was put back by an hour after the start: by the present one, the process began before its files.
+    ticks = int(stat_file.read_text().split()[-2])
+    hour = 3600 * os.sysconf("SC_CLK_TCK")
+    stat_file.write_text(stat_file.read_text().replace(str(ticks), str(ticks - hour)))
+    now = time.time()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(staleness.time, "time", lambda: now - 3600)
+        assert host.run("staged")["pending"] == []
+    assert host.run("staged")["pending"] == ["process"]
+
+
+def test_the_record_knows_the_paths_before_anything_lies_there(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.run("prepared")
+    host.stage_key("secret 1")
+    host.run("staged")
+
+    def cut(source: str, path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_release, "_copy", cut)
+    with pytest.raises(KeyboardInterrupt):
+        host.run("live")
+    monkeypatch.undo()
+    assert str(host.systemd.unit) in record(host)["paths"]
+    host.run("absent")
+    assert host.tree() == {"bin/app-v1": "binary 1"}
+    assert not host.etc.exists()
+
+
+def test_a_certificate_and_its_key_move_together(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.etc.mkdir()
+    items = [Item(name, str(host.etc / name)) for name in ("certificate", "privatekey")]
+    release = Release(str(host.root / "release"), items)
+    release.make_folders()
+    together: list[list[str]] = []
+    replace = _release.pair_swap.replace
+    monkeypatch.setattr(
+        _release.pair_swap,
+        "replace",
+        lambda staged: together.append([file.path for file in staged]) or replace(staged),
+    )
+    for number in (1, 2):
+        for item in items:
+            Path(release.staged_path(item)).write_text(f"{item.name} {number}")
+        assert release.promote() == ["certificate", "privatekey"]
+    assert together == [[str(host.etc / "privatekey"), str(host.etc / "certificate")]] * 2
+    assert host.tree()["etc/privatekey"] == "privatekey 2"
+    assert host.tree()["release/previous/certificate"] == "certificate 1"
+    assert sorted(os.listdir(host.etc)) == ["certificate", "privatekey"]
+
+
+@pytest.mark.parametrize("path", ["bin/app", "etc/app.yaml", "etc/key.pem", "units/x.service"])
+def test_a_directory_in_the_place_of_a_file_is_one_line(host: Host, path: str) -> None:
+    host.run("prepared")
+    host.stage_key("secret 1")
+    host.run("staged")
+    (host.root / path).mkdir(parents=True)
+    with pytest.raises(FilesError, match=r"[Ii]s a directory"):
+        host.run("live")
+
+
+def test_one_run_at_a_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.deploy()
+    monkeypatch.setattr(lifecycle, "LOCK_SECONDS", 0.1)
+    with paths.lock(str(host.root / "release")):
+        for state in ("staged", "live", "absent"):
+            with pytest.raises(FilesError, match="another run has held"):
+                host.run(state)
+        # A question waits for nobody.
+        assert host.run("staged", check=True)["changed"] is False
+    done = threading.Event()
+    monkeypatch.setattr(lifecycle, "LOCK_SECONDS", 10)
+    with paths.lock(str(host.root / "release")):
+        thread = threading.Thread(target=lambda: (host.run("live"), done.set()))
+        thread.start()
+        assert not done.wait(0.2)
+    thread.join()
+    assert done.is_set()
+
+
+def test_an_unlinked_temporary_of_a_killed_run_is_swept(host: Host) -> None:
+    host.deploy()
+    left = host.etc / ".key.pem.abc.tmp~"
+    left.write_text("secret 0")
+    host.config = "a: 2\n"
+    host.run("staged")
+    host.run("live")
+    assert not left.exists()
+    left.write_text("secret 0")
+    host.run("absent")
+    assert not host.etc.exists()
+
+
+PAIR_FILES = ("certificate", "privatekey")
+
+
+class Pair(Host):
+    """A set with a certificate and its key in place of the one key; `number` is in every member."""
+
+    number = 1
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        binary, _key, config, unit = super().files
+        unit["content"] = f"# {self.number}\n{unit['content']}"
+        return [binary, *(self.member(name, self.etc / name) for name in PAIR_FILES), config, unit]
+
+    def stage(self, number: int) -> None:
+        self.number, self.config, self.link = number, f"a: {number}\n", f"app-v{number}"
+        self.binary(self.link)
+        self.run("prepared")
+        for name in PAIR_FILES:
+            write.write(str(self.root / "release/staged" / name), f"{name} {number}".encode())
+        self.run("staged")
+
+    def save(self) -> None:
+        """Keeps how things are, for restore."""
+        self.saved = dict(self.systemd.state), self.systemd.pid
+        for folder in (self.root, self.proc.folder):
+            shutil.copytree(folder, f"{folder}.saved", symlinks=True)
+
+    def restore(self) -> None:
+        state, self.systemd.pid = self.saved
+        self.systemd.state = dict(state)
+        for folder in (self.root, self.proc.folder):
+            shutil.rmtree(folder)
+            shutil.copytree(f"{folder}.saved", folder, symlinks=True)
+
+    def live(self, name: str) -> str:
+        """The member's number, "" where it is not there."""
+        path = Path(next(file["path"] for file in self.files if file["name"] == name))
+        text = (
+            os.readlink(path)
+            if name == "binary" and path.is_symlink()
+            else path.read_text()
+            if path.exists()
+            else ""
+        )
+        return "".join(re.findall(r"(?:v|# |a: |certificate |privatekey )(\d)", text))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without waiting for the disk; what a kill leaves is the same."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["a first run", "a change"])
+def test_a_promotion_killed_at_every_change(tmp_path: Path, quick: None, first: bool) -> None:
+    """Each member is the old one or the new one, the pair is one, and the next run or a removal finds everything."""
+    new = "1" if first else "2"
+    host = Pair(tmp_path)
+    if not first:
+        host.stage(1)
+        host.run("live")
+    host.stage(int(new))
+    host.save()
+    for point in itertools.count(1):
+        host.restore()
+        if not killed_at(host.release.promote, point):
+            break
+        numbers = {file["name"]: host.live(file["name"]) for file in host.files}
+        assert set(numbers.values()) <= {"" if first else "1", new}, (point, numbers)
+        if all(numbers[name] for name in PAIR_FILES):
+            assert len({numbers[name] for name in PAIR_FILES}) == 1, (point, numbers)
+        if point % 2:
+            host.run("absent")
+            assert {path for path in host.tree() if not path.startswith("bin/app-v")} == set(), (
+                point
+            )
+            host.restore()
+            assert killed_at(host.release.promote, point)
+        host.stage(int(new))
+        host.run("live")
+        assert {host.live(file["name"]) for file in host.files} == {new}, point
+        assert not [path for path in host.tree() if "tmp~" in path], point
+        if not first:
+            assert (host.root / "release/previous/privatekey").read_text() == "privatekey 1", point
+        assert host.run("live")["changed"] is False, point
+    assert point > 30
+
+
+def test_a_roll_is_taken_back(tmp_path: Path) -> None:
+    """Binary, configuration, unit and pair of before are live again, and the process runs from them."""
+    host = Pair(tmp_path)
+    for number in (0, 1):
+        host.stage(number)
+        host.run("live")
+    before = {path: text for path, text in host.tree().items() if not path.startswith("release/")}
+    host.stage(2)
+    host.config = "a: 2\n"
+    host.run("live", attempt="roll 1")
+    host.systemd.did.clear()
+    result = host.run("previous", attempt="roll 1")
+    assert sorted(result["done"]) == [
+        "binary",
+        "certificate",
+        "config",
+        "privatekey",
+        "restart",
+        "unit",
+    ]
+    assert {file["name"]: host.live(file["name"]) for file in host.files} == dict.fromkeys(
+        ("binary", "certificate", "config", "privatekey", "unit"), "1"
+    )
+    after = {
+        path: text
+        for path, text in host.tree().items()
+        if not path.startswith(("release/", "bin/app-v2"))
+    }
+    assert after == before
+    assert host.systemd.did == ["reload", "restart"]
+    # What ran before that can still be rolled back to.
+    assert (host.root / "release/previous/privatekey").read_text() == "privatekey 0"
+    # Once; and the next run starts from what is live.
+    assert host.run("previous", attempt="roll 1")["changed"] is False
+    assert set(host.release.stale()) == set(PAIR_FILES)
+    host.stage(2)
+    host.run("live")
+    assert {host.live(file["name"]) for file in host.files} == {"2"}
+
+
+HANDOVER = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
+
+
+def test_the_lease_is_handed_over_only_for_a_restart(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is put in place; not where nothing changes, or only what the process reads again by itself."""
+    seen: list[str] = []
+
+    def hand_over(unit: str, *_rest: Any) -> None:
+        seen.append((host.etc / "app.yaml").read_text())
+
+    monkeypatch.setattr(handover, "hand_over", hand_over)
+    host.key_digest = "path"
+    host.deploy()
+    host.run("live", handover=HANDOVER)
+    host.stage_key("secret 2")
+    host.run("staged")
+    assert host.run("live", handover=HANDOVER)["done"] == ["key"]
+    assert seen == []
+    host.config = "a: 2\n"
+    host.run("staged")
+    host.run("live", handover=HANDOVER)
+    assert seen == ["a: 1\n"]
+    later()
+    (host.etc / "app.yaml").write_text("a: 2\n")
+    host.run("live", handover=HANDOVER)
+    assert seen == ["a: 1\n", "a: 2\n"], "the process is older than its file"
+
+
+class WithKubeconfig(Host):
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        return [*super().files, self.member("kubeconfig", self.etc / "kubeconfig")]
+
+
+def test_the_lease_is_looked_at_before_a_first_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the kubeconfig that is live by then; not where a scheduler runs, for that may have written it."""
+    host = WithKubeconfig(tmp_path)
+    looked: list[Any] = []
+
+    def look(path: str, name: str, namespace: str) -> Any:
+        looked.append((path, name, namespace, "restart" in host.systemd.did))
+        return {"state": "absent"}
+
+    monkeypatch.setattr(handover, "look", look)
+    host.run("prepared")
+    host.stage_key("secret 1")
+    write.write(str(host.root / "release/staged/kubeconfig"), b"{}")
+    host.run("staged")
+    wanted = {"name": "x", "namespace": "y"}
+    assert host.run("live", lease=wanted)["lease"] == {"state": "absent"}
+    assert looked == [(str(host.etc / "kubeconfig"), "x", "y", False)]
+    assert host.run("live", lease=wanted, restart=True)["lease"] is None
+    host.systemd.disable(UNIT_NAME)
+    assert host.run("live")["lease"] is None
+    assert len(looked) == 1
+
+
+def test_restarts_of_before_do_not_count(host: Host) -> None:
+    """systemd goes on counting where a unit is restarted by hand while it waits to be restarted by itself."""
+    host.deploy()
+    host.systemd.state["NRestarts"] = "2"
+    host.config = "a: 2\n"
+    host.run("staged")
+    host.systemd.did.clear()
+    host.run("live")
+    assert host.systemd.did == ["reload", "forget_restarts", "restart"]
+
+
+def test_only_what_this_roll_has_put_in_place_is_taken_back(host: Host) -> None:
+    """Neither an earlier roll's set, nor that of a run which did not say who it is."""
+    host.deploy()
+    host.config = "a: 2\n"
+    host.run("staged")
+    host.run("live", attempt="roll 1")
+    host.run("staged")
+    assert host.run("live", attempt="roll 2")["changed"] is False
+    for attempt in ("roll 1", "roll 2", ""):
+        assert host.run("previous", attempt=attempt)["changed"] is False
+        assert host.tree()["etc/app.yaml"] == "a: 2\n"
+
+
+def test_a_first_roll_has_nothing_to_go_back_to(host: Host) -> None:
+    host.run("prepared")
+    host.stage_key("secret 1")
+    host.run("staged")
+    host.run("live", attempt="roll 1")
+    assert host.run("previous", attempt="roll 1")["changed"] is False
+    assert host.tree()["etc/app.yaml"] == "a: 1\n"
+    with pytest.raises(
+        ReleaseError, match="keeps no previous set, so there is nothing to roll back to"
+    ):
+        host.run("recalled")
+
+
+def test_what_the_former_set_did_not_have_is_removed(tmp_path: Path) -> None:
+    """And what lay elsewhere lies there again."""
+    host = Pair(tmp_path)
+    host.stage(1)
+    host.run("live")
+    old, host.etc = host.etc, host.root / "other"
+    host.stage(2)
+    host.run("live", attempt="roll 1")
+    shutil.rmtree(old)
+    old.mkdir()
+    host.run("previous", attempt="roll 1")
+    assert sorted(path for path in host.tree() if path.startswith(("etc/", "other/"))) == [
+        f"etc/{name}" for name in sorted((*PAIR_FILES, "app.yaml"))
+    ]
+
+
+def test_a_stopped_unit_is_started_where_nothing_was_put_in_place(host: Host) -> None:
+    host.deploy()
+    host.systemd.state.update(ActiveState="inactive", SubState="dead")
+    host.systemd.did.clear()
+    assert host.run("previous", attempt="roll 1")["done"] == ["restart"]
+    assert host.systemd.did == ["restart"]
+
+
+def test_the_way_back_killed_at_every_change(tmp_path: Path, quick: None) -> None:
+    """The pair is one, and the same call again, or a new deployment, ends it."""
+    host = Pair(tmp_path)
+    host.stage(1)
+    host.run("live")
+    host.stage(2)
+    host.run("live", attempt="roll 1")
+    host.save()
+    names = [file["name"] for file in host.files]
+    for point in itertools.count(1):
+        host.restore()
+        if not killed_at(lambda: host.release.restore("roll 1"), point):
+            break
+        assert len({host.live(name) for name in PAIR_FILES}) == 1, point
+        if point % 2:
+            host.run("previous", attempt="roll 1")
+            assert {host.live(name) for name in names} == {"1"}, point
+        host.stage(2)
+        host.run("live")
+        assert {host.live(name) for name in names} == {"2"}, point
+        assert not [path for path in host.tree() if "tmp~" in path], point
+    assert point > 20
+
+
+def test_the_previous_set_is_recalled_and_forth_again(tmp_path: Path) -> None:
+    host = Pair(tmp_path)
+    host.stage(1)
+    host.run("live")
+    host.stage(2)
+    host.run("live")
+    tree = host.tree()
+    assert host.run("recalled", check=True)["changed"] is True
+    assert host.tree() == tree
+    for number in ("1", "2"):
+        result = host.run("recalled")
+        assert sorted(result["done"]) == ["binary", "certificate", "config", "privatekey", "unit"]
+        host.run("live", attempt="roll back")
+        assert {host.live(file["name"]) for file in host.files} == {number}
+        assert host.run("live")["changed"] is False
+
+
+def test_a_recalled_set_is_told(tmp_path: Path) -> None:
+    host = Pair(tmp_path)
+    made = certificate(spare("ECC"), subject={"CN": "x"})
+    host.stage(1)
+    write.write(str(host.root / "release/staged/certificate"), pem(made).encode())
+    host.run("staged", binaries=host.brought())
+    host.run("live")
+    host.stage(2)
+    host.run("live")
+    result = host.run("recalled", check=True)
+    assert (result["version"], result["not_after"]) == (
+        "1.1.0",
+        _certificate.validity(made)[1].isoformat(),
+    )
+    (host.root / "release/previous/certificate").write_text("none")
+    assert host.run("recalled", check=True)["not_after"] == ""
+    (host.root / "release/previous/config").unlink()
+    with pytest.raises(ReleaseError, match="lacks config, so it cannot be rolled back to"):
+        host.run("recalled")
+
+
+def test_nothing_is_staged_for_a_directory_in_a_file_s_place(tmp_path: Path) -> None:
+    host = Pair(tmp_path)
+    host.stage(1)
+    Path(next(file["path"] for file in host.files if file["name"] == "config")).mkdir(parents=True)
+    before = host.tree()
+    host.config = "a: 2\n"
+    with pytest.raises(FilesError, match="is a directory, not a regular file"):
+        host.run("staged")
+    assert host.tree() == before
+
+
+@pytest.mark.parametrize("state", ["prepared", "staged"])
+def test_nothing_is_made_for_a_directory_in_a_binary_s_place(tmp_path: Path, state: str) -> None:
+    host = Pair(tmp_path)
+    before = host.tree()
+    binary = {"path": str(host.root), "version": "1.37.2", "ours": True}
+    with pytest.raises(ReleaseError, match=r"binaries: .* is not a regular file"):
+        host.run(state, binaries=[binary])
+    assert host.tree() == before
+
+
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG], ids=errno.errorcode.get
+)
+@pytest.mark.parametrize("state", ["prepared", "staged", "live", "absent"])
+def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, number: int) -> None:
+    """One line that names it, whenever it comes, and the next run goes on as if nothing had been."""
+
+    def fail() -> None:
+        raise OSError(number, os.strerror(number))
+
+    host = Pair(tmp_path)
+    host.stage(1)
+    host.run("live")
+    if state == "live":
+        host.stage(2)
+    elif state != "absent":
+        (host.etc / "certificate").write_text("certificate 3")
+    host.save()
+    lines = []
+    # At every change for one error; the others take the same ways.
+    for point in itertools.count(1, 1 if number == errno.ENOSPC else 7):
+        host.restore()
+        host.config = "a: 2\n" if state == "live" else "a: 3\n"
+        with at_change(point, fail) as left:
+            try:
+                # What the unit's process does to files is not asked here.
+                host.release.promote() if state == "live" else host.run(state)
+            except (FilesError, ReleaseError) as error:
+                lines.append(one_line(error))
+        if left[0] > 0:
+            break
+        if state == "absent":
+            host.run("absent")
+            assert {path for path in host.tree() if not path.startswith("bin/app-v")} == set(), (
+                point
+            )
+            continue
+        host.stage(2)
+        host.run("live")
+        assert {host.live(file["name"]) for file in host.files} == {"2"}, point
+        assert not [path for path in host.tree() if "tmp~" in path], point
+    assert lines
+    assert all(os.strerror(number) in line for line in lines), lines
+
+
+def test_the_folder_of_the_logs_is_given_before_the_dry_run(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[Any, ...]] = []
+
+    def give(*words: Any, dry: bool) -> bool:
+        lacking = all(entry[-1] for entry in given)
+        given.append((*words, dry))
+        return lacking
+
+    monkeypatch.setattr(lifecycle.folders, "give", give)
+    host.run("prepared")
+    host.stage_key("secret 1")
+    predicted = host.run("staged", check=True, log_dir="/var/log/x", user="nobody")
+    assert predicted["changed"]
+    assert "log_dir" in predicted["done"]
+    assert "log_dir" not in predicted["pending"]
+    assert "log_dir" in host.run("staged", log_dir="/var/log/x", user="nobody")["done"]
+    again = host.run("staged", log_dir="/var/log/x", user="nobody")
+    assert (again["changed"], again["done"]) == (False, [])
+    assert set(given) == {("/var/log/x", "nobody", 0o755, dry) for dry in (True, False)}
+
+
+@pytest.mark.parametrize("kind", ["fifo", "zero", "huge", "folder"])
+def test_what_lies_in_a_binary_s_place_is_read_with_a_bound(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "app-v1"
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "zero":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        with path.open("wb") as stream:
+            stream.truncate(1 << 40)  # takes no room, and an hour to read
+    before = time.monotonic()
+    binaries = [{"path": str(path), "version": "1.1.0", "ours": True}]
+    with pytest.raises(
+        ReleaseError,
+        match=r"is not a regular file|is no binary: not a regular file of at most 1024 MiB",
+    ):
+        Release(str(tmp_path / "release"), []).record_binaries(binaries)
+    assert time.monotonic() - before < 1
+
+
+def test_a_binary_that_was_a_plain_file_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of somebody else's, larger than anything that is read; it takes the link's place, and gives it back."""
+    host = Pair(tmp_path)
+    path = host.bin / "app"
+    path.write_bytes(b"x" * 4096)
+    host.systemd.unit.parent.mkdir(parents=True, exist_ok=True)
+    host.systemd.unit.write_text("# DIGEST=0\n[Service]\n")
+    monkeypatch.setattr(_release, "LIMIT", 4000)
+    host.stage(1)
+    host.run("live")
+    assert path.is_symlink()
+    for plain in (True, False, True):
+        host.run("recalled")
+        host.run("live", attempt="roll back")
+        assert path.is_symlink() is not plain
+        assert plain is False or path.read_bytes() == b"x" * 4096
+        assert not [name for name in host.tree() if "tmp~" in name]
+
+
+@pytest.mark.parametrize("failed", [True, False], ids=["a roll that fails", "rolled back"])
+def test_a_unit_and_a_program_elsewhere_come_back_by_leaving(tmp_path: Path, failed: bool) -> None:
+    """Nothing of somebody else's scheduler lies where ours does, and it stays; without ours, it runs again."""
+    host = Pair(tmp_path)
+    host.systemd.vendor = tmp_path / "vendor.service"
+    host.systemd.vendor.write_text("# DIGEST=0\n[Service]\n")
+    host.systemd.reload()
+    host.systemd.restart(UNIT_NAME)
+    host.stage(1)
+    host.run("live", attempt="1")
+    assert host.systemd.state["FragmentPath"] == str(host.systemd.unit)
+    if failed:
+        host.run("previous", attempt="1")
+    else:
+        told = host.run("recalled")
+        assert (told["original"], told["not_after"]) == (True, "")
+        host.run("live", attempt="2")
+        assert host.run("live")["changed"] is False
+    assert host.systemd.state["FragmentPath"] == str(host.systemd.vendor)
+    assert host.systemd.did[-1] == "restart"
+    assert {host.live(file["name"]) for file in host.files} == {""}
+    host.stage(2)
+    host.run("live", attempt="3")
+    assert host.systemd.state["FragmentPath"] == str(host.systemd.unit)
+    assert host.run("recalled", check=True)["original"] is True
+
+
+def test_the_end_of_a_set_whose_certificate_is_in_its_kubeconfig_alone(tmp_path: Path) -> None:
+    """As the walk-through lays it."""
+    ca = Ca()
+    pair = ca.issue("scheduler", end=86400)
+    path = tmp_path / "kubeconfig"
+    path.write_bytes(kubeconfig(["https://192.0.2.1:6443"], ca=ca.pem, pair=pair))
+    end = datetime.fromisoformat(lifecycle._not_after({"kubeconfig": str(path)}))
+    assert end == NOW + timedelta(seconds=86400)
+    path.write_text("garbage")
+    assert lifecycle._not_after({"kubeconfig": str(path)}) == lifecycle._not_after({}) == ""

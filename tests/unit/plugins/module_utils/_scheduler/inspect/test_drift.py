@@ -1,0 +1,627 @@
+"""In what a host differs: nothing on one that was just rolled out, and a line for each thing that anybody broke since."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+from unittest import mock
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_module
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import staleness
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import drift
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import DESIRED_SPEC
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
+    certificate,
+    keys,
+    pair,
+    spec,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
+
+from tests.support import pki
+from tests.support.fake_module import FakeModule
+from tests.support.host import UNIT, UNIT_NAME, Host
+from tests.support.pki import NOW, SCHEDULER, Ca, options, spare
+
+ME = "root"
+
+
+class Cluster(Host):
+    """A host with the whole set of a scheduler."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.ca = Ca(root)
+        self.paths = {name: self.etc / name for name in ("certificate", "privatekey", "kubeconfig")}
+        self.etc.mkdir()
+        self.log_dir = self.root / "log"
+        self.log_dir.mkdir(mode=0o755)
+        self.config = "kind: KubeSchedulerConfiguration\n"
+        self.server = "https://192.0.2.1:6443"
+        self.version = "1.1.0"
+        self.source = "download"
+        self.valid_for = "8760h"
+        self.pair: dict[str, Any] | None = None
+        self.systemd.credentials = dict(self.paths)
+        self.told: dict[str, tuple[int, bytes]] = {}
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        return [
+            self.member("binary", self.bin / "app", link_to=self.link),
+            *(self.member(name, path) for name, path in self.paths.items()),
+            self.member("config", self.etc / "app.yaml", content=self.config),
+            self.member("unit", self.systemd.unit, content=UNIT),
+        ]
+
+    @property
+    def certificate(self) -> dict[str, Any]:
+        return {
+            **SCHEDULER,
+            "path": str(self.paths["certificate"]),
+            "privatekey_path": str(self.paths["privatekey"]),
+            "privatekey_type": "ECC",
+            "valid_for": self.valid_for,
+            "ca_on": "controller",
+            spec.CA_CERTIFICATE: certificate.pem(self.ca.certificate).decode(),
+            "owner": ME,
+            "group": "root",
+            "mode": "0600",
+        }
+
+    @property
+    def kubeconfig(self) -> dict[str, Any]:
+        return {
+            "path": str(self.paths["kubeconfig"]),
+            "clusters": [
+                {
+                    "name": "kubernetes",
+                    "server": self.server,
+                    "certificate_authority_data": self.ca.path.read_text(),
+                    "tls_server_name": "",
+                }
+            ],
+            "users": [
+                {
+                    "name": "me",
+                    "client_certificate": str(self.paths["certificate"]),
+                    "client_key": str(self.paths["privatekey"]),
+                    "embed_certs": True,
+                }
+            ],
+            "contexts": [{"name": "me", "cluster": "kubernetes", "user": "me"}],
+            "current_context": "me",
+            "owner": ME,
+            "group": "root",
+            "mode": "0600",
+        }
+
+    def wanted(self, **given: Any) -> drift.Wanted:
+        named: dict[str, Any] = {
+            "version": self.version,
+            "binary": str(self.bin / self.link),
+            "binary_source": self.source,
+            "log_dir": str(self.log_dir),
+            "certificate": self.certificate if self.pair is None else None,
+            "pair": self.pair,
+            "kubeconfig": self.kubeconfig,
+            "files": self.files,
+            "settings": {"flags": {}, "config": {"parallelism": 16}},
+            "manage_packages": True,
+            **given,
+        }
+        return drift.wanted_of(named, user=ME, unit=UNIT_NAME)
+
+    def says(self, **config: Any) -> None:
+        """What its process answers at /configz."""
+        self.told = {"/configz": (200, json.dumps({"componentconfig": config}).encode())}
+
+    def drift(self, **given: Any) -> list[str]:
+        seen: Any = {
+            "missing_libraries": [],
+            "user_exists": True,
+            "process": {"pid": self.systemd.pid, "version": self.running_version},
+        }
+        seen.update(given.pop("seen", {}))
+        access = drift.HostAccess(
+            FakeModule(True), self.proc, self.systemd.show(UNIT_NAME), self.told
+        )
+        found, self.awaited = drift.compare(
+            self.wanted(**given), str(self.root / "release"), cast(Any, seen), access
+        )
+        assert all("\n" not in entry["reason"] for entry in found)
+        return [
+            f"{entry['part']}: {entry['reason'].replace(str(self.root), '')}" for entry in found
+        ]
+
+    @property
+    def running_version(self) -> str:
+        if not self.systemd.pid:
+            return ""
+        name = Path(os.readlink(self.proc.folder / str(self.systemd.pid) / "exe")).name
+        return f"1.{name[-1]}.0"
+
+    def roll(self) -> None:
+        """What the role does."""
+        self.run("prepared")
+        staged = self.root / "release/staged"
+        task = options(
+            **{**SCHEDULER, **self.ca.options},
+            path=str(staged / "certificate"),
+            privatekey_path=str(staged / "privatekey"),
+            privatekey_type="ECC",
+            valid_for=self.valid_for,
+            mode="0600",
+            regenerate="full",
+        )
+        pair.Pair(FakeModule(False, **task), NOW).run()
+        entries = self.wanted().kubeconfig or {}
+        users = [
+            {
+                **user,
+                "client_certificate_source": str(staged / "certificate"),
+                "client_key_source": str(staged / "privatekey"),
+            }
+            for user in entries["users"]
+        ]
+        kubeconfig_module.run(
+            FakeModule(
+                False,
+                **{**entries, "path": str(staged / "kubeconfig"), "users": users, "force": True},
+            )
+        )
+        self.binary(self.link)
+        self.log_dir.mkdir(mode=0o755, exist_ok=True)
+        self.log_dir.chmod(0o755)
+        self.run("staged", binaries=self.brought(self.link))
+        self.run("live")
+
+    def drift_of(self, part: str) -> list[str]:
+        return [line for line in self.drift() if line.startswith("certificate:")]
+
+
+def later() -> None:
+    time.sleep(0.03)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    monkeypatch.setattr(staleness, "TOLERANCE", 0.0)
+    host = Cluster(tmp_path)
+    host.roll()
+    later()
+    return host
+
+
+def test_nothing_after_a_rollout_and_everything_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staleness, "TOLERANCE", 0.0)
+    host = Cluster(tmp_path)
+    host.log_dir.rmdir()
+    (host.bin / "app-v1").unlink()
+    before = host.tree()
+    assert host.drift(seen={"missing_libraries": ["yaml"], "user_exists": False}) == [
+        "packages: the Python library yaml is missing",
+        "user: the user root does not exist",
+        "binary: /bin/app-v1: is not there",
+        "link: /bin/app: is not there, wanted -> app-v1",
+        "log_dir: /log: is not there",
+        "certificate: /etc/certificate: the private key is not there",
+        "certificate: /etc/certificate: the certificate is not there",
+        "kubeconfig: /etc/kubeconfig: is not there",
+        "config: /etc/app.yaml: is not there",
+        "unit: /units/x.service: is not there",
+        "process: x.service is inactive",
+        "process: x.service is not enabled",
+    ]
+    assert host.tree() == before
+    host.roll()
+    assert host.drift() == []
+    before = host.tree()
+    assert host.drift() == []
+    assert host.tree() == before
+
+
+def write(name: str, content: str | bytes) -> Callable[[Cluster], object]:
+    return lambda host: (host.root / name).write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
+
+
+def mode(name: str, bits: int) -> Callable[[Cluster], object]:
+    return lambda host: (host.root / name).chmod(bits)
+
+
+def remove(name: str) -> Callable[[Cluster], object]:
+    return lambda host: (host.root / name).unlink()
+
+
+def folder(name: str) -> Callable[[Cluster], object]:
+    return lambda host: ((host.root / name).unlink(), (host.root / name).mkdir())
+
+
+def fifo(name: str) -> Callable[[Cluster], object]:
+    return lambda host: ((host.root / name).unlink(), os.mkfifo(host.root / name))
+
+
+def assign(name: str, value: Any) -> Callable[[Cluster], object]:
+    return lambda host: setattr(host, name, value)
+
+
+def state(name: str, value: str) -> Callable[[Cluster], object]:
+    return lambda host: host.systemd.state.update({name: value})
+
+
+def cut(name: str) -> Callable[[Cluster], object]:
+    return lambda host: os.truncate(host.root / name, 3)
+
+
+def relink(target: str) -> Callable[[Cluster], object]:
+    return lambda host: ((host.bin / "app").unlink(), (host.bin / "app").symlink_to(target))
+
+
+SINCE = "changed after the process began"
+SET = "process: the process was not started from this set of files"
+DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
+    (cut("bin/app-v1"), ["binary: /bin/app-v1: is cut off: it has 3 bytes, and had 8"]),
+    (
+        write("bin/app-v1", "binary x"),
+        ["binary: /bin/app-v1: content differs from what was verified"],
+    ),
+    (
+        write("bin/app-v1", "binary 1 and more"),
+        ["binary: /bin/app-v1: content differs from what was verified"],
+    ),
+    (
+        mode("bin/app-v1", 0o644),
+        ["binary: /bin/app-v1: mode is 0644, so that not everybody can run it"],
+    ),
+    (
+        mode("bin/app-v1", 0o777),
+        ["binary: /bin/app-v1: others than root may write it (owner root, 0777)"],
+    ),
+    (folder("bin/app-v1"), ["binary: /bin/app-v1: is not a regular file"]),
+    (remove("bin/app-v1"), ["binary: /bin/app-v1: is not there"]),
+    (relink("app-v0"), ["link: /bin/app -> app-v0, wanted app-v1"]),
+    (remove("bin/app"), ["link: /bin/app: is not there, wanted -> app-v1"]),
+    (folder("bin/app"), ["link: /bin/app: is not a link, wanted -> app-v1"]),
+    (mode("log", 0o700), ["log_dir: /log: mode is 0700, wanted 0755"]),
+    (
+        lambda host: (host.log_dir.rmdir(), host.log_dir.write_text("")),
+        ["log_dir: /log: is not a directory"],
+    ),
+    (mode("etc/privatekey", 0o640), ["certificate: /etc/privatekey: mode is 0640, wanted 0600"]),
+    (mode("etc/certificate", 0o600), ["certificate: /etc/certificate: mode is 0600, wanted 0644"]),
+    (mode("etc/kubeconfig", 0o644), ["kubeconfig: /etc/kubeconfig: mode is 0644, wanted 0600"]),
+    (
+        write("etc/privatekey", "garbage"),
+        [
+            "certificate: /etc/certificate: '/etc/privatekey' does not hold exactly one private key in PEM form"
+        ],
+    ),
+    (
+        write("etc/certificate", "garbage"),
+        ["certificate: /etc/certificate: the certificate cannot be read"],
+    ),
+    (remove("etc/certificate"), ["certificate: /etc/certificate: the certificate is not there"]),
+    (
+        folder("etc/certificate"),
+        ["certificate: '/etc/certificate' is a directory, not a regular file"],
+    ),
+    (fifo("etc/privatekey"), ["certificate: '/etc/privatekey' is a FIFO, not a regular file"]),
+    (write("etc/kubeconfig", ""), ["kubeconfig: '/etc/kubeconfig' is empty"]),
+    (write("etc/kubeconfig", "a: [b"), ["kubeconfig: '/etc/kubeconfig' is not YAML"]),
+    (write("etc/kubeconfig", b"\xff\x00"), ["kubeconfig: '/etc/kubeconfig' is not UTF-8 text"]),
+    (
+        folder("etc/kubeconfig"),
+        ["kubeconfig: '/etc/kubeconfig' is a directory, not a regular file"],
+    ),
+    (assign("server", "https://192.0.2.2:6443"), ["kubeconfig: /etc/kubeconfig: clusters differ"]),
+    (
+        write("etc/app.yaml", "by hand\n"),
+        ["config: /etc/app.yaml: content differs", f"process: /etc/app.yaml {SINCE}"],
+    ),
+    (mode("etc/app.yaml", 0o666), ["config: /etc/app.yaml: mode is 0666, wanted 0644"]),
+    (remove("etc/app.yaml"), ["config: /etc/app.yaml: is not there"]),
+    (folder("etc/app.yaml"), ["config: '/etc/app.yaml' is a directory, not a regular file"]),
+    (fifo("etc/app.yaml"), ["config: '/etc/app.yaml' is a FIFO, not a regular file"]),
+    (assign("config", "wanted: otherwise\n"), ["config: /etc/app.yaml: content differs", SET]),
+    (write("units/x.service", "[Service]\n"), ["unit: /units/x.service: content differs"]),
+    (remove("units/x.service"), ["unit: /units/x.service: is not there"]),
+    (
+        state("DropInPaths", "/etc/systemd/system/x.service.d/a.conf"),
+        ["unit: /etc/systemd/system/x.service.d/a.conf: changes the unit"],
+    ),
+    (state("LoadState", "masked"), ["unit: x.service is masked"]),
+    (state("NeedDaemonReload", "yes"), ["unit: x.service was changed since systemd read it"]),
+    (
+        state("FragmentPath", "/lib/x.service"),
+        ["unit: x.service is read from /lib/x.service, wanted /units/x.service"],
+    ),
+    (state("ActiveState", "failed"), ["process: x.service is failed"]),
+    (state("UnitFileState", "disabled"), ["process: x.service is disabled"]),
+    (
+        assign("version", "1.9.9"),
+        ["binary: /bin/app-v1: is recorded as version 1.1.0, wanted 1.9.9"],
+    ),
+    (
+        write("release/staged/privatekey", "garbage"),
+        ["staged: /release/staged/privatekey: differs from /etc/privatekey, which is as planned"],
+    ),
+    (
+        remove("release/staged/config"),
+        ["staged: /release/staged/config: differs from /etc/app.yaml"],
+    ),
+    (assign("version", "1.9.9"), ["process: version 1.1.0 runs, wanted 1.9.9"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("damage", "lines"),
+    DAMAGE,
+    ids=[f"{n}-{lines[0][:40]}" for n, (_damage, lines) in enumerate(DAMAGE)],
+)
+def test_damage_is_told(
+    host: Cluster, damage: Callable[[Cluster], object], lines: list[str]
+) -> None:
+    damage(host)
+    found = host.drift()
+    for line in lines:
+        assert any(entry.startswith(line) for entry in found), found
+
+
+REPAIRED = [
+    write("bin/app-v1", "binary x"),
+    remove("bin/app-v1"),
+    relink("app-v0"),
+    remove("bin/app"),
+    mode("log", 0o700),
+    mode("etc/privatekey", 0o640),
+    remove("etc/certificate"),
+    write("etc/privatekey", "garbage"),
+    write("etc/certificate", "garbage"),
+    write("etc/kubeconfig", "garbage"),
+    remove("etc/kubeconfig"),
+    assign("server", "https://192.0.2.2:6443"),
+    write("etc/app.yaml", "by hand\n"),
+    mode("etc/app.yaml", 0o666),
+    assign("config", "wanted: otherwise\n"),
+    write("units/x.service", "[Service]\n"),
+    state("ActiveState", "failed"),
+    state("UnitFileState", "disabled"),
+    write("release/record.json", "garbage"),
+    remove("release/record.json"),
+    write("release/staged/privatekey", "garbage"),
+    write("release/staged/kubeconfig", "garbage"),
+    write("release/staged/config", "garbage"),
+    remove("release/staged/binary"),
+    lambda host: shutil.rmtree(host.root / "release/staged"),
+    lambda host: shutil.rmtree(host.root / "release"),
+]
+
+
+@pytest.mark.parametrize("damage", REPAIRED)
+def test_what_drift_tells_a_rollout_repairs(
+    host: Cluster, damage: Callable[[Cluster], object]
+) -> None:
+    """By the same functions: else a host would be rolled for ever."""
+    damage(host)
+    assert host.drift()
+    host.roll()
+    assert host.drift() == []
+
+
+def test_a_file_that_was_edited_and_put_right_while_the_process_ran(host: Cluster) -> None:
+    """Somebody edits the configuration, restarts, and puts it right again: the process still goes by the edited one."""
+    path = host.etc / "app.yaml"
+    former = path.read_text()
+    path.write_text("by hand\n")
+    host.systemd.restart(UNIT_NAME)
+    later()
+    path.write_text(former)
+    assert host.drift() == [f"process: /etc/app.yaml {SINCE}"]
+    host.roll()
+    assert host.drift() == []
+
+
+def test_a_kubeconfig_that_was_edited_and_put_right_while_the_process_ran(host: Cluster) -> None:
+    path = host.paths["kubeconfig"]
+    former = path.read_bytes()
+    path.write_bytes(former.replace(b"192.0.2.1", b"192.0.2.9"))
+    host.systemd.restart(UNIT_NAME)
+    path.write_bytes(former)
+    assert host.drift() == [
+        "process: /etc/kubeconfig differs from what the process was given at its start"
+    ]
+    # With the edited one still there, nothing differs for the process, but for the host.
+    path.write_bytes(former.replace(b"192.0.2.1", b"192.0.2.9"))
+    assert host.drift() == [
+        "kubeconfig: /etc/kubeconfig: clusters differ",
+        "unit: /units/x.service: its digest is of another set of files",
+        SET,
+    ]
+
+
+def test_a_certificate_that_is_due(host: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drift.base, "now", lambda: NOW + timedelta(days=340))
+    [line] = [line for line in host.drift() if line.startswith("certificate:")]
+    assert "ends on" in line
+    assert "within 720h" in line
+
+
+def test_a_key_that_two_parts_need_is_checked_once(host: Cluster) -> None:
+    keys._load.cache_clear()
+    with mock.patch.object(keys, "_whole", wraps=keys._whole) as checked:
+        assert host.drift() == []
+    assert checked.call_count == 1
+
+
+def test_a_certificate_cannot_be_judged_without_the_library(
+    host: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drift.base, "CRYPTOGRAPHY_TRACEBACK", "ImportError")
+    found = host.drift()
+    assert found[0].startswith("certificate: /etc/certificate: cannot be judged")
+    assert all(line.split(":")[0] in ("certificate", "kubeconfig") for line in found)
+
+
+def test_a_kubeconfig_cannot_be_judged_without_the_library(
+    host: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubeconfig_module.kubeconfig, "HAS_YAML", False)
+    [line] = host.drift()
+    assert line.startswith(
+        "kubeconfig: /etc/kubeconfig: cannot be judged: kubeconfig files cannot be read or written"
+    )
+
+
+def test_packages_that_somebody_else_manages(host: Cluster) -> None:
+    assert host.drift(manage_packages=False, seen={"missing_libraries": ["yaml"]}) == []
+
+
+def test_a_binary_of_the_operator(host: Cluster) -> None:
+    host.source = "present"
+    (host.bin / "app-v1").chmod(0o775)
+    assert host.drift() == []
+    (host.root / "release/record.json").write_text("{}")
+    assert "record: /bin/app-v1: its checksum was never verified" in host.drift()
+    (host.bin / "app-v1").unlink()
+    assert "binary: /bin/app-v1: is not there" in host.drift()
+
+
+def test_a_pair_from_the_controller(host: Cluster) -> None:
+    sums = {
+        f"{name}_sha256": drift.hashlib.sha256(host.paths[name].read_bytes()).hexdigest()
+        for name in ("certificate", "privatekey")
+    }
+    host.pair = {**sums, "owner": ME, "group": "root", "mode": "0600"}
+    assert host.drift() == []
+    host.pair["privatekey_sha256"] = "0" * 64
+    assert host.drift() == ["certificate: /etc/privatekey: content differs from the controller's"]
+    host.pair["privatekey_sha256"] = None
+    assert host.drift() == [
+        "certificate: /etc/privatekey: its source on the controller is not there"
+    ]
+    host.pair.update(sums)
+    host.paths["privatekey"].chmod(0o644)
+    assert host.drift() == ["certificate: /etc/privatekey: mode is 0644, wanted 0600"]
+    host.paths["certificate"].unlink()
+    assert "certificate: /etc/certificate: is not there" in host.drift()
+
+
+def test_a_path_that_is_none(host: Cluster) -> None:
+    assert host.drift(log_dir="/a\0b")[0] == "log_dir: '/a\\x00b': is not a usable path"
+    assert any("is not a usable path" in line for line in host.drift(binary="/a\0b"))
+
+
+def test_no_private_key_is_in_a_line(host: Cluster) -> None:
+    secret = host.paths["privatekey"].read_text()
+    for damage, _lines in DAMAGE:
+        with pytest.MonkeyPatch.context():
+            shutil.copytree(host.root, host.root.parent / "kept", symlinks=True)
+            damage(host)
+            text = str(host.drift())
+            assert "PRIVATE KEY--" not in text
+            assert secret.splitlines()[1] not in text
+            assert base64.b64encode(secret.encode())[:40].decode() not in text
+            shutil.rmtree(host.root)
+            (host.root.parent / "kept").rename(host.root)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        (
+            "certificate",
+            {"path": "/x"},
+            "wanted: certificate: missing required arguments: privatekey_path",
+        ),
+        (
+            "certificate",
+            {"path": "/x", "privatekey_path": "/y", "valid": 1},
+            "wanted: certificate: valid. Supported",
+        ),
+        ("kubeconfig", {"clusters": "x"}, "wanted: kubeconfig: "),
+        (
+            "kubeconfig",
+            {"path": "/x", "users": [{"name": "u", "token": "secret"}]},
+            "wanted: kubeconfig: users.token",
+        ),
+    ],
+)
+def test_nonsense_is_refused(host: Cluster, option: str, value: Any, words: str) -> None:
+    with pytest.raises(ReleaseError) as error:
+        host.wanted(**{option: value})
+    assert words in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_the_options_of_kubeconfig_are_those_of_the_module() -> None:
+    """All but those that hold a secret or say that something is to be absent."""
+    from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig  # noqa: PLC0415
+
+    for kind, rest in drift.KUBECONFIG_REST.items():
+        known = set(drift.KUBECONFIG_SPEC[kind]["options"]) | set(rest)
+        assert known == set(kubeconfig.ARGUMENTS[kind]["options"]), kind
+    assert set(DESIRED_SPEC) == set(drift.Wanted.__dataclass_fields__) - {
+        "items",
+        "user",
+        "unit",
+    } | {"files"}
+
+
+def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
+    """What is in place and of use is no drift, as long as the request for the next one lies there."""
+    key = keys.parse(host.paths["privatekey"].read_bytes(), None, "key").private
+    task = {**host.certificate, "ca_on": "external"}
+    assert (host.drift(certificate=task), host.awaited) == ([], [])
+    joined: dict[str, Any] = {
+        **SCHEDULER,
+        "subject_alt_name": [*SCHEDULER["subject_alt_name"], "192.0.2.4"],
+    }
+    task |= joined
+    [line] = host.drift(certificate=task)
+    assert line.startswith(
+        "certificate: /etc/certificate: the signing request is not there, or is for another key"
+    )
+    waits = ["the certificate lacks the subject alternative names IP:192.0.2.4"]
+    assert host.awaited == waits
+    task[spec.REQUEST] = certificate.request(key, _wanted.wanted(options(**joined))).decode()
+    assert (host.drift(certificate=task), host.awaited) == ([], waits)
+    foreign = pki.certificate(spare("ECC", number=9), host.ca.authority, **joined)
+    for leaf, words in (
+        (
+            foreign,
+            "the certificate that was handed in is not the certificate of the key on this host",
+        ),
+        (
+            pki.certificate(key, host.ca.authority, **joined),
+            "the certificate that was handed in is not in place",
+        ),
+    ):
+        assert host.drift(certificate={**task, spec.CERTIFICATE: pki.pem(leaf)}) == [
+            f"certificate: /etc/certificate: {words}"
+        ]
+    host.paths["privatekey"].unlink()
+    assert "certificate: /etc/certificate: the private key is not there" in host.drift(
+        certificate=task
+    )
+
+
+def test_what_the_process_says_of_its_settings(host: Cluster) -> None:
+    host.says(parallelism=16)
+    assert host.drift() == []
+    host.says(parallelism=4)
+    assert host.drift() == ["process: configuration parallelism is 4, wanted 16"]
+    # What else differs explains it.
+    assert not [line for line in host.drift(version="1.2.0") if "configuration" in line]

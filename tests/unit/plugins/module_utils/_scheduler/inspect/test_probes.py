@@ -1,0 +1,405 @@
+"""What a process shows, with servers that stand in for it and for its apiserver."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.server
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, names
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
+    kubeconfig_for,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import probes
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import CHECK_NAMES
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
+
+from tests.support.apiserver import Server, answer, kubeconfig, lease, status
+from tests.support.pki import Ca, spare
+
+HTTP = Serving(
+    since="1.10", https=0, http=10251, ready_path="/healthz", ready_port="http", lock="endpoints"
+)
+HTTPS = Serving(
+    since="1.31", https=10259, http=0, ready_path="/readyz", ready_port="https", lock="leases"
+)
+TIMES = facts.Timings(lease_duration=15, renew_deadline=10, retry_period=2)
+RECORD = _lease.Record("m1", 15, None, "2026-01-01T00:00:00.000000Z", 3, "lease")
+
+
+def subject(tmp_path: Path, **given: Any) -> probes.Subject:
+    process: Any = {
+        "pid": 7,
+        "lease_name": "kube-scheduler",
+        "lease_namespace": "kube-system",
+        "bind_address": "127.0.0.1",
+        "secure_port": 0,
+        "http_port": 0,
+        "timings": TIMES,
+        **given.pop("process", {}),
+    }
+    named: dict[str, Any] = {
+        "process": process,
+        "serving": HTTPS,
+        "sources": (("lease",),),
+        "kubeconfig": lambda: str(tmp_path / "kubeconfig"),
+        "serving_ca": None,
+        "metrics_pair": None,
+        "http_ours": False,
+        "listening": {"192.0.2.1"},
+        **given,
+    }
+    return probes.Subject(**named)
+
+
+class World:
+    """A scheduler and its apiserver, as one server; the lease is renewed with each reading of it, unless told otherwise."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ca = Ca()
+        self.readings: list[str] = []
+        self.moves = True
+        self.statuses = {"/readyz": 200, "/metrics": 403}
+        self.objects: dict[str, Any] = {}
+        pair = self.ca.issue("scheduler", ips=("127.0.0.1", "::1"))
+        self.server = Server(self.respond, pair)
+        self.pair = pair
+        (folder / "kubeconfig").write_bytes(
+            kubeconfig([self.server.url], ca=self.ca.pem, pair=pair)
+        )
+        (folder / "kubeconfig").chmod(0o600)
+
+    def respond(self, request: str) -> bytes:
+        path = request.split()[1]
+        if path in self.statuses:
+            return answer(self.statuses[path])
+        self.readings.append(path)
+        found = self.objects.get(path)
+        if found is None and "/leases/" in path:
+            found = lease(renew=len(self.readings) % 60 if self.moves else 0)
+        return answer(200, found) if found else answer(404, status(404, "not found"))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    with world.server:
+        yield world
+
+
+def looking(world: World, tmp_path: Path, **given: Any) -> probes.Subject:
+    process = {"secure_port": world.server.port, **given.pop("process", {})}
+    return subject(tmp_path, process=process, **{"serving_ca": world.ca.pem, **given})
+
+
+def test_a_healthy_process(world: World, tmp_path: Path) -> None:
+    seen, view, settings, faults = probes.run(looking(world, tmp_path), None)
+    assert (settings, faults) == ({}, [])
+    assert (
+        seen["ready"],
+        seen["metrics_anonymous"],
+        seen["metrics_reader"],
+        seen["metrics_http"],
+    ) == (
+        200,
+        403,
+        None,
+        None,
+    )
+    for certificate in (seen["served"], seen["used"]):
+        assert certificate
+        assert (certificate["subject"], certificate["valid"], certificate["days_left"]) == (
+            "CN=scheduler",
+            True,
+            0,
+        )
+    assert view is not None
+    assert (view.state, view.moving, view.node) == ("held", True, "m1")
+
+
+def test_a_reader_is_told_of_the_settings(world: World, tmp_path: Path) -> None:
+    """Over one connection, whatever each path is answered with."""
+    world.objects["/configz"] = {"componentconfig": {"parallelism": 16}}
+    world.statuses["/flagz"] = 403
+    reader = looking(world, tmp_path, metrics_pair=world.pair)
+    settings = probes.run(reader, None).settings
+    assert {path: status for path, (status, _body) in settings.items()} == {
+        "/configz": 200,
+        "/flagz": 403,
+        "/statusz": 404,
+    }
+    assert b"parallelism" in settings["/configz"][1]
+    nowhere = looking(
+        world,
+        tmp_path,
+        metrics_pair=world.pair,
+        listening=set(),
+        process={"bind_address": "192.0.2.9"},
+    )
+    assert probes.run(nowhere, None).settings == {}
+
+
+@pytest.mark.parametrize(
+    ("bound", "reached"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("192.0.2.1", "192.0.2.1")],
+)
+def test_an_address_for_all_is_reached_on_the_loopback(
+    tmp_path: Path, bound: str, reached: str
+) -> None:
+    assert subject(tmp_path, process={"bind_address": bound}).address == reached
+
+
+def test_what_goes_wrong_is_one_sentence_each(world: World, tmp_path: Path) -> None:
+    seen, view, _settings, faults = probes.run(
+        looking(
+            world,
+            tmp_path,
+            kubeconfig=lambda: "/nowhere",
+            serving_ca=Ca(key=spare("ECC", number=2), subject={"CN": "other"}).pem,
+        ),
+        None,
+    )
+    assert seen["served"] is not None
+    assert (seen["used"], seen["ready"], seen["metrics_anonymous"], view) == (
+        None,
+        None,
+        None,
+        None,
+    )
+    starts = [fault.partition(":")[0] for fault in faults]
+    assert starts == [CHECK_NAMES[name] for name in ("used", "ready", "metrics_anonymous", "lease")]
+    assert not any("\n" in fault for fault in faults)
+
+
+def test_a_movement_since_an_earlier_look_is_not_waited_for(world: World, tmp_path: Path) -> None:
+    world.moves = False
+    view = probes.watch(
+        looking(world, tmp_path),
+        dataclasses.replace(RECORD, renew_time="2025-12-31T23:59:59.000000Z"),
+    )
+    assert (view.moving, len(world.readings)) == (True, 1)
+
+
+def test_a_lease_that_stands_still(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "LEAST_PATIENCE", 0.3)
+    world.moves = False
+    times = facts.Timings(lease_duration=15, renew_deadline=10, retry_period=0.1)
+    view = probes.watch(looking(world, tmp_path, process={"timings": times}), None)
+    assert (view.state, view.moving) == ("held", False)
+    assert 0.3 <= view.elapsed < 2
+    # The time of a record of an earlier look that is still the same is no movement.
+    record = view.record
+    assert (
+        probes.watch(looking(world, tmp_path, process={"timings": times}), record).moving is False
+    )
+
+
+@pytest.mark.parametrize(
+    ("retry", "duration", "seconds"),
+    [(2, 15, 6), (30, 100, 90), (1, 5, 6), (2, 120, 48), (2, 0, 6), (2, 10**9, 300)],
+)
+def test_patience_follows_the_times_of_the_election(
+    tmp_path: Path, retry: float, duration: int, seconds: float
+) -> None:
+    own = facts.Timings(
+        lease_duration=100 if retry == 30 else 15, renew_deadline=10, retry_period=retry
+    )
+    found = probes.patience(
+        subject(tmp_path, process={"timings": own}),
+        dataclasses.replace(RECORD, lease_duration=duration),
+    )
+    assert found == seconds
+    assert (
+        probes.patience(subject(tmp_path, process={"timings": None}), RECORD)
+        == probes.LEAST_PATIENCE
+    )
+    # A process that says it renews once a year is not waited for.
+    year = facts.Timings(lease_duration=9e9, renew_deadline=8e9, retry_period=3e7)
+    assert (
+        probes.patience(subject(tmp_path, process={"timings": year}), RECORD)
+        == probes.MOST_PATIENCE
+    )
+
+
+def test_each_object_of_a_pair_of_locks_is_read_by_itself(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While members change over, the object that is first in the order may be the one in which nobody writes any more."""
+    monkeypatch.setattr(probes, "LEAST_PATIENCE", 0.2)
+    times = facts.Timings(lease_duration=15, renew_deadline=10, retry_period=0.05)
+    path = "/api/v1/namespaces/kube-system/endpoints/kube-scheduler"
+    number = 0
+
+    def respond(request: str) -> bytes:
+        nonlocal number
+        if request.split()[1] != path:
+            return answer(200, lease())
+        number += 1
+        text = f'{{"holderIdentity": "m2", "leaseDurationSeconds": 15, "renewTime": "2026-01-01T00:00:{number:02}Z"}}'
+        return answer(200, {"metadata": {"annotations": {_lease.ANNOTATION: text}}})
+
+    world.server.respond = respond
+    looked = looking(
+        world, tmp_path, sources=(("lease",), ("endpoints",)), process={"timings": times}
+    )
+    view = probes.watch(looked, None)
+    assert (view.node, view.moving, view.record and view.record.source) == ("m2", True, "endpoints")
+    assert probes.glance(looked, None).record is not None
+
+
+def test_the_lease_is_looked_for_by_its_own_name(world: World, tmp_path: Path) -> None:
+    process = {"lease_name": "mine", "lease_namespace": "here"}
+    probes.watch(looking(world, tmp_path, process=process), None)
+    assert set(world.readings) == {"/apis/coordination.k8s.io/v1/namespaces/here/leases/mine"}
+
+
+def test_a_glance_is_one_reading(world: World, tmp_path: Path) -> None:
+    view = probes.glance(looking(world, tmp_path), None)
+    assert (view.state, view.moving, len(world.readings)) == ("held", False, 1)
+    found = probes.describe_lease(view)
+    assert probes.record_of(found) == view.record
+
+
+def test_a_process_without_https_shows_no_certificate(tmp_path: Path) -> None:
+    old = subject(tmp_path, serving=HTTP, metrics_pair=("certificate", "key"))
+    assert [
+        probes.PROBES[name](old)
+        for name in ("served", "metrics_anonymous", "metrics_reader", "ready")
+    ] == [None] * 4
+
+
+def test_plain_http(tmp_path: Path) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, *words: Any) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        old = subject(
+            tmp_path, serving=HTTP, process={"http_port": server.server_port}, http_ours=True
+        )
+        assert probes._ready(old) == 200
+        assert probes._metrics_http(old) == 404
+        assert probes._metrics_http(dataclasses.replace(old, http_ours=False)) is None
+        server.shutdown()
+    with pytest.raises(ProbeError, match="Connection refused"):
+        probes._ready(old)
+
+
+def test_age_is_of_this_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes.time, "time", lambda: 1_800_000_000.0)
+    assert probes.age("2027-01-15T07:59:58.123456Z") == 2.0
+    for garbage in ("", None, "yesterday", "2027-13-99T00:00:00Z", "9" * 64):
+        assert probes.age(garbage) is None
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        None,
+        7,
+        {},
+        {"source": "elsewhere"},
+        {"source": "lease"},
+        {"source": "lease", "lease_duration": "15", "transitions": 0},
+        {"source": "lease", "lease_duration": 15, "transitions": 0, "renew_time": 7},
+        {"source": ["lease"], "lease_duration": 15, "transitions": 0},
+        {"source": "lease", "lease_duration": 15, "transitions": 0, "holder_identity": {}},
+    ],
+)
+def test_an_earlier_record_that_is_none(described: Any) -> None:
+    assert probes.record_of(described) is None
+
+
+def test_a_certificate_that_cannot_be_read() -> None:
+    with pytest.raises(ProbeError, match="it cannot be parsed"):
+        probes.describe_certificate(
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        )
+    with pytest.raises(ProbeError, match="it cannot be parsed"):
+        probes.describe_certificate("\u2603")
+
+
+# --- whose kubeconfig root acts on
+
+
+def test_the_credential_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "CREDENTIALS_DIR", str(tmp_path / "credentials"))
+    mine = tmp_path / "kubeconfig"
+    mine.write_text("")
+    assert kubeconfig_for("x.service", str(mine)) == str(mine)
+    own = tmp_path / "credentials/x.service/kubeconfig"
+    own.parent.mkdir(parents=True)
+    own.write_text("")
+    assert kubeconfig_for("x.service", str(mine)) == str(own)
+
+
+def test_no_kubeconfig(tmp_path: Path) -> None:
+    with pytest.raises(ProbeError, match="no kubeconfig is known"):
+        kubeconfig_for("x.service", "")
+    with pytest.raises(ProbeError, match="No such file"):
+        kubeconfig_for("x.service", str(tmp_path / "nothing"))
+
+
+def test_a_kubeconfig_that_others_may_write_is_not_acted_on(tmp_path: Path) -> None:
+    """It could name a token's file of root's, and a server that it is sent to."""
+    path = tmp_path / "kubeconfig"
+    path.write_text("")
+    path.chmod(0o666)
+    with pytest.raises(ProbeError, match="is not used as root: others may write it"):
+        kubeconfig_for("x.service", str(path))
+    path.chmod(0o644)
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 0)
+        with pytest.raises(ProbeError, match="is not used as root: others may write it"):
+            kubeconfig_for("x.service", str(path))
+        os.chown(path, 0, 0)
+        tmp_path.chmod(0o777)
+        with pytest.raises(ProbeError, match="is not used as root: everybody may write"):
+            kubeconfig_for("x.service", str(path))
+
+
+def test_only_this_host_is_looked_at(world: World, tmp_path: Path) -> None:
+    """A process can be told any address, and what runs as root would show its certificate of a reader of the metrics there."""
+    for address in ("192.0.2.1", "garbage"):
+        elsewhere = looking(
+            world, tmp_path, process={"bind_address": address}, listening={"127.0.0.1"}
+        )
+        seen, _view, _settings, faults = probes.run(elsewhere, None)
+        assert (seen["served"], seen["ready"], seen["metrics_anonymous"]) == (None, None, None)
+        assert (
+            len([fault for fault in faults if f"nothing listens at {address} on port" in fault])
+            == 3
+        )
+
+
+def test_a_library_that_only_an_importer_claims_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Mitogen's does, of every name."""
+
+    class Importer:
+        @staticmethod
+        def find_spec(name: str, _path: Any = None, _target: Any = None) -> Any:
+            return importlib.machinery.ModuleSpec(name, None)
+
+    monkeypatch.setattr(sys, "meta_path", [Importer, *sys.meta_path])
+    assert importlib.util.find_spec("nothing_of_this_name") is not None
+    assert probes.installed("nothing_of_this_name") is False
+    assert probes.installed("json") is True

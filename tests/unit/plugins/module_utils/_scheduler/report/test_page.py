@@ -1,0 +1,177 @@
+"""The page of the status: self-contained, safe, in order, and legible by its colours."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import markup as shared
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.page import STYLE
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import status
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.page import (
+    render_status_page,
+)
+
+from tests.support.clusters import (
+    HOSTILE,
+    asked,
+    certificate,
+    cluster,
+    document,
+    hostile,
+    member,
+    troubled,
+)
+from tests.unit.plugins.module_utils._scheduler.drill.test_page import Tree
+
+
+def text_of(page: str) -> str:
+    return re.sub(r"\s+", " ", " ".join(Tree(page).texts[1:]))
+
+
+@pytest.mark.parametrize("found", [document(), troubled(), hostile(), status.document([], "t")])
+def test_it_needs_nothing_else(found: status.Document) -> None:
+    page = render_status_page(found)
+    tree = Tree(page)
+    names = {tag for tag, _attributes in tree.tags}
+    assert not names & {
+        "script",
+        "iframe",
+        "object",
+        "embed",
+        "img",
+        "form",
+        "base",
+        "image",
+        "use",
+        "foreignobject",
+    }
+    ids = {attributes["id"] for _tag, attributes in tree.tags if "id" in attributes}
+    for tag, attributes in tree.tags:
+        assert not any(name.startswith("on") or name == "style" for name in attributes), tag
+        assert not {"src", "srcset", "xlink:href"} & set(attributes), tag
+        href = attributes.get("href") or "data:,"
+        assert href == "data:," or href.removeprefix("#") in ids, href
+    assert "default-src 'none'" in page
+    assert not re.search(r"url\(|@import|@font-face", page)
+
+
+def test_what_it_says() -> None:
+    text = text_of(render_status_page(document()))
+    for words in (
+        "kube-scheduler, 2026-01-13 12:00:00 UTC",
+        "✔ All is well 3 members: 3 healthy",
+        "kube_masters ✔ healthy",
+        "Leader m1 since 2026-01-01 00:00:00 UTC, for 12 days",
+        "Healthy 3 of 3 members",
+        "Transitions 1 changes of the leader",
+        "Certificates 3000 days the first to end",
+        "Version 1.37.2",
+        "Fail-over takes at most 23.8 s after a crash; 4.4 s after a stop",
+        "m2 ✔ healthy 1.37.2 1 hour standby 3000 days until 2036-01-01 3000 days until 2036-01-01 none",
+    ):
+        assert words in text
+
+
+def test_who_needs_a_hand_is_on_top_with_the_reason() -> None:
+    page = render_status_page(troubled())
+    text = text_of(page)
+    assert (
+        "✘ Needs a hand 2 of 3 clusters 9 members: 1 no answer, 1 not healthy, 2 drift, 5 healthy"
+        in text
+    )
+    places = [
+        page.index(f'<section id="c{number}"><h2>{name} ')
+        for number, name in enumerate(("east", "west", "c000"))
+    ]
+    assert places == sorted(places)
+    east = text_of(page)[text.index("east ✘ no answer Leader") :]
+    reasons = [
+        "m4 ✘ no answer",
+        "kube-scheduler.service is inactive (dead, result success)",
+        "drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
+        "m1 ✔ healthy",
+        "m1: no credentials",
+        "kube-scheduler.service: Deactivated successfully.",
+    ]
+    found = [east.index(words) for words in reasons]
+    assert found == sorted(found)
+    assert "ended 3 days ago" in text
+    assert "not compared" in text_of(render_status_page(document(cluster(m1={"faults": ["x"]}))))
+
+
+@pytest.mark.parametrize(("count", "cards"), [(1, 0), (2, 2), (100, 100)])
+def test_an_overview_of_several_clusters(count: int, cards: int) -> None:
+    found = document(*(cluster(name=f"c{number}") for number in range(count)))
+    page = render_status_page(found)
+    assert page.count("<section") == count
+    assert page.count('<li><a class="good" href="#c') == cards
+
+
+@pytest.mark.parametrize(
+    ("days", "look", "width"),
+    [(364, "good", 99.7), (31, "good", 8.5), (30, "warn", 8.2), (0, "warn", 0), (-3, "bad", 0)],
+)
+def test_what_is_left_of_a_certificate_is_a_bar(days: int, look: str, width: float) -> None:
+    """Full when it was made; due from its mark on."""
+    answer = member("m1")
+    answer["probes"] = {**answer["probes"], "served": certificate(days), "used": None}
+    page = render_status_page(document(cluster({"m1": answer}, asked("m1"))))
+    [drawn] = re.findall(r'<svg class="bar".*?</svg>', page)
+    assert f'<rect class="{look}" width="{width:g}" height="8"/>' in drawn
+    assert '<rect class="due" x="8.2"' in drawn
+    assert f'class="is-{look}">{days} day' in page or days < 0
+
+
+def test_a_hostile_host_s_texts_are_only_texts() -> None:
+    tree = Tree(render_status_page(hostile()))
+    assert not {tag for tag, _attributes in tree.tags} & {"script", "img"}
+    assert not any("onerror" in attributes for _tag, attributes in tree.tags)
+    assert "".join(tree.texts).count(HOSTILE) > 15
+    for value in re.findall(r' (?:width|x)="([^"]+)"', render_status_page(hostile())):
+        assert 0 <= float(value) <= 100
+
+
+# --- colours: WCAG 2.1, 1.4.3, level AA; what a browser makes of them, make page looks at
+
+ON_PAGE = ("text", "dim", "good", "warn", "bad")
+THEMES = {"light": r"^:root \{(.*?)\}", "dark": r"dark\) \{ :root \{(.*?)\}"}
+
+
+def luminance(colour: str) -> float:
+    digits = colour.lstrip("#")
+    digits = digits if len(digits) == 6 else "".join(digit * 2 for digit in digits)
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear))
+
+
+def contrast(one: str, other: str) -> float:
+    darker, lighter = sorted(map(luminance, (one, other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def theme(name: str, style: str) -> dict[str, str]:
+    [body] = re.findall(THEMES[name], style, re.DOTALL | re.MULTILINE)
+    return dict(re.findall(r"--([a-z]+): (#[0-9a-f]+)", body))
+
+
+@pytest.mark.parametrize("name", list(THEMES))
+def test_contrast(name: str) -> None:
+    colours = theme(name, shared.STYLE)
+    for text in ON_PAGE:
+        for back in ("back", "panel"):
+            assert contrast(colours[text], colours[back]) >= 4.5, (text, back)
+    for own, value in theme(name, STYLE).items():
+        # Of these, bounds and faults are written too; the others are drawn.
+        assert contrast(value, colours["back"]) >= (4.5 if own in ("none", "bound") else 3), own
+    fills = re.findall(r"background: (#[0-9a-f]{6})", shared.STYLE)
+    assert len(fills) == 3
+    assert all(contrast("#fff", fill) >= 4.5 for fill in fills)
+
+
+def test_contrast_is_measured() -> None:
+    assert contrast("#000", "#ffffff") == pytest.approx(21)
+    assert contrast("#767676", "#fff") == pytest.approx(4.54, abs=0.01)

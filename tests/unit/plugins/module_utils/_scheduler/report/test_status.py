@@ -1,0 +1,299 @@
+"""The state of clusters: the document, the table for people, and the schema for machines."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import status
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.text import parse_time
+
+from tests.support import status_schema
+from tests.support.clusters import (
+    DOWN,
+    DRIFT,
+    PROCESS,
+    asked,
+    cluster,
+    document,
+    lease,
+    member,
+    troubled,
+)
+
+SCHEMA = Path(__file__).resolve().parents[6] / "docs/status.schema.json"
+
+
+def texts(*clusters: status.Cluster) -> list[str]:
+    return [line.text for line in status.lines(document(*clusters))]
+
+
+def three(**changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: member(name, **changes.get(name, {})) for name in ("m1", "m2", "m3")}
+
+
+# --- the table
+
+
+def test_a_healthy_cluster() -> None:
+    assert texts() == [
+        "kube_masters: 3 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC",
+        "host  version  unit    healthy  leader  lease  transitions  served, days  used, days  drift",
+        "m1    1.37.2   active  yes      *       held             1          3000        3000  -",
+        "m2    1.37.2   active  yes      -       held             1          3000        3000  -",
+        "m3    1.37.2   active  yes      -       held             1          3000        3000  -",
+        "fail-over: at most 23.8 s after a crash, 4.4 s after a stop",
+    ]
+    found = document()
+    assert status.faults(found) == []
+    assert found["state"] == "healthy"
+    assert [line.state for line in status.lines(found)] == [
+        "healthy",
+        "",
+        "healthy",
+        "healthy",
+        "healthy",
+        "",
+    ]
+
+
+def test_who_needs_a_hand_comes_first_with_the_reason_below_the_table() -> None:
+    answers = three(m2=DOWN, m3={"drift": [DRIFT]})
+    lines = status.lines(document(cluster(answers, asked("m1 m2 m3 m4", lost="m4"))))
+    assert lines[0] == (
+        "kube_masters: 2 of 4 healthy; m1 leads since 2026-01-01 00:00:00 UTC",
+        "no_answer",
+    )
+    assert [line.text.split() for line in lines[2:6]] == [
+        ["m4", "-", "-", "?", "-", "-", "-", "-", "-", "-"],
+        ["m2", "-", "inactive", "NO", "-", "-", "-", "-", "-", "-"],
+        ["m3", "1.37.2", "active", "yes", "-", "held", "1", "3000", "3000", "config"],
+        ["m1", "1.37.2", "active", "yes", "*", "held", "1", "3000", "3000", "-"],
+    ]
+    assert lines[6:] == [
+        ("m4: no answer", "no_answer"),
+        ("m2: kube-scheduler.service is inactive (dead, result success)", "unhealthy"),
+        ("m3: drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs", "drift"),
+        ("fail-over: at most 23.8 s after a crash, 4.4 s after a stop", ""),
+    ]
+
+
+def test_what_is_no_fault_is_told_last() -> None:
+    http = {**member("m2")["probes"], "metrics_http": 200}
+    answers = three(
+        m2={"process": {**PROCESS, "version": "1.20.2"}, "probes": http, "not_checked": ["metrics"]}
+    )
+    found = cluster(answers, m1={"limitations": ["no credentials"]})
+    assert texts(found)[5:] == [
+        "fail-over: at most 23.8 s after a crash, 23.8 s after a stop",
+        "m1: no credentials",
+        "m2: its version also serves plain HTTP, so metrics are open to anyone on the host",
+        "m2: not checked: metrics",
+    ]
+    assert found["state"] == "healthy"
+
+
+def test_a_host_that_could_not_be_compared() -> None:
+    """Without a comparison there is no drift, which must not look as if there were none."""
+    found = cluster(m1={"faults": ["m1: systemd does not run here"]})
+    assert status.faults(document(found)) == [
+        "m1: not compared with its plan: systemd does not run here"
+    ]
+    assert (found["state"], found["members"]["m1"]["compared"]) == ("drift", False)
+    assert texts(found)[2].split()[-1] == "?"
+
+
+def test_a_host_that_failed_after_it_had_answered() -> None:
+    found = cluster(three(), asked(batch="m1 m3", lost="m2"))
+    assert (found["state"], next(iter(found["members"]))) == ("failed", "m2")
+    assert status.faults(document(found)) == ["m2: failed or was lost in this run"]
+
+
+def test_a_host_that_does_not_say_why_it_is_not_healthy() -> None:
+    found = document(cluster(three(m2={"healthy": False})))
+    assert status.faults(found) == ["m2: it is not healthy, and does not say why"]
+
+
+def test_columns_fit_long_names_and_bound_what_hosts_say() -> None:
+    name = "master-1.control-plane.kube-ha.example.org"
+    long = member(name, name, process={**PROCESS, "version": "1" * 300})
+    rows = texts(cluster({name: long, "m2": member("m2", name)}, asked(f"{name} m2")))[1:4]
+    assert rows[0].index("version") == len(name) + 2
+    assert len({row.index(word) for row, word in zip(rows, ("unit", "active", "active"))}) == 1
+    assert len(rows[1]) < 200
+
+
+# --- who leads
+
+
+def test_a_foreign_holder() -> None:
+    foreign = {"lease": lease("x.example")}
+    found = cluster(three(m1=foreign, m2=foreign, m3=foreign))
+    reason = "holder x.example is not in the group: removed without uninstall? its hosts are m1.example, m2.example, m3.example"
+    assert status.faults(document(found)) == [f"kube_masters: {reason}"]
+    assert (found["state"], found["leader"], found["holder"]) == ("unhealthy", None, "x.example")
+    assert "x.example holds the lease" in texts(found)[0]
+    assert f"kube_masters: {reason}" in texts(found)
+
+
+def test_nobody_leads() -> None:
+    free = {"lease": {**lease("m1.example"), "holder": None, "state": "released"}}
+    found = cluster(three(m1=free, m2=free, m3=free))
+    assert (found["leader"], found["leader_since"]) == (None, None)
+    assert texts(found)[0] == "kube_masters: 3 of 3 healthy; nobody leads"
+
+
+def test_members_that_do_not_agree() -> None:
+    found = cluster(three(m3={"lease": lease("m3.example")}))
+    assert found["reasons"] == ["the members do not agree who leads: m1.example, m3.example"]
+    assert [name for name, each in found["members"].items() if each["leads"]] == ["m1", "m3"]
+
+
+def test_the_leader_by_its_hostname_and_the_present_batch() -> None:
+    """An earlier batch's answer about the leader is over; a member may be known by another name than its own."""
+    answers = {"a": member("m1", "m1"), "b": member("m2", "m2")}
+    found = cluster(answers, asked("a b", batch="b"))
+    assert found["leader"] == "b"
+    assert [each["leads"] for each in found["members"].values()] == [False, True]
+
+
+def test_the_lease_changed_hands() -> None:
+    before = {
+        name: member(name, lease={**lease("m2.example"), "transitions": 0})
+        for name in ("m1", "m2", "m3")
+    }
+    line = "kube_masters: m1 leads; the lease changed hands once during this run"
+    assert line in texts(cluster(before=before))
+    assert line not in texts(cluster())
+
+
+@pytest.mark.parametrize(
+    "time", ["", "garbage", "2026-01-01T00:00:00", "0001-01-01T00:00:00+23:00", None]
+)
+def test_a_time_that_is_none(time: str | None) -> None:
+    assert parse_time(time) is None
+    found = cluster(
+        three(
+            **{
+                n: {"lease": {**lease("m1.example"), "acquire_time": time}}
+                for n in ("m1", "m2", "m3")
+            }
+        )
+    )
+    assert texts(found)[0] == "kube_masters: 3 of 3 healthy; m1 leads"
+
+
+# --- some members, and many clusters
+
+
+def test_some_members() -> None:
+    found = cluster({"m1": member("m1")}, asked(playing="m1"))
+    assert list(found["members"]) == ["m1"]
+    assert texts(found)[4:] == ["not asked: m2, m3"]
+    found = cluster({"m1": member("m1", "m2")}, asked(playing="m1"))
+    assert (
+        "kube_masters: not checked: whether m2.example, which holds the lease, is a member (no answer of m2, m3)"
+        in texts(found)
+    )
+    assert found["state"] == "healthy"
+
+
+def test_members_of_later_batches_are_not_missed() -> None:
+    found = cluster({"m1": member("m1")}, asked(batch="m1"))
+    assert (list(found["members"]), found["not_asked"]) == (["m1"], ["m2", "m3"])
+
+
+def test_clusters_that_need_a_hand_come_first() -> None:
+    found = troubled()
+    assert [(each["name"], each["state"]) for each in found["clusters"]] == [
+        ("east", "no_answer"),
+        ("west", "drift"),
+        ("c000", "healthy"),
+    ]
+    assert found["state"] == "no_answer"
+    assert status.lines(found)[-1] == ("3 clusters: 2 need a hand: east, west", "no_answer")
+
+
+def test_many_clusters_that_are_well_take_a_line_each() -> None:
+    found = status.lines(troubled(status.FEW + 1))
+    lines = [line.text for line in found if re.match(r"c\d", line.text)]
+    line = "c000: 3 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC; 1.37.2; certificates for 3000 days or more"
+    assert lines[0] == line
+    assert len(lines) == status.FEW - 1
+    assert sum(line.text.startswith("host ") for line in found) == 2
+    all_well = [cluster(name=f"c{number}") for number in range(2)]
+    assert texts(*all_well)[-1] == "2 clusters: all are healthy and as planned"
+
+
+def test_a_cluster_of_which_nothing_is_known() -> None:
+    found = status.cluster("lost", {}, {}, asked(lost="m1 m2 m3"), versions={}, settings=None)
+    assert (found["state"], found["failover"], found["renew_before_days"]) == (
+        "no_answer",
+        None,
+        None,
+    )
+    assert texts(found)[0] == "lost: 0 of 3 healthy; nobody leads"
+    assert not any(line.startswith("fail-over") for line in texts(found))
+
+
+def test_when_certificates_are_renewed() -> None:
+    assert cluster()["renew_before_days"] == 30
+
+
+def test_lines_are_single_and_show_no_key() -> None:
+    evil = "a\n\x1b[31mb\r-----BEGIN PRIVATE KEY-----\nAAAA"
+    plan = {"faults": [evil], "limitations": [evil]}
+    for text in texts(cluster(m1=plan)):
+        assert text.isprintable()
+        assert "AAAA" not in text
+
+
+# --- the schema
+
+
+def test_the_schema_is_that_of_the_document() -> None:
+    """UPDATE_GOLDEN=1 writes it anew; what changed is then to be read in the diff, and SCHEMA raised where something is gone."""
+    if os.environ.get("UPDATE_GOLDEN"):
+        SCHEMA.write_text(status_schema.text())
+    assert SCHEMA.read_text() == status_schema.text()
+
+
+def descriptions(found: Any) -> list[str]:
+    if isinstance(found, list):
+        return [text for entry in found for text in descriptions(entry)]
+    if not isinstance(found, dict):
+        return []
+    own = [found["description"]] if isinstance(found.get("description"), str) else []
+    return own + [text for value in found.values() for text in descriptions(value)]
+
+
+def test_the_schema_describes_every_field() -> None:
+    told = descriptions(json.loads(SCHEMA.read_text()))
+    assert len(told) > 90
+    assert all(told)
+    assert not [text for text in told if re.search(r"[A-Z]\(", text)]
+
+
+@pytest.mark.parametrize("change", ["further", "lacking", "kind"])
+def test_the_schema_refuses_what_it_does_not_describe(change: str) -> None:
+    jsonschema = pytest.importorskip(
+        "jsonschema", reason="the oldest tools lack it; make unit has it"
+    )
+    rule = status_schema.strict(json.loads(SCHEMA.read_text()))
+    found = json.loads(json.dumps(troubled()))
+    jsonschema.validate(found, rule)
+    broken = copy.deepcopy(found)
+    answer = broken["clusters"][0]["members"]["m1"]["answer"]
+    if change == "further":
+        answer["process"]["further"] = 1
+    elif change == "lacking":
+        del answer["process"]["version"]
+    else:
+        answer["process"]["version"] = 1
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(broken, rule)
