@@ -279,6 +279,17 @@ def test_a_page_names_tests_that_exist(page: str, least: int) -> None:
     assert named <= known, sorted(named - known)
 
 
+def test_decisions_in_the_architecture_page_name_existing_functions() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| (`_[^|]+) \| (`[^|]+) \|$", page, re.MULTILINE)
+    assert len(rows) > 30
+    for files, functions in rows:
+        paths = re.findall(r"`(_\w+/[\w/]+\.py)`", files)
+        code = "".join((ROOT / "plugins/module_utils" / path).read_text() for path in paths)
+        for name in re.findall(r"`(\w+)`", functions):
+            assert re.search(rf"^(?:(?:def|class) )?{name}\b", code, re.MULTILINE), (paths, name)
+
+
 def test_each_alert_has_a_page() -> None:
     """Its link goes to a heading, whose anchor GitHub makes; and docs/monitoring.md tells of it."""
     headings = re.findall(
