@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the lab leaves for a person and for Ansible: SSH keys, inventory, cfssl profile."""
+"""Write the files for users and Ansible: SSH keys, inventory, cfssl profile."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ CA_CONFIG = {
 
 
 def ensure_keys(settings: Settings) -> dict[str, str]:
-    """A throw-away key for the person, a host key for each master. Returns a digest of what each master holds."""
+    """Create a user key and a host key for each host. Return a digest of the keys on each host."""
     (settings.state / "pki").mkdir(parents=True, exist_ok=True)
     public = ensure_key(settings.state / "ssh_key", f"lab {settings.name}")
     digests = {}
     for host in settings.hosts:
-        folder = settings.state / "masters" / host / "etc"
-        (folder / "pki").mkdir(
+        directory = settings.state / "masters" / host / "etc"
+        (directory / "pki").mkdir(
             parents=True, exist_ok=True
-        )  # where the control plane's certificates are mounted
-        (folder.parent / "etcd").mkdir(exist_ok=True)
-        write_if_changed(folder / "authorized_keys", public)
-        own = ensure_key(folder / "ssh_host_ed25519_key", settings.hostname(host))
-        digests[host] = hashlib.sha256((public + own).encode()).hexdigest()[:16]
+        )  # mount point of the control plane's certificates
+        (directory.parent / "etcd").mkdir(exist_ok=True)
+        write_if_changed(directory / "authorized_keys", public)
+        host_key = ensure_key(directory / "ssh_host_ed25519_key", settings.hostname(host))
+        digests[host] = hashlib.sha256((public + host_key).encode()).hexdigest()[:16]
     return digests
 
 
-def forget_others(settings: Settings) -> None:
-    """A master that comes back one day is a new one."""
-    for folder in (settings.state / "masters").iterdir():
-        if folder.name not in settings.hosts:
-            shutil.rmtree(folder)
+def remove_other_hosts(settings: Settings) -> None:
+    """Remove the files of hosts that are no longer part of the lab."""
+    for directory in (settings.state / "masters").iterdir():
+        if directory.name not in settings.hosts:
+            shutil.rmtree(directory)
 
 
 def ensure_key(path: Path, comment: str) -> str:
@@ -66,26 +66,29 @@ def ensure_key(path: Path, comment: str) -> str:
 def write(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
     state = settings.state
     addresses = {host: address(subnet, host) for host in settings.hosts}
-    known = [
-        f"{addresses[host]} {(state / 'masters' / host / 'etc/ssh_host_ed25519_key.pub').read_text().strip()}\n"
-        for host in settings.hosts
-    ]
+    known = []
+    for host in settings.hosts:
+        public = state / "masters" / host / "etc/ssh_host_ed25519_key.pub"
+        known.append(f"{addresses[host]} {public.read_text().strip()}\n")
     write_if_changed(state / "known_hosts", "".join(known))
     write_if_changed(state / "ca-config.json", json.dumps(CA_CONFIG, indent=2) + "\n")
     write_if_changed(state / "inventory.yml", as_yaml(build(settings, subnet)))
 
 
 def apiserver(settings: Settings, subnet: ipaddress.IPv4Network, host: str) -> str:
-    """Each host talks to its own; those beyond the control plane share its members evenly."""
+    """Return the apiserver of a host: its own, or one of the control plane's in turn."""
     members = settings.control_plane
     return f"https://{address(subnet, members[(int(host[1:]) - 1) % len(members)])}:6443"
 
 
 def checksums(settings: Settings) -> dict[str, str]:
-    """By version, of each scheduler that the mirror serves: over plain http, nothing else vouches for it."""
+    """Return the checksum of each scheduler on the mirror, by version.
+
+    The mirror uses plain http, so that the role needs them.
+    """
     paths = {
         version: place(settings.served, settings, version, command)
-        for version, command in settings.wanted
+        for version, command in settings.required
         if command == "kube-scheduler"
     }
     return {
@@ -127,7 +130,7 @@ def build(settings: Settings, subnet: ipaddress.IPv4Network) -> dict[str, Any]:
 
 
 def as_yaml(tree: Mapping[str, Any], indent: int = 0) -> str:
-    """Enough of YAML for an inventory: every string is quoted as in JSON, which YAML includes."""
+    """Format a mapping as YAML for an inventory. Each value is JSON, which YAML includes."""
     lines = ["---\n"] if not indent else []
     for key, value in tree.items():
         if isinstance(value, Mapping):

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kubernetes binaries by version: from a person's folder, the cache, the release site, or built from source."""
+"""Provide Kubernetes binaries by version.
+
+The sources are a local directory, the cache, the release site and a source build, in this order.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +29,19 @@ CHUNK = 1 << 20
 
 
 class UnavailableError(Exception):
-    """This source does not have it; the next one may."""
+    """A source does not have the binary; the next source can have it."""
 
 
 def place(root: Path, settings: Settings, version: str, command: str) -> Path:
-    """The release site's own layout."""
+    """Return the path of a binary in the layout of the release site."""
     return root / f"v{version}" / "bin" / "linux" / settings.arch / command
 
 
 def ensure(settings: Settings) -> list[Path]:
-    """Every wanted binary, with its checksums beside it, in the folder that the mirror serves."""
+    """Provide every required binary and its checksums in the directory that the mirror serves."""
     offline: list[str] = []
-    for version in dict.fromkeys(version for version, _names in settings.wanted):
-        commands = [command for wanted, command in settings.wanted if wanted == version]
+    for version in dict.fromkeys(version for version, _names in settings.required):
+        commands = [command for needed, command in settings.required if needed == version]
         if all(
             place(settings.served, settings, version, command).exists() for command in commands
         ) and (settings.binaries is None):
@@ -48,7 +51,7 @@ def ensure(settings: Settings) -> list[Path]:
         ):
             provide(settings, version, commands, offline)
     return [
-        place(settings.served, settings, version, command) for version, command in settings.wanted
+        place(settings.served, settings, version, command) for version, command in settings.required
     ]
 
 
@@ -62,15 +65,15 @@ def provide(settings: Settings, version: str, commands: Sequence[str], offline: 
         cached = placed(released, command)
         target = placed(settings.served, command)
         if settings.binaries is not None:
-            own = placed(settings.binaries, command)
-            if own.is_file():
-                take(own, target)
+            local = placed(settings.binaries, command)
+            if local.is_file():
+                copy_local(local, target)
                 continue
         if not cached.exists():
             try:
                 download(settings, version, cached, offline)
             except UnavailableError as reason:
-                say(f"  {command} {version} is not to be downloaded: {reason}")
+                say(f"  {command} {version} cannot be downloaded: {reason}")
                 missing.append(command)
     if missing:
         made = Build(
@@ -80,8 +83,9 @@ def provide(settings: Settings, version: str, commands: Sequence[str], offline: 
             made.run()
         except CannotBuildError as reason:
             raise LabError(
-                f"no {' and no '.join(missing)} {version}: {reason}. Two other ways: name a folder with LAB_BINARIES (in it "
-                f"v{version}/bin/linux/{settings.arch}/{missing[0]}), or a mirror of the release site with LAB_BINARY_URL"
+                f"no {' and no '.join(missing)} {version}: {reason}; set LAB_BINARIES to a "
+                f"directory that contains v{version}/bin/linux/{settings.arch}/{missing[0]}, "
+                "or LAB_BINARY_URL to a mirror of the release site"
             ) from None
     for command in commands:
         cached, target = (placed(root, command) for root in (released, settings.served))
@@ -89,18 +93,18 @@ def provide(settings: Settings, version: str, commands: Sequence[str], offline: 
             link(cached, target)
 
 
-def take(own: Path, target: Path) -> None:
-    """A copy of a person's own binary; its checksum is verified where there is one."""
-    stamp = own.stat().st_mtime_ns
+def copy_local(local: Path, target: Path) -> None:
+    """Copy a local binary. If a checksum file exists beside it, verify the copy."""
+    stamp = local.stat().st_mtime_ns
     if target.exists() and target.stat().st_mtime_ns == stamp:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.part")
-    shutil.copyfile(own, temporary)
+    shutil.copyfile(local, temporary)
     for kind in DIGESTS:
-        beside = own.with_name(f"{own.name}.{kind}")
+        beside = local.with_name(f"{local.name}.{kind}")
         if beside.exists():
-            verify(temporary, kind, beside.read_text(), str(own))
+            verify(temporary, kind, beside.read_text(), str(local))
     os.utime(temporary, ns=(stamp, stamp))
     keep(temporary, target)
 
@@ -108,9 +112,9 @@ def take(own: Path, target: Path) -> None:
 def link(cached: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     for suffix in (*(f".{kind}" for kind in DIGESTS), ""):
-        own = target.with_name(target.name + suffix)
-        own.unlink(missing_ok=True)
-        os.link(cached.with_name(cached.name + suffix), own)
+        path = target.with_name(target.name + suffix)
+        path.unlink(missing_ok=True)
+        os.link(cached.with_name(cached.name + suffix), path)
 
 
 def digest(path: Path, kind: str) -> str:
@@ -124,14 +128,14 @@ def digest(path: Path, kind: str) -> str:
 def verify(path: Path, kind: str, expected: str, source: str) -> None:
     words = expected.split()
     if not words or not re.fullmatch(r"[0-9a-fA-F]+", words[0]):
-        raise LabError(f"{source}.{kind} holds no checksum")
+        raise LabError(f"{source}.{kind} contains no checksum")
     if digest(path, kind) != words[0].lower():
         path.unlink()
-        raise LabError(f"{source} does not match its {kind} checksum; it was not kept")
+        raise LabError(f"{source} does not match its {kind} checksum; the file was removed")
 
 
 def keep(temporary: Path, target: Path) -> None:
-    """The binary appears last, so where it is, its checksums are."""
+    """Store a binary after its checksums, so that a binary always has checksums."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for kind in DIGESTS:
         target.with_name(f"{target.name}.{kind}").write_text(digest(temporary, kind))
@@ -140,7 +144,7 @@ def keep(temporary: Path, target: Path) -> None:
 
 
 def download(settings: Settings, version: str, target: Path, offline: list[str]) -> None:
-    """Without any network this says so once and fast."""
+    """Download a binary. After a network error, fail at once for all further binaries."""
     if offline:
         raise UnavailableError(offline[0])
     url = f"{settings.binary_url}/release/v{version}/bin/linux/{settings.arch}/{target.name}"
@@ -151,7 +155,7 @@ def download(settings: Settings, version: str, target: Path, offline: list[str])
         say(f"Downloading {url}")
         fetch_to(url, temporary)
     except urllib.error.HTTPError as error:
-        raise UnavailableError(f"{url} answers {error.code}") from None
+        raise UnavailableError(f"{url} returned {error.code}") from None
     except (OSError, urllib.error.URLError) as error:
         reason = getattr(error, "reason", error)
         offline.append(f"{settings.binary_url}: {reason}")
@@ -162,22 +166,22 @@ def download(settings: Settings, version: str, target: Path, offline: list[str])
 
 
 def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer:
-        return str(answer.read(4096).decode("ascii", "replace"))
+    with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as response:
+        return str(response.read(4096).decode("ascii", "replace"))
 
 
 def fetch_to(url: str, target: Path) -> None:
-    started = shown = time.monotonic()
+    started = displayed = time.monotonic()
     with (
-        contextlib.closing(urllib.request.urlopen(url, timeout=30)) as answer,
+        contextlib.closing(urllib.request.urlopen(url, timeout=30)) as response,
         target.open("wb") as sink,
     ):
-        expected = int(answer.headers.get("Content-Length") or 0)
-        while chunk := answer.read(CHUNK):
+        expected = int(response.headers.get("Content-Length") or 0)
+        while chunk := response.read(CHUNK):
             sink.write(chunk)
-            if time.monotonic() - shown > 5:
-                shown = time.monotonic()
+            if time.monotonic() - displayed > 5:
+                displayed = time.monotonic()
                 percent = f"{100 * sink.tell() // expected} %, " if expected else ""
-                say(f"  {percent}{sink.tell() >> 20} MiB, {shown - started:.0f} s")
+                say(f"  {percent}{sink.tell() >> 20} MiB, {displayed - started:.0f} s")
         if expected and sink.tell() != expected:
             raise OSError(f"the connection ended after {sink.tell()} of {expected} bytes")

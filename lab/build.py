@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kubernetes built from source: from its Go module, or 1.20.2 from Debian's source package."""
+"""Build Kubernetes from source: from its Go module, or 1.20.2 from Debian's source package."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ROOT_PACKAGE = "k8s.io/kubernetes"
 
 
 class CannotBuildError(Exception):
-    """Why, in a few words."""
+    """The build is not possible; the message is a short reason."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Build:
     settings: Settings
     version: str
     commands: Sequence[str]
-    keep: Callable[[str, Path], None]  # takes over each binary as soon as it is there
+    keep: Callable[[str, Path], None]  # called for each binary as soon as it is built
 
     @property
     def log(self) -> Path:
@@ -54,8 +54,8 @@ class Build:
     def from_module(self, scratch: Path) -> None:
         go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
         if go is None:
-            raise CannotBuildError("no Go to build it with is in PATH")
-        # GOTOOLCHAIN=local: an older Go says so at once instead of looking for a newer one.
+            raise CannotBuildError("PATH contains no Go")
+        # With GOTOOLCHAIN=local, an older Go fails at once instead of downloading a newer one.
         environment = {
             "CGO_ENABLED": "0",
             "GOTOOLCHAIN": "local",
@@ -63,7 +63,7 @@ class Build:
         }
         module = f"{ROOT_PACKAGE}@v{self.version}"
         say(f"Fetching the source of Kubernetes {self.version}")
-        found = subprocess.run(
+        result = subprocess.run(
             [go, "mod", "download", "-json", module],
             cwd=scratch,
             capture_output=True,
@@ -71,13 +71,15 @@ class Build:
             env={**os.environ, **environment},
             check=False,
         )
-        answer = json.loads(found.stdout or "{}")
-        if found.returncode or "GoMod" not in answer:
-            reason = str(answer.get("Error") or found.stderr).strip().splitlines() or [
+        module_info = json.loads(result.stdout or "{}")
+        if result.returncode or "GoMod" not in module_info:
+            reason = str(module_info.get("Error") or result.stderr).strip().splitlines() or [
                 "no reason given"
             ]
-            raise CannotBuildError(f"the Go module {module} cannot be had ({reason[-1].strip()})")
-        upstream = Path(answer["GoMod"]).read_text()
+            raise CannotBuildError(
+                f"the Go module {module} is not available ({reason[-1].strip()})"
+            )
+        upstream = Path(module_info["GoMod"]).read_text()
         refuse_old_go(output([go, "version"]), upstream)
         (scratch / "go.mod").write_text(go_mod(self.version, upstream))
         (scratch / "tools.go").write_text(tools_go(self.commands))
@@ -85,7 +87,7 @@ class Build:
         try:
             run([go, "mod", "tidy"], tidy, self.log, cwd=scratch, environment=environment)
         except LabError as error:
-            raise CannotBuildError(f"a module that it needs cannot be had; {error}") from None
+            raise CannotBuildError(f"a required Go module is not available; {error}") from None
         flags = version_flags(self.version, ["k8s.io/component-base/version"])
         for command in self.commands:
             package = f"{ROOT_PACKAGE}/cmd/{command}"
@@ -96,7 +98,7 @@ class Build:
             )
 
     def from_debian(self, scratch: Path) -> None:
-        """Its Go is too old for modules of that time, so it is built in a GOPATH."""
+        """Build 1.20.2 in a GOPATH, because its Go is too old for the modules of that time."""
         need(DEBIAN_TOOLS, self.log)
         source = self.debian_source(scratch)
         environment = {
@@ -127,7 +129,7 @@ class Build:
     def debian_source(self, scratch: Path) -> Path:
         sources = scratch / "source.list"
         sources.write_text(image.sources(image.host_mirrors(self.log), kind="deb-src"))
-        # An apt state of its own, so that the host's stays as it is.
+        # A separate apt state, so that the state of the machine does not change.
         (scratch / "lists" / "partial").mkdir(parents=True)
         options = {
             "Dir::Etc::sourcelist": sources,
@@ -147,7 +149,7 @@ class Build:
         )
         descriptions = list(scratch.glob(f"kubernetes_*{self.version}-*.dsc"))
         if not descriptions:
-            raise CannotBuildError(f"the mirror's Debian source package is not {self.version}")
+            raise CannotBuildError(f"Debian's source package on the mirror is not {self.version}")
         target = scratch / "src" / ROOT_PACKAGE
         target.parent.mkdir(parents=True)
         run(
@@ -159,7 +161,7 @@ class Build:
         return target
 
     def generate_openapi(self, source: Path, scratch: Path, environment: dict[str, str]) -> None:
-        """The apiserver's pkg/generated/openapi is not in the package."""
+        """Generate the apiserver's pkg/generated/openapi, which the package does not contain."""
         tool = scratch / "openapi-gen"
         go = str(DEBIAN_GO / "go")
         what = "Generating pkg/generated/openapi"
@@ -188,21 +190,23 @@ class Build:
         name = Path(command[-1]).name
         what = f"Building {name} {self.version} (minutes on a cold cache)"
         run(command, what, self.log, cwd=cwd, environment=environment)
-        # Onto the cache's file system first, so that it appears there by a rename.
+        # Write to the cache's file system first, so that the binary appears with a rename.
         waiting = self.settings.cache / f".{name}-{self.version}.{os.getpid()}"
         shutil.move(built or cwd / name, waiting)
         self.keep(name, waiting)
 
 
 def refuse_old_go(present: str, upstream: str) -> None:
-    wanted = re.search(r"^go (\d+(?:\.\d+)*)", upstream, re.MULTILINE)
-    found = re.search(r"go(\d+(?:\.\d+)*)", present)
-    if wanted and found and version_key(found[1]) < version_key(wanted[1]):
-        raise CannotBuildError(f"its source needs Go {wanted[1]} or newer, and here is {found[1]}")
+    required = re.search(r"^go (\d+(?:\.\d+)*)", upstream, re.MULTILINE)
+    installed = re.search(r"go(\d+(?:\.\d+)*)", present)
+    if required and installed and version_key(installed[1]) < version_key(required[1]):
+        raise CannotBuildError(
+            f"the source needs Go {required[1]} or newer, but this is Go {installed[1]}"
+        )
 
 
 def go_mod(version: str, upstream: str) -> str:
-    """A module that requires Kubernetes, with its staging modules taken from where they are published."""
+    """Return a go.mod that requires Kubernetes and its published staging modules."""
     _major, minor, patch = version.split(".")
     staging = re.findall(r"^\s*(?:replace\s+)?(k8s\.io/\S+) => \./staging/", upstream, re.MULTILINE)
     lines = [
@@ -231,13 +235,16 @@ def version_flags(version: str, packages: Sequence[str]) -> str:
 
 
 def openapi_packages(source: Path) -> list[str]:
-    """Those that ask for it, staging modules by the name under which they are vendored."""
-    found = set()
+    """Return the packages that request OpenAPI generation.
+
+    Staging modules have their vendored names.
+    """
+    packages = set()
     for top in ("pkg", "cmd", "staging/src/k8s.io"):
         for path in (source / top).rglob("*.go"):
-            folder = str(path.parent.relative_to(source))
-            if re.search(r"/(code-generator|sample-[a-z-]+)/", f"{folder}/"):
+            directory = str(path.parent.relative_to(source))
+            if re.search(r"/(code-generator|sample-[a-z-]+)/", f"{directory}/"):
                 continue
             if "+k8s:openapi-gen=true" in path.read_text(errors="replace"):
-                found.add(folder.replace("staging/src/", "vendor/"))
-    return [f"{ROOT_PACKAGE}/{folder}" for folder in sorted(found)]
+                packages.add(directory.replace("staging/src/", "vendor/"))
+    return [f"{ROOT_PACKAGE}/{directory}" for directory in sorted(packages)]

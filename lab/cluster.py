@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's control plane: laid by cluster.yml, given its nodes, watched."""
+"""Deploy the lab's control plane with cluster.yml, create its nodes and report its state."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from settings import Settings, address, version_key
 from shell import LabError, output, run, say, write_if_changed
 
 MARKER = "cluster.json"
-READY_PATIENCE = 120.0
+READY_TIMEOUT_S = 120.0
 NODES = ("worker-1", "worker-2")
 GRANTS = "docs/examples/configz-reader"
 RESOURCES = {"cpu": "4", "memory": "8Gi", "pods": "110"}
 
 
 class Service(NamedTuple):
-    """Whom to trust, whom to be, and where."""
+    """The CA, the client's key pair and the port of a service."""
 
     ca: str
     pair: str
@@ -42,46 +42,49 @@ ETCD = Service("etcd-ca", "etcd", 2379)
 APISERVER = Service("ca", "admin", 6443)
 
 
-def forget_if_rebuilt(settings: Settings, podman: Podman) -> None:
-    """Where other etcd members or another Kubernetes cannot go on with what etcd holds, the cluster starts anew."""
+def reset_if_incompatible(settings: Settings, podman: Podman) -> None:
+    """Reset the cluster if its etcd data does not fit the members or the Kubernetes version."""
     marker = settings.state / MARKER
-    wanted = {"members": list(settings.control_plane), "version": settings.version}
-    former = {
-        "members": [folder.parent.name for folder in settings.state.glob("masters/*/etcd")],
+    desired = {"members": list(settings.control_plane), "version": settings.version}
+    previous = {
+        "members": [directory.parent.name for directory in settings.state.glob("masters/*/etcd")],
         "version": "0.0.0",
     }
     with contextlib.suppress(OSError, ValueError):
-        former = json.loads(marker.read_text())
-    if former["members"] and (rebuilt(former, wanted) or not marker.exists()):
+        previous = json.loads(marker.read_text())
+    if previous["members"] and (is_incompatible(previous, desired) or not marker.exists()):
         say(
-            "The control plane changes or did not come up, so the cluster starts anew: its members are made again"
+            "The control plane changed or did not start: re-creating its members with a new cluster"
         )
-        podman.remove([settings.container(host) for host in former["members"]])
-        for host in former["members"]:
+        podman.remove([settings.container(host) for host in previous["members"]])
+        for host in previous["members"]:
             shutil.rmtree(settings.state / "masters" / host / "etcd", ignore_errors=True)
-    write_if_changed(marker, json.dumps(wanted) + "\n")
+    write_if_changed(marker, json.dumps(desired) + "\n")
 
 
-def rebuilt(former: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """An apiserver is upgraded one minor version at a time, and never back."""
-    if former["members"] != wanted["members"]:
+def is_incompatible(previous: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
+    """Return whether the cluster needs new data.
+
+    An apiserver upgrades by one minor version at most and never downgrades.
+    """
+    if previous["members"] != desired["members"]:
         return True
-    before, after = version_key(former["version"]), version_key(wanted["version"])
+    before, after = version_key(previous["version"]), version_key(desired["version"])
     return after < before or after[:2] > (before[0], before[1] + 1)
 
 
 def converge(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
-    lay(settings, subnet)
+    deploy(settings, subnet)
     members = {host: address(subnet, host) for host in settings.control_plane}
     wait_until_ready(settings, members)
     api = next(iter(members.values()))
     for node in NODES:
-        make_node(settings, api, node)
+        create_node(settings, api, node)
     for manifest in sorted((settings.root / GRANTS).iterdir(), reverse=True):
-        make_grant(settings, api, manifest.read_text())
+        apply_manifest(settings, api, manifest.read_text())
 
 
-def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
+def deploy(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
     members = settings.control_plane
     variables = {
         "lab_state": str(settings.state),
@@ -102,22 +105,23 @@ def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
         "lab_contexts": [{"name": host, "cluster": host, "user": "admin"} for host in members],
     }
     playbook = settings.root / ".venv" / "bin" / "ansible-playbook"
-    found = str(playbook) if playbook.exists() else shutil.which("ansible-playbook")
-    if not found:
+    program = str(playbook) if playbook.exists() else shutil.which("ansible-playbook")
+    if not program:
         raise LabError(
-            f"ansible-playbook is neither in {playbook.parent} nor in PATH; `make lab-up` brings it"
+            f"ansible-playbook is neither in {playbook.parent} nor in PATH; "
+            "run `make lab-up` to install it"
         )
     write_if_changed(
         settings.state / "cluster-variables.json", json.dumps(variables, indent=2) + "\n"
     )
     run(
         [
-            found,
+            program,
             f"--inventory={settings.state / 'inventory.yml'}",
             f"--extra-vars=@{settings.state / 'cluster-variables.json'}",
             str(settings.root / "lab" / "cluster.yml"),
         ],
-        "Laying the control plane",
+        "Deploying the control plane",
         settings.logs / "cluster.log",
         cwd=settings.root,
         environment={"ANSIBLE_CONFIG": str(settings.root / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
@@ -127,7 +131,7 @@ def lay(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
 def request(
     settings: Settings, service: Service, host: str, path: str, patch: str | None = None
 ) -> tuple[int, str]:
-    """Over verified TLS, with a client certificate of the lab's."""
+    """Send a request over verified TLS with a client certificate of the lab."""
     pki = settings.state / "pki"
     context = ssl.create_default_context(cafile=str(pki / f"{service.ca}.pem"))
     context.load_cert_chain(str(pki / f"{service.pair}.pem"), str(pki / f"{service.pair}-key.pem"))
@@ -136,19 +140,19 @@ def request(
         if patch is None:
             connection.request("GET", path)
         else:
-            # Server-side apply: makes or changes, the same every time. Its YAML may be JSON.
+            # Server-side apply is idempotent. Its YAML can be JSON.
             connection.request(
                 "PATCH", path, patch, {"Content-Type": "application/apply-patch+yaml"}
             )
-        answer = connection.getresponse()
-        return answer.status, answer.read(1 << 20).decode("utf-8", "replace")
+        response = connection.getresponse()
+        return response.status, response.read(1 << 20).decode("utf-8", "replace")
 
 
 def apiserver_state(settings: Settings, host: str) -> str:
     try:
         status, _body = request(settings, APISERVER, host, "/readyz")
     except (OSError, http.client.HTTPException) as error:
-        return no_answer(error)
+        return describe_error(error)
     return "ready" if status == 200 else f"not ready ({status})"
 
 
@@ -159,17 +163,17 @@ def etcd_state(settings: Settings, host: str) -> str:
     except ValueError:
         return "unhealthy"
     except (OSError, http.client.HTTPException) as error:
-        return no_answer(error)
+        return describe_error(error)
 
 
-def no_answer(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "certificate refused"
-    return "refused" if isinstance(error, ConnectionRefusedError) else "no answer"
+        return "certificate rejected"
+    return "refused" if isinstance(error, ConnectionRefusedError) else "no response"
 
 
 def wait_until_ready(settings: Settings, members: Mapping[str, str]) -> None:
-    started = shown = time.monotonic()
+    started = displayed = time.monotonic()
     while True:
         states = {
             f"{host} apiserver": apiserver_state(settings, target)
@@ -177,33 +181,33 @@ def wait_until_ready(settings: Settings, members: Mapping[str, str]) -> None:
         }
         states |= {f"{host} etcd": etcd_state(settings, target) for host, target in members.items()}
         waiting = [
-            f"{what} {state}" for what, state in states.items() if state not in ("ready", "healthy")
+            f"{part} {state}" for part, state in states.items() if state not in ("ready", "healthy")
         ]
         if not waiting:
             return
         now = time.monotonic()
-        if now - started > READY_PATIENCE:
+        if now - started > READY_TIMEOUT_S:
             container = settings.container(waiting[0].split()[0])
             (settings.state / MARKER).unlink(missing_ok=True)
             raise LabError(
-                f"not ready after {READY_PATIENCE:.0f} s: {', '.join(waiting)}; see "
+                f"not ready after {READY_TIMEOUT_S:.0f} s: {', '.join(waiting)}; see "
                 f"`podman exec {container} journalctl -u kube-apiserver -u lab-etcd`; "
-                "the next lab-up makes the cluster anew"
+                "the next lab-up re-creates the cluster"
             )
-        if now - shown > 10:
-            shown = now
+        if now - displayed > 10:
+            displayed = now
             say(f"  Waiting for the control plane: {', '.join(waiting)}, {now - started:.0f} s")
         time.sleep(0.3)
 
 
-def make_node(settings: Settings, host: str, name: str) -> None:
-    """A plain object: nothing runs there, but the scheduler binds pods to it."""
+def create_node(settings: Settings, host: str, name: str) -> None:
+    """Create a Node object. Nothing runs on it, but the scheduler binds pods to it."""
     node: dict[str, Any] = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
     status = {
         "capacity": RESOURCES,
         "allocatable": RESOURCES,
         "conditions": [
-            {"type": "Ready", "status": "True", "reason": "Lab", "message": "a node of the lab"}
+            {"type": "Ready", "status": "True", "reason": "Lab", "message": "node of the lab"}
         ],
     }
     labels = {
@@ -219,8 +223,8 @@ def make_node(settings: Settings, host: str, name: str) -> None:
         apply(settings, host, f"{path}{suffix}", json.dumps(body))
 
 
-def make_grant(settings: Settings, host: str, manifest: str) -> None:
-    """Makes what a manifest of the documentation describes, which has no namespace."""
+def apply_manifest(settings: Settings, host: str, manifest: str) -> None:
+    """Apply a cluster-scoped manifest of the documentation."""
     version, kind, name = (
         re.findall(rf"^ *{key}: (\S+)$", manifest, re.MULTILINE)[0]
         for key in ("apiVersion", "kind", "name")
@@ -229,15 +233,13 @@ def make_grant(settings: Settings, host: str, manifest: str) -> None:
 
 
 def apply(settings: Settings, host: str, path: str, manifest: str) -> None:
-    code, answer = request(
-        settings, APISERVER, host, f"{path}?fieldManager=lab&force=true", manifest
-    )
+    code, body = request(settings, APISERVER, host, f"{path}?fieldManager=lab&force=true", manifest)
     if code not in (200, 201):
-        raise LabError(f"the apiserver does not take {path}: {code} {answer[:200]}")
+        raise LabError(f"the apiserver rejects {path}: {code} {body[:200]}")
 
 
 def report(settings: Settings, podman: Podman, subnet: ipaddress.IPv4Network) -> bool:
-    """A table of the lab; whether all is well."""
+    """Print a table of the lab. Return whether all parts are healthy."""
     containers = podman.containers()
     with ThreadPoolExecutor(len(settings.hosts) + 1) as pool:
         rows = list(
@@ -247,7 +249,7 @@ def report(settings: Settings, podman: Podman, subnet: ipaddress.IPv4Network) ->
         )
     say(as_table([("HOST", "CONTAINER", "STATE", "ADDRESS", "ETCD", "APISERVER"), *rows]))
     ready = [line[0] for line in rows if line[5] == "ready"]
-    choose_context(settings, ready)
+    select_context(settings, ready)
     return all(
         line[2] == "running" and line[4] in ("healthy", "-") and line[5] in ("ready", "-")
         for line in rows
@@ -290,8 +292,8 @@ def as_table(rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def choose_context(settings: Settings, ready: Iterable[str]) -> None:
-    """The kubeconfig's current context stays where it is as long as that apiserver lives."""
+def select_context(settings: Settings, ready: Iterable[str]) -> None:
+    """Select the context of a ready apiserver, unless the current one is ready."""
     kubectl = binaries.place(settings.served, settings, settings.version, "kubectl")
     kubeconfig = settings.state / "admin.kubeconfig"
     ready = list(ready)

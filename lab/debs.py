@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""debs.py PACKAGE...: brings packages of a newer Debian into the cache, and what they hold below unpacked/; neither is installed here.
+"""Download packages of a newer Debian into the cache without installing them: `debs.py PACKAGE...`.
 
-Debian 12's Prometheus knows no scrape_config_files.
+The content is extracted below unpacked/. Prometheus of Debian 12 has no scrape_config_files.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ SUITE = "trixie"
 
 
 def ensure(settings: Settings, packages: list[str]) -> list[Path]:
-    """The packages' files."""
-    folder = settings.cache / "debs" / f"{SUITE}-{settings.arch}"
-    folder.mkdir(parents=True, exist_ok=True)
+    """Return the files of the packages."""
+    directory = settings.cache / "debs" / f"{SUITE}-{settings.arch}"
+    directory.mkdir(parents=True, exist_ok=True)
     with lock(settings.cache / "locks" / "debs.lock", "the packages"):
-        missing = [package for package in packages if not list(folder.glob(f"{package}_*.deb"))]
+        missing = [package for package in packages if not list(directory.glob(f"{package}_*.deb"))]
         if missing:
-            fetch(missing, folder, settings.logs / "debs.log")
-    return [max(folder.glob(f"{package}_*.deb")) for package in packages]
+            fetch(missing, directory, settings.logs / "debs.log")
+    return [max(directory.glob(f"{package}_*.deb")) for package in packages]
 
 
-def fetch(packages: list[str], folder: Path, log: Path) -> None:
+def fetch(packages: list[str], directory: Path, log: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="kube-ha-debs-") as scratch:
         lists = Path(scratch, "lists/partial")
         lists.mkdir(parents=True)
@@ -48,12 +48,12 @@ def fetch(packages: list[str], folder: Path, log: Path) -> None:
             "--option=APT::Sandbox::User=root",
         ]
         run([*apt, "update"], f"Reading the package lists of Debian {SUITE}", log)
-        run([*apt, "download", *packages], f"Fetching {' '.join(packages)}", log, cwd=folder)
+        run([*apt, "download", *packages], f"Fetching {' '.join(packages)}", log, cwd=directory)
         for package in packages:
-            found = max(folder.glob(f"{package}_*.deb"))
+            package_file = max(directory.glob(f"{package}_*.deb"))
             run(
-                ["dpkg-deb", "--extract", str(found), str(folder / "unpacked")],
-                f"Unpacking {found.name}",
+                ["dpkg-deb", "--extract", str(package_file), str(directory / "unpacked")],
+                f"Unpacking {package_file.name}",
                 log,
             )
 

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The masters' images, one for each release of Debian: a plain Debian with systemd, an SSH server and etcd, made without any registry."""
+"""Build the images of the hosts, one per Debian release, with systemd, an SSH server and etcd.
+
+No registry is needed.
+"""
 
 from __future__ import annotations
 
@@ -28,19 +31,19 @@ PACKAGES = (
     "openssh-server",
     "procps",
     "python3",
-    "python3-apt",  # Ansible's apt module fetches it otherwise, on each host
+    "python3-apt",  # otherwise Ansible's apt module installs it on each host
     "sudo",
     "systemd",
     "systemd-sysv",
 )
 
-# Left out on purpose, so that what the role installs is truly installed by it. They lie in the image as a
-# repository of its own: masters need no way to the internet.
+# Not installed, so that tests show that the role installs them. The image contains them as a
+# package repository, so that hosts need no internet access.
 OFFERED = ("python3-cryptography", "python3-yaml")
 
 FILES = {
-    # Unit hardening and LoadCredential need a shared root mount. Done before systemd starts, so that `podman stop` and
-    # `podman start` alone bring a master back whole.
+    # Unit hardening and LoadCredential need a shared root mount. It is set before systemd starts,
+    # so that `podman stop` and `podman start` restore a host completely.
     "/usr/sbin/lab-init": "#!/bin/sh\nmount --make-rshared /\nexec /lib/systemd/systemd\n",
     "/etc/ssh/sshd_config.d/lab.conf": (
         "HostKey /etc/lab/ssh_host_ed25519_key\n"
@@ -48,12 +51,14 @@ FILES = {
         "UseDNS no\n"
         "MaxStartups 100\n"
     ),
-    "/etc/systemd/journald.conf.d/lab.conf": "[Journal]\nStorage=persistent\nSystemMaxUse=64M\nRateLimitBurst=0\n",
+    "/etc/systemd/journald.conf.d/lab.conf": (
+        "[Journal]\nStorage=persistent\nSystemMaxUse=64M\nRateLimitBurst=0\n"
+    ),
     "/etc/apt/sources.list": "deb [trusted=yes] file:/usr/share/lab-apt ./\n",
 }
 
-# Debian's etcd.service starts an etcd of its own on 2379: an apiserver on top of it looks healthy, and three schedulers
-# all hold "the" lease.
+# etcd.service of Debian starts a separate etcd on 2379. An apiserver that uses it looks healthy,
+# and every scheduler leads.
 MASKED = (
     "etcd.service",
     "systemd-modules-load.service",
@@ -84,14 +89,17 @@ systemctl enable ssh.service
 
 HOOKS = (
     'rm --force "$1"/var/cache/apt/archives/*.deb',
-    f'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get install --yes --download-only {" ".join(OFFERED)}',
+    (
+        'APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" '
+        f"apt-get install --yes --download-only {' '.join(OFFERED)}"
+    ),
     'cp --recursive "$LAB_FILES"/. "$1"/',
     f'chroot "$1" sh -c {shlex.quote(SETUP)}',
 )
 
 
 def recipe(suite: str) -> str:
-    """A hash of all that makes the image."""
+    """Return a hash of the image's recipe."""
     parts = (suite, PACKAGES, OFFERED, sorted(FILES.items()), HOOKS)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
@@ -101,25 +109,23 @@ def tag(suite: str) -> str:
 
 
 def host_mirrors(log: Path) -> str:
-    """Lines of `URI LABEL`: the host's own Debian mirrors, as its apt knows them."""
+    """Return lines `URI LABEL`: the Debian mirrors of this machine's apt."""
     targets = ("Created-By: Packages", "Origin: Debian")
     ask = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", *targets]
     if not shutil.which("apt-get"):
         raise LabError(
-            "the lab takes Debian's packages from where this machine's apt has them, and there is no apt; run it on Debian"
+            "the lab uses the Debian mirrors of apt, but this machine has no apt; run it on Debian"
         )
     if mirrors := output(ask, check=False):
         return mirrors
-    run(["apt-get", "update"], "Asking apt's sources what they have", log)
+    run(["apt-get", "update"], "Querying apt for its mirrors", log)
     if mirrors := output(ask, check=False):
         return mirrors
-    raise LabError(
-        "this machine's apt has no source of Debian's packages; name one in /etc/apt/sources.list"
-    )
+    raise LabError("apt has no source of Debian packages; add one to /etc/apt/sources.list")
 
 
 def sources(mirrors: str, kind: str = "deb", suite: str = SUITES[0]) -> str:
-    """Those mirrors' lines for sources.list, for a suite."""
+    """Return the lines of these mirrors for sources.list of a suite."""
     suites = {"Debian": suite, "Debian-Security": f"{suite}-security"}
     lines = {
         f"{kind} [signed-by={KEYRING}] {uri} {suites[label]} main\n"
@@ -132,7 +138,7 @@ def sources(mirrors: str, kind: str = "deb", suite: str = SUITES[0]) -> str:
 def ensure(
     settings: Settings, podman: Podman, suite: str = SUITES[0], *, rebuild: bool = False
 ) -> str:
-    """The image's id; made when it is not there yet."""
+    """Return the ID of the image. Build it if it is missing."""
     archive = settings.cache / "images" / f"{suite}-{settings.arch}-{recipe(suite)}.tar"
     with lock(settings.cache / "locks" / "image.lock", "the image"):
         if rebuild:
@@ -154,12 +160,12 @@ def ensure(
                 str(archive),
                 tag(suite),
             ],
-            "Importing the masters' image",
+            "Importing the image of the hosts",
             settings.logs / "image.log",
             environment=podman.environment,
         )
         for image in former:
-            podman.call("image", "rm", image, check=False)  # stays where another lab uses it
+            podman.call("image", "rm", image, check=False)  # remains if another lab uses it
     return identity(podman, suite)
 
 
@@ -188,12 +194,12 @@ def build(settings: Settings, archive: Path, suite: str) -> None:
                 str(unfinished),
                 mirrors,
             ],
-            "Making the masters' image (about 30 s)",
+            "Building the image of the hosts (about 30 s)",
             log,
             environment={"LAB_FILES": scratch},
         )
         unfinished.rename(archive)
     for older in archive.parent.glob(f"{suite}-{settings.arch}-*.tar"):
         if older != archive:
-            say(f"  Removing the former image {older.name}")
+            say(f"  Removing the previous image {older.name}")
             older.unlink()

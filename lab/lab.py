@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab: masters in containers with a real etcd and kube-apiserver. Standard library only."""
+"""Manage the lab: hosts in containers with a real etcd and kube-apiserver.
+
+Uses the standard library only.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,13 @@ def up(settings: Settings) -> int:
     need(TOOLS, settings.logs / "apt.log")
     podman.configure()
     podman.wait_for_orphans()
-    podman.refuse_another_clone()
+    podman.check_owner()
     binaries.ensure(settings)
     images = {
         suite: image.ensure(settings, podman, suite)
         for suite in {SUITES[0], *map(settings.suite, settings.hosts)}
     }
-    cluster.forget_if_rebuilt(settings, podman)
+    cluster.reset_if_incompatible(settings, podman)
     identities = access.ensure_keys(settings)
     subnet = podman.ensure_network()
     specs = [mirror_spec(settings, images[SUITES[0]], subnet)]
@@ -44,13 +47,14 @@ def up(settings: Settings) -> int:
     ]
     if podman.converge(specs):
         end_ssh_clients(subnet)
-    access.forget_others(settings)
+    access.remove_other_hosts(settings)
     access.write(settings, subnet)
     wait_for_ssh(address(subnet, host) for host in settings.hosts)
     cluster.converge(settings, subnet)
     healthy = cluster.report(settings, podman, subnet)
     say(
-        f"The lab {settings.name} is up after {time.monotonic() - started:.0f} s: {settings.state}/inventory.yml"
+        f"The lab {settings.name} is up after {time.monotonic() - started:.0f} s: "
+        f"{settings.state}/inventory.yml"
     )
     return 0 if healthy else 1
 
@@ -60,13 +64,13 @@ def down(settings: Settings) -> int:
     if shutil.which("podman"):
         podman.configure()
         podman.wait_for_orphans()
-        podman.refuse_another_clone()
+        podman.check_owner()
         subnet = podman.subnet()
         if subnet:
             end_ssh_clients(subnet)
         podman.remove_all()
     shutil.rmtree(settings.state, ignore_errors=True)
-    say(f"The lab {settings.name} is gone; binaries and image stay in {settings.cache}")
+    say(f"Removed the lab {settings.name}; binaries and image remain in {settings.cache}")
     return 0
 
 
@@ -75,10 +79,10 @@ def status(settings: Settings) -> int:
     subnet = None
     if shutil.which("podman") and settings.state.exists():
         podman.configure()
-        podman.refuse_another_clone()
+        podman.check_owner()
         subnet = podman.subnet()
     if subnet is None:
-        say(f"There is no lab {settings.name}.")
+        say(f"The lab {settings.name} does not exist.")
         return 1
     return 0 if cluster.report(settings, podman, subnet) else 1
 
@@ -100,25 +104,24 @@ def only_image(settings: Settings, rebuild: bool) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up", help="bring the lab up, or back to what it should be")
-    commands.add_parser("down", help="remove all of the lab but the caches")
-    commands.add_parser("status", help="show containers and cluster; exit code 0 when all is well")
-    commands.add_parser("binaries", help="bring the wanted Kubernetes binaries into the cache")
-    image_parser = commands.add_parser("image", help="make the masters' image")
-    image_parser.add_argument("--rebuild", action="store_true", help="even when there is one")
+    commands.add_parser("up", help="start the lab, or restore it")
+    commands.add_parser("down", help="remove the lab, but keep the caches")
+    commands.add_parser("status", help="show containers and cluster; fail if a part is unhealthy")
+    commands.add_parser("binaries", help="download or build the Kubernetes binaries into the cache")
+    image_parser = commands.add_parser("image", help="build the image of the hosts")
+    image_parser.add_argument("--rebuild", action="store_true", help="also if an image exists")
     arguments = parser.parse_args()
-    for sign in (
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):  # also where a shell has left them ignored
-        signal.signal(sign, signal.default_int_handler)
+    # Also if the shell ignores them.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         settings = read(os.environ, Path(__file__).resolve().parent.parent)
         if arguments.command == "binaries":
             return only_binaries(settings)
         if os.geteuid():
-            raise LabError("the lab's containers need root; run it as root (sudo make …)")
+            raise LabError(
+                "the containers of the lab need root; run the command as root (sudo make …)"
+            )
         if arguments.command == "status":
             return status(settings)
         with lock(
@@ -132,7 +135,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "lab: interrupted; `make lab-up` goes on from here, `make lab-down` removes all",
+            "lab: interrupted; `make lab-up` continues, `make lab-down` removes the lab",
             file=sys.stderr,
         )
         return 130

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""need.py COMMAND=PACKAGE...: has these commands, from Debian's packages when root on Debian; else names what is missing."""
+"""Check that commands exist: `need.py COMMAND=PACKAGE...`.
+
+As root on Debian, install the packages of missing commands. Otherwise fail with their names.
+"""
 
 from __future__ import annotations
 

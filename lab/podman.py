@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's containers and network, converged from whatever state they are in."""
+"""Converge the lab's containers and network from any state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from typing import Any
 from settings import MIRROR_PORT, Settings, address, choose_subnet
 from shell import LabError, last_line, output, say, write_if_changed
 
-# crun refuses hybrid cgroups and the systemd manager needs a session bus; the default ulimits need CAP_SYS_RESOURCE.
+# crun does not support hybrid cgroups, systemd as cgroup manager needs a session bus, and the
+# default ulimits need CAP_SYS_RESOURCE.
 CONTAINERS_CONF = """[containers]
 default_ulimits = []
 
@@ -38,18 +39,18 @@ events_logger = "file"
 network_backend = "netavark"
 """
 
-LABEL = "kube-ha-lab"  # the lab's name
-LABEL_STATE = "kube-ha-lab.state"  # the state folder that the lab belongs to
-LABEL_SPEC = "kube-ha-lab.spec"  # a digest of all that the container was created from
-SYSTEMD_PATIENCE = 60.0
-ORPHAN_PATIENCE = 15.0
+LABEL = "kube-ha-lab"  # name of the lab
+LABEL_STATE = "kube-ha-lab.state"  # state directory of the lab
+LABEL_SPEC = "kube-ha-lab.spec"  # digest of the specification of the container
+SYSTEMD_TIMEOUT_S = 60.0
+ORPHAN_TIMEOUT_S = 15.0
 EXITS = Path("/run/libpod/exits")
 RUNC_STATE = Path("/run/runc")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A container as it should be."""
+    """The desired state of a container."""
 
     name: str
     arguments: tuple[str, ...]
@@ -84,7 +85,8 @@ class Podman:
             raise LabError(f"podman {' '.join(arguments[:2])} failed: {last_line(result.stderr)}")
         return result
 
-    # -- network ---------------------------------------------------------------------------------------------------
+    # -- network
+    # --------------------------------------------------------------------------------------
 
     def subnet(self) -> ipaddress.IPv4Network | None:
         result = self.call("network", "inspect", self.settings.name, check=False)
@@ -93,9 +95,9 @@ class Podman:
         return subnets(json.loads(result.stdout)[:1])[0]
 
     def ensure_network(self) -> ipaddress.IPv4Network:
-        found = self.subnet()
-        if found is not None:
-            return found
+        existing = self.subnet()
+        if existing is not None:
+            return existing
         names = self.call("network", "ls", "--quiet").stdout.split()
         taken = subnets(json.loads(self.call("network", "inspect", *names).stdout)) if names else []
         routes = json.loads(
@@ -114,32 +116,33 @@ class Podman:
             result = self.call("network", "create", *arguments, self.settings.name, check=False)
             if result.returncode == 0:
                 return subnet
-            taken.append(subnet)  # another lab was quicker
+            taken.append(subnet)  # another lab took it first
         raise LabError(
             f"podman network create {self.settings.name} failed: {last_line(result.stderr)}"
         )
 
-    # -- containers ------------------------------------------------------------------------------------------------
+    # -- containers
+    # -----------------------------------------------------------------------------------
 
     def containers(self) -> dict[str, dict[str, Any]]:
-        """Ours, by name, as `podman inspect` shows them."""
+        """Return the containers of the lab by name, as `podman inspect` shows them."""
         result = self.call(
             "ps", "--all", "--format", '{{.Names}}\t{{index .Labels "' + LABEL + '"}}'
         )
-        own = re.compile(re.escape(self.settings.name) + r"-(m\d+|mirror)")
+        pattern = re.compile(re.escape(self.settings.name) + r"-(m\d+|mirror)")
         names = [
             name
             for name, _tab, label in (line.partition("\t") for line in result.stdout.splitlines())
-            if label == self.settings.name or own.fullmatch(name)
+            if label == self.settings.name or pattern.fullmatch(name)
         ]
         if not names:
             return {}
-        shown = self.call("inspect", "--type", "container", *names, check=False).stdout
-        return {entry["Name"]: entry for entry in json.loads(shown or "[]")}
+        details = self.call("inspect", "--type", "container", *names, check=False).stdout
+        return {entry["Name"]: entry for entry in json.loads(details or "[]")}
 
     def wait_for_orphans(self) -> None:
-        """A lab that was killed with SIGKILL may have left a podman that still makes a container."""
-        deadline = time.monotonic() + ORPHAN_PATIENCE
+        """Wait for podman processes of a killed lab that still create a container."""
+        deadline = time.monotonic() + ORPHAN_TIMEOUT_S
         label = f"{LABEL}={self.settings.name}".encode()
         while time.monotonic() < deadline:
             words = [command.split(b"\0") for command in map(command_line, os.listdir("/proc"))]
@@ -147,55 +150,62 @@ class Podman:
                 return
             time.sleep(0.1)
 
-    def refuse_another_clone(self) -> None:
+    def check_owner(self) -> None:
         for name, entry in self.containers().items():
             state = (entry["Config"].get("Labels") or {}).get(LABEL_STATE, "")
             if state != str(self.settings.state) and os.path.isdir(state):
                 raise LabError(
-                    f"container {name} belongs to the lab in {state}; take it down there, or set LAB_NAME"
+                    f"container {name} belongs to the lab in {state}; "
+                    "remove it there, or set LAB_NAME"
                 )
 
     def converge(self, specs: Sequence[Spec]) -> list[str]:
-        """Remove what is not wanted or differs, create what is missing, start what is stopped. Returns those it touched."""
-        wanted = {spec.name: spec for spec in specs}
-        found = self.containers()
+        """Remove other and different containers, create missing ones, start stopped ones.
+
+        Return the names of the new and started containers.
+        """
+        desired = {spec.name: spec for spec in specs}
+        existing = self.containers()
         stale = [
             name
-            for name, entry in found.items()
-            if name not in wanted
-            or (entry["Config"].get("Labels") or {}).get(LABEL_SPEC) != wanted[name].digest
+            for name, entry in existing.items()
+            if name not in desired
+            or (entry["Config"].get("Labels") or {}).get(LABEL_SPEC) != desired[name].digest
         ]
         if stale:
-            say(f"Removing {' '.join(sorted(stale))}: not wanted, or made from another recipe")
+            say(
+                f"Removing {' '.join(sorted(stale))}: "
+                "no longer part of the lab, or from another recipe"
+            )
             self.remove(stale)
-        start = [name for name, entry in found.items() if name not in stale and not alive(entry)]
-        create = [name for name in wanted if name not in found or name in stale]
+        start = [name for name, entry in existing.items() if name not in stale and not alive(entry)]
+        create = [name for name in desired if name not in existing or name in stale]
         if start:
             say(f"Starting {' '.join(sorted(start))}")
-        with ThreadPoolExecutor(len(wanted)) as pool:
-            started = zip(start, pool.map(lambda name: self.start(name, found[name]), start))
+        with ThreadPoolExecutor(len(desired)) as pool:
+            started = zip(start, pool.map(lambda name: self.start(name, existing[name]), start))
             lost = [name for name, well in started if not well]
             if lost:
-                say(f"Replacing {' '.join(lost)}: podman cannot start it any more")
+                say(f"Replacing {' '.join(lost)}: podman cannot start it")
                 self.remove(lost)
             create += lost
             if create:
                 say(f"Creating {' '.join(create)}")
-            list(pool.map(lambda name: self.create(wanted[name]), create))
+            list(pool.map(lambda name: self.create(desired[name]), create))
         return create + start
 
     def start(self, name: str, entry: dict[str, Any]) -> bool:
-        """Whether it runs now."""
+        """Start a container. Return whether it runs."""
         if entry["State"].get("Running"):
-            self.admit_death(name, entry)
+            self.record_exit(name, entry)
         elif entry["State"].get("Status") == "paused":
             self.call("unpause", name, check=False)
         self.call("start", name, check=False)
         return alive(self.containers().get(name, {}))
 
-    def admit_death(self, name: str, entry: dict[str, Any]) -> None:
-        """After SIGKILL of a container and its monitor podman waits for the exit code that the monitor did not leave."""
-        self.call("kill", name, check=False)  # the container may have outlived its monitor
+    def record_exit(self, name: str, entry: dict[str, Any]) -> None:
+        """Write the exit code of a container whose monitor was killed; podman waits for it."""
+        self.call("kill", name, check=False)  # the container can still run without its monitor
         with contextlib.suppress(OSError):
             (EXITS / entry["Id"]).write_text("137")
         self.call("kill", name, check=False)
@@ -211,31 +221,31 @@ class Podman:
         self.call("run", "--detach", "--name", spec.name, *flags, *spec.arguments)
 
     def remove(self, names: Collection[str]) -> None:
-        found = {name: entry for name, entry in self.containers().items() if name in names}
-        # More than once: after SIGKILL of everything the first attempt only brings podman's state up to date.
+        existing = {name: entry for name, entry in self.containers().items() if name in names}
+        # If all processes were killed, the first attempt only updates podman's state.
         for _try in range(4):
-            if not found:
+            if not existing:
                 return
-            # Time 0: stopped in the order etcd, apiserver, the apiserver hangs for minutes.
-            result = self.call("rm", "--force", "--time", "0", "--volumes", *found, check=False)
+            # Time 0, because the apiserver hangs for minutes if etcd stops first.
+            result = self.call("rm", "--force", "--time", "0", "--volumes", *existing, check=False)
             for name in [
                 name
-                for name in found
+                for name in existing
                 if self.call("container", "exists", name, check=False).returncode
             ]:
-                leftover = RUNC_STATE / found.pop(name)["Id"]
+                leftover = RUNC_STATE / existing.pop(name)["Id"]
                 if leftover.exists():
                     output(["runc", "delete", "--force", leftover.name], check=False)
-        raise LabError(f"podman cannot remove {' '.join(found)}: {last_line(result.stderr)}")
+        raise LabError(f"podman cannot remove {' '.join(existing)}: {last_line(result.stderr)}")
 
     def remove_all(self) -> None:
-        found = self.containers()
-        self.remove(found)
+        existing = self.containers()
+        self.remove(existing)
         if self.call("network", "exists", self.settings.name, check=False).returncode == 0:
             self.call("network", "rm", "--force", self.settings.name)
         for image in {
-            entry["Image"] for entry in found.values()
-        }:  # of a former recipe: it has lost its name
+            entry["Image"] for entry in existing.values()
+        }:  # a previous recipe's image has no name
             if (
                 self.call(
                     "image", "inspect", "--format", "{{.RepoTags}}", image, check=False
@@ -248,19 +258,19 @@ class Podman:
 def master_spec(
     settings: Settings, image: str, subnet: ipaddress.IPv4Network, host: str, identity: str
 ) -> Spec:
-    folder = settings.state / "masters" / host
+    directory = settings.state / "masters" / host
     return Spec(
         settings.container(host),
         (
             "--systemd=always",
-            "--privileged",  # otherwise unit hardening is silently skipped
+            "--privileged",  # otherwise systemd skips unit hardening without a message
             f"--hostname={settings.hostname(host)}",
             f"--network={settings.name}",
             f"--ip={address(subnet, host)}",
             f"--env=LAB_IDENTITY={identity}",
-            f"--volume={folder / 'etc'}:/etc/lab:ro",
+            f"--volume={directory / 'etc'}:/etc/lab:ro",
             f"--volume={settings.state / 'pki'}:/etc/lab/pki:ro",
-            f"--volume={folder / 'etcd'}:/var/lib/lab-etcd",
+            f"--volume={directory / 'etcd'}:/var/lib/lab-etcd",
             f"--volume={settings.served}:/usr/share/lab-binaries:ro",
             image,
         ),
@@ -282,7 +292,10 @@ def mirror_spec(settings: Settings, image: str, subnet: ipaddress.IPv4Network) -
 
 
 def alive(entry: dict[str, Any]) -> bool:
-    """Whether its first process and its monitor truly run: podman's word alone is wrong after a SIGKILL of both."""
+    """Return whether the container's first process and its monitor run.
+
+    After a SIGKILL of both, podman still reports a running container.
+    """
     state = entry.get("State", {})
     if not state.get("Running"):
         return False
@@ -322,17 +335,18 @@ def as_network(text: str) -> ipaddress.IPv4Network | None:
 
 
 def wait_for_ssh(addresses: Iterable[str]) -> None:
-    deadline = time.monotonic() + SYSTEMD_PATIENCE
+    deadline = time.monotonic() + SYSTEMD_TIMEOUT_S
     for target in addresses:
-        while not answers_ssh(target):
+        while not has_ssh(target):
             if time.monotonic() > deadline:
                 raise LabError(
-                    f"no SSH server answers on {target} after {SYSTEMD_PATIENCE:.0f} s; see `podman logs`"
+                    f"no SSH server responds on {target} after {SYSTEMD_TIMEOUT_S:.0f} s; "
+                    "see `podman logs`"
                 )
             time.sleep(0.1)
 
 
-def answers_ssh(target: str) -> bool:
+def has_ssh(target: str) -> bool:
     with (
         contextlib.suppress(OSError),
         socket.create_connection((target, 22), timeout=2) as connection,
@@ -342,7 +356,10 @@ def answers_ssh(target: str) -> bool:
 
 
 def end_ssh_clients(subnet: ipaddress.IPv4Network) -> None:
-    """Ansible leaves a connection to each master open for a minute; to a new master at that address it is dead."""
+    """End the SSH clients that Ansible keeps open for a minute.
+
+    They do not work with a new host at the same address.
+    """
     if not shutil.which("ss"):
         return
     for line in output(["ss", "-Htnp", "dst", str(subnet)], check=False).splitlines():

@@ -1,13 +1,13 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Records a terminal in asciinema's format (version 2), and draws such a recording as one SVG that moves. Standard library only.
+"""Record a terminal in asciinema's format (version 2) and draw a recording as an animated SVG.
 
-    python3 lab/record.py record drill.cast 'ansible-playbook -i .lab/inventory.yml playbooks/site.yml' 'ansible-playbook …'
+    python3 lab/record.py record drill.cast 'ansible-playbook -i .lab/inventory.yml …'
     python3 lab/record.py draw drill.cast docs/drill-recording.svg
 
-It is for output that runs down, as Ansible's does: colours and line ends are known, other ways to move the cursor are not. The folder
-that it is run in is written as ~/scheduler.
+Uses the standard library only. Supports colors and line ends, but no other cursor movement.
+The current directory is written as ~/scheduler.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from pathlib import Path
 
 COLUMNS, ROWS = 100, 30
 CHAR, LINE, FONT, EDGE = 8.0, 18, 13, 12
-LONGEST_IDLE = 1.2  # seconds that a pause is drawn as at most
-END = 4.0  # seconds that the end stays
+MAX_IDLE_S = 1.2  # maximum length of a pause in the drawing, in seconds
+END = 4.0  # seconds that the last frame remains
 PLACE = "~/scheduler"
-COLOURS = ["#5c6370", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#dcdfe4"]
+COLORS = ["#5c6370", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#dcdfe4"]
 ESCAPE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b[^\[]")
 
 
 def record(path: Path, commands: list[str]) -> int:
-    """Runs the commands one after the other, each after a prompt with its text, and writes what a terminal is sent."""
+    """Run the commands in turn, each after a prompt, and write the terminal output."""
     started = time.monotonic()
     with path.open("w", encoding="utf-8") as file:
         header = {
@@ -82,7 +82,7 @@ def run(command: str, write: Callable[[str], None]) -> int:
         select.select([terminal], [], [])
         try:
             data = os.read(terminal, 65536)
-        except OSError:  # Linux says so when the other end is closed
+        except OSError:  # on Linux, the other end is closed
             data = b""
         if not data:
             break
@@ -91,7 +91,7 @@ def run(command: str, write: Callable[[str], None]) -> int:
 
 
 class Screen:
-    """Lines of pieces, each with its style; a line that is too long goes on in the next."""
+    """Return the lines as styled pieces. A line that is too long wraps."""
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
@@ -100,11 +100,11 @@ class Screen:
 
     def write(self, text: str) -> None:
         at = 0
-        for found in ESCAPE.finditer(text):
-            self._plain(text[at : found.start()])
-            at = found.end()
-            if found[2] == "m":
-                self._restyle(found[1])
+        for escape in ESCAPE.finditer(text):
+            self._plain(text[at : escape.start()])
+            at = escape.end()
+            if escape[2] == "m":
+                self._restyle(escape[1])
         self._plain(text[at:])
 
     def _plain(self, text: str) -> None:
@@ -133,7 +133,10 @@ class Screen:
 
 
 def draw(source: Path, target: Path) -> int:
-    """All lines stand below one another; what moves is the window over them, whose lower edge is always the newest line."""
+    """Draw all lines below one another.
+
+    The animation moves the window so that its last line is always the newest.
+    """
     header, *events = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
     screen = Screen(int(header["width"]))
     now = last = 0.0
@@ -141,19 +144,19 @@ def draw(source: Path, target: Path) -> int:
     for at, kind, text in events:
         if kind != "o":
             continue
-        now += min(at - last, LONGEST_IDLE)
+        now += min(at - last, MAX_IDLE_S)
         last = at
         screen.write(text)
         moments.append((now, len(screen.lines)))
     rows, whole = int(header["height"]), now + END
     width, height = screen.columns * CHAR + 2 * EDGE, rows * LINE + 2 * EDGE
     frames = ["0%{transform:translateY(0)}"]
-    shown = 0
+    hidden = 0
     for at, count in moments:
-        if count != shown:
-            shown = count
+        if count != hidden:
+            hidden = count
             frames.append(f"{at / whole * 100:.3f}%{{transform:translateY({-count * LINE}px)}}")
-    frames.append(f"100%{{transform:translateY({-shown * LINE}px)}}")
+    frames.append(f"100%{{transform:translateY({-hidden * LINE}px)}}")
     texts = []
     for number, line in enumerate(screen.lines):
         pieces = "".join(
@@ -162,18 +165,24 @@ def draw(source: Path, target: Path) -> int:
         )
         if pieces:
             texts.append(f'<text x="{EDGE}" y="{(number + 1) * LINE - 4}">{pieces}</text>')
-    colours = "".join(f".c{number}{{fill:{colour}}}" for number, colour in enumerate(COLOURS))
+    colors = "".join(f".c{number}{{fill:{color}}}" for number, color in enumerate(COLORS))
     style = (
-        f"text{{font:{FONT}px ui-monospace,Menlo,Consolas,monospace;fill:#dcdfe4;white-space:pre}}.b{{font-weight:700}}{colours}"
-        f"#run{{transform:translateY({-shown * LINE}px)}}"
-        f"@media (prefers-reduced-motion:no-preference){{#run{{animation:run {whole:.1f}s step-end infinite}}}}"
+        f"text{{font:{FONT}px ui-monospace,Menlo,Consolas,monospace;fill:#dcdfe4;white-space:pre}}"
+        f".b{{font-weight:700}}{colors}"
+        f"#run{{transform:translateY({-hidden * LINE}px)}}"
+        "@media (prefers-reduced-motion:no-preference)"
+        f"{{#run{{animation:run {whole:.1f}s step-end infinite}}}}"
         f"@keyframes run{{{''.join(frames)}}}"
     )
     target.write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height}" width="{width:g}" height="{height}" role="img">'
-        f"<title>A recording of a terminal</title><style>{style}</style>"
-        f'<rect width="100%" height="100%" rx="8" fill="#21252b"/><clipPath id="window"><rect y="{EDGE}" width="{width:g}" height="{rows * LINE}"/>'
-        f'</clipPath><g clip-path="url(#window)"><g transform="translate(0 {EDGE + rows * LINE})"><g id="run">{"".join(texts)}</g></g></g></svg>\n',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height}"'
+        f' width="{width:g}" height="{height}" role="img">'
+        f"<title>A terminal recording</title><style>{style}</style>"
+        '<rect width="100%" height="100%" rx="8" fill="#21252b"/>'
+        '<clipPath id="window">'
+        f'<rect y="{EDGE}" width="{width:g}" height="{rows * LINE}"/></clipPath>'
+        f'<g clip-path="url(#window)"><g transform="translate(0 {EDGE + rows * LINE})">'
+        f'<g id="run">{"".join(texts)}</g></g></g></svg>\n',
         encoding="utf-8",
     )
     return 0
@@ -187,7 +196,7 @@ def main() -> int:
     recording = commands.add_parser("record", help="run commands and write a .cast file")
     recording.add_argument("cast", type=Path)
     recording.add_argument("shell", nargs="+")
-    drawing = commands.add_parser("draw", help="make an SVG of a .cast file")
+    drawing = commands.add_parser("draw", help="draw a .cast file as SVG")
     drawing.add_argument("cast", type=Path)
     drawing.add_argument("svg", type=Path)
     arguments = parser.parse_args()

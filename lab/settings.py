@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a person may choose, read from the environment, and all that follows from it."""
+"""Read the settings of the lab from the environment and derive all other values."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pathlib import Path
 from shell import LabError
 
 NEWEST = "1.37.2"
-MOST_MASTERS = 12
-CONTROL_PLANE = 3  # etcd and kube-apiserver run on this many masters at most
+MAX_MASTERS = 12
+CONTROL_PLANE = 3  # maximum number of hosts with etcd and kube-apiserver
 MIRROR_PORT = 80
 SUITES = ("bookworm", "bullseye", "trixie")
-"""Debian's releases that a master may run; the first is the default, and the one that carries the control plane."""
+"""Debian releases for the hosts. The first is the default and runs the control plane."""
 BENCHMARK_RANGE = ipaddress.IPv4Network("198.18.0.0/15")  # RFC 2544: never routed
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -53,7 +53,7 @@ class Settings:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Inventory names."""
+        """Return the inventory names."""
         return tuple(f"m{number}" for number in range(1, self.masters + 1))
 
     @property
@@ -61,7 +61,7 @@ class Settings:
         return self.hosts[:CONTROL_PLANE]
 
     def suite(self, host: str) -> str:
-        """The release of Debian that a master runs."""
+        """Return the Debian release of a host."""
         return dict(zip(self.hosts, self.suites)).get(host, SUITES[0])
 
     def container(self, host: str) -> str:
@@ -72,19 +72,22 @@ class Settings:
 
     @property
     def served(self) -> Path:
-        """The folder that the mirror serves. A person's own binaries never mix with the released ones."""
+        """Return the directory that the mirror serves.
+
+        Local binaries and released binaries have separate directories.
+        """
         if self.binaries is None:
             return self.cache / "release"
         return self.cache / "folders" / hashlib.sha256(str(self.binaries).encode()).hexdigest()[:12]
 
     @property
-    def wanted(self) -> tuple[tuple[str, str], ...]:
-        """(version, command) of every binary that the lab needs, the apiserver's first."""
-        own = [
+    def required(self) -> tuple[tuple[str, str], ...]:
+        """Return (version, command) of each binary of the lab, the apiserver first."""
+        main = [
             (self.version, command) for command in ("kube-apiserver", "kubectl", "kube-scheduler")
         ]
         further = [(version, "kube-scheduler") for version in self.schedulers]
-        return tuple(dict.fromkeys(own + further))
+        return tuple(dict.fromkeys(main + further))
 
 
 def read(environment: Mapping[str, str], root: Path) -> Settings:
@@ -93,23 +96,29 @@ def read(environment: Mapping[str, str], root: Path) -> Settings:
 
     name = text("LAB_NAME", "kube-ha")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", name):
-        raise LabError(f"LAB_NAME={name}: give at most 32 small letters, digits and hyphens")
+        raise LabError(
+            f"LAB_NAME={name}: not a valid name; "
+            "use at most 32 lowercase letters, digits and hyphens"
+        )
     masters = text("LAB_MASTERS", "3")
-    if not masters.isdecimal() or not 1 <= int(masters) <= MOST_MASTERS:
-        raise LabError(f"LAB_MASTERS={masters}: give a number from 1 to {MOST_MASTERS}")
+    if not masters.isdecimal() or not 1 <= int(masters) <= MAX_MASTERS:
+        raise LabError(
+            f"LAB_MASTERS={masters}: not a valid number; set a number from 1 to {MAX_MASTERS}"
+        )
     machine = platform.machine()
     if machine not in ARCHITECTURES:
         raise LabError(
-            f"this machine's architecture is {machine}; the lab runs on {' and '.join(ARCHITECTURES)}"
+            f"the architecture {machine} is not supported; use {' or '.join(ARCHITECTURES)}"
         )
     suites = tuple(text("LAB_SUITES", "").split())
     if not set(suites) <= {*SUITES} or set(suites[:CONTROL_PLANE]) - {SUITES[0]}:
         raise LabError(
-            f"LAB_SUITES={' '.join(suites)}: give each master, in order, one of {', '.join(SUITES)}, and {SUITES[0]} to those that carry the control plane"
+            f"LAB_SUITES={' '.join(suites)}: not valid; set one of {', '.join(SUITES)} for each "
+            f"host, and {SUITES[0]} for those of the control plane"
         )
-    folder = text("LAB_BINARIES", "")
-    if folder and not Path(folder).expanduser().is_dir():
-        raise LabError(f"LAB_BINARIES={folder}: no such folder")
+    directory = text("LAB_BINARIES", "")
+    if directory and not Path(directory).expanduser().is_dir():
+        raise LabError(f"LAB_BINARIES={directory}: no such directory")
     return Settings(
         name=name,
         masters=int(masters),
@@ -117,7 +126,7 @@ def read(environment: Mapping[str, str], root: Path) -> Settings:
         schedulers=tuple(
             as_version("LAB_SCHEDULERS", word) for word in text("LAB_SCHEDULERS", "").split()
         ),
-        binaries=Path(folder).expanduser().resolve() if folder else None,
+        binaries=Path(directory).expanduser().resolve() if directory else None,
         binary_url=text("LAB_BINARY_URL", "https://dl.k8s.io").rstrip("/"),
         arch=ARCHITECTURES[machine],
         suites=suites,
@@ -129,7 +138,7 @@ def read(environment: Mapping[str, str], root: Path) -> Settings:
 def as_version(variable: str, text: str) -> str:
     match = re.fullmatch(r"v?(\d+\.\d+\.\d+)", text)
     if not match:
-        raise LabError(f"{variable}: {text} is not a version; give it as {NEWEST}")
+        raise LabError(f"{variable}: {text} is not a version; set a version such as {NEWEST}")
     return match[1]
 
 
@@ -138,17 +147,18 @@ def version_key(version: str) -> tuple[int, ...]:
 
 
 def choose_subnet(name: str, taken: Collection[ipaddress.IPv4Network]) -> ipaddress.IPv4Network:
-    """The same /24 for the same name, unless something else uses it."""
+    """Return a /24 network that depends on the name, or the next free one."""
     subnets = list(BENCHMARK_RANGE.subnets(new_prefix=24))
     first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % len(subnets)
     for subnet in subnets[first:] + subnets[:first]:
         if not any(subnet.overlaps(other) for other in taken):
             return subnet
     raise LabError(
-        f"no free network of 256 addresses in {BENCHMARK_RANGE}; remove one (podman network ls, ip route)"
+        f"no free network of 256 addresses in {BENCHMARK_RANGE}; "
+        "remove one (podman network ls, ip route)"
     )
 
 
 def address(subnet: ipaddress.IPv4Network, host: str) -> str:
-    """The mirror's is .2, m1's .11."""
+    """Return the address of a host: .2 is the mirror, .11 is m1."""
     return str(subnet[2 if host == "mirror" else 10 + int(host[1:])])

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Commands, progress lines and locks."""
+"""Run commands, print progress and hold locks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROGRESS_EVERY = 15.0
 TAIL_LINES = 15
 DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
-# What the lab calls on the host, and the Debian package that brings it.
+# Commands that the lab runs on this machine, and their Debian packages.
 TOOLS = {
     "podman": "podman",
     "runc": "runc",
@@ -34,7 +34,7 @@ TOOLS = {
 
 
 class LabError(Exception):
-    """One line: what is wrong, where, and what to do."""
+    """An error of one line: where, what is wrong, what to do."""
 
 
 def say(text: str) -> None:
@@ -46,13 +46,14 @@ def missing_packages(tools: Mapping[str, str]) -> list[str]:
 
 
 def need(tools: Mapping[str, str], log: Path) -> None:
-    """Install what is missing, or name it."""
+    """Install missing packages, or fail with their names."""
     packages = missing_packages(tools)
     if not packages:
         return
     if os.geteuid() or not shutil.which("apt-get"):
         raise LabError(
-            f"these packages are missing: {' '.join(packages)}; install them (root on Debian: done by itself)"
+            f"missing packages: {' '.join(packages)}; "
+            "install them, or run as root on Debian to install them automatically"
         )
     run(["apt-get", "update"], "Reading the package lists", log)
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *packages]
@@ -67,7 +68,7 @@ def need(tools: Mapping[str, str], log: Path) -> None:
 def output(
     command: Sequence[str], *, environment: Mapping[str, str] | None = None, check: bool = True
 ) -> str:
-    """The standard output of a short command."""
+    """Return the standard output of a short command."""
     result = subprocess.run(
         command,
         capture_output=True,
@@ -81,7 +82,7 @@ def output(
 
 
 def last_line(stderr: str) -> str:
-    """The reason. Podman also warns about its other network back end when both are installed."""
+    """Return the error message. If podman has two network back ends, it also prints a warning."""
     lines = [
         line.strip() for line in stderr.splitlines() if line.strip() and "CNI config" not in line
     ]
@@ -97,7 +98,10 @@ def run(
     environment: Mapping[str, str] | None = None,
     quiet: bool = False,
 ) -> None:
-    """A long command: its output goes to a log, progress to the terminal, and the log's end is shown on failure."""
+    """Run a long command.
+
+    Write its output to a log and progress to the terminal, and show the last log lines on failure.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with log.open("ab") as sink:
@@ -128,7 +132,8 @@ def run(
         tail = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
         print("\n".join(f"  | {line}" for line in tail), file=sys.stderr, flush=True)
         raise LabError(
-            f"{what}: failed after {elapsed:.0f} s with exit code {process.returncode}; whole log: {log}"
+            f"{what}: failed after {elapsed:.0f} s with exit code {process.returncode}; "
+            f"full log: {log}"
         )
     if elapsed > PROGRESS_EVERY:
         say(f"  {what}: done in {elapsed:.0f} s")
@@ -145,14 +150,14 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def lock(path: Path, what: str) -> Iterator[None]:
-    """Held for the block; ends with the process, however that ends."""
+    """Hold a lock for the block. The lock ends with the process, even if it is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"Waiting: another process is at work on {what} …")
+            say(f"Waiting: another process works on {what} …")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
@@ -160,7 +165,7 @@ def lock(path: Path, what: str) -> Iterator[None]:
 
 
 def write_if_changed(path: Path, content: str, mode: int = 0o644) -> bool:
-    """By rename, so that a reader never sees half a file."""
+    """Write a file with a rename, so that a reader never sees a part of it."""
     with contextlib.suppress(OSError):
         if path.read_text() == content and path.stat().st_mode & 0o777 == mode:
             return False

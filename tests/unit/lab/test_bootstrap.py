@@ -76,7 +76,7 @@ def test_none_that_is_new_enough(folder: Path) -> None:
     done = find(folder, "3.12")
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith(
-        "core-9 needs Python 3.12 or newer: python3 is older, and none is in PATH"
+        "core-9 needs Python 3.12 or newer; install python3.12 in PATH or with pyenv"
     )
     place(folder / "bin/python3", 10)
     assert find(folder).stderr.startswith("core-9 needs Python 3.11 or newer")

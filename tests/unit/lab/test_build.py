@@ -58,7 +58,7 @@ def test_version_flags() -> None:
 def test_an_older_go_is_refused() -> None:
     build.refuse_old_go("go version go1.26.8 linux/amd64", UPSTREAM)
     with pytest.raises(
-        build.CannotBuildError, match=r"needs Go 1\.25\.0 or newer, and here is 1\.19\.8"
+        build.CannotBuildError, match=r"needs Go 1\.25\.0 or newer, but this is Go 1\.19\.8"
     ):
         build.refuse_old_go("go version go1.19.8 linux/amd64", UPSTREAM)
 

@@ -55,7 +55,7 @@ def test_an_apt_that_was_never_updated(apt: Any, tmp_path: Path) -> None:
 def test_an_apt_without_debian(apt: Any, tmp_path: Path) -> None:
     apt.answers = ["", ""]
     with pytest.raises(
-        LabError, match=r"no source of Debian's packages; name one in /etc/apt/sources\.list"
+        LabError, match=r"no source of Debian packages; add one to /etc/apt/sources\.list"
     ):
         image.host_mirrors(tmp_path / "log")
 

@@ -28,7 +28,7 @@ SUBNET = ipaddress.IPv4Network("198.18.10.0/24")
 
 def fill(settings: Settings) -> None:
     """Checksums of the schedulers that the mirror would serve."""
-    for version, command in settings.wanted:
+    for version, command in settings.required:
         path = binaries.place(settings.served, settings, version, command)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_name(f"{command}.sha512").write_text(f"{version}-{command}\n")
@@ -116,7 +116,7 @@ def test_networks_of_others() -> None:
 )
 def test_when_the_cluster_starts_anew(members: list[str], version: str, anew: bool) -> None:
     former = {"members": ["m1", "m2", "m3"], "version": "1.37.2"}
-    assert cluster.rebuilt(former, {"members": members, "version": version}) is anew
+    assert cluster.is_incompatible(former, {"members": members, "version": version}) is anew
 
 
 def test_table() -> None:
@@ -131,7 +131,7 @@ def test_etcd_is_waited_for_too(settings: Settings, monkeypatch: pytest.MonkeyPa
     cluster.wait_until_ready(settings, {"m1": "198.18.10.11"})
     assert list(etcd) == []
     monkeypatch.setattr(cluster, "etcd_state", lambda *_args: "unhealthy")
-    monkeypatch.setattr(cluster, "READY_PATIENCE", 0.1)
+    monkeypatch.setattr(cluster, "READY_TIMEOUT_S", 0.1)
     with pytest.raises(shell.LabError, match="not ready after 0 s: m1 etcd unhealthy; see"):
         cluster.wait_until_ready(settings, {"m1": "198.18.10.11"})
 
@@ -141,7 +141,7 @@ def test_a_failed_command_shows_the_end_of_its_log(
 ) -> None:
     log = tmp_path / "logs" / "x.log"
     with pytest.raises(
-        shell.LabError, match=f"Doing it: failed after 0 s with exit code 3; whole log: {log}"
+        shell.LabError, match=f"Doing it: failed after 0 s with exit code 3; full log: {log}"
     ):
         shell.run(["sh", "-c", "seq 100; exit 3"], "Doing it", log)
     shown = capsys.readouterr()
@@ -166,7 +166,7 @@ def test_what_is_missing_is_named_without_root(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     shell.need({"sh": "dash"}, tmp_path / "log")
-    with pytest.raises(shell.LabError, match="these packages are missing: a-package b-package;"):
+    with pytest.raises(shell.LabError, match="missing packages: a-package b-package;"):
         shell.need(
             {"no-such-tool": "b-package", "/no/such/file": "a-package", "sh": "dash"},
             tmp_path / "log",

@@ -22,7 +22,7 @@ def test_defaults() -> None:
     assert settings.hosts == settings.control_plane == ("m1", "m2", "m3")
     assert settings.hostname("m1") == "m1.kube-ha.example"
     assert settings.container("m1") == "kube-ha-m1"
-    assert settings.wanted == tuple(
+    assert settings.required == tuple(
         (lab.NEWEST, name) for name in ("kube-apiserver", "kubectl", "kube-scheduler")
     )
 
@@ -46,9 +46,9 @@ def test_choices() -> None:
     assert settings.state == ROOT / ".lab-other"
     assert settings.hosts == ("m1", "m2", "m3", "m4", "m5")
     assert settings.control_plane == ("m1", "m2", "m3")
-    assert settings.wanted.count(("1.36.1", "kube-scheduler")) == 1
-    assert ("1.37.2", "kube-scheduler") in settings.wanted
-    assert ("1.37.2", "kube-apiserver") not in settings.wanted
+    assert settings.required.count(("1.36.1", "kube-scheduler")) == 1
+    assert ("1.37.2", "kube-scheduler") in settings.required
+    assert ("1.37.2", "kube-apiserver") not in settings.required
 
 
 def test_releases_of_debian() -> None:
@@ -69,7 +69,7 @@ def test_releases_of_debian() -> None:
 def test_releases_of_debian_that_a_master_cannot_have(suites: str) -> None:
     with pytest.raises(
         LabError,
-        match="give each master, in order, one of bookworm, bullseye, trixie, and bookworm to",
+        match="set one of bookworm, bullseye, trixie for each host, and bookworm for those of",
     ):
         lab.read({"LAB_SUITES": suites}, ROOT)
 
