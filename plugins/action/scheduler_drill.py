@@ -21,11 +21,11 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
-    MALFORMED,
+    MALFORMED_DATA_ERRORS,
     CollectionError,
     FilesError,
     PlanError,
-    what,
+    describe_error,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
@@ -67,9 +67,9 @@ class ActionModule(ActionBase):
             return result | steps[self.options["step"]]()
         except CollectionError as error:
             raise AnsibleActionFail(str(error)) from None
-        except MALFORMED as error:
+        except MALFORMED_DATA_ERRORS as error:
             raise AnsibleActionFail(
-                f"step {self.options['step']}: its options are not what earlier steps have returned ({what(error)})"
+                f"step {self.options['step']}: its options are not what earlier steps have returned ({describe_error(error)})"
             ) from None
 
     def _registered(self, name: str) -> dict[str, Vars]:

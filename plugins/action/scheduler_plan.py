@@ -20,15 +20,15 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
-    MALFORMED,
+    MALFORMED_DATA_ERRORS,
     CollectionError,
     FilesError,
     MissingError,
     PlanError,
     X509Error,
-    what,
+    describe_error,
+    printable_line,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import line as one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec, versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
@@ -147,11 +147,11 @@ class ActionModule(ActionBase):
             found = steps[self.options["step"]]()
         except CollectionError as error:
             raise AnsibleActionFail(str(error)) from None
-        except MALFORMED as error:
+        except MALFORMED_DATA_ERRORS as error:
             raise AnsibleActionFail(
-                f"{self.name}: step {self.options['step']}: its options are not what earlier steps have returned ({what(error)})"
+                f"{self.name}: step {self.options['step']}: its options are not what earlier steps have returned ({describe_error(error)})"
             ) from None
-        found["faults"] = [one_line(fault) for fault in found["faults"]]
+        found["faults"] = [printable_line(fault) for fault in found["faults"]]
         # Without the variables nothing can follow, whoever is asked to go on.
         if found["faults"] and (self.options["strict"] or found.get("sans", ()) is None):
             return result | {
@@ -455,7 +455,7 @@ class ActionModule(ActionBase):
         try:
             prepare(wanted, lambda _option, path: path)
         except CollectionError as error:
-            fault = error.named(names)
+            fault = error.format_for(names)
             if v.signs and isinstance(error, MissingError) and not os.path.isfile(v.ca_key):
                 fault += f"; if it is on a master alone (kubeadm's is /etc/kubernetes/pki/ca.key), copy it here, or set {self.prefix}pki to external"
             return [fault]
@@ -470,12 +470,12 @@ class ActionModule(ActionBase):
                 controller.readable(option, path, lambda _option, path: path)
                 files.append(provided.File(option, path, _vault.content(self, path) or b""))
             except CollectionError as error:
-                return [str(error) if error.place else f"{option}: {error}"]
+                return [str(error) if error.location else f"{option}: {error}"]
         try:
             certificate, key, ca = files
             return preflight.provided_faults(certificate, key, ca, sans, base.now())
         except X509Error as error:
-            return [error.named({"ca_path": f"{self.prefix}ca_cert"})]
+            return [error.format_for({"ca_path": f"{self.prefix}ca_cert"})]
 
     def _host(self) -> Vars:
         data, host = self.options["input"], self.options["host"]
@@ -523,9 +523,9 @@ class ActionModule(ActionBase):
                 prefix=self.prefix,
                 check_mode=self._task.check_mode,
             )
-        except MALFORMED as error:
+        except MALFORMED_DATA_ERRORS as error:
             raise PlanError(
-                f"{name}: its answer cannot be used ({what(error)}); find out what answers there"
+                f"{name}: its answer cannot be used ({describe_error(error)}); find out what answers there"
             ) from None
         adoption = adopt.compare(
             host["process"],
@@ -539,7 +539,7 @@ class ActionModule(ActionBase):
             *adopt.faults(name, host, adoption, adopt=v.adopt, prefix=self.prefix),
         ]
         for line in adopt.lines(name, host, adoption, v.user) if self.options["strict"] else ():
-            self._display.display(one_line(line))
+            self._display.display(printable_line(line))
         found["binary"].update(self._binary(v, found["binary"]))
         if not faults:
             contents = {"config": "kube-scheduler.yaml.j2", "unit": "kube-scheduler.service.j2"}
@@ -783,7 +783,7 @@ class ActionModule(ActionBase):
             what = "was rolled back" if back else "was rolled"
             lines.append(f"{self.name}: {what}, is healthy and runs {answer['process']['version']}")
         for line in lines:
-            self._display.display(one_line(line))
+            self._display.display(printable_line(line))
         return {"faults": faults, "rolled": not back}
 
     def _verdict(self) -> Vars:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
 """Durations in Go's form, which cfssl and Kubernetes use: the one parser of them."""
 
@@ -45,7 +45,7 @@ def _exact(text: object) -> Fraction | None:
     return sum((Fraction(number) * _UNITS[unit] for number, unit in terms), Fraction(0))
 
 
-def seconds(text: object) -> float | None:
+def parse_seconds(text: object) -> float | None:
     """Return the seconds of a Go duration such as "15s" or "1h30m"; None for what is none, or beyond Go's 292 years.
 
     Zero is a duration; a sign is refused, since nothing here lasts less than no time.
@@ -54,7 +54,7 @@ def seconds(text: object) -> float | None:
     return None if exact is None or exact > _LONGEST else float(exact)
 
 
-def duration(text: str, where: str) -> timedelta:
+def parse_duration(text: str, where: str) -> timedelta:
     """Return the length of a Go duration in whole seconds; *where* is the option that holds it.
 
     Raises X509Error for what is no duration, is shorter than a second, or is beyond Go's own range of 292 years.
@@ -83,17 +83,17 @@ def window(text: str, lifetime: timedelta, where: str) -> timedelta:
     length = (
         timedelta(seconds=int(lifetime.total_seconds() * float(share[1]) / 100))
         if share
-        else duration(text, where)
+        else parse_duration(text, where)
     )
     if not timedelta(0) < length < lifetime:
         raise X509Error(
-            f"{text!r} has to be longer than nothing and shorter than the certificate's lifetime of {go(lifetime)}",
+            f"{text!r} has to be longer than nothing and shorter than the certificate's lifetime of {format_duration(lifetime)}",
             option=where,
         )
     return length
 
 
-def go(length: timedelta) -> str:
+def format_duration(length: timedelta) -> str:
     """Return a length in Go's form, in whole seconds: "1h30m", "0s"."""
     minutes, rest = divmod(int(length.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)

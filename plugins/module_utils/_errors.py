@@ -2,77 +2,90 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The one tree of errors. Each is one line: what is wrong, where, and what to do."""
+"""The error hierarchy of the collection. Each error is one line: where, what is wrong, what to do."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-LONGEST = 1500
-"""Characters of an error: more is nothing that anybody reads."""
-# Also where it was cut off, or stands in quotes with its line breaks escaped. A key may have been given in place of its path.
+MAX_ERROR_CHARS = 1500
+# Also matches a truncated or quoted block. A user can pass a key instead of the path of a key.
 _PEM = re.compile(r"-----BEGIN(?:[A-Za-z0-9+/=\s:,-]|\\[nr])*")
 
 
-def line(text: str, longest: int = LONGEST) -> str:
-    """Return *text* as one printable line of bounded length without PEM; what was given may be repeated in it."""
+def printable_line(text: str, max_chars: int = MAX_ERROR_CHARS) -> str:
+    """Return the text as one printable line of bounded length, without PEM blocks.
+
+    Error messages repeat input, which can contain secrets and control characters.
+    """
     text = _PEM.sub("(PEM text)", text)
-    if len(text) > longest:
-        text = f"{text[: longest * 2 // 3]} … {text[-longest // 4 :]}"
+    if len(text) > max_chars:
+        text = f"{text[: max_chars * 2 // 3]} … {text[-max_chars // 4 :]}"
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
 
 
-# What nonsense in the place of a mapping, a list, a text or a number raises.
-MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+# The exceptions that data of an unexpected type or value raises.
+MALFORMED_DATA_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
-def what(error: Exception) -> str:
-    """Return one of MALFORMED for a person to read."""
-    return line(f"{type(error).__name__}: {str(error)[:80]!r}")
+def describe_error(error: Exception) -> str:
+    """Describe one of MALFORMED_DATA_ERRORS in one readable line."""
+    return printable_line(f"{type(error).__name__}: {str(error)[:80]!r}")
 
 
 class CollectionError(Exception):
-    """What this collection's code raises for its caller to report, as one line, whatever was given.
+    """Base of all errors that the collection reports to the user.
 
-    *option* names the option that the error is about, or an entry in it (C(subject.CN), C(subject_alt_name[1])); "" where it
-    is about none. C(str()) begins with it. Afterwards, C(place) is what was given and C(option) the option's name alone; a
-    caller that has another name for the option, such as a role its variable, uses :meth:`named`.
+    `option` names the option that causes the error, or an entry in it: `subject.CN`,
+    `subject_alt_name[1]`; "" if no option does. `str()` begins with it. The attribute `location`
+    has this full name, the attribute `option` only the name of the option. A caller that has
+    another name for the option, such as a role variable, uses `format_for`.
     """
 
     def __init__(self, message: str, *, option: str = "") -> None:
-        self.message = line(message)
+        self.message = printable_line(message)
         super().__init__(self.message)
-        self.place = line(option, 200)
-        self.option = re.split(r"[.\[]", self.place, maxsplit=1)[0]
+        self.location = printable_line(option, 200)
+        self.option = re.split(r"[.\[]", self.location, maxsplit=1)[0]
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.message}" if self.place else self.message
+        return f"{self.location}: {self.message}" if self.location else self.message
 
-    def named(self, names: Mapping[str, str]) -> str:
-        """Return the line with the caller's name for the option; *names* maps options to those."""
-        name = names.get(self.option, self.option) + self.place[len(self.option) :]
+    def format_for(self, names: Mapping[str, str]) -> str:
+        """Return the message with the caller's name for the option.
+
+        `names` maps options to the caller's names.
+        """
+        name = names.get(self.option, self.option) + self.location[len(self.option) :]
         return f"{name}: {self.message}" if name else self.message
 
 
 class FilesError(CollectionError):
-    """A file cannot be read or written as it has to be."""
+    """A file cannot be read or written safely."""
 
 
 class X509Error(CollectionError):
-    """A key, a certificate or a CA, or what is asked of them, is wrong."""
+    """A key, a certificate, a CA or an option for them is invalid."""
 
 
 class MissingError(X509Error):
-    """Something is not there that an earlier task may have to bring: no error in check mode."""
+    """A file is missing that an earlier task can create, so that check mode does not fail."""
 
 
 class KubeError(CollectionError):
-    """An apiserver or another server did not do what it was asked. C(kind) is for programs."""
+    """A request to a server failed. `kind` is the machine-readable reason."""
 
     def __init__(self, kind: str, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -81,27 +94,27 @@ class KubeError(CollectionError):
 
 
 class KubeconfigError(KubeError):
-    """A kubeconfig, or what is declared for one, cannot be used."""
+    """A kubeconfig, or an option for one, is invalid."""
 
     def __init__(self, message: str) -> None:
         super().__init__("kubeconfig", message)
 
 
 class LeaseError(CollectionError):
-    """An election record is not what it should be."""
+    """An election record is invalid."""
 
 
 class SystemdError(CollectionError):
-    """systemd did not do what it was asked."""
+    """A systemd operation failed."""
 
 
-class ReleaseError(CollectionError):
-    """The set of files of a host cannot be staged or put in place."""
+class FilesetError(CollectionError):
+    """The file set of a host cannot be staged or promoted."""
 
 
 class PlanError(CollectionError):
-    """A version cannot be planned for."""
+    """No plan can be computed from the input."""
 
 
 class ProbeError(CollectionError):
-    """Something could not be looked at."""
+    """A probe could not run."""

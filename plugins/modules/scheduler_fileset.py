@@ -290,7 +290,7 @@ done:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
-    ReleaseError,
+    FilesetError,
     SystemdError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import lifecycle
@@ -330,7 +330,7 @@ def main() -> None:
     )
     try:
         result = lifecycle.run(module, systemd.Systemd(module.run_command), Proc())
-    except (ReleaseError, SystemdError, FilesError) as error:
+    except (FilesetError, SystemdError, FilesError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

@@ -825,7 +825,7 @@ journal:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
-    ReleaseError,
+    FilesetError,
     SystemdError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
@@ -848,7 +848,7 @@ def main() -> None:
     module.check_mode = True
     try:
         result = info.Question(module, systemd.Systemd(module.run_command), Proc()).run()
-    except (ReleaseError, SystemdError, FilesError) as error:
+    except (FilesetError, SystemdError, FilesError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)
 

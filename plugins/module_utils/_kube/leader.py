@@ -44,7 +44,7 @@ class OptionError(KubeError):
 
     def __init__(self, option: str, message: str) -> None:
         super().__init__("option", message)
-        self.place = self.option = option
+        self.location = self.option = option
 
 
 class LeaderInfo(lease.LeaseView):

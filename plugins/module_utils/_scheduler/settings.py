@@ -50,7 +50,7 @@ def is_same_value(wanted: t.Any, told: t.Any) -> bool:
         one, other = (
             value if isinstance(value, str) else json.dumps(value) for value in (wanted, told)
         )
-        lengths = _durations.seconds(one), _durations.seconds(other)
+        lengths = _durations.parse_seconds(one), _durations.parse_seconds(other)
         return one == other or (None not in lengths and lengths[0] == lengths[1])
     return bool(wanted == told)
 
@@ -249,7 +249,7 @@ class ProcessSettings(t.NamedTuple):
     def timings(self) -> _timings.Timings:
         """The times of the election; client-go's own where it was told none that can be read."""
         told = {
-            key: _durations.seconds(self.text(f"leader-elect-{key.replace('_', '-')}", field))
+            key: _durations.parse_seconds(self.text(f"leader-elect-{key.replace('_', '-')}", field))
             for key, field in (
                 ("lease_duration", "leaseDuration"),
                 ("renew_deadline", "renewDeadline"),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
 """Certificates: parse, describe, compare with what is wanted, and issue them."""
 
@@ -269,7 +269,7 @@ def time_faults(
     faults = (
         (begins > now, f"not valid before {stamp(begins)}"),
         (ends < now, f"expired on {stamp(ends)}"),
-        (due, f"ends on {stamp(ends)}, within {_durations.go(wanted.renew_before)}"),
+        (due, f"ends on {stamp(ends)}, within {_durations.format_duration(wanted.renew_before)}"),
         (
             limit and ends > limit,
             f"ends on {stamp(ends)}, after its CA, which ends on {limit and stamp(limit)}",

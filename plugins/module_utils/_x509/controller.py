@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
 """The controller's half of x509_cert, without the module runs: the CA stays here, and the target gets plain options.
 
@@ -22,7 +22,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MissingError,
     X509Error,
-    line,
+    printable_line,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority as _authority
@@ -148,7 +148,7 @@ class External(t.NamedTuple):
         """Say why a target whose answer this is cannot go on; "" where it can."""
         found = (answer.get(name) for name in ("refused", "awaited"))
         refused, awaited = (
-            "; ".join(line(str(r), 300) for r in some) if isinstance(some, list) else ""
+            "; ".join(printable_line(str(r), 300) for r in some) if isinstance(some, list) else ""
             for some in found
         )
         if refused:

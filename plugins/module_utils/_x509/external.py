@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
 """A certificate that somebody else's CA issues for a key of ours: what keeps it from being used, and when the next one is due."""
 
@@ -95,7 +95,7 @@ class Terms(t.NamedTuple):
         last = max(_certificate.validity(anchor)[1] for anchor in self.anchors)
         if self.now <= ends - window or ends >= last:
             return []
-        return [f"ends on {stamp(ends)}, within {_durations.go(window)}"]
+        return [f"ends on {stamp(ends)}, within {_durations.format_duration(window)}"]
 
 
 def pem(chain: Chain) -> bytes:

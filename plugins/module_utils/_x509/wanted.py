@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
 """What a certificate is to be: the task's options, over the profile of a cfssl configuration."""
 
@@ -147,7 +147,7 @@ def profile_options(found: dict[str, t.Any], where: str) -> dict[str, t.Any]:
         )
         for field, option in (("expiry", "valid_for"), ("backdate", "backdate")):
             if found.get(field):
-                _durations.duration(str(found[field]), field)
+                _durations.parse_duration(str(found[field]), field)
                 options[option] = str(found[field])
     except X509Error as exc:
         # The field is the profile's, and no option of the task.
@@ -261,7 +261,7 @@ def wanted(options: Params) -> Wanted:
         option: default if options.get(option) is None else options[option]
         for option, default in _DURATIONS.items()
     }
-    lifetime = _durations.duration(texts["valid_for"], "valid_for")
+    lifetime = _durations.parse_duration(texts["valid_for"], "valid_for")
     return Wanted(
         subject=subject,
         subject_alt_name=names,
@@ -273,7 +273,7 @@ def wanted(options: Params) -> Wanted:
         excluded=_names.constraints(limits.get("excluded") or [], "name_constraints.excluded"),
         digest=options.get("digest"),
         valid_for=lifetime,
-        backdate=_durations.duration(texts["backdate"], "backdate"),
+        backdate=_durations.parse_duration(texts["backdate"], "backdate"),
         renew_before=_durations.window(texts["renew_before"], lifetime, "renew_before"),
         clamp=options.get("not_after_policy") == "clamp",
     )

@@ -247,7 +247,7 @@ class Election(t.NamedTuple):
         names = {key: f"{prefix}{option}" for key, option in self.options.items()}
         for key, text in self.texts.items():
             if not SECONDS.fullmatch(text):
-                length = _durations.seconds(text) or 0
+                length = _durations.parse_seconds(text) or 0
                 example = int(length) if 1 <= length < 10**9 and length == int(length) else 15
                 return [f"{names[key]}: {text} is not a time in whole seconds, such as {example}s"]
         return [

@@ -14,7 +14,7 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
-    ReleaseError,
+    FilesetError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
@@ -43,7 +43,7 @@ def run(
 
     The staged files take the place of the live ones as credentials of a transient service, which runs as the unit's user; so nothing is
     laid where it could be read, and nothing live is touched. A set that has passed is not tried again. C(params) holds C(command),
-    C(user), C(dry_run_flags) and C(dry_run_texts). Raises ReleaseError with the binary's own words where it refuses.
+    C(user), C(dry_run_flags) and C(dry_run_texts). Raises FilesetError with the binary's own words where it refuses.
     """
     _sweep(release)
     if release.record()["dry_run"] == digest:
@@ -87,7 +87,7 @@ def run(
     finally:
         _sweep(release)
     if code:
-        raise ReleaseError(
+        raise FilesetError(
             f"{program} refuses the staged flags or configuration, so nothing was put in place: {reason(output)}"
         )
     release.update_record(dry_run=digest)

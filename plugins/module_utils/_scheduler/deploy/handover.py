@@ -13,9 +13,9 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesetError,
     KubeError,
     LeaseError,
-    ReleaseError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
@@ -100,7 +100,7 @@ def look(kubeconfig: str, name: str, namespace: str) -> _lease.LeaseView | None:
 def hand_over(unit: str, service: Service, wanted: Wanted) -> Handover | None:
     """Stops the unit, and waits until another member leads; None, with nothing stopped, where this host does not lead.
 
-    Raises ReleaseError where nobody takes the lease; the unit was started again then.
+    Raises FilesetError where nobody takes the lease; the unit was started again then.
     """
     try:
         # Its credentials are read now: systemd takes the process's own away when it stops.
@@ -118,7 +118,7 @@ def hand_over(unit: str, service: Service, wanted: Wanted) -> Handover | None:
                 unit, service, lambda: _latest(_records(readers), before), before, wanted.timeout
             )
     except LEASE_ACCESS_ERRORS as error:
-        raise ReleaseError(
+        raise FilesetError(
             f"{unit} leads and was not stopped, for its lease cannot be read: {error}"
         ) from None
 
@@ -164,6 +164,6 @@ def _handed(
     except (KubeError, LeaseError) as error:
         reason = f"the lease cannot be read any more ({error})"
     service.start(unit)
-    raise ReleaseError(
+    raise FilesetError(
         f"{unit} led and was stopped, but {reason} within {timeout:g} s; nothing was put in place, and it was started again"
     )

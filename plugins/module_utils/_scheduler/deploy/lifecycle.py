@@ -13,8 +13,8 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
+    FilesetError,
     KubeError,
-    ReleaseError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders, paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import dry_run
@@ -70,7 +70,7 @@ class Result(t.TypedDict, total=False):
 
 
 def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
-    """The module scheduler_fileset. Raises ReleaseError, SystemdError and FilesError."""
+    """The module scheduler_fileset. Raises FilesetError, SystemdError and FilesError."""
     params = module.params
     options.check_release(params)
     release = Release(params["path"], items_of(params["files"] or []))
@@ -139,7 +139,7 @@ def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Pro
     release = Release(release.root, release.staged_items())
     digest = staged["digest"] if staged else ""
     if not release.record()["original"] and digest != release.digest():
-        raise ReleaseError(
+        raise FilesetError(
             f"{os.path.join(release.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
         )
     wanted, handed = module.params["handover"], None

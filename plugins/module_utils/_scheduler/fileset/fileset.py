@@ -23,7 +23,7 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
-    ReleaseError,
+    FilesetError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
     pair_swap,
@@ -190,14 +190,14 @@ def sha256(path: str) -> str:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
             info = os.fstat(stream.fileno())
             if not stat.S_ISREG(info.st_mode) or info.st_size > left:
-                raise ReleaseError(
+                raise FilesetError(
                     f"{path} is no binary: not a regular file of at most {LARGEST_BINARY >> 20} MiB; put the binary there"
                 )
             while left > 0 and (block := stream.read(1 << 20)):
                 total.update(block)
                 left -= len(block)
     except OSError as error:
-        raise ReleaseError(f"cannot read {path}: {error.strerror}") from None
+        raise FilesetError(f"cannot read {path}: {error.strerror}") from None
     return total.hexdigest()
 
 
@@ -221,14 +221,14 @@ class Release:
         return os.path.join(self.root, "previous", item.name)
 
     def check_folder(self) -> None:
-        """Raises ReleaseError for a folder that holds anything else: it would be removed with the release."""
+        """Raises FilesetError for a folder that holds anything else: it would be removed with the release."""
         with paths.explained(self.root, "look at"):
             names = os.listdir(self.root) if os.path.isdir(self.root) else []
         foreign = [
             name for name in sorted(names) if name not in OWN and not name.startswith(TEMPORARIES)
         ]
         if foreign:
-            raise ReleaseError(
+            raise FilesetError(
                 f"{self.root} holds {foreign[0]}, which is no part of a release: name a folder of the release's own, or move that away",
                 option="path",
             )
@@ -293,9 +293,9 @@ class Release:
             except OSError as error:
                 if dry and isinstance(error, FileNotFoundError):
                     continue
-                raise ReleaseError(f"cannot read {path}: {error.strerror}") from None
+                raise FilesetError(f"cannot read {path}: {error.strerror}") from None
             if not stat.S_ISREG(info.st_mode):
-                raise ReleaseError(
+                raise FilesetError(
                     f"{path} is not a regular file: name the binary's", option="binaries"
                 )
             found.append((entry, info))
@@ -330,10 +330,10 @@ class Release:
         return self.update_record(binaries=found) if found != known else False
 
     def staged_items(self) -> tuple[Item, ...]:
-        """The members of the set that was staged last. Raises ReleaseError where there is none."""
+        """The members of the set that was staged last. Raises FilesetError where there is none."""
         staged = self.record()["staged"]
         if staged is None:
-            raise ReleaseError(
+            raise FilesetError(
                 f"{os.path.join(self.root, 'staged')} holds no whole set: run the earlier phases first"
             )
         return items_in(staged)
@@ -466,10 +466,10 @@ class Release:
         return changed
 
     def require(self, items: t.Iterable[Item]) -> None:
-        """Raises ReleaseError where one of these has no staged copy."""
+        """Raises FilesetError where one of these has no staged copy."""
         missing = [item.name for item in items if look(self.staged_path(item)) is None]
         if missing:
-            raise ReleaseError(
+            raise FilesetError(
                 f"{os.path.join(self.root, 'staged')} lacks {', '.join(missing)}: run the earlier phases first"
             )
 
@@ -554,16 +554,16 @@ class Release:
         _copy(self.previous_path(item), item.path)
 
     def recall(self, *, dry: bool = False) -> list[str]:
-        """Stages the previous set. Returns the names in which that differs from the live one. Raises ReleaseError where there is none."""
+        """Stages the previous set. Returns the names in which that differs from the live one. Raises FilesetError where there is none."""
         previous = self.previous()
         if previous is None:
-            raise ReleaseError(
+            raise FilesetError(
                 f"{self.root} keeps no previous set, so there is nothing to roll back to"
             )
         former = items_in(previous)
         lacking = [item.name for item in former if look(self.previous_path(item)) is None]
         if lacking:
-            raise ReleaseError(
+            raise FilesetError(
                 f"{os.path.join(self.root, 'previous')} lacks {', '.join(lacking)}, so it cannot be rolled back to"
             )
         differing = [

@@ -5,7 +5,7 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """The options of scheduler_fileset and scheduler_info, checked before anything else: as root, a slip here could be any file's end.
 
-Each function raises ReleaseError, which names the option.
+Each function raises FilesetError, which names the option.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     MAX_WAIT_S,
@@ -46,7 +46,7 @@ def path(value: str, option: str) -> None:
         and TEXT.fullmatch(value)
     )
     if not good or len(value) > 4000 or max(map(len, value.encode().split(b"/"))) > 255:
-        raise ReleaseError(
+        raise FilesetError(
             f"{value[:80]!r} is not a path in full: write it from the root, without .. and double or final slashes",
             option=option,
         )
@@ -55,7 +55,7 @@ def path(value: str, option: str) -> None:
 def unit(value: str) -> None:
     """Check the name of a service."""
     if not UNIT.fullmatch(value):
-        raise ReleaseError(
+        raise FilesetError(
             f"{value[:80]!r} is not the name of a service, such as kube-scheduler.service",
             option="unit",
         )
@@ -85,7 +85,7 @@ def file(entry: t.Mapping[str, t.Any], taken: t.Container[str]) -> int:
     if not MODE.fullmatch(entry["mode"]):
         fault = f"mode {entry['mode'][:80]!r} of {name!r} is not octal: write it like '0644'"
     if fault:
-        raise ReleaseError(fault, option="files")
+        raise FilesetError(fault, option="files")
     return int(entry["mode"], 8)
 
 
@@ -98,13 +98,13 @@ def check_release(params: t.Mapping[str, t.Any]) -> None:
     for entry in params["binaries"]:
         path(entry["path"], "binaries")
         if len(entry["version"]) > 100 or not TEXT.fullmatch(entry["version"]):
-            raise ReleaseError(
+            raise FilesetError(
                 f"{entry['version'][:80]!r} is not a version, such as 1.37.2", option="binaries"
             )
     if not USER.fullmatch(params["user"]):
-        raise ReleaseError(f"{params['user'][:80]!r} is not the name of a user", option="user")
+        raise FilesetError(f"{params['user'][:80]!r} is not the name of a user", option="user")
     if len(params["attempt"]) > 100 or not TEXT.fullmatch(f" {params['attempt']}"):
-        raise ReleaseError(
+        raise FilesetError(
             f"{params['attempt'][:80]!r} is not one line of at most 100 characters",
             option="attempt",
         )
@@ -112,17 +112,17 @@ def check_release(params: t.Mapping[str, t.Any]) -> None:
     for option in ("lease", "handover"):
         for name in ("name", "namespace") if params[option] else ():
             if not OBJECT_NAME.fullmatch(params[option][name]):
-                raise ReleaseError(
+                raise FilesetError(
                     f"{params[option][name][:80]!r} is not the {name} of an object", option=option
                 )
     if handover:
         path(handover["kubeconfig"], "handover")
         if handover["lock"] and handover["lock"] not in LOCK_OBJECTS:
-            raise ReleaseError(
+            raise FilesetError(
                 f"{handover['lock'][:80]!r} is not the type of a lock", option="handover"
             )
         if not 0 < handover["timeout"] <= MAX_WAIT_S:
-            raise ReleaseError(
+            raise FilesetError(
                 f"{handover['timeout']} is not between 0 and {MAX_WAIT_S} seconds",
                 option="handover",
             )
@@ -130,17 +130,17 @@ def check_release(params: t.Mapping[str, t.Any]) -> None:
         if number == 0:
             path(word, "command")
         elif word and not TEXT.fullmatch(word):
-            raise ReleaseError(
+            raise FilesetError(
                 f"{word[:80]!r} holds a control character, which no unit can hand on",
                 option="command",
             )
     for option, form in (("dry_run_flags", FLAG), ("dry_run_texts", TEXT)):
         for name, value in params[option].items():
             if not form.fullmatch(name):
-                raise ReleaseError(
+                raise FilesetError(
                     f"{name[:80]!r} cannot stand in the command or the configuration", option=option
                 )
             if isinstance(value, (dict, list)) or value is None or not TEXT.fullmatch(f" {value}"):
-                raise ReleaseError(
+                raise FilesetError(
                     f"the value of {name[:80]!r} is not one line of text", option=option
                 )

@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
-    ReleaseError,
+    FilesetError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
@@ -80,7 +80,7 @@ class StaticPod:
     def stop(self, unit: str) -> None:
         """Moves the manifest aside, which is kept with the previous set, and waits until the pod's process has ended.
 
-        Raises ReleaseError, with the manifest in its place again, where it goes on.
+        Raises FilesetError, with the manifest in its place again, where it goes on.
         """
         running = pid(self.proc, unit)
         began = self.proc.start_ticks(running)
@@ -90,7 +90,7 @@ class StaticPod:
         while running and self.proc.start_ticks(running) == began:
             if time.monotonic() > deadline:
                 self.start(unit)
-                raise ReleaseError(
+                raise FilesetError(
                     f"the scheduler of {self.item.path} still runs {PATIENCE:g} s after that was moved aside; it was put back: does kubelet run?"
                 )
             time.sleep(POLL)

@@ -23,7 +23,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     CollectionError,
     FilesError,
-    ReleaseError,
+    FilesetError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_module
@@ -181,7 +181,7 @@ class Wanted:
 
 
 def wanted_of(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) -> Wanted:
-    """The option C(wanted), checked. Raises ReleaseError and FilesError for what makes no sense."""
+    """The option C(wanted), checked. Raises FilesetError and FilesError for what makes no sense."""
     certificate, kubeconfig = options["certificate"], options["kubeconfig"]
     if certificate is not None:
         certificate = _validated(
@@ -230,7 +230,7 @@ def _validated(
 ) -> dict[str, t.Any]:
     found = ArgumentSpecValidator(argument_spec, **(rules or {})).validate(options)
     if found.error_messages:
-        raise ReleaseError(f"wanted: {name}: {'; '.join(found.error_messages)}")
+        raise FilesetError(f"wanted: {name}: {'; '.join(found.error_messages)}")
     validated: dict[str, t.Any] = found.validated_parameters
     return validated
 

@@ -259,7 +259,7 @@ class Question:
         self.last: _lease.Record | None = None
 
     def run(self) -> facts.Answer:
-        """The answer. Raises ReleaseError, SystemdError and FilesError."""
+        """The answer. Raises FilesetError, SystemdError and FilesError."""
         params = self.params
         wanted = params["wanted"]
         release = Release(params["release_path"], items_of(wanted["files"]) if wanted else [])

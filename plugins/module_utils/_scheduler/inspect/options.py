@@ -12,7 +12,7 @@ import ipaddress
 import re
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.options import (
     path,
     unit,
@@ -47,31 +47,31 @@ def check_info(params: t.Mapping[str, t.Any]) -> None:
             if (option, value) != ("folders", "/"):
                 path(value, option)
     if not 0 < params["port"] < 65536:
-        raise ReleaseError(f"{params['port']} is not between 1 and 65535", option="port")
+        raise FilesetError(f"{params['port']} is not between 1 and 65535", option="port")
     try:
         address: t.Any = ipaddress.ip_address(params["bind_address"])
     except ValueError:
         address = None
     if address is None or "%" in params["bind_address"]:
-        raise ReleaseError(
+        raise FilesetError(
             f"{params['bind_address'][:80]!r} is not an IP address", option="bind_address"
         )
     if not 0 <= params["timeout"] <= MAX_WAIT_S:
-        raise ReleaseError(
+        raise FilesetError(
             f"{params['timeout']} is not between 0 and {MAX_WAIT_S} seconds", option="timeout"
         )
     if not 0 <= params["steady"] <= MAX_WAIT_S:
-        raise ReleaseError(
+        raise FilesetError(
             f"{params['steady']} is not between 0 and {MAX_WAIT_S} seconds", option="steady"
         )
     if not 0 <= params["journal_lines"] <= MAX_JOURNAL_LINES:
-        raise ReleaseError(
+        raise FilesetError(
             f"{params['journal_lines']} is not between 0 and {MAX_JOURNAL_LINES}",
             option="journal_lines",
         )
     for entry in params["_serving"]:
         for name, good in SERVING_RULES.items():
             if not good(entry[name]):
-                raise ReleaseError(
+                raise FilesetError(
                     f"{name} {str(entry[name])[:80]!r} cannot be of any version", option="versions"
                 )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import line
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import printable_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
@@ -158,7 +158,7 @@ def cluster(
         leader_since=lease.get("acquire_time") if holder else None,
         transitions=lease.get("transitions"),
         failover=plan.failover(settings.timings, versions, running) if settings else None,
-        renew_before_days=(_durations.seconds(settings.renew_before) or 0) / 86400
+        renew_before_days=(_durations.parse_seconds(settings.renew_before) or 0) / 86400
         if settings
         else None,
         reasons=leading.faults,
@@ -258,7 +258,7 @@ def lines(report: Document) -> list[Line]:
             else "all are healthy and as planned"
         )
         found.append(Line(f"{len(clusters)} clusters: {end}", report["state"]))
-    return [Line(line(text, 4000), state) for text, state in found]
+    return [Line(printable_line(text, 4000), state) for text, state in found]
 
 
 def headline(cluster_: Cluster) -> str:

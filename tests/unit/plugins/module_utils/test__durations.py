@@ -60,7 +60,7 @@ BAD = [
 
 @pytest.mark.parametrize("text", GOOD)
 def test_go_s_durations_are_taken(text: str) -> None:
-    assert _durations.duration(text, "valid_for") == GOOD[text]
+    assert _durations.parse_duration(text, "valid_for") == GOOD[text]
 
 
 @pytest.mark.parametrize("text", [*BAD, "", " ", " 1h", "1h ", "1h\n", "1 h", "1h\0"])
@@ -68,7 +68,7 @@ def test_all_else_is_refused_with_the_form_that_is_right(text: str) -> None:
     with pytest.raises(
         X509Error, match=r'valid_for: .* write a Go duration such as "8760h"'
     ) as caught:
-        _durations.duration(text, "valid_for")
+        _durations.parse_duration(text, "valid_for")
     one_line(caught.value)
 
 
@@ -80,20 +80,20 @@ def test_units_that_go_does_not_have_are_put_into_hours(text: str, hours: int) -
     with pytest.raises(
         X509Error, match=f'renew_before: {text!r} is not a duration: write "{hours}h", for Go'
     ) as caught:
-        _durations.duration(text, "renew_before")
+        _durations.parse_duration(text, "renew_before")
     one_line(caught.value)
 
 
 @given(st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=100000)))
 def test_what_is_written_reads_back(length: timedelta) -> None:
     whole = timedelta(seconds=int(length.total_seconds()))
-    assert _durations.duration(_durations.go(whole), "x") == whole
+    assert _durations.parse_duration(_durations.format_duration(whole), "x") == whole
 
 
 @given(st.text())
 def test_any_text_is_a_duration_or_one_line(text: str) -> None:
     try:
-        assert _durations.duration(text, "x") >= timedelta(seconds=1)
+        assert _durations.parse_duration(text, "x") >= timedelta(seconds=1)
     except X509Error as exc:
         one_line(exc)
 
@@ -125,7 +125,7 @@ def test_a_window_is_shorter_than_the_lifetime(text: str) -> None:
     ],
 )
 def test_seconds(text: str, expected: float) -> None:
-    assert _durations.seconds(text) == expected
+    assert _durations.parse_seconds(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ def test_seconds(text: str, expected: float) -> None:
     ],
 )
 def test_no_duration_has_no_seconds(value: object) -> None:
-    assert _durations.seconds(value) is None
+    assert _durations.parse_seconds(value) is None
 
 
 @given(st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=100000)))
 def test_seconds_are_those_of_the_duration(length: timedelta) -> None:
-    text = _durations.go(length)
-    assert _durations.seconds(text) == _durations.duration(text, "x").total_seconds()
+    text = _durations.format_duration(length)
+    assert _durations.parse_seconds(text) == _durations.parse_duration(text, "x").total_seconds()

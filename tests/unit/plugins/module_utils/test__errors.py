@@ -31,7 +31,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize(
-    ("place", "option", "line", "named"),
+    ("location", "option", "line", "caller_line"),
     [
         ("", "", "no", "no"),
         ("ca_path", "ca_path", "ca_path: no", "kube_scheduler_ca_cert: no"),
@@ -39,14 +39,12 @@ NAMES = {
         ("names[0].CN", "names", "names[0].CN: no", "names[0].CN: no"),
     ],
 )
-def test_an_error_knows_its_option(place: str, option: str, line: str, named: str) -> None:
-    error = CollectionError("no", option=place)
-    assert (error.option, error.place, str(error), error.named(NAMES)) == (
-        option,
-        place,
-        line,
-        named,
-    )
+def test_error_with_a_location_names_its_option(
+    location: str, option: str, line: str, caller_line: str
+) -> None:
+    error = CollectionError("no", option=location)
+    assert (error.option, error.location) == (option, location)
+    assert (str(error), error.format_for(NAMES)) == (line, caller_line)
 
 
 RAISED: dict[str, tuple[Any, str]] = {
@@ -74,13 +72,13 @@ def nowhere(option: str, path: str) -> str:
 
 
 @pytest.mark.parametrize("case", RAISED)
-def test_errors_of_certificates_name_their_option(tmp_path: Path, case: str) -> None:
+def test_certificate_error_names_its_option(tmp_path: Path, case: str) -> None:
     action, option = RAISED[case]
     with pytest.raises(X509Error) as caught:
         action(Ca(tmp_path))
     error = caught.value
     assert error.option == option
-    assert one_line(error) == (f"{error.place}: {error.message}" if option else error.message)
+    assert one_line(error) == (f"{error.location}: {error.message}" if option else error.message)
     if option:
-        assert error.named(NAMES).startswith(NAMES.get(option, option))
+        assert error.format_for(NAMES).startswith(NAMES.get(option, option))
         assert option not in error.message.partition(":")[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import dry_run
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import (
     fileset as _release,
@@ -122,7 +122,7 @@ def test_a_refusal_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     left = host.root / "release/staged/key.dry-run"
     left.write_text("of a run that was cut off")
     with pytest.raises(
-        ReleaseError, match=r"app-v1 refuses the staged flags or configuration.*unknown flag: --x"
+        FilesetError, match=r"app-v1 refuses the staged flags or configuration.*unknown flag: --x"
     ):
         try_out(host, Tried(code=1))
     assert sorted(path.name for path in left.parent.iterdir()) == [

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import handover
@@ -180,7 +180,7 @@ def test_a_leader_that_writes_one_of_the_two_objects(cluster: Cluster, released:
 def test_a_former_holder_of_the_other_object_does_not_lead(cluster: Cluster) -> None:
     cluster.then = lambda number: answer(200, cluster.lease(OWN, 0, 3))
     cluster.endpoints = lambda _number: cluster.record(OTHER, 7, 1)
-    with pytest.raises(ReleaseError, match="no other member took the lease"):
+    with pytest.raises(FilesetError, match="no other member took the lease"):
         hand_over(cluster, timeout=0.3, lock="endpointsleases")
     assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
 
@@ -190,7 +190,7 @@ def test_nobody_takes_over(cluster: Cluster, kind: str) -> None:
     """The unit is started again, and nothing was put in place."""
     last = {"nobody": ("", 0), "never renewed": (OTHER, 4), "the same again": (OWN, 3)}[kind]
     cluster.then = lambda number: answer(200, cluster.lease(last[0], 0, last[1]))
-    with pytest.raises(ReleaseError) as caught:
+    with pytest.raises(FilesetError) as caught:
         hand_over(cluster, timeout=0.3)
     assert str(caught.value) == (
         f"{UNIT_NAME} led and was stopped, but no other member took the lease within 0.3 s; nothing was put in place, and it was started again"
@@ -208,7 +208,7 @@ def test_an_apiserver_that_answers_no_more(cluster: Cluster) -> None:
     cluster.did.clear()
     cluster.then = lambda _number: answer(403, status(403, "no"))
     with pytest.raises(
-        ReleaseError, match="led and was stopped, but the lease cannot be read any more"
+        FilesetError, match="led and was stopped, but the lease cannot be read any more"
     ):
         hand_over(cluster)
     assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
@@ -218,7 +218,7 @@ def test_a_lease_that_cannot_be_read_stops_nothing(cluster: Cluster, tmp_path: P
     cluster.respond = lambda request: answer(403, status(403, "no"))  # type: ignore[method-assign]
     Path(cluster.path).unlink()  # type: ignore[attr-defined]
     with pytest.raises(
-        ReleaseError,
+        FilesetError,
         match=f"^{UNIT_NAME} leads and was not stopped, for its lease cannot be read: ",
     ):
         hand_over(cluster)

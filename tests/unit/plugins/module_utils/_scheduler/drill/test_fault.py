@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
-    ReleaseError,
+    FilesetError,
     SystemdError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import fault
@@ -71,7 +71,7 @@ def run(host: Host, proc: FakeProc) -> fault.Outcome:
 
 
 def refused(host: Host, proc: FakeProc) -> str:
-    with pytest.raises((fault.FaultError, ReleaseError, SystemdError)) as caught:
+    with pytest.raises((fault.FaultError, FilesetError, SystemdError)) as caught:
         run(host, proc)
     line = str(caught.value)
     assert "\n" not in line

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
-    ReleaseError,
+    FilesetError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import (
@@ -204,14 +204,14 @@ def test_check_mode_changes_nothing_and_predicts(host: Host) -> None:
 def test_an_incomplete_set_is_not_promoted(host: Host) -> None:
     host.run("prepared")
     host.run("staged")
-    with pytest.raises(ReleaseError, match=r"staged lacks key: run the earlier phases first"):
+    with pytest.raises(FilesetError, match=r"staged lacks key: run the earlier phases first"):
         host.run("live")
     assert not host.etc.exists()
 
 
 def test_an_incomplete_set_is_not_tried(host: Host) -> None:
     """It is said before anything is staged, for systemd would only say that it cannot read a credential."""
-    with pytest.raises(ReleaseError, match=r"staged lacks key: run the earlier phases first"):
+    with pytest.raises(FilesetError, match=r"staged lacks key: run the earlier phases first"):
         host.run("staged", command=["/bin/app"], user="k8s", dry_run_flags={}, dry_run_texts={})
     assert not (host.root / "release").exists()
 
@@ -234,12 +234,12 @@ def test_a_leader_hands_over_before_anything_of_it_is_removed(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def nobody(_unit: str, *_rest: Any) -> None:
-        raise ReleaseError("no other member took the lease")
+        raise FilesetError("no other member took the lease")
 
     host.deploy()
     former = host.tree()
     monkeypatch.setattr(handover, "hand_over", nobody)
-    with pytest.raises(ReleaseError, match="no other member took the lease"):
+    with pytest.raises(FilesetError, match="no other member took the lease"):
         host.run("absent", handover=HANDOVER)
     assert host.tree() == former
     assert host.run("absent", handover=HANDOVER, check=True)["changed"]
@@ -291,7 +291,7 @@ def test_absent_leaves_a_unit_that_is_not_ours(host: Host) -> None:
     ],
 )
 def test_wrong_files(host: Host, change: dict[str, str], words: str) -> None:
-    with pytest.raises(ReleaseError) as error:
+    with pytest.raises(FilesetError) as error:
         _release.items_of([{**host.files[0], **change}])
     assert str(error.value) == words
 
@@ -474,7 +474,7 @@ def test_live_refuses_a_set_that_was_changed_since(host: Host) -> None:
     host.deploy()
     host.stage_key("secret 2")
     with pytest.raises(
-        ReleaseError,
+        FilesetError,
         match="was changed since it was staged as a whole: run the earlier phases again",
     ):
         host.run("live")
@@ -486,12 +486,12 @@ def test_live_refuses_what_was_staged_in_part_and_ended_since(host: Host) -> Non
     host.run("prepared")
     host.run("staged")
     host.stage_key("secret 1")
-    with pytest.raises(ReleaseError, match="was changed since it was staged as a whole"):
+    with pytest.raises(FilesetError, match="was changed since it was staged as a whole"):
         host.run("live")
 
 
 def test_live_without_a_staged_set(host: Host) -> None:
-    with pytest.raises(ReleaseError, match="holds no whole set: run the earlier phases first"):
+    with pytest.raises(FilesetError, match="holds no whole set: run the earlier phases first"):
         host.run("live")
 
 
@@ -889,7 +889,7 @@ def test_a_first_roll_has_nothing_to_go_back_to(host: Host) -> None:
     assert host.run("previous", attempt="roll 1")["changed"] is False
     assert host.tree()["etc/app.yaml"] == "a: 1\n"
     with pytest.raises(
-        ReleaseError, match="keeps no previous set, so there is nothing to roll back to"
+        FilesetError, match="keeps no previous set, so there is nothing to roll back to"
     ):
         host.run("recalled")
 
@@ -976,7 +976,7 @@ def test_a_recalled_set_is_told(tmp_path: Path) -> None:
     (host.root / "release/previous/certificate").write_text("none")
     assert host.run("recalled", check=True)["not_after"] == ""
     (host.root / "release/previous/config").unlink()
-    with pytest.raises(ReleaseError, match="lacks config, so it cannot be rolled back to"):
+    with pytest.raises(FilesetError, match="lacks config, so it cannot be rolled back to"):
         host.run("recalled")
 
 
@@ -996,7 +996,7 @@ def test_nothing_is_made_for_a_directory_in_a_binary_s_place(tmp_path: Path, sta
     host = Pair(tmp_path)
     before = host.tree()
     binary = {"path": str(host.root), "version": "1.37.2", "ours": True}
-    with pytest.raises(ReleaseError, match=r"binaries: .* is not a regular file"):
+    with pytest.raises(FilesetError, match=r"binaries: .* is not a regular file"):
         host.run(state, binaries=[binary])
     assert host.tree() == before
 
@@ -1028,7 +1028,7 @@ def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, nu
             try:
                 # What the unit's process does to files is not asked here.
                 host.release.promote() if state == "live" else host.run(state)
-            except (FilesError, ReleaseError) as error:
+            except (FilesError, FilesetError) as error:
                 lines.append(one_line(error))
         if left[0] > 0:
             break
@@ -1084,7 +1084,7 @@ def test_what_lies_in_a_binary_s_place_is_read_with_a_bound(tmp_path: Path, kind
     before = time.monotonic()
     binaries = [{"path": str(path), "version": "1.1.0", "ours": True}]
     with pytest.raises(
-        ReleaseError,
+        FilesetError,
         match=r"is not a regular file|is no binary: not a regular file of at most 1024 MiB",
     ):
         Release(str(tmp_path / "release"), []).record_binaries(binaries)

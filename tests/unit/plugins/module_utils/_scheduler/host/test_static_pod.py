@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import handover
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import static_pod
 
@@ -204,7 +204,7 @@ def test_a_pod_that_does_not_end(host: Kubelet, monkeypatch: pytest.MonkeyPatch)
     host.deaf = True
     monkeypatch.setattr(static_pod, "PATIENCE", 0.05)
     with pytest.raises(
-        ReleaseError, match=r"kube-scheduler.yaml still runs 0.05 s after .*does kubelet run\?"
+        FilesetError, match=r"kube-scheduler.yaml still runs 0.05 s after .*does kubelet run\?"
     ):
         host.run("live", attempt="1")
     assert (host.manifest.exists(), host.runs, host.systemd.did) == (True, True, [])
@@ -243,13 +243,13 @@ def test_nobody_takes_the_lease_of_the_pod(host: Kubelet, monkeypatch: pytest.Mo
     def hand_over(unit: str, service: static_pod.Service, _wanted: handover.Wanted) -> None:
         service.stop(unit)
         service.start(unit)
-        raise ReleaseError("nobody")
+        raise FilesetError("nobody")
 
     monkeypatch.setattr(handover, "hand_over", hand_over)
     before = host.manifest.read_bytes()
     host.stage()
     wanted = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
-    with pytest.raises(ReleaseError, match="nobody"):
+    with pytest.raises(FilesetError, match="nobody"):
         host.run("live", attempt="1", handover=wanted)
     assert host.manifest.read_bytes() == before
     host.run("previous", attempt="1")

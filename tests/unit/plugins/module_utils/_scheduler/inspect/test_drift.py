@@ -14,7 +14,7 @@ from typing import Any, cast
 from unittest import mock
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_module
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import staleness
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import drift
@@ -560,7 +560,7 @@ def test_no_private_key_is_in_a_line(host: Cluster) -> None:
     ],
 )
 def test_nonsense_is_refused(host: Cluster, option: str, value: Any, words: str) -> None:
-    with pytest.raises(ReleaseError) as error:
+    with pytest.raises(FilesetError) as error:
         host.wanted(**{option: value})
     assert words in str(error.value)
     assert "secret" not in str(error.value)

@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ReleaseError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
@@ -365,7 +365,7 @@ def test_waiting_for_a_steady_process(master: Master) -> None:
 @pytest.mark.parametrize("option", ["timeout", "steady"])
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e9])
 def test_a_wait_has_an_end(master: Master, option: str, seconds: float) -> None:
-    with pytest.raises(ReleaseError, match=rf"^{option}: "):
+    with pytest.raises(FilesetError, match=rf"^{option}: "):
         master.ask(**{option: seconds})
 
 
