@@ -53,16 +53,16 @@ SPEC: dict[str, dict[str, t.Any]] = {
 }
 # How urgent each alert is, and the section of the page of troubles that tells what to do.
 URGENCY = {
-    "Leaderless": ("critical", "nobody-leads"),
-    "Leaders": ("critical", "more-than-one-leads"),
+    "Leaderless": ("critical", "no-leader"),
+    "Leaders": ("critical", "several-leaders"),
     "Transitions": ("warning", "the-leader-changes-often"),
-    "Down": ("warning", "a-member-does-not-answer"),
+    "Down": ("warning", "a-member-does-not-respond"),
     "Versions": ("warning", "versions-differ"),
     "Pending": ("critical", "pods-stay-pending-all-members-are-healthy"),
     "Slow": ("warning", "scheduling-is-slow"),
-    "LeaseStands": ("critical", "nobody-leads"),
-    "Unhealthy": ("warning", "statusyml-says-that-a-host-is-not-healthy"),
-    "Drift": ("warning", "a-host-differs-from-its-plan"),
+    "LeaseStands": ("critical", "no-leader"),
+    "Unhealthy": ("warning", "statusyml-reports-an-unhealthy-host"),
+    "Drift": ("warning", "a-host-has-drift"),
     "Certificate": ("warning", "a-certificate-is-about-to-expire"),
     "Report": ("warning", "the-report-of-statusyml-is-old"),
 }
