@@ -1,6 +1,8 @@
-"""Runs make targets one after the other, and prints how long each took: `python3 tests/steps.py lint unit "versions VERSIONS=1.20.2"`.
+"""Run make targets in turn and print how long each took: `python3 tests/steps.py STEP...`.
 
-The first that fails ends it, with its exit code; the table is printed all the same.
+A step is a target with variables, such as "versions VERSIONS=1.20.2". The first failure ends the
+run
+with its exit code. The table is always printed.
 """
 
 from __future__ import annotations

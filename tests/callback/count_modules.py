@@ -1,6 +1,7 @@
-"""Counts what a playbook run costs a host: module processes started there, an action plugin's own ones too; and tasks, skipped ones too.
+"""Count the module processes and tasks of each host in a playbook run.
 
-Appends a line `HOST module NAME` or `HOST task NAME` to the file in COUNT_MODULES for each.
+Processes of action plugins and skipped tasks count too. For each, append a line `HOST module NAME`
+or `HOST task NAME` to the file that COUNT_MODULES names.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from ansible.plugins.callback import CallbackBase
 DOCUMENTATION = """
 name: count_modules
 type: aggregate
-short_description: Count module runs and tasks a host
-description: Appends a line for each of them to the file that the environment variable COUNT_MODULES names.
+short_description: Count module runs and tasks per host
+description: Appends a line for each to the file that the environment variable COUNT_MODULES names.
 """
 
 LOCAL = ("local", "ansible.builtin.local")
@@ -30,7 +31,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         execute = ActionBase._execute_module
 
-        # Workers are forked after this, so they run the counted method.
+        # Workers fork later, so that they run the replaced method.
         def counted(action: Any, module_name: str | None = None, *args: Any, **kwargs: Any) -> Any:
             if action._connection.transport not in LOCAL:
                 host = (kwargs.get("task_vars") or {}).get(

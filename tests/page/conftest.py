@@ -1,4 +1,4 @@
-"""A page in headless Chromium, by its own driver: how it looks at a width, in light and dark, on a screen and on paper."""
+"""Display a page in headless Chromium, at any width, light or dark, on screen or paper."""
 
 from __future__ import annotations
 
@@ -11,35 +11,47 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-# Of each text that is shown: how large it is, its contrast with what is behind it, and by how much it sticks out of the element that it is in.
+# For each displayed text: size, contrast with its background, and how far it sticks out of its
+# element.
 LOOK = r"""
 const number = text => (text.match(/[\d.]+/g) || []).map(Number);
-const luminance = ([r, g, b]) => [r, g, b].map(p => p / 255).map(p => p <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4)
+const luminance = ([r, g, b]) => [r, g, b].map(p => p / 255)
+  .map(p => p <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4)
   .reduce((sum, p, i) => sum + p * [0.2126, 0.7152, 0.0722][i], 0);
-const behind = e => { for (; e; e = e.parentElement) { const c = number(getComputedStyle(e).backgroundColor); if (c.length == 3 || c[3] > 0) return c; }
+const behind = e => { for (; e; e = e.parentElement) {
+  const c = number(getComputedStyle(e).backgroundColor); if (c.length == 3 || c[3] > 0) return c; }
   return [255, 255, 255]; };
 const texts = [], walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 while (walker.nextNode()) {
-  const node = walker.currentNode, parent = node.parentElement, style = getComputedStyle(parent), range = document.createRange();
+  const node = walker.currentNode, parent = node.parentElement;
+  const style = getComputedStyle(parent), range = document.createRange();
   range.selectNodeContents(node);
   const shown = [...range.getClientRects()].filter(r => r.width > 0);
   if (!node.data.trim() || !shown.length || style.visibility == "hidden") continue;
-  const drawn = !!parent.closest("svg"), colour = number(drawn ? style.fill : style.color), back = behind(parent);
+  const drawn = !!parent.closest("svg"), back = behind(parent);
+  const colour = number(drawn ? style.fill : style.color);
   const [dark, light] = [luminance(colour), luminance(back)].sort((a, b) => a - b);
-  let box = parent; while (!drawn && getComputedStyle(box).display == "inline") box = box.parentElement;
+  let box = parent;
+  while (!drawn && getComputedStyle(box).display == "inline") box = box.parentElement;
   const edge = (drawn ? document.documentElement : box).getBoundingClientRect();
-  texts.push({text: node.data.trim().slice(0, 60), size: parseFloat(style.fontSize) * (drawn ? parent.getScreenCTM().a : 1), bold: style.fontWeight >= 600,
-    contrast: (light + 0.05) / (dark + 0.05), out: Math.max(...shown.map(r => Math.max(r.right - edge.right, edge.left - r.left)))});
+  texts.push({
+    text: node.data.trim().slice(0, 60),
+    size: parseFloat(style.fontSize) * (drawn ? parent.getScreenCTM().a : 1),
+    bold: style.fontWeight >= 600,
+    contrast: (light + 0.05) / (dark + 0.05),
+    out: Math.max(...shown.map(r => Math.max(r.right - edge.right, edge.left - r.left)))});
 }
 const root = document.documentElement;
-return {texts, content: root.scrollWidth, window: root.clientWidth, back: getComputedStyle(document.body).backgroundColor,
-  drawings: [...document.querySelectorAll("figure svg")].filter(s => s.getBoundingClientRect().width > 0).length,
+return {texts, content: root.scrollWidth, window: root.clientWidth,
+  back: getComputedStyle(document.body).backgroundColor,
+  drawings: [...document.querySelectorAll("figure svg")]
+    .filter(s => s.getBoundingClientRect().width > 0).length,
   requests: performance.getEntriesByType("resource").length};
 """
 
 
 class Browser:
-    """Chromium, and the page that is open in it."""
+    """Chromium with an open page."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -79,7 +91,7 @@ class Browser:
 
     @property
     def text(self) -> str:
-        """What a person sees, spaces and lines put together."""
+        """Return the visible text, with collapsed white space."""
         return " ".join(self.run("return document.body.innerText").split())
 
     def pdf(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The pages of status and drill in a real browser: what is seen on a phone and a screen, in light and dark, and on paper."""
+"""Test the pages of status and drill in a browser: phone and screen, light and dark, paper."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def complaints(found: dict[str, Any]) -> list[str]:
-    """What is wrong with a page as it is seen."""
+    """Return what is wrong with the display of a page."""
     wrong = [f"console: {entry['message']}" for entry in found["console"]]
     wrong += [f"{found['requests']} requests"] * bool(found["requests"])
     wrong += [f"wider than the window: {found['content']}"] * (found["content"] > found["window"])
@@ -97,7 +97,9 @@ def complaints(found: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", list(PAGES))
-def test_it_fits_and_can_be_read(browser: Browser, name: str, width: int, dark: bool) -> None:
+def test_page_fits_the_window_and_is_readable(
+    browser: Browser, name: str, width: int, dark: bool
+) -> None:
     browser.open(PAGES[name](), width, dark=dark)
     found = browser.look()
     assert complaints(found) == []
@@ -118,7 +120,7 @@ def test_it_fits_and_can_be_read(browser: Browser, name: str, width: int, dark: 
         ('<img src="https://192.0.2.1/x.png">', "console: "),
     ],
 )
-def test_these_checks_can_fail(browser: Browser, bad: str, words: str) -> None:
+def test_checks_of_the_page_can_fail(browser: Browser, bad: str, words: str) -> None:
     browser.open(PAGES["one cluster"]().replace("<h1>", f"{bad}<h1>"), 400)
     assert any(line.startswith(words) for line in complaints(browser.look()))
 
@@ -133,11 +135,11 @@ def test_paper_is_white(browser: Browser, name: str, dark: bool) -> None:
     assert base64.b64decode(browser.pdf()["data"]).startswith(b"%PDF")
 
 
-# --- what is seen
+# -- content
 
 
 @pytest.mark.parametrize("width", [400, 1400])
-def test_what_needs_a_hand_is_seen_first(browser: Browser, width: int) -> None:
+def test_unhealthy_clusters_come_first(browser: Browser, width: int) -> None:
     browser.open(PAGES["clusters"](), width)
     order = [
         "kube-scheduler, 2026-01-13 12:00:00 UTC",
@@ -147,7 +149,10 @@ def test_what_needs_a_hand_is_seen_first(browser: Browser, width: int) -> None:
         "east ✘ no answer m1 leads 1.37.2 200 days left",
         "west ▲ drift",
         "c000 ✔ healthy",
-        "east ✘ no answer Leader m1 since 2026-01-01 00:00:00 UTC, for 12 days Healthy 2 of 4 members Transitions 1",
+        (
+            "east ✘ no answer Leader m1 since 2026-01-01 00:00:00 UTC, for 12 days "
+            "Healthy 2 of 4 members Transitions 1"
+        ),
         "Fail-over takes at most 23.8 s after a crash; 4.4 s after a stop",
         "m4 ✘ no answer",
         "m2 ✘ not healthy",
@@ -164,56 +169,62 @@ def test_what_needs_a_hand_is_seen_first(browser: Browser, width: int) -> None:
     assert bottom < 300
 
 
-def test_columns_stand_below_each_other_on_a_screen(browser: Browser) -> None:
+def test_columns_of_clusters_align_on_a_screen(browser: Browser) -> None:
     browser.open(PAGES["clusters"](), 1400)
     rows = browser.run(
-        "return [...document.querySelectorAll('.members tr:not(.why)')].map(r => [...r.cells].map(c => Math.round(c.getBoundingClientRect().left)))"
+        "return [...document.querySelectorAll('.members tr:not(.why)')]"
+        ".map(r => [...r.cells].map(c => Math.round(c.getBoundingClientRect().left)))"
     )
     assert len(rows) > 15
     assert len({tuple(row) for row in rows}) == 1
     tops = browser.run(
-        "return [...document.querySelectorAll('.tiles')].map(t => [...new Set([...t.children].map(c => c.getBoundingClientRect().top))].length)"
+        "return [...document.querySelectorAll('.tiles')]"
+        ".map(t => [...new Set([...t.children].map(c => c.getBoundingClientRect().top))].length)"
     )
     assert set(tops) == {1}
 
 
-def test_a_member_is_a_card_with_named_lines_on_a_phone(browser: Browser) -> None:
+def test_member_is_a_card_with_labels_on_a_phone(browser: Browser) -> None:
     browser.open(PAGES["one cluster"](), 400)
     assert (
         browser.run("return getComputedStyle(document.querySelector('.members thead')).display")
         == "none"
     )
     names = browser.run(
-        "return [...document.querySelector('.members tbody tr').cells].map(c => getComputedStyle(c, '::before').content)"
+        "return [...document.querySelector('.members tbody tr').cells]"
+        ".map(c => getComputedStyle(c, '::before').content)"
     )
     assert names == [
         "none",
         *(f'"{name}"' for name in list(COLUMNS)[1:]),
     ]
     boxes = browser.run(
-        "return [...document.querySelectorAll('.members tbody')].map(b => b.getBoundingClientRect()).map(r => [r.left, r.right, r.top, r.bottom])"
+        "return [...document.querySelectorAll('.members tbody')]"
+        ".map(b => b.getBoundingClientRect()).map(r => [r.left, r.right, r.top, r.bottom])"
     )
     assert len(boxes) == 3
     assert all(before[3] <= after[2] for before, after in zip(boxes, boxes[1:]))
 
 
 @pytest.mark.parametrize("width", [400, 1400])
-def test_a_bar_is_as_long_as_the_days_that_are_left(browser: Browser, width: int) -> None:
+def test_bar_length_shows_the_days_until_expiry(browser: Browser, width: int) -> None:
     answer = member("m1")
     answer["probes"] = {**answer["probes"], "served": certificate(73), "used": certificate(-3)}
     browser.open(render_status_page(document(cluster({"m1": answer}, asked("m1")))), width)
     bars = browser.run(
-        "return [...document.querySelectorAll('.bar')].map(b => [...b.children].map(r => r.getBoundingClientRect().width))"
+        "return [...document.querySelectorAll('.bar')]"
+        ".map(b => [...b.children].map(r => r.getBoundingClientRect().width))"
     )
     assert [round(left / whole, 2) for whole, left, _mark in bars] == [0.2, 0]
     assert all(whole > 90 for whole, _left, _mark in bars)
     colours = browser.run(
-        "return [...document.querySelectorAll('.bar rect:nth-child(2)')].map(r => getComputedStyle(r).fill)"
+        "return [...document.querySelectorAll('.bar rect:nth-child(2)')]"
+        ".map(r => getComputedStyle(r).fill)"
     )
     assert colours == ["rgb(26, 119, 64)", "rgb(185, 43, 43)"]
 
 
-def test_a_hostile_host_s_texts_are_only_texts(browser: Browser) -> None:
+def test_markup_of_a_hostile_host_is_only_text(browser: Browser) -> None:
     browser.open(PAGES["hostile"](), 1400)
     with pytest.raises(NoAlertPresentException):
         str(browser.driver.switch_to.alert.text)
@@ -221,8 +232,8 @@ def test_a_hostile_host_s_texts_are_only_texts(browser: Browser) -> None:
     assert browser.text.count(HOSTILE) > 8
 
 
-def test_a_hundred_clusters(browser: Browser) -> None:
-    """The page stays small, and each card leads to its cluster."""
+def test_page_of_a_hundred_clusters_stays_small(browser: Browser) -> None:
+    """Each card of the overview links to its cluster."""
     page = render_status_page(troubled(100))
     assert len(page) < 1_000_000
     browser.open(page, 400)
@@ -235,7 +246,7 @@ def test_a_hundred_clusters(browser: Browser) -> None:
     )
 
 
-def test_the_journals_open(browser: Browser) -> None:
+def test_journals_can_be_opened(browser: Browser) -> None:
     browser.open(PAGES["clusters"](), 1400)
     line = "kube-scheduler.service: Deactivated successfully."
     assert line not in browser.text

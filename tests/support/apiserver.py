@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A small HTTPS server that stands in for an apiserver, also for one that is ill or hostile."""
+"""A small HTTPS server that replaces an apiserver, also a faulty or hostile one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import yaml
 def answer(
     status: int = 200, body: Any = b"", headers: Sequence[str] = (), *, reason: str = "X"
 ) -> bytes:
-    """A whole HTTP answer; a body that is not bytes is sent as JSON."""
+    """Return a complete HTTP response. A body other than bytes is sent as JSON."""
     kind = "text/html" if isinstance(body, bytes) else "application/json"
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [
@@ -38,7 +38,10 @@ def answer(
 
 
 class Server:
-    """Answers each request with what C(respond(request)) returns: bytes, or a function that is given the connection."""
+    """Respond to each request with the result of `respond(request)`.
+
+    The result is bytes, or a function that gets the connection.
+    """
 
     def __init__(
         self,
@@ -78,9 +81,10 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), connection:
-            # So that a client that has gone away is noticed.
+            # Detects that the client has closed the connection.
             connection.settimeout(10)
-            # As Go's servers do; else an answer waits 40 ms for the client to acknowledge the end of the handshake.
+            # As Go's servers do. Otherwise a response waits 40 ms until the client acknowledges the
+            # handshake.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stream = self._secured(connection) if self._context else connection
             with stream:
@@ -91,7 +95,7 @@ class Server:
                         if not data:
                             return
                         request += data
-                        if not self._context:  # a TLS hello has no end that could be seen here
+                        if not self._context:  # no TLS hello has such an end
                             break
                     self.requests.append(request)
                     response = self.respond(request.decode("latin-1"))
@@ -108,14 +112,15 @@ class Server:
         try:
             stream.do_handshake()
         except ssl.SSLError:
-            # To close with something unread would reset the connection, and the client might lose the alert.
+            # Closing with unread data would reset the connection, and the client could lose the
+            # alert.
             while os.read(stream.fileno(), 65536):
                 pass
             raise
         return stream
 
     def close(self) -> None:
-        # Closing alone would leave the thread in accept().
+        # close() alone would leave the thread in accept().
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -139,7 +144,7 @@ def kubeconfig(
     user: dict[str, Any] | None = None,
     **cluster: Any,
 ) -> bytes:
-    """The bytes of a kubeconfig with one context for each server; the first one is current."""
+    """Return a kubeconfig with one context per server. The first context is current."""
     cluster = {**({"certificate-authority-data": b64(ca)} if ca else {}), **cluster}
     user = {
         **(
@@ -165,7 +170,7 @@ def kubeconfig(
 
 
 def refused_port() -> int:
-    """A port on which nothing listens."""
+    """Return a port without a listener."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
         return port

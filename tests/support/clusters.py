@@ -1,4 +1,4 @@
-"""Clusters for the tests of the report: what members answer, and the document that is made of it."""
+"""Build clusters for tests of the report: the members' results and the document made from them."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ DOWN: dict[str, Any] = {
 
 
 def member(name: str, leader: str = "m1", **changes: Any) -> dict[str, Any]:
-    """What scheduler_info's action plugin returns for a member on which all is well."""
+    """Return the result of scheduler_info for a healthy member."""
     return {**compared(name, leader, clock_offset=0.0, round_trip=0.3), **changes}
 
 
 def certificate(days: int, *, life: int = 365) -> dict[str, Any]:
-    """A certificate that is served or used, with so many days of its life left."""
+    """Return a certificate, served or used, that expires in so many days."""
     first = 12 - life + days
     return {
         **CERTIFICATE,
@@ -49,7 +49,7 @@ def certificate(days: int, *, life: int = 365) -> dict[str, Any]:
 
 
 def _day(number: int) -> str:
-    """A day, counted from the beginning of 2026."""
+    """Return a day, counted from the start of 2026."""
 
     return (datetime(2026, 1, 1, 12, tzinfo=timezone.utc) + timedelta(days=number)).strftime(
         "%Y-%m-%dT%H:%M:%SZ"
@@ -71,7 +71,7 @@ def cluster(
     before: dict[str, dict[str, Any]] | None = None,
     **plans: dict[str, Any],
 ) -> status.Cluster:
-    """Three members, m1 leads, and all is well but for what is said."""
+    """Build three healthy members, of which m1 leads, except for the given changes."""
     return status.cluster(
         name,
         {each: member(each) for each in ("m1", "m2", "m3")} if answers is None else answers,
@@ -88,7 +88,7 @@ def document(*clusters: status.Cluster) -> status.Document:
 
 
 def troubled(count: int = 3) -> status.Document:
-    """One cluster in need, one that drifts, and well ones; COUNT in all."""
+    """Build COUNT clusters: one unhealthy, one with drift, the remaining ones healthy."""
     long = "master-1.control-plane.region-7.kube-ha.example.org"
     answers = {
         "m1": member(
@@ -132,7 +132,7 @@ def troubled(count: int = 3) -> status.Document:
 
 
 def hostile() -> status.Document:
-    """A member that puts markup in every text that it may choose."""
+    """A member with markup in every text that it can set."""
     texts = {
         "holder": HOSTILE,
         "holder_identity": HOSTILE,

@@ -1,4 +1,4 @@
-"""Drills of a lab: run as an operator runs them, and what they may not leave behind."""
+"""Run drills of a lab as an operator does, and check that no fault remains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.lab import UNIT, Lab, Run
 PLAYBOOK = "playbooks/drill.yml"
 CONFIRMED = "--extra-vars=drill_confirm=yes"
 KINDS = ("stop", "kill", "freeze", "partition")
-# What the journal of the member that led tells of its end.
+# Journal of the previous leader about its end.
 LEASE_LOST = "eaderelection lost"
 LOST = {
     "stop": "systemd[1]: Stopped ",
@@ -25,7 +25,7 @@ TIMER = "kube-ha-drill-undo.timer"
 
 @dataclass
 class Drill:
-    """One run of drill.yml, its report, and its page."""
+    """A run of drill.yml with its report and its page."""
 
     run: Run
     report: dict[str, Any]
@@ -45,7 +45,7 @@ def drill(lab: Lab, folder: Path, kind: str, *words: str) -> Drill:
 
 
 def passed(lab: Lab, found: Drill) -> None:
-    """Checks all that holds of every drill that went well."""
+    """Check everything that holds for every successful drill."""
     assert found.run.code == 0, found.run.output
     report = found.report
     assert report["passed"], report["faults"]
@@ -91,16 +91,22 @@ def namespaces(lab: Lab) -> list[str]:
 
 
 def inside(lab: Lab, name: str, script: str) -> str:
-    """What a shell on a master says; quicker than through Ansible."""
+    """Return the output of a shell on a host. This is faster than through Ansible."""
     return lab.podman("exec", lab.settings.container(name), "sh", "-c", script)
 
 
 def timer(lab: Lab, name: str) -> bool:
-    """Whether the undo is armed on a master."""
+    """Return whether the timer that removes the fault is active on a host."""
     return inside(lab, name, f"systemctl is-active {TIMER} || true").strip() == "active"
 
 
 def process_state(lab: Lab, name: str) -> str:
-    """The state of the scheduler's process as the kernel has it, such as S or T; "" without one."""
-    script = f"pid=$(systemctl show --property=MainPID --value {UNIT}); ps --no-headers -o state= -p $pid || true"
+    """Return the state of the scheduler's process in the kernel, such as S or T.
+
+    "" without a process.
+    """
+    script = (
+        f"pid=$(systemctl show --property=MainPID --value {UNIT}); "
+        "ps --no-headers -o state= -p $pid || true"
+    )
     return inside(lab, name, script).strip()[:1]

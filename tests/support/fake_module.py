@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A stand-in for AnsibleModule and its options, and ways to end a process at every point where it changes files."""
+"""Replace AnsibleModule and its options, and end a process at each change of a file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHANGING = (
 
 
 class FakeModule:
-    """The part of AnsibleModule that module_utils use."""
+    """The part of AnsibleModule that module_utils uses."""
 
     def __init__(self, check_mode: bool = False, **params: Any) -> None:
         self.params = {"mode": None, "owner": None, "group": None, **params}
@@ -58,7 +58,7 @@ class FakeModule:
 
 
 def filled(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Options as AnsibleModule would hand them over, sub-options and defaults included."""
+    """Return options as AnsibleModule does, including suboptions and defaults."""
     unknown = set(given) - set(spec)
     assert not unknown
     options = {}
@@ -77,7 +77,10 @@ def filled(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def at_change(point: int, what: Callable[[], object]) -> Iterator[list[int]]:
-    """Do *what* in place of the n-th change of a file; yields a list with one number, of the changes that are left."""
+    """Do *what* instead of the n-th change of a file.
+
+    Yield a list with one number: the remaining changes.
+    """
     left = [point]
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -100,7 +103,10 @@ def at_change(point: int, what: Callable[[], object]) -> Iterator[list[int]]:
 
 
 def killed_at(action: Callable[[], object], point: int) -> bool:
-    """Run *action* in a child that kills itself at its n-th change of a file; tell whether it came that far."""
+    """Run *action* in a child that kills itself at its n-th change of a file.
+
+    Return whether the child reached it.
+    """
     child = os.fork()
     if child == 0:
         try:
@@ -122,7 +128,7 @@ def one_line(error: BaseException) -> str:
 
 
 class HostVars(dict[str, dict[str, Any]]):
-    """Ansible's C(hostvars), as far as the action plugins use it."""
+    """The part of Ansible's hostvars that the action plugins use."""
 
     def raw_get(self, name: str) -> dict[str, Any]:
         return self[name]

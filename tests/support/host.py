@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A host for the tests of _scheduler: a folder with a set of files, a /proc of files, and a systemd that starts a process there."""
+"""Simulate a host for tests of _scheduler: a file set, a /proc, a systemd that starts a process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class FakeProc(Proc):
-    """A /proc in a folder. Its clock began in 1970, so that ticks are those since then."""
+    """A /proc in a directory. Its clock starts in 1970, so that ticks count from then."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(str(root), boot=0.0)
@@ -50,7 +50,7 @@ class FakeProc(Proc):
         started: float | None = None,
         listens: int = 0,
     ) -> Path:
-        """Puts a process there."""
+        """Add a process."""
         folder = self.folder / str(pid)
         (folder / "ns").mkdir(parents=True)
         (folder / "fd").mkdir()
@@ -88,7 +88,7 @@ class FakeProc(Proc):
 
 
 class FakeSystemd(systemd.Systemd):
-    """A unit that is started from whatever lies live."""
+    """A unit that starts from the live set."""
 
     def __init__(self, unit: Path, proc: FakeProc) -> None:
         self.unit = unit
@@ -96,11 +96,11 @@ class FakeSystemd(systemd.Systemd):
         self.did: list[str] = []
         self.pid = 0
         self.program: Path | None = None
-        self.vendor: Path | None = None  # a unit of somebody else's in another folder
+        self.vendor: Path | None = None  # a unit of another owner in another directory
         self.credentials: dict[str, Path] = {}
         self.number = 252
         self.lines = ["the end of the journal"]
-        self.log: list[tuple[float, str]] = []  # what the unit has said, and when
+        self.log: list[tuple[float, str]] = []  # what the unit logged, and when
         self.words: tuple[str, ...] = ()
         self.state = {
             "LoadState": "not-found",
@@ -113,7 +113,7 @@ class FakeSystemd(systemd.Systemd):
 
     @property
     def read(self) -> Path | None:
-        """The file that the unit is read from."""
+        """Return the file of the unit."""
         return self.unit if self.unit.exists() else self.vendor
 
     def show(self, unit: str) -> dict[str, str]:
@@ -150,7 +150,8 @@ class FakeSystemd(systemd.Systemd):
             exe=Path(os.path.realpath(self.program)) if self.program else None,
             cgroup=f"/system.slice/{UNIT_NAME}",
         )
-        # The host sees them where the process does; a test that has no place for that leaves the process's view alone.
+        # The host sees these files where the process does. Without a place for them, keep the view
+        # of the process.
         place = credentials_dir(unit)
         seen = [
             folder / "root" / place.lstrip("/"),
@@ -176,7 +177,7 @@ class FakeSystemd(systemd.Systemd):
 
 
 class ReleaseModule:
-    """AnsibleModule for scheduler_fileset."""
+    """Return an AnsibleModule for scheduler_fileset."""
 
     def __init__(self, check_mode: bool, **params: Any) -> None:
         self.check_mode = check_mode
@@ -198,7 +199,7 @@ class ReleaseModule:
 
 
 class Host:
-    """A set of four files under a folder."""
+    """Return a set of four files below a directory."""
 
     def __init__(self, root: Path) -> None:
         self.root = root / "host"
@@ -377,4 +378,4 @@ ANSWER: dict[str, Any] = {
     "drift": [],
     "awaited": [],
 }
-"""What scheduler_info's module says of a healthy host."""
+"""Return the result of scheduler_info for a healthy host."""

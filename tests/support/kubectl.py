@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The real kubectl, to compare with: every one in KUBECTL (paths, as in PATH), or else the one in PATH."""
+"""Find real kubectls for comparison.
+
+KUBECTL can contain several paths, separated as in PATH. Otherwise use the kubectl in PATH.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ KUBECTLS = _found()
 def kubectl(
     path: str, file: Path, *arguments: str, check: bool = True
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run C(kubectl config) on a file."""
+    """Run `kubectl config` on a file."""
     return subprocess.run(
         [path, "config", *arguments, "--kubeconfig", str(file)], check=check, capture_output=True
     )

@@ -1,4 +1,4 @@
-"""The lab as tests use it: its masters, the real kubectl, and the playbooks run as an operator runs them."""
+"""Access a lab from tests: hosts, the real kubectl, and playbooks as an operator runs them."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ UNIT = "kube-scheduler.service"
 PROGRAM = os.environ.get("LAB_ANSIBLE_PLAYBOOK") or str(
     Path(sys.executable).parent / "ansible-playbook"
 )
-"""That of another ansible-core than the tools' where make molecule was given one (CORE)."""
+"""ansible-playbook of another ansible-core, if make molecule got CORE."""
 NOT_GIVEN_BACK = re.compile(r"Failed to release l(?:ock|ease)\b.*has been modified")
-"""What a scheduler says whose lease was renewed at the moment at which it gave it back (kubernetes#131867)."""
+"""Log line of a scheduler whose lease was renewed during its release (kubernetes#131867)."""
 MOMENT = 0.3
-"""Seconds for which a task has been under way when it is killed."""
+"""Seconds that a task has run when it is killed."""
 
 
 @dataclass
 class Run:
-    """One run of a playbook."""
+    """A run of a playbook."""
 
     code: int
     output: str
@@ -57,16 +57,19 @@ class Run:
 
     @property
     def text(self) -> str:
-        """The output with its line breaks and quotes gone, for sentences that the callback has folded."""
+        """Return the output without line breaks and quotes.
+
+        It contains also the sentences that the callback wraps.
+        """
         return re.sub(r"\s+", " ", self.output.replace("''", "'"))
 
     @property
     def modules(self) -> list[str]:
-        """Module processes that were started on any host."""
+        """Return the module processes that were started on all hosts."""
         return [name for _host, kind, name in self.counts if kind == "module"]
 
     def runs(self, host: str) -> list[str]:
-        """Module processes that were started on a host."""
+        """Return the module processes that were started on a host."""
         return [
             name
             for name_of_host, kind, name in self.counts
@@ -74,7 +77,7 @@ class Run:
         ]
 
     def tasks(self, host: str) -> list[str]:
-        """Tasks of a host, skipped ones too."""
+        """Return the tasks of a host, including skipped ones."""
         return [
             name
             for name_of_host, kind, name in self.counts
@@ -83,7 +86,7 @@ class Run:
 
 
 def operators(**settings: str) -> dict[str, str]:
-    """The environment as an operator has it, and not as Molecule sets it for its own runs."""
+    """Return the environment of an operator, not the one that Molecule sets for its own runs."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
     }
@@ -91,7 +94,7 @@ def operators(**settings: str) -> dict[str, str]:
 
 
 class Lab:
-    """The masters, from the outside."""
+    """The hosts of a lab, from outside."""
 
     def __init__(self) -> None:
         self.settings = lab_settings.read(os.environ, ROOT)
@@ -103,7 +106,7 @@ class Lab:
         }
         self.variables: dict[str, Any] = group["vars"]
         self.ca = (self.state / "ca.pem").read_text()
-        self.apiserver = self.names[0]  # the one that kubectl asks
+        self.apiserver = self.names[0]  # the apiserver that kubectl uses
 
     @property
     def names(self) -> list[str]:
@@ -116,7 +119,7 @@ class Lab:
         return testinfra.get_host(f"ansible://{name}", ansible_inventory=str(self.inventory))
 
     def write(self, name: str, path: str, content: bytes) -> None:
-        """Writes a file on a master, in a folder that is there."""
+        """Write a file on a host, in an existing directory."""
         self.host(name).check_output(
             "echo %s | base64 -d > %s", base64.b64encode(content).decode(), path
         )
@@ -154,7 +157,7 @@ class Lab:
         return spec
 
     def leader(self) -> str:
-        """Inventory name of the lease's holder."""
+        """Return the inventory name of the lease holder."""
         return self.name_of(self.lease()["holderIdentity"].rsplit("_", 1)[0])
 
     def podman(self, *words: str) -> str:
@@ -171,7 +174,10 @@ class Lab:
         return done.stdout
 
     def journal(self, name: str, *words: str) -> str:
-        """What a master's scheduler has said: the end, or what these options of journalctl choose."""
+        """Return the journal of a host's scheduler.
+
+        Without options of journalctl, return the last lines.
+        """
         words = words or ("--lines=50",)
         return self.podman(
             "exec",
@@ -183,7 +189,10 @@ class Lab:
         )
 
     def not_given_back(self, since: float) -> list[str]:
-        """The lines, since a moment in seconds since 1970, of schedulers that stopped and could not give the lease back. Pytest reports them."""
+        """Return and report the log lines of schedulers that could not release the lease.
+
+        *since* is in Unix seconds.
+        """
         said = (self.journal(name, f"--since=@{since:.0f}") for name in self.names)
         lines = [
             line for journal in said for line in journal.splitlines() if NOT_GIVEN_BACK.search(line)
@@ -201,7 +210,11 @@ class Lab:
         steady: bool = False,
         **settings: str,
     ) -> Run:
-        """Runs a playbook. Unless C(steady), a rolled member is not waited for to run on: 12 s each, which only the tests of upgrades are about."""
+        """Run a playbook.
+
+        Unless *steady*, do not wait 12 s until a rolled member runs steadily; only the upgrade
+        tests check that.
+        """
         environment = operators(**settings)
         counts = tmp / "counts" if tmp else None
         if counts:
@@ -231,7 +244,10 @@ class Lab:
         return Run(done.returncode, done.stdout, [line.split(maxsplit=2) for line in told])
 
     def cut_off(self, playbook: str, line_starts: str, count: int, *words: str) -> bool:
-        """Kills a playbook, all its processes at once, a moment after so many such lines; whether it came that far."""
+        """Kill all processes of a playbook shortly after so many matching lines.
+
+        Return whether it reached them.
+        """
         with subprocess.Popen(
             [PROGRAM, f"--inventory={self.inventory}", playbook, *words],
             cwd=ROOT,
@@ -258,7 +274,7 @@ class Lab:
         hosts: Mapping[str, Mapping[str, Any]] | None = None,
         **variables: Any,
     ) -> Path:
-        """The same masters in an inventory of another kind; C(hosts) are variables of single ones."""
+        """Write another inventory of the same hosts; *hosts* are variables of single hosts."""
         content = yaml.safe_load(self.inventory.read_text())["kube_masters"]
         content["vars"] |= variables
         for name, own in (hosts or {}).items():
@@ -271,7 +287,10 @@ class Lab:
         return self.play("playbooks/site.yml", *words, **options)
 
     def start_anew(self, *words: str) -> Run:
-        """Deploys after all schedulers were stopped: where nobody schedules, all start at once, in half the time that a rollout takes."""
+        """Deploy after stopping all schedulers.
+
+        All members then start at once, which takes half the time of a rollout.
+        """
         for name in self.names:
             self.host(name).check_output("systemctl stop %s", UNIT)
         run = self.site(*words)
@@ -286,13 +305,16 @@ class Lab:
 
 
 def wait_for_age(certificate: x509.Certificate, seconds: float, backdate: float = 300) -> None:
-    """Waits until a certificate was issued so long ago; *backdate* is by how much its validity began before that."""
+    """Wait until a certificate is so many seconds old.
+
+    *backdate* is the time between the start of its validity and its issue.
+    """
     issued = certificate.not_valid_before_utc.timestamp() + backdate
     time.sleep(max(0.0, issued + seconds - time.time()))
 
 
 def wait_for(ask: Callable[[], Any], seconds: float) -> Any:
-    """The first true answer."""
+    """Return the first true result."""
     deadline = time.monotonic() + seconds
     while True:
         answer = ask()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A CA that is somebody else's: the folder between it and a host, and what cfssl and openssl make of a request."""
+"""An external CA: the directory between it and a host, and how cfssl and openssl sign a request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ADVICE = "have {0}/m1.csr signed by the CA in {1}, and put the certificate to {0
 
 
 class Site:
-    """A host, a CA that only somebody else has the key of, and the folder between them."""
+    """A host, a CA without its key, and the directory between them."""
 
     def __init__(self, folder: Path) -> None:
         for name in ("host", "ca", "csr"):
@@ -83,11 +83,11 @@ class Site:
         return result
 
     def public(self) -> Any:
-        """The key of the request that was laid."""
+        """Return the key of the pending request."""
         return x509.load_pem_x509_csr(self.csr.read_bytes()).public_key()
 
     def issue(self, ca: Ca | None = None, **given: Any) -> x509.Certificate:
-        """What the other CA makes of the request."""
+        """Sign the request as the other CA."""
         return certificate(
             None, (ca or self.ca).authority, public=self.public(), **{**FIT, **given}
         )
@@ -102,7 +102,7 @@ class Site:
 
 
 def by_cfssl(ca: Path, key: Path, request: Path, config: Path, profile: str = "kubernetes") -> None:
-    """Signs HOST.csr to HOST.pem as cfssl's documentation has it."""
+    """Sign HOST.csr to HOST.pem as in the documentation of cfssl."""
     words = [
         f"-ca={ca}",
         f"-ca-key={key}",
@@ -119,7 +119,7 @@ def by_cfssl(ca: Path, key: Path, request: Path, config: Path, profile: str = "k
 def by_openssl(
     ca: Path, key: Path, request: Path, *words: str, days: int = 365, copy: bool = True
 ) -> None:
-    """Signs HOST.csr to HOST.pem; *copy* says whether the extensions that the request asks for are taken over."""
+    """Sign HOST.csr to HOST.pem. *copy* sets whether the requested extensions are copied."""
     extensions = ["-copy_extensions", "copyall"] if copy else []
     out = ["-out", str(request.with_suffix(".pem")), "-days", str(days), *extensions, *words]
     openssl(

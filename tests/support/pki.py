@@ -53,7 +53,7 @@ _SPARE: dict[str, Any] = {}
 
 
 def spare(kind: str = "RSA", number: int = 0, **more: Any) -> Any:
-    """Return a key that tests may share, since making RSA keys takes its time."""
+    """Return a key that tests can share, because RSA keys take long to generate."""
     name = f"{kind}{number}{sorted(more.items())}"
     if name not in _SPARE:
         _SPARE[name] = keys.generate(keys.Kind(kind, **more))
@@ -61,7 +61,7 @@ def spare(kind: str = "RSA", number: int = 0, **more: Any) -> Any:
 
 
 def options(**given: Any) -> dict[str, Any]:
-    """Return all options of a task, as AnsibleModule would."""
+    """Return all options of a task as AnsibleModule does."""
     return {**DEFAULTS, "path": "/x/cert.pem", "privatekey_path": "/x/key.pem", **given}
 
 
@@ -72,7 +72,7 @@ def certificate(
     public: Any = None,
     **given: Any,
 ) -> x509.Certificate:
-    """Make a certificate for a key (or another's public key), by itself or by an issuer."""
+    """Create a certificate for a key or another public key, self-signed or by an issuer."""
     wanted = _wanted.wanted(options(**given))
     times = _certificate.Times(
         now - wanted.backdate, now + wanted.valid_for, now + wanted.valid_for
@@ -92,7 +92,7 @@ def key_pem(key: Any, passphrase: str | None = None) -> str:
 
 
 class Ca:
-    """A CA, in two files where it is given a folder. Those of one key are one CA."""
+    """A CA, in two files if a directory is given. CAs with the same key are the same CA."""
 
     def __init__(
         self, folder: Path | None = None, key: Any = None, name: str = "ca", **given: Any
@@ -128,7 +128,10 @@ class Ca:
         start: int = -60,
         end: int = 3600,
     ) -> tuple[str, str]:
-        """The PEM of a certificate, valid from C(start) to C(end) seconds from now, and of its key; not made by the code under test."""
+        """Return PEM of a certificate and its key, created without the code under test.
+
+        It is valid from *start* to *end* seconds from now.
+        """
         key = key or ec.generate_private_key(ec.SECP256R1())
         sans: list[x509.GeneralName] = [x509.DNSName(d) for d in dns]
         sans += [x509.IPAddress(ipaddress.ip_address(i)) for i in ips]
@@ -151,12 +154,15 @@ class Ca:
 
 
 def elapsed() -> timedelta:
-    """How far the real clock, by which what is no test's own issues, is ahead of the tests' own time, which is that of their start."""
+    """Return the offset of the real clock from the tests' clock, which is frozen at their start.
+
+    Certificates that no test issues itself use the real clock.
+    """
     return base.now() - NOW
 
 
 class Host:
-    """A directory on which tasks run."""
+    """A directory for the files of tasks."""
 
     def __init__(self, folder: Path, ca: Ca | None, **task: Any) -> None:
         self.folder = folder
@@ -187,7 +193,7 @@ class Host:
         }
 
     def matches(self) -> bool:
-        """Tell whether the key and the certificate, as they lie there, belong together."""
+        """Return whether the key file and the certificate file match."""
         key = keys.parse(self.key_path.read_bytes(), None, "key")
         found = _certificate.parse(self.path.read_bytes())[0]
         assert found is not None
@@ -195,7 +201,7 @@ class Host:
 
 
 def openssl(*arguments: str) -> str:
-    """Run openssl, and return what it says; the test fails with it."""
+    """Run openssl and return its output. If openssl fails, the test fails."""
     done = subprocess.run(["openssl", *arguments], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""Debian's own Prometheus, for the tests of monitoring."""
+"""Debian's Prometheus for the tests of monitoring."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.support.simulation import ROOT
 
 @functools.cache
 def packages(*names: str) -> list[Path]:
-    """The files of some packages, from the cache."""
+    """Return the files of packages from the cache."""
     command = [sys.executable, str(ROOT / "lab/debs.py"), *names]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     return [Path(line) for line in done.stdout.splitlines()[-len(names) :]]
 
 
 def on_this_machine(folder: Path) -> dict[str, object]:
-    """Variables of a host of Prometheus that is this machine, for monitoring.yml to write into a folder."""
+    """Return variables for monitoring.yml, which writes into a directory of this machine."""
     return {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
@@ -31,7 +31,7 @@ def on_this_machine(folder: Path) -> dict[str, object]:
 
 
 def promtool(*words: str | Path, stdin: str | None = None) -> str:
-    """What promtool says of something, which it has to find right."""
+    """Return the output of promtool, which must succeed."""
     program = packages("promtool")[0].parent / "unpacked/usr/bin/promtool"
     done = subprocess.run(
         [program, *words], input=stdin, capture_output=True, text=True, check=False, timeout=120

@@ -1,4 +1,4 @@
-"""The role's defaults as Ansible fills them in for an instance, its own data, and what its report tells."""
+"""Defaults and data of the role as Ansible evaluates them, and the content of its report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
 
 
 def defaults(name: str = "kube-scheduler") -> dict[str, Any]:
-    """The defaults with those that follow the name of the instance; others that hold an expression stay as they are."""
+    """Return the defaults for an instance name.
+
+    Other defaults with an expression stay unevaluated.
+    """
     found: dict[str, Any] = yaml.safe_load(
         (ROLE / "defaults/main.yml").read_text().replace("{{ kube_scheduler_name }}", name)
     )
@@ -20,7 +23,10 @@ def defaults(name: str = "kube-scheduler") -> dict[str, Any]:
 
 
 def role_vars() -> dict[str, Any]:
-    """The variables of vars/main by their names: tables, hardening, and what an including task may set otherwise."""
+    """Return the variables of vars/main by name.
+
+    They are tables, hardening, and data that an including task can override.
+    """
     files = (ROLE / "vars/main").glob("*.yml")
     return {
         name: value for path in files for name, value in yaml.safe_load(path.read_text()).items()
@@ -28,7 +34,10 @@ def role_vars() -> dict[str, Any]:
 
 
 def answers(report: Path) -> dict[str, Any]:
-    """What each member answered, from the file that status_json names; None where it gave no answer."""
+    """Return the result of each member from the file of status_json.
+
+    None for a member without a result.
+    """
     clusters = json.loads(report.read_text())["clusters"]
     return {
         name: member["answer"]

@@ -1,4 +1,4 @@
-"""The certificates of the lab's schedulers as the outside sees them, and a CA that takes the place of the lab's."""
+"""Observe the certificates of the lab's schedulers from outside, and replace the lab's CA."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from tests.support.pki import Ca
 from tests.support.upgrade import CRASHED, RELEASED, Measured, nothing_lost, under_pods
 
 KNOWN = (1, 32)
-"""Since when an apiserver writes down by which certificate somebody is known to it."""
+"""The first version whose apiserver logs the certificate of a client."""
 RELEASES = (1, 21)
 SHORT = (
-    "--extra-vars={kube_scheduler_ca_config: '', kube_scheduler_ca_profile: '', kube_scheduler_cert_valid_for: 2000h}",
+    (
+        "--extra-vars={kube_scheduler_ca_config: '', kube_scheduler_ca_profile: '', "
+        "kube_scheduler_cert_valid_for: 2000h}"
+    ),
 )
 CERTIFICATE = "/etc/kubernetes/cert/kube-scheduler.pem"
 KUBECONFIG = "/etc/kubernetes/kube-scheduler.kubeconfig"
@@ -33,12 +36,12 @@ SERVED = "Loaded a new cert/key pair"
 
 
 def rotate(kind: str = "", *words: str) -> tuple[str, ...]:
-    """The words after ansible-playbook's inventory."""
+    """Return the arguments of ansible-playbook after the inventory."""
     return ("playbooks/rotate.yml", *([f"--extra-vars=rotate={kind}"] if kind else []), *words)
 
 
 def trusted(lab: Lab, name: str) -> str:
-    """The CAs that a master's kubeconfig trusts, as PEM text."""
+    """Return the CAs that a host's kubeconfig trusts, as PEM."""
     cluster = yaml.safe_load(lab.host(name).file(KUBECONFIG).content)["clusters"][0]["cluster"]
     return base64.b64decode(cluster["certificate-authority-data"]).decode()
 
@@ -48,12 +51,12 @@ def sha256(certificate: x509.Certificate) -> str:
 
 
 def lying(lab: Lab, name: str) -> x509.Certificate:
-    """The certificate in its place on a master."""
+    """Return the certificate file of a host."""
     return x509.load_pem_x509_certificate(lab.host(name).file(CERTIFICATE).content)
 
 
 def served(lab: Lab, name: str) -> x509.Certificate:
-    """What a scheduler shows in a TLS handshake, at its loopback address."""
+    """Return the certificate that a scheduler serves on its loopback address."""
     script = f"import ssl; print(ssl.get_server_certificate(('127.0.0.1', {PORT})))"
     return x509.load_pem_x509_certificate(
         lab.host(name).check_output("python3 -c %s", script).encode()
@@ -65,21 +68,21 @@ def knows(lab: Lab, name: str, certificate: x509.Certificate) -> bool:
 
 
 def known_as(lab: Lab, name: str) -> str:
-    """SHA-256 of the certificate by which the apiserver of a master knew its scheduler last; 1.32 and newer write it down."""
+    """Return the SHA-256 of the client certificate in a host's audit log (1.32 and newer)."""
     lines = lab.host(name).check_output("tail --lines=1 /var/log/lab-audit.log").splitlines()
     [found] = json.loads(lines[-1])["user"]["extra"]["authentication.kubernetes.io/credential-id"]
     return str(found).partition("X509SHA256=")[2].lower()
 
 
 def keys(lab: Lab) -> dict[str, str]:
-    """The public part of each master's private key."""
+    """Return the public part of each host's private key."""
     return {
         name: lab.host(name).check_output("openssl pkey -pubout -in %s", KEY) for name in lab.names
     }
 
 
 def logged(lab: Lab, name: str, pid: str, words: str) -> float:
-    """When a process has said something last, in seconds since 1970."""
+    """Return when a process logged something last, in Unix seconds."""
     lines = lab.host(name).check_output("journalctl --output=short-unix _PID=%s", pid).splitlines()
     return float([line for line in lines if words in line][-1].split()[0])
 
@@ -92,7 +95,7 @@ def restarts(lab: Lab) -> dict[str, str]:
 
 
 def expired(certificate: bytes, ca_key: bytes) -> bytes:
-    """The same certificate, over since an hour."""
+    """Return the same certificate, expired an hour ago."""
     former = x509.load_pem_x509_certificate(certificate)
     now = datetime.now(timezone.utc)
     builder = (
@@ -111,7 +114,7 @@ def expired(certificate: bytes, ca_key: bytes) -> bytes:
 
 
 def expire(lab: Lab, name: str) -> None:
-    """Puts an expired certificate in the place of a master's own, and into its kubeconfig where that holds it."""
+    """Replace a host's certificate by an expired one, also where the kubeconfig embeds it."""
     host = lab.host(name)
     over = expired(host.file(CERTIFICATE).content, (lab.state / "ca-key.pem").read_bytes())
     kubeconfig = yaml.safe_load(host.file(KUBECONFIG).content)
@@ -125,12 +128,15 @@ def expire(lab: Lab, name: str) -> None:
 
 
 def bound(lab: Lab) -> float:
-    """Seconds without a leader while it is rolled, at most; a version that keeps its lease lets it expire."""
+    """Return the maximum number of seconds without a leader.
+
+    A version that does not release its lease lets it expire.
+    """
     return RELEASED if settings.version_key(lab.settings.version)[:2] >= RELEASES else CRASHED
 
 
 def in_use(lab: Lab, former: dict[str, Any]) -> None:
-    """Every master has a certificate of its own that is new, serves it, and is known to the apiserver by it."""
+    """Check that every host has a new pair, serves it, and uses it with the apiserver."""
     now = {name: lying(lab, name) for name in lab.names}
     assert not {*now.values()} & {*former.values()}
     for name, certificate in now.items():
@@ -140,7 +146,7 @@ def in_use(lab: Lab, former: dict[str, Any]) -> None:
 
 
 def rotated(lab: Lab, kind: str, *words: str, transitions: int) -> Measured:
-    """Rotates under a stream of pods; nothing is lost, and a plain run finds nothing to do."""
+    """Rotate under a stream of pods. No pod is lost, and the next plain run changes nothing."""
     found = under_pods(lab, lambda: lab.play(*rotate(kind, *words)))
     nothing_lost(found, transitions, bound=bound(lab))
     site = lab.site(*words)
@@ -150,7 +156,10 @@ def rotated(lab: Lab, kind: str, *words: str, transitions: int) -> Measured:
 
 
 class NextCa:
-    """A CA of the same name as the lab's, which the apiservers learn of when a test tells them."""
+    """A CA with the same name as the lab's.
+
+    The apiservers trust it once a test configures them to.
+    """
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab, self.folder = lab, folder
@@ -167,7 +176,7 @@ class NextCa:
 
     @property
     def taken(self) -> tuple[str, str]:
-        """The variables once it is the CA."""
+        """Return the variables after the change of CA."""
         return (
             f"--extra-vars=kube_scheduler_ca_cert={self.ca.path}",
             f"--extra-vars=kube_scheduler_ca_key={self.ca.key_path}",
@@ -181,7 +190,10 @@ class NextCa:
         return True
 
     def accepted(self) -> None:
-        """Has the apiservers accept client certificates of both, which they read again by themselves, and kubectl trust both."""
+        """Let the apiservers accept clients of both CAs, and let kubectl trust both.
+
+        The apiservers reload the file automatically.
+        """
         (self.pki / "ca.pem").write_text(self.former + self.ca.pem)
         both = self.folder / "both.pem"
         both.write_text(self.former + self.ca.pem)
@@ -195,7 +207,7 @@ class NextCa:
             )
 
     def serves(self) -> None:
-        """Gives the apiservers certificates of this one, with the names of the former."""
+        """Issue apiserver certificates from this CA, with the same names as before."""
         former = x509.load_pem_x509_certificate((self.pki / "kube-apiserver.pem").read_bytes())
         names: Any = former.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         certificate, key = self.ca.issue(

@@ -1,4 +1,7 @@
-"""Simulated masters: real Ansible and the real role, and hosts whose Python answers from a script (tests/simulated/master)."""
+"""Simulated hosts: real Ansible and the real role on hosts that do not exist.
+
+The script tests/simulated/master replaces their Python.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ def lease(holder: str) -> dict[str, Any]:
 
 
 def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
-    """What scheduler_info gathers of a host on which all is well."""
+    """Return what scheduler_info gathers on a healthy host."""
     return {
         **copy.deepcopy(ANSWER),
         "changed": False,
@@ -66,13 +69,13 @@ def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
 
 
 def compared(name: str, leader: str, **changes: Any) -> dict[str, Any]:
-    """What scheduler_info says of the same host when it is asked about health and drift."""
+    """Return the health and drift of the same host."""
     probes = {**ANSWER["probes"], "served": CERTIFICATE, "used": CERTIFICATE, "metrics_reader": 200}
     return gathered(name, leader, **{"probes": probes, "healthy": True, **changes})
 
 
 CSR = _certificate.request(spare("ECC")).decode()
-"""What a host asks to be signed."""
+"""Return a certificate request of a host."""
 NOTHING = {
     "installed": False,
     "prepared": False,
@@ -100,7 +103,7 @@ NOTHING = {
     "port": {"number": 10259, "addresses": [], "held_by": "", "ours": False},
     "lease": None,
 }
-"""What is otherwise on a host that nothing has touched yet."""
+"""Return what differs on an untouched host."""
 BARE = [
     {"part": "packages", "reason": "the Python library yaml is missing"},
     {"part": "user", "reason": "the user k8s does not exist"},
@@ -112,7 +115,7 @@ BARE = [
     {"part": "kubeconfig", "reason": "/etc/kubernetes/kube-scheduler.kubeconfig: is not there"},
     {"part": "unit", "reason": "/etc/systemd/system/kube-scheduler.service: is not there"},
 ]
-"""The drift of such a host."""
+"""Return the drift of such a host."""
 
 
 DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]
@@ -123,14 +126,14 @@ LIVE = re.compile(
 
 @dataclass
 class Outcome:
-    """One run of a playbook against simulated masters."""
+    """A run of a playbook against simulated hosts."""
 
     code: int
     output: str
-    calls: dict[str, list[str]]  # modules that each host was sent, in order
+    calls: dict[str, list[str]]  # modules that each host got, in order
     sent: list[
         dict[str, Any]
-    ]  # the same of all hosts in the order of time: host, module, check, options
+    ]  # the same for all hosts in order of time: host, module, check mode, options
     counts: list[list[str]] = field(default_factory=list)  # host, `module` or `task`, name
 
     @property
@@ -145,7 +148,7 @@ class Outcome:
         ]
 
     def options(self, host: str, module: str) -> list[dict[str, Any]]:
-        """What a module was told on a host, each time that it was run there."""
+        """Return the options of a module on a host, one entry per run."""
         names = ("gather", "drift") if module == "scheduler_info" else (module,)
         return [
             sent["options"]
@@ -155,7 +158,7 @@ class Outcome:
 
     @property
     def rolled(self) -> list[str]:
-        """The hosts whose staged set was to be put in place, in order."""
+        """Return the hosts whose staged set was promoted, in order."""
         return [
             sent["host"]
             for sent in self.sent
@@ -164,7 +167,10 @@ class Outcome:
 
 
 class Simulation:
-    """Some clusters of simulated masters, each a group of the inventory, all well at first; tests change the answers."""
+    """Clusters of simulated hosts, each a group of the inventory.
+
+    All start healthy; tests change the results.
+    """
 
     def __init__(self, folder: Path, clusters: Mapping[str, list[str]] | None = None) -> None:
         self.folder, self.ca = folder, Ca(folder)
@@ -181,12 +187,10 @@ class Simulation:
         }
         self.host_variables: dict[str, dict[str, Any]] = {}
         self.timeout = 600
-        self.lost: dict[
-            str, int
-        ] = {}  # after how many module runs a host cannot be reached any more
+        self.lost: dict[str, int] = {}  # number of module runs after which a host is unreachable
         self.cwd, self.collections = ROOT, ROOT / ".collections"
         self.inventory: Path | None = (
-            None  # one that says what the masters are; ours then says only how they are reached
+            None  # defines the hosts; the generated inventory then only has their connection
         )
         for names in self.clusters.values():
             for name in names:
@@ -208,15 +212,18 @@ class Simulation:
 
     @property
     def everywhere(self) -> str:
-        """What has a playbook run on all clusters. With colons between them, c1 to c8 would be an IPv6 address."""
+        """Run a playbook on all clusters.
+
+        Colons between them would turn c1 to c8 into an IPv6 address.
+        """
         return f"--extra-vars=kube_scheduler_hosts={','.join(self.clusters)}"
 
     def change(self, name: str, question: str, **changes: Any) -> None:
-        """Changes what a host answers to `gather`, `drift` or a module."""
+        """Change the result of a host for `gather`, `drift` or a module."""
         self.answers[name][question] = {**copy.deepcopy(self.answers[name][question]), **changes}
 
     def empty(self, name: str, **changes: Any) -> None:
-        """Nothing is on a host; once something was put in place, all is well there."""
+        """Remove everything from a host. After a promotion, the host is healthy."""
         leader = next(names[0] for names in self.clusters.values() if name in names)
         self.answers[name]["gather"] = gathered(
             name, leader, **{**NOTHING, "missing_libraries": ["yaml"], **changes}
@@ -230,7 +237,7 @@ class Simulation:
         self.answers[name]["drift"] = [before, compared(name, leader)]
 
     def lay_out(self) -> list[Path]:
-        """Writes the hosts and the inventory that reaches them, and returns the inventories to give to Ansible."""
+        """Write the hosts and their inventory. Return the inventories for Ansible."""
         inventory: dict[str, Any] = {}
         number = 0
         (self.folder / "hosts").mkdir(exist_ok=True)
@@ -244,7 +251,7 @@ class Simulation:
                 home.mkdir(exist_ok=True)
                 master = home / "python3"
                 if not master.exists():
-                    # Without what sites add to Python, it is there in a tenth of the time.
+                    # Without site packages, Python starts ten times faster.
                     master.write_text(f"#!{sys.executable} -IS\n{script}")
                     master.chmod(0o755)
                 (home / "answers.json").write_text(json.dumps(self.answers[name]))
@@ -260,7 +267,7 @@ class Simulation:
                     **self.host_variables.get(name, {}),
                 }
                 if self.inventory:
-                    # What stands beside that inventory, in group_vars, goes before a group's variables.
+                    # group_vars beside that inventory outrank the variables of a group.
                     hosts[name] |= self.variables
                 else:
                     hosts[name] = {"kube_scheduler_address": address, **hosts[name]}
@@ -280,9 +287,7 @@ class Simulation:
         }
         return {
             **known,
-            "ANSIBLE_CONFIG": str(
-                self.folder / "ansible.cfg"
-            ),  # there is none: Ansible's own defaults
+            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),  # no such file: Ansible's defaults
             "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
             "ANSIBLE_CONNECTION_PLUGINS": str(ROOT / "tests/simulated/connection"),
             "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback"),
@@ -300,7 +305,7 @@ class Simulation:
         return self.call([program, *inventories, playbook, *words], **environment)
 
     def call(self, command: Sequence[str | Path], **environment: str) -> Outcome:
-        """Runs anything on the hosts that are laid out."""
+        """Run a command on the hosts."""
         sent, counts = self.folder / "hosts/sent.jsonl", self.folder / "counts"
         counts.unlink(missing_ok=True)
         done = subprocess.run(
@@ -326,7 +331,7 @@ class Simulation:
 
 
 def drifted(cluster: Simulation, leaders: tuple[str, ...] = ("m1",), **changes: Any) -> None:
-    """All hosts differ from their plan; once they are rolled they do not."""
+    """Let all hosts differ from their plan until they are rolled."""
     for leader, names in zip(leaders, cluster.clusters.values()):
         for name in names:
             before = compared(name, leader, drift=DRIFT, **changes)
@@ -335,7 +340,7 @@ def drifted(cluster: Simulation, leaders: tuple[str, ...] = ("m1",), **changes: 
 
 
 def together(output: str) -> list[list[str]]:
-    """The hosts that were rolled, a list for each time that the task ran."""
+    """Return the rolled hosts, one list per run of the task."""
     found = [
         sorted(re.findall(r"(?:changed|fatal): \[(\w+)\]", block)) for block in LIVE.findall(output)
     ]

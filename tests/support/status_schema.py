@@ -1,4 +1,7 @@
-"""The JSON Schema of the status document: shapes from the types that it is made of, words from the modules' own documentation."""
+"""Build the JSON Schema of the status document.
+
+The shapes come from its types, the descriptions from the module documentation.
+"""
 
 from __future__ import annotations
 
@@ -14,45 +17,63 @@ from ansible_collections.kube_ha.scheduler.plugins.modules import leader_info, s
 
 KINDS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 STATE = {
-    "no_answer": "a member gave none, so nothing is known of it",
-    "unhealthy": "a scheduler is not healthy, or it is not one of the members that leads",
-    "failed": "it answered, and a step of this run failed there",
-    "drift": "all are healthy, and one differs from its plan or could not be compared with it",
-    "healthy": "all are healthy and as planned",
+    "no_answer": "a member returned no result, so its state is unknown",
+    "unhealthy": "a scheduler is unhealthy, or the lease holder is not a member",
+    "failed": "the host responded, but a step of this run failed there",
+    "drift": "all are healthy, but one has drift or could not be compared with its plan",
+    "healthy": "all are healthy and match the plan",
 }
-# What no module documents.
+# Descriptions that no module documents.
 WORDS = {
-    "Document": "How the clusters of one run are, those that need a hand first.",
-    "Document.schema": "Version of this form. It rises when a field is removed or means something else; further fields may come without that.",
-    "Document.time": "When it was made, by the controller's clock, in UTC.",
-    "Document.state": "The worst of the clusters' states.",
-    "Document.clusters": "A cluster is a group of masters, kube_scheduler_group.",
+    "Document": "State of the clusters of one run, unhealthy clusters first.",
+    "Document.schema": (
+        "Version of this format. It increases if a field is removed or changes its meaning. "
+        "New fields do not change it."
+    ),
+    "Document.time": "Time of the report by the clock of the controller, in UTC.",
+    "Document.state": "The worst state of the clusters.",
+    "Document.clusters": "A cluster is a group of hosts, kube_scheduler_group.",
     "Cluster": "One cluster.",
     "Cluster.name": "Name of the group.",
-    "Cluster.state": "The worst of the members' states, or unhealthy where something is wrong with who leads: "
-    + "; ".join(f"{state}: {words}" for state, words in STATE.items())
-    + ".",
-    "Cluster.leader": "Inventory name of the member that holds the lease; null where nobody does, or somebody else.",
-    "Cluster.holder": "Hostname of who holds the lease, member or not.",
-    "Cluster.leader_since": "Since when, by the leader's clock, as it stands in the lease.",
-    "Cluster.transitions": "How often the leader has changed since there is a lease.",
-    "Cluster.failover": "Seconds without a leader at most; null where the variables could not be read.",
-    "Cluster.renew_before_days": "A certificate with fewer days left is renewed by the next run.",
-    "Cluster.reasons": "What is wrong with the cluster as a whole, one line each.",
-    "Cluster.notes": "What else there is to know of it, one line each.",
-    "Cluster.not_asked": "Members that this run was not for (--limit), or has not come to yet (serial).",
-    "Cluster.members": "By inventory name, those that need a hand first.",
+    "Cluster.state": (
+        "The worst state of the members, or unhealthy if the leader is not valid: "
+        + "; ".join(f"{state}: {words}" for state, words in STATE.items())
+        + "."
+    ),
+    "Cluster.leader": (
+        "Inventory name of the member that holds the lease; null if no member holds it."
+    ),
+    "Cluster.holder": "Hostname of the lease holder, member or not.",
+    "Cluster.leader_since": "Start of the leadership by the leader's clock, from the lease.",
+    "Cluster.transitions": "Number of leader changes since the lease was created.",
+    "Cluster.failover": (
+        "Upper bounds of the seconds without a leader; null if the variables are not readable."
+    ),
+    "Cluster.renew_before_days": "The next run renews a certificate with fewer days left.",
+    "Cluster.reasons": "Problems of the cluster as a whole, one line each.",
+    "Cluster.notes": "Further information about the cluster, one line each.",
+    "Cluster.not_asked": (
+        "Members that this run excludes (--limit), or has not reached yet (serial)."
+    ),
+    "Cluster.members": "Members by inventory name, unhealthy members first.",
     "Failover.crash": "After a crash of the leader.",
-    "Failover.stop": "After the leader was stopped.",
-    "Member": "One master.",
-    "Member.state": "As of the cluster, for this member alone.",
-    "Member.leads": "Whether it holds the lease.",
-    "Member.compared": "Whether it was compared with its plan. Without that, an empty drift means nothing.",
+    "Failover.stop": "After a stop of the leader.",
+    "Member": "One host.",
+    "Member.state": "The same states as of the cluster, for this member alone.",
+    "Member.leads": "Whether the member holds the lease.",
+    "Member.compared": (
+        "Whether the member was compared with its plan. If not, an empty drift has no meaning."
+    ),
     "Member.reasons": "Why the state is not healthy, one line each.",
-    "Member.notes": "What else there is to know, one line each: what was not checked, and what its systemd or version cannot do.",
-    "Member.answer": "What kube_ha.scheduler.scheduler_info returned there; null without an answer.",
-    "Lease.age": "Seconds since the renewal by this host's clock; null where it cannot be told.",
-    "Reported": "What kube_ha.scheduler.scheduler_info returned on a member.",
+    "Member.notes": (
+        "Further information, one line each: checks that did not run, and what systemd or "
+        "the version of the member does not support."
+    ),
+    "Member.answer": (
+        "Result of kube_ha.scheduler.scheduler_info on the member; null without a result."
+    ),
+    "Lease.age": "Seconds since the renewal by this host's clock; null if unknown.",
+    "Reported": "Result of kube_ha.scheduler.scheduler_info on a member.",
 }
 ENUMERATIONS = {f"{name}.state": list(status.STATES) for name in ("Document", "Cluster", "Member")}
 
@@ -75,7 +96,7 @@ def text() -> str:
 
 
 def strict(found: Any) -> Any:
-    """The same without room for a field that it does not name."""
+    """Return the same schema without additional fields."""
     if isinstance(found, list):
         return [strict(entry) for entry in found]
     if not isinstance(found, dict):
@@ -93,7 +114,7 @@ def _documented(returned: str) -> dict[str, Any]:
 def _described(
     kind: Any, words: str, documented: dict[str, Any], definitions: dict[str, Any]
 ) -> None:
-    """Adds a TypedDict, and those in it, to the definitions."""
+    """Add a TypedDict and its parts to the definitions."""
     name, properties = kind.__name__, {}
     definitions[name] = {}
     for field, hint in typing.get_type_hints(kind).items():
@@ -139,6 +160,6 @@ def _shape(hint: Any, documented: dict[str, Any], definitions: dict[str, Any]) -
 
 
 def _plain(description: Any) -> str:
-    """A description without Ansible's markup."""
+    """Return a description without Ansible's markup."""
     told = description if isinstance(description, str) else " ".join(description or ())
     return re.sub(r"\b(?:[CVOMIB]|RV)\(([^)]*)\)", r"\1", told)

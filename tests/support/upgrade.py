@@ -1,4 +1,4 @@
-"""Two minors between which a lab goes, and a stream of pods and a watch over the lease meanwhile."""
+"""Move a lab between two minor versions, with a stream of pods and a watch of the lease."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from tests.support.lab import UNIT, Lab, Run
 OLD, NEW = "1.36.1", "1.37.2"
 RETRY_PERIOD = 2.0
 RELEASED = 2.2 * RETRY_PERIOD + 1
-"""Seconds without a leader after a lease that was released, at most."""
+"""Maximum of seconds without a leader after a released lease."""
 CRASHED = timings.DEFAULT.crash_bound + 1
-"""Seconds without a leader after a lease that has to run out, at most."""
+"""Maximum of seconds without a leader after a lease that must expire."""
 
 
 def version(number: str) -> str:
@@ -31,7 +31,7 @@ def version(number: str) -> str:
 
 
 def runs(lab: Lab) -> set[str]:
-    """The versions of the binaries that the masters' processes run."""
+    """Return the versions of the hosts' running processes."""
     script = f"basename $(readlink /proc/$(systemctl show --property=MainPID --value {UNIT})/exe)"
     found = {
         lab.podman("exec", lab.settings.container(name), "sh", "-c", script) for name in lab.names
@@ -40,7 +40,7 @@ def runs(lab: Lab) -> set[str]:
 
 
 def deployed(lab: Lab, number: str) -> None:
-    """Has the lab run a version, if it does not yet."""
+    """Let the lab run a version, unless it already does."""
     if runs(lab) != {number}:
         run = lab.site(version(number), "--extra-vars=kube_scheduler_allow_downgrade=true")
         assert run.code == 0, run.output
@@ -48,19 +48,19 @@ def deployed(lab: Lab, number: str) -> None:
 
 @dataclass
 class Measured:
-    """What became of the pods and of the lease during a run."""
+    """What happened to the pods and the lease during a run."""
 
     run: Run
     pods: verdict.Pods
     transitions: int
     leaderless: list[
         float
-    ]  # seconds for each change of the holder, from the last moment at which the former one was seen to hold the lease
-    not_given_back: list[str]  # what a former holder says that could not give the lease back
+    ]  # seconds for each change of holder, from the last time that the previous holder was observed
+    not_given_back: list[str]  # log lines of previous holders that could not release the lease
 
 
 def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
-    """Runs a playbook under four pods a second, and waits until all have nodes."""
+    """Run a playbook under four pods per second. Wait until all pods have nodes."""
     leader = lab.leader()
     choice: Any = {
         "leader": leader,
@@ -94,9 +94,9 @@ def leaderless(samples: list[verdict.Sample]) -> list[float]:
 
 
 def nothing_lost(found: Measured, transitions: int, bound: float = RELEASED) -> None:
-    """Checks that the run was noticed by no pod, and that the lease changed hands so often, each time within the bound.
+    """Check that the run affected no pod and that each lease transition stayed within its bound.
 
-    A lease that could not be given back, which is known and rare, has to run out as after a crash.
+    In rare cases a lease cannot be released (kubernetes#131867). It then expires as after a crash.
     """
     assert found.run.code == 0, found.run.output
     assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)

@@ -1,4 +1,7 @@
-"""The role decides by what was fixed before a host answered: facts of a host outrank the role's defaults and the inventory."""
+"""Test that no fact of a host decides what the role does.
+
+Facts outrank role defaults and inventory.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import yaml
 ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
 # Keywords whose value is an expression without braces.
 EXPRESSIONS = ("when", "changed_when", "failed_when", "until")
-# Ansible's own, which it sets after all facts; and a task's, which are of its vars, loop or rescue.
+# Set by Ansible after all facts, or by vars, loop or rescue of a task.
 MAGIC = {
     "inventory_hostname",
     "ansible_play_hosts",
@@ -23,7 +26,7 @@ MAGIC = {
     "hostvars",
 }
 LOCAL = {"item", "ansible_failed_result", "lookup", "query", "range", "omit"}
-# Read before any host is contacted, to choose what is run at all.
+# Read before the first contact with a host, to select the tasks.
 FIRST = {"main.yml": {"kube_scheduler_state"}}
 
 
@@ -49,12 +52,15 @@ def names(path: Path) -> set[str]:
 @pytest.mark.parametrize(
     "path", sorted((ROLE / "tasks").rglob("*.yml")), ids=lambda path: path.name
 )
-def test_a_task_reads_nothing_that_a_host_s_facts_could_set(path: Path) -> None:
-    """A registered result and the role's own vars outrank facts; a variable of the role's defaults or of the inventory does not."""
+def test_tasks_read_no_variable_that_facts_of_a_host_can_set(path: Path) -> None:
+    """Registered results and the role's own vars outrank facts.
+
+    Variables of defaults and inventory do not.
+    """
     allowed = MAGIC | LOCAL | FIRST.get(path.name, set())
     assert {name for name in names(path) if not name.startswith("__kube_scheduler_")} <= allowed
 
 
-def test_the_names_are_found() -> None:
+def test_names_in_expressions_are_found() -> None:
     assert "kube_scheduler_state" in names(ROLE / "tasks/main.yml")
     assert "__kube_scheduler_drifted" in names(ROLE / "tasks/phases/install.yml")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# The lab runs before there is any environment: its files are scripts beside each other, not a package.
+# The lab runs without any environment: its files are scripts in one directory, not a package.
 sys.path.insert(0, str(Path(__file__).parents[3] / "lab"))
 
 from settings import Settings, read

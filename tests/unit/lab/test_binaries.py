@@ -28,7 +28,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """A release site of our own: its folder and its address."""
+    """Serve a local release site; return its directory and its address."""
     folder = tmp_path / "site"
     folder.mkdir()
     with http.server.ThreadingHTTPServer(
@@ -63,7 +63,7 @@ def contents(paths: list[Path]) -> list[str]:
 
 @pytest.fixture
 def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """In place of the Go build: which commands it was asked for."""
+    """Replace the Go build and return the commands that it was called for."""
     asked: list[str] = []
 
     def run(build: Build) -> None:
@@ -77,7 +77,9 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return asked
 
 
-def test_downloads_once(settings: Settings, site: tuple[Path, str], builds: list[str]) -> None:
+def test_binaries_are_downloaded_once(
+    settings: Settings, site: tuple[Path, str], builds: list[str]
+) -> None:
     folder, url = site
     fill(folder / "release", settings, "site", *COMMANDS)
     online = dataclasses.replace(settings, binary_url=url)
@@ -87,7 +89,7 @@ def test_downloads_once(settings: Settings, site: tuple[Path, str], builds: list
     assert builds == []
 
 
-def test_builds_what_the_site_lacks(
+def test_binaries_that_the_site_lacks_are_built(
     settings: Settings, site: tuple[Path, str], builds: list[str]
 ) -> None:
     folder, url = site
@@ -98,7 +100,7 @@ def test_builds_what_the_site_lacks(
 
 
 @pytest.mark.parametrize("kind", binaries.DIGESTS)
-def test_refuses_a_wrong_checksum(
+def test_download_with_a_wrong_checksum_is_rejected(
     settings: Settings, site: tuple[Path, str], builds: list[str], kind: str
 ) -> None:
     folder, url = site
@@ -111,7 +113,7 @@ def test_refuses_a_wrong_checksum(
     assert builds == []
 
 
-def test_without_network_it_says_so_once(
+def test_download_without_network_fails_once(
     settings: Settings, builds: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = binaries.ensure(dataclasses.replace(settings, binary_url="http://127.0.0.1:9"))
@@ -120,7 +122,7 @@ def test_without_network_it_says_so_once(
     assert "Connection refused" in capsys.readouterr().out
 
 
-def test_a_named_folder_comes_first_and_stays_apart(
+def test_local_directory_has_priority_and_is_served_separately(
     settings: Settings, builds: list[str], tmp_path: Path
 ) -> None:
     own = tmp_path / "own"
@@ -140,7 +142,7 @@ def test_a_named_folder_comes_first_and_stays_apart(
     assert builds == []
 
 
-def test_a_folder_with_a_wrong_checksum_is_refused(settings: Settings, tmp_path: Path) -> None:
+def test_local_binary_with_a_wrong_checksum_is_rejected(settings: Settings, tmp_path: Path) -> None:
     own = tmp_path / "own"
     fill(own, settings, "own", *COMMANDS)
     binaries.place(own, settings, settings.version, "kubectl").write_text("another")
@@ -148,11 +150,9 @@ def test_a_folder_with_a_wrong_checksum_is_refused(settings: Settings, tmp_path:
         binaries.ensure(dataclasses.replace(settings, binaries=own))
 
 
-def test_the_error_names_the_two_other_ways(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_names_the_two_remedies(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(_build: Build) -> None:
-        raise CannotBuildError("no Go to build it with is in PATH")
+        raise CannotBuildError("PATH contains no Go")
 
     monkeypatch.setattr(Build, "run", run)
     with pytest.raises(LabError) as caught:

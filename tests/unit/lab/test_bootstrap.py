@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The Python that a set of tools is set up with."""
+"""Test which Python lab/bootstrap selects for a set of tools."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def place(path: Path, minor: int) -> str:
-    """A Python of a version, as far as it is asked for that."""
+    """Create a Python that reports a version."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         f"#!/bin/bash\n[[ $2 =~ \\(3,\\ ([0-9]+)\\) ]] && (( {minor} >= BASH_REMATCH[1] ))\n"
@@ -48,20 +48,20 @@ def find(folder: Path, least: str = "", **environment: str) -> subprocess.Comple
     )
 
 
-def test_the_usual_python_comes_first(folder: Path) -> None:
+def test_python3_in_path_comes_first(folder: Path) -> None:
     usual = place(folder / "bin/python3", 12)
     place(folder / "bin/python3.13", 13)
     assert find(folder, "3.12").stdout.strip() == find(folder).stdout.strip() == usual
 
 
-def test_a_newer_one_by_its_own_name(folder: Path) -> None:
+def test_newer_python_is_found_by_its_name_in_path(folder: Path) -> None:
     place(folder / "bin/python3", 11)
-    place(folder / "bin/python3.12", 0)  # one of pyenv's shims, which starts nothing
+    place(folder / "bin/python3.12", 0)  # a shim of pyenv that starts no Python
     newer = place(folder / "bin/python3.13", 13)
     assert find(folder, "3.12").stdout.strip() == newer
 
 
-def test_a_newer_one_of_pyenv(folder: Path) -> None:
+def test_newer_python_is_found_in_pyenv(folder: Path) -> None:
     place(folder / "bin/python3", 11)
     place(folder / "pyenv/versions/3.9.1/bin/python3", 9)
     newer = place(folder / "pyenv/versions/3.13.0/bin/python3", 13)
@@ -71,7 +71,7 @@ def test_a_newer_one_of_pyenv(folder: Path) -> None:
     assert find(folder, "3.12").stdout.strip() == newer
 
 
-def test_none_that_is_new_enough(folder: Path) -> None:
+def test_bootstrap_without_a_new_enough_python_fails(folder: Path) -> None:
     place(folder / "bin/python3", 11)
     done = find(folder, "3.12")
     assert (done.returncode, done.stdout) == (3, "")

@@ -31,7 +31,7 @@ replace (
 """
 
 
-def test_go_mod_takes_staging_modules_from_where_they_are_published() -> None:
+def test_go_mod_takes_staging_modules_from_their_published_versions() -> None:
     assert build.go_mod("1.37.2", UPSTREAM).splitlines() == [
         "module lab.invalid/kubernetes",
         "go 1.25.0",
@@ -49,13 +49,13 @@ def test_tools_go_imports_every_command() -> None:
     assert '"k8s.io/kubernetes/cmd/kubectl"' in build.tools_go(["kube-scheduler", "kubectl"])
 
 
-def test_version_flags() -> None:
+def test_version_flags_set_version_of_each_package() -> None:
     assert build.version_flags("1.37.2", ["p/version"]) == (
         "-s -w -X p/version.gitVersion=v1.37.2 -X p/version.gitMajor=1 -X p/version.gitMinor=37"
     )
 
 
-def test_an_older_go_is_refused() -> None:
+def test_older_go_is_rejected() -> None:
     build.refuse_old_go("go version go1.26.8 linux/amd64", UPSTREAM)
     with pytest.raises(
         build.CannotBuildError, match=r"needs Go 1\.25\.0 or newer, but this is Go 1\.19\.8"
@@ -63,7 +63,7 @@ def test_an_older_go_is_refused() -> None:
         build.refuse_old_go("go version go1.19.8 linux/amd64", UPSTREAM)
 
 
-def test_openapi_packages(tmp_path: Path) -> None:
+def test_openapi_packages_are_those_that_request_generation(tmp_path: Path) -> None:
     for folder, marked in (
         ("pkg/apis/a", True),
         ("pkg/apis/b", False),

@@ -20,7 +20,7 @@ KNOWN = (
 
 @pytest.fixture
 def apt(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """An apt that gives these answers, one after the other; its updates are counted."""
+    """Replace apt by one with these outputs, in turn, and count its updates."""
 
     class Apt:
         answers: list[str]
@@ -37,22 +37,25 @@ def apt(monkeypatch: pytest.MonkeyPatch) -> Any:
     return known
 
 
-def test_the_hosts_own_mirrors(apt: Any, tmp_path: Path) -> None:
+def test_mirrors_are_those_of_apt(apt: Any, tmp_path: Path) -> None:
     apt.answers = [KNOWN]
     assert image.sources(image.host_mirrors(tmp_path / "log"), kind="deb-src").splitlines() == [
         f"deb-src [signed-by={image.KEYRING}] http://mirror.example/debian bookworm main",
-        f"deb-src [signed-by={image.KEYRING}] http://mirror.example/debian-security bookworm-security main",
+        (
+            f"deb-src [signed-by={image.KEYRING}] http://mirror.example/debian-security "
+            "bookworm-security main"
+        ),
     ]
     assert apt.updates == 0
 
 
-def test_an_apt_that_was_never_updated(apt: Any, tmp_path: Path) -> None:
+def test_apt_that_was_never_updated_is_updated(apt: Any, tmp_path: Path) -> None:
     apt.answers = ["", KNOWN]
     assert image.host_mirrors(tmp_path / "log") == KNOWN
     assert apt.updates == 1
 
 
-def test_an_apt_without_debian(apt: Any, tmp_path: Path) -> None:
+def test_apt_without_debian_is_rejected(apt: Any, tmp_path: Path) -> None:
     apt.answers = ["", ""]
     with pytest.raises(
         LabError, match=r"no source of Debian packages; add one to /etc/apt/sources\.list"
@@ -60,14 +63,19 @@ def test_an_apt_without_debian(apt: Any, tmp_path: Path) -> None:
         image.host_mirrors(tmp_path / "log")
 
 
-def test_no_apt(apt: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_machine_without_apt_is_rejected(
+    apt: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(image.shutil, "which", lambda _name: None)
     with pytest.raises(LabError, match="run it on Debian"):
         image.host_mirrors(tmp_path / "log")
 
 
-def test_sources_are_the_hosts_own_mirrors() -> None:
-    listed = "http://mirror.example/debian/ Debian\nhttp://m/s/ Debian-Security\nhttp://z/ Debian Backports\nhttp://n/ X\n"
+def test_sources_list_has_the_mirrors_of_apt() -> None:
+    listed = (
+        "http://mirror.example/debian/ Debian\nhttp://m/s/ Debian-Security\n"
+        "http://z/ Debian Backports\nhttp://n/ X\n"
+    )
     lines = image.sources(listed).splitlines()
     assert [line.split()[2:] for line in lines] == [
         ["http://m/s/", "bookworm-security", "main"],
@@ -78,16 +86,16 @@ def test_sources_are_the_hosts_own_mirrors() -> None:
     )
 
 
-def test_the_image_is_named_by_its_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_image_name_depends_on_its_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     before = image.tag("bookworm")
     assert image.tag("bookworm") == before
     monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "vim"))
     assert image.tag("bookworm") != before
 
 
-def test_each_release_has_an_image_of_its_own() -> None:
+def test_each_release_has_a_separate_image() -> None:
     assert len({image.tag(suite) for suite in image.SUITES}) == len(image.SUITES)
 
 
-def test_what_the_role_installs_is_not_in_the_image() -> None:
+def test_image_lacks_the_packages_that_the_role_installs() -> None:
     assert not set(image.OFFERED) & set(image.PACKAGES)

@@ -27,14 +27,14 @@ SUBNET = ipaddress.IPv4Network("198.18.10.0/24")
 
 
 def fill(settings: Settings) -> None:
-    """Checksums of the schedulers that the mirror would serve."""
+    """Create checksums of the schedulers on the mirror."""
     for version, command in settings.required:
         path = binaries.place(settings.served, settings, version, command)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_name(f"{command}.sha512").write_text(f"{version}-{command}\n")
 
 
-def test_inventory(settings: Settings) -> None:
+def test_inventory_has_hosts_and_variables(settings: Settings) -> None:
     settings = dataclasses.replace(settings, masters=5, schedulers=("1.36.1",))
     fill(settings)
     tree = access.build(settings, SUBNET)
@@ -55,7 +55,7 @@ def test_inventory(settings: Settings) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is absent")
-def test_keys_are_made_once_and_pinned(settings: Settings) -> None:
+def test_keys_are_created_once_and_pinned(settings: Settings) -> None:
     first = access.ensure_keys(settings)
     assert access.ensure_keys(settings) == first
     assert len(set(first.values())) == 3
@@ -70,7 +70,7 @@ def test_keys_are_made_once_and_pinned(settings: Settings) -> None:
     ]
 
 
-def test_specs_differ_where_the_containers_would(settings: Settings) -> None:
+def test_container_specs_differ_if_the_containers_would(settings: Settings) -> None:
     def digest(image_tag: str = "i", host: str = "m1", identity: str = "k") -> str:
         return podman.master_spec(settings, image_tag, SUBNET, host, identity).digest
 
@@ -78,7 +78,7 @@ def test_specs_differ_where_the_containers_would(settings: Settings) -> None:
     assert len({digest(), digest(image_tag="j"), digest(host="m2"), digest(identity="l")}) == 4
 
 
-def test_alive_needs_more_than_podmans_word() -> None:
+def test_alive_checks_the_processes_of_a_container() -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     while Path(f"/proc/{dead.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
         pass
@@ -93,7 +93,7 @@ def test_alive_needs_more_than_podmans_word() -> None:
     assert not podman.alive({})
 
 
-def test_networks_of_others() -> None:
+def test_networks_of_other_programs_are_avoided() -> None:
     shown: list[dict[str, Any]] = [
         {"subnets": [{"subnet": "198.18.1.0/24"}, {"subnet": "fd00::/64"}]},
         {"subnets": None},
@@ -114,17 +114,21 @@ def test_networks_of_others() -> None:
         (["m1"], "1.37.2", True),
     ],
 )
-def test_when_the_cluster_starts_anew(members: list[str], version: str, anew: bool) -> None:
+def test_cluster_is_re_created_for_other_members_or_versions(
+    members: list[str], version: str, anew: bool
+) -> None:
     former = {"members": ["m1", "m2", "m3"], "version": "1.37.2"}
     assert cluster.is_incompatible(former, {"members": members, "version": version}) is anew
 
 
-def test_table() -> None:
+def test_table_aligns_its_columns() -> None:
     assert cluster.as_table([("A", "B"), ("long", "x")]) == "A     B\nlong  x"
 
 
-def test_etcd_is_waited_for_too(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine, its leader changes while the apiservers are ready."""
+def test_control_plane_waits_for_etcd_too(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine, etcd changes its leader while the apiservers are ready."""
     etcd = iter(["refused", "unhealthy"])
     monkeypatch.setattr(cluster, "apiserver_state", lambda *_args: "ready")
     monkeypatch.setattr(cluster, "etcd_state", lambda *_args: next(etcd, "healthy"))
@@ -136,7 +140,7 @@ def test_etcd_is_waited_for_too(settings: Settings, monkeypatch: pytest.MonkeyPa
         cluster.wait_until_ready(settings, {"m1": "198.18.10.11"})
 
 
-def test_a_failed_command_shows_the_end_of_its_log(
+def test_failed_command_shows_its_last_log_lines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "logs" / "x.log"
@@ -150,7 +154,7 @@ def test_a_failed_command_shows_the_end_of_its_log(
     assert len(shown.err.splitlines()) == shell.TAIL_LINES
 
 
-def test_progress_is_shown(
+def test_progress_of_a_long_command_is_displayed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(shell, "PROGRESS_EVERY", 0.05)
@@ -161,7 +165,7 @@ def test_progress_is_shown(
     assert "done in" in lines[-1]
 
 
-def test_what_is_missing_is_named_without_root(
+def test_missing_packages_are_named_without_root(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -173,7 +177,7 @@ def test_what_is_missing_is_named_without_root(
         )
 
 
-def test_a_lock_is_held_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lock_has_one_holder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     order = []
 
     def second() -> None:
@@ -190,7 +194,7 @@ def test_a_lock_is_held_by_one(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "Waiting" in capsys.readouterr().out
 
 
-def test_write_if_changed(tmp_path: Path) -> None:
+def test_write_if_changed_replaces_only_other_content_or_mode(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file"
     assert shell.write_if_changed(path, "a", 0o600)
     assert not shell.write_if_changed(path, "a", 0o600)
@@ -199,7 +203,7 @@ def test_write_if_changed(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == ["file"]
 
 
-def test_podmans_other_warnings_are_not_the_reason() -> None:
+def test_warnings_of_podman_are_not_the_reason() -> None:
     stderr = (
         'Error: no such container\ntime="…" level=warning msg="Error validating CNI config file"\n'
     )

@@ -19,7 +19,7 @@ from settings import read
 ROOT = Path(__file__).parents[3]
 MAKEFILE = ROOT / "Makefile"
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-# GitHub ends every job after this time.
+# GitHub limits every job to this time.
 MAX_JOB_MINUTES = 360
 
 

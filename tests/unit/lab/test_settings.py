@@ -16,7 +16,7 @@ from shell import LabError
 ROOT = Path("/clone")
 
 
-def test_defaults() -> None:
+def test_defaults_of_the_settings() -> None:
     settings = lab.read({}, ROOT)
     assert settings.state == ROOT / ".lab"
     assert settings.hosts == settings.control_plane == ("m1", "m2", "m3")
@@ -27,13 +27,13 @@ def test_defaults() -> None:
     )
 
 
-def test_an_empty_variable_is_not_set() -> None:
+def test_empty_variable_counts_as_not_set() -> None:
     assert lab.read({"LAB_NAME": "", "LAB_MASTERS": " ", "LAB_KUBE_VERSION": ""}, ROOT) == lab.read(
         {}, ROOT
     )
 
 
-def test_choices() -> None:
+def test_settings_follow_the_environment() -> None:
     settings = lab.read(
         {
             "LAB_NAME": "other",
@@ -51,7 +51,7 @@ def test_choices() -> None:
     assert ("1.37.2", "kube-apiserver") not in settings.required
 
 
-def test_releases_of_debian() -> None:
+def test_debian_releases_follow_the_environment() -> None:
     settings = lab.read(
         {"LAB_MASTERS": "6", "LAB_SUITES": "bookworm bookworm bookworm bullseye trixie"}, ROOT
     )
@@ -66,7 +66,7 @@ def test_releases_of_debian() -> None:
 @pytest.mark.parametrize(
     "suites", ["bookworm bookworm bookworm sid", "trixie", "bookworm bookworm bullseye"]
 )
-def test_releases_of_debian_that_a_master_cannot_have(suites: str) -> None:
+def test_invalid_debian_releases_are_rejected(suites: str) -> None:
     with pytest.raises(
         LabError,
         match="set one of bookworm, bullseye, trixie for each host, and bookworm for those of",
@@ -74,7 +74,7 @@ def test_releases_of_debian_that_a_master_cannot_have(suites: str) -> None:
         lab.read({"LAB_SUITES": suites}, ROOT)
 
 
-def test_a_folder_of_ones_own_is_served_apart(tmp_path: Path) -> None:
+def test_local_directory_is_served_separately(tmp_path: Path) -> None:
     plain = lab.read({}, ROOT)
     own = lab.read({"LAB_BINARIES": str(tmp_path)}, ROOT)
     assert own.served != plain.served
@@ -97,7 +97,7 @@ def test_a_folder_of_ones_own_is_served_apart(tmp_path: Path) -> None:
         ("LAB_BINARIES", "/nowhere/at/all"),
     ],
 )
-def test_bad_choices_are_named_on_one_line(variable: str, value: str) -> None:
+def test_invalid_settings_are_rejected_on_one_line(variable: str, value: str) -> None:
     with pytest.raises(LabError, match=variable) as caught:
         lab.read({variable: value}, ROOT)
     assert "\n" not in str(caught.value)
@@ -107,7 +107,7 @@ def test_bad_choices_are_named_on_one_line(variable: str, value: str) -> None:
     st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=32),
     st.sets(st.integers(0, 511), max_size=9),
 )
-def test_the_subnet_is_the_names_own_and_free(name: str, used: set[int]) -> None:
+def test_subnet_depends_on_the_name_and_is_free(name: str, used: set[int]) -> None:
     every = list(lab.BENCHMARK_RANGE.subnets(new_prefix=24))
     taken = [every[index] for index in used]
     chosen = lab.choose_subnet(name, taken)
@@ -118,12 +118,12 @@ def test_the_subnet_is_the_names_own_and_free(name: str, used: set[int]) -> None
     assert free in taken or chosen == free
 
 
-def test_no_free_subnet() -> None:
+def test_without_a_free_subnet_the_lab_fails() -> None:
     with pytest.raises(LabError, match="no free network"):
         lab.choose_subnet("x", [ipaddress.IPv4Network("198.16.0.0/12")])
 
 
-def test_addresses() -> None:
+def test_addresses_of_mirror_and_hosts() -> None:
     subnet = ipaddress.IPv4Network("198.18.10.0/24")
     assert lab.address(subnet, "mirror") == "198.18.10.2"
     assert lab.address(subnet, "m1") == "198.18.10.11"

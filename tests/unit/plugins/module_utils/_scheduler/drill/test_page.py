@@ -103,7 +103,7 @@ def test_a_grid_for_any_length(took: float) -> None:
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>&amp;'`"
 
 
-def test_a_hostile_host_s_texts_are_only_texts() -> None:
+def test_markup_of_a_hostile_host_is_only_text() -> None:
     samples = [record(99, HOSTILE), record(101, HOSTILE + "2", 2), record(102, HOSTILE + "2", 2)]
     pods = [verdict.Pod(HOSTILE, 99, 99.1, HOSTILE, 1)]
     choice = chosen()

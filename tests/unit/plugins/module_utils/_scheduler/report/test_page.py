@@ -123,7 +123,7 @@ def test_what_is_left_of_a_certificate_is_a_bar(days: int, look: str, width: flo
     assert f'class="is-{look}">{days} day' in page or days < 0
 
 
-def test_a_hostile_host_s_texts_are_only_texts() -> None:
+def test_markup_of_a_hostile_host_is_only_text() -> None:
     tree = Tree(render_status_page(hostile()))
     assert not {tag for tag, _attributes in tree.tags} & {"script", "img"}
     assert not any("onerror" in attributes for _tag, attributes in tree.tags)
