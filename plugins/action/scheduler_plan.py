@@ -892,7 +892,7 @@ class ActionModule(ActionBase):
 
 def _named(name: str) -> Vars:
     """What of an instance goes by its name alone."""
-    return {"unit": unit_name(name), "release": fileset_dir(name)}
+    return {"unit": unit_name(name), "fileset_dir": fileset_dir(name)}
 
 
 def _authorities(data: Vars) -> rotation.Authorities:

@@ -30,7 +30,7 @@ options:
     description: Name of the systemd unit, suffix included.
     type: str
     default: kube-scheduler.service
-  release_path:
+  fileset_dir:
     description: Folder of the release, as in M(kube_ha.scheduler.scheduler_fileset).
     type: path
     default: /var/lib/kube-ha/kube-scheduler
@@ -418,11 +418,11 @@ user_exists:
   returned: always
   type: bool
 installed:
-  description: Whether O(release_path) and a unit of the name O(unit) are there.
+  description: Whether O(fileset_dir) and a unit of the name O(unit) are there.
   returned: always
   type: bool
 prepared:
-  description: Whether O(release_path) holds a staged set and a record of it.
+  description: Whether O(fileset_dir) holds a staged set and a record of it.
   returned: always
   type: bool
 unsafe:
@@ -655,7 +655,7 @@ others:
   sample: [static pod /etc/kubernetes/manifests/kube-scheduler.yaml]
 instances:
   description:
-    - The role's other schedulers on this host, which are those that have a record beside O(release_path).
+    - The role's other schedulers on this host, which are those that have a record beside O(fileset_dir).
     - What is said of one is what its process was told or, where none runs, what its staged set tells.
   returned: always
   type: list

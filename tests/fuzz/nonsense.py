@@ -465,7 +465,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
         },
         "scheduler_info": {
             "unit": UNITS,
-            "release_path": ["", "x", "/", "/a/../b", "/a//b", "/a/", "/a\0b", "/" + "x" * 300],
+            "fileset_dir": ["", "x", "/", "/a/../b", "/a//b", "/a/", "/a\0b", "/" + "x" * 300],
             "port": [0, -1, 65536, 2**64],
             "bind_address": ["", "x", "127.0.0.1/8", "::1%lo", "1.2.3", "localhost"],
             "kubeconfig": ["", "x", "\0"],

@@ -365,7 +365,7 @@ class World:
         if name == "scheduler_fileset" and options.get("path") is None:
             options = {
                 **options,
-                "path": self.at("live/release"),
+                "path": self.at("live/fileset"),
             }  # never the default one of this machine
         if name == "scheduler_plan":
             return self.plan(options, check=check)
@@ -700,7 +700,7 @@ class World:
         host = self.host
         base = {
             "unit": UNIT_NAME,
-            "release_path": self.at("host/release"),
+            "fileset_dir": self.at("host/fileset"),
             "port": self.server.port,
             "kubeconfig": self.at("live/kubeconfig"),
             "probe": False,
@@ -764,7 +764,7 @@ class World:
                 "next_key": (self.folder / "live/client-key.pem").read_text(),
             },
             {**base, "wanted": wanted, "lease_before": ANSWER["lease"]},
-            {**base, "wanted": pair, "release_path": self.at("live/none"), "unit": "other.service"},
+            {**base, "wanted": pair, "fileset_dir": self.at("live/none"), "unit": "other.service"},
             {
                 **base,
                 "probe": True,
@@ -784,9 +784,9 @@ class World:
             },
         ]
 
-    def _fine_scheduler_release(self) -> list[dict[str, Any]]:
+    def _fine_scheduler_fileset(self) -> list[dict[str, Any]]:
         host = self.host
-        base = {"path": self.at("host/release"), "unit": UNIT_NAME, "files": host.files}
+        base = {"path": self.at("host/fileset"), "unit": UNIT_NAME, "files": host.files}
         fresh = {**base, "path": self.at("live/fresh")}
         command = [str(host.bin / "app"), "--config=x", "--secure-port=10259"]
         staged = {

@@ -237,16 +237,16 @@ class Host:
     def run(self, state: str, *, check: bool = False, **params: Any) -> dict[str, Any]:
         files = self.files if state in ("prepared", "staged") else None
         module = ReleaseModule(
-            check, **{"state": state, "path": str(self.root / "release"), "files": files, **params}
+            check, **{"state": state, "path": str(self.root / "fileset"), "files": files, **params}
         )
         return dict(lifecycle.run(module, self.systemd, self.proc))
 
     @property
-    def release(self) -> fileset.Release:
-        return fileset.Release(str(self.root / "release"), fileset.items_of(self.files))
+    def fileset(self) -> fileset.Fileset:
+        return fileset.Fileset(str(self.root / "fileset"), fileset.items_of(self.files))
 
     def stage_key(self, content: str) -> None:
-        write.write(str(self.root / "release/staged/key"), content.encode())
+        write.write(str(self.root / "fileset/staged/key"), content.encode())
 
     def brought(self, name: str = "app-v1", *, ours: bool = True) -> list[dict[str, Any]]:
         return [{"path": str(self.bin / name), "version": f"1.{name[-1]}.0", "ours": ours}]

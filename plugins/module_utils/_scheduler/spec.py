@@ -192,7 +192,7 @@ SERVING_SPEC: dict[str, t.Any] = {
 }
 INFO: dict[str, t.Any] = {
     "unit": {"type": "str", "default": "kube-scheduler.service"},
-    "release_path": {"type": "path", "default": "/var/lib/kube-ha/kube-scheduler"},
+    "fileset_dir": {"type": "path", "default": "/var/lib/kube-ha/kube-scheduler"},
     "user": {"type": "str"},
     "port": {"type": "int", "default": 10259},
     "bind_address": {"type": "str", "default": "127.0.0.1"},

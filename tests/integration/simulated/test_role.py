@@ -131,7 +131,7 @@ def test_a_second_call_in_the_same_play_is_another_instance(
     assert run.code == 0, run.output
     for name in cluster.answers:
         asked = [
-            (options["unit"], options["release_path"])
+            (options["unit"], options["fileset_dir"])
             for options in run.options(name, "scheduler_info")
         ]
         assert asked[:2] == [("kube-scheduler.service", "/var/lib/kube-ha/kube-scheduler")] * 2

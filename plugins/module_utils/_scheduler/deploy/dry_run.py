@@ -18,7 +18,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
-    Release,
+    Fileset,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
     systemd as _systemd,
@@ -33,7 +33,7 @@ PORT = "@port@"
 
 
 def run(
-    release: Release,
+    fileset: Fileset,
     systemd: _systemd.Systemd,
     params: t.Mapping[str, t.Any],
     unit: str,
@@ -45,14 +45,14 @@ def run(
     laid where it could be read, and nothing live is touched. A set that has passed is not tried again. C(params) holds C(command),
     C(user), C(dry_run_flags) and C(dry_run_texts). Raises FilesetError with the binary's own words where it refuses.
     """
-    _sweep(release)
-    if release.record()["dry_run"] == digest:
+    _sweep(fileset)
+    if fileset.record()["dry_run"] == digest:
         return True
     if systemd.version() < _systemd.CREDENTIALS_SINCE:
         return None
     name = f"kube-ha-dry-run-{os.getpid()}.service"
     folder = credentials_dir(name)
-    places = {item.path: item for item in release.items if item.link_to is None}
+    places = {item.path: item for item in fileset.items if item.link_to is None}
     swaps = {
         credentials_dir(unit): folder,
         **{path: os.path.join(folder, item.name) for path, item in places.items()},
@@ -67,14 +67,14 @@ def run(
     credentials = {}
     try:
         for item in places.values():
-            path = release.staged_path(item)
+            path = fileset.staged_path(item)
             content = (paths.read(path) or b"").decode("utf-8", "surrogateescape")
             if swap(content) != content:
                 path += SUFFIX
                 write.write(path, swap(content).encode("utf-8", "surrogateescape"))
             credentials[item.name] = path
         program = next(
-            (item.target for item in release.items if item.link_to), params["command"][0]
+            (item.target for item in fileset.items if item.link_to), params["command"][0]
         )
         instead = _filled(params["dry_run_flags"])
         flags = [
@@ -85,19 +85,19 @@ def run(
             name, params["user"], credentials, [program, *flags, "--write-config-to=/dev/null"]
         )
     finally:
-        _sweep(release)
+        _sweep(fileset)
     if code:
         raise FilesetError(
             f"{program} refuses the staged flags or configuration, so nothing was put in place: {reason(output)}"
         )
-    release.update_record(dry_run=digest)
+    fileset.update_record(dry_run=digest)
     return True
 
 
-def _sweep(release: Release) -> None:
-    for item in release.items:
+def _sweep(fileset: Fileset) -> None:
+    for item in fileset.items:
         with contextlib.suppress(FilesError):
-            write.remove(f"{release.staged_path(item)}{SUFFIX}")
+            write.remove(f"{fileset.staged_path(item)}{SUFFIX}")
 
 
 def _filled(values: dict[str, t.Any]) -> dict[str, str]:

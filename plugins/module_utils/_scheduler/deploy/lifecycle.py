@@ -21,8 +21,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deplo
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import options
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     STATIC_POD,
+    Fileset,
     Item,
-    Release,
     items_in,
     items_of,
 )
@@ -72,53 +72,53 @@ class Result(t.TypedDict, total=False):
 def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
     """The module scheduler_fileset. Raises FilesetError, SystemdError and FilesError."""
     params = module.params
-    options.check_release(params)
-    release = Release(params["path"], items_of(params["files"] or []))
-    release.check_folder()
+    options.check_fileset(params)
+    fileset = Fileset(params["path"], items_of(params["files"] or []))
+    fileset.check_folder()
     state = STATES[params["state"]]
     made = []
     if params["state"] in ("prepared", "staged"):
         # What cannot be is refused before anything is made.
-        release.check_binaries(params["binaries"], dry=module.check_mode)
+        fileset.check_binaries(params["binaries"], dry=module.check_mode)
         if params["state"] == "staged":
-            release.pending()  # looks at each path, live and staged
+            fileset.pending()  # looks at each path, live and staged
             if params["command"] and not module.check_mode:
-                release.require(item for item in release.items if item.seeded)
+                fileset.require(item for item in fileset.items if item.seeded)
             if params["log_dir"]:
                 folders.give(params["log_dir"], params["user"], LOG_MODE, dry=True)
         if not module.check_mode:
-            made = release.make_folders()
+            made = fileset.make_folders()
     with contextlib.ExitStack() as locks:
-        if not module.check_mode and os.path.isdir(release.root):
-            locks.enter_context(paths.lock(release.root, timeout=LOCK_SECONDS))
-            release.mend()
-        result = state(module, release, systemd, proc)
+        if not module.check_mode and os.path.isdir(fileset.root):
+            locks.enter_context(paths.lock(fileset.root, timeout=LOCK_SECONDS))
+            fileset.mend()
+        result = state(module, fileset, systemd, proc)
     return Result(
         **{**result, "changed": result["changed"] or bool(made), "done": [*made, *result["done"]]}
     )
 
 
-def _prepared(module: Module, release: Release, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
-    done = release.prepare(dry=module.check_mode)
-    recorded = False if module.check_mode else release.record_binaries(module.params["binaries"])
+def _prepared(module: Module, fileset: Fileset, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
+    done = fileset.prepare(dry=module.check_mode)
+    recorded = False if module.check_mode else fileset.record_binaries(module.params["binaries"])
     return Result(changed=bool(done) or recorded, done=done)
 
 
-def _staged(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:
+def _staged(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc) -> Result:
     params = module.params
     dry = module.check_mode
-    diff = release.differences()
+    diff = fileset.differences()
     given = params["log_dir"] and folders.give(params["log_dir"], params["user"], LOG_MODE, dry=dry)
-    recorded = release.record_binaries(params["binaries"], dry=dry)
-    done = [*release.stage(dry=dry), *(["log_dir"] if given else [])]
-    digest = release.digest()
-    pending = sorted({*release.pending(), *(name for name in done if dry and name != "log_dir")})
-    reasons = _reasons(params["unit"], systemd, proc, release, digest)
+    recorded = fileset.record_binaries(params["binaries"], dry=dry)
+    done = [*fileset.stage(dry=dry), *(["log_dir"] if given else [])]
+    digest = fileset.digest()
+    pending = sorted({*fileset.pending(), *(name for name in done if dry and name != "log_dir")})
+    reasons = _reasons(params["unit"], systemd, proc, fileset, digest)
     if reasons:
         pending.append("process")
     passed = None
     if pending and params["command"] and not dry:
-        passed = dry_run.run(release, systemd, params, params["unit"], digest)
+        passed = dry_run.run(fileset, systemd, params, params["unit"], digest)
     return Result(
         changed=bool(done) or recorded,
         done=done,
@@ -130,41 +130,41 @@ def _staged(module: Module, release: Release, systemd: _systemd.Systemd, proc: P
     )
 
 
-def _live(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:
+def _live(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc) -> Result:
     unit = module.params["unit"]
-    staged = release.record()["staged"]
+    staged = fileset.record()["staged"]
     if module.check_mode:
         # An earlier task would have staged a set, of which nothing is known yet.
         return Result(changed=True, done=["restart"], digest=staged["digest"] if staged else "")
-    release = Release(release.root, release.staged_items())
+    fileset = Fileset(fileset.root, fileset.staged_items())
     digest = staged["digest"] if staged else ""
-    if not release.record()["original"] and digest != release.digest():
+    if not fileset.record()["original"] and digest != fileset.digest():
         raise FilesetError(
-            f"{os.path.join(release.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
+            f"{os.path.join(fileset.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
         )
     wanted, handed = module.params["handover"], None
-    pod = static_pod.of(release, proc, module.params["attempt"])
-    if wanted and (pod or _will_restart(unit, systemd, proc, release, digest)):
+    pod = static_pod.of(fileset, proc, module.params["attempt"])
+    if wanted and (pod or _will_restart(unit, systemd, proc, fileset, digest)):
         handed = _hand_over(unit, pod or systemd, wanted)
     if pod and not handed:
         pod.stop(unit)
-    _make_way(unit, systemd, release.items)
+    _make_way(unit, systemd, fileset.items)
     shown = systemd.show(unit)
     foreign = (
         shown.get("LoadState") == "loaded"
-        and shown.get("FragmentPath") not in release.record()["paths"]
+        and shown.get("FragmentPath") not in fileset.record()["paths"]
     )
-    done = release.promote(module.params["attempt"], foreign=foreign)
+    done = fileset.promote(module.params["attempt"], foreign=foreign)
     lease = (
-        None if pod or _systemd.main_pid(shown) else _lease_before(release, module.params["lease"])
+        None if pod or _systemd.main_pid(shown) else _lease_before(fileset, module.params["lease"])
     )
-    result = _started(unit, systemd, proc, release, done, restart=module.params["restart"])
+    result = _started(unit, systemd, proc, fileset, done, restart=module.params["restart"])
     return Result(**{**result, "digest": digest, "lease": lease, "handover": handed})
 
 
-def _lease_before(release: Release, wanted: dict[str, str] | None) -> LeaseView | None:
+def _lease_before(fileset: Fileset, wanted: dict[str, str] | None) -> LeaseView | None:
     """The lease before the first start here."""
-    path = next((item.path for item in release.items if item.name == "kubeconfig"), None)
+    path = next((item.path for item in fileset.items if item.name == "kubeconfig"), None)
     if not wanted or path is None:
         return None
     # Its imports are a fifth of the module's time, and most states need none of them.
@@ -195,26 +195,26 @@ def _make_way(unit: str, systemd: _systemd.Systemd, items: t.Iterable[Item]) -> 
 
 
 def _will_restart(
-    unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str
+    unit: str, systemd: _systemd.Systemd, proc: Proc, fileset: Fileset, digest: str
 ) -> bool:
     """Whether the promotion of this staged set restarts the unit."""
-    pending = release.pending()
-    changes = any(item.name in pending and item.digest != "path" for item in release.items)
-    return changes or bool(_reasons(unit, systemd, proc, release, digest))
+    pending = fileset.pending()
+    changes = any(item.name in pending and item.digest != "path" for item in fileset.items)
+    return changes or bool(_reasons(unit, systemd, proc, fileset, digest))
 
 
 def _started(
     unit: str,
     systemd: _systemd.Systemd,
     proc: Proc,
-    release: Release,
+    fileset: Fileset,
     done: list[str],
     *,
     restart: bool = False,
 ) -> Result:
     """Has the unit run from the live set. C(restart): whether it begins anew even where nothing asks for that."""
     done = list(done)
-    live = release.record()["live"]
+    live = fileset.record()["live"]
     if live and _left_to_kubelet(items_in(live)):
         systemd.reload()
         return Result(changed=bool(done), done=done)
@@ -225,7 +225,7 @@ def _started(
     if shown.get("UnitFileState") != "enabled":
         systemd.enable(unit)
         done.append("enable")
-    reasons = _reasons(unit, systemd, proc, release, live["digest"] if live else "")
+    reasons = _reasons(unit, systemd, proc, fileset, live["digest"] if live else "")
     if reasons or restart:
         if _systemd.number(shown, "NRestarts"):
             systemd.forget_restarts(unit)
@@ -234,28 +234,28 @@ def _started(
     return Result(changed=bool(done), done=done, reasons=reasons)
 
 
-def _previous(module: Module, release: Release, systemd: _systemd.Systemd, proc: Proc) -> Result:
+def _previous(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc) -> Result:
     if module.check_mode:
         return Result(changed=False, done=[])
     unit = module.params["unit"]
-    if release.record()["staged"]:
-        release = Release(release.root, release.staged_items())
+    if fileset.record()["staged"]:
+        fileset = Fileset(fileset.root, fileset.staged_items())
     attempt = module.params["attempt"]
-    if former := release.replaced(attempt):
+    if former := fileset.replaced(attempt):
         _make_way(unit, systemd, items_in(former))
-    done = release.restore(attempt)
-    live = release.record()["live"]
+    done = fileset.restore(attempt)
+    live = fileset.record()["live"]
     if not live:
         return Result(changed=bool(done), done=done)
     # Also where nothing was promoted: a hand-over that failed may have left the unit stopped.
-    return _started(unit, systemd, proc, Release(release.root, items_in(live)), done)
+    return _started(unit, systemd, proc, Fileset(fileset.root, items_in(live)), done)
 
 
-def _recalled(module: Module, release: Release, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
-    done = release.recall(dry=module.check_mode)
-    record, previous = release.record(), release.previous()
+def _recalled(module: Module, fileset: Fileset, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
+    done = fileset.recall(dry=module.check_mode)
+    record, previous = fileset.record(), fileset.previous()
     former = items_in(previous) if previous else ()
-    kept = {item.name: release.previous_path(item) for item in former}
+    kept = {item.name: fileset.previous_path(item) for item in former}
     # What was there before this role may be a plain file, of whatever version.
     binaries = [
         record["binaries"].get(item.target)
@@ -295,27 +295,27 @@ def _not_after(kept: t.Mapping[str, str]) -> str:
 
 
 def _reasons(
-    unit: str, systemd: _systemd.Systemd, proc: Proc, release: Release, digest: str
+    unit: str, systemd: _systemd.Systemd, proc: Proc, fileset: Fileset, digest: str
 ) -> list[str]:
-    live = staleness.Live(release.items, digest, release.record()["binaries"])
+    live = staleness.Live(fileset.items, digest, fileset.record()["binaries"])
     return staleness.reasons(unit, systemd.show(unit), proc, live)
 
 
-def _absent(module: Module, release: Release, systemd: _systemd.Systemd, _proc: Proc) -> Result:
+def _absent(module: Module, fileset: Fileset, systemd: _systemd.Systemd, _proc: Proc) -> Result:
     unit, wanted, handed = module.params["unit"], module.params["handover"], None
     done = []
-    if systemd.show(unit).get("FragmentPath") in release.record()["paths"]:
+    if systemd.show(unit).get("FragmentPath") in fileset.record()["paths"]:
         done.append(unit)
         if not module.check_mode:
             handed = _hand_over(unit, systemd, wanted) if wanted else None
             systemd.disable(unit)
-    done += release.remove(dry=module.check_mode)
+    done += fileset.remove(dry=module.check_mode)
     if done and not module.check_mode:
         systemd.reload()
     return Result(changed=bool(done), done=done, handover=handed)
 
 
-STATES: dict[str, t.Callable[[Module, Release, _systemd.Systemd, Proc], Result]] = {
+STATES: dict[str, t.Callable[[Module, Fileset, _systemd.Systemd, Proc], Result]] = {
     "prepared": _prepared,
     "staged": _staged,
     "live": _live,

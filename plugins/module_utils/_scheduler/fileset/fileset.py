@@ -5,7 +5,7 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """The set of files that one unit runs from: staged, live and previous.
 
-Under the release directory lie C(staged/NAME), what the next start shall use; C(previous/NAME), what ran before the last
+Under the fileset directory lie C(staged/NAME), what the next start shall use; C(previous/NAME), what ran before the last
 promotion, with a copy of what was so before in C(previous.old), for a promotion that is taken back; and C(record.json), what was
 staged and promoted. Live are the paths that the unit names. Only promotion writes there.
 """
@@ -40,7 +40,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     STATIC_POD,
 )
 
-# What lies in the folder of a release.
+# What lies in the folder of a fileset.
 OWN = ("previous", "previous.new", "previous.old", "record.json", "record.json.bad", "staged")
 # Beside the copies of a set, what they are; no member can have this name.
 SET = ".set.json"
@@ -86,7 +86,7 @@ class FileSet(t.TypedDict):
 
 
 class Record(t.TypedDict):
-    """What the release remembers."""
+    """What the fileset remembers."""
 
     base: dict[str, str]  # fingerprint, by name, of the live file that a staged copy was made of
     binaries: dict[str, Binary]  # by path
@@ -206,7 +206,7 @@ def text_with_digest(item: Item, digest: str) -> bytes:
     return (item.content or "").replace(DIGEST_MARK, digest).encode()
 
 
-class Release:
+class Fileset:
     """The set of one component on this host."""
 
     def __init__(self, root: str, items: t.Sequence[Item]) -> None:
@@ -221,7 +221,7 @@ class Release:
         return os.path.join(self.root, "previous", item.name)
 
     def check_folder(self) -> None:
-        """Raises FilesetError for a folder that holds anything else: it would be removed with the release."""
+        """Raises FilesetError for a folder that holds anything else: it would be removed with the fileset."""
         with paths.explained(self.root, "look at"):
             names = os.listdir(self.root) if os.path.isdir(self.root) else []
         foreign = [
@@ -229,7 +229,7 @@ class Release:
         ]
         if foreign:
             raise FilesetError(
-                f"{self.root} holds {foreign[0]}, which is no part of a release: name a folder of the release's own, or move that away",
+                f"{self.root} holds {foreign[0]}, which is no part of a fileset: name a folder of the fileset's own, or move that away",
                 option="path",
             )
 
@@ -239,11 +239,11 @@ class Release:
         """What was staged and promoted; of a record that is damaged, what is left of it."""
         return _record(self._raw_record()[1])
 
-    def neighbours(self) -> list[Release]:
-        """The releases beside this one: those of other instances, as far as they have a record."""
+    def neighbours(self) -> list[Fileset]:
+        """The file sets beside this one: those of other instances, as far as they have a record."""
         above = os.path.dirname(self.root)
         with contextlib.suppress(OSError):
-            beside = [Release(os.path.join(above, name), ()) for name in sorted(os.listdir(above))]
+            beside = [Fileset(os.path.join(above, name), ()) for name in sorted(os.listdir(above))]
             return [
                 other
                 for other in beside
@@ -374,7 +374,7 @@ class Release:
         return [self.root, os.path.join(self.root, "staged")]
 
     def make_folders(self) -> list[str]:
-        """Makes the folders that are the release's own, and returns them. Those above it are remembered, to be removed with the rest."""
+        """Makes the folders that are the fileset's own, and returns them. Those above it are remembered, to be removed with the rest."""
         above = _missing_parents(self.root)
         missing = [folder for folder in self._folders() if not os.path.isdir(folder)]
         for folder in reversed(above):
@@ -584,7 +584,7 @@ class Release:
             members = [*previous["members"], *(item.member() for item in gone)]
             # The process of somebody else's set claims none.
             original = not previous["digest"]
-            digest = "" if original else Release(self.root, former).digest()
+            digest = "" if original else Fileset(self.root, former).digest()
             self.update_record(
                 base={}, staged=FileSet(members=members, digest=digest), original=original
             )
@@ -642,7 +642,7 @@ class Release:
                 os.rename(old, kept)
 
     def remove(self, *, dry: bool = False) -> list[str]:
-        """Removes what was promoted, the binaries that this brought and no other instance has, the folders that it made (when empty) and the release."""
+        """Removes what was promoted, the binaries that this brought and no other instance has, the folders that it made (when empty) and the fileset."""
         record = self.record()
         shared = {path for other in self.neighbours() for path in other.record()["binaries"]}
         binaries = [

@@ -89,7 +89,7 @@ def file(entry: t.Mapping[str, t.Any], taken: t.Container[str]) -> int:
     return int(entry["mode"], 8)
 
 
-def check_release(params: t.Mapping[str, t.Any]) -> None:
+def check_fileset(params: t.Mapping[str, t.Any]) -> None:
     """Check the options of scheduler_fileset, but for C(files), of which :func:`file` checks each."""
     path(params["path"], "path")
     unit(params["unit"])

@@ -16,7 +16,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import F
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
-    Release,
+    Fileset,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import process
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
@@ -33,14 +33,14 @@ ARGUMENT = re.compile(r'"(--[^"\\]*)"')
 
 
 def neighbours(
-    release: Release,
+    fileset: Fileset,
     proc: Proc,
     pid_of: t.Callable[[str], int],
     serving: t.Sequence[versions.Serving],
 ) -> list[facts.Instance]:
-    """The other instances of this host, which are those with a record beside that of C(release)."""
+    """The other instances of this host, which are those with a record beside that of C(fileset)."""
     found = []
-    for other in release.neighbours():
+    for other in fileset.neighbours():
         unit = f"{os.path.basename(other.root)}.service"
         record = other.record()
         members = record["staged"]["members"] if record["staged"] else []
@@ -66,8 +66,8 @@ def neighbours(
     return found
 
 
-def _text(release: Release, name: str) -> bytes:
+def _text(fileset: Fileset, name: str) -> bytes:
     try:
-        return paths.read(os.path.join(release.root, "staged", name)) or b""
+        return paths.read(os.path.join(fileset.root, "staged", name)) or b""
     except FilesError:
         return b""

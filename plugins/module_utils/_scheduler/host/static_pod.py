@@ -20,8 +20,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     STATIC_POD,
+    Fileset,
     Item,
-    Release,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import process
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import (
@@ -74,8 +74,8 @@ def pid(proc: Proc, unit: str) -> int:
 class StaticPod:
     """Stops and starts the pod in the place of its unit, by the manifest that kubelet follows."""
 
-    def __init__(self, release: Release, item: Item, proc: Proc, attempt: str) -> None:
-        self.release, self.item, self.proc, self.attempt = release, item, proc, attempt
+    def __init__(self, fileset: Fileset, item: Item, proc: Proc, attempt: str) -> None:
+        self.fileset, self.item, self.proc, self.attempt = fileset, item, proc, attempt
 
     def stop(self, unit: str) -> None:
         """Moves the manifest aside, which is kept with the previous set, and waits until the pod's process has ended.
@@ -85,7 +85,7 @@ class StaticPod:
         running = pid(self.proc, unit)
         began = self.proc.start_ticks(running)
         if os.path.lexists(self.item.path):
-            self.release.promote(self.attempt, first=self.item.name)
+            self.fileset.promote(self.attempt, first=self.item.name)
         deadline = time.monotonic() + PATIENCE
         while running and self.proc.start_ticks(running) == began:
             if time.monotonic() > deadline:
@@ -97,13 +97,13 @@ class StaticPod:
 
     def start(self, _unit: str) -> None:
         """Puts the manifest back."""
-        self.release.put_back(self.item)
+        self.fileset.put_back(self.item)
 
 
-def of(release: Release, proc: Proc, attempt: str) -> StaticPod | None:
+def of(fileset: Fileset, proc: Proc, attempt: str) -> StaticPod | None:
     """The static pod in whose place the staged set comes, None for none."""
-    item = next((item for item in release.items if item.name == STATIC_POD and item.gone), None)
-    return StaticPod(release, item, proc, attempt) if item and os.path.lexists(item.path) else None
+    item = next((item for item in fileset.items if item.name == STATIC_POD and item.gone), None)
+    return StaticPod(fileset, item, proc, attempt) if item and os.path.lexists(item.path) else None
 
 
 class Service(t.Protocol):

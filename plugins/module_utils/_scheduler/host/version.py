@@ -34,7 +34,7 @@ MAX_OUTPUT_BYTES = 65536
 def version_of(proc: Proc, pid: int, binaries: t.Mapping[str, Binary]) -> str:
     """The version of a process, without the v; "" where it cannot be told.
 
-    A program that the record of the release vouches for is not run. Any other is run as the process's own user, with a time
+    A program that the record of the fileset vouches for is not run. Any other is run as the process's own user, with a time
     limit and a bound for what it may say: the user may have put anything there.
     """
     if not pid:

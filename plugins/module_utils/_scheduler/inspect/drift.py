@@ -30,8 +30,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kub
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     SIZE,
+    Fileset,
     Item,
-    Release,
     State,
     identity,
     items_of,
@@ -243,10 +243,10 @@ class Comparison(t.NamedTuple):
 
 
 def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> Comparison:
-    """Compare the host; C(root) is the release's folder, and C(seen) what else the answer holds."""
-    release, module = Release(root, wanted.items), host.module
+    """Compare the host; C(root) is the fileset's folder, and C(seen) what else the answer holds."""
+    fileset, module = Fileset(root, wanted.items), host.module
     certificate, awaited = _certificate(wanted, module)
-    digest = release.digest(lambda item: item.path)
+    digest = fileset.digest(lambda item: item.path)
     parts: list[tuple[str, list[str]]] = [
         ("packages", _packages(wanted, seen["missing_libraries"])),
         (
@@ -255,18 +255,18 @@ def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> 
             if seen["user_exists"] or not wanted.user
             else [f"the user {wanted.user} does not exist"],
         ),
-        (_binary_part(wanted), _binary(wanted, release)),
+        (_binary_part(wanted), _binary(wanted, fileset)),
         ("link", _link(wanted)),
         ("log_dir", _log_dir(wanted)),
         ("certificate", [*certificate, *_pair(wanted)]),
         ("kubeconfig", _kubeconfig(wanted, module)),
         ("config", _texts(wanted, digest, "config")),
         ("unit", [*_texts(wanted, digest, "unit", "drop_in_"), *_unit(wanted, host.shown)]),
-        ("process", _process(wanted, release, digest, seen["process"], host)),
+        ("process", _process(wanted, fileset, digest, seen["process"], host)),
     ]
     if not any(found for _part, found in parts):
         # Otherwise what is staged may differ for good reasons.
-        parts.append(("staged", _staged(release)))
+        parts.append(("staged", _staged(fileset)))
     drift = [
         facts.Drift(part=part, reason=_line(reason))
         for part, found in parts
@@ -296,7 +296,7 @@ def _binary_part(wanted: Wanted) -> str:
     )
 
 
-def _binary(wanted: Wanted, release: Release) -> list[str]:
+def _binary(wanted: Wanted, fileset: Fileset) -> list[str]:
     path = wanted.binary
     try:
         info = os.stat(path)
@@ -313,7 +313,7 @@ def _binary(wanted: Wanted, release: Release) -> list[str]:
         found.append(
             f"{path}: others than root may write it (owner {process.user_name(info.st_uid)}, {_octal(info.st_mode)})"
         )
-    known = release.record()["binaries"].get(path)
+    known = fileset.record()["binaries"].get(path)
     if known is None:
         return [*found, f"{path}: its checksum was never verified"]
     seen, size = identity(info), known["identity"][SIZE]
@@ -505,9 +505,9 @@ def _unit(wanted: Wanted, shown: t.Mapping[str, str]) -> list[str]:
 
 
 def _process(
-    wanted: Wanted, release: Release, digest: str, process: facts.Process, host: HostAccess
+    wanted: Wanted, fileset: Fileset, digest: str, process: facts.Process, host: HostAccess
 ) -> list[str]:
-    live = staleness.Live(wanted.items, digest, release.record()["binaries"])
+    live = staleness.Live(wanted.items, digest, fileset.record()["binaries"])
     found = staleness.reasons(wanted.unit, host.shown, host.proc, live)
     if process["pid"] and process["version"] != wanted.version:
         found.append(f"version {process['version'] or 'unknown'} runs, wanted {wanted.version}")
@@ -515,15 +515,15 @@ def _process(
     return found or effective.differences(wanted.settings, wanted.version, host.told)
 
 
-def _staged(release: Release) -> list[str]:
+def _staged(fileset: Fileset) -> list[str]:
     """A staged copy that is damaged would come to light with the next change only."""
     try:
-        names = release.pending()
+        names = fileset.pending()
     except FilesError as error:
         return [str(error)]
     return [
-        f"{release.staged_path(item)}: differs from {item.path}, which is as planned"
-        for item in release.items
+        f"{fileset.staged_path(item)}: differs from {item.path}, which is as planned"
+        for item in fileset.items
         if item.name in names
     ]
 

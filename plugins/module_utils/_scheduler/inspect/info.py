@@ -28,7 +28,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     versions as _versions,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
-    Release,
+    Fileset,
     items_of,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
@@ -262,13 +262,13 @@ class Question:
         """The answer. Raises FilesetError, SystemdError and FilesError."""
         params = self.params
         wanted = params["wanted"]
-        release = Release(params["release_path"], items_of(wanted["files"]) if wanted else [])
+        fileset = Fileset(params["fileset_dir"], items_of(wanted["files"]) if wanted else [])
         if not wanted:
-            staged = release.record()["staged"]
-            release = Release(release.root, release.staged_items() if staged else [])
+            staged = fileset.record()["staged"]
+            fileset = Fileset(fileset.root, fileset.staged_items() if staged else [])
         deadline = self.clock() + params["timeout"]
         while True:
-            answer, shown, told = self._look(release)
+            answer, shown, told = self._look(fileset)
             unit = answer["unit"]
             # One that systemd has restarted does not become steady any more.
             if (
@@ -292,11 +292,11 @@ class Question:
             checked = drift.wanted_of(wanted, user=params["user"], unit=self.unit)
             access = drift.HostAccess(self.module, self.proc, shown, told)
             answer["drift"], answer["awaited"] = drift.compare(
-                checked, release.root, answer, access
+                checked, fileset.root, answer, access
             )
         return answer
 
-    def _look(self, release: Release) -> tuple[facts.Answer, dict[str, str], effective.Answers]:
+    def _look(self, fileset: Fileset) -> tuple[facts.Answer, dict[str, str], effective.Answers]:
         params = self.params
         shown = self.systemd.show(self.unit) if self.systemd_version else {}
         pid = _systemd.main_pid(shown)
@@ -304,7 +304,7 @@ class Question:
         instead = bool(manifest) and not pid
         if instead:
             pid = static_pod.pid(self.proc, self.unit)
-        binaries = release.record()["binaries"]
+        binaries = fileset.record()["binaries"]
         told = _process.told(self.proc, pid)
         version = version_of(self.proc, pid, binaries)
         serving = _versions.serving_of(params["_serving"], version)
@@ -321,13 +321,13 @@ class Question:
             process["arguments"] = static_pod.arguments(manifest)
         listeners = self.proc.listeners()
         port, holder = self._port(process, serving_or_default(serving), listeners)
-        beside = instances.neighbours(release, self.proc, self._pid_of, params["_serving"])
+        beside = instances.neighbours(fileset, self.proc, self._pid_of, params["_serving"])
         answer = facts.Answer(
             **host(params["user"], self.systemd_version),
-            installed=os.path.isdir(release.root) and shown.get("LoadState") == "loaded",
-            prepared=release.prepared(),
-            unsafe=[*unsafe(params["folders"]), *self._untrusted(release, process, told)],
-            stale=release.stale(),
+            installed=os.path.isdir(fileset.root) and shown.get("LoadState") == "loaded",
+            prepared=fileset.prepared(),
+            unsafe=[*unsafe(params["folders"]), *self._untrusted(fileset, process, told)],
+            stale=fileset.stale(),
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
             apiserver=apiserver(params["apiserver"], params) if params["apiserver"] else None,
             apiservers=[apiserver(server, params) for server in params["apiservers"]],
@@ -352,17 +352,17 @@ class Question:
         subject = self._subject(process, told, serving_or_default(serving), listeners)
         told_of_settings: effective.Answers = {}
         if params["probe"]:
-            told_of_settings = self._probe(answer, release, subject)
+            told_of_settings = self._probe(answer, fileset, subject)
         elif pid:
             with contextlib.suppress(*LEASE_ACCESS_ERRORS):
                 answer["lease"] = probes.describe_lease(probes.glance(subject, self.before))
         return answer, shown, told_of_settings
 
     def _untrusted(
-        self, release: Release, process: facts.Process, told: ProcessSettings
+        self, fileset: Fileset, process: facts.Process, told: ProcessSettings
     ) -> list[str]:
         """Why root should not read the kubeconfig of a scheduler that somebody else laid; those of this role are root's, or systemd's."""
-        if process["pid"] and not process["digest"] and not release.prepared() and told.kubeconfig:
+        if process["pid"] and not process["digest"] and not fileset.prepared() and told.kubeconfig:
             try:
                 kubeconfig_for(self.unit, told.kubeconfig)
             except ProbeError as error:
@@ -384,10 +384,10 @@ class Question:
             params["certificate"], params["kubeconfig"], params["authorities"]
         )
 
-    def _loaded(self, release: Release, pid: int) -> bool | None:
+    def _loaded(self, fileset: Fileset, pid: int) -> bool | None:
         """Whether the process has taken the certificate that lies live, where it reads its files again; None where nothing tells, or nothing is to be told."""
         item = next(
-            (item for item in release.items if (item.name, item.digest) == ("certificate", "path")),
+            (item for item in fileset.items if (item.name, item.digest) == ("certificate", "path")),
             None,
         )
         if item is None or not self.params["reloaded"]:
@@ -469,7 +469,7 @@ class Question:
         self.before, self.last = self.last or view.compared, view.record or absent or self.last
 
     def _probe(
-        self, answer: facts.Answer, release: Release, subject: probes.Subject
+        self, answer: facts.Answer, fileset: Fileset, subject: probes.Subject
     ) -> effective.Answers:
         pid = answer["process"]["pid"]
         faults: list[str] = []
@@ -486,7 +486,7 @@ class Question:
         if pid:
             began = self.proc.start_ticks(pid)
             seen, view, settings, faults = probes.run(subject, self.before)
-            seen["used_loaded"] = self._loaded(release, pid)
+            seen["used_loaded"] = self._loaded(fileset, pid)
             if view is not None:
                 answer["lease"] = probes.describe_lease(view)
                 self._remember(view, single=len(subject.sources) == 1)

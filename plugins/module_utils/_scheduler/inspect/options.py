@@ -38,7 +38,7 @@ SERVING_RULES: dict[str, t.Callable[[t.Any], t.Any]] = {
 def check_info(params: t.Mapping[str, t.Any]) -> None:
     """Check the options of scheduler_info that are no question in themselves."""
     unit(params["unit"])
-    for option in ("release_path", "kubeconfig"):
+    for option in ("fileset_dir", "kubeconfig"):
         path(params[option], option)
     if params["certificate"] is not None:
         path(params["certificate"], "certificate")

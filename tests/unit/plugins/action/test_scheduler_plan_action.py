@@ -246,7 +246,7 @@ def test_an_instance_is_removed_by_its_name_alone(variables: dict[str, Any]) -> 
         "kube_scheduler_name": "batch",
     }
     found = run("instance", variables | broken)
-    assert (found["faults"], found["unit"], found["release"]) == (
+    assert (found["faults"], found["unit"], found["fileset_dir"]) == (
         [],
         "batch.service",
         "/var/lib/kube-ha/batch",
@@ -258,14 +258,14 @@ def test_an_instance_is_removed_by_its_name_alone(variables: dict[str, Any]) -> 
 
 def test_what_goes_by_the_name(variables: dict[str, Any]) -> None:
     found = fixed(variables)
-    assert (found["unit"], found["release"]) == (
+    assert (found["unit"], found["fileset_dir"]) == (
         "kube-scheduler.service",
         "/var/lib/kube-ha/kube-scheduler",
     )
     assert found["scheduler"] == "default-scheduler"
     profiles = {"profiles": [{"schedulerName": "batch"}, {"schedulerName": "other"}]}
     batch = fixed(variables | {"kube_scheduler_name": "batch", "kube_scheduler_config": profiles})
-    assert (batch["unit"], batch["release"], batch["scheduler"]) == (
+    assert (batch["unit"], batch["fileset_dir"], batch["scheduler"]) == (
         "batch.service",
         "/var/lib/kube-ha/batch",
         "batch",

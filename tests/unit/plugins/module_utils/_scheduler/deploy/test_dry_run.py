@@ -8,8 +8,9 @@ from typing import Any, cast
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import dry_run
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import (
-    fileset as _release,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
+    Fileset,
+    Item,
 )
 
 from tests.support.host import Host
@@ -44,11 +45,9 @@ def test_the_binary_is_tried_beside_the_running_one(tmp_path: Path) -> None:
             return 0, ""
 
     (tmp_path / "root/staged").mkdir(parents=True)
-    config = _release.Item(
-        "config", "/etc/x.yaml", content="at: 127.0.0.1:10251\nagain: 127.0.0.1:10251\n"
-    )
-    binary = _release.Item("binary", "/opt/bin/x", link_to="x-v1")
-    release = _release.Release(str(tmp_path / "root"), [binary, config])
+    config = Item("config", "/etc/x.yaml", content="at: 127.0.0.1:10251\nagain: 127.0.0.1:10251\n")
+    binary = Item("binary", "/opt/bin/x", link_to="x-v1")
+    fileset = Fileset(str(tmp_path / "root"), [binary, config])
     (tmp_path / "root/staged/config").write_text(config.content or "")
     params = {
         "user": "k8s",
@@ -61,7 +60,7 @@ def test_the_binary_is_tried_beside_the_running_one(tmp_path: Path) -> None:
         "dry_run_flags": {"secure-port": "@port@", "port": "0"},
         "dry_run_texts": {"127.0.0.1:10251": "127.0.0.1:@port@"},
     }
-    assert dry_run.run(release, cast(Any, Fake()), params, "x.service", "digest") is True
+    assert dry_run.run(fileset, cast(Any, Fake()), params, "x.service", "digest") is True
     program, *flags, last = told["command"]
     assert (program, last, told["user"]) == ("/opt/bin/x-v1", "--write-config-to=/dev/null", "k8s")
     given = dict(flag.split("=", 1) for flag in flags)
@@ -95,7 +94,7 @@ def try_out(host: Host, systemd: Tried, digest: str = "digest") -> bool | None:
         "dry_run_flags": {},
         "dry_run_texts": {},
     }
-    return dry_run.run(host.release, cast(Any, systemd), params, "x.service", digest)
+    return dry_run.run(host.fileset, cast(Any, systemd), params, "x.service", digest)
 
 
 def test_a_set_that_has_passed_is_not_tried_again(tmp_path: Path) -> None:
@@ -119,7 +118,7 @@ def test_a_refusal_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     host.deploy()
     host.config = f"path: {host.etc / 'app.yaml'}\n"
     host.run("staged")
-    left = host.root / "release/staged/key.dry-run"
+    left = host.root / "fileset/staged/key.dry-run"
     left.write_text("of a run that was cut off")
     with pytest.raises(
         FilesetError, match=r"app-v1 refuses the staged flags or configuration.*unknown flag: --x"

@@ -26,11 +26,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deplo
     lifecycle,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import (
-    fileset as _release,
+    fileset,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
+    Fileset,
     Item,
-    Release,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import staleness
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
@@ -60,7 +60,7 @@ def later() -> None:
 
 
 def record(host: Host) -> Any:
-    return json.loads((host.root / "release/record.json").read_text())
+    return json.loads((host.root / "fileset/record.json").read_text())
 
 
 def test_nothing_live_before_promotion(host: Host) -> None:
@@ -116,9 +116,9 @@ def test_every_change_is_pending_and_restarts(host: Host, what: str) -> None:
 def test_the_digest_of_a_path_does_not_follow_the_content(host: Host) -> None:
     host.deploy()
     items = [Item("key", str(host.etc / "key.pem"), digest="path")]
-    before = Release(str(host.root / "release"), items).digest()
+    before = Fileset(str(host.root / "fileset"), items).digest()
     host.stage_key("secret 2")
-    assert Release(str(host.root / "release"), items).digest() == before
+    assert Fileset(str(host.root / "fileset"), items).digest() == before
 
 
 def test_the_digest_follows_the_binary_that_was_verified(host: Host) -> None:
@@ -132,7 +132,7 @@ def test_previous_is_the_whole_former_set(host: Host) -> None:
     host.config = "a: 2\n"
     host.run("staged")
     host.run("live")
-    previous = host.root / "release/previous"
+    previous = host.root / "fileset/previous"
     assert (previous / "config").read_text() == "a: 1\n"
     assert (previous / "key").read_text() == "secret 1"
     assert os.readlink(previous / "binary") == "app-v1"
@@ -148,7 +148,7 @@ def test_a_promotion_that_was_cut_off_keeps_what_ran_before(
     host.stage_key("secret 2")
     host.run("staged")
     copied: list[str] = []
-    copy = _release._copy
+    copy = fileset._copy
 
     def cut(source: str, path: str) -> None:
         if path == str(host.etc / "app.yaml"):
@@ -156,35 +156,35 @@ def test_a_promotion_that_was_cut_off_keeps_what_ran_before(
         copied.append(path)
         copy(source, path)
 
-    monkeypatch.setattr(_release, "_copy", cut)
+    monkeypatch.setattr(fileset, "_copy", cut)
     with pytest.raises(KeyboardInterrupt):
         host.run("live")
     assert str(host.etc / "key.pem") in copied
-    monkeypatch.setattr(_release, "_copy", copy)
+    monkeypatch.setattr(fileset, "_copy", copy)
     host.run("prepared")
     assert host.run("staged")["pending"]
     host.run("live")
     assert host.tree()["etc/key.pem"] == "secret 2"
-    assert (host.root / "release/previous/key").read_text() == "secret 1"
-    assert (host.root / "release/previous/config").read_text() == "a: 1\n"
+    assert (host.root / "fileset/previous/key").read_text() == "secret 1"
+    assert (host.root / "fileset/previous/config").read_text() == "a: 1\n"
     assert host.run("staged")["pending"] == []
 
 
 def test_a_live_file_that_was_changed_by_hand_is_taken_up_again(host: Host) -> None:
     host.deploy()
     (host.etc / "key.pem").write_text("by hand")
-    assert host.release.stale() == ["key"]
+    assert host.fileset.stale() == ["key"]
     assert host.run("prepared", check=True)["changed"]
     host.run("prepared")
-    assert host.tree()["release/staged/key"] == "by hand"
-    assert host.release.stale() == []
+    assert host.tree()["fileset/staged/key"] == "by hand"
+    assert host.fileset.stale() == []
 
 
 def test_a_staged_file_that_waits_is_not_lost(host: Host) -> None:
     host.deploy()
     host.stage_key("secret 2")
     assert host.run("prepared")["changed"] is False
-    assert host.tree()["release/staged/key"] == "secret 2"
+    assert host.tree()["fileset/staged/key"] == "secret 2"
 
 
 def test_check_mode_changes_nothing_and_predicts(host: Host) -> None:
@@ -213,7 +213,7 @@ def test_an_incomplete_set_is_not_tried(host: Host) -> None:
     """It is said before anything is staged, for systemd would only say that it cannot read a credential."""
     with pytest.raises(FilesetError, match=r"staged lacks key: run the earlier phases first"):
         host.run("staged", command=["/bin/app"], user="k8s", dry_run_flags={}, dry_run_texts={})
-    assert not (host.root / "release").exists()
+    assert not (host.root / "fileset").exists()
 
 
 def test_absent_removes_what_was_promoted_and_nothing_else(host: Host) -> None:
@@ -225,7 +225,7 @@ def test_absent_removes_what_was_promoted_and_nothing_else(host: Host) -> None:
     assert (host.etc / "key.pem").exists()
     host.run("absent")
     assert host.tree() == {"etc/ca.pem": "others'"}
-    assert not (host.root / "release").exists()
+    assert not (host.root / "fileset").exists()
     assert not host.systemd.unit.parent.exists()
     assert host.run("absent")["changed"] is False
 
@@ -292,27 +292,27 @@ def test_absent_leaves_a_unit_that_is_not_ours(host: Host) -> None:
 )
 def test_wrong_files(host: Host, change: dict[str, str], words: str) -> None:
     with pytest.raises(FilesetError) as error:
-        _release.items_of([{**host.files[0], **change}])
+        fileset.items_of([{**host.files[0], **change}])
     assert str(error.value) == words
 
 
 @pytest.mark.parametrize("garbage", ["[]", "{", "", "null", "[" * 100_000, "a" * (1 << 21)])
 def test_a_damaged_record_is_kept_aside_and_made_anew(host: Host, garbage: str) -> None:
     host.deploy()
-    path = host.root / "release/record.json"
+    path = host.root / "fileset/record.json"
     path.write_text(garbage)
-    assert host.release.record()["paths"] == []
-    assert host.release.stale() == ["key"]
+    assert host.fileset.record()["paths"] == []
+    assert host.fileset.stale() == ["key"]
     assert path.read_text() == garbage
     host.run("prepared")
     host.run("staged")
     host.run("live")
-    assert (host.root / "release/record.json.bad").read_text() == garbage
+    assert (host.root / "fileset/record.json.bad").read_text() == garbage
     assert str(host.etc / "key.pem") in record(host)["paths"]
     assert host.run("staged")["changed"] is False
     path.write_text(garbage)
     host.run("staged")
-    assert len(list((host.root / "release").glob("record.json*"))) == 2
+    assert len(list((host.root / "fileset").glob("record.json*"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -335,15 +335,15 @@ def test_a_field_of_the_record_of_another_type_counts_for_nothing(
     host: Host, field: str, value: Any
 ) -> None:
     host.deploy()
-    empty = Release(str(host.root / "nowhere"), []).record()
-    (host.root / "release/record.json").write_text(json.dumps({field: value}))
-    found: dict[str, Any] = {**host.release.record()}
+    empty = Fileset(str(host.root / "nowhere"), []).record()
+    (host.root / "fileset/record.json").write_text(json.dumps({field: value}))
+    found: dict[str, Any] = {**host.fileset.record()}
     assert found == {**empty}
 
 
 def test_a_directory_for_a_record_is_no_traceback(host: Host) -> None:
-    (host.root / "release/record.json").mkdir(parents=True)
-    assert host.release.record()["paths"] == []
+    (host.root / "fileset/record.json").mkdir(parents=True)
+    assert host.fileset.record()["paths"] == []
     host.deploy()
     assert host.run("staged")["changed"] is False
 
@@ -379,7 +379,7 @@ def test_a_binary_that_was_brought_once_stays_ours(host: Host) -> None:
 
 def test_a_binary_that_is_brought_is_recorded_at_once(host: Host) -> None:
     assert host.run("prepared", check=True, binaries=host.brought())["changed"]
-    assert not (host.root / "release").exists()
+    assert not (host.root / "fileset").exists()
     assert host.run("prepared", binaries=host.brought())["changed"]
     assert host.run("prepared", binaries=host.brought())["changed"] is False
     host.deploy(binaries=host.brought(ours=False))
@@ -403,8 +403,8 @@ def test_a_binary_is_read_only_when_it_was_changed(
 ) -> None:
     host.deploy(binaries=host.brought())
     read: list[str] = []
-    sha256 = _release.sha256
-    monkeypatch.setattr(_release, "sha256", lambda path: read.append(path) or sha256(path))
+    sha256 = fileset.sha256
+    monkeypatch.setattr(fileset, "sha256", lambda path: read.append(path) or sha256(path))
     host.run("staged", binaries=host.brought())
     assert read == []
     later()
@@ -440,7 +440,7 @@ def test_a_binary_that_another_instance_has_goes_with_the_last_one(host: Host) -
     binary = host.bin / "app-v1"
     host.run("prepared", path=one, binaries=host.brought())
     host.run("prepared", path=two, binaries=host.brought(ours=False))
-    assert str(binary) not in Release(one, ()).remove(dry=True)
+    assert str(binary) not in Fileset(one, ()).remove(dry=True)
     assert host.run("absent", path=one)["changed"]
     assert binary.exists()
     host.run("absent", path=two)
@@ -591,7 +591,7 @@ def test_the_record_knows_the_paths_before_anything_lies_there(
     def cut(source: str, path: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_release, "_copy", cut)
+    monkeypatch.setattr(fileset, "_copy", cut)
     with pytest.raises(KeyboardInterrupt):
         host.run("live")
     monkeypatch.undo()
@@ -606,22 +606,22 @@ def test_a_certificate_and_its_key_move_together(
 ) -> None:
     host.etc.mkdir()
     items = [Item(name, str(host.etc / name)) for name in ("certificate", "privatekey")]
-    release = Release(str(host.root / "release"), items)
-    release.make_folders()
+    pair = Fileset(str(host.root / "fileset"), items)
+    pair.make_folders()
     together: list[list[str]] = []
-    replace = _release.pair_swap.replace
+    replace = fileset.pair_swap.replace
     monkeypatch.setattr(
-        _release.pair_swap,
+        fileset.pair_swap,
         "replace",
         lambda staged: together.append([file.path for file in staged]) or replace(staged),
     )
     for number in (1, 2):
         for item in items:
-            Path(release.staged_path(item)).write_text(f"{item.name} {number}")
-        assert release.promote() == ["certificate", "privatekey"]
+            Path(pair.staged_path(item)).write_text(f"{item.name} {number}")
+        assert pair.promote() == ["certificate", "privatekey"]
     assert together == [[str(host.etc / "privatekey"), str(host.etc / "certificate")]] * 2
     assert host.tree()["etc/privatekey"] == "privatekey 2"
-    assert host.tree()["release/previous/certificate"] == "certificate 1"
+    assert host.tree()["fileset/previous/certificate"] == "certificate 1"
     assert sorted(os.listdir(host.etc)) == ["certificate", "privatekey"]
 
 
@@ -638,7 +638,7 @@ def test_a_directory_in_the_place_of_a_file_is_one_line(host: Host, path: str) -
 def test_one_run_at_a_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.deploy()
     monkeypatch.setattr(lifecycle, "LOCK_SECONDS", 0.1)
-    with paths.lock(str(host.root / "release")):
+    with paths.lock(str(host.root / "fileset")):
         for state in ("staged", "live", "absent"):
             with pytest.raises(FilesError, match="another run has held"):
                 host.run(state)
@@ -646,7 +646,7 @@ def test_one_run_at_a_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         assert host.run("staged", check=True)["changed"] is False
     done = threading.Event()
     monkeypatch.setattr(lifecycle, "LOCK_SECONDS", 10)
-    with paths.lock(str(host.root / "release")):
+    with paths.lock(str(host.root / "fileset")):
         thread = threading.Thread(target=lambda: (host.run("live"), done.set()))
         thread.start()
         assert not done.wait(0.2)
@@ -686,7 +686,7 @@ class Pair(Host):
         self.binary(self.link)
         self.run("prepared")
         for name in PAIR_FILES:
-            write.write(str(self.root / "release/staged" / name), f"{name} {number}".encode())
+            write.write(str(self.root / "fileset/staged" / name), f"{name} {number}".encode())
         self.run("staged")
 
     def save(self) -> None:
@@ -733,7 +733,7 @@ def test_a_promotion_killed_at_every_change(tmp_path: Path, quick: None, first: 
     host.save()
     for point in itertools.count(1):
         host.restore()
-        if not killed_at(host.release.promote, point):
+        if not killed_at(host.fileset.promote, point):
             break
         numbers = {file["name"]: host.live(file["name"]) for file in host.files}
         assert set(numbers.values()) <= {"" if first else "1", new}, (point, numbers)
@@ -745,13 +745,13 @@ def test_a_promotion_killed_at_every_change(tmp_path: Path, quick: None, first: 
                 point
             )
             host.restore()
-            assert killed_at(host.release.promote, point)
+            assert killed_at(host.fileset.promote, point)
         host.stage(int(new))
         host.run("live")
         assert {host.live(file["name"]) for file in host.files} == {new}, point
         assert not [path for path in host.tree() if "tmp~" in path], point
         if not first:
-            assert (host.root / "release/previous/privatekey").read_text() == "privatekey 1", point
+            assert (host.root / "fileset/previous/privatekey").read_text() == "privatekey 1", point
         assert host.run("live")["changed"] is False, point
     assert point > 30
 
@@ -762,7 +762,7 @@ def test_a_roll_is_taken_back(tmp_path: Path) -> None:
     for number in (0, 1):
         host.stage(number)
         host.run("live")
-    before = {path: text for path, text in host.tree().items() if not path.startswith("release/")}
+    before = {path: text for path, text in host.tree().items() if not path.startswith("fileset/")}
     host.stage(2)
     host.config = "a: 2\n"
     host.run("live", attempt="roll 1")
@@ -782,15 +782,15 @@ def test_a_roll_is_taken_back(tmp_path: Path) -> None:
     after = {
         path: text
         for path, text in host.tree().items()
-        if not path.startswith(("release/", "bin/app-v2"))
+        if not path.startswith(("fileset/", "bin/app-v2"))
     }
     assert after == before
     assert host.systemd.did == ["reload", "restart"]
     # What ran before that can still be rolled back to.
-    assert (host.root / "release/previous/privatekey").read_text() == "privatekey 0"
+    assert (host.root / "fileset/previous/privatekey").read_text() == "privatekey 0"
     # Once; and the next run starts from what is live.
     assert host.run("previous", attempt="roll 1")["changed"] is False
-    assert set(host.release.stale()) == set(PAIR_FILES)
+    assert set(host.fileset.stale()) == set(PAIR_FILES)
     host.stage(2)
     host.run("live")
     assert {host.live(file["name"]) for file in host.files} == {"2"}
@@ -846,7 +846,7 @@ def test_the_lease_is_looked_at_before_a_first_start(
     monkeypatch.setattr(handover, "look", look)
     host.run("prepared")
     host.stage_key("secret 1")
-    write.write(str(host.root / "release/staged/kubeconfig"), b"{}")
+    write.write(str(host.root / "fileset/staged/kubeconfig"), b"{}")
     host.run("staged")
     wanted = {"name": "x", "namespace": "y"}
     assert host.run("live", lease=wanted)["lease"] == {"state": "absent"}
@@ -929,7 +929,7 @@ def test_the_way_back_killed_at_every_change(tmp_path: Path, quick: None) -> Non
     names = [file["name"] for file in host.files]
     for point in itertools.count(1):
         host.restore()
-        if not killed_at(lambda: host.release.restore("roll 1"), point):
+        if not killed_at(lambda: host.fileset.restore("roll 1"), point):
             break
         assert len({host.live(name) for name in PAIR_FILES}) == 1, point
         if point % 2:
@@ -963,7 +963,7 @@ def test_a_recalled_set_is_told(tmp_path: Path) -> None:
     host = Pair(tmp_path)
     made = certificate(spare("ECC"), subject={"CN": "x"})
     host.stage(1)
-    write.write(str(host.root / "release/staged/certificate"), pem(made).encode())
+    write.write(str(host.root / "fileset/staged/certificate"), pem(made).encode())
     host.run("staged", binaries=host.brought())
     host.run("live")
     host.stage(2)
@@ -973,9 +973,9 @@ def test_a_recalled_set_is_told(tmp_path: Path) -> None:
         "1.1.0",
         _certificate.validity(made)[1].isoformat(),
     )
-    (host.root / "release/previous/certificate").write_text("none")
+    (host.root / "fileset/previous/certificate").write_text("none")
     assert host.run("recalled", check=True)["not_after"] == ""
-    (host.root / "release/previous/config").unlink()
+    (host.root / "fileset/previous/config").unlink()
     with pytest.raises(FilesetError, match="lacks config, so it cannot be rolled back to"):
         host.run("recalled")
 
@@ -1027,7 +1027,7 @@ def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, nu
         with at_change(point, fail) as left:
             try:
                 # What the unit's process does to files is not asked here.
-                host.release.promote() if state == "live" else host.run(state)
+                host.fileset.promote() if state == "live" else host.run(state)
             except (FilesError, FilesetError) as error:
                 lines.append(one_line(error))
         if left[0] > 0:
@@ -1087,7 +1087,7 @@ def test_what_lies_in_a_binary_s_place_is_read_with_a_bound(tmp_path: Path, kind
         FilesetError,
         match=r"is not a regular file|is no binary: not a regular file of at most 1024 MiB",
     ):
-        Release(str(tmp_path / "release"), []).record_binaries(binaries)
+        Fileset(str(tmp_path / "fileset"), []).record_binaries(binaries)
     assert time.monotonic() - before < 1
 
 
@@ -1100,7 +1100,7 @@ def test_a_binary_that_was_a_plain_file_comes_back(
     path.write_bytes(b"x" * 4096)
     host.systemd.unit.parent.mkdir(parents=True, exist_ok=True)
     host.systemd.unit.write_text("# DIGEST=0\n[Service]\n")
-    monkeypatch.setattr(_release, "LIMIT", 4000)
+    monkeypatch.setattr(fileset, "LIMIT", 4000)
     host.stage(1)
     host.run("live")
     assert path.is_symlink()

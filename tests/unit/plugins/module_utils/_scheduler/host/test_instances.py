@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
+    Fileset,
     Item,
-    Release,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import instances
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
@@ -30,9 +30,9 @@ def proc(tmp_path: Path) -> FakeProc:
     return FakeProc(tmp_path / "proc")
 
 
-def release(tmp_path: Path, name: str) -> Release:
+def fileset(tmp_path: Path, name: str) -> Fileset:
     (tmp_path / "lib" / name / "staged").mkdir(parents=True)
-    return Release(str(tmp_path / "lib" / name), ())
+    return Fileset(str(tmp_path / "lib" / name), ())
 
 
 def staged(tmp_path: Path, version: str, **given: Any) -> None:
@@ -41,7 +41,7 @@ def staged(tmp_path: Path, version: str, **given: Any) -> None:
     assert found["faults"] == []
     texts = {"config": found["config"], "unit": f"ExecStart={found['unit']['exec_start']}\n"}
     files = [{"content": texts.get(file["name"]), **file} for file in found["files"]]
-    other = release(tmp_path, "batch")
+    other = fileset(tmp_path, "batch")
     items = [Item(**file) for file in files]
     other.update_record(
         staged={"members": [item.member() for item in items], "digest": ""}, paths=["/old/path"]
@@ -51,7 +51,7 @@ def staged(tmp_path: Path, version: str, **given: Any) -> None:
 
 
 def asked(tmp_path: Path, proc: FakeProc, pids: dict[str, int]) -> list[facts.Instance]:
-    own = Release(str(tmp_path / "lib/kube-scheduler"), ())
+    own = Fileset(str(tmp_path / "lib/kube-scheduler"), ())
     return instances.neighbours(own, proc, lambda unit: pids.get(unit, 0), SERVING)
 
 
@@ -107,7 +107,7 @@ def test_one_that_runs_says_so_itself(tmp_path: Path, proc: FakeProc) -> None:
 
 
 def test_one_that_was_cut_off_before_anything_was_staged(tmp_path: Path, proc: FakeProc) -> None:
-    release(tmp_path, "batch").update_record(paths=["/etc/x"])
+    fileset(tmp_path, "batch").update_record(paths=["/etc/x"])
     [found] = asked(tmp_path, proc, {})
     assert found == {
         "unit": "batch.service",
@@ -119,10 +119,10 @@ def test_one_that_was_cut_off_before_anything_was_staged(tmp_path: Path, proc: F
 
 
 def test_none(tmp_path: Path, proc: FakeProc) -> None:
-    """A folder without a record is nobody's, and a release is not its own neighbour."""
+    """A folder without a record is nobody's, and a fileset is not its own neighbour."""
     assert asked(tmp_path, proc, {}) == []
-    release(tmp_path, "empty")
-    release(tmp_path, "kube-scheduler").update_record(paths=["/etc/x"])
+    fileset(tmp_path, "empty")
+    fileset(tmp_path, "kube-scheduler").update_record(paths=["/etc/x"])
     assert asked(tmp_path, proc, {}) == []
 
 

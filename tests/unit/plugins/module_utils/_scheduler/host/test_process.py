@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import (
-    fileset as _release,
+    fileset,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
     process,
@@ -289,12 +289,12 @@ def program(path: Path, text: str = "Kubernetes v1.37.2") -> Path:
     return path
 
 
-def binary(path: Path, version: str) -> dict[str, _release.Binary]:
-    entry = _release.Binary(
-        sha256=_release.sha256(str(path)),
+def binary(path: Path, version: str) -> dict[str, fileset.Binary]:
+    entry = fileset.Binary(
+        sha256=fileset.sha256(str(path)),
         version=version,
         ours=True,
-        identity=_release.identity(os.stat(path)),
+        identity=fileset.identity(os.stat(path)),
     )
     return {str(path): entry}
 

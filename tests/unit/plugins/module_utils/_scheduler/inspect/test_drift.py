@@ -136,7 +136,7 @@ class Cluster(Host):
             FakeModule(True), self.proc, self.systemd.show(UNIT_NAME), self.told
         )
         found, self.awaited = drift.compare(
-            self.wanted(**given), str(self.root / "release"), cast(Any, seen), access
+            self.wanted(**given), str(self.root / "fileset"), cast(Any, seen), access
         )
         assert all("\n" not in entry["reason"] for entry in found)
         return [
@@ -153,7 +153,7 @@ class Cluster(Host):
     def roll(self) -> None:
         """What the role does."""
         self.run("prepared")
-        staged = self.root / "release/staged"
+        staged = self.root / "fileset/staged"
         task = options(
             **{**SCHEDULER, **self.ca.options},
             path=str(staged / "certificate"),
@@ -355,12 +355,12 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
         ["binary: /bin/app-v1: is recorded as version 1.1.0, wanted 1.9.9"],
     ),
     (
-        write("release/staged/privatekey", "garbage"),
-        ["staged: /release/staged/privatekey: differs from /etc/privatekey, which is as planned"],
+        write("fileset/staged/privatekey", "garbage"),
+        ["staged: /fileset/staged/privatekey: differs from /etc/privatekey, which is as planned"],
     ),
     (
-        remove("release/staged/config"),
-        ["staged: /release/staged/config: differs from /etc/app.yaml"],
+        remove("fileset/staged/config"),
+        ["staged: /fileset/staged/config: differs from /etc/app.yaml"],
     ),
     (assign("version", "1.9.9"), ["process: version 1.1.0 runs, wanted 1.9.9"]),
 ]
@@ -399,14 +399,14 @@ REPAIRED = [
     write("units/x.service", "[Service]\n"),
     state("ActiveState", "failed"),
     state("UnitFileState", "disabled"),
-    write("release/record.json", "garbage"),
-    remove("release/record.json"),
-    write("release/staged/privatekey", "garbage"),
-    write("release/staged/kubeconfig", "garbage"),
-    write("release/staged/config", "garbage"),
-    remove("release/staged/binary"),
-    lambda host: shutil.rmtree(host.root / "release/staged"),
-    lambda host: shutil.rmtree(host.root / "release"),
+    write("fileset/record.json", "garbage"),
+    remove("fileset/record.json"),
+    write("fileset/staged/privatekey", "garbage"),
+    write("fileset/staged/kubeconfig", "garbage"),
+    write("fileset/staged/config", "garbage"),
+    remove("fileset/staged/binary"),
+    lambda host: shutil.rmtree(host.root / "fileset/staged"),
+    lambda host: shutil.rmtree(host.root / "fileset"),
 ]
 
 
@@ -493,7 +493,7 @@ def test_a_binary_of_the_operator(host: Cluster) -> None:
     host.source = "present"
     (host.bin / "app-v1").chmod(0o775)
     assert host.drift() == []
-    (host.root / "release/record.json").write_text("{}")
+    (host.root / "fileset/record.json").write_text("{}")
     assert "record: /bin/app-v1: its checksum was never verified" in host.drift()
     (host.bin / "app-v1").unlink()
     assert "binary: /bin/app-v1: is not there" in host.drift()

@@ -17,7 +17,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import F
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
-    Release,
+    Fileset,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
     static_pod,
@@ -86,7 +86,7 @@ class Master(Host):
             INFO,
             {
                 "unit": UNIT_NAME,
-                "release_path": str(self.root / "release"),
+                "fileset_dir": str(self.root / "fileset"),
                 "port": self.server.port,
                 "serving_ca": self.ca.pem,
                 "_serving": SERVING,
@@ -186,7 +186,7 @@ def test_a_bare_host(master: Master) -> None:
     assert (probed["healthy"], probed["problems"]) == (False, [f"{UNIT_NAME} is not installed"])
     assert probed["journal"] == ["the end of the journal"]
     assert set(probed["probes"].values()) == {None}  # type: ignore[union-attr]
-    assert not (master.root / "release").exists()
+    assert not (master.root / "fileset").exists()
 
 
 def test_gathering_reads_the_lease_once_and_probes_nothing(master: Master) -> None:
@@ -448,7 +448,7 @@ def test_another_instance_is_no_foreign_scheduler(master: Master) -> None:
     master.proc.place(50, ("kube-scheduler",), cgroup="/system.slice/batch.service")
     told = "kube-scheduler (pid 50, batch.service)"
     assert (master.ask(probe=False)["others"], master.ask(probe=False)["instances"]) == ([told], [])
-    beside = Release(str(master.root / "batch"), ())
+    beside = Fileset(str(master.root / "batch"), ())
     Path(beside.root).mkdir()
     beside.update_record(paths=["/etc/batch.yaml"])
     found = master.ask(probe=False)
@@ -686,8 +686,8 @@ def test_a_kubeconfig_of_somebody_else_s_that_root_should_not_read(master: Maste
     os.chown(own, 65534, 65534)
     assert master.ask(probe=False)["unsafe"] == [], "it is this role's"
     (master.proc.folder / str(master.systemd.pid) / "environ").write_text("")
-    assert master.ask(probe=False)["unsafe"] == [], "its unit was edited, and the release is there"
-    shutil.rmtree(master.root / "release")
+    assert master.ask(probe=False)["unsafe"] == [], "its unit was edited, and the fileset is there"
+    shutil.rmtree(master.root / "fileset")
     assert master.ask(probe=False)["unsafe"] == [], "systemd hands it over"
     shutil.rmtree(credentials_dir(UNIT_NAME))
     assert master.ask(probe=False)["unsafe"] == [f"{own} is not used as root: others may write it"]
