@@ -34,10 +34,17 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
     adopt,
     plan,
-    preflight,
     rollout,
     rotation,
+    variable_rules,
     variables,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.host_rules import (
+    validate_apiserver,
+    validate_host,
+    validate_instances,
+    warn_about_apiservers,
+    warn_about_host,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     ACCEPT,
@@ -179,7 +186,7 @@ class ActionModule(ActionBase):
             if name != self.name:
                 self._refuse_facts(name, host.get("ansible_facts"), (f"{self.prefix}address",))
             theirs = own if name == self.name else host.get(f"{self.prefix}address")
-            found[name] = variables.address_of(theirs, host.get("ansible_host"), name)
+            found[name] = variables.choose_address(theirs, host.get("ansible_host"), name)
         return found
 
     def _hosts(self, data: Vars) -> dict[str, t.Mapping[str, t.Any]]:
@@ -218,11 +225,11 @@ class ActionModule(ActionBase):
                 f"{name}: its facts hold {', '.join(sorted(poisoned))}, which only variables may set; find out what answers there"
             )
 
-    def _asked(self, data: Vars | None = None) -> rollout.Asked:
+    def _asked(self, data: Vars | None = None) -> rollout.PlayScope:
         data = data or self.options["input"]
         there = self.vars["ansible_play_hosts"]
         lost = [name for name in data["playing"] if name not in there]
-        return rollout.Asked(
+        return rollout.PlayScope(
             data["members"], data["playing"], self.vars["ansible_play_batch"], lost
         )
 
@@ -255,7 +262,7 @@ class ActionModule(ActionBase):
         members = list(self.vars["groups"].get(group, []))
         confirm = f"{self.prefix}confirm"
         return {
-            "faults": preflight.name_faults(name, self.prefix),
+            "faults": variable_rules.validate_instance_name(name, self.prefix),
             **_named(name),
             "kubeconfig": kubeconfig,
             "members": members,
@@ -269,11 +276,11 @@ class ActionModule(ActionBase):
         if self.name not in answers:
             return {"faults": [f"{self.name}: it gave no answer that can be used"]}
         instead = f"say -e {self.prefix}confirm=all"
-        found = rollout.removal(self.name, answers, self._asked(), instead)
+        found = rollout.check_removal(self.name, answers, self._asked(), instead)
         process = answers[self.name]["process"]
-        patience = plan.handover_patience(process["timings"])
+        patience = plan.handover_timeout_of(process["timings"])
         handover = self._handover(process, data["kubeconfig"], patience) if process["pid"] else None
-        return {**found._asdict(), "handover": handover}
+        return {"faults": found.errors, "leads": found.leads, "handover": handover}
 
     def _monitoring(self) -> Vars:
         """What this host of Prometheus is to have, for all masters of which the variables are known."""
@@ -325,7 +332,7 @@ class ActionModule(ActionBase):
                 monitoring.Cluster(
                     variables={},
                     addresses=dict(zip(data["members"], data["addresses"])),
-                    timings=variables.election(v, presets).timings(),
+                    timings=variables.resolve_election(v, presets).timings(),
                     ca=data["authorities_pem"],
                 ),
             )
@@ -339,22 +346,22 @@ class ActionModule(ActionBase):
         raw = {
             name.removeprefix(prefix): self._templated(name)
             for name in own
-            if name.removeprefix(prefix) in variables.SPEC
+            if name.removeprefix(prefix) in variables.VARIABLES_SPEC
         }
-        v, faults = variables.read(raw, prefix)
+        v, faults = variables.parse_variables(raw, prefix)
         if v is None:
             return {"faults": faults, "sans": None}
         members = self._members(v.group, v.address)
         playing = [name for name in members if name in self.vars["ansible_play_hosts_all"]]
-        cluster = preflight.Cluster(
+        cluster = variable_rules.InventoryCluster(
             me=self.name,
             addresses=members,
             playing=playing,
             leading=self.name == (playing or self.vars["ansible_play_hosts_all"])[0],
         )
         tables = self._tables()
-        election = variables.election(v, tables.lease_presets)
-        faults = preflight.variables_faults(
+        election = variables.resolve_election(v, tables.lease_presets)
+        faults = variable_rules.validate_variables(
             v, cluster, election, versions=tables.versions, is_file=os.path.isfile, prefix=prefix
         )
         strategy = self._strategy()
@@ -364,7 +371,9 @@ class ActionModule(ActionBase):
             )
         result: Vars = {
             "faults": faults,
-            "warnings": variables.unknown((name.removeprefix(prefix) for name in own), prefix)
+            "warnings": variables.warn_about_unknown_variables(
+                (name.removeprefix(prefix) for name in own), prefix
+            )
             if cluster.leading
             else [],
             "variables": asdict(v),
@@ -373,10 +382,10 @@ class ActionModule(ActionBase):
             "members": list(members),
             "addresses": list(members.values()),
             "playing": playing,
-            "makes_reader": v.signs and not v.metrics_cert,
-            "live_files": plan.credential_files(v),
-            "live_paths": plan.live_paths(v),
-            "folders": plan.folders(v),
+            "makes_reader": v.is_signed_by_controller and not v.metrics_cert,
+            "live_files": plan.list_credential_files(v),
+            "live_paths": plan.list_fileset_paths(v),
+            "folders": plan.list_root_directories(v),
             "of_playbooks": {
                 name: self._templated(name) for name in OF_PLAYBOOKS if name in self.vars
             },
@@ -385,7 +394,7 @@ class ActionModule(ActionBase):
         }
         kind = result["of_playbooks"].get("rotate", LEAF) if result["rotation"] else None
         silent = [name for name in members if name not in self.vars["ansible_play_batch"]]
-        faults += rotation.variables_faults(v, kind, silent, prefix)
+        faults += rotation.validate_rotation(v, kind, silent, prefix)
         for name in REPORTS:
             if name in result["of_playbooks"]:
                 self._report_path(name, result["of_playbooks"][name])
@@ -405,12 +414,14 @@ class ActionModule(ActionBase):
                 faults += self._provided_faults(v, result["sans"])
             elif v.new_ca_cert:
                 # The former one may have expired, or be lost.
-                faults += self._ca_faults(rotation.named(v, ISSUE), result["sans"], next_=True)
+                faults += self._ca_faults(
+                    rotation.select_signing_ca(v, ISSUE), result["sans"], next_=True
+                )
             else:
                 faults += self._ca_faults(v, result["sans"])
             authorities = _authorities(result)
-            result["authorities_pem"] = authorities.all
-            result["apiserver_cas_pem"] = authorities.trust(ACCEPT if v.new_ca_cert else "")
+            result["authorities_pem"] = authorities.all_pem
+            result["apiserver_cas_pem"] = authorities.trusted_after(ACCEPT if v.new_ca_cert else "")
         return result
 
     def _strategy(self) -> str:
@@ -447,16 +458,20 @@ class ActionModule(ActionBase):
         wanted = {
             "path": v.cert_path,
             "privatekey_path": v.key_path,
-            **plan.certificate_options(v, self.name, sans),
+            **plan.build_certificate_options(v, self.name, sans),
         }
         prepare: t.Callable[..., t.Any] = (
-            controller.prepare if v.signs else controller.prepare_external
+            controller.prepare if v.is_signed_by_controller else controller.prepare_external
         )
         try:
             prepare(wanted, lambda _option, path: path)
         except CollectionError as error:
             fault = error.format_for(names)
-            if v.signs and isinstance(error, MissingError) and not os.path.isfile(v.ca_key):
+            if (
+                v.is_signed_by_controller
+                and isinstance(error, MissingError)
+                and not os.path.isfile(v.ca_key)
+            ):
                 fault += f"; if it is on a master alone (kubeadm's is /etc/kubernetes/pki/ca.key), copy it here, or set {self.prefix}pki to external"
             return [fault]
         return []
@@ -473,7 +488,7 @@ class ActionModule(ActionBase):
                 return [str(error) if error.location else f"{option}: {error}"]
         try:
             certificate, key, ca = files
-            return preflight.provided_faults(certificate, key, ca, sans, base.now())
+            return variable_rules.validate_provided_pair(certificate, key, ca, sans, base.now())
         except X509Error as error:
             return [error.format_for({"ca_path": f"{self.prefix}ca_cert"})]
 
@@ -484,18 +499,18 @@ class ActionModule(ActionBase):
         step, asked = "", data["rotation"].get("step", "")
         # A host that lies about itself can at most make itself fail.
         try:
-            version = plan.wanted_version(v, host["process"]["version"])
+            version = plan.desired_version(v, host["process"]["version"])
             twins = [
                 other
                 for other, answer in answers.items()
                 if other != name and answer["hostname"] == host["hostname"]
             ]
-            faults = preflight.host_faults(v, name, version, host, twins=twins, prefix=self.prefix)
+            faults = validate_host(v, name, version, host, twins=twins, prefix=self.prefix)
             if authorities.next:
-                step = rotation.later(rotation.stand(host, authorities), asked)
-                faults += rotation.step_faults(name, asked, host, authorities, self.prefix)
-            v = rotation.named(v, step)
-            warnings = preflight.apiserver_warnings(
+                step = rotation.later_step(rotation.completed_step(host, authorities), asked)
+                faults += rotation.check_step(name, asked, host, authorities, self.prefix)
+            v = rotation.select_signing_ca(v, step)
+            warnings = warn_about_apiservers(
                 v,
                 name,
                 version,
@@ -510,13 +525,13 @@ class ActionModule(ActionBase):
                 )
             if row is None:
                 return {"faults": faults, "wanted": None, "limitations": []}
-            found = plan.plan(
+            found = plan.compute_plan(
                 v,
                 name,
                 host,
-                election=variables.election(v, tables.lease_presets),
+                election=variables.resolve_election(v, tables.lease_presets),
                 sans=data["sans"],
-                apiserver_ca=authorities.trust(step),
+                apiserver_ca=authorities.trusted_after(step),
                 replace=data["rotation"].get("replace", ()),
                 tables=tables,
                 running=_running(answers),
@@ -527,18 +542,20 @@ class ActionModule(ActionBase):
             raise PlanError(
                 f"{name}: its answer cannot be used ({describe_error(error)}); find out what answers there"
             ) from None
-        adoption = adopt.compare(
+        adoption = adopt.compare_settings(
             host["process"],
             found["settings"],
             tables.known_flags,
             versions.minor_of(version),
             self.prefix,
         )
-        faults += found["faults"] or [
+        faults += found["errors"] or [
             *self._instance_faults(v, found, host),
-            *adopt.faults(name, host, adoption, adopt=v.adopt, prefix=self.prefix),
+            *adopt.check_lost_settings(name, host, adoption, adopt=v.adopt, prefix=self.prefix),
         ]
-        for line in adopt.lines(name, host, adoption, v.user) if self.options["strict"] else ():
+        for line in (
+            adopt.describe_adoption(name, host, adoption, v.user) if self.options["strict"] else ()
+        ):
             self._display.display(printable_line(line))
         found["binary"].update(self._binary(v, found["binary"]))
         if not faults:
@@ -546,9 +563,10 @@ class ActionModule(ActionBase):
             for file in found["files"]:
                 if file["name"] in contents:
                     file["content"] = self._render(contents[file["name"]], found)
-        warnings += preflight.host_warnings(name, host)
+        warnings += warn_about_host(name, host)
         wanted = None if faults else _wanted(v, found)
-        return {**found, "faults": faults, "warnings": warnings, "wanted": wanted}
+        shown = {key: value for key, value in found.items() if key != "errors"}
+        return {**shown, "faults": faults, "warnings": warnings, "wanted": wanted}
 
     def _instance_faults(
         self, v: variables.Variables, found: plan.HostPlan, host: Vars
@@ -556,7 +574,7 @@ class ActionModule(ActionBase):
         told = parse_settings(found["command"][1:], found["config"].encode())
         serving = versions.serving_of(versions.serving(self._tables().versions), found["version"])
         own = claim_of(unit_name(v.name), told, serving, [file["path"] for file in found["files"]])
-        return preflight.instance_faults(v, self.name, own, host["instances"], self.prefix)
+        return validate_instances(v, self.name, own, host["instances"], self.prefix)
 
     def _binary(self, v: variables.Variables, binary: dict[str, str]) -> dict[str, str]:
         """What only the controller and the host know of a binary that is not downloaded."""
@@ -571,7 +589,7 @@ class ActionModule(ActionBase):
             def read(path: str) -> str:
                 return self._read(f"{prefix}binary_url", path)
 
-            return preflight.binary_of_controller(
+            return variable_rules.inspect_controller_binary(
                 binary, is_file=os.path.isfile, read=read, prefix=prefix
             )
         return {}
@@ -586,8 +604,8 @@ class ActionModule(ActionBase):
         faults = [f"{name}: it gave no answer that can be used" for name in silent]
         for name, answer in answers.items():
             planned = hosts[name].get(self.options["plans"]) or {}
-            faults += rotation.beyond(name, answer, str(planned.get("version") or ""))
-        table, lines = rotation.table(answers, authorities, v, base.now()), []
+            faults += rotation.check_other_drift(name, answer, str(planned.get("version") or ""))
+        table, lines = rotation.format_certificate_table(answers, authorities, v, base.now()), []
         if kind == CA:
             # Only who gathers asks the apiserver.
             seen = self._answers("before", hosts)
@@ -598,14 +616,17 @@ class ActionModule(ActionBase):
                 }
                 for name, answer in answers.items()
             }
-            stands = rotation.stands(asked, authorities)
+            stands = rotation.completed_steps(asked, authorities)
             signs = not self._ca_faults(v, data["sans"])
-            steps = rotation.pending(stands, former_signs=signs, check=self._task.check_mode)
-            lines = rotation.ca_lines(
-                stands, {name: rotation.accepted(answer) for name, answer in asked.items()}
+            steps = rotation.remaining_steps(
+                stands, can_previous_sign=signs, check=self._task.check_mode
+            )
+            lines = rotation.describe_ca_steps(
+                stands,
+                {name: rotation.is_next_ca_accepted(answer) for name, answer in asked.items()},
             )
         else:
-            steps = [kind] if kind == LEAF or rotation.due(answers) else []
+            steps = [kind] if kind == LEAF or rotation.is_renewal_due(answers) else []
             lines = [] if steps else ["no certificate is due"]
         self._tell(lines, table)
         return {"faults": faults, "steps": steps, "replace": self._replaced(kind, v, answers)}
@@ -617,13 +638,15 @@ class ActionModule(ActionBase):
         if v.pki == "shared":
             there = os.path.isfile(v.cert_source)
             own = (
-                rotation.fingerprint(self._read(f"{self.prefix}cert_source", v.cert_source))
+                rotation.first_fingerprint(self._read(f"{self.prefix}cert_source", v.cert_source))
                 if there
                 else ""
             )
         else:
             own = (
-                rotation.pair_of(answers[self.name]["certificates"]) if self.name in answers else ""
+                rotation.pair_fingerprint(answers[self.name]["certificates"])
+                if self.name in answers
+                else ""
             )
         return [own] if own else []
 
@@ -631,25 +654,27 @@ class ActionModule(ActionBase):
         """What the members have at the end of a rotation."""
         data, v, answers = self.options["input"], self._settings(), self._answers()
         # Where a rotation of the CA stands by now, the report has told.
-        self._tell([], rotation.table(answers, _authorities(data), v, base.now()))
+        self._tell(
+            [], rotation.format_certificate_table(answers, _authorities(data), v, base.now())
+        )
         replaced = data["rotation"].get("replace", [])
-        return {"faults": rotation.conclusion(self.name, answers.get(self.name), replaced)}
+        return {"faults": rotation.evaluate_rotation(self.name, answers.get(self.name), replaced)}
 
     def _rollout(self) -> Vars:
         answers, asked = self._answers(), self._asked()
-        lines = rollout.pending(answers[self.name]) if self.name in answers else []
+        lines = rollout.describe_drift(answers[self.name]) if self.name in answers else []
         for line in lines:
             self._display.display(f"pending on {self.name}: {line}")
-        order = rollout.batches(answers) if self._settings().rollout else []
+        order = rollout.compute_order(answers) if self._settings().rollout else []
         self._tell(
-            rollout.order_lines(order, answers, self.options["version"], self._seconds("bound"))
+            rollout.describe_order(order, answers, self.options["version"], self._seconds("bound"))
         )
         return {
-            "faults": rollout.early(order, answers, asked),
+            "faults": rollout.check_leader_scope(order, answers, asked),
             "batches": order,
-            "healthy": rollout.healthy(answers),
+            "healthy": rollout.list_healthy(answers),
             "pending": lines,
-            "outdated": rollout.outdated(order, asked.batch),
+            "outdated": rollout.are_results_stale(order, asked.batch),
             "version": self.options["version"],
             "compared": True,
         }
@@ -664,24 +689,22 @@ class ActionModule(ActionBase):
         }
         if not recalled.get(self.name):
             raise PlanError(f"nothing was recalled on {self.name}", option="recalled")
-        order = rollout.batches(
+        order = rollout.compute_order(
             answers, [name for name, found in recalled.items() if found.get("changed") is True]
         )
         own, host = recalled[self.name], self.options["host"]
         version = str(own.get("version") or "")
-        self._tell(rollout.order_lines(order, answers, version, self._seconds("bound")))
+        self._tell(rollout.describe_order(order, answers, version, self._seconds("bound")))
         return {
             "faults": [
-                *rollout.recall_faults(self.name, own, base.now(), self.prefix),
-                *preflight.apiserver_faults(
-                    self._settings(), self.name, version, host, self.prefix
-                ),
-                *rollout.mixed_versions(recalled, answers),
-                *rollout.early(order, answers, asked),
+                *rollout.check_recall(self.name, own, base.now(), self.prefix),
+                *validate_apiserver(self._settings(), self.name, version, host, self.prefix),
+                *rollout.check_recalled_versions(recalled, answers),
+                *rollout.check_leader_scope(order, answers, asked),
             ],
             "batches": order,
-            "healthy": rollout.healthy(answers),
-            "outdated": rollout.outdated(order, asked.batch),
+            "healthy": rollout.list_healthy(answers),
+            "outdated": rollout.are_results_stale(order, asked.batch),
             "version": version,
             "compared": False,
         }
@@ -721,11 +744,11 @@ class ActionModule(ActionBase):
             name: hosts[name].get(self.options["marks"]) or {} for batch in order for name in batch
         }
         asked, answers = self._asked(), self._answers(hosts=hosts)
-        marks = rollout.Marks(
+        marks = rollout.RolloutMarks(
             rolled=[name for name, mark in found.items() if mark.get("rolled")],
             failed={*(name for name, mark in found.items() if mark.get("failed")), *asked.lost},
-            refused={
-                name: str(mark["refused"]) for name, mark in found.items() if mark.get("refused")
+            blocked={
+                name: str(mark["blocked"]) for name, mark in found.items() if mark.get("blocked")
             },
         )
         if self._task.check_mode:
@@ -733,21 +756,21 @@ class ActionModule(ActionBase):
             answers |= {
                 name: {**answers[name], "healthy": True} for name in marks.rolled if name in answers
             }
-        turn = rollout.Turn(order, self.options["position"], self.name)
-        gate = rollout.gate(turn, marks, self.options["healthy"], answers, asked)
-        if not gate.stopped and not gate.faults and self.options["position"] < len(order):
-            self._display.display(rollout.turn_line(turn, answers, check=self._task.check_mode))
+        turn = rollout.RolloutStep(order, self.options["position"], self.name)
+        gate = rollout.check_gate(turn, marks, self.options["healthy"], answers, asked)
+        if not gate.stopped and not gate.errors and self.options["position"] < len(order):
+            self._display.display(rollout.describe_step(turn, answers, check=self._task.check_mode))
         return {
-            "faults": gate.faults,
+            "faults": gate.errors,
             "stopped": gate.stopped,
-            "refused": gate.refused,
+            "blocked": gate.blocked,
             "attempt": secrets.token_hex(8),
             "handover": self._handover(
                 answers[self.name]["process"],
                 self._settings().kubeconfig_path,
                 self.options["timeout"],
             )
-            if gate.leads
+            if gate.hands_over
             else None,
         }
 
@@ -771,14 +794,14 @@ class ActionModule(ActionBase):
                 "faults": [f"{self.name}: it gave no answer that can be used after it was rolled"]
             }
         answer, handover = answers[self.name], self.options["handover"]
-        faults = rollout.outcome(
+        faults = rollout.evaluate_roll(
             self.name,
             answer,
             version=self.options["version"],
             compared=self.options["compared"] and not back,
             rolled_back=back,
         )
-        lines = rollout.handover_lines(self.name, handover, bound) if handover else []
+        lines = rollout.describe_handover(self.name, handover, bound) if handover else []
         if not faults:
             what = "was rolled back" if back else "was rolled"
             lines.append(f"{self.name}: {what}, is healthy and runs {answer['process']['version']}")
@@ -791,10 +814,10 @@ class ActionModule(ActionBase):
         if self.name not in answers:
             return {"faults": [f"{self.name}: it gave no answer that can be used"]}
         rolled = self._settings().rollout and self.options["compared"]
-        found = rollout.verdict(
+        found = rollout.evaluate_member(
             self.name, answers, self._asked(), self.options["version"], rolled=rolled
         )
-        return found._asdict()
+        return {"faults": found.errors, "not_checked": found.not_checked}
 
     def _status(self) -> Vars:
         inputs, lost = self._clusters()
@@ -855,7 +878,7 @@ class ActionModule(ActionBase):
                 self._asked(data),
                 versions=tables.versions,
                 settings=status.Settings(
-                    variables.election(v, tables.lease_presets).timings(), v.renew_before
+                    variables.resolve_election(v, tables.lease_presets).timings(), v.renew_before
                 ),
                 before=self._answers("before", hosts) if before else {},
                 notes=self._rotation_notes(data, answers),
@@ -865,11 +888,13 @@ class ActionModule(ActionBase):
         authorities = _authorities(data)
         if not authorities.next:
             return []
-        return rotation.under_way(rotation.stands(answers, authorities), self.prefix)
+        return rotation.describe_progress(
+            rotation.completed_steps(answers, authorities), self.prefix
+        )
 
     def _unseen(self, lost: t.Mapping[str, list[str]]) -> t.Iterator[status.Cluster]:
         for group, names in lost.items():
-            asked = rollout.Asked(names, names, [], names)
+            asked = rollout.PlayScope(names, names, [], names)
             yield status.cluster(group, {}, {}, asked, versions={}, settings=None)
 
     def _report_path(self, name: str, path: t.Any) -> str:

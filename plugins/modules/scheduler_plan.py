@@ -90,7 +90,7 @@ options:
       - That of what M(kube_ha.scheduler.scheduler_info) gathered, which tells of the apiservers, with O(step=rotation).
     type: str
   marks:
-    description: Name of the variable that holds what has become of each member - C(rolled), C(failed) or C(refused). Required with O(step=gate).
+    description: Name of the variable that holds what has become of each member - C(rolled), C(failed) or C(blocked). Required with O(step=gate).
     type: str
   recalled:
     description: Name of the registered variable that holds what M(kube_ha.scheduler.scheduler_fileset) recalled on each member. Required with O(step=rollback).
@@ -299,7 +299,7 @@ stopped:
   description: Whether this host is left as it is, for a member has failed or is not healthy any more, or for nobody else is.
   returned: O(step=gate)
   type: bool
-refused:
+blocked:
   description: Why, where no member has failed. Empty otherwise.
   returned: O(step=gate)
   type: str

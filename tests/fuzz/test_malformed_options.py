@@ -36,7 +36,7 @@ class Count:
 @pytest.mark.parametrize("name", [*subjects.MODULES, "variables"])
 def test_malformed_options(world: subjects.World, name: str) -> None:
     """C(variables) are the role's, through what scheduler_plan makes of them for a host."""
-    options = variables.SPEC if name == "variables" else subjects.specification(name)
+    options = variables.VARIABLES_SPEC if name == "variables" else subjects.specification(name)
     places = [*world.before, str(world.folder / "live/nothing/x")]
     count = Count()
 

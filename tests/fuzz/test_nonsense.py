@@ -18,7 +18,7 @@ SUBJECTS = [*subjects.MODULES, "variables"]
 
 
 def specification(name: str) -> dict[str, Any]:
-    return variables.SPEC if name == "variables" else subjects.specification(name)
+    return variables.VARIABLES_SPEC if name == "variables" else subjects.specification(name)
 
 
 @pytest.mark.parametrize("name", SUBJECTS)

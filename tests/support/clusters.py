@@ -58,14 +58,16 @@ def _day(number: int) -> str:
 
 def asked(
     members: str = "m1 m2 m3", playing: str = "", batch: str = "", lost: str = ""
-) -> rollout.Asked:
+) -> rollout.PlayScope:
     playing = playing or members
-    return rollout.Asked(members.split(), playing.split(), (batch or playing).split(), lost.split())
+    return rollout.PlayScope(
+        members.split(), playing.split(), (batch or playing).split(), lost.split()
+    )
 
 
 def cluster(
     answers: dict[str, dict[str, Any]] | None = None,
-    play: rollout.Asked | None = None,
+    play: rollout.PlayScope | None = None,
     *,
     name: str = "kube_masters",
     before: dict[str, dict[str, Any]] | None = None,

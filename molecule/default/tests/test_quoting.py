@@ -48,7 +48,7 @@ PRINTER = "#!/usr/bin/python3\nimport json, sys\njson.dump(sys.argv[1:], open('/
 
 def test_an_argument_comes_out_as_it_went_in(lab: Any) -> None:
     flags = {f"flag-{number}": word for number, word in enumerate(WORDS)}
-    unit = f"[Service]\nType=oneshot\nUser=nobody\nUser=root\nExecStart={command_line.exec_start('/run/printer', flags)}\n"
+    unit = f"[Service]\nType=oneshot\nUser=nobody\nUser=root\nExecStart={command_line.format_exec_start('/run/printer', flags)}\n"
     host = lab.host("m1")
     host.check_output("printf %%s %s > /run/printer", PRINTER)
     host.check_output("printf %%s %s > /run/systemd/system/kube-ha-arguments.service", unit)

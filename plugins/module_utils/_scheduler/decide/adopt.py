@@ -30,7 +30,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
 )
 
 # Flags that name what the role lays in files of its own. That they differ is the adoption itself.
-FILES = {
+FILE_FLAGS = {
     "kubeconfig",
     "authentication-kubeconfig",
     "authorization-kubeconfig",
@@ -41,7 +41,7 @@ FILES = {
     "master",
 }
 # What the role sets in the configuration, or anyway, whatever was there.
-ANYWAY = {
+REPLACED_FLAG_VALUES = {
     "address": {"127.0.0.1"},
     "leader-elect": {"true", "false"},
     "port": {"0", "10251"},
@@ -49,7 +49,7 @@ ANYWAY = {
 }
 
 # Fields of the same kinds.
-FIELDS = {
+REPLACED_FIELDS = {
     "apiVersion",
     "kind",
     "clientConnection.kubeconfig",
@@ -58,7 +58,7 @@ FIELDS = {
     "leaderElection.leaderElect",
 }
 # What a field is where nothing is said (kube-scheduler's own defaults), for configurations that write all out.
-DEFAULTS = {
+FIELD_DEFAULTS = {
     "clientConnection.acceptContentTypes": "",
     "clientConnection.burst": 100,
     "clientConnection.contentType": "application/vnd.kubernetes.protobuf",
@@ -73,7 +73,7 @@ DEFAULTS = {
 }
 
 
-class Comparison(t.NamedTuple):
+class SettingsComparison(t.NamedTuple):
     """Flags and fields of the configuration as they are shown, and how to keep what would be lost."""
 
     changes: list[str]  # such as "--v=4 becomes --v=2"
@@ -81,7 +81,7 @@ class Comparison(t.NamedTuple):
     keep: list[str]  # the role's variables that keep them
 
 
-def foreign(host: t.Mapping[str, t.Any]) -> bool:
+def is_foreign(host: t.Mapping[str, t.Any]) -> bool:
     """Whether a scheduler of somebody else's runs as the unit or in its place. One that this role has begun to take over is not asked about again."""
     return (
         bool(host["process"]["pid"] or host["unit"]["static_pod"])
@@ -90,7 +90,7 @@ def foreign(host: t.Mapping[str, t.Any]) -> bool:
     )
 
 
-def flags_of(arguments: t.Sequence[str]) -> dict[str, str]:
+def parse_command_line(arguments: t.Sequence[str]) -> dict[str, str]:
     """Every flag of a command line, each with its last value; one without a value is true."""
     found: dict[str, str] = {}
     words = list(arguments)
@@ -105,18 +105,18 @@ def flags_of(arguments: t.Sequence[str]) -> dict[str, str]:
     return found
 
 
-def compare(
+def compare_settings(
     process_: t.Mapping[str, t.Any],
     wanted: DesiredSettings,
     known: t.Mapping[str, t.Mapping[str, str]],
     minor: str,
     prefix: str,
-) -> Comparison:
+) -> SettingsComparison:
     """What a process was told beside what is wanted. C(known) is the table of flags, C(minor) of the version that is wanted."""
     changes, lost, keep = [], [], []
     extra: dict[str, str] = {}
     flags, election = wanted["flags"], wanted["config"].get("leaderElection", {})
-    theirs = flags_of(process_["arguments"])
+    theirs = parse_command_line(process_["arguments"])
     for name, value in theirs.items():
         if flags.get(name, str(election.get(field_of_flag(name), ""))) == value:
             continue
@@ -125,9 +125,9 @@ def compare(
         row = known.get(name, {})
         gone = "removed" in row and versions.number(row["removed"]) <= versions.number(minor)
         if (
-            name in FILES
+            name in FILE_FLAGS
             or gone
-            or value in ANYWAY.get(name, ())
+            or value in REPLACED_FLAG_VALUES.get(name, ())
             or (name == "config" and process_["settings"])
         ):
             continue
@@ -145,7 +145,7 @@ def compare(
     changes += [f"--{name}={value} comes" for name, value in flags.items() if name not in theirs]
     read = [f"{name} of its environment" for name in process_["environment"]]
     fields = _compare_fields(process_["settings"], wanted["config"], known, prefix)
-    return Comparison(
+    return SettingsComparison(
         [*changes, *fields.changes, *(f"{text} goes" for text in read)],
         [*lost, *fields.lost, *read],
         [*keep, *fields.keep],
@@ -157,7 +157,7 @@ def _compare_fields(
     wanted: t.Mapping[str, t.Any],
     known: t.Mapping[str, t.Mapping[str, str]],
     prefix: str,
-) -> Comparison:
+) -> SettingsComparison:
     """The configuration of a process beside the one that is wanted."""
     changes, lost, keep = [], [], []
     config: dict[str, t.Any] = {}
@@ -168,15 +168,21 @@ def _compare_fields(
         except (ValueError, RecursionError):
             # A host may say anything.
             continue
-        ours = _at(wanted, place.split("."))
-        if place in FIELDS or is_same_value(DEFAULTS.get(place) if ours is None else ours, value):
+        ours = _value_at(wanted, place.split("."))
+        if place in REPLACED_FIELDS or is_same_value(
+            FIELD_DEFAULTS.get(place) if ours is None else ours, value
+        ):
             continue
         changes.append(
             f"{place}={text} {'goes' if ours is None else f'becomes {json.dumps(ours)}'}"
         )
         lost.append(f"{place}={text}")
         own = next(
-            (row["own"] for name, row in known.items() if row.get("own") and _place(name) == place),
+            (
+                row["own"]
+                for name, row in known.items()
+                if row.get("own") and _field_path(name) == place
+            ),
             "",
         )
         if own:
@@ -186,42 +192,44 @@ def _compare_fields(
         else:
             for name in reversed(place.split(".")):
                 value = {name: value}
-            config = command_line.merged(config, value)
+            config = command_line.merge_config(config, value)
     if config:
         keep.append(f"{prefix}config: {json.dumps(config)}")
-    return Comparison(changes, lost, keep)
+    return SettingsComparison(changes, lost, keep)
 
 
-def _place(flag: str) -> str:
+def _field_path(flag: str) -> str:
     """The field that a flag of the election sets."""
     return f"leaderElection.{field_of_flag(flag)}" if flag.startswith("leader-elect") else ""
 
 
-def _at(config: t.Any, names: t.Sequence[str]) -> t.Any:
+def _value_at(config: t.Any, names: t.Sequence[str]) -> t.Any:
     """What a configuration sets at a place, None for nothing."""
     for name in names:
         config = config.get(name) if isinstance(config, t.Mapping) else None
     return config
 
 
-def faults(
-    name: str, host: t.Mapping[str, t.Any], found: Comparison, *, adopt: bool, prefix: str
+def check_lost_settings(
+    name: str, host: t.Mapping[str, t.Any], found: SettingsComparison, *, adopt: bool, prefix: str
 ) -> list[str]:
     """What would be lost without a word of the operator's."""
-    if adopt or not foreign(host) or not found.lost:
+    if adopt or not is_foreign(host) or not found.lost:
         return []
     lost, keep = ", ".join(found.lost), "; ".join(found.keep)
-    what = f"{name}: {_what(host['unit'])} runs a scheduler that this role did not lay, and {lost} would be lost"
+    what = f"{name}: {_describe_source(host['unit'])} runs a scheduler that this role did not lay, and {lost} would be lost"
     keeping = f"to keep it, set {keep}; " if keep else ""
     return [f"{what}; {keeping}to do without, set {prefix}adopt to true"]
 
 
-def lines(name: str, host: t.Mapping[str, t.Any], found: Comparison, user: str) -> list[str]:
+def describe_adoption(
+    name: str, host: t.Mapping[str, t.Any], found: SettingsComparison, user: str
+) -> list[str]:
     """What is shown of an adoption."""
-    if not foreign(host):
+    if not is_foreign(host):
         return []
     told = [
-        f"{name}: takes over {_what(host['unit'])}, which this role did not lay; its files are kept as the previous set"
+        f"{name}: takes over {_describe_source(host['unit'])}, which this role did not lay; its files are kept as the previous set"
     ]
     theirs = host["process"]["user"]
     told += [f"{name}: runs as {user}, not as {theirs}"] if theirs not in ("", user) else []
@@ -230,22 +238,22 @@ def lines(name: str, host: t.Mapping[str, t.Any], found: Comparison, user: str) 
     return told + [f"{name}: {path} is set aside" for path in aside]
 
 
-def _what(unit: t.Mapping[str, t.Any]) -> str:
+def _describe_source(unit: t.Mapping[str, t.Any]) -> str:
     return f"the static pod {unit['static_pod']}" if unit["static_pod"] else str(unit["name"])
 
 
-def static_pod_faults(
+def check_static_pod(
     name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str
 ) -> list[str]:
     """A static pod that kubelet would go on running."""
     if adopt or not unit["static_pod"]:
         return []
     return [
-        f"{name}: {_what(unit)} runs the scheduler; set {prefix}adopt to true to have it moved aside when this host is rolled, or remove it"
+        f"{name}: {_describe_source(unit)} runs the scheduler; set {prefix}adopt to true to have it moved aside when this host is rolled, or remove it"
     ]
 
 
-def drop_in_faults(
+def check_drop_ins(
     name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str
 ) -> list[str]:
     """Drop-ins that would change the role's own unit."""
@@ -259,7 +267,7 @@ def drop_in_faults(
     ]
 
 
-def members(unit: t.Mapping[str, t.Any], *, adopt: bool) -> list[dict[str, t.Any]]:
+def list_set_aside_files(unit: t.Mapping[str, t.Any], *, adopt: bool) -> list[dict[str, t.Any]]:
     """Members of the host's set that take the place of drop-ins, and say nothing, or of a static pod; what was there is kept with the previous set."""
     paths = [*unit["set_aside"], *(unit["drop_ins"] if adopt else [])]
     found: list[dict[str, t.Any]] = [

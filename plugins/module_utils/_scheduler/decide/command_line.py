@@ -25,21 +25,21 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
     row_of,
 )
 
-GROUP = "kubescheduler.config.k8s.io"
-KIND = "KubeSchedulerConfiguration"
-FLAG = re.compile(r"[a-z0-9][a-z0-9-]*")
+API_GROUP = "kubescheduler.config.k8s.io"
+CONFIG_KIND = "KubeSchedulerConfiguration"
+FLAG_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 # The paths that a unit may start: systemd gives a meaning to leading +, -, !, @ and :, and to much else.
-PROGRAM = re.compile(r"/[A-Za-z0-9._/-]+")
+PROGRAM_PATH = re.compile(r"/[A-Za-z0-9._/-]+")
 # The binary's own name of the lease, and what else can name it.
 LEASE = "kube-scheduler"
-LEASE_FLAGS = ("leader-elect-resource-name", "lock-object-name")
-LEASE_FIELDS = ("resourceName", "lockObjectName")
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]*")
-WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
+LEASE_NAME_FLAGS = ("leader-elect-resource-name", "lock-object-name")
+LEASE_NAME_FIELDS = ("resourceName", "lockObjectName")
+CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+PLAIN_SCALAR = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]*")
+YAML_WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
 
 
-class Running(t.TypedDict):
+class RunningMember(t.TypedDict):
     """How a member that runs elects now."""
 
     hostname: str
@@ -50,7 +50,7 @@ class Running(t.TypedDict):
 
 
 @dataclass(frozen=True)
-class Inputs:
+class CommandLineInputs:
     """What a command line is made from: the table of versions, what the role itself sets, and what the user sets over it."""
 
     version: str
@@ -67,7 +67,7 @@ class Inputs:
     config: dict[str, t.Any]
     extra_args: dict[str, t.Any]
     lease_name: str = LEASE  # unless config or extra_args name another
-    running: t.Sequence[Running] = ()
+    running: t.Sequence[RunningMember] = ()
     prefix: str = ""
 
 
@@ -92,23 +92,23 @@ class CommandLine:
     @property
     def config_text(self) -> str:
         """The KubeSchedulerConfiguration as YAML; "" where the version runs by flags alone."""
-        return yaml_of(self.config).lstrip() + "\n" if self.config else ""
+        return format_yaml(self.config).lstrip() + "\n" if self.config else ""
 
 
-def text_of(value: t.Any) -> str:
+def format_flag_value(value: t.Any) -> str:
     """A flag's value as it is written on a command line; a list and a mapping as Kubernetes joins them."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
-        return ",".join(f"{key}={text_of(item)}" for key, item in value.items())
+        return ",".join(f"{key}={format_flag_value(item)}" for key, item in value.items())
     if isinstance(value, (list, tuple)):
-        return ",".join(map(text_of, value))
+        return ",".join(map(format_flag_value, value))
     return str(value)
 
 
-def quote(word: str) -> str:
+def quote_argument(word: str) -> str:
     """One argument as a unit file writes it, so that systemd hands on exactly this: nothing is expanded, split or continued."""
-    if CONTROL.search(word):
+    if CONTROL_CHARACTER.search(word):
         raise PlanError(
             f"{word[:60]!r} holds a control character, which no unit can hand on; leave it out"
         )
@@ -116,50 +116,55 @@ def quote(word: str) -> str:
     return f'"{escaped}"'
 
 
-def exec_start(binary: str, flags: t.Mapping[str, str]) -> str:
+def format_exec_start(binary: str, flags: t.Mapping[str, str]) -> str:
     """ExecStart's value, an argument a line."""
-    return " \\\n  ".join([binary, *(quote(f"--{name}={value}") for name, value in flags.items())])
+    return " \\\n  ".join(
+        [binary, *(quote_argument(f"--{name}={value}") for name, value in flags.items())]
+    )
 
 
-def yaml_of(value: t.Any, indent: str = "") -> str:
+def format_yaml(value: t.Any, indent: str = "") -> str:
     """YAML that every reader reads alike: a string that any YAML, old or new, could take for something else is quoted as JSON quotes it.
 
     PyYAML would leave 1e3 bare, which Go reads as a number.
     """
     if isinstance(value, dict) and value:
         return "".join(
-            f"\n{indent}{_scalar(str(key))}:{_under(item, indent)}" for key, item in value.items()
+            f"\n{indent}{_format_scalar(str(key))}:{_format_nested(item, indent)}"
+            for key, item in value.items()
         )
     if isinstance(value, (list, tuple)) and value:
-        return "".join(f"\n{indent}-{_under(item, indent)}" for item in value)
-    return f" {_scalar(value)}"
+        return "".join(f"\n{indent}-{_format_nested(item, indent)}" for item in value)
+    return f" {_format_scalar(value)}"
 
 
-def _under(item: t.Any, indent: str) -> str:
-    return yaml_of(item, indent + "  ")
+def _format_nested(item: t.Any, indent: str) -> str:
+    return format_yaml(item, indent + "  ")
 
 
-def _scalar(value: t.Any) -> str:
-    if isinstance(value, str) and PLAIN.fullmatch(value) and value.lower() not in WORDS:
+def _format_scalar(value: t.Any) -> str:
+    if isinstance(value, str) and PLAIN_SCALAR.fullmatch(value) and value.lower() not in YAML_WORDS:
         return str(value)
     return json.dumps(value, ensure_ascii=False)
 
 
-def merged(base: t.Mapping[str, t.Any], over: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def merge_config(base: t.Mapping[str, t.Any], over: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """OVER on top of BASE, mapping by mapping."""
     result = dict(base)
     for key, value in over.items():
         former = result.get(key)
         result[key] = (
-            merged(former, value) if isinstance(former, dict) and isinstance(value, dict) else value
+            merge_config(former, value)
+            if isinstance(former, dict) and isinstance(value, dict)
+            else value
         )
     return result
 
 
-class Planner:
+class CommandLineBuilder:
     """The table, and the settings that are held against it."""
 
-    def __init__(self, inputs: Inputs) -> None:
+    def __init__(self, inputs: CommandLineInputs) -> None:
         self.inputs = inputs
         self.version = inputs.version
         row = row_of(inputs.versions, self.version)
@@ -171,7 +176,7 @@ class Planner:
         self.row = row
         self.minor = number(minor_of(self.version))
         self.name = f"kube-scheduler {self.version}"
-        self.apis = [api if "/" in api else f"{GROUP}/{api}" for api in row["config_api"]]
+        self.apis = [api if "/" in api else f"{API_GROUP}/{api}" for api in row["config_api"]]
         self.problems: list[str] = []
         self.config = inputs.config
         self.extra: dict[str, t.Any] = {
@@ -182,19 +187,19 @@ class Planner:
 
     def plan(self) -> CommandLine:
         inputs = self.inputs
-        if not PROGRAM.fullmatch(inputs.binary):
+        if not PROGRAM_PATH.fullmatch(inputs.binary):
             self.problems.append(
                 f"{inputs.prefix}bin_dir: {inputs.binary!r} is not a path that a unit can start; use letters, digits, . _ - and /"
             )
         style = inputs.styles[self.row["style"][bool(self.config)]]
         configured = "config" in style["flags"]
         own = {name: self._filled(value) for name, value in style["flags"].items()}
-        wanted: dict[str, t.Any] = merged(inputs.own_config, style.get("config", {}))
+        wanted: dict[str, t.Any] = merge_config(inputs.own_config, style.get("config", {}))
         if not configured:
             own.update({name: value for name, value in inputs.times.items() if name not in own})
         if self._names_lease():
             if configured:
-                wanted = merged(
+                wanted = merge_config(
                     wanted, {"leaderElection": {self._lease_field(): inputs.lease_name}}
                 )
             else:
@@ -205,8 +210,8 @@ class Planner:
             self._check_fields()
             wanted = {
                 "apiVersion": self.apis[0],
-                "kind": KIND,
-                **merged(wanted, self.config),
+                "kind": CONFIG_KIND,
+                **merge_config(wanted, self.config),
             }
             config = wanted
         self._check_text(self.config_option, self.config)
@@ -229,7 +234,9 @@ class Planner:
 
     def _filled(self, value: t.Any) -> str:
         return re.sub(
-            r"\{([a-z_]+)\}", lambda found: text_of(self.inputs.values[found[1]]), str(value)
+            r"\{([a-z_]+)\}",
+            lambda found: format_flag_value(self.inputs.values[found[1]]),
+            str(value),
         )
 
     # --- flags
@@ -241,14 +248,14 @@ class Planner:
             if fault:
                 self.problems.append(f"{self.extra_option}: {name}: {fault}")
             else:
-                taken[name] = text_of(value)
+                taken[name] = format_flag_value(value)
         return taken
 
     def _fault_of_flag(self, name: str, value: t.Any, configured: bool) -> str:
         known = self.inputs.known_flags.get(name)
         instead = (known or {}).get("instead") or (known or {}).get("own")
         advice = f"use {instead}" if instead else "leave it out"
-        if not FLAG.fullmatch(name):
+        if not FLAG_NAME.fullmatch(name):
             return "is not the name of a flag; write it without the leading dashes"
         if known is None:
             return f"{self.name} has no flag --{name}, nor has any version that this collection knows; leave it out, or look at its --help"
@@ -265,7 +272,7 @@ class Planner:
             return f"{self.name} would silently ignore --{name} beside its configuration file; {advice}"
         if value is None:
             return "has no value; give one, such as true"
-        if CONTROL.search(text_of(value)):
+        if CONTROL_CHARACTER.search(format_flag_value(value)):
             return "its value holds a control character, which no unit can hand on; leave it out"
         return ""
 
@@ -279,15 +286,15 @@ class Planner:
                 f"{option}: apiVersion: {self.name} does not take {chosen}; use {' or '.join(self.apis)}"
             )
             return
-        if self.config.get("kind", KIND) != KIND:
+        if self.config.get("kind", CONFIG_KIND) != CONFIG_KIND:
             self.problems.append(
-                f"{option}: kind: {self.config['kind']} is not {KIND}; leave it out"
+                f"{option}: kind: {self.config['kind']} is not {CONFIG_KIND}; leave it out"
             )
         for name in self.config:
             known = self.inputs.known_fields.get(name)
             if known is None:
                 self.problems.append(
-                    f"{option}: {name}: no {KIND} that this collection knows has this field; look for a slip, or leave it out"
+                    f"{option}: {name}: no {CONFIG_KIND} that this collection knows has this field; look for a slip, or leave it out"
                 )
             elif chosen.split("/")[-1] not in known["api"]:
                 advice = f"use {known['instead']}" if "instead" in known else "leave it out"
@@ -304,11 +311,13 @@ class Planner:
         if isinstance(value, dict):
             for key, item in value.items():
                 self._check_text(where, key)
-                self._check_text(f"{where}: {key}" if not CONTROL.search(str(key)) else where, item)
+                self._check_text(
+                    f"{where}: {key}" if not CONTROL_CHARACTER.search(str(key)) else where, item
+                )
         elif isinstance(value, (list, tuple)):
             for item in value:
                 self._check_text(where, item)
-        elif isinstance(value, str) and CONTROL.search(value):
+        elif isinstance(value, str) and CONTROL_CHARACTER.search(value):
             self.problems.append(f"{where}: {value[:60]!r} holds a control character; leave it out")
 
     # --- the lock
@@ -317,15 +326,17 @@ class Planner:
         """Whether the process has to be told the name of its lease by the role."""
         told = self.config.get("leaderElection")
         fields = told if isinstance(told, dict) else {}
-        others = [fields.get(name) for name in LEASE_FIELDS] + [
-            self.extra.get(name) for name in LEASE_FLAGS
+        others = [fields.get(name) for name in LEASE_NAME_FIELDS] + [
+            self.extra.get(name) for name in LEASE_NAME_FLAGS
         ]
         return self.inputs.lease_name != LEASE and not any(others)
 
     def _lease_field(self) -> str:
         """The field of leaderElection that names the lease."""
         chosen = str(self.config.get("apiVersion", self.apis[0])).rpartition("/")[2]
-        return str(self.inputs.known_fields["leaderElection"]["lease"].get(chosen, LEASE_FIELDS[0]))
+        return str(
+            self.inputs.known_fields["leaderElection"]["lease"].get(chosen, LEASE_NAME_FIELDS[0])
+        )
 
     def _check_elects(self, flags: t.Mapping[str, str], election: t.Mapping[str, t.Any]) -> None:
         for option, value in (
@@ -335,9 +346,9 @@ class Planner:
                 election.get("leaderElect", True),
             ),
         ):
-            if text_of(value) != "true":
+            if format_flag_value(value) != "true":
                 self.problems.append(
-                    f"{option}: {text_of(value)} would have each scheduler place pods by itself, and none could be seen to lead; leave it out"
+                    f"{option}: {format_flag_value(value)} would have each scheduler place pods by itself, and none could be seen to lead; leave it out"
                 )
 
     def _lock(self, flags: t.Mapping[str, str], election: dict[str, t.Any]) -> str:
@@ -368,7 +379,7 @@ class Planner:
                 break
         return lock
 
-    def _lock_of(self, member: Running) -> str:
+    def _lock_of(self, member: RunningMember) -> str:
         row = row_of(self.inputs.versions, member["version"])
         lock = member["lock"] or (row["locks"][0] if row else "")
         return lock if lock in LOCK_OBJECTS else ""

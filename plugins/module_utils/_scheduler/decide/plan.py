@@ -39,15 +39,15 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
     row_of,
 )
 
-RESTART = 5
+RESTART_DELAY_S = 5
 """Seconds after which systemd starts a process again that has ended."""
-STEADY = 2 * RESTART + 2
+STEADY_PERIOD_S = 2 * RESTART_DELAY_S + 2
 """Seconds that a process which was rolled has to run: one that ends before systemd would have started it twice is seen to."""
-TERM = 10
+STOP_GRACE_S = 10
 """Seconds that a stop may take beyond the renew deadline, within which a lease is released."""
-RELOAD_SLACK = 15.0
+RELOAD_SLACK_S = 15.0
 """Seconds that a process may be late with reading its pair again."""
-MOST_PATIENCE = 1800.0
+MAX_HEALTH_TIMEOUT_S = 1800.0
 """Seconds to wait for a healthy host, at most: the times are also those that a host says."""
 
 
@@ -98,17 +98,19 @@ class HostPlan(t.TypedDict):
     handover: float  # seconds without a leader, at most, when the process that runs now is stopped for its roll
     # Seconds to wait for a healthy host after it was rolled (start), and after another one was (change); for another one to lead (handover); and
     # that it has to run then (steady); and until a process has taken a pair that was replaced (reload).
-    patience: dict[str, float]
+    timeouts: dict[str, float]
     limitations: list[str]  # what this host's systemd or version cannot do
-    faults: list[str]
+    errors: list[str]
 
 
-def wanted_version(v: Variables, running: str) -> str:
+def desired_version(v: Variables, running: str) -> str:
     """The version that is wanted: the one that is declared, else the one that runs, else ""."""
     return (v.version or running).removeprefix("v")
 
 
-def failover(timings: Timings, versions: Versions, running: t.Iterable[str]) -> Failover:
+def compute_failover_bounds(
+    timings: Timings, versions: Versions, running: t.Iterable[str]
+) -> Failover:
     """The bounds; a version that does not release its lease makes a stop cost what a crash costs."""
     rows = [row_of(versions, version) for version in running]
     keeps = any(row is not None and not row["releases"] for row in rows)
@@ -116,7 +118,7 @@ def failover(timings: Timings, versions: Versions, running: t.Iterable[str]) -> 
     return Failover(crash=crash, stop=crash if keeps else round(timings.stop_bound, 1))
 
 
-def plan(
+def compute_plan(
     v: Variables,
     name: str,
     host: dict[str, t.Any],
@@ -125,7 +127,7 @@ def plan(
     sans: list[str],
     apiserver_ca: str,
     tables: Tables,
-    running: t.Sequence[command_line.Running],
+    running: t.Sequence[command_line.RunningMember],
     prefix: str,
     check_mode: bool,
     replace: t.Sequence[str] = (),
@@ -134,7 +136,7 @@ def plan(
 
     C(host) is what scheduler_info gathered, C(replace) are certificates that are not to be used any more, by their fingerprints.
     """
-    version = wanted_version(v, host["process"]["version"])
+    version = desired_version(v, host["process"]["version"])
     lacking = [
         name
         for name, known in tables.systemd_features.items()
@@ -155,9 +157,9 @@ def plan(
     secret = {"owner": "root", "group": "root", "mode": "0600"}
     if not credentials:
         secret |= {"group": v.user, "mode": "0640"}
-    binary = _binary(v, version, host["architecture"])
-    line = command_line.Planner(
-        command_line.Inputs(
+    binary = _build_binary(v, version, host["architecture"])
+    line = command_line.CommandLineBuilder(
+        command_line.CommandLineInputs(
             version=version,
             versions=tables.versions,
             styles=tables.styles,
@@ -170,9 +172,9 @@ def plan(
                 "secure_port": v.secure_port,
                 "log_dir": v.log_dir,
             },
-            times=_times_as_flags(election, tables),
+            times=_build_election_flags(election, tables),
             binary=binary["link"],
-            own_config=_own_config(read["kubeconfig"], election),
+            own_config=_build_base_config(read["kubeconfig"], election),
             config=v.config,
             extra_args=v.extra_args,
             lease_name=v.name,
@@ -181,16 +183,16 @@ def plan(
         )
     ).plan()
     timings = election.timings()
-    bounds = failover(timings, tables.versions, [version])
-    former, runs = _former(timings, host), host["process"]["version"]
+    bounds = compute_failover_bounds(timings, tables.versions, [version])
+    former, runs = _longest_timings(timings, host), host["process"]["version"]
     log_dir = line.flags.get("log-dir", "")
     names = [
         tables.packages[family] for family in host["os_families"] if family in tables.packages
     ][:1]
     wanted_packages = host["missing_libraries"] if v.manage_packages else []
-    faults = list(line.problems)
+    errors = list(line.problems)
     if wanted_packages and not names:
-        faults.append(
+        errors.append(
             f"this system ({', '.join(host['os_families']) or 'no /etc/os-release'}) is not known, so {' and '.join(wanted_packages)} cannot be"
             f" installed: install the system's packages for them, and set {prefix}manage_packages to false"
         )
@@ -204,8 +206,8 @@ def plan(
         log_dir=log_dir,
         secret=secret,
         staged=staged,
-        certificate={**_certificate(v, name, sans, secret), "replace": [*replace]},
-        kubeconfig=_kubeconfig(v, apiserver_ca, secret),
+        certificate={**_build_certificate(v, name, sans, secret), "replace": [*replace]},
+        kubeconfig=_build_kubeconfig(v, apiserver_ca, secret),
         unit={
             "type": "simple" if "exec" in lacking else "exec",
             "user": v.user,
@@ -214,19 +216,21 @@ def plan(
             }
             if credentials
             else {},
-            "exec_start": command_line.exec_start(binary["link"], line.flags) if not faults else "",
-            "timeout_stop": int(timings.renew_deadline) + TERM,
-            "restart": RESTART,
+            "exec_start": command_line.format_exec_start(binary["link"], line.flags)
+            if not errors
+            else "",
+            "timeout_stop": int(timings.renew_deadline) + STOP_GRACE_S,
+            "restart": RESTART_DELAY_S,
             "log_dir": log_dir,
         },
         config=line.config_text,
         settings=DesiredSettings(flags=line.flags, config=line.config or {}),
         files=[
             {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
-            *credential_files(v),
+            *list_credential_files(v),
             *([{"name": "config", "path": v.config_path}] if line.config else []),
             {"name": "unit", "path": unit_path(v.name)},
-            *adopt.members(host["unit"], adopt=v.adopt),
+            *adopt.list_set_aside_files(host["unit"], adopt=v.adopt),
         ],
         command=[binary["link"], *line.arguments],
         dry_run={"flags": line.dry_run_flags, "texts": line.dry_run_texts},
@@ -236,16 +240,18 @@ def plan(
             for key in ("lease_duration", "renew_deadline", "retry_period")
         },
         failover=bounds,
-        handover=failover(former, tables.versions, [runs])["stop"],
-        patience=_patience(failover(former, tables.versions, [version, runs])),
+        handover=compute_failover_bounds(former, tables.versions, [runs])["stop"],
+        timeouts=_compute_timeouts(
+            compute_failover_bounds(former, tables.versions, [version, runs])
+        ),
         limitations=[
             tables.systemd_features[name]["otherwise"].format(user=v.user) for name in lacking
         ],
-        faults=faults,
+        errors=errors,
     )
 
 
-def _former(timings: Timings, host: dict[str, t.Any]) -> Timings:
+def _longest_timings(timings: Timings, host: dict[str, t.Any]) -> Timings:
     """The longer of the planned times and those that the host knows: until all are rolled, a candidate waits for what the holder has written."""
     former = host["process"].get("timings") or {}
     held = (host.get("lease") or {}).get("lease_duration") or 0
@@ -256,27 +262,27 @@ def _former(timings: Timings, host: dict[str, t.Any]) -> Timings:
     return Timings(**times)
 
 
-def _patience(bounds: Failover) -> dict[str, float]:
+def _compute_timeouts(bounds: Failover) -> dict[str, float]:
     return {
-        "start": min(MOST_PATIENCE, max(60.0, bounds["crash"] + 30)),
-        "change": min(MOST_PATIENCE, max(15.0, bounds["stop"] + 10)),
-        "handover": _handover_patience(bounds["crash"]),
-        "steady": STEADY,
-        "reload": RELOAD + RELOAD_SLACK,
+        "start": min(MAX_HEALTH_TIMEOUT_S, max(60.0, bounds["crash"] + 30)),
+        "change": min(MAX_HEALTH_TIMEOUT_S, max(15.0, bounds["stop"] + 10)),
+        "handover": _handover_timeout(bounds["crash"]),
+        "steady": STEADY_PERIOD_S,
+        "reload": RELOAD + RELOAD_SLACK_S,
     }
 
 
-def _handover_patience(crash: float) -> float:
+def _handover_timeout(crash: float) -> float:
     # A lease that was not released has to expire first.
-    return min(MOST_PATIENCE, crash + 10)
+    return min(MAX_HEALTH_TIMEOUT_S, crash + 10)
 
 
-def handover_patience(timings: t.Mapping[str, float] | None) -> float:
+def handover_timeout_of(timings: t.Mapping[str, float] | None) -> float:
     """Seconds for another member to take the lease of one that elects by these times; None for the defaults."""
-    return _handover_patience(round((Timings(**timings) if timings else DEFAULT).crash_bound, 1))
+    return _handover_timeout(round((Timings(**timings) if timings else DEFAULT).crash_bound, 1))
 
 
-def credential_files(v: Variables) -> list[dict[str, t.Any]]:
+def list_credential_files(v: Variables) -> list[dict[str, t.Any]]:
     """The members of the set that are seeded from the live ones. A pair that the process re-reads by itself counts by its path only."""
     digest = "path" if v.kubeconfig_style == "files" else "content"
     return [
@@ -286,21 +292,21 @@ def credential_files(v: Variables) -> list[dict[str, t.Any]]:
     ]
 
 
-def live_paths(v: Variables) -> list[str]:
+def list_fileset_paths(v: Variables) -> list[str]:
     """Where the set's members lie, live and staged."""
-    names = ["binary", "config", "unit", *(file["name"] for file in credential_files(v))]
+    names = ["binary", "config", "unit", *(file["name"] for file in list_credential_files(v))]
     live = [v.binary_link, v.config_path, unit_path(v.name)]
-    live += [file["path"] for file in credential_files(v)]
+    live += [file["path"] for file in list_credential_files(v)]
     return live + [f"{fileset_dir(v.name)}/staged/{name}" for name in names]
 
 
-def folders(v: Variables) -> list[str]:
+def list_root_directories(v: Variables) -> list[str]:
     """The directories on a host that have to be root's own already. That of the binaries the role makes root's itself."""
     files = [v.cert_path, v.key_path, v.kubeconfig_path, v.bin_dir]
     return list(dict.fromkeys(map(os.path.dirname, files)))
 
 
-def _binary(v: Variables, version: str, architecture: str) -> dict[str, str]:
+def _build_binary(v: Variables, version: str, architecture: str) -> dict[str, str]:
     name = f"kube-scheduler-v{version}"
     source = (
         f"{v.binary_url.rstrip('/')}/release/v{version}/bin/linux/{architecture}/kube-scheduler"
@@ -310,19 +316,19 @@ def _binary(v: Variables, version: str, architecture: str) -> dict[str, str]:
         "path": os.path.join(v.bin_dir, name),
         "link": v.binary_link,
         "source": source,
-        "checksum": v.checksum(version) or f"sha512:{source}.sha512",
+        "checksum": v.checksum_of(version) or f"sha512:{source}.sha512",
         "missing": "",
     }
 
 
-def _times_as_flags(election: Election, tables: Tables) -> dict[str, str]:
+def _build_election_flags(election: Election, tables: Tables) -> dict[str, str]:
     """The election's times where there is no file to hold them, if they are not what the binary has anyway."""
     if election.texts == tables.lease_presets["default"]:
         return {}
     return {f"leader-elect-{name.replace('_', '-')}": text for name, text in election.texts.items()}
 
 
-def _own_config(kubeconfig: str, election: Election) -> dict[str, t.Any]:
+def _build_base_config(kubeconfig: str, election: Election) -> dict[str, t.Any]:
     return {
         "clientConnection": {"kubeconfig": kubeconfig},
         "enableProfiling": False,
@@ -335,7 +341,7 @@ def _own_config(kubeconfig: str, election: Election) -> dict[str, t.Any]:
     }
 
 
-def certificate_options(v: Variables, name: str, sans: list[str]) -> dict[str, t.Any]:
+def build_certificate_options(v: Variables, name: str, sans: list[str]) -> dict[str, t.Any]:
     """What the certificate of a host is to be, as options of x509_cert without the host's paths."""
     profile = (
         {"ca_config": v.ca_config, "profile": v.ca_profile or None}
@@ -348,7 +354,7 @@ def certificate_options(v: Variables, name: str, sans: list[str]) -> dict[str, t
         "privatekey_size": 2048,
         "subject": v.subject,
         "subject_alt_name": sans,
-        **(signer if v.signs else {"ca_on": "external", **v.exchanged(name)}),
+        **(signer if v.is_signed_by_controller else {"ca_on": "external", **v.csr_options(name)}),
         "ca_path": v.ca_cert,
         **{option: value for option, value in profile.items() if value is not None},
         "renew_before": v.renew_before,
@@ -356,18 +362,18 @@ def certificate_options(v: Variables, name: str, sans: list[str]) -> dict[str, t
     }
 
 
-def _certificate(
+def _build_certificate(
     v: Variables, name: str, sans: list[str], secret: dict[str, str]
 ) -> dict[str, t.Any]:
     return {
         "path": v.cert_path,
         "privatekey_path": v.key_path,
-        **certificate_options(v, name, sans),
+        **build_certificate_options(v, name, sans),
         **secret,
     }
 
 
-def _kubeconfig(v: Variables, apiserver_ca: str, secret: dict[str, str]) -> dict[str, t.Any]:
+def _build_kubeconfig(v: Variables, apiserver_ca: str, secret: dict[str, str]) -> dict[str, t.Any]:
     return {
         "path": v.kubeconfig_path,
         "clusters": [

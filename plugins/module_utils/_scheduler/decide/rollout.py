@@ -11,30 +11,32 @@ from __future__ import annotations
 import datetime
 import typing as t
 
-Answer = t.Mapping[str, t.Any]
-Answers = t.Mapping[str, Answer]
-SICK, STANDBY, LEADER = range(3)
+MemberResult = t.Mapping[str, t.Any]
+MemberResults = t.Mapping[str, MemberResult]
+UNHEALTHY, STANDBY, LEADER = range(3)
 
 
-def leads(answer: Answer) -> bool:
+def is_leader(answer: MemberResult) -> bool:
     """Whether a host holds the lease, by its own hostname."""
     lease = answer.get("lease") or {}
     return bool(lease.get("holder")) and lease["holder"] == answer["hostname"]
 
 
-def rank(answer: Answer) -> int:
+def rollout_rank(answer: MemberResult) -> int:
     """SICK, STANDBY or LEADER: the order in which hosts are rolled. A leader that renews its lease stays last though it is not healthy."""
-    if leads(answer) and (answer["healthy"] or answer["lease"]["moving"]):
+    if is_leader(answer) and (answer["healthy"] or answer["lease"]["moving"]):
         return LEADER
-    return STANDBY if answer["healthy"] else SICK
+    return STANDBY if answer["healthy"] else UNHEALTHY
 
 
-def healthy(answers: Answers) -> list[str]:
+def list_healthy(answers: MemberResults) -> list[str]:
     """The members that are healthy."""
     return [name for name, answer in answers.items() if answer["healthy"]]
 
 
-def batches(answers: Answers, pending: t.Sequence[str] | None = None) -> list[list[str]]:
+def compute_order(
+    answers: MemberResults, pending: t.Sequence[str] | None = None
+) -> list[list[str]]:
     """The hosts that have something pending, by default those with drift, in order.
 
     Where no member is healthy there is none to protect: all are started at once.
@@ -43,60 +45,62 @@ def batches(answers: Answers, pending: t.Sequence[str] | None = None) -> list[li
         pending = [name for name, answer in answers.items() if answer["drift"]]
     if not any(answer["healthy"] for answer in answers.values()):
         return [sorted(pending)] if pending else []
-    return [[name] for name in sorted(pending, key=lambda name: (rank(answers[name]), name))]
+    return [
+        [name] for name in sorted(pending, key=lambda name: (rollout_rank(answers[name]), name))
+    ]
 
 
-def pending(answer: Answer) -> list[str]:
+def describe_drift(answer: MemberResult) -> list[str]:
     """What differs on a host, a line each."""
     return [f"{entry['part']}: {entry['reason']}" for entry in answer["drift"]]
 
 
-def order_lines(
-    order: t.Sequence[t.Sequence[str]], answers: Answers, version: str, bound: float
+def describe_order(
+    order: t.Sequence[t.Sequence[str]], answers: MemberResults, version: str, bound: float
 ) -> list[str]:
     """The order in words. C(bound): seconds that the leader's hand-over takes at most, 0 for not known."""
     if not order:
         return []
-    if not healthy(answers):
+    if not list_healthy(answers):
         return [f"rolled all at once, for no member is healthy: {', '.join(order[0])}"]
     steps: list[str] = []
     for name in (name for batch in order for name in batch):
         runs = answers[name]["process"]["version"]
         change = f" {runs} -> {version}" if runs and version and runs != version else ""
-        state = ("not healthy", "standby", "leads")[rank(answers[name])]
+        state = ("not healthy", "standby", "leads")[rollout_rank(answers[name])]
         steps.append(
             f"{name}{change} ({state}{', the canary' if not steps and len(order) > 1 else ''})"
         )
     lines = [f"rolled one after the other: {', '.join(steps)}"]
-    if bound and any(rank(answers[name]) == LEADER for batch in order for name in batch):
+    if bound and any(rollout_rank(answers[name]) == LEADER for batch in order for name in batch):
         lines.append(f"the lease is handed over once, with at most {bound:g} s without a leader")
     return lines
 
 
-def _leader_line(answers: Answers) -> str:
+def _describe_leader(answers: MemberResults) -> str:
     """Who leads now, in words; by inventory name where that is known."""
-    names = [name for name, answer in answers.items() if leads(answer)]
+    names = [name for name, answer in answers.items() if is_leader(answer)]
     return f"{names[0]} leads" if names else "nobody of the members is seen to lead"
 
 
-class Marks(t.NamedTuple):
+class RolloutMarks(t.NamedTuple):
     """What has become of the members in this rollout, by inventory name."""
 
     rolled: t.Collection[str] = ()
     failed: t.Collection[str] = ()
-    refused: t.Mapping[str, str] = {}  # why a member that was healthy was not rolled
+    blocked: t.Mapping[str, str] = {}  # why a member that was healthy was not rolled
 
 
-class Gate(t.NamedTuple):
+class GateResult(t.NamedTuple):
     """Whether a rollout may go on."""
 
-    faults: list[str]  # what must not be, a line each
+    errors: list[str]  # what must not be, a line each
     stopped: bool  # whether this host is left as it is
-    refused: str = ""  # why, where it is this host's state or another's that speaks against it
-    leads: bool = False  # whether the host leads, and another member can take over
+    blocked: str = ""  # why, where it is this host's state or another's that speaks against it
+    hands_over: bool = False  # whether the host leads, and another member can take over
 
 
-class Turn(t.NamedTuple):
+class RolloutStep(t.NamedTuple):
     """Whose turn it is."""
 
     order: t.Sequence[t.Sequence[str]]
@@ -104,9 +108,13 @@ class Turn(t.NamedTuple):
     me: str
 
 
-def gate(
-    turn: Turn, marks: Marks, healthy: t.Collection[str], answers: Answers, asked: Asked
-) -> Gate:
+def check_gate(
+    turn: RolloutStep,
+    marks: RolloutMarks,
+    healthy: t.Collection[str],
+    answers: MemberResults,
+    asked: PlayScope,
+) -> GateResult:
     """Whether this host may be rolled now. C(healthy) are the members that were so at the start; C(answers) are of this moment.
 
     A rollout goes on while every member that was healthy at the start, or has been rolled, is healthy, and never takes the
@@ -114,47 +122,49 @@ def gate(
     """
     order, position, me = turn
     at_end = position >= len(order)
-    if marks.failed or marks.refused:
-        lines = list(dict.fromkeys(marks.refused.values()))
+    if marks.failed or marks.blocked:
+        lines = list(dict.fromkeys(marks.blocked.values()))
         if marks.failed:
             lines.append(
                 f"the rollout stopped because of {', '.join(sorted(marks.failed))}; the members after it were left as they are"
             )
-        return Gate(lines if at_end else [], stopped=True)
+        return GateResult(lines if at_end else [], stopped=True)
     early_ = [name for batch in order[:position] for name in batch if name not in marks.rolled]
     if early_ and not at_end:
         line = (
             f"{', '.join(order[position])} would be rolled before {', '.join(early_)}: the strategy of this play does not keep the hosts together;"
             " use the strategy linear"
         )
-        return Gate([line], stopped=False)
+        return GateResult([line], stopped=False)
     if at_end or not healthy:
-        return Gate([], stopped=False)
+        return GateResult([], stopped=False)
     well = {name for name, answer in answers.items() if answer["healthy"]}
     for name in dict.fromkeys([*healthy, *marks.rolled]):
         if name not in well:
             problems = (
                 "; ".join(answers[name]["problems"]) if name in answers else "it gave no answer"
             )
-            return _refused(
+            return _block(
                 f"{name} is not healthy any more ({problems}); the members that were not rolled yet were left"
             )
     others = well - {me}
     lease = answers[me].get("lease") or {} if me in answers else {}
-    led_by_another = bool(lease.get("moving")) and not leads(answers[me])
+    led_by_another = bool(lease.get("moving")) and not is_leader(answers[me])
     if me in well and not others and not led_by_another and len(asked.members) > 1:
-        return _refused(
+        return _block(
             f"{me} is the only healthy member and was left as it is, for nobody would schedule meanwhile; make another one healthy first"
         )
-    return Gate([], stopped=False, leads=me in well and leads(answers[me]) and bool(others))
+    return GateResult(
+        [], stopped=False, hands_over=me in well and is_leader(answers[me]) and bool(others)
+    )
 
 
-def turn_line(turn: Turn, answers: Answers, *, check: bool = False) -> str:
+def describe_step(turn: RolloutStep, answers: MemberResults, *, check: bool = False) -> str:
     """Which host is rolled now, in words."""
-    return f"{turn.me}: {'would be' if check else 'is'} rolled, step {turn.position + 1} of {len(turn.order)}; {_leader_line(answers)}"
+    return f"{turn.me}: {'would be' if check else 'is'} rolled, step {turn.position + 1} of {len(turn.order)}; {_describe_leader(answers)}"
 
 
-def handover_lines(name: str, handover: t.Mapping[str, t.Any], bound: float) -> list[str]:
+def describe_handover(name: str, handover: t.Mapping[str, t.Any], bound: float) -> list[str]:
     """What was seen of a hand-over, in words. C(bound): seconds that it takes at most where the lease is released, 0 for not known."""
     seconds, holder = handover["seconds"], handover["holder"]
     lines = [f"{name}: handed the lease over to {holder}, which led {seconds:g} s after the stop"]
@@ -165,7 +175,7 @@ def handover_lines(name: str, handover: t.Mapping[str, t.Any], bound: float) -> 
     return lines
 
 
-def recall_faults(
+def check_recall(
     name: str, recalled: t.Mapping[str, t.Any], now: datetime.datetime, prefix: str
 ) -> list[str]:
     """Why a host cannot go back to its previous set."""
@@ -190,7 +200,9 @@ def recall_faults(
     ]
 
 
-def mixed_versions(recalled: t.Mapping[str, t.Mapping[str, t.Any]], answers: Answers) -> list[str]:
+def check_recalled_versions(
+    recalled: t.Mapping[str, t.Mapping[str, t.Any]], answers: MemberResults
+) -> list[str]:
     """Members that would run different versions after each has gone back to its own previous set."""
     after = {
         name: str(found.get("version") or "unknown")
@@ -208,12 +220,12 @@ def mixed_versions(recalled: t.Mapping[str, t.Mapping[str, t.Any]], answers: Ans
     return [line]
 
 
-def _refused(why: str) -> Gate:
-    return Gate([], stopped=True, refused=why)
+def _block(why: str) -> GateResult:
+    return GateResult([], stopped=True, blocked=why)
 
 
-def outcome(
-    name: str, answer: Answer, *, version: str, compared: bool, rolled_back: bool = False
+def evaluate_roll(
+    name: str, answer: MemberResult, *, version: str, compared: bool, rolled_back: bool = False
 ) -> list[str]:
     """Why the roll of a host has failed, or its way back. C(version): what it is to run, "" for any. C(compared): whether drift counts."""
     after = "after it was rolled back" if rolled_back else "after it was rolled"
@@ -223,18 +235,18 @@ def outcome(
     if version and runs != version:
         return [f"{name}: runs {runs or 'an unknown version'} {after}, and not {version}"]
     return (
-        [f"{name}: differs from its plan {after}: {line}" for line in pending(answer)]
+        [f"{name}: differs from its plan {after}: {line}" for line in describe_drift(answer)]
         if compared
         else []
     )
 
 
-def outdated(order: t.Sequence[t.Sequence[str]], batch: t.Collection[str]) -> bool:
+def are_results_stale(order: t.Sequence[t.Sequence[str]], batch: t.Collection[str]) -> bool:
     """Whether the answers of a batch are over after a rollout in this order: only where all of it were started at once, each has answered since."""
     return bool(order) and not (len(order) == 1 and set(order[0]) == set(batch))
 
 
-class Asked(t.NamedTuple):
+class PlayScope(t.NamedTuple):
     """The members of a cluster, and which of them this play is for, are in the batch that it is at, and were lost on the way."""
 
     members: t.Collection[str]
@@ -242,14 +254,16 @@ class Asked(t.NamedTuple):
     batch: t.Collection[str]
     lost: t.Collection[str]
 
-    def silent(self, answers: Answers) -> list[str]:
+    def silent(self, answers: MemberResults) -> list[str]:
         """Members that have not answered in this run."""
         return [name for name in self.members if name not in answers]
 
 
-def early(order: t.Sequence[t.Sequence[str]], answers: Answers, asked: Asked) -> list[str]:
+def check_leader_scope(
+    order: t.Sequence[t.Sequence[str]], answers: MemberResults, asked: PlayScope
+) -> list[str]:
     """What speaks against rolling the leader now: members that were not asked may have to go before it."""
-    leaders = [name for batch in order for name in batch if rank(answers[name]) == LEADER]
+    leaders = [name for batch in order for name in batch if rollout_rank(answers[name]) == LEADER]
     # A lost one stops the rollout anyway.
     silent = [name for name in asked.silent(answers) if name not in asked.lost]
     if not leaders or not silent:
@@ -267,14 +281,14 @@ def early(order: t.Sequence[t.Sequence[str]], answers: Answers, asked: Asked) ->
     ]
 
 
-class Leadership(t.NamedTuple):
+class Evaluation(t.NamedTuple):
     """What the answers say of who leads."""
 
-    faults: list[str]
+    errors: list[str]
     not_checked: list[str]
 
 
-def leadership(answers: Answers, asked: Asked) -> Leadership:
+def evaluate_leadership(answers: MemberResults, asked: PlayScope) -> Evaluation:
     """Whether one of the members leads, as far as that can be known.
 
     An earlier batch's answers are over once a later one was rolled, so only the present one's count; for hostnames, all.
@@ -295,42 +309,42 @@ def leadership(answers: Answers, asked: Asked) -> Leadership:
         faults.append(
             f"holder {', '.join(foreign)} is not in the group: removed without uninstall? its hosts are {', '.join(hostnames)}"
         )
-    return Leadership(faults, not_checked)
+    return Evaluation(faults, not_checked)
 
 
-class Removal(t.NamedTuple):
+class RemovalResult(t.NamedTuple):
     """Whether a host's scheduler may go."""
 
-    faults: list[str]
+    errors: list[str]
     leads: bool
 
 
-def removal(me: str, answers: Answers, asked: Asked, instead: str) -> Removal:
+def check_removal(me: str, answers: MemberResults, asked: PlayScope, instead: str) -> RemovalResult:
     """Whether somebody is left to schedule once the hosts of this play have no scheduler any more; C(answers) are theirs.
 
     A host that leads hands the lease over before it goes, after all others, so that another one is seen to lead then.
     """
     own = answers[me]
     if not own["process"]["pid"]:
-        return Removal([], False)
+        return RemovalResult([], False)
     if asked.members and set(asked.members) <= set(asked.playing):
-        return Removal(
+        return RemovalResult(
             [
                 f"{me}: nobody would schedule any more without {', '.join(asked.playing)}: leave one with --limit, or {instead}"
             ],
             False,
         )
     if not (own["lease"] or {}).get("moving"):
-        return Removal(
+        return RemovalResult(
             [
                 f"{me}: the lease is not seen to move, so whether anybody is left to schedule is not known: see status.yml, or {instead}"
             ],
             False,
         )
-    return Removal([], leads(own))
+    return RemovalResult([], is_leader(own))
 
 
-def lease_lines(before: Answers, after: Answers) -> list[str]:
+def describe_transitions(before: MemberResults, after: MemberResults) -> list[str]:
     """Who leads at the end of a run in which the lease changed hands, and how often it did, in words; nothing otherwise."""
     counts = [
         max(
@@ -344,20 +358,22 @@ def lease_lines(before: Answers, after: Answers) -> list[str]:
     if not any(answer.get("lease") for answer in before.values()) or changes <= 0:
         return []
     often = "once" if changes == 1 else f"{changes} times"
-    return [f"{_leader_line(after)}; the lease changed hands {often} during this run"]
+    return [f"{_describe_leader(after)}; the lease changed hands {often} during this run"]
 
 
-def verdict(name: str, answers: Answers, asked: Asked, version: str, *, rolled: bool) -> Leadership:
+def evaluate_member(
+    name: str, answers: MemberResults, asked: PlayScope, version: str, *, rolled: bool
+) -> Evaluation:
     """What keeps a host, and its cluster as far as all members have answered, from being as it should be.
 
     C(rolled): whether the host was to be brought to its plan, so that what still differs is a fault.
     """
     own = answers[name]
     found = [f"{name}: {problem}" for problem in own["problems"]]
-    leading = leadership(answers, asked)
-    found += leading.faults
+    leading = evaluate_leadership(answers, asked)
+    found += leading.errors
     if rolled and own["healthy"]:
         if own["process"]["version"] != version:
             found.append(f"{name}: version {own['process']['version']} runs, not {version}")
-        found += [f"{name}: differs from its plan: {line}" for line in pending(own)]
-    return Leadership(found, [*own["not_checked"], *leading.not_checked])
+        found += [f"{name}: differs from its plan: {line}" for line in describe_drift(own)]
+    return Evaluation(found, [*own["not_checked"], *leading.not_checked])

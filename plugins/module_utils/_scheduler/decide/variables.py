@@ -22,7 +22,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     DEFAULT_SCHEDULER,
 )
 
-SPEC: dict[str, dict[str, t.Any]] = {
+VARIABLES_SPEC: dict[str, dict[str, t.Any]] = {
     "version": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"]},
     "name": {"type": "str"},
@@ -73,10 +73,10 @@ SPEC: dict[str, dict[str, t.Any]] = {
     "metrics_key": {"type": "str", "no_log": False},  # a path
 }
 # Variables with the prefix that other parts of the collection read: playbooks, and the lab's tests.
-ELSEWHERE = ("hosts", "confirm", "admin_kubeconfig")
-SECONDS = re.compile(r"([1-9][0-9]{0,8})s")
+OTHER_VARIABLES = ("hosts", "confirm", "admin_kubeconfig")
+WHOLE_SECONDS = re.compile(r"([1-9][0-9]{0,8})s")
 CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128}")
-TIMES = {
+ELECTION_FIELDS = {
     "lease_duration": "leaseDuration",
     "renew_deadline": "renewDeadline",
     "retry_period": "retryPeriod",
@@ -137,16 +137,16 @@ class Variables:
     metrics_key: str
 
     @property
-    def signs(self) -> bool:
+    def is_signed_by_controller(self) -> bool:
         """Whether the controller signs certificates."""
         return self.pki in ("node", "shared")
 
-    def exchanged(self, host: str) -> dict[str, str]:
+    def csr_options(self, host: str) -> dict[str, str]:
         """Where a host's signing request is laid on the controller, and where its certificate is put, by the options of x509_cert."""
         names = {"csr_path": f"{host}.csr", "certificate_source": f"{host}.pem"}
         return {option: os.path.join(self.csr_dir, name) for option, name in names.items()}
 
-    def checksum(self, version: str) -> str:
+    def checksum_of(self, version: str) -> str:
         """The checksum that is given for the binary of a version, as sha512:HEX; "" for none."""
         given = self.binary_checksum
         if not isinstance(given, t.Mapping):
@@ -179,30 +179,35 @@ class Variables:
         return str(said or self.extra_args.get("scheduler-name") or DEFAULT_SCHEDULER)
 
 
-def read(raw: t.Mapping[str, t.Any], prefix: str = "") -> tuple[Variables | None, list[str]]:
+def parse_variables(
+    raw: t.Mapping[str, t.Any], prefix: str = ""
+) -> tuple[Variables | None, list[str]]:
     """The variables with their types, or None and what is wrong with them, one line each. Strings mean what they say: "false" is false."""
-    known = {name: value for name, value in raw.items() if name in SPEC}
-    checked = ArgumentSpecValidator(SPEC).validate(known)
+    known = {name: value for name, value in raw.items() if name in VARIABLES_SPEC}
+    checked = ArgumentSpecValidator(VARIABLES_SPEC).validate(known)
     if checked.error_messages:
-        return None, [_with_prefix(message, prefix) for message in checked.error_messages]
+        return None, [_add_prefix(message, prefix) for message in checked.error_messages]
     values = checked.validated_parameters
-    missing = [f"{prefix}{name}: is not set" for name in SPEC if values.get(name) is None]
+    missing = [f"{prefix}{name}: is not set" for name in VARIABLES_SPEC if values.get(name) is None]
     if missing:
         return None, missing
     return Variables(**{field.name: values[field.name] for field in fields(Variables)}), []
 
 
-def _with_prefix(message: str, prefix: str) -> str:
+def _add_prefix(message: str, prefix: str) -> str:
     """Ansible's own message about an option, with the option's full name."""
     return re.sub(
-        rf"\b({'|'.join(SPEC)})\b(?=$|[ :.,'\"])", lambda found: prefix + found[1], message, count=1
+        rf"\b({'|'.join(VARIABLES_SPEC)})\b(?=$|[ :.,'\"])",
+        lambda found: prefix + found[1],
+        message,
+        count=1,
     )
 
 
-def unknown(names: t.Iterable[str], prefix: str) -> list[str]:
+def warn_about_unknown_variables(names: t.Iterable[str], prefix: str) -> list[str]:
     """A warning for each variable that is not known but near to one that is; other collections may use the prefix too."""
     found = []
-    known = {*SPEC, *ELSEWHERE}
+    known = {*VARIABLES_SPEC, *OTHER_VARIABLES}
     for name in sorted({*names} - known):
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.8)
         if near:
@@ -212,17 +217,17 @@ def unknown(names: t.Iterable[str], prefix: str) -> list[str]:
     return found
 
 
-def address_of(own: t.Any, ansible_host: t.Any, name: str) -> str:
+def choose_address(own: t.Any, ansible_host: t.Any, name: str) -> str:
     """The address of a host: its own variable, else ansible_host, else its name in the inventory."""
     return str(own or ansible_host or name)
 
 
 def is_address(text: str) -> bool:
     """Whether this is an IPv4 or IPv6 address, with no zone and no prefix length."""
-    return normal_address(text) != ""
+    return normalize_address(text) != ""
 
 
-def normal_address(text: str) -> str:
+def normalize_address(text: str) -> str:
     """The one way to write an address that may be written in several; "" for what is none."""
     try:
         return "" if "%" in text else str(ipaddress.ip_address(text))
@@ -242,11 +247,11 @@ class Election(t.NamedTuple):
     texts: dict[str, str]  # lease_duration, renew_deadline, retry_period: such as 15s
     options: dict[str, str]
 
-    def faults(self, prefix: str) -> list[str]:
+    def list_errors(self, prefix: str) -> list[str]:
         """What is wrong with the times. Whole seconds, since the lease holds no others."""
         names = {key: f"{prefix}{option}" for key, option in self.options.items()}
         for key, text in self.texts.items():
-            if not SECONDS.fullmatch(text):
+            if not WHOLE_SECONDS.fullmatch(text):
                 length = _durations.parse_seconds(text) or 0
                 example = int(length) if 1 <= length < 10**9 and length == int(length) else 15
                 return [f"{names[key]}: {text} is not a time in whole seconds, such as {example}s"]
@@ -260,12 +265,14 @@ class Election(t.NamedTuple):
         return Timings(**{key: float(text[:-1]) for key, text in self.texts.items()})
 
 
-def election(variables: Variables, presets: t.Mapping[str, t.Mapping[str, str]]) -> Election:
+def resolve_election(
+    variables: Variables, presets: t.Mapping[str, t.Mapping[str, str]]
+) -> Election:
     """The election's times: kube_scheduler_config's over the single options' over the preset's."""
     told = variables.config.get("leaderElection")
     fields_ = told if isinstance(told, dict) else {}
     texts, options = {}, {}
-    for key, field in TIMES.items():
+    for key, field in ELECTION_FIELDS.items():
         single = getattr(variables, key)
         if field in fields_:
             texts[key], options[key] = str(fields_[field]), f"config: leaderElection: {field}"

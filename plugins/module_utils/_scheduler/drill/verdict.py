@@ -75,7 +75,7 @@ def choose(
     kind: str,
     wanted: t.Sequence[str],
     members: t.Sequence[str],
-    answers: rollout.Answers,
+    answers: rollout.MemberResults,
     table: versions.Versions,
     *,
     scheduler: str = DEFAULT_SCHEDULER,
@@ -157,17 +157,19 @@ def choose(
     ), []
 
 
-def _why(answer: rollout.Answer | None) -> str:
+def _why(answer: rollout.MemberResult | None) -> str:
     if answer is None:
         return "it gave no answer"
     return "; ".join(answer["problems"]) or "its health is not known"
 
 
-def _lock(answer: rollout.Answer) -> tuple[str, str]:
+def _lock(answer: rollout.MemberResult) -> tuple[str, str]:
     return answer["process"]["lease_namespace"], answer["process"]["lease_name"]
 
 
-def _leader(healthy: t.Sequence[str], answers: rollout.Answers) -> tuple[str | None, list[str]]:
+def _leader(
+    healthy: t.Sequence[str], answers: rollout.MemberResults
+) -> tuple[str | None, list[str]]:
     """The member that leads by all healthy ones' word, or None and why there is none."""
     looks = {name: answers[name]["lease"] or {} for name in healthy}
     holders = {look["holder"] for look in looks.values() if look.get("holder")}
@@ -194,7 +196,9 @@ def _leader(healthy: t.Sequence[str], answers: rollout.Answers) -> tuple[str | N
     return leaders[0], []
 
 
-def _timings(names: t.Sequence[str], answers: rollout.Answers) -> tuple[Timings | None, list[str]]:
+def _timings(
+    names: t.Sequence[str], answers: rollout.MemberResults
+) -> tuple[Timings | None, list[str]]:
     """The longest times of those who count: the members that may take over, and the holder, whose duration lies in the lease."""
     told = {name: answers[name]["process"]["timings"] for name in names}
     silent = [name for name, times in told.items() if times is None]

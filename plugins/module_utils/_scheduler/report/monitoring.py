@@ -206,7 +206,7 @@ def plan(clusters: t.Sequence[Cluster], settings: Settings, versions: _versions.
             ca_cert=v.ca_cert,
             ca_key=v.ca_key,
         )
-        if v.signs:
+        if v.is_signed_by_controller:
             identities.append(own)
         else:
             warnings.append(

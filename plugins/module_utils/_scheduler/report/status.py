@@ -102,13 +102,13 @@ def document(clusters: t.Iterable[Cluster], time: str) -> Document:
 
 def cluster(
     name: str,
-    answers: rollout.Answers,
+    answers: rollout.MemberResults,
     plans: t.Mapping[str, t.Mapping[str, t.Any]],
-    asked: rollout.Asked,
+    asked: rollout.PlayScope,
     *,
     versions: Versions,
     settings: Settings | None,
-    before: rollout.Answers | None = None,
+    before: rollout.MemberResults | None = None,
     notes: t.Iterable[str] = (),
 ) -> Cluster:
     """The state of a cluster. C(answers) and C(plans) lack the members that gave none; C(before) are the answers from before anything changed.
@@ -121,10 +121,10 @@ def cluster(
         if member in answers
         or (member in asked.playing and (member in asked.batch or member in asked.lost))
     ]
-    leading = rollout.leadership(answers, asked)
+    leading = rollout.evaluate_leadership(answers, asked)
     # An earlier batch's answers about the leader are over.
     now = {member: answer for member, answer in answers.items() if member in asked.batch} or answers
-    leaders = [member for member, answer in now.items() if rollout.leads(answer)]
+    leaders = [member for member, answer in now.items() if rollout.is_leader(answer)]
     lease = next(
         (
             seen
@@ -152,18 +152,20 @@ def cluster(
     running = [answer["process"]["version"] for answer in answers.values()]
     return Cluster(
         name=name,
-        state=_worst([*members.values(), *({"state": "unhealthy"} for _fault in leading.faults)]),
+        state=_worst([*members.values(), *({"state": "unhealthy"} for _fault in leading.errors)]),
         leader=named,
         holder=holder,
         leader_since=lease.get("acquire_time") if holder else None,
         transitions=lease.get("transitions"),
-        failover=plan.failover(settings.timings, versions, running) if settings else None,
+        failover=plan.compute_failover_bounds(settings.timings, versions, running)
+        if settings
+        else None,
         renew_before_days=(_durations.parse_seconds(settings.renew_before) or 0) / 86400
         if settings
         else None,
-        reasons=leading.faults,
+        reasons=leading.errors,
         notes=[
-            *(rollout.lease_lines(before, answers) if before else []),
+            *(rollout.describe_transitions(before, answers) if before else []),
             *notes,
             *(f"not checked: {what}" for what in leading.not_checked),
         ],
@@ -178,7 +180,7 @@ def _worst(found: t.Iterable[t.Mapping[str, t.Any]]) -> str:
 
 def _member(
     name: str,
-    answer: rollout.Answer | None,
+    answer: rollout.MemberResult | None,
     plan_: t.Mapping[str, t.Any],
     *,
     lost: bool,
@@ -201,7 +203,7 @@ def _member(
     failed = ["failed or was lost in this run"] if lost else []
     unplanned = [str(fault).removeprefix(f"{name}: ") for fault in plan_.get("faults") or ()]
     differs = [f"not compared with its plan: {fault}" for fault in unplanned]
-    differs += [f"drift: {entry}" for entry in rollout.pending(answer)]
+    differs += [f"drift: {entry}" for entry in rollout.describe_drift(answer)]
     differs += [f"a certificate is awaited: {entry}" for entry in answer["awaited"]]
     notes = [str(limitation) for limitation in plan_.get("limitations") or ()]
     if (answer["probes"] or {}).get("metrics_http") == 200:

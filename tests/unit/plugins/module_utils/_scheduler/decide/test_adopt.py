@@ -79,17 +79,17 @@ def host(
 
 def compared(
     *arguments: str, minor: str = "1.37", config: str = "", environment: Any = ()
-) -> adopt.Comparison:
+) -> adopt.SettingsComparison:
     told = {
         "arguments": arguments,
         "settings": list_settings(config.encode()),
         "environment": environment,
     }
-    return adopt.compare(told, WANTED, FLAGS, minor, PREFIX)
+    return adopt.compare_settings(told, WANTED, FLAGS, minor, PREFIX)
 
 
 def refused(*arguments: str, adopted: bool = False, **given: Any) -> list[str]:
-    return adopt.faults(
+    return adopt.check_lost_settings(
         "m1", host(*arguments, **given), compared(*arguments), adopt=adopted, prefix=PREFIX
     )
 
@@ -176,12 +176,12 @@ def test_what_a_hostile_host_says_of_its_configuration() -> None:
         "settings": ["a", "=", "a=[", "a.b=1", "a=" + "[" * 100_000],
         "environment": [],
     }
-    assert adopt.compare(told, WANTED, FLAGS, "1.37", PREFIX).lost == ["a.b=1"]
+    assert adopt.compare_settings(told, WANTED, FLAGS, "1.37", PREFIX).lost == ["a.b=1"]
 
 
 def test_a_hostile_host_whose_settings_contradict_each_other() -> None:
     told = {"arguments": [], "settings": ["a=1", "a.b=2", "c.d=3", "c.d.e=4"], "environment": []}
-    found = adopt.compare(told, WANTED, FLAGS, "1.37", PREFIX)
+    found = adopt.compare_settings(told, WANTED, FLAGS, "1.37", PREFIX)
     assert found.keep == ['kube_scheduler_config: {"a": {"b": 2}, "c": {"d": {"e": 4}}}']
 
 
@@ -216,12 +216,12 @@ def test_flags_that_the_version_has_no_more_are_not_kept() -> None:
 @pytest.mark.parametrize("given", [{"prepared": True}, {"digest": "0" * 32}, {"pid": 0}])
 def test_only_what_is_not_ours_is_refused(given: dict[str, Any]) -> None:
     assert refused("--v=4", **given) == []
-    assert adopt.lines("m1", host("--v=4", **given), compared("--v=4"), "k8s") == []
+    assert adopt.describe_adoption("m1", host("--v=4", **given), compared("--v=4"), "k8s") == []
 
 
 def test_flags_in_every_form() -> None:
     words = ["--v", "4", "-leader-elect", "--log_dir=/x", "--v=5", "--", "garbage", "--profiling"]
-    assert adopt.flags_of(words) == {
+    assert adopt.parse_command_line(words) == {
         "v": "5",
         "leader-elect": "true",
         "log-dir": "/x",
@@ -230,7 +230,7 @@ def test_flags_in_every_form() -> None:
 
 
 def test_what_is_shown_flag_by_flag() -> None:
-    found = adopt.lines(
+    found = adopt.describe_adoption(
         "m1", host("--v=4", drop_ins=[OTHER]), compared("--v=4", "--kubeconfig=/mine"), "k8s"
     )
     assert found == [
@@ -247,12 +247,12 @@ def test_what_is_shown_flag_by_flag() -> None:
 
 def test_what_its_environment_sets_is_told_by_name() -> None:
     found = compared("--v=2", environment=["GOGC"])
-    assert found == adopt.Comparison(
+    assert found == adopt.SettingsComparison(
         [*compared("--v=2").changes, "GOGC of its environment goes"],
         ["GOGC of its environment"],
         [],
     )
-    assert adopt.faults("m1", host("--v=2"), found, adopt=False, prefix=PREFIX) == [
+    assert adopt.check_lost_settings("m1", host("--v=2"), found, adopt=False, prefix=PREFIX) == [
         (
             "m1: kube-scheduler.service runs a scheduler that this role did not lay, and GOGC of its environment would be lost; to do without, set"
             " kube_scheduler_adopt to true"
@@ -264,32 +264,32 @@ def test_what_its_environment_sets_is_told_by_name() -> None:
     ("user", "lines"), [("root", ["m1: runs as k8s, not as root"]), ("k8s", []), ("", [])]
 )
 def test_another_user_is_told(user: str, lines: list[str]) -> None:
-    found = adopt.lines("m1", host("--v=2", user=user), compared("--v=2"), "k8s")
+    found = adopt.describe_adoption("m1", host("--v=2", user=user), compared("--v=2"), "k8s")
     assert [line for line in found if "runs as" in line] == lines
 
 
 def test_drop_ins_are_set_aside_only_when_told() -> None:
     unit = host(drop_ins=[OTHER, "/run/systemd/system/kube-scheduler.service.d/x.conf"])["unit"]
-    first, second = adopt.drop_in_faults("m1", unit, adopt=False, prefix=PREFIX)
+    first, second = adopt.check_drop_ins("m1", unit, adopt=False, prefix=PREFIX)
     assert first.endswith("or set kube_scheduler_adopt to true to have it set aside")
     assert second.endswith("by kube_scheduler_extra_args or kube_scheduler_config")
-    assert adopt.drop_in_faults("m1", unit, adopt=True, prefix=PREFIX) == [second]
+    assert adopt.check_drop_ins("m1", unit, adopt=True, prefix=PREFIX) == [second]
 
 
 def test_a_drop_in_that_was_set_aside_stays_a_member() -> None:
     unit = {"drop_ins": [OTHER], "set_aside": [], "static_pod": ""}
-    [member] = adopt.members(unit, adopt=True)
+    [member] = adopt.list_set_aside_files(unit, adopt=True)
     assert member == {"name": "drop_in_0", "path": OTHER, "content": SET_ASIDE_CONTENT}
-    assert adopt.members({"drop_ins": [], "set_aside": [OTHER], "static_pod": ""}, adopt=False) == [
-        member
-    ]
-    assert adopt.members(unit, adopt=False) == []
+    assert adopt.list_set_aside_files(
+        {"drop_ins": [], "set_aside": [OTHER], "static_pod": ""}, adopt=False
+    ) == [member]
+    assert adopt.list_set_aside_files(unit, adopt=False) == []
 
 
 @pytest.mark.parametrize("pid", [7, 0])
 def test_a_static_pod_is_taken_over_only_when_told(pid: int) -> None:
     found = host("--v=4", pod=POD, pid=pid)
-    lines = adopt.lines("m1", found, compared("--v=4"), "k8s")
+    lines = adopt.describe_adoption("m1", found, compared("--v=4"), "k8s")
     assert (
         lines[0]
         == f"m1: takes over the static pod {POD}, which this role did not lay; its files are kept as the previous set"
@@ -299,12 +299,12 @@ def test_a_static_pod_is_taken_over_only_when_told(pid: int) -> None:
     assert fault.startswith(
         f"m1: the static pod {POD} runs a scheduler that this role did not lay, and --v=4 would be lost"
     )
-    assert adopt.static_pod_faults("m1", found["unit"], adopt=False, prefix=PREFIX) == [
+    assert adopt.check_static_pod("m1", found["unit"], adopt=False, prefix=PREFIX) == [
         f"m1: the static pod {POD} runs the scheduler; set kube_scheduler_adopt to true to have it moved aside when this host is rolled, or remove it"
     ]
-    assert adopt.members(found["unit"], adopt=False) == []
-    assert adopt.static_pod_faults("m1", found["unit"], adopt=True, prefix=PREFIX) == []
-    assert adopt.members(found["unit"], adopt=True) == [
+    assert adopt.list_set_aside_files(found["unit"], adopt=False) == []
+    assert adopt.check_static_pod("m1", found["unit"], adopt=True, prefix=PREFIX) == []
+    assert adopt.list_set_aside_files(found["unit"], adopt=True) == [
         {"name": "static_pod", "path": POD, "link_to": ""}
     ]
 

@@ -75,8 +75,8 @@ def planned(version: str, **settings: Any) -> command_line.CommandLine:
         "extra_args": {},
         "prefix": "kube_scheduler_",
     }
-    return command_line.Planner(
-        command_line.Inputs(version=version, **{**inputs, **settings})
+    return command_line.CommandLineBuilder(
+        command_line.CommandLineInputs(version=version, **{**inputs, **settings})
     ).plan()
 
 
@@ -122,7 +122,7 @@ def run(version: str, **settings: Any) -> dict[str, Any]:
     return {
         "problems": line.problems,
         "flags": line.arguments,
-        "exec_start": "" if line.problems else command_line.exec_start(binary, line.flags),
+        "exec_start": "" if line.problems else command_line.format_exec_start(binary, line.flags),
         "config": line.config_text,
         "lock": line.lock,
         "lease": {"name": line.lease_name, "namespace": line.lease_namespace},
@@ -376,11 +376,11 @@ def test_an_unknown_version() -> None:
 
 @given(st.text())
 def test_quoting_gives_back_what_went_in(word: str) -> None:
-    if command_line.CONTROL.search(word):
+    if command_line.CONTROL_CHARACTER.search(word):
         with pytest.raises(PlanError):
-            command_line.quote(word)
+            command_line.quote_argument(word)
         return
-    quoted = command_line.quote(word)
+    quoted = command_line.quote_argument(word)
     assert "\n" not in quoted
     # As systemd undoes it: escapes in double quotes, then specifiers, then variables.
     inner = re.sub(r"\\(.)", r"\1", quoted[1:-1])
@@ -400,20 +400,20 @@ VALUES: Any = st.recursive(
 
 @given(VALUES)
 def test_yaml_gives_back_what_went_in(value: Any) -> None:
-    assert yaml.safe_load(command_line.yaml_of({"key": value})) == {"key": value}
+    assert yaml.safe_load(command_line.format_yaml({"key": value})) == {"key": value}
 
 
 @pytest.mark.parametrize(
     "word", ["1e3", "0x10", "0o7", "1_000", "12:30", "~", "yes", "Null", ".5", "-", "*a", "", "15s"]
 )
 def test_what_some_yaml_reads_as_something_else_is_quoted(word: str) -> None:
-    assert command_line.yaml_of({"key": word}) == f'\nkey: "{word}"'
+    assert command_line.format_yaml({"key": word}) == f'\nkey: "{word}"'
 
 
 def test_table_is_in_order() -> None:
     for name, known in FLAGS.items():
         assert set(known) <= {"added", "removed", "ignored", "instead", "own"}, name
-        assert command_line.FLAG.fullmatch(name)
+        assert command_line.FLAG_NAME.fullmatch(name)
         for former, later in itertools.pairwise(
             [versions.number(known[key]) for key in ("added", "removed") if key in known]
         ):

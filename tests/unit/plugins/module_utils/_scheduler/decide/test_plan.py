@@ -44,7 +44,7 @@ def settings(**given: Any) -> variables.Variables:
         "apiserver_ca": "/ca.pem",
         "version": "1.37.2",
     } | given
-    v, faults = variables.read(raw, PREFIX)
+    v, faults = variables.parse_variables(raw, PREFIX)
     assert v is not None, faults
     return v
 
@@ -56,11 +56,11 @@ def made(
     **given: Any,
 ) -> plan.HostPlan:
     v = settings(**given)
-    return plan.plan(
+    return plan.compute_plan(
         v,
         "m1",
         {**HOST, **(facts or {})},
-        election=variables.election(v, TABLES.lease_presets),
+        election=variables.resolve_election(v, TABLES.lease_presets),
         sans=SANS,
         apiserver_ca="PEM",
         tables=TABLES,
@@ -84,7 +84,7 @@ def test_the_source_of_the_binary_and_its_checksum() -> None:
 
 def test_credentials_by_systemd() -> None:
     found = made()
-    assert found["faults"] == []
+    assert found["errors"] == []
     assert found["secret"] == {"owner": "root", "group": "root", "mode": "0600"}
     assert found["unit"]["type"] == "exec"
     assert (
@@ -175,8 +175,8 @@ def test_the_version_that_runs_is_kept() -> None:
         "missing": "",
     }
     assert (
-        plan.wanted_version(
-            variables.Variables(**dict.fromkeys(variables.SPEC, cast("Any", ""))), ""
+        plan.desired_version(
+            variables.Variables(**dict.fromkeys(variables.VARIABLES_SPEC, cast("Any", ""))), ""
         )
         == ""
     )
@@ -214,11 +214,11 @@ def test_packages() -> None:
         "python3-pyyaml",
     ]
     assert made(lacking, manage_packages=False)["packages"] == []
-    [fault] = made({**lacking, "os_families": ["plan9"]})["faults"]
+    [fault] = made({**lacking, "os_families": ["plan9"]})["errors"]
     assert fault.startswith(
         "this system (plan9) is not known, so cryptography and yaml cannot be installed"
     )
-    assert made({"os_families": []})["faults"] == []
+    assert made({"os_families": []})["errors"] == []
 
 
 def test_certificate_by_a_profile_or_without_one() -> None:
@@ -242,7 +242,7 @@ def test_times_without_a_configuration_file() -> None:
     assert found["unit"]["timeout_stop"] == 13
     assert found["failover"] == {"crash": 9.4, "stop": 9.4}
     assert made(lease_preset="fast")["failover"] == {"crash": 9.4, "stop": 2.2}
-    assert made()["patience"] == {
+    assert made()["timeouts"] == {
         "start": 60.0,
         "change": 15.0,
         "handover": 33.8,
@@ -250,7 +250,7 @@ def test_times_without_a_configuration_file() -> None:
         "reload": 315.0,
     }
     slow = made(lease_duration="100s", renew_deadline="70s", retry_period="30s")
-    assert slow["patience"] == {
+    assert slow["timeouts"] == {
         "start": 262.0,
         "change": 76.0,
         "handover": 242.0,
@@ -261,7 +261,7 @@ def test_times_without_a_configuration_file() -> None:
 
 def test_settings_that_the_version_rejects() -> None:
     found = made(extra_args={"address": "0.0.0.0"})
-    assert found["faults"][0].startswith(
+    assert found["errors"][0].startswith(
         "kube_scheduler_extra_args: address: kube-scheduler 1.37.2 has no flag --address"
     )
     assert found["unit"]["exec_start"] == ""
@@ -279,16 +279,16 @@ def test_the_hand_over_takes_what_the_version_that_runs_takes() -> None:
 
 def test_a_unit_is_started_again_for_as_long_as_it_takes() -> None:
     """A steady process is one that lives longer than two restarts take."""
-    assert made()["unit"]["restart"] * 2 < made()["patience"]["steady"]
+    assert made()["unit"]["restart"] * 2 < made()["timeouts"]["steady"]
 
 
 def test_the_bound_of_a_member_that_does_not_release_its_lease() -> None:
     timings = Timings(15, 10, 2)
-    assert plan.failover(timings, TABLES.versions, ["1.37.2", "1.20.2"]) == {
+    assert plan.compute_failover_bounds(timings, TABLES.versions, ["1.37.2", "1.20.2"]) == {
         "crash": 23.8,
         "stop": 23.8,
     }
-    assert plan.failover(timings, TABLES.versions, ["1.37.2", "", "9.9.9"]) == {
+    assert plan.compute_failover_bounds(timings, TABLES.versions, ["1.37.2", "", "9.9.9"]) == {
         "crash": 23.8,
         "stop": 4.4,
     }
@@ -326,26 +326,26 @@ def test_sources_of_locks() -> None:
 
 
 def test_every_path_of_the_set_is_asked_about() -> None:
-    paths, found = plan.live_paths(settings()), made()
+    paths, found = plan.list_fileset_paths(settings()), made()
     assert {file["path"] for file in found["files"]} <= {*paths}
     assert {f"{STAGED}/{file['name']}" for file in found["files"]} <= {*paths}
-    batch = plan.live_paths(settings(name="batch"))
+    batch = plan.list_fileset_paths(settings(name="batch"))
     assert {file["path"] for file in made(name="batch")["files"]} <= {*batch}
     assert not {*batch} & {*paths}
 
 
-def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> None:
+def test_timeouts_cover_the_times_that_are_elected_by_until_the_rollout() -> None:
     """A lease of the former times is waited for by the new ones; a version that keeps its lease makes each stop a crash."""
     former = {"lease_duration": 60.0, "renew_deadline": 40.0, "retry_period": 5.0}
     process = {"version": "1.37.2", "pid": 7, "timings": former}
-    assert made({"process": process})["patience"] == {
+    assert made({"process": process})["timeouts"] == {
         "start": 112.0,
         "change": 21.0,
         "handover": 92.0,
         "steady": 12,
         "reload": 315.0,
     }
-    assert made({"process": {**process, "version": "1.20.2"}})["patience"] == {
+    assert made({"process": {**process, "version": "1.20.2"}})["timeouts"] == {
         "start": 112.0,
         "change": 92.0,
         "handover": 92.0,
@@ -358,16 +358,16 @@ def test_patience_covers_the_times_that_are_elected_by_until_the_rollout() -> No
         "pid": 7,
         "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
     }
-    assert made({"process": own, "lease": {"lease_duration": 60}})["patience"]["start"] == 98.8
+    assert made({"process": own, "lease": {"lease_duration": 60}})["timeouts"]["start"] == 98.8
     # What a host says is not waited for without an end.
     never = {
         "process": {**process, "timings": dict.fromkeys(former, 1e12)},
         "lease": {"lease_duration": 2**31 - 1},
     }
-    assert made(never)["patience"] == {
-        "start": plan.MOST_PATIENCE,
-        "change": plan.MOST_PATIENCE,
-        "handover": plan.MOST_PATIENCE,
+    assert made(never)["timeouts"] == {
+        "start": plan.MAX_HEALTH_TIMEOUT_S,
+        "change": plan.MAX_HEALTH_TIMEOUT_S,
+        "handover": plan.MAX_HEALTH_TIMEOUT_S,
         "steady": 12,
         "reload": 315.0,
     }

@@ -11,8 +11,14 @@ import pytest
 import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
-    preflight,
+    variable_rules,
     variables,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.host_rules import (
+    validate_host,
+    validate_instances,
+    warn_about_apiservers,
+    warn_about_host,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.variables import (
     Variables,
@@ -40,7 +46,7 @@ def settings(**given: Any) -> Variables:
         "ca_cert": "/ca.pem",
         "version": "1.37.2",
     }
-    found, faults = variables.read(raw | given, PREFIX)
+    found, faults = variables.parse_variables(raw | given, PREFIX)
     assert found is not None, faults
     return found
 
@@ -53,13 +59,13 @@ def refused(
 ) -> list[str]:
     v = settings(**given)
     known = ADDRESSES if addresses is None else addresses
-    cluster = preflight.Cluster(
+    cluster = variable_rules.InventoryCluster(
         me=me, addresses=known, playing=list(known), leading=me == [*known, me][0]
     )
-    return preflight.variables_faults(
+    return variable_rules.validate_variables(
         v,
         cluster,
-        variables.election(v, PRESETS),
+        variables.resolve_election(v, PRESETS),
         versions=VERSIONS,
         is_file=lambda path: path not in absent,
         prefix=PREFIX,
@@ -459,11 +465,11 @@ def test_checksums_and_sources_that_are_fine(given: dict[str, Any]) -> None:
 
 def test_the_checksum_of_a_version() -> None:
     known = {"1.37.2": SHA512, "v1.36.1": SHA256}
-    assert settings(binary_checksum=known).checksum("1.37.2") == SHA512.lower()
-    assert settings(binary_checksum=known).checksum("1.36.1") == SHA256
-    assert settings(binary_checksum=known).checksum("1.35.4") == ""
-    assert settings(binary_checksum=SHA256).checksum("1.35.4") == SHA256
-    assert settings().checksum("1.35.4") == ""
+    assert settings(binary_checksum=known).checksum_of("1.37.2") == SHA512.lower()
+    assert settings(binary_checksum=known).checksum_of("1.36.1") == SHA256
+    assert settings(binary_checksum=known).checksum_of("1.35.4") == ""
+    assert settings(binary_checksum=SHA256).checksum_of("1.35.4") == SHA256
+    assert settings().checksum_of("1.35.4") == ""
 
 
 def test_a_version_that_is_kept_has_its_checksum_too() -> None:
@@ -511,7 +517,7 @@ def test_a_binary_of_the_controller(
     checksum: str, files: dict[str, str], found: dict[str, str]
 ) -> None:
     binary = {"source": "/b", "checksum": checksum or "sha512:/b.sha512"}
-    told = preflight.binary_of_controller(
+    told = variable_rules.inspect_controller_binary(
         binary, is_file=lambda p: p in files, read=files.__getitem__, prefix=PREFIX
     )
     assert told.keys() == found.keys()
@@ -594,7 +600,7 @@ def test_a_provided_certificate_that_cannot_be_read_has_no_subject_to_refuse() -
     certificate, key, ca = (
         provided.File(name, f"/{name}", b"x") for name in ("cert_source", "key_source", "ca_cert")
     )
-    found = preflight.provided_faults(
+    found = variable_rules.validate_provided_pair(
         certificate, key, ca, ["127.0.0.1"], datetime.datetime.now(datetime.timezone.utc)
     )
     assert any(
@@ -651,7 +657,7 @@ def host_refused(
     given: dict[str, Any] | None = None,
     **facts: Any,
 ) -> list[str]:
-    return preflight.host_faults(
+    return validate_host(
         settings(**(given or {})), "m1", version, {**HOST, **facts}, twins=twins, prefix=PREFIX
     )
 
@@ -734,7 +740,7 @@ def warned(
     if me == "alone":
         answers, me = {"m1": own}, "m1"
     v = settings(apiserver=url, **given)
-    return preflight.apiserver_warnings(
+    return warn_about_apiservers(
         v, me, "1.37.2", answers, addresses=ADDRESSES.values(), prefix=PREFIX
     )
 
@@ -952,7 +958,7 @@ OWN: dict[str, Any] = {
 )
 def test_what_two_instances_may_not_share(theirs: dict[str, Any], sentence: str) -> None:
     def told(other: dict[str, Any]) -> list[str]:
-        return preflight.instance_faults(settings(), "m1", OWN, [other], PREFIX)  # type: ignore[arg-type,list-item]
+        return validate_instances(settings(), "m1", OWN, [other], PREFIX)  # type: ignore[arg-type,list-item]
 
     assert told(BATCH) == []
     [line] = told({**BATCH, **theirs})
@@ -983,10 +989,10 @@ def test_host_without_a_version_a_twin_or_libraries() -> None:
 
 
 def test_a_clock_that_differs_a_little_is_a_warning() -> None:
-    assert preflight.host_warnings("m1", {**HOST, "clock_offset": 31.0}) == [
+    assert warn_about_host("m1", {**HOST, "clock_offset": 31.0}) == [
         "m1: its clock differs from the controller's by 31.0 s"
     ]
-    assert preflight.host_warnings("m1", {**HOST, "clock_offset": 29.0}) == []
+    assert warn_about_host("m1", {**HOST, "clock_offset": 29.0}) == []
 
 
 def test_the_table_of_types_is_that_of_the_role() -> None:
@@ -1001,9 +1007,9 @@ def test_the_table_of_types_is_that_of_the_role() -> None:
     }
     assert told == {
         name: {key: option[key] for key in ("type", "choices", "elements") if key in option}
-        for name, option in variables.SPEC.items()
+        for name, option in variables.VARIABLES_SPEC.items()
     }
-    assert list(Variables.__dataclass_fields__) == list(variables.SPEC)
+    assert list(Variables.__dataclass_fields__) == list(variables.VARIABLES_SPEC)
 
 
 def test_strings_mean_what_they_say() -> None:
@@ -1015,8 +1021,8 @@ def test_strings_mean_what_they_say() -> None:
 
 
 def test_what_has_the_wrong_type_is_named_with_its_prefix() -> None:
-    raw = {name: getattr(settings(), name) for name in variables.SPEC}
-    found, faults = variables.read({**raw, "pki": "own", "secure_port": "x"}, PREFIX)
+    raw = {name: getattr(settings(), name) for name in variables.VARIABLES_SPEC}
+    found, faults = variables.parse_variables({**raw, "pki": "own", "secure_port": "x"}, PREFIX)
     assert found is None
     assert any(
         "kube_scheduler_pki" in line and "node, shared, provided" in line for line in faults
@@ -1025,7 +1031,9 @@ def test_what_has_the_wrong_type_is_named_with_its_prefix() -> None:
 
 
 def test_names_that_are_near_to_a_variable() -> None:
-    [line] = variables.unknown(["versoin", "version", "hosts", "of_another_collection"], PREFIX)
+    [line] = variables.warn_about_unknown_variables(
+        ["versoin", "version", "hosts", "of_another_collection"], PREFIX
+    )
     assert (
         line
         == "kube_scheduler_versoin: the role has no such variable; did you mean kube_scheduler_version?"
@@ -1033,11 +1041,11 @@ def test_names_that_are_near_to_a_variable() -> None:
 
 
 def test_times_of_the_election() -> None:
-    assert variables.election(settings(), PRESETS).timings() == variables.Timings(15, 10, 2)
+    assert variables.resolve_election(settings(), PRESETS).timings() == variables.Timings(15, 10, 2)
     mixed = settings(
         lease_preset="fast", lease_duration="6s", config={"leaderElection": {"renewDeadline": "4s"}}
     )
-    assert variables.election(mixed, PRESETS).timings() == variables.Timings(6, 4, 1)
+    assert variables.resolve_election(mixed, PRESETS).timings() == variables.Timings(6, 4, 1)
     timings = variables.Timings(15, 10, 2)
     assert (round(timings.crash_bound, 1), round(timings.stop_bound, 1), timings.patience) == (
         23.8,

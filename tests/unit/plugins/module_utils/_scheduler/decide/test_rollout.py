@@ -35,9 +35,11 @@ def answer(name: str, holder: str = "m2", **given: Any) -> dict[str, Any]:
 
 def asked(
     members: str = "m1 m2 m3", playing: str = "", batch: str = "", lost: str = ""
-) -> rollout.Asked:
+) -> rollout.PlayScope:
     playing = playing or members
-    return rollout.Asked(members.split(), playing.split(), (batch or playing).split(), lost.split())
+    return rollout.PlayScope(
+        members.split(), playing.split(), (batch or playing).split(), lost.split()
+    )
 
 
 def answers(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -45,42 +47,42 @@ def answers(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_the_leader_goes_last() -> None:
-    assert rollout.batches(answers()) == ORDER
+    assert rollout.compute_order(answers()) == ORDER
 
 
 def test_what_is_as_planned_is_left_alone() -> None:
-    assert rollout.batches(answers(m1={"drift": []}, m2={"drift": []})) == [["m3"]]
-    assert rollout.batches({name: answer(name, drift=[]) for name in ("m1", "m2")}) == []
+    assert rollout.compute_order(answers(m1={"drift": []}, m2={"drift": []})) == [["m3"]]
+    assert rollout.compute_order({name: answer(name, drift=[]) for name in ("m1", "m2")}) == []
 
 
 def test_the_sick_go_first() -> None:
-    assert rollout.batches(answers(m3={"healthy": False})) == [["m3"], ["m1"], ["m2"]]
+    assert rollout.compute_order(answers(m3={"healthy": False})) == [["m3"], ["m1"], ["m2"]]
 
 
 def test_a_sick_leader_goes_last_while_it_renews_its_lease() -> None:
     sick = {"healthy": False}
-    assert rollout.batches(answers(m2=sick)) == ORDER
+    assert rollout.compute_order(answers(m2=sick)) == ORDER
     still = {"lease": {"holder": "m2.example", "moving": False}}
-    assert rollout.batches(answers(m2={**sick, **still})) == [["m2"], ["m1"], ["m3"]]
+    assert rollout.compute_order(answers(m2={**sick, **still})) == [["m2"], ["m1"], ["m3"]]
 
 
 def test_all_at_once_where_nobody_is_healthy() -> None:
     sick = {"healthy": False, "lease": None}
-    assert rollout.batches(answers(m1=sick, m2=sick, m3=sick)) == [["m1", "m2", "m3"]]
+    assert rollout.compute_order(answers(m1=sick, m2=sick, m3=sick)) == [["m1", "m2", "m3"]]
 
 
 def test_nothing_to_start_where_nobody_is_healthy() -> None:
-    assert rollout.batches({"m1": answer("m1", healthy=False, drift=[])}) == []
+    assert rollout.compute_order({"m1": answer("m1", healthy=False, drift=[])}) == []
 
 
 def test_a_roll_back_names_its_hosts_whatever_differs() -> None:
-    assert rollout.batches(answers(m1={"drift": []}), ["m2", "m1"]) == [["m1"], ["m2"]]
-    assert rollout.batches(answers(), []) == []
+    assert rollout.compute_order(answers(m1={"drift": []}), ["m2", "m1"]) == [["m1"], ["m2"]]
+    assert rollout.compute_order(answers(), []) == []
 
 
 def test_one_healthy_member_without_drift_keeps_the_order() -> None:
     sick = {"healthy": False, "lease": None}
-    assert rollout.batches(answers(m1=sick, m2={"drift": []}, m3=sick)) == [["m1"], ["m3"]]
+    assert rollout.compute_order(answers(m1=sick, m2={"drift": []}, m3=sick)) == [["m1"], ["m3"]]
 
 
 ALL = ["m1", "m2", "m3"]
@@ -95,14 +97,14 @@ def gate(
     healthy: list[str] | None = None,
     now: dict[str, Any] | None = None,
     me: str = "",
-    refused: dict[str, str] | None = None,
-    play: rollout.Asked | None = None,
-) -> rollout.Gate:
+    blocked: dict[str, str] | None = None,
+    play: rollout.PlayScope | None = None,
+) -> rollout.GateResult:
     order, healthy = order or ORDER, ALL if healthy is None else healthy
     me = me or (order[position][0] if position < len(order) else "m1")
-    marks = rollout.Marks(rolled.split(), failed.split(), refused or {})
-    return rollout.gate(
-        rollout.Turn(order, position, me), marks, healthy, now or answers(), play or asked()
+    marks = rollout.RolloutMarks(rolled.split(), failed.split(), blocked or {})
+    return rollout.check_gate(
+        rollout.RolloutStep(order, position, me), marks, healthy, now or answers(), play or asked()
     )
 
 
@@ -115,7 +117,7 @@ def test_a_turn(position: int, rolled: str, leads: bool) -> None:
 
 
 def test_before_ones_turn() -> None:
-    [line] = gate(2, "m1").faults
+    [line] = gate(2, "m1").errors
     assert line.startswith(
         "m2 would be rolled before m3: the strategy of this play does not keep the hosts together"
     )
@@ -123,7 +125,7 @@ def test_before_ones_turn() -> None:
 
 def test_a_failed_member_stops_the_rollout() -> None:
     assert gate(1, failed="m1") == ([], True, "", False)
-    [line] = gate(3, failed="m1").faults
+    [line] = gate(3, failed="m1").errors
     assert line == "the rollout stopped because of m1; the members after it were left as they are"
 
 
@@ -136,8 +138,8 @@ def test_a_member_that_is_not_healthy_any_more_stops_the_rollout(name: str) -> N
     found = gate(1, "m1", now=answers(**{name: SICK}))
     why = f"{name} is not healthy any more (readiness: HTTP 500); the members that were not rolled yet were left"
     assert found == ([], True, why, False)
-    assert gate(2, "m1", refused={"m3": why}) == ([], True, "", False)
-    assert gate(3, "m1", refused={"m3": why, "m2": why}).faults == [why]
+    assert gate(2, "m1", blocked={"m3": why}) == ([], True, "", False)
+    assert gate(3, "m1", blocked={"m3": why, "m2": why}).errors == [why]
     # Where it was not healthy before either, it is to be repaired.
     assert not gate(
         0, order=[["m3"], ["m1"], ["m2"]], healthy=["m1", "m2"], now=answers(m3=SICK)
@@ -146,7 +148,7 @@ def test_a_member_that_is_not_healthy_any_more_stops_the_rollout(name: str) -> N
 
 def test_a_member_that_answers_no_more_stops_the_rollout() -> None:
     left = {name: answer(name) for name in ("m2", "m3")}
-    assert "m1 is not healthy any more (it gave no answer)" in gate(1, "m1", now=left).refused
+    assert "m1 is not healthy any more (it gave no answer)" in gate(1, "m1", now=left).blocked
 
 
 def test_at_the_end_the_verdict_says_who_is_not_healthy() -> None:
@@ -160,7 +162,7 @@ def test_a_member_without_an_answer_may_be_put_right() -> None:
 
 def test_the_last_healthy_member_is_left() -> None:
     found = gate(0, order=[["m2"]], healthy=["m2"], now=answers(m1=SICK, m3=SICK))
-    assert found.refused.startswith(
+    assert found.blocked.startswith(
         "m2 is the only healthy member and was left as it is, for nobody would schedule"
     )
     led: dict[str, Any] = {"lease": {"holder": "m4.example", "moving": True}}
@@ -179,12 +181,12 @@ def test_the_last_healthy_member_is_left() -> None:
 def test_whoever_leads_now_hands_over() -> None:
     """Also where it did not lead when the order was made; one that does not renew has nothing to hand over."""
     moved = {name: {"holder": "m1"} for name in ALL}
-    assert gate(0, now=answers(**moved)).leads
-    assert not gate(2, "m1 m3", now=answers(**moved)).leads
+    assert gate(0, now=answers(**moved)).hands_over
+    assert not gate(2, "m1 m3", now=answers(**moved)).hands_over
     alone = answers(
         m1=SICK, m2=SICK, m3={**SICK, "lease": {"holder": "m3.example", "moving": False}}
     )
-    assert not gate(0, order=[ALL], healthy=[], now=alone, me="m3").leads
+    assert not gate(0, order=[ALL], healthy=[], now=alone, me="m3").hands_over
 
 
 def test_nothing_is_gated_where_nobody_is_healthy() -> None:
@@ -207,44 +209,44 @@ def test_nothing_is_gated_where_nobody_is_healthy() -> None:
     ],
 )
 def test_outcome(given: dict[str, Any], version: str, line: str) -> None:
-    found = rollout.outcome("m1", answer("m1", **given), version=version, compared=True)
+    found = rollout.evaluate_roll("m1", answer("m1", **given), version=version, compared=True)
     assert found == ([line] if line else [])
 
 
 def test_outcome_of_a_member_that_was_rolled_back() -> None:
     back: dict[str, Any] = {"version": "", "compared": False, "rolled_back": True}
-    assert rollout.outcome("m1", answer("m1"), **back) == []
-    assert rollout.outcome("m1", answer("m1", **SICK), **back) == [
+    assert rollout.evaluate_roll("m1", answer("m1"), **back) == []
+    assert rollout.evaluate_roll("m1", answer("m1", **SICK), **back) == [
         "m1: not healthy after it was rolled back: readiness: HTTP 500"
     ]
 
 
 def test_the_order_in_words() -> None:
     found = answers(m3={**SICK, "process": {"version": "1.36.1"}})
-    assert rollout.order_lines([["m3"], ["m1"], ["m2"]], found, "1.37.2", 4.4) == [
+    assert rollout.describe_order([["m3"], ["m1"], ["m2"]], found, "1.37.2", 4.4) == [
         "rolled one after the other: m3 1.36.1 -> 1.37.2 (not healthy, the canary), m1 (standby), m2 (leads)",
         "the lease is handed over once, with at most 4.4 s without a leader",
     ]
-    assert rollout.order_lines([["m1"]], found, "1.37.2", 4.4) == [
+    assert rollout.describe_order([["m1"]], found, "1.37.2", 4.4) == [
         "rolled one after the other: m1 (standby)"
     ]
     sick = answers(m1=SICK, m2=SICK, m3=SICK)
-    assert rollout.order_lines([ALL], sick, "1.37.2", 4.4) == [
+    assert rollout.describe_order([ALL], sick, "1.37.2", 4.4) == [
         "rolled all at once, for no member is healthy: m1, m2, m3"
     ]
-    assert rollout.order_lines([], found, "1.37.2", 4.4) == []
+    assert rollout.describe_order([], found, "1.37.2", 4.4) == []
 
 
 def test_a_turn_in_words() -> None:
-    turn = rollout.Turn(ORDER, 1, "m3")
-    assert rollout.turn_line(turn, answers()) == "m3: is rolled, step 2 of 3; m2 leads"
+    turn = rollout.RolloutStep(ORDER, 1, "m3")
+    assert rollout.describe_step(turn, answers()) == "m3: is rolled, step 2 of 3; m2 leads"
     assert (
-        rollout.turn_line(turn, answers(), check=True)
+        rollout.describe_step(turn, answers(), check=True)
         == "m3: would be rolled, step 2 of 3; m2 leads"
     )
     nobody = {"m3": answer("m3", holder="")}
     assert (
-        rollout.turn_line(turn, nobody)
+        rollout.describe_step(turn, nobody)
         == "m3: is rolled, step 2 of 3; nobody of the members is seen to lead"
     )
 
@@ -252,31 +254,33 @@ def test_a_turn_in_words() -> None:
 def test_a_hand_over_in_words() -> None:
     seen = {"holder": "m3.example", "seconds": 0.9, "released": True, "transitions": 1}
     line = "m2: handed the lease over to m3.example, which led 0.9 s after the stop"
-    assert rollout.handover_lines("m2", seen, 4.4) == [line]
+    assert rollout.describe_handover("m2", seen, 4.4) == [line]
     kept = {**seen, "seconds": 16.0, "released": False}
-    assert rollout.handover_lines("m2", kept, 4.4)[1:] == [
+    assert rollout.describe_handover("m2", kept, 4.4)[1:] == [
         "m2: did not release its lease, so that it had to expire: 16 s, not at most 4.4 s; see its journal"
     ]
     # A version that never releases it takes that long by its nature.
-    assert len(rollout.handover_lines("m2", kept, 23.8)) == 1
+    assert len(rollout.describe_handover("m2", kept, 23.8)) == 1
 
 
 def test_the_lease_at_the_end_in_words() -> None:
     def count(number: int) -> dict[str, Any]:
         return {name: {"lease": {**answer(name)["lease"], "transitions": number}} for name in ALL}
 
-    assert rollout.lease_lines(answers(**count(3)), answers(**count(4))) == [
+    assert rollout.describe_transitions(answers(**count(3)), answers(**count(4))) == [
         "m2 leads; the lease changed hands once during this run"
     ]
-    [twice] = rollout.lease_lines(answers(**count(3)), answers(**count(5)))
+    [twice] = rollout.describe_transitions(answers(**count(3)), answers(**count(5)))
     assert twice.endswith("2 times during this run")
-    assert rollout.lease_lines(answers(**count(3)), answers(**count(3))) == []
+    assert rollout.describe_transitions(answers(**count(3)), answers(**count(3))) == []
     # A lease that was not there, and one that was made anew.
     assert (
-        rollout.lease_lines(answers(**{name: {"lease": None} for name in ALL}), answers(**count(1)))
+        rollout.describe_transitions(
+            answers(**{name: {"lease": None} for name in ALL}), answers(**count(1))
+        )
         == []
     )
-    assert rollout.lease_lines(answers(**count(3)), answers(**count(0))) == []
+    assert rollout.describe_transitions(answers(**count(3)), answers(**count(0))) == []
 
 
 NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
@@ -303,28 +307,32 @@ NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
     ],
 )
 def test_what_is_not_rolled_back_to(recalled: dict[str, Any], words: str) -> None:
-    found = rollout.recall_faults("m1", recalled, NOW, "p_")
+    found = rollout.check_recall("m1", recalled, NOW, "p_")
     assert len(found) == bool(words)
     assert words in "".join(found)
 
 
 def test_an_original_whose_certificate_nobody_knows_is_rolled_back_to() -> None:
     recalled = {"changed": True, "not_after": "", "original": True}
-    assert rollout.recall_faults("m1", recalled, NOW, "p_") == []
+    assert rollout.check_recall("m1", recalled, NOW, "p_") == []
     recalled["not_after"] = "2026-11-24T12:30:00+00:00"
-    [line] = rollout.recall_faults("m1", recalled, NOW, "p_")
+    [line] = rollout.check_recall("m1", recalled, NOW, "p_")
     assert "expired on" in line
 
 
 def test_previous_sets_of_different_rollouts() -> None:
     older, newer = {"changed": True, "version": "1.36.1"}, {"changed": True, "version": "1.37.2"}
-    assert rollout.mixed_versions(dict.fromkeys(ALL, older), answers()) == []
+    assert rollout.check_recalled_versions(dict.fromkeys(ALL, older), answers()) == []
     # One that is left alone runs what it runs.
     assert (
-        rollout.mixed_versions({"m1": {"changed": False}, "m2": newer, "m3": newer}, answers())
+        rollout.check_recalled_versions(
+            {"m1": {"changed": False}, "m2": newer, "m3": newer}, answers()
+        )
         == []
     )
-    [line] = rollout.mixed_versions({"m1": {"changed": False}, "m2": older, "m3": newer}, answers())
+    [line] = rollout.check_recalled_versions(
+        {"m1": {"changed": False}, "m2": older, "m3": newer}, answers()
+    )
     assert (
         "they would run m1 1.37.2, m2 1.36.1, m3 1.37.2; name the hosts to roll back with --limit"
         in line
@@ -333,10 +341,10 @@ def test_previous_sets_of_different_rollouts() -> None:
 
 def test_when_the_answers_are_outdated() -> None:
     playing = ["m1", "m2", "m3"]
-    assert not rollout.outdated([], playing)
-    assert not rollout.outdated([["m3", "m1", "m2"]], playing)
-    assert rollout.outdated([["m1"]], playing)
-    assert rollout.outdated(ORDER, playing)
+    assert not rollout.are_results_stale([], playing)
+    assert not rollout.are_results_stale([["m3", "m1", "m2"]], playing)
+    assert rollout.are_results_stale([["m1"]], playing)
+    assert rollout.are_results_stale(ORDER, playing)
 
 
 @pytest.mark.parametrize(
@@ -349,10 +357,10 @@ def test_when_the_answers_are_outdated() -> None:
     ],
 )
 def test_the_leader_is_not_rolled_while_others_may_have_to_be(
-    silent: str, play: rollout.Asked, words: str
+    silent: str, play: rollout.PlayScope, words: str
 ) -> None:
     found = {name: answer(name) for name in ("m1", "m2", "m3") if name not in silent}
-    [line] = rollout.early(rollout.batches(found), found, play)
+    [line] = rollout.check_leader_scope(rollout.compute_order(found), found, play)
     start = "m2 leads and differs from its plan, and members that may have to go before it are "
     assert line.startswith(f"{start}{words}")
 
@@ -368,22 +376,27 @@ def test_what_may_be_rolled_though_not_all_were_asked() -> None:
         },  # a leader that does not renew
     ):
         found = {"m2": answer("m2", **own)}
-        assert rollout.early(rollout.batches(found), found, alone) == []
-    assert rollout.early(ORDER, answers(), asked()) == []
+        assert rollout.check_leader_scope(rollout.compute_order(found), found, alone) == []
+    assert rollout.check_leader_scope(ORDER, answers(), asked()) == []
     # The order is empty where nothing is to be rolled, and a lost member stops the rollout by itself.
-    assert rollout.early([], {"m2": answer("m2")}, alone) == []
-    assert rollout.early([["m2"]], {"m2": answer("m2"), "m1": answer("m1")}, asked(lost="m3")) == []
+    assert rollout.check_leader_scope([], {"m2": answer("m2")}, alone) == []
+    assert (
+        rollout.check_leader_scope(
+            [["m2"]], {"m2": answer("m2"), "m1": answer("m1")}, asked(lost="m3")
+        )
+        == []
+    )
 
 
 def verdict(
     found: dict[str, dict[str, Any]],
     name: str = "m1",
-    play: rollout.Asked | None = None,
+    play: rollout.PlayScope | None = None,
     **given: Any,
 ) -> list[str]:
-    return rollout.verdict(
+    return rollout.evaluate_member(
         name, found, play or asked(), **{"version": "1.37.2", "rolled": True, **given}
-    ).faults
+    ).errors
 
 
 def fine(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -429,7 +442,7 @@ def test_a_foreign_holder_is_judged_when_all_have_answered() -> None:
     more = asked("m1 m2 m3 m4", playing="m1 m2 m3")
     assert verdict(found, play=more) == []
     unknown = "whether x.example, which holds the lease, is a member (no answer of m4)"
-    assert rollout.leadership(found, more) == ([], [unknown])
+    assert rollout.evaluate_leadership(found, more) == ([], [unknown])
 
 
 def test_an_earlier_batch_s_answer_about_the_leader_is_over() -> None:
@@ -441,7 +454,7 @@ def test_an_earlier_batch_s_answer_about_the_leader_is_over() -> None:
 
 def test_what_was_not_checked_of_a_host_and_its_cluster() -> None:
     found = {"m1": answer("m1", drift=[], not_checked=["metrics"])}
-    told = rollout.verdict("m1", found, asked(playing="m1"), "1.37.2", rolled=True)
+    told = rollout.evaluate_member("m1", found, asked(playing="m1"), "1.37.2", rolled=True)
     assert told.not_checked[0] == "metrics"
     assert told.not_checked[1].startswith("whether m2.example, which holds the lease")
 
@@ -456,10 +469,10 @@ def test_what_was_only_staged_is_no_fault() -> None:
 
 def removal(
     me: str = "m1", play: str = "m1", group: str = "m1 m2 m3", **given: Any
-) -> rollout.Removal:
+) -> rollout.RemovalResult:
     found = {name: answer(name, **given.pop(name, {})) for name in play.split()}
     found[me] |= given
-    return rollout.removal(me, found, asked(group, playing=play), "say so")
+    return rollout.check_removal(me, found, asked(group, playing=play), "say so")
 
 
 def test_a_host_that_is_removed_leaves_another_one() -> None:
@@ -469,7 +482,7 @@ def test_a_host_that_is_removed_leaves_another_one() -> None:
 
 
 def test_the_last_ones_are_not_removed() -> None:
-    assert removal("m2", "m1 m2 m3").faults == [
+    assert removal("m2", "m1 m2 m3").errors == [
         "m2: nobody would schedule any more without m1, m2, m3: leave one with --limit, or say so"
     ]
     for lease in (
@@ -477,7 +490,7 @@ def test_the_last_ones_are_not_removed() -> None:
         {"holder": "m3.example", "moving": False},
         {"holder": None, "moving": False},
     ):
-        [line] = removal(lease=lease).faults
+        [line] = removal(lease=lease).errors
         assert line.startswith(
             "m1: the lease is not seen to move, so whether anybody is left to schedule is not known"
         )

@@ -25,8 +25,8 @@ FORMER, NEXT, OTHER = (
     Ca(key=spare("ECC", number=number), subject={"CN": name})
     for number, name in ((1, "former"), (2, "next"), (3, "other"))
 )
-BOTH = Authorities(former=FORMER.pem, next=NEXT.pem, trusted=FORMER.pem)
-APART = Authorities(former=FORMER.pem, next=NEXT.pem, trusted=OTHER.pem)
+BOTH = Authorities(previous=FORMER.pem, next=NEXT.pem, trusted=FORMER.pem)
+APART = Authorities(previous=FORMER.pem, next=NEXT.pem, trusted=OTHER.pem)
 
 
 def known(ca: Ca) -> str:
@@ -87,51 +87,58 @@ def behind(answer: dict[str, Any], *servers: dict[str, Any]) -> dict[str, Any]:
 def test_where_a_host_stands(
     certificates: list[dict[str, Any]], authorities: Authorities, step: str
 ) -> None:
-    assert rotation.stand(host(certificates), authorities) == step
+    assert rotation.completed_step(host(certificates), authorities) == step
 
 
 def test_a_host_without_a_pair_joins_by_what_its_apiserver_accepts() -> None:
-    assert rotation.stand(host([], next_accepted=True), BOTH) == "issue"
-    assert rotation.stand(host([], next_accepted=False), BOTH) == "accept"
+    assert rotation.completed_step(host([], next_accepted=True), BOTH) == "issue"
+    assert rotation.completed_step(host([], next_accepted=False), BOTH) == "accept"
     assert (
-        rotation.stand({"certificates": [], "apiserver": None, "apiservers": []}, BOTH) == "accept"
+        rotation.completed_step({"certificates": [], "apiserver": None, "apiservers": []}, BOTH)
+        == "accept"
     )
 
 
 def test_what_is_trusted_at_each_step() -> None:
-    assert BOTH.trust("") == FORMER.pem
+    assert BOTH.trusted_after("") == FORMER.pem
     assert (
-        blocks(BOTH.trust("accept")) == blocks(BOTH.trust("issue")) == [known(FORMER), known(NEXT)]
+        blocks(BOTH.trusted_after("accept"))
+        == blocks(BOTH.trusted_after("issue"))
+        == [known(FORMER), known(NEXT)]
     )
-    assert BOTH.trust("drop") == NEXT.pem, (
+    assert BOTH.trusted_after("drop") == NEXT.pem, (
         "as it is written once the new CA stands in the place of the former"
     )
-    assert {APART.trust(step) for step in ("", "accept", "issue", "drop")} == {OTHER.pem}
-    more = Authorities(former=FORMER.pem, next=NEXT.pem, trusted=OTHER.pem + FORMER.pem + NEXT.pem)
-    assert blocks(more.trust("accept")) == [known(OTHER), known(FORMER), known(NEXT)]
-    assert blocks(more.trust("drop")) == [known(OTHER), known(NEXT)]
+    assert {APART.trusted_after(step) for step in ("", "accept", "issue", "drop")} == {OTHER.pem}
+    more = Authorities(
+        previous=FORMER.pem, next=NEXT.pem, trusted=OTHER.pem + FORMER.pem + NEXT.pem
+    )
+    assert blocks(more.trusted_after("accept")) == [known(OTHER), known(FORMER), known(NEXT)]
+    assert blocks(more.trusted_after("drop")) == [known(OTHER), known(NEXT)]
 
 
 def test_a_ca_that_is_its_own_successor_changes_nothing() -> None:
     """The variables still name it when the rotation is done."""
-    same = Authorities(former=NEXT.pem, next=NEXT.pem, trusted=NEXT.pem)
-    assert rotation.stand(host(lying(NEXT, NEXT)), same) == "drop"
-    assert same.trust("drop") == NEXT.pem
-    assert rotation.pending({"m1": "drop"}, former_signs=True, check=False) == []
+    same = Authorities(previous=NEXT.pem, next=NEXT.pem, trusted=NEXT.pem)
+    assert rotation.completed_step(host(lying(NEXT, NEXT)), same) == "drop"
+    assert same.trusted_after("drop") == NEXT.pem
+    assert rotation.remaining_steps({"m1": "drop"}, can_previous_sign=True, check=False) == []
 
 
 def test_a_renewed_ca_certificate_of_the_same_key() -> None:
     renewed = Ca(key=FORMER.key, subject={"CN": "former"}, valid_for="90000h")
-    authorities = Authorities(former=FORMER.pem, next=renewed.pem, trusted=FORMER.pem)
+    authorities = Authorities(previous=FORMER.pem, next=renewed.pem, trusted=FORMER.pem)
     pair = {"use": "pair", "fingerprint_sha256": "AA", "signed_by": [known(FORMER), known(renewed)]}
     trusted = {"use": "trust", "fingerprint_sha256": known(FORMER), "signed_by": []}
-    assert rotation.stand(host([pair, trusted]), authorities) == ""
+    assert rotation.completed_step(host([pair, trusted]), authorities) == ""
     also = {**trusted, "fingerprint_sha256": known(renewed)}
-    assert rotation.stand(host([pair, trusted, also]), authorities) == "issue", "either signs"
+    assert rotation.completed_step(host([pair, trusted, also]), authorities) == "issue", (
+        "either signs"
+    )
 
 
 @pytest.mark.parametrize(
-    ("stands", "former_signs", "check", "steps"),
+    ("stands", "can_previous_sign", "check", "steps"),
     [
         ({"m1": "", "m2": ""}, True, False, ["accept", "issue", "drop"]),
         ({"m1": "", "m2": ""}, True, True, ["accept"]),
@@ -143,16 +150,18 @@ def test_a_renewed_ca_certificate_of_the_same_key() -> None:
     ],
 )
 def test_the_steps_that_are_to_do(
-    stands: dict[str, str], former_signs: bool, check: bool, steps: list[str]
+    stands: dict[str, str], can_previous_sign: bool, check: bool, steps: list[str]
 ) -> None:
-    assert rotation.pending(stands, former_signs=former_signs, check=check) == steps
+    assert (
+        rotation.remaining_steps(stands, can_previous_sign=can_previous_sign, check=check) == steps
+    )
 
 
 def test_no_host_goes_back() -> None:
-    assert rotation.later("issue", "accept") == "issue"
-    assert rotation.later("", "drop") == "drop"
-    assert rotation.later("accept", "") == "accept"
-    assert rotation.later("", "leaf") == ""
+    assert rotation.later_step("issue", "accept") == "issue"
+    assert rotation.later_step("", "drop") == "drop"
+    assert rotation.later_step("accept", "") == "accept"
+    assert rotation.later_step("", "leaf") == ""
 
 
 def test_nothing_is_issued_before_the_apiserver_accepts_the_new_ca() -> None:
@@ -161,18 +170,18 @@ def test_nothing_is_issued_before_the_apiserver_accepts_the_new_ca() -> None:
         "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, does not accept a certificate of this CA; add the CA to the"
         " file of its --client-ca-file, beside the former one, restart it, and run again"
     )
-    assert rotation.step_faults("m1", "issue", at, BOTH, PREFIX) == [line]
-    assert rotation.step_faults("m1", "drop", at, BOTH, PREFIX) == [line]
-    assert rotation.step_faults(
+    assert rotation.check_step("m1", "issue", at, BOTH, PREFIX) == [line]
+    assert rotation.check_step("m1", "drop", at, BOTH, PREFIX) == [line]
+    assert rotation.check_step(
         "m1", "issue", host(lying(FORMER, FORMER, NEXT), next_accepted=None), BOTH, PREFIX
     )
-    assert rotation.step_faults("m1", "issue", {**at, "apiserver": None}, BOTH, PREFIX)
+    assert rotation.check_step("m1", "issue", {**at, "apiserver": None}, BOTH, PREFIX)
     for step in ("", "accept", "look", "leaf", "due"):
-        assert rotation.step_faults("m1", step, at, BOTH, PREFIX) == []
+        assert rotation.check_step("m1", step, at, BOTH, PREFIX) == []
     accepting = host(lying(FORMER, FORMER, NEXT), next_accepted=True)
-    assert rotation.step_faults("m1", "issue", accepting, BOTH, PREFIX) == []
+    assert rotation.check_step("m1", "issue", accepting, BOTH, PREFIX) == []
     # What it has done already proves it.
-    assert rotation.step_faults("m1", "issue", host(lying(NEXT, FORMER, NEXT)), BOTH, PREFIX) == []
+    assert rotation.check_step("m1", "issue", host(lying(NEXT, FORMER, NEXT)), BOTH, PREFIX) == []
 
 
 def test_the_former_ca_is_trusted_until_the_apiserver_serves_a_certificate_of_the_new_one() -> None:
@@ -182,22 +191,22 @@ def test_the_former_ca_is_trusted_until_the_apiserver_serves_a_certificate_of_th
         " and run again: until then the former CA stays trusted"
     )
     waits = host(at, next_accepted=True, next_serves=False)
-    assert rotation.step_faults("m1", "drop", waits, BOTH, PREFIX) == [line]
-    assert rotation.step_faults(
+    assert rotation.check_step("m1", "drop", waits, BOTH, PREFIX) == [line]
+    assert rotation.check_step(
         "m1", "drop", host(at, next_accepted=True, next_serves=None), BOTH, PREFIX
     )
     assert (
-        rotation.step_faults(
+        rotation.check_step(
             "m1", "drop", host(at, next_accepted=True, next_serves=True), BOTH, PREFIX
         )
         == []
     )
     assert (
-        rotation.step_faults("m1", "drop", host(lying(NEXT, NEXT), next_serves=False), BOTH, PREFIX)
+        rotation.check_step("m1", "drop", host(lying(NEXT, NEXT), next_serves=False), BOTH, PREFIX)
         == []
     )
     assert (
-        rotation.step_faults(
+        rotation.check_step(
             "m1", "drop", host(lying(NEXT, OTHER), next_serves=False), APART, PREFIX
         )
         == []
@@ -216,28 +225,28 @@ def test_each_apiserver_behind_a_load_balancer_is_waited_for(
 ) -> None:
     balancer = host(at, next_accepted=True, next_serves=True)
     one = behind(balancer, {answer: True}, {answer: False}, {answer: None})
-    found = rotation.step_faults("m1", step, one, BOTH, PREFIX)
+    found = rotation.check_step("m1", step, one, BOTH, PREFIX)
     assert [line.split(",")[1].strip() for line in found] == [
         "https://192.0.2.11:6443",
         "https://192.0.2.12:6443",
     ]
-    assert rotation.step_faults("m1", step, behind(balancer, {answer: True}), BOTH, PREFIX) == []
+    assert rotation.check_step("m1", step, behind(balancer, {answer: True}), BOTH, PREFIX) == []
     same = {**balancer, "apiservers": [balancer["apiserver"]]}
-    assert len(rotation.step_faults("m1", step, {**same, "apiserver": None}, BOTH, PREFIX)) == 1
+    assert len(rotation.check_step("m1", step, {**same, "apiserver": None}, BOTH, PREFIX)) == 1
 
 
 def test_a_new_host_joins_where_each_apiserver_accepts_the_new_ca() -> None:
     balancer = host([], next_accepted=True)
-    assert rotation.stand(behind(balancer, {"next_accepted": True}), BOTH) == "issue"
-    assert rotation.stand(behind(balancer, {"next_accepted": False}), BOTH) == "accept"
+    assert rotation.completed_step(behind(balancer, {"next_accepted": True}), BOTH) == "issue"
+    assert rotation.completed_step(behind(balancer, {"next_accepted": False}), BOTH) == "accept"
 
 
 def test_who_signs_at_each_step() -> None:
     v = settings(new_ca_cert="/next.pem", new_ca_key="/next-key.pem")
     for step in ("", "accept"):
-        assert rotation.named(v, step) is v
+        assert rotation.select_signing_ca(v, step) is v
     for step in ("issue", "drop"):
-        signed = rotation.named(v, step)
+        signed = rotation.select_signing_ca(v, step)
         assert (signed.ca_cert, signed.ca_key) == ("/next.pem", "/next-key.pem")
 
 
@@ -275,16 +284,16 @@ def test_who_signs_at_each_step() -> None:
 def test_what_is_refused(
     given: dict[str, Any], kind: Any, silent: list[str], sentence: str
 ) -> None:
-    found = rotation.variables_faults(settings(**given), kind, silent, PREFIX)
+    found = rotation.validate_rotation(settings(**given), kind, silent, PREFIX)
     assert [line for line in found if line.startswith(sentence)], found
 
 
 def test_what_is_taken() -> None:
     fine = settings(new_ca_cert="/n.pem", new_ca_key="/k.pem")
     for kind in (None, "leaf", "due", "ca"):
-        assert rotation.variables_faults(fine, kind, [], PREFIX) == []
-    assert rotation.variables_faults(settings(), "leaf", ["m3"], PREFIX) == []
-    assert rotation.variables_faults(settings(pki="provided"), None, [], PREFIX) == []
+        assert rotation.validate_rotation(fine, kind, [], PREFIX) == []
+    assert rotation.validate_rotation(settings(), "leaf", ["m3"], PREFIX) == []
+    assert rotation.validate_rotation(settings(pki="provided"), None, [], PREFIX) == []
 
 
 def answer(*drift: tuple[str, str], **changes: Any) -> dict[str, Any]:
@@ -306,7 +315,7 @@ OWN = (
 
 
 def test_a_rotation_changes_certificates_only() -> None:
-    assert rotation.beyond("m1", answer(*OWN), "1.37.2") == []
+    assert rotation.check_other_drift("m1", answer(*OWN), "1.37.2") == []
     for other in (
         ("config", "/x.yaml: content differs"),
         ("unit", "/u: content differs"),
@@ -316,43 +325,45 @@ def test_a_rotation_changes_certificates_only() -> None:
         ("binary", "/b: is not there"),
         ("user", "the user k8s does not exist"),
     ):
-        [line] = rotation.beyond("m1", answer(*OWN, other), "1.37.2")
+        [line] = rotation.check_other_drift("m1", answer(*OWN, other), "1.37.2")
         assert (
             line
             == f"m1: differs from its plan in more than certificates ({other[0]}: {other[1]}); run site.yml first"
         )
-    [line] = rotation.beyond("m1", answer(), "1.38.0")
+    [line] = rotation.check_other_drift("m1", answer(), "1.38.0")
     assert "(version 1.37.2 runs, wanted 1.38.0)" in line
 
 
 def test_due() -> None:
-    assert not rotation.due({"m1": answer(), "m2": answer()})
-    assert rotation.due({"m1": answer(), "m2": answer(OWN[0])})
+    assert not rotation.is_renewal_due({"m1": answer(), "m2": answer()})
+    assert rotation.is_renewal_due({"m1": answer(), "m2": answer(OWN[0])})
 
 
 def test_where_a_rotation_of_the_ca_stands_in_words() -> None:
-    assert rotation.ca_lines({"m1": "", "m2": "accept"}, {"m1": True, "m2": False}) == [
+    assert rotation.describe_ca_steps({"m1": "", "m2": "accept"}, {"m1": True, "m2": False}) == [
         "1. trust the new CA beside the former one: to do on m1; done on m2",
         "2. let the new CA sign: waits for the apiserver of m2 to accept it",
         "3. issue the certificates anew: to do on m1, m2",
         "4. trust the former CA no more: to do on m1, m2",
     ]
-    assert rotation.ca_lines({"m1": "accept"}, {"m1": True})[1] == (
+    assert rotation.describe_ca_steps({"m1": "accept"}, {"m1": True})[1] == (
         "2. let the new CA sign: can be done: every apiserver accepts it"
     )
-    assert rotation.ca_lines({"m1": "drop", "m2": "issue"}, {"m1": False, "m2": False}) == [
+    assert rotation.describe_ca_steps(
+        {"m1": "drop", "m2": "issue"}, {"m1": False, "m2": False}
+    ) == [
         "1. trust the new CA beside the former one: done",
         "2. let the new CA sign: done",
         "3. issue the certificates anew: done",
         "4. trust the former CA no more: to do on m2; done on m1",
     ]
-    assert rotation.under_way({}, PREFIX) == []
-    assert rotation.under_way({"m1": "drop", "m2": "issue"}, PREFIX) == [
+    assert rotation.describe_progress({}, PREFIX) == []
+    assert rotation.describe_progress({"m1": "drop", "m2": "issue"}, PREFIX) == [
         "a rotation of the CA is under way (m1 drop, m2 issue): go on with rotate.yml and rotate=ca"
     ]
-    [line] = rotation.under_way({"m1": "", "m2": ""}, PREFIX)
+    [line] = rotation.describe_progress({"m1": "", "m2": ""}, PREFIX)
     assert "has not begun" in line
-    [line] = rotation.under_way({"m1": "drop", "m2": "drop"}, PREFIX)
+    [line] = rotation.describe_progress({"m1": "drop", "m2": "drop"}, PREFIX)
     assert (
         "is finished: name the new CA in kube_scheduler_ca_cert and kube_scheduler_ca_key, and remove"
         in line
@@ -364,9 +375,12 @@ def test_where_a_rotation_of_the_ca_stands_in_words() -> None:
 )
 def test_the_time_that_is_left(hours: int, words: str) -> None:
     assert (
-        rotation.left((NOW + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ"), NOW) == words
+        rotation.format_time_left(
+            (NOW + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ"), NOW
+        )
+        == words
     )
-    assert rotation.left("soon", NOW) == "?"
+    assert rotation.format_time_left("soon", NOW) == "?"
 
 
 def test_the_table() -> None:
@@ -380,9 +394,9 @@ def test_the_table() -> None:
         {**pair, "use": "client", "path": "/k", "fingerprint_sha256": "00:99", "signed_by": []},
         {**pair, "use": "trust", "path": "/k", "fingerprint_sha256": "00:98", "usages": []},
     ]
-    lines = rotation.table({"m1": one}, BOTH, v, NOW)
+    lines = rotation.format_certificate_table({"m1": one}, BOTH, v, NOW)
     head, *rows = [[cell for cell in line.split("  ") if cell] for line in lines]
-    assert [cell.strip() for cell in head] == list(rotation.HEAD)
+    assert [cell.strip() for cell in head] == list(rotation.TABLE_HEADER)
     cells = [[cell.strip() for cell in row] for row in rows]
     assert [(row[0], row[1], row[2], row[7], row[8]) for row in cells] == [
         ("controller", "/ca.pem", "CA", "itself", "-"),
@@ -403,22 +417,22 @@ def test_the_table() -> None:
         "-",
     )
     one["probes"]["used_loaded"] = False
-    assert rotation.table({"m1": one}, BOTH, v, NOW)[3].endswith(" served")
+    assert rotation.format_certificate_table({"m1": one}, BOTH, v, NOW)[3].endswith(" served")
     one["probes"] = None
-    assert rotation.table({"m1": one}, BOTH, v, NOW)[3].endswith(" -")
+    assert rotation.format_certificate_table({"m1": one}, BOTH, v, NOW)[3].endswith(" -")
 
 
 def test_the_conclusion() -> None:
-    assert rotation.conclusion("m1", answer(), ["00:12"]) == []
-    assert rotation.conclusion("m1", None, []) == ["m1: it gave no answer that can be used"]
-    assert rotation.conclusion("m1", answer(problems=["x"]), ["00:11"]) == [
+    assert rotation.evaluate_rotation("m1", answer(), ["00:12"]) == []
+    assert rotation.evaluate_rotation("m1", None, []) == ["m1: it gave no answer that can be used"]
+    assert rotation.evaluate_rotation("m1", answer(problems=["x"]), ["00:11"]) == [
         "m1: x",
         "m1: /etc/kubernetes/cert/kube-scheduler.pem still holds the certificate that was to be replaced",
     ]
 
 
 def test_the_fingerprint_of_a_text() -> None:
-    assert rotation.fingerprint(FORMER.pem + NEXT.pem) == known(FORMER)
-    assert rotation.fingerprint("garbage") == ""
-    assert rotation.pair_of(lying(None)) == "AA"
-    assert rotation.pair_of([]) == ""
+    assert rotation.first_fingerprint(FORMER.pem + NEXT.pem) == known(FORMER)
+    assert rotation.first_fingerprint("garbage") == ""
+    assert rotation.pair_fingerprint(lying(None)) == "AA"
+    assert rotation.pair_fingerprint([]) == ""

@@ -38,7 +38,7 @@ def fileset(tmp_path: Path, name: str) -> Fileset:
 def staged(tmp_path: Path, version: str, **given: Any) -> None:
     """A second instance as the role stages it, by the plan."""
     found = made(name="batch", version=version, **given)
-    assert found["faults"] == []
+    assert found["errors"] == []
     texts = {"config": found["config"], "unit": f"ExecStart={found['unit']['exec_start']}\n"}
     files = [{"content": texts.get(file["name"]), **file} for file in found["files"]]
     other = fileset(tmp_path, "batch")

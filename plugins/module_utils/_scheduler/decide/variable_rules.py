@@ -21,14 +21,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     KubeconfigError,
     X509Error,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig, transport
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     versions as _versions,
-)
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
-    adopt,
-    command_line,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.variables import (
     CHECKSUM,
@@ -36,7 +31,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
     Variables,
     is_address,
     is_host_address,
-    normal_address,
+    normalize_address,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     fileset_dir,
@@ -45,21 +40,15 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import names as _names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import provided
 
-CLOCK_WARN = 30.0
-CLOCK_REFUSE = 300.0
-"""Seconds between a host's clock and the controller's."""
-ARCHITECTURES = ("amd64", "arm64")
-SKEW = 1
-"""Minor versions by which a scheduler may be older than its apiserver."""
-USER = "system:kube-scheduler"
+SCHEDULER_IDENTITY = "system:kube-scheduler"
 # What stands in a unit by itself: systemd gives a meaning to most other characters.
 PLAIN_PATH = re.compile(r"(/[A-Za-z0-9._@-]+)+")
-NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+INSTANCE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 FILE_NAME = re.compile(r"[A-Za-z0-9_][^/\0]{0,200}")
 USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-PATHS = ("bin_dir", "cert_path", "key_path", "kubeconfig_path", "log_dir")
+HOST_PATH_OPTIONS = ("bin_dir", "cert_path", "key_path", "kubeconfig_path", "log_dir")
 # The controller's files that are read; what is written there must not be one of them.
-SOURCES = (
+SOURCE_OPTIONS = (
     "ca_cert",
     "ca_key",
     "ca_config",
@@ -69,15 +58,13 @@ SOURCES = (
     "metrics_cert",
     "metrics_key",
 )
-PAIR = ("cert_source", "key_source")
+PAIR_OPTIONS = ("cert_source", "key_source")
 # Of which an operator gives both or neither.
 OPTIONAL_PAIRS = (("metrics_cert", "metrics_key"), ("new_ca_cert", "new_ca_key"))
-# What two instances of a host may not have in common.
-SHARED: tuple[t.Literal["ports", "schedulers", "paths"], ...] = ("ports", "schedulers", "paths")
 
 
 @dataclass(frozen=True)
-class Cluster:
+class InventoryCluster:
     """The members of a cluster as the inventory has them, and which of them this play is for."""
 
     me: str
@@ -86,9 +73,9 @@ class Cluster:
     leading: bool  # whether this host speaks for the cluster, so that each line is said once
 
 
-def variables_faults(
+def validate_variables(
     v: Variables,
-    cluster: Cluster,
+    cluster: InventoryCluster,
     election: Election,
     *,
     versions: _versions.Versions,
@@ -97,32 +84,32 @@ def variables_faults(
 ) -> list[str]:
     """What the variables and the inventory alone show to be wrong; C(is_file) tells whether a path is a file on the controller."""
     # What follows stands on it.
-    if name_faults(v.name, prefix):
-        return name_faults(v.name, prefix)
+    if validate_instance_name(v.name, prefix):
+        return validate_instance_name(v.name, prefix)
     found = (
-        [*_cluster_faults(v, cluster, prefix)]
+        [*_check_cluster(v, cluster, prefix)]
         if cluster.leading or cluster.me not in cluster.addresses
         else []
     )
-    found += _own_faults(v, cluster, versions, prefix)
-    found += election.faults(prefix)
-    found += _path_faults(v, prefix)
-    found += _source_faults(v, is_file, prefix)
+    found += _check_host_variables(v, cluster, versions, prefix)
+    found += election.list_errors(prefix)
+    found += _check_host_paths(v, prefix)
+    found += _check_controller_files(v, is_file, prefix)
     if _versions.row_of(versions, v.version) is not None:
-        found += _checksum_faults(v, v.version.removeprefix("v"), prefix)
+        found += check_checksum(v, v.version.removeprefix("v"), prefix)
     return found
 
 
-def name_faults(name: str, prefix: str) -> list[str]:
+def validate_instance_name(name: str, prefix: str) -> list[str]:
     """Why this cannot be the name of an instance, which stands in paths, in a unit and in a lease."""
-    if NAME.fullmatch(name):
+    if INSTANCE_NAME.fullmatch(name):
         return []
     return [
         f"{prefix}name: {name[:80]!r} is not a name; use 1 to 63 lower-case letters, digits and hyphens, such as batch-scheduler, with no hyphen at an end"
     ]
 
 
-def _cluster_faults(v: Variables, cluster: Cluster, prefix: str) -> t.Iterator[str]:
+def _check_cluster(v: Variables, cluster: InventoryCluster, prefix: str) -> t.Iterator[str]:
     addresses = cluster.addresses
     if not addresses:
         yield f"{prefix}group: the group {v.group} has no hosts; put the masters into it, or name the group that holds them"
@@ -139,14 +126,14 @@ def _cluster_faults(v: Variables, cluster: Cluster, prefix: str) -> t.Iterator[s
         yield f"{prefix}address: not an IP address of a host: {', '.join(malformed)}; set {prefix}address for it in the inventory"
     by_address: dict[str, list[str]] = {}
     for name, address in addresses.items():
-        by_address.setdefault(normal_address(address) or address, []).append(name)
+        by_address.setdefault(normalize_address(address) or address, []).append(name)
     for address, names in by_address.items():
         if len(names) > 1:
             yield f"{prefix}address: {' and '.join(names)} have the same address {address}; each master needs its own"
 
 
-def _own_faults(
-    v: Variables, cluster: Cluster, versions: _versions.Versions, prefix: str
+def _check_host_variables(
+    v: Variables, cluster: InventoryCluster, versions: _versions.Versions, prefix: str
 ) -> t.Iterator[str]:
     if v.version and _versions.row_of(versions, v.version) is None:
         minors = ", ".join(versions)
@@ -154,9 +141,9 @@ def _own_faults(
             f"{prefix}version: {v.version} is not a version that this collection knows; write it in full, such as {[*versions][-1]}.0,"
             f" of one of the minors {minors}"
         )
-    yield from _url_faults("apiserver", v.apiserver, cluster, prefix)
+    yield from _check_url("apiserver", v.apiserver, cluster, prefix)
     for url in v.apiservers:
-        yield from _url_faults("apiservers", url, cluster, prefix)
+        yield from _check_url("apiservers", url, cluster, prefix)
     if v.pki == "external" and not FILE_NAME.fullmatch(cluster.me):
         yield f"{prefix}csr_dir: the inventory name {cluster.me!r} cannot begin the name of a file; give the host another"
     if v.tls_server_name and not re.fullmatch(kubeconfig.NAME, v.tls_server_name):
@@ -169,16 +156,16 @@ def _own_faults(
         yield f"{prefix}user: {v.user} is not the name of a user; use letters, digits and _ . -, a letter or _ first"
     if not isinstance(v.config.get("leaderElection", {}), dict):
         yield f"{prefix}config: leaderElection: {v.config['leaderElection']!r} is not a mapping, such as {{leaseDuration: 15s}}"
-    yield from _value_faults(f"{prefix}config", v.config)
-    yield from _value_faults(f"{prefix}extra_args", v.extra_args)
-    yield from _subject_faults(v.subject, f"{prefix}subject")
+    yield from _check_value(f"{prefix}config", v.config)
+    yield from _check_value(f"{prefix}extra_args", v.extra_args)
+    yield from check_subject(v.subject, f"{prefix}subject")
     try:
         _names.alt_names(v.extra_sans, f"{prefix}extra_sans")
     except X509Error as error:
         yield str(error)
 
 
-def _url_faults(option: str, url: str, cluster: Cluster, prefix: str) -> t.Iterator[str]:
+def _check_url(option: str, url: str, cluster: InventoryCluster, prefix: str) -> t.Iterator[str]:
     try:
         kubeconfig.server_url(url)
     except KubeconfigError:
@@ -190,19 +177,17 @@ def _url_faults(option: str, url: str, cluster: Cluster, prefix: str) -> t.Itera
         yield f"{prefix}{option}: {what} for {cluster.me}{why}; give the apiserver's URL, such as https://{example}:6443"
 
 
-def _value_faults(where: str, value: t.Any) -> t.Iterator[str]:
+def _check_value(where: str, value: t.Any) -> t.Iterator[str]:
     """What YAML can hold, and neither JSON nor a command line; Ansible reads 2026-01-01 as a date, and the key `on` as true."""
     if isinstance(value, dict):
         for key, item in value.items():
             if isinstance(key, str):
-                yield from _value_faults(
-                    f"{where}: {key if key.isprintable() else repr(key)}", item
-                )
+                yield from _check_value(f"{where}: {key if key.isprintable() else repr(key)}", item)
             else:
                 yield f"{where}: the key {key!r} is not text to YAML; put it in quotes"
     elif isinstance(value, (list, tuple)):
         for number, item in enumerate(value):
-            yield from _value_faults(f"{where}[{number}]", item)
+            yield from _check_value(f"{where}[{number}]", item)
     elif isinstance(value, datetime.date):
         yield f"{where}: {value} is a date to YAML; put it in quotes"
     elif isinstance(value, float) and not math.isfinite(value):
@@ -211,27 +196,27 @@ def _value_faults(where: str, value: t.Any) -> t.Iterator[str]:
         yield f"{where}: {str(value)[:60]!r} is a {type(value).__name__}; give text, a number, a list or a mapping"
 
 
-def _subject_faults(subject: t.Mapping[str, t.Any], where: str) -> t.Iterator[str]:
+def check_subject(subject: t.Mapping[str, t.Any], where: str) -> t.Iterator[str]:
     """The apiserver takes CN as the user and each O as a group: the certificate must not be more than a scheduler's."""
     names = {key: value if isinstance(value, list) else [value] for key, value in subject.items()}
     users = names.get("CN", []) + names.get("commonName", [])
-    if users != [USER]:
-        yield f"{where}: CN is {', '.join(map(str, users)) or 'not set'}, but the apiserver knows the scheduler as {USER}; set CN to that"
+    if users != [SCHEDULER_IDENTITY]:
+        yield f"{where}: CN is {', '.join(map(str, users)) or 'not set'}, but the apiserver knows the scheduler as {SCHEDULER_IDENTITY}; set CN to that"
     groups = [str(group) for group in names.get("O", []) + names.get("organizationName", [])]
     for group in groups:
-        if group.startswith("system:") and group != USER:
-            yield f"{where}: O {group} would give the scheduler the rights of that group; use {USER} or a name of your own"
+        if group.startswith("system:") and group != SCHEDULER_IDENTITY:
+            yield f"{where}: O {group} would give the scheduler the rights of that group; use {SCHEDULER_IDENTITY} or a name of your own"
 
 
-def _path_faults(v: Variables, prefix: str) -> t.Iterator[str]:
+def _check_host_paths(v: Variables, prefix: str) -> t.Iterator[str]:
     odd = [
         f"{prefix}{name}: {getattr(v, name)}"
-        for name in PATHS
+        for name in HOST_PATH_OPTIONS
         if not PLAIN_PATH.fullmatch(getattr(v, name))
     ]
     if odd:
         yield f"{', '.join(odd)} is not an absolute path that a unit takes; use letters, digits and . _ @ - between slashes"
-    places = _places(v, prefix)
+    places = list_written_paths(v, prefix)
     for one, other in itertools.combinations(places, 2):
         if not one.option:
             one, other = other, one  # noqa: PLW2901  the line begins with what can be changed
@@ -250,7 +235,7 @@ def _path_faults(v: Variables, prefix: str) -> t.Iterator[str]:
             yield f"{prefix}log_dir: {v.log_dir} belongs to the user {v.user}, and {place.path} lies in it; give the logs a folder of their own"
 
 
-class Place(t.NamedTuple):
+class WrittenPath(t.NamedTuple):
     """A path on a host that the role writes to, and the option that decides about it; "" for none."""
 
     option: str
@@ -259,31 +244,33 @@ class Place(t.NamedTuple):
     folder: bool
 
 
-def _places(v: Variables, prefix: str) -> list[Place]:
+def list_written_paths(v: Variables, prefix: str) -> list[WrittenPath]:
     beside, bin_dir = f"the configuration beside {prefix}kubeconfig_path", f"{prefix}bin_dir"
     places = [
-        Place(name, f"{prefix}{name}", getattr(v, name), False)
+        WrittenPath(name, f"{prefix}{name}", getattr(v, name), False)
         for name in ("cert_path", "key_path", "kubeconfig_path")
     ]
     places += [
-        Place("kubeconfig_path", beside, v.config_path, False),
-        Place("bin_dir", f"the link in {bin_dir}", v.binary_link, False),
-        Place(
+        WrittenPath("kubeconfig_path", beside, v.config_path, False),
+        WrittenPath("bin_dir", f"the link in {bin_dir}", v.binary_link, False),
+        WrittenPath(
             "bin_dir",
             f"the binary in {bin_dir}",
             os.path.join(v.bin_dir, f"kube-scheduler-v{v.version}"),
             False,
         ),
-        Place("", "the unit", unit_path(v.name), False),
+        WrittenPath("", "the unit", unit_path(v.name), False),
         *(
-            Place(name, f"{prefix}{name}", getattr(v, name), True)
+            WrittenPath(name, f"{prefix}{name}", getattr(v, name), True)
             for name in ("bin_dir", "log_dir")
         ),
     ]
     return [place._replace(path=os.path.normpath(place.path)) for place in places]
 
 
-def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) -> t.Iterator[str]:
+def _check_controller_files(
+    v: Variables, is_file: t.Callable[[str], bool], prefix: str
+) -> t.Iterator[str]:
     if v.pki == "external" and not v.csr_dir:
         yield f"{prefix}pki: external needs {prefix}csr_dir, the folder on the controller for each host's HOST.csr and HOST.pem"
     if v.pki in ("shared", "provided") and not (v.cert_source and v.key_source):
@@ -299,7 +286,7 @@ def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) 
     needed += [name for pair in OPTIONAL_PAIRS for name in pair if getattr(v, name)]
     relative = [
         name
-        for name in (*SOURCES, *PAIR, "csr_dir")
+        for name in (*SOURCE_OPTIONS, *PAIR_OPTIONS, "csr_dir")
         if getattr(v, name) and not os.path.isabs(getattr(v, name))
     ]
     if relative:
@@ -312,18 +299,18 @@ def _source_faults(v: Variables, is_file: t.Callable[[str], bool], prefix: str) 
     ]
     if absent:
         yield f"{', '.join(absent)} is not a file on the controller; put it there, or name where it is"
-    yield from _written_faults(v, prefix)
-    yield from _binary_faults(v, prefix)
+    yield from _check_pair_paths(v, prefix)
+    yield from _check_binary_source(v, prefix)
 
 
-def _written_faults(v: Variables, prefix: str) -> t.Iterator[str]:
+def _check_pair_paths(v: Variables, prefix: str) -> t.Iterator[str]:
     """The pair on the controller, which is made there with C(shared), must not take the place of the CA or another file."""
     if v.pki not in ("shared", "provided"):
         return
-    sources = SOURCES if v.pki == "shared" else ()
+    sources = SOURCE_OPTIONS if v.pki == "shared" else ()
     pair, others = (
         {name: os.path.normpath(getattr(v, name)) for name in names if getattr(v, name)}
-        for names in (PAIR, (*sources, *PAIR))
+        for names in (PAIR_OPTIONS, (*sources, *PAIR_OPTIONS))
     )
     for name, path in pair.items():
         twins = [
@@ -333,7 +320,7 @@ def _written_faults(v: Variables, prefix: str) -> t.Iterator[str]:
             yield f"{prefix}{name}: {path} is also {' and '.join(twins)}; give each its own path"
 
 
-def _binary_faults(v: Variables, prefix: str) -> t.Iterator[str]:
+def _check_binary_source(v: Variables, prefix: str) -> t.Iterator[str]:
     url = v.binary_url
     if v.binary_source == "download" and _scheme(url) not in ("https", "http"):
         yield f"{prefix}binary_url: {url} is not a URL; write it as https://HOST/PATH, or set {prefix}binary_source to controller for a folder"
@@ -361,9 +348,9 @@ def _scheme(url: str) -> str:
         return ""
 
 
-def _checksum_faults(v: Variables, version: str, prefix: str) -> t.Iterator[str]:
+def check_checksum(v: Variables, version: str, prefix: str) -> t.Iterator[str]:
     """What is known once the version is: whether there is a checksum where there has to be one."""
-    if v.binary_source == "present" or v.checksum(version):
+    if v.binary_source == "present" or v.checksum_of(version):
         return
     if v.binary_checksum:
         yield f"{prefix}binary_checksum: has none for {version}; add it, or leave the variable out for the .sha512 beside the binary"
@@ -374,7 +361,7 @@ def _checksum_faults(v: Variables, version: str, prefix: str) -> t.Iterator[str]
         )
 
 
-def binary_of_controller(
+def inspect_controller_binary(
     binary: t.Mapping[str, str],
     *,
     is_file: t.Callable[[str], bool],
@@ -402,7 +389,7 @@ def binary_of_controller(
     return {"algorithm": algorithm, "digest": digest}
 
 
-def provided_faults(
+def validate_provided_pair(
     certificate: provided.File,
     key: provided.File,
     ca: provided.File,
@@ -413,212 +400,5 @@ def provided_faults(
     found = [str(error) for error in provided.faults(certificate, key, ca, sans, now)]
     subject = provided.subject(certificate.content)
     return found + (
-        [*_subject_faults(subject, f"{certificate.option}: {certificate.path!r}")]
-        if subject
-        else []
+        [*check_subject(subject, f"{certificate.option}: {certificate.path!r}")] if subject else []
     )
-
-
-def host_faults(
-    v: Variables,
-    name: str,
-    version: str,
-    host: dict[str, t.Any],
-    *,
-    twins: t.Sequence[str],
-    prefix: str,
-) -> list[str]:
-    """What a host shows to be wrong. C(version) is the wanted one, "" where none is known; C(twins) are other hosts of the same hostname."""
-    found = []
-    if not version:
-        found.append(
-            f"{prefix}version: not set, and no scheduler runs on {name} whose version could be kept; say which version is wanted"
-        )
-    elif not v.version:
-        found += _checksum_faults(v, version, prefix)
-    if host["architecture"] not in ARCHITECTURES:
-        found.append(
-            f"{name}: no kube-scheduler is released for the architecture {host['architecture']}"
-        )
-    if not host["systemd_version"]:
-        found.append(
-            f"{name}: systemd does not run here, and it is what would run the scheduler; boot the host with it, or take another"
-        )
-    runs = host["process"]["version"]
-    if not v.allow_downgrade and _versions.older(version, runs):
-        found.append(
-            f"{prefix}version: {version} is older than {runs}, which runs on {name}; roll back with rollback.yml, or set"
-            f" {prefix}allow_downgrade to true"
-        )
-    found += apiserver_faults(v, name, version, host, prefix)
-    if version != runs:
-        found += _skew_faults(name, version, host, prefix)
-    if abs(host["clock_offset"]) > CLOCK_REFUSE:
-        found.append(
-            f"{name}: its clock differs from the controller's by {host['clock_offset']} s, so certificates would not be valid there; set the clock"
-        )
-    if twins:
-        found.append(
-            f"{name} and {', '.join(twins)} both have the hostname {host['hostname']}, so a lease could not tell them apart; give each its own"
-        )
-    port = host["port"]
-    # Of another instance, instance_faults tells.
-    shared = any(port["number"] in instance["ports"] for instance in host["instances"])
-    if port["held_by"] and not port["ours"] and not shared:
-        found.append(
-            f"{prefix}secure_port: {port['number']} on {name} is held by {port['held_by']}"
-        )
-    if host["others"]:
-        found.append(
-            f"{name}: another kube-scheduler is there: {', '.join(host['others'])}; stop it for good first"
-        )
-    if host["unit"]["load_state"] == "masked":
-        found.append(
-            f"{name}: {host['unit']['name']} is masked; run systemctl unmask {host['unit']['name']} there first"
-        )
-    if (
-        v.name != command_line.LEASE
-        and host["unit"]["load_state"] == "loaded"
-        and not host["installed"]
-    ):
-        found.append(
-            f"{prefix}name: {name} has a {host['unit']['name']} that is none of this role's; give another name, or remove that unit first"
-        )
-    found += [
-        f"{name}: {path} is a directory, but a file is to lie there; move it away"
-        for path in host["obstacles"]
-    ]
-    found += adopt.static_pod_faults(name, host["unit"], adopt=v.adopt, prefix=prefix)
-    found += adopt.drop_in_faults(name, host["unit"], adopt=v.adopt, prefix=prefix)
-    found += [
-        f"{name}: {why}, and who may write there can have root read and write what they choose; chown it to root and chmod it to go-w"
-        for why in host["unsafe"]
-    ]
-    if not v.manage_packages and host["missing_libraries"]:
-        found.append(
-            f"{name} lacks the Python libraries {' and '.join(host['missing_libraries'])}, and {prefix}manage_packages is false:"
-            " install the system's packages for them"
-        )
-    return found
-
-
-def instance_faults(
-    v: Variables, name: str, own: facts.Instance, others: t.Sequence[facts.Instance], prefix: str
-) -> list[str]:
-    """What a host's instances would share that each needs for itself."""
-    options = {place.path: place.option or "name" for place in _places(v, prefix)}
-    found = []
-    for other in others:
-        theirs = f"also of {other['unit']} on {name}"
-        shared = {key: sorted({*own[key]} & {*other[key]}) for key in SHARED}
-        found += [
-            f"{prefix}{'secure_port' if port == v.secure_port else 'config: healthzBindAddress'}: {port} is {theirs}; give each its own port"
-            for port in shared["ports"]
-        ]
-        if own["lease"] == other["lease"]:
-            found.append(
-                f"{prefix}config: leaderElection: the lock {own['lease']} is {theirs}, so only one of them would schedule; give each its own"
-            )
-        found += [
-            f"{prefix}config: the schedulerName {scheduler} is {theirs}, so both would place the same pods; give each its own in its profiles"
-            for scheduler in shared["schedulers"]
-        ]
-        found += [
-            f"{prefix}{options.get(path, 'name')}: {path} is {theirs}; give each its own path"
-            for path in shared["paths"]
-        ]
-    return found
-
-
-def apiserver_faults(
-    v: Variables, name: str, version: str, host: t.Mapping[str, t.Any], prefix: str
-) -> list[str]:
-    """What speaks against a version, or against the apiserver that the host is to use."""
-    own = host["apiserver"]
-    if own is not None and not own["reachable"]:
-        if transport.WHAT["tls_name"] not in str(own["error"]):
-            return [f"{prefix}apiserver: {name} gets no answer from it: {own['error']}"]
-        asked = v.tls_server_name or _host_of(v.apiserver)
-        advice = (
-            f"have it issued for that too, or give a name that it is for in {prefix}tls_server_name"
-        )
-        return [
-            f"{prefix}apiserver: the certificate of {v.apiserver} is not for {asked}, by which {name} verifies it; {advice}"
-        ]
-    return [
-        f"{prefix}version: {version} is newer than the apiserver {whose}, {told}; upgrade that first"
-        for whose, told, behind in _skews(name, version, host)
-        if behind < 0
-    ]
-
-
-def _skew_faults(name: str, version: str, host: t.Mapping[str, t.Any], prefix: str) -> list[str]:
-    """A scheduler may be one minor older than the apiserver (Kubernetes' version skew policy). One that runs already is not refused."""
-    return [
-        f"{prefix}version: {version} is more than one minor version older than the apiserver {whose}, {told}; take one of"
-        f" {_versions.minor_of(told)}, or of the minor before it"
-        for whose, told, behind in _skews(name, version, host)
-        if behind > SKEW
-    ]
-
-
-def _skews(
-    name: str, version: str, host: t.Mapping[str, t.Any]
-) -> t.Iterator[tuple[str, str, int]]:
-    """Each apiserver that has told its version: whose it is, the version, and by how many minors the scheduler's is behind it."""
-    own = {"whose": f"of {name}", **(host["apiserver"] or {"version": None})}
-    for seen in (own, *({"whose": found["server"], **found} for found in host["apiservers"])):
-        theirs, ours = _versions.minor_of(seen["version"] or ""), _versions.minor_of(version)
-        if theirs and ours:
-            (major, minor), (our_major, our_minor) = (
-                _versions.number(theirs),
-                _versions.number(ours),
-            )
-            yield seen["whose"], seen["version"], (major - our_major) * 1000 + minor - our_minor
-
-
-def apiserver_warnings(
-    v: Variables,
-    name: str,
-    version: str,
-    answers: t.Mapping[str, t.Mapping[str, t.Any]],
-    *,
-    addresses: t.Collection[str],
-    prefix: str,
-) -> list[str]:
-    """What is not known of the apiservers where a host's version is about to change. C(answers) are of all members, C(addresses) their own."""
-    host = answers[name]
-    if version == host["process"]["version"]:
-        return []
-    found = [
-        f"{prefix}apiservers: {name} gets no answer from one, so whether {version} suits it is not known: {seen['error']}"
-        for seen in host["apiservers"]
-        if not seen["reachable"]
-    ]
-    if v.apiservers or len(answers) == 1 or name != next(iter(answers)):
-        return found
-    named = {(answer.get("apiserver") or {}).get("server") for answer in answers.values()}
-    if named == {v.apiserver} and _elsewhere(_host_of(v.apiserver), addresses):
-        found.append(
-            f"{prefix}apiserver: all members name {v.apiserver}, and of the apiservers behind it one was seen; name each in {prefix}apiservers, so that"
-            f" {version} is compared with all of them"
-        )
-    return found
-
-
-def _host_of(url: str) -> str:
-    return urlsplit(url).hostname or ""
-
-
-def _elsewhere(host: str, addresses: t.Collection[str]) -> bool:
-    """Whether this is neither a master's address nor one by which each host means itself."""
-    address = normal_address(host)
-    itself = transport.is_loopback(address) or host == "localhost"
-    return not itself and address not in {normal_address(own) for own in addresses} - {""}
-
-
-def host_warnings(name: str, host: dict[str, t.Any]) -> list[str]:
-    """What is not right on a host, and no reason to refuse."""
-    if abs(host["clock_offset"]) > CLOCK_WARN:
-        return [f"{name}: its clock differs from the controller's by {host['clock_offset']} s"]
-    return []
