@@ -197,7 +197,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        found, problem = leader.find(module.params)
+        found, problem = leader.query_leader(module.params)
     except (KubeError, LeaseError) as exc:
         module.fail_json(msg=str(exc))
     if problem:

@@ -27,8 +27,10 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible_collections.kube_ha.scheduler.plugins.action import scheduler_drill as drill_action
 from ansible_collections.kube_ha.scheduler.plugins.action import scheduler_plan as plan_action
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    kubeconfig_lock as _lock,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lock as _lock
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import verdict
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import info
@@ -193,7 +195,7 @@ class Watch:
     gone = True
 
     def __init__(self, path: str, *_more: Any) -> None:
-        _client.load(path)
+        _client.load_client(path)
 
     def __enter__(self) -> Watch:
         return self

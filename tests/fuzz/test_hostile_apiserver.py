@@ -256,9 +256,9 @@ def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Host
 
     def observe() -> str:
         with _client.Client([hostile.login], timeout=TIMEOUT) as client:
-            read = lease.reader(client.get, "kube-system", "kube-scheduler")
+            read = lease.make_reader(client.get, "kube-system", "kube-scheduler")
             view, _done = lease.observe(read, timeout=0.0, interval=0.0, members=["m1"])
-        of_lease(dict(lease.described(view)))
+        of_lease(dict(lease.to_lease_result(view)))
         return view.state
 
     def find() -> str:
@@ -272,10 +272,10 @@ def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Host
         given |= {"members": None}
         given |= {"wait_for": "leader", "holder": None, "timeout": 1000.0, "poll_interval": 1.0}
         with (
-            mock.patch.object(leader, "REQUEST", TIMEOUT),
+            mock.patch.object(leader, "MAX_REQUEST_S", TIMEOUT),
             mock.patch.object(leader.lease, "observe", world.hurried(clock)),
         ):
-            found, problem = leader.find(given, clock.sleep)
+            found, problem = leader.query_leader(given, clock.sleep)
         server = found.pop("server")  # type: ignore[misc]
         assert server == hostile.server.url
         of_lease(dict(found))

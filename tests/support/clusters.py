@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import ElectionTimings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import rollout
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import status
 
@@ -80,7 +80,7 @@ def cluster(
         plans,
         play or asked(),
         versions=VERSIONS,
-        settings=status.Settings(Timings(15, 10, 2), "720h"),
+        settings=status.Settings(ElectionTimings(15, 10, 2), "720h"),
         before=before or {},
     )
 

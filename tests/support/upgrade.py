@@ -22,7 +22,7 @@ OLD, NEW = "1.36.1", "1.37.2"
 RETRY_PERIOD = 2.0
 RELEASED = 2.2 * RETRY_PERIOD + 1
 """Maximum of seconds without a leader after a released lease."""
-CRASHED = timings.DEFAULT.crash_bound + 1
+CRASHED = timings.DEFAULT_TIMINGS.crash_bound + 1
 """Maximum of seconds without a leader after a lease that must expire."""
 
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import SOURCES
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import RECORD_SOURCES
 
 from tests.support.lab import UNIT, wait_for
 from tests.support.upgrade import NEW, OLD, nothing_lost, runs, under_pods, version
@@ -104,10 +104,13 @@ def test_roll_back_under_a_stream_of_pods(lab: Any) -> None:
 @contextlib.contextmanager
 def written_all_the_time(kubeconfig: Path) -> Iterator[None]:
     """Somebody writes the lease, without changing it."""
-    path, ended = SOURCES["lease"][0].format("kube-system", "kube-scheduler"), threading.Event()
+    path, ended = (
+        RECORD_SOURCES["lease"][0].format("kube-system", "kube-scheduler"),
+        threading.Event(),
+    )
 
     def write() -> None:
-        with _client.load(str(kubeconfig)) as client:
+        with _client.load_client(str(kubeconfig)) as client:
             for number in itertools.count():
                 lease = client.get(path)
                 lease["metadata"]["annotations"] = {"number": str(number)}

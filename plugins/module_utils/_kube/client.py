@@ -21,7 +21,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import (
     Credentials,
-    credentials,
+    load_credentials,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import (
     Connection,
@@ -36,7 +36,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport 
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Sequence
 
-KIND_OF_STATUS = {
+STATUS_KINDS = {
     401: "unauthorized",
     403: "forbidden",
     404: "not_found",
@@ -44,7 +44,7 @@ KIND_OF_STATUS = {
     429: "throttled",
 }
 
-ADVICE = {
+STATUS_REMEDIES = {
     "unauthorized": "the certificate has expired, or is not from the CA in the apiserver's --client-ca-file, or the token is unknown",
     "server_error": "look at its log and at its etcd",
 }
@@ -55,15 +55,15 @@ class StatusError(KubeError):
 
     def __init__(self, where: str, response: Response) -> None:
         self.status = response.status
-        kind = KIND_OF_STATUS.get(
+        kind = STATUS_KINDS.get(
             self.status, "server_error" if self.status >= 500 else "bad_request"
         )
         retry_after = response.retry_after
         words = [f"HTTP {self.status}, {response.reason or kind.replace('_', ' ')}"]
         if retry_after is not None:
             words.append(f"it asks to wait {retry_after:g} s")
-        if kind in ADVICE:
-            words.append(ADVICE[kind])
+        if kind in STATUS_REMEDIES:
+            words.append(STATUS_REMEDIES[kind])
         super().__init__(kind, f"{where}: {'; '.join(words)}", retry_after=retry_after)
 
 
@@ -87,7 +87,7 @@ def https_get(
         return connection.get(path, where=f"https://{netloc(host, port)}{path}", timeout=timeout)
 
 
-def peer_certificate(host: str, port: int, timeout: float = 10.0) -> bytes:
+def read_peer_certificate(host: str, port: int, timeout: float = 10.0) -> bytes:
     """Return the certificate that a port serves, as DER, with nothing verified: also one that has expired can be read.
 
     Raises TransportError.
@@ -105,10 +105,12 @@ class _Server:
     def __init__(self, login: Credentials) -> None:
         self._credentials = login
         try:
-            url = kubeconfig.server_url(login.server)
+            url = kubeconfig.parse_server_url(login.server)
         except KubeconfigError as exc:
             raise KubeconfigError(f"{login.origin}: {exc}") from None
-        if login.tls_server_name and not re.fullmatch(kubeconfig.NAME, login.tls_server_name):
+        if login.tls_server_name and not re.fullmatch(
+            kubeconfig.SERVER_NAME, login.tls_server_name
+        ):
             raise KubeconfigError(
                 f"{login.origin}: the TLS server name is neither a DNS name nor an address"
             )
@@ -238,7 +240,7 @@ class Client:
         return response.json(where)
 
 
-def load(
+def load_client(
     source: str | bytes, context: str | Sequence[str] | None = None, *, timeout: float = 10.0
 ) -> Client:
     """Return a client for the named contexts, tried in order, or for the current one; SOURCE is a path or the content.
@@ -248,4 +250,4 @@ def load(
     contexts: Sequence[str | None] = (
         [context] if context is None or isinstance(context, str) else context
     )
-    return Client([credentials(source, name) for name in contexts], timeout=timeout)
+    return Client([load_credentials(source, name) for name in contexts], timeout=timeout)

@@ -19,9 +19,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kub
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Mapping
 
-RELOAD = 300.0
+CERTIFICATE_RELOAD_S = 300.0
 """Seconds after which client-go has looked at the files of a client certificate again (transport/cert_rotation.go, CertCallbackRefreshDuration)."""
-RELOADED = "certificate rotation detected"
+CERTIFICATE_RELOAD_MESSAGE = "certificate rotation detected"
 """What it logs then, at verbosity 1, if they have changed; in small letters."""
 
 
@@ -43,14 +43,14 @@ class Credentials:
     insecure: bool = False
 
 
-def credentials(source: str | bytes, context: str | None = None) -> Credentials:
+def load_credentials(source: str | bytes, context: str | None = None) -> Credentials:
     """Return what a context of a kubeconfig (the current one if not named) stands for; SOURCE is a path or the content.
 
     Raises KubeconfigError, also for what is not supported here.
     """
     where = source if isinstance(source, str) else "the kubeconfig"
-    content = kubeconfig.read(source) if isinstance(source, str) else source
-    found = kubeconfig.resolve(kubeconfig.parse(content, where), context, where)
+    content = kubeconfig.read_kubeconfig(source) if isinstance(source, str) else source
+    found = kubeconfig.resolve_context(kubeconfig.parse_kubeconfig(content, where), context, where)
     folder = os.path.dirname(os.path.abspath(source)) if isinstance(source, str) else None
     return _credentials(found.cluster, found.user, f"{where}, context {found.name}", folder)
 
@@ -69,7 +69,7 @@ def _credentials(
             )
 
     def text(entry: Mapping[str, t.Any], key: str) -> str | None:
-        return kubeconfig.text(entry, key, origin, folder)
+        return kubeconfig.read_field(entry, key, origin, folder)
 
     def value(entry: Mapping[str, t.Any], key: str, form: str, advice: str) -> str | None:
         found = entry.get(key) or None
@@ -94,7 +94,10 @@ def _credentials(
         token=token
         or value(user, "token", _TOKEN, "holds characters that no HTTP header can carry"),
         tls_server_name=value(
-            cluster, "tls-server-name", kubeconfig.NAME, "is neither a DNS name nor an address"
+            cluster,
+            "tls-server-name",
+            kubeconfig.SERVER_NAME,
+            "is neither a DNS name nor an address",
         ),
         proxy_url=value(
             cluster,

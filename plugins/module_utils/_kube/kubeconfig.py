@@ -38,10 +38,10 @@ else:
 Config = dict[str, t.Any]
 
 # The lists of a kubeconfig, and the key under which an entry of each has its fields.
-KINDS = {"clusters": "cluster", "users": "user", "contexts": "context"}
+ENTRY_KINDS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 
 
-def shown(name: str) -> str:
+def quote_name(name: str) -> str:
     """Return a name in a form that is fit for an error message: quoted, on one line, at most 80 characters and a mark."""
     return repr(name if len(name) <= 80 else f"{name[:80]}…")
 
@@ -51,7 +51,7 @@ def shown(name: str) -> str:
 
 # The plain scalars that are no text, as kubectl's YAML library reads them. PyYAML's own table has dates, numbers of base 60 and
 # merge keys too, and lacks numbers such as 1e30: what came in as one of these would go out as something else.
-SCALARS = {
+SCALAR_PATTERNS = {
     "null": r"~|null|Null|NULL|",
     "bool": r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF",
     "int": r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|0|[1-9][0-9_]*)",
@@ -61,7 +61,7 @@ SCALARS = {
 _RESOLVERS = {
     None: [
         (f"tag:yaml.org,2002:{kind}", re.compile(rf"(?:{text})\Z"))
-        for kind, text in SCALARS.items()
+        for kind, text in SCALAR_PATTERNS.items()
     ]
 }
 
@@ -90,7 +90,7 @@ def _loader() -> t.Any:
                     )
                 if key.value in seen:
                     raise KubeconfigError(
-                        f"line {key.start_mark.line + 1}: the key {shown(key.value)} is there twice"
+                        f"line {key.start_mark.line + 1}: the key {quote_name(key.value)} is there twice"
                     )
                 seen.add(key.value)
             return super().construct_mapping(node, deep)
@@ -99,7 +99,7 @@ def _loader() -> t.Any:
     return Loader
 
 
-def parse(content: bytes, where: str) -> Config:
+def parse_kubeconfig(content: bytes, where: str) -> Config:
     """Return the parsed file. Raises KubeconfigError for what is not a whole kubeconfig of version v1; it never repeats the content."""
     if not HAS_YAML:
         raise KubeconfigError(
@@ -135,8 +135,8 @@ def _checked(config: t.Any, where: str) -> Config:
         raise KubeconfigError(f"{where} is not a kubeconfig of apiVersion v1 and kind Config")
     if not isinstance(config.get("current-context", ""), str):
         raise KubeconfigError(f"{where}: current-context is not text")
-    by_kubectl = {"apiVersion", "kind", *KINDS} <= config.keys()
-    for kind, key in KINDS.items():
+    by_kubectl = {"apiVersion", "kind", *ENTRY_KINDS} <= config.keys()
+    for kind, key in ENTRY_KINDS.items():
         entries = config.get(kind, [])
         if entries is None and by_kubectl:  # as it writes an empty list
             continue
@@ -152,15 +152,17 @@ def _checked(config: t.Any, where: str) -> Config:
                     f"{where}: {kind}, entry {number}, has no name, or one that is not text"
                 )
             if name in names:
-                raise KubeconfigError(f"{where}: {kind} holds {shown(name)} twice")
+                raise KubeconfigError(f"{where}: {kind} holds {quote_name(name)} twice")
             names.add(name)
             body = entry.get(key)
             if body is not None and not isinstance(body, dict):
-                raise KubeconfigError(f"{where}: {kind}, {shown(name)}: its {key} is not a mapping")
+                raise KubeconfigError(
+                    f"{where}: {kind}, {quote_name(name)}: its {key} is not a mapping"
+                )
     return config
 
 
-def read(path: str) -> bytes:
+def read_kubeconfig(path: str) -> bytes:
     """Return the content of a kubeconfig. Raises KubeconfigError, also where there is none."""
     try:
         content = paths.read(path, follow=True)
@@ -171,11 +173,11 @@ def read(path: str) -> bytes:
     return content
 
 
-def entry_of(config: Config, kind: str, name: t.Any) -> Config | None:
+def find_entry(config: Config, kind: str, name: t.Any) -> Config | None:
     """Return the fields of an entry, or None where there is no such entry."""
     for entry in config.get(kind) or ():
         if entry["name"] == name:
-            return entry.get(KINDS[kind]) or {}
+            return entry.get(ENTRY_KINDS[kind]) or {}
     return None
 
 
@@ -187,18 +189,18 @@ class Context(t.NamedTuple):
     user: Config
 
 
-def resolve(config: Config, context: str | None, where: str) -> Context:
+def resolve_context(config: Config, context: str | None, where: str) -> Context:
     """Return the context of this name (the current one if None). Raises KubeconfigError, which names WHERE."""
     name = context or config.get("current-context")
     if not name:
         raise KubeconfigError(f"{where} has no current-context; name a context")
-    entry = entry_of(config, "contexts", name)
+    entry = find_entry(config, "contexts", name)
     if entry is None:
         raise KubeconfigError(f"{where} has no context {name!r}")
     found = []
     for kind, key in (("clusters", "cluster"), ("users", "user")):
         referred = entry.get(key)
-        body = entry_of(config, kind, referred)
+        body = find_entry(config, kind, referred)
         if body is None:
             raise KubeconfigError(
                 f"{where}: context {name!r} refers to a {key} that is not there: {referred!r}"
@@ -207,7 +209,7 @@ def resolve(config: Config, context: str | None, where: str) -> Context:
     return Context(name, *found)
 
 
-def text(entry: Mapping[str, t.Any], key: str, where: str, folder: str | None) -> str | None:
+def read_field(entry: Mapping[str, t.Any], key: str, where: str, folder: str | None) -> str | None:
     """Return the text in C(KEY-data), else in the file that C(KEY) names, else None; C(tokenFile) is such a path too.
 
     A relative path starts at FOLDER, the kubeconfig's. Raises KubeconfigError, which names WHERE.
@@ -243,7 +245,7 @@ def text(entry: Mapping[str, t.Any], key: str, where: str, folder: str | None) -
 _AMBIGUOUS = re.compile(
     "|".join(
         (
-            *SCALARS.values(),
+            *SCALAR_PATTERNS.values(),
             "y|Y|n|N",
             r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?",
             r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9:]+)?)?",
@@ -284,7 +286,7 @@ def _dumper() -> t.Any:
     return Dumper
 
 
-def new() -> Config:
+def new_kubeconfig() -> Config:
     """Return the empty kubeconfig that kubectl starts from. Before 1.34 it had empty preferences too; where a file has them, they stay."""
     return {
         "apiVersion": "v1",
@@ -296,11 +298,11 @@ def new() -> Config:
     }
 
 
-def dump(config: Config) -> bytes:
+def dump_kubeconfig(config: Config) -> bytes:
     """Return the file as kubectl writes it: keys and names sorted, an empty list as null, a newline at the end."""
     ordered = {
         key: (sorted(value, key=lambda entry: entry["name"].encode()) if value else None)
-        if key in KINDS
+        if key in ENTRY_KINDS
         else value
         for key, value in config.items()
     }
@@ -315,10 +317,10 @@ def dump(config: Config) -> bytes:
 _LABEL = r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 
 # What a server's certificate can be for: a DNS name, or an address.
-NAME = rf"{_LABEL}(?:\.{_LABEL})*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
+SERVER_NAME = rf"{_LABEL}(?:\.{_LABEL})*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
 
 
-class Url(t.NamedTuple):
+class ServerUrl(t.NamedTuple):
     """The parts of https://HOST:PORT/PATH; an IPv6 address has no brackets here."""
 
     host: str
@@ -333,10 +335,10 @@ _SERVER = re.compile(
 )
 
 
-def server_url(server: str) -> Url:
+def parse_server_url(server: str) -> ServerUrl:
     """Return the parts of an apiserver's URL. Raises KubeconfigError."""
     # A user and a password could be part of it: such a text is not repeated.
-    name = "the server's URL" if "@" in server else f"the server {shown(server)}"
+    name = "the server's URL" if "@" in server else f"the server {quote_name(server)}"
     if server.startswith("http://"):
         raise KubeconfigError(
             f"{name} is not https, so that nobody could tell who answers; write it as https://HOST:PORT"
@@ -346,7 +348,7 @@ def server_url(server: str) -> Url:
         raise KubeconfigError(
             f"{name} is not of the form https://HOST:PORT, with or without a /PATH after it"
         )
-    return Url(match["v6"] or match["name"], int(match["port"] or 443), match["path"])
+    return ServerUrl(match["v6"] or match["name"], int(match["port"] or 443), match["path"])
 
 
 def _usable(match: re.Match[str]) -> bool:

@@ -29,11 +29,14 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
     paths,
     write,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig, lock
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    kubeconfig,
+    kubeconfig_lock,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig import (
-    KINDS,
+    ENTRY_KINDS,
     Config,
-    shown,
+    quote_name,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, keys, pem
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
@@ -129,24 +132,24 @@ class Work:
 
 def check(params: Options) -> None:
     """Check the options themselves, whatever there is on the host. Raises KubeconfigError."""
-    for kind in KINDS:
+    for kind in ENTRY_KINDS:
         names: set[str] = set()
         for entry in params[kind] or ():
             name = entry["name"]
             # What is invisible or breaks a line is a mistake, or meant to deceive.
             if not name or not name.isprintable() or name != name.strip() or len(name) > 1024:
-                raise KubeconfigError(f"{kind}: {shown(name)} is no usable name")
+                raise KubeconfigError(f"{kind}: {quote_name(name)} is no usable name")
             if name in names:
-                raise KubeconfigError(f"{kind}: {shown(name)} is declared twice")
+                raise KubeconfigError(f"{kind}: {quote_name(name)} is declared twice")
             names.add(name)
             try:
                 json.dumps(entry, ensure_ascii=False).encode()
             except UnicodeEncodeError:
                 raise KubeconfigError(
-                    f"{kind}, {shown(name)} holds text that is not Unicode"
+                    f"{kind}, {quote_name(name)} holds text that is not Unicode"
                 ) from None
             if entry["state"] == "present":
-                CHECKS[kind](entry, f"{kind}, {shown(name)}")
+                CHECKS[kind](entry, f"{kind}, {quote_name(name)}")
     name = params["current_context"]
     if name is not None and any(
         e["name"] == name and e["state"] == "absent" for e in params["contexts"] or ()
@@ -161,7 +164,7 @@ def _given(entry: Options, *options: str) -> list[str]:
 def _check_cluster(entry: Options, where: str) -> None:
     if entry["server"] is not None:
         try:
-            kubeconfig.server_url(entry["server"])
+            kubeconfig.parse_server_url(entry["server"])
         except KubeconfigError as exc:
             raise KubeconfigError(f"{where}: {exc}") from None
     trusts = _given(entry, "certificate_authority", "certificate_authority_data")
@@ -171,7 +174,9 @@ def _check_cluster(entry: Options, where: str) -> None:
         raise KubeconfigError(
             f"{where}: a CA has no use with insecure_skip_tls_verify; leave one of them out"
         )
-    if entry["tls_server_name"] and not re.fullmatch(kubeconfig.NAME, entry["tls_server_name"]):
+    if entry["tls_server_name"] and not re.fullmatch(
+        kubeconfig.SERVER_NAME, entry["tls_server_name"]
+    ):
         raise KubeconfigError(f"{where}: tls_server_name is neither a DNS name nor an address")
     if entry["proxy_url"] and not re.fullmatch(
         r"(?:https?|socks5)://[^/\s?#]+/?", entry["proxy_url"]
@@ -200,7 +205,7 @@ def _check_user(entry: Options, where: str) -> None:
         # Where a source is read in its place, nothing else would notice.
         if not os.path.isabs(entry[option]) or not entry[option].isprintable():
             raise KubeconfigError(
-                f"{where}: {option} {shown(entry[option])} is not an absolute path"
+                f"{where}: {option} {quote_name(entry[option])} is not an absolute path"
             )
     if entry["token"] is not None and not re.fullmatch(r"[\x21-\x7e]+", entry["token"]):
         raise KubeconfigError(
@@ -213,29 +218,31 @@ def _check_user(entry: Options, where: str) -> None:
 def _check_exec(options: Options, where: str) -> None:
     if not options["command"].strip() or not options["command"].isprintable():
         raise KubeconfigError(
-            f"{where}: command {shown(options['command'])} is not the name or the path of a program"
+            f"{where}: command {quote_name(options['command'])} is not the name or the path of a program"
         )
     if not re.fullmatch(
         r"client\.authentication\.k8s\.io/v1(?:alpha1|beta1)?", options["api_version"]
     ):
         raise KubeconfigError(
-            f"{where}: api_version {shown(options['api_version'])} is not one that clients speak, such as client.authentication.k8s.io/v1"
+            f"{where}: api_version {quote_name(options['api_version'])} is not one that clients speak, such as client.authentication.k8s.io/v1"
         )
     if any("\0" in word for word in options["args"]):
         raise KubeconfigError(f"{where}: args hold a NUL, which no program can be given")
     for name, value in options["env"].items():
         if not re.fullmatch(r"[^=\0]+", str(name)):
             raise KubeconfigError(
-                f"{where}: env: {shown(str(name))} cannot be the name of a variable"
+                f"{where}: env: {quote_name(str(name))} cannot be the name of a variable"
             )
         if value is None or isinstance(value, (dict, list)) or "\0" in str(value):
             # It may be a secret, and is not repeated.
-            raise KubeconfigError(f"{where}: env: the value of {shown(str(name))} is not text")
+            raise KubeconfigError(f"{where}: env: the value of {quote_name(str(name))} is not text")
 
 
 def _check_context(entry: Options, where: str) -> None:
     if entry["namespace"] and not re.fullmatch(DNS_LABEL, entry["namespace"]):
-        raise KubeconfigError(f"{where}: namespace {shown(entry['namespace'])} is not a DNS label")
+        raise KubeconfigError(
+            f"{where}: namespace {quote_name(entry['namespace'])} is not a DNS label"
+        )
 
 
 CHECKS: dict[str, t.Callable[[Options, str], None]] = {
@@ -249,7 +256,7 @@ CHECKS: dict[str, t.Callable[[Options, str], None]] = {
 
 
 def _patch(work: Work, kind: str, entry: Options) -> Patch:
-    where = f"{kind}, {shown(entry['name'])}"
+    where = f"{kind}, {quote_name(entry['name'])}"
     patch: Patch = {
         key: entry[option] or None
         for option, key in PLAIN[kind].items()
@@ -466,7 +473,7 @@ def _public_key(certificate: t.Any, where: str) -> bytes:
 def _applied(config: Config, work: Work, params: Options) -> Config:
     """Return the file as it has to be. Entries are found by their names; what the task does not name stays as it is."""
     config = copy.deepcopy(config)
-    for kind, key in KINDS.items():
+    for kind, key in ENTRY_KINDS.items():
         entries = list(config.get(kind) or ())
         for options in params[kind] or ():
             found = next((entry for entry in entries if entry["name"] == options["name"]), None)
@@ -478,7 +485,7 @@ def _applied(config: Config, work: Work, params: Options) -> Config:
                 found = {key: {}, "name": options["name"]}
                 entries.append(found)
             found[key] = _merged(found.get(key) or {}, patch, work.folder)
-            _check_complete(kind, found[key], f"{kind}, {shown(options['name'])}", work)
+            _check_complete(kind, found[key], f"{kind}, {quote_name(options['name'])}", work)
         if entries or config.get(kind):
             config[kind] = entries
     if params["current_context"] is not None:
@@ -519,18 +526,18 @@ def _check_references(before: Config, after: Config, params: Options) -> None:
         body = entry.get("context") or {}
         for kind, key in (("clusters", "cluster"), ("users", "user")):
             name = body.get(key)
-            gone = kubeconfig.entry_of(after, kind, name) is None
-            was = kubeconfig.entry_of(before, kind, name) is not None
+            gone = kubeconfig.find_entry(after, kind, name) is None
+            was = kubeconfig.find_entry(before, kind, name) is not None
             if gone and (entry["name"] in ours or was):
                 raise KubeconfigError(
                     f"contexts, {entry['name']!r}: its {key} {name!r} is not in {kind}; declare it there"
                 )
     current = after.get("current-context")
-    if not current or kubeconfig.entry_of(after, "contexts", current) is not None:
+    if not current or kubeconfig.find_entry(after, "contexts", current) is not None:
         return
     if (
         params["current_context"] is not None
-        or kubeconfig.entry_of(before, "contexts", current) is not None
+        or kubeconfig.find_entry(before, "contexts", current) is not None
     ):
         raise KubeconfigError(
             f"current_context: there is no context {current!r}; declare it in contexts, or name another one"
@@ -647,7 +654,7 @@ def summary(config: Config) -> Summary:
 
 def _bodies(config: Config, kind: str) -> Iterable[tuple[str, Config]]:
     return sorted(
-        ((entry["name"], entry.get(KINDS[kind]) or {}) for entry in config.get(kind) or ()),
+        ((entry["name"], entry.get(ENTRY_KINDS[kind]) or {}) for entry in config.get(kind) or ()),
         key=lambda pair: pair[0],
     )
 
@@ -707,7 +714,7 @@ def _redacted(kind: str, name: str, body: Config, former: Config) -> dict[str, t
             )
         else:
             public[key] = _without_password(value)
-    return {KINDS[kind]: public, "name": name}
+    return {ENTRY_KINDS[kind]: public, "name": name}
 
 
 def difference(before: Config | None, after: Config | None) -> Difference:
@@ -715,7 +722,7 @@ def difference(before: Config | None, after: Config | None) -> Difference:
     sides: list[dict[str, t.Any]] = []
     for own, other in ((before, after), (after, before)):
         side: dict[str, t.Any] = {}
-        for kind in KINDS if own is not None else ():
+        for kind in ENTRY_KINDS if own is not None else ():
             theirs = dict(_bodies(other or {}, kind))
             former = theirs if own is after else {}
             changed = [
@@ -756,10 +763,10 @@ def run(module: attributes.Module) -> Result:
             raise
     else:
         if not module.check_mode:
-            lock.sweep(path)
+            kubeconfig_lock.remove_stale_lock(path)
         if module.check_mode or plan.content is None:
             return _finish(module, path, plan)
-    with lock.locked(path):
+    with kubeconfig_lock.hold_kubeconfig_lock(path):
         return _finish(module, path, _plan(Work(module, work.folder), path))
 
 
@@ -779,15 +786,15 @@ def _plan(work: Work, path: str) -> Plan:
     unreadable = False
     if raw is not None:
         try:
-            before = kubeconfig.parse(raw, repr(path))
+            before = kubeconfig.parse_kubeconfig(raw, repr(path))
         except KubeconfigError as exc:
             if not params["force"]:
                 raise KubeconfigError(f"{exc}; set force to replace the file") from None
             unreadable = True
-    after = _applied(before if before is not None else kubeconfig.new(), work, params)
+    after = _applied(before if before is not None else kubeconfig.new_kubeconfig(), work, params)
     if not work.predicted:
         _check_references(before or {}, after, params)
-    content = None if before == after and not unreadable else kubeconfig.dump(after)
+    content = None if before == after and not unreadable else kubeconfig.dump_kubeconfig(after)
     if content is not None and len(content) > paths.LIMIT:
         raise KubeconfigError(f"{path!r} would be larger than {paths.LIMIT} bytes; embed less")
     return Plan(before, after, content, work.predicted)
@@ -827,7 +834,7 @@ def _remove(module: attributes.Module, path: str) -> Result:
         },
     }
     if there and not module.check_mode:
-        with lock.locked(path):
+        with kubeconfig_lock.hold_kubeconfig_lock(path):
             backup = write.remove(path, backup=BACKUPS if module.params["backup"] else 0)
         if backup:
             result["backup_file"] = backup

@@ -21,22 +21,22 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport 
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Callable
 
-    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import View
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import Observation
 
-REQUEST = 10.0
+MAX_REQUEST_S = 10.0
 """Seconds for one request, so that one which hangs leaves time for the rest of a wait."""
 
-CONDITIONS = {
+WAIT_CONDITIONS = {
     "leader": "a leader",
     "change": "a leader other than {}",
     "holder": "{} to lead",
 }
 """What wait_for stands for, in words; {} is the option holder."""
 
-LONGEST_IDENTITY = 1024
+MAX_IDENTITY_CHARS = 1024
 """Characters: those of an election have a host's name and a UUID."""
 
-DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 class OptionError(KubeError):
@@ -47,7 +47,7 @@ class OptionError(KubeError):
         self.location = self.option = option
 
 
-class LeaderInfo(lease.LeaseView):
+class LeaderInfo(lease.LeaseResult):
     """The result of leader_info."""
 
     server: str
@@ -56,7 +56,7 @@ class LeaderInfo(lease.LeaseView):
 
 def _check(params: dict[str, t.Any]) -> None:
     for option in ("name", "namespace"):
-        if not DNS_NAME.fullmatch(params[option]):
+        if not OBJECT_NAME.fullmatch(params[option]):
             raise OptionError(
                 option, f"{params[option][:64]!r} is not a name that an object can have"
             )
@@ -75,31 +75,33 @@ def _check(params: dict[str, t.Any]) -> None:
     for option in ("holder", "members"):
         given = params[option] if option == "members" else [params[option]]
         for text in given or ():
-            if text is not None and not (text.isprintable() and 0 < len(text) <= LONGEST_IDENTITY):
+            if text is not None and not (
+                text.isprintable() and 0 < len(text) <= MAX_IDENTITY_CHARS
+            ):
                 raise OptionError(
                     option, f"{text[:64]!r} is not one readable name; name a host or an identity"
                 )
 
 
-def _condition(params: dict[str, t.Any]) -> Callable[[View], bool]:
+def _condition(params: dict[str, t.Any]) -> Callable[[Observation], bool]:
     wait_for, wanted = params["wait_for"], params["holder"]
     if wait_for is None:
-        return lease.settled
+        return lease.is_conclusive
     if wait_for == "leader":
         return lambda view: view.leads
     if wait_for == "holder":
-        return lambda view: view.leads and lease.matches(view.identity, wanted)
+        return lambda view: view.leads and lease.matches_holder(view.identity, wanted)
 
-    def changed(view: View) -> bool:
+    def changed(view: Observation) -> bool:
         nonlocal wanted
         if wanted is None:
             wanted = view.node
-        return view.leads and not lease.matches(view.identity, wanted)
+        return view.leads and not lease.matches_holder(view.identity, wanted)
 
     return changed
 
 
-def find(
+def query_leader(
     params: dict[str, t.Any], sleep: Callable[[float], None] = time.sleep
 ) -> tuple[LeaderInfo, str | None]:
     """Return what is known of the leader, and one line that says so where a wait was in vain, else None.
@@ -108,30 +110,35 @@ def find(
     """
     _check(params)
     deadline = time.monotonic() + params["timeout"]
-    with _client.load(params["kubeconfig"], params["contexts"] or None) as client:
+    with _client.load_client(params["kubeconfig"], params["contexts"] or None) as client:
 
         def get(path: str) -> dict[str, t.Any]:
             # Without a wait, and at its end, a request still needs some time.
-            return client.get(path, timeout=max(1.0, min(REQUEST, deadline - time.monotonic())))
+            return client.get(
+                path, timeout=max(1.0, min(MAX_REQUEST_S, deadline - time.monotonic()))
+            )
 
         view, fulfilled = lease.observe(
-            lease.reader(get, params["namespace"], params["name"]),
+            lease.make_reader(get, params["namespace"], params["name"]),
             _condition(params),
             timeout=params["timeout"],
             interval=params["poll_interval"],
             members=params["members"],
-            patient=params["wait_for"] is not None,
+            retry_first=params["wait_for"] is not None,
             sleep=sleep,
         )
-        found: LeaderInfo = {**lease.described(view), "server": client.server}
+        found: LeaderInfo = {**lease.to_lease_result(view), "server": client.server}
     if fulfilled or params["wait_for"] is None:
         return found, None
-    condition = CONDITIONS[params["wait_for"]].format(params["holder"] or "the first one seen")
+    condition = WAIT_CONDITIONS[params["wait_for"]].format(params["holder"] or "the first one seen")
     where = f"{params['namespace']}/{params['name']}"
-    return found, f"{where}: waited {view.elapsed:.1f} s in vain for {condition}; {in_words(view)}"
+    return (
+        found,
+        f"{where}: waited {view.elapsed:.1f} s in vain for {condition}; {describe_state(view)}",
+    )
 
 
-def in_words(view: View) -> str:
+def describe_state(view: Observation) -> str:
     """Return a view in words, on one line."""
     node = one_line(view.node, 256)
     return {

@@ -31,7 +31,7 @@ if t.TYPE_CHECKING:  # pragma: no cover
 ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
 
 # Where the record of an election may lie, the newest kind first: source, path, and the RBAC rule that lets it be read.
-SOURCES = {
+RECORD_SOURCES = {
     "lease": (
         "/apis/coordination.k8s.io/v1/namespaces/{0}/leases/{1}",
         "coordination.k8s.io",
@@ -41,28 +41,28 @@ SOURCES = {
     "configmap": ("/api/v1/namespaces/{0}/configmaps/{1}", "", "configmaps"),
 }
 
-LARGEST_NUMBER = 2**31 - 1
+MAX_RECORD_NUMBER = 2**31 - 1
 """Of the numbers in a record: they are int32 in the API."""
 
-LONGEST_TIME = 64
+MAX_TIME_CHARS = 64
 """Characters of a time in a record; an apiserver writes 27."""
 
-IDENTITY = re.compile(r"(?s)(.+)_([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})")
+HOST_UUID = re.compile(r"(?s)(.+)_([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})")
 
 
 def node_of(identity: str) -> str:
     """Return the host in an identity of the form HOST_UUID, where HOST may hold underscores; any other identity as a whole."""
-    match = IDENTITY.fullmatch(identity)
+    match = HOST_UUID.fullmatch(identity)
     return match[1] if match else identity
 
 
-def matches(identity: str, wanted: str) -> bool:
+def matches_holder(identity: str, wanted: str) -> bool:
     """Return whether a holder is the wanted one, which is a hostname or a whole identity."""
     return wanted in (identity, node_of(identity))
 
 
 @dataclass(frozen=True)
-class Record:
+class LeaseRecord:
     """An election record, whichever object carries it.
 
     C(identity) is "" where the lease was released, C(lease_duration) is in seconds, the times are text by the holder's
@@ -81,13 +81,13 @@ class Record:
         return node_of(self.identity)
 
 
-ABSENT = Record(
+NO_RECORD = LeaseRecord(
     identity="", lease_duration=0, acquire_time=None, renew_time=None, transitions=0, source=""
 )
 """What an earlier reading found that found no record: any that is there now was written since."""
 
 
-def parse(obj: dict[str, t.Any], source: str) -> Record | None:
+def parse_record(obj: dict[str, t.Any], source: str) -> LeaseRecord | None:
     """Return the record in a Lease, or in the annotation of an Endpoints or a ConfigMap, or None where that has no annotation.
 
     Raises LeaseError for a record that no component can have written.
@@ -106,7 +106,7 @@ def parse(obj: dict[str, t.Any], source: str) -> Record | None:
     return _record(value, source, "leaderTransitions")
 
 
-def _record(value: t.Any, source: str, transitions: str) -> Record:
+def _record(value: t.Any, source: str, transitions: str) -> LeaseRecord:
     def wrong(name: str, expected: str) -> LeaseError:
         return LeaseError(f"{name} in the record of the {source} is not {expected}")
 
@@ -118,7 +118,7 @@ def _record(value: t.Any, source: str, transitions: str) -> Record:
 
     def time_of(name: str) -> str | None:
         found = text(name)
-        if found is not None and not (len(found) <= LONGEST_TIME and found.isprintable()):
+        if found is not None and not (len(found) <= MAX_TIME_CHARS and found.isprintable()):
             raise wrong(name, "a time")
         return found
 
@@ -130,14 +130,14 @@ def _record(value: t.Any, source: str, transitions: str) -> Record:
         if (
             not isinstance(found, int)
             or isinstance(found, bool)
-            or not 0 <= found <= LARGEST_NUMBER
+            or not 0 <= found <= MAX_RECORD_NUMBER
         ):
-            raise wrong(name, f"a number from 0 to {LARGEST_NUMBER}")
+            raise wrong(name, f"a number from 0 to {MAX_RECORD_NUMBER}")
         return found
 
     if not isinstance(value, dict):
         raise LeaseError(f"the {source} holds no election record")
-    return Record(
+    return LeaseRecord(
         identity=text("holderIdentity") or "",
         lease_duration=number("leaseDurationSeconds"),
         acquire_time=time_of("acquireTime"),
@@ -147,9 +147,9 @@ def _record(value: t.Any, source: str, transitions: str) -> Record:
     )
 
 
-def reader(
-    get: Get, namespace: str, name: str, sources: Collection[str] = tuple(SOURCES)
-) -> Callable[[], Record | None]:
+def make_reader(
+    get: Get, namespace: str, name: str, sources: Collection[str] = tuple(RECORD_SOURCES)
+) -> Callable[[], LeaseRecord | None]:
     """Return a function that reads the record from the Lease, else from the annotations of old clusters, and stays with the first one found.
 
     A cluster that was changed from one kind of object to another still has the former one, in which nobody writes any more: a
@@ -157,12 +157,12 @@ def reader(
     """
     known: list[str] = []
 
-    def read() -> Record | None:
+    def read() -> LeaseRecord | None:
         leases_served = False
         for source in known or sources:
-            path = SOURCES[source][0].format(quote(namespace, safe=""), quote(name, safe=""))
+            path = RECORD_SOURCES[source][0].format(quote(namespace, safe=""), quote(name, safe=""))
             try:
-                record = parse(get(path), source)
+                record = parse_record(get(path), source)
             except LeaseError as exc:
                 raise LeaseError(f"{path}: {exc}") from None
             except KubeError as exc:
@@ -170,7 +170,9 @@ def reader(
                     leases_served = leases_served or f'"{name}" not found' in str(exc)
                 # Where Leases are served, nobody writes annotations any more, so one that may not be read does not matter.
                 elif exc.kind != "forbidden" or not leases_served:
-                    hint = f"; {rbac_rule(source, name)}" if exc.kind == "forbidden" else ""
+                    hint = (
+                        f"; {describe_rbac_rule(source, name)}" if exc.kind == "forbidden" else ""
+                    )
                     raise KubeError(exc.kind, f"{exc}{hint}", retry_after=exc.retry_after) from None
                 continue
             if record is not None:
@@ -182,9 +184,9 @@ def reader(
     return read
 
 
-def rbac_rule(source: str, name: str) -> str:
+def describe_rbac_rule(source: str, name: str) -> str:
     """Return in words the RBAC rule that lets the record be read."""
-    _path, group, resource = SOURCES[source]
+    _path, group, resource = RECORD_SOURCES[source]
     return (
         f'the user needs a Role in that namespace with the rule apiGroups: ["{group}"], resources: ["{resource}"], '
         f'resourceNames: ["{name}"], verbs: ["get"]'
@@ -192,7 +194,7 @@ def rbac_rule(source: str, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class View:
+class Observation:
     """What an observer knows of an election.
 
     C(state) is absent, released, expired, foreign or held. C(moving) says that the holder was seen to write the record.
@@ -200,10 +202,10 @@ class View:
     """
 
     state: str = "absent"
-    record: Record | None = None
+    record: LeaseRecord | None = None
     moving: bool = False
     elapsed: float = 0.0
-    compared: Record | None = None
+    compared: LeaseRecord | None = None
 
     @property
     def identity(self) -> str:
@@ -219,7 +221,7 @@ class View:
         return self.state == "held" and self.moving
 
 
-class LeaseView(t.TypedDict):
+class LeaseResult(t.TypedDict):
     """A view as modules return it. What is not known is None."""
 
     holder: str | None
@@ -243,7 +245,7 @@ class LeaseView(t.TypedDict):
     """Seconds from the first look to the one that is reported, to the millisecond."""
 
 
-def described(view: View) -> LeaseView:
+def to_lease_result(view: Observation) -> LeaseResult:
     """Return a view as modules return it."""
     record = view.record
     return {
@@ -268,24 +270,26 @@ class Observer:
     """
 
     def __init__(
-        self, members: Collection[str] | None = None, before: Record | None = None
+        self, members: Collection[str] | None = None, before: LeaseRecord | None = None
     ) -> None:
         self._members = members
         self._before = before
-        self._record: Record | None = None
+        self._record: LeaseRecord | None = None
         self._changed_at = 0.0
         self._changed = False
         self._seen = False
 
-    def see(self, record: Record | None, requested_at: float, answered_at: float) -> View:
+    def update(
+        self, record: LeaseRecord | None, requested_at: float, answered_at: float
+    ) -> Observation:
         """Return what is known after this reading; the times are seconds of one's own monotonic clock before and after it."""
         if not self._seen or record != self._record:
             self._changed = self._seen or self._differs_from_before(record)
             self._seen, self._record, self._changed_at = True, record, answered_at
         state = self._state(requested_at)
-        return View(state, record, moving=self._changed and state in ("held", "foreign"))
+        return Observation(state, record, moving=self._changed and state in ("held", "foreign"))
 
-    def _differs_from_before(self, record: Record | None) -> bool:
+    def _differs_from_before(self, record: LeaseRecord | None) -> bool:
         before = self._before
         if before is None or record is None:
             return False
@@ -302,47 +306,47 @@ class Observer:
         if now - self._changed_at >= record.lease_duration:
             return "expired"
         if self._members is not None and not any(
-            matches(record.identity, member) for member in self._members
+            matches_holder(record.identity, member) for member in self._members
         ):
             return "foreign"
         return "held"
 
 
-def settled(view: View) -> bool:
+def is_conclusive(view: Observation) -> bool:
     """Return whether a longer look would tell nothing more: the holder renews, has expired, or there is none."""
     return view.moving or view.state in ("absent", "released", "expired")
 
 
 def observe(
-    read: Callable[[], Record | None],
-    done: Callable[[View], bool] = settled,
+    read: Callable[[], LeaseRecord | None],
+    done: Callable[[Observation], bool] = is_conclusive,
     *,
     timeout: float,
     interval: float = 0.05,
     members: Collection[str] | None = None,
-    before: Record | None = None,
-    patient: bool = False,
+    before: LeaseRecord | None = None,
+    retry_first: bool = False,
     clock: Clock = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> tuple[View, bool]:
+) -> tuple[Observation, bool]:
     """Read every INTERVAL seconds; return the first view for which DONE holds and True, or after TIMEOUT seconds the last one and False.
 
     MEMBERS and BEFORE are as of Observer. Transient failures, such as an apiserver that restarts, are retried after the first
-    reading; if PATIENT, before it too. Raises KubeError and LeaseError, also where the last reading before the time-out failed.
+    reading; if RETRY_FIRST, before it too. Raises KubeError and LeaseError, also where the last reading before the time-out failed.
     """
     observer = Observer(members, before)
     start = clock()
-    view = View()
+    view = Observation()
     failure: KubeError | None = None
     seen = False
     while True:
         requested_at = clock()
         pause = interval
         try:
-            view = observer.see(read(), requested_at, clock())
+            view = observer.update(read(), requested_at, clock())
             seen, failure = True, None
         except KubeError as exc:
-            if exc.kind not in transport.TRANSIENT or not (patient or seen):
+            if exc.kind not in transport.TRANSIENT or not (retry_first or seen):
                 raise
             failure = exc
             pause = max(interval, exc.retry_after or 0.0)

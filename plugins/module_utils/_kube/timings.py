@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-JITTER = 1.2
+JITTER_FACTOR = 1.2
 """JitterFactor: a candidate waits for one to (1 + JITTER) retry periods between two tries."""
 
 
 @dataclass(frozen=True)
-class Timings:
+class ElectionTimings:
     """Lease duration, renew deadline and retry period of one election, in seconds."""
 
     lease_duration: float
@@ -26,30 +26,30 @@ class Timings:
     retry_period: float
 
     @property
-    def poll(self) -> float:
+    def max_retry_wait(self) -> float:
         """Seconds between two tries of a standby, at most."""
-        return self.retry_period * (1 + JITTER)
+        return self.retry_period * (1 + JITTER_FACTOR)
 
     @property
     def stop_bound(self) -> float:
         """Seconds without a leader after one that released its lease, at most, without the apiserver's own time."""
-        return self.poll
+        return self.max_retry_wait
 
     @property
     def crash_bound(self) -> float:
         """Seconds without a leader after one that did not release its lease, at most, without the apiserver's own time."""
-        return self.lease_duration + 2 * self.poll
+        return self.lease_duration + 2 * self.max_retry_wait
 
     @property
-    def patience(self) -> float:
+    def renewal_timeout(self) -> float:
         """Seconds within which a live leader is seen to renew: it does so every retry period, unless a try fails."""
         return 3 * self.retry_period
 
-    def out_of_order(self) -> list[tuple[str, str, float]]:
+    def violations(self) -> list[tuple[str, str, float]]:
         """Which time must be longer than which other, and how many times of it (0 for once), and is not."""
         rules = (
             ("lease_duration", "renew_deadline", 0.0),
-            ("renew_deadline", "retry_period", JITTER),
+            ("renew_deadline", "retry_period", JITTER_FACTOR),
         )
         return [
             (longer, shorter, factor)
@@ -58,5 +58,5 @@ class Timings:
         ]
 
 
-DEFAULT = Timings(15, 10, 2)
+DEFAULT_TIMINGS = ElectionTimings(15, 10, 2)
 """client-go's own, which every kube-scheduler has where nothing else is said."""

@@ -32,7 +32,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import pem
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Iterator, Mapping
 
-BODY_LIMIT = 4 << 20
+MAX_BODY_BYTES = 4 << 20
 """Bytes of an answer: a Lease has a thousand, a scheduler's metrics some hundred thousand."""
 
 # X509_V_ERR_… of OpenSSL; whatever is not here is a chain that does not lead to the CA.
@@ -47,7 +47,7 @@ KIND_OF_ERRNO = {
     errno.ETIMEDOUT: "timeout",
 }
 
-WHAT = {
+ERROR_MESSAGES = {
     "closed": "the connection was closed before an answer came",
     "dns": "the host name does not resolve",
     "not_http": "the answer is not HTTP",
@@ -62,7 +62,7 @@ WHAT = {
     "tls_name": "the server's certificate is not for this name or address; its subject alternative names need it, or set tls-server-name",
     "tls_not_yet_valid": "the server's certificate is not yet valid; compare the clocks",
     "tls_untrusted": "the server's certificate is not signed by the CA that is trusted here",
-    "too_large": f"the answer is larger than {BODY_LIMIT >> 20} MiB",
+    "too_large": f"the answer is larger than {MAX_BODY_BYTES >> 20} MiB",
     "unreachable": "no route to the host",
 }
 
@@ -83,7 +83,7 @@ class TransportError(KubeError):
     """No answer came. C(kind) is a key of WHAT."""
 
     def __init__(self, kind: str, where: str, detail: str = "") -> None:
-        super().__init__(kind, f"{where}: {WHAT[kind]}{f' ({detail})' if detail else ''}")
+        super().__init__(kind, f"{where}: {ERROR_MESSAGES[kind]}{f' ({detail})' if detail else ''}")
 
 
 def one_line(text: str, limit: int = 300) -> str:
@@ -191,7 +191,7 @@ def _translated(where: str) -> Iterator[None]:
 # --- TLS
 
 
-def certificates_of(content: str) -> str:
+def extract_certificates(content: str) -> str:
     """Return the certificates of a PEM file without the text that tools write between them."""
     return b"\n".join(pem.blocks(content.encode())).decode()
 
@@ -218,7 +218,7 @@ def tls_context(
         )
         context.hostname_checks_common_name = False
         try:
-            context.load_verify_locations(cadata=certificates_of(ca_pem))
+            context.load_verify_locations(cadata=extract_certificates(ca_pem))
         except (ssl.SSLError, ValueError):
             raise KubeError("ca", "the CA that is to be trusted is not a PEM certificate") from None
     if client_pem is not None:
@@ -421,8 +421,8 @@ def _tunnel(sock: socket.socket, deadline: float, target: str, authorization: st
 
 
 def _read(answer: http.client.HTTPResponse, where: str) -> Response:
-    content = answer.read(BODY_LIMIT + 1)
-    if len(content) > BODY_LIMIT:
+    content = answer.read(MAX_BODY_BYTES + 1)
+    if len(content) > MAX_BODY_BYTES:
         raise TransportError("too_large", where)
     if answer.length:  # http.client leaves a body that was cut short to its caller
         raise http.client.IncompleteRead(b"")

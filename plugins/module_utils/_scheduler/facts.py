@@ -92,7 +92,7 @@ class Instance(t.TypedDict):
 
 
 class Lease(t.TypedDict):
-    """The election record as this host sees it: _kube/lease.py's LeaseView, and the age of the renewal."""
+    """The election record as this host sees it: _kube/lease.py's LeaseResult, and the age of the renewal."""
 
     holder: str | None
     holder_identity: str | None

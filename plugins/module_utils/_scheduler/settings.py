@@ -246,7 +246,7 @@ class ProcessSettings(t.NamedTuple):
         return next((value for value in values if value and OBJECT_NAME.fullmatch(value)), default)
 
     @property
-    def timings(self) -> _timings.Timings:
+    def timings(self) -> _timings.ElectionTimings:
         """The times of the election; client-go's own where it was told none that can be read."""
         told = {
             key: _durations.parse_seconds(self.text(f"leader-elect-{key.replace('_', '-')}", field))
@@ -256,8 +256,8 @@ class ProcessSettings(t.NamedTuple):
                 ("retry_period", "retryPeriod"),
             )
         }
-        return _timings.Timings(
-            **{key: told[key] or getattr(_timings.DEFAULT, key) for key in told}
+        return _timings.ElectionTimings(
+            **{key: told[key] or getattr(_timings.DEFAULT_TIMINGS, key) for key in told}
         )
 
     @property

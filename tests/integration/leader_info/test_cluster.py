@@ -146,7 +146,7 @@ class Lab:
 
     def ask(self, path: Path | None = None, **given: Any) -> tuple[Any, str | None]:
         params = {name: option.get("default") for name, option in leader_info.ARGUMENTS.items()}
-        return _leader.find(
+        return _leader.query_leader(
             {**params, "kubeconfig": str(path or self.admin), "name": LEASE, **given}
         )
 
@@ -366,7 +366,7 @@ class Schedulers:
         self.lab.write("DELETE", path)
 
     def watch(self) -> None:
-        client = _client.load(str(self.lab.admin), list(self.lab.addresses))
+        client = _client.load_client(str(self.lab.admin), list(self.lab.addresses))
         while not self.done.wait(0.02):
             start = time.monotonic()
             try:

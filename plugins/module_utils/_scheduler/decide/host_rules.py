@@ -160,7 +160,7 @@ def validate_apiserver(
     """What speaks against a version, or against the apiserver that the host is to use."""
     own = host["apiserver"]
     if own is not None and not own["reachable"]:
-        if transport.WHAT["tls_name"] not in str(own["error"]):
+        if transport.ERROR_MESSAGES["tls_name"] not in str(own["error"]):
             return [f"{prefix}apiserver: {name} gets no answer from it: {own['error']}"]
         asked = v.tls_server_name or _hostname_of(v.apiserver)
         advice = (

@@ -12,10 +12,12 @@ import os
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import RELOAD
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import (
+    CERTIFICATE_RELOAD_S,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import (
-    DEFAULT,
-    Timings,
+    DEFAULT_TIMINGS,
+    ElectionTimings,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
     adopt,
@@ -109,7 +111,7 @@ def desired_version(v: Variables, running: str) -> str:
 
 
 def compute_failover_bounds(
-    timings: Timings, versions: Versions, running: t.Iterable[str]
+    timings: ElectionTimings, versions: Versions, running: t.Iterable[str]
 ) -> Failover:
     """The bounds; a version that does not release its lease makes a stop cost what a crash costs."""
     rows = [row_of(versions, version) for version in running]
@@ -251,7 +253,7 @@ def compute_plan(
     )
 
 
-def _longest_timings(timings: Timings, host: dict[str, t.Any]) -> Timings:
+def _longest_timings(timings: ElectionTimings, host: dict[str, t.Any]) -> ElectionTimings:
     """The longer of the planned times and those that the host knows: until all are rolled, a candidate waits for what the holder has written."""
     former = host["process"].get("timings") or {}
     held = (host.get("lease") or {}).get("lease_duration") or 0
@@ -259,7 +261,7 @@ def _longest_timings(timings: Timings, host: dict[str, t.Any]) -> Timings:
         key: max(getattr(timings, key), former.get(key, 0)) for key in timings.__dataclass_fields__
     }
     times["lease_duration"] = max(times["lease_duration"], held)
-    return Timings(**times)
+    return ElectionTimings(**times)
 
 
 def _compute_timeouts(bounds: Failover) -> dict[str, float]:
@@ -268,7 +270,7 @@ def _compute_timeouts(bounds: Failover) -> dict[str, float]:
         "change": min(MAX_HEALTH_TIMEOUT_S, max(15.0, bounds["stop"] + 10)),
         "handover": _handover_timeout(bounds["crash"]),
         "steady": STEADY_PERIOD_S,
-        "reload": RELOAD + RELOAD_SLACK_S,
+        "reload": CERTIFICATE_RELOAD_S + RELOAD_SLACK_S,
     }
 
 
@@ -279,7 +281,9 @@ def _handover_timeout(crash: float) -> float:
 
 def handover_timeout_of(timings: t.Mapping[str, float] | None) -> float:
     """Seconds for another member to take the lease of one that elects by these times; None for the defaults."""
-    return _handover_timeout(round((Timings(**timings) if timings else DEFAULT).crash_bound, 1))
+    return _handover_timeout(
+        round((ElectionTimings(**timings) if timings else DEFAULT_TIMINGS).crash_bound, 1)
+    )
 
 
 def list_credential_files(v: Variables) -> list[dict[str, t.Any]]:

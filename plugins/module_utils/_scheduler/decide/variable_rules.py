@@ -146,7 +146,7 @@ def _check_host_variables(
         yield from _check_url("apiservers", url, cluster, prefix)
     if v.pki == "external" and not FILE_NAME.fullmatch(cluster.me):
         yield f"{prefix}csr_dir: the inventory name {cluster.me!r} cannot begin the name of a file; give the host another"
-    if v.tls_server_name and not re.fullmatch(kubeconfig.NAME, v.tls_server_name):
+    if v.tls_server_name and not re.fullmatch(kubeconfig.SERVER_NAME, v.tls_server_name):
         yield f"{prefix}tls_server_name: {v.tls_server_name!r} is neither a DNS name nor an address; give one that the apiserver's certificate has"
     if not 0 < v.secure_port < 65536:
         yield f"{prefix}secure_port: {v.secure_port} is not a port; give one from 1 to 65535, such as 10259"
@@ -167,7 +167,7 @@ def _check_host_variables(
 
 def _check_url(option: str, url: str, cluster: InventoryCluster, prefix: str) -> t.Iterator[str]:
     try:
-        kubeconfig.server_url(url)
+        kubeconfig.parse_server_url(url)
     except KubeconfigError:
         address = cluster.addresses.get(cluster.me, "192.0.2.1")
         example = f"[{address}]" if ":" in address else address

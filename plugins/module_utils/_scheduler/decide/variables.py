@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import ElectionTimings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     DEFAULT_SCHEDULER,
 )
@@ -257,12 +257,12 @@ class Election(t.NamedTuple):
                 return [f"{names[key]}: {text} is not a time in whole seconds, such as {example}s"]
         return [
             f"{names[longer]}: {self.texts[longer]} must be longer than {f'{factor} times ' if factor else ''}{names[shorter]}, {self.texts[shorter]}"
-            for longer, shorter, factor in self.timings().out_of_order()
+            for longer, shorter, factor in self.timings().violations()
         ]
 
-    def timings(self) -> Timings:
+    def timings(self) -> ElectionTimings:
         """The times in seconds; only where there are no faults of form."""
-        return Timings(**{key: float(text[:-1]) for key, text in self.texts.items()})
+        return ElectionTimings(**{key: float(text[:-1]) for key, text in self.texts.items()})
 
 
 def resolve_election(

@@ -65,14 +65,14 @@ class Handover(t.TypedDict):
 class _Looks:
     """Keeps what each look shows, and tells when the next leader has renewed."""
 
-    def __init__(self, before: _lease.Record, began: float) -> None:
+    def __init__(self, before: _lease.LeaseRecord, began: float) -> None:
         self.before, self.began = before, began
         self.released = False
         self.taken: float | None = None
         self.identity = ""
         self.renewals: set[str | None] = set()
 
-    def see(self, view: _lease.View) -> bool:
+    def see(self, view: _lease.Observation) -> bool:
         record = view.record
         if record is None or record.identity == self.before.identity:
             return False
@@ -86,12 +86,12 @@ class _Looks:
         return len(self.renewals) >= RENEWALS
 
 
-def look(kubeconfig: str, name: str, namespace: str) -> _lease.LeaseView | None:
+def look(kubeconfig: str, name: str, namespace: str) -> _lease.LeaseResult | None:
     """The lease before a first start, which what is there afterwards is compared with; None where it cannot be read."""
     try:
-        with _client.load(trusted_path(kubeconfig), timeout=REQUEST) as client:
-            return _lease.described(
-                _lease.observe(_lease.reader(client.get, namespace, name), timeout=0)[0]
+        with _client.load_client(trusted_path(kubeconfig), timeout=REQUEST) as client:
+            return _lease.to_lease_result(
+                _lease.observe(_lease.make_reader(client.get, namespace, name), timeout=0)[0]
             )
     except LEASE_ACCESS_ERRORS:
         return None
@@ -104,7 +104,9 @@ def hand_over(unit: str, service: Service, wanted: Wanted) -> Handover | None:
     """
     try:
         # Its credentials are read now: systemd takes the process's own away when it stops.
-        with _client.load(kubeconfig_for(unit, wanted.kubeconfig), timeout=REQUEST) as client:
+        with _client.load_client(
+            kubeconfig_for(unit, wanted.kubeconfig), timeout=REQUEST
+        ) as client:
             readers = record_readers(
                 client, wanted.namespace, wanted.name, source_groups(wanted.lock)
             )
@@ -123,11 +125,15 @@ def hand_over(unit: str, service: Service, wanted: Wanted) -> Handover | None:
         ) from None
 
 
-def _records(readers: t.Iterable[t.Callable[[], _lease.Record | None]]) -> list[_lease.Record]:
+def _records(
+    readers: t.Iterable[t.Callable[[], _lease.LeaseRecord | None]],
+) -> list[_lease.LeaseRecord]:
     return [record for reader in readers for record in [reader()] if record]
 
 
-def _latest(records: list[_lease.Record], before: _lease.Record) -> _lease.Record | None:
+def _latest(
+    records: list[_lease.LeaseRecord], before: _lease.LeaseRecord
+) -> _lease.LeaseRecord | None:
     """The record that another member holds, else one that is released, else the former leader's.
 
     A lock of two objects can be taken over by a member that was told to elect by one of them only, and the other stays as it was.
@@ -142,8 +148,8 @@ def _latest(records: list[_lease.Record], before: _lease.Record) -> _lease.Recor
 def _handed(
     unit: str,
     service: Service,
-    read: t.Callable[[], _lease.Record | None],
-    before: _lease.Record,
+    read: t.Callable[[], _lease.LeaseRecord | None],
+    before: _lease.LeaseRecord,
     timeout: float,
 ) -> Handover:
     looks = _Looks(before, time.monotonic())
@@ -151,7 +157,7 @@ def _handed(
     service.stop(unit)
     try:
         view, done = _lease.observe(
-            read, looks.see, timeout=timeout, interval=POLL, before=before, patient=True
+            read, looks.see, timeout=timeout, interval=POLL, before=before, retry_first=True
         )
         if done and view.record and looks.taken is not None:
             return Handover(

@@ -36,7 +36,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 
 if t.TYPE_CHECKING:  # pragma: no cover
-    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import LeaseView
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import LeaseResult
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy.handover import (
         Handover,
     )
@@ -60,7 +60,7 @@ class Result(t.TypedDict, total=False):
     digest: str
     pending: list[str]
     reasons: list[str]
-    lease: LeaseView | None
+    lease: LeaseResult | None
     handover: Handover | None
     original: bool
     version: str
@@ -162,7 +162,7 @@ def _live(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: Pro
     return Result(**{**result, "digest": digest, "lease": lease, "handover": handed})
 
 
-def _lease_before(fileset: Fileset, wanted: dict[str, str] | None) -> LeaseView | None:
+def _lease_before(fileset: Fileset, wanted: dict[str, str] | None) -> LeaseResult | None:
     """The lease before the first start here."""
     path = next((item.path for item in fileset.items if item.name == "kubeconfig"), None)
     if not wanted or path is None:
@@ -287,7 +287,7 @@ def _not_after(kept: t.Mapping[str, str]) -> str:
     )
     if pem is None and named:
         with contextlib.suppress(KubeError, FilesError):
-            pair = _credentials.credentials(named).client_pem
+            pair = _credentials.load_credentials(named).client_pem
             pem = pair[0].encode() if pair else None
     found = _certificate.parse(pem or b"")
     certificate = found[0] if found else None

@@ -194,7 +194,7 @@ class Fault:
         if not server:
             raise FaultError("is needed for a partition", option="apiserver")
         try:
-            url = kubeconfig.server_url(server)
+            url = kubeconfig.parse_server_url(server)
         except KubeconfigError as error:
             raise FaultError(str(error), option="apiserver") from None
         try:

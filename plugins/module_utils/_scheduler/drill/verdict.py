@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import asdict, dataclass, field
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import ElectionTimings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import rollout
@@ -145,7 +145,7 @@ def choose(
         lease={
             "namespace": process["lease_namespace"],
             "name": process["lease_name"],
-            "sources": list(versions.sources_of(process["lock"])) or list(lease.SOURCES),
+            "sources": list(versions.sources_of(process["lock"])) or list(lease.RECORD_SOURCES),
         },
         scheduler=scheduler,
         timings=asdict(timings),
@@ -198,7 +198,7 @@ def _leader(
 
 def _timings(
     names: t.Sequence[str], answers: rollout.MemberResults
-) -> tuple[Timings | None, list[str]]:
+) -> tuple[ElectionTimings | None, list[str]]:
     """The longest times of those who count: the members that may take over, and the holder, whose duration lies in the lease."""
     told = {name: answers[name]["process"]["timings"] for name in names}
     silent = [name for name, times in told.items() if times is None]
@@ -207,14 +207,16 @@ def _timings(
             f"{', '.join(silent)}: the times of the election are not known, so nothing bounds a fail-over"
         ]
     durations = [float((answers[name]["lease"] or {}).get("lease_duration") or 0) for name in names]
-    return Timings(
+    return ElectionTimings(
         lease_duration=max([*durations, *(times["lease_duration"] for times in told.values())]),
         renew_deadline=max(times["renew_deadline"] for times in told.values()),
         retry_period=max(times["retry_period"] for times in told.values()),
     ), []
 
 
-def bounds_of(kind: str, timings: Timings, version: str, table: versions.Versions) -> Bounds:
+def bounds_of(
+    kind: str, timings: ElectionTimings, version: str, table: versions.Versions
+) -> Bounds:
     """The bounds of a drill; C(version) is the leader's."""
     row = versions.row_of(table, version)
     released, crash = (

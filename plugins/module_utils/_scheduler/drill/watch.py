@@ -175,7 +175,7 @@ class Watch:
     ) -> None:
         self._choice, self._alive = choice, alive
         # One for each thread: a kept connection is not for two at once.
-        self._clients = [_client.load(kubeconfig, timeout=REQUEST) for _each in range(3)]
+        self._clients = [_client.load_client(kubeconfig, timeout=REQUEST) for _each in range(3)]
         self._namespaces = Namespaces(self._clients[0])
         self.namespace = ""
         self.gone = True
@@ -307,13 +307,13 @@ class Watch:
 
     def _look(self) -> None:
         where, client, seen = self._choice["lease"], self._clients[1], self.seen
-        read = lease.reader(
+        read = lease.make_reader(
             lambda path: client.get(path, timeout=REQUEST),
             where["namespace"],
             where["name"],
             where["sources"],
         )
-        last: lease.Record | None = None
+        last: lease.LeaseRecord | None = None
         answered = time.monotonic()
         while not self._end.is_set():
             began = time.monotonic()

@@ -60,9 +60,9 @@ def trusted_path(named: str) -> str:
 
 def record_readers(
     client: _client.Client, namespace: str, name: str, groups: t.Iterable[tuple[str, ...]]
-) -> list[t.Callable[[], _lease.Record | None]]:
+) -> list[t.Callable[[], _lease.LeaseRecord | None]]:
     """One for each object that may hold the record.
 
     While members change over to another lock, only one of the objects that a pair of locks has is written to.
     """
-    return [_lease.reader(client.get, namespace, name, sources) for sources in groups]
+    return [_lease.make_reader(client.get, namespace, name, sources) for sources in groups]

@@ -44,7 +44,7 @@ def on_host(certificate: str | None, kubeconfig: str, authorities: str) -> list[
         with contextlib.suppress(FilesError):
             texts.append((certificate, "pair", paths.read(certificate) or b""))
     with contextlib.suppress(KubeError, ProbeError):
-        login = _credentials.credentials(trusted_path(kubeconfig))
+        login = _credentials.load_credentials(trusted_path(kubeconfig))
         texts.append(
             (kubeconfig, "client", (login.client_pem or ("", ""))[0].encode("ascii", "replace"))
         )

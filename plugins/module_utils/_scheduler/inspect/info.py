@@ -256,7 +256,7 @@ class Question:
         self.unit: str = self.params["unit"]
         self.systemd_version = systemd.version()
         self.before = probes.record_of(self.params["lease_before"])
-        self.last: _lease.Record | None = None
+        self.last: _lease.LeaseRecord | None = None
 
     def run(self) -> facts.Answer:
         """The answer. Raises FilesetError, SystemdError and FilesError."""
@@ -399,9 +399,9 @@ class Question:
             changed = os.lstat(item.path).st_ctime
         except OSError:
             return None
-        if changed <= started or time.time() - changed > 2 * _credentials.RELOAD:
+        if changed <= started or time.time() - changed > 2 * _credentials.CERTIFICATE_RELOAD_S:
             return True
-        return self.systemd.logged(self.unit, _credentials.RELOADED, changed)
+        return self.systemd.logged(self.unit, _credentials.CERTIFICATE_RELOAD_MESSAGE, changed)
 
     def _port(
         self, process: facts.Process, serving: _versions.Serving, listeners: t.Sequence[Listener]
@@ -460,12 +460,12 @@ class Question:
             },
         )
 
-    def _remember(self, view: _lease.View, *, single: bool) -> None:
+    def _remember(self, view: _lease.Observation, *, single: bool) -> None:
         """What the next look at the lease compares with: the last reading but one, so that it need not wait for a renewal that this look has seen.
 
         Of two objects that may hold the record, the view is of one: only of a C(single) one it tells that there was none.
         """
-        absent = _lease.ABSENT if single and view.state == "absent" else None
+        absent = _lease.NO_RECORD if single and view.state == "absent" else None
         self.before, self.last = self.last or view.compared, view.record or absent or self.last
 
     def _probe(

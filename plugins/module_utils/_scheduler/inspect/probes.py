@@ -26,7 +26,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import ElectionTimings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     versions as _versions,
@@ -110,12 +110,14 @@ def describe_certificate(pem: str) -> facts.Certificate:
 def _served(subject: Subject) -> facts.Certificate | None:
     if not subject.process["secure_port"]:
         return None
-    der = _client.peer_certificate(subject.address, subject.process["secure_port"], HTTP_TIMEOUT)
+    der = _client.read_peer_certificate(
+        subject.address, subject.process["secure_port"], HTTP_TIMEOUT
+    )
     return describe_certificate(ssl.DER_cert_to_PEM_cert(der))
 
 
 def _used(subject: Subject) -> facts.Certificate | None:
-    pair = _credentials.credentials(subject.kubeconfig()).client_pem
+    pair = _credentials.load_credentials(subject.kubeconfig()).client_pem
     return describe_certificate(pair[0]) if pair else None
 
 
@@ -195,12 +197,12 @@ class Shown(t.NamedTuple):
     """What a process showed; what went wrong is told in sentences."""
 
     probes: facts.Probes
-    lease: _lease.View | None
+    lease: _lease.Observation | None
     settings: effective.Answers
     faults: list[str]
 
 
-def run(subject: Subject, before: _lease.Record | None) -> Shown:
+def run(subject: Subject, before: _lease.LeaseRecord | None) -> Shown:
     """All probes at once, the lease, and what the process says of its settings."""
     questions: dict[str, t.Callable[[], t.Any]] = {
         **{name: (lambda probe=probe: probe(subject)) for name, probe in PROBES.items()},  # type: ignore[misc]
@@ -226,21 +228,21 @@ def run(subject: Subject, before: _lease.Record | None) -> Shown:
 
 def _readers(
     subject: Subject, client: _client.Client
-) -> list[t.Callable[[], _lease.Record | None]]:
+) -> list[t.Callable[[], _lease.LeaseRecord | None]]:
     return record_readers(
         client, subject.process["lease_namespace"], subject.process["lease_name"], subject.sources
     )
 
 
-def _comparable(subject: Subject, before: _lease.Record | None) -> _lease.Record | None:
+def _comparable(subject: Subject, before: _lease.LeaseRecord | None) -> _lease.LeaseRecord | None:
     """What a reading is compared with. That there was no record is not known of each of two objects that may hold it."""
-    return before if before is not _lease.ABSENT or len(subject.sources) == 1 else None
+    return before if before is not _lease.NO_RECORD or len(subject.sources) == 1 else None
 
 
-def glance(subject: Subject, before: _lease.Record | None) -> _lease.View:
+def glance(subject: Subject, before: _lease.LeaseRecord | None) -> _lease.Observation:
     """One reading of the record, of the object that was written to last. Raises KubeError, LeaseError and ProbeError."""
     before = _comparable(subject, before)
-    with _client.load(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
+    with _client.load_client(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
         views = [
             _lease.observe(read, timeout=0, before=before)[0] for read in _readers(subject, client)
         ]
@@ -249,16 +251,16 @@ def glance(subject: Subject, before: _lease.Record | None) -> _lease.View:
     )
 
 
-def watch(subject: Subject, before: _lease.Record | None) -> _lease.View:
+def watch(subject: Subject, before: _lease.LeaseRecord | None) -> _lease.Observation:
     """The record as it is when it has been seen to move, or when a live leader would have moved it.
 
     Raises KubeError, LeaseError and ProbeError.
     """
     views = []
     before = _comparable(subject, before)
-    with _client.load(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
+    with _client.load_client(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
         for read in _readers(subject, client):
-            first = before or read() or _lease.ABSENT
+            first = before or read() or _lease.NO_RECORD
             views.append(
                 _lease.observe(
                     read, timeout=patience(subject, first), interval=LEASE_INTERVAL, before=first
@@ -269,20 +271,20 @@ def watch(subject: Subject, before: _lease.Record | None) -> _lease.View:
     return next((view for view in views if view.moving), views[0])
 
 
-def patience(subject: Subject, record: _lease.Record | None) -> float:
+def patience(subject: Subject, record: _lease.LeaseRecord | None) -> float:
     """Seconds within which a live leader renews. It may have other times than this process: its lease tells how much longer ones."""
     told = subject.process["timings"]
     if told is None:
         return LEAST_PATIENCE
-    own = Timings(**told)
+    own = ElectionTimings(**told)
     ratio = (record.lease_duration if record else 0) / own.lease_duration
-    return min(MOST_PATIENCE, max(LEAST_PATIENCE, own.patience * max(1.0, ratio)))
+    return min(MOST_PATIENCE, max(LEAST_PATIENCE, own.renewal_timeout * max(1.0, ratio)))
 
 
-def describe_lease(view: _lease.View) -> facts.Lease:
+def describe_lease(view: _lease.Observation) -> facts.Lease:
     """The lease for the answer."""
     return facts.Lease(
-        **_lease.described(view), age=age(view.record.renew_time if view.record else None)
+        **_lease.to_lease_result(view), age=age(view.record.renew_time if view.record else None)
     )
 
 
@@ -297,12 +299,12 @@ def age(renew_time: str | None) -> float | None:
     return round(time.time() - renewed.replace(tzinfo=timezone.utc).timestamp(), 1)
 
 
-def record_of(described: t.Any) -> _lease.Record | None:
+def record_of(described: t.Any) -> _lease.LeaseRecord | None:
     """The record in an earlier answer's C(lease), ABSENT where there was none; None for no answer, and for what none can be made of."""
     if not isinstance(described, dict):
         return None
     if described.get("state") == "absent":
-        return _lease.ABSENT
+        return _lease.NO_RECORD
     source, identity = described.get("source"), described.get("holder_identity")
     texts = [described.get(name) for name in ("acquire_time", "renew_time")]
     numbers = [described.get(name) for name in ("lease_duration", "transitions")]
@@ -310,11 +312,11 @@ def record_of(described: t.Any) -> _lease.Record | None:
         return None
     if (
         not isinstance(source, str)
-        or source not in _lease.SOURCES
+        or source not in _lease.RECORD_SOURCES
         or not all(isinstance(n, int) for n in numbers)
     ):
         return None
-    return _lease.Record(
+    return _lease.LeaseRecord(
         identity=identity or "",
         lease_duration=t.cast(int, numbers[0]),
         acquire_time=texts[0],

@@ -16,7 +16,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import ElectionTimings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     versions as _versions,
 )
@@ -89,7 +89,7 @@ class Cluster(t.NamedTuple):
 
     variables: dict[str, Variables]
     addresses: dict[str, str]
-    timings: Timings
+    timings: ElectionTimings
     ca: str  # PEM text
 
     @property

@@ -15,7 +15,7 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import printable_line
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import ElectionTimings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
     plan,
@@ -91,7 +91,7 @@ class Document(t.TypedDict):
 class Settings(t.NamedTuple):
     """What of a cluster's variables counts here."""
 
-    timings: Timings
+    timings: ElectionTimings
     renew_before: str
 
 

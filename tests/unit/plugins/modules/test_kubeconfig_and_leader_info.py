@@ -64,7 +64,7 @@ def names(returned: dict[str, Any]) -> dict[str, Any]:
 
 def test_what_leader_info_returns_is_documented() -> None:
     assert set(names(yaml.safe_load(leader_info.RETURN))) == {
-        *_lease.described(_lease.View()),
+        *_lease.to_lease_result(_lease.Observation()),
         "server",
     }
 

@@ -39,7 +39,7 @@ def serve(respond: Any, pair: tuple[str, str] = PAIR, **options: Any) -> Server:
 def client(
     *servers: Any, ca: str | None = CA.pem, timeout: float = 3.0, **options: Any
 ) -> kube.Client:
-    return kube.load(
+    return kube.load_client(
         kubeconfig([getattr(s, "url", s) for s in servers], ca=ca, **options),
         [f"c{n}" for n in range(1, len(servers) + 1)],
         timeout=timeout,
@@ -558,7 +558,7 @@ FIELDS = {
 @given(*(st.dictionaries(st.sampled_from(names), VALUE) for names in FIELDS.values()))
 def test_no_fields_break_it(cluster: dict[str, Any], user: dict[str, Any]) -> None:
     with contextlib.suppress(KubeError):
-        kube.load(kubeconfig(["https://127.0.0.1:1"], user=user, **cluster)).get("/")
+        kube.load_client(kubeconfig(["https://127.0.0.1:1"], user=user, **cluster)).get("/")
 
 
 def test_files_relative_to_the_kubeconfig(tmp_path: Path) -> None:
@@ -572,12 +572,12 @@ def test_files_relative_to_the_kubeconfig(tmp_path: Path) -> None:
         path.write_bytes(
             kubeconfig([server.url], user=user, **named("certificate-authority", "ca.pem"))
         )
-        assert kube.load(str(path)).get("/") == {}
+        assert kube.load_client(str(path)).get("/") == {}
         assert b"Bearer s3cret\r\n" in server.requests[0]
 
 
 def test_nothing_that_is_printed_holds_a_secret() -> None:
-    found = kube.credentials(kubeconfig(["https://h"], pair=CLIENT, user={"token": "s3cret"}))
+    found = kube.load_credentials(kubeconfig(["https://h"], pair=CLIENT, user={"token": "s3cret"}))
     assert "s3cret" not in repr(found)
     assert "PRIVATE" not in repr(found)
 
@@ -605,10 +605,10 @@ def test_https_get_and_the_served_certificate() -> None:
         with pytest.raises(KubeError) as caught:
             kube.https_get("127.0.0.1", server.port, "/", ca_pem=CA.pem, timeout=3)
         assert caught.value.kind == "tls_expired"
-        der = kube.peer_certificate("127.0.0.1", server.port, 3)
+        der = kube.read_peer_certificate("127.0.0.1", server.port, 3)
         assert x509.load_der_x509_certificate(der).subject.rfc4514_string() == "CN=late"
     with pytest.raises(KubeError) as caught:
-        kube.peer_certificate("127.0.0.1", server.port, 3)
+        kube.read_peer_certificate("127.0.0.1", server.port, 3)
     assert caught.value.kind == "refused"
     with pytest.raises(KubeError) as caught:
         kube.https_get("127.0.0.1", server.port, "/", ca_pem="x", timeout=3)

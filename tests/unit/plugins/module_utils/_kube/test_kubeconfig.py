@@ -47,7 +47,9 @@ JSON = st.recursive(
 
 def fault(content: bytes | str) -> str:
     with pytest.raises(KubeconfigError) as caught:
-        kubeconfig.parse(content if isinstance(content, bytes) else content.encode(), "FILE")
+        kubeconfig.parse_kubeconfig(
+            content if isinstance(content, bytes) else content.encode(), "FILE"
+        )
     text = one_line(caught.value)
     assert text.startswith("FILE")
     assert "s3cret" not in text
@@ -117,21 +119,21 @@ def test_what_is_not_a_kubeconfig(content: bytes | str, word: str) -> None:
     ],
 )
 def test_what_kubectl_reads_too(content: str) -> None:
-    kubeconfig.parse(content.encode(), "FILE")
+    kubeconfig.parse_kubeconfig(content.encode(), "FILE")
 
 
 def test_a_file_that_was_cut_off_is_an_error_or_lacks_its_end() -> None:
-    whole = kubeconfig.dump(GOOD)
+    whole = kubeconfig.dump_kubeconfig(GOOD)
     for length in range(len(whole)):
         with contextlib.suppress(KubeconfigError):
-            found = kubeconfig.parse(whole[:length], "FILE")
+            found = kubeconfig.parse_kubeconfig(whole[:length], "FILE")
             assert found != GOOD or whole[length:] == b"\n"
 
 
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     with contextlib.suppress(KubeconfigError):
-        kubeconfig.parse(content, "FILE")
+        kubeconfig.parse_kubeconfig(content, "FILE")
 
 
 @given(JSON)
@@ -160,12 +162,12 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
 )
 def test_what_is_written_reads_as_the_same(value: Any) -> None:
     config = {**GOOD, "extensions": [{"name": "e", "extension": value}]}
-    assert kubeconfig.parse(kubeconfig.dump(config), "FILE") == config
+    assert kubeconfig.parse_kubeconfig(kubeconfig.dump_kubeconfig(config), "FILE") == config
 
 
 def test_one_object_in_two_places_is_written_twice() -> None:
     shared = ["a"]
-    assert b"*" not in kubeconfig.dump({"a": shared, "b": shared})
+    assert b"*" not in kubeconfig.dump_kubeconfig({"a": shared, "b": shared})
 
 
 ATOMS = [
@@ -218,6 +220,9 @@ def test_text_is_written_as_kubectl_writes_it(path: str, tmp_path: Path) -> None
         for text in texts
     ]
     file = tmp_path / "config"
-    file.write_bytes(kubeconfig.dump({**GOOD, "contexts": contexts}))
+    file.write_bytes(kubeconfig.dump_kubeconfig({**GOOD, "contexts": contexts}))
     kubectl(path, file, "set-context", "x", "--cluster=c")
-    assert kubeconfig.dump(kubeconfig.parse(file.read_bytes(), "FILE")) == file.read_bytes()
+    assert (
+        kubeconfig.dump_kubeconfig(kubeconfig.parse_kubeconfig(file.read_bytes(), "FILE"))
+        == file.read_bytes()
+    )

@@ -26,7 +26,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
     kubeconfig,
     kubeconfig_module,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lock as _lock
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    kubeconfig_lock as _lock,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, keys
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
     certificate as _certificate,
@@ -357,9 +359,9 @@ current-context: dangling
 
 def test_what_the_task_does_not_name_stays(host: Host) -> None:
     host.path.write_text(FOREIGN)
-    before = kubeconfig.parse(FOREIGN.encode(), "")
+    before = kubeconfig.parse_kubeconfig(FOREIGN.encode(), "")
     host.run(clusters=[host.cluster()])
-    after = kubeconfig.parse(host.path.read_bytes(), "")
+    after = kubeconfig.parse_kubeconfig(host.path.read_bytes(), "")
     assert after.pop("clusters") == [
         {
             "name": "kubernetes",
@@ -618,7 +620,7 @@ NAMES = [
 )
 def test_names_that_are_taken_come_back(host: Host, name: str) -> None:
     host.run(users=[{"name": name, "token": name if name.isascii() and " " not in name else "t"}])
-    assert kubeconfig.parse(host.path.read_bytes(), "")["users"][0]["name"] == name
+    assert kubeconfig.parse_kubeconfig(host.path.read_bytes(), "")["users"][0]["name"] == name
     assert not host.run(users=[{"name": name}])["changed"]
 
 
@@ -927,8 +929,8 @@ def test_a_symlink_in_its_folder_is_followed_and_kept(host: Host) -> None:
 def test_the_lock_of_kubectl_is_honoured(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = host.folder / "kubeconfig.lock"
     lock.touch(0)
-    locked = _lock.locked
-    monkeypatch.setattr(_lock, "locked", lambda path: locked(path, patience=0.1))
+    locked = _lock.hold_kubeconfig_lock
+    monkeypatch.setattr(_lock, "hold_kubeconfig_lock", lambda path: locked(path, timeout=0.1))
     with pytest.raises(KubeconfigError, match=re.escape(str(lock))):
         host.run(**host.task())
     assert lock.exists()
@@ -946,14 +948,14 @@ def test_a_file_that_is_torn_while_kubectl_writes_is_read_under_the_lock(
     lock = host.folder / "kubeconfig.lock"
     lock.touch(0)
     host.path.write_bytes(whole[:500])
-    locked = _lock.locked
+    locked = _lock.hold_kubeconfig_lock
 
     def finished(path: str) -> Any:
         lock.unlink()
         host.path.write_bytes(whole)
         return locked(path)
 
-    monkeypatch.setattr(_lock, "locked", finished)
+    monkeypatch.setattr(_lock, "hold_kubeconfig_lock", finished)
     assert not host.run(**host.task())["changed"]
     assert host.path.read_bytes() == whole
 
@@ -981,7 +983,8 @@ def test_killed_at_every_change_the_file_is_the_old_or_the_new_one(host: Host) -
             break
         assert (
             found == old
-            or kubeconfig.parse(found, "")["clusters"][0]["cluster"]["server"] == "https://h"
+            or kubeconfig.parse_kubeconfig(found, "")["clusters"][0]["cluster"]["server"]
+            == "https://h"
         )
         host.run(**change)
         new = host.path.read_bytes()
@@ -1084,4 +1087,4 @@ def test_no_options_break_it(host: Host, entries: st.DataObject) -> None:
     except (KubeconfigError, FilesError) as exc:
         one_line(exc)
     else:
-        kubeconfig.parse(host.path.read_bytes(), "")
+        kubeconfig.parse_kubeconfig(host.path.read_bytes(), "")

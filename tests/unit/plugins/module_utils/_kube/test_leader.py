@@ -62,7 +62,7 @@ class Cluster:
         path.write_bytes(kubeconfig([*servers, self.server.url], ca=CA.pem))
         params = {name: option.get("default") for name, option in module.ARGUMENTS.items()}
         contexts = [f"c{n}" for n in range(1, len(servers) + 2)] if servers else None
-        return leader.find(
+        return leader.query_leader(
             {**params, "kubeconfig": str(path), "contexts": contexts, "timeout": 5.0, **given}
         )
 
@@ -268,8 +268,8 @@ def test_each_fault_has_its_own_line(cluster: Cluster, response: Any, word: str)
 
 
 def test_no_two_faults_have_the_same_words() -> None:
-    texts = {str(TransportError(kind, "W")) for kind in transport.WHAT}
-    assert len(texts) == len(transport.WHAT)
+    texts = {str(TransportError(kind, "W")) for kind in transport.ERROR_MESSAGES}
+    assert len(texts) == len(transport.ERROR_MESSAGES)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ TIMES = [None, "2099-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "nonsense", ""]
 def test_odd_records_are_returned_as_they_are(duration: int | None) -> None:
     for identity, renewed in itertools.product(IDENTITIES, TIMES):
         spec = {"holderIdentity": identity, "leaseDurationSeconds": duration, "renewTime": renewed}
-        record = _lease.parse({"spec": spec}, "lease")
+        record = _lease.parse_record({"spec": spec}, "lease")
         clock = map(float, itertools.count())
         view, _done = _lease.observe(
             partial(lambda found: found, record),
@@ -314,11 +314,11 @@ def test_odd_records_are_returned_as_they_are(duration: int | None) -> None:
             clock=clock.__next__,
             sleep=lambda _seconds: None,
         )
-        found = _lease.described(view)
+        found = _lease.to_lease_result(view)
         assert found["holder_identity"] == (identity or None)
         assert found["renew_time"] == renewed
         assert found["state"] == (
             ("expired" if (duration or 0) < 30 else "held") if identity else "released"
         )
         assert not found["moving"]
-        one_line(Exception(leader.in_words(view)))
+        one_line(Exception(leader.describe_state(view)))

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.support.apiserver import lease
 
 UUID = "0f0e0d0c-1111-2222-3333-444455556666"
-LEASE = _lease.SOURCES["lease"][0].format("ns", "n")
+LEASE = _lease.RECORD_SOURCES["lease"][0].format("ns", "n")
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_any_host_name_comes_back(host: str) -> None:
 
 
 def test_a_lease() -> None:
-    record = _lease.parse(lease(f"m1_{UUID}"), "lease")
-    assert record == _lease.Record(
+    record = _lease.parse_record(lease(f"m1_{UUID}"), "lease")
+    assert record == _lease.LeaseRecord(
         identity=f"m1_{UUID}",
         lease_duration=15,
         acquire_time="2026-01-01T00:00:00.000000Z",
@@ -71,15 +71,15 @@ def test_an_annotation() -> None:
         "renewTime": "x",
         "leaderTransitions": 2,
     }
-    record = _lease.parse(annotated(json.dumps(value)), "endpoints")
-    assert record == _lease.Record("m1", 15, None, "x", 2, "endpoints")
+    record = _lease.parse_record(annotated(json.dumps(value)), "endpoints")
+    assert record == _lease.LeaseRecord("m1", 15, None, "x", 2, "endpoints")
 
 
 @pytest.mark.parametrize(
     "obj", [{}, {"metadata": None}, {"metadata": {"annotations": None}}, {"metadata": {}}]
 )
 def test_no_annotation(obj: dict[str, Any]) -> None:
-    assert _lease.parse(obj, "configmap") is None
+    assert _lease.parse_record(obj, "configmap") is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_no_annotation(obj: dict[str, Any]) -> None:
 )
 def test_what_is_no_record_says_so(obj: dict[str, Any], source: str) -> None:
     with pytest.raises(LeaseError, match=source):
-        _lease.parse(obj, source)
+        _lease.parse_record(obj, source)
 
 
 @given(
@@ -120,7 +120,7 @@ def test_what_is_no_record_says_so(obj: dict[str, Any], source: str) -> None:
     )
 )
 def test_no_object_breaks_the_parser(value: Any) -> None:
-    for source in _lease.SOURCES:
+    for source in _lease.RECORD_SOURCES:
         for obj in (
             {"spec": value},
             annotated(value),
@@ -128,7 +128,7 @@ def test_no_object_breaks_the_parser(value: Any) -> None:
             {"metadata": value},
         ):
             with contextlib.suppress(LeaseError):
-                _lease.parse(obj, source)
+                _lease.parse_record(obj, source)
 
 
 class World:
@@ -161,12 +161,12 @@ class World:
 
     def observe(
         self,
-        done: Callable[[_lease.View], bool] = _lease.settled,
+        done: Callable[[_lease.Observation], bool] = _lease.is_conclusive,
         *,
         timeout: float = 60.0,
         **options: Any,
-    ) -> tuple[_lease.View, bool]:
-        read = _lease.reader(self.get, "ns", "n")
+    ) -> tuple[_lease.Observation, bool]:
+        read = _lease.make_reader(self.get, "ns", "n")
         return _lease.observe(
             read, done, timeout=timeout, clock=self.clock, sleep=self.sleep, **options
         )
@@ -179,8 +179,8 @@ def test_a_holder_that_renews_is_moving() -> None:
     assert view.elapsed == pytest.approx(2, abs=0.06)
 
 
-def record(**spec: Any) -> _lease.Record | None:
-    return _lease.parse(lease(**spec), "lease")
+def record(**spec: Any) -> _lease.LeaseRecord | None:
+    return _lease.parse_record(lease(**spec), "lease")
 
 
 def test_a_first_reading_that_differs_from_an_earlier_record_is_moving() -> None:
@@ -206,7 +206,7 @@ def test_a_first_reading_that_equals_an_earlier_record_is_not() -> None:
 
 
 def test_an_earlier_record_of_another_object_says_nothing() -> None:
-    before = _lease.Record("m1", 15, None, "x", 2, "endpoints")
+    before = _lease.LeaseRecord("m1", 15, None, "x", 2, "endpoints")
     assert not World((0, lease())).observe(before=before, timeout=0)[0].moving
     assert World((0, lease(""))).observe(before=record())[0].state == "released"
     assert World((0, "not_found")).observe(before=record())[0].state == "absent"
@@ -273,21 +273,21 @@ def test_patience_is_for_failures_that_pass() -> None:
         (3, "throttled"),
         (4, lease("b")),
     )
-    view, _done = World(*script).observe(lambda view: view.node == "b", patient=True)
+    view, _done = World(*script).observe(lambda view: view.node == "b", retry_first=True)
     assert view.node == "b"
     assert World(*script).observe(lambda view: view.node == "b")[1]
     with pytest.raises(KubeError, match="refused"):
         World((0, "refused"), *script[1:]).observe()
     with pytest.raises(KubeError, match="forbidden"):
-        World((0, lease("a")), (1, "forbidden")).observe(lambda view: False, patient=True)
+        World((0, lease("a")), (1, "forbidden")).observe(lambda view: False, retry_first=True)
     with pytest.raises(KubeError, match="refused"):
-        World((0, "refused")).observe(patient=True, timeout=3)
+        World((0, "refused")).observe(retry_first=True, timeout=3)
 
 
 def test_a_time_without_answers_is_no_renewal() -> None:
     # The holder wrote last before the outage; a candidate would call it expired afterwards.
     script = ((0, lease(renew=1)), (1, lease(renew=2)), (2, "refused"), (30, lease(renew=2)))
-    view, _done = World(*script).observe(lambda view: view.state == "expired", patient=True)
+    view, _done = World(*script).observe(lambda view: view.state == "expired", retry_first=True)
     assert view.elapsed == pytest.approx(30, abs=0.06)
 
 
@@ -298,14 +298,14 @@ def test_a_server_that_asks_to_wait_is_heeded_until_the_time_is_up() -> None:
     sleeps = []
     clock = iter([0, 0, 0, 7, 7, 14, 14, 21, 21, 28]).__next__
     with pytest.raises(KubeError):
-        _lease.observe(read, timeout=10, patient=True, clock=clock, sleep=sleeps.append)
+        _lease.observe(read, timeout=10, retry_first=True, clock=clock, sleep=sleeps.append)
     assert sleeps[:2] == [7, 3]
 
 
 def test_annotations_are_read_where_there_is_no_lease_and_the_source_is_kept() -> None:
-    paths = [path.format("ns", "n") for path, _group, _resource in _lease.SOURCES.values()]
+    paths = [path.format("ns", "n") for path, _group, _resource in _lease.RECORD_SOURCES.values()]
     record = json.dumps({"holderIdentity": "m1", "leaseDurationSeconds": 15})
-    for source, path in list(zip(_lease.SOURCES, paths))[1:]:
+    for source, path in list(zip(_lease.RECORD_SOURCES, paths))[1:]:
         world = World(
             (
                 0,
@@ -336,7 +336,7 @@ def test_forbidden_names_the_missing_rule() -> None:
 
 
 def test_an_annotation_that_may_not_be_read_matters_only_where_no_leases_are_served() -> None:
-    paths = [path.format("ns", "n") for path, _group, _resource in _lease.SOURCES.values()]
+    paths = [path.format("ns", "n") for path, _group, _resource in _lease.RECORD_SOURCES.values()]
     script = {paths[1]: "forbidden", paths[2]: "forbidden"}
     with pytest.raises(KubeError, match=r'apiGroups: \[""\], resources: \["endpoints"\]'):
         World((0, script)).observe()
@@ -351,5 +351,5 @@ def test_names_cannot_leave_their_place_in_the_path() -> None:
         paths.append(path)
         return lease()
 
-    _lease.reader(get, "../x", "a/b?c")()
+    _lease.make_reader(get, "../x", "a/b?c")()
     assert paths == ["/apis/coordination.k8s.io/v1/namespaces/..%2Fx/leases/a%2Fb%3Fc"]

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import Timings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import ElectionTimings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
     plan,
@@ -283,7 +283,7 @@ def test_a_unit_is_started_again_for_as_long_as_it_takes() -> None:
 
 
 def test_the_bound_of_a_member_that_does_not_release_its_lease() -> None:
-    timings = Timings(15, 10, 2)
+    timings = ElectionTimings(15, 10, 2)
     assert plan.compute_failover_bounds(timings, TABLES.versions, ["1.37.2", "1.20.2"]) == {
         "crash": 23.8,
         "stop": 23.8,
@@ -322,7 +322,7 @@ def test_sources_of_locks() -> None:
     assert set(versions.sources_of("endpointsleases")) == {"lease", "endpoints"}
     assert versions.sources_of("nonsense") == ()
     assert set(versions.source_groups("endpointsleases")) == {("lease",), ("endpoints",)}
-    assert versions.source_groups("nonsense") == (tuple(lease.SOURCES),)
+    assert versions.source_groups("nonsense") == (tuple(lease.RECORD_SOURCES),)
 
 
 def test_every_path_of_the_set_is_asked_about() -> None:

@@ -794,7 +794,7 @@ def test_an_apiserver_that_does_not_tell_its_version() -> None:
 
 
 def test_an_apiserver_with_a_certificate_for_another_name() -> None:
-    error = f"https://192.0.2.1:6443: {transport.WHAT['tls_name']} (IP address mismatch)"
+    error = f"https://192.0.2.1:6443: {transport.ERROR_MESSAGES['tls_name']} (IP address mismatch)"
     facts: dict[str, Any] = {"apiserver": {"reachable": False, "version": None, "error": error}}
     for given, asked in (({}, "192.0.2.1"), ({"tls_server_name": "lb.example"}, "lb.example")):
         [line] = host_refused(given=given, **facts)
@@ -1041,15 +1041,23 @@ def test_names_that_are_near_to_a_variable() -> None:
 
 
 def test_times_of_the_election() -> None:
-    assert variables.resolve_election(settings(), PRESETS).timings() == variables.Timings(15, 10, 2)
+    assert variables.resolve_election(settings(), PRESETS).timings() == variables.ElectionTimings(
+        15, 10, 2
+    )
     mixed = settings(
         lease_preset="fast", lease_duration="6s", config={"leaderElection": {"renewDeadline": "4s"}}
     )
-    assert variables.resolve_election(mixed, PRESETS).timings() == variables.Timings(6, 4, 1)
-    timings = variables.Timings(15, 10, 2)
-    assert (round(timings.crash_bound, 1), round(timings.stop_bound, 1), timings.patience) == (
+    assert variables.resolve_election(mixed, PRESETS).timings() == variables.ElectionTimings(
+        6, 4, 1
+    )
+    timings = variables.ElectionTimings(15, 10, 2)
+    assert (
+        round(timings.crash_bound, 1),
+        round(timings.stop_bound, 1),
+        timings.renewal_timeout,
+    ) == (
         23.8,
         4.4,
         6,
     )
-    assert replace(timings, retry_period=10).patience == 30
+    assert replace(timings, retry_period=10).renewal_timeout == 30

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import (
-    DEFAULT,
-    Timings,
+    DEFAULT_TIMINGS,
+    ElectionTimings,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import verdict
 
@@ -149,11 +149,11 @@ def test_a_leader_that_lost_the_lease_is_given_time_to_end() -> None:
 
 
 def test_bounds() -> None:
-    stop = verdict.bounds_of("stop", DEFAULT, "1.37.2", TABLE)
+    stop = verdict.bounds_of("stop", DEFAULT_TIMINGS, "1.37.2", TABLE)
     assert (stop["released"], stop["crash"], stop["kind"]) == (5.4, 24.8, "released")
     for kind in ("kill", "freeze", "partition"):
-        assert verdict.bounds_of(kind, DEFAULT, "1.37.2", TABLE)["kind"] == "crash"
-    old = verdict.bounds_of("stop", Timings(5, 3, 1), "1.20.2", TABLE)
+        assert verdict.bounds_of(kind, DEFAULT_TIMINGS, "1.37.2", TABLE)["kind"] == "crash"
+    old = verdict.bounds_of("stop", ElectionTimings(5, 3, 1), "1.20.2", TABLE)
     assert (old["crash"], old["kind"]) == (10.4, "crash")
     assert "1.20.2 does not give its lease back" in old["reason"]
 

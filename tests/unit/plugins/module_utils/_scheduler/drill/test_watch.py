@@ -217,7 +217,7 @@ def test_a_namespace_is_finished_only_where_nobody_else_does(
     managed: bool, cluster: Cluster, path: str
 ) -> None:
     cluster.namespaces, cluster.accounts = ["kube-ha-drill-x"], managed
-    with client.load(path) as one:
+    with client.load_client(path) as one:
         assert watch.Namespaces(one).remove("kube-ha-drill-x", 1)
         assert watch.Namespaces(one).remove("kube-ha-drill-gone", 1)
     assert any(line.endswith("/finalize") for line in cluster.asked) != managed
@@ -230,7 +230,7 @@ def test_a_namespace_that_does_not_go_in_time(
 ) -> None:
     cluster.namespaces = ["kube-ha-drill-x"]
     monkeypatch.setattr(watch.Namespaces, "_finish", lambda *_args: None)
-    with client.load(path) as one:
+    with client.load_client(path) as one:
         assert not watch.Namespaces(one).remove("kube-ha-drill-x", 0.3)
 
 
@@ -336,7 +336,7 @@ def test_a_pod_takes_nothing_and_never_runs() -> None:
 
 
 def test_writing_to_an_apiserver(cluster: Cluster, path: str) -> None:
-    with client.load(path) as one:
+    with client.load_client(path) as one:
         one.send("POST", "/api/v1/namespaces", {"metadata": {"name": "x"}})
         cluster.refused["PUT /x"] = 409
         with pytest.raises(client.StatusError) as caught:

@@ -518,7 +518,9 @@ def test_a_certificate_for_another_name(master: Master) -> None:
         "tls_server_name": "lb.example",
     }
     found: Any = master.ask(**asked, probe=False)["apiserver"]
-    assert transport.WHAT["tls_name"] in found["error"], "by which the pre-flight knows it"
+    assert transport.ERROR_MESSAGES["tls_name"] in found["error"], (
+        "by which the pre-flight knows it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ HTTPS = Serving(
     since="1.31", https=10259, http=0, ready_path="/readyz", ready_port="https", lock="leases"
 )
 TIMES = facts.Timings(lease_duration=15, renew_deadline=10, retry_period=2)
-RECORD = _lease.Record("m1", 15, None, "2026-01-01T00:00:00.000000Z", 3, "lease")
+RECORD = _lease.LeaseRecord("m1", 15, None, "2026-01-01T00:00:00.000000Z", 3, "lease")
 
 
 def subject(tmp_path: Path, **given: Any) -> probes.Subject:

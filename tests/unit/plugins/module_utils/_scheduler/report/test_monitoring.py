@@ -19,7 +19,9 @@ from tests.unit.plugins.module_utils._scheduler.decide.test_preflight import (
 DIR = "/etc/prometheus/kube-scheduler"
 
 
-def cluster(lease: timings.Timings = timings.DEFAULT, **given: Any) -> monitoring.Cluster:
+def cluster(
+    lease: timings.ElectionTimings = timings.DEFAULT_TIMINGS, **given: Any
+) -> monitoring.Cluster:
     v = settings(**{"bind_address": "0.0.0.0", "ca_key": "/ca-key.pem", **given})
     return monitoring.Cluster(dict.fromkeys(ADDRESSES, v), ADDRESSES, lease, "the CA\n")
 
@@ -158,7 +160,7 @@ def test_thresholds_follow_from_the_lease_s_times_and_the_renewal() -> None:
     assert (found["Leaderless"]["for"], found["Leaders"]["for"]) == ("54s", "54s"), (
         "23.8 s and two scrapes of 15 s"
     )
-    fast = alerts(cluster(timings.Timings(5, 3, 1)), interval="5s")
+    fast = alerts(cluster(timings.ElectionTimings(5, 3, 1)), interval="5s")
     assert (fast["Leaderless"]["for"], fast["Leaders"]["for"]) == ("20s", "20s")
     assert found["Certificate"]["expr"].endswith(f"< {540 * 3600}"), "three quarters of 720h"
     assert alerts(cluster(renew_before="20%"))["Certificate"]["expr"].endswith(f"< {15 * 86400}")

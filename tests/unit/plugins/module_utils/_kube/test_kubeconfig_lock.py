@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lock as _lock
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
+    kubeconfig_lock as _lock,
+)
 
 from tests.support.fake_module import one_line
 from tests.support.kubectl import KUBECTLS, kubectl
@@ -23,7 +25,7 @@ from tests.support.kubectl import KUBECTLS, kubectl
 
 def test_the_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
     file = tmp_path / "config"
-    with _lock.locked(str(file)):
+    with _lock.hold_kubeconfig_lock(str(file)):
         assert os.listdir(tmp_path) == ["config.lock"]
     assert os.listdir(tmp_path) == []
 
@@ -35,7 +37,7 @@ def test_a_lock_of_kubectl_is_waited_for_and_never_removed(tmp_path: Path, mode:
     start = time.monotonic()
     with (
         pytest.raises(KubeconfigError) as caught,
-        _lock.locked(str(tmp_path / "config"), patience=0.2),
+        _lock.hold_kubeconfig_lock(str(tmp_path / "config"), timeout=0.2),
     ):
         pass
     assert 0.2 <= time.monotonic() - start < 1
@@ -48,7 +50,7 @@ def test_a_lock_that_goes_away_in_time(tmp_path: Path) -> None:
     lock.touch()
     with (
         subprocess.Popen(["sh", "-c", f"sleep 0.2; rm {lock}"]),
-        _lock.locked(str(tmp_path / "config"), patience=5),
+        _lock.hold_kubeconfig_lock(str(tmp_path / "config"), timeout=5),
     ):
         assert lock.exists()
 
@@ -56,11 +58,11 @@ def test_a_lock_that_goes_away_in_time(tmp_path: Path) -> None:
 def test_a_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
-        with _lock.locked(str(tmp_path / "config")):
+        with _lock.hold_kubeconfig_lock(str(tmp_path / "config")):
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     assert (tmp_path / "config.lock").exists()
-    with _lock.locked(str(tmp_path / "config"), patience=0):
+    with _lock.hold_kubeconfig_lock(str(tmp_path / "config"), timeout=0):
         pass
     assert os.listdir(tmp_path) == []
 
@@ -74,7 +76,10 @@ def test_a_lock_that_is_no_file(tmp_path: Path, kind: str) -> None:
         "fifo": partial(os.mkfifo, lock),
     }
     make[kind]()
-    with pytest.raises(KubeconfigError), _lock.locked(str(tmp_path / "config"), patience=0.1):
+    with (
+        pytest.raises(KubeconfigError),
+        _lock.hold_kubeconfig_lock(str(tmp_path / "config"), timeout=0.1),
+    ):
         pass
     assert os.path.lexists(lock)
 
@@ -82,14 +87,14 @@ def test_a_lock_that_is_no_file(tmp_path: Path, kind: str) -> None:
 def test_no_folder_for_the_lock(tmp_path: Path) -> None:
     with (
         pytest.raises(KubeconfigError, match="does not exist; create it first"),
-        _lock.locked(f"{tmp_path}/a/b"),
+        _lock.hold_kubeconfig_lock(f"{tmp_path}/a/b"),
     ):
         pass
 
 
 def _count(path: str, rounds: int) -> None:
     for _number in range(rounds):
-        with _lock.locked(path):
+        with _lock.hold_kubeconfig_lock(path):
             number = int(Path(path).read_text())
             time.sleep(0.001)
             Path(path).write_text(str(number + 1))
@@ -110,7 +115,7 @@ def test_two_runs_never_hold_it_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", KUBECTLS)
 def test_kubectl_heeds_our_lock(path: str, tmp_path: Path) -> None:
     file = tmp_path / "config"
-    with _lock.locked(str(file)):
+    with _lock.hold_kubeconfig_lock(str(file)):
         assert (
             b"file exists"
             in kubectl(path, file, "set-context", "x", "--cluster=c", check=False).stderr

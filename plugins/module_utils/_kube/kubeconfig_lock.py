@@ -26,14 +26,14 @@ _MODE = 0o200
 
 
 @contextlib.contextmanager
-def locked(path: str, *, patience: float = 10.0) -> Iterator[None]:
+def hold_kubeconfig_lock(path: str, *, timeout: float = 10.0) -> Iterator[None]:
     """Hold C(PATH.lock) as kubectl does: who has created that file may write.
 
     One that a killed run of ours left has our mode and no flock, and is taken over. Any other is never removed. Raises
     KubeconfigError where the lock is not free within PATIENCE seconds, or cannot be created.
     """
     name = f"{path}.lock"
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         try:
             handle = _take_over(name)
@@ -53,7 +53,7 @@ def locked(path: str, *, patience: float = 10.0) -> Iterator[None]:
             break
         if time.monotonic() >= deadline:
             raise KubeconfigError(
-                f"{name!r} has been there for {patience:g} s: a kubectl is writing {path!r}, or one was killed while it did;"
+                f"{name!r} has been there for {timeout:g} s: a kubectl is writing {path!r}, or one was killed while it did;"
                 " make sure that none runs, and remove that file"
             )
         time.sleep(0.05)
@@ -63,7 +63,7 @@ def locked(path: str, *, patience: float = 10.0) -> Iterator[None]:
         _release(name, handle)
 
 
-def sweep(path: str) -> None:
+def remove_stale_lock(path: str) -> None:
     """Remove the lock that a killed run of ours left."""
     name = f"{path}.lock"
     handle = _take_over(name)
