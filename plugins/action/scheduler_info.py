@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
         result: Vars = super().run(tmp, task_vars)
         self.vars: Vars = task_vars or {}
         arguments: Vars = dict(self._task.args)
-        _arguments.forget(self._task)
+        _arguments.discard(self._task)
         if HIDDEN in arguments:
             raise AnsibleActionFail(f"{HIDDEN} is not an option of scheduler_info")
         not_made = self._make_reader(arguments)

@@ -77,7 +77,7 @@ options:
   host:
     description: What M(kube_ha.scheduler.scheduler_info) gathered. Required with O(step=host) and O(step=rollback).
     type: dict
-  answers:
+  results:
     description:
       - Name of the registered variable that holds each member's answer. Required with all steps but O(step=instance) and O(step=variables).
     type: str
@@ -149,8 +149,8 @@ options:
     default: 0
   strict:
     description:
-      - Whether the task fails where there are RV(faults). Otherwise they are returned only.
-      - With O(step=variables), this is about a CA that cannot sign. Other faults of variables fail the task in any case.
+      - Whether the task fails where there are RV(errors). Otherwise they are returned only.
+      - With O(step=variables), this is about a CA that cannot sign. Other errors of variables fail the task in any case.
     type: bool
     default: true
 seealso:
@@ -169,11 +169,11 @@ EXAMPLES = r"""
   kube_ha.scheduler.scheduler_plan:
     step: verdict
     input: "{{ input }}"
-    answers: health
+    results: health
 """
 
 RETURN = r"""
-faults:
+errors:
   description: What is wrong, one line each - what, where, what to do.
   returned: always
   type: list
@@ -198,7 +198,7 @@ playing:
   sample: [m1, m2]
 sans:
   description: Subject alternative names of this host's certificate.
-  returned: O(step=variables), without faults
+  returned: O(step=variables), without errors
   type: list
   elements: str
   sample: [127.0.0.1, 192.0.2.1, 192.0.2.2, 192.0.2.3]
@@ -214,7 +214,7 @@ files:
   elements: dict
   sample: [{name: config, path: /etc/kubernetes/kube-scheduler.yaml, mode: "0644", content: "apiVersion: kubescheduler.config.k8s.io/v1"}]
 wanted:
-  description: What M(kube_ha.scheduler.scheduler_info) compares the host with. C(null) where there are faults.
+  description: What M(kube_ha.scheduler.scheduler_info) compares the host with. C(null) where there are errors.
   returned: O(step=host)
   type: dict
   sample: {version: 1.37.2, user: k8s}
@@ -320,7 +320,7 @@ leads:
   type: bool
 rolled:
   description: That the host is healthy and as planned.
-  returned: O(step=outcome), without faults
+  returned: O(step=outcome), without errors
   type: bool
 pending:
   description: What differs on this host, a line each.
@@ -336,7 +336,7 @@ lines:
   sample: ["host  version  unit    healthy  leader", "m1    1.37.2   active  yes      *"]
 identities:
   description: Client certificates that are to be made on a host of Prometheus, one for each cluster that signs its own.
-  returned: O(step=monitoring), without faults
+  returned: O(step=monitoring), without errors
   type: list
   elements: dict
   contains:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
 """What an action plugin lets through of a target's answer, which is data of a host that may be hostile."""
 

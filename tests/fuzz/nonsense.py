@@ -573,7 +573,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 Given(answer, {"step": "host"})
                 for answer in ({}, {"process": None}, {"hostname": 7})
             ],
-            "answers": [Given(name, {"step": "verdict"}) for name in ("", "nosuch", None)],
+            "results": [Given(name, {"step": "verdict"}) for name in ("", "nosuch", None)],
             "order": [
                 Given(order, {"step": "gate"})
                 for order in ([["nosuch"]], [[{}]], [[None]], [7], None)

@@ -44,6 +44,7 @@ from ansible_collections.kube_ha.scheduler.plugins.modules import (
     scheduler_plan,
     x509_cert,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _plan_host
 
 from tests.fuzz.judge import Refused, guarded, holds_no, refusal, tree
 from tests.support import apiserver
@@ -360,7 +361,7 @@ class World:
             given = {f"kube_scheduler_{option}": value for option, value in options.items()}
             steps: dict[str, Any] = {"step": "variables", "tables": TABLES}
             data = self.plan({**steps, "_variables": given}, check=check)
-            answers = {"step": "host", "input": data, "host": GATHERED, "answers": "host"}
+            answers = {"step": "host", "input": data, "host": GATHERED, "results": "host"}
             return {**self.plan({**steps, **answers}, check=check), "warned": [], "changed": False}
         if name == "scheduler_drill":
             return self.drill(options, check=check)
@@ -435,7 +436,7 @@ class World:
         }
         result = self._act(plan_action, options, task_vars, check=check)
         if result.get("failed"):
-            raise Refused(result["faults"])
+            raise Refused(result["errors"])
         return result
 
     def drill(self, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
@@ -465,12 +466,12 @@ class World:
         task = mock.MagicMock(async_val=0, check_mode=check, args=args)
         plugin = action.ActionModule(task, *(mock.MagicMock() for _number in range(5)))
         plugin._templar.template = lambda value: value
-        plugin._render = lambda template, _plan: template
         plugin._execute_module = lambda **_options: copy.deepcopy(
             options.get("_answer") or {"changed": True}
         )
         try:
-            result: dict[str, Any] = plugin.run(None, task_vars)
+            with mock.patch.object(_plan_host, "render", lambda _step, template, _plan: template):
+                result: dict[str, Any] = plugin.run(None, task_vars)
         except AnsibleError as error:
             raise Refused(error.message, typed=not hasattr(plugin, "options")) from None
         except Exception as error:
@@ -917,7 +918,7 @@ class World:
             }
             for name, answer in answers.items()
         }
-        base = {"input": data, "answers": "host", "_hostvars": hostvars}
+        base = {"input": data, "results": "host", "_hostvars": hostvars}
         return [
             {
                 "step": "variables",
@@ -959,7 +960,7 @@ class World:
                 "step": "status",
                 "tables": TABLES,
                 "inputs": "input",
-                "answers": "host",
+                "results": "host",
                 "plans": "plan",
                 "before": "host",
                 "strict": False,

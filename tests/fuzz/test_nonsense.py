@@ -101,4 +101,4 @@ def refused(world: subjects.World, name: str, place: str, entry: Any, *, check: 
     return f"taken: {str({key: outcome[key] for key in outcome if key in SHOWN})[:300]}"
 
 
-SHOWN = ("changed", "reasons", "done", "diff", "faults", "apiserver", "problems", "drift", "state")
+SHOWN = ("changed", "reasons", "done", "diff", "errors", "apiserver", "problems", "drift", "state")

@@ -126,7 +126,7 @@ def test_binary_of_the_controller_with_a_wrong_checksum(lab: Any, tmp_path: Path
 def test_binary_that_should_be_present(lab: Any) -> None:
     refused(
         lab,
-        "m1 has no /opt/k8s/bin/kube-scheduler-v1.37.9; put the binary there",
+        "m1 has no /opt/k8s/bin/kube-scheduler-v1.37.9; install the binary there",
         kube_scheduler_version="1.37.9",
         kube_scheduler_binary_source="present",
     )

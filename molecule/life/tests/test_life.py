@@ -174,7 +174,7 @@ def test_uninstall_of_one_and_of_all(lab: Any, group: Group, bind_pod: Callable[
     run = group.remove()
     assert run.code != 0
     assert (
-        "nobody would schedule any more without m1, m2, m3: leave one with --limit, or say -e kube_scheduler_confirm=all"
+        "nobody would schedule any more without m1, m2, m3: leave one with --limit, or pass -e kube_scheduler_confirm=all"
         in run.text
     )
     assert bind_pod()

@@ -33,7 +33,7 @@ def test_nothing_is_due(lab: Any) -> None:
     pids = lab.main_pids()
     run = lab.play(*rotate("due"))
     assert run.code == 0, run.output
-    assert "kube_masters: no certificate is due" in run.output
+    assert "kube_masters: no certificate is due for renewal" in run.output
     assert run.changed == dict.fromkeys(lab.names, 0)
     assert lab.main_pids() == pids
 

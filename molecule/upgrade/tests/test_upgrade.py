@@ -192,7 +192,7 @@ def test_a_binary_that_ends_is_rolled_back_on_the_canary(
     assert re.search(rf"{canary}: not healthy after it was rolled: [^']*{problem}", run.text), (
         run.output
     )
-    assert f"{canary}: was rolled back, is healthy and runs {OLD}" in run.text
+    assert f"{canary}: rolled back, healthy, version {OLD}" in run.text
     assert (
         f"the rollout stopped because of {canary}; the members after it were left as they are"
         in run.text

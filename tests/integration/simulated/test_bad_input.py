@@ -258,7 +258,7 @@ def test_a_binary_that_is_not_where_it_should_come_from(
     refused(run, "gather", "drift")
     path = "/opt/k8s/bin/kube-scheduler-v1.37.2"
     assert (
-        f"kube_scheduler_binary_source: present, but m1 has no {path}; put the binary there, or let it be"
+        f"kube_scheduler_binary_source: present, but m1 has no {path}; install the binary there, or set"
         in run.text
     )
     assert (

@@ -219,7 +219,7 @@ def test_a_leader_that_is_removed_goes_last_and_hands_over(cluster: Simulation) 
 def test_the_last_scheduler_of_a_group_is_not_removed_unless_told(cluster: Simulation) -> None:
     run = removed(cluster)
     assert run.code != 0
-    line = "nobody would schedule any more without m1, m2, m3: leave one with --limit, or say -e kube_scheduler_confirm=all"
+    line = "nobody would schedule any more without m1, m2, m3: leave one with --limit, or pass -e kube_scheduler_confirm=all"
     for name in cluster.answers:
         assert f"{name}: {line}" in run.text
     assert {name for calls in run.calls.values() for name in calls} == {"drift"}

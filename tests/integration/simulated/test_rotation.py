@@ -97,7 +97,7 @@ def test_nothing_is_due(cluster: Simulation) -> None:
         cluster.answers[name]["drift"] = cluster.answers[name]["drift"][1]
     run = cluster.run(ROTATE, "--extra-vars=rotate=due")
     assert run.code == 0, run.output
-    assert "kube_masters: no certificate is due" in run.output
+    assert "kube_masters: no certificate is due for renewal" in run.output
     assert {name: run.calls[name] for name in NAMES} == {
         name: ["gather", "drift"] for name in NAMES
     }

@@ -391,7 +391,7 @@ def test_a_strategy_that_keeps_no_order(cluster: Simulation, how: str, strategy:
     assert run.code != 0
     name = strategy.rpartition(".")[2]
     assert (
-        f"the strategy {name} rolls all members of a cluster at once; use the strategy linear"
+        f"strategy {name} rolls all members of a cluster at once; use the strategy linear"
         in run.text
     )
     assert not any(run.calls.values())
@@ -469,7 +469,7 @@ def test_facts_of_an_earlier_play_decide_nothing(cluster: Simulation, inject: st
     run = cluster.run(playbook, ANSIBLE_INJECT_FACT_VARS=inject)
     assert run.code != 0
     assert (
-        "m2: its facts hold kube_scheduler_address, status_json, which only variables may set"
+        "m2: its facts set kube_scheduler_address, status_json, which only variables can set"
         in run.text
     ), run.output
     assert "203.0.113.66" not in run.output

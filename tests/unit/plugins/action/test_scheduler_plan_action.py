@@ -14,6 +14,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_plan import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import rotation
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _plan_host
 
 from tests.support.fake_module import HostVars, one_line
 from tests.support.pki import Ca, spare
@@ -69,10 +70,10 @@ def run(
     plugin = ActionModule(task, *(mock.MagicMock() for _number in range(5)))
     plugin._loader = loader or DataLoader()
     plugin._templar.template = lambda value: value
-    plugin._render = lambda template, host_plan: template  # type: ignore[method-assign]
-    result = plugin.run(None, task_vars)
+    with mock.patch.object(_plan_host, "render", lambda _step, template, _plan: template):
+        result = plugin.run(None, task_vars)
     assert task.args == {}, "Ansible would keep them for every host"
-    for line in result["faults"]:
+    for line in result["errors"]:
         one_line(Exception(line))
     return result
 
@@ -83,7 +84,7 @@ def fixed(variables: dict[str, Any], **options: Any) -> dict[str, Any]:
 
 def test_what_is_fixed_before_the_first_contact(variables: dict[str, Any], ca: Ca) -> None:
     found = fixed(variables)
-    assert found["faults"] == []
+    assert found["errors"] == []
     assert found["members"] == found["playing"] == ["m1", "m2"]
     assert found["sans"] == ["127.0.0.1", "192.0.2.1", "192.0.2.2"]
     assert found["ca_cert_pem"] == ca.path.read_text()
@@ -99,7 +100,10 @@ def test_what_is_fixed_before_the_first_contact(variables: dict[str, Any], ca: C
     [
         (
             {"kube_scheduler_ca_key": "/nowhere/ca-key.pem"},
-            "; if it is on a master alone (kubeadm's is /etc/kubernetes/pki/ca.key), copy it here, or set kube_scheduler_pki to external",
+            (
+                "; if it exists only on a control-plane host (kubeadm: /etc/kubernetes/pki/ca.key),"
+                " copy it to the controller, or set kube_scheduler_pki to external"
+            ),
         ),
         (
             {"kube_scheduler_ca_config": "/nowhere.json"},
@@ -126,8 +130,8 @@ def test_faults_name_the_role_s_variable(
 ) -> None:
     found = fixed(variables | given)
     assert found["failed"] is True
-    assert any(words in line for line in found["faults"]), found["faults"]
-    assert found["msg"] == "\n".join(found["faults"])
+    assert any(words in line for line in found["errors"]), found["errors"]
+    assert found["msg"] == "\n".join(found["errors"])
     # Of a cluster whose CA cannot sign a status can be told, without the variables nothing.
     unreadable = {"kube_scheduler_extra_args", "kube_scheduler_extra_sans"} & given.keys()
     assert ("failed" in fixed(variables | given, strict=False)) == bool(unreadable)
@@ -137,11 +141,11 @@ def test_faults_of_the_ca(variables: dict[str, Any], tmp_path: Path) -> None:
     other = tmp_path / "other-key.pem"
     other.touch(0o600)
     other.write_bytes(keys.dump(spare("ECC"), "pkcs8", None))
-    [line] = fixed(variables | {"kube_scheduler_ca_key": str(other)})["faults"]
+    [line] = fixed(variables | {"kube_scheduler_ca_key": str(other)})["errors"]
     assert line.startswith("kube_scheduler_ca_key: ")
     assert "is not the key of the certificate in" in line
     other.chmod(0o644)
-    [line] = fixed(variables | {"kube_scheduler_ca_key": str(other)})["faults"]
+    [line] = fixed(variables | {"kube_scheduler_ca_key": str(other)})["errors"]
     assert "others can read or change" in line
 
 
@@ -156,7 +160,7 @@ def test_facts_may_not_set_the_role_s_variables(variables: dict[str, Any]) -> No
     poisoned = variables | {"ansible_facts": {"kube_scheduler_subject": {"O": "system:masters"}}}
     with pytest.raises(
         AnsibleActionFail,
-        match="m1: its facts hold kube_scheduler_subject, which only variables may set",
+        match="m1: its facts set kube_scheduler_subject, which only variables can set",
     ):
         fixed(poisoned)
 
@@ -218,14 +222,14 @@ def planned(
         tables=TABLES,
         input=data,
         host=own,
-        answers="host",
+        results="host",
         strict=strict,
     )
 
 
 def test_plan_of_a_host(variables: dict[str, Any]) -> None:
     found = planned(variables)
-    assert found["faults"] == []
+    assert found["errors"] == []
     assert found["wanted"]["certificate"]["subject_alt_name"] == [
         "127.0.0.1",
         "192.0.2.1",
@@ -235,7 +239,7 @@ def test_plan_of_a_host(variables: dict[str, Any]) -> None:
     assert {file["name"]: file.get("content") for file in found["files"]}[
         "unit"
     ] == "kube-scheduler.service.j2"
-    assert planned(variables, others={**FACTS, "hostname": "m2.example"})["faults"] == []
+    assert planned(variables, others={**FACTS, "hostname": "m2.example"})["errors"] == []
 
 
 def test_an_instance_is_removed_by_its_name_alone(variables: dict[str, Any]) -> None:
@@ -246,13 +250,13 @@ def test_an_instance_is_removed_by_its_name_alone(variables: dict[str, Any]) -> 
         "kube_scheduler_name": "batch",
     }
     found = run("instance", variables | broken)
-    assert (found["faults"], found["unit"], found["fileset_dir"]) == (
+    assert (found["errors"], found["unit"], found["fileset_dir"]) == (
         [],
         "batch.service",
         "/var/lib/kube-ha/batch",
     )
     assert run("instance", variables | {"kube_scheduler_name": "../x"})["failed"]
-    with pytest.raises(AnsibleActionFail, match="its facts hold kube_scheduler_name"):
+    with pytest.raises(AnsibleActionFail, match="its facts set kube_scheduler_name"):
         run("instance", variables | {"ansible_facts": {"kube_scheduler_name": "kubelet"}})
 
 
@@ -280,19 +284,19 @@ def test_two_instances_of_a_host_share_nothing(variables: dict[str, Any]) -> Non
         "schedulers": ["batch"],
         "paths": [],
     }
-    [line] = planned(variables, answer={**FACTS, "instances": [other]}, strict=False)["faults"]
+    [line] = planned(variables, answer={**FACTS, "instances": [other]}, strict=False)["errors"]
     assert (
         line
         == "kube_scheduler_secure_port: 10259 is also of batch.service on m1; give each its own port"
     )
     assert (
-        planned(variables, answer={**FACTS, "instances": [{**other, "ports": [10260]}]})["faults"]
+        planned(variables, answer={**FACTS, "instances": [{**other, "ports": [10260]}]})["errors"]
         == []
     )
 
 
 def test_another_host_of_this_hostname(variables: dict[str, Any]) -> None:
-    [line] = planned(variables, others=FACTS)["faults"]
+    [line] = planned(variables, others=FACTS)["errors"]
     assert line.startswith("m1 and m2 both have the hostname m1.example")
 
 
@@ -300,7 +304,7 @@ def test_another_host_of_this_hostname(variables: dict[str, Any]) -> None:
 def test_an_odd_answer_of_another_host_counts_as_none(
     variables: dict[str, Any], others: Any
 ) -> None:
-    assert planned(variables, others=others)["faults"] == []
+    assert planned(variables, others=others)["errors"] == []
 
 
 @pytest.mark.parametrize(
@@ -313,18 +317,18 @@ def test_a_host_s_own_odd_answer_is_one_line(
     found: dict[str, Any] = {}
     with contextlib.suppress(AnsibleActionFail):
         found = planned(variables, answer={**FACTS, key: value})
-    assert not found or isinstance(found["faults"], list)
+    assert not found or isinstance(found["errors"], list)
 
 
 def test_an_unusable_answer_is_one_line(variables: dict[str, Any]) -> None:
-    with pytest.raises(AnsibleActionFail, match="m1: its answer cannot be used") as caught:
+    with pytest.raises(AnsibleActionFail, match="m1: its result cannot be used") as caught:
         planned(variables, answer={**FACTS, "process": None})
     one_line(caught.value)
 
 
 def test_without_a_version_there_is_no_plan(variables: dict[str, Any]) -> None:
     found = planned(variables, kube_scheduler_version="", strict=False)
-    assert "kube_scheduler_version: not set, and no scheduler runs on m1" in found["faults"][0]
+    assert "kube_scheduler_version: not set, and no scheduler runs on m1" in found["errors"][0]
     assert found["wanted"] is None
     assert planned(variables, kube_scheduler_version="")["failed"] is True
 
@@ -336,7 +340,7 @@ def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Pa
     }
     path = tmp_path / "release/v1.37.2/bin/linux/amd64/kube-scheduler"
     found = planned(variables, **given)
-    assert found["faults"] == [], "it may not be needed"
+    assert found["errors"] == [], "it may not be needed"
     assert found["binary"]["missing"].startswith(
         f"kube_scheduler_binary_url: {path} is not there on the controller"
     )
@@ -347,7 +351,7 @@ def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Pa
     assert (found["missing"], found["algorithm"], found["digest"]) == ("", "sha512", "0" * 128)
     found = planned(variables, kube_scheduler_binary_source="present")["binary"]
     assert found["missing"].startswith(
-        "kube_scheduler_binary_source: present, but m1 has no /opt/k8s/bin/kube-scheduler-v1.37.2; put the binary there"
+        "kube_scheduler_binary_source: present, but m1 has no /opt/k8s/bin/kube-scheduler-v1.37.2; install the binary there"
     )
     assert planned(variables)["binary"]["missing"] == ""
 
@@ -369,7 +373,7 @@ def test_what_is_trusted_while_the_ca_is_rotated(
     variables: dict[str, Any], ca: Ca, tmp_path: Path
 ) -> None:
     following, found = rotated(variables, tmp_path)
-    assert found["faults"] == []
+    assert found["errors"] == []
     assert found["authorities_pem"] == found["apiserver_cas_pem"] == ca.pem + following.pem
     assert found["rotation"] == {"step": "look", "replace": ["00:11"]}
     plain = fixed(variables)
@@ -384,7 +388,7 @@ def test_the_former_ca_need_not_sign_any_more(
     variables: dict[str, Any], ca: Ca, tmp_path: Path
 ) -> None:
     ca.key_path.unlink()
-    assert rotated(variables, tmp_path)[1]["faults"] == []
+    assert rotated(variables, tmp_path)[1]["errors"] == []
     assert fixed(variables)["failed"] is True
 
 
@@ -397,7 +401,7 @@ def test_a_new_ca_that_cannot_sign_is_named_by_its_variable(
         "kube_scheduler_new_ca_cert": str(following.path),
         "kube_scheduler_new_ca_key": str(following.key_path),
     }
-    [line] = fixed(variables | given)["faults"]
+    [line] = fixed(variables | given)["errors"]
     assert line.startswith("kube_scheduler_new_ca_key: others can read or change")
 
 
@@ -433,7 +437,7 @@ def test_what_a_host_is_to_have_at_each_step(
             tables=TABLES,
             input=data,
             host=own,
-            answers="host",
+            results="host",
         )
         path = {"former": ca.path, "next": following.path}[signs]
         assert found["wanted"]["certificate"]["ca_path"] == str(path), step
@@ -444,9 +448,9 @@ def test_what_a_host_is_to_have_at_each_step(
         )
     own["apiserver"]["next_accepted"] = False
     found = run(
-        "host", variables, tables=TABLES, input=data, host=own, answers="host", strict=False
+        "host", variables, tables=TABLES, input=data, host=own, results="host", strict=False
     )
-    assert [line.partition(", https")[0] for line in found["faults"]] == [
+    assert [line.partition(", https")[0] for line in found["errors"]] == [
         "kube_scheduler_new_ca_cert: the apiserver of m1"
     ]
     assert found["wanted"] is None
@@ -478,7 +482,7 @@ def test_the_pair_of_the_controller_tells_itself_what_is_replaced(
         asked: dict[str, Any] = {
             "hostvars": HostVars({name: {"h": lies} for name in ("m1", "m2")}),
             "input": data,
-            "answers": "h",
+            "results": "h",
             "plans": "p",
         }
         found = run("rotation", variables, **asked)
@@ -511,13 +515,13 @@ def issued(ca: Ca, name: str = "system:kube-scheduler", **given: Any) -> tuple[s
 def test_a_pair_that_is_provided(variables: dict[str, Any], ca: Ca, pair: dict[str, Any]) -> None:
     lay(pair, *issued(ca))
     without_key = {"kube_scheduler_ca_key": "/nowhere"}
-    assert fixed(variables | pair | without_key)["faults"] == []
+    assert fixed(variables | pair | without_key)["errors"] == []
     lay(pair, *issued(ca, ips=["127.0.0.1", "192.0.2.1"]))
     assert "lacks the subject alternative names IP:192.0.2.2" in fixed(variables | pair)["msg"]
-    assert fixed(variables | pair | {"kube_scheduler_sans": "own"})["faults"] == []
+    assert fixed(variables | pair | {"kube_scheduler_sans": "own"})["errors"] == []
     lay(pair, *issued(ca, name="admin", start=-7200, end=-3600))
     path = pair["kube_scheduler_cert_source"]
-    expired, other = fixed(variables | pair)["faults"]
+    expired, other = fixed(variables | pair)["errors"]
     assert expired.startswith(f"kube_scheduler_cert_source: '{path}' expired on")
     assert other.startswith(
         f"kube_scheduler_cert_source: '{path}': CN is admin, but the apiserver knows the scheduler"
@@ -533,11 +537,11 @@ def test_a_pair_that_ansible_vault_encrypted(
     cert, key = issued(ca)
     lay(pair, cert, VaultLib([("default", secret)]).encrypt(key.encode()).decode())
     loader = DataLoader()
-    [line] = fixed(variables | pair, loader=loader)["faults"]
+    [line] = fixed(variables | pair, loader=loader)["errors"]
     path = pair["kube_scheduler_key_source"]
     assert line.startswith(f"kube_scheduler_key_source: cannot decrypt '{path}': give the password")
     loader.set_vault_secrets([("default", secret)])
-    assert fixed(variables | pair, loader=loader)["faults"] == []
+    assert fixed(variables | pair, loader=loader)["errors"] == []
 
 
 def test_a_ca_that_is_somebody_else_s(variables: dict[str, Any], tmp_path: Path) -> None:
@@ -549,7 +553,7 @@ def test_a_ca_that_is_somebody_else_s(variables: dict[str, Any], tmp_path: Path)
         == f"kube_scheduler_csr_dir: '{tmp_path}/nowhere' is not a directory on the controller: make it first"
     )
     outside["kube_scheduler_csr_dir"] = str(tmp_path)
-    assert (fixed(variables | outside)["faults"], fixed(variables | outside)["makes_reader"]) == (
+    assert (fixed(variables | outside)["errors"], fixed(variables | outside)["makes_reader"]) == (
         [],
         False,
     )
@@ -575,7 +579,7 @@ def test_one_apiserver_of_several_is_warned_of(variables: dict[str, Any]) -> Non
     found = planned(
         variables, {**FACTS, "apiserver": seen}, other, kube_scheduler_apiserver=seen["server"]
     )
-    assert found["faults"] == []
+    assert found["errors"] == []
     assert found["warnings"][0].startswith(
         "kube_scheduler_apiserver: all members name https://lb.example:6443"
     )
@@ -589,7 +593,7 @@ def test_a_key_among_the_certificates(
     both = tmp_path / "both.pem"
     both.write_text(ca.path.read_text() + ca.key_path.read_text())
     with pytest.raises(
-        AnsibleActionFail, match=f"kube_scheduler_{name}: {both} holds a private key; give"
+        AnsibleActionFail, match=f"kube_scheduler_{name}: {both} contains a private key; set"
     ):
         fixed(variables | {f"kube_scheduler_{name}": str(both)})
 
@@ -603,8 +607,8 @@ def test_a_key_among_the_certificates(
             "on the controller: the directory of '{folder}/nowhere/report' does not exist",
         ),
         ("{folder}", "on the controller: '{folder}' is a directory"),
-        ("", "is not a path"),
-        (7, "is not a path"),
+        ("", "not a path"),
+        (7, "not a path"),
     ],
 )
 def test_a_report_that_cannot_be_written_is_refused_first(
@@ -613,13 +617,13 @@ def test_a_report_that_cannot_be_written_is_refused_first(
     path = path.format(folder=tmp_path) if isinstance(path, str) else path
     with pytest.raises(AnsibleActionFail, match=f"^{name}: {why.format(folder=tmp_path)}"):
         fixed(variables | {name: path})
-    assert fixed(variables | {name: str(tmp_path / "report")})["faults"] == []
+    assert fixed(variables | {name: str(tmp_path / "report")})["errors"] == []
 
 
 def test_monitoring_takes_nothing_from_the_facts_of_its_host(variables: dict[str, Any]) -> None:
     given = {**variables, "ansible_facts": {"monitoring_dir": "/root/elsewhere"}}
     with pytest.raises(
-        AnsibleActionFail, match="m1: its facts hold monitoring_dir, which only variables may set"
+        AnsibleActionFail, match="m1: its facts set monitoring_dir, which only variables can set"
     ):
         run("monitoring", given, tables=TABLES, inputs="input")
 
@@ -628,11 +632,11 @@ def test_monitoring_without_masters_is_refused(variables: dict[str, Any]) -> Non
     found = run("monitoring", variables, tables=TABLES, inputs="input")
     assert (
         found["msg"]
-        == "no master's variables are known; run monitoring.yml without --limit and --tags"
+        == "the variables of no control-plane host are known; run monitoring.yml without --limit and --tags"
     )
     hostvars = {"m1": {"input": fixed({**variables, "kube_scheduler_bind_address": "0.0.0.0"})}}
     found = run("monitoring", variables, tables=TABLES, inputs="input", hostvars=hostvars)
-    assert found["faults"] == []
+    assert found["errors"] == []
     assert [entry["path"].rpartition("/")[2] for entry in found["files"]] == [
         "kube_masters-ca.pem",
         "scrape.yml",

@@ -1,4 +1,4 @@
-"""A task's arguments: how they are read, and what Ansible keeps of them for every host of a play."""
+"""Arguments of a task: validation, and what Ansible keeps of them for every host."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _argument
     ("until", "retries", "kept"),
     [([], None, False), (["found is success"], None, True), ([], 3, True)],
 )
-def test_arguments_are_forgotten_unless_they_are_needed_once_more(
+def test_arguments_are_discarded_unless_a_retry_needs_them(
     until: list[str], retries: int, kept: bool
 ) -> None:
     task = SimpleNamespace(args={"tables": {}}, until=until, retries=retries)
-    _arguments.forget(task)
+    _arguments.discard(task)
     assert bool(task.args) == kept
 
 
@@ -33,7 +33,7 @@ SPEC: dict[str, dict[str, Any]] = {
 
 
 class Action(ActionBase):
-    _load_name = "scheduler_plan"  # by Ansible's loader
+    _load_name = "scheduler_plan"  # set by Ansible's loader
 
     def __init__(self, **args: Any) -> None:
         task = mock.MagicMock(async_val=0, args=args, until=[], retries=None)
@@ -48,7 +48,7 @@ def read(**args: Any) -> tuple[dict[str, Any], Action]:
     return _arguments.read(action, SPEC, [("step", "b", ["tables"])]), action
 
 
-def test_a_dictionary_of_an_earlier_step_is_not_copied() -> None:
+def test_dictionary_without_suboptions_is_not_copied() -> None:
     tables = {"versions": [{}]}
     options, action = read(step="b", tables=tables, handover={"seconds": "2.5"})
     assert options["tables"] is tables
@@ -65,6 +65,6 @@ def test_a_dictionary_of_an_earlier_step_is_not_copied() -> None:
         ({"step": "a", "other": {}}, "Unsupported parameters"),
     ],
 )
-def test_what_the_spec_does_not_allow_is_refused(args: dict[str, Any], line: str) -> None:
+def test_invalid_arguments_are_rejected(args: dict[str, Any], line: str) -> None:
     with pytest.raises(AnsibleActionFail, match=line):
         read(**args)

@@ -1,0 +1,295 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The steps of scheduler_plan that compute the desired state of a host: host and rotation."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from dataclasses import dataclass
+
+from ansible.plugins.loader import lookup_loader
+from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    MALFORMED_DATA_ERRORS,
+    PlanError,
+    describe_error,
+    printable_line,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
+    adopt,
+    plan,
+    rotation,
+    variable_rules,
+    variables,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.host_rules import (
+    validate_host,
+    validate_instances,
+    warn_about_apiservers,
+    warn_about_host,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
+    CA,
+    LEAF,
+    unit_name,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
+    claim_of,
+    parse_settings,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_input import signing_errors
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import (
+    Step,
+    Vars,
+    authorities,
+)
+
+# What the templates use in addition to the plan.
+OF_TEMPLATES = ("ansible_managed", "__kube_scheduler_hardening")
+TEMPLATES = {"config": "kube-scheduler.yaml.j2", "unit": "kube-scheduler.service.j2"}
+"""The template of each member of the file set that has one."""
+
+
+@dataclass
+class _Draft:
+    """What is known of the plan of a host before it is rendered."""
+
+    v: variables.Variables  # with the CA of this step of a rotation
+    version: str
+    plan: plan.HostPlan | None  # None if the version is unknown
+    errors: list[str]
+    warnings: list[str]
+
+
+def host(step: Step) -> Vars:
+    """Compute the desired state of this host from its facts, and reject what cannot work there."""
+    facts, tables = step.options["host"], step.tables()
+    # A hostile host can only make itself fail.
+    try:
+        draft = _draft(step, facts, tables)
+    except MALFORMED_DATA_ERRORS as error:
+        raise PlanError(
+            f"{step.host}: its result cannot be used ({describe_error(error)}); find out what responds there"
+        ) from None
+    found = draft.plan
+    if found is None:
+        return {"errors": draft.errors, "wanted": None, "limitations": []}
+    adoption = adopt.compare_settings(
+        facts["process"],
+        found["settings"],
+        tables.known_flags,
+        versions.minor_of(draft.version),
+        step.prefix,
+    )
+    errors = draft.errors + (
+        found["errors"]
+        or [
+            *_instance_errors(step, draft.v, found, facts),
+            *adopt.check_lost_settings(
+                step.host, facts, adoption, adopt=draft.v.adopt, prefix=step.prefix
+            ),
+        ]
+    )
+    if step.options["strict"]:
+        for text in adopt.describe_adoption(step.host, facts, adoption, draft.v.user):
+            step.display(printable_line(text))
+    found["binary"].update(_binary(step, draft.v, found["binary"]))
+    if not errors:
+        for file in found["files"]:
+            if file["name"] in TEMPLATES:
+                file["content"] = render(step, TEMPLATES[file["name"]], found)
+    return {
+        **{key: value for key, value in found.items() if key != "errors"},
+        "errors": errors,
+        "warnings": draft.warnings + warn_about_host(step.host, facts),
+        "wanted": None if errors else _desired(draft.v, found),
+    }
+
+
+def _draft(step: Step, facts: Vars, tables: plan.Tables) -> _Draft:
+    """Validate the facts of the host and compute its plan. Raises what malformed facts raise."""
+    data, name, prefix = step.options["input"], step.host, step.prefix
+    v, results, known = step.settings(), step.results(), authorities(data)
+    version = plan.desired_version(v, facts["process"]["version"])
+    twins = [
+        other
+        for other, result in results.items()
+        if other != name and result["hostname"] == facts["hostname"]
+    ]
+    errors = validate_host(v, name, version, facts, twins=twins, prefix=prefix)
+    rotation_step = ""
+    if known.next:
+        scope = data["rotation"].get("step", "")
+        rotation_step = rotation.later_step(rotation.completed_step(facts, known), scope)
+        errors += rotation.check_step(name, scope, facts, known, prefix)
+    v = rotation.select_signing_ca(v, rotation_step)
+    warnings = warn_about_apiservers(
+        v,
+        name,
+        version,
+        {**results, name: facts},
+        addresses=data["addresses"],
+        prefix=prefix,
+    )
+    row = versions.row_of(tables.versions, version)
+    if row is None:
+        if version:
+            errors.append(f"{name}: its scheduler has version {version}, which is not supported")
+        return _Draft(v, version, None, errors, warnings)
+    found = plan.compute_plan(
+        v,
+        name,
+        facts,
+        election=variables.resolve_election(v, tables.lease_presets),
+        sans=data["sans"],
+        apiserver_ca=known.trusted_after(rotation_step),
+        replace=data["rotation"].get("replace", ()),
+        tables=tables,
+        running=_running(results),
+        prefix=prefix,
+        check_mode=step.check_mode,
+    )
+    return _Draft(v, version, found, errors, warnings)
+
+
+def _running(results: t.Mapping[str, Vars]) -> list[t.Any]:
+    """Return the current election of each running member."""
+    keys = ("version", "lock", "lease_name", "lease_namespace")
+    return [
+        {"hostname": result["hostname"], **{key: result["process"][key] for key in keys}}
+        for result in results.values()
+        if result["process"]["pid"]
+    ]
+
+
+def _instance_errors(
+    step: Step, v: variables.Variables, found: plan.HostPlan, facts: Vars
+) -> list[str]:
+    """Return what this instance would share with another one on the host."""
+    settings = parse_settings(found["command"][1:], found["config"].encode())
+    serving = versions.serving_of(versions.serving(step.tables().versions), found["version"])
+    paths = [file["path"] for file in found["files"]]
+    claim = claim_of(unit_name(v.name), settings, serving, paths)
+    return validate_instances(v, step.host, claim, facts["instances"], step.prefix)
+
+
+def _binary(step: Step, v: variables.Variables, binary: dict[str, str]) -> dict[str, str]:
+    """Return what a binary that is not downloaded adds to the plan."""
+    if v.binary_source == "present":
+        return {
+            "missing": f"{step.prefix}binary_source: present, but {step.host} has no"
+            f" {binary['path']}; install the binary there, or set download or controller"
+        }
+    if v.binary_source == "controller":
+        return variable_rules.inspect_controller_binary(
+            binary,
+            is_file=os.path.isfile,
+            read=lambda path: step.read_text(f"{step.prefix}binary_url", path),
+            prefix=step.prefix,
+        )
+    return {}
+
+
+def render(step: Step, template: str, found: plan.HostPlan) -> str:
+    """Return the text of a template of the role."""
+    lookup = lookup_loader.get(
+        "ansible.builtin.template", loader=step.action._loader, templar=step.action._templar
+    )
+    # Few variables, because the lookup copies all of them.
+    known = {name: step.vars[name] for name in OF_TEMPLATES if name in step.vars}
+    known["ansible_search_path"] = step.action._task.get_search_path()
+    known["plan"] = wrap_var({"config": found["config"], "unit": found["unit"]})
+    return str(lookup.run([template], variables=known)[0])
+
+
+def _desired(v: variables.Variables, found: plan.HostPlan) -> Vars:
+    """Return the desired state that scheduler_info compares the host with."""
+    pair: Vars = {"certificate_source": v.cert_source, "privatekey_source": v.key_source}
+    if v.pki == "shared":
+        made = {**found["certificate"], "path": v.cert_source, "privatekey_path": v.key_source}
+        pair["x509_cert"] = {
+            key: value for key, value in made.items() if key not in found["secret"]
+        }
+    return {
+        "version": found["version"],
+        "binary": found["binary"]["path"],
+        "binary_source": v.binary_source,
+        "log_dir": found["log_dir"],
+        "certificate": found["certificate"] if v.pki in ("node", "external") else None,
+        "pair": pair if v.pki in ("shared", "provided") else None,
+        "kubeconfig": found["kubeconfig"],
+        "files": found["files"],
+        "settings": found["settings"],
+    }
+
+
+def rotation_steps(step: Step) -> Vars:
+    """Return the remaining steps of a rotation, and which certificate of this host it replaces."""
+    data, v = step.options["input"], step.settings()
+    kind, known = data["of_playbooks"].get("rotate", LEAF), authorities(data)
+    members = step.member_variables(data)
+    results = step.results(member_variables=members)
+    errors = [
+        f"{name}: no usable result from this host"
+        for name in data["playing"]
+        if name not in results
+    ]
+    for name, result in results.items():
+        planned = members[name].get(step.options["plans"]) or {}
+        errors += rotation.check_other_drift(name, result, str(planned.get("version") or ""))
+    table = rotation.format_certificate_table(results, known, v, base.now())
+    if kind == CA:
+        results_with_apiserver = _with_apiserver(results, step.results("before", members))
+        stands = rotation.completed_steps(results_with_apiserver, known)
+        steps = rotation.remaining_steps(
+            stands,
+            can_previous_sign=not signing_errors(step, v, data["sans"]),
+            check=step.check_mode,
+        )
+        accepted = {
+            name: rotation.is_next_ca_accepted(result)
+            for name, result in results_with_apiserver.items()
+        }
+        lines = rotation.describe_ca_steps(stands, accepted)
+    else:
+        steps = [kind] if kind == LEAF or rotation.is_renewal_due(results) else []
+        lines = [] if steps else ["no certificate is due for renewal"]
+    step.display_once(data, lines, table)
+    return {"errors": errors, "steps": steps, "replace": _replaced(step, kind, v, results)}
+
+
+def _with_apiserver(
+    results: t.Mapping[str, Vars], gathered: t.Mapping[str, Vars]
+) -> dict[str, Vars]:
+    """Return *results* with the state of the apiservers, which only the first query gathers."""
+    return {
+        name: {
+            **result,
+            **{key: gathered.get(name, result)[key] for key in ("apiserver", "apiservers")},
+        }
+        for name, result in results.items()
+    }
+
+
+def _replaced(
+    step: Step, kind: str, v: variables.Variables, results: t.Mapping[str, Vars]
+) -> list[str]:
+    """Return the fingerprint of the leaf certificate that a rotation replaces, as a list."""
+    if kind != LEAF:
+        return []
+    fingerprint = ""
+    if v.pki != "shared":
+        if step.host in results:
+            fingerprint = rotation.pair_fingerprint(results[step.host]["certificates"])
+    elif os.path.isfile(v.cert_source):
+        fingerprint = rotation.first_fingerprint(
+            step.read_text(f"{step.prefix}cert_source", v.cert_source)
+        )
+    return [fingerprint] if fingerprint else []

@@ -1,0 +1,212 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The steps of scheduler_plan that report: status, rotated and monitoring."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import yaml
+from ansible import constants as C  # noqa: N812
+from ansible.parsing.yaml.dumper import AnsibleDumper
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
+    rollout,
+    rotation,
+    variables,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import (
+    metrics,
+    monitoring,
+    status,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.page import (
+    render_status_page,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import (
+    Step,
+    Vars,
+    authorities,
+)
+
+# Renders the report, by the variable that contains the path of the file.
+REPORTS: dict[str, t.Callable[[status.Document], str]] = {
+    "status_json": lambda report: json.dumps(report, indent=2) + "\n",
+    "status_html": render_status_page,
+    "status_metrics": metrics.text,
+}
+# The colors that Ansible uses for ok, changed, failed and unreachable.
+COLORS = {
+    "healthy": C.COLOR_OK,
+    "drift": C.COLOR_CHANGED,
+    "failed": C.COLOR_ERROR,
+    "unhealthy": C.COLOR_ERROR,
+    "no_answer": C.COLOR_UNREACHABLE,
+}
+
+
+def status_report(step: Step) -> Vars:
+    """Show the state of every cluster of the play, and write the report files."""
+    inputs, lost = _clusters(step)
+    if not inputs:
+        raise PlanError(
+            "no host of this play registered the result of the step variables there",
+            option="inputs",
+        )
+    clusters = [*_evaluated(step, inputs), *_lost(lost)]
+    report = status.document(clusters, base.stamp(base.now()))
+    lines = status.lines(report)
+    # The task debug would fold and quote these lines.
+    for text, state in lines:
+        step.display(text, color=COLORS.get(state))
+    for variable, path in _report_files(step, inputs):
+        write.write(path, REPORTS[variable](report).encode(), rights=write.rights_of(-1, -1, 0o644))
+        step.display(f"written: {path}")
+    return {"errors": status.faults(report), "lines": [text for text, _state in lines]}
+
+
+def _report_files(step: Step, inputs: t.Mapping[str, Vars]) -> set[tuple[str, str]]:
+    """Return variable and path of each report file. In check mode, no file is written."""
+    if step.check_mode:
+        return set()
+    return {
+        (variable, step.report_path(variable, path))
+        for data in inputs.values()
+        for variable, path in data["of_playbooks"].items()
+        if variable in REPORTS
+    }
+
+
+def _clusters(step: Step) -> tuple[dict[str, Vars], dict[str, list[str]]]:
+    """Return the input of each cluster of this play, and the hosts of the other clusters, by group.
+
+    A cluster has no input if the step variables failed on all of its hosts.
+    """
+    hostvars, remaining = step.vars["hostvars"], step.vars["ansible_play_hosts"]
+    inputs: dict[str, Vars] = {}
+    known: set[str] = set()
+    lost: list[str] = []
+    for name in step.vars["ansible_play_hosts_all"]:
+        data = None if name in known else hostvars.raw_get(name).get(step.options["inputs"])
+        if isinstance(data, t.Mapping) and data.get("playing"):
+            inputs[data["variables"]["group"]] = dict(data)
+            known.update(data["playing"])
+        elif name not in remaining:
+            lost.append(name)
+    by_group: dict[str, list[str]] = {}
+    for name in lost:
+        if name not in known:
+            group = hostvars[name].get(f"{step.prefix}group") or next(iter(inputs), "")
+            by_group.setdefault(str(group), []).append(name)
+    return inputs, by_group
+
+
+def _evaluated(step: Step, inputs: t.Mapping[str, Vars]) -> t.Iterator[status.Cluster]:
+    tables, before = step.tables(), step.options["before"]
+    for group, data in inputs.items():
+        v, members = variables.Variables(**data["variables"]), step.member_variables(data)
+        results = step.results(member_variables=members)
+        yield status.cluster(
+            group,
+            results,
+            {name: members[name].get(step.options["plans"]) or {} for name in results},
+            step.scope(data),
+            versions=tables.versions,
+            settings=status.Settings(
+                variables.resolve_election(v, tables.lease_presets).timings(), v.renew_before
+            ),
+            before=step.results("before", members) if before else {},
+            notes=_rotation_notes(step, data, results),
+        )
+
+
+def _rotation_notes(step: Step, data: Vars, results: t.Mapping[str, Vars]) -> list[str]:
+    known = authorities(data)
+    if not known.next:
+        return []
+    return rotation.describe_progress(rotation.completed_steps(results, known), step.prefix)
+
+
+def _lost(lost: t.Mapping[str, list[str]]) -> t.Iterator[status.Cluster]:
+    for group, names in lost.items():
+        scope = rollout.PlayScope(names, names, [], names)
+        yield status.cluster(group, {}, {}, scope, versions={}, settings=None)
+
+
+def rotated(step: Step) -> Vars:
+    """Show the certificates after a rotation, and check those of this host."""
+    data, results = step.options["input"], step.results()
+    # The report has already shown the remaining steps of a rotation of the CA.
+    table = rotation.format_certificate_table(
+        results, authorities(data), step.settings(), base.now()
+    )
+    step.display_once(data, [], table)
+    replaced = data["rotation"].get("replace", [])
+    return {"errors": rotation.evaluate_rotation(step.host, results.get(step.host), replaced)}
+
+
+def monitoring_files(step: Step) -> Vars:
+    """Compute what this Prometheus host needs to monitor all hosts whose variables are known."""
+    step.reject_facts(step.host, step.vars.get("ansible_facts"))
+    settings, errors = monitoring.read(
+        {name: step.template(name) for name in monitoring.SPEC if name in step.vars}
+    )
+    tables, clusters = step.tables(), _monitored(step)
+    if not clusters:
+        errors.append(
+            "the variables of no control-plane host are known;"
+            " run monitoring.yml without --limit and --tags"
+        )
+    for cluster in clusters:
+        errors += monitoring.faults(cluster, tables.versions, step.prefix)
+    if errors or not settings:
+        return {"errors": errors}
+    found = monitoring.plan(clusters, settings, tables.versions)
+    return {
+        "errors": [],
+        "warnings": found.warnings,
+        "identities": found.identities,
+        "files": [
+            {"path": path, "content": _as_text(content)} for path, content in found.files.items()
+        ],
+        "dir": settings.dir,
+        "group": settings.group,
+        "service": settings.service,
+        "subject": monitoring.SCRAPER,
+        "valid_for": monitoring.LIFETIME,
+        "renew_before": monitoring.RENEWED,
+    }
+
+
+def _as_text(content: t.Any) -> str:
+    if isinstance(content, str):
+        return content
+    return yaml.dump(content, Dumper=AnsibleDumper, sort_keys=False, width=1000)
+
+
+def _monitored(step: Step) -> list[monitoring.Cluster]:
+    presets = step.tables().lease_presets
+    clusters: dict[tuple[str, str], monitoring.Cluster] = {}
+    for name, known in step.vars["hostvars"].items():
+        data = known.get(step.options["inputs"])
+        if not isinstance(data, t.Mapping) or not data.get("sans"):
+            continue
+        v = variables.Variables(**data["variables"])
+        cluster = clusters.setdefault(
+            (v.group, v.name),
+            monitoring.Cluster(
+                variables={},
+                addresses=dict(zip(data["members"], data["addresses"])),
+                timings=variables.resolve_election(v, presets).timings(),
+                ca=data["authorities_pem"],
+            ),
+        )
+        cluster.variables[name] = v
+    return list(clusters.values())

@@ -1,0 +1,213 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""The context of a step of scheduler_plan: its options, variables, and the members' results."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    PlanError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
+    plan,
+    rollout,
+    rotation,
+    variables,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
+    MAX_WAIT_S,
+    fileset_dir,
+    unit_name,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import monitoring
+
+Vars = dict[str, t.Any]
+REPORT_VARIABLES = ("status_json", "status_html", "status_metrics")
+"""Playbook variables that contain the path of a report."""
+# Variables that only a playbook reads.
+OF_PLAYBOOKS = (
+    "drill",
+    "drill_report_dir",
+    "drill_targets",
+    "drill_undo_after",
+    "kube_scheduler_admin_kubeconfig",
+    "rotate",
+    *monitoring.SPEC,
+    *REPORT_VARIABLES,
+)
+MAX_PEM_CHARACTERS = 1 << 20
+
+
+class Step:
+    """One step of the plan for one host."""
+
+    def __init__(self, action: ActionBase, options: Vars, task_vars: Vars) -> None:
+        self.action = action
+        self.options = options
+        self.vars = task_vars
+        self.host: str = task_vars["inventory_hostname"]
+        self.prefix: str = options["prefix"]
+        self.check_mode: bool = action._task.check_mode
+
+    # --- output
+
+    def display(self, line: str, color: str | None = None) -> None:
+        """Print a line on the controller."""
+        self.action._display.display(line, color=color)
+
+    def display_once(
+        self, input_data: Vars, lines: t.Sequence[str], table: t.Sequence[str] = ()
+    ) -> None:
+        """Print *table*, then *lines* with the name of the cluster, once for the batch."""
+        batch = [name for name in input_data["playing"] if name in self.vars["ansible_play_batch"]]
+        if batch[:1] == [self.host]:
+            group = input_data["variables"]["group"]
+            for line in [*table, *(f"{group}: {line}" for line in lines)]:
+                self.display(line)
+
+    # --- variables
+
+    def template(self, name: str) -> t.Any:
+        """Return the value of a variable of this host. Raises PlanError."""
+        try:
+            return self.action._templar.template(self.vars[name])
+        except AnsibleError as error:
+            text = " ".join(str(error.message).split())
+            raise PlanError(f"{name}: cannot be computed for {self.host}: {text}") from None
+
+    def reject_facts(self, host: str, facts: t.Any, names: t.Collection[str] = ()) -> None:
+        """Raise PlanError if the facts of a host set one of *names*.
+
+        Without *names*, check for every variable of the role and its playbooks. Facts come from
+        the host or a cache, so that a hostile host could set these variables.
+        """
+        keys = [str(key) for key in facts] if isinstance(facts, t.Mapping) else []
+        poisoned = [key for key in keys if (key in names if names else self._is_variable(key))]
+        if poisoned:
+            listed = ", ".join(sorted(poisoned))
+            raise PlanError(
+                f"{host}: its facts set {listed}, which only variables can set;"
+                " find out what set these facts"
+            )
+
+    def _is_variable(self, name: str) -> bool:
+        return name in OF_PLAYBOOKS or name.lstrip("_").startswith(self.prefix)
+
+    def settings(self) -> variables.Variables:
+        """Return the validated variables of this host."""
+        return variables.Variables(**self.options["input"]["variables"])
+
+    def tables(self) -> plan.Tables:
+        """Return the data of the role."""
+        return plan.Tables(
+            **{name: self.vars[variable] for name, variable in self.options["tables"].items()}
+        )
+
+    def seconds(self, option: str) -> float:
+        """Return an option that is a number of seconds. Raises PlanError."""
+        value = float(self.options[option])
+        if not 0 <= value <= MAX_WAIT_S:
+            raise PlanError(
+                f"{value} is out of range; set a number from 0 to {MAX_WAIT_S}", option=option
+            )
+        return value
+
+    # --- members
+
+    def member_variables(self, input_data: Vars) -> dict[str, t.Mapping[str, t.Any]]:
+        """Return the variables of the members of this play, by inventory name.
+
+        They are not templated: that takes milliseconds, and steps read registered results only.
+        """
+        hostvars = self.vars["hostvars"]
+        return {name: hostvars.raw_get(name) for name in input_data["playing"] if name in hostvars}
+
+    def results(
+        self,
+        option: str = "results",
+        member_variables: t.Mapping[str, t.Mapping[str, t.Any]] | None = None,
+    ) -> dict[str, Vars]:
+        """Return what the members of this play registered in the variable that *option* names.
+
+        A result without a hostname counts as missing.
+        """
+        if member_variables is None:
+            member_variables = self.member_variables(self.options["input"])
+        variable, results = self.options[option], {}
+        for name, known in member_variables.items():
+            result = known.get(variable)
+            if isinstance(result, t.Mapping) and isinstance(result.get("hostname"), str):
+                results[name] = dict(result)
+        return results
+
+    def scope(self, input_data: Vars) -> rollout.PlayScope:
+        """Return which members of the cluster this play, and this batch of it, includes."""
+        remaining = self.vars["ansible_play_hosts"]
+        lost = [name for name in input_data["playing"] if name not in remaining]
+        return rollout.PlayScope(
+            input_data["members"], input_data["playing"], self.vars["ansible_play_batch"], lost
+        )
+
+    # --- files of the controller
+
+    @staticmethod
+    def read_text(option: str, path: str) -> str:
+        """Return the content of a file with certificates or a checksum. Raises PlanError."""
+        try:
+            with open(path, encoding="ascii") as stream:
+                text = stream.read(MAX_PEM_CHARACTERS)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not PEM text"
+            raise PlanError(f"{option}: cannot read {path} on the controller: {reason}") from None
+        # The content is displayed, and copied to every host.
+        if "PRIVATE KEY-----" in text:
+            raise PlanError(
+                f"{option}: {path} contains a private key;"
+                " set a file that contains only certificates"
+            )
+        return text
+
+    @staticmethod
+    def report_path(variable: str, path: t.Any) -> str:
+        """Return the absolute path of a report on the controller.
+
+        Raises PlanError if it cannot be written.
+        """
+        if not isinstance(path, str) or not path:
+            raise PlanError(f"{variable}: not a path; set the path of the report file")
+        full = os.path.abspath(os.path.expanduser(path))
+        try:
+            target = paths.resolve(full)
+            if not os.path.isdir(os.path.dirname(target)):
+                raise FilesError(
+                    f"the directory of {target!r} does not exist; create it, or set another path"
+                )
+            paths.guard(target)
+            paths.regular(target)
+        except FilesError as error:
+            raise PlanError(f"{variable}: on the controller: {error}") from None
+        return full
+
+
+def instance_paths(name: str) -> Vars:
+    """Return the unit and the fileset directory of an instance."""
+    return {"unit": unit_name(name), "fileset_dir": fileset_dir(name)}
+
+
+def authorities(input_data: Vars) -> rotation.Authorities:
+    """Return the CAs that the step variables read."""
+    return rotation.Authorities(
+        input_data["ca_cert_pem"],
+        input_data["new_ca_cert_pem"] or "",
+        input_data["apiserver_ca_pem"],
+    )
