@@ -84,7 +84,7 @@ class ActionModule(ActionBase):
         if answer.get("failed") or answer.get("unreachable") or "hostname" not in answer:
             return result | self._failure(answer)
         try:
-            known = facts.checked(answer)
+            known = facts.validate_module_result(answer)
         except ProbeError as error:
             raise AnsibleActionFail(
                 f"{self._host}: its answer cannot be used ({error}); find out what answers there"

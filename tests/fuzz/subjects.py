@@ -49,7 +49,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _plan_hos
 from tests.fuzz.judge import Refused, guarded, holds_no, refusal, tree
 from tests.support import apiserver
 from tests.support.fake_module import HostVars
-from tests.support.host import ANSWER, UNIT_NAME, FakeSystemd, Host
+from tests.support.host import RESULT, UNIT_NAME, FakeSystemd, Host
 from tests.support.pki import PROFILES, SCHEDULER, Ca, key_pem, spare
 from tests.support.role import defaults, role_vars
 
@@ -63,7 +63,7 @@ MODULES: dict[str, ModuleType] = {
     "scheduler_plan": scheduler_plan,
     "scheduler_fileset": scheduler_fileset,
 }
-GATHERED = {**ANSWER, "clock_offset": 0.0, "round_trip": 0.1}
+GATHERED = {**RESULT, "clock_offset": 0.0, "round_trip": 0.1}
 """An answer of scheduler_info, as its action plugin returns it."""
 NAMES = ["m1", "m2", "m3"]
 TOKEN = "t0ken-that-is-a-s3cret"
@@ -766,7 +766,7 @@ class World:
                 "next_cert": (self.folder / "live/client.pem").read_text(),
                 "next_key": (self.folder / "live/client-key.pem").read_text(),
             },
-            {**base, "wanted": wanted, "lease_before": ANSWER["lease"]},
+            {**base, "wanted": wanted, "lease_before": RESULT["lease"]},
             {**base, "wanted": pair, "fileset_dir": self.at("live/none"), "unit": "other.service"},
             {
                 **base,
@@ -847,7 +847,7 @@ class World:
     def _fine_scheduler_drill(self) -> list[dict[str, Any]]:
         answers = {name: {**GATHERED, "hostname": f"{name}.example.com"} for name in NAMES}
         for answer in answers.values():
-            answer["lease"] = {**ANSWER["lease"], "moving": True}
+            answer["lease"] = {**RESULT["lease"], "moving": True}
         hostvars = {
             name: {"health": answer, "undone": {"journal": ["acquired lease"]}}
             for name, answer in answers.items()

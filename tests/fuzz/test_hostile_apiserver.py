@@ -237,7 +237,9 @@ def hostile(world: subjects.World) -> Iterator[Hostile]:
 
 def of_lease(found: dict[str, Any]) -> None:
     """Check that a view has the documented types; an identity is any text."""
-    checked = facts.checked({**subjects.GATHERED, "lease": {**found, "age": None}})["lease"]
+    checked = facts.validate_module_result({**subjects.GATHERED, "lease": {**found, "age": None}})[
+        "lease"
+    ]
     assert checked is not None
     names = (
         "state",
@@ -283,7 +285,7 @@ def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Host
 
     def version() -> str:
         found = info.apiserver(hostile.server.url, hostile.asked)
-        assert facts.checked({**subjects.GATHERED, "apiserver": found})
+        assert facts.validate_module_result({**subjects.GATHERED, "apiserver": found})
         assert found["reachable"] == (found["error"] is None)
         if found["error"]:
             raise CollectionError(judge.refusal(found["error"], SAID))

@@ -274,7 +274,7 @@ _CERTIFICATE = {
     "days_left": 30,
     "fingerprint_sha256": "00:11",
 }
-ANSWER: dict[str, Any] = {
+RESULT: dict[str, Any] = {
     "hostname": "m1.example.com",
     "architecture": "amd64",
     "os_families": ["debian"],

@@ -21,16 +21,16 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
     certificate as _certificate,
 )
 
-from tests.support.host import ANSWER
+from tests.support.host import RESULT
 from tests.support.pki import Ca, spare
 
 ROOT = Path(__file__).resolve().parents[2]
 PROCESS: dict[str, Any] = {
-    **ANSWER["process"],
+    **RESULT["process"],
     "kubeconfig": "/run/credentials/kube-scheduler.service/kubeconfig",
 }
 CERTIFICATE = {
-    **ANSWER["probes"]["served"],
+    **RESULT["probes"]["served"],
     "serial_number": "1",
     "not_after": "2036-01-01T00:00:00Z",
     "days_left": 3000,
@@ -40,7 +40,7 @@ CERTIFICATE = {
 
 def lease(holder: str) -> dict[str, Any]:
     return {
-        **ANSWER["lease"],
+        **RESULT["lease"],
         "holder": holder,
         "holder_identity": f"{holder}_12345678-1234-1234-1234-123456789abc",
         "acquire_time": "2026-01-01T00:00:00.000000Z",
@@ -54,7 +54,7 @@ def lease(holder: str) -> dict[str, Any]:
 def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
     """Return what scheduler_info gathers on a healthy host."""
     return {
-        **copy.deepcopy(ANSWER),
+        **copy.deepcopy(RESULT),
         "changed": False,
         "hostname": f"{name}.example",
         "time": 0.0,
@@ -70,7 +70,7 @@ def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
 
 def compared(name: str, leader: str, **changes: Any) -> dict[str, Any]:
     """Return the health and drift of the same host."""
-    probes = {**ANSWER["probes"], "served": CERTIFICATE, "used": CERTIFICATE, "metrics_reader": 200}
+    probes = {**RESULT["probes"], "served": CERTIFICATE, "used": CERTIFICATE, "metrics_reader": 200}
     return gathered(name, leader, **{"probes": probes, "healthy": True, **changes})
 
 
@@ -81,7 +81,7 @@ NOTHING = {
     "prepared": False,
     "user_exists": False,
     "unit": {
-        **ANSWER["unit"],
+        **RESULT["unit"],
         "load_state": "not-found",
         "active_state": "inactive",
         "sub_state": "dead",

@@ -73,7 +73,7 @@ WORDS = {
         "Result of kube_ha.scheduler.scheduler_info on the member; null without a result."
     ),
     "Lease.age": "Seconds since the renewal by this host's clock; null if unknown.",
-    "Reported": "Result of kube_ha.scheduler.scheduler_info on a member.",
+    "HostResult": "Result of kube_ha.scheduler.scheduler_info on a member.",
 }
 ENUMERATIONS = {f"{name}.state": list(status.STATES) for name in ("Document", "Cluster", "Member")}
 

@@ -4,7 +4,11 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The shapes of scheduler_info's answer, and the check that an answer has them: a host may be hostile."""
+"""Declare the result types of scheduler_info, and validate a result against them.
+
+This is the only place that declares the shape of a result. The validation and the JSON Schema of the
+status document are derived from these types. Unit tests compare the module's RETURN with them.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +18,18 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
 
-LONGEST_TEXT = 4000
-LONGEST_LIST = 1000
-OTHER_DIGEST = "its digest is of another set of files"
-"""How the drift of a unit ends that differs only because another file of the set does."""
+MAX_TEXT_LENGTH = 4000
+MAX_LIST_LENGTH = 1000
+MAX_NUMBER = 1e15
+OTHER_DIGEST = "its digest belongs to another file set"
+"""End of the drift reason of a unit that differs only because another file of the set differs."""
 OTHER_ENTRIES = ("clusters differ", "contexts differ", "current-context differs")
-"""How the drift of a kubeconfig ends that differs in more than its user."""
+"""Ends of the drift reasons of a kubeconfig that differs in more than its user."""
+CERTIFICATE_PROBES: tuple[t.Literal["served"], t.Literal["used"]] = ("served", "used")
+"""The fields of Probes that contain a certificate."""
 
 
-class Timings(t.TypedDict):
+class ElectionTimes(t.TypedDict):
     """The times of an election in seconds."""
 
     lease_duration: float
@@ -31,7 +38,7 @@ class Timings(t.TypedDict):
 
 
 class Unit(t.TypedDict):
-    """What systemd says of the unit; all texts are empty on a host without systemd."""
+    """The unit as systemd reports it; all texts are empty on a host without systemd."""
 
     name: str
     load_state: str  # loaded, not-found, masked, …
@@ -39,60 +46,60 @@ class Unit(t.TypedDict):
     sub_state: str
     enabled: str
     result: str
-    restarts: int  # by systemd itself, since the unit was started last
+    restarts: int  # automatic restarts by systemd since the last start of the unit
     since: str
     active_seconds: float
     fragment_path: str
-    drop_ins: list[str]  # paths of the drop-ins that are for this unit alone, and change it
-    set_aside: list[str]  # paths of those whose settings were taken away
-    static_pod: str  # path of the manifest by which kubelet runs the scheduler in the place of the unit, "" for none
+    drop_ins: list[str]  # paths of the drop-ins that apply only to this unit and change it
+    set_aside: list[str]  # paths of the drop-ins whose settings were removed
+    static_pod: str  # manifest from which kubelet runs the scheduler instead of the unit, or ""
 
 
 class Process(t.TypedDict):
-    """The unit's main process, and what it was told; without one, C(pid) is 0 and the rest is empty, 0 or None."""
+    """The main process of the unit and its settings.
+
+    Without a process, `pid` is 0 and the other fields are empty, 0 or None. The fields `user`,
+    `arguments`, `settings` and `environment` have values only for a unit that the role did not create.
+    """
 
     pid: int
     version: str  # without a leading v
-    digest: str  # of the set of files that its unit claims
-    lock: str  # "" where neither the process nor its version tells
+    digest: str  # of the file set, as the unit reports it
+    lock: str  # "" if neither the process nor its version determines it
     lease_name: str
     lease_namespace: str
     bind_address: str
     secure_port: int  # 0 for none
     http_port: int  # 0 for none
-    timings: Timings | None
+    timings: ElectionTimes | None
     kubeconfig: str  # path, "" for none
-    user: str  # whose process it is, where its unit is not this role's
-    arguments: list[str]  # its command line without the program, where its unit is not this role's
-    settings: list[
-        str
-    ]  # what its configuration sets then, as FIELD=JSON; empty where that cannot be read
-    environment: list[
-        str
-    ]  # names of variables that it reads in its environment, as far as they are known
+    user: str  # owner of the process
+    arguments: list[str]  # command line without the program
+    settings: list[str]  # settings in its configuration as FIELD=JSON; empty if unreadable
+    environment: list[str]  # names of the known variables that it reads from its environment
 
 
 class Port(t.TypedDict):
-    """Who listens on the port that is wanted."""
+    """The desired port and the process that listens on it."""
 
     number: int
     addresses: list[str]
-    held_by: str  # "" where nobody does
+    held_by: str  # "" for no process
     ours: bool
 
 
 class Instance(t.TypedDict):
-    """What a scheduler of this role has for itself alone on its host. One that runs tells; of any other its staged set does."""
+    """The resources of another instance on the host, from its process or else from its staged set."""
 
     unit: str
     ports: list[int]
-    lease: str  # namespace/name, "" where nothing is known of it yet
-    schedulers: list[str]  # the names in whose pods' specs it is chosen
+    lease: str  # namespace/name, "" if not yet known
+    schedulers: list[str]  # values of a pod's schedulerName that select this instance
     paths: list[str]
 
 
 class Lease(t.TypedDict):
-    """The election record as this host sees it: _kube/lease.py's LeaseResult, and the age of the renewal."""
+    """The lease as this host observes it: LeaseResult of `_kube/lease.py`, and the age of the renewal."""
 
     holder: str | None
     holder_identity: str | None
@@ -104,14 +111,14 @@ class Lease(t.TypedDict):
     lease_duration: int | None
     transitions: int | None
     elapsed: float
-    age: float | None  # seconds by this host's clock: for a person to read, never to decide by
+    age: float | None  # seconds by this host's clock; for display only, never for a decision
 
 
 class Certificate(t.TypedDict):
     """A certificate that is served or used."""
 
     subject: str
-    valid: bool  # by this host's clock, now
+    valid: bool  # now, by this host's clock
     serial_number: str
     not_before: str
     not_after: str
@@ -119,55 +126,51 @@ class Certificate(t.TypedDict):
     fingerprint_sha256: str
 
 
-class File(t.TypedDict):
-    """A certificate that lies on the host."""
+class CertificateFile(t.TypedDict):
+    """A certificate in a file on the host."""
 
     path: str
-    use: str  # pair: of the scheduler's own pair; client: what the kubeconfig names; trust: a CA that the kubeconfig trusts
+    use: str  # pair: the key pair; client: of the kubeconfig; trust: a CA of the kubeconfig
     subject: str
     issuer: str
     usages: list[str]
     not_after: str
     fingerprint_sha256: str
-    signed_by: list[str]  # fingerprints of those of the CAs in question that signed it
+    signed_by: list[str]  # fingerprints of the given CAs that signed it
 
 
 class Probes(t.TypedDict):
-    """What the process showed; None where there is nothing, or it could not be had."""
+    """The results of the probes; None if there is nothing to probe, or the probe failed."""
 
     served: Certificate | None
     used: Certificate | None
-    used_loaded: (
-        bool | None
-    )  # whether its log tells that it took what is used since the file was replaced; None where that was not in question
-    ready: int | None  # HTTP status, as the following
+    used_loaded: bool | None  # whether the process has loaded `used`; None if not checked
+    ready: int | None  # HTTP status, as in the following fields
     metrics_anonymous: int | None
     metrics_reader: int | None
     metrics_http: int | None
 
 
 class Apiserver(t.TypedDict):
-    """An apiserver that was asked for its version over verified TLS."""
+    """An apiserver whose version was queried over verified TLS."""
 
     server: str
     reachable: bool
     version: str | None
     error: str | None
-    next_serves: (
-        bool | None
-    )  # whether its certificate is of the next CA; None where that was not asked, or cannot be told
+    next_serves: bool | None  # whether the next CA issued its certificate; None if unknown
     next_accepted: bool | None  # whether it accepts a client certificate of the next CA
 
 
 class Drift(t.TypedDict):
-    """One thing in which the host differs from what is wanted."""
+    """One difference between the host and its desired state."""
 
     part: str
     reason: str
 
 
-class Answer(t.TypedDict):
-    """The answer of scheduler_info's module."""
+class ModuleResult(t.TypedDict):
+    """The result of the module scheduler_info on a host."""
 
     hostname: str
     architecture: str
@@ -179,9 +182,7 @@ class Answer(t.TypedDict):
     user_exists: bool
     installed: bool
     prepared: bool
-    unsafe: list[
-        str
-    ]  # why root should write nothing into a directory that was asked about, one line each
+    unsafe: list[str]  # why root must not write into one of the given directories, one line each
     stale: list[str]
     obstacles: list[str]
     apiserver: Apiserver | None
@@ -190,74 +191,95 @@ class Answer(t.TypedDict):
     process: Process
     port: Port
     others: list[str]
-    instances: list[Instance]  # the other ones of this role
+    instances: list[Instance]  # the other instances of this role
     lease: Lease | None
-    certificates: list[File]  # only where it was asked who signed them
+    certificates: list[CertificateFile]  # only if CAs were given
     probes: Probes | None
     healthy: bool | None
     problems: list[str]
     not_checked: list[str]
     journal: list[str]
     drift: list[Drift]
-    awaited: list[str]  # why somebody else's CA has to issue a certificate
+    awaited: list[str]  # why an external CA must issue a certificate
 
 
-class Reported(Answer):
-    """The answer with what the action plugin of scheduler_info adds."""
+class HostResult(ModuleResult):
+    """The result of a host: the module's result and the fields that the action plugin adds."""
 
     clock_offset: float
     round_trip: float
 
 
-def checked(answer: t.Any) -> Answer:
-    """An answer with the documented keys only, at every depth, each of its type; texts are one line of bounded length.
+def validate_module_result(value: t.Any) -> ModuleResult:
+    """Return the documented keys of a module's result, at every depth; a host can be hostile.
 
-    Raises ProbeError, which names the first key that is not as it has to be.
+    Each text becomes one line of limited length. Raises ProbeError, which names the first invalid key.
     """
-    return t.cast(Answer, _checked(answer, Answer, "answer"))
+    return t.cast(ModuleResult, _validate(value, ModuleResult, "result"))
 
 
-def reported(answer: t.Any) -> Reported:
-    """The same of what the action plugin has returned: of plain types, without what Ansible adds to a result."""
-    return t.cast(Reported, _checked(answer, Reported, "answer"))
+def validate_host_result(value: t.Any) -> HostResult:
+    """Return the documented keys of an action plugin's result, without the keys that Ansible adds."""
+    return t.cast(HostResult, _validate(value, HostResult, "result"))
 
 
-def _checked(value: t.Any, kind: t.Any, where: str) -> t.Any:
-    # Written with | it is of another kind, before Python 3.14.
+def _validate(value: t.Any, kind: t.Any, where: str) -> t.Any:
+    # Before Python 3.14, X | None and Optional[X] have different types.
     if t.get_origin(kind) is t.Union or isinstance(kind, getattr(types, "UnionType", ())):
-        return None if value is None else _checked(value, t.get_args(kind)[0], where)
+        return None if value is None else _validate(value, t.get_args(kind)[0], where)
     if t.get_origin(kind) is list:
-        if not isinstance(value, list) or len(value) > LONGEST_LIST:
-            raise ProbeError(f"{where} is not a list of at most {LONGEST_LIST}")
-        (element,) = t.get_args(kind)
-        return [
-            _checked(entry, element, f"{where}[{number}]") for number, entry in enumerate(value)
-        ]
+        return _validate_list(value, t.get_args(kind)[0], where)
     if hasattr(kind, "__total__"):
-        if not isinstance(value, t.Mapping):
-            raise ProbeError(f"{where} is not a mapping")
-        hints = t.get_type_hints(kind)
-        lacking = [name for name in hints if name not in value]
-        if lacking:
-            raise ProbeError(f"{where} has no {lacking[0]}")
-        return {
-            name: _checked(value[name], hint, f"{where}.{name}") for name, hint in hints.items()
-        }
-    if kind is str:
-        if not isinstance(value, str):
-            raise ProbeError(f"{where} is not a text")
-        return "".join(char if char.isprintable() else " " for char in value[:LONGEST_TEXT])
-    if kind is bool:
-        if not isinstance(value, bool):
-            raise ProbeError(f"{where} is neither true nor false")
-        return value
-    # A bool is an int to Python, and JSON has no other numbers.
-    numbers = (int, float) if kind is float else (int,)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, numbers)
-        or not math.isfinite(value)
-        or abs(value) > 1e15
-    ):
-        raise ProbeError(f"{where} is not a number")
-    return kind(value)
+        return _validate_mapping(value, kind, where)
+    return _VALIDATORS[kind](value, where)
+
+
+def _validate_list(value: t.Any, kind: t.Any, where: str) -> list[t.Any]:
+    if not isinstance(value, list) or len(value) > MAX_LIST_LENGTH:
+        raise ProbeError(f"{where} is not a list of at most {MAX_LIST_LENGTH} elements")
+    return [_validate(element, kind, f"{where}[{index}]") for index, element in enumerate(value)]
+
+
+def _validate_mapping(value: t.Any, kind: t.Any, where: str) -> dict[str, t.Any]:
+    if not isinstance(value, t.Mapping):
+        raise ProbeError(f"{where} is not a mapping")
+    hints = t.get_type_hints(kind)
+    missing = [name for name in hints if name not in value]
+    if missing:
+        raise ProbeError(f"{where} has no {missing[0]}")
+    return {name: _validate(value[name], hint, f"{where}.{name}") for name, hint in hints.items()}
+
+
+def _validate_text(value: t.Any, where: str) -> str:
+    if not isinstance(value, str):
+        raise ProbeError(f"{where} is not text")
+    return "".join(char if char.isprintable() else " " for char in value[:MAX_TEXT_LENGTH])
+
+
+def _validate_bool(value: t.Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise ProbeError(f"{where} is neither true nor false")
+    return value
+
+
+def _validate_int(value: t.Any, where: str) -> int:
+    # In Python, a bool is an int.
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_NUMBER:
+        raise ProbeError(f"{where} is not an integer in range")
+    return int(value)
+
+
+def _validate_float(value: t.Any, where: str) -> float:
+    if isinstance(value, float) and math.isfinite(value) and abs(value) <= MAX_NUMBER:
+        return float(value)
+    if isinstance(value, float):
+        raise ProbeError(f"{where} is not a finite number in range")
+    return float(_validate_int(value, where))
+
+
+_VALIDATORS: dict[t.Any, t.Callable[[t.Any, str], t.Any]] = {
+    str: _validate_text,
+    bool: _validate_bool,
+    int: _validate_int,
+    float: _validate_float,
+}

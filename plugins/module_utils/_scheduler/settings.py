@@ -170,10 +170,10 @@ def list_settings(content: bytes) -> list[str]:
     Private keys, which the configuration of an extender can hold, are withheld.
     """
     try:
-        found = list(_settings(_load_yaml(content), "", [facts.LONGEST_LIST]))
+        found = list(_settings(_load_yaml(content), "", [facts.MAX_LIST_LENGTH]))
     except (ValueError, RecursionError, TypeError):
         return []
-    return found if all(len(line) <= facts.LONGEST_TEXT for line in found) else []
+    return found if all(len(line) <= facts.MAX_TEXT_LENGTH for line in found) else []
 
 
 def _settings(value: t.Any, place: str, budget: list[int]) -> t.Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.host import ANSWER
+from tests.support.host import RESULT
 from tests.support.simulation import PROCESS, Simulation, compared, gathered
 
 POD = "/etc/kubernetes/manifests/kube-scheduler.yaml"
@@ -27,7 +27,7 @@ def foreign(folder: Path, **unit: Any) -> Simulation:
                 "arguments": ["--v=4"],
                 "settings": ["parallelism=32"],
             },
-            "unit": {**ANSWER["unit"], **unit},
+            "unit": {**RESULT["unit"], **unit},
         }
         cluster.answers[name]["gather"] = gathered(name, "m1", **theirs)
         cluster.answers[name]["drift"] = [

@@ -518,7 +518,7 @@ def test_an_odd_answer_stops_a_run_before_anything_changes(
     run = cluster.run()
     assert run.code != 0
     assert "Traceback" not in run.output
-    assert "m2: its answer cannot be used (answer." in run.text
+    assert "m2: its answer cannot be used (result." in run.text
     for name in ("m1", "m3"):
         assert (
             f"{name}: nothing is changed here, for m2 of its cluster failed or was lost" in run.text

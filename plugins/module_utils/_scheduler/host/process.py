@@ -93,18 +93,18 @@ def describe(
         if row["https"]
         else 0,
         http_port=seen.http_port(row["http"]) if row["http"] else 0,
-        timings=facts.Timings(
+        timings=facts.ElectionTimes(
             lease_duration=times.lease_duration,
             renew_deadline=times.renew_deadline,
             retry_period=times.retry_period,
         ),
         kubeconfig=seen.kubeconfig,
         user="" if digest or user is None else user_name(user[0]),
-        arguments=[] if digest else proc.command_line(pid)[1 : 1 + facts.LONGEST_LIST],
+        arguments=[] if digest else proc.command_line(pid)[1 : 1 + facts.MAX_LIST_LENGTH],
         settings=[] if digest else list_settings(seen.content),
         environment=[]
         if digest
-        else sorted(filter(ENVIRONMENT.fullmatch, proc.environment(pid)))[: facts.LONGEST_LIST],
+        else sorted(filter(ENVIRONMENT.fullmatch, proc.environment(pid)))[: facts.MAX_LIST_LENGTH],
     )
 
 

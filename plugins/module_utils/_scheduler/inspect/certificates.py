@@ -32,7 +32,9 @@ MOST = 100
 """Certificates of a file that are told."""
 
 
-def on_host(certificate: str | None, kubeconfig: str, authorities: str) -> list[facts.File]:
+def on_host(
+    certificate: str | None, kubeconfig: str, authorities: str
+) -> list[facts.CertificateFile]:
     """The certificates in a file and in a kubeconfig, by their paths; what cannot be read is left out. C(authorities): PEM text of CAs."""
     signers = [
         found
@@ -62,12 +64,12 @@ def on_host(certificate: str | None, kubeconfig: str, authorities: str) -> list[
 
 def _described(
     path: str, use: str, certificate: t.Any, signers: t.Sequence[t.Any]
-) -> facts.File | None:
+) -> facts.CertificateFile | None:
     have = _certificate.facts(certificate)
     if have is None:
         return None
     identity = _certificate.identity(certificate, base.now())
-    return facts.File(
+    return facts.CertificateFile(
         path=path,
         use=use,
         subject=certificate.subject.rfc4514_string(),

@@ -242,7 +242,7 @@ class Comparison(t.NamedTuple):
     awaited: list[str]
 
 
-def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> Comparison:
+def compare(wanted: Wanted, root: str, seen: facts.ModuleResult, host: HostAccess) -> Comparison:
     """Compare the host; C(root) is the fileset's folder, and C(seen) what else the answer holds."""
     fileset, module = Fileset(root, wanted.items), host.module
     certificate, awaited = _certificate(wanted, module)
@@ -276,7 +276,7 @@ def compare(wanted: Wanted, root: str, seen: facts.Answer, host: HostAccess) -> 
 
 
 def _line(reason: str) -> str:
-    return " ".join(reason.split())[: facts.LONGEST_TEXT]
+    return " ".join(reason.split())[: facts.MAX_TEXT_LENGTH]
 
 
 def _packages(wanted: Wanted, missing: t.Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ class Seen(t.TypedDict):
     others: list[str]
     probes: facts.Probes
     lease: facts.Lease | None
-    certificates: list[facts.File]
+    certificates: list[facts.CertificateFile]
 
 
 def judge(

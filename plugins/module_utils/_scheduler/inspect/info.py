@@ -258,7 +258,7 @@ class Question:
         self.before = probes.record_of(self.params["lease_before"])
         self.last: _lease.LeaseRecord | None = None
 
-    def run(self) -> facts.Answer:
+    def run(self) -> facts.ModuleResult:
         """The answer. Raises FilesetError, SystemdError and FilesError."""
         params = self.params
         wanted = params["wanted"]
@@ -296,7 +296,9 @@ class Question:
             )
         return answer
 
-    def _look(self, fileset: Fileset) -> tuple[facts.Answer, dict[str, str], effective.Answers]:
+    def _look(
+        self, fileset: Fileset
+    ) -> tuple[facts.ModuleResult, dict[str, str], effective.Answers]:
         params = self.params
         shown = self.systemd.show(self.unit) if self.systemd_version else {}
         pid = _systemd.main_pid(shown)
@@ -322,7 +324,7 @@ class Question:
         listeners = self.proc.listeners()
         port, holder = self._port(process, serving_or_default(serving), listeners)
         beside = instances.neighbours(fileset, self.proc, self._pid_of, params["_serving"])
-        answer = facts.Answer(
+        answer = facts.ModuleResult(
             **host(params["user"], self.systemd_version),
             installed=os.path.isdir(fileset.root) and shown.get("LoadState") == "loaded",
             prepared=fileset.prepared(),
@@ -370,7 +372,7 @@ class Question:
         return []
 
     @functools.cached_property
-    def certificates(self) -> list[facts.File]:
+    def certificates(self) -> list[facts.CertificateFile]:
         """What lies on the host, read once however often the process is looked at."""
         params = self.params
         if not params["authorities"] or not probes.installed("cryptography"):
@@ -469,7 +471,7 @@ class Question:
         self.before, self.last = self.last or view.compared, view.record or absent or self.last
 
     def _probe(
-        self, answer: facts.Answer, fileset: Fileset, subject: probes.Subject
+        self, answer: facts.ModuleResult, fileset: Fileset, subject: probes.Subject
     ) -> effective.Answers:
         pid = answer["process"]["pid"]
         faults: list[str] = []

@@ -59,7 +59,7 @@ class Member(t.TypedDict):
     compared: bool  # with its plan; without that, no drift is known
     reasons: list[str]  # why the state is not "healthy", one line each
     notes: list[str]  # what else there is to know, one line each
-    answer: facts.Reported | None
+    answer: facts.HostResult | None
 
 
 class Cluster(t.TypedDict):
@@ -217,7 +217,7 @@ def _member(
         compared=not unplanned,
         reasons=[*sick, *failed, *differs],
         notes=notes,
-        answer=facts.reported(answer),
+        answer=facts.validate_host_result(answer),
     )
 
 

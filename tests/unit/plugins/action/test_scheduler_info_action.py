@@ -27,7 +27,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
 )
 
 from tests.support.fake_module import one_line
-from tests.support.host import ANSWER
+from tests.support.host import RESULT
 from tests.support.pki import Ca, write_profiles
 
 VERSIONS = {
@@ -46,7 +46,7 @@ class Target:
 
     def __init__(self, answer: Any = None) -> None:
         self.answer = (
-            {**copy.deepcopy(ANSWER), "time": time.time(), "changed": False}
+            {**copy.deepcopy(RESULT), "time": time.time(), "changed": False}
             if answer is None
             else answer
         )
@@ -91,7 +91,12 @@ def ca(tmp_path: Path) -> Ca:
 def test_an_answer_comes_back_with_the_clocks() -> None:
     target = Target()
     result = target.run()
-    assert set(result) == {*facts.Answer.__annotations__, "changed", "clock_offset", "round_trip"}
+    assert set(result) == {
+        *facts.ModuleResult.__annotations__,
+        "changed",
+        "clock_offset",
+        "round_trip",
+    }
     assert result["changed"] is False
     assert result["clock_offset"] == pytest.approx(0, abs=1)
     assert 0 <= result["round_trip"] < 5
@@ -155,7 +160,7 @@ def test_what_a_host_adds_is_dropped() -> None:
 def test_an_odd_answer_fails_its_own_host_in_one_line(change: dict[str, Any]) -> None:
     target = Target()
     target.answer.update(change)
-    assert target.fails().startswith("m1: its answer cannot be used (answer.")
+    assert target.fails().startswith("m1: its answer cannot be used (result.")
 
 
 def test_a_failure_of_the_modules_own(ca: Ca) -> None:

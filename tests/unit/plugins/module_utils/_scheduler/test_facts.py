@@ -1,45 +1,45 @@
-"""An answer is what is documented of it, and nothing else: the host that gave it may be hostile."""
+"""Tests of the result types: a host can be hostile, so a result keeps only its documented keys."""
 
 from __future__ import annotations
 
 import copy
 import json
+import types
+import typing
 from typing import Any
 
 import pytest
 import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
-from ansible_collections.kube_ha.scheduler.plugins.modules import scheduler_info
+from ansible_collections.kube_ha.scheduler.plugins.modules import leader_info, scheduler_info
 
-from tests.support.host import ANSWER
+from tests.support.host import RESULT
 
-
-def test_a_good_answer_is_kept() -> None:
-    assert facts.checked(ANSWER) == ANSWER
-    assert (
-        facts.checked(
-            {**ANSWER, "probes": None, "lease": None, "apiserver": None, "healthy": None}
-        )["probes"]
-        is None
-    )
+ANSIBLE_TYPES = {str: "str", int: "int", float: "float", bool: "bool"}
 
 
-def test_what_was_not_asked_for_is_dropped_at_every_depth() -> None:
-    answer: Any = copy.deepcopy(ANSWER)
-    for place in (
-        answer,
-        answer["unit"],
-        answer["process"],
-        answer["lease"],
-        answer["probes"]["served"],
+def test_valid_result_is_unchanged() -> None:
+    assert facts.validate_module_result(RESULT) == RESULT
+    nothing: Any = {"probes": None, "lease": None, "apiserver": None, "healthy": None}
+    assert facts.validate_module_result({**RESULT, **nothing})["probes"] is None
+
+
+def test_undocumented_keys_are_dropped_at_every_depth() -> None:
+    result: Any = copy.deepcopy(RESULT)
+    for mapping in (
+        result,
+        result["unit"],
+        result["process"],
+        result["lease"],
+        result["probes"]["served"],
     ):
-        place.update(
+        mapping.update(
             ansible_facts={"kube_scheduler_subject": {"O": "system:masters"}},
             add_host={},
             _ansible_x=1,
         )
-    assert facts.checked(answer) == ANSWER
+    assert facts.validate_module_result(result) == RESULT
 
 
 @pytest.mark.parametrize(
@@ -70,43 +70,58 @@ def test_what_was_not_asked_for_is_dropped_at_every_depth() -> None:
         ("drift", {}),
     ],
 )
-def test_another_type_is_refused_by_name(path: str, value: Any) -> None:
-    answer: Any = copy.deepcopy(ANSWER)
-    *folders, name = path.split(".")
-    place = answer
-    for folder in folders:
-        place = place[folder]
-    place[name] = value
+def test_invalid_value_is_rejected_with_its_key(path: str, value: Any) -> None:
+    result: Any = copy.deepcopy(RESULT)
+    *parents, name = path.split(".")
+    mapping = result
+    for parent in parents:
+        mapping = mapping[parent]
+    mapping[name] = value
     with pytest.raises(ProbeError) as error:
-        facts.checked(answer)
-    assert str(error.value).startswith(f"answer.{path}")
-    del place[name]
+        facts.validate_module_result(result)
+    assert str(error.value).startswith(f"result.{path}")
+    del mapping[name]
     with pytest.raises(ProbeError, match=f"has no {name}"):
-        facts.checked(answer)
+        facts.validate_module_result(result)
 
 
-@pytest.mark.parametrize("answer", [None, [], "x", 7])
-def test_no_answer(answer: Any) -> None:
-    with pytest.raises(ProbeError, match="answer is not a mapping"):
-        facts.checked(answer)
+@pytest.mark.parametrize("result", [None, [], "x", 7])
+def test_result_that_is_no_mapping_is_rejected(result: Any) -> None:
+    with pytest.raises(ProbeError, match="result is not a mapping"):
+        facts.validate_module_result(result)
 
 
-def test_texts_are_one_line_of_bounded_length() -> None:
-    found = facts.checked({**ANSWER, "hostname": "a\nb\x1b[31m" + "c" * 10_000})
-    assert found["hostname"].startswith("a b [31mccc")
-    assert len(found["hostname"]) == facts.LONGEST_TEXT
+def test_text_becomes_one_line_of_limited_length() -> None:
+    result = facts.validate_module_result({**RESULT, "hostname": "a\nb\x1b[31m" + "c" * 10_000})
+    assert result["hostname"].startswith("a b [31mccc")
+    assert len(result["hostname"]) == facts.MAX_TEXT_LENGTH
 
 
-def test_an_answer_is_json_and_documented() -> None:
-    assert json.loads(json.dumps(ANSWER)) == ANSWER
+def test_result_is_json() -> None:
+    assert json.loads(json.dumps(RESULT)) == RESULT
+
+
+def test_documentation_has_the_fields_of_the_result_types() -> None:
     documented = yaml.safe_load(scheduler_info.RETURN)
-    assert set(documented) == set(facts.Answer.__annotations__) | {"clock_offset", "round_trip"}
-    for name, shape in (
-        ("apiserver", facts.Apiserver),
-        ("unit", facts.Unit),
-        ("process", facts.Process),
-        ("port", facts.Port),
-        ("probes", facts.Probes),
-        ("drift", facts.Drift),
-    ):
-        assert set(documented[name]["contains"]) == set(shape.__annotations__), name
+    lease = yaml.safe_load(leader_info.RETURN)
+    del lease["server"]
+    documented["lease"]["contains"] = {**lease, "age": {"type": "float"}}
+    _assert_documented(documented, facts.HostResult, "RETURN")
+
+
+def _assert_documented(fields: dict[str, Any], kind: Any, where: str) -> None:
+    hints = typing.get_type_hints(kind)
+    assert set(fields) == set(hints), where
+    for name, hint in hints.items():
+        is_optional = typing.get_origin(hint) in (typing.Union, types.UnionType)
+        shape = typing.get_args(hint)[0] if is_optional else hint
+        is_list = typing.get_origin(shape) is list
+        element = typing.get_args(shape)[0] if is_list else shape
+        field = fields[name]
+        assert (field["type"] == "list") is is_list, f"{where}.{name}"
+        assert field["elements" if is_list else "type"] == ANSIBLE_TYPES.get(element, "dict"), (
+            f"{where}.{name}"
+        )
+        # The apiservers are documented as apiserver is.
+        if element not in ANSIBLE_TYPES and name != "apiservers":
+            _assert_documented(field["contains"], element, f"{where}.{name}")

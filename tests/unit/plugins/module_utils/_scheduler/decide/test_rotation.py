@@ -16,7 +16,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
     certificate as _certificate,
 )
 
-from tests.support.host import ANSWER
+from tests.support.host import RESULT
 from tests.support.pki import NOW, Ca, spare
 from tests.unit.plugins.module_utils._scheduler.decide.test_preflight import settings
 
@@ -298,7 +298,7 @@ def test_what_is_taken() -> None:
 
 def answer(*drift: tuple[str, str], **changes: Any) -> dict[str, Any]:
     return {
-        **copy.deepcopy(ANSWER),
+        **copy.deepcopy(RESULT),
         "drift": [{"part": part, "reason": reason} for part, reason in drift],
         **changes,
     }

@@ -121,7 +121,7 @@ def test_the_command_line_of_somebody_else_s(proc: FakeProc) -> None:
     proc.end(7)
     proc.place(7, ("/bin/kube-scheduler", *["--v=4"] * 5000), uid=54321)
     found = process.describe(proc, 7, "1.37.2", told, serving=NEW, bind_address="192.0.2.1", port=1)
-    assert len(found["arguments"]) == facts.LONGEST_LIST
+    assert len(found["arguments"]) == facts.MAX_LIST_LENGTH
     assert found["user"] == "54321"
 
 

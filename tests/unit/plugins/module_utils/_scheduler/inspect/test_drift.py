@@ -447,7 +447,7 @@ def test_a_kubeconfig_that_was_edited_and_put_right_while_the_process_ran(host: 
     path.write_bytes(former.replace(b"192.0.2.1", b"192.0.2.9"))
     assert host.drift() == [
         "kubeconfig: /etc/kubeconfig: clusters differ",
-        "unit: /units/x.service: its digest is of another set of files",
+        "unit: /units/x.service: its digest belongs to another file set",
         SET,
     ]
 

@@ -81,7 +81,7 @@ class Master(Host):
         self.renewals += self.moves
         return answer(200, lease(renew=self.renewals % 60))
 
-    def ask(self, **given: Any) -> facts.Answer:
+    def ask(self, **given: Any) -> facts.ModuleResult:
         params = filled(
             INFO,
             {
@@ -149,7 +149,7 @@ def test_every_answer_has_its_shape(master: Master) -> None:
         master.ask(apiserver=master.server.url, apiserver_ca=master.ca.pem),
     ]
     for found in answers:
-        assert facts.checked(found) == found
+        assert facts.validate_module_result(found) == found
 
 
 def test_the_table_of_connections_is_read_once_a_look(
@@ -265,9 +265,11 @@ def test_a_lease_that_came_while_waiting(
     assert found["lease"]["elapsed"] < 1
 
 
-def looks(monkeypatch: pytest.MonkeyPatch, ahead: Callable[[int], None]) -> list[facts.Answer]:
+def looks(
+    monkeypatch: pytest.MonkeyPatch, ahead: Callable[[int], None]
+) -> list[facts.ModuleResult]:
     """What each look of a question has found; C(ahead) is called before each, with how many there have been."""
-    found: list[facts.Answer] = []
+    found: list[facts.ModuleResult] = []
     real = info.Question._look
 
     def look(question: info.Question, *args: Any) -> Any:
@@ -456,7 +458,7 @@ def test_another_instance_is_no_foreign_scheduler(master: Master) -> None:
     assert [(one["unit"], one["paths"]) for one in found["instances"]] == [
         ("batch.service", ["/etc/batch.yaml"])
     ]
-    assert facts.checked(found) == found
+    assert facts.validate_module_result(found) == found
 
 
 def test_a_scheduler_that_does_not_run_yet_is_to_elect_by_its_name(master: Master) -> None:
@@ -641,7 +643,7 @@ def test_nothing_that_a_process_says_of_itself_is_a_crash(master: Master) -> Non
     (folder / "environ").write_bytes(b"=\0\xff\0KUBE_HA_DIGEST=\xff")
     (folder / "stat").write_text("garbage")
     (folder / "status").write_text("")
-    assert facts.checked(master.ask(probe=False))["process"]["digest"] == ""
+    assert facts.validate_module_result(master.ask(probe=False))["process"]["digest"] == ""
 
 
 def test_a_lease_that_cannot_be_read_is_none_when_gathering(master: Master) -> None:

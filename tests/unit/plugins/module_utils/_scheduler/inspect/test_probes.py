@@ -33,7 +33,7 @@ HTTP = Serving(
 HTTPS = Serving(
     since="1.31", https=10259, http=0, ready_path="/readyz", ready_port="https", lock="leases"
 )
-TIMES = facts.Timings(lease_duration=15, renew_deadline=10, retry_period=2)
+TIMES = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=2)
 RECORD = _lease.LeaseRecord("m1", 15, None, "2026-01-01T00:00:00.000000Z", 3, "lease")
 
 
@@ -195,7 +195,7 @@ def test_a_lease_that_stands_still(
 ) -> None:
     monkeypatch.setattr(probes, "LEAST_PATIENCE", 0.3)
     world.moves = False
-    times = facts.Timings(lease_duration=15, renew_deadline=10, retry_period=0.1)
+    times = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=0.1)
     view = probes.watch(looking(world, tmp_path, process={"timings": times}), None)
     assert (view.state, view.moving) == ("held", False)
     assert 0.3 <= view.elapsed < 2
@@ -213,7 +213,7 @@ def test_a_lease_that_stands_still(
 def test_patience_follows_the_times_of_the_election(
     tmp_path: Path, retry: float, duration: int, seconds: float
 ) -> None:
-    own = facts.Timings(
+    own = facts.ElectionTimes(
         lease_duration=100 if retry == 30 else 15, renew_deadline=10, retry_period=retry
     )
     found = probes.patience(
@@ -226,7 +226,7 @@ def test_patience_follows_the_times_of_the_election(
         == probes.LEAST_PATIENCE
     )
     # A process that says it renews once a year is not waited for.
-    year = facts.Timings(lease_duration=9e9, renew_deadline=8e9, retry_period=3e7)
+    year = facts.ElectionTimes(lease_duration=9e9, renew_deadline=8e9, retry_period=3e7)
     assert (
         probes.patience(subject(tmp_path, process={"timings": year}), RECORD)
         == probes.MOST_PATIENCE
@@ -238,7 +238,7 @@ def test_each_object_of_a_pair_of_locks_is_read_by_itself(
 ) -> None:
     """While members change over, the object that is first in the order may be the one in which nobody writes any more."""
     monkeypatch.setattr(probes, "LEAST_PATIENCE", 0.2)
-    times = facts.Timings(lease_duration=15, renew_deadline=10, retry_period=0.05)
+    times = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=0.05)
     path = "/api/v1/namespaces/kube-system/endpoints/kube-scheduler"
     number = 0
 
