@@ -200,7 +200,7 @@ class ActionModule(ActionBase):
         if not self._task.check_mode:
             for name, content in zip(REPORT_FILES, contents):
                 write.write(
-                    os.path.join(folder, name), content, rights=write.rights_of(-1, -1, 0o644)
+                    os.path.join(folder, name), content, rights=write.rights_setter(-1, -1, 0o644)
                 )
         verdict = "passed" if report["passed"] else "FAILED"
         # The verdict comes last, where a person looks first.
@@ -226,7 +226,7 @@ class ActionModule(ActionBase):
             for name in REPORT_FILES:
                 paths.resolve(os.path.join(folder, name))
             if not self._task.check_mode:
-                with paths.explained(folder, "make"):
+                with paths.explain_errors(folder, "make"):
                     os.makedirs(folder, exist_ok=True)
         except FilesError as error:
             raise PlanError(f"drill_report_dir: on the controller: {error}") from None

@@ -24,11 +24,17 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     versions,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import CHECK_NAMES
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    controller,
-    metrics_client,
-    preview,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import (
+    file_not_found,
+    prepare_external_task,
+    prepare_task,
+    require_readable,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.metrics_client import (
+    UNPRIVILEGED_CLIENT,
+    issue_client_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.preview import preview_pair
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _results, _vault
 
 Vars = dict[str, t.Any]
@@ -121,7 +127,7 @@ class ActionModule(ActionBase):
                 "metrics_ca_path: is of use only together with metrics_ca_privatekey_path"
             )
         try:
-            pair = metrics_client.make(
+            pair = issue_client_certificate(
                 *(path and unfrackpath(str(path), follow=False) for path in authority.values())
             )
         except CollectionError as error:
@@ -141,7 +147,7 @@ class ActionModule(ActionBase):
             )
         try:
             ca, key = (str(unfrackpath(str(path), follow=False)) for path in authority)
-            pair = metrics_client.make(ca, key, who=metrics_client.NOBODY)
+            pair = issue_client_certificate(ca, key, who=UNPRIVILEGED_CLIENT)
         except CollectionError as error:
             raise AnsibleActionFail(f"on the controller, {error}") from None
         arguments.update(zip(("next_cert", "next_key"), pair))
@@ -155,11 +161,11 @@ class ActionModule(ActionBase):
         if certificate and certificate.get("ca_on") in ("controller", "external"):
             try:
                 if certificate["ca_on"] == "controller":
-                    wanted["certificate"] = controller.prepare(
+                    wanted["certificate"] = prepare_task(
                         certificate, self._find, need_key=False
                     ).arguments
                 else:
-                    prepared = controller.prepare_external(certificate, self._find)
+                    prepared = prepare_external_task(certificate, self._find)
                     wanted["certificate"], self._advice = prepared.arguments, prepared.advice()
             except CollectionError as error:
                 wanted["certificate"] = None
@@ -182,7 +188,7 @@ class ActionModule(ActionBase):
     def _due(task: t.Any) -> list[str]:
         """Why the pair on the controller is to be made or renewed; asked each time, as a rollout makes it."""
         try:
-            return preview.reasons(task) if isinstance(task, t.Mapping) else []
+            return preview_pair(task) if isinstance(task, t.Mapping) else []
         except CollectionError as error:
             return [str(error)]
 
@@ -192,7 +198,7 @@ class ActionModule(ActionBase):
             if source is None:
                 continue
             try:
-                path = controller.readable(
+                path = require_readable(
                     f"wanted: pair: {name}_source",
                     str(unfrackpath(str(source), follow=False)),
                     self._find,
@@ -209,7 +215,7 @@ class ActionModule(ActionBase):
         try:
             return str(self._find_needle("files", path))
         except AnsibleError:
-            raise controller.not_found(option, path) from None
+            raise file_not_found(option, path) from None
 
     def _failure(self, answer: Vars) -> Vars:
         """What is told of a module that failed; a Python that is missing or too old is found only then, at no cost to others."""

@@ -15,7 +15,18 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MissingError,
     X509Error,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import controller, spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
+    CERTIFICATE_RESULT_KEYS,
+    CSR_KEY,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import (
+    file_not_found,
+    prepare_external_task,
+    prepare_task,
+    reject_internal_options,
+    sign_request,
+    write_request,
+)
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results
 
 MODULE = "kube_ha.scheduler.x509_cert"
@@ -36,30 +47,30 @@ class ActionModule(ActionBase):
         on = "target" if args.get("state") == "absent" else args.get("ca_on")
         way = {"controller": self._signed, "external": self._external}.get(str(on), self._module)
         try:
-            controller.refuse_hidden(args)
+            reject_internal_options(args)
             result |= way(args, task_vars)
         except MissingError as exc:
             result |= self._missing(exc)
         except (X509Error, FilesError) as exc:
             result |= {"failed": True, "msg": str(exc)}
-        result.pop(spec.CSR, None)
+        result.pop(CSR_KEY, None)
         return result | _results.interpreter_facts(self)
 
     def _module(
         self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None
     ) -> dict[str, t.Any]:
         answer = self._execute_module(MODULE, module_args=args, task_vars=task_vars)
-        return _results.kept(answer, {*spec.RETURNED, spec.CSR})
+        return _results.kept(answer, {*CERTIFICATE_RESULT_KEYS, CSR_KEY})
 
     def _signed(
         self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None
     ) -> dict[str, t.Any]:
-        prepared = controller.prepare(args, self._find)
+        prepared = prepare_task(args, self._find)
         first = self._module(prepared.arguments, task_vars)
-        csr = first.get(spec.CSR)
+        csr = first.get(CSR_KEY)
         if first.get("failed") or csr is None or self._task.check_mode:
             return first
-        second = self._module(controller.sign(prepared, csr), task_vars)
+        second = self._module(sign_request(prepared, csr), task_vars)
         if second.get("failed"):
             return second
         # The second run finds the key made and the rights set: why, and what was before, the first one knows.
@@ -74,12 +85,12 @@ class ActionModule(ActionBase):
     def _external(
         self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None
     ) -> dict[str, t.Any]:
-        prepared = controller.prepare_external(args, self._find)
+        prepared = prepare_external_task(args, self._find)
         answer = self._module(prepared.arguments, task_vars)
         if answer.get("failed"):
             return answer
-        if answer.get(spec.CSR) is not None and not self._task.check_mode:
-            controller.lay(prepared, answer[spec.CSR])
+        if answer.get(CSR_KEY) is not None and not self._task.check_mode:
+            write_request(prepared, answer[CSR_KEY])
         fault = prepared.verdict(answer)
         if not fault:
             return answer
@@ -100,5 +111,5 @@ class ActionModule(ActionBase):
         try:
             found: str = self._find_needle("files", path)
         except AnsibleError:
-            raise controller.not_found(option, path) from None
+            raise file_not_found(option, path) from None
         return found

@@ -562,20 +562,23 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import (
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
+    CERTIFICATE_ARGUMENT_RULES,
+    CERTIFICATE_ARGUMENTS,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
     CRYPTOGRAPHY_TRACEBACK,
-    now,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.spec import (
-    ARGUMENT_SPEC,
-    RULES,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
 
 def main() -> None:
     module = AnsibleModule(
-        dict(ARGUMENT_SPEC), add_file_common_args=True, supports_check_mode=True, **RULES
+        dict(CERTIFICATE_ARGUMENTS),
+        add_file_common_args=True,
+        supports_check_mode=True,
+        **CERTIFICATE_ARGUMENT_RULES,
     )
     if CRYPTOGRAPHY_TRACEBACK:
         message = (
@@ -587,7 +590,7 @@ def main() -> None:
         module.warn(f"{message}; check mode takes it that an earlier task does")
         module.exit_json(changed=True, reasons=["the cryptography library is not there yet"])
     try:
-        result = Pair(module, now()).run()
+        result = Pair(module, current_utc()).run()
     except (FilesError, X509Error) as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)

@@ -43,7 +43,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
     claim_of,
     parse_settings,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_input import signing_errors
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import (
     Step,
@@ -244,7 +244,7 @@ def rotation_steps(step: Step) -> Vars:
     for name, result in results.items():
         planned = members[name].get(step.options["plans"]) or {}
         errors += rotation.check_other_drift(name, result, str(planned.get("version") or ""))
-    table = rotation.format_certificate_table(results, known, v, base.now())
+    table = rotation.format_certificate_table(results, known, v, current_utc())
     if kind == CA:
         results_with_apiserver = _with_apiserver(results, step.results("before", members))
         stands = rotation.completed_steps(results_with_apiserver, known)

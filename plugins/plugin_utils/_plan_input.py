@@ -28,12 +28,16 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     ISSUE,
     LEAF,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    base,
-    certificate,
-    controller,
-    provided,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    parse_certificates,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import (
+    prepare_external_task,
+    prepare_task,
+    require_readable,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided import ProvidedFile
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _vault
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import (
     OF_PLAYBOOKS,
@@ -232,7 +236,7 @@ def _is_certificates(text: str | None) -> bool:
     """Return whether a text, if set, contains only readable certificates."""
     if text is None:
         return True
-    parsed = certificate.parse(text.encode())
+    parsed = parse_certificates(text.encode())
     return bool(parsed) and None not in parsed
 
 
@@ -255,7 +259,7 @@ def signing_errors(
         **plan.build_certificate_options(v, step.host, sans),
     }
     prepare: t.Callable[..., t.Any] = (
-        controller.prepare if v.is_signed_by_controller else controller.prepare_external
+        prepare_task if v.is_signed_by_controller else prepare_external_task
     )
     try:
         prepare(options, _same_path)
@@ -284,15 +288,15 @@ def _provided_pair_errors(step: Step, v: variables.Variables, sans: list[str]) -
     for name in ("cert_source", "key_source", "ca_cert"):
         option, path = f"{step.prefix}{name}", getattr(v, name)
         try:
-            controller.readable(option, path, _same_path)
+            require_readable(option, path, _same_path)
             content = _vault.content(step.action, path) or b""
-            files.append(provided.File(option, path, content))
+            files.append(ProvidedFile(option, path, content))
         except CollectionError as error:
             return [str(error) if error.location else f"{option}: {error}"]
     pair_certificate, privatekey, ca = files
     try:
         return variable_rules.validate_provided_pair(
-            pair_certificate, privatekey, ca, sans, base.now()
+            pair_certificate, privatekey, ca, sans, current_utc()
         )
     except X509Error as error:
         return [error.format_for({"ca_path": f"{step.prefix}ca_cert"})]

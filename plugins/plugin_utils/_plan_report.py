@@ -29,7 +29,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.repor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.page import (
     render_status_page,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import (
+    current_utc,
+    format_utc,
+)
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import (
     Step,
     Vars,
@@ -61,13 +64,15 @@ def status_report(step: Step) -> Vars:
             option="inputs",
         )
     clusters = [*_evaluated(step, inputs), *_lost(lost)]
-    report = status.document(clusters, base.stamp(base.now()))
+    report = status.document(clusters, format_utc(current_utc()))
     lines = status.lines(report)
     # The task debug would fold and quote these lines.
     for text, state in lines:
         step.display(text, color=COLORS.get(state))
     for variable, path in _report_files(step, inputs):
-        write.write(path, REPORTS[variable](report).encode(), rights=write.rights_of(-1, -1, 0o644))
+        write.write(
+            path, REPORTS[variable](report).encode(), rights=write.rights_setter(-1, -1, 0o644)
+        )
         step.display(f"written: {path}")
     return {"errors": status.faults(report), "lines": [text for text, _state in lines]}
 
@@ -145,7 +150,7 @@ def rotated(step: Step) -> Vars:
     data, results = step.options["input"], step.results()
     # The report has already shown the remaining steps of a rotation of the CA.
     table = rotation.format_certificate_table(
-        results, authorities(data), step.settings(), base.now()
+        results, authorities(data), step.settings(), current_utc()
     )
     step.display_once(data, [], table)
     replaced = data["rotation"].get("replace", [])

@@ -22,7 +22,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.host_rules import (
     validate_apiserver,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import Step, Vars
 
 
@@ -68,7 +68,7 @@ def rollback_order(step: Step) -> Vars:
     step.display_once(data, rollout.describe_order(order, results, version, step.seconds("bound")))
     return {
         "errors": [
-            *rollout.check_recall(step.host, local, base.now(), step.prefix),
+            *rollout.check_recall(step.host, local, current_utc(), step.prefix),
             *validate_apiserver(
                 step.settings(), step.host, version, step.options["host"], step.prefix
             ),

@@ -193,7 +193,7 @@ class Step:
                     f"the directory of {target!r} does not exist; create it, or set another path"
                 )
             paths.guard(target)
-            paths.regular(target)
+            paths.stat_regular(target)
         except FilesError as error:
             raise PlanError(f"{variable}: on the controller: {error}") from None
         return full

@@ -14,17 +14,33 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    authority,
-    base,
-    keys,
-    pair,
-    spec,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
+    CERTIFICATE_ARGUMENTS,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
+    CertificateAuthority,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    compute_fingerprint,
+    parse_certificates,
+    serialize_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.issuance import (
+    ValidityPeriod,
+    issue_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    KeyKind,
+    encode_public_key,
+    generate_key,
+    parse_private_key,
+    serialize_key,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
+    parse_certificate_spec,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -32,8 +48,8 @@ from cryptography.x509.oid import NameOID
 
 from tests.support.fake_module import FakeModule
 
-NOW = base.now()
-DEFAULTS = {name: option.get("default") for name, option in spec.ARGUMENT_SPEC.items()}
+NOW = current_utc()
+DEFAULTS = {name: option.get("default") for name, option in CERTIFICATE_ARGUMENTS.items()}
 SCHEDULER = {
     "subject": {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"},
     "subject_alt_name": ["127.0.0.1", "::1", "m1.example.com"],
@@ -56,7 +72,7 @@ def spare(kind: str = "RSA", number: int = 0, **more: Any) -> Any:
     """Return a key that tests can share, because RSA keys take long to generate."""
     name = f"{kind}{number}{sorted(more.items())}"
     if name not in _SPARE:
-        _SPARE[name] = keys.generate(keys.Kind(kind, **more))
+        _SPARE[name] = generate_key(KeyKind(kind, **more))
     return _SPARE[name]
 
 
@@ -67,28 +83,26 @@ def options(**given: Any) -> dict[str, Any]:
 
 def certificate(
     key: Any,
-    issuer: authority.Authority | None = None,
+    issuer: CertificateAuthority | None = None,
     now: datetime = NOW,
     public: Any = None,
     **given: Any,
 ) -> x509.Certificate:
     """Create a certificate for a key or another public key, self-signed or by an issuer."""
-    wanted = _wanted.wanted(options(**given))
-    times = _certificate.Times(
-        now - wanted.backdate, now + wanted.valid_for, now + wanted.valid_for
-    )
+    wanted = parse_certificate_spec(options(**given))
+    times = ValidityPeriod(now - wanted.backdate, now + wanted.valid_for, now + wanted.valid_for)
     signer = issuer.private if issuer else key
-    return _certificate.build(
+    return issue_certificate(
         wanted, public or key.public_key(), issuer and issuer.certificate, signer, times
     )
 
 
 def pem(certificate: x509.Certificate) -> str:
-    return _certificate.pem(certificate).decode()
+    return serialize_certificate(certificate).decode()
 
 
 def key_pem(key: Any, passphrase: str | None = None) -> str:
-    return keys.dump(key, "pkcs8", passphrase.encode() if passphrase else None).decode()
+    return serialize_key(key, "pkcs8", passphrase.encode() if passphrase else None).decode()
 
 
 class Ca:
@@ -100,7 +114,7 @@ class Ca:
         self.key = key or spare("ECC", number=1)
         made = {"subject": {"CN": "kubernetes"}, "is_ca": True, "valid_for": "87600h", **given}
         self.certificate = certificate(self.key, **made)
-        self.authority = authority.Authority(self.certificate, self.key)
+        self.authority = CertificateAuthority(self.certificate, self.key)
         if folder is not None:
             self.path, self.key_path = folder / f"{name}.pem", folder / f"{name}-key.pem"
             self.write()
@@ -111,7 +125,7 @@ class Ca:
 
     @property
     def fingerprint(self) -> str:
-        return _certificate.fingerprint(self.certificate)
+        return compute_fingerprint(self.certificate)
 
     def write(self) -> None:
         self.path.write_text(self.pem)
@@ -158,7 +172,7 @@ def elapsed() -> timedelta:
 
     Certificates that no test issues itself use the real clock.
     """
-    return base.now() - NOW
+    return current_utc() - NOW
 
 
 class Host:
@@ -176,13 +190,13 @@ class Host:
         mine = {"path": str(self.path), "privatekey_path": str(self.key_path)}
         module = FakeModule(check, **options(**{**mine, **self.task, **given}))
         self.warnings = module.warnings
-        return pair.Pair(module, NOW + after).run()
+        return Pair(module, NOW + after).run()
 
     def place(self, key: Any, leaf: x509.Certificate | None = None) -> None:
-        self.key_path.write_bytes(keys.dump(key, "pkcs8", None))
+        self.key_path.write_bytes(serialize_key(key, "pkcs8", None))
         self.key_path.chmod(0o600)
         if leaf is not None:
-            self.path.write_bytes(_certificate.pem(leaf))
+            self.path.write_bytes(serialize_certificate(leaf))
             self.path.chmod(0o644)
 
     def snapshot(self) -> dict[str, tuple[bytes, int]]:
@@ -194,10 +208,10 @@ class Host:
 
     def matches(self) -> bool:
         """Return whether the key file and the certificate file match."""
-        key = keys.parse(self.key_path.read_bytes(), None, "key")
-        found = _certificate.parse(self.path.read_bytes())[0]
+        key = parse_private_key(self.key_path.read_bytes(), None, "key")
+        found = parse_certificates(self.path.read_bytes())[0]
         assert found is not None
-        return keys.public_bytes(key.private.public_key()) == keys.public_bytes(found.public_key())
+        return encode_public_key(key.private.public_key()) == encode_public_key(found.public_key())
 
 
 def openssl(*arguments: str) -> str:

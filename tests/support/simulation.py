@@ -17,9 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import create_request
 
 from tests.support.host import RESULT
 from tests.support.pki import Ca, spare
@@ -74,7 +72,7 @@ def compared(name: str, leader: str, **changes: Any) -> dict[str, Any]:
     return gathered(name, leader, **{"probes": probes, "healthy": True, **changes})
 
 
-CSR = _certificate.request(spare("ECC")).decode()
+CSR = create_request(spare("ECC")).decode()
 """Return a certificate request of a host."""
 NOTHING = {
     "installed": False,

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, base
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
+    CertificateAuthority,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
@@ -58,7 +61,7 @@ class Folder:
 
     def wrong(self, name: str, ca: Any = None, **given: Any) -> None:
         """Hands in what the plan does not ask for."""
-        issuer = authority.Authority(
+        issuer = CertificateAuthority(
             x509.load_pem_x509_certificate(self.ca.read_bytes()),
             serialization.load_pem_private_key(self.key.read_bytes(), None),
         )
@@ -119,7 +122,7 @@ def test_wrong_certificates_are_refused(lab: Any, folder: Folder) -> None:
     """On each master another, in two runs; nothing in use changes."""
     sound = {name: folder.pem(name).read_bytes() for name in lab.names}
     other = pki.Ca(key=pki.spare("ECC", number=9), subject={"CN": "kubernetes-ca"}).authority
-    over = {"valid_for": "2h", "renew_before": "1h", "now": base.now() - timedelta(hours=3)}
+    over = {"valid_for": "2h", "renew_before": "1h", "now": current_utc() - timedelta(hours=3)}
     pids, transitions = lab.main_pids(), lab.lease()["leaseTransitions"]
     runs: tuple[tuple[tuple[dict[str, Any], str], ...], ...] = (
         (

@@ -20,14 +20,14 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff:/,]{1,255}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
 
-class Converged(t.NamedTuple):
+class ConvergedFile(t.NamedTuple):
     """Whether anything changed, and the path of the copy of the former content."""
 
     changed: bool
     backup_file: str | None
 
 
-class Module(t.Protocol):
+class FilesModule(t.Protocol):
     """The part of AnsibleModule that files need."""
 
     params: dict[str, t.Any]
@@ -45,7 +45,7 @@ class Module(t.Protocol):
         """Sets them; whether any differed, or `changed`."""
 
 
-def _known(module: Module, option: str) -> bool:
+def _known(module: FilesModule, option: str) -> bool:
     """Tell whether the account that *option* names exists; in check mode, an earlier task may have to bring it."""
     name = module.params.get(option)
     if name is not None and not _NAME.fullmatch(str(name)):
@@ -64,12 +64,12 @@ def _known(module: Module, option: str) -> bool:
         return False
 
 
-class Attributes:
+class FileAttributes:
     """What the module's file options (owner, group, mode, SELinux context, chattr's flags) want of one file."""
 
     def __init__(
         self,
-        module: Module,
+        module: FilesModule,
         target: str,
         default_mode: str,
         overrides: t.Mapping[str, t.Any] | None = None,
@@ -109,7 +109,7 @@ class Attributes:
         """Give an open temporary file owner, group and mode; raise FilesError where there are no such."""
         arguments = self._arguments
         uid, gid = (_account(option, arguments.get(option)) for option in ("owner", "group"))
-        write.rights_of(uid, gid, self._mode(arguments["mode"], os.fstat(handle)))(handle)
+        write.rights_setter(uid, gid, self._mode(arguments["mode"], os.fstat(handle)))(handle)
 
     def _mode(self, mode: object, status: os.stat_result) -> int:
         found = -1
@@ -148,15 +148,15 @@ def _account(option: str, name: object) -> int:
         ) from None
 
 
-def converge(
-    module: Module,
+def converge_file(
+    module: FilesModule,
     path: str,
     content: bytes | None,
     *,
     default_mode: str = "0600",
     backup: int = 0,
     overrides: t.Mapping[str, t.Any] | None = None,
-) -> Converged:
+) -> ConvergedFile:
     """Give *path* this content and the module's file options; content None leaves the content alone.
 
     *default_mode* (octal) is for where the module's option is not set, and *backup* is how many copies are kept. Raises
@@ -167,16 +167,16 @@ def converge(
         module.warn(
             f"the directory {os.path.dirname(target)!r} does not exist yet; check mode takes it that it will"
         )
-        return Converged(True, None)
+        return ConvergedFile(True, None)
     if os.path.isdir(os.path.dirname(target)):
         paths.guard(target)
     former = paths.read(target)
     if former is None and content is None:
-        return Converged(False, None)
-    wanted = Attributes(module, target, default_mode, overrides)
+        return ConvergedFile(False, None)
+    wanted = FileAttributes(module, target, default_mode, overrides)
     differs = content is not None and content != former
     if module.check_mode:
-        return Converged(differs or wanted.by_path(target), None)
+        return ConvergedFile(differs or wanted.by_path(target), None)
     write.sweep(target)
     # First, so that new content never takes over a mode that is too wide.
     changed = former is not None and wanted.by_path(target)
@@ -186,4 +186,4 @@ def converge(
             target, content, attributes=wanted.context, rights=wanted.rights, backup=backup
         )
         wanted.by_path(target)
-    return Converged(changed or differs, kept)
+    return ConvergedFile(changed or differs, kept)

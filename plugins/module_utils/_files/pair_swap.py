@@ -14,7 +14,10 @@ import tempfile
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files.write import Staged, place
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files.write import (
+    Staged,
+    commit_all,
+)
 
 
 def replace(staged: t.Sequence[Staged], *, backup: int = 0) -> list[str | None]:
@@ -22,10 +25,10 @@ def replace(staged: t.Sequence[Staged], *, backup: int = 0) -> list[str | None]:
 
     Files that exist, on one file system, change at the same moment. Raises FilesError.
     """
-    with paths.explained(staged[-1].target, "replace"):
-        together = len(staged) > 1 and all(paths.regular(file.target) for file in staged)
+    with paths.explain_errors(staged[-1].target, "replace"):
+        together = len(staged) > 1 and all(paths.stat_regular(file.target) for file in staged)
         together = together and len({os.stat(file.folder).st_dev for file in staged}) == 1
-    return place(staged, backup, _swap if together else None)
+    return commit_all(staged, backup, _swap if together else None)
 
 
 def _swap(staged: t.Sequence[Staged]) -> None:
@@ -36,8 +39,10 @@ def _swap(staged: t.Sequence[Staged]) -> None:
     """
     targets = [file.target for file in staged]
     try:
-        with paths.explained(targets[-1], "replace"):
-            folder = tempfile.mkdtemp(paths.TEMPORARY, paths.prefix(targets[-1]), staged[-1].folder)
+        with paths.explain_errors(targets[-1], "replace"):
+            folder = tempfile.mkdtemp(
+                paths.TEMPORARY_SUFFIX, paths.temporary_prefix(targets[-1]), staged[-1].folder
+            )
             now, following, old, new = (
                 os.path.join(folder, name) for name in ("now", "next", "old", "new")
             )
@@ -54,7 +59,7 @@ def _swap(staged: t.Sequence[Staged]) -> None:
             os.symlink("old", now)
             os.symlink("new", following)
             for index, file in enumerate(staged):
-                with paths.explained(file.target, "replace"):
+                with paths.explain_errors(file.target, "replace"):
                     os.link(file.target, os.path.join(old, str(index)))
                 file.verify()
                 os.link(file.temporary, os.path.join(new, str(index)))
@@ -74,16 +79,17 @@ def recover(targets: t.Sequence[str]) -> None:
 
     Targets that are not there, or were never replaced so, are passed over. Raises FilesError.
     """
-    for path in filter(paths.swapped, targets):
-        with paths.explained(path, "mend"):
+    for path in filter(paths.is_swapped, targets):
+        with paths.explain_errors(path, "mend"):
             # Where somebody else could have made the symlink, it may point to any file of root's.
             paths.guard(path)
             os.rename(os.path.realpath(path), path)
             paths.sync(os.path.dirname(path))
     for path in targets:
-        with paths.explained(path, "mend"):
+        with paths.explain_errors(path, "mend"):
             if os.path.isdir(os.path.dirname(path)):
                 for folder in filter(
-                    os.path.isdir, paths.beside(path, paths.TEMPORARY, paths.prefix(path))
+                    os.path.isdir,
+                    paths.list_siblings(path, paths.TEMPORARY_SUFFIX, paths.temporary_prefix(path)),
                 ):
                     shutil.rmtree(folder)

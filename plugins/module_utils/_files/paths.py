@@ -18,8 +18,8 @@ from collections.abc import Iterator
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 
-LIMIT = 1 << 20
-TEMPORARY = ".tmp~"
+MAX_FILE_BYTES = 1 << 20
+TEMPORARY_SUFFIX = ".tmp~"
 _NO_RIGHT = "run this as a user that may (become), and look for an immutable flag (lsattr)"
 _ADVICE: dict[int | None, str] = {
     errno.EACCES: _NO_RIGHT,
@@ -32,7 +32,7 @@ _ADVICE: dict[int | None, str] = {
 
 
 @contextlib.contextmanager
-def explained(path: str, what: str) -> Iterator[None]:
+def explain_errors(path: str, what: str) -> Iterator[None]:
     """Turn an OSError into the FilesError "cannot *what* *path*", with the reason and what to do."""
     try:
         yield
@@ -59,11 +59,11 @@ def resolve(path: str, *, follow: bool = False) -> str:
         raise FilesError(
             f"{path!r} cannot be a file's path: write it in full, from the root, with no slash at its end"
         )
-    with explained(path, "look at"):
+    with explain_errors(path, "look at"):
         if not os.path.islink(path):
             return path
         target = os.path.realpath(path)
-        inside = swapped(path) or target.startswith(
+        inside = is_swapped(path) or target.startswith(
             os.path.join(os.path.realpath(os.path.dirname(path)), "")
         )
         if not inside and not follow:
@@ -77,12 +77,12 @@ def resolve(path: str, *, follow: bool = False) -> str:
         return target
 
 
-def swapped(path: str) -> bool:
+def is_swapped(path: str) -> bool:
     """Tell whether this is a symlink that :func:`pair_swap.replace` left when it was killed."""
-    return os.path.islink(path) and f"{TEMPORARY}/now/" in os.readlink(path)
+    return os.path.islink(path) and f"{TEMPORARY_SUFFIX}/now/" in os.readlink(path)
 
 
-def unsafe(folder: str) -> str | None:
+def find_risk(folder: str) -> str | None:
     """Return why root should write no file below *folder*, an existing directory; None where nothing speaks against it.
 
     As sshd's StrictModes judges: the directory and all above it have to belong to root or the caller, and nobody else may
@@ -109,8 +109,8 @@ def unsafe(folder: str) -> str | None:
 def guard(target: str) -> None:
     """Raise FilesError where an unprivileged user could swap a resolved path while root writes it."""
     folder = os.path.dirname(target)
-    with explained(target, "write"):
-        why = unsafe(folder)
+    with explain_errors(target, "write"):
+        why = find_risk(folder)
         if why is not None:
             raise FilesError(
                 f"{target!r} is not safe for root to write: {why}, and who may write a directory can swap its files;"
@@ -135,7 +135,7 @@ def _account(number: int, *, group: bool = False) -> str:
         return f"{'gid' if group else 'uid'} {number}"
 
 
-def regular(path: str) -> os.stat_result | None:
+def stat_regular(path: str) -> os.stat_result | None:
     """Return the status of a resolved path that is a regular file, or None where nothing is."""
     try:
         status = os.lstat(path)
@@ -148,11 +148,11 @@ def regular(path: str) -> os.stat_result | None:
     return status
 
 
-def read(path: str, *, limit: int = LIMIT, follow: bool = False) -> bytes | None:
+def read(path: str, *, limit: int = MAX_FILE_BYTES, follow: bool = False) -> bytes | None:
     """Return the content of a regular file, or None where nothing is; FilesError beyond *limit* bytes."""
     target = resolve(path, follow=follow)
-    with explained(path, "read"):
-        if regular(target) is None:
+    with explain_errors(path, "read"):
+        if stat_regular(target) is None:
             return None
         # Without O_NONBLOCK, a FIFO put there in between would hang the module.
         handle = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -173,7 +173,7 @@ def lock(folder: str, *, timeout: float = 60) -> Iterator[None]:
 
     Raises FilesError where another run has held it for *timeout* seconds.
     """
-    with explained(folder, "lock"):
+    with explain_errors(folder, "lock"):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         deadline = time.monotonic() + timeout
@@ -206,12 +206,12 @@ def sync(folder: str) -> None:
         os.close(handle)
 
 
-def prefix(target: str) -> str:
+def temporary_prefix(target: str) -> str:
     """Return how the names of a file's temporaries begin."""
     return f".{os.path.basename(target)[:200]}."
 
 
-def beside(target: str, suffix: str, prefix: str) -> list[str]:
+def list_siblings(target: str, suffix: str, prefix: str) -> list[str]:
     """Return the paths in the directory of *target* whose names begin and end so, sorted."""
     folder = os.path.dirname(target)
     return sorted(

@@ -30,7 +30,7 @@ def sweep(path: str, *, link: bool = False) -> None:
     target = path if link else paths.resolve(path)
     if not os.path.isdir(os.path.dirname(target)):
         return
-    for name in paths.beside(target, paths.TEMPORARY, paths.prefix(target)):
+    for name in paths.list_siblings(target, paths.TEMPORARY_SUFFIX, paths.temporary_prefix(target)):
         with contextlib.suppress(OSError):
             if os.path.islink(name):
                 os.unlink(name)
@@ -43,7 +43,7 @@ def sweep(path: str, *, link: bool = False) -> None:
                 os.close(handle)
 
 
-def rights_of(uid: int, gid: int, mode: int) -> t.Callable[[int], None]:
+def rights_setter(uid: int, gid: int, mode: int) -> t.Callable[[int], None]:
     """Return what gives an open file this owner, group (-1 keeps either) and mode; raises OSError."""
 
     def apply(handle: int) -> None:
@@ -71,22 +71,24 @@ class Staged:
         attributes: t.Callable[[str], object] | None = None,
         rights: t.Callable[[int], object] | None = None,
     ) -> None:
-        self.path, self.target, self.placed = path, paths.resolve(path), False
+        self.path, self.target, self.committed = path, paths.resolve(path), False
         self.folder = os.path.dirname(self.target)
         if not os.path.isdir(self.folder):
             raise FilesError(
                 f"the directory {self.folder!r} does not exist: create it before {path!r}"
             )
         paths.guard(self.target)
-        with paths.explained(path, "write"):
-            former = paths.regular(self.target)
+        with paths.explain_errors(path, "write"):
+            former = paths.stat_regular(self.target)
             handle = self._create()
             self._handle: int | None = handle
             try:
                 with os.fdopen(os.dup(handle), "wb") as stream:
                     stream.write(content)
                 if former is not None:
-                    rights_of(former.st_uid, former.st_gid, stat.S_IMODE(former.st_mode))(handle)
+                    rights_setter(former.st_uid, former.st_gid, stat.S_IMODE(former.st_mode))(
+                        handle
+                    )
                 if attributes is not None:
                     attributes(self.temporary)
                 if rights is not None:
@@ -100,7 +102,7 @@ class Staged:
     def _create(self) -> int:
         while True:
             handle, self.temporary = tempfile.mkstemp(
-                paths.TEMPORARY, paths.prefix(self.target), self.folder
+                paths.TEMPORARY_SUFFIX, paths.temporary_prefix(self.target), self.folder
             )
             # A sweep may have come between the two calls: it holds the lock, or has unlinked the file already.
             with contextlib.suppress(OSError):
@@ -111,7 +113,7 @@ class Staged:
 
     def verify(self) -> None:
         """Raise FilesError where the temporary file is no longer the one that was written."""
-        with paths.explained(self.path, "write"):
+        with paths.explain_errors(self.path, "write"):
             try:
                 same = self._handle is not None and os.path.samestat(
                     os.lstat(self.temporary), os.fstat(self._handle)
@@ -127,11 +129,11 @@ class Staged:
     def commit(self) -> None:
         """Put the new content in place; raise FilesError where that fails, with the former content untouched."""
         try:
-            with paths.explained(self.target, "replace"):
-                paths.regular(self.target)
+            with paths.explain_errors(self.target, "replace"):
+                paths.stat_regular(self.target)
                 self.verify()
                 os.rename(self.temporary, self.target)
-                self.placed = True
+                self.committed = True
                 paths.sync(self.folder)
         finally:
             self.discard()
@@ -146,7 +148,7 @@ class Staged:
         self._handle = None
 
 
-def keep(path: str, backup: int) -> str | None:
+def back_up(path: str, backup: int) -> str | None:
     """Copy the content of *path* beside it, with mode 0600; return the copy's path. The newest *backup* copies stay."""
     target = paths.resolve(path)
     content = paths.read(target) if backup > 0 else None
@@ -155,7 +157,7 @@ def keep(path: str, backup: int) -> str | None:
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
     kept = f"{target}.{stamp}{_BACKUP}"
     Staged(kept, content).commit()
-    for old in paths.beside(target, _BACKUP, f"{os.path.basename(target)}.")[:-backup]:
+    for old in paths.list_siblings(target, _BACKUP, f"{os.path.basename(target)}.")[:-backup]:
         with contextlib.suppress(OSError):
             os.unlink(old)
     return kept
@@ -173,10 +175,10 @@ def write(
 
     *attributes* and *rights* are those of :class:`Staged`, and *backup* is how many copies are kept. Raises FilesError.
     """
-    return place([Staged(path, content, attributes, rights)], backup)[0]
+    return commit_all([Staged(path, content, attributes, rights)], backup)[0]
 
 
-def place(
+def commit_all(
     staged: t.Sequence[Staged],
     backup: int,
     commit: t.Callable[[t.Sequence[Staged]], object] | None = None,
@@ -185,11 +187,11 @@ def place(
     kept: list[str | None] = []
     try:
         for file in staged:
-            kept.append(keep(file.target, backup))  # noqa: PERF401 - those before a failure have to be known
+            kept.append(back_up(file.target, backup))  # noqa: PERF401 - those before a failure have to be known
         (commit or _commit_each)(staged)
     except BaseException:
         # Copies of what is still in place say nothing; they would only push older ones out.
-        for copy in filter(None, kept if not any(file.placed for file in staged) else ()):
+        for copy in filter(None, kept if not any(file.committed for file in staged) else ()):
             with contextlib.suppress(OSError):
                 os.unlink(copy)
         raise
@@ -207,10 +209,10 @@ def _commit_each(staged: t.Sequence[Staged]) -> None:
 def remove(path: str, *, backup: int = 0) -> str | None:
     """Remove a regular file, if there is one; return the path of its copy. Raises FilesError."""
     target = paths.resolve(path)
-    with paths.explained(path, "remove"):
-        if paths.regular(target) is None:
+    with paths.explain_errors(path, "remove"):
+        if paths.stat_regular(target) is None:
             return None
-        kept = keep(path, backup)
+        kept = back_up(path, backup)
         os.unlink(target)
         if target != path:
             os.unlink(path)

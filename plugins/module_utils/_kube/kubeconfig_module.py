@@ -38,9 +38,22 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig
     Config,
     quote_name,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, keys, pem
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import library
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    parse_certificates,
+    read_fields,
+    read_identity,
+    read_validity,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    encode_public_key,
+    parse_private_key,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import split_certificates
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import has_chain
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import (
+    current_utc,
+    format_utc,
 )
 
 if t.TYPE_CHECKING:  # pragma: no cover
@@ -94,7 +107,7 @@ DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 class Work:
     """The module, the folder of the kubeconfig, and what a run has found so far."""
 
-    module: attributes.Module
+    module: attributes.FilesModule
     folder: str
     # In check mode, something that an earlier task would have brought is missing: so that the outcome is only predicted.
     predicted: bool = False
@@ -119,7 +132,7 @@ class Work:
         return content
 
     def can_check(self) -> bool:
-        if base.CRYPTOGRAPHY_TRACEBACK is None:
+        if library.CRYPTOGRAPHY_TRACEBACK is None:
             return True
         self.missing(
             "certificates and keys cannot be checked: install the package python3-cryptography"
@@ -375,7 +388,7 @@ def _exec(options: Options, folder: str) -> Patch:
 
 
 def _certificates(content: bytes, where: str) -> list[t.Any]:
-    found = _certificate.parse(content)
+    found = parse_certificates(content)
     if not found or None in found:
         what = "a certificate that cannot be read" if found else "no certificate in PEM form"
         raise KubeconfigError(f"{where} holds {what}")
@@ -384,12 +397,12 @@ def _certificates(content: bytes, where: str) -> list[t.Any]:
 
 def _outside_validity(certificate: t.Any, where: str) -> str | None:
     """Return one line where a certificate is not valid now."""
-    begins, ends = _certificate.validity(certificate)
-    now = base.now()
+    begins, ends = read_validity(certificate)
+    now = current_utc()
     if ends <= now:
-        return f"{where} expired on {base.stamp(ends)}; renew it first"
+        return f"{where} expired on {format_utc(ends)}; renew it first"
     if begins > now:
-        return f"{where} is not valid before {base.stamp(begins)}; compare the clocks"
+        return f"{where} is not valid before {format_utc(begins)}; compare the clocks"
     return None
 
 
@@ -400,7 +413,7 @@ def _check_ca(work: Work, content: bytes, where: str) -> None:
     certificates = _certificates(content, where)
     for number, certificate in enumerate(certificates, 1):
         which = f"{where}, certificate {number}," if len(certificates) > 1 else where
-        if not (_certificate.facts(certificate) or {}).get("is_ca"):
+        if not (read_fields(certificate) or {}).get("is_ca"):
             raise KubeconfigError(f"{which} is not a CA: its basicConstraints do not say CA:TRUE")
         late += [fault for fault in [_outside_validity(certificate, which)] if fault]
     if len(late) == len(certificates):
@@ -425,8 +438,8 @@ def _check_pair(
                 f"{where}: client_key {names['client_key']!r} is encrypted, and Kubernetes asks nobody for a passphrase"
             )
         try:
-            public = keys.public_bytes(
-                keys.parse(key, None, names["client_key"]).private.public_key()
+            public = encode_public_key(
+                parse_private_key(key, None, names["client_key"]).private.public_key()
             )
         except X509Error as exc:
             raise KubeconfigError(f"{where}: client_key: {exc}") from None
@@ -437,7 +450,7 @@ def _check_pair(
     fault = _outside_validity(leaf, which)
     if fault:
         raise KubeconfigError(fault)
-    facts = _certificate.facts(leaf)
+    facts = read_fields(leaf)
     if facts is None:
         raise KubeconfigError(f"{which} has extensions that cannot be read")
     if facts["extended_key_usage"] and not {"clientAuth", "anyExtendedKeyUsage"} & set(
@@ -454,7 +467,7 @@ def _check_pair(
         return
     named = _named(entry, option, where)
     _check_ca(work, content, named)
-    if not _certificate.chains(leaf, between, _certificates(content, named)):
+    if not has_chain(leaf, between, _certificates(content, named)):
         raise KubeconfigError(
             f"{which} is not signed by a CA in {_named(entry, option)}; have it signed by the CA that the apiserver trusts"
         )
@@ -462,7 +475,7 @@ def _check_pair(
 
 def _public_key(certificate: t.Any, where: str) -> bytes:
     try:
-        return keys.public_bytes(certificate.public_key())
+        return encode_public_key(certificate.public_key())
     except Exception:  # a kind of key that this version of the library does not know
         raise KubeconfigError(f"{where} has a key of a kind that cannot be read") from None
 
@@ -665,19 +678,19 @@ def _described(data: t.Any) -> list[dict[str, t.Any]] | None:
         content = base64.b64decode(data, validate=True)
     except (TypeError, ValueError, binascii.Error):
         return None
-    if base.CRYPTOGRAPHY_TRACEBACK is None:
+    if library.CRYPTOGRAPHY_TRACEBACK is None:
         return [
             {
                 **{
-                    name: ((found and _certificate.facts(found)) or {}).get(name)
+                    name: ((found and read_fields(found)) or {}).get(name)
                     for name in ("subject", "issuer")
                 },
-                **_certificate.identity(found, base.now()),
+                **read_identity(found, current_utc()),
             }
-            for found in _certificate.parse(content)
+            for found in parse_certificates(content)
         ] or None
     try:
-        ders = [ssl.PEM_cert_to_DER_cert(block.decode()) for block in pem.blocks(content)]
+        ders = [ssl.PEM_cert_to_DER_cert(block.decode()) for block in split_certificates(content)]
     except ValueError:
         return None
     return [
@@ -741,7 +754,7 @@ def difference(before: Config | None, after: Config | None) -> Difference:
 # --- the whole task
 
 
-def run(module: attributes.Module) -> Result:
+def run(module: attributes.FilesModule) -> Result:
     """Bring the file to what the task declares. Raises FilesError and KubeconfigError."""
     params = module.params
     path = params["path"]
@@ -795,13 +808,15 @@ def _plan(work: Work, path: str) -> Plan:
     if not work.predicted:
         _check_references(before or {}, after, params)
     content = None if before == after and not unreadable else kubeconfig.dump_kubeconfig(after)
-    if content is not None and len(content) > paths.LIMIT:
-        raise KubeconfigError(f"{path!r} would be larger than {paths.LIMIT} bytes; embed less")
+    if content is not None and len(content) > paths.MAX_FILE_BYTES:
+        raise KubeconfigError(
+            f"{path!r} would be larger than {paths.MAX_FILE_BYTES} bytes; embed less"
+        )
     return Plan(before, after, content, work.predicted)
 
 
-def _finish(module: attributes.Module, path: str, plan: Plan) -> Result:
-    done = attributes.converge(
+def _finish(module: attributes.FilesModule, path: str, plan: Plan) -> Result:
+    done = attributes.converge_file(
         module, path, plan.content, backup=BACKUPS if module.params["backup"] else 0
     )
     told = summary(plan.after)
@@ -823,7 +838,7 @@ def _finish(module: attributes.Module, path: str, plan: Plan) -> Result:
     return result
 
 
-def _remove(module: attributes.Module, path: str) -> Result:
+def _remove(module: attributes.FilesModule, path: str) -> Result:
     there = paths.read(path) is not None
     result: Result = {
         "changed": there,

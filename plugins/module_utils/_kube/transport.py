@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import pem
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import split_certificates
 
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Iterator, Mapping
@@ -193,7 +193,7 @@ def _translated(where: str) -> Iterator[None]:
 
 def extract_certificates(content: str) -> str:
     """Return the certificates of a PEM file without the text that tools write between them."""
-    return b"\n".join(pem.blocks(content.encode())).decode()
+    return b"\n".join(split_certificates(content.encode())).decode()
 
 
 def tls_context(

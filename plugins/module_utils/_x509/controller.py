@@ -4,11 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The controller's half of x509_cert, without the module runs: the CA stays here, and the target gets plain options.
-
-An action plugin calls :func:`prepare`, runs its module with the arguments that this returns and, if it issues
-certificates, answers the signing request with :func:`sign`.
-"""
+"""TODO."""
 
 from __future__ import annotations
 
@@ -25,21 +21,50 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     printable_line,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority as _authority
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, pem, spec
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
+    CA_CERTIFICATE_OPTION,
+    CA_OPTIONS,
+    CERTIFICATE_ARGUMENT_RULES,
+    CERTIFICATE_ARGUMENTS,
+    CERTIFICATE_OPTION,
+    EXTERNAL_OPTIONS,
+    INTERNAL_OPTIONS,
+    REQUEST_OPTION,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
+    CertificateAuthority,
+    check_authority,
+    load_authority,
+    load_authority_certificate,
+    parse_authorities,
+    sign_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    serialize_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import split_certificates
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.profile import (
+    PROFILE_OPTIONS,
+    apply_profile,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import (
+    verify_plain_request,
+    verify_request,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
+    CertificateSpec,
+    parse_certificate_spec,
+    parse_key_kind,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
-Find = t.Callable[[str, str], str]
-
+FindFile = t.Callable[[str, str], str]
 # One for an RSA key of 8192 bits has less than 3 KiB.
 _LONGEST_REQUEST = 16 << 10
 _KEY_OPTIONS = ("ca_privatekey_path", "ca_privatekey_passphrase_file")
 
 
-class Prepared(t.NamedTuple):
+class PreparedTask(t.NamedTuple):
     """A task of x509_cert whose CA was judged fit on the controller.
 
     *arguments* is what the target gets: no path or secret of the controller, the values of the profile as plain
@@ -47,26 +72,28 @@ class Prepared(t.NamedTuple):
     """
 
     arguments: dict[str, t.Any]
-    authority: _authority.Authority
-    wanted: _wanted.Wanted
+    authority: CertificateAuthority
+    wanted: CertificateSpec
     now: datetime
 
 
-def refuse_hidden(args: t.Mapping[str, t.Any]) -> None:
+def reject_internal_options(args: t.Mapping[str, t.Any]) -> None:
     """Raise X509Error for an option that only an action plugin may set."""
-    for hidden in spec.HIDDEN:
+    for hidden in INTERNAL_OPTIONS:
         if hidden in args:
             raise X509Error(f"{hidden} is not an option of x509_cert")
 
 
-def not_found(option: str, path: str) -> X509Error:
+def file_not_found(option: str, path: str) -> X509Error:
     """Return the error for a relative path that C(find) has not found on the controller."""
     return X509Error(
         f"{path!r} is in no files directory of the controller: write it in full", option=option
     )
 
 
-def prepare(args: t.Mapping[str, t.Any], find: Find, *, need_key: bool = True) -> Prepared:
+def prepare_task(
+    args: t.Mapping[str, t.Any], find: FindFile, *, need_key: bool = True
+) -> PreparedTask:
     """Validate the options of a task, read the CA and the profile as the calling user, and judge them.
 
     *find* gets an option's name and its relative path; it returns the full path or raises :func:`not_found`.
@@ -76,47 +103,52 @@ def prepare(args: t.Mapping[str, t.Any], find: Find, *, need_key: bool = True) -
     Raises X509Error for a bad option or an unfit CA, MissingError for a file that does not exist and FilesError for one that
     cannot be read.
     """
-    refuse_hidden(args)
+    reject_internal_options(args)
     options = _options(
         args if need_key else {k: v for k, v in args.items() if k not in _KEY_OPTIONS},
         find,
         need_key,
     )
-    now = base.now()
-    wanted = _wanted.wanted(options)
-    _wanted.key_kind(options)
+    now = current_utc()
+    wanted = parse_certificate_spec(options)
+    parse_key_kind(options)
     if need_key:
-        authority = _authority.load(
+        authority = load_authority(
             options["ca_path"],
             options["ca_privatekey_path"],
             options["ca_privatekey_passphrase_file"],
         )
     else:
-        authority = _authority.load_certificate(options["ca_path"])
-    _authority.check(authority, options["ca_path"], wanted, now)
+        authority = load_authority_certificate(options["ca_path"])
+    check_authority(authority, options["ca_path"], wanted, now)
     arguments = _plain(args, options)
-    arguments[spec.CA_CERTIFICATE] = _certificate.pem(authority.certificate).decode("ascii")
-    return Prepared(arguments, authority, wanted, now)
+    arguments[CA_CERTIFICATE_OPTION] = serialize_certificate(authority.certificate).decode("ascii")
+    return PreparedTask(arguments, authority, wanted, now)
 
 
 def _plain(args: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return the options of a task without the controller's files."""
-    files = (*spec.CA_OPTIONS, *spec.EXTERNAL_OPTIONS, "profile")
+    files = (*CA_OPTIONS, *EXTERNAL_OPTIONS, "profile")
     plain = {name: value for name, value in args.items() if name not in files}
     # The configuration of the profile is on the controller, so the target could not read it.
     return plain | {
-        name: options[name] for name in _wanted.PROFILE_OPTIONS if options.get(name) is not None
+        name: options[name] for name in PROFILE_OPTIONS if options.get(name) is not None
     }
 
 
-def sign(prepared: Prepared, csr: object) -> dict[str, t.Any]:
+def sign_request(prepared: PreparedTask, csr: object) -> dict[str, t.Any]:
     """Return the arguments of the second module run: those of the first, and the signed certificate.
 
     Raises X509Error where the target's signing request is not one of :func:`certificate.request`.
     """
-    public = _certificate.requested_key(_bounded(csr))
-    certificate, _times = _authority.sign(prepared.authority, prepared.wanted, public, prepared.now)
-    return {**prepared.arguments, spec.CERTIFICATE: _certificate.pem(certificate).decode("ascii")}
+    public = verify_plain_request(_bounded(csr))
+    certificate, _times = sign_certificate(
+        prepared.authority, prepared.wanted, public, prepared.now
+    )
+    return {
+        **prepared.arguments,
+        CERTIFICATE_OPTION: serialize_certificate(certificate).decode("ascii"),
+    }
 
 
 def _bounded(csr: object) -> str:
@@ -127,7 +159,7 @@ def _bounded(csr: object) -> str:
     return csr
 
 
-class External(t.NamedTuple):
+class ExternalTask(t.NamedTuple):
     """A task of x509_cert whose CA is somebody else's.
 
     *arguments* is what the target gets: the certificates of the CA's file, what was handed in and what was laid before, as PEM
@@ -135,7 +167,7 @@ class External(t.NamedTuple):
     """
 
     arguments: dict[str, t.Any]
-    wanted: _wanted.Wanted
+    wanted: CertificateSpec
     ca_path: str
     csr_path: str
     certificate_source: str
@@ -158,13 +190,13 @@ class External(t.NamedTuple):
         return ""
 
 
-def prepare_external(args: t.Mapping[str, t.Any], find: Find) -> External:
+def prepare_external_task(args: t.Mapping[str, t.Any], find: FindFile) -> ExternalTask:
     """Validate the options of a task with C(ca_on) external, and read what there is on the controller.
 
     Raises X509Error for a bad option, for a file of which no CA could sign what is wanted, and for one that is handed in and is
     no certificate; MissingError and FilesError as :func:`prepare`.
     """
-    refuse_hidden(args)
+    reject_internal_options(args)
     given = {name: value for name, value in args.items() if name not in _KEY_OPTIONS}
     options = _options(given, find, need_key=False)
     if options["is_ca"] or options["force"] or options["regenerate"] == "always":
@@ -172,7 +204,7 @@ def prepare_external(args: t.Mapping[str, t.Any], find: Find) -> External:
             "external is for certificates that are issued when they are due: without is_ca, force and regenerate: always",
             option="ca_on",
         )
-    for option in spec.EXTERNAL_OPTIONS:
+    for option in EXTERNAL_OPTIONS:
         path = options[option]
         if path is None or not os.path.isabs(path):
             raise X509Error(
@@ -183,10 +215,10 @@ def prepare_external(args: t.Mapping[str, t.Any], find: Find) -> External:
                 f"{os.path.dirname(path)!r} is not a directory on the controller: make it first",
                 option=option,
             )
-        readable(option, path, find)
-    _wanted.key_kind(options)
+        require_readable(option, path, find)
+    parse_key_kind(options)
     wanted, ca_path, source = (
-        _wanted.wanted(options),
+        parse_certificate_spec(options),
         options["ca_path"],
         options["certificate_source"],
     )
@@ -196,14 +228,14 @@ def prepare_external(args: t.Mapping[str, t.Any], find: Find) -> External:
             f"{ca_path!r} does not exist: put the certificate of the CA that signs there",
             option="ca_path",
         )
-    _check_one_of(_authority.parse(content, ca_path), ca_path, wanted)
+    _check_one_of(parse_authorities(content, ca_path), ca_path, wanted)
     handed = paths.read(source, follow=True) or b""
     if b"PRIVATE KEY-----" in handed:
         raise X509Error(
             f"{source!r} holds a private key, which would be sent: leave it out",
             option="certificate_source",
         )
-    blocks = pem.blocks(handed)
+    blocks = split_certificates(handed)
     if handed.strip() and not blocks:
         raise X509Error(
             f"{source!r} holds no certificate in PEM form: give the right file",
@@ -211,19 +243,19 @@ def prepare_external(args: t.Mapping[str, t.Any], find: Find) -> External:
         )
     request = paths.read(options["csr_path"], limit=_LONGEST_REQUEST) or b""
     arguments = _plain(args, options)
-    arguments[spec.CA_CERTIFICATE] = b"\n".join(pem.blocks(content)).decode("ascii")
-    arguments[spec.CERTIFICATE] = b"\n".join(blocks).decode("ascii")
-    arguments[spec.REQUEST] = request.decode("ascii", "replace")
-    return External(arguments, wanted, ca_path, options["csr_path"], source)
+    arguments[CA_CERTIFICATE_OPTION] = b"\n".join(split_certificates(content)).decode("ascii")
+    arguments[CERTIFICATE_OPTION] = b"\n".join(blocks).decode("ascii")
+    arguments[REQUEST_OPTION] = request.decode("ascii", "replace")
+    return ExternalTask(arguments, wanted, ca_path, options["csr_path"], source)
 
 
-def _check_one_of(found: t.Sequence[t.Any], path: str, wanted: _wanted.Wanted) -> None:
+def _check_one_of(found: t.Sequence[t.Any], path: str, wanted: CertificateSpec) -> None:
     """Raise X509Error where none of these CAs can sign what is wanted: for the first of them."""
-    now = base.now()
+    now = current_utc()
 
     def error_of(certificate: t.Any) -> X509Error | None:
         try:
-            _authority.check(_authority.Authority(certificate), path, wanted, now)
+            check_authority(CertificateAuthority(certificate), path, wanted, now)
         except X509Error as error:
             return error
         return None
@@ -233,20 +265,20 @@ def _check_one_of(found: t.Sequence[t.Any], path: str, wanted: _wanted.Wanted) -
         raise t.cast("X509Error", errors[0])
 
 
-def lay(task: External, csr: object) -> None:
+def write_request(task: ExternalTask, csr: object) -> None:
     """Check a target's signing request and write it to the controller. Raises X509Error and FilesError."""
-    _public, content = _certificate.requested(_bounded(csr), task.wanted)
-    write.write(task.csr_path, content, rights=write.rights_of(-1, -1, 0o644))
+    _public, content = verify_request(_bounded(csr), task.wanted)
+    write.write(task.csr_path, content, rights=write.rights_setter(-1, -1, 0o644))
 
 
-def _options(args: t.Mapping[str, t.Any], find: Find, need_key: bool) -> dict[str, t.Any]:
-    rules = dict(spec.RULES)
+def _options(args: t.Mapping[str, t.Any], find: FindFile, need_key: bool) -> dict[str, t.Any]:
+    rules = dict(CERTIFICATE_ARGUMENT_RULES)
     if not need_key:
         rules["required_by"] = {
             name: needs for name, needs in rules["required_by"].items() if name != "ca_path"
         }
     checked = ArgumentSpecValidator(
-        {**FILE_COMMON_ARGUMENTS, **spec.ARGUMENT_SPEC}, **rules
+        {**FILE_COMMON_ARGUMENTS, **CERTIFICATE_ARGUMENTS}, **rules
     ).validate(dict(args))
     if checked.error_messages:
         raise X509Error("; ".join(checked.error_messages))
@@ -257,13 +289,13 @@ def _options(args: t.Mapping[str, t.Any], find: Find, need_key: bool) -> dict[st
             f"is not set: with ca_on: {options['ca_on']}, name the CA's {needed} on the controller",
             option="ca_path",
         )
-    for option in spec.CA_OPTIONS:
+    for option in CA_OPTIONS:
         if options[option] is not None:
-            options[option] = readable(option, options[option], find)
-    return _wanted.effective(options)
+            options[option] = require_readable(option, options[option], find)
+    return apply_profile(options)
 
 
-def readable(option: str, path: str, find: Find) -> str:
+def require_readable(option: str, path: str, find: FindFile) -> str:
     """Return the full path of a controller's file; raise X509Error where the calling user may not read it.
 
     A path where nothing is passes: whoever reads it can say what should be there.

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Private keys: generate, parse, write and validate them. No key material enters an exception."""
+"""TODO."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ CURVES = {"secp256r1": 256, "secp384r1": 384, "secp521r1": 521}
 RSA_SIZES = (2048, 8192)
 
 
-class Kind(t.NamedTuple):
+class KeyKind(t.NamedTuple):
     """Type, size and curve of a key; a size or curve of None asks for nothing."""
 
     type: str
     size: int | None = None
     curve: str | None = None
 
-    def made(self) -> Kind:
+    def made(self) -> KeyKind:
         """Return the kind of a new key, with nothing left open."""
         if self.type == "RSA":
             return self._replace(size=self.size or RSA_SIZES[0])
@@ -47,7 +47,7 @@ class Kind(t.NamedTuple):
         return " ".join(str(part) for part in (self.type, self.curve or self.size) if part)
 
 
-class Key(t.NamedTuple):
+class PrivateKey(t.NamedTuple):
     """A private key (a cryptography object), and the format (pkcs8 or traditional) and encryption of its file."""
 
     private: t.Any
@@ -55,25 +55,25 @@ class Key(t.NamedTuple):
     encrypted: bool
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> KeyKind:
         """Its type, size and curve."""
-        return kind(self.private.public_key())
+        return key_kind_of(self.private.public_key())
 
 
-def kind(public: t.Any) -> Kind:
+def key_kind_of(public: t.Any) -> KeyKind:
     """Return the type, size and curve of a public key."""
     if isinstance(public, rsa.RSAPublicKey):
-        return Kind("RSA", public.key_size)
+        return KeyKind("RSA", public.key_size)
     if isinstance(public, ec.EllipticCurvePublicKey):
-        return Kind("ECC", public.key_size, public.curve.name)
+        return KeyKind("ECC", public.key_size, public.curve.name)
     if isinstance(public, ed25519.Ed25519PublicKey):
-        return Kind("Ed25519", 256)
-    return Kind(type(public).__name__.strip("_").replace("PublicKey", ""))
+        return KeyKind("Ed25519", 256)
+    return KeyKind(type(public).__name__.strip("_").replace("PublicKey", ""))
 
 
-def weakness(public: t.Any) -> str | None:
+def find_weakness(public: t.Any) -> str | None:
     """Return why this public key is too weak for a certificate or a CA, in words; None where it is not."""
-    found = kind(public)
+    found = key_kind_of(public)
     if found.type == "RSA":
         least, most = RSA_SIZES
         if not least <= (found.size or 0) <= most:
@@ -88,7 +88,7 @@ def weakness(public: t.Any) -> str | None:
     return None
 
 
-def passphrase(path: str | None, option: str) -> bytes | None:
+def read_passphrase(path: str | None, option: str) -> bytes | None:
     """Return the passphrase (1 to 1023 bytes) in the first line of a file; raise X509Error, MissingError or FilesError."""
     if path is None:
         return None
@@ -106,7 +106,7 @@ def passphrase(path: str | None, option: str) -> bytes | None:
     return secret
 
 
-def parse(pem: bytes, secret: bytes | None, path: str) -> Key:
+def parse_private_key(pem: bytes, secret: bytes | None, path: str) -> PrivateKey:
     """Return the private key in *pem*; raise X509Error where there is not exactly one that is whole. *path* is for the error."""
     labels = {
         b"PRIVATE KEY": "pkcs8",
@@ -140,7 +140,7 @@ def parse(pem: bytes, secret: bytes | None, path: str) -> Key:
         raise X509Error(
             f"{path!r} is damaged: its private and its public half do not belong together"
         )
-    return Key(private, labels[found[0]], encrypted)
+    return PrivateKey(private, labels[found[0]], encrypted)
 
 
 # One question of scheduler_info reads the same key for the pair and for the kubeconfig; the library's checks of an RSA key take 30 ms.
@@ -166,7 +166,7 @@ def _whole(private: t.Any) -> bool:
     return True
 
 
-def generate(wanted: Kind) -> t.Any:
+def generate_key(wanted: KeyKind) -> t.Any:
     """Generate a private key."""
     made = wanted.made()
     if made.type == "RSA":
@@ -176,7 +176,7 @@ def generate(wanted: Kind) -> t.Any:
     return ed25519.Ed25519PrivateKey.generate()
 
 
-def dump(private: t.Any, form: str, secret: bytes | None) -> bytes:
+def serialize_key(private: t.Any, form: str, secret: bytes | None) -> bytes:
     """Return a private key as PEM; a form of "auto" is PKCS#8."""
     formats = serialization.PrivateFormat
     encryption = (
@@ -186,13 +186,15 @@ def dump(private: t.Any, form: str, secret: bytes | None) -> bytes:
     return t.cast(bytes, private.private_bytes(serialization.Encoding.PEM, layout, encryption))
 
 
-def public_bytes(public: t.Any) -> bytes:
+def encode_public_key(public: t.Any) -> bytes:
     """Return the one encoding of a public key, to compare keys by."""
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return t.cast(bytes, public.public_bytes(serialization.Encoding.DER, form))
 
 
-def faults(key: Key, wanted: Kind, form: str, secret: bytes | None) -> tuple[list[str], list[str]]:
+def compare_key(
+    key: PrivateKey, wanted: KeyKind, form: str, secret: bytes | None
+) -> tuple[list[str], list[str]]:
     """Return the faults of a key, and those of its format and encryption, in words."""
     have = key.kind
     wrong = []
@@ -202,7 +204,7 @@ def faults(key: Key, wanted: Kind, form: str, secret: bytes | None) -> tuple[lis
         wrong.append(f"the key has {have.size} bits, wanted {wanted.size}")
     elif wanted.curve not in (None, have.curve):
         wrong.append(f"the key is on the curve {have.curve}, wanted {wanted.curve}")
-    weak = weakness(key.private.public_key())
+    weak = find_weakness(key.private.public_key())
     if weak and not wrong:
         wrong.append(f"the key is {weak}")
     written = []
@@ -213,7 +215,7 @@ def faults(key: Key, wanted: Kind, form: str, secret: bytes | None) -> tuple[lis
     return wrong, written
 
 
-def signature_holds(signed: t.Any, public: t.Any, content: bytes) -> bool:
+def has_valid_signature(signed: t.Any, public: t.Any, content: bytes) -> bool:
     """Tell whether a certificate's or request's signature over *content* was made with this key."""
     try:
         if isinstance(public, rsa.RSAPublicKey):
@@ -229,16 +231,16 @@ def signature_holds(signed: t.Any, public: t.Any, content: bytes) -> bool:
     return True
 
 
-def digest_fault(found: Kind, digest: str | None) -> str | None:
+def check_digest(found: KeyKind, digest: str | None) -> str | None:
     """Return why a key of this kind cannot sign with the digest that is asked for."""
     if found.type == "Ed25519" and digest is not None:
         return f"is Ed25519, which signs in one way only: leave digest ({digest}) out"
     return None
 
 
-def signing_hash(private: t.Any, digest: str | None) -> t.Any:
+def choose_hash(private: t.Any, digest: str | None) -> t.Any:
     """Return the hash to sign with: the one asked for, else the one that befits the key, as cfssl chooses it."""
-    found = kind(private.public_key())
+    found = key_kind_of(private.public_key())
     if found.type == "Ed25519":
         return None
     strength = {

@@ -4,22 +4,32 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Short-lived client certificates: of somebody who may read the metrics, and of somebody who may do nothing."""
+"""TODO."""
 
 from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority as _authority
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
+    check_authority,
+    load_authority,
+    sign_certificate,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import now
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    serialize_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    KeyKind,
+    generate_key,
+    serialize_key,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
+    parse_certificate_spec,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
 # The ClusterRole system:monitoring, which every apiserver brings, lets this group read /metrics.
-READER = {
+METRICS_READER = {
     "subject": {"CN": "kube-ha-metrics-reader", "O": "system:monitoring"},
     "key_usage": ["digitalSignature"],
     "extended_key_usage": ["clientAuth"],
@@ -28,20 +38,22 @@ READER = {
     "not_after_policy": "clamp",
 }
 # To ask an apiserver whether it accepts certificates of a CA.
-NOBODY = {**READER, "subject": {"CN": "kube-ha-probe"}}
+UNPRIVILEGED_CLIENT = {**METRICS_READER, "subject": {"CN": "kube-ha-probe"}}
 
 
-def make(
+def issue_client_certificate(
     ca_path: str,
     ca_privatekey_path: str,
     passphrase_file: str | None = None,
     who: t.Mapping[str, t.Any] | None = None,
 ) -> tuple[str, str]:
     """Return a ten-minute certificate and its key, as PEM text; nothing is written. C(who): READER. Raises X509Error or FilesError."""
-    moment = now()
-    wanted = _wanted.wanted(who or READER)
-    authority = _authority.load(ca_path, ca_privatekey_path, passphrase_file)
-    _authority.check(authority, ca_path, wanted, moment)
-    private = keys.generate(keys.Kind("ECC"))
-    certificate, _times = _authority.sign(authority, wanted, private.public_key(), moment)
-    return _certificate.pem(certificate).decode(), keys.dump(private, "pkcs8", None).decode()
+    moment = current_utc()
+    wanted = parse_certificate_spec(who or METRICS_READER)
+    authority = load_authority(ca_path, ca_privatekey_path, passphrase_file)
+    check_authority(authority, ca_path, wanted, moment)
+    private = generate_key(KeyKind("ECC"))
+    certificate, _times = sign_certificate(authority, wanted, private.public_key(), moment)
+    return serialize_certificate(certificate).decode(), serialize_key(
+        private, "pkcs8", None
+    ).decode()

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Names in certificates: the subject's attributes and the subject alternative names, checked and in one written form."""
+"""TODO."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ _LONGEST = {short: longest for short, _oid, longest, _others in _ATTRIBUTES}
 _OIDS = {short: oid for short, oid, _longest, _others in _ATTRIBUTES}
 _BY_OID = {oid: short for short, oid in _OIDS.items()}
 _ORDER = list(_OIDS)
-
 Subject = tuple[tuple[str, str], ...]
-
 # IDNA 2008 gives these characters other names than Python's IDNA 2003 does: ß (two forms of sigma likewise) and joiners.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
@@ -50,7 +48,7 @@ _URI = re.compile(
 _EMAIL_USER = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
 
 
-def subject(options: Mapping[str, t.Any], names: Iterable[Mapping[str, t.Any]]) -> Subject:
+def parse_subject(options: Mapping[str, t.Any], names: Iterable[Mapping[str, t.Any]]) -> Subject:
     """Return the attributes of a subject, given as a mapping and as cfssl's list of mappings, in the order of the encoding.
 
     Raises X509Error for an unknown attribute or a bad value.
@@ -102,7 +100,7 @@ def _check_attribute(place: str, short: str, value: object) -> None:
         _email(value, place)
 
 
-def to_x509_name(attributes: Subject) -> x509.Name:
+def build_x509_name(attributes: Subject) -> x509.Name:
     """Return the library's form of a subject."""
     return x509.Name(
         [
@@ -112,7 +110,7 @@ def to_x509_name(attributes: Subject) -> x509.Name:
     )
 
 
-def described(name: x509.Name) -> dict[str, t.Any]:
+def describe_name(name: x509.Name) -> dict[str, t.Any]:
     """Return a distinguished name as a mapping of short names; an attribute with several values has a sorted list."""
     values: dict[str, list[str]] = {}
     for attribute in name:
@@ -121,7 +119,7 @@ def described(name: x509.Name) -> dict[str, t.Any]:
     return {key: found[0] if len(found) == 1 else sorted(found) for key, found in values.items()}
 
 
-def alt_names(entries: Iterable[object], where: str = "subject_alt_name") -> tuple[str, ...]:
+def parse_alt_names(entries: Iterable[object], where: str = "subject_alt_name") -> tuple[str, ...]:
     """Return subject alternative names with their types ("DNS:m1.example"), each once; raise X509Error for a bad one."""
     return tuple(
         dict.fromkeys(_alt_name(entry, f"{where}[{index}]") for index, entry in enumerate(entries))
@@ -242,7 +240,7 @@ _CHECKS: dict[str, t.Callable[[str, str], str]] = {
 }
 
 
-def to_general_name(entry: str) -> x509.GeneralName:
+def build_general_name(entry: str) -> x509.GeneralName:
     """Return the library's form of a typed name; an IP entry of a name constraint is a network."""
     kind, _colon, value = entry.partition(":")
     if kind == "IP":
@@ -257,7 +255,7 @@ def to_general_name(entry: str) -> x509.GeneralName:
     return t.cast("x509.GeneralName", kinds[kind](value))
 
 
-def described_general(names: Iterable[x509.GeneralName]) -> list[str]:
+def describe_general_names(names: Iterable[x509.GeneralName]) -> list[str]:
     """Return typed names, sorted, in the form of the option."""
     kinds = {
         x509.DNSName: "DNS",
@@ -268,7 +266,7 @@ def described_general(names: Iterable[x509.GeneralName]) -> list[str]:
     return sorted(f"{kinds.get(type(name), 'other')}:{name.value}" for name in names)
 
 
-def constraints(entries: Iterable[object], where: str) -> tuple[str, ...]:
+def parse_name_constraints(entries: Iterable[object], where: str) -> tuple[str, ...]:
     """Return the subtrees of a name constraint: DNS domains, e-mail domains or addresses, networks.
 
     Raises X509Error for a bad one; *where* is its option.
@@ -300,7 +298,7 @@ def constraints(entries: Iterable[object], where: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def outside(
+def find_disallowed_name(
     entries: Iterable[str], permitted: Iterable[str], excluded: Iterable[str]
 ) -> str | None:
     """Return the first of these names that the name constraints of a CA do not allow."""

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Converge a private key and its certificate on one host."""
+"""TODO."""
 
 from __future__ import annotations
 
@@ -23,18 +23,72 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
     paths,
     write,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority as _authority
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
+    CA_CERTIFICATE_OPTION,
+    CERTIFICATE_OPTION,
+    CSR_KEY,
+    REQUEST_OPTION,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import external, keys, spec
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.base import stamp
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
+    CertificateAuthority,
+    check_authority,
+    load_authority,
+    parse_authorities,
+    sign_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    CertificateFields,
+    compute_fingerprint,
+    parse_certificates,
+    read_fields,
+    read_identity,
+    read_public_key,
+    read_validity,
+    serialize_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.external import (
+    OTHER_KEY,
+    Chain,
+    ExternalRules,
+    matches_request,
+    serialize_chain,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.issuance import (
+    ValidityPeriod,
+    choose_validity,
+    issue_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    PrivateKey,
+    check_digest,
+    compare_key,
+    encode_public_key,
+    find_weakness,
+    generate_key,
+    parse_private_key,
+    read_passphrase,
+    serialize_key,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.profile import apply_profile
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import create_request
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import (
+    check_issuer,
+    check_renewal,
+    compare_fields,
+    expect_fields,
+    find_defects,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
+    parse_certificate_spec,
+    parse_fingerprints,
+    parse_key_kind,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import format_utc
 
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
-BACKUPS = 5
+MAX_BACKUPS = 5
 # The certificate is public; the options for rights are the key's.
 _CERTIFICATE_RIGHTS = {"mode": "0644", "attributes": None}
 
@@ -42,7 +96,7 @@ _CERTIFICATE_RIGHTS = {"mode": "0644", "attributes": None}
 class _State(t.NamedTuple):
     """What is on the host, and why a certificate has to be issued; no reasons where none has to be."""
 
-    key: keys.Key | None
+    key: PrivateKey | None
     new_key: bool
     rewrite_key: bool
     certificate: x509.Certificate | None
@@ -52,7 +106,7 @@ class _State(t.NamedTuple):
 class Pair:
     """One run of the module on its host."""
 
-    def __init__(self, module: attributes.Module, now: datetime) -> None:
+    def __init__(self, module: attributes.FilesModule, now: datetime) -> None:
         self.module = module
         self.params = module.params
         self.now = now
@@ -61,7 +115,7 @@ class Pair:
         self.waiting = os.path.join(
             os.path.dirname(self.key_path), f".{os.path.basename(self.key_path)[:200]}.waiting~"
         )
-        self.backup = BACKUPS if self.params["backup"] else 0
+        self.backup = MAX_BACKUPS if self.params["backup"] else 0
         self.backups: dict[str, str | None] = {}
 
     def run(self) -> dict[str, t.Any]:
@@ -104,15 +158,15 @@ class Pair:
 
     def _present(self) -> dict[str, t.Any]:
         try:
-            self.options = _wanted.effective(self.params)
-            self.wanted = _wanted.wanted(self.options)
-            self.kind = _wanted.key_kind(self.options)
+            self.options = apply_profile(self.params)
+            self.wanted = parse_certificate_spec(self.options)
+            self.kind = parse_key_kind(self.options)
             outside = self.params["ca_on"] == "external"
             self.authority = None if outside else self._issuer()
-            self.secret = keys.passphrase(
+            self.secret = read_passphrase(
                 self.params["privatekey_passphrase_file"], "privatekey_passphrase_file"
             )
-            self.replace = _wanted.fingerprints(self.params["replace"], "replace")
+            self.replace = parse_fingerprints(self.params["replace"], "replace")
         except MissingError as exc:
             if not self.module.check_mode:
                 raise
@@ -122,11 +176,11 @@ class Pair:
             return self._external()
         self.issuer = self.authority.certificate if self.authority else None
         state = self._state()
-        signed = self.params[spec.CERTIFICATE]
+        signed = self.params[CERTIFICATE_OPTION]
         if signed is not None and not self.module.check_mode:
             return self._finish(state, signed)
         # Refused in check mode too, and before anything is changed.
-        times = _certificate.times(self.wanted, self.issuer, self.now) if state.reasons else None
+        times = choose_validity(self.wanted, self.issuer, self.now) if state.reasons else None
         changed = self._attributes() or bool(state.reasons) or state.rewrite_key
         if self.module.check_mode or not (state.reasons or state.rewrite_key):
             if not self.module.check_mode:
@@ -138,18 +192,16 @@ class Pair:
             return self._result(state, True, state.certificate, None)
         if self.params["ca_on"] == "controller" and self.issuer is not None:
             self._await(state, key_pem)
-            csr = _certificate.request(private).decode("ascii")
+            csr = create_request(private).decode("ascii")
             return self._result(state, True, None, times) | {"csr": csr}
         if self.authority is None:
-            times = _certificate.times(self.wanted, None, self.now)
-            certificate = _certificate.build(
-                self.wanted, private.public_key(), None, private, times
-            )
+            times = choose_validity(self.wanted, None, self.now)
+            certificate = issue_certificate(self.wanted, private.public_key(), None, private, times)
         else:
-            certificate, times = _authority.sign(
+            certificate, times = sign_certificate(
                 self.authority, self.wanted, private.public_key(), self.now
             )
-        self._install(key_pem, _certificate.pem(certificate))
+        self._install(key_pem, serialize_certificate(certificate))
         write.remove(self.waiting)
         return self._result(state, True, certificate, times)
 
@@ -158,25 +210,23 @@ class Pair:
 
         What is in place stays until then, also one that is about to end, or whose key is of another kind than the task asks for.
         """
-        if self.params[spec.CA_CERTIFICATE] is None:
+        if self.params[CA_CERTIFICATE_OPTION] is None:
             raise X509Error(
                 "ca_on: external works through the collection's action plugin, which did not run"
             )
-        anchors = _authority.parse(
-            self.params[spec.CA_CERTIFICATE].encode("ascii", "replace"), "the CA's file"
+        anchors = parse_authorities(
+            self.params[CA_CERTIFICATE_OPTION].encode("ascii", "replace"), "the CA's file"
         )
         self.issuer = anchors[0]
-        terms = external.Terms(anchors, self.wanted, self.now)
+        terms = ExternalRules(anchors, self.wanted, self.now)
         key, new_key, rewrite_key, wrong = self._judge_key()
-        placed = _certificate.parse(paths.read(self.path) or b"")
-        handed = _certificate.parse(
-            (self.params[spec.CERTIFICATE] or "").encode("ascii", "replace")
+        placed = parse_certificates(paths.read(self.path) or b"")
+        handed = parse_certificates(
+            (self.params[CERTIFICATE_OPTION] or "").encode("ascii", "replace")
         )
         faults = terms.faults(placed, key and key.private.public_key())
         usable = key is not None and not faults.hard
-        replaced = bool(
-            placed and placed[0] and _certificate.fingerprint(placed[0]) in self.replace
-        )
+        replaced = bool(placed and placed[0] and compute_fingerprint(placed[0]) in self.replace)
         wrong += ["the certificate is one to replace, and its key with it"] * replaced
         awaited = [*wrong, *(f"the certificate {fault}" for fault in faults.all)]
         if not awaited:
@@ -193,22 +243,22 @@ class Pair:
         )
         waiting = self._waiting_key()
         refused: list[str] = []
-        if handed and external.pem(handed) != external.pem(placed):
+        if handed and serialize_chain(handed) != serialize_chain(placed):
             owners = [
-                *([keys.Key(waiting, "pkcs8", False)] if waiting else []),
+                *([PrivateKey(waiting, "pkcs8", False)] if waiting else []),
                 *([key] if key and not replaced else []),
             ]
             judged = [terms.faults(handed, owner.private.public_key()).all for owner in owners]
             if [] in judged:
                 return self._take(state, owners[judged.index([])], waiting, handed)
             # Nothing is known in check mode of a key that an earlier task brings.
-            foreign = [] if self.module.check_mode else [external.FOREIGN]
-            refused = min(judged, key=lambda found: external.FOREIGN in found, default=foreign)
+            foreign = [] if self.module.check_mode else [OTHER_KEY]
+            refused = min(judged, key=lambda found: OTHER_KEY in found, default=foreign)
             state.reasons.extend(f"the certificate that was handed in {fault}" for fault in refused)
         return self._ask(state, waiting, awaited, refused)
 
     def _take(
-        self, state: _State, owner: keys.Key, waiting: t.Any, chain: external.Chain
+        self, state: _State, owner: PrivateKey, waiting: t.Any, chain: Chain
     ) -> dict[str, t.Any]:
         """Put a certificate that was handed in, and the intermediates below it, in place with its key."""
         new = owner.private is waiting
@@ -217,7 +267,7 @@ class Pair:
         )
         if not self.module.check_mode:
             self._install(
-                paths.read(self.waiting) if new else self._key(state)[1], external.pem(chain)
+                paths.read(self.waiting) if new else self._key(state)[1], serialize_chain(chain)
             )
             write.remove(self.waiting)
         return self._result(state, True, chain[0], None) | {"awaited": [], "refused": []}
@@ -233,15 +283,15 @@ class Pair:
             if private is None and not dry:
                 private, key_pem = self._key(state)
                 self._await(state, key_pem)
-            if not external.asks(
-                self.params[spec.REQUEST], private and private.public_key(), self.wanted
+            if not matches_request(
+                self.params[REQUEST_OPTION], private and private.public_key(), self.wanted
             ):
                 changed = True
                 state.reasons.append(
                     "the signing request is not there, or is for another key or other names"
                 )
                 if not dry:
-                    result[spec.CSR] = _certificate.request(private, self.wanted).decode("ascii")
+                    result[CSR_KEY] = create_request(private, self.wanted).decode("ascii")
         else:
             changed = changed or state.rewrite_key
             if not dry:
@@ -250,22 +300,22 @@ class Pair:
                 write.remove(self.waiting)
         return self._result(state, changed, state.certificate, None) | result
 
-    def _issuer(self) -> _authority.Authority | None:
+    def _issuer(self) -> CertificateAuthority | None:
         params = self.params
         if (
             params["ca_on"] == "controller"
             and params["ca_path"] is None
-            and params[spec.CA_CERTIFICATE] is not None
+            and params[CA_CERTIFICATE_OPTION] is not None
         ):
-            authority = _authority.Authority(
-                _authority.parse(
-                    params[spec.CA_CERTIFICATE].encode("ascii", "replace"), "the controller's CA"
+            authority = CertificateAuthority(
+                parse_authorities(
+                    params[CA_CERTIFICATE_OPTION].encode("ascii", "replace"), "the controller's CA"
                 )[0]
             )
-            _authority.check(authority, "the controller's CA", self.wanted, self.now)
+            check_authority(authority, "the controller's CA", self.wanted, self.now)
             return authority
         if params["ca_path"] is None:
-            fault = keys.digest_fault(self.kind, self.wanted.digest)
+            fault = check_digest(self.kind, self.wanted.digest)
             if fault:
                 raise X509Error(f"{fault}", option="privatekey_type")
             if self.wanted.is_ca:
@@ -278,16 +328,16 @@ class Pair:
             raise X509Error(
                 "ca_on: controller works through the collection's action plugin, which did not run"
             )
-        authority = _authority.load(
+        authority = load_authority(
             params["ca_path"], params["ca_privatekey_path"], params["ca_privatekey_passphrase_file"]
         )
-        _authority.check(authority, params["ca_path"], self.wanted, self.now)
+        check_authority(authority, params["ca_path"], self.wanted, self.now)
         return authority
 
     def _state(self) -> _State:
         key, new_key, rewrite, reasons = self._judge_key()
         content = paths.read(self.path)
-        found = _certificate.parse(content) if content is not None else []
+        found = parse_certificates(content) if content is not None else []
         certificate = found[0] if found else None
         if content is None:
             reasons.append("the certificate is not there")
@@ -295,7 +345,7 @@ class Pair:
             reasons.append("the certificate cannot be read")
         else:
             reasons += self._judge_certificate(certificate, None if new_key else key)
-            if _certificate.fingerprint(certificate) in self.replace:
+            if compute_fingerprint(certificate) in self.replace:
                 keeps = self.params["regenerate"] == "never"
                 reasons.append(
                     f"the certificate is one to replace{'' if keeps else ', and its key with it'}"
@@ -305,13 +355,13 @@ class Pair:
             reasons.append("force is set")
         return _State(key, new_key, rewrite, certificate, reasons)
 
-    def _judge_key(self) -> tuple[keys.Key | None, bool, bool, list[str]]:
+    def _judge_key(self) -> tuple[PrivateKey | None, bool, bool, list[str]]:
         policy = self.params["regenerate"]
         content = paths.read(self.key_path)
         if content is None:
             return None, True, False, ["the private key is not there"]
         try:
-            key = keys.parse(content, self.secret, self.key_path)
+            key = parse_private_key(content, self.secret, self.key_path)
         except X509Error as exc:
             if policy in ("full", "always"):
                 return None, True, False, [str(exc)]
@@ -320,9 +370,9 @@ class Pair:
             ) from None
         if policy == "always":
             return key, True, False, ["regenerate is always"]
-        wrong, written = keys.faults(key, self.kind, self.params["privatekey_format"], self.secret)
+        wrong, written = compare_key(key, self.kind, self.params["privatekey_format"], self.secret)
         if policy == "never":
-            weak = keys.weakness(key.private.public_key())
+            weak = find_weakness(key.private.public_key())
             if weak:
                 raise X509Error(
                     f"{self.key_path!r} is {weak}, and regenerate is never",
@@ -338,37 +388,37 @@ class Pair:
         return key, bool(wrong), bool(written) and not wrong, wrong
 
     def _judge_certificate(
-        self, certificate: x509.Certificate, key: keys.Key | None, *, renew: bool = True
+        self, certificate: x509.Certificate, key: PrivateKey | None, *, renew: bool = True
     ) -> list[str]:
-        have = _certificate.facts(certificate)
+        have = read_fields(certificate)
         if have is None:
             return ["the certificate cannot be read"]
-        reasons = _certificate.oddities(certificate)
+        reasons = find_defects(certificate)
         public, own = (
-            _certificate.public_key(certificate),
+            read_public_key(certificate),
             key.private.public_key() if key else None,
         )
         if own is not None and (
-            public is None or keys.public_bytes(public) != keys.public_bytes(own)
+            public is None or encode_public_key(public) != encode_public_key(own)
         ):
             reasons.append("the certificate does not belong to the private key")
-        reasons += _certificate.differences(have, self._expected(key))
+        reasons += compare_fields(have, self._expected(key))
         signer = own if self.issuer is None else self.issuer.public_key()
         if signer is not None:
-            reasons += _certificate.chain_faults(certificate, self.issuer, signer)
-        limit = _certificate.validity(self.issuer)[1] if self.issuer is not None else None
+            reasons += check_issuer(certificate, self.issuer, signer)
+        limit = read_validity(self.issuer)[1] if self.issuer is not None else None
         wanted = self.wanted if renew else self.wanted._replace(renew_before=timedelta(0))
-        return reasons + _certificate.time_faults(certificate, wanted, limit, self.now)
+        return reasons + check_renewal(certificate, wanted, limit, self.now)
 
-    def _expected(self, key: keys.Key | None) -> _certificate.Facts:
+    def _expected(self, key: PrivateKey | None) -> CertificateFields:
         key_type = key.kind.type if key else self.kind.type
-        return _certificate.expected(
+        return expect_fields(
             self.wanted, key_type, self.issuer.subject if self.issuer is not None else None
         )
 
     def _attributes(self) -> bool:
-        key = attributes.converge(self.module, self.key_path, None)
-        certificate = attributes.converge(
+        key = attributes.converge_file(self.module, self.key_path, None)
+        certificate = attributes.converge_file(
             self.module, self.path, None, overrides=_CERTIFICATE_RIGHTS
         )
         return key.changed or certificate.changed
@@ -381,17 +431,17 @@ class Pair:
                 if self.params["privatekey_format"] == "auto"
                 else self.params["privatekey_format"]
             )
-            return state.key.private, keys.dump(
+            return state.key.private, serialize_key(
                 state.key.private, form, self.secret
             ) if state.rewrite_key else None
-        private = self._waiting_key() or keys.generate(self.kind)
-        return private, keys.dump(private, self.params["privatekey_format"], self.secret)
+        private = self._waiting_key() or generate_key(self.kind)
+        return private, serialize_key(private, self.params["privatekey_format"], self.secret)
 
     def _waiting_key(self) -> t.Any:
         """Return the key that waits for its certificate since a run that did not end, if it is of the kind wanted."""
         with contextlib.suppress(X509Error):
-            key = keys.parse(paths.read(self.waiting) or b"", self.secret, self.waiting)
-            if not keys.faults(key, self.kind, "auto", self.secret)[0]:
+            key = parse_private_key(paths.read(self.waiting) or b"", self.secret, self.waiting)
+            if not compare_key(key, self.kind, "auto", self.secret)[0]:
                 return key.private
         return None
 
@@ -406,17 +456,17 @@ class Pair:
 
     def _finish(self, state: _State, signed: str) -> dict[str, t.Any]:
         """Install a certificate that the controller signed, with its key."""
-        found = _certificate.parse(signed.encode("ascii", "replace"))
+        found = parse_certificates(signed.encode("ascii", "replace"))
         certificate = found[0] if len(found) == 1 else None
         if certificate is None:
             raise X509Error(
                 "the controller's certificate cannot be read: look at who answers there"
             )
-        public = keys.public_bytes(certificate.public_key())
+        public = encode_public_key(certificate.public_key())
         waiting, key_pem = self._waiting_key(), None
-        if waiting is not None and keys.public_bytes(waiting.public_key()) == public:
-            key, key_pem = keys.Key(waiting, "pkcs8", False), paths.read(self.waiting)
-        elif state.key is not None and keys.public_bytes(state.key.private.public_key()) == public:
+        if waiting is not None and encode_public_key(waiting.public_key()) == public:
+            key, key_pem = PrivateKey(waiting, "pkcs8", False), paths.read(self.waiting)
+        elif state.key is not None and encode_public_key(state.key.private.public_key()) == public:
             key = state.key
         else:
             raise X509Error(f"another run replaced {self.key_path!r} in the meantime: run again")
@@ -424,9 +474,9 @@ class Pair:
         if faults:
             raise X509Error(
                 f"the controller's certificate does not do: {'; '.join(faults)};"
-                f" the clock of this host says {stamp(self.now)}: is that the controller's time?"
+                f" the clock of this host says {format_utc(self.now)}: is that the controller's time?"
             )
-        self._install(key_pem, _certificate.pem(certificate))
+        self._install(key_pem, serialize_certificate(certificate))
         write.remove(self.waiting)
         return self._result(state, True, certificate, None)
 
@@ -439,7 +489,9 @@ class Pair:
         try:
             for path, content, rights in contents:
                 if content is not None:
-                    wanted = attributes.Attributes(self.module, paths.resolve(path), "0600", rights)
+                    wanted = attributes.FileAttributes(
+                        self.module, paths.resolve(path), "0600", rights
+                    )
                     staged.append(write.Staged(path, content, wanted.context, wanted.rights))
             kept = pair_swap.replace(staged, backup=self.backup)
             self.backups.update(zip((file.path for file in staged), kept))
@@ -452,18 +504,16 @@ class Pair:
         state: _State,
         changed: bool,
         certificate: x509.Certificate | None,
-        times: _certificate.Times | None,
+        times: ValidityPeriod | None,
     ) -> dict[str, t.Any]:
         kind = self.kind.made() if state.new_key or state.key is None else state.key.kind
-        after = (
-            _certificate.facts(certificate) if certificate is not None else None
-        ) or self._expected(None if state.new_key else state.key)
-        before = (
-            _certificate.facts(state.certificate) if state.certificate is not None else None
-        ) or {}
+        after = (read_fields(certificate) if certificate is not None else None) or self._expected(
+            None if state.new_key else state.key
+        )
+        before = (read_fields(state.certificate) if state.certificate is not None else None) or {}
         if before and state.certificate is not None:
-            before |= _certificate.identity(state.certificate, self.now)
-        identity = _certificate.identity(certificate, self.now)
+            before |= read_identity(state.certificate, self.now)
+        identity = read_identity(certificate, self.now)
         result = {
             "changed": changed,
             "reasons": state.reasons,
@@ -479,11 +529,11 @@ class Pair:
             },
         }
         if times is not None and times.clamped:
-            result |= {"clamped": True, "not_after_wanted": stamp(times.unclamped)}
+            result |= {"clamped": True, "not_after_wanted": format_utc(times.unclamped)}
             # Only for what was issued: the role asks in check mode on every run.
             if not self.module.check_mode:
                 self.module.warn(
-                    f"{self.path}: the certificate ends with its CA on {stamp(times.not_after)},"
-                    f" not on {stamp(times.unclamped)} as valid_for asks: renew the CA before then"
+                    f"{self.path}: the certificate ends with its CA on {format_utc(times.not_after)},"
+                    f" not on {format_utc(times.unclamped)} as valid_for asks: renew the CA before then"
                 )
         return result | self._backups()

@@ -3,24 +3,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Where the certificates lie in a PEM file: for every reader, with or without the cryptography library."""
+
+"""TODO."""
 
 from __future__ import annotations
 
-BEGIN = b"-----BEGIN CERTIFICATE-----"
-END = b"-----END CERTIFICATE-----"
+CERTIFICATE_BEGIN = b"-----BEGIN CERTIFICATE-----"
+CERTIFICATE_END = b"-----END CERTIFICATE-----"
 
 
-def blocks(content: bytes) -> list[bytes]:
+def split_certificates(content: bytes) -> list[bytes]:
     """Return the certificate blocks in order, without the text that tools write between them. Their content is not checked.
 
     A block that was cut off ends where the next one begins: it is returned too, so that no reader takes it for absent.
     One that was cut off by the end of the file is not, as the file may be anything.
     """
     found = []
-    parts = content.split(BEGIN)[1:]
+    parts = content.split(CERTIFICATE_BEGIN)[1:]
     for number, part in enumerate(parts, 1):
-        body, end, _between = part.partition(END)
+        body, end, _between = part.partition(CERTIFICATE_END)
         if end or number < len(parts):
-            found.append(BEGIN + body + end)
+            found.append(CERTIFICATE_BEGIN + body + end)
     return found

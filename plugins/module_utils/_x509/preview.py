@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What a task of x509_cert would do with a pair on the controller itself. Nothing is changed there."""
+"""TODO."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import typing as t
 
 from ansible.module_utils.basic import FILE_COMMON_ARGUMENTS
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    base,
-    controller,
-    pair,
-    spec,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
+    CERTIFICATE_ARGUMENTS,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import prepare_task
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
 
 class _Reader:
@@ -48,14 +48,14 @@ class _Reader:
         return changed
 
 
-def reasons(args: t.Mapping[str, t.Any]) -> list[str]:
+def preview_pair(args: t.Mapping[str, t.Any]) -> list[str]:
     """Why x509_cert would make or renew the pair that the options *args*, with absolute paths, are about; none if it would not.
 
     Raises X509Error and FilesError as x509_cert does.
     """
-    arguments = controller.prepare(args, lambda _option, path: path).arguments
-    options = ArgumentSpecValidator({**FILE_COMMON_ARGUMENTS, **spec.ARGUMENT_SPEC}).validate(
+    arguments = prepare_task(args, lambda _option, path: path).arguments
+    options = ArgumentSpecValidator({**FILE_COMMON_ARGUMENTS, **CERTIFICATE_ARGUMENTS}).validate(
         arguments
     )
-    result = pair.Pair(_Reader(options.validated_parameters), base.now()).run()
+    result = Pair(_Reader(options.validated_parameters), current_utc()).run()
     return [str(reason) for reason in result["reasons"]]

@@ -33,10 +33,13 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
     lease,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import leader as _leader
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
+    load_authority,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    serialize_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import serialize_key
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
 
 from tests.support import apiserver
@@ -65,7 +68,7 @@ class Lab:
         self.addresses = {name: host["ansible_host"] for name, host in inventory["hosts"].items()}
         self.servers = [f"https://{address}:6443" for address in self.addresses.values()]
         self.ca = (STATE / "ca.pem").read_text()
-        self.authority = authority.load(str(STATE / "ca.pem"), str(STATE / "ca-key.pem"), None)
+        self.authority = load_authority(str(STATE / "ca.pem"), str(STATE / "ca-key.pem"), None)
         self.hostnames = {self.ssh(name, "hostname").strip(): name for name in self.addresses}
         self.admin = self.kubeconfig("admin", {"CN": "leader-info-test", "O": "system:masters"})
 
@@ -98,7 +101,7 @@ class Lab:
         leaf = certificate(
             self.authority.private, self.authority, NOW + after, public=key.public_key(), **options
         )
-        return _certificate.pem(leaf).decode(), keys.dump(key, "pkcs8", None).decode()
+        return serialize_certificate(leaf).decode(), serialize_key(key, "pkcs8", None).decode()
 
     def kubeconfig(self, name: str, subject: dict[str, str]) -> Path:
         """One that the module writes, with a context for each apiserver."""

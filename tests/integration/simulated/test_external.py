@@ -6,18 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import encode_public_key
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import (
+    create_request,
+    verify_request,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
+    parse_certificate_spec,
+)
 
 from tests.support import pki
 from tests.support.simulation import DRIFT, Simulation, compared, gathered
 
 SUBJECT = {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"}
 SANS = ["127.0.0.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"]
-WANTED = _wanted.wanted(pki.options(subject=SUBJECT, subject_alt_name=SANS))
+WANTED = parse_certificate_spec(pki.options(subject=SUBJECT, subject_alt_name=SANS))
 AWAITED = ["the certificate is not there"]
 OURS = ("file", "get_url", "copy", "apt", "user")
 
@@ -41,7 +44,7 @@ def cluster(tmp_path: Path) -> Simulation:
 
 def asks(number: int, **given: Any) -> dict[str, Any]:
     """What a host answers that has no certificate yet."""
-    request = _certificate.request(pki.spare("ECC", number=number), WANTED).decode()
+    request = create_request(pki.spare("ECC", number=number), WANTED).decode()
     return {
         "changed": True,
         "csr": request,
@@ -64,8 +67,8 @@ def test_the_requests_lie_on_the_controller_and_nothing_live_changes(cluster: Si
             f" certificate to {folder}/{name}.pem, and run again; nothing in use was changed"
         )
         assert line in run.text
-        public, _text = _certificate.requested((folder / f"{name}.csr").read_text(), WANTED)
-        assert keys.public_bytes(public) == keys.public_bytes(
+        public, _text = verify_request((folder / f"{name}.csr").read_text(), WANTED)
+        assert encode_public_key(public) == encode_public_key(
             pki.spare("ECC", number=number).public_key()
         )
         assert run.calls[name][-1] == "x509_cert"
@@ -139,11 +142,11 @@ def test_renewal_is_told_and_stops_nothing(cluster: Simulation) -> None:
 
 
 def test_a_request_that_asks_for_more_is_not_laid(cluster: Simulation) -> None:
-    evil = _wanted.wanted(
+    evil = parse_certificate_spec(
         pki.options(subject={**SUBJECT, "O": "system:masters"}, subject_alt_name=SANS)
     )
     cluster.answers["m2"]["x509_cert"] = asks(
-        1, csr=_certificate.request(pki.spare("ECC", number=1), evil).decode()
+        1, csr=create_request(pki.spare("ECC", number=1), evil).decode()
     )
     run = cluster.run()
     assert run.code != 0

@@ -17,10 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    read_fields,
+    read_validity,
+    serialize_certificate,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    choose_hash,
+    encode_public_key,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 from cryptography import x509
 
 from tests.support.pki import NOW, Ca, Host, openssl, spare
@@ -297,15 +303,15 @@ def cfssl(folder: Path, *arguments: str, bare: str) -> None:
 def everything(pem: bytes) -> dict[str, Any]:
     """Return all that a certificate says, but for its serial number and when it was made."""
     certificate = x509.load_pem_x509_certificate(pem)
-    begins, ends = _certificate.validity(certificate)
+    begins, ends = read_validity(certificate)
     return {
-        **(_certificate.facts(certificate) or {}),
+        **(read_fields(certificate) or {}),
         "version": certificate.version,
         "subject as written": [
             (attribute.oid, attribute.value) for attribute in certificate.subject
         ],
         "issuer as written": certificate.issuer.public_bytes(),
-        "key": keys.public_bytes(certificate.public_key()),
+        "key": encode_public_key(certificate.public_key()),
         "critical": {
             extension.oid.dotted_string: extension.critical for extension in certificate.extensions
         },
@@ -339,7 +345,7 @@ def test_cfssl_s_certificates_are_ours(tmp_path: Path, key: dict[str, Any]) -> N
     host.task |= {"ca_path": f"{tmp_path}/ca.pem", "ca_privatekey_path": f"{tmp_path}/ca-key.pem"}
     host.task |= {"ca_config": f"{tmp_path}/ca-config.json", "profile": "kubernetes"}
     host.task |= {"privatekey_type": "RSA" if key["algo"] == "rsa" else "ECC"}
-    now = base.now() - NOW  # cfssl's CA begins by the clock, and NOW is as old as the test run
+    now = current_utc() - NOW  # cfssl's CA begins by the clock, and NOW is as old as the test run
     adopted = host.run(after=now)
     if key["algo"] == "rsa":
         assert (adopted["changed"], adopted["reasons"]) == (False, [])
@@ -357,7 +363,7 @@ def test_the_linter_finds_something_where_there_is_something(tmp_path: Path) -> 
         x509.Name([]),
         spare().public_key(),
         1,
-        *_certificate.validity(Ca(tmp_path).certificate),
+        *read_validity(Ca(tmp_path).certificate),
     )
-    pem = _certificate.pem(builder.sign(spare(), keys.signing_hash(spare(), None)))
+    pem = serialize_certificate(builder.sign(spare(), choose_hash(spare(), None)))
     assert linter()(pem) != []

@@ -30,8 +30,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.text 
     align_columns,
     parse_time,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    compute_fingerprint,
+    parse_certificates,
+    read_identity,
+    serialize_certificate,
 )
 
 SIGNING_PKI = {"node", "shared"}
@@ -90,20 +93,19 @@ class Authorities:
         rest = [
             found
             for found in _parse_certificates(self.trusted)
-            if _certificate.fingerprint(found)
-            not in self.previous_fingerprints | self.next_fingerprints
+            if compute_fingerprint(found) not in self.previous_fingerprints | self.next_fingerprints
         ]
-        return _join_pem(*(_certificate.pem(found).decode() for found in rest), self.next)
+        return _join_pem(*(serialize_certificate(found).decode() for found in rest), self.next)
 
 
 def _parse_certificates(pem: str) -> list[t.Any]:
     return [
-        found for found in _certificate.parse(pem.encode("ascii", "replace")) if found is not None
+        found for found in parse_certificates(pem.encode("ascii", "replace")) if found is not None
     ]
 
 
 def _fingerprints(pem: str) -> set[str]:
-    return {_certificate.fingerprint(found) for found in _parse_certificates(pem)}
+    return {compute_fingerprint(found) for found in _parse_certificates(pem)}
 
 
 def _join_pem(*texts: str) -> str:
@@ -112,7 +114,7 @@ def _join_pem(*texts: str) -> str:
     if len(kept) < 2:
         return "".join(kept)
     blocks = {
-        _certificate.fingerprint(found): _certificate.pem(found).decode()
+        compute_fingerprint(found): serialize_certificate(found).decode()
         for text in kept
         for found in _parse_certificates(text)
     }
@@ -122,7 +124,7 @@ def _join_pem(*texts: str) -> str:
 def first_fingerprint(pem: str) -> str:
     """The fingerprint of the first certificate of a text; "" for none."""
     found = _parse_certificates(pem)[:1]
-    return _certificate.fingerprint(found[0]) if found else ""
+    return compute_fingerprint(found[0]) if found else ""
 
 
 def select_signing_ca(v: Variables, step: str) -> Variables:
@@ -353,7 +355,7 @@ def format_certificate_table(
     for path, pem in ((v.ca_cert, authorities.previous), (v.new_ca_cert, authorities.next)):
         for found in _parse_certificates(pem):
             subject, issuer = found.subject.rfc4514_string(), found.issuer.rfc4514_string()
-            ends = _certificate.identity(found, now)["not_after"]
+            ends = read_identity(found, now)["not_after"]
             by = "itself" if subject == issuer else issuer
             rows.append(
                 (

@@ -37,8 +37,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     fileset_dir,
     unit_path,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import names as _names
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import provided
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import parse_alt_names
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided import (
+    ProvidedFile,
+    check_provided_pair,
+    read_subject,
+)
 
 SCHEDULER_IDENTITY = "system:kube-scheduler"
 # What stands in a unit by itself: systemd gives a meaning to most other characters.
@@ -160,7 +164,7 @@ def _check_host_variables(
     yield from _check_value(f"{prefix}extra_args", v.extra_args)
     yield from check_subject(v.subject, f"{prefix}subject")
     try:
-        _names.alt_names(v.extra_sans, f"{prefix}extra_sans")
+        parse_alt_names(v.extra_sans, f"{prefix}extra_sans")
     except X509Error as error:
         yield str(error)
 
@@ -390,15 +394,15 @@ def inspect_controller_binary(
 
 
 def validate_provided_pair(
-    certificate: provided.File,
-    key: provided.File,
-    ca: provided.File,
+    certificate: ProvidedFile,
+    key: ProvidedFile,
+    ca: ProvidedFile,
     sans: t.Sequence[str],
     now: datetime.datetime,
 ) -> list[str]:
     """Why a pair that somebody else made cannot take the place of an own one."""
-    found = [str(error) for error in provided.faults(certificate, key, ca, sans, now)]
-    subject = provided.subject(certificate.content)
+    found = [str(error) for error in check_provided_pair(certificate, key, ca, sans, now)]
+    subject = read_subject(certificate.content)
     return found + (
         [*check_subject(subject, f"{certificate.option}: {certificate.path!r}")] if subject else []
     )

@@ -16,7 +16,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesetError,
     KubeError,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders, paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import directories, paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import dry_run
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import options
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
@@ -85,7 +85,7 @@ def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
             if params["command"] and not module.check_mode:
                 fileset.require(item for item in fileset.items if item.seeded)
             if params["log_dir"]:
-                folders.give(params["log_dir"], params["user"], LOG_MODE, dry=True)
+                directories.give_directory(params["log_dir"], params["user"], LOG_MODE, dry=True)
         if not module.check_mode:
             made = fileset.make_folders()
     with contextlib.ExitStack() as locks:
@@ -108,7 +108,9 @@ def _staged(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: P
     params = module.params
     dry = module.check_mode
     diff = fileset.differences()
-    given = params["log_dir"] and folders.give(params["log_dir"], params["user"], LOG_MODE, dry=dry)
+    given = params["log_dir"] and directories.give_directory(
+        params["log_dir"], params["user"], LOG_MODE, dry=dry
+    )
     recorded = fileset.record_binaries(params["binaries"], dry=dry)
     done = [*fileset.stage(dry=dry), *(["log_dir"] if given else [])]
     digest = fileset.digest()
@@ -277,8 +279,9 @@ def _not_after(kept: t.Mapping[str, str]) -> str:
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (  # noqa: PLC0415
         credentials as _credentials,
     )
-    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (  # noqa: PLC0415
-        certificate as _certificate,
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (  # noqa: PLC0415
+        parse_certificates,
+        read_validity,
     )
 
     pem = paths.read(kept["certificate"]) if "certificate" in kept else None
@@ -289,9 +292,9 @@ def _not_after(kept: t.Mapping[str, str]) -> str:
         with contextlib.suppress(KubeError, FilesError):
             pair = _credentials.load_credentials(named).client_pem
             pem = pair[0].encode() if pair else None
-    found = _certificate.parse(pem or b"")
+    found = parse_certificates(pem or b"")
     certificate = found[0] if found else None
-    return _certificate.validity(certificate)[1].isoformat() if certificate else ""
+    return read_validity(certificate)[1].isoformat() if certificate else ""
 
 
 def _reasons(

@@ -160,12 +160,12 @@ class State:
 
 def look(path: str) -> State | None:
     """The state of a file or link, None when nothing is there. Raises FilesError for anything else, such as a directory."""
-    with paths.explained(path, "look at"):
+    with paths.explain_errors(path, "look at"):
         try:
             info = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-    if paths.swapped(path):
+    if paths.is_swapped(path):
         # Cut off while a pair was replaced: what counts is the file that it stands for.
         path, info = os.path.realpath(path), os.stat(path)
     elif os.path.islink(path):
@@ -222,7 +222,7 @@ class Fileset:
 
     def check_folder(self) -> None:
         """Raises FilesetError for a folder that holds anything else: it would be removed with the fileset."""
-        with paths.explained(self.root, "look at"):
+        with paths.explain_errors(self.root, "look at"):
             names = os.listdir(self.root) if os.path.isdir(self.root) else []
         foreign = [
             name for name in sorted(names) if name not in OWN and not name.startswith(TEMPORARIES)
@@ -270,7 +270,7 @@ class Fileset:
         if record == former:
             return False
         if damaged:
-            with paths.explained(self.record_path, "keep aside"):
+            with paths.explain_errors(self.record_path, "keep aside"):
                 bad = f"{self.record_path}.bad"
                 if os.path.isdir(bad) and not os.path.islink(bad):
                     shutil.rmtree(bad)
@@ -378,10 +378,10 @@ class Fileset:
         above = _missing_parents(self.root)
         missing = [folder for folder in self._folders() if not os.path.isdir(folder)]
         for folder in reversed(above):
-            with paths.explained(folder, "make"):
+            with paths.explain_errors(folder, "make"):
                 os.makedirs(folder, 0o755, exist_ok=True)
         for folder in missing:
-            with paths.explained(folder, "make"):
+            with paths.explain_errors(folder, "make"):
                 os.makedirs(folder, 0o700, exist_ok=True)
         # Those that another instance made are left to the last one, which finds them empty.
         theirs = [folder for other in self.neighbours() for folder in other.record()["directories"]]
@@ -459,7 +459,7 @@ class Fileset:
                 if look(path) != wanted:
                     changed.append(item.name)
                     if not dry:
-                        write.write(path, content, rights=write.rights_of(0, 0, item.mode))
+                        write.write(path, content, rights=write.rights_setter(0, 0, item.mode))
         if not dry:
             staged = FileSet(members=[item.member() for item in self.items], digest=digest)
             self.update_record(staged=staged, original=False)
@@ -507,7 +507,7 @@ class Fileset:
                 self.update_record(promoting=True)
             self.update_record(attempt=attempt)
             for folder in sorted(folders, key=len):
-                with paths.explained(folder, "make"):
+                with paths.explain_errors(folder, "make"):
                     os.mkdir(folder, 0o755)
             _put(
                 [
@@ -618,7 +618,7 @@ class Fileset:
             dataclasses.replace(i, link_to=None) if i.gone else i for i in items if look(i.path)
         ]
         names = {item.name for item in there}
-        with paths.explained(kept, "keep"):
+        with paths.explain_errors(kept, "keep"):
             shutil.rmtree(fresh, ignore_errors=True)
             os.mkdir(fresh, 0o700)
             for item in there:
@@ -636,7 +636,7 @@ class Fileset:
     def _forget_previous(self) -> None:
         """Makes the previous set what it was before the last promotion."""
         kept, old = (os.path.join(self.root, name) for name in ("previous", "previous.old"))
-        with paths.explained(kept, "restore"):
+        with paths.explain_errors(kept, "restore"):
             if os.path.isdir(old):
                 shutil.rmtree(kept, ignore_errors=True)
                 os.rename(old, kept)
@@ -656,7 +656,7 @@ class Fileset:
             gone.append(self.root)
         if not dry:
             for path in gone:
-                with paths.explained(path, "remove"):
+                with paths.explain_errors(path, "remove"):
                     if path == self.root:
                         shutil.rmtree(path)
                     elif os.path.islink(path):
@@ -753,8 +753,10 @@ def _link(target: str, path: str) -> None:
 
 def _replace(path: str, make: t.Callable[[str], t.Any]) -> None:
     """Puts what C(make) makes under a temporary name into the place of whatever is there."""
-    temporary = os.path.join(os.path.dirname(path), f"{paths.prefix(path)}link{paths.TEMPORARY}")
-    with paths.explained(path, "replace"):
+    temporary = os.path.join(
+        os.path.dirname(path), f"{paths.temporary_prefix(path)}link{paths.TEMPORARY_SUFFIX}"
+    )
+    with paths.explain_errors(path, "replace"):
         write.sweep(path, link=True)
         make(temporary)
         os.rename(temporary, path)
@@ -779,7 +781,7 @@ def _put(sources: t.Sequence[tuple[Item, str]]) -> None:
             pair_swap.replace(copies)
     for item, source in sources:
         if item.gone:
-            with paths.explained(item.path, "remove"):
+            with paths.explain_errors(item.path, "remove"):
                 os.unlink(item.path) if os.path.islink(item.path) else write.remove(item.path)
         elif len(together) == 1 or item.name not in PAIR:
             _copy(source, item.path)
@@ -789,7 +791,7 @@ def _staged_copy(source: str, path: str) -> write.Staged:
     info = os.stat(source)
     content = paths.read(source, limit=LIMIT) or b""
     return write.Staged(
-        path, content, rights=write.rights_of(info.st_uid, info.st_gid, info.st_mode & 0o7777)
+        path, content, rights=write.rights_setter(info.st_uid, info.st_gid, info.st_mode & 0o7777)
     )
 
 
@@ -807,7 +809,7 @@ def _copy(source: str, path: str) -> None:
                 path, lambda temporary: (os.link if beside else shutil.copy2)(source, temporary)
             )
         return
-    write.place([_staged_copy(source, path)], 0)
+    write.commit_all([_staged_copy(source, path)], 0)
 
 
 def _missing_parents(path: str) -> list[str]:

@@ -26,7 +26,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 )
 
 # A private key, a kubeconfig and a unit are a few kilobytes; anything above this is not one of them.
-LIMIT = paths.LIMIT
+LIMIT = paths.MAX_FILE_BYTES
 LONGEST_CONTENT = LIMIT // 4
 """Characters, each of at most four bytes."""
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")

@@ -48,7 +48,7 @@ def trusted_path(named: str) -> str:
     path = os.path.realpath(named)
     try:
         info = os.stat(path)
-        why = paths.unsafe(os.path.dirname(path))
+        why = paths.find_risk(os.path.dirname(path))
     except OSError as error:
         raise ProbeError(f"{named}: {error.strerror}") from None
     if info.st_uid not in (0, os.geteuid()) or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -23,10 +23,14 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
     trusted_path,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    compute_fingerprint,
+    parse_certificates,
+    read_fields,
+    read_identity,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import has_signed
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
 MOST = 100
 """Certificates of a file that are told."""
@@ -38,7 +42,7 @@ def on_host(
     """The certificates in a file and in a kubeconfig, by their paths; what cannot be read is left out. C(authorities): PEM text of CAs."""
     signers = [
         found
-        for found in _certificate.parse(authorities.encode("ascii", "replace"))
+        for found in parse_certificates(authorities.encode("ascii", "replace"))
         if found is not None
     ]
     texts: list[tuple[str, str, bytes]] = []
@@ -53,7 +57,7 @@ def on_host(
         texts.append((kubeconfig, "trust", (login.ca_pem or "").encode("ascii", "replace")))
     found = []
     for path, use, content in texts:
-        known = [entry for entry in _certificate.parse(content)[:MOST] if entry is not None]
+        known = [entry for entry in parse_certificates(content)[:MOST] if entry is not None]
         # What follows the first one of a pair are its intermediates.
         found += [
             _described(path, use, entry, signers)
@@ -65,10 +69,10 @@ def on_host(
 def _described(
     path: str, use: str, certificate: t.Any, signers: t.Sequence[t.Any]
 ) -> facts.CertificateFile | None:
-    have = _certificate.facts(certificate)
+    have = read_fields(certificate)
     if have is None:
         return None
-    identity = _certificate.identity(certificate, base.now())
+    identity = read_identity(certificate, current_utc())
     return facts.CertificateFile(
         path=path,
         use=use,
@@ -78,8 +82,6 @@ def _described(
         not_after=identity["not_after"],
         fingerprint_sha256=identity["fingerprint_sha256"],
         signed_by=[
-            _certificate.fingerprint(signer)
-            for signer in signers
-            if _certificate.signs(signer, certificate)
+            compute_fingerprint(signer) for signer in signers if has_signed(signer, certificate)
         ],
     )

@@ -53,7 +53,13 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
     DesiredSettings,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import OWNER_SPEC
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, pair, spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import library
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
+    CERTIFICATE_ARGUMENT_RULES,
+    CERTIFICATE_ARGUMENTS,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
 # What of the module kubeconfig can be compared without a secret in the question.
 _TEXT, _BOOL = {"type": "str"}, {"type": "bool"}
@@ -185,7 +191,10 @@ def wanted_of(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) ->
     certificate, kubeconfig = options["certificate"], options["kubeconfig"]
     if certificate is not None:
         certificate = _validated(
-            "certificate", {**OWNER_SPEC, **spec.ARGUMENT_SPEC}, certificate, spec.RULES
+            "certificate",
+            {**OWNER_SPEC, **CERTIFICATE_ARGUMENTS},
+            certificate,
+            CERTIFICATE_ARGUMENT_RULES,
         )
         # A fault of the key is a reason here, whatever the task would do about it.
         if certificate["regenerate"] in ("fail", "partial"):
@@ -369,14 +378,14 @@ def _certificate(wanted: Wanted, module: FileModule) -> tuple[list[str], list[st
     options = wanted.certificate
     if options is None:
         return [], []
-    if base.CRYPTOGRAPHY_TRACEBACK:
+    if library.CRYPTOGRAPHY_TRACEBACK:
         reason = (
             "cannot be judged, for the Python library cryptography is missing or older than 3.3"
         )
         return [f"{options['path']}: {reason}"], []
     task = Task(module, options)
     try:
-        result = pair.Pair(task, base.now()).run()
+        result = Pair(task, current_utc()).run()
     except CollectionError as error:
         return [str(error)], []
     found = [f"{options['path']}: {reason}" for reason in result["reasons"]]

@@ -117,7 +117,7 @@ def host(user: str | None, systemd_version: int) -> Host:
     """What does not depend on a scheduler."""
     text = b""
     with contextlib.suppress(OSError), open(OS_RELEASE, "rb") as stream:
-        text = stream.read(paths.LIMIT)
+        text = stream.read(paths.MAX_FILE_BYTES)
     machine = platform.machine()
     return Host(
         hostname=socket.gethostname(),
@@ -213,7 +213,7 @@ def unsafe(folders: t.Sequence[str]) -> list[str]:
         while place != "/" and not os.path.isdir(place):
             place = os.path.dirname(place)
         with contextlib.suppress(OSError):
-            found.append(paths.unsafe(place))
+            found.append(paths.find_risk(place))
     return list(dict.fromkeys(filter(None, found)))
 
 

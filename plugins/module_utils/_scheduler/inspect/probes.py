@@ -85,21 +85,23 @@ def describe_certificate(pem: str) -> facts.Certificate:
     if not installed("cryptography"):
         raise ProbeError("it cannot be read, for python3-cryptography is not installed")
     # The library takes longer to import than all else that a question without probes needs.
-    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (  # noqa: PLC0415
-        certificate as _certificate,
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (  # noqa: PLC0415
+        parse_certificates,
+        read_identity,
+        read_validity,
     )
 
-    certificate = next(iter(_certificate.parse(pem.encode("ascii", "replace"))), None)
+    certificate = next(iter(parse_certificates(pem.encode("ascii", "replace"))), None)
     if certificate is None:
         raise ProbeError("it cannot be parsed")
     now = datetime.now(timezone.utc)
-    begins, ends = _certificate.validity(certificate)
+    begins, ends = read_validity(certificate)
     return t.cast(
         facts.Certificate,
         {
             "subject": certificate.subject.rfc4514_string(),
             "valid": begins <= now < ends,
-            **_certificate.identity(certificate, now),
+            **read_identity(certificate, now),
         },
     )
 

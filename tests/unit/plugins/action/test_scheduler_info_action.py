@@ -22,9 +22,11 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_info import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import SERVING_SPEC
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    parse_certificates,
+    read_validity,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import has_signed
 
 from tests.support.fake_module import one_line
 from tests.support.host import RESULT
@@ -266,11 +268,9 @@ def test_a_reader_that_cannot_be_made_is_not_checked_and_no_failure(ca: Ca, away
 def test_a_ca_that_has_expired_is_not_checked(tmp_path: Path) -> None:
     ca = Ca(tmp_path)
     with mock.patch(
-        "ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.metrics_client.now"
+        "ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.metrics_client.current_utc"
     ) as now:
-        from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate  # noqa: PLC0415
-
-        now.return_value = certificate.validity(ca.certificate)[1]
+        now.return_value = read_validity(ca.certificate)[1]
         result = Target().run(**metrics(ca))
     assert "expired on" in result["not_checked"][0]
 
@@ -285,11 +285,11 @@ def test_a_client_of_the_next_ca_is_made_on_the_controller(ca: Ca) -> None:
     target.run(next_ca=ca.pem, next_ca_path=str(ca.path), next_ca_privatekey_path=str(ca.key_path))
     [sent] = target.sent
     assert set(sent) == {"next_ca", "next_cert", "next_key"}
-    [made] = _certificate.parse(sent["next_cert"].encode())
+    [made] = parse_certificates(sent["next_cert"].encode())
     assert made is not None
-    assert _certificate.signs(ca.certificate, made)
+    assert has_signed(ca.certificate, made)
     assert made.subject.rfc4514_string() == "CN=kube-ha-probe"
-    begins, ends = _certificate.validity(made)
+    begins, ends = read_validity(made)
     assert ends - begins <= timedelta(minutes=15)
     assert "only together" in Target().fails(next_ca_path=str(ca.path))
     ca.key_path.unlink()

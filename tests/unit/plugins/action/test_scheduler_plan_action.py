@@ -13,7 +13,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_plan import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import rotation
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import serialize_key
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _plan_host
 
 from tests.support.fake_module import HostVars, one_line
@@ -140,7 +140,7 @@ def test_faults_name_the_role_s_variable(
 def test_faults_of_the_ca(variables: dict[str, Any], tmp_path: Path) -> None:
     other = tmp_path / "other-key.pem"
     other.touch(0o600)
-    other.write_bytes(keys.dump(spare("ECC"), "pkcs8", None))
+    other.write_bytes(serialize_key(spare("ECC"), "pkcs8", None))
     [line] = fixed(variables | {"kube_scheduler_ca_key": str(other)})["errors"]
     assert line.startswith("kube_scheduler_ca_key: ")
     assert "is not the key of the certificate in" in line

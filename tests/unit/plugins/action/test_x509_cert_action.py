@@ -15,7 +15,12 @@ import pytest
 from ansible.errors import AnsibleFileNotFound
 from ansible_collections.kube_ha.scheduler.plugins.action.x509_cert import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate, keys
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    parse_certificates,
+    read_fields,
+    read_validity,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import serialize_key
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
@@ -118,7 +123,7 @@ def test_nothing_but_the_ca_s_certificate_is_sent(target: Target, ca: Ca) -> Non
     ca = Ca(ca.path.parent, valid_for="43800h")
     secret = ca.path.parent / "secret"
     secret.write_text("hush\n")
-    ca.key_path.write_bytes(keys.dump(ca.key, "pkcs8", b"hush"))
+    ca.key_path.write_bytes(serialize_key(ca.key, "pkcs8", b"hush"))
     config = write_profiles(ca.path.parent)
     result = run(
         target,
@@ -208,7 +213,7 @@ def test_a_leaf_that_would_outlive_its_ca_is_refused_where_one_is_needed(
 def test_the_ca_s_own_faults_too(target: Target, ca: Ca) -> None:
     ca.key_path.chmod(0o644)
     assert "others can read" in run(target, ca, check=True)["msg"]
-    ca.key_path.write_bytes(keys.dump(spare("Ed25519"), "pkcs8", None))
+    ca.key_path.write_bytes(serialize_key(spare("Ed25519"), "pkcs8", None))
     ca.key_path.chmod(0o600)
     assert "is not the key of the certificate" in run(target, ca, check=True)["msg"]
     ca.certificate = x509.CertificateBuilder(
@@ -216,7 +221,7 @@ def test_the_ca_s_own_faults_too(target: Target, ca: Ca) -> None:
         ca.certificate.subject,
         ca.key.public_key(),
         1,
-        *certificate.validity(ca.certificate),
+        *read_validity(ca.certificate),
     ).sign(ca.key, hashes.SHA256())
     ca.write()
     assert "is not a CA" in run(target, ca, check=True)["msg"]
@@ -288,9 +293,9 @@ def test_a_target_with_another_key_gets_what_the_task_asks_and_refuses_it(
     target.answer = lambda result: {**result, "csr": lying({})} if "csr" in result else result
     result = run(target, ca)
     assert "another run replaced" in result["msg"]
-    (signed,) = certificate.parse(target.sent[1]["_certificate"].encode())
+    (signed,) = parse_certificates(target.sent[1]["_certificate"].encode())
     assert signed is not None
-    facts = certificate.facts(signed)
+    facts = read_fields(signed)
     assert facts is not None
     assert (facts["subject"], facts["subject_alt_name"]) == (
         {"CN": "system:kube-scheduler"},

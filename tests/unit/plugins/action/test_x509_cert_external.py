@@ -17,9 +17,15 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
+    CertificateAuthority,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    parse_certificates,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    encode_public_key,
+    parse_private_key,
 )
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -35,7 +41,7 @@ def site(tmp_path: Path) -> Site:
 
 def bytes_of(site: Site) -> bytes:
     """The public key of the request that was laid; old versions of the library do not compare keys."""
-    return keys.public_bytes(site.public())
+    return encode_public_key(site.public())
 
 
 def test_the_request_goes_out_and_the_certificate_comes_in(site: Site) -> None:
@@ -78,12 +84,12 @@ def test_an_intermediate_is_put_in_place_too(site: Site) -> None:
     middle = certificate(
         key, site.ca.authority, subject={"CN": "middle"}, is_ca=True, valid_for="10000h"
     )
-    own = certificate(None, authority.Authority(middle, key), public=site.public(), **FIT)
+    own = certificate(None, CertificateAuthority(middle, key), public=site.public(), **FIT)
     site.hand_in(own)
     assert "was handed in and is not signed by the CA" in site.run()["msg"]
     site.hand_in(own, middle)
     assert site.run()["changed"]
-    assert len(_certificate.parse(site.host.path.read_bytes())) == 2
+    assert len(parse_certificates(site.host.path.read_bytes())) == 2
     assert not site.run()["changed"]
 
 
@@ -191,7 +197,7 @@ def test_renewal_in_its_window(site: Site) -> None:
     assert due["reasons"] == [
         "the signing request is not there, or is for another key or other names"
     ]
-    assert keys.public_bytes(x509.load_pem_x509_csr(request).public_key()) == bytes_of(site)
+    assert encode_public_key(x509.load_pem_x509_csr(request).public_key()) == bytes_of(site)
     waiting = site.run()
     assert (waiting["changed"], waiting["awaited"], waiting["reasons"]) == (
         False,
@@ -281,7 +287,7 @@ def test_one_to_replace_gets_a_new_key(site: Site) -> None:
     asked = site.run(**replace)
     assert asked["awaited"] == ["the certificate is one to replace, and its key with it"]
     waiting = bytes_of(site)
-    assert waiting != keys.public_bytes(former)
+    assert waiting != encode_public_key(former)
     site.hand_in(certificate(None, site.ca.authority, public=former, **FIT))
     assert "is not the certificate of the key on this host" in site.run(**replace)["msg"], (
         "of the former key"
@@ -357,7 +363,7 @@ def test_a_request_of_another_hand_that_asks_for_the_same_is_taken(site: Site) -
     """So that the cases below are refused for what is odd about them."""
     site.answer = lambda result: {**result, "csr": lying()}
     assert site.advice in site.run()["msg"]
-    assert bytes_of(site) == keys.public_bytes(spare("ECC").public_key())
+    assert bytes_of(site) == encode_public_key(spare("ECC").public_key())
 
 
 LIES: dict[str, tuple[dict[str, Any], str]] = {
@@ -516,6 +522,6 @@ def test_a_key_with_a_passphrase_is_kept_as_it_is(site: Site, tmp_path: Path) ->
     site.run(**given)
     site.hand_in(site.issue())
     assert site.run(**given)["chain"] == "valid"
-    kept = keys.parse(site.host.key_path.read_bytes(), b"hush", "key")
+    kept = parse_private_key(site.host.key_path.read_bytes(), b"hush", "key")
     assert (kept.format, kept.encrypted) == ("traditional", True)
     assert not site.run(**given)["changed"]

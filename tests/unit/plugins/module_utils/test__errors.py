@@ -12,11 +12,17 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     CollectionError,
     X509Error,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    authority,
-    controller,
-    names,
-    wanted,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
+    load_authority,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import (
+    file_not_found,
+    require_readable,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import parse_subject
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.profile import convert_profile
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
+    parse_certificate_spec,
 )
 
 from tests.support.fake_module import one_line
@@ -48,27 +54,27 @@ def test_error_with_a_location_names_its_option(
 
 
 RAISED: dict[str, tuple[Any, str]] = {
-    "no CA": (lambda ca: authority.load("/nonexistent", "/x", None), "ca_path"),
+    "no CA": (lambda ca: load_authority("/nonexistent", "/x", None), "ca_path"),
     "no CA key": (
-        lambda ca: authority.load(str(ca.path), "/nonexistent", None),
+        lambda ca: load_authority(str(ca.path), "/nonexistent", None),
         "ca_privatekey_path",
     ),
-    "not found": (lambda ca: controller.readable("ca_path", "ca.pem", nowhere), "ca_path"),
+    "not found": (lambda ca: require_readable("ca_path", "ca.pem", nowhere), "ca_path"),
     "lifetime": (
-        lambda ca: wanted.wanted(options(subject={"CN": "x"}, valid_for="1y")),
+        lambda ca: parse_certificate_spec(options(subject={"CN": "x"}, valid_for="1y")),
         "valid_for",
     ),
-    "attribute": (lambda ca: names.subject({"CN": ""}, []), "subject"),
-    "usage": (lambda ca: wanted.wanted(options(key_usage=["x"])), "key_usage"),
+    "attribute": (lambda ca: parse_subject({"CN": ""}, []), "subject"),
+    "usage": (lambda ca: parse_certificate_spec(options(key_usage=["x"])), "key_usage"),
     "profile's field": (
-        lambda ca: wanted.profile_options({"usages": ["x"]}, "profile 'p' of 'f'"),
+        lambda ca: convert_profile({"usages": ["x"]}, "profile 'p' of 'f'"),
         "",
     ),
 }
 
 
 def nowhere(option: str, path: str) -> str:
-    raise controller.not_found(option, path)
+    raise file_not_found(option, path)
 
 
 @pytest.mark.parametrize("case", RAISED)

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
+    CERTIFICATE_ARGUMENTS,
+    CERTIFICATE_RESULT_KEYS,
+)
 from ansible_collections.kube_ha.scheduler.plugins.modules import x509_cert
 
 testing = pytest.importorskip("ansible.module_utils.testing")
@@ -97,14 +100,14 @@ def test_without_the_library_the_distribution_s_package_is_named(
 
 def test_what_is_returned_is_documented(run: Any) -> None:
     documented = set(yaml.safe_load(x509_cert.RETURN))
-    assert documented == spec.RETURNED
+    assert documented == CERTIFICATE_RESULT_KEYS
     assert set(run()) - documented <= {"changed", "diff", "invocation", "warnings"}
 
 
 def test_the_options_are_those_that_are_documented() -> None:
     options = yaml.safe_load(x509_cert.DOCUMENTATION)["options"]
-    assert set(options) == {*spec.ARGUMENT_SPEC, "mode"}
-    for name, option in spec.ARGUMENT_SPEC.items():
+    assert set(options) == {*CERTIFICATE_ARGUMENTS, "mode"}
+    for name, option in CERTIFICATE_ARGUMENTS.items():
         for field in ("type", "choices", "default", "required", "elements"):
             assert options[name].get(field) == option.get(field), (name, field)
 
@@ -112,4 +115,4 @@ def test_the_options_are_those_that_are_documented() -> None:
 def test_the_examples_use_options_that_exist() -> None:
     tasks = [task.get("kube_ha.scheduler.x509_cert") for task in yaml.safe_load(x509_cert.EXAMPLES)]
     for options in filter(None, tasks):
-        assert set(options) <= {*spec.ARGUMENT_SPEC, "owner", "group", "mode"}
+        assert set(options) <= {*CERTIFICATE_ARGUMENTS, "owner", "group", "mode"}

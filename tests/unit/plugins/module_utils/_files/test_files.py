@@ -136,7 +136,7 @@ def test_what_is_no_file_is_refused_in_one_line(zoo: Path, name: str, action: st
         "read": lambda: _paths.read(path),
         "write": lambda: write.write(path, b"x"),
         "remove": lambda: write.remove(path),
-        "converge": lambda: attributes.converge(FakeModule(), path, b"x"),
+        "converge": lambda: attributes.converge_file(FakeModule(), path, b"x"),
     }
     with pytest.raises(FilesError, match=BAD[name]) as caught:
         calls[action]()
@@ -300,18 +300,18 @@ def test_a_lock_keeps_others_out_and_dies_with_its_holder(tmp_path: Path) -> Non
 
 def test_converge(tmp_path: Path) -> None:
     path = str(tmp_path / "a")
-    predicted = attributes.converge(FakeModule(check_mode=True), path, b"x")
+    predicted = attributes.converge_file(FakeModule(check_mode=True), path, b"x")
     assert (predicted.changed, names(tmp_path)) == (True, [])
-    assert attributes.converge(FakeModule(), path, b"x") == (True, None)
-    assert attributes.converge(FakeModule(), path, b"x") == (False, None)
-    assert attributes.converge(FakeModule(), path, None) == (False, None)
+    assert attributes.converge_file(FakeModule(), path, b"x") == (True, None)
+    assert attributes.converge_file(FakeModule(), path, b"x") == (False, None)
+    assert attributes.converge_file(FakeModule(), path, None) == (False, None)
     os.chmod(path, 0o644)
-    assert attributes.converge(FakeModule(check_mode=True), path, b"x").changed
-    assert attributes.converge(FakeModule(), path, None).changed
+    assert attributes.converge_file(FakeModule(check_mode=True), path, b"x").changed
+    assert attributes.converge_file(FakeModule(), path, None).changed
     assert mode(tmp_path / "a") == 0o600
-    assert attributes.converge(FakeModule(), path, None, overrides={"mode": "0644"}).changed
+    assert attributes.converge_file(FakeModule(), path, None, overrides={"mode": "0644"}).changed
     assert mode(tmp_path / "a") == 0o644
-    kept = attributes.converge(FakeModule(mode="0640"), path, b"y", backup=1).backup_file
+    kept = attributes.converge_file(FakeModule(mode="0640"), path, b"y", backup=1).backup_file
     assert kept is not None
     assert Path(kept).read_bytes() == b"x"
     assert mode(tmp_path / "a") == 0o640
@@ -319,12 +319,12 @@ def test_converge(tmp_path: Path) -> None:
 
 def test_converge_in_check_mode_takes_it_that_directories_and_accounts_come(tmp_path: Path) -> None:
     module = FakeModule(check_mode=True)
-    assert attributes.converge(module, str(tmp_path / "no" / "a"), b"x").changed
+    assert attributes.converge_file(module, str(tmp_path / "no" / "a"), b"x").changed
     assert "does not exist yet" in module.warnings[0]
     (tmp_path / "a").write_bytes(b"x")
     (tmp_path / "a").chmod(0o600)
     module = FakeModule(check_mode=True, owner="no-such-user", group="no-such-group")
-    assert attributes.converge(module, str(tmp_path / "a"), b"x").changed
+    assert attributes.converge_file(module, str(tmp_path / "a"), b"x").changed
     assert ["owner" in module.warnings[0], "group" in module.warnings[1]] == [True, True]
 
 
@@ -335,7 +335,7 @@ class SwappingModule(FakeModule):
 
     def set_fs_attributes_if_different(self, file_args: dict[str, Any], changed: bool) -> bool:
         path = file_args["path"]
-        if path.endswith(_paths.TEMPORARY):
+        if path.endswith(_paths.TEMPORARY_SUFFIX):
             os.rename(path, f"{path}.stolen")
             os.symlink(self.victim, path)
         return super().set_fs_attributes_if_different(file_args, changed)
@@ -354,7 +354,7 @@ def test_a_temporary_that_is_swapped_for_a_symlink_gives_no_rights_away(
     module = SwappingModule(mode="0666", **owner)
     module.victim = victim
     with pytest.raises(FilesError, match="was replaced while it was written") as caught:
-        attributes.converge(module, str(target), b"new")
+        attributes.converge_file(module, str(target), b"new")
     one_line(caught.value)
     status = victim.stat()
     assert (mode(victim), status.st_uid, victim.read_bytes()) == (0o600, os.getuid(), b"secret")
@@ -385,7 +385,7 @@ def test_rights_are_given_by_descriptor(tmp_path: Path) -> None:
     )
     assert seen == [0o600]
     owner, group = (12, 34) if os.getuid() == 0 else (os.getuid(), os.getgid())
-    write.write(str(tmp_path / "a"), b"y", rights=write.rights_of(owner, group, 0o640))
+    write.write(str(tmp_path / "a"), b"y", rights=write.rights_setter(owner, group, 0o640))
     status = (tmp_path / "a").stat()
     assert (mode(tmp_path / "a"), status.st_uid, status.st_gid) == (0o640, owner, group)
 
@@ -402,7 +402,7 @@ def test_rights_that_cannot_be_given_are_one_line(
     tmp_path: Path, params: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(FilesError, match=words) as caught:
-        attributes.converge(FakeModule(**params), str(tmp_path / "a"), b"x")
+        attributes.converge_file(FakeModule(**params), str(tmp_path / "a"), b"x")
     one_line(caught.value)
     assert names(tmp_path) == []
 
@@ -427,14 +427,14 @@ def test_root_does_not_write_where_others_may(tmp_path: Path, case: str, below: 
     path = f"{folder}/{below}a"
     for call in (
         lambda: write.write(path, b"x"),
-        lambda: attributes.converge(FakeModule(), path, b"x"),
-        lambda: attributes.converge(FakeModule(check_mode=True), path, b"x"),
+        lambda: attributes.converge_file(FakeModule(), path, b"x"),
+        lambda: attributes.converge_file(FakeModule(check_mode=True), path, b"x"),
     ):
         with pytest.raises(FilesError, match=words) as caught:
             call()
         assert f"{str(folder)!r}" in one_line(caught.value)
     assert not os.path.lexists(path)
-    assert words in str(_paths.unsafe(os.path.dirname(path)))
+    assert words in str(_paths.find_risk(os.path.dirname(path)))
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="root is who others would use")
@@ -442,7 +442,7 @@ def test_directories_that_are_safe_enough(tmp_path: Path) -> None:
     for bits, group in ((0o755, 1), (0o775, 0), (0o1777, 0), (0o1770, 1)):
         os.chown(tmp_path, 0, group)
         tmp_path.chmod(bits)
-        assert _paths.unsafe(str(tmp_path)) is None
+        assert _paths.find_risk(str(tmp_path)) is None
         write.write(str(tmp_path / "a"), b"x")
     tmp_path.chmod(0o1777)
     os.chown(tmp_path / "a", 65534, 0)
@@ -454,7 +454,7 @@ def test_directories_that_are_safe_enough(tmp_path: Path) -> None:
 def test_a_symlink_of_another_user_moves_no_file(tmp_path: Path) -> None:
     folder, victim = tmp_path / "folder", tmp_path / "victim"
     victim.mkdir()
-    trap = victim / f"x{_paths.TEMPORARY}" / "now"
+    trap = victim / f"x{_paths.TEMPORARY_SUFFIX}" / "now"
     trap.mkdir(parents=True)
     (trap / "0").write_bytes(b"secret")
     folder.mkdir()

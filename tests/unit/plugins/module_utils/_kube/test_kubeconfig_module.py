@@ -29,10 +29,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
     kubeconfig_lock as _lock,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import base, keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import library
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    serialize_certificate,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import serialize_key
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig as module
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -77,8 +78,8 @@ class Host:
             public=(of or key).public_key(),
             **{**CLIENT, **given},
         )
-        (self.folder / "cert" / f"{name}.pem").write_bytes(_certificate.pem(leaf))
-        (self.folder / "cert" / f"{name}-key.pem").write_bytes(keys.dump(key, "pkcs8", None))
+        (self.folder / "cert" / f"{name}.pem").write_bytes(serialize_certificate(leaf))
+        (self.folder / "cert" / f"{name}-key.pem").write_bytes(serialize_key(key, "pkcs8", None))
 
     def file(self, name: str) -> str:
         return str(self.folder / "cert" / name)
@@ -799,7 +800,7 @@ def test_pairs_that_are_refused(host: Host) -> None:
     ):
         place.write_bytes(content)
         assert "client_key" in fault("client")
-    place.write_bytes(keys.dump(spare("ECC", curve="secp384r1"), "pkcs8", b"s3cret"))
+    place.write_bytes(serialize_key(spare("ECC", curve="secp384r1"), "pkcs8", b"s3cret"))
     assert "is encrypted" in fault("client")
     assert "is a directory" in fault("client", client_key=str(host.folder))
 
@@ -823,12 +824,12 @@ def test_an_intermediate_in_the_file_leads_to_the_ca(host: Host) -> None:
         middle.key, authority, public=key.public_key(), **{**CLIENT, "valid_for": "200h"}
     )
     path = Path(host.file("client.pem"))
-    path.write_bytes(_certificate.pem(leaf))
+    path.write_bytes(serialize_certificate(leaf))
     assert "not signed by a CA" in host.fault(users=[host.user(client_ca=str(host.ca.path))])
     circle = Ca(host.folder / "cert", middle.key, "circle", subject={"CN": "middle"})
-    path.write_bytes(_certificate.pem(leaf) + _certificate.pem(circle.certificate) * 30)
+    path.write_bytes(serialize_certificate(leaf) + serialize_certificate(circle.certificate) * 30)
     assert "not signed by a CA" in host.fault(users=[host.user(client_ca=str(host.ca.path))])
-    path.write_bytes(_certificate.pem(leaf) + _certificate.pem(middle.certificate))
+    path.write_bytes(serialize_certificate(leaf) + serialize_certificate(middle.certificate))
     assert host.run(users=[host.user(client_ca=str(host.ca.path))])["changed"]
 
 
@@ -859,7 +860,7 @@ def test_a_library_that_is_missing(
     if target == "yaml":
         monkeypatch.setattr(kubeconfig, "HAS_YAML", False)
     else:
-        monkeypatch.setattr(base, "CRYPTOGRAPHY_TRACEBACK", "Traceback")
+        monkeypatch.setattr(library, "CRYPTOGRAPHY_TRACEBACK", "Traceback")
     assert host.run(check=True, **host.task())["changed"]
     assert [warning for warning in host.warnings if package in warning]
     with pytest.raises(KubeconfigError, match=package):
@@ -869,7 +870,7 @@ def test_a_library_that_is_missing(
 
 def test_without_cryptography_the_rest_works(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     known = host.run(**host.task())["users"][0]["client_certificate_data"]["fingerprint_sha256"]
-    monkeypatch.setattr(base, "CRYPTOGRAPHY_TRACEBACK", "Traceback")
+    monkeypatch.setattr(library, "CRYPTOGRAPHY_TRACEBACK", "Traceback")
     result = host.run(current_context="x", clusters=[host.cluster(certificate_authority=None)])
     assert not result["changed"]
     assert result["users"][0]["client_certificate_data"] == {"fingerprint_sha256": known}

@@ -13,7 +13,16 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MissingError,
     X509Error,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import certificate, controller
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    parse_certificates,
+    read_fields,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import (
+    file_not_found,
+    prepare_task,
+    sign_request,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import create_request
 
 from tests.support.fake_module import one_line
 from tests.support.pki import SCHEDULER, Ca, spare, write_profiles
@@ -25,7 +34,7 @@ def ca(tmp_path: Path) -> Ca:
 
 
 def nowhere(option: str, path: str) -> str:
-    raise controller.not_found(option, path)
+    raise file_not_found(option, path)
 
 
 def task(ca: Ca, **given: Any) -> dict[str, Any]:
@@ -42,7 +51,7 @@ def task(ca: Ca, **given: Any) -> dict[str, Any]:
 
 def test_the_target_gets_plain_options_and_the_certificate_of_the_ca(ca: Ca) -> None:
     config = write_profiles(ca.path.parent)
-    prepared = controller.prepare(
+    prepared = prepare_task(
         task(ca, ca_config=config, profile="kubernetes", not_after_policy="clamp", backdate="1m"),
         nowhere,
     )
@@ -74,11 +83,11 @@ def test_the_target_gets_plain_options_and_the_certificate_of_the_ca(ca: Ca) -> 
 
 
 def test_a_request_is_signed_as_the_task_says(ca: Ca) -> None:
-    prepared = controller.prepare(task(ca), nowhere)
-    second = controller.sign(prepared, certificate.request(spare("ECC")).decode())
-    (signed,) = certificate.parse(second.pop("_certificate").encode())
+    prepared = prepare_task(task(ca), nowhere)
+    second = sign_request(prepared, create_request(spare("ECC")).decode())
+    (signed,) = parse_certificates(second.pop("_certificate").encode())
     assert second == prepared.arguments
-    facts = certificate.facts(signed) if signed else None
+    facts = read_fields(signed) if signed else None
     assert facts is not None
     assert (facts["subject"], facts["issuer"]) == (SCHEDULER["subject"], {"CN": "kubernetes"})
 
@@ -87,9 +96,9 @@ def test_a_request_is_signed_as_the_task_says(ca: Ca) -> None:
     "given", [{}, {"ca_privatekey_path": None}, {"ca_privatekey_path": "/nonexistent"}]
 )
 def test_without_the_key_all_else_is_the_same(ca: Ca, given: dict[str, Any]) -> None:
-    with_key = controller.prepare(task(ca), nowhere)
+    with_key = prepare_task(task(ca), nowhere)
     ca.key_path.unlink()
-    without = controller.prepare(task(ca, **given), nowhere, need_key=False)
+    without = prepare_task(task(ca, **given), nowhere, need_key=False)
     assert without.arguments == with_key.arguments
     assert (without.authority.certificate, without.authority.private) == (
         with_key.authority.certificate,
@@ -98,7 +107,7 @@ def test_without_the_key_all_else_is_the_same(ca: Ca, given: dict[str, Any]) -> 
     assert without.wanted == with_key.wanted
     leaf = Ca(ca.path.parent, is_ca=False)
     with pytest.raises(X509Error, match="is not a CA"):
-        controller.prepare(task(leaf), nowhere, need_key=False)
+        prepare_task(task(leaf), nowhere, need_key=False)
 
 
 def test_without_the_key_a_file_of_several_cas_is_ambiguous(ca: Ca) -> None:
@@ -107,14 +116,13 @@ def test_without_the_key_a_file_of_several_cas_is_ambiguous(ca: Ca) -> None:
     content = ca.path.read_bytes() + renewed.path.read_bytes()
     ca.path.write_bytes(content)
     assert (
-        controller.prepare(task(ca), nowhere, need_key=False).authority.certificate
-        == renewed.certificate
+        prepare_task(task(ca), nowhere, need_key=False).authority.certificate == renewed.certificate
     )
     ca.path.write_bytes(content + other.path.read_bytes())
     with pytest.raises(X509Error, match=r"ca_path: .* holds several CAs") as caught:
-        controller.prepare(task(ca), nowhere, need_key=False)
+        prepare_task(task(ca), nowhere, need_key=False)
     one_line(caught.value)
-    assert controller.prepare(task(ca), nowhere).authority.certificate == renewed.certificate
+    assert prepare_task(task(ca), nowhere).authority.certificate == renewed.certificate
 
 
 def test_a_relative_path_is_found_or_refused(ca: Ca) -> None:
@@ -124,10 +132,10 @@ def test_a_relative_path_is_found_or_refused(ca: Ca) -> None:
         asked.append((option, path))
         return str(ca.path.parent / path)
 
-    controller.prepare(task(ca, ca_path="ca.pem", ca_privatekey_path="ca-key.pem"), find)
+    prepare_task(task(ca, ca_path="ca.pem", ca_privatekey_path="ca-key.pem"), find)
     assert asked == [("ca_path", "ca.pem"), ("ca_privatekey_path", "ca-key.pem")]
     with pytest.raises(X509Error) as caught:
-        controller.prepare(task(ca, ca_path="ca.pem"), nowhere)
+        prepare_task(task(ca, ca_path="ca.pem"), nowhere)
     assert (
         str(caught.value)
         == "ca_path: 'ca.pem' is in no files directory of the controller: write it in full"
@@ -136,10 +144,10 @@ def test_a_relative_path_is_found_or_refused(ca: Ca) -> None:
 
 def test_faults_are_errors(ca: Ca) -> None:
     with pytest.raises(X509Error, match="_certificate is not an option"):
-        controller.prepare(task(ca, _certificate="x"), nowhere)
+        prepare_task(task(ca, _certificate="x"), nowhere)
     with pytest.raises(X509Error, match=r"ca_path: is not set.* certificate on the controller"):
-        controller.prepare(task(ca, ca_path=None), nowhere, need_key=False)
+        prepare_task(task(ca, ca_path=None), nowhere, need_key=False)
     with pytest.raises(X509Error, match="ca_privatekey_path"):
-        controller.prepare(task(ca, ca_privatekey_path=None), nowhere)
+        prepare_task(task(ca, ca_privatekey_path=None), nowhere)
     with pytest.raises(MissingError, match="'/nonexistent' does not exist"):
-        controller.prepare(task(ca, ca_path="/nonexistent"), nowhere, need_key=False)
+        prepare_task(task(ca, ca_path="/nonexistent"), nowhere, need_key=False)

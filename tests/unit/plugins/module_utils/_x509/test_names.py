@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import names as _names
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import (
+    build_general_name,
+    build_x509_name,
+    describe_general_names,
+    describe_name,
+    find_disallowed_name,
+    parse_alt_names,
+    parse_name_constraints,
+    parse_subject,
+)
 from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,9 +33,9 @@ def test_a_subject_is_encoded_in_one_order_and_names_join_in() -> None:
         "O": "system:kube-scheduler",
         "OU": "4Paradigm",
     }
-    found = _names.subject({"commonName": "system:kube-scheduler", "O": ["b", "a"]}, [entry])
+    found = parse_subject({"commonName": "system:kube-scheduler", "O": ["b", "a"]}, [entry])
     assert [short for short, _value in found] == ["C", "ST", "L", "O", "O", "O", "OU", "CN"]
-    assert _names.described(_names.to_x509_name(found)) == {
+    assert describe_name(build_x509_name(found)) == {
         **entry,
         "O": ["a", "b", "system:kube-scheduler"],
         "CN": "system:kube-scheduler",
@@ -38,7 +47,7 @@ def test_cfssl_s_multi_valued_rdns_read_the_same() -> None:
     several = x509.Name(
         [x509.RelativeDistinguishedName([x509.NameAttribute(oid, value) for value in ("b", "a")])]
     )
-    assert _names.described(several) == {"O": ["a", "b"]}
+    assert describe_name(several) == {"O": ["a", "b"]}
 
 
 STRANGE = [
@@ -64,7 +73,7 @@ NOT_STRINGS: list[Any] = [None, True, 1, 1.5, {"a": 1}, [["a"]], [None], b"a"]
 @pytest.mark.parametrize("value", [*STRANGE, *NOT_STRINGS])
 def test_strange_values_are_refused(attribute: str, value: Any) -> None:
     with pytest.raises(X509Error, match=rf"^subject\.{attribute}: ") as caught:
-        _names.subject({attribute: value}, [])
+        parse_subject({attribute: value}, [])
     one_line(caught.value)
     assert len(str(caught.value)) < 300
 
@@ -72,7 +81,7 @@ def test_strange_values_are_refused(attribute: str, value: Any) -> None:
 @pytest.mark.parametrize("value", ["CHN", "cn", "C", "C\n", "", "ÇN", "12", "CN "])
 def test_a_country_is_two_capital_letters(value: str) -> None:
     with pytest.raises(X509Error) as caught:
-        _names.subject({"C": value}, [])
+        parse_subject({"C": value}, [])
     one_line(caught.value)
 
 
@@ -83,7 +92,7 @@ def test_a_country_is_two_capital_letters(value: str) -> None:
 def test_what_only_looks_strange_is_kept_as_it_is(value: str) -> None:
     if value != value.strip():
         value = value.strip()
-    assert _names.described(_names.to_x509_name(_names.subject({"CN": value}, []))) == {"CN": value}
+    assert describe_name(build_x509_name(parse_subject({"CN": value}, []))) == {"CN": value}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +107,7 @@ def test_what_only_looks_strange_is_kept_as_it_is(value: str) -> None:
 )
 def test_unknown_attributes_and_second_common_names_are_refused(options: Any, names: Any) -> None:
     with pytest.raises(X509Error) as caught:
-        _names.subject(options, names)
+        parse_subject(options, names)
     one_line(caught.value)
 
 
@@ -107,14 +116,14 @@ def test_unknown_attributes_and_second_common_names_are_refused(options: Any, na
 )
 def test_any_subject_is_kept_or_refused_in_one_line(options: dict[str, str]) -> None:
     try:
-        found = _names.subject(options, [])
+        found = parse_subject(options, [])
     except X509Error as exc:
         one_line(exc)
     else:
         expected = {
             ("emailAddress" if key == "E" else key): value for key, value in options.items()
         }
-        assert _names.described(_names.to_x509_name(found)) == expected
+        assert describe_name(build_x509_name(found)) == expected
 
 
 GOOD = {
@@ -203,8 +212,8 @@ BAD = [
 
 @pytest.mark.parametrize("text", GOOD)
 def test_names_get_their_kind(text: str) -> None:
-    assert _names.alt_names([text]) == (GOOD[text],)
-    assert _names.described_general([_names.to_general_name(GOOD[text])]) == [GOOD[text]]
+    assert parse_alt_names([text]) == (GOOD[text],)
+    assert describe_general_names([build_general_name(GOOD[text])]) == [GOOD[text]]
 
 
 @pytest.mark.parametrize(
@@ -229,13 +238,13 @@ def test_names_get_their_kind(text: str) -> None:
 )
 def test_other_names_are_refused(entry: Any) -> None:
     with pytest.raises(X509Error, match=r"^subject_alt_name\[1\]: ") as caught:
-        _names.alt_names(["ok.example", entry])
+        parse_alt_names(["ok.example", entry])
     one_line(caught.value)
     assert len(str(caught.value)) < 400
 
 
 def test_a_name_given_twice_counts_once() -> None:
-    assert _names.alt_names(["a.b", "A.b", "DNS:a.b", "127.0.0.1", "IP:127.0.0.1"]) == (
+    assert parse_alt_names(["a.b", "A.b", "DNS:a.b", "127.0.0.1", "IP:127.0.0.1"]) == (
         "DNS:a.b",
         "IP:127.0.0.1",
     )
@@ -244,33 +253,33 @@ def test_a_name_given_twice_counts_once() -> None:
 @given(st.text(max_size=40))
 def test_any_name_is_typed_or_refused_in_one_line(text: str) -> None:
     try:
-        (typed,) = _names.alt_names([text])
+        (typed,) = parse_alt_names([text])
     except X509Error as exc:
         one_line(exc)
     else:
-        assert _names.alt_names([typed]) == (typed,)
-        assert _names.described_general([_names.to_general_name(typed)]) == [typed]
+        assert parse_alt_names([typed]) == (typed,)
+        assert describe_general_names([build_general_name(typed)]) == [typed]
 
 
 @given(st.ip_addresses())
 def test_any_address_is_kept(address: Any) -> None:
     if not getattr(address, "ipv4_mapped", None) and not getattr(address, "scope_id", None):
-        assert _names.alt_names([str(address)]) == (f"IP:{address}",)
+        assert parse_alt_names([str(address)]) == (f"IP:{address}",)
 
 
 def test_a_thousand_names() -> None:
     assert (
-        len(_names.alt_names([f"10.0.{number // 256}.{number % 256}" for number in range(1000)]))
+        len(parse_alt_names([f"10.0.{number // 256}.{number % 256}" for number in range(1000)]))
         == 1000
     )
 
 
 def test_name_constraints() -> None:
-    found = _names.constraints(["DNS:.Example.com", "IP:10.0.0.0/8", "email:example.com"], "x")
+    found = parse_name_constraints(["DNS:.Example.com", "IP:10.0.0.0/8", "email:example.com"], "x")
     assert found == ("DNS:.example.com", "IP:10.0.0.0/8", "email:example.com")
     for bad in ("example.com", "IP:10.0.0.1/8", "DNS:*.x.y", "URI:x", ""):
         with pytest.raises(X509Error) as caught:
-            _names.constraints([bad], "name_constraints.permitted")
+            parse_name_constraints([bad], "name_constraints.permitted")
         one_line(caught.value)
 
 
@@ -292,4 +301,4 @@ def test_name_constraints() -> None:
 def test_a_ca_s_name_constraints_are_kept(
     entry: str, permitted: list[str], excluded: list[str], allowed: bool
 ) -> None:
-    assert _names.outside([entry], permitted, excluded) == (None if allowed else entry)
+    assert find_disallowed_name([entry], permitted, excluded) == (None if allowed else entry)

@@ -20,11 +20,25 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
+    CA_CERTIFICATE_OPTION,
+    CERTIFICATE_OPTION,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import keys as _keys
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import spec
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    read_fields,
+    read_validity,
+    serialize_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    encode_public_key,
+    parse_private_key,
+    serialize_key,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import (
+    create_request,
+    verify_plain_request,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import compare_fields
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
@@ -145,7 +159,7 @@ def test_renewal(host: Host, ca: Ca, case: str) -> None:
     result = four(host)
     assert reason in "; ".join(result["reasons"])
     assert host.matches()
-    assert host.key_path.read_bytes() == _keys.dump(key, "pkcs8", None)
+    assert host.key_path.read_bytes() == serialize_key(key, "pkcs8", None)
 
 
 def test_all_reasons_are_told_at_once(host: Host, tmp_path: Path) -> None:
@@ -309,7 +323,9 @@ def test_regenerate_replaces_a_key_of_another_kind(host: Host, policy: str) -> N
     host.place(spare())
     result = four(host, regenerate=policy, backup=True)
     assert result["privatekey_type"] == "ECC"
-    assert Path(result["privatekey_backup_file"]).read_bytes() == _keys.dump(spare(), "pkcs8", None)
+    assert Path(result["privatekey_backup_file"]).read_bytes() == serialize_key(
+        spare(), "pkcs8", None
+    )
     assert host.matches()
 
 
@@ -337,13 +353,13 @@ def test_regenerate_always(host: Host) -> None:
 
 def test_another_form_keeps_the_key_and_its_certificate(host: Host) -> None:
     made = host.run()
-    public = _keys.parse(host.key_path.read_bytes(), None, "x").private.public_key()
+    public = parse_private_key(host.key_path.read_bytes(), None, "x").private.public_key()
     result = four(host, regenerate="partial", privatekey_format="traditional")
     assert (result["reasons"], result["serial_number"]) == ([], made["serial_number"])
-    key = _keys.parse(host.key_path.read_bytes(), None, "x")
-    assert (key.format, _keys.public_bytes(key.private.public_key())) == (
+    key = parse_private_key(host.key_path.read_bytes(), None, "x")
+    assert (key.format, encode_public_key(key.private.public_key())) == (
         "traditional",
-        _keys.public_bytes(public),
+        encode_public_key(public),
     )
 
 
@@ -506,7 +522,7 @@ def test_a_weak_ca(host: Host, ca: Ca) -> None:
 
 
 def test_a_ca_key_with_a_passphrase(host: Host, ca: Ca, tmp_path: Path) -> None:
-    ca.key_path.write_bytes(_keys.dump(ca.key, "pkcs8", b"secret"))
+    ca.key_path.write_bytes(serialize_key(ca.key, "pkcs8", b"secret"))
     with pytest.raises(X509Error, match="is encrypted"):
         host.run()
     secret = tmp_path / "secret"
@@ -518,16 +534,16 @@ def test_of_a_bundle_the_certificate_of_the_key_signs(host: Host, ca: Ca) -> Non
     other = certificate(spare("ECC"), is_ca=True, subject={"CN": "old"})
     ca.path.write_bytes(
         b"some text\r\n"
-        + _certificate.pem(other).replace(b"\n", b"\r\n")
-        + _certificate.pem(ca.certificate)
+        + serialize_certificate(other).replace(b"\n", b"\r\n")
+        + serialize_certificate(ca.certificate)
     )
     assert four(host)["issuer"] == {"CN": "kubernetes"}
 
 
 def test_of_a_ca_and_its_renewal_the_later_signs(host: Host, ca: Ca) -> None:
-    old = _certificate.pem(ca.certificate)
-    new = _certificate.pem(certificate(ca.key, **{**AUTHORITY, "valid_for": "100000h"}))
-    expired = _certificate.pem(certificate(ca.key, now=NOW - 4000 * DAY, **AUTHORITY))
+    old = serialize_certificate(ca.certificate)
+    new = serialize_certificate(certificate(ca.key, **{**AUTHORITY, "valid_for": "100000h"}))
+    expired = serialize_certificate(certificate(ca.key, now=NOW - 4000 * DAY, **AUTHORITY))
     ca.path.write_bytes(expired + new + old)
     assert four(host, valid_for="99999h")["chain"] == "valid"
 
@@ -581,15 +597,15 @@ def elsewhere(ca: Ca) -> dict[str, Any]:
         "ca_on": "controller",
         "ca_path": None,
         "ca_privatekey_path": None,
-        spec.CA_CERTIFICATE: _certificate.pem(ca.certificate).decode(),
+        CA_CERTIFICATE_OPTION: serialize_certificate(ca.certificate).decode(),
     }
 
 
 def signed(ca: Ca, host: Host, csr: str, **given: Any) -> dict[str, Any]:
     leaf = certificate(
-        None, ca.authority, public=_certificate.requested_key(csr), **{**host.task, **given}
+        None, ca.authority, public=verify_plain_request(csr), **{**host.task, **given}
     )
-    return {spec.CERTIFICATE: _certificate.pem(leaf).decode()}
+    return {CERTIFICATE_OPTION: serialize_certificate(leaf).decode()}
 
 
 def test_two_runs_with_a_signature_in_between(host: Host, ca: Ca) -> None:
@@ -615,9 +631,7 @@ def test_a_key_to_be_replaced_stays_until_the_certificate_is_there(host: Host, c
     assert stat.S_IMODE((host.folder / ".s-key.pem.waiting~").stat().st_mode) == 0o600
     # A run that ended here is taken up by the next, which asks for the same key's certificate.
     second = host.run(**task)
-    keys = [
-        _keys.public_bytes(_certificate.requested_key(result["csr"])) for result in (first, second)
-    ]
+    keys = [encode_public_key(verify_plain_request(result["csr"])) for result in (first, second)]
     assert keys[0] == keys[1]
     host.run(**task, **signed(ca, host, second["csr"]))
     assert host.matches()
@@ -704,14 +718,14 @@ def test_a_certificate_that_the_task_does_not_want_is_not_installed(
 def test_what_is_no_certificate_is_not_installed(host: Host, ca: Ca, text: str) -> None:
     host.run(**elsewhere(ca))
     with pytest.raises(X509Error, match="cannot be read"):
-        host.run(**{**elsewhere(ca), spec.CERTIFICATE: text})
+        host.run(**{**elsewhere(ca), CERTIFICATE_OPTION: text})
 
 
 def test_a_certificate_for_another_key_is_not_installed(host: Host, ca: Ca) -> None:
     host.run(**elsewhere(ca))
     leaf = certificate(spare("Ed25519"), ca.authority, **host.task)
     with pytest.raises(X509Error, match="another run replaced"):
-        host.run(**{**elsewhere(ca), spec.CERTIFICATE: _certificate.pem(leaf).decode()})
+        host.run(**{**elsewhere(ca), CERTIFICATE_OPTION: serialize_certificate(leaf).decode()})
 
 
 def liar(**extensions: bool) -> str:
@@ -732,7 +746,7 @@ def liar(**extensions: bool) -> str:
 
 def broken() -> str:
     der = bytearray(
-        x509.load_pem_x509_csr(_certificate.request(spare("ECC"))).public_bytes(
+        x509.load_pem_x509_csr(create_request(spare("ECC"))).public_bytes(
             serialization.Encoding.DER
         )
     )
@@ -744,12 +758,12 @@ def broken() -> str:
 @pytest.mark.parametrize(
     "csr",
     [liar(masters=True), liar(names=True), liar(ca=True), broken(), "", "x", "\udcff", None, 1, ["x"], {"a": 1},
-     _certificate.request(rsa.generate_private_key(65537, 1024)).decode(),
-     _certificate.request(ec.generate_private_key(ec.SECP256K1())).decode()],
+     create_request(rsa.generate_private_key(65537, 1024)).decode(),
+     create_request(ec.generate_private_key(ec.SECP256K1())).decode()],
 )  # fmt: skip
 def test_a_request_that_lies_is_refused(csr: Any) -> None:
     with pytest.raises(X509Error, match="the host's signing request") as caught:
-        _certificate.requested_key(csr)
+        verify_plain_request(csr)
     one_line(caught.value)
 
 
@@ -826,8 +840,8 @@ def test_odd_keys(host: Host) -> None:
 
 
 def test_odd_pem(host: Host) -> None:
-    good = _keys.dump(spare("ECC"), "pkcs8", None)
-    sec1 = _keys.dump(spare("ECC"), "traditional", None)
+    good = serialize_key(spare("ECC"), "pkcs8", None)
+    sec1 = serialize_key(spare("ECC"), "traditional", None)
     for content in (
         good + good,
         good + sec1,
@@ -1021,7 +1035,7 @@ def test_an_immutable_file_keeps_the_pair(host: Host, which: str) -> None:
 def odd(ca: Ca, host: Host) -> bytes:
     """Return the certificate that the host has, with something about it that verifiers refuse."""
     leaf = x509.load_pem_x509_certificate(host.path.read_bytes())
-    begins, ends = _certificate.validity(leaf)
+    begins, ends = read_validity(leaf)
     builder = x509.CertificateBuilder(
         leaf.issuer, leaf.subject, leaf.public_key(), leaf.serial_number, begins, ends
     )
@@ -1030,7 +1044,7 @@ def odd(ca: Ca, host: Host) -> bytes:
     builder = builder.add_extension(
         x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\5\0"), critical=True
     )
-    return _certificate.pem(builder.sign(ca.key, hashes.SHA256()))
+    return serialize_certificate(builder.sign(ca.key, hashes.SHA256()))
 
 
 def test_a_certificate_that_verifiers_refuse_is_replaced(host: Host, ca: Ca) -> None:
@@ -1092,9 +1106,9 @@ def test_a_key_of_two_halves(host: Host) -> None:
 
 def test_a_weak_digest_is_replaced(host: Host) -> None:
     host.run()
-    have = _certificate.facts(x509.load_pem_x509_certificate(host.path.read_bytes()))
+    have = read_fields(x509.load_pem_x509_certificate(host.path.read_bytes()))
     assert have is not None
     for name in ("sha1", "md5", "sha224"):
-        assert _certificate.differences({**have, "digest": name}, {**have, "digest": None}) == [
+        assert compare_fields({**have, "digest": name}, {**have, "digest": None}) == [
             f"the digest is {name}, which is too weak"
         ]

@@ -7,13 +7,17 @@ from __future__ import annotations
 import time
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import pem
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import (
+    CERTIFICATE_BEGIN,
+    CERTIFICATE_END,
+    split_certificates,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
-A = pem.BEGIN + b"\nAAAA\n" + pem.END
-B = pem.BEGIN + b"\r\nBBBB\r\n" + pem.END
-CUT = pem.BEGIN + b"\nCCCC\n"
+A = CERTIFICATE_BEGIN + b"\nAAAA\n" + CERTIFICATE_END
+B = CERTIFICATE_BEGIN + b"\r\nBBBB\r\n" + CERTIFICATE_END
+CUT = CERTIFICATE_BEGIN + b"\nCCCC\n"
 
 
 @pytest.mark.parametrize(
@@ -24,24 +28,24 @@ CUT = pem.BEGIN + b"\nCCCC\n"
         (A + A, [A, A]),
         (CUT + A, [CUT, A]),
         (A + CUT, [A]),
-        (pem.END + A, [A]),
-        (A + pem.END, [A]),
-        (pem.BEGIN * 2 + A, [pem.BEGIN, pem.BEGIN, A]),
+        (CERTIFICATE_END + A, [A]),
+        (A + CERTIFICATE_END, [A]),
+        (CERTIFICATE_BEGIN * 2 + A, [CERTIFICATE_BEGIN, CERTIFICATE_BEGIN, A]),
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", []),
     ],
 )
 def test_blocks(content: bytes, blocks: list[bytes]) -> None:
-    assert pem.blocks(content) == blocks
+    assert split_certificates(content) == blocks
 
 
-@given(st.lists(st.sampled_from([pem.BEGIN, pem.END, b"x", b"\n", b"\xff"])))
+@given(st.lists(st.sampled_from([CERTIFICATE_BEGIN, CERTIFICATE_END, b"x", b"\n", b"\xff"])))
 def test_blocks_are_parts_of_the_content_in_order(parts: list[bytes]) -> None:
     content, start = b"".join(parts), 0
-    for block in pem.blocks(content):
+    for block in split_certificates(content):
         start = content.index(block, start) + len(block)
 
 
 def test_a_hostile_file_takes_no_time() -> None:
     start = time.monotonic()
-    pem.blocks(pem.BEGIN * 100_000)
+    split_certificates(CERTIFICATE_BEGIN * 100_000)
     assert time.monotonic() - start < 2

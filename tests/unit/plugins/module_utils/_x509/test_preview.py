@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import preview
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.preview import preview_pair
 
 from tests.support.pki import Ca, Host
 
@@ -26,21 +26,21 @@ def options(ca: Ca, folder: Path, **given: Any) -> dict[str, Any]:
 
 def test_what_is_not_there_what_is_fine_and_what_is_due(tmp_path: Path) -> None:
     ca = Ca(tmp_path)
-    missing = preview.reasons(options(ca, tmp_path))
+    missing = preview_pair(options(ca, tmp_path))
     assert missing == ["the private key is not there", "the certificate is not there"]
     assert not (tmp_path / "key.pem").exists()
     host = Host(tmp_path, ca)
     host.run(privatekey_type="ECC", subject={"CN": "system:kube-scheduler"}, subject_alt_name=[])
     found = options(ca, tmp_path, path=str(host.path), privatekey_path=str(host.key_path))
     before = host.path.read_bytes()
-    assert preview.reasons(found) == []
-    [due] = preview.reasons({**found, "valid_for": "8770h", "renew_before": "8765h"})
+    assert preview_pair(found) == []
+    [due] = preview_pair({**found, "valid_for": "8770h", "renew_before": "8765h"})
     assert "within 8765h" in due
-    assert preview.reasons({**found, "subject": {"CN": "other"}})
+    assert preview_pair({**found, "subject": {"CN": "other"}})
     assert host.path.read_bytes() == before
 
 
 def test_a_ca_that_is_not_there(tmp_path: Path) -> None:
     ca = Ca(tmp_path)
     with pytest.raises(X509Error, match="does not exist"):
-        preview.reasons(options(ca, tmp_path, ca_path="/nowhere"))
+        preview_pair(options(ca, tmp_path, ca_path="/nowhere"))

@@ -10,7 +10,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import authority, provided
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
+    CertificateAuthority,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided import (
+    ProvidedFile,
+    check_provided_pair,
+    read_subject,
+)
 
 from tests.support.fake_module import one_line
 from tests.support.pki import NOW, Ca, certificate, key_pem, pem, spare
@@ -33,11 +40,11 @@ def refused(
     ca: Ca, cert: str, key: str | None = None, ca_pem: str | None = None, now: Any = NOW
 ) -> list[str]:
     files = (
-        provided.File("cert_source", "/c.pem", cert.encode()),
-        provided.File("key_source", "/k.pem", (key_pem(KEY) if key is None else key).encode()),
-        provided.File("ca_cert", "/ca.pem", (ca.pem if ca_pem is None else ca_pem).encode()),
+        ProvidedFile("cert_source", "/c.pem", cert.encode()),
+        ProvidedFile("key_source", "/k.pem", (key_pem(KEY) if key is None else key).encode()),
+        ProvidedFile("ca_cert", "/ca.pem", (ca.pem if ca_pem is None else ca_pem).encode()),
     )
-    return [one_line(error) for error in provided.faults(*files, SANS, now)]
+    return [one_line(error) for error in check_provided_pair(*files, SANS, now)]
 
 
 def test_one_that_does(ca: Ca) -> None:
@@ -52,7 +59,7 @@ def test_through_an_intermediate(ca: Ca) -> None:
     middle = certificate(
         key, ca.authority, subject={"CN": "middle"}, is_ca=True, valid_for="10000h"
     )
-    own = pem(certificate(KEY, authority.Authority(middle, key), **FIT))
+    own = pem(certificate(KEY, CertificateAuthority(middle, key), **FIT))
     assert refused(ca, own + pem(middle)) == []
     [line] = refused(ca, own)
     assert line.startswith("cert_source: '/c.pem' is not signed by the CA in '/ca.pem'")
@@ -130,5 +137,5 @@ def test_what_is_no_pair(ca: Ca) -> None:
 
 
 def test_the_subject() -> None:
-    assert provided.subject(leaf(Ca()).encode()) == {"CN": "system:kube-scheduler"}
-    assert provided.subject(b"garbage") == {}
+    assert read_subject(leaf(Ca()).encode()) == {"CN": "system:kube-scheduler"}
+    assert read_subject(b"garbage") == {}

@@ -23,7 +23,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.variables import (
     Variables,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import provided
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided import ProvidedFile
 
 from tests.support.role import ROLE, defaults, role_vars
 
@@ -598,7 +598,7 @@ def test_files_that_are_not_there() -> None:
 
 def test_a_provided_certificate_that_cannot_be_read_has_no_subject_to_refuse() -> None:
     certificate, key, ca = (
-        provided.File(name, f"/{name}", b"x") for name in ("cert_source", "key_source", "ca_cert")
+        ProvidedFile(name, f"/{name}", b"x") for name in ("cert_source", "key_source", "ca_cert")
     )
     found = variable_rules.validate_provided_pair(
         certificate, key, ca, ["127.0.0.1"], datetime.datetime.now(datetime.timezone.utc)

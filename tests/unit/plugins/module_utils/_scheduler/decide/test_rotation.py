@@ -12,8 +12,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.rotation import (
     Authorities,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    compute_fingerprint,
+    parse_certificates,
 )
 
 from tests.support.host import RESULT
@@ -34,7 +35,7 @@ def known(ca: Ca) -> str:
 
 
 def blocks(pem: str) -> list[str]:
-    return [_certificate.fingerprint(found) for found in _certificate.parse(pem.encode()) if found]
+    return [compute_fingerprint(found) for found in parse_certificates(pem.encode()) if found]
 
 
 def lying(signer: Ca | None, *trusted: Ca) -> list[dict[str, Any]]:

@@ -33,8 +33,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.files
     Item,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import staleness
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate as _certificate,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    read_validity,
 )
 
 from tests.support.apiserver import kubeconfig
@@ -971,7 +971,7 @@ def test_a_recalled_set_is_told(tmp_path: Path) -> None:
     result = host.run("recalled", check=True)
     assert (result["version"], result["not_after"]) == (
         "1.1.0",
-        _certificate.validity(made)[1].isoformat(),
+        read_validity(made)[1].isoformat(),
     )
     (host.root / "fileset/previous/certificate").write_text("none")
     assert host.run("recalled", check=True)["not_after"] == ""
@@ -1056,7 +1056,7 @@ def test_the_folder_of_the_logs_is_given_before_the_dry_run(
         given.append((*words, dry))
         return lacking
 
-    monkeypatch.setattr(lifecycle.folders, "give", give)
+    monkeypatch.setattr(lifecycle.directories, "give_directory", give)
     host.run("prepared")
     host.stage_key("secret 1")
     predicted = host.run("staged", check=True, log_dir="/var/log/x", user="nobody")

@@ -20,12 +20,26 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import drift
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import DESIRED_SPEC
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
-    certificate,
     keys,
-    pair,
-    spec,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
+    CA_CERTIFICATE_OPTION,
+    CERTIFICATE_OPTION,
+    REQUEST_OPTION,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    serialize_certificate,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    _load,
+    _whole,
+    parse_private_key,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import create_request
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
+    parse_certificate_spec,
+)
 
 from tests.support import pki
 from tests.support.fake_module import FakeModule
@@ -72,7 +86,7 @@ class Cluster(Host):
             "privatekey_type": "ECC",
             "valid_for": self.valid_for,
             "ca_on": "controller",
-            spec.CA_CERTIFICATE: certificate.pem(self.ca.certificate).decode(),
+            CA_CERTIFICATE_OPTION: serialize_certificate(self.ca.certificate).decode(),
             "owner": ME,
             "group": "root",
             "mode": "0600",
@@ -163,7 +177,7 @@ class Cluster(Host):
             mode="0600",
             regenerate="full",
         )
-        pair.Pair(FakeModule(False, **task), NOW).run()
+        Pair(FakeModule(False, **task), NOW).run()
         entries = self.wanted().kubeconfig or {}
         users = [
             {
@@ -453,15 +467,15 @@ def test_a_kubeconfig_that_was_edited_and_put_right_while_the_process_ran(host: 
 
 
 def test_a_certificate_that_is_due(host: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drift.base, "now", lambda: NOW + timedelta(days=340))
+    monkeypatch.setattr(drift, "current_utc", lambda: NOW + timedelta(days=340))
     [line] = [line for line in host.drift() if line.startswith("certificate:")]
     assert "ends on" in line
     assert "within 720h" in line
 
 
 def test_a_key_that_two_parts_need_is_checked_once(host: Cluster) -> None:
-    keys._load.cache_clear()
-    with mock.patch.object(keys, "_whole", wraps=keys._whole) as checked:
+    _load.cache_clear()
+    with mock.patch.object(keys, "_whole", wraps=_whole) as checked:
         assert host.drift() == []
     assert checked.call_count == 1
 
@@ -469,7 +483,7 @@ def test_a_key_that_two_parts_need_is_checked_once(host: Cluster) -> None:
 def test_a_certificate_cannot_be_judged_without_the_library(
     host: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drift.base, "CRYPTOGRAPHY_TRACEBACK", "ImportError")
+    monkeypatch.setattr(drift.library, "CRYPTOGRAPHY_TRACEBACK", "ImportError")
     found = host.drift()
     assert found[0].startswith("certificate: /etc/certificate: cannot be judged")
     assert all(line.split(":")[0] in ("certificate", "kubeconfig") for line in found)
@@ -582,7 +596,7 @@ def test_the_options_of_kubeconfig_are_those_of_the_module() -> None:
 
 def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
     """What is in place and of use is no drift, as long as the request for the next one lies there."""
-    key = keys.parse(host.paths["privatekey"].read_bytes(), None, "key").private
+    key = parse_private_key(host.paths["privatekey"].read_bytes(), None, "key").private
     task = {**host.certificate, "ca_on": "external"}
     assert (host.drift(certificate=task), host.awaited) == ([], [])
     joined: dict[str, Any] = {
@@ -596,7 +610,7 @@ def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
     )
     waits = ["the certificate lacks the subject alternative names IP:192.0.2.4"]
     assert host.awaited == waits
-    task[spec.REQUEST] = certificate.request(key, _wanted.wanted(options(**joined))).decode()
+    task[REQUEST_OPTION] = create_request(key, parse_certificate_spec(options(**joined))).decode()
     assert (host.drift(certificate=task), host.awaited) == ([], waits)
     foreign = pki.certificate(spare("ECC", number=9), host.ca.authority, **joined)
     for leaf, words in (
@@ -609,7 +623,7 @@ def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
             "the certificate that was handed in is not in place",
         ),
     ):
-        assert host.drift(certificate={**task, spec.CERTIFICATE: pki.pem(leaf)}) == [
+        assert host.drift(certificate={**task, CERTIFICATE_OPTION: pki.pem(leaf)}) == [
             f"certificate: /etc/certificate: {words}"
         ]
     host.paths["privatekey"].unlink()

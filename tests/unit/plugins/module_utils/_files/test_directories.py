@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import folders
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import directories
 
 from tests.support.fake_module import one_line
 
@@ -39,26 +39,26 @@ def theirs(path: Path) -> Path:
 
 def refused(path: Path, reason: str) -> None:
     with pytest.raises(FilesError, match=reason) as caught:
-        folders.give(str(path), USER, 0o755)
+        directories.give_directory(str(path), USER, 0o755)
     one_line(caught.value)
 
 
 def test_made_with_what_is_missing_above_it(root: Path) -> None:
     path = root / "log/kubernetes"
-    assert folders.give(str(path), USER, 0o755, dry=True)
+    assert directories.give_directory(str(path), USER, 0o755, dry=True)
     assert not (root / "log").exists()
-    assert folders.give(str(path), USER, 0o755)
+    assert directories.give_directory(str(path), USER, 0o755)
     assert rights(path) == (UID, 0o755)
     assert rights(root / "log") == (0, 0o755)
-    assert not folders.give(str(path), USER, 0o755)
+    assert not directories.give_directory(str(path), USER, 0o755)
 
 
 def test_rights_of_one_that_is_there(root: Path) -> None:
     (root / "log").mkdir(mode=0o700)
     (root / "log/file").write_text("")
-    assert folders.give(str(root / "log"), USER, 0o755, dry=True)
+    assert directories.give_directory(str(root / "log"), USER, 0o755, dry=True)
     assert rights(root / "log") == (0, 0o700)
-    assert folders.give(str(root / "log"), USER, 0o755)
+    assert directories.give_directory(str(root / "log"), USER, 0o755)
     assert rights(root / "log") == (UID, 0o755)
     assert rights(root / "log/file")[0] == 0
 
@@ -67,7 +67,7 @@ def test_a_link_of_root_s_is_followed(root: Path) -> None:
     (root / "data/log").mkdir(parents=True)
     (root / "log").symlink_to("data/../data/log")
     (root / "far").symlink_to(root / "log")
-    assert folders.give(str(root / "far"), USER, 0o755)
+    assert directories.give_directory(str(root / "far"), USER, 0o755)
     assert rights(root / "data/log") == (UID, 0o755)
     assert (root / "far").is_symlink()
 
@@ -80,7 +80,7 @@ def test_what_the_user_may_have_laid_there_is_not_given_away(root: Path, dry: bo
     with pytest.raises(
         FilesError, match=f"{USER} may write '{root}/log', and could put a link to anything there"
     ):
-        folders.give(str(root / "log/scheduler"), USER, 0o755, dry=dry)
+        directories.give_directory(str(root / "log/scheduler"), USER, 0o755, dry=dry)
     assert rights(root / "victim") == (0, 0o700)
     (root / "log/scheduler").unlink()
     refused(root / "log/scheduler", "is not safe for root to make")
@@ -105,7 +105,7 @@ def test_other_ways_to_write_a_folder(root: Path, mode: int, group: int) -> None
     # What another group may write, as /var/log on some systems, is no way for this user.
     os.chown(folder, 0, 4)
     folder.chmod(0o775)
-    assert folders.give(str(folder / "log"), USER, 0o755)
+    assert directories.give_directory(str(folder / "log"), USER, 0o755)
 
 
 def test_what_is_no_folder(root: Path) -> None:
@@ -119,8 +119,8 @@ def test_what_is_no_folder(root: Path) -> None:
 
 
 def test_a_user_who_is_not_there(root: Path) -> None:
-    assert folders.give(str(root / "log"), "no such user", 0o755, dry=True)
+    assert directories.give_directory(str(root / "log"), "no such user", 0o755, dry=True)
     with pytest.raises(
         FilesError, match=r"^user: 'no such user' does not exist on this host: create it first$"
     ):
-        folders.give(str(root / "log"), "no such user", 0o755)
+        directories.give_directory(str(root / "log"), "no such user", 0o755)

@@ -18,12 +18,12 @@ from collections.abc import Collection, Iterator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 
-FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-MOST_LINKS = 40
+DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+MAX_LINKS = 40
 """As the kernel has it."""
 
 
-def give(path: str, user: str, mode: int, *, dry: bool = False) -> bool:
+def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> bool:
     """Give a directory to a user, with this mode and whatever group; make it and what is missing above it, which is root's.
 
     Return whether anything was changed, or with *dry* would be. Raise FilesError where the user may write a directory on the
@@ -38,7 +38,7 @@ def give(path: str, user: str, mode: int, *, dry: bool = False) -> bool:
             f"{user!r} does not exist on this host: create it first", option="user"
         ) from None
     groups = {account.pw_gid, *(entry.gr_gid for entry in grp.getgrall() if user in entry.gr_mem)}
-    with paths.explained(path, "make"), contextlib.ExitStack() as handles:
+    with paths.explain_errors(path, "make"), contextlib.ExitStack() as handles:
         way = _Way(path, account.pw_uid, groups, handles)
         made = False
         for name, last in way.names():
@@ -78,7 +78,7 @@ class _Way:
         return [part for part in reversed(path.split("/")) if part not in ("", ".")]
 
     def _open(self, name: str, folder: int | None) -> int:
-        handle = os.open(name, FLAGS, dir_fd=folder)
+        handle = os.open(name, DIRECTORY_FLAGS, dir_fd=folder)
         self._handles.callback(os.close, handle)
         return handle
 
@@ -92,7 +92,7 @@ class _Way:
                 yield name, not self._pending
                 continue
             self._links += 1
-            if self._links > MOST_LINKS:
+            if self._links > MAX_LINKS:
                 raise FilesError(
                     f"{self._path!r} leads through too many links: name the directory itself"
                 )

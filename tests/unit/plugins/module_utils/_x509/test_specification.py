@@ -13,7 +13,15 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MissingError,
     X509Error,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import wanted as _wanted
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.profile import (
+    apply_profile,
+    convert_profile,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
+    parse_certificate_spec,
+    parse_key_kind,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.usages import parse_usages
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,30 +31,32 @@ from tests.support.pki import options, write_profiles
 
 def test_a_profile_gives_what_the_task_does_not(tmp_path: Path) -> None:
     path = write_profiles(tmp_path)
-    found = _wanted.effective(options(ca_config=path, profile="kubernetes", valid_for="24h"))
+    found = apply_profile(options(ca_config=path, profile="kubernetes", valid_for="24h"))
     assert found["valid_for"] == "24h"
     assert found["key_usage"] == ["digitalSignature", "keyEncipherment"]
     assert found["extended_key_usage"] == ["clientAuth", "serverAuth"]
     assert "profile" not in found
-    client = _wanted.effective(
+    client = apply_profile(
         options(ca_config=path, profile="kubernetes", extended_key_usage=["client auth"])
     )
     assert client["extended_key_usage"] == ["client auth"]
-    assert _wanted.wanted({**client, "subject": {"CN": "x"}}).extended_key_usage == ("clientAuth",)
+    assert parse_certificate_spec({**client, "subject": {"CN": "x"}}).extended_key_usage == (
+        "clientAuth",
+    )
 
 
 @pytest.mark.parametrize("name", ["nosuch", "", " ", "Kubernetes", "default\n", "../x"])
 def test_an_unknown_profile_is_an_error_that_names_the_known(tmp_path: Path, name: str) -> None:
     with pytest.raises(X509Error, match="it has: kubernetes") as caught:
-        _wanted.effective(options(ca_config=write_profiles(tmp_path), profile=name))
+        apply_profile(options(ca_config=write_profiles(tmp_path), profile=name))
     one_line(caught.value)
 
 
 def test_a_profile_needs_a_file_and_the_file_has_to_be_there() -> None:
     with pytest.raises(X509Error, match="name cfssl's configuration"):
-        _wanted.effective(options(profile="kubernetes"))
+        apply_profile(options(profile="kubernetes"))
     with pytest.raises(MissingError, match="does not exist"):
-        _wanted.effective(options(ca_config="/nonexistent/ca-config.json"))
+        apply_profile(options(ca_config="/nonexistent/ca-config.json"))
 
 
 USAGES = ["signing", "client auth"]
@@ -73,7 +83,7 @@ BAD_PROFILES: dict[str, Any] = {
 def test_bad_profiles_are_refused(tmp_path: Path, case: str) -> None:
     path = write_profiles(tmp_path, {"signing": {"profiles": {"p": BAD_PROFILES[case]}}})
     with pytest.raises(X509Error) as caught:
-        _wanted.effective(options(ca_config=path, profile="p"))
+        apply_profile(options(ca_config=path, profile="p"))
     one_line(caught.value)
 
 
@@ -96,7 +106,7 @@ def test_files_that_are_no_configuration(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     for profile in (None, "kubernetes"):
         with pytest.raises(X509Error) as caught:
-            _wanted.effective(options(ca_config=str(path), profile=profile))
+            apply_profile(options(ca_config=str(path), profile=profile))
         one_line(caught.value)
 
 
@@ -111,7 +121,7 @@ def test_a_ca_profile_serves_a_ca(tmp_path: Path) -> None:
             }
         }
     }
-    found = _wanted.effective(
+    found = apply_profile(
         options(ca_config=write_profiles(tmp_path, content), profile="ca", is_ca=True)
     )
     assert (found["path_length"], found["key_usage"]) == (1, ["cRLSign", "keyCertSign"])
@@ -133,10 +143,10 @@ ANYTHING = st.recursive(
 )
 def test_any_profile_is_options_or_one_line(profile: dict[str, Any], usable: bool) -> None:
     try:
-        found = _wanted.profile_options(
+        found = convert_profile(
             {**profile, "usages": ["signing"]} if usable else profile, "profile"
         )
-        _wanted.wanted(options(subject={"CN": "x"}, **found))
+        parse_certificate_spec(options(subject={"CN": "x"}, **found))
     except X509Error as exc:
         one_line(exc)
 
@@ -165,7 +175,7 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_what_makes_no_sense_is_refused(case: str) -> None:
     with pytest.raises(X509Error) as caught:
-        _wanted.wanted(options(**{"subject": {"CN": "x"}, **CASES[case]}))
+        parse_certificate_spec(options(**{"subject": {"CN": "x"}, **CASES[case]}))
     one_line(caught.value)
 
 
@@ -184,7 +194,7 @@ def test_what_makes_no_sense_is_refused(case: str) -> None:
 )
 def test_keys_that_cannot_be(given_options: dict[str, Any]) -> None:
     with pytest.raises(X509Error) as caught:
-        _wanted.key_kind(options(**given_options))
+        parse_key_kind(options(**given_options))
     one_line(caught.value)
 
 
@@ -197,7 +207,7 @@ def test_keys_that_cannot_be(given_options: dict[str, Any]) -> None:
     ],
 )
 def test_a_key_gets_the_usages_that_it_can_have(key_type: str, left: tuple[str, ...]) -> None:
-    wanted = _wanted.wanted(options(subject={"CN": "x"}))
+    wanted = parse_certificate_spec(options(subject={"CN": "x"}))
     assert wanted.usable_by(key_type) == left
     if key_type != "RSA":
         with pytest.raises(X509Error, match="leave nothing"):
@@ -210,6 +220,6 @@ def test_cfssl_s_usages_are_all_known() -> None:
         "any|server auth|client auth|code signing|email protection|s/mime|ipsec end system|ipsec tunnel|ipsec user|timestamping|ocsp signing|"
         "microsoft sgc|netscape sgc"
     )
-    found = _wanted.usages(names.split("|"), "x", ("key_usage", "extended_key_usage"))
+    found = parse_usages(names.split("|"), "x", ("key_usage", "extended_key_usage"))
     assert (len(found["key_usage"]), len(found["extended_key_usage"])) == (9, 12)
     assert json.dumps(found)

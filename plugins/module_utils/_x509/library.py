@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import traceback
-from datetime import datetime, timezone
 
 CRYPTOGRAPHY_TRACEBACK: str | None = None
 try:
@@ -19,20 +18,3 @@ try:
         raise ImportError(f"cryptography {cryptography.__version__} is older than 3.3")
 except ImportError:
     CRYPTOGRAPHY_TRACEBACK = traceback.format_exc()
-
-
-def utc(moment: datetime) -> datetime:
-    """Return an aware time at the resolution of certificates; before version 42, cryptography's times are naive."""
-    return moment.replace(microsecond=0, tzinfo=moment.tzinfo or timezone.utc).astimezone(
-        timezone.utc
-    )
-
-
-def now() -> datetime:
-    """Return the present time at the resolution of certificates."""
-    return utc(datetime.now(timezone.utc))
-
-
-def stamp(moment: datetime) -> str:
-    """Return a time in UTC in the form of RFC 3339, such as 2026-11-23T08:00:00Z."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,19 +4,18 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The options of x509_cert, which the module and its action plugin both check."""
+"""TODO."""
 
 from __future__ import annotations
 
 import typing as t
 
 # Options with an underscore are the action plugin's word to the module: public certificates and requests only.
-CA_CERTIFICATE = "_ca_certificate"
-CERTIFICATE = "_certificate"
-REQUEST = "_request"
-HIDDEN = (CA_CERTIFICATE, CERTIFICATE, REQUEST)
-
-ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+CA_CERTIFICATE_OPTION = "_ca_certificate"
+CERTIFICATE_OPTION = "_certificate"
+REQUEST_OPTION = "_request"
+INTERNAL_OPTIONS = (CA_CERTIFICATE_OPTION, CERTIFICATE_OPTION, REQUEST_OPTION)
+CERTIFICATE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "path": {"type": "path", "required": True},
     "privatekey_path": {"type": "path", "required": True},
     "privatekey_type": {"type": "str", "choices": ["RSA", "ECC", "Ed25519"], "default": "RSA"},
@@ -64,12 +63,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "force": {"type": "bool", "default": False},
     "backup": {"type": "bool", "default": False},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    CA_CERTIFICATE: {"type": "str"},
-    CERTIFICATE: {"type": "str"},
-    REQUEST: {"type": "str"},
+    CA_CERTIFICATE_OPTION: {"type": "str"},
+    CERTIFICATE_OPTION: {"type": "str"},
+    REQUEST_OPTION: {"type": "str"},
 }
-
-RULES: dict[str, t.Any] = {
+CERTIFICATE_ARGUMENT_RULES: dict[str, t.Any] = {
     "required_by": {
         "ca_path": ["ca_privatekey_path"],
         "ca_privatekey_path": ["ca_path"],
@@ -77,14 +75,12 @@ RULES: dict[str, t.Any] = {
         "profile": ["ca_config"],
     },
 }
-
 # Where the CA is, these are; the target never hears of them when that is the controller.
 CA_OPTIONS = ("ca_path", "ca_privatekey_path", "ca_privatekey_passphrase_file", "ca_config")
 # Files of the controller by which a CA that is somebody else's is asked, and answers.
 EXTERNAL_OPTIONS = ("csr_path", "certificate_source")
-
 # What the module's RETURN documents; the signing request is for the action plugin only.
-RETURNED = frozenset(
+CERTIFICATE_RESULT_KEYS = frozenset(
     [
         "reasons",
         "awaited",
@@ -113,4 +109,4 @@ RETURNED = frozenset(
         "privatekey_backup_file",
     ]
 )
-CSR = "csr"
+CSR_KEY = "csr"
