@@ -74,7 +74,7 @@ class ActionModule(ActionBase):
             table = self.vars.get(table, table)
         if table:
             try:
-                arguments[HIDDEN] = versions.serving(table)
+                arguments[HIDDEN] = versions.serving_ranges(table)
             except (AttributeError, KeyError, TypeError, ValueError, IndexError):
                 raise AnsibleActionFail(
                     "versions: is not a table of versions; see the module's documentation"

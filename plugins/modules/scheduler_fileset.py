@@ -301,7 +301,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "state": {"type": "str", "choices": [*lifecycle.STATES], "required": True},
+            "state": {"type": "str", "choices": [*lifecycle.STATE_HANDLERS], "required": True},
             "path": {"type": "path", "default": "/var/lib/kube-ha/kube-scheduler"},
             "unit": {"type": "str", "default": "kube-scheduler.service"},
             "files": FILES_SPEC,
@@ -329,7 +329,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        result = lifecycle.run(module, systemd.Systemd(module.run_command), Proc())
+        result = lifecycle.apply_state(module, systemd.Systemd(module.run_command), Proc())
     except (FilesetError, SystemdError, FilesError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

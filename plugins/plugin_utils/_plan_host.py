@@ -40,7 +40,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     unit_name,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
-    claim_of,
+    describe_instance,
     parse_settings,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
@@ -138,7 +138,7 @@ def _draft(step: Step, facts: Vars, tables: plan.Tables) -> _Draft:
         addresses=data["addresses"],
         prefix=prefix,
     )
-    row = versions.row_of(tables.versions, version)
+    row = versions.version_row(tables.versions, version)
     if row is None:
         if version:
             errors.append(f"{name}: its scheduler has version {version}, which is not supported")
@@ -174,9 +174,11 @@ def _instance_errors(
 ) -> list[str]:
     """Return what this instance would share with another one on the host."""
     settings = parse_settings(found["command"][1:], found["config"].encode())
-    serving = versions.serving_of(versions.serving(step.tables().versions), found["version"])
+    serving = versions.find_serving(
+        versions.serving_ranges(step.tables().versions), found["version"]
+    )
     paths = [file["path"] for file in found["files"]]
-    claim = claim_of(unit_name(v.name), settings, serving, paths)
+    claim = describe_instance(unit_name(v.name), settings, serving, paths)
     return validate_instances(v, step.host, claim, facts["instances"], step.prefix)
 
 

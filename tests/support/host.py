@@ -132,8 +132,8 @@ class FakeSystemd(systemd.Systemd):
         self.did.append("enable")
         self.state["UnitFileState"] = "enabled"
 
-    def forget_restarts(self, unit: str) -> None:
-        self.did.append("forget_restarts")
+    def reset_restarts(self, unit: str) -> None:
+        self.did.append("reset_restarts")
         self.state["NRestarts"] = "0"
 
     def restart(self, unit: str) -> None:
@@ -172,7 +172,7 @@ class FakeSystemd(systemd.Systemd):
     def journal(self, unit: str, lines: int, seconds: int = 0) -> list[str]:
         return self.lines[-lines:]
 
-    def logged(self, unit: str, text: str, since: float) -> bool:
+    def has_logged(self, unit: str, text: str, since: float) -> bool:
         return any(at >= since and text in line for at, line in self.log)
 
 
@@ -239,7 +239,7 @@ class Host:
         module = ReleaseModule(
             check, **{"state": state, "path": str(self.root / "fileset"), "files": files, **params}
         )
-        return dict(lifecycle.run(module, self.systemd, self.proc))
+        return dict(lifecycle.apply_state(module, self.systemd, self.proc))
 
     @property
     def fileset(self) -> fileset.Fileset:

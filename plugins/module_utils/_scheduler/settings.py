@@ -319,7 +319,7 @@ def serving_or_default(serving: Serving | None) -> Serving:
     return serving or Serving(since="", **UNKNOWN_SERVING)  # type: ignore[typeddict-item]
 
 
-def claim_of(
+def describe_instance(
     unit: str, told: ProcessSettings, serving: versions.Serving | None, files: t.Iterable[str]
 ) -> facts.Instance:
     """What a scheduler has for itself, by what it was told."""

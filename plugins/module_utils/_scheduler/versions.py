@@ -20,10 +20,10 @@ LOCK_OBJECTS = {
     "configmapsleases": {"configmaps", "leases"},
 }
 # The sources of _kube/lease.py, by the object that carries the record.
-SOURCES = {"leases": "lease", "endpoints": "endpoints", "configmaps": "configmap"}
-FULL = re.compile(r"v?([0-9]+\.[0-9]+)\.[0-9]+(?:[-+][0-9A-Za-z.+-]*)?")
+SOURCE_OF_OBJECT = {"leases": "lease", "endpoints": "endpoints", "configmaps": "configmap"}
+FULL_VERSION = re.compile(r"v?([0-9]+\.[0-9]+)\.[0-9]+(?:[-+][0-9A-Za-z.+-]*)?")
 
-Versions = t.Mapping[str, "dict[str, t.Any]"]
+VersionTable = t.Mapping[str, "dict[str, t.Any]"]
 
 
 class Serving(t.TypedDict):
@@ -37,43 +37,45 @@ class Serving(t.TypedDict):
     lock: str  # the lock type that it takes by default
 
 
-def number(minor: str) -> tuple[int, ...]:
+def parse_minor(minor: str) -> tuple[int, ...]:
     """A minor version, such as 1.20, to be compared."""
     return tuple(int(part) for part in str(minor).split("."))
 
 
 def minor_of(version: str) -> str:
     """The minor of a version in full, such as 1.37 of 1.37.2; "" for what is no such version."""
-    found = FULL.fullmatch(version)
+    found = FULL_VERSION.fullmatch(version)
     return found[1] if found else ""
 
 
-def older(version: str, other: str) -> bool:
+def is_older(version: str, other: str) -> bool:
     """Whether a version comes before another; not where either is not given in full. What follows X.Y.Z is left out."""
     found = [re.match(r"v?(\d+)\.(\d+)\.(\d+)", text) for text in (version, other)]
     numbers = [tuple(map(int, match.groups())) for match in found if match]
     return len(numbers) == len(found) and numbers[0] < numbers[1]
 
 
-def row_of(versions: Versions, version: str) -> dict[str, t.Any] | None:
+def version_row(versions: VersionTable, version: str) -> dict[str, t.Any] | None:
     """What is known of a version; None of one that is not in the table."""
     return versions.get(minor_of(version))
 
 
-def sources_of(lock: str) -> tuple[str, ...]:
+def lock_sources(lock: str) -> tuple[str, ...]:
     """Where the record of a lock type may lie; nowhere, for one that is not known."""
-    return tuple(source for name, source in SOURCES.items() if name in LOCK_OBJECTS.get(lock, ()))
+    return tuple(
+        source for name, source in SOURCE_OF_OBJECT.items() if name in LOCK_OBJECTS.get(lock, ())
+    )
 
 
-def source_groups(lock: str) -> tuple[tuple[str, ...], ...]:
+def lock_source_groups(lock: str) -> tuple[tuple[str, ...], ...]:
     """The sources of a lock type, to be read each by itself; those of all types as one group for one that is not known."""
-    return tuple((source,) for source in sources_of(lock)) or (tuple(SOURCES.values()),)
+    return tuple((source,) for source in lock_sources(lock)) or (tuple(SOURCE_OF_OBJECT.values()),)
 
 
-def serving(versions: Versions) -> list[Serving]:
+def serving_ranges(versions: VersionTable) -> list[Serving]:
     """The table's rows as ranges: one entry for each minor from which on something changes, the oldest first."""
     found: list[Serving] = []
-    for minor in sorted(versions, key=number):
+    for minor in sorted(versions, key=parse_minor):
         row = versions[minor]
         entry = Serving(
             since=minor,
@@ -88,8 +90,10 @@ def serving(versions: Versions) -> list[Serving]:
     return found
 
 
-def serving_of(ranges: t.Sequence[Serving], version: str) -> Serving | None:
+def find_serving(ranges: t.Sequence[Serving], version: str) -> Serving | None:
     """The entry for a version; None for one that is older than all, or that cannot be read."""
     minor = minor_of(version)
-    fitting = [entry for entry in ranges if minor and number(entry["since"]) <= number(minor)]
+    fitting = [
+        entry for entry in ranges if minor and parse_minor(entry["since"]) <= parse_minor(minor)
+    ]
     return fitting[-1] if fitting else None

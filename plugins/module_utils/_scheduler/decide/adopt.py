@@ -123,7 +123,9 @@ def compare_settings(
         became = f"becomes --{name}={flags[name]}" if name in flags else "goes"
         changes.append(f"--{name}={value} {became}")
         row = known.get(name, {})
-        gone = "removed" in row and versions.number(row["removed"]) <= versions.number(minor)
+        gone = "removed" in row and versions.parse_minor(row["removed"]) <= versions.parse_minor(
+            minor
+        )
         if (
             name in FILE_FLAGS
             or gone

@@ -21,8 +21,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import P
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
     LOCK_OBJECTS,
     minor_of,
-    number,
-    row_of,
+    parse_minor,
+    version_row,
 )
 
 API_GROUP = "kubescheduler.config.k8s.io"
@@ -167,14 +167,14 @@ class CommandLineBuilder:
     def __init__(self, inputs: CommandLineInputs) -> None:
         self.inputs = inputs
         self.version = inputs.version
-        row = row_of(inputs.versions, self.version)
+        row = version_row(inputs.versions, self.version)
         if row is None:
             raise PlanError(
                 f"{self.version} is not known; known are {', '.join(inputs.versions)}, each written in full",
                 option=f"{inputs.prefix}version",
             )
         self.row = row
-        self.minor = number(minor_of(self.version))
+        self.minor = parse_minor(minor_of(self.version))
         self.name = f"kube-scheduler {self.version}"
         self.apis = [api if "/" in api else f"{API_GROUP}/{api}" for api in row["config_api"]]
         self.problems: list[str] = []
@@ -259,16 +259,16 @@ class CommandLineBuilder:
             return "is not the name of a flag; write it without the leading dashes"
         if known is None:
             return f"{self.name} has no flag --{name}, nor has any version that this collection knows; leave it out, or look at its --help"
-        if "removed" in known and self.minor >= number(known["removed"]):
+        if "removed" in known and self.minor >= parse_minor(known["removed"]):
             return f"{self.name} has no flag --{name}, which was removed in {known['removed']}; {advice}"
-        if "added" in known and self.minor < number(known["added"]):
+        if "added" in known and self.minor < parse_minor(known["added"]):
             return (
                 f"{self.name} has no flag --{name}, which came with {known['added']}; leave it out"
             )
         if "own" in known:
             return f"the role itself sets --{name}; {advice}"
         ignored = known.get("ignored")
-        if configured and ignored and (ignored == "never" or self.minor < number(ignored)):
+        if configured and ignored and (ignored == "never" or self.minor < parse_minor(ignored)):
             return f"{self.name} would silently ignore --{name} beside its configuration file; {advice}"
         if value is None:
             return "has no value; give one, such as true"
@@ -301,7 +301,7 @@ class CommandLineBuilder:
                 self.problems.append(
                     f"{option}: {name}: is not a field of {chosen}, which {self.name} takes, but of {', '.join(known['api'])}; {advice}"
                 )
-            elif "added" in known and self.minor < number(known["added"]):
+            elif "added" in known and self.minor < parse_minor(known["added"]):
                 self.problems.append(
                     f"{option}: {name}: {self.name} has no such field, which came with {known['added']}; leave it out"
                 )
@@ -380,7 +380,7 @@ class CommandLineBuilder:
         return lock
 
     def _lock_of(self, member: RunningMember) -> str:
-        row = row_of(self.inputs.versions, member["version"])
+        row = version_row(self.inputs.versions, member["version"])
         lock = member["lock"] or (row["locks"][0] if row else "")
         return lock if lock in LOCK_OBJECTS else ""
 

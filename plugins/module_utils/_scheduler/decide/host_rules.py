@@ -69,7 +69,7 @@ def validate_host(
             f"{name}: systemd does not run here, and it is what would run the scheduler; boot the host with it, or take another"
         )
     runs = host["process"]["version"]
-    if not v.allow_downgrade and _versions.older(version, runs):
+    if not v.allow_downgrade and _versions.is_older(version, runs):
         found.append(
             f"{prefix}version: {version} is older than {runs}, which runs on {name}; roll back with rollback.yml, or set"
             f" {prefix}allow_downgrade to true"
@@ -197,8 +197,8 @@ def _minor_skews(
         theirs, ours = _versions.minor_of(seen["version"] or ""), _versions.minor_of(version)
         if theirs and ours:
             (major, minor), (our_major, our_minor) = (
-                _versions.number(theirs),
-                _versions.number(ours),
+                _versions.parse_minor(theirs),
+                _versions.parse_minor(ours),
             )
             yield seen["whose"], seen["version"], (major - our_major) * 1000 + minor - our_minor
 

@@ -37,8 +37,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
     DesiredSettings,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
-    Versions,
-    row_of,
+    VersionTable,
+    version_row,
 )
 
 RESTART_DELAY_S = 5
@@ -111,10 +111,10 @@ def desired_version(v: Variables, running: str) -> str:
 
 
 def compute_failover_bounds(
-    timings: ElectionTimings, versions: Versions, running: t.Iterable[str]
+    timings: ElectionTimings, versions: VersionTable, running: t.Iterable[str]
 ) -> Failover:
     """The bounds; a version that does not release its lease makes a stop cost what a crash costs."""
-    rows = [row_of(versions, version) for version in running]
+    rows = [version_row(versions, version) for version in running]
     keeps = any(row is not None and not row["releases"] for row in rows)
     crash = round(timings.crash_bound, 1)
     return Failover(crash=crash, stop=crash if keeps else round(timings.stop_bound, 1))

@@ -82,7 +82,7 @@ def validate_variables(
     cluster: InventoryCluster,
     election: Election,
     *,
-    versions: _versions.Versions,
+    versions: _versions.VersionTable,
     is_file: t.Callable[[str], bool],
     prefix: str,
 ) -> list[str]:
@@ -99,7 +99,7 @@ def validate_variables(
     found += election.list_errors(prefix)
     found += _check_host_paths(v, prefix)
     found += _check_controller_files(v, is_file, prefix)
-    if _versions.row_of(versions, v.version) is not None:
+    if _versions.version_row(versions, v.version) is not None:
         found += check_checksum(v, v.version.removeprefix("v"), prefix)
     return found
 
@@ -137,9 +137,9 @@ def _check_cluster(v: Variables, cluster: InventoryCluster, prefix: str) -> t.It
 
 
 def _check_host_variables(
-    v: Variables, cluster: InventoryCluster, versions: _versions.Versions, prefix: str
+    v: Variables, cluster: InventoryCluster, versions: _versions.VersionTable, prefix: str
 ) -> t.Iterator[str]:
-    if v.version and _versions.row_of(versions, v.version) is None:
+    if v.version and _versions.version_row(versions, v.version) is None:
         minors = ", ".join(versions)
         yield (
             f"{prefix}version: {v.version} is not a version that this collection knows; write it in full, such as {[*versions][-1]}.0,"

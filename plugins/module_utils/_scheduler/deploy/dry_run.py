@@ -27,12 +27,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     credentials_dir,
 )
 
-SUFFIX = ".dry-run"
+COPY_SUFFIX = ".dry-run"
 """Of copies that are made for a dry run, beside the staged ones; one that was cut off leaves them to the next."""
-PORT = "@port@"
+PORT_MARK = "@port@"
 
 
-def run(
+def check_staged_set(
     fileset: Fileset,
     systemd: _systemd.Systemd,
     params: t.Mapping[str, t.Any],
@@ -48,7 +48,7 @@ def run(
     _sweep(fileset)
     if fileset.record()["dry_run"] == digest:
         return True
-    if systemd.version() < _systemd.CREDENTIALS_SINCE:
+    if systemd.version() < _systemd.MIN_CREDENTIALS_VERSION:
         return None
     name = f"kube-ha-dry-run-{os.getpid()}.service"
     folder = credentials_dir(name)
@@ -70,7 +70,7 @@ def run(
             path = fileset.staged_path(item)
             content = (paths.read(path) or b"").decode("utf-8", "surrogateescape")
             if swap(content) != content:
-                path += SUFFIX
+                path += COPY_SUFFIX
                 write.write(path, swap(content).encode("utf-8", "surrogateescape"))
             credentials[item.name] = path
         program = next(
@@ -88,7 +88,7 @@ def run(
         _sweep(fileset)
     if code:
         raise FilesetError(
-            f"{program} refuses the staged flags or configuration, so nothing was put in place: {reason(output)}"
+            f"{program} refuses the staged flags or configuration, so nothing was put in place: {failure_reason(output)}"
         )
     fileset.update_record(dry_run=digest)
     return True
@@ -97,11 +97,11 @@ def run(
 def _sweep(fileset: Fileset) -> None:
     for item in fileset.items:
         with contextlib.suppress(FilesError):
-            write.remove(f"{fileset.staged_path(item)}{SUFFIX}")
+            write.remove(f"{fileset.staged_path(item)}{COPY_SUFFIX}")
 
 
 def _filled(values: dict[str, t.Any]) -> dict[str, str]:
-    return {name: str(value).replace(PORT, str(free_port())) for name, value in values.items()}
+    return {name: str(value).replace(PORT_MARK, str(free_port())) for name, value in values.items()}
 
 
 def free_port() -> int:
@@ -111,7 +111,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def reason(output: str) -> str:
+def failure_reason(output: str) -> str:
     """The line in which a Kubernetes binary says why it ends: the last error, without the log's head."""
     lines = [line for line in output.splitlines() if line.strip()]
     errors = (

@@ -22,28 +22,28 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lea
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
     LEASE_ACCESS_ERRORS,
-    kubeconfig_for,
+    process_kubeconfig,
     record_readers,
     trusted_path,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
-    source_groups,
+    lock_source_groups,
 )
 
 if t.TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.static_pod import (
-        Service,
+        SchedulerService,
     )
 
-REQUEST = 5.0
+REQUEST_TIMEOUT_S = 5.0
 """Seconds for one look at the lease."""
-POLL = 0.05
-RENEWALS = 2
+HANDOVER_POLL_S = 0.05
+MIN_RENEWALS = 2
 """Records of the next holder, the first of which it wrote to take the lease."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class HandoverOptions:
     """Where the lease is read, and how many seconds another member has to take it."""
 
     kubeconfig: str
@@ -53,7 +53,7 @@ class Wanted:
     timeout: float
 
 
-class Handover(t.TypedDict):
+class HandoverResult(t.TypedDict):
     """What was seen of a hand-over."""
 
     holder: str  # hostname of the next leader
@@ -83,13 +83,13 @@ class _Looks:
             self.identity, self.renewals = record.identity, set()
             self.taken = self.taken if self.taken is not None else time.monotonic() - self.began
         self.renewals.add(record.renew_time)
-        return len(self.renewals) >= RENEWALS
+        return len(self.renewals) >= MIN_RENEWALS
 
 
-def look(kubeconfig: str, name: str, namespace: str) -> _lease.LeaseResult | None:
+def read_lease(kubeconfig: str, name: str, namespace: str) -> _lease.LeaseResult | None:
     """The lease before a first start, which what is there afterwards is compared with; None where it cannot be read."""
     try:
-        with _client.load_client(trusted_path(kubeconfig), timeout=REQUEST) as client:
+        with _client.load_client(trusted_path(kubeconfig), timeout=REQUEST_TIMEOUT_S) as client:
             return _lease.to_lease_result(
                 _lease.observe(_lease.make_reader(client.get, namespace, name), timeout=0)[0]
             )
@@ -97,7 +97,9 @@ def look(kubeconfig: str, name: str, namespace: str) -> _lease.LeaseResult | Non
         return None
 
 
-def hand_over(unit: str, service: Service, wanted: Wanted) -> Handover | None:
+def hand_over(
+    unit: str, service: SchedulerService, wanted: HandoverOptions
+) -> HandoverResult | None:
     """Stops the unit, and waits until another member leads; None, with nothing stopped, where this host does not lead.
 
     Raises FilesetError where nobody takes the lease; the unit was started again then.
@@ -105,10 +107,10 @@ def hand_over(unit: str, service: Service, wanted: Wanted) -> Handover | None:
     try:
         # Its credentials are read now: systemd takes the process's own away when it stops.
         with _client.load_client(
-            kubeconfig_for(unit, wanted.kubeconfig), timeout=REQUEST
+            process_kubeconfig(unit, wanted.kubeconfig), timeout=REQUEST_TIMEOUT_S
         ) as client:
             readers = record_readers(
-                client, wanted.namespace, wanted.name, source_groups(wanted.lock)
+                client, wanted.namespace, wanted.name, lock_source_groups(wanted.lock)
             )
             before = next(
                 (record for record in _records(readers) if record.node == socket.gethostname()),
@@ -147,20 +149,25 @@ def _latest(
 
 def _handed(
     unit: str,
-    service: Service,
+    service: SchedulerService,
     read: t.Callable[[], _lease.LeaseRecord | None],
     before: _lease.LeaseRecord,
     timeout: float,
-) -> Handover:
+) -> HandoverResult:
     looks = _Looks(before, time.monotonic())
     reason = "no other member took the lease"
     service.stop(unit)
     try:
         view, done = _lease.observe(
-            read, looks.see, timeout=timeout, interval=POLL, before=before, retry_first=True
+            read,
+            looks.see,
+            timeout=timeout,
+            interval=HANDOVER_POLL_S,
+            before=before,
+            retry_first=True,
         )
         if done and view.record and looks.taken is not None:
-            return Handover(
+            return HandoverResult(
                 holder=one_line(view.node, 253),
                 seconds=round(looks.taken, 2),
                 released=looks.released,

@@ -38,21 +38,21 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 if t.TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import LeaseResult
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy.handover import (
-        Handover,
+        HandoverResult,
     )
 
-LOCK_SECONDS = 60.0
+LOCK_TIMEOUT_S = 60.0
 LOG_MODE = 0o755
 
 
-class Module(t.Protocol):
+class FilesetModule(t.Protocol):
     """The part of AnsibleModule that this needs."""
 
     params: dict[str, t.Any]
     check_mode: bool
 
 
-class Result(t.TypedDict, total=False):
+class FilesetResult(t.TypedDict, total=False):
     """What the module returns; only C(changed) and C(done) in every state."""
 
     changed: bool
@@ -61,7 +61,7 @@ class Result(t.TypedDict, total=False):
     pending: list[str]
     reasons: list[str]
     lease: LeaseResult | None
-    handover: Handover | None
+    handover: HandoverResult | None
     original: bool
     version: str
     not_after: str
@@ -69,13 +69,13 @@ class Result(t.TypedDict, total=False):
     diff: list[dict[str, str]]
 
 
-def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
+def apply_state(module: FilesetModule, systemd: _systemd.Systemd, proc: Proc) -> FilesetResult:
     """The module scheduler_fileset. Raises FilesetError, SystemdError and FilesError."""
     params = module.params
     options.check_fileset(params)
     fileset = Fileset(params["path"], items_of(params["files"] or []))
     fileset.check_folder()
-    state = STATES[params["state"]]
+    state = STATE_HANDLERS[params["state"]]
     made = []
     if params["state"] in ("prepared", "staged"):
         # What cannot be is refused before anything is made.
@@ -90,21 +90,25 @@ def run(module: Module, systemd: _systemd.Systemd, proc: Proc) -> Result:
             made = fileset.make_folders()
     with contextlib.ExitStack() as locks:
         if not module.check_mode and os.path.isdir(fileset.root):
-            locks.enter_context(paths.lock(fileset.root, timeout=LOCK_SECONDS))
+            locks.enter_context(paths.lock(fileset.root, timeout=LOCK_TIMEOUT_S))
             fileset.mend()
         result = state(module, fileset, systemd, proc)
-    return Result(
+    return FilesetResult(
         **{**result, "changed": result["changed"] or bool(made), "done": [*made, *result["done"]]}
     )
 
 
-def _prepared(module: Module, fileset: Fileset, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
+def _prepared(
+    module: FilesetModule, fileset: Fileset, _systemd: _systemd.Systemd, _proc: Proc
+) -> FilesetResult:
     done = fileset.prepare(dry=module.check_mode)
     recorded = False if module.check_mode else fileset.record_binaries(module.params["binaries"])
-    return Result(changed=bool(done) or recorded, done=done)
+    return FilesetResult(changed=bool(done) or recorded, done=done)
 
 
-def _staged(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc) -> Result:
+def _staged(
+    module: FilesetModule, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc
+) -> FilesetResult:
     params = module.params
     dry = module.check_mode
     diff = fileset.differences()
@@ -120,8 +124,8 @@ def _staged(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: P
         pending.append("process")
     passed = None
     if pending and params["command"] and not dry:
-        passed = dry_run.run(fileset, systemd, params, params["unit"], digest)
-    return Result(
+        passed = dry_run.check_staged_set(fileset, systemd, params, params["unit"], digest)
+    return FilesetResult(
         changed=bool(done) or recorded,
         done=done,
         digest=digest,
@@ -132,12 +136,16 @@ def _staged(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: P
     )
 
 
-def _live(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc) -> Result:
+def _live(
+    module: FilesetModule, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc
+) -> FilesetResult:
     unit = module.params["unit"]
     staged = fileset.record()["staged"]
     if module.check_mode:
         # An earlier task would have staged a set, of which nothing is known yet.
-        return Result(changed=True, done=["restart"], digest=staged["digest"] if staged else "")
+        return FilesetResult(
+            changed=True, done=["restart"], digest=staged["digest"] if staged else ""
+        )
     fileset = Fileset(fileset.root, fileset.staged_items())
     digest = staged["digest"] if staged else ""
     if not fileset.record()["original"] and digest != fileset.digest():
@@ -145,7 +153,7 @@ def _live(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: Pro
             f"{os.path.join(fileset.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
         )
     wanted, handed = module.params["handover"], None
-    pod = static_pod.of(fileset, proc, module.params["attempt"])
+    pod = static_pod.replaced_static_pod(fileset, proc, module.params["attempt"])
     if wanted and (pod or _will_restart(unit, systemd, proc, fileset, digest)):
         handed = _hand_over(unit, pod or systemd, wanted)
     if pod and not handed:
@@ -161,7 +169,7 @@ def _live(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: Pro
         None if pod or _systemd.main_pid(shown) else _lease_before(fileset, module.params["lease"])
     )
     result = _started(unit, systemd, proc, fileset, done, restart=module.params["restart"])
-    return Result(**{**result, "digest": digest, "lease": lease, "handover": handed})
+    return FilesetResult(**{**result, "digest": digest, "lease": lease, "handover": handed})
 
 
 def _lease_before(fileset: Fileset, wanted: dict[str, str] | None) -> LeaseResult | None:
@@ -174,15 +182,17 @@ def _lease_before(fileset: Fileset, wanted: dict[str, str] | None) -> LeaseResul
         handover,
     )
 
-    return handover.look(path, **wanted)
+    return handover.read_lease(path, **wanted)
 
 
-def _hand_over(unit: str, service: static_pod.Service, wanted: dict[str, t.Any]) -> Handover | None:
+def _hand_over(
+    unit: str, service: static_pod.SchedulerService, wanted: dict[str, t.Any]
+) -> HandoverResult | None:
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import (  # noqa: PLC0415
         handover,
     )
 
-    return handover.hand_over(unit, service, handover.Wanted(**wanted))
+    return handover.hand_over(unit, service, handover.HandoverOptions(**wanted))
 
 
 def _left_to_kubelet(items: t.Iterable[Item]) -> bool:
@@ -213,13 +223,13 @@ def _started(
     done: list[str],
     *,
     restart: bool = False,
-) -> Result:
+) -> FilesetResult:
     """Has the unit run from the live set. C(restart): whether it begins anew even where nothing asks for that."""
     done = list(done)
     live = fileset.record()["live"]
     if live and _left_to_kubelet(items_in(live)):
         systemd.reload()
-        return Result(changed=bool(done), done=done)
+        return FilesetResult(changed=bool(done), done=done)
     shown = systemd.show(unit)
     if shown.get("NeedDaemonReload") == "yes" or shown.get("LoadState") != "loaded" or done:
         systemd.reload()
@@ -229,16 +239,18 @@ def _started(
         done.append("enable")
     reasons = _reasons(unit, systemd, proc, fileset, live["digest"] if live else "")
     if reasons or restart:
-        if _systemd.number(shown, "NRestarts"):
-            systemd.forget_restarts(unit)
+        if _systemd.int_property(shown, "NRestarts"):
+            systemd.reset_restarts(unit)
         systemd.restart(unit)
         done.append("restart")
-    return Result(changed=bool(done), done=done, reasons=reasons)
+    return FilesetResult(changed=bool(done), done=done, reasons=reasons)
 
 
-def _previous(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc) -> Result:
+def _previous(
+    module: FilesetModule, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc
+) -> FilesetResult:
     if module.check_mode:
-        return Result(changed=False, done=[])
+        return FilesetResult(changed=False, done=[])
     unit = module.params["unit"]
     if fileset.record()["staged"]:
         fileset = Fileset(fileset.root, fileset.staged_items())
@@ -248,12 +260,14 @@ def _previous(module: Module, fileset: Fileset, systemd: _systemd.Systemd, proc:
     done = fileset.restore(attempt)
     live = fileset.record()["live"]
     if not live:
-        return Result(changed=bool(done), done=done)
+        return FilesetResult(changed=bool(done), done=done)
     # Also where nothing was promoted: a hand-over that failed may have left the unit stopped.
     return _started(unit, systemd, proc, Fileset(fileset.root, items_in(live)), done)
 
 
-def _recalled(module: Module, fileset: Fileset, _systemd: _systemd.Systemd, _proc: Proc) -> Result:
+def _recalled(
+    module: FilesetModule, fileset: Fileset, _systemd: _systemd.Systemd, _proc: Proc
+) -> FilesetResult:
     done = fileset.recall(dry=module.check_mode)
     record, previous = fileset.record(), fileset.previous()
     former = items_in(previous) if previous else ()
@@ -264,7 +278,7 @@ def _recalled(module: Module, fileset: Fileset, _systemd: _systemd.Systemd, _pro
         for item in former
         if item.link_to is not None and os.path.islink(kept[item.name])
     ]
-    return Result(
+    return FilesetResult(
         changed=bool(done),
         done=done,
         original=previous is not None and not previous["digest"],
@@ -286,7 +300,9 @@ def _not_after(kept: t.Mapping[str, str]) -> str:
 
     pem = paths.read(kept["certificate"]) if "certificate" in kept else None
     named = (
-        static_pod.kubeconfig(kept[STATIC_POD]) if STATIC_POD in kept else kept.get("kubeconfig")
+        static_pod.kubeconfig_path(kept[STATIC_POD])
+        if STATIC_POD in kept
+        else kept.get("kubeconfig")
     )
     if pem is None and named:
         with contextlib.suppress(KubeError, FilesError):
@@ -300,11 +316,13 @@ def _not_after(kept: t.Mapping[str, str]) -> str:
 def _reasons(
     unit: str, systemd: _systemd.Systemd, proc: Proc, fileset: Fileset, digest: str
 ) -> list[str]:
-    live = staleness.Live(fileset.items, digest, fileset.record()["binaries"])
-    return staleness.reasons(unit, systemd.show(unit), proc, live)
+    live = staleness.LiveSet(fileset.items, digest, fileset.record()["binaries"])
+    return staleness.staleness_reasons(unit, systemd.show(unit), proc, live)
 
 
-def _absent(module: Module, fileset: Fileset, systemd: _systemd.Systemd, _proc: Proc) -> Result:
+def _absent(
+    module: FilesetModule, fileset: Fileset, systemd: _systemd.Systemd, _proc: Proc
+) -> FilesetResult:
     unit, wanted, handed = module.params["unit"], module.params["handover"], None
     done = []
     if systemd.show(unit).get("FragmentPath") in fileset.record()["paths"]:
@@ -315,10 +333,12 @@ def _absent(module: Module, fileset: Fileset, systemd: _systemd.Systemd, _proc: 
     done += fileset.remove(dry=module.check_mode)
     if done and not module.check_mode:
         systemd.reload()
-    return Result(changed=bool(done), done=done, handover=handed)
+    return FilesetResult(changed=bool(done), done=done, handover=handed)
 
 
-STATES: dict[str, t.Callable[[Module, Fileset, _systemd.Systemd, Proc], Result]] = {
+STATE_HANDLERS: dict[
+    str, t.Callable[[FilesetModule, Fileset, _systemd.Systemd, Proc], FilesetResult]
+] = {
     "prepared": _prepared,
     "staged": _staged,
     "live": _live,

@@ -75,7 +75,7 @@ class Fault:
     def __init__(self, module: Module, systemd: _systemd.Systemd, proc: Proc) -> None:
         self.module, self.systemd, self.proc = module, systemd, proc
         self.unit: str = module.params["unit"]
-        options.unit(self.unit)
+        options.check_unit(self.unit)
         for option in ("settle", "journal_seconds"):
             if not 0 <= module.params[option] <= MAX_WAIT_S:
                 raise FaultError(

@@ -76,7 +76,7 @@ def choose(
     wanted: t.Sequence[str],
     members: t.Sequence[str],
     answers: rollout.MemberResults,
-    table: versions.Versions,
+    table: versions.VersionTable,
     *,
     scheduler: str = DEFAULT_SCHEDULER,
     undo_after: int = 0,
@@ -145,7 +145,7 @@ def choose(
         lease={
             "namespace": process["lease_namespace"],
             "name": process["lease_name"],
-            "sources": list(versions.sources_of(process["lock"])) or list(lease.RECORD_SOURCES),
+            "sources": list(versions.lock_sources(process["lock"])) or list(lease.RECORD_SOURCES),
         },
         scheduler=scheduler,
         timings=asdict(timings),
@@ -215,10 +215,10 @@ def _timings(
 
 
 def bounds_of(
-    kind: str, timings: ElectionTimings, version: str, table: versions.Versions
+    kind: str, timings: ElectionTimings, version: str, table: versions.VersionTable
 ) -> Bounds:
     """The bounds of a drill; C(version) is the leader's."""
-    row = versions.row_of(table, version)
+    row = versions.version_row(table, version)
     released, crash = (
         round(seconds + REQUESTS, 1) for seconds in (timings.stop_bound, timings.crash_bound)
     )

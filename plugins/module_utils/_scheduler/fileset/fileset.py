@@ -5,7 +5,7 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """The set of files that one unit runs from: staged, live and previous.
 
-Under the fileset directory lie C(staged/NAME), what the next start shall use; C(previous/NAME), what ran before the last
+Under the fileset directory lie C(staged/MEMBER_NAME), what the next start shall use; C(previous/MEMBER_NAME), what ran before the last
 promotion, with a copy of what was so before in C(previous.old), for a promotion that is taken back; and C(record.json), what was
 staged and promoted. Live are the paths that the unit names. Only promotion writes there.
 """
@@ -33,7 +33,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import options
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.options import (
     LIMIT,
-    NAME,
+    MEMBER_NAME,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     DIGEST_MARK,
@@ -239,7 +239,7 @@ class Fileset:
         """What was staged and promoted; of a record that is damaged, what is left of it."""
         return _record(self._raw_record()[1])
 
-    def neighbours(self) -> list[Fileset]:
+    def siblings(self) -> list[Fileset]:
         """The file sets beside this one: those of other instances, as far as they have a record."""
         above = os.path.dirname(self.root)
         with contextlib.suppress(OSError):
@@ -313,7 +313,7 @@ class Fileset:
             return False
         known = self.record()["binaries"]
         found = dict(known)
-        shared = [other.record()["binaries"] for other in self.neighbours()]
+        shared = [other.record()["binaries"] for other in self.siblings()]
         for entry, info in there:
             path, seen = entry["path"], identity(info)
             former = known.get(path)
@@ -384,7 +384,7 @@ class Fileset:
             with paths.explain_errors(folder, "make"):
                 os.makedirs(folder, 0o700, exist_ok=True)
         # Those that another instance made are left to the last one, which finds them empty.
-        theirs = [folder for other in self.neighbours() for folder in other.record()["directories"]]
+        theirs = [folder for other in self.siblings() for folder in other.record()["directories"]]
         if above or theirs:
             self.update_record(directories=sorted({*self.record()["directories"], *above, *theirs}))
         return missing
@@ -644,7 +644,7 @@ class Fileset:
     def remove(self, *, dry: bool = False) -> list[str]:
         """Removes what was promoted, the binaries that this brought and no other instance has, the folders that it made (when empty) and the fileset."""
         record = self.record()
-        shared = {path for other in self.neighbours() for path in other.record()["binaries"]}
+        shared = {path for other in self.siblings() for path in other.record()["binaries"]}
         binaries = [
             path
             for path, binary in record["binaries"].items()
@@ -735,7 +735,7 @@ def _is_member(entry: t.Any) -> bool:
             entry[name] is None or isinstance(entry[name], str) for name in ("link_to", "rendered")
         )
         and isinstance(entry["mode"], int)
-        and bool(NAME.fullmatch(entry["name"]))
+        and bool(MEMBER_NAME.fullmatch(entry["name"]))
         and os.path.isabs(entry["path"])
     )
 
@@ -826,6 +826,8 @@ def items_of(files: t.Sequence[dict[str, t.Any]]) -> list[Item]:
     """The module option C(files) as items."""
     items: list[Item] = []
     for entry in files:
-        mode = options.file(entry, {text for item in items for text in (item.name, item.path)})
+        mode = options.check_member(
+            entry, {text for item in items for text in (item.name, item.path)}
+        )
         items.append(Item(**{**entry, "mode": mode}))
     return items

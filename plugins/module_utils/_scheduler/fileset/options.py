@@ -27,23 +27,23 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 
 # A private key, a kubeconfig and a unit are a few kilobytes; anything above this is not one of them.
 LIMIT = paths.MAX_FILE_BYTES
-LONGEST_CONTENT = LIMIT // 4
+MAX_CONTENT_CHARS = LIMIT // 4
 """Characters, each of at most four bytes."""
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
-UNIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@\\-]{0,240}\.service")
-USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}|[0-9]{1,9}")
-FLAG = re.compile(r"[a-z0-9][a-z0-9-]*")
-TEXT = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
-MODE = re.compile(r"(?:0o)?[0-7]{1,4}")
+MEMBER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+SERVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@\\-]{0,240}\.service")
+USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}|[0-9]{1,9}")
+FLAG_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+ONE_LINE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
+OCTAL_MODE = re.compile(r"(?:0o)?[0-7]{1,4}")
 
 
-def path(value: str, option: str) -> None:
+def check_path(value: str, option: str) -> None:
     """Check that this is the full path of something below the root directory."""
     good = (
         os.path.isabs(value)
         and os.path.normpath(value) == value
         and value.strip("/")
-        and TEXT.fullmatch(value)
+        and ONE_LINE.fullmatch(value)
     )
     if not good or len(value) > 4000 or max(map(len, value.encode().split(b"/"))) > 255:
         raise FilesetError(
@@ -52,37 +52,37 @@ def path(value: str, option: str) -> None:
         )
 
 
-def unit(value: str) -> None:
+def check_unit(value: str) -> None:
     """Check the name of a service."""
-    if not UNIT.fullmatch(value):
+    if not SERVICE_NAME.fullmatch(value):
         raise FilesetError(
             f"{value[:80]!r} is not the name of a service, such as kube-scheduler.service",
             option="unit",
         )
 
 
-def file(entry: t.Mapping[str, t.Any], taken: t.Container[str]) -> int:
+def check_member(entry: t.Mapping[str, t.Any], taken: t.Container[str]) -> int:
     """Check a member of the set, and return its mode; *taken* are the names and paths of others."""
     name, link, content = entry["name"], entry["link_to"], entry["content"]
     fault = ""
     for option, value in (("name", name), ("link_to", link)):
         if (
             value is not None
-            and not NAME.fullmatch(value)
+            and not MEMBER_NAME.fullmatch(value)
             and (name, option, value) != (STATIC_POD, "link_to", "")
         ):
             fault = f"{option} {value[:80]!r} is not a file's name: use letters, digits and . _ -, and no slash"
-    path(entry["path"], "files")
+    check_path(entry["path"], "files")
     for option in ("name", "path"):
         if entry[option] in taken:
             fault = f"the {option} {entry[option]!r} is there twice: give each member its own"
     if content is not None and link is not None:
         fault = f"{name!r} has content and link_to: give one of them"
     if content is not None and (
-        len(content) > LONGEST_CONTENT or re.search(r"[\x00\ud800-\udfff]", content)
+        len(content) > MAX_CONTENT_CHARS or re.search(r"[\x00\ud800-\udfff]", content)
     ):
-        fault = f"the content of {name!r} is not text of at most {LONGEST_CONTENT} characters"
-    if not MODE.fullmatch(entry["mode"]):
+        fault = f"the content of {name!r} is not text of at most {MAX_CONTENT_CHARS} characters"
+    if not OCTAL_MODE.fullmatch(entry["mode"]):
         fault = f"mode {entry['mode'][:80]!r} of {name!r} is not octal: write it like '0644'"
     if fault:
         raise FilesetError(fault, option="files")
@@ -90,20 +90,20 @@ def file(entry: t.Mapping[str, t.Any], taken: t.Container[str]) -> int:
 
 
 def check_fileset(params: t.Mapping[str, t.Any]) -> None:
-    """Check the options of scheduler_fileset, but for C(files), of which :func:`file` checks each."""
-    path(params["path"], "path")
-    unit(params["unit"])
+    """Check the options of scheduler_fileset, but for C(files), of which :func:`check_member` checks each."""
+    check_path(params["path"], "path")
+    check_unit(params["unit"])
     if params["log_dir"] is not None:
-        path(params["log_dir"], "log_dir")
+        check_path(params["log_dir"], "log_dir")
     for entry in params["binaries"]:
-        path(entry["path"], "binaries")
-        if len(entry["version"]) > 100 or not TEXT.fullmatch(entry["version"]):
+        check_path(entry["path"], "binaries")
+        if len(entry["version"]) > 100 or not ONE_LINE.fullmatch(entry["version"]):
             raise FilesetError(
                 f"{entry['version'][:80]!r} is not a version, such as 1.37.2", option="binaries"
             )
-    if not USER.fullmatch(params["user"]):
+    if not USER_NAME.fullmatch(params["user"]):
         raise FilesetError(f"{params['user'][:80]!r} is not the name of a user", option="user")
-    if len(params["attempt"]) > 100 or not TEXT.fullmatch(f" {params['attempt']}"):
+    if len(params["attempt"]) > 100 or not ONE_LINE.fullmatch(f" {params['attempt']}"):
         raise FilesetError(
             f"{params['attempt'][:80]!r} is not one line of at most 100 characters",
             option="attempt",
@@ -116,7 +116,7 @@ def check_fileset(params: t.Mapping[str, t.Any]) -> None:
                     f"{params[option][name][:80]!r} is not the {name} of an object", option=option
                 )
     if handover:
-        path(handover["kubeconfig"], "handover")
+        check_path(handover["kubeconfig"], "handover")
         if handover["lock"] and handover["lock"] not in LOCK_OBJECTS:
             raise FilesetError(
                 f"{handover['lock'][:80]!r} is not the type of a lock", option="handover"
@@ -128,19 +128,23 @@ def check_fileset(params: t.Mapping[str, t.Any]) -> None:
             )
     for number, word in enumerate(params["command"]):
         if number == 0:
-            path(word, "command")
-        elif word and not TEXT.fullmatch(word):
+            check_path(word, "command")
+        elif word and not ONE_LINE.fullmatch(word):
             raise FilesetError(
                 f"{word[:80]!r} holds a control character, which no unit can hand on",
                 option="command",
             )
-    for option, form in (("dry_run_flags", FLAG), ("dry_run_texts", TEXT)):
+    for option, form in (("dry_run_flags", FLAG_NAME), ("dry_run_texts", ONE_LINE)):
         for name, value in params[option].items():
             if not form.fullmatch(name):
                 raise FilesetError(
                     f"{name[:80]!r} cannot stand in the command or the configuration", option=option
                 )
-            if isinstance(value, (dict, list)) or value is None or not TEXT.fullmatch(f" {value}"):
+            if (
+                isinstance(value, (dict, list))
+                or value is None
+                or not ONE_LINE.fullmatch(f" {value}")
+            ):
                 raise FilesetError(
                     f"the value of {name[:80]!r} is not one line of text", option=option
                 )

@@ -21,18 +21,18 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.files
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import process
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.version import (
-    version_of,
+    detect_version,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
-    claim_of,
+    describe_instance,
     parse_settings,
 )
 
 # An argument as a unit of the role holds it.
-ARGUMENT = re.compile(r'"(--[^"\\]*)"')
+UNIT_ARGUMENT = re.compile(r'"(--[^"\\]*)"')
 
 
-def neighbours(
+def other_instances(
     fileset: Fileset,
     proc: Proc,
     pid_of: t.Callable[[str], int],
@@ -40,21 +40,23 @@ def neighbours(
 ) -> list[facts.Instance]:
     """The other instances of this host, which are those with a record beside that of C(fileset)."""
     found = []
-    for other in fileset.neighbours():
+    for other in fileset.siblings():
         unit = f"{os.path.basename(other.root)}.service"
         record = other.record()
         members = record["staged"]["members"] if record["staged"] else []
         files = [*record["paths"], *(member["path"] for member in members)]
         pid = pid_of(unit)
         if pid:
-            version = version_of(proc, pid, record["binaries"])
-            told = process.told(proc, pid)
+            version = detect_version(proc, pid, record["binaries"])
+            told = process.read_settings(proc, pid)
         else:
             version = next(
                 (m["link_to"] or "" for m in members if m["name"] == "binary"), ""
             ).rpartition("-v")[2]
             texts = [_text(other, name) for name in ("unit", "config")]
-            told = parse_settings(ARGUMENT.findall(texts[0].decode("utf-8", "replace")), texts[1])
+            told = parse_settings(
+                UNIT_ARGUMENT.findall(texts[0].decode("utf-8", "replace")), texts[1]
+            )
             if not texts[0]:
                 found.append(
                     facts.Instance(
@@ -62,7 +64,7 @@ def neighbours(
                     )
                 )
                 continue
-        found.append(claim_of(unit, told, versions.serving_of(serving, version), files))
+        found.append(describe_instance(unit, told, versions.find_serving(serving, version), files))
     return found
 
 

@@ -27,7 +27,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 LEASE_ACCESS_ERRORS = (KubeError, LeaseError, ProbeError)
 
 
-def kubeconfig_for(unit: str, named: str) -> str:
+def process_kubeconfig(unit: str, named: str) -> str:
     """What the process itself reads: its credential where systemd gave it one, which outlives a change of the file.
 
     systemd mounts credentials read-only where the host sees them too; the process's own view of that place could be of its making.

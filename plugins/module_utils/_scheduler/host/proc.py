@@ -18,8 +18,8 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-LISTEN = "0A"
-LIMIT = 1 << 20
+TCP_LISTEN = "0A"
+MAX_READ_BYTES = 1 << 20
 NS_GET_OWNER_UID = 0xB704  # linux/nsfs.h
 
 
@@ -37,7 +37,7 @@ def parse_listeners(table: str) -> list[Listener]:
     found = []
     for line in table.splitlines()[1:]:
         words = line.split()
-        if len(words) > 9 and words[3] == LISTEN:
+        if len(words) > 9 and words[3] == TCP_LISTEN:
             raw, port = words[1].split(":")
             # The kernel prints each 32-bit word of the address in its own byte order.
             octets = b"".join(
@@ -60,7 +60,7 @@ class Proc:
 
     def _bytes(self, path: str) -> bytes:
         with contextlib.suppress(OSError), open(path, "rb") as stream:
-            return stream.read(LIMIT)
+            return stream.read(MAX_READ_BYTES)
         return b""
 
     def _text(self, *names: str) -> str:
@@ -159,7 +159,7 @@ class Proc:
             for listener in parse_listeners(self._text(*table.split("/")))
         ]
 
-    def holder(
+    def port_holder(
         self, number: int, pid: int, listeners: t.Sequence[Listener]
     ) -> tuple[list[str], int | None]:
         """The addresses of the listeners at which a port is listened on, and the process that does: 0 for one that cannot be told, None for none.
@@ -175,9 +175,9 @@ class Proc:
         return sorted(wanted.values()), next(holders, 0)
 
 
-class OwnScheduler(t.NamedTuple):
+class LocalScheduler(t.NamedTuple):
     """The scheduler of the unit: its process (0 for none), the unit's name, its lease (namespace and name), and who holds the port that is
-    wanted, as C(Proc.holder) tells it.
+    wanted, as C(Proc.port_holder) tells it.
 
     C(instances) are the units of this role's other schedulers.
     """
@@ -189,8 +189,8 @@ class OwnScheduler(t.NamedTuple):
     instances: t.Collection[str] = ()
 
 
-def others(
-    proc: Proc, own: OwnScheduler, lease_of: t.Callable[[int], tuple[str, str]]
+def other_schedulers(
+    proc: Proc, own: LocalScheduler, lease_of: t.Callable[[int], tuple[str, str]]
 ) -> list[int]:
     """Further kube-schedulers of this host: processes of that name that hold the port, or elect by the same lease.
 

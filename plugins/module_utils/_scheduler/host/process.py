@@ -30,12 +30,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 
 ANY_ADDRESS = "0.0.0.0"
 # Variables of the environment that the program itself reads, Go's and client-go's.
-ENVIRONMENT = re.compile(
+ENVIRONMENT_NAME = re.compile(
     r"GO[A-Z]{2,30}|(?:HTTPS?|NO|ALL|https?|no|all)_(?:PROXY|proxy)|KUBE_[A-Z0-9_]{1,60}|SSL_CERT_(?:FILE|DIR)"
 )
 
 
-def told(proc: Proc, pid: int) -> ProcessSettings:
+def read_settings(proc: Proc, pid: int) -> ProcessSettings:
     """What a process was told; the configuration is read as the process sees it, and only a regular file of at most 1 MiB."""
     words = proc.command_line(pid) if pid else []
     flags = parse_flags(words[1:])
@@ -48,7 +48,7 @@ def told(proc: Proc, pid: int) -> ProcessSettings:
     return parse_settings(words[1:], content, readable=bool(words))
 
 
-def describe(
+def describe_process(
     proc: Proc,
     pid: int,
     version: str,
@@ -104,7 +104,9 @@ def describe(
         settings=[] if digest else list_settings(seen.content),
         environment=[]
         if digest
-        else sorted(filter(ENVIRONMENT.fullmatch, proc.environment(pid)))[: facts.MAX_LIST_LENGTH],
+        else sorted(filter(ENVIRONMENT_NAME.fullmatch, proc.environment(pid)))[
+            : facts.MAX_LIST_LENGTH
+        ],
     )
 
 

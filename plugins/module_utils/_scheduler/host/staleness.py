@@ -27,11 +27,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     DIGEST_VARIABLE,
 )
 
-TOLERANCE = 0.2
+CLOCK_TOLERANCE_S = 0.2
 """Seconds by which the start of a process and the time stamp of a file are not comparable."""
 
 
-class Live(t.NamedTuple):
+class LiveSet(t.NamedTuple):
     """The live set: its members, the digest of all that the process is to have read, and the binaries of the record."""
 
     items: t.Sequence[Item]
@@ -39,7 +39,9 @@ class Live(t.NamedTuple):
     binaries: t.Mapping[str, Binary]
 
 
-def reasons(unit: str, shown: t.Mapping[str, str], proc: Proc, live: Live) -> list[str]:
+def staleness_reasons(
+    unit: str, shown: t.Mapping[str, str], proc: Proc, live: LiveSet
+) -> list[str]:
     """Why the unit has to be enabled or restarted, one line each; C(shown) are its properties.
 
     The digest in the environment is the unit's claim, not what the process read: a file that it reads at its start may have been
@@ -54,7 +56,7 @@ def reasons(unit: str, shown: t.Mapping[str, str], proc: Proc, live: Live) -> li
     return found + (_of_process(unit, pid, proc, live) if pid else [])
 
 
-def _of_process(unit: str, pid: int, proc: Proc, live: Live) -> list[str]:
+def _of_process(unit: str, pid: int, proc: Proc, live: LiveSet) -> list[str]:
     found = []
     digest = proc.environment(pid).get(DIGEST_VARIABLE, "")
     if digest != live.digest:
@@ -66,7 +68,7 @@ def _of_process(unit: str, pid: int, proc: Proc, live: Live) -> list[str]:
         if item.link_to is not None:
             found += _other_program(item, pid, proc, live.binaries)
         elif item.digest != "path":
-            copy = systemd.credential(proc, pid, unit, item.name) if item.seeded else None
+            copy = systemd.credential_path(proc, pid, unit, item.name) if item.seeded else None
             if copy is not None:
                 found += _other_credential(item, copy)
             elif started is not None:
@@ -96,6 +98,6 @@ def _changed_since(path: str, started: float) -> list[str]:
     with contextlib.suppress(OSError):
         changed = os.lstat(path).st_ctime
         # A time that is still to come is of a clock that was put back since, and says nothing.
-        if started + TOLERANCE < changed <= time.time() + TOLERANCE:
+        if started + CLOCK_TOLERANCE_S < changed <= time.time() + CLOCK_TOLERANCE_S:
             return [f"{path} changed after the process began"]
     return []

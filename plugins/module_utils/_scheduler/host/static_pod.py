@@ -25,9 +25,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.files
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import process
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import (
-    OwnScheduler,
+    LocalScheduler,
     Proc,
-    others,
+    other_schedulers,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     LEASE_NAME,
@@ -40,34 +40,36 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
 
 MANIFEST = "/etc/kubernetes/manifests/kube-scheduler.yaml"
 # One argument a line, as kubeadm writes them.
-ARGUMENT = re.compile(r"""(?m)^[ \t]*-[ \t]+["']?(--[a-z][a-z0-9-]*(?:=[^"'\n]*)?)["']?[ \t]*$""")
-PATIENCE = 90.0
+MANIFEST_ARGUMENT = re.compile(
+    r"""(?m)^[ \t]*-[ \t]+["']?(--[a-z][a-z0-9-]*(?:=[^"'\n]*)?)["']?[ \t]*$"""
+)
+MAX_STOP_S = 90.0
 """Seconds for kubelet to see that a manifest is gone (20 at most), and for the pod to end (its grace period is 30)."""
-POLL = 0.1
+STOP_POLL_S = 0.1
 
 
-def manifest(unit: str) -> str:
+def manifest_path(unit: str) -> str:
     """The path of the manifest that runs a scheduler in the place of the unit, "" for none. Of an instance there is none."""
     return MANIFEST if unit == f"{LEASE_NAME}.service" and os.path.isfile(MANIFEST) else ""
 
 
-def arguments(path: str) -> list[str]:
+def read_arguments(path: str) -> list[str]:
     """The arguments in a manifest; none where it cannot be read, or is written in another way than kubeadm's."""
     content = b""
     with contextlib.suppress(FilesError):
         content = paths.read(path, follow=True, limit=MAX_YAML_BYTES) or b""
-    return ARGUMENT.findall(content.decode("utf-8", "replace"))
+    return MANIFEST_ARGUMENT.findall(content.decode("utf-8", "replace"))
 
 
-def kubeconfig(path: str) -> str:
+def kubeconfig_path(path: str) -> str:
     """The kubeconfig that a manifest names, "" for none."""
-    return parse_settings(arguments(path), None).kubeconfig
+    return parse_settings(read_arguments(path), None).kubeconfig
 
 
-def pid(proc: Proc, unit: str) -> int:
+def find_pid(proc: Proc, unit: str) -> int:
     """The process of the pod, 0 for none: a scheduler of the host that is no service of systemd's."""
-    own = OwnScheduler(0, unit, (LEASE_NAMESPACE, LEASE_NAME), None)
-    found = others(proc, own, lambda other: process.told(proc, other).lease)
+    own = LocalScheduler(0, unit, (LEASE_NAMESPACE, LEASE_NAME), None)
+    found = other_schedulers(proc, own, lambda other: process.read_settings(proc, other).lease)
     return next((other for other in found if not proc.unit(other).endswith(".service")), 0)
 
 
@@ -82,31 +84,31 @@ class StaticPod:
 
         Raises FilesetError, with the manifest in its place again, where it goes on.
         """
-        running = pid(self.proc, unit)
+        running = find_pid(self.proc, unit)
         began = self.proc.start_ticks(running)
         if os.path.lexists(self.item.path):
             self.fileset.promote(self.attempt, first=self.item.name)
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_STOP_S
         while running and self.proc.start_ticks(running) == began:
             if time.monotonic() > deadline:
                 self.start(unit)
                 raise FilesetError(
-                    f"the scheduler of {self.item.path} still runs {PATIENCE:g} s after that was moved aside; it was put back: does kubelet run?"
+                    f"the scheduler of {self.item.path} still runs {MAX_STOP_S:g} s after that was moved aside; it was put back: does kubelet run?"
                 )
-            time.sleep(POLL)
+            time.sleep(STOP_POLL_S)
 
     def start(self, _unit: str) -> None:
         """Puts the manifest back."""
         self.fileset.put_back(self.item)
 
 
-def of(fileset: Fileset, proc: Proc, attempt: str) -> StaticPod | None:
+def replaced_static_pod(fileset: Fileset, proc: Proc, attempt: str) -> StaticPod | None:
     """The static pod in whose place the staged set comes, None for none."""
     item = next((item for item in fileset.items if item.name == STATIC_POD and item.gone), None)
     return StaticPod(fileset, item, proc, attempt) if item and os.path.lexists(item.path) else None
 
 
-class Service(t.Protocol):
+class SchedulerService(t.Protocol):
     """What runs a scheduler: systemd, or kubelet with a manifest."""
 
     def start(self, unit: str) -> None:

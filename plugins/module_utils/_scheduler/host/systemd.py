@@ -19,13 +19,13 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 )
 
 BOOTED = "/run/systemd/system"
-CREDENTIALS_SINCE = 247  # LoadCredential, systemd's NEWS
-ASK_SECONDS = 30
+MIN_CREDENTIALS_VERSION = 247  # LoadCredential, systemd's NEWS
+QUERY_TIMEOUT_S = 30
 """For what systemd knows, on a busy host."""
-JOB_SECONDS = 300
+JOB_TIMEOUT_S = 300
 """For a stop or a start, which the unit's own time-outs end sooner."""
-RUN_SECONDS = 60
-EXPIRED = 124
+RUN_TIMEOUT_S = 60
+TIMEOUT_EXIT_CODE = 124
 """Exit code of timeout(1)."""
 PROPERTIES = (
     "LoadState",
@@ -59,10 +59,10 @@ def parse_show(text: str) -> dict[str, str]:
 
 def main_pid(shown: t.Mapping[str, str]) -> int:
     """The main process of a unit, 0 for none."""
-    return number(shown, "MainPID")
+    return int_property(shown, "MainPID")
 
 
-def number(shown: t.Mapping[str, str], name: str) -> int:
+def int_property(shown: t.Mapping[str, str], name: str) -> int:
     """A property that is a number, 0 where systemd tells none."""
     text = shown.get(name, "")
     return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else 0
@@ -81,7 +81,7 @@ def drop_ins(shown: t.Mapping[str, str], unit: str) -> list[str]:
     return [path for path in shown.get("DropInPaths", "").split() if f"/{unit}.d/" in path]
 
 
-def is_aside(path: str) -> bool:
+def is_set_aside(path: str) -> bool:
     """Whether a drop-in is one whose settings were taken away."""
     try:
         with open(path, encoding="utf-8") as stream:
@@ -90,7 +90,7 @@ def is_aside(path: str) -> bool:
         return False
 
 
-def credential(proc: Proc, pid: int, unit: str, name: str) -> str | None:
+def credential_path(proc: Proc, pid: int, unit: str, name: str) -> str | None:
     """The path of a process's own copy of a credential; None where it was given none.
 
     The host's own view comes first: a process may arrange its own as it likes.
@@ -111,11 +111,11 @@ class Systemd:
     def _limited(self, seconds: int, *words: str) -> tuple[int, str, str]:
         return self._run(["timeout", "-k", "5", str(seconds), *words])
 
-    def _do(self, *words: str, seconds: int = ASK_SECONDS) -> str:
+    def _do(self, *words: str, seconds: int = QUERY_TIMEOUT_S) -> str:
         code, out, err = self._limited(seconds, "systemctl", *words)
         if code:
             said = (err or out).strip().splitlines() or [f"exit code {code}"]
-            reason = f"it took longer than {seconds} s" if code == EXPIRED else said[0]
+            reason = f"it took longer than {seconds} s" if code == TIMEOUT_EXIT_CODE else said[0]
             raise SystemdError(
                 f"systemctl {words[0]} failed: {reason} (look at: journalctl -u {words[-1]})"
             )
@@ -125,7 +125,7 @@ class Systemd:
         """systemd's major version, 0 where it does not run."""
         if not os.path.isdir(BOOTED):
             return 0
-        _code, out, _err = self._limited(ASK_SECONDS, "systemctl", "--version")
+        _code, out, _err = self._limited(QUERY_TIMEOUT_S, "systemctl", "--version")
         found = re.match(r"systemd (\d{1,6})", out)
         return int(found.group(1)) if found else 0
 
@@ -134,26 +134,26 @@ class Systemd:
         return parse_show(self._do("show", f"--property={','.join(PROPERTIES)}", "--", unit))
 
     def reload(self) -> None:
-        self._do("daemon-reload", seconds=JOB_SECONDS)
+        self._do("daemon-reload", seconds=JOB_TIMEOUT_S)
 
     def enable(self, unit: str) -> None:
         self._do("enable", "--quiet", "--", unit)
 
-    def forget_restarts(self, unit: str) -> None:
+    def reset_restarts(self, unit: str) -> None:
         """Counts the unit's restarts from 0 again; a start by hand does not, where it comes while systemd waits to restart it."""
         self._do("reset-failed", "--", unit)
 
     def restart(self, unit: str) -> None:
-        self._do("restart", "--", unit, seconds=JOB_SECONDS)
+        self._do("restart", "--", unit, seconds=JOB_TIMEOUT_S)
 
     def disable(self, unit: str) -> None:
-        self._do("disable", "--quiet", "--now", "--", unit, seconds=JOB_SECONDS)
+        self._do("disable", "--quiet", "--now", "--", unit, seconds=JOB_TIMEOUT_S)
 
     def start(self, unit: str) -> None:
-        self._do("start", "--", unit, seconds=JOB_SECONDS)
+        self._do("start", "--", unit, seconds=JOB_TIMEOUT_S)
 
     def stop(self, unit: str) -> None:
-        self._do("stop", "--", unit, seconds=JOB_SECONDS)
+        self._do("stop", "--", unit, seconds=JOB_TIMEOUT_S)
 
     def kill(self, unit: str, signal: str) -> None:
         """Sends a signal to the unit's processes."""
@@ -164,7 +164,7 @@ class Systemd:
         since = [f"--since=-{seconds}s"] if seconds else []
         return self._journal(unit, "--output=short-iso", f"--lines={lines}", *since).splitlines()
 
-    def logged(self, unit: str, text: str, since: float) -> bool:
+    def has_logged(self, unit: str, text: str, since: float) -> bool:
         """Whether the unit has said TEXT, in small letters, since a moment, in seconds since 1970. Needs a journalctl that can search, as most can."""
         return (
             text
@@ -175,7 +175,7 @@ class Systemd:
 
     def _journal(self, unit: str, *words: str) -> str:
         _code, out, _err = self._limited(
-            ASK_SECONDS, "journalctl", "--no-pager", "--quiet", *words, f"--unit={unit}"
+            QUERY_TIMEOUT_S, "journalctl", "--no-pager", "--quiet", *words, f"--unit={unit}"
         )
         return out
 
@@ -185,7 +185,7 @@ class Systemd:
         Until then NAME.timer is active, and a start of NAME.service runs it at once.
         """
         code, out, err = self._limited(
-            ASK_SECONDS,
+            QUERY_TIMEOUT_S,
             "systemd-run",
             "--quiet",
             "--collect",
@@ -194,7 +194,7 @@ class Systemd:
             f"--on-active={seconds}s",
             "--timer-property=AccuracySec=100ms",
             "--property=Type=oneshot",
-            f"--property=TimeoutStartSec={JOB_SECONDS}s",
+            f"--property=TimeoutStartSec={JOB_TIMEOUT_S}s",
             "--",
             "/bin/sh",
             "-c",
@@ -210,7 +210,7 @@ class Systemd:
     ) -> tuple[int, str]:
         """Runs COMMAND as USER in a transient service that gets CREDENTIALS (path by name); returns exit code and output."""
         code, out, err = self._limited(
-            RUN_SECONDS + 10,
+            RUN_TIMEOUT_S + 10,
             "systemd-run",
             "--quiet",
             "--wait",
@@ -219,7 +219,7 @@ class Systemd:
             f"--unit={name}",
             f"--property=User={user}",
             "--property=PrivateTmp=yes",
-            f"--property=RuntimeMaxSec={RUN_SECONDS}",
+            f"--property=RuntimeMaxSec={RUN_TIMEOUT_S}",
             *(f"--property=LoadCredential={key}:{path}" for key, path in credentials.items()),
             "--",
             # The service manager expands $NAME in them as in a unit.

@@ -31,7 +31,7 @@ MAX_RUN_S = 10.0
 MAX_OUTPUT_BYTES = 65536
 
 
-def version_of(proc: Proc, pid: int, binaries: t.Mapping[str, Binary]) -> str:
+def detect_version(proc: Proc, pid: int, binaries: t.Mapping[str, Binary]) -> str:
     """The version of a process, without the v; "" where it cannot be told.
 
     A program that the record of the fileset vouches for is not run. Any other is run as the process's own user, with a time

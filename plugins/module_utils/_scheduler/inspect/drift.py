@@ -516,8 +516,8 @@ def _unit(wanted: Wanted, shown: t.Mapping[str, str]) -> list[str]:
 def _process(
     wanted: Wanted, fileset: Fileset, digest: str, process: facts.Process, host: HostAccess
 ) -> list[str]:
-    live = staleness.Live(wanted.items, digest, fileset.record()["binaries"])
-    found = staleness.reasons(wanted.unit, host.shown, host.proc, live)
+    live = staleness.LiveSet(wanted.items, digest, fileset.record()["binaries"])
+    found = staleness.staleness_reasons(wanted.unit, host.shown, host.proc, live)
     if process["pid"] and process["version"] != wanted.version:
         found.append(f"version {process['version'] or 'unknown'} runs, wanted {wanted.version}")
     # Otherwise that it differs follows from what was found.

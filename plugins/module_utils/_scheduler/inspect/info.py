@@ -43,16 +43,16 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host 
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
     LEASE_ACCESS_ERRORS,
-    kubeconfig_for,
+    process_kubeconfig,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import (
     Listener,
-    OwnScheduler,
+    LocalScheduler,
     Proc,
-    others,
+    other_schedulers,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.version import (
-    version_of,
+    detect_version,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (
     effective,
@@ -220,7 +220,7 @@ def unsafe(folders: t.Sequence[str]) -> list[str]:
 def unit_of(name: str, shown: t.Mapping[str, str], manifest: str) -> facts.Unit:
     """The unit for the answer, of the properties that systemd shows."""
     drop_ins = _systemd.drop_ins(shown, name)
-    aside = [path for path in drop_ins if _systemd.is_aside(path)]
+    aside = [path for path in drop_ins if _systemd.is_set_aside(path)]
     return facts.Unit(
         name=name,
         load_state=shown.get("LoadState", ""),
@@ -228,7 +228,7 @@ def unit_of(name: str, shown: t.Mapping[str, str], manifest: str) -> facts.Unit:
         sub_state=shown.get("SubState", ""),
         enabled=shown.get("UnitFileState", ""),
         result=shown.get("Result", ""),
-        restarts=_systemd.number(shown, "NRestarts"),
+        restarts=_systemd.int_property(shown, "NRestarts"),
         since=shown.get("ExecMainStartTimestamp", ""),
         active_seconds=_systemd.active_seconds(shown, time.clock_gettime(time.CLOCK_MONOTONIC)),
         fragment_path=shown.get("FragmentPath", ""),
@@ -302,15 +302,15 @@ class Question:
         params = self.params
         shown = self.systemd.show(self.unit) if self.systemd_version else {}
         pid = _systemd.main_pid(shown)
-        manifest = static_pod.manifest(self.unit)
+        manifest = static_pod.manifest_path(self.unit)
         instead = bool(manifest) and not pid
         if instead:
-            pid = static_pod.pid(self.proc, self.unit)
+            pid = static_pod.find_pid(self.proc, self.unit)
         binaries = fileset.record()["binaries"]
-        told = _process.told(self.proc, pid)
-        version = version_of(self.proc, pid, binaries)
-        serving = _versions.serving_of(params["_serving"], version)
-        process = _process.describe(
+        told = _process.read_settings(self.proc, pid)
+        version = detect_version(self.proc, pid, binaries)
+        serving = _versions.find_serving(params["_serving"], version)
+        process = _process.describe_process(
             self.proc,
             pid,
             version,
@@ -320,10 +320,10 @@ class Question:
             port=params["port"],
         )
         if instead and not pid:
-            process["arguments"] = static_pod.arguments(manifest)
+            process["arguments"] = static_pod.read_arguments(manifest)
         listeners = self.proc.listeners()
         port, holder = self._port(process, serving_or_default(serving), listeners)
-        beside = instances.neighbours(fileset, self.proc, self._pid_of, params["_serving"])
+        beside = instances.other_instances(fileset, self.proc, self._pid_of, params["_serving"])
         answer = facts.ModuleResult(
             **host(params["user"], self.systemd_version),
             installed=os.path.isdir(fileset.root) and shown.get("LoadState") == "loaded",
@@ -366,7 +366,7 @@ class Question:
         """Why root should not read the kubeconfig of a scheduler that somebody else laid; those of this role are root's, or systemd's."""
         if process["pid"] and not process["digest"] and not fileset.prepared() and told.kubeconfig:
             try:
-                kubeconfig_for(self.unit, told.kubeconfig)
+                process_kubeconfig(self.unit, told.kubeconfig)
             except ProbeError as error:
                 return [str(error)]
         return []
@@ -403,7 +403,7 @@ class Question:
             return None
         if changed <= started or time.time() - changed > 2 * _credentials.CERTIFICATE_RELOAD_S:
             return True
-        return self.systemd.logged(self.unit, _credentials.CERTIFICATE_RELOAD_MESSAGE, changed)
+        return self.systemd.has_logged(self.unit, _credentials.CERTIFICATE_RELOAD_MESSAGE, changed)
 
     def _port(
         self, process: facts.Process, serving: _versions.Serving, listeners: t.Sequence[Listener]
@@ -411,11 +411,11 @@ class Question:
         """The port that is wanted, and the process that holds it; of a version that serves no HTTPS, its HTTP port."""
         wanted = self.params["wanted"]
         if wanted:
-            serving = _versions.serving_of(self.params["_serving"], wanted["version"]) or serving
+            serving = _versions.find_serving(self.params["_serving"], wanted["version"]) or serving
         number = (
             self.params["port"] if serving["https"] else process["http_port"] or serving["http"]
         )
-        addresses, holder = self.proc.holder(number, process["pid"], listeners)
+        addresses, holder = self.proc.port_holder(number, process["pid"], listeners)
         held_by = (
             "" if holder is None else self.proc.name(holder) if holder else "an unknown process"
         )
@@ -432,8 +432,10 @@ class Question:
             if process["pid"]
             else (LEASE_NAMESPACE, name)
         )
-        own = OwnScheduler(process["pid"], self.unit, lease, holder, beside)
-        found = others(self.proc, own, lambda pid: _process.told(self.proc, pid).lease)
+        own = LocalScheduler(process["pid"], self.unit, lease, holder, beside)
+        found = other_schedulers(
+            self.proc, own, lambda pid: _process.read_settings(self.proc, pid).lease
+        )
         return [self.proc.name(pid) for pid in found]
 
     def _subject(
@@ -450,11 +452,12 @@ class Question:
         return probes.Subject(
             process=process,
             serving=serving,
-            sources=_versions.source_groups(process["lock"]),
-            kubeconfig=lambda: kubeconfig_for(self.unit, named),
+            sources=_versions.lock_source_groups(process["lock"]),
+            kubeconfig=lambda: process_kubeconfig(self.unit, named),
             serving_ca=params["serving_ca"],
             metrics_pair=pair,
-            http_ours=bool(http_port) and self.proc.holder(http_port, pid, listeners)[1] == pid,
+            http_ours=bool(http_port)
+            and self.proc.port_holder(http_port, pid, listeners)[1] == pid,
             listening={
                 listener.address
                 for listener in listeners

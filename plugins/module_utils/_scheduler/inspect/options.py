@@ -14,8 +14,8 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.options import (
-    path,
-    unit,
+    check_path,
+    check_unit,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     MAX_WAIT_S,
@@ -37,15 +37,15 @@ SERVING_RULES: dict[str, t.Callable[[t.Any], t.Any]] = {
 
 def check_info(params: t.Mapping[str, t.Any]) -> None:
     """Check the options of scheduler_info that are no question in themselves."""
-    unit(params["unit"])
+    check_unit(params["unit"])
     for option in ("fileset_dir", "kubeconfig"):
-        path(params[option], option)
+        check_path(params[option], option)
     if params["certificate"] is not None:
-        path(params["certificate"], "certificate")
+        check_path(params["certificate"], "certificate")
     for option in ("paths", "folders"):
         for value in params[option]:
             if (option, value) != ("folders", "/"):
-                path(value, option)
+                check_path(value, option)
     if not 0 < params["port"] < 65536:
         raise FilesetError(f"{params['port']} is not between 1 and 65535", option="port")
     try:

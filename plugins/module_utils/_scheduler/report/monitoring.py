@@ -167,11 +167,11 @@ def _seconds(text: str) -> int:
     return int(number) * SECONDS[unit]
 
 
-def faults(cluster: Cluster, versions: _versions.Versions, prefix: str) -> list[str]:
+def faults(cluster: Cluster, versions: _versions.VersionTable, prefix: str) -> list[str]:
     """Why the metrics of a cluster cannot be had, one line each."""
     found = []
     for name, v in cluster.variables.items():
-        row = _versions.row_of(versions, v.version)
+        row = _versions.version_row(versions, v.version)
         if row and not row["https"]:
             found.append(
                 f"{prefix}version: {v.version} of {name} serves its metrics over plain http only; upgrade it to 1.13 or newer"
@@ -189,7 +189,9 @@ def _target(v: Variables, address: str) -> str:
     return transport.netloc(host, v.secure_port)
 
 
-def plan(clusters: t.Sequence[Cluster], settings: Settings, versions: _versions.Versions) -> Plan:
+def plan(
+    clusters: t.Sequence[Cluster], settings: Settings, versions: _versions.VersionTable
+) -> Plan:
     """The files of a host of Prometheus: one job and one group of rules for each cluster."""
     identities: list[Identity] = []
     files: dict[str, t.Any] = {}
@@ -257,11 +259,11 @@ def _job(
 
 
 def _rules(
-    cluster: Cluster, settings: Settings, versions: _versions.Versions
+    cluster: Cluster, settings: Settings, versions: _versions.VersionTable
 ) -> list[dict[str, t.Any]]:
     v, told, own = cluster.any, settings.alerts, cluster.selector
-    newest = max(versions, key=_versions.number)
-    metrics = (_versions.row_of(versions, v.version) or versions[newest])["metrics"]
+    newest = max(versions, key=_versions.parse_minor)
+    metrics = (_versions.version_row(versions, v.version) or versions[newest])["metrics"]
     # A scrape that comes late, and one that is lost, do not count.
     patience = f"{math.ceil(cluster.timings.crash_bound + 2 * _seconds(settings.interval))}s"
     window = _durations.parse_seconds(v.renew_before)

@@ -26,7 +26,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.text 
     format_time,
     parse_time,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Versions
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
+    VersionTable,
+)
 
 SCHEMA = 1
 STATES = ("no_answer", "unhealthy", "failed", "drift", "healthy")
@@ -106,7 +108,7 @@ def cluster(
     plans: t.Mapping[str, t.Mapping[str, t.Any]],
     asked: rollout.PlayScope,
     *,
-    versions: Versions,
+    versions: VersionTable,
     settings: Settings | None,
     before: rollout.MemberResults | None = None,
     notes: t.Iterable[str] = (),

@@ -318,5 +318,5 @@ def test_a_drop_in_is_known_by_its_content(tmp_path: Any) -> None:
         ("\xff", False),
     ):
         path.write_text(content, encoding="latin-1")
-        assert systemd.is_aside(str(path)) is aside
-    assert not systemd.is_aside(str(tmp_path / "nowhere"))
+        assert systemd.is_set_aside(str(path)) is aside
+    assert not systemd.is_set_aside(str(tmp_path / "nowhere"))

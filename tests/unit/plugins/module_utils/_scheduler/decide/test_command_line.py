@@ -179,8 +179,12 @@ def test_a_row_is_one_with_itself(minor: str) -> None:
         assert plan["problems"] == []
         for flag in plan["flags"]:
             known = FLAGS[flag[2:].split("=")[0]]
-            assert versions.number(known.get("added", "1.0")) <= versions.number(minor), flag
-            assert versions.number(known.get("removed", "1.99")) > versions.number(minor), flag
+            assert versions.parse_minor(known.get("added", "1.0")) <= versions.parse_minor(minor), (
+                flag
+            )
+            assert versions.parse_minor(known.get("removed", "1.99")) > versions.parse_minor(
+                minor
+            ), flag
 
 
 @pytest.mark.parametrize(
@@ -415,7 +419,7 @@ def test_table_is_in_order() -> None:
         assert set(known) <= {"added", "removed", "ignored", "instead", "own"}, name
         assert command_line.FLAG_NAME.fullmatch(name)
         for former, later in itertools.pairwise(
-            [versions.number(known[key]) for key in ("added", "removed") if key in known]
+            [versions.parse_minor(known[key]) for key in ("added", "removed") if key in known]
         ):
             assert former < later, name
 

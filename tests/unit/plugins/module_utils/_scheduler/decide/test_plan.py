@@ -298,7 +298,7 @@ def test_the_bound_of_a_member_that_does_not_release_its_lease() -> None:
 def test_what_a_host_has_to_know_of_the_table(minor: str) -> None:
     """The ranges that travel say of each minor what its row says."""
     row = TABLES.versions[minor]
-    entry = versions.serving_of(versions.serving(TABLES.versions), f"{minor}.9")
+    entry = versions.find_serving(versions.serving_ranges(TABLES.versions), f"{minor}.9")
     assert entry is not None
     assert (entry["https"], entry["http"], entry["lock"]) == (
         row["https"],
@@ -309,20 +309,20 @@ def test_what_a_host_has_to_know_of_the_table(minor: str) -> None:
 
 
 def test_the_ranges_are_few() -> None:
-    ranges = versions.serving(TABLES.versions)
+    ranges = versions.serving_ranges(TABLES.versions)
     assert len(ranges) <= 7
-    assert versions.serving_of(ranges, "") is None
-    assert versions.serving_of(ranges, "1.9.0") is None
-    assert versions.serving_of(ranges, "garbage") is None
-    assert versions.serving_of(ranges, "1.99.0") == ranges[-1]
+    assert versions.find_serving(ranges, "") is None
+    assert versions.find_serving(ranges, "1.9.0") is None
+    assert versions.find_serving(ranges, "garbage") is None
+    assert versions.find_serving(ranges, "1.99.0") == ranges[-1]
 
 
 def test_sources_of_locks() -> None:
-    assert versions.sources_of("leases") == ("lease",)
-    assert set(versions.sources_of("endpointsleases")) == {"lease", "endpoints"}
-    assert versions.sources_of("nonsense") == ()
-    assert set(versions.source_groups("endpointsleases")) == {("lease",), ("endpoints",)}
-    assert versions.source_groups("nonsense") == (tuple(lease.RECORD_SOURCES),)
+    assert versions.lock_sources("leases") == ("lease",)
+    assert set(versions.lock_sources("endpointsleases")) == {"lease", "endpoints"}
+    assert versions.lock_sources("nonsense") == ()
+    assert set(versions.lock_source_groups("endpointsleases")) == {("lease",), ("endpoints",)}
+    assert versions.lock_source_groups("nonsense") == (tuple(lease.RECORD_SOURCES),)
 
 
 def test_every_path_of_the_set_is_asked_about() -> None:

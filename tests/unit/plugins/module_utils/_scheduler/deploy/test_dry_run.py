@@ -28,7 +28,7 @@ from tests.support.host import Host
     ],
 )
 def test_the_reason_of_a_refusal(output: str, reason: str) -> None:
-    assert dry_run.reason(output) == reason
+    assert dry_run.failure_reason(output) == reason
 
 
 def test_the_binary_is_tried_beside_the_running_one(tmp_path: Path) -> None:
@@ -60,7 +60,9 @@ def test_the_binary_is_tried_beside_the_running_one(tmp_path: Path) -> None:
         "dry_run_flags": {"secure-port": "@port@", "port": "0"},
         "dry_run_texts": {"127.0.0.1:10251": "127.0.0.1:@port@"},
     }
-    assert dry_run.run(fileset, cast(Any, Fake()), params, "x.service", "digest") is True
+    assert (
+        dry_run.check_staged_set(fileset, cast(Any, Fake()), params, "x.service", "digest") is True
+    )
     program, *flags, last = told["command"]
     assert (program, last, told["user"]) == ("/opt/bin/x-v1", "--write-config-to=/dev/null", "k8s")
     given = dict(flag.split("=", 1) for flag in flags)
@@ -94,7 +96,7 @@ def try_out(host: Host, systemd: Tried, digest: str = "digest") -> bool | None:
         "dry_run_flags": {},
         "dry_run_texts": {},
     }
-    return dry_run.run(host.fileset, cast(Any, systemd), params, "x.service", digest)
+    return dry_run.check_staged_set(host.fileset, cast(Any, systemd), params, "x.service", digest)
 
 
 def test_a_set_that_has_passed_is_not_tried_again(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ class Cluster(systemd.Systemd):
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch.setattr(names, "CREDENTIALS_DIR", str(tmp_path / "credentials"))
-    monkeypatch.setattr(handover, "POLL", 0.01)
+    monkeypatch.setattr(handover, "HANDOVER_POLL_S", 0.01)
     cluster, ca = Cluster(), Ca()
     with Server(cluster.respond, ca.issue()) as server:
         path = tmp_path / "kubeconfig"
@@ -91,15 +91,17 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
         yield cluster
 
 
-def hand_over(cluster: Any, timeout: float = 5.0, lock: str = "leases") -> handover.Handover | None:
-    wanted = handover.Wanted(cluster.path, "kube-scheduler", "kube-system", lock, timeout)
+def hand_over(
+    cluster: Any, timeout: float = 5.0, lock: str = "leases"
+) -> handover.HandoverResult | None:
+    wanted = handover.HandoverOptions(cluster.path, "kube-scheduler", "kube-system", lock, timeout)
     return handover.hand_over(UNIT_NAME, cluster, wanted)
 
 
 @pytest.mark.parametrize("holder", [OWN, OTHER])
 def test_the_lease_before_a_first_start(cluster: Any, holder: str) -> None:
     cluster.holder = holder
-    found = handover.look(cluster.path, "kube-scheduler", "kube-system")
+    found = handover.read_lease(cluster.path, "kube-scheduler", "kube-system")
     assert found is not None
     assert (found["state"], found["holder_identity"], found["moving"], cluster.looks) == (
         "held",
@@ -115,7 +117,7 @@ def test_no_lease_before_a_first_start(cluster: Any) -> None:
     cluster.then = lambda _number: answer(404, status(404, "no"))
     cluster.did.append("no lease")
     cluster.objects = "/namespaces/kube-system/"
-    found = handover.look(cluster.path, "kube-scheduler", "kube-system")
+    found = handover.read_lease(cluster.path, "kube-scheduler", "kube-system")
     assert probes.record_of(found) is _lease.NO_RECORD
 
 
@@ -128,7 +130,7 @@ def test_a_lease_that_cannot_be_read_before_a_first_start(cluster: Any, fault: s
         Path(cluster.path).unlink()
     else:
         Path(cluster.path).chmod(0o666)
-    assert handover.look(cluster.path, "kube-scheduler", "kube-system") is None
+    assert handover.read_lease(cluster.path, "kube-scheduler", "kube-system") is None
 
 
 def test_another_member_leads_and_renews(cluster: Cluster) -> None:

@@ -46,7 +46,7 @@ from tests.support.pki import NOW, Ca, certificate, pem, spare
 @pytest.fixture(autouse=True)
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     # The tests' processes begin to the tick, and files change some ticks later.
-    monkeypatch.setattr(staleness, "TOLERANCE", 0.0)
+    monkeypatch.setattr(staleness, "CLOCK_TOLERANCE_S", 0.0)
 
 
 @pytest.fixture
@@ -637,7 +637,7 @@ def test_a_directory_in_the_place_of_a_file_is_one_line(host: Host, path: str) -
 
 def test_one_run_at_a_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.deploy()
-    monkeypatch.setattr(lifecycle, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(lifecycle, "LOCK_TIMEOUT_S", 0.1)
     with paths.lock(str(host.root / "fileset")):
         for state in ("staged", "live", "absent"):
             with pytest.raises(FilesError, match="another run has held"):
@@ -645,7 +645,7 @@ def test_one_run_at_a_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
         # A question waits for nobody.
         assert host.run("staged", check=True)["changed"] is False
     done = threading.Event()
-    monkeypatch.setattr(lifecycle, "LOCK_SECONDS", 10)
+    monkeypatch.setattr(lifecycle, "LOCK_TIMEOUT_S", 10)
     with paths.lock(str(host.root / "fileset")):
         thread = threading.Thread(target=lambda: (host.run("live"), done.set()))
         thread.start()
@@ -843,7 +843,7 @@ def test_the_lease_is_looked_at_before_a_first_start(
         looked.append((path, name, namespace, "restart" in host.systemd.did))
         return {"state": "absent"}
 
-    monkeypatch.setattr(handover, "look", look)
+    monkeypatch.setattr(handover, "read_lease", look)
     host.run("prepared")
     host.stage_key("secret 1")
     write.write(str(host.root / "fileset/staged/kubeconfig"), b"{}")
@@ -865,7 +865,7 @@ def test_restarts_of_before_do_not_count(host: Host) -> None:
     host.run("staged")
     host.systemd.did.clear()
     host.run("live")
-    assert host.systemd.did == ["reload", "forget_restarts", "restart"]
+    assert host.systemd.did == ["reload", "reset_restarts", "restart"]
 
 
 def test_only_what_this_roll_has_put_in_place_is_taken_back(host: Host) -> None:

@@ -13,7 +13,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.files
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import instances
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
-    claim_of,
+    describe_instance,
     parse_settings,
 )
 
@@ -21,7 +21,7 @@ from tests.support.host import FakeProc
 from tests.support.role import role_vars
 from tests.unit.plugins.module_utils._scheduler.decide.test_plan import made
 
-SERVING = versions.serving(role_vars()["__kube_scheduler_versions"])
+SERVING = versions.serving_ranges(role_vars()["__kube_scheduler_versions"])
 PROFILES = {"profiles": [{"schedulerName": "batch"}]}
 
 
@@ -52,7 +52,7 @@ def staged(tmp_path: Path, version: str, **given: Any) -> None:
 
 def asked(tmp_path: Path, proc: FakeProc, pids: dict[str, int]) -> list[facts.Instance]:
     own = Fileset(str(tmp_path / "lib/kube-scheduler"), ())
-    return instances.neighbours(own, proc, lambda unit: pids.get(unit, 0), SERVING)
+    return instances.other_instances(own, proc, lambda unit: pids.get(unit, 0), SERVING)
 
 
 def test_one_that_is_staged(tmp_path: Path, proc: FakeProc) -> None:
@@ -130,8 +130,8 @@ def test_what_is_planned_is_what_would_be_found() -> None:
     """The controller compares its plan with what hosts say, so both have to mean the same."""
     plan = made(name="batch", secure_port=10260, config=PROFILES)
     told = parse_settings(plan["command"][1:], plan["config"].encode())
-    found = claim_of(
-        "batch.service", told, versions.serving_of(SERVING, "1.37.2"), ["/b", "/a", "/a"]
+    found = describe_instance(
+        "batch.service", told, versions.find_serving(SERVING, "1.37.2"), ["/b", "/a", "/a"]
     )
     assert found == {
         "unit": "batch.service",

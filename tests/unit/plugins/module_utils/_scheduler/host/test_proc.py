@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import proc as _proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import (
     Listener,
-    OwnScheduler,
+    LocalScheduler,
     Proc,
 )
 
@@ -45,10 +45,10 @@ def test_a_port_of_our_own_is_found() -> None:
                 ["sh", "-c", "echo $PPID"], capture_output=True, text=True, check=True
             ).stdout
         )
-        assert proc.holder(number, pid, proc.listeners()) == (["127.0.0.1"], pid)
-        assert proc.holder(number, 0, proc.listeners()) == (["127.0.0.1"], pid)
+        assert proc.port_holder(number, pid, proc.listeners()) == (["127.0.0.1"], pid)
+        assert proc.port_holder(number, 0, proc.listeners()) == (["127.0.0.1"], pid)
         assert f"(pid {pid}," in proc.name(pid)
-    assert proc.holder(number, pid, proc.listeners()) == ([], None)
+    assert proc.port_holder(number, pid, proc.listeners()) == ([], None)
 
 
 def test_a_real_process() -> None:
@@ -83,7 +83,7 @@ def test_a_real_process() -> None:
 def test_what_a_process_writes_itself_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_proc, "LIMIT", 10)
+    monkeypatch.setattr(_proc, "MAX_READ_BYTES", 10)
     proc = FakeProc(tmp_path / "proc")
     proc.place(7, ("a" * 100,))
     assert proc.command_line(7) == ["a" * 10]
@@ -100,8 +100,8 @@ def test_a_process_between_two_users_has_none(tmp_path: Path) -> None:
 
 def others(proc: FakeProc, **own: object) -> list[int]:
     known: dict[str, Any] = {"pid": 1, "unit": "kube-scheduler.service", "lease": LEASE, **own}
-    holder = proc.holder(10259, known["pid"], proc.listeners())[1]
-    return _proc.others(proc, OwnScheduler(holder=holder, **known), lambda pid: LEASE)
+    holder = proc.port_holder(10259, known["pid"], proc.listeners())[1]
+    return _proc.other_schedulers(proc, LocalScheduler(holder=holder, **known), lambda pid: LEASE)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.version import (
     _output,
-    version_of,
+    detect_version,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
     list_settings,
@@ -78,8 +78,8 @@ def described(
         (folder / "root/etc/config").write_bytes(
             config if isinstance(config, bytes) else config.encode()
         )
-    told = process.told(proc, 7)
-    return process.describe(
+    told = process.read_settings(proc, 7)
+    return process.describe_process(
         proc, 7, "1.37.2", told, serving=serving, bind_address="192.0.2.1", port=1
     )
 
@@ -113,21 +113,27 @@ def test_the_command_line_of_somebody_else_s(proc: FakeProc) -> None:
         "KUBE_X": "",
     }
     proc.place(7, ("/bin/kube-scheduler", "--v=4", "--leader-elect"), environment=environment)
-    told = process.told(proc, 7)
-    found = process.describe(proc, 7, "1.37.2", told, serving=NEW, bind_address="192.0.2.1", port=1)
+    told = process.read_settings(proc, 7)
+    found = process.describe_process(
+        proc, 7, "1.37.2", told, serving=NEW, bind_address="192.0.2.1", port=1
+    )
     assert found["arguments"] == ["--v=4", "--leader-elect"]
     assert found["environment"] == ["GOGC", "KUBE_X", "https_proxy"]
     assert found["user"] == pwd.getpwuid(os.getuid()).pw_name
     proc.end(7)
     proc.place(7, ("/bin/kube-scheduler", *["--v=4"] * 5000), uid=54321)
-    found = process.describe(proc, 7, "1.37.2", told, serving=NEW, bind_address="192.0.2.1", port=1)
+    found = process.describe_process(
+        proc, 7, "1.37.2", told, serving=NEW, bind_address="192.0.2.1", port=1
+    )
     assert len(found["arguments"]) == facts.MAX_LIST_LENGTH
     assert found["user"] == "54321"
 
 
 def test_no_process(proc: FakeProc) -> None:
-    told = process.told(proc, 0)
-    found = process.describe(proc, 0, "", told, serving=NEW, bind_address="192.0.2.1", port=1)
+    told = process.read_settings(proc, 0)
+    found = process.describe_process(
+        proc, 0, "", told, serving=NEW, bind_address="192.0.2.1", port=1
+    )
     assert (found["pid"], found["timings"], found["secure_port"], found["lease_name"]) == (
         0,
         None,
@@ -216,8 +222,8 @@ def test_an_old_version_serves_as_it_was_told(proc: FakeProc) -> None:
 
 def test_where_the_command_line_cannot_be_read_what_is_wanted_stands_in(proc: FakeProc) -> None:
     proc.place(7)
-    found = process.describe(
-        proc, 7, "", process.told(proc, 7), serving=NEW, bind_address="192.0.2.1", port=1
+    found = process.describe_process(
+        proc, 7, "", process.read_settings(proc, 7), serving=NEW, bind_address="192.0.2.1", port=1
     )
     assert (found["bind_address"], found["secure_port"]) == ("192.0.2.1", 1)
 
@@ -268,14 +274,14 @@ def test_no_configuration_holds_a_question_up(proc: FakeProc, kind: str) -> None
     else:
         path.symlink_to("/dev/zero")
     before = time.monotonic()
-    assert process.told(proc, 7).fields == {}
+    assert process.read_settings(proc, 7).fields == {}
     assert time.monotonic() - before < 1
 
 
 def test_the_digest_of_a_process_is_a_digest(proc: FakeProc) -> None:
     proc.place(7, ("x",), environment={"KUBE_HA_DIGEST": "rm -rf /"})
-    found = process.describe(
-        proc, 7, "", process.told(proc, 7), serving=NEW, bind_address="", port=1
+    found = process.describe_process(
+        proc, 7, "", process.read_settings(proc, 7), serving=NEW, bind_address="", port=1
     )
     assert found["digest"] == ""
 
@@ -306,7 +312,7 @@ def test_a_recorded_program_is_not_run(
     proc.place(7, exe=path)
     known = binary(path, "1.36.1")
     monkeypatch.setattr(version, "sha256", None)
-    assert version_of(proc, 7, known) == "1.36.1"
+    assert detect_version(proc, 7, known) == "1.36.1"
 
 
 def test_the_same_content_under_the_same_path_is_the_recorded_program(
@@ -317,7 +323,7 @@ def test_the_same_content_under_the_same_path_is_the_recorded_program(
     os.utime(path, (1, 1))
     proc.place(7, exe=path)
     monkeypatch.setattr(version, "_output", None)
-    assert version_of(proc, 7, known) == "1.36.1"
+    assert detect_version(proc, 7, known) == "1.36.1"
 
 
 def test_another_program_is_run(proc: FakeProc, tmp_path: Path) -> None:
@@ -325,8 +331,8 @@ def test_another_program_is_run(proc: FakeProc, tmp_path: Path) -> None:
     known = binary(path, "1.36.1")
     program(path, "Kubernetes v1.35.4")
     proc.place(7, exe=path)
-    assert version_of(proc, 7, known) == "1.35.4"
-    assert version_of(proc, 7, {}) == "1.35.4"
+    assert detect_version(proc, 7, known) == "1.35.4"
+    assert detect_version(proc, 7, {}) == "1.35.4"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
@@ -336,7 +342,7 @@ def test_a_program_is_run_as_the_user_of_the_process(proc: FakeProc, tmp_path: P
             folder.chmod(0o711)
     path = program(tmp_path / "app", 'Kubernetes "v1.$(id -u).$(id -G)"')
     proc.place(7, exe=path, uid=65534)
-    assert version_of(proc, 7, {}) == "1.65534.65534"
+    assert detect_version(proc, 7, {}) == "1.65534.65534"
     assert (
         _output(["/bin/sh", "-c", "id -u; id -g; id -G; echo $HOME"], 65534, 65534).split()
         == ["65534"] * 3
@@ -359,7 +365,7 @@ def test_a_program_that_misbehaves_has_no_version(
     monkeypatch.setattr(version, "MAX_RUN_S", 0.5)
     proc.place(7, exe=program(tmp_path / "app", text))
     before = time.monotonic()
-    assert version_of(proc, 7, {}) == ""
+    assert detect_version(proc, 7, {}) == ""
     assert time.monotonic() - before < seconds
 
 
@@ -369,15 +375,15 @@ def test_a_host_without_room_for_a_process(
     proc.place(7, exe=program(tmp_path / "app", "Kubernetes v1.35.4"))
     there = len(os.listdir("/proc/self/fd"))
     monkeypatch.setattr(os, "fork", lambda: os.open("/nowhere", os.O_RDONLY))
-    assert version_of(proc, 7, {}) == ""
+    assert detect_version(proc, 7, {}) == ""
     assert len(os.listdir("/proc/self/fd")) == there
 
 
 def test_no_program(proc: FakeProc) -> None:
     proc.place(7)
-    assert version_of(proc, 7, {}) == ""
-    assert version_of(proc, 8, {}) == ""
-    assert version_of(proc, 0, {}) == ""
+    assert detect_version(proc, 7, {}) == ""
+    assert detect_version(proc, 8, {}) == ""
+    assert detect_version(proc, 0, {}) == ""
 
 
 def test_the_lock_that_a_real_process_was_told(tmp_path: Path) -> None:
@@ -392,14 +398,14 @@ def test_the_lock_that_a_real_process_was_told(tmp_path: Path) -> None:
         ) as running:
             running.stdout.readline()  # type: ignore[union-attr]
             try:
-                return process.told(Proc(), running.pid).lock
+                return process.read_settings(Proc(), running.pid).lock
             finally:
                 running.kill()
 
     assert told(f"--config={config}") == "endpointsleases"
     assert told(f"--config={config}", "--leader-elect-resource-lock=leases") == "leases"
     assert told("--v=2") == ""
-    assert process.told(Proc(), 0).lock == ""
+    assert process.read_settings(Proc(), 0).lock == ""
 
 
 def test_the_settings_of_a_configuration() -> None:

@@ -61,7 +61,7 @@ class Kubelet(Host):
             self.pod += 1
             self.proc.place(
                 self.pod,
-                ("kube-scheduler", *static_pod.arguments(str(self.manifest))),
+                ("kube-scheduler", *static_pod.read_arguments(str(self.manifest))),
                 cgroup=SCOPE,
             )
         elif there and not self.manifest.exists() and not self.deaf:
@@ -87,7 +87,7 @@ class Kubelet(Host):
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubelet:
     found = Kubelet(tmp_path)
     monkeypatch.setattr(static_pod, "MANIFEST", str(found.manifest))
-    monkeypatch.setattr(static_pod, "POLL", 0)
+    monkeypatch.setattr(static_pod, "STOP_POLL_S", 0)
     monkeypatch.setattr(static_pod.time, "sleep", found.sync)
     return found
 
@@ -104,7 +104,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubelet:
 )
 def test_the_arguments_of_a_manifest(tmp_path: Path, line: str, found: list[str]) -> None:
     (tmp_path / "pod").write_text(f"spec:\n{line}\n")
-    assert static_pod.arguments(str(tmp_path / "pod")) == found
+    assert static_pod.read_arguments(str(tmp_path / "pod")) == found
 
 
 @pytest.mark.parametrize("kind", ["nothing", "folder", "large"])
@@ -114,26 +114,26 @@ def test_a_manifest_that_cannot_be_read_has_none(tmp_path: Path, kind: str) -> N
         path.mkdir()
     elif kind == "large":
         path.write_text("    - --v=4\n" * 100_000)
-    assert static_pod.arguments(str(path)) == []
-    assert static_pod.kubeconfig(str(path)) == ""
+    assert static_pod.read_arguments(str(path)) == []
+    assert static_pod.kubeconfig_path(str(path)) == ""
 
 
 def test_only_the_default_scheduler_has_a_static_pod(host: Kubelet) -> None:
-    assert static_pod.manifest("kube-scheduler.service") == str(host.manifest)
-    assert static_pod.manifest("batch.service") == ""
+    assert static_pod.manifest_path("kube-scheduler.service") == str(host.manifest)
+    assert static_pod.manifest_path("batch.service") == ""
     host.manifest.unlink()
-    assert static_pod.manifest("kube-scheduler.service") == ""
+    assert static_pod.manifest_path("kube-scheduler.service") == ""
 
 
 def test_its_process_is_no_service_s(tmp_path: Path) -> None:
     proc = FakeProc(tmp_path / "proc")
     proc.listen_nowhere()
     proc.place(5, ("kube-scheduler",), cgroup="/system.slice/mine.service")
-    assert static_pod.pid(proc, UNIT_NAME) == 0
+    assert static_pod.find_pid(proc, UNIT_NAME) == 0
     proc.place(6, ("kube-scheduler",), cgroup="/user.slice/x.scope", uid=1000)
-    assert static_pod.pid(proc, UNIT_NAME) == 0
+    assert static_pod.find_pid(proc, UNIT_NAME) == 0
     proc.place(7, ("kube-scheduler",), cgroup=SCOPE)
-    assert static_pod.pid(proc, UNIT_NAME) == 7
+    assert static_pod.find_pid(proc, UNIT_NAME) == 7
 
 
 def test_the_unit_comes_in_its_place_and_is_gone_again(host: Kubelet) -> None:
@@ -202,7 +202,7 @@ def test_a_roll_that_fails_gives_the_host_back_to_kubelet(host: Kubelet) -> None
 def test_a_pod_that_does_not_end(host: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
     host.stage()
     host.deaf = True
-    monkeypatch.setattr(static_pod, "PATIENCE", 0.05)
+    monkeypatch.setattr(static_pod, "MAX_STOP_S", 0.05)
     with pytest.raises(
         FilesetError, match=r"kube-scheduler.yaml still runs 0.05 s after .*does kubelet run\?"
     ):
@@ -226,11 +226,11 @@ def test_the_leader_hands_over_by_the_manifest(
     wanted = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
 
     def hand_over(
-        unit: str, service: static_pod.Service, _wanted: handover.Wanted
-    ) -> handover.Handover:
+        unit: str, service: static_pod.SchedulerService, _wanted: handover.HandoverOptions
+    ) -> handover.HandoverResult:
         service.stop(unit)
         assert (host.manifest.exists(), host.runs, host.systemd.did) == (False, False, [])
-        return handover.Handover(holder="m2", seconds=0.5, released=True, transitions=1)
+        return handover.HandoverResult(holder="m2", seconds=0.5, released=True, transitions=1)
 
     monkeypatch.setattr(handover, "hand_over", hand_over)
     host.stage()
@@ -240,7 +240,9 @@ def test_the_leader_hands_over_by_the_manifest(
 
 
 def test_nobody_takes_the_lease_of_the_pod(host: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hand_over(unit: str, service: static_pod.Service, _wanted: handover.Wanted) -> None:
+    def hand_over(
+        unit: str, service: static_pod.SchedulerService, _wanted: handover.HandoverOptions
+    ) -> None:
         service.stop(unit)
         service.start(unit)
         raise FilesetError("nobody")

@@ -56,7 +56,7 @@ def test_every_call_has_a_time_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     manager.restart("x")
     manager.disable("x")
     manager.journal("x", 3)
-    manager.logged("x", "words", 7.5)
+    manager.has_logged("x", "words", 7.5)
     manager.run_with_credentials("x", "k8s", {"a": "/b"}, ["c"])
     assert len(run.ran) == 9
     for words in run.ran:
@@ -66,7 +66,7 @@ def test_every_call_has_a_time_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_what_a_unit_has_said() -> None:
     run = Runner(out="Certificate rotation detected, shutting down client connections\n")
-    assert systemd.Systemd(run).logged(
+    assert systemd.Systemd(run).has_logged(
         "x.service", "certificate rotation detected", 1_800_000_000.25
     )
     assert {
@@ -74,7 +74,7 @@ def test_what_a_unit_has_said() -> None:
         "--since=@1800000000.250",
         "--grep=certificate rotation detected",
     } <= set(run.ran[0])
-    assert not systemd.Systemd(Runner(out="")).logged(
+    assert not systemd.Systemd(Runner(out="")).has_logged(
         "x.service", "certificate rotation detected", 0.0
     )
 
@@ -119,10 +119,10 @@ def test_the_hosts_own_view_of_a_credential_comes_first(
     folder = tmp_path / "credentials"
     monkeypatch.setattr(names, "CREDENTIALS_DIR", str(folder))
     theirs = proc.place(7) / "root" / str(folder).lstrip("/") / "x.service"
-    assert systemd.credential(proc, 7, "x.service", "key") is None
+    assert systemd.credential_path(proc, 7, "x.service", "key") is None
     theirs.mkdir(parents=True)
     (theirs / "key").write_text("theirs")
-    assert Path(systemd.credential(proc, 7, "x.service", "key") or "").read_text() == "theirs"
+    assert Path(systemd.credential_path(proc, 7, "x.service", "key") or "").read_text() == "theirs"
     (folder / "x.service").mkdir(parents=True)
     (folder / "x.service/key").write_text("ours")
-    assert Path(systemd.credential(proc, 7, "x.service", "key") or "").read_text() == "ours"
+    assert Path(systemd.credential_path(proc, 7, "x.service", "key") or "").read_text() == "ours"

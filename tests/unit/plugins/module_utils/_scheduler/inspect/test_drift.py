@@ -209,7 +209,7 @@ def later() -> None:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    monkeypatch.setattr(staleness, "TOLERANCE", 0.0)
+    monkeypatch.setattr(staleness, "CLOCK_TOLERANCE_S", 0.0)
     host = Cluster(tmp_path)
     host.roll()
     later()
@@ -219,7 +219,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 def test_nothing_after_a_rollout_and_everything_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staleness, "TOLERANCE", 0.0)
+    monkeypatch.setattr(staleness, "CLOCK_TOLERANCE_S", 0.0)
     host = Cluster(tmp_path)
     host.log_dir.rmdir()
     (host.bin / "app-v1").unlink()

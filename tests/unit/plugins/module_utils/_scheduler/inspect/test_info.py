@@ -728,7 +728,7 @@ def test_an_old_version_has_the_port_of_its_own_kind(
         master.ask(probe=False, _serving=[old, *SERVING], wanted=wanted)["port"]["number"] == 10251
     )
     assert master.ask(probe=False, _serving=[old, *SERVING])["port"]["number"] == master.server.port
-    monkeypatch.setattr(info, "version_of", lambda *words: "1.10.4")
+    monkeypatch.setattr(info, "detect_version", lambda *words: "1.10.4")
     master.start()
     found = master.ask(probe=False, _serving=[old, *SERVING])
     assert (

@@ -18,7 +18,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import P
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
-    kubeconfig_for,
+    process_kubeconfig,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import probes
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import CHECK_NAMES
@@ -343,18 +343,18 @@ def test_the_credential_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(names, "CREDENTIALS_DIR", str(tmp_path / "credentials"))
     mine = tmp_path / "kubeconfig"
     mine.write_text("")
-    assert kubeconfig_for("x.service", str(mine)) == str(mine)
+    assert process_kubeconfig("x.service", str(mine)) == str(mine)
     own = tmp_path / "credentials/x.service/kubeconfig"
     own.parent.mkdir(parents=True)
     own.write_text("")
-    assert kubeconfig_for("x.service", str(mine)) == str(own)
+    assert process_kubeconfig("x.service", str(mine)) == str(own)
 
 
 def test_no_kubeconfig(tmp_path: Path) -> None:
     with pytest.raises(ProbeError, match="no kubeconfig is known"):
-        kubeconfig_for("x.service", "")
+        process_kubeconfig("x.service", "")
     with pytest.raises(ProbeError, match="No such file"):
-        kubeconfig_for("x.service", str(tmp_path / "nothing"))
+        process_kubeconfig("x.service", str(tmp_path / "nothing"))
 
 
 def test_a_kubeconfig_that_others_may_write_is_not_acted_on(tmp_path: Path) -> None:
@@ -363,16 +363,16 @@ def test_a_kubeconfig_that_others_may_write_is_not_acted_on(tmp_path: Path) -> N
     path.write_text("")
     path.chmod(0o666)
     with pytest.raises(ProbeError, match="is not used as root: others may write it"):
-        kubeconfig_for("x.service", str(path))
+        process_kubeconfig("x.service", str(path))
     path.chmod(0o644)
     if os.geteuid() == 0:
         os.chown(path, 65534, 0)
         with pytest.raises(ProbeError, match="is not used as root: others may write it"):
-            kubeconfig_for("x.service", str(path))
+            process_kubeconfig("x.service", str(path))
         os.chown(path, 0, 0)
         tmp_path.chmod(0o777)
         with pytest.raises(ProbeError, match="is not used as root: everybody may write"):
-            kubeconfig_for("x.service", str(path))
+            process_kubeconfig("x.service", str(path))
 
 
 def test_only_this_host_is_looked_at(world: World, tmp_path: Path) -> None:
