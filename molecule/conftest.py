@@ -1,4 +1,4 @@
-"""Fixtures of every scenario's tests."""
+"""Fixtures for the tests of all scenarios."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ def lab() -> Lab:
 
 @pytest.fixture
 def bind_pod(lab: Lab) -> Iterator[Callable[[], str]]:
-    """A function that makes a pod and returns the node that it gets within ten seconds. The pods are removed.
+    """Return a function that creates a pod and returns its node, which it gets within ten seconds.
 
-    Where the last leader could not give its lease back, which is known and rare, the pod waits until that has run out.
+    The pods are removed. If the previous leader could not release the lease, which is rare, the pod
+    waits until the lease has expired.
     """
     made: list[str] = []
 

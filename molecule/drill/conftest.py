@@ -1,4 +1,4 @@
-"""Fixtures of the drill's tests."""
+"""Fixtures for the tests of the drill."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.lab import Lab
 
 MEASURED: defaultdict[tuple[str, str, str], list[float]] = defaultdict(
     list
-)  # by times, kind and bound: seconds
+)  # seconds by election times, kind and bound
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def lab() -> Lab:
 
 @pytest.fixture
 def run_drill(lab: Lab, tmp_path: Path) -> Callable[..., Drill]:
-    """Runs drill.yml, and reads its report."""
+    """Run drill.yml and return its report."""
 
     def run(kind: str, *words: str) -> Any:
         found = drill(lab, tmp_path, kind, *words)
@@ -42,7 +42,7 @@ def run_drill(lab: Lab, tmp_path: Path) -> Callable[..., Drill]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The rows of docs/drill.md."""
+    """Print the rows of docs/drill.md."""
     for (times, kind, bound), seconds in MEASURED.items():
         figures = f"{min(seconds):.1f} | {mean(seconds):.1f} | {max(seconds):.1f}"
         terminalreporter.write_line(

@@ -396,8 +396,8 @@ class World:
                 (leader_info.leader, "time", clock),
                 (
                     leader_info.leader,
-                    "find",
-                    functools.partial(leader_info.leader.find, sleep=clock.sleep),
+                    "query_leader",
+                    functools.partial(leader_info.leader.query_leader, sleep=clock.sleep),
                 ),
                 (_lease, "observe", self.hurried(clock)),
                 (_lock, "time", clock),

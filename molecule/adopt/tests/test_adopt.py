@@ -1,4 +1,7 @@
-"""Schedulers that somebody else laid: by the walk-through's own commands, by hand with a drop-in and an EnvironmentFile, and as static pods."""
+"""Test the adoption of existing schedulers.
+
+They come from the walk-through, a manual deployment with drop-in and EnvironmentFile, or static pods.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,11 @@ BINARY, UNIT_FILE = "/opt/k8s/bin/kube-scheduler", f"/etc/systemd/system/{UNIT}"
 DROP_IN = f"{UNIT_FILE}.d/local.conf"
 FILES = (BINARY, UNIT_FILE, rotation.KUBECONFIG)
 ADOPT = "--extra-vars=kube_scheduler_adopt=true"
+ENVIRONMENT = "/etc/default/kube-scheduler"
 BY_HAND = f"""
 set -e
-printf '%s\\n' 'ARGS=--v=4 --leader-elect=true --kubeconfig={rotation.KUBECONFIG}' > /etc/default/kube-scheduler
-sed -i '/^  --/d; s|^ExecStart=.*|EnvironmentFile=/etc/default/kube-scheduler\\nExecStart={BINARY} $ARGS|' {UNIT_FILE}
+printf '%s\\n' 'ARGS=--v=4 --leader-elect=true --kubeconfig={rotation.KUBECONFIG}' > {ENVIRONMENT}
+sed -i '/^  --/d; s|^ExecStart=.*|EnvironmentFile={ENVIRONMENT}\\nExecStart={BINARY} $ARGS|' {UNIT_FILE}
 mkdir -p {UNIT_FILE}.d
 printf '[Service]\\nNice=5\\n' > {DROP_IN}
 systemctl daemon-reload
@@ -54,7 +58,8 @@ spec:
     name: kube-scheduler
   hostNetwork: true
 """
-# Runs what the folder of manifests holds and ends what it does not, as kubelet does: in a control group that is no service's.
+# Starts and stops pods by the manifest directory, as kubelet does, in a control group that is no
+# service's.
 KUBELET = f"""#!/bin/sh
 while sleep 0.5; do
     if [ ! -e {MANIFEST} ]; then
@@ -75,7 +80,7 @@ chown root /etc/kubernetes
 mkdir -p /etc/kubernetes/manifests
 systemd-run --quiet --collect --unit=kubelet /bin/sh /opt/image/kubelet
 """
-# What the refusal asks for; the walk-through has its user copy the kubeconfig himself.
+# As the error message demands. In the walk-through, the user copies the kubeconfig.
 TO_ROOT = f"chown root /etc/kubernetes {rotation.KUBECONFIG} && chmod 0640 {rotation.KUBECONFIG}"
 
 
@@ -84,14 +89,20 @@ def sums(lab: Any, *files: str) -> dict[str, str]:
 
 
 def renewed(lab: Any) -> bool:
-    """Whether somebody leads: a lease that nobody gave back still names its former holder."""
+    """Return whether a scheduler leads.
+
+    A lease that was not released still names its previous holder.
+    """
     before = lab.lease()["renewTime"]
     time.sleep(5)
     return bool(lab.lease()["renewTime"] != before)
 
 
 def adopted(lab: Any, *words: str) -> None:
-    """Takes them over under a stream of pods: one hand-over, nothing lost, and nothing to do afterwards."""
+    """Adopt the schedulers under a stream of pods.
+
+    There is one handover, no pod is lost, and the next run changes nothing.
+    """
     found = under_pods(lab, lambda: lab.site(*words))
     nothing_lost(found, transitions=1, bound=rotation.bound(lab))
     assert "takes over kube-scheduler.service, which this role did not lay" in found.run.text
@@ -103,7 +114,7 @@ def adopted(lab: Any, *words: str) -> None:
 
 
 def rolled_back(lab: Any, before: dict[str, str], bind_pod: Callable[[], str], *files: str) -> None:
-    """The originals come back byte for byte, a plain binary in the place of the link."""
+    """Check that the original files return unchanged, with a plain binary instead of the link."""
     run = lab.play("playbooks/rollback.yml")
     assert run.code == 0, run.output
     assert sums(lab, *files) == before
@@ -122,7 +133,7 @@ def masters(lab: Any) -> Any:
     found = deployment.Hosts(
         {**os.environ, "LAB_NAME": lab.settings.name, "LAB_KUBE_VERSION": lab.settings.version}
     )
-    # Built by today's Go, kubectl 1.20 panics when it writes a file.
+    # kubectl 1.20, built with a current Go, panics when it writes a file.
     found.kubectl = max(lab.settings.served.glob(f"v*/bin/linux/{lab.settings.arch}/kubectl"))
     found.prepare()
     return found
@@ -130,7 +141,7 @@ def masters(lab: Any) -> Any:
 
 @pytest.fixture
 def walk_through(lab: Any, masters: Any, tmp_path: Path) -> None:
-    """All masters as the walk-through leaves them."""
+    """Deploy all hosts with the walk-through."""
     masters.on_all(
         f"systemctl disable --now {UNIT} 2>/dev/null; rm -rf /var/lib/kube-ha {UNIT_FILE}.d; true"
     )
@@ -144,7 +155,9 @@ def walk_through(lab: Any, masters: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("walk_through")
-def test_what_the_walk_through_laid(lab: Any, masters: Any, bind_pod: Callable[[], str]) -> None:
+def test_walk_through_deployment_is_adopted(
+    lab: Any, masters: Any, bind_pod: Callable[[], str]
+) -> None:
     pids = lab.main_pids()
     refused = lab.site()
     assert refused.code != 0
@@ -161,10 +174,10 @@ def test_what_the_walk_through_laid(lab: Any, masters: Any, bind_pod: Callable[[
 
 @pytest.mark.usefixtures("walk_through")
 @pytest.mark.parametrize("pki", ["provided", "shared"])
-def test_the_walk_through_s_own_pair_and_kubeconfig_stay(
+def test_walk_through_pair_and_kubeconfig_remain(
     lab: Any, masters: Any, tmp_path: Path, pki: str
 ) -> None:
-    """Where they are what is wanted, by whomever they were made."""
+    """Files that match the plan remain, independent of their origin."""
     masters.on_all(TO_ROOT)
     before = sums(lab, rotation.KUBECONFIG)
     pair = {
@@ -177,7 +190,7 @@ def test_the_walk_through_s_own_pair_and_kubeconfig_stay(
         "key_source": tmp_path / "kube-scheduler-key.pem",
         "apiserver": masters.apiserver,
     }
-    # The walk-through's, whose order is cfssl's.
+    # The subject of the walk-through, in the order of cfssl.
     told = yaml.safe_load((ROOT / "inventory/group_vars/kube_masters.yml").read_text())
     subject = json.dumps({"kube_scheduler_subject": told["kube_scheduler_subject"]})
     words = [f"--extra-vars=kube_scheduler_{name}={value}" for name, value in options.items()]
@@ -193,7 +206,7 @@ def test_the_walk_through_s_own_pair_and_kubeconfig_stay(
 
 
 @pytest.mark.usefixtures("walk_through")
-def test_what_was_made_by_hand(lab: Any, masters: Any, bind_pod: Callable[[], str]) -> None:
+def test_manual_deployment_is_adopted(lab: Any, masters: Any, bind_pod: Callable[[], str]) -> None:
     masters.on_all(TO_ROOT)
     masters.on_all(BY_HAND)
     wait_for(lambda: renewed(lab), 90)
@@ -219,7 +232,7 @@ def test_what_was_made_by_hand(lab: Any, masters: Any, bind_pod: Callable[[], st
 
 @pytest.fixture
 def static_pods(lab: Any, masters: Any) -> Iterator[None]:
-    """All masters as kubeadm leaves them, but that a script stands for kubelet."""
+    """Prepare all hosts as kubeadm does, with a script instead of kubelet."""
     for name in lab.names:
         lab.host(name).check_output("mkdir -p /opt/image")
         lab.write(name, "/opt/image/kubelet", KUBELET.encode())
@@ -232,7 +245,7 @@ def static_pods(lab: Any, masters: Any) -> Iterator[None]:
 
 
 def pods(lab: Any) -> dict[str, bool]:
-    """Whether kubelet's scheduler runs, by host."""
+    """Return whether the scheduler of kubelet runs, by host."""
     return {
         name: lab.host(name).run("systemctl is-active --quiet pod.scope").rc == 0
         for name in lab.names
@@ -240,14 +253,17 @@ def pods(lab: Any) -> dict[str, bool]:
 
 
 def collided(lab: Any, name: str, since: int) -> bool:
-    """Whether a scheduler has found its port taken by another one."""
+    """Return whether a scheduler logged that its port is in use."""
     words = "journalctl --quiet --since=@%s --grep='address already in use'"
     return bool(lab.host(name).run(words, str(since)).rc == 0)
 
 
 @pytest.mark.usefixtures("walk_through", "static_pods")
-def test_static_pods(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """Each host's manifest is moved aside when its turn comes, and brought back by rolling back; two never run on one host."""
+def test_static_pods_are_adopted(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """The role moves each manifest aside when it rolls the host, and a rollback restores it.
+
+    Two schedulers never run on one host.
+    """
     since = int(time.time())
     before = sums(lab, MANIFEST, POD_KUBECONFIG)
     refused = lab.site()
@@ -272,13 +288,13 @@ def test_static_pods(lab: Any, bind_pod: Callable[[], str]) -> None:
     assert not any(lab.host(name).file(UNIT_FILE).exists for name in lab.names)
     assert not any(collided(lab, name, since) for name in lab.names)
     assert bind_pod()
-    # kubeadm upgrade writes the manifest anew, beside the unit.
+    # kubeadm upgrade writes the manifest again, while the unit exists.
     assert lab.site(ADOPT).code == 0
     lab.write("m1", MANIFEST, POD.encode())
     wait_for(lambda: collided(lab, "m1", since), 10)
     twice = lab.site()
     assert twice.code != 0
-    # Beside the pod's process, where that runs at that moment.
+    # While the process of the pod runs.
     assert re.search(
         f"m1: another kube-scheduler is there: .*static pod {MANIFEST};", twice.text
     ), twice.output

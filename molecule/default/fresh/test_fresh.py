@@ -1,4 +1,4 @@
-"""Masters that nothing has touched yet: what check mode left alone, and what is said of what they lack."""
+"""Test untouched hosts: check mode changes nothing, and errors name what the hosts lack."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PATHS = (
 )
 
 
-def test_a_master_truly_lacks_the_libraries(host: Any) -> None:
+def test_fresh_host_lacks_the_libraries(host: Any) -> None:
     for library in ("cryptography", "yaml"):
         assert host.run("/usr/bin/python3 -c 'import %s'", library).rc != 0
 
 
-def test_without_package_management_the_preflight_names_the_libraries(lab: Any) -> None:
+def test_preflight_without_package_management_names_the_libraries(lab: Any) -> None:
     run = lab.site("--extra-vars={kube_scheduler_manage_packages: false}")
     assert run.code != 0
     assert (
@@ -30,7 +30,7 @@ def test_without_package_management_the_preflight_names_the_libraries(lab: Any) 
     assert not any(run.changed.values())
 
 
-def test_the_modules_name_the_package_that_they_lack(lab: Any, tmp_path: Any) -> None:
+def test_modules_name_the_missing_package(lab: Any, tmp_path: Any) -> None:
     playbook = tmp_path / "lacking.yml"
     playbook.write_text(
         """
@@ -60,7 +60,7 @@ def test_the_modules_name_the_package_that_they_lack(lab: Any, tmp_path: Any) ->
     assert run.text.count("python3-yaml") >= 2
 
 
-def test_check_mode_lists_what_would_change_and_changes_nothing(lab: Any) -> None:
+def test_check_mode_lists_the_changes_and_makes_none(lab: Any) -> None:
     run = lab.site("--check", "--diff")
     assert run.code == 0, run.output
     assert set(run.changed) == set(lab.names)

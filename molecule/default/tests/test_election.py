@@ -1,4 +1,4 @@
-"""The three together: one leader, which works, and another when it is gone."""
+"""Test the three members together: one working leader, and another one after it stops."""
 
 from __future__ import annotations
 
@@ -11,24 +11,22 @@ from tests.support.role import answers
 UNIT = "kube-scheduler.service"
 
 
-def test_one_leader_of_ours(lab: Any) -> None:
+def test_one_member_leads(lab: Any) -> None:
     lease = lab.lease()
     assert lease["holderIdentity"].rsplit("_", 1)[0] in {lab.hostname(name) for name in lab.names}
     assert lease["leaseDurationSeconds"] == 15
 
 
-def test_the_lease_moves(lab: Any) -> None:
+def test_lease_moves(lab: Any) -> None:
     before = lab.lease()["renewTime"]
     wait_for(lambda: lab.lease()["renewTime"] > before, 4.5)
 
 
-def test_a_pod_gets_a_node(bind_pod: Callable[[], str]) -> None:
+def test_pod_gets_a_node(bind_pod: Callable[[], str]) -> None:
     assert bind_pod()
 
 
-def test_a_pod_gets_a_node_after_the_leader_has_stopped(
-    lab: Any, bind_pod: Callable[[], str]
-) -> None:
+def test_pod_gets_a_node_after_the_leader_stopped(lab: Any, bind_pod: Callable[[], str]) -> None:
     former = lab.leader()
     transitions = lab.lease()["leaseTransitions"]
     host = lab.host(former)
@@ -41,7 +39,7 @@ def test_a_pod_gets_a_node_after_the_leader_has_stopped(
         host.check_output("systemctl start %s", UNIT)
 
 
-def test_status_tells_it(lab: Any, tmp_path: Any) -> None:
+def test_status_reports_the_leader(lab: Any, tmp_path: Any) -> None:
     path = tmp_path / "status.json"
     run = lab.play("playbooks/status.yml", f"--extra-vars=status_json={path}")
     assert run.code == 0, run.output

@@ -1,4 +1,7 @@
-"""Active (running) and /healthz 200 lie: a leader whose certificates have expired has both, and verify says so."""
+"""Test that verify fails if the certificates of a leader have expired.
+
+Such a leader is still active (running), and /healthz returns 200.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from tests.support import rotation
 from tests.support.lab import UNIT, wait_for
 
 
-def test_expired_certificates_of_the_leader(lab: Any) -> None:
+def test_leader_with_expired_certificates_is_unhealthy(lab: Any) -> None:
     name = lab.leader()
     host = lab.host(name)
     rotation.expire(lab, name)

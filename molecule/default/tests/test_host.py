@@ -1,4 +1,4 @@
-"""One master: files, unit, port, certificates, and what is served to whom."""
+"""Test one host: files, unit, port, certificates, and the access to its endpoints."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_service_runs(host: Any) -> None:
         raise
 
 
-def test_files(host: Any) -> None:
+def test_files_have_owner_and_mode(host: Any) -> None:
     wanted = {
         CERTIFICATE: "root root 644",
         "/etc/kubernetes/cert/kube-scheduler-key.pem": "root root 600",
@@ -48,7 +48,7 @@ def test_files(host: Any) -> None:
     assert dict(line.split(maxsplit=1) for line in lines) == wanted
 
 
-def test_binary(host: Any, lab: Any) -> None:
+def test_binary_is_a_link_to_the_version(host: Any, lab: Any) -> None:
     link = host.file("/opt/k8s/bin/kube-scheduler")
     assert link.linked_to == f"/opt/k8s/bin/kube-scheduler-v{lab.settings.version}"
     binary = host.file(link.linked_to)
@@ -57,13 +57,13 @@ def test_binary(host: Any, lab: Any) -> None:
     assert binary.sha256sum == wanted
 
 
-def test_user(host: Any) -> None:
+def test_user_is_a_system_user(host: Any) -> None:
     user = host.user("k8s")
     assert user.shell == "/usr/sbin/nologin"
     assert user.uid < 1000
 
 
-def test_unit_properties(host: Any) -> None:
+def test_unit_has_its_properties(host: Any) -> None:
     wanted = {
         "User": "k8s",
         "Type": "exec",
@@ -95,7 +95,7 @@ def test_unit_is_verified_and_safe(host: Any) -> None:
     assert host.run("systemd-analyze security --threshold=20 %s", UNIT).rc == 0
 
 
-def test_listens_nowhere_else(host: Any) -> None:
+def test_process_listens_on_its_port_only(host: Any) -> None:
     lines = [
         line
         for line in host.check_output("ss --no-header -lntup").splitlines()
@@ -104,7 +104,7 @@ def test_listens_nowhere_else(host: Any) -> None:
     assert [line.split()[4] for line in lines] == ["127.0.0.1:10259"]
 
 
-def test_certificate(host: Any, lab: Any) -> None:
+def test_certificate_has_names_and_usages(host: Any, lab: Any) -> None:
     leaf = x509.load_pem_x509_certificate(host.file(CERTIFICATE).content)
     leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(lab.ca.encode()))
     names = {attribute.oid: attribute.value for attribute in leaf.subject}
@@ -123,12 +123,12 @@ def test_certificate(host: Any, lab: Any) -> None:
     assert set(usages) == {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH}
 
 
-def test_every_host_has_a_key_of_its_own(lab: Any) -> None:
+def test_each_host_has_a_separate_key(lab: Any) -> None:
     key = "/etc/kubernetes/cert/kube-scheduler-key.pem"
     assert len({lab.host(name).file(key).sha256sum for name in lab.names}) == len(lab.names)
 
 
-def test_no_ca_key_on_a_master(host: Any, lab: Any) -> None:
+def test_hosts_have_no_ca_key(host: Any, lab: Any) -> None:
     line = (lab.state / "ca-key.pem").read_text().splitlines()[5]
     assert (
         host.run(
@@ -139,7 +139,7 @@ def test_no_ca_key_on_a_master(host: Any, lab: Any) -> None:
     )
 
 
-def test_kubeconfig_is_read_by_kubectl(host: Any, lab: Any, tmp_path: Path, name: str) -> None:
+def test_kubectl_reads_the_kubeconfig(host: Any, lab: Any, tmp_path: Path, name: str) -> None:
     content = host.file(KUBECONFIG).content
     path = tmp_path / "kubeconfig"
     path.touch(0o600)
@@ -154,7 +154,7 @@ def test_kubeconfig_is_read_by_kubectl(host: Any, lab: Any, tmp_path: Path, name
     assert kubectl("config", "current-context") == "system:kube-scheduler"
     view = yaml.safe_load(kubectl("config", "view", "--raw"))
     written = yaml.safe_load(content)
-    written.pop("preferences", None)  # empty, and left out by newer kubectls
+    written.pop("preferences", None)  # empty, and omitted by newer kubectls
     assert view == written
     assert [c["name"] for c in view["clusters"]] == ["kubernetes"]
     assert view["clusters"][0]["cluster"]["server"] == f"https://{lab.addresses[name]}:6443"
@@ -167,7 +167,10 @@ def test_kubeconfig_is_read_by_kubectl(host: Any, lab: Any, tmp_path: Path, name
 
 
 def curl(host: Any, *paths: str, pair: bytes = b"") -> list[str]:
-    """HTTP status of each path over TLS that is verified with the CA which the host's own kubeconfig trusts."""
+    """Return the HTTP status of each path over verified TLS.
+
+    The CA is the one in the host's kubeconfig.
+    """
     encoded = base64.b64encode(pair).decode()
     script = f"""
         folder=$(mktemp --directory) && trap "rm --recursive $folder" EXIT
@@ -181,12 +184,12 @@ def curl(host: Any, *paths: str, pair: bytes = b"") -> list[str]:
     return str(host.check_output("bash -c %s", script)).split()
 
 
-def test_served_to_anybody(host: Any) -> None:
+def test_paths_for_unauthorized_clients(host: Any) -> None:
     paths = ("/healthz", "/livez", "/readyz", "/metrics", "/configz")
     assert curl(host, *paths) == ["200", "200", "200", "403", "403"]
 
 
-def test_served_to_an_authorised_reader(host: Any, lab: Any, tmp_path: Path) -> None:
+def test_paths_for_authorized_readers(host: Any, lab: Any, tmp_path: Path) -> None:
     request = [
         "openssl",
         "req",
@@ -224,7 +227,7 @@ def test_profiling_is_off_for_an_administrator(host: Any, lab: Any) -> None:
         user["client-key-data"]
     )
     assert curl(host, "/metrics", "/debug/pprof/", pair=pair) == ["200", "404"]
-    # kube-bench looks no further than at the command line.
+    # kube-bench reads only the command line.
     command = host.check_output(
         "tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value %s)/cmdline", UNIT
     )

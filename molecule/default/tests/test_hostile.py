@@ -1,4 +1,7 @@
-"""A master whose Python adds what it likes to every module's answer decides about nothing, under both values of inject_facts_as_vars."""
+"""Test that additional keys in the results of a host decide nothing.
+
+This applies to both values of inject_facts_as_vars.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from cryptography import x509
 UNIT = "kube-scheduler.service"
 CERTIFICATE = "/etc/kubernetes/cert/kube-scheduler.pem"
 PYTHON, EVIL, SEEN = "/root/hostile-python", "/root/hostile.json", "/root/hostile-seen"
-# Runs the real Python on what Ansible sends, keeps a copy of that, and adds its own keys to the answer.
+# Runs the real Python on what Ansible sends, keeps a copy, and adds keys to the result.
 WRAPPER = f"""#!/usr/bin/python3
 import json, subprocess, sys
 sent = sys.stdin.buffer.read()
@@ -48,7 +51,7 @@ def put(host: Any, path: str, content: str, mode: str) -> None:
 
 @pytest.fixture
 def master(lab: Any) -> Iterator[Any]:
-    """m2, once with its hostile Python."""
+    """Yield m2 with its hostile Python, once."""
     host = lab.host("m2")
     put(host, PYTHON, WRAPPER, "0755")
     yield host
@@ -76,7 +79,7 @@ def names(made: x509.Certificate) -> tuple[str, set[str]]:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("inject", ["true", "false"])
-def test_what_a_master_adds_to_its_answers_decides_nothing(
+def test_keys_that_a_hostile_host_adds_decide_nothing(
     lab: Any, master: Any, tmp_path: Path, inject: str
 ) -> None:
     secret, report = tmp_path / "secret", tmp_path / "report.json"
@@ -112,9 +115,11 @@ def test_what_a_master_adds_to_its_answers_decides_nothing(
     put(master, EVIL, json.dumps(evil), "0644")
     before = certificate(master)
     others = {name: pid for name, pid in lab.main_pids().items() if name != "m2"}
-    # What the role brings back with user, file, get_url, copy, x509_cert, kubeconfig and scheduler_fileset.
+    # Results that the role gets from user, file, get_url, copy, x509_cert, kubeconfig and
+    # scheduler_fileset.
     master.check_output(
-        "rm --recursive $(readlink -f /opt/k8s/bin/kube-scheduler) %s /var/lib/kube-ha/kube-scheduler/staged",
+        "rm --recursive $(readlink -f /opt/k8s/bin/kube-scheduler) %s"
+        " /var/lib/kube-ha/kube-scheduler/staged",
         CERTIFICATE,
     )
 
@@ -132,7 +137,7 @@ def test_what_a_master_adds_to_its_answers_decides_nothing(
         "kubeconfig",
         "scheduler_fileset",
     } <= used, used
-    # Its Python did take part.
+    # The hostile Python was used.
     assert master.file(SEEN).size > 0
     assert "evil" in master.file(EVIL).content_string
 
@@ -149,9 +154,10 @@ def test_what_a_master_adds_to_its_answers_decides_nothing(
     for said in (run.output, status.output):
         assert SECRET not in said
         assert "evil-group" not in said.partition("PLAY RECAP")[2]
-    # Neither sent to its Python, nor laid in any file.
+    # Neither sent to the hostile Python nor written to a file.
     found = master.run(
-        "grep --recursive --files-with-matches --fixed-strings %s /root /etc /opt /var/lib/kube-ha /tmp",
+        "grep --recursive --files-with-matches --fixed-strings %s"
+        " /root /etc /opt /var/lib/kube-ha /tmp",
         SECRET,
     )
     assert found.stdout == ""

@@ -1,4 +1,7 @@
-"""A second scheduler on the same masters, by a second call of the role in one play: what docs/instances.md says, done."""
+"""Test a second scheduler on the same hosts, as docs/instances.md describes.
+
+One play calls the role twice.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,10 @@ def status(lab: Any, folder: Path, *words: str) -> dict[str, Any]:
 def second(
     lab: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Run, dict[str, str]]]:
-    """The run that brings the second scheduler, and the processes of the first before it."""
+    """Deploy the second scheduler.
+
+    Return the run, and the processes of the first scheduler before it.
+    """
     before = lab.main_pids()
     lab.kubectl("apply", "--filename=-", stdin=RBAC)
     try:
@@ -67,7 +73,7 @@ def second(
         assert run.code == 0, run.output
 
 
-def test_it_is_deployed_and_the_first_is_not_touched(
+def test_second_instance_is_deployed_and_the_first_is_untouched(
     lab: Any, second: tuple[Run, dict[str, str]], tmp_path: Path
 ) -> None:
     run, before = second
@@ -86,7 +92,7 @@ def test_it_is_deployed_and_the_first_is_not_touched(
 
 
 @pytest.mark.usefixtures("second")
-def test_both_are_healthy_and_each_knows_the_other_as_ours(lab: Any, tmp_path: Path) -> None:
+def test_both_instances_are_healthy_and_recognize_each_other(lab: Any, tmp_path: Path) -> None:
     first, other = status(lab, tmp_path), status(lab, tmp_path, WORDS)
     assert [*first] == [*other] == lab.names
     for name in lab.names:
@@ -101,8 +107,11 @@ def test_both_are_healthy_and_each_knows_the_other_as_ours(lab: Any, tmp_path: P
         assert [one["unit"] for one in other[name]["instances"]] == [UNIT]
 
 
-def test_the_rule_for_its_lease(lab: Any) -> None:
-    """In a namespace of the test's own, for newer apiservers let schedulers have every lease in kube-system."""
+def test_rule_for_the_second_lease(lab: Any) -> None:
+    """The test uses a separate namespace.
+
+    Newer apiservers grant schedulers every lease in kube-system.
+    """
     namespace = "lease-of-batch"
     attributes = {
         "group": "coordination.k8s.io",
@@ -141,7 +150,7 @@ def test_the_rule_for_its_lease(lab: Any) -> None:
 
 
 @pytest.mark.usefixtures("second")
-def test_a_pod_that_chooses_it_is_bound_by_it(lab: Any) -> None:
+def test_pod_that_selects_the_second_instance_is_bound_by_it(lab: Any) -> None:
     lab.kubectl("create", "--filename=-", stdin=POD)
     try:
         wait_for(
@@ -186,7 +195,7 @@ def test_a_pod_that_chooses_it_is_bound_by_it(lab: Any) -> None:
         ),
     ],
 )
-def test_what_two_instances_would_share_is_refused(
+def test_resources_that_two_instances_would_share_are_rejected(
     lab: Any, given: dict[str, Any], why: str
 ) -> None:
     before = lab.main_pids()
@@ -198,7 +207,9 @@ def test_what_two_instances_would_share_is_refused(
     assert not lab.host("m1").file("/var/lib/kube-ha/third").exists
 
 
-def test_one_is_removed_and_the_other_stays(lab: Any, second: tuple[Run, dict[str, str]]) -> None:
+def test_one_instance_is_removed_and_the_other_remains(
+    lab: Any, second: tuple[Run, dict[str, str]]
+) -> None:
     _run, before = second
     run = uninstall(lab)
     assert run.code == 0, run.output

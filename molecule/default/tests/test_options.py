@@ -1,4 +1,4 @@
-"""Every public option that says where or how, in one run: what goes in comes out."""
+"""Test in one run that every public option for a place or a method takes effect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from tests.support.lab import wait_for_age
 
 UNIT = "kube-scheduler.service"
-# What systemd and YAML would take for something else stays one argument, and a string.
+# Characters with a meaning for systemd and YAML stay in one argument and in a string.
 ODD = "%h ${HOME} it's a; b\\"
 STRINGS = [
     "yes",
@@ -35,12 +35,12 @@ STRINGS = [
     "$HOME",
 ]
 AGE = 60
-"""Seconds."""
+"""Return a Go duration in seconds."""
 PROFILES = [{"schedulerName": name} for name in STRINGS]
 
 
 def reader(lab: Any, folder: Path) -> dict[str, str]:
-    """A pair of somebody who may read the metrics, made by openssl."""
+    """Create the pair of an authorized metrics reader with openssl."""
     paths = {
         "kube_scheduler_metrics_cert": folder / "reader.pem",
         "kube_scheduler_metrics_key": folder / "reader-key.pem",
@@ -84,7 +84,7 @@ def made(lab: Any, name: str) -> x509.Certificate:
 
 @pytest.fixture
 def words(lab: Any, tmp_path: Path) -> Iterator[str]:
-    """Every option, as an argument of ansible-playbook. Afterwards the cluster is as it was."""
+    """Return every option as an argument of ansible-playbook. Restore the cluster afterwards."""
     options: dict[str, Any] = {
         "kube_scheduler_bin_dir": "/usr/local/lib/k8s",
         "kube_scheduler_binary_source": "controller",
@@ -106,7 +106,7 @@ def words(lab: Any, tmp_path: Path) -> Iterator[str]:
         "kube_scheduler_ca_config": str(tmp_path / "ca-config.json"),
         "kube_scheduler_ca_profile": "short",
         "kube_scheduler_renew_before": "1h",
-        "kube_scheduler_log_dir": "/var/log/unused",  # this version logs to the journal alone
+        "kube_scheduler_log_dir": "/var/log/unused",  # this version only logs to the journal
         "kube_scheduler_bind_address": "{{ ansible_host }}",
         "kube_scheduler_secure_port": 10999,
         "kube_scheduler_lease_preset": "fast",
@@ -131,10 +131,10 @@ def words(lab: Any, tmp_path: Path) -> Iterator[str]:
     lab.start_anew()
 
 
-def test_options(lab: Any, words: str) -> None:
+def test_options_take_effect(lab: Any, words: str) -> None:
     run = lab.start_anew(words)
     assert "not checked: metrics" not in run.text
-    # Only the reader that is made here is granted that.
+    # The lab grants this path only to the reader that is created here.
     assert "not checked: the settings in use, by /configz: HTTP 403" in run.text
     address = lab.addresses["m1"]
     host = lab.host("m1")
@@ -183,10 +183,10 @@ def test_options(lab: Any, words: str) -> None:
 
 
 @pytest.mark.nightly
-def test_a_pair_that_is_due_and_files_that_the_process_reads_itself(lab: Any, words: str) -> None:
+def test_due_pair_and_reloaded_files_are_renewed(lab: Any, words: str) -> None:
     lab.start_anew(words)
     leaf, host = made(lab, "m1"), lab.host("m1")
-    # Longer than the next start takes, so nobody's new certificate is due again at its end.
+    # Longer than the next start takes, so that no new certificate is due again at its end.
     for name in lab.names:
         wait_for_age(made(lab, name), AGE)
     due = f"{86400 - AGE}s"
@@ -209,8 +209,11 @@ def test_a_pair_that_is_due_and_files_that_the_process_reads_itself(lab: Any, wo
 
 
 @pytest.mark.nightly
-def test_what_an_older_systemd_lacks(lab: Any) -> None:
-    """Here it is told that all of it came later; what is done instead is done, works, and is named by the status."""
+def test_older_systemd_uses_the_alternatives(lab: Any) -> None:
+    """The role is configured as if all features were newer.
+
+    The alternatives work, and the status names them.
+    """
     features = {
         "credentials": {"since": 999, "otherwise": "key and kubeconfig can be read by the group"},
         "exec": {"since": 999, "otherwise": "a start is reported early"},

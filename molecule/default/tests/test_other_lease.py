@@ -1,4 +1,7 @@
-"""Another lease, another port and slow election times: the first look, the ranks and the status follow what the processes were told."""
+"""Test another lease, another port and slow election times.
+
+The role takes them from the running processes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tests.support.role import answers
 
 LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n(?:changed|fatal): \[(\w+)\]")
 NAMESPACE, NAME = "election", "the-schedulers"
-# The schedulers' own role covers a lease of the usual name in kube-system only.
+# The built-in role for schedulers only covers leases with the usual name in kube-system.
 RBAC = f"""
 apiVersion: v1
 kind: Namespace
@@ -43,7 +46,8 @@ SETTINGS: dict[str, Any] = {
 
 def words(**fields: Any) -> str:
     election = {"resourceName": NAME, "resourceNamespace": NAMESPACE}
-    return f"--extra-vars={json.dumps({**SETTINGS, 'kube_scheduler_config': {'leaderElection': election, **fields}})}"
+    config = {"leaderElection": election, **fields}
+    return f"--extra-vars={json.dumps({**SETTINGS, 'kube_scheduler_config': config})}"
 
 
 def remove(lab: Any) -> None:
@@ -53,7 +57,10 @@ def remove(lab: Any) -> None:
 
 @pytest.fixture
 def deployed(lab: Any) -> Iterator[Any]:
-    """The masters' schedulers under another lease; a running cluster cannot change its lock, so they are removed first."""
+    """Deploy the schedulers with another lease.
+
+    They are removed first, because a running cluster cannot change its lock.
+    """
     lab.kubectl("apply", "--filename=-", stdin=RBAC)
     remove(lab)
     try:
@@ -65,7 +72,7 @@ def deployed(lab: Any) -> Iterator[Any]:
 
 
 @pytest.mark.nightly
-def test_another_lease(lab: Any, deployed: Any, tmp_path: Path) -> None:
+def test_role_uses_the_lease_of_the_processes(lab: Any, deployed: Any, tmp_path: Path) -> None:
     assert deployed.code == 0, deployed.output
     again = lab.site(words())
     assert again.code == 0, again.output

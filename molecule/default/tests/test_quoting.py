@@ -1,4 +1,7 @@
-"""Whatever a value holds, systemd hands on this one argument; what the real process gets, test_options.py knows."""
+"""Test that systemd passes any value as one unchanged argument.
+
+The real process is tested in test_options_take_effect.py.
+"""
 
 from __future__ import annotations
 
@@ -43,12 +46,16 @@ WORDS = [
     "$(id)",
     "b\u00fccher \U0001f600",
 ]
-PRINTER = "#!/usr/bin/python3\nimport json, sys\njson.dump(sys.argv[1:], open('/run/arguments.json', 'w'))\n"
+PRINTER = """#!/usr/bin/python3
+import json, sys
+json.dump(sys.argv[1:], open('/run/arguments.json', 'w'))
+"""
 
 
-def test_an_argument_comes_out_as_it_went_in(lab: Any) -> None:
+def test_arguments_are_passed_unchanged(lab: Any) -> None:
     flags = {f"flag-{number}": word for number, word in enumerate(WORDS)}
-    unit = f"[Service]\nType=oneshot\nUser=nobody\nUser=root\nExecStart={command_line.format_exec_start('/run/printer', flags)}\n"
+    command = command_line.format_exec_start("/run/printer", flags)
+    unit = f"[Service]\nType=oneshot\nUser=nobody\nUser=root\nExecStart={command}\n"
     host = lab.host("m1")
     host.check_output("printf %%s %s > /run/printer", PRINTER)
     host.check_output("printf %%s %s > /run/systemd/system/kube-ha-arguments.service", unit)
@@ -62,6 +69,7 @@ def test_an_argument_comes_out_as_it_went_in(lab: Any) -> None:
         ]
     finally:
         host.check_output(
-            "rm --force /run/printer /run/arguments.json /run/systemd/system/kube-ha-arguments.service"
+            "rm --force /run/printer /run/arguments.json"
+            " /run/systemd/system/kube-ha-arguments.service"
         )
         host.check_output("mount --options remount,noexec /run && systemctl daemon-reload")

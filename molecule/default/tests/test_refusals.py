@@ -1,6 +1,6 @@
-"""What cannot work is refused in one line that says what, where and what to do, before any host changes.
+"""Test that invalid input fails before any change, with one line: where, what is wrong, what to do.
 
-What real hosts have a part in; the rest: tests/integration/simulated/test_bad_input.py.
+These cases need real hosts. tests/integration/simulated/test_bad_input.py has the other ones.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from tests.support.lab import Run
 
 
 def refused(lab: Any, *sentences: str, tmp: Path | None = None, **variables: Any) -> Run:
-    """Runs site.yml and expects it to end with these sentences and no change."""
-    tree = "find /etc/kubernetes /opt/k8s /var/lib/kube-ha /etc/systemd/system -printf '%p %T@ %m %u %s\n' | sort"
+    """Run site.yml and expect it to fail with these sentences and without a change."""
+    tree = (
+        "find /etc/kubernetes /opt/k8s /var/lib/kube-ha /etc/systemd/system"
+        " -printf '%p %T@ %m %u %s\n' | sort"
+    )
     hosts = [lab.host(name) for name in lab.names]
     before = [host.check_output(tree) for host in hosts]
     run: Run = lab.site(f"--extra-vars={json.dumps(variables)}", tmp=tmp)
@@ -35,9 +38,12 @@ def refused(lab: Any, *sentences: str, tmp: Path | None = None, **variables: Any
     return run
 
 
-def test_what_hosts_and_their_plans_show(lab: Any) -> None:
-    """In one run: an apiserver that does not answer, settings that the version rejects or ignores, another lock than the one that members elect by,
-    a port that somebody else holds, and another scheduler."""
+def test_invalid_settings_for_hosts_and_plans_are_rejected(lab: Any) -> None:
+    """One run has all these errors.
+
+    They are an apiserver that does not respond, settings that the version rejects or ignores,
+    another lock than the running one, a port of another process, and another scheduler.
+    """
     squatted, other = lab.host("m2"), lab.host("m3")
     path = "/etc/kubernetes/manifests/kube-scheduler.yaml"
     squatted.check_output(
@@ -75,7 +81,7 @@ def test_what_hosts_and_their_plans_show(lab: Any) -> None:
 
 @contextlib.contextmanager
 def mirror(lab: Any, folder: Path) -> Iterator[str]:
-    """A web server on the lab's network, for as long as it is needed."""
+    """Serve a directory on the lab's network for the block."""
     network = ipaddress.ip_network(f"{lab.addresses['m1']}/24", strict=False)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer((str(network[1]), 0), handler) as server:
@@ -92,8 +98,8 @@ def release(folder: Path, content: bytes, checksum: str) -> Path:
     return binary
 
 
-def test_downloads_that_fail(lab: Any, tmp_path: Path) -> None:
-    """In one run: on m1 the checksum is wrong, for the others the binary is not there."""
+def test_failed_downloads_are_reported(lab: Any, tmp_path: Path) -> None:
+    """In one run: a wrong checksum on m1, a missing binary for the other hosts."""
     release(tmp_path / "wrong", b"not what was released", "0" * 128)
     path = "release/v1.37.9/bin/linux/amd64/kube-scheduler failed on"
     with mirror(lab, tmp_path) as url:
@@ -110,7 +116,9 @@ def test_downloads_that_fail(lab: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-def test_binary_of_the_controller_with_a_wrong_checksum(lab: Any, tmp_path: Path) -> None:
+def test_binary_of_the_controller_with_a_wrong_checksum_is_rejected(
+    lab: Any, tmp_path: Path
+) -> None:
     binary = release(tmp_path, b"not what was released", "0" * 128)
     refused(
         lab,
@@ -123,7 +131,7 @@ def test_binary_of_the_controller_with_a_wrong_checksum(lab: Any, tmp_path: Path
 
 
 @pytest.mark.nightly
-def test_binary_that_should_be_present(lab: Any) -> None:
+def test_missing_binary_that_should_be_present_is_reported(lab: Any) -> None:
     refused(
         lab,
         "m1 has no /opt/k8s/bin/kube-scheduler-v1.37.9; install the binary there",
@@ -132,7 +140,7 @@ def test_binary_that_should_be_present(lab: Any) -> None:
     )
 
 
-def test_a_binary_that_refuses_its_flags_stops_before_anything_live_changes(lab: Any) -> None:
+def test_binary_that_rejects_its_flags_fails_before_a_live_change(lab: Any) -> None:
     pids = lab.main_pids()
     run = lab.site("--extra-vars={kube_scheduler_extra_args: {tls-min-version: VersionTLS99}}")
     assert run.code != 0

@@ -1,4 +1,4 @@
-"""A second run: nothing changes, nothing restarts, and it is cheap."""
+"""Test that a second run changes nothing, restarts nothing and stays within its budget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NO_OP_RUNS = 2
 NO_OP_TASKS = 15
 
 
-def test_second_run(lab: Any, tmp_path: Path) -> None:
+def test_second_run_changes_nothing(lab: Any, tmp_path: Path) -> None:
     pids = lab.main_pids()
     run = lab.site(tmp=tmp_path)
     assert run.code == 0, run.output
@@ -23,7 +23,7 @@ def test_second_run(lab: Any, tmp_path: Path) -> None:
         assert 0 < len(run.tasks(name)) <= NO_OP_TASKS, run.tasks(name)
 
 
-def test_check_mode_on_a_converged_host(lab: Any) -> None:
+def test_check_mode_on_a_converged_host_changes_nothing(lab: Any) -> None:
     run = lab.site("--check", "--diff")
     assert run.code == 0, run.output
     assert run.changed == dict.fromkeys(lab.names, 0)

@@ -1,4 +1,7 @@
-"""Changes go through the cluster one host at a time, the leader last, and end at the first failure; hosts that go away and come back."""
+"""Test rollouts: one host at a time, the leader last, stop at the first failure.
+
+Also hosts that go away and return.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ def put_right(lab: Any) -> Iterator[None]:
     lab.start_anew()
 
 
-def test_the_leader_goes_last(lab: Any, bind_pod: Callable[[], str]) -> None:
+def test_leader_is_rolled_last(lab: Any, bind_pod: Callable[[], str]) -> None:
     leader, transitions = lab.leader(), lab.lease()["leaseTransitions"]
     run = lab.site(CHANGE)
     assert run.code == 0, run.output
@@ -36,7 +39,7 @@ def test_the_leader_goes_last(lab: Any, bind_pod: Callable[[], str]) -> None:
 
 
 @pytest.mark.nightly
-def test_staging_alone_says_what_is_pending(lab: Any) -> None:
+def test_staging_alone_reports_pending_changes(lab: Any) -> None:
     pids = lab.main_pids()
     run = lab.site(CHANGE, "--extra-vars={kube_scheduler_rollout: false}")
     assert run.code == 0, run.output
@@ -46,8 +49,11 @@ def test_staging_alone_says_what_is_pending(lab: Any) -> None:
 
 
 @pytest.mark.nightly
-def test_the_first_failure_ends_it(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """The first member's process is cut off from its apiserver, so it never becomes healthy; the others are left as they are."""
+def test_rollout_stops_at_the_first_failure(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """The first member is cut off from its apiserver, so that it never becomes healthy.
+
+    The remaining members do not change.
+    """
     pids = lab.main_pids()
     first = next(name for name in lab.names if name != lab.leader())
     rule = "OUTPUT -p tcp --dport 6443 -m owner --uid-owner k8s -j REJECT --reject-with tcp-reset"
@@ -70,8 +76,8 @@ def test_the_first_failure_ends_it(lab: Any, bind_pod: Callable[[], str]) -> Non
     assert lab.site().code == 0
 
 
-def test_a_process_older_than_its_files_is_seen(lab: Any) -> None:
-    """As a run leaves it that was killed after the promotion and before the restart."""
+def test_process_older_than_its_files_is_stale(lab: Any) -> None:
+    """A run that is killed between promotion and restart leaves this state."""
     host = lab.host("m2")
     pid = lab.main_pids()["m2"]
     unit = "/etc/systemd/system/kube-scheduler.service"
@@ -90,7 +96,7 @@ def test_a_process_older_than_its_files_is_seen(lab: Any) -> None:
 
 
 @pytest.mark.nightly
-def test_files_style(lab: Any) -> None:
+def test_kubeconfig_style_files(lab: Any) -> None:
     run = lab.site("--extra-vars=kube_scheduler_kubeconfig_style=files")
     assert run.code == 0, run.output
     host = lab.host("m1")
@@ -110,7 +116,7 @@ def test_files_style(lab: Any) -> None:
 
 
 def shared(folder: Path, **more: str) -> list[str]:
-    """One pair for all; of a CA as kubeadm leaves it, without cfssl's ca-config.json."""
+    """One pair for all hosts, from a CA as kubeadm creates it, without ca-config.json."""
     options = {
         "kube_scheduler_pki": "shared",
         "kube_scheduler_cert_source": str(folder / "s.pem"),
@@ -125,7 +131,7 @@ def shared(folder: Path, **more: str) -> list[str]:
 
 
 @pytest.mark.nightly
-def test_one_pair_for_all(lab: Any, tmp_path: Path) -> None:
+def test_shared_pair_is_used_by_all(lab: Any, tmp_path: Path) -> None:
     run = lab.site(*shared(tmp_path))
     assert run.code == 0, run.output
     key = "/etc/kubernetes/cert/kube-scheduler-key.pem"
@@ -146,7 +152,7 @@ def test_one_pair_for_all(lab: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-def test_the_one_pair_is_renewed(lab: Any, tmp_path: Path) -> None:
+def test_shared_pair_is_renewed(lab: Any, tmp_path: Path) -> None:
     run = lab.site(*shared(tmp_path))
     assert run.code == 0, run.output
     made = x509.load_pem_x509_certificate((tmp_path / "s.pem").read_bytes())
@@ -159,7 +165,7 @@ def test_the_one_pair_is_renewed(lab: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-def test_a_master_that_is_switched_off(lab: Any, bind_pod: Callable[[], str]) -> None:
+def test_host_that_is_switched_off(lab: Any, bind_pod: Callable[[], str]) -> None:
     off = lab.leader()
     lab.apiserver = next(name for name in lab.names if name != off)
     others = [name for name in lab.names if name != off]

@@ -1,4 +1,4 @@
-"""rotate.yml with its defaults; the scenario rotate has the rest."""
+"""Test rotate.yml with its defaults. The scenario rotate has the other tests."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 from tests.support import rotation
 
 
-def test_new_pairs(lab: Any) -> None:
-    """With the default style, which takes a rollout: the lease changes hands once. They last longer than their CA unless told otherwise."""
+def test_rotation_issues_new_pairs(lab: Any) -> None:
+    """With the default style, this is a rollout with one lease transition.
+
+    Without other settings, the certificates outlive their CA.
+    """
     former = {name: rotation.lying(lab, name) for name in lab.names}
     keys = rotation.keys(lab)
     found = rotation.rotated(lab, "leaf", *rotation.SHORT, transitions=1)

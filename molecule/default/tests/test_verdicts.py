@@ -1,4 +1,7 @@
-"""What is healthy is called so, whatever it listens on and however slowly it elects; what cannot be checked is called neither good nor bad."""
+"""Test that a healthy scheduler is healthy on any address and with slow elections.
+
+A check that cannot run is neither good nor bad.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,11 @@ READER = "metrics for an authorised reader"
 
 
 @pytest.mark.nightly
-def test_all_addresses_and_slow_elections(lab: Any) -> None:
-    """IPv6 comes with a leader that renews once in ten seconds only, so that most looks see no movement at once."""
+def test_scheduler_on_all_addresses_with_slow_elections_is_healthy(lab: Any) -> None:
+    """The test adds IPv6 and a leader that renews only every ten seconds.
+
+    Most queries therefore observe no movement at first.
+    """
     slow = {"lease_duration": "60s", "renew_deadline": "40s", "retry_period": "10s"}
     times = {f"kube_scheduler_{name}": value for name, value in slow.items()}
     try:
@@ -38,8 +44,8 @@ def test_all_addresses_and_slow_elections(lab: Any) -> None:
         lab.start_anew()
 
 
-def test_settings_that_nobody_may_ask_for_are_not_checked(lab: Any) -> None:
-    """The lab grants what docs/examples/configz-reader has."""
+def test_settings_in_use_are_not_checked_without_a_grant(lab: Any) -> None:
+    """The lab grants the access with docs/examples/configz-reader."""
     line = "not checked: the settings in use, by /configz: HTTP 403"
     assert "not checked" not in lab.play("playbooks/status.yml").text
     lab.kubectl("delete", "clusterrolebinding", "kube-ha-configz-reader")
@@ -55,7 +61,7 @@ def test_settings_that_nobody_may_ask_for_are_not_checked(lab: Any) -> None:
         lab.kubectl("apply", f"--filename={ROOT / 'docs/examples/configz-reader'}")
 
 
-def test_a_stopped_scheduler_and_a_limit_without_the_ca_s_key(lab: Any, tmp_path: Path) -> None:
+def test_stopped_scheduler_with_a_limit_and_without_the_ca_key(lab: Any, tmp_path: Path) -> None:
     report = tmp_path / "status.json"
     away = json.dumps({"kube_scheduler_ca_key": "/nowhere/ca-key.pem", "status_json": str(report)})
     reason = (

@@ -1,4 +1,7 @@
-"""One version, real apiservers and schedulers of it on three masters: the table's row is what the binary says and does. `make versions` runs it."""
+"""Test the table's row of one version with its real apiservers and schedulers on three hosts.
+
+`make versions` runs it.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ def deployed(lab: Any) -> None:
 
 @pytest.fixture
 def takes(lab: Any, row: dict[str, Any], tmp_path: Path) -> Callable[..., bool]:
-    """Whether the binary takes a configuration: it is asked to write it out again."""
+    """Return whether the binary accepts a configuration and can write it again."""
 
     def ask(api: str, **fields: Any) -> bool:
         config = {
@@ -75,7 +78,7 @@ def takes(lab: Any, row: dict[str, Any], tmp_path: Path) -> Callable[..., bool]:
     return ask
 
 
-def test_flags(lab: Any, minor: str) -> None:
+def test_flags_are_those_of_the_row(lab: Any, minor: str) -> None:
     told = subprocess.run(
         [lab.binary("kube-scheduler"), "--help"],
         capture_output=True,
@@ -86,7 +89,7 @@ def test_flags(lab: Any, minor: str) -> None:
     flags = set(
         re.findall(r"^ +(?:-[a-z], )?--([a-z0-9-]+)", told.split("\nUsage:")[1], re.MULTILINE)
     )
-    # The list of flags that override the file is indented deeper than the flags themselves; they are flags as well.
+    # The flags that override the file are indented deeper, but are flags as well.
     known = {
         name
         for name, flag in TABLE["__kube_scheduler_known_flags"].items()
@@ -95,11 +98,13 @@ def test_flags(lab: Any, minor: str) -> None:
     assert flags == known
 
 
-def test_config_apis(takes: Callable[..., bool], row: dict[str, Any]) -> None:
+def test_config_apis_are_those_of_the_row(takes: Callable[..., bool], row: dict[str, Any]) -> None:
     assert {api for api in APIS if takes(api)} == set(row["config_api"])
 
 
-def test_config_fields(takes: Callable[..., bool], row: dict[str, Any], minor: str) -> None:
+def test_config_fields_are_those_of_the_row(
+    takes: Callable[..., bool], row: dict[str, Any], minor: str
+) -> None:
     api = row["config_api"][0]
     fields = TABLE["__kube_scheduler_known_fields"]
     asked = [name for name in fields if name not in ("apiVersion", "kind", "clientConnection")]
@@ -111,20 +116,20 @@ def test_config_fields(takes: Callable[..., bool], row: dict[str, Any], minor: s
     assert {name for name in asked if takes(api, **{name: None})} == known
 
 
-def test_locks(takes: Callable[..., bool], row: dict[str, Any]) -> None:
+def test_locks_are_those_of_the_row(takes: Callable[..., bool], row: dict[str, Any]) -> None:
     api = row["config_api"][0]
     assert {lock for lock in LOCKS if takes(api, leaderElection={"resourceLock": lock})} == set(
         row["locks"]
     )
 
 
-def test_second_run(lab: Any) -> None:
+def test_second_run_changes_nothing_with_this_version(lab: Any) -> None:
     run = lab.site()
     assert run.code == 0, run.output
     assert run.changed == dict.fromkeys(lab.names, 0)
 
 
-def test_status(lab: Any, tmp_path: Path, row: dict[str, Any]) -> None:
+def test_status_reports_this_version(lab: Any, tmp_path: Path, row: dict[str, Any]) -> None:
     path = tmp_path / "status.json"
     run = lab.play("playbooks/status.yml", f"--extra-vars=status_json={path}")
     assert run.code == 0, run.output
@@ -138,7 +143,7 @@ def test_status(lab: Any, tmp_path: Path, row: dict[str, Any]) -> None:
     assert f"fail-over: at most 23.8 s after a crash, {bound} s after a stop" in run.text
 
 
-def test_ports(lab: Any, row: dict[str, Any]) -> None:
+def test_ports_are_those_of_the_row(lab: Any, row: dict[str, Any]) -> None:
     wanted = {f"127.0.0.1:{row[name]}" for name in ("https", "http") if row[name]}
     for name in lab.names:
         sockets = lab.host(name).check_output(
@@ -151,7 +156,7 @@ def test_ports(lab: Any, row: dict[str, Any]) -> None:
 
 @pytest.fixture
 def admin(lab: Any) -> Iterator[str]:
-    """curl's words for a reader who may read everything, for as long as the test runs."""
+    """Return curl options for an authorized reader, who exists during the test."""
     kubeconfig = yaml.safe_load((lab.state / "admin.kubeconfig").read_text())
     user = kubeconfig["users"][0]["user"]
     host = lab.host("m1")
@@ -162,7 +167,7 @@ def admin(lab: Any) -> Iterator[str]:
     host.check_output("rm /run/admin-certificate /run/admin-key")
 
 
-def test_logs_lie_where_the_style_says(lab: Any, row: dict[str, Any]) -> None:
+def test_logs_are_where_the_style_puts_them(lab: Any, row: dict[str, Any]) -> None:
     flags = TABLE["__kube_scheduler_styles"][row["style"][0]]["flags"]
     for name in lab.names:
         folder = lab.host(name).file("/var/log/kubernetes")
@@ -172,7 +177,7 @@ def test_logs_lie_where_the_style_says(lab: Any, row: dict[str, Any]) -> None:
             assert any(file.startswith("kube-scheduler.") for file in folder.listdir())
 
 
-def test_profiling_is_off(lab: Any, row: dict[str, Any], admin: str) -> None:
+def test_profiling_is_off_with_this_version(lab: Any, row: dict[str, Any], admin: str) -> None:
     host = lab.host("m1")
     ask = "curl --silent --insecure --output /dev/null --write-out '%{http_code}' "
     at = f"https://127.0.0.1:{row['https']}"
@@ -182,12 +187,12 @@ def test_profiling_is_off(lab: Any, row: dict[str, Any], admin: str) -> None:
         assert host.check_output(f"{ask} http://127.0.0.1:{row['http']}/debug/pprof/") == "404"
 
 
-def test_one_leader_that_schedules(lab: Any, bind_pod: Callable[[], str]) -> None:
+def test_one_leader_schedules_pods(lab: Any, bind_pod: Callable[[], str]) -> None:
     assert lab.leader() in lab.names
     assert bind_pod()
 
 
-def test_a_stop_costs_what_the_row_says(
+def test_stop_takes_the_time_of_the_row(
     lab: Any, row: dict[str, Any], bind_pod: Callable[[], str]
 ) -> None:
     former = lab.leader()
@@ -199,7 +204,7 @@ def test_a_stop_costs_what_the_row_says(
         wait_for(lambda: lab.lease()["holderIdentity"] not in ("", identity), 30)
         took = time.monotonic() - started
         print(f"{lab.settings.version}: another led {took:.1f} s after a stop")
-        # Each look takes kubectl's time.
+        # Each query takes the time of a kubectl run.
         assert took < (4.4 if row["releases"] else 23.8) + 3
         assert row["releases"] or took > 10
         assert bind_pod()
@@ -207,8 +212,10 @@ def test_a_stop_costs_what_the_row_says(
         host.check_output("systemctl start %s", UNIT)
 
 
-# The last one: it leaves the lock where it took it.
-def test_a_jump_between_locks_is_refused(lab: Any, row: dict[str, Any]) -> None:
+# Last, because it leaves the lock that it changed.
+def test_jump_between_locks_without_a_shared_object_is_rejected(
+    lab: Any, row: dict[str, Any]
+) -> None:
     if "endpointsleases" not in row["locks"]:
         pytest.skip("has one lock only")
 

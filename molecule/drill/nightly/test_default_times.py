@@ -1,4 +1,7 @@
-"""The four kinds with the default times of the election, and on a version that does not give its lease back."""
+"""Test the four kinds with the default election times.
+
+This includes a version that does not release its lease.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pytest
 
 from tests.support import drills
 
-CRASH = 24.8  # 15 s, twice 2.2 times 2 s, and 1 s for the apiserver
+CRASH = 24.8  # 15 s, two times 2.2 times 2 s, and 1 s for the apiserver
 RELEASED = 5.4
 ROUNDS = range(int(os.environ.get("DRILL_ROUNDS") or 1))
 
@@ -23,7 +26,7 @@ def deployed(lab: Any) -> None:
 
 @pytest.mark.parametrize("_round", ROUNDS)
 @pytest.mark.parametrize("kind", drills.KINDS)
-def test_each_kind(
+def test_each_kind_stays_within_the_default_bound(
     kind: str, _round: int, lab: Any, run_drill: Callable[..., drills.Drill]
 ) -> None:
     found = run_drill(kind)

@@ -1,4 +1,4 @@
-"""Drills of a real cluster, with the fast times of the election: who is hit, what is measured, and what may never be left behind."""
+"""Test drills with fast election times: targets, measurements, removal of the fault."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ import pytest
 from tests.support import drills
 from tests.support.lab import PROGRAM, ROOT, wait_for
 
-CRASH = 10.4  # 5 s, twice 2.2 times 1 s, and 1 s for the apiserver
+CRASH = 10.4  # 5 s, two times 2.2 times 1 s, and 1 s for the apiserver
 RELEASED = 3.2
 UNDO_AFTER = 16
 
 
 @pytest.fixture(scope="module", autouse=True)
 def fast_times(lab: Any) -> Iterator[None]:
-    """The fast times of the election: a crash costs at most 10.4 s."""
+    """Set fast election times: the bound of a crash is 10.4 s."""
     lab.start_anew("--extra-vars=kube_scheduler_lease_preset=fast")
     yield
     lab.start_anew()
 
 
 @pytest.mark.parametrize("kind", drills.KINDS)
-def test_each_kind(kind: str, lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
+def test_each_kind_stays_within_the_fast_bound(
+    kind: str, lab: Any, run_drill: Callable[..., drills.Drill]
+) -> None:
     leader = lab.leader()
     found = run_drill(kind)
     drills.passed(lab, found)
@@ -44,7 +46,9 @@ def test_each_kind(kind: str, lab: Any, run_drill: Callable[..., drills.Drill]) 
 
 
 @pytest.mark.nightly
-def test_check_mode_touches_nothing(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
+def test_check_mode_of_a_drill_changes_nothing(
+    lab: Any, run_drill: Callable[..., drills.Drill]
+) -> None:
     pids, transitions = lab.main_pids(), lab.lease()["leaseTransitions"]
     found = run_drill("kill", "--check")
     assert found.run.code == 0, found.run.output
@@ -56,7 +60,7 @@ def test_check_mode_touches_nothing(lab: Any, run_drill: Callable[..., drills.Dr
 
 
 @pytest.mark.nightly
-def test_what_is_refused(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
+def test_unsafe_drills_are_rejected(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
     pids, standbys = lab.main_pids(), [name for name in lab.names if name != lab.leader()]
     run = lab.play(drills.PLAYBOOK, "--extra-vars=drill=stop")
     assert run.code != 0
@@ -97,7 +101,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def faulty(lab: Any, kind: str, name: str, pid: str) -> bool:
-    """Whether a fault is to be seen on its host."""
+    """Return whether a fault is present on its host."""
     if kind == "stop":
         return drills.process_state(lab, name) == ""
     if kind == "kill":
@@ -118,8 +122,13 @@ def faulty(lab: Any, kind: str, name: str, pid: str) -> bool:
         for kind in drills.KINDS
     ],
 )
-def test_a_controller_that_is_killed(kind: str, lab: Any, tmp_path: Path) -> None:
-    """With all its processes, right after the fault: the host undoes it, and the next drill removes the namespace."""
+def test_fault_is_removed_after_the_controller_is_killed(
+    kind: str, lab: Any, tmp_path: Path
+) -> None:
+    """The controller is killed with all its processes after the fault.
+
+    The host removes the fault, and the next drill removes the namespace.
+    """
     wait_for(lambda: drills.process_state(lab, lab.leader()) in ("R", "S"), 20)
     leader = lab.leader()
     pid = lab.main_pids()[leader]
@@ -154,9 +163,10 @@ def test_a_controller_that_is_killed(kind: str, lab: Any, tmp_path: Path) -> Non
     assert "owner" not in drills.inside(lab, leader, "iptables -S OUTPUT")
 
 
-def test_two_of_three(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
-    """And what a drill leaves whose controller was killed, goes."""
-    left = "metadata: {name: kube-ha-drill-0, labels: {app.kubernetes.io/managed-by: kube_ha.scheduler-drill}}"
+def test_drill_of_two_of_three_members(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
+    """The drill also removes what a killed controller left."""
+    labels = "labels: {app.kubernetes.io/managed-by: kube_ha.scheduler-drill}"
+    left = f"metadata: {{name: kube-ha-drill-0, {labels}}}"
     lab.kubectl("create", "--filename=-", stdin=f"{{apiVersion: v1, kind: Namespace, {left}}}")
     leader = lab.leader()
     other, third = (name for name in lab.names if name != leader)
@@ -166,8 +176,8 @@ def test_two_of_three(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
     assert f"{leader} led and was stopped, and so was {other}; {third} leads now" in found.run.text
 
 
-def test_an_interrupted_one_clears_up_by_itself(lab: Any, tmp_path: Path) -> None:
-    """Ctrl-C, as a terminal sends it: the namespace goes at once, the fault with its timer."""
+def test_interrupted_drill_removes_its_fault(lab: Any, tmp_path: Path) -> None:
+    """After Ctrl-C, the drill removes the namespace at once, and the timer removes the fault."""
     leader = lab.leader()
     words = [
         drills.CONFIRMED,

@@ -1,4 +1,7 @@
-"""kube_scheduler_pki: external on real masters; somebody else signs with cfssl and with openssl."""
+"""Test kube_scheduler_pki: external on real hosts.
+
+The external CA signs with cfssl and openssl.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,17 @@ from tests.support.lab import Run
 from tests.support.outside import by_cfssl, by_openssl
 
 SUBJECT = {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"}
-UNTIL_NOW = "find /etc/kubernetes /opt/k8s /etc/systemd/system -name '*kube-scheduler*' -printf '%p %i %T@\n' 2>/dev/null | sort; true"
+UNTIL_NOW = (
+    "find /etc/kubernetes /opt/k8s /etc/systemd/system -name '*kube-scheduler*'"
+    " -printf '%p %i %T@\n' 2>/dev/null | sort; true"
+)
 
 
 class Folder:
-    """The folder of the requests; the CA's key lies beside it, where the role does not look."""
+    """Return the directory of the requests.
+
+    The CA key is beside it, where the role does not read.
+    """
 
     def __init__(self, lab: Any, folder: Path) -> None:
         self.lab, self.folder = lab, folder / "csr"
@@ -54,13 +63,13 @@ class Folder:
         return self.folder / f"{name}.pem"
 
     def sign(self, days: int = 300) -> None:
-        """m1's by cfssl, the others' by openssl."""
+        """Sign the request of m1 with cfssl, the other ones with openssl."""
         by_cfssl(self.ca, self.key, self.request("m1"), self.config)
         for name in self.lab.names[1:]:
             by_openssl(self.ca, self.key, self.request(name), days=days)
 
     def wrong(self, name: str, ca: Any = None, **given: Any) -> None:
-        """Hands in what the plan does not ask for."""
+        """Hand in certificates that do not match the plan."""
         issuer = CertificateAuthority(
             x509.load_pem_x509_certificate(self.ca.read_bytes()),
             serialization.load_pem_private_key(self.key.read_bytes(), None),
@@ -83,7 +92,7 @@ class Folder:
 
 @pytest.fixture(scope="module")
 def folder(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """Masters on which nothing was ever done, the first requests, and what somebody made of them."""
+    """Prepare untouched hosts, their first requests and the signed certificates."""
     found = Folder(lab, tmp_path_factory.mktemp("external"))
     first = found.site()
     assert first.code != 0
@@ -105,7 +114,9 @@ def folder(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     return found
 
 
-def test_the_certificates_are_in_use_and_the_keys_have_not_moved(lab: Any, folder: Folder) -> None:
+def test_external_certificates_are_used_and_keys_stay_on_the_hosts(
+    lab: Any, folder: Folder
+) -> None:
     run = folder.site()
     assert (run.code, run.changed) == (0, dict.fromkeys(lab.names, 0)), run.output
     assert len({*rotation.keys(lab).values()}) == len(lab.names)
@@ -118,8 +129,8 @@ def test_the_certificates_are_in_use_and_the_keys_have_not_moved(lab: Any, folde
     assert status.code == 0, status.output
 
 
-def test_wrong_certificates_are_refused(lab: Any, folder: Folder) -> None:
-    """On each master another, in two runs; nothing in use changes."""
+def test_wrong_external_certificates_are_rejected(lab: Any, folder: Folder) -> None:
+    """Each host gets another wrong certificate, in two runs. Nothing in use changes."""
     sound = {name: folder.pem(name).read_bytes() for name in lab.names}
     other = pki.Ca(key=pki.spare("ECC", number=9), subject={"CN": "kubernetes-ca"}).authority
     over = {"valid_for": "2h", "renew_before": "1h", "now": current_utc() - timedelta(hours=3)}
@@ -160,8 +171,11 @@ def test_wrong_certificates_are_refused(lab: Any, folder: Folder) -> None:
     assert (run.code, lab.main_pids()) == (0, pids), run.output
 
 
-def test_renewal(lab: Any, folder: Folder) -> None:
-    """In its window the requests lie there again; those in use stay until the new ones are there, and so do the keys."""
+def test_external_certificates_are_renewed(lab: Any, folder: Folder) -> None:
+    """In the renewal window, the role writes the requests again.
+
+    The used certificates and keys stay until new certificates arrive.
+    """
     window = {"renew_before": "7500h", "cert_valid_for": "8760h"}
     for name in lab.names:
         folder.request(name).unlink()

@@ -1,4 +1,7 @@
-"""A group whose masters change: one joins, leaves, goes without leave or is replaced, and at last all are removed."""
+"""Test a group that changes.
+
+A host joins, leaves, fails or is replaced. At the end, all hosts are removed.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,17 @@ from tests.support.simulation import LIVE
 from tests.support.upgrade import nothing_lost, under_pods
 
 THREE, FOUR = ("m1", "m2", "m3"), ("m1", "m2", "m3", "m4")
-OURS = "find /etc/kubernetes /opt /etc/systemd/system /var/lib/kube-ha -name '*kube-scheduler*' 2>/dev/null; true"
+OURS = (
+    "find /etc/kubernetes /opt /etc/systemd/system /var/lib/kube-ha"
+    " -name '*kube-scheduler*' 2>/dev/null; true"
+)
 
 
 class Group:
-    """The masters that the inventory has, each with the names of all in its certificate, or its own."""
+    """Write the inventory of these hosts.
+
+    Each certificate has the names of all hosts, or only those of its own host.
+    """
 
     def __init__(self, lab: Any, folder: Path) -> None:
         self.lab, self.folder = lab, folder
@@ -50,7 +59,7 @@ class Group:
         return run
 
     def standing(self) -> tuple[dict[str, str], int]:
-        """What runs on the three, and how often the lease changed hands."""
+        """Return the processes of the three hosts and the number of lease transitions."""
         pids = self.lab.main_pids()
         return {name: pids[name] for name in THREE}, self.lab.lease()["leaseTransitions"]
 
@@ -61,7 +70,7 @@ class Group:
 
 @pytest.fixture
 def group(lab: Any, tmp_path: Path) -> Group:
-    """The first three masters, as planned; nothing is on the fourth."""
+    """Restore the first three hosts, and remove everything from the fourth."""
     found = Group(lab, tmp_path)
     if found.left("m4"):
         assert found.remove("m4", of=FOUR, confirm="all").code == 0
@@ -79,8 +88,8 @@ def names_of(lab: Any, name: str) -> set[str]:
     return {str(entry.value) for entry in sans}
 
 
-def test_a_fourth_joins_and_leaves(lab: Any, group: Group) -> None:
-    """Where each has its own names only, nobody else notices."""
+def test_fourth_host_joins_and_leaves(lab: Any, group: Group) -> None:
+    """If each certificate has only the names of its host, the other hosts do not change."""
     before = group.standing()
     run = group.site(FOUR)
     assert run.code == 0, run.output
@@ -97,8 +106,11 @@ def test_a_fourth_joins_and_leaves(lab: Any, group: Group) -> None:
     assert group.standing() == before
 
 
-def test_a_fourth_joins_where_all_have_the_names_of_all(lab: Any, group: Group) -> None:
-    """One rollout, which no pod notices. Then it leads, is forgotten in the inventory, and is removed as the leader that it is."""
+def test_fourth_host_joins_with_the_names_of_all_hosts(lab: Any, group: Group) -> None:
+    """There is one rollout, which affects no pod.
+
+    The new host then leads, is missing from the inventory, and is removed as the leader.
+    """
     found = under_pods(lab, lambda: group.site(FOUR, "all"))
     nothing_lost(found, transitions=1)
     rolled = [line for block in LIVE.findall(found.run.output) for line in block.splitlines()]
@@ -125,8 +137,13 @@ def test_a_fourth_joins_where_all_have_the_names_of_all(lab: Any, group: Group) 
     assert lab.lease()["leaseTransitions"] == transitions + 1
 
 
-def test_a_new_machine_under_an_old_name(lab: Any, group: Group, tmp_path: Path) -> None:
-    """It gets a key of its own; the certificate of the former one is known to the apiserver until it expires."""
+def test_new_machine_replaces_a_host_of_the_same_name(
+    lab: Any, group: Group, tmp_path: Path
+) -> None:
+    """The new machine gets a new key.
+
+    The apiserver accepts the previous certificate until it expires.
+    """
     host = lab.host("m2")
     former = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key")}
     former["certificate"].write_bytes(host.file(rotation.CERTIFICATE).content)
@@ -160,8 +177,13 @@ def test_a_new_machine_under_an_old_name(lab: Any, group: Group, tmp_path: Path)
     assert "system:kube-scheduler" in lab.kubectl("auth", "whoami", *words)
 
 
-def test_uninstall_of_one_and_of_all(lab: Any, group: Group, bind_pod: Callable[[], str]) -> None:
-    """The leader goes by a hand-over; the last ones go only when that is said; what else the masters run goes on."""
+def test_uninstall_of_one_host_and_of_all(
+    lab: Any, group: Group, bind_pod: Callable[[], str]
+) -> None:
+    """The leader leaves with a handover.
+
+    The last hosts are only removed after confirmation. Other services of the hosts keep running.
+    """
     others = {name: apiserver(lab, name) for name in THREE}
     leader, transitions = lab.leader(), lab.lease()["leaseTransitions"]
     run = group.remove(leader)
@@ -198,8 +220,9 @@ def test_uninstall_of_one_and_of_all(lab: Any, group: Group, bind_pod: Callable[
 
 
 def apiserver(lab: Any, name: str) -> str:
-    """When etcd and the apiserver of a master were started."""
+    """Return when etcd and the apiserver of a host were started."""
     shown: str = lab.host(name).check_output(
-        "systemctl is-active lab-etcd kube-apiserver && systemctl show --property=ExecMainStartTimestamp lab-etcd kube-apiserver"
+        "systemctl is-active lab-etcd kube-apiserver && "
+        "systemctl show --property=ExecMainStartTimestamp lab-etcd kube-apiserver"
     )
     return shown

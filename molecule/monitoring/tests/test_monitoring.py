@@ -1,4 +1,4 @@
-"""monitoring.yml with Debian's own Prometheus and node_exporter: what they get to see, and which alarm is raised when."""
+"""Test monitoring.yml with Debian's Prometheus and node_exporter: metrics and alerts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.prometheus import packages
 
 HOST = "m1"
 TEXTFILE = "/var/lib/prometheus/node-exporter/kube-scheduler.prom"
-# Scrapes and rules are quicker than a person's, for the sake of the tests' time.
+# Scrapes and rules have shorter intervals than in practice, to keep the tests short.
 CONFIG = """
 global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 2s}
 rule_files: [kube-scheduler/rules.yml]
@@ -35,7 +35,8 @@ set -e
 dpkg --force-depends --unpack /tmp/debs/*.deb
 for new in /etc/default/prometheus*.dpkg-new; do mv "$new" "${new%.dpkg-new}"; done
 id prometheus >/dev/null 2>&1 || useradd --system --no-create-home prometheus
-mkdir -p /var/lib/prometheus/metrics2 /var/lib/prometheus/node-exporter /etc/prometheus/kube-scheduler
+mkdir -p /var/lib/prometheus/metrics2 /var/lib/prometheus/node-exporter
+mkdir -p /etc/prometheus/kube-scheduler
 chown -R prometheus: /var/lib/prometheus
 systemctl daemon-reload
 systemctl restart prometheus prometheus-node-exporter
@@ -43,7 +44,7 @@ systemctl restart prometheus prometheus-node-exporter
 
 
 class Prometheus:
-    """Prometheus on a master, from the outside."""
+    """Prometheus on a host, from outside."""
 
     def __init__(self, lab: Any, folder: Path) -> None:
         self.lab, self.folder = lab, folder
@@ -67,7 +68,7 @@ class Prometheus:
         return run
 
     def report(self) -> None:
-        """Has the report of status.yml read by node_exporter."""
+        """Write the metrics of status.yml for node_exporter."""
         path = self.folder / "report.prom"
         run = self.lab.play(
             "playbooks/status.yml",
@@ -92,7 +93,7 @@ class Prometheus:
         return found
 
     def targets(self) -> dict[str, dict[str, Any]]:
-        """Those of the schedulers, by host."""
+        """Return the alerts of the schedulers, by host."""
         found = self.asked("targets?state=active")["activeTargets"]
         return {
             one["labels"]["host"]: one for one in found if one["labels"]["job"] == "kube-scheduler"
@@ -121,26 +122,27 @@ def prometheus(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Prometheus
 
 @pytest.fixture
 def calm(lab: Any, prometheus: Prometheus) -> Iterator[None]:
-    """All is well before, and again after."""
+    """Check that no alert fires before and after the test."""
     yield
     for name in lab.names:
         lab.host(name).check_output("systemctl start %s", UNIT)
 
     def settled() -> bool:
-        # One that keeps its lease when it is stopped leaves the others to wait, which a report sees.
+        # A version that does not release its lease makes the other members wait. The report shows
+        # this.
         prometheus.report()
         return not prometheus.firing()
 
     wait_for(settled, 180)
 
 
-def test_a_second_run_changes_nothing(prometheus: Prometheus) -> None:
+def test_second_run_of_monitoring_changes_nothing(prometheus: Prometheus) -> None:
     run = prometheus.monitor()
     assert run.code == 0, run.output
     assert run.changed == dict.fromkeys(prometheus.lab.names, 0)
 
 
-def test_the_targets_are_up_over_verified_tls(lab: Any, prometheus: Prometheus) -> None:
+def test_targets_are_up_over_verified_tls(lab: Any, prometheus: Prometheus) -> None:
     found = prometheus.targets()
     assert set(found) == set(lab.names)
     assert {name: one["scrapeUrl"] for name, one in found.items()} == {
@@ -150,9 +152,10 @@ def test_the_targets_are_up_over_verified_tls(lab: Any, prometheus: Prometheus) 
         lab.host(HOST).check_output("cat /etc/prometheus/kube-scheduler/scrape.yml")
     )["scrape_configs"][0]
     assert "insecure_skip_verify" not in job["tls_config"]
-    # Of another CA, it is not read.
+    # Prometheus does not scrape a target with a certificate of another CA.
     lab.host(HOST).check_output(
-        "cd /etc/prometheus/kube-scheduler && cp kube_masters-ca.pem /tmp/ca.pem && cp kube_masters.pem kube_masters-ca.pem"
+        "cd /etc/prometheus/kube-scheduler && cp kube_masters-ca.pem /tmp/ca.pem && "
+        "cp kube_masters.pem kube_masters-ca.pem"
     )
     try:
         lab.host(HOST).check_output("systemctl reload prometheus")
@@ -163,12 +166,12 @@ def test_the_targets_are_up_over_verified_tls(lab: Any, prometheus: Prometheus) 
     wait_for(lambda: {one["health"] for one in prometheus.targets().values()} == {"up"}, 60)
 
 
-def test_the_key_is_for_prometheus_alone(lab: Any) -> None:
+def test_only_prometheus_reads_its_key(lab: Any) -> None:
     key = lab.host(HOST).file("/etc/prometheus/kube-scheduler/kube_masters-key.pem")
     assert (key.user, key.group, key.mode) == ("root", "prometheus", 0o640)
 
 
-def test_no_panel_of_the_dashboard_is_empty(
+def test_every_panel_of_the_dashboard_has_data(
     prometheus: Prometheus, bind_pod: Callable[[], str]
 ) -> None:
     dashboard = json.loads((ROOT / "roles/kube_scheduler/files/dashboard.json").read_text())
@@ -196,8 +199,8 @@ def test_no_panel_of_the_dashboard_is_empty(
         )
 
 
-def test_the_rules_have_what_they_ask_for(prometheus: Prometheus) -> None:
-    """A name that the version does not have would never raise an alarm: each metric of each rule is there."""
+def test_metrics_of_the_rules_exist(prometheus: Prometheus) -> None:
+    """A rule with a metric that the version does not have would never fire."""
     groups = prometheus.asked("rules")["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert {rule["health"] for rule in rules} == {"ok"}
@@ -212,12 +215,12 @@ def test_the_rules_have_what_they_ask_for(prometheus: Prometheus) -> None:
     assert metrics <= known
 
 
-def test_all_is_calm(prometheus: Prometheus) -> None:
+def test_no_alert_fires_on_a_healthy_cluster(prometheus: Prometheus) -> None:
     assert prometheus.firing() == set()
 
 
 @pytest.mark.usefixtures("calm")
-def test_a_killed_leader_raises_no_false_alarm(lab: Any, prometheus: Prometheus) -> None:
+def test_killed_leader_fires_no_false_alert(lab: Any, prometheus: Prometheus) -> None:
     leader = lab.leader()
     lab.host(leader).check_output("systemctl kill --signal=SIGKILL %s", UNIT)
     seen: set[str] = set()
@@ -231,7 +234,7 @@ def test_a_killed_leader_raises_no_false_alarm(lab: Any, prometheus: Prometheus)
 
 
 @pytest.mark.usefixtures("calm")
-def test_a_stopped_standby_raises_its_alarm(lab: Any, prometheus: Prometheus) -> None:
+def test_stopped_standby_fires_its_alert(lab: Any, prometheus: Prometheus) -> None:
     standby = next(name for name in lab.names if name != lab.leader())
     lab.host(standby).check_output("systemctl stop %s", UNIT)
     wait_for(lambda: "KubeSchedulerDown" in prometheus.firing(), 60)
@@ -245,7 +248,7 @@ def test_a_stopped_standby_raises_its_alarm(lab: Any, prometheus: Prometheus) ->
 
 
 @pytest.mark.usefixtures("calm")
-def test_where_all_are_stopped_nobody_leads(lab: Any, prometheus: Prometheus) -> None:
+def test_alert_fires_if_all_members_are_stopped(lab: Any, prometheus: Prometheus) -> None:
     for name in lab.names:
         lab.host(name).check_output("systemctl stop %s", UNIT)
     wait_for(lambda: "KubeSchedulerLeaderless" in prometheus.firing(), 90)

@@ -1,4 +1,4 @@
-"""What somebody broke on a host, the next plain run puts right, and touches nobody else."""
+"""Test that the next plain run repairs damage on a host and affects no other host."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LINK = "/opt/k8s/bin/kube-scheduler"
 
 
 class Damage(NamedTuple):
-    """What is done to a master, and a file of which what was there is kept aside by the repair."""
+    """Damage to a host, and the file of which the repair keeps a copy."""
 
     command: str
     aside: str = ""
@@ -40,12 +40,14 @@ DAMAGE = {
     ),
     "certificate: gone": Damage(f"rm {CERTIFICATE}"),
     "staged copies: garbage": Damage(
-        f"cd {RELEASE}/staged && for name in binary certificate privatekey kubeconfig config unit; do rm $name; echo garbage > $name; done"
+        f"cd {RELEASE}/staged && "
+        "for name in binary certificate privatekey kubeconfig config unit; "
+        "do rm $name; echo garbage > $name; done"
     ),
     "staged copies: gone": Damage(f"rm --recursive {RELEASE}/staged"),
     "record: garbage": Damage(f"echo '{{' > {RELEASE}/record.json", f"{RELEASE}/record.json"),
     "record: gone": Damage(f"rm {RELEASE}/record.json"),
-    # A binary that runs cannot be truncated, but replaced.
+    # A running binary cannot be truncated, only replaced.
     "binary: cut off": Damage(
         f"path=$(readlink -f {LINK}) && head --bytes=1000 $path > $path.cut && mv $path.cut $path"
     ),
@@ -53,22 +55,25 @@ DAMAGE = {
     "binary: a file in the place of the link": Damage(f"rm {LINK} && echo garbage > {LINK}"),
     "unit: gone": Damage(f"rm {UNIT_PATH} && systemctl daemon-reload"),
     "unit: edited, and a restart": Damage(
-        f"sed -i 's/^Restart=.*/Restart=no/' {UNIT_PATH} && systemctl daemon-reload && systemctl restart {UNIT}"
+        f"sed -i 's/^Restart=.*/Restart=no/' {UNIT_PATH} && "
+        f"systemctl daemon-reload && systemctl restart {UNIT}"
     ),
     "unit: disabled and stopped": Damage(f"systemctl disable --now {UNIT}"),
     "configuration: edited, and a restart": Damage(
         f"sed -i 's/leaseDuration: .*/leaseDuration: 60s/' {CONFIG} && systemctl restart {UNIT}"
     ),
     "configuration: edited, and put back by hand": Damage(
-        f"cp --archive {CONFIG} /root/former && echo '# x' >> {CONFIG} && systemctl restart {UNIT} && sleep 1 && cp --archive /root/former {CONFIG}"
+        f"cp --archive {CONFIG} /root/previous && echo '# x' >> {CONFIG} && "
+        f"systemctl restart {UNIT} && sleep 1 && cp --archive /root/previous {CONFIG}"
     ),
     "system user: gone": Damage("userdel --force k8s"),
     "the release and the binaries: gone": Damage("rm --recursive /var/lib/kube-ha /opt/k8s"),
 }
-# Two masters at a time; the leader is the one that is left alone.
+# Damages on two hosts at a time. The leader stays undamaged.
 NAMES = list(DAMAGE)
 PAIRS = list(zip(NAMES[::2], NAMES[1::2]))
-# What each of two masters has of it at once, where time is short. A restart comes first: the unit would not start after the others.
+# Damages for each of two hosts in one run, to save time. A restart comes first, because the unit
+# would not start after the others.
 AT_ONCE = (
     ("configuration: edited, and a restart", "kubeconfig: gone", "binary: cut off"),
     (
@@ -80,7 +85,7 @@ AT_ONCE = (
 
 
 def kept(host: Any, path: str) -> list[tuple[str, str]]:
-    """Path and mode of what was kept aside of a file."""
+    """Return path and mode of the copy that was kept of a file."""
     lines = host.check_output(
         "find $(dirname %s) -name $(basename %s)'.*' -printf '%%p %%m\n'", path, path
     ).splitlines()
@@ -88,7 +93,7 @@ def kept(host: Any, path: str) -> list[tuple[str, str]]:
 
 
 def repaired(lab: Any, damages: Sequence[Sequence[str]]) -> None:
-    """Does each of these to a master of its own, and deploys."""
+    """Apply each damage to another host, and deploy."""
     leader = lab.leader()
     pid = lab.main_pids()[leader]
     damaged = dict(zip((name for name in lab.names if name != leader), damages))
@@ -116,8 +121,8 @@ def test_several_damages_at_once(lab: Any) -> None:
 
 
 @pytest.mark.nightly
-def test_a_wrong_configuration_on_every_master(lab: Any) -> None:
-    """Nobody leads; the next run starts all at once."""
+def test_wrong_configuration_on_all_hosts(lab: Any) -> None:
+    """No member leads, so that the next run starts all at once."""
     for name in lab.names:
         lab.host(name).check_output("echo garbage > %s && systemctl restart %s; true", CONFIG, UNIT)
     run = lab.site()
@@ -128,10 +133,11 @@ def test_a_wrong_configuration_on_every_master(lab: Any) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("names", PAIRS, ids=map(", ".join, PAIRS))
-def test_damage(lab: Any, names: tuple[str, str]) -> None:
+def test_damage_is_repaired(lab: Any, names: tuple[str, str]) -> None:
     repaired(lab, [[name] for name in names])
     if "record: gone" in names:
-        # Nobody knows any more who brought the binary, and who made the folder above the release: removal leaves both, that folder empty.
+        # After this damage, no record shows that the role created the binary and its parent
+        # directory. Removal keeps both.
         assert (
             lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all").code == 0
         )
@@ -142,11 +148,11 @@ def test_damage(lab: Any, names: tuple[str, str]) -> None:
         assert lab.site().code == 0
 
 
-def test_an_even_number_of_damages() -> None:
+def test_number_of_damages_is_even() -> None:
     assert len(NAMES) % 2 == 0, "the last one is left out"
 
 
-# By master: what is done, what undoes it, and what is said.
+# By host: the damage, its removal, and the error.
 REFUSED = {
     "m1": (
         f"mv {UNIT_PATH} /root/unit && ln --symbolic /dev/null {UNIT_PATH} && systemctl daemon-reload",
@@ -166,8 +172,8 @@ REFUSED = {
 }
 
 
-def test_what_a_person_has_to_put_right(lab: Any) -> None:
-    """Said before anything changes on any host; what a run would repair stays damaged too."""
+def test_damage_that_needs_a_manual_repair_is_reported(lab: Any) -> None:
+    """The errors come before any change on any host. Damage that a run would repair stays, too."""
     other = lab.host("m2")
     other.check_output("echo '# by hand' >> %s", KUBECONFIG)
     before = other.file(KUBECONFIG).sha256sum

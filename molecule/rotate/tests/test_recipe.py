@@ -1,4 +1,7 @@
-"""The recipe of docs/rotation.md: its units, in a systemd of a master's, and its commands, on the lab."""
+"""Test the recipe of docs/rotation.md.
+
+Its units run in systemd of a host, its commands in the lab.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ SERVICE, ALERT, TIMER = (
     f"kube-scheduler-rotate{end}" for end in (".service", "-alert.service", ".timer")
 )
 STATUS = "/var/lib/kube-ha-controller/status.json"
-# Stands in for the controller's: says what it was told, and fails where it is told to.
+# Replaces the command of the controller: prints its arguments, and fails if configured.
 STUB = """#!/bin/sh
 echo "$@" >> /root/told
 case "$*" in *rotate*) test ! -e /root/fails;; esac
@@ -33,9 +36,7 @@ def recipe() -> dict[str, str]:
     return found
 
 
-def test_the_commands_do_what_the_page_says(
-    lab: Any, recipe: dict[str, str], tmp_path: Path
-) -> None:
+def test_commands_of_the_page_work(lab: Any, recipe: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "inventory").symlink_to(lab.inventory)
     for path, text in recipe.items():
         for command in re.findall(r"^ExecStart=-?(ansible-playbook .*)$", text, re.MULTILINE):
@@ -60,7 +61,7 @@ def test_the_commands_do_what_the_page_says(
     assert json.loads((tmp_path / "status.json").read_text())
 
 
-def test_the_units_run_and_tell_when_a_run_fails(lab: Any, recipe: dict[str, str]) -> None:
+def test_units_run_and_report_a_failed_run(lab: Any, recipe: dict[str, str]) -> None:
     host = lab.host("m1")
     host.check_output("mkdir --parents /etc/kube-ha && rm --force /root/told /root/fails")
     for path, text in {**recipe, "/usr/local/bin/ansible-playbook": STUB}.items():

@@ -1,4 +1,7 @@
-"""rotate.yml on real schedulers: new pairs and a new CA, and what of it a pod, the apiserver and a process notice."""
+"""Test rotate.yml on real schedulers: new pairs and a new CA.
+
+The tests also check the effect on pods, apiserver and processes.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from tests.support.upgrade import nothing_lost, under_pods
 FILES = "--extra-vars=kube_scheduler_kubeconfig_style=files"
 
 
-def test_check_mode_tells_and_changes_nothing(lab: Any) -> None:
+def test_check_mode_lists_the_rotation_and_changes_nothing(lab: Any) -> None:
     former = {name: rotation.lying(lab, name) for name in lab.names}
     pids = lab.main_pids()
     run = lab.play(*rotate("", "--check", "--diff"))
@@ -29,7 +32,7 @@ def test_check_mode_tells_and_changes_nothing(lab: Any) -> None:
     assert lab.main_pids() == pids
 
 
-def test_nothing_is_due(lab: Any) -> None:
+def test_rotation_without_due_certificates_changes_nothing(lab: Any) -> None:
     pids = lab.main_pids()
     run = lab.play(*rotate("due"))
     assert run.code == 0, run.output
@@ -38,8 +41,8 @@ def test_nothing_is_due(lab: Any) -> None:
     assert lab.main_pids() == pids
 
 
-def test_what_is_due_is_renewed_where_it_is(lab: Any, tmp_path: Path) -> None:
-    """A window that is nearly as long as the certificate's life, on one master."""
+def test_due_certificates_are_renewed_in_place(lab: Any, tmp_path: Path) -> None:
+    """One host has a renewal window almost as long as the validity of its certificate."""
     rotation.rotated(lab, "leaf", *rotation.SHORT, transitions=1)
     inventory = lab.inventory_with(
         tmp_path, hosts={"m2": {"kube_scheduler_renew_before": "1999h59m"}}
@@ -65,7 +68,7 @@ def test_other_changes_are_left_to_site(lab: Any) -> None:
 
 
 @pytest.mark.nightly
-def test_rolling_back_brings_the_former_pair_back_until_the_next_rotation(lab: Any) -> None:
+def test_rollback_restores_the_previous_pair_until_the_next_rotation(lab: Any) -> None:
     assert lab.site().code == 0
     former = {name: rotation.lying(lab, name) for name in lab.names}
     rotation.rotated(lab, "leaf", transitions=1)
@@ -78,8 +81,13 @@ def test_rolling_back_brings_the_former_pair_back_until_the_next_rotation(lab: A
 
 
 @pytest.mark.nightly
-def test_everything_has_expired(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """With either style; nobody is healthy, so that all are started at once and nobody waits for a file to be read again."""
+def test_expired_certificates_of_all_members_are_renewed(
+    lab: Any, bind_pod: Callable[[], str]
+) -> None:
+    """With both styles.
+
+    No member is healthy, so that all start at once without waiting for a reload.
+    """
     for words in ((), (FILES,)):
         assert lab.site(*words).code == 0
         former = {name: rotation.lying(lab, name) for name in lab.names}
@@ -97,10 +105,11 @@ def test_everything_has_expired(lab: Any, bind_pod: Callable[[], str]) -> None:
 
 
 @pytest.mark.nightly
-def test_files_are_read_again_without_a_restart(
-    lab: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Prints what docs/rotation.md tells: seconds from the moment at which the pair was put in place, by the scheduler's own log."""
+def test_files_are_reloaded_without_a_restart(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print the figures of docs/rotation.md.
+
+    They are seconds from the promotion of the pair, by the scheduler's log.
+    """
     assert lab.site(FILES).code == 0
     former = {name: rotation.lying(lab, name) for name in lab.names}
     pids, restarts = lab.main_pids(), rotation.restarts(lab)
@@ -113,20 +122,20 @@ def test_files_are_read_again_without_a_restart(
             for what, words in (("served", rotation.SERVED), ("used", rotation.RELOADED)):
                 seconds = rotation.logged(lab, name, pids[name], words) - since
                 print(f"{name}: {what} after {seconds:.1f} s")
-                # Old versions look at the pair that they serve once a minute.
+                # Old versions check the pair that they serve once a minute.
                 assert -1 < seconds < (70 if what == "served" else 301)
     assert lab.site().code == 0
 
 
 class TestCa:
-    """In this order: each step of one rotation of the CA begins where the one before ended."""
+    """Each step of this rotation of the CA starts after the previous one."""
 
     @pytest.fixture(scope="class")
     @staticmethod
     def following(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> rotation.NextCa:
         return rotation.NextCa(lab, tmp_path_factory.mktemp("ca"))
 
-    def test_check_mode_tells_the_steps(self, lab: Any, following: rotation.NextCa) -> None:
+    def test_check_mode_lists_the_steps(self, lab: Any, following: rotation.NextCa) -> None:
         run = lab.play(*rotate("ca", *following.words, "--check"))
         assert run.code == 0, run.output
         assert "1. trust the new CA beside the former one: to do on m1, m2, m3" in run.output
@@ -136,7 +145,7 @@ class TestCa:
         )
         assert "clusters differ" in run.output
 
-    def test_cut_off_and_refused_until_the_apiservers_accept_it(
+    def test_interrupted_rotation_is_rejected_until_the_apiservers_trust_the_new_ca(
         self, lab: Any, following: rotation.NextCa
     ) -> None:
         former = {name: rotation.lying(lab, name) for name in lab.names}
@@ -155,14 +164,14 @@ class TestCa:
         assert {rotation.trusted(lab, name) for name in lab.names} == {
             following.former + following.ca.pem
         }
-        # In between, a plain run leaves each host at its step.
+        # A plain run in between leaves each host at its step.
         site = lab.site(*following.words)
         assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output
         status = lab.play("playbooks/status.yml", *following.words)
         assert status.code == 0, status.output
         assert "a rotation of the CA is under way (m1 accept, m2 accept, m3 accept)" in status.text
 
-    def test_issued_anew_and_trusted_until_the_apiservers_serve_theirs(
+    def test_new_certificates_are_issued_and_both_cas_stay_trusted(
         self, lab: Any, following: rotation.NextCa
     ) -> None:
         following.accepted()
@@ -193,7 +202,7 @@ class TestCa:
         site = lab.site(*following.words)
         assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output
 
-    def test_the_former_one_is_dropped(self, lab: Any, following: rotation.NextCa) -> None:
+    def test_previous_ca_is_dropped(self, lab: Any, following: rotation.NextCa) -> None:
         following.serves()
         wait_for(lambda: lab.play("playbooks/status.yml", *following.words).code == 0, 60)
         found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))

@@ -1,4 +1,4 @@
-"""Debian 11, 12 and 13 in one group: what the README's table of systems says was run."""
+"""Test Debian 11, 12 and 13 in one group, for the table of systems in the README."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.upgrade import nothing_lost, under_pods
 pytestmark = pytest.mark.usefixtures("deployed")
 
 SYSTEMS = {"m3": ("12", "252", "3.11"), "m4": ("11", "247", "3.9"), "m5": ("13", "257", "3.13")}
-"""Debian, systemd and Python, by master."""
+"""The Debian, systemd and Python version of each host."""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def inventory(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(lab: Any, inventory: Path) -> Run:
-    """Predicted on hosts that nothing has touched, and then done."""
+    """Run check mode on untouched hosts, then deploy."""
     check = lab.site("--check", "--diff", inventory=inventory)
     assert check.code == 0, check.output
     run: Run = lab.site(inventory=inventory)
@@ -39,15 +39,18 @@ def deployed(lab: Any, inventory: Path) -> Run:
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_the_systems_are_what_they_are_said_to_be(lab: Any, name: str) -> None:
+def test_systems_have_the_listed_versions(lab: Any, name: str) -> None:
     host, (debian, systemd, python) = lab.host(name), SYSTEMS[name]
     assert host.check_output(". /etc/os-release; echo $ID $VERSION_ID") == f"debian {debian}"
     assert host.check_output("systemctl --version").startswith(f"systemd {systemd} ")
     assert host.check_output("python3 --version").startswith(f"Python {python}.")
 
 
-def test_without_a_warning(deployed: Run) -> None:
-    """But Ansible's own of a host that it has never been on, and that the lab's CA lives as long as the profile asks of a certificate."""
+def test_deployment_has_no_warning(deployed: Run) -> None:
+    """Two warnings are expected.
+
+    One is Ansible's about an unknown host, one is about the validity of the lab CA.
+    """
     told = re.findall(r"\[(?:DEPRECATION )?WARNING\]: (.{1,150})", deployed.text)
     expected = (
         "Module remote_tmp ",
@@ -56,14 +59,14 @@ def test_without_a_warning(deployed: Run) -> None:
     assert [words for words in told if not words.startswith(expected)] == []
 
 
-def test_a_second_run_changes_nothing(lab: Any, inventory: Path) -> None:
+def test_second_run_on_all_systems_changes_nothing(lab: Any, inventory: Path) -> None:
     run = lab.site(inventory=inventory)
     assert (run.code, run.changed) == (0, dict.fromkeys(SYSTEMS, 0)), run.output
     assert lab.play("playbooks/status.yml", inventory=inventory).code == 0
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_each_can_lead(lab: Any, bind_pod: Callable[[], str], name: str) -> None:
+def test_each_system_can_lead(lab: Any, bind_pod: Callable[[], str], name: str) -> None:
     others = [other for other in SYSTEMS if other != name]
     for other in others:
         lab.host(other).check_output("systemctl stop %s", UNIT)
@@ -77,13 +80,13 @@ def test_each_can_lead(lab: Any, bind_pod: Callable[[], str], name: str) -> None
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_the_process_has_its_secrets_from_systemd(lab: Any, name: str) -> None:
-    """All three know LoadCredential: no file with the key is for the user of the process."""
+def test_systemd_passes_the_secrets_to_the_process(lab: Any, name: str) -> None:
+    """All three support LoadCredential, so that the process's user cannot read the key's file."""
     key = lab.host(name).file("/etc/kubernetes/cert/kube-scheduler-key.pem")
     assert (key.user, key.group, key.mode) == ("root", "root", 0o600)
 
 
-def test_a_change_is_rolled_out_and_back(lab: Any, inventory: Path) -> None:
+def test_change_is_rolled_out_and_rolled_back(lab: Any, inventory: Path) -> None:
     found = under_pods(
         lab,
         lambda: lab.site(
@@ -97,7 +100,7 @@ def test_a_change_is_rolled_out_and_back(lab: Any, inventory: Path) -> None:
     assert (run.code, run.changed) == (0, dict.fromkeys(SYSTEMS, 0)), run.output
 
 
-def test_all_is_removed(lab: Any, inventory: Path) -> None:
+def test_everything_is_removed(lab: Any, inventory: Path) -> None:
     run = lab.play(
         "playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all", inventory=inventory
     )

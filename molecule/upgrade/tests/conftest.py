@@ -1,4 +1,4 @@
-"""Each test asks for the version that it begins with; most find it there."""
+"""Provide the version that each test starts with. Most tests start with the installed one."""
 
 from __future__ import annotations
 

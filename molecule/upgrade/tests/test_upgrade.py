@@ -1,4 +1,7 @@
-"""From one minor to the next, under a stream of pods; binaries and settings that cannot run; and back again."""
+"""Test the upgrade to the next minor version and the rollback under a stream of pods.
+
+Also test binaries and settings that cannot run.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease impo
 from tests.support.lab import UNIT, wait_for
 from tests.support.upgrade import NEW, OLD, nothing_lost, runs, under_pods, version
 
-# Versions that do not exist; a binary that was brought once is not brought again.
+# Versions that do not exist, because an installed binary is not downloaded again.
 ENDS_AT_ONCE, ENDS_LATER, BROKEN = "1.36.7", "1.36.8", "1.36.9"
 LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n(?:changed|fatal): \[(\w+)\]")
-# Answers the dry run and the question for its version as the real one does, and then ends.
+# Passes the dry run and reports its version like the real binary, then exits.
 WRAPPER = f"""#!/bin/sh
 real=/opt/k8s/bin/kube-scheduler-v{OLD}
 case " $* " in *" --write-config-to"* | *" --version "*) exec "$real" "$@" ;; esac
@@ -37,7 +40,7 @@ def standing(lab: Any) -> tuple[Any, ...]:
 
 
 @pytest.mark.usefixtures("older")
-def test_check_mode_tells_the_plan_and_changes_nothing(lab: Any) -> None:
+def test_check_mode_lists_the_plan_and_changes_nothing(lab: Any) -> None:
     lab.host("m1").check_output("rm -f /opt/k8s/bin/kube-scheduler-v%s", NEW)
     before = standing(lab)
     run = lab.play("playbooks/upgrade.yml", version(NEW), "--check", "--diff")
@@ -72,7 +75,7 @@ def test_upgrade_under_a_stream_of_pods(lab: Any) -> None:
 
 
 @pytest.mark.usefixtures("newer")
-def test_a_downgrade_has_to_be_allowed(lab: Any) -> None:
+def test_downgrade_must_be_allowed(lab: Any) -> None:
     before = standing(lab)
     run = lab.site(version(OLD))
     assert run.code != 0
@@ -84,8 +87,11 @@ def test_a_downgrade_has_to_be_allowed(lab: Any) -> None:
 
 
 @pytest.mark.usefixtures("newer")
-def test_roll_back_under_a_stream_of_pods(lab: Any) -> None:
-    """Without the mirror, and without the CA's key. That members run on between the steps is waited for in test_upgrade_measured.py."""
+def test_rollback_under_a_stream_of_pods(lab: Any) -> None:
+    """Without the mirror and the CA key.
+
+    Test_upgrade_measured.py tests the steady time between the steps.
+    """
     before = standing(lab)
     offline = [
         "--extra-vars=kube_scheduler_binary_url=https://192.0.2.1",
@@ -103,11 +109,9 @@ def test_roll_back_under_a_stream_of_pods(lab: Any) -> None:
 
 @contextlib.contextmanager
 def written_all_the_time(kubeconfig: Path) -> Iterator[None]:
-    """Somebody writes the lease, without changing it."""
-    path, ended = (
-        RECORD_SOURCES["lease"][0].format("kube-system", "kube-scheduler"),
-        threading.Event(),
-    )
+    """Write the lease repeatedly without changing it."""
+    path = RECORD_SOURCES["lease"][0].format("kube-system", "kube-scheduler")
+    ended = threading.Event()
 
     def write() -> None:
         with _client.load_client(str(kubeconfig)) as client:
@@ -130,8 +134,11 @@ def written_all_the_time(kubeconfig: Path) -> Iterator[None]:
 
 @pytest.mark.nightly
 @pytest.mark.usefixtures("older")
-def test_a_release_that_is_lost_to_a_conflict(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """A scheduler of that version does not try again, and its lease runs out. A pod waits for that, and pytest reports it."""
+def test_release_that_conflicts_with_another_write(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """A scheduler of that version does not retry, so that its lease expires.
+
+    A pod waits until then, and pytest reports it.
+    """
 
     def lost() -> list[str]:
         leader, began = lab.leader(), time.time()
@@ -145,13 +152,16 @@ def test_a_release_that_is_lost_to_a_conflict(lab: Any, bind_pod: Callable[[], s
         found: list[str] = lab.not_given_back(began)
         return found
 
-    # Not every release meets a write.
+    # Not every release conflicts with a write.
     with pytest.warns(UserWarning, match="held to the bound of a crash: .*has been modified"):
         assert wait_for(lost, 180)
 
 
 def release(folder: Path, number: str, content: bytes, arch: str) -> dict[str, str]:
-    """A folder in the release site's layout with one binary, as variables; its checksum is right."""
+    """Create a directory with one binary and its checksum, and return variables for it.
+
+    The layout is that of the release site.
+    """
     binary = folder / f"release/v{number}/bin/linux/{arch}/kube-scheduler"
     binary.parent.mkdir(parents=True)
     binary.write_bytes(content)
@@ -176,7 +186,7 @@ def release(folder: Path, number: str, content: bytes, arch: str) -> dict[str, s
     ],
     ids=["at once", "after 10 s"],
 )
-def test_a_binary_that_ends_is_rolled_back_on_the_canary(
+def test_canary_with_a_binary_that_exits_is_rolled_back(
     lab: Any, tmp_path: Path, number: str, end: str, problem: str
 ) -> None:
     pids, leader, transitions = standing(lab)
@@ -204,7 +214,7 @@ def test_a_binary_that_ends_is_rolled_back_on_the_canary(
     now = lab.main_pids()
     assert {name for name in lab.names if now[name] != pids[name]} == {canary}
     assert (lab.leader(), lab.lease()["leaseTransitions"]) == (leader, transitions)
-    # What was live is live again: a plain run stages that once more, and restarts nobody.
+    # The previous set is live again. A plain run stages the new one again and restarts no member.
     plain = lab.site(version(OLD))
     assert plain.code == 0, plain.output
     assert (lab.main_pids(), lab.leader(), lab.lease()["leaseTransitions"]) == (
@@ -215,16 +225,18 @@ def test_a_binary_that_ends_is_rolled_back_on_the_canary(
 
 
 @pytest.mark.usefixtures("older")
-def test_what_cannot_run_is_refused_before_anything_is_put_in_place(
-    lab: Any, tmp_path: Path
-) -> None:
-    """On each master another: a truncated binary, one for another architecture, and a setting that the real binary refuses."""
+def test_sets_that_cannot_run_are_rejected_before_promotion(lab: Any, tmp_path: Path) -> None:
+    """Each host gets another one of these sets.
+
+    They have a truncated binary, a binary for another architecture, or a setting that the
+    real binary rejects.
+    """
     before = standing(lab)
     real = Path(
         lab.settings.served / f"v{OLD}/bin/linux/{lab.settings.arch}/kube-scheduler"
     ).read_bytes()
     truncated = real[: 1 << 20]
-    # e_machine of the ELF header, of a machine that is none of ours.
+    # e_machine of the ELF header, of an unused architecture
     foreign = real[:18] + (0xF3).to_bytes(2, "little") + real[20 : 1 << 20]
     content = yaml.safe_load(lab.inventory.read_text())
     for name, binary in (("m1", truncated), ("m2", foreign)):

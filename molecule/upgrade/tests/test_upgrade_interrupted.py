@@ -1,4 +1,7 @@
-"""Runs that are cut off: after each, at least all but one scheduler run and one of them leads, and the next run goes on."""
+"""Test interrupted runs.
+
+At most one scheduler is down, one member leads, and the next run completes the rollout.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,8 @@ from tests.support.lab import UNIT, wait_for
 from tests.support.upgrade import NEW
 
 PREFIX = "kube_ha.scheduler.kube_scheduler : "
-# A task of each phase. The module of a killed run goes on, so that each run in the rollout finds another member's turn, the leader's last.
+# A task of each phase. The module of a killed run continues, so that each run interrupts the roll
+# of another member, the leader last.
 POINTS = [
     "Gather what the host is and what runs there",
     "Record that the role brought the binary",
@@ -25,12 +29,12 @@ POINTS = [
     "Put the staged set in place",
     "Fail if the cluster is not healthy",
 ]
-# While the binary comes, while the set is staged, and at two members' turns.
+# During the download, during staging, and during two rolls.
 FEW = [POINTS[number] for number in (1, 3, 4, 6)]
 
 
 def states(lab: Any) -> list[str]:
-    """What systemd says of each scheduler; at once, and not through Ansible."""
+    """Return the state of each scheduler in systemd, at once and not through Ansible."""
     return [
         lab.podman(
             "exec", lab.settings.container(name), "sh", "-c", f"systemctl is-active {UNIT} || true"
@@ -40,9 +44,9 @@ def states(lab: Any) -> list[str]:
 
 
 def stands(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """All but one scheduler run, at least, and the pods of now get nodes."""
+    """Check that at least all schedulers but one run, and that new pods get nodes."""
     assert states(lab).count("active") >= len(lab.names) - 1
-    # The hand-over that the killed run began may be under way still.
+    # The killed run can have started a handover that is not complete yet.
     wait_for(lambda: lab.lease()["holderIdentity"], 10)
     assert bind_pod()
 
@@ -51,7 +55,7 @@ def stands(lab: Any, bind_pod: Callable[[], str]) -> None:
 @pytest.mark.parametrize(
     "points", [FEW, pytest.param(POINTS, marks=pytest.mark.nightly)], ids=["few", "all"]
 )
-def test_killed_once_in_each_phase(
+def test_run_killed_in_each_phase_is_resumed(
     lab: Any, bind_pod: Callable[[], str], points: list[str]
 ) -> None:
     for name in lab.names:
@@ -68,8 +72,10 @@ def test_killed_once_in_each_phase(
 
 
 @pytest.mark.nightly
-def test_what_waits_for_its_roll_starts_as_it_was(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """A master that is rebooted between the staging and its turn: its scheduler starts from what was live."""
+def test_host_that_reboots_before_its_roll_starts_its_live_set(
+    lab: Any, bind_pod: Callable[[], str]
+) -> None:
+    """The host reboots between staging and its roll. Its scheduler starts the live set."""
     waits = "--extra-vars={kube_scheduler_rollout: false, kube_scheduler_config: {parallelism: 15}}"
     assert lab.site(waits).code == 0
     live = [
@@ -88,7 +94,7 @@ def test_what_waits_for_its_roll_starts_as_it_was(lab: Any, bind_pod: Callable[[
 
 @pytest.mark.nightly
 def test_two_runs_at_once(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """Each may fail for the other's sake, and neither takes the cluster down."""
+    """Each run can fail because of the other, but the cluster stays up."""
     change = "--extra-vars={kube_scheduler_config: {parallelism: 14}}"
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(lab.site, change) for _each in range(2)]
@@ -103,8 +109,11 @@ def test_two_runs_at_once(lab: Any, bind_pod: Callable[[], str]) -> None:
 
 
 @pytest.mark.nightly
-def test_killed_at_every_task(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """A change of the configuration and back, killed as each of its tasks begins; the same run again goes on, and the third changes nothing."""
+def test_run_killed_at_every_task_is_resumed(lab: Any, bind_pod: Callable[[], str]) -> None:
+    """A configuration change and its reversal are killed at the start of each task.
+
+    The next run completes the change, and the third changes nothing.
+    """
     for number in itertools.count(1):
         change = f"--extra-vars={{kube_scheduler_config: {{parallelism: {15 + number % 2}}}}}"
         if not lab.cut_off(

@@ -1,4 +1,7 @@
-"""The figures of docs/upgrade.md: rolls between two minors, each under a stream of pods."""
+"""Measure the figures of docs/upgrade.md.
+
+They are rolls between two minor versions under a stream of pods.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ ROUNDS = int(os.environ.get("UPGRADE_ROUNDS", "6"))
 
 @pytest.mark.nightly
 def test_rolls_under_a_stream_of_pods(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """By rollback.yml, which goes from either minor to the other."""
+    """rollback.yml changes from one minor version to the other."""
     deployed(lab, NEW)
     deployed(lab, OLD)
     leaderless, waits, pods = [], [], 0
