@@ -35,7 +35,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.metrics_cl
     issue_client_certificate,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.preview import preview_pair
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _results, _vault
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
+    _arguments,
+    _module_arguments,
+    _results,
+    _vault,
+)
 
 Vars = dict[str, t.Any]
 NEXT_OPTIONS = ("next_ca_path", "next_ca_privatekey_path")
@@ -63,7 +68,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
         self.vars: Vars = task_vars or {}
-        arguments: Vars = dict(self._task.args)
+        arguments = _module_arguments.expand_info(self._task.args, self._read_text)
         _arguments.discard(self._task)
         if HIDDEN in arguments:
             raise AnsibleActionFail(f"{HIDDEN} is not an option of scheduler_info")
@@ -210,6 +215,14 @@ class ActionModule(ActionBase):
                 None if content is None else hashlib.sha256(content).hexdigest()
             )
         return pair
+
+    def _read_text(self, path: str) -> str:
+        """Return the text of a file of the controller, decrypted if it is a vault."""
+        try:
+            content = _vault.content(self, self._find("metrics_key", path)) or b""
+            return content.decode().rstrip()
+        except (CollectionError, UnicodeDecodeError) as error:
+            raise AnsibleActionFail(f"on the controller, {error}") from None
 
     def _find(self, option: str, path: str) -> str:
         try:

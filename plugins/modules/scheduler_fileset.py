@@ -43,6 +43,17 @@ options:
     type: str
     choices: [prepared, staged, live, previous, recalled, absent]
     required: true
+  input:
+    description:
+      - The result of O(kube_ha.scheduler.scheduler_plan#module:step=variables) or
+        O(kube_ha.scheduler.scheduler_plan#module:step=instance). The action plugin of this module
+        takes options from it that are not set.
+      - The module itself ignores this option.
+    type: dict
+  plan:
+    description:
+      - The result of O(kube_ha.scheduler.scheduler_plan#module:step=host), for the same purpose.
+    type: dict
   path:
     description: Folder of the release, readable by root only.
     type: path
@@ -302,6 +313,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "str", "choices": [*lifecycle.STATE_HANDLERS], "required": True},
+            "input": {"type": "dict"},
+            "plan": {"type": "dict"},
             "path": {"type": "path", "default": "/var/lib/kube-ha/kube-scheduler"},
             "unit": {"type": "str", "default": "kube-scheduler.service"},
             "files": FILES_SPEC,

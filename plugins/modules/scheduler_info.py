@@ -26,6 +26,17 @@ extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
 options:
+  input:
+    description:
+      - The result of O(kube_ha.scheduler.scheduler_plan#module:step=variables) or
+        O(kube_ha.scheduler.scheduler_plan#module:step=instance). The action plugin of this module
+        takes options from it that are not set.
+      - The module itself ignores this option.
+    type: dict
+  plan:
+    description:
+      - The result of O(kube_ha.scheduler.scheduler_plan#module:step=host), for the same purpose.
+    type: dict
   unit:
     description: Name of the systemd unit, suffix included.
     type: str

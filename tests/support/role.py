@@ -44,3 +44,64 @@ def answers(report: Path) -> dict[str, Any]:
         for cluster in clusters
         for name, member in cluster["members"].items()
     }
+
+
+# Results of the steps instance, variables and host of scheduler_plan, as far as modules use them.
+STEP_INSTANCE = {"unit": "x.service", "fileset_dir": "/var/lib/x", "kubeconfig": "/k"}
+STEP_INPUT: dict[str, Any] = {
+    **STEP_INSTANCE,
+    "variables": {
+        "user": "k8s",
+        "secure_port": 10259,
+        "bind_address": "127.0.0.1",
+        "kubeconfig_path": "/etc/k",
+        "cert_path": "/etc/c.pem",
+        "cert_source": "/ca/c.pem",
+        "key_source": "/ca/k.pem",
+        "apiserver": "https://192.0.2.1:6443",
+        "apiservers": [],
+        "tls_server_name": "",
+        "new_ca_cert": "",
+        "new_ca_key": "",
+        "metrics_key": "/m-key.pem",
+    },
+    "folders": ["/etc"],
+    "live_files": [{"name": "certificate", "path": "/etc/c.pem"}],
+    "live_paths": ["/etc/c.pem"],
+    "apiserver_cas_pem": "CA",
+    "authorities_pem": "CAS",
+    "new_ca_cert_pem": None,
+    "metrics_cert_pem": None,
+    "makes_reader": False,
+}
+STEP_PLAN: dict[str, Any] = {
+    "version": "1.37.2",
+    "binary": {"path": "/opt/v"},
+    "user": "k8s",
+    "log_dir": "",
+    "files": [{"name": "unit", "path": "/u"}],
+    "command": ["/opt/s"],
+    "dry_run": {"flags": {"secure-port": "@port@"}, "texts": {}},
+    "lease": {"name": "l", "namespace": "n"},
+    "wanted": {"version": "1.37.2"},
+    "secret": {"owner": "root", "group": "k8s", "mode": "0640"},
+    "staged": {"certificate": "/s/c", "privatekey": "/s/k", "kubeconfig": "/s/kc"},
+    "certificate": {
+        "path": "/etc/c.pem",
+        "privatekey_path": "/etc/k.pem",
+        "ca_on": "controller",
+        "ca_path": "/ca.pem",
+        "ca_privatekey_path": "/ca-key.pem",
+        "owner": "root",
+        "group": "k8s",
+        "mode": "0640",
+    },
+    "kubeconfig": {
+        "path": "/etc/k",
+        "clusters": [{"name": "c"}],
+        "users": [{"name": "u", "client_certificate": "/etc/c.pem", "client_key": "/etc/k.pem"}],
+        "owner": "root",
+        "group": "k8s",
+        "mode": "0640",
+    },
+}

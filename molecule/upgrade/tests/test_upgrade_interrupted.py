@@ -22,7 +22,7 @@ PREFIX = "kube_ha.scheduler.kube_scheduler : "
 POINTS = [
     "Gather what the host is and what runs there",
     "Record that the role brought the binary",
-    "Stage the kubeconfig",
+    "Stage the credentials",
     "Stage configuration and unit, and let the binary check them in a dry run",
     "Put the staged set in place",
     "Wait until this member is healthy",

@@ -190,7 +190,14 @@ SERVING_SPEC: dict[str, t.Any] = {
         "lock": {"type": "str", "required": True},
     },
 }
+CREDENTIALS: dict[str, dict[str, t.Any]] = {
+    "state": {"type": "str", "choices": ["staged", "shared"], "default": "staged"},
+    "input": {"type": "dict", "required": True},
+    "plan": {"type": "dict", "required": True},
+}
 INFO: dict[str, t.Any] = {
+    "input": {"type": "dict"},
+    "plan": {"type": "dict"},
     "unit": {"type": "str", "default": "kube-scheduler.service"},
     "fileset_dir": {"type": "path", "default": "/var/lib/kube-ha/kube-scheduler"},
     "user": {"type": "str"},

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run x509_cert or copy, then kubeconfig, with the arguments that follow from the plan."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
+    _arguments,
+    _module_arguments,
+    _results,
+)
+
+Vars = dict[str, t.Any]
+KUBECONFIG_MODULE = "kube_ha.scheduler.kubeconfig"
+# Keys that explain the result of x509_cert.
+RESULT_KEYS = ("reasons", "awaited", "refused")
+
+
+class ActionModule(ActionBase):
+    """Stage the credentials of a host, or issue the shared pair on the controller."""
+
+    TRANSFERS_FILES = True
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
+        result: Vars = super().run(tmp, task_vars)
+        options = _arguments.read(self, spec.CREDENTIALS, [])
+        self.task_vars = task_vars
+        data, plan = options["input"]["variables"], options["plan"]
+        if options["state"] == "shared":
+            tasks = [(self._certificate, _module_arguments.shared_certificate(data, plan))]
+        elif data["pki"] in ("shared", "provided"):
+            copies = _module_arguments.staged_pair_copies(data, plan)
+            tasks = [(self._copy, arguments) for arguments in copies]
+        else:
+            tasks = [(self._certificate, _module_arguments.staged_certificate(plan))]
+        if options["state"] == "staged":
+            tasks.append((self._kubeconfig, _module_arguments.staged_kubeconfig(plan)))
+        results: list[Vars] = []
+        for run_task, arguments in tasks:
+            results.append(run_task(arguments))
+            if results[-1].get("failed") or results[-1].get("unreachable"):
+                break
+        return result | _merge(results) | _results.interpreter_facts(self)
+
+    def _certificate(self, arguments: Vars) -> Vars:
+        return self._run_action("kube_ha.scheduler.x509_cert", arguments)
+
+    def _copy(self, arguments: Vars) -> Vars:
+        # In check mode, an earlier task has not created the pair.
+        if self._task.check_mode and not os.path.isfile(arguments["src"]):
+            return {}
+        # The diff would contain the private key.
+        return self._run_action("ansible.builtin.copy", arguments, diff=False)
+
+    def _kubeconfig(self, arguments: Vars) -> Vars:
+        return dict(self._execute_module(KUBECONFIG_MODULE, arguments, task_vars=self.task_vars))
+
+    def _run_action(self, name: str, arguments: Vars, **attributes: t.Any) -> Vars:
+        """Return the result of another action plugin, run as a task on the same host."""
+        task = self._task.copy()
+        task.args = arguments
+        for attribute, value in attributes.items():
+            setattr(task, attribute, value)
+        action = self._shared_loader_obj.action_loader.get(
+            name,
+            task=task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        return dict(action.run(task_vars=self.task_vars))
+
+
+def _merge(results: t.Sequence[Vars]) -> Vars:
+    """Return one result for several tasks; the last one decides about failure."""
+    merged: Vars = {"changed": False, "diff": [], "warnings": [], "deprecations": []}
+    for result in results:
+        kept = _results.kept(result, RESULT_KEYS)
+        diff = kept.pop("diff", [])
+        merged["diff"] += diff if isinstance(diff, list) else [diff]
+        for name in ("warnings", "deprecations"):
+            merged[name] += kept.pop(name, [])
+        merged |= {**kept, "changed": merged["changed"] or kept.get("changed", False)}
+    return merged

@@ -1,0 +1,46 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Expand the input and the plan of the role, and run scheduler_fileset."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
+    _arguments,
+    _module_arguments,
+    _results,
+)
+
+RESULT_KEYS = (
+    "digest",
+    "done",
+    "dry_run",
+    "handover",
+    "lease",
+    "not_after",
+    "original",
+    "pending",
+    "reasons",
+    "version",
+)
+
+
+class ActionModule(ActionBase):
+    """Run the module once."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None
+    ) -> dict[str, t.Any]:
+        result: dict[str, t.Any] = super().run(tmp, task_vars)
+        arguments = _module_arguments.expand_fileset(self._task.args)
+        _arguments.discard(self._task)
+        answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+        return result | _results.kept(answer, RESULT_KEYS) | _results.interpreter_facts(self)

@@ -1,0 +1,206 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Expand the options input and plan of the role's own modules: one table per module.
+
+A table maps an option of the module to the place of its value. *input* is the result of the step
+variables or instance of scheduler_plan, *plan* is the result of the step host.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+
+Vars = dict[str, t.Any]
+Table = t.Mapping[str, str]
+
+_INSTANCE: Table = {"unit": "input.unit", "fileset_dir": "input.fileset_dir"}
+INFO_REMOVAL: Table = {**_INSTANCE, "kubeconfig": "input.kubeconfig"}
+"""scheduler_info before a removal, which knows the instance only."""
+_INFO: Table = {
+    **_INSTANCE,
+    "user": "input.variables.user",
+    "port": "input.variables.secure_port",
+    "kubeconfig": "input.variables.kubeconfig_path",
+    "certificate": "input.variables.cert_path",
+}
+INFO_GATHER: Table = {
+    **_INFO,
+    "folders": "input.folders",
+    "paths": "input.live_paths",
+    "apiserver": "input.variables.apiserver",
+    "apiservers": "input.variables.apiservers",
+    "apiserver_ca": "input.apiserver_cas_pem",
+    "tls_server_name": "input.variables.tls_server_name",
+    "next_ca": "input.new_ca_cert_pem",
+    "next_ca_path": "input.variables.new_ca_cert",
+    "next_ca_privatekey_path": "input.variables.new_ca_key",
+}
+"""scheduler_info before the plan."""
+INFO_HEALTH: Table = {
+    **_INFO,
+    "bind_address": "input.variables.bind_address",
+    "serving_ca": "input.authorities_pem",
+    "authorities": "input.authorities_pem",
+    "metrics_cert": "input.metrics_cert_pem",
+    "wanted": "plan.wanted",
+}
+"""scheduler_info with the plan."""
+METRICS_CA: Table = {
+    "metrics_ca_path": "plan.certificate.ca_path",
+    "metrics_ca_privatekey_path": "plan.certificate.ca_privatekey_path",
+}
+"""The CA that signs a metrics client, if none is given."""
+
+_FILESET: Table = {"unit": "input.unit", "path": "input.fileset_dir"}
+FILESET: dict[str, Table] = {
+    "prepared": {**_FILESET, "files": "input.live_files"},
+    "staged": {
+        **_FILESET,
+        "files": "plan.files",
+        "command": "plan.command",
+        "dry_run_flags": "plan.dry_run.flags",
+        "dry_run_texts": "plan.dry_run.texts",
+        "user": "plan.user",
+        "log_dir": "plan.log_dir",
+    },
+    "live": {**_FILESET, "lease": "plan.lease"},
+}
+"""scheduler_fileset by state."""
+
+
+def _value(sources: Vars, place: str) -> t.Any:
+    """Return the value at a dotted place, or None if the plan does not have it."""
+    value: t.Any = sources
+    for key in place.split("."):
+        if not isinstance(value, t.Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def _expand(table: Table, sources: Vars) -> Vars:
+    """Return the options of a table. An option without a value keeps its default."""
+    values = {option: _value(sources, place) for option, place in table.items()}
+    return {option: value for option, value in values.items() if value not in (None, "")}
+
+
+def take_sources(arguments: Vars, *names: str) -> Vars:
+    """Remove the options *names* from the arguments and return those that are set.
+
+    Raises AnsibleActionFail for a value that is not the result of an earlier step.
+    """
+    sources = {name: arguments.pop(name, None) for name in names}
+    for name, value in sources.items():
+        if value is not None and not isinstance(value, t.Mapping):
+            raise AnsibleActionFail(f"{name}: not the result of an earlier step; set a dictionary")
+    data = sources.get("input")
+    if data is not None and not (data.get("unit") and data.get("fileset_dir")):
+        raise AnsibleActionFail("input: not the result of scheduler_plan; set its result")
+    return {name: value for name, value in sources.items() if value is not None}
+
+
+def expand_info(arguments: Vars, read_file: t.Callable[[str], str]) -> Vars:
+    """Return the arguments of scheduler_info. An option that is set has precedence.
+
+    *read_file* returns the text of a file of the controller.
+    """
+    arguments = dict(arguments)
+    sources = take_sources(arguments, "input", "plan")
+    data = sources.get("input")
+    if data is None:
+        return arguments
+    if "variables" not in data:
+        return {**_expand(INFO_REMOVAL, sources), **arguments}
+    if "plan" not in sources:
+        options = _expand(INFO_GATHER, sources)
+        if "next_ca" in options:
+            options["authorities"] = data["authorities_pem"]
+        return {**options, **arguments}
+    options = _expand(INFO_HEALTH, sources)
+    if "metrics_cert" in options:
+        options["metrics_key"] = read_file(data["variables"]["metrics_key"])
+    if data["makes_reader"]:
+        options |= _expand(METRICS_CA, sources)
+    return {**options, **arguments}
+
+
+def expand_fileset(arguments: Vars) -> Vars:
+    """Return the arguments of scheduler_fileset. An option that is set has precedence."""
+    arguments = dict(arguments)
+    sources, state = take_sources(arguments, "input", "plan"), arguments.get("state")
+    options = _expand(FILESET.get(str(state), _FILESET), sources)
+    if "plan" in sources and state in ("prepared", "staged"):
+        # The role owns a binary that it installed, which the state prepared records.
+        options["binaries"] = [
+            {
+                "path": sources["plan"]["binary"]["path"],
+                "version": sources["plan"]["version"],
+                "ours": state == "prepared",
+            }
+        ]
+    return {**options, **arguments}
+
+
+def staged_certificate(plan: Vars) -> Vars:
+    """Return the arguments of x509_cert for the staged pair of a host."""
+    return {
+        **plan["certificate"],
+        "path": plan["staged"]["certificate"],
+        "privatekey_path": plan["staged"]["privatekey"],
+        # The role owns these files: the module backs up what is invalid, and creates it again.
+        "regenerate": "full",
+        "backup": True,
+    }
+
+
+def shared_certificate(variables: Vars, plan: Vars) -> Vars:
+    """Return the arguments of x509_cert for the one pair on the controller."""
+    options = {
+        key: value for key, value in plan["certificate"].items() if key not in plan["secret"]
+    }
+    return {
+        **options,
+        "path": variables["cert_source"],
+        "privatekey_path": variables["key_source"],
+    }
+
+
+def staged_pair_copies(variables: Vars, plan: Vars) -> list[Vars]:
+    """Return the arguments of copy for the staged pair of a host, the certificate first."""
+    certificate = {
+        "src": variables["cert_source"],
+        "dest": plan["staged"]["certificate"],
+        "owner": "root",
+        "group": "root",
+        "mode": "0644",
+    }
+    privatekey = {
+        "src": variables["key_source"],
+        "dest": plan["staged"]["privatekey"],
+        "owner": "root",
+        "group": plan["secret"]["group"],
+        "mode": plan["secret"]["mode"],
+    }
+    return [certificate, privatekey]
+
+
+def staged_kubeconfig(plan: Vars) -> Vars:
+    """Return the arguments of kubeconfig for the staged kubeconfig of a host."""
+    [user] = plan["kubeconfig"]["users"]
+    sources = {
+        "client_certificate_source": plan["staged"]["certificate"],
+        "client_key_source": plan["staged"]["privatekey"],
+    }
+    return {
+        **plan["kubeconfig"],
+        "path": plan["staged"]["kubeconfig"],
+        "users": [{**user, **sources}],
+        "force": True,
+        "backup": True,
+    }
