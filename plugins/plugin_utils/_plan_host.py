@@ -147,14 +147,16 @@ def _draft(step: Step, facts: Vars, tables: plan.Tables) -> _Draft:
         v,
         name,
         facts,
-        election=variables.resolve_election(v, tables.lease_presets),
-        sans=data["sans"],
-        apiserver_ca=known.trusted_after(rotation_step),
-        replace=data["rotation"].get("replace", ()),
-        tables=tables,
-        running=_running(results),
-        prefix=prefix,
-        check_mode=step.check_mode,
+        plan.PlanInputs(
+            election=variables.resolve_election(v, tables.lease_presets),
+            sans=data["sans"],
+            apiserver_ca=known.trusted_after(rotation_step),
+            replace=data["rotation"].get("replace", ()),
+            tables=tables,
+            running=_running(results),
+            prefix=prefix,
+            check_mode=step.check_mode,
+        ),
     )
     return _Draft(v, version, found, errors, warnings)
 

@@ -215,8 +215,8 @@ def test_older_systemd_uses_the_alternatives(lab: Any) -> None:
     The alternatives work, and the status names them.
     """
     features = {
-        "credentials": {"since": 999, "otherwise": "key and kubeconfig can be read by the group"},
-        "exec": {"since": 999, "otherwise": "a start is reported early"},
+        "credentials": {"since": 999, "limitation": "key and kubeconfig can be read by the group"},
+        "exec": {"since": 999, "limitation": "a start is reported early"},
     }
     words = f"--extra-vars={json.dumps({'__kube_scheduler_systemd_features': features})}"
     try:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
-    command_line,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.formatting import (
+    format_exec_start,
 )
 
 WORDS = [
@@ -54,7 +54,7 @@ json.dump(sys.argv[1:], open('/run/arguments.json', 'w'))
 
 def test_arguments_are_passed_unchanged(lab: Any) -> None:
     flags = {f"flag-{number}": word for number, word in enumerate(WORDS)}
-    command = command_line.format_exec_start("/run/printer", flags)
+    command = format_exec_start("/run/printer", flags)
     unit = f"[Service]\nType=oneshot\nUser=nobody\nUser=root\nExecStart={command}\n"
     host = lab.host("m1")
     host.check_output("printf %%s %s > /run/printer", PRINTER)

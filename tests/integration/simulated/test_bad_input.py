@@ -224,7 +224,7 @@ def test_what_a_host_shows(cluster_of_bare_hosts: Simulation, check: bool) -> No
         "kube_scheduler_version: not set, and no scheduler runs on m1 whose version could be kept; say which version is wanted",
         "m2: systemd does not run here, and it is what would run the scheduler",
         "m3: no kube-scheduler is released for the architecture riscv64",
-        "this system (no /etc/os-release) is not known, so yaml cannot be installed: install the system's packages for them, and",
+        "the role cannot install yaml on this unknown system (no /etc/os-release); install the system's packages for them, and",
     ):
         assert words in run.text, (words, run.output)
 

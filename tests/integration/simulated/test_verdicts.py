@@ -406,7 +406,9 @@ def test_another_lock_on_a_running_cluster(cluster: Simulation, field: str) -> N
         f"--extra-vars={{kube_scheduler_config: {{leaderElection: {{{field}: other}}}}}}",
     )
     assert run.code != 0
-    assert "by which m1.example elects now, so there would be two leaders" in run.text, run.output
+    assert "the current lock of m1.example, so that there would be two leaders" in run.text, (
+        run.output
+    )
     assert all(set(calls) <= {"gather"} for calls in run.calls.values()), run.calls
 
 

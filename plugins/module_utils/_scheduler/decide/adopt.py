@@ -11,8 +11,8 @@ import json
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
-    command_line,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.command_line import (
+    merge_config,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     LEASE_NAME,
@@ -136,10 +136,10 @@ def compare_settings(
         lost.append(f"--{name}={value}")
         if name == "config":
             keep.append(f"{prefix}config: with what {value} sets")
-        elif row.get("own"):
-            keep.append(f"{row['own']}: {json.dumps(value)}")
-        elif row.get("instead"):
-            keep.append(row["instead"])
+        elif row.get("variable"):
+            keep.append(f"{row['variable']}: {json.dumps(value)}")
+        elif row.get("alternative"):
+            keep.append(row["alternative"])
         else:
             extra[name] = value
     if extra:
@@ -181,9 +181,9 @@ def _compare_fields(
         lost.append(f"{place}={text}")
         own = next(
             (
-                row["own"]
+                row["variable"]
                 for name, row in known.items()
-                if row.get("own") and _field_path(name) == place
+                if row.get("variable") and _field_path(name) == place
             ),
             "",
         )
@@ -194,7 +194,7 @@ def _compare_fields(
         else:
             for name in reversed(place.split(".")):
                 value = {name: value}
-            config = command_line.merge_config(config, value)
+            config = merge_config(config, value)
     if config:
         keep.append(f"{prefix}config: {json.dumps(config)}")
     return SettingsComparison(changes, lost, keep)

@@ -16,10 +16,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     versions as _versions,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
-    adopt,
-    command_line,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.variable_rules import (
     check_checksum,
     list_written_paths,
@@ -28,6 +25,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
     Variables,
     normalize_address,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import LEASE_NAME
 
 MAX_CLOCK_OFFSET_WARN_S = 30.0
 MAX_CLOCK_OFFSET_S = 300.0
@@ -100,11 +98,7 @@ def validate_host(
         found.append(
             f"{name}: {host['unit']['name']} is masked; run systemctl unmask {host['unit']['name']} there first"
         )
-    if (
-        v.name != command_line.LEASE
-        and host["unit"]["load_state"] == "loaded"
-        and not host["installed"]
-    ):
+    if v.name != LEASE_NAME and host["unit"]["load_state"] == "loaded" and not host["installed"]:
         found.append(
             f"{prefix}name: {name} has a {host['unit']['name']} that is none of this role's; give another name, or remove that unit first"
         )

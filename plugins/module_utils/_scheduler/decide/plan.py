@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What a host is to have: a pure function of the variables, of what the host says of itself, and of the role's tables."""
+"""Compute the desired state of a host from the variables, its facts and the role's tables."""
 
 from __future__ import annotations
 
@@ -19,9 +19,17 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings im
     DEFAULT_TIMINGS,
     ElectionTimings,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
-    adopt,
-    command_line,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.command_line import (
+    CommandLine,
+    build_command_line,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.formatting import (
+    format_exec_start,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.target import (
+    CommandLineInputs,
+    RunningMember,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.variables import (
     Election,
@@ -42,20 +50,20 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 )
 
 RESTART_DELAY_S = 5
-"""Seconds after which systemd starts a process again that has ended."""
+"""Time after which systemd restarts a process that has exited."""
 STEADY_PERIOD_S = 2 * RESTART_DELAY_S + 2
-"""Seconds that a process which was rolled has to run: one that ends before systemd would have started it twice is seen to."""
+"""Time that a rolled process must run. It spans two restarts by systemd, so that they are observed."""
 STOP_GRACE_S = 10
-"""Seconds that a stop may take beyond the renew deadline, within which a lease is released."""
+"""Time that a stop can take beyond the renew deadline, in which the lease is released."""
 RELOAD_SLACK_S = 15.0
-"""Seconds that a process may be late with reading its pair again."""
+"""Time by which a process can exceed its interval for reloading the pair."""
 MAX_HEALTH_TIMEOUT_S = 1800.0
-"""Seconds to wait for a healthy host, at most: the times are also those that a host says."""
+"""Limit of every timeout in the plan, because they depend on times that the host reports."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The role's data, vars/main/*.yml, which tells what each part holds."""
+    """The role's data from vars/main/*.yml, where each part is described."""
 
     versions: dict[str, dict[str, t.Any]]
     styles: dict[str, dict[str, t.Any]]
@@ -66,164 +74,117 @@ class Tables:
     systemd_features: dict[str, dict[str, t.Any]]
 
 
+@dataclass(frozen=True)
+class PlanInputs:
+    """What a plan needs beside the variables and the facts of the host."""
+
+    election: Election
+    sans: list[str]
+    apiserver_ca: str  # PEM
+    tables: Tables
+    running: t.Sequence[RunningMember]
+    prefix: str
+    check_mode: bool
+    replace: t.Sequence[str] = ()  # fingerprints of certificates that must be replaced
+
+
 class Failover(t.TypedDict):
-    """Seconds without a leader, at most: after a crash, and after a stop."""
+    """Upper bounds of the time without a leader, in seconds: after a crash, and after a stop."""
 
     crash: float
     stop: float
 
 
 class HostPlan(t.TypedDict):
-    """What a host is to have. Paths are the host's own, unless said otherwise."""
+    """The desired state of a host. Paths are on the host unless stated otherwise."""
 
     version: str
-    binary: dict[
-        str, str
-    ]  # name, path, link; source: URL, or path on the controller; checksum: as get_url takes it; missing: why it cannot be brought
+    # name, path, link; source: URL, or path on the controller; checksum: as get_url accepts it;
+    # missing: why the binary is unavailable
+    binary: dict[str, str]
     packages: list[str]
     package_manager: str
     user: str
-    log_dir: str  # "" where the version logs to the journal alone
+    log_dir: str  # "" if the version logs only to the journal
     secret: dict[str, str]  # owner, group and mode of the private key and the kubeconfig
-    staged: dict[str, str]  # paths of certificate, privatekey and kubeconfig while they are staged
+    staged: dict[str, str]  # staged paths of certificate, privatekey and kubeconfig
     certificate: dict[str, t.Any]  # options of x509_cert for the live pair
     kubeconfig: dict[str, t.Any]  # options of the module kubeconfig for the live file
-    unit: dict[str, t.Any]  # what the unit's template needs
-    config: str  # the KubeSchedulerConfiguration as YAML, "" where the version runs by flags alone
-    settings: DesiredSettings  # what the configuration and the command line say
-    files: list[dict[str, t.Any]]  # the set that scheduler_fileset keeps
+    unit: dict[str, t.Any]  # input of the unit's template
+    config: str  # KubeSchedulerConfiguration as YAML, "" if the version runs with flags alone
+    settings: DesiredSettings  # content of the configuration and the command line
+    files: list[dict[str, t.Any]]  # the set that scheduler_fileset manages
     command: list[str]
-    dry_run: dict[str, t.Any]  # flags and texts in whose place others stand in the dry run
+    dry_run: dict[str, t.Any]  # flags and texts that the dry run replaces
     lease: dict[str, str]
     timings: dict[str, float]
     failover: Failover
-    handover: float  # seconds without a leader, at most, when the process that runs now is stopped for its roll
-    # Seconds to wait for a healthy host after it was rolled (start), and after another one was (change); for another one to lead (handover); and
-    # that it has to run then (steady); and until a process has taken a pair that was replaced (reload).
+    handover: float  # bound of the time without a leader if the running process is stopped, in s
+    # In seconds. start: until a rolled host is healthy. change: until it is healthy after the roll
+    # of another host. handover: until another member leads. steady: how long it must then run.
+    # reload: until a process uses a replaced pair.
     timeouts: dict[str, float]
-    limitations: list[str]  # what this host's systemd or version cannot do
+    limitations: list[str]  # what systemd or the version on this host cannot do
     errors: list[str]
 
 
 def desired_version(v: Variables, running: str) -> str:
-    """The version that is wanted: the one that is declared, else the one that runs, else ""."""
+    """Return the declared version, otherwise the running version, otherwise ""."""
     return (v.version or running).removeprefix("v")
 
 
 def compute_failover_bounds(
     timings: ElectionTimings, versions: VersionTable, running: t.Iterable[str]
 ) -> Failover:
-    """The bounds; a version that does not release its lease makes a stop cost what a crash costs."""
+    """Return the bounds. If a version does not release its lease, a stop has the bound of a crash."""
     rows = [version_row(versions, version) for version in running]
-    keeps = any(row is not None and not row["releases"] for row in rows)
+    keeps_lease = any(row is not None and not row["releases"] for row in rows)
     crash = round(timings.crash_bound, 1)
-    return Failover(crash=crash, stop=crash if keeps else round(timings.stop_bound, 1))
+    return Failover(crash=crash, stop=crash if keeps_lease else round(timings.stop_bound, 1))
 
 
-def compute_plan(
-    v: Variables,
-    name: str,
-    host: dict[str, t.Any],
-    *,
-    election: Election,
-    sans: list[str],
-    apiserver_ca: str,
-    tables: Tables,
-    running: t.Sequence[command_line.RunningMember],
-    prefix: str,
-    check_mode: bool,
-    replace: t.Sequence[str] = (),
-) -> HostPlan:
-    """The plan for one host of this inventory name, whose wanted version is in the table.
+def compute_plan(v: Variables, name: str, host: dict[str, t.Any], inputs: PlanInputs) -> HostPlan:
+    """Return the plan of the host with this inventory name.
 
-    C(host) is what scheduler_info gathered, C(replace) are certificates that are not to be used any more, by their fingerprints.
+    The table must contain the desired version. host: the facts that scheduler_info gathered.
     """
     version = desired_version(v, host["process"]["version"])
-    lacking = [
-        name
-        for name, known in tables.systemd_features.items()
-        if known["since"] > host["systemd_version"]
-    ]
-    credentials = v.kubeconfig_style == "embedded" and "credentials" not in lacking
+    lacking = _list_lacking_features(inputs.tables, host["systemd_version"])
+    uses_credentials = v.kubeconfig_style == "embedded" and "credentials" not in lacking
     live = {"kubeconfig": v.kubeconfig_path, "certificate": v.cert_path, "privatekey": v.key_path}
-    read = {
-        name: f"{credentials_dir(unit_name(v.name))}/{name}" if credentials else path
-        for name, path in live.items()
-    }
-    # In check mode nothing is seeded: the live file stands for the staged copy that would have been made of it.
-    unseeded = check_mode and bool(host["stale"])
-    staged = {
-        name: path if unseeded else f"{fileset_dir(v.name)}/staged/{name}"
-        for name, path in live.items()
-    }
-    secret = {"owner": "root", "group": "root", "mode": "0600"}
-    if not credentials:
-        secret |= {"group": v.user, "mode": "0640"}
+    secret = _build_secret_attributes(v, uses_credentials)
     binary = _build_binary(v, version, host["architecture"])
-    line = command_line.CommandLineBuilder(
-        command_line.CommandLineInputs(
-            version=version,
-            versions=tables.versions,
-            styles=tables.styles,
-            known_flags=tables.known_flags,
-            known_fields=tables.known_fields,
-            values={
-                **read,
-                "config_path": v.config_path,
-                "bind_address": v.bind_address,
-                "secure_port": v.secure_port,
-                "log_dir": v.log_dir,
-            },
-            times=_build_election_flags(election, tables),
-            binary=binary["link"],
-            own_config=_build_base_config(read["kubeconfig"], election),
-            config=v.config,
-            extra_args=v.extra_args,
-            lease_name=v.name,
-            running=running,
-            prefix=prefix,
-        )
-    ).plan()
-    timings = election.timings()
-    bounds = compute_failover_bounds(timings, tables.versions, [version])
-    former, runs = _longest_timings(timings, host), host["process"]["version"]
-    log_dir = line.flags.get("log-dir", "")
-    names = [
-        tables.packages[family] for family in host["os_families"] if family in tables.packages
-    ][:1]
-    wanted_packages = host["missing_libraries"] if v.manage_packages else []
-    errors = list(line.problems)
-    if wanted_packages and not names:
-        errors.append(
-            f"this system ({', '.join(host['os_families']) or 'no /etc/os-release'}) is not known, so {' and '.join(wanted_packages)} cannot be"
-            f" installed: install the system's packages for them, and set {prefix}manage_packages to false"
-        )
-        wanted_packages = []
+    read_paths = _list_read_paths(v, live) if uses_credentials else live
+    line = _build_command_line(v, version, binary["link"], read_paths, inputs)
+    packages = _select_packages(v, host, inputs)
+    errors = [*line.errors, *packages.errors]
+    bounds = _compute_bounds(inputs, host, version)
     return HostPlan(
         version=version,
         binary=binary,
-        packages=[names[0][library] for library in wanted_packages],
-        package_manager=names[0]["use"] if names else "",
+        packages=packages.names,
+        package_manager=packages.manager,
         user=v.user,
-        log_dir=log_dir,
+        log_dir=line.flags.get("log-dir", ""),
         secret=secret,
-        staged=staged,
-        certificate={**_build_certificate(v, name, sans, secret), "replace": [*replace]},
-        kubeconfig=_build_kubeconfig(v, apiserver_ca, secret),
+        # In check mode, nothing is staged: the live file replaces the staged copy of it.
+        staged=live
+        if inputs.check_mode and host["stale"]
+        else {part: f"{fileset_dir(v.name)}/staged/{part}" for part in live},
+        certificate=_build_certificate(v, name, inputs, secret),
+        kubeconfig=_build_kubeconfig(v, inputs.apiserver_ca, secret),
         unit={
             "type": "simple" if "exec" in lacking else "exec",
             "user": v.user,
             "credentials": {
-                name: live[name] for name in ("certificate", "privatekey", "kubeconfig")
+                part: live[part] for part in ("certificate", "privatekey", "kubeconfig")
             }
-            if credentials
+            if uses_credentials
             else {},
-            "exec_start": command_line.format_exec_start(binary["link"], line.flags)
-            if not errors
-            else "",
-            "timeout_stop": int(timings.renew_deadline) + STOP_GRACE_S,
+            "exec_start": "" if errors else format_exec_start(binary["link"], line.flags),
+            "timeout_stop": int(inputs.election.timings().renew_deadline) + STOP_GRACE_S,
             "restart": RESTART_DELAY_S,
-            "log_dir": log_dir,
+            "log_dir": line.flags.get("log-dir", ""),
         },
         config=line.config_text,
         settings=DesiredSettings(flags=line.flags, config=line.config or {}),
@@ -237,28 +198,120 @@ def compute_plan(
         command=[binary["link"], *line.arguments],
         dry_run={"flags": line.dry_run_flags, "texts": line.dry_run_texts},
         lease={"name": line.lease_name, "namespace": line.lease_namespace},
-        timings={
-            key: getattr(timings, key)
-            for key in ("lease_duration", "renew_deadline", "retry_period")
-        },
-        failover=bounds,
-        handover=compute_failover_bounds(former, tables.versions, [runs])["stop"],
-        timeouts=_compute_timeouts(
-            compute_failover_bounds(former, tables.versions, [version, runs])
-        ),
+        timings=bounds.timings,
+        failover=bounds.failover,
+        handover=bounds.handover_s,
+        timeouts=bounds.timeouts,
         limitations=[
-            tables.systemd_features[name]["otherwise"].format(user=v.user) for name in lacking
+            inputs.tables.systemd_features[feature]["limitation"].format(user=v.user)
+            for feature in lacking
         ],
         errors=errors,
     )
 
 
+def _list_lacking_features(tables: Tables, systemd_version: int) -> list[str]:
+    return [
+        feature
+        for feature, row in tables.systemd_features.items()
+        if row["since"] > systemd_version
+    ]
+
+
+def _build_secret_attributes(v: Variables, uses_credentials: bool) -> dict[str, str]:
+    if uses_credentials:
+        return {"owner": "root", "group": "root", "mode": "0600"}
+    return {"owner": "root", "group": v.user, "mode": "0640"}
+
+
+def _list_read_paths(v: Variables, live: t.Iterable[str]) -> dict[str, str]:
+    """Return the paths from which the process reads systemd's copies of the credentials."""
+    return {part: f"{credentials_dir(unit_name(v.name))}/{part}" for part in live}
+
+
+def _build_command_line(
+    v: Variables, version: str, binary: str, read_paths: dict[str, str], inputs: PlanInputs
+) -> CommandLine:
+    tables, election = inputs.tables, inputs.election
+    return build_command_line(
+        CommandLineInputs(
+            version=version,
+            versions=tables.versions,
+            styles=tables.styles,
+            known_flags=tables.known_flags,
+            known_fields=tables.known_fields,
+            values={
+                **read_paths,
+                "config_path": v.config_path,
+                "bind_address": v.bind_address,
+                "secure_port": v.secure_port,
+                "log_dir": v.log_dir,
+            },
+            times=_build_election_flags(election, tables),
+            binary=binary,
+            base_config=_build_base_config(read_paths["kubeconfig"], election),
+            config=v.config,
+            extra_args=v.extra_args,
+            lease_name=v.name,
+            running=inputs.running,
+            prefix=inputs.prefix,
+        )
+    )
+
+
+class _Packages(t.NamedTuple):
+    names: list[str]
+    manager: str  # "" if the system is unknown
+    errors: list[str]
+
+
+def _select_packages(v: Variables, host: dict[str, t.Any], inputs: PlanInputs) -> _Packages:
+    table = inputs.tables.packages
+    row = next((table[family] for family in host["os_families"] if family in table), None)
+    libraries = host["missing_libraries"] if v.manage_packages else []
+    if row is not None:
+        return _Packages([row[library] for library in libraries], row["use"], [])
+    if not libraries:
+        return _Packages([], "", [])
+    system = ", ".join(host["os_families"]) or "no /etc/os-release"
+    error = (
+        f"{inputs.prefix}manage_packages: the role cannot install {' and '.join(libraries)} on this"
+        f" unknown system ({system}); install the system's packages for them, and set"
+        f" {inputs.prefix}manage_packages to false"
+    )
+    return _Packages([], "", [error])
+
+
+class _Bounds(t.NamedTuple):
+    timings: dict[str, float]
+    failover: Failover
+    handover_s: float
+    timeouts: dict[str, float]
+
+
+def _compute_bounds(inputs: PlanInputs, host: dict[str, t.Any], version: str) -> _Bounds:
+    timings, versions = inputs.election.timings(), inputs.tables.versions
+    longest, running = _longest_timings(timings, host), host["process"]["version"]
+    return _Bounds(
+        timings={
+            key: getattr(timings, key)
+            for key in ("lease_duration", "renew_deadline", "retry_period")
+        },
+        failover=compute_failover_bounds(timings, versions, [version]),
+        handover_s=compute_failover_bounds(longest, versions, [running])["stop"],
+        timeouts=_compute_timeouts(compute_failover_bounds(longest, versions, [version, running])),
+    )
+
+
 def _longest_timings(timings: ElectionTimings, host: dict[str, t.Any]) -> ElectionTimings:
-    """The longer of the planned times and those that the host knows: until all are rolled, a candidate waits for what the holder has written."""
-    former = host["process"].get("timings") or {}
+    """Return the longer of the planned times and those in use on the host.
+
+    Until all members are rolled, a candidate waits for the times that the holder has written.
+    """
+    in_use = host["process"].get("timings") or {}
     held = (host.get("lease") or {}).get("lease_duration") or 0
     times = {
-        key: max(getattr(timings, key), former.get(key, 0)) for key in timings.__dataclass_fields__
+        key: max(getattr(timings, key), in_use.get(key, 0)) for key in timings.__dataclass_fields__
     }
     times["lease_duration"] = max(times["lease_duration"], held)
     return ElectionTimings(**times)
@@ -274,20 +327,26 @@ def _compute_timeouts(bounds: Failover) -> dict[str, float]:
     }
 
 
-def _handover_timeout(crash: float) -> float:
-    # A lease that was not released has to expire first.
-    return min(MAX_HEALTH_TIMEOUT_S, crash + 10)
+def _handover_timeout(crash_bound: float) -> float:
+    # A lease that was not released must expire first.
+    return min(MAX_HEALTH_TIMEOUT_S, crash_bound + 10)
 
 
 def handover_timeout_of(timings: t.Mapping[str, float] | None) -> float:
-    """Seconds for another member to take the lease of one that elects by these times; None for the defaults."""
+    """Return the seconds within which another member must take the lease.
+
+    timings: the election times of the member that stops; None for the defaults.
+    """
     return _handover_timeout(
         round((ElectionTimings(**timings) if timings else DEFAULT_TIMINGS).crash_bound, 1)
     )
 
 
 def list_credential_files(v: Variables) -> list[dict[str, t.Any]]:
-    """The members of the set that are seeded from the live ones. A pair that the process re-reads by itself counts by its path only."""
+    """Return the files of the set that are staged as copies of the live ones.
+
+    If the process reloads the pair, only the path of the pair is part of the digest.
+    """
     digest = "path" if v.kubeconfig_style == "files" else "content"
     return [
         {"name": "certificate", "path": v.cert_path, "digest": digest},
@@ -297,15 +356,16 @@ def list_credential_files(v: Variables) -> list[dict[str, t.Any]]:
 
 
 def list_fileset_paths(v: Variables) -> list[str]:
-    """Where the set's members lie, live and staged."""
-    names = ["binary", "config", "unit", *(file["name"] for file in list_credential_files(v))]
+    """Return the live and the staged paths of the file set."""
+    credential_files = list_credential_files(v)
+    names = ["binary", "config", "unit", *(file["name"] for file in credential_files)]
     live = [v.binary_link, v.config_path, unit_path(v.name)]
-    live += [file["path"] for file in list_credential_files(v)]
+    live += [file["path"] for file in credential_files]
     return live + [f"{fileset_dir(v.name)}/staged/{name}" for name in names]
 
 
 def list_root_directories(v: Variables) -> list[str]:
-    """The directories on a host that have to be root's own already. That of the binaries the role makes root's itself."""
+    """Return the directories on a host that root must own. The role itself gives root bin_dir."""
     files = [v.cert_path, v.key_path, v.kubeconfig_path, v.bin_dir]
     return list(dict.fromkeys(map(os.path.dirname, files)))
 
@@ -326,7 +386,10 @@ def _build_binary(v: Variables, version: str, architecture: str) -> dict[str, st
 
 
 def _build_election_flags(election: Election, tables: Tables) -> dict[str, str]:
-    """The election's times where there is no file to hold them, if they are not what the binary has anyway."""
+    """Return the election times as flags, for a version without a configuration file.
+
+    Times that equal the defaults of the binary need no flags.
+    """
     if election.texts == tables.lease_presets["default"]:
         return {}
     return {f"leader-elect-{name.replace('_', '-')}": text for name, text in election.texts.items()}
@@ -346,7 +409,7 @@ def _build_base_config(kubeconfig: str, election: Election) -> dict[str, t.Any]:
 
 
 def build_certificate_options(v: Variables, name: str, sans: list[str]) -> dict[str, t.Any]:
-    """What the certificate of a host is to be, as options of x509_cert without the host's paths."""
+    """Return the options of x509_cert for the certificate of a host, without paths on the host."""
     profile = (
         {"ca_config": v.ca_config, "profile": v.ca_profile or None}
         if v.ca_config
@@ -367,13 +430,14 @@ def build_certificate_options(v: Variables, name: str, sans: list[str]) -> dict[
 
 
 def _build_certificate(
-    v: Variables, name: str, sans: list[str], secret: dict[str, str]
+    v: Variables, name: str, inputs: PlanInputs, secret: dict[str, str]
 ) -> dict[str, t.Any]:
     return {
         "path": v.cert_path,
         "privatekey_path": v.key_path,
-        **build_certificate_options(v, name, sans),
+        **build_certificate_options(v, name, inputs.sans),
         **secret,
+        "replace": [*inputs.replace],
     }
 
 

@@ -15,6 +15,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import P
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
     command_line,
+    formatting,
+    setting_rules,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.target import (
+    CommandLineInputs,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
     parse_settings,
@@ -52,7 +57,7 @@ def planned(version: str, **settings: Any) -> command_line.CommandLine:
         "secure_port": 10259,
         "log_dir": "/var/log/kubernetes",
     }
-    own_config = {
+    base_config = {
         "clientConnection": {"kubeconfig": KUBECONFIG},
         "enableProfiling": False,
         "leaderElection": {
@@ -70,14 +75,14 @@ def planned(version: str, **settings: Any) -> command_line.CommandLine:
         "values": values,
         "times": {},
         "binary": "/opt/k8s/bin/kube-scheduler",
-        "own_config": own_config,
+        "base_config": base_config,
         "config": {},
         "extra_args": {},
         "prefix": "kube_scheduler_",
     }
-    return command_line.CommandLineBuilder(
-        command_line.CommandLineInputs(version=version, **{**inputs, **settings})
-    ).plan()
+    return command_line.build_command_line(
+        CommandLineInputs(version=version, **{**inputs, **settings})
+    )
 
 
 @pytest.mark.parametrize("version", [f"{minor}.0" for minor in VERSIONS])
@@ -85,7 +90,7 @@ def planned(version: str, **settings: Any) -> command_line.CommandLine:
 def test_the_lease_of_an_instance(version: str, config: dict[str, Any]) -> None:
     """By a flag where there is no configuration, else by the field that the API has (kubernetes#80681)."""
     line = planned(version, config=config, lease_name="batch")
-    assert (line.lease_name, line.problems) == ("batch", [])
+    assert (line.lease_name, line.errors) == ("batch", [])
     if line.config is None:
         assert line.flags["lock-object-name"] == "batch"
     else:
@@ -112,7 +117,7 @@ def test_the_lease_of_an_instance(version: str, config: dict[str, Any]) -> None:
 )
 def test_a_lease_that_is_named_otherwise(version: str, settings: dict[str, Any]) -> None:
     line = planned(version, lease_name="batch", **settings)
-    assert (line.lease_name, line.problems) == ("mine", [])
+    assert (line.lease_name, line.errors) == ("mine", [])
     assert "batch" not in line.config_text + " ".join(line.arguments)
 
 
@@ -120,9 +125,9 @@ def run(version: str, **settings: Any) -> dict[str, Any]:
     line = planned(version, **settings)
     binary = settings.get("binary", "/opt/k8s/bin/kube-scheduler")
     return {
-        "problems": line.problems,
+        "problems": line.errors,
         "flags": line.arguments,
-        "exec_start": "" if line.problems else command_line.format_exec_start(binary, line.flags),
+        "exec_start": "" if line.errors else formatting.format_exec_start(binary, line.flags),
         "config": line.config_text,
         "lock": line.lock,
         "lease": {"name": line.lease_name, "namespace": line.lease_namespace},
@@ -199,25 +204,25 @@ def test_a_row_is_one_with_itself(minor: str) -> None:
             "1.37.2",
             {"extra_args": {"no_such-flag": "x"}},
             (
-                "kube_scheduler_extra_args: no-such-flag: kube-scheduler 1.37.2 has no flag --no-such-flag, nor has any version that this collection knows; "
-                "leave it out, or look at its --help"
+                "kube_scheduler_extra_args: no-such-flag: kube-scheduler 1.37.2 has no flag --no-such-flag, "
+                "and no supported version has it; remove it, or check --help"
             ),
         ),
         (
             "1.35.4",
             {"extra_args": {"tls-curve-preferences": "X25519"}},
-            "kube_scheduler_extra_args: tls-curve-preferences: kube-scheduler 1.35.4 has no flag --tls-curve-preferences, which came with 1.36; leave it out",
+            "kube_scheduler_extra_args: tls-curve-preferences: kube-scheduler 1.35.4 has no flag --tls-curve-preferences, which was added in 1.36; remove it",
         ),
         (
             "1.37.2",
             {"extra_args": {"--v": 3}},
-            "kube_scheduler_extra_args: --v: is not the name of a flag; write it without the leading dashes",
+            "kube_scheduler_extra_args: --v: is not a valid flag name; omit the leading dashes",
         ),
         (
             "1.37.2",
             {"extra_args": {"kube-api-qps": 100}},
             (
-                "kube_scheduler_extra_args: kube-api-qps: kube-scheduler 1.37.2 would silently ignore --kube-api-qps beside its configuration file; "
+                "kube_scheduler_extra_args: kube-api-qps: kube-scheduler 1.37.2 silently ignores --kube-api-qps beside a configuration file; "
                 "use kube_scheduler_config: {clientConnection: {qps: …}}"
             ),
         ),
@@ -225,71 +230,72 @@ def test_a_row_is_one_with_itself(minor: str) -> None:
             "1.20.2",
             {"extra_args": {"leader-elect-resource-lock": "leases"}},
             (
-                "kube_scheduler_extra_args: leader-elect-resource-lock: kube-scheduler 1.20.2 would silently ignore --leader-elect-resource-lock beside its "
-                "configuration file; use kube_scheduler_config: {leaderElection: {resourceLock: …}}"
+                "kube_scheduler_extra_args: leader-elect-resource-lock: kube-scheduler 1.20.2 silently ignores "
+                "--leader-elect-resource-lock beside a configuration file; use kube_scheduler_config: {leaderElection: {resourceLock: …}}"
             ),
         ),
         (
             "1.37.2",
             {"extra_args": {"secure-port": 1}},
-            "kube_scheduler_extra_args: secure-port: the role itself sets --secure-port; use kube_scheduler_secure_port",
+            "kube_scheduler_extra_args: secure-port: the role sets --secure-port; use kube_scheduler_secure_port",
         ),
         (
             "1.37.2",
             {"extra_args": {"vmodule": "a=1\nExecStartPre=/bin/true"}},
-            "kube_scheduler_extra_args: vmodule: its value holds a control character, which no unit can hand on; leave it out",
+            "kube_scheduler_extra_args: vmodule: its value contains a control character, which a unit cannot pass; remove it",
         ),
         (
             "1.37.2",
             {"extra_args": {"vmodule": None}},
-            "kube_scheduler_extra_args: vmodule: has no value; give one, such as true",
+            "kube_scheduler_extra_args: vmodule: has no value; set one, such as true",
         ),
         (
             "1.37.2",
             {"config": {"apiVersion": "kubescheduler.config.k8s.io/v1beta3"}},
-            "kube_scheduler_config: apiVersion: kube-scheduler 1.37.2 does not take kubescheduler.config.k8s.io/v1beta3; use kubescheduler.config.k8s.io/v1",
+            "kube_scheduler_config: apiVersion: kube-scheduler 1.37.2 does not support kubescheduler.config.k8s.io/v1beta3; use kubescheduler.config.k8s.io/v1",
         ),
         (
             "1.37.2",
             {"config": {"healthzBindAddress": ""}},
             (
-                "kube_scheduler_config: healthzBindAddress: is not a field of kubescheduler.config.k8s.io/v1, which kube-scheduler 1.37.2 takes, but of "
-                "v1alpha1, v1alpha2, v1beta1, v1beta2; use kube_scheduler_bind_address and kube_scheduler_secure_port"
+                "kube_scheduler_config: healthzBindAddress: kube-scheduler 1.37.2 uses "
+                "kubescheduler.config.k8s.io/v1, which has no such field; only v1alpha1, v1alpha2, v1beta1, "
+                "v1beta2 have it; use kube_scheduler_bind_address and kube_scheduler_secure_port"
             ),
         ),
         (
             "1.19.0",
             {"config": {"parallelism": 8}},
-            "kube_scheduler_config: parallelism: kube-scheduler 1.19.0 has no such field, which came with 1.20; leave it out",
+            "kube_scheduler_config: parallelism: kube-scheduler 1.19.0 has no such field, which was added in 1.20; remove it",
         ),
         (
             "1.37.2",
             {"config": {"enableProfilng": True}},
             (
-                "kube_scheduler_config: enableProfilng: no KubeSchedulerConfiguration that this collection knows has this field; "
-                "look for a slip, or leave it out"
+                "kube_scheduler_config: enableProfilng: no supported KubeSchedulerConfiguration has this field; "
+                "check the spelling, or remove it"
             ),
         ),
         (
             "1.37.2",
             {"config": {"kind": "Policy"}},
-            "kube_scheduler_config: kind: Policy is not KubeSchedulerConfiguration; leave it out",
+            "kube_scheduler_config: kind: Policy is not KubeSchedulerConfiguration; remove it",
         ),
         (
             "1.37.2",
             {"config": {"profiles": [{"schedulerName": "a\x00b"}]}},
-            "kube_scheduler_config: profiles: schedulerName: 'a\\x00b' holds a control character; leave it out",
+            "kube_scheduler_config: profiles: schedulerName: 'a\\x00b' contains a control character; remove it",
         ),
         (
             "1.37.2",
             {"config": {"leaderElection": {"resourceLock": "endpoints"}}},
-            "kube_scheduler_config: leaderElection: resourceLock: kube-scheduler 1.37.2 does not take endpoints, but leases; use leases",
+            "kube_scheduler_config: leaderElection: resourceLock: kube-scheduler 1.37.2 does not support endpoints, only leases; use leases",
         ),
         *(
             (
                 "1.37.2",
                 settings,
-                f"{option}: false would have each scheduler place pods by itself, and none could be seen to lead; leave it out",
+                f"{option}: false would make all schedulers place pods at once, without a leader; remove it",
             )
             for settings, option in (
                 (
@@ -305,7 +311,7 @@ def test_a_row_is_one_with_itself(minor: str) -> None:
         (
             "1.37.2",
             {"binary": "+/opt/k8s/bin/kube-scheduler"},
-            "kube_scheduler_bin_dir: '+/opt/k8s/bin/kube-scheduler' is not a path that a unit can start; use letters, digits, . _ - and /",
+            "kube_scheduler_bin_dir: a unit cannot start '+/opt/k8s/bin/kube-scheduler'; use letters, digits, ., _, - and /",
         ),
     ],
 )
@@ -337,8 +343,9 @@ def member(version: str, lock: str = "") -> dict[str, Any]:
             "1.20.2",
             {},
             (
-                "kube_scheduler_config: leaderElection: resourceLock: leases shares no object with endpoints, by which m1.example elects now, so there would "
-                "be two leaders; first run with kube_scheduler_config={leaderElection: {resourceLock: endpointsleases}}, then a further time with leases"
+                "kube_scheduler_config: leaderElection: resourceLock: leases shares no object with endpoints, the current "
+                "lock of m1.example, so that there would be two leaders; "
+                "first run with kube_scheduler_config={leaderElection: {resourceLock: endpointsleases}}, then again with leases"
             ),
         ),
         (member("1.16.15"), "1.20.2", {"leaderElection": {"resourceLock": "endpointsleases"}}, ""),
@@ -347,7 +354,7 @@ def member(version: str, lock: str = "") -> dict[str, Any]:
             member("1.20.2", "configmaps"),
             "1.20.2",
             {"leaderElection": {"resourceLock": "endpoints"}},
-            "{resourceLock: configmapsleases}}, then a further time with endpointsleases, then a further time with endpoints",
+            "{resourceLock: configmapsleases}}, then again with endpointsleases, then again with endpoints",
         ),
         (
             member("1.16.15"),
@@ -374,17 +381,17 @@ def test_values_are_joined_as_kubernetes_reads_them() -> None:
 
 
 def test_an_unknown_version() -> None:
-    with pytest.raises(PlanError, match=r"version: 1\.99\.0 is not known"):
+    with pytest.raises(PlanError, match=r"version: 1\.99\.0 is not a supported version"):
         run("1.99.0")
 
 
 @given(st.text())
 def test_quoting_gives_back_what_went_in(word: str) -> None:
-    if command_line.CONTROL_CHARACTER.search(word):
+    if formatting.CONTROL_CHARACTER.search(word):
         with pytest.raises(PlanError):
-            command_line.quote_argument(word)
+            formatting.quote_argument(word)
         return
-    quoted = command_line.quote_argument(word)
+    quoted = formatting.quote_argument(word)
     assert "\n" not in quoted
     # As systemd undoes it: escapes in double quotes, then specifiers, then variables.
     inner = re.sub(r"\\(.)", r"\1", quoted[1:-1])
@@ -404,20 +411,20 @@ VALUES: Any = st.recursive(
 
 @given(VALUES)
 def test_yaml_gives_back_what_went_in(value: Any) -> None:
-    assert yaml.safe_load(command_line.format_yaml({"key": value})) == {"key": value}
+    assert yaml.safe_load(formatting.format_yaml({"key": value})) == {"key": value}
 
 
 @pytest.mark.parametrize(
     "word", ["1e3", "0x10", "0o7", "1_000", "12:30", "~", "yes", "Null", ".5", "-", "*a", "", "15s"]
 )
 def test_what_some_yaml_reads_as_something_else_is_quoted(word: str) -> None:
-    assert command_line.format_yaml({"key": word}) == f'\nkey: "{word}"'
+    assert formatting.format_yaml({"key": word}) == f'\nkey: "{word}"'
 
 
 def test_table_is_in_order() -> None:
     for name, known in FLAGS.items():
-        assert set(known) <= {"added", "removed", "ignored", "instead", "own"}, name
-        assert command_line.FLAG_NAME.fullmatch(name)
+        assert set(known) <= {"added", "removed", "ignored", "alternative", "variable"}, name
+        assert setting_rules.FLAG_NAME.fullmatch(name)
         for former, later in itertools.pairwise(
             [versions.parse_minor(known[key]) for key in ("added", "removed") if key in known]
         ):
@@ -437,6 +444,6 @@ def test_another_lock_object_than_the_running_members(field: str) -> None:
     assert run("1.37.2", config=config)["problems"] == []
     [problem] = run("1.37.2", config=config, running=[member])["problems"]
     assert (
-        "is not kube-system/kube-scheduler, by which m1.example elects now, so there would be two leaders"
+        "is not kube-system/kube-scheduler, the current lock of m1.example, so that there would be two leaders"
         in problem
     )

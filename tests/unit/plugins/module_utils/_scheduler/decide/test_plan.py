@@ -60,13 +60,15 @@ def made(
         v,
         "m1",
         {**HOST, **(facts or {})},
-        election=variables.resolve_election(v, TABLES.lease_presets),
-        sans=SANS,
-        apiserver_ca="PEM",
-        tables=TABLES,
-        running=running,
-        prefix=PREFIX,
-        check_mode=check_mode,
+        plan.PlanInputs(
+            election=variables.resolve_election(v, TABLES.lease_presets),
+            sans=SANS,
+            apiserver_ca="PEM",
+            tables=TABLES,
+            running=running,
+            prefix=PREFIX,
+            check_mode=check_mode,
+        ),
     )
 
 
@@ -216,7 +218,7 @@ def test_packages() -> None:
     assert made(lacking, manage_packages=False)["packages"] == []
     [fault] = made({**lacking, "os_families": ["plan9"]})["errors"]
     assert fault.startswith(
-        "this system (plan9) is not known, so cryptography and yaml cannot be installed"
+        "kube_scheduler_manage_packages: the role cannot install cryptography and yaml on this unknown system (plan9); install"
     )
     assert made({"os_families": []})["errors"] == []
 

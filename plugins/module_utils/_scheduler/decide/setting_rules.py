@@ -1,0 +1,127 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Check flags and configuration fields against the table of a version.
+
+Each error starts with the option that it is about.
+"""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.formatting import (
+    CONTROL_CHARACTER,
+    format_flag_value,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.target import (
+    TargetVersion,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
+    parse_minor,
+)
+
+CONFIG_KIND = "KubeSchedulerConfiguration"
+FLAG_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+# Paths that a unit can start: systemd interprets a leading +, -, !, @ and :, and other characters.
+PROGRAM_PATH = re.compile(r"/[A-Za-z0-9._/-]+")
+
+
+def check_program(target: TargetVersion) -> t.Iterator[str]:
+    """Yield an error if a unit cannot start the binary's path."""
+    if not PROGRAM_PATH.fullmatch(target.inputs.binary):
+        yield (
+            f"{target.inputs.prefix}bin_dir: a unit cannot start {target.inputs.binary!r};"
+            " use letters, digits, ., _, - and /"
+        )
+
+
+def check_flags(target: TargetVersion, *, has_config: bool) -> t.Iterator[str]:
+    """Yield an error for each extra flag that the version rejects or ignores."""
+    for name, value in target.extra_args.items():
+        error = find_flag_error(target, name, value, has_config=has_config)
+        if error:
+            yield f"{target.extra_args_option}: {name}: {error}"
+
+
+def find_flag_error(target: TargetVersion, name: str, value: t.Any, *, has_config: bool) -> str:
+    """Return why the flag cannot be set, "" if it can."""
+    row = target.inputs.known_flags.get(name)
+    if not FLAG_NAME.fullmatch(name):
+        return "is not a valid flag name; omit the leading dashes"
+    missing = f"{target.label} has no flag --{name}"
+    if row is None:
+        return f"{missing}, and no supported version has it; remove it, or check --help"
+    alternative = row.get("alternative") or row.get("variable")
+    advice = f"use {alternative}" if alternative else "remove it"
+    if "removed" in row and target.minor >= parse_minor(row["removed"]):
+        return f"{missing}, which was removed in {row['removed']}; {advice}"
+    if "added" in row and target.minor < parse_minor(row["added"]):
+        return f"{missing}, which was added in {row['added']}; remove it"
+    if "variable" in row:
+        return f"the role sets --{name}; {advice}"
+    if has_config and _is_ignored(target, row):
+        return f"{target.label} silently ignores --{name} beside a configuration file; {advice}"
+    if value is None:
+        return "has no value; set one, such as true"
+    if CONTROL_CHARACTER.search(format_flag_value(value)):
+        return "its value contains a control character, which a unit cannot pass; remove it"
+    return ""
+
+
+def _is_ignored(target: TargetVersion, row: t.Mapping[str, str]) -> bool:
+    """Return whether the version ignores the flag if it has a configuration file."""
+    honored_since = row.get("ignored")
+    return bool(honored_since) and (
+        honored_since == "never" or target.minor < parse_minor(str(honored_since))
+    )
+
+
+def check_fields(target: TargetVersion) -> t.Iterator[str]:
+    """Yield an error for each configuration field that the version does not have."""
+    option, config = target.config_option, target.inputs.config
+    if target.api_version not in target.apis:
+        yield (
+            f"{option}: apiVersion: {target.label} does not support {target.api_version};"
+            f" use {' or '.join(target.apis)}"
+        )
+        return
+    if config.get("kind", CONFIG_KIND) != CONFIG_KIND:
+        yield f"{option}: kind: {config['kind']} is not {CONFIG_KIND}; remove it"
+    for name in config:
+        error = _find_field_error(target, name)
+        if error:
+            yield f"{option}: {name}: {error}"
+
+
+def _find_field_error(target: TargetVersion, name: str) -> str:
+    row = target.inputs.known_fields.get(name)
+    if row is None:
+        return f"no supported {CONFIG_KIND} has this field; check the spelling, or remove it"
+    if target.api_version.split("/")[-1] not in row["api"]:
+        advice = f"use {row['alternative']}" if "alternative" in row else "remove it"
+        return (
+            f"{target.label} uses {target.api_version}, which has no such field;"
+            f" only {', '.join(row['api'])} have it; {advice}"
+        )
+    if "added" in row and target.minor < parse_minor(row["added"]):
+        return f"{target.label} has no such field, which was added in {row['added']}; remove it"
+    return ""
+
+
+def check_characters(where: str, value: t.Any) -> t.Iterator[str]:
+    """Yield an error for each control character in keys and values, which YAML can express."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from check_characters(where, key)
+            is_printable = not CONTROL_CHARACTER.search(str(key))
+            yield from check_characters(f"{where}: {key}" if is_printable else where, item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from check_characters(where, item)
+    elif isinstance(value, str) and CONTROL_CHARACTER.search(value):
+        yield f"{where}: {value[:60]!r} contains a control character; remove it"
