@@ -14,13 +14,15 @@ from tests.prose import extract
 
 SHARES = {"pages": 30, "tasks": 10, "messages": 20, "comments": 25, "documentation": 15}
 """In percent."""
+WORD = re.compile(r"[A-Za-z][a-z']+")
+CODE_SPAN = re.compile(r"`[^`]*`|\]\([^)]*\)")
 
 
 def sentences(text: str) -> list[str]:
-    """Split a text, without fragments of fewer than three words."""
+    """Split a text, without fragments that have fewer than three words outside of code spans."""
     flat = " ".join(text.split())
     parts = re.split(r"(?<=[.!?:])\s+(?=[A-Z`\"(\[*])", flat)
-    return [part for part in parts if len(re.findall(r"[A-Za-z][a-z']+", part)) > 2]
+    return [part for part in parts if len(WORD.findall(CODE_SPAN.sub("", part))) > 2]
 
 
 def sample(texts: list[extract.Text], seed: int, count: int) -> list[tuple[str, str, int, str]]:
