@@ -4,8 +4,8 @@
 """Measure the load of site.yml on the controller for inventories of many three-host clusters.
 
 Usage: .venv/bin/python tests/benchmark/clusters.py [--clusters 1,10,30,100] [--keep]
-The hosts are simulated, so that only Ansible and this collection are measured. The floor of each run
-is a play of Ansible's own modules with as many module runs and tasks over the same hosts.
+The hosts are simulated, so that only Ansible and this collection are measured. The floor of each
+run is a play of Ansible's own modules with as many module runs and tasks over the same hosts.
 The figures are written to docs/benchmark.md; with --keep, they are only printed.
 """
 

@@ -14,9 +14,10 @@ import pytest
 
 from tests.fuzz import subjects
 
-# What a module imports only where it needs it would be compiled into this clone, which the judge takes for a write outside.
+# Otherwise Python would compile late imports of modules into this clone, which counts as a write
+# outside of the test directory.
 sys.dont_write_bytecode = True
-MEMORY = "/dev/shm"  # where nothing waits for a disk, thousands of times
+MEMORY = "/dev/shm"  # thousands of cases do not wait for a disk
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs cases and judges them: an error is one line without a secret, nothing hangs, and nothing is touched but the test's own folder.
+"""Run cases and check them: an error is one line without a secret, nothing hangs, and only the test
+directory changes.
 
-C(FUZZ_SEED) makes other cases, C(FUZZ_SECONDS) more of them, and C(FUZZ_CASE) repeats one.
+FUZZ_SEED selects other cases, FUZZ_SECONDS sets the time, and FUZZ_CASE repeats one case.
 """
 
 from __future__ import annotations
@@ -26,27 +27,33 @@ from tests.support.fake_module import one_line
 
 SEED = os.environ.get("FUZZ_SEED") or "1"
 SECONDS = float(os.environ.get("FUZZ_SECONDS") or 30)
-"""For all parts together, which run side by side on as many workers as pytest-xdist has."""
+"""Seconds for all parts together, which run in parallel on the workers of pytest-xdist."""
 CASE = os.environ.get("FUZZ_CASE")
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT") or 1)
 CASE_SECONDS = 20
-"""Of the clock, on a machine that does other things too."""
+"""Seconds of wall time, on a machine with other load."""
 LONGEST = 2000
-"""Characters of an error: more is nothing that anybody reads."""
+"""Maximum number of characters of an error."""
 DISTINCT = 20
-"""Failures that are told of one part."""
+"""Maximum number of failures that are reported per part."""
 
 
 class Hang(BaseException):
-    """A case took too long. No handler of the code under test may swallow it."""
+    """A case took too long.
+
+    It is a BaseException, so that no handler of the code under test catches it.
+    """
 
 
 class Outside(BaseException):
-    """Something beyond the test's own folder was to be changed."""
+    """The code tried to change something outside of the test directory."""
 
 
 class Refused(BaseException):
-    """The module failed with a message of its own, or (C(typed)) of Ansible's about the type of an option."""
+    """The module failed with its own message.
+
+    If *typed*, the message is Ansible's about the type of an option.
+    """
 
     def __init__(self, message: Any, *, typed: bool = False, **result: Any) -> None:
         super().__init__(message)
@@ -54,7 +61,10 @@ class Refused(BaseException):
 
 
 def refusal(message: Any, given: Iterable[Any] = ()) -> str:
-    """Check that an error is one readable line of bounded length, and return it. It may repeat what was C(given)."""
+    """Check that an error is one readable line of bounded length, and return it.
+
+    It can repeat text of *given*.
+    """
     assert isinstance(message, str), f"an error of type {type(message).__name__}"
     own = message
     for value in given:
@@ -67,7 +77,7 @@ def refusal(message: Any, given: Iterable[Any] = ()) -> str:
 
 
 def holds_no(secrets: list[str], *shown: Any) -> None:
-    """Check that nothing that is shown to anybody holds a secret."""
+    """Check that no displayed text contains a secret."""
     text = json.dumps(shown, default=repr)
     for secret in secrets:
         assert secret not in text, f"the secret {secret[:12]}... is shown: {text[:500]}"
@@ -90,9 +100,10 @@ def time_limit(seconds: float) -> Iterator[None]:
 def run(
     part: str, least: int, share: float, check: Callable[[random.Random], object]
 ) -> list[object]:
-    """What *check* returns of at least *least* cases, and of more while this part's share of the time lasts.
+    """Return the results of *check* for at least *least* cases.
 
-    Each case has a random number generator of its own. Fails with one failure of each kind, and how to repeat it.
+    More cases follow until the time of this part ends. Each case has a separate random number
+    generator. Fail with one failure of each kind and how to repeat it.
     """
     found: list[object] = []
     failures: dict[str, str] = {}
@@ -120,9 +131,10 @@ def run(
     return found
 
 
-# --- nothing beyond the test's own folder
+# --- protection of everything outside of the test directory
 
-# Audit events of what changes files, and which of their arguments are paths; those after them tell the folder's descriptor.
+# Audit events of file changes, and which of their arguments are paths; the next ones are
+# descriptors of the directory.
 _CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
     "os.chmod": ((0, 2),),
     "os.chown": ((0, 3),),
@@ -194,7 +206,7 @@ sys.addaudithook(_hook)
 
 @contextlib.contextmanager
 def guarded(folder: str) -> Iterator[None]:
-    """Let nothing be changed beyond a folder, no program be run, and nobody be connected to but the loopback."""
+    """Allow no program, changes in one directory only, and connections to loopback only."""
     global _folder  # noqa: PLW0603 - an audit hook cannot be removed
     _violations.clear()
     _folder = os.path.realpath(folder)
@@ -206,7 +218,7 @@ def guarded(folder: str) -> Iterator[None]:
 
 
 def tree(folder: str) -> dict[str, tuple[Any, ...]]:
-    """All that lies below a folder, with what changes whenever it is written."""
+    """Return everything below a directory, with data that changes with each write."""
     found: dict[str, tuple[Any, ...]] = {}
     pending = [folder]
     while pending:

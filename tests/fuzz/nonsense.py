@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What counts as nonsense, option by option: of the right type, and yet nothing that anybody can mean.
+"""List nonsense for each option: values of the right type without any valid meaning.
 
-What is of the wrong type, or not among the choices, follows from the argument spec (C(wrong_type)).
+wrong_type() derives values of a wrong type and invalid choices from the argument spec.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ from tests.support.pki import key_pem, spare
 
 
 class Given(NamedTuple):
-    """A value that is nonsense, the options beside which it is, and what check mode may do about it but to refuse it."""
+    """A nonsense value, the options that it needs, and the result in check mode.
+
+    Unless set, check mode rejects the value too.
+    """
 
     value: Any
     beside: dict[str, Any] = {}  # noqa: RUF012 - never changed
-    in_check_mode: str = ""  # "predict" a change, or "nothing" is asked then
+    in_check_mode: str = ""  # "predict" a change, or "nothing" if the module is not used then
 
 
 def later(value: Any) -> Given:
-    """Something that an earlier task may have to bring."""
+    """Input that an earlier task can create."""
     return Given(value, in_check_mode="predict")
 
 
 def wrong_type(option: dict[str, Any]) -> list[Any]:
-    """What follows from the argument spec."""
+    """Derive nonsense from the argument spec."""
     if option.get("choices"):
         return ["nonsense", "", ["a", "b"], {"a": 1}]
     kinds: dict[str, list[Any]] = {
@@ -42,15 +45,15 @@ def wrong_type(option: dict[str, Any]) -> list[Any]:
     return kinds.get(option.get("type", "str"), [])
 
 
-# Options of which every value of their type means something, and why.
+# Options for which every value of the type has a meaning, and the reason.
 ANY = {
     "x509_cert": {
         **dict.fromkeys(
             ("seuser", "serole", "setype", "selevel"),
-            "SELinux's own to judge, and only where it is on",
+            "checked by SELinux, and only if it is enabled",
         ),
-        "_ca_certificate": "set by the action plugin, which refuses it in a task; looked at where ca_on is not target",
-        "_request": "set by the action plugin, which refuses it in a task; what is no request is as none",
+        "_ca_certificate": "set by the action plugin, rejected in a task, used unless ca_on is target",
+        "_request": "set by the action plugin, rejected in a task; an invalid one counts as none",
         **dict.fromkeys(
             ("csr_path", "certificate_source"), "handled by the action plugin, on the controller"
         ),
@@ -58,17 +61,17 @@ ANY = {
     "kubeconfig": {
         **dict.fromkeys(
             ("seuser", "serole", "setype", "selevel"),
-            "SELinux's own to judge, and only where it is on",
+            "checked by SELinux, and only if it is enabled",
         ),
-        "users[].exec.install_hint": "a text for people",
+        "users[].exec.install_hint": "text for users",
     },
     "leader_info": {},
     "scheduler_info": {
-        "user": "the answer says whether it exists",
-        "versions": "handled by the action plugin, which refuses what is no table",
-        "lease_before": "an earlier answer; what is none says nothing",
-        "wanted.settings.flags": "compared with what a process says; what is no flag is not found there",
-        "wanted.settings.config": "compared with what a process says; what is no field is not found there",
+        "user": "the result reports whether it exists",
+        "versions": "checked by the action plugin",
+        "lease_before": "an earlier result; an invalid one has no effect",
+        "wanted.settings.flags": "compared with the process, which lacks an invalid flag",
+        "wanted.settings.config": "compared with the process, which lacks an invalid field",
         **dict.fromkeys(
             (
                 "next_ca_path",
@@ -84,22 +87,23 @@ ANY = {
         ),
         **dict.fromkeys(
             ("wanted.pair.owner", "wanted.pair.group", "wanted.pair.mode", "wanted.log_dir"),
-            "what the host has not is told as drift",
+            "reported as drift if the host lacks it",
         ),
-        "authorities": "what is no certificate has signed nothing",
+        "authorities": "an invalid certificate has signed nothing",
         **dict.fromkeys(
             ("next_ca", "next_cert", "next_key"),
-            "of what cannot be used, the answer is that nothing is known",
+            "the result reports an unusable file as unknown",
         ),
     },
     "scheduler_drill": {"journals": "a member without a journal has no lines"},
     "scheduler_fault": {},
     "scheduler_plan": {
-        "rotation.replace": "what is no fingerprint, x509_cert refuses",
+        "rotation.replace": "x509_cert rejects an invalid fingerprint",
         "plans": "a member without a plan has no limitations",
-        "before": "of a member without a former answer, nothing is told",
+        "before": "a member without a previous result has no changes",
         **dict.fromkeys(
-            ("marks", "handover.holder", "handover.transitions"), "what hosts did is told as it is"
+            ("marks", "handover.holder", "handover.transitions"),
+            "results of hosts are reported unchanged",
         ),
     },
     "scheduler_fileset": {},
@@ -158,7 +162,7 @@ NAMES = [
 
 
 def _paths(world: World) -> list[Any]:
-    """No file that could be written."""
+    """Return paths of files that cannot be written."""
     return [
         "",
         ".",
@@ -173,7 +177,7 @@ def _paths(world: World) -> list[Any]:
 
 
 def _pems(world: World, *more: str) -> list[Any]:
-    """Files without a usable certificate."""
+    """Return files without a usable certificate."""
     names = (
         "empty",
         "garbage",
@@ -195,7 +199,11 @@ def _pems(world: World, *more: str) -> list[Any]:
 
 
 def table(world: World) -> dict[str, dict[str, list[Any]]]:
-    """By module and option; C([]) stands for the first entry of a list. The others are as in the first options that are fine."""
+    """Nonsense by module and option.
+
+    An empty list stands for the first entry of a list. Other options are those of the first valid
+    set.
+    """
     fresh = {"path": world.at("live/new.pem"), "privatekey_path": world.at("live/new-key.pem")}
     authority = {**world.self_signed(), "subject_alt_name": []}
     bare = {"users": [{"name": "u"}]}
@@ -681,7 +689,7 @@ def _files(world: World) -> dict[str, list[Any]]:
 
 
 def _variables(world: World) -> dict[str, list[Any]]:
-    """Of the role, names without the prefix."""
+    """Nonsense for variables of the role, by their names without the prefix."""
     unit_paths = ["", "x", "/", "/a b", "/a/", "/a//b", "/a%n", "/a\nb", "/a;b", "relative/x"]
     times = ["15", "0s", "15m", "1.5s", "-1s", "15 s", "x", "9999999999s"]
     files = [
@@ -838,7 +846,7 @@ def _variables(world: World) -> dict[str, list[Any]]:
 
 
 def options(specified: dict[str, Any], under: str = "") -> dict[str, dict[str, Any]]:
-    """Every option that has no options of its own, by the name that the table has for it."""
+    """Yield every option without suboptions, by its name in the table."""
     found: dict[str, dict[str, Any]] = {}
     for name, option in specified.items():
         if option.get("options"):
@@ -851,7 +859,7 @@ def options(specified: dict[str, Any], under: str = "") -> dict[str, dict[str, A
 
 
 def put(given: dict[str, Any], place: str, value: Any) -> None:
-    """Set the option at a place; a mapping or the first entry of a list is made, where there is none."""
+    """Set the option at a place. Missing mappings and first entries of lists are created."""
     inside = given
     *above, last = place.split(".")
     for name in above:

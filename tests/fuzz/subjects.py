@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The six modules as they run, main() and Ansible's own AnsibleModule included, on a host that is a folder; and options that are fine."""
+"""Run the six modules on a host that is a directory, and provide valid options.
+
+The modules run with main() and Ansible's AnsibleModule.
+"""
 
 from __future__ import annotations
 
@@ -64,22 +67,22 @@ MODULES: dict[str, ModuleType] = {
     "scheduler_fileset": scheduler_fileset,
 }
 GATHERED = {**RESULT, "clock_offset": 0.0, "round_trip": 0.1}
-"""An answer of scheduler_info, as its action plugin returns it."""
+"""Return a result of scheduler_info, as its action plugin returns it."""
 NAMES = ["m1", "m2", "m3"]
 TOKEN = "t0ken-that-is-a-s3cret"
 PASSPHRASE = "passphrase-that-is-a-s3cret"
 
 
 class _Done(BaseException):
-    """exit_json was called."""
+    """The module called exit_json."""
 
 
 class _Specified(BaseException):
-    """AnsibleModule was called."""
+    """The module created its AnsibleModule."""
 
 
 class Module(AnsibleModule):
-    """Ansible's own, whose two ways out are exceptions."""
+    """Ansible's AnsibleModule, whose two exits raise exceptions."""
 
     def __init__(self, given: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         self.given, self.ready = given, False
@@ -88,7 +91,7 @@ class Module(AnsibleModule):
         try:
             super().__init__(*args, **kwargs)
         except Exception as error:
-            # Infinity for a whole number, or a number for a dictionary, is too much for some versions.
+            # Some versions fail with infinity for an integer, or a number for a mapping.
             raise Refused(
                 f"{type(error).__name__} in Ansible itself: {error}", typed=True
             ) from None
@@ -98,7 +101,7 @@ class Module(AnsibleModule):
         self.params = json.loads(json.dumps(self.given))
 
     def _log_invocation(self) -> None:
-        with contextlib.suppress(UnicodeError):  # of Ansible's own
+        with contextlib.suppress(UnicodeError):  # a message of Ansible
             super()._log_invocation()
 
     def log(self, msg: str, log_args: Any = None) -> None:
@@ -123,7 +126,7 @@ class Module(AnsibleModule):
 
 
 def specification(name: str) -> dict[str, Any]:
-    """The options of a module, with those that Ansible adds for files."""
+    """Return the options of a module, with Ansible's own options for files."""
 
     def called(
         argument_spec: dict[str, Any], add_file_common_args: bool = False, **_rules: Any
@@ -142,7 +145,10 @@ def specification(name: str) -> dict[str, Any]:
 
 
 class Clock:
-    """Time that passes when somebody sleeps, ten minutes at least, so that nothing is waited for."""
+    """A clock that only moves when the code sleeps, by ten minutes at least.
+
+    No test waits.
+    """
 
     CLOCK_BOOTTIME = time.CLOCK_BOOTTIME
     clock_gettime = staticmethod(time.clock_gettime)
@@ -159,7 +165,7 @@ class Clock:
 
 
 class Systemd(FakeSystemd):
-    """One that runs whatever it is given, and all goes well."""
+    """An AnsibleModule for which every command succeeds."""
 
     def show(self, unit: str) -> dict[str, str]:
         return (
@@ -191,7 +197,7 @@ class Systemd(FakeSystemd):
 
 
 class Watch:
-    """Takes the place of a drill's measurement."""
+    """Replaces the measurement of a drill."""
 
     gone = True
 
@@ -202,17 +208,20 @@ class Watch:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        """There is nothing to close."""
+        """Nothing to close."""
 
     def ready(self) -> None:
-        """It is at once."""
+        """The result is available at once."""
 
     def finish(self, fault: float, uncertainty: float) -> verdict.Seen:
         return verdict.Seen(fault=fault, uncertainty=uncertainty)
 
 
 class World:
-    """A folder with a CA, pairs, kubeconfigs, a release that runs, and odd things; every case finds it as it was made."""
+    """A directory with a CA, pairs, kubeconfigs, a running file set, and invalid files.
+
+    Each case starts with the original state.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.spare = folder / "world", folder / "spare"
@@ -266,7 +275,7 @@ class World:
         path.chmod(mode)
 
     def _odd(self) -> None:
-        """Files that are no good for anything, by their names."""
+        """Return files without any valid use, by name."""
         self._write("odd/empty", "")
         self._write("odd/garbage", bytes(range(256)) * 8)
         self._write("odd/large", b"a" * (2 << 20))
@@ -310,7 +319,7 @@ class World:
         return apiserver.answer(200, apiserver.lease(renew=self.renewals % 60))
 
     def restore(self) -> list[str]:
-        """Put back what a case has changed, and return its paths."""
+        """Restore what a case changed, and return its paths."""
         vars(self.host.systemd).update(copy.deepcopy(self.state))
         after = tree(str(self.folder))
         changed = sorted(
@@ -329,7 +338,7 @@ class World:
     def judged(
         self, name: str, options: dict[str, Any], *, check: bool = False
     ) -> dict[str, Any] | Refused:
-        """What a module returns or refuses, once it is known that nothing is wrong with how it does."""
+        """Return the result or the error of a module after checking how it was produced."""
         outcome: dict[str, Any] | Refused
         here = os.getcwd()
         os.chdir(self.folder)
@@ -353,10 +362,13 @@ class World:
         )
         return outcome
 
-    # --- how a module is called
+    # --- calls of modules
 
     def call(self, name: str, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
-        """The result of a module; raises Refused, and whatever would be a traceback."""
+        """Return the result of a module.
+
+        Raise Refused, or the exception that would be a traceback.
+        """
         if name == "variables":
             given = {f"kube_scheduler_{option}": value for option, value in options.items()}
             steps: dict[str, Any] = {"step": "variables", "tables": TABLES}
@@ -369,7 +381,7 @@ class World:
             options = {
                 **options,
                 "path": self.at("live/fileset"),
-            }  # never the default one of this machine
+            }  # never the default directory of this machine
         if name == "scheduler_plan":
             return self.plan(options, check=check)
         clock = Clock()
@@ -411,11 +423,14 @@ class World:
 
     @staticmethod
     def hurried(clock: Clock) -> Any:
-        """What observes a lease, by this clock."""
+        """Observe a lease by this clock."""
         return functools.partial(_lease.observe, clock=clock.monotonic)
 
     def plan(self, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
-        """The same of scheduler_plan, which is an action plugin; C(_hostvars) and C(_variables) are what it finds in the play."""
+        """Run scheduler_plan, which is an action plugin.
+
+        `_hostvars` and `_variables` replace the data of the play.
+        """
         hosts = {
             name: {
                 "ansible_host": f"192.0.2.{name[1]}",
@@ -440,7 +455,7 @@ class World:
         return result
 
     def drill(self, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
-        """The same of scheduler_drill; the measurement is another test's."""
+        """Run scheduler_drill. Another test covers its measurement."""
         report = options.get("report_dir")
         if isinstance(report, (str, int, float)):
             inside = os.path.abspath(os.path.expanduser(str(report).replace("\0", "")))
@@ -457,7 +472,7 @@ class World:
     def _act(
         action: ModuleType, options: dict[str, Any], task_vars: dict[str, Any], *, check: bool
     ) -> dict[str, Any]:
-        """The result of an action plugin."""
+        """Return the result of an action plugin."""
         args = {
             key: value
             for key, value in options.items()
@@ -483,7 +498,7 @@ class World:
         return result
 
     def variables(self) -> dict[str, Any]:
-        """The role's variables, such that nothing is wrong with them."""
+        """Return valid variables of the role."""
         return {
             **DEFAULTS,
             "kube_scheduler_group": "kube_masters",
@@ -494,7 +509,7 @@ class World:
             "kube_scheduler_apiserver_ca": str(self.ca.path),
         }
 
-    # --- options that are fine
+    # --- valid options
 
     def pair(self) -> dict[str, Any]:
         return {
@@ -517,11 +532,11 @@ class World:
         }
 
     def fine(self, name: str, rng: random.Random) -> dict[str, Any]:
-        """Options of a module that it takes."""
+        """Return valid options of a module."""
         return copy.deepcopy(rng.choice(getattr(self, f"_fine_{name}")()))
 
     def base(self, name: str, place: str, beside: dict[str, Any]) -> dict[str, Any]:
-        """Options that are fine and that this one is among."""
+        """Return valid options that include this one."""
         if name == "variables":
             prefix = "kube_scheduler_"
             return {

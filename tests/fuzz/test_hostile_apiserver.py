@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An apiserver that answers anything: whatever it sends, the client has one line to say, in time, or a record of documented types."""
+"""Test the client with arbitrary responses.
+
+It returns a record of documented types, or fails in time with one line.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +36,13 @@ from tests.support import apiserver
 
 ANSWERS = 500
 TIMEOUT = 0.4
-"""Seconds for one answer; one that is slow has to be given up after that, and a machine that does other things gets some more."""
+"""Seconds for one response. The client must then give up, and a busy machine gets more time."""
 GRACE = 4.0
 SAID = ["-----BEGIN CERTIFICATE-----", "-----BEGIN PRIVATE KEY-----"]
-"""Of values.TEXTS, which a server may give as its reason; that no real key is told is judged by itself."""
+"""Those of values.TEXTS that a server can return as its reason.
+
+Another test checks that no real key is reported.
+"""
 
 HEADS = [
     "HTTP/1.1 200 OK",
@@ -101,7 +107,7 @@ CHUNKS = [
 
 
 def flood(stream: Any) -> None:
-    """Sends until the client goes."""
+    """Send until the client disconnects."""
     with contextlib.suppress(OSError):
         stream.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         for _number in range(200):
@@ -109,7 +115,7 @@ def flood(stream: Any) -> None:
 
 
 def drip(stream: Any) -> None:
-    """A byte at a time, for longer than anybody waits."""
+    """Send one byte at a time, for longer than any timeout."""
     with contextlib.suppress(OSError):
         for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + b"A: b\r\n" * 90 + b"\r\n{}":
             stream.sendall(bytes([byte]))
@@ -117,7 +123,7 @@ def drip(stream: Any) -> None:
 
 
 def go_on(stream: Any) -> None:
-    """The same answer in between, for ever."""
+    """Send the same interim response without end."""
     with contextlib.suppress(OSError):
         for _number in range(100_000):
             stream.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 10)
@@ -181,7 +187,7 @@ def body(rng: random.Random) -> bytes:
 
 
 def answer(rng: random.Random, slow: bool) -> bytes | Callable[[Any], None]:
-    """What an apiserver may send."""
+    """Return a response that an apiserver could send."""
     if slow and rng.random() < 0.03:
         return rng.choice(SLOW)
     head = "HTTP/1.1 200 OK" if rng.random() < 0.7 else rng.choice(HEADS)
@@ -195,7 +201,7 @@ def answer(rng: random.Random, slow: bool) -> bytes | Callable[[Any], None]:
 
 
 class Hostile:
-    """An apiserver that answers each request anew."""
+    """An apiserver with a new response for each request."""
 
     def __init__(self, world: subjects.World) -> None:
         self.rng, self.slow = random.Random(0), True
@@ -224,7 +230,7 @@ class Hostile:
             with contextlib.suppress(OSError):
                 stream.sendall(found)
 
-        # Where the length is not told, or not true, the end of the connection is the end of the answer.
+        # If the length is missing or wrong, the end of the connection is the end of the response.
         return found if self.rng.random() < 0.5 else send
 
 
@@ -236,7 +242,7 @@ def hostile(world: subjects.World) -> Iterator[Hostile]:
 
 
 def of_lease(found: dict[str, Any]) -> None:
-    """Check that a view has the documented types; an identity is any text."""
+    """Check that a view has the documented types. An identity is any text."""
     checked = facts.validate_module_result({**subjects.GATHERED, "lease": {**found, "age": None}})[
         "lease"
     ]
@@ -253,7 +259,7 @@ def of_lease(found: dict[str, Any]) -> None:
     assert {name: checked[name] for name in names} == {name: found[name] for name in names}  # type: ignore[literal-required]
 
 
-def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Hostile) -> None:
+def test_client_handles_arbitrary_responses(world: subjects.World, hostile: Hostile) -> None:
     outcomes: dict[str, int] = {}
 
     def observe() -> str:
@@ -301,7 +307,7 @@ def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Host
 
     def one(rng: random.Random) -> None:
         action = rng.choice([observe, observe, find, version, status])
-        # A wait gives each request a second at least.
+        # A wait gives each request at least one second.
         hostile.rng, hostile.slow = rng, action is not find
         started = time.monotonic()
         try:
@@ -316,5 +322,5 @@ def test_an_apiserver_that_answers_anything(world: subjects.World, hostile: Host
     cases = judge.run("apiserver", ANSWERS, 0.15, one)
     if judge.CASE is None:
         assert len(cases) >= ANSWERS
-        # It is not all refused at the door.
+        # Not all responses are rejected at once.
         assert {"refused", "held", "reached", "answered"} <= {*outcomes}, outcomes

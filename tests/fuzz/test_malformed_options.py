@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Each module with malformed options, a thousand sets at least: whatever it does not take, it refuses in one line and with nothing written."""
+"""Test each module with at least a thousand malformed sets of options.
+
+It rejects them in one line and writes nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ SETS = 1000
 
 
 class Count:
-    """How many cases were taken, and how many refused: neither alone would show anything."""
+    """Numbers of accepted and rejected cases. Both must occur for a meaningful test."""
 
     def __init__(self) -> None:
         self.taken = self.refused = 0
@@ -34,8 +37,8 @@ class Count:
 
 
 @pytest.mark.parametrize("name", [*subjects.MODULES, "variables"])
-def test_malformed_options(world: subjects.World, name: str) -> None:
-    """C(variables) are the role's, through what scheduler_plan makes of them for a host."""
+def test_malformed_options_are_rejected_without_a_write(world: subjects.World, name: str) -> None:
+    """*variables* are variables of the role, as scheduler_plan evaluates them for a host."""
     options = variables.VARIABLES_SPEC if name == "variables" else subjects.specification(name)
     places = [*world.before, str(world.folder / "live/nothing/x")]
     count = Count()

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every nonsense of the table is refused, for real and in check mode, and every option is in the table."""
+"""Test that all nonsense of the table is rejected, also in check mode.
+
+The table must have every option.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,11 @@ def specification(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_every_option_is_in_the_table(world: subjects.World, name: str) -> None:
-    """Add what nobody can mean by a new option to the table, or why all can be meant to ANY."""
+def test_table_has_every_option(world: subjects.World, name: str) -> None:
+    """The table must have every option of the modules.
+
+    For a new option, add nonsense to the table, or a reason to ANY if every value has a meaning.
+    """
     known = nonsense.options(specification(name))
     judged = {
         place
@@ -38,12 +44,12 @@ def test_every_option_is_in_the_table(world: subjects.World, name: str) -> None:
 
 
 TYPED = ("bool",)
-# What a question is about is no mistake of the caller's: an answer tells of it.
+# The subject of a query cannot be an invalid option; the result reports it.
 TOLD = ("apiserver", "apiserver_ca", "tls_server_name", "serving_ca", "metrics_", "wanted.")
 
 
 def signs(outcome: dict[str, Any]) -> set[str]:
-    """What an answer says to be wrong."""
+    """Return the errors in a result."""
     return {
         str(outcome.get(name))
         for name in ("apiserver", "apiservers", "problems", "not_checked", "drift")
@@ -51,7 +57,7 @@ def signs(outcome: dict[str, Any]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_nonsense_is_refused(world: subjects.World, name: str) -> None:
+def test_nonsense_is_rejected(world: subjects.World, name: str) -> None:
     table = nonsense.table(world)[name]
     taken = []
     count = 0
@@ -72,7 +78,7 @@ def test_nonsense_is_refused(world: subjects.World, name: str) -> None:
 
 
 def refused(world: subjects.World, name: str, place: str, entry: Any, *, check: bool) -> str:
-    """What is wrong with what is done about nonsense."""
+    """Return what is wrong with the handling of a nonsense value."""
     value, beside, in_check_mode = (
         entry if isinstance(entry, nonsense.Given) else nonsense.Given(entry)
     )

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Malformed values: by the type of an option, and into the midst of what is fine."""
+"""Malformed values, by the type of an option, and inserted into valid options."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ OTHERS: list[Any] = [
 
 
 def mixed(rng: random.Random) -> str:
-    """A text of whatever characters, but no absolute path: what a module is told to write there, it writes."""
+    """Return a text of any characters, but no absolute path, because modules would write there."""
     alphabet = rng.choice(
         [
             "ab:/.-_@",
@@ -154,7 +154,10 @@ def text(rng: random.Random) -> Any:
 
 
 def value(rng: random.Random, option: dict[str, Any], places: list[str]) -> Any:
-    """A malformed value for an option; *places* are paths that may be given, none of which is good for everything."""
+    """Return a malformed value for an option.
+
+    *places* are possible paths, none of which suits every option.
+    """
     kind = option.get("type", "str")
     if rng.random() < 0.15:
         return any_value(rng)
@@ -182,7 +185,7 @@ def value(rng: random.Random, option: dict[str, Any], places: list[str]) -> Any:
 
 
 def fields(rng: random.Random, options: dict[str, Any], places: list[str]) -> dict[str, Any]:
-    """A mapping of some of these options, all malformed."""
+    """Return a mapping of some of these options with malformed values."""
     return {
         name: value(rng, option, places) for name, option in options.items() if rng.random() < 0.5
     }
@@ -191,7 +194,7 @@ def fields(rng: random.Random, options: dict[str, Any], places: list[str]) -> di
 def spoilt(
     rng: random.Random, given: dict[str, Any], options: dict[str, Any], places: list[str]
 ) -> dict[str, Any]:
-    """Options that were fine, with one to four of them malformed, missing or unknown, at any depth."""
+    """Return valid options with one to four of them malformed, missing or unknown, at any depth."""
     if rng.random() < 0.05:
         return fields(rng, options, places)
     found = copy.deepcopy(given)
@@ -210,7 +213,7 @@ def _spoil(
     if way < 0.08 and given:
         given.pop(rng.choice(sorted(given)))
         return
-    # What is given is worth more than what is not: its neighbours make it matter.
+    # Prefer options that are set, because the other options give them a meaning.
     names = sorted(options)
     name = (
         rng.choice([n for n in names if given.get(n) is not None] or names)
@@ -235,7 +238,10 @@ def _spoil(
 def somewhere(
     rng: random.Random, whole: Any, garbage: Callable[[random.Random], Any] = any_value
 ) -> Any:
-    """A copy with garbage at one place, at any depth: in the place of a value, beside it, or for nothing."""
+    """Return a copy with garbage at one place of any depth.
+
+    The garbage replaces a value, is added beside it, or replaces everything.
+    """
     found = copy.deepcopy(whole)
     place, depth = found, rng.choice([1, 2, 3, 4, 6])
     for _level in range(depth):

@@ -1,11 +1,13 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""ansible-test sanity on the built tarball and on the repository: `python3 tests/release/sanity.py TARBALL VENV...`.
+"""Run ansible-test sanity on the tarball and the repository.
 
-Each VENV has an ansible-core of its own. ansible-test wants a folder `ansible_collections/NAMESPACE/NAME`, so both trees are laid out below
-.cache/sanity. Its virtual environments are kept there too. It fetches pip from a site of its own; the pip that comes with Python does as well,
-and needs the package index only. SANITY has further words for ansible-test, such as `--test pep8`.
+Usage: `python3 tests/release/sanity.py TARBALL VENV...`. Each VENV has another ansible-core.
+ansible-test needs a directory `ansible_collections/NAMESPACE/NAME`, so that both trees are copied
+below .cache/sanity, which also keeps its virtual environments. ansible-test downloads pip from a
+separate site. The pip of Python replaces it, which needs only the package index.
+SANITY has further arguments for ansible-test, such as `--test pep8`.
 """
 
 from __future__ import annotations
@@ -25,19 +27,23 @@ CACHE = tarball.ROOT / ".cache/sanity"
 PYTHONS = range(8, 20)
 BOOTSTRAP = """\
 import ensurepip, os, pathlib, sysconfig
-# ansible-test gives pip nothing of the environment; the index may need a certificate of the site's.
-lines = [f"import os; os.environ.setdefault({name!r}, {value!r})" for name, value in VARIABLES.items()]
+# ansible-test passes no environment to pip, but the index can need a certificate of the site.
+set_default = "import os; os.environ.setdefault({!r}, {!r})"
+lines = [set_default.format(name, value) for name, value in VARIABLES.items()]
 pathlib.Path(sysconfig.get_path("purelib"), "index.pth").write_text("\\n".join(lines))
 ensurepip.bootstrap(default_pip=True)
 """
 
 
 def interpreters() -> Iterator[tuple[int, Path]]:
-    """Each minor of Python that can be had: in PATH by its name, or among pyenv's, whose shims start nothing without pyenv's own environment."""
+    """Yield each available minor version of Python: those of pyenv, then those in PATH.
+
+    The shims of pyenv start no Python without its environment.
+    """
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     for minor in PYTHONS:
-        found = sorted(pyenv.glob(f"versions/3.{minor}.*/bin/python3.{minor}"))
-        for path in [*found, Path(shutil.which(f"python3.{minor}") or "/nowhere")]:
+        versions = sorted(pyenv.glob(f"versions/3.{minor}.*/bin/python3.{minor}"))
+        for path in [*versions, Path(shutil.which(f"python3.{minor}") or "/nowhere")]:
             words = [str(path), "-c", "import ensurepip, venv"]
             if (
                 path.exists()
@@ -47,22 +53,22 @@ def interpreters() -> Iterator[tuple[int, Path]]:
                 break
 
 
-def lay_out(archive: Path) -> dict[str, Path]:
+def copy_trees(archive: Path) -> dict[str, Path]:
     trees = {name: CACHE / name / tarball.PLACE for name in ("tarball", "repository")}
     tarball.copy(trees["repository"])
     shutil.rmtree(trees["tarball"], ignore_errors=True)
     trees["tarball"].mkdir(parents=True)
-    # Python's own way to unpack has no filter in Debian 12's, and asks for one in newer ones; this is of our own making anyway.
+    # tarfile of Debian 12's Python has no filter, and newer ones warn without it.
     subprocess.run(["tar", "-xzf", archive, "-C", trees["tarball"]], check=True)
     for tree in trees.values():
-        # Else it asks the clone around them, which ignores them.
+        # Otherwise ansible-test queries the surrounding clone, which ignores these files.
         for command in (["init", "--quiet"], ["add", "--force", "--all"]):
             subprocess.run(["git", *command], cwd=tree, check=True)
     return trees
 
 
-def stand_in(venv: Path) -> None:
-    """Puts what brings pip where this ansible-test keeps what it has fetched."""
+def cache_pip(venv: Path) -> None:
+    """Write a script that installs pip into the download cache of this ansible-test."""
     source = next(
         venv.glob("lib/python3*/site-packages/ansible_test/_internal/python_requirements.py")
     ).read_text()
@@ -77,7 +83,7 @@ def stand_in(venv: Path) -> None:
 
 
 def main(archive: str, *venvs: str) -> int:
-    trees = lay_out(Path(archive))
+    trees = copy_trees(Path(archive))
     pythons = CACHE / "bin"
     shutil.rmtree(pythons, ignore_errors=True)
     pythons.mkdir(parents=True)
@@ -85,7 +91,7 @@ def main(archive: str, *venvs: str) -> int:
         (pythons / f"python3.{minor}").symlink_to(path)
     failed = []
     for venv in (Path(name).resolve() for name in venvs):
-        stand_in(venv)
+        cache_pip(venv)
         for name, tree in trees.items():
             started = time.monotonic()
             done = subprocess.run(
@@ -105,7 +111,8 @@ def main(archive: str, *venvs: str) -> int:
                 check=False,
             )
             print(
-                f"== {venv.name}, {name}: exit code {done.returncode}, {time.monotonic() - started:.0f} s",
+                f"== {venv.name}, {name}: exit code {done.returncode}, "
+                f"{time.monotonic() - started:.0f} s",
                 flush=True,
             )
             if done.returncode:

@@ -132,7 +132,7 @@ def test_a_member_that_becomes_sick_after_its_roll_stops_the_rollout(cluster: Si
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code != 0
     assert (
-        "m2 is not healthy any more (it is sick); the members that were not rolled yet were left"
+        "m2 is not healthy any more (readyz: HTTP 500); the members that were not rolled yet were left"
         in run.text
     )
     assert run.rolled == ["m2"]

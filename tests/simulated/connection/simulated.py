@@ -1,4 +1,7 @@
-"""The connection to a simulated master: a local one that breaks for good after as many module runs as the file `lost` in its folder says."""
+"""The connection to a simulated host: a local one that can fail.
+
+It fails after as many module runs as the file `lost` in the host's directory contains.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,19 @@ from ansible.plugins.connection.local import Connection as Local
 
 DOCUMENTATION = """
 name: simulated
-short_description: Reach a simulated master
-description: Runs commands on the controller, as the connection local does, until the master is lost.
+short_description: Connect to a simulated host
+description: Runs commands on the controller, as the connection local does, until the host is lost.
 options:
   home:
-    description: The master's folder.
+    description: Directory of the host.
     vars:
       - name: simulated_home
   become_success_timeout:
-    description: Has to be there.
+    description: Required by Ansible.
     type: int
     default: 10
   become_strip_preamble:
-    description: Has to be there.
+    description: Required by Ansible.
     type: bool
     default: true
 extends_documentation_fragment:
