@@ -7,52 +7,60 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: scheduler_fault
-short_description: Bring about a fault of a scheduler for a drill, and undo it
+short_description: Inject the fault of a drill into a scheduler and remove it
 version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - The role's own, for C(drill.yml).
-  - Before the fault happens, a timer of systemd's is armed on the host that undoes it after O(undo_after) seconds, whatever becomes of the controller.
-    It is C(kube-ha-drill-undo.timer).
+  - A module of the role, for C(drill.yml).
+  - Before the fault, the module starts a systemd timer on the host, C(kube-ha-drill-undo.timer).
+    The timer removes the fault after O(undo_after) seconds, even if the controller fails.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
 options:
   state:
     description:
-      - V(present) arms the timer and brings the fault about. Does nothing while the timer of the same fault is armed.
-      - V(absent) runs at once what the timer would run, and disarms it. Does nothing where no timer is armed.
+      - V(present) starts the timer and injects the fault. If the timer of the same fault is active,
+        it does nothing.
+      - V(absent) removes the fault and stops the timer. If no timer is active, it does nothing.
     type: str
     choices: [present, absent]
     default: present
   kind:
     description:
       - V(stop) stops the unit, as C(systemctl stop) does.
-      - V(kill) sends SIGKILL to the unit's processes; systemd starts it again as the unit says.
+      - V(kill) sends SIGKILL to the processes of the unit. systemd restarts it as the unit
+        configures.
       - V(freeze) sends SIGSTOP.
-      - V(partition) has C(iptables) drop what the unit's user sends to O(apiserver). Refused where that user is root, or runs something else too.
+      - V(partition) makes C(iptables) drop the traffic of the unit's user to O(apiserver).
+        It is rejected if the user is root or runs other processes.
       - Required with O(state=present).
     type: str
     choices: [stop, kill, freeze, partition]
   unit:
-    description: Name of the systemd unit, suffix included.
+    description: Name of the systemd unit, with its suffix.
     type: str
     default: kube-scheduler.service
   apiserver:
     description: URL of the unit's apiserver. Required with O(kind=partition).
     type: str
   undo_after:
-    description: Seconds after which the host undoes the fault by itself, 1 to 3600.
+    description: Seconds after which the host removes the fault automatically, 1 to 3600.
     type: int
     default: 60
   settle:
     description:
-      - Seconds to wait at most for the end of the unit's process after the fault was undone, with O(state=absent). A leader that was frozen or cut off ends by
-        itself when it finds that it has lost the lease, and looks healthy until then.
+      - Maximum seconds to wait for the exit of the unit's process after the removal of the fault,
+        with O(state=absent).
+      - A leader that was frozen or disconnected exits when it detects that it lost the lease. Until
+        then, it looks healthy.
     type: float
     default: 0
   journal_seconds:
-    description: Of how many last seconds the journal's lines about the election are returned, with O(state=absent). V(0) for none.
+    description:
+      - Length in seconds of the period whose journal lines about the election are returned, with
+        O(state=absent).
+      - With V(0), no lines are returned.
     type: int
     default: 0
 seealso:
@@ -60,12 +68,12 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Freeze the scheduler for half a minute at most
+- name: Freeze the scheduler for at most 30 seconds
   kube_ha.scheduler.scheduler_fault:
     kind: freeze
     undo_after: 30
 
-- name: Undo it now
+- name: Remove the fault now
   kube_ha.scheduler.scheduler_fault:
     state: absent
 """
@@ -73,20 +81,21 @@ EXAMPLES = r"""
 RETURN = r"""
 since_start:
   description: Seconds from the start of the module's process to the fault.
-  returned: O(state=present), when it was brought about
+  returned: O(state=present), if the fault was injected
   type: float
   sample: 0.21
 until_end:
   description: Seconds from the fault to the end of the module.
-  returned: O(state=present), when it was brought about
+  returned: O(state=present), if the fault was injected
   type: float
   sample: 0.05
 journal:
-  description: The unit's lines about the election, the last 20.
+  description: The last journal lines of the unit about the election, at most 20.
   returned: O(state=absent)
   type: list
   elements: str
-  sample: ["Jan 01 12:00:00 m1 kube-scheduler[4711]: successfully acquired lease kube-system/kube-scheduler"]
+  sample:
+    - "Jan 01 12:00:00 m1 kube-scheduler[4711]: successfully acquired lease"
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -35,6 +35,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import verdict
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.choice import (
+    DrillRequest,
+    choose,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import info
 from ansible_collections.kube_ha.scheduler.plugins.modules import (
@@ -199,7 +203,7 @@ class Systemd(FakeSystemd):
 class Watch:
     """Replaces the measurement of a drill."""
 
-    gone = True
+    namespace_removed = True
 
     def __init__(self, path: str, *_more: Any) -> None:
         _client.load_client(path)
@@ -210,11 +214,11 @@ class Watch:
     def __exit__(self, *_exc: object) -> None:
         """Nothing to close."""
 
-    def ready(self) -> None:
-        """The result is available at once."""
+    def wait_until_ready(self) -> None:
+        """Return at once."""
 
-    def finish(self, fault: float, uncertainty: float) -> verdict.Seen:
-        return verdict.Seen(fault=fault, uncertainty=uncertainty)
+    def finish(self, fault: float, uncertainty: float) -> verdict.Measurement:
+        return verdict.Measurement(fault=fault, uncertainty=uncertainty)
 
 
 class World:
@@ -867,11 +871,8 @@ class World:
             name: {"health": answer, "undone": {"journal": ["acquired lease"]}}
             for name, answer in answers.items()
         }
-        choice, faults = verdict.choose(
-            "stop", (), NAMES, answers, DATA["__kube_scheduler_versions"]
-        )
-        assert choice, faults
-        base = {"input": self.fixed, "answers": "health", "_hostvars": hostvars}
+        choice = choose(DrillRequest("stop"), NAMES, answers, DATA["__kube_scheduler_versions"])
+        base = {"input": self.fixed, "results": "health", "_hostvars": hostvars}
         sample = {"at": 1.0, "identity": "m1.example.com_x", "renew_time": "1", "transitions": 1}
         seen = {
             "samples": [sample, {**sample, "at": 3.0, "identity": "m2.example.com_x"}],
@@ -905,7 +906,7 @@ class World:
                 **base,
                 "step": "report",
                 "choice": {**choice},
-                "measured": {"seen": seen, "time": "2026-11-25T00:00:00Z"},
+                "measured": {"measurement": seen, "time": "2026-11-25T00:00:00Z"},
                 **folder,
                 "journals": "undone",
             },

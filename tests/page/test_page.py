@@ -30,13 +30,13 @@ from tests.support.clusters import (
     member,
     troubled,
 )
+from tests.unit.plugins.module_utils._scheduler.drill.test_choice import chosen
 from tests.unit.plugins.module_utils._scheduler.drill.test_page import PODS
 from tests.unit.plugins.module_utils._scheduler.drill.test_verdict import (
     CRASH,
     TAKEOVER,
-    chosen,
+    measured,
     report,
-    saw,
 )
 
 WIDTHS = (400, 800, 1400)
@@ -46,7 +46,7 @@ SMALLEST = 11.5  # pixels, on a screen
 
 def of_drill() -> str:
     return render_drill_page(
-        report(saw(TAKEOVER, PODS), journal={"m1": ["a line of a journal " * 20]})
+        report(measured(TAKEOVER, PODS), journal={"m1": ["a line of a journal " * 20]})
     )
 
 
@@ -55,7 +55,11 @@ def of_hostile_drill() -> str:
     choice["hostnames"] = {"m1": LONG}
     return render_drill_page(
         verdict.evaluate(
-            choice, saw(CRASH, PODS), time="t", sick={LONG: HOSTILE}, journal={LONG: [LONG * 3]}
+            choice,
+            measured(CRASH, PODS),
+            time="t",
+            unhealthy={LONG: HOSTILE},
+            journal={LONG: [LONG * 3]},
         )
     )
 

@@ -51,7 +51,7 @@ class Measured:
     """What happened to the pods and the lease during a run."""
 
     run: Run
-    pods: verdict.Pods
+    pods: verdict.PodSummary
     transitions: int
     leaderless: list[
         float
@@ -71,21 +71,21 @@ def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
         "deadline": 900.0,
     }
     with Watch(str(lab.state / "admin.kubeconfig"), choice) as watch:
-        watch.ready()
+        watch.wait_until_ready()
         began, moment = time.monotonic(), time.time()
         run = act()
         seen = watch.finish(began, 0.0)
-    assert watch.gone
+    assert watch.namespace_removed
     return Measured(
         run,
-        verdict.judge_pods(seen.pods, began),
+        verdict.summarize_pods(seen.pods, began),
         seen.samples[-1].transitions - seen.samples[0].transitions,
         leaderless(seen.samples),
         lab.not_given_back(moment),
     )
 
 
-def leaderless(samples: list[verdict.Sample]) -> list[float]:
+def leaderless(samples: list[verdict.LeaseSample]) -> list[float]:
     found = []
     for before, sample in zip(samples, samples[1:]):
         if sample.identity and sample.identity != before.identity:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """HTTPS connections with one deadline for a whole answer, and every way in which they fail as one error with a kind.
 
 This is the standard library's http.client, so that a master needs nothing more. ansible.module_utils.urls was tried: it

@@ -32,7 +32,7 @@ h1 { margin: 0; font-size: 1rem; font-weight: 600; color: var(--dim); } h2 { fon
 .tiles div { background: var(--panel); border-radius: .5rem; padding: .6rem .8rem; }
 .tiles dt { color: var(--dim); font-size: .85rem; } .tiles dd { margin: 0; font-size: 1.5rem; font-weight: 650; }
 .tiles small { display: block; font-size: .85rem; font-weight: 400; color: var(--dim); } .tiles .wrong dd { color: var(--bad); }
-ul { padding-left: 1.2rem; margin: .3rem 0; } .faults { color: var(--bad); font-weight: 600; }
+ul { padding-left: 1.2rem; margin: .3rem 0; } .errors { color: var(--bad); font-weight: 600; }
 pre { white-space: pre-wrap; font-size: .8rem; background: var(--panel); padding: .7rem; border-radius: .5rem; margin: .4rem 0; }
 table { border-collapse: collapse; } th, td { text-align: left; vertical-align: top; padding: .15rem 1rem .15rem 0; }
 th { color: var(--dim); font-weight: 400; }

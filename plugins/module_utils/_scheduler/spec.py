@@ -97,16 +97,16 @@ DRILL: dict[str, dict[str, t.Any]] = {
     "admin_kubeconfig": {"type": "path"},
     "versions": {"type": "dict"},
     "input": {"type": "dict"},
-    "answers": {"type": "str"},
+    "results": {"type": "str"},
     "choice": {"type": "dict"},
     "measured": {"type": "dict"},
     "journals": {"type": "str"},
     "report_dir": {"type": "path"},
 }
 DRILL_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
-    ("step", "choose", ["kind", "versions", "input", "answers", "report_dir"]),
+    ("step", "choose", ["kind", "versions", "input", "results", "report_dir"]),
     ("step", "measure", ["choice", "input", "admin_kubeconfig"]),
-    ("step", "report", ["choice", "measured", "input", "answers", "journals", "report_dir"]),
+    ("step", "report", ["choice", "measured", "input", "results", "journals", "report_dir"]),
 ]
 
 FILES_SPEC: dict[str, t.Any] = {

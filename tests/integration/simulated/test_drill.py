@@ -48,7 +48,7 @@ SICK: dict[str, Any] = {"healthy": False, "problems": ["readiness: HTTP 500"]}
 def test_a_sick_cluster(cluster: Simulation) -> None:
     for name in ("m2", "m3"):
         cluster.change(name, "drift", **SICK)
-    line = "no drill, and nothing was done to any host: a drill needs two healthy members, and only m1 is: m2: readiness: HTTP 500"
+    line = "drill rejected, no host was changed: a drill needs two healthy members, but only m1 is healthy: m2: readiness: HTTP 500"
     assert line in refused(cluster)
 
 
@@ -56,23 +56,25 @@ def test_a_foreign_holder_and_a_lease_that_does_not_move(cluster: Simulation) ->
     for name in cluster.answers:
         cluster.change(name, "drift", lease=lease("other.example"))
     assert (
-        "the lease is held by other.example, which is none of m1.example, m2.example, m3.example"
+        "the lease holder is other.example, which is not one of m1.example, m2.example, m3.example"
         in refused(cluster)
     )
     for name in cluster.answers:
         cluster.change(name, "drift", lease={**lease("m1.example"), "moving": False})
-    assert "the lease does not move: m1.example was not seen to renew it" in refused(cluster)
+    assert "the lease does not move: m1, m2, m3 did not observe a renewal by m1.example" in refused(
+        cluster
+    )
 
 
 def test_what_is_said_wrongly(cluster: Simulation) -> None:
-    assert "are all the healthy members; leave one" in refused(
+    assert "are all the healthy members; leave out at least one" in refused(
         cluster, "--extra-vars=drill_targets=m1,m2,m3"
     )
     assert "value of drill must be one of: stop, kill, freeze, partition" in refused(
         cluster, kind="explode"
     )
     cluster.variables.pop("kube_scheduler_admin_kubeconfig")
-    assert "kube_scheduler_admin_kubeconfig: a drill needs the path" in refused(cluster)
+    assert "kube_scheduler_admin_kubeconfig: not set; set the path" in refused(cluster)
     run = cluster.run("playbooks/drill.yml", "--extra-vars=drill=stop")
     assert run.code != 0
     assert "type yes when asked, or say -e drill_confirm=yes" in run.text
@@ -92,7 +94,7 @@ def test_check_mode(cluster: Simulation) -> None:
     run = drilled(cluster, "--check")
     assert run.code == 0, run.output
     assert run.calls == dict.fromkeys(cluster.answers, LOOKED)
-    assert "a drill would be possible: stop of m1; m1 leads" in run.text
+    assert "a drill is possible: stop of m1; leader: m1" in run.text
     lines = run.output.partition("Report on the cluster")[2].splitlines()
     assert "kube_masters: 3 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC" in lines
 

@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""A fault of a drill on its host, and what undoes it. The undo is armed as a timer of systemd's before the fault happens.
+"""Inject the fault of a drill on its host, and remove it.
 
-So it comes to its end whatever becomes of the controller, of the connection, or of this process. A reboot ends each of the faults, too.
+A systemd timer that removes the fault starts before the fault. So the fault ends even if the
+controller, the connection or this process fails. A reboot also ends every fault.
 """
 
 from __future__ import annotations
@@ -23,45 +24,49 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     CollectionError,
     KubeconfigError,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig import (
+    parse_server_url,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import options
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
-    systemd as _systemd,
-)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.systemd import (
+    Systemd,
+    main_pid,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     MAX_UNDO_AFTER_S,
     MAX_WAIT_S,
 )
 
-UNDO = "kube-ha-drill-undo"
-TIMER, SERVICE = f"{UNDO}.timer", f"{UNDO}.service"
-DESCRIPTION = "Undo the drill of {}: {}"
-FIREWALL_SECONDS = 30
-JOURNAL_LINES = 20_000  # a scheduler that is started again logs its configuration, some 500 lines, after the line of its end
-SHOWN_LINES = 20
-OF_THE_ELECTION = re.compile(
+UNDO_UNIT = "kube-ha-drill-undo"
+UNDO_TIMER, UNDO_SERVICE = f"{UNDO_UNIT}.timer", f"{UNDO_UNIT}.service"
+UNDO_DESCRIPTION = "Undo the drill of {}: {}"
+FIREWALL_TIMEOUT_S = 30
+MAX_READ_JOURNAL_LINES = 20_000
+"""After a restart, a scheduler logs its configuration, about 500 lines."""
+MAX_ELECTION_LINES = 20
+ELECTION_LINE = re.compile(
     r"(?i)\bleaderelection(\.go| lost)|requested to terminate| systemd\[1\]: "
 )
 
 
 class FaultError(CollectionError):
-    """The fault cannot be brought about, or not be undone."""
+    """The fault cannot be injected or removed."""
 
 
-class Module(t.Protocol):
-    """What this needs of AnsibleModule."""
+class FaultModule(t.Protocol):
+    """The part of AnsibleModule that Fault uses."""
 
     params: dict[str, t.Any]
     check_mode: bool
 
     def run_command(self, args: list[str]) -> tuple[int, str, str]:
-        """Exit code, standard output and standard error."""
+        """Run a command; return its exit code, standard output and standard error."""
 
 
-class Outcome(t.TypedDict, total=False):
-    """The module's result."""
+class FaultResult(t.TypedDict, total=False):
+    """The result of scheduler_fault."""
 
     changed: bool
     since_start: float
@@ -70,62 +75,64 @@ class Outcome(t.TypedDict, total=False):
 
 
 class Fault:
-    """One fault of one unit. Raises FaultError and SystemdError."""
+    """The fault of one unit. All methods raise FaultError and SystemdError."""
 
-    def __init__(self, module: Module, systemd: _systemd.Systemd, proc: Proc) -> None:
+    def __init__(self, module: FaultModule, systemd: Systemd, proc: Proc) -> None:
         self.module, self.systemd, self.proc = module, systemd, proc
         self.unit: str = module.params["unit"]
         options.check_unit(self.unit)
         for option in ("settle", "journal_seconds"):
             if not 0 <= module.params[option] <= MAX_WAIT_S:
                 raise FaultError(
-                    f"{module.params[option]} is not between 0 and {MAX_WAIT_S} seconds",
+                    f"{module.params[option]} is out of range; set 0 to {MAX_WAIT_S} seconds",
                     option=option,
                 )
 
-    def run(self) -> Outcome:
-        return self._present() if self.module.params["state"] == "present" else self._absent()
+    def run(self) -> FaultResult:
+        """Inject or remove the fault, as the option `state` requests."""
+        return self._inject() if self.module.params["state"] == "present" else self._remove()
 
-    # --- the fault
+    # --- injection
 
-    def _present(self) -> Outcome:
+    def _inject(self) -> FaultResult:
         kind, seconds = self.module.params["kind"], self.module.params["undo_after"]
         if not 1 <= seconds <= MAX_UNDO_AFTER_S:
             raise FaultError(
-                f"{seconds} is not between 1 and {MAX_UNDO_AFTER_S} seconds", option="undo_after"
+                f"{seconds} is out of range; set 1 to {MAX_UNDO_AFTER_S} seconds",
+                option="undo_after",
             )
-        description = DESCRIPTION.format(self.unit, kind)
-        armed = self._armed()
+        description = UNDO_DESCRIPTION.format(self.unit, kind)
+        armed = self._armed_description()
         if armed == description:
-            return Outcome(changed=False)
+            return FaultResult(changed=False)
         if armed:
             raise FaultError(
-                f"another fault is on ({armed}); undo it first with state: absent, or wait for {TIMER}"
+                f"another fault is active ({armed}); remove it with state: absent,"
+                f" or wait for {UNDO_TIMER}"
             )
-        shown = self.systemd.show(self.unit)
-        pid = _systemd.main_pid(shown)
-        if shown.get("ActiveState") != "active" or not pid:
-            raise FaultError(
-                f"{self.unit} is {shown.get('ActiveState') or 'not there'}, so there is nothing to {kind}"
-            )
-        rules = self._rules(pid) if kind == "partition" else []
+        properties = self.systemd.show(self.unit)
+        pid = main_pid(properties)
+        if properties.get("ActiveState") != "active" or not pid:
+            state = properties.get("ActiveState") or "missing"
+            raise FaultError(f"{self.unit} is {state}; start it before you inject {kind}")
+        rules = self._firewall_rules(pid) if kind == "partition" else []
         if self.module.check_mode:
-            return Outcome(changed=True)
-        self.systemd.run_later(UNDO, description, seconds, undo_script(kind, self.unit, rules))
+            return FaultResult(changed=True)
+        self.systemd.run_later(UNDO_UNIT, description, seconds, undo_script(kind, self.unit, rules))
         before = time.monotonic()
         try:
-            self._strike(kind, rules)
+            self._apply(kind, rules)
         except CollectionError:
             self._undo()
             raise
-        return Outcome(
+        return FaultResult(
             changed=True,
-            since_start=round(max(0.0, self._age() - (time.monotonic() - before)), 3),
+            since_start=round(max(0.0, self._process_age() - (time.monotonic() - before)), 3),
             until_end=round(time.monotonic() - before, 3),
         )
 
-    def _age(self) -> float:
-        """Seconds since this process began."""
+    def _process_age(self) -> float:
+        """Return the seconds since this process started."""
         ticks = self.proc.start_ticks(os.getpid())
         return (
             time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
@@ -133,136 +140,144 @@ class Fault:
             else 0.0
         )
 
-    def _strike(self, kind: str, rules: t.Sequence[list[str]]) -> None:
+    def _apply(self, kind: str, rules: t.Sequence[list[str]]) -> None:
         if kind == "stop":
             self.systemd.stop(self.unit)
         elif kind in ("kill", "freeze"):
             self.systemd.kill(self.unit, "KILL" if kind == "kill" else "STOP")
         for rule in rules:
-            self._firewall([*rule[:1], "-I", *rule[1:]])
+            self._run_firewall([*rule[:1], "-I", *rule[1:]])
 
-    def _firewall(self, words: list[str]) -> None:
-        limited = ["timeout", "-k", "5", str(FIREWALL_SECONDS + 10), *with_lock(words)]
+    def _run_firewall(self, words: list[str]) -> None:
+        limited = ["timeout", "-k", "5", str(FIREWALL_TIMEOUT_S + 10), *with_firewall_lock(words)]
         code, out, err = self.module.run_command(limited)
         if code:
-            said = one_line(err or out) or f"exit code {code}"
-            raise FaultError(f"{words[0]} does not take the rule for the scheduler's user: {said}")
+            output = one_line(err or out) or f"exit code {code}"
+            raise FaultError(f"{words[0]} rejects the rule for the scheduler's user: {output}")
 
-    def _rules(self, pid: int) -> list[list[str]]:
-        """What drops the packets of the scheduler's user to its apiserver: command, chain and match, for each family of addresses."""
+    def _firewall_rules(self, pid: int) -> list[list[str]]:
+        """Return the rules that drop packets of the scheduler's user to its apiserver.
+
+        A rule has a command, a chain and a match. There is one for each address.
+        """
+        uid = self._exclusive_uid(pid)
+        rules = []
+        for command, address, port in self._apiserver_addresses():
+            if shutil.which(command) is None:
+                raise FaultError(
+                    f"{command} is missing on this host; install it, or use stop, kill or freeze"
+                )
+            target = ["OUTPUT", "-p", "tcp", "-d", address, "--dport", str(port)]
+            owner = ["-m", "owner", "--uid-owner", str(uid)]
+            rules.append([command, *target, *owner, "-j", "DROP"])
+        return rules
+
+    def _exclusive_uid(self, pid: int) -> int:
+        """Return the user of the scheduler. No other process may run as this user."""
         user = self.proc.user(pid)
         if user is None:
-            raise FaultError(f"{self.unit} has just gone, so its user is not known; try again")
+            raise FaultError(f"{self.unit} has just exited, so its user is unknown; try again")
         if user[0] == 0:
             raise FaultError(
-                f"{self.unit} runs as root, so a rule for its user would cut off all that root runs here"
+                f"{self.unit} runs as root, so that a partition would affect all processes of root;"
+                " run the scheduler as a separate user"
             )
-        same = [
+        same_user = [
             other
             for other in self.proc.pids()
             if other != pid and (self.proc.user(other) or (0, 0))[0] == user[0]
         ]
-        others = [other for other in same if self.proc.unit(other) != self.unit]
+        others = [other for other in same_user if self.proc.unit(other) != self.unit]
         if others:
             raise FaultError(
-                f"{self.proc.name(others[0])} runs as the scheduler's user too, and would be cut off with it; give the scheduler a user of its own"
+                f"{self.proc.name(others[0])} runs as the scheduler's user too, so that a partition"
+                " would affect it; run the scheduler as a separate user"
             )
-        found = []
-        for command, address, port in self._addresses():
-            if shutil.which(command) is None:
-                raise FaultError(
-                    f"there is no {command} on this host; install it, or drill with stop, kill or freeze"
-                )
-            match = [
-                "OUTPUT",
-                "-p",
-                "tcp",
-                "-d",
-                address,
-                "--dport",
-                str(port),
-                "-m",
-                "owner",
-                "--uid-owner",
-            ]
-            found.append([command, *match, str(user[0]), "-j", "DROP"])
-        return found
+        return user[0]
 
-    def _addresses(self) -> list[tuple[str, str, int]]:
-        """The filter's command, address and port of each address of the apiserver."""
+    def _apiserver_addresses(self) -> list[tuple[str, str, int]]:
+        """Return the firewall command, the address and the port for each apiserver address."""
         server = self.module.params["apiserver"]
         if not server:
-            raise FaultError("is needed for a partition", option="apiserver")
+            raise FaultError("not set; a partition needs the apiserver's URL", option="apiserver")
         try:
-            url = kubeconfig.parse_server_url(server)
+            url = parse_server_url(server)
         except KubeconfigError as error:
             raise FaultError(str(error), option="apiserver") from None
         try:
-            found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+            addresses = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
         except OSError:
             raise FaultError(
-                f"the host of {urlsplit(server).hostname} does not resolve here", option="apiserver"
+                f"{urlsplit(server).hostname} does not resolve on this host; correct the name",
+                option="apiserver",
             ) from None
         commands = {socket.AF_INET: "iptables", socket.AF_INET6: "ip6tables"}
-        known = {
-            (commands[family], str(to[0]), url.port)
-            for family, _t, _p, _n, to in found
+        targets = {
+            (commands[family], str(address[0]), url.port)
+            for family, _type, _protocol, _name, address in addresses
             if family in commands
         }
-        return sorted(known)
+        return sorted(targets)
 
-    # --- its end
+    # --- removal
 
-    def _absent(self) -> Outcome:
-        changed = bool(self._armed())
+    def _remove(self) -> FaultResult:
+        changed = bool(self._armed_description())
         if changed and not self.module.check_mode:
-            pid = self._pid()
+            pid = self._main_pid()
             self._undo()
-            self._settle(pid)
+            self._wait_for_exit(pid)
         seconds = self.module.params["journal_seconds"]
-        lines = self.systemd.journal(self.unit, JOURNAL_LINES, seconds) if seconds > 0 else []
-        return Outcome(changed=changed, journal=of_the_election(lines))
+        lines = (
+            self.systemd.journal(self.unit, MAX_READ_JOURNAL_LINES, seconds) if seconds > 0 else []
+        )
+        return FaultResult(changed=changed, journal=election_lines(lines))
 
-    def _pid(self) -> int:
-        return _systemd.main_pid(self.systemd.show(self.unit))
+    def _main_pid(self) -> int:
+        return main_pid(self.systemd.show(self.unit))
 
-    def _settle(self, pid: int) -> None:
-        """Waits for the end of a process that has lost its lease without knowing it yet: until then it looks as if all were well."""
+    def _wait_for_exit(self, pid: int) -> None:
+        """Wait until a process exits that lost its lease. Until then, it looks healthy."""
         deadline = time.monotonic() + min(self.module.params["settle"], MAX_UNDO_AFTER_S)
-        while pid and self._pid() == pid and time.monotonic() < deadline:
+        while pid and self._main_pid() == pid and time.monotonic() < deadline:
             time.sleep(0.2)
 
-    def _armed(self) -> str:
-        """What the timer that is armed says that it undoes; "" without one."""
-        shown = self.systemd.show(TIMER)
-        if shown.get("ActiveState") not in ("active", "activating"):
+    def _armed_description(self) -> str:
+        """Return the description of the active undo timer, or ""."""
+        properties = self.systemd.show(UNDO_TIMER)
+        if properties.get("ActiveState") not in ("active", "activating"):
             return ""
-        return one_line(shown.get("Description", "")) or TIMER
+        return one_line(properties.get("Description", "")) or UNDO_TIMER
 
     def _undo(self) -> None:
-        """Runs at once what the timer would have run later, and disarms it; a failed one stays armed."""
-        self.systemd.start(SERVICE)
-        self.systemd.stop(TIMER)
+        """Start the service of the timer now, and stop the timer if the service succeeds."""
+        self.systemd.start(UNDO_SERVICE)
+        self.systemd.stop(UNDO_TIMER)
 
 
-def of_the_election(lines: t.Sequence[str]) -> list[str]:
-    """The lines of a journal that tell who got or lost the lease, and what systemd did with the unit; the last ones."""
-    return [one_line(line) for line in lines if OF_THE_ELECTION.search(line)][-SHOWN_LINES:]
+def election_lines(lines: t.Sequence[str]) -> list[str]:
+    """Return the last journal lines about the election and about systemd's actions."""
+    return [one_line(line) for line in lines if ELECTION_LINE.search(line)][-MAX_ELECTION_LINES:]
 
 
-def with_lock(words: t.Sequence[str]) -> list[str]:
-    """A command of the packet filter that waits for others that change it."""
-    return [words[0], "-w", str(FIREWALL_SECONDS), *words[1:]]
+def with_firewall_lock(words: t.Sequence[str]) -> list[str]:
+    """Return a firewall command that waits while another command changes the firewall."""
+    return [words[0], "-w", str(FIREWALL_TIMEOUT_S), *words[1:]]
 
 
 def undo_script(kind: str, unit: str, rules: t.Sequence[t.Sequence[str]] = ()) -> str:
-    """What undoes a fault, for a shell. It may run twice, and where the fault never came about."""
+    """Return a shell script that removes a fault.
+
+    It can run twice, and also if the fault never happened.
+    """
     lines = []
     for command, *rule in rules:
-        delete, check = (" ".join(with_lock([command, what, *rule])) for what in ("-D", "-C"))
+        delete, check = (
+            " ".join(with_firewall_lock([command, action, *rule])) for action in ("-D", "-C")
+        )
         lines.append(f"{delete} 2>/dev/null || ! {check} 2>/dev/null || failed=1")
     if kind == "freeze":
-        # It may have ended meanwhile.
+        # The process can have exited before.
         lines.append(f"systemctl kill --signal=CONT -- {unit} || :")
     lines.append(f"for n in 1 2 3 4 5; do systemctl start -- {unit} && break; sleep 5; done")
     lines.append(f"systemctl --quiet is-active -- {unit} || failed=1")

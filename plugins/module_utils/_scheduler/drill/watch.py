@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+# This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What the controller does during a drill: look at the lease all the time, keep pods coming, and clean up after itself."""
+"""Measure a drill on the controller: poll the lease, create pods, and remove them at the end."""
 
 from __future__ import annotations
 
@@ -21,47 +21,66 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     CollectionError,
     KubeError,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease, transport
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import verdict
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client import (
+    Client,
+    load_client,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import (
+    LeaseRecord,
+    make_reader,
+    node_of,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import (
+    TRANSIENT,
+    one_line,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.choice import (
+    Choice,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.verdict import (
+    DrillPod,
+    LeaseSample,
+    Measurement,
+    count_renewals,
+    has_leader,
+)
 
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Callable, Iterator
 
-POLL = 0.02
-"""Seconds between two looks at the lease."""
-REQUEST = 5.0
-PODS_EACH = 0.25
-"""Seconds between two pods."""
-LOOK_AT_PODS = 0.1
-KEEP_BOUND = 5.0
-"""Seconds that a pod with a node stays, in which a second scheduler could bind it again; then it makes room."""
-FIRST_PODS = 3
-"""Pods that have to get nodes before anything is done to a host."""
-PATIENCE = 20.0
-"""Seconds for that, and for the pods that still wait when there is a leader again."""
-REMOVAL = 30.0
+LEASE_INTERVAL_S = 0.02
+"""Time between two reads of the lease."""
+APISERVER_TIMEOUT_S = 5.0
+POD_CREATION_INTERVAL_S = 0.25
+POD_QUERY_INTERVAL_S = 0.1
+BOUND_POD_LIFETIME_S = 5.0
+"""Time between the binding of a pod and its deletion, in which a second binding is detected."""
+REQUIRED_PODS = 3
+"""Pods that must get nodes before the fault."""
+POD_TIMEOUT_S = 20.0
+"""Limit for these pods, and for the pods that still wait when a member leads again."""
+REMOVAL_TIMEOUT_S = 30.0
 
-LABEL = "app.kubernetes.io/managed-by"
-OWNER = "kube_ha.scheduler-drill"
-PREFIX = "kube-ha-drill-"
-CORE = "/api/v1/namespaces"
+DRILL_LABEL = "app.kubernetes.io/managed-by"
+DRILL_LABEL_VALUE = "kube_ha.scheduler-drill"
+NAMESPACE_PREFIX = "kube-ha-drill-"
+NAMESPACES_PATH = "/api/v1/namespaces"
 
 
 class WatchError(CollectionError):
-    """The drill cannot be measured. Nothing was done to a host."""
+    """The drill cannot be measured. No host was changed."""
 
 
 class InterruptedDrillError(CollectionError):
-    """The play that this is part of has ended."""
+    """The play of this drill has ended."""
 
 
-def pod(name: str, scheduler: str) -> dict[str, t.Any]:
-    """A pod that is scheduled anywhere, takes nothing, and never runs: no kubelet pulls its image."""
+def pod_manifest(name: str, scheduler: str) -> dict[str, t.Any]:
+    """Return a pod that fits on any node, requests no resources and never runs."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {LABEL: OWNER}},
+        "metadata": {"name": name, "labels": {DRILL_LABEL: DRILL_LABEL_VALUE}},
         "spec": {
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
@@ -90,73 +109,78 @@ def pod(name: str, scheduler: str) -> dict[str, t.Any]:
 
 
 class Namespaces:
-    """The namespaces of drills: this one's, and those that a killed one has left."""
+    """The namespaces of drills: that of this drill, and those of drills that were killed."""
 
-    def __init__(self, client: _client.Client) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
 
-    def make(self) -> str:
-        name = f"{PREFIX}{secrets.token_hex(4)}"
+    def create(self) -> str:
+        """Create a namespace with a random name and return the name."""
+        name = f"{NAMESPACE_PREFIX}{secrets.token_hex(4)}"
         self._client.send(
             "POST",
-            CORE,
+            NAMESPACES_PATH,
             {
                 "kind": "Namespace",
                 "apiVersion": "v1",
-                "metadata": {"name": name, "labels": {LABEL: OWNER}},
+                "metadata": {"name": name, "labels": {DRILL_LABEL: DRILL_LABEL_VALUE}},
             },
         )
         return name
 
-    def left(self) -> list[str]:
-        found = self._client.get(f"{CORE}?labelSelector={quote(f'{LABEL}={OWNER}', safe='')}").get(
-            "items"
-        )
+    def list_existing(self) -> list[str]:
+        """Return the names of all namespaces of drills."""
+        selector = quote(f"{DRILL_LABEL}={DRILL_LABEL_VALUE}", safe="")
+        items = self._client.get(f"{NAMESPACES_PATH}?labelSelector={selector}").get("items")
         names = [
             (item.get("metadata") or {}).get("name")
-            for item in found or ()
+            for item in items or ()
             if isinstance(item, dict)
         ]
-        return [name for name in names if isinstance(name, str) and name.startswith(PREFIX)]
+        return [
+            name for name in names if isinstance(name, str) and name.startswith(NAMESPACE_PREFIX)
+        ]
 
-    def remove(self, name: str, seconds: float = REMOVAL) -> bool:
-        """Removes a namespace and all in it; returns whether it was gone in time. A cluster without a controller-manager has nobody else to do it."""
-        path = f"{CORE}/{quote(name, safe='')}"
-        with _absent():
+    def remove(self, name: str, timeout: float = REMOVAL_TIMEOUT_S) -> bool:
+        """Remove a namespace with its content; return False if it still exists after *timeout*.
+
+        Without a controller-manager, the drill removes the content and the finalizers itself.
+        """
+        path = f"{NAMESPACES_PATH}/{quote(name, safe='')}"
+        with _ignore_missing():
             managed = bool(self._items(f"{path}/serviceaccounts"))
             self._client.send("DELETE", f"{path}/pods?gracePeriodSeconds=0")
             self._client.send("DELETE", path)
             if not managed:
-                self._finish(path)
-        deadline = time.monotonic() + seconds
+                self._finalize(path)
+        deadline = time.monotonic() + timeout
         while True:
-            if not self._there(path):
+            if not self._exists(path):
                 return True
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.2)
 
-    def _finish(self, path: str) -> None:
-        """What the controller of namespaces would do; nothing else than these is made in one where that does not run."""
-        # One for each pod that there was: of a long watch, thousands.
-        self._client.send("DELETE", f"{path}/events", timeout=REMOVAL)
+    def _finalize(self, path: str) -> None:
+        """Do the work of the namespace controller: the drill creates only pods, which have events."""
+        # One event for each pod: thousands after a long measurement.
+        self._client.send("DELETE", f"{path}/events", timeout=REMOVAL_TIMEOUT_S)
         namespace = self._client.get(path)
         self._client.send("PUT", f"{path}/finalize", {**namespace, "spec": {"finalizers": []}})
 
     def _items(self, path: str) -> list[t.Any]:
-        found = self._client.get(path).get("items")
-        return found if isinstance(found, list) else []
+        items = self._client.get(path).get("items")
+        return items if isinstance(items, list) else []
 
-    def _there(self, path: str) -> bool:
-        with _absent():
+    def _exists(self, path: str) -> bool:
+        with _ignore_missing():
             self._client.get(path)
             return True
         return False
 
 
 @contextlib.contextmanager
-def _absent() -> Iterator[None]:
-    """What is not there need not be removed."""
+def _ignore_missing() -> Iterator[None]:
     try:
         yield
     except KubeError as error:
@@ -165,42 +189,45 @@ def _absent() -> Iterator[None]:
 
 
 class Watch:
-    """The measurement of one drill, as a context: after it, nothing of it is left in the cluster.
+    """The measurement of one drill, as a context manager. Its exit removes everything it created.
 
-    ALIVE tells whether the play is still there; without it, the waits end with InterruptedDrillError, and the context cleans up all the same.
+    *is_alive* returns whether the play still runs. If it does not, the waits raise
+    InterruptedDrillError, and the exit removes everything as usual.
     """
 
     def __init__(
-        self, kubeconfig: str, choice: verdict.Choice, alive: Callable[[], bool] = lambda: True
+        self, kubeconfig: str, choice: Choice, is_alive: Callable[[], bool] = lambda: True
     ) -> None:
-        self._choice, self._alive = choice, alive
-        # One for each thread: a kept connection is not for two at once.
-        self._clients = [_client.load_client(kubeconfig, timeout=REQUEST) for _each in range(3)]
+        self._choice, self._is_alive = choice, is_alive
+        # One for each thread: two threads cannot share a connection.
+        self._clients = [
+            load_client(kubeconfig, timeout=APISERVER_TIMEOUT_S) for _thread in range(3)
+        ]
         self._namespaces = Namespaces(self._clients[0])
         self.namespace = ""
-        self.gone = True
-        self.seen = verdict.Seen()
-        self._pods: dict[str, verdict.Pod] = {}
+        self.namespace_removed = True
+        self.measurement = Measurement()
+        self._pods: dict[str, DrillPod] = {}
         self._failure = ""
-        self._end, self._no_more_pods, self._all_made = (
+        self._end, self._no_more_pods, self._all_created = (
             threading.Event(),
             threading.Event(),
             threading.Event(),
         )
         self._threads = [
-            threading.Thread(target=self._guarded, args=(work,), daemon=True)
-            for work in (self._look, self._schedule)
+            threading.Thread(target=self._run_guarded, args=(work,), daemon=True)
+            for work in (self._poll_lease, self._handle_pods)
         ]
 
     def __enter__(self) -> Watch:
         try:
-            for name in self._namespaces.left():
-                self._namespaces.remove(name, seconds=0)
-            self.namespace = self._namespaces.make()
+            for name in self._namespaces.list_existing():
+                self._namespaces.remove(name, timeout=0)
+            self.namespace = self._namespaces.create()
         except KubeError as error:
             self._close()
             raise WatchError(
-                f"the drill's pods cannot have a namespace, so nothing was done to any host: {error}"
+                f"cannot create a namespace for the drill's pods, no host was changed: {error}"
             ) from None
         for thread in self._threads:
             thread.start()
@@ -209,177 +236,179 @@ class Watch:
     def __exit__(self, *_exc: object) -> None:
         self._end.set()
         for thread in self._threads:
-            thread.join(2 * REQUEST)
-        self.seen.ended = self.seen.ended or time.monotonic()
+            thread.join(2 * APISERVER_TIMEOUT_S)
+        self.measurement.ended = self.measurement.ended or time.monotonic()
         try:
-            # A play that has ended waits for nobody.
-            self.gone = self._namespaces.remove(
-                self.namespace, seconds=REMOVAL if self._alive() else 0
+            # If the play has ended, do not wait for the removal.
+            self.namespace_removed = self._namespaces.remove(
+                self.namespace, timeout=REMOVAL_TIMEOUT_S if self._is_alive() else 0
             )
         except KubeError:
-            self.gone = False
+            self.namespace_removed = False
         self._close()
 
     def _close(self) -> None:
         for client in self._clients:
             client.close()
 
-    # --- what the play waits for
+    # --- the waits of the play
 
-    def ready(self) -> None:
-        """Waits until the lease is held by the leader, and pods get nodes. Raises WatchError."""
+    def wait_until_ready(self) -> None:
+        """Wait until the leader renews the lease and pods get nodes; raise WatchError."""
         leader = self._choice["leader_hostname"]
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + POD_TIMEOUT_S
         while True:
             self._check()
-            samples, bound = self.seen.samples, sum(pod.bound is not None for pod in self._known())
-            if bound >= FIRST_PODS and verdict.renewals(samples) >= 1:
-                holder = lease.node_of(samples[-1].identity)
+            samples = self.measurement.samples
+            bound = sum(pod.bound is not None for pod in self._known_pods())
+            if bound >= REQUIRED_PODS and count_renewals(samples) >= 1:
+                holder = node_of(samples[-1].identity)
                 if holder != leader:
                     raise WatchError(
-                        f"{transport.one_line(holder, 100)} has taken the lease from {leader} by itself; nothing was done to any host, try again"
+                        f"the leader changed from {leader} to {one_line(holder, 100)} before the"
+                        " fault, no host was changed; try again"
                     )
                 return
             if time.monotonic() >= deadline:
-                what = (
-                    "no pod gets a node"
-                    if bound < FIRST_PODS
-                    else f"{leader} is not seen to renew the lease"
+                problem = (
+                    "no pod got a node"
+                    if bound < REQUIRED_PODS
+                    else f"{leader} was not observed to renew the lease"
                 )
                 raise WatchError(
-                    f"{what} within {PATIENCE:g} s, so nothing was done to any host; see what status.yml says"
+                    f"{problem} within {POD_TIMEOUT_S:g} s, no host was changed;"
+                    " run status.yml to find the reason"
                 )
-            time.sleep(POLL)
+            time.sleep(LEASE_INTERVAL_S)
 
-    def finish(self, fault: float, uncertainty: float) -> verdict.Seen:
-        """Waits until there is a leader again, and all pods have nodes; returns what was seen."""
-        seen, choice = self.seen, self._choice
-        seen.fault, seen.uncertainty = fault, uncertainty
-        settled = functools.partial(
-            verdict.settled,
-            seen.samples,
+    def finish(self, fault: float, uncertainty: float) -> Measurement:
+        """Wait until a member leads again and all pods have nodes; return the measurement."""
+        measurement, choice = self.measurement, self._choice
+        measurement.fault, measurement.uncertainty = fault, uncertainty
+        leads = functools.partial(
+            has_leader,
+            measurement.samples,
             fault,
             takeover=choice["primary"] == choice["leader"],
             uncertainty=uncertainty,
         )
         while time.monotonic() < fault + choice["deadline"]:
             self._check()
-            if settled():
+            if leads():
                 break
-            time.sleep(POLL)
-        seen.ended = time.monotonic()
+            time.sleep(LEASE_INTERVAL_S)
+        measurement.ended = time.monotonic()
         self._no_more_pods.set()
-        deadline = time.monotonic() + (PATIENCE if settled() else 1.0)
-        while time.monotonic() < deadline and not (
-            self._all_made.is_set() and all(pod.bound is not None for pod in self._known())
-        ):
+        deadline = time.monotonic() + (POD_TIMEOUT_S if leads() else 1.0)
+        while time.monotonic() < deadline and not self._all_bound():
             self._check()
-            time.sleep(POLL)
+            time.sleep(LEASE_INTERVAL_S)
         self._count_bindings()
-        seen.pods = sorted(self._known(), key=lambda pod: pod.created)
-        return seen
+        measurement.pods = sorted(self._known_pods(), key=lambda pod: pod.created)
+        return measurement
 
-    def _known(self) -> list[verdict.Pod]:
+    def _known_pods(self) -> list[DrillPod]:
         return list(self._pods.values())
 
+    def _all_bound(self) -> bool:
+        return self._all_created.is_set() and all(
+            pod.bound is not None for pod in self._known_pods()
+        )
+
     def _check(self) -> None:
-        if not self._alive():
-            raise InterruptedDrillError("the play has ended, so the measurement does too")
+        if not self._is_alive():
+            raise InterruptedDrillError("measurement interrupted: the play has ended")
         if self._failure:
             raise WatchError(f"the drill cannot be measured: {self._failure}")
 
     def _count_bindings(self) -> None:
-        """Each successful binding is told by an event; a pod that is told of twice has had two."""
+        """Count the bindings by events: each successful binding has one."""
         with contextlib.suppress(KubeError):
-            path = f"{CORE}/{self.namespace}/events?fieldSelector=reason%3DScheduled&limit=2000"
-            found = self._clients[0].get(path).get("items")
-            for name, count in bindings(found if isinstance(found, list) else []).items():
+            path = "events?fieldSelector=reason%3DScheduled&limit=2000"
+            items = self._clients[0].get(self._path(path)).get("items")
+            for name, count in bindings_by_pod(items if isinstance(items, list) else []).items():
                 if name in self._pods:
                     self._pods[name].bindings = max(self._pods[name].bindings, count)
 
+    def _path(self, rest: str) -> str:
+        return f"{NAMESPACES_PATH}/{self.namespace}/{rest}"
+
     # --- the threads
 
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _run_guarded(self, work: Callable[[], None]) -> None:
         try:
             work()
         except CollectionError as error:
             self._failure = self._failure or str(error)
 
-    def _look(self) -> None:
-        where, client, seen = self._choice["lease"], self._clients[1], self.seen
-        read = lease.make_reader(
-            lambda path: client.get(path, timeout=REQUEST),
+    def _poll_lease(self) -> None:
+        where, client, measurement = self._choice["lease"], self._clients[1], self.measurement
+        read = make_reader(
+            lambda path: client.get(path, timeout=APISERVER_TIMEOUT_S),
             where["namespace"],
             where["name"],
             where["sources"],
         )
-        last: lease.LeaseRecord | None = None
-        answered = time.monotonic()
+        last: LeaseRecord | None = None
+        responded = time.monotonic()
         while not self._end.is_set():
             began = time.monotonic()
             try:
                 record = read()
             except KubeError as error:
-                if error.kind not in transport.TRANSIENT:
+                if error.kind not in TRANSIENT:
                     raise
-                self._end.wait(POLL)
+                self._end.wait(LEASE_INTERVAL_S)
                 continue
             now = time.monotonic()
-            seen.polls += 1
-            if not seen.ended:
-                seen.longest_pause = max(seen.longest_pause, now - answered)
-            answered = now
-            if record is not None and record != last and not seen.ended:
-                seen.samples.append(
-                    verdict.Sample(
-                        now, record.identity, record.renew_time or "", record.transitions
-                    )
+            measurement.polls += 1
+            if not measurement.ended:
+                measurement.longest_pause = max(measurement.longest_pause, now - responded)
+            responded = now
+            if record is not None and record != last and not measurement.ended:
+                measurement.samples.append(
+                    LeaseSample(now, record.identity, record.renew_time or "", record.transitions)
                 )
             last = record
-            self._end.wait(max(0.0, POLL - (now - began)))
+            self._end.wait(max(0.0, LEASE_INTERVAL_S - (now - began)))
 
-    def _schedule(self) -> None:
+    def _handle_pods(self) -> None:
         client = self._clients[2]
-        next_pod = next_look = time.monotonic()
+        next_pod = next_query = time.monotonic()
         while not self._end.is_set():
             if self._no_more_pods.is_set():
                 next_pod = math.inf
-                self._all_made.set()
+                self._all_created.set()
             now = time.monotonic()
             try:
                 if now >= next_pod:
-                    next_pod = max(next_pod + PODS_EACH, now)
-                    self._create(client)
-                if now >= next_look:
-                    next_look = max(next_look + LOOK_AT_PODS, now)
-                    self._find_nodes(client)
-                    self._make_room(client)
+                    next_pod = max(next_pod + POD_CREATION_INTERVAL_S, now)
+                    self._create_pod(client)
+                if now >= next_query:
+                    next_query = max(next_query + POD_QUERY_INTERVAL_S, now)
+                    self._query_nodes(client)
+                    self._delete_bound_pods(client)
             except KubeError as error:
-                # A new namespace has no service account for a moment, which is forbidden.
-                if error.kind not in transport.TRANSIENT and not (
-                    error.kind == "forbidden" and not self._pods
-                ):
+                # At first, the new namespace has no service account and rejects pods.
+                is_new = error.kind == "forbidden" and not self._pods
+                if error.kind not in TRANSIENT and not is_new:
                     raise
-            self._end.wait(max(0.0, min(next_pod, next_look) - time.monotonic()))
+            self._end.wait(max(0.0, min(next_pod, next_query) - time.monotonic()))
 
-    def _create(self, client: _client.Client) -> None:
+    def _create_pod(self, client: Client) -> None:
         name = f"pod-{len(self._pods):04}"
         created = time.monotonic()
         try:
-            client.send(
-                "POST", f"{CORE}/{self.namespace}/pods", pod(name, self._choice["scheduler"])
-            )
+            client.send("POST", self._path("pods"), pod_manifest(name, self._choice["scheduler"]))
         except KubeError as error:
             if error.kind != "conflict":
                 raise
-        self._pods[name] = verdict.Pod(name, created)
+        self._pods[name] = DrillPod(name, created)
 
-    def _find_nodes(self, client: _client.Client) -> None:
-        found = client.get(f"{CORE}/{self.namespace}/pods?fieldSelector=spec.nodeName%21%3D").get(
-            "items"
-        )
+    def _query_nodes(self, client: Client) -> None:
+        items = client.get(self._path("pods?fieldSelector=spec.nodeName%21%3D")).get("items")
         now = time.monotonic()
-        for name, node in nodes(found if isinstance(found, list) else []).items():
+        for name, node in nodes_by_pod(items if isinstance(items, list) else []).items():
             known = self._pods.get(name)
             if known is None:
                 continue
@@ -389,36 +418,33 @@ class Watch:
                 known.node = node
                 known.bindings += 1
 
-    def _make_room(self, client: _client.Client) -> None:
-        late = time.monotonic() - KEEP_BOUND
-        for known in self._known():
-            if known.bound is not None and known.bound < late and known.kept:
-                known.kept = False
-                with _absent():
-                    client.send(
-                        "DELETE", f"{CORE}/{self.namespace}/pods/{known.name}?gracePeriodSeconds=0"
-                    )
+    def _delete_bound_pods(self, client: Client) -> None:
+        limit = time.monotonic() - BOUND_POD_LIFETIME_S
+        for pod in self._known_pods():
+            if pod.bound is not None and pod.bound < limit and pod.kept:
+                pod.kept = False
+                with _ignore_missing():
+                    client.send("DELETE", self._path(f"pods/{pod.name}?gracePeriodSeconds=0"))
 
 
-def nodes(items: t.Sequence[t.Any]) -> dict[str, str]:
-    """The node of each pod of a list that has one."""
-    found = {}
+def nodes_by_pod(items: t.Sequence[t.Any]) -> dict[str, str]:
+    """Return the node of each bound pod in a list from the apiserver."""
+    nodes = {}
     for item in items:
         with contextlib.suppress(KeyError, TypeError):
             name, node = item["metadata"]["name"], item["spec"]["nodeName"]
             if isinstance(name, str) and isinstance(node, str) and node:
-                found[name] = node
-    return found
+                nodes[name] = node
+    return nodes
 
 
-def bindings(events: t.Sequence[t.Any]) -> dict[str, int]:
-    """How often each pod was bound, by the events of the schedulers."""
-    found: dict[str, int] = {}
+def bindings_by_pod(events: t.Sequence[t.Any]) -> dict[str, int]:
+    """Count the bindings of each pod by the events of the schedulers."""
+    bindings: dict[str, int] = {}
     for event in events:
         with contextlib.suppress(KeyError, TypeError):
             name, count = event["involvedObject"]["name"], event.get("count")
             if isinstance(name, str):
-                found[name] = found.get(name, 0) + (
-                    count if isinstance(count, int) and count > 1 else 1
-                )
-    return found
+                added = count if isinstance(count, int) and count > 1 else 1
+                bindings[name] = bindings.get(name, 0) + added
+    return bindings

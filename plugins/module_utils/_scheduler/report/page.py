@@ -149,7 +149,7 @@ def _cluster(cluster: status.Cluster, number: int, made: datetime | None) -> str
     )
     return (
         f'<section id="c{number}"><h2>{esc(cluster["name"])} {_badge(cluster["state"], WORDS[cluster["state"]])}</h2>'
-        f"{markup.bullets('faults', cluster['reasons'])}{markup.tiles(_tiles(cluster, made))}"
+        f"{markup.bullets('errors', cluster['reasons'])}{markup.tiles(_tiles(cluster, made))}"
         f'<table class="members"><thead><tr>{head}</tr></thead>{rows}</table>{markup.bullets("notes", notes)}{_journals(members)}</section>'
     )
 

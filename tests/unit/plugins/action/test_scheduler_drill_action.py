@@ -1,4 +1,4 @@
-"""scheduler_drill's action plugin: what it lets through of a host's answer, and what it writes."""
+"""Test the action plugin of scheduler_drill: what it accepts from a host and what it writes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill
     verdict,
     watch,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _drill
 
 from tests.support.simulation import compared
-from tests.unit.plugins.module_utils._scheduler.drill.test_verdict import (
-    TABLE,
-    TAKEOVER,
-    chosen,
-    saw,
-)
+from tests.unit.plugins.module_utils._scheduler.drill.test_choice import TABLE, chosen
+from tests.unit.plugins.module_utils._scheduler.drill.test_verdict import TAKEOVER, measured
 
 NAMES = ["m1", "m2", "m3"]
 INPUT = {
@@ -57,69 +54,71 @@ def run(step: str, hostvars: Any = None, **options: Any) -> dict[str, Any]:
 CHOOSE: dict[str, Any] = {
     "kind": "stop",
     "versions": TABLE,
-    "answers": "health",
+    "results": "health",
     "report_dir": "/proc/drill",
 }
 
 
-def test_choose(tmp_path: Path) -> None:
+def test_choose_returns_choice_or_rejects(tmp_path: Path) -> None:
     given = {**CHOOSE, "report_dir": str(tmp_path / "new/folder")}
     assert run("choose", admin_kubeconfig="/k", **given)["choice"] == {
         **chosen(),
         "scheduler": "batch",
     }
     with pytest.raises(
-        AnsibleActionFail, match="kube_scheduler_admin_kubeconfig: a drill needs the path"
+        AnsibleActionFail, match="kube_scheduler_admin_kubeconfig: not set; set the path"
     ):
         run("choose", **given)
-    odd = {"m2": {"health": "garbage"}, "m3": {"health": {"hostname": None}}}
+    malformed = {"m2": {"health": "garbage"}, "m3": {"health": {"hostname": None}}}
     with pytest.raises(
-        AnsibleActionFail, match="only m1 is: m2: it gave no answer; m3: it gave no answer"
+        AnsibleActionFail, match="only m1 is healthy: m2: no response; m3: no response"
     ):
-        run("choose", odd, admin_kubeconfig="/k", **given)
+        run("choose", malformed, admin_kubeconfig="/k", **given)
 
 
 @pytest.mark.parametrize(
-    ("folder", "why"),
+    ("directory", "why"),
     [("/proc/drill", "cannot make '/proc/drill'"), ("/tmp/\x1b", "cannot be a file's path")],
 )
-def test_a_folder_for_no_report_is_refused_before_the_fault(folder: str, why: str) -> None:
+def test_unusable_report_directory_is_rejected_before_the_fault(directory: str, why: str) -> None:
     with pytest.raises(AnsibleActionFail, match=f"drill_report_dir: on the controller: .*{why}"):
-        run("choose", admin_kubeconfig="/k", **{**CHOOSE, "report_dir": folder})
+        run("choose", admin_kubeconfig="/k", **{**CHOOSE, "report_dir": directory})
 
 
-def test_check_mode_makes_no_folder(tmp_path: Path) -> None:
+def test_check_mode_creates_no_directory(tmp_path: Path) -> None:
     given = {**CHOOSE, "report_dir": str(tmp_path / "new")}
     action, task_vars = plugin("choose", check_mode=True, admin_kubeconfig="/k", **given)
     action.run(None, task_vars)
     assert not (tmp_path / "new").exists()
 
 
-def test_one_cluster_at_a_time() -> None:
+def test_play_of_two_clusters_is_rejected() -> None:
     action, task_vars = plugin("choose", admin_kubeconfig="/k", **CHOOSE)
-    with pytest.raises(AnsibleActionFail, match="this play is also for w1, of another cluster"):
+    with pytest.raises(AnsibleActionFail, match="this play includes w1 of another cluster"):
         action.run(None, {**task_vars, "ansible_play_hosts_all": [*NAMES, "w1"]})
 
 
 def reported(folder: Path, hostvars: Any = None, samples: Any = None) -> dict[str, Any]:
-    measured = {
-        "seen": asdict(saw(samples or TAKEOVER, [verdict.Pod("p", 99, 99.1, "n", 1)])),
+    data = {
+        "measurement": asdict(
+            measured(samples or TAKEOVER, [verdict.DrillPod("p", 99, 99.1, "n", 1)])
+        ),
         "time": "2026-11-25T00:00:00Z",
     }
-    # As it comes through Ansible.
-    measured = json.loads(json.dumps(measured))
-    names = {"answers": "health", "journals": "undone", "report_dir": str(folder / "new/folder")}
-    return run("report", hostvars, choice=chosen(), measured=measured, **names)
+    # As Ansible returns it.
+    data = json.loads(json.dumps(data))
+    names = {"results": "health", "journals": "undone", "report_dir": str(folder / "new/folder")}
+    return run("report", hostvars, choice=chosen(), measured=data, **names)
 
 
-def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_is_written_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = reported(tmp_path, {"m2": {"undone": {"journal": ["acquired lease"]}}})
     page = tmp_path / "new/folder/report.html"
-    assert (found["faults"], found["report"]) == ([], str(page))
+    assert (found["errors"], found["report"]) == ([], str(page))
     assert found["lines"][:3] == [
         "m2: acquired lease",
         "drill passed: stop",
-        "m1 led and was stopped; m2 leads now, after 1.3 s of at most 5.4 s",
+        "m1 led and was stopped; m2 leads after 1.3 s, bound 5.4 s",
     ]
     assert found["lines"][-1] == f"report: {page}"
     assert capsys.readouterr().out.splitlines() == found["lines"], "plain lines, under any callback"
@@ -131,8 +130,8 @@ def test_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert page.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_failure_is_a_fault_and_still_a_report(tmp_path: Path) -> None:
-    sick = {
+def test_failed_drill_fails_the_task_and_writes_the_report(tmp_path: Path) -> None:
+    unhealthy = {
         "m2": {
             "health": {
                 **compared("m2", "m1"),
@@ -142,17 +141,17 @@ def test_a_failure_is_a_fault_and_still_a_report(tmp_path: Path) -> None:
         },
         "m3": {"health": 7},
     }
-    found = reported(tmp_path, sick)
-    assert found["faults"] == [
-        "m2: not healthy after the drill: readiness: HTTP 500",
-        "m3: not healthy after the drill: it gave no answer",
+    found = reported(tmp_path, unhealthy)
+    assert found["errors"] == [
+        "m2: unhealthy after the drill: readiness: HTTP 500",
+        "m3: unhealthy after the drill: no response",
     ]
     assert found["lines"][0] == "drill FAILED: stop"
-    assert (found["failed"], found["msg"]) == (True, "\n".join(found["faults"]))
+    assert (found["failed"], found["msg"]) == (True, "\n".join(found["errors"]))
     assert "Failed" in (tmp_path / "new/folder/report.html").read_text()
 
 
-def test_a_hostile_journal(tmp_path: Path) -> None:
+def test_journal_of_hostile_host_is_bounded_and_printable(tmp_path: Path) -> None:
     lines = ["\x1b[2J<script>", 7, None, *["x" * 5000] * 40]
     found = reported(
         tmp_path,
@@ -162,24 +161,24 @@ def test_a_hostile_journal(tmp_path: Path) -> None:
             "m3": {"undone": 3},
         },
     )
-    told = [line for line in found["lines"] if line.startswith("m1: ")]
-    assert len(told) == scheduler_drill.JOURNAL_LINES
-    assert all(len(line) < 400 and line.isprintable() for line in told)
+    printed = [line for line in found["lines"] if line.startswith("m1: ")]
+    assert len(printed) == _drill.MAX_DRILL_JOURNAL_LINES
+    assert all(len(line) < 400 and line.isprintable() for line in printed)
 
 
-def test_a_report_that_cannot_be_encoded_leaves_nothing(tmp_path: Path) -> None:
+def test_report_that_cannot_be_encoded_writes_nothing(tmp_path: Path) -> None:
     with (
-        mock.patch.object(scheduler_drill, "render_drill_page", return_value="\ud800"),
+        mock.patch.object(_drill, "render_drill_page", return_value="\ud800"),
         pytest.raises(
             AnsibleActionFail,
-            match="step report: its options are not what earlier steps have returned",
+            match="step report: the options are not the results of earlier steps",
         ),
     ):
         reported(tmp_path)
     assert not (tmp_path / "new").exists()
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_report_directory_that_cannot_be_created_fails(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("")
     with pytest.raises(
         AnsibleActionFail,
@@ -189,70 +188,70 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 class FakeWatch:
-    """Takes the place of the measurement."""
+    """A measurement without an apiserver."""
 
-    gone, namespace = True, "kube-ha-drill-x"
+    namespace_removed, namespace = True, "kube-ha-drill-x"
 
     def __init__(self, *_args: Any) -> None:
-        self.told: tuple[float, float] = (0, 0)
+        self.times: tuple[float, float] = (0, 0)
 
     def __enter__(self) -> FakeWatch:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        """There is nothing to close."""
+        """Close nothing."""
 
-    def ready(self) -> None:
-        """It is at once."""
+    def wait_until_ready(self) -> None:
+        """Return at once."""
 
-    def finish(self, fault: float, uncertainty: float) -> verdict.Seen:
-        return verdict.Seen(fault=fault, uncertainty=uncertainty)
+    def finish(self, fault: float, uncertainty: float) -> verdict.Measurement:
+        return verdict.Measurement(fault=fault, uncertainty=uncertainty)
 
 
-def measured(answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def measure(response: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(scheduler_drill, "Watch", FakeWatch)
     action, task_vars = plugin("measure", choice=chosen(), admin_kubeconfig="/k")
 
     def execute(**options: Any) -> dict[str, Any]:
         assert options["module_args"]["unit"] == "batch.service"
         time.sleep(0.2)
-        return answer
+        return response
 
     action._execute_module = execute
     result: dict[str, Any] = action.run(None, task_vars)
     return result
 
 
-def test_when_the_fault_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_of_fault_follows_the_host_s_result(monkeypatch: pytest.MonkeyPatch) -> None:
     started = time.monotonic()
-    seen = measured({"changed": True, "until_end": 0.05, "since_start": 0.1}, monkeypatch)["seen"]
-    assert started + 0.14 <= seen["fault"] <= started + 0.6
-    assert 0.04 <= seen["uncertainty"] < 0.5
-    assert set(measured({"changed": True}, monkeypatch)) >= {"changed", "seen", "time"}
+    found = measure({"changed": True, "until_end": 0.05, "since_start": 0.1}, monkeypatch)
+    times = found["measurement"]
+    assert started + 0.14 <= times["fault"] <= started + 0.6
+    assert 0.04 <= times["uncertainty"] < 0.5
+    assert set(measure({"changed": True}, monkeypatch)) >= {"changed", "measurement", "time"}
 
 
-@pytest.mark.parametrize("lie", [-1, 1e9, float("nan"), "x", None, True, [1]])
-def test_a_host_that_lies_about_it_is_not_believed(
-    lie: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("value", [-1, 1e9, float("nan"), "x", None, True, [1]])
+def test_invalid_times_of_a_host_are_ignored(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     started = time.monotonic()
-    seen = measured({"changed": True, "until_end": lie, "since_start": lie}, monkeypatch)["seen"]
-    assert started + 0.15 <= seen["fault"] <= time.monotonic()
-    assert 0 <= seen["uncertainty"] < 1
+    found = measure({"changed": True, "until_end": value, "since_start": value}, monkeypatch)
+    times = found["measurement"]
+    assert started + 0.15 <= times["fault"] <= time.monotonic()
+    assert 0 <= times["uncertainty"] < 1
 
 
-def test_a_fault_that_is_not_brought_about(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_that_is_not_injected_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AnsibleActionFail, match="there is no iptables"):
-        measured({"failed": True, "msg": "there is no iptables\n\x1b"}, monkeypatch)
-    with pytest.raises(AnsibleActionFail, match="a drill of m1 is under way already"):
-        measured({"changed": False}, monkeypatch)
+        measure({"failed": True, "msg": "there is no iptables\n\x1b"}, monkeypatch)
+    with pytest.raises(AnsibleActionFail, match="m1: another drill is running"):
+        measure({"changed": False}, monkeypatch)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_becomes_an_error_and_the_former_handlers_come_back(
+def test_signal_raises_an_error_and_handlers_are_restored(
     number: signal.Signals,
 ) -> None:
-    former = signal.getsignal(number)
-    with pytest.raises(watch.InterruptedDrillError), scheduler_drill._ended_by_signals():
+    previous = signal.getsignal(number)
+    with pytest.raises(watch.InterruptedDrillError), _drill.end_on_signals():
         os.kill(os.getpid(), number)
-    assert signal.getsignal(number) == former
+    assert signal.getsignal(number) == previous

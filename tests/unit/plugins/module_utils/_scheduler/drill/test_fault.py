@@ -1,4 +1,4 @@
-"""A fault on its host: the undo is armed first, it happens once, and it ends."""
+"""Test the fault on its host: the undo timer starts first, the fault happens once and ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ARMED = {"ActiveState": "active", "Description": f"Undo the drill of {UNIT}: sto
 
 
 class Host:
-    """run_command of a host: answers by the first words, and remembers what was called."""
+    """A host whose run_command returns a result by the first words and records the call."""
 
     def __init__(self, **params: Any) -> None:
         self.params = {
@@ -50,7 +50,7 @@ class Host:
             if line.startswith(start):
                 return answer
         if line.startswith("systemctl show"):
-            shown = self.timer if line.endswith(fault.TIMER) else self.unit
+            shown = self.timer if line.endswith(fault.UNDO_TIMER) else self.unit
             return 0, "".join(f"{key}={value}\n" for key, value in shown.items()), ""
         if words[0] == "journalctl":
             self.did.append(line)
@@ -66,11 +66,11 @@ def proc(tmp_path: Path) -> FakeProc:
     return proc
 
 
-def run(host: Host, proc: FakeProc) -> fault.Outcome:
+def run(host: Host, proc: FakeProc) -> fault.FaultResult:
     return fault.Fault(host, systemd.Systemd(host.run_command), proc).run()
 
 
-def refused(host: Host, proc: FakeProc) -> str:
+def rejected(host: Host, proc: FakeProc) -> str:
     with pytest.raises((fault.FaultError, FilesetError, SystemdError)) as caught:
         run(host, proc)
     line = str(caught.value)
@@ -79,7 +79,7 @@ def refused(host: Host, proc: FakeProc) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "strike"),
+    ("kind", "command"),
     [
         ("stop", f"systemctl stop -- {UNIT}"),
         ("kill", f"systemctl kill --signal=KILL -- {UNIT}"),
@@ -90,8 +90,8 @@ def refused(host: Host, proc: FakeProc) -> str:
         ),
     ],
 )
-def test_the_undo_is_armed_before_the_fault(
-    kind: str, strike: str, proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+def test_undo_timer_starts_before_the_fault(
+    kind: str, command: str, proc: FakeProc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda name: f"/sbin/{name}")
     host = Host(kind=kind)
@@ -99,13 +99,13 @@ def test_the_undo_is_armed_before_the_fault(
     arm, done = host.did
     assert arm.startswith("systemd-run --quiet --collect --unit=kube-ha-drill-undo")
     assert "--on-active=40s" in arm
-    assert done == strike
+    assert done == command
     assert outcome["changed"]
     assert 0 <= outcome["until_end"] < 1
     assert outcome["since_start"] >= 0
 
 
-def test_check_mode_touches_nothing(proc: FakeProc) -> None:
+def test_check_mode_changes_nothing(proc: FakeProc) -> None:
     for state, timer in (("present", {"ActiveState": "inactive"}), ("absent", ARMED)):
         host = Host(state=state)
         host.check_mode, host.timer = True, timer
@@ -113,27 +113,30 @@ def test_check_mode_touches_nothing(proc: FakeProc) -> None:
         assert host.did == []
 
 
-def test_a_fault_that_is_on_is_not_brought_about_again(proc: FakeProc) -> None:
+def test_active_fault_is_not_injected_again(proc: FakeProc) -> None:
     host = Host()
     host.timer = ARMED
     assert run(host, proc) == {"changed": False}
     assert host.did == []
     host.params["kind"] = "kill"
-    assert refused(host, proc).startswith(
-        f"another fault is on (Undo the drill of {UNIT}: stop); undo it first"
+    assert rejected(host, proc).startswith(
+        f"another fault is active (Undo the drill of {UNIT}: stop); remove it with state: absent"
     )
 
 
-def test_absent(proc: FakeProc) -> None:
+def test_absent_removes_the_fault_once(proc: FakeProc) -> None:
     host = Host(state="absent")
     assert run(host, proc) == {"changed": False, "journal": []}
     assert host.did == []
     host.timer = ARMED
     assert run(host, proc)["changed"]
-    assert host.did == [f"systemctl start -- {fault.SERVICE}", f"systemctl stop -- {fault.TIMER}"]
+    assert host.did == [
+        f"systemctl start -- {fault.UNDO_SERVICE}",
+        f"systemctl stop -- {fault.UNDO_TIMER}",
+    ]
 
 
-def test_a_process_that_lost_its_lease_is_waited_for(
+def test_removal_waits_for_a_process_that_lost_its_lease(
     proc: FakeProc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = Host(state="absent", settle=60.0)
@@ -150,30 +153,30 @@ def test_a_process_that_lost_its_lease_is_waited_for(
     assert len(slept) == 3
 
 
-def test_an_undo_that_fails_stays_armed_and_is_told(proc: FakeProc) -> None:
+def test_failed_undo_keeps_the_timer_and_fails(proc: FakeProc) -> None:
     host = Host(state="absent")
     host.timer = ARMED
-    host.fails["systemctl start"] = (1, "", f"Job for {fault.SERVICE} failed.\n")
-    assert refused(host, proc).startswith(
-        f"systemctl start failed: Job for {fault.SERVICE} failed."
+    host.fails["systemctl start"] = (1, "", f"Job for {fault.UNDO_SERVICE} failed.\n")
+    assert rejected(host, proc).startswith(
+        f"systemctl start failed: Job for {fault.UNDO_SERVICE} failed."
     )
     assert host.did == []
 
 
-def test_a_fault_that_fails_is_undone_at_once(proc: FakeProc) -> None:
+def test_failed_fault_is_removed_immediately(proc: FakeProc) -> None:
     host = Host()
     host.fails["systemctl stop -- kube-scheduler"] = (1, "", "Failed to stop\n")
-    assert refused(host, proc).startswith("systemctl stop failed: Failed to stop")
+    assert rejected(host, proc).startswith("systemctl stop failed: Failed to stop")
     assert host.did[1:] == [
-        f"systemctl start -- {fault.SERVICE}",
-        f"systemctl stop -- {fault.TIMER}",
+        f"systemctl start -- {fault.UNDO_SERVICE}",
+        f"systemctl stop -- {fault.UNDO_TIMER}",
     ]
 
 
-def test_without_a_timer_nothing_happens(proc: FakeProc) -> None:
+def test_fault_is_not_injected_without_a_timer(proc: FakeProc) -> None:
     host = Host()
     host.fails["systemd-run"] = (1, "", "Failed to start transient timer unit\nmore")
-    assert refused(host, proc) == (
+    assert rejected(host, proc) == (
         "systemd-run failed: Failed to start transient timer unit (for kube-ha-drill-undo.timer)"
     )
     assert host.did == []
@@ -184,55 +187,57 @@ def test_without_a_timer_nothing_happens(proc: FakeProc) -> None:
     [
         ({"unit": "a b.service"}, "unit: 'a b.service' is not the name of a service"),
         ({"unit": "$(id).service"}, "unit: '$(id).service' is not the name of a service"),
-        ({"undo_after": 0}, "undo_after: 0 is not between 1 and 3600 seconds"),
-        ({"kind": "partition", "apiserver": ""}, "apiserver: is needed for a partition"),
+        ({"undo_after": 0}, "undo_after: 0 is out of range; set 1 to 3600 seconds"),
+        ({"kind": "partition", "apiserver": ""}, "apiserver: not set; a partition needs"),
         (
             {"kind": "partition", "apiserver": "http://x"},
             "apiserver: the server 'http://x' is not https",
         ),
     ],
 )
-def test_options_that_do_not_work(params: dict[str, Any], line: str, proc: FakeProc) -> None:
+def test_invalid_options_are_rejected(params: dict[str, Any], line: str, proc: FakeProc) -> None:
     host = Host(**params)
-    assert refused(host, proc).startswith(line)
+    assert rejected(host, proc).startswith(line)
     assert host.did == []
 
 
-def test_a_unit_that_does_not_run(proc: FakeProc) -> None:
+def test_inactive_unit_is_rejected(proc: FakeProc) -> None:
     host = Host()
     host.unit = {"ActiveState": "inactive", "MainPID": "0"}
-    assert refused(host, proc) == f"{UNIT} is inactive, so there is nothing to stop"
+    assert rejected(host, proc) == f"{UNIT} is inactive; start it before you inject stop"
 
 
-def test_a_partition_without_the_packet_filter(
+def test_partition_without_a_firewall_command_is_rejected(
     proc: FakeProc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.which", lambda _name: None)
     host = Host(kind="partition")
-    assert refused(host, proc) == (
-        "there is no iptables on this host; install it, or drill with stop, kill or freeze"
+    assert rejected(host, proc) == (
+        "iptables is missing on this host; install it, or use stop, kill or freeze"
     )
     monkeypatch.setattr("shutil.which", lambda name: name)
     host.fails["iptables"] = (2, "", "iptables: No chain/target/match by that name.\n")
-    assert refused(host, proc) == (
-        "iptables does not take the rule for the scheduler's user: iptables: No chain/target/match by that name."
+    assert rejected(host, proc) == (
+        "iptables rejects the rule for the scheduler's user: iptables: No chain/target/match by that name."
     )
-    assert host.did[-1] == f"systemctl stop -- {fault.TIMER}"
+    assert host.did[-1] == f"systemctl stop -- {fault.UNDO_TIMER}"
 
 
-def test_a_partition_cuts_off_nobody_else(proc: FakeProc) -> None:
+def test_partition_that_would_affect_other_processes_is_rejected(proc: FakeProc) -> None:
     proc.place(8, uid=999, comm="etcd", cgroup="/system.slice/etcd.service")
     host = Host(kind="partition")
-    assert refused(host, proc).startswith(
+    assert rejected(host, proc).startswith(
         "etcd (pid 8, etcd.service) runs as the scheduler's user too"
     )
     proc.end(7)
     proc.place(7, uid=0)
-    assert "runs as root" in refused(host, proc)
+    assert "runs as root" in rejected(host, proc)
     assert host.did == []
 
 
-def test_all_addresses_of_the_apiserver(proc: FakeProc, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partition_covers_all_addresses_of_the_apiserver(
+    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("shutil.which", lambda name: name)
     found = [
         (socket.AF_INET6, 1, 6, "", ("2001:db8::1", 443, 0, 0)),
@@ -248,7 +253,7 @@ def test_all_addresses_of_the_apiserver(proc: FakeProc, monkeypatch: pytest.Monk
     assert host.did[0].count(" -D OUTPUT ") == 2
 
 
-def test_the_journal_s_lines_about_the_election(proc: FakeProc) -> None:
+def test_journal_lines_about_the_election_are_returned(proc: FakeProc) -> None:
     host = Host(state="absent", journal_seconds=60)
     host.journal = "\n".join(
         [
@@ -258,19 +263,19 @@ def test_the_journal_s_lines_about_the_election(proc: FakeProc) -> None:
             "t m1 systemd[1]: kube-scheduler.service: Failed",
         ]
     )
-    told = run(host, proc).get("journal", [])
-    assert [line.split(": ", 1)[1] for line in told] == [
+    lines = run(host, proc).get("journal", [])
+    assert [line.split(": ", 1)[1] for line in lines] == [
         "I1 leaderelection.go:272] Successfully acquired lease",
         "E1 server.go:1] Leaderelection lost",
         "kube-scheduler.service: Failed",
     ]
     assert "--since=-60s" in host.did[0]
-    assert len(fault.of_the_election(["leaderelection.go"] * 30)) == fault.SHOWN_LINES
+    assert len(fault.election_lines(["leaderelection.go"] * 30)) == fault.MAX_ELECTION_LINES
 
 
 @pytest.mark.parametrize("kind", ["stop", "kill", "freeze", "partition"])
 @pytest.mark.parametrize("works", [True, False])
-def test_the_undo_as_a_shell_runs_it(kind: str, works: bool, tmp_path: Path) -> None:
+def test_undo_script_reports_its_result(kind: str, works: bool, tmp_path: Path) -> None:
     rule = ["iptables", "OUTPUT", "-d", "192.0.2.1"]
     script = fault.undo_script(kind, UNIT, [rule] if kind == "partition" else [])
     for name in ("systemctl", "iptables", "sleep"):

@@ -1,4 +1,4 @@
-"""The page of a report: self-contained, safe, and the verdict in it."""
+"""Test the page of a drill report: self-contained, safe, with the result on top."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill
     render_drill_page,
 )
 
+from tests.unit.plugins.module_utils._scheduler.drill.test_choice import chosen
 from tests.unit.plugins.module_utils._scheduler.drill.test_verdict import (
     CRASH,
     TAKEOVER,
-    chosen,
+    measured,
     record,
     report,
-    saw,
 )
 
-PODS = [verdict.Pod(f"p{n}", 98 + n / 4, 98.1 + n / 4, "n1", 1) for n in range(20)]
+PODS = [verdict.DrillPod(f"p{n}", 98 + n / 4, 98.1 + n / 4, "n1", 1) for n in range(20)]
 VOID = {"meta", "link"}
 
 
 class Tree(HTMLParser):
-    """Checks that tags are closed, and collects them."""
+    """Check that all tags are closed, and collect tags and texts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class Tree(HTMLParser):
         self.texts.append(data)
 
 
-def test_it_needs_nothing_else() -> None:
-    text = render_drill_page(report(saw(TAKEOVER, PODS), journal={"m1": ["lost"], "m2": []}))
+def test_page_is_self_contained() -> None:
+    text = render_drill_page(report(measured(TAKEOVER, PODS), journal={"m1": ["lost"], "m2": []}))
     tree = Tree(text)
     names = {tag for tag, _attributes in tree.tags}
     assert "svg" in names
@@ -79,22 +79,22 @@ def test_it_needs_nothing_else() -> None:
     assert not re.search(r"url\(|@import|@font-face", text)
 
 
-def test_the_verdict_is_first() -> None:
+def test_result_is_in_banner() -> None:
     good, bad = (
-        render_drill_page(report(saw(samples)))
+        render_drill_page(report(measured(samples)))
         for samples in (TAKEOVER, [record(99, "m1.example_x")])
     )
     assert Tree(good).texts.index("✔ Passed")
-    assert "m1 led and was stopped; m2 leads now, after 1.3 s of at most 5.4 s" in good
+    assert "m1 led and was stopped; m2 leads after 1.3 s, bound 5.4 s" in good
     assert "✘ Failed" in bad
-    assert "nobody took the lease within" in bad
+    assert "no member took the lease within" in bad
 
 
 @pytest.mark.parametrize("took", [1.3, 30.0, 5_000.0, 200_000.0, 3e9])
-def test_a_grid_for_any_length(took: float) -> None:
-    """A few lines a drawing, each at a round number of seconds."""
+def test_grid_has_round_numbers_for_any_duration(took: float) -> None:
+    """Each diagram has a few lines at round numbers of seconds."""
     samples = [record(99, "m1.example_x"), record(100 + took, "m2.example_y", 2)]
-    texts = Tree(render_drill_page(report(saw(samples)))).texts
+    texts = Tree(render_drill_page(report(measured(samples)))).texts
     ticks = [float(text[:-2]) for text in texts if re.fullmatch(r"-?[0-9.e+]+ s", text)]
     assert 6 < len(ticks) < 90
     assert all(float(f"{tick:.1e}") == tick for tick in ticks), ticks
@@ -103,13 +103,13 @@ def test_a_grid_for_any_length(took: float) -> None:
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(1)>&amp;'`"
 
 
-def test_markup_of_a_hostile_host_is_only_text() -> None:
+def test_markup_of_a_hostile_host_is_text() -> None:
     samples = [record(99, HOSTILE), record(101, HOSTILE + "2", 2), record(102, HOSTILE + "2", 2)]
-    pods = [verdict.Pod(HOSTILE, 99, 99.1, HOSTILE, 1)]
+    pods = [verdict.DrillPod(HOSTILE, 99, 99.1, HOSTILE, 1)]
     choice = chosen()
     choice["hostnames"] = {"m1": HOSTILE}
     found = report(
-        saw(samples, pods), choice, sick={HOSTILE: HOSTILE}, journal={HOSTILE: [HOSTILE]}
+        measured(samples, pods), choice, unhealthy={HOSTILE: HOSTILE}, journal={HOSTILE: [HOSTILE]}
     )
     found["notes"].append(HOSTILE)
     text = render_drill_page(found)
@@ -120,16 +120,16 @@ def test_markup_of_a_hostile_host_is_only_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "measurement",
     [
-        saw([], ended=101),
-        saw(CRASH),
-        saw([record(99, "a"), record(100.5, "")], ended=4000),
-        saw(TAKEOVER, [verdict.Pod(f"p{n}", 99 + n / 100) for n in range(500)]),
+        measured([], ended=101),
+        measured(CRASH),
+        measured([record(99, "a"), record(100.5, "")], ended=4000),
+        measured(TAKEOVER, [verdict.DrillPod(f"p{n}", 99 + n / 100) for n in range(500)]),
     ],
 )
-def test_nothing_lies_outside_the_drawing(seen: verdict.Seen) -> None:
-    text = render_drill_page(report(seen))
+def test_diagram_stays_within_its_size(measurement: verdict.Measurement) -> None:
+    text = render_drill_page(report(measurement))
     for width, height, drawing in re.findall(
         r'viewBox="0 0 (\d+) (\d+)"[^>]*>(.*?)</svg>', text, re.DOTALL
     ):
@@ -140,11 +140,11 @@ def test_nothing_lies_outside_the_drawing(seen: verdict.Seen) -> None:
         assert 0 < drawing.count("grid") < 30
 
 
-def test_standbys_alone() -> None:
+def test_page_of_standbys_shows_no_bound() -> None:
     kept = [
         record(at, "m1.example_12345678-1234-1234-1234-123456789001") for at in (99, 101, 103, 105)
     ]
-    text = render_drill_page(report(saw(kept), chosen("kill", ("m2",))))
-    assert "the leader was not hit" in text
+    text = render_drill_page(report(measured(kept), chosen("kill", ("m2",))))
+    assert "the leader was not a target" in text
     assert '<rect x="0' not in text
     assert "bound 24.8" not in re.sub(r"<table>.*</table>", "", text, flags=re.DOTALL)

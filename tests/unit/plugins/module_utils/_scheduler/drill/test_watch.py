@@ -1,4 +1,4 @@
-"""The measurement of a drill, beside an apiserver of the test's own: what it sees, and that nothing of it is left."""
+"""Test the measurement of a drill with a fake apiserver: the result and the cleanup."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REQUEST = re.compile(r"(GET|POST|PUT|DELETE) (\S+) HTTP/1\.1")
 
 
 class Cluster:
-    """An apiserver with a scheduler that renews ten times a second and binds pods at once, until it fails."""
+    """An apiserver with a scheduler that renews ten times per second and binds pods immediately."""
 
     def __init__(self) -> None:
         self.namespaces: list[str] = []
@@ -46,11 +46,11 @@ class Cluster:
         self._lock = threading.Lock()
 
     def fail(self, seconds: float) -> None:
-        """The leader stops now, and another one leads so much later."""
+        """Stop the leader now. Another member leads after *seconds*."""
         self.next_at = time.monotonic() + seconds
 
     def respond(self, request: str) -> bytes:
-        # The body of the request before may come first.
+        # The body of the previous request can come first.
         found = REQUEST.search(request)
         assert found
         method, path = found[1], found[2]
@@ -70,14 +70,14 @@ class Cluster:
             renew = 0 if failed else int(now * 10) % 60
             return answer(200, lease(IDENTITY.format(self.holder), renew))
         place = path.partition("?")[0]
-        if place == watch.CORE:
+        if place == watch.NAMESPACES_PATH:
             if method == "POST":
                 self.namespaces.append("kube-ha-drill-new")
                 return answer(201, {})
             return answer(
                 200, {"items": [{"metadata": {"name": name}} for name in self.namespaces]}
             )
-        _core, _slash, rest = place.removeprefix(watch.CORE).partition("/")
+        _core, _slash, rest = place.removeprefix(watch.NAMESPACES_PATH).partition("/")
         name, _slash, what = rest.partition("/")
         if not what:
             if name not in self.namespaces and name != "kube-ha-drill-new":
@@ -138,32 +138,32 @@ def watching(path: str, alive: Callable[[], bool] = lambda: True, **changes: Any
     return watch.Watch(path, choice, alive)
 
 
-def test_a_takeover(cluster: Cluster, path: str) -> None:
-    cluster.namespaces = ["kube-ha-drill-left", "of-others"]
+def test_takeover_is_measured_and_cleaned_up(cluster: Cluster, path: str) -> None:
+    cluster.namespaces = ["kube-ha-drill-left", "foreign"]
     with watching(path, deadline=20) as running:
-        running.ready()
+        running.wait_until_ready()
         fault = time.monotonic()
         cluster.fail(1.6)
         seen = running.finish(fault, 0.01)
-    index = verdict.next_holder(seen.samples, fault)
+    index = verdict.next_holder_index(seen.samples, fault)
     assert index is not None
     assert 1.5 < seen.samples[index].at - fault < 5
-    assert verdict.settled(seen.samples, fault, takeover=True)
+    assert verdict.has_leader(seen.samples, fault, takeover=True)
     assert len(seen.pods) >= 5
     assert all(pod.bound is not None and pod.bindings == 1 for pod in seen.pods)
     waited = [pod for pod in seen.pods if fault < pod.created < fault + 1.4]
     assert waited
     assert all((pod.bound or 0) > fault + 1.5 for pod in waited)
     assert seen.polls > 10
-    assert running.gone
-    assert cluster.namespaces == ["of-others"]
+    assert running.namespace_removed
+    assert cluster.namespaces == ["foreign"]
     count = len(cluster.asked)
     time.sleep(0.3)
-    assert len(cluster.asked) == count, "somebody goes on"
+    assert len(cluster.asked) == count, "a thread still sends requests"
 
 
-def test_the_events_of_a_long_watch_have_time_to_go(cluster: Cluster) -> None:
-    """Of six minutes with four pods a second, an apiserver on a busy machine needs longer than for any other request."""
+def test_deletion_of_many_events_has_a_longer_timeout(cluster: Cluster) -> None:
+    """After a long measurement, a busy apiserver needs longer than for any other request."""
     cluster.namespaces = ["kube-ha-drill-new"]
 
     def respond(request: str) -> bytes:
@@ -178,20 +178,20 @@ def test_the_events_of_a_long_watch_have_time_to_go(cluster: Cluster) -> None:
     assert cluster.namespaces == []
 
 
-def test_a_pod_that_is_on_its_way_at_the_end_is_waited_for(
+def test_pod_whose_creation_is_not_complete_at_the_end_is_included(
     cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    create, failed = watch.Watch._create, threading.Event()
+    create, failed = watch.Watch._create_pod, threading.Event()
 
     def late(running: Any, one: Any) -> None:
-        bound = failed.is_set() and all(pod.bound is not None for pod in running._known())
+        bound = failed.is_set() and all(pod.bound is not None for pod in running._known_pods())
         if bound and running._no_more_pods.wait(10):
             time.sleep(0.3)
         create(running, one)
 
-    monkeypatch.setattr(watch.Watch, "_create", late)
+    monkeypatch.setattr(watch.Watch, "_create_pod", late)
     with watching(path) as running:
-        running.ready()
+        running.wait_until_ready()
         failed.set()
         fault = time.monotonic()
         cluster.fail(1)
@@ -200,20 +200,20 @@ def test_a_pod_that_is_on_its_way_at_the_end_is_waited_for(
     assert all(pod.bound is not None for pod in seen.pods)
 
 
-def test_nobody_takes_over(cluster: Cluster, path: str) -> None:
+def test_measurement_without_takeover_ends_at_the_deadline(cluster: Cluster, path: str) -> None:
     with watching(path, deadline=0.5) as running:
-        running.ready()
+        running.wait_until_ready()
         fault = time.monotonic()
         cluster.fail(60)
         seen = running.finish(fault, 0.0)
-    assert verdict.next_holder(seen.samples, fault) is None
+    assert verdict.next_holder_index(seen.samples, fault) is None
     assert 0.5 <= seen.ended - fault < 2
     assert any(pod.bound is None for pod in seen.pods)
     assert cluster.namespaces == []
 
 
 @pytest.mark.parametrize("managed", [True, False])
-def test_a_namespace_is_finished_only_where_nobody_else_does(
+def test_namespace_is_finalized_only_without_controller_manager(
     managed: bool, cluster: Cluster, path: str
 ) -> None:
     cluster.namespaces, cluster.accounts = ["kube-ha-drill-x"], managed
@@ -225,11 +225,11 @@ def test_a_namespace_is_finished_only_where_nobody_else_does(
     assert first == "DELETE /api/v1/namespaces/kube-ha-drill-x/pods?gracePeriodSeconds=0"
 
 
-def test_a_namespace_that_does_not_go_in_time(
+def test_namespace_that_still_exists_after_timeout_is_reported(
     cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.namespaces = ["kube-ha-drill-x"]
-    monkeypatch.setattr(watch.Namespaces, "_finish", lambda *_args: None)
+    monkeypatch.setattr(watch.Namespaces, "_finalize", lambda *_args: None)
     with client.load_client(path) as one:
         assert not watch.Namespaces(one).remove("kube-ha-drill-x", 0.3)
 
@@ -237,33 +237,33 @@ def test_a_namespace_that_does_not_go_in_time(
 @pytest.mark.parametrize(
     ("prepare", "line"),
     [
-        (lambda cluster: setattr(cluster, "binds", False), "no pod gets a node within 0.8 s"),
+        (lambda cluster: setattr(cluster, "binds", False), "no pod got a node within 0.8 s"),
         (
             lambda cluster: setattr(cluster, "holder", "m2"),
-            "m2.example has taken the lease from m1.example by itself",
+            "the leader changed from m1.example to m2.example before the fault",
         ),
-        (lambda cluster: cluster.fail(60), "no pod gets a node within 0.8 s"),
+        (lambda cluster: cluster.fail(60), "no pod got a node within 0.8 s"),
     ],
 )
-def test_a_cluster_in_which_nothing_can_be_measured(
+def test_cluster_that_is_not_ready_is_rejected(
     prepare: Callable[[Cluster], None],
     line: str,
     cluster: Cluster,
     path: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(watch, "PATIENCE", 0.8)
+    monkeypatch.setattr(watch, "POD_TIMEOUT_S", 0.8)
     prepare(cluster)
     with pytest.raises(watch.WatchError, match=line) as caught, watching(path) as running:
-        running.ready()
-    assert "nothing was done to any host" in str(caught.value)
+        running.wait_until_ready()
+    assert "no host was changed" in str(caught.value)
     assert cluster.namespaces == []
 
 
 @pytest.mark.parametrize(
     ("refused", "line"),
     [
-        ({"POST /api/v1/namespaces": 403}, "the drill's pods cannot have a namespace"),
+        ({"POST /api/v1/namespaces": 403}, "cannot create a namespace for the drill's pods"),
         ({"GET /apis": 403}, "the drill cannot be measured: .*HTTP 403"),
         (
             {"GET /api/v1/namespaces/kube-ha-drill-new/pods": 401},
@@ -271,21 +271,21 @@ def test_a_cluster_in_which_nothing_can_be_measured(
         ),
     ],
 )
-def test_what_the_credentials_do_not_allow(
+def test_missing_permissions_end_the_measurement(
     refused: dict[str, int], line: str, cluster: Cluster, path: str
 ) -> None:
     cluster.refused = refused
     with pytest.raises(watch.WatchError, match=line), watching(path) as running:
-        running.ready()
+        running.wait_until_ready()
     assert cluster.namespaces == []
 
 
-def test_a_play_that_has_ended(cluster: Cluster, path: str) -> None:
+def test_end_of_the_play_ends_the_measurement(cluster: Cluster, path: str) -> None:
     ends = time.monotonic() + 2
 
     def measure() -> None:
         with watching(path, lambda: time.monotonic() < ends, deadline=60) as running:
-            running.ready()
+            running.wait_until_ready()
             running.finish(time.monotonic(), 0.0)
 
     with pytest.raises(watch.InterruptedDrillError):
@@ -293,20 +293,20 @@ def test_a_play_that_has_ended(cluster: Cluster, path: str) -> None:
     assert cluster.namespaces == []
 
 
-def test_a_short_failure_of_the_apiserver_is_sat_out(cluster: Cluster, path: str) -> None:
+def test_short_failure_of_the_apiserver_is_tolerated(cluster: Cluster, path: str) -> None:
     with watching(path) as running:
-        running.ready()
+        running.wait_until_ready()
         cluster.refused["GET /apis"] = 503
         time.sleep(0.3)
         cluster.refused.clear()
         fault = time.monotonic()
         cluster.fail(0.2)
         seen = running.finish(fault, 0.0)
-    assert verdict.settled(seen.samples, fault, takeover=True)
+    assert verdict.has_leader(seen.samples, fault, takeover=True)
     assert seen.longest_pause > 0.25
 
 
-def test_what_is_read_of_pods_and_events() -> None:
+def test_malformed_pods_and_events_are_ignored() -> None:
     pods = [
         {"metadata": {"name": "a"}, "spec": {"nodeName": "n"}},
         {"metadata": {"name": "b"}, "spec": {}},
@@ -314,20 +314,22 @@ def test_what_is_read_of_pods_and_events() -> None:
         "x",
         {"metadata": {"name": 1}, "spec": {"nodeName": "n"}},
     ]
-    assert watch.nodes(pods) == {"a": "n"}
+    assert watch.nodes_by_pod(pods) == {"a": "n"}
     events = [
         {"involvedObject": {"name": name}, "count": count}
         for name, count in (("a", 1), ("b", None), ("a", 1))
     ]
-    assert watch.bindings([*events, {"involvedObject": {"name": "c"}, "count": 2}, {}, "x"]) == {
+    assert watch.bindings_by_pod(
+        [*events, {"involvedObject": {"name": "c"}, "count": 2}, {}, "x"]
+    ) == {
         "a": 2,
         "b": 1,
         "c": 2,
     }
 
 
-def test_a_pod_takes_nothing_and_never_runs() -> None:
-    spec = watch.pod("p", "batch")["spec"]
+def test_pod_requests_nothing_and_never_runs() -> None:
+    spec = watch.pod_manifest("p", "batch")["spec"]
     assert spec["schedulerName"] == "batch"
     (container,) = spec["containers"]
     assert container["imagePullPolicy"] == "Never"
@@ -335,7 +337,7 @@ def test_a_pod_takes_nothing_and_never_runs() -> None:
     assert spec["tolerations"] == [{"operator": "Exists"}]
 
 
-def test_writing_to_an_apiserver(cluster: Cluster, path: str) -> None:
+def test_client_sends_objects_and_reports_a_conflict(cluster: Cluster, path: str) -> None:
     with client.load_client(path) as one:
         one.send("POST", "/api/v1/namespaces", {"metadata": {"name": "x"}})
         cluster.refused["PUT /x"] = 409

@@ -6,7 +6,9 @@ import re
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import markup as shared
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.page import STYLE
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.page import (
+    DIAGRAM_STYLE,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import status
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.page import (
     render_status_page,
@@ -164,7 +166,7 @@ def test_contrast(name: str) -> None:
     for text in ON_PAGE:
         for back in ("back", "panel"):
             assert contrast(colours[text], colours[back]) >= 4.5, (text, back)
-    for own, value in theme(name, STYLE).items():
+    for own, value in theme(name, DIAGRAM_STYLE).items():
         # Of these, bounds and faults are written too; the others are drawn.
         assert contrast(value, colours["back"]) >= (4.5 if own in ("none", "bound") else 3), own
     fills = re.findall(r"background: (#[0-9a-f]{6})", shared.STYLE)

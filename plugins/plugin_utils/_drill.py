@@ -1,0 +1,169 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Parts of scheduler_drill that do not need Ansible: time of the fault, results, report files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    PlanError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.choice import (
+    Choice,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.page import (
+    render_drill_page,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.verdict import (
+    DrillPod,
+    DrillReport,
+    LeaseSample,
+    Measurement,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.watch import (
+    InterruptedDrillError,
+)
+
+MAX_DRILL_JOURNAL_LINES = 20
+REPORT_FILES = ("report.json", "report.html")
+
+
+def check_fault_result(
+    result: t.Mapping[str, t.Any], choice: Choice, sent: float, returned: float
+) -> tuple[float, float]:
+    """Return the latest time of the fault, and by how much earlier it can have happened.
+
+    *sent* and *returned* are the controller's monotonic clock before and after the module run.
+    Raises PlanError if scheduler_fault did not inject the fault.
+    """
+    if result.get("failed") or result.get("unreachable"):
+        raise PlanError(one_line(str(result.get("msg", "the fault was not injected")), 400))
+    if not result.get("changed"):
+        raise PlanError(f"{choice['primary']}: another drill is running; wait until it ends")
+    after, before = (
+        _bounded_seconds(result.get(name), returned - sent) for name in ("until_end", "since_start")
+    )
+    fault = returned - after
+    return fault, max(0.0, fault - (sent + before))
+
+
+def _bounded_seconds(value: t.Any, maximum: float) -> float:
+    """Return a time that the host reported, or 0 if it is longer than the whole module run."""
+    return float(value) if isinstance(value, (int, float)) and 0 <= value <= maximum else 0.0
+
+
+def parse_measurement(data: t.Mapping[str, t.Any]) -> Measurement:
+    """Return the measurement that an earlier task returned as data."""
+    samples = [LeaseSample(**sample) for sample in data["samples"]]
+    pods = [DrillPod(**pod) for pod in data["pods"]]
+    return Measurement(**{**data, "samples": samples, "pods": pods})
+
+
+def describe_unhealthy(
+    choice: Choice, results: t.Mapping[str, t.Mapping[str, t.Any]]
+) -> dict[str, str]:
+    """Return the problems of each unhealthy member in one line, by inventory name."""
+    unhealthy = {}
+    for name in sorted([*choice["targets"], *choice["remaining"]]):
+        if name not in results:
+            unhealthy[name] = "no response"
+        elif not results[name].get("healthy"):
+            problems = results[name].get("problems") or ["health unknown"]
+            unhealthy[name] = one_line("; ".join(map(str, problems)))
+    return unhealthy
+
+
+def clean_journals(results: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[str]]:
+    """Return the journal lines of each member in printable form. A hostile host can forge them."""
+    journals = {}
+    for name, result in results.items():
+        lines = result.get("journal")
+        if isinstance(lines, list):
+            journals[name] = [
+                one_line(line) for line in lines[-MAX_DRILL_JOURNAL_LINES:] if isinstance(line, str)
+            ]
+    return journals
+
+
+def prepare_report_directory(path: str, *, check_mode: bool) -> str:
+    """Create the directory of the report and return its absolute path; raise PlanError."""
+    directory = os.path.abspath(os.path.expanduser(path))
+    try:
+        for name in REPORT_FILES:
+            paths.resolve(os.path.join(directory, name))
+        if not check_mode:
+            with paths.explain_errors(directory, "make"):
+                os.makedirs(directory, exist_ok=True)
+    except FilesError as error:
+        raise PlanError(f"drill_report_dir: on the controller: {error}") from None
+    return directory
+
+
+def write_report(path: str, report: DrillReport, *, check_mode: bool) -> str:
+    """Write report.json and report.html to a directory and return the path of the page."""
+    texts = (json.dumps(report, indent=2) + "\n", render_drill_page(report))
+    contents = [text.encode() for text in texts]
+    directory = prepare_report_directory(path, check_mode=check_mode)
+    if not check_mode:
+        for name, content in zip(REPORT_FILES, contents):
+            write.write(
+                os.path.join(directory, name), content, rights=write.rights_setter(-1, -1, 0o644)
+            )
+    return os.path.join(directory, REPORT_FILES[1])
+
+
+def journal_lines(report: DrillReport) -> list[str]:
+    """Return the journal lines of all members, each with the member's name."""
+    return [f"{name}: {line}" for name, lines in report["journal"].items() for line in lines]
+
+
+def result_lines(report: DrillReport, page: str) -> list[str]:
+    """Return the result of the drill as lines of text, with the path of the page."""
+    relative = os.path.relpath(page)
+    result = "passed" if report["passed"] else "FAILED"
+    return [
+        f"drill {result}: {report['kind']}",
+        *report["summary"],
+        f"report: {page if relative.startswith('..') else relative}",
+    ]
+
+
+@contextlib.contextmanager
+def end_on_signals() -> t.Iterator[None]:
+    """Raise InterruptedDrillError on Ctrl-C and when Ansible ends a worker.
+
+    The measurement can then remove what it created.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(_number: int, _frame: t.Any) -> None:
+        for number in previous:
+            signal.signal(number, signal.SIG_IGN)  # Ignore further signals during the removal.
+        raise InterruptedDrillError("measurement interrupted: the play has ended")
+
+    previous = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
+    for number in previous:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
