@@ -1,4 +1,4 @@
-"""What is written of modules and role is what they take."""
+"""Compare the documentation with the code: modules, role, pages."""
 
 from __future__ import annotations
 
@@ -28,34 +28,38 @@ def spec_of(name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, dict[str, 
     module = importlib.import_module(
         f"ansible_collections.kube_ha.scheduler.plugins.modules.{name}"
     )
-    taken: dict[str, Any] = {}
+    captured: dict[str, Any] = {}
 
     class Spy:
         def __init__(self, argument_spec: dict[str, Any], **options: Any) -> None:
-            taken.update(spec=argument_spec, **options)
+            captured.update(spec=argument_spec, **options)
             raise CapturedError
 
     monkeypatch.setattr(module, "AnsibleModule", Spy)
     with pytest.raises(CapturedError):
         module.main()
-    return module, taken
+    return module, captured
 
 
 def compare(documented: dict[str, Any], spec: dict[str, Any], where: str) -> None:
     assert set(documented) == set(spec), where
     for name, option in spec.items():
-        told = documented[name]
+        documented_option = documented[name]
         place = f"{where}.{name}"
-        assert told.get("type", "str") == option.get("type", "str"), place
-        assert told.get("elements") == option.get("elements"), place
-        assert told.get("default") == option.get("default"), place
-        assert told.get("choices") == (list(option["choices"]) if "choices" in option else None), (
-            place
-        )
-        assert told.get("required", False) == option.get("required", False), place
-        assert told.get("description"), place
+        assert documented_option.get("type", "str") == option.get("type", "str"), place
+        assert documented_option.get("elements") == option.get("elements"), place
+        assert documented_option.get("default") == option.get("default"), place
+        assert documented_option.get("choices") == (
+            list(option["choices"]) if "choices" in option else None
+        ), place
+        assert documented_option.get("required", False) == option.get("required", False), place
+        assert documented_option.get("description"), place
         if "options" in option:
-            compare(told.get("suboptions") or told["options"], option["options"], place)
+            compare(
+                documented_option.get("suboptions") or documented_option["options"],
+                option["options"],
+                place,
+            )
 
 
 def returned(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -65,20 +69,20 @@ def returned(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, taken = spec_of(name, monkeypatch)
+def test_module_documentation_matches_its_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, captured = spec_of(name, monkeypatch)
     documentation = yaml.safe_load(module.DOCUMENTATION)
     assert documentation["module"] == name
-    assert taken["supports_check_mode"] is True
-    spec = taken["spec"]
-    # The file options come from Ansible's own documentation.
-    own = {
-        option: told
-        for option, told in documentation["options"].items()
+    assert captured["supports_check_mode"] is True
+    spec = captured["spec"]
+    # The documentation of Ansible contains the file options.
+    own_options = {
+        option: documented_option
+        for option, documented_option in documentation["options"].items()
         if option not in basic.FILE_COMMON_ARGUMENTS
     }
     compare(
-        own,
+        own_options,
         {
             option: value
             for option, value in spec.items()
@@ -98,8 +102,8 @@ def test_module(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             assert set(used) <= set(spec) | set(basic.FILE_COMMON_ARGUMENTS), task["name"]
 
 
-def our_yaml() -> Iterator[tuple[str, Any]]:
-    """All YAML that ships, of files and of the pages."""
+def shipped_yaml() -> Iterator[tuple[str, Any]]:
+    """Yield the YAML documents of files and pages, with their paths."""
     for folder in (
         "roles",
         "playbooks",
@@ -124,7 +128,7 @@ def our_yaml() -> Iterator[tuple[str, Any]]:
 
 
 def calls(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each call of a module of ours in some YAML, with its arguments."""
+    """Yield each call of a module of this collection, with its arguments."""
     if isinstance(value, dict):
         for key, entry in value.items():
             name = str(key).removeprefix("kube_ha.scheduler.")
@@ -136,18 +140,18 @@ def calls(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from calls(entry)
 
 
-def test_arguments_in_our_own_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ansible-lint's rule `args` does not look at modules that have an action plugin, which most of ours have."""
+def test_arguments_in_yaml_match_the_specs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule `args` of ansible-lint skips modules with an action plugin."""
     specs = {name: spec_of(name, monkeypatch)[1] for name in MODULES}
-    found = set()
-    for where, part in our_yaml():
+    checked = set()
+    for where, part in shipped_yaml():
         for name, given in calls(part):
-            told, place = specs[name], f"{where}: {name}"
-            spec = told["spec"]
-            own = set(spec) | (
-                set(basic.FILE_COMMON_ARGUMENTS) if told.get("add_file_common_args") else set()
+            captured, place = specs[name], f"{where}: {name}"
+            spec = captured["spec"]
+            accepted = set(spec) | (
+                set(basic.FILE_COMMON_ARGUMENTS) if captured.get("add_file_common_args") else set()
             )
-            assert set(given) <= own | {
+            assert set(given) <= accepted | {
                 alias for option in spec.values() for alias in option.get("aliases", ())
             }, place
             assert {option for option, rule in spec.items() if rule.get("required")} <= set(
@@ -158,16 +162,16 @@ def test_arguments_in_our_own_yaml(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert not choices or value in choices or "{{" in str(value), (
                     f"{place}: {option}: {value}"
                 )
-            found.add(name)
+            checked.add(name)
     # The role runs kubeconfig through scheduler_credentials.
-    assert found == set(MODULES) - {"kubeconfig"}
+    assert checked == set(MODULES) - {"kubeconfig"}
 
 
 def load(path: str) -> Any:
     return yaml.safe_load((ROLE / path).read_text())
 
 
-def test_role() -> None:
+def test_role_defaults_match_their_spec() -> None:
     defaults = load("defaults/main.yml")
     options = load("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
     assert {name: option["default"] for name, option in options.items()} == defaults
@@ -177,18 +181,18 @@ def test_role() -> None:
 
 
 def test_every_variable_has_an_example() -> None:
-    """The site's page of the variables is made from the specs. A choice, a bool and a default that says something are examples."""
+    """Choices, booleans and defaults that are not empty count as examples."""
     for spec in load("meta/argument_specs.yml")["argument_specs"].values():
         for name, option in spec["options"].items():
-            told = " ".join(
+            description = " ".join(
                 [option["description"]]
                 if isinstance(option["description"], str)
                 else option["description"]
             )
             if option["type"] != "bool" and "choices" not in option and not option.get("default"):
-                assert re.search(r"\bas [VC]\(", told), f"{name}: give an example"
+                assert re.search(r"\bas [VC]\(", description), f"{name}: give an example"
             if re.search(r"_(before|duration|deadline|period|for)$", name):
-                assert re.search(r"Go duration|seconds", told), f"{name}: give the unit"
+                assert re.search(r"Go duration|seconds", description), f"{name}: give the unit"
 
 
 def test_every_entry_point_takes_the_variables() -> None:
@@ -205,16 +209,16 @@ def test_every_entry_point_takes_the_variables() -> None:
     }
     assert set(specs) == entries
     compare(specs["monitoring"]["options"], monitoring.SPEC, "monitoring")
-    # The only one that is not for masters.
+    # The entry point monitoring has separate variables.
     for name, spec in [entry for entry in specs.items() if entry[0] != "monitoring"]:
-        own = {
+        entry_options = {
             option
             for option in spec["options"]
             if name in ("drill", "rotate", "status") and option not in specs["main"]["options"]
         }
-        assert {k: v for k, v in spec["options"].items() if k not in own} == specs["main"][
-            "options"
-        ], name
+        assert {k: v for k, v in spec["options"].items() if k not in entry_options} == specs[
+            "main"
+        ]["options"], name
         assert spec["short_description"], name
 
 
@@ -227,7 +231,7 @@ def test_every_variable_of_the_role_is_used() -> None:
     code = "".join(
         path.read_text() for path in (ROOT / "plugins").rglob("*.py") if path.name != "variables.py"
     )
-    # The times of the election are used there.
+    # variables.py uses the election times by these names.
     code += "".join(
         f'"{name}"' for name in ("lease_preset", "lease_duration", "renew_deadline", "retry_period")
     )
@@ -242,7 +246,7 @@ def test_every_variable_of_the_role_is_used() -> None:
             assert tasks.count(name) > 1, name
 
 
-def test_a_person_can_hold_the_private_names_in_one_head() -> None:
+def test_private_variables_are_few() -> None:
     text = "".join(
         path.read_text()
         for folder in (ROLE, ROOT / "playbooks")
@@ -253,7 +257,6 @@ def test_a_person_can_hold_the_private_names_in_one_head() -> None:
 
 
 def test_every_option_has_a_test() -> None:
-    """By name at least; what the tests then see, they say."""
     tests = "".join(path.read_text() for path in (ROOT / "molecule").rglob("*.py"))
     unit = (
         ROOT / "tests/unit/plugins/module_utils/_scheduler/decide/test_preflight.py"
@@ -267,8 +270,7 @@ def test_every_option_has_a_test() -> None:
     ("page", "least"),
     [("security", 50), ("upgrade", 9), ("comparison", 15), ("scale", 2), ("inclusion", 0)],
 )
-def test_a_page_names_tests_that_exist(page: str, least: int) -> None:
-    """Each claim there has a test behind it, and this keeps the names true."""
+def test_page_names_existing_tests(page: str, least: int) -> None:
     named = set(re.findall(r"`(test_[a-z0-9_]+)(?:\.py)?`", (ROOT / f"docs/{page}.md").read_text()))
     files = [
         path for folder in ("tests", "molecule") for path in (ROOT / folder).rglob("test_*.py")
@@ -291,8 +293,8 @@ def test_decisions_in_the_architecture_page_name_existing_functions() -> None:
             assert re.search(rf"^(?:(?:def|class) )?{name}\b", code, re.MULTILINE), (paths, name)
 
 
-def test_each_alert_has_a_page() -> None:
-    """Its link goes to a heading, whose anchor GitHub makes; and docs/monitoring.md tells of it."""
+def test_each_alert_has_a_section() -> None:
+    """Alerts link to anchors, which GitHub derives from headings."""
     headings = re.findall(
         r"^## (.+)$", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE
     )
