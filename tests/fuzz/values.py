@@ -158,30 +158,52 @@ def value(rng: random.Random, option: dict[str, Any], places: list[str]) -> Any:
 
     *places* are possible paths, none of which suits every option.
     """
-    kind = option.get("type", "str")
     if rng.random() < 0.15:
         return any_value(rng)
-    if kind == "path":
-        return text(rng) if rng.random() < 0.3 else rng.choice(places)
-    if kind in ("int", "float"):
-        return rng.choice(NUMBERS)
-    if kind == "bool":
-        return rng.choice(["maybe", 2, -1, "", 0.5, [], {}, None, "yes ", "TRUE\n"])
-    if kind == "list":
-        if option.get("elements") == "dict":
-            return [
-                fields(rng, option.get("options") or {}, places)
-                for _number in range(rng.choice([0, 1, 1, 2, 5]))
-            ]
-        inner = {"type": option.get("elements", "str")}
-        return [value(rng, inner, places) for _number in range(rng.choice([0, 1, 1, 2, 5]))]
-    if kind in ("dict", "raw"):
-        if option.get("options"):
-            return fields(rng, option["options"], places)
-        return {str(text(rng)): any_value(rng) for _number in range(rng.choice([0, 1, 3]))}
+    return BY_TYPE.get(option.get("type", "str"), text_value)(rng, option, places)
+
+
+def path_value(rng: random.Random, _option: dict[str, Any], places: list[str]) -> Any:
+    return text(rng) if rng.random() < 0.3 else rng.choice(places)
+
+
+def number_value(rng: random.Random, _option: dict[str, Any], _places: list[str]) -> Any:
+    return rng.choice(NUMBERS)
+
+
+def bool_value(rng: random.Random, _option: dict[str, Any], _places: list[str]) -> Any:
+    return rng.choice(["maybe", 2, -1, "", 0.5, [], {}, None, "yes ", "TRUE\n"])
+
+
+def list_value(rng: random.Random, option: dict[str, Any], places: list[str]) -> Any:
+    count = rng.choice([0, 1, 1, 2, 5])
+    if option.get("elements") == "dict":
+        return [fields(rng, option.get("options") or {}, places) for _number in range(count)]
+    inner = {"type": option.get("elements", "str")}
+    return [value(rng, inner, places) for _number in range(count)]
+
+
+def dict_value(rng: random.Random, option: dict[str, Any], places: list[str]) -> Any:
+    if option.get("options"):
+        return fields(rng, option["options"], places)
+    return {str(text(rng)): any_value(rng) for _number in range(rng.choice([0, 1, 3]))}
+
+
+def text_value(rng: random.Random, option: dict[str, Any], _places: list[str]) -> Any:
     if option.get("choices") and rng.random() < 0.5:
         return rng.choice(option["choices"])
     return text(rng)
+
+
+BY_TYPE = {
+    "path": path_value,
+    "int": number_value,
+    "float": number_value,
+    "bool": bool_value,
+    "list": list_value,
+    "dict": dict_value,
+    "raw": dict_value,
+}
 
 
 def fields(rng: random.Random, options: dict[str, Any], places: list[str]) -> dict[str, Any]:

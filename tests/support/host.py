@@ -36,7 +36,7 @@ class FakeProc(Proc):
         (root / "net").mkdir(parents=True)
         self.place("self", namespaces={"net": "net:[1]", "user": "user:[1]"})
 
-    def place(
+    def place(  # noqa: PLR0913 - each parameter is a file of the process
         self,
         pid: int | str,
         words: tuple[str, ...] = (),
