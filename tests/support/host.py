@@ -15,7 +15,12 @@ from typing import Any
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import write
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import lifecycle
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import fileset
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
+    Fileset,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.options import (
+    parse_files,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
@@ -242,8 +247,8 @@ class Host:
         return dict(lifecycle.apply_state(module, self.systemd, self.proc))
 
     @property
-    def fileset(self) -> fileset.Fileset:
-        return fileset.Fileset(str(self.root / "fileset"), fileset.items_of(self.files))
+    def fileset(self) -> Fileset:
+        return Fileset(str(self.root / "fileset"), parse_files(self.files))
 
     def stage_key(self, content: str) -> None:
         write.write(str(self.root / "fileset/staged/key"), content.encode())

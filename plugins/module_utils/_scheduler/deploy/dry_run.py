@@ -74,7 +74,7 @@ def check_staged_set(
                 write.write(path, swap(content).encode("utf-8", "surrogateescape"))
             credentials[item.name] = path
         program = next(
-            (item.target for item in fileset.items if item.link_to), params["command"][0]
+            (item.link_target for item in fileset.items if item.link_to), params["command"][0]
         )
         instead = _filled(params["dry_run_flags"])
         flags = [

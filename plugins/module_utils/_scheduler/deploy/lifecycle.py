@@ -20,11 +20,14 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import di
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import dry_run
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import options
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
-    STATIC_POD,
     Fileset,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.options import (
+    parse_files,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
     Item,
-    items_in,
-    items_of,
+    recorded_items,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
     staleness,
@@ -34,6 +37,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host 
     systemd as _systemd,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import STATIC_POD
 
 if t.TYPE_CHECKING:  # pragma: no cover
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import LeaseResult
@@ -73,25 +77,25 @@ def apply_state(module: FilesetModule, systemd: _systemd.Systemd, proc: Proc) ->
     """The module scheduler_fileset. Raises FilesetError, SystemdError and FilesError."""
     params = module.params
     options.check_fileset(params)
-    fileset = Fileset(params["path"], items_of(params["files"] or []))
-    fileset.check_folder()
+    fileset = Fileset(params["path"], parse_files(params["files"] or []))
+    fileset.check_directory()
     state = STATE_HANDLERS[params["state"]]
     made = []
     if params["state"] in ("prepared", "staged"):
         # What cannot be is refused before anything is made.
         fileset.check_binaries(params["binaries"], dry=module.check_mode)
         if params["state"] == "staged":
-            fileset.pending()  # looks at each path, live and staged
+            fileset.pending_members()  # looks at each path, live and staged
             if params["command"] and not module.check_mode:
-                fileset.require(item for item in fileset.items if item.seeded)
+                fileset.require_staged(item for item in fileset.items if item.is_seeded)
             if params["log_dir"]:
                 directories.give_directory(params["log_dir"], params["user"], LOG_MODE, dry=True)
         if not module.check_mode:
-            made = fileset.make_folders()
+            made = fileset.make_directories()
     with contextlib.ExitStack() as locks:
         if not module.check_mode and os.path.isdir(fileset.root):
             locks.enter_context(paths.lock(fileset.root, timeout=LOCK_TIMEOUT_S))
-            fileset.mend()
+            fileset.recover()
         result = state(module, fileset, systemd, proc)
     return FilesetResult(
         **{**result, "changed": result["changed"] or bool(made), "done": [*made, *result["done"]]}
@@ -118,7 +122,9 @@ def _staged(
     recorded = fileset.record_binaries(params["binaries"], dry=dry)
     done = [*fileset.stage(dry=dry), *(["log_dir"] if given else [])]
     digest = fileset.digest()
-    pending = sorted({*fileset.pending(), *(name for name in done if dry and name != "log_dir")})
+    pending = sorted(
+        {*fileset.pending_members(), *(name for name in done if dry and name != "log_dir")}
+    )
     reasons = _reasons(params["unit"], systemd, proc, fileset, digest)
     if reasons:
         pending.append("process")
@@ -164,7 +170,7 @@ def _live(
         shown.get("LoadState") == "loaded"
         and shown.get("FragmentPath") not in fileset.record()["paths"]
     )
-    done = fileset.promote(module.params["attempt"], foreign=foreign)
+    done = fileset.promote(module.params["attempt"], keep_foreign=foreign)
     lease = (
         None if pod or _systemd.main_pid(shown) else _lease_before(fileset, module.params["lease"])
     )
@@ -197,7 +203,7 @@ def _hand_over(
 
 def _left_to_kubelet(items: t.Iterable[Item]) -> bool:
     """Whether kubelet runs a set, from its static pod."""
-    return any(item.name == STATIC_POD and not item.gone for item in items)
+    return any(item.name == STATIC_POD and not item.is_absent for item in items)
 
 
 def _make_way(unit: str, systemd: _systemd.Systemd, items: t.Iterable[Item]) -> None:
@@ -210,7 +216,7 @@ def _will_restart(
     unit: str, systemd: _systemd.Systemd, proc: Proc, fileset: Fileset, digest: str
 ) -> bool:
     """Whether the promotion of this staged set restarts the unit."""
-    pending = fileset.pending()
+    pending = fileset.pending_members()
     changes = any(item.name in pending and item.digest != "path" for item in fileset.items)
     return changes or bool(_reasons(unit, systemd, proc, fileset, digest))
 
@@ -227,7 +233,7 @@ def _started(
     """Has the unit run from the live set. C(restart): whether it begins anew even where nothing asks for that."""
     done = list(done)
     live = fileset.record()["live"]
-    if live and _left_to_kubelet(items_in(live)):
+    if live and _left_to_kubelet(recorded_items(live)):
         systemd.reload()
         return FilesetResult(changed=bool(done), done=done)
     shown = systemd.show(unit)
@@ -255,26 +261,26 @@ def _previous(
     if fileset.record()["staged"]:
         fileset = Fileset(fileset.root, fileset.staged_items())
     attempt = module.params["attempt"]
-    if former := fileset.replaced(attempt):
-        _make_way(unit, systemd, items_in(former))
+    if former := fileset.replaced_set(attempt):
+        _make_way(unit, systemd, recorded_items(former))
     done = fileset.restore(attempt)
     live = fileset.record()["live"]
     if not live:
         return FilesetResult(changed=bool(done), done=done)
     # Also where nothing was promoted: a hand-over that failed may have left the unit stopped.
-    return _started(unit, systemd, proc, Fileset(fileset.root, items_in(live)), done)
+    return _started(unit, systemd, proc, Fileset(fileset.root, recorded_items(live)), done)
 
 
 def _recalled(
     module: FilesetModule, fileset: Fileset, _systemd: _systemd.Systemd, _proc: Proc
 ) -> FilesetResult:
     done = fileset.recall(dry=module.check_mode)
-    record, previous = fileset.record(), fileset.previous()
-    former = items_in(previous) if previous else ()
+    record, previous = fileset.record(), fileset.previous_set()
+    former = recorded_items(previous) if previous else ()
     kept = {item.name: fileset.previous_path(item) for item in former}
     # What was there before this role may be a plain file, of whatever version.
     binaries = [
-        record["binaries"].get(item.target)
+        record["binaries"].get(item.link_target)
         for item in former
         if item.link_to is not None and os.path.islink(kept[item.name])
     ]

@@ -5,9 +5,14 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """The set of files that one unit runs from: staged, live and previous.
 
-Under the fileset directory lie C(staged/MEMBER_NAME), what the next start shall use; C(previous/MEMBER_NAME), what ran before the last
-promotion, with a copy of what was so before in C(previous.old), for a promotion that is taken back; and C(record.json), what was
-staged and promoted. Live are the paths that the unit names. Only promotion writes there.
+The file set directory contains:
+
+- `staged/NAME`: the members that the next start uses
+- `previous/NAME`: the members that were live before the last promotion
+- `previous.old`: the previous set before that, for a promotion that is rolled back
+- `record.json`: what was staged and promoted
+
+The live members are at the paths that the unit names. Only promotion and rollback write there.
 """
 
 from __future__ import annotations
@@ -15,199 +20,66 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import json
 import os
 import shutil
 import stat
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
-    FilesError,
-    FilesetError,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
     pair_swap,
     paths,
     write,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import options
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.options import (
-    LIMIT,
-    MEMBER_NAME,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import copies
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.copies import (
+    FileState,
+    copy_file,
+    link_state,
+    missing_parents,
+    read_state,
+    try_read_state,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
+    FilesetRecord,
+    Item,
+    MemberSet,
+    RecordedBinary,
+    file_identity,
+    read_member_set,
+    read_record,
+    recorded_items,
+    update_record_file,
+    write_member_set,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     DIGEST_MARK,
     STATIC_POD,
 )
 
-# What lies in the folder of a fileset.
-OWN = ("previous", "previous.new", "previous.old", "record.json", "record.json.bad", "staged")
-# Beside the copies of a set, what they are; no member can have this name.
-SET = ".set.json"
-TEMPORARIES = ".record.json."
-LARGEST_BINARY = 1 << 30
-"""A kube-scheduler has 50 to 120 MiB. What an unprivileged user may have laid in its place can be of any size."""
-# What a set has to have to be run from.
-RUNS = ({"binary", "unit"}, {STATIC_POD})
-# Certificate and key of different pairs are of no use to anybody, not even for a moment.
-PAIR = ("privatekey", "certificate")
-
-Identity = list[int]
-SIZE = 2
-
-
-class Binary(t.TypedDict):
-    """A binary whose content was verified when it came, or that the operator vouches for."""
-
-    sha256: str
-    version: str  # without a leading v
-    ours: bool  # whether it is to be removed with the rest
-    identity: Identity  # of the file when its SHA-256 was taken
+# The entries of a file set directory.
+KNOWN_ENTRIES = (
+    "previous",
+    "previous.new",
+    "previous.old",
+    "record.json",
+    "record.json.bad",
+    "staged",
+)
+TEMPORARY_ENTRY_PREFIX = ".record.json."
+# Describes the members of a previous set. No member can have this name.
+MEMBER_SET_FILE = ".set.json"
+# A set needs all members of one of these groups to run a scheduler.
+RUNNABLE_MEMBERS = ({"binary", "unit"}, {STATIC_POD})
 
 
-class Member(t.TypedDict):
-    """One member of the staged set, without its content."""
-
-    name: str
-    path: str
-    link_to: str | None
-    mode: int
-    digest: str
-    rendered: (
-        str | None
-    )  # SHA-256 of the text that it was rendered from, digest mark included; None for others
-
-
-class FileSet(t.TypedDict):
-    """The members of a set that is staged, live or kept as the previous one, and its digest."""
-
-    members: list[Member]
-    digest: str
-
-
-class Record(t.TypedDict):
-    """What the fileset remembers."""
-
-    base: dict[str, str]  # fingerprint, by name, of the live file that a staged copy was made of
-    binaries: dict[str, Binary]  # by path
-    directories: list[str]  # made by promotion
-    attempt: str  # the roll by which the live set was put in place
-    dry_run: str  # the digest that passed a dry run last
-    live: FileSet | None  # what was promoted last
-    paths: list[str]  # all that were ever promoted
-    original: bool  # whether what is staged is somebody else's set, which was recalled
-    promoting: bool  # whether a promotion, or the way back from one, is under way, or was cut off
-    staged: FileSet | None
-
-
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """One member of the set.
-
-    Exactly one of three kinds: C(content) is rendered by the caller, C(link_to) makes a symbolic link (an empty one: nothing is to lie
-    there), and a file with neither is staged by somebody else (x509_cert, kubeconfig) under the staged path. Of a rendered one that was
-    staged by an earlier run, only C(rendered) is known, the SHA-256 of its text.
-    """
-
-    name: str
-    path: str
-    content: str | None = None
-    link_to: str | None = None
-    mode: int = 0o644
-    digest: str = "content"
-    rendered: str | None = None
-
-    @property
-    def seeded(self) -> bool:
-        """Whether the staged copy starts out as the live one."""
-        return self.content is None and self.link_to is None and self.rendered is None
-
-    @property
-    def gone(self) -> bool:
-        """Whether nothing is to lie there."""
-        return self.link_to == ""
-
-    @property
-    def target(self) -> str:
-        """What a link leads to."""
-        return os.path.join(os.path.dirname(self.path), self.link_to or "")
-
-    def member(self) -> Member:
-        rendered = (
-            self.rendered
-            if self.content is None
-            else hashlib.sha256(self.content.encode()).hexdigest()
-        )
-        return Member(
-            name=self.name,
-            path=self.path,
-            link_to=self.link_to,
-            mode=self.mode,
-            digest=self.digest,
-            rendered=rendered,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """What lies at a path: a fingerprint of the content, and who may read it."""
-
-    fingerprint: str
-    uid: int
-    gid: int
-    mode: int
-
-
-def look(path: str) -> State | None:
-    """The state of a file or link, None when nothing is there. Raises FilesError for anything else, such as a directory."""
-    with paths.explain_errors(path, "look at"):
-        try:
-            info = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-    if paths.is_swapped(path):
-        # Cut off while a pair was replaced: what counts is the file that it stands for.
-        path, info = os.path.realpath(path), os.stat(path)
-    elif os.path.islink(path):
-        return State(f"link:{os.readlink(path)}", 0, 0, 0)
-    content = paths.read(path, limit=LIMIT) if info.st_size <= LIMIT else str(info.st_size).encode()
-    return State(
-        hashlib.sha256(content or b"").hexdigest(), info.st_uid, info.st_gid, info.st_mode & 0o7777
-    )
-
-
-def identity(info: os.stat_result) -> Identity:
-    """What tells, without reading a file, that it is still the same with the same content."""
-    return [info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
-
-
-def sha256(path: str) -> str:
-    """SHA-256 of a regular file of at most 1 GiB, in hexadecimal."""
-    total = hashlib.sha256()
-    left = LARGEST_BINARY
-    try:
-        # Without O_NONBLOCK, a FIFO would hang the module.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
-            info = os.fstat(stream.fileno())
-            if not stat.S_ISREG(info.st_mode) or info.st_size > left:
-                raise FilesetError(
-                    f"{path} is no binary: not a regular file of at most {LARGEST_BINARY >> 20} MiB; put the binary there"
-                )
-            while left > 0 and (block := stream.read(1 << 20)):
-                total.update(block)
-                left -= len(block)
-    except OSError as error:
-        raise FilesetError(f"cannot read {path}: {error.strerror}") from None
-    return total.hexdigest()
-
-
-def text_with_digest(item: Item, digest: str) -> bytes:
-    """A rendered text as it lies on disk."""
+def render_text(item: Item, digest: str) -> bytes:
+    """Return the rendered text of a member with its digest."""
     return (item.content or "").replace(DIGEST_MARK, digest).encode()
 
 
 class Fileset:
-    """The set of one component on this host."""
+    """The file set of one component on this host."""
 
     def __init__(self, root: str, items: t.Sequence[Item]) -> None:
         self.root = root
@@ -215,32 +87,41 @@ class Fileset:
         self.record_path = os.path.join(root, "record.json")
 
     def staged_path(self, item: Item) -> str:
+        """Return the path of the staged copy of a member."""
         return os.path.join(self.root, "staged", item.name)
 
     def previous_path(self, item: Item) -> str:
+        """Return the path of a member in the previous set."""
         return os.path.join(self.root, "previous", item.name)
 
-    def check_folder(self) -> None:
-        """Raises FilesetError for a folder that holds anything else: it would be removed with the fileset."""
+    def check_directory(self) -> None:
+        """Raise FilesetError if the directory has other content, which removal would delete."""
         with paths.explain_errors(self.root, "look at"):
             names = os.listdir(self.root) if os.path.isdir(self.root) else []
-        foreign = [
-            name for name in sorted(names) if name not in OWN and not name.startswith(TEMPORARIES)
+        unknown = [
+            name
+            for name in sorted(names)
+            if name not in KNOWN_ENTRIES and not name.startswith(TEMPORARY_ENTRY_PREFIX)
         ]
-        if foreign:
+        if unknown:
             raise FilesetError(
-                f"{self.root} holds {foreign[0]}, which is no part of a fileset: name a folder of the fileset's own, or move that away",
+                f"{self.root} contains {unknown[0]}, which is not part of a file set;"
+                " set a separate directory, or move that file away",
                 option="path",
             )
 
-    # --- the record
+    # --- The record
 
-    def record(self) -> Record:
-        """What was staged and promoted; of a record that is damaged, what is left of it."""
-        return _record(self._raw_record()[1])
+    def record(self) -> FilesetRecord:
+        """Read what was staged and promoted. Fields that are missing or damaged are empty."""
+        return read_record(self.record_path)
+
+    def update_record(self, **changes: t.Any) -> bool:
+        """Write changed fields of the record, and return whether anything changed."""
+        return update_record_file(self.record_path, changes)
 
     def siblings(self) -> list[Fileset]:
-        """The file sets beside this one: those of other instances, as far as they have a record."""
+        """Return the file sets of the other instances on this host, if they have a record."""
         above = os.path.dirname(self.root)
         with contextlib.suppress(OSError):
             beside = [Fileset(os.path.join(above, name), ()) for name in sorted(os.listdir(above))]
@@ -251,41 +132,14 @@ class Fileset:
             ]
         return []
 
-    def _raw_record(self) -> tuple[bool, t.Any]:
-        """Whether there is a damaged record, and what it says."""
-        try:
-            raw = paths.read(self.record_path)
-        except FilesError:
-            return True, None
-        try:
-            value = json.loads(raw) if raw is not None else {}
-        except (ValueError, RecursionError):
-            value = None
-        return not isinstance(value, dict), value
-
-    def update_record(self, **changes: t.Any) -> bool:
-        """Writes the record when CHANGES say something new. One that is damaged is kept aside, as record.json.bad, and made anew."""
-        damaged, former = self._raw_record()
-        record = {**_record(former), **changes}
-        if record == former:
-            return False
-        if damaged:
-            with paths.explain_errors(self.record_path, "keep aside"):
-                bad = f"{self.record_path}.bad"
-                if os.path.isdir(bad) and not os.path.islink(bad):
-                    shutil.rmtree(bad)
-                os.rename(self.record_path, bad)
-        write.sweep(self.record_path)
-        write.write(
-            self.record_path, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode()
-        )
-        return True
-
     def check_binaries(
         self, binaries: t.Sequence[t.Mapping[str, t.Any]], *, dry: bool = False
     ) -> list[tuple[t.Mapping[str, t.Any], os.stat_result]]:
-        """What lies where binaries are said to be. With C(dry) one that is not there may still come, and is left out."""
-        found = []
+        """Return each binary with its stat result. With *dry*, missing ones are left out.
+
+        Raises FilesetError for a binary that cannot be read or is not a regular file.
+        """
+        checked = []
         for entry in binaries:
             path = entry["path"]
             try:
@@ -296,127 +150,139 @@ class Fileset:
                 raise FilesetError(f"cannot read {path}: {error.strerror}") from None
             if not stat.S_ISREG(info.st_mode):
                 raise FilesetError(
-                    f"{path} is not a regular file: name the binary's", option="binaries"
+                    f"{path} is not a regular file; set the path of the binary",
+                    option="binaries",
                 )
-            found.append((entry, info))
-        return found
+            checked.append((entry, info))
+        return checked
 
     def record_binaries(
         self, binaries: t.Sequence[t.Mapping[str, t.Any]], *, dry: bool = False
     ) -> bool:
-        """Records binaries that have come or are vouched for: C(path), C(version) and whether they are C(ours).
+        """Record verified binaries, and return whether the record changed.
 
-        With C(dry) nothing is recorded.
+        Each entry has `path`, `version` and `ours`. With *dry*, nothing is recorded.
         """
-        there = self.check_binaries(binaries, dry=dry)
+        checked = self.check_binaries(binaries, dry=dry)
         if dry:
             return False
         known = self.record()["binaries"]
-        found = dict(known)
+        updated = dict(known)
         shared = [other.record()["binaries"] for other in self.siblings()]
-        for entry, info in there:
-            path, seen = entry["path"], identity(info)
-            former = known.get(path)
-            if former is not None and former["identity"] == seen:
-                total, ours = former["sha256"], former["ours"]
+        for entry, info in checked:
+            path, identity = entry["path"], file_identity(info)
+            previous = known.get(path)
+            if previous is not None and previous["identity"] == identity:
+                checksum, ours = previous["sha256"], previous["ours"]
             else:
-                total, ours = sha256(path), entry["ours"]
-            # Whichever instance brought it, the last one that is removed takes it along.
+                checksum, ours = copies.sha256_of_file(path), entry["ours"]
+            # Any instance can have installed it. The last one that is removed removes it too.
             ours = ours or any(
-                path in binaries and binaries[path]["ours"] and binaries[path]["identity"] == seen
-                for binaries in shared
+                path in theirs and theirs[path]["ours"] and theirs[path]["identity"] == identity
+                for theirs in shared
             )
-            found[path] = Binary(sha256=total, version=entry["version"], ours=ours, identity=seen)
-        return self.update_record(binaries=found) if found != known else False
+            updated[path] = RecordedBinary(
+                sha256=checksum, version=entry["version"], ours=ours, identity=identity
+            )
+        return self.update_record(binaries=updated) if updated != known else False
 
     def staged_items(self) -> tuple[Item, ...]:
-        """The members of the set that was staged last. Raises FilesetError where there is none."""
+        """Return the members of the staged set. Raises FilesetError if there is none."""
         staged = self.record()["staged"]
         if staged is None:
             raise FilesetError(
-                f"{os.path.join(self.root, 'staged')} holds no whole set: run the earlier phases first"
+                f"{os.path.join(self.root, 'staged')} contains no complete set;"
+                " run the earlier phases first"
             )
-        return items_in(staged)
+        return recorded_items(staged)
 
-    # --- the staged set
+    # --- The staged set
 
-    def stale(self) -> list[str]:
-        """Names whose staged copy does not come from the live one: never seeded, or the live one was changed since."""
+    def stale_members(self) -> list[str]:
+        """Return the seeded members whose live file changed after it was copied to staged."""
         base = self.record()["base"]
         names = []
         for item in self.items:
-            live = _look(item.path) if item.seeded else None
+            live = try_read_state(item.path) if item.is_seeded else None
             if live and (
-                _look(self.staged_path(item)) is None or live.fingerprint != base.get(item.name)
+                try_read_state(self.staged_path(item)) is None
+                or live.fingerprint != base.get(item.name)
             ):
                 names.append(item.name)
         return names
 
-    def prepared(self) -> bool:
-        """Whether there is a staged set, and a record of where it comes from."""
+    def is_prepared(self) -> bool:
+        """Return whether a staged set and its record exist."""
         return (
             os.path.isdir(os.path.join(self.root, "staged")) and self.record()["staged"] is not None
         )
 
     def prepare(self, *, dry: bool = False) -> list[str]:
-        """Seeds what is stale, in folders that are there. Returns the names, and with C(dry) the folders that would be made."""
-        stale = self.stale()
+        """Copy the live file of each stale member to staged, and return the names.
+
+        The directories must exist. With *dry*, copy nothing, and also return missing directories.
+        """
+        stale = self.stale_members()
         if dry:
-            return [folder for folder in self._folders() if not os.path.isdir(folder)] + stale
+            return self._missing_directories() + stale
         for item in self.items:
             if item.name in stale:
-                _copy(item.path, self.staged_path(item))
+                copy_file(item.path, self.staged_path(item))
         if stale:
-            self.update_record(base=self._base())
+            self.update_record(base=self._live_fingerprints())
         return stale
 
-    def _folders(self) -> list[str]:
-        return [self.root, os.path.join(self.root, "staged")]
+    def _missing_directories(self) -> list[str]:
+        own = [self.root, os.path.join(self.root, "staged")]
+        return [directory for directory in own if not os.path.isdir(directory)]
 
-    def make_folders(self) -> list[str]:
-        """Makes the folders that are the fileset's own, and returns them. Those above it are remembered, to be removed with the rest."""
-        above = _missing_parents(self.root)
-        missing = [folder for folder in self._folders() if not os.path.isdir(folder)]
-        for folder in reversed(above):
-            with paths.explain_errors(folder, "make"):
-                os.makedirs(folder, 0o755, exist_ok=True)
-        for folder in missing:
-            with paths.explain_errors(folder, "make"):
-                os.makedirs(folder, 0o700, exist_ok=True)
-        # Those that another instance made are left to the last one, which finds them empty.
-        theirs = [folder for other in self.siblings() for folder in other.record()["directories"]]
+    def make_directories(self) -> list[str]:
+        """Create the directories of the file set, and return those that were missing.
+
+        Created parent directories are recorded, so that removal can delete them.
+        """
+        above = missing_parents(self.root)
+        missing = self._missing_directories()
+        for directory in reversed(above):
+            with paths.explain_errors(directory, "make"):
+                os.makedirs(directory, 0o755, exist_ok=True)
+        for directory in missing:
+            with paths.explain_errors(directory, "make"):
+                os.makedirs(directory, 0o700, exist_ok=True)
+        # Each instance records shared directories. The last one that is removed finds them empty.
+        theirs = [path for other in self.siblings() for path in other.record()["directories"]]
         if above or theirs:
             self.update_record(directories=sorted({*self.record()["directories"], *above, *theirs}))
         return missing
 
-    def _base(self) -> dict[str, str]:
+    def _live_fingerprints(self) -> dict[str, str]:
         return {
-            i.name: state.fingerprint
-            for i in self.items
-            if i.seeded
-            for state in [_look(i.path)]
+            item.name: state.fingerprint
+            for item in self.items
+            if item.is_seeded
+            for state in [try_read_state(item.path)]
             if state
         }
 
-    def digest(self, place: t.Callable[[Item], str] | None = None) -> str:
-        """A digest of everything that the process will have read; "" while a part is missing.
+    def digest(self, seeded_path: t.Callable[[Item], str] | None = None) -> str:
+        """Return a digest of everything that the process reads, "" while a member is missing.
 
-        C(place) tells where the members lie that others stage: by default, under their staged paths.
+        *seeded_path* returns the path of a seeded member; by default its staged path.
         """
         total = hashlib.sha256()
         binaries = self.record()["binaries"]
         for item in self.items:
-            if item.gone:
+            if item.is_absent:
                 continue
             if item.link_to is not None:
-                binary = binaries.get(item.target)
+                binary = binaries.get(item.link_target)
                 value = f"{item.link_to}:{binary['sha256'] if binary else ''}"
-            elif not item.seeded:
-                value = item.member()["rendered"] or ""
+            elif not item.is_seeded:
+                value = item.to_member()["rendered"] or ""
             elif item.digest == "path":
                 value = item.path
             else:
-                state = _look((place or self.staged_path)(item))
+                state = try_read_state((seeded_path or self.staged_path)(item))
                 if state is None:
                     return ""
                 value = state.fingerprint
@@ -424,217 +290,232 @@ class Fileset:
         return total.hexdigest()[:32]
 
     def differences(self) -> list[dict[str, str]]:
-        """What staging changes in the texts that the caller rendered, as Ansible shows a diff; no other member is shown."""
+        """Return what staging changes in rendered texts, as Ansible diffs."""
         digest = self.digest()
-        shown = []
+        diffs = []
         for item in self.items:
-            if item.content is not None:
-                before = (paths.read(self.staged_path(item)) or b"").decode("utf-8", "replace")
-                after = text_with_digest(item, digest).decode()
-                if before != after:
-                    shown.append(
-                        {
-                            "before_header": item.path,
-                            "after_header": item.path,
-                            "before": before,
-                            "after": after,
-                        }
-                    )
-        return shown
+            if item.content is None:
+                continue
+            before = (paths.read(self.staged_path(item)) or b"").decode("utf-8", "replace")
+            after = render_text(item, digest).decode()
+            if before != after:
+                diffs.append(
+                    {
+                        "before_header": item.path,
+                        "after_header": item.path,
+                        "before": before,
+                        "after": after,
+                    }
+                )
+        return diffs
 
     def stage(self, *, dry: bool = False) -> list[str]:
-        """Converges the staged copies of what the caller rendered, and remembers the set. Returns the names that changed."""
+        """Converge the staged links and rendered texts, record the set, return changed names."""
         digest = self.digest()
         changed = []
         for item in self.items:
             path = self.staged_path(item)
             if item.link_to:
-                if look(path) != State(f"link:{item.link_to}", 0, 0, 0):
+                if read_state(path) != link_state(item.link_to):
                     changed.append(item.name)
                     if not dry:
-                        _link(item.link_to, path)
+                        copies.make_link(item.link_to, path)
             elif item.content is not None:
-                content = text_with_digest(item, digest)
-                wanted = State(hashlib.sha256(content).hexdigest(), 0, 0, item.mode)
-                if look(path) != wanted:
+                content = render_text(item, digest)
+                expected = FileState(hashlib.sha256(content).hexdigest(), 0, 0, item.mode)
+                if read_state(path) != expected:
                     changed.append(item.name)
                     if not dry:
                         write.write(path, content, rights=write.rights_setter(0, 0, item.mode))
         if not dry:
-            staged = FileSet(members=[item.member() for item in self.items], digest=digest)
+            staged = MemberSet(members=[item.to_member() for item in self.items], digest=digest)
             self.update_record(staged=staged, original=False)
         return changed
 
-    def require(self, items: t.Iterable[Item]) -> None:
-        """Raises FilesetError where one of these has no staged copy."""
-        missing = [item.name for item in items if look(self.staged_path(item)) is None]
+    def require_staged(self, items: t.Iterable[Item]) -> None:
+        """Raise FilesetError if one of these members has no staged copy."""
+        missing = [item.name for item in items if read_state(self.staged_path(item)) is None]
         if missing:
             raise FilesetError(
-                f"{os.path.join(self.root, 'staged')} lacks {', '.join(missing)}: run the earlier phases first"
+                f"{os.path.join(self.root, 'staged')} lacks {', '.join(missing)};"
+                " run the earlier phases first"
             )
 
-    # --- the live set
+    # --- The live set
 
-    def pending(self) -> list[str]:
-        """Names whose staged and live state differ, attributes included."""
+    def pending_members(self) -> list[str]:
+        """Return the members whose staged and live state differ, owner and mode included."""
         return [
-            i.name
-            for i in self.items
-            if (None if i.gone else look(self.staged_path(i))) != look(i.path)
+            item.name
+            for item in self.items
+            if (None if item.is_absent else read_state(self.staged_path(item)))
+            != read_state(item.path)
         ]
 
-    def promote(self, attempt: str = "", *, first: str = "", foreign: bool = False) -> list[str]:
-        """Keeps the live set as the previous one and puts the staged set in its place. Returns the names that changed.
+    def promote(
+        self, attempt: str = "", *, only: str = "", keep_foreign: bool = False
+    ) -> list[str]:
+        """Keep the live set as previous, make the staged set live, and return changed names.
 
-        C(attempt) is what :meth:`restore` takes this promotion back by. C(first) is the only member that is put in place for now.
-        C(foreign): whether somebody else's scheduler ran, whose unit and program may lie elsewhere and stay there.
+        *attempt* identifies the roll for `restore`. *only* limits the change to one member; the
+        promotion then stays incomplete. *keep_foreign* states that a scheduler of another
+        installer ran, whose unit and program can be at other paths and remain there.
         """
-        self.require(item for item in self.items if not item.gone)
-        pending = self.pending()
+        self.require_staged(item for item in self.items if not item.is_absent)
+        pending = self.pending_members()
         record = self.record()
-        folders = {folder for item in self.items for folder in _missing_parents(item.path)}
-        # Before anything lies there, so that removal finds it whenever this is cut off. A path that is not used any more stays on the list.
+        directories = {path for item in self.items for path in missing_parents(item.path)}
+        # Recorded before the first change, so that removal finds the paths of an interrupted run.
+        # A path that is no longer used stays recorded.
         self.update_record(
-            directories=sorted({*record["directories"], *folders}),
+            directories=sorted({*record["directories"], *directories}),
             paths=sorted({*record["paths"], *(i.path for i in self.items if i.name != STATIC_POD)}),
             promoting=record["promoting"] and bool(pending),
             attempt="",
         )
         if pending:
-            # A promotion that was cut off has left a mixed live set: what ran before it is in `previous` already.
+            # After an interrupted promotion, the live set is mixed, and `previous` is complete.
             if not record["promoting"]:
-                self._keep_previous(record["live"], foreign=foreign)
+                self._keep_previous(record["live"], keep_foreign=keep_foreign)
                 self.update_record(promoting=True)
             self.update_record(attempt=attempt)
-            for folder in sorted(folders, key=len):
-                with paths.explain_errors(folder, "make"):
-                    os.mkdir(folder, 0o755)
-            _put(
-                [
-                    (i, self.staged_path(i))
-                    for i in self.items
-                    if i.name in pending and (i.name == first or not first)
-                ]
+            for directory in sorted(directories, key=len):
+                with paths.explain_errors(directory, "make"):
+                    os.mkdir(directory, 0o755)
+            names = [only] if only else pending
+            copies.replace_files(
+                [(i, self.staged_path(i)) for i in self.items if i.name in {*names} & {*pending}]
             )
-            if first:
-                return [first]
-        self.update_record(base=self._base(), live=record["staged"], promoting=False)
+            if only:
+                return names
+        self.update_record(base=self._live_fingerprints(), live=record["staged"], promoting=False)
         return pending
 
-    def replaced(self, attempt: str) -> FileSet | None:
-        """The set in whose place a roll has put another one; None where that roll has promoted nothing, or where nothing was live before it."""
-        return self.previous() if attempt and self.record()["attempt"] == attempt else None
+    def replaced_set(self, attempt: str) -> MemberSet | None:
+        """Return the set that a roll replaced.
+
+        None if that roll promoted nothing, or if no set was live before it.
+        """
+        return self.previous_set() if attempt and self.record()["attempt"] == attempt else None
 
     def restore(self, attempt: str) -> list[str]:
-        """Puts the previous set back in the place of what a roll has promoted. Returns the names that changed.
+        """Make the set live again that a roll replaced, and return changed names.
 
-        Nothing is done where that roll has promoted nothing, or where nothing was live before it.
+        Does nothing if that roll promoted nothing, or if no set was live before it.
         """
-        previous = self.replaced(attempt)
+        previous = self.replaced_set(attempt)
         if previous is None:
             return []
-        former = items_in(previous)
         if not self.record()["promoting"]:
             self.update_record(promoting=True)
         kept = [
-            (item, self.previous_path(item)) for item in former if look(self.previous_path(item))
+            (item, self.previous_path(item))
+            for item in recorded_items(previous)
+            if read_state(self.previous_path(item))
         ]
-        changed = [(item, path) for item, path in kept if look(path) != look(item.path)]
-        _put(changed)
-        stays = {item.path for item, _path in kept}
-        added = [item for item in self.items if item.path not in stays and look(item.path)]
-        _put([(dataclasses.replace(item, link_to=""), "") for item in added])
-        # What was staged is not what the next run starts from.
+        changed = [(item, path) for item, path in kept if read_state(path) != read_state(item.path)]
+        copies.replace_files(changed)
+        kept_paths = {item.path for item, _path in kept}
+        added = [i for i in self.items if i.path not in kept_paths and read_state(i.path)]
+        copies.replace_files([(dataclasses.replace(item, link_to=""), "") for item in added])
+        # The empty base makes the next run stage from the live set.
         self.update_record(base={}, live=previous, attempt="", promoting=False)
-        self._forget_previous()
+        self._drop_previous()
         return [item.name for item, _path in changed] + [item.name for item in added]
 
-    def put_back(self, item: Item) -> None:
-        """Puts one member of the previous set back, which a promotion that goes no further has replaced."""
-        _copy(self.previous_path(item), item.path)
+    def restore_member(self, item: Item) -> None:
+        """Restore one member of the previous set after a promotion that does not continue."""
+        copy_file(self.previous_path(item), item.path)
 
     def recall(self, *, dry: bool = False) -> list[str]:
-        """Stages the previous set. Returns the names in which that differs from the live one. Raises FilesetError where there is none."""
-        previous = self.previous()
-        if previous is None:
-            raise FilesetError(
-                f"{self.root} keeps no previous set, so there is nothing to roll back to"
-            )
-        former = items_in(previous)
-        lacking = [item.name for item in former if look(self.previous_path(item)) is None]
-        if lacking:
-            raise FilesetError(
-                f"{os.path.join(self.root, 'previous')} lacks {', '.join(lacking)}, so it cannot be rolled back to"
-            )
+        """Stage the previous set, and return the names in which it differs from the live set.
+
+        Raises FilesetError if there is no complete previous set.
+        """
+        previous = self._require_previous()
+        items = recorded_items(previous)
         differing = [
-            item.name for item in former if look(self.previous_path(item)) != look(item.path)
+            i.name for i in items if read_state(self.previous_path(i)) != read_state(i.path)
         ]
-        there = {item.path for item in former}
-        live = self.record()["live"]
-        gone = [
+        known_paths = {item.path for item in items}
+        added = [
             dataclasses.replace(item, link_to="")
-            for item in (items_in(live) if live else ())
-            if item.path not in there
+            for item in recorded_items(self.record()["live"])
+            if item.path not in known_paths
         ]
-        differing += [item.name for item in gone if look(item.path)]
+        differing += [item.name for item in added if read_state(item.path)]
         if differing and not dry:
-            for item in former:
-                _copy(self.previous_path(item), self.staged_path(item))
-            # The next deployment starts from the live set again.
-            members = [*previous["members"], *(item.member() for item in gone)]
-            # The process of somebody else's set claims none.
-            original = not previous["digest"]
-            digest = "" if original else Fileset(self.root, former).digest()
+            for item in items:
+                copy_file(self.previous_path(item), self.staged_path(item))
+            members = [*previous["members"], *(item.to_member() for item in added)]
+            # A set of another installer has no digest, and its process has none to compare.
+            is_original = not previous["digest"]
+            digest = "" if is_original else Fileset(self.root, items).digest()
+            # The empty base makes the next deployment stage from the live set.
             self.update_record(
-                base={}, staged=FileSet(members=members, digest=digest), original=original
+                base={}, staged=MemberSet(members=members, digest=digest), original=is_original
             )
         return differing
 
-    def mend(self) -> None:
-        """Removes what a killed run has left beside the live files, and ends the replacement of a pair that was cut off."""
-        listed = list(dict.fromkeys([*self.record()["paths"], *(item.path for item in self.items)]))
-        pair_swap.recover(listed)
-        for path in listed:
+    def _require_previous(self) -> MemberSet:
+        previous = self.previous_set()
+        if previous is None:
+            raise FilesetError(f"{self.root} contains no previous set, so rollback is not possible")
+        missing = [
+            i.name for i in recorded_items(previous) if read_state(self.previous_path(i)) is None
+        ]
+        if missing:
+            raise FilesetError(
+                f"{os.path.join(self.root, 'previous')} lacks {', '.join(missing)},"
+                " so rollback is not possible"
+            )
+        return previous
+
+    def recover(self) -> None:
+        """Remove temporary files of a killed run, and complete an interrupted exchange of a pair."""
+        known = list(dict.fromkeys([*self.record()["paths"], *(item.path for item in self.items)]))
+        pair_swap.recover(known)
+        for path in known:
             write.sweep(path, link=True)
-        # Cut off between the two renames of a promotion, or while the previous set of before came back.
+        # Interrupted between two renames of `_keep_previous` or `_drop_previous`.
         if not os.path.isdir(os.path.join(self.root, "previous")):
-            self._forget_previous()
+            self._drop_previous()
 
-    def previous(self) -> FileSet | None:
-        """What was live before the last promotion; None where no unit or program was, and where the copy says nothing that can be read."""
-        with contextlib.suppress(FilesError, ValueError, RecursionError):
-            value = json.loads(paths.read(os.path.join(self.root, "previous", SET)) or b"")
-            return t.cast(FileSet, value) if _is_file_set(value) else None
-        return None
+    def previous_set(self) -> MemberSet | None:
+        """Return the set that was live before the last promotion.
 
-    def _keep_previous(self, live: FileSet | None, *, foreign: bool) -> None:
-        """Copies what is live. What no record knows may be another installer's."""
-        fresh, kept, old = (
+        None if it could not run a scheduler, or if its description is damaged.
+        """
+        return read_member_set(os.path.join(self.root, "previous", MEMBER_SET_FILE))
+
+    def _keep_previous(self, live: MemberSet | None, *, keep_foreign: bool) -> None:
+        """Copy the live set, which can be that of another installer if no record exists."""
+        new, kept, old = (
             os.path.join(self.root, name) for name in ("previous.new", "previous", "previous.old")
         )
-        items = items_in(live) if live else self.items
-        # What a set that is to come has removed is a file like others.
-        there = [
-            dataclasses.replace(i, link_to=None) if i.gone else i for i in items if look(i.path)
+        # A path that the set declares absent can exist again; its file is kept like others.
+        existing = [
+            dataclasses.replace(item, link_to=None) if item.is_absent else item
+            for item in (recorded_items(live) if live else self.items)
+            if read_state(item.path)
         ]
-        names = {item.name for item in there}
+        names = {item.name for item in existing}
         with paths.explain_errors(kept, "keep"):
-            shutil.rmtree(fresh, ignore_errors=True)
-            os.mkdir(fresh, 0o700)
-            for item in there:
-                _copy(item.path, os.path.join(fresh, item.name))
-            if foreign or any(run <= names for run in RUNS):
-                former = FileSet(
-                    members=[item.member() for item in there], digest=live["digest"] if live else ""
-                )
-                write.write(os.path.join(fresh, SET), json.dumps(former).encode())
+            shutil.rmtree(new, ignore_errors=True)
+            os.mkdir(new, 0o700)
+            for item in existing:
+                copy_file(item.path, os.path.join(new, item.name))
+            if keep_foreign or any(needed <= names for needed in RUNNABLE_MEMBERS):
+                members = [item.to_member() for item in existing]
+                previous = MemberSet(members=members, digest=live["digest"] if live else "")
+                write_member_set(os.path.join(new, MEMBER_SET_FILE), previous)
             shutil.rmtree(old, ignore_errors=True)
             if os.path.isdir(kept):
                 os.rename(kept, old)
-            os.rename(fresh, kept)
+            os.rename(new, kept)
 
-    def _forget_previous(self) -> None:
-        """Makes the previous set what it was before the last promotion."""
+    def _drop_previous(self) -> None:
+        """Replace the previous set with the one before it, if that exists."""
         kept, old = (os.path.join(self.root, name) for name in ("previous", "previous.old"))
         with paths.explain_errors(kept, "restore"):
             if os.path.isdir(old):
@@ -642,7 +523,11 @@ class Fileset:
                 os.rename(old, kept)
 
     def remove(self, *, dry: bool = False) -> list[str]:
-        """Removes what was promoted, the binaries that this brought and no other instance has, the folders that it made (when empty) and the fileset."""
+        """Remove everything that this role created, and return the removed paths.
+
+        These are the promoted files, the binaries that no other instance uses, the file set
+        directory, and created directories if they are empty.
+        """
         record = self.record()
         shared = {path for other in self.siblings() for path in other.record()["binaries"]}
         binaries = [
@@ -650,184 +535,24 @@ class Fileset:
             for path, binary in record["binaries"].items()
             if binary["ours"] and path not in shared
         ]
-        listed = [*record["paths"], *binaries]
-        gone = [path for path in listed if os.path.islink(path) or os.path.isfile(path)]
+        candidates = [*record["paths"], *binaries]
+        removed = [path for path in candidates if os.path.islink(path) or os.path.isfile(path)]
         if os.path.isdir(self.root):
-            gone.append(self.root)
+            removed.append(self.root)
         if not dry:
-            for path in gone:
-                with paths.explain_errors(path, "remove"):
-                    if path == self.root:
-                        shutil.rmtree(path)
-                    elif os.path.islink(path):
-                        # What a link leads to is listed itself, if it is to go.
-                        os.unlink(path)
-                    else:
-                        write.remove(path)
-            for folder in sorted(record["directories"], key=len, reverse=True):
+            for path in removed:
+                self._remove_path(path)
+            for directory in sorted(record["directories"], key=len, reverse=True):
                 with contextlib.suppress(OSError):
-                    os.rmdir(folder)
-        return gone
+                    os.rmdir(directory)
+        return removed
 
-
-def _record(value: t.Any) -> Record:
-    """A record with every field, each of its type; what is not is as if it were not there."""
-    found = value if isinstance(value, dict) else {}
-
-    def texts(name: str) -> list[str]:
-        entries = found.get(name)
-        return [e for e in entries if isinstance(e, str)] if isinstance(entries, list) else []
-
-    def mapping(name: str) -> dict[str, t.Any]:
-        entries = found.get(name)
-        return entries if isinstance(entries, dict) else {}
-
-    def text(name: str) -> str:
-        value = found.get(name)
-        return value if isinstance(value, str) else ""
-
-    def file_set(name: str) -> FileSet | None:
-        entry = found.get(name)
-        return t.cast(FileSet, entry) if _is_file_set(entry) else None
-
-    return Record(
-        base={key: text for key, text in mapping("base").items() if isinstance(text, str)},
-        binaries={path: entry for path, entry in mapping("binaries").items() if _is_binary(entry)},
-        directories=texts("directories"),
-        attempt=text("attempt"),
-        dry_run=text("dry_run"),
-        live=file_set("live"),
-        paths=texts("paths"),
-        original=found.get("original") is True,
-        promoting=found.get("promoting") is True,
-        staged=file_set("staged"),
-    )
-
-
-def _is_binary(entry: t.Any) -> bool:
-    return (
-        isinstance(entry, dict)
-        and entry.keys() == Binary.__annotations__.keys()
-        and all(isinstance(entry[name], str) for name in ("sha256", "version"))
-        and isinstance(entry["ours"], bool)
-        and isinstance(entry["identity"], list)
-        and len(entry["identity"]) > SIZE
-        and all(isinstance(number, int) for number in entry["identity"])
-    )
-
-
-def _is_file_set(entry: t.Any) -> bool:
-    return (
-        isinstance(entry, dict)
-        and entry.keys() == FileSet.__annotations__.keys()
-        and isinstance(entry["digest"], str)
-        and isinstance(entry["members"], list)
-        and all(map(_is_member, entry["members"]))
-    )
-
-
-def _is_member(entry: t.Any) -> bool:
-    return (
-        isinstance(entry, dict)
-        and entry.keys() == Member.__annotations__.keys()
-        and all(isinstance(entry[name], str) for name in ("name", "path", "digest"))
-        and all(
-            entry[name] is None or isinstance(entry[name], str) for name in ("link_to", "rendered")
-        )
-        and isinstance(entry["mode"], int)
-        and bool(MEMBER_NAME.fullmatch(entry["name"]))
-        and os.path.isabs(entry["path"])
-    )
-
-
-def _look(path: str) -> State | None:
-    """The state of a file or link; nothing for what is neither, which others report."""
-    with contextlib.suppress(FilesError):
-        return look(path)
-    return None
-
-
-def _link(target: str, path: str) -> None:
-    _replace(path, lambda temporary: os.symlink(target, temporary))
-
-
-def _replace(path: str, make: t.Callable[[str], t.Any]) -> None:
-    """Puts what C(make) makes under a temporary name into the place of whatever is there."""
-    temporary = os.path.join(
-        os.path.dirname(path), f"{paths.temporary_prefix(path)}link{paths.TEMPORARY_SUFFIX}"
-    )
-    with paths.explain_errors(path, "replace"):
-        write.sweep(path, link=True)
-        make(temporary)
-        os.rename(temporary, path)
-        paths.sync(os.path.dirname(path))
-
-
-def items_in(files: FileSet) -> tuple[Item, ...]:
-    """The members of a set that the record knows."""
-    return tuple(Item(**member) for member in files["members"])
-
-
-def _put(sources: t.Sequence[tuple[Item, str]]) -> None:
-    """Puts files in their live places, or takes them away; a certificate and its key at the same moment."""
-    by_name = {item.name: (item, source) for item, source in sources}
-    together = [by_name[name] for name in PAIR if name in by_name and not by_name[name][0].gone]
-    if len(together) > 1:
-        with contextlib.ExitStack() as temporaries:
-            copies = []
-            for item, source in together:
-                copies.append(_staged_copy(source, item.path))
-                temporaries.callback(copies[-1].discard)
-            pair_swap.replace(copies)
-    for item, source in sources:
-        if item.gone:
-            with paths.explain_errors(item.path, "remove"):
-                os.unlink(item.path) if os.path.islink(item.path) else write.remove(item.path)
-        elif len(together) == 1 or item.name not in PAIR:
-            _copy(source, item.path)
-
-
-def _staged_copy(source: str, path: str) -> write.Staged:
-    info = os.stat(source)
-    content = paths.read(source, limit=LIMIT) or b""
-    return write.Staged(
-        path, content, rights=write.rights_setter(info.st_uid, info.st_gid, info.st_mode & 0o7777)
-    )
-
-
-def _copy(source: str, path: str) -> None:
-    if os.path.islink(source):
-        _link(os.readlink(source), path)
-        return
-    info = os.stat(source)
-    if info.st_size > LIMIT:
-        # Only the binary's path may hold a file of this size: one that was there before us and is not a link of ours.
-        beside = os.stat(os.path.dirname(path)).st_dev == info.st_dev
-        # Two names of one file cannot take each other's place.
-        if not (os.path.lexists(path) and os.path.samestat(info, os.lstat(path))):
-            _replace(
-                path, lambda temporary: (os.link if beside else shutil.copy2)(source, temporary)
-            )
-        return
-    write.commit_all([_staged_copy(source, path)], 0)
-
-
-def _missing_parents(path: str) -> list[str]:
-    """The folders above a path that are not there, the nearest first."""
-    folder = os.path.dirname(path)
-    missing = []
-    while folder and not os.path.isdir(folder):
-        missing.append(folder)
-        folder = os.path.dirname(folder)
-    return missing
-
-
-def items_of(files: t.Sequence[dict[str, t.Any]]) -> list[Item]:
-    """The module option C(files) as items."""
-    items: list[Item] = []
-    for entry in files:
-        mode = options.check_member(
-            entry, {text for item in items for text in (item.name, item.path)}
-        )
-        items.append(Item(**{**entry, "mode": mode}))
-    return items
+    def _remove_path(self, path: str) -> None:
+        with paths.explain_errors(path, "remove"):
+            if path == self.root:
+                shutil.rmtree(path)
+            elif os.path.islink(path):
+                # Only the link: its target is a separate candidate if this role created it.
+                os.unlink(path)
+            else:
+                write.remove(path)

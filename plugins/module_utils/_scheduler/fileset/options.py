@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""The options of scheduler_fileset and scheduler_info, checked before anything else: as root, a slip here could be any file's end.
+"""Check the options of the modules that act on the file set, before they act as root.
 
-Each function raises FilesetError, which names the option.
+Each check raises FilesetError, which names the option.
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ import re
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.copies import (
+    MAX_COPY_BYTES,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
+    MEMBER_NAME,
+    Item,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     MAX_WAIT_S,
     OBJECT_NAME,
@@ -25,126 +31,190 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
     LOCK_OBJECTS,
 )
 
-# A private key, a kubeconfig and a unit are a few kilobytes; anything above this is not one of them.
-LIMIT = paths.MAX_FILE_BYTES
-MAX_CONTENT_CHARS = LIMIT // 4
-"""Characters, each of at most four bytes."""
-MEMBER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+MAX_CONTENT_CHARS = MAX_COPY_BYTES // 4
+"""A character has at most four bytes."""
+MAX_PATH_CHARS, MAX_PATH_PART_BYTES = 4000, 255
+MAX_LABEL_CHARS = 100
 SERVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@\\-]{0,240}\.service")
 USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}|[0-9]{1,9}")
 FLAG_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 ONE_LINE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
+NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 OCTAL_MODE = re.compile(r"(?:0o)?[0-7]{1,4}")
 
+Params = t.Mapping[str, t.Any]
 
-def check_path(value: str, option: str) -> None:
-    """Check that this is the full path of something below the root directory."""
-    good = (
+
+class ValueRule(t.NamedTuple):
+    """A check of one value, and the problem to report if it fails."""
+
+    is_valid: t.Callable[[t.Any], t.Any]
+    problem: str
+
+
+def _is_path(value: str) -> bool:
+    return bool(
         os.path.isabs(value)
         and os.path.normpath(value) == value
         and value.strip("/")
         and ONE_LINE.fullmatch(value)
+        and len(value) <= MAX_PATH_CHARS
+        and max(map(len, value.encode().split(b"/"))) <= MAX_PATH_PART_BYTES
     )
-    if not good or len(value) > 4000 or max(map(len, value.encode().split(b"/"))) > 255:
-        raise FilesetError(
-            f"{value[:80]!r} is not a path in full: write it from the root, without .. and double or final slashes",
-            option=option,
-        )
+
+
+def _is_scalar_line(value: t.Any) -> bool:
+    is_scalar = value is not None and not isinstance(value, (dict, list))
+    return is_scalar and ONE_LINE.fullmatch(f" {value}") is not None
+
+
+PATH_RULE = ValueRule(
+    _is_path,
+    "is not a valid absolute path; start with a slash, and use no .., double or final slash",
+)
+UNIT_RULE = ValueRule(
+    SERVICE_NAME.fullmatch,
+    "is not the name of a service; set a name such as kube-scheduler.service",
+)
+USER_RULE = ValueRule(
+    USER_NAME.fullmatch, "is not a valid user name; set a user name, or a user ID"
+)
+VERSION_RULE = ValueRule(
+    lambda value: len(value) <= MAX_LABEL_CHARS and ONE_LINE.fullmatch(value),
+    "is not a version; set a version such as 1.37.2",
+)
+LABEL_RULE = ValueRule(
+    lambda value: len(value) <= MAX_LABEL_CHARS and _is_scalar_line(value),
+    f"is not one line of at most {MAX_LABEL_CHARS} characters; set a shorter text",
+)
+OBJECT_RULE = ValueRule(
+    OBJECT_NAME.fullmatch, "is not a valid object name; set the name of a Kubernetes object"
+)
+LOCK_RULE = ValueRule(
+    lambda value: not value or value in LOCK_OBJECTS,
+    "is not a lock type; set a type such as leases",
+)
+TIMEOUT_RULE = ValueRule(
+    lambda value: 0 < value <= MAX_WAIT_S, f"is not between 0 and {MAX_WAIT_S} seconds"
+)
+ARGUMENT_RULE = ValueRule(
+    lambda value: not value or ONE_LINE.fullmatch(value),
+    "contains a control character, which a unit cannot contain; remove it",
+)
+
+
+class OptionCheck(t.NamedTuple):
+    """The values of an option that a rule applies to."""
+
+    option: str
+    values: t.Callable[[Params], t.Iterable[t.Any]]
+    rule: ValueRule
+
+
+def _one(option: str, rule: ValueRule) -> OptionCheck:
+    """Return the check of a single value; None is valid."""
+    return OptionCheck(
+        option, lambda params: () if params[option] is None else (params[option],), rule
+    )
+
+
+def _each(option: str, key: str, rule: ValueRule) -> OptionCheck:
+    """Return the check of one key in a list of mappings."""
+    return OptionCheck(option, lambda params: [entry[key] for entry in params[option]], rule)
+
+
+def _key(option: str, key: str, rule: ValueRule) -> OptionCheck:
+    """Return the check of one key in a mapping; an empty mapping is valid."""
+    return OptionCheck(
+        option, lambda params: (params[option][key],) if params[option] else (), rule
+    )
+
+
+FILESET_CHECKS = (
+    _one("path", PATH_RULE),
+    _one("unit", UNIT_RULE),
+    _one("log_dir", PATH_RULE),
+    _each("binaries", "path", PATH_RULE),
+    _each("binaries", "version", VERSION_RULE),
+    _one("user", USER_RULE),
+    _one("attempt", LABEL_RULE),
+    _key("lease", "name", OBJECT_RULE),
+    _key("lease", "namespace", OBJECT_RULE),
+    _key("handover", "name", OBJECT_RULE),
+    _key("handover", "namespace", OBJECT_RULE),
+    _key("handover", "kubeconfig", PATH_RULE),
+    _key("handover", "lock", LOCK_RULE),
+    _key("handover", "timeout", TIMEOUT_RULE),
+    OptionCheck("command", lambda params: params["command"][:1], PATH_RULE),
+    OptionCheck("command", lambda params: params["command"][1:], ARGUMENT_RULE),
+)
+
+
+def check_value(value: t.Any, option: str, rule: ValueRule) -> None:
+    """Raise FilesetError if a value breaks a rule."""
+    if not rule.is_valid(value):
+        quoted = repr(value[:80]) if isinstance(value, str) else str(value)
+        raise FilesetError(f"{quoted} {rule.problem}", option=option)
+
+
+def check_path(value: str, option: str) -> None:
+    """Raise FilesetError unless this is an absolute path below the root directory."""
+    check_value(value, option, PATH_RULE)
 
 
 def check_unit(value: str) -> None:
-    """Check the name of a service."""
-    if not SERVICE_NAME.fullmatch(value):
-        raise FilesetError(
-            f"{value[:80]!r} is not the name of a service, such as kube-scheduler.service",
-            option="unit",
-        )
+    """Raise FilesetError unless this is the name of a service."""
+    check_value(value, "unit", UNIT_RULE)
 
 
-def check_member(entry: t.Mapping[str, t.Any], taken: t.Container[str]) -> int:
-    """Check a member of the set, and return its mode; *taken* are the names and paths of others."""
+def check_fileset(params: Params) -> None:
+    """Check the options of scheduler_fileset, except `files`: see parse_files()."""
+    for check in FILESET_CHECKS:
+        for value in check.values(params):
+            check_value(value, check.option, check.rule)
+    _check_replacements(params, "dry_run_flags", FLAG_NAME)
+    _check_replacements(params, "dry_run_texts", ONE_LINE)
+
+
+def _check_replacements(params: Params, option: str, name_pattern: re.Pattern[str]) -> None:
+    """Check the names and values that a dry run puts into the command or the configuration."""
+    for name, value in params[option].items():
+        if not name_pattern.fullmatch(name):
+            raise FilesetError(
+                f"{name[:80]!r} cannot be part of the command or the configuration", option=option
+            )
+        if not _is_scalar_line(value):
+            raise FilesetError(f"the value of {name[:80]!r} is not one line of text", option=option)
+
+
+def parse_files(files: t.Sequence[dict[str, t.Any]]) -> list[Item]:
+    """Return the checked option `files` as items. Raises FilesetError."""
+    items: list[Item] = []
+    for entry in files:
+        used = {text for item in items for text in (item.name, item.path)}
+        check_path(entry["path"], "files")
+        for problem in _member_problems(entry, used):
+            raise FilesetError(problem, option="files")
+        items.append(Item(**{**entry, "mode": int(entry["mode"], 8)}))
+    return items
+
+
+def _member_problems(entry: Params, used: t.Container[str]) -> t.Iterator[str]:
+    """Yield what is wrong with a member; *used* contains the names and paths of other members."""
     name, link, content = entry["name"], entry["link_to"], entry["content"]
-    fault = ""
-    for option, value in (("name", name), ("link_to", link)):
-        if (
-            value is not None
-            and not MEMBER_NAME.fullmatch(value)
-            and (name, option, value) != (STATIC_POD, "link_to", "")
-        ):
-            fault = f"{option} {value[:80]!r} is not a file's name: use letters, digits and . _ -, and no slash"
-    check_path(entry["path"], "files")
+    is_removal = (name, link) == (STATIC_POD, "")
+    for option, value in (("name", name), ("link_to", None if is_removal else link)):
+        if value is not None and not MEMBER_NAME.fullmatch(value):
+            yield (
+                f"{option} {value[:80]!r} is not a valid file name;"
+                " use letters, digits, ., _ and -, without a slash"
+            )
     for option in ("name", "path"):
-        if entry[option] in taken:
-            fault = f"the {option} {entry[option]!r} is there twice: give each member its own"
+        if entry[option] in used:
+            yield f"the {option} {entry[option]!r} is used twice; set a different {option}"
     if content is not None and link is not None:
-        fault = f"{name!r} has content and link_to: give one of them"
-    if content is not None and (
-        len(content) > MAX_CONTENT_CHARS or re.search(r"[\x00\ud800-\udfff]", content)
-    ):
-        fault = f"the content of {name!r} is not text of at most {MAX_CONTENT_CHARS} characters"
+        yield f"{name!r} has both content and link_to; set one of them"
+    if content is not None and (len(content) > MAX_CONTENT_CHARS or NOT_TEXT.search(content)):
+        yield f"the content of {name!r} is not text of at most {MAX_CONTENT_CHARS} characters"
     if not OCTAL_MODE.fullmatch(entry["mode"]):
-        fault = f"mode {entry['mode'][:80]!r} of {name!r} is not octal: write it like '0644'"
-    if fault:
-        raise FilesetError(fault, option="files")
-    return int(entry["mode"], 8)
-
-
-def check_fileset(params: t.Mapping[str, t.Any]) -> None:
-    """Check the options of scheduler_fileset, but for C(files), of which :func:`check_member` checks each."""
-    check_path(params["path"], "path")
-    check_unit(params["unit"])
-    if params["log_dir"] is not None:
-        check_path(params["log_dir"], "log_dir")
-    for entry in params["binaries"]:
-        check_path(entry["path"], "binaries")
-        if len(entry["version"]) > 100 or not ONE_LINE.fullmatch(entry["version"]):
-            raise FilesetError(
-                f"{entry['version'][:80]!r} is not a version, such as 1.37.2", option="binaries"
-            )
-    if not USER_NAME.fullmatch(params["user"]):
-        raise FilesetError(f"{params['user'][:80]!r} is not the name of a user", option="user")
-    if len(params["attempt"]) > 100 or not ONE_LINE.fullmatch(f" {params['attempt']}"):
-        raise FilesetError(
-            f"{params['attempt'][:80]!r} is not one line of at most 100 characters",
-            option="attempt",
-        )
-    handover = params["handover"]
-    for option in ("lease", "handover"):
-        for name in ("name", "namespace") if params[option] else ():
-            if not OBJECT_NAME.fullmatch(params[option][name]):
-                raise FilesetError(
-                    f"{params[option][name][:80]!r} is not the {name} of an object", option=option
-                )
-    if handover:
-        check_path(handover["kubeconfig"], "handover")
-        if handover["lock"] and handover["lock"] not in LOCK_OBJECTS:
-            raise FilesetError(
-                f"{handover['lock'][:80]!r} is not the type of a lock", option="handover"
-            )
-        if not 0 < handover["timeout"] <= MAX_WAIT_S:
-            raise FilesetError(
-                f"{handover['timeout']} is not between 0 and {MAX_WAIT_S} seconds",
-                option="handover",
-            )
-    for number, word in enumerate(params["command"]):
-        if number == 0:
-            check_path(word, "command")
-        elif word and not ONE_LINE.fullmatch(word):
-            raise FilesetError(
-                f"{word[:80]!r} holds a control character, which no unit can hand on",
-                option="command",
-            )
-    for option, form in (("dry_run_flags", FLAG_NAME), ("dry_run_texts", ONE_LINE)):
-        for name, value in params[option].items():
-            if not form.fullmatch(name):
-                raise FilesetError(
-                    f"{name[:80]!r} cannot stand in the command or the configuration", option=option
-                )
-            if (
-                isinstance(value, (dict, list))
-                or value is None
-                or not ONE_LINE.fullmatch(f" {value}")
-            ):
-                raise FilesetError(
-                    f"the value of {name[:80]!r} is not one line of text", option=option
-                )
+        yield f"mode {entry['mode'][:80]!r} of {name!r} is not octal; use a value such as '0644'"

@@ -14,9 +14,9 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
-    Binary,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
     Item,
+    RecordedBinary,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
@@ -36,7 +36,7 @@ class LiveSet(t.NamedTuple):
 
     items: t.Sequence[Item]
     digest: str
-    binaries: t.Mapping[str, Binary]
+    binaries: t.Mapping[str, RecordedBinary]
 
 
 def staleness_reasons(
@@ -63,12 +63,12 @@ def _of_process(unit: str, pid: int, proc: Proc, live: LiveSet) -> list[str]:
         found.append("the process was not started from this set of files")
     started = proc.started(pid)
     for item in live.items:
-        if item.gone:
+        if item.is_absent:
             continue
         if item.link_to is not None:
             found += _other_program(item, pid, proc, live.binaries)
         elif item.digest != "path":
-            copy = systemd.credential_path(proc, pid, unit, item.name) if item.seeded else None
+            copy = systemd.credential_path(proc, pid, unit, item.name) if item.is_seeded else None
             if copy is not None:
                 found += _other_credential(item, copy)
             elif started is not None:
@@ -76,14 +76,16 @@ def _of_process(unit: str, pid: int, proc: Proc, live: LiveSet) -> list[str]:
     return found
 
 
-def _other_program(item: Item, pid: int, proc: Proc, binaries: t.Mapping[str, Binary]) -> list[str]:
-    wanted = binaries.get(item.target)
+def _other_program(
+    item: Item, pid: int, proc: Proc, binaries: t.Mapping[str, RecordedBinary]
+) -> list[str]:
+    wanted = binaries.get(item.link_target)
     with contextlib.suppress(OSError):
-        if os.path.samestat(os.stat(proc.path(pid, "exe")), os.stat(item.target)):
+        if os.path.samestat(os.stat(proc.path(pid, "exe")), os.stat(item.link_target)):
             return []
     if wanted is not None and recorded_binary(proc, pid, binaries) == wanted:
         return []
-    return [f"the process runs another program than {item.target}"]
+    return [f"the process runs another program than {item.link_target}"]
 
 
 def _other_credential(item: Item, copy: str) -> list[str]:

@@ -19,8 +19,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
-    STATIC_POD,
     Fileset,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
     Item,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import process
@@ -32,6 +33,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     LEASE_NAME,
     LEASE_NAMESPACE,
+    STATIC_POD,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
     MAX_YAML_BYTES,
@@ -87,7 +89,7 @@ class StaticPod:
         running = find_pid(self.proc, unit)
         began = self.proc.start_ticks(running)
         if os.path.lexists(self.item.path):
-            self.fileset.promote(self.attempt, first=self.item.name)
+            self.fileset.promote(self.attempt, only=self.item.name)
         deadline = time.monotonic() + MAX_STOP_S
         while running and self.proc.start_ticks(running) == began:
             if time.monotonic() > deadline:
@@ -99,12 +101,14 @@ class StaticPod:
 
     def start(self, _unit: str) -> None:
         """Puts the manifest back."""
-        self.fileset.put_back(self.item)
+        self.fileset.restore_member(self.item)
 
 
 def replaced_static_pod(fileset: Fileset, proc: Proc, attempt: str) -> StaticPod | None:
     """The static pod in whose place the staged set comes, None for none."""
-    item = next((item for item in fileset.items if item.name == STATIC_POD and item.gone), None)
+    item = next(
+        (item for item in fileset.items if item.name == STATIC_POD and item.is_absent), None
+    )
     return StaticPod(fileset, item, proc, attempt) if item and os.path.lexists(item.path) else None
 
 

@@ -16,11 +16,13 @@ import signal
 import time
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
-    SIZE,
-    Binary,
-    identity,
-    sha256,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.copies import (
+    sha256_of_file,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
+    SIZE_INDEX,
+    RecordedBinary,
+    file_identity,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 
@@ -31,7 +33,7 @@ MAX_RUN_S = 10.0
 MAX_OUTPUT_BYTES = 65536
 
 
-def detect_version(proc: Proc, pid: int, binaries: t.Mapping[str, Binary]) -> str:
+def detect_version(proc: Proc, pid: int, binaries: t.Mapping[str, RecordedBinary]) -> str:
     """The version of a process, without the v; "" where it cannot be told.
 
     A program that the record of the fileset vouches for is not run. Any other is run as the process's own user, with a time
@@ -50,11 +52,13 @@ def detect_version(proc: Proc, pid: int, binaries: t.Mapping[str, Binary]) -> st
     return found[1] if found else ""
 
 
-def recorded_binary(proc: Proc, pid: int, binaries: t.Mapping[str, Binary]) -> Binary | None:
+def recorded_binary(
+    proc: Proc, pid: int, binaries: t.Mapping[str, RecordedBinary]
+) -> RecordedBinary | None:
     """What the record says of the program that a process runs: the same file, or else the same content under that path."""
     program = proc.path(pid, "exe")
     try:
-        seen = identity(os.stat(program))
+        seen = file_identity(os.stat(program))
     except OSError:
         return None
     for entry in binaries.values():
@@ -62,9 +66,9 @@ def recorded_binary(proc: Proc, pid: int, binaries: t.Mapping[str, Binary]) -> B
             return entry
     named = binaries.get(proc.executable(pid).partition(" (deleted)")[0])
     # A program of another size is another one, and may be of any.
-    if named is None or named["identity"][SIZE] != seen[SIZE]:
+    if named is None or named["identity"][SIZE_INDEX] != seen[SIZE_INDEX]:
         return None
-    return named if sha256(program) == named["sha256"] else None
+    return named if sha256_of_file(program) == named["sha256"] else None
 
 
 def _runnable(proc: Proc, pid: int) -> str:

@@ -28,16 +28,22 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_module
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.copies import (
+    FileState,
+    read_state,
+    sha256_of_file,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
-    SIZE,
     Fileset,
+    render_text,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.options import (
+    parse_files,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
+    SIZE_INDEX,
     Item,
-    State,
-    identity,
-    items_of,
-    look,
-    sha256,
-    text_with_digest,
+    file_identity,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
     process,
@@ -223,7 +229,7 @@ def wanted_of(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) ->
         certificate=certificate,
         pair=options["pair"],
         kubeconfig=kubeconfig,
-        items=tuple(items_of(options["files"])),
+        items=tuple(parse_files(options["files"])),
         settings=options["settings"],
         manage_packages=options["manage_packages"],
         user=user or "",
@@ -325,10 +331,12 @@ def _binary(wanted: Wanted, fileset: Fileset) -> list[str]:
     known = fileset.record()["binaries"].get(path)
     if known is None:
         return [*found, f"{path}: its checksum was never verified"]
-    seen, size = identity(info), known["identity"][SIZE]
+    seen, size = file_identity(info), known["identity"][SIZE_INDEX]
     if info.st_size < size:
         found.append(f"{path}: is cut off: it has {info.st_size} bytes, and had {size}")
-    elif info.st_size > size or (seen != known["identity"] and sha256(path) != known["sha256"]):
+    elif info.st_size > size or (
+        seen != known["identity"] and sha256_of_file(path) != known["sha256"]
+    ):
         found.append(f"{path}: content differs from what was verified")
     elif known["version"] != wanted.version:
         found.append(
@@ -462,10 +470,10 @@ def _texts(wanted: Wanted, digest: str, *names: str) -> list[str]:
     for item in wanted.items:
         if item.content is None or not item.name.startswith(names):
             continue
-        content = text_with_digest(item, digest)
-        state = State(hashlib.sha256(content).hexdigest(), 0, 0, item.mode)
+        content = render_text(item, digest)
+        state = FileState(hashlib.sha256(content).hexdigest(), 0, 0, item.mode)
         try:
-            live = look(item.path)
+            live = read_state(item.path)
         except FilesError as error:
             found.append(str(error))
             continue
@@ -500,7 +508,7 @@ def _unit(wanted: Wanted, shown: t.Mapping[str, str]) -> list[str]:
     found += [
         f"{item.path}: is still there"
         for item in wanted.items
-        if item.gone and os.path.lexists(item.path)
+        if item.is_absent and os.path.lexists(item.path)
     ]
     if shown.get("LoadState") == "masked":
         found.append(f"{wanted.unit} is masked")
@@ -527,7 +535,7 @@ def _process(
 def _staged(fileset: Fileset) -> list[str]:
     """A staged copy that is damaged would come to light with the next change only."""
     try:
-        names = fileset.pending()
+        names = fileset.pending_members()
     except FilesError as error:
         return [str(error)]
     return [

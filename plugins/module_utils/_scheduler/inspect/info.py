@@ -29,7 +29,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     Fileset,
-    items_of,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.options import (
+    parse_files,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
     instances,
@@ -262,7 +264,7 @@ class Question:
         """The answer. Raises FilesetError, SystemdError and FilesError."""
         params = self.params
         wanted = params["wanted"]
-        fileset = Fileset(params["fileset_dir"], items_of(wanted["files"]) if wanted else [])
+        fileset = Fileset(params["fileset_dir"], parse_files(wanted["files"]) if wanted else [])
         if not wanted:
             staged = fileset.record()["staged"]
             fileset = Fileset(fileset.root, fileset.staged_items() if staged else [])
@@ -327,9 +329,9 @@ class Question:
         answer = facts.ModuleResult(
             **host(params["user"], self.systemd_version),
             installed=os.path.isdir(fileset.root) and shown.get("LoadState") == "loaded",
-            prepared=fileset.prepared(),
+            prepared=fileset.is_prepared(),
             unsafe=[*unsafe(params["folders"]), *self._untrusted(fileset, process, told)],
-            stale=fileset.stale(),
+            stale=fileset.stale_members(),
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
             apiserver=apiserver(params["apiserver"], params) if params["apiserver"] else None,
             apiservers=[apiserver(server, params) for server in params["apiservers"]],
@@ -364,7 +366,12 @@ class Question:
         self, fileset: Fileset, process: facts.Process, told: ProcessSettings
     ) -> list[str]:
         """Why root should not read the kubeconfig of a scheduler that somebody else laid; those of this role are root's, or systemd's."""
-        if process["pid"] and not process["digest"] and not fileset.prepared() and told.kubeconfig:
+        if (
+            process["pid"]
+            and not process["digest"]
+            and not fileset.is_prepared()
+            and told.kubeconfig
+        ):
             try:
                 process_kubeconfig(self.unit, told.kubeconfig)
             except ProbeError as error:

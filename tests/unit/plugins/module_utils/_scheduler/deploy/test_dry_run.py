@@ -10,6 +10,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import F
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import dry_run
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     Fileset,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
     Item,
 )
 

@@ -26,10 +26,13 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deplo
     lifecycle,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import (
-    fileset,
+    copies,
+    options,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     Fileset,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
     Item,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import staleness
@@ -148,7 +151,7 @@ def test_a_promotion_that_was_cut_off_keeps_what_ran_before(
     host.stage_key("secret 2")
     host.run("staged")
     copied: list[str] = []
-    copy = fileset._copy
+    copy = copies.copy_file
 
     def cut(source: str, path: str) -> None:
         if path == str(host.etc / "app.yaml"):
@@ -156,11 +159,11 @@ def test_a_promotion_that_was_cut_off_keeps_what_ran_before(
         copied.append(path)
         copy(source, path)
 
-    monkeypatch.setattr(fileset, "_copy", cut)
+    monkeypatch.setattr(copies, "copy_file", cut)
     with pytest.raises(KeyboardInterrupt):
         host.run("live")
     assert str(host.etc / "key.pem") in copied
-    monkeypatch.setattr(fileset, "_copy", copy)
+    monkeypatch.setattr(copies, "copy_file", copy)
     host.run("prepared")
     assert host.run("staged")["pending"]
     host.run("live")
@@ -173,11 +176,11 @@ def test_a_promotion_that_was_cut_off_keeps_what_ran_before(
 def test_a_live_file_that_was_changed_by_hand_is_taken_up_again(host: Host) -> None:
     host.deploy()
     (host.etc / "key.pem").write_text("by hand")
-    assert host.fileset.stale() == ["key"]
+    assert host.fileset.stale_members() == ["key"]
     assert host.run("prepared", check=True)["changed"]
     host.run("prepared")
     assert host.tree()["fileset/staged/key"] == "by hand"
-    assert host.fileset.stale() == []
+    assert host.fileset.stale_members() == []
 
 
 def test_a_staged_file_that_waits_is_not_lost(host: Host) -> None:
@@ -204,14 +207,14 @@ def test_check_mode_changes_nothing_and_predicts(host: Host) -> None:
 def test_an_incomplete_set_is_not_promoted(host: Host) -> None:
     host.run("prepared")
     host.run("staged")
-    with pytest.raises(FilesetError, match=r"staged lacks key: run the earlier phases first"):
+    with pytest.raises(FilesetError, match=r"staged lacks key; run the earlier phases first"):
         host.run("live")
     assert not host.etc.exists()
 
 
 def test_an_incomplete_set_is_not_tried(host: Host) -> None:
     """It is said before anything is staged, for systemd would only say that it cannot read a credential."""
-    with pytest.raises(FilesetError, match=r"staged lacks key: run the earlier phases first"):
+    with pytest.raises(FilesetError, match=r"staged lacks key; run the earlier phases first"):
         host.run("staged", command=["/bin/app"], user="k8s", dry_run_flags={}, dry_run_texts={})
     assert not (host.root / "fileset").exists()
 
@@ -272,27 +275,27 @@ def test_absent_leaves_a_unit_that_is_not_ours(host: Host) -> None:
     [
         (
             {"content": "x", "link_to": "y"},
-            "files: 'binary' has content and link_to: give one of them",
+            "files: 'binary' has both content and link_to; set one of them",
         ),
-        ({"mode": "rw"}, "files: mode 'rw' of 'binary' is not octal: write it like '0644'"),
-        ({"mode": "-1"}, "files: mode '-1' of 'binary' is not octal: write it like '0644'"),
+        ({"mode": "rw"}, "files: mode 'rw' of 'binary' is not octal; use a value such as '0644'"),
+        ({"mode": "-1"}, "files: mode '-1' of 'binary' is not octal; use a value such as '0644'"),
         (
             {"name": "../../victim"},
-            "files: name '../../victim' is not a file's name: use letters, digits and . _ -, and no slash",
+            "files: name '../../victim' is not a valid file name; use letters, digits, ., _ and -, without a slash",
         ),
         (
             {"name": ".."},
-            "files: name '..' is not a file's name: use letters, digits and . _ -, and no slash",
+            "files: name '..' is not a valid file name; use letters, digits, ., _ and -, without a slash",
         ),
         (
             {"link_to": "/x"},
-            "files: link_to '/x' is not a file's name: use letters, digits and . _ -, and no slash",
+            "files: link_to '/x' is not a valid file name; use letters, digits, ., _ and -, without a slash",
         ),
     ],
 )
 def test_wrong_files(host: Host, change: dict[str, str], words: str) -> None:
     with pytest.raises(FilesetError) as error:
-        fileset.items_of([{**host.files[0], **change}])
+        options.parse_files([{**host.files[0], **change}])
     assert str(error.value) == words
 
 
@@ -302,7 +305,7 @@ def test_a_damaged_record_is_kept_aside_and_made_anew(host: Host, garbage: str) 
     path = host.root / "fileset/record.json"
     path.write_text(garbage)
     assert host.fileset.record()["paths"] == []
-    assert host.fileset.stale() == ["key"]
+    assert host.fileset.stale_members() == ["key"]
     assert path.read_text() == garbage
     host.run("prepared")
     host.run("staged")
@@ -403,8 +406,8 @@ def test_a_binary_is_read_only_when_it_was_changed(
 ) -> None:
     host.deploy(binaries=host.brought())
     read: list[str] = []
-    sha256 = fileset.sha256
-    monkeypatch.setattr(fileset, "sha256", lambda path: read.append(path) or sha256(path))
+    sha256 = copies.sha256_of_file
+    monkeypatch.setattr(copies, "sha256_of_file", lambda path: read.append(path) or sha256(path))
     host.run("staged", binaries=host.brought())
     assert read == []
     later()
@@ -491,7 +494,9 @@ def test_live_refuses_what_was_staged_in_part_and_ended_since(host: Host) -> Non
 
 
 def test_live_without_a_staged_set(host: Host) -> None:
-    with pytest.raises(FilesetError, match="holds no whole set: run the earlier phases first"):
+    with pytest.raises(
+        FilesetError, match="contains no complete set; run the earlier phases first"
+    ):
         host.run("live")
 
 
@@ -591,7 +596,7 @@ def test_the_record_knows_the_paths_before_anything_lies_there(
     def cut(source: str, path: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fileset, "_copy", cut)
+    monkeypatch.setattr(copies, "copy_file", cut)
     with pytest.raises(KeyboardInterrupt):
         host.run("live")
     monkeypatch.undo()
@@ -607,11 +612,11 @@ def test_a_certificate_and_its_key_move_together(
     host.etc.mkdir()
     items = [Item(name, str(host.etc / name)) for name in ("certificate", "privatekey")]
     pair = Fileset(str(host.root / "fileset"), items)
-    pair.make_folders()
+    pair.make_directories()
     together: list[list[str]] = []
-    replace = fileset.pair_swap.replace
+    replace = copies.pair_swap.replace
     monkeypatch.setattr(
-        fileset.pair_swap,
+        copies.pair_swap,
         "replace",
         lambda staged: together.append([file.path for file in staged]) or replace(staged),
     )
@@ -790,7 +795,7 @@ def test_a_roll_is_taken_back(tmp_path: Path) -> None:
     assert (host.root / "fileset/previous/privatekey").read_text() == "privatekey 0"
     # Once; and the next run starts from what is live.
     assert host.run("previous", attempt="roll 1")["changed"] is False
-    assert set(host.fileset.stale()) == set(PAIR_FILES)
+    assert set(host.fileset.stale_members()) == set(PAIR_FILES)
     host.stage(2)
     host.run("live")
     assert {host.live(file["name"]) for file in host.files} == {"2"}
@@ -888,9 +893,7 @@ def test_a_first_roll_has_nothing_to_go_back_to(host: Host) -> None:
     host.run("live", attempt="roll 1")
     assert host.run("previous", attempt="roll 1")["changed"] is False
     assert host.tree()["etc/app.yaml"] == "a: 1\n"
-    with pytest.raises(
-        FilesetError, match="keeps no previous set, so there is nothing to roll back to"
-    ):
+    with pytest.raises(FilesetError, match="contains no previous set, so rollback is not possible"):
         host.run("recalled")
 
 
@@ -976,7 +979,7 @@ def test_a_recalled_set_is_told(tmp_path: Path) -> None:
     (host.root / "fileset/previous/certificate").write_text("none")
     assert host.run("recalled", check=True)["not_after"] == ""
     (host.root / "fileset/previous/config").unlink()
-    with pytest.raises(FilesetError, match="lacks config, so it cannot be rolled back to"):
+    with pytest.raises(FilesetError, match="lacks config, so rollback is not possible"):
         host.run("recalled")
 
 
@@ -1085,7 +1088,7 @@ def test_what_lies_in_a_binary_s_place_is_read_with_a_bound(tmp_path: Path, kind
     binaries = [{"path": str(path), "version": "1.1.0", "ours": True}]
     with pytest.raises(
         FilesetError,
-        match=r"is not a regular file|is no binary: not a regular file of at most 1024 MiB",
+        match=r"is not a regular file(; set the path| of at most 1024 MiB)",
     ):
         Fileset(str(tmp_path / "fileset"), []).record_binaries(binaries)
     assert time.monotonic() - before < 1
@@ -1100,7 +1103,7 @@ def test_a_binary_that_was_a_plain_file_comes_back(
     path.write_bytes(b"x" * 4096)
     host.systemd.unit.parent.mkdir(parents=True, exist_ok=True)
     host.systemd.unit.write_text("# DIGEST=0\n[Service]\n")
-    monkeypatch.setattr(fileset, "LIMIT", 4000)
+    monkeypatch.setattr(copies, "MAX_COPY_BYTES", 4000)
     host.stage(1)
     host.run("live")
     assert path.is_symlink()

@@ -9,6 +9,8 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     Fileset,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
     Item,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import instances
@@ -44,7 +46,7 @@ def staged(tmp_path: Path, version: str, **given: Any) -> None:
     other = fileset(tmp_path, "batch")
     items = [Item(**file) for file in files]
     other.update_record(
-        staged={"members": [item.member() for item in items], "digest": ""}, paths=["/old/path"]
+        staged={"members": [item.to_member() for item in items], "digest": ""}, paths=["/old/path"]
     )
     for name, text in texts.items():
         Path(other.root, "staged", name).write_text(text)

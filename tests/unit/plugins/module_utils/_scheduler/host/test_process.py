@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import (
-    fileset,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.copies import (
+    sha256_of_file,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
+    RecordedBinary,
+    file_identity,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
     process,
@@ -295,12 +299,12 @@ def program(path: Path, text: str = "Kubernetes v1.37.2") -> Path:
     return path
 
 
-def binary(path: Path, version: str) -> dict[str, fileset.Binary]:
-    entry = fileset.Binary(
-        sha256=fileset.sha256(str(path)),
+def binary(path: Path, version: str) -> dict[str, RecordedBinary]:
+    entry = RecordedBinary(
+        sha256=sha256_of_file(str(path)),
         version=version,
         ours=True,
-        identity=fileset.identity(os.stat(path)),
+        identity=file_identity(os.stat(path)),
     )
     return {str(path): entry}
 
@@ -311,7 +315,7 @@ def test_a_recorded_program_is_not_run(
     path = program(tmp_path / "app", "Kubernetes v9.9.9")
     proc.place(7, exe=path)
     known = binary(path, "1.36.1")
-    monkeypatch.setattr(version, "sha256", None)
+    monkeypatch.setattr(version, "sha256_of_file", None)
     assert detect_version(proc, 7, known) == "1.36.1"
 
 

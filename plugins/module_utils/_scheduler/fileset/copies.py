@@ -1,0 +1,190 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""Compare, copy, link and replace single files of a file set."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import shutil
+import stat
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    FilesetError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
+    pair_swap,
+    paths,
+    write,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
+    Item,
+)
+
+MAX_COPY_BYTES = paths.MAX_FILE_BYTES
+"""Larger files are linked or streamed, never read into memory."""
+MAX_BINARY_BYTES = 1 << 30
+"""A kube-scheduler has 50 to 120 MiB. A file from an unprivileged user can have any size."""
+# A certificate is useless with the key of another pair, even for a moment.
+PAIR_NAMES = ("privatekey", "certificate")
+
+
+@dataclasses.dataclass(frozen=True)
+class FileState:
+    """A fingerprint of the content of a file or link, with its owner, group and mode."""
+
+    fingerprint: str
+    uid: int
+    gid: int
+    mode: int
+
+
+def link_state(target: str) -> FileState:
+    """Return the state of a symbolic link."""
+    return FileState(f"link:{target}", 0, 0, 0)
+
+
+def read_state(path: str) -> FileState | None:
+    """Return the state of a file or link, None if the path does not exist.
+
+    Raises FilesError for anything else, such as a directory.
+    """
+    with paths.explain_errors(path, "look at"):
+        try:
+            info = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+    if paths.is_swapped(path):
+        # The exchange of a pair was interrupted: compare the file behind the temporary link.
+        path, info = os.path.realpath(path), os.stat(path)
+    elif os.path.islink(path):
+        return link_state(os.readlink(path))
+    content = (
+        paths.read(path, limit=MAX_COPY_BYTES)
+        if info.st_size <= MAX_COPY_BYTES
+        else str(info.st_size).encode()
+    )
+    return FileState(
+        hashlib.sha256(content or b"").hexdigest(), info.st_uid, info.st_gid, info.st_mode & 0o7777
+    )
+
+
+def try_read_state(path: str) -> FileState | None:
+    """Return the state of a file or link, None for anything else, which other checks report."""
+    with contextlib.suppress(FilesError):
+        return read_state(path)
+    return None
+
+
+def sha256_of_file(path: str) -> str:
+    """Return the SHA-256 of a regular file of at most 1 GiB, in hexadecimal."""
+    total = hashlib.sha256()
+    left = MAX_BINARY_BYTES
+    try:
+        # Without O_NONBLOCK, a FIFO would block the module.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+            info = os.fstat(stream.fileno())
+            if not stat.S_ISREG(info.st_mode) or info.st_size > left:
+                raise FilesetError(
+                    f"{path} is not a regular file of at most {MAX_BINARY_BYTES >> 20} MiB;"
+                    " install the binary there"
+                )
+            while left > 0 and (block := stream.read(1 << 20)):
+                total.update(block)
+                left -= len(block)
+    except OSError as error:
+        raise FilesetError(f"cannot read {path}: {error.strerror}") from None
+    return total.hexdigest()
+
+
+def make_link(target: str, path: str) -> None:
+    """Replace whatever is at *path* with a symbolic link."""
+    _replace_with(path, lambda temporary: os.symlink(target, temporary))
+
+
+def copy_file(source: str, path: str) -> None:
+    """Replace *path* with a copy of a file or link, owner and mode included."""
+    if os.path.islink(source):
+        make_link(os.readlink(source), path)
+        return
+    info = os.stat(source)
+    if info.st_size <= MAX_COPY_BYTES:
+        write.commit_all([_stage_copy(source, path)], 0)
+        return
+    # Only the path of the binary can contain a larger file: one that existed before this role.
+    if os.path.lexists(path) and os.path.samestat(info, os.lstat(path)):
+        # rename(2) does nothing if both names are links to one file.
+        return
+    is_same_device = os.stat(os.path.dirname(path)).st_dev == info.st_dev
+    _replace_with(
+        path, lambda temporary: (os.link if is_same_device else shutil.copy2)(source, temporary)
+    )
+
+
+def replace_files(sources: t.Sequence[tuple[Item, str]]) -> None:
+    """Copy each source to the live path of its item, or remove the live path if it must not exist.
+
+    A certificate and its key change at the same moment.
+    """
+    by_name = {item.name: (item, source) for item, source in sources}
+    pair = [
+        by_name[name] for name in PAIR_NAMES if name in by_name and not by_name[name][0].is_absent
+    ]
+    if len(pair) > 1:
+        _replace_pair(pair)
+    for item, source in sources:
+        if item.is_absent:
+            _remove_file(item.path)
+        elif len(pair) == 1 or item.name not in PAIR_NAMES:
+            copy_file(source, item.path)
+
+
+def missing_parents(path: str) -> list[str]:
+    """Return the missing directories above a path, the nearest first."""
+    directory = os.path.dirname(path)
+    missing = []
+    while directory and not os.path.isdir(directory):
+        missing.append(directory)
+        directory = os.path.dirname(directory)
+    return missing
+
+
+def _replace_with(path: str, create: t.Callable[[str], t.Any]) -> None:
+    """Create a file under a temporary name, then rename it to *path*."""
+    temporary = os.path.join(
+        os.path.dirname(path), f"{paths.temporary_prefix(path)}link{paths.TEMPORARY_SUFFIX}"
+    )
+    with paths.explain_errors(path, "replace"):
+        write.sweep(path, link=True)
+        create(temporary)
+        os.rename(temporary, path)
+        paths.sync(os.path.dirname(path))
+
+
+def _replace_pair(pair: t.Sequence[tuple[Item, str]]) -> None:
+    with contextlib.ExitStack() as temporaries:
+        staged = []
+        for item, source in pair:
+            staged.append(_stage_copy(source, item.path))
+            temporaries.callback(staged[-1].discard)
+        pair_swap.replace(staged)
+
+
+def _remove_file(path: str) -> None:
+    with paths.explain_errors(path, "remove"):
+        os.unlink(path) if os.path.islink(path) else write.remove(path)
+
+
+def _stage_copy(source: str, path: str) -> write.Staged:
+    info = os.stat(source)
+    content = paths.read(source, limit=MAX_COPY_BYTES) or b""
+    return write.Staged(
+        path, content, rights=write.rights_setter(info.st_uid, info.st_gid, info.st_mode & 0o7777)
+    )
