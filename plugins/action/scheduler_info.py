@@ -85,10 +85,10 @@ class ActionModule(ActionBase):
                     "versions: is not a table of versions; see the module's documentation"
                 ) from None
         drift: list[facts.Drift] = []
-        if arguments.get("wanted"):
-            if not isinstance(arguments["wanted"], t.Mapping):
-                raise AnsibleActionFail("wanted: is not a dictionary")
-            arguments["wanted"], drift = self._wanted(dict(arguments["wanted"]))
+        if arguments.get("desired"):
+            if not isinstance(arguments["desired"], t.Mapping):
+                raise AnsibleActionFail("desired: is not a dictionary")
+            arguments["desired"], drift = self._wanted(dict(arguments["desired"]))
         before = time.time()
         answer = self._execute_module(module_args=arguments, task_vars=task_vars)
         after = time.time()
@@ -162,7 +162,7 @@ class ActionModule(ActionBase):
         drift = []
         certificate, pair = wanted.get("certificate"), wanted.get("pair")
         if certificate is not None and not isinstance(certificate, t.Mapping):
-            raise AnsibleActionFail("wanted: certificate: is not a dictionary")
+            raise AnsibleActionFail("desired: certificate: is not a dictionary")
         if certificate and certificate.get("ca_on") in ("controller", "external"):
             try:
                 if certificate["ca_on"] == "controller":
@@ -177,7 +177,7 @@ class ActionModule(ActionBase):
                 drift.append(facts.Drift(part="certificate", reason=f"on the controller, {error}"))
         if pair is not None:
             if not isinstance(pair, t.Mapping):
-                raise AnsibleActionFail("wanted: pair: is not a dictionary")
+                raise AnsibleActionFail("desired: pair: is not a dictionary")
             pair = dict(pair)
             drift += [
                 facts.Drift(
@@ -204,7 +204,7 @@ class ActionModule(ActionBase):
                 continue
             try:
                 path = require_readable(
-                    f"wanted: pair: {name}_source",
+                    f"desired: pair: {name}_source",
                     str(unfrackpath(str(source), follow=False)),
                     self._find,
                 )

@@ -231,7 +231,7 @@ digest:
   sample: 5d41402abc4b2a76b9719d911017c592
 lease:
   description:
-    - The lease before the start, for O(kube_ha.scheduler.scheduler_info#module:lease_before). Its fields are those of
+    - The lease before the start, for O(kube_ha.scheduler.scheduler_info#module:previous_lease). Its fields are those of
       RV(kube_ha.scheduler.scheduler_info#module:lease), without its age.
     - C(null) where a scheduler ran, or the lease could not be read.
   returned: O(state=live), not in check mode

@@ -15,7 +15,7 @@ author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
   - Tells in one run what this host is and what scheduler runs there; whether that is healthy (O(probe)); and in what the host differs from what is
-    wanted (O(wanted)).
+    wanted (O(desired)).
   - Looks at the unit and its process, at what holds the port, at readiness over verified TLS, at the certificate that is served and the one that
     is used, at the metrics that are answered and refused, and at the lease as this host sees it. The process is looked at where it serves itself, and
     its lease is the one by which it elects itself, as its command line and its configuration say.
@@ -188,15 +188,15 @@ options:
       - Waited for within O(timeout).
     type: bool
     default: false
-  folders:
+  directories:
     description: Directories into which root is to write. RV(unsafe) tells why it should not.
     type: list
     elements: path
     default: []
-  lease_before:
+  previous_lease:
     description: RV(lease) of an earlier run on this host. A lease that has been renewed since then moves, and is not waited for.
     type: dict
-  wanted:
+  desired:
     description: What the host is to have. RV(drift) tells in what it differs.
     type: dict
     suboptions:
@@ -224,7 +224,7 @@ options:
           - With C(ca_on=external), it reads what was handed in and what was laid, too.
         type: dict
       pair:
-        description: The certificate and the key on the controller that the members C(certificate) and C(privatekey) of O(wanted.files) are copies of.
+        description: The certificate and the key on the controller that the members C(certificate) and C(privatekey) of O(desired.files) are copies of.
         type: dict
         suboptions:
           certificate_source:
@@ -275,7 +275,7 @@ options:
       files:
         description:
           - The members of the set, as in M(kube_ha.scheduler.scheduler_fileset). Those named C(config) and C(unit) are compared with their content, and
-            those with O(wanted.files[].link_to) with their target.
+            those with O(desired.files[].link_to) with their target.
         type: list
         elements: dict
         default: []
@@ -329,7 +329,7 @@ EXAMPLES = r"""
 - name: Ask for the truth, and wait half a minute for it to be good
   kube_ha.scheduler.scheduler_info:
     serving_ca: "{{ lookup('ansible.builtin.file', '/etc/kubernetes/cert/ca.pem') }}"
-    lease_before: "{{ host.lease }}"
+    previous_lease: "{{ host.lease }}"
     timeout: 30
   register: scheduler
 
@@ -351,7 +351,7 @@ problems:
   elements: str
   sample: ["kube-scheduler.service is activating (auto-restart, result exit-code)"]
 drift:
-  description: In what the host differs from O(wanted). Empty where it does not, and where nothing is wanted.
+  description: In what the host differs from O(desired). Empty where it does not, and where nothing is wanted.
   returned: always
   type: list
   elements: dict
@@ -438,7 +438,7 @@ prepared:
   type: bool
 unsafe:
   description:
-    - Why root should write nothing into one of O(folders), one line each.
+    - Why root should write nothing into one of O(directories), one line each.
     - Others may write it or a directory above it, so that they could swap its files.
   returned: always
   type: list
@@ -447,7 +447,7 @@ unsafe:
 stale:
   description:
     - Names of the members whose staged copy does not come from the live one, of those that other modules stage.
-    - The members are O(wanted.files), or else those that were staged last.
+    - The members are O(desired.files), or else those that were staged last.
   returned: always
   type: list
   elements: str
@@ -858,7 +858,7 @@ def main() -> None:
     # Nothing is changed here, so that whatever would change files only predicts.
     module.check_mode = True
     try:
-        result = info.Question(module, systemd.Systemd(module.run_command), Proc()).run()
+        result = info.HostQuery(module, systemd.Systemd(module.run_command), Proc()).run()
     except (FilesetError, SystemdError, FilesError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)

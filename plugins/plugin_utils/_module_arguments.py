@@ -31,7 +31,7 @@ _INFO: Table = {
 }
 INFO_GATHER: Table = {
     **_INFO,
-    "folders": "input.folders",
+    "directories": "input.folders",
     "paths": "input.live_paths",
     "apiserver": "input.variables.apiserver",
     "apiservers": "input.variables.apiservers",
@@ -48,7 +48,7 @@ INFO_HEALTH: Table = {
     "serving_ca": "input.authorities_pem",
     "authorities": "input.authorities_pem",
     "metrics_cert": "input.metrics_cert_pem",
-    "wanted": "plan.wanted",
+    "desired": "plan.wanted",
 }
 """scheduler_info with the plan."""
 METRICS_CA: Table = {

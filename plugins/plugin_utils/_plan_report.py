@@ -40,10 +40,10 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step impor
 )
 
 # Renders the report, by the variable that contains the path of the file.
-REPORTS: dict[str, t.Callable[[status.Document], str]] = {
+REPORTS: dict[str, t.Callable[[status.StatusDocument], str]] = {
     "status_json": lambda report: json.dumps(report, indent=2) + "\n",
     "status_html": render_status_page,
-    "status_metrics": metrics.text,
+    "status_metrics": metrics.render_metrics,
 }
 # The colors that Ansible uses for ok, changed, failed and unreachable.
 COLORS = {
@@ -64,8 +64,8 @@ def status_report(step: Step) -> Vars:
             option="inputs",
         )
     clusters = [*_evaluated(step, inputs), *_lost(lost)]
-    report = status.document(clusters, format_utc(current_utc()))
-    lines = status.lines(report)
+    report = status.build_document(clusters, format_utc(current_utc()))
+    lines = status.render_table(report)
     # The task debug would fold and quote these lines.
     for text, state in lines:
         step.display(text, color=COLORS.get(state))
@@ -74,7 +74,7 @@ def status_report(step: Step) -> Vars:
             path, REPORTS[variable](report).encode(), rights=write.rights_setter(-1, -1, 0o644)
         )
         step.display(f"written: {path}")
-    return {"errors": status.faults(report), "lines": [text for text, _state in lines]}
+    return {"errors": status.list_reasons(report), "lines": [text for text, _state in lines]}
 
 
 def _report_files(step: Step, inputs: t.Mapping[str, Vars]) -> set[tuple[str, str]]:
@@ -113,18 +113,18 @@ def _clusters(step: Step) -> tuple[dict[str, Vars], dict[str, list[str]]]:
     return inputs, by_group
 
 
-def _evaluated(step: Step, inputs: t.Mapping[str, Vars]) -> t.Iterator[status.Cluster]:
+def _evaluated(step: Step, inputs: t.Mapping[str, Vars]) -> t.Iterator[status.ClusterStatus]:
     tables, before = step.tables(), step.options["before"]
     for group, data in inputs.items():
         v, members = variables.Variables(**data["variables"]), step.member_variables(data)
         results = step.results(member_variables=members)
-        yield status.cluster(
+        yield status.evaluate_cluster(
             group,
             results,
             {name: members[name].get(step.options["plans"]) or {} for name in results},
             step.scope(data),
             versions=tables.versions,
-            settings=status.Settings(
+            settings=status.ClusterSettings(
                 variables.resolve_election(v, tables.lease_presets).timings(), v.renew_before
             ),
             before=step.results("before", members) if before else {},
@@ -139,10 +139,10 @@ def _rotation_notes(step: Step, data: Vars, results: t.Mapping[str, Vars]) -> li
     return rotation.describe_progress(rotation.completed_steps(results, known), step.prefix)
 
 
-def _lost(lost: t.Mapping[str, list[str]]) -> t.Iterator[status.Cluster]:
+def _lost(lost: t.Mapping[str, list[str]]) -> t.Iterator[status.ClusterStatus]:
     for group, names in lost.items():
         scope = rollout.PlayScope(names, names, [], names)
-        yield status.cluster(group, {}, {}, scope, versions={}, settings=None)
+        yield status.evaluate_cluster(group, {}, {}, scope, versions={}, settings=None)
 
 
 def rotated(step: Step) -> Vars:
@@ -160,8 +160,8 @@ def rotated(step: Step) -> Vars:
 def monitoring_files(step: Step) -> Vars:
     """Compute what this Prometheus host needs to monitor all hosts whose variables are known."""
     step.reject_facts(step.host, step.vars.get("ansible_facts"))
-    settings, errors = monitoring.read(
-        {name: step.template(name) for name in monitoring.SPEC if name in step.vars}
+    settings, errors = monitoring.read_settings(
+        {name: step.template(name) for name in monitoring.MONITORING_SPEC if name in step.vars}
     )
     tables, clusters = step.tables(), _monitored(step)
     if not clusters:
@@ -170,10 +170,10 @@ def monitoring_files(step: Step) -> Vars:
             " run monitoring.yml without --limit and --tags"
         )
     for cluster in clusters:
-        errors += monitoring.faults(cluster, tables.versions, step.prefix)
+        errors += monitoring.list_errors(cluster, tables.versions, step.prefix)
     if errors or not settings:
         return {"errors": errors}
-    found = monitoring.plan(clusters, settings, tables.versions)
+    found = monitoring.plan_monitoring(clusters, settings, tables.versions)
     return {
         "errors": [],
         "warnings": found.warnings,
@@ -185,8 +185,8 @@ def monitoring_files(step: Step) -> Vars:
         "group": settings.group,
         "service": settings.service,
         "subject": monitoring.SCRAPER,
-        "valid_for": monitoring.LIFETIME,
-        "renew_before": monitoring.RENEWED,
+        "valid_for": monitoring.CLIENT_VALID_FOR,
+        "renew_before": monitoring.CLIENT_RENEW_BEFORE,
     }
 
 
@@ -196,9 +196,9 @@ def _as_text(content: t.Any) -> str:
     return yaml.dump(content, Dumper=AnsibleDumper, sort_keys=False, width=1000)
 
 
-def _monitored(step: Step) -> list[monitoring.Cluster]:
+def _monitored(step: Step) -> list[monitoring.MonitoredCluster]:
     presets = step.tables().lease_presets
-    clusters: dict[tuple[str, str], monitoring.Cluster] = {}
+    clusters: dict[tuple[str, str], monitoring.MonitoredCluster] = {}
     for name, known in step.vars["hostvars"].items():
         data = known.get(step.options["inputs"])
         if not isinstance(data, t.Mapping) or not data.get("sans"):
@@ -206,7 +206,7 @@ def _monitored(step: Step) -> list[monitoring.Cluster]:
         v = variables.Variables(**data["variables"])
         cluster = clusters.setdefault(
             (v.group, v.name),
-            monitoring.Cluster(
+            monitoring.MonitoredCluster(
                 variables={},
                 addresses=dict(zip(data["members"], data["addresses"])),
                 timings=variables.resolve_election(v, presets).timings(),

@@ -42,7 +42,7 @@ OF_PLAYBOOKS = (
     "drill_undo_after",
     "kube_scheduler_admin_kubeconfig",
     "rotate",
-    *monitoring.SPEC,
+    *monitoring.MONITORING_SPEC,
     *REPORT_VARIABLES,
 )
 MAX_PEM_CHARACTERS = 1 << 20

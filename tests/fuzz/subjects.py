@@ -407,7 +407,7 @@ class World:
                 (
                     info,
                     "Question",
-                    functools.partial(info.Question, clock=clock.monotonic, sleep=clock.sleep),
+                    functools.partial(info.HostQuery, clock=clock.monotonic, sleep=clock.sleep),
                 ),
                 (leader_info.leader, "time", clock),
                 (
@@ -550,7 +550,7 @@ class World:
         if name in ("scheduler_plan", "scheduler_drill"):
             return next(one for one in found if one["step"] == beside.get("step", found[0]["step"]))
         first = {"scheduler_fileset": 2, "scheduler_info": 1}.get(name, 0)
-        near = {"metrics_": 6, "wanted.pair.": 4, "wanted.": 3, "": first}
+        near = {"metrics_": 6, "desired.pair.": 4, "desired.": 3, "": first}
         return found[next(number for start, number in near.items() if place.startswith(start))]
 
     def _fine_x509_cert(self) -> list[dict[str, Any]]:
@@ -785,8 +785,8 @@ class World:
                 "next_cert": (self.folder / "live/client.pem").read_text(),
                 "next_key": (self.folder / "live/client-key.pem").read_text(),
             },
-            {**base, "wanted": wanted, "lease_before": RESULT["lease"]},
-            {**base, "wanted": pair, "fileset_dir": self.at("live/none"), "unit": "other.service"},
+            {**base, "desired": wanted, "previous_lease": RESULT["lease"]},
+            {**base, "desired": pair, "fileset_dir": self.at("live/none"), "unit": "other.service"},
             {
                 **base,
                 "probe": True,

@@ -290,7 +290,7 @@ def test_client_handles_arbitrary_responses(world: subjects.World, hostile: Host
         return judge.refusal(problem, SAID)[:5] if problem else found["state"]
 
     def version() -> str:
-        found = info.apiserver(hostile.server.url, hostile.asked)
+        found = info.query_apiserver(hostile.server.url, hostile.asked)
         assert facts.validate_module_result({**subjects.GATHERED, "apiserver": found})
         assert found["reachable"] == (found["error"] is None)
         if found["error"]:

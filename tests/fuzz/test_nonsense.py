@@ -45,7 +45,7 @@ def test_table_has_every_option(world: subjects.World, name: str) -> None:
 
 TYPED = ("bool",)
 # The subject of a query cannot be an invalid option; the result reports it.
-TOLD = ("apiserver", "apiserver_ca", "tls_server_name", "serving_ca", "metrics_", "wanted.")
+TOLD = ("apiserver", "apiserver_ca", "tls_server_name", "serving_ca", "metrics_", "desired.")
 
 
 def signs(outcome: dict[str, Any]) -> set[str]:

@@ -78,7 +78,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "clusters": lambda: render_status_page(troubled(5)),
     "hostile": lambda: render_status_page(hostile()),
     "long names": of_long_names,
-    "nothing": lambda: render_status_page(status.document([], "2026-01-13T12:00:00Z")),
+    "nothing": lambda: render_status_page(status.build_document([], "2026-01-13T12:00:00Z")),
 }
 
 

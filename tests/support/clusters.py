@@ -72,24 +72,24 @@ def cluster(
     name: str = "kube_masters",
     before: dict[str, dict[str, Any]] | None = None,
     **plans: dict[str, Any],
-) -> status.Cluster:
+) -> status.ClusterStatus:
     """Build three healthy members, of which m1 leads, except for the given changes."""
-    return status.cluster(
+    return status.evaluate_cluster(
         name,
         {each: member(each) for each in ("m1", "m2", "m3")} if answers is None else answers,
         plans,
         play or asked(),
         versions=VERSIONS,
-        settings=status.Settings(ElectionTimings(15, 10, 2), "720h"),
+        settings=status.ClusterSettings(ElectionTimings(15, 10, 2), "720h"),
         before=before or {},
     )
 
 
-def document(*clusters: status.Cluster) -> status.Document:
-    return status.document(clusters or [cluster()], TIME)
+def document(*clusters: status.ClusterStatus) -> status.StatusDocument:
+    return status.build_document(clusters or [cluster()], TIME)
 
 
-def troubled(count: int = 3) -> status.Document:
+def troubled(count: int = 3) -> status.StatusDocument:
     """Build COUNT clusters: one unhealthy, one with drift, the remaining ones healthy."""
     long = "master-1.control-plane.region-7.kube-ha.example.org"
     answers = {
@@ -133,7 +133,7 @@ def troubled(count: int = 3) -> status.Document:
     return document(*well, drifting, needy)
 
 
-def hostile() -> status.Document:
+def hostile() -> status.StatusDocument:
     """A member with markup in every text that it can set."""
     texts = {
         "holder": HOSTILE,

@@ -25,64 +25,67 @@ STATE = {
 }
 # Descriptions that no module documents.
 WORDS = {
-    "Document": "State of the clusters of one run, unhealthy clusters first.",
-    "Document.schema": (
+    "StatusDocument": "State of the clusters of one run, unhealthy clusters first.",
+    "StatusDocument.schema": (
         "Version of this format. It increases if a field is removed or changes its meaning. "
         "New fields do not change it."
     ),
-    "Document.time": "Time of the report by the clock of the controller, in UTC.",
-    "Document.state": "The worst state of the clusters.",
-    "Document.clusters": "A cluster is a group of hosts, kube_scheduler_group.",
-    "Cluster": "One cluster.",
-    "Cluster.name": "Name of the group.",
-    "Cluster.state": (
+    "StatusDocument.time": "Time of the report by the clock of the controller, in UTC.",
+    "StatusDocument.state": "The worst state of the clusters.",
+    "StatusDocument.clusters": "A cluster is a group of hosts, kube_scheduler_group.",
+    "ClusterStatus": "One cluster.",
+    "ClusterStatus.name": "Name of the group.",
+    "ClusterStatus.state": (
         "The worst state of the members, or unhealthy if the leader is not valid: "
         + "; ".join(f"{state}: {words}" for state, words in STATE.items())
         + "."
     ),
-    "Cluster.leader": (
+    "ClusterStatus.leader": (
         "Inventory name of the member that holds the lease; null if no member holds it."
     ),
-    "Cluster.holder": "Hostname of the lease holder, member or not.",
-    "Cluster.leader_since": "Start of the leadership by the leader's clock, from the lease.",
-    "Cluster.transitions": "Number of leader changes since the lease was created.",
-    "Cluster.failover": (
+    "ClusterStatus.holder": "Hostname of the lease holder, member or not.",
+    "ClusterStatus.leader_since": "Start of the leadership by the leader's clock, from the lease.",
+    "ClusterStatus.transitions": "Number of leader changes since the lease was created.",
+    "ClusterStatus.failover": (
         "Upper bounds of the seconds without a leader; null if the variables are not readable."
     ),
-    "Cluster.renew_before_days": "The next run renews a certificate with fewer days left.",
-    "Cluster.reasons": "Problems of the cluster as a whole, one line each.",
-    "Cluster.notes": "Further information about the cluster, one line each.",
-    "Cluster.not_asked": (
+    "ClusterStatus.renew_before_days": "The next run renews a certificate with fewer days left.",
+    "ClusterStatus.reasons": "Problems of the cluster as a whole, one line each.",
+    "ClusterStatus.notes": "Further information about the cluster, one line each.",
+    "ClusterStatus.not_asked": (
         "Members that this run excludes (--limit), or has not reached yet (serial)."
     ),
-    "Cluster.members": "Members by inventory name, unhealthy members first.",
+    "ClusterStatus.members": "Members by inventory name, unhealthy members first.",
     "Failover.crash": "After a crash of the leader.",
     "Failover.stop": "After a stop of the leader.",
-    "Member": "One host.",
-    "Member.state": "The same states as of the cluster, for this member alone.",
-    "Member.leads": "Whether the member holds the lease.",
-    "Member.compared": (
+    "MemberStatus": "One host.",
+    "MemberStatus.state": "The same states as of the cluster, for this member alone.",
+    "MemberStatus.leads": "Whether the member holds the lease.",
+    "MemberStatus.compared": (
         "Whether the member was compared with its plan. If not, an empty drift has no meaning."
     ),
-    "Member.reasons": "Why the state is not healthy, one line each.",
-    "Member.notes": (
+    "MemberStatus.reasons": "Why the state is not healthy, one line each.",
+    "MemberStatus.notes": (
         "Further information, one line each: checks that did not run, and what systemd or "
         "the version of the member does not support."
     ),
-    "Member.answer": (
+    "MemberStatus.answer": (
         "Result of kube_ha.scheduler.scheduler_info on the member; null without a result."
     ),
     "Lease.age": "Seconds since the renewal by this host's clock; null if unknown.",
     "HostResult": "Result of kube_ha.scheduler.scheduler_info on a member.",
 }
-ENUMERATIONS = {f"{name}.state": list(status.STATES) for name in ("Document", "Cluster", "Member")}
+ENUMERATIONS = {
+    f"{name}.state": list(status.STATUS_STATES)
+    for name in ("StatusDocument", "ClusterStatus", "MemberStatus")
+}
 
 
 def schema() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
-    _described(status.Document, "", _documented(scheduler_info.RETURN), definitions)
-    top = definitions.pop("Document")
-    top["properties"]["schema"]["const"] = status.SCHEMA
+    _described(status.StatusDocument, "", _documented(scheduler_info.RETURN), definitions)
+    top = definitions.pop("StatusDocument")
+    top["properties"]["schema"]["const"] = status.SCHEMA_VERSION
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Status of kube-scheduler clusters, by kube_ha.scheduler",
@@ -118,10 +121,16 @@ def _described(
     name, properties = kind.__name__, {}
     definitions[name] = {}
     for field, hint in typing.get_type_hints(kind).items():
-        told = documented.get(field) or {} if name not in ("Document", "Cluster", "Member") else {}
+        told = (
+            documented.get(field) or {}
+            if name not in ("StatusDocument", "ClusterStatus", "MemberStatus")
+            else {}
+        )
         place = f"{name}.{field}"
         inner = (
-            documented if name in ("Document", "Cluster", "Member") else told.get("contains") or {}
+            documented
+            if name in ("StatusDocument", "ClusterStatus", "MemberStatus")
+            else told.get("contains") or {}
         )
         words_ = WORDS.get(place) or _plain(told.get("description"))
         properties[field] = {"description": words_, **_shape(hint, inner, definitions)}

@@ -208,7 +208,7 @@ def test_every_entry_point_takes_the_variables() -> None:
         *PHASES,
     }
     assert set(specs) == entries
-    compare(specs["monitoring"]["options"], monitoring.SPEC, "monitoring")
+    compare(specs["monitoring"]["options"], monitoring.MONITORING_SPEC, "monitoring")
     # The entry point monitoring has separate variables.
     for name, spec in [entry for entry in specs.items() if entry[0] != "monitoring"]:
         entry_options = {
@@ -301,7 +301,9 @@ def test_each_alert_has_a_section() -> None:
     anchors = {
         re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings
     }
-    assert {section for _severity, section in monitoring.URGENCY.values()} <= anchors
+    assert {section for _severity, section in monitoring.ALERT_PROPERTIES.values()} <= anchors
     page = (ROOT / "docs/monitoring.md").read_text()
-    assert re.findall(r"^\| `KubeScheduler(\w+)`", page, re.MULTILINE) == list(monitoring.URGENCY)
-    assert set(re.findall(r"`alerts: (\w+)`", page)) == set(monitoring.ALERTS)
+    assert re.findall(r"^\| `KubeScheduler(\w+)`", page, re.MULTILINE) == list(
+        monitoring.ALERT_PROPERTIES
+    )
+    assert set(re.findall(r"`alerts: (\w+)`", page)) == set(monitoring.ALERT_SPEC)

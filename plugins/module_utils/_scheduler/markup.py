@@ -16,7 +16,7 @@ Look = t.Literal["good", "warn", "bad"]
 SYMBOLS: dict[Look, str] = {"good": "✔", "warn": "▲", "bad": "✘"}
 
 # Dark is for screens only: paper is white. The fills of a banner are the same in both, for white text.
-STYLE = """
+BASE_STYLE = """
 :root { color-scheme: light dark; --back: #fff; --text: #1c2430; --dim: #56606f; --line: #d5dbe3; --panel: #f4f6f9;
   --good: #1a7740; --warn: #855000; --bad: #b92b2b; }
 @media screen and (prefers-color-scheme: dark) { :root { --back: #12161c; --text: #e4e8ee; --dim: #9aa5b4; --line: #333c49; --panel: #1b212a;
@@ -56,7 +56,7 @@ def render_page(title: str, body: t.Iterable[str], *, look: Look, style: str = "
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
-        f"<title>{esc(title)}</title>\n<style>{STYLE}{style}</style></head>\n"
+        f"<title>{esc(title)}</title>\n<style>{BASE_STYLE}{style}</style></head>\n"
         f'<body class="{look}">\n' + "\n".join(filter(None, body)) + "\n</body></html>\n"
     )
 

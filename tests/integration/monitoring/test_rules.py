@@ -151,7 +151,7 @@ def firing(rules: Path, changed: dict[str, str], expected: set[str]) -> None:
 
 
 def test_every_alert_is_tried() -> None:
-    assert list(ILL) == list(monitoring.URGENCY)
+    assert list(ILL) == list(monitoring.ALERT_PROPERTIES)
 
 
 def test_no_alert_where_all_is_well(rules: Path) -> None:
@@ -204,4 +204,4 @@ def test_prometheus_takes_the_files(tmp_path: Path) -> None:
 
 
 def test_the_metrics_of_the_report_are_well_formed() -> None:
-    assert promtool("check", "metrics", stdin=metrics.text(document())) == ""
+    assert promtool("check", "metrics", stdin=metrics.render_metrics(document())) == ""

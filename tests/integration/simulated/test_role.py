@@ -323,12 +323,12 @@ def without_chance(options: dict[str, Any]) -> dict[str, Any]:
     """What a module was told, without what is new each time, and where the binary comes from."""
     wanted = {
         name: value
-        for name, value in (options.get("wanted") or {}).items()
+        for name, value in (options.get("desired") or {}).items()
         if name != "binary_source"
     }
     chance = ("_certificate", "attempt", "metrics_cert", "metrics_key")
     own = {name: value for name, value in options.items() if name not in chance}
-    return {**own, "wanted": wanted}
+    return {**own, "desired": wanted}
 
 
 def check_certificate(pem: str, ca: Ca) -> None:

@@ -88,7 +88,8 @@ def test_all_at_once_where_nobody_is_healthy(cluster: Simulation) -> None:
         "namespace": "kube-system",
     }
     before = {
-        name: run.options(name, "scheduler_info")[2].get("lease_before") for name in cluster.answers
+        name: run.options(name, "scheduler_info")[2].get("previous_lease")
+        for name in cluster.answers
     }
     assert before == {"m1": absent, "m2": None, "m3": None}
 
@@ -150,7 +151,7 @@ def test_the_lease_has_to_move_between_two_questions(cluster: Simulation) -> Non
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
     _gathered, *questions = run.options("m2", "scheduler_info")
-    assert [question["lease_before"] for question in questions] == [
+    assert [question["previous_lease"] for question in questions] == [
         first,
         later,
         later,

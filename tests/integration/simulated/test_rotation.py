@@ -197,9 +197,9 @@ def test_each_host_goes_on_from_its_own_step(cluster: Simulation) -> None:
     # To find where it stands, accept, issue, drop, and to wait for its end.
     for name, signers in {"m1": "ffnnn", "m2": "ffnnn", "m3": "nnnnn"}.items():
         asked = [
-            options["wanted"]
+            options["desired"]
             for options in run.options(name, "scheduler_info")
-            if "wanted" in options
+            if "desired" in options
         ]
         expected = {"f": cluster.ca.pem, "n": ca.pem}
         assert [wanted["certificate"]["_ca_certificate"] for wanted in asked] == [
@@ -225,9 +225,9 @@ def test_a_plain_run_leaves_each_host_at_its_step(cluster: Simulation) -> None:
     trusted = {}
     for name in NAMES:
         [asked] = [
-            options["wanted"]
+            options["desired"]
             for options in run.options(name, "scheduler_info")
-            if "wanted" in options
+            if "desired" in options
         ]
         trusted[name] = asked["kubeconfig"]["clusters"][0]["certificate_authority_data"]
     assert trusted == {"m1": cluster.ca.pem, "m2": ca.pem, "m3": cluster.ca.pem + ca.pem}

@@ -111,7 +111,7 @@ KUBECONFIG_SPEC: dict[str, t.Any] = {
     **OWNER_SPEC,
 }
 # Options of the module kubeconfig that no question has.
-KUBECONFIG_REST: dict[str, dict[str, t.Any]] = {
+UNSUPPORTED_KUBECONFIG_OPTIONS: dict[str, dict[str, t.Any]] = {
     "clusters": {"state": "present"},
     "users": {
         "state": "present",
@@ -139,7 +139,7 @@ class FileModule(t.Protocol):
         """Sets them; whether any differed, or `changed`."""
 
 
-class Task:
+class CheckModeTask:
     """A task of another module in check mode: its options, and what it would have warned of."""
 
     check_mode = True
@@ -171,11 +171,11 @@ class HostAccess(t.NamedTuple):
     module: FileModule
     proc: Proc
     shown: t.Mapping[str, str]
-    told: effective.Answers
+    told: effective.Responses
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredState:
     """What is wanted of a host, with every option checked."""
 
     version: str
@@ -192,7 +192,7 @@ class Wanted:
     unit: str
 
 
-def wanted_of(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) -> Wanted:
+def parse_desired(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) -> DesiredState:
     """The option C(wanted), checked. Raises FilesetError and FilesError for what makes no sense."""
     certificate, kubeconfig = options["certificate"], options["kubeconfig"]
     if certificate is not None:
@@ -207,7 +207,7 @@ def wanted_of(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) ->
             certificate["regenerate"] = "full"
     if kubeconfig is not None:
         kubeconfig = _validated("kubeconfig", KUBECONFIG_SPEC, kubeconfig)
-        for kind, rest in KUBECONFIG_REST.items():
+        for kind, rest in UNSUPPORTED_KUBECONFIG_OPTIONS.items():
             kubeconfig[kind] = [
                 {
                     **rest,
@@ -221,7 +221,7 @@ def wanted_of(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) ->
                 for entry in kubeconfig[kind] or []
             ]
         kubeconfig.update(force=False, backup=False, state="present", attributes=None)
-    return Wanted(
+    return DesiredState(
         version=options["version"].removeprefix("v"),
         binary=options["binary"],
         binary_source=options["binary_source"],
@@ -245,19 +245,21 @@ def _validated(
 ) -> dict[str, t.Any]:
     found = ArgumentSpecValidator(argument_spec, **(rules or {})).validate(options)
     if found.error_messages:
-        raise FilesetError(f"wanted: {name}: {'; '.join(found.error_messages)}")
+        raise FilesetError(f"desired: {name}: {'; '.join(found.error_messages)}")
     validated: dict[str, t.Any] = found.validated_parameters
     return validated
 
 
-class Comparison(t.NamedTuple):
+class DriftResult(t.NamedTuple):
     """All in which a host differs, and why somebody else's CA has to issue a certificate."""
 
     drift: list[facts.Drift]
     awaited: list[str]
 
 
-def compare(wanted: Wanted, root: str, seen: facts.ModuleResult, host: HostAccess) -> Comparison:
+def find_drift(
+    wanted: DesiredState, root: str, seen: facts.ModuleResult, host: HostAccess
+) -> DriftResult:
     """Compare the host; C(root) is the fileset's folder, and C(seen) what else the answer holds."""
     fileset, module = Fileset(root, wanted.items), host.module
     certificate, awaited = _certificate(wanted, module)
@@ -287,14 +289,14 @@ def compare(wanted: Wanted, root: str, seen: facts.ModuleResult, host: HostAcces
         for part, found in parts
         for reason in dict.fromkeys(found)
     ]
-    return Comparison(drift, [_line(reason) for reason in awaited])
+    return DriftResult(drift, [_line(reason) for reason in awaited])
 
 
 def _line(reason: str) -> str:
     return " ".join(reason.split())[: facts.MAX_TEXT_LENGTH]
 
 
-def _packages(wanted: Wanted, missing: t.Sequence[str]) -> list[str]:
+def _packages(wanted: DesiredState, missing: t.Sequence[str]) -> list[str]:
     return (
         [f"the Python library {name} is missing" for name in missing]
         if wanted.manage_packages
@@ -302,7 +304,7 @@ def _packages(wanted: Wanted, missing: t.Sequence[str]) -> list[str]:
     )
 
 
-def _binary_part(wanted: Wanted) -> str:
+def _binary_part(wanted: DesiredState) -> str:
     """Whether the binary is to be brought (C(binary)), or is there and only to be verified and recorded (C(record))."""
     return (
         "record"
@@ -311,7 +313,7 @@ def _binary_part(wanted: Wanted) -> str:
     )
 
 
-def _binary(wanted: Wanted, fileset: Fileset) -> list[str]:
+def _binary(wanted: DesiredState, fileset: Fileset) -> list[str]:
     path = wanted.binary
     try:
         info = os.stat(path)
@@ -351,7 +353,7 @@ def _absence(path: str, error: OSError | ValueError) -> str:
     return f"{path}: {'is not there' if isinstance(error, FileNotFoundError) else error.strerror}"
 
 
-def _link(wanted: Wanted) -> list[str]:
+def _link(wanted: DesiredState) -> list[str]:
     found = []
     for item in wanted.items:
         if not item.link_to:
@@ -368,7 +370,7 @@ def _link(wanted: Wanted) -> list[str]:
     return found
 
 
-def _log_dir(wanted: Wanted) -> list[str]:
+def _log_dir(wanted: DesiredState) -> list[str]:
     path = wanted.log_dir
     if not path:
         return []
@@ -381,7 +383,7 @@ def _log_dir(wanted: Wanted) -> list[str]:
     return _rights(path, {"owner": wanted.user or None, "group": None, "mode": "0755"})
 
 
-def _certificate(wanted: Wanted, module: FileModule) -> tuple[list[str], list[str]]:
+def _certificate(wanted: DesiredState, module: FileModule) -> tuple[list[str], list[str]]:
     """In what the pair differs, and why a certificate is awaited."""
     options = wanted.certificate
     if options is None:
@@ -391,7 +393,7 @@ def _certificate(wanted: Wanted, module: FileModule) -> tuple[list[str], list[st
             "cannot be judged, for the Python library cryptography is missing or older than 3.3"
         )
         return [f"{options['path']}: {reason}"], []
-    task = Task(module, options)
+    task = CheckModeTask(module, options)
     try:
         result = Pair(task, current_utc()).run()
     except CollectionError as error:
@@ -405,7 +407,7 @@ def _certificate(wanted: Wanted, module: FileModule) -> tuple[list[str], list[st
     return found, result.get("awaited", [])
 
 
-def _pair(wanted: Wanted) -> list[str]:
+def _pair(wanted: DesiredState) -> list[str]:
     options = wanted.pair
     if options is None:
         return []
@@ -435,12 +437,12 @@ def _pair(wanted: Wanted) -> list[str]:
     return found
 
 
-def _kubeconfig(wanted: Wanted, module: FileModule) -> list[str]:
+def _kubeconfig(wanted: DesiredState, module: FileModule) -> list[str]:
     options = wanted.kubeconfig
     if options is None:
         return []
     path = options["path"]
-    task = Task(module, options)
+    task = CheckModeTask(module, options)
     try:
         result = kubeconfig_module.run(task)
     except CollectionError as error:
@@ -464,7 +466,7 @@ def _kubeconfig(wanted: Wanted, module: FileModule) -> list[str]:
     )
 
 
-def _texts(wanted: Wanted, digest: str, *names: str) -> list[str]:
+def _texts(wanted: DesiredState, digest: str, *names: str) -> list[str]:
     """Of the rendered members whose names begin so."""
     found = []
     for item in wanted.items:
@@ -498,7 +500,7 @@ def _same_but_digest(item: Item) -> bool:
     return len(around) > 1 and re.fullmatch("[0-9a-f]{0,32}".join(around), live) is not None
 
 
-def _unit(wanted: Wanted, shown: t.Mapping[str, str]) -> list[str]:
+def _unit(wanted: DesiredState, shown: t.Mapping[str, str]) -> list[str]:
     ours = {item.path for item in wanted.items}
     found = [
         f"{path}: changes the unit"
@@ -522,14 +524,14 @@ def _unit(wanted: Wanted, shown: t.Mapping[str, str]) -> list[str]:
 
 
 def _process(
-    wanted: Wanted, fileset: Fileset, digest: str, process: facts.Process, host: HostAccess
+    wanted: DesiredState, fileset: Fileset, digest: str, process: facts.Process, host: HostAccess
 ) -> list[str]:
     live = staleness.LiveSet(wanted.items, digest, fileset.record()["binaries"])
     found = staleness.staleness_reasons(wanted.unit, host.shown, host.proc, live)
     if process["pid"] and process["version"] != wanted.version:
         found.append(f"version {process['version'] or 'unknown'} runs, wanted {wanted.version}")
     # Otherwise that it differs follows from what was found.
-    return found or effective.differences(wanted.settings, wanted.version, host.told)
+    return found or effective.compare_settings(wanted.settings, wanted.version, host.told)
 
 
 def _staged(fileset: Fileset) -> list[str]:

@@ -21,17 +21,17 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
     is_same_value,
 )
 
-PATHS = ("/configz", "/flagz", "/statusz")
-FLAG = re.compile(r"([a-z][a-z0-9-]*)=(.*)")
-VERSION = re.compile(r"Binary version: *v?([0-9]+\.[0-9]+\.[0-9]+)\S*")
+SETTINGS_PATHS = ("/configz", "/flagz", "/statusz")
+FLAG_LINE = re.compile(r"([a-z][a-z0-9-]*)=(.*)")
+STATUSZ_VERSION = re.compile(r"Binary version: *v?([0-9]+\.[0-9]+\.[0-9]+)\S*")
 # Values that a flag is shown with in another form than it was given in: lists, and mappings.
-JOINED = re.compile(r"[\[,=]")
+COMPOSITE_VALUE = re.compile(r"[\[,=]")
 
-Answers = t.Mapping[str, "tuple[int, bytes]"]
+Responses = t.Mapping[str, "tuple[int, bytes]"]
 """HTTP status and body, by path."""
 
 
-def differences(wanted: DesiredSettings, version: str, told: Answers) -> list[str]:
+def compare_settings(wanted: DesiredSettings, version: str, told: Responses) -> list[str]:
     """In what a process differs, by its own words; nothing where it does not answer, or with something else."""
     texts = {
         path: body.decode("utf-8", "replace")
@@ -39,16 +39,16 @@ def differences(wanted: DesiredSettings, version: str, told: Answers) -> list[st
         if status == 200
     }
     found = list(_fields(_effective(wanted), _configuration(texts.get("/configz", "")), ""))
-    lines = map(FLAG.fullmatch, texts.get("/flagz", "").splitlines())
+    lines = map(FLAG_LINE.fullmatch, texts.get("/flagz", "").splitlines())
     flags = {match[1]: match[2] for match in lines if match}
     found += [
         f"flag --{name} is {flags[name]}, wanted {value}"
         for name, value in wanted["flags"].items()
         if name in flags
-        and not JOINED.search(f"{flags[name]}{value}")
+        and not COMPOSITE_VALUE.search(f"{flags[name]}{value}")
         and not is_same_value(str(value), flags[name])
     ]
-    runs = VERSION.search(texts.get("/statusz", ""))
+    runs = STATUSZ_VERSION.search(texts.get("/statusz", ""))
     if runs and runs[1] != version:
         found.append(f"/statusz tells version {runs[1]}, wanted {version}")
     return found

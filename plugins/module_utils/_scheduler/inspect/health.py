@@ -5,7 +5,7 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """What keeps a host from being healthy, from what was seen of it.
 
-`active (running)` and /healthz 200 hold for a scheduler whose certificates have expired. A host is healthy when C(judge) finds nothing.
+`active (running)` and /healthz 200 hold for a scheduler whose certificates have expired. A host is healthy when C(evaluate_health) finds nothing.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import typing as t
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import CHECK_NAMES
 
-CERTIFICATES: tuple[t.Literal["served"], t.Literal["used"]] = ("served", "used")
-STATUSES: dict[t.Literal["ready", "metrics_anonymous", "metrics_reader"], tuple[int, ...]] = {
+EXPECTED_STATUSES: dict[
+    t.Literal["ready", "metrics_anonymous", "metrics_reader"], tuple[int, ...]
+] = {
     "ready": (200,),
     "metrics_anonymous": (401, 403),
     "metrics_reader": (200,),
 }
 # What another installer may have left open to all, or closed to readers, or with a certificate of its own making.
-OF_SERVING = tuple(
+SERVING_CHECKS = tuple(
     CHECK_NAMES[name] for name in CHECK_NAMES if name not in ("used", "lease", "settings")
 )
 
 
-class Seen(t.TypedDict):
+class Observation(t.TypedDict):
     """What was seen of a host; the fields are those of the answer of scheduler_info."""
 
     unit: facts.Unit
@@ -39,8 +40,8 @@ class Seen(t.TypedDict):
     certificates: list[facts.CertificateFile]
 
 
-def judge(
-    seen: Seen, faults: t.Sequence[str] = (), *, steady: float = 0.0, reloaded: bool = False
+def evaluate_health(
+    seen: Observation, faults: t.Sequence[str] = (), *, steady: float = 0.0, reloaded: bool = False
 ) -> list[str]:
     """What keeps this host from being healthy, one sentence each; C(faults) are those of the probes.
 
@@ -77,9 +78,11 @@ def judge(
     if not seen["process"]["pid"]:
         return problems
     own = bool(seen["process"]["digest"])
-    for name in (name for name in CERTIFICATES if own or CHECK_NAMES[name] not in OF_SERVING):
+    for name in (
+        name for name in facts.CERTIFICATE_PROBES if own or CHECK_NAMES[name] not in SERVING_CHECKS
+    ):
         problems += [f"{CHECK_NAMES[name]} {fault}" for fault in _certificate_faults(probes[name])]
-    for check, fine in STATUSES.items() if own else ():
+    for check, fine in EXPECTED_STATUSES.items() if own else ():
         status = probes[check]
         if status is not None and status not in fine:
             problems.append(
@@ -91,10 +94,10 @@ def judge(
         )
     if reloaded:
         problems += _not_reloaded(seen)
-    return problems + [fault for fault in faults if own or not fault.startswith(OF_SERVING)]
+    return problems + [fault for fault in faults if own or not fault.startswith(SERVING_CHECKS)]
 
 
-def _not_reloaded(seen: Seen) -> list[str]:
+def _not_reloaded(seen: Observation) -> list[str]:
     served = seen["probes"]["served"]
     lying = next((file for file in seen["certificates"] if file["use"] == "pair"), None)
     found = []

@@ -73,15 +73,15 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
     serving_or_default,
 )
 
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+KUBERNETES_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 # What this collection's modules import on a master beyond the standard library.
-LIBRARIES = ("cryptography", "yaml")
+REQUIRED_LIBRARIES = ("cryptography", "yaml")
 OS_RELEASE = "/etc/os-release"
-POLL = 0.5
+HEALTH_POLL_S = 0.5
 READER = CHECK_NAMES["metrics_reader"]
 
 
-class Module(t.Protocol):
+class InfoModule(t.Protocol):
     """The part of AnsibleModule that this needs."""
 
     params: dict[str, t.Any]
@@ -96,7 +96,7 @@ class Module(t.Protocol):
         """Sets them; whether any differed, or `changed`."""
 
 
-class Host(t.TypedDict):
+class HostFacts(t.TypedDict):
     """What does not depend on a scheduler: the fields of the answer of these names."""
 
     hostname: str
@@ -115,19 +115,19 @@ def parse_os_release(text: str) -> list[str]:
     return [word for key in ("ID", "ID_LIKE") for word in fields.get(key, "").strip("\"'").split()]
 
 
-def host(user: str | None, systemd_version: int) -> Host:
+def gather_host_facts(user: str | None, systemd_version: int) -> HostFacts:
     """What does not depend on a scheduler."""
     text = b""
     with contextlib.suppress(OSError), open(OS_RELEASE, "rb") as stream:
         text = stream.read(paths.MAX_FILE_BYTES)
     machine = platform.machine()
-    return Host(
+    return HostFacts(
         hostname=socket.gethostname(),
-        architecture=ARCHITECTURES.get(machine, machine),
+        architecture=KUBERNETES_ARCHITECTURES.get(machine, machine),
         os_families=parse_os_release(text.decode("utf-8", "replace")),
         systemd_version=systemd_version,
         python_version=platform.python_version(),
-        missing_libraries=[name for name in LIBRARIES if not probes.installed(name)],
+        missing_libraries=[name for name in REQUIRED_LIBRARIES if not probes.is_installed(name)],
         time=time.time(),
         user_exists=bool(user) and _user_exists(str(user)),
     )
@@ -141,7 +141,7 @@ def _user_exists(name: str) -> bool:
     return True
 
 
-def apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserver:
+def query_apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserver:
     """The version of an apiserver, read over verified TLS. That it denies anonymous readers counts as an answer."""
     found = facts.Apiserver(
         server=server,
@@ -186,7 +186,7 @@ def _ask_version(
         client_pem=pair,
         tls_server_name=params["tls_server_name"] or None,
     )
-    with _client.Client([login], timeout=probes.HTTP_TIMEOUT) as client:
+    with _client.Client([login], timeout=probes.PROBE_TIMEOUT_S) as client:
         return client.get("/version")
 
 
@@ -207,7 +207,7 @@ def _answers(
     return True
 
 
-def unsafe(folders: t.Sequence[str]) -> list[str]:
+def find_unsafe_directories(folders: t.Sequence[str]) -> list[str]:
     """Why root should write nothing into directories; of one that is not there, the nearest above it is judged."""
     found = []
     for folder in folders:
@@ -219,7 +219,7 @@ def unsafe(folders: t.Sequence[str]) -> list[str]:
     return list(dict.fromkeys(filter(None, found)))
 
 
-def unit_of(name: str, shown: t.Mapping[str, str], manifest: str) -> facts.Unit:
+def describe_unit(name: str, shown: t.Mapping[str, str], manifest: str) -> facts.Unit:
     """The unit for the answer, of the properties that systemd shows."""
     drop_ins = _systemd.drop_ins(shown, name)
     aside = [path for path in drop_ins if _systemd.is_set_aside(path)]
@@ -240,12 +240,12 @@ def unit_of(name: str, shown: t.Mapping[str, str], manifest: str) -> facts.Unit:
     )
 
 
-class Question:
+class HostQuery:
     """One run of the module on its host."""
 
     def __init__(
         self,
-        module: Module,
+        module: InfoModule,
         systemd: _systemd.Systemd,
         proc: Proc,
         clock: t.Callable[[], float] = time.monotonic,
@@ -257,13 +257,13 @@ class Question:
         check_info(self.params)
         self.unit: str = self.params["unit"]
         self.systemd_version = systemd.version()
-        self.before = probes.record_of(self.params["lease_before"])
+        self.before = probes.parse_record(self.params["previous_lease"])
         self.last: _lease.LeaseRecord | None = None
 
     def run(self) -> facts.ModuleResult:
         """The answer. Raises FilesetError, SystemdError and FilesError."""
         params = self.params
-        wanted = params["wanted"]
+        wanted = params["desired"]
         fileset = Fileset(params["fileset_dir"], parse_files(wanted["files"]) if wanted else [])
         if not wanted:
             staged = fileset.record()["staged"]
@@ -282,7 +282,7 @@ class Question:
             left = (
                 params["steady"] - unit["active_seconds"] if len(answer["problems"]) == 1 else 0.0
             )
-            self.sleep(max(POLL, min(left, deadline - self.clock())))
+            self.sleep(max(HEALTH_POLL_S, min(left, deadline - self.clock())))
         if answer["healthy"] is False and self.systemd_version:
             answer["journal"] = self.systemd.journal(self.unit, max(0, params["journal_lines"]))
         if wanted:
@@ -291,16 +291,16 @@ class Question:
                 drift,
             )
 
-            checked = drift.wanted_of(wanted, user=params["user"], unit=self.unit)
+            checked = drift.parse_desired(wanted, user=params["user"], unit=self.unit)
             access = drift.HostAccess(self.module, self.proc, shown, told)
-            answer["drift"], answer["awaited"] = drift.compare(
+            answer["drift"], answer["awaited"] = drift.find_drift(
                 checked, fileset.root, answer, access
             )
         return answer
 
     def _look(
         self, fileset: Fileset
-    ) -> tuple[facts.ModuleResult, dict[str, str], effective.Answers]:
+    ) -> tuple[facts.ModuleResult, dict[str, str], effective.Responses]:
         params = self.params
         shown = self.systemd.show(self.unit) if self.systemd_version else {}
         pid = _systemd.main_pid(shown)
@@ -327,15 +327,18 @@ class Question:
         port, holder = self._port(process, serving_or_default(serving), listeners)
         beside = instances.other_instances(fileset, self.proc, self._pid_of, params["_serving"])
         answer = facts.ModuleResult(
-            **host(params["user"], self.systemd_version),
+            **gather_host_facts(params["user"], self.systemd_version),
             installed=os.path.isdir(fileset.root) and shown.get("LoadState") == "loaded",
             prepared=fileset.is_prepared(),
-            unsafe=[*unsafe(params["folders"]), *self._untrusted(fileset, process, told)],
+            unsafe=[
+                *find_unsafe_directories(params["directories"]),
+                *self._untrusted(fileset, process, told),
+            ],
             stale=fileset.stale_members(),
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
-            apiserver=apiserver(params["apiserver"], params) if params["apiserver"] else None,
-            apiservers=[apiserver(server, params) for server in params["apiservers"]],
-            unit=unit_of(self.unit, shown, manifest if instead else ""),
+            apiserver=query_apiserver(params["apiserver"], params) if params["apiserver"] else None,
+            apiservers=[query_apiserver(server, params) for server in params["apiservers"]],
+            unit=describe_unit(self.unit, shown, manifest if instead else ""),
             process=process,
             port=port,
             others=[
@@ -354,12 +357,12 @@ class Question:
             awaited=[],
         )
         subject = self._subject(process, told, serving_or_default(serving), listeners)
-        told_of_settings: effective.Answers = {}
+        told_of_settings: effective.Responses = {}
         if params["probe"]:
             told_of_settings = self._probe(answer, fileset, subject)
         elif pid:
             with contextlib.suppress(*LEASE_ACCESS_ERRORS):
-                answer["lease"] = probes.describe_lease(probes.glance(subject, self.before))
+                answer["lease"] = probes.describe_lease(probes.read_lease(subject, self.before))
         return answer, shown, told_of_settings
 
     def _untrusted(
@@ -382,7 +385,7 @@ class Question:
     def certificates(self) -> list[facts.CertificateFile]:
         """What lies on the host, read once however often the process is looked at."""
         params = self.params
-        if not params["authorities"] or not probes.installed("cryptography"):
+        if not params["authorities"] or not probes.is_installed("cryptography"):
             return []
         # The library takes longer to import than all else that a question without probes needs.
         from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (  # noqa: PLC0415
@@ -416,7 +419,7 @@ class Question:
         self, process: facts.Process, serving: _versions.Serving, listeners: t.Sequence[Listener]
     ) -> tuple[facts.Port, int | None]:
         """The port that is wanted, and the process that holds it; of a version that serves no HTTPS, its HTTP port."""
-        wanted = self.params["wanted"]
+        wanted = self.params["desired"]
         if wanted:
             serving = _versions.find_serving(self.params["_serving"], wanted["version"]) or serving
         number = (
@@ -451,12 +454,12 @@ class Question:
         told: ProcessSettings,
         serving: _versions.Serving,
         listeners: t.Sequence[Listener],
-    ) -> probes.Subject:
+    ) -> probes.ProbedProcess:
         params = self.params
         pid, http_port = process["pid"], process["http_port"]
         named = told.kubeconfig or params["kubeconfig"]
         pair = (params["metrics_cert"], params["metrics_key"]) if params["metrics_cert"] else None
-        return probes.Subject(
+        return probes.ProbedProcess(
             process=process,
             serving=serving,
             sources=_versions.lock_source_groups(process["lock"]),
@@ -481,11 +484,11 @@ class Question:
         self.before, self.last = self.last or view.compared, view.record or absent or self.last
 
     def _probe(
-        self, answer: facts.ModuleResult, fileset: Fileset, subject: probes.Subject
-    ) -> effective.Answers:
+        self, answer: facts.ModuleResult, fileset: Fileset, subject: probes.ProbedProcess
+    ) -> effective.Responses:
         pid = answer["process"]["pid"]
         faults: list[str] = []
-        settings: effective.Answers = {}
+        settings: effective.Responses = {}
         seen = facts.Probes(
             served=None,
             used=None,
@@ -497,7 +500,7 @@ class Question:
         )
         if pid:
             began = self.proc.start_ticks(pid)
-            seen, view, settings, faults = probes.run(subject, self.before)
+            seen, view, settings, faults = probes.run_probes(subject, self.before)
             seen["used_loaded"] = self._loaded(fileset, pid)
             if view is not None:
                 answer["lease"] = probes.describe_lease(view)
@@ -505,8 +508,8 @@ class Question:
             if self.proc.start_ticks(pid) != began:
                 faults.append(f"{self.unit} was restarted while it was looked at")
         answer["probes"] = seen
-        answer["problems"] = health.judge(
-            health.Seen(
+        answer["problems"] = health.evaluate_health(
+            health.Observation(
                 unit=answer["unit"],
                 process=answer["process"],
                 port=answer["port"],

@@ -42,9 +42,9 @@ def check_info(params: t.Mapping[str, t.Any]) -> None:
         check_path(params[option], option)
     if params["certificate"] is not None:
         check_path(params["certificate"], "certificate")
-    for option in ("paths", "folders"):
+    for option in ("paths", "directories"):
         for value in params[option]:
-            if (option, value) != ("folders", "/"):
+            if (option, value) != ("directories", "/"):
                 check_path(value, option)
     if not 0 < params["port"] < 65536:
         raise FilesetError(f"{params['port']} is not between 1 and 65535", option="port")

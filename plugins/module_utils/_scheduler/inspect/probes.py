@@ -38,19 +38,19 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import effective
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import CHECK_NAMES
 
-HTTP_TIMEOUT = 5.0
-LEAST_PATIENCE = 6.0
+PROBE_TIMEOUT_S = 5.0
+MIN_LEASE_WAIT_S = 6.0
 """Seconds in which a lease has to be seen to move, at least."""
-MOST_PATIENCE = 300.0
+MAX_LEASE_WAIT_S = 300.0
 """And at most: the times are those that the process was told, which may be any."""
 # Each look is a TLS handshake for an apiserver, and all hosts look at once.
-LEASE_INTERVAL = 0.1
+LEASE_INTERVAL_S = 0.1
 # A process that listens on all IPv6 addresses has the IPv4 ones too, and its certificate names 127.0.0.1 but not ::1.
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
 
 
 @dataclass(frozen=True)
-class Subject:
+class ProbedProcess:
     """The process that is looked at, how it serves, and what the looking needs."""
 
     process: facts.Process
@@ -75,14 +75,14 @@ class Subject:
         return bound
 
 
-def installed(library: str) -> bool:
+def is_installed(library: str) -> bool:
     """Whether a Python library is on this host. Its own paths are looked through, for the importer that Mitogen adds says yes to any name."""
     return importlib.machinery.PathFinder.find_spec(library) is not None
 
 
 def describe_certificate(pem: str) -> facts.Certificate:
     """A certificate by this host's clock. Raises ProbeError where it cannot be read."""
-    if not installed("cryptography"):
+    if not is_installed("cryptography"):
         raise ProbeError("it cannot be read, for python3-cryptography is not installed")
     # The library takes longer to import than all else that a question without probes needs.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (  # noqa: PLC0415
@@ -109,35 +109,35 @@ def describe_certificate(pem: str) -> facts.Certificate:
 # --- the probes: each returns what it saw, None where there is nothing to see
 
 
-def _served(subject: Subject) -> facts.Certificate | None:
+def _served(subject: ProbedProcess) -> facts.Certificate | None:
     if not subject.process["secure_port"]:
         return None
     der = _client.read_peer_certificate(
-        subject.address, subject.process["secure_port"], HTTP_TIMEOUT
+        subject.address, subject.process["secure_port"], PROBE_TIMEOUT_S
     )
     return describe_certificate(ssl.DER_cert_to_PEM_cert(der))
 
 
-def _used(subject: Subject) -> facts.Certificate | None:
+def _used(subject: ProbedProcess) -> facts.Certificate | None:
     pair = _credentials.load_credentials(subject.kubeconfig()).client_pem
     return describe_certificate(pair[0]) if pair else None
 
 
-def _https(subject: Subject, path: str, pair: tuple[str, str] | None = None) -> int:
+def _https(subject: ProbedProcess, path: str, pair: tuple[str, str] | None = None) -> int:
     return _client.https_get(
         subject.address,
         subject.process["secure_port"],
         path,
         ca_pem=subject.serving_ca,
         client_pem=pair,
-        timeout=HTTP_TIMEOUT,
+        timeout=PROBE_TIMEOUT_S,
     ).status
 
 
-def _http(subject: Subject, path: str) -> int:
+def _http(subject: ProbedProcess, path: str) -> int:
     """The status on the port of old versions, which the role binds to the loopback address."""
     port = subject.process["http_port"]
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HTTP_TIMEOUT)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_S)
     try:
         connection.request("GET", path)
         return connection.getresponse().status
@@ -147,29 +147,29 @@ def _http(subject: Subject, path: str) -> int:
         connection.close()
 
 
-def _ready(subject: Subject) -> int | None:
+def _ready(subject: ProbedProcess) -> int | None:
     over_http = subject.serving["ready_port"] == "http"
     if not subject.process["http_port" if over_http else "secure_port"]:
         return None
     return (_http if over_http else _https)(subject, subject.serving["ready_path"])
 
 
-def _anonymous(subject: Subject) -> int | None:
+def _anonymous(subject: ProbedProcess) -> int | None:
     return _https(subject, "/metrics") if subject.process["secure_port"] else None
 
 
-def _reader(subject: Subject) -> int | None:
+def _reader(subject: ProbedProcess) -> int | None:
     pair = subject.metrics_pair
     return _https(subject, "/metrics", pair) if pair and subject.process["secure_port"] else None
 
 
-def _metrics_http(subject: Subject) -> int | None:
+def _metrics_http(subject: ProbedProcess) -> int | None:
     return (
         _http(subject, "/metrics") if subject.process["http_port"] and subject.http_ours else None
     )
 
 
-def _told(subject: Subject) -> effective.Answers:
+def _told(subject: ProbedProcess) -> effective.Responses:
     """What the process says of its settings, to the reader of its metrics; nothing where it does not answer, which another probe tells."""
     pair, port = subject.metrics_pair, subject.process["secure_port"]
     found: dict[str, tuple[int, bytes]] = {}
@@ -179,13 +179,13 @@ def _told(subject: Subject) -> effective.Answers:
             with contextlib.closing(
                 transport.Connection(subject.address, port, context)
             ) as connection:
-                for path in effective.PATHS:
-                    answer = connection.get(path, where=path, timeout=HTTP_TIMEOUT)
+                for path in effective.SETTINGS_PATHS:
+                    answer = connection.get(path, where=path, timeout=PROBE_TIMEOUT_S)
                     found[path] = answer.status, answer.body
     return found
 
 
-PROBES: dict[str, t.Callable[[Subject], t.Any]] = {
+PROBES: dict[str, t.Callable[[ProbedProcess], t.Any]] = {
     "served": _served,
     "used": _used,
     "ready": _ready,
@@ -195,20 +195,20 @@ PROBES: dict[str, t.Callable[[Subject], t.Any]] = {
 }
 
 
-class Shown(t.NamedTuple):
+class ProbeResults(t.NamedTuple):
     """What a process showed; what went wrong is told in sentences."""
 
     probes: facts.Probes
     lease: _lease.Observation | None
-    settings: effective.Answers
+    settings: effective.Responses
     faults: list[str]
 
 
-def run(subject: Subject, before: _lease.LeaseRecord | None) -> Shown:
+def run_probes(subject: ProbedProcess, before: _lease.LeaseRecord | None) -> ProbeResults:
     """All probes at once, the lease, and what the process says of its settings."""
     questions: dict[str, t.Callable[[], t.Any]] = {
         **{name: (lambda probe=probe: probe(subject)) for name, probe in PROBES.items()},  # type: ignore[misc]
-        "lease": lambda: watch(subject, before),
+        "lease": lambda: watch_lease(subject, before),
         "settings": lambda: _told(subject),
     }
     faults = []
@@ -222,29 +222,31 @@ def run(subject: Subject, before: _lease.LeaseRecord | None) -> Shown:
         found[name] = None if error else answer.result()
         faults += [f"{CHECK_NAMES[name]}: {error}"] if error else []
     view, settings = found.pop("lease"), found.pop("settings")
-    return Shown(t.cast(facts.Probes, found), view, settings or {}, faults)
+    return ProbeResults(t.cast(facts.Probes, found), view, settings or {}, faults)
 
 
 # --- the lease
 
 
 def _readers(
-    subject: Subject, client: _client.Client
+    subject: ProbedProcess, client: _client.Client
 ) -> list[t.Callable[[], _lease.LeaseRecord | None]]:
     return record_readers(
         client, subject.process["lease_namespace"], subject.process["lease_name"], subject.sources
     )
 
 
-def _comparable(subject: Subject, before: _lease.LeaseRecord | None) -> _lease.LeaseRecord | None:
+def _comparable(
+    subject: ProbedProcess, before: _lease.LeaseRecord | None
+) -> _lease.LeaseRecord | None:
     """What a reading is compared with. That there was no record is not known of each of two objects that may hold it."""
     return before if before is not _lease.NO_RECORD or len(subject.sources) == 1 else None
 
 
-def glance(subject: Subject, before: _lease.LeaseRecord | None) -> _lease.Observation:
+def read_lease(subject: ProbedProcess, before: _lease.LeaseRecord | None) -> _lease.Observation:
     """One reading of the record, of the object that was written to last. Raises KubeError, LeaseError and ProbeError."""
     before = _comparable(subject, before)
-    with _client.load_client(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
+    with _client.load_client(subject.kubeconfig(), timeout=PROBE_TIMEOUT_S) as client:
         views = [
             _lease.observe(read, timeout=0, before=before)[0] for read in _readers(subject, client)
         ]
@@ -253,19 +255,22 @@ def glance(subject: Subject, before: _lease.LeaseRecord | None) -> _lease.Observ
     )
 
 
-def watch(subject: Subject, before: _lease.LeaseRecord | None) -> _lease.Observation:
+def watch_lease(subject: ProbedProcess, before: _lease.LeaseRecord | None) -> _lease.Observation:
     """The record as it is when it has been seen to move, or when a live leader would have moved it.
 
     Raises KubeError, LeaseError and ProbeError.
     """
     views = []
     before = _comparable(subject, before)
-    with _client.load_client(subject.kubeconfig(), timeout=HTTP_TIMEOUT) as client:
+    with _client.load_client(subject.kubeconfig(), timeout=PROBE_TIMEOUT_S) as client:
         for read in _readers(subject, client):
             first = before or read() or _lease.NO_RECORD
             views.append(
                 _lease.observe(
-                    read, timeout=patience(subject, first), interval=LEASE_INTERVAL, before=first
+                    read,
+                    timeout=compute_lease_wait(subject, first),
+                    interval=LEASE_INTERVAL_S,
+                    before=first,
                 )[0]
             )
             if views[-1].moving:
@@ -273,24 +278,25 @@ def watch(subject: Subject, before: _lease.LeaseRecord | None) -> _lease.Observa
     return next((view for view in views if view.moving), views[0])
 
 
-def patience(subject: Subject, record: _lease.LeaseRecord | None) -> float:
+def compute_lease_wait(subject: ProbedProcess, record: _lease.LeaseRecord | None) -> float:
     """Seconds within which a live leader renews. It may have other times than this process: its lease tells how much longer ones."""
     told = subject.process["timings"]
     if told is None:
-        return LEAST_PATIENCE
+        return MIN_LEASE_WAIT_S
     own = ElectionTimings(**told)
     ratio = (record.lease_duration if record else 0) / own.lease_duration
-    return min(MOST_PATIENCE, max(LEAST_PATIENCE, own.renewal_timeout * max(1.0, ratio)))
+    return min(MAX_LEASE_WAIT_S, max(MIN_LEASE_WAIT_S, own.renewal_timeout * max(1.0, ratio)))
 
 
 def describe_lease(view: _lease.Observation) -> facts.Lease:
     """The lease for the answer."""
     return facts.Lease(
-        **_lease.to_lease_result(view), age=age(view.record.renew_time if view.record else None)
+        **_lease.to_lease_result(view),
+        age=compute_renewal_age(view.record.renew_time if view.record else None),
     )
 
 
-def age(renew_time: str | None) -> float | None:
+def compute_renewal_age(renew_time: str | None) -> float | None:
     """Seconds since a renewal by this host's clock; None for a time that cannot be read."""
     try:
         renewed = datetime.strptime(
@@ -301,7 +307,7 @@ def age(renew_time: str | None) -> float | None:
     return round(time.time() - renewed.replace(tzinfo=timezone.utc).timestamp(), 1)
 
 
-def record_of(described: t.Any) -> _lease.LeaseRecord | None:
+def parse_record(described: t.Any) -> _lease.LeaseRecord | None:
     """The record in an earlier answer's C(lease), ABSENT where there was none; None for no answer, and for what none can be made of."""
     if not isinstance(described, dict):
         return None

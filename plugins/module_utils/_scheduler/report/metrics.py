@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import status
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.text import parse_time
 
-PREFIX = "kube_ha_scheduler_"
+METRIC_PREFIX = "kube_ha_scheduler_"
 HELP = {
     "report_time_seconds": "When the report was made, in seconds since 1970.",
     "member_healthy": "Whether a member is healthy; 0 also where it gave no answer.",
@@ -28,16 +29,16 @@ HELP = {
 Labels = dict[str, str]
 
 
-def text(report: status.Document) -> str:
+def render_metrics(report: status.StatusDocument) -> str:
     """All samples; what is not known has none."""
     found: dict[str, list[str]] = {name: [] for name in HELP}
     for name, labels, value in _samples(report):
         pairs = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
         found[name].append(
-            f"{PREFIX}{name}{'{' if pairs else ''}{pairs}{'}' if pairs else ''} {value:.15g}\n"
+            f"{METRIC_PREFIX}{name}{'{' if pairs else ''}{pairs}{'}' if pairs else ''} {value:.15g}\n"
         )
     return "".join(
-        f"# HELP {PREFIX}{name} {HELP[name]}\n# TYPE {PREFIX}{name} gauge\n{''.join(samples)}"
+        f"# HELP {METRIC_PREFIX}{name} {HELP[name]}\n# TYPE {METRIC_PREFIX}{name} gauge\n{''.join(samples)}"
         for name, samples in found.items()
         if samples
     )
@@ -47,7 +48,7 @@ def _escaped(label: str) -> str:
     return label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-def _samples(report: status.Document) -> t.Iterator[tuple[str, Labels, float]]:
+def _samples(report: status.StatusDocument) -> t.Iterator[tuple[str, Labels, float]]:
     made = parse_time(report["time"])
     if made:
         yield "report_time_seconds", {}, made.timestamp()
@@ -66,7 +67,9 @@ def _samples(report: status.Document) -> t.Iterator[tuple[str, Labels, float]]:
             yield from _of_member({**own, "host": name}, member)
 
 
-def _of_member(labels: Labels, member: status.Member) -> t.Iterator[tuple[str, Labels, float]]:
+def _of_member(
+    labels: Labels, member: status.MemberStatus
+) -> t.Iterator[tuple[str, Labels, float]]:
     answer = member["answer"]
     yield "member_healthy", labels, bool(answer and answer["healthy"])
     yield "member_leads", labels, member["leads"]
@@ -76,7 +79,7 @@ def _of_member(labels: Labels, member: status.Member) -> t.Iterator[tuple[str, L
         yield "member_drift", labels, len({entry["part"] for entry in answer["drift"]})
     if answer["process"]["version"]:
         yield "member_version_info", {**labels, "version": answer["process"]["version"]}, 1
-    for use in status.CERTIFICATES:
+    for use in facts.CERTIFICATE_PROBES:
         certificate = answer["probes"][use] if answer["probes"] else None
         ends = parse_time(certificate["not_after"]) if certificate else None
         if ends:

@@ -24,15 +24,15 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
     Variables,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.metrics import (
-    PREFIX,
+    METRIC_PREFIX,
 )
 
 RUNBOOK = "https://github.com/kube-ha/scheduler/blob/main/docs/troubleshooting.md"
 # As Prometheus reads them, without its fractions and sums.
 DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)")
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # Which thresholds there are. Those that are empty follow from the lease's times and from the renewal of the certificates.
-ALERTS: dict[str, dict[str, t.Any]] = {
+ALERT_SPEC: dict[str, dict[str, t.Any]] = {
     "leaderless": {"type": "str", "default": ""},
     "leaders": {"type": "str", "default": ""},
     "down": {"type": "str", "default": "2m"},
@@ -43,16 +43,16 @@ ALERTS: dict[str, dict[str, t.Any]] = {
     "versions": {"type": "str", "default": "1h"},
     "report": {"type": "str", "default": "26h"},
 }
-SPEC: dict[str, dict[str, t.Any]] = {
+MONITORING_SPEC: dict[str, dict[str, t.Any]] = {
     "monitoring_dir": {"type": "str", "default": "/etc/prometheus/kube-scheduler"},
     "monitoring_group": {"type": "str", "default": "prometheus"},
     "monitoring_service": {"type": "str", "default": "prometheus"},
     "monitoring_server_name": {"type": "str", "default": ""},
     "monitoring_interval": {"type": "str", "default": "15s"},
-    "monitoring_alerts": {"type": "dict", "options": ALERTS, "apply_defaults": True},
+    "monitoring_alerts": {"type": "dict", "options": ALERT_SPEC, "apply_defaults": True},
 }
 # How urgent each alert is, and the section of the page of troubles that tells what to do.
-URGENCY = {
+ALERT_PROPERTIES = {
     "Leaderless": ("critical", "no-leader"),
     "Leaders": ("critical", "several-leaders"),
     "Transitions": ("warning", "the-leader-changes-often"),
@@ -68,12 +68,12 @@ URGENCY = {
 }
 # The client certificate of Prometheus: the ClusterRole system:monitoring, which every apiserver brings, lets this group read /metrics.
 SCRAPER = {"CN": "kube-ha-prometheus", "O": "system:monitoring"}
-LIFETIME, RENEWED = "8760h", "720h"
-FOLDER = re.compile(r"(/[A-Za-z0-9._@-]+)+")
-UNIT = re.compile(r"[A-Za-z0-9:_.@-]*")
+CLIENT_VALID_FOR, CLIENT_RENEW_BEFORE = "8760h", "720h"
+DIRECTORY_PATH = re.compile(r"(/[A-Za-z0-9._@-]+)+")
+UNIT_OR_GROUP = re.compile(r"[A-Za-z0-9:_.@-]*")
 
 
-class Settings(t.NamedTuple):
+class MonitoringSettings(t.NamedTuple):
     """The variables of monitoring.yml, by the names there without monitoring_."""
 
     dir: str
@@ -84,7 +84,7 @@ class Settings(t.NamedTuple):
     alerts: dict[str, t.Any]
 
 
-class Cluster(t.NamedTuple):
+class MonitoredCluster(t.NamedTuple):
     """The schedulers of one cluster: what the step variables fixed of its members, by their inventory names."""
 
     variables: dict[str, Variables]
@@ -115,7 +115,7 @@ def _selector(labels: t.Mapping[str, str]) -> str:
     return "{" + ",".join(f"{key}={json.dumps(value)}" for key, value in labels.items()) + "}"
 
 
-class Identity(t.TypedDict):
+class ClientIdentity(t.TypedDict):
     """A client certificate that is made on Prometheus' host, and the CA that the schedulers' own are checked with."""
 
     path: str
@@ -124,30 +124,32 @@ class Identity(t.TypedDict):
     ca_key: str
 
 
-class Plan(t.NamedTuple):
+class MonitoringPlan(t.NamedTuple):
     """What a host of Prometheus is to have."""
 
-    identities: list[Identity]
+    identities: list[ClientIdentity]
     files: dict[str, t.Any]  # by path: a text, or a tree that is to be written as YAML
     warnings: list[str]
 
 
-def read(raw: t.Mapping[str, t.Any]) -> tuple[Settings | None, list[str]]:
+def read_settings(raw: t.Mapping[str, t.Any]) -> tuple[MonitoringSettings | None, list[str]]:
     """The variables with their types, or None and what is wrong with them, one line each."""
-    checked = ArgumentSpecValidator(SPEC).validate(
-        {name: value for name, value in raw.items() if name in SPEC}
+    checked = ArgumentSpecValidator(MONITORING_SPEC).validate(
+        {name: value for name, value in raw.items() if name in MONITORING_SPEC}
     )
     if checked.error_messages:
         return None, list(checked.error_messages)
     values = checked.validated_parameters
-    found = Settings(**{name.removeprefix("monitoring_"): values[name] for name in SPEC})
+    found = MonitoringSettings(
+        **{name.removeprefix("monitoring_"): values[name] for name in MONITORING_SPEC}
+    )
     faults = [
         f"monitoring_{name}: {value[:80]!r} is not {what}"
         for name, value, form, what in (
-            ("dir", found.dir, FOLDER, "an absolute path of letters, digits and ._@-"),
-            ("group", found.group, UNIT, "a name of a group"),
-            ("service", found.service, UNIT, "a name of a unit"),
-            ("server_name", found.server_name, UNIT, "a DNS name or an address"),
+            ("dir", found.dir, DIRECTORY_PATH, "an absolute path of letters, digits and ._@-"),
+            ("group", found.group, UNIT_OR_GROUP, "a name of a group"),
+            ("service", found.service, UNIT_OR_GROUP, "a name of a unit"),
+            ("server_name", found.server_name, UNIT_OR_GROUP, "a DNS name or an address"),
             ("interval", found.interval, DURATION, "a duration such as 15s"),
         )
         if not form.fullmatch(value)
@@ -155,8 +157,8 @@ def read(raw: t.Mapping[str, t.Any]) -> tuple[Settings | None, list[str]]:
     faults += [
         f"monitoring_alerts: {name}: {value[:80]!r} is not a duration such as 90s, 5m or 30d"
         for name, value in found.alerts.items()
-        if ALERTS[name]["type"] == "str"
-        and (value or ALERTS[name]["default"])
+        if ALERT_SPEC[name]["type"] == "str"
+        and (value or ALERT_SPEC[name]["default"])
         and not DURATION.fullmatch(value)
     ]
     return (None if faults else found), faults
@@ -164,10 +166,12 @@ def read(raw: t.Mapping[str, t.Any]) -> tuple[Settings | None, list[str]]:
 
 def _seconds(text: str) -> int:
     number, unit = DURATION.fullmatch(text).groups()  # type: ignore[union-attr]
-    return int(number) * SECONDS[unit]
+    return int(number) * UNIT_SECONDS[unit]
 
 
-def faults(cluster: Cluster, versions: _versions.VersionTable, prefix: str) -> list[str]:
+def list_errors(
+    cluster: MonitoredCluster, versions: _versions.VersionTable, prefix: str
+) -> list[str]:
     """Why the metrics of a cluster cannot be had, one line each."""
     found = []
     for name, v in cluster.variables.items():
@@ -189,11 +193,13 @@ def _target(v: Variables, address: str) -> str:
     return transport.netloc(host, v.secure_port)
 
 
-def plan(
-    clusters: t.Sequence[Cluster], settings: Settings, versions: _versions.VersionTable
-) -> Plan:
+def plan_monitoring(
+    clusters: t.Sequence[MonitoredCluster],
+    settings: MonitoringSettings,
+    versions: _versions.VersionTable,
+) -> MonitoringPlan:
     """The files of a host of Prometheus: one job and one group of rules for each cluster."""
-    identities: list[Identity] = []
+    identities: list[ClientIdentity] = []
     files: dict[str, t.Any] = {}
     warnings: list[str] = []
     jobs, groups = [], []
@@ -202,7 +208,7 @@ def plan(
         base = f"{settings.dir}/{cluster.name}" + (
             "" if v.name == "kube-scheduler" else f"-{v.name}"
         )
-        own = Identity(
+        own = ClientIdentity(
             path=f"{base}.pem",
             privatekey_path=f"{base}-key.pem",
             ca_cert=v.ca_cert,
@@ -231,11 +237,11 @@ def plan(
         f"{settings.dir}/scrape.yml": {"scrape_configs": jobs},
         f"{settings.dir}/rules.yml": {"groups": groups},
     }
-    return Plan(identities, files, warnings)
+    return MonitoringPlan(identities, files, warnings)
 
 
 def _job(
-    cluster: Cluster, settings: Settings, identity: Identity, ca_file: str
+    cluster: MonitoredCluster, settings: MonitoringSettings, identity: ClientIdentity, ca_file: str
 ) -> dict[str, t.Any]:
     verified = {"server_name": settings.server_name} if settings.server_name else {}
     return {
@@ -259,7 +265,7 @@ def _job(
 
 
 def _rules(
-    cluster: Cluster, settings: Settings, versions: _versions.VersionTable
+    cluster: MonitoredCluster, settings: MonitoringSettings, versions: _versions.VersionTable
 ) -> list[dict[str, t.Any]]:
     v, told, own = cluster.any, settings.alerts, cluster.selector
     newest = max(versions, key=_versions.parse_minor)
@@ -275,7 +281,7 @@ def _rules(
     found: list[dict[str, t.Any]] = []
 
     def alert(name: str, expr: str, after: str, summary: str) -> None:
-        severity, section = URGENCY[name]
+        severity, section = ALERT_PROPERTIES[name]
         found.append(
             {
                 "alert": f"KubeScheduler{name}",
@@ -330,8 +336,13 @@ def _rules(
             "10m",
             "one of a hundred pods takes {{ $value | humanizeDuration }} to schedule",
         )
-    alert("LeaseStands", f"{PREFIX}lease_moving{report} < 1", "0s", "the lease is not renewed")
-    healthy, drift = f"{PREFIX}member_healthy{report}", f"{PREFIX}member_drift{report}"
+    alert(
+        "LeaseStands", f"{METRIC_PREFIX}lease_moving{report} < 1", "0s", "the lease is not renewed"
+    )
+    healthy, drift = (
+        f"{METRIC_PREFIX}member_healthy{report}",
+        f"{METRIC_PREFIX}member_drift{report}",
+    )
     alert(
         "Unhealthy",
         f"{healthy} < 1",
@@ -346,14 +357,14 @@ def _rules(
     )
     alert(
         "Certificate",
-        f"{PREFIX}certificate_not_after_seconds{report} - time() < {certificate}",
+        f"{METRIC_PREFIX}certificate_not_after_seconds{report} - time() < {certificate}",
         "0s",
         "the certificate that {{ $labels.host }} has {{ $labels.use }} ends in {{ $value | humanizeDuration }}",
     )
-    age = f"time() - {PREFIX}report_time_seconds"
+    age = f"time() - {METRIC_PREFIX}report_time_seconds"
     alert(
         "Report",
-        f"{age} > {_seconds(told['report'])} or absent({PREFIX}report_time_seconds)",
+        f"{age} > {_seconds(told['report'])} or absent({METRIC_PREFIX}report_time_seconds)",
         "15m",
         "status.yml has not written its metrics for long",
     )

@@ -79,7 +79,7 @@ th.wide { width: 14%; } th.drift { width: 12%; } th.bars { width: 15%; } th.shor
 """
 
 
-def render_status_page(document: status.Document) -> str:
+def render_status_page(document: status.StatusDocument) -> str:
     """The whole page."""
     clusters = document["clusters"]
     look, made = _look(document["state"]), parse_time(document["time"])
@@ -106,10 +106,11 @@ def _badge(state: str, words: str) -> str:
     return f'<span class="state is-{look}">{markup.SYMBOLS[look]}&nbsp;{esc(words)}</span>'
 
 
-def _count(clusters: t.Sequence[status.Cluster]) -> str:
+def _count(clusters: t.Sequence[status.ClusterStatus]) -> str:
     members = [member for cluster in clusters for member in cluster["members"].values()]
     found = [
-        (state, sum(member["state"] == state for member in members)) for state in status.STATES
+        (state, sum(member["state"] == state for member in members))
+        for state in status.STATUS_STATES
     ]
     told = ", ".join(f"{count} {WORDS[state]}" for state, count in found if count)
     return (
@@ -119,24 +120,24 @@ def _count(clusters: t.Sequence[status.Cluster]) -> str:
     )
 
 
-def _overview(clusters: t.Sequence[status.Cluster]) -> str:
+def _overview(clusters: t.Sequence[status.ClusterStatus]) -> str:
     cards = []
     for number, cluster in enumerate(clusters):
-        days = status.days_left(cluster)
+        days = status.min_days_left(cluster)
         told = [
-            ", ".join(status.running(cluster)),
+            ", ".join(status.list_versions(cluster)),
             "" if days is None else f"{_days(days)} left" if days >= 0 else _days(days),
         ]
         more = "".join(f'<span class="more">{esc(text)}</span>' for text in told)
         state = WORDS[cluster["state"]]
         cards.append(
             f'<li><a class="{_look(cluster["state"])}" href="#c{number}"><b>{esc(cluster["name"])}</b>{_badge(cluster["state"], state)}'
-            f"<span>{esc(status.leader(cluster))}</span>{more}</a></li>"
+            f"<span>{esc(status.leader_text(cluster))}</span>{more}</a></li>"
         )
     return f'<ul class="clusters">{"".join(cards)}</ul>'
 
 
-def _cluster(cluster: status.Cluster, number: int, made: datetime | None) -> str:
+def _cluster(cluster: status.ClusterStatus, number: int, made: datetime | None) -> str:
     members = cluster["members"]
     notes = [
         *cluster["notes"],
@@ -154,11 +155,11 @@ def _cluster(cluster: status.Cluster, number: int, made: datetime | None) -> str
     )
 
 
-def _tiles(cluster: status.Cluster, made: datetime | None) -> list[Tile]:
+def _tiles(cluster: status.ClusterStatus, made: datetime | None) -> list[Tile]:
     members, bounds, versions = (
         cluster["members"].values(),
         cluster["failover"],
-        status.running(cluster),
+        status.list_versions(cluster),
     )
     since = parse_time(cluster["leader_since"])
     for_ = (
@@ -167,7 +168,7 @@ def _tiles(cluster: status.Cluster, made: datetime | None) -> list[Tile]:
     leader, transitions, days = (
         cluster["leader"] or cluster["holder"],
         cluster["transitions"],
-        status.days_left(cluster),
+        status.min_days_left(cluster),
     )
     well = sum(bool(member["answer"] and member["answer"]["healthy"]) for member in members)
     due = days is not None and days <= (cluster["renew_before_days"] or 0)
@@ -193,7 +194,7 @@ def _tiles(cluster: status.Cluster, made: datetime | None) -> list[Tile]:
     ]
 
 
-def _member(name: str, member: status.Member, renew_before: float | None) -> str:
+def _member(name: str, member: status.MemberStatus, renew_before: float | None) -> str:
     answer = member["answer"]
     cells = [esc(name), _badge(member["state"], WORDS[member["state"]])]
     if answer is None:
@@ -214,7 +215,7 @@ def _member(name: str, member: status.Member, renew_before: float | None) -> str
             "<b>leads</b>" if member["leads"] else esc("standby" if held == "held" else held),
             *(
                 _certificate(probes[which] if probes else None, renew_before)
-                for which in status.CERTIFICATES
+                for which in facts.CERTIFICATE_PROBES
             ),
             esc(parts if member["compared"] else "not compared"),
         ]
@@ -249,7 +250,7 @@ def _certificate(certificate: facts.Certificate | None, renew_before: float | No
     return f'<span class="is-{look}">{esc(words)}</span>{gauge}{until}'
 
 
-def _journals(members: t.Mapping[str, status.Member]) -> str:
+def _journals(members: t.Mapping[str, status.MemberStatus]) -> str:
     told = {
         name: member["answer"]["journal"] for name, member in members.items() if member["answer"]
     }

@@ -6,7 +6,7 @@
 
 """How clusters are: one document of all clusters of a run, from which the table, the JSON file and the page are made.
 
-C(docs/status.schema.json) describes the document. C(SCHEMA) rises when a field is removed or means something else.
+C(docs/status.schema.json) describes the document. C(SCHEMA_VERSION) rises when a field is removed or means something else.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
     VersionTable,
 )
 
-SCHEMA = 1
-STATES = ("no_answer", "unhealthy", "failed", "drift", "healthy")
+SCHEMA_VERSION = 1
+STATUS_STATES = ("no_answer", "unhealthy", "failed", "drift", "healthy")
 """Of members, clusters and runs, the worst first. C(failed): it answered, and a step of this run failed there."""
-HEAD = (
+TABLE_HEAD = (
     "host",
     "version",
     "unit",
@@ -45,15 +45,14 @@ HEAD = (
     "used, days",
     "drift",
 )
-NUMBERS = ("transitions", "served, days", "used, days")
+NUMBER_COLUMNS = ("transitions", "served, days", "used, days")
 # Characters of a cell whose text is a host's.
-WIDEST = 40
+MAX_CELL_WIDTH = 40
 # Clusters of which each has its table; of more, those that are healthy have a line.
-FEW = 10
-CERTIFICATES: tuple[t.Literal["served"], t.Literal["used"]] = ("served", "used")
+MAX_TABLES = 10
 
 
-class Member(t.TypedDict):
+class MemberStatus(t.TypedDict):
     """One host of a cluster."""
 
     state: str
@@ -64,7 +63,7 @@ class Member(t.TypedDict):
     answer: facts.HostResult | None
 
 
-class Cluster(t.TypedDict):
+class ClusterStatus(t.TypedDict):
     """One cluster, the members that need a hand first."""
 
     name: str
@@ -78,41 +77,41 @@ class Cluster(t.TypedDict):
     reasons: list[str]
     notes: list[str]
     not_asked: list[str]
-    members: dict[str, Member]
+    members: dict[str, MemberStatus]
 
 
-class Document(t.TypedDict):
+class StatusDocument(t.TypedDict):
     """What was seen in one run, the clusters that need a hand first."""
 
     schema: int
     time: str
     state: str
-    clusters: list[Cluster]
+    clusters: list[ClusterStatus]
 
 
-class Settings(t.NamedTuple):
+class ClusterSettings(t.NamedTuple):
     """What of a cluster's variables counts here."""
 
     timings: ElectionTimings
     renew_before: str
 
 
-def document(clusters: t.Iterable[Cluster], time: str) -> Document:
-    ordered = sorted(clusters, key=lambda cluster: STATES.index(cluster["state"]))
-    return Document(schema=SCHEMA, time=time, state=_worst(ordered), clusters=ordered)
+def build_document(clusters: t.Iterable[ClusterStatus], time: str) -> StatusDocument:
+    ordered = sorted(clusters, key=lambda cluster: STATUS_STATES.index(cluster["state"]))
+    return StatusDocument(schema=SCHEMA_VERSION, time=time, state=_worst(ordered), clusters=ordered)
 
 
-def cluster(
+def evaluate_cluster(
     name: str,
     answers: rollout.MemberResults,
     plans: t.Mapping[str, t.Mapping[str, t.Any]],
     asked: rollout.PlayScope,
     *,
     versions: VersionTable,
-    settings: Settings | None,
+    settings: ClusterSettings | None,
     before: rollout.MemberResults | None = None,
     notes: t.Iterable[str] = (),
-) -> Cluster:
+) -> ClusterStatus:
     """The state of a cluster. C(answers) and C(plans) lack the members that gave none; C(before) are the answers from before anything changed.
 
     C(notes) are what else there is to tell of it. C(settings) are None where no member's variables could be read.
@@ -150,9 +149,9 @@ def cluster(
         )
         for member in due
     }
-    members = dict(sorted(found.items(), key=lambda entry: STATES.index(entry[1]["state"])))
+    members = dict(sorted(found.items(), key=lambda entry: STATUS_STATES.index(entry[1]["state"])))
     running = [answer["process"]["version"] for answer in answers.values()]
-    return Cluster(
+    return ClusterStatus(
         name=name,
         state=_worst([*members.values(), *({"state": "unhealthy"} for _fault in leading.errors)]),
         leader=named,
@@ -177,7 +176,9 @@ def cluster(
 
 
 def _worst(found: t.Iterable[t.Mapping[str, t.Any]]) -> str:
-    return min((entry["state"] for entry in found), key=STATES.index, default=STATES[-1])
+    return min(
+        (entry["state"] for entry in found), key=STATUS_STATES.index, default=STATUS_STATES[-1]
+    )
 
 
 def _member(
@@ -187,9 +188,9 @@ def _member(
     *,
     lost: bool,
     leads: bool,
-) -> Member:
+) -> MemberStatus:
     if answer is None:
-        return Member(
+        return MemberStatus(
             state="no_answer",
             leads=False,
             compared=False,
@@ -213,7 +214,7 @@ def _member(
             "its version also serves plain HTTP, so metrics are open to anyone on the host"
         )
     notes += [f"not checked: {what}" for what in answer["not_checked"]]
-    return Member(
+    return MemberStatus(
         state="unhealthy" if sick else "failed" if failed else "drift" if differs else "healthy",
         leads=leads,
         compared=not unplanned,
@@ -223,12 +224,12 @@ def _member(
     )
 
 
-def faults(report: Document) -> list[str]:
+def list_reasons(report: StatusDocument) -> list[str]:
     """What needs a hand, a line each."""
     return [text for cluster_ in report["clusters"] for text in _reasons(cluster_)]
 
 
-def _reasons(cluster_: Cluster) -> list[str]:
+def _reasons(cluster_: ClusterStatus) -> list[str]:
     own = [f"{cluster_['name']}: {reason}" for reason in cluster_["reasons"]]
     return own + [
         f"{name}: {reason}"
@@ -247,12 +248,12 @@ class Line(t.NamedTuple):
     state: str = ""
 
 
-def lines(report: Document) -> list[Line]:
+def render_table(report: StatusDocument) -> list[Line]:
     """The table of each cluster, with what needs a hand below it."""
     clusters = report["clusters"]
     found: list[Line] = []
     for cluster_ in clusters:
-        brief = len(clusters) > FEW and cluster_["state"] == "healthy"
+        brief = len(clusters) > MAX_TABLES and cluster_["state"] == "healthy"
         found += [_brief(cluster_)] if brief else _table(cluster_)
     if len(clusters) > 1:
         needy = [cluster_["name"] for cluster_ in clusters if cluster_["state"] != "healthy"]
@@ -265,23 +266,23 @@ def lines(report: Document) -> list[Line]:
     return [Line(printable_line(text, 4000), state) for text, state in found]
 
 
-def headline(cluster_: Cluster) -> str:
+def headline(cluster_: ClusterStatus) -> str:
     """How many members are healthy, and who leads since when."""
     members = cluster_["members"].values()
     well = sum(bool(member["answer"] and member["answer"]["healthy"]) for member in members)
     since = parse_time(cluster_["leader_since"])
-    return f"{well} of {len(members)} healthy; {leader(cluster_)}" + (
+    return f"{well} of {len(members)} healthy; {leader_text(cluster_)}" + (
         f" since {format_time(since)}" if since else ""
     )
 
 
-def leader(cluster_: Cluster) -> str:
+def leader_text(cluster_: ClusterStatus) -> str:
     if cluster_["leader"]:
         return f"{cluster_['leader']} leads"
     return f"{cluster_['holder']} holds the lease" if cluster_["holder"] else "nobody leads"
 
 
-def running(cluster_: Cluster) -> list[str]:
+def list_versions(cluster_: ClusterStatus) -> list[str]:
     """The versions that run."""
     answers = [member["answer"] for member in cluster_["members"].values()]
     return sorted(
@@ -293,27 +294,27 @@ def running(cluster_: Cluster) -> list[str]:
     )
 
 
-def days_left(cluster_: Cluster) -> int | None:
+def min_days_left(cluster_: ClusterStatus) -> int | None:
     """Of the certificate that ends first."""
     answers = [member["answer"] for member in cluster_["members"].values()]
     probes = [answer["probes"] for answer in answers if answer and answer["probes"]]
-    found = [probe[name] for probe in probes for name in CERTIFICATES]
+    found = [probe[name] for probe in probes for name in facts.CERTIFICATE_PROBES]
     return min((certificate["days_left"] for certificate in found if certificate), default=None)
 
 
-def _brief(cluster_: Cluster) -> Line:
-    days = days_left(cluster_)
+def _brief(cluster_: ClusterStatus) -> Line:
+    days = min_days_left(cluster_)
     ends = "" if days is None else f"; certificates for {days} days or more"
     return Line(
-        f"{cluster_['name']}: {headline(cluster_)}; {', '.join(running(cluster_))}{ends}",
+        f"{cluster_['name']}: {headline(cluster_)}; {', '.join(list_versions(cluster_))}{ends}",
         cluster_["state"],
     )
 
 
-def _table(cluster_: Cluster) -> list[Line]:
+def _table(cluster_: ClusterStatus) -> list[Line]:
     members, bounds = cluster_["members"], cluster_["failover"]
     texts = align_columns(
-        [HEAD, *(_row(name, member) for name, member in members.items())], NUMBERS
+        [TABLE_HEAD, *(_row(name, member) for name, member in members.items())], NUMBER_COLUMNS
     )
     states = ["", *(member["state"] for member in members.values())]
     found = [Line(f"{cluster_['name']}: {headline(cluster_)}", cluster_["state"])]
@@ -338,12 +339,12 @@ def _table(cluster_: Cluster) -> list[Line]:
     return [*found, *([Line(f"not asked: {', '.join(not_asked)}")] if not_asked else [])]
 
 
-def _row(name: str, member: Member) -> tuple[str, ...]:
+def _row(name: str, member: MemberStatus) -> tuple[str, ...]:
     answer = member["answer"]
     if answer is None:
-        return (name, "-", "-", "?", *["-"] * (len(HEAD) - 4))
+        return (name, "-", "-", "?", *["-"] * (len(TABLE_HEAD) - 4))
     lease, probes = answer["lease"], answer["probes"]
-    days = [(probes[certificate] if probes else None) for certificate in CERTIFICATES]
+    days = [(probes[certificate] if probes else None) for certificate in facts.CERTIFICATE_PROBES]
     cells = (
         answer["process"]["version"],
         answer["unit"]["active_state"],
@@ -358,7 +359,10 @@ def _row(name: str, member: Member) -> tuple[str, ...]:
     )
     return (
         name,
-        *((cell if len(cell) <= WIDEST else f"{cell[: WIDEST - 1]}…") or "-" for cell in cells),
+        *(
+            (cell if len(cell) <= MAX_CELL_WIDTH else f"{cell[: MAX_CELL_WIDTH - 1]}…") or "-"
+            for cell in cells
+        ),
     )
 
 

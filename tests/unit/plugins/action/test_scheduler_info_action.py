@@ -298,12 +298,12 @@ def test_a_client_of_the_next_ca_is_made_on_the_controller(ca: Ca) -> None:
     )
 
 
-# --- what is wanted
+# --- the desired state
 
 
-def wanted(**given: Any) -> dict[str, Any]:
+def desired(**given: Any) -> dict[str, Any]:
     return {
-        "wanted": {"version": "1.37.2", "binary": "/opt/k8s/bin/kube-scheduler-v1.37.2", **given}
+        "desired": {"version": "1.37.2", "binary": "/opt/k8s/bin/kube-scheduler-v1.37.2", **given}
     }
 
 
@@ -322,7 +322,7 @@ def certificate(ca: Ca, **given: Any) -> dict[str, Any]:
 def test_no_file_name_of_the_controllers_travels(ca: Ca, tmp_path: Path) -> None:
     target = Target()
     profiles = write_profiles(tmp_path)
-    task = wanted(
+    task = desired(
         certificate=certificate(
             ca, ca_config=profiles, profile="kubernetes", not_after_policy="clamp"
         )
@@ -332,7 +332,7 @@ def test_no_file_name_of_the_controllers_travels(ca: Ca, tmp_path: Path) -> None
     result = target.run(**task)
     assert result["drift"] == []
     assert str(tmp_path) not in json.dumps(target.sent)
-    sent = target.sent[0]["wanted"]["certificate"]
+    sent = target.sent[0]["desired"]["certificate"]
     assert sent["_ca_certificate"].startswith("-----BEGIN CERTIFICATE-----")
     assert (sent["valid_for"], sent["mode"]) == ("87600h", "0600")
     assert task == before
@@ -342,10 +342,10 @@ def test_a_ca_that_cannot_be_used_is_a_drift(ca: Ca) -> None:
     target = Target()
     target.answer["drift"] = [{"part": "unit", "reason": "/x: content differs"}]
     ca.path.unlink()
-    result = target.run(**wanted(certificate=certificate(ca)))
+    result = target.run(**desired(certificate=certificate(ca)))
     assert [entry["part"] for entry in result["drift"]] == ["certificate", "unit"]
     assert result["drift"][0]["reason"].startswith("on the controller, ca_path: ")
-    assert target.sent[0]["wanted"]["certificate"] is None
+    assert target.sent[0]["desired"]["certificate"] is None
 
 
 def test_a_key_that_ansible_vault_encrypted_is_compared_as_it_lies_on_the_host(
@@ -354,9 +354,9 @@ def test_a_key_that_ansible_vault_encrypted_is_compared_as_it_lies_on_the_host(
     secret, target, key = VaultSecret(b"hush"), Target(), tmp_path / "key.pem"
     key.write_bytes(VaultLib([("default", secret)]).encrypt(b"key"))
     target.loader.set_vault_secrets([("default", secret)])
-    target.run(**wanted(pair={"privatekey_source": str(key)}))
+    target.run(**desired(pair={"privatekey_source": str(key)}))
     assert (
-        target.sent[0]["wanted"]["pair"]["privatekey_sha256"] == hashlib.sha256(b"key").hexdigest()
+        target.sent[0]["desired"]["pair"]["privatekey_sha256"] == hashlib.sha256(b"key").hexdigest()
     )
 
 
@@ -370,8 +370,8 @@ def test_a_pair_of_the_controllers_is_compared_by_its_checksums(tmp_path: Path) 
         "x509_cert": {"subject": {}},
         "owner": "root",
     }
-    result = target.run(**wanted(pair=pair))
-    assert target.sent[0]["wanted"]["pair"] == {
+    result = target.run(**desired(pair=pair))
+    assert target.sent[0]["desired"]["pair"] == {
         "certificate_sha256": hashlib.sha256(b"certificate").hexdigest(),
         "privatekey_sha256": None,
         "owner": "root",
@@ -392,10 +392,10 @@ def test_nonsense_is_one_line(given: dict[str, Any]) -> None:
     target = Target()
     if given.get("pair") == []:
         # Options of x509_cert that lack what it needs are told as they would be there.
-        target.fails(**wanted(**given))
+        target.fails(**desired(**given))
     else:
-        assert "is not a dictionary" in target.fails(**wanted(**given))
-    assert target.fails(wanted="x") == "wanted: is not a dictionary"
+        assert "is not a dictionary" in target.fails(**desired(**given))
+    assert target.fails(desired="x") == "desired: is not a dictionary"
 
 
 def test_a_ca_that_is_somebody_else_s(ca: Ca, tmp_path: Path) -> None:
@@ -413,19 +413,19 @@ def test_a_ca_that_is_somebody_else_s(ca: Ca, tmp_path: Path) -> None:
     (tmp_path / "m1.pem").write_text(ca.issue()[0])
     target = Target()
     target.answer["awaited"] = ["the certificate ends soon"]
-    result = target.run(wanted={"version": "1.37.2", "binary": "/x", "certificate": task})
+    result = target.run(desired={"version": "1.37.2", "binary": "/x", "certificate": task})
     assert result["awaited"] == [
         f"the certificate ends soon; have {tmp_path}/m1.csr signed by the CA in {ca.path}, and put the certificate to {tmp_path}/m1.pem"
     ]
     [sent] = target.sent
     assert (
-        sent["wanted"]["certificate"]["_certificate"] == (tmp_path / "m1.pem").read_text().strip()
+        sent["desired"]["certificate"]["_certificate"] == (tmp_path / "m1.pem").read_text().strip()
     )
-    assert sent["wanted"]["certificate"]["_request"] == "a request"
+    assert sent["desired"]["certificate"]["_request"] == "a request"
     assert str(tmp_path) not in json.dumps(sent)
     ca.path.unlink()
-    result = target.run(wanted={"version": "1.37.2", "binary": "/x", "certificate": task})
-    assert target.sent[1]["wanted"]["certificate"] is None
+    result = target.run(desired={"version": "1.37.2", "binary": "/x", "certificate": task})
+    assert target.sent[1]["desired"]["certificate"] is None
     assert result["drift"][0]["reason"].startswith(
         f"on the controller, ca_path: '{ca.path}' does not exist"
     )

@@ -109,7 +109,7 @@ def test_the_lease_before_a_first_start(cluster: Any, holder: str) -> None:
         False,
         1,
     )
-    assert probes.record_of(found) is not _lease.NO_RECORD
+    assert probes.parse_record(found) is not _lease.NO_RECORD
 
 
 def test_no_lease_before_a_first_start(cluster: Any) -> None:
@@ -118,7 +118,7 @@ def test_no_lease_before_a_first_start(cluster: Any) -> None:
     cluster.did.append("no lease")
     cluster.objects = "/namespaces/kube-system/"
     found = handover.read_lease(cluster.path, "kube-scheduler", "kube-system")
-    assert probes.record_of(found) is _lease.NO_RECORD
+    assert probes.parse_record(found) is _lease.NO_RECORD
 
 
 @pytest.mark.parametrize("fault", ["refused", "no kubeconfig", "written by anybody"])

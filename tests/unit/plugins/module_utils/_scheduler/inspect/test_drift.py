@@ -119,7 +119,7 @@ class Cluster(Host):
             "mode": "0600",
         }
 
-    def wanted(self, **given: Any) -> drift.Wanted:
+    def wanted(self, **given: Any) -> drift.DesiredState:
         named: dict[str, Any] = {
             "version": self.version,
             "binary": str(self.bin / self.link),
@@ -133,7 +133,7 @@ class Cluster(Host):
             "manage_packages": True,
             **given,
         }
-        return drift.wanted_of(named, user=ME, unit=UNIT_NAME)
+        return drift.parse_desired(named, user=ME, unit=UNIT_NAME)
 
     def says(self, **config: Any) -> None:
         """What its process answers at /configz."""
@@ -149,7 +149,7 @@ class Cluster(Host):
         access = drift.HostAccess(
             FakeModule(True), self.proc, self.systemd.show(UNIT_NAME), self.told
         )
-        found, self.awaited = drift.compare(
+        found, self.awaited = drift.find_drift(
             self.wanted(**given), str(self.root / "fileset"), cast(Any, seen), access
         )
         assert all("\n" not in entry["reason"] for entry in found)
@@ -558,18 +558,18 @@ def test_no_private_key_is_in_a_line(host: Cluster) -> None:
         (
             "certificate",
             {"path": "/x"},
-            "wanted: certificate: missing required arguments: privatekey_path",
+            "desired: certificate: missing required arguments: privatekey_path",
         ),
         (
             "certificate",
             {"path": "/x", "privatekey_path": "/y", "valid": 1},
-            "wanted: certificate: valid. Supported",
+            "desired: certificate: valid. Supported",
         ),
-        ("kubeconfig", {"clusters": "x"}, "wanted: kubeconfig: "),
+        ("kubeconfig", {"clusters": "x"}, "desired: kubeconfig: "),
         (
             "kubeconfig",
             {"path": "/x", "users": [{"name": "u", "token": "secret"}]},
-            "wanted: kubeconfig: users.token",
+            "desired: kubeconfig: users.token",
         ),
     ],
 )
@@ -584,10 +584,10 @@ def test_the_options_of_kubeconfig_are_those_of_the_module() -> None:
     """All but those that hold a secret or say that something is to be absent."""
     from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig  # noqa: PLC0415
 
-    for kind, rest in drift.KUBECONFIG_REST.items():
+    for kind, rest in drift.UNSUPPORTED_KUBECONFIG_OPTIONS.items():
         known = set(drift.KUBECONFIG_SPEC[kind]["options"]) | set(rest)
         assert known == set(kubeconfig.ARGUMENTS[kind]["options"]), kind
-    assert set(DESIRED_SPEC) == set(drift.Wanted.__dataclass_fields__) - {
+    assert set(DESIRED_SPEC) == set(drift.DesiredState.__dataclass_fields__) - {
         "items",
         "user",
         "unit",

@@ -57,11 +57,11 @@ HEALTHY: Any = {
 
 def judged(**changes: Any) -> list[str]:
     seen: Any = {**HEALTHY, **changes}
-    return health.judge(seen)
+    return health.evaluate_health(seen)
 
 
 def test_healthy() -> None:
-    assert health.judge(HEALTHY) == []
+    assert health.evaluate_health(HEALTHY) == []
     assert judged(probes={**HEALTHY["probes"], "metrics_reader": None}) == []
     assert judged(lease=None) == []
 
@@ -79,41 +79,41 @@ def test_somebody_else_s_is_judged_by_the_work_that_it_does() -> None:
         f"{CHECK_NAMES[name]}: refused"
         for name in ("served", "ready", "metrics_reader", "used", "lease")
     ]
-    assert len(health.judge(seen, faults)) == 8
+    assert len(health.evaluate_health(seen, faults)) == 8
     seen["process"]["digest"] = ""
-    assert health.judge(seen, faults) == faults[3:]
+    assert health.evaluate_health(seen, faults) == faults[3:]
     seen["probes"]["used"] = EXPIRED
     seen["lease"]["moving"] = False
-    assert len(health.judge(seen)) == 2
+    assert len(health.evaluate_health(seen)) == 2
 
 
 def test_steady() -> None:
     """After a roll, the process has to run on; otherwise, that it was restarted once is no fault for all time."""
     restarted = copy.deepcopy(HEALTHY)
     restarted["unit"]["restarts"] = 2
-    assert health.judge(restarted) == []
-    assert health.judge(restarted, steady=4.5) == [
+    assert health.evaluate_health(restarted) == []
+    assert health.evaluate_health(restarted, steady=4.5) == [
         "kube-scheduler.service has ended and was restarted by systemd (restarts by now: 2)"
     ]
-    assert health.judge(HEALTHY, steady=4.5) == []
-    assert health.judge(HEALTHY, steady=10.0) == [
+    assert health.evaluate_health(HEALTHY, steady=4.5) == []
+    assert health.evaluate_health(HEALTHY, steady=10.0) == [
         "kube-scheduler.service has been active for 4.5 s, and not for 10 yet"
     ]
 
 
 def test_reloaded() -> None:
     """After a pair was replaced, it has to be served, and the log must not lack that it was taken."""
-    assert health.judge(HEALTHY, reloaded=True) == []
+    assert health.evaluate_health(HEALTHY, reloaded=True) == []
     replaced = copy.deepcopy(HEALTHY)
     replaced["certificates"][1]["fingerprint_sha256"] = "BB"
     replaced["probes"]["used_loaded"] = False
-    assert health.judge(replaced) == []
-    assert health.judge(replaced, reloaded=True) == [
+    assert health.evaluate_health(replaced) == []
+    assert health.evaluate_health(replaced, reloaded=True) == [
         "the certificate that it serves is not the one in /c.pem",
         "the certificate that it uses at the apiserver may still be the former one, for its log does not tell that it took the new one",
     ]
     replaced["probes"]["used_loaded"] = True
-    assert len(health.judge(replaced, reloaded=True)) == 1
+    assert len(health.evaluate_health(replaced, reloaded=True)) == 1
 
 
 @pytest.mark.parametrize(
@@ -173,11 +173,11 @@ def test_one_problem_is_one_sentence(path: str, value: Any, problem: str) -> Non
     for folder in folders:
         place = place[folder]
     place[name] = value
-    assert health.judge(seen) == [problem]
+    assert health.evaluate_health(seen) == [problem]
 
 
 def test_faults_of_the_probes_are_problems() -> None:
-    assert health.judge(HEALTHY, ["something"]) == ["something"]
+    assert health.evaluate_health(HEALTHY, ["something"]) == ["something"]
 
 
 def test_of_a_dead_process_nothing_further_is_said() -> None:
@@ -185,6 +185,6 @@ def test_of_a_dead_process_nothing_further_is_said() -> None:
     seen["process"]["pid"] = 0
     seen["unit"]["active_state"] = "failed"
     seen["probes"] = dict.fromkeys(HEALTHY["probes"])
-    assert health.judge(seen, ["something"]) == [
+    assert health.evaluate_health(seen, ["something"]) == [
         "kube-scheduler.service is failed (running, result success)"
     ]

@@ -93,7 +93,7 @@ class Master(Host):
                 **given,
             },
         )
-        return info.Question(FakeModule(True, **params), self.systemd, self.proc).run()
+        return info.HostQuery(FakeModule(True, **params), self.systemd, self.proc).run()
 
     def start(self) -> None:
         self.deploy(
@@ -135,10 +135,10 @@ def test_families(text: str, families: list[str]) -> None:
 
 def test_a_host_without_os_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(info, "OS_RELEASE", str(tmp_path / "nothing"))
-    found = info.host("root", 252)
+    found = info.gather_host_facts("root", 252)
     assert (found["os_families"], found["user_exists"]) == ([], True)
-    assert info.host("no such user", 0)["user_exists"] is False
-    assert info.host(None, 0)["user_exists"] is False
+    assert info.gather_host_facts("no such user", 0)["user_exists"] is False
+    assert info.gather_host_facts(None, 0)["user_exists"] is False
 
 
 def test_every_answer_has_its_shape(master: Master) -> None:
@@ -228,7 +228,7 @@ def test_a_lease_that_moved_since_gathering(master: Master) -> None:
     master.renewals += 1
     master.moves = False
     master.asked.clear()
-    found = master.ask(lease_before=before)
+    found = master.ask(previous_lease=before)
     assert (found["healthy"], found["lease"] and found["lease"]["moving"]) == (True, True)
     assert len([path for path in master.asked if "leases" in path]) == 1
 
@@ -238,12 +238,12 @@ def test_a_lease_that_came_since_the_look_before_the_start(
     master: Master, monkeypatch: pytest.MonkeyPatch, lock: str
 ) -> None:
     """It is not waited for. Of two objects that may hold the record, one may have it from long ago."""
-    monkeypatch.setattr(probes, "LEAST_PATIENCE", 0.3)
-    monkeypatch.setattr(probes, "MOST_PATIENCE", 0.3)
+    monkeypatch.setattr(probes, "MIN_LEASE_WAIT_S", 0.3)
+    monkeypatch.setattr(probes, "MAX_LEASE_WAIT_S", 0.3)
     master.start()
     master.moves = False
     serving = [{**entry, "lock": lock} for entry in SERVING]
-    found = master.ask(_serving=serving, lease_before={"state": "absent"})["lease"]
+    found = master.ask(_serving=serving, previous_lease={"state": "absent"})["lease"]
     assert found is not None
     assert found["moving"] is (lock == "leases")
     assert master.ask(_serving=serving)["lease"]["moving"] is False  # type: ignore[index]
@@ -254,7 +254,7 @@ def test_a_lease_that_came_while_waiting(
     master: Master, monkeypatch: pytest.MonkeyPatch, absent: int
 ) -> None:
     """Within one look, and from one to the next: whoever has seen that there was none has seen the holder write it."""
-    monkeypatch.setattr(info, "POLL", 0.01)
+    monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
     master.start()
     master.moves = False
     answers = iter([answer(404, {"reason": "NotFound"})] * absent)
@@ -270,15 +270,15 @@ def looks(
 ) -> list[facts.ModuleResult]:
     """What each look of a question has found; C(ahead) is called before each, with how many there have been."""
     found: list[facts.ModuleResult] = []
-    real = info.Question._look
+    real = info.HostQuery._look
 
-    def look(question: info.Question, *args: Any) -> Any:
+    def look(question: info.HostQuery, *args: Any) -> Any:
         ahead(len(found))
         seen = real(question, *args)
         found.append(seen[0])
         return seen
 
-    monkeypatch.setattr(info.Question, "_look", look)
+    monkeypatch.setattr(info.HostQuery, "_look", look)
     return found
 
 
@@ -286,7 +286,7 @@ def test_a_renewal_that_was_waited_for_is_not_waited_for_again(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first look sees the lease move, and a scheduler that is not ready yet; by the next one it is."""
-    monkeypatch.setattr(info, "POLL", 0.01)
+    monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
     master.start()
 
     def ahead(number: int) -> None:
@@ -302,8 +302,8 @@ def test_a_leader_that_renews_no_more_is_seen_while_waiting(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the look before the last one has read is too old to tell that the lease moves."""
-    monkeypatch.setattr(info, "POLL", 0.01)
-    monkeypatch.setattr(probes, "patience", lambda _subject, _record: 0.2)
+    monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
+    monkeypatch.setattr(probes, "compute_lease_wait", lambda _subject, _record: 0.2)
     master.start()
     master.ready = 500
 
@@ -321,7 +321,7 @@ def _first(answers: Iterator[bytes], request: str, master: Master) -> bytes:
 
 
 def test_waiting_for_health(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(info, "POLL", 0.01)
+    monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
     master.start()
     master.ready = 500
     readings: list[int] = []
@@ -481,7 +481,7 @@ def test_a_host_without_systemd(master: Master) -> None:
 
 def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
     params = {"apiserver_ca": master.ca.pem, "tls_server_name": "", "next_ca": None}
-    assert info.apiserver(master.server.url, params) == {
+    assert info.query_apiserver(master.server.url, params) == {
         "server": master.server.url,
         "reachable": True,
         "version": "v1.37.2",
@@ -491,14 +491,14 @@ def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
     }
     for code in (401, 403):
         master.server.respond = lambda request, code=code: answer(code)  # type: ignore[misc]
-        found = info.apiserver(master.server.url, params)
+        found = info.query_apiserver(master.server.url, params)
         assert (found["reachable"], found["version"], found["error"]) == (True, None, None)
     for odd in ({}, {"gitVersion": 7}, []):
         master.server.respond = lambda request, odd=odd: answer(200, odd)  # type: ignore[misc]
-        found = info.apiserver(master.server.url, params)
+        found = info.query_apiserver(master.server.url, params)
         assert (found["reachable"], found["version"]) == (False, None)
         assert found["error"]
-    assert info.apiserver(
+    assert info.query_apiserver(
         "http://x", {"apiserver_ca": None, "tls_server_name": None, "next_ca": None}
     )["error"]
 
@@ -545,7 +545,7 @@ def test_whether_an_apiserver_is_ready_for_the_next_ca(
     }
     answers = iter([200, code])
     master.server.respond = lambda request: answer(next(answers), {"gitVersion": "v1.37.2"})
-    found = info.apiserver(master.server.url, params)
+    found = info.query_apiserver(master.server.url, params)
     assert (found["reachable"], found["next_serves"], found["next_accepted"]) == (
         True,
         False,
@@ -604,7 +604,7 @@ def test_whether_a_process_has_taken_a_pair_that_was_replaced(master: Master, st
     pair = {"certificate": str(lying), "authorities": master.ca.pem}
 
     def loaded(**given: Any) -> bool | None:
-        seen = master.ask(wanted=wanted, **pair, **{"reloaded": True, **given})["probes"]
+        seen = master.ask(desired=wanted, **pair, **{"reloaded": True, **given})["probes"]
         return seen["used_loaded"] if seen else None
 
     if style == "content":
@@ -614,7 +614,7 @@ def test_whether_a_process_has_taken_a_pair_that_was_replaced(master: Master, st
     time.sleep(0.05)
     lying.write_text(master.ca.issue("scheduler")[0])
     assert (loaded(), loaded(reloaded=False)) == (False, None)
-    problems = master.ask(wanted=wanted, reloaded=True, **pair)["problems"]
+    problems = master.ask(desired=wanted, reloaded=True, **pair)["problems"]
     assert [problem.partition(",")[0] for problem in problems] == [
         f"{CHECK_NAMES['served']} is not the one in {lying}",
         f"{CHECK_NAMES['used']} may still be the former one",
@@ -704,9 +704,9 @@ def test_the_drift_is_in_the_answer(master: Master) -> None:
         "binary": str(master.bin / "app-v1"),
         "files": [{k: v for k, v in file.items() if v is not None} for file in master.files],
     }
-    assert master.ask(wanted=wanted)["drift"] == []
+    assert master.ask(desired=wanted)["drift"] == []
     wanted["version"] = "1.38.0"
-    assert {entry["part"] for entry in master.ask(wanted=wanted, probe=False)["drift"]} == {
+    assert {entry["part"] for entry in master.ask(desired=wanted, probe=False)["drift"]} == {
         "binary",
         "process",
     }
@@ -725,7 +725,7 @@ def test_an_old_version_has_the_port_of_its_own_kind(
     }
     wanted = {"version": "1.10.4", "binary": "/nowhere"}
     assert (
-        master.ask(probe=False, _serving=[old, *SERVING], wanted=wanted)["port"]["number"] == 10251
+        master.ask(probe=False, _serving=[old, *SERVING], desired=wanted)["port"]["number"] == 10251
     )
     assert master.ask(probe=False, _serving=[old, *SERVING])["port"]["number"] == master.server.port
     monkeypatch.setattr(info, "detect_version", lambda *words: "1.10.4")
@@ -751,7 +751,9 @@ def test_directories_that_root_should_not_write(master: Master) -> None:
         theirs.mkdir()
         (Path(root) / "loop").symlink_to("loop")
         fine = [root, f"{root}/not/there/yet", f"{root}/loop", "/"]
-        assert master.ask(probe=False, folders=fine)["unsafe"] == []
+        assert master.ask(probe=False, directories=fine)["unsafe"] == []
         os.chown(theirs, 65534, 0)
         asked = [*fine, str(theirs), f"{theirs}/cert", f"{theirs}/cert"]
-        assert master.ask(probe=False, folders=asked)["unsafe"] == [f"'{theirs}' belongs to nobody"]
+        assert master.ask(probe=False, directories=asked)["unsafe"] == [
+            f"'{theirs}' belongs to nobody"
+        ]

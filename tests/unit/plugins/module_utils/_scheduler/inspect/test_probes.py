@@ -37,7 +37,7 @@ TIMES = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=2
 RECORD = _lease.LeaseRecord("m1", 15, None, "2026-01-01T00:00:00.000000Z", 3, "lease")
 
 
-def subject(tmp_path: Path, **given: Any) -> probes.Subject:
+def subject(tmp_path: Path, **given: Any) -> probes.ProbedProcess:
     process: Any = {
         "pid": 7,
         "lease_name": "kube-scheduler",
@@ -59,7 +59,7 @@ def subject(tmp_path: Path, **given: Any) -> probes.Subject:
         "listening": {"192.0.2.1"},
         **given,
     }
-    return probes.Subject(**named)
+    return probes.ProbedProcess(**named)
 
 
 class World:
@@ -97,13 +97,13 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield world
 
 
-def looking(world: World, tmp_path: Path, **given: Any) -> probes.Subject:
+def looking(world: World, tmp_path: Path, **given: Any) -> probes.ProbedProcess:
     process = {"secure_port": world.server.port, **given.pop("process", {})}
     return subject(tmp_path, process=process, **{"serving_ca": world.ca.pem, **given})
 
 
 def test_a_healthy_process(world: World, tmp_path: Path) -> None:
-    seen, view, settings, faults = probes.run(looking(world, tmp_path), None)
+    seen, view, settings, faults = probes.run_probes(looking(world, tmp_path), None)
     assert (settings, faults) == ({}, [])
     assert (
         seen["ready"],
@@ -132,7 +132,7 @@ def test_a_reader_is_told_of_the_settings(world: World, tmp_path: Path) -> None:
     world.objects["/configz"] = {"componentconfig": {"parallelism": 16}}
     world.statuses["/flagz"] = 403
     reader = looking(world, tmp_path, metrics_pair=world.pair)
-    settings = probes.run(reader, None).settings
+    settings = probes.run_probes(reader, None).settings
     assert {path: status for path, (status, _body) in settings.items()} == {
         "/configz": 200,
         "/flagz": 403,
@@ -146,7 +146,7 @@ def test_a_reader_is_told_of_the_settings(world: World, tmp_path: Path) -> None:
         listening=set(),
         process={"bind_address": "192.0.2.9"},
     )
-    assert probes.run(nowhere, None).settings == {}
+    assert probes.run_probes(nowhere, None).settings == {}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_an_address_for_all_is_reached_on_the_loopback(
 
 
 def test_what_goes_wrong_is_one_sentence_each(world: World, tmp_path: Path) -> None:
-    seen, view, _settings, faults = probes.run(
+    seen, view, _settings, faults = probes.run_probes(
         looking(
             world,
             tmp_path,
@@ -183,7 +183,7 @@ def test_what_goes_wrong_is_one_sentence_each(world: World, tmp_path: Path) -> N
 
 def test_a_movement_since_an_earlier_look_is_not_waited_for(world: World, tmp_path: Path) -> None:
     world.moves = False
-    view = probes.watch(
+    view = probes.watch_lease(
         looking(world, tmp_path),
         dataclasses.replace(RECORD, renew_time="2025-12-31T23:59:59.000000Z"),
     )
@@ -193,16 +193,17 @@ def test_a_movement_since_an_earlier_look_is_not_waited_for(world: World, tmp_pa
 def test_a_lease_that_stands_still(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes, "LEAST_PATIENCE", 0.3)
+    monkeypatch.setattr(probes, "MIN_LEASE_WAIT_S", 0.3)
     world.moves = False
     times = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=0.1)
-    view = probes.watch(looking(world, tmp_path, process={"timings": times}), None)
+    view = probes.watch_lease(looking(world, tmp_path, process={"timings": times}), None)
     assert (view.state, view.moving) == ("held", False)
     assert 0.3 <= view.elapsed < 2
     # The time of a record of an earlier look that is still the same is no movement.
     record = view.record
     assert (
-        probes.watch(looking(world, tmp_path, process={"timings": times}), record).moving is False
+        probes.watch_lease(looking(world, tmp_path, process={"timings": times}), record).moving
+        is False
     )
 
 
@@ -216,20 +217,20 @@ def test_patience_follows_the_times_of_the_election(
     own = facts.ElectionTimes(
         lease_duration=100 if retry == 30 else 15, renew_deadline=10, retry_period=retry
     )
-    found = probes.patience(
+    found = probes.compute_lease_wait(
         subject(tmp_path, process={"timings": own}),
         dataclasses.replace(RECORD, lease_duration=duration),
     )
     assert found == seconds
     assert (
-        probes.patience(subject(tmp_path, process={"timings": None}), RECORD)
-        == probes.LEAST_PATIENCE
+        probes.compute_lease_wait(subject(tmp_path, process={"timings": None}), RECORD)
+        == probes.MIN_LEASE_WAIT_S
     )
     # A process that says it renews once a year is not waited for.
     year = facts.ElectionTimes(lease_duration=9e9, renew_deadline=8e9, retry_period=3e7)
     assert (
-        probes.patience(subject(tmp_path, process={"timings": year}), RECORD)
-        == probes.MOST_PATIENCE
+        probes.compute_lease_wait(subject(tmp_path, process={"timings": year}), RECORD)
+        == probes.MAX_LEASE_WAIT_S
     )
 
 
@@ -237,7 +238,7 @@ def test_each_object_of_a_pair_of_locks_is_read_by_itself(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While members change over, the object that is first in the order may be the one in which nobody writes any more."""
-    monkeypatch.setattr(probes, "LEAST_PATIENCE", 0.2)
+    monkeypatch.setattr(probes, "MIN_LEASE_WAIT_S", 0.2)
     times = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=0.05)
     path = "/api/v1/namespaces/kube-system/endpoints/kube-scheduler"
     number = 0
@@ -254,22 +255,22 @@ def test_each_object_of_a_pair_of_locks_is_read_by_itself(
     looked = looking(
         world, tmp_path, sources=(("lease",), ("endpoints",)), process={"timings": times}
     )
-    view = probes.watch(looked, None)
+    view = probes.watch_lease(looked, None)
     assert (view.node, view.moving, view.record and view.record.source) == ("m2", True, "endpoints")
-    assert probes.glance(looked, None).record is not None
+    assert probes.read_lease(looked, None).record is not None
 
 
 def test_the_lease_is_looked_for_by_its_own_name(world: World, tmp_path: Path) -> None:
     process = {"lease_name": "mine", "lease_namespace": "here"}
-    probes.watch(looking(world, tmp_path, process=process), None)
+    probes.watch_lease(looking(world, tmp_path, process=process), None)
     assert set(world.readings) == {"/apis/coordination.k8s.io/v1/namespaces/here/leases/mine"}
 
 
 def test_a_glance_is_one_reading(world: World, tmp_path: Path) -> None:
-    view = probes.glance(looking(world, tmp_path), None)
+    view = probes.read_lease(looking(world, tmp_path), None)
     assert (view.state, view.moving, len(world.readings)) == ("held", False, 1)
     found = probes.describe_lease(view)
-    assert probes.record_of(found) == view.record
+    assert probes.parse_record(found) == view.record
 
 
 def test_a_process_without_https_shows_no_certificate(tmp_path: Path) -> None:
@@ -304,9 +305,9 @@ def test_plain_http(tmp_path: Path) -> None:
 
 def test_age_is_of_this_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes.time, "time", lambda: 1_800_000_000.0)
-    assert probes.age("2027-01-15T07:59:58.123456Z") == 2.0
+    assert probes.compute_renewal_age("2027-01-15T07:59:58.123456Z") == 2.0
     for garbage in ("", None, "yesterday", "2027-13-99T00:00:00Z", "9" * 64):
-        assert probes.age(garbage) is None
+        assert probes.compute_renewal_age(garbage) is None
 
 
 @pytest.mark.parametrize(
@@ -324,7 +325,7 @@ def test_age_is_of_this_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_an_earlier_record_that_is_none(described: Any) -> None:
-    assert probes.record_of(described) is None
+    assert probes.parse_record(described) is None
 
 
 def test_a_certificate_that_cannot_be_read() -> None:
@@ -381,7 +382,7 @@ def test_only_this_host_is_looked_at(world: World, tmp_path: Path) -> None:
         elsewhere = looking(
             world, tmp_path, process={"bind_address": address}, listening={"127.0.0.1"}
         )
-        seen, _view, _settings, faults = probes.run(elsewhere, None)
+        seen, _view, _settings, faults = probes.run_probes(elsewhere, None)
         assert (seen["served"], seen["ready"], seen["metrics_anonymous"]) == (None, None, None)
         assert (
             len([fault for fault in faults if f"nothing listens at {address} on port" in fault])
@@ -401,5 +402,5 @@ def test_a_library_that_only_an_importer_claims_is_not_installed(
 
     monkeypatch.setattr(sys, "meta_path", [Importer, *sys.meta_path])
     assert importlib.util.find_spec("nothing_of_this_name") is not None
-    assert probes.installed("nothing_of_this_name") is False
-    assert probes.installed("json") is True
+    assert probes.is_installed("nothing_of_this_name") is False
+    assert probes.is_installed("json") is True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import (
     metrics,
     status,
@@ -12,8 +13,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.repor
 from tests.support.clusters import DOWN, DRIFT, PROCESS, asked, cluster, document, lease, member
 
 
-def samples(report: status.Document) -> dict[str, float]:
-    lines = metrics.text(report).splitlines()
+def samples(report: status.StatusDocument) -> dict[str, float]:
+    lines = metrics.render_metrics(report).splitlines()
     return {
         line.rpartition(" ")[0].removeprefix("kube_ha_scheduler_"): float(line.rpartition(" ")[2])
         for line in lines
@@ -37,7 +38,7 @@ def test_a_healthy_cluster() -> None:
         == 1
     )
     assert found["report_time_seconds"] > 1.7e9
-    for use in status.CERTIFICATES:
+    for use in facts.CERTIFICATE_PROBES:
         assert (
             found[f'certificate_not_after_seconds{{{m1},use="{use}"}}']
             > found["report_time_seconds"]
@@ -74,6 +75,6 @@ def test_a_lease_that_stands() -> None:
 
 def test_a_hostile_version_is_a_label_and_no_line() -> None:
     answers = {"m1": member("m1", process={**PROCESS, "version": '1"} 1\nup{} 0 \\'})}
-    text = metrics.text(document(cluster(answers, asked("m1"))))
+    text = metrics.render_metrics(document(cluster(answers, asked("m1"))))
     assert 'version="1\\"} 1 up{} 0 \\\\"} 1\n' in text
     assert "\nup" not in text

@@ -21,27 +21,29 @@ DIR = "/etc/prometheus/kube-scheduler"
 
 def cluster(
     lease: timings.ElectionTimings = timings.DEFAULT_TIMINGS, **given: Any
-) -> monitoring.Cluster:
+) -> monitoring.MonitoredCluster:
     v = settings(**{"bind_address": "0.0.0.0", "ca_key": "/ca-key.pem", **given})
-    return monitoring.Cluster(dict.fromkeys(ADDRESSES, v), ADDRESSES, lease, "the CA\n")
+    return monitoring.MonitoredCluster(dict.fromkeys(ADDRESSES, v), ADDRESSES, lease, "the CA\n")
 
 
-def told(**given: Any) -> monitoring.Settings:
-    found, faults = monitoring.read({f"monitoring_{name}": value for name, value in given.items()})
+def told(**given: Any) -> monitoring.MonitoringSettings:
+    found, faults = monitoring.read_settings(
+        {f"monitoring_{name}": value for name, value in given.items()}
+    )
     assert found, faults
     return found
 
 
-def planned(*clusters: monitoring.Cluster, **given: Any) -> monitoring.Plan:
-    return monitoring.plan(clusters or [cluster()], told(**given), VERSIONS)
+def planned(*clusters: monitoring.MonitoredCluster, **given: Any) -> monitoring.MonitoringPlan:
+    return monitoring.plan_monitoring(clusters or [cluster()], told(**given), VERSIONS)
 
 
-def alerts(*clusters: monitoring.Cluster, **given: Any) -> dict[str, dict[str, Any]]:
+def alerts(*clusters: monitoring.MonitoredCluster, **given: Any) -> dict[str, dict[str, Any]]:
     [group] = planned(*clusters, **given).files[f"{DIR}/rules.yml"]["groups"]
     return {rule["alert"].removeprefix("KubeScheduler"): rule for rule in group["rules"]}
 
 
-def job(*clusters: monitoring.Cluster, **given: Any) -> dict[str, Any]:
+def job(*clusters: monitoring.MonitoredCluster, **given: Any) -> dict[str, Any]:
     found = planned(*clusters, **given)
     [one] = next(content for path, content in found.files.items() if path.endswith("scrape.yml"))[
         "scrape_configs"
@@ -139,7 +141,7 @@ def test_a_ca_of_somebody_else_signs_elsewhere() -> None:
 def test_a_loopback_address_is_refused(address: str) -> None:
     one = cluster()
     one.variables["m2"] = replace(one.variables["m2"], bind_address=address)
-    [fault] = monitoring.faults(one, VERSIONS, PREFIX)
+    [fault] = monitoring.list_errors(one, VERSIONS, PREFIX)
     assert fault == (
         f"kube_scheduler_bind_address: m2 serves its metrics on {address} only, where Prometheus cannot reach them; let it be 0.0.0.0 or"
         " the address of the host, run site.yml, and then this again"
@@ -147,12 +149,12 @@ def test_a_loopback_address_is_refused(address: str) -> None:
 
 
 def test_plain_http_is_refused() -> None:
-    found = monitoring.faults(cluster(version="1.12.10"), VERSIONS, PREFIX)
+    found = monitoring.list_errors(cluster(version="1.12.10"), VERSIONS, PREFIX)
     assert len(found) == 3
     assert found[0].startswith(
         "kube_scheduler_version: 1.12.10 of m1 serves its metrics over plain http only; upgrade it"
     )
-    assert monitoring.faults(cluster(version="1.13.12"), VERSIONS, PREFIX) == []
+    assert monitoring.list_errors(cluster(version="1.13.12"), VERSIONS, PREFIX) == []
 
 
 def test_thresholds_follow_from_the_lease_s_times_and_the_renewal() -> None:
@@ -228,13 +230,15 @@ def test_the_rules_name_what_the_version_has(
     ],
 )
 def test_what_is_malformed_is_named(given: dict[str, Any], fault: str) -> None:
-    assert monitoring.read({f"monitoring_{name}": value for name, value in given.items()}) == (
+    assert monitoring.read_settings(
+        {f"monitoring_{name}": value for name, value in given.items()}
+    ) == (
         None,
         [fault],
     )
 
 
 def test_an_unknown_threshold_is_refused() -> None:
-    found, faults = monitoring.read({"monitoring_alerts": {"leaderles": "1m"}})
+    found, faults = monitoring.read_settings({"monitoring_alerts": {"leaderles": "1m"}})
     assert found is None
     assert "leaderles" in faults[0]

@@ -31,8 +31,10 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", " ".join(Tree(page).texts[1:]))
 
 
-@pytest.mark.parametrize("found", [document(), troubled(), hostile(), status.document([], "t")])
-def test_it_needs_nothing_else(found: status.Document) -> None:
+@pytest.mark.parametrize(
+    "found", [document(), troubled(), hostile(), status.build_document([], "t")]
+)
+def test_it_needs_nothing_else(found: status.StatusDocument) -> None:
     page = render_status_page(found)
     tree = Tree(page)
     names = {tag for tag, _attributes in tree.tags}
@@ -162,14 +164,14 @@ def theme(name: str, style: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", list(THEMES))
 def test_contrast(name: str) -> None:
-    colours = theme(name, shared.STYLE)
+    colours = theme(name, shared.BASE_STYLE)
     for text in ON_PAGE:
         for back in ("back", "panel"):
             assert contrast(colours[text], colours[back]) >= 4.5, (text, back)
     for own, value in theme(name, DIAGRAM_STYLE).items():
         # Of these, bounds and faults are written too; the others are drawn.
         assert contrast(value, colours["back"]) >= (4.5 if own in ("none", "bound") else 3), own
-    fills = re.findall(r"background: (#[0-9a-f]{6})", shared.STYLE)
+    fills = re.findall(r"background: (#[0-9a-f]{6})", shared.BASE_STYLE)
     assert len(fills) == 3
     assert all(contrast("#fff", fill) >= 4.5 for fill in fills)
 

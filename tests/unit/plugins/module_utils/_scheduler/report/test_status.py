@@ -29,8 +29,8 @@ from tests.support.clusters import (
 SCHEMA = Path(__file__).resolve().parents[6] / "docs/status.schema.json"
 
 
-def texts(*clusters: status.Cluster) -> list[str]:
-    return [line.text for line in status.lines(document(*clusters))]
+def texts(*clusters: status.ClusterStatus) -> list[str]:
+    return [line.text for line in status.render_table(document(*clusters))]
 
 
 def three(**changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -50,9 +50,9 @@ def test_a_healthy_cluster() -> None:
         "fail-over: at most 23.8 s after a crash, 4.4 s after a stop",
     ]
     found = document()
-    assert status.faults(found) == []
+    assert status.list_reasons(found) == []
     assert found["state"] == "healthy"
-    assert [line.state for line in status.lines(found)] == [
+    assert [line.state for line in status.render_table(found)] == [
         "healthy",
         "",
         "healthy",
@@ -64,7 +64,7 @@ def test_a_healthy_cluster() -> None:
 
 def test_who_needs_a_hand_comes_first_with_the_reason_below_the_table() -> None:
     answers = three(m2=DOWN, m3={"drift": [DRIFT]})
-    lines = status.lines(document(cluster(answers, asked("m1 m2 m3 m4", lost="m4"))))
+    lines = status.render_table(document(cluster(answers, asked("m1 m2 m3 m4", lost="m4"))))
     assert lines[0] == (
         "kube_masters: 2 of 4 healthy; m1 leads since 2026-01-01 00:00:00 UTC",
         "no_answer",
@@ -101,7 +101,7 @@ def test_what_is_no_fault_is_told_last() -> None:
 def test_a_host_that_could_not_be_compared() -> None:
     """Without a comparison there is no drift, which must not look as if there were none."""
     found = cluster(m1={"faults": ["m1: systemd does not run here"]})
-    assert status.faults(document(found)) == [
+    assert status.list_reasons(document(found)) == [
         "m1: not compared with its plan: systemd does not run here"
     ]
     assert (found["state"], found["members"]["m1"]["compared"]) == ("drift", False)
@@ -111,12 +111,12 @@ def test_a_host_that_could_not_be_compared() -> None:
 def test_a_host_that_failed_after_it_had_answered() -> None:
     found = cluster(three(), asked(batch="m1 m3", lost="m2"))
     assert (found["state"], next(iter(found["members"]))) == ("failed", "m2")
-    assert status.faults(document(found)) == ["m2: failed or was lost in this run"]
+    assert status.list_reasons(document(found)) == ["m2: failed or was lost in this run"]
 
 
 def test_a_host_that_does_not_say_why_it_is_not_healthy() -> None:
     found = document(cluster(three(m2={"healthy": False})))
-    assert status.faults(found) == ["m2: it is not healthy, and does not say why"]
+    assert status.list_reasons(found) == ["m2: it is not healthy, and does not say why"]
 
 
 def test_columns_fit_long_names_and_bound_what_hosts_say() -> None:
@@ -135,7 +135,7 @@ def test_a_foreign_holder() -> None:
     foreign = {"lease": lease("x.example")}
     found = cluster(three(m1=foreign, m2=foreign, m3=foreign))
     reason = "holder x.example is not in the group: removed without uninstall? its hosts are m1.example, m2.example, m3.example"
-    assert status.faults(document(found)) == [f"kube_masters: {reason}"]
+    assert status.list_reasons(document(found)) == [f"kube_masters: {reason}"]
     assert (found["state"], found["leader"], found["holder"]) == ("unhealthy", None, "x.example")
     assert "x.example holds the lease" in texts(found)[0]
     assert f"kube_masters: {reason}" in texts(found)
@@ -216,22 +216,24 @@ def test_clusters_that_need_a_hand_come_first() -> None:
         ("c000", "healthy"),
     ]
     assert found["state"] == "no_answer"
-    assert status.lines(found)[-1] == ("3 clusters: 2 need a hand: east, west", "no_answer")
+    assert status.render_table(found)[-1] == ("3 clusters: 2 need a hand: east, west", "no_answer")
 
 
 def test_many_clusters_that_are_well_take_a_line_each() -> None:
-    found = status.lines(troubled(status.FEW + 1))
+    found = status.render_table(troubled(status.MAX_TABLES + 1))
     lines = [line.text for line in found if re.match(r"c\d", line.text)]
     line = "c000: 3 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC; 1.37.2; certificates for 3000 days or more"
     assert lines[0] == line
-    assert len(lines) == status.FEW - 1
+    assert len(lines) == status.MAX_TABLES - 1
     assert sum(line.text.startswith("host ") for line in found) == 2
     all_well = [cluster(name=f"c{number}") for number in range(2)]
     assert texts(*all_well)[-1] == "2 clusters: all are healthy and as planned"
 
 
 def test_a_cluster_of_which_nothing_is_known() -> None:
-    found = status.cluster("lost", {}, {}, asked(lost="m1 m2 m3"), versions={}, settings=None)
+    found = status.evaluate_cluster(
+        "lost", {}, {}, asked(lost="m1 m2 m3"), versions={}, settings=None
+    )
     assert (found["state"], found["failover"], found["renew_before_days"]) == (
         "no_answer",
         None,
