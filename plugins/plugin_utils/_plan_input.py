@@ -47,6 +47,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step impor
     authorities,
     instance_paths,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._role_spec import VARIABLES_SPEC
 
 # The role variable of each option of x509_cert.
 CERTIFICATE_VARIABLES = {
@@ -96,11 +97,8 @@ def role_variables(step: Step) -> Vars:
     ]
     step.reject_facts(step.host, step.vars.get("ansible_facts"))
     v, errors = variables.parse_variables(
-        {
-            name: step.template(f"{prefix}{name}")
-            for name in names
-            if name in variables.VARIABLES_SPEC
-        },
+        {name: step.template(f"{prefix}{name}") for name in names if name in VARIABLES_SPEC},
+        VARIABLES_SPEC,
         prefix,
     )
     if v is None:
@@ -108,7 +106,7 @@ def role_variables(step: Step) -> Vars:
     cluster = _cluster(step, v)
     result = {
         **_pinned_values(step, v, cluster),
-        "warnings": variables.warn_about_unknown_variables(names, prefix)
+        "warnings": variables.warn_about_unknown_variables(names, VARIABLES_SPEC, prefix)
         if cluster.leading
         else [],
     }

@@ -13,7 +13,7 @@ import random
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import variables
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._role_spec import VARIABLES_SPEC
 
 from tests.fuzz import judge, subjects, values
 
@@ -39,7 +39,7 @@ class Count:
 @pytest.mark.parametrize("name", [*subjects.MODULES, "variables"])
 def test_malformed_options_are_rejected_without_a_write(world: subjects.World, name: str) -> None:
     """*variables* are variables of the role, as scheduler_plan evaluates them for a host."""
-    options = variables.VARIABLES_SPEC if name == "variables" else subjects.specification(name)
+    options = VARIABLES_SPEC if name == "variables" else subjects.specification(name)
     places = [*world.before, str(world.folder / "live/nothing/x")]
     count = Count()
 

@@ -13,7 +13,7 @@ import copy
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import variables
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._role_spec import VARIABLES_SPEC
 
 from tests.fuzz import judge, nonsense, subjects
 
@@ -21,7 +21,7 @@ SUBJECTS = [*subjects.MODULES, "variables"]
 
 
 def specification(name: str) -> dict[str, Any]:
-    return variables.VARIABLES_SPEC if name == "variables" else subjects.specification(name)
+    return VARIABLES_SPEC if name == "variables" else subjects.specification(name)
 
 
 @pytest.mark.parametrize("name", SUBJECTS)

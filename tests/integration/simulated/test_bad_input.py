@@ -66,7 +66,7 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"retry_period": "1m"},
-        "kube_scheduler_retry_period: 1m is not a time in whole seconds, such as 60s",
+        "kube_scheduler_retry_period: 1m is not a time in whole seconds; set a time such as 60s",
     ),
     (
         {"binary_url": "mirror.example/k8s"},

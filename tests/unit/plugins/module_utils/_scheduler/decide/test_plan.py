@@ -12,6 +12,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
     plan,
     variables,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._role_spec import VARIABLES_SPEC
 
 from tests.support.role import defaults, role_vars
 
@@ -44,7 +45,7 @@ def settings(**given: Any) -> variables.Variables:
         "apiserver_ca": "/ca.pem",
         "version": "1.37.2",
     } | given
-    v, faults = variables.parse_variables(raw, PREFIX)
+    v, faults = variables.parse_variables(raw, VARIABLES_SPEC, PREFIX)
     assert v is not None, faults
     return v
 
@@ -178,7 +179,7 @@ def test_the_version_that_runs_is_kept() -> None:
     }
     assert (
         plan.desired_version(
-            variables.Variables(**dict.fromkeys(variables.VARIABLES_SPEC, cast("Any", ""))), ""
+            variables.Variables(**dict.fromkeys(VARIABLES_SPEC, cast("Any", ""))), ""
         )
         == ""
     )

@@ -24,6 +24,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
     Variables,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided import ProvidedFile
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._role_spec import VARIABLES_SPEC
 
 from tests.support.role import ROLE, defaults, role_vars
 
@@ -46,7 +47,7 @@ def settings(**given: Any) -> Variables:
         "ca_cert": "/ca.pem",
         "version": "1.37.2",
     }
-    found, faults = variables.parse_variables(raw | given, PREFIX)
+    found, faults = variables.parse_variables(raw | given, VARIABLES_SPEC, PREFIX)
     assert found is not None, faults
     return found
 
@@ -169,11 +170,11 @@ def test_the_defaults_are_fine() -> None:
         ),
         (
             {"retry_period": "soon"},
-            "kube_scheduler_retry_period: soon is not a time in whole seconds, such as 15s",
+            "kube_scheduler_retry_period: soon is not a time in whole seconds; set a time such as 15s",
         ),
         (
             {"retry_period": "0s"},
-            "kube_scheduler_retry_period: 0s is not a time in whole seconds, such as 15s",
+            "kube_scheduler_retry_period: 0s is not a time in whole seconds; set a time such as 15s",
         ),
         (
             {"config": {"leaderElection": {"leaseDuration": "8s"}}},
@@ -189,11 +190,11 @@ def test_the_defaults_are_fine() -> None:
         ),
         (
             {"config": {"leaderElection": {"retryPeriod": 2}}},
-            "kube_scheduler_config: leaderElection: retryPeriod: 2 is not a time in whole seconds, such as 15s",
+            "kube_scheduler_config: leaderElection: retryPeriod: 2 is not a time in whole seconds; set a time such as 15s",
         ),
         (
             {"config": {"leaderElection": {"renewDeadline": "1m"}}},
-            "kube_scheduler_config: leaderElection: renewDeadline: 1m is not a time in whole seconds, such as 60s",
+            "kube_scheduler_config: leaderElection: renewDeadline: 1m is not a time in whole seconds; set a time such as 60s",
         ),
         (
             {"config": {"leaderElection": "15s"}},
@@ -995,21 +996,33 @@ def test_a_clock_that_differs_a_little_is_a_warning() -> None:
     assert warn_about_host("m1", {**HOST, "clock_offset": 29.0}) == []
 
 
-def test_the_table_of_types_is_that_of_the_role() -> None:
-    options = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"][
-        "main"
-    ]["options"]
-    told = {
-        name.removeprefix(PREFIX): {
-            key: option[key] for key in ("type", "choices", "elements") if key in option
-        }
+def test_variables_have_the_types_of_the_argument_spec() -> None:
+    """Each option of the spec is a field, with the Python type of its values."""
+    python_types = {
+        "str": "str",
+        "bool": "bool",
+        "int": "int",
+        "list": "list[str]",
+        "dict": "dict[str, t.Any]",
+        "raw": "t.Any",
+    }
+    assert {name: field.type for name, field in Variables.__dataclass_fields__.items()} == {
+        name: python_types[option["type"]] for name, option in VARIABLES_SPEC.items()
+    }
+    assert all(
+        option.get("elements") == "str"
+        for option in VARIABLES_SPEC.values()
+        if option["type"] == "list"
+    )
+
+
+def test_argument_spec_is_read_without_defaults() -> None:
+    path = ROLE / "meta/argument_specs.yml"
+    options = yaml.safe_load(path.read_text())["argument_specs"]["main"]["options"]
+    assert {PREFIX + name: option for name, option in VARIABLES_SPEC.items()} == {
+        name: {key: option[key] for key in ("type", "choices", "elements") if key in option}
         for name, option in options.items()
     }
-    assert told == {
-        name: {key: option[key] for key in ("type", "choices", "elements") if key in option}
-        for name, option in variables.VARIABLES_SPEC.items()
-    }
-    assert list(Variables.__dataclass_fields__) == list(variables.VARIABLES_SPEC)
 
 
 def test_strings_mean_what_they_say() -> None:
@@ -1021,8 +1034,10 @@ def test_strings_mean_what_they_say() -> None:
 
 
 def test_what_has_the_wrong_type_is_named_with_its_prefix() -> None:
-    raw = {name: getattr(settings(), name) for name in variables.VARIABLES_SPEC}
-    found, faults = variables.parse_variables({**raw, "pki": "own", "secure_port": "x"}, PREFIX)
+    raw = {name: getattr(settings(), name) for name in VARIABLES_SPEC}
+    found, faults = variables.parse_variables(
+        {**raw, "pki": "own", "secure_port": "x"}, VARIABLES_SPEC, PREFIX
+    )
     assert found is None
     assert any(
         "kube_scheduler_pki" in line and "node, shared, provided" in line for line in faults
@@ -1032,7 +1047,7 @@ def test_what_has_the_wrong_type_is_named_with_its_prefix() -> None:
 
 def test_names_that_are_near_to_a_variable() -> None:
     [line] = variables.warn_about_unknown_variables(
-        ["versoin", "version", "hosts", "of_another_collection"], PREFIX
+        ["versoin", "version", "hosts", "of_another_collection"], VARIABLES_SPEC, PREFIX
     )
     assert (
         line
