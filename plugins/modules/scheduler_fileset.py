@@ -285,7 +285,7 @@ reasons:
   returned: O(state=staged) and O(state=live), not in check mode for the latter
   type: list
   elements: str
-  sample: ["the process was not started from this set of files"]
+  sample: ["the process was not started from this file set"]
 dry_run:
   description: Whether the staged binary has taken the staged flags and configuration. C(null) when there was no dry run.
   returned: O(state=staged)

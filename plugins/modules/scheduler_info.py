@@ -795,7 +795,7 @@ probes:
           description: Whether it is valid now.
           type: bool
     used:
-      description: The certificate that it uses at the apiserver. Null where there is none.
+      description: The certificate used at the apiserver. Null where there is none.
       type: dict
       contains: *certificate
     used_loaded:
@@ -808,11 +808,11 @@ probes:
       type: int
       sample: 200
     metrics_anonymous:
-      description: HTTP status of the metrics for an anonymous reader.
+      description: HTTP status of the metrics for an anonymous client.
       type: int
       sample: 403
     metrics_reader:
-      description: HTTP status of the metrics for an authorised reader.
+      description: HTTP status of the metrics for an authorized client.
       type: int
       sample: 200
     metrics_http:
@@ -824,7 +824,7 @@ not_checked:
   returned: always
   type: list
   elements: str
-  sample: ["metrics for an authorised reader"]
+  sample: ["metrics for an authorized client"]
 journal:
   description: The unit's last lines. Empty for a healthy host.
   returned: always

@@ -106,7 +106,7 @@ def troubled(count: int = 3) -> status.StatusDocument:
             long,
             drift=[DRIFT],
             not_checked=[
-                "metrics for an authorised reader (no certificate of such a reader was given)"
+                "metrics for an authorized client (no certificate of such a reader was given)"
             ],
         ),
     }

@@ -378,7 +378,7 @@ RESULT: dict[str, Any] = {
     },
     "healthy": True,
     "problems": [],
-    "not_checked": ["metrics for an authorised reader"],
+    "not_checked": ["metrics for an authorized client"],
     "journal": [],
     "drift": [],
     "awaited": [],

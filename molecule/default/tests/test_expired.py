@@ -36,7 +36,7 @@ def test_leader_with_expired_certificates_is_unhealthy(lab: Any) -> None:
     assert "Unauthorized" in run.text, "the journal is shown"
     status = lab.play("playbooks/status.yml")
     assert status.code != 0
-    assert f"{name}: the certificate that it serves" in status.text
+    assert f"{name}: the served certificate" in status.text
 
     others = {other: pid for other, pid in lab.main_pids().items() if other != name}
     repaired = lab.site()

@@ -135,7 +135,7 @@ def test_options_take_effect(lab: Any, words: str) -> None:
     run = lab.start_anew(words)
     assert "not checked: metrics" not in run.text
     # The lab grants this path only to the reader that is created here.
-    assert "not checked: the settings in use, by /configz: HTTP 403" in run.text
+    assert "not checked: the settings in use, from /configz: HTTP 403" in run.text
     address = lab.addresses["m1"]
     host = lab.host("m1")
     assert host.file("/usr/local/lib/k8s/kube-scheduler").is_symlink

@@ -144,7 +144,7 @@ def test_binary_that_rejects_its_flags_fails_before_a_live_change(lab: Any) -> N
     pids = lab.main_pids()
     run = lab.site("--extra-vars={kube_scheduler_extra_args: {tls-min-version: VersionTLS99}}")
     assert run.code != 0
-    assert "refuses the staged flags or configuration, so nothing was put in place" in run.text
+    assert "rejects the staged flags or configuration, so nothing was promoted" in run.text
     assert "unknown tls version" in run.text
     assert lab.main_pids() == pids
     assert lab.site().code == 0

@@ -15,7 +15,7 @@ from tests.support.lab import ROOT, wait_for
 from tests.support.role import answers
 
 UNIT = "kube-scheduler.service"
-READER = "metrics for an authorised reader"
+READER = "metrics for an authorized client"
 
 
 @pytest.mark.nightly
@@ -46,7 +46,7 @@ def test_scheduler_on_all_addresses_with_slow_elections_is_healthy(lab: Any) -> 
 
 def test_settings_in_use_are_not_checked_without_a_grant(lab: Any) -> None:
     """The lab grants the access with docs/examples/configz-reader."""
-    line = "not checked: the settings in use, by /configz: HTTP 403"
+    line = "not checked: the settings in use, from /configz: HTTP 403"
     assert "not checked" not in lab.play("playbooks/status.yml").text
     lab.kubectl("delete", "clusterrolebinding", "kube-ha-configz-reader")
     try:

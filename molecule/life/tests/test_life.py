@@ -204,7 +204,7 @@ def test_uninstall_of_one_host_and_of_all(
     lab.host(left).check_output("systemctl stop %s", UNIT)
     run = group.remove(lab.leader())
     assert run.code != 0
-    assert "led and was stopped, but no other member took the lease" in run.text, (
+    assert "the leader was stopped, but no other member took the lease" in run.text, (
         "the one that is left does not run"
     )
     assert bind_pod()

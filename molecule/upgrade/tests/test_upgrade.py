@@ -254,7 +254,7 @@ def test_sets_that_cannot_run_are_rejected_before_promotion(lab: Any, tmp_path: 
     assert run.code != 0
     for name in lab.names:
         assert re.search(
-            rf"fatal: \[{name}\]: FAILED! => [^\\[]*so nothing was put in place", run.text
+            rf"fatal: \[{name}\]: FAILED! => [^\\[]*so nothing was promoted", run.text
         ), run.output
     assert "percentageOfNodesToScore" in run.text.partition("fatal: [m3]")[2]
     assert LIVE.findall(run.output) == []

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Settings of a scheduler: parse its command line and its configuration."""
+"""Parse the command line and the configuration of a scheduler."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import re
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import timings as _timings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
-    facts,
-    versions,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import (
+    DEFAULT_TIMINGS,
+    ElectionTimings,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     DEFAULT_SCHEDULER,
     LEASE_NAME,
@@ -30,32 +30,30 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 
 
 class DesiredSettings(t.TypedDict):
-    """What a process is to be started with: flags by name, and the KubeSchedulerConfiguration."""
+    """The desired settings of a process."""
 
-    flags: dict[str, t.Any]
-    config: dict[str, t.Any]
+    flags: dict[str, t.Any]  # by name, without dashes
+    config: dict[str, t.Any]  # KubeSchedulerConfiguration
 
 
 def field_of_flag(flag: str) -> str:
-    """The field of leaderElection that a flag sets: resourceLock of leader-elect-resource-lock."""
-    first, *rest = (flag.removeprefix("leader-elect-") if flag != "leader-elect" else flag).split(
-        "-"
-    )
+    """Return the field of leaderElection that a flag sets: leader-elect-retry-period, retryPeriod."""
+    first, *rest = flag.removeprefix("leader-elect-").split("-")
     return first + "".join(word.capitalize() for word in rest)
 
 
-def is_same_value(wanted: t.Any, told: t.Any) -> bool:
-    """Whether two values mean the same, however each is written."""
-    if isinstance(wanted, str) or isinstance(told, str):
+def is_same_value(desired: t.Any, actual: t.Any) -> bool:
+    """Return whether two values have the same meaning, such as 60s and 1m."""
+    if isinstance(desired, str) or isinstance(actual, str):
         one, other = (
-            value if isinstance(value, str) else json.dumps(value) for value in (wanted, told)
+            value if isinstance(value, str) else json.dumps(value) for value in (desired, actual)
         )
         lengths = _durations.parse_seconds(one), _durations.parse_seconds(other)
         return one == other or (None not in lengths and lengths[0] == lengths[1])
-    return bool(wanted == told)
+    return bool(desired == actual)
 
 
-# Of an unknown version: /healthz is there in all.
+# For an unknown version. All versions have /healthz.
 UNKNOWN_SERVING = {
     "https": 10259,
     "http": 0,
@@ -80,7 +78,7 @@ KNOWN_FLAGS = (
     "scheduler-name",
     "secure-port",
 )
-# Fields of a KubeSchedulerConfiguration, by the mapping that they are in.
+# The parsed fields of a KubeSchedulerConfiguration, by the mapping that contains them.
 KNOWN_FIELDS = {
     "": ("healthzBindAddress",),
     "clientConnection": ("kubeconfig",),
@@ -95,38 +93,41 @@ KNOWN_FIELDS = {
         "retryPeriod",
     ),
 }
-# Wherever it stands: it is a key of profiles, or of the older configuration itself.
+# At any depth: a key of a profile, or a top-level key of older configurations.
 SCHEDULER_NAME_LINE = re.compile(
     r"""(?m)^[ \t-]*["']?schedulerName["']?:[ \t]*["']?([A-Za-z0-9._/-]{1,253})"""
 )
 LOCK_TYPE = re.compile(r"[a-z]{1,40}")
 MAX_YAML_BYTES = 65536
-"""Bytes that are parsed as YAML, which takes seconds for a megabyte; a scheduler's configuration has some hundreds."""
+"""YAML takes seconds per megabyte. The configuration of a scheduler has some hundred bytes."""
 WITHHELD = "(withheld)"
 
 
 def parse_flag(word: str) -> tuple[str, str | None]:
-    """Name and value of a flag: "" for a word that is none, None for a value that the next word may be."""
+    """Return name and value of a flag.
+
+    The name is "" if the word is no flag. The value is None if the next word can be the value.
+    """
     name, equals, value = word.partition("=")
     return name[2:].replace("_", "-") if name.startswith("--") else "", value if equals else None
 
 
 def parse_flags(words: t.Sequence[str]) -> dict[str, str]:
-    """The flags that count here, of a command line without its program; the last of a name counts, as for the process."""
-    found: dict[str, str] = {}
-    rest = iter(words)
-    for word in rest:
+    """Return the known flags of a command line without its program; the last of a name applies."""
+    flags: dict[str, str] = {}
+    remaining = iter(words)
+    for word in remaining:
         if word == "--":
             break
         name, value = parse_flag(word)
         if name in KNOWN_FLAGS:
-            found[name] = next(rest, "") if value is None else value
-    return found
+            flags[name] = next(remaining, "") if value is None else value
+    return flags
 
 
 def _load_yaml(content: bytes) -> t.Any:
-    """A configuration as YAML has it; None where that cannot be had."""
-    # Only here, since a host without the library, or without a scheduler, is asked too.
+    """Return a parsed configuration, None if it is invalid, too large or YAML is not installed."""
+    # Imported here, because hosts without the library or a scheduler are queried too.
     try:
         import yaml  # noqa: PLC0415
     except ImportError:
@@ -134,60 +135,61 @@ def _load_yaml(content: bytes) -> t.Any:
     if len(content) > MAX_YAML_BYTES:
         return None
     try:
-        # Never the loader in C, which a deeply nested text takes down with the whole process.
+        # The C loader crashes the process on a deeply nested text.
         return yaml.load(content.decode("utf-8", "replace"), Loader=yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 
 def parse_fields(content: bytes) -> dict[str, str]:
-    """The fields that count here, of a configuration; what is no text, or not there, is left out."""
+    """Return the known fields of a configuration that contain text."""
     loaded = _load_yaml(content)
     if loaded is None:
         return _fields_by_pattern(content.decode("utf-8", "replace"))
-    found = {}
-    for place, names in KNOWN_FIELDS.items():
-        mapping = loaded if not place else loaded.get(place) if isinstance(loaded, dict) else None
+    fields = {}
+    for parent, names in KNOWN_FIELDS.items():
+        mapping = loaded if not parent else loaded.get(parent) if isinstance(loaded, dict) else None
         if isinstance(mapping, dict):
-            found.update(
+            fields.update(
                 {name: mapping[name] for name in names if isinstance(mapping.get(name), str)}
             )
-    return found
+    return fields
 
 
 def _fields_by_pattern(text: str) -> dict[str, str]:
-    """The fields where the YAML library is not there or fails: one a line, as nearly everybody writes them."""
+    """Return the known fields, one per line, if the text cannot be parsed as YAML."""
     names = "|".join(name for names in KNOWN_FIELDS.values() for name in names)
     return {
-        found[1]: found[2]
-        for found in re.finditer(rf"(?m)^[ \t]*({names}):[ \t]*[\"']?([^\s\"'#]{{1,4096}})", text)
+        match[1]: match[2]
+        for match in re.finditer(rf"(?m)^[ \t]*({names}):[ \t]*[\"']?([^\s\"'#]{{1,4096}})", text)
     }
 
 
 def list_settings(content: bytes) -> list[str]:
-    """All that a configuration sets, as FIELD=JSON, such as leaderElection.leaseDuration="15s"; nothing where it cannot be read, or sets too much.
+    """Return all fields of a configuration as FIELD=JSON; none if unreadable or too many.
 
-    Private keys, which the configuration of an extender can hold, are withheld.
+    An example is leaderElection.leaseDuration="15s". Private keys, which the configuration of an
+    extender can contain, are withheld.
     """
     try:
-        found = list(_settings(_load_yaml(content), "", [facts.MAX_LIST_LENGTH]))
+        lines = list(_flatten(_load_yaml(content), "", [facts.MAX_LIST_LENGTH]))
     except (ValueError, RecursionError, TypeError):
         return []
-    return found if all(len(line) <= facts.MAX_TEXT_LENGTH for line in found) else []
+    return lines if all(len(line) <= facts.MAX_TEXT_LENGTH for line in lines) else []
 
 
-def _settings(value: t.Any, place: str, budget: list[int]) -> t.Iterator[str]:
+def _flatten(value: t.Any, path: str, budget: list[int]) -> t.Iterator[str]:
     if isinstance(value, dict):
         _spend(budget)
         for name, part in value.items():
-            shown = WITHHELD if _is_key(name) else part
-            yield from _settings(shown, f"{place}.{name}" if place else str(name), budget)
-    elif place:
-        yield f"{place}={json.dumps(_without_keys(value, budget))}"
+            safe_part = WITHHELD if _is_key(name) else part
+            yield from _flatten(safe_part, f"{path}.{name}" if path else str(name), budget)
+    elif path:
+        yield f"{path}={json.dumps(_without_keys(value, budget))}"
 
 
 def _without_keys(value: t.Any, budget: list[int]) -> t.Any:
-    """A value without private keys."""
+    """Return a value without private keys."""
     _spend(budget)
     if isinstance(value, dict):
         return {
@@ -202,53 +204,53 @@ def _is_key(name: t.Any) -> bool:
 
 
 def _spend(budget: list[int]) -> None:
-    """Raises ValueError where a value has more parts than the budget: an alias of YAML can stand for any number."""
+    """Raise ValueError if a value has too many parts: a YAML alias can repeat a part many times."""
     budget[0] -= 1
     if budget[0] < 0:
         raise ValueError("too large")
 
 
 class ProcessSettings(t.NamedTuple):
-    """Flags and configuration of a process; C(configured) says that it has a configuration, beside which some flags count for nothing."""
+    """The settings of a process, from its flags and configuration."""
 
     flags: dict[str, str]
     fields: dict[str, str]
-    configured: bool
-    readable: bool
+    configured: bool  # has a configuration, so that some flags have no effect
+    readable: bool  # the command line could be read
     schedulers: tuple[str, ...] = (DEFAULT_SCHEDULER,)
-    content: bytes = b""  # the configuration itself
+    content: bytes = b""  # of the configuration
 
     def text(self, flag: str, field: str) -> str:
-        """The flag's value, else the field's, else ""."""
+        """Return the value of the flag, otherwise of the field, otherwise ""."""
         return self.flags.get(flag) or self.fields.get(field) or ""
 
     @property
     def lock(self) -> str:
-        """The lock type, "" for its version's default."""
-        found = self.text("leader-elect-resource-lock", "resourceLock")
-        return found if LOCK_TYPE.fullmatch(found) else ""
+        """Return the lock type, "" for the default of the version."""
+        lock = self.text("leader-elect-resource-lock", "resourceLock")
+        return lock if LOCK_TYPE.fullmatch(lock) else ""
 
     @property
     def lease(self) -> tuple[str, str]:
-        """Namespace and name of the lease."""
-        return self._named("namespace", "Namespace", LEASE_NAMESPACE), self._named(
-            "name", "Name", LEASE_NAME
-        )
+        """Return namespace and name of the lease."""
+        namespace = self._object_part("namespace", "Namespace", LEASE_NAMESPACE)
+        return namespace, self._object_part("name", "Name", LEASE_NAME)
 
-    def _named(self, flag: str, field: str, default: str) -> str:
-        older = "" if self.configured else self.flags.get(f"lock-object-{flag}", "")
+    def _object_part(self, flag: str, field: str, default: str) -> str:
+        """Return name or namespace of the lock's object from the first valid setting."""
+        deprecated = "" if self.configured else self.flags.get(f"lock-object-{flag}", "")
         values = (
             self.flags.get(f"leader-elect-resource-{flag}"),
-            older,
+            deprecated,
             self.fields.get(f"resource{field}"),
             self.fields.get(f"lockObject{field}"),
         )
         return next((value for value in values if value and OBJECT_NAME.fullmatch(value)), default)
 
     @property
-    def timings(self) -> _timings.ElectionTimings:
-        """The times of the election; client-go's own where it was told none that can be read."""
-        told = {
+    def timings(self) -> ElectionTimings:
+        """Return the election times; those of client-go if unset or invalid."""
+        configured = {
             key: _durations.parse_seconds(self.text(f"leader-elect-{key.replace('_', '-')}", field))
             for key, field in (
                 ("lease_duration", "leaseDuration"),
@@ -256,28 +258,27 @@ class ProcessSettings(t.NamedTuple):
                 ("retry_period", "retryPeriod"),
             )
         }
-        return _timings.ElectionTimings(
-            **{key: told[key] or getattr(_timings.DEFAULT_TIMINGS, key) for key in told}
+        return ElectionTimings(
+            **{key: configured[key] or getattr(DEFAULT_TIMINGS, key) for key in configured}
         )
 
     @property
     def kubeconfig(self) -> str:
-        """Its path, "" for none."""
-        found = (
-            self.fields.get("kubeconfig", "")
-            if self.configured
-            else self.flags.get("kubeconfig", "")
-        )
-        return found if os.path.isabs(found) and found.isprintable() else ""
+        """Return the path of the kubeconfig, "" for none."""
+        settings = self.fields if self.configured else self.flags
+        path = settings.get("kubeconfig", "")
+        return path if os.path.isabs(path) and path.isprintable() else ""
 
     def bind_address(self, default: str) -> str:
+        """Return the address that the scheduler listens on."""
         return _address(self.flags.get("bind-address", ""), default)
 
     def secure_port(self, default: int) -> int:
+        """Return the HTTPS port."""
         return _port(self.flags.get("secure-port", ""), default)
 
     def http_port(self, default: int) -> int:
-        """Of a version that serves plain HTTP: beside a configuration, the flag counts for nothing."""
+        """Return the port of a version that serves plain HTTP; a configuration overrides the flag."""
         if self.configured:
             return _port(self.fields.get("healthzBindAddress", "").rpartition(":")[2], default)
         return _port(self.flags.get("port", ""), default)
@@ -297,41 +298,41 @@ def _address(text: str, default: str) -> str:
 def parse_settings(
     arguments: t.Sequence[str], content: bytes | None, *, readable: bool = True
 ) -> ProcessSettings:
-    """What a command line without its program, and a configuration, tell a scheduler."""
+    """Parse a command line without its program, and the content of a configuration."""
     flags = parse_flags(arguments)
-    named = SCHEDULER_NAME_LINE.findall(
+    names = SCHEDULER_NAME_LINE.findall(
         (content or b"")[:MAX_YAML_BYTES].decode("utf-8", "replace")
     )
     if "config" not in flags and flags.get("scheduler-name"):
-        named = [flags["scheduler-name"]]
+        names = [flags["scheduler-name"]]
     return ProcessSettings(
         flags,
         parse_fields(content) if content else {},
         bool(flags.get("config")),
         readable,
-        tuple(dict.fromkeys(named)) or (DEFAULT_SCHEDULER,),
+        tuple(dict.fromkeys(names)) or (DEFAULT_SCHEDULER,),
         content or b"",
     )
 
 
 def serving_or_default(serving: Serving | None) -> Serving:
-    """How a version serves, or the best guess for one that is not known."""
+    """Return how a version serves, or the default for an unknown version."""
     return serving or Serving(since="", **UNKNOWN_SERVING)  # type: ignore[typeddict-item]
 
 
 def describe_instance(
-    unit: str, told: ProcessSettings, serving: versions.Serving | None, files: t.Iterable[str]
+    unit: str, settings: ProcessSettings, serving: Serving | None, files: t.Iterable[str]
 ) -> facts.Instance:
-    """What a scheduler has for itself, by what it was told."""
+    """Return what an instance must not share with others, as its settings declare it."""
     row = serving_or_default(serving)
     ports = [
-        told.secure_port(row["https"]) if row["https"] else 0,
-        told.http_port(row["http"]) if row["http"] else 0,
+        settings.secure_port(row["https"]) if row["https"] else 0,
+        settings.http_port(row["http"]) if row["http"] else 0,
     ]
     return facts.Instance(
         unit=unit,
         ports=[port for port in ports if port],
-        lease="/".join(told.lease),
-        schedulers=list(told.schedulers),
+        lease="/".join(settings.lease),
+        schedulers=list(settings.schedulers),
         paths=sorted(set(files)),
     )

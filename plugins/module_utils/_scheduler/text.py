@@ -14,24 +14,30 @@ from datetime import datetime, timezone
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """A time that a host told, in UTC, where it is one."""
+    """Return a time from a host's result in UTC; None if it is invalid or has no time zone."""
     with contextlib.suppress(ValueError, OverflowError):
-        found = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
-        return found.astimezone(timezone.utc) if found.tzinfo else None
+        time = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
+        return time.astimezone(timezone.utc) if time.tzinfo else None
     return None
 
 
 def format_time(time: datetime) -> str:
+    """Return a time in UTC to the second."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def align_columns(rows: t.Sequence[t.Sequence[str]], numbers: t.Collection[str] = ()) -> list[str]:
-    """Rows of cells as lines, the first row being the head; C(numbers) are the columns that stand to the right, by their heads."""
-    head, widths = rows[0], [max(map(len, column)) for column in zip(*rows)]
+def align_columns(
+    rows: t.Sequence[t.Sequence[str]], right_aligned: t.Collection[str] = ()
+) -> list[str]:
+    """Return rows of cells as lines of aligned columns. The first row is the header.
+
+    *right_aligned* contains the headers of the columns to align on the right.
+    """
+    header, widths = rows[0], [max(map(len, column)) for column in zip(*rows)]
     return [
         "  ".join(
-            cell.rjust(width) if name in numbers else cell.ljust(width)
-            for cell, width, name in zip(row, widths, head)
+            cell.rjust(width) if name in right_aligned else cell.ljust(width)
+            for cell, width, name in zip(row, widths, header)
         ).rstrip()
         for row in rows
     ]

@@ -4,14 +4,14 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What the table of versions says of a version. The table itself is data of the role: vars/main/versions.yml."""
+"""Look up a version in the version table, which is data of the role: vars/main/versions.yml."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
-# The objects that a lock type writes to. Two schedulers keep out of each other's way only where they share one.
+# The objects that each lock type writes to. Only locks that share an object exclude each other.
 LOCK_OBJECTS = {
     "endpoints": {"endpoints"},
     "configmaps": {"configmaps"},
@@ -19,7 +19,7 @@ LOCK_OBJECTS = {
     "endpointsleases": {"endpoints", "leases"},
     "configmapsleases": {"configmaps", "leases"},
 }
-# The sources of _kube/lease.py, by the object that carries the record.
+# The lease source of _kube/lease.py for each object that contains the record.
 SOURCE_OF_OBJECT = {"leases": "lease", "endpoints": "endpoints", "configmaps": "configmap"}
 FULL_VERSION = re.compile(r"v?([0-9]+\.[0-9]+)\.[0-9]+(?:[-+][0-9A-Za-z.+-]*)?")
 
@@ -27,54 +27,59 @@ VersionTable = t.Mapping[str, "dict[str, t.Any]"]
 
 
 class Serving(t.TypedDict):
-    """How the versions from a minor on serve and elect: as little of the table as a host has to know."""
+    """Ports and lock type of all versions from one minor version on: what a host must know."""
 
-    since: str  # the first minor
+    since: str  # the first minor version
     https: int  # port, 0 for none
     http: int  # port, 0 for none
     ready_path: str
     ready_port: str  # https or http
-    lock: str  # the lock type that it takes by default
+    lock: str  # the default lock type
 
 
 def parse_minor(minor: str) -> tuple[int, ...]:
-    """A minor version, such as 1.20, to be compared."""
+    """Return a minor version, such as 1.20, in a form that can be compared."""
     return tuple(int(part) for part in str(minor).split("."))
 
 
 def minor_of(version: str) -> str:
-    """The minor of a version in full, such as 1.37 of 1.37.2; "" for what is no such version."""
-    found = FULL_VERSION.fullmatch(version)
-    return found[1] if found else ""
+    """Return the minor version of a full version, such as 1.37 of 1.37.2; "" if it is not full."""
+    match = FULL_VERSION.fullmatch(version)
+    return match[1] if match else ""
 
 
 def is_older(version: str, other: str) -> bool:
-    """Whether a version comes before another; not where either is not given in full. What follows X.Y.Z is left out."""
-    found = [re.match(r"v?(\d+)\.(\d+)\.(\d+)", text) for text in (version, other)]
-    numbers = [tuple(map(int, match.groups())) for match in found if match]
-    return len(numbers) == len(found) and numbers[0] < numbers[1]
+    """Return whether a version is older than another; False unless both are full versions.
+
+    A suffix after X.Y.Z is ignored.
+    """
+    matches = [re.match(r"v?(\d+)\.(\d+)\.(\d+)", text) for text in (version, other)]
+    numbers = [tuple(map(int, match.groups())) for match in matches if match]
+    return len(numbers) == len(matches) and numbers[0] < numbers[1]
 
 
 def version_row(versions: VersionTable, version: str) -> dict[str, t.Any] | None:
-    """What is known of a version; None of one that is not in the table."""
+    """Return the table row of a version, None if the table does not have it."""
     return versions.get(minor_of(version))
 
 
 def lock_sources(lock: str) -> tuple[str, ...]:
-    """Where the record of a lock type may lie; nowhere, for one that is not known."""
-    return tuple(
-        source for name, source in SOURCE_OF_OBJECT.items() if name in LOCK_OBJECTS.get(lock, ())
-    )
+    """Return the lease sources of a lock type; none if the type is unknown."""
+    objects = LOCK_OBJECTS.get(lock, ())
+    return tuple(source for name, source in SOURCE_OF_OBJECT.items() if name in objects)
 
 
 def lock_source_groups(lock: str) -> tuple[tuple[str, ...], ...]:
-    """The sources of a lock type, to be read each by itself; those of all types as one group for one that is not known."""
+    """Return one group for each lease source of a lock type, to be read separately.
+
+    If the type is unknown, return one group with all sources.
+    """
     return tuple((source,) for source in lock_sources(lock)) or (tuple(SOURCE_OF_OBJECT.values()),)
 
 
 def serving_ranges(versions: VersionTable) -> list[Serving]:
-    """The table's rows as ranges: one entry for each minor from which on something changes, the oldest first."""
-    found: list[Serving] = []
+    """Return one entry for each minor version that changes ports or lock, the oldest first."""
+    ranges: list[Serving] = []
     for minor in sorted(versions, key=parse_minor):
         row = versions[minor]
         entry = Serving(
@@ -85,15 +90,15 @@ def serving_ranges(versions: VersionTable) -> list[Serving]:
             ready_port=row["ready"]["port"],
             lock=row["locks"][0],
         )
-        if not found or {**found[-1], "since": minor} != entry:
-            found.append(entry)
-    return found
+        if not ranges or {**ranges[-1], "since": minor} != entry:
+            ranges.append(entry)
+    return ranges
 
 
 def find_serving(ranges: t.Sequence[Serving], version: str) -> Serving | None:
-    """The entry for a version; None for one that is older than all, or that cannot be read."""
+    """Return the entry of a version; None if it is older than all entries, or not a version."""
     minor = minor_of(version)
-    fitting = [
+    matching = [
         entry for entry in ranges if minor and parse_minor(entry["since"]) <= parse_minor(minor)
     ]
-    return fitting[-1] if fitting else None
+    return matching[-1] if matching else None

@@ -11,7 +11,7 @@ from tests.support.host import RESULT
 from tests.support.simulation import PROCESS, Simulation, compared, gathered
 
 POD = "/etc/kubernetes/manifests/kube-scheduler.yaml"
-STALE = [{"part": "process", "reason": "the process was not started from this set of files"}]
+STALE = [{"part": "process", "reason": "the process was not started from this file set"}]
 ADOPT = "--extra-vars=kube_scheduler_adopt=true"
 
 
@@ -83,4 +83,4 @@ def test_static_pods_are_taken_over_one_after_the_other(pods: Simulation) -> Non
 def test_status_takes_nothing_over(pods: Simulation) -> None:
     run = pods.run("playbooks/status.yml", ADOPT)
     assert "takes over" not in run.output
-    assert "the process was not started from this set of files" in run.text
+    assert "the process was not started from this file set" in run.text

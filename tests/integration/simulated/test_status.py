@@ -194,7 +194,7 @@ def test_a_document_of_real_output_has_the_schema(cluster: Simulation) -> None:
         "lease_duration": None,
     }
     cluster.lost = {}
-    cluster.change("m1", "drift", lease=free, not_checked=["metrics for an authorised reader"])
+    cluster.change("m1", "drift", lease=free, not_checked=["metrics for an authorized client"])
     cluster.run("playbooks/status.yml", f"--extra-vars=status_json={path}")
     valid(json.loads(path.read_text()))
 

@@ -30,7 +30,7 @@ STOPPED = {
 }
 PLAY = "- hosts: kube_masters\n  {how}\n  gather_facts: false\n  roles: [kube_ha.scheduler.kube_scheduler]\n"
 NIGHTLY = pytest.mark.nightly
-READER = "metrics for an authorised reader"
+READER = "metrics for an authorized client"
 
 
 @pytest.fixture

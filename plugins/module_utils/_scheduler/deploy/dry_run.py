@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""A dry run: the staged binary checks its flags, its configuration and its kubeconfig beside the running one."""
+"""Run the staged binary beside the running one, to check its flags, configuration and kubeconfig."""
 
 from __future__ import annotations
 
@@ -20,103 +20,127 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pa
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     Fileset,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
-    systemd as _systemd,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
+    Item,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.systemd import (
+    MIN_CREDENTIALS_VERSION,
+    Systemd,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     credentials_dir,
 )
 
 COPY_SUFFIX = ".dry-run"
-"""Of copies that are made for a dry run, beside the staged ones; one that was cut off leaves them to the next."""
+"""Suffix of changed copies beside the staged files. The next dry run removes leftover copies."""
 PORT_MARK = "@port@"
+MAX_REASON_CHARS = 500
 
 
 def check_staged_set(
-    fileset: Fileset,
-    systemd: _systemd.Systemd,
-    params: t.Mapping[str, t.Any],
-    unit: str,
-    digest: str,
+    fileset: Fileset, systemd: Systemd, params: t.Mapping[str, t.Any], unit: str, digest: str
 ) -> bool | None:
-    """Whether the staged set passed: True, or None where systemd is too old for a dry run.
+    """Check the staged set in a dry run, unless it has passed before.
 
-    The staged files take the place of the live ones as credentials of a transient service, which runs as the unit's user; so nothing is
-    laid where it could be read, and nothing live is touched. A set that has passed is not tried again. C(params) holds C(command),
-    C(user), C(dry_run_flags) and C(dry_run_texts). Raises FilesetError with the binary's own words where it refuses.
+    *params* contains `command`, `user`, `dry_run_flags` and `dry_run_texts`. A transient service
+    of the unit's user receives the staged files as credentials, so that no file is exposed and the
+    live set does not change.
+
+    Returns None if systemd is too old for a dry run. Raises FilesetError with the message of the
+    binary if it rejects the set.
     """
-    _sweep(fileset)
+    _remove_copies(fileset)
     if fileset.record()["dry_run"] == digest:
         return True
-    if systemd.version() < _systemd.MIN_CREDENTIALS_VERSION:
+    if systemd.version() < MIN_CREDENTIALS_VERSION:
         return None
     name = f"kube-ha-dry-run-{os.getpid()}.service"
-    folder = credentials_dir(name)
-    places = {item.path: item for item in fileset.items if item.link_to is None}
-    swaps = {
-        credentials_dir(unit): folder,
-        **{path: os.path.join(folder, item.name) for path, item in places.items()},
-        **_filled(params["dry_run_texts"]),
-    }
-
-    def swap(text: str) -> str:
-        for former, place in swaps.items():
-            text = text.replace(former, place)
-        return text
-
-    credentials = {}
+    files = [item for item in fileset.items if item.link_to is None]
+    replacements = _path_replacements(files, unit, name) | _fill_ports(params["dry_run_texts"])
+    program = next(
+        (item.link_target for item in fileset.items if item.link_to), params["command"][0]
+    )
     try:
-        for item in places.values():
-            path = fileset.staged_path(item)
-            content = (paths.read(path) or b"").decode("utf-8", "surrogateescape")
-            if swap(content) != content:
-                path += COPY_SUFFIX
-                write.write(path, swap(content).encode("utf-8", "surrogateescape"))
-            credentials[item.name] = path
-        program = next(
-            (item.link_target for item in fileset.items if item.link_to), params["command"][0]
-        )
-        instead = _filled(params["dry_run_flags"])
-        flags = [
-            swap(word) for word in params["command"][1:] if word.split("=", 1)[0][2:] not in instead
-        ]
-        flags += [f"--{flag}={value}" for flag, value in instead.items()]
         code, output = systemd.run_with_credentials(
-            name, params["user"], credentials, [program, *flags, "--write-config-to=/dev/null"]
+            name,
+            params["user"],
+            _write_copies(fileset, files, replacements),
+            [program, *_dry_run_flags(params, replacements), "--write-config-to=/dev/null"],
         )
     finally:
-        _sweep(fileset)
+        _remove_copies(fileset)
     if code:
         raise FilesetError(
-            f"{program} refuses the staged flags or configuration, so nothing was put in place: {failure_reason(output)}"
+            f"{program} rejects the staged flags or configuration, so nothing was promoted:"
+            f" {failure_reason(output)}"
         )
     fileset.update_record(dry_run=digest)
     return True
 
 
-def _sweep(fileset: Fileset) -> None:
+def _path_replacements(files: t.Iterable[Item], unit: str, dry_run_unit: str) -> dict[str, str]:
+    """Map the live paths to the credentials of the transient service."""
+    directory = credentials_dir(dry_run_unit)
+    return {
+        credentials_dir(unit): directory,
+        **{item.path: os.path.join(directory, item.name) for item in files},
+    }
+
+
+def _replace_all(text: str, replacements: t.Mapping[str, str]) -> str:
+    for old, new in replacements.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _write_copies(
+    fileset: Fileset, files: t.Iterable[Item], replacements: t.Mapping[str, str]
+) -> dict[str, str]:
+    """Return the path to use for each file by name. Write a copy only if its text changes."""
+    credentials = {}
+    for item in files:
+        path = fileset.staged_path(item)
+        content = (paths.read(path) or b"").decode("utf-8", "surrogateescape")
+        replaced = _replace_all(content, replacements)
+        if replaced != content:
+            path += COPY_SUFFIX
+            write.write(path, replaced.encode("utf-8", "surrogateescape"))
+        credentials[item.name] = path
+    return credentials
+
+
+def _dry_run_flags(
+    params: t.Mapping[str, t.Any], replacements: t.Mapping[str, str]
+) -> t.Iterator[str]:
+    """Yield the flags of the command, with those that would disturb the running process replaced."""
+    replaced_flags = _fill_ports(params["dry_run_flags"])
+    for word in params["command"][1:]:
+        if word.split("=", 1)[0][2:] not in replaced_flags:
+            yield _replace_all(word, replacements)
+    for flag, value in replaced_flags.items():
+        yield f"--{flag}={value}"
+
+
+def _remove_copies(fileset: Fileset) -> None:
     for item in fileset.items:
         with contextlib.suppress(FilesError):
             write.remove(f"{fileset.staged_path(item)}{COPY_SUFFIX}")
 
 
-def _filled(values: dict[str, t.Any]) -> dict[str, str]:
+def _fill_ports(values: dict[str, t.Any]) -> dict[str, str]:
     return {name: str(value).replace(PORT_MARK, str(free_port())) for name, value in values.items()}
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
+    """Return a free port of the loopback address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def failure_reason(output: str) -> str:
-    """The line in which a Kubernetes binary says why it ends: the last error, without the log's head."""
+    """Return the last error line of a Kubernetes binary without its log prefix."""
     lines = [line for line in output.splitlines() if line.strip()]
-    errors = (
-        [line for line in lines if line.startswith(("E", "F", "Error", "error"))]
-        or lines
-        or ["it said nothing"]
-    )
-    return errors[-1].split("] ", 1)[-1].strip()[:500]
+    errors = [line for line in lines if line.startswith(("E", "F", "Error", "error"))]
+    last = (errors or lines or ["no output"])[-1]
+    return last.split("] ", 1)[-1].strip()[:MAX_REASON_CHARS]

@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""What a roll looks at the lease for: the leader's stop, after which nothing is changed before another member is seen to lead, and a first start."""
+"""Read the lease for a roll: hand over the leader's lease, and record it before a first start.
+
+The leader is stopped first. Nothing else changes before another member has renewed the lease.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,18 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     KubeError,
     LeaseError,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client import (
+    Client,
+    load_client,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import (
+    LeaseRecord,
+    LeaseResult,
+    Observation,
+    make_reader,
+    observe,
+    to_lease_result,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
     LEASE_ACCESS_ERRORS,
@@ -35,16 +48,18 @@ if t.TYPE_CHECKING:  # pragma: no cover
         SchedulerService,
     )
 
+ReadRecord = t.Callable[[], "LeaseRecord | None"]
+
 REQUEST_TIMEOUT_S = 5.0
-"""Seconds for one look at the lease."""
+"""Timeout of one request for the lease."""
 HANDOVER_POLL_S = 0.05
 MIN_RENEWALS = 2
-"""Records of the next holder, the first of which it wrote to take the lease."""
+"""Number of records of the next holder; with the first one, it took the lease."""
 
 
 @dataclass(frozen=True)
 class HandoverOptions:
-    """Where the lease is read, and how many seconds another member has to take it."""
+    """Access to the lease, and the seconds within which another member must take it."""
 
     kubeconfig: str
     name: str
@@ -54,26 +69,27 @@ class HandoverOptions:
 
 
 class HandoverResult(t.TypedDict):
-    """What was seen of a hand-over."""
+    """The observed handover."""
 
     holder: str  # hostname of the next leader
-    seconds: float  # from the moment at which systemd was told to stop the unit to the one at which the next holder was seen
-    released: bool  # whether the lease was seen without a holder
-    transitions: int  # by how many the count of the lease rose; 0 where it did not
+    seconds: float  # from the stop of the unit until the next holder was observed
+    released: bool  # whether the lease was observed without a holder
+    transitions: int  # increase of the transition count of the lease; 0 if it did not increase
 
 
-class _Looks:
-    """Keeps what each look shows, and tells when the next leader has renewed."""
+class _HandoverObserver:
+    """Collects observations of the lease until the next leader has renewed it."""
 
-    def __init__(self, before: _lease.LeaseRecord, began: float) -> None:
-        self.before, self.began = before, began
+    def __init__(self, before: LeaseRecord, started: float) -> None:
+        self.before, self.started = before, started
         self.released = False
-        self.taken: float | None = None
+        self.elapsed: float | None = None
         self.identity = ""
         self.renewals: set[str | None] = set()
 
-    def see(self, view: _lease.Observation) -> bool:
-        record = view.record
+    def is_handed_over(self, observation: Observation) -> bool:
+        """Record an observation, and return whether another member has renewed the lease."""
+        record = observation.record
         if record is None or record.identity == self.before.identity:
             return False
         if not record.identity:
@@ -81,64 +97,60 @@ class _Looks:
             return False
         if record.identity != self.identity:
             self.identity, self.renewals = record.identity, set()
-            self.taken = self.taken if self.taken is not None else time.monotonic() - self.began
+            if self.elapsed is None:
+                self.elapsed = time.monotonic() - self.started
         self.renewals.add(record.renew_time)
         return len(self.renewals) >= MIN_RENEWALS
 
 
-def read_lease(kubeconfig: str, name: str, namespace: str) -> _lease.LeaseResult | None:
-    """The lease before a first start, which what is there afterwards is compared with; None where it cannot be read."""
+def read_lease(kubeconfig: str, name: str, namespace: str) -> LeaseResult | None:
+    """Read the lease before a first start, None if it is unreadable."""
     try:
-        with _client.load_client(trusted_path(kubeconfig), timeout=REQUEST_TIMEOUT_S) as client:
-            return _lease.to_lease_result(
-                _lease.observe(_lease.make_reader(client.get, namespace, name), timeout=0)[0]
-            )
+        with load_client(trusted_path(kubeconfig), timeout=REQUEST_TIMEOUT_S) as client:
+            reader = make_reader(client.get, namespace, name)
+            return to_lease_result(observe(reader, timeout=0)[0])
     except LEASE_ACCESS_ERRORS:
         return None
 
 
 def hand_over(
-    unit: str, service: SchedulerService, wanted: HandoverOptions
+    unit: str, service: SchedulerService, options: HandoverOptions
 ) -> HandoverResult | None:
-    """Stops the unit, and waits until another member leads; None, with nothing stopped, where this host does not lead.
+    """Stop the unit, and wait until another member leads.
 
-    Raises FilesetError where nobody takes the lease; the unit was started again then.
+    Returns None and stops nothing if this host does not lead. If no member takes the lease, starts
+    the unit again and raises FilesetError.
     """
     try:
-        # Its credentials are read now: systemd takes the process's own away when it stops.
-        with _client.load_client(
-            process_kubeconfig(unit, wanted.kubeconfig), timeout=REQUEST_TIMEOUT_S
-        ) as client:
-            readers = record_readers(
-                client, wanted.namespace, wanted.name, lock_source_groups(wanted.lock)
-            )
-            before = next(
-                (record for record in _records(readers) if record.node == socket.gethostname()),
-                None,
-            )
+        # Load the credentials before the stop, when systemd removes those of the process.
+        kubeconfig = process_kubeconfig(unit, options.kubeconfig)
+        with load_client(kubeconfig, timeout=REQUEST_TIMEOUT_S) as client:
+            readers = _record_readers(client, options)
+            hostname = socket.gethostname()
+            before = next((it for it in _read_records(readers) if it.node == hostname), None)
             if before is None:
                 return None
-            return _handed(
-                unit, service, lambda: _latest(_records(readers), before), before, wanted.timeout
-            )
+            return _stop_and_wait(unit, service, readers, before, options.timeout)
     except LEASE_ACCESS_ERRORS as error:
         raise FilesetError(
-            f"{unit} leads and was not stopped, for its lease cannot be read: {error}"
+            f"{unit} leads and was not stopped, because its lease cannot be read: {error}"
         ) from None
 
 
-def _records(
-    readers: t.Iterable[t.Callable[[], _lease.LeaseRecord | None]],
-) -> list[_lease.LeaseRecord]:
+def _record_readers(client: Client, options: HandoverOptions) -> list[ReadRecord]:
+    groups = lock_source_groups(options.lock)
+    return record_readers(client, options.namespace, options.name, groups)
+
+
+def _read_records(readers: t.Iterable[ReadRecord]) -> list[LeaseRecord]:
     return [record for reader in readers for record in [reader()] if record]
 
 
-def _latest(
-    records: list[_lease.LeaseRecord], before: _lease.LeaseRecord
-) -> _lease.LeaseRecord | None:
-    """The record that another member holds, else one that is released, else the former leader's.
+def _select_record(records: list[LeaseRecord], before: LeaseRecord) -> LeaseRecord | None:
+    """Return the record of another member, otherwise a released one, otherwise the leader's.
 
-    A lock of two objects can be taken over by a member that was told to elect by one of them only, and the other stays as it was.
+    A lock of two objects can be taken by a member that uses only one of them. The other object
+    then does not change.
     """
     return max(
         records,
@@ -147,36 +159,37 @@ def _latest(
     )
 
 
-def _handed(
+def _stop_and_wait(
     unit: str,
     service: SchedulerService,
-    read: t.Callable[[], _lease.LeaseRecord | None],
-    before: _lease.LeaseRecord,
+    readers: t.Sequence[ReadRecord],
+    before: LeaseRecord,
     timeout: float,
 ) -> HandoverResult:
-    looks = _Looks(before, time.monotonic())
+    observer = _HandoverObserver(before, time.monotonic())
     reason = "no other member took the lease"
     service.stop(unit)
     try:
-        view, done = _lease.observe(
-            read,
-            looks.see,
+        observation, is_done = observe(
+            lambda: _select_record(_read_records(readers), before),
+            observer.is_handed_over,
             timeout=timeout,
             interval=HANDOVER_POLL_S,
             before=before,
             retry_first=True,
         )
-        if done and view.record and looks.taken is not None:
+        if is_done and observation.record and observer.elapsed is not None:
             return HandoverResult(
-                holder=one_line(view.node, 253),
-                seconds=round(looks.taken, 2),
-                released=looks.released,
-                # A leader with a lock of two objects goes on with the count of the other one.
-                transitions=max(0, view.record.transitions - before.transitions),
+                holder=one_line(observation.node, 253),
+                seconds=round(observer.elapsed, 2),
+                released=observer.released,
+                # A leader with a lock of two objects continues the count of the other object.
+                transitions=max(0, observation.record.transitions - before.transitions),
             )
     except (KubeError, LeaseError) as error:
-        reason = f"the lease cannot be read any more ({error})"
+        reason = f"the lease cannot be read ({error})"
     service.start(unit)
     raise FilesetError(
-        f"{unit} led and was stopped, but {reason} within {timeout:g} s; nothing was put in place, and it was started again"
+        f"{unit}: the leader was stopped, but {reason} within {timeout:g} s;"
+        " nothing was promoted, and the unit was started again"
     )

@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""The states of scheduler_fileset: what is done to the set of files, and to the unit that runs from it."""
+"""Apply the states of scheduler_fileset to the file set and to the unit that runs from it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import typing as t
+from dataclasses import dataclass, replace
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
@@ -18,25 +19,28 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import directories, paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import dry_run
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import options
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     Fileset,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.options import (
+    check_fileset,
     parse_files,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
     Item,
     recorded_items,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
-    staleness,
-    static_pod,
-)
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
-    systemd as _systemd,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import static_pod
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.staleness import (
+    LiveSet,
+    staleness_reasons,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.systemd import (
+    Systemd,
+    int_property,
+    main_pid,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import STATIC_POD
 
 if t.TYPE_CHECKING:  # pragma: no cover
@@ -46,18 +50,18 @@ if t.TYPE_CHECKING:  # pragma: no cover
     )
 
 LOCK_TIMEOUT_S = 60.0
-LOG_MODE = 0o755
+LOG_DIR_MODE = 0o755
 
 
 class FilesetModule(t.Protocol):
-    """The part of AnsibleModule that this needs."""
+    """The part of AnsibleModule that this file uses."""
 
     params: dict[str, t.Any]
     check_mode: bool
 
 
 class FilesetResult(t.TypedDict, total=False):
-    """What the module returns; only C(changed) and C(done) in every state."""
+    """The result of scheduler_fileset; only `changed` and `done` exist in every state."""
 
     changed: bool
     done: list[str]
@@ -73,66 +77,98 @@ class FilesetResult(t.TypedDict, total=False):
     diff: list[dict[str, str]]
 
 
-def apply_state(module: FilesetModule, systemd: _systemd.Systemd, proc: Proc) -> FilesetResult:
-    """The module scheduler_fileset. Raises FilesetError, SystemdError and FilesError."""
+@dataclass(frozen=True)
+class Deployment:
+    """The options of the module, the file set, and access to the host."""
+
+    params: dict[str, t.Any]
+    check_mode: bool
+    fileset: Fileset
+    systemd: Systemd
+    proc: Proc
+
+    @property
+    def unit(self) -> str:
+        """Return the name of the unit."""
+        return str(self.params["unit"])
+
+    def with_items(self, items: t.Sequence[Item]) -> Deployment:
+        """Return the same deployment for other members of the file set."""
+        return replace(self, fileset=Fileset(self.fileset.root, items))
+
+    def staleness(self, digest: str) -> list[str]:
+        """Return why the unit must restart to run from the members of the file set."""
+        live = LiveSet(self.fileset.items, digest, self.fileset.record()["binaries"])
+        return staleness_reasons(self.unit, self.systemd.show(self.unit), self.proc, live)
+
+
+def apply_state(module: FilesetModule, systemd: Systemd, proc: Proc) -> FilesetResult:
+    """Run the module scheduler_fileset. Raises FilesetError, SystemdError and FilesError."""
     params = module.params
-    options.check_fileset(params)
+    check_fileset(params)
     fileset = Fileset(params["path"], parse_files(params["files"] or []))
     fileset.check_directory()
-    state = STATE_HANDLERS[params["state"]]
-    made = []
+    deployment = Deployment(params, module.check_mode, fileset, systemd, proc)
+    created = []
     if params["state"] in ("prepared", "staged"):
-        # What cannot be is refused before anything is made.
-        fileset.check_binaries(params["binaries"], dry=module.check_mode)
-        if params["state"] == "staged":
-            fileset.pending_members()  # looks at each path, live and staged
-            if params["command"] and not module.check_mode:
-                fileset.require_staged(item for item in fileset.items if item.is_seeded)
-            if params["log_dir"]:
-                directories.give_directory(params["log_dir"], params["user"], LOG_MODE, dry=True)
+        _check_feasible(deployment)
         if not module.check_mode:
-            made = fileset.make_directories()
+            created = fileset.make_directories()
     with contextlib.ExitStack() as locks:
         if not module.check_mode and os.path.isdir(fileset.root):
             locks.enter_context(paths.lock(fileset.root, timeout=LOCK_TIMEOUT_S))
             fileset.recover()
-        result = state(module, fileset, systemd, proc)
-    return FilesetResult(
-        **{**result, "changed": result["changed"] or bool(made), "done": [*made, *result["done"]]}
-    )
+        result = STATE_HANDLERS[params["state"]](deployment)
+    changed, done = result["changed"] or bool(created), [*created, *result["done"]]
+    return FilesetResult(**{**result, "changed": changed, "done": done})
 
 
-def _prepared(
-    module: FilesetModule, fileset: Fileset, _systemd: _systemd.Systemd, _proc: Proc
-) -> FilesetResult:
-    done = fileset.prepare(dry=module.check_mode)
-    recorded = False if module.check_mode else fileset.record_binaries(module.params["binaries"])
-    return FilesetResult(changed=bool(done) or recorded, done=done)
+def _check_feasible(deployment: Deployment) -> None:
+    """Raise an error, before anything is created, if the state cannot be reached."""
+    fileset, params = deployment.fileset, deployment.params
+    fileset.check_binaries(params["binaries"], dry=deployment.check_mode)
+    if params["state"] != "staged":
+        return
+    # Reads each staged and live path, which fails for a directory.
+    fileset.pending_members()
+    if params["command"] and not deployment.check_mode:
+        fileset.require_staged(item for item in fileset.items if item.is_seeded)
+    _give_log_dir(params, dry=True)
 
 
-def _staged(
-    module: FilesetModule, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc
-) -> FilesetResult:
-    params = module.params
-    dry = module.check_mode
+def _give_log_dir(params: t.Mapping[str, t.Any], *, dry: bool) -> bool:
+    """Create the log directory for the user of the unit, and return whether it changed."""
+    if not params["log_dir"]:
+        return False
+    return directories.give_directory(params["log_dir"], params["user"], LOG_DIR_MODE, dry=dry)
+
+
+def _prepare(deployment: Deployment) -> FilesetResult:
+    fileset, dry = deployment.fileset, deployment.check_mode
+    done = fileset.prepare(dry=dry)
+    is_recorded = fileset.record_binaries(deployment.params["binaries"]) if not dry else False
+    return FilesetResult(changed=bool(done) or is_recorded, done=done)
+
+
+def _stage(deployment: Deployment) -> FilesetResult:
+    fileset, params, dry = deployment.fileset, deployment.params, deployment.check_mode
     diff = fileset.differences()
-    given = params["log_dir"] and directories.give_directory(
-        params["log_dir"], params["user"], LOG_MODE, dry=dry
-    )
-    recorded = fileset.record_binaries(params["binaries"], dry=dry)
-    done = [*fileset.stage(dry=dry), *(["log_dir"] if given else [])]
+    is_log_dir_changed = _give_log_dir(params, dry=dry)
+    is_recorded = fileset.record_binaries(params["binaries"], dry=dry)
+    staged = fileset.stage(dry=dry)
     digest = fileset.digest()
-    pending = sorted(
-        {*fileset.pending_members(), *(name for name in done if dry and name != "log_dir")}
-    )
-    reasons = _reasons(params["unit"], systemd, proc, fileset, digest)
+    pending = sorted({*fileset.pending_members(), *(staged if dry else ())})
+    reasons = deployment.staleness(digest)
     if reasons:
         pending.append("process")
     passed = None
     if pending and params["command"] and not dry:
-        passed = dry_run.check_staged_set(fileset, systemd, params, params["unit"], digest)
+        passed = dry_run.check_staged_set(
+            fileset, deployment.systemd, params, deployment.unit, digest
+        )
+    done = [*staged, *(["log_dir"] if is_log_dir_changed else [])]
     return FilesetResult(
-        changed=bool(done) or recorded,
+        changed=bool(done) or is_recorded,
         done=done,
         digest=digest,
         pending=pending,
@@ -142,213 +178,189 @@ def _staged(
     )
 
 
-def _live(
-    module: FilesetModule, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc
-) -> FilesetResult:
-    unit = module.params["unit"]
-    staged = fileset.record()["staged"]
-    if module.check_mode:
-        # An earlier task would have staged a set, of which nothing is known yet.
-        return FilesetResult(
-            changed=True, done=["restart"], digest=staged["digest"] if staged else ""
-        )
-    fileset = Fileset(fileset.root, fileset.staged_items())
+def _make_live(deployment: Deployment) -> FilesetResult:
+    staged = deployment.fileset.record()["staged"]
     digest = staged["digest"] if staged else ""
+    if deployment.check_mode:
+        # An earlier task would have staged the set, whose content is unknown here.
+        return FilesetResult(changed=True, done=["restart"], digest=digest)
+    deployment = deployment.with_items(deployment.fileset.staged_items())
+    fileset, systemd, params = deployment.fileset, deployment.systemd, deployment.params
     if not fileset.record()["original"] and digest != fileset.digest():
         raise FilesetError(
-            f"{os.path.join(fileset.root, 'staged')} was changed since it was staged as a whole: run the earlier phases again"
+            f"{os.path.join(fileset.root, 'staged')} changed after the set was staged;"
+            " run the earlier phases again"
         )
-    wanted, handed = module.params["handover"], None
-    pod = static_pod.replaced_static_pod(fileset, proc, module.params["attempt"])
-    if wanted and (pod or _will_restart(unit, systemd, proc, fileset, digest)):
-        handed = _hand_over(unit, pod or systemd, wanted)
-    if pod and not handed:
-        pod.stop(unit)
-    _make_way(unit, systemd, fileset.items)
-    shown = systemd.show(unit)
-    foreign = (
-        shown.get("LoadState") == "loaded"
-        and shown.get("FragmentPath") not in fileset.record()["paths"]
+    pod = static_pod.replaced_static_pod(fileset, deployment.proc, params["attempt"])
+    handed_over = None
+    if params["handover"] and (pod or _will_restart(deployment, digest)):
+        handed_over = _hand_over(deployment.unit, pod or systemd, params["handover"])
+    if pod and not handed_over:
+        pod.stop(deployment.unit)
+    _disable_for_kubelet(deployment, fileset.items)
+    properties = systemd.show(deployment.unit)
+    is_foreign = (
+        properties.get("LoadState") == "loaded"
+        and properties.get("FragmentPath") not in fileset.record()["paths"]
     )
-    done = fileset.promote(module.params["attempt"], keep_foreign=foreign)
-    lease = (
-        None if pod or _systemd.main_pid(shown) else _lease_before(fileset, module.params["lease"])
-    )
-    result = _started(unit, systemd, proc, fileset, done, restart=module.params["restart"])
-    return FilesetResult(**{**result, "digest": digest, "lease": lease, "handover": handed})
+    done = fileset.promote(params["attempt"], keep_foreign=is_foreign)
+    lease = None if pod or main_pid(properties) else _read_lease(fileset, params["lease"])
+    result = _start(deployment, done, restart=params["restart"])
+    return FilesetResult(**{**result, "digest": digest, "lease": lease, "handover": handed_over})
 
 
-def _lease_before(fileset: Fileset, wanted: dict[str, str] | None) -> LeaseResult | None:
-    """The lease before the first start here."""
-    path = next((item.path for item in fileset.items if item.name == "kubeconfig"), None)
-    if not wanted or path is None:
+def _read_lease(fileset: Fileset, lease: dict[str, str] | None) -> LeaseResult | None:
+    """Read the lease before the first start on this host."""
+    kubeconfig = next((item.path for item in fileset.items if item.name == "kubeconfig"), None)
+    if not lease or kubeconfig is None:
         return None
-    # Its imports are a fifth of the module's time, and most states need none of them.
+    # These imports take a fifth of the module's time, and most states do not need them.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import (  # noqa: PLC0415
         handover,
     )
 
-    return handover.read_lease(path, **wanted)
+    return handover.read_lease(kubeconfig, **lease)
 
 
 def _hand_over(
-    unit: str, service: static_pod.SchedulerService, wanted: dict[str, t.Any]
+    unit: str, service: static_pod.SchedulerService, options: dict[str, t.Any]
 ) -> HandoverResult | None:
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import (  # noqa: PLC0415
         handover,
     )
 
-    return handover.hand_over(unit, service, handover.HandoverOptions(**wanted))
+    return handover.hand_over(unit, service, handover.HandoverOptions(**options))
 
 
-def _left_to_kubelet(items: t.Iterable[Item]) -> bool:
-    """Whether kubelet runs a set, from its static pod."""
+def _is_run_by_kubelet(items: t.Iterable[Item]) -> bool:
+    """Return whether kubelet runs a set from its static pod."""
     return any(item.name == STATIC_POD and not item.is_absent for item in items)
 
 
-def _make_way(unit: str, systemd: _systemd.Systemd, items: t.Iterable[Item]) -> None:
-    """Ends the unit before a set is put in place that kubelet runs."""
-    if _left_to_kubelet(items) and systemd.show(unit).get("LoadState") == "loaded":
+def _disable_for_kubelet(deployment: Deployment, items: t.Iterable[Item]) -> None:
+    """Stop and disable the unit before the promotion of a set that kubelet runs."""
+    systemd, unit = deployment.systemd, deployment.unit
+    if _is_run_by_kubelet(items) and systemd.show(unit).get("LoadState") == "loaded":
         systemd.disable(unit)
 
 
-def _will_restart(
-    unit: str, systemd: _systemd.Systemd, proc: Proc, fileset: Fileset, digest: str
-) -> bool:
-    """Whether the promotion of this staged set restarts the unit."""
+def _will_restart(deployment: Deployment, digest: str) -> bool:
+    """Return whether the promotion of the staged set restarts the unit."""
+    fileset = deployment.fileset
     pending = fileset.pending_members()
-    changes = any(item.name in pending and item.digest != "path" for item in fileset.items)
-    return changes or bool(_reasons(unit, systemd, proc, fileset, digest))
+    has_changes = any(item.name in pending and item.digest != "path" for item in fileset.items)
+    return has_changes or bool(deployment.staleness(digest))
 
 
-def _started(
-    unit: str,
-    systemd: _systemd.Systemd,
-    proc: Proc,
-    fileset: Fileset,
-    done: list[str],
-    *,
-    restart: bool = False,
-) -> FilesetResult:
-    """Has the unit run from the live set. C(restart): whether it begins anew even where nothing asks for that."""
-    done = list(done)
-    live = fileset.record()["live"]
-    if live and _left_to_kubelet(recorded_items(live)):
+def _start(deployment: Deployment, promoted: list[str], *, restart: bool = False) -> FilesetResult:
+    """Run the unit from the live set. *restart* restarts it even if it is not stale."""
+    systemd, unit, done = deployment.systemd, deployment.unit, list(promoted)
+    live = deployment.fileset.record()["live"]
+    if _is_run_by_kubelet(recorded_items(live)):
         systemd.reload()
         return FilesetResult(changed=bool(done), done=done)
-    shown = systemd.show(unit)
-    if shown.get("NeedDaemonReload") == "yes" or shown.get("LoadState") != "loaded" or done:
+    properties = systemd.show(unit)
+    needs_reload = properties.get("NeedDaemonReload") == "yes"
+    if needs_reload or properties.get("LoadState") != "loaded" or done:
         systemd.reload()
-        shown = systemd.show(unit)
-    if shown.get("UnitFileState") != "enabled":
+        properties = systemd.show(unit)
+    if properties.get("UnitFileState") != "enabled":
         systemd.enable(unit)
         done.append("enable")
-    reasons = _reasons(unit, systemd, proc, fileset, live["digest"] if live else "")
+    reasons = deployment.staleness(live["digest"] if live else "")
     if reasons or restart:
-        if _systemd.int_property(shown, "NRestarts"):
+        if int_property(properties, "NRestarts"):
             systemd.reset_restarts(unit)
         systemd.restart(unit)
         done.append("restart")
     return FilesetResult(changed=bool(done), done=done, reasons=reasons)
 
 
-def _previous(
-    module: FilesetModule, fileset: Fileset, systemd: _systemd.Systemd, proc: Proc
-) -> FilesetResult:
-    if module.check_mode:
+def _restore(deployment: Deployment) -> FilesetResult:
+    if deployment.check_mode:
         return FilesetResult(changed=False, done=[])
-    unit = module.params["unit"]
-    if fileset.record()["staged"]:
-        fileset = Fileset(fileset.root, fileset.staged_items())
-    attempt = module.params["attempt"]
-    if former := fileset.replaced_set(attempt):
-        _make_way(unit, systemd, recorded_items(former))
+    if deployment.fileset.record()["staged"]:
+        deployment = deployment.with_items(deployment.fileset.staged_items())
+    fileset, attempt = deployment.fileset, deployment.params["attempt"]
+    if replaced := fileset.replaced_set(attempt):
+        _disable_for_kubelet(deployment, recorded_items(replaced))
     done = fileset.restore(attempt)
     live = fileset.record()["live"]
     if not live:
         return FilesetResult(changed=bool(done), done=done)
-    # Also where nothing was promoted: a hand-over that failed may have left the unit stopped.
-    return _started(unit, systemd, proc, Fileset(fileset.root, recorded_items(live)), done)
+    # Also if nothing was promoted: a failed handover can leave the unit stopped.
+    return _start(deployment.with_items(recorded_items(live)), done)
 
 
-def _recalled(
-    module: FilesetModule, fileset: Fileset, _systemd: _systemd.Systemd, _proc: Proc
-) -> FilesetResult:
-    done = fileset.recall(dry=module.check_mode)
+def _recall(deployment: Deployment) -> FilesetResult:
+    fileset = deployment.fileset
+    done = fileset.recall(dry=deployment.check_mode)
     record, previous = fileset.record(), fileset.previous_set()
-    former = recorded_items(previous) if previous else ()
-    kept = {item.name: fileset.previous_path(item) for item in former}
-    # What was there before this role may be a plain file, of whatever version.
+    items = recorded_items(previous)
+    kept_paths = {item.name: fileset.previous_path(item) for item in items}
+    # A binary of another installer can be a plain file of unknown version.
     binaries = [
         record["binaries"].get(item.link_target)
-        for item in former
-        if item.link_to is not None and os.path.islink(kept[item.name])
+        for item in items
+        if item.link_to is not None and os.path.islink(kept_paths[item.name])
     ]
     return FilesetResult(
         changed=bool(done),
         done=done,
         original=previous is not None and not previous["digest"],
         version=next((binary["version"] for binary in binaries if binary), ""),
-        not_after=_not_after(kept),
+        not_after=_read_not_after(kept_paths),
     )
 
 
-def _not_after(kept: t.Mapping[str, str]) -> str:
-    """When the certificate of a set expires, by the set's paths; it may be in the kubeconfig alone. "" where there is none."""
-    # The library takes longer to import than all else that most states need.
+def _read_not_after(kept_paths: t.Mapping[str, str]) -> str:
+    """Return when the certificate of a previous set expires, "" if it has none.
+
+    *kept_paths* maps member names to paths. The certificate can be in the kubeconfig only.
+    """
+    # This import takes longer than all others, and most states do not need it.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (  # noqa: PLC0415
-        credentials as _credentials,
+        credentials,
     )
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (  # noqa: PLC0415
         parse_certificates,
         read_validity,
     )
 
-    pem = paths.read(kept["certificate"]) if "certificate" in kept else None
-    named = (
-        static_pod.kubeconfig_path(kept[STATIC_POD])
-        if STATIC_POD in kept
-        else kept.get("kubeconfig")
+    pem = paths.read(kept_paths["certificate"]) if "certificate" in kept_paths else None
+    kubeconfig = (
+        static_pod.kubeconfig_path(kept_paths[STATIC_POD])
+        if STATIC_POD in kept_paths
+        else kept_paths.get("kubeconfig")
     )
-    if pem is None and named:
+    if pem is None and kubeconfig:
         with contextlib.suppress(KubeError, FilesError):
-            pair = _credentials.load_credentials(named).client_pem
+            pair = credentials.load_credentials(kubeconfig).client_pem
             pem = pair[0].encode() if pair else None
-    found = parse_certificates(pem or b"")
-    certificate = found[0] if found else None
+    certificates = parse_certificates(pem or b"")
+    certificate = certificates[0] if certificates else None
     return read_validity(certificate)[1].isoformat() if certificate else ""
 
 
-def _reasons(
-    unit: str, systemd: _systemd.Systemd, proc: Proc, fileset: Fileset, digest: str
-) -> list[str]:
-    live = staleness.LiveSet(fileset.items, digest, fileset.record()["binaries"])
-    return staleness.staleness_reasons(unit, systemd.show(unit), proc, live)
-
-
-def _absent(
-    module: FilesetModule, fileset: Fileset, systemd: _systemd.Systemd, _proc: Proc
-) -> FilesetResult:
-    unit, wanted, handed = module.params["unit"], module.params["handover"], None
-    done = []
+def _remove(deployment: Deployment) -> FilesetResult:
+    fileset, systemd, unit = deployment.fileset, deployment.systemd, deployment.unit
+    options, handed_over, done = deployment.params["handover"], None, []
     if systemd.show(unit).get("FragmentPath") in fileset.record()["paths"]:
         done.append(unit)
-        if not module.check_mode:
-            handed = _hand_over(unit, systemd, wanted) if wanted else None
+        if not deployment.check_mode:
+            handed_over = _hand_over(unit, systemd, options) if options else None
             systemd.disable(unit)
-    done += fileset.remove(dry=module.check_mode)
-    if done and not module.check_mode:
+    done += fileset.remove(dry=deployment.check_mode)
+    if done and not deployment.check_mode:
         systemd.reload()
-    return FilesetResult(changed=bool(done), done=done, handover=handed)
+    return FilesetResult(changed=bool(done), done=done, handover=handed_over)
 
 
-STATE_HANDLERS: dict[
-    str, t.Callable[[FilesetModule, Fileset, _systemd.Systemd, Proc], FilesetResult]
-] = {
-    "prepared": _prepared,
-    "staged": _staged,
-    "live": _live,
-    "previous": _previous,
-    "recalled": _recalled,
-    "absent": _absent,
+STATE_HANDLERS: dict[str, t.Callable[[Deployment], FilesetResult]] = {
+    "prepared": _prepare,
+    "staged": _stage,
+    "live": _make_live,
+    "previous": _restore,
+    "recalled": _recall,
+    "absent": _remove,
 }

@@ -7,8 +7,8 @@
 
 The file set directory contains:
 
-- `staged/NAME`: the members that the next start uses
-- `previous/NAME`: the members that were live before the last promotion
+- `staged/MEMBER_NAME`: the members that the next start uses
+- `previous/MEMBER_NAME`: the members that were live before the last promotion
 - `previous.old`: the previous set before that, for a promotion that is rolled back
 - `record.json`: what was staged and promoted
 

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The schedulers of this role on one host: what each has for itself alone, and what two of them may not share."""
+"""Describe the other instances of the role on this host, which must not share ports and paths."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
     parse_settings,
 )
 
-# An argument as a unit of the role holds it.
+# An argument in a unit that the role rendered.
 UNIT_ARGUMENT = re.compile(r'"(--[^"\\]*)"')
 
 
@@ -38,8 +38,11 @@ def other_instances(
     pid_of: t.Callable[[str], int],
     serving: t.Sequence[versions.Serving],
 ) -> list[facts.Instance]:
-    """The other instances of this host, which are those with a record beside that of C(fileset)."""
-    found = []
+    """Describe the instances whose record is next to that of *fileset*.
+
+    A running instance is described by its process, a stopped one by its staged set.
+    """
+    described = []
     for other in fileset.siblings():
         unit = f"{os.path.basename(other.root)}.service"
         record = other.record()
@@ -48,27 +51,29 @@ def other_instances(
         pid = pid_of(unit)
         if pid:
             version = detect_version(proc, pid, record["binaries"])
-            told = process.read_settings(proc, pid)
+            settings = process.read_settings(proc, pid)
         else:
             version = next(
                 (m["link_to"] or "" for m in members if m["name"] == "binary"), ""
             ).rpartition("-v")[2]
-            texts = [_text(other, name) for name in ("unit", "config")]
-            told = parse_settings(
-                UNIT_ARGUMENT.findall(texts[0].decode("utf-8", "replace")), texts[1]
+            unit_text, config = (_staged_content(other, name) for name in ("unit", "config"))
+            settings = parse_settings(
+                UNIT_ARGUMENT.findall(unit_text.decode("utf-8", "replace")), config
             )
-            if not texts[0]:
-                found.append(
+            if not unit_text:
+                described.append(
                     facts.Instance(
                         unit=unit, ports=[], lease="", schedulers=[], paths=sorted(set(files))
                     )
                 )
                 continue
-        found.append(describe_instance(unit, told, versions.find_serving(serving, version), files))
-    return found
+        described.append(
+            describe_instance(unit, settings, versions.find_serving(serving, version), files)
+        )
+    return described
 
 
-def _text(fileset: Fileset, name: str) -> bytes:
+def _staged_content(fileset: Fileset, name: str) -> bytes:
     try:
         return paths.read(os.path.join(fileset.root, "staged", name)) or b""
     except FilesError:

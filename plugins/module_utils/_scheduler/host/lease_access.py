@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Access to the lease with the credentials of the scheduler on this host."""
+"""Read the lease with the credentials of the scheduler on this host."""
 
 from __future__ import annotations
 
@@ -27,42 +27,46 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 LEASE_ACCESS_ERRORS = (KubeError, LeaseError, ProbeError)
 
 
-def process_kubeconfig(unit: str, named: str) -> str:
-    """What the process itself reads: its credential where systemd gave it one, which outlives a change of the file.
+def process_kubeconfig(unit: str, path: str) -> str:
+    """Return the kubeconfig that the process reads.
 
-    systemd mounts credentials read-only where the host sees them too; the process's own view of that place could be of its making.
+    This is its systemd credential if it has one, otherwise *path*. The credential does not change
+    with the file. It is read in the host's view, because the process could arrange its own view.
 
-    Raises ProbeError for a kubeconfig that anybody but root may have written: it can name other files, and where their content
-    is sent.
+    Raises ProbeError if a user other than root could have written the kubeconfig, which names
+    further files and the server that receives their content.
     """
-    own = os.path.join(credentials_dir(unit), "kubeconfig")
-    if os.path.exists(own):
-        return own
-    if not named:
-        raise ProbeError("no kubeconfig is known, neither of the process nor of the task")
-    return trusted_path(named)
+    credential = os.path.join(credentials_dir(unit), "kubeconfig")
+    if os.path.exists(credential):
+        return credential
+    if not path:
+        raise ProbeError("no kubeconfig is known, neither from the process nor from the task")
+    return trusted_path(path)
 
 
-def trusted_path(named: str) -> str:
-    """The path behind the name of a kubeconfig that root may act on. Raises ProbeError for one that anybody else may have written."""
-    path = os.path.realpath(named)
+def trusted_path(kubeconfig: str) -> str:
+    """Return the resolved path of a kubeconfig that root can use.
+
+    Raises ProbeError if a user other than root could have written it.
+    """
+    path = os.path.realpath(kubeconfig)
     try:
         info = os.stat(path)
-        why = paths.find_risk(os.path.dirname(path))
+        risk = paths.find_risk(os.path.dirname(path))
     except OSError as error:
-        raise ProbeError(f"{named}: {error.strerror}") from None
+        raise ProbeError(f"{kubeconfig}: {error.strerror}") from None
     if info.st_uid not in (0, os.geteuid()) or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        why = "others may write it"
-    if why is not None:
-        raise ProbeError(f"{named} is not used as root: {why}")
+        risk = "other users can write it"
+    if risk is not None:
+        raise ProbeError(f"{kubeconfig} is not used as root: {risk}")
     return path
 
 
 def record_readers(
     client: _client.Client, namespace: str, name: str, groups: t.Iterable[tuple[str, ...]]
 ) -> list[t.Callable[[], _lease.LeaseRecord | None]]:
-    """One for each object that may hold the record.
+    """Return one reader for each group of lease sources.
 
-    While members change over to another lock, only one of the objects that a pair of locks has is written to.
+    During a lock change, members write only to one of the two objects of a lock.
     """
     return [_lease.make_reader(client.get, namespace, name, sources) for sources in groups]

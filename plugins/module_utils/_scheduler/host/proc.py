@@ -4,7 +4,10 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Processes and sockets as /proc shows them. What a process can write itself, such as its command line, is data of bounded length."""
+"""Read processes and sockets from /proc.
+
+Data that a process controls, such as its command line, is read up to a maximum length.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +36,8 @@ class Listener:
 
 
 def parse_listeners(table: str) -> list[Listener]:
-    """The listening sockets in the text of /proc/net/tcp or /proc/net/tcp6."""
-    found = []
+    """Return the listening sockets in the text of /proc/net/tcp or /proc/net/tcp6."""
+    listeners = []
     for line in table.splitlines()[1:]:
         words = line.split()
         if len(words) > 9 and words[3] == TCP_LISTEN:
@@ -44,18 +47,19 @@ def parse_listeners(table: str) -> list[Listener]:
                 struct.pack("=I", int(raw[i : i + 8], 16)) for i in range(0, len(raw), 8)
             )
             family = socket.AF_INET if len(octets) == 4 else socket.AF_INET6
-            found.append(Listener(socket.inet_ntop(family, octets), int(port, 16), words[9]))
-    return found
+            listeners.append(Listener(socket.inet_ntop(family, octets), int(port, 16), words[9]))
+    return listeners
 
 
 class Proc:
-    """The processes of this host. A process that has gone has no properties."""
+    """The processes of this host. For a process that has ended, all properties are empty."""
 
     def __init__(self, root: str = "/proc", boot: float | None = None) -> None:
         self.root = root
         self._boot = boot
 
     def path(self, pid: int, *names: str) -> str:
+        """Return a path below the directory of a process."""
         return os.path.join(self.root, str(pid), *names)
 
     def _bytes(self, path: str) -> bytes:
@@ -67,43 +71,45 @@ class Proc:
         return self._bytes(os.path.join(self.root, *names)).decode("utf-8", "replace")
 
     def pids(self) -> list[int]:
+        """Return the IDs of all processes."""
         return sorted(int(name) for name in os.listdir(self.root) if name.isdigit())
 
     def comm(self, pid: int) -> str:
+        """Return the command name of a process."""
         return self._text(str(pid), "comm").strip()
 
     def command_line(self, pid: int) -> list[str]:
-        """The arguments, the program first; empty when it is gone."""
+        """Return the program and its arguments."""
         words = self._text(str(pid), "cmdline").split("\0")
         return words[:-1] if words[-1] == "" else words
 
     def environment(self, pid: int) -> dict[str, str]:
-        """The environment that a process was started with; empty when it is gone."""
+        """Return the environment that a process was started with."""
         pairs = self._text(str(pid), "environ").split("\0")
         return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
     def executable(self, pid: int) -> str:
-        """The path of the program as the kernel has it, "" when the process is gone."""
+        """Return the path of the program as the kernel reports it."""
         with contextlib.suppress(OSError):
             return os.readlink(self.path(pid, "exe"))
         return ""
 
     def user(self, pid: int) -> tuple[int, int] | None:
-        """User and group; None for one that is between two users, as a setuid program is, whoever started that."""
+        """Return user ID and group ID; None if real and effective IDs differ, as in a setuid program."""
         status = self._text(str(pid), "status")
-        found = [
+        uid, gid = (
             re.search(rf"^{name}:\s+(\d+)\s+\1\s", status, re.MULTILINE) for name in ("Uid", "Gid")
-        ]
-        return (int(found[0][1]), int(found[1][1])) if found[0] and found[1] else None
+        )
+        return (int(uid[1]), int(gid[1])) if uid and gid else None
 
     def start_ticks(self, pid: int) -> int | None:
-        """When a process began, in clock ticks since the boot: another process of the same number has another."""
-        # The name of the process, in parentheses, may hold anything.
+        """Return the start time in clock ticks since boot, which tells apart processes with the same ID."""
+        # The command name, in parentheses, can contain any character.
         words = self._text(str(pid), "stat").rpartition(")")[2].split()
         return int(words[19]) if len(words) > 19 and words[19].isdigit() else None
 
     def started(self, pid: int) -> float | None:
-        """When a process began, in seconds since 1970 by the present clock, to 10 ms."""
+        """Return the start time in Unix seconds by the current clock, with a resolution of 10 ms."""
         ticks = self.start_ticks(pid)
         boot = (
             time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -113,25 +119,26 @@ class Proc:
         return None if ticks is None else boot + ticks / os.sysconf("SC_CLK_TCK")
 
     def unit(self, pid: int) -> str:
-        """The innermost control group with a name as systemd's units have, or ""."""
+        """Return the innermost control group whose name looks like a systemd unit, or ""."""
         lines = self._text(str(pid), "cgroup").splitlines()
         return next((word for line in lines for word in line.split("/")[-1:] if "." in word), "")
 
     def in_session(self, pid: int) -> bool:
-        """Whether a process belongs to a person's login."""
+        """Return whether a process belongs to a login session."""
         return "/user.slice/" in self._text(str(pid), "cgroup")
 
     def name(self, pid: int) -> str:
-        """A process for a person to read."""
+        """Return a description of a process for messages."""
         return f"{self.comm(pid) or 'a process'} (pid {pid}, {self.unit(pid) or 'no unit'})"
 
     def namespace(self, pid: int | str, kind: str) -> str:
+        """Return the identifier of a namespace of a process, such as its `net`."""
         with contextlib.suppress(OSError):
             return os.readlink(os.path.join(self.root, str(pid), "ns", kind))
         return ""
 
     def user_namespace_owner(self, pid: int) -> int | None:
-        """The user who made the user namespace of a process; None where that cannot be told."""
+        """Return the user ID that created the user namespace of a process, None if unknown."""
         with contextlib.suppress(OSError):
             handle = os.open(self.path(pid, "ns", "user"), os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -141,18 +148,18 @@ class Proc:
         return None
 
     def sockets(self, pid: int) -> set[str]:
-        """The inodes of the sockets that a process has open."""
-        found = set()
+        """Return the inodes of the open sockets of a process."""
+        inodes = set()
         with contextlib.suppress(OSError):
             for name in os.listdir(self.path(pid, "fd")):
                 with contextlib.suppress(OSError):
                     target = os.readlink(self.path(pid, "fd", name))
                     if target.startswith("socket:["):
-                        found.add(target[8:-1])
-        return found
+                        inodes.add(target[8:-1])
+        return inodes
 
     def listeners(self) -> list[Listener]:
-        """The listening TCP sockets. The kernel goes through the table of all connections for it, which takes it some milliseconds."""
+        """Return the listening TCP sockets. The kernel reads all connections, which takes milliseconds."""
         return [
             listener
             for table in ("net/tcp", "net/tcp6")
@@ -162,58 +169,56 @@ class Proc:
     def port_holder(
         self, number: int, pid: int, listeners: t.Sequence[Listener]
     ) -> tuple[list[str], int | None]:
-        """The addresses of the listeners at which a port is listened on, and the process that does: 0 for one that cannot be told, None for none.
+        """Return the addresses that listen on a port, and the process that holds it.
 
-        C(pid) is looked at first, and the other processes only when it does not hold the port.
+        The process is 0 if unknown, None if no process listens. *pid* is checked first; other
+        processes are read only if it does not hold the port.
         """
-        wanted = {
+        addresses = {
             listener.inode: listener.address for listener in listeners if listener.port == number
         }
-        if not wanted:
+        if not addresses:
             return [], None
-        holders = (p for p in [pid, *self.pids()] if p and wanted.keys() & self.sockets(p))
-        return sorted(wanted.values()), next(holders, 0)
+        holders = (p for p in [pid, *self.pids()] if p and addresses.keys() & self.sockets(p))
+        return sorted(addresses.values()), next(holders, 0)
 
 
 class LocalScheduler(t.NamedTuple):
-    """The scheduler of the unit: its process (0 for none), the unit's name, its lease (namespace and name), and who holds the port that is
-    wanted, as C(Proc.port_holder) tells it.
+    """The scheduler of one unit, and the units of the role's other instances."""
 
-    C(instances) are the units of this role's other schedulers.
-    """
-
-    pid: int
+    pid: int  # 0 for none
     unit: str
-    lease: tuple[str, str]
-    holder: int | None
+    lease: tuple[str, str]  # namespace and name
+    holder: int | None  # of the expected port, as in Proc.port_holder
     instances: t.Collection[str] = ()
 
 
 def other_schedulers(
-    proc: Proc, own: LocalScheduler, lease_of: t.Callable[[int], tuple[str, str]]
+    proc: Proc, local: LocalScheduler, lease_of: t.Callable[[int], tuple[str, str]]
 ) -> list[int]:
-    """Further kube-schedulers of this host: processes of that name that hold the port, or elect by the same lease.
+    """Return the other kube-scheduler processes that hold the port or use the same lease.
 
-    A process of that name is anybody's to start. What an unprivileged user runs, in a login or in a container of the user's
-    own making, is no other scheduler of this host, nor is what has another network, nor a child of the unit's own, nor another instance.
+    Any user can start a process with that name. These processes do not count: those that an
+    unprivileged user runs in a login session or in a user namespace, those in another network
+    namespace, children of the unit, and the role's other instances.
     """
     network, users = proc.namespace("self", "net"), proc.namespace("self", "user")
 
     def counts(pid: int) -> bool:
-        if proc.unit(pid) in own.instances and not proc.in_session(pid):
+        if proc.unit(pid) in local.instances and not proc.in_session(pid):
             return False
-        if pid == own.holder:
+        if pid == local.holder:
             return True
-        if proc.namespace(pid, "net") != network or proc.unit(pid) == own.unit:
+        if proc.namespace(pid, "net") != network or proc.unit(pid) == local.unit:
             return False
         if proc.namespace(pid, "user") != users and proc.user_namespace_owner(pid) != 0:
             return False
         if proc.in_session(pid) and (proc.user(pid) or (1, 1))[0] != 0:
             return False
-        return lease_of(pid) == own.lease
+        return lease_of(pid) == local.lease
 
     return [
         pid
         for pid in proc.pids()
-        if pid != own.pid and proc.comm(pid).startswith("kube-scheduler") and counts(pid)
+        if pid != local.pid and proc.comm(pid).startswith("kube-scheduler") and counts(pid)
     ]

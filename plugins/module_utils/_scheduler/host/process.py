@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""What a scheduler's process was told on its command line and in its configuration, and which version it is."""
+"""Read the settings of a running scheduler, and describe its process for the result."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import contextlib
 import os
 import pwd
 import re
+import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
@@ -29,20 +30,31 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
 
 ANY_ADDRESS = "0.0.0.0"
-# Variables of the environment that the program itself reads, Go's and client-go's.
+# Environment variables that the program reads through Go and client-go.
 ENVIRONMENT_NAME = re.compile(
     r"GO[A-Z]{2,30}|(?:HTTPS?|NO|ALL|https?|no|all)_(?:PROXY|proxy)|KUBE_[A-Z0-9_]{1,60}|SSL_CERT_(?:FILE|DIR)"
 )
+DIGEST = re.compile(r"[0-9a-f]{32}")
+
+
+class ListenAddress(t.NamedTuple):
+    """The address and port that a scheduler listens on."""
+
+    bind_address: str
+    port: int
 
 
 def read_settings(proc: Proc, pid: int) -> ProcessSettings:
-    """What a process was told; the configuration is read as the process sees it, and only a regular file of at most 1 MiB."""
+    """Read the command line and the configuration of a process.
+
+    The configuration is read in the file system of the process, if it is a regular file of at
+    most 1 MiB.
+    """
     words = proc.command_line(pid) if pid else []
-    flags = parse_flags(words[1:])
-    config = flags.get("config", "")
+    config = parse_flags(words[1:]).get("config", "")
     content = None
     if os.path.isabs(config):
-        # Anything may have been done to a file that the process itself names.
+        # The process controls its own file system. An unreadable file counts as missing.
         with contextlib.suppress(FilesError):
             content = paths.read(f"{proc.path(pid, 'root')}{config}", follow=True)
     return parse_settings(words[1:], content, readable=bool(words))
@@ -52,70 +64,79 @@ def describe_process(
     proc: Proc,
     pid: int,
     version: str,
-    seen: ProcessSettings,
+    settings: ProcessSettings,
     *,
     serving: Serving | None,
-    bind_address: str,
-    port: int,
+    fallback: ListenAddress,
 ) -> facts.Process:
-    """The process for the answer; C(bind_address) and C(port) stand in where its command line cannot be read."""
+    """Return the description of a process for the result.
+
+    *fallback* applies if the command line cannot be read. Arguments, settings, user and
+    environment are included only if the process has no digest: another installer created it.
+    """
     if not pid:
-        return facts.Process(
-            pid=0,
-            version="",
-            digest="",
-            lock="",
-            lease_name="",
-            lease_namespace="",
-            bind_address="",
-            secure_port=0,
-            http_port=0,
-            timings=None,
-            kubeconfig="",
-            user="",
-            arguments=[],
-            settings=[],
-            environment=[],
-        )
+        return _no_process()
     row = serving_or_default(serving)
-    namespace, name = seen.lease
-    times = seen.timings
-    digest, user = proc.environment(pid).get(DIGEST_VARIABLE, ""), proc.user(pid)
-    return facts.Process(
+    namespace, name = settings.lease
+    times = settings.timings
+    environment, user = proc.environment(pid), proc.user(pid)
+    digest = environment.get(DIGEST_VARIABLE, "")
+    address, port = ANY_ADDRESS, row["https"]
+    if not settings.readable:
+        address, port = fallback
+    process = facts.Process(
         pid=pid,
         version=version,
-        digest=digest if re.fullmatch(r"[0-9a-f]{32}", digest) else "",
-        lock=seen.lock or row["lock"],
+        digest=digest if DIGEST.fullmatch(digest) else "",
+        lock=settings.lock or row["lock"],
         lease_name=name,
         lease_namespace=namespace,
-        bind_address=seen.bind_address(ANY_ADDRESS if seen.readable else bind_address),
-        secure_port=seen.secure_port(row["https"] if seen.readable else port)
-        if row["https"]
-        else 0,
-        http_port=seen.http_port(row["http"]) if row["http"] else 0,
+        bind_address=settings.bind_address(address),
+        secure_port=settings.secure_port(port) if row["https"] else 0,
+        http_port=settings.http_port(row["http"]) if row["http"] else 0,
         timings=facts.ElectionTimes(
             lease_duration=times.lease_duration,
             renew_deadline=times.renew_deadline,
             retry_period=times.retry_period,
         ),
-        kubeconfig=seen.kubeconfig,
-        user="" if digest or user is None else user_name(user[0]),
-        arguments=[] if digest else proc.command_line(pid)[1 : 1 + facts.MAX_LIST_LENGTH],
-        settings=[] if digest else list_settings(seen.content),
-        environment=[]
-        if digest
-        else sorted(filter(ENVIRONMENT_NAME.fullmatch, proc.environment(pid)))[
-            : facts.MAX_LIST_LENGTH
-        ],
+        kubeconfig=settings.kubeconfig,
+        user="",
+        arguments=[],
+        settings=[],
+        environment=[],
+    )
+    if not digest:
+        known = sorted(filter(ENVIRONMENT_NAME.fullmatch, environment))
+        process["user"] = "" if user is None else user_name(user[0])
+        process["arguments"] = proc.command_line(pid)[1 : 1 + facts.MAX_LIST_LENGTH]
+        process["settings"] = list_settings(settings.content)
+        process["environment"] = known[: facts.MAX_LIST_LENGTH]
+    return process
+
+
+def _no_process() -> facts.Process:
+    return facts.Process(
+        pid=0,
+        version="",
+        digest="",
+        lock="",
+        lease_name="",
+        lease_namespace="",
+        bind_address="",
+        secure_port=0,
+        http_port=0,
+        timings=None,
+        kubeconfig="",
+        user="",
+        arguments=[],
+        settings=[],
+        environment=[],
     )
 
 
 def user_name(uid: int) -> str:
-    """The name of a user, the number where it has none."""
+    """Return the name of a user, or the number if the user has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-# --- the version

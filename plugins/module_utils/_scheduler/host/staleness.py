@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Whether the unit's process runs from the set of files that is live. Drift and promotion both judge by this one function."""
+"""Check whether the process of the unit runs from the live set.
+
+Drift and promotion use this check.
+"""
 
 from __future__ import annotations
 
@@ -28,78 +31,78 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 )
 
 CLOCK_TOLERANCE_S = 0.2
-"""Seconds by which the start of a process and the time stamp of a file are not comparable."""
+"""Resolution at which the start of a process and the timestamp of a file can be compared."""
 
 
 class LiveSet(t.NamedTuple):
-    """The live set: its members, the digest of all that the process is to have read, and the binaries of the record."""
+    """The live set that a process is compared with."""
 
     items: t.Sequence[Item]
-    digest: str
-    binaries: t.Mapping[str, RecordedBinary]
+    digest: str  # of everything that the process reads at its start
+    binaries: t.Mapping[str, RecordedBinary]  # of the record
 
 
 def staleness_reasons(
-    unit: str, shown: t.Mapping[str, str], proc: Proc, live: LiveSet
+    unit: str, properties: t.Mapping[str, str], proc: Proc, live: LiveSet
 ) -> list[str]:
-    """Why the unit has to be enabled or restarted, one line each; C(shown) are its properties.
+    """Return why the unit must be enabled or restarted, one line per reason.
 
-    The digest in the environment is the unit's claim, not what the process read: a file that it reads at its start may have been
-    changed after that, or have been another one then.
+    *properties* are those of the unit. The digest in the environment shows what the unit claims,
+    not what the process read, so that the files are also compared with the process.
     """
-    found = []
-    if shown.get("ActiveState") != "active":
-        found.append(f"{unit} is {shown.get('ActiveState') or 'not there'}")
-    if shown.get("UnitFileState") != "enabled":
-        found.append(f"{unit} is {shown.get('UnitFileState') or 'not enabled'}")
-    pid = systemd.main_pid(shown)
-    return found + (_of_process(unit, pid, proc, live) if pid else [])
+    reasons = []
+    if properties.get("ActiveState") != "active":
+        reasons.append(f"{unit} is {properties.get('ActiveState') or 'missing'}")
+    if properties.get("UnitFileState") != "enabled":
+        reasons.append(f"{unit} is {properties.get('UnitFileState') or 'not enabled'}")
+    pid = systemd.main_pid(properties)
+    return reasons + (_process_reasons(unit, pid, proc, live) if pid else [])
 
 
-def _of_process(unit: str, pid: int, proc: Proc, live: LiveSet) -> list[str]:
-    found = []
+def _process_reasons(unit: str, pid: int, proc: Proc, live: LiveSet) -> list[str]:
+    reasons = []
     digest = proc.environment(pid).get(DIGEST_VARIABLE, "")
     if digest != live.digest:
-        found.append("the process was not started from this set of files")
+        reasons.append("the process was not started from this file set")
     started = proc.started(pid)
     for item in live.items:
         if item.is_absent:
             continue
         if item.link_to is not None:
-            found += _other_program(item, pid, proc, live.binaries)
+            reasons += _program_reasons(item, pid, proc, live.binaries)
         elif item.digest != "path":
             copy = systemd.credential_path(proc, pid, unit, item.name) if item.is_seeded else None
             if copy is not None:
-                found += _other_credential(item, copy)
+                reasons += _credential_reasons(item, copy)
             elif started is not None:
-                found += _changed_since(item.path, started)
-    return found
+                reasons += _change_reasons(item.path, started)
+    return reasons
 
 
-def _other_program(
+def _program_reasons(
     item: Item, pid: int, proc: Proc, binaries: t.Mapping[str, RecordedBinary]
 ) -> list[str]:
-    wanted = binaries.get(item.link_target)
+    expected = binaries.get(item.link_target)
     with contextlib.suppress(OSError):
         if os.path.samestat(os.stat(proc.path(pid, "exe")), os.stat(item.link_target)):
             return []
-    if wanted is not None and recorded_binary(proc, pid, binaries) == wanted:
+    if expected is not None and recorded_binary(proc, pid, binaries) == expected:
         return []
-    return [f"the process runs another program than {item.link_target}"]
+    return [f"the process runs a program other than {item.link_target}"]
 
 
-def _other_credential(item: Item, copy: str) -> list[str]:
+def _credential_reasons(item: Item, copy: str) -> list[str]:
     try:
-        same = paths.read(copy) == paths.read(item.path)
+        is_same = paths.read(copy) == paths.read(item.path)
     except FilesError as error:
         return [str(error)]
-    return [] if same else [f"{item.path} differs from what the process was given at its start"]
+    return [] if is_same else [f"{item.path} differs from the credential of the process"]
 
 
-def _changed_since(path: str, started: float) -> list[str]:
+def _change_reasons(path: str, started: float) -> list[str]:
     with contextlib.suppress(OSError):
         changed = os.lstat(path).st_ctime
-        # A time that is still to come is of a clock that was put back since, and says nothing.
+        # A timestamp in the future is from before the clock was set back, and proves nothing.
         if started + CLOCK_TOLERANCE_S < changed <= time.time() + CLOCK_TOLERANCE_S:
-            return [f"{path} changed after the process began"]
+            return [f"{path} changed after the process started"]
     return []

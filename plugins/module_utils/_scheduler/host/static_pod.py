@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""A scheduler that kubelet runs from a manifest, as kubeadm lays it: which process that is, what it is told, and how it is stopped."""
+"""Find, read and stop a scheduler that kubelet runs from a static pod manifest of kubeadm."""
 
 from __future__ import annotations
 
@@ -41,22 +41,25 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
 )
 
 MANIFEST = "/etc/kubernetes/manifests/kube-scheduler.yaml"
-# One argument a line, as kubeadm writes them.
+# kubeadm writes one argument per line.
 MANIFEST_ARGUMENT = re.compile(
     r"""(?m)^[ \t]*-[ \t]+["']?(--[a-z][a-z0-9-]*(?:=[^"'\n]*)?)["']?[ \t]*$"""
 )
 MAX_STOP_S = 90.0
-"""Seconds for kubelet to see that a manifest is gone (20 at most), and for the pod to end (its grace period is 30)."""
+"""kubelet notices a removed manifest within 20 s, and the grace period of the pod is 30 s."""
 STOP_POLL_S = 0.1
 
 
 def manifest_path(unit: str) -> str:
-    """The path of the manifest that runs a scheduler in the place of the unit, "" for none. Of an instance there is none."""
+    """Return the manifest that runs the scheduler instead of the unit, "" if there is none.
+
+    Only the default instance can have one.
+    """
     return MANIFEST if unit == f"{LEASE_NAME}.service" and os.path.isfile(MANIFEST) else ""
 
 
 def read_arguments(path: str) -> list[str]:
-    """The arguments in a manifest; none where it cannot be read, or is written in another way than kubeadm's."""
+    """Return the arguments in a manifest; none if it is unreadable or has another format."""
     content = b""
     with contextlib.suppress(FilesError):
         content = paths.read(path, follow=True, limit=MAX_YAML_BYTES) or b""
@@ -64,48 +67,49 @@ def read_arguments(path: str) -> list[str]:
 
 
 def kubeconfig_path(path: str) -> str:
-    """The kubeconfig that a manifest names, "" for none."""
+    """Return the kubeconfig path in a manifest, "" if there is none."""
     return parse_settings(read_arguments(path), None).kubeconfig
 
 
 def find_pid(proc: Proc, unit: str) -> int:
-    """The process of the pod, 0 for none: a scheduler of the host that is no service of systemd's."""
-    own = LocalScheduler(0, unit, (LEASE_NAMESPACE, LEASE_NAME), None)
-    found = other_schedulers(proc, own, lambda other: process.read_settings(proc, other).lease)
-    return next((other for other in found if not proc.unit(other).endswith(".service")), 0)
+    """Return the process of the pod, 0 for none: a scheduler that is not a systemd service."""
+    local = LocalScheduler(0, unit, (LEASE_NAMESPACE, LEASE_NAME), None)
+    others = other_schedulers(proc, local, lambda pid: process.read_settings(proc, pid).lease)
+    return next((pid for pid in others if not proc.unit(pid).endswith(".service")), 0)
 
 
 class StaticPod:
-    """Stops and starts the pod in the place of its unit, by the manifest that kubelet follows."""
+    """Start and stop a static pod through its manifest."""
 
     def __init__(self, fileset: Fileset, item: Item, proc: Proc, attempt: str) -> None:
         self.fileset, self.item, self.proc, self.attempt = fileset, item, proc, attempt
 
     def stop(self, unit: str) -> None:
-        """Moves the manifest aside, which is kept with the previous set, and waits until the pod's process has ended.
+        """Move the manifest to the previous set, and wait until the process of the pod has ended.
 
-        Raises FilesetError, with the manifest in its place again, where it goes on.
+        If the process does not end, restore the manifest and raise FilesetError.
         """
-        running = find_pid(self.proc, unit)
-        began = self.proc.start_ticks(running)
+        pid = find_pid(self.proc, unit)
+        started = self.proc.start_ticks(pid)
         if os.path.lexists(self.item.path):
             self.fileset.promote(self.attempt, only=self.item.name)
         deadline = time.monotonic() + MAX_STOP_S
-        while running and self.proc.start_ticks(running) == began:
+        while pid and self.proc.start_ticks(pid) == started:
             if time.monotonic() > deadline:
                 self.start(unit)
                 raise FilesetError(
-                    f"the scheduler of {self.item.path} still runs {MAX_STOP_S:g} s after that was moved aside; it was put back: does kubelet run?"
+                    f"the scheduler of {self.item.path} still runs {MAX_STOP_S:g} s after the"
+                    " manifest was moved away; the manifest was restored; check that kubelet runs"
                 )
             time.sleep(STOP_POLL_S)
 
     def start(self, _unit: str) -> None:
-        """Puts the manifest back."""
+        """Restore the manifest."""
         self.fileset.restore_member(self.item)
 
 
 def replaced_static_pod(fileset: Fileset, proc: Proc, attempt: str) -> StaticPod | None:
-    """The static pod in whose place the staged set comes, None for none."""
+    """Return the static pod that the staged set replaces, None if there is none."""
     item = next(
         (item for item in fileset.items if item.name == STATIC_POD and item.is_absent), None
     )
@@ -113,10 +117,10 @@ def replaced_static_pod(fileset: Fileset, proc: Proc, attempt: str) -> StaticPod
 
 
 class SchedulerService(t.Protocol):
-    """What runs a scheduler: systemd, or kubelet with a manifest."""
+    """A service that runs a scheduler: systemd, or kubelet with a manifest."""
 
     def start(self, unit: str) -> None:
-        """Has it run."""
+        """Start the scheduler."""
 
     def stop(self, unit: str) -> None:
-        """Ends it, and returns when it has ended."""
+        """Stop the scheduler, and return after it has ended."""

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""systemd, through systemctl, systemd-run and journalctl. Every call has a time limit."""
+"""Call systemd through systemctl, systemd-run and journalctl. Every call has a timeout."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 BOOTED = "/run/systemd/system"
 MIN_CREDENTIALS_VERSION = 247  # LoadCredential, systemd's NEWS
 QUERY_TIMEOUT_S = 30
-"""For what systemd knows, on a busy host."""
+"""Timeout of a query, which is slow on a busy host."""
 JOB_TIMEOUT_S = 300
-"""For a stop or a start, which the unit's own time-outs end sooner."""
+"""Timeout of a stop or start. The timeouts of the unit are shorter."""
 RUN_TIMEOUT_S = 60
 TIMEOUT_EXIT_CODE = 124
-"""Exit code of timeout(1)."""
+"""Exit code of timeout(1) if the time has expired."""
 PROPERTIES = (
     "LoadState",
     "ActiveState",
@@ -46,43 +46,43 @@ PROPERTIES = (
 
 
 class Runner(t.Protocol):
-    """AnsibleModule.run_command."""
+    """The signature of AnsibleModule.run_command."""
 
     def __call__(self, args: list[str], /) -> tuple[int, str, str]:
-        """Exit code, standard output and standard error."""
+        """Return exit code, standard output and standard error."""
 
 
 def parse_show(text: str) -> dict[str, str]:
-    """The output of `systemctl show` as a mapping."""
+    """Return the output of `systemctl show` as a mapping."""
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
-def main_pid(shown: t.Mapping[str, str]) -> int:
-    """The main process of a unit, 0 for none."""
-    return int_property(shown, "MainPID")
+def main_pid(properties: t.Mapping[str, str]) -> int:
+    """Return the main process of a unit, 0 for none."""
+    return int_property(properties, "MainPID")
 
 
-def int_property(shown: t.Mapping[str, str], name: str) -> int:
-    """A property that is a number, 0 where systemd tells none."""
-    text = shown.get(name, "")
+def int_property(properties: t.Mapping[str, str], name: str) -> int:
+    """Return a numeric property, 0 if it is missing or not a number."""
+    text = properties.get(name, "")
     return int(text) if re.fullmatch(r"[0-9]{1,10}", text) else 0
 
 
-def active_seconds(shown: t.Mapping[str, str], now: float) -> float:
-    """For how long a unit has been active; C(now) are the seconds of CLOCK_MONOTONIC, which systemd counts by."""
-    entered = shown.get("ActiveEnterTimestampMonotonic", "")
-    if shown.get("ActiveState") != "active" or not re.fullmatch(r"[1-9][0-9]{0,18}", entered):
+def active_seconds(properties: t.Mapping[str, str], now: float) -> float:
+    """Return for how long a unit has been active, in seconds. *now* is from CLOCK_MONOTONIC."""
+    entered = properties.get("ActiveEnterTimestampMonotonic", "")
+    if properties.get("ActiveState") != "active" or not re.fullmatch(r"[1-9][0-9]{0,18}", entered):
         return 0.0
     return round(max(0.0, now - int(entered) / 1e6), 3)
 
 
-def drop_ins(shown: t.Mapping[str, str], unit: str) -> list[str]:
-    """The drop-ins that are for this unit alone; distributions ship others, for all services."""
-    return [path for path in shown.get("DropInPaths", "").split() if f"/{unit}.d/" in path]
+def drop_ins(properties: t.Mapping[str, str], unit: str) -> list[str]:
+    """Return the drop-ins that apply only to this unit; distributions ship some for all services."""
+    return [path for path in properties.get("DropInPaths", "").split() if f"/{unit}.d/" in path]
 
 
 def is_set_aside(path: str) -> bool:
-    """Whether a drop-in is one whose settings were taken away."""
+    """Return whether the role removed the settings of a drop-in."""
     try:
         with open(path, encoding="utf-8") as stream:
             return stream.read(len(SET_ASIDE_CONTENT) + 1) == SET_ASIDE_CONTENT
@@ -91,9 +91,9 @@ def is_set_aside(path: str) -> bool:
 
 
 def credential_path(proc: Proc, pid: int, unit: str, name: str) -> str | None:
-    """The path of a process's own copy of a credential; None where it was given none.
+    """Return the path of a credential of a process, None if it has none.
 
-    The host's own view comes first: a process may arrange its own as it likes.
+    The host's view comes first, because a process can arrange its own view.
     """
     path = os.path.join(credentials_dir(unit), name)
     for place in (path, f"{proc.path(pid, 'root')}{path}"):
@@ -102,8 +102,13 @@ def credential_path(proc: Proc, pid: int, unit: str, name: str) -> str | None:
     return None
 
 
+def _first_line(code: int, out: str, err: str) -> str:
+    """Return the first line of a failed command's output, or its exit code."""
+    return ((err or out).strip().splitlines() or [f"exit code {code}"])[0]
+
+
 class Systemd:
-    """The system's service manager. Raises SystemdError where a call fails or takes too long."""
+    """The service manager of the host. Raises SystemdError if a call fails or times out."""
 
     def __init__(self, run: Runner) -> None:
         self._run = run
@@ -111,61 +116,64 @@ class Systemd:
     def _limited(self, seconds: int, *words: str) -> tuple[int, str, str]:
         return self._run(["timeout", "-k", "5", str(seconds), *words])
 
-    def _do(self, *words: str, seconds: int = QUERY_TIMEOUT_S) -> str:
+    def _systemctl(self, *words: str, seconds: int = QUERY_TIMEOUT_S) -> str:
         code, out, err = self._limited(seconds, "systemctl", *words)
         if code:
-            said = (err or out).strip().splitlines() or [f"exit code {code}"]
-            reason = f"it took longer than {seconds} s" if code == TIMEOUT_EXIT_CODE else said[0]
+            timed_out = code == TIMEOUT_EXIT_CODE
+            reason = f"no result within {seconds} s" if timed_out else _first_line(code, out, err)
             raise SystemdError(
-                f"systemctl {words[0]} failed: {reason} (look at: journalctl -u {words[-1]})"
+                f"systemctl {words[0]} failed: {reason}; run journalctl -u {words[-1]}"
             )
         return out
 
     def version(self) -> int:
-        """systemd's major version, 0 where it does not run."""
+        """Return the major version of systemd, 0 if it does not run."""
         if not os.path.isdir(BOOTED):
             return 0
         _code, out, _err = self._limited(QUERY_TIMEOUT_S, "systemctl", "--version")
-        found = re.match(r"systemd (\d{1,6})", out)
-        return int(found.group(1)) if found else 0
+        match = re.match(r"systemd (\d{1,6})", out)
+        return int(match[1]) if match else 0
 
     def show(self, unit: str) -> dict[str, str]:
-        """The properties of a unit that this collection looks at."""
-        return parse_show(self._do("show", f"--property={','.join(PROPERTIES)}", "--", unit))
+        """Return the properties of a unit that this collection uses."""
+        return parse_show(self._systemctl("show", f"--property={','.join(PROPERTIES)}", "--", unit))
 
     def reload(self) -> None:
-        self._do("daemon-reload", seconds=JOB_TIMEOUT_S)
+        self._systemctl("daemon-reload", seconds=JOB_TIMEOUT_S)
 
     def enable(self, unit: str) -> None:
-        self._do("enable", "--quiet", "--", unit)
+        self._systemctl("enable", "--quiet", "--", unit)
 
     def reset_restarts(self, unit: str) -> None:
-        """Counts the unit's restarts from 0 again; a start by hand does not, where it comes while systemd waits to restart it."""
-        self._do("reset-failed", "--", unit)
+        """Reset the restart counter. A manual start does not, while systemd waits to restart the unit."""
+        self._systemctl("reset-failed", "--", unit)
 
     def restart(self, unit: str) -> None:
-        self._do("restart", "--", unit, seconds=JOB_TIMEOUT_S)
+        self._systemctl("restart", "--", unit, seconds=JOB_TIMEOUT_S)
 
     def disable(self, unit: str) -> None:
-        self._do("disable", "--quiet", "--now", "--", unit, seconds=JOB_TIMEOUT_S)
+        self._systemctl("disable", "--quiet", "--now", "--", unit, seconds=JOB_TIMEOUT_S)
 
     def start(self, unit: str) -> None:
-        self._do("start", "--", unit, seconds=JOB_TIMEOUT_S)
+        self._systemctl("start", "--", unit, seconds=JOB_TIMEOUT_S)
 
     def stop(self, unit: str) -> None:
-        self._do("stop", "--", unit, seconds=JOB_TIMEOUT_S)
+        self._systemctl("stop", "--", unit, seconds=JOB_TIMEOUT_S)
 
     def kill(self, unit: str, signal: str) -> None:
-        """Sends a signal to the unit's processes."""
-        self._do("kill", f"--signal={signal}", "--", unit)
+        """Send a signal to the processes of a unit."""
+        self._systemctl("kill", f"--signal={signal}", "--", unit)
 
     def journal(self, unit: str, lines: int, seconds: int = 0) -> list[str]:
-        """The unit's last lines; of the last seconds only, if so many are given."""
+        """Return the last journal lines of a unit, if *seconds* is set only those of that time."""
         since = [f"--since=-{seconds}s"] if seconds else []
         return self._journal(unit, "--output=short-iso", f"--lines={lines}", *since).splitlines()
 
     def has_logged(self, unit: str, text: str, since: float) -> bool:
-        """Whether the unit has said TEXT, in small letters, since a moment, in seconds since 1970. Needs a journalctl that can search, as most can."""
+        """Return whether a unit logged *text*, in lowercase, since a time in Unix seconds.
+
+        This needs a journalctl with support for --grep, which most have.
+        """
         return (
             text
             in self._journal(
@@ -180,9 +188,9 @@ class Systemd:
         return out
 
     def run_later(self, name: str, description: str, seconds: int, script: str) -> None:
-        """Has the service manager run SCRIPT with a shell after so many seconds, whatever becomes of the caller.
+        """Run a shell script after a number of seconds, even if the caller has ended.
 
-        Until then NAME.timer is active, and a start of NAME.service runs it at once.
+        Until then, NAME.timer is active, and a start of NAME.service runs the script at once.
         """
         code, out, err = self._limited(
             QUERY_TIMEOUT_S,
@@ -198,17 +206,21 @@ class Systemd:
             "--",
             "/bin/sh",
             "-c",
-            # The service manager expands $NAME in them as in a unit.
+            # systemd expands $NAME in arguments, as in a unit.
             script.replace("$", "$$"),
         )
         if code:
-            said = (err or out).strip().splitlines() or [f"exit code {code}"]
-            raise SystemdError(f"systemd-run failed: {said[0]} (for {name}.timer)")
+            raise SystemdError(
+                f"systemd-run failed for {name}.timer: {_first_line(code, out, err)}"
+            )
 
     def run_with_credentials(
         self, name: str, user: str, credentials: dict[str, str], command: list[str]
     ) -> tuple[int, str]:
-        """Runs COMMAND as USER in a transient service that gets CREDENTIALS (path by name); returns exit code and output."""
+        """Run a command as a user in a transient service, and return exit code and output.
+
+        *credentials* maps names to paths.
+        """
         code, out, err = self._limited(
             RUN_TIMEOUT_S + 10,
             "systemd-run",
@@ -222,7 +234,7 @@ class Systemd:
             f"--property=RuntimeMaxSec={RUN_TIMEOUT_S}",
             *(f"--property=LoadCredential={key}:{path}" for key, path in credentials.items()),
             "--",
-            # The service manager expands $NAME in them as in a unit.
+            # systemd expands $NAME in arguments, as in a unit.
             *(word.replace("$", "$$") for word in command),
         )
         return code, out + err

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Find out the version of a running scheduler."""
+"""Determine the version of a running scheduler."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ MAX_OUTPUT_BYTES = 65536
 
 
 def detect_version(proc: Proc, pid: int, binaries: t.Mapping[str, RecordedBinary]) -> str:
-    """The version of a process, without the v; "" where it cannot be told.
+    """Return the version of a process without the v, "" if unknown.
 
-    A program that the record of the fileset vouches for is not run. Any other is run as the process's own user, with a time
-    limit and a bound for what it may say: the user may have put anything there.
+    A program that the record contains is not run. Any other program runs as the user of the
+    process, with limits for time and output, because that user could have replaced it.
     """
     if not pid:
         return ""
@@ -46,52 +46,59 @@ def detect_version(proc: Proc, pid: int, binaries: t.Mapping[str, RecordedBinary
         return known["version"]
     user = proc.user(pid)
     program = _runnable(proc, pid)
-    found = (
-        VERSION_OUTPUT.search(_output([program, "--version"], *user)) if user and program else None
-    )
-    return found[1] if found else ""
+    if not user or not program:
+        return ""
+    match = VERSION_OUTPUT.search(_run_bounded([program, "--version"], *user))
+    return match[1] if match else ""
 
 
 def recorded_binary(
     proc: Proc, pid: int, binaries: t.Mapping[str, RecordedBinary]
 ) -> RecordedBinary | None:
-    """What the record says of the program that a process runs: the same file, or else the same content under that path."""
+    """Return the record entry of a process's program.
+
+    It is the same file, or the same content under the recorded path.
+    """
     program = proc.path(pid, "exe")
     try:
-        seen = file_identity(os.stat(program))
+        identity = file_identity(os.stat(program))
     except OSError:
         return None
     for entry in binaries.values():
-        if entry["identity"] == seen:
+        if entry["identity"] == identity:
             return entry
-    named = binaries.get(proc.executable(pid).partition(" (deleted)")[0])
-    # A program of another size is another one, and may be of any.
-    if named is None or named["identity"][SIZE_INDEX] != seen[SIZE_INDEX]:
+    recorded = binaries.get(proc.executable(pid).partition(" (deleted)")[0])
+    # The sizes are compared first, because another program can have any size.
+    if recorded is None or recorded["identity"][SIZE_INDEX] != identity[SIZE_INDEX]:
         return None
-    return named if sha256_of_file(program) == named["sha256"] else None
+    return recorded if sha256_of_file(program) == recorded["sha256"] else None
 
 
 def _runnable(proc: Proc, pid: int) -> str:
-    """A path under which the program of a process can be run by another user, or ""."""
-    named, own = proc.executable(pid), proc.path(pid, "exe")
+    """Return a path under which another user can run the program of a process, or ""."""
+    executable, proc_link = proc.executable(pid), proc.path(pid, "exe")
     with contextlib.suppress(OSError):
-        # /proc/PID/exe is not for a user outside the process's user namespace.
-        return named if os.path.samestat(os.stat(named), os.stat(own)) else own
-    return own if named else ""
+        # A user outside the user namespace of the process cannot open /proc/PID/exe.
+        is_same = os.path.samestat(os.stat(executable), os.stat(proc_link))
+        return executable if is_same else proc_link
+    return proc_link if executable else ""
 
 
-def _output(words: list[str], uid: int, gid: int) -> str:
-    """What a program says within 10 seconds, at most 64 KiB, when it is run as a user with nothing of ours."""
+def _run_bounded(words: list[str], uid: int, gid: int) -> str:
+    """Run a program as a user for at most 10 seconds, and return at most 64 KiB of its output.
+
+    The program inherits no open files, environment or groups.
+    """
     reading, writing = os.pipe()
     try:
         pid = os.fork()
     except OSError:
-        # The host has no room for one more.
+        # No memory or process ID is free.
         os.close(reading)
         os.close(writing)
         return ""
     if not pid:
-        _become(words, uid, gid, writing)
+        _exec_as(words, uid, gid, writing)
     os.close(writing)
     deadline = time.monotonic() + MAX_RUN_S
     content = b""
@@ -104,23 +111,23 @@ def _output(words: list[str], uid: int, gid: int) -> str:
             if not block:
                 break
             content += block
-    # Its group too, as far as it has made one.
-    for end in (os.kill, os.killpg):
+    # The process group exists only after setsid().
+    for kill in (os.kill, os.killpg):
         with contextlib.suppress(ProcessLookupError):
-            end(pid, signal.SIGKILL)
+            kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return content.decode("utf-8", "replace")
 
 
-def _become(words: list[str], uid: int, gid: int, output: int) -> t.NoReturn:
-    """Makes this process, which was forked for that, the program. What is open otherwise is closed by it."""
+def _exec_as(words: list[str], uid: int, gid: int, output: int) -> t.NoReturn:
+    """Replace this forked process with the program. execve() closes other open files."""
     try:
         os.setsid()
         null = os.open(os.devnull, os.O_RDWR)
         for number, stream in enumerate((null, output, null)):
             os.dup2(stream, number)
         os.chdir("/")
-        # Without the right to change users, there is no user to keep out either.
+        # Only root can change users. An unprivileged caller runs the program as itself.
         if os.geteuid() == 0:
             os.setgroups([])
             os.setgid(gid)

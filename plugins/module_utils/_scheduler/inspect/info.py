@@ -318,8 +318,7 @@ class HostQuery:
             version,
             told,
             serving=serving,
-            bind_address=params["bind_address"],
-            port=params["port"],
+            fallback=_process.ListenAddress(params["bind_address"], params["port"]),
         )
         if instead and not pid:
             process["arguments"] = static_pod.read_arguments(manifest)

@@ -258,10 +258,10 @@ def test_a_reader_that_cannot_be_made_is_not_checked_and_no_failure(ca: Ca, away
     result = target.run(**metrics(ca))
     assert target.sent == [{}]
     [line] = result["not_checked"]
-    assert line.startswith("metrics for an authorised reader (on the controller, ca_p")
+    assert line.startswith("metrics for an authorized client (on the controller, ca_p")
     [warning] = result["warnings"]
     assert warning.startswith(
-        "m1: not checked: metrics for an authorised reader: on the controller, "
+        "m1: not checked: metrics for an authorized client: on the controller, "
     )
 
 

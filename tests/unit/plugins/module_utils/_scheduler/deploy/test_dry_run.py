@@ -26,7 +26,7 @@ from tests.support.host import Host
             '"command failed" err="unknown flag: --x"',
         ),
         ("Error: unknown flag: --x\n", "Error: unknown flag: --x"),
-        ("", "it said nothing"),
+        ("", "no output"),
     ],
 )
 def test_the_reason_of_a_refusal(output: str, reason: str) -> None:
@@ -125,7 +125,7 @@ def test_a_refusal_says_why_and_leaves_nothing(tmp_path: Path) -> None:
     left = host.root / "fileset/staged/key.dry-run"
     left.write_text("of a run that was cut off")
     with pytest.raises(
-        FilesetError, match=r"app-v1 refuses the staged flags or configuration.*unknown flag: --x"
+        FilesetError, match=r"app-v1 rejects the staged flags or configuration.*unknown flag: --x"
     ):
         try_out(host, Tried(code=1))
     assert sorted(path.name for path in left.parent.iterdir()) == [

@@ -189,13 +189,13 @@ def test_a_former_holder_of_the_other_object_does_not_lead(cluster: Cluster) -> 
 
 @pytest.mark.parametrize("kind", ["nobody", "never renewed", "the same again"])
 def test_nobody_takes_over(cluster: Cluster, kind: str) -> None:
-    """The unit is started again, and nothing was put in place."""
+    """The unit is started again, and nothing was promoted."""
     last = {"nobody": ("", 0), "never renewed": (OTHER, 4), "the same again": (OWN, 3)}[kind]
     cluster.then = lambda number: answer(200, cluster.lease(last[0], 0, last[1]))
     with pytest.raises(FilesetError) as caught:
         hand_over(cluster, timeout=0.3)
     assert str(caught.value) == (
-        f"{UNIT_NAME} led and was stopped, but no other member took the lease within 0.3 s; nothing was put in place, and it was started again"
+        f"{UNIT_NAME}: the leader was stopped, but no other member took the lease within 0.3 s; nothing was promoted, and the unit was started again"
     )
     assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
 
@@ -210,7 +210,7 @@ def test_an_apiserver_that_answers_no_more(cluster: Cluster) -> None:
     cluster.did.clear()
     cluster.then = lambda _number: answer(403, status(403, "no"))
     with pytest.raises(
-        FilesetError, match="led and was stopped, but the lease cannot be read any more"
+        FilesetError, match=r"the leader was stopped, but the lease cannot be read \("
     ):
         hand_over(cluster)
     assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
@@ -221,7 +221,7 @@ def test_a_lease_that_cannot_be_read_stops_nothing(cluster: Cluster, tmp_path: P
     Path(cluster.path).unlink()  # type: ignore[attr-defined]
     with pytest.raises(
         FilesetError,
-        match=f"^{UNIT_NAME} leads and was not stopped, for its lease cannot be read: ",
+        match=f"^{UNIT_NAME} leads and was not stopped, because its lease cannot be read: ",
     ):
         hand_over(cluster)
     assert cluster.did == []

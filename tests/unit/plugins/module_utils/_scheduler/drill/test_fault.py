@@ -177,7 +177,7 @@ def test_fault_is_not_injected_without_a_timer(proc: FakeProc) -> None:
     host = Host()
     host.fails["systemd-run"] = (1, "", "Failed to start transient timer unit\nmore")
     assert rejected(host, proc) == (
-        "systemd-run failed: Failed to start transient timer unit (for kube-ha-drill-undo.timer)"
+        "systemd-run failed for kube-ha-drill-undo.timer: Failed to start transient timer unit"
     )
     assert host.did == []
 

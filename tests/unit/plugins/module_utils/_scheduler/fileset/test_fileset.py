@@ -478,7 +478,7 @@ def test_live_refuses_a_set_that_was_changed_since(host: Host) -> None:
     host.stage_key("secret 2")
     with pytest.raises(
         FilesetError,
-        match="was changed since it was staged as a whole: run the earlier phases again",
+        match="changed after the set was staged; run the earlier phases again",
     ):
         host.run("live")
     assert host.tree()["etc/key.pem"] == "secret 1"
@@ -489,7 +489,7 @@ def test_live_refuses_what_was_staged_in_part_and_ended_since(host: Host) -> Non
     host.run("prepared")
     host.run("staged")
     host.stage_key("secret 1")
-    with pytest.raises(FilesetError, match="was changed since it was staged as a whole"):
+    with pytest.raises(FilesetError, match="changed after the set was staged"):
         host.run("live")
 
 
@@ -513,7 +513,7 @@ def test_a_file_that_was_changed_and_put_right_under_a_running_process_restarts_
     result = host.run("staged")
     assert (result["pending"], result["reasons"]) == (
         ["process"],
-        [f"{host.etc / name} changed after the process began"],
+        [f"{host.etc / name} changed after the process started"],
     )
     assert host.run("live")["done"] == ["restart"]
     assert host.run("staged")["pending"] == []
@@ -528,7 +528,7 @@ def test_a_credential_counts_by_its_content(host: Host) -> None:
     copy = host.proc.folder / f"{host.systemd.pid}/root/run/credentials/x.service/key"
     copy.write_text("what a hand had put there before the start")
     assert host.run("staged")["reasons"] == [
-        f"{host.etc / 'key.pem'} differs from what the process was given at its start"
+        f"{host.etc / 'key.pem'} differs from the credential of the process"
     ]
     assert host.run("live")["done"] == ["restart"]
     assert host.run("staged")["pending"] == []
@@ -566,7 +566,7 @@ def test_another_program_under_the_same_name_restarts(host: Host) -> None:
     (host.proc.folder / "1/exe").symlink_to(host.binary("app-v0"))
     host.binary("app-v1")
     result = host.run("staged", binaries=host.brought())
-    assert result["reasons"] == [f"the process runs another program than {host.bin / 'app-v1'}"]
+    assert result["reasons"] == [f"the process runs a program other than {host.bin / 'app-v1'}"]
 
 
 def test_a_time_that_is_still_to_come_says_nothing(host: Host) -> None:
@@ -1148,7 +1148,9 @@ def test_the_end_of_a_set_whose_certificate_is_in_its_kubeconfig_alone(tmp_path:
     pair = ca.issue("scheduler", end=86400)
     path = tmp_path / "kubeconfig"
     path.write_bytes(kubeconfig(["https://192.0.2.1:6443"], ca=ca.pem, pair=pair))
-    end = datetime.fromisoformat(lifecycle._not_after({"kubeconfig": str(path)}))
+    end = datetime.fromisoformat(lifecycle._read_not_after({"kubeconfig": str(path)}))
     assert end == NOW + timedelta(seconds=86400)
     path.write_text("garbage")
-    assert lifecycle._not_after({"kubeconfig": str(path)}) == lifecycle._not_after({}) == ""
+    assert (
+        lifecycle._read_not_after({"kubeconfig": str(path)}) == lifecycle._read_not_after({}) == ""
+    )

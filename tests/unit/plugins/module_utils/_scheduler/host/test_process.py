@@ -25,7 +25,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host 
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.version import (
-    _output,
+    _run_bounded,
     detect_version,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
@@ -84,7 +84,7 @@ def described(
         )
     told = process.read_settings(proc, 7)
     return process.describe_process(
-        proc, 7, "1.37.2", told, serving=serving, bind_address="192.0.2.1", port=1
+        proc, 7, "1.37.2", told, serving=serving, fallback=process.ListenAddress("192.0.2.1", 1)
     )
 
 
@@ -119,7 +119,7 @@ def test_the_command_line_of_somebody_else_s(proc: FakeProc) -> None:
     proc.place(7, ("/bin/kube-scheduler", "--v=4", "--leader-elect"), environment=environment)
     told = process.read_settings(proc, 7)
     found = process.describe_process(
-        proc, 7, "1.37.2", told, serving=NEW, bind_address="192.0.2.1", port=1
+        proc, 7, "1.37.2", told, serving=NEW, fallback=process.ListenAddress("192.0.2.1", 1)
     )
     assert found["arguments"] == ["--v=4", "--leader-elect"]
     assert found["environment"] == ["GOGC", "KUBE_X", "https_proxy"]
@@ -127,7 +127,7 @@ def test_the_command_line_of_somebody_else_s(proc: FakeProc) -> None:
     proc.end(7)
     proc.place(7, ("/bin/kube-scheduler", *["--v=4"] * 5000), uid=54321)
     found = process.describe_process(
-        proc, 7, "1.37.2", told, serving=NEW, bind_address="192.0.2.1", port=1
+        proc, 7, "1.37.2", told, serving=NEW, fallback=process.ListenAddress("192.0.2.1", 1)
     )
     assert len(found["arguments"]) == facts.MAX_LIST_LENGTH
     assert found["user"] == "54321"
@@ -136,7 +136,7 @@ def test_the_command_line_of_somebody_else_s(proc: FakeProc) -> None:
 def test_no_process(proc: FakeProc) -> None:
     told = process.read_settings(proc, 0)
     found = process.describe_process(
-        proc, 0, "", told, serving=NEW, bind_address="192.0.2.1", port=1
+        proc, 0, "", told, serving=NEW, fallback=process.ListenAddress("192.0.2.1", 1)
     )
     assert (found["pid"], found["timings"], found["secure_port"], found["lease_name"]) == (
         0,
@@ -227,7 +227,12 @@ def test_an_old_version_serves_as_it_was_told(proc: FakeProc) -> None:
 def test_where_the_command_line_cannot_be_read_what_is_wanted_stands_in(proc: FakeProc) -> None:
     proc.place(7)
     found = process.describe_process(
-        proc, 7, "", process.read_settings(proc, 7), serving=NEW, bind_address="192.0.2.1", port=1
+        proc,
+        7,
+        "",
+        process.read_settings(proc, 7),
+        serving=NEW,
+        fallback=process.ListenAddress("192.0.2.1", 1),
     )
     assert (found["bind_address"], found["secure_port"]) == ("192.0.2.1", 1)
 
@@ -285,7 +290,12 @@ def test_no_configuration_holds_a_question_up(proc: FakeProc, kind: str) -> None
 def test_the_digest_of_a_process_is_a_digest(proc: FakeProc) -> None:
     proc.place(7, ("x",), environment={"KUBE_HA_DIGEST": "rm -rf /"})
     found = process.describe_process(
-        proc, 7, "", process.read_settings(proc, 7), serving=NEW, bind_address="", port=1
+        proc,
+        7,
+        "",
+        process.read_settings(proc, 7),
+        serving=NEW,
+        fallback=process.ListenAddress("", 1),
     )
     assert found["digest"] == ""
 
@@ -326,7 +336,7 @@ def test_the_same_content_under_the_same_path_is_the_recorded_program(
     known = binary(path, "1.36.1")
     os.utime(path, (1, 1))
     proc.place(7, exe=path)
-    monkeypatch.setattr(version, "_output", None)
+    monkeypatch.setattr(version, "_run_bounded", None)
     assert detect_version(proc, 7, known) == "1.36.1"
 
 
@@ -348,7 +358,7 @@ def test_a_program_is_run_as_the_user_of_the_process(proc: FakeProc, tmp_path: P
     proc.place(7, exe=path, uid=65534)
     assert detect_version(proc, 7, {}) == "1.65534.65534"
     assert (
-        _output(["/bin/sh", "-c", "id -u; id -g; id -G; echo $HOME"], 65534, 65534).split()
+        _run_bounded(["/bin/sh", "-c", "id -u; id -g; id -G; echo $HOME"], 65534, 65534).split()
         == ["65534"] * 3
     )
 

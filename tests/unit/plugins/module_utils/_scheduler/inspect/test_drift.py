@@ -284,8 +284,8 @@ def relink(target: str) -> Callable[[Cluster], object]:
     return lambda host: ((host.bin / "app").unlink(), (host.bin / "app").symlink_to(target))
 
 
-SINCE = "changed after the process began"
-SET = "process: the process was not started from this set of files"
+SINCE = "changed after the process started"
+SET = "process: the process was not started from this file set"
 DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     (cut("bin/app-v1"), ["binary: /bin/app-v1: is cut off: it has 3 bytes, and had 8"]),
     (
@@ -454,9 +454,7 @@ def test_a_kubeconfig_that_was_edited_and_put_right_while_the_process_ran(host: 
     path.write_bytes(former.replace(b"192.0.2.1", b"192.0.2.9"))
     host.systemd.restart(UNIT_NAME)
     path.write_bytes(former)
-    assert host.drift() == [
-        "process: /etc/kubeconfig differs from what the process was given at its start"
-    ]
+    assert host.drift() == ["process: /etc/kubeconfig differs from the credential of the process"]
     # With the edited one still there, nothing differs for the process, but for the host.
     path.write_bytes(former.replace(b"192.0.2.1", b"192.0.2.9"))
     assert host.drift() == [

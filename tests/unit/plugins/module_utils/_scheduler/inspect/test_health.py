@@ -109,8 +109,8 @@ def test_reloaded() -> None:
     replaced["probes"]["used_loaded"] = False
     assert health.evaluate_health(replaced) == []
     assert health.evaluate_health(replaced, reloaded=True) == [
-        "the certificate that it serves is not the one in /c.pem",
-        "the certificate that it uses at the apiserver may still be the former one, for its log does not tell that it took the new one",
+        "the served certificate is not the one in /c.pem",
+        "the certificate used at the apiserver may still be the former one, for its log does not tell that it took the new one",
     ]
     replaced["probes"]["used_loaded"] = True
     assert len(health.evaluate_health(replaced, reloaded=True)) == 1
@@ -140,29 +140,29 @@ def test_reloaded() -> None:
         (
             "probes.served",
             EXPIRED,
-            "the certificate that it serves (CN=system:kube-scheduler, serial 2A) expired on 2027-01-01T00:00:00Z",
+            "the served certificate (CN=system:kube-scheduler, serial 2A) expired on 2027-01-01T00:00:00Z",
         ),
         (
             "probes.used",
             EXPIRED,
-            "the certificate that it uses at the apiserver (CN=system:kube-scheduler, serial 2A) expired on 2027-01-01T00:00:00Z",
+            "the certificate used at the apiserver (CN=system:kube-scheduler, serial 2A) expired on 2027-01-01T00:00:00Z",
         ),
         (
             "probes.used",
             {**CERTIFICATE, "valid": False},
-            "the certificate that it uses at the apiserver (CN=system:kube-scheduler, serial 2A) is not valid before 2026-01-01T00:00:00Z",
+            "the certificate used at the apiserver (CN=system:kube-scheduler, serial 2A) is not valid before 2026-01-01T00:00:00Z",
         ),
         ("probes.ready", 500, "readiness: HTTP 500, wanted 200"),
         (
             "probes.metrics_anonymous",
             200,
-            "metrics for an anonymous reader: HTTP 200, wanted 401 or 403",
+            "metrics for an anonymous client: HTTP 200, wanted 401 or 403",
         ),
-        ("probes.metrics_reader", 403, "metrics for an authorised reader: HTTP 403, wanted 200"),
+        ("probes.metrics_reader", 403, "metrics for an authorized client: HTTP 403, wanted 200"),
         (
             "lease",
             {"state": "expired", "moving": False, "elapsed": 6.004},
-            "the lease, with the scheduler's own credentials: it is expired, and was not renewed within 6 s",
+            "the lease, read with the scheduler's credentials: it is expired, and was not renewed within 6 s",
         ),
     ],
 )

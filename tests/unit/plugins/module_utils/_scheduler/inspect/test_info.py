@@ -678,7 +678,7 @@ def test_settings_that_the_reader_may_not_ask_for_are_not_checked(master: Master
     master.start()
     reader = master.ca.issue("reader")
     found = master.ask(metrics_cert=reader[0], metrics_key=reader[1])
-    assert found["not_checked"] == ["the settings in use, by /configz: HTTP 403"]
+    assert found["not_checked"] == ["the settings in use, from /configz: HTTP 403"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -694,7 +694,9 @@ def test_a_kubeconfig_of_somebody_else_s_that_root_should_not_read(master: Maste
     shutil.rmtree(master.root / "fileset")
     assert master.ask(probe=False)["unsafe"] == [], "systemd hands it over"
     shutil.rmtree(credentials_dir(UNIT_NAME))
-    assert master.ask(probe=False)["unsafe"] == [f"{own} is not used as root: others may write it"]
+    assert master.ask(probe=False)["unsafe"] == [
+        f"{own} is not used as root: other users can write it"
+    ]
 
 
 def test_the_drift_is_in_the_answer(master: Master) -> None:

@@ -363,12 +363,12 @@ def test_a_kubeconfig_that_others_may_write_is_not_acted_on(tmp_path: Path) -> N
     path = tmp_path / "kubeconfig"
     path.write_text("")
     path.chmod(0o666)
-    with pytest.raises(ProbeError, match="is not used as root: others may write it"):
+    with pytest.raises(ProbeError, match="is not used as root: other users can write it"):
         process_kubeconfig("x.service", str(path))
     path.chmod(0o644)
     if os.geteuid() == 0:
         os.chown(path, 65534, 0)
-        with pytest.raises(ProbeError, match="is not used as root: others may write it"):
+        with pytest.raises(ProbeError, match="is not used as root: other users can write it"):
             process_kubeconfig("x.service", str(path))
         os.chown(path, 0, 0)
         tmp_path.chmod(0o777)
