@@ -57,7 +57,7 @@ FILES = {
     "/etc/apt/sources.list": "deb [trusted=yes] file:/usr/share/lab-apt ./\n",
 }
 
-# etcd.service of Debian starts a separate etcd on 2379. An apiserver that uses it looks healthy,
+# etcd.service of Debian starts a separate etcd on 2379. An apiserver that uses it seems healthy,
 # and every scheduler leads.
 MASKED = (
     "etcd.service",

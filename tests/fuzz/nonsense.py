@@ -45,6 +45,8 @@ def wrong_type(option: dict[str, Any]) -> list[Any]:
     return kinds.get(option.get("type", "str"), [])
 
 
+# The action plugin takes unset options from it.
+SOURCE = "handled by the action plugin, ignored by the module"
 # Options for which every value of the type has a meaning, and the reason.
 ANY = {
     "x509_cert": {
@@ -67,6 +69,7 @@ ANY = {
     },
     "leader_info": {},
     "scheduler_info": {
+        **dict.fromkeys(("input", "plan"), SOURCE),
         "user": "the result reports whether it exists",
         "versions": "checked by the action plugin",
         "previous_lease": "an earlier result; an invalid one has no effect",
@@ -106,7 +109,7 @@ ANY = {
             "results of hosts are reported unchanged",
         ),
     },
-    "scheduler_fileset": {},
+    "scheduler_fileset": dict.fromkeys(("input", "plan"), SOURCE),
     "variables": {},
 }
 
@@ -531,7 +534,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 {"members": 7},
                 {"members": ["nosuch"], "playing": ["nosuch"]},
             ],
-            "answers": ["", "nosuch"],
+            "results": ["", "nosuch"],
             "choice": [
                 Given(choice, {"step": step})
                 for step in ("measure", "report")

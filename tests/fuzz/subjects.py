@@ -371,7 +371,7 @@ class World:
     def call(self, name: str, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
         """Return the result of a module.
 
-        Raise Refused, or the exception that would be a traceback.
+        Raise `Refused`, or the exception that would be a traceback.
         """
         if name == "variables":
             given = {f"kube_scheduler_{option}": value for option, value in options.items()}
