@@ -89,7 +89,7 @@ options:
       - Name of the registered variable that holds each member's answer from before anything changed, with O(step=status).
       - That of what M(kube_ha.scheduler.scheduler_info) gathered, which tells of the apiservers, with O(step=rotation).
     type: str
-  marks:
+  outcomes:
     description: Name of the variable that holds what has become of each member - C(rolled), C(failed) or C(blocked). Required with O(step=gate).
     type: str
   recalled:

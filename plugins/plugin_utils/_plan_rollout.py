@@ -89,7 +89,7 @@ def gate(step: Step) -> Vars:
     data, order, position = step.options["input"], step.options["order"], step.options["position"]
     members, scope = step.member_variables(data), step.scope(data)
     results = step.results(member_variables=members)
-    marks = _marks(step.options["marks"], order, members, scope.lost)
+    marks = _marks(step.options["outcomes"], order, members, scope.lost)
     if step.check_mode:
         # Nothing was rolled, so that no unhealthy member has become healthy.
         results |= {

@@ -105,7 +105,7 @@ ANY = {
         "plans": "a member without a plan has no limitations",
         "before": "a member without a previous result has no changes",
         **dict.fromkeys(
-            ("marks", "handover.holder", "handover.transitions"),
+            ("outcomes", "handover.holder", "handover.transitions"),
             "results of hosts are reported unchanged",
         ),
     },

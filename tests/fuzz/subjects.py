@@ -957,7 +957,7 @@ class World:
             {
                 **base,
                 "step": "gate",
-                "marks": "mark",
+                "outcomes": "mark",
                 "order": [["m1"], ["m2", "m3"]],
                 "position": 1,
                 "healthy": ["m1", "m2"],

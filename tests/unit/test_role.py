@@ -63,4 +63,4 @@ def test_tasks_read_no_variable_that_facts_of_a_host_can_set(path: Path) -> None
 
 def test_names_in_expressions_are_found() -> None:
     assert "kube_scheduler_state" in names(ROLE / "tasks/main.yml")
-    assert "__kube_scheduler_drifted" in names(ROLE / "tasks/phases/install.yml")
+    assert "__kube_scheduler_drift" in names(ROLE / "tasks/phases/install.yml")

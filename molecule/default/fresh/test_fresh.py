@@ -66,10 +66,10 @@ def test_check_mode_lists_the_changes_and_makes_none(lab: Any) -> None:
     assert set(run.changed) == set(lab.names)
     assert all(count >= 7 for count in run.changed.values()), run.output
     for words in (
-        "would be brought: python3-cryptography, python3-yaml, /opt/k8s/bin/kube-scheduler-v",
+        "would be installed: python3-cryptography, python3-yaml, /opt/k8s/bin/kube-scheduler-v",
         "--bind-address=127.0.0.1",
         "kind: KubeSchedulerConfiguration",
-        "m1: no dry run: flags and configuration were held against the table of versions only",
+        "m1: no dry run; flags and configuration were checked against the version table only",
     ):
         assert words in run.text, words
     for name in lab.names:

@@ -101,7 +101,7 @@ def test_keys_that_a_hostile_host_adds_decide_nothing(
         "status_json": str(report),
         **{
             f"__kube_scheduler_{name}": {}
-            for name in ("input", "plan", "host", "health", "tables", "rollout", "mark")
+            for name in ("input", "plan", "host", "health", "tables", "rollout", "outcome")
         },
     }
     evil = {

@@ -62,5 +62,5 @@ def test_included_role_deploys(lab: Any, inventory: Path, tmp_path: Path, how: s
     run = lab.play(str(playbook), inventory=inventory)
     assert run.code == 0, run.output
     assert run.changed == dict.fromkeys(lab.names, 0)
-    assert "Ask whether the scheduler is healthy and as planned" in run.output
+    assert "Check health and drift of the scheduler" in run.output
     assert PASSWORD not in run.output

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.role import answers
 
-LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n(?:changed|fatal): \[(\w+)\]")
+LIVE = re.compile(r"TASK \[.* : Promote the staged set\] \*+\n(?:changed|fatal): \[(\w+)\]")
 NAMESPACE, NAME = "election", "the-schedulers"
 # The built-in role for schedulers only covers leases with the usual name in kube-system.
 RBAC = f"""

@@ -122,7 +122,7 @@ def test_binary_of_the_controller_with_a_wrong_checksum_is_rejected(
     binary = release(tmp_path, b"not what was released", "0" * 128)
     refused(
         lab,
-        f"kube_scheduler_binary_url: {binary} on the controller does not have the checksum that stands in {binary}.sha512",
+        f"kube_scheduler_binary_url: the checksum of {binary} on the controller differs from {binary}.sha512",
         kube_scheduler_version="1.37.9",
         kube_scheduler_binary_source="controller",
         kube_scheduler_binary_url=str(tmp_path),

@@ -64,9 +64,7 @@ def test_unsafe_drills_are_rejected(lab: Any, run_drill: Callable[..., drills.Dr
     pids, standbys = lab.main_pids(), [name for name in lab.names if name != lab.leader()]
     run = lab.play(drills.PLAYBOOK, "--extra-vars=drill=stop")
     assert run.code != 0
-    assert (
-        "nothing was done to any host: type yes when asked, or say -e drill_confirm=yes" in run.text
-    )
+    assert "no host was changed: type yes at the prompt, or pass -e drill_confirm=yes" in run.text
     found = run_drill("stop", f"--extra-vars=drill_targets={','.join(lab.names)}")
     assert found.run.code != 0
     assert "are all the healthy members; leave out at least one healthy member" in found.run.text

@@ -185,7 +185,7 @@ class TestCa:
         playbook, *words = rotate("ca", *following.words)
         assert lab.cut_off(
             playbook,
-            "TASK [kube_ha.scheduler.kube_scheduler : Put the staged set in place]",
+            "TASK [kube_ha.scheduler.kube_scheduler : Promote the staged set]",
             2,
             *words,
         )

@@ -27,7 +27,7 @@ from tests.support.upgrade import NEW, OLD, nothing_lost, runs, under_pods, vers
 
 # Versions that do not exist, because an installed binary is not downloaded again.
 ENDS_AT_ONCE, ENDS_LATER, BROKEN = "1.36.7", "1.36.8", "1.36.9"
-LIVE = re.compile(r"TASK \[.* : Put the staged set in place\] \*+\n(?:changed|fatal): \[(\w+)\]")
+LIVE = re.compile(r"TASK \[.* : Promote the staged set\] \*+\n(?:changed|fatal): \[(\w+)\]")
 # Passes the dry run and reports its version like the real binary, then exits.
 WRAPPER = f"""#!/bin/sh
 real=/opt/k8s/bin/kube-scheduler-v{OLD}

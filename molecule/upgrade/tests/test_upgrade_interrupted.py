@@ -20,14 +20,14 @@ PREFIX = "kube_ha.scheduler.kube_scheduler : "
 # A task of each phase. The module of a killed run continues, so that each run interrupts the roll
 # of another member, the leader last.
 POINTS = [
-    "Gather what the host is and what runs there",
-    "Record that the role brought the binary",
-    "Stage the credentials",
-    "Stage configuration and unit, and let the binary check them in a dry run",
-    "Put the staged set in place",
+    "Gather the facts of the host",
+    "Record that the role installed the binary",
+    "Stage key, certificate and kubeconfig",
+    "Stage configuration and unit and verify them in a dry run",
+    "Promote the staged set",
     "Wait until this member is healthy",
-    "Put the staged set in place",
-    "Fail if the cluster is not healthy",
+    "Promote the staged set",
+    "Fail if the cluster is unhealthy",
 ]
 # During the download, during staging, and during two rolls.
 FEW = [POINTS[number] for number in (1, 3, 4, 6)]

@@ -107,6 +107,5 @@ def test_a_group_without_hosts_is_refused(cluster: Monitored) -> None:
     run = cluster.monitor("--extra-vars=monitoring_hosts=nowhere")
     assert run.code != 0
     assert (
-        "the inventory has no hosts in nowhere: put the hosts of Prometheus into that group"
-        in run.text
+        "the inventory has no hosts in nowhere: add the Prometheus hosts to this group" in run.text
     )

@@ -122,7 +122,7 @@ def test_a_group_without_hosts(tmp_path: Path) -> None:
     run = Simulation(tmp_path).run("playbooks/site.yml", "--extra-vars=kube_scheduler_hosts=nobody")
     refused(run)
     assert (
-        "the inventory has no hosts in nobody: put the masters into that group, or name theirs with"
+        "the inventory has no hosts in nobody: add the control-plane hosts to this group, or set another group with"
         in run.text
     )
 
@@ -131,7 +131,8 @@ def test_uninstall_asks_first(tmp_path: Path) -> None:
     run = Simulation(tmp_path).run("playbooks/uninstall.yml")
     refused(run)
     assert (
-        "nothing was removed: type yes when asked, or say -e kube_scheduler_confirm=yes" in run.text
+        "nothing was removed: type yes at the prompt, or pass -e kube_scheduler_confirm=yes"
+        in run.text
     )
 
 
@@ -274,7 +275,7 @@ def test_a_binary_that_is_not_where_it_should_come_from(
     run = cluster.run("playbooks/site.yml", *["--check"] * check)
     refused(run, "gather", "drift")
     assert (
-        f"kube_scheduler_binary_url: {wrong} on the controller does not have the checksum that stands in {wrong}.sha512"
+        f"kube_scheduler_binary_url: the checksum of {wrong} on the controller differs from {wrong}.sha512"
         in run.text
     )
 

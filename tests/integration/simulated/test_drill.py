@@ -77,7 +77,7 @@ def test_what_is_said_wrongly(cluster: Simulation) -> None:
     assert "kube_scheduler_admin_kubeconfig: not set; set the path" in refused(cluster)
     run = cluster.run("playbooks/drill.yml", "--extra-vars=drill=stop")
     assert run.code != 0
-    assert "type yes when asked, or say -e drill_confirm=yes" in run.text
+    assert "type yes at the prompt, or pass -e drill_confirm=yes" in run.text
     assert not any(run.calls.values())
 
 
@@ -95,7 +95,7 @@ def test_check_mode(cluster: Simulation) -> None:
     assert run.code == 0, run.output
     assert run.calls == dict.fromkeys(cluster.answers, LOOKED)
     assert "a drill is possible: stop of m1; leader: m1" in run.text
-    lines = run.output.partition("Report on the cluster")[2].splitlines()
+    lines = run.output.partition("Report the status of the clusters")[2].splitlines()
     assert "kube_masters: 3 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC" in lines
 
 
@@ -108,7 +108,7 @@ def test_a_fault_that_fails_on_a_standby_ends_it_before_the_leader_is_hit(
     run = drilled(cluster, "--extra-vars=drill_targets=m1,m2", kind="partition")
     assert run.code != 0
     assert "there is no iptables on this host" in run.text
-    assert "Hit the last of them, and measure" not in run.output
+    assert "Inject the fault into the primary target and measure the failover" not in run.output
     assert run.calls["m1"] == [*LOOKED, "scheduler_fault", "scheduler_fault", "drift"]
     assert run.calls["m2"] == [
         *LOOKED,

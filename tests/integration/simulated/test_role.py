@@ -265,7 +265,7 @@ def poison() -> dict[str, Any]:
             "kube_scheduler_metrics_key": "/etc/shadow",
             "kube_scheduler_extra_sans": ["evil.example"],
             "__kube_scheduler_plan": {"certificate": {"subject": {"CN": "evil"}}},
-            "__kube_scheduler_drifted": [],
+            "__kube_scheduler_drift": [],
             "ansible_connection": "local",
             "ansible_host": "192.0.2.66",
         },

@@ -302,7 +302,7 @@ def test_upgrade(cluster: Simulation) -> None:
     cluster.variables["kube_scheduler_version"] = ""
     run = cluster.run("playbooks/upgrade.yml")
     assert run.code != 0
-    assert "kube_scheduler_version: not set; say which version is wanted" in run.text
+    assert "kube_scheduler_version: not set; set the version" in run.text
     assert not any(run.calls.values())
 
 
@@ -349,10 +349,10 @@ def test_a_cluster_that_stops_does_not_stop_the_others(tmp_path: Path) -> None:
     for name in ("sick2", "sick3"):
         line = "the rollout stopped because of sick1; the members after it were left as they are"
         assert re.search(rf"fatal: \[{name}\][^\[]*{line}", run.text), name
-    assert "gone1: nothing is changed here, for gone2 of its cluster failed or was lost" in run.text
-    end = run.output.partition("TASK [kube_ha.scheduler.kube_scheduler : Report on the clusters]")[
-        2
-    ]
+    assert "gone1: not changed, because gone2 of its cluster failed or is unreachable" in run.text
+    end = run.output.partition(
+        "TASK [kube_ha.scheduler.kube_scheduler : Report the status of the clusters]"
+    )[2]
     assert "4 clusters: 2 need a hand: gone, sick" in end.splitlines()
     for name in (
         "gone2: no answer",

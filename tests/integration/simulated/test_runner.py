@@ -45,7 +45,7 @@ def test_a_rollout_in_events(tmp_path: Path) -> None:
     rolled = [
         event["host"]
         for event in of(events, "runner_on_ok")
-        if event["task"] == "Put the staged set in place"
+        if event["task"] == "Promote the staged set"
     ]
     assert rolled == ["m2", "m3", "m1"], "the leader last"
     text = json.dumps(events)

@@ -16,7 +16,7 @@ from tests.support.simulation import DRIFT, ROOT, Outcome, Simulation, compared,
 from tests.unit.plugins.module_utils._scheduler.drill.test_page import Tree
 
 SCHEMA = json.loads((ROOT / "docs/status.schema.json").read_text())
-REPORT = "Report on the clusters"
+REPORT = "Report the status of the clusters"
 TABLE = [
     "kube_masters: 2 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC",
     "host  version  unit      healthy  leader  lease  transitions  served, days  used, days  drift",

@@ -427,7 +427,7 @@ HOSTILE: dict[str, Any] = {
         "__kube_scheduler_input": {},
         "__kube_scheduler_tables": {},
         "__kube_scheduler_rollout": {"batches": [["m1", "m2", "m3"]]},
-        "__kube_scheduler_mark": {"failed": True},
+        "__kube_scheduler_outcome": {"failed": True},
     },
     "add_host": {"host_name": "evil", "groups": ["kube_masters"]},
     "add_group": "evil",
@@ -523,7 +523,7 @@ def test_an_odd_answer_stops_a_run_before_anything_changes(
     assert "m2: its answer cannot be used (result." in run.text
     for name in ("m1", "m3"):
         assert (
-            f"{name}: nothing is changed here, for m2 of its cluster failed or was lost" in run.text
+            f"{name}: not changed, because m2 of its cluster failed or is unreachable" in run.text
         )
     assert all(set(calls) <= {"gather", "drift"} for calls in run.calls.values()), run.calls
 
