@@ -284,13 +284,32 @@ def test_page_names_existing_tests(page: str, least: int) -> None:
 
 def test_decisions_in_the_architecture_page_name_existing_functions() -> None:
     page = (ROOT / "docs/architecture.md").read_text()
-    rows = re.findall(r"^\| [^|]+ \| (`_[^|]+) \| (`[^|]+) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| [^|]+ \| (`(?:_|plugins)[^|]+) \| (`[^|]+) \|$", page, re.MULTILINE)
     assert len(rows) > 30
     for files, functions in rows:
-        paths = re.findall(r"`(_\w+/[\w/]+\.py)`", files)
-        code = "".join((ROOT / "plugins/module_utils" / path).read_text() for path in paths)
+        paths = re.findall(r"`([\w/]+\.py)`", files)
+        code = "".join(
+            (
+                ROOT / ("" if path.startswith("plugins") else "plugins/module_utils") / path
+            ).read_text()
+            for path in paths
+        )
         for name in re.findall(r"`(\w+)`", functions):
             assert re.search(rf"^(?:(?:def|class) )?{name}\b", code, re.MULTILINE), (paths, name)
+
+
+def test_architecture_page_names_existing_files_and_functions() -> None:
+    page = (ROOT / "docs/architecture.md").read_text()
+    folders = ("plugins", "roles", "playbooks", "tests", "inventory", "lab")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.*")]
+    paths = {str(path) for path in files}
+    for name in re.findall(r"`((?:[\w.]+/)*\w+\.(?:py|yml|j2))`", page):
+        assert any(path.endswith(f"/{name}") for path in paths), name
+    code = "".join(path.read_text() for path in files if path.suffix == ".py")
+    journeys = page[page.index("## Journey of a variable") :]
+    for name in re.findall(r"`([a-z]+_[a-z_]+)`", journeys):
+        known = name in code or any(name in path for path in paths)
+        assert known or name.startswith("kube_scheduler_"), name
 
 
 def test_each_alert_has_a_section() -> None:
