@@ -161,7 +161,7 @@ def test_walk_through_deployment_is_adopted(
     pids = lab.main_pids()
     refused = lab.site()
     assert refused.code != 0
-    assert "chown it to root" in refused.text
+    assert "run chown root" in refused.text
     masters.on_all(TO_ROOT)
     before = sums(lab, *FILES)
     check = lab.site("--check", "--diff")
@@ -295,8 +295,8 @@ def test_static_pods_are_adopted(lab: Any, bind_pod: Callable[[], str]) -> None:
     twice = lab.site()
     assert twice.code != 0
     # While the process of the pod runs.
-    assert re.search(
-        f"m1: another kube-scheduler is there: .*static pod {MANIFEST};", twice.text
-    ), twice.output
+    assert re.search(f"m1: found another kube-scheduler: .*static pod {MANIFEST};", twice.text), (
+        twice.output
+    )
     lab.host("m1").check_output("rm %s", MANIFEST)
     wait_for(lambda: lab.site("--check").changed == dict.fromkeys(lab.names, 0), 60)

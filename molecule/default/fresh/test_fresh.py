@@ -24,7 +24,7 @@ def test_preflight_without_package_management_names_the_libraries(lab: Any) -> N
     run = lab.site("--extra-vars={kube_scheduler_manage_packages: false}")
     assert run.code != 0
     assert (
-        "m1 lacks the Python libraries cryptography and yaml, and kube_scheduler_manage_packages is false"
+        "m1: the Python libraries cryptography and yaml are missing, and kube_scheduler_manage_packages is false"
         in run.text
     )
     assert not any(run.changed.values())

@@ -174,7 +174,7 @@ def test_pod_that_selects_the_second_instance_is_bound_by_it(lab: Any) -> None:
     [
         (
             {"kube_scheduler_secure_port": 10259},
-            f"kube_scheduler_secure_port: 10259 is also of {UNIT} on m1; give each its own port",
+            f"kube_scheduler_secure_port: 10259 is also used by {UNIT} on m1; set a different port for each instance",
         ),
         (
             {
@@ -183,15 +183,15 @@ def test_pod_that_selects_the_second_instance_is_bound_by_it(lab: Any) -> None:
                     **CALL["kube_scheduler_config"],
                 }
             },
-            f"the lock kube-system/kube-scheduler is also of {UNIT} on m1, so only one of them would schedule",
+            f"the lock kube-system/kube-scheduler is also used by {UNIT} on m1, so that only one of them would schedule",
         ),
         (
             {"kube_scheduler_config": {}},
-            f"the schedulerName default-scheduler is also of {UNIT} on m1, so both would place the same pods",
+            f"the schedulerName default-scheduler is also used by {UNIT} on m1, so that both would place the same pods",
         ),
         (
             {"kube_scheduler_cert_path": "/etc/kubernetes/cert/kube-scheduler.pem"},
-            f"kube_scheduler_cert_path: /etc/kubernetes/cert/kube-scheduler.pem is also of {UNIT} on m1; give each its own path",
+            f"kube_scheduler_cert_path: /etc/kubernetes/cert/kube-scheduler.pem is also used by {UNIT} on m1; set a different path for each instance",
         ),
     ],
 )

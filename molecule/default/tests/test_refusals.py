@@ -53,15 +53,15 @@ def test_invalid_settings_for_hosts_and_plans_are_rejected(lab: Any) -> None:
     try:
         refused(
             lab,
-            "kube_scheduler_apiserver: m1 gets no answer from it: https://127.0.0.1:1: connection refused",
+            "kube_scheduler_apiserver: not reachable from m1: https://127.0.0.1:1: connection refused",
             "kube_scheduler_extra_args: no-such-flag: kube-scheduler 1.37.2 has no flag --no-such-flag",
             "has no flag --logtostderr, which was removed in 1.26; use the journal, which the process writes to anyway",
             "silently ignores --kube-api-qps beside a configuration file; use kube_scheduler_config: {clientConnection:",
             "kube_scheduler_config: healthzBindAddress: is not a field of kubescheduler.config.k8s.io/v1",
             "kube-scheduler 1.37.2 does not support endpoints, only leases; use leases",
             f"the lock kube-system/other is not kube-system/kube-scheduler, the current lock of {lab.hostname('m1')}, so that there would be two leaders",
-            "kube_scheduler_secure_port: 10999 on m2 is held by python3 (pid",
-            f"m3: another kube-scheduler is there: static pod {path}; stop it for good first",
+            "kube_scheduler_secure_port: 10999 on m2 is in use by python3 (pid",
+            f"m3: found another kube-scheduler: static pod {path}; stop and disable it first",
             kube_scheduler_apiserver="https://127.0.0.1:1",
             kube_scheduler_secure_port=10999,
             kube_scheduler_extra_args={

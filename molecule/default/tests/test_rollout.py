@@ -63,10 +63,9 @@ def test_rollout_stops_at_the_first_failure(lab: Any, bind_pod: Callable[[], str
     finally:
         lab.host(first).check_output(f"iptables -D {rule}")
     assert run.code != 0
-    assert f"{first}: not healthy after it was rolled:" in run.text
+    assert f"{first}: unhealthy after the roll:" in run.text
     assert (
-        f"the rollout stopped because of {first}; the members after it were left as they are"
-        in run.text
+        f"rollout stopped because {first} failed; the remaining members are unchanged" in run.text
     )
     rolled = LIVE.findall(run.output)
     assert rolled == [first]

@@ -127,7 +127,7 @@ def test_wrong_configuration_on_all_hosts(lab: Any) -> None:
         lab.host(name).check_output("echo garbage > %s && systemctl restart %s; true", CONFIG, UNIT)
     run = lab.site()
     assert run.code == 0, run.output
-    assert "rolled all at once, for no member is healthy: m1, m2, m3" in run.text
+    assert "rollout order: all at once, because no member is healthy: m1, m2, m3" in run.text
     assert lab.site().changed == dict.fromkeys(lab.names, 0)
 
 
@@ -157,12 +157,12 @@ REFUSED = {
     "m1": (
         f"mv {UNIT_PATH} /root/unit && ln --symbolic /dev/null {UNIT_PATH} && systemctl daemon-reload",
         f"mv --force /root/unit {UNIT_PATH} && systemctl daemon-reload",
-        f"m1: {UNIT} is masked; run systemctl unmask {UNIT} there first",
+        f"m1: {UNIT} is masked; run systemctl unmask {UNIT} on the host first",
     ),
     "m2": (
         f"mv {CONFIG} /root/config && mkdir {CONFIG}",
         f"rmdir {CONFIG} && mv /root/config {CONFIG}",
-        f"m2: {CONFIG} is a directory, but a file is to lie there; move it away",
+        f"m2: {CONFIG} is a directory, but the role writes a file there; move the directory away",
     ),
     "m3": (
         f"mkdir {UNIT_PATH}.d && echo '[Service]' > {UNIT_PATH}.d/other.conf && systemctl daemon-reload",

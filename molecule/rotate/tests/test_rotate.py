@@ -27,7 +27,7 @@ def test_check_mode_lists_the_rotation_and_changes_nothing(lab: Any) -> None:
     assert run.code == 0, run.output
     assert "the certificate is one to replace, and its key with it" in run.text
     for name in lab.names:
-        assert f"{name}: would be rolled, step" in run.output
+        assert f"{name}: would roll, step" in run.output
     assert {name: rotation.lying(lab, name) for name in lab.names} == former
     assert lab.main_pids() == pids
 
@@ -97,7 +97,7 @@ def test_expired_certificates_of_all_members_are_renewed(
         assert lab.play("playbooks/status.yml", *words).code != 0
         run = lab.play(*rotate("due", *words))
         assert run.code == 0, run.output
-        assert "rolled all at once, for no member is healthy" in run.text
+        assert "rollout order: all at once, because no member is healthy" in run.text
         rotation.in_use(lab, former)
         assert bind_pod()
         assert lab.site(*words).changed == dict.fromkeys(lab.names, 0)

@@ -49,10 +49,10 @@ def test_check_mode_lists_the_plan_and_changes_nothing(lab: Any) -> None:
     canary, other = (name for name in lab.names if name != leader)
     step = f"{OLD} -> {NEW}"
     assert (
-        f"rolled one after the other: {canary} {step} (standby, the canary), {other} {step} (standby), {leader} {step} (leads)"
+        f"rollout order: {canary} {step} (standby, canary), {other} {step} (standby), {leader} {step} (leader)"
         in run.text
     )
-    assert "the lease is handed over once, with at most 4.4 s without a leader" in run.text
+    assert "1 handover, at most 4.4 s without a leader" in run.text
     assert standing(lab) == before
     assert not lab.host("m1").file(f"/opt/k8s/bin/kube-scheduler-v{NEW}").exists
 
@@ -65,10 +65,10 @@ def test_upgrade_under_a_stream_of_pods(lab: Any) -> None:
     assert runs(lab) == {NEW}
     assert LIVE.findall(found.run.output)[-1] == leader
     assert re.search(
-        r"kube_masters: m\d leads; the lease changed hands once during this run", found.run.text
+        r"kube_masters: leader: m\d; 1 lease transition during this run", found.run.text
     )
     assert re.search(
-        rf"{leader}: handed the lease over to \S+, which led [0-9.]+ s after the stop",
+        rf"{leader}: handed over the lease to \S+, which led [0-9.]+ s after the stop",
         found.run.text,
     )
     assert lab.site().changed == dict.fromkeys(lab.names, 0)
@@ -99,7 +99,7 @@ def test_rollback_under_a_stream_of_pods(lab: Any) -> None:
     ]
     check = lab.play("playbooks/rollback.yml", "--check", *offline)
     assert check.code == 0, check.output
-    assert f" {NEW} -> {OLD} (leads)" in check.text
+    assert f" {NEW} -> {OLD} (leader)" in check.text
     assert standing(lab) == before
     found = under_pods(lab, lambda: lab.play("playbooks/rollback.yml", *offline))
     nothing_lost(found, transitions=1)
@@ -199,13 +199,10 @@ def test_canary_with_a_binary_that_exits_is_rolled_back(
         steady=True,
     )
     assert run.code != 0
-    assert re.search(rf"{canary}: not healthy after it was rolled: [^']*{problem}", run.text), (
-        run.output
-    )
+    assert re.search(rf"{canary}: unhealthy after the roll: [^']*{problem}", run.text), run.output
     assert f"{canary}: rolled back, healthy, version {OLD}" in run.text
     assert (
-        f"the rollout stopped because of {canary}; the members after it were left as they are"
-        in run.text
+        f"rollout stopped because {canary} failed; the remaining members are unchanged" in run.text
     )
     assert LIVE.findall(run.output) == [canary]
     assert re.search(rf"{re.escape(lab.hostname(canary))} \S+\[\d+\]: ", run.text), (

@@ -23,15 +23,15 @@ HTTP = "http://mirror.example"
 VARIABLES: list[tuple[dict[str, Any], str]] = [
     (
         {"version": "1.37"},
-        "kube_scheduler_version: 1.37 is not a version that this collection knows; write it in full",
+        "kube_scheduler_version: 1.37 is not a supported version; set a full version",
     ),
     (
         {"version": 1.3},
-        "kube_scheduler_version: 1.3 is not a version that this collection knows; write it in full",
+        "kube_scheduler_version: 1.3 is not a supported version; set a full version",
     ),
     (
         {"secure_port": 99999},
-        "kube_scheduler_secure_port: 99999 is not a port; give one from 1 to 65535",
+        "kube_scheduler_secure_port: 99999 is not a valid port; set a port from 1 to 65535",
     ),
     ({"secure_port": "https"}, "kube_scheduler_secure_port"),
     (
@@ -40,25 +40,25 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"key_path": "/etc/kubernetes/cert/kube-scheduler.pem"},
-        "kube-scheduler.pem is also kube_scheduler_key_path; give",
+        "kube-scheduler.pem is also kube_scheduler_key_path; set separate paths",
     ),
     (
         {"subject": {"O": "them"}},
-        "kube_scheduler_subject: CN is not set, but the apiserver knows the scheduler as",
+        "kube_scheduler_subject: CN is not set, but the apiserver grants permissions to",
     ),
     (
         {"subject": {"CN": "admin"}},
-        "kube_scheduler_subject: CN is admin, but the apiserver knows the scheduler as",
+        "kube_scheduler_subject: CN is admin, but the apiserver grants permissions to",
     ),
     (
         {"subject": {"CN": "system:kube-scheduler", "O": "system:masters"}},
-        "kube_scheduler_subject: O system:masters would give the scheduler the rights of that group",
+        "kube_scheduler_subject: O system:masters would grant the scheduler the permissions of that group",
     ),
     ({"extra_sans": "one two"}, "kube_scheduler_extra_sans[0]: 'one two' is not a DNS name"),
     ({"extra_sans": {"a": "b"}}, "kube_scheduler_extra_sans"),
     (
         {"apiserver": HTTP},
-        f"kube_scheduler_apiserver: {HTTP} for h{{}} (http would let anybody answer in its place); give",
+        f"kube_scheduler_apiserver: {HTTP} for h{{}} (plain http does not authenticate the apiserver); set",
     ),
     (
         {"renew_before": "30d"},
@@ -70,15 +70,15 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"binary_url": "mirror.example/k8s"},
-        "kube_scheduler_binary_url: mirror.example/k8s is not a URL; write it as",
+        "kube_scheduler_binary_url: mirror.example/k8s is not a valid URL; set https://HOST/PATH",
     ),
     (
         {"binary_url": HTTP},
-        f"kube_scheduler_binary_url: {HTTP} is plain http, by which anybody on the way can change",
+        f"kube_scheduler_binary_url: {HTTP} uses plain http, so that an attacker on the network can replace",
     ),
     (
         {"binary_checksum": {1.37: "x"}},
-        "kube_scheduler_binary_checksum: 1.37: is not a version; write it in full",
+        "kube_scheduler_binary_checksum: 1.37: is not a full version",
     ),
     (
         {"binary_source": "controller"},
@@ -86,11 +86,11 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"config": {"x": date(2026, 1, 1)}},
-        "kube_scheduler_config: x: 2026-01-01 is a date to YAML; put it in quotes",
+        "kube_scheduler_config: x: YAML reads 2026-01-01 as a date; quote it",
     ),
     (
         {"config": {"parallelism": math.nan}},
-        "kube_scheduler_config: parallelism: nan is not a number that can be written",
+        "kube_scheduler_config: parallelism: nan is not a finite number",
     ),
     (
         {"config": {"leaderElection": {True: 1}}},
@@ -101,7 +101,7 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
     ({"tls_server_name": "{{ nowhere }}"}, "kube_scheduler_tls_server_name"),
     (
         {"pki": "provided"},
-        "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source",
+        "kube_scheduler_pki: provided requires kube_scheduler_cert_source and kube_scheduler_key_source",
     ),
     (
         {"pki": "own"},
@@ -152,9 +152,9 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     refused(run)
     for words in (
         "kube_scheduler_address: not an IP address of a host: m1 has m1.example, m2 has m1.example",
-        "m1 and m2 and m3 have the same address m1.example; each master needs its own",
-        "kube_scheduler_version: latest is not a version that this collection knows",
-        "kube_scheduler_apiserver: http://192.0.2.1 for m1 (http would let anybody answer in its place); give the apiserver's URL",
+        "m1 and m2 and m3 have the same address m1.example; set a unique address for each host",
+        "kube_scheduler_version: latest is not a supported version",
+        "kube_scheduler_apiserver: http://192.0.2.1 for m1 (plain http does not authenticate the apiserver); set the URL of the apiserver",
         "kube_scheduler_lease_duration: 15s must be longer than kube_scheduler_renew_deadline, 20s",
         "kube_scheduler_ca_cert: /nowhere/ca.pem, kube_scheduler_apiserver_ca: /nowhere/ca.pem is not a file",
     ):
@@ -222,9 +222,9 @@ def test_what_a_host_shows(cluster_of_bare_hosts: Simulation, check: bool) -> No
     run = cluster.run("playbooks/site.yml", *["--check"] * check, ANSIBLE_FORKS="1")
     refused(run, "gather")
     for words in (
-        "kube_scheduler_version: not set, and no scheduler runs on m1 whose version could be kept; say which version is wanted",
-        "m2: systemd does not run here, and it is what would run the scheduler",
-        "m3: no kube-scheduler is released for the architecture riscv64",
+        "kube_scheduler_version: not set, and no scheduler runs on m1; set the version to deploy",
+        "m2: systemd does not run, but must run the scheduler",
+        "m3: kube-scheduler is not released for architecture riscv64",
         "the role cannot install yaml on this unknown system (no /etc/os-release); install the system's packages for them, and",
     ):
         assert words in run.text, (words, run.output)
@@ -312,7 +312,7 @@ def test_strings_of_the_command_line_mean_what_they_say(tmp_path: Path) -> None:
     run = cluster.run("playbooks/site.yml", *words)
     refused(run, "gather")
     assert (
-        "m2 lacks the Python libraries yaml, and kube_scheduler_manage_packages is false"
+        "m2: the Python libraries yaml are missing, and kube_scheduler_manage_packages is false"
         in run.text
     )
 

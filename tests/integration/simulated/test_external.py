@@ -115,9 +115,7 @@ def test_one_that_has_none_yet_stops_its_cluster(cluster: Simulation) -> None:
     run = cluster.run()
     assert run.code != 0
     assert run.rolled == []
-    assert (
-        "the rollout stopped because of m3; the members after it were left as they are" in run.text
-    )
+    assert "rollout stopped because m3 failed; the remaining members are unchanged" in run.text
 
 
 def test_renewal_is_told_and_stops_nothing(cluster: Simulation) -> None:

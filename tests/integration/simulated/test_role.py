@@ -153,7 +153,7 @@ def test_instances_that_would_share_something_are_refused(cluster: Simulation) -
     run = cluster.run()
     assert run.code != 0
     assert (
-        "kube_scheduler_secure_port: 10259 is also of batch.service on m1; give each its own port"
+        "kube_scheduler_secure_port: 10259 is also used by batch.service on m1; set a different port for each instance"
         in run.text
     )
     assert run.calls == {name: ["gather"] for name in cluster.answers}
@@ -219,7 +219,7 @@ def test_a_leader_that_is_removed_goes_last_and_hands_over(cluster: Simulation) 
 def test_the_last_scheduler_of_a_group_is_not_removed_unless_told(cluster: Simulation) -> None:
     run = removed(cluster)
     assert run.code != 0
-    line = "nobody would schedule any more without m1, m2, m3: leave one with --limit, or pass -e kube_scheduler_confirm=all"
+    line = "no scheduler would remain without m1, m2, m3; keep one with --limit, or pass -e kube_scheduler_confirm=all"
     for name in cluster.answers:
         assert f"{name}: {line}" in run.text
     assert {name for calls in run.calls.values() for name in calls} == {"drift"}
@@ -227,7 +227,7 @@ def test_the_last_scheduler_of_a_group_is_not_removed_unless_told(cluster: Simul
     run = removed(cluster, "m1")
     assert run.code != 0
     assert (
-        "m1: the lease is not seen to move, so whether anybody is left to schedule is not known"
+        "m1: the lease was not observed to move, so that it is unknown whether a scheduler would remain"
         in run.text
     )
     assert run.calls["m1"] == ["drift"]

@@ -104,11 +104,9 @@ def test_a_member_that_does_not_become_healthy_is_rolled_back_and_stops_the_roll
     ]
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code != 0
-    assert "m3: not healthy after it was rolled: readiness: HTTP 500" in run.text
+    assert "m3: unhealthy after the roll: readiness: HTTP 500" in run.text
     assert "m3: rolled back, healthy, version 1.37.2" in run.text
-    assert (
-        "the rollout stopped because of m3; the members after it were left as they are" in run.text
-    )
+    assert "rollout stopped because m3 failed; the remaining members are unchanged" in run.text
     assert run.rolled == ["m2", "m3"]
     there, back = (options for options in run.options("m3", "scheduler_fileset"))
     assert (there["state"], back["state"]) == ("live", "previous")
@@ -132,10 +130,7 @@ def test_a_member_that_becomes_sick_after_its_roll_stops_the_rollout(cluster: Si
     cluster.answers["m2"]["@sick_after"] = 5
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code != 0
-    assert (
-        "m2 is not healthy any more (readyz: HTTP 500); the members that were not rolled yet were left"
-        in run.text
-    )
+    assert "m2 became unhealthy (readyz: HTTP 500); the remaining members are unchanged" in run.text
     assert run.rolled == ["m2"]
 
 
@@ -180,11 +175,10 @@ def test_only_the_leader_hands_over(cluster: Simulation) -> None:
     steady = [float(options.get("steady", 0)) for options in run.options("m2", "scheduler_info")]
     assert steady == [0, 0, 0, 12, 0, 0, 0]
     assert (
-        "kube_masters: rolled one after the other: m2 (standby, the canary), m3 (standby), m1 (leads)"
-        in run.text
+        "kube_masters: rollout order: m2 (standby, canary), m3 (standby), m1 (leader)" in run.text
     )
     for line in (
-        "m2: is rolled, step 1 of 3; m1 leads",
+        "m2: rolling, step 1 of 3; leader: m1",
         "m2: rolled, healthy, version 1.37.2",
     ):
         assert line in run.text
@@ -199,7 +193,7 @@ def test_the_last_healthy_member_is_left(cluster: Simulation) -> None:
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code != 0
     assert (
-        "m1 is the only healthy member and was left as it is, for nobody would schedule meanwhile"
+        "m1 is the only healthy member and was not rolled, because no other member could schedule"
         in run.text
     )
     assert run.rolled == []
@@ -244,7 +238,7 @@ def test_rollback(cluster: Simulation) -> None:
     ]
     assert sorted(states[:3]) == [(name, "recalled") for name in cluster.answers]
     assert states[3:] == [("m2", "live"), ("m3", "live"), ("m1", "live")]
-    assert "m2 1.37.2 -> 1.36.1 (standby, the canary)" in run.text
+    assert "m2 1.37.2 -> 1.36.1 (standby, canary)" in run.text
     assert "m1: rolled, healthy, version 1.36.1" in run.text
 
 
@@ -284,7 +278,7 @@ def test_rollback_in_check_mode_tells_and_changes_nothing(cluster: Simulation) -
     recalled(cluster)
     run = cluster.run("playbooks/rollback.yml", "--check")
     assert run.code == 0, run.output
-    assert "m2 1.37.2 -> 1.36.1 (standby, the canary)" in run.text
+    assert "m2 1.37.2 -> 1.36.1 (standby, canary)" in run.text
     assert all(sent["check"] for sent in run.sent if sent["module"] == "scheduler_fileset")
 
 
@@ -297,7 +291,7 @@ def test_upgrade(cluster: Simulation) -> None:
         cluster.answers[name]["drift"][0].update(older)
     run = cluster.run("playbooks/upgrade.yml")
     assert run.code == 0, run.output
-    assert "m2 1.36.1 -> 1.37.2 (standby, the canary)" in run.text
+    assert "m2 1.36.1 -> 1.37.2 (standby, canary)" in run.text
     assert run.rolled == ["m2", "m3", "m1"]
     cluster.variables["kube_scheduler_version"] = ""
     run = cluster.run("playbooks/upgrade.yml")
@@ -345,9 +339,9 @@ def test_a_cluster_that_stops_does_not_stop_the_others(tmp_path: Path) -> None:
     assert [run.calls[name] for name in clusters["gone"]] == [["gather"], [], ["gather"]]
     for name in ("whole1", "whole2", "whole3", "short1", "short2", "short3"):
         assert re.search(rf"^{name} .*unreachable=0 +failed=0", run.output, re.MULTILINE), name
-    assert "sick1: not healthy after it was rolled: readiness: HTTP 500" in run.text
+    assert "sick1: unhealthy after the roll: readiness: HTTP 500" in run.text
     for name in ("sick2", "sick3"):
-        line = "the rollout stopped because of sick1; the members after it were left as they are"
+        line = "rollout stopped because sick1 failed; the remaining members are unchanged"
         assert re.search(rf"fatal: \[{name}\][^\[]*{line}", run.text), name
     assert "gone1: not changed, because gone2 of its cluster failed or is unreachable" in run.text
     end = run.output.partition(

@@ -60,7 +60,7 @@ def test_a_refusal_in_events(tmp_path: Path) -> None:
     assert code != 0
     failed = of(events, "runner_on_failed")
     assert any(
-        "kube_scheduler_secure_port: 0 is not a port" in str(event["res"]["msg"])
+        "kube_scheduler_secure_port: 0 is not a valid port" in str(event["res"]["msg"])
         for event in failed
     )
     [stats] = of(events, "playbook_on_stats")

@@ -138,7 +138,7 @@ def test_a_batch_does_not_roll_the_leader_while_others_wait(
     run = played(cluster, f"serial: {serial}", "--tags=kube_scheduler_rollout")
     assert run.code != 0
     assert (
-        f"{leader} leads and differs from its plan, and members that may have to go before it are in later batches ({waiting}): leave serial out"
+        f"{leader} leads and has drift, but members that must be rolled before it are in later batches ({waiting}); remove serial"
         in run.text
     ), run.output
     assert rolled(run.output) == []
@@ -149,7 +149,7 @@ def test_a_limit_to_the_leader_is_refused_before_it_is_rolled(cluster: Simulatio
     run = cluster.run("playbooks/site.yml", "--limit=m1,localhost", "--tags=kube_scheduler_rollout")
     assert run.code != 0
     assert (
-        "m1 leads and differs from its plan, and members that may have to go before it are left out (m2, m3): run without --limit"
+        "m1 leads and has drift, but members that must be rolled before it are excluded (m2, m3); run without --limit"
         in run.text
     ), run.output
     assert rolled(run.output) == []
@@ -166,7 +166,7 @@ def test_a_limit_to_a_standby_rolls_it_and_judges_no_other(cluster: Simulation) 
     assert run.code == 0, run.output
     assert rolled(run.output) == ["m3"]
     assert (
-        "kube_masters: not checked: whether m1.example, which holds the lease, is a member (no answer of m1, m2)"
+        "kube_masters: not checked: whether the holder m1.example is a member (no result from m1, m2)"
         in run.text
     )
 
@@ -198,8 +198,7 @@ def test_status_of_some(cluster: Simulation) -> None:
     assert run.code == 0, run.output
     assert "not asked: m1, m3" in run.text
     assert (
-        "not checked: whether m1.example, which holds the lease, is a member (no answer of m1, m3)"
-        in run.text
+        "not checked: whether the holder m1.example is a member (no result from m1, m3)" in run.text
     )
     assert set(answers(report)) == {"m2"}
 
@@ -290,7 +289,10 @@ def test_status_says_what_could_not_be_compared(cluster: Simulation) -> None:
     cluster.change("m2", "gather", systemd_version=0)
     run = cluster.run("playbooks/status.yml")
     assert run.code != 0
-    assert "m2: not compared with its plan: systemd does not run here" in run.text
+    assert (
+        "m2: not compared with its plan: systemd does not run, but must run the scheduler"
+        in run.text
+    )
     assert "m1: not compared" not in run.text
 
 
@@ -343,7 +345,7 @@ def test_packages_that_are_not_to_be_managed(cluster: Simulation) -> None:
     run = cluster.run("playbooks/site.yml", "--extra-vars=kube_scheduler_manage_packages=false")
     assert run.code != 0
     assert (
-        "m2 lacks the Python libraries yaml, and kube_scheduler_manage_packages is false"
+        "m2: the Python libraries yaml are missing, and kube_scheduler_manage_packages is false"
         in run.text
     )
 

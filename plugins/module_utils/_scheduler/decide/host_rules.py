@@ -4,18 +4,19 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""Validate the facts of a host. Each error is one line: where, what is wrong, what to do."""
 
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
-    versions as _versions,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import (
+    ERROR_MESSAGES,
+    is_loopback,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.variable_rules import (
     check_checksum,
@@ -26,19 +27,36 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
     normalize_address,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import LEASE_NAME
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
+    is_older,
+    minor_of,
+    parse_minor,
+)
 
 MAX_CLOCK_OFFSET_WARN_S = 30.0
 MAX_CLOCK_OFFSET_S = 300.0
-"""Seconds between a host's clock and the controller's."""
+"""Limits of the difference between the clocks of a host and the controller."""
 ARCHITECTURES = ("amd64", "arm64")
 MAX_MINOR_SKEW = 1
-"""Minor versions by which a scheduler may be older than its apiserver."""
-# What two instances of a host may not have in common.
+"""Minor versions by which a scheduler can be older than its apiserver (version skew policy)."""
+# Resources that two instances on a host cannot share.
 EXCLUSIVE_RESOURCES: tuple[t.Literal["ports", "schedulers", "paths"], ...] = (
     "ports",
     "schedulers",
     "paths",
 )
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """The host that the rules validate, and the variables for it."""
+
+    v: Variables
+    name: str
+    version: str  # desired version, "" if unknown
+    facts: dict[str, t.Any]
+    twins: t.Sequence[str]
+    prefix: str
 
 
 def validate_host(
@@ -50,180 +68,280 @@ def validate_host(
     twins: t.Sequence[str],
     prefix: str,
 ) -> list[str]:
-    """What a host shows to be wrong. C(version) is the wanted one, "" where none is known; C(twins) are other hosts of the same hostname."""
-    found = []
-    if not version:
-        found.append(
-            f"{prefix}version: not set, and no scheduler runs on {name} whose version could be kept; say which version is wanted"
+    """Return the errors in the facts of a host, which scheduler_info gathered.
+
+    version: the desired version, "" if unknown. twins: other hosts with the same hostname.
+    """
+    subject = _Subject(v, name, version, host, twins, prefix)
+    return [error for rule in RULES for error in rule(subject)]
+
+
+def _check_version(subject: _Subject) -> t.Iterator[str]:
+    if not subject.version:
+        yield (
+            f"{subject.prefix}version: not set, and no scheduler runs on {subject.name};"
+            " set the version to deploy"
         )
-    elif not v.version:
-        found += check_checksum(v, version, prefix)
-    if host["architecture"] not in ARCHITECTURES:
-        found.append(
-            f"{name}: no kube-scheduler is released for the architecture {host['architecture']}"
+    elif not subject.v.version:
+        yield from check_checksum(subject.v, subject.version, subject.prefix)
+
+
+def _check_system(subject: _Subject) -> t.Iterator[str]:
+    architecture = subject.facts["architecture"]
+    if architecture not in ARCHITECTURES:
+        yield (
+            f"{subject.name}: kube-scheduler is not released for architecture {architecture};"
+            f" use a host with {' or '.join(ARCHITECTURES)}"
         )
-    if not host["systemd_version"]:
-        found.append(
-            f"{name}: systemd does not run here, and it is what would run the scheduler; boot the host with it, or take another"
+    if not subject.facts["systemd_version"]:
+        yield (
+            f"{subject.name}: systemd does not run, but must run the scheduler; boot the host with"
+            " systemd, or use another host"
         )
-    runs = host["process"]["version"]
-    if not v.allow_downgrade and _versions.is_older(version, runs):
-        found.append(
-            f"{prefix}version: {version} is older than {runs}, which runs on {name}; roll back with rollback.yml, or set"
-            f" {prefix}allow_downgrade to true"
+
+
+def _check_downgrade(subject: _Subject) -> t.Iterator[str]:
+    running = subject.facts["process"]["version"]
+    if not subject.v.allow_downgrade and is_older(subject.version, running):
+        yield (
+            f"{subject.prefix}version: {subject.version} is older than {running}, which runs on"
+            f" {subject.name}; roll back with rollback.yml, or set {subject.prefix}allow_downgrade"
+            " to true"
         )
-    found += validate_apiserver(v, name, version, host, prefix)
-    if version != runs:
-        found += _check_minor_skew(name, version, host, prefix)
-    if abs(host["clock_offset"]) > MAX_CLOCK_OFFSET_S:
-        found.append(
-            f"{name}: its clock differs from the controller's by {host['clock_offset']} s, so certificates would not be valid there; set the clock"
+
+
+def _check_apiserver(subject: _Subject) -> t.Iterator[str]:
+    yield from validate_apiserver(
+        subject.v, subject.name, subject.version, subject.facts, subject.prefix
+    )
+
+
+def _check_minor_skew(subject: _Subject) -> t.Iterator[str]:
+    # A running version is not rejected: it can be upgraded only after this run.
+    if subject.version == subject.facts["process"]["version"]:
+        return
+    for server, version, behind in _minor_skews(subject.name, subject.version, subject.facts):
+        if behind > MAX_MINOR_SKEW:
+            yield (
+                f"{subject.prefix}version: {subject.version} is more than one minor version older"
+                f" than the apiserver {server}, {version}; set a version of {minor_of(version)}, or"
+                " of the minor version before it"
+            )
+
+
+def _check_clock(subject: _Subject) -> t.Iterator[str]:
+    offset = subject.facts["clock_offset"]
+    if abs(offset) > MAX_CLOCK_OFFSET_S:
+        yield (
+            f"{subject.name}: its clock differs from the controller's by {offset} s, so that"
+            " certificates would be invalid there; set the clock"
         )
-    if twins:
-        found.append(
-            f"{name} and {', '.join(twins)} both have the hostname {host['hostname']}, so a lease could not tell them apart; give each its own"
+
+
+def _check_hostname(subject: _Subject) -> t.Iterator[str]:
+    if subject.twins:
+        yield (
+            f"{subject.name} and {', '.join(subject.twins)} have the same hostname"
+            f" {subject.facts['hostname']}, so that the lease cannot distinguish them; set a unique"
+            " hostname for each host"
         )
-    port = host["port"]
-    # Of another instance, instance_faults tells.
-    shared = any(port["number"] in instance["ports"] for instance in host["instances"])
-    if port["held_by"] and not port["ours"] and not shared:
-        found.append(
-            f"{prefix}secure_port: {port['number']} on {name} is held by {port['held_by']}"
+
+
+def _check_port(subject: _Subject) -> t.Iterator[str]:
+    port = subject.facts["port"]
+    # validate_instances reports a port that another instance uses.
+    is_shared = any(port["number"] in instance["ports"] for instance in subject.facts["instances"])
+    if port["held_by"] and not port["ours"] and not is_shared:
+        yield (
+            f"{subject.prefix}secure_port: {port['number']} on {subject.name} is in use by"
+            f" {port['held_by']}; stop it, or set another port"
         )
-    if host["others"]:
-        found.append(
-            f"{name}: another kube-scheduler is there: {', '.join(host['others'])}; stop it for good first"
+
+
+def _check_other_schedulers(subject: _Subject) -> t.Iterator[str]:
+    others = subject.facts["others"]
+    if others:
+        yield (
+            f"{subject.name}: found another kube-scheduler: {', '.join(others)}; stop and disable"
+            " it first"
         )
-    if host["unit"]["load_state"] == "masked":
-        found.append(
-            f"{name}: {host['unit']['name']} is masked; run systemctl unmask {host['unit']['name']} there first"
+
+
+def _check_unit(subject: _Subject) -> t.Iterator[str]:
+    unit = subject.facts["unit"]
+    if unit["load_state"] == "masked":
+        yield (
+            f"{subject.name}: {unit['name']} is masked; run systemctl unmask {unit['name']} on the"
+            " host first"
         )
-    if v.name != LEASE_NAME and host["unit"]["load_state"] == "loaded" and not host["installed"]:
-        found.append(
-            f"{prefix}name: {name} has a {host['unit']['name']} that is none of this role's; give another name, or remove that unit first"
+    is_foreign = unit["load_state"] == "loaded" and not subject.facts["installed"]
+    if subject.v.name != LEASE_NAME and is_foreign:
+        yield (
+            f"{subject.prefix}name: {subject.name} has a {unit['name']} that this role did not"
+            " create; set another name, or remove that unit first"
         )
-    found += [
-        f"{name}: {path} is a directory, but a file is to lie there; move it away"
-        for path in host["obstacles"]
-    ]
-    found += adopt.check_static_pod(name, host["unit"], adopt=v.adopt, prefix=prefix)
-    found += adopt.check_drop_ins(name, host["unit"], adopt=v.adopt, prefix=prefix)
-    found += [
-        f"{name}: {why}, and who may write there can have root read and write what they choose; chown it to root and chmod it to go-w"
-        for why in host["unsafe"]
-    ]
-    if not v.manage_packages and host["missing_libraries"]:
-        found.append(
-            f"{name} lacks the Python libraries {' and '.join(host['missing_libraries'])}, and {prefix}manage_packages is false:"
-            " install the system's packages for them"
+
+
+def _check_paths(subject: _Subject) -> t.Iterator[str]:
+    for path in subject.facts["obstacles"]:
+        yield (
+            f"{subject.name}: {path} is a directory, but the role writes a file there; move the"
+            " directory away"
         )
-    return found
+
+
+def _check_adoption(subject: _Subject) -> t.Iterator[str]:
+    unit, adopted = subject.facts["unit"], subject.v.adopt
+    yield from adopt.check_static_pod(subject.name, unit, adopt=adopted, prefix=subject.prefix)
+    yield from adopt.check_drop_ins(subject.name, unit, adopt=adopted, prefix=subject.prefix)
+
+
+def _check_ownership(subject: _Subject) -> t.Iterator[str]:
+    for reason in subject.facts["unsafe"]:
+        yield (
+            f"{subject.name}: {reason}, so that a user with write access could make root read or"
+            " write any file; run chown root and chmod go-w on it"
+        )
+
+
+def _check_libraries(subject: _Subject) -> t.Iterator[str]:
+    libraries = subject.facts["missing_libraries"]
+    if not subject.v.manage_packages and libraries:
+        yield (
+            f"{subject.name}: the Python libraries {' and '.join(libraries)} are missing, and"
+            f" {subject.prefix}manage_packages is false; install the system's packages for them"
+        )
+
+
+RULES: tuple[t.Callable[[_Subject], t.Iterator[str]], ...] = (
+    _check_version,
+    _check_system,
+    _check_downgrade,
+    _check_apiserver,
+    _check_minor_skew,
+    _check_clock,
+    _check_hostname,
+    _check_port,
+    _check_other_schedulers,
+    _check_unit,
+    _check_paths,
+    _check_adoption,
+    _check_ownership,
+    _check_libraries,
+)
 
 
 def validate_instances(
-    v: Variables, name: str, own: facts.Instance, others: t.Sequence[facts.Instance], prefix: str
+    v: Variables,
+    name: str,
+    instance: facts.Instance,
+    others: t.Sequence[facts.Instance],
+    prefix: str,
 ) -> list[str]:
-    """What a host's instances would share that each needs for itself."""
+    """Return an error for each resource that the instances on a host would share."""
     options = {place.path: place.option or "name" for place in list_written_paths(v, prefix)}
-    found = []
+    errors = []
     for other in others:
-        theirs = f"also of {other['unit']} on {name}"
-        shared = {key: sorted({*own[key]} & {*other[key]}) for key in EXCLUSIVE_RESOURCES}
-        found += [
-            f"{prefix}{'secure_port' if port == v.secure_port else 'config: healthzBindAddress'}: {port} is {theirs}; give each its own port"
-            for port in shared["ports"]
-        ]
-        if own["lease"] == other["lease"]:
-            found.append(
-                f"{prefix}config: leaderElection: the lock {own['lease']} is {theirs}, so only one of them would schedule; give each its own"
+        usage = f"also used by {other['unit']} on {name}"
+        shared = {key: sorted({*instance[key]} & {*other[key]}) for key in EXCLUSIVE_RESOURCES}
+        for port in shared["ports"]:
+            option = "secure_port" if port == v.secure_port else "config: healthzBindAddress"
+            errors.append(
+                f"{prefix}{option}: {port} is {usage}; set a different port for each instance"
             )
-        found += [
-            f"{prefix}config: the schedulerName {scheduler} is {theirs}, so both would place the same pods; give each its own in its profiles"
+        if instance["lease"] == other["lease"]:
+            errors.append(
+                f"{prefix}config: leaderElection: the lock {instance['lease']} is {usage}, so that"
+                " only one of them would schedule; set a different lock for each instance"
+            )
+        errors += [
+            f"{prefix}config: the schedulerName {scheduler} is {usage}, so that both would place"
+            " the same pods; set a different name in the profiles of each instance"
             for scheduler in shared["schedulers"]
         ]
-        found += [
-            f"{prefix}{options.get(path, 'name')}: {path} is {theirs}; give each its own path"
+        errors += [
+            f"{prefix}{options.get(path, 'name')}: {path} is {usage}; set a different path for each"
+            " instance"
             for path in shared["paths"]
         ]
-    return found
+    return errors
 
 
 def validate_apiserver(
     v: Variables, name: str, version: str, host: t.Mapping[str, t.Any], prefix: str
 ) -> list[str]:
-    """What speaks against a version, or against the apiserver that the host is to use."""
-    own = host["apiserver"]
-    if own is not None and not own["reachable"]:
-        if transport.ERROR_MESSAGES["tls_name"] not in str(own["error"]):
-            return [f"{prefix}apiserver: {name} gets no answer from it: {own['error']}"]
-        asked = v.tls_server_name or _hostname_of(v.apiserver)
-        advice = (
-            f"have it issued for that too, or give a name that it is for in {prefix}tls_server_name"
-        )
+    """Return errors if the apiserver is unreachable from the host, or older than the scheduler."""
+    apiserver = host["apiserver"]
+    if apiserver is None or apiserver["reachable"]:
         return [
-            f"{prefix}apiserver: the certificate of {v.apiserver} is not for {asked}, by which {name} verifies it; {advice}"
+            f"{prefix}version: {version} is newer than the apiserver {server}, {server_version};"
+            " upgrade the apiserver first"
+            for server, server_version, behind in _minor_skews(name, version, host)
+            if behind < 0
         ]
+    if ERROR_MESSAGES["tls_name"] not in str(apiserver["error"]):
+        return [f"{prefix}apiserver: not reachable from {name}: {apiserver['error']}"]
+    verified = v.tls_server_name or _hostname_of(v.apiserver)
     return [
-        f"{prefix}version: {version} is newer than the apiserver {whose}, {told}; upgrade that first"
-        for whose, told, behind in _minor_skews(name, version, host)
-        if behind < 0
-    ]
-
-
-def _check_minor_skew(
-    name: str, version: str, host: t.Mapping[str, t.Any], prefix: str
-) -> list[str]:
-    """A scheduler may be one minor older than the apiserver (Kubernetes' version skew policy). One that runs already is not refused."""
-    return [
-        f"{prefix}version: {version} is more than one minor version older than the apiserver {whose}, {told}; take one of"
-        f" {_versions.minor_of(told)}, or of the minor before it"
-        for whose, told, behind in _minor_skews(name, version, host)
-        if behind > MAX_MINOR_SKEW
+        (
+            f"{prefix}apiserver: the certificate of {v.apiserver} is not valid for {verified}, which"
+            f" {name} verifies; reissue it for that name, or set {prefix}tls_server_name to a name in"
+            " the certificate"
+        )
     ]
 
 
 def _minor_skews(
     name: str, version: str, host: t.Mapping[str, t.Any]
 ) -> t.Iterator[tuple[str, str, int]]:
-    """Each apiserver that has told its version: whose it is, the version, and by how many minors the scheduler's is behind it."""
-    own = {"whose": f"of {name}", **(host["apiserver"] or {"version": None})}
-    for seen in (own, *({"whose": found["server"], **found} for found in host["apiservers"])):
-        theirs, ours = _versions.minor_of(seen["version"] or ""), _versions.minor_of(version)
-        if theirs and ours:
-            (major, minor), (our_major, our_minor) = (
-                _versions.parse_minor(theirs),
-                _versions.parse_minor(ours),
-            )
-            yield seen["whose"], seen["version"], (major - our_major) * 1000 + minor - our_minor
+    """Yield each apiserver with a known version: description, version, lead in minor versions.
+
+    The lead is negative if the scheduler is newer.
+    """
+    results = [(f"of {name}", host["apiserver"] or {"version": None})]
+    results += [(result["server"], result) for result in host["apiservers"]]
+    scheduler_minor = minor_of(version)
+    for server, result in results:
+        server_minor = minor_of(result["version"] or "")
+        if server_minor and scheduler_minor:
+            major, minor = parse_minor(server_minor)
+            scheduler_major, scheduler_number = parse_minor(scheduler_minor)
+            lead = (major - scheduler_major) * 1000 + minor - scheduler_number
+            yield server, result["version"], lead
 
 
 def warn_about_apiservers(
     v: Variables,
     name: str,
     version: str,
-    answers: t.Mapping[str, t.Mapping[str, t.Any]],
+    results: t.Mapping[str, t.Mapping[str, t.Any]],
     *,
     addresses: t.Collection[str],
     prefix: str,
 ) -> list[str]:
-    """What is not known of the apiservers where a host's version is about to change. C(answers) are of all members, C(addresses) their own."""
-    host = answers[name]
+    """Return warnings about apiservers of unknown version, if the version of a host will change.
+
+    results: of all members by inventory name. addresses: those of the members.
+    """
+    host = results[name]
     if version == host["process"]["version"]:
         return []
-    found = [
-        f"{prefix}apiservers: {name} gets no answer from one, so whether {version} suits it is not known: {seen['error']}"
-        for seen in host["apiservers"]
-        if not seen["reachable"]
+    warnings = [
+        f"{prefix}apiservers: one is not reachable from {name}, so that its version cannot be"
+        f" compared with {version}: {result['error']}"
+        for result in host["apiservers"]
+        if not result["reachable"]
     ]
-    if v.apiservers or len(answers) == 1 or name != next(iter(answers)):
-        return found
-    named = {(answer.get("apiserver") or {}).get("server") for answer in answers.values()}
-    if named == {v.apiserver} and _is_external(_hostname_of(v.apiserver), addresses):
-        found.append(
-            f"{prefix}apiserver: all members name {v.apiserver}, and of the apiservers behind it one was seen; name each in {prefix}apiservers, so that"
-            f" {version} is compared with all of them"
+    if v.apiservers or len(results) == 1 or name != next(iter(results)):
+        return warnings
+    servers = {(result.get("apiserver") or {}).get("server") for result in results.values()}
+    if servers == {v.apiserver} and _is_external(_hostname_of(v.apiserver), addresses):
+        warnings.append(
+            f"{prefix}apiserver: all members use {v.apiserver}, and only one apiserver behind it"
+            f" was queried; list each apiserver in {prefix}apiservers to compare {version} with all"
+            " of them"
         )
-    return found
+    return warnings
 
 
 def _hostname_of(url: str) -> str:
@@ -231,14 +349,15 @@ def _hostname_of(url: str) -> str:
 
 
 def _is_external(host: str, addresses: t.Collection[str]) -> bool:
-    """Whether this is neither a master's address nor one by which each host means itself."""
+    """Return whether this is neither the address of a member nor a loopback name or address."""
     address = normalize_address(host)
-    itself = transport.is_loopback(address) or host == "localhost"
-    return not itself and address not in {normalize_address(own) for own in addresses} - {""}
+    if is_loopback(address) or host == "localhost":
+        return False
+    return address not in {normalize_address(member) for member in addresses} - {""}
 
 
 def warn_about_host(name: str, host: dict[str, t.Any]) -> list[str]:
-    """What is not right on a host, and no reason to refuse."""
+    """Return warnings about a host that do not fail the run."""
     if abs(host["clock_offset"]) > MAX_CLOCK_OFFSET_WARN_S:
         return [f"{name}: its clock differs from the controller's by {host['clock_offset']} s"]
     return []

@@ -4,7 +4,10 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Who is rolled when, what stops a rollout, and what the members' answers amount to. Answers are scheduler_info's, by inventory name."""
+"""Compute the rollout order, check each gate and evaluate the results of the members.
+
+Results are those of scheduler_info, by inventory name. All functions are pure.
+"""
 
 from __future__ import annotations
 
@@ -13,367 +16,449 @@ import typing as t
 
 MemberResult = t.Mapping[str, t.Any]
 MemberResults = t.Mapping[str, MemberResult]
+Order = t.Sequence[t.Sequence[str]]
+"""The members at each position of the rollout. Those at one position are rolled at once."""
 UNHEALTHY, STANDBY, LEADER = range(3)
 
 
-def is_leader(answer: MemberResult) -> bool:
-    """Whether a host holds the lease, by its own hostname."""
-    lease = answer.get("lease") or {}
-    return bool(lease.get("holder")) and lease["holder"] == answer["hostname"]
-
-
-def rollout_rank(answer: MemberResult) -> int:
-    """SICK, STANDBY or LEADER: the order in which hosts are rolled. A leader that renews its lease stays last though it is not healthy."""
-    if is_leader(answer) and (answer["healthy"] or answer["lease"]["moving"]):
-        return LEADER
-    return STANDBY if answer["healthy"] else UNHEALTHY
-
-
-def list_healthy(answers: MemberResults) -> list[str]:
-    """The members that are healthy."""
-    return [name for name, answer in answers.items() if answer["healthy"]]
-
-
-def compute_order(
-    answers: MemberResults, pending: t.Sequence[str] | None = None
-) -> list[list[str]]:
-    """The hosts that have something pending, by default those with drift, in order.
-
-    Where no member is healthy there is none to protect: all are started at once.
-    """
-    if pending is None:
-        pending = [name for name, answer in answers.items() if answer["drift"]]
-    if not any(answer["healthy"] for answer in answers.values()):
-        return [sorted(pending)] if pending else []
-    return [
-        [name] for name in sorted(pending, key=lambda name: (rollout_rank(answers[name]), name))
-    ]
-
-
-def describe_drift(answer: MemberResult) -> list[str]:
-    """What differs on a host, a line each."""
-    return [f"{entry['part']}: {entry['reason']}" for entry in answer["drift"]]
-
-
-def describe_order(
-    order: t.Sequence[t.Sequence[str]], answers: MemberResults, version: str, bound: float
-) -> list[str]:
-    """The order in words. C(bound): seconds that the leader's hand-over takes at most, 0 for not known."""
-    if not order:
-        return []
-    if not list_healthy(answers):
-        return [f"rolled all at once, for no member is healthy: {', '.join(order[0])}"]
-    steps: list[str] = []
-    for name in (name for batch in order for name in batch):
-        runs = answers[name]["process"]["version"]
-        change = f" {runs} -> {version}" if runs and version and runs != version else ""
-        state = ("not healthy", "standby", "leads")[rollout_rank(answers[name])]
-        steps.append(
-            f"{name}{change} ({state}{', the canary' if not steps and len(order) > 1 else ''})"
-        )
-    lines = [f"rolled one after the other: {', '.join(steps)}"]
-    if bound and any(rollout_rank(answers[name]) == LEADER for batch in order for name in batch):
-        lines.append(f"the lease is handed over once, with at most {bound:g} s without a leader")
-    return lines
-
-
-def _describe_leader(answers: MemberResults) -> str:
-    """Who leads now, in words; by inventory name where that is known."""
-    names = [name for name, answer in answers.items() if is_leader(answer)]
-    return f"{names[0]} leads" if names else "nobody of the members is seen to lead"
-
-
-class RolloutMarks(t.NamedTuple):
-    """What has become of the members in this rollout, by inventory name."""
-
-    rolled: t.Collection[str] = ()
-    failed: t.Collection[str] = ()
-    blocked: t.Mapping[str, str] = {}  # why a member that was healthy was not rolled
-
-
-class GateResult(t.NamedTuple):
-    """Whether a rollout may go on."""
-
-    errors: list[str]  # what must not be, a line each
-    stopped: bool  # whether this host is left as it is
-    blocked: str = ""  # why, where it is this host's state or another's that speaks against it
-    hands_over: bool = False  # whether the host leads, and another member can take over
-
-
-class RolloutStep(t.NamedTuple):
-    """Whose turn it is."""
-
-    order: t.Sequence[t.Sequence[str]]
-    position: int  # the one behind the last is the rollout's end
-    me: str
-
-
-def check_gate(
-    turn: RolloutStep,
-    marks: RolloutMarks,
-    healthy: t.Collection[str],
-    answers: MemberResults,
-    asked: PlayScope,
-) -> GateResult:
-    """Whether this host may be rolled now. C(healthy) are the members that were so at the start; C(answers) are of this moment.
-
-    A rollout goes on while every member that was healthy at the start, or has been rolled, is healthy, and never takes the
-    last healthy one.
-    """
-    order, position, me = turn
-    at_end = position >= len(order)
-    if marks.failed or marks.blocked:
-        lines = list(dict.fromkeys(marks.blocked.values()))
-        if marks.failed:
-            lines.append(
-                f"the rollout stopped because of {', '.join(sorted(marks.failed))}; the members after it were left as they are"
-            )
-        return GateResult(lines if at_end else [], stopped=True)
-    early_ = [name for batch in order[:position] for name in batch if name not in marks.rolled]
-    if early_ and not at_end:
-        line = (
-            f"{', '.join(order[position])} would be rolled before {', '.join(early_)}: the strategy of this play does not keep the hosts together;"
-            " use the strategy linear"
-        )
-        return GateResult([line], stopped=False)
-    if at_end or not healthy:
-        return GateResult([], stopped=False)
-    well = {name for name, answer in answers.items() if answer["healthy"]}
-    for name in dict.fromkeys([*healthy, *marks.rolled]):
-        if name not in well:
-            problems = (
-                "; ".join(answers[name]["problems"]) if name in answers else "it gave no answer"
-            )
-            return _block(
-                f"{name} is not healthy any more ({problems}); the members that were not rolled yet were left"
-            )
-    others = well - {me}
-    lease = answers[me].get("lease") or {} if me in answers else {}
-    led_by_another = bool(lease.get("moving")) and not is_leader(answers[me])
-    if me in well and not others and not led_by_another and len(asked.members) > 1:
-        return _block(
-            f"{me} is the only healthy member and was left as it is, for nobody would schedule meanwhile; make another one healthy first"
-        )
-    return GateResult(
-        [], stopped=False, hands_over=me in well and is_leader(answers[me]) and bool(others)
-    )
-
-
-def describe_step(turn: RolloutStep, answers: MemberResults, *, check: bool = False) -> str:
-    """Which host is rolled now, in words."""
-    return f"{turn.me}: {'would be' if check else 'is'} rolled, step {turn.position + 1} of {len(turn.order)}; {_describe_leader(answers)}"
-
-
-def describe_handover(name: str, handover: t.Mapping[str, t.Any], bound: float) -> list[str]:
-    """What was seen of a hand-over, in words. C(bound): seconds that it takes at most where the lease is released, 0 for not known."""
-    seconds, holder = handover["seconds"], handover["holder"]
-    lines = [f"{name}: handed the lease over to {holder}, which led {seconds:g} s after the stop"]
-    if bound and seconds > bound and not handover["released"]:
-        lines.append(
-            f"{name}: did not release its lease, so that it had to expire: {seconds:g} s, not at most {bound:g} s; see its journal"
-        )
-    return lines
-
-
-def check_recall(
-    name: str, recalled: t.Mapping[str, t.Any], now: datetime.datetime, prefix: str
-) -> list[str]:
-    """Why a host cannot go back to its previous set."""
-    if not recalled.get("changed"):
-        return []
-    try:
-        not_after = datetime.datetime.fromisoformat(str(recalled.get("not_after") or ""))
-    except ValueError:
-        not_after = None
-    if not_after is None or not_after.tzinfo is None:
-        if recalled.get("original") is True:
-            # Where somebody else's scheduler has its certificate, nobody knows.
-            return []
-        return [
-            f"{name}: its previous set has no certificate that can be read, so it is not rolled back to"
-        ]
-    if not_after > now:
-        return []
-    advice = f"deploy the former version with site.yml, {prefix}version and {prefix}allow_downgrade"
-    return [
-        f"{name}: the certificate of its previous set expired on {not_after:%Y-%m-%d %H:%M} UTC; {advice}"
-    ]
-
-
-def check_recalled_versions(
-    recalled: t.Mapping[str, t.Mapping[str, t.Any]], answers: MemberResults
-) -> list[str]:
-    """Members that would run different versions after each has gone back to its own previous set."""
-    after = {
-        name: str(found.get("version") or "unknown")
-        if found.get("changed") is True
-        else answers[name]["process"]["version"] or "none"
-        for name, found in recalled.items()
-    }
-    if len(set(after.values())) <= 1:
-        return []
-    told = ", ".join(f"{name} {version}" for name, version in after.items())
-    line = (
-        f"the members' previous sets are not of one rollout, for they would run {told}; name the hosts to roll back with --limit, or deploy a"
-        " version with site.yml"
-    )
-    return [line]
-
-
-def _block(why: str) -> GateResult:
-    return GateResult([], stopped=True, blocked=why)
-
-
-def evaluate_roll(
-    name: str, answer: MemberResult, *, version: str, compared: bool, rolled_back: bool = False
-) -> list[str]:
-    """Why the roll of a host has failed, or its way back. C(version): what it is to run, "" for any. C(compared): whether drift counts."""
-    after = "after it was rolled back" if rolled_back else "after it was rolled"
-    if not answer["healthy"]:
-        return [f"{name}: not healthy {after}: {'; '.join(answer['problems'])}"]
-    runs = answer["process"]["version"]
-    if version and runs != version:
-        return [f"{name}: runs {runs or 'an unknown version'} {after}, and not {version}"]
-    return (
-        [f"{name}: differs from its plan {after}: {line}" for line in describe_drift(answer)]
-        if compared
-        else []
-    )
-
-
-def are_results_stale(order: t.Sequence[t.Sequence[str]], batch: t.Collection[str]) -> bool:
-    """Whether the answers of a batch are over after a rollout in this order: only where all of it were started at once, each has answered since."""
-    return bool(order) and not (len(order) == 1 and set(order[0]) == set(batch))
-
-
 class PlayScope(t.NamedTuple):
-    """The members of a cluster, and which of them this play is for, are in the batch that it is at, and were lost on the way."""
+    """The members of a cluster, and those that this play, its batch and its failures include."""
 
     members: t.Collection[str]
     playing: t.Collection[str]
     batch: t.Collection[str]
     lost: t.Collection[str]
 
-    def silent(self, answers: MemberResults) -> list[str]:
-        """Members that have not answered in this run."""
-        return [name for name in self.members if name not in answers]
+    def without_result(self, results: MemberResults) -> list[str]:
+        """Return the members that have no result in this run."""
+        return [name for name in self.members if name not in results]
 
 
-def check_leader_scope(
-    order: t.Sequence[t.Sequence[str]], answers: MemberResults, asked: PlayScope
-) -> list[str]:
-    """What speaks against rolling the leader now: members that were not asked may have to go before it."""
-    leaders = [name for batch in order for name in batch if rollout_rank(answers[name]) == LEADER]
-    # A lost one stops the rollout anyway.
-    silent = [name for name in asked.silent(answers) if name not in asked.lost]
-    if not leaders or not silent:
-        return []
-    if all(name in asked.playing for name in silent):
-        where = "in later batches"
-        instead = (
-            "leave serial out, for the role itself rolls one member at a time, the leader last"
-        )
-    else:
-        where = "left out"
-        instead = "run without --limit; members that are as planned are left alone, and one that is gone for good should leave the group"
-    return [
-        f"{', '.join(leaders)} leads and differs from its plan, and members that may have to go before it are {where} ({', '.join(silent)}): {instead}"
-    ]
+class RolloutMarks(t.NamedTuple):
+    """What happened to the members in this rollout, by inventory name."""
+
+    rolled: t.Collection[str] = ()
+    failed: t.Collection[str] = ()
+    blocked: t.Mapping[str, str] = {}  # why a healthy member was not rolled
+
+
+class RolloutStep(t.NamedTuple):
+    """A position of the rollout order, and this host."""
+
+    order: Order
+    position: int  # the position after the last one is the end of the rollout
+    name: str
+
+
+class GateResult(t.NamedTuple):
+    """Whether the rollout can continue with this host."""
+
+    errors: list[str]
+    stopped: bool  # whether this host is not rolled
+    blocked: str = ""  # why the state of a member prevents the roll
+    hands_over: bool = False  # whether this host leads and another member can take the lease
 
 
 class Evaluation(t.NamedTuple):
-    """What the answers say of who leads."""
+    """Errors, and what could not be checked."""
 
     errors: list[str]
     not_checked: list[str]
 
 
-def evaluate_leadership(answers: MemberResults, asked: PlayScope) -> Evaluation:
-    """Whether one of the members leads, as far as that can be known.
-
-    An earlier batch's answers are over once a later one was rolled, so only the present one's count; for hostnames, all.
-    """
-    hostnames = [answer["hostname"] for answer in answers.values()]
-    now = [answer["lease"] or {} for name, answer in answers.items() if name in asked.batch]
-    holders = sorted({str(lease["holder"]) for lease in now if lease.get("holder")})
-    faults, not_checked = [], []
-    if len(holders) > 1:
-        faults.append(f"the members do not agree who leads: {', '.join(holders)}")
-    foreign = [holder for holder in holders if holder not in hostnames]
-    silent = asked.silent(answers)
-    if foreign and silent:
-        not_checked.append(
-            f"whether {', '.join(foreign)}, which holds the lease, is a member (no answer of {', '.join(silent)})"
-        )
-    elif foreign:
-        faults.append(
-            f"holder {', '.join(foreign)} is not in the group: removed without uninstall? its hosts are {', '.join(hostnames)}"
-        )
-    return Evaluation(faults, not_checked)
-
-
 class RemovalResult(t.NamedTuple):
-    """Whether a host's scheduler may go."""
+    """Whether the scheduler of a host can be removed."""
 
     errors: list[str]
     leads: bool
 
 
-def check_removal(me: str, answers: MemberResults, asked: PlayScope, instead: str) -> RemovalResult:
-    """Whether somebody is left to schedule once the hosts of this play have no scheduler any more; C(answers) are theirs.
+# --- state of the members
 
-    A host that leads hands the lease over before it goes, after all others, so that another one is seen to lead then.
+
+def is_leader(result: MemberResult) -> bool:
+    """Return whether the lease names the host's own hostname."""
+    lease = result.get("lease") or {}
+    return bool(lease.get("holder")) and lease["holder"] == result["hostname"]
+
+
+def list_healthy(results: MemberResults) -> list[str]:
+    """Return the healthy members."""
+    return [name for name, result in results.items() if result["healthy"]]
+
+
+def describe_drift(result: MemberResult) -> list[str]:
+    """Return the drift of a host, one line per difference."""
+    return [f"{entry['part']}: {entry['reason']}" for entry in result["drift"]]
+
+
+def _describe_leader(results: MemberResults) -> str:
+    """Describe the current leader by inventory name."""
+    leaders = [name for name, result in results.items() if is_leader(result)]
+    return f"leader: {leaders[0]}" if leaders else "leader: none of the members"
+
+
+# --- order
+
+
+def rollout_rank(result: MemberResult) -> int:
+    """Return UNHEALTHY, STANDBY or LEADER, in rollout order.
+
+    An unhealthy leader that renews its lease stays last.
     """
-    own = answers[me]
-    if not own["process"]["pid"]:
-        return RemovalResult([], False)
-    if asked.members and set(asked.members) <= set(asked.playing):
-        return RemovalResult(
-            [
-                f"{me}: nobody would schedule any more without {', '.join(asked.playing)}: leave one with --limit, or {instead}"
-            ],
-            False,
-        )
-    if not (own["lease"] or {}).get("moving"):
-        return RemovalResult(
-            [
-                f"{me}: the lease is not seen to move, so whether anybody is left to schedule is not known: see status.yml, or {instead}"
-            ],
-            False,
-        )
-    return RemovalResult([], is_leader(own))
+    if is_leader(result) and (result["healthy"] or result["lease"]["moving"]):
+        return LEADER
+    return STANDBY if result["healthy"] else UNHEALTHY
 
 
-def describe_transitions(before: MemberResults, after: MemberResults) -> list[str]:
-    """Who leads at the end of a run in which the lease changed hands, and how often it did, in words; nothing otherwise."""
-    counts = [
-        max(
-            ((answer.get("lease") or {}).get("transitions") or 0 for answer in answers.values()),
-            default=0,
-        )
-        for answers in (before, after)
+def compute_order(
+    results: MemberResults, pending: t.Sequence[str] | None = None
+) -> list[list[str]]:
+    """Return the rollout order of the pending hosts, by default those with drift.
+
+    If no member is healthy, there is nothing to protect: all start at once.
+    """
+    if pending is None:
+        pending = [name for name, result in results.items() if result["drift"]]
+    if not any(result["healthy"] for result in results.values()):
+        return [sorted(pending)] if pending else []
+    return [
+        [name] for name in sorted(pending, key=lambda name: (rollout_rank(results[name]), name))
     ]
-    changes = counts[1] - counts[0]
-    # Of a lease that is new, nobody knows how often.
-    if not any(answer.get("lease") for answer in before.values()) or changes <= 0:
+
+
+def are_results_stale(order: Order, batch: t.Collection[str]) -> bool:
+    """Return whether the results of a batch are stale after a rollout in this order.
+
+    They are current only if the whole batch started at once: each member has a result since then.
+    """
+    return bool(order) and not (len(order) == 1 and set(order[0]) == set(batch))
+
+
+def describe_order(order: Order, results: MemberResults, version: str, bound: float) -> list[str]:
+    """Describe the rollout order. bound: seconds that the handover can take, 0 if unknown."""
+    if not order:
         return []
-    often = "once" if changes == 1 else f"{changes} times"
-    return [f"{_describe_leader(after)}; the lease changed hands {often} during this run"]
+    if not list_healthy(results):
+        return [f"rollout order: all at once, because no member is healthy: {', '.join(order[0])}"]
+    names = [name for position in order for name in position]
+    steps: list[str] = []
+    for name in names:
+        running = results[name]["process"]["version"]
+        has_new_version = running and version and running != version
+        change = f" {running} -> {version}" if has_new_version else ""
+        state = ("unhealthy", "standby", "leader")[rollout_rank(results[name])]
+        canary = ", canary" if not steps and len(order) > 1 else ""
+        steps.append(f"{name}{change} ({state}{canary})")
+    lines = [f"rollout order: {', '.join(steps)}"]
+    if bound and any(rollout_rank(results[name]) == LEADER for name in names):
+        lines.append(f"1 handover, at most {bound:g} s without a leader")
+    return lines
+
+
+def check_leader_scope(order: Order, results: MemberResults, scope: PlayScope) -> list[str]:
+    """Return an error if the leader would be rolled before members outside of this batch."""
+    leaders = [
+        name for position in order for name in position if rollout_rank(results[name]) == LEADER
+    ]
+    # The rollout stops at lost members anyway.
+    missing = [name for name in scope.without_result(results) if name not in scope.lost]
+    if not leaders or not missing:
+        return []
+    if all(name in scope.playing for name in missing):
+        where = "in later batches"
+        advice = "remove serial: the role itself rolls one member at a time, the leader last"
+    else:
+        where = "excluded"
+        advice = (
+            "run without --limit: members without drift do not change; remove a member that no"
+            " longer exists from the group"
+        )
+    return [
+        (
+            f"{', '.join(leaders)} leads and has drift, but members that must be rolled before it are"
+            f" {where} ({', '.join(missing)}); {advice}"
+        )
+    ]
+
+
+# --- gate
+
+
+def check_gate(
+    step: RolloutStep,
+    marks: RolloutMarks,
+    healthy: t.Collection[str],
+    results: MemberResults,
+    scope: PlayScope,
+) -> GateResult:
+    """Return whether this host can be rolled now.
+
+    The rollout continues while every member that was healthy at the start, or has been rolled, is
+    healthy. It never stops the last healthy member. healthy: the members that were healthy at the
+    start. results: the current ones.
+    """
+    is_at_end = step.position >= len(step.order)
+    if marks.failed or marks.blocked:
+        return GateResult(_describe_stop(marks) if is_at_end else [], stopped=True)
+    if is_at_end:
+        return GateResult([], stopped=False)
+    skipped = [
+        name
+        for position in step.order[: step.position]
+        for name in position
+        if name not in marks.rolled
+    ]
+    if skipped:
+        error = (
+            f"{', '.join(step.order[step.position])} would be rolled before {', '.join(skipped)},"
+            " because the strategy of this play does not keep the hosts together; use the strategy"
+            " linear"
+        )
+        return GateResult([error], stopped=False)
+    if not healthy:
+        return GateResult([], stopped=False)
+    reason = _find_unhealthy_member([*healthy, *marks.rolled], results)
+    reason = reason or _find_last_healthy(step.name, results, scope)
+    if reason:
+        return GateResult([], stopped=True, blocked=reason)
+    return GateResult([], stopped=False, hands_over=_can_hand_over(step.name, results))
+
+
+def _describe_stop(marks: RolloutMarks) -> list[str]:
+    """Return the reasons why a rollout has stopped, each once."""
+    lines = list(dict.fromkeys(marks.blocked.values()))
+    if marks.failed:
+        lines.append(
+            f"rollout stopped because {', '.join(sorted(marks.failed))} failed; the remaining"
+            " members are unchanged"
+        )
+    return lines
+
+
+def _find_unhealthy_member(expected: t.Sequence[str], results: MemberResults) -> str:
+    """Return why the first unhealthy member stops the rollout, "" if all are healthy."""
+    for name in dict.fromkeys(expected):
+        if name not in results or not results[name]["healthy"]:
+            problems = (
+                "; ".join(results[name]["problems"]) if name in results else "no usable result"
+            )
+            return f"{name} became unhealthy ({problems}); the remaining members are unchanged"
+    return ""
+
+
+def _find_last_healthy(name: str, results: MemberResults, scope: PlayScope) -> str:
+    """Return why this host cannot be rolled if no other member could schedule, otherwise ""."""
+    healthy = list_healthy(results)
+    if healthy != [name] or len(scope.members) <= 1:
+        return ""
+    lease = results[name].get("lease") or {}
+    if lease.get("moving") and not is_leader(results[name]):
+        # A scheduler outside of these results leads.
+        return ""
+    return (
+        f"{name} is the only healthy member and was not rolled, because no other member could"
+        " schedule; make another member healthy first"
+    )
+
+
+def _can_hand_over(name: str, results: MemberResults) -> bool:
+    healthy = list_healthy(results)
+    return name in healthy and is_leader(results[name]) and len(healthy) > 1
+
+
+def describe_step(step: RolloutStep, results: MemberResults, *, check: bool = False) -> str:
+    """Describe which host is rolled now."""
+    return (
+        f"{step.name}: {'would roll' if check else 'rolling'}, step {step.position + 1} of"
+        f" {len(step.order)}; {_describe_leader(results)}"
+    )
+
+
+# --- result of a roll
+
+
+def describe_handover(name: str, handover: t.Mapping[str, t.Any], bound: float) -> list[str]:
+    """Describe a handover. bound: seconds it can take with a released lease, 0 if unknown."""
+    seconds, holder = handover["seconds"], handover["holder"]
+    lines = [f"{name}: handed over the lease to {holder}, which led {seconds:g} s after the stop"]
+    if bound and seconds > bound and not handover["released"]:
+        lines.append(
+            f"{name}: did not release its lease; the lease expired: {seconds:g} s instead of at"
+            f" most {bound:g} s; see its journal"
+        )
+    return lines
+
+
+def evaluate_roll(
+    name: str,
+    result: MemberResult,
+    *,
+    version: str,
+    compared: bool,
+    rolled_back: bool = False,
+) -> list[str]:
+    """Return why the roll, or the rollback, of a host has failed.
+
+    version: the expected version, "" for any. compared: whether drift is an error.
+    """
+    when = "after the rollback" if rolled_back else "after the roll"
+    if not result["healthy"]:
+        return [f"{name}: unhealthy {when}: {'; '.join(result['problems'])}"]
+    running = result["process"]["version"]
+    if version and running != version:
+        return [f"{name}: runs {running or 'an unknown version'} {when} instead of {version}"]
+    if not compared:
+        return []
+    return [f"{name}: differs from its plan {when}: {line}" for line in describe_drift(result)]
+
+
+# --- restoring the previous sets
+
+
+def check_recall(
+    name: str, recalled: t.Mapping[str, t.Any], now: datetime.datetime, prefix: str
+) -> list[str]:
+    """Return why the previous set of a host cannot be restored."""
+    if not recalled.get("changed"):
+        return []
+    not_after = _parse_expiry(recalled.get("not_after"))
+    if not_after is None:
+        if recalled.get("original") is True:
+            # The location of an adopted scheduler's certificate is unknown.
+            return []
+        return [
+            (
+                f"{name}: the certificate of its previous set is missing or unreadable, so that the set"
+                " cannot be restored; deploy a version with site.yml"
+            )
+        ]
+    if not_after > now:
+        return []
+    return [
+        (
+            f"{name}: the certificate of its previous set expired on {not_after:%Y-%m-%d %H:%M} UTC;"
+            f" deploy the previous version with site.yml, {prefix}version and {prefix}allow_downgrade"
+        )
+    ]
+
+
+def _parse_expiry(text: t.Any) -> datetime.datetime | None:
+    """Return the time with its zone, None for anything else."""
+    try:
+        expiry = datetime.datetime.fromisoformat(str(text or ""))
+    except ValueError:
+        return None
+    return expiry if expiry.tzinfo is not None else None
+
+
+def check_recalled_versions(
+    recalled: t.Mapping[str, t.Mapping[str, t.Any]], results: MemberResults
+) -> list[str]:
+    """Return an error if the members would run different versions after the rollback."""
+    versions = {
+        name: str(member.get("version") or "unknown")
+        if member.get("changed") is True
+        else results[name]["process"]["version"] or "none"
+        for name, member in recalled.items()
+    }
+    if len(set(versions.values())) <= 1:
+        return []
+    listed = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return [
+        (
+            f"the previous sets are from different rollouts: the members would run {listed}; select the"
+            " hosts to roll back with --limit, or deploy a version with site.yml"
+        )
+    ]
+
+
+# --- the cluster
+
+
+def evaluate_leadership(results: MemberResults, scope: PlayScope) -> Evaluation:
+    """Return whether one of the members leads, as far as the results show it.
+
+    The rollout of a later batch makes the leases of earlier batches stale, so that only the current
+    batch counts. Hostnames are compared with those of all results.
+    """
+    hostnames = [result["hostname"] for result in results.values()]
+    leases = [result["lease"] or {} for name, result in results.items() if name in scope.batch]
+    holders = sorted({str(lease["holder"]) for lease in leases if lease.get("holder")})
+    errors, not_checked = [], []
+    if len(holders) > 1:
+        errors.append(f"the members report different leaders: {', '.join(holders)}")
+    foreign = [holder for holder in holders if holder not in hostnames]
+    missing = scope.without_result(results)
+    if foreign and missing:
+        not_checked.append(
+            f"whether the holder {', '.join(foreign)} is a member (no result from"
+            f" {', '.join(missing)})"
+        )
+    elif foreign:
+        errors.append(
+            f"holder {', '.join(foreign)} is not in the group: removed without uninstall? its hosts"
+            f" are {', '.join(hostnames)}"
+        )
+    return Evaluation(errors, not_checked)
 
 
 def evaluate_member(
-    name: str, answers: MemberResults, asked: PlayScope, version: str, *, rolled: bool
+    name: str, results: MemberResults, scope: PlayScope, version: str, *, rolled: bool
 ) -> Evaluation:
-    """What keeps a host, and its cluster as far as all members have answered, from being as it should be.
+    """Return the errors of a host and of its cluster.
 
-    C(rolled): whether the host was to be brought to its plan, so that what still differs is a fault.
+    rolled: whether the rollout included the host, so that drift is an error.
     """
-    own = answers[name]
-    found = [f"{name}: {problem}" for problem in own["problems"]]
-    leading = evaluate_leadership(answers, asked)
-    found += leading.errors
-    if rolled and own["healthy"]:
-        if own["process"]["version"] != version:
-            found.append(f"{name}: version {own['process']['version']} runs, not {version}")
-        found += [f"{name}: differs from its plan: {line}" for line in describe_drift(own)]
-    return Evaluation(found, [*own["not_checked"], *leading.not_checked])
+    result = results[name]
+    leadership = evaluate_leadership(results, scope)
+    errors = [f"{name}: {problem}" for problem in result["problems"]] + leadership.errors
+    if rolled and result["healthy"]:
+        running = result["process"]["version"]
+        if running != version:
+            errors.append(f"{name}: runs version {running} instead of {version}")
+        errors += [f"{name}: differs from its plan: {line}" for line in describe_drift(result)]
+    return Evaluation(errors, [*result["not_checked"], *leadership.not_checked])
+
+
+def check_removal(
+    name: str, results: MemberResults, scope: PlayScope, advice: str
+) -> RemovalResult:
+    """Return whether a scheduler remains after the hosts of this play have been removed.
+
+    results: those of the hosts of this play. A host that leads is removed last, after a handover,
+    so that another leader is observed. advice: how to remove the last scheduler anyway.
+    """
+    result = results[name]
+    if not result["process"]["pid"]:
+        return RemovalResult([], leads=False)
+    if scope.members and set(scope.members) <= set(scope.playing):
+        error = (
+            f"{name}: no scheduler would remain without {', '.join(scope.playing)}; keep one with"
+            f" --limit, or {advice}"
+        )
+        return RemovalResult([error], leads=False)
+    if not (result["lease"] or {}).get("moving"):
+        error = (
+            f"{name}: the lease was not observed to move, so that it is unknown whether a scheduler"
+            f" would remain; see status.yml, or {advice}"
+        )
+        return RemovalResult([error], leads=False)
+    return RemovalResult([], is_leader(result))
+
+
+def describe_transitions(before: MemberResults, after: MemberResults) -> list[str]:
+    """Describe the leader and the number of lease transitions in a run, if there were any."""
+    changes = _max_transitions(after) - _max_transitions(before)
+    # The transitions of a new lease are not those of this run.
+    if not any(result.get("lease") for result in before.values()) or changes <= 0:
+        return []
+    transitions = "1 lease transition" if changes == 1 else f"{changes} lease transitions"
+    return [f"{_describe_leader(after)}; {transitions} during this run"]
+
+
+def _max_transitions(results: MemberResults) -> int:
+    return max(
+        ((result.get("lease") or {}).get("transitions") or 0 for result in results.values()),
+        default=0,
+    )

@@ -287,7 +287,7 @@ def test_two_instances_of_a_host_share_nothing(variables: dict[str, Any]) -> Non
     [line] = planned(variables, answer={**FACTS, "instances": [other]}, strict=False)["errors"]
     assert (
         line
-        == "kube_scheduler_secure_port: 10259 is also of batch.service on m1; give each its own port"
+        == "kube_scheduler_secure_port: 10259 is also used by batch.service on m1; set a different port for each instance"
     )
     assert (
         planned(variables, answer={**FACTS, "instances": [{**other, "ports": [10260]}]})["errors"]
@@ -297,7 +297,7 @@ def test_two_instances_of_a_host_share_nothing(variables: dict[str, Any]) -> Non
 
 def test_another_host_of_this_hostname(variables: dict[str, Any]) -> None:
     [line] = planned(variables, others=FACTS)["errors"]
-    assert line.startswith("m1 and m2 both have the hostname m1.example")
+    assert line.startswith("m1 and m2 have the same hostname m1.example")
 
 
 @pytest.mark.parametrize("others", [None, "garbage", {"hostname": None}, {"msg": "unreachable"}, 7])
@@ -342,7 +342,7 @@ def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Pa
     found = planned(variables, **given)
     assert found["errors"] == [], "it may not be needed"
     assert found["binary"]["missing"].startswith(
-        f"kube_scheduler_binary_url: {path} is not there on the controller"
+        f"kube_scheduler_binary_url: {path} does not exist on the controller"
     )
     path.parent.mkdir(parents=True)
     path.touch()
@@ -524,7 +524,7 @@ def test_a_pair_that_is_provided(variables: dict[str, Any], ca: Ca, pair: dict[s
     expired, other = fixed(variables | pair)["errors"]
     assert expired.startswith(f"kube_scheduler_cert_source: '{path}' expired on")
     assert other.startswith(
-        f"kube_scheduler_cert_source: '{path}': CN is admin, but the apiserver knows the scheduler"
+        f"kube_scheduler_cert_source: '{path}': CN is admin, but the apiserver grants permissions to system"
     )
     lay(pair, *issued(Ca(key=spare("ECC", number=9))))
     assert "is not signed by the CA in" in fixed(variables | pair)["msg"]
@@ -581,7 +581,7 @@ def test_one_apiserver_of_several_is_warned_of(variables: dict[str, Any]) -> Non
     )
     assert found["errors"] == []
     assert found["warnings"][0].startswith(
-        "kube_scheduler_apiserver: all members name https://lb.example:6443"
+        "kube_scheduler_apiserver: all members use https://lb.example:6443"
     )
     assert planned(variables, FACTS, other)["warnings"] == []
 

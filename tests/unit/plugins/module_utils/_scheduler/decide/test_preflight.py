@@ -98,67 +98,67 @@ def test_the_defaults_are_fine() -> None:
     [
         (
             {"version": "1.99.0"},
-            "kube_scheduler_version: 1.99.0 is not a version that this collection knows",
+            "kube_scheduler_version: 1.99.0 is not a supported version",
         ),
         (
             {"version": "latest"},
-            "kube_scheduler_version: latest is not a version that this collection knows",
+            "kube_scheduler_version: latest is not a supported version",
         ),
         (
             {"version": "1.37"},
-            "kube_scheduler_version: 1.37 is not a version that this collection knows; write it in full, such as 1.37.0",
+            "kube_scheduler_version: 1.37 is not a supported version; set a full version such as 1.37.0",
         ),
         (
             {"version": "../../1.37.2"},
-            "kube_scheduler_version: ../../1.37.2 is not a version that this collection knows",
+            "kube_scheduler_version: ../../1.37.2 is not a supported version",
         ),
         (
             {"version": "1.37.2; id"},
-            "kube_scheduler_version: 1.37.2; id is not a version that this collection knows",
+            "kube_scheduler_version: 1.37.2; id is not a supported version",
         ),
         (
             {"apiserver": ""},
-            "kube_scheduler_apiserver: it is not set for m1; give the apiserver's URL, such as https://192.0.2.1:6443",
+            "kube_scheduler_apiserver: not set for m1; set the URL of the apiserver, such as https://192.0.2.1:6443",
         ),
         (
             {"apiserver": "http://192.0.2.1"},
-            "kube_scheduler_apiserver: http://192.0.2.1 for m1 (http would let anybody answer in its place); give",
+            "kube_scheduler_apiserver: http://192.0.2.1 for m1 (plain http does not authenticate the apiserver); set the URL",
         ),
         (
             {"apiserver": "https://u:p@192.0.2.1"},
-            "kube_scheduler_apiserver: it names a user for m1; give the apiserver's",
+            "kube_scheduler_apiserver: contains a user name for m1; set the URL of the apiserver",
         ),
         (
             {"apiserver": "https://192.0.2.1:99999"},
-            "kube_scheduler_apiserver: https://192.0.2.1:99999 for m1; give",
+            "kube_scheduler_apiserver: https://192.0.2.1:99999 for m1; set the URL",
         ),
         (
             {"apiserver": "https://10.0.0.256:6443"},
-            "kube_scheduler_apiserver: https://10.0.0.256:6443 for m1; give",
+            "kube_scheduler_apiserver: https://10.0.0.256:6443 for m1; set the URL",
         ),
         (
             {"apiservers": ["https://192.0.2.1:6443", "http://192.0.2.2"]},
-            "kube_scheduler_apiservers: http://192.0.2.2 for m1 (http would let anybody answer in its place); give",
+            "kube_scheduler_apiservers: http://192.0.2.2 for m1 (plain http does not authenticate the apiserver); set the URL",
         ),
         (
             {"pki": "external"},
-            "kube_scheduler_pki: external needs kube_scheduler_csr_dir, the folder on the controller for each host's HOST.csr",
+            "kube_scheduler_pki: external requires kube_scheduler_csr_dir; set the directory on the controller for HOST.csr",
         ),
         (
             {"pki": "external", "csr_dir": "csr"},
-            "kube_scheduler_csr_dir: csr is not an absolute path; write it in full",
+            "kube_scheduler_csr_dir: csr is not an absolute path; set an absolute path",
         ),
         (
             {"apiserver": "192.0.2.1:6443"},
-            "kube_scheduler_apiserver: 192.0.2.1:6443 for m1; give the apiserver's URL",
+            "kube_scheduler_apiserver: 192.0.2.1:6443 for m1; set the URL of the apiserver",
         ),
         (
             {"tls_server_name": "https://a"},
-            "kube_scheduler_tls_server_name: 'https://a' is neither a DNS name nor an address; give one",
+            "kube_scheduler_tls_server_name: 'https://a' is neither a DNS name nor an IP address; set a name or address",
         ),
         (
             {"version": 1.3},
-            "kube_scheduler_version: 1.3 is not a version that this collection knows; write it in full",
+            "kube_scheduler_version: 1.3 is not a supported version; set a full version",
         ),
         (
             {"renew_deadline": "20s"},
@@ -202,35 +202,35 @@ def test_the_defaults_are_fine() -> None:
         ),
         (
             {"pki": "provided"},
-            "kube_scheduler_pki: provided needs kube_scheduler_cert_source and kube_scheduler_key_source",
+            "kube_scheduler_pki: provided requires kube_scheduler_cert_source and kube_scheduler_key_source",
         ),
         (
             {"new_ca_cert": "ca.pem"},
-            "kube_scheduler_new_ca_cert: ca.pem is not an absolute path; write it in full, from the controller's root",
+            "kube_scheduler_new_ca_cert: ca.pem is not an absolute path; set an absolute path on the controller",
         ),
         (
             {"new_ca_key": "ca.pem"},
-            "kube_scheduler_new_ca_key: ca.pem is not an absolute path; write it in full, from the controller's root",
+            "kube_scheduler_new_ca_key: ca.pem is not an absolute path; set an absolute path on the controller",
         ),
         (
             {"pki": "shared", "cert_source": "/c.pem"},
-            "kube_scheduler_pki: shared needs kube_scheduler_cert_source and",
+            "kube_scheduler_pki: shared requires kube_scheduler_cert_source and",
         ),
         (
             {"bin_dir": "-/opt/k8s/bin"},
-            "kube_scheduler_bin_dir: -/opt/k8s/bin is not an absolute path that a unit takes",
+            "kube_scheduler_bin_dir: -/opt/k8s/bin is not a supported absolute path",
         ),
         (
             {"cert_path": "/etc/%h/a.pem", "log_dir": "/var/log/a b"},
-            "kube_scheduler_cert_path: /etc/%h/a.pem, kube_scheduler_log_dir: /var/log/a b is not an absolute path",
+            "kube_scheduler_cert_path: /etc/%h/a.pem, kube_scheduler_log_dir: /var/log/a b is not a supported absolute path",
         ),
         (
             {"key_path": "/etc/a.pem", "cert_path": "/etc/a.pem"},
-            "kube_scheduler_cert_path: /etc/a.pem is also kube_scheduler_key_path; give each",
+            "kube_scheduler_cert_path: /etc/a.pem is also kube_scheduler_key_path; set separate paths",
         ),
         (
             {"key_path": "/etc/kubernetes/kube-scheduler.yaml"},
-            "kube_scheduler_key_path: /etc/kubernetes/kube-scheduler.yaml is also the configuration beside kube_scheduler_kubeconfig_path; give",
+            "kube_scheduler_key_path: /etc/kubernetes/kube-scheduler.yaml is also the configuration beside kube_scheduler_kubeconfig_path; set separate paths",
         ),
         (
             {"kubeconfig_path": "/etc/kubernetes/kube-scheduler.yaml"},
@@ -238,71 +238,71 @@ def test_the_defaults_are_fine() -> None:
         ),
         (
             {"cert_path": "/opt/k8s/./bin/../bin/kube-scheduler"},
-            "kube_scheduler_cert_path: /opt/k8s/bin/kube-scheduler is also the link in kube_scheduler_bin_dir; give each",
+            "kube_scheduler_cert_path: /opt/k8s/bin/kube-scheduler is also the link in kube_scheduler_bin_dir; set separate paths",
         ),
         (
             {"key_path": "/opt/k8s/bin/kube-scheduler-v1.37.2"},
-            "kube_scheduler_key_path: /opt/k8s/bin/kube-scheduler-v1.37.2 is also the binary in kube_scheduler_bin_dir; give",
+            "kube_scheduler_key_path: /opt/k8s/bin/kube-scheduler-v1.37.2 is also the binary in kube_scheduler_bin_dir; set separate paths",
         ),
         (
             {"kubeconfig_path": "/etc/systemd/system/kube-scheduler.service"},
-            "kube_scheduler_kubeconfig_path: /etc/systemd/system/kube-scheduler.service is also the unit; give each",
+            "kube_scheduler_kubeconfig_path: /etc/systemd/system/kube-scheduler.service is also the unit; set separate paths",
         ),
         (
             {"bin_dir": "/etc/systemd/system/kube-scheduler.service"},
-            "kube_scheduler_bin_dir: /etc/systemd/system/kube-scheduler.service is also the unit; give each",
+            "kube_scheduler_bin_dir: /etc/systemd/system/kube-scheduler.service is also the unit; set separate paths",
         ),
         (
             {"key_path": "/opt/k8s/bin"},
-            "kube_scheduler_key_path: /opt/k8s/bin is also kube_scheduler_bin_dir; give each its own path",
+            "kube_scheduler_key_path: /opt/k8s/bin is also kube_scheduler_bin_dir; set separate paths",
         ),
         (
             {"cert_path": "/etc/pki/x", "key_path": "/etc/pki/x/key.pem"},
-            "kube_scheduler_cert_path: /etc/pki/x is kube_scheduler_cert_path, so /etc/pki/x/key.pem cannot lie below it; give",
+            "kube_scheduler_cert_path: /etc/pki/x is a file (kube_scheduler_cert_path), so /etc/pki/x/key.pem cannot be below it; set",
         ),
         (
             {"cert_path": "/var/lib/kube-ha/kube-scheduler/staged/certificate"},
-            "kube_scheduler_cert_path: /var/lib/kube-ha/kube-scheduler/staged/certificate lies in /var/lib/kube-ha/kube-scheduler, where",
+            "kube_scheduler_cert_path: /var/lib/kube-ha/kube-scheduler/staged/certificate is in /var/lib/kube-ha/kube-scheduler, which is reserved",
         ),
         (
             {"log_dir": "/var/lib/kube-ha/kube-scheduler"},
-            "kube_scheduler_log_dir: /var/lib/kube-ha/kube-scheduler lies in /var/lib/kube-ha/kube-scheduler, where the role",
+            "kube_scheduler_log_dir: /var/lib/kube-ha/kube-scheduler is in /var/lib/kube-ha/kube-scheduler, which is reserved",
         ),
         (
             {"log_dir": "/etc/kubernetes"},
-            "kube_scheduler_log_dir: /etc/kubernetes belongs to the user k8s, and /etc/kubernetes/cert/kube-scheduler.pem lies in it",
+            "kube_scheduler_log_dir: /etc/kubernetes is owned by user k8s, but contains /etc/kubernetes/cert/kube-scheduler.pem",
         ),
         (
             {"config": {"profiles": [{"since": datetime.date(2026, 1, 1)}]}},
-            "kube_scheduler_config: profiles[0]: since: 2026-01-01 is a date to YAML; put it in quotes",
+            "kube_scheduler_config: profiles[0]: since: YAML reads 2026-01-01 as a date; quote it",
         ),
         (
             {"config": {"parallelism": math.nan}},
-            "kube_scheduler_config: parallelism: nan is not a number that can be",
+            "kube_scheduler_config: parallelism: nan is not a finite number",
         ),
         (
             {"config": {"parallelism": -math.inf}},
-            "kube_scheduler_config: parallelism: -inf is not a number that can be",
+            "kube_scheduler_config: parallelism: -inf is not a finite number",
         ),
         (
             {"config": {"leaderElection": {True: 1}}},
-            "kube_scheduler_config: leaderElection: the key True is not text to",
+            "kube_scheduler_config: leaderElection: YAML does not read the key True as text",
         ),
         (
             {"config": {"parallelism": b"x"}},
-            "kube_scheduler_config: parallelism: \"b'x'\" is a bytes; give text, a number",
+            "kube_scheduler_config: parallelism: \"b'x'\" is a bytes; set text, a number",
         ),
         (
             {"config": {"a\x07b": math.nan}},
-            r"kube_scheduler_config: 'a\x07b': nan is not a number that can be",
+            r"kube_scheduler_config: 'a\x07b': nan is not a finite number",
         ),
         (
             {"extra_args": {"v": math.inf}},
-            "kube_scheduler_extra_args: v: inf is not a number that can be written down",
+            "kube_scheduler_extra_args: v: inf is not a finite number",
         ),
         (
             {"extra_args": {"log-file": datetime.datetime(2026, 1, 1)}},
-            "kube_scheduler_extra_args: log-file: 2026-01-01 00:00:00 is a date to YAML; put it in quotes",
+            "kube_scheduler_extra_args: log-file: YAML reads 2026-01-01 00:00:00 as a date; quote it",
         ),
         ({"extra_sans": ["1.2.3"]}, "kube_scheduler_extra_sans[0]: '1.2.3' is not an IP address"),
         (
@@ -315,13 +315,13 @@ def test_the_defaults_are_fine() -> None:
         ),
         (
             {"user": "k8s\nExecStartPre=/bin/true"},
-            "is not the name of a user; use letters, digits and _ . -, a letter or _ first",
+            "is not a valid user name; start with a letter or _, then use letters, digits, _, . and -",
         ),
         (
             {"secure_port": 99999},
-            "kube_scheduler_secure_port: 99999 is not a port; give one from 1 to 65535",
+            "kube_scheduler_secure_port: 99999 is not a valid port; set a port from 1 to 65535",
         ),
-        ({"secure_port": 0}, "kube_scheduler_secure_port: 0 is not a port"),
+        ({"secure_port": 0}, "kube_scheduler_secure_port: 0 is not a valid port"),
         (
             {"bind_address": "everywhere"},
             "kube_scheduler_bind_address: 'everywhere' is not an IP address",
@@ -332,15 +332,15 @@ def test_the_defaults_are_fine() -> None:
         ),
         (
             {"subject": {"O": "x"}},
-            "kube_scheduler_subject: CN is not set, but the apiserver knows the scheduler as system:kube-scheduler",
+            "kube_scheduler_subject: CN is not set, but the apiserver grants permissions to system:kube-scheduler",
         ),
         (
             {"subject": {"CN": "admin"}},
-            "kube_scheduler_subject: CN is admin, but the apiserver knows the scheduler as system:kube-scheduler",
+            "kube_scheduler_subject: CN is admin, but the apiserver grants permissions to system:kube-scheduler",
         ),
         (
             {"subject": {"CN": "system:kube-scheduler", "O": ["x", "system:masters"]}},
-            "kube_scheduler_subject: O system:masters would give the scheduler the rights of that group",
+            "kube_scheduler_subject: O system:masters would grant the scheduler the permissions of that group",
         ),
         (
             {"subject": {"CN": ["system:kube-scheduler", "admin"]}},
@@ -348,55 +348,56 @@ def test_the_defaults_are_fine() -> None:
         ),
         (
             {"metrics_cert": "/m.pem"},
-            "kube_scheduler_metrics_cert: is of use only together with kube_scheduler_metrics_key",
+            "kube_scheduler_metrics_cert: requires kube_scheduler_metrics_key, and the reverse",
         ),
         (
             {"new_ca_cert": "/n.pem"},
-            "kube_scheduler_new_ca_cert: is of use only together with kube_scheduler_new_ca_key",
+            "kube_scheduler_new_ca_cert: requires kube_scheduler_new_ca_key, and the reverse",
         ),
         (
             {"new_ca_key": "/n.pem"},
-            "kube_scheduler_new_ca_cert: is of use only together with kube_scheduler_new_ca_key",
+            "kube_scheduler_new_ca_cert: requires kube_scheduler_new_ca_key, and the reverse",
         ),
         (
             {"ca_profile": "kubernetes"},
-            "kube_scheduler_ca_profile: kubernetes is of no file; name cfssl's ca-config.json in kube_scheduler_ca_config",
+            "kube_scheduler_ca_profile: profile kubernetes needs a file; set kube_scheduler_ca_config",
         ),
         (
             {"binary_url": "mirror/k8s"},
-            "kube_scheduler_binary_url: mirror/k8s is not a URL; write it as https://HOST/PATH",
+            "kube_scheduler_binary_url: mirror/k8s is not a valid URL; set https://HOST/PATH",
         ),
         (
             {"binary_url": "https:///k8s"},
-            "kube_scheduler_binary_url: https:///k8s is not a URL; write it as",
+            "kube_scheduler_binary_url: https:///k8s is not a valid URL; set https://HOST/PATH",
         ),
         (
             {"binary_url": "ftp://mirror"},
-            "kube_scheduler_binary_url: ftp://mirror is not a URL; write it as",
+            "kube_scheduler_binary_url: ftp://mirror is not a valid URL; set https://HOST/PATH",
         ),
         (
             {"binary_url": "https://[::1/k8s"},
-            "kube_scheduler_binary_url: https://[::1/k8s is not a URL; write it as",
+            "kube_scheduler_binary_url: https://[::1/k8s is not a valid URL; set https://HOST/PATH",
         ),
         (
             {"binary_url": HTTP},
-            f"kube_scheduler_binary_url: {HTTP} is plain http, by which anybody on the way can change binary and .sha512 alike; give kube_sch",
+            f"kube_scheduler_binary_url: {HTTP} uses plain http, so that an attacker on the network can "
+            "replace both the binary and its .sha512 file; set kube_sch",
         ),
         (
             {"binary_url": "HTTP://mirror.example"},
-            "kube_scheduler_binary_url: HTTP://mirror.example is plain http",
+            "kube_scheduler_binary_url: HTTP://mirror.example uses plain http",
         ),
         (
             {"binary_url": HTTP, "binary_checksum": {"1.36.1": SHA512}},
-            "kube_scheduler_binary_checksum: has none for 1.37.2; add it, or leave the variable out for the .sha512 beside",
+            "kube_scheduler_binary_checksum: has no checksum for 1.37.2; add one, or unset the variable to use the .sha512 file beside",
         ),
         (
             {"binary_checksum": {"1.36.1": SHA512}},
-            "kube_scheduler_binary_checksum: has none for 1.37.2; add it, or",
+            "kube_scheduler_binary_checksum: has no checksum for 1.37.2; add one, or",
         ),
         (
             {"binary_checksum": "a" * 128},
-            f"kube_scheduler_binary_checksum: '{'a' * 128}' is not a checksum; write sha512: and its 128 hexadecimal digits",
+            f"kube_scheduler_binary_checksum: '{'a' * 128}' is not a checksum; set sha512: with 128 hexadecimal digits",
         ),
         (
             {"binary_checksum": "sha512:https://x"},
@@ -408,27 +409,27 @@ def test_the_defaults_are_fine() -> None:
         ),
         (
             {"binary_checksum": {1.37: SHA512}},
-            "kube_scheduler_binary_checksum: 1.37: is not a version; write it in full",
+            "kube_scheduler_binary_checksum: 1.37: is not a full version",
         ),
         (
             {"binary_checksum": [SHA512]},
-            "is neither text nor a mapping; write sha512:HEX, or versions with one each",
+            "is neither text nor a mapping; set sha512:HEX, or a mapping of versions to checksums",
         ),
         (
             {"binary_source": "controller"},
-            "kube_scheduler_binary_url: https://dl.k8s.io is not the absolute path of a folder on the controller, which kube_scheduler_binary_source",
+            "kube_scheduler_binary_url: https://dl.k8s.io is not an absolute path; with kube_scheduler_binary_source",
         ),
         (
             {"ca_key": "ca-key.pem", "metrics_cert": "~/m.pem", "metrics_key": "/m"},
-            "kube_scheduler_ca_key: ca-key.pem, kube_scheduler_metrics_cert: ~/m.pem is not an absolute path; write it in full",
+            "kube_scheduler_ca_key: ca-key.pem, kube_scheduler_metrics_cert: ~/m.pem is not an absolute path; set an absolute path",
         ),
         (
             {"pki": "provided", "cert_source": "/s.pem", "key_source": "/x/../s.pem"},
-            "kube_scheduler_cert_source: /s.pem is also kube_scheduler_key_source; give each its own path",
+            "kube_scheduler_cert_source: /s.pem is also kube_scheduler_key_source; set separate paths",
         ),
         (
             {"pki": "shared", "cert_source": "/s.pem", "key_source": "/s.pem"},
-            "kube_scheduler_cert_source: /s.pem is also kube_scheduler_key_source; give each its own path",
+            "kube_scheduler_cert_source: /s.pem is also kube_scheduler_key_source; set separate paths",
         ),
         (
             {
@@ -437,7 +438,7 @@ def test_the_defaults_are_fine() -> None:
                 "key_source": "/s.pem",
                 "ca_cert": "/ca/ca.pem",
             },
-            "kube_scheduler_cert_source: /ca/ca.pem is also kube_scheduler_ca_cert; give each its own path",
+            "kube_scheduler_cert_source: /ca/ca.pem is also kube_scheduler_ca_cert; set separate paths",
         ),
     ],
 )
@@ -481,7 +482,7 @@ def test_a_version_that_is_kept_has_its_checksum_too() -> None:
     [line] = host_refused(
         "1.36.1", given={"binary_url": HTTP, "version": "", "binary_checksum": {"1.37.2": SHA256}}
     )
-    assert line.startswith("kube_scheduler_binary_checksum: has none for 1.36.1; add it")
+    assert line.startswith("kube_scheduler_binary_checksum: has no checksum for 1.36.1; add one")
 
 
 @pytest.mark.parametrize(
@@ -497,14 +498,14 @@ def test_a_version_that_is_kept_has_its_checksum_too() -> None:
             SHA256,
             {},
             {
-                "missing": "kube_scheduler_binary_url: /b is not there on the controller; fetch it from the"
+                "missing": "kube_scheduler_binary_url: /b does not exist on the controller; download it from the"
             },
         ),
         (
             "",
             {"/b": ""},
             {
-                "missing": "kube_scheduler_binary_url: /b.sha512 on the controller is not there, or holds"
+                "missing": "kube_scheduler_binary_url: /b.sha512 on the controller does not exist or contains"
             },
         ),
         (
@@ -528,14 +529,17 @@ def test_a_binary_of_the_controller(
 @pytest.mark.parametrize(
     ("addresses", "sentence"),
     [
-        ({}, "kube_scheduler_group: the group kube_masters has no hosts; put the masters into it"),
+        (
+            {},
+            "kube_scheduler_group: group kube_masters has no hosts; add the control-plane hosts to it",
+        ),
         (
             {"m2": "192.0.2.2"},
-            "kube_scheduler_group: the host m1 is not in the group kube_masters; add it",
+            "kube_scheduler_group: host m1 is not in the group kube_masters; add it",
         ),
         (
             dict.fromkeys(ADDRESSES, "192.0.2.1"),
-            "m1 and m2 and m3 have the same address 192.0.2.1; each master needs its own",
+            "m1 and m2 and m3 have the same address 192.0.2.1; set a unique address for each host",
         ),
         (
             {"m1": "10.0.0.256", "m2": "192.0.2.2", "m3": "m3.example"},
@@ -547,7 +551,7 @@ def test_a_binary_of_the_controller(
         ),
         (
             {"m1": "2001:db8::1", "m2": "2001:DB8:0::1"},
-            "kube_scheduler_address: m1 and m2 have the same address 2001:db8::1; each master needs its own",
+            "kube_scheduler_address: m1 and m2 have the same address 2001:db8::1; set a unique address for each host",
         ),
     ],
 )
@@ -573,12 +577,12 @@ def test_a_pair_that_is_to_be_made_need_not_be_there() -> None:
     assert refused(pki="provided", **pair, metrics_cert="/c.pem", metrics_key="/k.pem") == []
     assert refused(cert_source="/c.pem", key_source="/c.pem") == []
     [line] = refused(pki="shared")
-    assert "shared needs kube_scheduler_cert_source and kube_scheduler_key_source" in line
+    assert "shared requires kube_scheduler_cert_source and kube_scheduler_key_source" in line
 
 
 def test_files_that_are_not_there() -> None:
     assert refused(absent=("/ca.pem",)) == [
-        "kube_scheduler_ca_cert: /ca.pem, kube_scheduler_apiserver_ca: /ca.pem is not a file on the controller; put it there, or name where it is"
+        "kube_scheduler_ca_cert: /ca.pem, kube_scheduler_apiserver_ca: /ca.pem is not a file on the controller; create it, or correct the path"
     ]
     pair: dict[str, Any] = {"pki": "provided", "cert_source": "/c.pem", "key_source": "/k.pem"}
     assert refused(**pair) == []
@@ -616,7 +620,7 @@ def test_a_name_of_the_inventory_that_is_no_file_s(name: str) -> None:
     given: dict[str, Any] = {"addresses": {name: "192.0.2.1"}, "me": name, "csr_dir": "/csr"}
     [line] = refused(**given, pki="external")
     assert line.startswith(
-        f"kube_scheduler_csr_dir: the inventory name {name!r} cannot begin the name of a file"
+        f"kube_scheduler_csr_dir: inventory name {name!r} cannot be part of a file name"
     )
     assert refused(**given) == []
     assert (
@@ -691,7 +695,7 @@ def test_the_skew_to_the_apiserver() -> None:
     """A version is not put there that the policy forbids; one that runs there already may stay, and be made healthy."""
     theirs: dict[str, Any] = {"apiserver": {"reachable": True, "version": "v1.37.2", "error": None}}
     line = (
-        "kube_scheduler_version: 1.35.4 is more than one minor version older than the apiserver of m1, v1.37.2; take one of 1.37, or of the minor"
+        "kube_scheduler_version: 1.35.4 is more than one minor version older than the apiserver of m1, v1.37.2; set a version of 1.37, or of the minor version"
         " before it"
     )
     assert host_refused("1.35.4", **theirs) == [line]
@@ -719,12 +723,12 @@ def test_the_skew_to_each_apiserver_behind_a_load_balancer() -> None:
     )
     assert host_refused(apiservers=[away, new]) == []
     assert host_refused(apiservers=[new, old]) == [
-        "kube_scheduler_version: 1.37.2 is newer than the apiserver https://192.0.2.7:6443, v1.36.9; upgrade that first"
+        "kube_scheduler_version: 1.37.2 is newer than the apiserver https://192.0.2.7:6443, v1.36.9; upgrade the apiserver first"
     ]
     [line] = host_refused("1.36.1", apiservers=[new])
     assert line == (
-        "kube_scheduler_version: 1.36.1 is more than one minor version older than the apiserver https://192.0.2.8:6443, v1.38.0; take one of 1.38, or of"
-        " the minor before it"
+        "kube_scheduler_version: 1.36.1 is more than one minor version older than the apiserver https://192.0.2.8:6443, v1.38.0; set a version of 1.38, or of"
+        " the minor version before it"
     )
 
 
@@ -750,8 +754,8 @@ def test_one_apiserver_of_several_behind_one_url() -> None:
     """Where the version changes, and where it is one URL for all that is none of a master's own."""
     [line] = warned()
     assert line == (
-        "kube_scheduler_apiserver: all members name https://lb.example:6443, and of the apiservers behind it one was seen; name each in"
-        " kube_scheduler_apiservers, so that 1.37.2 is compared with all of them"
+        "kube_scheduler_apiserver: all members use https://lb.example:6443, and only one apiserver behind it was queried; list each apiserver in"
+        " kube_scheduler_apiservers to compare 1.37.2 with all of them"
     )
     assert warned("https://192.0.2.9:6443", runs="1.36.1")
     known: tuple[dict[str, Any], ...] = (
@@ -787,7 +791,7 @@ def test_an_apiserver_that_does_not_tell_its_version() -> None:
         "me": "m3",
     }
     assert warned(**given) == [
-        "kube_scheduler_apiservers: m3 gets no answer from one, so whether 1.37.2 suits it is not known: https://192.0.2.9: timed out"
+        "kube_scheduler_apiservers: one is not reachable from m3, so that its version cannot be compared with 1.37.2: https://192.0.2.9: timed out"
     ]
     assert warned(**given, runs="1.37.2") == []
     there = {**away, "reachable": True, "version": "v1.37.2", "error": None}
@@ -800,8 +804,8 @@ def test_an_apiserver_with_a_certificate_for_another_name() -> None:
     for given, asked in (({}, "192.0.2.1"), ({"tls_server_name": "lb.example"}, "lb.example")):
         [line] = host_refused(given=given, **facts)
         assert line == (
-            f"kube_scheduler_apiserver: the certificate of https://192.0.2.1:6443 is not for {asked}, by which m1 verifies it; have it issued for that"
-            " too, or give a name that it is for in kube_scheduler_tls_server_name"
+            f"kube_scheduler_apiserver: the certificate of https://192.0.2.1:6443 is not valid for {asked}, which m1 verifies; reissue it for that name,"
+            " or set kube_scheduler_tls_server_name to a name in the certificate"
         )
 
 
@@ -810,9 +814,9 @@ def test_an_apiserver_with_a_certificate_for_another_name() -> None:
     [
         (
             {"architecture": "riscv64"},
-            "m1: no kube-scheduler is released for the architecture riscv64",
+            "m1: kube-scheduler is not released for architecture riscv64",
         ),
-        ({"systemd_version": 0}, "m1: systemd does not run here"),
+        ({"systemd_version": 0}, "m1: systemd does not run, but must run the scheduler"),
         (
             {
                 "apiserver": {
@@ -821,23 +825,23 @@ def test_an_apiserver_with_a_certificate_for_another_name() -> None:
                     "error": "https://127.0.0.1:1: connection refused",
                 }
             },
-            "kube_scheduler_apiserver: m1 gets no answer from it: https://127.0.0.1:1: connection refused",
+            "kube_scheduler_apiserver: not reachable from m1: https://127.0.0.1:1: connection refused",
         ),
         (
             {"apiserver": {"reachable": True, "version": "v1.36.9", "error": None}},
-            "kube_scheduler_version: 1.37.2 is newer than the apiserver of m1, v1.36.9; upgrade that first",
+            "kube_scheduler_version: 1.37.2 is newer than the apiserver of m1, v1.36.9; upgrade the apiserver first",
         ),
         (
             {"clock_offset": -301.0},
-            "m1: its clock differs from the controller's by -301.0 s, so certificates would not be valid there",
+            "m1: its clock differs from the controller's by -301.0 s, so that certificates would be invalid there",
         ),
         (
             {"port": {"number": 10259, "held_by": "python3 (pid 7, x.service)", "ours": False}},
-            "kube_scheduler_secure_port: 10259 on m1 is held by python3 (pid 7, x.service)",
+            "kube_scheduler_secure_port: 10259 on m1 is in use by python3 (pid 7, x.service)",
         ),
         (
             {"others": ["static pod /x.yaml"]},
-            "m1: another kube-scheduler is there: static pod /x.yaml; stop it for good first",
+            "m1: found another kube-scheduler: static pod /x.yaml; stop and disable it first",
         ),
         (
             {
@@ -863,11 +867,11 @@ def test_an_apiserver_with_a_certificate_for_another_name() -> None:
         ),
         (
             {"obstacles": ["/etc/kubernetes/kube-scheduler.yaml"]},
-            "m1: /etc/kubernetes/kube-scheduler.yaml is a directory, but a file is to lie there; move it away",
+            "m1: /etc/kubernetes/kube-scheduler.yaml is a directory, but the role writes a file there; move the directory away",
         ),
         (
             {"unsafe": ["'/etc/kubernetes' belongs to k8s"]},
-            "m1: '/etc/kubernetes' belongs to k8s, and who may write there can have root read and write what they choose; chown it to root",
+            "m1: '/etc/kubernetes' belongs to k8s, so that a user with write access could make root read or write any file; run chown root",
         ),
     ],
 )
@@ -883,7 +887,7 @@ def test_host(facts: dict[str, Any], sentence: str) -> None:
 def test_a_name_that_no_instance_can_have(name: str) -> None:
     [line] = refused(name=name)
     assert line.startswith(
-        f"kube_scheduler_name: {name!r} is not a name; use 1 to 63 lower-case letters"
+        f"kube_scheduler_name: {name!r} is not a valid instance name; use 1 to 63 lowercase letters"
     )
     assert len(line.splitlines()) == 1
 
@@ -899,14 +903,14 @@ def test_paths_of_an_instance() -> None:
         "kube_scheduler_cert_path: /etc/kubernetes/batch.yaml is also the configuration beside"
     )
     [line] = refused(name="batch", log_dir="/var/lib/kube-ha/batch")
-    assert "lies in /var/lib/kube-ha/batch, where the role keeps its own copies" in line
+    assert "is in /var/lib/kube-ha/batch, which is reserved for the role" in line
 
 
 def test_a_unit_of_somebody_else_is_not_taken_over_by_an_instance() -> None:
     unit = {"name": "kubelet.service", "load_state": "loaded", "drop_ins": [], "static_pod": ""}
     [line] = host_refused(given={"name": "kubelet"}, unit=unit)
     assert line.startswith(
-        "kube_scheduler_name: m1 has a kubelet.service that is none of this role's; give another name"
+        "kube_scheduler_name: m1 has a kubelet.service that this role did not create; set another name"
     )
     assert host_refused(given={"name": "kubelet"}, unit=unit, installed=True) == []
     assert host_refused(unit={**unit, "name": "kube-scheduler.service"}) == []
@@ -933,27 +937,28 @@ OWN: dict[str, Any] = {
     [
         (
             {"ports": [10259]},
-            "kube_scheduler_secure_port: 10259 is also of batch.service on m1; give each its own port",
+            "kube_scheduler_secure_port: 10259 is also used by batch.service on m1; set a different port for each instance",
         ),
         (
             {"ports": [10251]},
-            "kube_scheduler_config: healthzBindAddress: 10251 is also of batch.service on m1; give each its own port",
+            "kube_scheduler_config: healthzBindAddress: 10251 is also used by batch.service on m1; set a different port for each instance",
         ),
         (
             {"lease": "kube-system/kube-scheduler"},
-            "kube_scheduler_config: leaderElection: the lock kube-system/kube-scheduler is also of batch.service on m1, so only one of them",
+            "kube_scheduler_config: leaderElection: the lock kube-system/kube-scheduler is also used by batch.service on m1, so that only one of them",
         ),
         (
             {"schedulers": ["batch", "default-scheduler"]},
-            "kube_scheduler_config: the schedulerName default-scheduler is also of batch.service on m1, so both would place the same pods;",
+            "kube_scheduler_config: the schedulerName default-scheduler is also used by batch.service on m1, so that both would place the same pods;",
         ),
         (
             {"paths": ["/etc/kubernetes/kube-scheduler.kubeconfig"]},
-            "kube_scheduler_kubeconfig_path: /etc/kubernetes/kube-scheduler.kubeconfig is also of batch.service on m1; give each its own path",
+            "kube_scheduler_kubeconfig_path: /etc/kubernetes/kube-scheduler.kubeconfig is also used by "
+            "batch.service on m1; set a different path for each instance",
         ),
         (
             {"paths": ["/opt/k8s/bin/kube-scheduler"]},
-            "kube_scheduler_bin_dir: /opt/k8s/bin/kube-scheduler is also of batch.service on m1; give each its own path",
+            "kube_scheduler_bin_dir: /opt/k8s/bin/kube-scheduler is also used by batch.service on m1; set a different path for each instance",
         ),
     ],
 )
@@ -974,18 +979,18 @@ def test_a_port_of_another_instance_is_told_once() -> None:
 
 def test_host_without_a_version_a_twin_or_libraries() -> None:
     assert (
-        "kube_scheduler_version: not set, and no scheduler runs on m1 whose version could be kept"
+        "kube_scheduler_version: not set, and no scheduler runs on m1"
         in host_refused(version="")[0]
     )
     assert (
-        "m1 and m2 both have the hostname m1.example, so a lease could not tell them apart"
+        "m1 and m2 have the same hostname m1.example, so that the lease cannot distinguish them"
         in host_refused(twins=("m2",))[0]
     )
     [line] = host_refused(
         given={"manage_packages": "false"}, missing_libraries=["cryptography", "yaml"]
     )
     assert line.startswith(
-        "m1 lacks the Python libraries cryptography and yaml, and kube_scheduler_manage_packages is false"
+        "m1: the Python libraries cryptography and yaml are missing, and kube_scheduler_manage_packages is false"
     )
 
 

@@ -119,14 +119,14 @@ def test_a_turn(position: int, rolled: str, leads: bool) -> None:
 def test_before_ones_turn() -> None:
     [line] = gate(2, "m1").errors
     assert line.startswith(
-        "m2 would be rolled before m3: the strategy of this play does not keep the hosts together"
+        "m2 would be rolled before m3, because the strategy of this play does not keep the hosts together"
     )
 
 
 def test_a_failed_member_stops_the_rollout() -> None:
     assert gate(1, failed="m1") == ([], True, "", False)
     [line] = gate(3, failed="m1").errors
-    assert line == "the rollout stopped because of m1; the members after it were left as they are"
+    assert line == "rollout stopped because m1 failed; the remaining members are unchanged"
 
 
 SICK: dict[str, Any] = {"healthy": False, "problems": ["readiness: HTTP 500"]}
@@ -136,7 +136,7 @@ SICK: dict[str, Any] = {"healthy": False, "problems": ["readiness: HTTP 500"]}
 def test_a_member_that_is_not_healthy_any_more_stops_the_rollout(name: str) -> None:
     """One that was rolled, and one that waits and was healthy at the start."""
     found = gate(1, "m1", now=answers(**{name: SICK}))
-    why = f"{name} is not healthy any more (readiness: HTTP 500); the members that were not rolled yet were left"
+    why = f"{name} became unhealthy (readiness: HTTP 500); the remaining members are unchanged"
     assert found == ([], True, why, False)
     assert gate(2, "m1", blocked={"m3": why}) == ([], True, "", False)
     assert gate(3, "m1", blocked={"m3": why, "m2": why}).errors == [why]
@@ -148,7 +148,7 @@ def test_a_member_that_is_not_healthy_any_more_stops_the_rollout(name: str) -> N
 
 def test_a_member_that_answers_no_more_stops_the_rollout() -> None:
     left = {name: answer(name) for name in ("m2", "m3")}
-    assert "m1 is not healthy any more (it gave no answer)" in gate(1, "m1", now=left).blocked
+    assert "m1 became unhealthy (no usable result)" in gate(1, "m1", now=left).blocked
 
 
 def test_at_the_end_the_verdict_says_who_is_not_healthy() -> None:
@@ -163,7 +163,7 @@ def test_a_member_without_an_answer_may_be_put_right() -> None:
 def test_the_last_healthy_member_is_left() -> None:
     found = gate(0, order=[["m2"]], healthy=["m2"], now=answers(m1=SICK, m3=SICK))
     assert found.blocked.startswith(
-        "m2 is the only healthy member and was left as it is, for nobody would schedule"
+        "m2 is the only healthy member and was not rolled, because no other member could schedule"
     )
     led: dict[str, Any] = {"lease": {"holder": "m4.example", "moving": True}}
     # A member that this play leaves out leads.
@@ -199,12 +199,12 @@ def test_nothing_is_gated_where_nobody_is_healthy() -> None:
     [
         ({"drift": []}, "1.37.2", ""),
         ({"drift": []}, "", ""),
-        (SICK, "1.37.2", "m1: not healthy after it was rolled: readiness: HTTP 500"),
-        ({"drift": []}, "1.36.1", "m1: runs 1.37.2 after it was rolled, and not 1.36.1"),
+        (SICK, "1.37.2", "m1: unhealthy after the roll: readiness: HTTP 500"),
+        ({"drift": []}, "1.36.1", "m1: runs 1.37.2 after the roll instead of 1.36.1"),
         (
             {},
             "1.37.2",
-            "m1: differs from its plan after it was rolled: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
+            "m1: differs from its plan after the roll: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
         ),
     ],
 )
@@ -217,47 +217,45 @@ def test_outcome_of_a_member_that_was_rolled_back() -> None:
     back: dict[str, Any] = {"version": "", "compared": False, "rolled_back": True}
     assert rollout.evaluate_roll("m1", answer("m1"), **back) == []
     assert rollout.evaluate_roll("m1", answer("m1", **SICK), **back) == [
-        "m1: not healthy after it was rolled back: readiness: HTTP 500"
+        "m1: unhealthy after the rollback: readiness: HTTP 500"
     ]
 
 
 def test_the_order_in_words() -> None:
     found = answers(m3={**SICK, "process": {"version": "1.36.1"}})
     assert rollout.describe_order([["m3"], ["m1"], ["m2"]], found, "1.37.2", 4.4) == [
-        "rolled one after the other: m3 1.36.1 -> 1.37.2 (not healthy, the canary), m1 (standby), m2 (leads)",
-        "the lease is handed over once, with at most 4.4 s without a leader",
+        "rollout order: m3 1.36.1 -> 1.37.2 (unhealthy, canary), m1 (standby), m2 (leader)",
+        "1 handover, at most 4.4 s without a leader",
     ]
-    assert rollout.describe_order([["m1"]], found, "1.37.2", 4.4) == [
-        "rolled one after the other: m1 (standby)"
-    ]
+    assert rollout.describe_order([["m1"]], found, "1.37.2", 4.4) == ["rollout order: m1 (standby)"]
     sick = answers(m1=SICK, m2=SICK, m3=SICK)
     assert rollout.describe_order([ALL], sick, "1.37.2", 4.4) == [
-        "rolled all at once, for no member is healthy: m1, m2, m3"
+        "rollout order: all at once, because no member is healthy: m1, m2, m3"
     ]
     assert rollout.describe_order([], found, "1.37.2", 4.4) == []
 
 
 def test_a_turn_in_words() -> None:
     turn = rollout.RolloutStep(ORDER, 1, "m3")
-    assert rollout.describe_step(turn, answers()) == "m3: is rolled, step 2 of 3; m2 leads"
+    assert rollout.describe_step(turn, answers()) == "m3: rolling, step 2 of 3; leader: m2"
     assert (
         rollout.describe_step(turn, answers(), check=True)
-        == "m3: would be rolled, step 2 of 3; m2 leads"
+        == "m3: would roll, step 2 of 3; leader: m2"
     )
     nobody = {"m3": answer("m3", holder="")}
     assert (
         rollout.describe_step(turn, nobody)
-        == "m3: is rolled, step 2 of 3; nobody of the members is seen to lead"
+        == "m3: rolling, step 2 of 3; leader: none of the members"
     )
 
 
 def test_a_hand_over_in_words() -> None:
     seen = {"holder": "m3.example", "seconds": 0.9, "released": True, "transitions": 1}
-    line = "m2: handed the lease over to m3.example, which led 0.9 s after the stop"
+    line = "m2: handed over the lease to m3.example, which led 0.9 s after the stop"
     assert rollout.describe_handover("m2", seen, 4.4) == [line]
     kept = {**seen, "seconds": 16.0, "released": False}
     assert rollout.describe_handover("m2", kept, 4.4)[1:] == [
-        "m2: did not release its lease, so that it had to expire: 16 s, not at most 4.4 s; see its journal"
+        "m2: did not release its lease; the lease expired: 16 s instead of at most 4.4 s; see its journal"
     ]
     # A version that never releases it takes that long by its nature.
     assert len(rollout.describe_handover("m2", kept, 23.8)) == 1
@@ -268,10 +266,10 @@ def test_the_lease_at_the_end_in_words() -> None:
         return {name: {"lease": {**answer(name)["lease"], "transitions": number}} for name in ALL}
 
     assert rollout.describe_transitions(answers(**count(3)), answers(**count(4))) == [
-        "m2 leads; the lease changed hands once during this run"
+        "leader: m2; 1 lease transition during this run"
     ]
     [twice] = rollout.describe_transitions(answers(**count(3)), answers(**count(5)))
-    assert twice.endswith("2 times during this run")
+    assert twice.endswith("2 lease transitions during this run")
     assert rollout.describe_transitions(answers(**count(3)), answers(**count(3))) == []
     # A lease that was not there, and one that was made anew.
     assert (
@@ -293,17 +291,17 @@ NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
         ({"changed": False, "not_after": ""}, ""),
         (
             {"changed": True, "not_after": "2026-11-24T12:30:00+00:00"},
-            "expired on 2026-11-24 12:30 UTC; deploy the former",
+            "expired on 2026-11-24 12:30 UTC; deploy the previous",
         ),
         (
             {"changed": True, "not_after": ""},
-            "m1: its previous set has no certificate that can be read",
+            "m1: the certificate of its previous set is missing or unreadable",
         ),
         (
             {"changed": True, "not_after": "2026-11-26T00:00:00"},
-            "m1: its previous set has no certificate",
+            "m1: the certificate of its previous set is missing",
         ),
-        ({"changed": True, "not_after": "x"}, "m1: its previous set has no certificate"),
+        ({"changed": True, "not_after": "x"}, "m1: the certificate of its previous set is missing"),
     ],
 )
 def test_what_is_not_rolled_back_to(recalled: dict[str, Any], words: str) -> None:
@@ -334,7 +332,7 @@ def test_previous_sets_of_different_rollouts() -> None:
         {"m1": {"changed": False}, "m2": older, "m3": newer}, answers()
     )
     assert (
-        "they would run m1 1.37.2, m2 1.36.1, m3 1.37.2; name the hosts to roll back with --limit"
+        "the members would run m1 1.37.2, m2 1.36.1, m3 1.37.2; select the hosts to roll back with --limit"
         in line
     )
 
@@ -350,10 +348,10 @@ def test_when_the_answers_are_outdated() -> None:
 @pytest.mark.parametrize(
     ("silent", "play", "words"),
     [
-        ("m1 m3", asked(playing="m2"), "left out (m1, m3): run without --limit"),
-        ("m3", asked(playing="m1 m2"), "left out (m3): run without --limit"),
-        ("m1 m3", asked(batch="m2"), "in later batches (m1, m3): leave serial out"),
-        ("m1 m3", asked(playing="m1 m2", batch="m2"), "left out (m1, m3): run without --limit"),
+        ("m1 m3", asked(playing="m2"), "excluded (m1, m3); run without --limit"),
+        ("m3", asked(playing="m1 m2"), "excluded (m3); run without --limit"),
+        ("m1 m3", asked(batch="m2"), "in later batches (m1, m3); remove serial"),
+        ("m1 m3", asked(playing="m1 m2", batch="m2"), "excluded (m1, m3); run without --limit"),
     ],
 )
 def test_the_leader_is_not_rolled_while_others_may_have_to_be(
@@ -361,7 +359,7 @@ def test_the_leader_is_not_rolled_while_others_may_have_to_be(
 ) -> None:
     found = {name: answer(name) for name in ("m1", "m2", "m3") if name not in silent}
     [line] = rollout.check_leader_scope(rollout.compute_order(found), found, play)
-    start = "m2 leads and differs from its plan, and members that may have to go before it are "
+    start = "m2 leads and has drift, but members that must be rolled before it are "
     assert line.startswith(f"{start}{words}")
 
 
@@ -421,8 +419,8 @@ def test_a_member_that_saw_no_holder_contradicts_nobody() -> None:
             {"m1": {"healthy": False, "problems": ["readiness: HTTP 500"]}},
             "m1: readiness: HTTP 500",
         ),
-        ({"m3": {"holder": "m3"}}, "the members do not agree who leads: m2.example, m3.example"),
-        ({"m1": {"process": {"version": "1.36.1"}}}, "m1: version 1.36.1 runs, not 1.37.2"),
+        ({"m3": {"holder": "m3"}}, "the members report different leaders: m2.example, m3.example"),
+        ({"m1": {"process": {"version": "1.36.1"}}}, "m1: runs version 1.36.1 instead of 1.37.2"),
         (
             {"m1": {"drift": DRIFT}},
             "m1: differs from its plan: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
@@ -441,7 +439,7 @@ def test_a_foreign_holder_is_judged_when_all_have_answered() -> None:
     ]
     more = asked("m1 m2 m3 m4", playing="m1 m2 m3")
     assert verdict(found, play=more) == []
-    unknown = "whether x.example, which holds the lease, is a member (no answer of m4)"
+    unknown = "whether the holder x.example is a member (no result from m4)"
     assert rollout.evaluate_leadership(found, more) == ([], [unknown])
 
 
@@ -456,7 +454,7 @@ def test_what_was_not_checked_of_a_host_and_its_cluster() -> None:
     found = {"m1": answer("m1", drift=[], not_checked=["metrics"])}
     told = rollout.evaluate_member("m1", found, asked(playing="m1"), "1.37.2", rolled=True)
     assert told.not_checked[0] == "metrics"
-    assert told.not_checked[1].startswith("whether m2.example, which holds the lease")
+    assert told.not_checked[1].startswith("whether the holder m2.example")
 
 
 def test_what_was_only_staged_is_no_fault() -> None:
@@ -483,7 +481,7 @@ def test_a_host_that_is_removed_leaves_another_one() -> None:
 
 def test_the_last_ones_are_not_removed() -> None:
     assert removal("m2", "m1 m2 m3").errors == [
-        "m2: nobody would schedule any more without m1, m2, m3: leave one with --limit, or say so"
+        "m2: no scheduler would remain without m1, m2, m3; keep one with --limit, or say so"
     ]
     for lease in (
         None,
@@ -492,7 +490,7 @@ def test_the_last_ones_are_not_removed() -> None:
     ):
         [line] = removal(lease=lease).errors
         assert line.startswith(
-            "m1: the lease is not seen to move, so whether anybody is left to schedule is not known"
+            "m1: the lease was not observed to move, so that it is unknown whether a scheduler would remain"
         )
         assert line.endswith("or say so")
 

@@ -150,7 +150,7 @@ def test_nobody_leads() -> None:
 
 def test_members_that_do_not_agree() -> None:
     found = cluster(three(m3={"lease": lease("m3.example")}))
-    assert found["reasons"] == ["the members do not agree who leads: m1.example, m3.example"]
+    assert found["reasons"] == ["the members report different leaders: m1.example, m3.example"]
     assert [name for name, each in found["members"].items() if each["leads"]] == ["m1", "m3"]
 
 
@@ -167,7 +167,7 @@ def test_the_lease_changed_hands() -> None:
         name: member(name, lease={**lease("m2.example"), "transitions": 0})
         for name in ("m1", "m2", "m3")
     }
-    line = "kube_masters: m1 leads; the lease changed hands once during this run"
+    line = "kube_masters: leader: m1; 1 lease transition during this run"
     assert line in texts(cluster(before=before))
     assert line not in texts(cluster())
 
@@ -197,7 +197,7 @@ def test_some_members() -> None:
     assert texts(found)[4:] == ["not asked: m2, m3"]
     found = cluster({"m1": member("m1", "m2")}, asked(playing="m1"))
     assert (
-        "kube_masters: not checked: whether m2.example, which holds the lease, is a member (no answer of m2, m3)"
+        "kube_masters: not checked: whether the holder m2.example is a member (no result from m2, m3)"
         in texts(found)
     )
     assert found["state"] == "healthy"
