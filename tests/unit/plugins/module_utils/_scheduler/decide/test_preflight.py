@@ -380,8 +380,10 @@ def test_the_defaults_are_fine() -> None:
         ),
         (
             {"binary_url": HTTP},
-            f"kube_scheduler_binary_url: {HTTP} uses plain http, so that an attacker on the network can "
-            "replace both the binary and its .sha512 file; set kube_sch",
+            (
+                f"kube_scheduler_binary_url: {HTTP} uses plain http, so that an attacker on the network can "
+                "replace both the binary and its .sha512 file; set kube_sch"
+            ),
         ),
         (
             {"binary_url": "HTTP://mirror.example"},
@@ -953,8 +955,10 @@ OWN: dict[str, Any] = {
         ),
         (
             {"paths": ["/etc/kubernetes/kube-scheduler.kubeconfig"]},
-            "kube_scheduler_kubeconfig_path: /etc/kubernetes/kube-scheduler.kubeconfig is also used by "
-            "batch.service on m1; set a different path for each instance",
+            (
+                "kube_scheduler_kubeconfig_path: /etc/kubernetes/kube-scheduler.kubeconfig is also used by "
+                "batch.service on m1; set a different path for each instance"
+            ),
         ),
         (
             {"paths": ["/opt/k8s/bin/kube-scheduler"]},
