@@ -443,10 +443,16 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
     KubeconfigError,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_module
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig_module import (
+    converge_kubeconfig,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig_summary import (
+    hide_secrets,
+)
 
 
-def entries(**options: dict[str, t.Any]) -> dict[str, t.Any]:
+def entry_list(**options: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the argument spec of a list of entries."""
     return {
         "type": "list",
         "elements": "dict",
@@ -458,9 +464,9 @@ def entries(**options: dict[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-ARGUMENTS: dict[str, t.Any] = {
+KUBECONFIG_ARGUMENTS: dict[str, t.Any] = {
     "path": {"type": "path", "required": True},
-    "clusters": entries(
+    "clusters": entry_list(
         server={"type": "str"},
         certificate_authority={"type": "path"},
         certificate_authority_data={"type": "str"},
@@ -469,7 +475,7 @@ ARGUMENTS: dict[str, t.Any] = {
         proxy_url={"type": "str", "no_log": True},
         insecure_skip_tls_verify={"type": "bool"},
     ),
-    "users": entries(
+    "users": entry_list(
         client_certificate={"type": "path"},
         client_key={"type": "path", "no_log": False},
         client_certificate_source={"type": "path"},
@@ -496,7 +502,9 @@ ARGUMENTS: dict[str, t.Any] = {
             },
         },
     ),
-    "contexts": entries(cluster={"type": "str"}, user={"type": "str"}, namespace={"type": "str"}),
+    "contexts": entry_list(
+        cluster={"type": "str"}, user={"type": "str"}, namespace={"type": "str"}
+    ),
     "current_context": {"type": "str"},
     "force": {"type": "bool", "default": False},
     "backup": {"type": "bool", "default": False},
@@ -506,15 +514,16 @@ ARGUMENTS: dict[str, t.Any] = {
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=ARGUMENTS, add_file_common_args=True, supports_check_mode=True
+        argument_spec=KUBECONFIG_ARGUMENTS, add_file_common_args=True, supports_check_mode=True
     )
-    # Ansible would blot out of every path and message what is hidden of the options, however short; results hold none of it but tokens.
+    # Ansible would mask the value of every no_log option, however short, in all paths and messages.
+    # Results contain none of these values except tokens.
     module.no_log_values = {
         entry["token"] for entry in module.params["users"] or () if entry["token"]
     }
-    invocation = {"module_args": kubeconfig_module.public(module.params)}
+    invocation = {"module_args": hide_secrets(module.params)}
     try:
-        result = kubeconfig_module.run(module)
+        result = converge_kubeconfig(module)
     except (FilesError, KubeconfigError) as exc:
         module.fail_json(msg=str(exc), invocation=invocation)
     module.exit_json(**result, invocation=invocation)

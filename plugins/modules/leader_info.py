@@ -177,7 +177,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, LeaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import leader
 
-ARGUMENTS: dict[str, t.Any] = {
+LEADER_ARGUMENTS: dict[str, t.Any] = {
     "kubeconfig": {"type": "path", "required": True},
     "contexts": {"type": "list", "elements": "str", "aliases": ["context"]},
     "name": {"type": "str", "default": "kube-scheduler"},
@@ -192,17 +192,17 @@ ARGUMENTS: dict[str, t.Any] = {
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=ARGUMENTS,
+        argument_spec=LEADER_ARGUMENTS,
         required_if=[("wait_for", "holder", ["holder"])],
         supports_check_mode=True,
     )
     try:
-        found, problem = leader.query_leader(module.params)
+        result, problem = leader.query_leader(module.params)
     except (KubeError, LeaseError) as exc:
         module.fail_json(msg=str(exc))
     if problem:
-        module.fail_json(msg=problem, **found)
-    module.exit_json(changed=False, **found)
+        module.fail_json(msg=problem, **result)
+    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

@@ -133,7 +133,9 @@ class Lab:
             "contexts": [{"name": n, "cluster": n, "user": "u"} for n in self.addresses],
             "current_context": next(iter(self.addresses)),
         }
-        kubeconfig_module.run(FakeModule(**filled(kubeconfig.ARGUMENTS, task)))
+        kubeconfig_module.converge_kubeconfig(
+            FakeModule(**filled(kubeconfig.KUBECONFIG_ARGUMENTS, task))
+        )
         return path
 
     def write(self, method: str, path: str, body: dict[str, Any] | None = None) -> int:
@@ -148,7 +150,9 @@ class Lab:
             return connection.getresponse().status
 
     def ask(self, path: Path | None = None, **given: Any) -> tuple[Any, str | None]:
-        params = {name: option.get("default") for name, option in leader_info.ARGUMENTS.items()}
+        params = {
+            name: option.get("default") for name, option in leader_info.LEADER_ARGUMENTS.items()
+        }
         return _leader.query_leader(
             {**params, "kubeconfig": str(path or self.admin), "name": LEASE, **given}
         )

@@ -444,7 +444,7 @@ def _kubeconfig(wanted: DesiredState, module: FileModule) -> list[str]:
     path = options["path"]
     task = CheckModeTask(module, options)
     try:
-        result = kubeconfig_module.run(task)
+        result = kubeconfig_module.converge_kubeconfig(task)
     except CollectionError as error:
         return [str(error).partition("; set force")[0]]
     if not result["changed"]:

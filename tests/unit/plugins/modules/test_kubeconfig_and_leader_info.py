@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The modules as such: what their documentation says is what they take and return, and each way out is one JSON."""
+"""Test the modules kubeconfig and leader_info: documentation, examples and results."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 from ansible.module_utils.common.parameters import PASS_VARS
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_module
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig_summary import (
+    summarize_kubeconfig,
+)
 from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig, leader_info
 
 from tests.support.apiserver import Server, answer, lease
@@ -27,6 +29,10 @@ from tests.support.pki import Ca
 patch_module_args = pytest.importorskip("ansible.module_utils.testing").patch_module_args
 
 MODULES = [kubeconfig, leader_info]
+SPECS = [
+    (kubeconfig, kubeconfig.KUBECONFIG_ARGUMENTS),
+    (leader_info, leader_info.LEADER_ARGUMENTS),
+]
 
 
 def run(module: ModuleType, capsys: pytest.CaptureFixture[str], **options: Any) -> Any:
@@ -36,7 +42,7 @@ def run(module: ModuleType, capsys: pytest.CaptureFixture[str], **options: Any) 
 
 
 def shape(options: dict[str, Any]) -> dict[str, Any]:
-    """Those parts of a specification or of its documentation that both have."""
+    """Return the parts that an argument spec and its documentation share."""
     return {
         name: {
             **{
@@ -50,9 +56,9 @@ def shape(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_the_options_are_as_documented(module: ModuleType) -> None:
-    assert shape(yaml.safe_load(module.DOCUMENTATION)["options"]) == shape(module.ARGUMENTS)
+@pytest.mark.parametrize(("module", "spec"), SPECS)
+def test_options_equal_their_documentation(module: ModuleType, spec: dict[str, Any]) -> None:
+    assert shape(yaml.safe_load(module.DOCUMENTATION)["options"]) == shape(spec)
 
 
 def names(returned: dict[str, Any]) -> dict[str, Any]:
@@ -62,42 +68,40 @@ def names(returned: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_what_leader_info_returns_is_documented() -> None:
+def test_result_of_leader_info_is_documented() -> None:
     assert set(names(yaml.safe_load(leader_info.RETURN))) == {
         *_lease.to_lease_result(_lease.Observation()),
         "server",
     }
 
 
-def test_what_kubeconfig_returns_is_documented(tmp_path: Path) -> None:
+def test_result_of_kubeconfig_is_documented(tmp_path: Path) -> None:
     documented = names(yaml.safe_load(kubeconfig.RETURN))
     ca = Ca()
     config = yaml.safe_load(built(["https://h"], ca=ca.pem, pair=ca.issue()))
-    returned: Any = kubeconfig_module.summary(config)
+    returned: Any = summarize_kubeconfig(config)
     assert set(documented) == {*returned, "path", "backup_file"}
     for kind in ("clusters", "users"):
         assert set(documented[kind]) == set(returned[kind][0])
-    told = documented["users"]["client_certificate_data"]
-    assert set(told) == set(returned["users"][0]["client_certificate_data"])
-    assert set(told) == set(returned["clusters"][0]["certificate_authority_data"][0])
+    certificate = documented["users"]["client_certificate_data"]
+    assert set(certificate) == set(returned["users"][0]["client_certificate_data"])
+    assert set(certificate) == set(returned["clusters"][0]["certificate_authority_data"][0])
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_examples_are_tasks_that_the_module_takes(
-    module: ModuleType, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_examples_are_valid_tasks(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     for task in yaml.safe_load(module.EXAMPLES):
         options = task.get(f"kube_ha.scheduler.{module.__name__.rpartition('.')[2]}")
         if options is None:
             continue
         path = next(name for name in ("path", "kubeconfig") if name in options)
         result = run(module, capsys, **{**options, path: "/dev/null", "_ansible_check_mode": True})
-        # It came as far as the file: every option was understood.
+        # The module failed at the file, so that all options are valid.
         assert result["failed"]
         assert "/dev/null" in result["msg"]
 
 
-def test_kubeconfig_tells_a_change_and_a_fault(
+def test_kubeconfig_reports_changes_and_errors(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = {
@@ -118,13 +122,13 @@ def test_kubeconfig_tells_a_change_and_a_fault(
 
 
 @pytest.mark.parametrize(
-    "fault", [{}, {"current_context": "nowhere"}, {"users": "garbage"}, {"clusters": [{}]}]
+    "invalid", [{}, {"current_context": "nowhere"}, {"users": "garbage"}, {"clusters": [{}]}]
 )
 def test_secrets_reach_neither_syslog_nor_invocation(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    fault: dict[str, Any],
+    invalid: dict[str, Any],
 ) -> None:
     logged: list[Any] = []
     monkeypatch.setattr(
@@ -142,19 +146,19 @@ def test_secrets_reach_neither_syslog_nor_invocation(
             {"name": "-", "server": "https://h", "proxy_url": "http://me:s3cret-3@proxy:3128"}
         ],
         "users": [{"name": "u", "exec": plugin}, {"name": "v", "token": "s3cret-4"}],
-        **fault,
-        # Since ansible-core 2.21 it is told only where it is asked for.
+        **invalid,
+        # Since ansible-core 2.21, the invocation is returned only on request.
         **{f"_ansible_{name}": True for name in ("inject_invocation",) if name in PASS_VARS},
     }
     result = run(kubeconfig, capsys, **task)
-    assert ("failed" in result) is bool(fault), result
-    assert bool(logged) is {"users", "clusters"}.isdisjoint(fault), (
-        "options that are refused are not logged"
+    assert ("failed" in result) is bool(invalid), result
+    assert bool(logged) is {"users", "clusters"}.isdisjoint(invalid), (
+        "rejected options are not logged"
     )
     assert "s3cret" not in json.dumps([result, [str(line) for line in logged]])
-    if fault:
+    if invalid:
         return
-    # Short arguments are not blotted out of what is told.
+    # Short arguments are not masked in the result.
     assert result["path"] == str(tmp_path / "config")
     assert result["clusters"][0]["name"] == "-"
     options = result["invocation"]["module_args"]
@@ -163,7 +167,7 @@ def test_secrets_reach_neither_syslog_nor_invocation(
     assert "s3cret-1" in (tmp_path / "config").read_text()
 
 
-def test_leader_info_tells_a_leader_and_a_fault(
+def test_leader_info_reports_a_leader_or_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ca = Ca()

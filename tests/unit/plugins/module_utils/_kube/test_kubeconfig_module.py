@@ -101,7 +101,7 @@ class Host:
         }
 
     def task(self, **given: Any) -> dict[str, Any]:
-        """The walk-through's four commands."""
+        """Return the task for the four commands of the walk-through."""
         return {
             "clusters": [self.cluster(embed_certs=True)],
             "users": [self.user(embed_certs=True)],
@@ -111,13 +111,15 @@ class Host:
         }
 
     def run(self, *, check: bool = False, **given: Any) -> Any:
-        fake = FakeModule(check, **filled(module.ARGUMENTS, {"path": str(self.path), **given}))
+        fake = FakeModule(
+            check, **filled(module.KUBECONFIG_ARGUMENTS, {"path": str(self.path), **given})
+        )
         self.warnings = fake.warnings
-        result = kubeconfig_module.run(fake)
+        result = kubeconfig_module.converge_kubeconfig(fake)
         self.is_clean(json.dumps(result) + "".join(fake.warnings))
         return result
 
-    def fault(self, **given: Any) -> str:
+    def error(self, **given: Any) -> str:
         before = self.path.read_bytes() if self.path.is_file() else None
         texts = set()
         for check in (True, False):
@@ -130,7 +132,7 @@ class Host:
         return text
 
     def is_clean(self, text: str) -> None:
-        """No key and no token may be shown, whichever way they are written."""
+        """Check that no key and no token is shown, in any encoding."""
         for path in (self.folder / "cert").glob("*-key.pem"):
             pem = path.read_bytes()
             assert not [line for line in pem.decode().splitlines()[1:-1] if line in text]
@@ -159,10 +161,10 @@ def data(path: str) -> str:
     return base64.b64encode(Path(path).read_bytes()).decode()
 
 
-# --- what is written
+# --- the file
 
 
-def test_the_walk_through(host: Host) -> None:
+def test_walk_through_task_writes_the_file(host: Host) -> None:
     result = host.run(**host.task())
     assert result["changed"]
     assert host.mode() == 0o600
@@ -199,7 +201,7 @@ def test_the_walk_through(host: Host) -> None:
     assert result["current_context"] == "x"
 
 
-TWELVE: dict[str, Any] = {
+LIFECYCLE: dict[str, Any] = {
     "make": lambda host: host.task(),
     "change": lambda host: host.task(
         clusters=[host.cluster(server="https://h:1", embed_certs=True)]
@@ -209,15 +211,15 @@ TWELVE: dict[str, Any] = {
 
 
 def written(path: Path) -> tuple[int, ...] | None:
-    """What a write would change; that the file was read is no matter."""
+    """Return the attributes that a write changes. A read changes none of them."""
     if not path.exists():
         return None
     status = path.stat()
     return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_mode
 
 
-def test_check_real_and_again_for_make_change_and_remove(host: Host) -> None:
-    for task in TWELVE.values():
+def test_check_mode_predicts_and_second_run_changes_nothing(host: Host) -> None:
+    for task in LIFECYCLE.values():
         before = host.path.read_bytes() if host.path.exists() else None
         options = task(host)
         predicted = host.run(check=True, **options)
@@ -236,7 +238,7 @@ def test_check_real_and_again_for_make_change_and_remove(host: Host) -> None:
 
 @pytest.mark.parametrize("path", KUBECTLS)
 @pytest.mark.parametrize("embed", [True, False])
-def test_it_is_the_file_that_kubectl_writes(host: Host, path: str, embed: bool) -> None:
+def test_file_equals_that_of_kubectl(host: Host, path: str, embed: bool) -> None:
     theirs = host.folder / "theirs"
     flag, far = f"--embed-certs={str(embed).lower()}", "/usr/bin/env"
     for arguments in (
@@ -299,14 +301,14 @@ def test_it_is_the_file_that_kubectl_writes(host: Host, path: str, embed: bool) 
     )
     expected = theirs.read_bytes()
     if minor(path) < 34:
-        # It still wrote what no component uses; where a file has it, it stays.
+        # Up to 1.33, kubectl wrote a field that no component uses. An existing one stays.
         assert b"preferences: {}\n" in expected
         expected = expected.replace(b"preferences: {}\n", b"")
     assert host.path.read_bytes() == expected
 
 
 @pytest.mark.parametrize("path", KUBECTLS)
-def test_kubectl_edits_the_file_and_its_changes_stay(host: Host, path: str) -> None:
+def test_changes_by_kubectl_stay(host: Host, path: str) -> None:
     host.run(**host.task())
     kubectl(
         path,
@@ -329,8 +331,8 @@ def test_kubectl_edits_the_file_and_its_changes_stay(host: Host, path: str) -> N
     assert kubectl(path, host.path, "get-contexts", "-oname").stdout == b"theirs\nx\n"
 
 
-def test_the_layout_of_kubectl_1_10_is_no_change(host: Host) -> None:
-    """It wrote two empty fields that later ones leave out; a file that says the same stays as it is, byte for byte."""
+def test_layout_of_kubectl_1_10_is_unchanged(host: Host) -> None:
+    """It wrote two empty fields that later versions omit. Such a file stays byte for byte the same."""
     host.run(**host.task())
     older = host.path.read_text().replace("kind: Config\n", "kind: Config\npreferences: {}\n")
     older = older.replace("  user:\n    client-", "  user:\n    as-user-extra: {}\n    client-")
@@ -358,7 +360,7 @@ current-context: dangling
 """
 
 
-def test_what_the_task_does_not_name_stays(host: Host) -> None:
+def test_undeclared_entries_and_fields_stay(host: Host) -> None:
     host.path.write_text(FOREIGN)
     before = kubeconfig.parse_kubeconfig(FOREIGN.encode(), "")
     host.run(clusters=[host.cluster()])
@@ -377,7 +379,7 @@ def test_what_the_task_does_not_name_stays(host: Host) -> None:
     assert after == before
 
 
-def test_a_file_that_is_right_is_not_touched_but_for_its_mode(host: Host) -> None:
+def test_correct_file_changes_only_its_mode(host: Host) -> None:
     host.run(**host.task())
     text = f"# a comment\n{json.dumps(host.config)}"
     host.path.write_text(text)
@@ -392,7 +394,7 @@ def test_a_file_that_is_right_is_not_touched_but_for_its_mode(host: Host) -> Non
 @pytest.mark.parametrize(
     "spelling", ["cert/client.pem", "./cert/client.pem", "cert/../cert/client.pem", "{}"]
 )
-def test_another_spelling_of_the_same_path_is_no_change(host: Host, spelling: str) -> None:
+def test_other_spelling_of_a_path_is_unchanged(host: Host, spelling: str) -> None:
     host.run(users=[host.user()])
     host.path.write_text(
         host.path.read_text().replace("cert/client.pem", spelling.format(host.file("client.pem")))
@@ -400,7 +402,7 @@ def test_another_spelling_of_the_same_path_is_no_change(host: Host, spelling: st
     assert not host.run(users=[host.user()])["changed"]
 
 
-def test_paths_outside_of_the_folder_are_written_in_full(host: Host) -> None:
+def test_path_outside_of_the_directory_is_absolute(host: Host) -> None:
     (host.folder / "sub").mkdir()
     host.run(path=str(host.folder / "sub" / "c"), users=[host.user()])
     user = yaml.safe_load((host.folder / "sub" / "c").read_text())["users"][0]["user"]
@@ -410,7 +412,7 @@ def test_paths_outside_of_the_folder_are_written_in_full(host: Host) -> None:
     }
 
 
-def test_one_way_in_replaces_the_others(host: Host) -> None:
+def test_auth_method_replaces_the_others(host: Host) -> None:
     certificate_paths = {
         "client-certificate": "cert/client.pem",
         "client-key": "cert/client-key.pem",
@@ -436,7 +438,7 @@ def test_one_way_in_replaces_the_others(host: Host) -> None:
         } == expected
 
 
-def test_trust_in_three_ways(host: Host) -> None:
+def test_trust_by_path_by_data_or_insecure(host: Host) -> None:
     pem = host.ca.path.read_text()
     for options, expected in (
         ({"certificate_authority": str(host.ca.path)}, {"certificate-authority": "cert/ca.pem"}),
@@ -462,13 +464,13 @@ def test_trust_in_three_ways(host: Host) -> None:
         }
 
 
-def test_an_empty_text_removes_a_field(host: Host) -> None:
+def test_empty_text_removes_a_field(host: Host) -> None:
     host.run(clusters=[host.cluster(tls_server_name="a.example", proxy_url="http://p:1")])
     host.run(clusters=[host.cluster(tls_server_name="", proxy_url="")])
     assert set(host.config["clusters"][0]["cluster"]) == {"server", "certificate-authority"}
 
 
-def test_entries_can_be_removed(host: Host) -> None:
+def test_absent_entries_are_removed(host: Host) -> None:
     host.run(
         **host.task(
             contexts=[{"name": n, "cluster": "kubernetes", "user": "u"} for n in ("x", "y")]
@@ -476,10 +478,10 @@ def test_entries_can_be_removed(host: Host) -> None:
     )
     assert host.run(contexts=[{"name": "y", "state": "absent"}])["changed"]
     assert not host.run(contexts=[{"name": "y", "state": "absent"}])["changed"]
-    assert "its cluster 'kubernetes' is not in clusters" in host.fault(
+    assert "its cluster 'kubernetes' is not in clusters" in host.error(
         clusters=[{"name": "kubernetes", "state": "absent"}]
     )
-    assert "there is no context 'x'" in host.fault(contexts=[{"name": "x", "state": "absent"}])
+    assert "context 'x' does not exist" in host.error(contexts=[{"name": "x", "state": "absent"}])
     gone: dict[str, Any] = {
         kind: [{"name": name, "state": "absent"}]
         for kind, name in (("clusters", "kubernetes"), ("users", "u"))
@@ -490,7 +492,7 @@ def test_entries_can_be_removed(host: Host) -> None:
     )
 
 
-def test_a_pair_that_still_lies_elsewhere(host: Host) -> None:
+def test_pair_is_checked_at_its_source(host: Host) -> None:
     live = {"client_certificate": "/nowhere/client.pem", "client_key": "/nowhere/client-key.pem"}
     sources = {
         "client_certificate_source": host.file("client.pem"),
@@ -503,10 +505,10 @@ def test_a_pair_that_still_lies_elsewhere(host: Host) -> None:
     }
     host.pair("other", spare("ECC"))
     sources["client_key_source"] = host.file("other-key.pem")
-    assert "not a pair" in host.fault(users=[{"name": "u", **live, **sources}])
+    assert "not a pair" in host.error(users=[{"name": "u", **live, **sources}])
 
 
-# --- what is refused
+# --- rejected tasks
 
 
 @pytest.mark.parametrize(
@@ -544,8 +546,8 @@ def test_a_pair_that_still_lies_elsewhere(host: Host) -> None:
         f"https://{'a' * 254}",
     ],
 )
-def test_servers_that_are_refused(host: Host, server: str) -> None:
-    assert "clusters, 'kubernetes'" in host.fault(clusters=[host.cluster(server=server)])
+def test_invalid_server_is_rejected(host: Host, server: str) -> None:
+    assert "clusters, 'kubernetes'" in host.error(clusters=[host.cluster(server=server)])
 
 
 @pytest.mark.parametrize(
@@ -558,7 +560,7 @@ def test_servers_that_are_refused(host: Host, server: str) -> None:
         "https://A.b",
     ],
 )
-def test_servers_that_are_taken(host: Host, server: str) -> None:
+def test_valid_server_is_accepted(host: Host, server: str) -> None:
     host.run(clusters=[host.cluster(server=server)])
     assert host.config["clusters"][0]["cluster"]["server"] == server
 
@@ -582,9 +584,9 @@ def test_servers_that_are_taken(host: Host, server: str) -> None:
         "\ufeff",
     ],
 )
-def test_names_that_are_refused(host: Host, name: str) -> None:
+def test_invalid_name_is_rejected(host: Host, name: str) -> None:
     for kind in ("clusters", "users", "contexts"):
-        assert "no usable name" in host.fault(**{kind: [{"name": name}]})
+        assert "is not a valid name" in host.error(**{kind: [{"name": name}]})
 
 
 NAMES = [
@@ -619,7 +621,7 @@ NAMES = [
         "a" * 1024,
     ],
 )
-def test_names_that_are_taken_come_back(host: Host, name: str) -> None:
+def test_valid_name_is_written_unchanged(host: Host, name: str) -> None:
     host.run(users=[{"name": name, "token": name if name.isascii() and " " not in name else "t"}])
     assert kubeconfig.parse_kubeconfig(host.path.read_bytes(), "")["users"][0]["name"] == name
     assert not host.run(users=[{"name": name}])["changed"]
@@ -640,7 +642,7 @@ PAIR = {"client_certificate": "/c", "client_key": "/k"}
             {"contexts": [{"name": "a", "cluster": "c", "user": "u"}]},
             "its cluster 'c' is not in clusters",
         ),
-        ({"current_context": "a"}, "there is no context 'a'"),
+        ({"current_context": "a"}, "context 'a' does not exist"),
         (
             {"current_context": "a", "contexts": [{"name": "a", "state": "absent"}]},
             "declared absent",
@@ -658,7 +660,7 @@ PAIR = {"client_certificate": "/c", "client_key": "/k"}
                     {"name": "a", "certificate_authority": "/a", "certificate_authority_data": "b"}
                 ]
             },
-            "only one of",
+            "exclude each other",
         ),
         (
             {
@@ -666,21 +668,21 @@ PAIR = {"client_certificate": "/c", "client_key": "/k"}
                     {"name": "a", "certificate_authority": "/a", "insecure_skip_tls_verify": True}
                 ]
             },
-            "has no use",
+            "exclude each other",
         ),
         ({"users": [{"name": "a", "token": "s3cret", "token_file": "/a"}]}, "exclude each other"),
         ({"users": [{"name": "a", "token": "s3cret", **PAIR}]}, "exclude each other"),
         ({"users": [{"name": "a", "exec": {"command": "x"}, **PAIR}]}, "exclude each other"),
-        ({"users": [{"name": "a", "client_key": "/k"}]}, "only of use together"),
-        ({"users": [{"name": "a", "client_certificate": "/c"}]}, "only of use together"),
+        ({"users": [{"name": "a", "client_key": "/k"}]}, "set both or neither"),
+        ({"users": [{"name": "a", "client_certificate": "/c"}]}, "set both or neither"),
         (
             {"users": [{"name": "a", "client_key_source": "/c"}]},
-            "only of use with client_certificate",
+            "requires client_certificate",
         ),
-        ({"users": [{"name": "a", "client_ca": "/c"}]}, "only of use with client_certificate"),
+        ({"users": [{"name": "a", "client_ca": "/c"}]}, "requires client_certificate"),
         (
             {"users": [{"name": "a", "client_ca": "/c", "client_ca_data": "d", **PAIR}]},
-            "only one of",
+            "exclude each other",
         ),
         (
             {"users": [{"name": "a", "client_certificate": "c", "client_key": "/k"}]},
@@ -702,50 +704,52 @@ PAIR = {"client_certificate": "/c", "client_key": "/k"}
         ({"path": "/"}, "'/'"),
     ],
 )
-def test_tasks_that_are_refused(host: Host, task: dict[str, Any], word: str) -> None:
-    assert word in host.fault(**task)
+def test_invalid_task_is_rejected(host: Host, task: dict[str, Any], word: str) -> None:
+    assert word in host.error(**task)
 
 
-def test_ca_files_that_are_refused(host: Host) -> None:
-    def fault(content: bytes | str) -> str:
+def test_invalid_ca_is_rejected(host: Host) -> None:
+    def error(content: bytes | str) -> str:
         Path(host.file("bad.pem")).write_bytes(
             content if isinstance(content, bytes) else content.encode()
         )
-        text = host.fault(clusters=[host.cluster(certificate_authority=host.file("bad.pem"))])
+        text = host.error(clusters=[host.cluster(certificate_authority=host.file("bad.pem"))])
         assert text.startswith("clusters, 'kubernetes': certificate_authority")
         assert f"'{host.file('bad.pem')}'" in text
         if not isinstance(content, bytes):
-            data_fault = host.fault(
+            data_error = host.error(
                 clusters=[
                     host.cluster(certificate_authority=None, certificate_authority_data=content)
                 ]
             )
-            assert data_fault.startswith("clusters, 'kubernetes': certificate_authority_data")
+            assert data_error.startswith("clusters, 'kubernetes': certificate_authority_data")
         return text
 
     pem = host.ca.path.read_text()
     leaf = Path(host.file("client.pem")).read_text()
     expired = Ca(host.folder / "cert", spare("ECC"), "expired")
-    former = {
+    settings_of_expired = {
         "is_ca": True,
         "valid_for": "24h",
         "renew_before": "1m",
         "subject": {"CN": "kubernetes"},
     }
-    expired.certificate = certificate(expired.key, None, NOW - timedelta(days=9), **former)
+    expired.certificate = certificate(
+        expired.key, None, NOW - timedelta(days=9), **settings_of_expired
+    )
     expired.write()
     late = expired.path.read_text()
-    assert "no certificate" in fault("")
-    assert "no certificate" in fault(b"\x30\x82\x00")
-    assert "no certificate" in fault(pem[: len(pem) // 2])
-    assert "cannot be read" in fault(pem.replace("MII", "MIA", 1))
-    assert "cannot be read" in fault(pem + pem.replace("MII", "AAA", 1))
-    assert "not a CA" in fault(leaf)
-    assert "certificate 2, is not a CA" in fault(pem + leaf)
-    assert "expired on" in fault(late)
-    assert "larger than" in fault((pem + "x" * (2 << 20)).encode())
+    assert "no certificate" in error("")
+    assert "no certificate" in error(b"\x30\x82\x00")
+    assert "no certificate" in error(pem[: len(pem) // 2])
+    assert "cannot be read" in error(pem.replace("MII", "MIA", 1))
+    assert "cannot be read" in error(pem + pem.replace("MII", "AAA", 1))
+    assert "not a CA" in error(leaf)
+    assert "certificate 2, is not a CA" in error(pem + leaf)
+    assert "expired on" in error(late)
+    assert "larger than" in error((pem + "x" * (2 << 20)).encode())
     long = {"certificate_authority": None, "certificate_authority_data": pem + "x" * (1 << 20)}
-    assert "would be larger than" in host.fault(clusters=[host.cluster(**long)])
+    assert "would be larger than" in host.error(clusters=[host.cluster(**long)])
     assert "does not exist" in host_missing(host)
     Path(host.file("both.pem")).write_text(f"Bag Attributes\r\n{late}\n# comment\n{pem}")
     host.run(clusters=[host.cluster(certificate_authority=host.file("both.pem"))])
@@ -758,34 +762,34 @@ def host_missing(host: Host) -> str:
     return one_line(caught.value)
 
 
-def test_pairs_that_are_refused(host: Host) -> None:
-    def fault(name: str, **given: Any) -> str:
-        text = host.fault(users=[host.user(name, **given)])
+def test_invalid_pair_is_rejected(host: Host) -> None:
+    def error(name: str, **given: Any) -> str:
+        text = host.error(users=[host.user(name, **given)])
         assert text.startswith("users, 'u'")
         return text
 
     host.pair("late", after=timedelta(days=-20))
-    assert "expired on" in fault("late")
+    assert "expired on" in error("late")
     host.pair("early", after=timedelta(days=20))
-    assert "not valid before" in fault("early")
+    assert "not valid before" in error("early")
     host.pair("server", extended_key_usage=["serverAuth"])
-    assert "lacks clientAuth" in fault("server")
+    assert "lacks clientAuth" in error("server")
     host.pair("strange", of=spare("ECC"))
-    assert "not a pair" in fault("strange")
+    assert "not a pair" in error("strange")
     other = Ca(
         host.folder / "cert", spare("ECC", curve="secp521r1"), "other", subject={"CN": "other"}
     )
-    assert f"not signed by a CA in client_ca '{other.path}'" in fault(
+    assert f"not signed by a CA in client_ca '{other.path}'" in error(
         "client", client_ca=str(other.path)
     )
-    assert "not signed by a CA in client_ca_data" in fault(
+    assert "not signed by a CA in client_ca_data" in error(
         "client", client_ca_data=other.path.read_text()
     )
     same_name = Ca(host.folder / "cert", spare("ECC", curve="secp521r1"), "same")
-    assert "not signed by a CA" in fault("client", client_ca=str(same_name.path))
+    assert "not signed by a CA" in error("client", client_ca=str(same_name.path))
     key, leaf = host.file("client-key.pem"), host.file("client.pem")
-    assert f"client_ca '{key}' holds no certificate" in fault("client", client_ca=key)
-    assert f"client_ca '{leaf}' is not a CA" in fault("client", client_ca=leaf)
+    assert f"client_ca '{key}' contains no certificate" in error("client", client_ca=key)
+    assert f"client_ca '{leaf}' is not a CA" in error("client", client_ca=leaf)
     host.run(users=[host.user(client_ca=str(host.ca.path))])
     place = Path(host.file("client-key.pem"))
     whole = place.read_bytes()
@@ -799,13 +803,13 @@ def test_pairs_that_are_refused(host: Host) -> None:
         whole.replace(b"MI", b"AA", 1),
     ):
         place.write_bytes(content)
-        assert "client_key" in fault("client")
+        assert "client_key" in error("client")
     place.write_bytes(serialize_key(spare("ECC", curve="secp384r1"), "pkcs8", b"s3cret"))
-    assert "is encrypted" in fault("client")
-    assert "is a directory" in fault("client", client_key=str(host.folder))
+    assert "is encrypted" in error("client")
+    assert "is a directory" in error("client", client_key=str(host.folder))
 
 
-def test_an_intermediate_in_the_file_leads_to_the_ca(host: Host) -> None:
+def test_intermediate_in_the_file_completes_the_chain(host: Host) -> None:
     middle = Ca(
         host.folder / "cert", spare("ECC", curve="secp521r1"), "middle", subject={"CN": "middle"}
     )
@@ -825,15 +829,15 @@ def test_an_intermediate_in_the_file_leads_to_the_ca(host: Host) -> None:
     )
     path = Path(host.file("client.pem"))
     path.write_bytes(serialize_certificate(leaf))
-    assert "not signed by a CA" in host.fault(users=[host.user(client_ca=str(host.ca.path))])
+    assert "not signed by a CA" in host.error(users=[host.user(client_ca=str(host.ca.path))])
     circle = Ca(host.folder / "cert", middle.key, "circle", subject={"CN": "middle"})
     path.write_bytes(serialize_certificate(leaf) + serialize_certificate(circle.certificate) * 30)
-    assert "not signed by a CA" in host.fault(users=[host.user(client_ca=str(host.ca.path))])
+    assert "not signed by a CA" in host.error(users=[host.user(client_ca=str(host.ca.path))])
     path.write_bytes(serialize_certificate(leaf) + serialize_certificate(middle.certificate))
     assert host.run(users=[host.user(client_ca=str(host.ca.path))])["changed"]
 
 
-def test_what_an_earlier_task_would_bring_is_predicted_in_check_mode(host: Host) -> None:
+def test_missing_file_is_predicted_in_check_mode(host: Host) -> None:
     task = host.task(users=[host.user("missing", embed_certs=True)])
     result = host.run(check=True, **task)
     assert result["changed"]
@@ -854,7 +858,7 @@ def test_what_an_earlier_task_would_bring_is_predicted_in_check_mode(host: Host)
 @pytest.mark.parametrize(
     ("target", "package"), [("yaml", "python3-yaml"), ("cryptography", "python3-cryptography")]
 )
-def test_a_library_that_is_missing(
+def test_missing_library_is_predicted_in_check_mode(
     host: Host, monkeypatch: pytest.MonkeyPatch, target: str, package: str
 ) -> None:
     if target == "yaml":
@@ -868,7 +872,9 @@ def test_a_library_that_is_missing(
     assert not host.path.exists()
 
 
-def test_without_cryptography_the_rest_works(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_task_without_certificates_needs_no_cryptography(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known = host.run(**host.task())["users"][0]["client_certificate_data"]["fingerprint_sha256"]
     monkeypatch.setattr(library, "CRYPTOGRAPHY_TRACEBACK", "Traceback")
     result = host.run(current_context="x", clusters=[host.cluster(certificate_authority=None)])
@@ -876,32 +882,32 @@ def test_without_cryptography_the_rest_works(host: Host, monkeypatch: pytest.Mon
     assert result["users"][0]["client_certificate_data"] == {"fingerprint_sha256": known}
 
 
-# --- files that are hostile, or that others hold
+# --- hostile, unreadable and locked files
 
 
 @pytest.mark.parametrize(
     "content",
     [b"", b"{", b"a: [", b"- a", b"\x00", b"clusters: {}", b"a: 1\na: 2", b"--- {}\n--- {}"],
 )
-def test_an_unreadable_file_is_only_replaced_by_force(host: Host, content: bytes) -> None:
+def test_unreadable_file_is_replaced_only_with_force(host: Host, content: bytes) -> None:
     host.path.write_bytes(content)
-    assert "set force" in host.fault(**host.task())
+    assert "set force" in host.error(**host.task())
     assert host.run(check=True, force=True, **host.task())["changed"]
     result = host.run(force=True, backup=True, **host.task())
     assert Path(result["backup_file"]).read_bytes() == content
     assert not host.run(force=True, **host.task())["changed"]
 
 
-def test_force_does_not_throw_away_what_can_be_read(host: Host) -> None:
+def test_force_keeps_a_readable_file(host: Host) -> None:
     host.path.write_text(FOREIGN)
     host.run(force=True, clusters=[host.cluster()])
     assert len(host.config["clusters"]) == 2
 
 
-@pytest.mark.parametrize("kind", ["folder", "fifo", "leaving", "dangling", "loop"])
-def test_a_path_that_is_no_file(host: Host, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["directory", "fifo", "leaving", "dangling", "loop"])
+def test_path_that_is_no_regular_file_is_rejected(host: Host, kind: str) -> None:
     make: dict[str, Callable[[], object]] = {
-        "folder": host.path.mkdir,
+        "directory": host.path.mkdir,
         "fifo": lambda: os.mkfifo(host.path),
         "leaving": lambda: host.path.symlink_to("/etc/passwd"),
         "dangling": lambda: host.path.symlink_to("nowhere"),
@@ -910,7 +916,7 @@ def test_a_path_that_is_no_file(host: Host, kind: str) -> None:
     make[kind]()
     before = os.lstat(host.path)
     for force in (False, True):
-        assert "kubeconfig" in host.fault(force=force, **host.task())
+        assert "kubeconfig" in host.error(force=force, **host.task())
     after = os.lstat(host.path)
     assert (after.st_ino, after.st_mode, after.st_mtime_ns) == (
         before.st_ino,
@@ -919,7 +925,7 @@ def test_a_path_that_is_no_file(host: Host, kind: str) -> None:
     )
 
 
-def test_a_symlink_in_its_folder_is_followed_and_kept(host: Host) -> None:
+def test_symlink_within_the_directory_is_kept(host: Host) -> None:
     (host.folder / "real").write_text("{}")
     host.path.symlink_to("real")
     host.run(**host.task())
@@ -927,7 +933,7 @@ def test_a_symlink_in_its_folder_is_followed_and_kept(host: Host) -> None:
     assert (host.folder / "real").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_lock_of_kubectl_is_honoured(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_of_kubectl_is_respected(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = host.folder / "kubeconfig.lock"
     lock.touch(0)
     locked = _lock.hold_kubeconfig_lock
@@ -941,7 +947,7 @@ def test_the_lock_of_kubectl_is_honoured(host: Host, monkeypatch: pytest.MonkeyP
     assert not host.run(**host.task())["changed"]
 
 
-def test_a_file_that_is_torn_while_kubectl_writes_is_read_under_the_lock(
+def test_incomplete_file_of_kubectl_is_read_under_the_lock(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.run(**host.task())
@@ -961,7 +967,7 @@ def test_a_file_that_is_torn_while_kubectl_writes_is_read_under_the_lock(
     assert host.path.read_bytes() == whole
 
 
-def test_backups_are_private_and_five(host: Host) -> None:
+def test_backups_have_mode_0600_and_a_limit(host: Host) -> None:
     host.run(**host.task())
     for port in range(1, 9):
         result = host.run(backup=True, clusters=[host.cluster(server=f"https://h:{port}")])
@@ -972,7 +978,7 @@ def test_backups_are_private_and_five(host: Host) -> None:
     assert host.run(state="absent", backup=True)["backup_file"]
 
 
-def test_killed_at_every_change_the_file_is_the_old_or_the_new_one(host: Host) -> None:
+def test_kill_leaves_the_old_or_the_new_file(host: Host) -> None:
     host.run(**host.task())
     old = host.path.read_bytes()
     change = host.task(clusters=[host.cluster(server="https://h", embed_certs=True)])
@@ -1000,7 +1006,7 @@ def test_killed_at_every_change_the_file_is_the_old_or_the_new_one(host: Host) -
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EIO, errno.EDQUOT])
 @pytest.mark.parametrize("call", ["fsync", "rename"])
-def test_a_full_or_failing_disk_leaves_the_file(
+def test_disk_error_leaves_the_file_unchanged(
     host: Host, monkeypatch: pytest.MonkeyPatch, number: int, call: str
 ) -> None:
     host.run(**host.task())
@@ -1020,7 +1026,7 @@ def test_a_full_or_failing_disk_leaves_the_file(
 # --- results
 
 
-def test_the_diff_tells_what_changes_and_no_secret(host: Host) -> None:
+def test_diff_shows_changes_without_secrets(host: Host) -> None:
     host.path.write_text(FOREIGN.replace("https://z", "https://a:s3cret@z"))
     host.run(**host.task(clusters=[host.cluster(), {"name": "z", "state": "absent"}]))
     host.pair("client", spare("ECC", curve="secp521r1"))
@@ -1061,8 +1067,8 @@ def instead(default: Any, value: Any) -> Any:
     suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300
 )
 @given(entries=st.data())
-def test_no_options_break_it(host: Host, entries: st.DataObject) -> None:
-    """Each option as AnsibleModule converts it: any text, and what its type allows."""
+def test_any_options_give_a_file_or_an_error(host: Host, entries: st.DataObject) -> None:
+    """Each option has any value that AnsibleModule can return for its type."""
     texts = (
         st.none()
         | st.text(st.characters(), max_size=40)
@@ -1075,7 +1081,7 @@ def test_no_options_break_it(host: Host, entries: st.DataObject) -> None:
     }
     task: dict[str, Any] = {}
     for kind in ("clusters", "users", "contexts"):
-        spec = module.ARGUMENTS[kind]["options"]
+        spec = module.KUBECONFIG_ARGUMENTS[kind]["options"]
         fields = {
             name: kinds[option["type"]].map(partial(instead, option.get("default")))
             for name, option in spec.items()

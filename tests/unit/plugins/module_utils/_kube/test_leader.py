@@ -60,7 +60,7 @@ class Cluster:
     def ask(self, *servers: str, **given: Any) -> tuple[Any, str | None]:
         path = self.folder / "kubeconfig"
         path.write_bytes(kubeconfig([*servers, self.server.url], ca=CA.pem))
-        params = {name: option.get("default") for name, option in module.ARGUMENTS.items()}
+        params = {name: option.get("default") for name, option in module.LEADER_ARGUMENTS.items()}
         contexts = [f"c{n}" for n in range(1, len(servers) + 2)] if servers else None
         return leader.query_leader(
             {**params, "kubeconfig": str(path), "contexts": contexts, "timeout": 5.0, **given}

@@ -187,7 +187,7 @@ class Cluster(Host):
             }
             for user in entries["users"]
         ]
-        kubeconfig_module.run(
+        kubeconfig_module.converge_kubeconfig(
             FakeModule(
                 False,
                 **{**entries, "path": str(staged / "kubeconfig"), "users": users, "force": True},
@@ -584,7 +584,7 @@ def test_the_options_of_kubeconfig_are_those_of_the_module() -> None:
 
     for kind, rest in drift.UNSUPPORTED_KUBECONFIG_OPTIONS.items():
         known = set(drift.KUBECONFIG_SPEC[kind]["options"]) | set(rest)
-        assert known == set(kubeconfig.ARGUMENTS[kind]["options"]), kind
+        assert known == set(kubeconfig.KUBECONFIG_ARGUMENTS[kind]["options"]), kind
     assert set(DESIRED_SPEC) == set(drift.DesiredState.__dataclass_fields__) - {
         "items",
         "user",

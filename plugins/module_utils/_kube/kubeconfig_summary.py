@@ -1,0 +1,236 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Describe a kubeconfig without its secrets: summary, diff and the options of a task."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+import hashlib
+import re
+import ssl
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig import (
+    ENTRY_KINDS,
+    Config,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig_options import (
+    Options,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import library
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    parse_certificates,
+    read_fields,
+    read_identity,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import split_certificates
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
+
+if t.TYPE_CHECKING:  # pragma: no cover
+    from collections.abc import Iterable
+
+SECRET_FIELDS = {"client-key-data": "private key", "token": "token", "password": "password"}
+SHOWN_USER_FIELDS = {
+    *("client-certificate", "client-key", "tokenFile", "username"),
+    *("as", "as-uid", "as-groups"),
+}
+
+
+class ClusterSummary(t.TypedDict):
+    """A cluster. `certificate_authority_data` has the facts of each certificate, or None."""
+
+    name: str
+    server: str | None
+    insecure_skip_tls_verify: bool
+    certificate_authority: str | None
+    certificate_authority_data: list[dict[str, t.Any]] | None
+
+
+class UserSummary(t.TypedDict):
+    """A user. `client_certificate_data` has the certificate's facts, `exec` the command."""
+
+    name: str
+    client_certificate: str | None
+    client_certificate_data: dict[str, t.Any] | None
+    client_key: str | None
+    has_key: bool
+    has_token: bool
+    exec: str | None
+
+
+class ContextSummary(t.TypedDict):
+    """A context."""
+
+    name: str
+    cluster: str | None
+    user: str | None
+    namespace: str | None
+
+
+class KubeconfigSummary(t.TypedDict):
+    """A kubeconfig. The lists are sorted by name."""
+
+    clusters: list[ClusterSummary]
+    users: list[UserSummary]
+    contexts: list[ContextSummary]
+    current_context: str | None
+
+
+class _DiffSides(t.TypedDict):
+    before: dict[str, t.Any]
+    after: dict[str, t.Any]
+
+
+class KubeconfigDiff(_DiffSides, total=False):
+    """A diff as Ansible displays it."""
+
+    before_header: str
+    after_header: str
+
+
+def summarize_kubeconfig(config: Config) -> KubeconfigSummary:
+    """Return the entries of a kubeconfig without secrets."""
+    return {
+        "clusters": [
+            {
+                "name": name,
+                "server": _without_password(body.get("server")),
+                "insecure_skip_tls_verify": bool(body.get("insecure-skip-tls-verify")),
+                "certificate_authority": body.get("certificate-authority"),
+                "certificate_authority_data": _certificate_facts(
+                    body.get("certificate-authority-data")
+                ),
+            }
+            for name, body in _sorted_bodies(config, "clusters")
+        ],
+        "users": [_summarize_user(name, body) for name, body in _sorted_bodies(config, "users")],
+        "contexts": [
+            {
+                "name": name,
+                "cluster": body.get("cluster"),
+                "user": body.get("user"),
+                "namespace": body.get("namespace"),
+            }
+            for name, body in _sorted_bodies(config, "contexts")
+        ],
+        "current_context": config.get("current-context") or None,
+    }
+
+
+def _summarize_user(name: str, body: Config) -> UserSummary:
+    certificates = _certificate_facts(body.get("client-certificate-data"))
+    plugin = body.get("exec")
+    return {
+        "name": name,
+        "client_certificate": body.get("client-certificate"),
+        "client_certificate_data": next(iter(certificates or ()), None),
+        "client_key": body.get("client-key"),
+        "has_key": bool(body.get("client-key-data") or body.get("client-key")),
+        "has_token": bool(body.get("token") or body.get("tokenFile")),
+        "exec": plugin.get("command") if isinstance(plugin, dict) else None,
+    }
+
+
+def _sorted_bodies(config: Config, kind: str) -> Iterable[tuple[str, Config]]:
+    return sorted(
+        ((entry["name"], entry.get(ENTRY_KINDS[kind]) or {}) for entry in config.get(kind) or ()),
+        key=lambda pair: pair[0],
+    )
+
+
+def _certificate_facts(data: t.Any) -> list[dict[str, t.Any]] | None:
+    """Return the facts of the certificates in a -data field, or None if none can be read.
+
+    Without the cryptography library, and for a certificate that it cannot read, the facts are
+    a fingerprint at most.
+    """
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        return None
+    if library.CRYPTOGRAPHY_TRACEBACK is None:
+        return [_describe_certificate(each) for each in parse_certificates(content)] or None
+    try:
+        ders = [ssl.PEM_cert_to_DER_cert(block.decode()) for block in split_certificates(content)]
+    except ValueError:
+        return None
+    return [
+        {"fingerprint_sha256": hashlib.sha256(der).digest().hex(":").upper()} for der in ders
+    ] or None
+
+
+def _describe_certificate(certificate: t.Any) -> dict[str, t.Any]:
+    fields = (certificate and read_fields(certificate)) or {}
+    return {
+        **{name: fields.get(name) for name in ("subject", "issuer")},
+        **read_identity(certificate, current_utc()),
+    }
+
+
+def hide_secrets(params: Options) -> Options:
+    """Return the options of a task without tokens, passwords, and arguments of exec plugins."""
+    public = copy.deepcopy(params)
+    for entry in public["clusters"] or ():
+        entry["proxy_url"] = _without_password(entry["proxy_url"])
+    for entry in public["users"] or ():
+        entry["token"] = entry["token"] and "(hidden)"
+        for option in ("args", "env"):
+            if entry["exec"] and entry["exec"][option]:
+                entry["exec"][option] = "(hidden)"
+    return public
+
+
+def _without_password(url: t.Any) -> t.Any:
+    return re.sub(r"//[^/@]*@", "//(hidden)@", url) if isinstance(url, str) else url
+
+
+def compare_kubeconfigs(before: Config | None, after: Config | None) -> KubeconfigDiff:
+    """Return the diff of two kubeconfigs. None is a missing file, whose side is empty."""
+    return {
+        "before": _diff_side(before, after, {}),
+        "after": _diff_side(after, before, before or {}),
+    }
+
+
+def _diff_side(config: Config | None, other: Config | None, previous: Config) -> dict[str, t.Any]:
+    """Return the entries of *config* that *other* lacks or that differ there.
+
+    The result shows whether a secret differs from that in *previous*.
+    """
+    if config is None:
+        return {}
+    side: dict[str, t.Any] = {}
+    for kind in ENTRY_KINDS:
+        others = dict(_sorted_bodies(other or {}, kind))
+        known = dict(_sorted_bodies(previous, kind))
+        changed = [
+            _redact(kind, name, body, known.get(name) or {})
+            for name, body in _sorted_bodies(config, kind)
+            if others.get(name) != body
+        ]
+        if changed:
+            side[kind] = changed
+    if config.get("current-context") != (other or {}).get("current-context"):
+        side["current-context"] = config.get("current-context")
+    return side
+
+
+def _redact(kind: str, name: str, body: Config, previous: Config) -> dict[str, t.Any]:
+    """Return an entry for a diff. A secret is shown as present, and as changed or not."""
+    public: dict[str, t.Any] = {}
+    for key, value in body.items():
+        if key.endswith("-data") and key not in SECRET_FIELDS:
+            unreadable = "(unreadable)" if value else "(not available yet)"
+            public[key] = _certificate_facts(value) or unreadable
+        elif key in SECRET_FIELDS or (kind == "users" and key not in SHOWN_USER_FIELDS):
+            article = "a" if previous.get(key) in (None, value) else "another"
+            public[key] = f"({article} {SECRET_FIELDS.get(key, 'hidden value')})"
+        else:
+            public[key] = _without_password(value)
+    return {ENTRY_KINDS[kind]: public, "name": name}
