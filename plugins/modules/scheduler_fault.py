@@ -100,6 +100,7 @@ journal:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import CollectionError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import fault
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
@@ -107,16 +108,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "kind": {"type": "str", "choices": ["stop", "kill", "freeze", "partition"]},
-            "unit": {"type": "str", "default": "kube-scheduler.service"},
-            "apiserver": {"type": "str"},
-            "undo_after": {"type": "int", "default": 60},
-            "settle": {"type": "float", "default": 0},
-            "journal_seconds": {"type": "int", "default": 0},
-        },
-        required_if=[("state", "present", ["kind"]), ("kind", "partition", ["apiserver"])],
+        argument_spec=spec.FAULT,
+        required_if=spec.FAULT_REQUIRED_IF,
         supports_check_mode=True,
     )
     try:

@@ -5,41 +5,42 @@
 
 from __future__ import annotations
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import (
-    FILES_SPEC,
-    HANDOVER_SPEC,
-    LEASE_SPEC,
-)
-
 DOCUMENTATION = r"""
 module: scheduler_fileset
-short_description: Stage and promote the set of files that a systemd unit runs from
+short_description: Stage and promote the file set that a systemd unit runs from
 version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - The role's own; what it does would do for any component of one systemd unit.
-  - Keeps one component's files on a host as a set of three - C(staged) is what the next start shall use, C(live) is what the unit names,
-    C(previous) is what was live before the last promotion.
-  - Nothing that the running process could read changes before O(state=live). A crash or a reboot until then starts what ran before.
-  - For the leader, O(handover) has another member lead before anything of it is changed.
-  - The unit carries a digest of everything that the process will have read, so that a process older than its files is seen. What the process read is
-    judged too, by the times of the files, its credentials and its program.
+  - Manages the file set of one component on a host. The role kube_scheduler uses this module.
+  - A file set has three versions. C(staged) is for the next start, C(live) contains the paths that
+    the unit names, and C(previous) was live before the last promotion.
+  - Nothing that the running process can read changes before O(state=live). After a crash or a
+    reboot before that, the host starts the live set.
+  - For the leader, O(handover) waits until another member leads, before anything on the leader
+    changes.
+  - The unit contains a digest of everything that the process reads, so that a stale process is
+    detected. The module also compares the timestamps of the files, the credentials and the program
+    with the process.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.files
 options:
   state:
     description:
-      - V(prepared) makes the release's folders and copies into C(staged) what is live, where the staged copy does not come from it already.
-      - V(staged) converges the staged copies of the O(files) that have content or a link, computes the digest, and has the staged binary check
-        its flags and its configuration in a dry run (O(command)).
-      - V(live) keeps the live set as C(previous), puts in its place what was staged last, enables the unit, and restarts it unless the running process was
-        started from just that.
-      - V(previous) puts back what O(state=live) with the same O(attempt) has replaced, and starts the unit. Where that has replaced nothing, or where there
-        was nothing before it, only the unit is started.
-      - V(recalled) stages the previous set, for O(state=live) to put in place. Fails where there is none.
-      - V(absent) stops and disables the unit and removes what was promoted, the binaries that were brought, and the release itself, and nothing else.
+      - V(prepared) creates the directories of the file set. It copies each live file to C(staged)
+        if the file changed after it was last copied.
+      - V(staged) converges the staged copies of the O(files) with content or a link, and computes
+        the digest. The staged binary then checks its flags and configuration in a dry run
+        (O(command)).
+      - V(live) keeps the live set as C(previous), promotes the staged set and enables the unit. It
+        restarts the unit unless the process was started from this set.
+      - V(previous) restores the set that O(state=live) with the same O(attempt) replaced, and
+        starts the unit. If that roll replaced nothing, or no set was live before it, it only starts
+        the unit.
+      - V(recalled) stages the previous set for O(state=live). It fails if there is no previous set.
+      - V(absent) stops and disables the unit. It removes the promoted files, the installed binaries
+        and the file set directory, and nothing else.
     type: str
     choices: [prepared, staged, live, previous, recalled, absent]
     required: true
@@ -55,47 +56,54 @@ options:
       - The result of O(kube_ha.scheduler.scheduler_plan#module:step=host), for the same purpose.
     type: dict
   path:
-    description: Folder of the release, readable by root only.
+    description: File set directory, readable only by root.
     type: path
     default: /var/lib/kube-ha/kube-scheduler
   unit:
-    description: Name of the systemd unit, suffix included.
+    description: Name of the systemd unit with its suffix.
     type: str
     default: kube-scheduler.service
   files:
     description:
-      - The members of the set. Of use with O(state=prepared) and O(state=staged), which need them.
-      - A member with neither O(files[].content) nor O(files[].link_to) is put under C(PATH/staged/NAME) by another module.
+      - The members of the set. O(state=prepared) and O(state=staged) require them; other states
+        ignore them.
+      - Another module writes a member with neither O(files[].content) nor O(files[].link_to) to
+        C(PATH/staged/NAME).
     type: list
     elements: dict
     suboptions:
       name:
-        description: Name of the member, and of its staged copy. Letters, digits and C(. _ -) only.
+        description: Name of the member and of its staged copy. Use letters, digits and C(. _ -).
         type: str
         required: true
       path:
-        description: Where the member is live.
+        description: Live path of the member.
         type: path
         required: true
       content:
-        description: Text of the member. C(@digest@) stands for the digest of the set.
+        description: Text of the member. C(@digest@) is replaced by the digest of the set.
         type: str
       link_to:
-        description: Makes the member a symbolic link to this name in the same folder. Empty, of the member C(static_pod) only, nothing is to lie there.
+        description:
+          - Makes the member a symbolic link to this name in the same directory.
+          - If empty, the path must not exist. Only the member C(static_pod) can have an empty link.
         type: str
       mode:
-        description: Mode of a member with O(files[].content), as an octal string. Its owner is root.
+        description:
+          - Octal mode of a member with O(files[].content), as a string. Its owner is root.
         type: str
         default: "0644"
       digest:
-        description: Whether the digest is of the member's content or only of its path, for a file that the process re-reads by itself.
+        description:
+          - Whether the digest of the set includes the content of the member or only its path.
+          - Set V(path) for a file that the process reloads without a restart.
         type: str
         choices: [content, path]
         default: content
   binaries:
     description:
-      - Binaries whose checksum the caller has verified, or that the operator vouches for. Their SHA-256 is recorded, with O(state=prepared) and
-        O(state=staged).
+      - Binaries whose checksum is verified, or that the operator vouches for.
+      - O(state=prepared) and O(state=staged) record their SHA-256.
     type: list
     elements: dict
     default: []
@@ -105,27 +113,33 @@ options:
         type: path
         required: true
       version:
-        description: Its version.
+        description: Version of the binary.
         type: str
         required: true
       ours:
         description:
-          - Whether O(state=absent) removes it. It has to be V(false) for a binary that was there before.
-          - Of a binary that is recorded already and unchanged, what was said first stays.
+          - Whether O(state=absent) removes the binary. Set V(false) for a binary that existed
+            before.
+          - For a recorded and unchanged binary, the first value applies.
         type: bool
         default: true
   restart:
     description:
-      - Whether the unit is restarted even where its process would go on as it is, with O(state=live). A process that reads its pair again by itself takes up to
-        five minutes, in which one that is not healthy does not become so.
+      - Whether O(state=live) restarts the unit even if its process is not stale.
+      - A process that reloads its key pair needs up to five minutes. During this time, an unhealthy
+        process does not become healthy.
     type: bool
     default: false
   attempt:
-    description: Identifies one roll of this host, with O(state=live) and O(state=previous). Empty for a roll that cannot be taken back.
+    description:
+      - Identifies one roll of this host for O(state=live) and O(state=previous).
+      - A roll without this value cannot be rolled back.
     type: str
     default: ""
   lease:
-    description: With O(state=live), the lease that is looked at before a start where nothing ran, with the kubeconfig of the set.
+    description:
+      - The lease that O(state=live) reads before the first start on a host.
+      - The module uses the kubeconfig of the set.
     type: dict
     suboptions:
       name:
@@ -133,18 +147,21 @@ options:
         type: str
         required: true
       namespace:
-        description: Its namespace.
+        description: Namespace of the lease.
         type: str
         required: true
   handover:
     description:
-      - With O(state=live) and O(state=absent), for a host that leads - stops the unit, and changes nothing before another member has taken the lease and
-        renewed it.
-      - Where nobody does, the unit is started again and the module fails. On a host that does not lead, nothing is stopped before the restart.
+      - Hands over the lease, with O(state=live) and O(state=absent). On the leader, the module
+        stops the unit and waits until another member has taken and renewed the lease.
+      - If no member takes the lease, the module starts the unit again and fails.
+      - If the host does not lead, the module stops nothing before the restart.
     type: dict
     suboptions:
       kubeconfig:
-        description: Path of a kubeconfig that may read the lease, on the host. Where systemd gave one to the process, that is read.
+        description:
+          - Path of a kubeconfig on the host with read access to the lease.
+          - If systemd provides a kubeconfig to the process, the module uses that one.
         type: path
         required: true
       name:
@@ -152,41 +169,52 @@ options:
         type: str
         required: true
       namespace:
-        description: Its namespace.
+        description: Namespace of the lock's object.
         type: str
         required: true
       lock:
-        description: The type of the lock, such as C(leases).
+        description: Lock type, such as C(leases).
         type: str
         required: true
       timeout:
-        description: Seconds from the stop within which another member has to lead.
+        description: Seconds after the stop within which another member must lead.
         type: float
         required: true
   command:
     description:
-      - The command line of the unit as a list, the staged binary first. With O(state=staged) it is run with C(--write-config-to) as O(user) before anything
-        live changes, the staged files in place of the live ones and O(dry_run_flags) in place of what would meet the running process.
-      - Not run in check mode, nor again while the set is unchanged, nor by a systemd before 247.
+      - The command line of the unit as a list, the staged binary first.
+      - O(state=staged) runs it with C(--write-config-to) as O(user) before the live set changes.
+        The staged files replace the live ones, and O(dry_run_flags) replace the flags that would
+        disturb the running process.
+      - There is no dry run in check mode, for a set that has passed before, or with a systemd
+        version before 247.
     type: list
     elements: str
     default: []
   dry_run_flags:
-    description: Flags, without dashes, that stand in O(command) in place of its own. C(@port@) stands for a free port.
+    description:
+      - Flags without dashes that replace those of O(command) in the dry run.
+      - C(@port@) is replaced by a free port.
     type: dict
     default: {secure-port: "@port@"}
   dry_run_texts:
-    description: Texts of the staged configuration that are replaced for the dry run likewise, such as an address that it would listen on.
+    description:
+      - Texts in the staged configuration that the dry run replaces, such as the address to listen
+        on.
+      - C(@port@) is replaced by a free port.
     type: dict
     default: {}
   user:
-    description: The unit's user.
+    description: User of the unit.
     type: str
     default: root
   log_dir:
     description:
-      - Folder that the process writes its logs to. With O(state=staged) it is made and given to O(user), mode 0755; what is missing above it is made for root.
-      - Nothing in it is touched. One that lies in a folder that O(user) may write is refused, since the user could put a link in its place.
+      - Directory for the logs of the process. O(state=staged) creates it with owner O(user) and
+        mode 0755. Root owns missing parent directories.
+      - The module does not change files in it.
+      - The module rejects a directory below one that O(user) can write to, because the user could
+        replace it with a link.
     type: path
 seealso:
   - module: kube_ha.scheduler.scheduler_plan
@@ -209,15 +237,15 @@ EXAMPLES = r"""
     binaries:
       - path: /opt/k8s/bin/kube-scheduler-v1.37.2
         version: 1.37.2
-  register: release
+  register: fileset
 
-- name: Put it in place
+- name: Promote the staged set
   kube_ha.scheduler.scheduler_fileset:
     state: live
     attempt: "2026-11-25T22:10:00Z"
-  when: release.pending | length > 0
+  when: fileset.pending | length > 0
 
-- name: Take that back
+- name: Roll back to the previous set
   kube_ha.scheduler.scheduler_fileset:
     state: previous
     attempt: "2026-11-25T22:10:00Z"
@@ -231,14 +259,14 @@ digest:
   sample: 5d41402abc4b2a76b9719d911017c592
 lease:
   description:
-    - The lease before the start, for O(kube_ha.scheduler.scheduler_info#module:previous_lease). Its fields are those of
-      RV(kube_ha.scheduler.scheduler_info#module:lease), without its age.
-    - C(null) where a scheduler ran, or the lease could not be read.
+    - The lease before the start, for O(kube_ha.scheduler.scheduler_info#module:previous_lease). It
+      has the fields of RV(kube_ha.scheduler.scheduler_info#module:lease), without the age.
+    - C(null) if a scheduler ran, or the lease could not be read.
   returned: O(state=live), not in check mode
   type: dict
   sample: {holder: null, state: absent}
 handover:
-  description: The hand-over of the lease. C(null) where none was wanted, or the host did not lead.
+  description: The handover of the lease. C(null) if O(handover) is unset, or the host did not lead.
   returned: O(state=live) and O(state=absent), not in check mode
   type: dict
   contains:
@@ -247,51 +275,61 @@ handover:
       type: str
       sample: m2.example.com
     seconds:
-      description: From the stop to the moment at which the next leader was seen to hold the lease.
+      description: Seconds from the stop until the next leader was observed to hold the lease.
       type: float
       sample: 0.9
     released:
-      description: Whether the lease was seen without a holder. One that is not released has to expire first.
+      description:
+        - Whether the lease was observed without a holder. A lease that is not released must expire
+          first.
       type: bool
     transitions:
       description:
-        - By how many the lease's own count of leaders rose. More than 1 says that the first one did not stay.
-        - 0 where it did not rise, as when the next leader's lock has two objects and it goes on with the count of the other one.
+        - Increase of the transition count of the lease. If it is above 1, the first new leader lost
+          the lease again.
+        - 0 if the count did not increase. This happens if the lock of the next leader has two
+          objects, and the leader continues the count of the other object.
       type: int
       sample: 1
 version:
-  description: Version of the previous set's binary. Empty where no record knows it.
+  description: Version of the binary in the previous set. Empty if it is not recorded.
   returned: O(state=recalled)
   type: str
   sample: 1.36.1
 original:
-  description: Whether the previous set is what somebody else had laid before this role.
+  description: Whether another installer created the previous set.
   returned: O(state=recalled)
   type: bool
   sample: false
 not_after:
-  description: When the previous set's certificate expires. Empty where there is none.
+  description: When the certificate of the previous set expires. Empty if it has none.
   returned: O(state=recalled)
   type: str
   sample: "2027-11-25T10:00:00+00:00"
 pending:
-  description: Names of the members whose staged and live copies differ, and C(process) when the unit does not run from the staged set.
+  description:
+    - Names of the members whose staged and live copies differ.
+    - Contains C(process) if the unit does not run from the staged set.
   returned: O(state=staged)
   type: list
   elements: str
   sample: [config, process]
 reasons:
-  description: Why the unit has to be restarted or enabled (O(state=staged)), or was restarted (O(state=live)), one line each.
+  description:
+    - Why the unit must be restarted or enabled (O(state=staged)), or was restarted (O(state=live)).
+    - One line for each reason.
   returned: O(state=staged) and O(state=live), not in check mode for the latter
   type: list
   elements: str
   sample: ["the process was not started from this file set"]
 dry_run:
-  description: Whether the staged binary has taken the staged flags and configuration. C(null) when there was no dry run.
+  description:
+    - Whether the staged binary accepted the staged flags and configuration.
+    - C(null) if there was no dry run.
   returned: O(state=staged)
   type: bool
 done:
-  description: What was changed, or would be.
+  description: What changed, or would change in check mode.
   returned: always
   type: list
   elements: str
@@ -304,6 +342,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesetError,
     SystemdError,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import lifecycle
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
@@ -311,34 +350,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "str", "choices": [*lifecycle.STATE_HANDLERS], "required": True},
-            "input": {"type": "dict"},
-            "plan": {"type": "dict"},
-            "path": {"type": "path", "default": "/var/lib/kube-ha/kube-scheduler"},
-            "unit": {"type": "str", "default": "kube-scheduler.service"},
-            "files": FILES_SPEC,
-            "binaries": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "path", "required": True},
-                    "version": {"type": "str", "required": True},
-                    "ours": {"type": "bool", "default": True},
-                },
-            },
-            "attempt": {"type": "str", "default": ""},
-            "restart": {"type": "bool", "default": False},
-            "lease": LEASE_SPEC,
-            "handover": HANDOVER_SPEC,
-            "command": {"type": "list", "elements": "str", "default": []},
-            "dry_run_flags": {"type": "dict", "default": {"secure-port": "@port@"}},
-            "dry_run_texts": {"type": "dict", "default": {}},
-            "user": {"type": "str", "default": "root"},
-            "log_dir": {"type": "path"},
-        },
-        required_if=[("state", "prepared", ["files"]), ("state", "staged", ["files"])],
+        argument_spec=spec.FILESET,
+        required_if=spec.FILESET_REQUIRED_IF,
         supports_check_mode=True,
     )
     try:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import INFO
-
 DOCUMENTATION = r"""
 module: scheduler_info
 short_description: Tell the truth about the kube-scheduler of this host
@@ -839,6 +837,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesetError,
     SystemdError,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import info
@@ -846,13 +845,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspe
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=INFO,
-        required_together=[
-            ("metrics_cert", "metrics_key"),
-            ("metrics_ca_path", "metrics_ca_privatekey_path"),
-            ("next_cert", "next_key"),
-            ("next_ca_path", "next_ca_privatekey_path"),
-        ],
+        argument_spec=spec.INFO,
+        required_together=spec.INFO_REQUIRED_TOGETHER,
         supports_check_mode=True,
     )
     # Nothing is changed here, so that whatever would change files only predicts.

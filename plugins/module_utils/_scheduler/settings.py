@@ -37,7 +37,7 @@ class DesiredSettings(t.TypedDict):
 
 
 def field_of_flag(flag: str) -> str:
-    """Return the field of leaderElection that a flag sets: leader-elect-retry-period, retryPeriod."""
+    """Return the field of leaderElection that a flag sets, such as retryPeriod."""
     first, *rest = flag.removeprefix("leader-elect-").split("-")
     return first + "".join(word.capitalize() for word in rest)
 

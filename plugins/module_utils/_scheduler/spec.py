@@ -4,7 +4,10 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The options of the role's own modules, one table each, for the module and its action plugin."""
+"""Define the argument specs of the role's own modules, one table per module.
+
+The module and its action plugin use the same table. Parts that several tables share come first.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,190 @@ import typing as t
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     AWAIT_RELOAD,
     INSPECT,
+    LEASE_NAME,
     ROTATION_KINDS,
     ROTATION_STEPS,
+    fileset_dir,
+    unit_name,
 )
 
-STEPS = [
+# --- Shared parts
+
+_UNIT: dict[str, t.Any] = {"type": "str", "default": unit_name(LEASE_NAME)}
+_FILESET_DIR: dict[str, t.Any] = {"type": "path", "default": fileset_dir(LEASE_NAME)}
+_FILES: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "name": {"type": "str", "required": True},
+        "path": {"type": "path", "required": True},
+        "content": {"type": "str"},
+        "link_to": {"type": "str"},
+        "mode": {"type": "str", "default": "0644"},
+        "digest": {"type": "str", "choices": ["content", "path"], "default": "content"},
+    },
+}
+_LEASE: dict[str, t.Any] = {
+    "name": {"type": "str", "required": True},
+    "namespace": {"type": "str", "required": True},
+}
+_HANDOVER: dict[str, t.Any] = {
+    "type": "dict",
+    "options": {
+        **_LEASE,
+        "kubeconfig": {"type": "path", "required": True},
+        "lock": {"type": "str", "required": True},
+        "timeout": {"type": "float", "required": True},
+    },
+}
+OWNER_SPEC: dict[str, t.Any] = {
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+    "mode": {"type": "raw"},
+}
+DESIRED_SPEC: dict[str, t.Any] = {
+    "version": {"type": "str", "required": True},
+    "binary": {"type": "path", "required": True},
+    "binary_source": {
+        "type": "str",
+        "choices": ["download", "controller", "present"],
+        "default": "download",
+    },
+    "log_dir": {"type": "str", "default": ""},
+    "certificate": {"type": "dict"},
+    "pair": {
+        "type": "dict",
+        "options": {
+            "certificate_source": {"type": "path"},
+            "privatekey_source": {"type": "path", "no_log": False},
+            "certificate_sha256": {"type": "str"},
+            "privatekey_sha256": {"type": "str", "no_log": False},
+            "x509_cert": {"type": "dict"},
+            **OWNER_SPEC,
+        },
+    },
+    "kubeconfig": {"type": "dict"},
+    "files": {**_FILES, "default": []},
+    "settings": {
+        "type": "dict",
+        "apply_defaults": True,
+        "options": {
+            "flags": {"type": "dict", "default": {}},
+            "config": {"type": "dict", "default": {}},
+        },
+    },
+    "manage_packages": {"type": "bool", "default": True},
+}
+SERVING_SPEC: dict[str, t.Any] = {
+    "type": "list",
+    "elements": "dict",
+    "default": [],
+    "options": {
+        "since": {"type": "str", "required": True},
+        "https": {"type": "int", "required": True},
+        "http": {"type": "int", "required": True},
+        "ready_path": {"type": "str", "required": True},
+        "ready_port": {"type": "str", "choices": ["https", "http"], "required": True},
+        "lock": {"type": "str", "required": True},
+    },
+}
+
+# --- scheduler_info
+
+INFO: dict[str, t.Any] = {
+    "input": {"type": "dict"},
+    "plan": {"type": "dict"},
+    "unit": _UNIT,
+    "fileset_dir": _FILESET_DIR,
+    "user": {"type": "str"},
+    "port": {"type": "int", "default": 10259},
+    "bind_address": {"type": "str", "default": "127.0.0.1"},
+    "kubeconfig": {"type": "path", "default": "/etc/kubernetes/kube-scheduler.kubeconfig"},
+    "paths": {"type": "list", "elements": "path", "default": []},
+    "apiserver": {"type": "str"},
+    "apiservers": {"type": "list", "elements": "str", "default": []},
+    "apiserver_ca": {"type": "str"},
+    "tls_server_name": {"type": "str"},
+    "serving_ca": {"type": "str"},
+    "versions": {"type": "raw", "default": {}},
+    "_serving": SERVING_SPEC,
+    "certificate": {"type": "path"},
+    "authorities": {"type": "str"},
+    "next_ca": {"type": "str"},
+    "next_cert": {"type": "str"},
+    "next_key": {"type": "str", "no_log": True},
+    "next_ca_path": {"type": "path"},
+    "next_ca_privatekey_path": {"type": "path", "no_log": False},
+    "metrics_cert": {"type": "str"},
+    "metrics_key": {"type": "str", "no_log": True},
+    "metrics_ca_path": {"type": "path"},
+    "metrics_ca_privatekey_path": {"type": "path", "no_log": False},
+    "metrics_ca_privatekey_passphrase_file": {"type": "path", "no_log": False},
+    "directories": {"type": "list", "elements": "path", "default": []},
+    "probe": {"type": "bool", "default": True},
+    "previous_lease": {"type": "dict"},
+    "desired": {"type": "dict", "options": DESIRED_SPEC},
+    "timeout": {"type": "float", "default": 0},
+    "steady": {"type": "float", "default": 0},
+    "reloaded": {"type": "bool", "default": False},
+    "journal_lines": {"type": "int", "default": 20},
+}
+INFO_REQUIRED_TOGETHER: list[tuple[str, str]] = [
+    ("metrics_cert", "metrics_key"),
+    ("metrics_ca_path", "metrics_ca_privatekey_path"),
+    ("next_cert", "next_key"),
+    ("next_ca_path", "next_ca_privatekey_path"),
+]
+
+# --- scheduler_fileset
+
+FILESET: dict[str, dict[str, t.Any]] = {
+    "state": {
+        "type": "str",
+        "choices": ["prepared", "staged", "live", "previous", "recalled", "absent"],
+        "required": True,
+    },
+    "input": {"type": "dict"},
+    "plan": {"type": "dict"},
+    "path": _FILESET_DIR,
+    "unit": _UNIT,
+    "files": _FILES,
+    "binaries": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "path", "required": True},
+            "version": {"type": "str", "required": True},
+            "ours": {"type": "bool", "default": True},
+        },
+    },
+    "attempt": {"type": "str", "default": ""},
+    "restart": {"type": "bool", "default": False},
+    "lease": {"type": "dict", "options": _LEASE},
+    "handover": _HANDOVER,
+    "command": {"type": "list", "elements": "str", "default": []},
+    "dry_run_flags": {"type": "dict", "default": {"secure-port": "@port@"}},
+    "dry_run_texts": {"type": "dict", "default": {}},
+    "user": {"type": "str", "default": "root"},
+    "log_dir": {"type": "path"},
+}
+FILESET_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
+    ("state", "prepared", ["files"]),
+    ("state", "staged", ["files"]),
+]
+
+# --- scheduler_credentials
+
+CREDENTIALS: dict[str, dict[str, t.Any]] = {
+    "state": {"type": "str", "choices": ["staged", "shared"], "default": "staged"},
+    "input": {"type": "dict", "required": True},
+    "plan": {"type": "dict", "required": True},
+}
+
+# --- scheduler_plan
+
+PLAN_STEPS = [
     "instance",
     "variables",
     "host",
@@ -33,7 +215,7 @@ STEPS = [
     "monitoring",
 ]
 PLAN: dict[str, dict[str, t.Any]] = {
-    "step": {"type": "str", "choices": STEPS, "required": True},
+    "step": {"type": "str", "choices": PLAN_STEPS, "required": True},
     "prefix": {"type": "str", "default": "kube_scheduler_"},
     "tables": {"type": "dict"},
     "input": {"type": "dict"},
@@ -89,6 +271,8 @@ PLAN_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
     ("step", "monitoring", ["tables", "inputs"]),
 ]
 
+# --- scheduler_drill
+
 DRILL: dict[str, dict[str, t.Any]] = {
     "step": {"type": "str", "choices": ["choose", "measure", "report"], "required": True},
     "kind": {"type": "str", "choices": ["stop", "kill", "freeze", "partition"]},
@@ -109,127 +293,18 @@ DRILL_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
     ("step", "report", ["choice", "measured", "input", "results", "journals", "report_dir"]),
 ]
 
-FILES_SPEC: dict[str, t.Any] = {
-    "type": "list",
-    "elements": "dict",
-    "options": {
-        "name": {"type": "str", "required": True},
-        "path": {"type": "path", "required": True},
-        "content": {"type": "str"},
-        "link_to": {"type": "str"},
-        "mode": {"type": "str", "default": "0644"},
-        "digest": {"type": "str", "choices": ["content", "path"], "default": "content"},
-    },
-}
+# --- scheduler_fault
 
-_LEASE: dict[str, t.Any] = {
-    "name": {"type": "str", "required": True},
-    "namespace": {"type": "str", "required": True},
-}
-LEASE_SPEC: dict[str, t.Any] = {"type": "dict", "options": _LEASE}
-"""The argument_spec for the lease that scheduler_fileset looks at."""
-HANDOVER_SPEC: dict[str, t.Any] = {
-    "type": "dict",
-    "options": {
-        **_LEASE,
-        "kubeconfig": {"type": "path", "required": True},
-        "lock": {"type": "str", "required": True},
-        "timeout": {"type": "float", "required": True},
-    },
-}
-"""And for the one that it hands over."""
-
-OWNER_SPEC: dict[str, t.Any] = {
-    "owner": {"type": "str"},
-    "group": {"type": "str"},
-    "mode": {"type": "raw"},
-}
-DESIRED_SPEC: dict[str, t.Any] = {
-    "version": {"type": "str", "required": True},
-    "binary": {"type": "path", "required": True},
-    "binary_source": {
-        "type": "str",
-        "choices": ["download", "controller", "present"],
-        "default": "download",
-    },
-    "log_dir": {"type": "str", "default": ""},
-    "certificate": {"type": "dict"},
-    "pair": {
-        "type": "dict",
-        "options": {
-            "certificate_source": {"type": "path"},
-            "privatekey_source": {"type": "path", "no_log": False},
-            "certificate_sha256": {"type": "str"},
-            "privatekey_sha256": {"type": "str", "no_log": False},
-            "x509_cert": {"type": "dict"},
-            **OWNER_SPEC,
-        },
-    },
-    "kubeconfig": {"type": "dict"},
-    "files": {**FILES_SPEC, "default": []},
-    "settings": {
-        "type": "dict",
-        "apply_defaults": True,
-        "options": {
-            "flags": {"type": "dict", "default": {}},
-            "config": {"type": "dict", "default": {}},
-        },
-    },
-    "manage_packages": {"type": "bool", "default": True},
-}
-SERVING_SPEC: dict[str, t.Any] = {
-    "type": "list",
-    "elements": "dict",
-    "default": [],
-    "options": {
-        "since": {"type": "str", "required": True},
-        "https": {"type": "int", "required": True},
-        "http": {"type": "int", "required": True},
-        "ready_path": {"type": "str", "required": True},
-        "ready_port": {"type": "str", "choices": ["https", "http"], "required": True},
-        "lock": {"type": "str", "required": True},
-    },
-}
-CREDENTIALS: dict[str, dict[str, t.Any]] = {
-    "state": {"type": "str", "choices": ["staged", "shared"], "default": "staged"},
-    "input": {"type": "dict", "required": True},
-    "plan": {"type": "dict", "required": True},
-}
-INFO: dict[str, t.Any] = {
-    "input": {"type": "dict"},
-    "plan": {"type": "dict"},
-    "unit": {"type": "str", "default": "kube-scheduler.service"},
-    "fileset_dir": {"type": "path", "default": "/var/lib/kube-ha/kube-scheduler"},
-    "user": {"type": "str"},
-    "port": {"type": "int", "default": 10259},
-    "bind_address": {"type": "str", "default": "127.0.0.1"},
-    "kubeconfig": {"type": "path", "default": "/etc/kubernetes/kube-scheduler.kubeconfig"},
-    "paths": {"type": "list", "elements": "path", "default": []},
+FAULT: dict[str, dict[str, t.Any]] = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "kind": {"type": "str", "choices": ["stop", "kill", "freeze", "partition"]},
+    "unit": _UNIT,
     "apiserver": {"type": "str"},
-    "apiservers": {"type": "list", "elements": "str", "default": []},
-    "apiserver_ca": {"type": "str"},
-    "tls_server_name": {"type": "str"},
-    "serving_ca": {"type": "str"},
-    "versions": {"type": "raw", "default": {}},
-    "_serving": SERVING_SPEC,
-    "certificate": {"type": "path"},
-    "authorities": {"type": "str"},
-    "next_ca": {"type": "str"},
-    "next_cert": {"type": "str"},
-    "next_key": {"type": "str", "no_log": True},
-    "next_ca_path": {"type": "path"},
-    "next_ca_privatekey_path": {"type": "path", "no_log": False},
-    "metrics_cert": {"type": "str"},
-    "metrics_key": {"type": "str", "no_log": True},
-    "metrics_ca_path": {"type": "path"},
-    "metrics_ca_privatekey_path": {"type": "path", "no_log": False},
-    "metrics_ca_privatekey_passphrase_file": {"type": "path", "no_log": False},
-    "directories": {"type": "list", "elements": "path", "default": []},
-    "probe": {"type": "bool", "default": True},
-    "previous_lease": {"type": "dict"},
-    "desired": {"type": "dict", "options": DESIRED_SPEC},
-    "timeout": {"type": "float", "default": 0},
-    "steady": {"type": "float", "default": 0},
-    "reloaded": {"type": "bool", "default": False},
-    "journal_lines": {"type": "int", "default": 20},
+    "undo_after": {"type": "int", "default": 60},
+    "settle": {"type": "float", "default": 0},
+    "journal_seconds": {"type": "int", "default": 0},
 }
+FAULT_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
+    ("state", "present", ["kind"]),
+    ("kind", "partition", ["apiserver"]),
+]

@@ -112,7 +112,7 @@ def _write_copies(
 def _dry_run_flags(
     params: t.Mapping[str, t.Any], replacements: t.Mapping[str, str]
 ) -> t.Iterator[str]:
-    """Yield the flags of the command, with those that would disturb the running process replaced."""
+    """Yield the flags of the command; replace those that would disturb the running process."""
     replaced_flags = _fill_ports(params["dry_run_flags"])
     for word in params["command"][1:]:
         if word.split("=", 1)[0][2:] not in replaced_flags:

@@ -472,7 +472,7 @@ class Fileset:
         return previous
 
     def recover(self) -> None:
-        """Remove temporary files of a killed run, and complete an interrupted exchange of a pair."""
+        """Remove temporary files of a killed run, and complete an interrupted pair exchange."""
         known = list(dict.fromkeys([*self.record()["paths"], *(item.path for item in self.items)]))
         pair_swap.recover(known)
         for path in known:

@@ -95,7 +95,7 @@ class Proc:
         return ""
 
     def user(self, pid: int) -> tuple[int, int] | None:
-        """Return user ID and group ID; None if real and effective IDs differ, as in a setuid program."""
+        """Return user ID and group ID; None if real and effective IDs differ (setuid)."""
         status = self._text(str(pid), "status")
         uid, gid = (
             re.search(rf"^{name}:\s+(\d+)\s+\1\s", status, re.MULTILINE) for name in ("Uid", "Gid")
@@ -103,13 +103,13 @@ class Proc:
         return (int(uid[1]), int(gid[1])) if uid and gid else None
 
     def start_ticks(self, pid: int) -> int | None:
-        """Return the start time in clock ticks since boot, which tells apart processes with the same ID."""
+        """Return the start time in clock ticks since boot; it identifies a reused process ID."""
         # The command name, in parentheses, can contain any character.
         words = self._text(str(pid), "stat").rpartition(")")[2].split()
         return int(words[19]) if len(words) > 19 and words[19].isdigit() else None
 
     def started(self, pid: int) -> float | None:
-        """Return the start time in Unix seconds by the current clock, with a resolution of 10 ms."""
+        """Return the start time in Unix seconds by the current clock, to 10 ms."""
         ticks = self.start_ticks(pid)
         boot = (
             time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -159,7 +159,7 @@ class Proc:
         return inodes
 
     def listeners(self) -> list[Listener]:
-        """Return the listening TCP sockets. The kernel reads all connections, which takes milliseconds."""
+        """Return the listening TCP sockets; this takes milliseconds with many connections."""
         return [
             listener
             for table in ("net/tcp", "net/tcp6")

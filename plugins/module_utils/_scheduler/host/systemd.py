@@ -77,7 +77,7 @@ def active_seconds(properties: t.Mapping[str, str], now: float) -> float:
 
 
 def drop_ins(properties: t.Mapping[str, str], unit: str) -> list[str]:
-    """Return the drop-ins that apply only to this unit; distributions ship some for all services."""
+    """Return the drop-ins of this unit only; distributions ship some for all services."""
     return [path for path in properties.get("DropInPaths", "").split() if f"/{unit}.d/" in path]
 
 
@@ -145,7 +145,7 @@ class Systemd:
         self._systemctl("enable", "--quiet", "--", unit)
 
     def reset_restarts(self, unit: str) -> None:
-        """Reset the restart counter. A manual start does not, while systemd waits to restart the unit."""
+        """Reset the restart counter, which a start during a pending restart does not reset."""
         self._systemctl("reset-failed", "--", unit)
 
     def restart(self, unit: str) -> None:
