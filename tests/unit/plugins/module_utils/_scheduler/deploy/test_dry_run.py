@@ -1,4 +1,4 @@
-"""The staged set is tried beside the running one, with nothing live touched."""
+"""The dry run of the staged set, which does not change the live set."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from tests.support.host import Host
         ("", "no output"),
     ],
 )
-def test_the_reason_of_a_refusal(output: str, reason: str) -> None:
+def test_failure_reason_is_the_last_error_line(output: str, reason: str) -> None:
     assert dry_run.failure_reason(output) == reason
 
 
-def test_the_binary_is_tried_beside_the_running_one(tmp_path: Path) -> None:
-    told: dict[str, Any] = {}
+def test_dry_run_uses_staged_files_and_replaced_flags(tmp_path: Path) -> None:
+    call: dict[str, Any] = {}
 
     class Fake:
         def version(self) -> int:
@@ -43,7 +43,7 @@ def test_the_binary_is_tried_beside_the_running_one(tmp_path: Path) -> None:
         def run_with_credentials(
             self, name: str, user: str, credentials: dict[str, str], command: list[str]
         ) -> tuple[int, str]:
-            told.update(user=user, command=command, config=Path(credentials["config"]).read_text())
+            call.update(user=user, command=command, config=Path(credentials["config"]).read_text())
             return 0, ""
 
     (tmp_path / "root/staged").mkdir(parents=True)
@@ -65,19 +65,19 @@ def test_the_binary_is_tried_beside_the_running_one(tmp_path: Path) -> None:
     assert (
         dry_run.check_staged_set(fileset, cast(Any, Fake()), params, "x.service", "digest") is True
     )
-    program, *flags, last = told["command"]
-    assert (program, last, told["user"]) == ("/opt/bin/x-v1", "--write-config-to=/dev/null", "k8s")
-    given = dict(flag.split("=", 1) for flag in flags)
-    assert given["--config"].startswith("/run/credentials/kube-ha-dry-run-")
-    assert given["--secure-port"] not in ("10259", "@port@")
-    assert (given["--port"], given["--secure-portal"]) == ("0", "1")
-    first, second = (line.split(": ")[1] for line in told["config"].splitlines())
+    program, *flags, last = call["command"]
+    assert (program, last, call["user"]) == ("/opt/bin/x-v1", "--write-config-to=/dev/null", "k8s")
+    options = dict(flag.split("=", 1) for flag in flags)
+    assert options["--config"].startswith("/run/credentials/kube-ha-dry-run-")
+    assert options["--secure-port"] not in ("10259", "@port@")
+    assert (options["--port"], options["--secure-portal"]) == ("0", "1")
+    first, second = (line.split(": ")[1] for line in call["config"].splitlines())
     assert first == second != "127.0.0.1:10251"
     assert list((tmp_path / "root/staged").iterdir()) == [tmp_path / "root/staged/config"]
 
 
-class Tried:
-    """A systemd whose transient services end with an exit code."""
+class RecordingSystemd:
+    """A systemd whose transient services exit with a given code."""
 
     def __init__(self, version: int = 252, code: int = 0) -> None:
         self.number, self.code = version, code
@@ -91,7 +91,7 @@ class Tried:
         return self.code, "Error: unknown flag: --x\n"
 
 
-def try_out(host: Host, systemd: Tried, digest: str = "digest") -> bool | None:
+def check(host: Host, systemd: RecordingSystemd, digest: str = "digest") -> bool | None:
     params = {
         "user": "k8s",
         "command": ["/bin/app", "--x=1"],
@@ -101,34 +101,32 @@ def try_out(host: Host, systemd: Tried, digest: str = "digest") -> bool | None:
     return dry_run.check_staged_set(host.fileset, cast(Any, systemd), params, "x.service", digest)
 
 
-def test_a_set_that_has_passed_is_not_tried_again(tmp_path: Path) -> None:
-    host, systemd = Host(tmp_path), Tried()
+def test_set_that_passed_is_not_checked_again(tmp_path: Path) -> None:
+    host, systemd = Host(tmp_path), RecordingSystemd()
     host.deploy()
-    assert [try_out(host, systemd), try_out(host, systemd), try_out(host, systemd, "other")] == [
-        True
-    ] * 3
+    assert [check(host, systemd), check(host, systemd), check(host, systemd, "other")] == [True] * 3
     assert len(systemd.runs) == 2
 
 
-def test_an_old_systemd_cannot_try(tmp_path: Path) -> None:
-    host, systemd = Host(tmp_path), Tried(version=246)
+def test_old_systemd_has_no_dry_run(tmp_path: Path) -> None:
+    host, systemd = Host(tmp_path), RecordingSystemd(version=246)
     host.deploy()
-    assert try_out(host, systemd) is None
+    assert check(host, systemd) is None
     assert systemd.runs == []
 
 
-def test_a_refusal_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+def test_rejected_set_is_reported_and_leaves_no_copies(tmp_path: Path) -> None:
     host = Host(tmp_path)
     host.deploy()
     host.config = f"path: {host.etc / 'app.yaml'}\n"
     host.run("staged")
-    left = host.root / "fileset/staged/key.dry-run"
-    left.write_text("of a run that was cut off")
+    leftover = host.root / "fileset/staged/key.dry-run"
+    leftover.write_text("of an interrupted run")
     with pytest.raises(
         FilesetError, match=r"app-v1 rejects the staged flags or configuration.*unknown flag: --x"
     ):
-        try_out(host, Tried(code=1))
-    assert sorted(path.name for path in left.parent.iterdir()) == [
+        check(host, RecordingSystemd(code=1))
+    assert sorted(path.name for path in leftover.parent.iterdir()) == [
         "binary",
         "config",
         "key",

@@ -1,4 +1,4 @@
-"""The leader's stop, beside an apiserver whose lease another member takes, or nobody."""
+"""The handover of a lease, with an apiserver whose lease another member takes or not."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ OWN, OTHER = f"{socket.gethostname()}_{UUID}", f"m2.example_{UUID}"
 
 
 class Cluster(systemd.Systemd):
-    """A lease, and the unit of its holder. After the stop, a list says who holds the lease at each look."""
+    """A lease, and the unit of its holder. After the stop, a function answers each read."""
 
     def __init__(self) -> None:
         self.did: list[str] = []
         self.holder = OWN
-        self.looks = 0
+        self.reads = 0
         self.objects = "/namespaces/kube-system/leases/kube-scheduler"
         self.endpoints: Callable[[int], Any] | None = None
-        self.then: Callable[[int], bytes] = self.taken
+        self.then: Callable[[int], bytes] = self.released_then_taken
 
     def stop(self, unit: str) -> None:
         self.did.append(f"stop {unit}")
@@ -45,22 +45,22 @@ class Cluster(systemd.Systemd):
     def respond(self, request: str) -> bytes:
         if self.endpoints and "/endpoints/kube-scheduler" in request:
             record = (
-                self.endpoints(self.looks) if self.did else self.record(self.holder, self.looks, 3)
+                self.endpoints(self.reads) if self.did else self.record(self.holder, self.reads, 3)
             )
             return answer(
                 200, {"metadata": {"annotations": {_lease.ANNOTATION: json.dumps(record)}}}
             )
         assert self.objects in request
-        self.looks += 1
+        self.reads += 1
         if not self.did:
-            return answer(200, self.lease(self.holder, self.looks % 60, 3))
-        return self.then(self.looks)
+            return answer(200, self.lease(self.holder, self.reads % 60, 3))
+        return self.then(self.reads)
 
     @staticmethod
     def lease(holder: str, renew: int, transitions: int) -> Any:
-        found = lease(holder, renew)
-        found["spec"]["leaseTransitions"] = transitions
-        return found
+        document = lease(holder, renew)
+        document["spec"]["leaseTransitions"] = transitions
+        return document
 
     @staticmethod
     def record(holder: str, renew: int, transitions: int) -> Any:
@@ -71,8 +71,8 @@ class Cluster(systemd.Systemd):
             "leaderTransitions": transitions,
         }
 
-    def taken(self, number: int) -> bytes:
-        """Released, and taken a while later."""
+    def released_then_taken(self, number: int) -> bytes:
+        """Return a released lease, and later one that another member holds."""
         if number < 4:
             return answer(200, self.lease("", 0, 3))
         return answer(200, self.lease(OTHER, min(number // 3, 59), 4))
@@ -94,92 +94,92 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster
 def hand_over(
     cluster: Any, timeout: float = 5.0, lock: str = "leases"
 ) -> handover.HandoverResult | None:
-    wanted = handover.HandoverOptions(cluster.path, "kube-scheduler", "kube-system", lock, timeout)
-    return handover.hand_over(UNIT_NAME, cluster, wanted)
+    options = handover.HandoverOptions(cluster.path, "kube-scheduler", "kube-system", lock, timeout)
+    return handover.hand_over(UNIT_NAME, cluster, options)
 
 
 @pytest.mark.parametrize("holder", [OWN, OTHER])
-def test_the_lease_before_a_first_start(cluster: Any, holder: str) -> None:
+def test_read_lease_returns_the_lease_before_a_first_start(cluster: Any, holder: str) -> None:
     cluster.holder = holder
-    found = handover.read_lease(cluster.path, "kube-scheduler", "kube-system")
-    assert found is not None
-    assert (found["state"], found["holder_identity"], found["moving"], cluster.looks) == (
+    result = handover.read_lease(cluster.path, "kube-scheduler", "kube-system")
+    assert result is not None
+    assert (result["state"], result["holder_identity"], result["moving"], cluster.reads) == (
         "held",
         holder,
         False,
         1,
     )
-    assert probes.parse_record(found) is not _lease.NO_RECORD
+    assert probes.parse_record(result) is not _lease.NO_RECORD
 
 
-def test_no_lease_before_a_first_start(cluster: Any) -> None:
-    """Nor any of the objects that old clusters have in its place."""
+def test_read_lease_without_a_lease_has_no_record(cluster: Any) -> None:
+    """The objects that old clusters use instead are missing too."""
     cluster.then = lambda _number: answer(404, status(404, "no"))
     cluster.did.append("no lease")
     cluster.objects = "/namespaces/kube-system/"
-    found = handover.read_lease(cluster.path, "kube-scheduler", "kube-system")
-    assert probes.parse_record(found) is _lease.NO_RECORD
+    result = handover.read_lease(cluster.path, "kube-scheduler", "kube-system")
+    assert probes.parse_record(result) is _lease.NO_RECORD
 
 
-@pytest.mark.parametrize("fault", ["refused", "no kubeconfig", "written by anybody"])
-def test_a_lease_that_cannot_be_read_before_a_first_start(cluster: Any, fault: str) -> None:
-    if fault == "refused":
+@pytest.mark.parametrize("cause", ["forbidden", "no kubeconfig", "writable by all users"])
+def test_read_lease_without_access_returns_none(cluster: Any, cause: str) -> None:
+    if cause == "forbidden":
         cluster.then = lambda _number: answer(403, status(403, "no"))
-        cluster.did.append("no more")
-    elif fault == "no kubeconfig":
+        cluster.did.append("forbidden")
+    elif cause == "no kubeconfig":
         Path(cluster.path).unlink()
     else:
         Path(cluster.path).chmod(0o666)
     assert handover.read_lease(cluster.path, "kube-scheduler", "kube-system") is None
 
 
-def test_another_member_leads_and_renews(cluster: Cluster) -> None:
-    found = hand_over(cluster)
-    assert found is not None
-    assert (found["holder"], found["released"], found["transitions"]) == ("m2.example", True, 1)
-    assert 0 < found["seconds"] < 5
+def test_handover_waits_until_another_member_renews(cluster: Cluster) -> None:
+    result = hand_over(cluster)
+    assert result is not None
+    assert (result["holder"], result["released"], result["transitions"]) == ("m2.example", True, 1)
+    assert 0 < result["seconds"] < 5
     assert cluster.did == [f"stop {UNIT_NAME}"]
-    # The first of its records took the lease, the second renewed it.
-    assert cluster.looks >= 6
+    # With its first record, the member took the lease; with the second, it renewed it.
+    assert cluster.reads >= 6
 
 
-def test_a_host_that_does_not_lead_is_not_stopped(cluster: Cluster) -> None:
+def test_host_that_does_not_lead_is_not_stopped(cluster: Cluster) -> None:
     cluster.holder = OTHER
     assert hand_over(cluster) is None
     assert cluster.did == []
 
 
-def test_a_lease_that_is_not_released_is_told(cluster: Cluster) -> None:
+def test_unreleased_lease_is_reported(cluster: Cluster) -> None:
     cluster.then = lambda number: answer(
         200, cluster.lease(OWN if number < 9 else OTHER, number // 3, 3 + (number > 8))
     )
-    found = hand_over(cluster)
-    assert found is not None
-    assert (found["holder"], found["released"]) == ("m2.example", False)
+    result = hand_over(cluster)
+    assert result is not None
+    assert (result["holder"], result["released"]) == ("m2.example", False)
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_a_leader_that_counts_on_from_another_object(cluster: Cluster, count: int) -> None:
-    """With endpointsleases, whose first record is the Endpoints object's: the lease's own count need not rise."""
+def test_transitions_of_another_object_are_not_counted(cluster: Cluster, count: int) -> None:
+    """With endpointsleases, the first record is that of the Endpoints object."""
     cluster.then = lambda number: answer(200, cluster.lease(OTHER, min(number, 59), count))
-    found = hand_over(cluster)
-    assert found is not None
-    assert (found["holder"], found["transitions"]) == ("m2.example", 0)
+    result = hand_over(cluster)
+    assert result is not None
+    assert (result["holder"], result["transitions"]) == ("m2.example", 0)
     assert cluster.did == [f"stop {UNIT_NAME}"]
 
 
 @pytest.mark.parametrize("released", [True, False])
-def test_a_leader_that_writes_one_of_the_two_objects(cluster: Cluster, released: bool) -> None:
-    """From endpointsleases to endpoints: the Lease stays as the former leader left it."""
+def test_handover_follows_the_object_that_is_written(cluster: Cluster, released: bool) -> None:
+    """From endpointsleases to endpoints, the Lease no longer changes."""
     cluster.then = lambda _number: answer(200, cluster.lease("" if released else OWN, 0, 3))
     cluster.endpoints = lambda number: cluster.record(OTHER, number, 4)
-    found = hand_over(cluster, lock="endpointsleases")
-    assert found is not None
-    assert (found["holder"], found["transitions"]) == ("m2.example", 1)
+    result = hand_over(cluster, lock="endpointsleases")
+    assert result is not None
+    assert (result["holder"], result["transitions"]) == ("m2.example", 1)
     assert cluster.did == [f"stop {UNIT_NAME}"]
 
 
-def test_a_former_holder_of_the_other_object_does_not_lead(cluster: Cluster) -> None:
+def test_previous_holder_of_the_other_object_does_not_lead(cluster: Cluster) -> None:
     cluster.then = lambda number: answer(200, cluster.lease(OWN, 0, 3))
     cluster.endpoints = lambda _number: cluster.record(OTHER, 7, 1)
     with pytest.raises(FilesetError, match="no other member took the lease"):
@@ -187,10 +187,10 @@ def test_a_former_holder_of_the_other_object_does_not_lead(cluster: Cluster) -> 
     assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
 
 
-@pytest.mark.parametrize("kind", ["nobody", "never renewed", "the same again"])
-def test_nobody_takes_over(cluster: Cluster, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["no holder", "never renewed", "the same holder"])
+def test_unit_is_started_again_if_no_member_takes_the_lease(cluster: Cluster, kind: str) -> None:
     """The unit is started again, and nothing was promoted."""
-    last = {"nobody": ("", 0), "never renewed": (OTHER, 4), "the same again": (OWN, 3)}[kind]
+    last = {"no holder": ("", 0), "never renewed": (OTHER, 4), "the same holder": (OWN, 3)}[kind]
     cluster.then = lambda number: answer(200, cluster.lease(last[0], 0, last[1]))
     with pytest.raises(FilesetError) as caught:
         hand_over(cluster, timeout=0.3)
@@ -200,11 +200,12 @@ def test_nobody_takes_over(cluster: Cluster, kind: str) -> None:
     assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
 
 
-def test_an_apiserver_that_answers_no_more(cluster: Cluster) -> None:
-    """It is waited for; a refusal is not."""
+def test_busy_apiserver_is_retried_but_a_denial_is_not(cluster: Cluster) -> None:
     busy = time.monotonic() + 0.3
     cluster.then = lambda number: (
-        answer(503, status(503, "x")) if time.monotonic() < busy else cluster.taken(number + 3)
+        answer(503, status(503, "x"))
+        if time.monotonic() < busy
+        else cluster.released_then_taken(number + 3)
     )
     assert hand_over(cluster) is not None
     cluster.did.clear()
@@ -216,7 +217,7 @@ def test_an_apiserver_that_answers_no_more(cluster: Cluster) -> None:
     assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
 
 
-def test_a_lease_that_cannot_be_read_stops_nothing(cluster: Cluster, tmp_path: Path) -> None:
+def test_unreadable_lease_stops_nothing(cluster: Cluster, tmp_path: Path) -> None:
     cluster.respond = lambda request: answer(403, status(403, "no"))  # type: ignore[method-assign]
     Path(cluster.path).unlink()  # type: ignore[attr-defined]
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""The staged, live and previous sets, on real files."""
+"""The staged, live and previous sets, with real files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tests.support.pki import NOW, Ca, certificate, pem, spare
 
 @pytest.fixture(autouse=True)
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The tests' processes begin to the tick, and files change some ticks later.
+    # The processes of the tests start at an exact tick, and files change some ticks later.
     monkeypatch.setattr(staleness, "CLOCK_TOLERANCE_S", 0.0)
 
 
@@ -58,7 +58,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def later() -> None:
-    """Lets the clock of the files go on by more than a tick."""
+    """Wait for more than one tick of the file system clock."""
     time.sleep(0.03)
 
 
@@ -66,7 +66,7 @@ def record(host: Host) -> Any:
     return json.loads((host.root / "fileset/record.json").read_text())
 
 
-def test_nothing_live_before_promotion(host: Host) -> None:
+def test_nothing_is_live_before_promotion(host: Host) -> None:
     host.run("prepared")
     host.stage_key("secret 1")
     result = host.run("staged")
@@ -76,7 +76,7 @@ def test_nothing_live_before_promotion(host: Host) -> None:
     assert host.systemd.did == []
 
 
-def test_live_is_the_staged_set_and_a_second_run_does_nothing(host: Host) -> None:
+def test_live_promotes_the_staged_set_once(host: Host) -> None:
     host.deploy()
     tree = host.tree()
     assert tree["bin/app"] == "app-v1"
@@ -91,7 +91,7 @@ def test_live_is_the_staged_set_and_a_second_run_does_nothing(host: Host) -> Non
 
 
 @pytest.mark.parametrize("what", ["config", "key", "link", "attributes"])
-def test_every_change_is_pending_and_restarts(host: Host, what: str) -> None:
+def test_each_change_is_pending_and_restarts(host: Host, what: str) -> None:
     host.systemd.credentials = {"key": host.etc / "key.pem"}
     host.deploy()
     host.systemd.did.clear()
@@ -116,7 +116,7 @@ def test_every_change_is_pending_and_restarts(host: Host, what: str) -> None:
         assert host.systemd.did == ["reload", "restart"]
 
 
-def test_the_digest_of_a_path_does_not_follow_the_content(host: Host) -> None:
+def test_path_digest_ignores_the_content(host: Host) -> None:
     host.deploy()
     items = [Item("key", str(host.etc / "key.pem"), digest="path")]
     before = Fileset(str(host.root / "fileset"), items).digest()
@@ -124,13 +124,13 @@ def test_the_digest_of_a_path_does_not_follow_the_content(host: Host) -> None:
     assert Fileset(str(host.root / "fileset"), items).digest() == before
 
 
-def test_the_digest_follows_the_binary_that_was_verified(host: Host) -> None:
+def test_digest_depends_on_the_verified_binary(host: Host) -> None:
     host.deploy()
     before = host.run("staged")["digest"]
     assert host.run("staged", binaries=host.brought())["digest"] != before
 
 
-def test_previous_is_the_whole_former_set(host: Host) -> None:
+def test_previous_contains_the_complete_replaced_set(host: Host) -> None:
     host.deploy()
     host.config = "a: 2\n"
     host.run("staged")
@@ -143,7 +143,7 @@ def test_previous_is_the_whole_former_set(host: Host) -> None:
     assert stat.S_IMODE((previous / "key").stat().st_mode) == 0o600
 
 
-def test_a_promotion_that_was_cut_off_keeps_what_ran_before(
+def test_interrupted_promotion_keeps_the_previous_set(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.deploy()
@@ -173,7 +173,7 @@ def test_a_promotion_that_was_cut_off_keeps_what_ran_before(
     assert host.run("staged")["pending"] == []
 
 
-def test_a_live_file_that_was_changed_by_hand_is_taken_up_again(host: Host) -> None:
+def test_manually_changed_live_file_is_seeded_again(host: Host) -> None:
     host.deploy()
     (host.etc / "key.pem").write_text("by hand")
     assert host.fileset.stale_members() == ["key"]
@@ -183,14 +183,14 @@ def test_a_live_file_that_was_changed_by_hand_is_taken_up_again(host: Host) -> N
     assert host.fileset.stale_members() == []
 
 
-def test_a_staged_file_that_waits_is_not_lost(host: Host) -> None:
+def test_pending_staged_file_is_kept(host: Host) -> None:
     host.deploy()
     host.stage_key("secret 2")
     assert host.run("prepared")["changed"] is False
     assert host.tree()["fileset/staged/key"] == "secret 2"
 
 
-def test_check_mode_changes_nothing_and_predicts(host: Host) -> None:
+def test_check_mode_predicts_and_changes_nothing(host: Host) -> None:
     before = host.tree()
     for state in ("prepared", "staged", "live"):
         assert host.run(state, check=True)["changed"], state
@@ -204,7 +204,7 @@ def test_check_mode_changes_nothing_and_predicts(host: Host) -> None:
     assert host.tree() == before
 
 
-def test_an_incomplete_set_is_not_promoted(host: Host) -> None:
+def test_incomplete_set_is_not_promoted(host: Host) -> None:
     host.run("prepared")
     host.run("staged")
     with pytest.raises(FilesetError, match=r"staged lacks key; run the earlier phases first"):
@@ -212,14 +212,14 @@ def test_an_incomplete_set_is_not_promoted(host: Host) -> None:
     assert not host.etc.exists()
 
 
-def test_an_incomplete_set_is_not_tried(host: Host) -> None:
-    """It is said before anything is staged, for systemd would only say that it cannot read a credential."""
+def test_incomplete_set_gets_no_dry_run(host: Host) -> None:
+    """The error comes before staging; systemd would only report an unreadable credential."""
     with pytest.raises(FilesetError, match=r"staged lacks key; run the earlier phases first"):
         host.run("staged", command=["/bin/app"], user="k8s", dry_run_flags={}, dry_run_texts={})
     assert not (host.root / "fileset").exists()
 
 
-def test_absent_removes_what_was_promoted_and_nothing_else(host: Host) -> None:
+def test_absent_removes_promoted_files_only(host: Host) -> None:
     host.etc.mkdir()
     (host.etc / "ca.pem").write_text("others'")
     host.deploy()
@@ -233,24 +233,22 @@ def test_absent_removes_what_was_promoted_and_nothing_else(host: Host) -> None:
     assert host.run("absent")["changed"] is False
 
 
-def test_a_leader_hands_over_before_anything_of_it_is_removed(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def nobody(_unit: str, *_rest: Any) -> None:
+def test_absent_hands_over_before_removal(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail_handover(_unit: str, *_rest: Any) -> None:
         raise FilesetError("no other member took the lease")
 
     host.deploy()
-    former = host.tree()
-    monkeypatch.setattr(handover, "hand_over", nobody)
+    before = host.tree()
+    monkeypatch.setattr(handover, "hand_over", fail_handover)
     with pytest.raises(FilesetError, match="no other member took the lease"):
         host.run("absent", handover=HANDOVER)
-    assert host.tree() == former
+    assert host.tree() == before
     assert host.run("absent", handover=HANDOVER, check=True)["changed"]
     assert host.run("absent")["changed"]
     assert host.run("absent", handover=HANDOVER)["changed"] is False
 
 
-def test_absent_finds_what_lay_elsewhere_once(host: Host) -> None:
+def test_absent_removes_files_at_earlier_paths(host: Host) -> None:
     host.deploy()
     former, host.etc = host.etc, host.root / "elsewhere"
     host.run("prepared")
@@ -262,7 +260,7 @@ def test_absent_finds_what_lay_elsewhere_once(host: Host) -> None:
     assert not host.etc.exists()
 
 
-def test_absent_leaves_a_unit_that_is_not_ours(host: Host) -> None:
+def test_absent_keeps_a_foreign_unit(host: Host) -> None:
     host.systemd.unit.parent.mkdir()
     host.systemd.unit.write_text("# DIGEST=0\n[Service]\n")
     host.systemd.reload()
@@ -293,14 +291,14 @@ def test_absent_leaves_a_unit_that_is_not_ours(host: Host) -> None:
         ),
     ],
 )
-def test_wrong_files(host: Host, change: dict[str, str], words: str) -> None:
+def test_invalid_files_are_rejected(host: Host, change: dict[str, str], words: str) -> None:
     with pytest.raises(FilesetError) as error:
         options.parse_files([{**host.files[0], **change}])
     assert str(error.value) == words
 
 
 @pytest.mark.parametrize("garbage", ["[]", "{", "", "null", "[" * 100_000, "a" * (1 << 21)])
-def test_a_damaged_record_is_kept_aside_and_made_anew(host: Host, garbage: str) -> None:
+def test_damaged_record_is_set_aside_and_recreated(host: Host, garbage: str) -> None:
     host.deploy()
     path = host.root / "fileset/record.json"
     path.write_text(garbage)
@@ -334,24 +332,21 @@ def test_a_damaged_record_is_kept_aside_and_made_anew(host: Host, garbage: str) 
         ("staged", {"members": "x", "digest": ""}),
     ],
 )
-def test_a_field_of_the_record_of_another_type_counts_for_nothing(
-    host: Host, field: str, value: Any
-) -> None:
+def test_record_field_of_wrong_type_is_ignored(host: Host, field: str, value: Any) -> None:
     host.deploy()
     empty = Fileset(str(host.root / "nowhere"), []).record()
     (host.root / "fileset/record.json").write_text(json.dumps({field: value}))
-    found: dict[str, Any] = {**host.fileset.record()}
-    assert found == {**empty}
+    assert {**host.fileset.record()} == {**empty}
 
 
-def test_a_directory_for_a_record_is_no_traceback(host: Host) -> None:
+def test_directory_at_record_path_is_ignored(host: Host) -> None:
     (host.root / "fileset/record.json").mkdir(parents=True)
     assert host.fileset.record()["paths"] == []
     host.deploy()
     assert host.run("staged")["changed"] is False
 
 
-def test_the_diff_shows_texts_only(host: Host) -> None:
+def test_diff_contains_rendered_texts_only(host: Host) -> None:
     host.deploy()
     host.stage_key("secret 2")
     host.config = "a: 2\n"
@@ -366,21 +361,20 @@ def test_the_diff_shows_texts_only(host: Host) -> None:
     assert host.run("staged")["diff"] == []
 
 
-def test_absent_leaves_what_was_not_brought(host: Host) -> None:
-    """Neither a binary that the operator put there, nor what a link leads to."""
+def test_absent_keeps_foreign_binaries(host: Host) -> None:
     host.deploy(binaries=host.brought(ours=False))
     host.run("absent")
     assert host.tree() == {"bin/app-v1": "binary 1"}
 
 
-def test_a_binary_that_was_brought_once_stays_ours(host: Host) -> None:
+def test_installed_binary_stays_removable(host: Host) -> None:
     host.deploy(binaries=host.brought())
     assert host.run("staged", binaries=host.brought(ours=False))["changed"] is False
     host.run("absent")
     assert host.tree() == {}
 
 
-def test_a_binary_that_is_brought_is_recorded_at_once(host: Host) -> None:
+def test_installed_binary_is_recorded_in_prepared(host: Host) -> None:
     assert host.run("prepared", check=True, binaries=host.brought())["changed"]
     assert not (host.root / "fileset").exists()
     assert host.run("prepared", binaries=host.brought())["changed"]
@@ -390,8 +384,8 @@ def test_a_binary_that_is_brought_is_recorded_at_once(host: Host) -> None:
     assert host.tree() == {}
 
 
-def test_absent_leaves_the_target_of_a_link(host: Host) -> None:
-    """The operator's own link in the place of a binary, and in that of a live file."""
+def test_absent_keeps_link_targets(host: Host) -> None:
+    """The operator replaced a binary and a live file by links."""
     host.deploy(binaries=host.brought())
     for path in (host.bin / "app-v1", host.etc / "key.pem"):
         target = host.root / f"of-others-{path.name}"
@@ -401,9 +395,7 @@ def test_absent_leaves_the_target_of_a_link(host: Host) -> None:
     assert host.tree() == {"of-others-app-v1": "binary 1", "of-others-key.pem": "secret 1"}
 
 
-def test_a_binary_is_read_only_when_it_was_changed(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unchanged_binary_is_not_read(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.deploy(binaries=host.brought())
     read: list[str] = []
     sha256 = copies.sha256_of_file
@@ -416,7 +408,7 @@ def test_a_binary_is_read_only_when_it_was_changed(
     assert read == [str(host.bin / "app-v1")]
 
 
-def test_folders_above_the_release_are_removed_too(host: Host) -> None:
+def test_absent_removes_created_parent_directories(host: Host) -> None:
     path = str(host.root / "lib/kube-ha/app")
     host.run("prepared", path=path)
     host.run("staged", path=path)
@@ -424,12 +416,12 @@ def test_folders_above_the_release_are_removed_too(host: Host) -> None:
     assert not (host.root / "lib").exists()
 
 
-def test_folders_above_the_release_stay_where_they_are_of_others(host: Host) -> None:
+def test_absent_keeps_parent_directories_of_others(host: Host) -> None:
     path, folder = str(host.root / "lib/kube-ha/app"), host.root / "lib/kube-ha"
     folder.mkdir(parents=True)
     host.run("prepared", path=path)
     host.run("absent", path=path)
-    assert folder.exists(), "it was there before"
+    assert folder.exists(), "it existed before"
     folder.rmdir()
     host.run("prepared", path=path)
     (folder / "of-others").touch()
@@ -437,8 +429,8 @@ def test_folders_above_the_release_stay_where_they_are_of_others(host: Host) -> 
     assert [entry.name for entry in folder.iterdir()] == ["of-others"]
 
 
-def test_a_binary_that_another_instance_has_goes_with_the_last_one(host: Host) -> None:
-    """Both bring the same versioned binary; whoever did so first, it stays as long as one of them has it."""
+def test_shared_binary_is_removed_with_the_last_instance(host: Host) -> None:
+    """Both install the same binary, which stays as long as one of them uses it."""
     one, two = (str(host.root / "lib/kube-ha" / name) for name in ("one", "two"))
     binary = host.bin / "app-v1"
     host.run("prepared", path=one, binaries=host.brought())
@@ -448,10 +440,10 @@ def test_a_binary_that_another_instance_has_goes_with_the_last_one(host: Host) -
     assert binary.exists()
     host.run("absent", path=two)
     assert not binary.exists()
-    assert not (host.root / "lib").exists(), "nor the folders that the first one made"
+    assert not (host.root / "lib").exists(), "the directories of the first instance are removed too"
 
 
-def test_a_binary_that_was_there_before_stays(host: Host) -> None:
+def test_existing_binary_is_kept(host: Host) -> None:
     one, two = (str(host.root / "lib/kube-ha" / name) for name in ("one", "two"))
     for path in (one, two):
         host.run("prepared", path=path, binaries=host.brought(ours=False))
@@ -463,7 +455,7 @@ def test_a_binary_that_was_there_before_stays(host: Host) -> None:
     assert not (host.bin / "app-v2").exists()
 
 
-def test_live_takes_what_was_staged(host: Host) -> None:
+def test_live_promotes_the_set_as_staged(host: Host) -> None:
     host.run("prepared")
     host.stage_key("secret 1")
     staged = host.run("staged")
@@ -473,7 +465,7 @@ def test_live_takes_what_was_staged(host: Host) -> None:
     assert host.tree()["etc/app.yaml"] == "a: 1\n"
 
 
-def test_live_refuses_a_set_that_was_changed_since(host: Host) -> None:
+def test_live_rejects_a_changed_staged_set(host: Host) -> None:
     host.deploy()
     host.stage_key("secret 2")
     with pytest.raises(
@@ -484,8 +476,8 @@ def test_live_refuses_a_set_that_was_changed_since(host: Host) -> None:
     assert host.tree()["etc/key.pem"] == "secret 1"
 
 
-def test_live_refuses_what_was_staged_in_part_and_ended_since(host: Host) -> None:
-    """Without the key there was no digest yet, which is no licence for whatever lies there now."""
+def test_live_rejects_a_set_completed_after_staging(host: Host) -> None:
+    """Without the key, the set had no digest, so that no later content is accepted."""
     host.run("prepared")
     host.run("staged")
     host.stage_key("secret 1")
@@ -493,7 +485,7 @@ def test_live_refuses_what_was_staged_in_part_and_ended_since(host: Host) -> Non
         host.run("live")
 
 
-def test_live_without_a_staged_set(host: Host) -> None:
+def test_live_without_a_staged_set_fails(host: Host) -> None:
     with pytest.raises(
         FilesetError, match="contains no complete set; run the earlier phases first"
     ):
@@ -501,9 +493,7 @@ def test_live_without_a_staged_set(host: Host) -> None:
 
 
 @pytest.mark.parametrize("name", ["app.yaml", "key.pem"])
-def test_a_file_that_was_changed_and_put_right_under_a_running_process_restarts_it(
-    host: Host, name: str
-) -> None:
+def test_file_changed_and_reverted_restarts_the_process(host: Host, name: str) -> None:
     host.deploy()
     host.systemd.did.clear()
     former = (host.etc / name).read_text()
@@ -519,14 +509,14 @@ def test_a_file_that_was_changed_and_put_right_under_a_running_process_restarts_
     assert host.run("staged")["pending"] == []
 
 
-def test_a_credential_counts_by_its_content(host: Host) -> None:
+def test_credential_is_compared_by_content(host: Host) -> None:
     host.systemd.credentials = {"key": host.etc / "key.pem"}
     host.deploy()
     later()
     (host.etc / "key.pem").write_text("secret 1")
     assert host.run("staged")["pending"] == []
     copy = host.proc.folder / f"{host.systemd.pid}/root/run/credentials/x.service/key"
-    copy.write_text("what a hand had put there before the start")
+    copy.write_text("a manual change before the start")
     assert host.run("staged")["reasons"] == [
         f"{host.etc / 'key.pem'} differs from the credential of the process"
     ]
@@ -534,8 +524,8 @@ def test_a_credential_counts_by_its_content(host: Host) -> None:
     assert host.run("staged")["pending"] == []
 
 
-def test_a_restart_that_is_asked_for_where_nothing_asks_for_one(host: Host) -> None:
-    """Of a scheduler that is not healthy, whose process would read its new pair in some minutes only."""
+def test_restart_option_restarts_an_unchanged_unit(host: Host) -> None:
+    """An unhealthy process would read its new pair only after some minutes."""
     host.key_digest = "path"
     host.deploy()
     host.stage_key("secret 2")
@@ -545,7 +535,7 @@ def test_a_restart_that_is_asked_for_where_nothing_asks_for_one(host: Host) -> N
     assert "restart" in host.systemd.did
 
 
-def test_a_file_of_which_only_the_path_counts_does_not_restart(host: Host) -> None:
+def test_path_digest_member_does_not_restart(host: Host) -> None:
     files = [{**f, "digest": "path"} if f["name"] == "key" else f for f in host.files]
     host.run("prepared", files=files)
     host.stage_key("secret 1")
@@ -559,7 +549,7 @@ def test_a_file_of_which_only_the_path_counts_does_not_restart(host: Host) -> No
     assert host.run("staged", files=files)["pending"] == []
 
 
-def test_another_program_under_the_same_name_restarts(host: Host) -> None:
+def test_replaced_program_restarts(host: Host) -> None:
     host.deploy(binaries=host.brought())
     (host.bin / "app-v1").unlink()
     (host.proc.folder / "1/exe").unlink()
@@ -569,13 +559,13 @@ def test_another_program_under_the_same_name_restarts(host: Host) -> None:
     assert result["reasons"] == [f"the process runs a program other than {host.bin / 'app-v1'}"]
 
 
-def test_a_time_that_is_still_to_come_says_nothing(host: Host) -> None:
+def test_future_timestamp_does_not_restart(host: Host) -> None:
     host.deploy()
     host.proc.end(host.systemd.pid)
     host.systemd.pid = 0
     host.systemd.restart("x.service")
     stat_file = host.proc.folder / f"{host.systemd.pid}/stat"
-    # The clock was put back by an hour after the start: by the present one, the process began before its files.
+    # The clock was set back one hour after the start, so that the process seems older than its files.
     ticks = int(stat_file.read_text().split()[-2])
     hour = 3600 * os.sysconf("SC_CLK_TCK")
     stat_file.write_text(stat_file.read_text().replace(str(ticks), str(ticks - hour)))
@@ -586,9 +576,7 @@ def test_a_time_that_is_still_to_come_says_nothing(host: Host) -> None:
     assert host.run("staged")["pending"] == ["process"]
 
 
-def test_the_record_knows_the_paths_before_anything_lies_there(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_are_recorded_before_promotion(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.run("prepared")
     host.stage_key("secret 1")
     host.run("staged")
@@ -606,7 +594,7 @@ def test_the_record_knows_the_paths_before_anything_lies_there(
     assert not host.etc.exists()
 
 
-def test_a_certificate_and_its_key_move_together(
+def test_certificate_and_key_are_replaced_together(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.etc.mkdir()
@@ -631,7 +619,7 @@ def test_a_certificate_and_its_key_move_together(
 
 
 @pytest.mark.parametrize("path", ["bin/app", "etc/app.yaml", "etc/key.pem", "units/x.service"])
-def test_a_directory_in_the_place_of_a_file_is_one_line(host: Host, path: str) -> None:
+def test_directory_at_a_live_path_is_reported(host: Host, path: str) -> None:
     host.run("prepared")
     host.stage_key("secret 1")
     host.run("staged")
@@ -640,14 +628,14 @@ def test_a_directory_in_the_place_of_a_file_is_one_line(host: Host, path: str) -
         host.run("live")
 
 
-def test_one_run_at_a_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_serialized_by_a_lock(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.deploy()
     monkeypatch.setattr(lifecycle, "LOCK_TIMEOUT_S", 0.1)
     with paths.lock(str(host.root / "fileset")):
         for state in ("staged", "live", "absent"):
             with pytest.raises(FilesError, match="another run has held"):
                 host.run(state)
-        # A question waits for nobody.
+        # Check mode does not wait for the lock.
         assert host.run("staged", check=True)["changed"] is False
     done = threading.Event()
     monkeypatch.setattr(lifecycle, "LOCK_TIMEOUT_S", 10)
@@ -659,7 +647,7 @@ def test_one_run_at_a_time(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.is_set()
 
 
-def test_an_unlinked_temporary_of_a_killed_run_is_swept(host: Host) -> None:
+def test_temporary_file_of_a_killed_run_is_removed(host: Host) -> None:
     host.deploy()
     left = host.etc / ".key.pem.abc.tmp~"
     left.write_text("secret 0")
@@ -676,7 +664,7 @@ PAIR_FILES = ("certificate", "privatekey")
 
 
 class Pair(Host):
-    """A set with a certificate and its key in place of the one key; `number` is in every member."""
+    """A set with certificate and key instead of one key; each member contains `number`."""
 
     number = 1
 
@@ -695,7 +683,7 @@ class Pair(Host):
         self.run("staged")
 
     def save(self) -> None:
-        """Keeps how things are, for restore."""
+        """Save the state of the host for restore()."""
         self.saved = dict(self.systemd.state), self.systemd.pid
         for folder in (self.root, self.proc.folder):
             shutil.copytree(folder, f"{folder}.saved", symlinks=True)
@@ -708,7 +696,7 @@ class Pair(Host):
             shutil.copytree(f"{folder}.saved", folder, symlinks=True)
 
     def live(self, name: str) -> str:
-        """The member's number, "" where it is not there."""
+        """Return the number in a live member, "" if it is missing."""
         path = Path(next(file["path"] for file in self.files if file["name"] == name))
         text = (
             os.readlink(path)
@@ -722,13 +710,15 @@ class Pair(Host):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without waiting for the disk; what a kill leaves is the same."""
+    """Do not wait for the disk. A kill leaves the same files."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["a first run", "a change"])
-def test_a_promotion_killed_at_every_change(tmp_path: Path, quick: None, first: bool) -> None:
-    """Each member is the old one or the new one, the pair is one, and the next run or a removal finds everything."""
+def test_promotion_killed_at_every_change_is_completed(
+    tmp_path: Path, quick: None, first: bool
+) -> None:
+    """Each member is old or new, the pair matches, and the next run or a removal completes."""
     new = "1" if first else "2"
     host = Pair(tmp_path)
     if not first:
@@ -761,8 +751,8 @@ def test_a_promotion_killed_at_every_change(tmp_path: Path, quick: None, first: 
     assert point > 30
 
 
-def test_a_roll_is_taken_back(tmp_path: Path) -> None:
-    """Binary, configuration, unit and pair of before are live again, and the process runs from them."""
+def test_previous_restores_the_replaced_set(tmp_path: Path) -> None:
+    """Binary, configuration, unit and pair are restored, and the process runs from them."""
     host = Pair(tmp_path)
     for number in (0, 1):
         host.stage(number)
@@ -791,9 +781,9 @@ def test_a_roll_is_taken_back(tmp_path: Path) -> None:
     }
     assert after == before
     assert host.systemd.did == ["reload", "restart"]
-    # What ran before that can still be rolled back to.
+    # The set before that remains available for rollback.
     assert (host.root / "fileset/previous/privatekey").read_text() == "privatekey 0"
-    # Once; and the next run starts from what is live.
+    # A second call changes nothing, and the next run starts from the live set.
     assert host.run("previous", attempt="roll 1")["changed"] is False
     assert set(host.fileset.stale_members()) == set(PAIR_FILES)
     host.stage(2)
@@ -804,14 +794,14 @@ def test_a_roll_is_taken_back(tmp_path: Path) -> None:
 HANDOVER = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
 
 
-def test_the_lease_is_handed_over_only_for_a_restart(
+def test_handover_happens_only_before_a_restart(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before anything is put in place; not where nothing changes, or only what the process reads again by itself."""
-    seen: list[str] = []
+    """The handover precedes the promotion. A reload needs no handover."""
+    handed_over: list[str] = []
 
     def hand_over(unit: str, *_rest: Any) -> None:
-        seen.append((host.etc / "app.yaml").read_text())
+        handed_over.append((host.etc / "app.yaml").read_text())
 
     monkeypatch.setattr(handover, "hand_over", hand_over)
     host.key_digest = "path"
@@ -820,15 +810,15 @@ def test_the_lease_is_handed_over_only_for_a_restart(
     host.stage_key("secret 2")
     host.run("staged")
     assert host.run("live", handover=HANDOVER)["done"] == ["key"]
-    assert seen == []
+    assert handed_over == []
     host.config = "a: 2\n"
     host.run("staged")
     host.run("live", handover=HANDOVER)
-    assert seen == ["a: 1\n"]
+    assert handed_over == ["a: 1\n"]
     later()
     (host.etc / "app.yaml").write_text("a: 2\n")
     host.run("live", handover=HANDOVER)
-    assert seen == ["a: 1\n", "a: 2\n"], "the process is older than its file"
+    assert handed_over == ["a: 1\n", "a: 2\n"], "the process is stale"
 
 
 class WithKubeconfig(Host):
@@ -837,33 +827,33 @@ class WithKubeconfig(Host):
         return [*super().files, self.member("kubeconfig", self.etc / "kubeconfig")]
 
 
-def test_the_lease_is_looked_at_before_a_first_start(
+def test_lease_is_read_before_a_first_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the kubeconfig that is live by then; not where a scheduler runs, for that may have written it."""
+    """It is read with the live kubeconfig, and only if no scheduler runs."""
     host = WithKubeconfig(tmp_path)
-    looked: list[Any] = []
+    reads: list[Any] = []
 
-    def look(path: str, name: str, namespace: str) -> Any:
-        looked.append((path, name, namespace, "restart" in host.systemd.did))
+    def read_lease(path: str, name: str, namespace: str) -> Any:
+        reads.append((path, name, namespace, "restart" in host.systemd.did))
         return {"state": "absent"}
 
-    monkeypatch.setattr(handover, "read_lease", look)
+    monkeypatch.setattr(handover, "read_lease", read_lease)
     host.run("prepared")
     host.stage_key("secret 1")
     write.write(str(host.root / "fileset/staged/kubeconfig"), b"{}")
     host.run("staged")
-    wanted = {"name": "x", "namespace": "y"}
-    assert host.run("live", lease=wanted)["lease"] == {"state": "absent"}
-    assert looked == [(str(host.etc / "kubeconfig"), "x", "y", False)]
-    assert host.run("live", lease=wanted, restart=True)["lease"] is None
+    lease = {"name": "x", "namespace": "y"}
+    assert host.run("live", lease=lease)["lease"] == {"state": "absent"}
+    assert reads == [(str(host.etc / "kubeconfig"), "x", "y", False)]
+    assert host.run("live", lease=lease, restart=True)["lease"] is None
     host.systemd.disable(UNIT_NAME)
     assert host.run("live")["lease"] is None
-    assert len(looked) == 1
+    assert len(reads) == 1
 
 
-def test_restarts_of_before_do_not_count(host: Host) -> None:
-    """systemd goes on counting where a unit is restarted by hand while it waits to be restarted by itself."""
+def test_earlier_restarts_are_reset(host: Host) -> None:
+    """A manual restart during a pending automatic restart does not reset the counter."""
     host.deploy()
     host.systemd.state["NRestarts"] = "2"
     host.config = "a: 2\n"
@@ -873,8 +863,8 @@ def test_restarts_of_before_do_not_count(host: Host) -> None:
     assert host.systemd.did == ["reload", "reset_restarts", "restart"]
 
 
-def test_only_what_this_roll_has_put_in_place_is_taken_back(host: Host) -> None:
-    """Neither an earlier roll's set, nor that of a run which did not say who it is."""
+def test_previous_restores_only_the_given_attempt(host: Host) -> None:
+    """Sets of earlier rolls, or of rolls without an identifier, are not restored."""
     host.deploy()
     host.config = "a: 2\n"
     host.run("staged")
@@ -886,7 +876,7 @@ def test_only_what_this_roll_has_put_in_place_is_taken_back(host: Host) -> None:
         assert host.tree()["etc/app.yaml"] == "a: 2\n"
 
 
-def test_a_first_roll_has_nothing_to_go_back_to(host: Host) -> None:
+def test_first_roll_has_no_previous_set(host: Host) -> None:
     host.run("prepared")
     host.stage_key("secret 1")
     host.run("staged")
@@ -897,8 +887,8 @@ def test_a_first_roll_has_nothing_to_go_back_to(host: Host) -> None:
         host.run("recalled")
 
 
-def test_what_the_former_set_did_not_have_is_removed(tmp_path: Path) -> None:
-    """And what lay elsewhere lies there again."""
+def test_previous_removes_added_members(tmp_path: Path) -> None:
+    """Members at earlier paths are restored there."""
     host = Pair(tmp_path)
     host.stage(1)
     host.run("live")
@@ -913,7 +903,7 @@ def test_what_the_former_set_did_not_have_is_removed(tmp_path: Path) -> None:
     ]
 
 
-def test_a_stopped_unit_is_started_where_nothing_was_put_in_place(host: Host) -> None:
+def test_previous_starts_a_stopped_unit(host: Host) -> None:
     host.deploy()
     host.systemd.state.update(ActiveState="inactive", SubState="dead")
     host.systemd.did.clear()
@@ -921,8 +911,8 @@ def test_a_stopped_unit_is_started_where_nothing_was_put_in_place(host: Host) ->
     assert host.systemd.did == ["restart"]
 
 
-def test_the_way_back_killed_at_every_change(tmp_path: Path, quick: None) -> None:
-    """The pair is one, and the same call again, or a new deployment, ends it."""
+def test_restore_killed_at_every_change_is_completed(tmp_path: Path, quick: None) -> None:
+    """The pair matches, and a second call or a new deployment completes."""
     host = Pair(tmp_path)
     host.stage(1)
     host.run("live")
@@ -945,7 +935,7 @@ def test_the_way_back_killed_at_every_change(tmp_path: Path, quick: None) -> Non
     assert point > 20
 
 
-def test_the_previous_set_is_recalled_and_forth_again(tmp_path: Path) -> None:
+def test_recalled_set_can_be_recalled_again(tmp_path: Path) -> None:
     host = Pair(tmp_path)
     host.stage(1)
     host.run("live")
@@ -962,7 +952,7 @@ def test_the_previous_set_is_recalled_and_forth_again(tmp_path: Path) -> None:
         assert host.run("live")["changed"] is False
 
 
-def test_a_recalled_set_is_told(tmp_path: Path) -> None:
+def test_recalled_reports_version_and_expiry(tmp_path: Path) -> None:
     host = Pair(tmp_path)
     made = certificate(spare("ECC"), subject={"CN": "x"})
     host.stage(1)
@@ -983,7 +973,7 @@ def test_a_recalled_set_is_told(tmp_path: Path) -> None:
         host.run("recalled")
 
 
-def test_nothing_is_staged_for_a_directory_in_a_file_s_place(tmp_path: Path) -> None:
+def test_directory_at_a_file_path_stages_nothing(tmp_path: Path) -> None:
     host = Pair(tmp_path)
     host.stage(1)
     Path(next(file["path"] for file in host.files if file["name"] == "config")).mkdir(parents=True)
@@ -995,7 +985,7 @@ def test_nothing_is_staged_for_a_directory_in_a_file_s_place(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("state", ["prepared", "staged"])
-def test_nothing_is_made_for_a_directory_in_a_binary_s_place(tmp_path: Path, state: str) -> None:
+def test_directory_at_a_binary_path_creates_nothing(tmp_path: Path, state: str) -> None:
     host = Pair(tmp_path)
     before = host.tree()
     binary = {"path": str(host.root), "version": "1.37.2", "ours": True}
@@ -1008,8 +998,10 @@ def test_nothing_is_made_for_a_directory_in_a_binary_s_place(tmp_path: Path, sta
     "number", [errno.ENOSPC, errno.EROFS, errno.ENAMETOOLONG], ids=errno.errorcode.get
 )
 @pytest.mark.parametrize("state", ["prepared", "staged", "live", "absent"])
-def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, number: int) -> None:
-    """One line that names it, whenever it comes, and the next run goes on as if nothing had been."""
+def test_file_system_error_is_reported_and_recovered(
+    tmp_path: Path, quick: None, state: str, number: int
+) -> None:
+    """The error is one line at any point, and the next run completes."""
 
     def fail() -> None:
         raise OSError(number, os.strerror(number))
@@ -1023,13 +1015,13 @@ def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, nu
         (host.etc / "certificate").write_text("certificate 3")
     host.save()
     lines = []
-    # At every change for one error; the others take the same ways.
+    # At every change for one error number; the others take the same code paths.
     for point in itertools.count(1, 1 if number == errno.ENOSPC else 7):
         host.restore()
         host.config = "a: 2\n" if state == "live" else "a: 3\n"
         with at_change(point, fail) as left:
             try:
-                # What the unit's process does to files is not asked here.
+                # promote() without the start of the unit, which also changes files.
                 host.fileset.promote() if state == "live" else host.run(state)
             except (FilesError, FilesetError) as error:
                 lines.append(one_line(error))
@@ -1049,7 +1041,7 @@ def test_an_error_of_the_file_system(tmp_path: Path, quick: None, state: str, nu
     assert all(os.strerror(number) in line for line in lines), lines
 
 
-def test_the_folder_of_the_logs_is_given_before_the_dry_run(
+def test_log_directory_is_created_before_the_dry_run(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[tuple[Any, ...]] = []
@@ -1073,7 +1065,7 @@ def test_the_folder_of_the_logs_is_given_before_the_dry_run(
 
 
 @pytest.mark.parametrize("kind", ["fifo", "zero", "huge", "folder"])
-def test_what_lies_in_a_binary_s_place_is_read_with_a_bound(tmp_path: Path, kind: str) -> None:
+def test_file_at_a_binary_path_is_read_up_to_a_limit(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "app-v1"
     if kind == "fifo":
         os.mkfifo(path)
@@ -1083,7 +1075,7 @@ def test_what_lies_in_a_binary_s_place_is_read_with_a_bound(tmp_path: Path, kind
         path.mkdir()
     else:
         with path.open("wb") as stream:
-            stream.truncate(1 << 40)  # takes no room, and an hour to read
+            stream.truncate(1 << 40)  # sparse; reading it would take an hour
     before = time.monotonic()
     binaries = [{"path": str(path), "version": "1.1.0", "ours": True}]
     with pytest.raises(
@@ -1094,10 +1086,8 @@ def test_what_lies_in_a_binary_s_place_is_read_with_a_bound(tmp_path: Path, kind
     assert time.monotonic() - before < 1
 
 
-def test_a_binary_that_was_a_plain_file_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of somebody else's, larger than anything that is read; it takes the link's place, and gives it back."""
+def test_large_plain_binary_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The binary of another installer is too large to read. Rollback exchanges it with the link."""
     host = Pair(tmp_path)
     path = host.bin / "app"
     path.write_bytes(b"x" * 4096)
@@ -1115,9 +1105,9 @@ def test_a_binary_that_was_a_plain_file_comes_back(
         assert not [name for name in host.tree() if "tmp~" in name]
 
 
-@pytest.mark.parametrize("failed", [True, False], ids=["a roll that fails", "rolled back"])
-def test_a_unit_and_a_program_elsewhere_come_back_by_leaving(tmp_path: Path, failed: bool) -> None:
-    """Nothing of somebody else's scheduler lies where ours does, and it stays; without ours, it runs again."""
+@pytest.mark.parametrize("failed", [True, False], ids=["failed roll", "rollback"])
+def test_foreign_unit_runs_again_after_rollback(tmp_path: Path, failed: bool) -> None:
+    """The files of the foreign scheduler are at other paths and stay. After rollback, it runs again."""
     host = Pair(tmp_path)
     host.systemd.vendor = tmp_path / "vendor.service"
     host.systemd.vendor.write_text("# DIGEST=0\n[Service]\n")
@@ -1129,8 +1119,8 @@ def test_a_unit_and_a_program_elsewhere_come_back_by_leaving(tmp_path: Path, fai
     if failed:
         host.run("previous", attempt="1")
     else:
-        told = host.run("recalled")
-        assert (told["original"], told["not_after"]) == (True, "")
+        result = host.run("recalled")
+        assert (result["original"], result["not_after"]) == (True, "")
         host.run("live", attempt="2")
         assert host.run("live")["changed"] is False
     assert host.systemd.state["FragmentPath"] == str(host.systemd.vendor)
@@ -1142,8 +1132,8 @@ def test_a_unit_and_a_program_elsewhere_come_back_by_leaving(tmp_path: Path, fai
     assert host.run("recalled", check=True)["original"] is True
 
 
-def test_the_end_of_a_set_whose_certificate_is_in_its_kubeconfig_alone(tmp_path: Path) -> None:
-    """As the walk-through lays it."""
+def test_expiry_is_read_from_an_embedded_certificate(tmp_path: Path) -> None:
+    """The walk-through creates such a kubeconfig."""
     ca = Ca()
     pair = ca.issue("scheduler", end=86400)
     path = tmp_path / "kubeconfig"

@@ -1,4 +1,4 @@
-"""What the other schedulers of a host have for themselves, as their records, staged sets and processes tell."""
+"""Descriptions of the other instances on a host from their records, staged sets and processes."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def proc(tmp_path: Path) -> FakeProc:
     return FakeProc(tmp_path / "proc")
 
 
-def fileset(tmp_path: Path, name: str) -> Fileset:
+def make_fileset(tmp_path: Path, name: str) -> Fileset:
     (tmp_path / "lib" / name / "staged").mkdir(parents=True)
     return Fileset(str(tmp_path / "lib" / name), ())
 
 
-def staged(tmp_path: Path, version: str, **given: Any) -> None:
-    """A second instance as the role stages it, by the plan."""
-    found = made(name="batch", version=version, **given)
-    assert found["errors"] == []
-    texts = {"config": found["config"], "unit": f"ExecStart={found['unit']['exec_start']}\n"}
-    files = [{"content": texts.get(file["name"]), **file} for file in found["files"]]
-    other = fileset(tmp_path, "batch")
+def stage_instance(tmp_path: Path, version: str, **given: Any) -> None:
+    """Stage a second instance as the role does, from its plan."""
+    plan = made(name="batch", version=version, **given)
+    assert plan["errors"] == []
+    texts = {"config": plan["config"], "unit": f"ExecStart={plan['unit']['exec_start']}\n"}
+    files = [{"content": texts.get(file["name"]), **file} for file in plan["files"]]
+    other = make_fileset(tmp_path, "batch")
     items = [Item(**file) for file in files]
     other.update_record(
         staged={"members": [item.to_member() for item in items], "digest": ""}, paths=["/old/path"]
@@ -52,27 +52,27 @@ def staged(tmp_path: Path, version: str, **given: Any) -> None:
         Path(other.root, "staged", name).write_text(text)
 
 
-def asked(tmp_path: Path, proc: FakeProc, pids: dict[str, int]) -> list[facts.Instance]:
-    own = Fileset(str(tmp_path / "lib/kube-scheduler"), ())
-    return instances.other_instances(own, proc, lambda unit: pids.get(unit, 0), SERVING)
+def describe_others(tmp_path: Path, proc: FakeProc, pids: dict[str, int]) -> list[facts.Instance]:
+    local = Fileset(str(tmp_path / "lib/kube-scheduler"), ())
+    return instances.other_instances(local, proc, lambda unit: pids.get(unit, 0), SERVING)
 
 
-def test_one_that_is_staged(tmp_path: Path, proc: FakeProc) -> None:
-    staged(tmp_path, "1.37.2", secure_port=10260, config=PROFILES)
-    [found] = asked(tmp_path, proc, {})
-    assert (found["unit"], found["ports"], found["lease"]) == (
+def test_staged_instance_is_described_by_its_staged_set(tmp_path: Path, proc: FakeProc) -> None:
+    stage_instance(tmp_path, "1.37.2", secure_port=10260, config=PROFILES)
+    [instance] = describe_others(tmp_path, proc, {})
+    assert (instance["unit"], instance["ports"], instance["lease"]) == (
         "batch.service",
         [10260],
         "kube-system/batch",
     )
-    assert found["schedulers"] == ["batch"]
+    assert instance["schedulers"] == ["batch"]
     assert {"/etc/kubernetes/batch.kubeconfig", "/opt/k8s/bin/batch", "/old/path"} <= {
-        *found["paths"]
+        *instance["paths"]
     }
 
 
 @pytest.mark.parametrize(
-    ("version", "given", "told"),
+    ("version", "given", "expected"),
     [
         (
             "1.10.4",
@@ -83,35 +83,35 @@ def test_one_that_is_staged(tmp_path: Path, proc: FakeProc) -> None:
         ("1.37.2", {}, ([10259], ["default-scheduler"])),
     ],
 )
-def test_one_of_another_version(
+def test_instance_ports_depend_on_its_version(
     tmp_path: Path,
     proc: FakeProc,
     version: str,
     given: dict[str, object],
-    told: tuple[list[int], list[str]],
+    expected: tuple[list[int], list[str]],
 ) -> None:
-    staged(tmp_path, version, **given)
-    [found] = asked(tmp_path, proc, {})
-    assert (found["ports"], found["schedulers"]) == told
-    assert found["lease"] == "kube-system/batch"
+    stage_instance(tmp_path, version, **given)
+    [instance] = describe_others(tmp_path, proc, {})
+    assert (instance["ports"], instance["schedulers"]) == expected
+    assert instance["lease"] == "kube-system/batch"
 
 
-def test_one_that_runs_says_so_itself(tmp_path: Path, proc: FakeProc) -> None:
-    """What it was told counts until it is rolled, whatever is staged."""
-    staged(tmp_path, "1.37.2", secure_port=10260, config=PROFILES)
+def test_running_instance_is_described_by_its_process(tmp_path: Path, proc: FakeProc) -> None:
+    """Its command line applies until it is rolled, whatever is staged."""
+    stage_instance(tmp_path, "1.37.2", secure_port=10260, config=PROFILES)
     proc.place(7, ("batch", "--secure-port=10999", "--leader-elect-resource-name=other"))
-    [found] = asked(tmp_path, proc, {"batch.service": 7})
-    assert (found["ports"], found["lease"], found["schedulers"]) == (
+    [instance] = describe_others(tmp_path, proc, {"batch.service": 7})
+    assert (instance["ports"], instance["lease"], instance["schedulers"]) == (
         [10999],
         "kube-system/other",
         ["default-scheduler"],
     )
 
 
-def test_one_that_was_cut_off_before_anything_was_staged(tmp_path: Path, proc: FakeProc) -> None:
-    fileset(tmp_path, "batch").update_record(paths=["/etc/x"])
-    [found] = asked(tmp_path, proc, {})
-    assert found == {
+def test_instance_interrupted_before_staging_has_paths_only(tmp_path: Path, proc: FakeProc) -> None:
+    make_fileset(tmp_path, "batch").update_record(paths=["/etc/x"])
+    [instance] = describe_others(tmp_path, proc, {})
+    assert instance == {
         "unit": "batch.service",
         "ports": [],
         "lease": "",
@@ -120,22 +120,22 @@ def test_one_that_was_cut_off_before_anything_was_staged(tmp_path: Path, proc: F
     }
 
 
-def test_none(tmp_path: Path, proc: FakeProc) -> None:
-    """A folder without a record is nobody's, and a fileset is not its own neighbour."""
-    assert asked(tmp_path, proc, {}) == []
-    fileset(tmp_path, "empty")
-    fileset(tmp_path, "kube-scheduler").update_record(paths=["/etc/x"])
-    assert asked(tmp_path, proc, {}) == []
+def test_directory_without_record_is_no_instance(tmp_path: Path, proc: FakeProc) -> None:
+    """A file set is not its own sibling."""
+    assert describe_others(tmp_path, proc, {}) == []
+    make_fileset(tmp_path, "empty")
+    make_fileset(tmp_path, "kube-scheduler").update_record(paths=["/etc/x"])
+    assert describe_others(tmp_path, proc, {}) == []
 
 
-def test_what_is_planned_is_what_would_be_found() -> None:
-    """The controller compares its plan with what hosts say, so both have to mean the same."""
+def test_planned_instance_equals_the_instance_of_its_settings() -> None:
+    """The controller compares its plan with results of hosts, so both must agree."""
     plan = made(name="batch", secure_port=10260, config=PROFILES)
-    told = parse_settings(plan["command"][1:], plan["config"].encode())
-    found = describe_instance(
-        "batch.service", told, versions.find_serving(SERVING, "1.37.2"), ["/b", "/a", "/a"]
+    settings = parse_settings(plan["command"][1:], plan["config"].encode())
+    instance = describe_instance(
+        "batch.service", settings, versions.find_serving(SERVING, "1.37.2"), ["/b", "/a", "/a"]
     )
-    assert found == {
+    assert instance == {
         "unit": "batch.service",
         "ports": [10260],
         "lease": "kube-system/batch",

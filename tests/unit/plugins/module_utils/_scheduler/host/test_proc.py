@@ -1,4 +1,4 @@
-"""Processes and sockets, from the kernel's own tables and from made ones."""
+"""Processes and sockets, from the kernel and from files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.host import FakeProc
 LEASE = ("kube-system", "kube-scheduler")
 
 
-def test_listeners() -> None:
+def test_parse_listeners_returns_listening_sockets_only() -> None:
     table = (
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
         "   0: 0100007F:2813 00000000:0000 0A 00000000:00000000 00:00000000 00000000   999        0 4711 1\n"
@@ -34,7 +34,7 @@ def test_listeners() -> None:
     assert _proc.parse_listeners(table6) == [Listener("::1", 10259, "4713")]
 
 
-def test_a_port_of_our_own_is_found() -> None:
+def test_port_holder_finds_a_real_listener() -> None:
     proc = Proc()
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -51,7 +51,7 @@ def test_a_port_of_our_own_is_found() -> None:
     assert proc.port_holder(number, pid, proc.listeners()) == ([], None)
 
 
-def test_a_real_process() -> None:
+def test_properties_of_a_real_process_until_it_ends() -> None:
     proc = Proc()
     before = time.time()
     words = [sys.executable, "-c", "print(flush=True); input()", "--x", "y z"]
@@ -80,7 +80,7 @@ def test_a_real_process() -> None:
     assert proc.user_namespace_owner(pid) is None
 
 
-def test_what_a_process_writes_itself_is_bounded(
+def test_data_of_a_process_is_read_up_to_a_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_proc, "MAX_READ_BYTES", 10)
@@ -89,8 +89,8 @@ def test_what_a_process_writes_itself_is_bounded(
     assert proc.command_line(7) == ["a" * 10]
 
 
-def test_a_process_between_two_users_has_none(tmp_path: Path) -> None:
-    """A setuid program that the service user started: what it runs is not to be run as root."""
+def test_setuid_process_has_no_user(tmp_path: Path) -> None:
+    """A setuid program that the service user started must not be run as root."""
     proc = FakeProc(tmp_path / "proc")
     folder = proc.place(7, uid=999)
     assert proc.user(7) == (999, 999)
@@ -112,7 +112,7 @@ def proc(tmp_path: Path) -> FakeProc:
     return proc
 
 
-def test_another_unit_that_elects_by_the_same_lease_is_another_scheduler(proc: FakeProc) -> None:
+def test_process_with_the_same_lease_is_another_scheduler(proc: FakeProc) -> None:
     assert others(proc) == []
     proc.place(2, uid=997)
     proc.place(3, comm="kube-apiserver")
@@ -127,12 +127,12 @@ def test_another_unit_that_elects_by_the_same_lease_is_another_scheduler(proc: F
         {"cgroup": "/user.slice/user-1000.slice/session-1.scope", "uid": 1000},
         {"namespaces": {"net": "net:[2]"}},
         {"cgroup": "/system.slice/kube-scheduler.service"},
-        # Nobody knows whose it is: there is no such file to ask.
+        # The owner is unknown, because the namespace file does not exist.
         {"namespaces": {"user": "user:[2]"}},
     ],
-    ids=["a login's", "another network's", "our own unit's", "another user namespace's"],
+    ids=["login session", "other network", "child of the unit", "other user namespace"],
 )
-def test_what_is_no_other_scheduler_unless_it_holds_the_port(
+def test_excluded_process_counts_only_if_it_holds_the_port(
     proc: FakeProc, how: dict[str, object]
 ) -> None:
     proc.place(2, **how)  # type: ignore[arg-type]
@@ -142,8 +142,8 @@ def test_what_is_no_other_scheduler_unless_it_holds_the_port(
     assert others(proc) == [2]
 
 
-def test_another_instance_is_none_even_where_it_holds_the_port(proc: FakeProc) -> None:
-    """That two share a port or a lease, the pre-flight says; in a login, a unit of that name is the user's own."""
+def test_other_instance_does_not_count_even_with_the_port(proc: FakeProc) -> None:
+    """Preflight reports shared ports. In a login session, a unit of that name belongs to the user."""
     proc.place(2, listens=10259, cgroup="/system.slice/batch.service")
     proc.place(3, cgroup="/system.slice/batch.service")
     assert others(proc) == [2, 3]
@@ -152,7 +152,7 @@ def test_another_instance_is_none_even_where_it_holds_the_port(proc: FakeProc) -
     assert others(proc, instances=["batch.service"]) == [4]
 
 
-def test_roots_own_login_and_roots_own_container_count(
+def test_sessions_and_containers_of_root_count(
     proc: FakeProc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proc.place(2, cgroup="/user.slice/user-0.slice/session-1.scope", uid=0)
@@ -163,10 +163,10 @@ def test_roots_own_login_and_roots_own_container_count(
     assert others(proc) == [2]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a namespace here")
-def test_the_owner_of_a_user_namespace() -> None:
-    made = subprocess.run(["unshare", "--user", "true"], check=False, capture_output=True)
-    if made.returncode:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can create a namespace here")
+def test_user_namespace_owner_of_a_real_process() -> None:
+    created = subprocess.run(["unshare", "--user", "true"], check=False, capture_output=True)
+    if created.returncode:
         pytest.skip("no user namespaces here")
     with subprocess.Popen(["unshare", "--user", "sleep", "60"]) as process:
         for _number in range(100):

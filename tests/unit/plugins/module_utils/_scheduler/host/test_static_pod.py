@@ -1,4 +1,4 @@
-"""A scheduler that kubelet runs, in whose place the unit comes, and back."""
+"""Replacement of a static pod by the unit, and the way back."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ SCOPE = "/kubelet.slice/kubelet-kubepods.slice/cri-containerd-1.scope"
 
 
 class Kubelet(Host):
-    """A host whose scheduler is a static pod, run from a folder of manifests."""
+    """A host whose scheduler is a static pod."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.ca = Ca()
-        own = root / "scheduler.conf"
-        own.write_bytes(
+        path = root / "scheduler.conf"
+        path.write_bytes(
             kubeconfig(
                 ["https://192.0.2.1:6443"],
                 ca=self.ca.pem,
@@ -48,23 +48,23 @@ class Kubelet(Host):
         )
         self.manifest = self.root / "manifests/kube-scheduler.yaml"
         self.manifest.parent.mkdir()
-        self.manifest.write_text(POD.replace("KUBECONFIG", str(own)))
+        self.manifest.write_text(POD.replace("KUBECONFIG", str(path)))
         self.manifest.chmod(0o600)
         self.pod = 100
-        self.deaf = False
+        self.ignores_removal = False
         self.sync()
 
     def sync(self, *_given: Any) -> None:
-        """What kubelet does now and then."""
-        there = (self.proc.folder / str(self.pod)).exists()
-        if self.manifest.exists() and not there:
+        """Start or stop the pod as kubelet does periodically."""
+        is_running = (self.proc.folder / str(self.pod)).exists()
+        if self.manifest.exists() and not is_running:
             self.pod += 1
             self.proc.place(
                 self.pod,
                 ("kube-scheduler", *static_pod.read_arguments(str(self.manifest))),
                 cgroup=SCOPE,
             )
-        elif there and not self.manifest.exists() and not self.deaf:
+        elif is_running and not self.manifest.exists() and not self.ignores_removal:
             assert self.systemd.pid == 0, "two schedulers at once"
             self.proc.end(self.pod)
 
@@ -74,8 +74,8 @@ class Kubelet(Host):
 
     @property
     def files(self) -> list[dict[str, Any]]:
-        gone = self.member("static_pod", self.manifest, link_to="")
-        return [*super().files, *([gone] if self.manifest.exists() else [])]
+        removed = self.member("static_pod", self.manifest, link_to="")
+        return [*super().files, *([removed] if self.manifest.exists() else [])]
 
     def stage(self) -> None:
         self.run("prepared")
@@ -85,15 +85,15 @@ class Kubelet(Host):
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubelet:
-    found = Kubelet(tmp_path)
-    monkeypatch.setattr(static_pod, "MANIFEST", str(found.manifest))
+    kubelet = Kubelet(tmp_path)
+    monkeypatch.setattr(static_pod, "MANIFEST", str(kubelet.manifest))
     monkeypatch.setattr(static_pod, "STOP_POLL_S", 0)
-    monkeypatch.setattr(static_pod.time, "sleep", found.sync)
-    return found
+    monkeypatch.setattr(static_pod.time, "sleep", kubelet.sync)
+    return kubelet
 
 
 @pytest.mark.parametrize(
-    ("line", "found"),
+    ("line", "arguments"),
     [
         ("    - --v=4", ["--v=4"]),
         ("    - '--v=4'", ["--v=4"]),
@@ -102,13 +102,13 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubelet:
         ("      name: --v=4", []),
     ],
 )
-def test_the_arguments_of_a_manifest(tmp_path: Path, line: str, found: list[str]) -> None:
+def test_read_arguments_of_a_manifest(tmp_path: Path, line: str, arguments: list[str]) -> None:
     (tmp_path / "pod").write_text(f"spec:\n{line}\n")
-    assert static_pod.read_arguments(str(tmp_path / "pod")) == found
+    assert static_pod.read_arguments(str(tmp_path / "pod")) == arguments
 
 
 @pytest.mark.parametrize("kind", ["nothing", "folder", "large"])
-def test_a_manifest_that_cannot_be_read_has_none(tmp_path: Path, kind: str) -> None:
+def test_unreadable_manifest_has_no_arguments(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "pod"
     if kind == "folder":
         path.mkdir()
@@ -125,7 +125,7 @@ def test_only_the_default_scheduler_has_a_static_pod(host: Kubelet) -> None:
     assert static_pod.manifest_path("kube-scheduler.service") == ""
 
 
-def test_its_process_is_no_service_s(tmp_path: Path) -> None:
+def test_find_pid_ignores_services_and_other_users(tmp_path: Path) -> None:
     proc = FakeProc(tmp_path / "proc")
     proc.listen_nowhere()
     proc.place(5, ("kube-scheduler",), cgroup="/system.slice/mine.service")
@@ -136,7 +136,7 @@ def test_its_process_is_no_service_s(tmp_path: Path) -> None:
     assert static_pod.find_pid(proc, UNIT_NAME) == 7
 
 
-def test_the_unit_comes_in_its_place_and_is_gone_again(host: Kubelet) -> None:
+def test_unit_replaces_the_pod_and_rollback_restores_it(host: Kubelet) -> None:
     before = host.manifest.read_bytes()
     host.stage()
     assert (host.manifest.exists(), host.runs) == (True, True), "nothing live before promotion"
@@ -147,12 +147,12 @@ def test_the_unit_comes_in_its_place_and_is_gone_again(host: Kubelet) -> None:
         "active",
     )
     assert "restart" in done
-    # The set without the pod is the same.
+    # A second run without the pod changes nothing.
     host.stage()
     assert host.run("live")["changed"] is False
-    told = host.run("recalled")
-    assert datetime.fromisoformat(told["not_after"]) == NOW + timedelta(seconds=86400)
-    assert {"static_pod", "unit", "binary", "config", "key"} == set(told["done"])
+    result = host.run("recalled")
+    assert datetime.fromisoformat(result["not_after"]) == NOW + timedelta(seconds=86400)
+    assert {"static_pod", "unit", "binary", "config", "key"} == set(result["done"])
     host.systemd.did.clear()
     host.run("live", attempt="2")
     assert host.systemd.did == ["disable", "reload"]
@@ -165,7 +165,7 @@ def test_the_unit_comes_in_its_place_and_is_gone_again(host: Kubelet) -> None:
     assert not host.systemd.unit.exists()
     assert not (host.bin / "app").is_symlink()
     assert host.run("live")["changed"] is False
-    # And forth again; what the way back has staged is no pod to lay.
+    # The unit replaces the pod again; the recalled set staged no pod.
     host.stage()
     host.run("live", attempt="3")
     assert (host.manifest.exists(), host.runs, host.systemd.state["ActiveState"]) == (
@@ -175,7 +175,7 @@ def test_the_unit_comes_in_its_place_and_is_gone_again(host: Kubelet) -> None:
     )
 
 
-def test_what_is_removed_is_never_the_manifest(host: Kubelet) -> None:
+def test_removal_keeps_the_manifest(host: Kubelet) -> None:
     host.stage()
     host.run("live", attempt="1")
     host.run("recalled")
@@ -184,7 +184,7 @@ def test_what_is_removed_is_never_the_manifest(host: Kubelet) -> None:
     assert host.manifest.exists()
 
 
-def test_a_roll_that_fails_gives_the_host_back_to_kubelet(host: Kubelet) -> None:
+def test_failed_roll_restores_the_pod(host: Kubelet) -> None:
     before = host.manifest.read_bytes()
     host.stage()
     host.run("live", attempt="1")
@@ -199,9 +199,9 @@ def test_a_roll_that_fails_gives_the_host_back_to_kubelet(host: Kubelet) -> None
     )
 
 
-def test_a_pod_that_does_not_end(host: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pod_that_does_not_stop_is_restored(host: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
     host.stage()
-    host.deaf = True
+    host.ignores_removal = True
     monkeypatch.setattr(static_pod, "MAX_STOP_S", 0.05)
     with pytest.raises(
         FilesetError,
@@ -211,7 +211,7 @@ def test_a_pod_that_does_not_end(host: Kubelet, monkeypatch: pytest.MonkeyPatch)
     assert (host.manifest.exists(), host.runs, host.systemd.did) == (True, True, [])
     host.run("previous", attempt="1")
     assert (host.manifest.exists(), "restart" in host.systemd.did) == (True, False)
-    host.deaf = False
+    host.ignores_removal = False
     host.stage()
     host.run("live", attempt="2")
     assert (host.manifest.exists(), host.runs, host.systemd.state["ActiveState"]) == (
@@ -221,13 +221,13 @@ def test_a_pod_that_does_not_end(host: Kubelet, monkeypatch: pytest.MonkeyPatch)
     )
 
 
-def test_the_leader_hands_over_by_the_manifest(
+def test_handover_stops_the_pod_through_the_manifest(
     host: Kubelet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
+    options = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
 
     def hand_over(
-        unit: str, service: static_pod.SchedulerService, _wanted: handover.HandoverOptions
+        unit: str, service: static_pod.SchedulerService, _options: handover.HandoverOptions
     ) -> handover.HandoverResult:
         service.stop(unit)
         assert (host.manifest.exists(), host.runs, host.systemd.did) == (False, False, [])
@@ -235,25 +235,27 @@ def test_the_leader_hands_over_by_the_manifest(
 
     monkeypatch.setattr(handover, "hand_over", hand_over)
     host.stage()
-    result = host.run("live", attempt="1", handover=wanted)
+    result = host.run("live", attempt="1", handover=options)
     assert result["handover"]["holder"] == "m2"
     assert host.systemd.state["ActiveState"] == "active"
 
 
-def test_nobody_takes_the_lease_of_the_pod(host: Kubelet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_handover_restores_the_manifest(
+    host: Kubelet, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def hand_over(
-        unit: str, service: static_pod.SchedulerService, _wanted: handover.HandoverOptions
+        unit: str, service: static_pod.SchedulerService, _options: handover.HandoverOptions
     ) -> None:
         service.stop(unit)
         service.start(unit)
-        raise FilesetError("nobody")
+        raise FilesetError("no member")
 
     monkeypatch.setattr(handover, "hand_over", hand_over)
     before = host.manifest.read_bytes()
     host.stage()
-    wanted = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
-    with pytest.raises(FilesetError, match="nobody"):
-        host.run("live", attempt="1", handover=wanted)
+    options = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
+    with pytest.raises(FilesetError, match="no member"):
+        host.run("live", attempt="1", handover=options)
     assert host.manifest.read_bytes() == before
     host.run("previous", attempt="1")
     host.sync()

@@ -1,4 +1,4 @@
-"""What systemctl and its kin are run with, and what is made of their words."""
+"""The commands for systemd, and the parsing of their output."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.support.host import FakeProc
 
 
 class Runner:
-    """Answers every command alike, and remembers it."""
+    """Records each command, and returns the same output for all."""
 
     def __init__(self, code: int = 0, out: str = "", err: str = "") -> None:
-        self.answer = (code, out, err)
+        self.output = (code, out, err)
         self.ran: list[list[str]] = []
 
     def __call__(self, words: list[str]) -> tuple[int, str, str]:
         self.ran.append(words)
-        return self.answer
+        return self.output
 
 
-def test_show() -> None:
+def test_show_output_becomes_a_mapping() -> None:
     assert systemd.parse_show("MainPID=7\nEnvironment=A=b\n\n") == {
         "MainPID": "7",
         "Environment": "A=b",
@@ -34,18 +34,18 @@ def test_show() -> None:
 @pytest.mark.parametrize(
     ("text", "pid"), [("7", 7), ("", 0), ("-1", 0), ("seven", 0), ("\u0667", 0), ("99999999999", 0)]
 )
-def test_a_number_of_systemd(text: str, pid: int) -> None:
+def test_main_pid_of_an_invalid_number_is_zero(text: str, pid: int) -> None:
     assert systemd.main_pid({"MainPID": text}) == pid
     assert systemd.main_pid({}) == 0
 
 
-def test_a_transient_service_gets_its_arguments_as_they_are() -> None:
+def test_transient_service_receives_arguments_unexpanded() -> None:
     run = Runner()
     systemd.Systemd(run).run_with_credentials("x.service", "k8s", {}, ["/bin/x", "--a=${HOME} %h"])
     assert run.ran[0][-2:] == ["/bin/x", "--a=$${HOME} %h"]
 
 
-def test_every_call_has_a_time_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_every_call_has_a_timeout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(systemd, "BOOTED", str(tmp_path))
     run = Runner(out="systemd 252 (252.39)\n")
     manager = systemd.Systemd(run)
@@ -64,7 +64,7 @@ def test_every_call_has_a_time_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         assert 0 < int(words[3]) <= 300
 
 
-def test_what_a_unit_has_said() -> None:
+def test_has_logged_searches_the_journal_since_a_time() -> None:
     run = Runner(out="Certificate rotation detected, shutting down client connections\n")
     assert systemd.Systemd(run).has_logged(
         "x.service", "certificate rotation detected", 1_800_000_000.25
@@ -79,7 +79,7 @@ def test_what_a_unit_has_said() -> None:
     )
 
 
-def test_a_unit_is_no_option() -> None:
+def test_unit_name_is_not_parsed_as_an_option() -> None:
     run = Runner()
     manager = systemd.Systemd(run)
     for call in (manager.show, manager.enable, manager.restart, manager.disable):
@@ -87,7 +87,7 @@ def test_a_unit_is_no_option() -> None:
     assert {tuple(words[-2:]) for words in run.ran} == {("--", "--version")}
 
 
-def test_failures_are_one_line() -> None:
+def test_failures_are_reported_in_one_line() -> None:
     with pytest.raises(
         SystemdError, match=r"^systemctl restart failed: no such unit; run journalctl -u x$"
     ):
@@ -96,33 +96,35 @@ def test_failures_are_one_line() -> None:
         systemd.Systemd(Runner(124)).restart("x")
 
 
-def test_a_host_without_systemd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_host_without_systemd_has_version_zero(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(systemd, "BOOTED", str(tmp_path / "nothing"))
     assert systemd.Systemd(Runner(out="systemd 252\n")).version() == 0
     monkeypatch.setattr(systemd, "BOOTED", str(tmp_path))
     assert systemd.Systemd(Runner(127, err="timeout: no systemctl\n")).version() == 0
 
 
-def test_only_drop_ins_of_the_unit_itself() -> None:
-    shown = {
+def test_drop_ins_of_all_services_are_ignored() -> None:
+    properties = {
         "DropInPaths": "/usr/lib/systemd/system/service.d/10-x.conf /etc/systemd/system/x.service.d/y.conf"
     }
-    assert systemd.drop_ins(shown, "x.service") == ["/etc/systemd/system/x.service.d/y.conf"]
+    assert systemd.drop_ins(properties, "x.service") == ["/etc/systemd/system/x.service.d/y.conf"]
     assert systemd.drop_ins({}, "x.service") == []
 
 
-def test_the_hosts_own_view_of_a_credential_comes_first(
+def test_credential_is_read_in_the_host_view_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process may arrange its own view as it likes."""
+    """A process can arrange its own view."""
     proc = FakeProc(tmp_path / "proc")
-    folder = tmp_path / "credentials"
-    monkeypatch.setattr(names, "CREDENTIALS_DIR", str(folder))
-    theirs = proc.place(7) / "root" / str(folder).lstrip("/") / "x.service"
+    directory = tmp_path / "credentials"
+    monkeypatch.setattr(names, "CREDENTIALS_DIR", str(directory))
+    process_view = proc.place(7) / "root" / str(directory).lstrip("/") / "x.service"
     assert systemd.credential_path(proc, 7, "x.service", "key") is None
-    theirs.mkdir(parents=True)
-    (theirs / "key").write_text("theirs")
-    assert Path(systemd.credential_path(proc, 7, "x.service", "key") or "").read_text() == "theirs"
-    (folder / "x.service").mkdir(parents=True)
-    (folder / "x.service/key").write_text("ours")
-    assert Path(systemd.credential_path(proc, 7, "x.service", "key") or "").read_text() == "ours"
+    process_view.mkdir(parents=True)
+    (process_view / "key").write_text("process")
+    assert Path(systemd.credential_path(proc, 7, "x.service", "key") or "").read_text() == "process"
+    (directory / "x.service").mkdir(parents=True)
+    (directory / "x.service/key").write_text("host")
+    assert Path(systemd.credential_path(proc, 7, "x.service", "key") or "").read_text() == "host"
