@@ -105,7 +105,7 @@ def adopted(lab: Any, *words: str) -> None:
     """
     found = under_pods(lab, lambda: lab.site(*words))
     nothing_lost(found, transitions=1, bound=rotation.bound(lab))
-    assert "takes over kube-scheduler.service, which this role did not lay" in found.run.text
+    assert "adopts kube-scheduler.service, which this role did not create" in found.run.text
     for name in lab.names:
         assert lab.host(name).file(BINARY).is_symlink
     again = lab.site(*words)
@@ -166,7 +166,7 @@ def test_walk_through_deployment_is_adopted(
     before = sums(lab, *FILES)
     check = lab.site("--check", "--diff")
     assert check.code == 0, check.output
-    assert "m1: --kubeconfig=/etc/kubernetes/kube-scheduler.kubeconfig goes" in check.text
+    assert "m1: --kubeconfig=/etc/kubernetes/kube-scheduler.kubeconfig is removed" in check.text
     assert (sums(lab, *FILES), lab.main_pids()) == (before, pids)
     adopted(lab)
     rolled_back(lab, before, bind_pod, *FILES)
@@ -215,7 +215,7 @@ def test_manual_deployment_is_adopted(lab: Any, masters: Any, bind_pod: Callable
     refused = lab.site()
     assert refused.code != 0
     assert (
-        f"m1: {UNIT} runs a scheduler that this role did not lay, and --v=4 would be lost"
+        f"m1: {UNIT} runs a scheduler that this role did not create, and --v=4 would be lost"
         in refused.text
     )
     assert 'to keep it, set kube_scheduler_extra_args: {"v": "4"}' in refused.text.replace(

@@ -138,9 +138,9 @@ class TestCa:
     def test_check_mode_lists_the_steps(self, lab: Any, following: rotation.NextCa) -> None:
         run = lab.play(*rotate("ca", *following.words, "--check"))
         assert run.code == 0, run.output
-        assert "1. trust the new CA beside the former one: to do on m1, m2, m3" in run.output
+        assert "1. trust the new CA beside the previous CA: pending on m1, m2, m3" in run.output
         assert (
-            "2. let the new CA sign: waits for the apiserver of m1, m2, m3 to accept it"
+            "2. let the new CA sign: waits until the apiserver of m1, m2, m3 accepts it"
             in run.output
         )
         assert "clusters differ" in run.output
@@ -169,7 +169,7 @@ class TestCa:
         assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output
         status = lab.play("playbooks/status.yml", *following.words)
         assert status.code == 0, status.output
-        assert "a rotation of the CA is under way (m1 accept, m2 accept, m3 accept)" in status.text
+        assert "a CA rotation is in progress (m1 accept, m2 accept, m3 accept)" in status.text
 
     def test_new_certificates_are_issued_and_both_cas_stay_trusted(
         self, lab: Any, following: rotation.NextCa
@@ -179,7 +179,7 @@ class TestCa:
 
         def accepted() -> bool:
             run = lab.play(*rotate("ca", *following.words, "--check"))
-            return "can be done: every apiserver accepts it" in run.output
+            return "possible: every apiserver accepts it" in run.output
 
         wait_for(accepted, 90)
         playbook, *words = rotate("ca", *following.words)
@@ -192,7 +192,7 @@ class TestCa:
         found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
         assert found.run.code != 0
         assert (
-            "still serves a certificate that is not of this CA; give it one, and run again"
+            "still serves a certificate that is not of this CA; replace that certificate and run again"
             in found.run.text
         )
         assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)
@@ -207,10 +207,7 @@ class TestCa:
         wait_for(lambda: lab.play("playbooks/status.yml", *following.words).code == 0, 60)
         found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
         nothing_lost(found, transitions=1, bound=rotation.bound(lab))
-        assert (
-            "the rotation of the CA is finished: name the new CA in kube_scheduler_ca_cert"
-            in found.run.text
-        )
+        assert "the CA rotation is finished; set kube_scheduler_ca_cert" in found.run.text
         for words in (following.words, following.taken, following.taken + following.words):
             site = lab.site(*words)
             assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output

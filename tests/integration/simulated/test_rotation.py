@@ -109,7 +109,7 @@ def test_a_certificate_that_was_not_replaced_fails_the_run(cluster: Simulation) 
     run = cluster.run(ROTATE)
     assert run.code != 0
     assert (
-        "m3: /etc/kubernetes/cert/kube-scheduler.pem still holds the certificate that was to be replaced"
+        "m3: /etc/kubernetes/cert/kube-scheduler.pem still contains the certificate that must be replaced"
         in run.text
     )
 
@@ -120,11 +120,11 @@ def test_a_certificate_that_was_not_replaced_fails_the_run(cluster: Simulation) 
         (("--extra-vars=rotate=all",), "value of rotate must be one of: leaf, due, ca, got: all"),
         (
             ("--extra-vars=rotate=ca",),
-            "kube_scheduler_new_ca_cert: not set; rotate=ca needs it and kube_scheduler_new_ca_key",
+            "kube_scheduler_new_ca_cert: not set; for rotate=ca, set it and kube_scheduler_new_ca_key",
         ),
         (
             ("--extra-vars=rotate=ca", "--limit=localhost,m1"),
-            "rotate: ca is for all members at once, and m2, m3 would be left out; run without --limit and serial",
+            "rotate: ca must include all members, but m2, m3 would be excluded; run without --limit and serial",
         ),
     ],
 )
@@ -169,7 +169,7 @@ def test_one_apiserver_that_does_not_accept_the_new_ca_keeps_all_from_it(
         stands(cluster, name, has("AA", cluster.ca, cluster.ca, ca), next_accepted=name != "m2")
     run = cluster.run(ROTATE, "--extra-vars=rotate=ca", *words)
     assert run.code != 0
-    assert "2. let the new CA sign: waits for the apiserver of m2 to accept it" in run.output
+    assert "2. let the new CA sign: waits until the apiserver of m2 accepts it" in run.output
     assert (
         "the apiserver of m2, https://192.0.2.1:6443, does not accept a certificate of this CA"
         in run.text
@@ -193,7 +193,7 @@ def test_each_host_goes_on_from_its_own_step(cluster: Simulation) -> None:
     both = cluster.ca.pem + ca.pem
     run = cluster.run(ROTATE, "--extra-vars=rotate=ca", *words)
     assert run.code == 0, run.output
-    assert "3. issue the certificates anew: to do on m1, m2; done on m3" in run.output
+    assert "3. reissue the certificates: pending on m1, m2; done on m3" in run.output
     # To find where it stands, accept, issue, drop, and to wait for its end.
     for name, signers in {"m1": "ffnnn", "m2": "ffnnn", "m3": "nnnnn"}.items():
         asked = [

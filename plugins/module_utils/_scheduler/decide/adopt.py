@@ -3,14 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""A scheduler that somebody else laid, under the same unit or as a static pod: what of its settings would be lost, and how to keep that."""
+
+"""Compare an existing scheduler with the plan: which settings adoption would lose, and how to keep them.
+
+The role did not create this scheduler. It runs as the same unit or as a static pod.
+"""
 
 from __future__ import annotations
 
 import json
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import versions
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.command_line import (
     merge_config,
 )
@@ -28,8 +31,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
     is_same_value,
     parse_flag,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
+    parse_minor,
+)
 
-# Flags that name what the role lays in files of its own. That they differ is the adoption itself.
+# Flags that name files of the role. Adoption replaces them in any case.
 FILE_FLAGS = {
     "kubeconfig",
     "authentication-kubeconfig",
@@ -40,15 +46,14 @@ FILE_FLAGS = {
     "log-dir",
     "master",
 }
-# What the role sets in the configuration, or anyway, whatever was there.
+# Values that the role replaces in any case, in a flag or in the configuration.
 REPLACED_FLAG_VALUES = {
     "address": {"127.0.0.1"},
     "leader-elect": {"true", "false"},
     "port": {"0", "10251"},
     "profiling": {"true", "false"},
 }
-
-# Fields of the same kinds.
+# Fields that the role replaces in any case.
 REPLACED_FIELDS = {
     "apiVersion",
     "kind",
@@ -57,7 +62,7 @@ REPLACED_FIELDS = {
     "enableProfiling",
     "leaderElection.leaderElect",
 }
-# What a field is where nothing is said (kube-scheduler's own defaults), for configurations that write all out.
+# Defaults of kube-scheduler, for configurations that contain all fields.
 FIELD_DEFAULTS = {
     "clientConnection.acceptContentTypes": "",
     "clientConnection.burst": 100,
@@ -74,15 +79,21 @@ FIELD_DEFAULTS = {
 
 
 class SettingsComparison(t.NamedTuple):
-    """Flags and fields of the configuration as they are shown, and how to keep what would be lost."""
+    """Flags and fields that adoption changes, and how to keep those that would be lost."""
 
     changes: list[str]  # such as "--v=4 becomes --v=2"
-    lost: list[str]  # those that change what the scheduler does
-    keep: list[str]  # the role's variables that keep them
+    lost: list[str]  # changes that affect what the scheduler does
+    keep: list[str]  # variables of the role that keep them
+
+
+KnownFlags = t.Mapping[str, t.Mapping[str, str]]
 
 
 def is_foreign(host: t.Mapping[str, t.Any]) -> bool:
-    """Whether a scheduler of somebody else's runs as the unit or in its place. One that this role has begun to take over is not asked about again."""
+    """Return whether a scheduler that this role did not create runs as the unit or in its place.
+
+    A scheduler whose adoption has begun does not count.
+    """
     return (
         bool(host["process"]["pid"] or host["unit"]["static_pod"])
         and not host["process"]["digest"]
@@ -91,51 +102,63 @@ def is_foreign(host: t.Mapping[str, t.Any]) -> bool:
 
 
 def parse_command_line(arguments: t.Sequence[str]) -> dict[str, str]:
-    """Every flag of a command line, each with its last value; one without a value is true."""
-    found: dict[str, str] = {}
+    """Return each flag with its last value; a flag without a value is true."""
+    flags: dict[str, str] = {}
     words = list(arguments)
     while words:
         word = words.pop(0)
-        # Go's own flags take one hyphen too.
+        # Go's flag package also accepts a single hyphen.
         name, value = parse_flag(word if word.startswith("--") else f"-{word}")
         if name and value is None:
             value = words.pop(0) if words and not words[0].startswith("-") else "true"
         if name:
-            found[name] = str(value)
-    return found
+            flags[name] = str(value)
+    return flags
 
 
 def compare_settings(
-    process_: t.Mapping[str, t.Any],
-    wanted: DesiredSettings,
-    known: t.Mapping[str, t.Mapping[str, str]],
+    process: t.Mapping[str, t.Any],
+    desired: DesiredSettings,
+    known_flags: KnownFlags,
     minor: str,
     prefix: str,
 ) -> SettingsComparison:
-    """What a process was told beside what is wanted. C(known) is the table of flags, C(minor) of the version that is wanted."""
+    """Compare the settings of a running process with the desired ones.
+
+    known_flags: the table of flags. minor: that of the desired version.
+    """
+    flags = _compare_flags(process, desired, known_flags, minor, prefix)
+    fields = _compare_fields(process["settings"], desired["config"], known_flags, prefix)
+    environment = [f"environment variable {name}" for name in process["environment"]]
+    return SettingsComparison(
+        [*flags.changes, *fields.changes, *(f"{text} is removed" for text in environment)],
+        [*flags.lost, *fields.lost, *environment],
+        [*flags.keep, *fields.keep],
+    )
+
+
+def _compare_flags(
+    process: t.Mapping[str, t.Any],
+    desired: DesiredSettings,
+    known_flags: KnownFlags,
+    minor: str,
+    prefix: str,
+) -> SettingsComparison:
     changes, lost, keep = [], [], []
     extra: dict[str, str] = {}
-    flags, election = wanted["flags"], wanted["config"].get("leaderElection", {})
-    theirs = parse_command_line(process_["arguments"])
-    for name, value in theirs.items():
+    flags, election = desired["flags"], desired["config"].get("leaderElection", {})
+    current = parse_command_line(process["arguments"])
+    for name, value in current.items():
         if flags.get(name, str(election.get(field_of_flag(name), ""))) == value:
             continue
-        became = f"becomes --{name}={flags[name]}" if name in flags else "goes"
-        changes.append(f"--{name}={value} {became}")
-        row = known.get(name, {})
-        gone = "removed" in row and versions.parse_minor(row["removed"]) <= versions.parse_minor(
-            minor
-        )
-        if (
-            name in FILE_FLAGS
-            or gone
-            or value in REPLACED_FLAG_VALUES.get(name, ())
-            or (name == "config" and process_["settings"])
-        ):
+        effect = f"becomes --{name}={flags[name]}" if name in flags else "is removed"
+        changes.append(f"--{name}={value} {effect}")
+        row = known_flags.get(name, {})
+        if _is_replaced(name, value, row, minor) or (name == "config" and process["settings"]):
             continue
         lost.append(f"--{name}={value}")
         if name == "config":
-            keep.append(f"{prefix}config: with what {value} sets")
+            keep.append(f"{prefix}config: the fields in {value}")
         elif row.get("variable"):
             keep.append(f"{row['variable']}: {json.dumps(value)}")
         elif row.get("alternative"):
@@ -144,100 +167,124 @@ def compare_settings(
             extra[name] = value
     if extra:
         keep.append(f"{prefix}extra_args: {json.dumps(extra)}")
-    changes += [f"--{name}={value} comes" for name, value in flags.items() if name not in theirs]
-    read = [f"{name} of its environment" for name in process_["environment"]]
-    fields = _compare_fields(process_["settings"], wanted["config"], known, prefix)
-    return SettingsComparison(
-        [*changes, *fields.changes, *(f"{text} goes" for text in read)],
-        [*lost, *fields.lost, *read],
-        [*keep, *fields.keep],
-    )
+    changes += [
+        f"--{name}={value} is added" for name, value in flags.items() if name not in current
+    ]
+    return SettingsComparison(changes, lost, keep)
+
+
+def _is_replaced(name: str, value: str, row: t.Mapping[str, str], minor: str) -> bool:
+    """Return whether the role replaces the flag in any case, or the desired version lacks it."""
+    is_removed = "removed" in row and parse_minor(row["removed"]) <= parse_minor(minor)
+    return is_removed or name in FILE_FLAGS or value in REPLACED_FLAG_VALUES.get(name, ())
 
 
 def _compare_fields(
-    theirs: t.Sequence[str],
-    wanted: t.Mapping[str, t.Any],
-    known: t.Mapping[str, t.Mapping[str, str]],
+    current: t.Sequence[str],
+    desired: t.Mapping[str, t.Any],
+    known_flags: KnownFlags,
     prefix: str,
 ) -> SettingsComparison:
-    """The configuration of a process beside the one that is wanted."""
+    """Compare the configuration fields of a process, as FIELD=JSON, with the desired ones."""
     changes, lost, keep = [], [], []
     config: dict[str, t.Any] = {}
-    for line in theirs:
-        place, _equals, text = line.partition("=")
+    for line in current:
+        field, _equals, text = line.partition("=")
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
-            # A host may say anything.
+            # The host can return any text.
             continue
-        ours = _value_at(wanted, place.split("."))
-        if place in REPLACED_FIELDS or is_same_value(
-            FIELD_DEFAULTS.get(place) if ours is None else ours, value
-        ):
+        new_value = _value_at(desired, field.split("."))
+        expected = FIELD_DEFAULTS.get(field) if new_value is None else new_value
+        if field in REPLACED_FIELDS or is_same_value(expected, value):
             continue
-        changes.append(
-            f"{place}={text} {'goes' if ours is None else f'becomes {json.dumps(ours)}'}"
-        )
-        lost.append(f"{place}={text}")
-        own = next(
-            (
-                row["variable"]
-                for name, row in known.items()
-                if row.get("variable") and _field_path(name) == place
-            ),
-            "",
-        )
-        if own:
-            keep.append(f"{own}: {text}")
+        effect = "is removed" if new_value is None else f"becomes {json.dumps(new_value)}"
+        changes.append(f"{field}={text} {effect}")
+        lost.append(f"{field}={text}")
+        variable = _find_variable(field, known_flags)
+        if variable:
+            keep.append(f"{variable}: {text}")
         elif WITHHELD in text:
-            keep.append(f"{prefix}config: with what {place} sets")
+            keep.append(f"{prefix}config: the value of {field}")
         else:
-            for name in reversed(place.split(".")):
-                value = {name: value}
-            config = merge_config(config, value)
+            config = merge_config(config, _nest(field, value))
     if config:
         keep.append(f"{prefix}config: {json.dumps(config)}")
     return SettingsComparison(changes, lost, keep)
 
 
+def _find_variable(field: str, known_flags: KnownFlags) -> str:
+    """Return the variable of the role that sets the field, "" for none."""
+    return next(
+        (
+            row["variable"]
+            for name, row in known_flags.items()
+            if row.get("variable") and _field_path(name) == field
+        ),
+        "",
+    )
+
+
 def _field_path(flag: str) -> str:
-    """The field that a flag of the election sets."""
+    """Return the field that a flag of the election sets."""
     return f"leaderElection.{field_of_flag(flag)}" if flag.startswith("leader-elect") else ""
 
 
+def _nest(field: str, value: t.Any) -> dict[str, t.Any]:
+    """Return a configuration that contains only this field."""
+    first, *names = field.split(".")
+    for name in reversed(names):
+        value = {name: value}
+    return {first: value}
+
+
 def _value_at(config: t.Any, names: t.Sequence[str]) -> t.Any:
-    """What a configuration sets at a place, None for nothing."""
+    """Return the value of a field of the configuration, None if unset."""
     for name in names:
         config = config.get(name) if isinstance(config, t.Mapping) else None
     return config
 
 
 def check_lost_settings(
-    name: str, host: t.Mapping[str, t.Any], found: SettingsComparison, *, adopt: bool, prefix: str
+    name: str,
+    host: t.Mapping[str, t.Any],
+    comparison: SettingsComparison,
+    *,
+    adopt: bool,
+    prefix: str,
 ) -> list[str]:
-    """What would be lost without a word of the operator's."""
-    if adopt or not is_foreign(host) or not found.lost:
+    """Return an error if adoption would lose settings that the user did not agree to lose."""
+    if adopt or not is_foreign(host) or not comparison.lost:
         return []
-    lost, keep = ", ".join(found.lost), "; ".join(found.keep)
-    what = f"{name}: {_describe_source(host['unit'])} runs a scheduler that this role did not lay, and {lost} would be lost"
-    keeping = f"to keep it, set {keep}; " if keep else ""
-    return [f"{what}; {keeping}to do without, set {prefix}adopt to true"]
+    lost, keep = ", ".join(comparison.lost), "; ".join(comparison.keep)
+    advice = f"to keep it, set {keep}; " if keep else ""
+    return [
+        (
+            f"{name}: {_describe_source(host['unit'])} runs a scheduler that this role did not create,"
+            f" and {lost} would be lost; {advice}to accept the loss, set {prefix}adopt to true"
+        )
+    ]
 
 
 def describe_adoption(
-    name: str, host: t.Mapping[str, t.Any], found: SettingsComparison, user: str
+    name: str, host: t.Mapping[str, t.Any], comparison: SettingsComparison, user: str
 ) -> list[str]:
-    """What is shown of an adoption."""
+    """Describe what an adoption changes. user: the one that the scheduler will run as."""
     if not is_foreign(host):
         return []
-    told = [
-        f"{name}: takes over {_describe_source(host['unit'])}, which this role did not lay; its files are kept as the previous set"
+    lines = [
+        (
+            f"{name}: adopts {_describe_source(host['unit'])}, which this role did not create; its"
+            " files are kept as the previous set"
+        )
     ]
-    theirs = host["process"]["user"]
-    told += [f"{name}: runs as {user}, not as {theirs}"] if theirs not in ("", user) else []
-    told += [f"{name}: {change}" for change in found.changes]
-    aside = [*host["unit"]["drop_ins"], *filter(None, [host["unit"]["static_pod"]])]
-    return told + [f"{name}: {path} is set aside" for path in aside]
+    current_user = host["process"]["user"]
+    if current_user not in ("", user):
+        lines.append(f"{name}: runs as {user} instead of {current_user}")
+    lines += [f"{name}: {change}" for change in comparison.changes]
+    set_aside = [*host["unit"]["drop_ins"], *filter(None, [host["unit"]["static_pod"]])]
+    return lines + [f"{name}: {path} is set aside" for path in set_aside]
 
 
 def _describe_source(unit: t.Mapping[str, t.Any]) -> str:
@@ -247,35 +294,44 @@ def _describe_source(unit: t.Mapping[str, t.Any]) -> str:
 def check_static_pod(
     name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str
 ) -> list[str]:
-    """A static pod that kubelet would go on running."""
+    """Return an error if the kubelet would continue to run a static pod."""
     if adopt or not unit["static_pod"]:
         return []
     return [
-        f"{name}: {_describe_source(unit)} runs the scheduler; set {prefix}adopt to true to have it moved aside when this host is rolled, or remove it"
+        (
+            f"{name}: {_describe_source(unit)} runs the scheduler; set {prefix}adopt to true to set it"
+            " aside when this host is rolled, or remove it"
+        )
     ]
 
 
 def check_drop_ins(
     name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str
 ) -> list[str]:
-    """Drop-ins that would change the role's own unit."""
-    advice = f"remove it, and set what it sets by {prefix}extra_args or {prefix}config"
-    return [
-        f"{name}: {path} changes the unit; {advice}"
-        + ("" if elsewhere else f", or set {prefix}adopt to true to have it set aside")
-        for path in unit["drop_ins"]
-        for elsewhere in [not path.startswith(f"{UNITS_DIR}/")]
-        if elsewhere or not adopt
-    ]
+    """Return an error for each drop-in that would change the role's unit."""
+    errors = []
+    for path in unit["drop_ins"]:
+        can_be_set_aside = path.startswith(f"{UNITS_DIR}/")
+        if adopt and can_be_set_aside:
+            continue
+        alternative = f", or set {prefix}adopt to true to set it aside" if can_be_set_aside else ""
+        errors.append(
+            f"{name}: {path} changes the unit; remove it, and use {prefix}extra_args or"
+            f" {prefix}config for its settings{alternative}"
+        )
+    return errors
 
 
 def list_set_aside_files(unit: t.Mapping[str, t.Any], *, adopt: bool) -> list[dict[str, t.Any]]:
-    """Members of the host's set that take the place of drop-ins, and say nothing, or of a static pod; what was there is kept with the previous set."""
+    """Return the files of the set that replace drop-ins and a static pod without any effect.
+
+    The previous set keeps what they replace.
+    """
     paths = [*unit["set_aside"], *(unit["drop_ins"] if adopt else [])]
-    found: list[dict[str, t.Any]] = [
+    files: list[dict[str, t.Any]] = [
         {"name": f"drop_in_{number}", "path": path, "content": SET_ASIDE_CONTENT}
         for number, path in enumerate(sorted(paths))
     ]
     if adopt and unit["static_pod"]:
-        found.append({"name": STATIC_POD, "path": unit["static_pod"], "link_to": ""})
-    return found
+        files.append({"name": STATIC_POD, "path": unit["static_pod"], "link_to": ""})
+    return files

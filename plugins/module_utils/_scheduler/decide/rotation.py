@@ -4,7 +4,10 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The rotation of certificates and of their CA. Where a rotation stands is what the hosts have; nothing else records it."""
+"""Compute the steps of a certificate rotation, and where each host is in them.
+
+The certificates on the hosts determine the status; nothing else stores it.
+"""
 
 from __future__ import annotations
 
@@ -37,6 +40,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     serialize_certificate,
 )
 
+CertificateFile = t.Mapping[str, t.Any]
+"""An entry of the key certificates of that result."""
+
 SIGNING_PKI = {"node", "shared"}
 TABLE_HEADER = (
     "host",
@@ -53,7 +59,11 @@ TABLE_HEADER = (
 
 @dataclasses.dataclass(frozen=True)
 class Authorities:
-    """PEM texts: the CA that signed so far, the next one ("" for none), and what the kubeconfig trusts so far."""
+    """PEM texts of the previous CA, of the next CA ("" for none), and of the trusted CAs.
+
+    The previous CA is the one that the rotation replaces. The kubeconfig trusts the trusted CAs
+    before the rotation.
+    """
 
     previous: str
     next: str
@@ -61,341 +71,379 @@ class Authorities:
 
     @functools.cached_property
     def previous_fingerprints(self) -> set[str]:
-        """The fingerprints of the CA that signed so far."""
+        """The fingerprints of the previous CA."""
         return _fingerprints(self.previous)
 
     @functools.cached_property
     def next_fingerprints(self) -> set[str]:
-        """The fingerprints of the next one."""
+        """The fingerprints of the next CA."""
         return _fingerprints(self.next)
 
     @property
     def dropped_fingerprints(self) -> set[str]:
-        """Those that are not trusted any more at the end."""
+        """The fingerprints that are no longer trusted after the rotation."""
         return self.previous_fingerprints - self.next_fingerprints
 
     @functools.cached_property
     def changes_trust(self) -> bool:
-        """Whether the kubeconfig trusts the former CA, so that the next one takes its place there too."""
+        """Whether the kubeconfig trusts the previous CA, so that the rotation replaces it there."""
         return bool(self.dropped_fingerprints & _fingerprints(self.trusted))
 
     @property
     def all_pem(self) -> str:
-        """All CAs that may have signed a pair."""
+        """All CAs that can have signed a pair."""
         return _join_pem(self.previous, self.next)
 
     def trusted_after(self, step: str) -> str:
-        """What the kubeconfig is to trust after a step."""
+        """Return the CAs that the kubeconfig must trust after a step."""
         if not step or not self.changes_trust:
             return self.trusted
         if step != DROP:
             return _join_pem(self.trusted, self.next)
-        rest = [
-            found
-            for found in _parse_certificates(self.trusted)
-            if compute_fingerprint(found) not in self.previous_fingerprints | self.next_fingerprints
+        replaced = self.previous_fingerprints | self.next_fingerprints
+        kept = [
+            certificate
+            for certificate in _parse_certificates(self.trusted)
+            if compute_fingerprint(certificate) not in replaced
         ]
-        return _join_pem(*(serialize_certificate(found).decode() for found in rest), self.next)
+        return _join_pem(
+            *(serialize_certificate(certificate).decode() for certificate in kept), self.next
+        )
 
 
 def _parse_certificates(pem: str) -> list[t.Any]:
     return [
-        found for found in parse_certificates(pem.encode("ascii", "replace")) if found is not None
+        certificate
+        for certificate in parse_certificates(pem.encode("ascii", "replace"))
+        if certificate is not None
     ]
 
 
 def _fingerprints(pem: str) -> set[str]:
-    return {compute_fingerprint(found) for found in _parse_certificates(pem)}
+    return {compute_fingerprint(certificate) for certificate in _parse_certificates(pem)}
 
 
 def _join_pem(*texts: str) -> str:
-    """PEM texts in one, each once; a single one stays as it is."""
+    """Return one PEM text with each certificate once; a single text stays unchanged."""
     kept = [text for text in texts if text.strip()]
     if len(kept) < 2:
         return "".join(kept)
     blocks = {
-        compute_fingerprint(found): serialize_certificate(found).decode()
+        compute_fingerprint(certificate): serialize_certificate(certificate).decode()
         for text in kept
-        for found in _parse_certificates(text)
+        for certificate in _parse_certificates(text)
     }
     return "".join(blocks.values())
 
 
 def first_fingerprint(pem: str) -> str:
-    """The fingerprint of the first certificate of a text; "" for none."""
-    found = _parse_certificates(pem)[:1]
-    return compute_fingerprint(found[0]) if found else ""
+    """Return the fingerprint of the first certificate in a text; "" for none."""
+    certificates = _parse_certificates(pem)[:1]
+    return compute_fingerprint(certificates[0]) if certificates else ""
 
 
 def select_signing_ca(v: Variables, step: str) -> Variables:
-    """The variables with the CA that signs at a step."""
+    """Return the variables with the CA that signs at a step."""
     if step not in (ISSUE, DROP):
         return v
     return dataclasses.replace(v, ca_cert=v.new_ca_cert, ca_key=v.new_ca_key)
 
 
-# --- where a host, and its cluster, stand
+# --- the status of a host and of its cluster
 
 
-def _with_use(
-    certificates: t.Sequence[t.Mapping[str, t.Any]], use: str
-) -> list[t.Mapping[str, t.Any]]:
+def _with_use(certificates: t.Sequence[CertificateFile], use: str) -> list[CertificateFile]:
     return [file for file in certificates if file["use"] == use]
 
 
-def pair_fingerprint(certificates: t.Sequence[t.Mapping[str, t.Any]]) -> str:
-    """The fingerprint of a host's own certificate, "" for none."""
+def pair_fingerprint(certificates: t.Sequence[CertificateFile]) -> str:
+    """Return the fingerprint of a host's leaf certificate, "" for none."""
     return next((str(file["fingerprint_sha256"]) for file in _with_use(certificates, "pair")), "")
 
 
-def _list_apiservers(host: t.Mapping[str, t.Any]) -> list[t.Mapping[str, t.Any]]:
-    """What the apiserver that a host's scheduler goes to told it, and each one that may answer in its place; each once."""
-    own = host["apiserver"] or {"server": "which gave no answer"}
-    return list({seen["server"]: seen for seen in (*host["apiservers"], own)}.values())
+def _list_apiservers(host: rollout.MemberResult) -> list[t.Mapping[str, t.Any]]:
+    """Return the results of the apiservers that the scheduler of a host can use, each once."""
+    configured = host["apiserver"] or {"server": "which did not respond"}
+    return list({result["server"]: result for result in (*host["apiservers"], configured)}.values())
 
 
-def is_next_ca_accepted(host: t.Mapping[str, t.Any]) -> bool:
-    """Whether each of a host's apiservers accepts a certificate of the next CA."""
-    return all(seen.get("next_accepted") is True for seen in _list_apiservers(host))
+def is_next_ca_accepted(host: rollout.MemberResult) -> bool:
+    """Return whether each apiserver of a host accepts a certificate of the next CA."""
+    return all(result.get("next_accepted") is True for result in _list_apiservers(host))
 
 
-def completed_step(host: t.Mapping[str, t.Any], authorities: Authorities) -> str:
-    """The last step that a host has done, "" for none. One on which nothing lies yet begins where it can join."""
+def completed_step(host: rollout.MemberResult, authorities: Authorities) -> str:
+    """Return the last step that a host has completed, "" for none.
+
+    A host without a pair starts at the latest step that it can join.
+    """
     certificates = host["certificates"]
     pairs = _with_use(certificates, "pair")
     if not pairs:
         return ISSUE if is_next_ca_accepted(host) else ACCEPT
+    is_dropped = True
     if authorities.changes_trust:
         trusted = {str(file["fingerprint_sha256"]) for file in _with_use(certificates, "trust")}
         if not authorities.next_fingerprints <= trusted:
             return ""
-        dropped = not authorities.dropped_fingerprints & trusted
-    else:
-        dropped = True
+        is_dropped = not authorities.dropped_fingerprints & trusted
     if not {*pairs[0]["signed_by"]} & authorities.next_fingerprints:
         return ACCEPT
-    return DROP if dropped else ISSUE
+    return DROP if is_dropped else ISSUE
 
 
-def completed_steps(answers: rollout.MemberResults, authorities: Authorities) -> dict[str, str]:
-    """The same of each member."""
-    return {name: completed_step(answer, authorities) for name, answer in answers.items()}
+def completed_steps(results: rollout.MemberResults, authorities: Authorities) -> dict[str, str]:
+    """Return the last completed step of each member."""
+    return {name: completed_step(result, authorities) for name, result in results.items()}
 
 
 def step_number(step: str) -> int:
-    """The number of a step, 0 for none."""
+    """Return the number of a step, 0 for none."""
     return ROTATION_STEPS.index(step) + 1 if step in ROTATION_STEPS else 0
 
 
 def later_step(one: str, other: str) -> str:
-    """The later of two steps; what is none counts as the first of all."""
-    found = max(one, other, key=step_number)
-    return found if found in ROTATION_STEPS else ""
+    """Return the later of two steps, "" if neither is one."""
+    latest = max(one, other, key=step_number)
+    return latest if latest in ROTATION_STEPS else ""
 
 
 def remaining_steps(
-    stands: t.Mapping[str, str], *, can_previous_sign: bool, check: bool
+    completed: t.Mapping[str, str], *, can_previous_sign: bool, check: bool
 ) -> list[str]:
-    """The steps that are still to be done. C(can_previous_sign): whether the former CA can sign. In check mode, only the next one, by which the others go."""
-    least = min(map(step_number, stands.values()), default=0)
-    left = [step for step in ROTATION_STEPS if step_number(step) > least]
+    """Return the steps to run; in check mode only the next one, which the others depend on.
+
+    completed: the last completed step of each member. can_previous_sign: whether the previous CA can
+    sign.
+    """
+    lowest = min(map(step_number, completed.values()), default=0)
+    steps = [step for step in ROTATION_STEPS if step_number(step) > lowest]
     if not can_previous_sign:
-        # Nothing can be staged with it any more, so that trust and pair change at once.
-        left = [step for step in left if step != ACCEPT]
-    return left[:1] if check else left
+        # Without that CA nothing can be staged, so that trust and pair change together.
+        steps = [step for step in steps if step != ACCEPT]
+    return steps[:1] if check else steps
 
 
 def check_step(
-    name: str, asked: str, host: t.Mapping[str, t.Any], authorities: Authorities, prefix: str
+    name: str, requested: str, host: rollout.MemberResult, authorities: Authorities, prefix: str
 ) -> list[str]:
-    """Why a host cannot go on to the step that is asked of it."""
-    own = completed_step(host, authorities)
-    if step_number(asked) >= step_number(ISSUE) > step_number(own):
-        answer, fault = "next_accepted", "does not accept a certificate of this CA"
-        advice = "add the CA to the file of its --client-ca-file, beside the former one, restart it, and run again"
-    elif asked == DROP != own and authorities.changes_trust:
-        answer, fault = "next_serves", "still serves a certificate that is not of this CA"
-        advice = "give it one, and run again: until then the former CA stays trusted"
+    """Return why a host cannot continue to the requested step."""
+    completed = completed_step(host, authorities)
+    if step_number(requested) >= step_number(ISSUE) > step_number(completed):
+        key, problem = "next_accepted", "does not accept a certificate of this CA"
+        advice = (
+            "add the CA to the file of its --client-ca-file, beside the previous CA, restart the"
+            " apiserver, and run again"
+        )
+    elif requested == DROP != completed and authorities.changes_trust:
+        key, problem = "next_serves", "still serves a certificate that is not of this CA"
+        advice = (
+            "replace that certificate and run again; until then, the previous CA remains trusted"
+        )
     else:
         return []
     return [
-        f"{prefix}new_ca_cert: the apiserver of {name}, {seen['server']}, {fault}; {advice}"
-        for seen in _list_apiservers(host)
-        if seen.get(answer) is not True
+        f"{prefix}new_ca_cert: the apiserver of {name}, {result['server']}, {problem}; {advice}"
+        for result in _list_apiservers(host)
+        if result.get(key) is not True
     ]
 
 
 def validate_rotation(
-    v: Variables, kind: t.Any, silent: t.Collection[str], prefix: str
+    v: Variables, kind: t.Any, excluded: t.Collection[str], prefix: str
 ) -> list[str]:
-    """What of the request is wrong. C(kind): of the rotation, None where none is asked for. C(silent): members that the play is not for.
+    """Return the errors in the request. The files of the new CA are validated elsewhere.
 
-    Of the new CA's files themselves, the pre-flight tells.
+    kind: of the rotation, None if none is requested. excluded: members outside of this play.
     """
-    found, named_ca = [], bool(v.new_ca_cert or v.new_ca_key)
+    errors = []
+    has_new_ca = bool(v.new_ca_cert or v.new_ca_key)
     if kind is not None and kind not in ROTATION_KINDS:
-        found.append(
-            f"rotate: {str(kind)[:80]!r} is none of {', '.join(ROTATION_KINDS)}; give one of these"
-        )
+        kinds = ", ".join(ROTATION_KINDS)
+        errors.append(f"rotate: {str(kind)[:80]!r} is not a kind of rotation; set one of {kinds}")
     if kind is not None and v.pki == "external":
-        found.append(
-            f"{prefix}pki: with external, somebody else signs; have the requests in {prefix}csr_dir signed anew, and run site.yml"
+        errors.append(
+            f"{prefix}pki: external certificates are signed elsewhere; have the requests in"
+            f" {prefix}csr_dir signed again, and run site.yml"
         )
     elif kind is not None and v.pki not in SIGNING_PKI:
-        found.append(
-            f"{prefix}pki: with {v.pki}, the pairs are not made here; put new ones where {prefix}cert_source and {prefix}key_source name them, and run site.yml"
+        errors.append(
+            f"{prefix}pki: with {v.pki}, the role does not issue the pairs; replace the files in"
+            f" {prefix}cert_source and {prefix}key_source, and run site.yml"
         )
-    if named_ca and v.pki not in SIGNING_PKI:
-        found.append(
-            f"{prefix}new_ca_cert: with {prefix}pki {v.pki}, no CA signs here; let {prefix}ca_cert and {prefix}apiserver_ca name files that hold both CAs"
+    if has_new_ca and v.pki not in SIGNING_PKI:
+        errors.append(
+            f"{prefix}new_ca_cert: with {prefix}pki {v.pki}, the role does not sign; set"
+            f" {prefix}ca_cert and {prefix}apiserver_ca to files that contain both CAs"
         )
-    if kind == CA and not named_ca:
-        found.append(
-            f"{prefix}new_ca_cert: not set; rotate=ca needs it and {prefix}new_ca_key, the new CA's files on the controller"
+    if kind == CA and not has_new_ca:
+        errors.append(
+            f"{prefix}new_ca_cert: not set; for rotate=ca, set it and {prefix}new_ca_key to the"
+            " files of the new CA on the controller"
         )
-    if kind == CA and silent:
-        found.append(
-            f"rotate: ca is for all members at once, and {', '.join(silent)} would be left out; run without --limit and serial"
+    if kind == CA and excluded:
+        errors.append(
+            f"rotate: ca must include all members, but {', '.join(excluded)} would be excluded; run"
+            " without --limit and serial"
         )
-    return found
+    return errors
 
 
-def check_other_drift(name: str, answer: rollout.MemberResult, wanted: str) -> list[str]:
-    """What a rotation would change besides certificates, a line; C(wanted) is the version that is planned."""
-    runs = answer["process"]["version"]
+def check_other_drift(name: str, result: rollout.MemberResult, desired_version: str) -> list[str]:
+    """Return an error if the rotation of a host would change more than certificates."""
+    running = result["process"]["version"]
     other = [
         f"{entry['part']}: {entry['reason']}"
-        for entry in answer["drift"]
-        if not (
-            entry["part"] in ("certificate", "process", "staged")
-            or (entry["part"] == "kubeconfig" and not entry["reason"].endswith(facts.OTHER_ENTRIES))
-            or (entry["part"] == "unit" and entry["reason"].endswith(facts.OTHER_DIGEST))
-        )
+        for entry in result["drift"]
+        if not _is_certificate_drift(entry["part"], entry["reason"])
     ]
-    if runs and wanted and runs != wanted:
-        other.append(f"version {runs} runs, wanted {wanted}")
+    if running and desired_version and running != desired_version:
+        other.append(f"version {running} runs, desired: {desired_version}")
     if not other:
         return []
     return [
-        f"{name}: differs from its plan in more than certificates ({'; '.join(other)}); run site.yml first"
-    ]
-
-
-def is_renewal_due(answers: rollout.MemberResults) -> bool:
-    """Whether any certificate is to be renewed, or does not do."""
-    return any(answer["drift"] for answer in answers.values())
-
-
-# --- in words
-
-
-def describe_ca_steps(stands: t.Mapping[str, str], accepts: t.Mapping[str, bool]) -> list[str]:
-    """The steps of a rotation of the CA, and where the members stand. C(accepts): whether each one's apiservers accept the new CA."""
-
-    def done(step: str) -> str:
-        there = [name for name, own in stands.items() if step_number(own) >= step_number(step)]
-        left = [name for name in stands if name not in there]
-        return (
-            "done"
-            if not left
-            else f"to do on {', '.join(left)}" + (f"; done on {', '.join(there)}" if there else "")
+        (
+            f"{name}: differs from its plan in more than certificates ({'; '.join(other)}); run"
+            " site.yml first"
         )
-
-    refused = [
-        name
-        for name, accepts_it in accepts.items()
-        if not accepts_it and step_number(stands[name]) < step_number(ISSUE)
     ]
-    swap = (
-        f"waits for the apiserver of {', '.join(refused)} to accept it"
-        if refused
-        else "can be done: every apiserver accepts it"
-    )
-    if all(step_number(own) >= step_number(ISSUE) for own in stands.values()):
-        swap = "done"
+
+
+def _is_certificate_drift(part: str, reason: str) -> bool:
+    """Return whether a difference can follow from a certificate alone."""
+    if part == "kubeconfig":
+        return not reason.endswith(facts.OTHER_ENTRIES)
+    if part == "unit":
+        return reason.endswith(facts.OTHER_DIGEST)
+    return part in ("certificate", "process", "staged")
+
+
+def is_renewal_due(results: rollout.MemberResults) -> bool:
+    """Return whether any certificate must be renewed or replaced."""
+    return any(result["drift"] for result in results.values())
+
+
+def evaluate_rotation(
+    name: str, result: rollout.MemberResult | None, replaced: t.Collection[str]
+) -> list[str]:
+    """Return why the rotation of a host has failed.
+
+    replaced: fingerprints of the certificates that it must no longer have.
+    """
+    if result is None:
+        return [f"{name}: no usable result from this host"]
+    errors = [f"{name}: {problem}" for problem in result["problems"]]
+    return errors + [
+        f"{name}: {file['path']} still contains the certificate that must be replaced"
+        for file in result["certificates"]
+        if file["fingerprint_sha256"] in replaced
+    ]
+
+
+# --- display
+
+
+def describe_ca_steps(completed: t.Mapping[str, str], accepted: t.Mapping[str, bool]) -> list[str]:
+    """Describe the steps of a CA rotation, and the status of the members in each.
+
+    completed: the last completed step of each member. accepted: whether the apiservers of each
+    member accept the new CA.
+    """
     return [
-        f"1. trust the new CA beside the former one: {done(ACCEPT)}",
-        f"2. let the new CA sign: {swap}",
-        f"3. issue the certificates anew: {done(ISSUE)}",
-        f"4. trust the former CA no more: {done(DROP)}",
+        f"1. trust the new CA beside the previous CA: {_describe_step(ACCEPT, completed)}",
+        f"2. let the new CA sign: {_describe_signing(completed, accepted)}",
+        f"3. reissue the certificates: {_describe_step(ISSUE, completed)}",
+        f"4. stop trusting the previous CA: {_describe_step(DROP, completed)}",
     ]
 
 
-def describe_progress(stands: t.Mapping[str, str], prefix: str) -> list[str]:
-    """Whether a rotation of the CA is under way, a line; nothing without a new CA."""
-    ranks = set(map(step_number, stands.values()))
-    if not ranks:
+def _describe_step(step: str, completed: t.Mapping[str, str]) -> str:
+    done = [name for name, last in completed.items() if step_number(last) >= step_number(step)]
+    pending = [name for name in completed if name not in done]
+    if not pending:
+        return "done"
+    return f"pending on {', '.join(pending)}" + (f"; done on {', '.join(done)}" if done else "")
+
+
+def _describe_signing(completed: t.Mapping[str, str], accepted: t.Mapping[str, bool]) -> str:
+    if all(step_number(last) >= step_number(ISSUE) for last in completed.values()):
+        return "done"
+    waiting = [
+        name
+        for name, is_accepted in accepted.items()
+        if not is_accepted and step_number(completed[name]) < step_number(ISSUE)
+    ]
+    if waiting:
+        return f"waits until the apiserver of {', '.join(waiting)} accepts it"
+    return "possible: every apiserver accepts it"
+
+
+def describe_progress(completed: t.Mapping[str, str], prefix: str) -> list[str]:
+    """Return a line about a CA rotation in progress; nothing without a new CA."""
+    numbers = set(map(step_number, completed.values()))
+    if not numbers:
         return []
-    if ranks == {step_number(DROP)}:
+    if numbers == {step_number(DROP)}:
         return [
-            f"the rotation of the CA is finished: name the new CA in {prefix}ca_cert and {prefix}ca_key, and remove {prefix}new_ca_cert and {prefix}new_ca_key"
+            (
+                f"the CA rotation is finished; set {prefix}ca_cert and {prefix}ca_key to the new CA, and"
+                f" remove {prefix}new_ca_cert and {prefix}new_ca_key"
+            )
         ]
-    if ranks == {0}:
-        return ["a new CA is named, and its rotation has not begun: run rotate.yml with rotate=ca"]
-    told = ", ".join(f"{name} {own or 'not begun'}" for name, own in stands.items())
-    return [f"a rotation of the CA is under way ({told}): go on with rotate.yml and rotate=ca"]
+    if numbers == {0}:
+        return ["a new CA is set, but its rotation has not started; run rotate.yml with rotate=ca"]
+    listed = ", ".join(f"{name} {last or 'not started'}" for name, last in completed.items())
+    return [f"a CA rotation is in progress ({listed}); continue it with rotate.yml and rotate=ca"]
 
 
 def format_time_left(not_after: str, now: datetime.datetime) -> str:
-    """The residual time of a certificate in words."""
-    ends = parse_time(not_after)
-    if ends is None:
+    """Return the time until a certificate expires, in days or hours."""
+    expiry = parse_time(not_after)
+    if expiry is None:
         return "?"
-    hours = (ends - now) // datetime.timedelta(hours=1)
+    hours = (expiry - now) // datetime.timedelta(hours=1)
     if hours < 0:
         return "expired"
     return f"{hours // 24}d" if hours >= 48 else f"{hours}h"
 
 
 def format_certificate_table(
-    answers: rollout.MemberResults, authorities: Authorities, v: Variables, now: datetime.datetime
+    results: rollout.MemberResults, authorities: Authorities, v: Variables, now: datetime.datetime
 ) -> list[str]:
-    """The certificates of a cluster, the CAs on the controller first."""
+    """Return the certificates of a cluster as a table, the CAs on the controller first."""
     rows: list[tuple[str, ...]] = [TABLE_HEADER]
     for path, pem in ((v.ca_cert, authorities.previous), (v.new_ca_cert, authorities.next)):
-        for found in _parse_certificates(pem):
-            subject, issuer = found.subject.rfc4514_string(), found.issuer.rfc4514_string()
-            ends = read_identity(found, now)["not_after"]
-            by = "itself" if subject == issuer else issuer
-            rows.append(
-                (
-                    "controller",
-                    path,
-                    "CA",
-                    subject,
-                    "keyCertSign",
-                    *_format_expiry(ends, now),
-                    by,
-                    "-",
-                )
-            )
-    for name, answer in answers.items():
+        rows += [_format_ca_row(path, certificate, now) for certificate in _parse_certificates(pem)]
+    for name, result in results.items():
         rows += [
-            _format_row(name, file, answer["probes"] or {}, authorities, now)
-            for file in answer["certificates"]
+            _format_row(name, file, result["probes"] or {}, authorities, now)
+            for file in result["certificates"]
         ]
     return align_columns(rows)
 
 
+def _format_ca_row(path: str, certificate: t.Any, now: datetime.datetime) -> tuple[str, ...]:
+    subject = certificate.subject.rfc4514_string()
+    issuer = certificate.issuer.rfc4514_string()
+    return (
+        "controller",
+        path,
+        "CA",
+        subject,
+        "keyCertSign",
+        *_format_expiry(read_identity(certificate, now)["not_after"], now),
+        "itself" if subject == issuer else issuer,
+        "-",
+    )
+
+
 def _format_row(
     name: str,
-    file: t.Mapping[str, t.Any],
+    file: CertificateFile,
     probes: t.Mapping[str, t.Any],
     authorities: Authorities,
     now: datetime.datetime,
 ) -> tuple[str, ...]:
-    own, signers = file["fingerprint_sha256"], {*file["signed_by"]}
-    uses = [
-        use
-        for use in ("served", "used")
-        if (probes.get(use) or {}).get("fingerprint_sha256") == own
-    ]
-    if probes.get("used_loaded") is False:
-        uses = [use for use in uses if use != "used"]
-    by = "-"
-    if file["use"] != "trust":
-        known = signers & authorities.next_fingerprints, signers & authorities.previous_fingerprints
-        by = f"{file['issuer']}{' (new CA)' if known[0] else '' if known[1] else ' (unknown CA)'}"
     return (
         name,
         file["path"],
@@ -403,24 +451,32 @@ def _format_row(
         file["subject"],
         " ".join(file["usages"]) or "-",
         *_format_expiry(file["not_after"], now),
-        by,
-        " and ".join(uses) or "-",
+        _describe_issuer(file, authorities),
+        " and ".join(_list_uses(file, probes)) or "-",
     )
+
+
+def _list_uses(file: CertificateFile, probes: t.Mapping[str, t.Any]) -> list[str]:
+    """Return how the process uses the certificate, according to the probes."""
+    uses = [
+        use
+        for use in ("served", "used")
+        if (probes.get(use) or {}).get("fingerprint_sha256") == file["fingerprint_sha256"]
+    ]
+    if probes.get("used_loaded") is False:
+        return [use for use in uses if use != "used"]
+    return uses
+
+
+def _describe_issuer(file: CertificateFile, authorities: Authorities) -> str:
+    if file["use"] == "trust":
+        return "-"
+    signers = {*file["signed_by"]}
+    if signers & authorities.next_fingerprints:
+        return f"{file['issuer']} (new CA)"
+    known = signers & authorities.previous_fingerprints
+    return str(file["issuer"]) if known else f"{file['issuer']} (unknown CA)"
 
 
 def _format_expiry(not_after: str, now: datetime.datetime) -> tuple[str, str]:
     return not_after[:16].replace("T", " "), format_time_left(not_after, now)
-
-
-def evaluate_rotation(
-    name: str, answer: rollout.MemberResult | None, replaced: t.Collection[str]
-) -> list[str]:
-    """Why the rotation of a host is not done. C(replaced): certificates that are not to be there any more."""
-    if answer is None:
-        return [f"{name}: it gave no answer that can be used"]
-    found = [f"{name}: {problem}" for problem in answer["problems"]]
-    return found + [
-        f"{name}: {file['path']} still holds the certificate that was to be replaced"
-        for file in answer["certificates"]
-        if file["fingerprint_sha256"] in replaced
-    ]

@@ -111,15 +111,15 @@ def test_the_walk_through_s_own_loses_nothing() -> None:
         ("--bind-address=0.0.0.0", 'kube_scheduler_bind_address: "0.0.0.0"'),
         ("--leader-elect-lease-duration=60s", 'kube_scheduler_lease_duration: "60s"'),
         ("--kube-api-qps=200", "kube_scheduler_config: {clientConnection: {qps: …}}"),
-        ("--config=/etc/mine.yaml", "kube_scheduler_config: with what /etc/mine.yaml sets"),
+        ("--config=/etc/mine.yaml", "kube_scheduler_config: the fields in /etc/mine.yaml"),
     ],
 )
 def test_how_to_keep_what_would_be_lost(argument: str, keep: str) -> None:
     assert compared(argument).keep == [keep]
     [fault] = refused(argument)
     assert fault == (
-        f"m1: kube-scheduler.service runs a scheduler that this role did not lay, and {argument} would be lost; to keep it, set {keep};"
-        " to do without, set kube_scheduler_adopt to true"
+        f"m1: kube-scheduler.service runs a scheduler that this role did not create, and {argument} would be lost; to keep it, set {keep};"
+        " to accept the loss, set kube_scheduler_adopt to true"
     )
     assert refused(argument, adopted=True) == []
 
@@ -146,7 +146,7 @@ def test_how_to_keep_what_would_be_lost(argument: str, keep: str) -> None:
         (
             "extenders: [{tlsConfig: {keyData: c2VjcmV0}}]",
             'extenders=[{"tlsConfig": {"keyData": "(withheld)"}}]',
-            "kube_scheduler_config: with what extenders sets",
+            "kube_scheduler_config: the value of extenders",
         ),
     ],
 )
@@ -234,13 +234,13 @@ def test_what_is_shown_flag_by_flag() -> None:
         "m1", host("--v=4", drop_ins=[OTHER]), compared("--v=4", "--kubeconfig=/mine"), "k8s"
     )
     assert found == [
-        "m1: takes over kube-scheduler.service, which this role did not lay; its files are kept as the previous set",
+        "m1: adopts kube-scheduler.service, which this role did not create; its files are kept as the previous set",
         "m1: --v=4 becomes --v=2",
-        "m1: --kubeconfig=/mine goes",
-        "m1: --config=/etc/kubernetes/kube-scheduler.yaml comes",
-        "m1: --secure-port=10259 comes",
-        "m1: --bind-address=127.0.0.1 comes",
-        "m1: --leader-elect=true comes",
+        "m1: --kubeconfig=/mine is removed",
+        "m1: --config=/etc/kubernetes/kube-scheduler.yaml is added",
+        "m1: --secure-port=10259 is added",
+        "m1: --bind-address=127.0.0.1 is added",
+        "m1: --leader-elect=true is added",
         f"m1: {OTHER} is set aside",
     ]
 
@@ -248,20 +248,20 @@ def test_what_is_shown_flag_by_flag() -> None:
 def test_what_its_environment_sets_is_told_by_name() -> None:
     found = compared("--v=2", environment=["GOGC"])
     assert found == adopt.SettingsComparison(
-        [*compared("--v=2").changes, "GOGC of its environment goes"],
-        ["GOGC of its environment"],
+        [*compared("--v=2").changes, "environment variable GOGC is removed"],
+        ["environment variable GOGC"],
         [],
     )
     assert adopt.check_lost_settings("m1", host("--v=2"), found, adopt=False, prefix=PREFIX) == [
         (
-            "m1: kube-scheduler.service runs a scheduler that this role did not lay, and GOGC of its environment would be lost; to do without, set"
+            "m1: kube-scheduler.service runs a scheduler that this role did not create, and environment variable GOGC would be lost; to accept the loss, set"
             " kube_scheduler_adopt to true"
         )
     ]
 
 
 @pytest.mark.parametrize(
-    ("user", "lines"), [("root", ["m1: runs as k8s, not as root"]), ("k8s", []), ("", [])]
+    ("user", "lines"), [("root", ["m1: runs as k8s instead of root"]), ("k8s", []), ("", [])]
 )
 def test_another_user_is_told(user: str, lines: list[str]) -> None:
     found = adopt.describe_adoption("m1", host("--v=2", user=user), compared("--v=2"), "k8s")
@@ -271,8 +271,10 @@ def test_another_user_is_told(user: str, lines: list[str]) -> None:
 def test_drop_ins_are_set_aside_only_when_told() -> None:
     unit = host(drop_ins=[OTHER, "/run/systemd/system/kube-scheduler.service.d/x.conf"])["unit"]
     first, second = adopt.check_drop_ins("m1", unit, adopt=False, prefix=PREFIX)
-    assert first.endswith("or set kube_scheduler_adopt to true to have it set aside")
-    assert second.endswith("by kube_scheduler_extra_args or kube_scheduler_config")
+    assert first.endswith("or set kube_scheduler_adopt to true to set it aside")
+    assert second.endswith(
+        "use kube_scheduler_extra_args or kube_scheduler_config for its settings"
+    )
     assert adopt.check_drop_ins("m1", unit, adopt=True, prefix=PREFIX) == [second]
 
 
@@ -292,15 +294,15 @@ def test_a_static_pod_is_taken_over_only_when_told(pid: int) -> None:
     lines = adopt.describe_adoption("m1", found, compared("--v=4"), "k8s")
     assert (
         lines[0]
-        == f"m1: takes over the static pod {POD}, which this role did not lay; its files are kept as the previous set"
+        == f"m1: adopts the static pod {POD}, which this role did not create; its files are kept as the previous set"
     )
     assert lines[-1] == f"m1: {POD} is set aside"
     [fault] = refused("--v=4", pod=POD, pid=pid)
     assert fault.startswith(
-        f"m1: the static pod {POD} runs a scheduler that this role did not lay, and --v=4 would be lost"
+        f"m1: the static pod {POD} runs a scheduler that this role did not create, and --v=4 would be lost"
     )
     assert adopt.check_static_pod("m1", found["unit"], adopt=False, prefix=PREFIX) == [
-        f"m1: the static pod {POD} runs the scheduler; set kube_scheduler_adopt to true to have it moved aside when this host is rolled, or remove it"
+        f"m1: the static pod {POD} runs the scheduler; set kube_scheduler_adopt to true to set it aside when this host is rolled, or remove it"
     ]
     assert adopt.list_set_aside_files(found["unit"], adopt=False) == []
     assert adopt.check_static_pod("m1", found["unit"], adopt=True, prefix=PREFIX) == []

@@ -854,7 +854,7 @@ def test_an_apiserver_with_a_certificate_for_another_name() -> None:
                     "static_pod": "",
                 }
             },
-            "m1: /etc/systemd/system/x.service.d/o.conf changes the unit; remove it, and set what it sets by kube_scheduler_extra_args or",
+            "m1: /etc/systemd/system/x.service.d/o.conf changes the unit; remove it, and use kube_scheduler_extra_args or",
         ),
         (
             {

@@ -169,7 +169,7 @@ def test_nothing_is_issued_before_the_apiserver_accepts_the_new_ca() -> None:
     at = host(lying(FORMER, FORMER, NEXT), next_accepted=False, next_serves=False)
     line = (
         "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, does not accept a certificate of this CA; add the CA to the"
-        " file of its --client-ca-file, beside the former one, restart it, and run again"
+        " file of its --client-ca-file, beside the previous CA, restart the apiserver, and run again"
     )
     assert rotation.check_step("m1", "issue", at, BOTH, PREFIX) == [line]
     assert rotation.check_step("m1", "drop", at, BOTH, PREFIX) == [line]
@@ -188,8 +188,8 @@ def test_nothing_is_issued_before_the_apiserver_accepts_the_new_ca() -> None:
 def test_the_former_ca_is_trusted_until_the_apiserver_serves_a_certificate_of_the_new_one() -> None:
     at = lying(NEXT, FORMER, NEXT)
     line = (
-        "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, still serves a certificate that is not of this CA; give it one,"
-        " and run again: until then the former CA stays trusted"
+        "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, still serves a certificate that is not of this CA; replace that certificate"
+        " and run again; until then, the previous CA remains trusted"
     )
     waits = host(at, next_accepted=True, next_serves=False)
     assert rotation.check_step("m1", "drop", waits, BOTH, PREFIX) == [line]
@@ -254,31 +254,36 @@ def test_who_signs_at_each_step() -> None:
 @pytest.mark.parametrize(
     ("given", "kind", "silent", "sentence"),
     [
-        ({}, "all", [], "rotate: 'all' is none of leaf, due, ca; give one of these"),
-        ({}, ["leaf"], [], "rotate: \"['leaf']\" is none of leaf, due, ca; give one of these"),
+        ({}, "all", [], "rotate: 'all' is not a kind of rotation; set one of leaf, due, ca"),
+        (
+            {},
+            ["leaf"],
+            [],
+            "rotate: \"['leaf']\" is not a kind of rotation; set one of leaf, due, ca",
+        ),
         (
             {},
             "ca",
             [],
-            "kube_scheduler_new_ca_cert: not set; rotate=ca needs it and kube_scheduler_new_ca_key",
+            "kube_scheduler_new_ca_cert: not set; for rotate=ca, set it and kube_scheduler_new_ca_key",
         ),
         (
             {"pki": "provided"},
             "leaf",
             [],
-            "kube_scheduler_pki: with provided, the pairs are not made here; put new ones where",
+            "kube_scheduler_pki: with provided, the role does not issue the pairs; replace the files in",
         ),
         (
             {"pki": "provided", "new_ca_cert": "/n.pem", "new_ca_key": "/k.pem"},
             None,
             [],
-            "kube_scheduler_new_ca_cert: with kube_scheduler_pki provided, no CA signs here; let kube_scheduler_ca_cert and",
+            "kube_scheduler_new_ca_cert: with kube_scheduler_pki provided, the role does not sign; set kube_scheduler_ca_cert and",
         ),
         (
             {"new_ca_cert": "/n.pem", "new_ca_key": "/k.pem"},
             "ca",
             ["m3"],
-            "rotate: ca is for all members at once, and m3 would be left out; run without --limit and serial",
+            "rotate: ca must include all members, but m3 would be excluded; run without --limit and serial",
         ),
     ],
 )
@@ -332,7 +337,7 @@ def test_a_rotation_changes_certificates_only() -> None:
             == f"m1: differs from its plan in more than certificates ({other[0]}: {other[1]}); run site.yml first"
         )
     [line] = rotation.check_other_drift("m1", answer(), "1.38.0")
-    assert "(version 1.37.2 runs, wanted 1.38.0)" in line
+    assert "(version 1.37.2 runs, desired: 1.38.0)" in line
 
 
 def test_due() -> None:
@@ -342,31 +347,31 @@ def test_due() -> None:
 
 def test_where_a_rotation_of_the_ca_stands_in_words() -> None:
     assert rotation.describe_ca_steps({"m1": "", "m2": "accept"}, {"m1": True, "m2": False}) == [
-        "1. trust the new CA beside the former one: to do on m1; done on m2",
-        "2. let the new CA sign: waits for the apiserver of m2 to accept it",
-        "3. issue the certificates anew: to do on m1, m2",
-        "4. trust the former CA no more: to do on m1, m2",
+        "1. trust the new CA beside the previous CA: pending on m1; done on m2",
+        "2. let the new CA sign: waits until the apiserver of m2 accepts it",
+        "3. reissue the certificates: pending on m1, m2",
+        "4. stop trusting the previous CA: pending on m1, m2",
     ]
     assert rotation.describe_ca_steps({"m1": "accept"}, {"m1": True})[1] == (
-        "2. let the new CA sign: can be done: every apiserver accepts it"
+        "2. let the new CA sign: possible: every apiserver accepts it"
     )
     assert rotation.describe_ca_steps(
         {"m1": "drop", "m2": "issue"}, {"m1": False, "m2": False}
     ) == [
-        "1. trust the new CA beside the former one: done",
+        "1. trust the new CA beside the previous CA: done",
         "2. let the new CA sign: done",
-        "3. issue the certificates anew: done",
-        "4. trust the former CA no more: to do on m2; done on m1",
+        "3. reissue the certificates: done",
+        "4. stop trusting the previous CA: pending on m2; done on m1",
     ]
     assert rotation.describe_progress({}, PREFIX) == []
     assert rotation.describe_progress({"m1": "drop", "m2": "issue"}, PREFIX) == [
-        "a rotation of the CA is under way (m1 drop, m2 issue): go on with rotate.yml and rotate=ca"
+        "a CA rotation is in progress (m1 drop, m2 issue); continue it with rotate.yml and rotate=ca"
     ]
     [line] = rotation.describe_progress({"m1": "", "m2": ""}, PREFIX)
-    assert "has not begun" in line
+    assert "has not started" in line
     [line] = rotation.describe_progress({"m1": "drop", "m2": "drop"}, PREFIX)
     assert (
-        "is finished: name the new CA in kube_scheduler_ca_cert and kube_scheduler_ca_key, and remove"
+        "is finished; set kube_scheduler_ca_cert and kube_scheduler_ca_key to the new CA, and remove"
         in line
     )
 
@@ -425,10 +430,10 @@ def test_the_table() -> None:
 
 def test_the_conclusion() -> None:
     assert rotation.evaluate_rotation("m1", answer(), ["00:12"]) == []
-    assert rotation.evaluate_rotation("m1", None, []) == ["m1: it gave no answer that can be used"]
+    assert rotation.evaluate_rotation("m1", None, []) == ["m1: no usable result from this host"]
     assert rotation.evaluate_rotation("m1", answer(problems=["x"]), ["00:11"]) == [
         "m1: x",
-        "m1: /etc/kubernetes/cert/kube-scheduler.pem still holds the certificate that was to be replaced",
+        "m1: /etc/kubernetes/cert/kube-scheduler.pem still contains the certificate that must be replaced",
     ]
 
 
