@@ -7,40 +7,47 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kubeconfig
-short_description: Declare what a kubeconfig file holds
+short_description: Manage a kubeconfig file
 version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - Does the work of C(kubectl config set-cluster), C(set-credentials), C(set-context) and C(use-context) in one task, and writes the same file.
-  - Entries are found by their name. Other entries, and fields that no option names, stay as they are.
-  - Before anything is written, certificates and keys are checked, and every context that the task declares must lead to a cluster and a user.
-  - The file is replaced as a whole or not at all, and its mode is V(0600) unless O(mode) says otherwise.
-  - Keys are only ever read from files on the host. No key or token is returned or shown in a diff.
+  - Replaces C(kubectl config set-cluster), C(set-credentials), C(set-context) and C(use-context) by
+    one task. Writes the same file as these commands.
+  - The name identifies an entry. Other entries, and fields without an option, stay unchanged.
+  - Before the module writes the file, it checks the certificates and keys. Every declared context
+    must refer to an existing cluster and user.
+  - The module replaces the file atomically. The default mode is V(0600).
+  - Keys are only read from files on the host. No result and no diff contains a key or token.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.files
   - ansible.builtin.files
 requirements:
   - PyYAML (Debian C(python3-yaml), RHEL C(python3-pyyaml)) on the host
-  - cryptography 3.3 or newer (C(python3-cryptography)) on the host, where an option names a certificate or a key
+  - cryptography 3.3 or newer (C(python3-cryptography)) on the host, if an option refers to a
+    certificate or a key
 attributes:
   check_mode:
     details:
-      - A file or library that an earlier task would have brought is warned about, and a change is foretold. One that is there and bad fails.
+      - If a file or library is missing, the module warns and predicts a change, because an earlier
+        task can create it.
+      - If a file exists but is not valid, the module fails.
   diff_mode:
     details:
-      - The entries that differ, certificates as subject, dates and fingerprint. Of keys and tokens only whether they change.
+      - Shows the entries that differ. Certificates are shown as subject, dates and fingerprint.
+      - For keys and tokens, it only shows whether they change.
 options:
   path:
     description:
-      - The kubeconfig file, as an absolute path. Its folder must exist.
-      - While it is changed, C(PATH.lock) keeps kubectl out. A lock that is there is waited for, for ten seconds, and never removed unless a
-        killed run of this module left it.
+      - Absolute path of the kubeconfig file. Its directory must exist.
+      - During a change, C(PATH.lock) prevents changes by kubectl. The module waits at most ten
+        seconds for an existing lock.
+      - It never removes a lock, except that of a killed run of this module.
     type: path
     required: true
   clusters:
-    description: Where apiservers are, and how they are known.
+    description: The clusters, each with its apiserver and the CA.
     type: list
     elements: dict
     suboptions:
@@ -49,38 +56,49 @@ options:
         type: str
         required: true
       state:
-        description: Whether the entry is there.
+        description: Whether the entry exists.
         type: str
         choices: [present, absent]
         default: present
       server:
-        description: URL of the apiserver, C(https://HOST:PORT). Needed unless the entry has one already.
+        description:
+          - URL of the apiserver, C(https://HOST:PORT). Required unless the entry already has one.
         type: str
       certificate_authority:
         description:
-          - File on the host with the certificates, in PEM form, of the CAs that the server's certificate is checked with.
-          - Each of them has to be a CA, and at least one has to be valid now.
+          - File on the host with the CA certificates in PEM format that verify the server's
+            certificate.
+          - Each of them must be a CA, and at least one must be valid now.
         type: path
       certificate_authority_data:
-        description: The same as text, which is always embedded.
+        description: The same certificates as text. They are always embedded.
         type: str
       embed_certs:
-        description: Whether the content of O(clusters[].certificate_authority) is put into the file in place of its path.
+        description:
+          - Whether to embed the content of O(clusters[].certificate_authority) instead of its path.
         type: bool
         default: false
       tls_server_name:
-        description: Name to check the server's certificate with in place of the host in O(clusters[].server). An empty text removes it.
+        description:
+          - Name in the server's certificate, by default the host of O(clusters[].server). Empty
+            text removes the field.
         type: str
       proxy_url:
-        description: Proxy to reach the server through. An empty text removes it. Its password is in no log and no result.
+        description:
+          - URL of the proxy to the server. Empty text removes the field. No log and no result
+            contains its password.
         type: str
       insecure_skip_tls_verify:
-        description: Whether the server's certificate goes unchecked, so that anybody can pose as the server. Removes the CA from the entry.
+        description:
+          - Whether clients skip the verification of the server's certificate. This is not secure.
+            Removes the CA from the entry.
         type: bool
   users:
     description:
-      - Who asks. A client certificate, a token, a token file and an exec plugin exclude each other.
-      - Naming one of them removes the others from the entry, so that no former key lingers in the file.
+      - The users. A client certificate, a token, a token file and an exec plugin exclude each
+        other.
+      - Setting one of them removes the others from the entry, so that no previous key remains in
+        the file.
     type: list
     elements: dict
     suboptions:
@@ -89,48 +107,56 @@ options:
         type: str
         required: true
       state:
-        description: Whether the entry is there.
+        description: Whether the entry exists.
         type: str
         choices: [present, absent]
         default: present
       client_certificate:
         description:
-          - File on the host with the client certificate in PEM form, followed by intermediate certificates if need be.
-          - It has to be the certificate of O(users[].client_key), valid now, and fit for clients.
+          - File on the host with the client certificate in PEM format, followed by intermediate
+            certificates if necessary.
+          - It must match O(users[].client_key), be valid now, and be a client certificate.
         type: path
       client_key:
-        description: File on the host with the private key of O(users[].client_certificate), not encrypted.
+        description:
+          - File on the host with the private key of O(users[].client_certificate), not encrypted.
         type: path
       client_certificate_source:
         description:
-          - Where the certificate lies now, if it is to be moved to O(users[].client_certificate) only later.
-          - It is read and checked there, while the kubeconfig names O(users[].client_certificate).
+          - Current path of the certificate, if a later step moves it to
+            O(users[].client_certificate).
+          - The module reads and checks this file. The kubeconfig refers to
+            O(users[].client_certificate).
         type: path
       client_key_source:
         description: The same for O(users[].client_key).
         type: path
       client_ca:
         description:
-          - File on the host with the CA that has to have signed the client certificate, that is, the apiserver's C(--client-ca-file).
-          - Without it, who signed the certificate is not checked.
+          - File on the host with the CA that must have signed the client certificate, that is, the
+            apiserver's C(--client-ca-file).
+          - Without it, the issuer of the certificate is not checked.
         type: path
       client_ca_data:
-        description: The same as text.
+        description: The same CA as text.
         type: str
       embed_certs:
         description:
-          - Whether the content of certificate and key is put into the file in place of their paths.
-          - Kubernetes re-reads files that are named by path when they change. What is embedded takes a restart.
+          - Whether to embed the content of certificate and key instead of their paths.
+          - Kubernetes reads changed files again if the kubeconfig contains their paths. Embedded
+            data requires a restart.
         type: bool
         default: false
       token:
-        description: Bearer token. Prefer O(users[].token_file), whose content stays out of the task.
+        description:
+          - Bearer token. Prefer O(users[].token_file), because the task then does not contain the
+            token.
         type: str
       token_file:
-        description: File on the host with a bearer token, named in the kubeconfig by its path.
+        description: File on the host with a bearer token. The kubeconfig contains its path.
         type: path
       exec:
-        description: Program that the client runs to get credentials. It is named in the file, and not run here.
+        description: Program that the client runs to get credentials. The module does not run it.
         type: dict
         suboptions:
           command:
@@ -138,22 +164,22 @@ options:
             type: str
             required: true
           api_version:
-            description: Version of the protocol that it speaks.
+            description: API version of the program.
             type: str
             default: client.authentication.k8s.io/v1
           args:
-            description: Its arguments, which no log and no result shows.
+            description: Arguments of the program. No log and no result contains them.
             type: list
             elements: str
             default: []
           env:
             description:
-              - Environment variables that are set for it, which no log and no result shows.
-              - Secrets do not belong here all the same, for everybody who reads the kubeconfig reads them.
+              - Environment variables of the program. No log and no result contains them.
+              - Do not use them for secrets, because every reader of the kubeconfig can read them.
             type: dict
             default: {}
           install_hint:
-            description: What the client says when the program is not there.
+            description: Text that the client shows if the program is missing.
             type: str
           interactive_mode:
             description: Whether the program may use the client's standard input.
@@ -161,11 +187,11 @@ options:
             choices: [Never, IfAvailable, Always]
             default: IfAvailable
           provide_cluster_info:
-            description: Whether the program is told about the cluster.
+            description: Whether the client passes data of the cluster to the program.
             type: bool
             default: false
   contexts:
-    description: Pairs of a cluster and a user. Both have to be in the file, or in this task.
+    description: Pairs of a cluster and a user. Both must exist in the file or in this task.
     type: list
     elements: dict
     suboptions:
@@ -174,45 +200,49 @@ options:
         type: str
         required: true
       state:
-        description: Whether the entry is there.
+        description: Whether the entry exists.
         type: str
         choices: [present, absent]
         default: present
       cluster:
-        description: Name of the cluster. Needed unless the entry has one already.
+        description: Name of the cluster. Required unless the entry already has one.
         type: str
       user:
-        description: Name of the user. Needed unless the entry has one already.
+        description: Name of the user. Required unless the entry already has one.
         type: str
       namespace:
-        description: Namespace that is meant when none is said. An empty text removes it.
+        description: Default namespace. Empty text removes the field.
         type: str
   current_context:
-    description: Context that is used when none is said. Without this option it stays as it is, and an empty text clears it.
+    description: Default context. Without this option, it stays unchanged. Empty text clears it.
     type: str
   force:
-    description: Replaces a file that cannot be read as a kubeconfig, which is an error otherwise. A readable one is never replaced.
+    description:
+      - Whether to replace a file that is not a valid kubeconfig. A valid one is never replaced.
+        Without this option, the module fails.
     type: bool
     default: false
   backup:
-    description: Keeps the former file beside the new one, with mode V(0600). The newest five are kept.
+    description:
+      - Whether to keep the previous file in the same directory, with mode V(0600). The newest five
+        are kept.
     type: bool
     default: false
   state:
-    description: Whether the file is there.
+    description: Whether the file exists.
     type: str
     choices: [present, absent]
     default: present
 notes:
-  - Comments in the file are lost when it is changed, as with kubectl.
-  - Paths below the folder of O(path) are written relative to it, as kubectl does.
+  - A change removes the comments in the file, as with kubectl.
+  - Paths below the directory of O(path) are written relative to it, as kubectl does.
 seealso:
   - module: kube_ha.scheduler.x509_cert
   - module: kube_ha.scheduler.leader_info
 """
 
 EXAMPLES = r"""
-- name: Let the scheduler reach its apiserver
+- name: Configure access of the scheduler to its apiserver
   kube_ha.scheduler.kubeconfig:
     path: /etc/kubernetes/kube-scheduler.kubeconfig
     clusters:
@@ -232,7 +262,7 @@ EXAMPLES = r"""
         user: system:kube-scheduler
     current_context: system:kube-scheduler
 
-- name: Name certificate and key by path, so that a renewal needs no restart
+- name: Refer to certificate and key by path, so that a renewal needs no restart
   kube_ha.scheduler.kubeconfig:
     path: /etc/kubernetes/kube-scheduler.kubeconfig
     users:
@@ -243,7 +273,7 @@ EXAMPLES = r"""
     group: k8s
     mode: "0640"
 
-- name: An administrator's file with two clusters, of which the second is behind a proxy and has another name in its certificate
+- name: Create an administrator's file with two clusters, the second behind a proxy
   kube_ha.scheduler.kubeconfig:
     path: ~/.kube/config
     clusters:
@@ -270,7 +300,7 @@ EXAMPLES = r"""
         namespace: kube-system
     current_context: one
 
-- name: The kubeconfig of another component
+- name: Create the kubeconfig of another component
   kube_ha.scheduler.kubeconfig:
     path: /etc/kubernetes/kube-controller-manager.kubeconfig
     clusters:
@@ -287,12 +317,12 @@ EXAMPLES = r"""
         user: system:kube-controller-manager
     current_context: default
 
-- name: No file
+- name: Remove the file
   kube_ha.scheduler.kubeconfig:
     path: /etc/kubernetes/kube-controller-manager.kubeconfig
     state: absent
 
-- name: Forget a cluster that is gone
+- name: Remove a cluster
   kube_ha.scheduler.kubeconfig:
     path: ~/.kube/config
     clusters:
@@ -315,12 +345,12 @@ path:
   returned: success
   sample: /etc/kubernetes/kube-scheduler.kubeconfig
 backup_file:
-  description: Where the former file was kept.
+  description: Path of the backup of the previous file.
   type: str
-  returned: when O(backup=true) and there was one to replace or remove
+  returned: when O(backup=true) and a file was replaced or removed
   sample: /etc/kubernetes/kube-scheduler.kubeconfig.20260101T120000.000000Z.bak~
 clusters:
-  description: All clusters in the file, by name. In check mode, as they would be.
+  description: All clusters in the file, by name. In check mode, those of the predicted file.
   type: list
   elements: dict
   returned: when O(state=present)
@@ -334,17 +364,20 @@ clusters:
       type: str
       sample: https://192.0.2.10:6443
     insecure_skip_tls_verify:
-      description: Whether the server's certificate goes unchecked.
+      description: Whether clients skip the verification of the server's certificate.
       type: bool
     certificate_authority:
-      description: Path of the CA, where it is not embedded.
+      description: Path of the CA, if it is not embedded.
       type: str
       sample: /etc/kubernetes/cert/ca.pem
     certificate_authority_data:
-      description: The certificates that are embedded, in the form of RV(users[].client_certificate_data). Null if there are none, or none that is readable.
+      description:
+        - The embedded certificates, as in RV(users[].client_certificate_data). Null if there are
+          none, or if none can be read.
       type: list
       elements: dict
-      sample: [{subject: {CN: kubernetes}, serial_number: 1f3a, not_after: "2036-01-01T00:00:00Z", days_left: 3652}]
+      sample:
+        - {subject: {CN: kubernetes}, not_after: "2036-01-01T00:00:00Z", days_left: 3652}
 users:
   description: All users in the file, by name.
   type: list
@@ -356,13 +389,13 @@ users:
       type: str
       sample: system:kube-scheduler
     client_certificate:
-      description: Path of the certificate, where it is not embedded.
+      description: Path of the certificate, if it is not embedded.
       type: str
       sample: /etc/kubernetes/cert/kube-scheduler.pem
     client_certificate_data:
       description:
-        - The certificate that is embedded, or null.
-        - Where the host lacks the cryptography library, only its fingerprint.
+        - The embedded certificate, or null.
+        - Without the cryptography library on the host, only its fingerprint.
       type: dict
       contains:
         subject:
@@ -370,7 +403,7 @@ users:
           type: dict
           sample: {CN: "system:kube-scheduler", O: "system:kube-scheduler"}
         issuer:
-          description: Subject of the CA that signed it.
+          description: Subject of the issuing CA.
           type: dict
           sample: {CN: kubernetes}
         serial_number:
@@ -386,22 +419,23 @@ users:
           type: str
           sample: "2027-01-01T00:00:00Z"
         days_left:
-          description: Whole days until the end of the validity. Negative once it has expired.
+          description: Full days until the end of the validity. Negative after the expiry.
           type: int
           sample: 364
         fingerprint_sha256:
           description: SHA-256 of the certificate.
           type: str
-          sample: 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
+          sample:
+            1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
     client_key:
-      description: Path of the key, where it is not embedded.
+      description: Path of the key, if it is not embedded.
       type: str
       sample: /etc/kubernetes/cert/kube-scheduler-key.pem
     has_key:
-      description: Whether there is a key, embedded or by path.
+      description: Whether the user has a key, embedded or by path.
       type: bool
     has_token:
-      description: Whether there is a token, in the file or by path.
+      description: Whether the user has a token, in the file or by path.
       type: bool
     exec:
       description: Program that gets the credentials.
@@ -426,11 +460,11 @@ contexts:
       type: str
       sample: system:kube-scheduler
     namespace:
-      description: Namespace that is taken when none is said, or null.
+      description: Default namespace, or null.
       type: str
       sample: kube-system
 current_context:
-  description: Context that is used when none is said.
+  description: Default context.
   type: str
   returned: when O(state=present)
   sample: system:kube-scheduler

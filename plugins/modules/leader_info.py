@@ -7,33 +7,36 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: leader_info
-short_description: Tell who leads, and wait for a leader
+short_description: Return the leader of an election, or wait for one
 version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - Reads the election record of a component from its Lease, or from the annotation C(control-plane.alpha.kubernetes.io/leader) of the
-    Endpoints or the ConfigMap of old clusters.
-  - Judges it as the candidates themselves do. A holder that is seen to renew the record is alive, and one that does not for the record's own
-    duration has lost it. The clocks of two hosts are never compared.
-  - Works for every component that is elected with client-go.
+  - Reads the lease of a component. On old clusters, reads the annotation
+    C(control-plane.alpha.kubernetes.io/leader) of the Endpoints or ConfigMap.
+  - Evaluates the lease as the candidates do. A holder that is observed to renew is alive. If the
+    lease does not change for its duration, it has expired. The module never compares the clocks of
+    two hosts.
+  - Works for every component that uses the leader election of client-go.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
 requirements:
   - PyYAML (Debian C(python3-yaml), RHEL C(python3-pyyaml)) on the host
-  - Linux, where the kubeconfig has a client certificate
+  - Linux, if the kubeconfig has a client certificate
 options:
   kubeconfig:
     description:
-      - Kubeconfig file on the host, with a client certificate, a token or a token file. Exec plugins are not run.
-      - Its C(proxy-url) is used, and never the proxy of the environment.
+      - Kubeconfig file on the host with a client certificate, a token or a token file. Exec plugins
+        are not supported.
+      - The module uses its C(proxy-url), never the proxy of the environment.
     type: path
     required: true
   contexts:
     description:
-      - Contexts of the kubeconfig whose servers are tried in this order, for a cluster with several apiservers.
-      - Without it, the current context.
+      - Contexts of the kubeconfig, for a cluster with several apiservers. The servers are tried in
+        this order.
+      - The default is the current context.
     type: list
     elements: str
     aliases: [context]
@@ -47,61 +50,64 @@ options:
     default: kube-system
   members:
     description:
-      - Hosts that may hold the record, by the hostnames under which they compete, or whole identities. Case matters.
-      - Any other holder makes RV(state=foreign), and is no leader to wait for.
+      - Hostnames or whole identities of the members, case-sensitive.
+      - With any other holder, the result is RV(state=foreign), and the waits continue.
     type: list
     elements: str
   wait_for:
     description:
-      - What to wait for. Every one of them means a holder that is seen alive.
-      - V(leader) is any holder, V(holder) the one that O(holder) names, V(change) one other than O(holder).
-      - Without it, the record is read until it changes, or until its duration has passed unchanged, or until O(timeout).
+      - The condition to wait for. Each one requires that the holder is observed to renew.
+      - V(leader) accepts any holder, V(holder) the one in O(holder), V(change) any other than
+        O(holder).
+      - Without it, the module reads until the lease changes, expires, or O(timeout) passes.
     type: str
     choices: [leader, change, holder]
   holder:
     description:
-      - A host or a whole identity. With O(wait_for=holder) the holder that is waited for, and needed.
-      - With O(wait_for=change) the one to leave; by default the one that holds the record at the first look, if any.
+      - A hostname or a whole identity.
+      - With O(wait_for=holder), the expected leader. It is required.
+      - With O(wait_for=change), the leader to be replaced. The default is the first observed
+        holder, if any.
     type: str
   timeout:
     description: Seconds after which a wait fails.
     type: float
     default: 60
   poll_interval:
-    description: Seconds between two looks, which share a connection.
+    description: Seconds between two reads. All reads share a connection.
     type: float
     default: 0.05
 seealso:
   - module: kube_ha.scheduler.scheduler_info
   - name: Leases
-    description: What a Lease is.
+    description: Leases in the Kubernetes documentation.
     link: https://kubernetes.io/docs/concepts/architecture/leases/
 """
 
 EXAMPLES = r"""
-- name: Who leads
+- name: Get the leader
   kube_ha.scheduler.leader_info:
     kubeconfig: /etc/kubernetes/kube-scheduler.kubeconfig
   register: leader
 
-- name: Say it
+- name: Show the leader
   ansible.builtin.debug:
     msg: "{{ leader.holder }} ({{ leader.state }})"
 
-- name: One of our schedulers leads within half a minute
+- name: Wait at most 30 seconds until a member leads
   kube_ha.scheduler.leader_info:
     kubeconfig: /etc/kubernetes/kube-scheduler.kubeconfig
     members: [m1.kube-ha.example, m2.kube-ha.example, m3.kube-ha.example]
     wait_for: leader
     timeout: 30
 
-- name: Another one than before leads
+- name: Wait until another leader is elected
   kube_ha.scheduler.leader_info:
     kubeconfig: /etc/kubernetes/kube-scheduler.kubeconfig
     wait_for: change
     holder: "{{ leader.holder }}"
 
-- name: Who leads the controller managers, asked of whichever apiserver answers
+- name: Get the leader of the controller managers from any reachable apiserver
   kube_ha.scheduler.leader_info:
     kubeconfig: ~/.kube/config
     contexts: [m1, m2, m3]
@@ -110,62 +116,69 @@ EXAMPLES = r"""
 
 RETURN = r"""
 holder:
-  description: Host part of the holder's identity, or the whole of it where it is not of the form C(HOST_UUID). Null if nobody holds the record.
+  description:
+    - Host part of the holder's identity, or the whole identity if it has another form than
+      C(HOST_UUID).
+    - Null without a holder.
   type: str
   returned: always
   sample: m1.kube-ha.example
 holder_identity:
-  description: The holder's identity. A restarted process has another one.
+  description: Identity of the holder. It changes when the process restarts.
   type: str
   returned: always
   sample: m1.kube-ha.example_0f0e0d0c-1111-4222-8333-444455556666
 state:
   description:
-    - V(held) by a holder.
-    - V(foreign), held by one that is not among O(members).
-    - V(released) by the last holder, and free.
-    - V(expired), the holder did not renew it for its duration.
-    - V(absent), there is no record.
+    - V(held), the lease has a holder.
+    - V(foreign), the holder is not one of O(members).
+    - V(released), the last holder released the lease.
+    - V(expired), the holder did not renew the lease for its duration.
+    - V(absent), the lease does not exist.
   type: str
   returned: always
   sample: held
 moving:
-  description: Whether the holder was seen to write the record. False only means that it was not seen yet, unless RV(state=expired).
+  description:
+    - Whether the holder was observed to write the lease.
+    - Unless RV(state=expired), false only means that no write was observed yet.
   type: bool
   returned: always
   sample: true
 source:
-  description: The object that carries the record, V(lease), V(endpoints) or V(configmap). Null if there is none.
+  description:
+    - The object that contains the lease, V(lease), V(endpoints) or V(configmap). Null if there is
+      none.
   type: str
   returned: always
   sample: lease
 acquire_time:
-  description: When the holder got the record, by the holder's clock.
+  description: Time at which the holder took the lease, by its clock.
   type: str
   returned: always
   sample: "2026-01-01T12:00:00.000000Z"
 renew_time:
-  description: When the holder last wrote it, by the holder's clock.
+  description: Time of the last renewal, by the holder's clock.
   type: str
   returned: always
   sample: "2026-01-01T12:00:02.000000Z"
 lease_duration:
-  description: Seconds without a renewal after which others may take it.
+  description: Seconds without a renewal after which the lease expires.
   type: int
   returned: always
   sample: 15
 transitions:
-  description: How often the holder has changed.
+  description: Number of changes of the holder.
   type: int
   returned: always
   sample: 3
 elapsed:
-  description: Seconds from the first look to the one that is reported.
+  description: Seconds from the first read to the reported one.
   type: float
   returned: always
   sample: 2.013
 server:
-  description: The apiserver that answered.
+  description: URL of the apiserver that responded.
   type: str
   returned: always
   sample: https://192.0.2.10:6443

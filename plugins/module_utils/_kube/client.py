@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""A client for the apiservers of a cluster, and one for what the components themselves serve. Only a drill writes."""
+"""HTTPS clients for apiservers and for the ports of components. Only a drill writes."""
 
 from __future__ import annotations
 
@@ -45,13 +45,19 @@ STATUS_KINDS = {
 }
 
 STATUS_REMEDIES = {
-    "unauthorized": "the certificate has expired, or is not from the CA in the apiserver's --client-ca-file, or the token is unknown",
-    "server_error": "look at its log and at its etcd",
+    "unauthorized": (
+        "the certificate has expired, is not signed by the apiserver's --client-ca-file,"
+        " or the token is unknown"
+    ),
+    "server_error": "check its log and its etcd",
 }
 
 
 class StatusError(KubeError):
-    """The server answered with another status than 2xx, C(status). C(kind) is a value of KIND_OF_STATUS, server_error or bad_request."""
+    """The server responded with a status other than 2xx.
+
+    `kind` is a value of STATUS_KINDS, server_error or bad_request.
+    """
 
     def __init__(self, where: str, response: Response) -> None:
         self.status = response.status
@@ -61,13 +67,13 @@ class StatusError(KubeError):
         retry_after = response.retry_after
         words = [f"HTTP {self.status}, {response.reason or kind.replace('_', ' ')}"]
         if retry_after is not None:
-            words.append(f"it asks to wait {retry_after:g} s")
+            words.append(f"retry after {retry_after:g} s")
         if kind in STATUS_REMEDIES:
             words.append(STATUS_REMEDIES[kind])
         super().__init__(kind, f"{where}: {'; '.join(words)}", retry_after=retry_after)
 
 
-# --- a component's own ports
+# --- ports of components
 
 
 def https_get(
@@ -79,18 +85,18 @@ def https_get(
     client_pem: tuple[str, str] | None = None,
     timeout: float = 10.0,
 ) -> Response:
-    """GET over verified TLS, with no proxy; CLIENT_PEM is a certificate and its key. Any status is an answer.
+    """Send a GET request over verified TLS without a proxy; return a response of any status.
 
-    Raises KubeError: ca, tls_pair, and TransportError.
+    *client_pem* is a certificate and its key. Raises KubeError (ca, tls_pair) and TransportError.
     """
     with contextlib.closing(Connection(host, port, tls_context(ca_pem, client_pem))) as connection:
         return connection.get(path, where=f"https://{netloc(host, port)}{path}", timeout=timeout)
 
 
 def read_peer_certificate(host: str, port: int, timeout: float = 10.0) -> bytes:
-    """Return the certificate that a port serves, as DER, with nothing verified: also one that has expired can be read.
+    """Return the certificate that a port serves, as DER, without verification.
 
-    Raises TransportError.
+    So an expired certificate can be read too. Raises TransportError.
     """
     with contextlib.closing(Connection(host, port, tls_context(None, verify=False))) as connection:
         return connection.peer_certificate(where=f"https://{netloc(host, port)}", timeout=timeout)
@@ -100,7 +106,7 @@ def read_peer_certificate(host: str, port: int, timeout: float = 10.0) -> bytes:
 
 
 class _Server:
-    """One apiserver, with the credentials for it."""
+    """One apiserver and the credentials for it."""
 
     def __init__(self, login: Credentials) -> None:
         self._credentials = login
@@ -112,7 +118,7 @@ class _Server:
             kubeconfig.SERVER_NAME, login.tls_server_name
         ):
             raise KubeconfigError(
-                f"{login.origin}: the TLS server name is neither a DNS name nor an address"
+                f"{login.origin}: the TLS server name is neither a DNS name nor an IP address"
             )
         self._host, self._port, self._prefix = url.host, url.port, url.path.rstrip("/")
         self.name = f"https://{netloc(url.host, url.port)}"
@@ -154,10 +160,10 @@ class _Server:
 
 
 class Client:
-    """The apiservers of one cluster, tried in order; the one that answered is tried first next time.
+    """The apiservers of one cluster, tried in order. The last one that responded is tried first.
 
-    TIMEOUT is in seconds, for the whole answer of one server. Connections are kept until the client is closed or dropped.
-    One client is not for two threads at once; several clients do not disturb each other.
+    *timeout* is in seconds, for the whole response of one server. Connections stay open until the
+    client is closed. Two threads cannot share a client.
     """
 
     def __init__(self, logins: Sequence[Credentials], *, timeout: float = 10.0) -> None:
@@ -177,7 +183,7 @@ class Client:
 
     @property
     def server(self) -> str:
-        """URL, without a path, of the apiserver that answered last, or that will be tried first."""
+        """URL, without a path, of the apiserver that responded last or will be tried first."""
         return self._servers[0].name
 
     def request(
@@ -188,12 +194,12 @@ class Client:
         method: str = "GET",
         body: bytes | None = None,
     ) -> Response:
-        """The answer of the first server that answers with less than 500, else of one that answers at all.
+        """Return the first response with a status below 500, otherwise the last other response.
 
-        Raises KubeError where none does.
+        Raises KubeError if no server responds.
         """
         failures: list[KubeError] = []
-        sick: Response | None = None
+        server_error: Response | None = None
         for server in list(self._servers):
             try:
                 response = server.send(
@@ -203,19 +209,21 @@ class Client:
                 failures.append(exc)
                 continue
             if response.status >= 500:
-                sick = response
+                server_error = response
                 continue
             self._servers.remove(server)
             self._servers.insert(0, server)
             return response
-        if sick is not None:
-            return sick
+        if server_error is not None:
+            return server_error
         if len(failures) == 1:
             raise failures[0]
-        raise KubeError(failures[0].kind, f"no apiserver answered: {'; '.join(map(str, failures))}")
+        raise KubeError(
+            failures[0].kind, f"no apiserver responded: {'; '.join(map(str, failures))}"
+        )
 
     def get(self, path: str, *, timeout: float | None = None) -> dict[str, t.Any]:
-        """Return the JSON object at PATH. Raises KubeError, and StatusError for any other status than 2xx."""
+        """Return the JSON object at *path*; raise KubeError, or StatusError unless 2xx."""
         return self._object(path, self.request(path, timeout=timeout))
 
     def send(
@@ -226,9 +234,10 @@ class Client:
         *,
         timeout: float | None = None,
     ) -> dict[str, t.Any]:
-        """Send an object with POST, PUT or DELETE, and return the one that comes back. Raises as get.
+        """Send an object with POST, PUT or DELETE; return the object of the response.
 
-        It may be sent twice, where a server closes the connection, so it has to name what it makes.
+        If the server closes the connection, the request is sent twice. So the object needs a name.
+        Raises the same errors as `get`.
         """
         body = None if obj is None else json.dumps(obj).encode()
         return self._object(path, self.request(path, timeout=timeout, method=method, body=body))
@@ -243,9 +252,9 @@ class Client:
 def load_client(
     source: str | bytes, context: str | Sequence[str] | None = None, *, timeout: float = 10.0
 ) -> Client:
-    """Return a client for the named contexts, tried in order, or for the current one; SOURCE is a path or the content.
+    """Return a client for the contexts, tried in order, by default for the current one.
 
-    Raises KubeconfigError.
+    *source* is the path or the content of a kubeconfig. Raises KubeconfigError.
     """
     contexts: Sequence[str | None] = (
         [context] if context is None or isinstance(context, str) else context

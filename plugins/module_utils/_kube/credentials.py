@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What a context of a kubeconfig stands for: where the apiserver is, what is trusted, and who the client is."""
+"""Read the credentials of a kubeconfig's context: server, trust and client identity."""
 
 from __future__ import annotations
 
@@ -20,17 +20,21 @@ if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Mapping
 
 CERTIFICATE_RELOAD_S = 300.0
-"""Seconds after which client-go has looked at the files of a client certificate again (transport/cert_rotation.go, CertCallbackRefreshDuration)."""
+"""Maximum seconds until client-go reads the files of a client certificate again.
+
+Source: transport/cert_rotation.go, CertCallbackRefreshDuration.
+"""
 CERTIFICATE_RELOAD_MESSAGE = "certificate rotation detected"
-"""What it logs then, at verbosity 1, if they have changed; in small letters."""
+"""Log message of client-go at verbosity 1 if the files have changed, in lowercase."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What one context of a kubeconfig says: where the apiserver is, what is trusted, and who the client is.
+    """The server, trust and client identity of one context.
 
-    C(origin) names the kubeconfig and the context in errors, C(server) is a URL. Without C(ca_pem) the system's CAs are
-    trusted. C(client_pem) is a certificate and its key. C(proxy_url) is http://[USER:PASSWORD@]HOST[:PORT].
+    `origin` is the kubeconfig and context for error messages. `server` is a URL. Without `ca_pem`,
+    the system's CAs are trusted. `client_pem` is a certificate and its key. `proxy_url` is
+    http://[USER:PASSWORD@]HOST[:PORT].
     """
 
     origin: str
@@ -44,66 +48,74 @@ class Credentials:
 
 
 def load_credentials(source: str | bytes, context: str | None = None) -> Credentials:
-    """Return what a context of a kubeconfig (the current one if not named) stands for; SOURCE is a path or the content.
+    """Return the credentials of a context, by default of the current one.
 
-    Raises KubeconfigError, also for what is not supported here.
+    *source* is the path or the content of a kubeconfig. Raises KubeconfigError, also for
+    credentials that are not supported.
     """
     where = source if isinstance(source, str) else "the kubeconfig"
     content = kubeconfig.read_kubeconfig(source) if isinstance(source, str) else source
-    found = kubeconfig.resolve_context(kubeconfig.parse_kubeconfig(content, where), context, where)
-    folder = os.path.dirname(os.path.abspath(source)) if isinstance(source, str) else None
-    return _credentials(found.cluster, found.user, f"{where}, context {found.name}", folder)
+    resolved = kubeconfig.resolve_context(
+        kubeconfig.parse_kubeconfig(content, where), context, where
+    )
+    directory = os.path.dirname(os.path.abspath(source)) if isinstance(source, str) else None
+    return _credentials(
+        resolved.cluster, resolved.user, f"{where}, context {resolved.name}", directory
+    )
 
 
 _TOKEN = r"[\x21-\x7e]+"
-_PROXY = r"http://(?:[^\s/@?#]+@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,4}|:[1-5][0-9]{4})?/?"
+_PROXY = (
+    r"http://(?:[^\s/@?#]+@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
+    r"(?::[0-9]{1,4}|:[1-5][0-9]{4})?/?"
+)
 
 
 def _credentials(
-    cluster: Mapping[str, t.Any], user: Mapping[str, t.Any], origin: str, folder: str | None
+    cluster: Mapping[str, t.Any], user: Mapping[str, t.Any], origin: str, directory: str | None
 ) -> Credentials:
     for name in ("exec", "auth-provider", "username"):
         if user.get(name):
             raise KubeconfigError(
-                f"{origin}: the user's {name} is not supported here; use a certificate or a token"
+                f"{origin}: {name} of the user is not supported; use a certificate or a token"
             )
 
     def text(entry: Mapping[str, t.Any], key: str) -> str | None:
-        return kubeconfig.read_field(entry, key, origin, folder)
+        return kubeconfig.read_field(entry, key, origin, directory)
 
     def value(entry: Mapping[str, t.Any], key: str, form: str, advice: str) -> str | None:
-        found = entry.get(key) or None
-        if found is not None and not (isinstance(found, str) and re.fullmatch(form, found)):
+        content = entry.get(key) or None
+        if content is not None and not (isinstance(content, str) and re.fullmatch(form, content)):
             raise KubeconfigError(f"{origin}: {key} {advice}")
-        return found
+        return content
 
     certificate, key = text(user, "client-certificate"), text(user, "client-key")
     if (certificate is None) != (key is None):
         raise KubeconfigError(
-            f"{origin}: the user has only one of client-certificate and client-key; both are needed"
+            f"{origin}: client-certificate and client-key require each other; set both or neither"
         )
-    # client-go takes the file before the value.
+    # client-go prefers the file to the value.
     token = (text(user, "tokenFile") or "").strip()
     if token and not re.fullmatch(_TOKEN, token):
-        raise KubeconfigError(f"{origin}: tokenFile holds characters that no HTTP header can carry")
+        raise KubeconfigError(f"{origin}: tokenFile has characters that no HTTP header can contain")
     return Credentials(
         origin=origin,
         server=value(cluster, "server", r"[\s\S]*", "is not text") or "",
         ca_pem=text(cluster, "certificate-authority"),
         client_pem=(certificate, key) if certificate is not None and key is not None else None,
         token=token
-        or value(user, "token", _TOKEN, "holds characters that no HTTP header can carry"),
+        or value(user, "token", _TOKEN, "has characters that no HTTP header can contain"),
         tls_server_name=value(
             cluster,
             "tls-server-name",
             kubeconfig.SERVER_NAME,
-            "is neither a DNS name nor an address",
+            "is neither a DNS name nor an IP address",
         ),
         proxy_url=value(
             cluster,
             "proxy-url",
             _PROXY,
-            "is not of the form http://HOST:PORT, the only kind that is supported here",
+            "has another form than http://HOST:PORT, which is the only supported one",
         ),
         insecure=bool(cluster.get("insecure-skip-tls-verify")),
     )

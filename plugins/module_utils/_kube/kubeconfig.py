@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Kubeconfig files: read strictly, written as kubectl writes them."""
+"""Parse kubeconfig files strictly, and write them as kubectl does."""
 
 from __future__ import annotations
 
@@ -37,25 +37,28 @@ else:
 
 Config = dict[str, t.Any]
 
-# The lists of a kubeconfig, and the key under which an entry of each has its fields.
+# The lists of a kubeconfig, and the key that contains the fields of an entry.
 ENTRY_KINDS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 
 
 def quote_name(name: str) -> str:
-    """Return a name in a form that is fit for an error message: quoted, on one line, at most 80 characters and a mark."""
+    """Return a name for an error message: quoted, on one line, shortened to 80 characters."""
     return repr(name if len(name) <= 80 else f"{name[:80]}…")
 
 
 # --- reading
 
 
-# The plain scalars that are no text, as kubectl's YAML library reads them. PyYAML's own table has dates, numbers of base 60 and
-# merge keys too, and lacks numbers such as 1e30: what came in as one of these would go out as something else.
+# Plain scalars that are not text, as kubectl's YAML library reads them. PyYAML also has dates,
+# base-60 numbers and merge keys, and lacks numbers such as 1e30, so it would change such values.
 SCALAR_PATTERNS = {
     "null": r"~|null|Null|NULL|",
     "bool": r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF",
     "int": r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|0|[1-9][0-9_]*)",
-    "float": r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    "float": (
+        r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?"
+        r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+    ),
 }
 
 _RESOLVERS = {
@@ -67,32 +70,32 @@ _RESOLVERS = {
 
 
 def _loader() -> t.Any:
-    """Return a YAML loader for what kubectl can write, and for nothing that two readers could read in two ways."""
+    """Return a YAML loader that accepts what kubectl writes and rejects ambiguous input."""
 
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: t.Any, index: t.Any) -> t.Any:
             if self.check_event(yaml.AliasEvent):
-                raise KubeconfigError("holds a YAML alias, which no kubeconfig needs")
+                raise KubeconfigError("contains a YAML alias, which is not supported")
             return super().compose_node(parent, index)
 
         def construct_scalar(self, node: t.Any) -> t.Any:
-            # Half of a surrogate pair, written as an escape, is no text that could be written again.
+            # Half of a surrogate pair, written as an escape, cannot be written again.
             if any("\ud800" <= c <= "\udfff" for c in node.value):
-                raise KubeconfigError(f"line {node.start_mark.line + 1}: text that is not Unicode")
+                raise KubeconfigError(f"line {node.start_mark.line + 1}: text is not Unicode")
             return super().construct_scalar(node)
 
         def construct_mapping(self, node: t.Any, deep: bool = False) -> dict[t.Any, t.Any]:
-            seen: set[str] = set()
+            keys: set[str] = set()
             for key, _value in node.value:
                 if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
                     raise KubeconfigError(
-                        f"line {key.start_mark.line + 1}: a key that is not plain text"
+                        f"line {key.start_mark.line + 1}: a key is not plain text"
                     )
-                if key.value in seen:
+                if key.value in keys:
                     raise KubeconfigError(
-                        f"line {key.start_mark.line + 1}: the key {quote_name(key.value)} is there twice"
+                        f"line {key.start_mark.line + 1}: duplicate key {quote_name(key.value)}"
                     )
-                seen.add(key.value)
+                keys.add(key.value)
             return super().construct_mapping(node, deep)
 
     Loader.yaml_implicit_resolvers = _RESOLVERS
@@ -100,10 +103,14 @@ def _loader() -> t.Any:
 
 
 def parse_kubeconfig(content: bytes, where: str) -> Config:
-    """Return the parsed file. Raises KubeconfigError for what is not a whole kubeconfig of version v1; it never repeats the content."""
+    """Return the parsed file; raise KubeconfigError unless it is a complete kubeconfig v1.
+
+    The error never contains parts of the file.
+    """
     if not HAS_YAML:
         raise KubeconfigError(
-            f"{where} cannot be read: install PyYAML (package python3-yaml, or python3-pyyaml on RHEL)"
+            f"{where} cannot be read:"
+            " install PyYAML (package python3-yaml, or python3-pyyaml on RHEL)"
         )
     try:
         text = content.decode("utf-8-sig")
@@ -117,53 +124,57 @@ def parse_kubeconfig(content: bytes, where: str) -> Config:
     except (yaml.YAMLError, ValueError, TypeError) as exc:
         mark = getattr(exc, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise KubeconfigError(f"{where} is not YAML{line}; it may have been cut off") from None
+        raise KubeconfigError(
+            f"{where} is not YAML{line}; check that the file is complete"
+        ) from None
     if len(documents) != 1 or documents[0] is None:
-        what = (
-            "is empty"
-            if not documents or documents == [None]
-            else "holds more than one YAML document"
-        )
-        raise KubeconfigError(f"{where} {what}")
-    return _checked(documents[0], where)
+        is_empty = not documents or documents == [None]
+        problem = "is empty" if is_empty else "contains more than one YAML document"
+        raise KubeconfigError(f"{where} {problem}")
+    _check_config(documents[0], where)
+    return t.cast(Config, documents[0])
 
 
-def _checked(config: t.Any, where: str) -> Config:
+def _check_config(config: t.Any, where: str) -> None:
     if not isinstance(config, dict):
         raise KubeconfigError(f"{where} is not a kubeconfig: its top level is not a mapping")
     if (config.get("apiVersion", "v1"), config.get("kind", "Config")) != ("v1", "Config"):
-        raise KubeconfigError(f"{where} is not a kubeconfig of apiVersion v1 and kind Config")
+        raise KubeconfigError(f"{where} is not a kubeconfig with apiVersion v1 and kind Config")
     if not isinstance(config.get("current-context", ""), str):
         raise KubeconfigError(f"{where}: current-context is not text")
     by_kubectl = {"apiVersion", "kind", *ENTRY_KINDS} <= config.keys()
-    for kind, key in ENTRY_KINDS.items():
+    for kind in ENTRY_KINDS:
         entries = config.get(kind, [])
-        if entries is None and by_kubectl:  # as it writes an empty list
+        if entries is None and by_kubectl:  # kubectl writes an empty list as null.
             continue
         if entries is None:
             raise KubeconfigError(f"{where}: {kind} is null; write [] for an empty list")
         if not isinstance(entries, list):
             raise KubeconfigError(f"{where}: {kind} is not a list")
-        names = set()
-        for number, entry in enumerate(entries, 1):
-            name = entry.get("name") if isinstance(entry, dict) else None
-            if not isinstance(name, str):
-                raise KubeconfigError(
-                    f"{where}: {kind}, entry {number}, has no name, or one that is not text"
-                )
-            if name in names:
-                raise KubeconfigError(f"{where}: {kind} holds {quote_name(name)} twice")
-            names.add(name)
-            body = entry.get(key)
-            if body is not None and not isinstance(body, dict):
-                raise KubeconfigError(
-                    f"{where}: {kind}, {quote_name(name)}: its {key} is not a mapping"
-                )
-    return config
+        _check_entries(entries, kind, where)
+
+
+def _check_entries(entries: list[t.Any], kind: str, where: str) -> None:
+    names = set()
+    for number, entry in enumerate(entries, 1):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str):
+            raise KubeconfigError(
+                f"{where}: {kind}, entry {number}, has no name, or a name that is not text"
+            )
+        if name in names:
+            raise KubeconfigError(f"{where}: {kind} contains {quote_name(name)} twice")
+        names.add(name)
+        key = ENTRY_KINDS[kind]
+        body = entry.get(key)
+        if body is not None and not isinstance(body, dict):
+            raise KubeconfigError(
+                f"{where}: {kind}, {quote_name(name)}: its {key} is not a mapping"
+            )
 
 
 def read_kubeconfig(path: str) -> bytes:
-    """Return the content of a kubeconfig. Raises KubeconfigError, also where there is none."""
+    """Return the content of a kubeconfig; raise KubeconfigError, also if it does not exist."""
     try:
         content = paths.read(path, follow=True)
     except FilesError as exc:
@@ -174,7 +185,7 @@ def read_kubeconfig(path: str) -> bytes:
 
 
 def find_entry(config: Config, kind: str, name: t.Any) -> Config | None:
-    """Return the fields of an entry, or None where there is no such entry."""
+    """Return the fields of an entry, or None if it does not exist."""
     for entry in config.get(kind) or ():
         if entry["name"] == name:
             return entry.get(ENTRY_KINDS[kind]) or {}
@@ -182,7 +193,7 @@ def find_entry(config: Config, kind: str, name: t.Any) -> Config | None:
 
 
 class Context(t.NamedTuple):
-    """The name of a context, and the fields of its cluster and of its user."""
+    """The name of a context, and the fields of its cluster and its user."""
 
     name: str
     cluster: Config
@@ -190,75 +201,86 @@ class Context(t.NamedTuple):
 
 
 def resolve_context(config: Config, context: str | None, where: str) -> Context:
-    """Return the context of this name (the current one if None). Raises KubeconfigError, which names WHERE."""
+    """Return a context, by default the current one; raise KubeconfigError with *where*."""
     name = context or config.get("current-context")
     if not name:
-        raise KubeconfigError(f"{where} has no current-context; name a context")
+        raise KubeconfigError(f"{where} has no current-context; select a context")
     entry = find_entry(config, "contexts", name)
     if entry is None:
         raise KubeconfigError(f"{where} has no context {name!r}")
-    found = []
+    bodies = []
     for kind, key in (("clusters", "cluster"), ("users", "user")):
-        referred = entry.get(key)
-        body = find_entry(config, kind, referred)
+        reference = entry.get(key)
+        body = find_entry(config, kind, reference)
         if body is None:
             raise KubeconfigError(
-                f"{where}: context {name!r} refers to a {key} that is not there: {referred!r}"
+                f"{where}: context {name!r} refers to {key} {reference!r}, which does not exist"
             )
-        found.append(body)
-    return Context(name, *found)
+        bodies.append(body)
+    return Context(name, *bodies)
 
 
-def read_field(entry: Mapping[str, t.Any], key: str, where: str, folder: str | None) -> str | None:
-    """Return the text in C(KEY-data), else in the file that C(KEY) names, else None; C(tokenFile) is such a path too.
+def read_field(
+    entry: Mapping[str, t.Any], key: str, where: str, directory: str | None
+) -> str | None:
+    """Return the text of KEY-data, otherwise of the file at KEY, otherwise None.
 
-    A relative path starts at FOLDER, the kubeconfig's. Raises KubeconfigError, which names WHERE.
+    A relative path starts at *directory*, that of the kubeconfig. Raises KubeconfigError with
+    *where*.
     """
     data, path = entry.get(f"{key}-data") or "", entry.get(key) or ""
     if not data and not path:
         return None
     if not isinstance(data, str) or not isinstance(path, str):
         raise KubeconfigError(f"{where}: {key} is not text")
-    try:
-        if data:
+    if data:
+        try:
             return base64.b64decode(data, validate=True).decode()
-        if not os.path.isabs(path) and folder is None:
-            raise KubeconfigError(
-                f"{where}: {key} is a relative path, and there is no folder that it could start at"
-            )
-        full = os.path.join(folder or "/", path)
-        content = paths.read(full, follow=True)
+        except (binascii.Error, ValueError):
+            raise KubeconfigError(f"{where}: {key}-data is not base64 of text") from None
+    if not os.path.isabs(path) and directory is None:
+        raise KubeconfigError(
+            f"{where}: {key} is a relative path, but the kubeconfig has no directory;"
+            " set an absolute path"
+        )
+    return _read_text(os.path.join(directory or "/", path), f"{where}: {key}")
+
+
+def _read_text(path: str, where: str) -> str:
+    try:
+        content = paths.read(path, follow=True)
         if content is None:
-            raise KubeconfigError(f"{where}: {key} {full!r} does not exist")
+            raise KubeconfigError(f"{where} {path!r} does not exist")
         return content.decode()
     except FilesError as exc:
-        raise KubeconfigError(f"{where}: {key}: {exc}") from None
-    except (binascii.Error, ValueError):
-        raise KubeconfigError(
-            f"{where}: {f'{key}-data is not base64 of' if data else f'{key} is not'} text"
-        ) from None
+        raise KubeconfigError(f"{where}: {exc}") from None
+    except ValueError:
+        raise KubeconfigError(f"{where} is not text") from None
 
 
 # --- writing
 
-# Text that some reader of YAML 1.1 or 1.2 does not read as text, and that kubectl therefore quotes.
+# Text that a YAML 1.1 or 1.2 reader does not read as text. kubectl quotes it.
 _AMBIGUOUS = re.compile(
     "|".join(
         (
             *SCALAR_PATTERNS.values(),
             "y|Y|n|N",
             r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?",
-            r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9:]+)?)?",
+            (
+                r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
+                r"(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9:]+)?)?"
+            ),
         )
     )
 )
 
-# What kubectl escapes, and the line breaks that a YAML writer would fold.
+# Characters that kubectl escapes, and line breaks that a YAML writer would fold.
 _ESCAPED = re.compile("[\\x85\\u2028\\u2029\\U00010000-\\U0010ffff]")
 
 
 def _dumper() -> t.Any:
-    """Return a YAML dumper that chooses the style of a text as kubectl does."""
+    """Return a YAML dumper that selects the style of text as kubectl does."""
 
     class Dumper(yaml.SafeDumper):
         def ignore_aliases(self, _data: t.Any) -> bool:
@@ -287,7 +309,10 @@ def _dumper() -> t.Any:
 
 
 def new_kubeconfig() -> Config:
-    """Return the empty kubeconfig that kubectl starts from. Before 1.34 it had empty preferences too; where a file has them, they stay."""
+    """Return the empty kubeconfig of kubectl.
+
+    Before 1.34, kubectl also wrote empty preferences. Existing ones stay in a file.
+    """
     return {
         "apiVersion": "v1",
         "clusters": None,
@@ -299,7 +324,7 @@ def new_kubeconfig() -> Config:
 
 
 def dump_kubeconfig(config: Config) -> bytes:
-    """Return the file as kubectl writes it: keys and names sorted, an empty list as null, a newline at the end."""
+    """Return the file as kubectl writes it: keys and names sorted, empty lists as null."""
     ordered = {
         key: (sorted(value, key=lambda entry: entry["name"].encode()) if value else None)
         if key in ENTRY_KINDS
@@ -316,37 +341,39 @@ def dump_kubeconfig(config: Config) -> bytes:
 
 _LABEL = r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 
-# What a server's certificate can be for: a DNS name, or an address.
+# A DNS name or an IP address, as in a server certificate.
 SERVER_NAME = rf"{_LABEL}(?:\.{_LABEL})*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
 
 
 class ServerUrl(t.NamedTuple):
-    """The parts of https://HOST:PORT/PATH; an IPv6 address has no brackets here."""
+    """The parts of https://HOST:PORT/PATH. An IPv6 address has no brackets."""
 
     host: str
     port: int
     path: str
 
 
-# Narrower than any library's idea of a URL, so that every client reads it alike: ASCII, no user, no query, no empty port.
+# Stricter than URL libraries, so that all clients read the URL in the same way.
 _SERVER = re.compile(
-    r"https://(?:\[(?P<v6>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?))"
+    r"https://(?:\[(?P<v6>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]"
+    r"|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?))"
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>(?:/(?:(?![?#])[!-~])*)?)"
 )
 
 
 def parse_server_url(server: str) -> ServerUrl:
-    """Return the parts of an apiserver's URL. Raises KubeconfigError."""
-    # A user and a password could be part of it: such a text is not repeated.
+    """Return the parts of an apiserver's URL; raise KubeconfigError if it is not valid."""
+    # A URL with a password is not shown.
     name = "the server's URL" if "@" in server else f"the server {quote_name(server)}"
     if server.startswith("http://"):
         raise KubeconfigError(
-            f"{name} is not https, so that nobody could tell who answers; write it as https://HOST:PORT"
+            f"{name} is not https, so that the apiserver is not authenticated;"
+            " set https://HOST:PORT"
         )
     match = _SERVER.fullmatch(server)
     if match is None or not _usable(match):
         raise KubeconfigError(
-            f"{name} is not of the form https://HOST:PORT, with or without a /PATH after it"
+            f"{name} has another form than https://HOST:PORT or https://HOST:PORT/PATH"
         )
     return ServerUrl(match["v6"] or match["name"], int(match["port"] or 443), match["path"])
 
@@ -354,7 +381,7 @@ def parse_server_url(server: str) -> ServerUrl:
 def _usable(match: re.Match[str]) -> bool:
     host = match["v6"] or match["name"]
     try:
-        # A name of digits and dots only is an address to some, and a name to others.
+        # Some clients read a name of digits and dots as an address.
         if match["v6"] or re.fullmatch("[0-9.]+", host):
             ipaddress.ip_address(host)
     except ValueError:

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The lock of a kubeconfig, which keeps kubectl and runs of ours from writing it at the same time."""
+"""Lock a kubeconfig against concurrent writes by kubectl and by other runs."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import K
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Iterator
 
-# kubectl's lock has mode 0. This one tells ours apart, from the moment that it exists, and whatever the umask.
+# The lock of kubectl has mode 0. This mode identifies a lock of this module with any umask.
 _MODE = 0o200
 
 
 @contextlib.contextmanager
 def hold_kubeconfig_lock(path: str, *, timeout: float = 10.0) -> Iterator[None]:
-    """Hold C(PATH.lock) as kubectl does: who has created that file may write.
+    """Hold PATH.lock as kubectl does: the process that created the file can write.
 
-    One that a killed run of ours left has our mode and no flock, and is taken over. Any other is never removed. Raises
-    KubeconfigError where the lock is not free within PATIENCE seconds, or cannot be created.
+    A stale lock of a killed run has this module's mode and no flock, and is reused. Any other lock
+    is never removed. Raises KubeconfigError if the lock is not free within *timeout* seconds, or
+    cannot be created.
     """
     name = f"{path}.lock"
     deadline = time.monotonic() + timeout
     while True:
         try:
-            handle = _take_over(name)
+            handle = _open_stale(name)
             if handle is None:
                 handle = _create(name)
         except OSError as exc:
-            gone = exc.errno == errno.ENOENT
             reason = (
-                "does not exist; create it"
-                if gone
-                else f"is not writable ({os.strerror(exc.errno or 0)}); make it so"
+                "does not exist; create it first"
+                if exc.errno == errno.ENOENT
+                else f"is not writable ({os.strerror(exc.errno or 0)}); make it writable"
             )
             raise KubeconfigError(
-                f"cannot lock {path!r} with {name!r}: its folder {reason} first"
+                f"cannot lock {path!r} with {name!r}: the directory {reason}"
             ) from None
         if handle is not None:
             break
         if time.monotonic() >= deadline:
             raise KubeconfigError(
-                f"{name!r} has been there for {timeout:g} s: a kubectl is writing {path!r}, or one was killed while it did;"
-                " make sure that none runs, and remove that file"
+                f"{name!r} has existed for {timeout:g} s: kubectl is writing {path!r}, or was"
+                " killed while writing; make sure that kubectl does not run, and remove the file"
             )
         time.sleep(0.05)
     try:
@@ -64,9 +64,9 @@ def hold_kubeconfig_lock(path: str, *, timeout: float = 10.0) -> Iterator[None]:
 
 
 def remove_stale_lock(path: str) -> None:
-    """Remove the lock that a killed run of ours left."""
+    """Remove the stale lock of a killed run, if there is one."""
     name = f"{path}.lock"
-    handle = _take_over(name)
+    handle = _open_stale(name)
     if handle is not None:
         _release(name, handle)
 
@@ -85,8 +85,8 @@ def _create(name: str) -> int | None:
     return _hold(handle)
 
 
-def _take_over(name: str) -> int | None:
-    """Return a handle of the lock that a killed run of ours left, or None where there is none."""
+def _open_stale(name: str) -> int | None:
+    """Return a handle of the stale lock of a killed run, or None."""
     try:
         handle = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -98,14 +98,14 @@ def _take_over(name: str) -> int | None:
 
 
 def _hold(handle: int) -> int | None:
-    """Return the handle, or close it and return None where another run was faster since it was opened."""
+    """Return the handle, or close it and return None if another run has taken the lock."""
     locked_by_another = False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         locked_by_another = True
     except OSError:
-        pass  # a file system without flock, where the file's existence is all there is
+        pass  # On a file system without flock, only the existence of the file counts.
     if not locked_by_another and os.fstat(handle).st_nlink:
         return handle
     os.close(handle)

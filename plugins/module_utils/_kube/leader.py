@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What leader_info does: tell who leads, or wait for a leader."""
+"""Run the task of leader_info: query the leader, or wait for one."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ import time
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client import load_client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 
 if t.TYPE_CHECKING:  # pragma: no cover
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import Observation
 
 MAX_REQUEST_S = 10.0
-"""Seconds for one request, so that one which hangs leaves time for the rest of a wait."""
+"""Timeout of one request, so that a hanging one does not use the whole wait."""
 
 WAIT_CONDITIONS = {
     "leader": "a leader",
     "change": "a leader other than {}",
     "holder": "{} to lead",
 }
-"""What wait_for stands for, in words; {} is the option holder."""
+"""Text for each value of wait_for; {} is the option holder."""
 
 MAX_IDENTITY_CHARS = 1024
-"""Characters: those of an election have a host's name and a UUID."""
+"""An identity of client-go has a hostname and a UUID."""
 
-OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 
 class OptionError(KubeError):
-    """The value of C(option) is not valid."""
+    """The value of `option` is not valid."""
 
     def __init__(self, option: str, message: str) -> None:
         super().__init__("option", message)
@@ -51,74 +51,78 @@ class LeaderInfo(lease.LeaseResult):
     """The result of leader_info."""
 
     server: str
-    """URL of the apiserver that answered last, without a path."""
+    """URL of the apiserver that responded last, without a path."""
 
 
-def _check(params: dict[str, t.Any]) -> None:
+def _validate(params: dict[str, t.Any]) -> None:
     for option in ("name", "namespace"):
-        if not OBJECT_NAME.fullmatch(params[option]):
+        if not KUBERNETES_NAME.fullmatch(params[option]):
             raise OptionError(
-                option, f"{params[option][:64]!r} is not a name that an object can have"
+                option, f"{params[option][:64]!r} is not a valid name of a Kubernetes object"
             )
-    for option, least in (("timeout", 0.0), ("poll_interval", 0.01)):
-        if not (math.isfinite(params[option]) and least <= params[option] <= 86400):
+    for option, minimum in (("timeout", 0.0), ("poll_interval", 0.01)):
+        if not (math.isfinite(params[option]) and minimum <= params[option] <= 86400):
             raise OptionError(
-                option, f"{params[option]} is not between {least:g} and 86400 seconds"
+                option, f"{params[option]} is out of range; set {minimum:g} to 86400 seconds"
             )
     if params["holder"] is not None and params["wait_for"] not in ("holder", "change"):
-        raise OptionError("holder", "is only of use with wait_for=holder or wait_for=change")
+        raise OptionError("holder", "requires wait_for=holder or wait_for=change")
     if "" in (params["contexts"] or ()):
         raise OptionError(
-            "contexts",
-            "one of them is empty; name contexts of the kubeconfig, or leave the option out",
+            "contexts", "one name is empty; set contexts of the kubeconfig, or omit the option"
         )
-    for option in ("holder", "members"):
-        given = params[option] if option == "members" else [params[option]]
-        for text in given or ():
-            if text is not None and not (
-                text.isprintable() and 0 < len(text) <= MAX_IDENTITY_CHARS
-            ):
-                raise OptionError(
-                    option, f"{text[:64]!r} is not one readable name; name a host or an identity"
-                )
+    _validate_identities("holder", [params["holder"]])
+    _validate_identities("members", params["members"] or ())
+
+
+def _validate_identities(option: str, identities: Iterable[str | None]) -> None:
+    for text in identities:
+        if text is not None and not (text.isprintable() and 0 < len(text) <= MAX_IDENTITY_CHARS):
+            raise OptionError(
+                option, f"{text[:64]!r} is not a valid holder; set a hostname or an identity"
+            )
 
 
 def _condition(params: dict[str, t.Any]) -> Callable[[Observation], bool]:
-    wait_for, wanted = params["wait_for"], params["holder"]
+    wait_for, expected = params["wait_for"], params["holder"]
     if wait_for is None:
         return lease.is_conclusive
     if wait_for == "leader":
-        return lambda view: view.leads
+        return lambda observation: observation.leads
     if wait_for == "holder":
-        return lambda view: view.leads and lease.matches_holder(view.identity, wanted)
+        return lambda observation: (
+            observation.leads and lease.matches_holder(observation.identity, expected)
+        )
+    previous = expected
 
-    def changed(view: Observation) -> bool:
-        nonlocal wanted
-        if wanted is None:
-            wanted = view.node
-        return view.leads and not lease.matches_holder(view.identity, wanted)
+    def is_changed(observation: Observation) -> bool:
+        nonlocal previous
+        if previous is None:
+            previous = observation.node
+        return observation.leads and not lease.matches_holder(observation.identity, previous)
 
-    return changed
+    return is_changed
 
 
 def query_leader(
     params: dict[str, t.Any], sleep: Callable[[float], None] = time.sleep
 ) -> tuple[LeaderInfo, str | None]:
-    """Return what is known of the leader, and one line that says so where a wait was in vain, else None.
+    """Return the leader, and an error line if a wait timed out, otherwise None.
 
-    PARAMS are the options of leader_info. Raises KubeError (OptionError for an option) and LeaseError.
+    *params* are the options of leader_info. Raises KubeError (OptionError for an option) and
+    LeaseError.
     """
-    _check(params)
+    _validate(params)
     deadline = time.monotonic() + params["timeout"]
-    with _client.load_client(params["kubeconfig"], params["contexts"] or None) as client:
+    with load_client(params["kubeconfig"], params["contexts"] or None) as client:
 
         def get(path: str) -> dict[str, t.Any]:
-            # Without a wait, and at its end, a request still needs some time.
+            # A request needs at least a second, also without a wait and at its end.
             return client.get(
                 path, timeout=max(1.0, min(MAX_REQUEST_S, deadline - time.monotonic()))
             )
 
-        view, fulfilled = lease.observe(
+        observation, fulfilled = lease.observe(
             lease.make_reader(get, params["namespace"], params["name"]),
             _condition(params),
             timeout=params["timeout"],
@@ -127,24 +131,25 @@ def query_leader(
             retry_first=params["wait_for"] is not None,
             sleep=sleep,
         )
-        found: LeaderInfo = {**lease.to_lease_result(view), "server": client.server}
+        result: LeaderInfo = {**lease.to_lease_result(observation), "server": client.server}
     if fulfilled or params["wait_for"] is None:
-        return found, None
-    condition = WAIT_CONDITIONS[params["wait_for"]].format(params["holder"] or "the first one seen")
+        return result, None
+    condition = WAIT_CONDITIONS[params["wait_for"]].format(params["holder"] or "the first holder")
     where = f"{params['namespace']}/{params['name']}"
-    return (
-        found,
-        f"{where}: waited {view.elapsed:.1f} s in vain for {condition}; {describe_state(view)}",
+    return result, (
+        f"{where}: timed out after {observation.elapsed:.1f} s while waiting for {condition};"
+        f" {describe_state(observation)}"
     )
 
 
-def describe_state(view: Observation) -> str:
-    """Return a view in words, on one line."""
-    node = one_line(view.node, 256)
+def describe_state(observation: Observation) -> str:
+    """Return an observation as one line of text."""
+    node = one_line(observation.node, 256)
+    unmoved = "" if observation.moving else ", which was not observed to renew it"
     return {
-        "absent": "there is no election record",
-        "released": "the record is released, and nobody takes it",
-        "expired": f"the record is held by {node}, who has not renewed it for its duration",
-        "foreign": f"the record is held by {node}, who is not among the members",
-        "held": f"the record is held by {node}{'' if view.moving else ', who was not seen to renew it'}",
-    }[view.state]
+        "absent": "the lease does not exist",
+        "released": "the lease is released, and no candidate takes it",
+        "expired": f"the lease of {node} has expired",
+        "foreign": f"the lease holder is {node}, which is not one of the members",
+        "held": f"the lease holder is {node}{unmoved}",
+    }[observation.state]

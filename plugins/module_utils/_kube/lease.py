@@ -4,9 +4,10 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Who leads, judged as the candidates themselves do: by one's own clock and by whether the record changes.
+"""Read and observe the lease of an election, as the candidates themselves do.
 
-The times inside a record are another host's, and are only ever compared for being equal.
+An observer uses its own clock and the changes of the lease. The times in a lease come from
+another host's clock and are only compared for equality.
 Source: client-go, tools/leaderelection/leaderelection.go.
 """
 
@@ -30,7 +31,7 @@ if t.TYPE_CHECKING:  # pragma: no cover
 
 ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
 
-# Where the record of an election may lie, the newest kind first: source, path, and the RBAC rule that lets it be read.
+# The objects that can contain the lease, newest first: path, API group and resource.
 RECORD_SOURCES = {
     "lease": (
         "/apis/coordination.k8s.io/v1/namespaces/{0}/leases/{1}",
@@ -42,31 +43,31 @@ RECORD_SOURCES = {
 }
 
 MAX_RECORD_NUMBER = 2**31 - 1
-"""Of the numbers in a record: they are int32 in the API."""
+"""The numbers of a lease are int32 in the API."""
 
 MAX_TIME_CHARS = 64
-"""Characters of a time in a record; an apiserver writes 27."""
+"""Maximum length of a time in a lease; an apiserver writes 27 characters."""
 
 HOST_UUID = re.compile(r"(?s)(.+)_([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})")
 
 
 def node_of(identity: str) -> str:
-    """Return the host in an identity of the form HOST_UUID, where HOST may hold underscores; any other identity as a whole."""
+    """Return the host of an identity HOST_UUID, or the whole identity if it has another form."""
     match = HOST_UUID.fullmatch(identity)
     return match[1] if match else identity
 
 
-def matches_holder(identity: str, wanted: str) -> bool:
-    """Return whether a holder is the wanted one, which is a hostname or a whole identity."""
-    return wanted in (identity, node_of(identity))
+def matches_holder(identity: str, expected: str) -> bool:
+    """Return whether an identity is the expected holder: a hostname or a whole identity."""
+    return expected in (identity, node_of(identity))
 
 
 @dataclass(frozen=True)
 class LeaseRecord:
-    """An election record, whichever object carries it.
+    """The content of a lease, from any kind of object.
 
-    C(identity) is "" where the lease was released, C(lease_duration) is in seconds, the times are text by the holder's
-    clock, and C(source) is a key of SOURCES.
+    `identity` is "" after a release. `lease_duration` is in seconds. The times are text by the
+    holder's clock. `source` is a key of RECORD_SOURCES.
     """
 
     identity: str
@@ -84,19 +85,19 @@ class LeaseRecord:
 NO_RECORD = LeaseRecord(
     identity="", lease_duration=0, acquire_time=None, renew_time=None, transitions=0, source=""
 )
-"""What an earlier reading found that found no record: any that is there now was written since."""
+"""The result of an earlier read without a lease: an existing lease was written since."""
 
 
 def parse_record(obj: dict[str, t.Any], source: str) -> LeaseRecord | None:
-    """Return the record in a Lease, or in the annotation of an Endpoints or a ConfigMap, or None where that has no annotation.
+    """Return the lease in an object, or None if an Endpoints or ConfigMap has no annotation.
 
-    Raises LeaseError for a record that no component can have written.
+    Raises LeaseError for a lease that no component can have written.
     """
     if source == "lease":
         return _record(obj.get("spec"), source, "leaseTransitions")
     metadata = obj.get("metadata")
-    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    text = annotations.get(ANNOTATION) if isinstance(annotations, dict) else None
+    notes = metadata.get("annotations") if isinstance(metadata, dict) else None
+    text = notes.get(ANNOTATION) if isinstance(notes, dict) else None
     if text is None:
         return None
     try:
@@ -107,36 +108,38 @@ def parse_record(obj: dict[str, t.Any], source: str) -> LeaseRecord | None:
 
 
 def _record(value: t.Any, source: str, transitions: str) -> LeaseRecord:
-    def wrong(name: str, expected: str) -> LeaseError:
-        return LeaseError(f"{name} in the record of the {source} is not {expected}")
+    """Validate each field of a lease."""
+
+    def invalid(name: str, expected: str) -> LeaseError:
+        return LeaseError(f"{name} in the {source} is not {expected}")
 
     def text(name: str) -> str | None:
-        found = value.get(name)
-        if found is not None and not isinstance(found, str):
-            raise wrong(name, "a string")
-        return found
+        content = value.get(name)
+        if content is not None and not isinstance(content, str):
+            raise invalid(name, "a string")
+        return content
 
     def time_of(name: str) -> str | None:
-        found = text(name)
-        if found is not None and not (len(found) <= MAX_TIME_CHARS and found.isprintable()):
-            raise wrong(name, "a time")
-        return found
+        content = text(name)
+        if content is not None and not (len(content) <= MAX_TIME_CHARS and content.isprintable()):
+            raise invalid(name, "a time")
+        return content
 
     def number(name: str) -> int:
-        found = value.get(name)
-        if found is None:
+        content = value.get(name)
+        if content is None:
             return 0
-        # A bool is an int to Python, not to an apiserver.
+        # In Python, a bool is an int.
         if (
-            not isinstance(found, int)
-            or isinstance(found, bool)
-            or not 0 <= found <= MAX_RECORD_NUMBER
+            not isinstance(content, int)
+            or isinstance(content, bool)
+            or not 0 <= content <= MAX_RECORD_NUMBER
         ):
-            raise wrong(name, f"a number from 0 to {MAX_RECORD_NUMBER}")
-        return found
+            raise invalid(name, f"a number from 0 to {MAX_RECORD_NUMBER}")
+        return content
 
     if not isinstance(value, dict):
-        raise LeaseError(f"the {source} holds no election record")
+        raise LeaseError(f"the {source} contains no lease record")
     return LeaseRecord(
         identity=text("holderIdentity") or "",
         lease_duration=number("leaseDurationSeconds"),
@@ -150,10 +153,11 @@ def _record(value: t.Any, source: str, transitions: str) -> LeaseRecord:
 def make_reader(
     get: Get, namespace: str, name: str, sources: Collection[str] = tuple(RECORD_SOURCES)
 ) -> Callable[[], LeaseRecord | None]:
-    """Return a function that reads the record from the Lease, else from the annotations of old clusters, and stays with the first one found.
+    """Return a function that reads the lease from the first of *sources* that has one.
 
-    A cluster that was changed from one kind of object to another still has the former one, in which nobody writes any more: a
-    caller who knows where the record lies names it in SOURCES. The function raises KubeError and LeaseError.
+    After a change of the lock's kind, the previous object still exists, but no component writes it.
+    A caller that knows the current kind passes it as the only source. The function raises
+    KubeError and LeaseError.
     """
     known: list[str] = []
 
@@ -168,7 +172,7 @@ def make_reader(
             except KubeError as exc:
                 if exc.kind == "not_found":
                     leases_served = leases_served or f'"{name}" not found' in str(exc)
-                # Where Leases are served, nobody writes annotations any more, so one that may not be read does not matter.
+                # If leases are served, no component writes annotations.
                 elif exc.kind != "forbidden" or not leases_served:
                     hint = (
                         f"; {describe_rbac_rule(source, name)}" if exc.kind == "forbidden" else ""
@@ -185,20 +189,21 @@ def make_reader(
 
 
 def describe_rbac_rule(source: str, name: str) -> str:
-    """Return in words the RBAC rule that lets the record be read."""
+    """Return the RBAC rule that grants read access to the lease, as text."""
     _path, group, resource = RECORD_SOURCES[source]
     return (
-        f'the user needs a Role in that namespace with the rule apiGroups: ["{group}"], resources: ["{resource}"], '
-        f'resourceNames: ["{name}"], verbs: ["get"]'
+        f'add a Role to that namespace with the rule apiGroups: ["{group}"],'
+        f' resources: ["{resource}"], resourceNames: ["{name}"], verbs: ["get"]'
     )
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What an observer knows of an election.
+    """The state of an election as an observer knows it.
 
-    C(state) is absent, released, expired, foreign or held. C(moving) says that the holder was seen to write the record.
-    C(elapsed) is the seconds from the first look to this one. C(compared) is what the caller had read earlier, if anything.
+    `state` is absent, released, expired, foreign or held. `moving` is true after an observed write
+    of the holder. `elapsed` is the time in seconds since the first read. `compared` is the lease
+    that the caller had read earlier, if any.
     """
 
     state: str = "absent"
@@ -217,56 +222,56 @@ class Observation:
 
     @property
     def leads(self) -> bool:
-        """Whether the holder was seen to renew, and is one of the members."""
+        """Whether the holder is a member and was observed to renew."""
         return self.state == "held" and self.moving
 
 
 class LeaseResult(t.TypedDict):
-    """A view as modules return it. What is not known is None."""
+    """An observation as modules return it. Unknown fields are None."""
 
     holder: str | None
-    """The host in the holder's identity, or the whole of it; None where nobody holds the record."""
+    """The host of the holder's identity, or the whole identity; None without a holder."""
     holder_identity: str | None
     state: str
     """absent, released, expired, foreign or held"""
     moving: bool
-    """Whether the holder was seen to write the record."""
+    """Whether the holder was observed to write the lease."""
     source: str | None
-    """A key of SOURCES; None where there is no record."""
+    """A key of RECORD_SOURCES; None without a lease."""
     acquire_time: str | None
-    """By the holder's clock, as it wrote it: at most 64 printable characters, and not surely a time."""
+    """Text of the holder: at most 64 printable characters, usually a time of its clock."""
     renew_time: str | None
-    """As acquire_time."""
+    """The same as for `acquire_time`."""
     lease_duration: int | None
     """Seconds, 0 to 2^31-1."""
     transitions: int | None
-    """How often the holder has changed, 0 to 2^31-1."""
+    """Number of changes of the holder, 0 to 2^31-1."""
     elapsed: float
-    """Seconds from the first look to the one that is reported, to the millisecond."""
+    """Seconds from the first read to this one, to the millisecond."""
 
 
-def to_lease_result(view: Observation) -> LeaseResult:
-    """Return a view as modules return it."""
-    record = view.record
+def to_lease_result(observation: Observation) -> LeaseResult:
+    """Return an observation as modules return it."""
+    record = observation.record
     return {
-        "holder": view.node or None,
-        "holder_identity": view.identity or None,
-        "state": view.state,
-        "moving": view.moving,
+        "holder": observation.node or None,
+        "holder_identity": observation.identity or None,
+        "state": observation.state,
+        "moving": observation.moving,
         "source": record.source if record else None,
         "acquire_time": record.acquire_time if record else None,
         "renew_time": record.renew_time if record else None,
         "lease_duration": record.lease_duration if record else None,
         "transitions": record.transitions if record else None,
-        "elapsed": round(view.elapsed, 3),
+        "elapsed": round(observation.elapsed, 3),
     }
 
 
 class Observer:
-    """Judges records as a candidate does: one that has not changed for its own duration is expired.
+    """Observe leases as a candidate does: a lease is expired after its duration without a change.
 
-    Only one of MEMBERS, hostnames or identities, can hold the record; None is anybody. BEFORE is what the caller has read earlier
-    with the same credentials, a record or ABSENT.
+    *members* are the hostnames or identities that are not foreign; None accepts any holder.
+    *before* is a lease that the caller has read earlier with the same credentials, or NO_RECORD.
     """
 
     def __init__(
@@ -277,15 +282,15 @@ class Observer:
         self._record: LeaseRecord | None = None
         self._changed_at = 0.0
         self._changed = False
-        self._seen = False
+        self._has_read = False
 
     def update(
-        self, record: LeaseRecord | None, requested_at: float, answered_at: float
+        self, record: LeaseRecord | None, requested_at: float, received_at: float
     ) -> Observation:
-        """Return what is known after this reading; the times are seconds of one's own monotonic clock before and after it."""
-        if not self._seen or record != self._record:
-            self._changed = self._seen or self._differs_from_before(record)
-            self._seen, self._record, self._changed_at = True, record, answered_at
+        """Return the observation after a read. The times are the own monotonic clock in seconds."""
+        if not self._has_read or record != self._record:
+            self._changed = self._has_read or self._differs_from_before(record)
+            self._has_read, self._record, self._changed_at = True, record, received_at
         state = self._state(requested_at)
         return Observation(state, record, moving=self._changed and state in ("held", "foreign"))
 
@@ -293,7 +298,7 @@ class Observer:
         before = self._before
         if before is None or record is None:
             return False
-        # An object of another kind has a record of its own, which says nothing about the earlier one.
+        # Objects of different kinds have independent leases.
         return before.source in ("", record.source) and record != before
 
     def _state(self, now: float) -> str:
@@ -302,7 +307,7 @@ class Observer:
             return "absent"
         if not record.identity:
             return "released"
-        # The earliest end and the latest start of the time without a change: what is expired here is so by every candidate's clock.
+        # The shortest possible time without a change: then it is expired for every candidate.
         if now - self._changed_at >= record.lease_duration:
             return "expired"
         if self._members is not None and not any(
@@ -312,14 +317,14 @@ class Observer:
         return "held"
 
 
-def is_conclusive(view: Observation) -> bool:
-    """Return whether a longer look would tell nothing more: the holder renews, has expired, or there is none."""
-    return view.moving or view.state in ("absent", "released", "expired")
+def is_conclusive(observation: Observation) -> bool:
+    """Return whether further reads are unnecessary: a moving or expired lease, or no holder."""
+    return observation.moving or observation.state in ("absent", "released", "expired")
 
 
 def observe(
     read: Callable[[], LeaseRecord | None],
-    done: Callable[[Observation], bool] = is_conclusive,
+    is_done: Callable[[Observation], bool] = is_conclusive,
     *,
     timeout: float,
     interval: float = 0.05,
@@ -329,33 +334,35 @@ def observe(
     clock: Clock = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[Observation, bool]:
-    """Read every INTERVAL seconds; return the first view for which DONE holds and True, or after TIMEOUT seconds the last one and False.
+    """Read the lease every *interval* seconds until *is_done* holds or *timeout* seconds pass.
 
-    MEMBERS and BEFORE are as of Observer. Transient failures, such as an apiserver that restarts, are retried after the first
-    reading; if RETRY_FIRST, before it too. Raises KubeError and LeaseError, also where the last reading before the time-out failed.
+    Returns the last observation and whether *is_done* holds. *members* and *before* are those of
+    Observer. Transient errors, such as a restart of the apiserver, are retried after the first
+    successful read; with *retry_first* before it too. Raises KubeError and LeaseError, also if the
+    last read before the timeout failed.
     """
     observer = Observer(members, before)
     start = clock()
-    view = Observation()
+    observation = Observation()
     failure: KubeError | None = None
-    seen = False
+    has_read = False
     while True:
         requested_at = clock()
         pause = interval
         try:
-            view = observer.update(read(), requested_at, clock())
-            seen, failure = True, None
+            observation = observer.update(read(), requested_at, clock())
+            has_read, failure = True, None
         except KubeError as exc:
-            if exc.kind not in transport.TRANSIENT or not (retry_first or seen):
+            if exc.kind not in transport.TRANSIENT or not (retry_first or has_read):
                 raise
             failure = exc
             pause = max(interval, exc.retry_after or 0.0)
         elapsed = clock() - start
-        view = replace(view, elapsed=elapsed, compared=before)
-        if seen and done(view):
-            return view, True
+        observation = replace(observation, elapsed=elapsed, compared=before)
+        if has_read and is_done(observation):
+            return observation, True
         if elapsed >= timeout:
             if failure is not None:
                 raise failure
-            return view, False
+            return observation, False
         sleep(min(pause, timeout - elapsed))

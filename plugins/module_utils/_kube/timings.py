@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The times of an election, and what follows from them: the one place for this arithmetic.
+"""Compute bounds and timeouts from the times of an election.
 
 Source: client-go, tools/leaderelection/leaderelection.go.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 JITTER_FACTOR = 1.2
-"""JitterFactor: a candidate waits for one to (1 + JITTER) retry periods between two tries."""
+"""A candidate waits for 1 to (1 + JITTER_FACTOR) retry periods between two attempts."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +27,26 @@ class ElectionTimings:
 
     @property
     def max_retry_wait(self) -> float:
-        """Seconds between two tries of a standby, at most."""
+        """Maximum seconds between two attempts of a standby."""
         return self.retry_period * (1 + JITTER_FACTOR)
 
     @property
     def stop_bound(self) -> float:
-        """Seconds without a leader after one that released its lease, at most, without the apiserver's own time."""
+        """Maximum seconds without a leader after a release, without the time of the apiserver."""
         return self.max_retry_wait
 
     @property
     def crash_bound(self) -> float:
-        """Seconds without a leader after one that did not release its lease, at most, without the apiserver's own time."""
+        """Maximum seconds without a leader after a crash, without the time of the apiserver."""
         return self.lease_duration + 2 * self.max_retry_wait
 
     @property
     def renewal_timeout(self) -> float:
-        """Seconds within which a live leader is seen to renew: it does so every retry period, unless a try fails."""
+        """Seconds in which a live leader renews, even if two attempts fail."""
         return 3 * self.retry_period
 
     def violations(self) -> list[tuple[str, str, float]]:
-        """Which time must be longer than which other, and how many times of it (0 for once), and is not."""
+        """Return violated rules: a time, a shorter one, and the factor between them (0 for 1)."""
         rules = (
             ("lease_duration", "renew_deadline", 0.0),
             ("renew_deadline", "retry_period", JITTER_FACTOR),
@@ -59,4 +59,4 @@ class ElectionTimings:
 
 
 DEFAULT_TIMINGS = ElectionTimings(15, 10, 2)
-"""client-go's own, which every kube-scheduler has where nothing else is said."""
+"""The defaults of client-go and of every kube-scheduler."""

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""HTTPS connections with one deadline for a whole answer, and every way in which they fail as one error with a kind.
+"""HTTPS connections with one deadline for a whole response. Every failure is a KubeError.
 
-This is the standard library's http.client, so that a master needs nothing more. ansible.module_utils.urls was tried: it
-can do neither proxy-url, tls-server-name nor one deadline, and shares state between threads.
+The standard library's http.client needs no package on the hosts. ansible.module_utils.urls was
+tried: it lacks proxy-url, tls-server-name and a single deadline, and shares state between threads.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Iterator, Mapping
 
 MAX_BODY_BYTES = 4 << 20
-"""Bytes of an answer: a Lease has a thousand, a scheduler's metrics some hundred thousand."""
+"""A Lease has about a thousand bytes, the metrics of a scheduler some hundred thousand."""
 
-# X509_V_ERR_… of OpenSSL; whatever is not here is a chain that does not lead to the CA.
+# X509_V_ERR_… of OpenSSL. All other codes mean that the chain does not lead to the CA.
 KIND_OF_VERIFY_CODE = {9: "tls_not_yet_valid", 10: "tls_expired", 62: "tls_name", 64: "tls_name"}
 
 KIND_OF_ERRNO = {
@@ -48,21 +48,24 @@ KIND_OF_ERRNO = {
 }
 
 ERROR_MESSAGES = {
-    "closed": "the connection was closed before an answer came",
+    "closed": "the connection was closed before a response",
     "dns": "the host name does not resolve",
-    "not_http": "the answer is not HTTP",
+    "not_http": "the response is not HTTP",
     "not_tls": "the port does not speak TLS; check the scheme and the port",
-    "proxy": "the proxy of the kubeconfig refused to connect",
-    "redirect": "the server redirects, which is never followed with credentials; name its real address",
-    "refused": "connection refused; nothing listens there",
-    "timeout": "timed out; look at the address, at what filters packets on the way, and at the server's load",
+    "proxy": "the proxy of the kubeconfig did not connect",
+    "redirect": "the server redirects, which is not supported; set its real address",
+    "refused": "connection refused; no process listens on the port",
+    "timeout": "timed out; check the address, the firewalls and the load of the server",
     "tls": "the TLS handshake failed",
-    "tls_client": "the server refuses the client certificate in the TLS handshake",
-    "tls_expired": "the server's certificate has expired, or that of its CA",
-    "tls_name": "the server's certificate is not for this name or address; its subject alternative names need it, or set tls-server-name",
+    "tls_client": "the server rejects the client certificate in the TLS handshake",
+    "tls_expired": "the certificate of the server or of its CA has expired",
+    "tls_name": (
+        "the server's certificate is not valid for this name or address;"
+        " add it to the subject alternative names, or set tls-server-name"
+    ),
     "tls_not_yet_valid": "the server's certificate is not yet valid; compare the clocks",
-    "tls_untrusted": "the server's certificate is not signed by the CA that is trusted here",
-    "too_large": f"the answer is larger than {MAX_BODY_BYTES >> 20} MiB",
+    "tls_untrusted": "the server's certificate is not signed by the trusted CA",
+    "too_large": f"the response is larger than {MAX_BODY_BYTES >> 20} MiB",
     "unreachable": "no route to the host",
 }
 
@@ -76,24 +79,24 @@ TRANSIENT = {
     "timeout",
     "unreachable",
 }
-"""Kinds of errors that are worth a retry at the same server a little later."""
+"""Kinds of errors that justify a retry at the same server."""
 
 
 class TransportError(KubeError):
-    """No answer came. C(kind) is a key of WHAT."""
+    """No response was received. `kind` is a key of ERROR_MESSAGES."""
 
     def __init__(self, kind: str, where: str, detail: str = "") -> None:
         super().__init__(kind, f"{where}: {ERROR_MESSAGES[kind]}{f' ({detail})' if detail else ''}")
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Return what a server said in a form that is fit for an error message, at most LIMIT characters and a mark."""
+    """Return text of a server on one line, shortened to *limit* characters."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def is_loopback(text: str) -> bool:
-    """Whether this is an address by which a host means itself."""
+    """Return whether the text is a loopback address."""
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(text).is_loopback
     return False
@@ -105,14 +108,14 @@ def netloc(host: str, port: int) -> str:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer, whatever its status; header names are in lower case."""
+    """A response of any status. Header names are in lowercase."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
 
     def json(self, where: str) -> dict[str, t.Any]:
-        """Return the JSON object that the body is; raises KubeError (not_json), which names WHERE."""
+        """Return the JSON object of the body; raise KubeError (not_json) with *where*."""
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -121,13 +124,14 @@ class Response:
             kind = one_line(self.headers.get("content-type", "no content type"), 60)
             raise KubeError(
                 "not_json",
-                f"{where}: the answer is not a JSON object ({kind}); is this the address of an apiserver?",
+                f"{where}: the response is not a JSON object ({kind});"
+                " check that this is the address of an apiserver",
             )
         return value
 
     @property
     def reason(self) -> str:
-        """The message of a Kubernetes Status, or "" if the body is none."""
+        """The message of a Kubernetes Status, or "" for another body."""
         with contextlib.suppress(KubeError):
             message = self.json("").get("message")
             if isinstance(message, str):
@@ -136,20 +140,20 @@ class Response:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the server wants to be left alone; None if it says nothing, or gives a date."""
+        """Seconds that the server requests to wait; None without the header, or for a date."""
         value = self.headers.get("retry-after", "")
         return float(value) if re.fullmatch(r"[0-9]{1,6}", value) else None
 
 
 # --- errors
 
-# What the next use of a connection that the peer has closed raises.
+# Errors of a connection that the peer has closed.
 _CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 @contextlib.contextmanager
 def _translated(where: str) -> Iterator[None]:
-    """Turns whatever socket, ssl and http.client raise into one KubeError."""
+    """Turn the errors of socket, ssl and http.client into a KubeError."""
     try:
         yield
     except KubeError:
@@ -192,16 +196,16 @@ def _translated(where: str) -> Iterator[None]:
 
 
 def extract_certificates(content: str) -> str:
-    """Return the certificates of a PEM file without the text that tools write between them."""
+    """Return the certificates of a PEM file without the text between them."""
     return b"\n".join(split_certificates(content.encode())).decode()
 
 
 def tls_context(
     ca_pem: str | None, client_pem: tuple[str, str] | None = None, *, verify: bool = True
 ) -> ssl.SSLContext:
-    """Return what secures connections: the system's CAs without CA_PEM; CLIENT_PEM is a certificate and its key.
+    """Return a TLS context. Without *ca_pem*, it trusts the system's CAs.
 
-    Raises KubeError: ca, tls_pair.
+    *client_pem* is a certificate and its key. Raises KubeError: ca, tls_pair.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.sslsocket_class = _Socket
@@ -212,7 +216,7 @@ def tls_context(
     elif ca_pem is None:
         context.load_default_certs()
     else:
-        # As Go does: each certificate of the bundle is an anchor, intermediate or not, and a name in the CN counts for nothing.
+        # As in Go, each certificate of the bundle is an anchor, and names in the CN are ignored.
         context.verify_flags |= t.cast(
             "ssl.VerifyFlags", getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0x80000)
         )
@@ -220,30 +224,31 @@ def tls_context(
         try:
             context.load_verify_locations(cadata=extract_certificates(ca_pem))
         except (ssl.SSLError, ValueError):
-            raise KubeError("ca", "the CA that is to be trusted is not a PEM certificate") from None
+            raise KubeError("ca", "the CA is not a PEM certificate") from None
     if client_pem is not None:
         _load_pair(context, *client_pem)
     return context
 
 
 def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    # ssl takes a pair from files only. One that has no name and dies with this process keeps the key off every disk.
+    # ssl reads a pair only from files. An anonymous memory file keeps the key off every disk.
     try:
         fd = os.memfd_create("pair", os.MFD_CLOEXEC)
     except (AttributeError, OSError):
         raise KubeError(
             "tls_pair",
-            "a client key cannot be handed to TLS here without a file on disk: this needs Linux 3.17 and Python 3.8",
+            "TLS cannot use a client key without a file on disk; use Linux 3.17 and Python 3.8",
         ) from None
     try:
         with os.fdopen(fd, "w", encoding="utf-8", closefd=False) as file:
             file.write(f"{certificate}\n{key}\n")
-        # An empty password keeps OpenSSL from asking the terminal for one.
+        # An empty password prevents a prompt of OpenSSL on the terminal.
         context.load_cert_chain(f"/proc/self/fd/{fd}", password="")
     except (ssl.SSLError, OSError, ValueError):
         raise KubeError(
             "tls_pair",
-            "the client certificate and key are not a pair that TLS can use: they do not match, are not PEM, or the key is encrypted",
+            "TLS cannot use the client certificate and key: they do not match, are not PEM,"
+            " or the key is encrypted",
         ) from None
     finally:
         os.close(fd)
@@ -260,7 +265,7 @@ def _left(deadline: float) -> float:
 
 
 class _Socket(ssl.SSLSocket):
-    """Bounds all waits together, where a socket's own time-out bounds each: a peer that sends a byte a second never exceeds that."""
+    """A socket with one deadline for all waits. The timeout of a socket limits only each wait."""
 
     deadline = 0.0
 
@@ -274,7 +279,7 @@ class _Socket(ssl.SSLSocket):
 
 
 class Proxy(t.NamedTuple):
-    """An HTTP proxy; C(authorization) is base64 of USER:PASSWORD, or ""."""
+    """An HTTP proxy. `authorization` is base64 of USER:PASSWORD, or ""."""
 
     host: str
     port: int
@@ -290,10 +295,11 @@ class Proxy(t.NamedTuple):
 
 
 class Connection(http.client.HTTPConnection):
-    """HTTPS to one port, directly or through PROXY, and never through the environment's.
+    """HTTPS to one port, directly or through *proxy*, never through a proxy of the environment.
 
-    It is kept for the next request, and opened anew where the server has closed it meanwhile. Not for two threads at once.
-    C(server_name) is the name or address that the server's certificate has to be for, if not the host.
+    The connection stays open for the next request. If the server has closed it, it opens again.
+    Two threads cannot share it. The server's certificate must be valid for *server_name*, by
+    default for the host.
     """
 
     default_port = 443
@@ -335,9 +341,9 @@ class Connection(http.client.HTTPConnection):
     def get(
         self, path: str, *, where: str, timeout: float, headers: Mapping[str, str] | None = None
     ) -> Response:
-        """Return the answer, whatever its status, which has to be whole within TIMEOUT seconds.
+        """Send a GET request; return a response of any status.
 
-        Raises TransportError, which names WHERE.
+        The whole response must arrive within *timeout* seconds. Raises TransportError with *where*.
         """
         return self.exchange("GET", path, where=where, timeout=timeout, headers=headers)
 
@@ -351,26 +357,30 @@ class Connection(http.client.HTTPConnection):
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Response:
-        """As get, with any method. Where the server has closed a kept connection, the request is sent once more, though it may have arrived."""
+        """Send a request with any method; otherwise the same as `get`.
+
+        If the server has closed an open connection, the request is sent again, although the server
+        can have received it.
+        """
         self._deadline = time.monotonic() + timeout
         try:
             with _translated(where):
                 kept = self.sock is not None
                 try:
-                    answer = self._answer(method, path, headers or {}, body)
+                    response = self._send(method, path, headers or {}, body)
                 except _CLOSED:
                     if not kept:
                         raise
                     self.close()
-                    answer = self._answer(method, path, headers or {}, body)
-                with answer:
-                    return _read(answer, where)
+                    response = self._send(method, path, headers or {}, body)
+                with response:
+                    return _read(response, where)
         except BaseException:
-            # What is left of the answer would be taken for the next one.
+            # The rest of the response would be read as the next one.
             self.close()
             raise
 
-    def _answer(
+    def _send(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> http.client.HTTPResponse:
         if self.sock is None:
@@ -380,7 +390,7 @@ class Connection(http.client.HTTPConnection):
         return self.getresponse()
 
     def peer_certificate(self, *, where: str, timeout: float) -> bytes:
-        """Return the certificate that the server presents, as DER. Raises TransportError, which names WHERE."""
+        """Return the certificate of the server as DER; raise TransportError with *where*."""
         self._deadline = time.monotonic() + timeout
         with _translated(where):
             self.connect()
@@ -388,22 +398,22 @@ class Connection(http.client.HTTPConnection):
 
 
 def _time_for_each_address(host: str, port: int, deadline: float) -> float:
-    """Return how many seconds each address of a name may take: they are tried one after the other, each for a whole time-out."""
+    """Return the seconds for each address of a name: each attempt could use the whole timeout."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError:  # a label that is empty or too long
+    except UnicodeError:  # an empty or too long label
         raise socket.gaierror(socket.EAI_NONAME, "no such name") from None
     return _left(deadline) / len(addresses)
 
 
 def _tunnel(sock: socket.socket, deadline: float, target: str, authorization: str) -> None:
-    # The set_tunnel of http.client speaks HTTP/1.0 before Python 3.12, and bounds each wait only.
+    # Before Python 3.12, set_tunnel of http.client uses HTTP/1.0. It also limits only each wait.
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if authorization:
         lines.append(f"Proxy-Authorization: Basic {authorization}")
     sock.settimeout(_left(deadline))
     sock.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-    # No byte of the server's can follow the head: in TLS the client speaks first.
+    # No byte of the server can follow the head: in TLS, the client sends first.
     head = b""
     while b"\r\n\r\n" not in head:
         sock.settimeout(_left(deadline))
@@ -412,20 +422,20 @@ def _tunnel(sock: socket.socket, deadline: float, target: str, authorization: st
             raise http.client.RemoteDisconnected("the proxy closed the connection")
         head += received
         if len(head) > 65536:
-            raise http.client.LineTooLong("the proxy's answer")
+            raise http.client.LineTooLong("the response of the proxy")
     status = re.match(rb"HTTP/1\.[01] ([0-9]{3})\b", head)
     if status is None:
-        raise http.client.BadStatusLine("the proxy's answer")
+        raise http.client.BadStatusLine("the response of the proxy")
     if status[1] != b"200":
         raise TransportError("proxy", target, f"HTTP {int(status[1])}")
 
 
-def _read(answer: http.client.HTTPResponse, where: str) -> Response:
-    content = answer.read(MAX_BODY_BYTES + 1)
+def _read(response: http.client.HTTPResponse, where: str) -> Response:
+    content = response.read(MAX_BODY_BYTES + 1)
     if len(content) > MAX_BODY_BYTES:
         raise TransportError("too_large", where)
-    if answer.length:  # http.client leaves a body that was cut short to its caller
+    if response.length:  # http.client does not raise for an incomplete body.
         raise http.client.IncompleteRead(b"")
     return Response(
-        answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
+        response.status, {name.lower(): value for name, value in response.getheaders()}, content
     )

@@ -530,6 +530,6 @@ def test_a_lease_that_nobody_renews_is_expired(schedulers: Schedulers) -> None:
         )
         assert 15 <= found["elapsed"] < 16
         found, problem = lab.ask(wait_for="leader", timeout=2.0)
-        assert "was not seen to renew it" in str(problem)
+        assert "was not observed to renew it" in str(problem)
     finally:
         everywhere("CONT")

@@ -47,7 +47,7 @@ def client(
 
 
 def named(name: str, value: str) -> dict[str, Any]:
-    """An option whose name is none to Python."""
+    """Return an option whose name is not a Python identifier."""
     return {name: value}
 
 
@@ -59,7 +59,7 @@ def kind_of(*servers: Any, path: str = "/version", **options: Any) -> tuple[str,
     return caught.value.kind, text
 
 
-def test_get_sends_the_certificate() -> None:
+def test_get_sends_the_client_certificate() -> None:
     with serve(answer(200, {"a": 1}), client_ca=CA.pem) as server:
         reader = client(server, pair=CLIENT)
         assert [reader.get("/version"), reader.get("/version")] == [{"a": 1}, {"a": 1}]
@@ -68,7 +68,7 @@ def test_get_sends_the_certificate() -> None:
     assert apiserver.memory_files() == []
 
 
-def test_no_connection_stays_open() -> None:
+def test_closed_client_leaves_no_connection() -> None:
     def count() -> int:
         return len(os.listdir("/proc/self/fd"))
 
@@ -83,7 +83,7 @@ def test_no_connection_stays_open() -> None:
         assert count() <= before
 
 
-def test_looks_share_a_connection_until_the_client_is_closed() -> None:
+def test_requests_share_a_connection_until_close() -> None:
     with serve(answer(200, {}), client_ca=CA.pem) as server:
         with client(server, pair=CLIENT) as reader:
             for _number in range(5):
@@ -95,7 +95,7 @@ def test_looks_share_a_connection_until_the_client_is_closed() -> None:
 
 
 @pytest.mark.parametrize("code", [200, 404, 503])
-def test_a_connection_that_the_server_closed_is_opened_anew(code: int) -> None:
+def test_closed_connection_is_reopened(code: int) -> None:
     whole = answer(code, {"a": 1})
     with (
         serve(lambda _request: lambda stream: stream.sendall(whole)) as server,
@@ -107,7 +107,7 @@ def test_a_connection_that_the_server_closed_is_opened_anew(code: int) -> None:
         assert server.connections == len(server.requests) == 5
 
 
-def test_a_server_that_restarts_between_two_looks_costs_no_failure() -> None:
+def test_restart_between_two_requests_is_tolerated() -> None:
     with serve(answer(200, {"n": 1})) as first, client(first) as reader:
         assert reader.get("/") == {"n": 1}
         replies = [lambda _stream: None, answer(200, {"n": 2})]
@@ -120,7 +120,7 @@ def test_a_server_that_restarts_between_two_looks_costs_no_failure() -> None:
 
 
 @pytest.mark.parametrize("code", [200, 500])
-def test_what_is_left_of_an_answer_is_not_taken_for_the_next(code: int) -> None:
+def test_rest_of_a_response_is_not_read_as_the_next(code: int) -> None:
     head = f"HTTP/1.1 {code} OK\r\nContent-Length: 9\r\n\r\n".encode()
     replies = [head, answer(200, {"n": 2})]
     with serve(lambda _request: replies.pop(0)) as server, client(server, timeout=0.3) as reader:
@@ -130,7 +130,7 @@ def test_what_is_left_of_an_answer_is_not_taken_for_the_next(code: int) -> None:
         assert reader.get("/") == {"n": 2}
 
 
-def test_a_kept_connection_has_a_deadline_for_each_answer() -> None:
+def test_open_connection_has_a_deadline_per_response() -> None:
     replies: list[Any] = [answer(200, {})]
 
     def drip_then(_request: str) -> Any:
@@ -146,7 +146,7 @@ def test_a_kept_connection_has_a_deadline_for_each_answer() -> None:
         assert 0.25 < time.monotonic() - start < 1
 
 
-def test_threads_do_not_take_each_others_credentials() -> None:
+def test_threads_use_their_own_credentials() -> None:
     def ask(number: int) -> list[str]:
         ca = Ca(key=spare("ECC", number=10 + number), subject={"CN": f"ca {number}"})
         with serve(answer(200, {"n": number}), ca.issue(), client_ca=ca.pem) as server:
@@ -165,9 +165,7 @@ def test_threads_do_not_take_each_others_credentials() -> None:
         assert list(pool.map(ask, range(4))) == [[], [], [], []]
 
 
-def test_the_users_netrc_is_not_for_an_apiserver(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_netrc_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password hunter2\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
@@ -176,7 +174,7 @@ def test_the_users_netrc_is_not_for_an_apiserver(
         assert b"Authorization" not in server.requests[0]
 
 
-def test_an_address_that_swallows_packets_leaves_time_for_the_next(
+def test_unresponsive_address_leaves_time_for_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with (
@@ -195,7 +193,7 @@ def test_an_address_that_swallows_packets_leaves_time_for_the_next(
         assert kind_of(server, timeout=0.3)[0] == "timeout"
 
 
-def test_an_answer_that_ends_with_the_connection() -> None:
+def test_response_without_length_ends_with_the_connection() -> None:
     def once(connection: socket.socket) -> None:
         connection.sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"a":')
         connection.sendall(b" 1}")
@@ -204,7 +202,7 @@ def test_an_answer_that_ends_with_the_connection() -> None:
         assert client(server).get("/version") == {"a": 1}
 
 
-def test_token_and_path_prefix() -> None:
+def test_token_and_path_prefix_are_sent() -> None:
     with serve(answer(201, {})) as server:
         reader = client(f"{server.url}/k8s/c1/", user={"token": "s3cret"})
         assert reader.request("/api/v1/nodes").status == 201
@@ -226,14 +224,14 @@ def test_token_and_path_prefix() -> None:
         (503, "server_error"),
     ],
 )
-def test_each_status_has_its_kind_and_the_servers_own_words(code: int, kind: str) -> None:
+def test_status_error_has_kind_and_message_of_the_server(code: int, kind: str) -> None:
     with serve(answer(code, status(code, "because\nof \x1b[31mthis"))) as server:
         found, text = kind_of(server)
     assert found == kind
     assert f"HTTP {code}, because of [31mthis" in text
 
 
-def test_retry_after() -> None:
+def test_retry_after_is_reported() -> None:
     with serve(answer(429, {}, ["Retry-After: 7"])) as server, pytest.raises(StatusError) as caught:
         client(server).get("/version")
     assert caught.value.retry_after == 7
@@ -241,7 +239,7 @@ def test_retry_after() -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"", b"\xff", b"[" * 100_000])
-def test_what_is_not_a_json_object(body: bytes) -> None:
+def test_body_that_is_no_json_object_is_rejected(body: bytes) -> None:
     with serve(answer(200, body)) as server:
         assert kind_of(server)[0] == "not_json"
 
@@ -263,38 +261,36 @@ def test_what_is_not_a_json_object(body: bytes) -> None:
         (PAIR, {"client_ca": True}, "tls_client"),
     ],
 )
-def test_each_tls_fault_has_its_kind(
-    pair: tuple[str, str], options: dict[str, Any], kind: str
-) -> None:
+def test_tls_error_has_its_kind(pair: tuple[str, str], options: dict[str, Any], kind: str) -> None:
     required = CA.pem if options.pop("client_ca", None) else None
     with serve(answer(200, {}), pair, client_ca=required) as server:
         assert kind_of(server, **options)[0] == kind
 
 
-def test_tls_server_name() -> None:
+def test_tls_server_name_is_verified() -> None:
     with serve(answer(200, {}), CA.issue(ips=[], dns=["api.example"])) as server:
         assert client(server, **named("tls-server-name", "api.example")).get("/") == {}
 
 
-def test_insecure_is_taken_from_the_kubeconfig() -> None:
+def test_insecure_of_the_kubeconfig_is_used() -> None:
     with serve(
         answer(200, {}), Ca(key=spare("ECC", number=2), subject={"CN": "other"}).issue()
     ) as server:
         assert client(server, ca=None, **{"insecure-skip-tls-verify": True}).get("/") == {}
 
 
-def test_plain_http_port() -> None:
+def test_plain_http_port_is_reported() -> None:
     with serve(answer(200, {}), plain=True) as server:
         assert kind_of(server)[0] == "not_tls"
 
 
-def test_refused() -> None:
+def test_refused_connection_is_reported() -> None:
     kind, text = kind_of(f"https://127.0.0.1:{refused_port()}")
     assert kind == "refused"
     assert "https://127.0.0.1:" in text
 
 
-def test_unknown_host() -> None:
+def test_unknown_host_is_reported() -> None:
     assert kind_of("https://nowhere.invalid")[0] == "dns"
 
 
@@ -318,14 +314,14 @@ def drip(before: bytes) -> Callable[[str], Any]:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
     ],
 )
-def test_a_slow_answer_ends_at_the_deadline(before: bytes) -> None:
+def test_slow_response_ends_at_the_deadline(before: bytes) -> None:
     with serve(drip(before)) as server:
         start = time.monotonic()
         assert kind_of(server, timeout=0.3)[0] == "timeout"
         assert time.monotonic() - start < 1
 
 
-def test_a_handshake_that_never_comes_ends_at_the_deadline() -> None:
+def test_missing_handshake_ends_at_the_deadline() -> None:
     with serve(lambda _request: lambda _connection: time.sleep(5), plain=True) as server:
         assert kind_of(server, timeout=0.3)[0] == "timeout"
 
@@ -333,7 +329,7 @@ def test_a_handshake_that_never_comes_ends_at_the_deadline() -> None:
 @pytest.mark.parametrize(
     "head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"]
 )
-def test_an_endless_body_is_not_read(head: bytes) -> None:
+def test_endless_body_is_rejected(head: bytes) -> None:
     def flood(connection: socket.socket) -> None:
         connection.sendall(head)
         while True:
@@ -354,24 +350,24 @@ def test_an_endless_body_is_not_read(head: bytes) -> None:
         (b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70000 + b"\r\n\r\n", "not_http"),
     ],
 )
-def test_a_broken_answer(raw: bytes, kind: str) -> None:
+def test_invalid_response_is_rejected(raw: bytes, kind: str) -> None:
     with serve(lambda _request: lambda connection: connection.sendall(raw)) as server:
         assert kind_of(server)[0] == kind
 
 
-def test_what_says_to_be_compressed_is_not_unpacked() -> None:
+def test_compressed_response_is_rejected() -> None:
     with serve(answer(200, b"\x1f\x8b", ["Content-Encoding: gzip"])) as server:
         assert kind_of(server)[0] == "not_json"
 
 
-def test_a_redirect_is_not_followed() -> None:
+def test_redirect_is_rejected() -> None:
     with serve(answer(200, {})) as thief:
         with serve(answer(302, b"", [f"Location: {thief.url}/version"])) as server:
             assert kind_of(server, user={"token": "s3cret"})[0] == "redirect"
         assert thief.requests == []
 
 
-def test_servers_are_tried_in_order_and_the_one_that_answers_is_kept() -> None:
+def test_servers_are_tried_in_order() -> None:
     with serve(answer(200, {"n": 3})) as good, serve(answer(503, {})) as sick:
         reader = client(f"https://127.0.0.1:{refused_port()}", sick, good)
         assert reader.get("/version") == {"n": 3}
@@ -380,20 +376,20 @@ def test_servers_are_tried_in_order_and_the_one_that_answers_is_kept() -> None:
         assert (len(sick.requests), len(good.requests)) == (1, 2)
 
 
-def test_a_refusal_is_an_answer_and_is_not_taken_to_the_next_server() -> None:
+def test_forbidden_response_ends_the_attempts() -> None:
     with serve(answer(403, {})) as first, serve(answer(200, {})) as second:
         assert kind_of(first, second)[0] == "forbidden"
         assert second.requests == []
 
 
-def test_every_server_that_failed_is_named() -> None:
+def test_error_lists_all_servers() -> None:
     first, second = refused_port(), refused_port()
     _kind, text = kind_of(f"https://127.0.0.1:{first}", f"https://127.0.0.1:{second}")
     assert str(first) in text
     assert str(second) in text
 
 
-def test_proxy_of_the_kubeconfig_and_not_of_the_environment(
+def test_proxy_comes_only_from_the_kubeconfig(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{refused_port()}")
@@ -476,7 +472,7 @@ def test_proxy_of_the_kubeconfig_and_not_of_the_environment(
         "https://-",
     ],
 )
-def test_a_server_that_is_no_https_url(server: str) -> None:
+def test_server_that_is_no_https_url_is_rejected(server: str) -> None:
     kind, text = kind_of(server)
     assert kind == "kubeconfig"
     assert "hunter2" not in text
@@ -488,9 +484,9 @@ def test_a_server_that_is_no_https_url(server: str) -> None:
         ({"exec": {"command": "x"}}, "exec"),
         ({"auth-provider": {"name": "x"}}, "auth-provider"),
         ({"username": "x", "password": "hunter2"}, "username"),
-        ({"client-certificate-data": "eHg="}, "only one"),
+        ({"client-certificate-data": "eHg="}, "require each other"),
         ({"client-certificate-data": "!", "client-key-data": "!"}, "base64"),
-        ({"client-certificate-data": "eHg=", "client-key-data": "aHVudGVyMg=="}, "not a pair"),
+        ({"client-certificate-data": "eHg=", "client-key-data": "aHVudGVyMg=="}, "do not match"),
         ({"client-certificate": "relative", "client-key": "relative"}, "relative"),
         ({"client-certificate": "/nowhere", "client-key": "/nowhere"}, "does not exist"),
         ({"client-certificate": 7, "client-key": 7}, "not text"),
@@ -499,7 +495,7 @@ def test_a_server_that_is_no_https_url(server: str) -> None:
         ({"token": 7}, "token"),
     ],
 )
-def test_a_user_that_cannot_be_used(user: dict[str, Any], word: str) -> None:
+def test_unsupported_user_is_rejected(user: dict[str, Any], word: str) -> None:
     kind, text = kind_of("https://127.0.0.1:1", user=user)
     assert kind == "kubeconfig"
     assert word in text
@@ -521,7 +517,7 @@ def test_a_user_that_cannot_be_used(user: dict[str, Any], word: str) -> None:
         ({"certificate-authority-data": "eHg="}, "not a PEM certificate"),
     ],
 )
-def test_a_cluster_that_cannot_be_used(cluster: dict[str, Any], word: str) -> None:
+def test_invalid_cluster_is_rejected(cluster: dict[str, Any], word: str) -> None:
     kind, text = kind_of("https://127.0.0.1:1", ca=None, **cluster)
     assert (kind, word in text) == ("kubeconfig", True)
 
@@ -556,12 +552,14 @@ FIELDS = {
 
 @settings(deadline=None)
 @given(*(st.dictionaries(st.sampled_from(names), VALUE) for names in FIELDS.values()))
-def test_no_fields_break_it(cluster: dict[str, Any], user: dict[str, Any]) -> None:
+def test_any_fields_give_credentials_or_an_error(
+    cluster: dict[str, Any], user: dict[str, Any]
+) -> None:
     with contextlib.suppress(KubeError):
         kube.load_client(kubeconfig(["https://127.0.0.1:1"], user=user, **cluster)).get("/")
 
 
-def test_files_relative_to_the_kubeconfig(tmp_path: Path) -> None:
+def test_relative_paths_start_at_the_kubeconfig(tmp_path: Path) -> None:
     (tmp_path / "c.pem").write_text(CLIENT[0])
     (tmp_path / "k.pem").write_text(CLIENT[1])
     (tmp_path / "ca.pem").write_text(f"Bag Attributes\n\u00fc\n{CA.pem}")
@@ -576,26 +574,26 @@ def test_files_relative_to_the_kubeconfig(tmp_path: Path) -> None:
         assert b"Bearer s3cret\r\n" in server.requests[0]
 
 
-def test_nothing_that_is_printed_holds_a_secret() -> None:
+def test_repr_contains_no_secret() -> None:
     found = kube.load_credentials(kubeconfig(["https://h"], pair=CLIENT, user={"token": "s3cret"}))
     assert "s3cret" not in repr(found)
     assert "PRIVATE" not in repr(found)
 
 
-def test_no_memory_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_memory_files_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("os.memfd_create")
     with serve(answer(200, {})) as server:
         assert "without a file on disk" in kind_of(server, pair=CLIENT)[1]
 
 
-def test_an_encrypted_key_asks_nobody() -> None:
+def test_encrypted_key_is_rejected_without_a_prompt() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     encrypted = key_pem(key, "x")
     with serve(answer(200, {})) as server:
         assert "encrypted" in kind_of(server, pair=(CA.issue(key=key)[0], encrypted))[1]
 
 
-def test_https_get_and_the_served_certificate() -> None:
+def test_https_get_and_served_certificate() -> None:
     with serve(answer(500, b"no"), client_ca=CA.pem) as server:
         found = kube.https_get(
             "127.0.0.1", server.port, "/readyz", ca_pem=CA.pem, client_pem=CLIENT, timeout=3
@@ -618,7 +616,7 @@ def test_https_get_and_the_served_certificate() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_components_port_has_one_deadline_too() -> None:
+def test_port_of_a_component_has_one_deadline() -> None:
     with serve(drip(b"HTTP/1.1 200 OK\r\n\r\n")) as server:
         start = time.monotonic()
         with pytest.raises(KubeError) as caught:

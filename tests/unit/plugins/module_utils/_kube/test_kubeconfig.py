@@ -45,7 +45,7 @@ JSON = st.recursive(
 )
 
 
-def fault(content: bytes | str) -> str:
+def error(content: bytes | str) -> str:
     with pytest.raises(KubeconfigError) as caught:
         kubeconfig.parse_kubeconfig(
             content if isinstance(content, bytes) else content.encode(), "FILE"
@@ -78,8 +78,8 @@ def fault(content: bytes | str) -> str:
         ("<<: {a: b}\n", "plain text"),
         ("? [a]\n: b\n", "plain text"),
         ("? {a: b}\n: c\n", "plain text"),
-        ("token: s3cret\ntoken: s3cret\n", "'token' is there twice"),
-        ("users: [{name: u, user: {token: s3cret, token: s3cret}}]\n", "'token' is there twice"),
+        ("token: s3cret\ntoken: s3cret\n", "duplicate key 'token'"),
+        ("users: [{name: u, user: {token: s3cret, token: s3cret}}]\n", "duplicate key 'token'"),
         ("a: !!python/object/apply:os.system [s3cret]\n", "not YAML"),
         ("a: !x s3cret\n", "not YAML"),
         ("a: " + "[" * 3000 + "\n", "nested too deeply"),
@@ -98,13 +98,13 @@ def fault(content: bytes | str) -> str:
         ("clusters: [{}]\n", "entry 1, has no name"),
         ("clusters: [{name: 7}]\n", "not text"),
         ("clusters: [{name: yes}]\n", "not text"),
-        ("users: [{name: a}, {name: a}]\n", "holds 'a' twice"),
+        ("users: [{name: a}, {name: a}]\n", "contains 'a' twice"),
         ("users: [{name: a, user: s3cret}]\n", "user is not a mapping"),
         ("users: [{name: " + "a" * 999 + ", user: []}]\n", "…"),
     ],
 )
-def test_what_is_not_a_kubeconfig(content: bytes | str, word: str) -> None:
-    assert word in fault(content)
+def test_invalid_kubeconfig_is_rejected(content: bytes | str, word: str) -> None:
+    assert word in error(content)
 
 
 @pytest.mark.parametrize(
@@ -118,11 +118,11 @@ def test_what_is_not_a_kubeconfig(content: bytes | str, word: str) -> None:
         "users: [{name: a}, {name: b, user: null}, {name: c, user: {}}]",
     ],
 )
-def test_what_kubectl_reads_too(content: str) -> None:
+def test_kubeconfig_that_kubectl_reads_is_accepted(content: str) -> None:
     kubeconfig.parse_kubeconfig(content.encode(), "FILE")
 
 
-def test_a_file_that_was_cut_off_is_an_error_or_lacks_its_end() -> None:
+def test_truncated_file_is_rejected_or_lacks_its_end() -> None:
     whole = kubeconfig.dump_kubeconfig(GOOD)
     for length in range(len(whole)):
         with contextlib.suppress(KubeconfigError):
@@ -131,7 +131,7 @@ def test_a_file_that_was_cut_off_is_an_error_or_lacks_its_end() -> None:
 
 
 @given(st.binary())
-def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+def test_any_bytes_are_parsed_or_rejected(content: bytes) -> None:
     with contextlib.suppress(KubeconfigError):
         kubeconfig.parse_kubeconfig(content, "FILE")
 
@@ -160,12 +160,12 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
         "k" * 200: "k" * 200,
     }
 )
-def test_what_is_written_reads_as_the_same(value: Any) -> None:
+def test_written_value_is_read_unchanged(value: Any) -> None:
     config = {**GOOD, "extensions": [{"name": "e", "extension": value}]}
     assert kubeconfig.parse_kubeconfig(kubeconfig.dump_kubeconfig(config), "FILE") == config
 
 
-def test_one_object_in_two_places_is_written_twice() -> None:
+def test_shared_object_is_written_without_alias() -> None:
     shared = ["a"]
     assert b"*" not in kubeconfig.dump_kubeconfig({"a": shared, "b": shared})
 
@@ -197,7 +197,7 @@ ATOMS = [
 
 
 @pytest.mark.parametrize("path", KUBECTLS)
-def test_text_is_written_as_kubectl_writes_it(path: str, tmp_path: Path) -> None:
+def test_text_equals_that_of_kubectl(path: str, tmp_path: Path) -> None:
     chance = random.Random(1)
     texts = sorted(
         {

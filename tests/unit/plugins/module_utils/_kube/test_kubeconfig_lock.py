@@ -23,7 +23,7 @@ from tests.support.fake_module import one_line
 from tests.support.kubectl import KUBECTLS, kubectl
 
 
-def test_the_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
+def test_lock_file_exists_while_held(tmp_path: Path) -> None:
     file = tmp_path / "config"
     with _lock.hold_kubeconfig_lock(str(file)):
         assert os.listdir(tmp_path) == ["config.lock"]
@@ -31,7 +31,7 @@ def test_the_lock_is_there_while_it_is_held(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0, 0o600, 0o644])
-def test_a_lock_of_kubectl_is_waited_for_and_never_removed(tmp_path: Path, mode: int) -> None:
+def test_lock_of_kubectl_times_out_and_stays(tmp_path: Path, mode: int) -> None:
     lock = tmp_path / "config.lock"
     lock.touch(mode)
     start = time.monotonic()
@@ -45,7 +45,7 @@ def test_a_lock_of_kubectl_is_waited_for_and_never_removed(tmp_path: Path, mode:
     assert lock.exists()
 
 
-def test_a_lock_that_goes_away_in_time(tmp_path: Path) -> None:
+def test_lock_is_taken_when_released(tmp_path: Path) -> None:
     lock = tmp_path / "config.lock"
     lock.touch()
     with (
@@ -55,7 +55,7 @@ def test_a_lock_that_goes_away_in_time(tmp_path: Path) -> None:
         assert lock.exists()
 
 
-def test_a_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
+def test_stale_lock_of_a_killed_run_is_reused(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         with _lock.hold_kubeconfig_lock(str(tmp_path / "config")):
@@ -67,11 +67,11 @@ def test_a_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("kind", ["folder", "symlink", "fifo"])
-def test_a_lock_that_is_no_file(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["directory", "symlink", "fifo"])
+def test_lock_that_is_no_file_is_rejected(tmp_path: Path, kind: str) -> None:
     lock = tmp_path / "config.lock"
     make: dict[str, Callable[[], object]] = {
-        "folder": lock.mkdir,
+        "directory": lock.mkdir,
         "symlink": partial(lock.symlink_to, "/etc/passwd"),
         "fifo": partial(os.mkfifo, lock),
     }
@@ -84,7 +84,7 @@ def test_a_lock_that_is_no_file(tmp_path: Path, kind: str) -> None:
     assert os.path.lexists(lock)
 
 
-def test_no_folder_for_the_lock(tmp_path: Path) -> None:
+def test_missing_directory_is_rejected(tmp_path: Path) -> None:
     with (
         pytest.raises(KubeconfigError, match="does not exist; create it first"),
         _lock.hold_kubeconfig_lock(f"{tmp_path}/a/b"),
@@ -100,7 +100,7 @@ def _count(path: str, rounds: int) -> None:
             Path(path).write_text(str(number + 1))
 
 
-def test_two_runs_never_hold_it_at_once(tmp_path: Path) -> None:
+def test_lock_has_one_holder_at_a_time(tmp_path: Path) -> None:
     file = tmp_path / "config"
     file.write_text("0")
     fork = multiprocessing.get_context("fork")
@@ -113,7 +113,7 @@ def test_two_runs_never_hold_it_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", KUBECTLS)
-def test_kubectl_heeds_our_lock(path: str, tmp_path: Path) -> None:
+def test_kubectl_respects_the_lock(path: str, tmp_path: Path) -> None:
     file = tmp_path / "config"
     with _lock.hold_kubeconfig_lock(str(file)):
         assert (

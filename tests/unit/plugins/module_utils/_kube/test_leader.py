@@ -33,7 +33,7 @@ M1, M2 = ID.format("m1"), ID.format("M2.Example.org")
 
 
 class Cluster:
-    """An apiserver whose Lease the test writes, and leader_info before it."""
+    """An apiserver whose Lease the test writes, and the options of leader_info."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -57,7 +57,7 @@ class Cluster:
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         threading.Timer(seconds, action).start()
 
-    def ask(self, *servers: str, **given: Any) -> tuple[Any, str | None]:
+    def query(self, *servers: str, **given: Any) -> tuple[Any, str | None]:
         path = self.folder / "kubeconfig"
         path.write_bytes(kubeconfig([*servers, self.server.url], ca=CA.pem))
         params = {name: option.get("default") for name, option in module.LEADER_ARGUMENTS.items()}
@@ -66,9 +66,9 @@ class Cluster:
             {**params, "kubeconfig": str(path), "contexts": contexts, "timeout": 5.0, **given}
         )
 
-    def fault(self, *servers: str, **given: Any) -> str:
+    def error(self, *servers: str, **given: Any) -> str:
         with pytest.raises((KubeError, LeaseError)) as caught:
-            self.ask(*servers, **given)
+            self.query(*servers, **given)
         return one_line(caught.value)
 
 
@@ -79,8 +79,8 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield made
 
 
-def test_who_leads(cluster: Cluster) -> None:
-    found, problem = cluster.ask()
+def test_leader_is_returned(cluster: Cluster) -> None:
+    found, problem = cluster.query()
     assert problem is None
     elapsed = found.pop("elapsed")
     assert 0.04 < elapsed < 1
@@ -101,12 +101,12 @@ def test_who_leads(cluster: Cluster) -> None:
     )
 
 
-def test_nobody_leads(cluster: Cluster) -> None:
+def test_lease_without_leader_is_returned(cluster: Cluster) -> None:
     cluster.spec = lease("", leaseDurationSeconds=1)
-    found, _error = cluster.ask()
+    found, _error = cluster.query()
     assert (found["holder"], found["holder_identity"], found["state"]) == (None, None, "released")
     cluster.spec = None
-    found, _error = cluster.ask()
+    found, _error = cluster.query()
     assert (found["holder"], found["state"], found["source"], found["lease_duration"]) == (
         None,
         "absent",
@@ -114,7 +114,7 @@ def test_nobody_leads(cluster: Cluster) -> None:
         None,
     )
     cluster.spec, cluster.renewing = lease(M1, leaseDurationSeconds=1), False
-    found, _error = cluster.ask()
+    found, _error = cluster.query()
     assert (found["holder"], found["state"], found["moving"]) == ("m1", "expired", False)
     assert 1 <= found["elapsed"] < 1.3
 
@@ -123,19 +123,19 @@ def test_nobody_leads(cluster: Cluster) -> None:
     ("members", "state"),
     [(["m1"], "held"), ([M1], "held"), (["m2", "M1"], "foreign"), ([], "foreign")],
 )
-def test_members(cluster: Cluster, members: list[str], state: str) -> None:
-    found, _error = cluster.ask(members=members)
+def test_holder_is_compared_with_members(cluster: Cluster, members: list[str], state: str) -> None:
+    found, _error = cluster.query(members=members)
     assert (found["state"], found["moving"]) == (state, True)
-    found, problem = cluster.ask(
+    found, problem = cluster.query(
         members=members, wait_for="leader", timeout=5.0 if state == "held" else 0.3
     )
     assert (problem is None) == (state == "held")
-    assert state == "held" or "m1, who is not among the members" in str(problem)
+    assert state == "held" or "m1, which is not one of the members" in str(problem)
 
 
-def test_a_change_is_timed_to_fifty_milliseconds(cluster: Cluster) -> None:
-    """In one of three tries: a busy machine may keep any of them waiting."""
-    cluster.ask()  # so that everything is loaded
+def test_change_is_timed_to_50_milliseconds(cluster: Cluster) -> None:
+    """One of three attempts suffices, because a busy machine can delay each of them."""
+    cluster.query()  # loads all modules
     errors = []
     for _try in range(3):
         cluster.spec = lease(M1)
@@ -143,7 +143,7 @@ def test_a_change_is_timed_to_fifty_milliseconds(cluster: Cluster) -> None:
         cluster.later(0.3, lambda: setattr(cluster, "spec", lease("")))
         cluster.later(0.7, lambda: setattr(cluster, "spec", lease(M2)))
         start = time.monotonic()
-        found, problem = cluster.ask(wait_for="change")
+        found, problem = cluster.query(wait_for="change")
         assert (problem, found["holder"]) == (None, "M2.Example.org")
         errors.append(abs(found["elapsed"] - (cluster.served[M2] - start)))
         if errors[-1] < 0.05:
@@ -166,32 +166,34 @@ def test_a_change_is_timed_to_fifty_milliseconds(cluster: Cluster) -> None:
         ("change", "m2", True),
     ],
 )
-def test_conditions(cluster: Cluster, wait_for: str, holder: str | None, fulfilled: bool) -> None:
-    found, problem = cluster.ask(
+def test_wait_condition_is_fulfilled_or_times_out(
+    cluster: Cluster, wait_for: str, holder: str | None, fulfilled: bool
+) -> None:
+    found, problem = cluster.query(
         wait_for=wait_for, holder=holder, timeout=5.0 if fulfilled else 0.4
     )
     assert (problem is None) == fulfilled
     assert found["holder"] == "m1"
-    assert fulfilled or "in vain" in str(problem)
+    assert fulfilled or "timed out after" in str(problem)
 
 
 @pytest.mark.parametrize("wait_for", ["leader", "holder", "change"])
-def test_a_holder_that_is_not_seen_alive_is_no_leader(cluster: Cluster, wait_for: str) -> None:
+def test_holder_without_renewal_is_no_leader(cluster: Cluster, wait_for: str) -> None:
     cluster.renewing = False
     holder = {"leader": None, "holder": "m1", "change": "m2"}[wait_for]
-    found, problem = cluster.ask(wait_for=wait_for, holder=holder, timeout=0.3)
-    assert "was not seen to renew it" in str(problem)
+    found, problem = cluster.query(wait_for=wait_for, holder=holder, timeout=0.3)
+    assert "was not observed to renew it" in str(problem)
     assert (found["state"], found["moving"]) == ("held", False)
 
 
-def test_the_first_seen_is_left_also_if_the_wait_began_without_one(cluster: Cluster) -> None:
+def test_change_without_a_first_holder_accepts_the_next(cluster: Cluster) -> None:
     cluster.spec = None
     cluster.later(0.2, lambda: setattr(cluster, "spec", lease(M1)))
-    found, problem = cluster.ask(wait_for="change")
+    found, problem = cluster.query(wait_for="change")
     assert (problem, found["holder"]) == (None, "m1")
 
 
-def test_a_wait_retries_an_apiserver_that_restarts(cluster: Cluster) -> None:
+def test_wait_retries_transient_errors(cluster: Cluster) -> None:
     down = [
         answer(503, status(503, "etcd")),
         answer(429, {}),
@@ -199,20 +201,20 @@ def test_a_wait_retries_an_apiserver_that_restarts(cluster: Cluster) -> None:
         lambda _stream: None,
     ]
     cluster.override = lambda _request: down.pop(0) if down else None
-    found, problem = cluster.ask(wait_for="leader")
+    found, problem = cluster.query(wait_for="leader")
     assert (problem, found["holder"]) == (None, "m1")
 
 
-def test_an_apiserver_that_stays_away_is_named(cluster: Cluster) -> None:
+def test_error_contains_each_unreachable_apiserver(cluster: Cluster) -> None:
     port = refused_port()
     cluster.server.close()
-    text = cluster.fault(f"https://127.0.0.1:{port}", wait_for="leader", timeout=0.3)
+    text = cluster.error(f"https://127.0.0.1:{port}", wait_for="leader", timeout=0.3)
     assert f":{port}" in text
     assert cluster.server.url in text
 
 
-def test_the_next_server_is_tried(cluster: Cluster) -> None:
-    found, _error = cluster.ask(f"https://127.0.0.1:{refused_port()}")
+def test_next_server_is_used(cluster: Cluster) -> None:
+    found, _error = cluster.query(f"https://127.0.0.1:{refused_port()}")
     assert found["server"] == cluster.server.url
 
 
@@ -221,7 +223,7 @@ OLD = json.dumps(
 )
 
 
-def test_an_old_cluster(cluster: Cluster) -> None:
+def test_annotation_of_an_old_cluster_is_read(cluster: Cluster) -> None:
     def respond(request: str) -> Any:
         cluster.renewals += 1
         if "/leases/" in request:
@@ -230,7 +232,7 @@ def test_an_old_cluster(cluster: Cluster) -> None:
         return answer(200, {"metadata": {"annotations": {_lease.ANNOTATION: value}}})
 
     cluster.override = respond
-    found, _error = cluster.ask()
+    found, _error = cluster.query()
     assert (found["holder"], found["source"], found["state"], found["transitions"]) == (
         "m1",
         "endpoints",
@@ -249,25 +251,25 @@ def test_an_old_cluster(cluster: Cluster) -> None:
             'resources: ["leases"], resourceNames: ["kube-scheduler"], verbs: ["get"]',
         ),
         (answer(409, status(409, "conflict")), "HTTP 409"),
-        (answer(429, status(429, "slow down"), ["Retry-After: 3"]), "asks to wait 3 s"),
+        (answer(429, status(429, "slow down"), ["Retry-After: 3"]), "retry after 3 s"),
         (answer(500, status(500, "boom")), "HTTP 500, boom"),
         (answer(503, b"no backend"), "HTTP 503"),
         (answer(302, b"", ["Location: https://evil.example/"]), "redirects"),
         (answer(200, b"<html>log in</html>"), "not a JSON object (text/html)"),
         (answer(200, {"spec": {"holderIdentity": 7}}), "holderIdentity"),
-        (answer(200, {"spec": None}), "no election record"),
+        (answer(200, {"spec": None}), "no lease record"),
         (answer(200, lease(renewTime="\n" * 99)), "renewTime"),
         (answer(200, b" " * (5 << 20)), "larger than"),
         (lambda _stream: time.sleep(3), "timed out"),
         (lambda _stream: None, "closed"),
     ],
 )
-def test_each_fault_has_its_own_line(cluster: Cluster, response: Any, word: str) -> None:
+def test_error_response_is_reported(cluster: Cluster, response: Any, word: str) -> None:
     cluster.override = lambda _request: response
-    assert word in cluster.fault(timeout=1.0)
+    assert word in cluster.error(timeout=1.0)
 
 
-def test_no_two_faults_have_the_same_words() -> None:
+def test_error_messages_are_distinct() -> None:
     texts = {str(TransportError(kind, "W")) for kind in transport.ERROR_MESSAGES}
     assert len(texts) == len(transport.ERROR_MESSAGES)
 
@@ -293,8 +295,8 @@ def test_no_two_faults_have_the_same_words() -> None:
         ({"contexts": ["none"]}, "no context 'none'"),
     ],
 )
-def test_options_that_are_refused(cluster: Cluster, given: dict[str, Any], word: str) -> None:
-    assert word in cluster.fault(**given)
+def test_invalid_option_is_rejected(cluster: Cluster, given: dict[str, Any], word: str) -> None:
+    assert word in cluster.error(**given)
     assert cluster.server.requests == []
 
 
@@ -303,22 +305,22 @@ TIMES = [None, "2099-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "nonsense", ""]
 
 
 @pytest.mark.parametrize("duration", [0, 1, 2**31 - 1, None])
-def test_odd_records_are_returned_as_they_are(duration: int | None) -> None:
+def test_unusual_records_are_returned_unchanged(duration: int | None) -> None:
     for identity, renewed in itertools.product(IDENTITIES, TIMES):
         spec = {"holderIdentity": identity, "leaseDurationSeconds": duration, "renewTime": renewed}
         record = _lease.parse_record({"spec": spec}, "lease")
         clock = map(float, itertools.count())
-        view, _done = _lease.observe(
+        observation, _done = _lease.observe(
             partial(lambda found: found, record),
             timeout=30,
             clock=clock.__next__,
             sleep=lambda _seconds: None,
         )
-        found = _lease.to_lease_result(view)
+        found = _lease.to_lease_result(observation)
         assert found["holder_identity"] == (identity or None)
         assert found["renew_time"] == renewed
         assert found["state"] == (
             ("expired" if (duration or 0) < 30 else "held") if identity else "released"
         )
         assert not found["moving"]
-        one_line(Exception(leader.describe_state(view)))
+        one_line(Exception(leader.describe_state(observation)))

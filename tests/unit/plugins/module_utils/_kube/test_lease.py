@@ -38,16 +38,16 @@ LEASE = _lease.RECORD_SOURCES["lease"][0].format("ns", "n")
         ("x" * 1024, "x" * 1024),
     ],
 )
-def test_node_is_split_from_the_right(identity: str, node: str) -> None:
+def test_node_is_identity_without_uuid(identity: str, node: str) -> None:
     assert _lease.node_of(identity) == node
 
 
 @given(st.text(min_size=1))
-def test_any_host_name_comes_back(host: str) -> None:
+def test_node_of_any_hostname(host: str) -> None:
     assert _lease.node_of(f"{host}_{UUID}") == host
 
 
-def test_a_lease() -> None:
+def test_lease_is_parsed() -> None:
     record = _lease.parse_record(lease(f"m1_{UUID}"), "lease")
     assert record == _lease.LeaseRecord(
         identity=f"m1_{UUID}",
@@ -64,7 +64,7 @@ def annotated(value: Any) -> dict[str, Any]:
     return {"metadata": {"annotations": {_lease.ANNOTATION: value}}}
 
 
-def test_an_annotation() -> None:
+def test_annotation_is_parsed() -> None:
     value = {
         "holderIdentity": "m1",
         "leaseDurationSeconds": 15,
@@ -78,7 +78,7 @@ def test_an_annotation() -> None:
 @pytest.mark.parametrize(
     "obj", [{}, {"metadata": None}, {"metadata": {"annotations": None}}, {"metadata": {}}]
 )
-def test_no_annotation(obj: dict[str, Any]) -> None:
+def test_missing_annotation_is_no_record(obj: dict[str, Any]) -> None:
     assert _lease.parse_record(obj, "configmap") is None
 
 
@@ -108,7 +108,7 @@ def test_no_annotation(obj: dict[str, Any]) -> None:
         (annotated(7), "configmap"),
     ],
 )
-def test_what_is_no_record_says_so(obj: dict[str, Any], source: str) -> None:
+def test_invalid_record_is_rejected(obj: dict[str, Any], source: str) -> None:
     with pytest.raises(LeaseError, match=source):
         _lease.parse_record(obj, source)
 
@@ -119,7 +119,7 @@ def test_what_is_no_record_says_so(obj: dict[str, Any], source: str) -> None:
         lambda c: st.lists(c) | st.dictionaries(st.text(), c),
     )
 )
-def test_no_object_breaks_the_parser(value: Any) -> None:
+def test_any_object_gives_a_record_or_an_error(value: Any) -> None:
     for source in _lease.RECORD_SOURCES:
         for obj in (
             {"spec": value},
@@ -132,7 +132,7 @@ def test_no_object_breaks_the_parser(value: Any) -> None:
 
 
 class World:
-    """An apiserver and a clock that moves only by sleeping and by asking."""
+    """An apiserver and a clock that advances only during sleeps and requests."""
 
     def __init__(self, *script: tuple[float, Any], step: float = 0.0) -> None:
         self.now = 1000.0
@@ -147,7 +147,10 @@ class World:
         self.now += seconds
 
     def get(self, path: str) -> Any:
-        """The script is (since, answer) pairs; an answer is an object, an error kind, or a dict of both by path."""
+        """Respond by the script: pairs of start time and response.
+
+        A response is an object, an error kind, or a dictionary of both by path.
+        """
         self.paths.append(path)
         self.now += self.step
         found = [value for since, value in self.script if since <= self.now - 1000.0][-1]
@@ -161,33 +164,33 @@ class World:
 
     def observe(
         self,
-        done: Callable[[_lease.Observation], bool] = _lease.is_conclusive,
+        is_done: Callable[[_lease.Observation], bool] = _lease.is_conclusive,
         *,
         timeout: float = 60.0,
         **options: Any,
     ) -> tuple[_lease.Observation, bool]:
         read = _lease.make_reader(self.get, "ns", "n")
         return _lease.observe(
-            read, done, timeout=timeout, clock=self.clock, sleep=self.sleep, **options
+            read, is_done, timeout=timeout, clock=self.clock, sleep=self.sleep, **options
         )
 
 
-def test_a_holder_that_renews_is_moving() -> None:
-    view, done = World((0, lease(renew=1)), (2, lease(renew=3))).observe()
+def test_renewing_holder_is_moving() -> None:
+    observation, done = World((0, lease(renew=1)), (2, lease(renew=3))).observe()
     assert done
-    assert (view.state, view.moving, view.leads) == ("held", True, True)
-    assert view.elapsed == pytest.approx(2, abs=0.06)
+    assert (observation.state, observation.moving, observation.leads) == ("held", True, True)
+    assert observation.elapsed == pytest.approx(2, abs=0.06)
 
 
 def record(**spec: Any) -> _lease.LeaseRecord | None:
     return _lease.parse_record(lease(**spec), "lease")
 
 
-def test_a_first_reading_that_differs_from_an_earlier_record_is_moving() -> None:
-    view, done = World((0, lease(renew=3))).observe(before=record(renew=1))
+def test_first_read_that_differs_from_before_is_moving() -> None:
+    observation, done = World((0, lease(renew=3))).observe(before=record(renew=1))
     assert done
-    assert (view.state, view.moving, view.elapsed) == ("held", True, 0)
-    # A holder that took the record since then has written it.
+    assert (observation.state, observation.moving, observation.elapsed) == ("held", True, 0)
+    # A new holder has written the lease since then.
     assert World((0, lease("b"))).observe(before=record(identity="a"))[0].moving
     assert (
         World((0, lease("b"))).observe(before=record(identity=""), members=["c"])[0].state
@@ -195,38 +198,46 @@ def test_a_first_reading_that_differs_from_an_earlier_record_is_moving() -> None
     )
 
 
-def test_a_first_reading_that_equals_an_earlier_record_is_not() -> None:
-    view, _done = World((0, lease(renew=1)), (2, lease(renew=3))).observe(before=record(renew=1))
-    assert (view.moving, view.elapsed) == (True, pytest.approx(2, abs=0.06))
-    # When the earlier record was read is not known, so the duration begins now.
-    view, _done = World((0, lease(leaseDurationSeconds=7))).observe(
+def test_first_read_that_equals_before_is_not_moving() -> None:
+    observation, _done = World((0, lease(renew=1)), (2, lease(renew=3))).observe(
+        before=record(renew=1)
+    )
+    assert (observation.moving, observation.elapsed) == (True, pytest.approx(2, abs=0.06))
+    # The time of the earlier read is unknown, so that the duration begins now.
+    observation, _done = World((0, lease(leaseDurationSeconds=7))).observe(
         before=record(leaseDurationSeconds=7)
     )
-    assert (view.state, view.moving, view.elapsed) == ("expired", False, pytest.approx(7, abs=0.06))
+    assert (observation.state, observation.moving, observation.elapsed) == (
+        "expired",
+        False,
+        pytest.approx(7, abs=0.06),
+    )
 
 
-def test_an_earlier_record_of_another_object_says_nothing() -> None:
+def test_earlier_record_of_another_kind_is_ignored() -> None:
     before = _lease.LeaseRecord("m1", 15, None, "x", 2, "endpoints")
     assert not World((0, lease())).observe(before=before, timeout=0)[0].moving
     assert World((0, lease(""))).observe(before=record())[0].state == "released"
     assert World((0, "not_found")).observe(before=record())[0].state == "absent"
 
 
-def test_a_holder_that_stands_still_is_expired_after_its_own_duration() -> None:
-    view, done = World((0, lease(leaseDurationSeconds=7))).observe()
+def test_unchanged_lease_expires_after_its_duration() -> None:
+    observation, done = World((0, lease(leaseDurationSeconds=7))).observe()
     assert done
-    assert (view.state, view.moving, view.node) == ("expired", False, "m1")
-    assert view.elapsed == pytest.approx(7, abs=0.06)
+    assert (observation.state, observation.moving, observation.node) == ("expired", False, "m1")
+    assert observation.elapsed == pytest.approx(7, abs=0.06)
 
 
-def test_slow_answers_do_not_make_a_holder_expired() -> None:
-    # Ten seconds for each answer: the second one was requested just after the first had come.
+def test_slow_responses_do_not_expire_a_lease() -> None:
+    # Each response takes 10 s. The second request follows the first response immediately.
     world = World((0, lease(leaseDurationSeconds=5)), step=10)
-    view, done = world.observe(lambda view: view.state == "expired", timeout=20, interval=1)
-    assert (view.state, done) == ("held", False)
+    observation, done = world.observe(
+        lambda observation: observation.state == "expired", timeout=20, interval=1
+    )
+    assert (observation.state, done) == ("held", False)
 
 
-def test_released_and_absent_and_zero_duration() -> None:
+def test_released_absent_and_zero_duration_states() -> None:
     assert World((0, lease("", leaseDurationSeconds=1))).observe()[0].state == "released"
     assert World((0, lease(None))).observe()[0].state == "released"
     assert World((0, "not_found")).observe()[0].state == "absent"
@@ -234,38 +245,46 @@ def test_released_and_absent_and_zero_duration() -> None:
         assert World((0, lease(leaseDurationSeconds=seconds))).observe()[0].state == "expired"
 
 
-def test_the_times_of_the_record_are_only_compared_with_each_other() -> None:
+def test_times_of_a_record_are_only_compared_for_equality() -> None:
     for first, second in ((None, "x"), ("2099-01-01", "1970-01-01"), ("x", None)):
-        view, _done = World((0, lease(renewTime=first)), (1, lease(renewTime=second))).observe()
-        assert (view.state, view.moving) == ("held", True)
+        observation, _done = World(
+            (0, lease(renewTime=first)), (1, lease(renewTime=second))
+        ).observe()
+        assert (observation.state, observation.moving) == ("held", True)
 
 
 @pytest.mark.parametrize(
     ("members", "state"),
     [(["m1"], "held"), (["M1"], "foreign"), ([], "foreign"), (["m"], "foreign")],
 )
-def test_members(members: list[str], state: str) -> None:
-    view, _done = World((0, lease(renew=1)), (2, lease(renew=3))).observe(members=members)
-    assert (view.state, view.moving, view.leads) == (state, True, state == "held")
+def test_foreign_holder_does_not_lead(members: list[str], state: str) -> None:
+    observation, _done = World((0, lease(renew=1)), (2, lease(renew=3))).observe(members=members)
+    assert (observation.state, observation.moving, observation.leads) == (
+        state,
+        True,
+        state == "held",
+    )
 
 
-def test_a_dead_foreigner_is_expired() -> None:
+def test_foreign_lease_expires() -> None:
     assert World((0, lease())).observe(members=["m2"])[0].state == "expired"
 
 
-def test_time_out() -> None:
-    view, done = World((0, lease())).observe(timeout=3)
-    assert (view.state, done, view.elapsed) == ("held", False, pytest.approx(3))
+def test_timeout_returns_the_last_observation() -> None:
+    observation, done = World((0, lease())).observe(timeout=3)
+    assert (observation.state, done, observation.elapsed) == ("held", False, pytest.approx(3))
 
 
-def test_a_new_holder_counts_at_once() -> None:
+def test_new_holder_leads_immediately() -> None:
     world = World((0, lease("a")), (5, lease("")), (6.3, lease("b")))
-    view, done = world.observe(lambda view: view.leads and view.node != "a")
-    assert (done, view.node) == (True, "b")
-    assert view.elapsed == pytest.approx(6.3, abs=0.051)
+    observation, done = world.observe(
+        lambda observation: observation.leads and observation.node != "a"
+    )
+    assert (done, observation.node) == (True, "b")
+    assert observation.elapsed == pytest.approx(6.3, abs=0.051)
 
 
-def test_patience_is_for_failures_that_pass() -> None:
+def test_transient_errors_are_retried() -> None:
     script = (
         (0, lease("a")),
         (1, "refused"),
@@ -273,25 +292,31 @@ def test_patience_is_for_failures_that_pass() -> None:
         (3, "throttled"),
         (4, lease("b")),
     )
-    view, _done = World(*script).observe(lambda view: view.node == "b", retry_first=True)
-    assert view.node == "b"
-    assert World(*script).observe(lambda view: view.node == "b")[1]
+    observation, _done = World(*script).observe(
+        lambda observation: observation.node == "b", retry_first=True
+    )
+    assert observation.node == "b"
+    assert World(*script).observe(lambda observation: observation.node == "b")[1]
     with pytest.raises(KubeError, match="refused"):
         World((0, "refused"), *script[1:]).observe()
     with pytest.raises(KubeError, match="forbidden"):
-        World((0, lease("a")), (1, "forbidden")).observe(lambda view: False, retry_first=True)
+        World((0, lease("a")), (1, "forbidden")).observe(
+            lambda observation: False, retry_first=True
+        )
     with pytest.raises(KubeError, match="refused"):
         World((0, "refused")).observe(retry_first=True, timeout=3)
 
 
-def test_a_time_without_answers_is_no_renewal() -> None:
-    # The holder wrote last before the outage; a candidate would call it expired afterwards.
+def test_outage_is_no_renewal() -> None:
+    # The holder wrote last before the outage. For a candidate, it is expired afterwards.
     script = ((0, lease(renew=1)), (1, lease(renew=2)), (2, "refused"), (30, lease(renew=2)))
-    view, _done = World(*script).observe(lambda view: view.state == "expired", retry_first=True)
-    assert view.elapsed == pytest.approx(30, abs=0.06)
+    observation, _done = World(*script).observe(
+        lambda observation: observation.state == "expired", retry_first=True
+    )
+    assert observation.elapsed == pytest.approx(30, abs=0.06)
 
 
-def test_a_server_that_asks_to_wait_is_heeded_until_the_time_is_up() -> None:
+def test_retry_after_is_respected_until_the_timeout() -> None:
     def read() -> None:
         raise KubeError("throttled", "x", retry_after=7)
 
@@ -302,7 +327,7 @@ def test_a_server_that_asks_to_wait_is_heeded_until_the_time_is_up() -> None:
     assert sleeps[:2] == [7, 3]
 
 
-def test_annotations_are_read_where_there_is_no_lease_and_the_source_is_kept() -> None:
+def test_annotation_is_read_without_a_lease_and_kept_as_source() -> None:
     paths = [path.format("ns", "n") for path, _group, _resource in _lease.RECORD_SOURCES.values()]
     record = json.dumps({"holderIdentity": "m1", "leaseDurationSeconds": 15})
     for source, path in list(zip(_lease.RECORD_SOURCES, paths))[1:]:
@@ -315,27 +340,27 @@ def test_annotations_are_read_where_there_is_no_lease_and_the_source_is_kept() -
                 },
             )
         )
-        view, _done = world.observe(lambda view: bool(view.record), timeout=0)
-        assert view.record
-        assert (view.record.source, view.node) == (source, "m1")
+        observation, _done = world.observe(lambda observation: bool(observation.record), timeout=0)
+        assert observation.record
+        assert (observation.record.source, observation.node) == (source, "m1")
         world.observe(timeout=1)
         assert world.paths[-1] == path
         assert world.paths.count(paths[0]) == 2
 
 
-def test_a_source_that_goes_away_is_looked_for_again() -> None:
+def test_removed_source_is_searched_again() -> None:
     world = World((0, lease()), (2, "not_found"))
-    assert world.observe(lambda view: view.state == "absent")[0].record is None
+    assert world.observe(lambda observation: observation.state == "absent")[0].record is None
 
 
-def test_forbidden_names_the_missing_rule() -> None:
+def test_forbidden_shows_the_missing_rule() -> None:
     with pytest.raises(
         KubeError, match=r'apiGroups: \["coordination.k8s.io"\], resources: \["leases"\]'
     ):
         World((0, "forbidden")).observe()
 
 
-def test_an_annotation_that_may_not_be_read_matters_only_where_no_leases_are_served() -> None:
+def test_forbidden_annotation_fails_only_without_leases() -> None:
     paths = [path.format("ns", "n") for path, _group, _resource in _lease.RECORD_SOURCES.values()]
     script = {paths[1]: "forbidden", paths[2]: "forbidden"}
     with pytest.raises(KubeError, match=r'apiGroups: \[""\], resources: \["endpoints"\]'):
@@ -344,7 +369,7 @@ def test_an_annotation_that_may_not_be_read_matters_only_where_no_leases_are_ser
     assert World((0, {**script, paths[0]: absent})).observe()[0].state == "absent"
 
 
-def test_names_cannot_leave_their_place_in_the_path() -> None:
+def test_names_are_escaped_in_the_path() -> None:
     paths = []
 
     def get(path: str) -> dict[str, Any]:
