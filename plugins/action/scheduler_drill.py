@@ -156,7 +156,7 @@ class ActionModule(ActionBase):
         journal, lines = _drill.journal_lines(report), _drill.result_lines(report, page)
         for line in journal:
             self._display.display(line)
-        # Last, where a user looks first.
+        # Last, so that a user sees the result first.
         for line in lines:
             self._display.display(line, color=C.COLOR_OK if report["passed"] else C.COLOR_ERROR)
         result: Vars = {"lines": [*journal, *lines], "errors": report["errors"], "report": page}

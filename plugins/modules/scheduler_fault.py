@@ -53,7 +53,7 @@ options:
       - Maximum seconds to wait for the exit of the unit's process after the removal of the fault,
         with O(state=absent).
       - A leader that was frozen or disconnected exits when it detects that it lost the lease. Until
-        then, it looks healthy.
+        then, it appears healthy.
     type: float
     default: 0
   journal_seconds:

@@ -21,7 +21,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport 
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Callable, Iterable
 
-    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import Observation
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import (
+        LeaseObservation,
+    )
 
 MAX_REQUEST_S = 10.0
 """Timeout of one request, so that a hanging one does not use the whole wait."""
@@ -83,7 +85,7 @@ def _validate_identities(option: str, identities: Iterable[str | None]) -> None:
             )
 
 
-def _condition(params: dict[str, t.Any]) -> Callable[[Observation], bool]:
+def _condition(params: dict[str, t.Any]) -> Callable[[LeaseObservation], bool]:
     wait_for, expected = params["wait_for"], params["holder"]
     if wait_for is None:
         return lease.is_conclusive
@@ -95,7 +97,7 @@ def _condition(params: dict[str, t.Any]) -> Callable[[Observation], bool]:
         )
     previous = expected
 
-    def is_changed(observation: Observation) -> bool:
+    def is_changed(observation: LeaseObservation) -> bool:
         nonlocal previous
         if previous is None:
             previous = observation.node
@@ -142,7 +144,7 @@ def query_leader(
     )
 
 
-def describe_state(observation: Observation) -> str:
+def describe_state(observation: LeaseObservation) -> str:
     """Return an observation as one line of text."""
     node = one_line(observation.node, 256)
     unmoved = "" if observation.moving else ", which was not observed to renew it"

@@ -88,7 +88,7 @@ NO_RECORD = LeaseRecord(
 """The result of an earlier read without a lease: an existing lease was written since."""
 
 
-def parse_record(obj: dict[str, t.Any], source: str) -> LeaseRecord | None:
+def parse_lease(obj: dict[str, t.Any], source: str) -> LeaseRecord | None:
     """Return the lease in an object, or None if an Endpoints or ConfigMap has no annotation.
 
     Raises LeaseError for a lease that no component can have written.
@@ -166,7 +166,7 @@ def make_reader(
         for source in known or sources:
             path = RECORD_SOURCES[source][0].format(quote(namespace, safe=""), quote(name, safe=""))
             try:
-                record = parse_record(get(path), source)
+                record = parse_lease(get(path), source)
             except LeaseError as exc:
                 raise LeaseError(f"{path}: {exc}") from None
             except KubeError as exc:
@@ -198,7 +198,7 @@ def describe_rbac_rule(source: str, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Observation:
+class LeaseObservation:
     """The state of an election as an observer knows it.
 
     `state` is absent, released, expired, foreign or held. `moving` is true after an observed write
@@ -250,7 +250,7 @@ class LeaseResult(t.TypedDict):
     """Seconds from the first read to this one, to the millisecond."""
 
 
-def to_lease_result(observation: Observation) -> LeaseResult:
+def to_lease_result(observation: LeaseObservation) -> LeaseResult:
     """Return an observation as modules return it."""
     record = observation.record
     return {
@@ -286,13 +286,15 @@ class Observer:
 
     def update(
         self, record: LeaseRecord | None, requested_at: float, received_at: float
-    ) -> Observation:
+    ) -> LeaseObservation:
         """Return the observation after a read. The times are the own monotonic clock in seconds."""
         if not self._has_read or record != self._record:
             self._changed = self._has_read or self._differs_from_before(record)
             self._has_read, self._record, self._changed_at = True, record, received_at
         state = self._state(requested_at)
-        return Observation(state, record, moving=self._changed and state in ("held", "foreign"))
+        return LeaseObservation(
+            state, record, moving=self._changed and state in ("held", "foreign")
+        )
 
     def _differs_from_before(self, record: LeaseRecord | None) -> bool:
         before = self._before
@@ -317,14 +319,14 @@ class Observer:
         return "held"
 
 
-def is_conclusive(observation: Observation) -> bool:
+def is_conclusive(observation: LeaseObservation) -> bool:
     """Return whether further reads are unnecessary: a moving or expired lease, or no holder."""
     return observation.moving or observation.state in ("absent", "released", "expired")
 
 
 def observe(
     read: Callable[[], LeaseRecord | None],
-    is_done: Callable[[Observation], bool] = is_conclusive,
+    is_done: Callable[[LeaseObservation], bool] = is_conclusive,
     *,
     timeout: float,
     interval: float = 0.05,
@@ -333,7 +335,7 @@ def observe(
     retry_first: bool = False,
     clock: Clock = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> tuple[Observation, bool]:
+) -> tuple[LeaseObservation, bool]:
     """Read the lease every *interval* seconds until *is_done* holds or *timeout* seconds pass.
 
     Returns the last observation and whether *is_done* holds. *members* and *before* are those of
@@ -343,7 +345,7 @@ def observe(
     """
     observer = Observer(members, before)
     start = clock()
-    observation = Observation()
+    observation = LeaseObservation()
     failure: KubeError | None = None
     has_read = False
     while True:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The kubeconfig module as Ansible runs it: twelve steps, file options, and a search for the secrets that it handled."""
+"""Test the kubeconfig module in Ansible: its lifecycle, file options, and a search for secrets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOKEN = "canary-token-4711"
 
 
 class Play:
-    """A folder with a pair, and plays on this host that leave everything that Ansible can leave."""
+    """A directory with a pair, and plays on this host that keep all files that Ansible can keep."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,10 +44,9 @@ class Play:
         (folder / "encrypted-key.pem").write_text(key_pem(CA.key, "secret"))
         self.log = folder / "ansible.log"
         self.output = ""
-        self.states: list[
-            str
-        ] = []  # mode and digest of the file after each task of the last run; "" for none
-        self.seen: set[bytes] = set()
+        # Mode and digest of the file after each task of the last run, "" without a file.
+        self.states: list[str] = []
+        self.observed: set[bytes] = set()
         self.environment = {
             **{
                 name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
@@ -91,12 +90,13 @@ class Play:
         }
 
     def run(self, *tasks: dict[str, Any], checked: Collection[int] = ()) -> list[dict[str, Any]]:
-        """Run the tasks, those that *checked* counts in check mode, each whatever the one before it did; return their results as a callback gets them.
+        """Run the tasks, also after an error, and return their results as a callback gets them.
 
-        With *checked*, what the file is after each task goes to C(states).
+        The tasks whose numbers are in *checked* run in check mode. With *checked*, `states` records
+        the file after each task.
         """
         results, states = self.folder / "results", self.folder / "states"
-        look = f"(stat --format=%a {self.path} && sha256sum {self.path}) | xargs >> {states}"
+        record = f"(stat --format=%a {self.path} && sha256sum {self.path}) | xargs >> {states}"
         steps: list[dict[str, Any]] = []
         for number, task in enumerate(tasks):
             steps.append(
@@ -108,10 +108,10 @@ class Play:
                 }
             )
             if checked:
-                steps.append({"ansible.builtin.shell": look})
+                steps.append({"ansible.builtin.shell": record})
         done = ", ".join(f"done{number}" for number in range(len(tasks)))
-        tell = {"cmd": f"cat > {results}", "stdin": f"{{{{ [{done}] | to_json }}}}"}
-        steps.append({"ansible.builtin.shell": tell})
+        write = {"cmd": f"cat > {results}", "stdin": f"{{{{ [{done}] | to_json }}}}"}
+        steps.append({"ansible.builtin.shell": write})
         play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": steps}
         playbook = self.folder / "play.yml"
         playbook.write_text(yaml.safe_dump([play]))
@@ -134,19 +134,19 @@ class Play:
         self.output += output
         assert process.returncode == 0, output
         self.states = states.read_text().splitlines() if checked else []
-        found: list[dict[str, Any]] = json.loads(results.read_text())
-        return found
+        loaded: list[dict[str, Any]] = json.loads(results.read_text())
+        return loaded
 
     def sample(self, over: threading.Event) -> None:
-        """Keep what any process has in its arguments and its environment."""
+        """Record the arguments and the environment of all processes."""
         while not over.wait(0.01):
             for process in Path("/proc").iterdir():
                 for name in ("cmdline", "environ") if process.name.isdigit() else ():
                     with contextlib.suppress(OSError):  # processes come and go
-                        self.seen.add((process / name).read_bytes())
+                        self.observed.add((process / name).read_bytes())
 
     def needles(self) -> set[bytes]:
-        """What must be nowhere else: lines of the keys, and their base64 at each alignment, as in client-key-data."""
+        """Return the secrets: lines of the keys, and their base64 at each alignment, as in the file."""
         found = {TOKEN.encode()}
         for path in self.folder.glob("*-key.pem"):
             pem = path.read_bytes()
@@ -155,7 +155,7 @@ class Play:
             )
             for shift in range(3):
                 text = base64.b64encode(pem[shift:])
-                # Not from the header, which every key has.
+                # Without the header, which is the same in every key.
                 found.update(text[start : start + 40] for start in range(80, len(text) - 40, 40))
         return found
 
@@ -165,7 +165,7 @@ class Play:
         ]
         texts = {str(path): path.read_bytes() for path in everything}
         texts["output"] = self.output.encode()
-        texts["processes"] = b"\0".join(self.seen)
+        texts["processes"] = b"\0".join(self.observed)
         return [
             name for name, text in texts.items() if any(needle in text for needle in self.needles())
         ]
@@ -176,13 +176,13 @@ def play(tmp_path: Path) -> Play:
     return Play(tmp_path)
 
 
-def test_twelve_steps(play: Play) -> None:
+def test_lifecycle_with_check_mode(play: Play) -> None:
     steps = [
         play.task(),
         play.task("other", owner="root", group="root", mode="0640", backup=True),
         {"path": str(play.path), "state": "absent"},
     ]
-    # Each foretold, done, done again, and foretold again.
+    # Each task: predicted, run, run again, and predicted again.
     tasks = [step for step in steps for _time in range(4)]
     results = play.run(
         *tasks, checked=[number for number in range(len(tasks)) if number % 4 in (0, 3)]
@@ -203,13 +203,13 @@ def test_twelve_steps(play: Play) -> None:
     assert [name.rpartition(".")[2] for name in names] == ["bak~"]
 
 
-def test_no_secret_is_anywhere_else(play: Play) -> None:
+def test_secrets_are_only_in_their_files(play: Play) -> None:
     (play.folder / "garbage").write_bytes((play.folder / "client-key.pem").read_bytes() * 2)
     unreadable = str(play.folder / "garbage")
     results = play.run(
         play.task(),
         play.task("other", backup=True),
-        # Each of these fails with a key or a token in hand.
+        # Each of these tasks fails after it has read a key or token.
         play.task(
             "strange",
             users=[{**play.task()["users"][0], "client_key": str(play.folder / "other-key.pem")}],
@@ -251,14 +251,14 @@ def test_no_secret_is_anywhere_else(play: Play) -> None:
         *backups,
     }
     assert play.leaks(allowed) == []
-    # The search itself finds what is there.
+    # Check that the search finds secrets.
     assert len(play.leaks(allowed - {play.path})) == 1
 
 
-def test_a_token_in_the_task_stays_in_the_task(play: Play) -> None:
+def test_token_of_the_task_is_only_in_the_task(play: Play) -> None:
     task = {"path": str(play.path), "users": [{"name": "t", "token": TOKEN}]}
     play.run(task, task)
-    # Kept remote files hold the task's arguments; that is what KEEP_REMOTE_FILES is for.
+    # With KEEP_REMOTE_FILES, the remote files contain the arguments of the task.
     arguments = {path for path in (play.folder / "remote").rglob("*") if path.is_file()}
     own = {
         play.path,

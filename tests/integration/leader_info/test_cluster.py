@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""kubeconfig and leader_info before a real apiserver and real kube-schedulers: stopped, killed, frozen and cut off.
+"""Test kubeconfig and leader_info with a real apiserver and real kube-schedulers.
 
-Needs a lab that is up: its state folder in LAB_STATE, or else `.lab`. The schedulers run under a lease of the test's own, so that they do
-not disturb those of the lab.
+The tests need a running lab with its state directory in LAB_STATE, by default `.lab`. The
+schedulers use a separate lease, so that they do not affect those of the lab.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ LEASE = "leader-info-test"
 UNIT = f"{LEASE}.service"
 
 pytestmark = pytest.mark.skipif(
-    not (STATE / "inventory.yml").exists(), reason="no lab is up (make lab-up)"
+    not (STATE / "inventory.yml").exists(), reason="no lab is running (make lab-up)"
 )
 
-# From retryPeriod, leaseDuration and client-go's jitter; reliability figures of the defaults 15/10/2, and a second for the machine.
+# Bounds of the default times 15/10/2 with client-go's jitter, and 1 s for the machine.
 CRASH = (12.5, 15 + 2 * 2 * 2.2 + 1)
 GRACEFUL = (0.0, 2 * 2.2 + 1)
 
@@ -104,7 +104,7 @@ class Lab:
         return serialize_certificate(leaf).decode(), serialize_key(key, "pkcs8", None).decode()
 
     def kubeconfig(self, name: str, subject: dict[str, str]) -> Path:
-        """One that the module writes, with a context for each apiserver."""
+        """Return a kubeconfig of the module with a context for each apiserver."""
         certificate_pem, key_pem = self.pair(subject)
         (self.folder / f"{name}.pem").write_text(certificate_pem)
         (self.folder / f"{name}-key.pem").write_text(key_pem)
@@ -139,7 +139,7 @@ class Lab:
         return path
 
     def write(self, method: str, path: str, body: dict[str, Any] | None = None) -> int:
-        """Send a request as the admin, which no client of the collection does; return the status."""
+        """Send a request with the admin's certificate and return the status."""
         context = ssl.create_default_context(cadata=self.ca)
         context.load_cert_chain(self.folder / "admin.pem", self.folder / "admin-key.pem")
         address = next(iter(self.addresses.values()))
@@ -149,7 +149,7 @@ class Lab:
             connection.request(method, path, content, {"Content-Type": "application/json"})
             return connection.getresponse().status
 
-    def ask(self, path: Path | None = None, **given: Any) -> tuple[Any, str | None]:
+    def query(self, path: Path | None = None, **given: Any) -> tuple[Any, str | None]:
         params = {
             name: option.get("default") for name, option in leader_info.LEADER_ARGUMENTS.items()
         }
@@ -157,15 +157,15 @@ class Lab:
             {**params, "kubeconfig": str(path or self.admin), "name": LEASE, **given}
         )
 
-    def fault(self, path: Path, **given: Any) -> str:
+    def error(self, path: Path, **given: Any) -> str:
         with pytest.raises(KubeError) as caught:
-            self.ask(path, **{"timeout": 3.0, **given})
+            self.query(path, **{"timeout": 3.0, **given})
         text = str(caught.value)
         assert "\n" not in text
         return text
 
     def raw(self, name: str, **options: Any) -> Path:
-        """A kubeconfig that the module would not write."""
+        """Return a kubeconfig that the module would reject."""
         path = self.folder / name
         path.write_bytes(
             apiserver.kubeconfig(options.pop("servers", self.servers), **{"ca": self.ca, **options})
@@ -178,10 +178,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return Lab(tmp_path_factory.mktemp("lab"))
 
 
-# --- what a real apiserver answers
+# --- responses of a real apiserver
 
 
-def test_the_module_as_ansible_runs_it_agrees(lab: Lab) -> None:
+def test_module_runs_in_ansible(lab: Lab) -> None:
     done = subprocess.run(
         [
             "ansible",
@@ -198,66 +198,68 @@ def test_the_module_as_ansible_runs_it_agrees(lab: Lab) -> None:
     assert "state:" in done.stdout
 
 
-def test_an_expired_certificate(lab: Lab) -> None:
+def test_expired_certificate_is_unauthorized(lab: Lab) -> None:
     pair = lab.pair({"CN": "late", "O": "system:masters"}, timedelta(days=-9))
-    assert "HTTP 401" in lab.fault(lab.raw("late", pair=pair))
+    assert "HTTP 401" in lab.error(lab.raw("late", pair=pair))
 
 
-def test_a_certificate_of_another_ca(lab: Lab) -> None:
-    assert "HTTP 401" in lab.fault(lab.raw("foreign", pair=Ca().issue("admin")))
+def test_certificate_of_another_ca_is_unauthorized(lab: Lab) -> None:
+    assert "HTTP 401" in lab.error(lab.raw("foreign", pair=Ca().issue("admin")))
 
 
-def test_an_unknown_token(lab: Lab) -> None:
-    assert "HTTP 401" in lab.fault(lab.raw("token", user={"token": "nonsense"}))
+def test_unknown_token_is_unauthorized(lab: Lab) -> None:
+    assert "HTTP 401" in lab.error(lab.raw("token", user={"token": "nonsense"}))
 
 
-def test_a_user_without_rights(lab: Lab) -> None:
-    text = lab.fault(lab.raw("nobody", pair=lab.pair({"CN": "nobody"})))
+def test_user_without_permissions_is_forbidden(lab: Lab) -> None:
+    text = lab.error(lab.raw("nobody", pair=lab.pair({"CN": "nobody"})))
     assert "HTTP 403" in text
     assert 'User "nobody" cannot get resource "leases"' in text
     assert f'resources: ["leases"], resourceNames: ["{LEASE}"], verbs: ["get"]' in text
 
 
-def test_another_tls_name(lab: Lab) -> None:
+def test_other_tls_name_is_rejected(lab: Lab) -> None:
     path = lab.raw("name", pair=lab.pair({"CN": "u"}), **{"tls-server-name": "other.example"})
-    assert "not for this name" in lab.fault(path)
+    assert "not valid for this name" in lab.error(path)
 
 
-def test_another_ca(lab: Lab) -> None:
-    assert "not signed by the CA" in lab.fault(
+def test_other_ca_is_rejected(lab: Lab) -> None:
+    assert "not signed by the trusted CA" in lab.error(
         lab.raw("ca", ca=Ca(subject={"CN": "kubernetes-ca"}).pem)
     )
 
 
-def test_the_port_of_another_service(lab: Lab) -> None:
+def test_port_of_another_service_is_reported(lab: Lab) -> None:
     server = lab.servers[0].replace("6443", "{}")
-    assert "does not speak TLS" in lab.fault(lab.raw("ssh", servers=[server.format(22)]))
-    assert "not signed by the CA" in lab.fault(lab.raw("etcd", servers=[server.format(2379)]))
-    assert "refused" in lab.fault(lab.raw("refused", servers=[server.format(6)]))
+    assert "does not speak TLS" in lab.error(lab.raw("ssh", servers=[server.format(22)]))
+    assert "not signed by the trusted CA" in lab.error(
+        lab.raw("etcd", servers=[server.format(2379)])
+    )
+    assert "refused" in lab.error(lab.raw("refused", servers=[server.format(6)]))
 
 
-def test_an_address_where_nobody_is(lab: Lab) -> None:
+def test_unused_address_times_out(lab: Lab) -> None:
     start = time.monotonic()
     nobody = f"{next(iter(lab.addresses.values())).rpartition('.')[0]}.250"
-    text = lab.fault(lab.raw("nowhere", servers=[f"https://{nobody}:6443"]), timeout=1.0)
+    text = lab.error(lab.raw("nowhere", servers=[f"https://{nobody}:6443"]), timeout=1.0)
     assert "timed out" in text or "no route" in text
     assert time.monotonic() - start < 3
 
 
-def test_the_next_apiserver_is_asked(lab: Lab) -> None:
+def test_next_apiserver_is_queried(lab: Lab) -> None:
     dead = lab.servers[0].replace("6443", "6")
     path = lab.raw(
         "order", servers=[dead, *lab.servers], pair=lab.pair({"CN": "u", "O": "system:masters"})
     )
-    found, _error = lab.ask(path, contexts=["c1", "c2"])
+    found, _error = lab.query(path, contexts=["c1", "c2"])
     assert found["server"] == lab.servers[0]
 
 
 @pytest.mark.parametrize(
     ("kind", "resource"), [("Endpoints", "endpoints"), ("ConfigMap", "configmaps")]
 )
-def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) -> None:
-    folder, name = f"/api/v1/namespaces/kube-system/{resource}", f"{LEASE}-old"
+def test_annotation_of_an_old_cluster_is_read(lab: Lab, kind: str, resource: str) -> None:
+    collection, name = f"/api/v1/namespaces/kube-system/{resource}", f"{LEASE}-old"
     identity = "Old_Host.example_0f0e0d0c-1111-4222-8333-444455556666"
     over = threading.Event()
 
@@ -277,17 +279,17 @@ def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) ->
         for number in range(1, 99):
             if over.wait(0.3):
                 break
-            put("PUT", f"{folder}/{name}", number)
+            put("PUT", f"{collection}/{name}", number)
 
-    put("POST", folder, 0)
+    put("POST", collection, 0)
     holder = threading.Thread(target=renew)
     holder.start()
     try:
-        found, _error = lab.ask(name=name, timeout=10.0)
+        found, _error = lab.query(name=name, timeout=10.0)
     finally:
         over.set()
         holder.join()
-        lab.write("DELETE", f"{folder}/{name}")
+        lab.write("DELETE", f"{collection}/{name}")
     assert (found["holder"], found["source"], found["state"]) == (
         "Old_Host.example",
         kind.lower(),
@@ -297,23 +299,23 @@ def test_the_annotation_of_an_old_cluster(lab: Lab, kind: str, resource: str) ->
 
 
 @pytest.mark.parametrize(
-    ("harm", "heal"),
+    ("fault", "removal"),
     [("systemctl stop", "systemctl start"), ("systemctl kill -s STOP", "systemctl kill -s CONT")],
 )
-def test_an_apiserver_that_is_down_or_hangs(lab: Lab, harm: str, heal: str) -> None:
+def test_stopped_or_frozen_apiserver_is_skipped(lab: Lab, fault: str, removal: str) -> None:
     first, second, *_others = lab.addresses
     start = time.monotonic()
-    lab.ssh(first, f"{harm} kube-apiserver")
+    lab.ssh(first, f"{fault} kube-apiserver")
     try:
-        found, _error = lab.ask(contexts=[first, second])
+        found, _error = lab.query(contexts=[first, second])
         assert found["server"] == lab.servers[1]
         assert time.monotonic() - start < 20
     finally:
-        lab.ssh(first, f"{heal} kube-apiserver")
+        lab.ssh(first, f"{removal} kube-apiserver")
 
 
 @pytest.mark.parametrize("path", KUBECTLS)
-def test_kubectl_uses_the_file_and_edits_it(lab: Lab, path: str) -> None:
+def test_kubectl_reads_and_edits_the_file(lab: Lab, path: str) -> None:
     def run(*arguments: str) -> str:
         done = subprocess.run(
             [path, "--kubeconfig", str(lab.admin), *arguments],
@@ -329,7 +331,7 @@ def test_kubectl_uses_the_file_and_edits_it(lab: Lab, path: str) -> None:
     edited = yaml.safe_load(lab.admin.read_text())
     lab.kubeconfig("admin", {"CN": "leader-info-test", "O": "system:masters"})
     again = yaml.safe_load(lab.admin.read_text())
-    edited.pop("users"), again.pop("users")  # a new pair was made
+    edited.pop("users"), again.pop("users")  # The pair is new.
     assert edited == again
 
 
@@ -337,11 +339,11 @@ def test_kubectl_uses_the_file_and_edits_it(lab: Lab, path: str) -> None:
 
 
 class Schedulers:
-    """Real kube-schedulers that compete for a lease, and a record of who really held it when."""
+    """Real kube-schedulers that compete for a lease, with a record of its holders over time."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.truth: list[tuple[float, float, str]] = []
+        self.holders: list[tuple[float, float, str]] = []
         self.done = threading.Event()
         self.watcher = threading.Thread(target=self.watch, daemon=True)
 
@@ -382,22 +384,22 @@ class Schedulers:
                 )["spec"]
             except KubeError:
                 continue
-            self.truth.append((start, time.monotonic(), spec.get("holderIdentity") or ""))
+            self.holders.append((start, time.monotonic(), spec.get("holderIdentity") or ""))
 
     def held_between(self, start: float, end: float) -> set[str]:
-        patience = time.monotonic() + 30
-        while self.truth[-1][0] <= end + 0.5:  # the record is made by a thread of its own
-            assert time.monotonic() < patience, "nothing was recorded any more"
+        deadline = time.monotonic() + 30
+        while self.holders[-1][0] <= end + 0.5:  # A thread writes the record.
+            assert time.monotonic() < deadline, "the record does not continue"
             time.sleep(0.02)
         around = [
             identity
-            for begin, finish, identity in self.truth
+            for begin, finish, identity in self.holders
             if finish >= start - 0.5 and begin <= end + 0.5
         ]
         return set(around)
 
     def leader(self) -> tuple[str, dict[str, Any]]:
-        found, problem = self.lab.ask(
+        found, problem = self.lab.query(
             wait_for="leader", members=list(self.lab.hostnames), timeout=60.0
         )
         assert problem is None
@@ -414,43 +416,43 @@ def schedulers(lab: Lab) -> Iterator[Schedulers]:
         running.stop()
 
 
-def strike(schedulers: Schedulers, harm: str, heal: str, within: tuple[float, float]) -> Any:
-    """Harm the leader, and hold every answer that is given meanwhile to what the lease really said."""
+def fail_over(schedulers: Schedulers, fault: str, removal: str, within: tuple[float, float]) -> Any:
+    """Inject a fault into the leader, and compare all results with the recorded holders."""
     lab = schedulers.lab
     name, before = schedulers.leader()
-    answers: list[tuple[float, float, dict[str, Any]]] = []
+    results: list[tuple[float, float, dict[str, Any]]] = []
     over = threading.Event()
 
-    def keep_asking() -> None:
+    def query_repeatedly() -> None:
         while not over.is_set():
             start = time.monotonic()
-            found, _error = lab.ask(
+            found, _error = lab.query(
                 contexts=[other for other in lab.addresses if other != name], timeout=20.0
             )
-            answers.append((start, time.monotonic(), found))
+            results.append((start, time.monotonic(), found))
 
-    asking = threading.Thread(target=keep_asking)
+    querying = threading.Thread(target=query_repeatedly)
     others = [other for other in lab.addresses if other != name]
-    asking.start()
+    querying.start()
     try:
         start = time.monotonic()
-        lab.ssh(name, harm)
-        after, problem = lab.ask(
+        lab.ssh(name, fault)
+        after, problem = lab.query(
             wait_for="change", holder=before["holder_identity"], contexts=others, timeout=60.0
         )
         took = time.monotonic() - start
     finally:
-        if heal:
-            lab.ssh(name, heal)
+        if removal:
+            lab.ssh(name, removal)
         over.set()
-        asking.join()
+        querying.join()
     assert problem is None
     assert after["holder_identity"] != before["holder_identity"]
     assert after["transitions"] == before["transitions"] + 1
     assert within[0] <= took <= within[1], took
-    print(f"{harm}: {took:.2f} s, {len(answers)} answers meanwhile")  # noqa: T201
-    assert answers
-    for begin, end, found in answers:
+    print(f"{fault}: {took:.2f} s, {len(results)} results")  # noqa: T201
+    assert results
+    for begin, end, found in results:
         if found["state"] == "held":
             assert found["holder_identity"] in schedulers.held_between(begin, end), found
             assert found["moving"]
@@ -460,7 +462,7 @@ def strike(schedulers: Schedulers, harm: str, heal: str, within: tuple[float, fl
     return after
 
 
-def test_a_leader_is_found_and_moves(schedulers: Schedulers) -> None:
+def test_leader_is_returned_with_moving_lease(schedulers: Schedulers) -> None:
     name, found = schedulers.leader()
     assert (found["state"], found["moving"], found["source"], found["lease_duration"]) == (
         "held",
@@ -470,13 +472,13 @@ def test_a_leader_is_found_and_moves(schedulers: Schedulers) -> None:
     )
     assert found["holder_identity"].startswith(f"{found['holder']}_")
     assert schedulers.lab.hostnames[found["holder"]] == name
-    foreign, problem = schedulers.lab.ask(members=["another"], wait_for="leader", timeout=3.0)
+    foreign, problem = schedulers.lab.query(members=["another"], wait_for="leader", timeout=3.0)
     assert foreign["state"] == "foreign"
-    assert "not among the members" in str(problem)
+    assert "not one of the members" in str(problem)
 
 
 @pytest.mark.parametrize(
-    ("harm", "heal", "within"),
+    ("fault", "removal", "within"),
     [
         ("systemctl kill -s TERM {unit}", "", GRACEFUL),
         pytest.param("systemctl kill -s KILL {unit}", "", CRASH, marks=pytest.mark.nightly),
@@ -493,16 +495,16 @@ def test_a_leader_is_found_and_moves(schedulers: Schedulers) -> None:
             marks=pytest.mark.nightly,
         ),
     ],
-    ids=["stopped", "killed", "frozen", "cut-off"],
+    ids=["stopped", "killed", "frozen", "disconnected"],
 )
-def test_the_next_leader(
-    schedulers: Schedulers, harm: str, heal: str, within: tuple[float, float]
+def test_next_leader_is_observed_within_bound(
+    schedulers: Schedulers, fault: str, removal: str, within: tuple[float, float]
 ) -> None:
-    strike(schedulers, harm.format(unit=UNIT), heal.format(unit=UNIT), within)
+    fail_over(schedulers, fault.format(unit=UNIT), removal.format(unit=UNIT), within)
 
 
 @pytest.mark.nightly
-def test_a_lease_that_nobody_renews_is_expired(schedulers: Schedulers) -> None:
+def test_lease_without_renewal_expires(schedulers: Schedulers) -> None:
     lab = schedulers.lab
     _name, before = schedulers.leader()
 
@@ -522,14 +524,14 @@ def test_a_lease_that_nobody_renews_is_expired(schedulers: Schedulers) -> None:
 
     everywhere("STOP")
     try:
-        found, _error = lab.ask(timeout=30.0)
+        found, _error = lab.query(timeout=30.0)
         assert (found["state"], found["moving"], found["holder_identity"]) == (
             "expired",
             False,
             before["holder_identity"],
         )
         assert 15 <= found["elapsed"] < 16
-        found, problem = lab.ask(wait_for="leader", timeout=2.0)
+        found, problem = lab.query(wait_for="leader", timeout=2.0)
         assert "was not observed to renew it" in str(problem)
     finally:
         everywhere("CONT")

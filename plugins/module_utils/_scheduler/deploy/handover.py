@@ -25,9 +25,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client imp
     load_client,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import (
+    LeaseObservation,
     LeaseRecord,
     LeaseResult,
-    Observation,
     make_reader,
     observe,
     to_lease_result,
@@ -87,7 +87,7 @@ class _HandoverObserver:
         self.identity = ""
         self.renewals: set[str | None] = set()
 
-    def is_handed_over(self, observation: Observation) -> bool:
+    def is_handed_over(self, observation: LeaseObservation) -> bool:
         """Record an observation, and return whether another member has renewed the lease."""
         record = observation.record
         if record is None or record.identity == self.before.identity:

@@ -109,11 +109,7 @@ def choose(
         MIN_MEASUREMENT_MARGIN_S, (REQUIRED_RENEWALS + 1) * timings.retry_period
     )
     primary = leader if leader in targets else targets[0]
-    # A frozen or disconnected leader exits only when it detects that it lost its lease.
-    exits_late = request.kind in ("freeze", "partition") and primary == leader
-    settle = (
-        timings.renew_deadline + timings.retry_period + APISERVER_ALLOWANCE_S if exits_late else 0.0
-    )
+    settle = _compute_settle(request.kind, timings) if primary == leader else 0.0
     return Choice(
         kind=request.kind,
         leader=leader,
@@ -246,6 +242,13 @@ def _longest_timings(results: t.Sequence[MemberResult]) -> ElectionTimings:
         renew_deadline=max(time["renew_deadline"] for time in times),
         retry_period=max(time["retry_period"] for time in times),
     )
+
+
+def _compute_settle(kind: str, timings: ElectionTimings) -> float:
+    """Return the seconds until a frozen or disconnected leader detects that it lost its lease."""
+    if kind not in ("freeze", "partition"):
+        return 0.0
+    return timings.renew_deadline + timings.retry_period + APISERVER_ALLOWANCE_S
 
 
 def _compute_undo_after(requested: int, minimum: int) -> int:

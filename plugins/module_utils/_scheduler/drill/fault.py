@@ -237,7 +237,7 @@ class Fault:
         return main_pid(self.systemd.show(self.unit))
 
     def _wait_for_exit(self, pid: int) -> None:
-        """Wait until a process exits that lost its lease. Until then, it looks healthy."""
+        """Wait until a process exits that lost its lease. Until then, it appears healthy."""
         deadline = time.monotonic() + min(self.module.params["settle"], MAX_UNDO_AFTER_S)
         while pid and self._main_pid() == pid and time.monotonic() < deadline:
             time.sleep(0.2)

@@ -48,7 +48,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Callable, Iterator
 
-LEASE_INTERVAL_S = 0.02
+LEASE_POLL_INTERVAL_S = 0.02
 """Time between two reads of the lease."""
 APISERVER_TIMEOUT_S = 5.0
 POD_CREATION_INTERVAL_S = 0.25
@@ -279,7 +279,7 @@ class Watch:
                     f"{problem} within {POD_TIMEOUT_S:g} s, no host was changed;"
                     " run status.yml to find the reason"
                 )
-            time.sleep(LEASE_INTERVAL_S)
+            time.sleep(LEASE_POLL_INTERVAL_S)
 
     def finish(self, fault: float, uncertainty: float) -> Measurement:
         """Wait until a member leads again and all pods have nodes; return the measurement."""
@@ -296,13 +296,13 @@ class Watch:
             self._check()
             if leads():
                 break
-            time.sleep(LEASE_INTERVAL_S)
+            time.sleep(LEASE_POLL_INTERVAL_S)
         measurement.ended = time.monotonic()
         self._no_more_pods.set()
         deadline = time.monotonic() + (POD_TIMEOUT_S if leads() else 1.0)
         while time.monotonic() < deadline and not self._all_bound():
             self._check()
-            time.sleep(LEASE_INTERVAL_S)
+            time.sleep(LEASE_POLL_INTERVAL_S)
         self._count_bindings()
         measurement.pods = sorted(self._known_pods(), key=lambda pod: pod.created)
         return measurement
@@ -358,7 +358,7 @@ class Watch:
             except KubeError as error:
                 if error.kind not in TRANSIENT:
                     raise
-                self._end.wait(LEASE_INTERVAL_S)
+                self._end.wait(LEASE_POLL_INTERVAL_S)
                 continue
             now = time.monotonic()
             measurement.polls += 1
@@ -370,7 +370,7 @@ class Watch:
                     LeaseSample(now, record.identity, record.renew_time or "", record.transitions)
                 )
             last = record
-            self._end.wait(max(0.0, LEASE_INTERVAL_S - (now - began)))
+            self._end.wait(max(0.0, LEASE_POLL_INTERVAL_S - (now - began)))
 
     def _handle_pods(self) -> None:
         client = self._clients[2]

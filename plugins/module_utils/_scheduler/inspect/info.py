@@ -474,7 +474,7 @@ class HostQuery:
             },
         )
 
-    def _remember(self, view: _lease.Observation, *, single: bool) -> None:
+    def _remember(self, view: _lease.LeaseObservation, *, single: bool) -> None:
         """What the next look at the lease compares with: the last reading but one, so that it need not wait for a renewal that this look has seen.
 
         Of two objects that may hold the record, the view is of one: only of a C(single) one it tells that there was none.

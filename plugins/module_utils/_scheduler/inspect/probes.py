@@ -199,7 +199,7 @@ class ProbeResults(t.NamedTuple):
     """What a process showed; what went wrong is told in sentences."""
 
     probes: facts.Probes
-    lease: _lease.Observation | None
+    lease: _lease.LeaseObservation | None
     settings: effective.Responses
     faults: list[str]
 
@@ -243,7 +243,9 @@ def _comparable(
     return before if before is not _lease.NO_RECORD or len(subject.sources) == 1 else None
 
 
-def read_lease(subject: ProbedProcess, before: _lease.LeaseRecord | None) -> _lease.Observation:
+def read_lease(
+    subject: ProbedProcess, before: _lease.LeaseRecord | None
+) -> _lease.LeaseObservation:
     """One reading of the record, of the object that was written to last. Raises KubeError, LeaseError and ProbeError."""
     before = _comparable(subject, before)
     with _client.load_client(subject.kubeconfig(), timeout=PROBE_TIMEOUT_S) as client:
@@ -255,7 +257,9 @@ def read_lease(subject: ProbedProcess, before: _lease.LeaseRecord | None) -> _le
     )
 
 
-def watch_lease(subject: ProbedProcess, before: _lease.LeaseRecord | None) -> _lease.Observation:
+def watch_lease(
+    subject: ProbedProcess, before: _lease.LeaseRecord | None
+) -> _lease.LeaseObservation:
     """The record as it is when it has been seen to move, or when a live leader would have moved it.
 
     Raises KubeError, LeaseError and ProbeError.
@@ -288,7 +292,7 @@ def compute_lease_wait(subject: ProbedProcess, record: _lease.LeaseRecord | None
     return min(MAX_LEASE_WAIT_S, max(MIN_LEASE_WAIT_S, own.renewal_timeout * max(1.0, ratio)))
 
 
-def describe_lease(view: _lease.Observation) -> facts.Lease:
+def describe_lease(view: _lease.LeaseObservation) -> facts.Lease:
     """The lease for the answer."""
     return facts.Lease(
         **_lease.to_lease_result(view),

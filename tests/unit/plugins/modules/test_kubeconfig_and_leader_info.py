@@ -70,7 +70,7 @@ def names(returned: dict[str, Any]) -> dict[str, Any]:
 
 def test_result_of_leader_info_is_documented() -> None:
     assert set(names(yaml.safe_load(leader_info.RETURN))) == {
-        *_lease.to_lease_result(_lease.Observation()),
+        *_lease.to_lease_result(_lease.LeaseObservation()),
         "server",
     }
 

@@ -308,7 +308,7 @@ TIMES = [None, "2099-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "nonsense", ""]
 def test_unusual_records_are_returned_unchanged(duration: int | None) -> None:
     for identity, renewed in itertools.product(IDENTITIES, TIMES):
         spec = {"holderIdentity": identity, "leaseDurationSeconds": duration, "renewTime": renewed}
-        record = _lease.parse_record({"spec": spec}, "lease")
+        record = _lease.parse_lease({"spec": spec}, "lease")
         clock = map(float, itertools.count())
         observation, _done = _lease.observe(
             partial(lambda found: found, record),

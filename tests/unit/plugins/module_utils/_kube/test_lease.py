@@ -48,7 +48,7 @@ def test_node_of_any_hostname(host: str) -> None:
 
 
 def test_lease_is_parsed() -> None:
-    record = _lease.parse_record(lease(f"m1_{UUID}"), "lease")
+    record = _lease.parse_lease(lease(f"m1_{UUID}"), "lease")
     assert record == _lease.LeaseRecord(
         identity=f"m1_{UUID}",
         lease_duration=15,
@@ -71,7 +71,7 @@ def test_annotation_is_parsed() -> None:
         "renewTime": "x",
         "leaderTransitions": 2,
     }
-    record = _lease.parse_record(annotated(json.dumps(value)), "endpoints")
+    record = _lease.parse_lease(annotated(json.dumps(value)), "endpoints")
     assert record == _lease.LeaseRecord("m1", 15, None, "x", 2, "endpoints")
 
 
@@ -79,7 +79,7 @@ def test_annotation_is_parsed() -> None:
     "obj", [{}, {"metadata": None}, {"metadata": {"annotations": None}}, {"metadata": {}}]
 )
 def test_missing_annotation_is_no_record(obj: dict[str, Any]) -> None:
-    assert _lease.parse_record(obj, "configmap") is None
+    assert _lease.parse_lease(obj, "configmap") is None
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_missing_annotation_is_no_record(obj: dict[str, Any]) -> None:
 )
 def test_invalid_record_is_rejected(obj: dict[str, Any], source: str) -> None:
     with pytest.raises(LeaseError, match=source):
-        _lease.parse_record(obj, source)
+        _lease.parse_lease(obj, source)
 
 
 @given(
@@ -128,7 +128,7 @@ def test_any_object_gives_a_record_or_an_error(value: Any) -> None:
             {"metadata": value},
         ):
             with contextlib.suppress(LeaseError):
-                _lease.parse_record(obj, source)
+                _lease.parse_lease(obj, source)
 
 
 class World:
@@ -164,11 +164,11 @@ class World:
 
     def observe(
         self,
-        is_done: Callable[[_lease.Observation], bool] = _lease.is_conclusive,
+        is_done: Callable[[_lease.LeaseObservation], bool] = _lease.is_conclusive,
         *,
         timeout: float = 60.0,
         **options: Any,
-    ) -> tuple[_lease.Observation, bool]:
+    ) -> tuple[_lease.LeaseObservation, bool]:
         read = _lease.make_reader(self.get, "ns", "n")
         return _lease.observe(
             read, is_done, timeout=timeout, clock=self.clock, sleep=self.sleep, **options
@@ -183,7 +183,7 @@ def test_renewing_holder_is_moving() -> None:
 
 
 def record(**spec: Any) -> _lease.LeaseRecord | None:
-    return _lease.parse_record(lease(**spec), "lease")
+    return _lease.parse_lease(lease(**spec), "lease")
 
 
 def test_first_read_that_differs_from_before_is_moving() -> None:
