@@ -29,6 +29,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.repor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.page import (
     render_status_page,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.table import (
+    render_table,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import (
     current_utc,
     format_utc,
@@ -65,7 +68,7 @@ def status_report(step: Step) -> Vars:
         )
     clusters = [*_evaluated(step, inputs), *_lost(lost)]
     report = status.build_document(clusters, format_utc(current_utc()))
-    lines = status.render_table(report)
+    lines = render_table(report)
     # The task debug would fold and quote these lines.
     for text, state in lines:
         step.display(text, color=COLORS.get(state))

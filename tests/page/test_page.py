@@ -147,23 +147,23 @@ def test_unhealthy_clusters_come_first(browser: Browser, width: int) -> None:
     browser.open(PAGES["clusters"](), width)
     order = [
         "kube-scheduler, 2026-01-13 12:00:00 UTC",
-        "✘ Needs a hand",
+        "✘ Needs attention",
         "2 of 5 clusters",
-        "15 members: 1 no answer, 1 not healthy, 2 drift, 11 healthy",
-        "east ✘ no answer m1 leads 1.37.2 200 days left",
+        "15 members: 1 no result, 1 unhealthy, 2 drift, 11 healthy",
+        "east ✘ no result leader: m1 1.37.2 200 days left",
         "west ▲ drift",
         "c000 ✔ healthy",
         (
-            "east ✘ no answer Leader m1 since 2026-01-01 00:00:00 UTC, for 12 days "
+            "east ✘ no result Leader m1 since 2026-01-01 00:00:00 UTC, for 12 days "
             "Healthy 2 of 4 members Transitions 1"
         ),
-        "Fail-over takes at most 23.8 s after a crash; 4.4 s after a stop",
-        "m4 ✘ no answer",
-        "m2 ✘ not healthy",
+        "Failover at most 23.8 s after a crash; 4.4 s after a stop",
+        "m4 ✘ no result",
+        "m2 ✘ unhealthy",
         "kube-scheduler.service is inactive (dead, result success)",
         "▲ drift 1.37.2 1 hour standby 3000 days until 2036-01-01",
         "drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
-        "m1 ✔ healthy 1.37.2 1 hour leads 200 days until 2026-08-01 364 days until 2027-01-12 none",
+        "m1 ✔ healthy 1.37.2 1 hour leader 200 days until 2026-08-01 364 days until 2027-01-12 none",
         "c000 ✔ healthy Leader m1",
     ]
     text, at = browser.text, 0

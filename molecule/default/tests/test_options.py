@@ -178,7 +178,7 @@ def test_options_take_effect(lab: Any, words: str) -> None:
     assert lab.lease()["leaseDurationSeconds"] == 6
     status = lab.play("playbooks/status.yml", words)
     assert status.code == 0, status.output
-    assert "fail-over: at most 10.4 s after a crash, 2.2 s after a stop" in status.text
+    assert "failover: at most 10.4 s after a crash, 2.2 s after a stop" in status.text
     assert lab.site(words).changed == dict.fromkeys(lab.names, 0)
 
 

@@ -90,7 +90,7 @@ def test_role_uses_the_lease_of_the_processes(lab: Any, deployed: Any, tmp_path:
         assert answer["lease"]["moving"]
         assert answer["port"]["number"] == 10777
         assert answer["process"]["lease_name"] == NAME
-    assert "fail-over: at most 232.0 s after a crash, 66.0 s after a stop" in status.text
+    assert "failover: at most 232.0 s after a crash, 66.0 s after a stop" in status.text
 
     predicted = lab.site(words(parallelism=15), "--check")
     assert predicted.code == 0, predicted.output

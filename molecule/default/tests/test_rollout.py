@@ -185,7 +185,7 @@ def test_host_that_is_switched_off(lab: Any, bind_pod: Callable[[], str]) -> Non
         } == pids
         status = lab.play("playbooks/status.yml")
         assert status.code != 0
-        assert f"{off}: no answer" in status.text
+        assert f"{off}: no result" in status.text
     finally:
         lab.podman("start", lab.settings.container(off))
     back = f"systemctl is-active {UNIT} || true"

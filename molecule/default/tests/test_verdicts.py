@@ -78,7 +78,7 @@ def test_stopped_scheduler_with_a_limit_and_without_the_ca_key(lab: Any, tmp_pat
             "playbooks/status.yml", f"--limit={','.join(others)},localhost", f"--extra-vars={away}"
         )
         assert limited.code == 0, limited.output
-        assert f"not asked: {stopped}" in limited.text
+        assert f"not queried: {stopped}" in limited.text
         told = answers(report)
         assert sorted(told) == sorted(others)
         for name, answer in told.items():

@@ -140,7 +140,7 @@ def test_status_reports_this_version(lab: Any, tmp_path: Path, row: dict[str, An
         assert seen["metrics_http"] == (200 if row["http"] else None)
         assert answer["lease"]["moving"]
     bound = "4.4" if row["releases"] else "23.8"
-    assert f"fail-over: at most 23.8 s after a crash, {bound} s after a stop" in run.text
+    assert f"failover: at most 23.8 s after a crash, {bound} s after a stop" in run.text
 
 
 def test_ports_are_those_of_the_row(lab: Any, row: dict[str, Any]) -> None:

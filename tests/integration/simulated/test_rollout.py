@@ -349,7 +349,7 @@ def test_a_cluster_that_stops_does_not_stop_the_others(tmp_path: Path) -> None:
     )[2]
     assert "4 clusters: 2 need a hand: gone, sick" in end.splitlines()
     for name in (
-        "gone2: no answer",
+        "gone2: no result",
         "sick1: readiness: HTTP 500",
         "sick3: failed or was lost in this run",
     ):

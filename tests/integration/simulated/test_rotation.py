@@ -85,7 +85,7 @@ def test_each_host_s_own_certificate_is_replaced_the_leader_s_last(cluster: Simu
     assert [(row[0], row[-1]) for row in rows] == [(name, "served") for name in NAMES] * 2
     assert (
         sum(
-            line.startswith("kube_masters: 3 of 3 healthy; m1 leads")
+            line.startswith("kube_masters: 3 of 3 healthy; leader: m1")
             for line in run.output.splitlines()
         )
         == 1

@@ -18,22 +18,22 @@ from tests.unit.plugins.module_utils._scheduler.drill.test_page import Tree
 SCHEMA = json.loads((ROOT / "docs/status.schema.json").read_text())
 REPORT = "Report the status of the clusters"
 TABLE = [
-    "kube_masters: 2 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC",
+    "kube_masters: 2 of 3 healthy; leader: m1 since 2026-01-01 00:00:00 UTC",
     "host  version  unit      healthy  leader  lease  transitions  served, days  used, days  drift",
     "m2    -        inactive  NO       -       -                -             -           -  -",
     "m3    1.37.2   active    yes      -       held             1          3000        3000  config",
     "m1    1.37.2   active    yes      *       held             1          3000        3000  -",
     "m2: kube-scheduler.service is inactive (dead, result success)",
     "m3: drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
-    "fail-over: at most 23.8 s after a crash, 4.4 s after a stop",
+    "failover: at most 23.8 s after a crash, 4.4 s after a stop",
 ]
 WELL = [
-    "kube_masters: 3 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC",
+    "kube_masters: 3 of 3 healthy; leader: m1 since 2026-01-01 00:00:00 UTC",
     "host  version  unit    healthy  leader  lease  transitions  served, days  used, days  drift",
     "m1    1.37.2   active  yes      *       held             1          3000        3000  -",
     "m2    1.37.2   active  yes      -       held             1          3000        3000  -",
     "m3    1.37.2   active  yes      -       held             1          3000        3000  -",
-    "fail-over: at most 23.8 s after a crash, 4.4 s after a stop",
+    "failover: at most 23.8 s after a crash, 4.4 s after a stop",
 ]
 NIGHTLY = pytest.mark.nightly
 CODES = {"changed": "0;33", "error": "0;31"}
@@ -164,15 +164,15 @@ def test_all_clusters_of_a_run_are_one_document(tmp_path: Path) -> None:
     ]
     lines = shown(run)
     for line in (
-        "gone2: no answer",
-        "odd3: no answer",
-        "3 clusters: 2 need a hand: gone, odd",
+        "gone2: no result",
+        "odd3: no result",
+        "3 clusters: 2 need attention: gone, odd",
         f"written: {path}",
     ):
         assert line in lines
     assert sum(line.startswith("host ") for line in lines) == 3
     for line in (
-        "gone2: no answer",
+        "gone2: no result",
         "gone3: drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
     ):
         assert line in run.text.partition("FAILED!")[2]
@@ -209,7 +209,7 @@ def test_batches_name_those_that_were_not_asked_yet(cluster: Simulation) -> None
     )
     run = cluster.run(playbook, f"--extra-vars=status_json={path}")
     assert run.code == 0, run.output
-    assert "not asked: m3" in run.output.splitlines()
+    assert "not queried: m3" in run.output.splitlines()
     assert json.loads(path.read_text())["clusters"][0]["not_asked"] == []
 
 
@@ -222,7 +222,7 @@ def test_the_page_is_written(tmp_path: Path) -> None:
     run = play(found, f"--extra-vars=status_html={path}")
     assert f"written: {path}" in shown(run)
     text = re.sub(r"\s+", " ", " ".join(Tree(path.read_text()).texts))
-    assert "✘ Needs a hand 2 of 3 clusters 9 members: 4 no answer, 1 drift, 4 healthy" in text
+    assert "✘ Needs attention 2 of 3 clusters 9 members: 4 no result, 1 drift, 4 healthy" in text
     assert path.stat().st_mode & 0o777 == 0o644
 
 

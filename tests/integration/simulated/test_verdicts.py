@@ -196,7 +196,7 @@ def test_status_of_some(cluster: Simulation) -> None:
         "playbooks/status.yml", "--limit=m2,localhost", f"--extra-vars=status_json={report}"
     )
     assert run.code == 0, run.output
-    assert "not asked: m1, m3" in run.text
+    assert "not queried: m1, m3" in run.text
     assert (
         "not checked: whether the holder m1.example is a member (no result from m1, m3)" in run.text
     )

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""How clusters are, as one page of HTML: made from the same document as the table and the JSON file."""
+"""Render the status document as one page of HTML."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.text 
     parse_time,
 )
 
-WORDS = {
-    "no_answer": "no answer",
-    "unhealthy": "not healthy",
+STATE_LABELS = {
+    "no_answer": "no result",
+    "unhealthy": "unhealthy",
     "failed": "failed in this run",
     "drift": "drift",
     "healthy": "healthy",
 }
-VERDICTS: dict[Look, str] = {"good": "All is well", "warn": "Not as planned", "bad": "Needs a hand"}
+VERDICTS: dict[Look, str] = {"good": "Healthy", "warn": "Drift", "bad": "Needs attention"}
 FOOTER = (
-    "Times are in UTC. Days are counted by each member's clock, and since when one leads, by its own. A bar is what is left of a certificate's life; "
-    "at the mark it is renewed. The same for programs: -e status_json=PATH."
+    "Times are in UTC. Each member counts the days by its own clock. The start of the leadership is"
+    " by the leader's clock. A bar shows the remaining validity of a certificate, its mark the start"
+    " of the renewal window. For the same data as JSON, pass -e status_json=PATH."
 )
-# The columns, and their widths by class, so that those of all clusters stand below each other.
+# Column and CSS class of its width, so that the columns of all clusters are aligned.
 COLUMNS = {
     "Member": "",
     "State": "wide",
@@ -46,7 +47,7 @@ COLUMNS = {
     "Certificate used": "bars",
     "Drift": "drift",
 }
-# On a phone each member is a card, and a cell begins with its column's name.
+# On a phone, each member is a card, and a cell starts with the name of its column.
 STYLE = """
 .clusters { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .6rem; margin: 1rem 0; padding: 0; list-style: none; }
 .clusters a { display: block; height: 100%; padding: .6rem .8rem; border-radius: .5rem; border-left: .35rem solid; background: var(--panel);
@@ -80,13 +81,13 @@ th.wide { width: 14%; } th.drift { width: 12%; } th.bars { width: 15%; } th.shor
 
 
 def render_status_page(document: status.StatusDocument) -> str:
-    """The whole page."""
+    """Return the page of a status document."""
     clusters = document["clusters"]
     look, made = _look(document["state"]), parse_time(document["time"])
     when = format_time(made) if made else document["time"]
-    needy = sum(cluster["state"] != "healthy" for cluster in clusters)
+    unhealthy = sum(cluster["state"] != "healthy" for cluster in clusters)
     several = len(clusters) > 1
-    summary = f"{needy} of {len(clusters)} clusters" if several and needy else ""
+    summary = f"{unhealthy} of {len(clusters)} clusters" if several and unhealthy else ""
     body = [
         f"<h1>kube-scheduler, {esc(when)}</h1>",
         markup.banner(look, VERDICTS[look], filter(None, [summary, _count(clusters)])),
@@ -112,11 +113,11 @@ def _count(clusters: t.Sequence[status.ClusterStatus]) -> str:
         (state, sum(member["state"] == state for member in members))
         for state in status.STATUS_STATES
     ]
-    told = ", ".join(f"{count} {WORDS[state]}" for state, count in found if count)
+    told = ", ".join(f"{count} {STATE_LABELS[state]}" for state, count in found if count)
     return (
         f"{len(members)} member{'s' * (len(members) != 1)}: {told}"
         if members
-        else "no member was asked"
+        else "no member was queried"
     )
 
 
@@ -129,10 +130,10 @@ def _overview(clusters: t.Sequence[status.ClusterStatus]) -> str:
             "" if days is None else f"{_days(days)} left" if days >= 0 else _days(days),
         ]
         more = "".join(f'<span class="more">{esc(text)}</span>' for text in told)
-        state = WORDS[cluster["state"]]
+        state = STATE_LABELS[cluster["state"]]
         cards.append(
             f'<li><a class="{_look(cluster["state"])}" href="#c{number}"><b>{esc(cluster["name"])}</b>{_badge(cluster["state"], state)}'
-            f"<span>{esc(status.leader_text(cluster))}</span>{more}</a></li>"
+            f"<span>{esc(status.describe_leader(cluster))}</span>{more}</a></li>"
         )
     return f'<ul class="clusters">{"".join(cards)}</ul>'
 
@@ -142,14 +143,14 @@ def _cluster(cluster: status.ClusterStatus, number: int, made: datetime | None) 
     notes = [
         *cluster["notes"],
         *(f"{name}: {note}" for name, member in members.items() for note in member["notes"]),
-        *([f"not asked: {', '.join(cluster['not_asked'])}"] if cluster["not_asked"] else []),
+        *([f"not queried: {', '.join(cluster['not_asked'])}"] if cluster["not_asked"] else []),
     ]
     head = "".join(f'<th class="{kind}">{name}</th>' for name, kind in COLUMNS.items())
     rows = "".join(
         _member(name, member, cluster["renew_before_days"]) for name, member in members.items()
     )
     return (
-        f'<section id="c{number}"><h2>{esc(cluster["name"])} {_badge(cluster["state"], WORDS[cluster["state"]])}</h2>'
+        f'<section id="c{number}"><h2>{esc(cluster["name"])} {_badge(cluster["state"], STATE_LABELS[cluster["state"]])}</h2>'
         f"{markup.bullets('errors', cluster['reasons'])}{markup.tiles(_tiles(cluster, made))}"
         f'<table class="members"><thead><tr>{head}</tr></thead>{rows}</table>{markup.bullets("notes", notes)}{_journals(members)}</section>'
     )
@@ -174,20 +175,20 @@ def _tiles(cluster: status.ClusterStatus, made: datetime | None) -> list[Tile]:
     due = days is not None and days <= (cluster["renew_before_days"] or 0)
     told_since = f"since {format_time(since)}{for_}" if since else ""
     return [
-        Tile("Leader", leader or "nobody", told_since, not cluster["leader"]),
+        Tile("Leader", leader or "none", told_since, not cluster["leader"]),
         Tile("Healthy", f"{well} of {len(members)}", "members", well < len(members)),
         Tile(
             "Transitions", "—" if transitions is None else str(transitions), "changes of the leader"
         ),
-        Tile("Certificates", "—" if days is None else _days(days), "the first to end", due),
+        Tile("Certificates", "—" if days is None else _days(days), "first expiry", due),
         Tile(
             "Version",
             ", ".join(versions) or "—",
-            "they differ" if len(versions) > 1 else "",
+            "versions differ" if len(versions) > 1 else "",
             len(versions) > 1,
         ),
         Tile(
-            "Fail-over takes at most",
+            "Failover at most",
             f"{bounds['crash']:g} s" if bounds else "—",
             f"after a crash; {bounds['stop']:g} s after a stop" if bounds else "",
         ),
@@ -196,7 +197,7 @@ def _tiles(cluster: status.ClusterStatus, made: datetime | None) -> list[Tile]:
 
 def _member(name: str, member: status.MemberStatus, renew_before: float | None) -> str:
     answer = member["answer"]
-    cells = [esc(name), _badge(member["state"], WORDS[member["state"]])]
+    cells = [esc(name), _badge(member["state"], STATE_LABELS[member["state"]])]
     if answer is None:
         cells += [""] * (len(COLUMNS) - 2)
     else:
@@ -212,7 +213,7 @@ def _member(name: str, member: status.MemberStatus, renew_before: float | None) 
         cells += [
             esc(answer["process"]["version"]),
             esc(lives) + restarts,
-            "<b>leads</b>" if member["leads"] else esc("standby" if held == "held" else held),
+            "<b>leader</b>" if member["leads"] else esc("standby" if held == "held" else held),
             *(
                 _certificate(probes[which] if probes else None, renew_before)
                 for which in facts.CERTIFICATE_PROBES
@@ -260,9 +261,7 @@ def _journals(members: t.Mapping[str, status.MemberStatus]) -> str:
         if lines
     ]
     return (
-        f"<details><summary>The last lines of their journals</summary>{''.join(parts)}</details>"
-        if parts
-        else ""
+        f"<details><summary>Last journal lines</summary>{''.join(parts)}</details>" if parts else ""
     )
 
 
@@ -270,12 +269,12 @@ def _days(days: int) -> str:
     return (
         f"{days} day{'s' * (days != 1)}"
         if days >= 0
-        else f"ended {-days} day{'s' * (days != -1)} ago"
+        else f"expired {-days} day{'s' * (days != -1)} ago"
     )
 
 
 def _span(seconds: float) -> str:
-    """A length of time for a person: in its largest unit."""
+    """Return a duration in its largest unit."""
     for unit, length in (("day", 86400), ("hour", 3600)):
         if seconds >= length:
             count = int(seconds // length)

@@ -4,9 +4,11 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""How clusters are: one document of all clusters of a run, from which the table, the JSON file and the page are made.
+"""Evaluate clusters and build the status document of a run.
 
-C(docs/status.schema.json) describes the document. C(SCHEMA_VERSION) rises when a field is removed or means something else.
+The table, the JSON file, the page and the metrics are made from this document.
+docs/status.schema.json describes it. If a field is removed or changes its meaning, increase
+SCHEMA_VERSION.
 """
 
 from __future__ import annotations
@@ -14,17 +16,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import printable_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import ElectionTimings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
     plan,
     rollout,
-)
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.text import (
-    align_columns,
-    format_time,
-    parse_time,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
     VersionTable,
@@ -32,24 +28,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 
 SCHEMA_VERSION = 1
 STATUS_STATES = ("no_answer", "unhealthy", "failed", "drift", "healthy")
-"""Of members, clusters and runs, the worst first. C(failed): it answered, and a step of this run failed there."""
-TABLE_HEAD = (
-    "host",
-    "version",
-    "unit",
-    "healthy",
-    "leader",
-    "lease",
-    "transitions",
-    "served, days",
-    "used, days",
-    "drift",
-)
-NUMBER_COLUMNS = ("transitions", "served, days", "used, days")
-# Characters of a cell whose text is a host's.
-MAX_CELL_WIDTH = 40
-# Clusters of which each has its table; of more, those that are healthy have a line.
-MAX_TABLES = 10
+"""States of members, clusters and runs, the worst first. In state failed, a step of the run failed."""
+
+HostPlan = t.Mapping[str, t.Any]
 
 
 class MemberStatus(t.TypedDict):
@@ -57,20 +38,20 @@ class MemberStatus(t.TypedDict):
 
     state: str
     leads: bool
-    compared: bool  # with its plan; without that, no drift is known
+    compared: bool  # whether the host was compared with its plan; if not, its drift is unknown
     reasons: list[str]  # why the state is not "healthy", one line each
-    notes: list[str]  # what else there is to know, one line each
+    notes: list[str]  # further information, one line each
     answer: facts.HostResult | None
 
 
 class ClusterStatus(t.TypedDict):
-    """One cluster, the members that need a hand first."""
+    """One cluster, unhealthy members first."""
 
     name: str
     state: str
-    leader: str | None  # by inventory name
-    holder: str | None  # hostname in the lease, a member's or not
-    leader_since: str | None  # by the leader's clock, as it stands in the lease
+    leader: str | None  # inventory name
+    holder: str | None  # hostname in the lease, of a member or not
+    leader_since: str | None  # from the lease, by the leader's clock
     transitions: int | None
     failover: plan.Failover | None
     renew_before_days: float | None
@@ -81,7 +62,7 @@ class ClusterStatus(t.TypedDict):
 
 
 class StatusDocument(t.TypedDict):
-    """What was seen in one run, the clusters that need a hand first."""
+    """The result of one run, unhealthy clusters first."""
 
     schema: int
     time: str
@@ -90,281 +71,213 @@ class StatusDocument(t.TypedDict):
 
 
 class ClusterSettings(t.NamedTuple):
-    """What of a cluster's variables counts here."""
+    """The variables of a cluster that its status needs."""
 
     timings: ElectionTimings
     renew_before: str
 
 
+class Leader(t.NamedTuple):
+    """The leader as the members observe it."""
+
+    members: list[str]  # members that hold the lease by their own result
+    named: str | None  # the member whose hostname is the holder
+    lease: t.Mapping[str, t.Any]
+
+    @property
+    def holder(self) -> str | None:
+        return self.lease.get("holder")
+
+
 def build_document(clusters: t.Iterable[ClusterStatus], time: str) -> StatusDocument:
+    """Return the document of a run, unhealthy clusters first."""
     ordered = sorted(clusters, key=lambda cluster: STATUS_STATES.index(cluster["state"]))
-    return StatusDocument(schema=SCHEMA_VERSION, time=time, state=_worst(ordered), clusters=ordered)
+    return StatusDocument(
+        schema=SCHEMA_VERSION, time=time, state=_worst_state(ordered), clusters=ordered
+    )
 
 
 def evaluate_cluster(
     name: str,
-    answers: rollout.MemberResults,
-    plans: t.Mapping[str, t.Mapping[str, t.Any]],
-    asked: rollout.PlayScope,
+    results: rollout.MemberResults,
+    plans: t.Mapping[str, HostPlan],
+    scope: rollout.PlayScope,
     *,
     versions: VersionTable,
     settings: ClusterSettings | None,
     before: rollout.MemberResults | None = None,
     notes: t.Iterable[str] = (),
 ) -> ClusterStatus:
-    """The state of a cluster. C(answers) and C(plans) lack the members that gave none; C(before) are the answers from before anything changed.
+    """Return the status of a cluster.
 
-    C(notes) are what else there is to tell of it. C(settings) are None where no member's variables could be read.
+    `results` and `plans` lack the members without a result. `before` are the results from before
+    any change. `settings` are None if no variables of a member could be read.
     """
-    due = [
-        member
-        for member in asked.members
-        if member in answers
-        or (member in asked.playing and (member in asked.batch or member in asked.lost))
-    ]
-    leading = rollout.evaluate_leadership(answers, asked)
-    # An earlier batch's answers about the leader are over.
-    now = {member: answer for member, answer in answers.items() if member in asked.batch} or answers
-    leaders = [member for member, answer in now.items() if rollout.is_leader(answer)]
-    lease = next(
-        (
-            seen
-            for answer in [*(now[member] for member in leaders), *now.values()]
-            if (seen := answer["lease"] or {})
-        ),
-        {},
-    )
-    holder = lease.get("holder")
-    named = next(
-        (member for member, answer in answers.items() if holder and answer["hostname"] == holder),
-        None,
-    )
-    found = {
-        member: _member(
+    queried = _queried_members(results, scope)
+    leadership = rollout.evaluate_leadership(results, scope)
+    leader = _find_leader(results, scope)
+    members = {
+        member: _evaluate_member(
             member,
-            answers.get(member),
+            results.get(member),
             plans.get(member, {}),
-            lost=member in asked.lost,
-            leads=member in leaders or member == named,
+            is_lost=member in scope.lost,
+            is_leader=member in leader.members or member == leader.named,
         )
-        for member in due
+        for member in queried
     }
-    members = dict(sorted(found.items(), key=lambda entry: STATUS_STATES.index(entry[1]["state"])))
-    running = [answer["process"]["version"] for answer in answers.values()]
+    errors = [{"state": "unhealthy"} for _error in leadership.errors]
     return ClusterStatus(
         name=name,
-        state=_worst([*members.values(), *({"state": "unhealthy"} for _fault in leading.errors)]),
-        leader=named,
-        holder=holder,
-        leader_since=lease.get("acquire_time") if holder else None,
-        transitions=lease.get("transitions"),
-        failover=plan.compute_failover_bounds(settings.timings, versions, running)
-        if settings
-        else None,
-        renew_before_days=(_durations.parse_seconds(settings.renew_before) or 0) / 86400
-        if settings
-        else None,
-        reasons=leading.errors,
+        state=_worst_state([*members.values(), *errors]),
+        leader=leader.named,
+        holder=leader.holder,
+        leader_since=leader.lease.get("acquire_time") if leader.holder else None,
+        transitions=leader.lease.get("transitions"),
+        failover=_failover_bounds(results, versions, settings),
+        renew_before_days=_renewal_window_days(settings),
+        reasons=leadership.errors,
         notes=[
-            *(rollout.describe_transitions(before, answers) if before else []),
+            *(rollout.describe_transitions(before, results) if before else []),
             *notes,
-            *(f"not checked: {what}" for what in leading.not_checked),
+            *(f"not checked: {check}" for check in leadership.not_checked),
         ],
-        not_asked=[member for member in asked.members if member not in due],
-        members=members,
+        not_asked=[member for member in scope.members if member not in queried],
+        members=dict(
+            sorted(members.items(), key=lambda item: STATUS_STATES.index(item[1]["state"]))
+        ),
     )
 
 
-def _worst(found: t.Iterable[t.Mapping[str, t.Any]]) -> str:
+def _queried_members(results: rollout.MemberResults, scope: rollout.PlayScope) -> list[str]:
+    """Return the members that have a result, or that this run should have queried."""
+    reached = {*scope.batch, *scope.lost}
+    return [
+        member
+        for member in scope.members
+        if member in results or (member in scope.playing and member in reached)
+    ]
+
+
+def _find_leader(results: rollout.MemberResults, scope: rollout.PlayScope) -> Leader:
+    # What an earlier batch observed about the leader can be outdated.
+    current = {name: result for name, result in results.items() if name in scope.batch} or results
+    leaders = [name for name, result in current.items() if rollout.is_leader(result)]
+    candidates = [*(current[name] for name in leaders), *current.values()]
+    lease: t.Mapping[str, t.Any] = next(
+        (result["lease"] for result in candidates if result["lease"]), {}
+    )
+    holder = lease.get("holder")
+    named = [name for name, result in results.items() if holder and result["hostname"] == holder]
+    return Leader(leaders, named[0] if named else None, lease)
+
+
+def _failover_bounds(
+    results: rollout.MemberResults, versions: VersionTable, settings: ClusterSettings | None
+) -> plan.Failover | None:
+    if settings is None:
+        return None
+    running = [result["process"]["version"] for result in results.values()]
+    return plan.compute_failover_bounds(settings.timings, versions, running)
+
+
+def _renewal_window_days(settings: ClusterSettings | None) -> float | None:
+    if settings is None:
+        return None
+    return (_durations.parse_seconds(settings.renew_before) or 0) / 86400
+
+
+def _worst_state(entries: t.Iterable[t.Mapping[str, t.Any]]) -> str:
     return min(
-        (entry["state"] for entry in found), key=STATUS_STATES.index, default=STATUS_STATES[-1]
+        (entry["state"] for entry in entries), key=STATUS_STATES.index, default=STATUS_STATES[-1]
     )
 
 
-def _member(
+def _evaluate_member(
     name: str,
-    answer: rollout.MemberResult | None,
-    plan_: t.Mapping[str, t.Any],
+    result: rollout.MemberResult | None,
+    host_plan: HostPlan,
     *,
-    lost: bool,
-    leads: bool,
+    is_lost: bool,
+    is_leader: bool,
 ) -> MemberStatus:
-    if answer is None:
+    if result is None:
         return MemberStatus(
             state="no_answer",
             leads=False,
             compared=False,
-            reasons=["no answer"],
+            reasons=["no result"],
             notes=[],
             answer=None,
         )
-    sick = (
-        []
-        if answer["healthy"]
-        else answer["problems"] or ["it is not healthy, and does not say why"]
-    )
-    failed = ["failed or was lost in this run"] if lost else []
-    unplanned = [str(fault).removeprefix(f"{name}: ") for fault in plan_.get("faults") or ()]
-    differs = [f"not compared with its plan: {fault}" for fault in unplanned]
-    differs += [f"drift: {entry}" for entry in rollout.describe_drift(answer)]
-    differs += [f"a certificate is awaited: {entry}" for entry in answer["awaited"]]
-    notes = [str(limitation) for limitation in plan_.get("limitations") or ()]
-    if (answer["probes"] or {}).get("metrics_http") == 200:
-        notes.append(
-            "its version also serves plain HTTP, so metrics are open to anyone on the host"
-        )
-    notes += [f"not checked: {what}" for what in answer["not_checked"]]
+    problems = [] if result["healthy"] else result["problems"] or ["unhealthy, reason unknown"]
+    failures = ["failed or was lost in this run"] if is_lost else []
+    errors = [str(error).removeprefix(f"{name}: ") for error in host_plan.get("errors") or ()]
+    differences = [
+        *(f"not compared with its plan: {error}" for error in errors),
+        *(f"drift: {entry}" for entry in rollout.describe_drift(result)),
+        *(f"a certificate is awaited: {reason}" for reason in result["awaited"]),
+    ]
+    by_state = {"unhealthy": problems, "failed": failures, "drift": differences}
     return MemberStatus(
-        state="unhealthy" if sick else "failed" if failed else "drift" if differs else "healthy",
-        leads=leads,
-        compared=not unplanned,
-        reasons=[*sick, *failed, *differs],
-        notes=notes,
-        answer=facts.validate_host_result(answer),
+        state=next((state for state, reasons in by_state.items() if reasons), "healthy"),
+        leads=is_leader,
+        compared=not errors,
+        reasons=[*problems, *failures, *differences],
+        notes=_member_notes(result, host_plan),
+        answer=facts.validate_host_result(result),
     )
 
 
-def list_reasons(report: StatusDocument) -> list[str]:
-    """What needs a hand, a line each."""
-    return [text for cluster_ in report["clusters"] for text in _reasons(cluster_)]
+def _member_notes(result: rollout.MemberResult, host_plan: HostPlan) -> list[str]:
+    notes = [str(limitation) for limitation in host_plan.get("limitations") or ()]
+    if (result["probes"] or {}).get("metrics_http") == 200:
+        notes.append("serves plain HTTP too, so that any local user can read its metrics")
+    return notes + [f"not checked: {check}" for check in result["not_checked"]]
 
 
-def _reasons(cluster_: ClusterStatus) -> list[str]:
-    own = [f"{cluster_['name']}: {reason}" for reason in cluster_["reasons"]]
-    return own + [
-        f"{name}: {reason}"
-        for name, member in cluster_["members"].items()
-        for reason in member["reasons"]
-    ]
+def list_reasons(document: StatusDocument) -> list[str]:
+    """Return the reasons why the run is not healthy, one line each."""
+    return [line for cluster in document["clusters"] for line in _reasons_of(cluster)]
 
 
-# --- for people
+def _reasons_of(cluster: ClusterStatus) -> t.Iterator[str]:
+    for reason in cluster["reasons"]:
+        yield f"{cluster['name']}: {reason}"
+    for name, member in cluster["members"].items():
+        for reason in member["reasons"]:
+            yield f"{name}: {reason}"
 
 
-class Line(t.NamedTuple):
-    """A line of the report, and the state that it tells of; "" for none."""
-
-    text: str
-    state: str = ""
+# --- summaries for the table and the page
 
 
-def render_table(report: StatusDocument) -> list[Line]:
-    """The table of each cluster, with what needs a hand below it."""
-    clusters = report["clusters"]
-    found: list[Line] = []
-    for cluster_ in clusters:
-        brief = len(clusters) > MAX_TABLES and cluster_["state"] == "healthy"
-        found += [_brief(cluster_)] if brief else _table(cluster_)
-    if len(clusters) > 1:
-        needy = [cluster_["name"] for cluster_ in clusters if cluster_["state"] != "healthy"]
-        end = (
-            f"{len(needy)} need a hand: {', '.join(needy)}"
-            if needy
-            else "all are healthy and as planned"
-        )
-        found.append(Line(f"{len(clusters)} clusters: {end}", report["state"]))
-    return [Line(printable_line(text, 4000), state) for text, state in found]
+def count_healthy(cluster: ClusterStatus) -> int:
+    """Return the number of healthy members."""
+    return sum(bool(result["healthy"]) for result in _known_results(cluster))
 
 
-def headline(cluster_: ClusterStatus) -> str:
-    """How many members are healthy, and who leads since when."""
-    members = cluster_["members"].values()
-    well = sum(bool(member["answer"] and member["answer"]["healthy"]) for member in members)
-    since = parse_time(cluster_["leader_since"])
-    return f"{well} of {len(members)} healthy; {leader_text(cluster_)}" + (
-        f" since {format_time(since)}" if since else ""
+def describe_leader(cluster: ClusterStatus) -> str:
+    """Return the leader, or else the holder of the lease, in words."""
+    if cluster["leader"]:
+        return f"leader: {cluster['leader']}"
+    return f"lease holder: {cluster['holder']}" if cluster["holder"] else "no leader"
+
+
+def list_versions(cluster: ClusterStatus) -> list[str]:
+    """Return the versions that run in the cluster."""
+    versions = {result["process"]["version"] for result in _known_results(cluster)}
+    return sorted(version for version in versions if version)
+
+
+def min_days_left(cluster: ClusterStatus) -> int | None:
+    """Return the days until the first certificate expires; None if no certificate is known."""
+    probes = [result["probes"] for result in _known_results(cluster) if result["probes"]]
+    certificates = [probe[name] for probe in probes for name in facts.CERTIFICATE_PROBES]
+    return min(
+        (certificate["days_left"] for certificate in certificates if certificate), default=None
     )
 
 
-def leader_text(cluster_: ClusterStatus) -> str:
-    if cluster_["leader"]:
-        return f"{cluster_['leader']} leads"
-    return f"{cluster_['holder']} holds the lease" if cluster_["holder"] else "nobody leads"
-
-
-def list_versions(cluster_: ClusterStatus) -> list[str]:
-    """The versions that run."""
-    answers = [member["answer"] for member in cluster_["members"].values()]
-    return sorted(
-        {
-            answer["process"]["version"]
-            for answer in answers
-            if answer and answer["process"]["version"]
-        }
-    )
-
-
-def min_days_left(cluster_: ClusterStatus) -> int | None:
-    """Of the certificate that ends first."""
-    answers = [member["answer"] for member in cluster_["members"].values()]
-    probes = [answer["probes"] for answer in answers if answer and answer["probes"]]
-    found = [probe[name] for probe in probes for name in facts.CERTIFICATE_PROBES]
-    return min((certificate["days_left"] for certificate in found if certificate), default=None)
-
-
-def _brief(cluster_: ClusterStatus) -> Line:
-    days = min_days_left(cluster_)
-    ends = "" if days is None else f"; certificates for {days} days or more"
-    return Line(
-        f"{cluster_['name']}: {headline(cluster_)}; {', '.join(list_versions(cluster_))}{ends}",
-        cluster_["state"],
-    )
-
-
-def _table(cluster_: ClusterStatus) -> list[Line]:
-    members, bounds = cluster_["members"], cluster_["failover"]
-    texts = align_columns(
-        [TABLE_HEAD, *(_row(name, member) for name, member in members.items())], NUMBER_COLUMNS
-    )
-    states = ["", *(member["state"] for member in members.values())]
-    found = [Line(f"{cluster_['name']}: {headline(cluster_)}", cluster_["state"])]
-    found += [Line(text, state) for text, state in zip(texts, states)]
-    found += [Line(f"{cluster_['name']}: {reason}", "unhealthy") for reason in cluster_["reasons"]]
-    found += [
-        Line(f"{name}: {reason}", member["state"])
-        for name, member in members.items()
-        for reason in member["reasons"]
-    ]
-    if bounds:
-        found.append(
-            Line(
-                f"fail-over: at most {bounds['crash']} s after a crash, {bounds['stop']} s after a stop"
-            )
-        )
-    found += [Line(f"{cluster_['name']}: {note}") for note in cluster_["notes"]]
-    found += [
-        Line(f"{name}: {note}") for name, member in members.items() for note in member["notes"]
-    ]
-    not_asked = cluster_["not_asked"]
-    return [*found, *([Line(f"not asked: {', '.join(not_asked)}")] if not_asked else [])]
-
-
-def _row(name: str, member: MemberStatus) -> tuple[str, ...]:
-    answer = member["answer"]
-    if answer is None:
-        return (name, "-", "-", "?", *["-"] * (len(TABLE_HEAD) - 4))
-    lease, probes = answer["lease"], answer["probes"]
-    days = [(probes[certificate] if probes else None) for certificate in facts.CERTIFICATE_PROBES]
-    cells = (
-        answer["process"]["version"],
-        answer["unit"]["active_state"],
-        "yes" if answer["healthy"] else "NO",
-        "*" if member["leads"] else "",
-        lease["state"] if lease else "",
-        _told(lease and lease["transitions"]),
-        *(_told(certificate and certificate["days_left"]) for certificate in days),
-        ", ".join(dict.fromkeys(entry["part"] for entry in answer["drift"]))
-        if member["compared"]
-        else "?",
-    )
-    return (
-        name,
-        *(
-            (cell if len(cell) <= MAX_CELL_WIDTH else f"{cell[: MAX_CELL_WIDTH - 1]}…") or "-"
-            for cell in cells
-        ),
-    )
-
-
-def _told(value: t.Any) -> str:
-    return "" if value is None else str(value)
+def _known_results(cluster: ClusterStatus) -> list[facts.HostResult]:
+    return [member["answer"] for member in cluster["members"].values() if member["answer"]]

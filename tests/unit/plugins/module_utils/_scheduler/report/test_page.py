@@ -64,14 +64,14 @@ def test_what_it_says() -> None:
     text = text_of(render_status_page(document()))
     for words in (
         "kube-scheduler, 2026-01-13 12:00:00 UTC",
-        "✔ All is well 3 members: 3 healthy",
+        "✔ Healthy 3 members: 3 healthy",
         "kube_masters ✔ healthy",
         "Leader m1 since 2026-01-01 00:00:00 UTC, for 12 days",
         "Healthy 3 of 3 members",
         "Transitions 1 changes of the leader",
-        "Certificates 3000 days the first to end",
+        "Certificates 3000 days first expiry",
         "Version 1.37.2",
-        "Fail-over takes at most 23.8 s after a crash; 4.4 s after a stop",
+        "Failover at most 23.8 s after a crash; 4.4 s after a stop",
         "m2 ✔ healthy 1.37.2 1 hour standby 3000 days until 2036-01-01 3000 days until 2036-01-01 none",
     ):
         assert words in text
@@ -81,7 +81,7 @@ def test_who_needs_a_hand_is_on_top_with_the_reason() -> None:
     page = render_status_page(troubled())
     text = text_of(page)
     assert (
-        "✘ Needs a hand 2 of 3 clusters 9 members: 1 no answer, 1 not healthy, 2 drift, 5 healthy"
+        "✘ Needs attention 2 of 3 clusters 9 members: 1 no result, 1 unhealthy, 2 drift, 5 healthy"
         in text
     )
     places = [
@@ -89,9 +89,9 @@ def test_who_needs_a_hand_is_on_top_with_the_reason() -> None:
         for number, name in enumerate(("east", "west", "c000"))
     ]
     assert places == sorted(places)
-    east = text_of(page)[text.index("east ✘ no answer Leader") :]
+    east = text_of(page)[text.index("east ✘ no result Leader") :]
     reasons = [
-        "m4 ✘ no answer",
+        "m4 ✘ no result",
         "kube-scheduler.service is inactive (dead, result success)",
         "drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
         "m1 ✔ healthy",
@@ -100,8 +100,8 @@ def test_who_needs_a_hand_is_on_top_with_the_reason() -> None:
     ]
     found = [east.index(words) for words in reasons]
     assert found == sorted(found)
-    assert "ended 3 days ago" in text
-    assert "not compared" in text_of(render_status_page(document(cluster(m1={"faults": ["x"]}))))
+    assert "expired 3 days ago" in text
+    assert "not compared" in text_of(render_status_page(document(cluster(m1={"errors": ["x"]}))))
 
 
 @pytest.mark.parametrize(("count", "cards"), [(1, 0), (2, 2), (100, 100)])

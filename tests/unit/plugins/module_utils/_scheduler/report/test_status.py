@@ -1,4 +1,4 @@
-"""The state of clusters: the document, the table for people, and the schema for machines."""
+"""Tests of the status document, the table and the JSON Schema."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import status
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import (
+    status,
+    table,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.text import parse_time
 
 from tests.support import status_schema
@@ -30,7 +33,7 @@ SCHEMA = Path(__file__).resolve().parents[6] / "docs/status.schema.json"
 
 
 def texts(*clusters: status.ClusterStatus) -> list[str]:
-    return [line.text for line in status.render_table(document(*clusters))]
+    return [line.text for line in table.render_table(document(*clusters))]
 
 
 def three(**changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -42,17 +45,17 @@ def three(**changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def test_a_healthy_cluster() -> None:
     assert texts() == [
-        "kube_masters: 3 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC",
+        "kube_masters: 3 of 3 healthy; leader: m1 since 2026-01-01 00:00:00 UTC",
         "host  version  unit    healthy  leader  lease  transitions  served, days  used, days  drift",
         "m1    1.37.2   active  yes      *       held             1          3000        3000  -",
         "m2    1.37.2   active  yes      -       held             1          3000        3000  -",
         "m3    1.37.2   active  yes      -       held             1          3000        3000  -",
-        "fail-over: at most 23.8 s after a crash, 4.4 s after a stop",
+        "failover: at most 23.8 s after a crash, 4.4 s after a stop",
     ]
     found = document()
     assert status.list_reasons(found) == []
     assert found["state"] == "healthy"
-    assert [line.state for line in status.render_table(found)] == [
+    assert [line.state for line in table.render_table(found)] == [
         "healthy",
         "",
         "healthy",
@@ -64,9 +67,9 @@ def test_a_healthy_cluster() -> None:
 
 def test_who_needs_a_hand_comes_first_with_the_reason_below_the_table() -> None:
     answers = three(m2=DOWN, m3={"drift": [DRIFT]})
-    lines = status.render_table(document(cluster(answers, asked("m1 m2 m3 m4", lost="m4"))))
+    lines = table.render_table(document(cluster(answers, asked("m1 m2 m3 m4", lost="m4"))))
     assert lines[0] == (
-        "kube_masters: 2 of 4 healthy; m1 leads since 2026-01-01 00:00:00 UTC",
+        "kube_masters: 2 of 4 healthy; leader: m1 since 2026-01-01 00:00:00 UTC",
         "no_answer",
     )
     assert [line.text.split() for line in lines[2:6]] == [
@@ -76,10 +79,10 @@ def test_who_needs_a_hand_comes_first_with_the_reason_below_the_table() -> None:
         ["m1", "1.37.2", "active", "yes", "*", "held", "1", "3000", "3000", "-"],
     ]
     assert lines[6:] == [
-        ("m4: no answer", "no_answer"),
+        ("m4: no result", "no_answer"),
         ("m2: kube-scheduler.service is inactive (dead, result success)", "unhealthy"),
         ("m3: drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs", "drift"),
-        ("fail-over: at most 23.8 s after a crash, 4.4 s after a stop", ""),
+        ("failover: at most 23.8 s after a crash, 4.4 s after a stop", ""),
     ]
 
 
@@ -90,9 +93,9 @@ def test_what_is_no_fault_is_told_last() -> None:
     )
     found = cluster(answers, m1={"limitations": ["no credentials"]})
     assert texts(found)[5:] == [
-        "fail-over: at most 23.8 s after a crash, 23.8 s after a stop",
+        "failover: at most 23.8 s after a crash, 23.8 s after a stop",
         "m1: no credentials",
-        "m2: its version also serves plain HTTP, so metrics are open to anyone on the host",
+        "m2: serves plain HTTP too, so that any local user can read its metrics",
         "m2: not checked: metrics",
     ]
     assert found["state"] == "healthy"
@@ -100,7 +103,7 @@ def test_what_is_no_fault_is_told_last() -> None:
 
 def test_a_host_that_could_not_be_compared() -> None:
     """Without a comparison there is no drift, which must not look as if there were none."""
-    found = cluster(m1={"faults": ["m1: systemd does not run here"]})
+    found = cluster(m1={"errors": ["m1: systemd does not run here"]})
     assert status.list_reasons(document(found)) == [
         "m1: not compared with its plan: systemd does not run here"
     ]
@@ -116,7 +119,7 @@ def test_a_host_that_failed_after_it_had_answered() -> None:
 
 def test_a_host_that_does_not_say_why_it_is_not_healthy() -> None:
     found = document(cluster(three(m2={"healthy": False})))
-    assert status.list_reasons(found) == ["m2: it is not healthy, and does not say why"]
+    assert status.list_reasons(found) == ["m2: unhealthy, reason unknown"]
 
 
 def test_columns_fit_long_names_and_bound_what_hosts_say() -> None:
@@ -137,7 +140,7 @@ def test_a_foreign_holder() -> None:
     reason = "holder x.example is not in the group: removed without uninstall? its hosts are m1.example, m2.example, m3.example"
     assert status.list_reasons(document(found)) == [f"kube_masters: {reason}"]
     assert (found["state"], found["leader"], found["holder"]) == ("unhealthy", None, "x.example")
-    assert "x.example holds the lease" in texts(found)[0]
+    assert "lease holder: x.example" in texts(found)[0]
     assert f"kube_masters: {reason}" in texts(found)
 
 
@@ -145,7 +148,7 @@ def test_nobody_leads() -> None:
     free = {"lease": {**lease("m1.example"), "holder": None, "state": "released"}}
     found = cluster(three(m1=free, m2=free, m3=free))
     assert (found["leader"], found["leader_since"]) == (None, None)
-    assert texts(found)[0] == "kube_masters: 3 of 3 healthy; nobody leads"
+    assert texts(found)[0] == "kube_masters: 3 of 3 healthy; no leader"
 
 
 def test_members_that_do_not_agree() -> None:
@@ -185,7 +188,7 @@ def test_a_time_that_is_none(time: str | None) -> None:
             }
         )
     )
-    assert texts(found)[0] == "kube_masters: 3 of 3 healthy; m1 leads"
+    assert texts(found)[0] == "kube_masters: 3 of 3 healthy; leader: m1"
 
 
 # --- some members, and many clusters
@@ -194,7 +197,7 @@ def test_a_time_that_is_none(time: str | None) -> None:
 def test_some_members() -> None:
     found = cluster({"m1": member("m1")}, asked(playing="m1"))
     assert list(found["members"]) == ["m1"]
-    assert texts(found)[4:] == ["not asked: m2, m3"]
+    assert texts(found)[4:] == ["not queried: m2, m3"]
     found = cluster({"m1": member("m1", "m2")}, asked(playing="m1"))
     assert (
         "kube_masters: not checked: whether the holder m2.example is a member (no result from m2, m3)"
@@ -216,18 +219,21 @@ def test_clusters_that_need_a_hand_come_first() -> None:
         ("c000", "healthy"),
     ]
     assert found["state"] == "no_answer"
-    assert status.render_table(found)[-1] == ("3 clusters: 2 need a hand: east, west", "no_answer")
+    assert table.render_table(found)[-1] == (
+        "3 clusters: 2 need attention: east, west",
+        "no_answer",
+    )
 
 
 def test_many_clusters_that_are_well_take_a_line_each() -> None:
-    found = status.render_table(troubled(status.MAX_TABLES + 1))
+    found = table.render_table(troubled(table.MAX_TABLES + 1))
     lines = [line.text for line in found if re.match(r"c\d", line.text)]
-    line = "c000: 3 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC; 1.37.2; certificates for 3000 days or more"
+    line = "c000: 3 of 3 healthy; leader: m1 since 2026-01-01 00:00:00 UTC; 1.37.2; certificates valid for at least 3000 days"
     assert lines[0] == line
-    assert len(lines) == status.MAX_TABLES - 1
+    assert len(lines) == table.MAX_TABLES - 1
     assert sum(line.text.startswith("host ") for line in found) == 2
     all_well = [cluster(name=f"c{number}") for number in range(2)]
-    assert texts(*all_well)[-1] == "2 clusters: all are healthy and as planned"
+    assert texts(*all_well)[-1] == "2 clusters: healthy, no drift"
 
 
 def test_a_cluster_of_which_nothing_is_known() -> None:
@@ -239,7 +245,7 @@ def test_a_cluster_of_which_nothing_is_known() -> None:
         None,
         None,
     )
-    assert texts(found)[0] == "lost: 0 of 3 healthy; nobody leads"
+    assert texts(found)[0] == "lost: 0 of 3 healthy; no leader"
     assert not any(line.startswith("fail-over") for line in texts(found))
 
 
@@ -249,7 +255,7 @@ def test_when_certificates_are_renewed() -> None:
 
 def test_lines_are_single_and_show_no_key() -> None:
     evil = "a\n\x1b[31mb\r-----BEGIN PRIVATE KEY-----\nAAAA"
-    plan = {"faults": [evil], "limitations": [evil]}
+    plan = {"errors": [evil], "limitations": [evil]}
     for text in texts(cluster(m1=plan)):
         assert text.isprintable()
         assert "AAAA" not in text
