@@ -24,10 +24,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
     versions,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import CHECK_NAMES
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import (
-    file_not_found,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import prepare_task
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller_external import (
     prepare_external_task,
-    prepare_task,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller_options import (
+    file_not_found,
     require_readable,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.metrics_client import (
@@ -152,7 +154,7 @@ class ActionModule(ActionBase):
             )
         try:
             ca, key = (str(unfrackpath(str(path), follow=False)) for path in authority)
-            pair = issue_client_certificate(ca, key, who=UNPRIVILEGED_CLIENT)
+            pair = issue_client_certificate(ca, key, options=UNPRIVILEGED_CLIENT)
         except CollectionError as error:
             raise AnsibleActionFail(f"on the controller, {error}") from None
         arguments.update(zip(("next_cert", "next_key"), pair))

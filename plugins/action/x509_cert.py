@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller's half of x509_cert: it signs what the target asks for, with a CA key that stays here, or hands the request out."""
+"""The controller part of x509_cert: sign with a CA on the controller, or write the request there."""
 
 from __future__ import annotations
 
@@ -20,96 +20,96 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments 
     CSR_KEY,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import (
-    file_not_found,
-    prepare_external_task,
     prepare_task,
-    reject_internal_options,
     sign_request,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller_external import (
+    prepare_external_task,
     write_request,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller_options import (
+    file_not_found,
+    reject_internal_options,
 )
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results
 
 MODULE = "kube_ha.scheduler.x509_cert"
+# The second run finds the key and the rights already in place, so that only the first run knows.
+_FIRST_RUN_KEYS = ("reasons", "clamped", "not_after_wanted", "warnings", "deprecations")
+
+Arguments = dict[str, t.Any]
+Result = dict[str, t.Any]
+TaskVariables = t.Optional[dict[str, t.Any]]
 
 
 class ActionModule(ActionBase):
-    """Verify the CA, ask the target for a signing request, sign it, hand the certificate back."""
+    """Check the CA, request a CSR from the target, sign it, and return the certificate."""
 
     _supports_check_mode = True
     _supports_async = False
 
-    def run(
-        self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None
-    ) -> dict[str, t.Any]:
-        """Run the module on the target, and where the CA is here, sign in between."""
-        result: dict[str, t.Any] = super().run(tmp, task_vars)
-        args: dict[str, t.Any] = dict(self._task.args)
-        on = "target" if args.get("state") == "absent" else args.get("ca_on")
-        way = {"controller": self._signed, "external": self._external}.get(str(on), self._module)
+    def run(self, tmp: str | None = None, task_vars: TaskVariables = None) -> Result:
+        """Run the module on the target; sign between two runs if the CA is on the controller."""
+        result: Result = super().run(tmp, task_vars)
+        args: Arguments = dict(self._task.args)
+        location = "target" if args.get("state") == "absent" else args.get("ca_on")
+        execute = {"controller": self._sign, "external": self._request}.get(
+            str(location), self._run_module
+        )
         try:
             reject_internal_options(args)
-            result |= way(args, task_vars)
+            result |= execute(args, task_vars)
         except MissingError as exc:
-            result |= self._missing(exc)
+            result |= self._report_missing(exc)
         except (X509Error, FilesError) as exc:
             result |= {"failed": True, "msg": str(exc)}
         result.pop(CSR_KEY, None)
         return result | _results.interpreter_facts(self)
 
-    def _module(
-        self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None
-    ) -> dict[str, t.Any]:
-        answer = self._execute_module(MODULE, module_args=args, task_vars=task_vars)
-        return _results.kept(answer, {*CERTIFICATE_RESULT_KEYS, CSR_KEY})
+    def _run_module(self, args: Arguments, task_vars: TaskVariables) -> Result:
+        result = self._execute_module(MODULE, module_args=args, task_vars=task_vars)
+        return _results.kept(result, {*CERTIFICATE_RESULT_KEYS, CSR_KEY})
 
-    def _signed(
-        self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None
-    ) -> dict[str, t.Any]:
-        prepared = prepare_task(args, self._find)
-        first = self._module(prepared.arguments, task_vars)
+    def _sign(self, args: Arguments, task_vars: TaskVariables) -> Result:
+        task = prepare_task(args, self._find)
+        first = self._run_module(task.arguments, task_vars)
         csr = first.get(CSR_KEY)
         if first.get("failed") or csr is None or self._task.check_mode:
             return first
-        second = self._module(sign_request(prepared, csr), task_vars)
+        second = self._run_module(sign_request(task, csr), task_vars)
         if second.get("failed"):
             return second
-        # The second run finds the key made and the rights set: why, and what was before, the first one knows.
-        before, after = (answer.get("diff") for answer in (first, second))
+        before, after = (result.get("diff") for result in (first, second))
         if isinstance(before, dict) and isinstance(after, dict):
             second["diff"] = {**after, "before": before.get("before")}
-        for name in ("reasons", "clamped", "not_after_wanted", "warnings", "deprecations"):
-            if name in first:
-                second[name] = first[name]
-        return second
+        return second | {name: first[name] for name in _FIRST_RUN_KEYS if name in first}
 
-    def _external(
-        self, args: dict[str, t.Any], task_vars: dict[str, t.Any] | None
-    ) -> dict[str, t.Any]:
-        prepared = prepare_external_task(args, self._find)
-        answer = self._module(prepared.arguments, task_vars)
-        if answer.get("failed"):
-            return answer
-        if answer.get(CSR_KEY) is not None and not self._task.check_mode:
-            write_request(prepared, answer[CSR_KEY])
-        fault = prepared.verdict(answer)
-        if not fault:
-            return answer
-        told = _results.kept(answer, ("reasons", "awaited", "refused"))
-        return {**told, "failed": True, "msg": fault}
+    def _request(self, args: Arguments, task_vars: TaskVariables) -> Result:
+        task = prepare_external_task(args, self._find)
+        result = self._run_module(task.arguments, task_vars)
+        if result.get("failed"):
+            return result
+        if result.get(CSR_KEY) is not None and not self._task.check_mode:
+            write_request(task, result[CSR_KEY])
+        error = task.find_error(result)
+        if not error:
+            return result
+        reported = _results.kept(result, ("reasons", "awaited", "refused"))
+        return {**reported, "failed": True, "msg": error}
 
-    def _missing(self, exc: MissingError) -> dict[str, t.Any]:
+    def _report_missing(self, exc: MissingError) -> Result:
         if not self._task.check_mode:
             return {"failed": True, "msg": str(exc)}
-        # As where the CA is on the target, which is not asked: without a CA it cannot judge what it has.
+        # As for a CA on the target. The target is not queried, because it needs the CA to compare.
         return {
             "changed": True,
             "reasons": [str(exc)],
-            "warnings": [f"{exc}; check mode takes it that an earlier task does"],
+            "warnings": [f"{exc}; check mode assumes that an earlier task does"],
         }
 
     def _find(self, option: str, path: str) -> str:
         try:
-            found: str = self._find_needle("files", path)
+            full_path: str = self._find_needle("files", path)
         except AnsibleError:
             raise file_not_found(option, path) from None
-        return found
+        return full_path

@@ -4,11 +4,12 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Durations in Go's form, which cfssl and Kubernetes use: the one parser of them."""
+"""Durations in the format of Go, which cfssl and Kubernetes use."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 
@@ -25,16 +26,16 @@ _UNITS = {
     "h": Fraction(3600),
 }
 _TERM = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
-_LONGEST = Fraction(2**63 - 1, 10**9)
-_FORM = 'write a Go duration such as "8760h", "1h30m" or "1.5h"'
-# Hours of the units that people write all the same.
-_LONGER = {"d": 24, "w": 168, "y": 8760}
-_LONGER_TERM = re.compile(r"([1-9][0-9]{0,4}) ?(?:(d)(?:ays?)?|(w)(?:eeks?)?|(y)(?:ears?)?)")
+_MAX_SECONDS = Fraction(2**63 - 1, 10**9)
+_ADVICE = 'write a Go duration such as "8760h", "1h30m" or "1.5h"'
+# The units that Go does not have, in hours.
+_CALENDAR_UNITS = {"d": 24, "w": 168, "y": 8760}
+_CALENDAR_TERM = re.compile(r"([1-9][0-9]{0,4}) ?(?:(d)(?:ays?)?|(w)(?:eeks?)?|(y)(?:ears?)?)")
 
 
 def _exact(text: object) -> Fraction | None:
-    """Return the seconds of a Go duration with no sign, or None; a bare 0 is one, as in Go."""
-    # Python refuses to read numbers of thousands of digits.
+    """Return the seconds of a Go duration without a sign, or None; "0" is one, as in Go."""
+    # Python raises an error for numbers of thousands of digits.
     if not isinstance(text, str) or len(text) > 200:
         return None
     if text == "0":
@@ -46,58 +47,86 @@ def _exact(text: object) -> Fraction | None:
 
 
 def parse_seconds(text: object) -> float | None:
-    """Return the seconds of a Go duration such as "15s" or "1h30m"; None for what is none, or beyond Go's 292 years.
+    """Return the seconds of a Go duration such as "15s" or "1h30m"; None if it is invalid.
 
-    Zero is a duration; a sign is refused, since nothing here lasts less than no time.
+    Zero is valid, a sign is not. The limit is that of Go, 292 years.
     """
     exact = _exact(text)
-    return None if exact is None or exact > _LONGEST else float(exact)
+    return None if exact is None or exact > _MAX_SECONDS else float(exact)
 
 
-def parse_duration(text: str, where: str) -> timedelta:
-    """Return the length of a Go duration in whole seconds; *where* is the option that holds it.
+def parse_duration(text: str, option: str) -> timedelta:
+    """Parse a Go duration and round it down to whole seconds.
 
-    Raises X509Error for what is no duration, is shorter than a second, or is beyond Go's own range of 292 years.
+    Raises X509Error if it is invalid, below one second, or above the limit of Go, 292 years.
+    `option` is the name of the option.
     """
     exact = _exact(text)
     if exact is None or text == "0":
-        raise X509Error(f"{text!r} is not a duration: {_in_hours(text) or _FORM}", option=where)
-    if not 1 <= exact <= _LONGEST:
-        raise X509Error(f"{text!r} is not between one second and 292 years: {_FORM}", option=where)
+        raise X509Error(f"{text!r} is not a duration; {_in_hours(text) or _ADVICE}", option=option)
+    if not 1 <= exact <= _MAX_SECONDS:
+        raise X509Error(
+            f"{text!r} is not between one second and 292 years; {_ADVICE}", option=option
+        )
     return timedelta(seconds=int(exact))
 
 
 def _in_hours(text: str) -> str:
-    """Return what to write in place of a count of days, weeks or years; "" for anything else."""
-    found = _LONGER_TERM.fullmatch(text)
-    hours = int(found[1]) * _LONGER[found[found.lastindex or 0]] if found else 0
-    return f'write "{hours}h", for Go has no longer unit' if 0 < hours * 3600 <= _LONGEST else ""
+    """Return the advice to write days, weeks or years in hours; "" for any other text."""
+    term = _CALENDAR_TERM.fullmatch(text)
+    hours = int(term[1]) * _CALENDAR_UNITS[term[term.lastindex or 0]] if term else 0
+    fits = 0 < hours * 3600 <= _MAX_SECONDS
+    return f'write "{hours}h", because Go has no longer unit' if fits else ""
 
 
-def window(text: str, lifetime: timedelta, where: str) -> timedelta:
-    """Return the length of a Go duration or of a percentage of *lifetime*, in whole seconds; *where* is the option.
+@dataclass(frozen=True)
+class RenewalWindow:
+    """The last part of a certificate's validity, in which it is renewed.
 
-    Raises X509Error for what is neither, or is not longer than nothing and shorter than *lifetime*.
+    `length` is a fixed length. If it is None, the window is `percent` of the validity.
     """
-    share = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)%", text)
-    length = (
-        timedelta(seconds=int(lifetime.total_seconds() * float(share[1]) / 100))
-        if share
-        else parse_duration(text, where)
+
+    length: timedelta | None
+    percent: float = 0.0
+
+    def of(self, validity: timedelta) -> timedelta:
+        """Return the length of the window, in whole seconds, for a certificate of this validity."""
+        if self.length is not None:
+            return self.length
+        return timedelta(seconds=int(validity.total_seconds() * self.percent / 100))
+
+
+def parse_renewal_window(text: str, validity: timedelta, option: str) -> RenewalWindow:
+    """Parse a renewal window: a Go duration, or a percentage such as "25%".
+
+    Raises X509Error if it is neither, or if it is not shorter than `validity`. `option` is the
+    name of the option.
+    """
+    percentage = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)%", text)
+    window = (
+        RenewalWindow(None, float(percentage[1]))
+        if percentage
+        else RenewalWindow(parse_duration(text, option))
     )
-    if not timedelta(0) < length < lifetime:
+    if not timedelta(0) < window.of(validity) < validity:
         raise X509Error(
-            f"{text!r} has to be longer than nothing and shorter than the certificate's lifetime of {format_duration(lifetime)}",
-            option=where,
+            f"{text!r} is not longer than zero and shorter than the certificate's validity of"
+            f" {format_duration(validity)}; change one of them",
+            option=option,
         )
-    return length
+    return window
+
+
+def fixed_window_seconds(text: object) -> float | None:
+    """Return the length of a renewal window in seconds; None if it depends on the certificate."""
+    return parse_seconds(text)
 
 
 def format_duration(length: timedelta) -> str:
-    """Return a length in Go's form, in whole seconds: "1h30m", "0s"."""
-    minutes, rest = divmod(int(length.total_seconds()), 60)
+    """Return a length as a Go duration in whole seconds, such as "1h30m" or "0s"."""
+    minutes, seconds = divmod(int(length.total_seconds()), 60)
     hours, minutes = divmod(minutes, 60)
     parts = [
-        f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (rest, "s")) if count
+        f"{count}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (seconds, "s")) if count
     ]
     return "".join(parts) or "0s"

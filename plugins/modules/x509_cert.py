@@ -54,7 +54,7 @@ options:
     default: RSA
   privatekey_size:
     description:
-      - The size of an RSA key in bits, from 2048 to 8192.
+      - The size of an RSA key in bits, set 2048 to 8192.
       - When it is not set, a new key has 2048 bits, and an existing one may have any size in that range.
     type: int
   privatekey_curve:
@@ -430,7 +430,7 @@ awaited:
   elements: str
   sample: ["the certificate ends on 2026-12-01T00:00:00Z, within 720h"]
 refused:
-  description: Why the certificate that was handed in does not do, each in words; the task then fails.
+  description: Why the received certificate cannot be used, each in words; the task then fails.
   returned: with O(ca_on=external) and O(state=present)
   type: list
   elements: str
@@ -569,7 +569,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
     CRYPTOGRAPHY_TRACEBACK,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import converge_pair
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
 
@@ -587,10 +587,10 @@ def main() -> None:
         )
         if not module.check_mode:
             module.fail_json(msg=message, exception=CRYPTOGRAPHY_TRACEBACK)
-        module.warn(f"{message}; check mode takes it that an earlier task does")
+        module.warn(f"{message}; check mode assumes that an earlier task does")
         module.exit_json(changed=True, reasons=["the cryptography library is not there yet"])
     try:
-        result = Pair(module, current_utc()).run()
+        result = converge_pair(module, current_utc())
     except (FilesError, X509Error) as exc:
         module.fail_json(msg=str(exc))
     module.exit_json(**result)

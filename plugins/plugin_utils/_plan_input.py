@@ -31,9 +31,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
     parse_certificates,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import (
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import prepare_task
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller_external import (
     prepare_external_task,
-    prepare_task,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller_options import (
     require_readable,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided import ProvidedFile

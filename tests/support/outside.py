@@ -25,7 +25,7 @@ from tests.support.pki import Ca, Host, certificate, openssl, pem
 SUBJECT = {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"}
 SANS = ["127.0.0.1", "m1.example"]
 FIT: dict[str, Any] = {"subject": SUBJECT, "subject_alt_name": SANS}
-ADVICE = "have {0}/m1.csr signed by the CA in {1}, and put the certificate to {0}/m1.pem"
+ADVICE = "have {0}/m1.csr signed by the CA in {1}, and save the certificate as {0}/m1.pem"
 
 
 class Site:

@@ -26,6 +26,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     serialize_certificate,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.issuance import (
+    Signer,
     ValidityPeriod,
     issue_certificate,
 )
@@ -36,7 +37,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys impor
     parse_private_key,
     serialize_key,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import converge_pair
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
     parse_certificate_spec,
 )
@@ -89,12 +90,10 @@ def certificate(
     **given: Any,
 ) -> x509.Certificate:
     """Create a certificate for a key or another public key, self-signed or by an issuer."""
-    wanted = parse_certificate_spec(options(**given))
-    times = ValidityPeriod(now - wanted.backdate, now + wanted.valid_for, now + wanted.valid_for)
-    signer = issuer.private if issuer else key
-    return issue_certificate(
-        wanted, public or key.public_key(), issuer and issuer.certificate, signer, times
-    )
+    spec = parse_certificate_spec(options(**given))
+    period = ValidityPeriod(now - spec.backdate, now + spec.valid_for, now + spec.valid_for)
+    signer = Signer(issuer.certificate, issuer.private) if issuer else Signer(None, key)
+    return issue_certificate(spec, public or key.public_key(), signer, period)
 
 
 def pem(certificate: x509.Certificate) -> str:
@@ -190,7 +189,7 @@ class Host:
         mine = {"path": str(self.path), "privatekey_path": str(self.key_path)}
         module = FakeModule(check, **options(**{**mine, **self.task, **given}))
         self.warnings = module.warnings
-        return Pair(module, NOW + after).run()
+        return converge_pair(module, NOW + after)
 
     def place(self, key: Any, leaf: x509.Certificate | None = None) -> None:
         self.key_path.write_bytes(serialize_key(key, "pkcs8", None))

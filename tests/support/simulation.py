@@ -108,7 +108,7 @@ BARE = [
     {"part": "binary", "reason": "/opt/k8s/bin/kube-scheduler-v1.37.2: is not there"},
     {
         "part": "certificate",
-        "reason": "/etc/kubernetes/cert/kube-scheduler.pem: the certificate is not there",
+        "reason": "/etc/kubernetes/cert/kube-scheduler.pem: the certificate is missing",
     },
     {"part": "kubeconfig", "reason": "/etc/kubernetes/kube-scheduler.kubeconfig: is not there"},
     {"part": "unit", "reason": "/etc/systemd/system/kube-scheduler.service: is not there"},

@@ -87,7 +87,7 @@ class Folder:
         )
 
     def advice(self, name: str) -> str:
-        return f"have {self.request(name)} signed by the CA in {self.ca}, and put the certificate to {self.pem(name)}"
+        return f"have {self.request(name)} signed by the CA in {self.ca}, and save the certificate as {self.pem(name)}"
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def folder(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     first = found.site()
     assert first.code != 0
     for name in lab.names:
-        assert f"the certificate is not there: {found.advice(name)}, and run again" in first.text, (
+        assert f"the certificate is missing: {found.advice(name)}, and run again" in first.text, (
             first.output
         )
         assert lab.host(name).check_output(UNTIL_NOW).count("\n") <= 1, (
@@ -144,7 +144,7 @@ def test_wrong_external_certificates_are_rejected(lab: Any, folder: Folder) -> N
             ({"subject_alt_name": ["127.0.0.1"]}, "lacks the subject alternative names IP:"),
             (
                 {"extended_key_usage": ["serverAuth"]},
-                "is used by client and server, and its extendedKeyUsage lacks clientAuth",
+                "is used by client and server, but its extendedKeyUsage lacks clientAuth",
             ),
         ),
         (
@@ -152,7 +152,7 @@ def test_wrong_external_certificates_are_rejected(lab: Any, folder: Folder) -> N
             ({"ca": other}, "is not signed by the CA"),
             (
                 {"subject": {**SUBJECT, "O": "system:masters"}},
-                "has the subject O system:masters, wanted system:kube-scheduler",
+                "has the subject O system:masters, expected system:kube-scheduler",
             ),
         ),
     )
@@ -162,7 +162,7 @@ def test_wrong_external_certificates_are_rejected(lab: Any, folder: Folder) -> N
         run = folder.site()
         assert run.code != 0
         for name, (_options, words) in zip(lab.names, cases):
-            assert f"{folder.pem(name)} was handed in and {words}" in run.text, run.output
+            assert f"{folder.pem(name)} cannot be used: it {words}" in run.text, run.output
             assert f"{folder.advice(name)}, or remove it" in run.text
         assert (lab.main_pids(), lab.lease()["leaseTransitions"]) == (pids, transitions)
     for name, content in sound.items():

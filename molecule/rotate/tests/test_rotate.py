@@ -25,7 +25,7 @@ def test_check_mode_lists_the_rotation_and_changes_nothing(lab: Any) -> None:
     pids = lab.main_pids()
     run = lab.play(*rotate("", "--check", "--diff"))
     assert run.code == 0, run.output
-    assert "the certificate is one to replace, and its key with it" in run.text
+    assert "the certificate with its key is listed in replace" in run.text
     for name in lab.names:
         assert f"{name}: would roll, step" in run.output
     assert {name: rotation.lying(lab, name) for name in lab.names} == former

@@ -4,17 +4,18 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""The argument spec of x509_cert, for the module and its action plugin."""
 
 from __future__ import annotations
 
 import typing as t
 
-# Options with an underscore are the action plugin's word to the module: public certificates and requests only.
+# The action plugin passes these to the module. They contain only certificates and requests.
 CA_CERTIFICATE_OPTION = "_ca_certificate"
 CERTIFICATE_OPTION = "_certificate"
 REQUEST_OPTION = "_request"
 INTERNAL_OPTIONS = (CA_CERTIFICATE_OPTION, CERTIFICATE_OPTION, REQUEST_OPTION)
+
 CERTIFICATE_ARGUMENTS: dict[str, dict[str, t.Any]] = {
     "path": {"type": "path", "required": True},
     "privatekey_path": {"type": "path", "required": True},
@@ -75,11 +76,13 @@ CERTIFICATE_ARGUMENT_RULES: dict[str, t.Any] = {
         "profile": ["ca_config"],
     },
 }
-# Where the CA is, these are; the target never hears of them when that is the controller.
+
+# Files on the host that has the CA. The controller never sends its own paths to the target.
 CA_OPTIONS = ("ca_path", "ca_privatekey_path", "ca_privatekey_passphrase_file", "ca_config")
-# Files of the controller by which a CA that is somebody else's is asked, and answers.
+# Files on the controller: the request to an external CA, and its certificate.
 EXTERNAL_OPTIONS = ("csr_path", "certificate_source")
-# What the module's RETURN documents; the signing request is for the action plugin only.
+
+# The keys that RETURN documents. The signing request is for the action plugin only.
 CERTIFICATE_RESULT_KEYS = frozenset(
     [
         "reasons",

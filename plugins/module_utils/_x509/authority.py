@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""A certificate authority: its certificate and, if it signs here, its key."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     read_validity,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.issuance import (
+    Signer,
     ValidityPeriod,
     choose_validity,
     issue_certificate,
@@ -43,146 +44,177 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names impo
     find_disallowed_name,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import (
+    check_validity,
     find_defects,
     is_damaged,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
     CertificateSpec,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import format_utc
 
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
 
 class CertificateAuthority(t.NamedTuple):
-    """The CA that signs; C(private) is its private key (a cryptography object), None where only the certificate is known."""
+    """The certificate of a CA, and its private key; None if only the certificate is known."""
 
     certificate: x509.Certificate
     private: t.Any = None
 
 
 def load_authority(path: str, key_path: str, passphrase_path: str | None) -> CertificateAuthority:
-    """Return the CA of these files; of several certificates in one file, the one that the key belongs to.
+    """Load a CA with its key. If the file has several certificates, use the one of the key.
 
-    Raises MissingError for a file that does not exist, FilesError for one that cannot be read, and X509Error for a key that
-    others may read, is damaged, or belongs to none of the certificates.
+    Raises MissingError if a file does not exist, FilesError if it cannot be read, and X509Error
+    if other users can access the key, or if the key is damaged or belongs to no certificate.
     """
-    content = _required(path, "ca_path")
-    pem = _required(key_path, "ca_privatekey_path")
+    content = _read_required(path, "ca_path")
+    key_pem = _read_required(key_path, "ca_privatekey_path")
     if os.stat(key_path).st_mode & (stat.S_IWGRP | stat.S_IRWXO):
         raise X509Error(
-            f"others can read or change {key_path!r}: chmod it to 0600, and ask who did",
+            f"other users can read or change {key_path!r}; chmod it to 0600 and find out which"
+            " users had access",
             option="ca_privatekey_path",
         )
     key = parse_private_key(
-        pem, read_passphrase(passphrase_path, "ca_privatekey_passphrase_file"), key_path
+        key_pem, read_passphrase(passphrase_path, "ca_privatekey_passphrase_file"), key_path
     )
     public = encode_public_key(key.private.public_key())
-    found = [
+    matching = [
         certificate
         for certificate in parse_authorities(content, path)
         if encode_public_key(read_public_key(certificate)) == public
     ]
-    if not found:
+    if not matching:
         raise X509Error(
-            f"{key_path!r} is not the key of the certificate in {path!r}: give the pair",
+            f"{key_path!r} is not the key of a certificate in {path!r}; set a matching pair",
             option="ca_privatekey_path",
         )
-    return CertificateAuthority(_latest(found), key.private)
+    return CertificateAuthority(_select_latest(matching), key.private)
 
 
 def load_authority_certificate(path: str) -> CertificateAuthority:
-    """Return the CA of this file without its key, for a caller that only compares.
+    """Load a CA without its key, to compare certificates only.
 
-    Raises X509Error where the file holds several CAs, of which only a key could tell the one that signs.
+    Raises X509Error if the file has several CAs, because only the key shows which one signs.
     """
-    found = parse_authorities(_required(path, "ca_path"), path)
-    if len({encode_public_key(read_public_key(certificate)) for certificate in found}) > 1:
+    certificates = parse_authorities(_read_required(path, "ca_path"), path)
+    public_keys = {encode_public_key(read_public_key(entry)) for entry in certificates}
+    if len(public_keys) > 1:
         raise X509Error(
-            f"{path!r} holds several CAs, and without a key nothing tells which one signs: name a file with that one",
+            f"{path!r} contains several CAs, and without a key the signing CA is unknown; set a"
+            " file that contains only that CA",
             option="ca_path",
         )
-    return CertificateAuthority(_latest(found))
+    return CertificateAuthority(_select_latest(certificates))
 
 
-def _latest(found: list[x509.Certificate]) -> x509.Certificate:
-    """Return the certificate that ends last: a CA that was renewed with its key may lie beside its former self."""
-    return max(found, key=lambda certificate: read_validity(certificate)[1])
+def _select_latest(certificates: list[x509.Certificate]) -> x509.Certificate:
+    """Return the certificate that ends last: a file can contain a CA before and after renewal."""
+    return max(certificates, key=lambda certificate: read_validity(certificate)[1])
 
 
 def parse_authorities(content: bytes, path: str) -> list[x509.Certificate]:
-    """Return the certificates in the content of a CA's file; raise X509Error where there is none. *path* is for the error."""
-    found = [
+    """Return the readable certificates of a CA file; raise X509Error if there are none.
+
+    `path` is for the error message.
+    """
+    certificates = [
         certificate
         for certificate in parse_certificates(content)
         if certificate is not None and read_fields(certificate) and read_public_key(certificate)
     ]
-    if not found:
-        raise X509Error(f"{path!r} holds no readable certificate in PEM form", option="ca_path")
-    return found
+    if not certificates:
+        raise X509Error(
+            f"{path!r} contains no readable certificate in PEM format; correct the path or the"
+            " content",
+            option="ca_path",
+        )
+    return certificates
 
 
-def _required(path: str, option: str) -> bytes:
+def _read_required(path: str, option: str) -> bytes:
     content = paths.read(path, follow=True)
     if content is None:
         raise MissingError(
-            f"{path!r} does not exist: make the CA first (is_ca), or name where it is",
+            f"{path!r} does not exist; create the CA first (is_ca), or correct the path",
             option=option,
         )
     return content
 
 
 def check_authority(
-    authority: CertificateAuthority, path: str, wanted: CertificateSpec, now: datetime
+    certificate: x509.Certificate, path: str, spec: CertificateSpec, now: datetime
 ) -> None:
-    """Raise X509Error where this CA cannot sign the certificate that is wanted; *path* is for the error."""
-    certificate = authority.certificate
-    have = t.cast(CertificateFields, read_fields(certificate))
-    begins, ends = read_validity(certificate)
-    usages = have["extended_key_usage"]
-    foreign = sorted(set(wanted.extended_key_usage) - set(usages)) if usages else []
-    length = have["path_length"]
-    public, odd = read_public_key(certificate), find_defects(certificate)
-    weak, unable = find_weakness(public), check_digest(key_kind_of(public), wanted.digest)
-    faults = (
-        (not have["is_ca"], "is not a CA: its basicConstraints do not say CA:TRUE"),
-        (
-            "keyCertSign" not in have["key_usage"],
-            "may not sign certificates: its keyUsage lacks keyCertSign",
-        ),
-        (not have["subject"], "has no subject, so that no certificate can name it as its issuer"),
-        (begins > now, f"is not valid before {format_utc(begins)}"),
-        (ends <= now, f"expired on {format_utc(ends)}"),
-        (weak, f"has {weak}"),
-        (unable, f"{unable}"),
-        (is_damaged(certificate), "is damaged: its own signature does not hold"),
-        (odd, f"is refused by verifiers: {'; '.join(odd)}"),
-        (wanted.is_ca and length == 0, "may not sign other CAs: its pathLen is 0"),
-        (
-            wanted.is_ca
-            and length
-            and (wanted.path_length is None or wanted.path_length >= length),
-            f"has pathLen {length}: path_length has to be less",
-        ),
-        (
-            foreign and "anyExtendedKeyUsage" not in usages,
-            f"may not sign for {', '.join(foreign)}: its own extendedKeyUsage",
-        ),
-    )
-    for fault, words in faults:
-        if fault:
-            raise X509Error(f"{path!r} {words}", option="ca_path")
-    outside = find_disallowed_name(wanted.subject_alt_name, **have["name_constraints"])
-    if outside:
+    """Raise X509Error if the CA cannot sign the specified certificate.
+
+    `path` is for the error message.
+    """
+    fields = t.cast(CertificateFields, read_fields(certificate))
+    problems = [
+        *_find_unfitness(certificate, fields, now),
+        *_find_limits(certificate, fields, spec),
+    ]
+    if problems:
+        raise X509Error(f"{path!r} {problems[0]}", option="ca_path")
+    disallowed = find_disallowed_name(spec.subject_alt_name, **fields["name_constraints"])
+    if disallowed:
         raise X509Error(
-            f"{path!r} may not sign for {outside}: its name constraints", option="ca_path"
+            f"{path!r} cannot sign for {disallowed} because of its name constraints; remove the"
+            " name, or use another CA",
+            option="ca_path",
         )
 
 
+def _find_unfitness(
+    certificate: x509.Certificate, fields: CertificateFields, now: datetime
+) -> t.Iterator[str]:
+    """Yield why the CA cannot sign any certificate."""
+    if not fields["is_ca"]:
+        yield "is not a CA: its basicConstraints lack CA:TRUE"
+    if "keyCertSign" not in fields["key_usage"]:
+        yield "cannot sign certificates: its keyUsage lacks keyCertSign"
+    if not fields["subject"]:
+        yield "has no subject, so that no certificate can name it as its issuer"
+    invalid = check_validity(certificate, now)
+    if invalid:
+        yield invalid
+    weakness = find_weakness(read_public_key(certificate))
+    if weakness:
+        yield f"has {weakness}"
+
+
+def _find_limits(
+    certificate: x509.Certificate, fields: CertificateFields, spec: CertificateSpec
+) -> t.Iterator[str]:
+    """Yield why the CA cannot sign this certificate."""
+    unsupported_digest = check_digest(key_kind_of(read_public_key(certificate)), spec.digest)
+    if unsupported_digest:
+        yield unsupported_digest
+    if is_damaged(certificate):
+        yield "is damaged: its own signature is invalid"
+    defects = find_defects(certificate)
+    if defects:
+        yield f"is rejected by verifiers: {'; '.join(defects)}"
+    length = fields["path_length"]
+    if spec.is_ca and length == 0:
+        yield "cannot sign other CAs: its pathLen is 0"
+    if spec.is_ca and length and (spec.path_length is None or spec.path_length >= length):
+        yield f"has pathLen {length}; set a smaller path_length"
+    usages = fields["extended_key_usage"]
+    extra = sorted(set(spec.extended_key_usage) - set(usages)) if usages else []
+    if extra and "anyExtendedKeyUsage" not in usages:
+        yield f"cannot sign for {', '.join(extra)}: its extendedKeyUsage lacks it"
+
+
 def sign_certificate(
-    authority: CertificateAuthority, wanted: CertificateSpec, public: t.Any, now: datetime
+    authority: CertificateAuthority, spec: CertificateSpec, public: t.Any, now: datetime
 ) -> tuple[x509.Certificate, ValidityPeriod]:
-    """Return a certificate for a public key, and its times; raise X509Error where it would outlive its CA."""
-    times = choose_validity(wanted, authority.certificate, now)
-    return issue_certificate(wanted, public, authority.certificate, authority.private, times), times
+    """Issue a certificate for a public key, and return it with its validity.
+
+    Raises X509Error if it would end after its CA and must not be clamped.
+    """
+    period = choose_validity(spec, authority.certificate, now)
+    signer = Signer(authority.certificate, authority.private)
+    return issue_certificate(spec, public, signer, period), period

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""Certificates: parse, serialize and read their fields."""
 
 from __future__ import annotations
 
@@ -31,18 +31,25 @@ with contextlib.suppress(ImportError):
     from cryptography.hazmat.primitives import hashes, serialization
 
 CertificateFields = dict[str, t.Any]
+Chain = t.Sequence["x509.Certificate | None"]
+"""A certificate and its intermediates. None is a certificate that cannot be parsed."""
 
 
 def parse_certificates(content: bytes) -> list[x509.Certificate | None]:
-    """Return the certificates in PEM form, in order, with None for each that cannot be read."""
-    return [_load(block) for block in split_certificates(content)]
+    """Return the certificates of a PEM text in order, None for each that cannot be parsed."""
+    return [_parse(block) for block in split_certificates(content)]
 
 
-def _load(block: bytes) -> x509.Certificate | None:
+def _parse(block: bytes) -> x509.Certificate | None:
     try:
         return x509.load_pem_x509_certificate(block)
     except Exception:
-        return None  # the library's parsers raise many kinds over the versions
+        return None  # The versions of the library raise several types.
+
+
+def parse_first_certificate(content: bytes) -> x509.Certificate | None:
+    """Return the first certificate of a PEM text; None if there is none or it cannot be parsed."""
+    return next(iter(parse_certificates(content)), None)
 
 
 def serialize_certificate(certificate: x509.Certificate) -> bytes:
@@ -50,18 +57,23 @@ def serialize_certificate(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def serialize_chain(chain: Chain) -> bytes:
+    """Return a certificate and its intermediates as PEM, without other text."""
+    return b"".join(serialize_certificate(entry) for entry in chain if entry is not None)
+
+
 def read_validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
-    """Return when a certificate begins and ends, which cryptography tells in two ways."""
+    """Return the begin and end of the validity in UTC."""
     try:
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except AttributeError:
+    except AttributeError:  # before cryptography 42
         return to_utc(certificate.not_valid_before), to_utc(certificate.not_valid_after)
 
 
 def find_extension(
     certificate: x509.Certificate | x509.CertificateSigningRequest, kind: t.Any
 ) -> t.Any:
-    """Return the value of an extension, or None."""
+    """Return the value of an extension; None if it is missing."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
@@ -69,23 +81,18 @@ def find_extension(
 
 
 def read_public_key(certificate: x509.Certificate) -> t.Any:
-    """Return the public key of a certificate, or None where it is of a kind that the library does not know."""
+    """Return the public key; None if the library does not support its type."""
     try:
         return certificate.public_key()
     except Exception:
         return None
 
 
-def _list(values: t.Iterable[str] | None) -> list[str]:
-    return sorted(values or ())
-
-
 def read_fields(certificate: x509.Certificate) -> CertificateFields | None:
-    """Return the fields of a certificate under the names of the options; None where it cannot be read."""
+    """Return the fields of a certificate, named like the options; None if one cannot be read."""
     try:
         read_validity(certificate)
         basic = find_extension(certificate, x509.BasicConstraints)
-        limits = find_extension(certificate, x509.NameConstraints)
         usage = find_extension(certificate, x509.KeyUsage)
         digest = certificate.signature_hash_algorithm
         return {
@@ -99,14 +106,7 @@ def read_fields(certificate: x509.Certificate) -> CertificateFields | None:
             ),
             "is_ca": bool(basic and basic.ca),
             "path_length": basic.path_length if basic else None,
-            "name_constraints": {
-                "permitted": describe_general_names(limits.permitted_subtrees or ())
-                if limits
-                else [],
-                "excluded": describe_general_names(limits.excluded_subtrees or ())
-                if limits
-                else [],
-            },
+            "name_constraints": _read_name_constraints(certificate),
             "digest": digest.name if digest else None,
             "issuer": describe_name(certificate.issuer),
         }
@@ -114,8 +114,16 @@ def read_fields(certificate: x509.Certificate) -> CertificateFields | None:
         return None
 
 
+def _read_name_constraints(certificate: x509.Certificate) -> dict[str, list[str]]:
+    limits = find_extension(certificate, x509.NameConstraints)
+    return {
+        "permitted": describe_general_names((limits and limits.permitted_subtrees) or ()),
+        "excluded": describe_general_names((limits and limits.excluded_subtrees) or ()),
+    }
+
+
 def read_identity(certificate: x509.Certificate | None, now: datetime) -> CertificateFields:
-    """Return serial number, times, days left and fingerprint of a certificate; nulls for one that is still to be issued."""
+    """Return serial number, times, days left and fingerprint; all None without a certificate."""
     if certificate is None:
         return dict.fromkeys(
             ("serial_number", "not_before", "not_after", "days_left", "fingerprint_sha256")
@@ -131,5 +139,5 @@ def read_identity(certificate: x509.Certificate | None, now: datetime) -> Certif
 
 
 def compute_fingerprint(certificate: x509.Certificate) -> str:
-    """Return the SHA-256 of a certificate, as openssl writes it."""
+    """Return the SHA-256 fingerprint in the format of openssl."""
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()

@@ -4,130 +4,116 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""The rules for a certificate from an external CA, for a key that this collection generated."""
 
 from __future__ import annotations
 
 import contextlib
 import typing as t
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    Chain,
     read_fields,
     read_public_key,
     read_validity,
-    serialize_certificate,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
-    encode_public_key,
     find_weakness,
+    is_same_key,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import (
     build_x509_name,
     describe_name,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided import (
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import (
     check_chain,
     check_names,
-    check_purpose,
+    check_renewal_window,
+    check_use,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import verify_request
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
     CertificateSpec,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import format_utc
 
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
-Chain = t.Sequence["x509.Certificate | None"]
-# What Kubernetes takes a client's user and groups from. Other attributes are the CA's to choose.
+# Kubernetes takes the user and groups of a client from these. The CA can set other attributes.
 IDENTITY_ATTRIBUTES = ("CN", "O")
 OTHER_KEY = "is not the certificate of the key on this host"
 
 
-class ExternalErrors(t.NamedTuple):
-    """What is wrong with a certificate: what makes it useless, and what another one should do better."""
+class ExternalProblems(t.NamedTuple):
+    """The problems of a certificate: `fatal` ones prevent its use, `minor` ones do not."""
 
-    hard: list[str]
-    soft: list[str]
+    fatal: list[str]
+    minor: list[str]
 
     @property
     def all(self) -> list[str]:
-        """Both."""
-        return [*self.hard, *self.soft]
+        """All problems."""
+        return [*self.fatal, *self.minor]
 
 
 class ExternalRules(t.NamedTuple):
-    """What a certificate is judged by: the CAs that are trusted, what the task asks for, and the time."""
+    """What a certificate is checked against: the trusted CAs, the specification, the time."""
 
     anchors: list[x509.Certificate]
-    wanted: CertificateSpec
+    spec: CertificateSpec
     now: datetime
 
-    def faults(self, chain: Chain, public: t.Any) -> ExternalErrors:
-        """Judge a certificate, its intermediates below it, for a public key; None for one that is not known."""
-        leaf = chain[0] if chain else None
-        facts = read_fields(leaf) if leaf is not None else None
+    def check(self, chain: Chain, public: t.Any) -> ExternalProblems:
+        """Check a certificate with its intermediates for a public key; None allows any key."""
         if not chain:
-            return ExternalErrors(["is not there"], [])
-        if leaf is None or facts is None or None in chain:
-            return ExternalErrors(["cannot be read"], [])
-        own, hard = read_public_key(leaf), []
-        if own is None or (
-            public is not None and encode_public_key(own) != encode_public_key(public)
-        ):
-            hard.append(OTHER_KEY)
-        elif find_weakness(own):
-            hard.append(f"has {find_weakness(own)}")
-        asked = describe_name(build_x509_name(self.wanted.subject))
-        have = facts["subject"]
-        hard += [
-            f"has the subject {name} {_words(have.get(name))}, wanted {_words(asked.get(name))}"
-            for name in IDENTITY_ATTRIBUTES
-            if have.get(name) != asked.get(name)
-        ]
-        judged = [
-            *check_purpose(leaf, facts, self.now),
+            return ExternalProblems(["is missing"], [])
+        leaf = chain[0]
+        fields = read_fields(leaf) if leaf is not None else None
+        if leaf is None or fields is None or None in chain:
+            return ExternalProblems(["cannot be read"], [])
+        problems = [
+            *check_use(leaf, fields, self.now),
             *check_chain(chain, self.anchors, "the CA", self.now),
         ]
-        hard += [reason.what for reason in judged]
-        return ExternalErrors(
-            hard, [reason.what for reason in check_names(facts, self.wanted.subject_alt_name)]
+        return ExternalProblems(
+            fatal=[
+                *_check_key(leaf, public),
+                *self._check_subject(fields["subject"]),
+                *(problem.reason for problem in problems),
+            ],
+            minor=[problem.reason for problem in check_names(fields, self.spec.subject_alt_name)],
         )
 
-    def due(self, chain: Chain, renew_before: str) -> list[str]:
-        """Tell that a certificate without faults is in its window, where a new one could end later."""
-        begins, ends = read_validity(t.cast("x509.Certificate", chain[0]))
-        window = self.wanted.renew_before
-        if renew_before.endswith("%"):
-            # Of its own lifetime, which the CA has chosen.
-            window = timedelta(
-                seconds=int(
-                    (ends - begins) * (window / self.wanted.valid_for) / timedelta(seconds=1)
+    def _check_subject(self, subject: t.Mapping[str, t.Any]) -> t.Iterator[str]:
+        expected = describe_name(build_x509_name(self.spec.subject))
+        for name in IDENTITY_ATTRIBUTES:
+            if subject.get(name) != expected.get(name):
+                yield (
+                    f"has the subject {name} {_format_attribute(subject.get(name))}, expected"
+                    f" {_format_attribute(expected.get(name))}"
                 )
-            )
-        last = max(read_validity(anchor)[1] for anchor in self.anchors)
-        if self.now <= ends - window or ends >= last:
-            return []
-        return [f"ends on {format_utc(ends)}, within {_durations.format_duration(window)}"]
+
+    def check_renewal(self, certificate: x509.Certificate) -> str:
+        """Return that a certificate without problems is in its renewal window; "" if it is not.
+
+        A new certificate must be able to end later.
+        """
+        begins, ends = read_validity(certificate)
+        # A percentage applies to the validity that the CA has chosen.
+        window = self.spec.renewal_window.of(ends - begins)
+        latest_end = max(read_validity(anchor)[1] for anchor in self.anchors)
+        return check_renewal_window(certificate, window, latest_end, self.now)
 
 
-def serialize_chain(chain: Chain) -> bytes:
-    """Return a certificate and its intermediates as PEM, without what others write between them."""
-    return b"".join(serialize_certificate(found) for found in chain if found is not None)
+def _check_key(leaf: x509.Certificate, public: t.Any) -> t.Iterator[str]:
+    leaf_key = read_public_key(leaf)
+    if leaf_key is None or (public is not None and not is_same_key(leaf_key, public)):
+        yield OTHER_KEY
+        return
+    weakness = find_weakness(leaf_key)
+    if weakness:
+        yield f"has {weakness}"
 
 
-def matches_request(request: str | None, public: t.Any, wanted: CertificateSpec) -> bool:
-    """Tell whether a signing request is for this public key, or for any where it is None, and for what is wanted."""
-    try:
-        own, _pem = verify_request(request or "", wanted)
-    except X509Error:
-        return False
-    return public is None or encode_public_key(own) == encode_public_key(public)
-
-
-def _words(value: t.Any) -> str:
+def _format_attribute(value: t.Any) -> str:
     return " and ".join(value) if isinstance(value, list) else str(value or "none")

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""Issue certificates."""
 
 from __future__ import annotations
 
@@ -28,12 +28,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names impo
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
     CertificateSpec,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import (
-    format_utc,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import format_utc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.usages import (
     build_extended_key_usage,
     build_key_usage,
+    select_usable,
 )
 
 with contextlib.suppress(ImportError):
@@ -41,7 +40,7 @@ with contextlib.suppress(ImportError):
 
 
 class ValidityPeriod(t.NamedTuple):
-    """The validity period of a new certificate, and the end it would have had without its CA's; all in UTC."""
+    """The validity of a new certificate in UTC; `unclamped` is the end that valid_for sets."""
 
     not_before: datetime
     not_after: datetime
@@ -49,43 +48,49 @@ class ValidityPeriod(t.NamedTuple):
 
     @property
     def clamped(self) -> bool:
-        """Whether the CA ends first."""
+        """Whether the end of the CA limits the validity."""
         return self.not_after != self.unclamped
 
 
+class Signer(t.NamedTuple):
+    """The certificate and private key that sign; without a certificate, the key signs its own."""
+
+    certificate: x509.Certificate | None
+    private: t.Any
+
+
 def choose_validity(
-    wanted: CertificateSpec, issuer: x509.Certificate | None, now: datetime
+    spec: CertificateSpec, issuer: x509.Certificate | None, now: datetime
 ) -> ValidityPeriod:
-    """Return the validity period of a new certificate; X509Error where it would exceed its CA's and may not be clamped."""
-    begins, ends = now - wanted.backdate, now + wanted.valid_for
+    """Return the validity of a new certificate.
+
+    Raises X509Error if it would end after its CA and must not be clamped.
+    """
+    begins, ends = now - spec.backdate, now + spec.valid_for
     if issuer is None:
         return ValidityPeriod(begins, ends, ends)
     first, last = read_validity(issuer)
-    if ends > last and not wanted.clamp:
+    if ends > last and not spec.clamp:
         raise X509Error(
-            f"the certificate would end on {format_utc(ends)}, after its CA, which ends on {format_utc(last)}:"
-            " shorten valid_for, renew the CA, or set not_after_policy to clamp",
+            f"the certificate would end on {format_utc(ends)}, after its CA, which ends on"
+            f" {format_utc(last)}; shorten valid_for, renew the CA, or set not_after_policy to"
+            " clamp",
             option="valid_for",
         )
     return ValidityPeriod(max(begins, first), min(ends, last), ends)
 
 
 def issue_certificate(
-    wanted: CertificateSpec,
-    public: t.Any,
-    issuer: x509.Certificate | None,
-    private: t.Any,
-    validity_: ValidityPeriod,
+    spec: CertificateSpec, public: t.Any, signer: Signer, period: ValidityPeriod
 ) -> x509.Certificate:
-    """Issue a certificate for a public key, signed by the issuer's private key; without an issuer, by its own."""
-    key_type = key_kind_of(public).type
-    name = build_x509_name(wanted.subject)
-    signer = private.public_key()
+    """Issue a certificate for a public key."""
+    issuer = signer.certificate
+    name = build_x509_name(spec.subject)
     identifier = find_extension(issuer, x509.SubjectKeyIdentifier) if issuer is not None else None
     authority = (
         x509.AuthorityKeyIdentifier(identifier.digest, None, None)
         if identifier
-        else x509.AuthorityKeyIdentifier.from_issuer_public_key(signer)
+        else x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.private.public_key())
     )
     builder = (
         x509.CertificateBuilder()
@@ -93,28 +98,28 @@ def issue_certificate(
         .issuer_name(name if issuer is None else issuer.subject)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(validity_.not_before)
-        .not_valid_after(validity_.not_after)
-        .add_extension(x509.BasicConstraints(wanted.is_ca, wanted.path_length), critical=True)
+        .not_valid_before(period.not_before)
+        .not_valid_after(period.not_after)
+        .add_extension(x509.BasicConstraints(spec.is_ca, spec.path_length), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(authority, critical=False)
     )
-    for value, critical in _asked_extensions(wanted, key_type):
+    for value, critical in requested_extensions(spec, key_kind_of(public).type):
         builder = builder.add_extension(value, critical=critical)
-    if wanted.permitted or wanted.excluded:
+    if spec.permitted or spec.excluded:
         sides = (
             [build_general_name(entry) for entry in side] or None
-            for side in (wanted.permitted, wanted.excluded)
+            for side in (spec.permitted, spec.excluded)
         )
         builder = builder.add_extension(x509.NameConstraints(*sides), critical=True)
-    return builder.sign(private, choose_hash(private, wanted.digest))
+    return builder.sign(signer.private, choose_hash(signer.private, spec.digest))
 
 
-def _asked_extensions(wanted: CertificateSpec, key_type: str) -> t.Iterator[tuple[t.Any, bool]]:
-    """Yield the extensions that a request can ask for, and whether each is critical."""
-    yield build_key_usage(wanted.usable_by(key_type)), True
-    if wanted.extended_key_usage:
-        yield build_extended_key_usage(wanted.extended_key_usage), False
-    if wanted.subject_alt_name:
-        names = [build_general_name(entry) for entry in wanted.subject_alt_name]
-        yield x509.SubjectAlternativeName(names), not wanted.subject
+def requested_extensions(spec: CertificateSpec, key_type: str) -> t.Iterator[tuple[t.Any, bool]]:
+    """Yield the extensions that a signing request contains, and whether each is critical."""
+    yield build_key_usage(select_usable(spec.key_usage, key_type)), True
+    if spec.extended_key_usage:
+        yield build_extended_key_usage(spec.extended_key_usage), False
+    if spec.subject_alt_name:
+        names = [build_general_name(entry) for entry in spec.subject_alt_name]
+        yield x509.SubjectAlternativeName(names), not spec.subject

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""Private keys: generate, parse, serialize and validate. No error contains key material."""
 
 from __future__ import annotations
 
@@ -25,17 +25,25 @@ with contextlib.suppress(ImportError):
 
 CURVES = {"secp256r1": 256, "secp384r1": 384, "secp521r1": 521}
 RSA_SIZES = (2048, 8192)
+_MIN_RSA_EXPONENT = 65537
+_MAX_PASSPHRASE_BYTES = 1023
+_PEM_FORMATS = {
+    b"PRIVATE KEY": "pkcs8",
+    b"ENCRYPTED PRIVATE KEY": "pkcs8",
+    b"RSA PRIVATE KEY": "traditional",
+    b"EC PRIVATE KEY": "traditional",
+}
 
 
 class KeyKind(t.NamedTuple):
-    """Type, size and curve of a key; a size or curve of None asks for nothing."""
+    """Type, size and curve of a key. A size or curve of None allows any."""
 
     type: str
     size: int | None = None
     curve: str | None = None
 
-    def made(self) -> KeyKind:
-        """Return the kind of a new key, with nothing left open."""
+    def completed(self) -> KeyKind:
+        """Return the kind of a new key, with the default size and curve."""
         if self.type == "RSA":
             return self._replace(size=self.size or RSA_SIZES[0])
         if self.type == "ECC":
@@ -48,7 +56,10 @@ class KeyKind(t.NamedTuple):
 
 
 class PrivateKey(t.NamedTuple):
-    """A private key (a cryptography object), and the format (pkcs8 or traditional) and encryption of its file."""
+    """A private key of the cryptography library, and how its file stores it.
+
+    `format` is pkcs8 or traditional.
+    """
 
     private: t.Any
     format: str
@@ -56,12 +67,12 @@ class PrivateKey(t.NamedTuple):
 
     @property
     def kind(self) -> KeyKind:
-        """Its type, size and curve."""
+        """Type, size and curve."""
         return key_kind_of(self.private.public_key())
 
 
 def key_kind_of(public: t.Any) -> KeyKind:
-    """Return the type, size and curve of a public key."""
+    """Return type, size and curve of a public key."""
     if isinstance(public, rsa.RSAPublicKey):
         return KeyKind("RSA", public.key_size)
     if isinstance(public, ec.EllipticCurvePublicKey):
@@ -72,87 +83,87 @@ def key_kind_of(public: t.Any) -> KeyKind:
 
 
 def find_weakness(public: t.Any) -> str | None:
-    """Return why this public key is too weak for a certificate or a CA, in words; None where it is not."""
-    found = key_kind_of(public)
-    if found.type == "RSA":
-        least, most = RSA_SIZES
-        if not least <= (found.size or 0) <= most:
-            return f"an RSA key of {found.size} bits: {least} to {most} are allowed"
-        if public.public_numbers().e < 65537:
-            return "an RSA key with a small public exponent: it is unsafe"
-    elif found.type == "ECC":
-        if found.curve not in CURVES:
-            return f"a key on the curve {found.curve}: Kubernetes knows {', '.join(CURVES)}"
-    elif found.type != "Ed25519":
-        return f"a {found.type} key: RSA, ECC and Ed25519 are allowed"
+    """Return why a public key is not allowed in a certificate; None if it is allowed."""
+    kind = key_kind_of(public)
+    if kind.type == "RSA":
+        min_bits, max_bits = RSA_SIZES
+        if not min_bits <= (kind.size or 0) <= max_bits:
+            return f"an RSA key of {kind.size} bits; {min_bits} to {max_bits} are allowed"
+        if public.public_numbers().e < _MIN_RSA_EXPONENT:
+            return f"an RSA key with a public exponent below {_MIN_RSA_EXPONENT}, which is unsafe"
+    elif kind.type == "ECC":
+        if kind.curve not in CURVES:
+            return f"a key on the curve {kind.curve}; Kubernetes supports {', '.join(CURVES)}"
+    elif kind.type != "Ed25519":
+        return f"a {kind.type} key; RSA, ECC and Ed25519 are allowed"
     return None
 
 
 def read_passphrase(path: str | None, option: str) -> bytes | None:
-    """Return the passphrase (1 to 1023 bytes) in the first line of a file; raise X509Error, MissingError or FilesError."""
+    """Return the passphrase in the first line of a file, 1 to 1023 bytes; None without a path.
+
+    Raises X509Error, MissingError or FilesError. `option` is the name of the option.
+    """
     if path is None:
         return None
     content = paths.read(path, limit=4096, follow=True)
     if content is None:
         raise MissingError(
-            f"{path!r} does not exist: put the passphrase into it, or leave the option out",
+            f"{path!r} does not exist; create the file with the passphrase, or unset the option",
             option=option,
         )
-    secret = content.partition(b"\n")[0].rstrip(b"\r")
-    if not secret or len(secret) > 1023:
+    passphrase = content.partition(b"\n")[0].rstrip(b"\r")
+    if not passphrase or len(passphrase) > _MAX_PASSPHRASE_BYTES:
         raise X509Error(
-            f"{path!r} holds no passphrase of 1 to 1023 bytes on its first line", option=option
+            f"the first line of {path!r} is not a passphrase; write 1 to {_MAX_PASSPHRASE_BYTES}"
+            " bytes",
+            option=option,
         )
-    return secret
+    return passphrase
 
 
-def parse_private_key(pem: bytes, secret: bytes | None, path: str) -> PrivateKey:
-    """Return the private key in *pem*; raise X509Error where there is not exactly one that is whole. *path* is for the error."""
-    labels = {
-        b"PRIVATE KEY": "pkcs8",
-        b"ENCRYPTED PRIVATE KEY": "pkcs8",
-        b"RSA PRIVATE KEY": "traditional",
-        b"EC PRIVATE KEY": "traditional",
-    }
-    found = [label for label in labels if b"-----BEGIN " + label + b"-----" in pem]
-    if len(found) != 1 or pem.count(b"PRIVATE KEY-----") != 2:
+def parse_private_key(pem: bytes, passphrase: bytes | None, path: str) -> PrivateKey:
+    """Parse the private key in a PEM text.
+
+    Raises X509Error unless the text has exactly one key, and the key works. `path` is for the
+    error message.
+    """
+    labels = [label for label in _PEM_FORMATS if b"-----BEGIN " + label + b"-----" in pem]
+    if len(labels) != 1 or pem.count(b"PRIVATE KEY-----") != 2:
         raise X509Error(
-            f"{path!r} does not hold exactly one private key in PEM form (PKCS#8, PKCS#1 or SEC1)"
+            f"{path!r} does not contain exactly one private key in PEM format; use PKCS#8, PKCS#1"
+            " or SEC1"
         )
-    encrypted = found[0].startswith(b"ENCRYPTED") or b"Proc-Type: 4,ENCRYPTED" in pem
-    if encrypted and secret is None:
-        raise X509Error(
-            f"{path!r} is encrypted: name the file with its passphrase in the passphrase_file option"
-        )
-    start = pem.index(b"-----BEGIN " + found[0])
+    [label] = labels
+    encrypted = label.startswith(b"ENCRYPTED") or b"Proc-Type: 4,ENCRYPTED" in pem
+    if encrypted and passphrase is None:
+        raise X509Error(f"{path!r} is encrypted; set the passphrase_file option")
     try:
-        private, whole = _load(pem[start:], secret if encrypted else None)
-    except Exception:  # several kinds over the versions, and what they say is of no use
-        why = (
-            "with that passphrase, or it is damaged"
-            if encrypted
-            else ": it is damaged or of an unknown kind"
+        private, works = _load_key(
+            pem[pem.index(b"-----BEGIN " + label) :], passphrase if encrypted else None
         )
+    except Exception:  # The library raises several types, with messages that do not help.
+        reason = "the passphrase is incorrect, or the key is damaged"
         raise X509Error(
-            f"{path!r} cannot be read as a private key{' ' if encrypted else ''}{why}"
+            f"{path!r} cannot be read as a private key;"
+            f" {reason if encrypted else 'it is damaged or of an unknown type'}"
         ) from None
-    if not whole:
-        raise X509Error(
-            f"{path!r} is damaged: its private and its public half do not belong together"
-        )
-    return PrivateKey(private, labels[found[0]], encrypted)
+    if not works:
+        raise X509Error(f"{path!r} is damaged; its private and public parts do not match")
+    return PrivateKey(private, _PEM_FORMATS[label], encrypted)
 
 
-# One question of scheduler_info reads the same key for the pair and for the kubeconfig; the library's checks of an RSA key take 30 ms.
+# scheduler_info reads the same key for the pair and for the kubeconfig. The library checks an RSA
+# key for 30 ms.
 @functools.lru_cache(maxsize=1)
-def _load(pem: bytes, secret: bytes | None) -> tuple[t.Any, bool]:
-    """Return a private key, and whether it is whole; raise what the library raises."""
-    private = serialization.load_pem_private_key(pem, secret)
-    return private, _whole(private)
+def _load_key(pem: bytes, passphrase: bytes | None) -> tuple[t.Any, bool]:
+    """Load a private key and test it. Raises the errors of the library."""
+    private = serialization.load_pem_private_key(pem, passphrase)
+    return private, _works(private)
 
 
-def _whole(private: t.Any) -> bool:
-    """Tell whether a key signs what it can verify, which not all versions of the library check."""
+def _works(private: t.Any) -> bool:
+    """Whether the key verifies its own signature. Not all versions of the library check this."""
     public, digest = private.public_key(), hashes.SHA256()
     try:
         if isinstance(public, rsa.RSAPublicKey):
@@ -166,57 +177,64 @@ def _whole(private: t.Any) -> bool:
     return True
 
 
-def generate_key(wanted: KeyKind) -> t.Any:
+def generate_key(kind: KeyKind) -> t.Any:
     """Generate a private key."""
-    made = wanted.made()
-    if made.type == "RSA":
-        return rsa.generate_private_key(65537, t.cast(int, made.size))
-    if made.type == "ECC":
-        return ec.generate_private_key(getattr(ec, str(made.curve).upper())())
+    complete = kind.completed()
+    if complete.type == "RSA":
+        return rsa.generate_private_key(_MIN_RSA_EXPONENT, t.cast(int, complete.size))
+    if complete.type == "ECC":
+        return ec.generate_private_key(getattr(ec, str(complete.curve).upper())())
     return ed25519.Ed25519PrivateKey.generate()
 
 
-def serialize_key(private: t.Any, form: str, secret: bytes | None) -> bytes:
-    """Return a private key as PEM; a form of "auto" is PKCS#8."""
+def serialize_key(private: t.Any, key_format: str, passphrase: bytes | None) -> bytes:
+    """Return a private key as PEM. The format "auto" is PKCS#8."""
     formats = serialization.PrivateFormat
     encryption = (
-        serialization.BestAvailableEncryption(secret) if secret else serialization.NoEncryption()
+        serialization.BestAvailableEncryption(passphrase)
+        if passphrase
+        else serialization.NoEncryption()
     )
-    layout = formats.TraditionalOpenSSL if form == "traditional" else formats.PKCS8
+    layout = formats.TraditionalOpenSSL if key_format == "traditional" else formats.PKCS8
     return t.cast(bytes, private.private_bytes(serialization.Encoding.PEM, layout, encryption))
 
 
 def encode_public_key(public: t.Any) -> bytes:
-    """Return the one encoding of a public key, to compare keys by."""
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return t.cast(bytes, public.public_bytes(serialization.Encoding.DER, form))
+    """Return the DER encoding of a public key, which identifies the key."""
+    layout = serialization.PublicFormat.SubjectPublicKeyInfo
+    return t.cast(bytes, public.public_bytes(serialization.Encoding.DER, layout))
+
+
+def is_same_key(one: t.Any, other: t.Any) -> bool:
+    """Whether two public keys are equal."""
+    return encode_public_key(one) == encode_public_key(other)
 
 
 def compare_key(
-    key: PrivateKey, wanted: KeyKind, form: str, secret: bytes | None
+    key: PrivateKey, expected: KeyKind, key_format: str, passphrase: bytes | None
 ) -> tuple[list[str], list[str]]:
-    """Return the faults of a key, and those of its format and encryption, in words."""
-    have = key.kind
-    wrong = []
-    if have.type != wanted.type:
-        wrong.append(f"the key is {have}, wanted {wanted}")
-    elif wanted.size not in (None, have.size):
-        wrong.append(f"the key has {have.size} bits, wanted {wanted.size}")
-    elif wanted.curve not in (None, have.curve):
-        wrong.append(f"the key is on the curve {have.curve}, wanted {wanted.curve}")
-    weak = find_weakness(key.private.public_key())
-    if weak and not wrong:
-        wrong.append(f"the key is {weak}")
-    written = []
-    if form not in ("auto", key.format):
-        written.append(f"the key is in {key.format} form, wanted {form}")
-    if key.encrypted != (secret is not None):
-        written.append(f"the key is {'' if key.encrypted else 'not '}encrypted")
-    return wrong, written
+    """Return the differences of a key, and those of its format and encryption."""
+    kind = key.kind
+    differences = []
+    if kind.type != expected.type:
+        differences.append(f"the key is {kind}, expected {expected}")
+    elif expected.size not in (None, kind.size):
+        differences.append(f"the key has {kind.size} bits, expected {expected.size}")
+    elif expected.curve not in (None, kind.curve):
+        differences.append(f"the key is on the curve {kind.curve}, expected {expected.curve}")
+    weakness = find_weakness(key.private.public_key())
+    if weakness and not differences:
+        differences.append(f"the key is {weakness}")
+    file_differences = []
+    if key_format not in ("auto", key.format):
+        file_differences.append(f"the key is in {key.format} format, expected {key_format}")
+    if key.encrypted != (passphrase is not None):
+        file_differences.append(f"the key is {'' if key.encrypted else 'not '}encrypted")
+    return differences, file_differences
 
 
 def has_valid_signature(signed: t.Any, public: t.Any, content: bytes) -> bool:
-    """Tell whether a certificate's or request's signature over *content* was made with this key."""
+    """Whether this key made the signature of a certificate or request over `content`."""
     try:
         if isinstance(public, rsa.RSAPublicKey):
             public.verify(
@@ -231,23 +249,23 @@ def has_valid_signature(signed: t.Any, public: t.Any, content: bytes) -> bool:
     return True
 
 
-def check_digest(found: KeyKind, digest: str | None) -> str | None:
-    """Return why a key of this kind cannot sign with the digest that is asked for."""
-    if found.type == "Ed25519" and digest is not None:
-        return f"is Ed25519, which signs in one way only: leave digest ({digest}) out"
+def check_digest(kind: KeyKind, digest: str | None) -> str | None:
+    """Return why a key of this kind cannot sign with the digest; None if it can."""
+    if kind.type == "Ed25519" and digest is not None:
+        return f"is Ed25519, which needs no digest; unset digest ({digest})"
     return None
 
 
 def choose_hash(private: t.Any, digest: str | None) -> t.Any:
-    """Return the hash to sign with: the one asked for, else the one that befits the key, as cfssl chooses it."""
-    found = key_kind_of(private.public_key())
-    if found.type == "Ed25519":
+    """Return the hash to sign with: `digest`, otherwise the one that cfssl uses for the key."""
+    kind = key_kind_of(private.public_key())
+    if kind.type == "Ed25519":
         return None
-    strength = {
+    hashes_by_size = {
         "RSA": ((4096, "sha512"), (3072, "sha384")),
         "ECC": ((521, "sha512"), (384, "sha384")),
-    }[found.type]
+    }[kind.type]
     name = digest or next(
-        (name for least, name in strength if (found.size or 0) >= least), "sha256"
+        (name for min_size, name in hashes_by_size if (kind.size or 0) >= min_size), "sha256"
     )
     return getattr(hashes, name.upper())()

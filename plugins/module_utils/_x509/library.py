@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The cryptography library, with the differences between its versions, and times as certificates have them."""
+"""Detect the cryptography library."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""Short-lived client certificates for probes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specificat
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
-# The ClusterRole system:monitoring, which every apiserver brings, lets this group read /metrics.
+# Every apiserver has the ClusterRole system:monitoring, which allows this group to read /metrics.
 METRICS_READER = {
     "subject": {"CN": "kube-ha-metrics-reader", "O": "system:monitoring"},
     "key_usage": ["digitalSignature"],
@@ -37,7 +37,7 @@ METRICS_READER = {
     "renew_before": "1m",
     "not_after_policy": "clamp",
 }
-# To ask an apiserver whether it accepts certificates of a CA.
+# Has no permissions. An apiserver shows with it whether it accepts certificates of a CA.
 UNPRIVILEGED_CLIENT = {**METRICS_READER, "subject": {"CN": "kube-ha-probe"}}
 
 
@@ -45,15 +45,19 @@ def issue_client_certificate(
     ca_path: str,
     ca_privatekey_path: str,
     passphrase_file: str | None = None,
-    who: t.Mapping[str, t.Any] | None = None,
+    options: t.Mapping[str, t.Any] = METRICS_READER,
 ) -> tuple[str, str]:
-    """Return a ten-minute certificate and its key, as PEM text; nothing is written. C(who): READER. Raises X509Error or FilesError."""
-    moment = current_utc()
-    wanted = parse_certificate_spec(who or METRICS_READER)
+    """Return a certificate for ten minutes and its key, as PEM. Nothing is written to disk.
+
+    `options` are those of x509_cert. Raises X509Error or FilesError.
+    """
+    now = current_utc()
+    spec = parse_certificate_spec(options)
     authority = load_authority(ca_path, ca_privatekey_path, passphrase_file)
-    check_authority(authority, ca_path, wanted, moment)
+    check_authority(authority.certificate, ca_path, spec, now)
     private = generate_key(KeyKind("ECC"))
-    certificate, _times = sign_certificate(authority, wanted, private.public_key(), moment)
-    return serialize_certificate(certificate).decode(), serialize_key(
-        private, "pkcs8", None
-    ).decode()
+    certificate, _period = sign_certificate(authority, spec, private.public_key(), now)
+    return (
+        serialize_certificate(certificate).decode(),
+        serialize_key(private, "pkcs8", None).decode(),
+    )

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""Find the certificates in a PEM file, without the cryptography library."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ CERTIFICATE_END = b"-----END CERTIFICATE-----"
 
 
 def split_certificates(content: bytes) -> list[bytes]:
-    """Return the certificate blocks in order, without the text that tools write between them. Their content is not checked.
+    """Return the certificate blocks in order, without the text between them.
 
-    A block that was cut off ends where the next one begins: it is returned too, so that no reader takes it for absent.
-    One that was cut off by the end of the file is not, as the file may be anything.
+    The content of a block is not checked. A truncated block ends where the next one begins. It is
+    returned too, so that no caller treats it as missing. A truncated block at the end of the file
+    is not returned.
     """
-    found = []
+    blocks = []
     parts = content.split(CERTIFICATE_BEGIN)[1:]
     for number, part in enumerate(parts, 1):
-        body, end, _between = part.partition(CERTIFICATE_END)
+        body, end, _text_after = part.partition(CERTIFICATE_END)
         if end or number < len(parts):
-            found.append(CERTIFICATE_BEGIN + body + end)
-    return found
+            blocks.append(CERTIFICATE_BEGIN + body + end)
+    return blocks

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""Predict what x509_cert would do to a pair on the controller, without any change."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments 
     CERTIFICATE_ARGUMENTS,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import prepare_task
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import converge_pair
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
 
-class _Reader:
-    """The part of AnsibleModule that a pair needs, of a module that only looks."""
+class _CheckModule:
+    """The part of AnsibleModule that a pair needs, in check mode."""
 
     check_mode = True
 
@@ -29,14 +29,14 @@ class _Reader:
         self.params = params
 
     def warn(self, warning: str) -> None:
-        """What would be warned of is told when it is done."""
+        """Ignore the warning; the real run reports it."""
 
     def load_file_common_arguments(
         self,
         params: dict[str, t.Any],  # noqa: ARG002
         path: str | None = None,  # noqa: ARG002
     ) -> dict[str, t.Any]:
-        """No option of a file is asked for."""
+        """Return no file options, so that rights are not compared."""
         return {}
 
     def set_fs_attributes_if_different(
@@ -44,12 +44,12 @@ class _Reader:
         file_args: dict[str, t.Any],  # noqa: ARG002
         changed: bool,
     ) -> bool:
-        """Nothing is set."""
+        """Set nothing."""
         return changed
 
 
 def preview_pair(args: t.Mapping[str, t.Any]) -> list[str]:
-    """Why x509_cert would make or renew the pair that the options *args*, with absolute paths, are about; none if it would not.
+    """Return why x509_cert would issue a certificate for these options; paths are absolute.
 
     Raises X509Error and FilesError as x509_cert does.
     """
@@ -57,5 +57,5 @@ def preview_pair(args: t.Mapping[str, t.Any]) -> list[str]:
     options = ArgumentSpecValidator({**FILE_COMMON_ARGUMENTS, **CERTIFICATE_ARGUMENTS}).validate(
         arguments
     )
-    result = Pair(_Reader(options.validated_parameters), current_utc()).run()
+    result = converge_pair(_CheckModule(options.validated_parameters), current_utc())
     return [str(reason) for reason in result["reasons"]]

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""Signing requests: create and verify."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     find_extension,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.issuance import (
-    _asked_extensions,
+    requested_extensions,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
     choose_hash,
     find_weakness,
     has_valid_signature,
+    is_same_key,
     key_kind_of,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import (
@@ -43,20 +44,26 @@ with contextlib.suppress(ImportError):
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
-_REQUESTED = "1.2.840.113549.1.9.14"  # the attribute of a request that holds its extensions
+_EXTENSION_REQUEST = "1.2.840.113549.1.9.14"  # the attribute that contains the extensions
+_EMPTY_REQUEST: CertificateFields = {
+    "subject": {},
+    "subject_alt_name": [],
+    "key_usage": [],
+    "extended_key_usage": [],
+    "extension": [],
+}
 
 
-def create_request(private: t.Any, wanted: CertificateSpec | None = None) -> bytes:
-    """Return a signing request in PEM form, which proves possession of the private key.
+def create_request(private: t.Any, spec: CertificateSpec | None = None) -> bytes:
+    """Return a signing request as PEM, which proves possession of the private key.
 
-    Without *wanted* it holds nothing but the public key, for a signer who decides about all else.
+    Without a specification it contains only the public key, because the signer sets the content
+    of the certificate.
     """
     builder = x509.CertificateSigningRequestBuilder()
-    builder = builder.subject_name(
-        x509.Name([]) if wanted is None else build_x509_name(wanted.subject)
-    )
-    if wanted is not None:
-        for value, critical in _asked_extensions(wanted, key_kind_of(private.public_key()).type):
+    builder = builder.subject_name(x509.Name([]) if spec is None else build_x509_name(spec.subject))
+    if spec is not None:
+        for value, critical in requested_extensions(spec, key_kind_of(private.public_key()).type):
             builder = builder.add_extension(value, critical=critical)
     return builder.sign(private, choose_hash(private, None)).public_bytes(
         serialization.Encoding.PEM
@@ -64,81 +71,93 @@ def create_request(private: t.Any, wanted: CertificateSpec | None = None) -> byt
 
 
 def verify_plain_request(csr: object) -> t.Any:
-    """Return the public key of a signing request of :func:`request` that holds nothing else.
+    """Return the public key of a signing request that contains nothing else.
 
-    Raises X509Error for one that asks for a subject or extensions, has a bad signature, a weak key, or cannot be read.
+    Raises X509Error if the request has a subject, extensions, an invalid signature or a weak key,
+    or cannot be read.
     """
-    return _request(csr, None).public_key()
+    request, fields = _load_request(csr)
+    if fields != _EMPTY_REQUEST:
+        raise X509Error(
+            "the host's signing request contains a subject or extensions, which the controller"
+            " sets; check that the host runs this collection"
+        )
+    _verify_key(request)
+    return request.public_key()
 
 
-def verify_request(csr: object, wanted: CertificateSpec) -> tuple[t.Any, bytes]:
-    """Return the public key of a signing request of :func:`request` for *wanted*, and the request as PEM.
+def verify_request(csr: object, spec: CertificateSpec) -> tuple[t.Any, bytes]:
+    """Return the public key of a signing request for this specification, and the request as PEM.
 
-    Raises X509Error as :func:`requested_key` does, and for one that asks for anything else than *wanted*.
+    Raises X509Error if the request differs from the specification, has an invalid signature or a
+    weak key, or cannot be read.
     """
-    found = _request(csr, wanted)
-    return found.public_key(), found.public_bytes(serialization.Encoding.PEM)
+    request, fields = _load_request(csr)
+    _verify_key(request)
+    public = request.public_key()
+    specified = expect_fields(spec, key_kind_of(public).type, None)
+    expected = {name: specified.get(name, value) for name, value in _EMPTY_REQUEST.items()}
+    different = sorted(name for name, value in expected.items() if fields[name] != value)
+    if different:
+        raise X509Error(
+            f"the host's signing request differs from the task in {' and '.join(different)}; check"
+            " that the host runs this collection"
+        )
+    return public, request.public_bytes(serialization.Encoding.PEM)
 
 
-def _request(csr: object, wanted: CertificateSpec | None) -> x509.CertificateSigningRequest:
+def matches_request(csr: str | None, public: t.Any, spec: CertificateSpec) -> bool:
+    """Whether a signing request is for this specification and public key; None allows any key."""
     try:
-        found = x509.load_pem_x509_csr(str(csr).encode("ascii"))
-        public, content, asks = found.public_key(), found.tbs_certrequest_bytes, _asks(found)
+        requested_key, _pem = verify_request(csr or "", spec)
+    except X509Error:
+        return False
+    return public is None or is_same_key(requested_key, public)
+
+
+def _load_request(csr: object) -> tuple[x509.CertificateSigningRequest, CertificateFields]:
+    try:
+        request = x509.load_pem_x509_csr(str(csr).encode("ascii"))
+        request.public_key()
+        return request, _read_request(request)
     except Exception:
         raise X509Error(
-            "the host's signing request cannot be read: look at who answers there"
+            "the host's signing request cannot be read; check that the host runs this collection"
         ) from None
-    if wanted is None and asks != _asks(None):
+
+
+def _verify_key(request: x509.CertificateSigningRequest) -> None:
+    public = request.public_key()
+    if not has_valid_signature(request, public, request.tbs_certrequest_bytes):
         raise X509Error(
-            "the host's signing request asks for a subject or extensions, which are not its to choose: refused"
+            "the host's signing request is not signed with its own key; check that the host runs"
+            " this collection"
         )
-    if not has_valid_signature(found, public, content):
-        raise X509Error("the host's signing request is not signed with its own key: refused")
-    weak = find_weakness(public)
-    if weak:
-        raise X509Error(f"the host's signing request is for {weak}")
-    if wanted is not None:
-        other = sorted(
-            name for name, value in _wanted_asks(wanted, public).items() if asks[name] != value
-        )
-        if other:
-            raise X509Error(
-                f"the host's signing request asks for another {' and '.join(other)} than the task: refused"
-            )
-    return found
+    weakness = find_weakness(public)
+    if weakness:
+        raise X509Error(f"the host's signing request is for {weakness}")
 
 
-def _asks(found: x509.CertificateSigningRequest | None) -> CertificateFields:
-    """Return what a request asks for, under the names of the options; nothing for None."""
-    if found is None:
-        return {
-            "subject": {},
-            "subject_alt_name": [],
-            "key_usage": [],
-            "extended_key_usage": [],
-            "extension": [],
-        }
+def _read_request(request: x509.CertificateSigningRequest) -> CertificateFields:
+    """Return the content of a request, with the keys of an empty request."""
     known = (x509.SubjectAlternativeName, x509.KeyUsage, x509.ExtendedKeyUsage)
-    names, usage, extended = (find_extension(found, kind) for kind in known)
+    names, usage, extended = (find_extension(request, kind) for kind in known)
+    extensions = [
+        entry.oid.dotted_string
+        for entry in request.extensions
+        if not isinstance(entry.value, known)
+    ]
+    # A CA can apply an attribute, such as a template name. cryptography before 36 does not list
+    # attributes.
+    attributes = [
+        entry.oid.dotted_string
+        for entry in getattr(request, "attributes", ())
+        if entry.oid.dotted_string != _EXTENSION_REQUEST
+    ]
     return {
-        "subject": describe_name(found.subject),
+        "subject": describe_name(request.subject),
         "subject_alt_name": describe_general_names(names or ()),
         "key_usage": describe_key_usage(usage) if usage else [],
         "extended_key_usage": describe_extended_key_usage(extended or ()),
-        # A CA may follow an attribute, such as the name of a template; cryptography before 36 tells of none.
-        "extension": [
-            entry.oid.dotted_string
-            for entry in found.extensions
-            if not isinstance(entry.value, known)
-        ]
-        + [
-            entry.oid.dotted_string
-            for entry in getattr(found, "attributes", ())
-            if entry.oid.dotted_string != _REQUESTED
-        ],
+        "extension": extensions + attributes,
     }
-
-
-def _wanted_asks(wanted: CertificateSpec, public: t.Any) -> CertificateFields:
-    facts_ = expect_fields(wanted, key_kind_of(public).type, None)
-    return {name: facts_.get(name, value) for name, value in _asks(None).items()}

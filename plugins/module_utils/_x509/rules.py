@@ -4,19 +4,25 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""The rules that a certificate must satisfy, for every caller.
+
+A rule returns the problems that it finds, in words; an empty result means that the rule is
+satisfied. The key has its rules in `keys`, name constraints in `names`, and a CA that signs in
+`authority`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import typing as t
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
     CertificateFields,
-    _list,
+    Chain,
     find_extension,
+    read_fields,
     read_public_key,
     read_validity,
 )
@@ -26,168 +32,297 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import (
     build_x509_name,
     describe_name,
+    parse_alt_names,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
     CertificateSpec,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import (
-    format_utc,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import format_utc
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.usages import select_usable
 
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
-_STRONG = ("sha256", "sha384", "sha512", None)
+REQUIRED_USAGES = ("clientAuth", "serverAuth")
+_STRONG_DIGESTS = ("sha256", "sha384", "sha512", None)
+_MAX_SERIAL_NUMBER_BITS = 160
 
 
-def find_defects(certificate: x509.Certificate) -> list[str]:
-    """Return what makes verifiers refuse a certificate whatever it is for, in words; none for a sound one."""
-    unknown = [
-        found.oid.dotted_string
-        for found in certificate.extensions
-        if found.critical and isinstance(found.value, x509.UnrecognizedExtension)
-    ]
-    faults = [f"the critical extension {oid} is unknown" for oid in unknown]
-    if not 0 < certificate.serial_number < 1 << 160:
-        faults.append("the serial number is not positive, or longer than 20 octets")
-    return faults
+class Problem(t.NamedTuple):
+    """Why a certificate cannot be used, and what to do; the advice is "" if it is obvious."""
+
+    reason: str
+    advice: str = ""
 
 
-def expect_fields(
-    wanted: CertificateSpec, key_type: str, issuer: x509.Name | None
-) -> CertificateFields:
-    """Return the facts of the certificate that is wanted; without an issuer, it signs itself."""
-    own = build_x509_name(wanted.subject)
-    return {
-        "subject": describe_name(own),
-        "subject_alt_name": _list(wanted.subject_alt_name),
-        "key_usage": _list(wanted.usable_by(key_type)),
-        "extended_key_usage": _list(wanted.extended_key_usage),
-        "is_ca": wanted.is_ca,
-        "path_length": wanted.path_length,
-        "name_constraints": {
-            "permitted": _list(wanted.permitted),
-            "excluded": _list(wanted.excluded),
-        },
-        "digest": wanted.digest,
-        "issuer": describe_name(own if issuer is None else issuer),
-    }
+# --- validity and renewal
 
 
-def compare_fields(have: CertificateFields, want: CertificateFields) -> list[str]:
-    """Return every difference between a certificate and what is wanted, in words."""
-    found = []
-    for field, value in want.items():
-        if field == "digest" and value is None:
-            if have[field] not in _STRONG:
-                found.append(f"the digest is {have[field]}, which is too weak")
-        elif field == "name_constraints":
-            for side in ("permitted", "excluded"):
-                found += _difference(f"name_constraints.{side}", have[field][side], value[side])
-        else:
-            found += _difference(field, have[field], value)
-    return found
+def check_validity(certificate: x509.Certificate, now: datetime) -> str:
+    """Return why the certificate is not valid at this time; "" if it is."""
+    begins, ends = read_validity(certificate)
+    if ends <= now:
+        return f"expired on {format_utc(ends)}"
+    if begins > now:
+        return f"is not valid before {format_utc(begins)}"
+    return ""
 
 
-def _difference(field: str, have: object, want: object) -> list[str]:
-    if have == want:
-        return []
-    if isinstance(have, list) and isinstance(want, list):
-        missing, foreign = (
-            sorted(set(one) - set(other)) for one, other in ((want, have), (have, want))
+def check_renewal_window(
+    certificate: x509.Certificate, window: timedelta, latest_end: datetime, now: datetime
+) -> str:
+    """Return that the certificate is in its renewal window; "" if it is not.
+
+    `latest_end` is the latest possible end of a new certificate. A certificate that would not end
+    later than the existing one is not renewed.
+    """
+    ends = read_validity(certificate)[1]
+    if now < ends - window or ends >= latest_end:
+        return ""
+    return f"ends on {format_utc(ends)}, within {_durations.format_duration(window)}"
+
+
+def check_renewal(
+    certificate: x509.Certificate,
+    spec: CertificateSpec,
+    ca_end: datetime | None,
+    now: datetime,
+    *,
+    windowed: bool = True,
+) -> list[str]:
+    """Return why a certificate must be issued again because of its validity.
+
+    `ca_end` is the end of its CA, None for a self-signed certificate. Without `windowed`, the
+    renewal window is not considered.
+    """
+    invalid = check_validity(certificate, now)
+    problems = [invalid] if invalid else []
+    ends = read_validity(certificate)[1]
+    latest_end = now + spec.valid_for
+    if ca_end and spec.clamp:
+        latest_end = min(latest_end, ca_end)
+    window = spec.renewal_window.of(spec.valid_for)
+    due = check_renewal_window(certificate, window, latest_end, now) if windowed else ""
+    if due and ends > now:
+        problems.append(due)
+    if ca_end and ends > ca_end:
+        problems.append(
+            f"ends on {format_utc(ends)}, after its CA, which ends on {format_utc(ca_end)}"
         )
-        parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [
-            f"has {', '.join(foreign)} too"
-        ] * bool(foreign)
-        return [f"{field} {' and '.join(parts)}"]
-    return [f"{field} is {_words(have)}, wanted {_words(want)}"]
+    return problems
 
 
-def _words(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key}={part}" for key, part in value.items()) or "empty"
-    return "none" if value is None else str(value)
+# --- issuer and chain
 
 
 def check_issuer(
     certificate: x509.Certificate, issuer: x509.Certificate | None, public: t.Any
 ) -> list[str]:
-    """Return why a certificate does not chain to its issuer, whose public key this is; without one, to itself."""
+    """Return why a certificate is not signed by its issuer, whose public key is `public`.
+
+    Without an issuer, the certificate must be self-signed.
+    """
     parent = certificate if issuer is None else issuer
     if certificate.issuer != parent.subject:
-        return []  # told as a difference of the issuer field already
+        return []  # compare_fields reports the issuer.
     if not has_valid_signature(certificate, public, certificate.tbs_certificate_bytes):
-        return ["the signature is not by the CA's present key"]
-    named, own = _identifiers(certificate)[0], _identifiers(parent)[1]
-    if issuer is not None and named is None:
+        return ["the signature is not from the current key of the CA"]
+    authority_identifier = _read_key_identifiers(certificate)[0]
+    parent_identifier = _read_key_identifiers(parent)[1]
+    if issuer is not None and authority_identifier is None:
         return ["the authority key identifier is missing"]
-    return (
-        ["the authority key identifier is not the CA's"] if named and own and named != own else []
-    )
-
-
-def has_chain(
-    leaf: x509.Certificate, between: list[x509.Certificate], anchors: t.Iterable[x509.Certificate]
-) -> bool:
-    """Tell whether an anchor signed a certificate, or one of the intermediates through which the signatures go on."""
-    anchors, reached = list(anchors), [leaf]
-    for child in reached:  # which grows while it is walked
-        if any(has_signed(anchor, child) for anchor in anchors):
-            return True
-        parents = [other for other in between if has_signed(other, child)]
-        between = [other for other in between if other not in parents]
-        reached += parents
-    return False
+    if authority_identifier and parent_identifier and authority_identifier != parent_identifier:
+        return ["the authority key identifier is not that of the CA"]
+    return []
 
 
 def has_signed(parent: x509.Certificate, child: x509.Certificate) -> bool:
-    """Tell whether a certificate is signed by another one's key, and names it as its issuer."""
+    """Whether `parent` is the issuer of `child` by name and signature."""
     try:
         return bool(
             child.issuer == parent.subject
             and has_valid_signature(child, parent.public_key(), child.tbs_certificate_bytes)
         )
     except Exception:
-        return False  # a name or a kind of key that this version of the library does not know
+        return False  # This version of the library does not support the name or the key type.
+
+
+def has_chain(
+    leaf: x509.Certificate,
+    intermediates: list[x509.Certificate],
+    anchors: t.Iterable[x509.Certificate],
+) -> bool:
+    """Whether the signatures lead from the leaf to an anchor, directly or through intermediates."""
+    anchors, reached = list(anchors), [leaf]
+    for child in reached:  # The loop extends the list.
+        if any(has_signed(anchor, child) for anchor in anchors):
+            return True
+        parents = [entry for entry in intermediates if has_signed(entry, child)]
+        intermediates = [entry for entry in intermediates if entry not in parents]
+        reached += parents
+    return False
+
+
+def check_chain(
+    chain: Chain, anchors: t.Sequence[x509.Certificate], ca: str, now: datetime
+) -> t.Iterator[Problem]:
+    """Yield why a verifier that trusts the anchors rejects the certificate.
+
+    `chain` is the certificate and its intermediates. `ca` names the anchors in the message.
+    """
+    leaf, *intermediates = (entry for entry in chain if entry is not None)
+    if not has_chain(leaf, intermediates, anchors):
+        yield Problem(
+            f"is not signed by {ca}", "have it signed by that CA, or set the CA that signed it"
+        )
+        return
+    valid_intermediates, valid_anchors = (
+        [parent for parent in parents if _can_sign(parent, now)]
+        for parents in (intermediates, anchors)
+    )
+    if not has_chain(leaf, valid_intermediates, valid_anchors):
+        yield Problem(
+            f"leads to {ca} through a certificate that has expired or is not a CA",
+            "have it issued again",
+        )
+
+
+def _can_sign(parent: x509.Certificate, now: datetime) -> bool:
+    fields = read_fields(parent) or {"is_ca": False}
+    usages = fields["is_ca"] and fields["key_usage"]
+    return (
+        fields["is_ca"]
+        and read_validity(parent)[1] > now
+        and (not usages or "keyCertSign" in usages)
+    )
 
 
 def is_damaged(certificate: x509.Certificate) -> bool:
-    """Tell whether a certificate says that it signed itself, and did not."""
-    named, own = _identifiers(certificate)
-    alone = certificate.issuer == certificate.subject and named in (None, own)
-    return alone and not has_valid_signature(
-        certificate, read_public_key(certificate), certificate.tbs_certificate_bytes
+    """Whether a self-signed certificate has an invalid signature."""
+    authority_identifier, identifier = _read_key_identifiers(certificate)
+    self_issued = certificate.issuer == certificate.subject
+    return (
+        self_issued
+        and authority_identifier in (None, identifier)
+        and not has_valid_signature(
+            certificate, read_public_key(certificate), certificate.tbs_certificate_bytes
+        )
     )
 
 
-def _identifiers(certificate: x509.Certificate) -> tuple[bytes | None, bytes | None]:
-    """Return the key identifiers of a certificate's issuer and of itself."""
-    authority, own = (
+def _read_key_identifiers(certificate: x509.Certificate) -> tuple[bytes | None, bytes | None]:
+    """Return the key identifiers of the issuer and of the certificate itself."""
+    authority, subject = (
         find_extension(certificate, kind)
         for kind in (x509.AuthorityKeyIdentifier, x509.SubjectKeyIdentifier)
     )
-    return authority and authority.key_identifier, own and own.digest
+    return authority and authority.key_identifier, subject and subject.digest
 
 
-def check_renewal(
-    certificate: x509.Certificate, wanted: CertificateSpec, limit: datetime | None, now: datetime
-) -> list[str]:
-    """Return why a certificate has to be renewed for its validity period, in words; *limit* is when its CA ends."""
-    begins, ends = read_validity(certificate)
-    possible = now + wanted.valid_for
-    if limit and wanted.clamp:
-        possible = min(possible, limit)
-    due = now <= ends <= now + wanted.renew_before and possible > ends
-    faults = (
-        (begins > now, f"not valid before {format_utc(begins)}"),
-        (ends < now, f"expired on {format_utc(ends)}"),
-        (
-            due,
-            f"ends on {format_utc(ends)}, within {_durations.format_duration(wanted.renew_before)}",
-        ),
-        (
-            limit and ends > limit,
-            f"ends on {format_utc(ends)}, after its CA, which ends on {limit and format_utc(limit)}",
-        ),
-    )
-    return [words for fault, words in faults if fault]
+# --- content
+
+
+def find_defects(certificate: x509.Certificate) -> list[str]:
+    """Return why verifiers reject the certificate for every purpose."""
+    unknown = [
+        entry.oid.dotted_string
+        for entry in certificate.extensions
+        if entry.critical and isinstance(entry.value, x509.UnrecognizedExtension)
+    ]
+    problems = [f"the critical extension {oid} is unknown" for oid in unknown]
+    if not 0 < certificate.serial_number < 1 << _MAX_SERIAL_NUMBER_BITS:
+        problems.append("the serial number is not positive, or longer than 20 octets")
+    return problems
+
+
+def check_use(
+    leaf: x509.Certificate, fields: CertificateFields, now: datetime
+) -> t.Iterator[Problem]:
+    """Yield why a client and server cannot use the certificate, apart from names, key and CA."""
+    begins, ends = read_validity(leaf)
+    if ends <= now:
+        yield Problem(check_validity(leaf, now), "have a new one issued")
+    elif begins > now:
+        yield Problem(check_validity(leaf, now), "wait, or compare the clocks")
+    defects = find_defects(leaf)
+    if defects:
+        yield Problem(f"is rejected by verifiers: {'; '.join(defects)}")
+    if fields["is_ca"]:
+        yield Problem("is the certificate of a CA", "use one that is not")
+    if fields["key_usage"] and "digitalSignature" not in fields["key_usage"]:
+        yield Problem("cannot sign a TLS handshake: its keyUsage lacks digitalSignature")
+    usages = fields["extended_key_usage"]
+    missing = [usage for usage in REQUIRED_USAGES if usage not in usages]
+    if usages and "anyExtendedKeyUsage" not in usages and missing:
+        yield Problem(
+            f"is used by client and server, but its extendedKeyUsage lacks {' and '.join(missing)}"
+        )
+
+
+def check_names(fields: CertificateFields, alt_names: t.Sequence[str]) -> t.Iterator[Problem]:
+    """Yield that the certificate lacks subject alternative names."""
+    expected = parse_alt_names(alt_names)
+    missing = [name for name in expected if name not in fields["subject_alt_name"]]
+    if missing:
+        yield Problem(
+            f"lacks the subject alternative names {', '.join(missing)}", "have it issued with them"
+        )
+
+
+# --- comparison with a specification
+
+
+def expect_fields(
+    spec: CertificateSpec, key_type: str, issuer: x509.Name | None
+) -> CertificateFields:
+    """Return the fields of the specified certificate; without an issuer, it is self-signed."""
+    subject = build_x509_name(spec.subject)
+    return {
+        "subject": describe_name(subject),
+        "subject_alt_name": sorted(spec.subject_alt_name),
+        "key_usage": sorted(select_usable(spec.key_usage, key_type)),
+        "extended_key_usage": sorted(spec.extended_key_usage),
+        "is_ca": spec.is_ca,
+        "path_length": spec.path_length,
+        "name_constraints": {
+            "permitted": sorted(spec.permitted),
+            "excluded": sorted(spec.excluded),
+        },
+        "digest": spec.digest,
+        "issuer": describe_name(subject if issuer is None else issuer),
+    }
+
+
+def compare_fields(actual: CertificateFields, expected: CertificateFields) -> list[str]:
+    """Return the differences between a certificate and the specified one."""
+    differences = []
+    for field, value in expected.items():
+        if field == "digest" and value is None:
+            if actual[field] not in _STRONG_DIGESTS:
+                differences.append(f"the digest is {actual[field]}, which is too weak")
+        elif field == "name_constraints":
+            for side in ("permitted", "excluded"):
+                differences += _compare_values(
+                    f"name_constraints.{side}", actual[field][side], value[side]
+                )
+        else:
+            differences += _compare_values(field, actual[field], value)
+    return differences
+
+
+def _compare_values(field: str, actual: object, expected: object) -> list[str]:
+    if actual == expected:
+        return []
+    if isinstance(actual, list) and isinstance(expected, list):
+        missing = sorted(set(expected) - set(actual))
+        extra = sorted(set(actual) - set(expected))
+        parts = [f"lacks {', '.join(missing)}"] if missing else []
+        parts += [f"also has {', '.join(extra)}"] if extra else []
+        return [f"{field} {' and '.join(parts)}"]
+    return [f"{field} is {_format_value(actual)}, expected {_format_value(expected)}"]
+
+
+def _format_value(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={part}" for key, part in value.items()) or "empty"
+    return "none" if value is None else str(value)

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""Times in UTC at the resolution of certificates."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from datetime import datetime, timezone
 
 
 def to_utc(moment: datetime) -> datetime:
-    """Return an aware time at the resolution of certificates; before version 42, cryptography's times are naive."""
+    """Return the time in UTC, in whole seconds.
+
+    A time without a zone is in UTC: cryptography before 42 returns such times.
+    """
     return moment.replace(microsecond=0, tzinfo=moment.tzinfo or timezone.utc).astimezone(
         timezone.utc
     )
 
 
 def current_utc() -> datetime:
-    """Return the present time at the resolution of certificates."""
+    """Return the current time in UTC, in whole seconds."""
     return to_utc(datetime.now(timezone.utc))
 
 
 def format_utc(moment: datetime) -> str:
-    """Return a time in UTC in the form of RFC 3339, such as 2026-11-23T08:00:00Z."""
+    """Return a time in UTC as RFC 3339 text, such as 2026-11-23T08:00:00Z."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""Key usages and extended key usages: names, spellings, and what a key type allows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
-# Name as in OpenSSL, other spellings (cfssl's first), and what the library calls it.
+# The name in OpenSSL, other spellings (of cfssl), and the name in the cryptography library.
 _KEY_USAGES = (
     ("digitalSignature", ("signing",), "digital_signature"),
     ("contentCommitment", ("nonRepudiation",), "content_commitment"),
@@ -44,8 +44,9 @@ _EXTENDED_KEY_USAGES = (
     ("netscapeSGC", (), "2.16.840.1.113730.4.1"),
     ("anyExtendedKeyUsage", ("any",), "2.5.29.37.0"),
 )
-_CA_USAGES = frozenset({"keyCertSign", "cRLSign"})
-# RFC 3279, 5480 and 8410: what a key of each type may be used for; cfssl's profiles name keyEncipherment for all.
+CA_KEY_USAGES = frozenset({"keyCertSign", "cRLSign"})
+# Usages that a key type does not allow (RFC 3279, 5480, 8410). cfssl profiles set keyEncipherment
+# for every type.
 _IMPOSSIBLE = {
     "RSA": frozenset({"keyAgreement", "encipherOnly", "decipherOnly"}),
     "ECC": frozenset({"keyEncipherment", "dataEncipherment"}),
@@ -69,46 +70,61 @@ _LIBRARY_USAGE = {name: library for name, _others, library in (*_KEY_USAGES, *_E
 
 
 def parse_usages(
-    names: t.Iterable[object], where: str, fields: tuple[str, ...]
+    names: t.Iterable[object], option: str, fields: tuple[str, ...]
 ) -> dict[str, tuple[str, ...]]:
-    """Sort usages, in OpenSSL's or cfssl's spelling, into key usages and extended key usages.
+    """Sort usages into the fields key_usage and extended_key_usage.
 
-    Raises X509Error for one that is not among *fields*; *where* is the option.
+    A name can have the spelling of OpenSSL or cfssl. Raises X509Error for a name that belongs to
+    none of `fields`. `option` is the name of the option.
     """
-    found: dict[str, list[str]] = {field: [] for field in fields}
+    sorted_names: dict[str, list[str]] = {field: [] for field in fields}
     for name in names:
         field, canonical = _USAGES.get(_plain(str(name)), ("", ""))
         if field not in fields:
             allowed = ", ".join(sorted(known for kind, known in _USAGES.values() if kind in fields))
-            raise X509Error(f"unknown usage {str(name)[:80]!a}; known are {allowed}", option=where)
-        if canonical not in found[field]:
-            found[field].append(canonical)
-    return {field: tuple(sorted(values)) for field, values in found.items()}
+            raise X509Error(
+                f"unknown usage {str(name)[:80]!a}; use one of {allowed}", option=option
+            )
+        if canonical not in sorted_names[field]:
+            sorted_names[field].append(canonical)
+    return {field: tuple(sorted(values)) for field, values in sorted_names.items()}
+
+
+def select_usable(key_usage: tuple[str, ...], key_type: str) -> tuple[str, ...]:
+    """Return the key usages that a key of this type can have; raise X509Error if there are none."""
+    usable = tuple(usage for usage in key_usage if usage not in _IMPOSSIBLE[key_type])
+    if not usable:
+        raise X509Error(
+            f"a key of type {key_type} cannot be used for {', '.join(key_usage)}; add"
+            " digitalSignature",
+            option="key_usage",
+        )
+    return usable
 
 
 def build_key_usage(names: t.Iterable[str]) -> x509.KeyUsage:
-    """Return the library's form of key usages."""
-    chosen = set(names)
-    return x509.KeyUsage(**{library: name in chosen for name, _others, library in _KEY_USAGES})
+    """Convert key usages to the type of the cryptography library."""
+    selected = set(names)
+    return x509.KeyUsage(**{library: name in selected for name, _others, library in _KEY_USAGES})
 
 
 def describe_key_usage(usage: x509.KeyUsage) -> list[str]:
     """Return the names of key usages, sorted."""
-    found = []
+    names = []
     for name, _others, library in _KEY_USAGES:
         if library in ("encipher_only", "decipher_only") and not usage.key_agreement:
             continue
         if getattr(usage, library):
-            found.append(name)
-    return sorted(found)
+            names.append(name)
+    return sorted(names)
 
 
 def build_extended_key_usage(names: t.Iterable[str]) -> x509.ExtendedKeyUsage:
-    """Return the library's form of extended key usages."""
+    """Convert extended key usages to the type of the cryptography library."""
     return x509.ExtendedKeyUsage([x509.ObjectIdentifier(_LIBRARY_USAGE[name]) for name in names])
 
 
 def describe_extended_key_usage(usage: t.Iterable[x509.ObjectIdentifier]) -> list[str]:
-    """Return the names of extended key usages, sorted; one without a name shows its object identifier."""
+    """Return the names of extended key usages, sorted; the object identifier if there is no name."""
     names = {oid: name for name, _others, oid in _EXTENDED_KEY_USAGES}
     return sorted(names.get(oid.dotted_string, oid.dotted_string) for oid in usage)

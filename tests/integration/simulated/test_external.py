@@ -21,7 +21,7 @@ from tests.support.simulation import DRIFT, Simulation, compared, gathered
 SUBJECT = {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"}
 SANS = ["127.0.0.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"]
 WANTED = parse_certificate_spec(pki.options(subject=SUBJECT, subject_alt_name=SANS))
-AWAITED = ["the certificate is not there"]
+AWAITED = ["the certificate is missing"]
 OURS = ("file", "get_url", "copy", "apt", "user")
 
 
@@ -63,8 +63,9 @@ def test_the_requests_lie_on_the_controller_and_nothing_live_changes(cluster: Si
     folder = cluster.folder / "csr"
     for number, name in enumerate(cluster.answers):
         line = (
-            f"a certificate is awaited, for the certificate is not there: have {folder}/{name}.csr signed by the CA in {cluster.ca.path}, and put the"
-            f" certificate to {folder}/{name}.pem, and run again; nothing in use was changed"
+            f"a certificate is awaited: the certificate is missing; have"
+            f" {folder}/{name}.csr signed by the CA in {cluster.ca.path}, and save the"
+            f" certificate as {folder}/{name}.pem, then run again; the pair in use is unchanged"
         )
         assert line in run.text
         public, _text = verify_request((folder / f"{name}.csr").read_text(), WANTED)
@@ -127,8 +128,9 @@ def test_renewal_is_told_and_stops_nothing(cluster: Simulation) -> None:
         )
     folder = cluster.folder / "csr"
     line = (
-        f"m2: a certificate is awaited: the certificate ends on 2026-12-24, within 720h; have {folder}/m2.csr signed by the CA in {cluster.ca.path}, and put"
-        f" the certificate to {folder}/m2.pem"
+        f"m2: a certificate is awaited: the certificate ends on 2026-12-24, within 720h; have"
+        f" {folder}/m2.csr signed by the CA in {cluster.ca.path}, and save"
+        f" the certificate as {folder}/m2.pem"
     )
     run = cluster.run()
     assert run.code == 0, run.output
@@ -148,5 +150,5 @@ def test_a_request_that_asks_for_more_is_not_laid(cluster: Simulation) -> None:
     )
     run = cluster.run()
     assert run.code != 0
-    assert "the host's signing request asks for another subject than the task: refused" in run.text
+    assert "the host's signing request differs from the task in subject; check that" in run.text
     assert sorted(path.name for path in (cluster.folder / "csr").iterdir()) == ["m1.csr", "m3.csr"]

@@ -352,7 +352,7 @@ def test_cfssl_s_certificates_are_ours(tmp_path: Path, key: dict[str, Any]) -> N
         host.run(after=now, force=True)
     else:
         # cfssl writes keyEncipherment for a key that cannot do it.
-        assert adopted["reasons"] == ["key_usage has keyEncipherment too"]
+        assert adopted["reasons"] == ["key_usage also has keyEncipherment"]
         theirs["key_usage"].remove("keyEncipherment")
     assert everything(host.path.read_bytes()) == theirs
 

@@ -64,7 +64,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments 
     CERTIFICATE_ARGUMENT_RULES,
     CERTIFICATE_ARGUMENTS,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import converge_pair
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
 # What of the module kubeconfig can be compared without a secret in the question.
@@ -395,7 +395,7 @@ def _certificate(wanted: DesiredState, module: FileModule) -> tuple[list[str], l
         return [f"{options['path']}: {reason}"], []
     task = CheckModeTask(module, options)
     try:
-        result = Pair(task, current_utc()).run()
+        result = converge_pair(task, current_utc())
     except CollectionError as error:
         return [str(error)], []
     found = [f"{options['path']}: {reason}" for reason in result["reasons"]]

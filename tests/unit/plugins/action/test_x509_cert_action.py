@@ -97,7 +97,7 @@ def test_two_module_runs_for_the_first_certificate_and_one_for_no_change(
     assert (
         made["reasons"]
         == predicted["reasons"]
-        == ["the private key is not there", "the certificate is not there"]
+        == ["the private key is missing", "the certificate is missing"]
     )
     assert made["diff"]["before"] == {"private_key": None}
     assert "csr" not in made
@@ -158,7 +158,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "relative": ({"ca_path": "nowhere/ca.pem"}, "in no files directory"),
     "a directory": ({"ca_path": "/tmp"}, "a directory"),
     "bad choice": ({"privatekey_type": "DSA"}, "value of privatekey_type must be one of"),
-    "bad size": ({"privatekey_type": "RSA", "privatekey_size": 1024}, "from 2048 to 8192"),
+    "bad size": ({"privatekey_type": "RSA", "privatekey_size": 1024}, "set 2048 to 8192"),
     "bad name": ({"subject_alt_name": ["1.2.3"]}, "is not an IP address"),
     "bad subject": ({"subject": {"CN": ""}}, "subject.CN"),
     "bad time": ({"valid_for": "1y"}, "is not a duration"),
@@ -192,7 +192,7 @@ def test_a_ca_that_an_earlier_task_makes_is_no_fault_of_check_mode(
     predicted = run(target, ca, check=True, **given)
     assert (predicted["changed"], predicted["reasons"]) == (True, [result["msg"]])
     assert predicted["warnings"] == [
-        f"{result['msg']}; check mode takes it that an earlier task does"
+        f"{result['msg']}; check mode assumes that an earlier task does"
     ]
     assert target.sent == []
     assert run(target, ca, check=True, privatekey_type="DSA", **given)["failed"], (
@@ -212,10 +212,10 @@ def test_a_leaf_that_would_outlive_its_ca_is_refused_where_one_is_needed(
 
 def test_the_ca_s_own_faults_too(target: Target, ca: Ca) -> None:
     ca.key_path.chmod(0o644)
-    assert "others can read" in run(target, ca, check=True)["msg"]
+    assert "other users can read" in run(target, ca, check=True)["msg"]
     ca.key_path.write_bytes(serialize_key(spare("Ed25519"), "pkcs8", None))
     ca.key_path.chmod(0o600)
-    assert "is not the key of the certificate" in run(target, ca, check=True)["msg"]
+    assert "is not the key of a certificate" in run(target, ca, check=True)["msg"]
     ca.certificate = x509.CertificateBuilder(
         ca.certificate.subject,
         ca.certificate.subject,
@@ -247,13 +247,10 @@ def test_a_ca_that_the_caller_may_not_read(target: Target, barred: str) -> None:
         os.waitpid(child, 0)
         message = os.read(reading, 10000).decode()
     assert (
-        f"{str(place)!r} on the controller belongs to root, and nobody, who runs Ansible, may not read it"
+        f"{str(place)!r} on the controller belongs to root, and nobody, who runs Ansible, cannot read it"
         in message
     )
-    assert (
-        "run Ansible as root, give nobody the right by a group, or use a copy of your own"
-        in message
-    )
+    assert "run Ansible as root, grant nobody access through a group, or use a copy" in message
 
 
 def lying(ask: dict[str, Any]) -> str:
@@ -282,7 +279,10 @@ def lying(ask: dict[str, Any]) -> str:
 def test_a_target_that_lies_gets_nothing(target: Target, ca: Ca, ask: dict[str, Any]) -> None:
     target.answer = lambda result: {**result, "csr": lying(ask)}
     result = run(target, ca)
-    assert (result["failed"], "not its to choose: refused" in result["msg"]) == (True, True)
+    assert (result["failed"], "check that the host runs this collection" in result["msg"]) == (
+        True,
+        True,
+    )
     assert len(target.sent) == 1
     assert not target.host.path.exists()
 
@@ -292,7 +292,7 @@ def test_a_target_with_another_key_gets_what_the_task_asks_and_refuses_it(
 ) -> None:
     target.answer = lambda result: {**result, "csr": lying({})} if "csr" in result else result
     result = run(target, ca)
-    assert "another run replaced" in result["msg"]
+    assert "another run has replaced" in result["msg"]
     (signed,) = parse_certificates(target.sent[1]["_certificate"].encode())
     assert signed is not None
     facts = read_fields(signed)

@@ -48,10 +48,8 @@ def test_the_request_goes_out_and_the_certificate_comes_in(site: Site) -> None:
     predicted = site.run(check=True)
     assert (predicted["failed"], predicted["changed"], site.csr.exists()) == (True, True, False)
     awaiting = site.run()
-    reason = (
-        "a certificate is awaited, for the private key is not there; the certificate is not there: "
-    )
-    assert awaiting["msg"] == f"{reason}{site.advice}, and run again; nothing in use was changed"
+    reason = "a certificate is awaited: the private key is missing; the certificate is missing; "
+    assert awaiting["msg"] == f"{reason}{site.advice}, then run again; the pair in use is unchanged"
     assert not site.host.path.exists()
     assert stat.S_IMODE(site.csr.stat().st_mode) == 0o644
     key, request = site.host.key_path.read_bytes(), site.csr.read_bytes()
@@ -61,12 +59,12 @@ def test_the_request_goes_out_and_the_certificate_comes_in(site: Site) -> None:
     assert [str(name.value) for name in names] == SANS
     again = site.run()
     assert (again["failed"], again["changed"], site.csr.read_bytes()) == (True, False, request)
-    assert "for the certificate is not there: have" in again["msg"]
+    assert "awaited: the certificate is missing; have" in again["msg"]
     site.hand_in(site.issue())
     predicted = site.run(check=True)
     assert (predicted["changed"], predicted["reasons"]) == (
         True,
-        ["the certificate that was handed in is not in place"],
+        ["the received certificate is not installed"],
     )
     made = site.run()
     assert (made["changed"], made["chain"], made["awaited"]) == (True, "valid", [])
@@ -86,7 +84,7 @@ def test_an_intermediate_is_put_in_place_too(site: Site) -> None:
     )
     own = certificate(None, CertificateAuthority(middle, key), public=site.public(), **FIT)
     site.hand_in(own)
-    assert "was handed in and is not signed by the CA" in site.run()["msg"]
+    assert "cannot be used: it is not signed by the CA" in site.run()["msg"]
     site.hand_in(own, middle)
     assert site.run()["changed"]
     assert len(parse_certificates(site.host.path.read_bytes())) == 2
@@ -113,7 +111,7 @@ WRONG: dict[str, tuple[Callable[[Site], x509.Certificate], str]] = {
         lambda site: site.issue(extended_key_usage=["clientAuth"]),
         "extendedKeyUsage lacks serverAuth",
     ),
-    "a CA": (lambda site: site.issue(is_ca=True), "is a CA's"),
+    "a CA": (lambda site: site.issue(is_ca=True), "is the certificate of a CA"),
     "expired": (
         lambda site: site.issue(valid_for="2h", renew_before="1h", now=NOW - timedelta(hours=3)),
         "expired on ",
@@ -125,17 +123,17 @@ WRONG: dict[str, tuple[Callable[[Site], x509.Certificate], str]] = {
     ),
     "a chain that ended": (
         lambda site: site.issue(),
-        "leads to the CA through a certificate that has expired, or is no CA's",
+        "leads to the CA through a certificate that has expired or is not a CA",
     ),
     "other user": (
         lambda site: site.issue(subject={**SUBJECT, "CN": "admin"}),
-        "has the subject CN admin, wanted system:kube-scheduler",
+        "has the subject CN admin, expected system:kube-scheduler",
     ),
     "other group": (
         lambda site: site.issue(
             subject={**SUBJECT, "O": ["system:kube-scheduler", "system:masters"]}
         ),
-        "has the subject O system:kube-scheduler and system:masters, wanted system:kube-scheduler",
+        "has the subject O system:kube-scheduler and system:masters, expected system:kube-scheduler",
     ),
 }
 
@@ -157,7 +155,7 @@ def test_a_wrong_certificate_is_refused(site: Site, case: str) -> None:
         for check in (True, False):
             result = site.run(check=check)
             assert result["failed"] is True
-            assert result["msg"].startswith(f"{site.pem} was handed in and ")
+            assert result["msg"].startswith(f"{site.pem} cannot be used: it ")
             assert words in result["msg"]
             assert result["msg"].endswith(f"{site.advice}, or remove it")
             assert site.host.snapshot() == former
@@ -195,7 +193,7 @@ def test_renewal_in_its_window(site: Site) -> None:
     assert due["awaited"][0].endswith(", within 720h")
     assert due["awaited"][0].startswith("the certificate ends on ")
     assert due["reasons"] == [
-        "the signing request is not there, or is for another key or other names"
+        "the signing request is missing, or is for another key or other names"
     ]
     assert encode_public_key(x509.load_pem_x509_csr(request).public_key()) == bytes_of(site)
     waiting = site.run()
@@ -285,7 +283,7 @@ def test_one_to_replace_gets_a_new_key(site: Site) -> None:
     former = site.public()
     replace = {"replace": [site.run()["fingerprint_sha256"]]}
     asked = site.run(**replace)
-    assert asked["awaited"] == ["the certificate is one to replace, and its key with it"]
+    assert asked["awaited"] == ["the certificate with its key is listed in replace"]
     waiting = bytes_of(site)
     assert waiting != encode_public_key(former)
     site.hand_in(certificate(None, site.ca.authority, public=former, **FIT))
@@ -306,7 +304,7 @@ def test_a_new_machine_under_an_old_name_needs_a_new_certificate(site: Site) -> 
         path.unlink()
     result = site.run()
     assert (
-        f"{site.pem} was handed in and is not the certificate of the key on this host: {site.advice}"
+        f"{site.pem} cannot be used: it is not the certificate of the key on this host; {site.advice}"
         in result["msg"]
     )
     assert bytes_of(site) != former
@@ -374,22 +372,22 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
                 x509.NameAttribute(_OIDS[1], "system:kube-scheduler"),
             ]
         },
-        "another subject than the task",
+        "differs from the task in subject",
     ),
-    "more names": ({"names": _names("evil.example")}, "another subject_alt_name than the task"),
-    "fewer names": ({"names": _names()[:1]}, "another subject_alt_name than the task"),
-    "a CA's usage": ({"usage": {"key_cert_sign": True}}, "another key_usage than the task"),
+    "more names": ({"names": _names("evil.example")}, "differs from the task in subject_alt_name"),
+    "fewer names": ({"names": _names()[:1]}, "differs from the task in subject_alt_name"),
+    "a CA's usage": ({"usage": {"key_cert_sign": True}}, "differs from the task in key_usage"),
     "code": (
         {"extended": [x509.ExtendedKeyUsageOID.CODE_SIGNING]},
-        "another extended_key_usage than the task",
+        "differs from the task in extended_key_usage",
     ),
     "a CA": (
         {"more": [x509.BasicConstraints(ca=True, path_length=None)]},
-        "another extension than the task",
+        "differs from the task in extension",
     ),
     "a template": (
         {"attributes": [(x509.ObjectIdentifier("1.2.840.113549.1.9.7"), b"challenge")]},
-        "another extension than the task",
+        "differs from the task in extension",
     ),
 }
 
@@ -426,7 +424,7 @@ def test_a_request_without_proof_of_the_key_is_not_written(site: Site) -> None:
     site.answer = lambda result: {**result, "csr": request}
     result = site.run()
     assert result["failed"] is True
-    assert "is not signed with its own key: refused" in result["msg"]
+    assert "is not signed with its own key; check that the host runs" in result["msg"]
     assert not any(site.folder.iterdir())
 
 
@@ -443,15 +441,15 @@ def test_odd_reasons_are_no_crash(site: Site, value: Any) -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no CA": (
         {"ca_path": None},
-        "ca_path: is not set: with ca_on: external, name the CA's certificate on the controller",
+        "ca_path: is not set; with ca_on: external, set the CA's certificate on the controller",
     ),
     "no request": (
         {"csr_path": None},
-        "csr_path: with ca_on: external, give an absolute path on the controller",
+        "csr_path: is not an absolute path; with ca_on: external, set one on the controller",
     ),
     "relative": (
         {"certificate_source": "m1.pem"},
-        "certificate_source: with ca_on: external, give an absolute path",
+        "certificate_source: is not an absolute path; with ca_on: external",
     ),
     "no folder": (
         {"csr_path": "/nonexistent/m1.csr"},
@@ -459,10 +457,13 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "force": (
         {"force": True},
-        "ca_on: external is for certificates that are issued when they are due",
+        "ca_on: an external CA issues a certificate only when it is due",
     ),
-    "always": ({"regenerate": "always"}, "ca_on: external is for certificates"),
-    "a CA": ({"is_ca": True}, "ca_on: external is for certificates"),
+    "always": (
+        {"regenerate": "always"},
+        "ca_on: an external CA issues a certificate only when it is due",
+    ),
+    "a CA": ({"is_ca": True}, "ca_on: an external CA issues a certificate only when it is due"),
     "hidden": ({"_request": "x"}, "_request is not an option of x509_cert"),
 }
 
@@ -478,8 +479,8 @@ def test_faults_are_told_before_the_target_is_touched(site: Site, case: str) -> 
 
 def test_what_lies_on_the_controller_is_judged(site: Site) -> None:
     for content, words in (
-        (key_pem(spare("ECC")), "holds a private key, which would be sent"),
-        ("garbage", "holds no certificate in PEM form"),
+        (key_pem(spare("ECC")), "contains a private key, which would be sent"),
+        ("garbage", "contains no certificate in PEM format"),
     ):
         site.pem.write_text(content)
         result = site.run()
@@ -504,7 +505,7 @@ def test_several_cas_in_one_file(site: Site) -> None:
 
 def test_the_module_alone_says_that_it_needs_its_action_plugin(site: Site) -> None:
     with pytest.raises(
-        X509Error, match="ca_on: external works through the collection's action plugin"
+        X509Error, match="ca_on: external requires the action plugin of the collection"
     ):
         site.host.run(ca_on="external")
 

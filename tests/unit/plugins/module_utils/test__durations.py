@@ -59,12 +59,12 @@ BAD = [
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_go_s_durations_are_taken(text: str) -> None:
+def test_go_duration_is_parsed(text: str) -> None:
     assert _durations.parse_duration(text, "valid_for") == GOOD[text]
 
 
 @pytest.mark.parametrize("text", [*BAD, "", " ", " 1h", "1h ", "1h\n", "1 h", "1h\0"])
-def test_all_else_is_refused_with_the_form_that_is_right(text: str) -> None:
+def test_invalid_duration_is_rejected_with_advice(text: str) -> None:
     with pytest.raises(
         X509Error, match=r'valid_for: .* write a Go duration such as "8760h"'
     ) as caught:
@@ -76,39 +76,43 @@ def test_all_else_is_refused_with_the_form_that_is_right(text: str) -> None:
     ("text", "hours"),
     [("30d", 720), ("30 days", 720), ("1day", 24), ("2w", 336), ("1y", 8760), ("10 years", 87600)],
 )
-def test_units_that_go_does_not_have_are_put_into_hours(text: str, hours: int) -> None:
+def test_unit_that_go_lacks_is_rejected_with_the_hours(text: str, hours: int) -> None:
     with pytest.raises(
-        X509Error, match=f'renew_before: {text!r} is not a duration: write "{hours}h", for Go'
+        X509Error, match=f'renew_before: {text!r} is not a duration; write "{hours}h", because Go'
     ) as caught:
         _durations.parse_duration(text, "renew_before")
     one_line(caught.value)
 
 
 @given(st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=100000)))
-def test_what_is_written_reads_back(length: timedelta) -> None:
+def test_formatted_duration_is_parsed_to_the_same_length(length: timedelta) -> None:
     whole = timedelta(seconds=int(length.total_seconds()))
     assert _durations.parse_duration(_durations.format_duration(whole), "x") == whole
 
 
 @given(st.text())
-def test_any_text_is_a_duration_or_one_line(text: str) -> None:
+def test_any_text_is_a_duration_or_raises_one_line(text: str) -> None:
     try:
         assert _durations.parse_duration(text, "x") >= timedelta(seconds=1)
     except X509Error as exc:
         one_line(exc)
 
 
-def test_a_window_may_be_a_share_of_the_lifetime() -> None:
+def test_renewal_window_is_a_duration_or_a_percentage_of_the_validity() -> None:
     day = timedelta(days=1)
-    assert _durations.window("25%", day, "x") == timedelta(hours=6)
-    assert _durations.window("0.1%", day, "x") == timedelta(seconds=86)
-    assert _durations.window("23h", day, "x") == timedelta(hours=23)
+
+    def window(text: str) -> timedelta:
+        return _durations.parse_renewal_window(text, day, "x").of(day)
+
+    assert window("25%") == timedelta(hours=6)
+    assert window("0.1%") == timedelta(seconds=86)
+    assert window("23h") == timedelta(hours=23)
 
 
 @pytest.mark.parametrize("text", ["0%", "100%", "-5%", "5 %", "%", "24h", "25h", "1e1%", "0.0001%"])
-def test_a_window_is_shorter_than_the_lifetime(text: str) -> None:
+def test_renewal_window_out_of_range_is_rejected(text: str) -> None:
     with pytest.raises(X509Error) as caught:
-        _durations.window(text, timedelta(days=1), "renew_before")
+        _durations.parse_renewal_window(text, timedelta(days=1), "renew_before")
     one_line(caught.value)
 
 
@@ -124,7 +128,7 @@ def test_a_window_is_shorter_than_the_lifetime(text: str) -> None:
         ("1.5h", 5400),
     ],
 )
-def test_seconds(text: str, expected: float) -> None:
+def test_duration_is_parsed_to_seconds(text: str, expected: float) -> None:
     assert _durations.parse_seconds(text) == expected
 
 
@@ -147,11 +151,11 @@ def test_seconds(text: str, expected: float) -> None:
         "9" * 9999 + "s",
     ],
 )
-def test_no_duration_has_no_seconds(value: object) -> None:
+def test_invalid_duration_has_no_seconds(value: object) -> None:
     assert _durations.parse_seconds(value) is None
 
 
 @given(st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=100000)))
-def test_seconds_are_those_of_the_duration(length: timedelta) -> None:
+def test_seconds_equal_those_of_the_duration(length: timedelta) -> None:
     text = _durations.format_duration(length)
     assert _durations.parse_seconds(text) == _durations.parse_duration(text, "x").total_seconds()

@@ -15,7 +15,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
     load_authority,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import (
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller_options import (
     file_not_found,
     require_readable,
 )

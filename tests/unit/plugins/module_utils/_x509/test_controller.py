@@ -18,9 +18,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     read_fields,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import (
-    file_not_found,
     prepare_task,
     sign_request,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller_options import (
+    file_not_found,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import create_request
 
@@ -76,7 +78,7 @@ def test_the_target_gets_plain_options_and_the_certificate_of_the_ca(ca: Ca) -> 
     assert (prepared.arguments["valid_for"], prepared.arguments["backdate"]) == ("87600h", "1m")
     assert prepared.arguments["_ca_certificate"].encode() == ca.path.read_bytes()
     assert str(ca.path.parent) not in json.dumps(prepared.arguments)
-    assert prepared.wanted.subject == (
+    assert prepared.spec.subject == (
         ("O", "system:kube-scheduler"),
         ("CN", "system:kube-scheduler"),
     )
@@ -104,7 +106,7 @@ def test_without_the_key_all_else_is_the_same(ca: Ca, given: dict[str, Any]) -> 
         with_key.authority.certificate,
         None,
     )
-    assert without.wanted == with_key.wanted
+    assert without.spec == with_key.spec
     leaf = Ca(ca.path.parent, is_ca=False)
     with pytest.raises(X509Error, match="is not a CA"):
         prepare_task(task(leaf), nowhere, need_key=False)
@@ -119,7 +121,7 @@ def test_without_the_key_a_file_of_several_cas_is_ambiguous(ca: Ca) -> None:
         prepare_task(task(ca), nowhere, need_key=False).authority.certificate == renewed.certificate
     )
     ca.path.write_bytes(content + other.path.read_bytes())
-    with pytest.raises(X509Error, match=r"ca_path: .* holds several CAs") as caught:
+    with pytest.raises(X509Error, match=r"ca_path: .* contains several CAs") as caught:
         prepare_task(task(ca), nowhere, need_key=False)
     one_line(caught.value)
     assert prepare_task(task(ca), nowhere).authority.certificate == renewed.certificate
@@ -138,7 +140,7 @@ def test_a_relative_path_is_found_or_refused(ca: Ca) -> None:
         prepare_task(task(ca, ca_path="ca.pem"), nowhere)
     assert (
         str(caught.value)
-        == "ca_path: 'ca.pem' is in no files directory of the controller: write it in full"
+        == "ca_path: 'ca.pem' is in no files directory of the controller; set the full path"
     )
 
 

@@ -27,7 +27,7 @@ def options(ca: Ca, folder: Path, **given: Any) -> dict[str, Any]:
 def test_what_is_not_there_what_is_fine_and_what_is_due(tmp_path: Path) -> None:
     ca = Ca(tmp_path)
     missing = preview_pair(options(ca, tmp_path))
-    assert missing == ["the private key is not there", "the certificate is not there"]
+    assert missing == ["the private key is missing", "the certificate is missing"]
     assert not (tmp_path / "key.pem").exists()
     host = Host(tmp_path, ca)
     host.run(privatekey_type="ECC", subject={"CN": "system:kube-scheduler"}, subject_alt_name=[])

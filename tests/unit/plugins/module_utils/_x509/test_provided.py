@@ -70,25 +70,25 @@ def test_through_an_intermediate(ca: Ca) -> None:
     [
         (
             {"subject_alt_name": []},
-            "lacks the subject alternative names IP:127.0.0.1, IP:192.0.2.1, DNS:m1.example: have",
+            "lacks the subject alternative names IP:127.0.0.1, IP:192.0.2.1, DNS:m1.example; have",
         ),
         (
             {"subject_alt_name": SANS[:2]},
-            "lacks the subject alternative names DNS:m1.example: have it issued with them",
+            "lacks the subject alternative names DNS:m1.example; have it issued with them",
         ),
         (
             {"extended_key_usage": ["clientAuth"]},
-            "is used by client and server, and its extendedKeyUsage lacks serverAuth",
+            "is used by client and server, but its extendedKeyUsage lacks serverAuth",
         ),
         (
             {"extended_key_usage": ["serverAuth"]},
-            "is used by client and server, and its extendedKeyUsage lacks clientAuth",
+            "is used by client and server, but its extendedKeyUsage lacks clientAuth",
         ),
         (
             {"key_usage": ["keyAgreement"]},
-            "may not sign a handshake: its keyUsage lacks digitalSignature",
+            "cannot sign a TLS handshake: its keyUsage lacks digitalSignature",
         ),
-        ({"is_ca": True}, "is a CA's: give one that is not"),
+        ({"is_ca": True}, "is the certificate of a CA; use one that is not"),
     ],
 )
 def test_what_it_is_not_for(ca: Ca, given: dict[str, Any], words: str) -> None:
@@ -107,23 +107,22 @@ def test_a_foreign_one(ca: Ca) -> None:
     """Of a CA of the same name, which only the signature tells apart."""
     [line] = refused(ca, leaf(Ca(key=spare("ECC", number=9))))
     assert line.startswith(
-        "cert_source: '/c.pem' is not signed by the CA in '/ca.pem': have it signed by that CA"
+        "cert_source: '/c.pem' is not signed by the CA in '/ca.pem'; have it signed by that CA"
     )
 
 
 def test_what_is_no_pair(ca: Ca) -> None:
     [line] = refused(ca, leaf(ca), key_pem(spare("ECC", number=9)))
     assert (
-        line == "cert_source: '/c.pem' is not the certificate of the key in '/k.pem': give the pair"
+        line
+        == "cert_source: '/c.pem' is not the certificate of the key in '/k.pem'; set a matching pair"
     )
     [line] = refused(ca, leaf(ca), key_pem(KEY, "hush"))
-    assert line.startswith(
-        "key_source: '/k.pem' is encrypted, and a server asks nobody for a passphrase"
-    )
+    assert line.startswith("key_source: '/k.pem' is encrypted, but a server has no passphrase")
     [line] = refused(ca, leaf(ca), "garbage")
-    assert line.startswith("key_source: '/k.pem' does not hold exactly one private key")
+    assert line.startswith("key_source: '/k.pem' does not contain exactly one private key")
     [line] = refused(ca, leaf(ca) + key_pem(KEY))
-    assert line.startswith("cert_source: '/c.pem' holds a private key too")
+    assert line.startswith("cert_source: '/c.pem' also contains a private key")
     for text in (
         "",
         "garbage",
@@ -132,7 +131,7 @@ def test_what_is_no_pair(ca: Ca) -> None:
     ):
         [line] = refused(ca, text)
         assert line.startswith(
-            "cert_source: '/c.pem' holds no certificate in PEM form, or one that cannot be read"
+            "cert_source: '/c.pem' contains no certificate in PEM format, or one that cannot be read"
         )
 
 

@@ -31,11 +31,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     serialize_certificate,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
-    _load,
-    _whole,
+    _load_key,
+    _works,
     parse_private_key,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import Pair
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import converge_pair
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import create_request
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
     parse_certificate_spec,
@@ -177,7 +177,7 @@ class Cluster(Host):
             mode="0600",
             regenerate="full",
         )
-        Pair(FakeModule(False, **task), NOW).run()
+        converge_pair(FakeModule(False, **task), NOW)
         entries = self.wanted().kubeconfig or {}
         users = [
             {
@@ -230,8 +230,8 @@ def test_nothing_after_a_rollout_and_everything_before(
         "binary: /bin/app-v1: is not there",
         "link: /bin/app: is not there, wanted -> app-v1",
         "log_dir: /log: is not there",
-        "certificate: /etc/certificate: the private key is not there",
-        "certificate: /etc/certificate: the certificate is not there",
+        "certificate: /etc/certificate: the private key is missing",
+        "certificate: /etc/certificate: the certificate is missing",
         "kubeconfig: /etc/kubeconfig: is not there",
         "config: /etc/app.yaml: is not there",
         "unit: /units/x.service: is not there",
@@ -320,14 +320,14 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     (
         write("etc/privatekey", "garbage"),
         [
-            "certificate: /etc/certificate: '/etc/privatekey' does not hold exactly one private key in PEM form"
+            "certificate: /etc/certificate: '/etc/privatekey' does not contain exactly one private key in PEM form"
         ],
     ),
     (
         write("etc/certificate", "garbage"),
         ["certificate: /etc/certificate: the certificate cannot be read"],
     ),
-    (remove("etc/certificate"), ["certificate: /etc/certificate: the certificate is not there"]),
+    (remove("etc/certificate"), ["certificate: /etc/certificate: the certificate is missing"]),
     (
         folder("etc/certificate"),
         ["certificate: '/etc/certificate' is a directory, not a regular file"],
@@ -472,8 +472,8 @@ def test_a_certificate_that_is_due(host: Cluster, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_key_that_two_parts_need_is_checked_once(host: Cluster) -> None:
-    _load.cache_clear()
-    with mock.patch.object(keys, "_whole", wraps=_whole) as checked:
+    _load_key.cache_clear()
+    with mock.patch.object(keys, "_works", wraps=_works) as checked:
         assert host.drift() == []
     assert checked.call_count == 1
 
@@ -604,7 +604,7 @@ def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
     task |= joined
     [line] = host.drift(certificate=task)
     assert line.startswith(
-        "certificate: /etc/certificate: the signing request is not there, or is for another key"
+        "certificate: /etc/certificate: the signing request is missing, or is for another key"
     )
     waits = ["the certificate lacks the subject alternative names IP:192.0.2.4"]
     assert host.awaited == waits
@@ -614,18 +614,18 @@ def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
     for leaf, words in (
         (
             foreign,
-            "the certificate that was handed in is not the certificate of the key on this host",
+            "the received certificate is not the certificate of the key on this host",
         ),
         (
             pki.certificate(key, host.ca.authority, **joined),
-            "the certificate that was handed in is not in place",
+            "the received certificate is not installed",
         ),
     ):
         assert host.drift(certificate={**task, CERTIFICATE_OPTION: pki.pem(leaf)}) == [
             f"certificate: /etc/certificate: {words}"
         ]
     host.paths["privatekey"].unlink()
-    assert "certificate: /etc/certificate: the private key is not there" in host.drift(
+    assert "certificate: /etc/certificate: the private key is missing" in host.drift(
         certificate=task
     )
 
