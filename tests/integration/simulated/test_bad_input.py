@@ -62,7 +62,7 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"renew_before": "30d"},
-        "kube_scheduler_renew_before: '30d' is not a duration: write \"720h\"",
+        "kube_scheduler_renew_before: '30d' is not a duration; write \"720h\"",
     ),
     (
         {"retry_period": "1m"},
@@ -193,7 +193,7 @@ def test_what_the_variables_show(tmp_path: Path, check: bool) -> None:
     leaf = provided(tmp_path, cluster.ca, "leaf")
     no_ca = {"ca_cert": leaf["cert_source"], "ca_key": leaf["key_source"]}
     Path(no_ca["ca_key"]).chmod(0o600)
-    words = f"kube_scheduler_ca_cert: '{no_ca['ca_cert']}' is not a CA: its basicConstraints do not say CA:TRUE"
+    words = f"kube_scheduler_ca_cert: '{no_ca['ca_cert']}' is not a CA: its basicConstraints lack CA:TRUE"
     cases.append((no_ca, words))
     for name, (variables, _words) in zip(names, cases):
         cluster.host_variables[name] = {

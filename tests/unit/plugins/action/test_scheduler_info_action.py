@@ -415,7 +415,7 @@ def test_a_ca_that_is_somebody_else_s(ca: Ca, tmp_path: Path) -> None:
     target.answer["awaited"] = ["the certificate ends soon"]
     result = target.run(desired={"version": "1.37.2", "binary": "/x", "certificate": task})
     assert result["awaited"] == [
-        f"the certificate ends soon; have {tmp_path}/m1.csr signed by the CA in {ca.path}, and put the certificate to {tmp_path}/m1.pem"
+        f"the certificate ends soon; have {tmp_path}/m1.csr signed by the CA in {ca.path}, and save the certificate as {tmp_path}/m1.pem"
     ]
     [sent] = target.sent
     assert (

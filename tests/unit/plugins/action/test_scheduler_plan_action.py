@@ -111,15 +111,15 @@ def test_what_is_fixed_before_the_first_contact(variables: dict[str, Any], ca: C
         ),
         (
             {"kube_scheduler_renew_before": "9000h"},
-            "kube_scheduler_renew_before: '9000h' has to be longer than nothing and shorter",
+            "kube_scheduler_renew_before: '9000h' is not longer than zero and shorter",
         ),
         (
             {"kube_scheduler_renew_before": "30d"},
-            "kube_scheduler_renew_before: '30d' is not a duration: write \"720h\"",
+            "kube_scheduler_renew_before: '30d' is not a duration; write \"720h\"",
         ),
         (
             {"kube_scheduler_cert_valid_for": "1y"},
-            "kube_scheduler_cert_valid_for: '1y' is not a duration: write \"8760h\"",
+            "kube_scheduler_cert_valid_for: '1y' is not a duration; write \"8760h\"",
         ),
         ({"kube_scheduler_extra_sans": ["1.2.3.4/24"]}, "kube_scheduler_extra_sans"),
         ({"kube_scheduler_extra_args": "garbage"}, "kube_scheduler_extra_args"),
@@ -143,7 +143,7 @@ def test_faults_of_the_ca(variables: dict[str, Any], tmp_path: Path) -> None:
     other.write_bytes(serialize_key(spare("ECC"), "pkcs8", None))
     [line] = fixed(variables | {"kube_scheduler_ca_key": str(other)})["errors"]
     assert line.startswith("kube_scheduler_ca_key: ")
-    assert "is not the key of the certificate in" in line
+    assert "is not the key of a certificate in" in line
     other.chmod(0o644)
     [line] = fixed(variables | {"kube_scheduler_ca_key": str(other)})["errors"]
     assert "others can read or change" in line
@@ -402,7 +402,7 @@ def test_a_new_ca_that_cannot_sign_is_named_by_its_variable(
         "kube_scheduler_new_ca_key": str(following.key_path),
     }
     [line] = fixed(variables | given)["errors"]
-    assert line.startswith("kube_scheduler_new_ca_key: others can read or change")
+    assert line.startswith("kube_scheduler_new_ca_key: other users can read or change")
 
 
 def test_what_a_host_is_to_have_at_each_step(
@@ -550,7 +550,7 @@ def test_a_ca_that_is_somebody_else_s(variables: dict[str, Any], tmp_path: Path)
     found = fixed(variables | outside | {"kube_scheduler_csr_dir": str(tmp_path / "nowhere")})
     assert (
         found["msg"]
-        == f"kube_scheduler_csr_dir: '{tmp_path}/nowhere' is not a directory on the controller: make it first"
+        == f"kube_scheduler_csr_dir: '{tmp_path}/nowhere' is not a directory on the controller; create it first"
     )
     outside["kube_scheduler_csr_dir"] = str(tmp_path)
     assert (fixed(variables | outside)["errors"], fixed(variables | outside)["makes_reader"]) == (

@@ -611,7 +611,7 @@ def test_a_provided_certificate_that_cannot_be_read_has_no_subject_to_refuse() -
         certificate, key, ca, ["127.0.0.1"], datetime.datetime.now(datetime.timezone.utc)
     )
     assert any(
-        line.startswith("cert_source: '/cert_source' holds no certificate in PEM form")
+        line.startswith("cert_source: '/cert_source' contains no certificate in PEM format")
         for line in found
     )
     assert not any("CN" in line for line in found)
