@@ -210,7 +210,7 @@ class ActionModule(ActionBase):
                     str(unfrackpath(str(source), follow=False)),
                     self._find,
                 )
-                content = _vault.content(self, path)
+                content = _vault.read_decrypted(self, path)
             except CollectionError as error:
                 raise AnsibleActionFail(f"on the controller, {error}") from None
             pair[f"{name}_sha256"] = (
@@ -221,7 +221,7 @@ class ActionModule(ActionBase):
     def _read_text(self, path: str) -> str:
         """Return the text of a file of the controller, decrypted if it is a vault."""
         try:
-            content = _vault.content(self, self._find("metrics_key", path)) or b""
+            content = _vault.read_decrypted(self, self._find("metrics_key", path)) or b""
             return content.decode().rstrip()
         except (CollectionError, UnicodeDecodeError) as error:
             raise AnsibleActionFail(f"on the controller, {error}") from None

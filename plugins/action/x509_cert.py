@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller part of x509_cert: sign with a CA on the controller, or write the request there."""
+"""The controller part of x509_cert: sign with a CA there, or write the signing request there."""
 
 from __future__ import annotations
 

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """What every module of this collection declares of itself."""
+    """Attributes that the modules of this collection share."""
 
     DOCUMENTATION = r"""
 options: {}
 attributes:
   check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    description:
+      - Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    description:
+      - Will return details on what has changed (or possibly needs changing in C(check_mode)), when
+        in diff mode.
     support: full
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description:
+      - When run twice in a row outside check mode, with the same arguments, the second invocation
+        indicates no change.
     support: full
 """
 
@@ -28,28 +33,36 @@ attributes:
 options: {}
 attributes:
   safe_file_operations:
-    description: Uses Ansible's strict file operation functions to ensure proper permissions and avoid data corruption.
+    description:
+      - Uses Ansible's strict file operation functions to ensure proper permissions and avoid data
+        corruption.
     support: full
     details:
-      - A temporary file in the same directory, private from its first byte, is synced and renamed over the target.
+      - The module writes a temporary file in the same directory, with mode 0600 from the first
+        byte, syncs it and renames it over the target.
 """
 
     INFO = r"""
 options: {}
 attributes:
   check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    description:
+      - Can run in C(check_mode) and return changed status prediction without modifying target.
     support: full
     details:
       - This module never modifies its target.
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
+    description:
+      - Will return details on what has changed (or possibly needs changing in C(check_mode)), when
+        in diff mode.
     support: N/A
     details:
       - This module never modifies its target.
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description:
+      - When run twice in a row outside check mode, with the same arguments, the second invocation
+        indicates no change.
     support: full
     details:
-      - This module never reports a change; what it reads may differ from run to run.
+      - This module never reports a change. Its result can differ between runs.
 """

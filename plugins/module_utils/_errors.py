@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The error hierarchy of the collection. Each error is one line: where, what is wrong, what to do."""
+"""The error hierarchy. Each error is one line: where, what is wrong, what to do."""
 
 from __future__ import annotations
 

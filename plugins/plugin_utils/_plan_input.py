@@ -289,7 +289,7 @@ def _provided_pair_errors(step: Step, v: variables.Variables, sans: list[str]) -
         option, path = f"{step.prefix}{name}", getattr(v, name)
         try:
             require_readable(option, path, _same_path)
-            content = _vault.content(step.action, path) or b""
+            content = _vault.read_decrypted(step.action, path) or b""
             files.append(ProvidedFile(option, path, content))
         except CollectionError as error:
             return [str(error) if error.location else f"{option}: {error}"]

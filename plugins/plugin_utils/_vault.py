@@ -4,7 +4,7 @@
 
 # This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Files of the controller that Ansible Vault may have encrypted."""
+"""Read files on the controller that can be encrypted with Ansible Vault."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 
-MARK = b"$ANSIBLE_VAULT;"
+VAULT_HEADER = b"$ANSIBLE_VAULT;"
 
 
-def content(action: ActionBase, path: str) -> bytes | None:
-    """Return the content of a file as M(ansible.builtin.copy) would send it, or None where nothing is; in memory only.
+def read_decrypted(action: ActionBase, path: str) -> bytes | None:
+    """Return the decrypted content of a file, in memory only; None if it does not exist.
 
-    Raises FilesError for what cannot be read or decrypted.
+    Raises FilesError if the file cannot be read or decrypted.
     """
     raw = paths.read(path, follow=True) if os.path.lexists(path) else None
-    if raw is None or not raw.startswith(MARK):
+    if raw is None or not raw.startswith(VAULT_HEADER):
         return raw
     try:
-        # Its public form is not in the oldest ansible-core.
+        # The oldest ansible-core has no public function for this.
         return bytes(action._loader._get_file_contents(path)[0])
     except AnsibleError:
         raise FilesError(
-            f"cannot decrypt {path!r}: give the password that Ansible Vault encrypted it with (--vault-id, --ask-vault-pass)"
+            f"cannot decrypt {path!r}; pass the password of Ansible Vault (--vault-id,"
+            " --ask-vault-pass)"
         ) from None

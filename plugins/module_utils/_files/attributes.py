@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Give a file its content and the file options of a module: owner, group, mode, SELinux context."""
+"""Set the content of a file and the file options of a module, such as owner and mode."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import typing as t
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 
-_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff:/,]{1,255}")
-_NUMBER = re.compile(r"[0-9]{1,10}")
+_ACCOUNT_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff:/,]{1,255}")
+_ACCOUNT_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 class ConvergedFile(t.NamedTuple):
-    """Whether anything changed, and the path of the copy of the former content."""
+    """Whether anything changed, and the path of the copy of the previous content."""
 
     changed: bool
     backup_file: str | None
@@ -34,38 +34,42 @@ class FilesModule(t.Protocol):
     check_mode: bool
 
     def warn(self, warning: str) -> None:
-        """Adds a warning to the result."""
+        """Add a warning to the result."""
 
     def load_file_common_arguments(
         self, params: dict[str, t.Any], path: str | None = None
     ) -> dict[str, t.Any]:
-        """The attributes that are wanted of the file."""
+        """Return the attributes to set."""
 
     def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
-        """Sets them; whether any differed, or `changed`."""
+        """Set the attributes; return whether one differed, or `changed`."""
 
 
-def _known(module: FilesModule, option: str) -> bool:
-    """Tell whether the account that *option* names exists; in check mode, an earlier task may have to bring it."""
+def _exists(module: FilesModule, option: str) -> bool:
+    """Whether the account of the option exists. In check mode, an earlier task can create it."""
     name = module.params.get(option)
-    if name is not None and not _NAME.fullmatch(str(name)):
-        raise FilesError(f"{str(name)[:80]!r} cannot be the name of an account", option=option)
-    if not module.check_mode or name is None or _NUMBER.fullmatch(str(name)):
+    if name is not None and not _ACCOUNT_NAME.fullmatch(str(name)):
+        raise FilesError(
+            f"{str(name)[:80]!r} is not a valid account name; correct it", option=option
+        )
+    if not module.check_mode or name is None or _ACCOUNT_NUMBER.fullmatch(str(name)):
         return True
-    import grp  # noqa: PLC0415 - needed for this rare question only
+    import grp  # noqa: PLC0415 - only for this rare query
     import pwd  # noqa: PLC0415
 
     try:
         return bool(pwd.getpwnam(name) if option == "owner" else grp.getgrnam(name))
     except (KeyError, ValueError):
         module.warn(
-            f"{option}: {name!r} does not exist on this host yet; check mode takes it that it will"
+            f"{option}: {name!r} does not exist on this host yet; check mode assumes that an"
+            " earlier"
+            " task creates it"
         )
         return False
 
 
 class FileAttributes:
-    """What the module's file options (owner, group, mode, SELinux context, chattr's flags) want of one file."""
+    """The file options for one file: owner, group, mode, SELinux context, chattr flags."""
 
     def __init__(
         self,
@@ -75,67 +79,68 @@ class FileAttributes:
         overrides: t.Mapping[str, t.Any] | None = None,
     ) -> None:
         self._module = module
-        self._unknown = [option for option in ("owner", "group") if not _known(module, option)]
+        self._unknown = [option for option in ("owner", "group") if not _exists(module, option)]
         params = {**module.params, **dict.fromkeys(self._unknown), **(overrides or {})}
         if params.get("mode") is None:
             params["mode"] = default_mode
-        # Before anything is written.
+        # Validate the mode before anything is written.
         self._mode(params["mode"], os.stat("/"))
         for option in ("owner", "group"):
             _account(option, params.get(option))
         flags = params.get("attributes")
         if flags is not None and not re.fullmatch(r"[-+=]?[A-Za-z]{1,30}", flags):
             raise FilesError(
-                f"{flags!r} are not flags as chattr takes them, such as +i", option="attributes"
+                f"{flags!r} are not chattr flags; use a format such as +i", option="attributes"
             )
-        # The SELinux context is looked up for the file's own path, also where a temporary file is to get it.
+        # The SELinux context depends on the path of the file, also for its temporary file.
         self._arguments = module.load_file_common_arguments(params, path=target)
 
     def by_path(self, path: str) -> bool:
-        """Give a file that is in place all of them; tell whether anything changed, or would in check mode."""
+        """Set all options of an existing file; return whether one changes, also in check mode."""
         return self._module.set_fs_attributes_if_different(
             {**self._arguments, "path": path}, False
         ) or bool(self._unknown)
 
     def context(self, path: str) -> None:
-        """Give a temporary file the SELinux context, which only a path can be given to."""
-        # chattr's flags wait for the rename, which an immutable file would refuse.
+        """Set the SELinux context of a temporary file, which is possible only by path."""
+        # Set chattr flags after the rename, because an immutable file cannot be renamed.
         others = dict.fromkeys(("owner", "group", "mode", "attributes"))
         self._module.set_fs_attributes_if_different(
             {**self._arguments, **others, "path": path}, False
         )
 
     def rights(self, handle: int) -> None:
-        """Give an open temporary file owner, group and mode; raise FilesError where there are no such."""
+        """Set owner, group and mode of an open temporary file. Raises FilesError."""
         arguments = self._arguments
         uid, gid = (_account(option, arguments.get(option)) for option in ("owner", "group"))
         write.rights_setter(uid, gid, self._mode(arguments["mode"], os.fstat(handle)))(handle)
 
     def _mode(self, mode: object, status: os.stat_result) -> int:
-        found = -1
+        number = -1
         if isinstance(mode, int) and not isinstance(mode, bool):
-            found = mode
+            number = mode
         elif re.fullmatch(r"(?:0o)?[0-7]{1,5}", str(mode)):
-            found = int(str(mode), 8)
+            number = int(str(mode), 8)
         elif re.search(r"[-+=]", str(mode)):
             with contextlib.suppress(Exception):
-                # AnsibleModule's own reading of "u=rw,g=r", which has no public name.
-                found = int(getattr(self._module, "_symbolic_mode_to_octal")(status, str(mode)))  # noqa: B009
-        if not 0 <= found <= 0o7777:
+                # AnsibleModule has no public function to parse "u=rw,g=r".
+                number = int(getattr(self._module, "_symbolic_mode_to_octal")(status, str(mode)))  # noqa: B009
+        if not 0 <= number <= 0o7777:
             raise FilesError(
-                f"{mode!r} is neither an octal nor a symbolic mode: write 0640 or u=rw,g=r",
+                f"{mode!r} is neither an octal nor a symbolic mode; use a format such as 0640 or"
+                " u=rw,g=r",
                 option="mode",
             )
-        return found
+        return number
 
 
 def _account(option: str, name: object) -> int:
-    """Return the number of the account that *option* names, -1 where it names none."""
+    """Return the number of the account of an option; -1 if it is not set."""
     if name is None:
         return -1
-    if _NUMBER.fullmatch(str(name)) and int(str(name)) < 2**32 - 1:
+    if _ACCOUNT_NUMBER.fullmatch(str(name)) and int(str(name)) < 2**32 - 1:
         return int(str(name))
-    import grp  # noqa: PLC0415 - needed where a file is written only
+    import grp  # noqa: PLC0415 - only to write a file
     import pwd  # noqa: PLC0415
 
     try:
@@ -144,7 +149,7 @@ def _account(option: str, name: object) -> int:
         )
     except (KeyError, ValueError):
         raise FilesError(
-            f"{name!r} does not exist on this host: create it first", option=option
+            f"{name!r} does not exist on this host; create it first", option=option
         ) from None
 
 
@@ -157,33 +162,40 @@ def converge_file(
     backup: int = 0,
     overrides: t.Mapping[str, t.Any] | None = None,
 ) -> ConvergedFile:
-    """Give *path* this content and the module's file options; content None leaves the content alone.
+    """Set the content of a file and the file options of the module; None keeps the content.
 
-    *default_mode* (octal) is for where the module's option is not set, and *backup* is how many copies are kept. Raises
-    FilesError. *overrides* stand in for the module's options, where a module has a second file with other rights.
+    `default_mode` (octal) applies if the option mode is not set. `backup` is the number of copies
+    to keep. `overrides` replaces options of the module for a file with other rights. Raises
+    FilesError.
     """
     target = paths.resolve(path)
     if module.check_mode and not os.path.isdir(os.path.dirname(target)):
         module.warn(
-            f"the directory {os.path.dirname(target)!r} does not exist yet; check mode takes it that it will"
+            f"the directory {os.path.dirname(target)!r} does not exist yet; check mode assumes"
+            " that an"
+            " earlier task creates it"
         )
         return ConvergedFile(True, None)
     if os.path.isdir(os.path.dirname(target)):
         paths.guard(target)
-    former = paths.read(target)
-    if former is None and content is None:
+    previous = paths.read(target)
+    if previous is None and content is None:
         return ConvergedFile(False, None)
-    wanted = FileAttributes(module, target, default_mode, overrides)
-    differs = content is not None and content != former
+    file_attributes = FileAttributes(module, target, default_mode, overrides)
+    differs = content is not None and content != previous
     if module.check_mode:
-        return ConvergedFile(differs or wanted.by_path(target), None)
+        return ConvergedFile(differs or file_attributes.by_path(target), None)
     write.sweep(target)
-    # First, so that new content never takes over a mode that is too wide.
-    changed = former is not None and wanted.by_path(target)
-    kept = None
+    # First, so that new content never gets the mode of the old file if that is too wide.
+    changed = previous is not None and file_attributes.by_path(target)
+    copy = None
     if content is not None and differs:
-        kept = write.write(
-            target, content, attributes=wanted.context, rights=wanted.rights, backup=backup
+        copy = write.write(
+            target,
+            content,
+            attributes=file_attributes.context,
+            rights=file_attributes.rights,
+            backup=backup,
         )
-        wanted.by_path(target)
-    return ConvergedFile(changed or differs, kept)
+        file_attributes.by_path(target)
+    return ConvergedFile(changed or differs, copy)

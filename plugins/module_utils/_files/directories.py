@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Give an unprivileged user a directory, so that nothing that this user lays in its place or on the way to it is given away too."""
+"""Give a directory to an unprivileged user safely, without following that user's links."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pa
 
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MAX_LINKS = 40
-"""As the kernel has it."""
+"""The limit of the kernel."""
 
 
 def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> bool:
-    """Give a directory to a user, with this mode and whatever group; make it and what is missing above it, which is root's.
+    """Give a directory to a user with this mode; create it and the missing ones above it.
 
-    Return whether anything was changed, or with *dry* would be. Raise FilesError where the user may write a directory on the
-    way: it could put a link there, and root would give it what that leads to.
+    The directories above belong to root. The group does not matter. Returns whether anything
+    changed, or would change with `dry`. Raises FilesError if the user can write to a directory
+    above: a link there could make root give away any other directory.
     """
     try:
         account = pwd.getpwnam(user)
@@ -35,34 +36,37 @@ def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> boo
         if dry:
             return True
         raise FilesError(
-            f"{user!r} does not exist on this host: create it first", option="user"
+            f"{user!r} does not exist on this host; create it first", option="user"
         ) from None
     groups = {account.pw_gid, *(entry.gr_gid for entry in grp.getgrall() if user in entry.gr_mem)}
-    with paths.explain_errors(path, "make"), contextlib.ExitStack() as handles:
-        way = _Way(path, account.pw_uid, groups, handles)
-        made = False
-        for name, last in way.names():
-            if way.enter(name):
+    with paths.explain_errors(path, "create"), contextlib.ExitStack() as handles:
+        walk = _Walk(path, account.pw_uid, groups, handles)
+        created = False
+        for name, last in walk.names():
+            if walk.enter(name):
                 continue
             if dry:
                 return True
-            os.mkdir(name, 0o700 if last else 0o755, dir_fd=way.handle)
-            made = way.enter(name)
-            if not made:
+            os.mkdir(name, 0o700 if last else 0o755, dir_fd=walk.handle)
+            created = walk.enter(name)
+            if not created:
                 raise FilesError(
-                    f"{path!r} was removed while it was made: find out by whom, and run again"
+                    f"{path!r} was removed during its creation; find out why, then run again"
                 )
-        status = os.fstat(way.handle)
+        status = os.fstat(walk.handle)
         if (status.st_uid, stat.S_IMODE(status.st_mode)) == (account.pw_uid, mode):
-            return made
+            return created
         if not dry:
-            os.fchown(way.handle, account.pw_uid, -1)
-            os.fchmod(way.handle, mode)
+            os.fchown(walk.handle, account.pw_uid, -1)
+            os.fchmod(walk.handle, mode)
         return True
 
 
-class _Way:
-    """The way from the root to a directory, held by descriptors. Links are followed by name, each found in a directory that is safe."""
+class _Walk:
+    """The walk from the root to a directory, by descriptors.
+
+    It follows a link only if the directory of the link is safe.
+    """
 
     def __init__(
         self, path: str, uid: int, groups: Collection[int], handles: contextlib.ExitStack
@@ -77,13 +81,13 @@ class _Way:
     def _parts(path: str) -> list[str]:
         return [part for part in reversed(path.split("/")) if part not in ("", ".")]
 
-    def _open(self, name: str, folder: int | None) -> int:
-        handle = os.open(name, DIRECTORY_FLAGS, dir_fd=folder)
+    def _open(self, name: str, parent: int | None) -> int:
+        handle = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
         self._handles.callback(os.close, handle)
         return handle
 
     def names(self) -> Iterator[tuple[str, bool]]:
-        """The names to enter one after the other, and whether each is the last one; what a link adds is among them."""
+        """Yield each name to enter, and whether it is the last one; links are resolved."""
         while self._pending:
             name = self._pending.pop()
             self._guard()
@@ -94,7 +98,7 @@ class _Way:
             self._links += 1
             if self._links > MAX_LINKS:
                 raise FilesError(
-                    f"{self._path!r} leads through too many links: name the directory itself"
+                    f"{self._path!r} leads through too many links; set the path without links"
                 )
             self._pending += self._parts(target)
             if target.startswith("/"):
@@ -102,14 +106,14 @@ class _Way:
                 self._walked = ["/"]
 
     def enter(self, name: str) -> bool:
-        """Go into a directory; tell whether it is there."""
+        """Enter a directory; return whether it exists."""
         try:
             self.handle = self._open(name, self.handle)
         except FileNotFoundError:
             return False
         except NotADirectoryError:
             raise FilesError(
-                f"{self._path!r}: {name!r} is not a directory: remove it or name another path"
+                f"{self._path!r}: {name!r} is not a directory; remove it, or set another path"
             ) from None
         self._walked.append(name)
         return True
@@ -120,7 +124,7 @@ class _Way:
         return None
 
     def _guard(self) -> None:
-        """Raise FilesError where the user may change what lies in the directory that was entered last."""
+        """Raise FilesError if the user can write to the directory that was entered last."""
         status = os.fstat(self.handle)
         if (
             status.st_uid == self._uid
@@ -129,6 +133,8 @@ class _Way:
         ):
             user = pwd.getpwuid(self._uid).pw_name
             raise FilesError(
-                f"{self._path!r} is not safe for root to make: {user} may write {os.path.join(*self._walked)!r}, and could put a link to"
-                " anything there; name a directory in one of root's"
+                f"root cannot create {self._path!r} safely: {user} can write to"
+                f" {os.path.join(*self._walked)!r} and could create a link there; set a path"
+                " below a"
+                " directory of root"
             )

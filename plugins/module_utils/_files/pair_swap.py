@@ -21,37 +21,37 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files.write imp
 
 
 def replace(staged: t.Sequence[Staged], *, backup: int = 0) -> list[str | None]:
-    """Put staged files in place, in this order; return the paths of the former contents' copies.
+    """Replace files by their staged content, in this order; return the paths of the copies.
 
-    Files that exist, on one file system, change at the same moment. Raises FilesError.
+    Existing files on one file system change at the same moment. `backup` is the number of copies
+    to keep. Raises FilesError.
     """
     with paths.explain_errors(staged[-1].target, "replace"):
         together = len(staged) > 1 and all(paths.stat_regular(file.target) for file in staged)
-        together = together and len({os.stat(file.folder).st_dev for file in staged}) == 1
+        together = together and len({os.stat(file.directory).st_dev for file in staged}) == 1
     return commit_all(staged, backup, _swap if together else None)
 
 
 def _swap(staged: t.Sequence[Staged]) -> None:
-    """Replace files so that whoever reads them, and whoever kills this, finds all of them old or all new.
+    """Replace files together: a reader or a kill finds all of them old or all of them new.
 
-    Each becomes, for a moment, a symlink through one link that turns from the old files to the new ones by a rename.
-    The folder for that is beside the last file, which has to be the one that most may read.
+    Each file becomes a symlink for a moment. All symlinks lead through one link, which a rename
+    switches from the old files to the new ones. The temporary directory is beside the last file,
+    which must be the one with the most readers.
     """
     targets = [file.target for file in staged]
     try:
         with paths.explain_errors(targets[-1], "replace"):
-            folder = tempfile.mkdtemp(
-                paths.TEMPORARY_SUFFIX, paths.temporary_prefix(targets[-1]), staged[-1].folder
+            directory = tempfile.mkdtemp(
+                paths.TEMPORARY_SUFFIX, paths.temporary_prefix(targets[-1]), staged[-1].directory
             )
             now, following, old, new = (
-                os.path.join(folder, name) for name in ("now", "next", "old", "new")
+                os.path.join(directory, name) for name in ("now", "next", "old", "new")
             )
-            for directory in (folder, old, new):
-                if directory != folder:
-                    os.mkdir(directory)
-                handle = os.open(
-                    directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                )
+            for path in (directory, old, new):
+                if path != directory:
+                    os.mkdir(path)
+                handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
                 try:
                     os.fchmod(handle, 0o711)
                 finally:
@@ -63,33 +63,33 @@ def _swap(staged: t.Sequence[Staged]) -> None:
                     os.link(file.target, os.path.join(old, str(index)))
                 file.verify()
                 os.link(file.temporary, os.path.join(new, str(index)))
-                os.symlink(os.path.join(now, str(index)), os.path.join(folder, f"link{index}"))
-            paths.sync(folder)
+                os.symlink(os.path.join(now, str(index)), os.path.join(directory, f"link{index}"))
+            paths.sync(directory)
             for index, target in enumerate(targets):
-                os.rename(os.path.join(folder, f"link{index}"), target)
+                os.rename(os.path.join(directory, f"link{index}"), target)
                 paths.sync(os.path.dirname(target))
             os.rename(following, now)
-            paths.sync(folder)
+            paths.sync(directory)
     finally:
         recover(targets)
 
 
 def recover(targets: t.Sequence[str]) -> None:
-    """Turn the symlinks that :func:`replace` or a kill of it left into regular files again, and remove its directories.
+    """Convert symlinks of an interrupted `replace` to regular files, and remove its directories.
 
-    Targets that are not there, or were never replaced so, are passed over. Raises FilesError.
+    Ignores targets that do not exist or that it never replaced. Raises FilesError.
     """
     for path in filter(paths.is_swapped, targets):
-        with paths.explain_errors(path, "mend"):
-            # Where somebody else could have made the symlink, it may point to any file of root's.
+        with paths.explain_errors(path, "recover"):
+            # A symlink from another user could point to any file of root.
             paths.guard(path)
             os.rename(os.path.realpath(path), path)
             paths.sync(os.path.dirname(path))
     for path in targets:
-        with paths.explain_errors(path, "mend"):
+        with paths.explain_errors(path, "recover"):
             if os.path.isdir(os.path.dirname(path)):
-                for folder in filter(
+                for directory in filter(
                     os.path.isdir,
                     paths.list_siblings(path, paths.TEMPORARY_SUFFIX, paths.temporary_prefix(path)),
                 ):
-                    shutil.rmtree(folder)
+                    shutil.rmtree(directory)

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Paths of files: what they stand for, bounded reading, and a lock on a directory."""
+"""Paths of files: resolve them safely, read a bounded size, and lock a directory."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import F
 
 MAX_FILE_BYTES = 1 << 20
 TEMPORARY_SUFFIX = ".tmp~"
-_NO_RIGHT = "run this as a user that may (become), and look for an immutable flag (lsattr)"
+_NO_ACCESS = "run as a user with access (become), and check for an immutable flag (lsattr)"
 _ADVICE: dict[int | None, str] = {
-    errno.EACCES: _NO_RIGHT,
-    errno.EPERM: _NO_RIGHT,
-    errno.ENOSPC: "make room, then run again; the file is as it was",
-    errno.EDQUOT: "make room in the quota, then run again; the file is as it was",
-    errno.EROFS: "mount the file system writable or name another path",
-    errno.EIO: "look at the disk",
+    errno.EACCES: _NO_ACCESS,
+    errno.EPERM: _NO_ACCESS,
+    errno.ENOSPC: "free space, then run again; the file is unchanged",
+    errno.EDQUOT: "free space in the quota, then run again; the file is unchanged",
+    errno.EROFS: "mount the file system writable, or set another path",
+    errno.EIO: "check the disk",
 }
 
 
 @contextlib.contextmanager
-def explain_errors(path: str, what: str) -> Iterator[None]:
-    """Turn an OSError into the FilesError "cannot *what* *path*", with the reason and what to do."""
+def explain_errors(path: str, action: str) -> Iterator[None]:
+    """Convert an OSError to a FilesError with the action, the path, the reason and the remedy."""
     try:
         yield
     except FilesError:
@@ -42,14 +42,15 @@ def explain_errors(path: str, what: str) -> Iterator[None]:
         number = exc.errno if isinstance(exc, OSError) else None
         reason = os.strerror(number) if number else "not a usable path"
         raise FilesError(
-            f"cannot {what} {path!r}: {reason}; {_ADVICE.get(number, 'name another path')}"
+            f"cannot {action} {path!r}: {reason}; {_ADVICE.get(number, 'set another path')}"
         ) from None
 
 
 def resolve(path: str, *, follow: bool = False) -> str:
-    """Return the file that *path* stands for.
+    """Return the file to which the path leads.
 
-    A symlink may stay inside its own directory; with *follow*, as befits a file that is only read, it may go anywhere.
+    A symlink can only lead to a file in or below its directory. With `follow`, for files that are
+    only read, it can lead anywhere. Raises FilesError.
     """
     if (
         not os.path.isabs(path)
@@ -57,9 +58,10 @@ def resolve(path: str, *, follow: bool = False) -> str:
         or any(char < " " or char == "\x7f" for char in path)
     ):
         raise FilesError(
-            f"{path!r} cannot be a file's path: write it in full, from the root, with no slash at its end"
+            f"{path!r} is not a valid path of a file; set an absolute path without a slash at"
+            " its end"
         )
-    with explain_errors(path, "look at"):
+    with explain_errors(path, "query"):
         if not os.path.islink(path):
             return path
         target = os.path.realpath(path)
@@ -68,65 +70,72 @@ def resolve(path: str, *, follow: bool = False) -> str:
         )
         if not inside and not follow:
             raise FilesError(
-                f"{path!r} is a symlink that leaves its directory (to {target!r}): name that file instead"
+                f"{path!r} is a symlink that leaves its directory (to {target!r}); set that path"
+                " instead"
             )
         if not os.path.exists(target):
             raise FilesError(
-                f"{path!r} is a symlink to {target!r}, which does not exist: remove the symlink"
+                f"{path!r} is a symlink to {target!r}, which does not exist; remove the symlink"
             )
         return target
 
 
 def is_swapped(path: str) -> bool:
-    """Tell whether this is a symlink that :func:`pair_swap.replace` left when it was killed."""
+    """Whether the path is a symlink from an interrupted `pair_swap.replace`."""
     return os.path.islink(path) and f"{TEMPORARY_SUFFIX}/now/" in os.readlink(path)
 
 
-def find_risk(folder: str) -> str | None:
-    """Return why root should write no file below *folder*, an existing directory; None where nothing speaks against it.
+def find_risk(directory: str) -> str | None:
+    """Return why root must not write below an existing directory; None if it can.
 
-    As sshd's StrictModes judges: the directory and all above it have to belong to root or the caller, and nobody else may
-    write them. Sticky ones such as /tmp pass, since nobody can rename there what root made. Callers who are not root get
-    None: whom they trust with their files is their choice. Raises OSError.
+    The rule is that of sshd's StrictModes: the directory and all above it belong to root or the
+    caller, and no other user can write to them. Sticky directories such as /tmp are allowed,
+    because other users cannot rename root's files there. For a caller other than root, the result
+    is None. Raises OSError.
     """
     if os.geteuid() != 0:
         return None
-    place = os.path.realpath(folder)
+    place = os.path.realpath(directory)
     while True:
         status = os.stat(place)
         if status.st_uid not in (0, os.geteuid()):
             return f"{place!r} belongs to {_account(status.st_uid)}"
         if not status.st_mode & stat.S_ISVTX:
             if status.st_mode & stat.S_IWOTH:
-                return f"everybody may write {place!r}"
+                return f"every user can write to {place!r}"
             if status.st_mode & stat.S_IWGRP and status.st_gid != 0:
-                return f"the group {_account(status.st_gid, group=True)} may write {place!r}"
+                return f"the group {_account(status.st_gid, group=True)} can write to {place!r}"
         if place == os.path.dirname(place):
             return None
         place = os.path.dirname(place)
 
 
 def guard(target: str) -> None:
-    """Raise FilesError where an unprivileged user could swap a resolved path while root writes it."""
-    folder = os.path.dirname(target)
+    """Raise FilesError if an unprivileged user could replace the file while root writes it.
+
+    `target` is a resolved path.
+    """
+    directory = os.path.dirname(target)
     with explain_errors(target, "write"):
-        why = find_risk(folder)
-        if why is not None:
+        risk = find_risk(directory)
+        if risk is not None:
             raise FilesError(
-                f"{target!r} is not safe for root to write: {why}, and who may write a directory can swap its files;"
-                " chown it to root and chmod it to go-w, or run this as that user"
+                f"root cannot write {target!r} safely: {risk}, so that an unprivileged user could"
+                " replace the file; chown the directory to root and chmod it to go-w, or run as"
+                " that user"
             )
-        sticky = os.geteuid() == 0 and os.stat(folder).st_mode & stat.S_ISVTX
-        former = os.lstat(target) if sticky and os.path.lexists(target) else None
-        if former is not None and former.st_uid not in (0, os.geteuid()):
+        sticky = os.geteuid() == 0 and os.stat(directory).st_mode & stat.S_ISVTX
+        existing = os.lstat(target) if sticky and os.path.lexists(target) else None
+        if existing is not None and existing.st_uid not in (0, os.geteuid()):
             raise FilesError(
-                f"{target!r} belongs to {_account(former.st_uid)}, in a directory that others may write:"
-                " remove it or name a directory of root's"
+                f"{target!r} belongs to {_account(existing.st_uid)}, in a directory that other"
+                " users can"
+                " write to; remove it, or set a directory of root"
             )
 
 
 def _account(number: int, *, group: bool = False) -> str:
-    import grp  # noqa: PLC0415 - needed for errors only
+    import grp  # noqa: PLC0415 - only for errors
     import pwd  # noqa: PLC0415
 
     try:
@@ -136,7 +145,10 @@ def _account(number: int, *, group: bool = False) -> str:
 
 
 def stat_regular(path: str) -> os.stat_result | None:
-    """Return the status of a resolved path that is a regular file, or None where nothing is."""
+    """Return the status of a regular file; None if it does not exist.
+
+    Raises FilesError if the path, which is resolved, is not a regular file.
+    """
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -144,37 +156,40 @@ def stat_regular(path: str) -> os.stat_result | None:
     if not stat.S_ISREG(status.st_mode):
         kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
         kind = kinds.get(stat.S_IFMT(status.st_mode), "a device or other special file")
-        raise FilesError(f"{path!r} is {kind}, not a regular file: remove it or name another path")
+        raise FilesError(f"{path!r} is {kind}, not a regular file; remove it, or set another path")
     return status
 
 
 def read(path: str, *, limit: int = MAX_FILE_BYTES, follow: bool = False) -> bytes | None:
-    """Return the content of a regular file, or None where nothing is; FilesError beyond *limit* bytes."""
+    """Return the content of a regular file; None if it does not exist.
+
+    Raises FilesError if the file is larger than `limit` bytes.
+    """
     target = resolve(path, follow=follow)
     with explain_errors(path, "read"):
         if stat_regular(target) is None:
             return None
-        # Without O_NONBLOCK, a FIFO put there in between would hang the module.
+        # Without O_NONBLOCK, a FIFO that replaces the file now would block the module.
         handle = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as stream:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise FilesError(f"{path!r} is not a regular file: remove it or name another path")
+                raise FilesError(f"{path!r} is not a regular file; remove it, or set another path")
             content = stream.read(limit + 1)
     if len(content) > limit:
         raise FilesError(
-            f"{path!r} is larger than {limit} bytes, which no such file is: name another path"
+            f"{path!r} is larger than {limit} bytes, the maximum for such a file; set another path"
         )
     return content
 
 
 @contextlib.contextmanager
-def lock(folder: str, *, timeout: float = 60) -> Iterator[None]:
-    """Keep other runs out of a directory, leaving no lock file that a crash could forget.
+def lock(directory: str, *, timeout: float = 60) -> Iterator[None]:
+    """Exclude other runs from a directory, without a lock file that a crash could leave.
 
-    Raises FilesError where another run has held it for *timeout* seconds.
+    Raises FilesError if another run holds the lock for `timeout` seconds.
     """
-    with explain_errors(folder, "lock"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with explain_errors(directory, "lock"):
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         deadline = time.monotonic() + timeout
         while True:
@@ -184,38 +199,40 @@ def lock(folder: str, *, timeout: float = 60) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise FilesError(
-                        f"another run has held {folder!r} for {timeout:g} s: wait for it or end it, then run again"
+                        f"another run has locked {directory!r} for {timeout:g} s; wait for it or"
+                        " end it,"
+                        " then run again"
                     ) from None
                 time.sleep(0.05)
             except OSError:
-                break  # a file system without locks, such as some NFS mounts: renames still keep each file whole
+                break  # Some NFS mounts have no locks. A rename is still atomic.
         yield
     finally:
         os.close(handle)
 
 
-def sync(folder: str) -> None:
-    """Have the renames in a directory written to the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync(directory: str) -> None:
+    """Write the renames in a directory to the disk."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
     except OSError as exc:
-        if exc.errno != errno.EINVAL:  # the file system has no such thing
+        if exc.errno != errno.EINVAL:  # Not supported by the file system.
             raise
     finally:
         os.close(handle)
 
 
 def temporary_prefix(target: str) -> str:
-    """Return how the names of a file's temporaries begin."""
+    """Return the prefix of the names of a file's temporary files."""
     return f".{os.path.basename(target)[:200]}."
 
 
 def list_siblings(target: str, suffix: str, prefix: str) -> list[str]:
-    """Return the paths in the directory of *target* whose names begin and end so, sorted."""
-    folder = os.path.dirname(target)
+    """Return the paths beside the target with this suffix and prefix, sorted."""
+    directory = os.path.dirname(target)
     return sorted(
-        os.path.join(folder, name)
-        for name in os.listdir(folder)
+        os.path.join(directory, name)
+        for name in os.listdir(directory)
         if name.startswith(prefix) and name.endswith(suffix)
     )

@@ -19,13 +19,13 @@ from datetime import datetime, timezone
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 
-_BACKUP = ".bak~"
+_BACKUP_SUFFIX = ".bak~"
 
 
 def sweep(path: str, *, link: bool = False) -> None:
-    """Remove the temporary files that killed runs left for *path*; those of running ones are locked, and stay.
+    """Remove the temporary files of interrupted runs; those of active runs are locked and stay.
 
-    With *link*, the path is itself to be a symlink, and is not resolved.
+    With `link`, the path is a symlink itself and is not resolved.
     """
     target = path if link else paths.resolve(path)
     if not os.path.isdir(os.path.dirname(target)):
@@ -44,11 +44,14 @@ def sweep(path: str, *, link: bool = False) -> None:
 
 
 def rights_setter(uid: int, gid: int, mode: int) -> t.Callable[[int], None]:
-    """Return what gives an open file this owner, group (-1 keeps either) and mode; raises OSError."""
+    """Return a function that sets owner, group and mode of an open file; it raises OSError.
+
+    -1 keeps the owner or the group.
+    """
 
     def apply(handle: int) -> None:
         status = os.fstat(handle)
-        # An unprivileged caller may not even set the owner that is there.
+        # An unprivileged caller cannot even set the existing owner again.
         if uid not in (-1, status.st_uid) or gid not in (-1, status.st_gid):
             os.fchown(handle, uid, gid)
         os.fchmod(handle, mode)
@@ -57,11 +60,12 @@ def rights_setter(uid: int, gid: int, mode: int) -> t.Callable[[int], None]:
 
 
 class Staged:
-    """New content for a file, complete and synced beside it, waiting for its rename.
+    """New content for a file, complete and synced in a temporary file beside it.
 
-    The owner, group and mode of an existing file are taken over. *attributes* gets the temporary file's path, for what can
-    be set by path only, such as an SELinux context; *rights* gets its descriptor, for owner and mode, so that whoever swaps
-    the temporary for a link gains nothing. Raises FilesError.
+    The temporary file gets owner, group and mode of the existing file. `attributes` is called with
+    its path, for what only a path can set, such as an SELinux context. `rights` is called with its
+    descriptor, so that a user who replaces the temporary file by a link gains nothing. Raises
+    FilesError.
     """
 
     def __init__(
@@ -72,23 +76,22 @@ class Staged:
         rights: t.Callable[[int], object] | None = None,
     ) -> None:
         self.path, self.target, self.committed = path, paths.resolve(path), False
-        self.folder = os.path.dirname(self.target)
-        if not os.path.isdir(self.folder):
+        self.directory = os.path.dirname(self.target)
+        if not os.path.isdir(self.directory):
             raise FilesError(
-                f"the directory {self.folder!r} does not exist: create it before {path!r}"
+                f"the directory {self.directory!r} does not exist; create it before {path!r}"
             )
         paths.guard(self.target)
         with paths.explain_errors(path, "write"):
-            former = paths.stat_regular(self.target)
+            existing = paths.stat_regular(self.target)
             handle = self._create()
             self._handle: int | None = handle
             try:
                 with os.fdopen(os.dup(handle), "wb") as stream:
                     stream.write(content)
-                if former is not None:
-                    rights_setter(former.st_uid, former.st_gid, stat.S_IMODE(former.st_mode))(
-                        handle
-                    )
+                if existing is not None:
+                    mode = stat.S_IMODE(existing.st_mode)
+                    rights_setter(existing.st_uid, existing.st_gid, mode)(handle)
                 if attributes is not None:
                     attributes(self.temporary)
                 if rights is not None:
@@ -102,9 +105,9 @@ class Staged:
     def _create(self) -> int:
         while True:
             handle, self.temporary = tempfile.mkstemp(
-                paths.TEMPORARY_SUFFIX, paths.temporary_prefix(self.target), self.folder
+                paths.TEMPORARY_SUFFIX, paths.temporary_prefix(self.target), self.directory
             )
-            # A sweep may have come between the two calls: it holds the lock, or has unlinked the file already.
+            # Another run can sweep in between: it then holds the lock or has unlinked the file.
             with contextlib.suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(handle).st_nlink:
@@ -112,7 +115,7 @@ class Staged:
             os.close(handle)
 
     def verify(self) -> None:
-        """Raise FilesError where the temporary file is no longer the one that was written."""
+        """Raise FilesError if the temporary file is no longer the written one."""
         with paths.explain_errors(self.path, "write"):
             try:
                 same = self._handle is not None and os.path.samestat(
@@ -122,24 +125,24 @@ class Staged:
                 same = False
         if not same:
             raise FilesError(
-                f"the temporary file of {self.path!r} was replaced while it was written:"
-                f" find out who may write {self.folder!r}, and let root alone do so"
+                f"the temporary file of {self.path!r} was replaced during the write; grant write"
+                f" access to {self.directory!r} only to root"
             )
 
     def commit(self) -> None:
-        """Put the new content in place; raise FilesError where that fails, with the former content untouched."""
+        """Replace the file; raise FilesError and keep the previous content if that fails."""
         try:
             with paths.explain_errors(self.target, "replace"):
                 paths.stat_regular(self.target)
                 self.verify()
                 os.rename(self.temporary, self.target)
                 self.committed = True
-                paths.sync(self.folder)
+                paths.sync(self.directory)
         finally:
             self.discard()
 
     def discard(self) -> None:
-        """Remove the temporary file, if it is not in place yet."""
+        """Remove the temporary file, unless it has replaced the file."""
         if self._handle is None:
             return
         with contextlib.suppress(OSError):
@@ -148,19 +151,24 @@ class Staged:
         self._handle = None
 
 
-def back_up(path: str, backup: int) -> str | None:
-    """Copy the content of *path* beside it, with mode 0600; return the copy's path. The newest *backup* copies stay."""
+def back_up(path: str, max_copies: int) -> str | None:
+    """Copy a file beside it, with mode 0600, and keep the newest `max_copies` copies.
+
+    Returns the path of the copy; None if there is no file or no copy is kept.
+    """
     target = paths.resolve(path)
-    content = paths.read(target) if backup > 0 else None
+    content = paths.read(target) if max_copies > 0 else None
     if content is None:
         return None
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
-    kept = f"{target}.{stamp}{_BACKUP}"
-    Staged(kept, content).commit()
-    for old in paths.list_siblings(target, _BACKUP, f"{os.path.basename(target)}.")[:-backup]:
+    copy = f"{target}.{stamp}{_BACKUP_SUFFIX}"
+    Staged(copy, content).commit()
+    for old in paths.list_siblings(target, _BACKUP_SUFFIX, f"{os.path.basename(target)}.")[
+        :-max_copies
+    ]:
         with contextlib.suppress(OSError):
             os.unlink(old)
-    return kept
+    return copy
 
 
 def write(
@@ -171,9 +179,10 @@ def write(
     rights: t.Callable[[int], object] | None = None,
     backup: int = 0,
 ) -> str | None:
-    """Replace the content of *path* as a whole or not at all; return the path of the former content's copy.
+    """Replace the content of a file completely or not at all; return the path of the copy.
 
-    *attributes* and *rights* are those of :class:`Staged`, and *backup* is how many copies are kept. Raises FilesError.
+    `attributes` and `rights` are those of `Staged`. `backup` is the number of copies to keep.
+    Raises FilesError.
     """
     return commit_all([Staged(path, content, attributes, rights)], backup)[0]
 
@@ -183,22 +192,26 @@ def commit_all(
     backup: int,
     commit: t.Callable[[t.Sequence[Staged]], object] | None = None,
 ) -> list[str | None]:
-    """Put staged files in place, by *commit* or one after the other; return the paths of the former contents' copies."""
-    kept: list[str | None] = []
+    """Replace files by their staged content, and return the paths of the copies.
+
+    `commit` replaces them; by default, one after the other. `backup` is the number of copies to
+    keep.
+    """
+    copies: list[str | None] = []
     try:
         for file in staged:
-            kept.append(back_up(file.target, backup))  # noqa: PERF401 - those before a failure have to be known
+            copies.append(back_up(file.target, backup))  # noqa: PERF401 - needed after a failure
         (commit or _commit_each)(staged)
     except BaseException:
-        # Copies of what is still in place say nothing; they would only push older ones out.
-        for copy in filter(None, kept if not any(file.committed for file in staged) else ()):
+        # If no file was replaced, the copies are useless and would displace older ones.
+        for copy in filter(None, copies if not any(file.committed for file in staged) else ()):
             with contextlib.suppress(OSError):
                 os.unlink(copy)
         raise
     finally:
         for file in staged:
             file.discard()
-    return kept
+    return copies
 
 
 def _commit_each(staged: t.Sequence[Staged]) -> None:
@@ -207,14 +220,14 @@ def _commit_each(staged: t.Sequence[Staged]) -> None:
 
 
 def remove(path: str, *, backup: int = 0) -> str | None:
-    """Remove a regular file, if there is one; return the path of its copy. Raises FilesError."""
+    """Remove a regular file if it exists; return the path of its copy. Raises FilesError."""
     target = paths.resolve(path)
     with paths.explain_errors(path, "remove"):
         if paths.stat_regular(target) is None:
             return None
-        kept = back_up(path, backup)
+        copy = back_up(path, backup)
         os.unlink(target)
         if target != path:
             os.unlink(path)
         paths.sync(os.path.dirname(target))
-    return kept
+    return copy

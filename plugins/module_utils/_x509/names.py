@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""TODO."""
+"""Names in certificates: subject attributes and subject alternative names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
-# Short name, object identifier, longest value (RFC 5280, appendix A), other names; in the order of the encoding.
+# Short name, object identifier, maximum length (RFC 5280, appendix A), other names. The order is
+# that of the encoding.
 _ATTRIBUTES: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
     ("C", "2.5.4.6", 2, ("countryName",)),
     ("ST", "2.5.4.8", 128, ("stateOrProvinceName",)),
@@ -31,15 +32,13 @@ _ATTRIBUTES: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
     ("emailAddress", "1.2.840.113549.1.9.1", 255, ("E",)),
     ("serialNumber", "2.5.4.5", 64, ("SerialNumber",)),
 )
-_SHORT = {
-    other: short for short, _oid, _longest, others in _ATTRIBUTES for other in (short, *others)
-}
-_LONGEST = {short: longest for short, _oid, longest, _others in _ATTRIBUTES}
-_OIDS = {short: oid for short, oid, _longest, _others in _ATTRIBUTES}
+_SHORT = {other: short for short, _oid, _max, others in _ATTRIBUTES for other in (short, *others)}
+_MAX_CHARS = {short: max_chars for short, _oid, max_chars, _others in _ATTRIBUTES}
+_OIDS = {short: oid for short, oid, _max, _others in _ATTRIBUTES}
 _BY_OID = {oid: short for short, oid in _OIDS.items()}
 _ORDER = list(_OIDS)
 Subject = tuple[tuple[str, str], ...]
-# IDNA 2008 gives these characters other names than Python's IDNA 2003 does: ß (two forms of sigma likewise) and joiners.
+# IDNA 2008 and Python's IDNA 2003 encode these characters differently: ß, a form of sigma, joiners.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _URI = re.compile(
@@ -49,59 +48,67 @@ _EMAIL_USER = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
 
 
 def parse_subject(options: Mapping[str, t.Any], names: Iterable[Mapping[str, t.Any]]) -> Subject:
-    """Return the attributes of a subject, given as a mapping and as cfssl's list of mappings, in the order of the encoding.
+    """Parse the attributes of a subject, in the order of the encoding.
 
-    Raises X509Error for an unknown attribute or a bad value.
+    `options` is the option subject, `names` the list of mappings of cfssl. Raises X509Error for an
+    unknown attribute or an invalid value.
     """
-    found: list[tuple[str, str]] = []
-    for where, mapping in (
+    attributes: list[tuple[str, str]] = []
+    for option, mapping in (
         ("subject", options),
         *((f"names[{index}]", entry) for index, entry in enumerate(names)),
     ):
         for name, values in mapping.items():
-            place = f"{where}.{name}"
+            location = f"{option}.{name}"
             short = _SHORT.get(str(name))
             if short is None:
-                raise X509Error(f"unknown attribute; use one of {', '.join(_ORDER)}", option=place)
+                raise X509Error(
+                    f"unknown attribute; use one of {', '.join(_ORDER)}", option=location
+                )
             for value in values if isinstance(values, list) and values else [values]:
-                _check_attribute(place, short, value)
-                if (short, value) not in found:
-                    found.append((short, value))
-    if sum(short == "CN" for short, _value in found) > 1:
+                _check_attribute(location, short, value)
+                if (short, value) not in attributes:
+                    attributes.append((short, value))
+    if sum(short == "CN" for short, _value in attributes) > 1:
         raise X509Error(
-            "more than one common name; give one, and the others in subject_alt_name",
+            "has more than one common name; keep one, and move the others to subject_alt_name",
             option="subject.CN",
         )
-    return tuple(sorted(found, key=lambda pair: _ORDER.index(pair[0])))
+    return tuple(sorted(attributes, key=lambda pair: _ORDER.index(pair[0])))
 
 
-def _check_attribute(place: str, short: str, value: object) -> None:
+def _check_attribute(location: str, short: str, value: object) -> None:
     if not isinstance(value, str):
-        raise X509Error(f"{value!r} is not a string: put it in quotes", option=place)
+        raise X509Error(f"{value!r} is not a string; quote it", option=location)
     if not value.strip() or value != value.strip():
-        raise X509Error(f"{value!r} is empty, or begins or ends with a space", option=place)
+        raise X509Error(
+            f"{value!r} is empty, or begins or ends with a space; correct it", option=location
+        )
     if any(unicodedata.category(char).startswith("C") for char in value):
         raise X509Error(
-            f"{value[:80]!a} has control, invisible or unassigned characters: remove them",
-            option=place,
+            f"{value[:80]!a} has control, invisible or unassigned characters; remove them",
+            option=location,
         )
-    if len(value) > _LONGEST[short]:
+    if len(value) > _MAX_CHARS[short]:
         raise X509Error(
-            f"has {len(value)} characters, at most {_LONGEST[short]} are allowed", option=place
+            f"has {len(value)} characters; use at most {_MAX_CHARS[short]}", option=location
         )
     if short == "C" and not re.fullmatch(r"[A-Z]{2}", value):
         raise X509Error(
-            f"{value!r} is not a country: write its two capital letters (ISO 3166), such as CN",
-            option=place,
+            f"{value!r} is not a country code; use two capital letters (ISO 3166), such as CN",
+            option=location,
         )
     if short == "serialNumber" and not re.fullmatch(r"[A-Za-z0-9 '()+,./:=?-]+", value):
-        raise X509Error(f"{value!r} has characters that a PrintableString lacks", option=place)
+        raise X509Error(
+            f"{value!r} has characters that are not allowed; use those of a PrintableString",
+            option=location,
+        )
     if short == "emailAddress":
-        _email(value, place)
+        _email(value, location)
 
 
 def build_x509_name(attributes: Subject) -> x509.Name:
-    """Return the library's form of a subject."""
+    """Convert a subject to the type of the cryptography library."""
     return x509.Name(
         [
             x509.NameAttribute(x509.ObjectIdentifier(_OIDS[short]), value)
@@ -111,26 +118,32 @@ def build_x509_name(attributes: Subject) -> x509.Name:
 
 
 def describe_name(name: x509.Name) -> dict[str, t.Any]:
-    """Return a distinguished name as a mapping of short names; an attribute with several values has a sorted list."""
+    """Return a distinguished name as a mapping of short names to values.
+
+    An attribute with several values has a sorted list.
+    """
     values: dict[str, list[str]] = {}
     for attribute in name:
         oid = attribute.oid.dotted_string
         values.setdefault(_BY_OID.get(oid, oid), []).append(str(attribute.value))
-    return {key: found[0] if len(found) == 1 else sorted(found) for key, found in values.items()}
+    return {key: texts[0] if len(texts) == 1 else sorted(texts) for key, texts in values.items()}
 
 
-def parse_alt_names(entries: Iterable[object], where: str = "subject_alt_name") -> tuple[str, ...]:
-    """Return subject alternative names with their types ("DNS:m1.example"), each once; raise X509Error for a bad one."""
+def parse_alt_names(entries: Iterable[object], option: str = "subject_alt_name") -> tuple[str, ...]:
+    """Parse subject alternative names; return each once with its type, such as "DNS:m1.example".
+
+    Raises X509Error for an invalid name.
+    """
     return tuple(
-        dict.fromkeys(_alt_name(entry, f"{where}[{index}]") for index, entry in enumerate(entries))
+        dict.fromkeys(_alt_name(entry, f"{option}[{index}]") for index, entry in enumerate(entries))
     )
 
 
-def _alt_name(entry: object, place: str) -> str:
+def _alt_name(entry: object, location: str) -> str:
     if not isinstance(entry, str) or not entry:
         raise X509Error(
-            f"{entry!r} is not a name: give an address, a DNS name, an e-mail address or a URI",
-            option=place,
+            f"{entry!r} is not a name; use an IP address, a DNS name, an e-mail address or a URI",
+            option=location,
         )
     prefix, colon, rest = entry.partition(":")
     kind = (
@@ -149,7 +162,7 @@ def _alt_name(entry: object, place: str) -> str:
             if _like_address(entry)
             else "DNS"
         )
-    return f"{kind}:{_CHECKS[kind](value, place)}"
+    return f"{kind}:{_CHECKS[kind](value, location)}"
 
 
 def _like_address(text: str) -> bool:
@@ -157,38 +170,44 @@ def _like_address(text: str) -> bool:
     return ":" in text or last.isdigit() or re.fullmatch(r"0x[0-9a-f]*", last.lower()) is not None
 
 
-def _address(text: str, place: str) -> str:
-    advice = f"{text!r} is not an IP address: write it as 192.0.2.1 or 2001:db8::1, with no prefix length or zone"
+def _address(text: str, location: str) -> str:
+    advice = (
+        f"{text!r} is not an IP address; use the format 192.0.2.1 or 2001:db8::1, without prefix"
+        " length and zone"
+    )
     if "%" in text or (":" not in text and re.search(r"(^|\.)0[0-9]", text)):
-        raise X509Error(advice, option=place)
+        raise X509Error(advice, option=location)
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        raise X509Error(advice, option=place) from None
+        raise X509Error(advice, option=location) from None
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         raise X509Error(
-            f"{text!r} is an IPv4 address written as IPv6: write {address.ipv4_mapped}",
-            option=place,
+            f"{text!r} is an IPv4 address in IPv6 format; use {address.ipv4_mapped}",
+            option=location,
         )
     return str(address)
 
 
-def _dns(text: str, place: str, *, wildcard: bool = True) -> str:
+def _dns(text: str, location: str, *, wildcard: bool = True) -> str:
     advice = (
-        f"{text[:80]!a} is not a DNS name: letters, digits and inner hyphens in labels of up to 63 characters,"
-        " 253 in all, with no dot at its end; a wildcard is the whole first label of three or more"
+        f"{text[:80]!a} is not a DNS name; use letters, digits and inner hyphens, labels of at"
+        " most 63"
+        " characters, 253 in total, without a final dot; a wildcard must be the whole first label"
+        " of three or more"
     )
     name = text.lower()
     if not name.isascii():
         if _DEVIATIONS & set(text):
             raise X509Error(
-                f"{text!a} has a letter on whose encoding IDNA's versions differ: write it as xn--",
-                option=place,
+                f"{text!a} has a character that the IDNA versions encode differently; use the xn--"
+                " format",
+                option=location,
             )
         try:
             name = name.encode("idna").decode("ascii")
         except UnicodeError:
-            raise X509Error(advice, option=place) from None
+            raise X509Error(advice, option=location) from None
     labels = name.split(".")
     if wildcard and labels[0] == "*" and len(labels) > 2:
         labels = labels[1:]
@@ -198,7 +217,7 @@ def _dns(text: str, place: str, *, wildcard: bool = True) -> str:
         or _like_address(name)
     )
     if bad or any(label.startswith("xn--") and not _decodes(label) for label in labels):
-        raise X509Error(advice, option=place)
+        raise X509Error(advice, option=location)
     return name
 
 
@@ -209,7 +228,7 @@ def _decodes(label: str) -> bool:
         return False
 
 
-def _email(text: str, place: str) -> str:
+def _email(text: str, location: str) -> str:
     user, _at, domain = text.rpartition("@")
     if (
         not _EMAIL_USER.fullmatch(user)
@@ -218,16 +237,18 @@ def _email(text: str, place: str) -> str:
         or ".." in user
     ):
         raise X509Error(
-            f"{text[:80]!a} is not an e-mail address: write it as user@example.com", option=place
+            f"{text[:80]!a} is not an e-mail address; use the format user@example.com",
+            option=location,
         )
-    return f"{user}@{_dns(domain, place, wildcard=False)}"
+    return f"{user}@{_dns(domain, location, wildcard=False)}"
 
 
-def _uri(text: str, place: str) -> str:
+def _uri(text: str, location: str) -> str:
     if not _URI.fullmatch(text):
         raise X509Error(
-            f"{text[:80]!a} is not a URI: write scheme://host/path, with all else percent-encoded",
-            option=place,
+            f"{text[:80]!a} is not a URI; use scheme://host/path and percent-encode other"
+            " characters",
+            option=location,
         )
     return text
 
@@ -241,7 +262,10 @@ _CHECKS: dict[str, t.Callable[[str, str], str]] = {
 
 
 def build_general_name(entry: str) -> x509.GeneralName:
-    """Return the library's form of a typed name; an IP entry of a name constraint is a network."""
+    """Convert a typed name to the type of the cryptography library.
+
+    An IP entry of a name constraint is a network.
+    """
     kind, _colon, value = entry.partition(":")
     if kind == "IP":
         return x509.IPAddress(
@@ -256,7 +280,7 @@ def build_general_name(entry: str) -> x509.GeneralName:
 
 
 def describe_general_names(names: Iterable[x509.GeneralName]) -> list[str]:
-    """Return typed names, sorted, in the form of the option."""
+    """Return general names with their types, sorted, in the format of the option."""
     kinds = {
         x509.DNSName: "DNS",
         x509.IPAddress: "IP",
@@ -266,47 +290,49 @@ def describe_general_names(names: Iterable[x509.GeneralName]) -> list[str]:
     return sorted(f"{kinds.get(type(name), 'other')}:{name.value}" for name in names)
 
 
-def parse_name_constraints(entries: Iterable[object], where: str) -> tuple[str, ...]:
-    """Return the subtrees of a name constraint: DNS domains, e-mail domains or addresses, networks.
+def parse_name_constraints(entries: Iterable[object], option: str) -> tuple[str, ...]:
+    """Parse the subtrees of a name constraint: DNS domains, e-mail domains or addresses, networks.
 
-    Raises X509Error for a bad one; *where* is its option.
+    Raises X509Error for an invalid entry. `option` is the name of the option.
     """
-    found = []
+    subtrees = []
     for index, entry in enumerate(entries):
-        place = f"{where}[{index}]"
+        location = f"{option}[{index}]"
         kind, _colon, value = str(entry).partition(":")
         if kind == "IP":
             try:
-                found.append(f"IP:{ipaddress.ip_network(value)}")
+                subtrees.append(f"IP:{ipaddress.ip_network(value)}")
             except ValueError:
                 raise X509Error(
-                    f"{value!r} is not a network: write IP:192.0.2.0/24", option=place
+                    f"{value!r} is not a network; use the format IP:192.0.2.0/24", option=location
                 ) from None
         elif kind == "DNS":
-            found.append(
-                f"DNS:{value[:1] if value[:1] == '.' else ''}{_dns(value.lstrip('.'), place, wildcard=False)}"
+            subtrees.append(
+                f"DNS:{value[:1] if value[:1] == '.' else ''}"
+                f"{_dns(value.lstrip('.'), location, wildcard=False)}"
             )
         elif kind == "email":
-            found.append(
-                f"email:{_email(value, place) if '@' in value else _dns(value, place, wildcard=False)}"
+            domain = (
+                _email(value, location) if "@" in value else _dns(value, location, wildcard=False)
             )
+            subtrees.append(f"email:{domain}")
         else:
             raise X509Error(
-                f"{str(entry)[:80]!a} is not a name constraint: begin it with DNS:, IP: or email:",
-                option=place,
+                f"{str(entry)[:80]!a} is not a name constraint; begin it with DNS:, IP: or email:",
+                option=location,
             )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(subtrees))
 
 
 def find_disallowed_name(
     entries: Iterable[str], permitted: Iterable[str], excluded: Iterable[str]
 ) -> str | None:
-    """Return the first of these names that the name constraints of a CA do not allow."""
+    """Return the first name that the name constraints do not allow; None if all are allowed."""
     permitted, excluded = list(permitted), list(excluded)
     for entry in entries:
         kind = entry.partition(":")[0]
-        alike = [limit for limit in permitted if limit.startswith(f"{kind}:")]
-        if (alike and not any(_within(entry, limit) for limit in alike)) or any(
+        same_kind = [limit for limit in permitted if limit.startswith(f"{kind}:")]
+        if (same_kind and not any(_within(entry, limit) for limit in same_kind)) or any(
             _within(entry, x) for x in excluded
         ):
             return entry

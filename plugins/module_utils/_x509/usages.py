@@ -125,6 +125,6 @@ def build_extended_key_usage(names: t.Iterable[str]) -> x509.ExtendedKeyUsage:
 
 
 def describe_extended_key_usage(usage: t.Iterable[x509.ObjectIdentifier]) -> list[str]:
-    """Return the names of extended key usages, sorted; the object identifier if there is no name."""
+    """Return the names of extended key usages, sorted; the identifier if there is no name."""
     names = {oid: name for name, _others, oid in _EXTENDED_KEY_USAGES}
     return sorted(names.get(oid.dotted_string, oid.dotted_string) for oid in usage)
