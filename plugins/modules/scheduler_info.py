@@ -495,7 +495,7 @@ unsafe:
   returned: always
   type: list
   elements: str
-  sample: ["everybody may write '/etc/kubernetes'"]
+  sample: ["every user can write to '/etc/kubernetes'"]
 stale:
   description:
     - Names of the members whose staged copy was not made from the live file. Only members that

@@ -78,7 +78,7 @@ def test_choose_returns_choice_or_rejects(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("directory", "why"),
-    [("/proc/drill", "cannot make '/proc/drill'"), ("/tmp/\x1b", "cannot be a file's path")],
+    [("/proc/drill", "cannot make '/proc/drill'"), ("/tmp/\x1b", "is not a valid path of a file")],
 )
 def test_unusable_report_directory_is_rejected_before_the_fault(directory: str, why: str) -> None:
     with pytest.raises(AnsibleActionFail, match=f"drill_report_dir: on the controller: .*{why}"):

@@ -146,7 +146,7 @@ def test_faults_of_the_ca(variables: dict[str, Any], tmp_path: Path) -> None:
     assert "is not the key of a certificate in" in line
     other.chmod(0o644)
     [line] = fixed(variables | {"kube_scheduler_ca_key": str(other)})["errors"]
-    assert "others can read or change" in line
+    assert "other users can read or change" in line
 
 
 def test_a_name_that_is_near_to_a_variable(variables: dict[str, Any]) -> None:
@@ -539,7 +539,7 @@ def test_a_pair_that_ansible_vault_encrypted(
     loader = DataLoader()
     [line] = fixed(variables | pair, loader=loader)["errors"]
     path = pair["kube_scheduler_key_source"]
-    assert line.startswith(f"kube_scheduler_key_source: cannot decrypt '{path}': give the password")
+    assert line.startswith(f"kube_scheduler_key_source: cannot decrypt '{path}'; pass the password")
     loader.set_vault_secrets([("default", secret)])
     assert fixed(variables | pair, loader=loader)["errors"] == []
 
@@ -562,7 +562,7 @@ def test_a_ca_that_is_somebody_else_s(variables: dict[str, Any], tmp_path: Path)
     assert plan["wanted"]["pair"] is None
     (tmp_path / "m1.pem").write_text("garbage")
     assert fixed(variables | outside)["msg"].startswith(
-        f"kube_scheduler_csr_dir: '{tmp_path}/m1.pem' holds no certificate"
+        f"kube_scheduler_csr_dir: '{tmp_path}/m1.pem' contains no certificate"
     )
     Path(variables["kube_scheduler_ca_cert"]).write_text("garbage")
     assert "kube_scheduler_ca_cert: " in fixed(variables | outside)["msg"]

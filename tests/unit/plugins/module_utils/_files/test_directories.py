@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a 
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    """A folder below none that everybody may write, as /var/log is; pytest's own lies in /tmp."""
+    """A folder below none that every user can write to, as /var/log is; pytest's own lies in /tmp."""
     with tempfile.TemporaryDirectory(dir="/var/lib") as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
@@ -78,12 +78,12 @@ def test_what_the_user_may_have_laid_there_is_not_given_away(root: Path, dry: bo
     (root / "victim").mkdir(mode=0o700)
     (theirs(root / "log") / "scheduler").symlink_to(root / "victim")
     with pytest.raises(
-        FilesError, match=f"{USER} may write '{root}/log', and could put a link to anything there"
+        FilesError, match=f"{USER} can write to '{root}/log' and could create a link there"
     ):
         directories.give_directory(str(root / "log/scheduler"), USER, 0o755, dry=dry)
     assert rights(root / "victim") == (0, 0o700)
     (root / "log/scheduler").unlink()
-    refused(root / "log/scheduler", "is not safe for root to make")
+    refused(root / "log/scheduler", "root cannot create")
     assert not (root / "log/scheduler").exists()
 
 
@@ -91,7 +91,7 @@ def test_a_link_through_the_user_s_own_folder(root: Path) -> None:
     (root / "victim").mkdir(mode=0o700)
     (theirs(root / "home") / "way").symlink_to(root)
     (root / "log").symlink_to("home/way/victim")
-    refused(root / "log", f"{USER} may write '.*/home'")
+    refused(root / "log", f"{USER} can write to '.*/home'")
     assert rights(root / "victim") == (0, 0o700)
 
 
@@ -101,7 +101,7 @@ def test_other_ways_to_write_a_folder(root: Path, mode: int, group: int) -> None
     folder.mkdir()
     os.chown(folder, 0, group)
     folder.chmod(mode)
-    refused(folder / "log", "is not safe for root to make")
+    refused(folder / "log", "root cannot create")
     # What another group may write, as /var/log on some systems, is no way for this user.
     os.chown(folder, 0, 4)
     folder.chmod(0o775)
@@ -112,7 +112,7 @@ def test_what_is_no_folder(root: Path) -> None:
     (root / "file").write_text("")
     os.mkfifo(root / "fifo")
     (root / "loop").symlink_to("loop")
-    refused(root / "file", "'file' is not a directory: remove it or name another path")
+    refused(root / "file", "'file' is not a directory; remove it, or set another path")
     refused(root / "fifo/log", "'fifo' is not a directory")
     refused(root / "loop", "too many links")
     refused(root / ("n" * 300), "File name too long")
@@ -121,6 +121,6 @@ def test_what_is_no_folder(root: Path) -> None:
 def test_a_user_who_is_not_there(root: Path) -> None:
     assert directories.give_directory(str(root / "log"), "no such user", 0o755, dry=True)
     with pytest.raises(
-        FilesError, match=r"^user: 'no such user' does not exist on this host: create it first$"
+        FilesError, match=r"^user: 'no such user' does not exist on this host; create it first$"
     ):
         directories.give_directory(str(root / "log"), "no such user", 0o755)

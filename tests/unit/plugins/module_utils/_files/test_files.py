@@ -118,10 +118,10 @@ BAD = {
     "loop": "does not exist",
     "directory": "a directory",
     "fifo": "a FIFO",
-    "real/": "no slash",
+    "real/": "without a slash",
     "real/below": "does not exist|Not a directory",
-    "a\nb": "cannot be a file's path",
-    "a\0b": "cannot be a file's path",
+    "a\nb": "is not a valid path of a file",
+    "a\0b": "is not a valid path of a file",
     "\ud800": "not a usable path",
     "n" * 300: "File name too long",
 }
@@ -166,7 +166,7 @@ def test_a_file_that_is_only_read_may_be_anywhere(zoo: Path) -> None:
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FilesError, match=r"the directory '.*/no' does not exist: create it"):
+    with pytest.raises(FilesError, match=r"the directory '.*/no' does not exist; create it"):
         write.write(str(tmp_path / "no" / "a"), b"x")
 
 
@@ -227,7 +227,7 @@ def test_no_right_to_write_is_said() -> None:
             try:
                 write.write(f"{folder}/a", b"x")
             except FilesError as exc:
-                os._exit(7 if "Permission denied; run this as a user that may" in str(exc) else 8)
+                os._exit(7 if "Permission denied; run as a user with access" in str(exc) else 8)
             os._exit(9)
         assert os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 7
 
@@ -353,7 +353,7 @@ def test_a_temporary_that_is_swapped_for_a_symlink_gives_no_rights_away(
     owner: dict[str, Any] = {"owner": "nobody", "group": "daemon"} if os.getuid() == 0 else {}
     module = SwappingModule(mode="0666", **owner)
     module.victim = victim
-    with pytest.raises(FilesError, match="was replaced while it was written") as caught:
+    with pytest.raises(FilesError, match="was replaced during the write") as caught:
         attributes.converge_file(module, str(target), b"new")
     one_line(caught.value)
     status = victim.stat()
@@ -369,7 +369,7 @@ def test_a_temporary_that_is_swapped_later_is_not_put_in_place(tmp_path: Path, c
     staged = [write.Staged(str(target), b"new") for target in targets]
     os.unlink(staged[-1].temporary)
     os.symlink("/etc/passwd", staged[-1].temporary)
-    with pytest.raises(FilesError, match="was replaced while it was written"):
+    with pytest.raises(FilesError, match="was replaced during the write"):
         pair_swap.replace(staged)
     assert [(target.is_symlink(), target.read_bytes()) for target in targets] == [
         (False, b"old")
@@ -409,8 +409,8 @@ def test_rights_that_cannot_be_given_are_one_line(
 
 UNSAFE = {
     "of another user": (0o700, 65534, 0, "belongs to nobody"),
-    "for a group": (0o770, 0, 1, "the group daemon may write"),
-    "for everybody": (0o757, 0, 0, "everybody may write"),
+    "for a group": (0o770, 0, 1, "the group daemon can write to"),
+    "for everybody": (0o757, 0, 0, "every user can write to"),
     "sticky, of another user": (0o1777, 65534, 0, "belongs to nobody"),
 }
 
@@ -446,7 +446,9 @@ def test_directories_that_are_safe_enough(tmp_path: Path) -> None:
         write.write(str(tmp_path / "a"), b"x")
     tmp_path.chmod(0o1777)
     os.chown(tmp_path / "a", 65534, 0)
-    with pytest.raises(FilesError, match="belongs to nobody, in a directory that others may write"):
+    with pytest.raises(
+        FilesError, match="belongs to nobody, in a directory that other users can write to"
+    ):
         write.write(str(tmp_path / "a"), b"secret")
 
 

@@ -1003,7 +1003,7 @@ def test_a_file_system_that_is_full_or_read_only_keeps_the_pair(
             refusals.append(one_line(refusal))
             assert host.snapshot() == before
     assert set(refusals) != set()
-    assert all("No space left on device; make room" in refusal for refusal in refusals)
+    assert all("No space left on device; free space" in refusal for refusal in refusals)
     assert host.matches()
     subprocess.run(["mount", "-o", "remount,ro", small], check=True)
     before = host.snapshot()

@@ -633,7 +633,7 @@ def test_runs_are_serialized_by_a_lock(host: Host, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(lifecycle, "LOCK_TIMEOUT_S", 0.1)
     with paths.lock(str(host.root / "fileset")):
         for state in ("staged", "live", "absent"):
-            with pytest.raises(FilesError, match="another run has held"):
+            with pytest.raises(FilesError, match="another run has locked"):
                 host.run(state)
         # Check mode does not wait for the lock.
         assert host.run("staged", check=True)["changed"] is False

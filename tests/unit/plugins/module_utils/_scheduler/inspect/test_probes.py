@@ -372,7 +372,7 @@ def test_a_kubeconfig_that_others_may_write_is_not_acted_on(tmp_path: Path) -> N
             process_kubeconfig("x.service", str(path))
         os.chown(path, 0, 0)
         tmp_path.chmod(0o777)
-        with pytest.raises(ProbeError, match="is not used as root: everybody may write"):
+        with pytest.raises(ProbeError, match="is not used as root: every user can write to"):
             process_kubeconfig("x.service", str(path))
 
 
