@@ -61,10 +61,11 @@ options:
     suboptions:
       step:
         description:
-          - V(leaf) and V(due) are a rotation of the pairs. V(accept), V(issue) and V(drop) are the steps of one of the CA. V(look) finds where one stands, and
-            V(reload) waits for its end.
+          - V(leaf) and V(due) rotate the pairs. V(accept), V(issue) and V(drop) are the steps of a CA
+            rotation.
+          - V(inspect) determines the current step, and V(reload) waits until new pairs are used.
         type: str
-        choices: [leaf, due, ca, accept, issue, drop, look, reload]
+        choices: [leaf, due, ca, accept, issue, drop, inspect, reload]
         required: true
       replace:
         description: SHA-256 fingerprints of certificates that are to be replaced.

@@ -16,7 +16,7 @@ import re
 LEASE_NAME, LEASE_NAMESPACE = "kube-scheduler", "kube-system"
 DEFAULT_SCHEDULER = "default-scheduler"
 # The name of a Kubernetes object.
-OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+LOCK_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 CHECK_NAMES = {
     "served": "the served certificate",
     "used": "the certificate used at the apiserver",
@@ -79,7 +79,7 @@ ROTATION_KINDS = (LEAF, DUE, CA)
 ACCEPT, ISSUE, DROP = "accept", "issue", "drop"
 ROTATION_STEPS = (ACCEPT, ISSUE, DROP)
 """The steps of a CA rotation that change hosts, in order; each requires the steps before it."""
-INSPECT, AWAIT_RELOAD = "look", "reload"
+INSPECT, AWAIT_RELOAD = "inspect", "reload"
 """Steps that change nothing: determine the current step, and wait until new pairs are used."""
 
 # --- Limits

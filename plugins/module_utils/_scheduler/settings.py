@@ -24,7 +24,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     DEFAULT_SCHEDULER,
     LEASE_NAME,
     LEASE_NAMESPACE,
-    OBJECT_NAME,
+    LOCK_OBJECT_NAME,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
 
@@ -245,7 +245,9 @@ class ProcessSettings(t.NamedTuple):
             self.fields.get(f"resource{field}"),
             self.fields.get(f"lockObject{field}"),
         )
-        return next((value for value in values if value and OBJECT_NAME.fullmatch(value)), default)
+        return next(
+            (value for value in values if value and LOCK_OBJECT_NAME.fullmatch(value)), default
+        )
 
     @property
     def timings(self) -> ElectionTimings:

@@ -103,7 +103,7 @@ class _HandoverObserver:
         return len(self.renewals) >= MIN_RENEWALS
 
 
-def read_lease(kubeconfig: str, name: str, namespace: str) -> LeaseResult | None:
+def read_initial_lease(kubeconfig: str, name: str, namespace: str) -> LeaseResult | None:
     """Read the lease before a first start, None if it is unreadable."""
     try:
         with load_client(trusted_path(kubeconfig), timeout=REQUEST_TIMEOUT_S) as client:

@@ -199,14 +199,17 @@ def _make_live(deployment: Deployment) -> FilesetResult:
         pod.stop(deployment.unit)
     _disable_for_kubelet(deployment, fileset.items)
     properties = systemd.show(deployment.unit)
-    is_foreign = (
-        properties.get("LoadState") == "loaded"
-        and properties.get("FragmentPath") not in fileset.record()["paths"]
-    )
+    is_foreign = _is_foreign_unit(properties, fileset)
     done = fileset.promote(params["attempt"], keep_foreign=is_foreign)
     lease = None if pod or main_pid(properties) else _read_lease(fileset, params["lease"])
     result = _start(deployment, done, restart=params["restart"])
     return FilesetResult(**{**result, "digest": digest, "lease": lease, "handover": handed_over})
+
+
+def _is_foreign_unit(properties: t.Mapping[str, str], fileset: Fileset) -> bool:
+    """Return whether the role did not create the loaded unit."""
+    is_loaded = properties.get("LoadState") == "loaded"
+    return is_loaded and properties.get("FragmentPath") not in fileset.record()["paths"]
 
 
 def _read_lease(fileset: Fileset, lease: dict[str, str] | None) -> LeaseResult | None:
@@ -219,7 +222,7 @@ def _read_lease(fileset: Fileset, lease: dict[str, str] | None) -> LeaseResult |
         handover,
     )
 
-    return handover.read_lease(kubeconfig, **lease)
+    return handover.read_initial_lease(kubeconfig, **lease)
 
 
 def _hand_over(

@@ -178,8 +178,8 @@ class Fileset:
                 checksum, ours = copies.sha256_of_file(path), entry["ours"]
             # Any instance can have installed it. The last one that is removed removes it too.
             ours = ours or any(
-                path in theirs and theirs[path]["ours"] and theirs[path]["identity"] == identity
-                for theirs in shared
+                path in others and others[path]["ours"] and others[path]["identity"] == identity
+                for others in shared
             )
             updated[path] = RecordedBinary(
                 sha256=checksum, version=entry["version"], ours=ours, identity=identity
@@ -233,8 +233,8 @@ class Fileset:
         return stale
 
     def _missing_directories(self) -> list[str]:
-        own = [self.root, os.path.join(self.root, "staged")]
-        return [directory for directory in own if not os.path.isdir(directory)]
+        required = [self.root, os.path.join(self.root, "staged")]
+        return [directory for directory in required if not os.path.isdir(directory)]
 
     def make_directories(self) -> list[str]:
         """Create the directories of the file set, and return those that were missing.
@@ -250,9 +250,11 @@ class Fileset:
             with paths.explain_errors(directory, "make"):
                 os.makedirs(directory, 0o700, exist_ok=True)
         # Each instance records shared directories. The last one that is removed finds them empty.
-        theirs = [path for other in self.siblings() for path in other.record()["directories"]]
-        if above or theirs:
-            self.update_record(directories=sorted({*self.record()["directories"], *above, *theirs}))
+        sibling_dirs = [path for other in self.siblings() for path in other.record()["directories"]]
+        if above or sibling_dirs:
+            self.update_record(
+                directories=sorted({*self.record()["directories"], *above, *sibling_dirs})
+            )
         return missing
 
     def _live_fingerprints(self) -> dict[str, str]:
@@ -365,14 +367,7 @@ class Fileset:
         pending = self.pending_members()
         record = self.record()
         directories = {path for item in self.items for path in missing_parents(item.path)}
-        # Recorded before the first change, so that removal finds the paths of an interrupted run.
-        # A path that is no longer used stays recorded.
-        self.update_record(
-            directories=sorted({*record["directories"], *directories}),
-            paths=sorted({*record["paths"], *(i.path for i in self.items if i.name != STATIC_POD)}),
-            promoting=record["promoting"] and bool(pending),
-            attempt="",
-        )
+        self._record_targets(record, directories, promoting=record["promoting"] and bool(pending))
         if pending:
             # After an interrupted promotion, the live set is mixed, and `previous` is complete.
             if not record["promoting"]:
@@ -382,14 +377,28 @@ class Fileset:
             for directory in sorted(directories, key=len):
                 with paths.explain_errors(directory, "make"):
                     os.mkdir(directory, 0o755)
-            names = [only] if only else pending
-            copies.replace_files(
-                [(i, self.staged_path(i)) for i in self.items if i.name in {*names} & {*pending}]
-            )
+            names = {*pending} & {only} if only else {*pending}
+            copies.replace_files([(i, self.staged_path(i)) for i in self.items if i.name in names])
             if only:
-                return names
+                return [only]
         self.update_record(base=self._live_fingerprints(), live=record["staged"], promoting=False)
         return pending
+
+    def _record_targets(
+        self, record: FilesetRecord, directories: t.Iterable[str], *, promoting: bool
+    ) -> None:
+        """Record live paths and directories before a promotion changes them.
+
+        Removal then finds them even after an interrupted run. Paths that are no longer used stay
+        recorded.
+        """
+        live_paths = (item.path for item in self.items if item.name != STATIC_POD)
+        self.update_record(
+            directories=sorted({*record["directories"], *directories}),
+            paths=sorted({*record["paths"], *live_paths}),
+            promoting=promoting,
+            attempt="",
+        )
 
     def replaced_set(self, attempt: str) -> MemberSet | None:
         """Return the set that a roll replaced.
@@ -408,11 +417,7 @@ class Fileset:
             return []
         if not self.record()["promoting"]:
             self.update_record(promoting=True)
-        kept = [
-            (item, self.previous_path(item))
-            for item in recorded_items(previous)
-            if read_state(self.previous_path(item))
-        ]
+        kept = self._kept_members(previous)
         changed = [(item, path) for item, path in kept if read_state(path) != read_state(item.path)]
         copies.replace_files(changed)
         kept_paths = {item.path for item, _path in kept}
@@ -422,6 +427,14 @@ class Fileset:
         self.update_record(base={}, live=previous, attempt="", promoting=False)
         self._drop_previous()
         return [item.name for item, _path in changed] + [item.name for item in added]
+
+    def _kept_members(self, previous: MemberSet) -> list[tuple[Item, str]]:
+        """Return the members of the previous set that have a copy, each with its path."""
+        return [
+            (item, self.previous_path(item))
+            for item in recorded_items(previous)
+            if read_state(self.previous_path(item))
+        ]
 
     def restore_member(self, item: Item) -> None:
         """Restore one member of the previous set after a promotion that does not continue."""
@@ -437,12 +450,7 @@ class Fileset:
         differing = [
             i.name for i in items if read_state(self.previous_path(i)) != read_state(i.path)
         ]
-        known_paths = {item.path for item in items}
-        added = [
-            dataclasses.replace(item, link_to="")
-            for item in recorded_items(self.record()["live"])
-            if item.path not in known_paths
-        ]
+        added = self._removals_since(items)
         differing += [item.name for item in added if read_state(item.path)]
         if differing and not dry:
             for item in items:
@@ -456,6 +464,15 @@ class Fileset:
                 base={}, staged=MemberSet(members=members, digest=digest), original=is_original
             )
         return differing
+
+    def _removals_since(self, items: t.Iterable[Item]) -> list[Item]:
+        """Return members that remove the live files which an earlier set does not have."""
+        known_paths = {item.path for item in items}
+        return [
+            dataclasses.replace(item, link_to="")
+            for item in recorded_items(self.record()["live"])
+            if item.path not in known_paths
+        ]
 
     def _require_previous(self) -> MemberSet:
         previous = self.previous_set()
@@ -493,12 +510,7 @@ class Fileset:
         new, kept, old = (
             os.path.join(self.root, name) for name in ("previous.new", "previous", "previous.old")
         )
-        # A path that the set declares absent can exist again; its file is kept like others.
-        existing = [
-            dataclasses.replace(item, link_to=None) if item.is_absent else item
-            for item in (recorded_items(live) if live else self.items)
-            if read_state(item.path)
-        ]
+        existing = self._existing_items(recorded_items(live) if live else self.items)
         names = {item.name for item in existing}
         with paths.explain_errors(kept, "keep"):
             shutil.rmtree(new, ignore_errors=True)
@@ -513,6 +525,17 @@ class Fileset:
             if os.path.isdir(kept):
                 os.rename(kept, old)
             os.rename(new, kept)
+
+    def _existing_items(self, items: t.Iterable[Item]) -> list[Item]:
+        """Return the members that exist at their live path.
+
+        A path that the set declares absent can exist again. Its file is kept like others.
+        """
+        return [
+            dataclasses.replace(item, link_to=None) if item.is_absent else item
+            for item in items
+            if read_state(item.path)
+        ]
 
     def _drop_previous(self) -> None:
         """Replace the previous set with the one before it, if that exists."""
@@ -529,13 +552,7 @@ class Fileset:
         directory, and created directories if they are empty.
         """
         record = self.record()
-        shared = {path for other in self.siblings() for path in other.record()["binaries"]}
-        binaries = [
-            path
-            for path, binary in record["binaries"].items()
-            if binary["ours"] and path not in shared
-        ]
-        candidates = [*record["paths"], *binaries]
+        candidates = [*record["paths"], *self._unshared_binaries(record)]
         removed = [path for path in candidates if os.path.islink(path) or os.path.isfile(path)]
         if os.path.isdir(self.root):
             removed.append(self.root)
@@ -546,6 +563,15 @@ class Fileset:
                 with contextlib.suppress(OSError):
                     os.rmdir(directory)
         return removed
+
+    def _unshared_binaries(self, record: FilesetRecord) -> list[str]:
+        """Return the installed binaries that no other instance uses."""
+        shared = {path for other in self.siblings() for path in other.record()["binaries"]}
+        return [
+            path
+            for path, binary in record["binaries"].items()
+            if binary["ours"] and path not in shared
+        ]
 
     def _remove_path(self, path: str) -> None:
         with paths.explain_errors(path, "remove"):

@@ -23,8 +23,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.files
     Item,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
+    LOCK_OBJECT_NAME,
     MAX_WAIT_S,
-    OBJECT_NAME,
     STATIC_POD,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
@@ -36,13 +36,13 @@ MAX_CONTENT_CHARS = MAX_COPY_BYTES // 4
 MAX_PATH_CHARS, MAX_PATH_PART_BYTES = 4000, 255
 MAX_LABEL_CHARS = 100
 SERVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@\\-]{0,240}\.service")
-USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}|[0-9]{1,9}")
-FLAG_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+UNIT_USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,254}|[0-9]{1,9}")
+DRY_RUN_FLAG_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 ONE_LINE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 OCTAL_MODE = re.compile(r"(?:0o)?[0-7]{1,4}")
 
-Params = t.Mapping[str, t.Any]
+FilesetParams = t.Mapping[str, t.Any]
 
 
 class ValueRule(t.NamedTuple):
@@ -77,7 +77,7 @@ UNIT_RULE = ValueRule(
     "is not the name of a service; set a name such as kube-scheduler.service",
 )
 USER_RULE = ValueRule(
-    USER_NAME.fullmatch, "is not a valid user name; set a user name, or a user ID"
+    UNIT_USER_NAME.fullmatch, "is not a valid user name; set a user name, or a user ID"
 )
 VERSION_RULE = ValueRule(
     lambda value: len(value) <= MAX_LABEL_CHARS and ONE_LINE.fullmatch(value),
@@ -88,7 +88,7 @@ LABEL_RULE = ValueRule(
     f"is not one line of at most {MAX_LABEL_CHARS} characters; set a shorter text",
 )
 OBJECT_RULE = ValueRule(
-    OBJECT_NAME.fullmatch, "is not a valid object name; set the name of a Kubernetes object"
+    LOCK_OBJECT_NAME.fullmatch, "is not a valid object name; set the name of a Kubernetes object"
 )
 LOCK_RULE = ValueRule(
     lambda value: not value or value in LOCK_OBJECTS,
@@ -107,7 +107,7 @@ class OptionCheck(t.NamedTuple):
     """The values of an option that a rule applies to."""
 
     option: str
-    values: t.Callable[[Params], t.Iterable[t.Any]]
+    values: t.Callable[[FilesetParams], t.Iterable[t.Any]]
     rule: ValueRule
 
 
@@ -167,16 +167,16 @@ def check_unit(value: str) -> None:
     check_value(value, "unit", UNIT_RULE)
 
 
-def check_fileset(params: Params) -> None:
+def check_fileset(params: FilesetParams) -> None:
     """Check the options of scheduler_fileset, except `files`: see parse_files()."""
     for check in FILESET_CHECKS:
         for value in check.values(params):
             check_value(value, check.option, check.rule)
-    _check_replacements(params, "dry_run_flags", FLAG_NAME)
+    _check_replacements(params, "dry_run_flags", DRY_RUN_FLAG_NAME)
     _check_replacements(params, "dry_run_texts", ONE_LINE)
 
 
-def _check_replacements(params: Params, option: str, name_pattern: re.Pattern[str]) -> None:
+def _check_replacements(params: FilesetParams, option: str, name_pattern: re.Pattern[str]) -> None:
     """Check the names and values that a dry run puts into the command or the configuration."""
     for name, value in params[option].items():
         if not name_pattern.fullmatch(name):
@@ -199,16 +199,10 @@ def parse_files(files: t.Sequence[dict[str, t.Any]]) -> list[Item]:
     return items
 
 
-def _member_problems(entry: Params, used: t.Container[str]) -> t.Iterator[str]:
+def _member_problems(entry: FilesetParams, used: t.Container[str]) -> t.Iterator[str]:
     """Yield what is wrong with a member; *used* contains the names and paths of other members."""
     name, link, content = entry["name"], entry["link_to"], entry["content"]
-    is_removal = (name, link) == (STATIC_POD, "")
-    for option, value in (("name", name), ("link_to", None if is_removal else link)):
-        if value is not None and not MEMBER_NAME.fullmatch(value):
-            yield (
-                f"{option} {value[:80]!r} is not a valid file name;"
-                " use letters, digits, ., _ and -, without a slash"
-            )
+    yield from _name_problems(name, link)
     for option in ("name", "path"):
         if entry[option] in used:
             yield f"the {option} {entry[option]!r} is used twice; set a different {option}"
@@ -218,3 +212,14 @@ def _member_problems(entry: Params, used: t.Container[str]) -> t.Iterator[str]:
         yield f"the content of {name!r} is not text of at most {MAX_CONTENT_CHARS} characters"
     if not OCTAL_MODE.fullmatch(entry["mode"]):
         yield f"mode {entry['mode'][:80]!r} of {name!r} is not octal; use a value such as '0644'"
+
+
+def _name_problems(name: str, link: str | None) -> t.Iterator[str]:
+    # An empty link declares that the path must not exist, which only a static pod needs.
+    is_removal = (name, link) == (STATIC_POD, "")
+    for option, value in (("name", name), ("link_to", None if is_removal else link)):
+        if value is not None and not MEMBER_NAME.fullmatch(value):
+            yield (
+                f"{option} {value[:80]!r} is not a valid file name;"
+                " use letters, digits, ., _ and -, without a slash"
+            )

@@ -51,7 +51,7 @@ def other_instances(
         pid = pid_of(unit)
         if pid:
             version = detect_version(proc, pid, record["binaries"])
-            settings = process.read_settings(proc, pid)
+            settings = process.read_process_settings(proc, pid)
         else:
             version = next(
                 (m["link_to"] or "" for m in members if m["name"] == "binary"), ""

@@ -18,8 +18,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     ProbeError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client import Client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import (
+    LeaseRecord,
+    make_reader,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     credentials_dir,
 )
@@ -63,10 +66,10 @@ def trusted_path(kubeconfig: str) -> str:
 
 
 def record_readers(
-    client: _client.Client, namespace: str, name: str, groups: t.Iterable[tuple[str, ...]]
-) -> list[t.Callable[[], _lease.LeaseRecord | None]]:
+    client: Client, namespace: str, name: str, groups: t.Iterable[tuple[str, ...]]
+) -> list[t.Callable[[], LeaseRecord | None]]:
     """Return one reader for each group of lease sources.
 
     During a lock change, members write only to one of the two objects of a lock.
     """
-    return [_lease.make_reader(client.get, namespace, name, sources) for sources in groups]
+    return [make_reader(client.get, namespace, name, sources) for sources in groups]

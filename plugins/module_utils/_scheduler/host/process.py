@@ -44,7 +44,7 @@ class ListenAddress(t.NamedTuple):
     port: int
 
 
-def read_settings(proc: Proc, pid: int) -> ProcessSettings:
+def read_process_settings(proc: Proc, pid: int) -> ProcessSettings:
     """Read the command line and the configuration of a process.
 
     The configuration is read in the file system of the process, if it is a regular file of at

@@ -74,7 +74,9 @@ def kubeconfig_path(path: str) -> str:
 def find_pid(proc: Proc, unit: str) -> int:
     """Return the process of the pod, 0 for none: a scheduler that is not a systemd service."""
     local = LocalScheduler(0, unit, (LEASE_NAMESPACE, LEASE_NAME), None)
-    others = other_schedulers(proc, local, lambda pid: process.read_settings(proc, pid).lease)
+    others = other_schedulers(
+        proc, local, lambda pid: process.read_process_settings(proc, pid).lease
+    )
     return next((pid for pid in others if not proc.unit(pid).endswith(".service")), 0)
 
 

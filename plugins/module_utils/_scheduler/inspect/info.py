@@ -309,7 +309,7 @@ class HostQuery:
         if instead:
             pid = static_pod.find_pid(self.proc, self.unit)
         binaries = fileset.record()["binaries"]
-        told = _process.read_settings(self.proc, pid)
+        told = _process.read_process_settings(self.proc, pid)
         version = detect_version(self.proc, pid, binaries)
         serving = _versions.find_serving(params["_serving"], version)
         process = _process.describe_process(
@@ -443,7 +443,7 @@ class HostQuery:
         )
         own = LocalScheduler(process["pid"], self.unit, lease, holder, beside)
         found = other_schedulers(
-            self.proc, own, lambda pid: _process.read_settings(self.proc, pid).lease
+            self.proc, own, lambda pid: _process.read_process_settings(self.proc, pid).lease
         )
         return [self.proc.name(pid) for pid in found]
 

@@ -357,7 +357,7 @@ def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Pa
 
 
 def rotated(
-    variables: dict[str, Any], folder: Path, kind: str = "ca", step: str = "look"
+    variables: dict[str, Any], folder: Path, kind: str = "ca", step: str = "inspect"
 ) -> tuple[Ca, dict[str, Any]]:
     """A CA that is to take the place of the present one, and what is fixed then."""
     following = Ca(folder, key=spare("ECC", number=7), name="next", subject={"CN": "next"})
@@ -375,7 +375,7 @@ def test_what_is_trusted_while_the_ca_is_rotated(
     following, found = rotated(variables, tmp_path)
     assert found["errors"] == []
     assert found["authorities_pem"] == found["apiserver_cas_pem"] == ca.pem + following.pem
-    assert found["rotation"] == {"step": "look", "replace": ["00:11"]}
+    assert found["rotation"] == {"step": "inspect", "replace": ["00:11"]}
     plain = fixed(variables)
     assert (plain["authorities_pem"], plain["apiserver_cas_pem"], plain["rotation"]) == (
         ca.pem,
@@ -478,7 +478,7 @@ def test_the_pair_of_the_controller_tells_itself_what_is_replaced(
     for pki in ("node", "shared"):
         given = {"kube_scheduler_pki": pki, "kube_scheduler_cert_source": str(tmp_path / "s.pem")}
         given["kube_scheduler_key_source"] = str(tmp_path / "s-key.pem")
-        data = fixed(variables | given, rotation={"step": "look"})
+        data = fixed(variables | given, rotation={"step": "inspect"})
         asked: dict[str, Any] = {
             "hostvars": HostVars({name: {"h": lies} for name in ("m1", "m2")}),
             "input": data,

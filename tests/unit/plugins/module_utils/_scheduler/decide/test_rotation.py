@@ -177,7 +177,7 @@ def test_nothing_is_issued_before_the_apiserver_accepts_the_new_ca() -> None:
         "m1", "issue", host(lying(FORMER, FORMER, NEXT), next_accepted=None), BOTH, PREFIX
     )
     assert rotation.check_step("m1", "issue", {**at, "apiserver": None}, BOTH, PREFIX)
-    for step in ("", "accept", "look", "leaf", "due"):
+    for step in ("", "accept", "inspect", "leaf", "due"):
         assert rotation.check_step("m1", step, at, BOTH, PREFIX) == []
     accepting = host(lying(FORMER, FORMER, NEXT), next_accepted=True)
     assert rotation.check_step("m1", "issue", accepting, BOTH, PREFIX) == []

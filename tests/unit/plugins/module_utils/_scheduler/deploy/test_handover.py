@@ -101,7 +101,7 @@ def hand_over(
 @pytest.mark.parametrize("holder", [OWN, OTHER])
 def test_read_lease_returns_the_lease_before_a_first_start(cluster: Any, holder: str) -> None:
     cluster.holder = holder
-    result = handover.read_lease(cluster.path, "kube-scheduler", "kube-system")
+    result = handover.read_initial_lease(cluster.path, "kube-scheduler", "kube-system")
     assert result is not None
     assert (result["state"], result["holder_identity"], result["moving"], cluster.reads) == (
         "held",
@@ -117,7 +117,7 @@ def test_read_lease_without_a_lease_has_no_record(cluster: Any) -> None:
     cluster.then = lambda _number: answer(404, status(404, "no"))
     cluster.did.append("no lease")
     cluster.objects = "/namespaces/kube-system/"
-    result = handover.read_lease(cluster.path, "kube-scheduler", "kube-system")
+    result = handover.read_initial_lease(cluster.path, "kube-scheduler", "kube-system")
     assert probes.parse_record(result) is _lease.NO_RECORD
 
 
@@ -130,7 +130,7 @@ def test_read_lease_without_access_returns_none(cluster: Any, cause: str) -> Non
         Path(cluster.path).unlink()
     else:
         Path(cluster.path).chmod(0o666)
-    assert handover.read_lease(cluster.path, "kube-scheduler", "kube-system") is None
+    assert handover.read_initial_lease(cluster.path, "kube-scheduler", "kube-system") is None
 
 
 def test_handover_waits_until_another_member_renews(cluster: Cluster) -> None:

@@ -175,11 +175,11 @@ def test_interrupted_promotion_keeps_the_previous_set(
 
 def test_manually_changed_live_file_is_seeded_again(host: Host) -> None:
     host.deploy()
-    (host.etc / "key.pem").write_text("by hand")
+    (host.etc / "key.pem").write_text("manual change")
     assert host.fileset.stale_members() == ["key"]
     assert host.run("prepared", check=True)["changed"]
     host.run("prepared")
-    assert host.tree()["fileset/staged/key"] == "by hand"
+    assert host.tree()["fileset/staged/key"] == "manual change"
     assert host.fileset.stale_members() == []
 
 
@@ -250,13 +250,13 @@ def test_absent_hands_over_before_removal(host: Host, monkeypatch: pytest.Monkey
 
 def test_absent_removes_files_at_earlier_paths(host: Host) -> None:
     host.deploy()
-    former, host.etc = host.etc, host.root / "elsewhere"
+    earlier, host.etc = host.etc, host.root / "elsewhere"
     host.run("prepared")
     host.run("staged")
     host.run("live")
     assert (host.etc / "key.pem").exists()
     host.run("absent")
-    assert not former.exists()
+    assert not earlier.exists()
     assert not host.etc.exists()
 
 
@@ -417,16 +417,16 @@ def test_absent_removes_created_parent_directories(host: Host) -> None:
 
 
 def test_absent_keeps_parent_directories_of_others(host: Host) -> None:
-    path, folder = str(host.root / "lib/kube-ha/app"), host.root / "lib/kube-ha"
-    folder.mkdir(parents=True)
+    path, parent = str(host.root / "lib/kube-ha/app"), host.root / "lib/kube-ha"
+    parent.mkdir(parents=True)
     host.run("prepared", path=path)
     host.run("absent", path=path)
-    assert folder.exists(), "it existed before"
-    folder.rmdir()
+    assert parent.exists(), "it existed before"
+    parent.rmdir()
     host.run("prepared", path=path)
-    (folder / "of-others").touch()
+    (parent / "of-others").touch()
     host.run("absent", path=path)
-    assert [entry.name for entry in folder.iterdir()] == ["of-others"]
+    assert [entry.name for entry in parent.iterdir()] == ["of-others"]
 
 
 def test_shared_binary_is_removed_with_the_last_instance(host: Host) -> None:
@@ -496,10 +496,10 @@ def test_live_without_a_staged_set_fails(host: Host) -> None:
 def test_file_changed_and_reverted_restarts_the_process(host: Host, name: str) -> None:
     host.deploy()
     host.systemd.did.clear()
-    former = (host.etc / name).read_text()
+    original = (host.etc / name).read_text()
     later()
-    (host.etc / name).write_text("by hand")
-    (host.etc / name).write_text(former)
+    (host.etc / name).write_text("manual change")
+    (host.etc / name).write_text(original)
     result = host.run("staged")
     assert (result["pending"], result["reasons"]) == (
         ["process"],
@@ -565,7 +565,7 @@ def test_future_timestamp_does_not_restart(host: Host) -> None:
     host.systemd.pid = 0
     host.systemd.restart("x.service")
     stat_file = host.proc.folder / f"{host.systemd.pid}/stat"
-    # The clock was set back one hour after the start, so that the process seems older than its files.
+    # The clock was set back one hour after the start: the process seems older than its files.
     ticks = int(stat_file.read_text().split()[-2])
     hour = 3600 * os.sysconf("SC_CLK_TCK")
     stat_file.write_text(stat_file.read_text().replace(str(ticks), str(ticks - hour)))
@@ -685,15 +685,15 @@ class Pair(Host):
     def save(self) -> None:
         """Save the state of the host for restore()."""
         self.saved = dict(self.systemd.state), self.systemd.pid
-        for folder in (self.root, self.proc.folder):
-            shutil.copytree(folder, f"{folder}.saved", symlinks=True)
+        for directory in (self.root, self.proc.folder):
+            shutil.copytree(directory, f"{directory}.saved", symlinks=True)
 
     def restore(self) -> None:
         state, self.systemd.pid = self.saved
         self.systemd.state = dict(state)
-        for folder in (self.root, self.proc.folder):
-            shutil.rmtree(folder)
-            shutil.copytree(f"{folder}.saved", folder, symlinks=True)
+        for directory in (self.root, self.proc.folder):
+            shutil.rmtree(directory)
+            shutil.copytree(f"{directory}.saved", directory, symlinks=True)
 
     def live(self, name: str) -> str:
         """Return the number in a live member, "" if it is missing."""
@@ -838,7 +838,7 @@ def test_lease_is_read_before_a_first_start(
         reads.append((path, name, namespace, "restart" in host.systemd.did))
         return {"state": "absent"}
 
-    monkeypatch.setattr(handover, "read_lease", read_lease)
+    monkeypatch.setattr(handover, "read_initial_lease", read_lease)
     host.run("prepared")
     host.stage_key("secret 1")
     write.write(str(host.root / "fileset/staged/kubeconfig"), b"{}")
@@ -954,9 +954,9 @@ def test_recalled_set_can_be_recalled_again(tmp_path: Path) -> None:
 
 def test_recalled_reports_version_and_expiry(tmp_path: Path) -> None:
     host = Pair(tmp_path)
-    made = certificate(spare("ECC"), subject={"CN": "x"})
+    issued = certificate(spare("ECC"), subject={"CN": "x"})
     host.stage(1)
-    write.write(str(host.root / "fileset/staged/certificate"), pem(made).encode())
+    write.write(str(host.root / "fileset/staged/certificate"), pem(issued).encode())
     host.run("staged", binaries=host.brought())
     host.run("live")
     host.stage(2)
@@ -964,7 +964,7 @@ def test_recalled_reports_version_and_expiry(tmp_path: Path) -> None:
     result = host.run("recalled", check=True)
     assert (result["version"], result["not_after"]) == (
         "1.1.0",
-        read_validity(made)[1].isoformat(),
+        read_validity(issued)[1].isoformat(),
     )
     (host.root / "fileset/previous/certificate").write_text("none")
     assert host.run("recalled", check=True)["not_after"] == ""
@@ -1044,11 +1044,11 @@ def test_file_system_error_is_reported_and_recovered(
 def test_log_directory_is_created_before_the_dry_run(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[tuple[Any, ...]] = []
+    calls: list[tuple[Any, ...]] = []
 
     def give(*words: Any, dry: bool) -> bool:
-        lacking = all(entry[-1] for entry in given)
-        given.append((*words, dry))
+        lacking = all(entry[-1] for entry in calls)
+        calls.append((*words, dry))
         return lacking
 
     monkeypatch.setattr(lifecycle.directories, "give_directory", give)
@@ -1061,17 +1061,17 @@ def test_log_directory_is_created_before_the_dry_run(
     assert "log_dir" in host.run("staged", log_dir="/var/log/x", user="nobody")["done"]
     again = host.run("staged", log_dir="/var/log/x", user="nobody")
     assert (again["changed"], again["done"]) == (False, [])
-    assert set(given) == {("/var/log/x", "nobody", 0o755, dry) for dry in (True, False)}
+    assert set(calls) == {("/var/log/x", "nobody", 0o755, dry) for dry in (True, False)}
 
 
-@pytest.mark.parametrize("kind", ["fifo", "zero", "huge", "folder"])
+@pytest.mark.parametrize("kind", ["fifo", "zero", "huge", "directory"])
 def test_file_at_a_binary_path_is_read_up_to_a_limit(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "app-v1"
     if kind == "fifo":
         os.mkfifo(path)
     elif kind == "zero":
         path.symlink_to("/dev/zero")
-    elif kind == "folder":
+    elif kind == "directory":
         path.mkdir()
     else:
         with path.open("wb") as stream:
@@ -1107,7 +1107,7 @@ def test_large_plain_binary_is_restored(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("failed", [True, False], ids=["failed roll", "rollback"])
 def test_foreign_unit_runs_again_after_rollback(tmp_path: Path, failed: bool) -> None:
-    """The files of the foreign scheduler are at other paths and stay. After rollback, it runs again."""
+    """The files of the foreign scheduler stay at other paths. After rollback, it runs again."""
     host = Pair(tmp_path)
     host.systemd.vendor = tmp_path / "vendor.service"
     host.systemd.vendor.write_text("# DIGEST=0\n[Service]\n")

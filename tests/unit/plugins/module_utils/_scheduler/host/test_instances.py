@@ -37,9 +37,9 @@ def make_fileset(tmp_path: Path, name: str) -> Fileset:
     return Fileset(str(tmp_path / "lib" / name), ())
 
 
-def stage_instance(tmp_path: Path, version: str, **given: Any) -> None:
+def stage_instance(tmp_path: Path, version: str, **options: Any) -> None:
     """Stage a second instance as the role does, from its plan."""
-    plan = made(name="batch", version=version, **given)
+    plan = made(name="batch", version=version, **options)
     assert plan["errors"] == []
     texts = {"config": plan["config"], "unit": f"ExecStart={plan['unit']['exec_start']}\n"}
     files = [{"content": texts.get(file["name"]), **file} for file in plan["files"]]
@@ -72,7 +72,7 @@ def test_staged_instance_is_described_by_its_staged_set(tmp_path: Path, proc: Fa
 
 
 @pytest.mark.parametrize(
-    ("version", "given", "expected"),
+    ("version", "options", "expected"),
     [
         (
             "1.10.4",
@@ -87,10 +87,10 @@ def test_instance_ports_depend_on_its_version(
     tmp_path: Path,
     proc: FakeProc,
     version: str,
-    given: dict[str, object],
+    options: dict[str, object],
     expected: tuple[list[int], list[str]],
 ) -> None:
-    stage_instance(tmp_path, version, **given)
+    stage_instance(tmp_path, version, **options)
     [instance] = describe_others(tmp_path, proc, {})
     assert (instance["ports"], instance["schedulers"]) == expected
     assert instance["lease"] == "kube-system/batch"

@@ -92,14 +92,14 @@ def test_data_of_a_process_is_read_up_to_a_limit(
 def test_setuid_process_has_no_user(tmp_path: Path) -> None:
     """A setuid program that the service user started must not be run as root."""
     proc = FakeProc(tmp_path / "proc")
-    folder = proc.place(7, uid=999)
+    process_dir = proc.place(7, uid=999)
     assert proc.user(7) == (999, 999)
-    (folder / "status").write_text("Name:\tx\nUid:\t999\t0\t0\t0\nGid:\t999\t999\t999\t999\n")
+    (process_dir / "status").write_text("Name:\tx\nUid:\t999\t0\t0\t0\nGid:\t999\t999\t999\t999\n")
     assert proc.user(7) is None
 
 
-def others(proc: FakeProc, **own: object) -> list[int]:
-    known: dict[str, Any] = {"pid": 1, "unit": "kube-scheduler.service", "lease": LEASE, **own}
+def others(proc: FakeProc, **changes: object) -> list[int]:
+    known: dict[str, Any] = {"pid": 1, "unit": "kube-scheduler.service", "lease": LEASE, **changes}
     holder = proc.port_holder(10259, known["pid"], proc.listeners())[1]
     return _proc.other_schedulers(proc, LocalScheduler(holder=holder, **known), lambda pid: LEASE)
 
@@ -143,7 +143,7 @@ def test_excluded_process_counts_only_if_it_holds_the_port(
 
 
 def test_other_instance_does_not_count_even_with_the_port(proc: FakeProc) -> None:
-    """Preflight reports shared ports. In a login session, a unit of that name belongs to the user."""
+    """In a login session, a unit of that name belongs to the user."""
     proc.place(2, listens=10259, cgroup="/system.slice/batch.service")
     proc.place(3, cgroup="/system.slice/batch.service")
     assert others(proc) == [2, 3]

@@ -59,15 +59,15 @@ def describe(
     proc: FakeProc, *words: str, config: str | bytes | None = None, serving: Serving | None = NEW
 ) -> Any:
     proc.end(7)
-    folder = proc.place(
+    process_dir = proc.place(
         7, ("/bin/kube-scheduler", *words), environment={"KUBE_HA_DIGEST": "0" * 32}
     )
     if config is not None:
-        (folder / "root/etc").mkdir()
-        (folder / "root/etc/config").write_bytes(
+        (process_dir / "root/etc").mkdir()
+        (process_dir / "root/etc/config").write_bytes(
             config if isinstance(config, bytes) else config.encode()
         )
-    settings = process.read_settings(proc, 7)
+    settings = process.read_process_settings(proc, 7)
     return process.describe_process(
         proc, 7, "1.37.2", settings, serving=serving, fallback=process.ListenAddress("192.0.2.1", 1)
     )
@@ -102,7 +102,7 @@ def test_foreign_process_is_described_with_its_command_line(proc: FakeProc) -> N
         "KUBE_X": "",
     }
     proc.place(7, ("/bin/kube-scheduler", "--v=4", "--leader-elect"), environment=environment)
-    settings = process.read_settings(proc, 7)
+    settings = process.read_process_settings(proc, 7)
     description = process.describe_process(
         proc, 7, "1.37.2", settings, serving=NEW, fallback=process.ListenAddress("192.0.2.1", 1)
     )
@@ -119,7 +119,7 @@ def test_foreign_process_is_described_with_its_command_line(proc: FakeProc) -> N
 
 
 def test_no_process_is_described_as_empty(proc: FakeProc) -> None:
-    settings = process.read_settings(proc, 0)
+    settings = process.read_process_settings(proc, 0)
     description = process.describe_process(
         proc, 0, "", settings, serving=NEW, fallback=process.ListenAddress("192.0.2.1", 1)
     )
@@ -228,7 +228,7 @@ def test_fallback_applies_without_a_command_line(proc: FakeProc) -> None:
         proc,
         7,
         "",
-        process.read_settings(proc, 7),
+        process.read_process_settings(proc, 7),
         serving=NEW,
         fallback=process.ListenAddress("192.0.2.1", 1),
     )
@@ -270,18 +270,18 @@ def test_invalid_flags_are_ignored(proc: FakeProc) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["fifo", "folder", "zero"])
+@pytest.mark.parametrize("kind", ["fifo", "directory", "zero"])
 def test_special_file_as_configuration_does_not_block(proc: FakeProc, kind: str) -> None:
-    folder = proc.place(7, ("x", "--config=/c"))
-    path = folder / "root/c"
+    process_dir = proc.place(7, ("x", "--config=/c"))
+    path = process_dir / "root/c"
     if kind == "fifo":
         os.mkfifo(path)
-    elif kind == "folder":
+    elif kind == "directory":
         path.mkdir()
     else:
         path.symlink_to("/dev/zero")
     before = time.monotonic()
-    assert process.read_settings(proc, 7).fields == {}
+    assert process.read_process_settings(proc, 7).fields == {}
     assert time.monotonic() - before < 1
 
 
@@ -291,7 +291,7 @@ def test_invalid_digest_is_ignored(proc: FakeProc) -> None:
         proc,
         7,
         "",
-        process.read_settings(proc, 7),
+        process.read_process_settings(proc, 7),
         serving=NEW,
         fallback=process.ListenAddress("", 1),
     )
@@ -310,11 +310,11 @@ def test_lock_of_a_real_process(tmp_path: Path) -> None:
         ) as running:
             running.stdout.readline()  # type: ignore[union-attr]
             try:
-                return process.read_settings(Proc(), running.pid).lock
+                return process.read_process_settings(Proc(), running.pid).lock
             finally:
                 running.kill()
 
     assert read_lock(f"--config={config}") == "endpointsleases"
     assert read_lock(f"--config={config}", "--leader-elect-resource-lock=leases") == "leases"
     assert read_lock("--v=2") == ""
-    assert process.read_settings(Proc(), 0).lock == ""
+    assert process.read_process_settings(Proc(), 0).lock == ""

@@ -1,4 +1,4 @@
-"""Replacement of a static pod by the unit, and the way back."""
+"""Replacement of a static pod by the unit, and the rollback."""
 
 from __future__ import annotations
 
@@ -107,10 +107,10 @@ def test_read_arguments_of_a_manifest(tmp_path: Path, line: str, arguments: list
     assert static_pod.read_arguments(str(tmp_path / "pod")) == arguments
 
 
-@pytest.mark.parametrize("kind", ["nothing", "folder", "large"])
+@pytest.mark.parametrize("kind", ["nothing", "directory", "large"])
 def test_unreadable_manifest_has_no_arguments(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "pod"
-    if kind == "folder":
+    if kind == "directory":
         path.mkdir()
     elif kind == "large":
         path.write_text("    - --v=4\n" * 100_000)
