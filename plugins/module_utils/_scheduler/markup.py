@@ -4,7 +4,11 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What the pages of the collection share: HTML that needs nothing else, no script, no font, no request. Every text in it may be a hostile host's."""
+"""Render the parts that the pages of the collection share.
+
+A page is self-contained HTML without scripts, fonts or requests. All text is escaped, because a
+hostile host can supply it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ esc = html.escape
 Look = t.Literal["good", "warn", "bad"]
 SYMBOLS: dict[Look, str] = {"good": "✔", "warn": "▲", "bad": "✘"}
 
-# Dark is for screens only: paper is white. The fills of a banner are the same in both, for white text.
+# Only screens use the dark colors. Banners have white text on the same fill in both schemes.
 BASE_STYLE = """
 :root { color-scheme: light dark; --back: #fff; --text: #1c2430; --dim: #56606f; --line: #d5dbe3; --panel: #f4f6f9;
   --good: #1a7740; --warn: #855000; --bad: #b92b2b; }
@@ -42,7 +46,7 @@ footer { margin-top: 1.6rem; color: var(--dim); font-size: .85rem; }
 
 
 class Tile(t.NamedTuple):
-    """One figure: what it is, the figure, and what has to be known of it."""
+    """One figure of a page with its name and a note."""
 
     name: str
     value: str
@@ -51,10 +55,11 @@ class Tile(t.NamedTuple):
 
 
 def render_page(title: str, body: t.Iterable[str], *, look: Look, style: str = "") -> str:
-    """The whole page. C(body) is HTML, C(title) is not."""
+    """Return a complete page. *body* contains HTML, *title* is plain text."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
+        '<meta http-equiv="Content-Security-Policy" content="default-src'
+        " 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n'
         f"<title>{esc(title)}</title>\n<style>{BASE_STYLE}{style}</style></head>\n"
         f'<body class="{look}">\n' + "\n".join(filter(None, body)) + "\n</body></html>\n"
@@ -62,12 +67,13 @@ def render_page(title: str, body: t.Iterable[str], *, look: Look, style: str = "
 
 
 def banner(look: Look, verdict: str, lines: t.Iterable[str] = ()) -> str:
-    """The end in words, where a person looks first."""
-    told = "".join(f"<p>{esc(line)}</p>" for line in lines)
-    return f'<div class="banner"><p class="verdict">{SYMBOLS[look]} {esc(verdict)}</p>{told}</div>'
+    """Return the banner with the verdict at the top of a page."""
+    paragraphs = "".join(f"<p>{esc(line)}</p>" for line in lines)
+    return f'<div class="banner"><p class="verdict">{SYMBOLS[look]} {esc(verdict)}</p>{paragraphs}</div>'
 
 
 def bullets(name: str, lines: t.Sequence[str]) -> str:
+    """Return lines as a list of a CSS class, "" without lines."""
     return (
         f'<ul class="{name}">{"".join(f"<li>{esc(line)}</li>" for line in lines)}</ul>'
         if lines
@@ -75,9 +81,11 @@ def bullets(name: str, lines: t.Sequence[str]) -> str:
     )
 
 
-def tiles(found: t.Iterable[Tile]) -> str:
+def tiles(items: t.Iterable[Tile]) -> str:
+    """Return figures as a grid."""
     cells = [
-        f"<div{' class=wrong' if tile.wrong else ''}><dt>{esc(tile.name)}</dt><dd>{esc(tile.value)}<small>{esc(tile.more)}</small></dd></div>"
-        for tile in found
+        f"<div{' class=wrong' if tile.wrong else ''}><dt>{esc(tile.name)}</dt>"
+        f"<dd>{esc(tile.value)}<small>{esc(tile.more)}</small></dd></div>"
+        for tile in items
     ]
     return f'<dl class="tiles">{"".join(cells)}</dl>'

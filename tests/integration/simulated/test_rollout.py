@@ -261,7 +261,7 @@ def test_rollback_needs_no_ca_key(cluster: Simulation) -> None:
             {"version": "1.38.0"},
             "kube_scheduler_version: 1.38.0 is newer than the apiserver of m1, v1.37.2",
         ),
-        ({"failed": True, "msg": "keeps no previous set"}, "keeps no previous set"),
+        ({"failed": True, "msg": "contains no previous set"}, "contains no previous set"),
     ],
 )
 def test_rollback_is_refused(cluster: Simulation, changes: dict[str, Any], words: str) -> None:
