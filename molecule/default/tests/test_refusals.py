@@ -55,7 +55,7 @@ def test_invalid_settings_for_hosts_and_plans_are_rejected(lab: Any) -> None:
             lab,
             "kube_scheduler_apiserver: not reachable from m1: https://127.0.0.1:1: connection refused",
             "kube_scheduler_extra_args: no-such-flag: kube-scheduler 1.37.2 has no flag --no-such-flag",
-            "has no flag --logtostderr, which was removed in 1.26; use the journal, which the process writes to anyway",
+            "has no flag --logtostderr, which was removed in 1.26; use the journal, to which the process always logs",
             "silently ignores --kube-api-qps beside a configuration file; use kube_scheduler_config: {clientConnection:",
             "kube_scheduler_config: healthzBindAddress: is not a field of kubescheduler.config.k8s.io/v1",
             "kube-scheduler 1.37.2 does not support endpoints, only leases; use leases",

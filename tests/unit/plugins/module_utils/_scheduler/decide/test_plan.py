@@ -106,11 +106,11 @@ def test_credentials_by_systemd() -> None:
     ("systemd", "kind", "limitations"),
     [
         (247, "exec", []),
-        (246, "exec", ["key and kubeconfig can be read by the group k8s"]),
+        (246, "exec", ["the group k8s can read key and kubeconfig"]),
         (
             239,
             "simple",
-            ["key and kubeconfig can be read by the group k8s", "a start is reported before"],
+            ["the group k8s can read key and kubeconfig", "a start is reported before"],
         ),
     ],
 )
