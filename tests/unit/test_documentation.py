@@ -258,9 +258,11 @@ def test_private_variables_are_few() -> None:
 
 def test_every_option_has_a_test() -> None:
     tests = "".join(path.read_text() for path in (ROOT / "molecule").rglob("*.py"))
-    unit = (
-        ROOT / "tests/unit/plugins/module_utils/_scheduler/decide/test_preflight.py"
-    ).read_text()
+    folder = ROOT / "tests/unit/plugins/module_utils/_scheduler/decide"
+    unit = "".join(
+        (folder / f"test_{name}.py").read_text()
+        for name in ("variables", "variable_rules", "host_rules")
+    )
     for name in load("defaults/main.yml"):
         short = name.removeprefix("kube_scheduler_")
         assert name in tests or f'"{short}"' in unit or name == "kube_scheduler_state", name

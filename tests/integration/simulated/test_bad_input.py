@@ -1,6 +1,6 @@
 """Invalid input is rejected in one line that names the variable, before any host changes.
 
-Unit tests cover each rule (`_scheduler/decide/test_preflight.py` and others). These tests show that
+Unit tests cover each rule (`_scheduler/decide/test_variable_rules.py` and others). These tests show that
 Ansible prints the message. Many hosts, each with one error, share a run.
 """
 

@@ -1,4 +1,4 @@
-"""A scheduler that somebody else laid: what of it would be lost, and what the operator is told."""
+"""Test the adoption of a foreign scheduler: lost settings, errors and output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
 )
 
 from tests.support.role import role_vars
-from tests.unit.plugins.module_utils._scheduler.decide.test_preflight import PREFIX
+from tests.unit.plugins.module_utils._scheduler.decide.test_variable_rules import PREFIX
 
 FLAGS = role_vars()["__kube_scheduler_known_flags"]
 WANTED: DesiredSettings = {
@@ -94,7 +94,7 @@ def refused(*arguments: str, adopted: bool = False, **given: Any) -> list[str]:
     )
 
 
-def test_the_walk_through_s_own_loses_nothing() -> None:
+def test_walk_through_loses_no_setting() -> None:
     assert compared(*WALK_THROUGH).lost == []
     assert refused(*WALK_THROUGH) == []
 
@@ -114,7 +114,7 @@ def test_the_walk_through_s_own_loses_nothing() -> None:
         ("--config=/etc/mine.yaml", "kube_scheduler_config: the fields in /etc/mine.yaml"),
     ],
 )
-def test_how_to_keep_what_would_be_lost(argument: str, keep: str) -> None:
+def test_lost_flag_names_its_variable(argument: str, keep: str) -> None:
     assert compared(argument).keep == [keep]
     [fault] = refused(argument)
     assert fault == (
@@ -150,7 +150,7 @@ def test_how_to_keep_what_would_be_lost(argument: str, keep: str) -> None:
         ),
     ],
 )
-def test_how_to_keep_what_a_configuration_sets(config: str, lost: str, keep: str) -> None:
+def test_lost_field_names_its_variable(config: str, lost: str, keep: str) -> None:
     found = compared("--config=/etc/mine.yaml", "--leader-elect=true", config=config)
     assert (found.lost, found.keep) == ([lost], [keep])
     assert any(change.startswith(lost) for change in found.changes)
@@ -166,11 +166,11 @@ def test_how_to_keep_what_a_configuration_sets(config: str, lost: str, keep: str
         "enableProfiling: true\nparallelism: 16",
     ],
 )
-def test_a_configuration_of_which_nothing_is_lost(config: str) -> None:
+def test_equal_configuration_loses_nothing(config: str) -> None:
     assert compared("--config=/etc/mine.yaml", config=config).lost == []
 
 
-def test_what_a_hostile_host_says_of_its_configuration() -> None:
+def test_hostile_configuration_is_ignored() -> None:
     told = {
         "arguments": [],
         "settings": ["a", "=", "a=[", "a.b=1", "a=" + "[" * 100_000],
@@ -179,13 +179,13 @@ def test_what_a_hostile_host_says_of_its_configuration() -> None:
     assert adopt.compare_settings(told, WANTED, FLAGS, "1.37", PREFIX).lost == ["a.b=1"]
 
 
-def test_a_hostile_host_whose_settings_contradict_each_other() -> None:
+def test_contradictory_settings_are_merged() -> None:
     told = {"arguments": [], "settings": ["a=1", "a.b=2", "c.d=3", "c.d.e=4"], "environment": []}
     found = adopt.compare_settings(told, WANTED, FLAGS, "1.37", PREFIX)
     assert found.keep == ['kube_scheduler_config: {"a": {"b": 2}, "c": {"d": {"e": 4}}}']
 
 
-def test_all_flags_in_one_line() -> None:
+def test_lost_flags_share_one_line() -> None:
     [line] = refused("--v=4", "--vmodule=a=1", "--secure-port=10260")
     assert "and --v=4, --vmodule=a=1, --secure-port=10260 would be lost" in line
     assert (
@@ -204,22 +204,22 @@ def test_all_flags_in_one_line() -> None:
         "--v=2",
     ],
 )
-def test_what_the_role_has_anyway_is_not_lost(argument: str) -> None:
+def test_replaced_flag_is_not_lost(argument: str) -> None:
     assert compared(argument).lost == []
 
 
-def test_flags_that_the_version_has_no_more_are_not_kept() -> None:
+def test_removed_flags_are_not_lost() -> None:
     assert compared("--algorithm-provider=X", minor="1.22").lost == []
     assert compared("--algorithm-provider=X", minor="1.20").lost == ["--algorithm-provider=X"]
 
 
 @pytest.mark.parametrize("given", [{"prepared": True}, {"digest": "0" * 32}, {"pid": 0}])
-def test_only_what_is_not_ours_is_refused(given: dict[str, Any]) -> None:
+def test_scheduler_of_this_role_is_not_rejected(given: dict[str, Any]) -> None:
     assert refused("--v=4", **given) == []
     assert adopt.describe_adoption("m1", host("--v=4", **given), compared("--v=4"), "k8s") == []
 
 
-def test_flags_in_every_form() -> None:
+def test_flags_in_all_forms_are_parsed() -> None:
     words = ["--v", "4", "-leader-elect", "--log_dir=/x", "--v=5", "--", "garbage", "--profiling"]
     assert adopt.parse_command_line(words) == {
         "v": "5",
@@ -229,7 +229,7 @@ def test_flags_in_every_form() -> None:
     }
 
 
-def test_what_is_shown_flag_by_flag() -> None:
+def test_adoption_shows_each_flag() -> None:
     found = adopt.describe_adoption(
         "m1", host("--v=4", drop_ins=[OTHER]), compared("--v=4", "--kubeconfig=/mine"), "k8s"
     )
@@ -245,7 +245,7 @@ def test_what_is_shown_flag_by_flag() -> None:
     ]
 
 
-def test_what_its_environment_sets_is_told_by_name() -> None:
+def test_environment_variables_are_lost() -> None:
     found = compared("--v=2", environment=["GOGC"])
     assert found == adopt.SettingsComparison(
         [*compared("--v=2").changes, "environment variable GOGC is removed"],
@@ -263,12 +263,12 @@ def test_what_its_environment_sets_is_told_by_name() -> None:
 @pytest.mark.parametrize(
     ("user", "lines"), [("root", ["m1: runs as k8s instead of root"]), ("k8s", []), ("", [])]
 )
-def test_another_user_is_told(user: str, lines: list[str]) -> None:
+def test_changed_user_is_shown(user: str, lines: list[str]) -> None:
     found = adopt.describe_adoption("m1", host("--v=2", user=user), compared("--v=2"), "k8s")
     assert [line for line in found if "runs as" in line] == lines
 
 
-def test_drop_ins_are_set_aside_only_when_told() -> None:
+def test_drop_ins_are_rejected_without_adopt() -> None:
     unit = host(drop_ins=[OTHER, "/run/systemd/system/kube-scheduler.service.d/x.conf"])["unit"]
     first, second = adopt.check_drop_ins("m1", unit, adopt=False, prefix=PREFIX)
     assert first.endswith("or set kube_scheduler_adopt to true to set it aside")
@@ -278,7 +278,7 @@ def test_drop_ins_are_set_aside_only_when_told() -> None:
     assert adopt.check_drop_ins("m1", unit, adopt=True, prefix=PREFIX) == [second]
 
 
-def test_a_drop_in_that_was_set_aside_stays_a_member() -> None:
+def test_set_aside_drop_in_stays_in_the_file_set() -> None:
     unit = {"drop_ins": [OTHER], "set_aside": [], "static_pod": ""}
     [member] = adopt.list_set_aside_files(unit, adopt=True)
     assert member == {"name": "drop_in_0", "path": OTHER, "content": SET_ASIDE_CONTENT}
@@ -289,7 +289,7 @@ def test_a_drop_in_that_was_set_aside_stays_a_member() -> None:
 
 
 @pytest.mark.parametrize("pid", [7, 0])
-def test_a_static_pod_is_taken_over_only_when_told(pid: int) -> None:
+def test_static_pod_is_rejected_without_adopt(pid: int) -> None:
     found = host("--v=4", pod=POD, pid=pid)
     lines = adopt.describe_adoption("m1", found, compared("--v=4"), "k8s")
     assert (
@@ -311,7 +311,7 @@ def test_a_static_pod_is_taken_over_only_when_told(pid: int) -> None:
     ]
 
 
-def test_a_drop_in_is_known_by_its_content(tmp_path: Any) -> None:
+def test_set_aside_drop_in_is_recognized_by_content(tmp_path: Any) -> None:
     path = tmp_path / "x.conf"
     for content, aside in (
         (SET_ASIDE_CONTENT, True),

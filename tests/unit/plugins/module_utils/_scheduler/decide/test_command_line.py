@@ -1,4 +1,4 @@
-"""The table of versions: what each minor is rendered as, what is refused, and that it says what the binaries say."""
+"""Test the table of versions: rendered command lines, rejected settings, consistency."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def planned(version: str, **settings: Any) -> command_line.CommandLine:
 
 @pytest.mark.parametrize("version", [f"{minor}.0" for minor in VERSIONS])
 @pytest.mark.parametrize("config", [{}, {"percentageOfNodesToScore": 50}], ids=["flags", "config"])
-def test_the_lease_of_an_instance(version: str, config: dict[str, Any]) -> None:
-    """By a flag where there is no configuration, else by the field that the API has (kubernetes#80681)."""
+def test_instance_has_lease_of_its_name(version: str, config: dict[str, Any]) -> None:
+    """A flag sets the lease if there is no configuration, otherwise a field (kubernetes#80681)."""
     line = planned(version, config=config, lease_name="batch")
     assert (line.lease_name, line.errors) == ("batch", [])
     if line.config is None:
@@ -99,7 +99,7 @@ def test_the_lease_of_an_instance(version: str, config: dict[str, Any]) -> None:
         )
         assert line.config["leaderElection"][field] == "batch"
         assert not {"lock-object-name", "leader-elect-resource-name"} & {*line.flags}
-    # What the process makes of it is what was meant.
+    # The settings of the process equal the planned ones.
     told = parse_settings(line.arguments, line.config_text.encode())
     assert told.lease == ("kube-system", "batch")
 
@@ -115,7 +115,9 @@ def test_the_lease_of_an_instance(version: str, config: dict[str, Any]) -> None:
         ("1.17.0", {"config": {"leaderElection": {"resourceName": "mine"}}}),
     ],
 )
-def test_a_lease_that_is_named_otherwise(version: str, settings: dict[str, Any]) -> None:
+def test_configured_lease_name_overrides_instance_name(
+    version: str, settings: dict[str, Any]
+) -> None:
     line = planned(version, lease_name="batch", **settings)
     assert (line.lease_name, line.errors) == ("mine", [])
     assert "batch" not in line.config_text + " ".join(line.arguments)
@@ -139,8 +141,8 @@ def rendered(plan: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("minor", VERSIONS)
-def test_golden(minor: str) -> None:
-    """UPDATE_GOLDEN=1 writes the files anew; what changed is then to be read in the diff."""
+def test_rendered_version_equals_golden_file(minor: str) -> None:
+    """To rewrite the files, set UPDATE_GOLDEN=1. Then review the diff."""
     plan = run(f"{minor}.0")
     assert plan["problems"] == []
     path = GOLDEN / f"{minor}.txt"
@@ -149,24 +151,24 @@ def test_golden(minor: str) -> None:
     assert rendered(plan) == path.read_text()
 
 
-def test_there_is_no_golden_file_too_many() -> None:
+def test_each_golden_file_has_a_version() -> None:
     assert {path.stem for path in GOLDEN.glob("*.txt")} == set(VERSIONS)
     assert list(VERSIONS) == [f"1.{minor}" for minor in range(10, 38)]
 
 
 def words_of(exec_start: str) -> list[str]:
-    """As systemd reads it: continued lines joined, quotes and escapes undone, %% and $$ halved."""
+    """Split as systemd does: join lines, remove quotes and escapes, halve %% and $$."""
     words = shlex.split(exec_start.replace("\\\n", " "))
     return [word.replace("%%", "%").replace("$$", "$") for word in words]
 
 
-def test_the_oldest_is_the_walk_throughs() -> None:
+def test_oldest_version_renders_the_walk_through() -> None:
     assert words_of(run("1.10.4")["exec_start"]) == WALK_THROUGH.split()
 
 
 @pytest.mark.parametrize("minor", VERSIONS)
-def test_a_row_is_one_with_itself(minor: str) -> None:
-    """What the role renders is known to the version, and honoured by it where it counts."""
+def test_rendered_version_accepts_its_flags(minor: str) -> None:
+    """The version has the rendered flags and fields, and honors the relevant flags."""
     row = VERSIONS[minor]
     assert set(row) == {
         "style",
@@ -315,7 +317,7 @@ def test_a_row_is_one_with_itself(minor: str) -> None:
         ),
     ],
 )
-def test_refused(version: str, settings: dict[str, Any], sentence: str) -> None:
+def test_invalid_setting_is_rejected(version: str, settings: dict[str, Any], sentence: str) -> None:
     plan = run(version, **settings)
     assert plan["problems"] == [sentence]
     assert plan["exec_start"] == ""
@@ -364,7 +366,7 @@ def member(version: str, lock: str = "") -> dict[str, Any]:
         ),
     ],
 )
-def test_lock_migration(
+def test_lock_change_shares_an_object(
     former: dict[str, Any], version: str, config: dict[str, Any], words: str
 ) -> None:
     problems = run(version, config=config, running=[former])["problems"]
@@ -372,7 +374,7 @@ def test_lock_migration(
     assert words in "".join(problems)
 
 
-def test_values_are_joined_as_kubernetes_reads_them() -> None:
+def test_flag_values_are_joined() -> None:
     flags = run(
         "1.37.2",
         extra_args={"feature_gates": {"A": True, "B": False}, "tls-cipher-suites": ["X", "Y"]},
@@ -380,26 +382,26 @@ def test_values_are_joined_as_kubernetes_reads_them() -> None:
     assert flags[-2:] == ["--feature-gates=A=true,B=false", "--tls-cipher-suites=X,Y"]
 
 
-def test_an_unknown_version() -> None:
+def test_unknown_version_is_rejected() -> None:
     with pytest.raises(PlanError, match=r"version: 1\.99\.0 is not a supported version"):
         run("1.99.0")
 
 
 @given(st.text())
-def test_quoting_gives_back_what_went_in(word: str) -> None:
+def test_quoting_is_reversible(word: str) -> None:
     if formatting.CONTROL_CHARACTER.search(word):
         with pytest.raises(PlanError):
             formatting.quote_argument(word)
         return
     quoted = formatting.quote_argument(word)
     assert "\n" not in quoted
-    # As systemd undoes it: escapes in double quotes, then specifiers, then variables.
+    # In the order of systemd: escapes in double quotes, then specifiers, then variables.
     inner = re.sub(r"\\(.)", r"\1", quoted[1:-1])
     assert re.fullmatch(r'(?:[^"\\]|\\.)*', quoted[1:-1])
     assert inner.replace("%%", "%").replace("$$", "$") == word
 
 
-# What the pre-flight lets through, and YAML can hold.
+# Values that preflight accepts and YAML can express.
 TEXT = st.text(
     st.characters(exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp"), exclude_characters="\ufeff")
 )
@@ -410,18 +412,18 @@ VALUES: Any = st.recursive(
 
 
 @given(VALUES)
-def test_yaml_gives_back_what_went_in(value: Any) -> None:
+def test_yaml_is_reversible(value: Any) -> None:
     assert yaml.safe_load(formatting.format_yaml({"key": value})) == {"key": value}
 
 
 @pytest.mark.parametrize(
     "word", ["1e3", "0x10", "0o7", "1_000", "12:30", "~", "yes", "Null", ".5", "-", "*a", "", "15s"]
 )
-def test_what_some_yaml_reads_as_something_else_is_quoted(word: str) -> None:
+def test_ambiguous_yaml_scalar_is_quoted(word: str) -> None:
     assert formatting.format_yaml({"key": word}) == f'\nkey: "{word}"'
 
 
-def test_table_is_in_order() -> None:
+def test_flag_table_is_ordered() -> None:
     for name, known in FLAGS.items():
         assert set(known) <= {"added", "removed", "ignored", "alternative", "variable"}, name
         assert setting_rules.FLAG_NAME.fullmatch(name)
@@ -432,7 +434,7 @@ def test_table_is_in_order() -> None:
 
 
 @pytest.mark.parametrize("field", ["resourceName", "resourceNamespace"])
-def test_another_lock_object_than_the_running_members(field: str) -> None:
+def test_lock_object_of_running_members_is_kept(field: str) -> None:
     config = {"leaderElection": {field: "other"}}
     member = {
         "hostname": "m1.example",

@@ -1,4 +1,4 @@
-"""What a host is to have: one pure function of variables, facts and tables."""
+"""Test the computation of the desired state of a host."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def made(
     )
 
 
-def test_the_source_of_the_binary_and_its_checksum() -> None:
+def test_binary_has_source_and_checksum() -> None:
     source = "https://dl.k8s.io/release/v1.37.2/bin/linux/amd64/kube-scheduler"
     assert (
         made()["binary"]["source"]
@@ -85,7 +85,7 @@ def test_the_source_of_the_binary_and_its_checksum() -> None:
     assert made(binary_checksum={"1.37.2": given})["binary"]["checksum"] == given
 
 
-def test_credentials_by_systemd() -> None:
+def test_credentials_are_passed_by_systemd() -> None:
     found = made()
     assert found["errors"] == []
     assert found["secret"] == {"owner": "root", "group": "root", "mode": "0600"}
@@ -114,7 +114,7 @@ def test_credentials_by_systemd() -> None:
         ),
     ],
 )
-def test_an_older_systemd(systemd: int, kind: str, limitations: list[str]) -> None:
+def test_older_systemd_has_limitations(systemd: int, kind: str, limitations: list[str]) -> None:
     found = made({"systemd_version": systemd})
     assert found["unit"]["type"] == kind
     assert len(found["limitations"]) == len(limitations)
@@ -125,7 +125,7 @@ def test_an_older_systemd(systemd: int, kind: str, limitations: list[str]) -> No
     assert bool(found["unit"]["credentials"]) != bool(limitations)
 
 
-def test_credentials_as_files() -> None:
+def test_style_files_uses_live_paths() -> None:
     found = made(kubeconfig_style="files", user="scheduler")
     assert found["secret"] == {"owner": "root", "group": "scheduler", "mode": "0640"}
     assert found["unit"]["credentials"] == {}
@@ -137,7 +137,7 @@ def test_credentials_as_files() -> None:
     assert digests["kubeconfig"] == "content"
 
 
-def test_an_instance_of_another_name() -> None:
+def test_instance_name_sets_paths() -> None:
     found = made(name="batch")
     assert {file["name"]: file["path"] for file in found["files"]} == {
         "binary": "/opt/k8s/bin/batch",
@@ -156,7 +156,7 @@ def test_an_instance_of_another_name() -> None:
     assert found["lease"] == {"name": "batch", "namespace": "kube-system"}
     assert "  resourceName: batch\n" in found["config"]
     assert "resourceName" not in made()["config"]
-    # The apiserver knows both by the same name.
+    # Both instances have the same identity at the apiserver.
     assert found["kubeconfig"]["users"] == [
         {
             **made()["kubeconfig"]["users"][0],
@@ -166,7 +166,7 @@ def test_an_instance_of_another_name() -> None:
     ]
 
 
-def test_the_version_that_runs_is_kept() -> None:
+def test_unset_version_keeps_running_version() -> None:
     found = made({"process": {"version": "1.36.1", "pid": 7}}, version="")
     assert found["version"] == "1.36.1"
     assert found["binary"] == {
@@ -186,7 +186,7 @@ def test_the_version_that_runs_is_kept() -> None:
     assert made(version="v1.36.1")["version"] == "1.36.1"
 
 
-def test_the_set_of_files() -> None:
+def test_file_set_has_staged_and_live_paths() -> None:
     names = ["binary", "certificate", "privatekey", "kubeconfig", "config", "unit"]
     assert [file["name"] for file in made()["files"]] == names
     oldest = made(version="1.10.4")
@@ -196,7 +196,7 @@ def test_the_set_of_files() -> None:
     assert (oldest["config"], oldest["log_dir"]) == ("", "/var/log/kubernetes")
 
 
-def test_check_mode_looks_at_the_live_files_where_nothing_is_staged() -> None:
+def test_check_mode_reads_live_files_if_nothing_is_staged() -> None:
     stale = {"stale": ["certificate"]}
     assert (
         made(stale, check_mode=True)["staged"]["certificate"]
@@ -205,7 +205,7 @@ def test_check_mode_looks_at_the_live_files_where_nothing_is_staged() -> None:
     assert made(stale)["staged"]["certificate"] == f"{STAGED}/certificate"
 
 
-def test_packages() -> None:
+def test_missing_libraries_select_packages() -> None:
     lacking = {"missing_libraries": ["cryptography", "yaml"]}
     found = made(lacking)
     assert (found["packages"], found["package_manager"]) == (
@@ -224,7 +224,7 @@ def test_packages() -> None:
     assert made({"os_families": []})["errors"] == []
 
 
-def test_certificate_by_a_profile_or_without_one() -> None:
+def test_certificate_uses_profile_or_validity() -> None:
     plain = made(cert_valid_for="100h")["certificate"]
     assert plain["valid_for"] == "100h"
     assert "ca_config" not in plain
@@ -237,7 +237,7 @@ def test_certificate_by_a_profile_or_without_one() -> None:
     assert plain["subject_alt_name"] == SANS
 
 
-def test_times_without_a_configuration_file() -> None:
+def test_election_times_without_configuration_are_flags() -> None:
     assert "leader-elect-lease-duration" not in made(version="1.10.4")["unit"]["exec_start"]
     found = made(version="1.10.4", lease_preset="fast")
     for flag in ("lease-duration=5s", "renew-deadline=3s", "retry-period=1s"):
@@ -262,7 +262,7 @@ def test_times_without_a_configuration_file() -> None:
     }
 
 
-def test_settings_that_the_version_rejects() -> None:
+def test_rejected_settings_are_errors() -> None:
     found = made(extra_args={"address": "0.0.0.0"})
     assert found["errors"][0].startswith(
         "kube_scheduler_extra_args: address: kube-scheduler 1.37.2 has no flag --address"
@@ -270,7 +270,7 @@ def test_settings_that_the_version_rejects() -> None:
     assert found["unit"]["exec_start"] == ""
 
 
-def test_the_hand_over_takes_what_the_version_that_runs_takes() -> None:
+def test_handover_bound_depends_on_running_version() -> None:
     process = {
         "version": "1.20.2",
         "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
@@ -280,12 +280,11 @@ def test_the_hand_over_takes_what_the_version_that_runs_takes() -> None:
     assert made({"process": {**process, "version": "1.37.2"}})["handover"] == 4.4
 
 
-def test_a_unit_is_started_again_for_as_long_as_it_takes() -> None:
-    """A steady process is one that lives longer than two restarts take."""
+def test_steady_period_spans_two_restarts() -> None:
     assert made()["unit"]["restart"] * 2 < made()["timeouts"]["steady"]
 
 
-def test_the_bound_of_a_member_that_does_not_release_its_lease() -> None:
+def test_kept_lease_makes_a_stop_a_crash() -> None:
     timings = ElectionTimings(15, 10, 2)
     assert plan.compute_failover_bounds(timings, TABLES.versions, ["1.37.2", "1.20.2"]) == {
         "crash": 23.8,
@@ -298,8 +297,8 @@ def test_the_bound_of_a_member_that_does_not_release_its_lease() -> None:
 
 
 @pytest.mark.parametrize("minor", TABLES.versions)
-def test_what_a_host_has_to_know_of_the_table(minor: str) -> None:
-    """The ranges that travel say of each minor what its row says."""
+def test_serving_ranges_equal_rows_of_the_table(minor: str) -> None:
+    """Each range that a host receives equals the row of each of its minor versions."""
     row = TABLES.versions[minor]
     entry = versions.find_serving(versions.serving_ranges(TABLES.versions), f"{minor}.9")
     assert entry is not None
@@ -311,7 +310,7 @@ def test_what_a_host_has_to_know_of_the_table(minor: str) -> None:
     assert {"path": entry["ready_path"], "port": entry["ready_port"]} == row["ready"]
 
 
-def test_the_ranges_are_few() -> None:
+def test_serving_ranges_are_few() -> None:
     ranges = versions.serving_ranges(TABLES.versions)
     assert len(ranges) <= 7
     assert versions.find_serving(ranges, "") is None
@@ -320,7 +319,7 @@ def test_the_ranges_are_few() -> None:
     assert versions.find_serving(ranges, "1.99.0") == ranges[-1]
 
 
-def test_sources_of_locks() -> None:
+def test_lock_types_have_sources() -> None:
     assert versions.lock_sources("leases") == ("lease",)
     assert set(versions.lock_sources("endpointsleases")) == {"lease", "endpoints"}
     assert versions.lock_sources("nonsense") == ()
@@ -328,7 +327,7 @@ def test_sources_of_locks() -> None:
     assert versions.lock_source_groups("nonsense") == (tuple(lease.RECORD_SOURCES),)
 
 
-def test_every_path_of_the_set_is_asked_about() -> None:
+def test_fileset_paths_include_every_file() -> None:
     paths, found = plan.list_fileset_paths(settings()), made()
     assert {file["path"] for file in found["files"]} <= {*paths}
     assert {f"{STAGED}/{file['name']}" for file in found["files"]} <= {*paths}
@@ -337,8 +336,11 @@ def test_every_path_of_the_set_is_asked_about() -> None:
     assert not {*batch} & {*paths}
 
 
-def test_timeouts_cover_the_times_that_are_elected_by_until_the_rollout() -> None:
-    """A lease of the former times is waited for by the new ones; a version that keeps its lease makes each stop a crash."""
+def test_timeouts_cover_the_previous_election_times() -> None:
+    """The new members wait for a lease with the previous times.
+
+    If a version does not release its lease, each stop has the bound of a crash.
+    """
     former = {"lease_duration": 60.0, "renew_deadline": 40.0, "retry_period": 5.0}
     process = {"version": "1.37.2", "pid": 7, "timings": former}
     assert made({"process": process})["timeouts"] == {
@@ -355,14 +357,14 @@ def test_timeouts_cover_the_times_that_are_elected_by_until_the_rollout() -> Non
         "steady": 12,
         "reload": 315.0,
     }
-    # The leader's, where they are others than this host's.
+    # The times of the leader can differ from those of this host.
     own = {
         "version": "1.37.2",
         "pid": 7,
         "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
     }
     assert made({"process": own, "lease": {"lease_duration": 60}})["timeouts"]["start"] == 98.8
-    # What a host says is not waited for without an end.
+    # Times that a host reports are limited.
     never = {
         "process": {**process, "timings": dict.fromkeys(former, 1e12)},
         "lease": {"lease_duration": 2**31 - 1},
@@ -376,8 +378,8 @@ def test_timeouts_cover_the_times_that_are_elected_by_until_the_rollout() -> Non
     }
 
 
-def test_a_ca_that_is_somebody_else_s() -> None:
-    """Neither its key nor a path of another host's: HOST is the inventory's name."""
+def test_external_ca_needs_no_ca_key() -> None:
+    """The paths contain the inventory name, and no CA key is needed."""
     found = made(pki="external", csr_dir="/csr")["certificate"]
     assert (found["ca_on"], found["csr_path"], found["certificate_source"]) == (
         "external",

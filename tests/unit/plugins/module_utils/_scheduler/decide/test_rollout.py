@@ -1,4 +1,4 @@
-"""The order of a rollout, what stops it, and what the members' answers amount to."""
+"""Test the rollout order, the gate and the evaluation of results."""
 
 from __future__ import annotations
 
@@ -46,41 +46,41 @@ def answers(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: answer(name, **given.get(name, {})) for name in ("m1", "m2", "m3")}
 
 
-def test_the_leader_goes_last() -> None:
+def test_leader_is_rolled_last() -> None:
     assert rollout.compute_order(answers()) == ORDER
 
 
-def test_what_is_as_planned_is_left_alone() -> None:
+def test_members_without_drift_are_not_rolled() -> None:
     assert rollout.compute_order(answers(m1={"drift": []}, m2={"drift": []})) == [["m3"]]
     assert rollout.compute_order({name: answer(name, drift=[]) for name in ("m1", "m2")}) == []
 
 
-def test_the_sick_go_first() -> None:
+def test_unhealthy_members_are_rolled_first() -> None:
     assert rollout.compute_order(answers(m3={"healthy": False})) == [["m3"], ["m1"], ["m2"]]
 
 
-def test_a_sick_leader_goes_last_while_it_renews_its_lease() -> None:
+def test_unhealthy_leader_that_renews_is_rolled_last() -> None:
     sick = {"healthy": False}
     assert rollout.compute_order(answers(m2=sick)) == ORDER
     still = {"lease": {"holder": "m2.example", "moving": False}}
     assert rollout.compute_order(answers(m2={**sick, **still})) == [["m2"], ["m1"], ["m3"]]
 
 
-def test_all_at_once_where_nobody_is_healthy() -> None:
+def test_all_start_at_once_if_no_member_is_healthy() -> None:
     sick = {"healthy": False, "lease": None}
     assert rollout.compute_order(answers(m1=sick, m2=sick, m3=sick)) == [["m1", "m2", "m3"]]
 
 
-def test_nothing_to_start_where_nobody_is_healthy() -> None:
+def test_order_is_empty_without_drift() -> None:
     assert rollout.compute_order({"m1": answer("m1", healthy=False, drift=[])}) == []
 
 
-def test_a_roll_back_names_its_hosts_whatever_differs() -> None:
+def test_rollback_order_ignores_drift() -> None:
     assert rollout.compute_order(answers(m1={"drift": []}), ["m2", "m1"]) == [["m1"], ["m2"]]
     assert rollout.compute_order(answers(), []) == []
 
 
-def test_one_healthy_member_without_drift_keeps_the_order() -> None:
+def test_one_healthy_member_keeps_the_order() -> None:
     sick = {"healthy": False, "lease": None}
     assert rollout.compute_order(answers(m1=sick, m2={"drift": []}, m3=sick)) == [["m1"], ["m3"]]
 
@@ -112,18 +112,18 @@ def gate(
     ("position", "rolled", "leads"),
     [(0, "", False), (1, "m1", False), (2, "m1 m3", True), (3, "m1 m3 m2", False)],
 )
-def test_a_turn(position: int, rolled: str, leads: bool) -> None:
+def test_gate_opens_at_each_position(position: int, rolled: str, leads: bool) -> None:
     assert gate(position, rolled) == ([], False, "", leads)
 
 
-def test_before_ones_turn() -> None:
+def test_gate_rejects_a_skipped_member() -> None:
     [line] = gate(2, "m1").errors
     assert line.startswith(
         "m2 would be rolled before m3, because the strategy of this play does not keep the hosts together"
     )
 
 
-def test_a_failed_member_stops_the_rollout() -> None:
+def test_failed_member_stops_the_rollout() -> None:
     assert gate(1, failed="m1") == ([], True, "", False)
     [line] = gate(3, failed="m1").errors
     assert line == "rollout stopped because m1 failed; the remaining members are unchanged"
@@ -133,42 +133,42 @@ SICK: dict[str, Any] = {"healthy": False, "problems": ["readiness: HTTP 500"]}
 
 
 @pytest.mark.parametrize("name", ["m1", "m3"])
-def test_a_member_that_is_not_healthy_any_more_stops_the_rollout(name: str) -> None:
-    """One that was rolled, and one that waits and was healthy at the start."""
+def test_unhealthy_member_stops_the_rollout(name: str) -> None:
+    """A rolled member, and a waiting member that was healthy at the start."""
     found = gate(1, "m1", now=answers(**{name: SICK}))
     why = f"{name} became unhealthy (readiness: HTTP 500); the remaining members are unchanged"
     assert found == ([], True, why, False)
     assert gate(2, "m1", blocked={"m3": why}) == ([], True, "", False)
     assert gate(3, "m1", blocked={"m3": why, "m2": why}).errors == [why]
-    # Where it was not healthy before either, it is to be repaired.
+    # A member that was unhealthy before must be repairable.
     assert not gate(
         0, order=[["m3"], ["m1"], ["m2"]], healthy=["m1", "m2"], now=answers(m3=SICK)
     ).stopped
 
 
-def test_a_member_that_answers_no_more_stops_the_rollout() -> None:
+def test_member_without_result_stops_the_rollout() -> None:
     left = {name: answer(name) for name in ("m2", "m3")}
     assert "m1 became unhealthy (no usable result)" in gate(1, "m1", now=left).blocked
 
 
-def test_at_the_end_the_verdict_says_who_is_not_healthy() -> None:
+def test_gate_at_the_end_has_no_errors() -> None:
     assert gate(3, "m1 m3 m2", now=answers(m1=SICK)) == ([], False, "", False)
 
 
-def test_a_member_without_an_answer_may_be_put_right() -> None:
+def test_member_without_result_can_be_rolled() -> None:
     left = {name: answer(name) for name in ("m2", "m3")}
     assert gate(0, healthy=["m2", "m3"], now=left) == ([], False, "", False)
 
 
-def test_the_last_healthy_member_is_left() -> None:
+def test_last_healthy_member_is_not_rolled() -> None:
     found = gate(0, order=[["m2"]], healthy=["m2"], now=answers(m1=SICK, m3=SICK))
     assert found.blocked.startswith(
         "m2 is the only healthy member and was not rolled, because no other member could schedule"
     )
     led: dict[str, Any] = {"lease": {"holder": "m4.example", "moving": True}}
-    # A member that this play leaves out leads.
+    # A member outside of this play leads.
     assert not gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2", **led)}).stopped
-    # A cluster of one has nobody else to wait for.
+    # A cluster with one member cannot wait for another one.
     one = asked("m2")
     assert gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2")}, play=one) == (
         [],
@@ -178,8 +178,8 @@ def test_the_last_healthy_member_is_left() -> None:
     )
 
 
-def test_whoever_leads_now_hands_over() -> None:
-    """Also where it did not lead when the order was made; one that does not renew has nothing to hand over."""
+def test_current_leader_hands_over() -> None:
+    """The order can be older than its leadership. A leader that does not renew cannot hand over."""
     moved = {name: {"holder": "m1"} for name in ALL}
     assert gate(0, now=answers(**moved)).hands_over
     assert not gate(2, "m1 m3", now=answers(**moved)).hands_over
@@ -189,7 +189,7 @@ def test_whoever_leads_now_hands_over() -> None:
     assert not gate(0, order=[ALL], healthy=[], now=alone, me="m3").hands_over
 
 
-def test_nothing_is_gated_where_nobody_is_healthy() -> None:
+def test_gate_opens_if_no_member_was_healthy() -> None:
     for now in (answers(m1=SICK, m2=SICK, m3=SICK), answers(m2=SICK, m3=SICK)):
         assert gate(0, order=[ALL], healthy=[], now=now) == ([], False, "", False)
 
@@ -208,12 +208,12 @@ def test_nothing_is_gated_where_nobody_is_healthy() -> None:
         ),
     ],
 )
-def test_outcome(given: dict[str, Any], version: str, line: str) -> None:
+def test_roll_is_evaluated(given: dict[str, Any], version: str, line: str) -> None:
     found = rollout.evaluate_roll("m1", answer("m1", **given), version=version, compared=True)
     assert found == ([line] if line else [])
 
 
-def test_outcome_of_a_member_that_was_rolled_back() -> None:
+def test_rollback_is_evaluated_without_version() -> None:
     back: dict[str, Any] = {"version": "", "compared": False, "rolled_back": True}
     assert rollout.evaluate_roll("m1", answer("m1"), **back) == []
     assert rollout.evaluate_roll("m1", answer("m1", **SICK), **back) == [
@@ -221,7 +221,7 @@ def test_outcome_of_a_member_that_was_rolled_back() -> None:
     ]
 
 
-def test_the_order_in_words() -> None:
+def test_order_is_described() -> None:
     found = answers(m3={**SICK, "process": {"version": "1.36.1"}})
     assert rollout.describe_order([["m3"], ["m1"], ["m2"]], found, "1.37.2", 4.4) == [
         "rollout order: m3 1.36.1 -> 1.37.2 (unhealthy, canary), m1 (standby), m2 (leader)",
@@ -235,7 +235,7 @@ def test_the_order_in_words() -> None:
     assert rollout.describe_order([], found, "1.37.2", 4.4) == []
 
 
-def test_a_turn_in_words() -> None:
+def test_step_is_described() -> None:
     turn = rollout.RolloutStep(ORDER, 1, "m3")
     assert rollout.describe_step(turn, answers()) == "m3: rolling, step 2 of 3; leader: m2"
     assert (
@@ -249,7 +249,7 @@ def test_a_turn_in_words() -> None:
     )
 
 
-def test_a_hand_over_in_words() -> None:
+def test_handover_is_described() -> None:
     seen = {"holder": "m3.example", "seconds": 0.9, "released": True, "transitions": 1}
     line = "m2: handed over the lease to m3.example, which led 0.9 s after the stop"
     assert rollout.describe_handover("m2", seen, 4.4) == [line]
@@ -257,11 +257,11 @@ def test_a_hand_over_in_words() -> None:
     assert rollout.describe_handover("m2", kept, 4.4)[1:] == [
         "m2: did not release its lease; the lease expired: 16 s instead of at most 4.4 s; see its journal"
     ]
-    # A version that never releases it takes that long by its nature.
+    # A version that never releases the lease always takes that long.
     assert len(rollout.describe_handover("m2", kept, 23.8)) == 1
 
 
-def test_the_lease_at_the_end_in_words() -> None:
+def test_transitions_are_described() -> None:
     def count(number: int) -> dict[str, Any]:
         return {name: {"lease": {**answer(name)["lease"], "transitions": number}} for name in ALL}
 
@@ -271,7 +271,7 @@ def test_the_lease_at_the_end_in_words() -> None:
     [twice] = rollout.describe_transitions(answers(**count(3)), answers(**count(5)))
     assert twice.endswith("2 lease transitions during this run")
     assert rollout.describe_transitions(answers(**count(3)), answers(**count(3))) == []
-    # A lease that was not there, and one that was made anew.
+    # A lease that did not exist, and one that was re-created.
     assert (
         rollout.describe_transitions(
             answers(**{name: {"lease": None} for name in ALL}), answers(**count(1))
@@ -304,13 +304,15 @@ NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
         ({"changed": True, "not_after": "x"}, "m1: the certificate of its previous set is missing"),
     ],
 )
-def test_what_is_not_rolled_back_to(recalled: dict[str, Any], words: str) -> None:
+def test_previous_set_that_cannot_be_restored_is_rejected(
+    recalled: dict[str, Any], words: str
+) -> None:
     found = rollout.check_recall("m1", recalled, NOW, "p_")
     assert len(found) == bool(words)
     assert words in "".join(found)
 
 
-def test_an_original_whose_certificate_nobody_knows_is_rolled_back_to() -> None:
+def test_original_set_without_known_certificate_is_restored() -> None:
     recalled = {"changed": True, "not_after": "", "original": True}
     assert rollout.check_recall("m1", recalled, NOW, "p_") == []
     recalled["not_after"] = "2026-11-24T12:30:00+00:00"
@@ -318,10 +320,10 @@ def test_an_original_whose_certificate_nobody_knows_is_rolled_back_to() -> None:
     assert "expired on" in line
 
 
-def test_previous_sets_of_different_rollouts() -> None:
+def test_previous_sets_of_different_versions_are_rejected() -> None:
     older, newer = {"changed": True, "version": "1.36.1"}, {"changed": True, "version": "1.37.2"}
     assert rollout.check_recalled_versions(dict.fromkeys(ALL, older), answers()) == []
-    # One that is left alone runs what it runs.
+    # A member that is not rolled back keeps its version.
     assert (
         rollout.check_recalled_versions(
             {"m1": {"changed": False}, "m2": newer, "m3": newer}, answers()
@@ -337,7 +339,7 @@ def test_previous_sets_of_different_rollouts() -> None:
     )
 
 
-def test_when_the_answers_are_outdated() -> None:
+def test_results_are_stale_after_a_rollout_in_positions() -> None:
     playing = ["m1", "m2", "m3"]
     assert not rollout.are_results_stale([], playing)
     assert not rollout.are_results_stale([["m3", "m1", "m2"]], playing)
@@ -354,7 +356,7 @@ def test_when_the_answers_are_outdated() -> None:
         ("m1 m3", asked(playing="m1 m2", batch="m2"), "excluded (m1, m3); run without --limit"),
     ],
 )
-def test_the_leader_is_not_rolled_while_others_may_have_to_be(
+def test_leader_is_not_rolled_before_excluded_members(
     silent: str, play: rollout.PlayScope, words: str
 ) -> None:
     found = {name: answer(name) for name in ("m1", "m2", "m3") if name not in silent}
@@ -363,7 +365,7 @@ def test_the_leader_is_not_rolled_while_others_may_have_to_be(
     assert line.startswith(f"{start}{words}")
 
 
-def test_what_may_be_rolled_though_not_all_were_asked() -> None:
+def test_standbys_are_rolled_without_excluded_members() -> None:
     alone = asked(playing="m2")
     for own in (
         {"drift": []},  # a leader that is as planned
@@ -376,7 +378,7 @@ def test_what_may_be_rolled_though_not_all_were_asked() -> None:
         found = {"m2": answer("m2", **own)}
         assert rollout.check_leader_scope(rollout.compute_order(found), found, alone) == []
     assert rollout.check_leader_scope(ORDER, answers(), asked()) == []
-    # The order is empty where nothing is to be rolled, and a lost member stops the rollout by itself.
+    # The order is empty without drift, and a lost member stops the rollout anyway.
     assert rollout.check_leader_scope([], {"m2": answer("m2")}, alone) == []
     assert (
         rollout.check_leader_scope(
@@ -403,11 +405,11 @@ def fine(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_a_healthy_cluster() -> None:
+def test_healthy_cluster_has_no_errors() -> None:
     assert verdict(fine()) == []
 
 
-def test_a_member_that_saw_no_holder_contradicts_nobody() -> None:
+def test_missing_holder_is_no_disagreement() -> None:
     assert verdict(fine(m1={"lease": {**answer("m1")["lease"], "holder": ""}})) == []
     assert verdict(fine(m1={"lease": None})) == []
 
@@ -427,11 +429,11 @@ def test_a_member_that_saw_no_holder_contradicts_nobody() -> None:
         ),
     ],
 )
-def test_verdict(given: dict[str, Any], sentence: str) -> None:
+def test_member_is_evaluated(given: dict[str, Any], sentence: str) -> None:
     assert verdict(fine(**given)) == [sentence]
 
 
-def test_a_foreign_holder_is_judged_when_all_have_answered() -> None:
+def test_foreign_holder_is_an_error_with_all_results() -> None:
     foreign = {"holder": "x"}
     found = fine(m1=foreign, m2=foreign, m3=foreign)
     assert verdict(found) == [
@@ -443,21 +445,21 @@ def test_a_foreign_holder_is_judged_when_all_have_answered() -> None:
     assert rollout.evaluate_leadership(found, more) == ([], [unknown])
 
 
-def test_an_earlier_batch_s_answer_about_the_leader_is_over() -> None:
-    """The leader of then was rolled since. Its members' hostnames still count."""
+def test_leader_of_an_earlier_batch_is_ignored() -> None:
+    """The leader of that time was rolled later. The hostnames of its batch still count."""
     found = fine(m3={"holder": "m1"})
     assert verdict(found, "m3") != []
     assert verdict(found, "m3", asked(batch="m3")) == []
 
 
-def test_what_was_not_checked_of_a_host_and_its_cluster() -> None:
+def test_unchecked_items_are_returned() -> None:
     found = {"m1": answer("m1", drift=[], not_checked=["metrics"])}
     told = rollout.evaluate_member("m1", found, asked(playing="m1"), "1.37.2", rolled=True)
     assert told.not_checked[0] == "metrics"
     assert told.not_checked[1].startswith("whether the holder m2.example")
 
 
-def test_what_was_only_staged_is_no_fault() -> None:
+def test_staged_drift_is_no_error() -> None:
     found = fine(m1={"process": {"version": "1.36.1"}, "drift": DRIFT})
     assert verdict(found, rolled=False) == []
 
@@ -473,13 +475,13 @@ def removal(
     return rollout.check_removal(me, found, asked(group, playing=play), "say so")
 
 
-def test_a_host_that_is_removed_leaves_another_one() -> None:
+def test_removal_keeps_another_scheduler() -> None:
     assert removal() == ([], False)
     assert removal("m2", "m1 m2") == ([], True), "it leads, and hands over"
     assert removal(group="") == ([], False), "named without its group"
 
 
-def test_the_last_ones_are_not_removed() -> None:
+def test_last_schedulers_are_not_removed() -> None:
     assert removal("m2", "m1 m2 m3").errors == [
         "m2: no scheduler would remain without m1, m2, m3; keep one with --limit, or say so"
     ]
@@ -495,6 +497,6 @@ def test_the_last_ones_are_not_removed() -> None:
         assert line.endswith("or say so")
 
 
-def test_where_nothing_runs_nothing_is_taken_away() -> None:
+def test_host_without_scheduler_can_be_removed() -> None:
     stopped: dict[str, Any] = {"process": {"pid": 0}, "lease": None}
     assert removal("m2", "m1 m2 m3", **stopped) == ([], False)

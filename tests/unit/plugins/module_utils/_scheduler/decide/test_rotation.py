@@ -1,4 +1,4 @@
-"""The rotation of certificates and of their CA, as functions."""
+"""Test the rotation of certificates and of their CA."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
 
 from tests.support.host import RESULT
 from tests.support.pki import NOW, Ca, spare
-from tests.unit.plugins.module_utils._scheduler.decide.test_preflight import settings
+from tests.unit.plugins.module_utils._scheduler.decide.test_variable_rules import settings
 
 PREFIX = "kube_scheduler_"
 FORMER, NEXT, OTHER = (
@@ -39,7 +39,7 @@ def blocks(pem: str) -> list[str]:
 
 
 def lying(signer: Ca | None, *trusted: Ca) -> list[dict[str, Any]]:
-    """The certificates of a host."""
+    """Return the certificates of a host."""
     pair = {
         "use": "pair",
         "fingerprint_sha256": "AA",
@@ -60,7 +60,7 @@ def host(certificates: list[dict[str, Any]], **apiserver: Any) -> dict[str, Any]
 
 
 def behind(answer: dict[str, Any], *servers: dict[str, Any]) -> dict[str, Any]:
-    """A host whose apiserver is a load balancer, with those behind it."""
+    """Return a host whose apiserver is a load balancer, with the listed apiservers."""
     return {
         **answer,
         "apiservers": [
@@ -79,19 +79,19 @@ def behind(answer: dict[str, Any], *servers: dict[str, Any]) -> dict[str, Any]:
         (lying(FORMER, NEXT), BOTH, "accept"),
         (lying(NEXT, FORMER), BOTH, ""),
         (lying(None, OTHER), BOTH, ""),
-        # The apiservers are of another CA, so that only the pair changes.
+        # The kubeconfig trusts another CA, so that only the pair changes.
         (lying(FORMER, OTHER), APART, "accept"),
         (lying(NEXT, OTHER), APART, "drop"),
         (lying(NEXT, OTHER, FORMER), APART, "drop"),
     ],
 )
-def test_where_a_host_stands(
+def test_completed_step_follows_from_certificates(
     certificates: list[dict[str, Any]], authorities: Authorities, step: str
 ) -> None:
     assert rotation.completed_step(host(certificates), authorities) == step
 
 
-def test_a_host_without_a_pair_joins_by_what_its_apiserver_accepts() -> None:
+def test_host_without_pair_joins_at_the_accepted_step() -> None:
     assert rotation.completed_step(host([], next_accepted=True), BOTH) == "issue"
     assert rotation.completed_step(host([], next_accepted=False), BOTH) == "accept"
     assert (
@@ -100,7 +100,7 @@ def test_a_host_without_a_pair_joins_by_what_its_apiserver_accepts() -> None:
     )
 
 
-def test_what_is_trusted_at_each_step() -> None:
+def test_trusted_cas_follow_the_step() -> None:
     assert BOTH.trusted_after("") == FORMER.pem
     assert (
         blocks(BOTH.trusted_after("accept"))
@@ -118,15 +118,15 @@ def test_what_is_trusted_at_each_step() -> None:
     assert blocks(more.trusted_after("drop")) == [known(OTHER), known(NEXT)]
 
 
-def test_a_ca_that_is_its_own_successor_changes_nothing() -> None:
-    """The variables still name it when the rotation is done."""
+def test_equal_cas_change_nothing() -> None:
+    """The variables still contain the new CA after the rotation."""
     same = Authorities(previous=NEXT.pem, next=NEXT.pem, trusted=NEXT.pem)
     assert rotation.completed_step(host(lying(NEXT, NEXT)), same) == "drop"
     assert same.trusted_after("drop") == NEXT.pem
     assert rotation.remaining_steps({"m1": "drop"}, can_previous_sign=True, check=False) == []
 
 
-def test_a_renewed_ca_certificate_of_the_same_key() -> None:
+def test_renewed_ca_certificate_keeps_the_key() -> None:
     renewed = Ca(key=FORMER.key, subject={"CN": "former"}, valid_for="90000h")
     authorities = Authorities(previous=FORMER.pem, next=renewed.pem, trusted=FORMER.pem)
     pair = {"use": "pair", "fingerprint_sha256": "AA", "signed_by": [known(FORMER), known(renewed)]}
@@ -150,7 +150,7 @@ def test_a_renewed_ca_certificate_of_the_same_key() -> None:
         ({}, True, False, ["accept", "issue", "drop"]),
     ],
 )
-def test_the_steps_that_are_to_do(
+def test_remaining_steps_follow_the_lowest_member(
     stands: dict[str, str], can_previous_sign: bool, check: bool, steps: list[str]
 ) -> None:
     assert (
@@ -158,14 +158,14 @@ def test_the_steps_that_are_to_do(
     )
 
 
-def test_no_host_goes_back() -> None:
+def test_later_step_never_goes_back() -> None:
     assert rotation.later_step("issue", "accept") == "issue"
     assert rotation.later_step("", "drop") == "drop"
     assert rotation.later_step("accept", "") == "accept"
     assert rotation.later_step("", "leaf") == ""
 
 
-def test_nothing_is_issued_before_the_apiserver_accepts_the_new_ca() -> None:
+def test_issue_requires_apiserver_that_accepts_new_ca() -> None:
     at = host(lying(FORMER, FORMER, NEXT), next_accepted=False, next_serves=False)
     line = (
         "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, does not accept a certificate of this CA; add the CA to the"
@@ -181,11 +181,11 @@ def test_nothing_is_issued_before_the_apiserver_accepts_the_new_ca() -> None:
         assert rotation.check_step("m1", step, at, BOTH, PREFIX) == []
     accepting = host(lying(FORMER, FORMER, NEXT), next_accepted=True)
     assert rotation.check_step("m1", "issue", accepting, BOTH, PREFIX) == []
-    # What it has done already proves it.
+    # Its completed steps imply the acceptance.
     assert rotation.check_step("m1", "issue", host(lying(NEXT, FORMER, NEXT)), BOTH, PREFIX) == []
 
 
-def test_the_former_ca_is_trusted_until_the_apiserver_serves_a_certificate_of_the_new_one() -> None:
+def test_drop_requires_apiserver_certificate_of_new_ca() -> None:
     at = lying(NEXT, FORMER, NEXT)
     line = (
         "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, still serves a certificate that is not of this CA; replace that certificate"
@@ -221,7 +221,7 @@ def test_the_former_ca_is_trusted_until_the_apiserver_serves_a_certificate_of_th
         ("drop", "next_serves", lying(NEXT, FORMER, NEXT)),
     ],
 )
-def test_each_apiserver_behind_a_load_balancer_is_waited_for(
+def test_step_waits_for_each_listed_apiserver(
     step: str, answer: str, at: list[dict[str, Any]]
 ) -> None:
     balancer = host(at, next_accepted=True, next_serves=True)
@@ -236,13 +236,13 @@ def test_each_apiserver_behind_a_load_balancer_is_waited_for(
     assert len(rotation.check_step("m1", step, {**same, "apiserver": None}, BOTH, PREFIX)) == 1
 
 
-def test_a_new_host_joins_where_each_apiserver_accepts_the_new_ca() -> None:
+def test_new_host_joins_if_each_apiserver_accepts_new_ca() -> None:
     balancer = host([], next_accepted=True)
     assert rotation.completed_step(behind(balancer, {"next_accepted": True}), BOTH) == "issue"
     assert rotation.completed_step(behind(balancer, {"next_accepted": False}), BOTH) == "accept"
 
 
-def test_who_signs_at_each_step() -> None:
+def test_signing_ca_follows_the_step() -> None:
     v = settings(new_ca_cert="/next.pem", new_ca_key="/next-key.pem")
     for step in ("", "accept"):
         assert rotation.select_signing_ca(v, step) is v
@@ -287,14 +287,14 @@ def test_who_signs_at_each_step() -> None:
         ),
     ],
 )
-def test_what_is_refused(
+def test_invalid_rotation_is_rejected(
     given: dict[str, Any], kind: Any, silent: list[str], sentence: str
 ) -> None:
     found = rotation.validate_rotation(settings(**given), kind, silent, PREFIX)
     assert [line for line in found if line.startswith(sentence)], found
 
 
-def test_what_is_taken() -> None:
+def test_valid_rotation_is_accepted() -> None:
     fine = settings(new_ca_cert="/n.pem", new_ca_key="/k.pem")
     for kind in (None, "leaf", "due", "ca"):
         assert rotation.validate_rotation(fine, kind, [], PREFIX) == []
@@ -320,7 +320,7 @@ OWN = (
 )
 
 
-def test_a_rotation_changes_certificates_only() -> None:
+def test_other_drift_is_rejected() -> None:
     assert rotation.check_other_drift("m1", answer(*OWN), "1.37.2") == []
     for other in (
         ("config", "/x.yaml: content differs"),
@@ -340,12 +340,12 @@ def test_a_rotation_changes_certificates_only() -> None:
     assert "(version 1.37.2 runs, desired: 1.38.0)" in line
 
 
-def test_due() -> None:
+def test_renewal_is_due_with_drift() -> None:
     assert not rotation.is_renewal_due({"m1": answer(), "m2": answer()})
     assert rotation.is_renewal_due({"m1": answer(), "m2": answer(OWN[0])})
 
 
-def test_where_a_rotation_of_the_ca_stands_in_words() -> None:
+def test_ca_steps_are_described() -> None:
     assert rotation.describe_ca_steps({"m1": "", "m2": "accept"}, {"m1": True, "m2": False}) == [
         "1. trust the new CA beside the previous CA: pending on m1; done on m2",
         "2. let the new CA sign: waits until the apiserver of m2 accepts it",
@@ -379,7 +379,7 @@ def test_where_a_rotation_of_the_ca_stands_in_words() -> None:
 @pytest.mark.parametrize(
     ("hours", "words"), [(8760, "365d"), (48, "2d"), (47, "47h"), (0, "0h"), (-1, "expired")]
 )
-def test_the_time_that_is_left(hours: int, words: str) -> None:
+def test_time_left_is_formatted(hours: int, words: str) -> None:
     assert (
         rotation.format_time_left(
             (NOW + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ"), NOW
@@ -389,7 +389,7 @@ def test_the_time_that_is_left(hours: int, words: str) -> None:
     assert rotation.format_time_left("soon", NOW) == "?"
 
 
-def test_the_table() -> None:
+def test_certificate_table_lists_all_files() -> None:
     v = settings(ca_cert="/ca.pem", new_ca_cert="/next.pem", new_ca_key="/k.pem")
     one = answer()
     [pair] = one["certificates"]
@@ -428,7 +428,7 @@ def test_the_table() -> None:
     assert rotation.format_certificate_table({"m1": one}, BOTH, v, NOW)[3].endswith(" -")
 
 
-def test_the_conclusion() -> None:
+def test_remaining_certificate_fails_the_rotation() -> None:
     assert rotation.evaluate_rotation("m1", answer(), ["00:12"]) == []
     assert rotation.evaluate_rotation("m1", None, []) == ["m1: no usable result from this host"]
     assert rotation.evaluate_rotation("m1", answer(problems=["x"]), ["00:11"]) == [
@@ -437,7 +437,7 @@ def test_the_conclusion() -> None:
     ]
 
 
-def test_the_fingerprint_of_a_text() -> None:
+def test_first_fingerprint_of_a_text() -> None:
     assert rotation.first_fingerprint(FORMER.pem + NEXT.pem) == known(FORMER)
     assert rotation.first_fingerprint("garbage") == ""
     assert rotation.pair_fingerprint(lying(None)) == "AA"

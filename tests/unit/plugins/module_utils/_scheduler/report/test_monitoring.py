@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import timings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import monitoring
 
-from tests.unit.plugins.module_utils._scheduler.decide.test_preflight import (
+from tests.unit.plugins.module_utils._scheduler.decide.test_variable_rules import (
     ADDRESSES,
     PREFIX,
     VERSIONS,
