@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Compare an existing scheduler with the plan: which settings adoption would lose, and how to keep them.
+"""Compare the settings of an existing scheduler with the plan, to adopt it without a loss.
 
 The role did not create this scheduler. It runs as the same unit or as a static pod.
 """

@@ -284,9 +284,9 @@ def validate_apiserver(
     verified = v.tls_server_name or _hostname_of(v.apiserver)
     return [
         (
-            f"{prefix}apiserver: the certificate of {v.apiserver} is not valid for {verified}, which"
-            f" {name} verifies; reissue it for that name, or set {prefix}tls_server_name to a name in"
-            " the certificate"
+            f"{prefix}apiserver: the certificate of {v.apiserver} is not valid for {verified},"
+            f" which {name} verifies; reissue it for that name, or set {prefix}tls_server_name to a"
+            " name in the certificate"
         )
     ]
 

@@ -52,7 +52,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 RESTART_DELAY_S = 5
 """Time after which systemd restarts a process that has exited."""
 STEADY_PERIOD_S = 2 * RESTART_DELAY_S + 2
-"""Time that a rolled process must run. It spans two restarts by systemd, so that they are observed."""
+"""Time that a rolled process must run. It spans two restarts by systemd, to observe them."""
 STOP_GRACE_S = 10
 """Time that a stop can take beyond the renew deadline, in which the lease is released."""
 RELOAD_SLACK_S = 15.0
@@ -136,7 +136,7 @@ def desired_version(v: Variables, running: str) -> str:
 def compute_failover_bounds(
     timings: ElectionTimings, versions: VersionTable, running: t.Iterable[str]
 ) -> Failover:
-    """Return the bounds. If a version does not release its lease, a stop has the bound of a crash."""
+    """Return the bounds. A version that keeps its lease makes a stop a crash."""
     rows = [version_row(versions, version) for version in running]
     keeps_lease = any(row is not None and not row["releases"] for row in rows)
     crash = round(timings.crash_bound, 1)

@@ -213,8 +213,8 @@ def remaining_steps(
 ) -> list[str]:
     """Return the steps to run; in check mode only the next one, which the others depend on.
 
-    completed: the last completed step of each member. can_previous_sign: whether the previous CA can
-    sign.
+    completed: the last completed step of each member. can_previous_sign: whether the previous CA
+    can sign.
     """
     lowest = min(map(step_number, completed.values()), default=0)
     steps = [step for step in ROTATION_STEPS if step_number(step) > lowest]

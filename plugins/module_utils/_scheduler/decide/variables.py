@@ -226,7 +226,7 @@ class Election(t.NamedTuple):
 
 
 def resolve_election(v: Variables, presets: t.Mapping[str, t.Mapping[str, str]]) -> Election:
-    """Return each time from the variable config, otherwise its own variable, otherwise the preset."""
+    """Return each time from config, otherwise from its variable, otherwise from the preset."""
     configured = v.config.get("leaderElection")
     election = configured if isinstance(configured, dict) else {}
     texts, options = {}, {}
