@@ -81,7 +81,7 @@ def host(step: Step) -> Vars:
     found = draft.plan
     if found is None:
         return {"errors": draft.errors, "wanted": None, "limitations": []}
-    adoption = adopt.compare_settings(
+    adoption = adopt.compare_adoption(
         facts["process"],
         found["settings"],
         tables.known_flags,

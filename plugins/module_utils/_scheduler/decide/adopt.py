@@ -116,7 +116,7 @@ def parse_command_line(arguments: t.Sequence[str]) -> dict[str, str]:
     return flags
 
 
-def compare_settings(
+def compare_adoption(
     process: t.Mapping[str, t.Any],
     desired: DesiredSettings,
     known_flags: KnownFlags,

@@ -176,11 +176,7 @@ def compute_plan(v: Variables, name: str, host: dict[str, t.Any], inputs: PlanIn
         unit={
             "type": "simple" if "exec" in lacking else "exec",
             "user": v.user,
-            "credentials": {
-                part: live[part] for part in ("certificate", "privatekey", "kubeconfig")
-            }
-            if uses_credentials
-            else {},
+            "credentials": _select_credentials(live) if uses_credentials else {},
             "exec_start": "" if errors else format_exec_start(binary["link"], line.flags),
             "timeout_stop": int(inputs.election.timings().renew_deadline) + STOP_GRACE_S,
             "restart": RESTART_DELAY_S,
@@ -188,13 +184,7 @@ def compute_plan(v: Variables, name: str, host: dict[str, t.Any], inputs: PlanIn
         },
         config=line.config_text,
         settings=DesiredSettings(flags=line.flags, config=line.config or {}),
-        files=[
-            {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
-            *list_credential_files(v),
-            *([{"name": "config", "path": v.config_path}] if line.config else []),
-            {"name": "unit", "path": unit_path(v.name)},
-            *adopt.list_set_aside_files(host["unit"], adopt=v.adopt),
-        ],
+        files=_list_files(v, binary, line, host["unit"]),
         command=[binary["link"], *line.arguments],
         dry_run={"flags": line.dry_run_flags, "texts": line.dry_run_texts},
         lease={"name": line.lease_name, "namespace": line.lease_namespace},
@@ -215,6 +205,23 @@ def _list_lacking_features(tables: Tables, systemd_version: int) -> list[str]:
         feature
         for feature, row in tables.systemd_features.items()
         if row["since"] > systemd_version
+    ]
+
+
+def _select_credentials(live: dict[str, str]) -> dict[str, str]:
+    """Return the paths of the files that systemd passes to the process."""
+    return {part: live[part] for part in ("certificate", "privatekey", "kubeconfig")}
+
+
+def _list_files(
+    v: Variables, binary: dict[str, str], line: CommandLine, unit: dict[str, t.Any]
+) -> list[dict[str, t.Any]]:
+    return [
+        {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
+        *list_credential_files(v),
+        *([{"name": "config", "path": v.config_path}] if line.config else []),
+        {"name": "unit", "path": unit_path(v.name)},
+        *adopt.list_set_aside_files(unit, adopt=v.adopt),
     ]
 
 

@@ -142,18 +142,22 @@ def describe_order(order: Order, results: MemberResults, version: str, bound: fl
     if not list_healthy(results):
         return [f"rollout order: all at once, because no member is healthy: {', '.join(order[0])}"]
     names = [name for position in order for name in position]
-    steps: list[str] = []
-    for name in names:
-        running = results[name]["process"]["version"]
-        has_new_version = running and version and running != version
-        change = f" {running} -> {version}" if has_new_version else ""
-        state = ("unhealthy", "standby", "leader")[rollout_rank(results[name])]
-        canary = ", canary" if not steps and len(order) > 1 else ""
-        steps.append(f"{name}{change} ({state}{canary})")
+    steps = [
+        _describe_roll(name, results[name], version, is_canary=not number and len(order) > 1)
+        for number, name in enumerate(names)
+    ]
     lines = [f"rollout order: {', '.join(steps)}"]
     if bound and any(rollout_rank(results[name]) == LEADER for name in names):
         lines.append(f"1 handover, at most {bound:g} s without a leader")
     return lines
+
+
+def _describe_roll(name: str, result: MemberResult, version: str, *, is_canary: bool) -> str:
+    running = result["process"]["version"]
+    has_new_version = running and version and running != version
+    change = f" {running} -> {version}" if has_new_version else ""
+    state = ("unhealthy", "standby", "leader")[rollout_rank(result)]
+    return f"{name}{change} ({state}{', canary' if is_canary else ''})"
 
 
 def check_leader_scope(order: Order, results: MemberResults, scope: PlayScope) -> list[str]:

@@ -40,7 +40,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     serialize_certificate,
 )
 
-CertificateFile = t.Mapping[str, t.Any]
+CertificateEntry = t.Mapping[str, t.Any]
 """An entry of the key certificates of that result."""
 
 SIGNING_PKI = {"node", "shared"}
@@ -152,11 +152,11 @@ def select_signing_ca(v: Variables, step: str) -> Variables:
 # --- the status of a host and of its cluster
 
 
-def _with_use(certificates: t.Sequence[CertificateFile], use: str) -> list[CertificateFile]:
+def _with_use(certificates: t.Sequence[CertificateEntry], use: str) -> list[CertificateEntry]:
     return [file for file in certificates if file["use"] == use]
 
 
-def pair_fingerprint(certificates: t.Sequence[CertificateFile]) -> str:
+def pair_fingerprint(certificates: t.Sequence[CertificateEntry]) -> str:
     """Return the fingerprint of a host's leaf certificate, "" for none."""
     return next((str(file["fingerprint_sha256"]) for file in _with_use(certificates, "pair")), "")
 
@@ -439,7 +439,7 @@ def _format_ca_row(path: str, certificate: t.Any, now: datetime.datetime) -> tup
 
 def _format_row(
     name: str,
-    file: CertificateFile,
+    file: CertificateEntry,
     probes: t.Mapping[str, t.Any],
     authorities: Authorities,
     now: datetime.datetime,
@@ -456,7 +456,7 @@ def _format_row(
     )
 
 
-def _list_uses(file: CertificateFile, probes: t.Mapping[str, t.Any]) -> list[str]:
+def _list_uses(file: CertificateEntry, probes: t.Mapping[str, t.Any]) -> list[str]:
     """Return how the process uses the certificate, according to the probes."""
     uses = [
         use
@@ -468,7 +468,7 @@ def _list_uses(file: CertificateFile, probes: t.Mapping[str, t.Any]) -> list[str
     return uses
 
 
-def _describe_issuer(file: CertificateFile, authorities: Authorities) -> str:
+def _describe_issuer(file: CertificateEntry, authorities: Authorities) -> str:
     if file["use"] == "trust":
         return "-"
     signers = {*file["signed_by"]}

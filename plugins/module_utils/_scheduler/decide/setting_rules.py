@@ -26,7 +26,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 )
 
 CONFIG_KIND = "KubeSchedulerConfiguration"
-FLAG_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+FLAG_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
 # Paths that a unit can start: systemd interprets a leading +, -, !, @ and :, and other characters.
 PROGRAM_PATH = re.compile(r"/[A-Za-z0-9._/-]+")
 
@@ -51,7 +51,7 @@ def check_flags(target: TargetVersion, *, has_config: bool) -> t.Iterator[str]:
 def find_flag_error(target: TargetVersion, name: str, value: t.Any, *, has_config: bool) -> str:
     """Return why the flag cannot be set, "" if it can."""
     row = target.inputs.known_flags.get(name)
-    if not FLAG_NAME.fullmatch(name):
+    if not FLAG_NAME_PATTERN.fullmatch(name):
         return "is not a valid flag name; omit the leading dashes"
     missing = f"{target.label} has no flag --{name}"
     if row is None:

@@ -54,7 +54,7 @@ SCHEDULER_IDENTITY = "system:kube-scheduler"
 PLAIN_PATH = re.compile(r"(/[A-Za-z0-9._@-]+)+")
 INSTANCE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 FILE_NAME = re.compile(r"[A-Za-z0-9_][^/\0]{0,200}")
-USER_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+USER_NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 HOST_PATH_OPTIONS = ("bin_dir", "cert_path", "key_path", "kubeconfig_path", "log_dir")
 # Files that the role reads on the controller, and must not overwrite there.
 SOURCE_OPTIONS = (
@@ -205,7 +205,7 @@ def _check_addresses_and_user(v: Variables, prefix: str) -> t.Iterator[str]:
             f"{prefix}bind_address: {v.bind_address!r} is not an IP address; set an address such as"
             " 127.0.0.1"
         )
-    if not USER_NAME.fullmatch(v.user):
+    if not USER_NAME_PATTERN.fullmatch(v.user):
         yield (
             f"{prefix}user: {v.user} is not a valid user name; start with a letter or _, then use"
             " letters, digits, _, . and -"
@@ -355,21 +355,13 @@ def _check_controller_files(
     v: Variables, is_file: t.Callable[[str], bool], prefix: str
 ) -> t.Iterator[str]:
     yield from _check_required_files(v, prefix)
-    relative = [
-        name
-        for name in (*SOURCE_OPTIONS, *PAIR_OPTIONS, "csr_dir")
-        if getattr(v, name) and not os.path.isabs(getattr(v, name))
-    ]
+    relative = _list_relative_options(v)
     if relative:
         relative_paths = ", ".join(f"{prefix}{name}: {getattr(v, name)}" for name in relative)
         yield f"{relative_paths} is not an absolute path; set an absolute path on the controller"
-    needed = ["ca_cert", "apiserver_ca"]
-    if v.pki == "provided" and v.cert_source and v.key_source:
-        needed += ["cert_source", "key_source"]
-    needed += [name for pair in OPTIONAL_PAIRS for name in pair if getattr(v, name)]
     absent = [
         f"{prefix}{name}: {getattr(v, name)}"
-        for name in needed
+        for name in _list_needed_options(v)
         if name not in relative and not is_file(getattr(v, name))
     ]
     if absent:
@@ -378,6 +370,23 @@ def _check_controller_files(
         )
     yield from _check_pair_paths(v, prefix)
     yield from _check_binary_source(v, prefix)
+    yield from _check_binary_checksum(v, prefix)
+
+
+def _list_relative_options(v: Variables) -> list[str]:
+    return [
+        name
+        for name in (*SOURCE_OPTIONS, *PAIR_OPTIONS, "csr_dir")
+        if getattr(v, name) and not os.path.isabs(getattr(v, name))
+    ]
+
+
+def _list_needed_options(v: Variables) -> list[str]:
+    """Return the options whose files must exist on the controller."""
+    needed = ["ca_cert", "apiserver_ca"]
+    if v.pki == "provided" and v.cert_source and v.key_source:
+        needed += PAIR_OPTIONS
+    return needed + [name for pair in OPTIONAL_PAIRS for name in pair if getattr(v, name)]
 
 
 def _check_required_files(v: Variables, prefix: str) -> t.Iterator[str]:
@@ -435,6 +444,9 @@ def _check_binary_source(v: Variables, prefix: str) -> t.Iterator[str]:
             f"{prefix}binary_url: {url} is not an absolute path; with {prefix}binary_source:"
             " controller, set a directory on the controller"
         )
+
+
+def _check_binary_checksum(v: Variables, prefix: str) -> t.Iterator[str]:
     checksum = v.binary_checksum
     if not isinstance(checksum, (str, t.Mapping)):
         yield (

@@ -24,7 +24,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 
 # Variables with the prefix that only playbooks and the lab's tests read.
 OTHER_VARIABLES = ("hosts", "confirm", "admin_kubeconfig")
-Spec = t.Mapping[str, dict[str, t.Any]]
+VariablesSpec = t.Mapping[str, dict[str, t.Any]]
 """Type, choices and elements of each variable."""
 
 WHOLE_SECONDS = re.compile(r"([1-9][0-9]{0,8})s")
@@ -133,7 +133,7 @@ class Variables:
 
 
 def parse_variables(
-    raw: t.Mapping[str, t.Any], spec: Spec, prefix: str = ""
+    raw: t.Mapping[str, t.Any], spec: VariablesSpec, prefix: str = ""
 ) -> tuple[Variables | None, list[str]]:
     """Return the variables with their types and no errors, or None and the errors.
 
@@ -150,13 +150,15 @@ def parse_variables(
     return Variables(**{field.name: values[field.name] for field in fields(Variables)}), []
 
 
-def _add_prefix(message: str, spec: Spec, prefix: str) -> str:
+def _add_prefix(message: str, spec: VariablesSpec, prefix: str) -> str:
     """Return Ansible's message about an option with the full name of the variable."""
     pattern = rf"\b({'|'.join(spec)})\b(?=$|[ :.,'\"])"
     return re.sub(pattern, lambda match: prefix + match[1], message, count=1)
 
 
-def warn_about_unknown_variables(names: t.Iterable[str], spec: Spec, prefix: str) -> list[str]:
+def warn_about_unknown_variables(
+    names: t.Iterable[str], spec: VariablesSpec, prefix: str
+) -> list[str]:
     """Return a warning for each unknown variable whose name resembles a known one.
 
     Other unknown variables can belong to other collections with the same prefix.

@@ -85,7 +85,7 @@ def compared(
         "settings": list_settings(config.encode()),
         "environment": environment,
     }
-    return adopt.compare_settings(told, WANTED, FLAGS, minor, PREFIX)
+    return adopt.compare_adoption(told, WANTED, FLAGS, minor, PREFIX)
 
 
 def refused(*arguments: str, adopted: bool = False, **given: Any) -> list[str]:
@@ -176,12 +176,12 @@ def test_hostile_configuration_is_ignored() -> None:
         "settings": ["a", "=", "a=[", "a.b=1", "a=" + "[" * 100_000],
         "environment": [],
     }
-    assert adopt.compare_settings(told, WANTED, FLAGS, "1.37", PREFIX).lost == ["a.b=1"]
+    assert adopt.compare_adoption(told, WANTED, FLAGS, "1.37", PREFIX).lost == ["a.b=1"]
 
 
 def test_contradictory_settings_are_merged() -> None:
     told = {"arguments": [], "settings": ["a=1", "a.b=2", "c.d=3", "c.d.e=4"], "environment": []}
-    found = adopt.compare_settings(told, WANTED, FLAGS, "1.37", PREFIX)
+    found = adopt.compare_adoption(told, WANTED, FLAGS, "1.37", PREFIX)
     assert found.keep == ['kube_scheduler_config: {"a": {"b": 2}, "c": {"d": {"e": 4}}}']
 
 

@@ -426,7 +426,7 @@ def test_ambiguous_yaml_scalar_is_quoted(word: str) -> None:
 def test_flag_table_is_ordered() -> None:
     for name, known in FLAGS.items():
         assert set(known) <= {"added", "removed", "ignored", "alternative", "variable"}, name
-        assert setting_rules.FLAG_NAME.fullmatch(name)
+        assert setting_rules.FLAG_NAME_PATTERN.fullmatch(name)
         for former, later in itertools.pairwise(
             [versions.parse_minor(known[key]) for key in ("added", "removed") if key in known]
         ):
