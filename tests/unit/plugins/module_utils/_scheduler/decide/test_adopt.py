@@ -88,7 +88,7 @@ def compared(
     return adopt.compare_adoption(told, WANTED, FLAGS, minor, PREFIX)
 
 
-def refused(*arguments: str, adopted: bool = False, **given: Any) -> list[str]:
+def lost_errors(*arguments: str, adopted: bool = False, **given: Any) -> list[str]:
     return adopt.check_lost_settings(
         "m1", host(*arguments, **given), compared(*arguments), adopt=adopted, prefix=PREFIX
     )
@@ -96,7 +96,7 @@ def refused(*arguments: str, adopted: bool = False, **given: Any) -> list[str]:
 
 def test_walk_through_loses_no_setting() -> None:
     assert compared(*WALK_THROUGH).lost == []
-    assert refused(*WALK_THROUGH) == []
+    assert lost_errors(*WALK_THROUGH) == []
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_walk_through_loses_no_setting() -> None:
 )
 def test_lost_flag_names_its_variable(argument: str, keep: str) -> None:
     assert compared(argument).keep == [keep]
-    [fault] = refused(argument)
+    [fault] = lost_errors(argument)
     assert fault == (
         f"m1: kube-scheduler.service runs a scheduler that this role did not create, and {argument} would be lost; to keep it, set {keep};"
         " to accept the loss, set kube_scheduler_adopt to true"
     )
-    assert refused(argument, adopted=True) == []
+    assert lost_errors(argument, adopted=True) == []
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,9 @@ def test_lost_flag_names_its_variable(argument: str, keep: str) -> None:
     ],
 )
 def test_lost_field_names_its_variable(config: str, lost: str, keep: str) -> None:
-    found = compared("--config=/etc/mine.yaml", "--leader-elect=true", config=config)
-    assert (found.lost, found.keep) == ([lost], [keep])
-    assert any(change.startswith(lost) for change in found.changes)
+    comparison = compared("--config=/etc/mine.yaml", "--leader-elect=true", config=config)
+    assert (comparison.lost, comparison.keep) == ([lost], [keep])
+    assert any(change.startswith(lost) for change in comparison.changes)
 
 
 @pytest.mark.parametrize(
@@ -181,12 +181,12 @@ def test_hostile_configuration_is_ignored() -> None:
 
 def test_contradictory_settings_are_merged() -> None:
     told = {"arguments": [], "settings": ["a=1", "a.b=2", "c.d=3", "c.d.e=4"], "environment": []}
-    found = adopt.compare_adoption(told, WANTED, FLAGS, "1.37", PREFIX)
-    assert found.keep == ['kube_scheduler_config: {"a": {"b": 2}, "c": {"d": {"e": 4}}}']
+    comparison = adopt.compare_adoption(told, WANTED, FLAGS, "1.37", PREFIX)
+    assert comparison.keep == ['kube_scheduler_config: {"a": {"b": 2}, "c": {"d": {"e": 4}}}']
 
 
 def test_lost_flags_share_one_line() -> None:
-    [line] = refused("--v=4", "--vmodule=a=1", "--secure-port=10260")
+    [line] = lost_errors("--v=4", "--vmodule=a=1", "--secure-port=10260")
     assert "and --v=4, --vmodule=a=1, --secure-port=10260 would be lost" in line
     assert (
         'set kube_scheduler_secure_port: "10260"; kube_scheduler_extra_args: {"v": "4", "vmodule": "a=1"};'
@@ -215,7 +215,7 @@ def test_removed_flags_are_not_lost() -> None:
 
 @pytest.mark.parametrize("given", [{"prepared": True}, {"digest": "0" * 32}, {"pid": 0}])
 def test_scheduler_of_this_role_is_not_rejected(given: dict[str, Any]) -> None:
-    assert refused("--v=4", **given) == []
+    assert lost_errors("--v=4", **given) == []
     assert adopt.describe_adoption("m1", host("--v=4", **given), compared("--v=4"), "k8s") == []
 
 
@@ -230,10 +230,10 @@ def test_flags_in_all_forms_are_parsed() -> None:
 
 
 def test_adoption_shows_each_flag() -> None:
-    found = adopt.describe_adoption(
+    comparison = adopt.describe_adoption(
         "m1", host("--v=4", drop_ins=[OTHER]), compared("--v=4", "--kubeconfig=/mine"), "k8s"
     )
-    assert found == [
+    assert comparison == [
         "m1: adopts kube-scheduler.service, which this role did not create; its files are kept as the previous set",
         "m1: --v=4 becomes --v=2",
         "m1: --kubeconfig=/mine is removed",
@@ -246,13 +246,15 @@ def test_adoption_shows_each_flag() -> None:
 
 
 def test_environment_variables_are_lost() -> None:
-    found = compared("--v=2", environment=["GOGC"])
-    assert found == adopt.SettingsComparison(
+    comparison = compared("--v=2", environment=["GOGC"])
+    assert comparison == adopt.SettingsComparison(
         [*compared("--v=2").changes, "environment variable GOGC is removed"],
         ["environment variable GOGC"],
         [],
     )
-    assert adopt.check_lost_settings("m1", host("--v=2"), found, adopt=False, prefix=PREFIX) == [
+    assert adopt.check_lost_settings(
+        "m1", host("--v=2"), comparison, adopt=False, prefix=PREFIX
+    ) == [
         (
             "m1: kube-scheduler.service runs a scheduler that this role did not create, and environment variable GOGC would be lost; to accept the loss, set"
             " kube_scheduler_adopt to true"
@@ -264,8 +266,8 @@ def test_environment_variables_are_lost() -> None:
     ("user", "lines"), [("root", ["m1: runs as k8s instead of root"]), ("k8s", []), ("", [])]
 )
 def test_changed_user_is_shown(user: str, lines: list[str]) -> None:
-    found = adopt.describe_adoption("m1", host("--v=2", user=user), compared("--v=2"), "k8s")
-    assert [line for line in found if "runs as" in line] == lines
+    comparison = adopt.describe_adoption("m1", host("--v=2", user=user), compared("--v=2"), "k8s")
+    assert [line for line in comparison if "runs as" in line] == lines
 
 
 def test_drop_ins_are_rejected_without_adopt() -> None:
@@ -290,23 +292,23 @@ def test_set_aside_drop_in_stays_in_the_file_set() -> None:
 
 @pytest.mark.parametrize("pid", [7, 0])
 def test_static_pod_is_rejected_without_adopt(pid: int) -> None:
-    found = host("--v=4", pod=POD, pid=pid)
-    lines = adopt.describe_adoption("m1", found, compared("--v=4"), "k8s")
+    comparison = host("--v=4", pod=POD, pid=pid)
+    lines = adopt.describe_adoption("m1", comparison, compared("--v=4"), "k8s")
     assert (
         lines[0]
         == f"m1: adopts the static pod {POD}, which this role did not create; its files are kept as the previous set"
     )
     assert lines[-1] == f"m1: {POD} is set aside"
-    [fault] = refused("--v=4", pod=POD, pid=pid)
+    [fault] = lost_errors("--v=4", pod=POD, pid=pid)
     assert fault.startswith(
         f"m1: the static pod {POD} runs a scheduler that this role did not create, and --v=4 would be lost"
     )
-    assert adopt.check_static_pod("m1", found["unit"], adopt=False, prefix=PREFIX) == [
+    assert adopt.check_static_pod("m1", comparison["unit"], adopt=False, prefix=PREFIX) == [
         f"m1: the static pod {POD} runs the scheduler; set kube_scheduler_adopt to true to set it aside when this host is rolled, or remove it"
     ]
-    assert adopt.list_set_aside_files(found["unit"], adopt=False) == []
-    assert adopt.check_static_pod("m1", found["unit"], adopt=True, prefix=PREFIX) == []
-    assert adopt.list_set_aside_files(found["unit"], adopt=True) == [
+    assert adopt.list_set_aside_files(comparison["unit"], adopt=False) == []
+    assert adopt.check_static_pod("m1", comparison["unit"], adopt=True, prefix=PREFIX) == []
+    assert adopt.list_set_aside_files(comparison["unit"], adopt=True) == [
         {"name": "static_pod", "path": POD, "link_to": ""}
     ]
 

@@ -100,8 +100,8 @@ def test_instance_has_lease_of_its_name(version: str, config: dict[str, Any]) ->
         assert line.config["leaderElection"][field] == "batch"
         assert not {"lock-object-name", "leader-elect-resource-name"} & {*line.flags}
     # The settings of the process equal the planned ones.
-    told = parse_settings(line.arguments, line.config_text.encode())
-    assert told.lease == ("kube-system", "batch")
+    settings_read = parse_settings(line.arguments, line.config_text.encode())
+    assert settings_read.lease == ("kube-system", "batch")
 
 
 @pytest.mark.parametrize(
@@ -158,8 +158,8 @@ def test_each_golden_file_has_a_version() -> None:
 
 def words_of(exec_start: str) -> list[str]:
     """Split as systemd does: join lines, remove quotes and escapes, halve %% and $$."""
-    words = shlex.split(exec_start.replace("\\\n", " "))
-    return [word.replace("%%", "%").replace("$$", "$") for word in words]
+    expected = shlex.split(exec_start.replace("\\\n", " "))
+    return [word.replace("%%", "%").replace("$$", "$") for word in expected]
 
 
 def test_oldest_version_renders_the_walk_through() -> None:
@@ -195,7 +195,7 @@ def test_rendered_version_accepts_its_flags(minor: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "settings", "sentence"),
+    ("version", "settings", "expected"),
     [
         (
             "1.37.2",
@@ -317,9 +317,9 @@ def test_rendered_version_accepts_its_flags(minor: str) -> None:
         ),
     ],
 )
-def test_invalid_setting_is_rejected(version: str, settings: dict[str, Any], sentence: str) -> None:
+def test_invalid_setting_is_rejected(version: str, settings: dict[str, Any], expected: str) -> None:
     plan = run(version, **settings)
-    assert plan["problems"] == [sentence]
+    assert plan["problems"] == [expected]
     assert plan["exec_start"] == ""
 
 
@@ -334,7 +334,7 @@ def member(version: str, lock: str = "") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("former", "version", "config", "words"),
+    ("previous", "version", "config", "expected"),
     [
         (member("1.16.15"), "1.17.0", {}, ""),
         (member("1.19.0"), "1.20.2", {}, ""),
@@ -367,11 +367,11 @@ def member(version: str, lock: str = "") -> dict[str, Any]:
     ],
 )
 def test_lock_change_shares_an_object(
-    former: dict[str, Any], version: str, config: dict[str, Any], words: str
+    previous: dict[str, Any], version: str, config: dict[str, Any], expected: str
 ) -> None:
-    problems = run(version, config=config, running=[former])["problems"]
-    assert len(problems) == bool(words)
-    assert words in "".join(problems)
+    problems = run(version, config=config, running=[previous])["problems"]
+    assert len(problems) == bool(expected)
+    assert expected in "".join(problems)
 
 
 def test_flag_values_are_joined() -> None:
@@ -427,10 +427,10 @@ def test_flag_table_is_ordered() -> None:
     for name, known in FLAGS.items():
         assert set(known) <= {"added", "removed", "ignored", "alternative", "variable"}, name
         assert setting_rules.FLAG_NAME_PATTERN.fullmatch(name)
-        for former, later in itertools.pairwise(
+        for previous, later in itertools.pairwise(
             [versions.parse_minor(known[key]) for key in ("added", "removed") if key in known]
         ):
-            assert former < later, name
+            assert previous < later, name
 
 
 @pytest.mark.parametrize("field", ["resourceName", "resourceNamespace"])

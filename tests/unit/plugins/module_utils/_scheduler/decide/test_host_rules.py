@@ -25,10 +25,10 @@ from tests.unit.plugins.module_utils._scheduler.decide.test_variable_rules impor
 
 def test_kept_version_requires_its_checksum() -> None:
     assert (
-        host_refused("1.36.1", given={"binary_url": HTTP, "version": "", "binary_checksum": SHA256})
+        host_errors("1.36.1", given={"binary_url": HTTP, "version": "", "binary_checksum": SHA256})
         == []
     )
-    [line] = host_refused(
+    [line] = host_errors(
         "1.36.1", given={"binary_url": HTTP, "version": "", "binary_checksum": {"1.37.2": SHA256}}
     )
     assert line.startswith("kube_scheduler_binary_checksum: has no checksum for 1.36.1; add one")
@@ -58,7 +58,7 @@ HOST: dict[str, Any] = {
 }
 
 
-def host_refused(
+def host_errors(
     version: str = "1.37.2",
     twins: tuple[str, ...] = (),
     given: dict[str, Any] | None = None,
@@ -70,15 +70,14 @@ def host_refused(
 
 
 def test_valid_host_has_no_errors() -> None:
-    assert host_refused() == []
-    assert host_refused(apiserver=None) == []
-    assert host_refused(apiserver={"reachable": True, "version": None, "error": None}) == []
-    assert host_refused(missing_libraries=["yaml"]) == []
+    assert host_errors() == []
+    assert host_errors(apiserver=None) == []
+    assert host_errors(apiserver={"reachable": True, "version": None, "error": None}) == []
+    assert host_errors(missing_libraries=["yaml"]) == []
     # If the variables set the version, the checksum is validated with them.
-    assert host_refused(given={"binary_checksum": {"1.36.1": SHA512}}) == []
+    assert host_errors(given={"binary_checksum": {"1.36.1": SHA512}}) == []
     assert (
-        host_refused(port={"number": 10259, "held_by": "kube-scheduler (pid 1)", "ours": True})
-        == []
+        host_errors(port={"number": 10259, "held_by": "kube-scheduler (pid 1)", "ours": True}) == []
     )
 
 
@@ -88,9 +87,9 @@ def test_downgrade_is_rejected() -> None:
         "kube_scheduler_version: 1.37.2 is older than 1.37.10, which runs on m1; roll back with rollback.yml, or set kube_scheduler_allow_downgrade"
         " to true"
     )
-    assert host_refused(**newer) == [line]
-    assert host_refused(given={"allow_downgrade": True}, **newer) == []
-    assert host_refused(process={"version": "1.36.9"}) == []
+    assert host_errors(**newer) == [line]
+    assert host_errors(given={"allow_downgrade": True}, **newer) == []
+    assert host_errors(process={"version": "1.36.9"}) == []
 
 
 def test_version_skew_is_limited() -> None:
@@ -100,10 +99,10 @@ def test_version_skew_is_limited() -> None:
         "kube_scheduler_version: 1.35.4 is more than one minor version older than the apiserver of m1, v1.37.2; set a version of 1.37, or of the minor version"
         " before it"
     )
-    assert host_refused("1.35.4", **theirs) == [line]
-    assert host_refused("1.35.4", process={"version": "1.34.0"}, **theirs) == [line]
-    assert host_refused("1.35.4", process={"version": "1.35.4"}, **theirs) == []
-    assert host_refused("1.36.1", **theirs) == []
+    assert host_errors("1.35.4", **theirs) == [line]
+    assert host_errors("1.35.4", process={"version": "1.34.0"}, **theirs) == [line]
+    assert host_errors("1.35.4", process={"version": "1.35.4"}, **theirs) == []
+    assert host_errors("1.36.1", **theirs) == []
 
 
 def test_version_skew_is_limited_for_each_apiserver() -> None:
@@ -123,25 +122,25 @@ def test_version_skew_is_limited_for_each_apiserver() -> None:
         }
         for n, version in ((7, "v1.36.9"), (8, "v1.38.0"))
     )
-    assert host_refused(apiservers=[away, new]) == []
-    assert host_refused(apiservers=[new, old]) == [
+    assert host_errors(apiservers=[away, new]) == []
+    assert host_errors(apiservers=[new, old]) == [
         "kube_scheduler_version: 1.37.2 is newer than the apiserver https://192.0.2.7:6443, v1.36.9; upgrade the apiserver first"
     ]
-    [line] = host_refused("1.36.1", apiservers=[new])
+    [line] = host_errors("1.36.1", apiservers=[new])
     assert line == (
         "kube_scheduler_version: 1.36.1 is more than one minor version older than the apiserver https://192.0.2.8:6443, v1.38.0; set a version of 1.38, or of"
         " the minor version before it"
     )
 
 
-def warned(
+def apiserver_warnings(
     url: str = "https://lb.example:6443", runs: str = "", me: str = "m1", **given: Any
 ) -> list[str]:
-    asked = {"server": url, "reachable": True, "version": "v1.37.2", "error": None}
-    own = {**HOST, "apiserver": asked, "process": {"version": runs}, **given.pop("facts", {})}
+    requested = {"server": url, "reachable": True, "version": "v1.37.2", "error": None}
+    own = {**HOST, "apiserver": requested, "process": {"version": runs}, **given.pop("facts", {})}
     answers = {
         "m1": own,
-        "m2": {"apiserver": {**asked, "server": given.pop("other", url)}},
+        "m2": {"apiserver": {**requested, "server": given.pop("other", url)}},
         "m3": own,
     }
     if me == "alone":
@@ -154,12 +153,12 @@ def warned(
 
 def test_unlisted_apiservers_cause_a_warning() -> None:
     """Only if the version changes and all members use one external URL."""
-    [line] = warned()
+    [line] = apiserver_warnings()
     assert line == (
         "kube_scheduler_apiserver: all members use https://lb.example:6443, and only one apiserver behind it was queried; list each apiserver in"
         " kube_scheduler_apiservers to compare 1.37.2 with all of them"
     )
-    assert warned("https://192.0.2.9:6443", runs="1.36.1")
+    assert apiserver_warnings("https://192.0.2.9:6443", runs="1.36.1")
     known: tuple[dict[str, Any], ...] = (
         {"runs": "1.37.2"},
         {"me": "m3"},
@@ -177,7 +176,7 @@ def test_unlisted_apiservers_cause_a_warning() -> None:
         ),
     )
     for quiet in known:
-        assert warned(**quiet) == [], quiet
+        assert apiserver_warnings(**quiet) == [], quiet
 
 
 def test_unreachable_apiserver_causes_a_warning() -> None:
@@ -192,27 +191,27 @@ def test_unreachable_apiserver_causes_a_warning() -> None:
         "apiservers": ["https://192.0.2.9:6443"],
         "me": "m3",
     }
-    assert warned(**given) == [
+    assert apiserver_warnings(**given) == [
         "kube_scheduler_apiservers: one is not reachable from m3, so that its version cannot be compared with 1.37.2: https://192.0.2.9: timed out"
     ]
-    assert warned(**given, runs="1.37.2") == []
+    assert apiserver_warnings(**given, runs="1.37.2") == []
     there = {**away, "reachable": True, "version": "v1.37.2", "error": None}
-    assert warned(**{**given, "facts": {"apiservers": [there]}}) == []
+    assert apiserver_warnings(**{**given, "facts": {"apiservers": [there]}}) == []
 
 
 def test_apiserver_certificate_for_another_name_is_rejected() -> None:
     error = f"https://192.0.2.1:6443: {transport.ERROR_MESSAGES['tls_name']} (IP address mismatch)"
     facts: dict[str, Any] = {"apiserver": {"reachable": False, "version": None, "error": error}}
-    for given, asked in (({}, "192.0.2.1"), ({"tls_server_name": "lb.example"}, "lb.example")):
-        [line] = host_refused(given=given, **facts)
+    for given, requested in (({}, "192.0.2.1"), ({"tls_server_name": "lb.example"}, "lb.example")):
+        [line] = host_errors(given=given, **facts)
         assert line == (
-            f"kube_scheduler_apiserver: the certificate of https://192.0.2.1:6443 is not valid for {asked}, which m1 verifies; reissue it for that name,"
+            f"kube_scheduler_apiserver: the certificate of https://192.0.2.1:6443 is not valid for {requested}, which m1 verifies; reissue it for that name,"
             " or set kube_scheduler_tls_server_name to a name in the certificate"
         )
 
 
 @pytest.mark.parametrize(
-    ("facts", "sentence"),
+    ("facts", "expected"),
     [
         (
             {"architecture": "riscv64"},
@@ -277,19 +276,19 @@ def test_apiserver_certificate_for_another_name_is_rejected() -> None:
         ),
     ],
 )
-def test_invalid_host_is_rejected(facts: dict[str, Any], sentence: str) -> None:
-    [line] = host_refused(**facts)
-    assert sentence in line
+def test_invalid_host_is_rejected(facts: dict[str, Any], expected: str) -> None:
+    [line] = host_errors(**facts)
+    assert expected in line
 
 
 def test_foreign_unit_with_instance_name_is_rejected() -> None:
     unit = {"name": "kubelet.service", "load_state": "loaded", "drop_ins": [], "static_pod": ""}
-    [line] = host_refused(given={"name": "kubelet"}, unit=unit)
+    [line] = host_errors(given={"name": "kubelet"}, unit=unit)
     assert line.startswith(
         "kube_scheduler_name: m1 has a kubelet.service that this role did not create; set another name"
     )
-    assert host_refused(given={"name": "kubelet"}, unit=unit, installed=True) == []
-    assert host_refused(unit={**unit, "name": "kube-scheduler.service"}) == []
+    assert host_errors(given={"name": "kubelet"}, unit=unit, installed=True) == []
+    assert host_errors(unit={**unit, "name": "kube-scheduler.service"}) == []
 
 
 BATCH: dict[str, Any] = {
@@ -311,7 +310,7 @@ OWN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("theirs", "sentence"),
+    ("theirs", "expected"),
     [
         (
             {"ports": [10259]},
@@ -342,31 +341,30 @@ OWN: dict[str, Any] = {
         ),
     ],
 )
-def test_shared_resource_of_instances_is_rejected(theirs: dict[str, Any], sentence: str) -> None:
-    def told(other: dict[str, Any]) -> list[str]:
+def test_shared_resource_of_instances_is_rejected(theirs: dict[str, Any], expected: str) -> None:
+    def lines(other: dict[str, Any]) -> list[str]:
         return validate_instances(settings(), "m1", OWN, [other], PREFIX)  # type: ignore[arg-type,list-item]
 
-    assert told(BATCH) == []
-    [line] = told({**BATCH, **theirs})
-    assert line.startswith(sentence)
+    assert lines(BATCH) == []
+    [line] = lines({**BATCH, **theirs})
+    assert line.startswith(expected)
 
 
 def test_port_of_another_instance_is_reported_once() -> None:
     port = {"number": 10260, "held_by": "batch (pid 7, batch.service)", "ours": False}
-    assert host_refused(port=port, instances=[BATCH]) == []
-    assert len(host_refused(port=port)) == 1
+    assert host_errors(port=port, instances=[BATCH]) == []
+    assert len(host_errors(port=port)) == 1
 
 
 def test_missing_version_twin_or_libraries_are_rejected() -> None:
     assert (
-        "kube_scheduler_version: not set, and no scheduler runs on m1"
-        in host_refused(version="")[0]
+        "kube_scheduler_version: not set, and no scheduler runs on m1" in host_errors(version="")[0]
     )
     assert (
         "m1 and m2 have the same hostname m1.example, so that the lease cannot distinguish them"
-        in host_refused(twins=("m2",))[0]
+        in host_errors(twins=("m2",))[0]
     )
-    [line] = host_refused(
+    [line] = host_errors(
         given={"manage_packages": "false"}, missing_libraries=["cryptography", "yaml"]
     )
     assert line.startswith(

@@ -86,20 +86,21 @@ def test_binary_has_source_and_checksum() -> None:
 
 
 def test_credentials_are_passed_by_systemd() -> None:
-    found = made()
-    assert found["errors"] == []
-    assert found["secret"] == {"owner": "root", "group": "root", "mode": "0600"}
-    assert found["unit"]["type"] == "exec"
+    host_plan = made()
+    assert host_plan["errors"] == []
+    assert host_plan["secret"] == {"owner": "root", "group": "root", "mode": "0600"}
+    assert host_plan["unit"]["type"] == "exec"
     assert (
-        found["unit"]["credentials"]["privatekey"] == "/etc/kubernetes/cert/kube-scheduler-key.pem"
+        host_plan["unit"]["credentials"]["privatekey"]
+        == "/etc/kubernetes/cert/kube-scheduler-key.pem"
     )
     assert (
         '"--tls-cert-file=/run/credentials/kube-scheduler.service/certificate"'
-        in found["unit"]["exec_start"]
+        in host_plan["unit"]["exec_start"]
     )
-    assert found["limitations"] == []
-    assert found["staged"]["kubeconfig"] == f"{STAGED}/kubeconfig"
-    assert found["kubeconfig"]["users"][0]["embed_certs"] is True
+    assert host_plan["limitations"] == []
+    assert host_plan["staged"]["kubeconfig"] == f"{STAGED}/kubeconfig"
+    assert host_plan["kubeconfig"]["users"][0]["embed_certs"] is True
 
 
 @pytest.mark.parametrize(
@@ -115,31 +116,32 @@ def test_credentials_are_passed_by_systemd() -> None:
     ],
 )
 def test_older_systemd_has_limitations(systemd: int, kind: str, limitations: list[str]) -> None:
-    found = made({"systemd_version": systemd})
-    assert found["unit"]["type"] == kind
-    assert len(found["limitations"]) == len(limitations)
-    for told, wanted in zip(found["limitations"], limitations):
-        assert told.startswith(wanted)
-    assert found["secret"]["group"] == ("k8s" if limitations else "root")
-    assert found["secret"]["mode"] == ("0640" if limitations else "0600")
-    assert bool(found["unit"]["credentials"]) != bool(limitations)
+    host_plan = made({"systemd_version": systemd})
+    assert host_plan["unit"]["type"] == kind
+    assert len(host_plan["limitations"]) == len(limitations)
+    for text, expected in zip(host_plan["limitations"], limitations):
+        assert text.startswith(expected)
+    assert host_plan["secret"]["group"] == ("k8s" if limitations else "root")
+    assert host_plan["secret"]["mode"] == ("0640" if limitations else "0600")
+    assert bool(host_plan["unit"]["credentials"]) != bool(limitations)
 
 
 def test_style_files_uses_live_paths() -> None:
-    found = made(kubeconfig_style="files", user="scheduler")
-    assert found["secret"] == {"owner": "root", "group": "scheduler", "mode": "0640"}
-    assert found["unit"]["credentials"] == {}
+    host_plan = made(kubeconfig_style="files", user="scheduler")
+    assert host_plan["secret"] == {"owner": "root", "group": "scheduler", "mode": "0640"}
+    assert host_plan["unit"]["credentials"] == {}
     assert (
-        '"--tls-cert-file=/etc/kubernetes/cert/kube-scheduler.pem"' in found["unit"]["exec_start"]
+        '"--tls-cert-file=/etc/kubernetes/cert/kube-scheduler.pem"'
+        in host_plan["unit"]["exec_start"]
     )
-    digests = {file["name"]: file.get("digest") for file in found["files"]}
+    digests = {file["name"]: file.get("digest") for file in host_plan["files"]}
     assert digests["certificate"] == digests["privatekey"] == "path"
     assert digests["kubeconfig"] == "content"
 
 
 def test_instance_name_sets_paths() -> None:
-    found = made(name="batch")
-    assert {file["name"]: file["path"] for file in found["files"]} == {
+    host_plan = made(name="batch")
+    assert {file["name"]: file["path"] for file in host_plan["files"]} == {
         "binary": "/opt/k8s/bin/batch",
         "certificate": "/etc/kubernetes/cert/batch.pem",
         "privatekey": "/etc/kubernetes/cert/batch-key.pem",
@@ -147,17 +149,17 @@ def test_instance_name_sets_paths() -> None:
         "config": "/etc/kubernetes/batch.yaml",
         "unit": "/etc/systemd/system/batch.service",
     }
-    assert found["binary"]["path"] == "/opt/k8s/bin/kube-scheduler-v1.37.2", "shared"
-    assert found["staged"]["kubeconfig"] == "/var/lib/kube-ha/batch/staged/kubeconfig"
+    assert host_plan["binary"]["path"] == "/opt/k8s/bin/kube-scheduler-v1.37.2", "shared"
+    assert host_plan["staged"]["kubeconfig"] == "/var/lib/kube-ha/batch/staged/kubeconfig"
     assert (
         '"--tls-cert-file=/run/credentials/batch.service/certificate"'
-        in found["unit"]["exec_start"]
+        in host_plan["unit"]["exec_start"]
     )
-    assert found["lease"] == {"name": "batch", "namespace": "kube-system"}
-    assert "  resourceName: batch\n" in found["config"]
+    assert host_plan["lease"] == {"name": "batch", "namespace": "kube-system"}
+    assert "  resourceName: batch\n" in host_plan["config"]
     assert "resourceName" not in made()["config"]
     # Both instances have the same identity at the apiserver.
-    assert found["kubeconfig"]["users"] == [
+    assert host_plan["kubeconfig"]["users"] == [
         {
             **made()["kubeconfig"]["users"][0],
             "client_certificate": "/etc/kubernetes/cert/batch.pem",
@@ -167,9 +169,9 @@ def test_instance_name_sets_paths() -> None:
 
 
 def test_unset_version_keeps_running_version() -> None:
-    found = made({"process": {"version": "1.36.1", "pid": 7}}, version="")
-    assert found["version"] == "1.36.1"
-    assert found["binary"] == {
+    host_plan = made({"process": {"version": "1.36.1", "pid": 7}}, version="")
+    assert host_plan["version"] == "1.36.1"
+    assert host_plan["binary"] == {
         "name": "kube-scheduler-v1.36.1",
         "path": "/opt/k8s/bin/kube-scheduler-v1.36.1",
         "link": "/opt/k8s/bin/kube-scheduler",
@@ -207,8 +209,8 @@ def test_check_mode_reads_live_files_if_nothing_is_staged() -> None:
 
 def test_missing_libraries_select_packages() -> None:
     lacking = {"missing_libraries": ["cryptography", "yaml"]}
-    found = made(lacking)
-    assert (found["packages"], found["package_manager"]) == (
+    host_plan = made(lacking)
+    assert (host_plan["packages"], host_plan["package_manager"]) == (
         ["python3-cryptography", "python3-yaml"],
         "apt",
     )
@@ -239,11 +241,11 @@ def test_certificate_uses_profile_or_validity() -> None:
 
 def test_election_times_without_configuration_are_flags() -> None:
     assert "leader-elect-lease-duration" not in made(version="1.10.4")["unit"]["exec_start"]
-    found = made(version="1.10.4", lease_preset="fast")
+    host_plan = made(version="1.10.4", lease_preset="fast")
     for flag in ("lease-duration=5s", "renew-deadline=3s", "retry-period=1s"):
-        assert f'"--leader-elect-{flag}"' in found["unit"]["exec_start"]
-    assert found["unit"]["timeout_stop"] == 13
-    assert found["failover"] == {"crash": 9.4, "stop": 9.4}
+        assert f'"--leader-elect-{flag}"' in host_plan["unit"]["exec_start"]
+    assert host_plan["unit"]["timeout_stop"] == 13
+    assert host_plan["failover"] == {"crash": 9.4, "stop": 9.4}
     assert made(lease_preset="fast")["failover"] == {"crash": 9.4, "stop": 2.2}
     assert made()["timeouts"] == {
         "start": 60.0,
@@ -263,11 +265,11 @@ def test_election_times_without_configuration_are_flags() -> None:
 
 
 def test_rejected_settings_are_errors() -> None:
-    found = made(extra_args={"address": "0.0.0.0"})
-    assert found["errors"][0].startswith(
+    host_plan = made(extra_args={"address": "0.0.0.0"})
+    assert host_plan["errors"][0].startswith(
         "kube_scheduler_extra_args: address: kube-scheduler 1.37.2 has no flag --address"
     )
-    assert found["unit"]["exec_start"] == ""
+    assert host_plan["unit"]["exec_start"] == ""
 
 
 def test_handover_bound_depends_on_running_version() -> None:
@@ -275,8 +277,8 @@ def test_handover_bound_depends_on_running_version() -> None:
         "version": "1.20.2",
         "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
     }
-    found = made({"process": process})
-    assert (found["handover"], found["failover"]["stop"]) == (23.8, 4.4)
+    host_plan = made({"process": process})
+    assert (host_plan["handover"], host_plan["failover"]["stop"]) == (23.8, 4.4)
     assert made({"process": {**process, "version": "1.37.2"}})["handover"] == 4.4
 
 
@@ -328,9 +330,9 @@ def test_lock_types_have_sources() -> None:
 
 
 def test_fileset_paths_include_every_file() -> None:
-    paths, found = plan.list_fileset_paths(settings()), made()
-    assert {file["path"] for file in found["files"]} <= {*paths}
-    assert {f"{STAGED}/{file['name']}" for file in found["files"]} <= {*paths}
+    paths, host_plan = plan.list_fileset_paths(settings()), made()
+    assert {file["path"] for file in host_plan["files"]} <= {*paths}
+    assert {f"{STAGED}/{file['name']}" for file in host_plan["files"]} <= {*paths}
     batch = plan.list_fileset_paths(settings(name="batch"))
     assert {file["path"] for file in made(name="batch")["files"]} <= {*batch}
     assert not {*batch} & {*paths}
@@ -380,11 +382,11 @@ def test_timeouts_cover_the_previous_election_times() -> None:
 
 def test_external_ca_needs_no_ca_key() -> None:
     """The paths contain the inventory name, and no CA key is needed."""
-    found = made(pki="external", csr_dir="/csr")["certificate"]
-    assert (found["ca_on"], found["csr_path"], found["certificate_source"]) == (
+    host_plan = made(pki="external", csr_dir="/csr")["certificate"]
+    assert (host_plan["ca_on"], host_plan["csr_path"], host_plan["certificate_source"]) == (
         "external",
         "/csr/m1.csr",
         "/csr/m1.pem",
     )
-    assert "ca_privatekey_path" not in found
+    assert "ca_privatekey_path" not in host_plan
     assert made()["certificate"]["ca_on"] == "controller"

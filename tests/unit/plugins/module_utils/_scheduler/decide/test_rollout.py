@@ -12,7 +12,7 @@ DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: cont
 ORDER = [["m1"], ["m3"], ["m2"]]
 
 
-def answer(name: str, holder: str = "m2", **given: Any) -> dict[str, Any]:
+def result(name: str, holder: str = "m2", **given: Any) -> dict[str, Any]:
     return {
         "hostname": f"{name}.example",
         "healthy": True,
@@ -33,7 +33,7 @@ def answer(name: str, holder: str = "m2", **given: Any) -> dict[str, Any]:
     }
 
 
-def asked(
+def scope(
     members: str = "m1 m2 m3", playing: str = "", batch: str = "", lost: str = ""
 ) -> rollout.PlayScope:
     playing = playing or members
@@ -42,47 +42,52 @@ def asked(
     )
 
 
-def answers(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {name: answer(name, **given.get(name, {})) for name in ("m1", "m2", "m3")}
+def results(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: result(name, **given.get(name, {})) for name in ("m1", "m2", "m3")}
 
 
 def test_leader_is_rolled_last() -> None:
-    assert rollout.compute_order(answers()) == ORDER
+    assert rollout.compute_order(results()) == ORDER
 
 
 def test_members_without_drift_are_not_rolled() -> None:
-    assert rollout.compute_order(answers(m1={"drift": []}, m2={"drift": []})) == [["m3"]]
-    assert rollout.compute_order({name: answer(name, drift=[]) for name in ("m1", "m2")}) == []
+    assert rollout.compute_order(results(m1={"drift": []}, m2={"drift": []})) == [["m3"]]
+    assert rollout.compute_order({name: result(name, drift=[]) for name in ("m1", "m2")}) == []
 
 
 def test_unhealthy_members_are_rolled_first() -> None:
-    assert rollout.compute_order(answers(m3={"healthy": False})) == [["m3"], ["m1"], ["m2"]]
+    assert rollout.compute_order(results(m3={"healthy": False})) == [["m3"], ["m1"], ["m2"]]
 
 
 def test_unhealthy_leader_that_renews_is_rolled_last() -> None:
-    sick = {"healthy": False}
-    assert rollout.compute_order(answers(m2=sick)) == ORDER
+    unhealthy = {"healthy": False}
+    assert rollout.compute_order(results(m2=unhealthy)) == ORDER
     still = {"lease": {"holder": "m2.example", "moving": False}}
-    assert rollout.compute_order(answers(m2={**sick, **still})) == [["m2"], ["m1"], ["m3"]]
+    assert rollout.compute_order(results(m2={**unhealthy, **still})) == [["m2"], ["m1"], ["m3"]]
 
 
 def test_all_start_at_once_if_no_member_is_healthy() -> None:
-    sick = {"healthy": False, "lease": None}
-    assert rollout.compute_order(answers(m1=sick, m2=sick, m3=sick)) == [["m1", "m2", "m3"]]
+    unhealthy = {"healthy": False, "lease": None}
+    assert rollout.compute_order(results(m1=unhealthy, m2=unhealthy, m3=unhealthy)) == [
+        ["m1", "m2", "m3"]
+    ]
 
 
 def test_order_is_empty_without_drift() -> None:
-    assert rollout.compute_order({"m1": answer("m1", healthy=False, drift=[])}) == []
+    assert rollout.compute_order({"m1": result("m1", healthy=False, drift=[])}) == []
 
 
 def test_rollback_order_ignores_drift() -> None:
-    assert rollout.compute_order(answers(m1={"drift": []}), ["m2", "m1"]) == [["m1"], ["m2"]]
-    assert rollout.compute_order(answers(), []) == []
+    assert rollout.compute_order(results(m1={"drift": []}), ["m2", "m1"]) == [["m1"], ["m2"]]
+    assert rollout.compute_order(results(), []) == []
 
 
 def test_one_healthy_member_keeps_the_order() -> None:
-    sick = {"healthy": False, "lease": None}
-    assert rollout.compute_order(answers(m1=sick, m2={"drift": []}, m3=sick)) == [["m1"], ["m3"]]
+    unhealthy = {"healthy": False, "lease": None}
+    assert rollout.compute_order(results(m1=unhealthy, m2={"drift": []}, m3=unhealthy)) == [
+        ["m1"],
+        ["m3"],
+    ]
 
 
 ALL = ["m1", "m2", "m3"]
@@ -104,7 +109,7 @@ def gate(
     me = me or (order[position][0] if position < len(order) else "m1")
     marks = rollout.RolloutMarks(rolled.split(), failed.split(), blocked or {})
     return rollout.check_gate(
-        rollout.RolloutStep(order, position, me), marks, healthy, now or answers(), play or asked()
+        rollout.RolloutStep(order, position, me), marks, healthy, now or results(), play or scope()
     )
 
 
@@ -135,42 +140,42 @@ SICK: dict[str, Any] = {"healthy": False, "problems": ["readiness: HTTP 500"]}
 @pytest.mark.parametrize("name", ["m1", "m3"])
 def test_unhealthy_member_stops_the_rollout(name: str) -> None:
     """A rolled member, and a waiting member that was healthy at the start."""
-    found = gate(1, "m1", now=answers(**{name: SICK}))
-    why = f"{name} became unhealthy (readiness: HTTP 500); the remaining members are unchanged"
-    assert found == ([], True, why, False)
-    assert gate(2, "m1", blocked={"m3": why}) == ([], True, "", False)
-    assert gate(3, "m1", blocked={"m3": why, "m2": why}).errors == [why]
+    outcome = gate(1, "m1", now=results(**{name: SICK}))
+    reason = f"{name} became unhealthy (readiness: HTTP 500); the remaining members are unchanged"
+    assert outcome == ([], True, reason, False)
+    assert gate(2, "m1", blocked={"m3": reason}) == ([], True, "", False)
+    assert gate(3, "m1", blocked={"m3": reason, "m2": reason}).errors == [reason]
     # A member that was unhealthy before must be repairable.
     assert not gate(
-        0, order=[["m3"], ["m1"], ["m2"]], healthy=["m1", "m2"], now=answers(m3=SICK)
+        0, order=[["m3"], ["m1"], ["m2"]], healthy=["m1", "m2"], now=results(m3=SICK)
     ).stopped
 
 
 def test_member_without_result_stops_the_rollout() -> None:
-    left = {name: answer(name) for name in ("m2", "m3")}
+    left = {name: result(name) for name in ("m2", "m3")}
     assert "m1 became unhealthy (no usable result)" in gate(1, "m1", now=left).blocked
 
 
 def test_gate_at_the_end_has_no_errors() -> None:
-    assert gate(3, "m1 m3 m2", now=answers(m1=SICK)) == ([], False, "", False)
+    assert gate(3, "m1 m3 m2", now=results(m1=SICK)) == ([], False, "", False)
 
 
 def test_member_without_result_can_be_rolled() -> None:
-    left = {name: answer(name) for name in ("m2", "m3")}
+    left = {name: result(name) for name in ("m2", "m3")}
     assert gate(0, healthy=["m2", "m3"], now=left) == ([], False, "", False)
 
 
 def test_last_healthy_member_is_not_rolled() -> None:
-    found = gate(0, order=[["m2"]], healthy=["m2"], now=answers(m1=SICK, m3=SICK))
-    assert found.blocked.startswith(
+    outcome = gate(0, order=[["m2"]], healthy=["m2"], now=results(m1=SICK, m3=SICK))
+    assert outcome.blocked.startswith(
         "m2 is the only healthy member and was not rolled, because no other member could schedule"
     )
     led: dict[str, Any] = {"lease": {"holder": "m4.example", "moving": True}}
     # A member outside of this play leads.
-    assert not gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2", **led)}).stopped
+    assert not gate(0, order=[["m2"]], healthy=["m2"], now={"m2": result("m2", **led)}).stopped
     # A cluster with one member cannot wait for another one.
-    one = asked("m2")
-    assert gate(0, order=[["m2"]], healthy=["m2"], now={"m2": answer("m2")}, play=one) == (
+    one = scope("m2")
+    assert gate(0, order=[["m2"]], healthy=["m2"], now={"m2": result("m2")}, play=one) == (
         [],
         False,
         "",
@@ -181,16 +186,16 @@ def test_last_healthy_member_is_not_rolled() -> None:
 def test_current_leader_hands_over() -> None:
     """The order can be older than its leadership. A leader that does not renew cannot hand over."""
     moved = {name: {"holder": "m1"} for name in ALL}
-    assert gate(0, now=answers(**moved)).hands_over
-    assert not gate(2, "m1 m3", now=answers(**moved)).hands_over
-    alone = answers(
+    assert gate(0, now=results(**moved)).hands_over
+    assert not gate(2, "m1 m3", now=results(**moved)).hands_over
+    alone = results(
         m1=SICK, m2=SICK, m3={**SICK, "lease": {"holder": "m3.example", "moving": False}}
     )
     assert not gate(0, order=[ALL], healthy=[], now=alone, me="m3").hands_over
 
 
 def test_gate_opens_if_no_member_was_healthy() -> None:
-    for now in (answers(m1=SICK, m2=SICK, m3=SICK), answers(m2=SICK, m3=SICK)):
+    for now in (results(m1=SICK, m2=SICK, m3=SICK), results(m2=SICK, m3=SICK)):
         assert gate(0, order=[ALL], healthy=[], now=now) == ([], False, "", False)
 
 
@@ -209,40 +214,42 @@ def test_gate_opens_if_no_member_was_healthy() -> None:
     ],
 )
 def test_roll_is_evaluated(given: dict[str, Any], version: str, line: str) -> None:
-    found = rollout.evaluate_roll("m1", answer("m1", **given), version=version, compared=True)
-    assert found == ([line] if line else [])
+    outcome = rollout.evaluate_roll("m1", result("m1", **given), version=version, compared=True)
+    assert outcome == ([line] if line else [])
 
 
 def test_rollback_is_evaluated_without_version() -> None:
     back: dict[str, Any] = {"version": "", "compared": False, "rolled_back": True}
-    assert rollout.evaluate_roll("m1", answer("m1"), **back) == []
-    assert rollout.evaluate_roll("m1", answer("m1", **SICK), **back) == [
+    assert rollout.evaluate_roll("m1", result("m1"), **back) == []
+    assert rollout.evaluate_roll("m1", result("m1", **SICK), **back) == [
         "m1: unhealthy after the rollback: readiness: HTTP 500"
     ]
 
 
 def test_order_is_described() -> None:
-    found = answers(m3={**SICK, "process": {"version": "1.36.1"}})
-    assert rollout.describe_order([["m3"], ["m1"], ["m2"]], found, "1.37.2", 4.4) == [
+    outcome = results(m3={**SICK, "process": {"version": "1.36.1"}})
+    assert rollout.describe_order([["m3"], ["m1"], ["m2"]], outcome, "1.37.2", 4.4) == [
         "rollout order: m3 1.36.1 -> 1.37.2 (unhealthy, canary), m1 (standby), m2 (leader)",
         "1 handover, at most 4.4 s without a leader",
     ]
-    assert rollout.describe_order([["m1"]], found, "1.37.2", 4.4) == ["rollout order: m1 (standby)"]
-    sick = answers(m1=SICK, m2=SICK, m3=SICK)
-    assert rollout.describe_order([ALL], sick, "1.37.2", 4.4) == [
+    assert rollout.describe_order([["m1"]], outcome, "1.37.2", 4.4) == [
+        "rollout order: m1 (standby)"
+    ]
+    unhealthy = results(m1=SICK, m2=SICK, m3=SICK)
+    assert rollout.describe_order([ALL], unhealthy, "1.37.2", 4.4) == [
         "rollout order: all at once, because no member is healthy: m1, m2, m3"
     ]
-    assert rollout.describe_order([], found, "1.37.2", 4.4) == []
+    assert rollout.describe_order([], outcome, "1.37.2", 4.4) == []
 
 
 def test_step_is_described() -> None:
     turn = rollout.RolloutStep(ORDER, 1, "m3")
-    assert rollout.describe_step(turn, answers()) == "m3: rolling, step 2 of 3; leader: m2"
+    assert rollout.describe_step(turn, results()) == "m3: rolling, step 2 of 3; leader: m2"
     assert (
-        rollout.describe_step(turn, answers(), check=True)
+        rollout.describe_step(turn, results(), check=True)
         == "m3: would roll, step 2 of 3; leader: m2"
     )
-    nobody = {"m3": answer("m3", holder="")}
+    nobody = {"m3": result("m3", holder="")}
     assert (
         rollout.describe_step(turn, nobody)
         == "m3: rolling, step 2 of 3; leader: none of the members"
@@ -263,29 +270,29 @@ def test_handover_is_described() -> None:
 
 def test_transitions_are_described() -> None:
     def count(number: int) -> dict[str, Any]:
-        return {name: {"lease": {**answer(name)["lease"], "transitions": number}} for name in ALL}
+        return {name: {"lease": {**result(name)["lease"], "transitions": number}} for name in ALL}
 
-    assert rollout.describe_transitions(answers(**count(3)), answers(**count(4))) == [
+    assert rollout.describe_transitions(results(**count(3)), results(**count(4))) == [
         "leader: m2; 1 lease transition during this run"
     ]
-    [twice] = rollout.describe_transitions(answers(**count(3)), answers(**count(5)))
+    [twice] = rollout.describe_transitions(results(**count(3)), results(**count(5)))
     assert twice.endswith("2 lease transitions during this run")
-    assert rollout.describe_transitions(answers(**count(3)), answers(**count(3))) == []
+    assert rollout.describe_transitions(results(**count(3)), results(**count(3))) == []
     # A lease that did not exist, and one that was re-created.
     assert (
         rollout.describe_transitions(
-            answers(**{name: {"lease": None} for name in ALL}), answers(**count(1))
+            results(**{name: {"lease": None} for name in ALL}), results(**count(1))
         )
         == []
     )
-    assert rollout.describe_transitions(answers(**count(3)), answers(**count(0))) == []
+    assert rollout.describe_transitions(results(**count(3)), results(**count(0))) == []
 
 
 NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
 
 
 @pytest.mark.parametrize(
-    ("recalled", "words"),
+    ("recalled", "expected"),
     [
         ({"changed": True, "not_after": "2026-11-26T00:00:00+00:00"}, ""),
         ({"changed": False, "not_after": ""}, ""),
@@ -305,11 +312,11 @@ NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
     ],
 )
 def test_previous_set_that_cannot_be_restored_is_rejected(
-    recalled: dict[str, Any], words: str
+    recalled: dict[str, Any], expected: str
 ) -> None:
-    found = rollout.check_recall("m1", recalled, NOW, "p_")
-    assert len(found) == bool(words)
-    assert words in "".join(found)
+    outcome = rollout.check_recall("m1", recalled, NOW, "p_")
+    assert len(outcome) == bool(expected)
+    assert expected in "".join(outcome)
 
 
 def test_original_set_without_known_certificate_is_restored() -> None:
@@ -322,16 +329,16 @@ def test_original_set_without_known_certificate_is_restored() -> None:
 
 def test_previous_sets_of_different_versions_are_rejected() -> None:
     older, newer = {"changed": True, "version": "1.36.1"}, {"changed": True, "version": "1.37.2"}
-    assert rollout.check_recalled_versions(dict.fromkeys(ALL, older), answers()) == []
+    assert rollout.check_recalled_versions(dict.fromkeys(ALL, older), results()) == []
     # A member that is not rolled back keeps its version.
     assert (
         rollout.check_recalled_versions(
-            {"m1": {"changed": False}, "m2": newer, "m3": newer}, answers()
+            {"m1": {"changed": False}, "m2": newer, "m3": newer}, results()
         )
         == []
     )
     [line] = rollout.check_recalled_versions(
-        {"m1": {"changed": False}, "m2": older, "m3": newer}, answers()
+        {"m1": {"changed": False}, "m2": older, "m3": newer}, results()
     )
     assert (
         "the members would run m1 1.37.2, m2 1.36.1, m3 1.37.2; select the hosts to roll back with --limit"
@@ -348,25 +355,25 @@ def test_results_are_stale_after_a_rollout_in_positions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("silent", "play", "words"),
+    ("missing", "play", "expected"),
     [
-        ("m1 m3", asked(playing="m2"), "excluded (m1, m3); run without --limit"),
-        ("m3", asked(playing="m1 m2"), "excluded (m3); run without --limit"),
-        ("m1 m3", asked(batch="m2"), "in later batches (m1, m3); remove serial"),
-        ("m1 m3", asked(playing="m1 m2", batch="m2"), "excluded (m1, m3); run without --limit"),
+        ("m1 m3", scope(playing="m2"), "excluded (m1, m3); run without --limit"),
+        ("m3", scope(playing="m1 m2"), "excluded (m3); run without --limit"),
+        ("m1 m3", scope(batch="m2"), "in later batches (m1, m3); remove serial"),
+        ("m1 m3", scope(playing="m1 m2", batch="m2"), "excluded (m1, m3); run without --limit"),
     ],
 )
 def test_leader_is_not_rolled_before_excluded_members(
-    silent: str, play: rollout.PlayScope, words: str
+    missing: str, play: rollout.PlayScope, expected: str
 ) -> None:
-    found = {name: answer(name) for name in ("m1", "m2", "m3") if name not in silent}
-    [line] = rollout.check_leader_scope(rollout.compute_order(found), found, play)
+    outcome = {name: result(name) for name in ("m1", "m2", "m3") if name not in missing}
+    [line] = rollout.check_leader_scope(rollout.compute_order(outcome), outcome, play)
     start = "m2 leads and has drift, but members that must be rolled before it are "
-    assert line.startswith(f"{start}{words}")
+    assert line.startswith(f"{start}{expected}")
 
 
 def test_standbys_are_rolled_without_excluded_members() -> None:
-    alone = asked(playing="m2")
+    alone = scope(playing="m2")
     for own in (
         {"drift": []},  # a leader that is as planned
         {"lease": {"holder": "m1.example", "moving": True}},  # a standby
@@ -375,33 +382,33 @@ def test_standbys_are_rolled_without_excluded_members() -> None:
             "lease": {"holder": "m2.example", "moving": False},
         },  # a leader that does not renew
     ):
-        found = {"m2": answer("m2", **own)}
-        assert rollout.check_leader_scope(rollout.compute_order(found), found, alone) == []
-    assert rollout.check_leader_scope(ORDER, answers(), asked()) == []
+        outcome = {"m2": result("m2", **own)}
+        assert rollout.check_leader_scope(rollout.compute_order(outcome), outcome, alone) == []
+    assert rollout.check_leader_scope(ORDER, results(), scope()) == []
     # The order is empty without drift, and a lost member stops the rollout anyway.
-    assert rollout.check_leader_scope([], {"m2": answer("m2")}, alone) == []
+    assert rollout.check_leader_scope([], {"m2": result("m2")}, alone) == []
     assert (
         rollout.check_leader_scope(
-            [["m2"]], {"m2": answer("m2"), "m1": answer("m1")}, asked(lost="m3")
+            [["m2"]], {"m2": result("m2"), "m1": result("m1")}, scope(lost="m3")
         )
         == []
     )
 
 
 def verdict(
-    found: dict[str, dict[str, Any]],
+    outcome: dict[str, dict[str, Any]],
     name: str = "m1",
     play: rollout.PlayScope | None = None,
     **given: Any,
 ) -> list[str]:
     return rollout.evaluate_member(
-        name, found, play or asked(), **{"version": "1.37.2", "rolled": True, **given}
+        name, outcome, play or scope(), **{"version": "1.37.2", "rolled": True, **given}
     ).errors
 
 
 def fine(**given: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
-        name: answer(name, **{"drift": [], **given.get(name, {})}) for name in ("m1", "m2", "m3")
+        name: result(name, **{"drift": [], **given.get(name, {})}) for name in ("m1", "m2", "m3")
     }
 
 
@@ -410,12 +417,12 @@ def test_healthy_cluster_has_no_errors() -> None:
 
 
 def test_missing_holder_is_no_disagreement() -> None:
-    assert verdict(fine(m1={"lease": {**answer("m1")["lease"], "holder": ""}})) == []
+    assert verdict(fine(m1={"lease": {**result("m1")["lease"], "holder": ""}})) == []
     assert verdict(fine(m1={"lease": None})) == []
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("given", "expected"),
     [
         (
             {"m1": {"healthy": False, "problems": ["readiness: HTTP 500"]}},
@@ -429,39 +436,39 @@ def test_missing_holder_is_no_disagreement() -> None:
         ),
     ],
 )
-def test_member_is_evaluated(given: dict[str, Any], sentence: str) -> None:
-    assert verdict(fine(**given)) == [sentence]
+def test_member_is_evaluated(given: dict[str, Any], expected: str) -> None:
+    assert verdict(fine(**given)) == [expected]
 
 
 def test_foreign_holder_is_an_error_with_all_results() -> None:
     foreign = {"holder": "x"}
-    found = fine(m1=foreign, m2=foreign, m3=foreign)
-    assert verdict(found) == [
+    outcome = fine(m1=foreign, m2=foreign, m3=foreign)
+    assert verdict(outcome) == [
         "holder x.example is not in the group: removed without uninstall? its hosts are m1.example, m2.example, m3.example"
     ]
-    more = asked("m1 m2 m3 m4", playing="m1 m2 m3")
-    assert verdict(found, play=more) == []
+    more = scope("m1 m2 m3 m4", playing="m1 m2 m3")
+    assert verdict(outcome, play=more) == []
     unknown = "whether the holder x.example is a member (no result from m4)"
-    assert rollout.evaluate_leadership(found, more) == ([], [unknown])
+    assert rollout.evaluate_leadership(outcome, more) == ([], [unknown])
 
 
 def test_leader_of_an_earlier_batch_is_ignored() -> None:
     """The leader of that time was rolled later. The hostnames of its batch still count."""
-    found = fine(m3={"holder": "m1"})
-    assert verdict(found, "m3") != []
-    assert verdict(found, "m3", asked(batch="m3")) == []
+    outcome = fine(m3={"holder": "m1"})
+    assert verdict(outcome, "m3") != []
+    assert verdict(outcome, "m3", scope(batch="m3")) == []
 
 
 def test_unchecked_items_are_returned() -> None:
-    found = {"m1": answer("m1", drift=[], not_checked=["metrics"])}
-    told = rollout.evaluate_member("m1", found, asked(playing="m1"), "1.37.2", rolled=True)
-    assert told.not_checked[0] == "metrics"
-    assert told.not_checked[1].startswith("whether the holder m2.example")
+    outcome = {"m1": result("m1", drift=[], not_checked=["metrics"])}
+    lines = rollout.evaluate_member("m1", outcome, scope(playing="m1"), "1.37.2", rolled=True)
+    assert lines.not_checked[0] == "metrics"
+    assert lines.not_checked[1].startswith("whether the holder m2.example")
 
 
 def test_staged_drift_is_no_error() -> None:
-    found = fine(m1={"process": {"version": "1.36.1"}, "drift": DRIFT})
-    assert verdict(found, rolled=False) == []
+    outcome = fine(m1={"process": {"version": "1.36.1"}, "drift": DRIFT})
+    assert verdict(outcome, rolled=False) == []
 
 
 # --- removal
@@ -470,9 +477,9 @@ def test_staged_drift_is_no_error() -> None:
 def removal(
     me: str = "m1", play: str = "m1", group: str = "m1 m2 m3", **given: Any
 ) -> rollout.RemovalResult:
-    found = {name: answer(name, **given.pop(name, {})) for name in play.split()}
-    found[me] |= given
-    return rollout.check_removal(me, found, asked(group, playing=play), "say so")
+    outcome = {name: result(name, **given.pop(name, {})) for name in play.split()}
+    outcome[me] |= given
+    return rollout.check_removal(me, outcome, scope(group, playing=play), "say so")
 
 
 def test_removal_keeps_another_scheduler() -> None:

@@ -35,10 +35,10 @@ def known(ca: Ca) -> str:
 
 
 def blocks(pem: str) -> list[str]:
-    return [compute_fingerprint(found) for found in parse_certificates(pem.encode()) if found]
+    return [compute_fingerprint(errors) for errors in parse_certificates(pem.encode()) if errors]
 
 
-def lying(signer: Ca | None, *trusted: Ca) -> list[dict[str, Any]]:
+def certificates_of(signer: Ca | None, *trusted: Ca) -> list[dict[str, Any]]:
     """Return the certificates of a host."""
     pair = {
         "use": "pair",
@@ -59,10 +59,10 @@ def host(certificates: list[dict[str, Any]], **apiserver: Any) -> dict[str, Any]
     }
 
 
-def behind(answer: dict[str, Any], *servers: dict[str, Any]) -> dict[str, Any]:
+def behind(result: dict[str, Any], *servers: dict[str, Any]) -> dict[str, Any]:
     """Return a host whose apiserver is a load balancer, with the listed apiservers."""
     return {
-        **answer,
+        **result,
         "apiservers": [
             {"server": f"https://192.0.2.{10 + n}:6443", **one} for n, one in enumerate(servers)
         ],
@@ -72,17 +72,17 @@ def behind(answer: dict[str, Any], *servers: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("certificates", "authorities", "step"),
     [
-        (lying(FORMER, FORMER), BOTH, ""),
-        (lying(FORMER, FORMER, NEXT), BOTH, "accept"),
-        (lying(NEXT, FORMER, NEXT), BOTH, "issue"),
-        (lying(NEXT, NEXT), BOTH, "drop"),
-        (lying(FORMER, NEXT), BOTH, "accept"),
-        (lying(NEXT, FORMER), BOTH, ""),
-        (lying(None, OTHER), BOTH, ""),
+        (certificates_of(FORMER, FORMER), BOTH, ""),
+        (certificates_of(FORMER, FORMER, NEXT), BOTH, "accept"),
+        (certificates_of(NEXT, FORMER, NEXT), BOTH, "issue"),
+        (certificates_of(NEXT, NEXT), BOTH, "drop"),
+        (certificates_of(FORMER, NEXT), BOTH, "accept"),
+        (certificates_of(NEXT, FORMER), BOTH, ""),
+        (certificates_of(None, OTHER), BOTH, ""),
         # The kubeconfig trusts another CA, so that only the pair changes.
-        (lying(FORMER, OTHER), APART, "accept"),
-        (lying(NEXT, OTHER), APART, "drop"),
-        (lying(NEXT, OTHER, FORMER), APART, "drop"),
+        (certificates_of(FORMER, OTHER), APART, "accept"),
+        (certificates_of(NEXT, OTHER), APART, "drop"),
+        (certificates_of(NEXT, OTHER, FORMER), APART, "drop"),
     ],
 )
 def test_completed_step_follows_from_certificates(
@@ -121,7 +121,7 @@ def test_trusted_cas_follow_the_step() -> None:
 def test_equal_cas_change_nothing() -> None:
     """The variables still contain the new CA after the rotation."""
     same = Authorities(previous=NEXT.pem, next=NEXT.pem, trusted=NEXT.pem)
-    assert rotation.completed_step(host(lying(NEXT, NEXT)), same) == "drop"
+    assert rotation.completed_step(host(certificates_of(NEXT, NEXT)), same) == "drop"
     assert same.trusted_after("drop") == NEXT.pem
     assert rotation.remaining_steps({"m1": "drop"}, can_previous_sign=True, check=False) == []
 
@@ -166,7 +166,7 @@ def test_later_step_never_goes_back() -> None:
 
 
 def test_issue_requires_apiserver_that_accepts_new_ca() -> None:
-    at = host(lying(FORMER, FORMER, NEXT), next_accepted=False, next_serves=False)
+    at = host(certificates_of(FORMER, FORMER, NEXT), next_accepted=False, next_serves=False)
     line = (
         "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, does not accept a certificate of this CA; add the CA to the"
         " file of its --client-ca-file, beside the previous CA, restart the apiserver, and run again"
@@ -174,19 +174,22 @@ def test_issue_requires_apiserver_that_accepts_new_ca() -> None:
     assert rotation.check_step("m1", "issue", at, BOTH, PREFIX) == [line]
     assert rotation.check_step("m1", "drop", at, BOTH, PREFIX) == [line]
     assert rotation.check_step(
-        "m1", "issue", host(lying(FORMER, FORMER, NEXT), next_accepted=None), BOTH, PREFIX
+        "m1", "issue", host(certificates_of(FORMER, FORMER, NEXT), next_accepted=None), BOTH, PREFIX
     )
     assert rotation.check_step("m1", "issue", {**at, "apiserver": None}, BOTH, PREFIX)
     for step in ("", "accept", "inspect", "leaf", "due"):
         assert rotation.check_step("m1", step, at, BOTH, PREFIX) == []
-    accepting = host(lying(FORMER, FORMER, NEXT), next_accepted=True)
+    accepting = host(certificates_of(FORMER, FORMER, NEXT), next_accepted=True)
     assert rotation.check_step("m1", "issue", accepting, BOTH, PREFIX) == []
     # Its completed steps imply the acceptance.
-    assert rotation.check_step("m1", "issue", host(lying(NEXT, FORMER, NEXT)), BOTH, PREFIX) == []
+    assert (
+        rotation.check_step("m1", "issue", host(certificates_of(NEXT, FORMER, NEXT)), BOTH, PREFIX)
+        == []
+    )
 
 
 def test_drop_requires_apiserver_certificate_of_new_ca() -> None:
-    at = lying(NEXT, FORMER, NEXT)
+    at = certificates_of(NEXT, FORMER, NEXT)
     line = (
         "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, still serves a certificate that is not of this CA; replace that certificate"
         " and run again; until then, the previous CA remains trusted"
@@ -203,35 +206,37 @@ def test_drop_requires_apiserver_certificate_of_new_ca() -> None:
         == []
     )
     assert (
-        rotation.check_step("m1", "drop", host(lying(NEXT, NEXT), next_serves=False), BOTH, PREFIX)
+        rotation.check_step(
+            "m1", "drop", host(certificates_of(NEXT, NEXT), next_serves=False), BOTH, PREFIX
+        )
         == []
     )
     assert (
         rotation.check_step(
-            "m1", "drop", host(lying(NEXT, OTHER), next_serves=False), APART, PREFIX
+            "m1", "drop", host(certificates_of(NEXT, OTHER), next_serves=False), APART, PREFIX
         )
         == []
     )
 
 
 @pytest.mark.parametrize(
-    ("step", "answer", "at"),
+    ("step", "result", "at"),
     [
-        ("issue", "next_accepted", lying(FORMER, FORMER, NEXT)),
-        ("drop", "next_serves", lying(NEXT, FORMER, NEXT)),
+        ("issue", "next_accepted", certificates_of(FORMER, FORMER, NEXT)),
+        ("drop", "next_serves", certificates_of(NEXT, FORMER, NEXT)),
     ],
 )
 def test_step_waits_for_each_listed_apiserver(
-    step: str, answer: str, at: list[dict[str, Any]]
+    step: str, result: str, at: list[dict[str, Any]]
 ) -> None:
     balancer = host(at, next_accepted=True, next_serves=True)
-    one = behind(balancer, {answer: True}, {answer: False}, {answer: None})
-    found = rotation.check_step("m1", step, one, BOTH, PREFIX)
-    assert [line.split(",")[1].strip() for line in found] == [
+    one = behind(balancer, {result: True}, {result: False}, {result: None})
+    errors = rotation.check_step("m1", step, one, BOTH, PREFIX)
+    assert [line.split(",")[1].strip() for line in errors] == [
         "https://192.0.2.11:6443",
         "https://192.0.2.12:6443",
     ]
-    assert rotation.check_step("m1", step, behind(balancer, {answer: True}), BOTH, PREFIX) == []
+    assert rotation.check_step("m1", step, behind(balancer, {result: True}), BOTH, PREFIX) == []
     same = {**balancer, "apiservers": [balancer["apiserver"]]}
     assert len(rotation.check_step("m1", step, {**same, "apiserver": None}, BOTH, PREFIX)) == 1
 
@@ -252,7 +257,7 @@ def test_signing_ca_follows_the_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kind", "silent", "sentence"),
+    ("given", "kind", "excluded", "expected"),
     [
         ({}, "all", [], "rotate: 'all' is not a kind of rotation; set one of leaf, due, ca"),
         (
@@ -288,10 +293,10 @@ def test_signing_ca_follows_the_step() -> None:
     ],
 )
 def test_invalid_rotation_is_rejected(
-    given: dict[str, Any], kind: Any, silent: list[str], sentence: str
+    given: dict[str, Any], kind: Any, excluded: list[str], expected: str
 ) -> None:
-    found = rotation.validate_rotation(settings(**given), kind, silent, PREFIX)
-    assert [line for line in found if line.startswith(sentence)], found
+    errors = rotation.validate_rotation(settings(**given), kind, excluded, PREFIX)
+    assert [line for line in errors if line.startswith(expected)], errors
 
 
 def test_valid_rotation_is_accepted() -> None:
@@ -302,7 +307,7 @@ def test_valid_rotation_is_accepted() -> None:
     assert rotation.validate_rotation(settings(pki="provided"), None, [], PREFIX) == []
 
 
-def answer(*drift: tuple[str, str], **changes: Any) -> dict[str, Any]:
+def result(*drift: tuple[str, str], **changes: Any) -> dict[str, Any]:
     return {
         **copy.deepcopy(RESULT),
         "drift": [{"part": part, "reason": reason} for part, reason in drift],
@@ -321,7 +326,7 @@ OWN = (
 
 
 def test_other_drift_is_rejected() -> None:
-    assert rotation.check_other_drift("m1", answer(*OWN), "1.37.2") == []
+    assert rotation.check_other_drift("m1", result(*OWN), "1.37.2") == []
     for other in (
         ("config", "/x.yaml: content differs"),
         ("unit", "/u: content differs"),
@@ -331,18 +336,18 @@ def test_other_drift_is_rejected() -> None:
         ("binary", "/b: is not there"),
         ("user", "the user k8s does not exist"),
     ):
-        [line] = rotation.check_other_drift("m1", answer(*OWN, other), "1.37.2")
+        [line] = rotation.check_other_drift("m1", result(*OWN, other), "1.37.2")
         assert (
             line
             == f"m1: differs from its plan in more than certificates ({other[0]}: {other[1]}); run site.yml first"
         )
-    [line] = rotation.check_other_drift("m1", answer(), "1.38.0")
+    [line] = rotation.check_other_drift("m1", result(), "1.38.0")
     assert "(version 1.37.2 runs, desired: 1.38.0)" in line
 
 
 def test_renewal_is_due_with_drift() -> None:
-    assert not rotation.is_renewal_due({"m1": answer(), "m2": answer()})
-    assert rotation.is_renewal_due({"m1": answer(), "m2": answer(OWN[0])})
+    assert not rotation.is_renewal_due({"m1": result(), "m2": result()})
+    assert rotation.is_renewal_due({"m1": result(), "m2": result(OWN[0])})
 
 
 def test_ca_steps_are_described() -> None:
@@ -377,21 +382,21 @@ def test_ca_steps_are_described() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hours", "words"), [(8760, "365d"), (48, "2d"), (47, "47h"), (0, "0h"), (-1, "expired")]
+    ("hours", "expected"), [(8760, "365d"), (48, "2d"), (47, "47h"), (0, "0h"), (-1, "expired")]
 )
-def test_time_left_is_formatted(hours: int, words: str) -> None:
+def test_time_left_is_formatted(hours: int, expected: str) -> None:
     assert (
         rotation.format_time_left(
             (NOW + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ"), NOW
         )
-        == words
+        == expected
     )
     assert rotation.format_time_left("soon", NOW) == "?"
 
 
 def test_certificate_table_lists_all_files() -> None:
     v = settings(ca_cert="/ca.pem", new_ca_cert="/next.pem", new_ca_key="/k.pem")
-    one = answer()
+    one = result()
     [pair] = one["certificates"]
     pair["signed_by"] = [known(NEXT)]
     pair["issuer"] = "CN=next"
@@ -429,9 +434,9 @@ def test_certificate_table_lists_all_files() -> None:
 
 
 def test_remaining_certificate_fails_the_rotation() -> None:
-    assert rotation.evaluate_rotation("m1", answer(), ["00:12"]) == []
+    assert rotation.evaluate_rotation("m1", result(), ["00:12"]) == []
     assert rotation.evaluate_rotation("m1", None, []) == ["m1: no usable result from this host"]
-    assert rotation.evaluate_rotation("m1", answer(problems=["x"]), ["00:11"]) == [
+    assert rotation.evaluate_rotation("m1", result(problems=["x"]), ["00:11"]) == [
         "m1: x",
         "m1: /etc/kubernetes/cert/kube-scheduler.pem still contains the certificate that must be replaced",
     ]
@@ -440,5 +445,5 @@ def test_remaining_certificate_fails_the_rotation() -> None:
 def test_first_fingerprint_of_a_text() -> None:
     assert rotation.first_fingerprint(FORMER.pem + NEXT.pem) == known(FORMER)
     assert rotation.first_fingerprint("garbage") == ""
-    assert rotation.pair_fingerprint(lying(None)) == "AA"
+    assert rotation.pair_fingerprint(certificates_of(None)) == "AA"
     assert rotation.pair_fingerprint([]) == ""

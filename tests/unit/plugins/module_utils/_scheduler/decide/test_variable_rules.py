@@ -48,12 +48,12 @@ def settings(**given: Any) -> Variables:
         "ca_cert": "/ca.pem",
         "version": "1.37.2",
     }
-    found, faults = variables.parse_variables(raw | given, VARIABLES_SPEC, PREFIX)
-    assert found is not None, faults
-    return found
+    result, errors = variables.parse_variables(raw | given, VARIABLES_SPEC, PREFIX)
+    assert result is not None, errors
+    return result
 
 
-def refused(
+def input_errors(
     addresses: dict[str, str] | None = None,
     me: str = "m1",
     absent: tuple[str, ...] = (),
@@ -75,27 +75,27 @@ def refused(
 
 
 def test_defaults_are_valid() -> None:
-    assert refused() == []
-    assert refused(addresses={"m1": "2001:db8::1", "m2": "192.0.2.2"}) == []
+    assert input_errors() == []
+    assert input_errors(addresses={"m1": "2001:db8::1", "m2": "192.0.2.2"}) == []
     assert (
-        refused(
+        input_errors(
             lease_preset="fast",
             bind_address="::",
             subject={"CN": ["system:kube-scheduler"], "O": ["us", "them"]},
         )
         == []
     )
-    assert refused(ca_config="/ca-config.json", ca_profile="kubernetes") == []
+    assert input_errors(ca_config="/ca-config.json", ca_profile="kubernetes") == []
     plain = {
         "parallelism": 15,
         "enableProfiling": False,
         "profiles": [{"percentageOfNodesToScore": None}],
     }
-    assert refused(config=plain) == []
+    assert input_errors(config=plain) == []
 
 
 @pytest.mark.parametrize(
-    ("given", "sentence"),
+    ("given", "expected"),
     [
         (
             {"version": "1.99.0"},
@@ -445,10 +445,10 @@ def test_defaults_are_valid() -> None:
         ),
     ],
 )
-def test_invalid_variable_is_rejected(given: dict[str, Any], sentence: str) -> None:
-    found = refused(**given)
-    assert any(sentence in line for line in found), found
-    assert all("\n" not in line or "\n" in given.get("user", "") for line in found)
+def test_invalid_variable_is_rejected(given: dict[str, Any], expected: str) -> None:
+    result = input_errors(**given)
+    assert any(expected in line for line in result), result
+    assert all("\n" not in line or "\n" in given.get("user", "") for line in result)
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ def test_invalid_variable_is_rejected(given: dict[str, Any], sentence: str) -> N
     ],
 )
 def test_valid_checksum_is_accepted(given: dict[str, Any]) -> None:
-    assert refused(**given) == []
+    assert input_errors(**given) == []
 
 
 def test_checksum_is_selected_by_version() -> None:
@@ -478,7 +478,7 @@ def test_checksum_is_selected_by_version() -> None:
 
 
 @pytest.mark.parametrize(
-    ("checksum", "files", "found"),
+    ("checksum", "files", "result"),
     [
         (
             "",
@@ -508,18 +508,18 @@ def test_checksum_is_selected_by_version() -> None:
     ],
 )
 def test_controller_binary_has_checksum(
-    checksum: str, files: dict[str, str], found: dict[str, str]
+    checksum: str, files: dict[str, str], result: dict[str, str]
 ) -> None:
     binary = {"source": "/b", "checksum": checksum or "sha512:/b.sha512"}
     told = variable_rules.inspect_controller_binary(
         binary, is_file=lambda p: p in files, read=files.__getitem__, prefix=PREFIX
     )
-    assert told.keys() == found.keys()
-    assert all(told[key].startswith(text) for key, text in found.items()), told
+    assert told.keys() == result.keys()
+    assert all(told[key].startswith(text) for key, text in result.items()), told
 
 
 @pytest.mark.parametrize(
-    ("addresses", "sentence"),
+    ("addresses", "expected"),
     [
         (
             {},
@@ -547,47 +547,48 @@ def test_controller_binary_has_checksum(
         ),
     ],
 )
-def test_invalid_inventory_is_rejected(addresses: dict[str, str], sentence: str) -> None:
-    assert any(sentence in line for line in refused(addresses))
+def test_invalid_inventory_is_rejected(addresses: dict[str, str], expected: str) -> None:
+    assert any(expected in line for line in input_errors(addresses))
 
 
 def test_first_host_reports_for_the_cluster() -> None:
     addresses = {"m1": "nowhere", "m2": "192.0.2.2"}
-    assert refused(addresses, me="m1")
-    assert refused(addresses, me="m2") == []
+    assert input_errors(addresses, me="m1")
+    assert input_errors(addresses, me="m2") == []
 
 
 def test_example_url_has_ipv6_brackets() -> None:
-    [line] = refused(addresses={"m1": "2001:db8::1"}, apiserver="")
+    [line] = input_errors(addresses={"m1": "2001:db8::1"}, apiserver="")
     assert line.endswith("such as https://[2001:db8::1]:6443")
 
 
 def test_shared_pair_can_be_absent() -> None:
     pair: dict[str, Any] = {"cert_source": "/c.pem", "key_source": "/k.pem"}
-    assert refused(pki="shared", **pair, absent=("/c.pem", "/k.pem", "")) == []
+    assert input_errors(pki="shared", **pair, absent=("/c.pem", "/k.pem", "")) == []
     # A provided pair can also be another file of the role, and an unused pair can be any file.
-    assert refused(pki="provided", **pair, metrics_cert="/c.pem", metrics_key="/k.pem") == []
-    assert refused(cert_source="/c.pem", key_source="/c.pem") == []
-    [line] = refused(pki="shared")
+    assert input_errors(pki="provided", **pair, metrics_cert="/c.pem", metrics_key="/k.pem") == []
+    assert input_errors(cert_source="/c.pem", key_source="/c.pem") == []
+    [line] = input_errors(pki="shared")
     assert "shared requires kube_scheduler_cert_source and kube_scheduler_key_source" in line
 
 
 def test_absent_files_share_one_error() -> None:
-    assert refused(absent=("/ca.pem",)) == [
+    assert input_errors(absent=("/ca.pem",)) == [
         "kube_scheduler_ca_cert: /ca.pem, kube_scheduler_apiserver_ca: /ca.pem is not a file on the controller; create it, or correct the path"
     ]
     pair: dict[str, Any] = {"pki": "provided", "cert_source": "/c.pem", "key_source": "/k.pem"}
-    assert refused(**pair) == []
+    assert input_errors(**pair) == []
     assert (
-        "kube_scheduler_key_source: /k.pem is not a file" in refused(**pair, absent=("/k.pem",))[0]
+        "kube_scheduler_key_source: /k.pem is not a file"
+        in input_errors(**pair, absent=("/k.pem",))[0]
     )
     reader: dict[str, Any] = {"metrics_cert": "/m.pem", "metrics_key": "/mk.pem"}
     assert (
         "kube_scheduler_metrics_key: /mk.pem is not a file"
-        in refused(**reader, absent=("/mk.pem",))[0]
+        in input_errors(**reader, absent=("/mk.pem",))[0]
     )
     following: dict[str, Any] = {"new_ca_cert": "/absent.pem", "new_ca_key": "/absent-key.pem"}
-    [line] = refused(**following, absent=("/absent.pem", "/absent-key.pem"))
+    [line] = input_errors(**following, absent=("/absent.pem", "/absent-key.pem"))
     assert line.startswith(
         "kube_scheduler_new_ca_cert: /absent.pem, kube_scheduler_new_ca_key: /absent-key.pem is not a file on the controller"
     )
@@ -610,13 +611,13 @@ def test_unreadable_provided_certificate_has_no_subject_error() -> None:
 @pytest.mark.parametrize("name", ["../m1", ".m1", "a/b", "-m1", ""])
 def test_inventory_name_that_is_no_file_name_is_rejected(name: str) -> None:
     given: dict[str, Any] = {"addresses": {name: "192.0.2.1"}, "me": name, "csr_dir": "/csr"}
-    [line] = refused(**given, pki="external")
+    [line] = input_errors(**given, pki="external")
     assert line.startswith(
         f"kube_scheduler_csr_dir: inventory name {name!r} cannot be part of a file name"
     )
-    assert refused(**given) == []
+    assert input_errors(**given) == []
     assert (
-        refused(
+        input_errors(
             **{**given, "me": "m1.example", "addresses": {"m1.example": "192.0.2.1"}},
             pki="external",
         )
@@ -629,7 +630,7 @@ def test_inventory_name_that_is_no_file_name_is_rejected(name: str) -> None:
     ["", "Batch", "batch_2", "a.b", "-a", "a-", "../etc", "a b", "x" * 64, "kube-scheduler\n", "ä"],
 )
 def test_invalid_instance_name_is_rejected(name: str) -> None:
-    [line] = refused(name=name)
+    [line] = input_errors(name=name)
     assert line.startswith(
         f"kube_scheduler_name: {name!r} is not a valid instance name; use 1 to 63 lowercase letters"
     )
@@ -638,13 +639,13 @@ def test_invalid_instance_name_is_rejected(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["batch", "kube-scheduler-2", "2", "x" * 63])
 def test_valid_instance_name_is_accepted(name: str) -> None:
-    assert refused(name=name) == []
+    assert input_errors(name=name) == []
 
 
 def test_instance_path_in_reserved_directory_is_rejected() -> None:
-    [line] = refused(name="batch", cert_path="/etc/kubernetes/batch.yaml")
+    [line] = input_errors(name="batch", cert_path="/etc/kubernetes/batch.yaml")
     assert line.startswith(
         "kube_scheduler_cert_path: /etc/kubernetes/batch.yaml is also the configuration beside"
     )
-    [line] = refused(name="batch", log_dir="/var/lib/kube-ha/batch")
+    [line] = input_errors(name="batch", log_dir="/var/lib/kube-ha/batch")
     assert "is in /var/lib/kube-ha/batch, which is reserved for the role" in line

@@ -60,14 +60,14 @@ def test_strings_are_converted_as_by_ansible() -> None:
 
 def test_wrong_type_names_the_variable() -> None:
     raw = {name: getattr(settings(), name) for name in VARIABLES_SPEC}
-    found, faults = variables.parse_variables(
+    result, errors = variables.parse_variables(
         {**raw, "pki": "own", "secure_port": "x"}, VARIABLES_SPEC, PREFIX
     )
-    assert found is None
+    assert result is None
     assert any(
-        "kube_scheduler_pki" in line and "node, shared, provided" in line for line in faults
-    ), faults
-    assert any("kube_scheduler_secure_port" in line for line in faults), faults
+        "kube_scheduler_pki" in line and "node, shared, provided" in line for line in errors
+    ), errors
+    assert any("kube_scheduler_secure_port" in line for line in errors), errors
 
 
 def test_similar_variable_name_causes_a_warning() -> None:
