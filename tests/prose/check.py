@@ -1,4 +1,4 @@
-"""Check the prose with Vale: `python3 -m tests.prose.check VALE [PATH...]`, all files by default."""
+"""Check the prose with Vale: `python3 -m tests.prose.check VALE [PATH...]`, by default all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.prose import extract
 
 
 def alerts(vale: str, directory: Path) -> list[tuple[str, int, str]]:
-    """Return the errors as (path, line, message), sorted; `directory` contains the extracted text."""
+    """Return the errors in the text below `directory` as (path, line, message), sorted."""
     command = [vale, f"--config={extract.ROOT / '.vale.ini'}", "--no-exit", "--output=JSON", "."]
     result = subprocess.run(command, cwd=directory, capture_output=True, check=False, text=True)
     if result.returncode:

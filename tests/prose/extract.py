@@ -1,7 +1,7 @@
-"""Find the prose of this repository: pages, task names, messages, docstrings, comments, documentation.
+"""Find the prose of this repository: pages, task names, messages, comments, documentation.
 
 `python3 -m tests.prose.extract DIRECTORY` writes it below DIRECTORY, one Markdown file per source
-file and kind. Each line keeps its number, so that a report on the copy names the line of the source.
+file and kind. Each line keeps its number, so that a report on the copy is valid for the source.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ MARKUP = re.compile(r"\b[BCEILMOPRUV]+\(((?:[^()]|\([^()]*\))*)\)")
 JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 # Not prose: SQL-like expressions, styles and markup of the pages that the project generates.
 CODE = re.compile(r"[{}<>]\s*$|^\s*[<.#:@{]|;\s*\}|\\[sdwb(]|\(\?[:P!=]|^[a-z_.]+\(|=\"")
+
+
+# Starts a new text in a page: a list item, heading, table row or comment.
+BLOCK_START = re.compile(r"\s*([-*] |\d+\. |#+ |\||<)")
 
 
 @dataclass(frozen=True)
@@ -125,27 +129,32 @@ def yaml_texts(
     for comment in other_comments(path, source, offset):
         kind = "documentation" if documentation else comment.kind
         yield Text(kind, path, comment.line, comment.text)
+    for key, node in yaml_scalars(source):
+        text = JINJA.sub("X", str(node.value))
+        kind = "documentation" if documentation else kind_of(path, key)
+        if kind and " " in text and (kind == "tasks" or is_prose(text)):
+            # The text of a block scalar starts on the next line.
+            line = offset + node.start_mark.line + 1 + (node.style in ("|", ">"))
+            yield Text(kind, path, line, clean(text))
+
+
+def yaml_scalars(source: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
+    """Yield each scalar with the key that it belongs to, once even if it has aliases."""
     pending: list[tuple[str, yaml.Node]] = [
         ("", node) for node in yaml.compose_all(source, yaml.SafeLoader) if node is not None
     ]
-    aliased: set[int] = set()
+    visited: set[int] = set()
     while pending:
         key, node = pending.pop()
-        if id(node) in aliased:
+        if id(node) in visited:
             continue
-        aliased.add(id(node))
+        visited.add(id(node))
         if isinstance(node, yaml.MappingNode):
             pending.extend((str(name.value), value) for name, value in node.value)
         elif isinstance(node, yaml.SequenceNode):
             pending.extend((key, value) for value in node.value)
-        else:
-            text = JINJA.sub("X", str(node.value))
-            kind = "documentation" if documentation else kind_of(path, key)
-            if kind and " " in text and (kind == "tasks" or is_prose(text)):
-                line = (
-                    offset + node.start_mark.line + 1 + (getattr(node, "style", "") in ("|", ">"))
-                )
-                yield Text(kind, path, line, clean(text))
+        elif isinstance(node, yaml.ScalarNode):
+            yield key, node
 
 
 def kind_of(path: str, key: str) -> str:
@@ -169,20 +178,21 @@ def markdown(path: str, source: str) -> Iterator[Text]:
     )
     start, block = 0, ""
     for number, row in enumerate([*source.split("\n"), ""], 1):
-        code = re.match(r" {4,}\S", row) and not block
-        new = not row.strip() or re.match(r"\s*([-*] |\d+\. |#+ |\||<)", row)
-        if block and new:
+        is_code = re.match(r" {4,}\S", row) and not block
+        if block and (not row.strip() or BLOCK_START.match(row)):
             yield Text("pages", path, start, block)
             block = ""
-        if code or not row.strip() or row.startswith("<") or re.match(r"\|[-|]+$", row):
-            continue
         if row.startswith("|"):
-            for cell in re.split(r"(?<!\\)\|", row.strip("|")):
-                if " " in cell.strip():
-                    yield Text("pages", path, number, cell.strip())
-            continue
-        text = re.sub(r"^\s*([-*] |\d+\. |#+ )?", "", row).rstrip()
-        start, block = (start, f"{block} {text}") if block else (number, text)
+            yield from table_cells(path, number, row)
+        elif row.strip() and not is_code and not row.startswith("<"):
+            text = re.sub(r"^\s*([-*] |\d+\. |#+ )?", "", row).rstrip()
+            start, block = (start, f"{block} {text}") if block else (number, text)
+
+
+def table_cells(path: str, line: int, row: str) -> Iterator[Text]:
+    for cell in re.split(r"(?<!\\)\|", row.strip("|")):
+        if " " in cell.strip():
+            yield Text("pages", path, line, cell.strip())
 
 
 def texts(root: Path = ROOT) -> Iterator[Text]:
