@@ -126,6 +126,10 @@ def check_references(before: Config, after: Config, params: Options) -> None:
                     f"contexts, {entry['name']!r}: its {key} {name!r} is not in {kind};"
                     " declare it there"
                 )
+    _check_current_context(before, after, params)
+
+
+def _check_current_context(before: Config, after: Config, params: Options) -> None:
     current = after.get("current-context")
     if not current or find_entry(after, "contexts", current) is not None:
         return

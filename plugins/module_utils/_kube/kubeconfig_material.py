@@ -126,23 +126,36 @@ def check_pair(
     public_key = None if key is None else _read_public_key(key, key_path, where)
     if certificate is None:
         return
-    path = entry["client_certificate_source"] or entry["client_certificate"]
-    which = f"{where}: client_certificate {path!r}"
+    which = _describe_client_certificate(entry, where)
     leaf, *intermediates = _parse_all(certificate, which)
     _check_leaf(leaf, which)
     if public_key is not None and public_key != _certificate_public_key(leaf, which):
         raise KubeconfigError(
             f"{which} and client_key {key_path!r} are not a pair; set the key of this certificate"
         )
+    _check_client_ca(reader, entry, [leaf, *intermediates], where)
+
+
+def _describe_client_certificate(entry: Options, where: str) -> str:
+    path = entry["client_certificate_source"] or entry["client_certificate"]
+    return f"{where}: client_certificate {path!r}"
+
+
+def _check_client_ca(
+    reader: MaterialReader, entry: Options, chain: list[t.Any], where: str
+) -> None:
+    """Check that the CA of the options, if any, signed the chain of a client certificate."""
     option = next(iter(options_set(entry, "client_ca", "client_ca_data")), None)
     ca = reader.read_ca(entry, option, where) if option else None
     if option is None or ca is None:
         return
     source = describe_source(entry, option, where)
     check_ca(reader, ca, source)
+    leaf, *intermediates = chain
     if not has_chain(leaf, intermediates, _parse_all(ca, source)):
         raise KubeconfigError(
-            f"{which} is not signed by a CA in {describe_source(entry, option)};"
+            f"{_describe_client_certificate(entry, where)} is not signed by a CA in"
+            f" {describe_source(entry, option)};"
             " set a certificate from the CA that the apiserver trusts"
         )
 

@@ -195,6 +195,11 @@ def _find_leader(healthy: MemberResults, results: MemberResults) -> str:
             f"the lease does not move: {', '.join(without_renewal)} did not observe"
             f" a renewal by {holder}; run status.yml to find the reason"
         )
+    return _member_of(holder, results)
+
+
+def _member_of(holder: str, results: MemberResults) -> str:
+    """Return the inventory name of a holder."""
     leaders = [name for name, result in results.items() if result["hostname"] == holder]
     if not leaders:
         hostnames = ", ".join(result["hostname"] for result in results.values())

@@ -51,7 +51,7 @@ CLIENT: dict[str, Any] = {
 
 
 class Host:
-    """A folder with a CA, a client's pair and a kubeconfig."""
+    """A directory with a CA, the pair of a client and a kubeconfig."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
