@@ -86,7 +86,7 @@ def _merge(results: t.Sequence[Vars]) -> Vars:
     """Return one result for several tasks; the last one decides about failure."""
     merged: Vars = {"changed": False, "diff": [], "warnings": [], "deprecations": []}
     for result in results:
-        kept = _results.kept(result, RESULT_KEYS)
+        kept = _results.filter_result(result, RESULT_KEYS)
         diff = kept.pop("diff", [])
         merged["diff"] += diff if isinstance(diff, list) else [diff]
         for name in ("warnings", "deprecations"):

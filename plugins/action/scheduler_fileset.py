@@ -43,4 +43,6 @@ class ActionModule(ActionBase):
         arguments = _module_arguments.expand_fileset(self._task.args)
         _arguments.discard(self._task)
         answer = self._execute_module(module_args=arguments, task_vars=task_vars)
-        return result | _results.kept(answer, RESULT_KEYS) | _results.interpreter_facts(self)
+        return (
+            result | _results.filter_result(answer, RESULT_KEYS) | _results.interpreter_facts(self)
+        )

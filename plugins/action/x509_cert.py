@@ -68,7 +68,7 @@ class ActionModule(ActionBase):
 
     def _run_module(self, args: Arguments, task_vars: TaskVariables) -> Result:
         result = self._execute_module(MODULE, module_args=args, task_vars=task_vars)
-        return _results.kept(result, {*CERTIFICATE_RESULT_KEYS, CSR_KEY})
+        return _results.filter_result(result, {*CERTIFICATE_RESULT_KEYS, CSR_KEY})
 
     def _sign(self, args: Arguments, task_vars: TaskVariables) -> Result:
         task = prepare_task(args, self._find)
@@ -94,7 +94,7 @@ class ActionModule(ActionBase):
         error = task.find_error(result)
         if not error:
             return result
-        reported = _results.kept(result, ("reasons", "awaited", "refused"))
+        reported = _results.filter_result(result, ("reasons", "awaited", "refused"))
         return {**reported, "failed": True, "msg": error}
 
     def _report_missing(self, exc: MissingError) -> Result:

@@ -7,56 +7,76 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: scheduler_plan
-short_description: Decide on the controller what the kube_scheduler role does
+short_description: Run one decision step of the kube_scheduler role on the controller
 version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - The role's own. Each O(step) is one decision - what is wrong with the variables, what a host is to have, who is rolled when, whether it is a
-    host's turn, and what the members' answers amount to.
-  - Computes on the controller, runs no module and contacts no host. What it decides by is fixed in RV(variables) before the first contact with
-    a host; what hosts answer is data.
+  - A module of the kube_scheduler role. Each O(step) makes one decision, such as the desired state
+    of a host or the rollout order.
+  - It runs on the controller, starts no module and contacts no host.
+  - The step V(variables) pins what later steps decide by, before the first contact with a host. The
+    results of hosts are data.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
 options:
   step:
     description:
-      - V(instance) checks the name of the instance and returns what goes by it, which is all that removal needs.
-      - V(variables) checks the variables and the inventory, and fixes what later steps decide by.
-      - V(host) plans what this host is to have, from what it said of itself, and refuses what cannot work there.
-      - V(rotation) tells where a rotation of certificates stands and shows them, refuses what it would change besides, and computes the steps that are to do.
-      - V(rotated) shows the certificates after a rotation, and fails where one was not replaced or is not in use.
-      - V(rollout) computes the order of the members that differ from their plan.
-      - V(rollback) refuses a previous set that cannot run, and computes the order of the members that go back to theirs.
-      - V(gate) fails unless it is this host's turn, and tells whether it may be rolled now.
-      - V(outcome) concludes about a host that was rolled, and tells so.
-      - V(verdict) concludes from the members' answers about this host and its cluster.
-      - V(status) shows the state of every cluster of the play, as C(status.yml) does and other playbooks do at their end, and writes it to the files that
-        the variables C(status_json), C(status_html) and C(status_metrics) name. It is for one host of the play (C(run_once)).
-      - V(removal) tells whether somebody is left to schedule once this host has no scheduler any more.
-      - V(monitoring) plans what a host of Prometheus is to have for all masters of which the variables are known, and refuses masters whose metrics
-        cannot be reached.
+      - V(instance) validates the name of the instance and returns what removal needs.
+      - V(variables) validates the variables and the inventory, and pins the input of later steps.
+      - V(host) computes the plan of this host from its facts, and rejects what cannot work there.
+      - V(rotation) shows the certificates, computes the remaining steps of a rotation, and rejects
+        other changes at the same time.
+      - V(rotated) shows the certificates after a rotation, and fails if one was not replaced or is
+        not in use.
+      - V(rollout) computes the rollout order of the members with drift.
+      - V(rollback) computes the rollout order of the members that return to their previous set, and
+        rejects a set that cannot run.
+      - V(gate) decides whether this host can be rolled now, and fails if an earlier member was not
+        rolled.
+      - V(outcome) evaluates this host after its roll or rollback, and shows the result.
+      - V(verdict) evaluates this host and its cluster from the results of the members.
+      - V(status) shows the state of every cluster of the play, and writes it to the files that
+        C(status_json), C(status_html) and C(status_metrics) name. Run it on one host of the play
+        (C(run_once)).
+      - V(removal) fails if no scheduler would remain after the removal from this host.
+      - V(monitoring) computes the files of a Prometheus host, for all control-plane hosts whose
+        variables are known. It rejects hosts whose metrics are unreachable.
     type: str
-    choices: [instance, variables, host, rotation, rollout, rollback, gate, outcome, rotated, verdict, status, removal, monitoring]
+    choices:
+      - instance
+      - variables
+      - host
+      - rotation
+      - rollout
+      - rollback
+      - gate
+      - outcome
+      - rotated
+      - verdict
+      - status
+      - removal
+      - monitoring
     required: true
   prefix:
-    description: What the names of the role's variables begin with.
+    description: Prefix of the names of the role variables.
     type: str
     default: kube_scheduler_
   tables:
     description:
-      - Names of the variables that hold the role's data - C(versions), C(styles), C(known_flags), C(known_fields), C(lease_presets), C(packages),
-        C(systemd_features). Its C(vars/main) tells what each holds. They are taken as they are, without templates.
+      - Names of the variables that contain the data of the role - C(versions), C(styles),
+        C(known_flags), C(known_fields), C(lease_presets), C(packages), C(systemd_features). The
+        files in C(vars/main) describe them. They are not templated.
       - Required with O(step=variables), O(step=host), O(step=status) and O(step=monitoring).
     type: dict
   input:
     description:
-      - What O(step=variables) returned, or O(step=instance) with O(step=removal). Required with all other steps but O(step=instance), O(step=status) and
-        O(step=monitoring).
+      - The result of O(step=variables), or of O(step=instance) with O(step=removal). Required with
+        all steps except O(step=instance), O(step=variables), O(step=status) and O(step=monitoring).
     type: dict
   rotation:
-    description: The part of a rotation of certificates that this is, with O(step=variables).
+    description: The current part of a rotation of certificates, with O(step=variables).
     type: dict
     suboptions:
       step:
@@ -68,40 +88,55 @@ options:
         choices: [leaf, due, ca, accept, issue, drop, inspect, reload]
         required: true
       replace:
-        description: SHA-256 fingerprints of certificates that are to be replaced.
+        description: SHA-256 fingerprints of the certificates to replace.
         type: list
         elements: str
         default: []
   inputs:
-    description: Name of the registered variable that holds what O(step=variables) returned for each host. Required with O(step=status) and O(step=monitoring).
+    description:
+      - Name of the registered variable with the result of O(step=variables) for each host. Required
+        with O(step=status) and O(step=monitoring).
     type: str
   host:
-    description: What M(kube_ha.scheduler.scheduler_info) gathered. Required with O(step=host) and O(step=rollback).
+    description:
+      - The facts that M(kube_ha.scheduler.scheduler_info) gathered. Required with O(step=host) and
+        O(step=rollback).
     type: dict
   results:
     description:
-      - Name of the registered variable that holds each member's answer. Required with all steps but O(step=instance) and O(step=variables).
+      - Name of the registered variable with the result of M(kube_ha.scheduler.scheduler_info) for
+        each member. Required with all steps except O(step=instance), O(step=variables) and
+        O(step=monitoring).
     type: str
   plans:
-    description: Name of the registered variable that holds each member's plan. Required with O(step=status) and O(step=rotation).
+    description:
+      - Name of the registered variable with the plan of each member. Required with O(step=status)
+        and O(step=rotation).
     type: str
   before:
     description:
-      - Name of the registered variable that holds each member's answer from before anything changed, with O(step=status).
-      - That of what M(kube_ha.scheduler.scheduler_info) gathered, which tells of the apiservers, with O(step=rotation).
+      - With O(step=status), the name of the registered variable with each member's result from
+        before the changes.
+      - With O(step=rotation), the name of the variable with the gathered facts, which include the
+        state of the apiservers.
     type: str
   outcomes:
-    description: Name of the variable that holds what has become of each member - C(rolled), C(failed) or C(blocked). Required with O(step=gate).
+    description:
+      - Name of the variable with the outcome of each member - C(rolled), C(failed) or C(blocked).
+        Required with O(step=gate).
     type: str
   recalled:
-    description: Name of the registered variable that holds what M(kube_ha.scheduler.scheduler_fileset) recalled on each member. Required with O(step=rollback).
+    description:
+      - Name of the registered variable with the previous set that
+        M(kube_ha.scheduler.scheduler_fileset) staged on each member. Required with
+        O(step=rollback).
     type: str
   order:
     description: The RV(batches) of O(step=rollout). Required with O(step=gate).
     type: list
     elements: list
   position:
-    description: Index in O(order) of the batch whose turn it is. Required with O(step=gate).
+    description: Index of the current batch in O(order). Required with O(step=gate).
     type: int
   healthy:
     description: The RV(healthy) of O(step=rollout), with O(step=gate).
@@ -109,15 +144,20 @@ options:
     elements: str
     default: []
   timeout:
-    description: Seconds in which another member has to take the lease of this one, with O(step=gate).
+    description:
+      - Seconds within which another member must take over the lease of this host, with
+        O(step=gate).
     type: float
     default: 60
   version:
-    description: The wanted version, with O(step=rollout), O(step=outcome) and O(step=verdict).
+    description:
+      - The desired version, with O(step=rollout), O(step=outcome) and O(step=verdict).
     type: str
     default: ""
   compared:
-    description: Whether the host was to be brought to its plan, so that drift is a fault, with O(step=outcome) and O(step=verdict).
+    description:
+      - Whether the host was brought to its plan, so that drift is an error, with O(step=outcome)
+        and O(step=verdict).
     type: bool
     default: true
   rolled_back:
@@ -125,7 +165,8 @@ options:
     type: bool
     default: false
   handover:
-    description: What M(kube_ha.scheduler.scheduler_fileset) saw of the hand-over, with O(step=outcome).
+    description:
+      - The RV(kube_ha.scheduler.scheduler_fileset#module:handover), with O(step=outcome).
     type: dict
     suboptions:
       holder:
@@ -133,25 +174,28 @@ options:
         type: str
         required: true
       seconds:
-        description: From the stop to the moment at which it was seen to lead.
+        description: Seconds from the stop until the next leader was observed.
         type: float
         required: true
       released:
-        description: Whether the lease was seen without a holder.
+        description: Whether the lease was observed without a holder.
         type: bool
         required: true
       transitions:
-        description: By how many the lease's count of leaders rose.
+        description: Increase of the transition count of the lease.
         type: int
         required: true
   bound:
-    description: Seconds that a hand-over takes at most where the lease is released, with O(step=rollout) and O(step=outcome). 0 for not known.
+    description:
+      - Upper bound of a handover in seconds, if the lease is released, with O(step=rollout),
+        O(step=rollback) and O(step=outcome). 0 if unknown.
     type: float
     default: 0
   strict:
     description:
-      - Whether the task fails where there are RV(errors). Otherwise they are returned only.
-      - With O(step=variables), this is about a CA that cannot sign. Other errors of variables fail the task in any case.
+      - Whether the task fails if there are RV(errors). Otherwise it only returns them.
+      - With O(step=variables), this concerns a CA that cannot sign. Other errors of variables
+        always fail the task.
     type: bool
     default: true
 seealso:
@@ -160,13 +204,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Check the variables
+- name: Validate the variables
   kube_ha.scheduler.scheduler_plan:
     step: variables
     tables: "{{ tables }}"
   register: input
 
-- name: Conclude about the cluster
+- name: Evaluate the cluster
   kube_ha.scheduler.scheduler_plan:
     step: verdict
     input: "{{ input }}"
@@ -175,82 +219,92 @@ EXAMPLES = r"""
 
 RETURN = r"""
 errors:
-  description: What is wrong, one line each - what, where, what to do.
+  description: Errors, one line each - where, what is wrong, what to do.
   returned: always
   type: list
   elements: str
-  sample: ["kube_scheduler_secure_port: 0 is not a port; give one from 1 to 65535, such as 10259"]
+  sample:
+    - "kube_scheduler_secure_port: 0 is not a valid port; set a port from 1 to 65535, such as 10259"
 variables:
-  description: The role's variables with their types, by name without prefix.
+  description: The role variables with their types, by name without prefix.
   returned: O(step=variables)
   type: dict
   sample: {version: 1.37.2, secure_port: 10259, pki: node}
 members:
-  description: The cluster's hosts by inventory name.
-  returned: O(step=variables)
+  description: Inventory names of the hosts of the cluster.
+  returned: O(step=variables) and O(step=instance)
   type: list
   elements: str
   sample: [m1, m2, m3]
 playing:
-  description: Those of RV(members) that this play is for.
-  returned: O(step=variables)
+  description: The RV(members) that this play includes.
+  returned: O(step=variables) and O(step=instance)
   type: list
   elements: str
   sample: [m1, m2]
 sans:
-  description: Subject alternative names of this host's certificate.
-  returned: O(step=variables), without errors
+  description: Subject alternative names of the certificate of this host.
+  returned: O(step=variables), if the variables are valid
   type: list
   elements: str
   sample: [127.0.0.1, 192.0.2.1, 192.0.2.2, 192.0.2.3]
 version:
-  description: The version that the host is to run.
-  returned: O(step=host)
+  description: The desired version of the host.
+  returned: O(step=host), O(step=rollout) and O(step=rollback)
   type: str
   sample: 1.37.2
 files:
-  description: The set that M(kube_ha.scheduler.scheduler_fileset) keeps, with the rendered content; with O(step=monitoring), the files of Prometheus.
+  description:
+    - With O(step=host), the file set of M(kube_ha.scheduler.scheduler_fileset), with rendered
+      content.
+    - With O(step=monitoring), the files of Prometheus.
   returned: O(step=host) and O(step=monitoring)
   type: list
   elements: dict
-  sample: [{name: config, path: /etc/kubernetes/kube-scheduler.yaml, mode: "0644", content: "apiVersion: kubescheduler.config.k8s.io/v1"}]
-wanted:
-  description: What M(kube_ha.scheduler.scheduler_info) compares the host with. C(null) where there are errors.
+  sample:
+    - name: config
+      path: /etc/kubernetes/kube-scheduler.yaml
+      mode: "0644"
+      content: "apiVersion: kubescheduler.config.k8s.io/v1"
+desired:
+  description:
+    - The desired state that M(kube_ha.scheduler.scheduler_info) compares the host with. C(null) if
+      there are errors.
   returned: O(step=host)
   type: dict
   sample: {version: 1.37.2, user: k8s}
 lease:
-  description: The lock's object.
+  description: The object of the lock.
   returned: O(step=host)
   type: dict
   contains:
     name:
-      description: Its name.
+      description: Name of the object.
       type: str
       sample: kube-scheduler
     namespace:
-      description: Its namespace.
+      description: Namespace of the object.
       type: str
       sample: kube-system
 timings:
-  description: The times of the election, in seconds.
+  description: The election times in seconds.
   returned: O(step=host)
   type: dict
   contains:
     lease_duration:
-      description: How long a lease holds.
+      description: Validity of a lease after its last renewal.
       type: float
       sample: 15.0
     renew_deadline:
-      description: How long the leader tries to renew before it gives up.
+      description: Time after which a leader that cannot renew gives up.
       type: float
       sample: 10.0
     retry_period:
-      description: How long between two tries.
+      description: Time between two attempts.
       type: float
       sample: 2.0
 failover:
-  description: Seconds without a leader, at most.
+  description: Upper bounds of the time without a leader, in seconds.
   returned: O(step=host)
   type: dict
   contains:
@@ -263,98 +317,112 @@ failover:
       type: float
       sample: 4.4
 limitations:
-  description: What this host's systemd cannot do, and what is done instead.
+  description: What the systemd of this host does not support, and the effect.
   returned: O(step=host)
   type: list
   elements: str
-  sample: ["key and kubeconfig can be read by the group k8s, for systemd cannot hand credentials to a process"]
+  sample:
+    - "key and kubeconfig are readable by group k8s: systemd before 247 has no LoadCredential"
 steps:
-  description: The steps of a rotation that are to do.
+  description: The remaining steps of a rotation.
   returned: O(step=rotation)
   type: list
   elements: str
   sample: [accept, issue, drop]
 replace:
-  description: The certificate that the rotation takes from this host, by its SHA-256. Empty where it is not the pairs that are rotated.
+  description:
+    - SHA-256 fingerprint of the certificate of this host that the rotation replaces. Empty unless
+      all key pairs are rotated.
   returned: O(step=rotation)
   type: list
   elements: str
-  sample: ["1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D"]
+  sample:
+    - 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
 batches:
-  description: The hosts to roll, in order; those of one batch are rolled together.
+  description: The hosts to roll, in order. The hosts of one batch are rolled together.
   returned: O(step=rollout) and O(step=rollback)
   type: list
   elements: list
   sample: [[m2], [m3], [m1]]
 healthy:
-  description: The members that are healthy before anything is rolled.
+  description: The members that are healthy before the rollout.
   returned: O(step=rollout) and O(step=rollback)
   type: list
   elements: str
   sample: [m1, m2, m3]
 outdated:
-  description: Whether the members have to be asked again after a rollout in this order.
+  description: Whether the members must be queried again after a rollout in this order.
   returned: O(step=rollout) and O(step=rollback)
   type: bool
 stopped:
-  description: Whether this host is left as it is, for a member has failed or is not healthy any more, or for nobody else is.
+  description:
+    - Whether this host is not rolled, because a member failed or became unhealthy, or because this
+      host is the only healthy member.
   returned: O(step=gate)
   type: bool
 blocked:
-  description: Why, where no member has failed. Empty otherwise.
+  description: Why this host is not rolled, if no member failed. Empty otherwise.
   returned: O(step=gate)
   type: str
-  sample: "m1 is the only healthy member and was left as it is"
+  sample: "m1 is the only healthy member and was not rolled"
 attempt:
-  description: Identifies this roll, so that it can be taken back.
+  description: Identifies this roll, so that it can be rolled back.
   returned: O(step=gate)
   type: str
   sample: 0f1e2d3c4b5a6978
 handover:
-  description: The option of this name of M(kube_ha.scheduler.scheduler_fileset). C(null) for a host that does not lead, or that nobody can take over from.
+  description:
+    - The option O(kube_ha.scheduler.scheduler_fileset#module:handover). C(null) if the host does
+      not lead, or if no other member can take over the lease.
   returned: O(step=gate) and O(step=removal)
   type: dict
-  sample: {kubeconfig: /etc/kubernetes/kube-scheduler.kubeconfig, name: kube-scheduler, namespace: kube-system, lock: leases, timeout: 34.0}
+  sample:
+    kubeconfig: /etc/kubernetes/kube-scheduler.kubeconfig
+    name: kube-scheduler
+    namespace: kube-system
+    lock: leases
+    timeout: 34.0
 leads:
-  description: Whether the host leads, so that it goes last.
+  description: Whether the host leads, so that it is removed last.
   returned: O(step=removal)
   type: bool
 rolled:
-  description: That the host is healthy and as planned.
-  returned: O(step=outcome), without errors
+  description: Whether the host was rolled, and not rolled back.
+  returned: O(step=outcome)
   type: bool
 pending:
-  description: What differs on this host, a line each.
+  description: The drift of this host, one line each.
   returned: O(step=rollout)
   type: list
   elements: str
   sample: ["config: /etc/kubernetes/kube-scheduler.yaml: content differs"]
 lines:
-  description: What was shown.
+  description: The displayed lines.
   returned: O(step=status)
   type: list
   elements: str
   sample: ["host  version  unit    healthy  leader", "m1    1.37.2   active  yes      *"]
 identities:
-  description: Client certificates that are to be made on a host of Prometheus, one for each cluster that signs its own.
+  description:
+    - Client certificates for a Prometheus host, one per cluster whose CA key is on the controller.
   returned: O(step=monitoring), without errors
   type: list
   elements: dict
   contains:
     path:
-      description: The certificate's path there.
+      description: Path of the certificate on the Prometheus host.
       type: str
       sample: /etc/prometheus/kube-scheduler/kube_masters.pem
     privatekey_path:
-      description: The key's path there.
+      description: Path of the key on the Prometheus host.
       type: str
       sample: /etc/prometheus/kube-scheduler/kube_masters-key.pem
     ca_cert:
-      description: The CA's certificate on the controller.
+      description: Path of the CA certificate on the controller.
       type: str
       sample: /etc/kubernetes/cert/ca.pem
     ca_key:
-      description: The CA's key on the controller.
+      description: Path of the CA key on the controller.
       type: str
       sample: /etc/kubernetes/cert/ca-key.pem
 """
@@ -368,7 +436,7 @@ def main() -> None:
         argument_spec=spec.PLAN, required_if=spec.PLAN_REQUIRED_IF, supports_check_mode=True
     )
     module.fail_json(
-        msg="scheduler_plan works through the collection's action plugin, which did not run"
+        msg="scheduler_plan needs the action plugin of the collection, which did not run"
     )
 
 

@@ -48,7 +48,7 @@ INFO_HEALTH: Table = {
     "serving_ca": "input.authorities_pem",
     "authorities": "input.authorities_pem",
     "metrics_cert": "input.metrics_cert_pem",
-    "desired": "plan.wanted",
+    "desired": "plan.desired",
 }
 """scheduler_info with the plan."""
 METRICS_CA: Table = {

@@ -76,11 +76,12 @@ def host(step: Step) -> Vars:
         draft = _draft(step, facts, tables)
     except MALFORMED_DATA_ERRORS as error:
         raise PlanError(
-            f"{step.host}: its result cannot be used ({describe_error(error)}); find out what responds there"
+            f"{step.host}: its result cannot be used ({describe_error(error)});"
+            " find out what responds there"
         ) from None
     found = draft.plan
     if found is None:
-        return {"errors": draft.errors, "wanted": None, "limitations": []}
+        return {"errors": draft.errors, "desired": None, "limitations": []}
     adoption = adopt.compare_adoption(
         facts["process"],
         found["settings"],
@@ -109,7 +110,7 @@ def host(step: Step) -> Vars:
         **{key: value for key, value in found.items() if key != "errors"},
         "errors": errors,
         "warnings": draft.warnings + warn_about_host(step.host, facts),
-        "wanted": None if errors else _desired(draft.v, found),
+        "desired": None if errors else _desired(draft.v, found),
     }
 
 

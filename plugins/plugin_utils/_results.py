@@ -4,7 +4,7 @@
 
 # This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What an action plugin lets through of a target's answer, which is data of a host that may be hostile."""
+"""Filter the result of a module, which is data of a host that can be hostile."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ from collections.abc import Collection, Mapping
 
 _FLAGS = frozenset({"changed", "failed", "skipped", "unreachable"})
 _LISTS = frozenset({"warnings", "deprecations"})
-# Those of Ansible itself; the last three are what it returns of a module that did not answer in JSON.
+# Keys of Ansible itself. It returns the last three if a module did not return JSON.
 _COMMON = frozenset(
     {*_FLAGS, *_LISTS, "msg", "diff", "exception", "module_stdout", "module_stderr", "rc"}
 )
 
 
-def kept(answer: Mapping[str, t.Any], known: Collection[str]) -> dict[str, t.Any]:
-    """Return the entries of a module's answer whose keys are *known* (as its RETURN documents) or Ansible's own.
+def filter_result(result: Mapping[str, t.Any], known: Collection[str]) -> dict[str, t.Any]:
+    """Return the entries of a module's result whose keys are *known* or Ansible's own.
 
-    All else is dropped: C(ansible_facts) would set variables, C(add_host) and C(add_group) change the inventory, and
-    C(_ansible_...) steer Ansible. Flags become booleans; warnings, deprecations or a diff of another type are dropped.
-    The values of the known keys are still the target's, and are for the caller to check.
+    All other entries are dropped: `ansible_facts` would set variables, `add_host` and `add_group`
+    would change the inventory, and `_ansible_…` would control Ansible. Flags become booleans;
+    warnings, deprecations or a diff of another type are dropped. The caller checks the values of
+    the known keys, which the host still determines.
     """
-    found = {name: value for name, value in answer.items() if name in _COMMON or name in known}
-    found |= {name: bool(found[name]) for name in _FLAGS & set(found)}
-    odd = {name for name in _LISTS & set(found) if not isinstance(found[name], list)}
-    if not isinstance(found.get("diff"), (Mapping, list)):
-        odd.add("diff")
-    return {name: value for name, value in found.items() if name not in odd}
+    kept = {name: value for name, value in result.items() if name in _COMMON or name in known}
+    kept |= {name: bool(kept[name]) for name in _FLAGS & set(kept)}
+    invalid = {name for name in _LISTS & set(kept) if not isinstance(kept[name], list)}
+    if not isinstance(kept.get("diff"), (Mapping, list)):
+        invalid.add("diff")
+    return {name: value for name, value in kept.items() if name not in invalid}
 
 
 def interpreter_facts(action: object) -> dict[str, t.Any]:
-    """Return the fact with the interpreter that *action*, an ActionBase, discovered, as C(ansible_facts); else nothing.
+    """Return the interpreter that *action*, an ActionBase, discovered, as `ansible_facts`.
 
-    Ansible puts it among the facts of the answer itself. Without it, each task would search the host again.
+    Return an empty dictionary if it discovered none. Without this fact, each task would search the
+    host again. Ansible itself adds the fact to the result of a module.
     """
     name = getattr(action, "_discovered_interpreter_key", None)
     return (

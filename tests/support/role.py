@@ -83,7 +83,7 @@ STEP_PLAN: dict[str, Any] = {
     "command": ["/opt/s"],
     "dry_run": {"flags": {"secure-port": "@port@"}, "texts": {}},
     "lease": {"name": "l", "namespace": "n"},
-    "wanted": {"version": "1.37.2"},
+    "desired": {"version": "1.37.2"},
     "secret": {"owner": "root", "group": "k8s", "mode": "0640"},
     "staged": {"certificate": "/s/c", "privatekey": "/s/k", "kubeconfig": "/s/kc"},
     "certificate": {

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The action plugins scheduler_credentials and scheduler_fileset: what they run, and what they return."""
+"""The action plugins scheduler_credentials and scheduler_fileset: calls and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""scheduler_plan's action plugin: what it takes from the play, and that a host's answer decides about nothing but that host."""
+"""The action plugin scheduler_plan: play variables, and the limited effect of a host's result."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def fixed(variables: dict[str, Any], **options: Any) -> dict[str, Any]:
     return run("variables", variables, tables=TABLES, **options)
 
 
-def test_what_is_fixed_before_the_first_contact(variables: dict[str, Any], ca: Ca) -> None:
+def test_input_is_pinned_before_the_first_contact(variables: dict[str, Any], ca: Ca) -> None:
     found = fixed(variables)
     assert found["errors"] == []
     assert found["members"] == found["playing"] == ["m1", "m2"]
@@ -125,19 +125,19 @@ def test_what_is_fixed_before_the_first_contact(variables: dict[str, Any], ca: C
         ({"kube_scheduler_extra_args": "garbage"}, "kube_scheduler_extra_args"),
     ],
 )
-def test_faults_name_the_role_s_variable(
+def test_errors_name_the_role_variable(
     variables: dict[str, Any], given: dict[str, Any], words: str
 ) -> None:
     found = fixed(variables | given)
     assert found["failed"] is True
     assert any(words in line for line in found["errors"]), found["errors"]
     assert found["msg"] == "\n".join(found["errors"])
-    # Of a cluster whose CA cannot sign a status can be told, without the variables nothing.
+    # The status of a cluster whose CA cannot sign can be reported, but not with invalid variables.
     unreadable = {"kube_scheduler_extra_args", "kube_scheduler_extra_sans"} & given.keys()
     assert ("failed" in fixed(variables | given, strict=False)) == bool(unreadable)
 
 
-def test_faults_of_the_ca(variables: dict[str, Any], tmp_path: Path) -> None:
+def test_unusable_ca_is_rejected(variables: dict[str, Any], tmp_path: Path) -> None:
     other = tmp_path / "other-key.pem"
     other.touch(0o600)
     other.write_bytes(serialize_key(spare("ECC"), "pkcs8", None))
@@ -149,14 +149,14 @@ def test_faults_of_the_ca(variables: dict[str, Any], tmp_path: Path) -> None:
     assert "other users can read or change" in line
 
 
-def test_a_name_that_is_near_to_a_variable(variables: dict[str, Any]) -> None:
+def test_unknown_variable_with_a_similar_name_is_warned_about(variables: dict[str, Any]) -> None:
     found = fixed(variables | {"kube_scheduler_versoin": "1", "kube_scheduler_exporter_port": 1})
     assert found["warnings"] == [
         "kube_scheduler_versoin: the role has no such variable; did you mean kube_scheduler_version?"
     ]
 
 
-def test_facts_may_not_set_the_role_s_variables(variables: dict[str, Any]) -> None:
+def test_facts_that_set_role_variables_are_rejected(variables: dict[str, Any]) -> None:
     poisoned = variables | {"ansible_facts": {"kube_scheduler_subject": {"O": "system:masters"}}}
     with pytest.raises(
         AnsibleActionFail,
@@ -227,23 +227,23 @@ def planned(
     )
 
 
-def test_plan_of_a_host(variables: dict[str, Any]) -> None:
+def test_host_plan_contains_the_desired_state(variables: dict[str, Any]) -> None:
     found = planned(variables)
     assert found["errors"] == []
-    assert found["wanted"]["certificate"]["subject_alt_name"] == [
+    assert found["desired"]["certificate"]["subject_alt_name"] == [
         "127.0.0.1",
         "192.0.2.1",
         "192.0.2.2",
     ]
-    assert found["wanted"]["pair"] is None
+    assert found["desired"]["pair"] is None
     assert {file["name"]: file.get("content") for file in found["files"]}[
         "unit"
     ] == "kube-scheduler.service.j2"
     assert planned(variables, others={**FACTS, "hostname": "m2.example"})["errors"] == []
 
 
-def test_an_instance_is_removed_by_its_name_alone(variables: dict[str, Any]) -> None:
-    """The CA may be away, and the version unknown."""
+def test_instance_step_needs_only_the_name(variables: dict[str, Any]) -> None:
+    """The CA can be missing and the version unknown."""
     broken = {
         "kube_scheduler_ca_cert": "/nowhere",
         "kube_scheduler_version": "",
@@ -260,7 +260,7 @@ def test_an_instance_is_removed_by_its_name_alone(variables: dict[str, Any]) -> 
         run("instance", variables | {"ansible_facts": {"kube_scheduler_name": "kubelet"}})
 
 
-def test_what_goes_by_the_name(variables: dict[str, Any]) -> None:
+def test_instance_name_determines_the_paths(variables: dict[str, Any]) -> None:
     found = fixed(variables)
     assert (found["unit"], found["fileset_dir"]) == (
         "kube-scheduler.service",
@@ -276,7 +276,7 @@ def test_what_goes_by_the_name(variables: dict[str, Any]) -> None:
     )
 
 
-def test_two_instances_of_a_host_share_nothing(variables: dict[str, Any]) -> None:
+def test_instances_that_share_a_port_are_rejected(variables: dict[str, Any]) -> None:
     other = {
         "unit": "batch.service",
         "ports": [10259],
@@ -295,13 +295,13 @@ def test_two_instances_of_a_host_share_nothing(variables: dict[str, Any]) -> Non
     )
 
 
-def test_another_host_of_this_hostname(variables: dict[str, Any]) -> None:
+def test_duplicate_hostname_is_rejected(variables: dict[str, Any]) -> None:
     [line] = planned(variables, others=FACTS)["errors"]
     assert line.startswith("m1 and m2 have the same hostname m1.example")
 
 
 @pytest.mark.parametrize("others", [None, "garbage", {"hostname": None}, {"msg": "unreachable"}, 7])
-def test_an_odd_answer_of_another_host_counts_as_none(
+def test_malformed_result_of_another_host_is_ignored(
     variables: dict[str, Any], others: Any
 ) -> None:
     assert planned(variables, others=others)["errors"] == []
@@ -311,7 +311,7 @@ def test_an_odd_answer_of_another_host_counts_as_none(
     "key", ["process", "unit", "port", "systemd_version", "clock_offset", "os_families"]
 )
 @pytest.mark.parametrize("value", [None, "garbage", [1]])
-def test_a_host_s_own_odd_answer_is_one_line(
+def test_malformed_result_of_the_host_is_a_one_line_error(
     variables: dict[str, Any], key: str, value: Any
 ) -> None:
     found: dict[str, Any] = {}
@@ -320,20 +320,20 @@ def test_a_host_s_own_odd_answer_is_one_line(
     assert not found or isinstance(found["errors"], list)
 
 
-def test_an_unusable_answer_is_one_line(variables: dict[str, Any]) -> None:
+def test_unusable_result_is_a_one_line_error(variables: dict[str, Any]) -> None:
     with pytest.raises(AnsibleActionFail, match="m1: its result cannot be used") as caught:
         planned(variables, answer={**FACTS, "process": None})
     one_line(caught.value)
 
 
-def test_without_a_version_there_is_no_plan(variables: dict[str, Any]) -> None:
+def test_host_without_a_version_has_no_plan(variables: dict[str, Any]) -> None:
     found = planned(variables, kube_scheduler_version="", strict=False)
     assert "kube_scheduler_version: not set, and no scheduler runs on m1" in found["errors"][0]
-    assert found["wanted"] is None
+    assert found["desired"] is None
     assert planned(variables, kube_scheduler_version="")["failed"] is True
 
 
-def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Path) -> None:
+def test_missing_binary_is_reported_by_source(variables: dict[str, Any], tmp_path: Path) -> None:
     given: dict[str, Any] = {
         "kube_scheduler_binary_source": "controller",
         "kube_scheduler_binary_url": str(tmp_path),
@@ -359,7 +359,7 @@ def test_a_binary_that_is_not_downloaded(variables: dict[str, Any], tmp_path: Pa
 def rotated(
     variables: dict[str, Any], folder: Path, kind: str = "ca", step: str = "inspect"
 ) -> tuple[Ca, dict[str, Any]]:
-    """A CA that is to take the place of the present one, and what is fixed then."""
+    """Return the next CA and the input of a rotation to it."""
     following = Ca(folder, key=spare("ECC", number=7), name="next", subject={"CN": "next"})
     given = {
         "kube_scheduler_new_ca_cert": str(following.path),
@@ -369,7 +369,7 @@ def rotated(
     return following, fixed(variables | given, rotation={"step": step, "replace": ["00:11"]})
 
 
-def test_what_is_trusted_while_the_ca_is_rotated(
+def test_both_cas_are_trusted_during_a_ca_rotation(
     variables: dict[str, Any], ca: Ca, tmp_path: Path
 ) -> None:
     following, found = rotated(variables, tmp_path)
@@ -384,7 +384,7 @@ def test_what_is_trusted_while_the_ca_is_rotated(
     )
 
 
-def test_the_former_ca_need_not_sign_any_more(
+def test_previous_ca_need_not_sign_during_a_ca_rotation(
     variables: dict[str, Any], ca: Ca, tmp_path: Path
 ) -> None:
     ca.key_path.unlink()
@@ -392,9 +392,7 @@ def test_the_former_ca_need_not_sign_any_more(
     assert fixed(variables)["failed"] is True
 
 
-def test_a_new_ca_that_cannot_sign_is_named_by_its_variable(
-    variables: dict[str, Any], tmp_path: Path
-) -> None:
+def test_new_ca_that_cannot_sign_is_rejected(variables: dict[str, Any], tmp_path: Path) -> None:
     following, _found = rotated(variables, tmp_path)
     following.key_path.chmod(0o644)
     given = {
@@ -405,7 +403,7 @@ def test_a_new_ca_that_cannot_sign_is_named_by_its_variable(
     assert line.startswith("kube_scheduler_new_ca_key: other users can read or change")
 
 
-def test_what_a_host_is_to_have_at_each_step(
+def test_desired_state_follows_the_step_of_a_ca_rotation(
     variables: dict[str, Any], ca: Ca, tmp_path: Path
 ) -> None:
     own = {
@@ -440,10 +438,10 @@ def test_what_a_host_is_to_have_at_each_step(
             results="host",
         )
         path = {"former": ca.path, "next": following.path}[signs]
-        assert found["wanted"]["certificate"]["ca_path"] == str(path), step
-        assert found["wanted"]["certificate"]["replace"] == ["00:11"]
+        assert found["desired"]["certificate"]["ca_path"] == str(path), step
+        assert found["desired"]["certificate"]["replace"] == ["00:11"]
         pem = {"former": ca.pem, "both": ca.pem + following.pem, "next": following.pem}[trusts]
-        assert found["wanted"]["kubeconfig"]["clusters"][0]["certificate_authority_data"] == pem, (
+        assert found["desired"]["kubeconfig"]["clusters"][0]["certificate_authority_data"] == pem, (
             step
         )
     own["apiserver"]["next_accepted"] = False
@@ -453,13 +451,13 @@ def test_what_a_host_is_to_have_at_each_step(
     assert [line.partition(", https")[0] for line in found["errors"]] == [
         "kube_scheduler_new_ca_cert: the apiserver of m1"
     ]
-    assert found["wanted"] is None
+    assert found["desired"] is None
 
 
-def test_the_pair_of_the_controller_tells_itself_what_is_replaced(
+def test_shared_pair_is_read_on_the_controller_for_a_rotation(
     variables: dict[str, Any], ca: Ca, tmp_path: Path
 ) -> None:
-    """With one pair for all, no host says what becomes of it."""
+    """The results of hosts do not determine what happens to a shared pair."""
     lies = {
         **FACTS,
         "probes": None,
@@ -512,7 +510,9 @@ def issued(ca: Ca, name: str = "system:kube-scheduler", **given: Any) -> tuple[s
     return ca.issue(name, **{"ips": ["127.0.0.1", "192.0.2.1", "192.0.2.2"], **given})
 
 
-def test_a_pair_that_is_provided(variables: dict[str, Any], ca: Ca, pair: dict[str, Any]) -> None:
+def test_provided_pair_is_validated(
+    variables: dict[str, Any], ca: Ca, pair: dict[str, Any]
+) -> None:
     lay(pair, *issued(ca))
     without_key = {"kube_scheduler_ca_key": "/nowhere"}
     assert fixed(variables | pair | without_key)["errors"] == []
@@ -530,7 +530,7 @@ def test_a_pair_that_is_provided(variables: dict[str, Any], ca: Ca, pair: dict[s
     assert "is not signed by the CA in" in fixed(variables | pair)["msg"]
 
 
-def test_a_pair_that_ansible_vault_encrypted(
+def test_encrypted_pair_is_decrypted(
     variables: dict[str, Any], ca: Ca, pair: dict[str, Any]
 ) -> None:
     secret = VaultSecret(b"hush")
@@ -544,8 +544,8 @@ def test_a_pair_that_ansible_vault_encrypted(
     assert fixed(variables | pair, loader=loader)["errors"] == []
 
 
-def test_a_ca_that_is_somebody_else_s(variables: dict[str, Any], tmp_path: Path) -> None:
-    """Its key is not looked for, and the paths of the folder go by the inventory's name."""
+def test_external_ca_needs_no_key(variables: dict[str, Any], tmp_path: Path) -> None:
+    """The key of an external CA is not read. File names in csr_dir follow the inventory name."""
     outside = {"kube_scheduler_pki": "external", "kube_scheduler_ca_key": "/nowhere"}
     found = fixed(variables | outside | {"kube_scheduler_csr_dir": str(tmp_path / "nowhere")})
     assert (
@@ -558,8 +558,8 @@ def test_a_ca_that_is_somebody_else_s(variables: dict[str, Any], tmp_path: Path)
         False,
     )
     plan = planned(variables | outside)
-    assert plan["wanted"]["certificate"]["csr_path"] == str(tmp_path / "m1.csr")
-    assert plan["wanted"]["pair"] is None
+    assert plan["desired"]["certificate"]["csr_path"] == str(tmp_path / "m1.csr")
+    assert plan["desired"]["pair"] is None
     (tmp_path / "m1.pem").write_text("garbage")
     assert fixed(variables | outside)["msg"].startswith(
         f"kube_scheduler_csr_dir: '{tmp_path}/m1.pem' contains no certificate"
@@ -568,7 +568,7 @@ def test_a_ca_that_is_somebody_else_s(variables: dict[str, Any], tmp_path: Path)
     assert "kube_scheduler_ca_cert: " in fixed(variables | outside)["msg"]
 
 
-def test_one_apiserver_of_several_is_warned_of(variables: dict[str, Any]) -> None:
+def test_shared_apiserver_url_is_warned_about(variables: dict[str, Any]) -> None:
     seen = {
         "server": "https://lb.example:6443",
         "reachable": True,
@@ -587,7 +587,7 @@ def test_one_apiserver_of_several_is_warned_of(variables: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("name", ["ca_cert", "apiserver_ca"])
-def test_a_key_among_the_certificates(
+def test_private_key_among_the_certificates_is_rejected(
     variables: dict[str, Any], ca: Ca, tmp_path: Path, name: str
 ) -> None:
     both = tmp_path / "both.pem"
@@ -611,7 +611,7 @@ def test_a_key_among_the_certificates(
         (7, "not a path"),
     ],
 )
-def test_a_report_that_cannot_be_written_is_refused_first(
+def test_unwritable_report_path_is_rejected(
     variables: dict[str, Any], tmp_path: Path, name: str, path: Any, why: str
 ) -> None:
     path = path.format(folder=tmp_path) if isinstance(path, str) else path
@@ -620,7 +620,7 @@ def test_a_report_that_cannot_be_written_is_refused_first(
     assert fixed(variables | {name: str(tmp_path / "report")})["errors"] == []
 
 
-def test_monitoring_takes_nothing_from_the_facts_of_its_host(variables: dict[str, Any]) -> None:
+def test_monitoring_rejects_facts_that_set_its_variables(variables: dict[str, Any]) -> None:
     given = {**variables, "ansible_facts": {"monitoring_dir": "/root/elsewhere"}}
     with pytest.raises(
         AnsibleActionFail, match="m1: its facts set monitoring_dir, which only variables can set"
@@ -628,7 +628,7 @@ def test_monitoring_takes_nothing_from_the_facts_of_its_host(variables: dict[str
         run("monitoring", given, tables=TABLES, inputs="input")
 
 
-def test_monitoring_without_masters_is_refused(variables: dict[str, Any]) -> None:
+def test_monitoring_without_known_hosts_is_rejected(variables: dict[str, Any]) -> None:
     found = run("monitoring", variables, tables=TABLES, inputs="input")
     assert (
         found["msg"]

@@ -43,7 +43,7 @@ def test_info_before_the_plan_gathers() -> None:
 
 def test_info_with_the_plan_compares() -> None:
     options = expand_info(input=STEP_INPUT, plan=STEP_PLAN, timeout=5)
-    assert (options["desired"], options["serving_ca"]) == (STEP_PLAN["wanted"], "CAS")
+    assert (options["desired"], options["serving_ca"]) == (STEP_PLAN["desired"], "CAS")
     assert options["timeout"] == 5
     assert {"metrics_cert", "metrics_key", "metrics_ca_path", "paths"}.isdisjoint(options)
     options = expand_info(input={**STEP_INPUT, "makes_reader": True}, plan=STEP_PLAN)

@@ -38,14 +38,14 @@ def test_known_keys_and_ansible_s_own_pass() -> None:
         "module_stderr": "e",
         "rc": 1,
     }
-    assert _results.kept(answer, {"reasons"}) == answer
-    assert _results.kept({**answer, **HOSTILE}, {"reasons"}) == answer
-    assert "reasons" not in _results.kept(answer, ())
+    assert _results.filter_result(answer, {"reasons"}) == answer
+    assert _results.filter_result({**answer, **HOSTILE}, {"reasons"}) == answer
+    assert "reasons" not in _results.filter_result(answer, ())
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_what_steers_the_controller_is_dropped(name: str) -> None:
-    assert _results.kept({name: HOSTILE[name]}, {"reasons"}) == {}
+    assert _results.filter_result({name: HOSTILE[name]}, {"reasons"}) == {}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_what_steers_the_controller_is_dropped(name: str) -> None:
 def test_types_are_as_ansible_expects_them(
     answer: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    assert _results.kept(answer, ()) == expected
+    assert _results.filter_result(answer, ()) == expected
 
 
 def test_the_interpreter_that_the_controller_discovered_is_a_fact() -> None:
