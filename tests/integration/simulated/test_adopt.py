@@ -1,4 +1,4 @@
-"""Schedulers that somebody else laid, on simulated masters: what is refused, what is told, and who is rolled when."""
+"""Adoption of foreign schedulers on simulated hosts: rejected settings, messages, order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ADOPT = "--extra-vars=kube_scheduler_adopt=true"
 
 
 def foreign(folder: Path, **unit: Any) -> Simulation:
-    """Three masters, m1 of which leads, with a scheduler of somebody else's each."""
+    """Return three hosts, each with a foreign scheduler; m1 leads."""
     cluster = Simulation(folder)
     for name in cluster.answers:
         theirs = {
@@ -42,7 +42,9 @@ def pods(tmp_path: Path) -> Simulation:
     return foreign(tmp_path, static_pod=POD, load_state="not-found", active_state="inactive")
 
 
-def test_what_would_be_lost_is_refused_with_the_variables_that_keep_it(tmp_path: Path) -> None:
+def test_adoption_that_loses_settings_is_rejected_with_the_variables_that_keep_them(
+    tmp_path: Path,
+) -> None:
     cluster = foreign(tmp_path)
     run = cluster.run("playbooks/site.yml", "--check", "--diff")
     assert run.code != 0
@@ -59,7 +61,7 @@ def test_what_would_be_lost_is_refused_with_the_variables_that_keep_it(tmp_path:
     assert run.rolled == ["m2", "m3", "m1"]
 
 
-def test_a_static_pod_is_refused(pods: Simulation) -> None:
+def test_static_pod_is_rejected(pods: Simulation) -> None:
     run = pods.run("playbooks/site.yml", "--check")
     assert run.code != 0
     assert (
@@ -68,7 +70,7 @@ def test_a_static_pod_is_refused(pods: Simulation) -> None:
     assert run.rolled == []
 
 
-def test_static_pods_are_taken_over_one_after_the_other(pods: Simulation) -> None:
+def test_static_pods_are_adopted_one_after_the_other(pods: Simulation) -> None:
     run = pods.run("playbooks/site.yml", ADOPT)
     assert run.code == 0, run.output
     assert f"m1: {POD} is set aside" in run.text
@@ -80,7 +82,7 @@ def test_static_pods_are_taken_over_one_after_the_other(pods: Simulation) -> Non
         assert {"name": "static_pod", "path": POD, "link_to": ""} in staged["files"]
 
 
-def test_status_takes_nothing_over(pods: Simulation) -> None:
+def test_status_adopts_nothing(pods: Simulation) -> None:
     run = pods.run("playbooks/status.yml", ADOPT)
     assert "takes over" not in run.output
     assert "the process was not started from this file set" in run.text

@@ -19,7 +19,7 @@ from tests.support.pki import Ca, spare
 from tests.support.simulation import Outcome, Simulation, compared
 
 HTTP = "http://mirror.example"
-# Variables of a host without the prefix, and what is said of it.
+# Variables of a host without the prefix, and the expected message.
 VARIABLES: list[tuple[dict[str, Any], str]] = [
     (
         {"version": "1.37"},
@@ -111,14 +111,14 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
 
 
 def refused(run: Outcome, *asked: str) -> None:
-    """Nothing was asked of any host but these questions."""
+    """Check that the run failed, and that each host was queried with these modules only."""
     assert run.code != 0
     assert "Traceback" not in run.output
     assert {name for calls in run.calls.values() for name in calls} == {*asked}
 
 
-def test_a_group_without_hosts(tmp_path: Path) -> None:
-    """The playbook's own refusal; what the role refuses in a group, tests/unit knows."""
+def test_group_without_hosts_is_rejected(tmp_path: Path) -> None:
+    """The playbook rejects the group. Unit tests cover the checks of the role."""
     run = Simulation(tmp_path).run("playbooks/site.yml", "--extra-vars=kube_scheduler_hosts=nobody")
     refused(run)
     assert (
@@ -127,7 +127,7 @@ def test_a_group_without_hosts(tmp_path: Path) -> None:
     )
 
 
-def test_uninstall_asks_first(tmp_path: Path) -> None:
+def test_uninstall_requires_confirmation(tmp_path: Path) -> None:
     run = Simulation(tmp_path).run("playbooks/uninstall.yml")
     refused(run)
     assert (
@@ -136,7 +136,7 @@ def test_uninstall_asks_first(tmp_path: Path) -> None:
     )
 
 
-def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     cluster = Simulation(tmp_path)
     wrong = {
         "address": "m1.example",
@@ -162,7 +162,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
 
 
 def provided(folder: Path, ca: Ca, name: str, **given: Any) -> dict[str, str]:
-    """The variables for a pair that somebody else made."""
+    """Return the variables of a provided pair."""
     pair = {"cert_source": folder / f"{name}.pem", "key_source": folder / f"{name}-key.pem"}
     for path, text in zip(pair.values(), ca.issue("system:kube-scheduler", **given)):
         path.write_text(text)
@@ -174,8 +174,10 @@ def provided(folder: Path, ca: Ca, name: str, **given: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("check", [False, pytest.param(True, marks=pytest.mark.nightly)])
-def test_what_the_variables_show(tmp_path: Path, check: bool) -> None:
-    """No host is contacted, and each that has a fault says so."""
+def test_invalid_variables_are_rejected_before_the_first_contact(
+    tmp_path: Path, check: bool
+) -> None:
+    """No host is contacted, and each host with an error reports it."""
     cases = list(VARIABLES)
     names = [f"h{number}" for number in range(len(cases) + 4)]
     cluster = Simulation(tmp_path, clusters={"kube_masters": names})
@@ -209,10 +211,10 @@ def test_what_the_variables_show(tmp_path: Path, check: bool) -> None:
 
 
 @pytest.mark.parametrize("check", [pytest.param(False, marks=pytest.mark.nightly), True])
-def test_what_a_host_shows(cluster_of_bare_hosts: Simulation, check: bool) -> None:
-    """A first run without a version, and hosts on which no scheduler can run: nothing is changed anywhere, and each host says what is wrong with it.
+def test_unusable_host_facts_are_rejected(cluster_of_bare_hosts: Simulation, check: bool) -> None:
+    """No host changes, and each host that cannot run a scheduler reports why.
 
-    With one fork, each host has failed before the next one is asked.
+    With one fork, each host has failed before the next one is queried.
     """
     cluster = cluster_of_bare_hosts
     cluster.host_variables = {"m1": {"kube_scheduler_version": ""}}
@@ -239,10 +241,10 @@ def cluster_of_bare_hosts(tmp_path: Path) -> Simulation:
 
 
 @pytest.mark.parametrize("check", [pytest.param(False, marks=pytest.mark.nightly), True])
-def test_a_binary_that_is_not_where_it_should_come_from(
+def test_missing_binary_fails_before_any_host_changes(
     cluster_of_bare_hosts: Simulation, check: bool
 ) -> None:
-    """Nothing is changed on the hosts whose binary is there, either."""
+    """Hosts with an available binary do not change either."""
     cluster, folder = cluster_of_bare_hosts, cluster_of_bare_hosts.folder
     wrong = folder / "wrong/release/v1.37.2/bin/linux/amd64/kube-scheduler"
     wrong.parent.mkdir(parents=True)
@@ -266,7 +268,7 @@ def test_a_binary_that_is_not_where_it_should_come_from(
         f"kube_scheduler_binary_url: {folder}/release/v1.37.2/bin/linux/amd64/kube-scheduler is not there on"
         in run.text
     )
-    # The first ones, which download it, are not to be faster than the last ones, whose file is looked at.
+    # The first hosts, which download the binary, must not be faster than the last ones.
     wrong_ones = {
         "kube_scheduler_binary_source": "controller",
         "kube_scheduler_binary_url": str(folder / "wrong"),
@@ -280,8 +282,8 @@ def test_a_binary_that_is_not_where_it_should_come_from(
     )
 
 
-def test_status_of_hosts_without_a_version(cluster_of_bare_hosts: Simulation) -> None:
-    """It reports; only a deployment refuses."""
+def test_status_needs_no_version(cluster_of_bare_hosts: Simulation) -> None:
+    """Status reports these hosts; only a deployment rejects them."""
     cluster_of_bare_hosts.variables["kube_scheduler_version"] = ""
     run = cluster_of_bare_hosts.run("playbooks/status.yml")
     refused(run, "gather", "drift")
@@ -289,8 +291,8 @@ def test_status_of_hosts_without_a_version(cluster_of_bare_hosts: Simulation) ->
 
 
 @pytest.mark.cores
-def test_strings_of_the_command_line_mean_what_they_say(tmp_path: Path) -> None:
-    """Booleans and numbers from -e are strings on the oldest core."""
+def test_strings_of_extra_vars_keep_their_meaning(tmp_path: Path) -> None:
+    """The oldest ansible-core passes booleans and numbers of -e as strings."""
     cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", "m2"]})
     for name in cluster.answers:
         drift = [{"part": "config", "reason": "differs"}]
@@ -303,7 +305,7 @@ def test_strings_of_the_command_line_mean_what_they_say(tmp_path: Path) -> None:
     assert run.code == 0, run.output
     assert "pending on m1: config: differs" in run.text
     assert run.rolled == []
-    # Before 2.19, what a template gives is text; the module makes a number of it.
+    # Before 2.19, the result of a template is text, which the module converts to a number.
     text = version.parse(ansible_version) < version.parse("2.19")
     assert [options["port"] for options in run.options("m1", "gather")] == [
         "10259" if text else 10259
@@ -317,8 +319,8 @@ def test_strings_of_the_command_line_mean_what_they_say(tmp_path: Path) -> None:
     )
 
 
-def test_a_ca_as_kubeadm_makes_it(tmp_path: Path) -> None:
-    """ca.crt and ca.key, and no configuration of cfssl's."""
+def test_kubeadm_ca_can_sign(tmp_path: Path) -> None:
+    """The CA of kubeadm: ca.crt and ca.key, without a cfssl configuration."""
     cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1"]})
     cluster.empty("m1")
     pki = tmp_path / "pki"
@@ -333,8 +335,8 @@ def test_a_ca_as_kubeadm_makes_it(tmp_path: Path) -> None:
     assert (first["valid_for"], first.get("key_usage")) == ("8760h", None)
 
 
-def test_whose_a_binary_is(tmp_path: Path) -> None:
-    """One that the role brings is recorded as its own at once; one that was there is never, whatever its source is said to be."""
+def test_only_installed_binaries_are_recorded_as_owned(tmp_path: Path) -> None:
+    """A binary that existed before is never recorded as owned by the role, whatever its source is."""
     cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", "m2", "m3"]})
     for name in cluster.answers:
         cluster.empty(name)

@@ -1,4 +1,4 @@
-"""A CA that is somebody else's, against simulated masters: what goes out, what comes in, and that nothing live changes in between."""
+"""An external CA on simulated hosts: requests, issued certificates, no live change between."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OURS = ("file", "get_url", "copy", "apt", "user")
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Three masters on which nothing is yet; the CA's key is not here."""
+    """Return three empty hosts; the CA key is not on the controller."""
     found = Simulation(tmp_path)
     (tmp_path / "csr").mkdir()
     found.variables |= {
@@ -43,7 +43,7 @@ def cluster(tmp_path: Path) -> Simulation:
 
 
 def asks(number: int, **given: Any) -> dict[str, Any]:
-    """What a host answers that has no certificate yet."""
+    """Return the result of a host without a certificate."""
     request = create_request(pki.spare("ECC", number=number), WANTED).decode()
     return {
         "changed": True,
@@ -57,7 +57,9 @@ def asks(number: int, **given: Any) -> dict[str, Any]:
 
 
 @pytest.mark.cores
-def test_the_requests_lie_on_the_controller_and_nothing_live_changes(cluster: Simulation) -> None:
+def test_requests_are_written_on_the_controller_and_nothing_live_changes(
+    cluster: Simulation,
+) -> None:
     run = cluster.run()
     assert run.code != 0
     folder = cluster.folder / "csr"
@@ -82,7 +84,7 @@ def test_the_requests_lie_on_the_controller_and_nothing_live_changes(cluster: Si
     assert sorted(path.name for path in folder.iterdir()) == ["m1.csr", "m2.csr", "m3.csr"]
 
 
-def test_what_was_handed_in_goes_to_its_host_and_is_rolled(cluster: Simulation) -> None:
+def test_issued_certificate_is_installed_on_its_host_and_rolled(cluster: Simulation) -> None:
     for name in cluster.answers:
         cluster.answers[name]["x509_cert"] = {
             "changed": True,
@@ -101,8 +103,8 @@ def test_what_was_handed_in_goes_to_its_host_and_is_rolled(cluster: Simulation) 
         assert options["_ca_certificate"].strip() == cluster.ca.pem.strip()
 
 
-def test_one_that_has_none_yet_stops_its_cluster(cluster: Simulation) -> None:
-    """As a master that joins: the others run on as they are."""
+def test_member_without_a_certificate_stops_its_cluster(cluster: Simulation) -> None:
+    """A joining host. The remaining members do not change."""
     for name in ("m1", "m2"):
         cluster.answers[name]["gather"] = gathered(name, "m1")
         cluster.answers[name]["drift"] = compared(name, "m1", drift=DRIFT)
@@ -119,8 +121,8 @@ def test_one_that_has_none_yet_stops_its_cluster(cluster: Simulation) -> None:
     assert "rollout stopped because m3 failed; the remaining members are unchanged" in run.text
 
 
-def test_renewal_is_told_and_stops_nothing(cluster: Simulation) -> None:
-    """The certificates in use are fine, and the requests lie there."""
+def test_pending_renewal_is_reported_and_stops_nothing(cluster: Simulation) -> None:
+    """The certificates in use are valid, and the requests exist."""
     for name in cluster.answers:
         cluster.answers[name]["gather"] = gathered(name, "m1")
         cluster.answers[name]["drift"] = compared(
@@ -141,7 +143,7 @@ def test_renewal_is_told_and_stops_nothing(cluster: Simulation) -> None:
     assert line in status.text
 
 
-def test_a_request_that_asks_for_more_is_not_laid(cluster: Simulation) -> None:
+def test_request_with_other_names_is_not_written(cluster: Simulation) -> None:
     evil = parse_certificate_spec(
         pki.options(subject={**SUBJECT, "O": "system:masters"}, subject_alt_name=SANS)
     )

@@ -1,4 +1,4 @@
-"""What a person gets: the tarball, installed into an empty path, used by its names from another directory, with the inventory that README shows."""
+"""The installed tarball, used by its collection name with the inventory of README."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Of the tarball that TARBALL names, as it would be uploaded; else of one that is built from here."""
+    """Install the tarball that TARBALL names, or one that is built from this clone."""
     folder = tmp_path_factory.mktemp("installed")
     galaxy: list[str | Path] = [PROGRAMS / "ansible-galaxy", "collection"]
     if "TARBALL" not in os.environ:
@@ -70,7 +70,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 @pytest.fixture
 def cluster(installed: Installed, tmp_path: Path) -> Simulation:
-    """The masters of README's inventory, word for word; ours adds how simulated ones are reached, and where this test's CA is."""
+    """Return the hosts of the inventory in README, with the connection and the CA of this test."""
     text = next(
         block
         for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
@@ -88,7 +88,7 @@ def cluster(installed: Installed, tmp_path: Path) -> Simulation:
     return found
 
 
-def test_the_tarball_has_what_a_person_needs_and_nothing_of_ours(installed: Installed) -> None:
+def test_tarball_contains_only_what_users_need(installed: Installed) -> None:
     with tarfile.open(installed.tarball) as archive:
         names = {name.rstrip("/") for name in archive.getnames()}
     for name in (
@@ -118,8 +118,8 @@ def test_the_tarball_has_what_a_person_needs_and_nothing_of_ours(installed: Inst
     assert not [name for name in names if "__pycache__" in name or re.search(r"(^|/)\.", name)]
 
 
-def test_an_execution_environment_finds_its_requirements(installed: Installed) -> None:
-    """ansible-builder looks for them from the root of what is installed."""
+def test_execution_environment_finds_its_requirements(installed: Installed) -> None:
+    """ansible-builder reads them from the root of the installed collection."""
     told = yaml.safe_load((installed.root / "meta/execution-environment.yml").read_text())[
         "dependencies"
     ]
@@ -127,8 +127,8 @@ def test_an_execution_environment_finds_its_requirements(installed: Installed) -
         assert (installed.root / path).read_text().strip(), path
 
 
-def test_no_link_of_what_is_installed_is_dead(installed: Installed) -> None:
-    """Galaxy shows README alone, so its links are absolute; the others stay within the tarball or are absolute too."""
+def test_installed_pages_have_no_dead_links(installed: Installed) -> None:
+    """Galaxy shows README only, so its links are absolute. Other links stay within the tarball."""
     repository = re.compile(
         "https://(?:github.com/kube-ha/scheduler/blob|raw.githubusercontent.com/kube-ha/scheduler)/main/"
     )
@@ -144,20 +144,20 @@ def test_no_link_of_what_is_installed_is_dead(installed: Installed) -> None:
 
 
 @pytest.mark.cores
-def test_readme_s_inventory_works_from_another_directory(cluster: Simulation) -> None:
+def test_readme_inventory_works_from_another_directory(cluster: Simulation) -> None:
     for name in cluster.answers:
         cluster.empty(name)
     run = cluster.run("kube_ha.scheduler.site", "--check", "--diff")
     assert run.code == 0, run.output
     assert all({"gather", "drift"} <= set(calls) for calls in run.calls.values())
-    # Up to ansible-core 2.18 nothing becomes "" on its way, which is no mapping to the module.
+    # Up to ansible-core 2.18, null becomes "", which the module does not accept as a dictionary.
     for name in cluster.answers:
         for options in run.options(name, "scheduler_info"):
             assert ArgumentSpecValidator(INFO).validate(options).error_messages == []
 
 
 @pytest.mark.cores
-def test_status_of_an_installed_collection(cluster: Simulation) -> None:
+def test_installed_collection_reports_the_status(cluster: Simulation) -> None:
     run = cluster.run("kube_ha.scheduler.status")
     assert run.code == 0, run.output
     assert not re.search(r"\[(WARNING|DEPRECATION)", run.output), run.output
@@ -166,7 +166,7 @@ def test_status_of_an_installed_collection(cluster: Simulation) -> None:
 
 
 @pytest.mark.cores
-def test_ansible_doc_of_all_modules_and_entry_points(cluster: Simulation) -> None:
+def test_ansible_doc_lists_all_modules_and_entry_points(cluster: Simulation) -> None:
     def told(kind: str, *names: str) -> dict[str, dict[str, object]]:
         asked = [f"kube_ha.scheduler.{name}" for name in names]
         done = subprocess.run(
@@ -178,7 +178,7 @@ def test_ansible_doc_of_all_modules_and_entry_points(cluster: Simulation) -> Non
             check=True,
             timeout=600,
         )
-        # ansible-core 2.20 warns of a collection of its own whenever it looks for roles.
+        # ansible-core 2.20 warns about one of its own collections when it searches roles.
         assert [
             line for line in done.stderr.splitlines() if "/ansible/_protomatter' " not in line
         ] == []
@@ -192,8 +192,8 @@ def test_ansible_doc_of_all_modules_and_entry_points(cluster: Simulation) -> Non
     assert set(role["entry_points"]) == set(ENTRIES)  # type: ignore[call-overload]
 
 
-def test_the_example_of_a_larger_playbook(installed: Installed, tmp_path: Path) -> None:
-    """docs/examples/cluster.yml, which docs/inclusion.md shows, word for word."""
+def test_larger_playbook_example_runs(installed: Installed, tmp_path: Path) -> None:
+    """docs/inclusion.md shows docs/examples/cluster.yml unchanged."""
     example = (installed.root / "docs/examples/cluster.yml").read_text()
     [shown] = re.findall(
         r"```yaml\n(.*?)```", (installed.root / "docs/inclusion.md").read_text(), re.DOTALL
@@ -231,7 +231,7 @@ COMMANDS = sorted(
         )
     }
 )
-# What a person is asked for, what only a lab has, and where a page has a name of its own for what this test calls otherwise.
+# Prompts, values that exist only in a lab, and names that differ between the pages and this test.
 MEANS = {
     r"playbooks/(\w+)\.yml": r"kube_ha.scheduler.\1",
     r"[][]": "",
@@ -248,14 +248,14 @@ MEANS = {
 }
 
 
-def test_commands_are_found() -> None:
+def test_pages_contain_commands() -> None:
     assert len(COMMANDS) > 15
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_pages(command: str, cluster: Simulation) -> None:
-    """On masters on which all is well, in check mode: each is taken word by word, its playbook found and its variables known."""
+def test_command_of_the_pages_runs(command: str, cluster: Simulation) -> None:
+    """Run each command on healthy hosts in check mode: its playbook and variables exist."""
     for pattern, replacement in MEANS.items():
         command = re.sub(pattern, replacement, command)
     Ca(cluster.folder, key=spare("ECC", number=5), name="next")

@@ -1,6 +1,6 @@
-"""The role against simulated masters: what no lab can do quickly. Real Ansible under its own defaults, the real role, scripted hosts.
+"""The role on simulated hosts: real Ansible with its defaults, the real role, scripted hosts.
 
-Those with the mark `cores` run with every supported ansible-core (`make cores`).
+Tests with the mark `cores` run with every supported ansible-core (`make cores`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NO_OP_TASKS = 12
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Three masters on which all is well; m1 leads."""
+    """Return three healthy hosts; m1 leads."""
     return Simulation(tmp_path)
 
 
@@ -59,7 +59,7 @@ def test_status(cluster: Simulation) -> None:
     assert "m2: drift: config: /etc/kubernetes/kube-scheduler.yaml: content differs" in run.text
 
 
-# --- two instances
+# --- instances
 
 
 BATCH = {"kube_scheduler_name": "batch", "kube_scheduler_secure_port": 10260}
@@ -94,7 +94,7 @@ OF_DEFAULT = {
 
 
 def two_instances(cluster: Simulation, leaders: tuple[str, str] = ("m1", "m2")) -> None:
-    """The second one differs from its plan until it is rolled; another member leads there."""
+    """Give the second instance drift until its roll, and another leader."""
     for name in cluster.answers:
         process = {**PROCESS, "lease_name": "batch", "secure_port": 10260}
         port = {
@@ -120,10 +120,10 @@ def two_instances(cluster: Simulation, leaders: tuple[str, str] = ("m1", "m2")) 
         pytest.param("roles", marks=pytest.mark.nightly),
     ],
 )
-def test_a_second_call_in_the_same_play_is_another_instance(
+def test_second_call_in_the_same_play_deploys_another_instance(
     cluster: Simulation, tmp_path: Path, how: str
 ) -> None:
-    """Each call asks about, rolls and verifies its own; nothing of the first is taken for the second's."""
+    """Each call queries, rolls and verifies its own instance."""
     two_instances(cluster)
     playbook = tmp_path / "two.yml"
     playbook.write_text(f"- hosts: kube_masters\n  gather_facts: false\n{SECOND[how]}")
@@ -146,7 +146,7 @@ def test_a_second_call_in_the_same_play_is_another_instance(
     assert together(run.output) == [["m1"], ["m3"], ["m2"]]
 
 
-def test_instances_that_would_share_something_are_refused(cluster: Simulation) -> None:
+def test_instances_that_share_a_port_are_rejected_before_a_change(cluster: Simulation) -> None:
     two_instances(cluster)
     for name in cluster.answers:
         cluster.change(name, "gather", instances=[{**OF_BATCH, "ports": [10259]}])
@@ -159,7 +159,7 @@ def test_instances_that_would_share_something_are_refused(cluster: Simulation) -
     assert run.calls == {name: ["gather"] for name in cluster.answers}
 
 
-def test_removal_of_one_instance_needs_its_name_alone(cluster: Simulation) -> None:
+def test_removal_of_an_instance_needs_only_its_name(cluster: Simulation) -> None:
     cluster.variables |= {
         "kube_scheduler_ca_cert": "/nowhere/ca.pem",
         "kube_scheduler_apiserver": "",
@@ -180,7 +180,7 @@ def test_removal_of_one_instance_needs_its_name_alone(cluster: Simulation) -> No
     assert not any(run.calls.values())
 
 
-# --- a master that goes, and one that comes
+# --- removal of hosts
 
 
 def removed(cluster: Simulation, *hosts: str, confirm: str = "yes", check: str = "") -> Any:
@@ -190,8 +190,8 @@ def removed(cluster: Simulation, *hosts: str, confirm: str = "yes", check: str =
 
 
 @pytest.mark.cores
-def test_a_leader_that_is_removed_goes_last_and_hands_over(cluster: Simulation) -> None:
-    """Where somebody else is left; what answers for the others are is seen by the lease."""
+def test_removed_leader_is_last_and_hands_over(cluster: Simulation) -> None:
+    """Another member remains; the lease shows the members outside of the limit."""
     run = removed(cluster, "m1", "m2")
     assert run.code == 0, run.output
     assert run.calls == {
@@ -216,7 +216,7 @@ def test_a_leader_that_is_removed_goes_last_and_hands_over(cluster: Simulation) 
         }
 
 
-def test_the_last_scheduler_of_a_group_is_not_removed_unless_told(cluster: Simulation) -> None:
+def test_last_scheduler_of_a_group_is_removed_only_if_confirmed(cluster: Simulation) -> None:
     run = removed(cluster)
     assert run.code != 0
     line = "no scheduler would remain without m1, m2, m3; keep one with --limit, or pass -e kube_scheduler_confirm=all"
@@ -236,7 +236,7 @@ def test_the_last_scheduler_of_a_group_is_not_removed_unless_told(cluster: Simul
     assert run.calls == {name: ["scheduler_fileset"] for name in cluster.answers}
 
 
-def test_removal_where_nothing_runs_any_more(cluster: Simulation) -> None:
+def test_removal_without_a_running_scheduler_succeeds(cluster: Simulation) -> None:
     for name in cluster.answers:
         cluster.empty(name)
         cluster.answers[name]["drift"] = cluster.answers[name]["drift"][0]
@@ -245,11 +245,11 @@ def test_removal_where_nothing_runs_any_more(cluster: Simulation) -> None:
     assert run.calls == {name: ["drift", "scheduler_fileset"] for name in cluster.answers}
 
 
-# --- hostile and odd answers
+# --- hostile and malformed results
 
 
 def poison() -> dict[str, Any]:
-    """Facts for every variable that the role reads, private ones too, and what would steer Ansible."""
+    """Return facts for every variable that the role reads, and keys that control Ansible."""
     role = ROOT / "roles/kube_scheduler"
     text = "".join(path.read_text() for path in role.rglob("*.yml"))
     names = set(re.findall(r"\b_{0,2}kube_scheduler_[a-z_]+", text)) | {
@@ -283,10 +283,10 @@ def poison() -> dict[str, Any]:
         pytest.param("false", marks=pytest.mark.nightly),
     ],
 )
-def test_a_hostile_host_s_keys_are_dropped(
+def test_unknown_keys_of_a_hostile_host_are_dropped(
     cluster: Simulation, tmp_path: Path, inject: str
 ) -> None:
-    """Through a whole deployment, with the answers of Ansible's own modules too: file, get_url, copy, apt and user."""
+    """Covers a whole deployment, with results of file, get_url, copy, apt and user."""
     binary = tmp_path / "release/v1.37.2/bin/linux/amd64/kube-scheduler"
     binary.parent.mkdir(parents=True)
     binary.write_text("binary")
@@ -320,7 +320,7 @@ def test_a_hostile_host_s_keys_are_dropped(
 
 
 def without_chance(options: dict[str, Any]) -> dict[str, Any]:
-    """What a module was told, without what is new each time, and where the binary comes from."""
+    """Return the options of a module without random values and the source of the binary."""
     wanted = {
         name: value
         for name, value in (options.get("desired") or {}).items()
@@ -332,9 +332,9 @@ def without_chance(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def check_certificate(pem: str, ca: Ca) -> None:
-    """What was signed is what the plan says, whoever asked."""
+    """Check that the signed certificate matches the plan."""
     leaf: Any = x509.load_pem_x509_certificate(pem.encode())
-    # As verify_directly_issued_by does, which the oldest cryptography lacks.
+    # The oldest supported cryptography has no verify_directly_issued_by.
     assert leaf.issuer == ca.certificate.subject
     ca.key.public_key().verify(
         leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(leaf.signature_hash_algorithm)
@@ -364,7 +364,7 @@ ODD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.cores
-def test_one_host_s_odd_answer_makes_only_that_host_fail(tmp_path: Path) -> None:
+def test_malformed_result_fails_only_its_host(tmp_path: Path) -> None:
     cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", *ODD]})
     for name, changes in ODD.items():
         cluster.answers[name]["drift"] = compared(name, "m1", **changes)
@@ -376,7 +376,7 @@ def test_one_host_s_odd_answer_makes_only_that_host_fail(tmp_path: Path) -> None
         assert f"{name}: no result" in run.text, run.output
 
 
-def test_an_odd_answer_to_the_first_question_too(tmp_path: Path) -> None:
+def test_malformed_facts_fail_only_their_host(tmp_path: Path) -> None:
     cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", *ODD]})
     odd = [
         name
@@ -392,7 +392,7 @@ def test_an_odd_answer_to_the_first_question_too(tmp_path: Path) -> None:
         assert run.calls[name] == ["gather"]
 
 
-def test_python_that_is_missing_or_too_old(cluster: Simulation) -> None:
+def test_missing_or_old_python_is_reported(cluster: Simulation) -> None:
     cluster.answers["m2"]["gather"] = "SyntaxError"
     cluster.answers["m2"]["@python"] = "3.6"
     cluster.host_variables = {"m3": {"ansible_python_interpreter": "/opt/nowhere/python3"}}

@@ -1,6 +1,6 @@
-"""How changes go through simulated clusters: order, gates, roll back, lost members, upgrade.yml and rollback.yml.
+"""Rollouts on simulated clusters: order, gates, rollback, lost members, upgrade.yml and rollback.yml.
 
-Those with the mark `cores` run with every supported ansible-core (`make cores`).
+Tests with the mark `cores` run with every supported ansible-core (`make cores`).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tests.support.simulation import (
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Three masters on which all is well; m1 leads."""
+    """Return three healthy hosts; m1 leads."""
     return Simulation(tmp_path)
 
 
 @pytest.mark.cores
-def test_one_after_the_other_and_the_leader_last(cluster: Simulation) -> None:
-    """Also where the leader is always the first to answer, and the one that comes first the last."""
+def test_members_are_rolled_one_at_a_time_and_the_leader_last(cluster: Simulation) -> None:
+    """The response order of the hosts does not matter."""
     drifted(cluster)
     cluster.answers["m2"]["@delay"] = 0.3
     cluster.answers["m3"]["@delay"] = 0.1
@@ -43,8 +43,8 @@ def test_one_after_the_other_and_the_leader_last(cluster: Simulation) -> None:
 
 
 @pytest.mark.nightly
-def test_orders_of_several_clusters(tmp_path: Path) -> None:
-    """Side by side: a leader in the middle, one that the inventory names first, a sick standby, and a leader that is sick and renews all the same."""
+def test_clusters_roll_in_parallel_each_in_its_order(tmp_path: Path) -> None:
+    """The leader is in the middle or first, a standby is unhealthy, or an unhealthy leader renews."""
     clusters = {
         "a": ["z9", "k5", "b1"],
         "b": ["e1", "e2", "e3"],
@@ -73,7 +73,7 @@ def test_orders_of_several_clusters(tmp_path: Path) -> None:
     ]
 
 
-def test_all_at_once_where_nobody_is_healthy(cluster: Simulation) -> None:
+def test_members_start_at_once_if_none_is_healthy(cluster: Simulation) -> None:
     drifted(
         cluster, healthy=False, problems=["kube-scheduler.service is not installed"], lease=None
     )
@@ -82,7 +82,7 @@ def test_all_at_once_where_nobody_is_healthy(cluster: Simulation) -> None:
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
     assert together(run.output) == [["m1", "m2", "m3"]]
-    # Who saw before its start that nobody led need not wait for a renewal.
+    # A member that observed an unheld lease before its start does not wait for a renewal.
     assert run.options("m1", "scheduler_fileset")[0]["lease"] == {
         "name": "kube-scheduler",
         "namespace": "kube-system",
@@ -94,7 +94,7 @@ def test_all_at_once_where_nobody_is_healthy(cluster: Simulation) -> None:
     assert before == {"m1": absent, "m2": None, "m3": None}
 
 
-def test_a_member_that_does_not_become_healthy_is_rolled_back_and_stops_the_rollout(
+def test_unhealthy_member_is_rolled_back_and_stops_the_rollout(
     cluster: Simulation,
 ) -> None:
     drifted(cluster)
@@ -113,7 +113,7 @@ def test_a_member_that_does_not_become_healthy_is_rolled_back_and_stops_the_roll
     assert there["attempt"] == back["attempt"] != ""
 
 
-def test_a_member_that_was_not_healthy_before_is_not_rolled_back(cluster: Simulation) -> None:
+def test_member_that_was_unhealthy_before_is_not_rolled_back(cluster: Simulation) -> None:
     drifted(cluster)
     sick = compared("m3", "m1", healthy=False, problems=["readiness: HTTP 500"], drift=DRIFT)
     cluster.answers["m3"]["drift"] = sick
@@ -123,8 +123,10 @@ def test_a_member_that_was_not_healthy_before_is_not_rolled_back(cluster: Simula
     assert run.rolled == ["m3"]
 
 
-def test_a_member_that_becomes_sick_after_its_roll_stops_the_rollout(cluster: Simulation) -> None:
-    """Found by the question before the next member."""
+def test_member_that_becomes_unhealthy_after_its_roll_stops_the_rollout(
+    cluster: Simulation,
+) -> None:
+    """The check before the next member detects it."""
     drifted(cluster)
     cluster.answers["m2"]["drift"] = [compared("m2", "m1", drift=DRIFT), compared("m2", "m1")]
     cluster.answers["m2"]["@sick_after"] = 5
@@ -135,8 +137,8 @@ def test_a_member_that_becomes_sick_after_its_roll_stops_the_rollout(cluster: Si
 
 
 @pytest.mark.cores
-def test_the_lease_has_to_move_between_two_questions(cluster: Simulation) -> None:
-    """What was gathered at the start would tell at the end only that somebody led at some time since. Who was rolled just now has just seen it move."""
+def test_lease_must_move_between_two_queries(cluster: Simulation) -> None:
+    """A comparison with the facts of the start would only show that a member led at some time since."""
     drifted(cluster)
     later, first = (
         lease("m1.example"),
@@ -156,7 +158,7 @@ def test_the_lease_has_to_move_between_two_questions(cluster: Simulation) -> Non
     ]
 
 
-def test_only_the_leader_hands_over(cluster: Simulation) -> None:
+def test_only_the_leader_hands_over_its_lease(cluster: Simulation) -> None:
     drifted(cluster)
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
@@ -171,7 +173,7 @@ def test_only_the_leader_hands_over(cluster: Simulation) -> None:
         "lock": "leases",
         "timeout": 33.8,
     }
-    # Gathered and compared, asked at three positions, once after its roll, and at the end: only that once has to be steady.
+    # Gather and drift, three positions, once after its roll, and at the end.: only that once has to be steady.
     steady = [float(options.get("steady", 0)) for options in run.options("m2", "scheduler_info")]
     assert steady == [0, 0, 0, 12, 0, 0, 0]
     assert (
@@ -184,7 +186,7 @@ def test_only_the_leader_hands_over(cluster: Simulation) -> None:
         assert line in run.text
 
 
-def test_the_last_healthy_member_is_left(cluster: Simulation) -> None:
+def test_last_healthy_member_is_not_rolled(cluster: Simulation) -> None:
     drifted(cluster)
     for name in ("m2", "m3"):
         cluster.answers[name]["drift"] = compared(
@@ -211,7 +213,7 @@ RECALLED = {
 
 
 def recalled(cluster: Simulation, **changes: Any) -> None:
-    """All hosts keep the set of an earlier version."""
+    """Give all hosts a previous set of an earlier version."""
     for name in cluster.answers:
         older = {"process": {**gathered(name, "m1")["process"], "version": "1.36.1"}}
         cluster.answers[name]["scheduler_fileset"] = {**RECALLED, **changes}
@@ -225,7 +227,7 @@ def test_rollback(cluster: Simulation) -> None:
     recalled(cluster)
     run = cluster.run("playbooks/rollback.yml")
     assert run.code == 0, run.output
-    # The planned lease need not be that of the former set.
+    # The lease of the plan can differ from the lease of the previous set.
     assert not any(
         options.get("lease")
         for name in cluster.answers
@@ -264,7 +266,9 @@ def test_rollback_needs_no_ca_key(cluster: Simulation) -> None:
         ({"failed": True, "msg": "contains no previous set"}, "contains no previous set"),
     ],
 )
-def test_rollback_is_refused(cluster: Simulation, changes: dict[str, Any], words: str) -> None:
+def test_rollback_to_an_unusable_set_is_rejected(
+    cluster: Simulation, changes: dict[str, Any], words: str
+) -> None:
     recalled(cluster)
     cluster.change("m1", "scheduler_fileset", **changes)
     run = cluster.run("playbooks/rollback.yml")
@@ -274,7 +278,7 @@ def test_rollback_is_refused(cluster: Simulation, changes: dict[str, Any], words
     assert run.rolled == []
 
 
-def test_rollback_in_check_mode_tells_and_changes_nothing(cluster: Simulation) -> None:
+def test_rollback_in_check_mode_shows_the_sets_and_changes_nothing(cluster: Simulation) -> None:
     recalled(cluster)
     run = cluster.run("playbooks/rollback.yml", "--check")
     assert run.code == 0, run.output
@@ -283,7 +287,7 @@ def test_rollback_in_check_mode_tells_and_changes_nothing(cluster: Simulation) -
 
 
 def test_upgrade(cluster: Simulation) -> None:
-    """The same as site.yml, which needs no version to be said."""
+    """Upgrade runs like site.yml, but requires a version."""
     drifted(cluster)
     for name in cluster.answers:
         older = {"process": {**gathered(name, "m1")["process"], "version": "1.36.1"}}
@@ -301,9 +305,7 @@ def test_upgrade(cluster: Simulation) -> None:
 
 
 @pytest.mark.cores
-def test_a_strategy_that_does_not_keep_the_hosts_together(
-    cluster: Simulation, tmp_path: Path
-) -> None:
+def test_strategy_free_is_rejected(cluster: Simulation, tmp_path: Path) -> None:
     drifted(cluster)
     playbook = tmp_path / "free.yml"
     playbook.write_text(
@@ -317,8 +319,8 @@ def test_a_strategy_that_does_not_keep_the_hosts_together(
     assert not any(run.calls.values())
 
 
-def test_a_cluster_that_stops_does_not_stop_the_others(tmp_path: Path) -> None:
-    """Side by side, each by its own order, which may be shorter than another's; the end names what stopped, and where."""
+def test_stopped_cluster_does_not_stop_other_clusters(tmp_path: Path) -> None:
+    """Clusters run in parallel with orders of different lengths. The end lists what stopped."""
     clusters = {
         name: [f"{name}{number}" for number in (1, 2, 3)]
         for name in ("whole", "short", "sick", "gone")
@@ -369,8 +371,8 @@ def lost(cluster: Simulation) -> Outcome:
     return run
 
 
-def test_a_member_that_is_lost_before_anything_changed(cluster: Simulation) -> None:
-    """Nothing is changed anywhere, whichever of the two questions it does not answer any more."""
+def test_member_lost_before_the_rollout_changes_nothing(cluster: Simulation) -> None:
+    """No host changes, whichever of the two queries fails."""
     drifted(cluster)
     for calls in (0, 1):
         cluster.lost = {"m2": calls}
@@ -390,10 +392,10 @@ ROLLED_BEFORE = {2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 1, 8: 1, 9: 2, 10: 2, 11: 3}
         pytest.param((2, 3, 5, 6, 7, 9, 10, 11), marks=pytest.mark.nightly),
     ],
 )
-def test_a_member_that_is_lost_stops_the_rollout_of_its_cluster(
+def test_lost_member_stops_the_rollout_of_its_cluster(
     tmp_path: Path, steps: tuple[int, ...]
 ) -> None:
-    """At each further step, a cluster for each, side by side: a member that is lost while the sets are staged, and one while it is rolled."""
+    """One cluster per step: a member is lost during staging, or during its roll."""
     clusters = {f"c{step}": [f"c{step}m{n}" for n in (1, 2, 3)] for step in steps}
     several = Simulation(tmp_path, clusters=clusters)
     drifted(several, leaders=tuple(names[0] for names in clusters.values()))
@@ -404,7 +406,7 @@ def test_a_member_that_is_lost_stops_the_rollout_of_its_cluster(
         assert rolled == [canary, other, leader][: ROLLED_BEFORE[step]], (step, rolled)
 
 
-def test_a_member_without_an_answer_changes_nothing(cluster: Simulation) -> None:
+def test_unreachable_member_changes_nothing(cluster: Simulation) -> None:
     drifted(cluster)
     cluster.answers["m2"]["gather"] = "no JSON at all"
     run = cluster.run()

@@ -1,4 +1,4 @@
-"""rotate.yml on simulated clusters: what is asked of whom, in which order, and what ends it before a host is touched."""
+"""rotate.yml on simulated clusters: queries, order, and errors before any host changes."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def file(use: str, own: str, *signers: Ca) -> dict[str, Any]:
 
 
 def has(own: str, signer: Ca, *trusted: Ca) -> list[dict[str, Any]]:
-    """The certificates of a host."""
+    """Return the certificates of a host."""
     return [file("pair", own, signer), *(file("trust", ca.fingerprint) for ca in trusted)]
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Three masters on which all is well, each with a certificate of its own; m1 leads. Once one was rolled, it has another one."""
+    """Return three healthy hosts, each with a separate certificate that its roll replaces; m1 leads."""
     cluster = Simulation(tmp_path)
     for number, name in enumerate(NAMES, 1):
         own = [has(fingerprint(at), cluster.ca, cluster.ca) for at in (number, number + 16)]
@@ -63,7 +63,7 @@ def cluster(tmp_path: Path) -> Simulation:
 
 
 @pytest.mark.cores
-def test_each_host_s_own_certificate_is_replaced_the_leader_s_last(cluster: Simulation) -> None:
+def test_certificate_of_each_host_is_replaced_the_leader_last(cluster: Simulation) -> None:
     run = cluster.run(ROTATE)
     assert run.code == 0, run.output
     assert run.rolled == ["m2", "m3", "m1"]
@@ -92,7 +92,7 @@ def test_each_host_s_own_certificate_is_replaced_the_leader_s_last(cluster: Simu
     )
 
 
-def test_nothing_is_due(cluster: Simulation) -> None:
+def test_rotation_without_a_due_certificate_changes_nothing(cluster: Simulation) -> None:
     for name in NAMES:
         cluster.answers[name]["drift"] = cluster.answers[name]["drift"][1]
     run = cluster.run(ROTATE, "--extra-vars=rotate=due")
@@ -103,7 +103,7 @@ def test_nothing_is_due(cluster: Simulation) -> None:
     }
 
 
-def test_a_certificate_that_was_not_replaced_fails_the_run(cluster: Simulation) -> None:
+def test_unreplaced_certificate_fails_the_run(cluster: Simulation) -> None:
     after = cluster.answers["m3"]["drift"][1]
     after["certificates"] = has(fingerprint(3), cluster.ca, cluster.ca)
     run = cluster.run(ROTATE)
@@ -128,7 +128,7 @@ def test_a_certificate_that_was_not_replaced_fails_the_run(cluster: Simulation) 
         ),
     ],
 )
-def test_refused_before_a_host_is_asked(
+def test_invalid_rotation_is_rejected_before_the_first_contact(
     cluster: Simulation, words: tuple[str, ...], sentence: str
 ) -> None:
     if "--limit=localhost,m1" in words:
@@ -140,7 +140,7 @@ def test_refused_before_a_host_is_asked(
 
 
 def following(cluster: Simulation) -> tuple[Ca, tuple[str, ...]]:
-    """Another CA, and the words that name it."""
+    """Return another CA and the options that set it."""
     ca = Ca(cluster.folder, key=spare("ECC", number=5), name="next")
     return ca, (
         f"--extra-vars=kube_scheduler_new_ca_cert={ca.path}",
@@ -155,13 +155,13 @@ def apiserver(**next_: Any) -> dict[str, Any]:
 def stands(
     cluster: Simulation, name: str, certificates: list[dict[str, Any]], **next_: bool
 ) -> None:
-    """A host answers with these certificates, whatever is done to it."""
+    """Let a host always return these certificates."""
     seen = apiserver(**{"next_accepted": True, "next_serves": True, **next_})
     cluster.change(name, "gather", certificates=certificates, apiserver=seen)
     cluster.answers[name]["drift"] = compared(name, "m1", certificates=certificates)
 
 
-def test_one_apiserver_that_does_not_accept_the_new_ca_keeps_all_from_it(
+def test_apiserver_that_rejects_the_next_ca_blocks_the_rotation(
     cluster: Simulation,
 ) -> None:
     ca, words = following(cluster)
@@ -178,8 +178,8 @@ def test_one_apiserver_that_does_not_accept_the_new_ca_keeps_all_from_it(
     assert {module for calls in run.calls.values() for module in calls} == {"gather", "drift"}
 
 
-def test_each_host_goes_on_from_its_own_step(cluster: Simulation) -> None:
-    """A run was cut off: m1 has done nothing, m2 trusts both, m3 has a certificate of the new one."""
+def test_interrupted_rotation_resumes_at_the_step_of_each_host(cluster: Simulation) -> None:
+    """After an interruption, m1 is unchanged, m2 trusts both CAs, and m3 uses the next one."""
     ca, words = following(cluster)
     for name, certificates in zip(
         NAMES,
@@ -194,7 +194,7 @@ def test_each_host_goes_on_from_its_own_step(cluster: Simulation) -> None:
     run = cluster.run(ROTATE, "--extra-vars=rotate=ca", *words)
     assert run.code == 0, run.output
     assert "3. reissue the certificates: pending on m1, m2; done on m3" in run.output
-    # To find where it stands, accept, issue, drop, and to wait for its end.
+    # Remaining steps, accept, issue, drop, and the wait for the reload.
     for name, signers in {"m1": "ffnnn", "m2": "ffnnn", "m3": "nnnnn"}.items():
         asked = [
             options["desired"]
@@ -214,8 +214,8 @@ def test_each_host_goes_on_from_its_own_step(cluster: Simulation) -> None:
     assert sum(bool(probe) for probe in probes) == 4, "each time that it is gathered"
 
 
-def test_a_plain_run_leaves_each_host_at_its_step(cluster: Simulation) -> None:
-    """What a host says of its certificates decides about no other one."""
+def test_site_run_keeps_the_rotation_step_of_each_host(cluster: Simulation) -> None:
+    """The certificates of a host do not affect the other hosts."""
     ca, words = following(cluster)
     stands(cluster, "m1", has("AA", cluster.ca, cluster.ca))
     stands(cluster, "m2", has("BB", ca, ca))

@@ -1,4 +1,4 @@
-"""site.yml as AWX runs it: through ansible-runner, which reads what happens from JSON events and not from the screen."""
+"""site.yml through ansible-runner, as AWX runs it: the JSON events show what happens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RUNNER = Path(sys.executable).parent / "ansible-runner"
 
 
 def run(cluster: Simulation, playbook: str, *words: str) -> tuple[int, list[dict[str, Any]]]:
-    """Exit code and events of a job."""
+    """Return exit code and events of a job."""
     folder = cluster.folder / "job"
     (folder / "project").mkdir(parents=True)
     told = " ".join([*(f"--inventory={path}" for path in cluster.lay_out()), *words])
@@ -33,7 +33,7 @@ def of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
     return [event["event_data"] for event in events if event["event"] == kind]
 
 
-def test_a_rollout_in_events(tmp_path: Path) -> None:
+def test_runner_events_show_the_rollout(tmp_path: Path) -> None:
     cluster = Simulation(tmp_path)
     drifted(cluster)
     code, events = run(cluster, "kube_ha.scheduler.site", "--diff")
@@ -53,7 +53,7 @@ def test_a_rollout_in_events(tmp_path: Path) -> None:
     assert not re.search(r"\[(?:WARNING|DEPRECATION)", text)
 
 
-def test_a_refusal_in_events(tmp_path: Path) -> None:
+def test_runner_events_show_the_error(tmp_path: Path) -> None:
     cluster = Simulation(tmp_path)
     cluster.variables["kube_scheduler_secure_port"] = 0
     code, events = run(cluster, "kube_ha.scheduler.site")

@@ -1,4 +1,4 @@
-"""What status.yml and the end of other playbooks show and write, of one cluster and of many."""
+"""Output and files of status.yml and of the report of other playbooks, for one or more clusters."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ CODES = {"changed": "0;33", "error": "0;31"}
 
 
 def valid(report: Any) -> None:
-    """Fails where a document is not in the form of the schema, further fields included."""
-    # Only the tools of `make integration` have it; tests of other ansible-core versions are in this file too.
+    """Fail if a document does not match the schema exactly."""
+    # Only the tools of `make integration` include it; tests of this file also run without them.
     import jsonschema  # noqa: PLC0415
 
     jsonschema.validate(report, status_schema.strict(SCHEMA))
@@ -49,7 +49,7 @@ def valid(report: Any) -> None:
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Three masters: m1 leads, m2 is stopped, and m3 differs from its plan."""
+    """Return three hosts: m1 leads, m2 is stopped, and m3 has drift."""
     found = Simulation(tmp_path)
     found.change("m2", "drift", **DOWN)
     found.change("m3", "drift", drift=DRIFT)
@@ -57,7 +57,7 @@ def cluster(tmp_path: Path) -> Simulation:
 
 
 def several(folder: Path) -> Simulation:
-    """Three clusters: one is well, one has a master that is lost, and of one the variables cannot be read."""
+    """Return three clusters: one healthy, one with a lost host, one with invalid variables."""
     found = Simulation(
         folder,
         {name: [f"{name}{number}" for number in (1, 2, 3)] for name in ("well", "gone", "odd")},
@@ -71,7 +71,7 @@ def several(folder: Path) -> Simulation:
 
 
 def shown(run: Outcome) -> list[str]:
-    """What a run says from its report on."""
+    """Return the output from the report on."""
     lines = (
         run.output.partition(REPORT)[2].splitlines()
         if REPORT in run.output
@@ -84,7 +84,7 @@ def play(found: Simulation, *words: str, **environment: str) -> Outcome:
     return found.run("playbooks/status.yml", found.everywhere, *words, **environment)
 
 
-# --- the table
+# --- table
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def play(found: Simulation, *words: str, **environment: str) -> Outcome:
         pytest.param("CALLBACKS_ENABLED", "junit", marks=NIGHTLY),
     ],
 )
-def test_the_table_is_plain_lines_under_any_callback(
+def test_status_table_is_plain_under_any_callback(
     cluster: Simulation, name: str, value: str
 ) -> None:
     run = cluster.run("playbooks/status.yml", **{f"ANSIBLE_{name}": value})
@@ -108,7 +108,7 @@ def test_the_table_is_plain_lines_under_any_callback(
 
 
 @pytest.mark.cores
-def test_colours_are_ansible_s_own(cluster: Simulation) -> None:
+def test_status_uses_the_colors_of_ansible(cluster: Simulation) -> None:
     log = cluster.folder / "log"
     run = cluster.run(
         "playbooks/status.yml",
@@ -130,7 +130,7 @@ def test_colours_are_ansible_s_own(cluster: Simulation) -> None:
 @pytest.mark.parametrize(
     "playbook", ["site", *(pytest.param(name, marks=NIGHTLY) for name in ("upgrade", "rollback"))]
 )
-def test_other_playbooks_end_with_it(tmp_path: Path, playbook: str) -> None:
+def test_other_playbooks_end_with_the_status(tmp_path: Path, playbook: str) -> None:
     found = Simulation(tmp_path)
     for name in found.answers:
         found.answers[name]["scheduler_fileset"] = {
@@ -146,10 +146,10 @@ def test_other_playbooks_end_with_it(tmp_path: Path, playbook: str) -> None:
     assert set(answers(path)) == {"m1", "m2", "m3"}
 
 
-# --- many clusters
+# --- several clusters
 
 
-def test_all_clusters_of_a_run_are_one_document(tmp_path: Path) -> None:
+def test_status_document_contains_all_clusters_of_a_run(tmp_path: Path) -> None:
     found, path = several(tmp_path), tmp_path / "status.json"
     run = play(found, f"--extra-vars=status_json={path}")
     assert run.code != 0
@@ -178,8 +178,8 @@ def test_all_clusters_of_a_run_are_one_document(tmp_path: Path) -> None:
         assert line in run.text.partition("FAILED!")[2]
 
 
-def test_a_document_of_real_output_has_the_schema(cluster: Simulation) -> None:
-    """Healthy, stopped, drifting, silent; an old version, a released lease, no probes, a host without systemd."""
+def test_status_document_matches_the_schema(cluster: Simulation) -> None:
+    """Hosts: healthy, stopped, with drift, unreachable, old version, released lease, without systemd."""
     path = cluster.folder / "status.json"
     cluster.change("m1", "gather", systemd_version=0)
     cluster.lost = {"m3": 1}
@@ -199,7 +199,7 @@ def test_a_document_of_real_output_has_the_schema(cluster: Simulation) -> None:
     valid(json.loads(path.read_text()))
 
 
-def test_batches_name_those_that_were_not_asked_yet(cluster: Simulation) -> None:
+def test_batches_list_the_members_not_queried_yet(cluster: Simulation) -> None:
     for name in cluster.answers:
         cluster.answers[name]["drift"] = compared(name, "m1")
     playbook, path = cluster.folder / "play.yml", cluster.folder / "status.json"
@@ -213,11 +213,11 @@ def test_batches_name_those_that_were_not_asked_yet(cluster: Simulation) -> None
     assert json.loads(path.read_text())["clusters"][0]["not_asked"] == []
 
 
-# --- the files
+# --- files
 
 
 @pytest.mark.cores
-def test_the_page_is_written(tmp_path: Path) -> None:
+def test_status_page_is_written(tmp_path: Path) -> None:
     found, path = several(tmp_path), tmp_path / "status.html"
     run = play(found, f"--extra-vars=status_html={path}")
     assert f"written: {path}" in shown(run)
@@ -226,14 +226,14 @@ def test_the_page_is_written(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o644
 
 
-def test_nothing_is_written_in_check_mode(cluster: Simulation) -> None:
+def test_check_mode_writes_no_report(cluster: Simulation) -> None:
     path = cluster.folder / "status.html"
     run = cluster.run("playbooks/status.yml", "--check", f"--extra-vars=status_html={path}")
     assert TABLE[0] in run.output
     assert not path.exists()
 
 
-def test_a_report_that_cannot_be_written_is_refused_first(cluster: Simulation) -> None:
+def test_unwritable_report_fails_before_the_first_contact(cluster: Simulation) -> None:
     path = cluster.folder / "nowhere/report"
     run = cluster.run("playbooks/status.yml", f"--extra-vars=status_json={path}")
     assert run.code != 0

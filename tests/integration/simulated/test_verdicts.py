@@ -1,4 +1,4 @@
-"""What a run says and refuses: batches, members that are left out, foreign holders, phases alone, and what a host may not decide."""
+"""Results and errors of a run: batches, limits, foreign holders, single phases, hostile hosts."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ READER = "metrics for an authorized client"
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Three masters on which all is well; m1 leads."""
+    """Return three healthy hosts; m1 leads."""
     return Simulation(tmp_path)
 
 
 def rolled(output: str) -> list[str]:
-    """The hosts that were rolled, in order."""
+    """Return the rolled hosts in order."""
     return [
         name
         for block in LIVE.findall(output)
@@ -55,7 +55,7 @@ def played(cluster: Simulation, how: str, *words: str) -> Any:
 
 
 def leading(cluster: Simulation, leader: str, after: str = "", **changes: Any) -> None:
-    """All members differ from their plan until they are rolled; the leader's lease goes over to another when it is."""
+    """Give all members drift until their roll, and move the lease when the leader is rolled."""
     for name in cluster.answers:
         last = after if after and name == leader else leader
         cluster.answers[name] = {
@@ -66,7 +66,7 @@ def leading(cluster: Simulation, leader: str, after: str = "", **changes: Any) -
 
 
 def bare(cluster: Simulation, name: str) -> None:
-    """A host on which nothing was ever done; once it is rolled all is well there."""
+    """Return an empty host that is healthy after its roll."""
     nothing: dict[str, Any] = {
         "user_exists": False,
         "installed": False,
@@ -101,7 +101,7 @@ def bare(cluster: Simulation, name: str) -> None:
 
 
 @NIGHTLY
-def test_serial_on_a_running_cluster(cluster: Simulation) -> None:
+def test_serial_on_a_running_cluster_changes_nothing(cluster: Simulation) -> None:
     leading(cluster, "m2")
     for name in cluster.answers:
         cluster.answers[name]["drift"] = compared(name, "m2")
@@ -111,7 +111,7 @@ def test_serial_on_a_running_cluster(cluster: Simulation) -> None:
 
 
 def test_serial_with_a_change_and_the_leader_in_the_last_batch(cluster: Simulation) -> None:
-    """The leader's lease goes over when it is rolled, so what earlier batches said of it is over."""
+    """The roll of the leader moves the lease, so that results of earlier batches are outdated."""
     leading(cluster, "m3", after="m1")
     run = played(cluster, "serial: 1", "--tags=kube_scheduler_rollout,kube_scheduler_verify")
     assert run.code == 0, run.output
@@ -131,7 +131,7 @@ def test_serial_on_a_first_run(cluster: Simulation) -> None:
     ("serial", "leader", "waiting"),
     [(1, "m1", "m2, m3"), pytest.param(2, "m2", "m3", marks=NIGHTLY)],
 )
-def test_a_batch_does_not_roll_the_leader_while_others_wait(
+def test_batch_with_the_leader_is_rejected_while_standbys_wait(
     cluster: Simulation, serial: int, leader: str, waiting: str
 ) -> None:
     leading(cluster, leader)
@@ -144,7 +144,7 @@ def test_a_batch_does_not_roll_the_leader_while_others_wait(
     assert rolled(run.output) == []
 
 
-def test_a_limit_to_the_leader_is_refused_before_it_is_rolled(cluster: Simulation) -> None:
+def test_limit_to_the_leader_is_rejected_before_its_roll(cluster: Simulation) -> None:
     leading(cluster, "m1")
     run = cluster.run("playbooks/site.yml", "--limit=m1,localhost", "--tags=kube_scheduler_rollout")
     assert run.code != 0
@@ -156,7 +156,7 @@ def test_a_limit_to_the_leader_is_refused_before_it_is_rolled(cluster: Simulatio
     assert not run.calls["m2"]
 
 
-def test_a_limit_to_a_standby_rolls_it_and_judges_no_other(cluster: Simulation) -> None:
+def test_limit_to_a_standby_rolls_and_evaluates_only_it(cluster: Simulation) -> None:
     leading(cluster, "m1")
     run = cluster.run(
         "playbooks/site.yml",
@@ -171,14 +171,14 @@ def test_a_limit_to_a_standby_rolls_it_and_judges_no_other(cluster: Simulation) 
     )
 
 
-def test_a_limit_to_a_leader_that_is_as_planned(cluster: Simulation) -> None:
+def test_limit_to_a_leader_without_drift_succeeds(cluster: Simulation) -> None:
     run = cluster.run("playbooks/site.yml", "--limit=m1,localhost")
     assert run.code == 0, run.output
     assert run.calls == {"m1": ["gather", "drift"], "m2": [], "m3": []}
 
 
 @NIGHTLY
-def test_a_leader_that_does_not_renew_may_be_rolled_alone(cluster: Simulation) -> None:
+def test_leader_that_does_not_renew_can_be_rolled_alone(cluster: Simulation) -> None:
     dead: dict[str, Any] = {
         "healthy": False,
         "problems": ["readiness: HTTP 500"],
@@ -190,7 +190,7 @@ def test_a_leader_that_does_not_renew_may_be_rolled_alone(cluster: Simulation) -
     assert rolled(run.output) == ["m1"]
 
 
-def test_status_of_some(cluster: Simulation) -> None:
+def test_status_with_a_limit_evaluates_the_selected_members(cluster: Simulation) -> None:
     report = cluster.folder / "status.json"
     run = cluster.run(
         "playbooks/status.yml", "--limit=m2,localhost", f"--extra-vars=status_json={report}"
@@ -206,7 +206,7 @@ def test_status_of_some(cluster: Simulation) -> None:
 # --- status
 
 
-def test_a_foreign_holder(cluster: Simulation) -> None:
+def test_foreign_holder_fails_the_run(cluster: Simulation) -> None:
     for name in cluster.answers:
         cluster.change(name, "drift", lease=lease("elsewhere.example"))
     run = cluster.run("playbooks/status.yml")
@@ -220,7 +220,7 @@ def test_a_foreign_holder(cluster: Simulation) -> None:
     assert "holder elsewhere.example is not in the group: removed without uninstall?" in run.text
 
 
-def test_a_stopped_scheduler(cluster: Simulation) -> None:
+def test_stopped_scheduler_fails_the_run(cluster: Simulation) -> None:
     stopped = {
         "process": STOPPED,
         "lease": None,
@@ -246,7 +246,7 @@ def test_a_stopped_scheduler(cluster: Simulation) -> None:
 
 
 @pytest.mark.parametrize("what", [pytest.param("expired", marks=NIGHTLY), "key away"])
-def test_metrics_are_not_checked_without_a_ca_that_signs(cluster: Simulation, what: str) -> None:
+def test_metrics_are_not_checked_without_a_signing_ca(cluster: Simulation, what: str) -> None:
     for name in cluster.answers:
         cluster.change(
             name,
@@ -267,12 +267,12 @@ def test_metrics_are_not_checked_without_a_ca_that_signs(cluster: Simulation, wh
         assert line.startswith(f"{READER} (on the controller, "), line
         assert reason in line
         assert f"{name}: not checked: {READER} (on the controller, " in run.text
-    # With a CA that has expired every certificate has to be made anew.
+    # With an expired CA, every certificate must be reissued.
     assert (run.code == 0) == (what == "key away"), run.output
     assert "m1: on the controller, ca_p" not in run.text.partition("FAILED!")[2]
 
 
-def test_metrics_are_not_checked_where_nobody_signs(cluster: Simulation, tmp_path: Path) -> None:
+def test_metrics_are_not_checked_with_a_provided_pair(cluster: Simulation, tmp_path: Path) -> None:
     pair = {"cert_source": "kube_scheduler_ca_cert", "key_source": "kube_scheduler_ca_key"}
     cluster.variables |= {
         f"kube_scheduler_{name}": cluster.variables[other] for name, other in pair.items()
@@ -285,7 +285,7 @@ def test_metrics_are_not_checked_where_nobody_signs(cluster: Simulation, tmp_pat
     assert f"m1: not checked: {READER} (no certificate of such a reader was given)" in run.text
 
 
-def test_status_says_what_could_not_be_compared(cluster: Simulation) -> None:
+def test_status_reports_hosts_without_a_plan(cluster: Simulation) -> None:
     cluster.change("m2", "gather", systemd_version=0)
     run = cluster.run("playbooks/status.yml")
     assert run.code != 0
@@ -297,7 +297,7 @@ def test_status_says_what_could_not_be_compared(cluster: Simulation) -> None:
 
 
 @NIGHTLY
-def test_names_of_any_length_keep_the_columns(tmp_path: Path) -> None:
+def test_status_columns_fit_names_of_any_length(tmp_path: Path) -> None:
     names = ["master-1.control-plane.kube-ha.example.org", "m2"]
     cluster = Simulation(tmp_path, {"kube_masters": names})
     run = cluster.run("playbooks/status.yml")
@@ -312,7 +312,7 @@ def test_names_of_any_length_keep_the_columns(tmp_path: Path) -> None:
     assert "used, days" in rows[0]
 
 
-# --- phases alone, and words that mean what they say
+# --- single phases and options
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_names_of_any_length_keep_the_columns(tmp_path: Path) -> None:
         ("--extra-vars={kube_scheduler_rollout: false}",),
     ],
 )
-def test_staging_alone_passes_verify_and_says_what_is_pending(
+def test_staging_only_passes_verify_and_reports_pending_changes(
     cluster: Simulation, core_words: tuple[str]
 ) -> None:
     drift = [{"part": "process", "reason": "version 1.37.2 runs, wanted 1.37.9"}]
@@ -340,7 +340,7 @@ def test_staging_alone_passes_verify_and_says_what_is_pending(
 
 
 @NIGHTLY
-def test_packages_that_are_not_to_be_managed(cluster: Simulation) -> None:
+def test_unmanaged_packages_are_not_installed(cluster: Simulation) -> None:
     cluster.change("m2", "gather", missing_libraries=["yaml"])
     run = cluster.run("playbooks/site.yml", "--extra-vars=kube_scheduler_manage_packages=false")
     assert run.code != 0
@@ -356,7 +356,7 @@ PHASES = ["preflight", "install", "credentials", "configure", "rollout", "verify
 @pytest.mark.parametrize(
     "phase", [pytest.param(p, marks=NIGHTLY if p != "rollout" else ()) for p in PHASES]
 )
-def test_a_phase_alone_in_check_mode_on_fresh_hosts(cluster: Simulation, phase: str) -> None:
+def test_single_phase_in_check_mode_on_fresh_hosts(cluster: Simulation, phase: str) -> None:
     for name in cluster.answers:
         bare(cluster, name)
     run = cluster.run("playbooks/site.yml", "--check", f"--tags=kube_scheduler_{phase}")
@@ -383,7 +383,7 @@ def test_each_phase_by_tasks_from_in_check_mode_on_fresh_hosts(cluster: Simulati
         ("environment", "host_pinned"),
     ],
 )
-def test_a_strategy_that_keeps_no_order(cluster: Simulation, how: str, strategy: str) -> None:
+def test_unordered_strategy_is_rejected(cluster: Simulation, how: str, strategy: str) -> None:
     leading(cluster, "m1")
     run = (
         played(cluster, f"strategy: {strategy}")
@@ -402,7 +402,7 @@ def test_a_strategy_that_keeps_no_order(cluster: Simulation, how: str, strategy:
 @pytest.mark.parametrize(
     "field", ["resourceName", pytest.param("resourceNamespace", marks=NIGHTLY)]
 )
-def test_another_lock_on_a_running_cluster(cluster: Simulation, field: str) -> None:
+def test_lock_change_on_a_running_cluster_is_rejected(cluster: Simulation, field: str) -> None:
     run = cluster.run(
         "playbooks/site.yml",
         f"--extra-vars={{kube_scheduler_config: {{leaderElection: {{{field}: other}}}}}}",
@@ -414,7 +414,7 @@ def test_another_lock_on_a_running_cluster(cluster: Simulation, field: str) -> N
     assert all(set(calls) <= {"gather"} for calls in run.calls.values()), run.calls
 
 
-# --- a hostile master
+# --- hostile hosts
 
 TEMPLATE = "{{ lookup('ansible.builtin.pipe', 'touch %s') }}"
 HOSTILE: dict[str, Any] = {
@@ -440,7 +440,7 @@ HOSTILE: dict[str, Any] = {
 
 @NIGHTLY
 @pytest.mark.parametrize("inject", ["true", "false"])
-def test_a_hostile_master_through_a_rollout(cluster: Simulation, inject: str) -> None:
+def test_hostile_host_fails_only_itself_during_a_rollout(cluster: Simulation, inject: str) -> None:
     leading(cluster, "m1")
     report = cluster.folder / "status.json"
     evil = copy.deepcopy(HOSTILE)
@@ -450,7 +450,7 @@ def test_a_hostile_master_through_a_rollout(cluster: Simulation, inject: str) ->
     run = cluster.run("playbooks/site.yml", words, ANSIBLE_INJECT_FACT_VARS=inject)
     assert run.code == 0, run.output
     assert rolled(run.output) == ["m2", "m3", "m1"]
-    # How it is at each of three positions and at the end, and after its own roll, at the first.
+    # Health at three positions and at the end, and after its own roll, which is the first.
     assert run.calls["m2"] == ["gather", "drift", "drift", "scheduler_fileset", *["drift"] * 4]
     assert not re.search(r"^evil ", run.output, re.MULTILINE)
     cluster.run("playbooks/status.yml", ANSIBLE_INJECT_FACT_VARS=inject)
@@ -458,8 +458,8 @@ def test_a_hostile_master_through_a_rollout(cluster: Simulation, inject: str) ->
 
 
 @pytest.mark.parametrize("inject", ["true", pytest.param("false", marks=NIGHTLY)])
-def test_facts_of_an_earlier_play_decide_nothing(cluster: Simulation, inject: str) -> None:
-    """As a fact cache leaves them, or a task of a larger playbook."""
+def test_facts_of_an_earlier_play_have_no_effect(cluster: Simulation, inject: str) -> None:
+    """The facts come from a fact cache or from a task of a larger playbook."""
     report = cluster.folder / "status.json"
     cluster.answers["m2"]["setup"] = {
         "changed": False,
@@ -480,7 +480,7 @@ def test_facts_of_an_earlier_play_decide_nothing(cluster: Simulation, inject: st
     assert not report.exists()
 
 
-def test_a_template_in_an_answer_stays_text(cluster: Simulation) -> None:
+def test_template_in_a_result_stays_text(cluster: Simulation) -> None:
     canary = cluster.folder / "canary"
     evil = TEMPLATE % canary
     for make, question in ((gathered, "gather"), (compared, "drift")):
@@ -513,7 +513,7 @@ def test_a_template_in_an_answer_stays_text(cluster: Simulation) -> None:
         ("drift", {"probes": {"used": None}}),
     ],
 )
-def test_an_odd_answer_stops_a_run_before_anything_changes(
+def test_malformed_result_stops_the_run_before_any_change(
     cluster: Simulation, question: str, changes: dict[str, Any]
 ) -> None:
     leading(cluster, "m1")
@@ -530,7 +530,7 @@ def test_an_odd_answer_stops_a_run_before_anything_changes(
     assert all(set(calls) <= {"gather", "drift"} for calls in run.calls.values()), run.calls
 
 
-def test_a_renew_time_of_garbage_is_only_shown(cluster: Simulation) -> None:
+def test_malformed_renew_time_is_only_displayed(cluster: Simulation) -> None:
     for question in ("gather", "drift"):
         cluster.change(
             "m2",
