@@ -20,7 +20,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
 Vars = dict[str, t.Any]
 KUBECONFIG_MODULE = "kube_ha.scheduler.kubeconfig"
 # Keys that explain the result of x509_cert.
-RESULT_KEYS = ("reasons", "awaited", "refused")
+PAIR_RESULT_KEYS = ("reasons", "awaited", "refused")
 
 
 class ActionModule(ActionBase):
@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
-        options = _arguments.read(self, spec.CREDENTIALS, [])
+        options = _arguments.read_arguments(self, spec.CREDENTIALS, [])
         self.task_vars = task_vars
         data, plan = options["input"]["variables"], options["plan"]
         if options["state"] == "shared":
@@ -86,7 +86,7 @@ def _merge(results: t.Sequence[Vars]) -> Vars:
     """Return one result for several tasks; the last one decides about failure."""
     merged: Vars = {"changed": False, "diff": [], "warnings": [], "deprecations": []}
     for result in results:
-        kept = _results.filter_result(result, RESULT_KEYS)
+        kept = _results.filter_result(result, PAIR_RESULT_KEYS)
         diff = kept.pop("diff", [])
         merged["diff"] += diff if isinstance(diff, list) else [diff]
         for name in ("warnings", "deprecations"):

@@ -15,7 +15,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _results,
 )
 
-RESULT_KEYS = (
+FILESET_RESULT_KEYS = (
     "digest",
     "done",
     "dry_run",
@@ -44,5 +44,7 @@ class ActionModule(ActionBase):
         _arguments.discard(self._task)
         answer = self._execute_module(module_args=arguments, task_vars=task_vars)
         return (
-            result | _results.filter_result(answer, RESULT_KEYS) | _results.interpreter_facts(self)
+            result
+            | _results.filter_result(answer, FILESET_RESULT_KEYS)
+            | _results.interpreter_facts(self)
         )

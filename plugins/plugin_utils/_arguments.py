@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import typing as t
 
-Spec = t.Mapping[str, t.Mapping[str, t.Any]]
+OptionSpec = t.Mapping[str, t.Mapping[str, t.Any]]
 
 
-def read(action: t.Any, spec: Spec, required_if: t.Sequence[t.Any]) -> dict[str, t.Any]:
+def read_arguments(
+    action: t.Any, spec: OptionSpec, required_if: t.Sequence[t.Any]
+) -> dict[str, t.Any]:
     """Return the arguments, validated by the argument spec, and discard them.
 
     A dictionary without suboptions is not copied: Ansible's validator copies all values, which

@@ -58,7 +58,7 @@ METRICS_CA: Table = {
 """The CA that signs a metrics client, if none is given."""
 
 _FILESET: Table = {"unit": "input.unit", "path": "input.fileset_dir"}
-FILESET: dict[str, Table] = {
+FILESET_STATES: dict[str, Table] = {
     "prepared": {**_FILESET, "files": "input.live_files"},
     "staged": {
         **_FILESET,
@@ -134,7 +134,7 @@ def expand_fileset(arguments: Vars) -> Vars:
     """Return the arguments of scheduler_fileset. An option that is set has precedence."""
     arguments = dict(arguments)
     sources, state = take_sources(arguments, "input", "plan"), arguments.get("state")
-    options = _expand(FILESET.get(str(state), _FILESET), sources)
+    options = _expand(FILESET_STATES.get(str(state), _FILESET), sources)
     if "plan" in sources and state in ("prepared", "staged"):
         # The role owns a binary that it installed, which the state prepared records.
         options["binaries"] = [

@@ -79,20 +79,20 @@ def host(step: Step) -> Vars:
             f"{step.host}: its result cannot be used ({describe_error(error)});"
             " find out what responds there"
         ) from None
-    found = draft.plan
-    if found is None:
+    host_plan = draft.plan
+    if host_plan is None:
         return {"errors": draft.errors, "desired": None, "limitations": []}
     adoption = adopt.compare_adoption(
         facts["process"],
-        found["settings"],
+        host_plan["settings"],
         tables.known_flags,
         versions.minor_of(draft.version),
         step.prefix,
     )
     errors = draft.errors + (
-        found["errors"]
+        host_plan["errors"]
         or [
-            *_instance_errors(step, draft.v, found, facts),
+            *_instance_errors(step, draft.v, host_plan, facts),
             *adopt.check_lost_settings(
                 step.host, facts, adoption, adopt=draft.v.adopt, prefix=step.prefix
             ),
@@ -101,16 +101,16 @@ def host(step: Step) -> Vars:
     if step.options["strict"]:
         for text in adopt.describe_adoption(step.host, facts, adoption, draft.v.user):
             step.display(printable_line(text))
-    found["binary"].update(_binary(step, draft.v, found["binary"]))
+    host_plan["binary"].update(_binary(step, draft.v, host_plan["binary"]))
     if not errors:
-        for file in found["files"]:
+        for file in host_plan["files"]:
             if file["name"] in TEMPLATES:
-                file["content"] = render(step, TEMPLATES[file["name"]], found)
+                file["content"] = render(step, TEMPLATES[file["name"]], host_plan)
     return {
-        **{key: value for key, value in found.items() if key != "errors"},
+        **{key: value for key, value in host_plan.items() if key != "errors"},
         "errors": errors,
         "warnings": draft.warnings + warn_about_host(step.host, facts),
-        "desired": None if errors else _desired(draft.v, found),
+        "desired": None if errors else _desired(draft.v, host_plan),
     }
 
 
@@ -144,7 +144,7 @@ def _draft(step: Step, facts: Vars, tables: plan.Tables) -> _Draft:
         if version:
             errors.append(f"{name}: its scheduler has version {version}, which is not supported")
         return _Draft(v, version, None, errors, warnings)
-    found = plan.compute_plan(
+    host_plan = plan.compute_plan(
         v,
         name,
         facts,
@@ -159,7 +159,7 @@ def _draft(step: Step, facts: Vars, tables: plan.Tables) -> _Draft:
             check_mode=step.check_mode,
         ),
     )
-    return _Draft(v, version, found, errors, warnings)
+    return _Draft(v, version, host_plan, errors, warnings)
 
 
 def _running(results: t.Mapping[str, Vars]) -> list[t.Any]:
@@ -173,14 +173,14 @@ def _running(results: t.Mapping[str, Vars]) -> list[t.Any]:
 
 
 def _instance_errors(
-    step: Step, v: variables.Variables, found: plan.HostPlan, facts: Vars
+    step: Step, v: variables.Variables, host_plan: plan.HostPlan, facts: Vars
 ) -> list[str]:
     """Return what this instance would share with another one on the host."""
-    settings = parse_settings(found["command"][1:], found["config"].encode())
+    settings = parse_settings(host_plan["command"][1:], host_plan["config"].encode())
     serving = versions.find_serving(
-        versions.serving_ranges(step.tables().versions), found["version"]
+        versions.serving_ranges(step.tables().versions), host_plan["version"]
     )
-    paths = [file["path"] for file in found["files"]]
+    paths = [file["path"] for file in host_plan["files"]]
     claim = describe_instance(unit_name(v.name), settings, serving, paths)
     return validate_instances(v, step.host, claim, facts["instances"], step.prefix)
 
@@ -202,7 +202,7 @@ def _binary(step: Step, v: variables.Variables, binary: dict[str, str]) -> dict[
     return {}
 
 
-def render(step: Step, template: str, found: plan.HostPlan) -> str:
+def render(step: Step, template: str, host_plan: plan.HostPlan) -> str:
     """Return the text of a template of the role."""
     lookup = lookup_loader.get(
         "ansible.builtin.template", loader=step.action._loader, templar=step.action._templar
@@ -210,28 +210,28 @@ def render(step: Step, template: str, found: plan.HostPlan) -> str:
     # Few variables, because the lookup copies all of them.
     known = {name: step.vars[name] for name in OF_TEMPLATES if name in step.vars}
     known["ansible_search_path"] = step.action._task.get_search_path()
-    known["plan"] = wrap_var({"config": found["config"], "unit": found["unit"]})
+    known["plan"] = wrap_var({"config": host_plan["config"], "unit": host_plan["unit"]})
     return str(lookup.run([template], variables=known)[0])
 
 
-def _desired(v: variables.Variables, found: plan.HostPlan) -> Vars:
+def _desired(v: variables.Variables, host_plan: plan.HostPlan) -> Vars:
     """Return the desired state that scheduler_info compares the host with."""
     pair: Vars = {"certificate_source": v.cert_source, "privatekey_source": v.key_source}
     if v.pki == "shared":
-        made = {**found["certificate"], "path": v.cert_source, "privatekey_path": v.key_source}
+        made = {**host_plan["certificate"], "path": v.cert_source, "privatekey_path": v.key_source}
         pair["x509_cert"] = {
-            key: value for key, value in made.items() if key not in found["secret"]
+            key: value for key, value in made.items() if key not in host_plan["secret"]
         }
     return {
-        "version": found["version"],
-        "binary": found["binary"]["path"],
+        "version": host_plan["version"],
+        "binary": host_plan["binary"]["path"],
         "binary_source": v.binary_source,
-        "log_dir": found["log_dir"],
-        "certificate": found["certificate"] if v.pki in ("node", "external") else None,
+        "log_dir": host_plan["log_dir"],
+        "certificate": host_plan["certificate"] if v.pki in ("node", "external") else None,
         "pair": pair if v.pki in ("shared", "provided") else None,
-        "kubeconfig": found["kubeconfig"],
-        "files": found["files"],
-        "settings": found["settings"],
+        "kubeconfig": host_plan["kubeconfig"],
+        "files": host_plan["files"],
+        "settings": host_plan["settings"],
     }
 
 

@@ -176,13 +176,14 @@ def monitoring_files(step: Step) -> Vars:
         errors += monitoring.list_errors(cluster, tables.versions, step.prefix)
     if errors or not settings:
         return {"errors": errors}
-    found = monitoring.plan_monitoring(clusters, settings, tables.versions)
+    monitoring_plan = monitoring.plan_monitoring(clusters, settings, tables.versions)
     return {
         "errors": [],
-        "warnings": found.warnings,
-        "identities": found.identities,
+        "warnings": monitoring_plan.warnings,
+        "identities": monitoring_plan.identities,
         "files": [
-            {"path": path, "content": _as_text(content)} for path, content in found.files.items()
+            {"path": path, "content": _as_text(content)}
+            for path, content in monitoring_plan.files.items()
         ],
         "dir": settings.dir,
         "group": settings.group,

@@ -45,7 +45,7 @@ class Action(ActionBase):
 
 def read(**args: Any) -> tuple[dict[str, Any], Action]:
     action = Action(**args)
-    return _arguments.read(action, SPEC, [("step", "b", ["tables"])]), action
+    return _arguments.read_arguments(action, SPEC, [("step", "b", ["tables"])]), action
 
 
 def test_dictionary_without_suboptions_is_not_copied() -> None:

@@ -93,7 +93,7 @@ def test_tables_name_options_of_the_modules() -> None:
     ]
     assert {option for table in tables for option in table} <= set(spec.INFO)
     documented = scheduler_fileset.DOCUMENTATION
-    for table in _module_arguments.FILESET.values():
+    for table in _module_arguments.FILESET_STATES.values():
         assert all(f"\n  {option}:\n" in documented for option in table)
 
 

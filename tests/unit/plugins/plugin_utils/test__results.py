@@ -22,7 +22,7 @@ HOSTILE = {
 }
 
 
-def test_known_keys_and_ansible_s_own_pass() -> None:
+def test_known_keys_and_keys_of_ansible_are_kept() -> None:
     answer = {
         "reasons": ["x"],
         "changed": True,
@@ -44,7 +44,7 @@ def test_known_keys_and_ansible_s_own_pass() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(HOSTILE))
-def test_what_steers_the_controller_is_dropped(name: str) -> None:
+def test_keys_that_control_ansible_are_dropped(name: str) -> None:
     assert _results.filter_result({name: HOSTILE[name]}, {"reasons"}) == {}
 
 
@@ -59,13 +59,13 @@ def test_what_steers_the_controller_is_dropped(name: str) -> None:
         ({"diff": [{"before": ""}]}, {"diff": [{"before": ""}]}),
     ],
 )
-def test_types_are_as_ansible_expects_them(
+def test_values_of_other_types_are_dropped(
     answer: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     assert _results.filter_result(answer, ()) == expected
 
 
-def test_the_interpreter_that_the_controller_discovered_is_a_fact() -> None:
+def test_discovered_interpreter_is_returned_as_a_fact() -> None:
     action = SimpleNamespace(
         _discovered_interpreter_key="discovered_interpreter_python",
         _discovered_interpreter="/usr/bin/python3",
