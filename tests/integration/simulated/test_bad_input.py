@@ -82,7 +82,7 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"binary_source": "controller"},
-        "kube_scheduler_binary_url: https://dl.k8s.io is not the absolute path of a folder",
+        "kube_scheduler_binary_url: https://dl.k8s.io is not an absolute path",
     ),
     (
         {"config": {"x": date(2026, 1, 1)}},
@@ -94,7 +94,7 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"config": {"leaderElection": {True: 1}}},
-        "kube_scheduler_config: leaderElection: the key True is not text to YAML",
+        "kube_scheduler_config: leaderElection: YAML does not read the key True as text; quote it",
     ),
     ({"address": "m.example"}, "kube_scheduler_address: not an IP address of a host"),
     ({"ca_cert": "/nowhere/ca.pem"}, "kube_scheduler_ca_cert: /nowhere/ca.pem"),
@@ -265,7 +265,7 @@ def test_missing_binary_fails_before_any_host_changes(
         in run.text
     )
     assert (
-        f"kube_scheduler_binary_url: {folder}/release/v1.37.2/bin/linux/amd64/kube-scheduler is not there on"
+        f"kube_scheduler_binary_url: {folder}/release/v1.37.2/bin/linux/amd64/kube-scheduler does not exist on the controller"
         in run.text
     )
     # The first hosts, which download the binary, must not be faster than the last ones.

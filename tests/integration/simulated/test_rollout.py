@@ -274,7 +274,7 @@ def test_rollback_to_an_unusable_set_is_rejected(
     run = cluster.run("playbooks/rollback.yml")
     assert run.code != 0
     assert words in run.text
-    assert ("are not of one rollout" in run.text) == ("version" in changes)
+    assert ("are from different rollouts" in run.text) == ("version" in changes)
     assert run.rolled == []
 
 
