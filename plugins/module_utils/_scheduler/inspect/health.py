@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""What keeps a host from being healthy, from what was seen of it.
+"""Evaluate the health of a host from what was observed on it.
 
-`active (running)` and /healthz 200 hold for a scheduler whose certificates have expired. A host is healthy when C(evaluate_health) finds nothing.
+A scheduler with expired certificates is `active (running)` and returns 200 on /healthz. A host is
+healthy only if `evaluate_health` returns no problem.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ EXPECTED_STATUSES: dict[
     "metrics_anonymous": (401, 403),
     "metrics_reader": (200,),
 }
-# What another installer may have left open to all, or closed to readers, or with a certificate of its own making.
+# Another installer can have configured these differently: access to metrics, serving certificate.
 SERVING_CHECKS = tuple(
     CHECK_NAMES[name] for name in CHECK_NAMES if name not in ("used", "lease", "settings")
 )
 
 
 class Observation(t.TypedDict):
-    """What was seen of a host; the fields are those of the answer of scheduler_info."""
+    """What was observed on a host; the fields are those of the result of scheduler_info."""
 
     unit: facts.Unit
     process: facts.Process
@@ -41,79 +42,94 @@ class Observation(t.TypedDict):
 
 
 def evaluate_health(
-    seen: Observation, faults: t.Sequence[str] = (), *, steady: float = 0.0, reloaded: bool = False
+    observed: Observation,
+    probe_errors: t.Sequence[str] = (),
+    *,
+    steady: float = 0.0,
+    reloaded: bool = False,
 ) -> list[str]:
-    """What keeps this host from being healthy, one sentence each; C(faults) are those of the probes.
+    """Return the problems of a host, one sentence each.
 
-    C(steady): seconds that the unit has to have been active without a restart by systemd; 0 asks for neither. C(reloaded): whether
-    the pair that lies there has to be the one that the process serves and uses. Of a scheduler that this role did not lay, it counts that it
-    elects with a certificate that is valid, and not what it serves.
+    `steady` is the time in seconds for which the unit must have been active without a restart by
+    systemd; with 0, neither is checked. `reloaded` requires that the process serves and uses the
+    live key pair. For a scheduler that this role did not create, only its lease and its client
+    certificate count, not what it serves.
     """
-    unit, port, probes, lease = seen["unit"], seen["port"], seen["probes"], seen["lease"]
-    problems = [f"another kube-scheduler runs here: {other}" for other in seen["others"]]
-    if unit["static_pod"]:
-        problems += (
-            [] if seen["process"]["pid"] else [f"the static pod {unit['static_pod']} does not run"]
-        )
-    elif unit["load_state"] == "masked":
-        problems.append(f"{unit['name']} is masked, so it cannot be started")
-    elif unit["load_state"] != "loaded":
-        problems.append(f"{unit['name']} is not installed")
-    elif unit["active_state"] != "active":
-        problems.append(
-            f"{unit['name']} is {unit['active_state']} ({unit['sub_state']}, result {unit['result']})"
-        )
-    elif unit["enabled"] != "enabled":
-        problems.append(f"{unit['name']} is not enabled, so it would not come back after a reboot")
-    elif steady and unit["restarts"]:
-        problems.append(
-            f"{unit['name']} has ended and was restarted by systemd (restarts by now: {unit['restarts']})"
-        )
-    elif unit["active_seconds"] < steady:
-        problems.append(
-            f"{unit['name']} has been active for {unit['active_seconds']:g} s, and not for {steady:g} yet"
-        )
+    port = observed["port"]
+    problems = [f"another kube-scheduler runs here: {other}" for other in observed["others"]]
+    problems += _unit_problems(observed, steady)
     if port["held_by"] and not port["ours"]:
         problems.append(f"port {port['number']} is held by {port['held_by']}")
-    if not seen["process"]["pid"]:
+    if not observed["process"]["pid"]:
         return problems
-    own = bool(seen["process"]["digest"])
-    for name in (
-        name for name in facts.CERTIFICATE_PROBES if own or CHECK_NAMES[name] not in SERVING_CHECKS
-    ):
-        problems += [f"{CHECK_NAMES[name]} {fault}" for fault in _certificate_faults(probes[name])]
-    for check, fine in EXPECTED_STATUSES.items() if own else ():
-        status = probes[check]
-        if status is not None and status not in fine:
-            problems.append(
-                f"{CHECK_NAMES[check]}: HTTP {status}, wanted {' or '.join(map(str, fine))}"
-            )
-    if lease and not lease["moving"]:
-        problems.append(
-            f"{CHECK_NAMES['lease']}: it is {lease['state']}, and was not renewed within {round(lease['elapsed'], 1):g} s"
-        )
+    is_ours = bool(observed["process"]["digest"])
+    problems += _certificate_problems(observed["probes"], is_ours)
+    if is_ours:
+        problems += _status_problems(observed["probes"])
+    problems += _lease_problems(observed["lease"])
     if reloaded:
-        problems += _not_reloaded(seen)
-    return problems + [fault for fault in faults if own or not fault.startswith(SERVING_CHECKS)]
+        problems += _reload_problems(observed)
+    return problems + [
+        error for error in probe_errors if is_ours or not error.startswith(SERVING_CHECKS)
+    ]
 
 
-def _not_reloaded(seen: Observation) -> list[str]:
-    served = seen["probes"]["served"]
-    lying = next((file for file in seen["certificates"] if file["use"] == "pair"), None)
-    found = []
-    if served and lying and served["fingerprint_sha256"] != lying["fingerprint_sha256"]:
-        found.append(f"{CHECK_NAMES['served']} is not the one in {lying['path']}")
-    if seen["probes"]["used_loaded"] is False:
-        found.append(
-            f"{CHECK_NAMES['used']} may still be the former one, for its log does not tell that it took the new one"
-        )
-    return found
+def _unit_problems(observed: Observation, steady: float) -> list[str]:
+    unit = observed["unit"]
+    name = unit["name"]
+    if unit["static_pod"]:
+        is_running = bool(observed["process"]["pid"])
+        return [] if is_running else [f"the static pod {unit['static_pod']} does not run"]
+    if unit["load_state"] == "masked":
+        return [f"{name} is masked, so that it cannot start"]
+    if unit["load_state"] != "loaded":
+        return [f"{name} is not installed"]
+    if unit["active_state"] != "active":
+        return [f"{name} is {unit['active_state']} ({unit['sub_state']}, result {unit['result']})"]
+    if unit["enabled"] != "enabled":
+        return [f"{name} is not enabled, so that it would not start after a reboot"]
+    if steady and unit["restarts"]:
+        return [f"systemd restarted {name} after it exited (restarts: {unit['restarts']})"]
+    if unit["active_seconds"] < steady:
+        return [f"{name} has been active for {unit['active_seconds']:g} s, expected {steady:g} s"]
+    return []
 
 
-def _certificate_faults(certificate: facts.Certificate | None) -> list[str]:
-    if certificate is None or certificate["valid"]:
-        return []
-    named = f"({certificate['subject']}, serial {certificate['serial_number']})"
+def _certificate_problems(probes: facts.Probes, is_ours: bool) -> t.Iterator[str]:
+    for name in facts.CERTIFICATE_PROBES:
+        certificate = probes[name]
+        if certificate is None or certificate["valid"]:
+            continue
+        if is_ours or CHECK_NAMES[name] not in SERVING_CHECKS:
+            yield f"{CHECK_NAMES[name]} {_describe_invalidity(certificate)}"
+
+
+def _describe_invalidity(certificate: facts.Certificate) -> str:
+    identity = f"({certificate['subject']}, serial {certificate['serial_number']})"
     if certificate["days_left"] < 0:
-        return [f"{named} expired on {certificate['not_after']}"]
-    return [f"{named} is not valid before {certificate['not_before']}"]
+        return f"{identity} expired on {certificate['not_after']}"
+    return f"{identity} is not valid before {certificate['not_before']}"
+
+
+def _status_problems(probes: facts.Probes) -> t.Iterator[str]:
+    for check, expected in EXPECTED_STATUSES.items():
+        status = probes[check]
+        if status is not None and status not in expected:
+            codes = " or ".join(map(str, expected))
+            yield f"{CHECK_NAMES[check]}: HTTP {status}, expected {codes}"
+
+
+def _lease_problems(lease: facts.Lease | None) -> list[str]:
+    if lease is None or lease["moving"]:
+        return []
+    waited = round(lease["elapsed"], 1)
+    return [f"{CHECK_NAMES['lease']}: it is {lease['state']}, not renewed within {waited:g} s"]
+
+
+def _reload_problems(observed: Observation) -> t.Iterator[str]:
+    served = observed["probes"]["served"]
+    live = next((file for file in observed["certificates"] if file["use"] == "pair"), None)
+    if served and live and served["fingerprint_sha256"] != live["fingerprint_sha256"]:
+        yield f"{CHECK_NAMES['served']} is not the one in {live['path']}"
+    if observed["probes"]["used_loaded"] is False:
+        yield f"{CHECK_NAMES['used']} can be the previous one; its log shows no reload"

@@ -93,11 +93,11 @@ def test_steady() -> None:
     restarted["unit"]["restarts"] = 2
     assert health.evaluate_health(restarted) == []
     assert health.evaluate_health(restarted, steady=4.5) == [
-        "kube-scheduler.service has ended and was restarted by systemd (restarts by now: 2)"
+        "systemd restarted kube-scheduler.service after it exited (restarts: 2)"
     ]
     assert health.evaluate_health(HEALTHY, steady=4.5) == []
     assert health.evaluate_health(HEALTHY, steady=10.0) == [
-        "kube-scheduler.service has been active for 4.5 s, and not for 10 yet"
+        "kube-scheduler.service has been active for 4.5 s, expected 10 s"
     ]
 
 
@@ -110,7 +110,7 @@ def test_reloaded() -> None:
     assert health.evaluate_health(replaced) == []
     assert health.evaluate_health(replaced, reloaded=True) == [
         "the served certificate is not the one in /c.pem",
-        "the certificate used at the apiserver may still be the former one, for its log does not tell that it took the new one",
+        "the certificate used at the apiserver can be the previous one; its log shows no reload",
     ]
     replaced["probes"]["used_loaded"] = True
     assert len(health.evaluate_health(replaced, reloaded=True)) == 1
@@ -120,7 +120,7 @@ def test_reloaded() -> None:
     ("path", "value", "problem"),
     [
         ("unit.load_state", "not-found", "kube-scheduler.service is not installed"),
-        ("unit.load_state", "masked", "kube-scheduler.service is masked, so it cannot be started"),
+        ("unit.load_state", "masked", "kube-scheduler.service is masked, so that it cannot start"),
         (
             "unit.active_state",
             "activating",
@@ -129,7 +129,7 @@ def test_reloaded() -> None:
         (
             "unit.enabled",
             "disabled",
-            "kube-scheduler.service is not enabled, so it would not come back after a reboot",
+            "kube-scheduler.service is not enabled, so that it would not start after a reboot",
         ),
         (
             "port.ours",
@@ -152,17 +152,17 @@ def test_reloaded() -> None:
             {**CERTIFICATE, "valid": False},
             "the certificate used at the apiserver (CN=system:kube-scheduler, serial 2A) is not valid before 2026-01-01T00:00:00Z",
         ),
-        ("probes.ready", 500, "readiness: HTTP 500, wanted 200"),
+        ("probes.ready", 500, "readiness: HTTP 500, expected 200"),
         (
             "probes.metrics_anonymous",
             200,
-            "metrics for an anonymous client: HTTP 200, wanted 401 or 403",
+            "metrics for an anonymous client: HTTP 200, expected 401 or 403",
         ),
-        ("probes.metrics_reader", 403, "metrics for an authorized client: HTTP 403, wanted 200"),
+        ("probes.metrics_reader", 403, "metrics for an authorized client: HTTP 403, expected 200"),
         (
             "lease",
             {"state": "expired", "moving": False, "elapsed": 6.004},
-            "the lease, read with the scheduler's credentials: it is expired, and was not renewed within 6 s",
+            "the lease, read with the scheduler's credentials: it is expired, not renewed within 6 s",
         ),
     ],
 )

@@ -340,7 +340,7 @@ def test_waiting_for_health(master: Master, monkeypatch: pytest.MonkeyPatch) -> 
     before = time.monotonic()
     found = master.ask(timeout=0.3)
     assert 0.3 <= time.monotonic() - before < 3
-    assert found["problems"] == ["readiness: HTTP 500, wanted 200"]
+    assert found["problems"] == ["readiness: HTTP 500, expected 200"]
 
 
 def test_waiting_for_a_steady_process(master: Master) -> None:
@@ -617,7 +617,7 @@ def test_whether_a_process_has_taken_a_pair_that_was_replaced(master: Master, st
     problems = master.ask(desired=wanted, reloaded=True, **pair)["problems"]
     assert [problem.partition(",")[0] for problem in problems] == [
         f"{CHECK_NAMES['served']} is not the one in {lying}",
-        f"{CHECK_NAMES['used']} may still be the former one",
+        f"{CHECK_NAMES['used']} can be the previous one",
     ]
     master.systemd.log = [
         (lying.stat().st_ctime - 1, "certificate rotation detected"),
