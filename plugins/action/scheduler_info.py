@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller's half of scheduler_info: what only the controller knows goes in, and only what was asked for comes out."""
+"""Run scheduler_info: add what only the controller has, and validate the result of the host."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ METRICS_OPTIONS = (
     "metrics_ca_privatekey_path",
     "metrics_ca_privatekey_passphrase_file",
 )
-HIDDEN = "_serving"
-PYTHON = (3, 9)
-VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
-# Of a module that failed; the texts are the host's.
-FAILURE = ("failed", "unreachable", "msg", "rc", "module_stdout", "module_stderr", "exception")
+SERVING_OPTION = "_serving"
+MIN_PYTHON = (3, 9)
+PYTHON_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
+# Keys to keep of a failed module; the host sets the texts.
+FAILURE_KEYS = ("failed", "unreachable", "msg", "rc", "module_stdout", "module_stderr", "exception")
 
 
 class ActionModule(ActionBase):
-    """Runs the module once."""
+    """Run the module once."""
 
     TRANSFERS_FILES = False
     _requires_connection = True
@@ -72,66 +72,77 @@ class ActionModule(ActionBase):
         self.vars: Vars = task_vars or {}
         arguments = _module_arguments.expand_info(self._task.args, self._read_text)
         _arguments.discard(self._task)
-        if HIDDEN in arguments:
-            raise AnsibleActionFail(f"{HIDDEN} is not an option of scheduler_info")
-        not_made = self._make_reader(arguments)
-        self._make_probe(arguments)
+        if SERVING_OPTION in arguments:
+            raise AnsibleActionFail(f"{SERVING_OPTION} is not an option of scheduler_info")
+        issue_error = self._issue_metrics_client(arguments)
+        self._issue_next_client(arguments)
+        self._set_serving_ranges(arguments)
+        drift = self._prepare_desired(arguments)
+        before = time.time()
+        module_result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        after = time.time()
+        is_failed = module_result.get("failed") or module_result.get("unreachable")
+        if is_failed or "hostname" not in module_result:
+            return result | self._failure(module_result)
+        valid = self._validate(module_result)
+        result.update(valid)
+        result["changed"] = False
+        result["drift"] = drift + valid["drift"]
+        result["awaited"] = [f"{reason}; {self._advice}" for reason in valid["awaited"]]
+        # The module reads its clock between these two times; only what is outside is an offset.
+        result["clock_offset"] = round(valid["time"] - min(max(valid["time"], before), after), 3)
+        result["round_trip"] = round(after - before, 3)
+        result["not_checked"] = _add_reason(valid["not_checked"], issue_error)
+        if issue_error:
+            check = CHECK_NAMES["metrics_reader"]
+            result["warnings"] = [f"{self._host}: not checked: {check}: {issue_error}"]
+        return result | _results.interpreter_facts(self)
+
+    def _set_serving_ranges(self, arguments: Vars) -> None:
+        """Replace the version table by the part of it that the module needs."""
         table = arguments.pop("versions", None)
         if isinstance(table, str):
             table = self.vars.get(table, table)
-        if table:
-            try:
-                arguments[HIDDEN] = versions.serving_ranges(table)
-            except (AttributeError, KeyError, TypeError, ValueError, IndexError):
-                raise AnsibleActionFail(
-                    "versions: is not a table of versions; see the module's documentation"
-                ) from None
-        drift: list[facts.Drift] = []
-        if arguments.get("desired"):
-            if not isinstance(arguments["desired"], t.Mapping):
-                raise AnsibleActionFail("desired: is not a dictionary")
-            arguments["desired"], drift = self._wanted(dict(arguments["desired"]))
-        before = time.time()
-        answer = self._execute_module(module_args=arguments, task_vars=task_vars)
-        after = time.time()
-        if answer.get("failed") or answer.get("unreachable") or "hostname" not in answer:
-            return result | self._failure(answer)
+        if not table:
+            return
         try:
-            known = facts.validate_module_result(answer)
+            arguments[SERVING_OPTION] = versions.serving_ranges(table)
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError):
+            raise AnsibleActionFail(
+                "versions: is not a version table; see the documentation of the module"
+            ) from None
+
+    def _validate(self, module_result: Vars) -> facts.ModuleResult:
+        try:
+            return facts.validate_module_result(module_result)
         except ProbeError as error:
             raise AnsibleActionFail(
-                f"{self._host}: its answer cannot be used ({error}); find out what answers there"
+                f"{self._host}: invalid result of scheduler_info ({error});"
+                " check which host responds at its address"
             ) from None
-        result.update(known)
-        result["changed"] = False
-        result["drift"] = drift + known["drift"]
-        result["awaited"] = [f"{reason}; {self._advice}" for reason in known["awaited"]]
-        # The module reads its clock at some moment between these two: only what lies outside is a difference.
-        result["clock_offset"] = round(known["time"] - min(max(known["time"], before), after), 3)
-        result["round_trip"] = round(after - before, 3)
-        reader, why = (
-            CHECK_NAMES["metrics_reader"],
-            not_made or "no certificate of such a reader was given",
-        )
-        result["not_checked"] = [
-            f"{reader} ({why})" if entry == reader else entry for entry in known["not_checked"]
-        ]
-        if not_made:
-            result["warnings"] = [f"{self._host}: not checked: {reader}: {not_made}"]
-        return result | _results.interpreter_facts(self)
+
+    def _prepare_desired(self, arguments: Vars) -> list[facts.Drift]:
+        """Prepare the option desired, and return the drift of the files on the controller."""
+        desired = arguments.get("desired")
+        if not desired:
+            return []
+        if not isinstance(desired, t.Mapping):
+            raise AnsibleActionFail("desired: is not a dictionary")
+        arguments["desired"], drift = self._desired(dict(desired))
+        return drift
 
     @property
     def _host(self) -> str:
         return str(self.vars.get("inventory_hostname", "the host"))
 
-    def _make_reader(self, arguments: Vars) -> str:
-        """Puts the pair of a reader of the metrics among the arguments, in place of the CA; returns why there is none, or ""."""
+    def _issue_metrics_client(self, arguments: Vars) -> str:
+        """Replace the CA by a metrics client that it signs; return the error, or "" for none."""
         authority = {name: arguments.pop(name, None) for name in METRICS_OPTIONS}
-        if not authority["metrics_ca_path"] or not _truth(arguments.get("probe", True)):
+        if not authority["metrics_ca_path"] or not _is_true(arguments.get("probe", True)):
             return ""
         if not authority["metrics_ca_privatekey_path"]:
             raise AnsibleActionFail(
-                "metrics_ca_path: is of use only together with metrics_ca_privatekey_path"
+                "metrics_ca_path: requires metrics_ca_privatekey_path; set both"
             )
         try:
             pair = issue_client_certificate(
@@ -143,14 +154,14 @@ class ActionModule(ActionBase):
         return ""
 
     @staticmethod
-    def _make_probe(arguments: Vars) -> None:
-        """Puts a pair of the next CA among the arguments, in place of the CA."""
+    def _issue_next_client(arguments: Vars) -> None:
+        """Replace the next CA by a client without permissions that it signs."""
         authority = [arguments.pop(name, None) for name in NEXT_OPTIONS]
         if not any(authority):
             return
         if not all(authority):
             raise AnsibleActionFail(
-                "next_ca_path: is of use only together with next_ca_privatekey_path"
+                "next_ca_path: requires next_ca_privatekey_path, and the reverse; set both"
             )
         try:
             ca, key = (str(unfrackpath(str(path), follow=False)) for path in authority)
@@ -159,23 +170,23 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(f"on the controller, {error}") from None
         arguments.update(zip(("next_cert", "next_key"), pair))
 
-    def _wanted(self, wanted: Vars) -> tuple[Vars, list[facts.Drift]]:
-        """What travels of C(wanted), and the drift that the controller's own files show."""
+    def _desired(self, desired: Vars) -> tuple[Vars, list[facts.Drift]]:
+        """Return the desired state for the module, and the drift of the files on the controller."""
         drift = []
-        certificate, pair = wanted.get("certificate"), wanted.get("pair")
+        certificate, pair = desired.get("certificate"), desired.get("pair")
         if certificate is not None and not isinstance(certificate, t.Mapping):
             raise AnsibleActionFail("desired: certificate: is not a dictionary")
         if certificate and certificate.get("ca_on") in ("controller", "external"):
             try:
                 if certificate["ca_on"] == "controller":
-                    wanted["certificate"] = prepare_task(
+                    desired["certificate"] = prepare_task(
                         certificate, self._find, need_key=False
                     ).arguments
                 else:
                     prepared = prepare_external_task(certificate, self._find)
-                    wanted["certificate"], self._advice = prepared.arguments, prepared.advice()
+                    desired["certificate"], self._advice = prepared.arguments, prepared.advice()
             except CollectionError as error:
-                wanted["certificate"] = None
+                desired["certificate"] = None
                 drift.append(facts.Drift(part="certificate", reason=f"on the controller, {error}"))
         if pair is not None:
             if not isinstance(pair, t.Mapping):
@@ -188,12 +199,12 @@ class ActionModule(ActionBase):
                 )
                 for reason in self._due(pair.pop("x509_cert", None))
             ]
-            wanted["pair"] = self._pair(pair)
-        return wanted, drift
+            desired["pair"] = self._pair(pair)
+        return desired, drift
 
     @staticmethod
     def _due(task: t.Any) -> list[str]:
-        """Why the pair on the controller is to be made or renewed; asked each time, as a rollout makes it."""
+        """Return why the key pair on the controller must be created or renewed."""
         try:
             return preview_pair(task) if isinstance(task, t.Mapping) else []
         except CollectionError as error:
@@ -233,21 +244,21 @@ class ActionModule(ActionBase):
             raise file_not_found(option, path) from None
 
     def _failure(self, answer: Vars) -> Vars:
-        """What is told of a module that failed; a Python that is missing or too old is found only then, at no cost to others."""
+        """Return the failure of a module. Only then check Python, so that other hosts have no cost."""
         if answer.get("unreachable"):
             return {"unreachable": True, "msg": str(answer.get("msg", "unreachable"))}
-        told = isinstance(answer.get("msg"), str)
-        if not told or "module_stdout" in answer or "module_stderr" in answer:
+        has_message = isinstance(answer.get("msg"), str)
+        if not has_message or "module_stdout" in answer or "module_stderr" in answer:
             self._check_python()
-        found = {name: answer[name] for name in FAILURE if name in answer}
+        failure = {name: answer[name] for name in FAILURE_KEYS if name in answer}
         return {
-            **found,
+            **failure,
             "failed": True,
-            "msg": answer["msg"] if told else "the module gave no answer",
+            "msg": answer["msg"] if has_message else "the module returned no result",
         }
 
     def _check_python(self) -> None:
-        """Fails in one line where there is no Python that the modules can run with."""
+        """Fail with one line if the host has no supported Python."""
         interpreter = str(
             self._templar.template(self.vars.get("ansible_python_interpreter") or "auto")
         )
@@ -255,16 +266,24 @@ class ActionModule(ActionBase):
             interpreter = "python3"
         script = 'import sys; print("%d.%d" % sys.version_info[:2])'
         answer = self._low_level_execute_command(f"{interpreter} -c {shlex.quote(script)}")
-        said = str(answer.get("stdout", "")).strip()
-        found = said if VERSION.fullmatch(said) else ""
-        if found and tuple(map(int, found.split("."))) >= PYTHON:
+        output = str(answer.get("stdout", "")).strip()
+        version = output if PYTHON_VERSION.fullmatch(output) else ""
+        if version and tuple(map(int, version.split("."))) >= MIN_PYTHON:
             return
-        least = ".".join(map(str, PYTHON))
+        minimum = ".".join(map(str, MIN_PYTHON))
+        problem = f"is Python {version}" if version else "is not installed"
         raise AnsibleActionFail(
-            f"{self._host}: {interpreter} is {f'Python {found}' if found else 'not there'}, but the modules need Python {least} or newer:"
+            f"{self._host}: {interpreter} {problem}, but the modules need Python {minimum} or newer;"
             " install python3, or set ansible_python_interpreter"
         )
 
 
-def _truth(value: t.Any) -> bool:
+def _is_true(value: t.Any) -> bool:
     return str(value).lower() not in ("false", "no", "off", "0", "n", "f")
+
+
+def _add_reason(not_checked: t.Sequence[str], issue_error: str) -> list[str]:
+    """Add why the authorized access to the metrics was not checked."""
+    check = CHECK_NAMES["metrics_reader"]
+    reason = issue_error or "no client certificate was given"
+    return [f"{check} ({reason})" if entry == check else entry for entry in not_checked]

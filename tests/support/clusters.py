@@ -105,9 +105,7 @@ def troubled(count: int = 3) -> status.StatusDocument:
         long: member(
             long,
             drift=[DRIFT],
-            not_checked=[
-                "metrics for an authorized client (no certificate of such a reader was given)"
-            ],
+            not_checked=["metrics for an authorized client (no client certificate was given)"],
         ),
     }
     needy = cluster(

@@ -399,10 +399,10 @@ def test_missing_or_old_python_is_reported(cluster: Simulation) -> None:
     run = cluster.run()
     assert run.code != 0
     assert (
-        "m3: /opt/nowhere/python3 is not there, but the modules need Python 3.9 or newer"
+        "m3: /opt/nowhere/python3 is not installed, but the modules need Python 3.9 or newer"
         in run.text
     )
     assert re.search(
-        r"m2: \S+python3 is Python 3\.6, but the modules need Python 3\.9 or newer: install python3",
+        r"m2: \S+python3 is Python 3\.6, but the modules need Python 3\.9 or newer; install python3",
         run.text,
     )

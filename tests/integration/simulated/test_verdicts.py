@@ -282,7 +282,7 @@ def test_metrics_are_not_checked_with_a_provided_pair(cluster: Simulation, tmp_p
         cluster.change(name, "drift", not_checked=[READER])
     run = cluster.run("playbooks/status.yml")
     assert run.code == 0, run.output
-    assert f"m1: not checked: {READER} (no certificate of such a reader was given)" in run.text
+    assert f"m1: not checked: {READER} (no client certificate was given)" in run.text
 
 
 def test_status_reports_hosts_without_a_plan(cluster: Simulation) -> None:
@@ -522,7 +522,7 @@ def test_malformed_result_stops_the_run_before_any_change(
     run = cluster.run()
     assert run.code != 0
     assert "Traceback" not in run.output
-    assert "m2: its answer cannot be used (result." in run.text
+    assert "m2: invalid result of scheduler_info (result." in run.text
     for name in ("m1", "m3"):
         assert (
             f"{name}: not changed, because m2 of its cluster failed or is unreachable" in run.text

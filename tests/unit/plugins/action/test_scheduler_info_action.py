@@ -124,7 +124,7 @@ def test_the_table_does_not_travel() -> None:
     target.run({"table": VERSIONS}, versions="table")
     assert target.sent[1] == target.sent[0]
     for garbage in ("x", {"1.37": None}, {"a": {}}, [1]):
-        assert target.fails(versions=garbage).startswith("versions: is not a table of versions")
+        assert target.fails(versions=garbage).startswith("versions: is not a version table")
     assert "is not an option" in target.fails(_serving=[])
 
 
@@ -162,7 +162,7 @@ def test_what_a_host_adds_is_dropped() -> None:
 def test_an_odd_answer_fails_its_own_host_in_one_line(change: dict[str, Any]) -> None:
     target = Target()
     target.answer.update(change)
-    assert target.fails().startswith("m1: its answer cannot be used (result.")
+    assert target.fails().startswith("m1: invalid result of scheduler_info (result.")
 
 
 def test_a_failure_of_the_modules_own(ca: Ca) -> None:
@@ -179,7 +179,7 @@ def test_odd_failures() -> None:
         {"msg": []},
     ):
         result = Target(answer).run()
-        assert (result["failed"], result["msg"]) == (True, "the module gave no answer")
+        assert (result["failed"], result["msg"]) == (True, "the module returned no result")
 
 
 def test_an_unreachable_host_stays_unreachable() -> None:
@@ -191,10 +191,10 @@ def test_an_unreachable_host_stays_unreachable() -> None:
 @pytest.mark.parametrize(
     ("python", "interpreter", "found"),
     [
-        ("", None, "python3 is not there"),
+        ("", None, "python3 is not installed"),
         ("3.6", "auto_silent", "python3 is Python 3.6"),
         ("2.7", "/usr/bin/python", "/usr/bin/python is Python 2.7"),
-        ("rm -rf", "/x", "/x is not there"),
+        ("rm -rf", "/x", "/x is not installed"),
     ],
 )
 def test_a_python_that_is_missing_or_too_old(
@@ -211,7 +211,7 @@ def test_a_python_that_is_missing_or_too_old(
     )
     target.python = python
     assert target.fails({"ansible_python_interpreter": interpreter} if interpreter else {}) == (
-        f"m1: {found}, but the modules need Python 3.9 or newer: install python3, or set ansible_python_interpreter"
+        f"m1: {found}, but the modules need Python 3.9 or newer; install python3, or set ansible_python_interpreter"
     )
 
 
@@ -276,7 +276,7 @@ def test_a_ca_that_has_expired_is_not_checked(tmp_path: Path) -> None:
 
 
 def test_a_ca_without_its_key_is_a_mistake(ca: Ca) -> None:
-    assert "only together" in Target().fails(metrics_ca_path=str(ca.path))
+    assert "set both" in Target().fails(metrics_ca_path=str(ca.path))
 
 
 def test_a_client_of_the_next_ca_is_made_on_the_controller(ca: Ca) -> None:
@@ -291,7 +291,7 @@ def test_a_client_of_the_next_ca_is_made_on_the_controller(ca: Ca) -> None:
     assert made.subject.rfc4514_string() == "CN=kube-ha-probe"
     begins, ends = read_validity(made)
     assert ends - begins <= timedelta(minutes=15)
-    assert "only together" in Target().fails(next_ca_path=str(ca.path))
+    assert "set both" in Target().fails(next_ca_path=str(ca.path))
     ca.key_path.unlink()
     assert "on the controller, ca_privatekey_path" in Target().fails(
         next_ca_path=str(ca.path), next_ca_privatekey_path=str(ca.key_path)
