@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The report of status.py as Prometheus' text format, for the textfile collector of node_exporter."""
+"""Render the status document as Prometheus metrics, for the textfile collector of node_exporter."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.text 
 
 METRIC_PREFIX = "kube_ha_scheduler_"
 HELP = {
-    "report_time_seconds": "When the report was made, in seconds since 1970.",
-    "member_healthy": "Whether a member is healthy; 0 also where it gave no answer.",
-    "member_drift": "In how many parts a member differs from its plan.",
+    "report_time_seconds": "Time of the report in seconds since 1970.",
+    "member_healthy": "Whether a member is healthy; 0 also without a result.",
+    "member_drift": "Number of parts in which a member differs from its plan.",
     "member_leads": "Whether a member holds the lease.",
-    "member_version_info": "The version that a member runs, always 1.",
-    "lease_moving": "Whether the lease is renewed.",
-    "lease_transitions": "How often the lease has changed hands.",
-    "certificate_not_after_seconds": "When the certificate that a member serves or uses at the apiserver expires, in seconds since 1970.",
+    "member_version_info": "Running version of a member, always 1.",
+    "lease_moving": "Whether the lease moves.",
+    "lease_transitions": "Number of leader changes.",
+    "certificate_not_after_seconds": (
+        "Expiry of the certificate that a member serves or uses at the apiserver,"
+        " in seconds since 1970."
+    ),
 }
 
 Labels = dict[str, str]
 
 
 def render_metrics(report: status.StatusDocument) -> str:
-    """All samples; what is not known has none."""
+    """Return all samples. An unknown value has no sample."""
     found: dict[str, list[str]] = {name: [] for name in HELP}
     for name, labels, value in _samples(report):
         pairs = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
