@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""The certificates that lie on a host: its own pair's, and what its kubeconfig names and trusts."""
+"""Describe the certificates on a host: of its key pair, and in its kubeconfig."""
 
 from __future__ import annotations
 
@@ -33,13 +33,16 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules impo
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
 MOST = 100
-"""Certificates of a file that are told."""
+"""Maximum number of certificates to describe per file."""
 
 
 def on_host(
     certificate: str | None, kubeconfig: str, authorities: str
 ) -> list[facts.CertificateFile]:
-    """The certificates in a file and in a kubeconfig, by their paths; what cannot be read is left out. C(authorities): PEM text of CAs."""
+    """Describe the certificates in a file and in a kubeconfig, given by their paths.
+
+    Unreadable files are omitted. `authorities` is PEM text of CAs.
+    """
     signers = [
         found
         for found in parse_certificates(authorities.encode("ascii", "replace"))

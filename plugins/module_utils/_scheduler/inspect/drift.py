@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""In what a host differs from what is wanted: part by part, with reasons, decided as the modules decide that would change it.
+"""Compare a host with its desired state, part by part, with the code of the modules that change it.
 
-A directory in the place of a file, garbage and errors are reasons too.
+A directory at the path of a file, invalid content and errors are reasons too.
 """
 
 from __future__ import annotations
@@ -126,21 +126,21 @@ UNSUPPORTED_KUBECONFIG_OPTIONS: dict[str, dict[str, t.Any]] = {
 
 
 class FileModule(t.Protocol):
-    """The part of AnsibleModule that predicts what would be done to a file. It has to be in check mode."""
+    """The part of AnsibleModule that predicts changes of a file. It must be in check mode."""
 
     check_mode: bool
 
     def load_file_common_arguments(
         self, params: dict[str, t.Any], path: str | None = None
     ) -> dict[str, t.Any]:
-        """The attributes that are wanted of the file."""
+        """Return the desired attributes of the file."""
 
     def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
-        """Sets them; whether any differed, or `changed`."""
+        """Set the attributes; return whether one differed, or `changed`."""
 
 
 class CheckModeTask:
-    """A task of another module in check mode: its options, and what it would have warned of."""
+    """A task of another module in check mode, with its options and warnings."""
 
     check_mode = True
 
@@ -166,7 +166,7 @@ class CheckModeTask:
 
 
 class HostAccess(t.NamedTuple):
-    """What the host is asked through: Ansible's own code for files, /proc, what systemd shows of the unit, and what the process says of its settings."""
+    """Access to the host: files, /proc, the properties of the unit, and the settings in use."""
 
     module: FileModule
     proc: Proc
@@ -176,7 +176,7 @@ class HostAccess(t.NamedTuple):
 
 @dataclass(frozen=True)
 class DesiredState:
-    """What is wanted of a host, with every option checked."""
+    """The desired state of a host, validated."""
 
     version: str
     binary: str
@@ -193,7 +193,7 @@ class DesiredState:
 
 
 def parse_desired(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) -> DesiredState:
-    """The option C(wanted), checked. Raises FilesetError and FilesError for what makes no sense."""
+    """Parse the option desired. Raises FilesetError and FilesError for an invalid value."""
     certificate, kubeconfig = options["certificate"], options["kubeconfig"]
     if certificate is not None:
         certificate = _validated(
@@ -251,7 +251,7 @@ def _validated(
 
 
 class DriftResult(t.NamedTuple):
-    """All in which a host differs, and why somebody else's CA has to issue a certificate."""
+    """The drift of a host, and why an external CA must issue a certificate."""
 
     drift: list[facts.Drift]
     awaited: list[str]
@@ -260,7 +260,7 @@ class DriftResult(t.NamedTuple):
 def find_drift(
     wanted: DesiredState, root: str, seen: facts.ModuleResult, host: HostAccess
 ) -> DriftResult:
-    """Compare the host; C(root) is the fileset's folder, and C(seen) what else the answer holds."""
+    """Compare the host. `root` is the directory of the file set, `seen` the result without drift."""
     fileset, module = Fileset(root, wanted.items), host.module
     certificate, awaited = _certificate(wanted, module)
     digest = fileset.digest(lambda item: item.path)
@@ -305,7 +305,7 @@ def _packages(wanted: DesiredState, missing: t.Sequence[str]) -> list[str]:
 
 
 def _binary_part(wanted: DesiredState) -> str:
-    """Whether the binary is to be brought (C(binary)), or is there and only to be verified and recorded (C(record))."""
+    """Return `record` for a present binary that only needs verification, otherwise `binary`."""
     return (
         "record"
         if wanted.binary_source == "present" and os.path.exists(wanted.binary)
@@ -384,7 +384,7 @@ def _log_dir(wanted: DesiredState) -> list[str]:
 
 
 def _certificate(wanted: DesiredState, module: FileModule) -> tuple[list[str], list[str]]:
-    """In what the pair differs, and why a certificate is awaited."""
+    """Return the differences of the pair, and why a certificate is outstanding."""
     options = wanted.certificate
     if options is None:
         return [], []
@@ -467,7 +467,7 @@ def _kubeconfig(wanted: DesiredState, module: FileModule) -> list[str]:
 
 
 def _texts(wanted: DesiredState, digest: str, *names: str) -> list[str]:
-    """Of the rendered members whose names begin so."""
+    """Return the differences of the rendered members whose names start with one of `names`."""
     found = []
     for item in wanted.items:
         if item.content is None or not item.name.startswith(names):
@@ -494,7 +494,7 @@ def _texts(wanted: DesiredState, digest: str, *names: str) -> list[str]:
 
 
 def _same_but_digest(item: Item) -> bool:
-    """Whether a text differs only because another member of the set does."""
+    """Check that a text differs only in its digest, because another member differs."""
     around = [re.escape(part) for part in (item.content or "").split(DIGEST_MARK)]
     live = (paths.read(item.path) or b"").decode("utf-8", "replace")
     return len(around) > 1 and re.fullmatch("[0-9a-f]{0,32}".join(around), live) is not None
@@ -535,7 +535,7 @@ def _process(
 
 
 def _staged(fileset: Fileset) -> list[str]:
-    """A staged copy that is damaged would come to light with the next change only."""
+    """Return damaged staged copies, which only the next change would show."""
     try:
         names = fileset.pending_members()
     except FilesError as error:
@@ -548,7 +548,7 @@ def _staged(fileset: Fileset) -> list[str]:
 
 
 def _rights(path: str, wanted: t.Mapping[str, t.Any]) -> list[str]:
-    """In what owner, group and mode of a path differ; None asks for nothing."""
+    """Return the differences in owner, group and mode of a path; None is not compared."""
     try:
         info = os.stat(path)
     except (OSError, ValueError):

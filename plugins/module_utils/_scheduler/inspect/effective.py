@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""What a process says of its own settings, to a reader who may ask: compared with what is wanted, field by field and flag by flag.
+"""Compare the settings in use with the desired ones, field by field and flag by flag.
 
-The sources are /configz, a JSON document, and where the version has them on, /flagz and /statusz, which are texts. What cannot be compared for certain
-(lists of other lengths, flags that are joined of several values) is left out: a reason that is wrong would restart the process at each run.
+The sources are /configz, a JSON document, and /flagz and /statusz, which are text, if the version
+has them. What cannot be compared reliably is omitted: lists of different lengths, and flags that
+join several values. A wrong difference would restart the process in each run.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ Responses = t.Mapping[str, "tuple[int, bytes]"]
 
 
 def compare_settings(wanted: DesiredSettings, version: str, told: Responses) -> list[str]:
-    """In what a process differs, by its own words; nothing where it does not answer, or with something else."""
+    """Return the differences in the settings in use; [] without a valid response."""
     texts = {
         path: body.decode("utf-8", "replace")
         for path, (status, body) in told.items()
@@ -63,7 +64,7 @@ def _configuration(text: str) -> t.Mapping[str, t.Any]:
 
 
 def _effective(wanted: DesiredSettings) -> dict[str, t.Any]:
-    """The configuration with the flags of the election over it, which versions that honour them put there."""
+    """Return the configuration, overridden by the election flags of versions that support them."""
     config = {
         name: value
         for name, value in wanted["config"].items()

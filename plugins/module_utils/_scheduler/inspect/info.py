@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""The question of scheduler_info: what a host is and what runs there, whether that is healthy, and in what it differs from what is wanted."""
+"""Run the query of scheduler_info: gather the host and its scheduler, its health, and its drift."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ READER = CHECK_NAMES["metrics_reader"]
 
 
 class InfoModule(t.Protocol):
-    """The part of AnsibleModule that this needs."""
+    """The necessary part of AnsibleModule."""
 
     params: dict[str, t.Any]
     check_mode: bool
@@ -90,14 +90,14 @@ class InfoModule(t.Protocol):
     def load_file_common_arguments(
         self, params: dict[str, t.Any], path: str | None = None
     ) -> dict[str, t.Any]:
-        """The attributes that are wanted of the file."""
+        """Return the desired attributes of the file."""
 
     def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
-        """Sets them; whether any differed, or `changed`."""
+        """Set the attributes; return whether one differed, or `changed`."""
 
 
 class HostFacts(t.TypedDict):
-    """What does not depend on a scheduler: the fields of the answer of these names."""
+    """The fields of the result that do not depend on a scheduler."""
 
     hostname: str
     architecture: str
@@ -110,13 +110,13 @@ class HostFacts(t.TypedDict):
 
 
 def parse_os_release(text: str) -> list[str]:
-    """ID and ID_LIKE of /etc/os-release, the nearest name first."""
+    """Return ID and ID_LIKE of /etc/os-release, the most specific name first."""
     fields = _systemd.parse_show(text)
     return [word for key in ("ID", "ID_LIKE") for word in fields.get(key, "").strip("\"'").split()]
 
 
 def gather_host_facts(user: str | None, systemd_version: int) -> HostFacts:
-    """What does not depend on a scheduler."""
+    """Gather the facts that do not depend on a scheduler."""
     text = b""
     with contextlib.suppress(OSError), open(OS_RELEASE, "rb") as stream:
         text = stream.read(paths.MAX_FILE_BYTES)
@@ -142,7 +142,10 @@ def _user_exists(name: str) -> bool:
 
 
 def query_apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserver:
-    """The version of an apiserver, read over verified TLS. That it denies anonymous readers counts as an answer."""
+    """Query the version of an apiserver over verified TLS.
+
+    An apiserver that denies anonymous access counts as reachable.
+    """
     found = facts.Apiserver(
         server=server,
         reachable=False,
@@ -196,7 +199,7 @@ def _answers(
     ca_pem: str | None,
     pair: tuple[str, str] | None = None,
 ) -> bool | None:
-    """Whether the apiserver answers to somebody who trusts these CAs, and is known by this pair; None where that cannot be told."""
+    """Check that the apiserver has a certificate of these CAs and accepts this pair; None if unknown."""
     try:
         _ask_version(server, params, ca_pem, pair)
     except KubeError as error:
@@ -208,7 +211,10 @@ def _answers(
 
 
 def find_unsafe_directories(folders: t.Sequence[str]) -> list[str]:
-    """Why root should write nothing into directories; of one that is not there, the nearest above it is judged."""
+    """Return why root must not write into the directories.
+
+    For a missing directory, the nearest existing parent is checked.
+    """
     found = []
     for folder in folders:
         place = os.path.join("/", folder)
@@ -220,7 +226,7 @@ def find_unsafe_directories(folders: t.Sequence[str]) -> list[str]:
 
 
 def describe_unit(name: str, shown: t.Mapping[str, str], manifest: str) -> facts.Unit:
-    """The unit for the answer, of the properties that systemd shows."""
+    """Return the unit from the properties that systemd reports."""
     drop_ins = _systemd.drop_ins(shown, name)
     aside = [path for path in drop_ins if _systemd.is_set_aside(path)]
     return facts.Unit(
@@ -241,7 +247,7 @@ def describe_unit(name: str, shown: t.Mapping[str, str], manifest: str) -> facts
 
 
 class HostQuery:
-    """One run of the module on its host."""
+    """One run of the module on a host."""
 
     def __init__(
         self,
@@ -261,7 +267,7 @@ class HostQuery:
         self.last: _lease.LeaseRecord | None = None
 
     def run(self) -> facts.ModuleResult:
-        """The answer. Raises FilesetError, SystemdError and FilesError."""
+        """Return the result. Raises FilesetError, SystemdError and FilesError."""
         params = self.params
         wanted = params["desired"]
         fileset = Fileset(params["fileset_dir"], parse_files(wanted["files"]) if wanted else [])
@@ -367,7 +373,7 @@ class HostQuery:
     def _untrusted(
         self, fileset: Fileset, process: facts.Process, told: ProcessSettings
     ) -> list[str]:
-        """Why root should not read the kubeconfig of a scheduler that somebody else laid; those of this role are root's, or systemd's."""
+        """Return why root must not read the kubeconfig of a scheduler that this role did not create."""
         if (
             process["pid"]
             and not process["digest"]
@@ -382,7 +388,7 @@ class HostQuery:
 
     @functools.cached_property
     def certificates(self) -> list[facts.CertificateFile]:
-        """What lies on the host, read once however often the process is looked at."""
+        """Return the certificates on the host, which are read only once per run."""
         params = self.params
         if not params["authorities"] or not probes.is_installed("cryptography"):
             return []
@@ -396,7 +402,10 @@ class HostQuery:
         )
 
     def _loaded(self, fileset: Fileset, pid: int) -> bool | None:
-        """Whether the process has taken the certificate that lies live, where it reads its files again; None where nothing tells, or nothing is to be told."""
+        """Check that the process has loaded the live certificate.
+
+        Returns None if this is unknown, or if the process does not reload its files.
+        """
         item = next(
             (item for item in fileset.items if (item.name, item.digest) == ("certificate", "path")),
             None,
@@ -417,7 +426,7 @@ class HostQuery:
     def _port(
         self, process: facts.Process, serving: _versions.Serving, listeners: t.Sequence[Listener]
     ) -> tuple[facts.Port, int | None]:
-        """The port that is wanted, and the process that holds it; of a version that serves no HTTPS, its HTTP port."""
+        """Return the desired port and its process; the HTTP port for a version without HTTPS."""
         wanted = self.params["desired"]
         if wanted:
             serving = _versions.find_serving(self.params["_serving"], wanted["version"]) or serving
@@ -475,9 +484,11 @@ class HostQuery:
         )
 
     def _remember(self, view: _lease.LeaseObservation, *, single: bool) -> None:
-        """What the next look at the lease compares with: the last reading but one, so that it need not wait for a renewal that this look has seen.
+        """Keep the last reading but one, which the next query compares the lease with.
 
-        Of two objects that may hold the record, the view is of one: only of a C(single) one it tells that there was none.
+        The next query then does not wait for a renewal that this query has observed. If two objects
+        can contain the record, the view shows only one of them. Only with a `single` object does it
+        show that there was no record.
         """
         absent = _lease.NO_RECORD if single and view.state == "absent" else None
         self.before, self.last = self.last or view.compared, view.record or absent or self.last

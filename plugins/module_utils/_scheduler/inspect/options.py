@@ -36,7 +36,7 @@ SERVING_RULES: dict[str, t.Callable[[t.Any], t.Any]] = {
 
 
 def check_info(params: t.Mapping[str, t.Any]) -> None:
-    """Check the options of scheduler_info that are no question in themselves."""
+    """Validate the options of scheduler_info. Raises FilesetError."""
     check_unit(params["unit"])
     for option in ("fileset_dir", "kubeconfig"):
         check_path(params[option], option)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""What a scheduler's process shows when it is looked at: what it serves, with what it connects, and whether its lease moves."""
+"""Probe a scheduler's process: the certificates that it serves and uses, its ports, and its lease."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 
 PROBE_TIMEOUT_S = 5.0
 MIN_LEASE_WAIT_S = 6.0
-"""Seconds in which a lease has to be seen to move, at least."""
+"""Minimum time in which a lease must move."""
 MAX_LEASE_WAIT_S = 300.0
-"""And at most: the times are those that the process was told, which may be any."""
+"""Maximum time, because a process can have any election times."""
 # Each look is a TLS handshake for an apiserver, and all hosts look at once.
 LEASE_INTERVAL_S = 0.1
 # A process that listens on all IPv6 addresses has the IPv4 ones too, and its certificate names 127.0.0.1 but not ::1.
@@ -51,7 +51,7 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
 
 @dataclass(frozen=True)
 class ProbedProcess:
-    """The process that is looked at, how it serves, and what the looking needs."""
+    """The process to probe, and what the probes need."""
 
     process: facts.Process
     serving: _versions.Serving
@@ -66,7 +66,7 @@ class ProbedProcess:
 
     @property
     def address(self) -> str:
-        """Where it can be reached on this host. Raises ProbeError for an address that is none of this host's, whatever the process was told."""
+        """Return its address on this host. Raises ProbeError for an address of another host."""
         bound = LOOPBACK.get(self.process["bind_address"], self.process["bind_address"])
         if bound not in self.listening and not transport.is_loopback(bound):
             raise ProbeError(
@@ -76,12 +76,15 @@ class ProbedProcess:
 
 
 def is_installed(library: str) -> bool:
-    """Whether a Python library is on this host. Its own paths are looked through, for the importer that Mitogen adds says yes to any name."""
+    """Check that a Python library is installed, by the module paths only.
+
+    An importer that another tool adds can claim to find any name.
+    """
     return importlib.machinery.PathFinder.find_spec(library) is not None
 
 
 def describe_certificate(pem: str) -> facts.Certificate:
-    """A certificate by this host's clock. Raises ProbeError where it cannot be read."""
+    """Describe a certificate by this host's clock. Raises ProbeError if it cannot be read."""
     if not is_installed("cryptography"):
         raise ProbeError("it cannot be read, for python3-cryptography is not installed")
     # The library takes longer to import than all else that a question without probes needs.
@@ -135,7 +138,7 @@ def _https(subject: ProbedProcess, path: str, pair: tuple[str, str] | None = Non
 
 
 def _http(subject: ProbedProcess, path: str) -> int:
-    """The status on the port of old versions, which the role binds to the loopback address."""
+    """Return the status of the plain HTTP port, which the role binds to the loopback address."""
     port = subject.process["http_port"]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_S)
     try:
@@ -170,7 +173,7 @@ def _metrics_http(subject: ProbedProcess) -> int | None:
 
 
 def _told(subject: ProbedProcess) -> effective.Responses:
-    """What the process says of its settings, to the reader of its metrics; nothing where it does not answer, which another probe tells."""
+    """Read the settings in use with the metrics client; {} if the process does not respond."""
     pair, port = subject.metrics_pair, subject.process["secure_port"]
     found: dict[str, tuple[int, bytes]] = {}
     if pair and port:
@@ -196,7 +199,7 @@ PROBES: dict[str, t.Callable[[ProbedProcess], t.Any]] = {
 
 
 class ProbeResults(t.NamedTuple):
-    """What a process showed; what went wrong is told in sentences."""
+    """The results of the probes, and their errors as sentences."""
 
     probes: facts.Probes
     lease: _lease.LeaseObservation | None
@@ -205,7 +208,7 @@ class ProbeResults(t.NamedTuple):
 
 
 def run_probes(subject: ProbedProcess, before: _lease.LeaseRecord | None) -> ProbeResults:
-    """All probes at once, the lease, and what the process says of its settings."""
+    """Run all probes at once, and read the lease and the settings in use."""
     questions: dict[str, t.Callable[[], t.Any]] = {
         **{name: (lambda probe=probe: probe(subject)) for name, probe in PROBES.items()},  # type: ignore[misc]
         "lease": lambda: watch_lease(subject, before),
@@ -239,14 +242,20 @@ def _readers(
 def _comparable(
     subject: ProbedProcess, before: _lease.LeaseRecord | None
 ) -> _lease.LeaseRecord | None:
-    """What a reading is compared with. That there was no record is not known of each of two objects that may hold it."""
+    """Return the record to compare with.
+
+    With two objects, an absent record is unknown for each of them.
+    """
     return before if before is not _lease.NO_RECORD or len(subject.sources) == 1 else None
 
 
 def read_lease(
     subject: ProbedProcess, before: _lease.LeaseRecord | None
 ) -> _lease.LeaseObservation:
-    """One reading of the record, of the object that was written to last. Raises KubeError, LeaseError and ProbeError."""
+    """Read the record once, from the object that was written last.
+
+    Raises KubeError, LeaseError and ProbeError.
+    """
     before = _comparable(subject, before)
     with _client.load_client(subject.kubeconfig(), timeout=PROBE_TIMEOUT_S) as client:
         views = [
@@ -260,7 +269,7 @@ def read_lease(
 def watch_lease(
     subject: ProbedProcess, before: _lease.LeaseRecord | None
 ) -> _lease.LeaseObservation:
-    """The record as it is when it has been seen to move, or when a live leader would have moved it.
+    """Observe the record until it moves, or until a live leader would have renewed it.
 
     Raises KubeError, LeaseError and ProbeError.
     """
@@ -283,7 +292,10 @@ def watch_lease(
 
 
 def compute_lease_wait(subject: ProbedProcess, record: _lease.LeaseRecord | None) -> float:
-    """Seconds within which a live leader renews. It may have other times than this process: its lease tells how much longer ones."""
+    """Return the time in seconds within which a live leader renews.
+
+    The leader can have longer times than this process, by the duration of its lease.
+    """
     told = subject.process["timings"]
     if told is None:
         return MIN_LEASE_WAIT_S
@@ -293,7 +305,7 @@ def compute_lease_wait(subject: ProbedProcess, record: _lease.LeaseRecord | None
 
 
 def describe_lease(view: _lease.LeaseObservation) -> facts.Lease:
-    """The lease for the answer."""
+    """Return the lease for the result."""
     return facts.Lease(
         **_lease.to_lease_result(view),
         age=compute_renewal_age(view.record.renew_time if view.record else None),
@@ -301,7 +313,7 @@ def describe_lease(view: _lease.LeaseObservation) -> facts.Lease:
 
 
 def compute_renewal_age(renew_time: str | None) -> float | None:
-    """Seconds since a renewal by this host's clock; None for a time that cannot be read."""
+    """Return the seconds since a renewal by this host's clock; None for an invalid time."""
     try:
         renewed = datetime.strptime(
             (renew_time or "").split(".", maxsplit=1)[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S"
@@ -312,7 +324,7 @@ def compute_renewal_age(renew_time: str | None) -> float | None:
 
 
 def parse_record(described: t.Any) -> _lease.LeaseRecord | None:
-    """The record in an earlier answer's C(lease), ABSENT where there was none; None for no answer, and for what none can be made of."""
+    """Return the record in the lease of an earlier result; ABSENT for no record, None if invalid."""
     if not isinstance(described, dict):
         return None
     if described.get("state") == "absent":
