@@ -120,7 +120,10 @@ def troubled(count: int = 3) -> status.StatusDocument:
             "m1": member("m1", probes={**compared("m1", "m1")["probes"], **soon}),
             "m2": member(
                 "m2",
-                drift=[DRIFT, {"part": "process", "reason": "version 1.20.2 runs, wanted 1.37.2"}],
+                drift=[
+                    DRIFT,
+                    {"part": "process", "reason": "running version 1.20.2, expected 1.37.2"},
+                ],
                 process={**PROCESS, "version": "1.20.2"},
             ),
         },

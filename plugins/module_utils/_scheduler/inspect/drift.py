@@ -342,7 +342,7 @@ def _binary(wanted: DesiredState, fileset: Fileset) -> list[str]:
         found.append(f"{path}: content differs from what was verified")
     elif known["version"] != wanted.version:
         found.append(
-            f"{path}: is recorded as version {known['version'] or 'unknown'}, wanted {wanted.version}"
+            f"{path}: is recorded as version {known['version'] or 'unknown'}, expected {wanted.version}"
         )
     return found
 
@@ -361,11 +361,11 @@ def _link(wanted: DesiredState) -> list[str]:
         if os.path.islink(item.path):
             target = os.readlink(item.path)
             if target != item.link_to:
-                found.append(f"{item.path} -> {target}, wanted {item.link_to}")
+                found.append(f"{item.path} -> {target}, expected {item.link_to}")
         else:
             there = os.path.lexists(item.path)
             found.append(
-                f"{item.path}: {'is not a link' if there else 'is not there'}, wanted -> {item.link_to}"
+                f"{item.path}: {'is not a link' if there else 'is not there'}, expected -> {item.link_to}"
             )
     return found
 
@@ -519,7 +519,7 @@ def _unit(wanted: DesiredState, shown: t.Mapping[str, str]) -> list[str]:
     fragment = shown.get("FragmentPath", "")
     paths_ = [item.path for item in wanted.items if item.name == "unit"]
     if shown.get("LoadState") == "loaded" and fragment and fragment not in paths_:
-        found += [f"{wanted.unit} is read from {fragment}, wanted {path}" for path in paths_]
+        found += [f"{wanted.unit} is read from {fragment}, expected {path}" for path in paths_]
     return found
 
 
@@ -529,7 +529,9 @@ def _process(
     live = staleness.LiveSet(wanted.items, digest, fileset.record()["binaries"])
     found = staleness.staleness_reasons(wanted.unit, host.shown, host.proc, live)
     if process["pid"] and process["version"] != wanted.version:
-        found.append(f"version {process['version'] or 'unknown'} runs, wanted {wanted.version}")
+        found.append(
+            f"running version {process['version'] or 'unknown'}, expected {wanted.version}"
+        )
     # Otherwise that it differs follows from what was found.
     return found or effective.compare_settings(wanted.settings, wanted.version, host.told)
 
@@ -557,11 +559,13 @@ def _rights(path: str, wanted: t.Mapping[str, t.Any]) -> list[str]:
     for option, name in (("owner", process.user_name(info.st_uid)), ("group", _group(info.st_gid))):
         number = str(info.st_uid if option == "owner" else info.st_gid)
         if wanted.get(option) is not None and str(wanted[option]) not in (name, number):
-            found.append(f"{path}: {option} is {name}, wanted {wanted[option]}")
+            found.append(f"{path}: {option} is {name}, expected {wanted[option]}")
     mode = wanted.get("mode")
     with contextlib.suppress(ValueError):
         if mode is not None and stat.S_IMODE(info.st_mode) != int(str(mode), 8):
-            found.append(f"{path}: mode is {_octal(info.st_mode)}, wanted {int(str(mode), 8):04o}")
+            found.append(
+                f"{path}: mode is {_octal(info.st_mode)}, expected {int(str(mode), 8):04o}"
+            )
     return found
 
 

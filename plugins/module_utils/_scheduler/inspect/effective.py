@@ -43,7 +43,7 @@ def compare_settings(wanted: DesiredSettings, version: str, told: Responses) -> 
     lines = map(FLAG_LINE.fullmatch, texts.get("/flagz", "").splitlines())
     flags = {match[1]: match[2] for match in lines if match}
     found += [
-        f"flag --{name} is {flags[name]}, wanted {value}"
+        f"flag --{name} is {flags[name]}, expected {value}"
         for name, value in wanted["flags"].items()
         if name in flags
         and not COMPOSITE_VALUE.search(f"{flags[name]}{value}")
@@ -51,7 +51,7 @@ def compare_settings(wanted: DesiredSettings, version: str, told: Responses) -> 
     ]
     runs = STATUSZ_VERSION.search(texts.get("/statusz", ""))
     if runs and runs[1] != version:
-        found.append(f"/statusz tells version {runs[1]}, wanted {version}")
+        found.append(f"/statusz reports version {runs[1]}, expected {version}")
     return found
 
 
@@ -98,4 +98,4 @@ def _fields(wanted: t.Any, told: t.Any, path: str) -> t.Iterator[str]:
             for number, pair in enumerate(zip(wanted, told)):
                 yield from _fields(*pair, f"{path}[{number}]")
     elif isinstance(told, (str, bool, int, float)) and not is_same_value(wanted, told):
-        yield f"configuration {path} is {json.dumps(told)}, wanted {json.dumps(wanted)}"
+        yield f"configuration {path} is {json.dumps(told)}, expected {json.dumps(wanted)}"

@@ -228,7 +228,7 @@ def test_nothing_after_a_rollout_and_everything_before(
         "packages: the Python library yaml is missing",
         "user: the user root does not exist",
         "binary: /bin/app-v1: is not there",
-        "link: /bin/app: is not there, wanted -> app-v1",
+        "link: /bin/app: is not there, expected -> app-v1",
         "log_dir: /log: is not there",
         "certificate: /etc/certificate: the private key is missing",
         "certificate: /etc/certificate: the certificate is missing",
@@ -306,17 +306,20 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     ),
     (folder("bin/app-v1"), ["binary: /bin/app-v1: is not a regular file"]),
     (remove("bin/app-v1"), ["binary: /bin/app-v1: is not there"]),
-    (relink("app-v0"), ["link: /bin/app -> app-v0, wanted app-v1"]),
-    (remove("bin/app"), ["link: /bin/app: is not there, wanted -> app-v1"]),
-    (folder("bin/app"), ["link: /bin/app: is not a link, wanted -> app-v1"]),
-    (mode("log", 0o700), ["log_dir: /log: mode is 0700, wanted 0755"]),
+    (relink("app-v0"), ["link: /bin/app -> app-v0, expected app-v1"]),
+    (remove("bin/app"), ["link: /bin/app: is not there, expected -> app-v1"]),
+    (folder("bin/app"), ["link: /bin/app: is not a link, expected -> app-v1"]),
+    (mode("log", 0o700), ["log_dir: /log: mode is 0700, expected 0755"]),
     (
         lambda host: (host.log_dir.rmdir(), host.log_dir.write_text("")),
         ["log_dir: /log: is not a directory"],
     ),
-    (mode("etc/privatekey", 0o640), ["certificate: /etc/privatekey: mode is 0640, wanted 0600"]),
-    (mode("etc/certificate", 0o600), ["certificate: /etc/certificate: mode is 0600, wanted 0644"]),
-    (mode("etc/kubeconfig", 0o644), ["kubeconfig: /etc/kubeconfig: mode is 0644, wanted 0600"]),
+    (mode("etc/privatekey", 0o640), ["certificate: /etc/privatekey: mode is 0640, expected 0600"]),
+    (
+        mode("etc/certificate", 0o600),
+        ["certificate: /etc/certificate: mode is 0600, expected 0644"],
+    ),
+    (mode("etc/kubeconfig", 0o644), ["kubeconfig: /etc/kubeconfig: mode is 0644, expected 0600"]),
     (
         write("etc/privatekey", "garbage"),
         [
@@ -345,7 +348,7 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
         write("etc/app.yaml", "by hand\n"),
         ["config: /etc/app.yaml: content differs", f"process: /etc/app.yaml {SINCE}"],
     ),
-    (mode("etc/app.yaml", 0o666), ["config: /etc/app.yaml: mode is 0666, wanted 0644"]),
+    (mode("etc/app.yaml", 0o666), ["config: /etc/app.yaml: mode is 0666, expected 0644"]),
     (remove("etc/app.yaml"), ["config: /etc/app.yaml: is not there"]),
     (folder("etc/app.yaml"), ["config: '/etc/app.yaml' is a directory, not a regular file"]),
     (fifo("etc/app.yaml"), ["config: '/etc/app.yaml' is a FIFO, not a regular file"]),
@@ -360,13 +363,13 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     (state("NeedDaemonReload", "yes"), ["unit: x.service was changed since systemd read it"]),
     (
         state("FragmentPath", "/lib/x.service"),
-        ["unit: x.service is read from /lib/x.service, wanted /units/x.service"],
+        ["unit: x.service is read from /lib/x.service, expected /units/x.service"],
     ),
     (state("ActiveState", "failed"), ["process: x.service is failed"]),
     (state("UnitFileState", "disabled"), ["process: x.service is disabled"]),
     (
         assign("version", "1.9.9"),
-        ["binary: /bin/app-v1: is recorded as version 1.1.0, wanted 1.9.9"],
+        ["binary: /bin/app-v1: is recorded as version 1.1.0, expected 1.9.9"],
     ),
     (
         write("fileset/staged/privatekey", "garbage"),
@@ -376,7 +379,7 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
         remove("fileset/staged/config"),
         ["staged: /fileset/staged/config: differs from /etc/app.yaml"],
     ),
-    (assign("version", "1.9.9"), ["process: version 1.1.0 runs, wanted 1.9.9"]),
+    (assign("version", "1.9.9"), ["process: running version 1.1.0, expected 1.9.9"]),
 ]
 
 
@@ -526,7 +529,7 @@ def test_a_pair_from_the_controller(host: Cluster) -> None:
     ]
     host.pair.update(sums)
     host.paths["privatekey"].chmod(0o644)
-    assert host.drift() == ["certificate: /etc/privatekey: mode is 0644, wanted 0600"]
+    assert host.drift() == ["certificate: /etc/privatekey: mode is 0644, expected 0600"]
     host.paths["certificate"].unlink()
     assert "certificate: /etc/certificate: is not there" in host.drift()
 
@@ -634,6 +637,6 @@ def test_what_the_process_says_of_its_settings(host: Cluster) -> None:
     host.says(parallelism=16)
     assert host.drift() == []
     host.says(parallelism=4)
-    assert host.drift() == ["process: configuration parallelism is 4, wanted 16"]
+    assert host.drift() == ["process: configuration parallelism is 4, expected 16"]
     # What else differs explains it.
     assert not [line for line in host.drift(version="1.2.0") if "configuration" in line]

@@ -100,17 +100,17 @@ def test_nothing_differs(told: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "reason"),
     [
-        (("parallelism",), 8, "configuration parallelism is 8, wanted 16"),
-        (("enableProfiling",), True, "configuration enableProfiling is true, wanted false"),
+        (("parallelism",), 8, "configuration parallelism is 8, expected 16"),
+        (("enableProfiling",), True, "configuration enableProfiling is true, expected false"),
         (
             ("leaderElection", "leaseDuration"),
             "60s",
-            'configuration leaderElection.leaseDuration is "60s", wanted "15s"',
+            'configuration leaderElection.leaseDuration is "60s", expected "15s"',
         ),
         (
             ("profiles", 0, "schedulerName"),
             "other",
-            'configuration profiles[0].schedulerName is "other", wanted "default-scheduler"',
+            'configuration profiles[0].schedulerName is "other", expected "default-scheduler"',
         ),
     ],
 )
@@ -125,12 +125,12 @@ def test_a_field_that_differs(path: tuple[Any, ...], value: Any, reason: str) ->
 
 
 def test_a_flag_that_differs() -> None:
-    assert found(answers(flags=FLAGS.replace("v=2", "v=9"))) == ["flag --v is 9, wanted 2"]
+    assert found(answers(flags=FLAGS.replace("v=2", "v=9"))) == ["flag --v is 9, expected 2"]
 
 
 def test_another_version() -> None:
     assert found(answers(status=STATUS.replace("1.37.2", "1.36.1"))) == [
-        "/statusz tells version 1.36.1, wanted 1.37.2"
+        "/statusz reports version 1.36.1, expected 1.37.2"
     ]
 
 
@@ -150,7 +150,7 @@ def test_the_same_in_other_words_is_no_difference() -> None:
 def test_flags_of_the_election_go_before_its_fields() -> None:
     given = {**WANTED["flags"], "leader-elect-resource-name": "batch"}
     assert found(answers(), flags=given) == [
-        'configuration leaderElection.resourceName is "kube-scheduler", wanted "batch"'
+        'configuration leaderElection.resourceName is "kube-scheduler", expected "batch"'
     ]
 
 
