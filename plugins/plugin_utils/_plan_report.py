@@ -163,7 +163,7 @@ def rotated(step: Step) -> Vars:
 def monitoring_files(step: Step) -> Vars:
     """Compute what this Prometheus host needs to monitor all hosts whose variables are known."""
     step.reject_facts(step.host, step.vars.get("ansible_facts"))
-    settings, errors = monitoring.read_settings(
+    settings, errors = monitoring.read_monitoring_settings(
         {name: step.template(name) for name in monitoring.MONITORING_SPEC if name in step.vars}
     )
     tables, clusters = step.tables(), _monitored(step)

@@ -126,7 +126,7 @@ class Certificate(t.TypedDict):
     fingerprint_sha256: str
 
 
-class CertificateFile(t.TypedDict):
+class HostCertificate(t.TypedDict):
     """A certificate in a file on the host."""
 
     path: str
@@ -193,7 +193,7 @@ class ModuleResult(t.TypedDict):
     others: list[str]
     instances: list[Instance]  # the other instances of this role
     lease: Lease | None
-    certificates: list[CertificateFile]  # only if CAs were given
+    certificates: list[HostCertificate]  # only if CAs were given
     probes: Probes | None
     healthy: bool | None
     problems: list[str]

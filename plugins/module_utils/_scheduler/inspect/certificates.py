@@ -38,7 +38,7 @@ MOST = 100
 
 def on_host(
     certificate: str | None, kubeconfig: str, authorities: str
-) -> list[facts.CertificateFile]:
+) -> list[facts.HostCertificate]:
     """Describe the certificates in a file and in a kubeconfig, given by their paths.
 
     Unreadable files are omitted. `authorities` is PEM text of CAs.
@@ -71,12 +71,12 @@ def on_host(
 
 def _described(
     path: str, use: str, certificate: t.Any, signers: t.Sequence[t.Any]
-) -> facts.CertificateFile | None:
+) -> facts.HostCertificate | None:
     have = read_fields(certificate)
     if have is None:
         return None
     identity = read_identity(certificate, current_utc())
-    return facts.CertificateFile(
+    return facts.HostCertificate(
         path=path,
         use=use,
         subject=certificate.subject.rfc4514_string(),

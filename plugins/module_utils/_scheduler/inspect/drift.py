@@ -533,7 +533,7 @@ def _process(
             f"running version {process['version'] or 'unknown'}, expected {wanted.version}"
         )
     # Otherwise that it differs follows from what was found.
-    return found or effective.compare_settings(wanted.settings, wanted.version, host.told)
+    return found or effective.compare_settings_in_use(wanted.settings, wanted.version, host.told)
 
 
 def _staged(fileset: Fileset) -> list[str]:

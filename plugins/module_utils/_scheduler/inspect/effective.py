@@ -32,7 +32,7 @@ Responses = t.Mapping[str, "tuple[int, bytes]"]
 """HTTP status and body, by path."""
 
 
-def compare_settings(wanted: DesiredSettings, version: str, told: Responses) -> list[str]:
+def compare_settings_in_use(wanted: DesiredSettings, version: str, told: Responses) -> list[str]:
     """Return the differences in the settings in use; [] without a valid response."""
     texts = {
         path: body.decode("utf-8", "replace")

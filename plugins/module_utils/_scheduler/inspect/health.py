@@ -38,7 +38,7 @@ class Observation(t.TypedDict):
     others: list[str]
     probes: facts.Probes
     lease: facts.Lease | None
-    certificates: list[facts.CertificateFile]
+    certificates: list[facts.HostCertificate]
 
 
 def evaluate_health(

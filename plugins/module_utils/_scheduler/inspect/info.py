@@ -367,7 +367,9 @@ class HostQuery:
             told_of_settings = self._probe(answer, fileset, subject)
         elif pid:
             with contextlib.suppress(*LEASE_ACCESS_ERRORS):
-                answer["lease"] = probes.describe_lease(probes.read_lease(subject, self.before))
+                answer["lease"] = probes.describe_lease(
+                    probes.read_lease_once(subject, self.before)
+                )
         return answer, shown, told_of_settings
 
     def _untrusted(
@@ -387,7 +389,7 @@ class HostQuery:
         return []
 
     @functools.cached_property
-    def certificates(self) -> list[facts.CertificateFile]:
+    def certificates(self) -> list[facts.HostCertificate]:
         """Return the certificates on the host, which are read only once per run."""
         params = self.params
         if not params["authorities"] or not probes.is_installed("cryptography"):

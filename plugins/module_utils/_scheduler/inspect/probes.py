@@ -249,7 +249,7 @@ def _comparable(
     return before if before is not _lease.NO_RECORD or len(subject.sources) == 1 else None
 
 
-def read_lease(
+def read_lease_once(
     subject: ProbedProcess, before: _lease.LeaseRecord | None
 ) -> _lease.LeaseObservation:
     """Read the record once, from the object that was written last.

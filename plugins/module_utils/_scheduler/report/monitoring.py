@@ -132,7 +132,9 @@ class MonitoringPlan(t.NamedTuple):
     warnings: list[str]
 
 
-def read_settings(raw: t.Mapping[str, t.Any]) -> tuple[MonitoringSettings | None, list[str]]:
+def read_monitoring_settings(
+    raw: t.Mapping[str, t.Any],
+) -> tuple[MonitoringSettings | None, list[str]]:
     """The variables with their types, or None and what is wrong with them, one line each."""
     checked = ArgumentSpecValidator(MONITORING_SPEC).validate(
         {name: value for name, value in raw.items() if name in MONITORING_SPEC}

@@ -30,7 +30,7 @@ SCHEMA_VERSION = 1
 STATUS_STATES = ("no_answer", "unhealthy", "failed", "drift", "healthy")
 """States of members, clusters and runs, the worst first. In state failed, a step of the run failed."""
 
-HostPlan = t.Mapping[str, t.Any]
+MemberPlan = t.Mapping[str, t.Any]
 
 
 class MemberStatus(t.TypedDict):
@@ -100,7 +100,7 @@ def build_document(clusters: t.Iterable[ClusterStatus], time: str) -> StatusDocu
 def evaluate_cluster(
     name: str,
     results: rollout.MemberResults,
-    plans: t.Mapping[str, HostPlan],
+    plans: t.Mapping[str, MemberPlan],
     scope: rollout.PlayScope,
     *,
     versions: VersionTable,
@@ -196,7 +196,7 @@ def _worst_state(entries: t.Iterable[t.Mapping[str, t.Any]]) -> str:
 def _evaluate_member(
     name: str,
     result: rollout.MemberResult | None,
-    host_plan: HostPlan,
+    host_plan: MemberPlan,
     *,
     is_lost: bool,
     is_leader: bool,
@@ -229,7 +229,7 @@ def _evaluate_member(
     )
 
 
-def _member_notes(result: rollout.MemberResult, host_plan: HostPlan) -> list[str]:
+def _member_notes(result: rollout.MemberResult, host_plan: MemberPlan) -> list[str]:
     notes = [str(limitation) for limitation in host_plan.get("limitations") or ()]
     if (result["probes"] or {}).get("metrics_http") == 200:
         notes.append("serves plain HTTP too, so that any local user can read its metrics")

@@ -82,7 +82,7 @@ def answers(
 
 
 def found(told: Any, **wanted: Any) -> list[str]:
-    return effective.compare_settings({**WANTED, **wanted}, "1.37.2", told)  # type: ignore[typeddict-item]
+    return effective.compare_settings_in_use({**WANTED, **wanted}, "1.37.2", told)  # type: ignore[typeddict-item]
 
 
 def capital(value: Any) -> Any:

@@ -257,7 +257,7 @@ def test_each_object_of_a_pair_of_locks_is_read_by_itself(
     )
     view = probes.watch_lease(looked, None)
     assert (view.node, view.moving, view.record and view.record.source) == ("m2", True, "endpoints")
-    assert probes.read_lease(looked, None).record is not None
+    assert probes.read_lease_once(looked, None).record is not None
 
 
 def test_the_lease_is_looked_for_by_its_own_name(world: World, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_the_lease_is_looked_for_by_its_own_name(world: World, tmp_path: Path) -
 
 
 def test_a_glance_is_one_reading(world: World, tmp_path: Path) -> None:
-    view = probes.read_lease(looking(world, tmp_path), None)
+    view = probes.read_lease_once(looking(world, tmp_path), None)
     assert (view.state, view.moving, len(world.readings)) == ("held", False, 1)
     found = probes.describe_lease(view)
     assert probes.parse_record(found) == view.record

@@ -27,7 +27,7 @@ def cluster(
 
 
 def told(**given: Any) -> monitoring.MonitoringSettings:
-    found, faults = monitoring.read_settings(
+    found, faults = monitoring.read_monitoring_settings(
         {f"monitoring_{name}": value for name, value in given.items()}
     )
     assert found, faults
@@ -230,7 +230,7 @@ def test_the_rules_name_what_the_version_has(
     ],
 )
 def test_what_is_malformed_is_named(given: dict[str, Any], fault: str) -> None:
-    assert monitoring.read_settings(
+    assert monitoring.read_monitoring_settings(
         {f"monitoring_{name}": value for name, value in given.items()}
     ) == (
         None,
@@ -239,6 +239,6 @@ def test_what_is_malformed_is_named(given: dict[str, Any], fault: str) -> None:
 
 
 def test_an_unknown_threshold_is_refused() -> None:
-    found, faults = monitoring.read_settings({"monitoring_alerts": {"leaderles": "1m"}})
+    found, faults = monitoring.read_monitoring_settings({"monitoring_alerts": {"leaderles": "1m"}})
     assert found is None
     assert "leaderles" in faults[0]
