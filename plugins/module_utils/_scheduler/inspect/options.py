@@ -25,7 +25,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 )
 
 MAX_JOURNAL_LINES = 1000
-# Of an entry of scheduler_info's hidden option: how a version serves.
+# Rules for an entry of the hidden option _serving.
 SERVING_RULES: dict[str, t.Callable[[t.Any], t.Any]] = {
     "since": re.compile(r"[0-9]{1,3}\.[0-9]{1,3}").fullmatch,
     "https": lambda port: 0 <= port < 65536,
@@ -42,36 +42,43 @@ def check_info(params: t.Mapping[str, t.Any]) -> None:
         check_path(params[option], option)
     if params["certificate"] is not None:
         check_path(params["certificate"], "certificate")
-    for option in ("paths", "directories"):
-        for value in params[option]:
-            if (option, value) != ("directories", "/"):
-                check_path(value, option)
-    if not 0 < params["port"] < 65536:
-        raise FilesetError(f"{params['port']} is not between 1 and 65535", option="port")
-    try:
-        address: t.Any = ipaddress.ip_address(params["bind_address"])
-    except ValueError:
-        address = None
-    if address is None or "%" in params["bind_address"]:
-        raise FilesetError(
-            f"{params['bind_address'][:80]!r} is not an IP address", option="bind_address"
-        )
-    if not 0 <= params["timeout"] <= MAX_WAIT_S:
-        raise FilesetError(
-            f"{params['timeout']} is not between 0 and {MAX_WAIT_S} seconds", option="timeout"
-        )
-    if not 0 <= params["steady"] <= MAX_WAIT_S:
-        raise FilesetError(
-            f"{params['steady']} is not between 0 and {MAX_WAIT_S} seconds", option="steady"
-        )
-    if not 0 <= params["journal_lines"] <= MAX_JOURNAL_LINES:
-        raise FilesetError(
-            f"{params['journal_lines']} is not between 0 and {MAX_JOURNAL_LINES}",
-            option="journal_lines",
-        )
+    for value in params["paths"]:
+        check_path(value, "paths")
+    for value in params["directories"]:
+        if value != "/":
+            check_path(value, "directories")
+    _check_range(params, "port", 1, 65535)
+    _check_address(params["bind_address"])
+    _check_range(params, "timeout", 0, MAX_WAIT_S, " seconds")
+    _check_range(params, "steady", 0, MAX_WAIT_S, " seconds")
+    _check_range(params, "journal_lines", 0, MAX_JOURNAL_LINES)
     for entry in params["_serving"]:
-        for name, good in SERVING_RULES.items():
-            if not good(entry[name]):
-                raise FilesetError(
-                    f"{name} {str(entry[name])[:80]!r} cannot be of any version", option="versions"
-                )
+        _check_serving(entry)
+
+
+def _check_range(
+    params: t.Mapping[str, t.Any], option: str, minimum: int, maximum: int, unit: str = ""
+) -> None:
+    if not minimum <= params[option] <= maximum:
+        raise FilesetError(
+            f"{params[option]} is not between {minimum} and {maximum}{unit}", option=option
+        )
+
+
+def _check_address(value: str) -> None:
+    try:
+        ipaddress.ip_address(value)
+        is_valid = "%" not in value
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise FilesetError(f"{value[:80]!r} is not an IP address", option="bind_address")
+
+
+def _check_serving(entry: t.Mapping[str, t.Any]) -> None:
+    for name, is_valid in SERVING_RULES.items():
+        if not is_valid(entry[name]):
+            raise FilesetError(
+                f"{name} {str(entry[name])[:80]!r} is not valid in a version table",
+                option="versions",
+            )

@@ -615,7 +615,7 @@ def test_whether_a_process_has_taken_a_pair_that_was_replaced(master: Master, st
     lying.write_text(master.ca.issue("scheduler")[0])
     assert (loaded(), loaded(reloaded=False)) == (False, None)
     problems = master.ask(desired=wanted, reloaded=True, **pair)["problems"]
-    assert [problem.partition(",")[0] for problem in problems] == [
+    assert [problem.partition(";")[0] for problem in problems] == [
         f"{CHECK_NAMES['served']} is not the one in {lying}",
         f"{CHECK_NAMES['used']} can be the previous one",
     ]
