@@ -274,7 +274,7 @@ def _rules(
     metrics = (_versions.version_row(versions, v.version) or versions[newest])["metrics"]
     # A scrape that comes late, and one that is lost, do not count.
     patience = f"{math.ceil(cluster.timings.crash_bound + 2 * _seconds(settings.interval))}s"
-    window = _durations.parse_seconds(v.renew_before)
+    window = _durations.fixed_window_seconds(v.renew_before)
     # What is renewed in its window has not been, for a quarter of it.
     certificate = (
         _seconds(told["certificate"]) if told["certificate"] else int(0.75 * (window or 20 * 86400))

@@ -184,7 +184,7 @@ def _failover_bounds(
 def _renewal_window_days(settings: ClusterSettings | None) -> float | None:
     if settings is None:
         return None
-    return (_durations.parse_seconds(settings.renew_before) or 0) / 86400
+    return (_durations.fixed_window_seconds(settings.renew_before) or 0) / 86400
 
 
 def _worst_state(entries: t.Iterable[t.Mapping[str, t.Any]]) -> str:

@@ -29,7 +29,7 @@ from tests.support.pki import Ca, Host, elapsed, spare, write_profiles
 
 
 class Target:
-    """A host that an action plugin reaches, and all that was ever sent to it."""
+    """A host that an action plugin connects to, and everything that was sent to it."""
 
     def __init__(self, folder: Path) -> None:
         self.host = Host(folder, None)
@@ -87,9 +87,7 @@ def run(target: Target, ca: Ca, check: bool = False, **given: Any) -> dict[str, 
     return result
 
 
-def test_two_module_runs_for_the_first_certificate_and_one_for_no_change(
-    target: Target, ca: Ca
-) -> None:
+def test_first_certificate_takes_two_module_runs_and_no_change_one(target: Target, ca: Ca) -> None:
     predicted = run(target, ca, check=True)
     assert (len(target.sent), predicted["changed"]) == (1, True)
     made = run(target, ca)
@@ -111,7 +109,7 @@ def test_two_module_runs_for_the_first_certificate_and_one_for_no_change(
         )
 
 
-def test_a_new_key_is_two_runs_too(target: Target, ca: Ca) -> None:
+def test_new_key_takes_two_module_runs(target: Target, ca: Ca) -> None:
     run(target, ca)
     made = run(target, ca, privatekey_curve="secp384r1", regenerate="partial", backup=True)
     assert (len(target.sent), made["privatekey_curve"]) == (2, "secp384r1")
@@ -119,7 +117,7 @@ def test_a_new_key_is_two_runs_too(target: Target, ca: Ca) -> None:
     assert target.host.matches()
 
 
-def test_nothing_but_the_ca_s_certificate_is_sent(target: Target, ca: Ca) -> None:
+def test_only_the_ca_certificate_is_sent(target: Target, ca: Ca) -> None:
     ca = Ca(ca.path.parent, valid_for="43800h")
     secret = ca.path.parent / "secret"
     secret.write_text("hush\n")
@@ -182,9 +180,7 @@ def test_faults_are_told_before_the_target_is_touched(
 
 
 @pytest.mark.parametrize("option", ["ca_path", "ca_privatekey_path", "ca_config"])
-def test_a_ca_that_an_earlier_task_makes_is_no_fault_of_check_mode(
-    target: Target, ca: Ca, option: str
-) -> None:
+def test_missing_ca_is_a_warning_in_check_mode(target: Target, ca: Ca, option: str) -> None:
     given: dict[str, Any] = {option: "/nonexistent/file"}
     result = run(target, ca, **given)
     assert result["failed"] is True
@@ -201,7 +197,7 @@ def test_a_ca_that_an_earlier_task_makes_is_no_fault_of_check_mode(
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_a_leaf_that_would_outlive_its_ca_is_refused_where_one_is_needed(
+def test_certificate_that_outlives_its_ca_is_rejected_if_one_is_issued(
     target: Target, ca: Ca, check: bool
 ) -> None:
     assert "after its CA" in run(target, ca, check=check, valid_for="100000h")["msg"]
@@ -210,7 +206,7 @@ def test_a_leaf_that_would_outlive_its_ca_is_refused_where_one_is_needed(
     assert not run(target, ca, check=check, valid_for="100000h").get("failed")
 
 
-def test_the_ca_s_own_faults_too(target: Target, ca: Ca) -> None:
+def test_unusable_ca_is_rejected_before_the_first_contact(target: Target, ca: Ca) -> None:
     ca.key_path.chmod(0o644)
     assert "other users can read" in run(target, ca, check=True)["msg"]
     ca.key_path.write_bytes(serialize_key(spare("Ed25519"), "pkcs8", None))
@@ -230,7 +226,7 @@ def test_the_ca_s_own_faults_too(target: Target, ca: Ca) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another")
 @pytest.mark.parametrize("barred", ["the key", "its directory"])
-def test_a_ca_that_the_caller_may_not_read(target: Target, barred: str) -> None:
+def test_ca_that_the_user_cannot_read_is_rejected(target: Target, barred: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         os.chmod(name, 0o755)
         ca = Ca(Path(name))
@@ -276,7 +272,9 @@ def lying(ask: dict[str, Any]) -> str:
         {"ca": True},
     ],
 )
-def test_a_target_that_lies_gets_nothing(target: Target, ca: Ca, ask: dict[str, Any]) -> None:
+def test_request_with_other_content_is_not_signed(
+    target: Target, ca: Ca, ask: dict[str, Any]
+) -> None:
     target.answer = lambda result: {**result, "csr": lying(ask)}
     result = run(target, ca)
     assert (result["failed"], "check that the host runs this collection" in result["msg"]) == (
@@ -287,9 +285,7 @@ def test_a_target_that_lies_gets_nothing(target: Target, ca: Ca, ask: dict[str, 
     assert not target.host.path.exists()
 
 
-def test_a_target_with_another_key_gets_what_the_task_asks_and_refuses_it(
-    target: Target, ca: Ca
-) -> None:
+def test_certificate_for_another_key_is_rejected_by_the_target(target: Target, ca: Ca) -> None:
     target.answer = lambda result: {**result, "csr": lying({})} if "csr" in result else result
     result = run(target, ca)
     assert "another run has replaced" in result["msg"]
@@ -307,9 +303,7 @@ def test_a_target_with_another_key_gets_what_the_task_asks_and_refuses_it(
 @pytest.mark.parametrize(
     "answer", [{}, {"csr": None}, {"failed": True, "msg": "no python"}, {"unreachable": True}]
 )
-def test_whatever_the_target_answers_is_the_end(
-    target: Target, ca: Ca, answer: dict[str, Any]
-) -> None:
+def test_failed_target_result_ends_the_task(target: Target, ca: Ca, answer: dict[str, Any]) -> None:
     target.answer = lambda result: answer
     run(target, ca)
     assert len(target.sent) == 1
@@ -324,7 +318,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("ca_on", ["controller", "target"])
-def test_what_steers_ansible_is_dropped_from_the_answers(
+def test_keys_that_control_ansible_are_dropped_from_results(
     target: Target, ca: Ca, ca_on: str
 ) -> None:
     target.answer = lambda result: {**result, **HOSTILE}
@@ -347,7 +341,7 @@ def test_what_steers_ansible_is_dropped_from_the_answers(
 
 
 @pytest.mark.parametrize("diff", ["x", None, [1], {"before": []}])
-def test_an_odd_diff_is_no_crash(target: Target, ca: Ca, diff: Any) -> None:
+def test_invalid_diff_is_ignored(target: Target, ca: Ca, diff: Any) -> None:
     target.answer = lambda result: {**result, "diff": diff}
     assert run(target, ca)["chain"] == "valid"
 
@@ -355,7 +349,7 @@ def test_an_odd_diff_is_no_crash(target: Target, ca: Ca, diff: Any) -> None:
 @pytest.mark.parametrize(
     "csr", [7, True, ["x"], {"x": 1}, "x" * (16 << 10), "x" * (16 << 20), "\u00e9"]
 )
-def test_a_request_that_is_none_is_refused(target: Target, ca: Ca, csr: Any) -> None:
+def test_invalid_request_is_rejected(target: Target, ca: Ca, csr: Any) -> None:
     target.answer = lambda result: {**result, "csr": csr}
     result = run(target, ca)
     assert (result["failed"], len(target.sent)) == (True, 1)
@@ -363,7 +357,7 @@ def test_a_request_that_is_none_is_refused(target: Target, ca: Ca, csr: Any) -> 
     assert len(result["msg"]) < 200
 
 
-def test_a_ca_on_the_target_is_the_module_s_business(target: Target, ca: Ca) -> None:
+def test_ca_on_the_target_is_left_to_the_module(target: Target, ca: Ca) -> None:
     result = run(target, ca, ca_on="target")
     assert (len(target.sent), result["chain"]) == (1, "valid")
     assert target.sent[0]["ca_path"] == str(ca.path)

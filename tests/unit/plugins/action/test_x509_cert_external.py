@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""x509_cert with a CA that is somebody else's: the request goes out, the certificate comes in, and the key stays."""
+"""x509_cert with an external CA: write the request, install the certificate, keep the key."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def site(tmp_path: Path) -> Site:
 
 
 def bytes_of(site: Site) -> bytes:
-    """The public key of the request that was laid; old versions of the library do not compare keys."""
+    """Return the public key of the written request."""
     return encode_public_key(site.public())
 
 
-def test_the_request_goes_out_and_the_certificate_comes_in(site: Site) -> None:
+def test_request_is_written_and_certificate_is_installed(site: Site) -> None:
     predicted = site.run(check=True)
     assert (predicted["failed"], predicted["changed"], site.csr.exists()) == (True, True, False)
     awaiting = site.run()
@@ -76,7 +76,7 @@ def test_the_request_goes_out_and_the_certificate_comes_in(site: Site) -> None:
     assert not any(path in json.dumps(site.sent) for path in (str(site.folder), str(site.ca.path)))
 
 
-def test_an_intermediate_is_put_in_place_too(site: Site) -> None:
+def test_intermediate_is_installed_too(site: Site) -> None:
     site.run()
     key = spare("ECC", number=8)
     middle = certificate(
@@ -139,8 +139,8 @@ WRONG: dict[str, tuple[Callable[[Site], x509.Certificate], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_wrong_certificate_is_refused(site: Site, case: str) -> None:
-    """Before and after there is one in use, which stays."""
+def test_wrong_certificate_is_rejected(site: Site, case: str) -> None:
+    """The pair in use stays."""
     make, words = WRONG[case]
     site.run()
     former = site.host.snapshot()
@@ -166,7 +166,7 @@ def test_a_wrong_certificate_is_refused(site: Site, case: str) -> None:
         former = site.host.snapshot()
 
 
-def test_one_that_names_more_or_has_more_of_a_subject_does(site: Site) -> None:
+def test_certificate_with_more_names_or_attributes_is_accepted(site: Site) -> None:
     site.run()
     more: dict[str, Any] = {
         "subject": {**SUBJECT, "OU": "platform"},
@@ -177,8 +177,8 @@ def test_one_that_names_more_or_has_more_of_a_subject_does(site: Site) -> None:
     assert not site.run()["changed"]
 
 
-def test_renewal_in_its_window(site: Site) -> None:
-    """The one in use stays until the new one is there, and so does the key."""
+def test_pair_in_its_renewal_window_stays_until_the_new_certificate_arrives(site: Site) -> None:
+    """Certificate and key stay."""
     site.deployed(valid_for="2000h")
     former, request = site.host.snapshot(), site.csr.read_bytes()
     site.after = timedelta(hours=1200)
@@ -210,14 +210,14 @@ def test_renewal_in_its_window(site: Site) -> None:
     assert not site.run()["awaited"]
 
 
-def test_a_window_of_a_percentage_is_of_what_the_ca_has_chosen(site: Site) -> None:
+def test_percentage_window_refers_to_the_issued_validity(site: Site) -> None:
     site.deployed(valid_for="1000h")
     site.after = timedelta(hours=800)
     assert not site.run(renew_before="10%")["awaited"]
     assert site.run(renew_before="25%")["awaited"]
 
 
-def test_what_ends_with_its_ca_is_not_renewed_for_that(site: Site) -> None:
+def test_certificate_that_ends_with_its_ca_is_not_renewed(site: Site) -> None:
     short = {"valid_for": "100h", "renew_before": "1h"}
     site.ca = Ca(site.ca.path.parent, **short)
     site.deployed(**short)
@@ -226,8 +226,8 @@ def test_what_ends_with_its_ca_is_not_renewed_for_that(site: Site) -> None:
     assert site.run(renew_before="200h")["awaited"], "of a CA that was renewed with its key"
 
 
-def test_one_in_use_that_should_name_more_stays_until_the_next_one_is_there(site: Site) -> None:
-    """As when a master joins, and the names of all are in each certificate."""
+def test_pair_that_lacks_a_name_stays_until_the_new_certificate_arrives(site: Site) -> None:
+    """A host that joins adds a name to every certificate."""
     site.deployed()
     former = site.host.snapshot()
     more: dict[str, Any] = {"subject_alt_name": [*SANS, "192.0.2.4"]}
@@ -242,7 +242,7 @@ def test_one_in_use_that_should_name_more_stays_until_the_next_one_is_there(site
 
 
 @pytest.mark.parametrize("damage", ["key gone", "key garbage", "certificate gone", "expired"])
-def test_one_that_is_of_no_use_any_more_stops_the_run(site: Site, damage: str) -> None:
+def test_unusable_pair_fails_the_task(site: Site, damage: str) -> None:
     site.deployed(valid_for="2000h")
     if damage == "key gone":
         site.host.key_path.unlink()
@@ -262,7 +262,7 @@ def test_one_that_is_of_no_use_any_more_stops_the_run(site: Site, damage: str) -
     assert not site.run(regenerate="full")["changed"]
 
 
-def test_a_new_key_waits_beside_the_one_in_use(site: Site) -> None:
+def test_new_key_waits_beside_the_key_in_use(site: Site) -> None:
     site.deployed()
     former = site.host.key_path.read_bytes()
     other = {"privatekey_curve": "secp384r1", "regenerate": "partial"}
@@ -278,7 +278,7 @@ def test_a_new_key_waits_beside_the_one_in_use(site: Site) -> None:
     assert sorted(path.name for path in site.host.folder.iterdir()) == ["s-key.pem", "s.pem"]
 
 
-def test_one_to_replace_gets_a_new_key(site: Site) -> None:
+def test_listed_certificate_is_replaced_with_a_new_key(site: Site) -> None:
     site.deployed()
     former = site.public()
     replace = {"replace": [site.run()["fingerprint_sha256"]]}
@@ -296,8 +296,8 @@ def test_one_to_replace_gets_a_new_key(site: Site) -> None:
     assert not site.run(**replace)["changed"]
 
 
-def test_a_new_machine_under_an_old_name_needs_a_new_certificate(site: Site) -> None:
-    """The request is for its new key, and what was handed in before is for the former one."""
+def test_certificate_of_a_replaced_host_is_rejected(site: Site) -> None:
+    """The request is for the new key, but the existing certificate is for the previous one."""
     site.deployed()
     former = bytes_of(site)
     for path in (site.host.path, site.host.key_path):
@@ -357,8 +357,8 @@ def _names(*more: str) -> list[x509.GeneralName]:
     ]
 
 
-def test_a_request_of_another_hand_that_asks_for_the_same_is_taken(site: Site) -> None:
-    """So that the cases below are refused for what is odd about them."""
+def test_request_from_another_tool_with_the_same_content_is_accepted(site: Site) -> None:
+    """The cases below are therefore rejected only for their content."""
     site.answer = lambda result: {**result, "csr": lying()}
     assert site.advice in site.run()["msg"]
     assert bytes_of(site) == encode_public_key(spare("ECC").public_key())
@@ -393,7 +393,7 @@ LIES: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", LIES)
-def test_a_request_that_asks_for_anything_else_is_not_written(site: Site, case: str) -> None:
+def test_request_with_other_content_is_not_written(site: Site, case: str) -> None:
     ask, words = LIES[case]
     if "attributes" in ask and not hasattr(x509.CertificateSigningRequest, "attributes"):
         pytest.skip("this cryptography tells of no attributes")
@@ -406,14 +406,14 @@ def test_a_request_that_asks_for_anything_else_is_not_written(site: Site, case: 
 @pytest.mark.parametrize(
     "csr", [7, True, ["x"], {"x": 1}, "garbage", "x" * (16 << 10), "x" * (16 << 20), "\u00e9"]
 )
-def test_a_request_that_is_none_is_not_written(site: Site, csr: Any) -> None:
+def test_invalid_request_is_not_written(site: Site, csr: Any) -> None:
     site.answer = lambda result: {**result, "csr": csr}
     result = site.run()
     assert (result["failed"], "signing request" in result["msg"]) == (True, True)
     assert not any(site.folder.iterdir())
 
 
-def test_a_request_without_proof_of_the_key_is_not_written(site: Site) -> None:
+def test_request_without_proof_of_possession_is_not_written(site: Site) -> None:
     sound = x509.load_pem_x509_csr(
         lying(key=spare("RSA"), usage={"key_encipherment": True}).encode()
     )
@@ -429,7 +429,7 @@ def test_a_request_without_proof_of_the_key_is_not_written(site: Site) -> None:
 
 
 @pytest.mark.parametrize("value", [7, "x", None, {"a": 1}, [{"x": "y"}], ["x" * 10_000, "a\nb"]])
-def test_odd_reasons_are_no_crash(site: Site, value: Any) -> None:
+def test_invalid_reasons_are_ignored(site: Site, value: Any) -> None:
     site.answer = lambda result: {**result, "awaited": value, "refused": []}
     result = site.run()
     assert len(result.get("msg", "")) < 2000
@@ -477,7 +477,7 @@ def test_faults_are_told_before_the_target_is_touched(site: Site, case: str) -> 
     assert site.sent == []
 
 
-def test_what_lies_on_the_controller_is_judged(site: Site) -> None:
+def test_files_on_the_controller_are_validated(site: Site) -> None:
     for content, words in (
         (key_pem(spare("ECC")), "contains a private key, which would be sent"),
         ("garbage", "contains no certificate in PEM format"),
@@ -498,25 +498,25 @@ def test_what_lies_on_the_controller_is_judged(site: Site) -> None:
     assert len(site.sent) == 1
 
 
-def test_several_cas_in_one_file(site: Site) -> None:
+def test_one_fit_ca_of_several_in_a_file_is_enough(site: Site) -> None:
     site.ca.path.write_text(Ca(key=spare("ECC", number=2)).pem + site.ca.pem)
     site.deployed()
 
 
-def test_the_module_alone_says_that_it_needs_its_action_plugin(site: Site) -> None:
+def test_module_without_its_action_plugin_fails(site: Site) -> None:
     with pytest.raises(
         X509Error, match="ca_on: external requires the action plugin of the collection"
     ):
         site.host.run(ca_on="external")
 
 
-def test_removal_asks_nobody(site: Site) -> None:
+def test_removal_needs_no_ca(site: Site) -> None:
     site.deployed()
     assert site.run(state="absent")["changed"]
     assert not site.host.path.exists()
 
 
-def test_a_key_with_a_passphrase_is_kept_as_it_is(site: Site, tmp_path: Path) -> None:
+def test_encrypted_key_stays_encrypted(site: Site, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("hush\n")
     given = {"privatekey_passphrase_file": str(secret), "privatekey_format": "traditional"}

@@ -38,7 +38,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
     return run
 
 
-def test_a_ca_with_the_rights_that_are_asked_for(run: Any, tmp_path: Path) -> None:
+def test_ca_gets_the_rights_of_the_task(run: Any, tmp_path: Path) -> None:
     check = run(_ansible_check_mode=True, mode="0640")
     made = run(mode="0640")
     assert (check["changed"], made["changed"]) == (True, True)
@@ -52,7 +52,7 @@ def test_a_ca_with_the_rights_that_are_asked_for(run: Any, tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to give files away")
-def test_owner_and_group_are_for_both_files(run: Any, tmp_path: Path) -> None:
+def test_owner_and_group_apply_to_both_files(run: Any, tmp_path: Path) -> None:
     run(owner="nobody", group="daemon", mode="u=rw,g=r,o=")
     for name, mode in (("ca.pem", 0o644), ("ca-key.pem", 0o640)):
         status = os.stat(tmp_path / name)
@@ -78,7 +78,9 @@ def test_owner_and_group_are_for_both_files(run: Any, tmp_path: Path) -> None:
         {"nosuch": 1},
     ],
 )
-def test_bad_options_are_one_line(run: Any, given: dict[str, Any], tmp_path: Path) -> None:
+def test_invalid_options_are_rejected_in_one_line(
+    run: Any, given: dict[str, Any], tmp_path: Path
+) -> None:
     result = run(**given)
     assert result["failed"]
     assert "\n" not in result["msg"]
@@ -86,7 +88,7 @@ def test_bad_options_are_one_line(run: Any, given: dict[str, Any], tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_the_library_the_distribution_s_package_is_named(
+def test_missing_library_is_reported_with_its_package(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -98,7 +100,7 @@ def test_without_the_library_the_distribution_s_package_is_named(
     assert (predicted["changed"], predicted.get("failed", False)) == (True, False)
 
 
-def test_what_is_returned_is_documented(run: Any) -> None:
+def test_all_results_are_documented(run: Any) -> None:
     documented = set(yaml.safe_load(x509_cert.RETURN))
     assert documented == CERTIFICATE_RESULT_KEYS
     assert set(run()) - documented <= {"changed", "diff", "invocation", "warnings"}

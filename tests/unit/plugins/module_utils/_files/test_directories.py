@@ -1,4 +1,4 @@
-"""A folder that an unprivileged user gets: what that user lays in its place or on the way to it is not given away."""
+"""Give a directory to an unprivileged user without following links of that user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a 
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    """A folder below none that every user can write to, as /var/log is; pytest's own lies in /tmp."""
+    """Return a directory that, unlike one of pytest in /tmp, has no writable parent."""
     with tempfile.TemporaryDirectory(dir="/var/lib") as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
@@ -43,7 +43,7 @@ def refused(path: Path, reason: str) -> None:
     one_line(caught.value)
 
 
-def test_made_with_what_is_missing_above_it(root: Path) -> None:
+def test_directory_is_created_with_missing_parents(root: Path) -> None:
     path = root / "log/kubernetes"
     assert directories.give_directory(str(path), USER, 0o755, dry=True)
     assert not (root / "log").exists()
@@ -53,7 +53,7 @@ def test_made_with_what_is_missing_above_it(root: Path) -> None:
     assert not directories.give_directory(str(path), USER, 0o755)
 
 
-def test_rights_of_one_that_is_there(root: Path) -> None:
+def test_rights_of_an_existing_directory_are_set(root: Path) -> None:
     (root / "log").mkdir(mode=0o700)
     (root / "log/file").write_text("")
     assert directories.give_directory(str(root / "log"), USER, 0o755, dry=True)
@@ -63,7 +63,7 @@ def test_rights_of_one_that_is_there(root: Path) -> None:
     assert rights(root / "log/file")[0] == 0
 
 
-def test_a_link_of_root_s_is_followed(root: Path) -> None:
+def test_link_of_root_is_followed(root: Path) -> None:
     (root / "data/log").mkdir(parents=True)
     (root / "log").symlink_to("data/../data/log")
     (root / "far").symlink_to(root / "log")
@@ -73,8 +73,8 @@ def test_a_link_of_root_s_is_followed(root: Path) -> None:
 
 
 @pytest.mark.parametrize("dry", [False, True])
-def test_what_the_user_may_have_laid_there_is_not_given_away(root: Path, dry: bool) -> None:
-    """A folder below one of the user's own: with chown by path, this link gave the user whatever it led to."""
+def test_link_in_a_directory_of_the_user_is_rejected(root: Path, dry: bool) -> None:
+    """With chown by path, this link would give its target to the user."""
     (root / "victim").mkdir(mode=0o700)
     (theirs(root / "log") / "scheduler").symlink_to(root / "victim")
     with pytest.raises(
@@ -87,7 +87,7 @@ def test_what_the_user_may_have_laid_there_is_not_given_away(root: Path, dry: bo
     assert not (root / "log/scheduler").exists()
 
 
-def test_a_link_through_the_user_s_own_folder(root: Path) -> None:
+def test_link_through_a_directory_of_the_user_is_rejected(root: Path) -> None:
     (root / "victim").mkdir(mode=0o700)
     (theirs(root / "home") / "way").symlink_to(root)
     (root / "log").symlink_to("home/way/victim")
@@ -96,19 +96,21 @@ def test_a_link_through_the_user_s_own_folder(root: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "group"), [(0o777, 0), (0o1777, 0), (0o775, UID)])
-def test_other_ways_to_write_a_folder(root: Path, mode: int, group: int) -> None:
+def test_directory_that_the_user_can_write_to_is_rejected(
+    root: Path, mode: int, group: int
+) -> None:
     folder = root / "open"
     folder.mkdir()
     os.chown(folder, 0, group)
     folder.chmod(mode)
     refused(folder / "log", "root cannot create")
-    # What another group may write, as /var/log on some systems, is no way for this user.
+    # The user is not in the group that can write to the directory, as for /var/log on some systems.
     os.chown(folder, 0, 4)
     folder.chmod(0o775)
     assert directories.give_directory(str(folder / "log"), USER, 0o755)
 
 
-def test_what_is_no_folder(root: Path) -> None:
+def test_path_through_a_file_is_rejected(root: Path) -> None:
     (root / "file").write_text("")
     os.mkfifo(root / "fifo")
     (root / "loop").symlink_to("loop")
@@ -118,7 +120,7 @@ def test_what_is_no_folder(root: Path) -> None:
     refused(root / ("n" * 300), "File name too long")
 
 
-def test_a_user_who_is_not_there(root: Path) -> None:
+def test_unknown_user_is_rejected(root: Path) -> None:
     assert directories.give_directory(str(root / "log"), "no such user", 0o755, dry=True)
     with pytest.raises(
         FilesError, match=r"^user: 'no such user' does not exist on this host; create it first$"

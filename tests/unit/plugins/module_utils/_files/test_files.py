@@ -35,12 +35,12 @@ def names(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
 
-def test_a_new_file_is_private(tmp_path: Path) -> None:
+def test_new_file_is_private(tmp_path: Path) -> None:
     assert write.write(str(tmp_path / "a"), b"x") is None
     assert (mode(tmp_path / "a"), names(tmp_path)) == (0o600, ["a"])
 
 
-def test_it_is_private_from_its_first_byte(tmp_path: Path) -> None:
+def test_new_file_is_private_from_its_first_byte(tmp_path: Path) -> None:
     seen = []
     write.write(
         str(tmp_path / "a"),
@@ -51,7 +51,7 @@ def test_it_is_private_from_its_first_byte(tmp_path: Path) -> None:
     assert os.path.dirname(seen[0][1]) == str(tmp_path)
 
 
-def test_rights_of_an_existing_file_are_taken_over(tmp_path: Path) -> None:
+def test_rights_of_an_existing_file_are_kept(tmp_path: Path) -> None:
     target = tmp_path / "a"
     target.write_bytes(b"old")
     target.chmod(0o640)
@@ -63,7 +63,7 @@ def test_rights_of_an_existing_file_are_taken_over(tmp_path: Path) -> None:
     assert os.getuid() != 0 or (status.st_uid, status.st_gid) == (12, 34)
 
 
-def test_attributes_that_fail_leave_the_file_and_nothing_else(tmp_path: Path) -> None:
+def test_failed_attributes_keep_the_file_and_leave_no_temporary_file(tmp_path: Path) -> None:
     target = tmp_path / "a"
     target.write_bytes(b"old")
 
@@ -129,7 +129,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("action", ["read", "write", "remove", "converge"])
-def test_what_is_no_file_is_refused_in_one_line(zoo: Path, name: str, action: str) -> None:
+def test_path_that_is_no_file_is_rejected_in_one_line(zoo: Path, name: str, action: str) -> None:
     path = f"{zoo}/{name}"
     before = names(zoo)
     calls: dict[str, Callable[[], object]] = {
@@ -148,24 +148,24 @@ def test_what_is_no_file_is_refused_in_one_line(zoo: Path, name: str, action: st
 @pytest.mark.parametrize(
     "path", ["a", "./a", "../a", "~/a", "", "/dev/null", "/dev/full", "/proc/self/mem", "/x" * 3000]
 )
-def test_paths_that_no_file_of_ours_has(path: str) -> None:
+def test_invalid_path_is_rejected(path: str) -> None:
     with pytest.raises(FilesError) as caught:
         write.write(path, b"x")
     one_line(caught.value)
 
 
-def test_a_symlink_within_the_directory_is_followed_and_stays(zoo: Path) -> None:
+def test_symlink_within_its_directory_is_followed_and_kept(zoo: Path) -> None:
     write.write(str(zoo / "inside"), b"new")
     assert ((zoo / "inside").is_symlink(), (zoo / "real").read_bytes()) == (True, b"new")
 
 
-def test_a_file_that_is_only_read_may_be_anywhere(zoo: Path) -> None:
+def test_symlink_of_a_file_that_is_read_can_lead_anywhere(zoo: Path) -> None:
     assert _paths.read(str(zoo / "leaves"), follow=True) == b"outside"
     with pytest.raises(FilesError):
         _paths.read(str(zoo / "fifo"), follow=True)
 
 
-def test_a_missing_directory_is_named(tmp_path: Path) -> None:
+def test_error_names_a_missing_directory(tmp_path: Path) -> None:
     with pytest.raises(FilesError, match=r"the directory '.*/no' does not exist; create it"):
         write.write(str(tmp_path / "no" / "a"), b"x")
 
@@ -193,7 +193,7 @@ def mount(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_full_file_system_keeps_the_file(mount: Path) -> None:
+def test_full_file_system_keeps_the_file(mount: Path) -> None:
     (mount / "a").write_bytes(b"old")
     (mount / "filler").write_bytes(b"x" * 40000)
     for backup in (0, 2):
@@ -203,7 +203,7 @@ def test_a_full_file_system_keeps_the_file(mount: Path) -> None:
         assert ((mount / "a").read_bytes(), names(mount)) == (b"old", ["a", "filler"])
 
 
-def test_a_read_only_file_system_keeps_the_file(mount: Path) -> None:
+def test_read_only_file_system_keeps_the_file(mount: Path) -> None:
     (mount / "a").write_bytes(b"old")
     subprocess.run(["mount", "-o", "remount,ro", mount], check=True)
     for action in (
@@ -218,7 +218,7 @@ def test_a_read_only_file_system_keeps_the_file(mount: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another")
-def test_no_right_to_write_is_said() -> None:
+def test_error_names_missing_write_access() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         child = os.fork()
@@ -232,7 +232,7 @@ def test_no_right_to_write_is_said() -> None:
         assert os.WEXITSTATUS(os.waitpid(child, 0)[1]) == 7
 
 
-def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: Path) -> None:
+def test_sweep_removes_files_of_dead_runs_and_keeps_those_of_active_runs(tmp_path: Path) -> None:
     path = str(tmp_path / "a")
     assert killed_at(lambda: write.write(path, b"secret"), 2)
     assert len(names(tmp_path)) == 1
@@ -243,7 +243,7 @@ def test_leftovers_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: 
     assert names(tmp_path) == ["a"]
 
 
-def test_every_death_leaves_one_whole_file(tmp_path: Path) -> None:
+def test_kill_at_any_point_leaves_one_complete_file(tmp_path: Path) -> None:
     for point in range(1, 40):
         target = tmp_path / f"{point}"
         target.write_bytes(b"old")
@@ -254,7 +254,7 @@ def test_every_death_leaves_one_whole_file(tmp_path: Path) -> None:
         pytest.fail("never got to the end")
 
 
-def test_two_files_change_at_one_moment(tmp_path: Path) -> None:
+def test_two_files_change_at_the_same_moment(tmp_path: Path) -> None:
     for point in range(1, 80):
         folder = tmp_path / f"{point}"
         folder.mkdir()
@@ -283,7 +283,7 @@ def test_two_files_change_at_one_moment(tmp_path: Path) -> None:
     assert point > 20
 
 
-def test_a_lock_keeps_others_out_and_dies_with_its_holder(tmp_path: Path) -> None:
+def test_lock_excludes_other_runs_and_ends_with_its_process(tmp_path: Path) -> None:
     second = _paths.lock(str(tmp_path), timeout=0.1)
     with (
         _paths.lock(str(tmp_path)),
@@ -317,7 +317,7 @@ def test_converge(tmp_path: Path) -> None:
     assert mode(tmp_path / "a") == 0o640
 
 
-def test_converge_in_check_mode_takes_it_that_directories_and_accounts_come(tmp_path: Path) -> None:
+def test_missing_directory_or_account_is_a_warning_in_check_mode(tmp_path: Path) -> None:
     module = FakeModule(check_mode=True)
     assert attributes.converge_file(module, str(tmp_path / "no" / "a"), b"x").changed
     assert "does not exist yet" in module.warnings[0]
@@ -329,7 +329,7 @@ def test_converge_in_check_mode_takes_it_that_directories_and_accounts_come(tmp_
 
 
 class SwappingModule(FakeModule):
-    """A module during whose work on a temporary file another user swaps that for a symlink to a file of root."""
+    """A module during whose run a user replaces the temporary file by a link to a file of root."""
 
     victim: Path
 
@@ -342,7 +342,7 @@ class SwappingModule(FakeModule):
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_a_temporary_that_is_swapped_for_a_symlink_gives_no_rights_away(
+def test_temporary_file_replaced_by_a_symlink_gives_no_rights_away(
     tmp_path: Path, there: bool
 ) -> None:
     victim, target = tmp_path / "victim", tmp_path / "a"
@@ -362,7 +362,7 @@ def test_a_temporary_that_is_swapped_for_a_symlink_gives_no_rights_away(
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_temporary_that_is_swapped_later_is_not_put_in_place(tmp_path: Path, count: int) -> None:
+def test_temporary_file_replaced_later_is_not_installed(tmp_path: Path, count: int) -> None:
     targets = [tmp_path / f"{number}" for number in range(count)]
     for target in targets:
         target.write_bytes(b"old")
@@ -376,7 +376,7 @@ def test_a_temporary_that_is_swapped_later_is_not_put_in_place(tmp_path: Path, c
     ] * count
 
 
-def test_rights_are_given_by_descriptor(tmp_path: Path) -> None:
+def test_rights_are_set_by_descriptor(tmp_path: Path) -> None:
     seen = []
     write.write(
         str(tmp_path / "a"),
@@ -398,7 +398,7 @@ def test_rights_are_given_by_descriptor(tmp_path: Path) -> None:
         ({"mode": "x"}, "mode: "),
     ],
 )
-def test_rights_that_cannot_be_given_are_one_line(
+def test_invalid_rights_are_rejected_in_one_line(
     tmp_path: Path, params: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(FilesError, match=words) as caught:
@@ -418,7 +418,9 @@ UNSAFE = {
 @pytest.mark.skipif(os.getuid() != 0, reason="root is who others would use")
 @pytest.mark.parametrize("below", ["", "below/"])
 @pytest.mark.parametrize("case", UNSAFE)
-def test_root_does_not_write_where_others_may(tmp_path: Path, case: str, below: str) -> None:
+def test_directory_that_others_can_write_to_is_rejected_for_root(
+    tmp_path: Path, case: str, below: str
+) -> None:
     bits, owner, group, words = UNSAFE[case]
     folder = tmp_path / "folder"
     (folder / "below").mkdir(parents=True)
@@ -438,7 +440,7 @@ def test_root_does_not_write_where_others_may(tmp_path: Path, case: str, below: 
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="root is who others would use")
-def test_directories_that_are_safe_enough(tmp_path: Path) -> None:
+def test_safe_directories_are_accepted(tmp_path: Path) -> None:
     for bits, group in ((0o755, 1), (0o775, 0), (0o1777, 0), (0o1770, 1)):
         os.chown(tmp_path, 0, group)
         tmp_path.chmod(bits)
@@ -453,7 +455,7 @@ def test_directories_that_are_safe_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="root is who others would use")
-def test_a_symlink_of_another_user_moves_no_file(tmp_path: Path) -> None:
+def test_symlink_of_another_user_moves_no_file(tmp_path: Path) -> None:
     folder, victim = tmp_path / "folder", tmp_path / "victim"
     victim.mkdir()
     trap = victim / f"x{_paths.TEMPORARY_SUFFIX}" / "now"
@@ -468,7 +470,7 @@ def test_a_symlink_of_another_user_moves_no_file(tmp_path: Path) -> None:
 
 
 def test_rights_are_set_by_descriptor_only() -> None:
-    """By path, whoever swaps what lies there is given it. Ansible's own code does it by path, in folders that passed C(paths.guard)."""
+    """By path, a user could replace the file. Ansible sets rights by path, so `guard` runs first."""
     folder = Path(_paths.__file__).parents[1]
     by_path = re.compile(
         r"\bos\.l?(?:chmod|chown)\(|\.chmod\(|shutil\.(?:chown|copymode|copystat|copytree)\("

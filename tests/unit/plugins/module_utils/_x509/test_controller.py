@@ -51,7 +51,7 @@ def task(ca: Ca, **given: Any) -> dict[str, Any]:
     }
 
 
-def test_the_target_gets_plain_options_and_the_certificate_of_the_ca(ca: Ca) -> None:
+def test_target_gets_plain_options_and_the_ca_certificate(ca: Ca) -> None:
     config = write_profiles(ca.path.parent)
     prepared = prepare_task(
         task(ca, ca_config=config, profile="kubernetes", not_after_policy="clamp", backdate="1m"),
@@ -84,7 +84,7 @@ def test_the_target_gets_plain_options_and_the_certificate_of_the_ca(ca: Ca) -> 
     )
 
 
-def test_a_request_is_signed_as_the_task_says(ca: Ca) -> None:
+def test_request_is_signed_with_the_content_of_the_task(ca: Ca) -> None:
     prepared = prepare_task(task(ca), nowhere)
     second = sign_request(prepared, create_request(spare("ECC")).decode())
     (signed,) = parse_certificates(second.pop("_certificate").encode())
@@ -97,7 +97,7 @@ def test_a_request_is_signed_as_the_task_says(ca: Ca) -> None:
 @pytest.mark.parametrize(
     "given", [{}, {"ca_privatekey_path": None}, {"ca_privatekey_path": "/nonexistent"}]
 )
-def test_without_the_key_all_else_is_the_same(ca: Ca, given: dict[str, Any]) -> None:
+def test_preparation_without_the_ca_key_is_otherwise_equal(ca: Ca, given: dict[str, Any]) -> None:
     with_key = prepare_task(task(ca), nowhere)
     ca.key_path.unlink()
     without = prepare_task(task(ca, **given), nowhere, need_key=False)
@@ -112,7 +112,7 @@ def test_without_the_key_all_else_is_the_same(ca: Ca, given: dict[str, Any]) -> 
         prepare_task(task(leaf), nowhere, need_key=False)
 
 
-def test_without_the_key_a_file_of_several_cas_is_ambiguous(ca: Ca) -> None:
+def test_file_with_several_cas_is_rejected_without_the_key(ca: Ca) -> None:
     renewed = Ca(ca.path.parent, name="renewed", valid_for="90000h")
     other = Ca(ca.path.parent, name="other", key=spare("ECC", number=2))
     content = ca.path.read_bytes() + renewed.path.read_bytes()
@@ -127,7 +127,7 @@ def test_without_the_key_a_file_of_several_cas_is_ambiguous(ca: Ca) -> None:
     assert prepare_task(task(ca), nowhere).authority.certificate == renewed.certificate
 
 
-def test_a_relative_path_is_found_or_refused(ca: Ca) -> None:
+def test_relative_path_is_found_or_rejected(ca: Ca) -> None:
     asked = []
 
     def find(option: str, path: str) -> str:

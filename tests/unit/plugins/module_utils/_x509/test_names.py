@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from tests.support.fake_module import one_line
 
 
-def test_a_subject_is_encoded_in_one_order_and_names_join_in() -> None:
+def test_subject_and_names_are_merged_in_a_fixed_order() -> None:
     entry = {
         "C": "CN",
         "ST": "BeiJing",
@@ -42,7 +42,7 @@ def test_a_subject_is_encoded_in_one_order_and_names_join_in() -> None:
     }
 
 
-def test_cfssl_s_multi_valued_rdns_read_the_same() -> None:
+def test_multi_valued_rdn_is_read_as_single_ones() -> None:
     oid = x509.NameOID.ORGANIZATION_NAME
     several = x509.Name(
         [x509.RelativeDistinguishedName([x509.NameAttribute(oid, value) for value in ("b", "a")])]
@@ -71,7 +71,7 @@ NOT_STRINGS: list[Any] = [None, True, 1, 1.5, {"a": 1}, [["a"]], [None], b"a"]
 
 @pytest.mark.parametrize("attribute", ["CN", "O", "OU", "serialNumber"])
 @pytest.mark.parametrize("value", [*STRANGE, *NOT_STRINGS])
-def test_strange_values_are_refused(attribute: str, value: Any) -> None:
+def test_invalid_attribute_value_is_rejected(attribute: str, value: Any) -> None:
     with pytest.raises(X509Error, match=rf"^subject\.{attribute}: ") as caught:
         parse_subject({attribute: value}, [])
     one_line(caught.value)
@@ -79,7 +79,7 @@ def test_strange_values_are_refused(attribute: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["CHN", "cn", "C", "C\n", "", "ÇN", "12", "CN "])
-def test_a_country_is_two_capital_letters(value: str) -> None:
+def test_country_without_two_capital_letters_is_rejected(value: str) -> None:
     with pytest.raises(X509Error) as caught:
         parse_subject({"C": value}, [])
     one_line(caught.value)
@@ -89,7 +89,7 @@ def test_a_country_is_two_capital_letters(value: str) -> None:
     "value",
     ["{{ 7*7 }}", "$(id)", "`id`", "; rm", "../x", "-rf", "a,b=c+d", "# x", ": ", "&a", "*a", "🙂"],
 )
-def test_what_only_looks_strange_is_kept_as_it_is(value: str) -> None:
+def test_unusual_valid_value_is_kept(value: str) -> None:
     if value != value.strip():
         value = value.strip()
     assert describe_name(build_x509_name(parse_subject({"CN": value}, []))) == {"CN": value}
@@ -105,7 +105,7 @@ def test_what_only_looks_strange_is_kept_as_it_is(value: str) -> None:
         ({"CN": ["a", "b"]}, []),
     ],
 )
-def test_unknown_attributes_and_second_common_names_are_refused(options: Any, names: Any) -> None:
+def test_unknown_attribute_or_second_common_name_is_rejected(options: Any, names: Any) -> None:
     with pytest.raises(X509Error) as caught:
         parse_subject(options, names)
     one_line(caught.value)
@@ -114,7 +114,7 @@ def test_unknown_attributes_and_second_common_names_are_refused(options: Any, na
 @given(
     st.dictionaries(st.sampled_from(["CN", "O", "OU", "L", "ST", "C", "E"]), st.text(max_size=70))
 )
-def test_any_subject_is_kept_or_refused_in_one_line(options: dict[str, str]) -> None:
+def test_any_subject_is_kept_or_rejected_in_one_line(options: dict[str, str]) -> None:
     try:
         found = parse_subject(options, [])
     except X509Error as exc:
@@ -211,7 +211,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_names_get_their_kind(text: str) -> None:
+def test_name_gets_its_type(text: str) -> None:
     assert parse_alt_names([text]) == (GOOD[text],)
     assert describe_general_names([build_general_name(GOOD[text])]) == [GOOD[text]]
 
@@ -236,14 +236,14 @@ def test_names_get_their_kind(text: str) -> None:
         ["a"],
     ],
 )
-def test_other_names_are_refused(entry: Any) -> None:
+def test_invalid_name_is_rejected(entry: Any) -> None:
     with pytest.raises(X509Error, match=r"^subject_alt_name\[1\]: ") as caught:
         parse_alt_names(["ok.example", entry])
     one_line(caught.value)
     assert len(str(caught.value)) < 400
 
 
-def test_a_name_given_twice_counts_once() -> None:
+def test_duplicate_name_is_kept_once() -> None:
     assert parse_alt_names(["a.b", "A.b", "DNS:a.b", "127.0.0.1", "IP:127.0.0.1"]) == (
         "DNS:a.b",
         "IP:127.0.0.1",
@@ -251,7 +251,7 @@ def test_a_name_given_twice_counts_once() -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_name_is_typed_or_refused_in_one_line(text: str) -> None:
+def test_any_name_is_typed_or_rejected_in_one_line(text: str) -> None:
     try:
         (typed,) = parse_alt_names([text])
     except X509Error as exc:
@@ -262,7 +262,7 @@ def test_any_name_is_typed_or_refused_in_one_line(text: str) -> None:
 
 
 @given(st.ip_addresses())
-def test_any_address_is_kept(address: Any) -> None:
+def test_any_address_is_accepted(address: Any) -> None:
     if not getattr(address, "ipv4_mapped", None) and not getattr(address, "scope_id", None):
         assert parse_alt_names([str(address)]) == (f"IP:{address}",)
 
@@ -298,7 +298,7 @@ def test_name_constraints() -> None:
         ("email:a@b.example", ["email:c@b.example"], [], False),
     ],
 )
-def test_a_ca_s_name_constraints_are_kept(
+def test_name_outside_the_constraints_of_the_ca_is_found(
     entry: str, permitted: list[str], excluded: list[str], allowed: bool
 ) -> None:
     assert find_disallowed_name([entry], permitted, excluded) == (None if allowed else entry)

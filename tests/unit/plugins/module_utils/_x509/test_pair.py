@@ -66,7 +66,7 @@ def host(tmp_path: Path, ca: Ca) -> Host:
 
 
 def four(host: Host, changes: bool = True, **given: Any) -> dict[str, Any]:
-    """Run a task in check mode, for real, and both again; return the real result."""
+    """Run a task in check mode and normally, and both again; return the normal result."""
     before = host.snapshot()
     predicted = host.run(check=True, **given)
     assert host.snapshot() == before
@@ -93,7 +93,7 @@ def four(host: Host, changes: bool = True, **given: Any) -> dict[str, Any]:
     return real
 
 
-def test_create_modify_delete(host: Host) -> None:
+def test_pair_is_created_changed_and_removed(host: Host) -> None:
     made = four(host)
     assert made["reasons"] == ["the private key is missing", "the certificate is missing"]
     assert (made["days_left"], made["chain"], made["privatekey_size"]) == (365, "valid", 256)
@@ -111,7 +111,7 @@ def test_create_modify_delete(host: Host) -> None:
         assert stat.S_IMODE(os.stat(gone[name]).st_mode) == 0o600
 
 
-def test_rights_are_mended_with_no_new_certificate(host: Host) -> None:
+def test_rights_are_corrected_without_a_new_certificate(host: Host) -> None:
     made = host.run()
     assert [stat.S_IMODE(path.stat().st_mode) for path in (host.key_path, host.path)] == [
         0o600,
@@ -162,7 +162,7 @@ def test_renewal(host: Host, ca: Ca, case: str) -> None:
     assert host.key_path.read_bytes() == serialize_key(key, "pkcs8", None)
 
 
-def test_all_reasons_are_told_at_once(host: Host, tmp_path: Path) -> None:
+def test_all_reasons_are_reported_together(host: Host, tmp_path: Path) -> None:
     foreign = Ca(tmp_path, spare("ECC", curve="secp384r1"), "foreign", subject={"CN": "foreign"})
     given = {
         **host.task,
@@ -189,7 +189,9 @@ def test_all_reasons_are_told_at_once(host: Host, tmp_path: Path) -> None:
     assert len(reasons) == len(fields)
 
 
-def test_a_new_ca_key_under_the_same_name(host: Host, ca: Ca, tmp_path: Path) -> None:
+def test_new_ca_key_with_the_same_name_renews_the_certificate(
+    host: Host, ca: Ca, tmp_path: Path
+) -> None:
     host.run()
     ca.key = spare("ECC", curve="secp384r1")
     other = Ca(ca.path.parent, ca.key)
@@ -197,7 +199,7 @@ def test_a_new_ca_key_under_the_same_name(host: Host, ca: Ca, tmp_path: Path) ->
     assert four(host)["reasons"] == ["the signature is not from the current key of the CA"]
 
 
-def test_a_ca_renewed_with_its_key_renews_nothing(host: Host, ca: Ca) -> None:
+def test_ca_renewed_with_its_key_renews_no_certificate(host: Host, ca: Ca) -> None:
     host.run()
     Ca(ca.path.parent, ca.key, valid_for="90000h")
     assert four(host, changes=False)["reasons"] == []
@@ -217,7 +219,7 @@ def test_force(host: Host) -> None:
     assert second["privatekey_size"] == first["privatekey_size"]
 
 
-def test_a_certificate_to_replace_gets_a_new_key_once(host: Host) -> None:
+def test_listed_certificate_gets_a_new_key_once(host: Host) -> None:
     first = host.run()
     key = host.key_path.read_bytes()
     wanted = [first["fingerprint_sha256"].lower(), "00" * 32]
@@ -229,7 +231,7 @@ def test_a_certificate_to_replace_gets_a_new_key_once(host: Host) -> None:
     assert four(host, changes=False, replace=wanted)["reasons"] == []
 
 
-def test_a_key_that_is_never_made_anew_stays_with_a_certificate_to_replace(host: Host) -> None:
+def test_listed_certificate_keeps_its_key_with_regenerate_never(host: Host) -> None:
     first = host.run()
     key = host.key_path.read_bytes()
     made = four(host, replace=[first["fingerprint_sha256"]], regenerate="never")
@@ -239,7 +241,7 @@ def test_a_key_that_is_never_made_anew_stays_with_a_certificate_to_replace(host:
 
 
 @pytest.mark.parametrize("text", ["", "00:11", "x" * 64, "0" * 65])
-def test_what_is_no_fingerprint_is_refused(host: Host, text: str) -> None:
+def test_invalid_fingerprint_is_rejected(host: Host, text: str) -> None:
     with pytest.raises(
         X509Error,
         match=r"replace: '.*' is not a SHA-256 fingerprint; set 64 hexadecimal digits",
@@ -248,13 +250,13 @@ def test_what_is_no_fingerprint_is_refused(host: Host, text: str) -> None:
     assert host.snapshot() == {}
 
 
-def test_a_share_of_the_lifetime(host: Host) -> None:
+def test_percentage_window_renews_the_certificate(host: Host) -> None:
     host.run(renew_before="33%")
     assert not host.run(renew_before="33%", after=timedelta(days=244))["changed"]
     assert host.run(renew_before="33%", after=timedelta(days=245))["reasons"] != []
 
 
-def test_a_leaf_never_outlives_its_ca(host: Host) -> None:
+def test_certificate_never_outlives_its_ca(host: Host) -> None:
     task: dict[str, Any] = {"valid_for": "100000h"}
     for check in (True, False):
         with pytest.raises(
@@ -275,7 +277,7 @@ def test_a_leaf_never_outlives_its_ca(host: Host) -> None:
     assert "clamped" not in later
 
 
-def test_the_warning_of_a_clamped_leaf_has_both_dates(host: Host) -> None:
+def test_warning_about_a_clamped_certificate_has_both_dates(host: Host) -> None:
     result = host.run(valid_for="100000h", not_after_policy="clamp")
     (warning,) = host.warnings
     assert result["not_after"] in warning
@@ -292,7 +294,7 @@ def test_cfssl_s_profile(host: Host) -> None:
 # Keys
 
 
-def test_regenerate_by_default_keeps_every_key(host: Host, ca: Ca) -> None:
+def test_different_key_is_rejected_by_default(host: Host, ca: Ca) -> None:
     for key, task, words in (
         (spare(), {}, "the key is RSA 2048, expected ECC"),
         (spare("ECC"), {"privatekey_type": "RSA"}, "the key is ECC secp256r1, expected RSA"),
@@ -323,7 +325,7 @@ def test_regenerate_by_default_keeps_every_key(host: Host, ca: Ca) -> None:
 
 
 @pytest.mark.parametrize("policy", ["partial", "full"])
-def test_regenerate_replaces_a_key_of_another_kind(host: Host, policy: str) -> None:
+def test_regenerate_replaces_a_key_of_another_type(host: Host, policy: str) -> None:
     host.place(spare())
     result = four(host, regenerate=policy, backup=True)
     assert result["privatekey_type"] == "ECC"
@@ -333,7 +335,7 @@ def test_regenerate_replaces_a_key_of_another_kind(host: Host, policy: str) -> N
     assert host.matches()
 
 
-def test_regenerate_never_takes_what_is_there(host: Host) -> None:
+def test_regenerate_never_accepts_any_strong_key(host: Host) -> None:
     host.place(spare())
     assert (
         four(host, regenerate="never", privatekey_format="traditional")["privatekey_type"] == "RSA"
@@ -355,7 +357,7 @@ def test_regenerate_always(host: Host) -> None:
     assert host.matches()
 
 
-def test_another_form_keeps_the_key_and_its_certificate(host: Host) -> None:
+def test_other_format_keeps_the_key_and_its_certificate(host: Host) -> None:
     made = host.run()
     public = parse_private_key(host.key_path.read_bytes(), None, "x").private.public_key()
     result = four(host, regenerate="partial", privatekey_format="traditional")
@@ -386,7 +388,9 @@ def test_passphrase(host: Host, tmp_path: Path) -> None:
         one_line(caught_other.value)
 
 
-def test_an_encrypted_key_is_written_plain_only_when_asked(host: Host, tmp_path: Path) -> None:
+def test_encrypted_key_is_decrypted_only_with_regenerate_partial(
+    host: Host, tmp_path: Path
+) -> None:
     secret = tmp_path / "passphrase"
     secret.write_text("x")
     host.run()
@@ -417,7 +421,7 @@ def test_every_kind_of_key(host: Host, form: str, task: dict[str, Any]) -> None:
 # The CA
 
 
-def test_a_ca_of_ones_own(tmp_path: Path) -> None:
+def test_self_signed_ca_is_created_and_changed(tmp_path: Path) -> None:
     host = Host(
         tmp_path,
         None,
@@ -444,7 +448,9 @@ def test_a_ca_of_ones_own(tmp_path: Path) -> None:
     ]
 
 
-def test_an_intermediate_ca(host: Host, ca: Ca, tmp_path: Path) -> None:
+def test_intermediate_ca_is_signed_within_the_limits_of_its_ca(
+    host: Host, ca: Ca, tmp_path: Path
+) -> None:
     below: dict[str, Any] = {"is_ca": True, "subject": {"CN": "below"}, "subject_alt_name": []}
     assert four(host, **below)["issuer"] == {"CN": "kubernetes"}
     Ca(ca.path.parent, ca.key, path_length=0)
@@ -499,7 +505,7 @@ BAD_CAS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_CAS)
-def test_a_ca_that_may_not_sign(host: Host, ca: Ca, case: str) -> None:
+def test_unfit_ca_is_rejected(host: Host, ca: Ca, case: str) -> None:
     make, words = BAD_CAS[case]
     ca.certificate = make(ca)
     ca.write()
@@ -511,13 +517,13 @@ def test_a_ca_that_may_not_sign(host: Host, ca: Ca, case: str) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o620, 0o666])
-def test_a_ca_key_that_others_can_read_or_change(host: Host, ca: Ca, mode: int) -> None:
+def test_ca_key_with_access_for_others_is_rejected(host: Host, ca: Ca, mode: int) -> None:
     ca.key_path.chmod(mode)
     with pytest.raises(X509Error, match="other users can read or change"):
         host.run()
 
 
-def test_a_weak_ca(host: Host, ca: Ca) -> None:
+def test_weak_ca_is_rejected(host: Host, ca: Ca) -> None:
     ca.key = rsa.generate_private_key(65537, 1024)
     ca.certificate = certificate(ca.key, **AUTHORITY)
     ca.write()
@@ -525,7 +531,7 @@ def test_a_weak_ca(host: Host, ca: Ca) -> None:
         host.run()
 
 
-def test_a_ca_key_with_a_passphrase(host: Host, ca: Ca, tmp_path: Path) -> None:
+def test_ca_key_with_a_passphrase_signs(host: Host, ca: Ca, tmp_path: Path) -> None:
     ca.key_path.write_bytes(serialize_key(ca.key, "pkcs8", b"secret"))
     with pytest.raises(X509Error, match="is encrypted"):
         host.run()
@@ -534,7 +540,7 @@ def test_a_ca_key_with_a_passphrase(host: Host, ca: Ca, tmp_path: Path) -> None:
     four(host, ca_privatekey_passphrase_file=str(secret))
 
 
-def test_of_a_bundle_the_certificate_of_the_key_signs(host: Host, ca: Ca) -> None:
+def test_certificate_of_the_key_signs_from_a_bundle(host: Host, ca: Ca) -> None:
     other = certificate(spare("ECC"), is_ca=True, subject={"CN": "old"})
     ca.path.write_bytes(
         b"some text\r\n"
@@ -544,7 +550,7 @@ def test_of_a_bundle_the_certificate_of_the_key_signs(host: Host, ca: Ca) -> Non
     assert four(host)["issuer"] == {"CN": "kubernetes"}
 
 
-def test_of_a_ca_and_its_renewal_the_later_signs(host: Host, ca: Ca) -> None:
+def test_renewed_ca_signs_if_both_are_in_the_file(host: Host, ca: Ca) -> None:
     old = serialize_certificate(ca.certificate)
     new = serialize_certificate(certificate(ca.key, **{**AUTHORITY, "valid_for": "100000h"}))
     expired = serialize_certificate(certificate(ca.key, now=NOW - 4000 * DAY, **AUTHORITY))
@@ -552,7 +558,7 @@ def test_of_a_ca_and_its_renewal_the_later_signs(host: Host, ca: Ca) -> None:
     assert four(host, valid_for="99999h")["chain"] == "valid"
 
 
-def test_a_ca_that_is_missing_is_no_error_in_check_mode(host: Host, ca: Ca) -> None:
+def test_missing_ca_is_no_error_in_check_mode(host: Host, ca: Ca) -> None:
     ca.key_path.unlink()
     with pytest.raises(X509Error, match="does not exist; create the CA first"):
         host.run()
@@ -560,7 +566,7 @@ def test_a_ca_that_is_missing_is_no_error_in_check_mode(host: Host, ca: Ca) -> N
     assert "check mode assumes" in host.warnings[0]
 
 
-def test_without_a_ca(host: Host) -> None:
+def test_missing_ca_path_is_rejected(host: Host) -> None:
     with pytest.raises(X509Error, match="ca_path: is not set"):
         host.run(ca_path=None, ca_privatekey_path=None)
     with pytest.raises(X509Error, match="action plugin"):
@@ -570,12 +576,12 @@ def test_without_a_ca(host: Host) -> None:
 @pytest.mark.parametrize(
     "signer", [("RSA", {"size": 3072}), ("ECC", {"curve": "secp384r1"}), ("Ed25519", {})]
 )
-def test_cas_of_every_kind(host: Host, ca: Ca, signer: Any) -> None:
+def test_ca_of_every_key_type_signs(host: Host, ca: Ca, signer: Any) -> None:
     Ca(ca.path.parent, spare(signer[0], **signer[1]))
     assert four(host)["digest"] == (None if signer[0] == "Ed25519" else "sha384")
 
 
-def test_an_ed25519_ca_has_no_digest_to_choose(host: Host, ca: Ca) -> None:
+def test_digest_is_rejected_for_an_ed25519_ca(host: Host, ca: Ca) -> None:
     Ca(ca.path.parent, spare("Ed25519"))
     for check in (True, False):
         with pytest.raises(
@@ -612,7 +618,7 @@ def signed(ca: Ca, host: Host, csr: str, **given: Any) -> dict[str, Any]:
     return {CERTIFICATE_OPTION: serialize_certificate(leaf).decode()}
 
 
-def test_two_runs_with_a_signature_in_between(host: Host, ca: Ca) -> None:
+def test_certificate_is_installed_by_the_second_run(host: Host, ca: Ca) -> None:
     first = host.run(**elsewhere(ca))
     assert list(host.snapshot()) == ["s-key.pem"]
     second = host.run(**elsewhere(ca), **signed(ca, host, first["csr"]))
@@ -622,7 +628,7 @@ def test_two_runs_with_a_signature_in_between(host: Host, ca: Ca) -> None:
     assert ("csr" not in again, again["changed"]) == (True, False)
 
 
-def test_a_key_to_be_replaced_stays_until_the_certificate_is_there(host: Host, ca: Ca) -> None:
+def test_replaced_key_stays_until_the_certificate_arrives(host: Host, ca: Ca) -> None:
     host.run()
     before = host.snapshot()
     task: dict[str, Any] = {
@@ -643,7 +649,7 @@ def test_a_key_to_be_replaced_stays_until_the_certificate_is_there(host: Host, c
     assert not host.run(**task)["changed"]
 
 
-def test_a_key_that_waits_in_vain_is_removed(host: Host, ca: Ca) -> None:
+def test_unused_waiting_key_is_removed(host: Host, ca: Ca) -> None:
     host.run()
     host.run(**elsewhere(ca), privatekey_curve="secp384r1", regenerate="partial")
     assert not host.run(**elsewhere(ca))["changed"]
@@ -651,7 +657,7 @@ def test_a_key_that_waits_in_vain_is_removed(host: Host, ca: Ca) -> None:
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_two_controllers_at_once_end_in_a_pair(host: Host, ca: Ca, replaced: bool) -> None:
+def test_two_controllers_at_once_leave_a_matching_pair(host: Host, ca: Ca, replaced: bool) -> None:
     task = elsewhere(ca)
     if replaced:
         host.run()
@@ -664,7 +670,7 @@ def test_two_controllers_at_once_end_in_a_pair(host: Host, ca: Ca, replaced: boo
     assert sorted(host.snapshot()) == ["s-key.pem", "s.pem"]
 
 
-def test_a_handover_killed_at_every_change(tmp_path: Path, ca: Ca) -> None:
+def test_kill_at_any_change_between_two_runs_leaves_a_pair(tmp_path: Path, ca: Ca) -> None:
     task: dict[str, Any] = {
         **elsewhere(ca),
         "privatekey_curve": "secp384r1",
@@ -705,7 +711,7 @@ def test_a_handover_killed_at_every_change(tmp_path: Path, ca: Ca) -> None:
         {"now": NOW - 500 * DAY},
     ],
 )
-def test_a_certificate_that_the_task_does_not_want_is_not_installed(
+def test_certificate_that_differs_from_the_task_is_not_installed(
     host: Host, ca: Ca, wrong: dict[str, Any]
 ) -> None:
     first = host.run(**elsewhere(ca))
@@ -719,13 +725,13 @@ def test_a_certificate_that_the_task_does_not_want_is_not_installed(
 @pytest.mark.parametrize(
     "text", ["", "x", "\udcff", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
 )
-def test_what_is_no_certificate_is_not_installed(host: Host, ca: Ca, text: str) -> None:
+def test_invalid_certificate_is_not_installed(host: Host, ca: Ca, text: str) -> None:
     host.run(**elsewhere(ca))
     with pytest.raises(X509Error, match="cannot be read"):
         host.run(**{**elsewhere(ca), CERTIFICATE_OPTION: text})
 
 
-def test_a_certificate_for_another_key_is_not_installed(host: Host, ca: Ca) -> None:
+def test_certificate_for_another_key_is_not_installed(host: Host, ca: Ca) -> None:
     host.run(**elsewhere(ca))
     leaf = certificate(spare("Ed25519"), ca.authority, **host.task)
     with pytest.raises(X509Error, match="another run has replaced"):
@@ -765,7 +771,7 @@ def broken() -> str:
      create_request(rsa.generate_private_key(65537, 1024)).decode(),
      create_request(ec.generate_private_key(ec.SECP256K1())).decode()],
 )  # fmt: skip
-def test_a_request_that_lies_is_refused(csr: Any) -> None:
+def test_request_with_other_content_is_rejected(csr: Any) -> None:
     with pytest.raises(X509Error, match="the host's signing request") as caught:
         verify_plain_request(csr)
     one_line(caught.value)
@@ -790,7 +796,7 @@ def junk(good: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("case", junk(b"x" * 20))
-def test_a_certificate_that_cannot_be_read_is_replaced(host: Host, case: str) -> None:
+def test_unreadable_certificate_is_replaced(host: Host, case: str) -> None:
     host.run()
     key = host.key_path.read_bytes()
     host.path.write_bytes(junk(host.path.read_bytes())[case])
@@ -799,7 +805,7 @@ def test_a_certificate_that_cannot_be_read_is_replaced(host: Host, case: str) ->
 
 
 @pytest.mark.parametrize("case", junk(b"x" * 20))
-def test_a_key_that_cannot_be_read_is_kept_until_told(host: Host, case: str) -> None:
+def test_unreadable_key_is_kept_without_regenerate_full(host: Host, case: str) -> None:
     host.run()
     host.key_path.write_bytes(junk(host.key_path.read_bytes())[case])
     before = host.snapshot()
@@ -820,14 +826,14 @@ def test_a_key_that_cannot_be_read_is_kept_until_told(host: Host, case: str) -> 
         lambda pem: b"Bag Attributes\n  x: y\n" + pem,
     ],
 )
-def test_pem_as_others_write_it_is_read(host: Host, change: Any) -> None:
+def test_pem_of_other_tools_is_read(host: Host, change: Any) -> None:
     host.run()
     for path in (host.path, host.key_path):
         path.write_bytes(change(path.read_bytes()))
     four(host, changes=False)
 
 
-def test_odd_keys(host: Host) -> None:
+def test_unusual_keys_are_read_or_rejected(host: Host) -> None:
     odd = {
         "DSA": dsa.generate_private_key(2048),
         "secp256k1": ec.generate_private_key(ec.SECP256K1()),
@@ -843,7 +849,7 @@ def test_odd_keys(host: Host) -> None:
         assert four(host, regenerate="partial")["reasons"], name
 
 
-def test_odd_pem(host: Host) -> None:
+def test_unusual_pem_is_read_or_rejected(host: Host) -> None:
     good = serialize_key(spare("ECC"), "pkcs8", None)
     sec1 = serialize_key(spare("ECC"), "traditional", None)
     for content in (
@@ -868,7 +874,7 @@ def test_odd_pem(host: Host) -> None:
 @pytest.mark.parametrize(
     "kind", ["directory", "fifo", "dangling", "leaves", "device", "relative", "slash"]
 )
-def test_what_cannot_be_a_target(host: Host, ca: Ca, which: str, kind: str) -> None:
+def test_unusable_target_path_is_rejected(host: Host, ca: Ca, which: str, kind: str) -> None:
     place = host.folder / "odd"
     if kind == "directory":
         place.mkdir()
@@ -888,12 +894,12 @@ def test_what_cannot_be_a_target(host: Host, ca: Ca, which: str, kind: str) -> N
     assert host.snapshot() == before
 
 
-def test_one_file_cannot_be_both(host: Host) -> None:
+def test_same_path_for_key_and_certificate_is_rejected(host: Host) -> None:
     with pytest.raises(X509Error, match="the same file"):
         host.run(privatekey_path=str(host.path))
 
 
-def test_a_missing_directory(host: Host) -> None:
+def test_missing_directory_is_rejected(host: Host) -> None:
     task: dict[str, Any] = {
         "path": str(host.folder / "no" / "s.pem"),
         "privatekey_path": str(host.folder / "no" / "key.pem"),
@@ -905,7 +911,7 @@ def test_a_missing_directory(host: Host) -> None:
 
 
 @pytest.mark.parametrize("case", ["first", "renewal", "new key", "two directories"])
-def test_killed_at_every_change(tmp_path: Path, ca: Ca, case: str) -> None:
+def test_kill_at_any_change_leaves_a_pair(tmp_path: Path, ca: Ca, case: str) -> None:
     new_key = (
         {"regenerate": "partial", "privatekey_curve": "secp384r1"}
         if case in ("new key", "two directories")
@@ -944,7 +950,7 @@ def test_killed_at_every_change(tmp_path: Path, ca: Ca, case: str) -> None:
     assert point > 8
 
 
-def test_two_runs_at_once_end_in_a_pair(host: Host) -> None:
+def test_two_runs_at_once_leave_a_matching_pair(host: Host) -> None:
     context = multiprocessing.get_context("fork")
     for _round in range(3):
         runs = [
@@ -985,7 +991,7 @@ def small(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize(
     "task", [{"force": True}, {"regenerate": "always"}, {"regenerate": "always", "backup": True}]
 )
-def test_a_file_system_that_is_full_or_read_only_keeps_the_pair(
+def test_full_or_read_only_file_system_keeps_the_pair(
     small: Path, ca: Ca, task: dict[str, Any]
 ) -> None:
     host = Host(small, ca, **ECC)
@@ -1017,7 +1023,7 @@ def test_a_file_system_that_is_full_or_read_only_keeps_the_pair(
 
 
 @pytest.mark.parametrize("which", ["key_path", "path"])
-def test_an_immutable_file_keeps_the_pair(host: Host, which: str) -> None:
+def test_immutable_file_keeps_the_pair(host: Host, which: str) -> None:
     host.run()
     path = str(getattr(host, which))
     if (
@@ -1037,7 +1043,7 @@ def test_an_immutable_file_keeps_the_pair(host: Host, which: str) -> None:
 
 
 def odd(ca: Ca, host: Host) -> bytes:
-    """Return the certificate that the host has, with something about it that verifiers refuse."""
+    """Return the certificate of the host with a defect that verifiers reject."""
     leaf = x509.load_pem_x509_certificate(host.path.read_bytes())
     begins, ends = read_validity(leaf)
     builder = x509.CertificateBuilder(
@@ -1051,14 +1057,14 @@ def odd(ca: Ca, host: Host) -> bytes:
     return serialize_certificate(builder.sign(ca.key, hashes.SHA256()))
 
 
-def test_a_certificate_that_verifiers_refuse_is_replaced(host: Host, ca: Ca) -> None:
+def test_certificate_that_verifiers_reject_is_replaced(host: Host, ca: Ca) -> None:
     host.run()
     host.path.write_bytes(odd(ca, host))
     assert four(host)["reasons"] == ["the critical extension 1.2.3.4 is unknown"]
 
 
 def mutated(pem: bytes, chance: random.Random) -> bytes:
-    """Return PEM around DER in which a few bytes are others, gone or new."""
+    """Return PEM whose DER content has some bytes changed, removed or added."""
     first, *middle, last = pem.splitlines(keepends=True)
     der = bytearray(base64.b64decode(b"".join(middle)))
     for _number in range(chance.choice([1, 1, 2, 5])):
@@ -1070,7 +1076,7 @@ def mutated(pem: bytes, chance: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_damaged_files_are_replaced_or_refused_in_one_line(host: Host, ca: Ca, seed: int) -> None:
+def test_damaged_files_are_replaced_or_rejected_in_one_line(host: Host, ca: Ca, seed: int) -> None:
     chance = random.Random(seed)
     host.run()
     for path in (host.path, host.key_path, ca.path, ca.key_path):
@@ -1083,7 +1089,7 @@ def test_damaged_files_are_replaced_or_refused_in_one_line(host: Host, ca: Ca, s
     assert not host.run()["changed"]
 
 
-def test_a_ca_that_is_damaged(host: Host, ca: Ca) -> None:
+def test_damaged_ca_is_rejected(host: Host, ca: Ca) -> None:
     der = bytearray(ca.certificate.public_bytes(serialization.Encoding.DER))
     der[-1] ^= 1  # in the signature, whose form stays right
     ca.path.write_text(ssl.DER_cert_to_PEM_cert(bytes(der)))
@@ -1091,7 +1097,7 @@ def test_a_ca_that_is_damaged(host: Host, ca: Ca) -> None:
         host.run()
 
 
-def test_a_key_of_two_halves(host: Host) -> None:
+def test_key_with_different_halves_is_rejected(host: Host) -> None:
     halves = [
         spare("ECC").private_numbers(),
         ec.generate_private_key(ec.SECP256R1()).private_numbers(),
@@ -1108,7 +1114,7 @@ def test_a_key_of_two_halves(host: Host) -> None:
         host.run()
 
 
-def test_a_weak_digest_is_replaced(host: Host) -> None:
+def test_weak_digest_is_replaced(host: Host) -> None:
     host.run()
     have = read_fields(x509.load_pem_x509_certificate(host.path.read_bytes()))
     assert have is not None

@@ -39,13 +39,13 @@ def test_blocks(content: bytes, blocks: list[bytes]) -> None:
 
 
 @given(st.lists(st.sampled_from([CERTIFICATE_BEGIN, CERTIFICATE_END, b"x", b"\n", b"\xff"])))
-def test_blocks_are_parts_of_the_content_in_order(parts: list[bytes]) -> None:
+def test_certificate_blocks_are_in_the_order_of_the_content(parts: list[bytes]) -> None:
     content, start = b"".join(parts), 0
     for block in split_certificates(content):
         start = content.index(block, start) + len(block)
 
 
-def test_a_hostile_file_takes_no_time() -> None:
+def test_hostile_file_is_split_quickly() -> None:
     start = time.monotonic()
     split_certificates(CERTIFICATE_BEGIN * 100_000)
     assert time.monotonic() - start < 2

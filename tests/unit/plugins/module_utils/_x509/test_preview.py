@@ -1,4 +1,4 @@
-"""A pair on the controller: why it would be made or renewed, with nothing changed."""
+"""Predict why a pair on the controller would be issued, without any change."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def options(ca: Ca, folder: Path, **given: Any) -> dict[str, Any]:
     }
 
 
-def test_what_is_not_there_what_is_fine_and_what_is_due(tmp_path: Path) -> None:
+def test_preview_reports_missing_valid_and_due_pairs(tmp_path: Path) -> None:
     ca = Ca(tmp_path)
     missing = preview_pair(options(ca, tmp_path))
     assert missing == ["the private key is missing", "the certificate is missing"]
@@ -40,7 +40,7 @@ def test_what_is_not_there_what_is_fine_and_what_is_due(tmp_path: Path) -> None:
     assert host.path.read_bytes() == before
 
 
-def test_a_ca_that_is_not_there(tmp_path: Path) -> None:
+def test_preview_with_a_missing_ca_fails(tmp_path: Path) -> None:
     ca = Ca(tmp_path)
     with pytest.raises(X509Error, match="does not exist"):
         preview_pair(options(ca, tmp_path, ca_path="/nowhere"))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A pair that somebody else made: what it is refused for."""
+"""Reject an unusable pair of the user."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def refused(
     return [one_line(error) for error in check_provided_pair(*files, SANS, now)]
 
 
-def test_one_that_does(ca: Ca) -> None:
+def test_valid_pair_is_accepted(ca: Ca) -> None:
     assert refused(ca, leaf(ca)) == []
     cert, key = ca.issue("system:kube-scheduler", dns=SANS[2:], ips=SANS[:2])
     assert refused(ca, cert, key) == [], "of another tool, without any usages"
     assert refused(ca, leaf(ca), ca_pem=Ca(key=spare("ECC", number=9)).pem + ca.pem) == []
 
 
-def test_through_an_intermediate(ca: Ca) -> None:
+def test_pair_with_an_intermediate_is_accepted(ca: Ca) -> None:
     key = spare("ECC", number=8)
     middle = certificate(
         key, ca.authority, subject={"CN": "middle"}, is_ca=True, valid_for="10000h"
@@ -91,11 +91,13 @@ def test_through_an_intermediate(ca: Ca) -> None:
         ({"is_ca": True}, "is the certificate of a CA; use one that is not"),
     ],
 )
-def test_what_it_is_not_for(ca: Ca, given: dict[str, Any], words: str) -> None:
+def test_certificate_for_another_purpose_is_rejected(
+    ca: Ca, given: dict[str, Any], words: str
+) -> None:
     assert f"cert_source: '/c.pem' {words}" in "\n".join(refused(ca, leaf(ca, **given)))
 
 
-def test_its_times(ca: Ca) -> None:
+def test_certificate_that_is_not_valid_now_is_rejected(ca: Ca) -> None:
     own = leaf(ca, valid_for="24h", renew_before="1h")
     [line] = refused(ca, own, now=NOW + timedelta(hours=25))
     assert line.startswith("cert_source: '/c.pem' expired on ")
@@ -103,15 +105,14 @@ def test_its_times(ca: Ca) -> None:
     assert line.startswith("cert_source: '/c.pem' is not valid before ")
 
 
-def test_a_foreign_one(ca: Ca) -> None:
-    """Of a CA of the same name, which only the signature tells apart."""
+def test_certificate_of_another_ca_with_the_same_name_is_rejected(ca: Ca) -> None:
     [line] = refused(ca, leaf(Ca(key=spare("ECC", number=9))))
     assert line.startswith(
         "cert_source: '/c.pem' is not signed by the CA in '/ca.pem'; have it signed by that CA"
     )
 
 
-def test_what_is_no_pair(ca: Ca) -> None:
+def test_invalid_pair_is_rejected(ca: Ca) -> None:
     [line] = refused(ca, leaf(ca), key_pem(spare("ECC", number=9)))
     assert (
         line

@@ -32,7 +32,7 @@ from tests.support.fake_module import one_line
 from tests.support.pki import options, write_profiles
 
 
-def test_a_profile_gives_what_the_task_does_not(tmp_path: Path) -> None:
+def test_profile_sets_options_that_the_task_does_not_set(tmp_path: Path) -> None:
     path = write_profiles(tmp_path)
     found = apply_profile(options(ca_config=path, profile="kubernetes", valid_for="24h"))
     assert found["valid_for"] == "24h"
@@ -49,13 +49,13 @@ def test_a_profile_gives_what_the_task_does_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nosuch", "", " ", "Kubernetes", "default\n", "../x"])
-def test_an_unknown_profile_is_an_error_that_names_the_known(tmp_path: Path, name: str) -> None:
+def test_unknown_profile_is_rejected_with_the_known_ones(tmp_path: Path, name: str) -> None:
     with pytest.raises(X509Error, match="set one of: kubernetes") as caught:
         apply_profile(options(ca_config=write_profiles(tmp_path), profile=name))
     one_line(caught.value)
 
 
-def test_a_profile_needs_a_file_and_the_file_has_to_be_there() -> None:
+def test_profile_without_its_file_is_rejected() -> None:
     with pytest.raises(X509Error, match="set ca_config to cfssl's configuration"):
         apply_profile(options(profile="kubernetes"))
     with pytest.raises(MissingError, match="does not exist"):
@@ -83,7 +83,7 @@ BAD_PROFILES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", BAD_PROFILES)
-def test_bad_profiles_are_refused(tmp_path: Path, case: str) -> None:
+def test_invalid_profile_is_rejected(tmp_path: Path, case: str) -> None:
     path = write_profiles(tmp_path, {"signing": {"profiles": {"p": BAD_PROFILES[case]}}})
     with pytest.raises(X509Error) as caught:
         apply_profile(options(ca_config=path, profile="p"))
@@ -104,7 +104,7 @@ def test_bad_profiles_are_refused(tmp_path: Path, case: str) -> None:
         "[" * 20000,
     ],
 )
-def test_files_that_are_no_configuration(tmp_path: Path, content: str) -> None:
+def test_invalid_configuration_is_rejected(tmp_path: Path, content: str) -> None:
     path = tmp_path / "c.json"
     path.write_text(content)
     for profile in (None, "kubernetes"):
@@ -113,7 +113,7 @@ def test_files_that_are_no_configuration(tmp_path: Path, content: str) -> None:
         one_line(caught.value)
 
 
-def test_a_ca_profile_serves_a_ca(tmp_path: Path) -> None:
+def test_ca_profile_sets_the_options_of_a_ca(tmp_path: Path) -> None:
     content = {
         "signing": {
             "profiles": {
@@ -144,7 +144,9 @@ ANYTHING = st.recursive(
     ),
     st.booleans(),
 )
-def test_any_profile_is_options_or_one_line(profile: dict[str, Any], usable: bool) -> None:
+def test_any_profile_is_converted_or_rejected_in_one_line(
+    profile: dict[str, Any], usable: bool
+) -> None:
     try:
         found = convert_profile(
             {**profile, "usages": ["signing"]} if usable else profile, "profile"
@@ -176,7 +178,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_makes_no_sense_is_refused(case: str) -> None:
+def test_invalid_options_are_rejected(case: str) -> None:
     with pytest.raises(X509Error) as caught:
         parse_certificate_spec(options(**{"subject": {"CN": "x"}, **CASES[case]}))
     one_line(caught.value)
@@ -195,7 +197,7 @@ def test_what_makes_no_sense_is_refused(case: str) -> None:
         {"privatekey_type": "Ed25519", "privatekey_format": "traditional"},
     ],
 )
-def test_keys_that_cannot_be(given_options: dict[str, Any]) -> None:
+def test_invalid_key_options_are_rejected(given_options: dict[str, Any]) -> None:
     with pytest.raises(X509Error) as caught:
         parse_key_kind(options(**given_options))
     one_line(caught.value)
@@ -209,7 +211,7 @@ def test_keys_that_cannot_be(given_options: dict[str, Any]) -> None:
         ("Ed25519", ("digitalSignature",)),
     ],
 )
-def test_a_key_gets_the_usages_that_it_can_have(key_type: str, left: tuple[str, ...]) -> None:
+def test_key_gets_only_the_usages_of_its_type(key_type: str, left: tuple[str, ...]) -> None:
     spec = parse_certificate_spec(options(subject={"CN": "x"}))
     assert select_usable(spec.key_usage, key_type) == left
     if key_type != "RSA":
@@ -217,7 +219,7 @@ def test_a_key_gets_the_usages_that_it_can_have(key_type: str, left: tuple[str, 
             select_usable(("keyEncipherment",), key_type)
 
 
-def test_cfssl_s_usages_are_all_known() -> None:
+def test_all_usages_of_cfssl_are_known() -> None:
     names = (
         "signing|digital signature|content commitment|key encipherment|key agreement|data encipherment|cert sign|crl sign|encipher only|decipher only|"
         "any|server auth|client auth|code signing|email protection|s/mime|ipsec end system|ipsec tunnel|ipsec user|timestamping|ocsp signing|"
