@@ -35,7 +35,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
     check_request_size,
     reject_internal_options,
     select_target_options,
-    validate_options,
+    validate_task_options,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import (
     verify_plain_request,
@@ -75,7 +75,7 @@ def prepare_task(
     """
     reject_internal_options(args)
     given = args if need_key else {k: v for k, v in args.items() if k not in KEY_OPTIONS}
-    options = validate_options(given, find, need_key=need_key)
+    options = validate_task_options(given, find, need_key=need_key)
     now = current_utc()
     spec = parse_pair_spec(options)
     ca_path = options["ca_path"]

@@ -35,7 +35,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
     reject_internal_options,
     require_readable,
     select_target_options,
-    validate_options,
+    validate_task_options,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import split_certificates
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import verify_request
@@ -98,7 +98,7 @@ def prepare_external_task(args: t.Mapping[str, t.Any], find: FindFile) -> Extern
     """
     reject_internal_options(args)
     given = {name: value for name, value in args.items() if name not in KEY_OPTIONS}
-    options = validate_options(given, find, need_key=False)
+    options = validate_task_options(given, find, need_key=False)
     if options["is_ca"] or options["force"] or options["regenerate"] == "always":
         raise X509Error(
             "an external CA issues a certificate only when it is due; unset is_ca, force and"

@@ -48,7 +48,7 @@ def file_not_found(option: str, path: str) -> X509Error:
     )
 
 
-def validate_options(
+def validate_task_options(
     args: t.Mapping[str, t.Any], find: FindFile, *, need_key: bool
 ) -> dict[str, t.Any]:
     """Return the options of a task with full paths and the values of the profile.

@@ -44,6 +44,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair_exter
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair_files import PairFiles
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair_state import (
+    PairResult,
     PairRun,
     PairState,
 )
@@ -57,10 +58,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times impo
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
-Result = dict[str, t.Any]
 
-
-def converge_pair(module: attributes.FilesModule, now: datetime) -> Result:
+def converge_pair(module: attributes.FilesModule, now: datetime) -> PairResult:
     """Converge the pair as the options of the module say, and return the module's result.
 
     Raises X509Error or FilesError.
@@ -78,11 +77,11 @@ def converge_pair(module: attributes.FilesModule, now: datetime) -> Result:
         return _remove(module, files) if is_removed else _converge(module, files, now)
 
 
-def _remove(module: attributes.FilesModule, files: PairFiles) -> Result:
+def _remove(module: attributes.FilesModule, files: PairFiles) -> PairResult:
     existing = files.list_existing()
     if not module.check_mode:
         files.remove()
-    result: Result = {
+    result: PairResult = {
         "changed": bool(existing),
         "reasons": [],
         "diff": {"before": {"files": existing}, "after": {"files": []}},
@@ -90,7 +89,7 @@ def _remove(module: attributes.FilesModule, files: PairFiles) -> Result:
     return result | files.backup_results()
 
 
-def _converge(module: attributes.FilesModule, files: PairFiles, now: datetime) -> Result:
+def _converge(module: attributes.FilesModule, files: PairFiles, now: datetime) -> PairResult:
     try:
         spec = parse_pair_spec(module.params)
         is_external = spec.ca.location == "external"
@@ -141,7 +140,7 @@ def _load_authority(spec: PairSpec, now: datetime) -> CertificateAuthority | Non
     return authority
 
 
-def _issue(run: PairRun, state: PairState, authority: CertificateAuthority | None) -> Result:
+def _issue(run: PairRun, state: PairState, authority: CertificateAuthority | None) -> PairResult:
     """Issue a certificate, or return the request for one, if there is a reason."""
     spec, files = run.spec.certificate, run.files
     # Also in check mode, and before any change.
@@ -168,7 +167,7 @@ def _issue(run: PairRun, state: PairState, authority: CertificateAuthority | Non
     return run.build_result(state, True, certificate, period)
 
 
-def _install_sent(run: PairRun, state: PairState, sent: str) -> Result:
+def _install_sent(run: PairRun, state: PairState, sent: str) -> PairResult:
     """Install a certificate that the controller signed, with its key."""
     certificates = parse_certificates(sent.encode("ascii", "replace"))
     certificate = certificates[0] if len(certificates) == 1 else None

@@ -28,6 +28,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.external i
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import PrivateKey
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair_state import (
+    PairResult,
     PairRun,
     PairState,
 )
@@ -35,8 +36,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request im
     create_request,
     matches_request,
 )
-
-Result = dict[str, t.Any]
 
 
 class _Candidate(t.NamedTuple):
@@ -46,7 +45,7 @@ class _Candidate(t.NamedTuple):
     rejections: list[str]
 
 
-def converge_external(run: PairRun) -> Result:
+def converge_external(run: PairRun) -> PairResult:
     """Install the certificate that the CA issued for the key of this host, or request one.
 
     Until then, the existing pair stays, even if it is in its renewal window or its key is not of
@@ -121,7 +120,7 @@ def _check_received(
 
 def _install_received(
     run: PairRun, state: PairState, key: PrivateKey, waiting: t.Any, chain: Chain
-) -> Result:
+) -> PairResult:
     """Install a received certificate and its intermediates with its key."""
     is_waiting = key.private is waiting
     state = state._replace(
@@ -136,12 +135,12 @@ def _install_received(
 
 def _request(
     run: PairRun, state: PairState, waiting: t.Any, awaited: list[str], rejections: list[str]
-) -> Result:
+) -> PairResult:
     """Return the request for an awaited certificate, unless the controller has the same request.
 
     The pair in use does not change.
     """
-    result: Result = {"awaited": awaited, "refused": rejections}
+    result: PairResult = {"awaited": awaited, "refused": rejections}
     changed, is_dry = run.files.converge_attributes(), run.module.check_mode
     if not awaited and not rejections:
         changed = changed or state.is_key_rewritten

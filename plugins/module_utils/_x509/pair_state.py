@@ -48,6 +48,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times impo
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
+PairResult = dict[str, t.Any]
+"""The result of x509_cert."""
+
 
 class KeyState(t.NamedTuple):
     """The existing key, whether it is replaced or rewritten, and the reasons to replace it."""
@@ -205,7 +208,7 @@ class PairRun:
         changed: bool,
         certificate: x509.Certificate | None,
         period: ValidityPeriod | None = None,
-    ) -> dict[str, t.Any]:
+    ) -> PairResult:
         """Return the result of the module.
 
         `certificate` is the final one, None if it is still to be issued. `period` is the validity

@@ -19,12 +19,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.usages import parse_usages
 
-Options = t.Mapping[str, t.Any]
+CertificateOptions = t.Mapping[str, t.Any]
 PROFILE_OPTIONS = ("key_usage", "extended_key_usage", "valid_for", "backdate", "path_length")
 _PROFILE_FIELDS = frozenset({"usages", "expiry", "backdate", "ca_constraint", "auth_key"})
 
 
-def apply_profile(given: Options) -> dict[str, t.Any]:
+def apply_profile(given: CertificateOptions) -> dict[str, t.Any]:
     """Return the options with the values of the profile for those that are not set.
 
     The result has no `ca_config` and no `profile`. Raises the errors of `read_profile`, and

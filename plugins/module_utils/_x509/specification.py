@@ -28,7 +28,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names impo
     parse_subject,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.profile import (
-    Options,
+    CertificateOptions,
     apply_profile,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.usages import (
@@ -103,7 +103,7 @@ class PairSpec:
     force: bool
 
 
-def parse_pair_spec(given: Options) -> PairSpec:
+def parse_pair_spec(given: CertificateOptions) -> PairSpec:
     """Parse the options of x509_cert, with the values of its profile.
 
     Raises X509Error for an invalid option, MissingError and FilesError for the profile.
@@ -126,7 +126,7 @@ def parse_pair_spec(given: Options) -> PairSpec:
     )
 
 
-def parse_certificate_spec(options: Options) -> CertificateSpec:
+def parse_certificate_spec(options: CertificateOptions) -> CertificateSpec:
     """Parse the options of a certificate, after `apply_profile`. Raises X509Error."""
     is_ca = bool(options.get("is_ca"))
     key_usage, extended_key_usage = _parse_usages(options, is_ca=is_ca)
@@ -156,7 +156,9 @@ def parse_certificate_spec(options: Options) -> CertificateSpec:
     )
 
 
-def _parse_usages(options: Options, *, is_ca: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _parse_usages(
+    options: CertificateOptions, *, is_ca: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     usages: dict[str, tuple[str, ...]] = {}
     for field, default in (_CA_USAGES if is_ca else _LEAF_USAGES).items():
         given = options.get(field)
@@ -174,7 +176,7 @@ def _parse_usages(options: Options, *, is_ca: bool) -> tuple[tuple[str, ...], tu
 
 
 def _parse_ca_limits(
-    options: Options, *, is_ca: bool
+    options: CertificateOptions, *, is_ca: bool
 ) -> tuple[int | None, tuple[str, ...], tuple[str, ...]]:
     limits = options.get("name_constraints") or {}
     length = options.get("path_length")
@@ -192,7 +194,7 @@ def _parse_ca_limits(
     return length, permitted, excluded
 
 
-def _parse_identity(options: Options, *, is_ca: bool) -> tuple[Subject, tuple[str, ...]]:
+def _parse_identity(options: CertificateOptions, *, is_ca: bool) -> tuple[Subject, tuple[str, ...]]:
     subject = parse_subject(options.get("subject") or {}, options.get("names") or [])
     alt_names = parse_alt_names(options.get("subject_alt_name") or [])
     if is_ca and not subject:
@@ -205,7 +207,7 @@ def _parse_identity(options: Options, *, is_ca: bool) -> tuple[Subject, tuple[st
     return subject, alt_names
 
 
-def _parse_key_spec(options: Options) -> KeySpec:
+def _parse_key_spec(options: CertificateOptions) -> KeySpec:
     return KeySpec(
         kind=parse_key_kind(options),
         format=options["privatekey_format"],
@@ -214,7 +216,7 @@ def _parse_key_spec(options: Options) -> KeySpec:
     )
 
 
-def parse_key_kind(options: Options) -> KeyKind:
+def parse_key_kind(options: CertificateOptions) -> KeyKind:
     """Parse type, size and curve of a private key. Raises X509Error."""
     kind = KeyKind(
         options["privatekey_type"], options.get("privatekey_size"), options.get("privatekey_curve")
