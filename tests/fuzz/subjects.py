@@ -406,7 +406,7 @@ class World:
                 (scheduler_fault.fault.shutil, "which", lambda command: command),
                 (
                     info,
-                    "Question",
+                    "HostQuery",
                     functools.partial(info.HostQuery, clock=clock.monotonic, sleep=clock.sleep),
                 ),
                 (leader_info.leader, "time", clock),

@@ -267,4 +267,4 @@ def test_token_of_the_task_is_only_in_the_task(play: Play) -> None:
         *play.folder.glob("*-key.pem"),
     }
     assert play.leaks({*own, *arguments}) == []
-    assert any(b"AnsiballZ_kubeconfig" in text for text in play.seen)
+    assert any(b"AnsiballZ_kubeconfig" in text for text in play.observed)

@@ -98,7 +98,8 @@ def test_missing_pair_is_not_copied_in_check_mode(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("pki", "action"), [("node", "x509_cert"), ("provided", "copy")])
 def test_failed_pair_ends_the_task(pki: str, action: str) -> None:
-    host = Host(**{action: {"failed": True, "msg": "no", "awaited": ["it"]}})
+    results: dict[str, Any] = {action: {"failed": True, "msg": "no", "awaited": ["it"]}}
+    host = Host(**results)
     result = stage_credentials(host, pki)
     assert host.names == [action]
     assert (result["failed"], result["msg"], result["awaited"]) == (True, "no", ["it"])
@@ -112,7 +113,9 @@ def test_shared_pair_is_issued_without_a_kubeconfig() -> None:
 
 
 def test_fileset_returns_documented_keys_only() -> None:
-    host = Host(**{"": {"changed": True, "done": ["unit"], "ansible_facts": {"x": 1}, "odd": 1}})
+    returned = {"changed": True, "done": ["unit"], "ansible_facts": {"x": 1}, "odd": 1}
+    results: dict[str, Any] = {"": returned}
+    host = Host(**results)
     result = host.run(scheduler_fileset, state="live", input=STEP_INPUT, plan=STEP_PLAN)
     assert result == {"changed": True, "done": ["unit"]}
     [(_name, arguments, _diff)] = host.calls

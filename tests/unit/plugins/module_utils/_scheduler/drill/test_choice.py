@@ -168,7 +168,7 @@ def test_bound_uses_the_lease_and_the_slowest_member_that_can_take_over() -> Non
     # The lease has 15 s.
     assert chosen("kill", m1=fast, m2=fast, m3=fast)["bounds"]["crash"] == 20.4
     fast_lease = {**fast, "lease": {**lease("m1.example"), "lease_duration": 5}}
-    fast_members = {"m1": fast_lease, "m2": fast_lease}
+    fast_members: dict[str, Any] = {"m1": fast_lease, "m2": fast_lease}
     assert chosen("kill", **fast_members, m3=fast_lease)["bounds"]["crash"] == 10.4
     slow = {**fast_lease, "process": PROCESS}
     assert chosen("kill", **fast_members, m3=slow)["bounds"]["crash"] == 24.8
