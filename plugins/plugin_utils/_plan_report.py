@@ -32,6 +32,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.repor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.table import (
     render_table,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import MONITORING
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import (
     current_utc,
     format_utc,
@@ -164,7 +165,7 @@ def monitoring_files(step: Step) -> Vars:
     """Compute what this Prometheus host needs to monitor all hosts whose variables are known."""
     step.reject_facts(step.host, step.vars.get("ansible_facts"))
     settings, errors = monitoring.read_monitoring_settings(
-        {name: step.template(name) for name in monitoring.MONITORING_SPEC if name in step.vars}
+        {name: step.template(name) for name in MONITORING if name in step.vars}
     )
     tables, clusters = step.tables(), _monitored(step)
     if not clusters:
@@ -173,7 +174,7 @@ def monitoring_files(step: Step) -> Vars:
             " run monitoring.yml without --limit and --tags"
         )
     for cluster in clusters:
-        errors += monitoring.list_errors(cluster, tables.versions, step.prefix)
+        errors += monitoring.list_scrape_errors(cluster, tables.versions, step.prefix)
     if errors or not settings:
         return {"errors": errors}
     monitoring_plan = monitoring.plan_monitoring(clusters, settings, tables.versions)
@@ -188,7 +189,7 @@ def monitoring_files(step: Step) -> Vars:
         "dir": settings.dir,
         "group": settings.group,
         "service": settings.service,
-        "subject": monitoring.SCRAPER,
+        "subject": monitoring.CLIENT_SUBJECT,
         "valid_for": monitoring.CLIENT_VALID_FOR,
         "renew_before": monitoring.CLIENT_RENEW_BEFORE,
     }

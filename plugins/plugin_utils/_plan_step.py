@@ -29,7 +29,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     fileset_dir,
     unit_name,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import monitoring
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import MONITORING
 
 Vars = dict[str, t.Any]
 REPORT_VARIABLES = ("status_json", "status_html", "status_metrics")
@@ -42,7 +42,7 @@ OF_PLAYBOOKS = (
     "drill_undo_after",
     "kube_scheduler_admin_kubeconfig",
     "rotate",
-    *monitoring.MONITORING_SPEC,
+    *MONITORING,
     *REPORT_VARIABLES,
 )
 MAX_PEM_CHARACTERS = 1 << 20

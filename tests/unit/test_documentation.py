@@ -13,6 +13,10 @@ import pytest
 import yaml
 from ansible.module_utils import basic
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import monitoring
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import (
+    MONITORING,
+    MONITORING_ALERTS,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLE = ROOT / "roles/kube_scheduler"
@@ -208,7 +212,7 @@ def test_every_entry_point_takes_the_variables() -> None:
         *PHASES,
     }
     assert set(specs) == entries
-    compare(specs["monitoring"]["options"], monitoring.MONITORING_SPEC, "monitoring")
+    compare(specs["monitoring"]["options"], MONITORING, "monitoring")
     # The entry point monitoring has separate variables.
     for name, spec in [entry for entry in specs.items() if entry[0] != "monitoring"]:
         entry_options = {
@@ -327,4 +331,4 @@ def test_each_alert_has_a_section() -> None:
     assert re.findall(r"^\| `KubeScheduler(\w+)`", page, re.MULTILINE) == list(
         monitoring.ALERT_PROPERTIES
     )
-    assert set(re.findall(r"`alerts: (\w+)`", page)) == set(monitoring.ALERT_SPEC)
+    assert set(re.findall(r"`alerts: (\w+)`", page)) == set(MONITORING_ALERTS)

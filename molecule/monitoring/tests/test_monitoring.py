@@ -242,7 +242,7 @@ def test_stopped_standby_fires_its_alert(lab: Any, prometheus: Prometheus) -> No
     assert {(one["labels"]["alertname"], one["labels"]["host"]) for one in alerts} == {
         ("KubeSchedulerDown", standby)
     }
-    assert alerts[0]["annotations"]["summary"] == f"kube_masters: {standby} does not answer"
+    assert alerts[0]["annotations"]["summary"] == f"kube_masters: {standby} does not respond"
     prometheus.report()
     wait_for(lambda: "KubeSchedulerUnhealthy" in prometheus.firing(), 60)
 

@@ -4,9 +4,9 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Define the argument specs of the role's own modules, one table per module.
+"""Define the argument specs of the role's own modules, and of the variables of monitoring.yml.
 
-The module and its action plugin use the same table. Parts that several tables share come first.
+A module and its action plugin use the same table. Parts that several tables share come first.
 """
 
 from __future__ import annotations
@@ -308,3 +308,27 @@ FAULT_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
     ("state", "present", ["kind"]),
     ("kind", "partition", ["apiserver"]),
 ]
+
+# --- The variables of the role's entry point monitoring
+
+MONITORING_ALERTS: dict[str, dict[str, t.Any]] = {
+    # Without a value, the thresholds leaderless, leaders and certificate follow from the timings of
+    # the election and from renew_before.
+    "leaderless": {"type": "str", "default": ""},
+    "leaders": {"type": "str", "default": ""},
+    "down": {"type": "str", "default": "2m"},
+    "transitions": {"type": "int", "default": 4},
+    "certificate": {"type": "str", "default": ""},
+    "pending": {"type": "str", "default": "5m"},
+    "latency": {"type": "str", "default": "1s"},
+    "versions": {"type": "str", "default": "1h"},
+    "report": {"type": "str", "default": "26h"},
+}
+MONITORING: dict[str, dict[str, t.Any]] = {
+    "monitoring_dir": {"type": "str", "default": "/etc/prometheus/kube-scheduler"},
+    "monitoring_group": {"type": "str", "default": "prometheus"},
+    "monitoring_service": {"type": "str", "default": "prometheus"},
+    "monitoring_server_name": {"type": "str", "default": ""},
+    "monitoring_interval": {"type": "str", "default": "15s"},
+    "monitoring_alerts": {"type": "dict", "options": MONITORING_ALERTS, "apply_defaults": True},
+}

@@ -1,4 +1,4 @@
-"""The dashboard against Grafana's own schema, as the SDK that is made from it has it."""
+"""Validate the dashboard with the SDK that is generated from the schema of Grafana."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ import pytest
 
 from tests.support.simulation import ROOT
 
-pytestmark = pytest.mark.nightly  # half a minute of compiling, the first time
+pytestmark = pytest.mark.nightly  # The first run compiles for half a minute.
 
 SOURCE = Path(__file__).parent / "schema"
 DASHBOARD = ROOT / "roles/kube_scheduler/files/dashboard.json"
 
 
 @pytest.fixture(scope="module")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], list[str]]:
-    """What is wrong with a dashboard."""
+def find_errors(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], list[str]]:
+    """Return a function that lists the schema errors of a dashboard."""
     program = tmp_path_factory.mktemp("go") / "schema"
     go = shutil.which("go")
-    assert go, "no Go in PATH"
+    assert go, "Go is not in PATH"
     subprocess.run([go, "build", "-o", str(program), "."], cwd=SOURCE, check=True, timeout=900)
 
-    def told(dashboard: dict[str, Any]) -> list[str]:
+    def run_program(dashboard: dict[str, Any]) -> list[str]:
         done = subprocess.run(
             [program], input=json.dumps(dashboard), capture_output=True, text=True, check=True
         )
         return done.stdout.splitlines()
 
-    return told
+    return run_program
 
 
-def test_the_dashboard_is_one_of_grafana(faults: Callable[[dict[str, Any]], list[str]]) -> None:
-    assert faults(json.loads(DASHBOARD.read_text())) == []
+def test_dashboard_is_valid(find_errors: Callable[[dict[str, Any]], list[str]]) -> None:
+    assert find_errors(json.loads(DASHBOARD.read_text())) == []
 
 
-def test_what_the_schema_does_not_have_is_found(
-    faults: Callable[[dict[str, Any]], list[str]],
+def test_unknown_field_is_found(
+    find_errors: Callable[[dict[str, Any]], list[str]],
 ) -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     dashboard["refesh"] = dashboard.pop("refresh")
     panel = next(panel for panel in dashboard["panels"] if panel["type"] == "stat")
     panel["gridPos"]["h"] = "4"
     panel["options"]["colour"] = "red"
-    found = "\n".join(faults(dashboard))
+    errors = "\n".join(find_errors(dashboard))
     for words in ("unexpected field 'refesh'", "gridPos.h", "unexpected field 'colour'"):
-        assert words in found
+        assert words in errors

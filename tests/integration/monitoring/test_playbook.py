@@ -1,4 +1,4 @@
-"""monitoring.yml: masters that it never contacts, and this machine as the host of Prometheus."""
+"""Run monitoring.yml with this machine as the Prometheus host, without contact to the hosts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tests.support.prometheus import on_this_machine
 from tests.support.simulation import ROOT, Outcome, Simulation
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="it gives files to root")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="creates files owned by root")
 
 
 class Monitored(Simulation):
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, {"kube_masters": ["m1", "m2"], "edge": ["e1"]})
-        self.dir = folder / "prometheus"
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory, {"kube_masters": ["m1", "m2"], "edge": ["e1"]})
+        self.dir = directory / "prometheus"
         self.variables["kube_scheduler_bind_address"] = "0.0.0.0"
 
     def monitor(self, *words: str) -> Outcome:
@@ -37,10 +37,10 @@ def cluster(tmp_path: Path) -> Monitored:
     return Monitored(tmp_path)
 
 
-def test_what_lies_there(cluster: Monitored) -> None:
+def test_files_of_the_prometheus_host(cluster: Monitored) -> None:
     run = cluster.monitor()
     assert run.code == 0, run.output
-    assert not any(run.calls.values()), "masters are contacted"
+    assert not any(run.calls.values()), "hosts are contacted"
     names = {f"{name}{end}.pem" for name in cluster.clusters for end in ("", "-key", "-ca")}
     assert {path.name for path in cluster.dir.iterdir()} == {
         *names,
@@ -82,28 +82,28 @@ def test_what_lies_there(cluster: Monitored) -> None:
     assert re.search(r"p1 +: ok=\d+ +changed=0 ", again.output), again.output
 
 
-def test_check_mode_on_a_fresh_host(cluster: Monitored) -> None:
+def test_check_mode_on_a_new_host_writes_nothing(cluster: Monitored) -> None:
     run = cluster.monitor("--check", "--diff")
     assert run.code == 0, run.output
     assert "+- alert: KubeSchedulerLeaderless" in run.output.replace("+  - alert", "+- alert")
     assert re.search(r"p1 +: ok=\d+ +changed=4 ", run.output), (
-        "the folder, the pairs, the files, the dashboard"
+        "the directory, the key pairs, the files, the dashboard"
     )
     assert not cluster.dir.exists()
 
 
-def test_schedulers_on_a_loopback_address_are_refused(cluster: Monitored) -> None:
+def test_scheduler_on_a_loopback_address_is_rejected(cluster: Monitored) -> None:
     cluster.host_variables["m2"] = {"kube_scheduler_bind_address": "127.0.0.1"}
     run = cluster.monitor()
     assert run.code != 0
     assert (
-        "kube_scheduler_bind_address: m2 serves its metrics on 127.0.0.1 only, where Prometheus cannot reach them"
-        in run.text
+        "kube_scheduler_bind_address: m2 serves metrics on 127.0.0.1 only, which Prometheus cannot"
+        " reach;" in run.text
     )
     assert not cluster.dir.exists()
 
 
-def test_a_group_without_hosts_is_refused(cluster: Monitored) -> None:
+def test_group_without_hosts_is_rejected(cluster: Monitored) -> None:
     run = cluster.monitor("--extra-vars=monitoring_hosts=nowhere")
     assert run.code != 0
     assert (

@@ -1,4 +1,4 @@
-"""What Prometheus' own promtool says of the files, and of each alert: when it fires, and that nothing else does."""
+"""Check the files with promtool, and that each alert fires alone under its condition."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def reported(metric: str, values: str, **labels: str) -> tuple[str, str]:
     return series(f"kube_ha_scheduler_{metric}", values, cluster="kube_masters", **labels)
 
 
-def well() -> dict[str, str]:
-    """Two hours of three members on which all is well, a sample a minute; m1 leads."""
-    found = [
+def healthy_series() -> dict[str, str]:
+    """Return series of three healthy members with leader m1: two hours, one sample per minute."""
+    result = [
         series("kube_ha_scheduler_report_time_seconds", "0+60x120"),
         reported("lease_moving", "1x120"),
     ]
     for host in HOSTS:
-        found += [
+        result += [
             scraped("up", "1x120", host),
             scraped(LEADER, "1x120" if host == "m1" else "0x120", host, name="kube-scheduler"),
             scraped("kubernetes_build_info", "1x120", host, git_version="v1.37.2"),
@@ -63,11 +63,11 @@ def well() -> dict[str, str]:
             reported("member_drift", "0x120", host=host),
             reported("certificate_not_after_seconds", "31536000x120", host=host, use="served"),
         ]
-    return dict(found)
+    return dict(result)
 
 
-# What goes wrong, by the alert that tells it; None is a series that ends.
-ILL: dict[str, list[tuple[tuple[str, str], ...]]] = {
+# The series that make an alert fire, by alert.
+FIRING: dict[str, list[tuple[tuple[str, str], ...]]] = {
     "Leaderless": [
         (scraped(LEADER, "1x60 0x60", "m1", name="kube-scheduler"),),
         (scraped(LEADER, "1x60 stale", "m1", name="kube-scheduler"),),
@@ -109,19 +109,19 @@ ILL: dict[str, list[tuple[tuple[str, str], ...]]] = {
     ],
     "Report": [(series("kube_ha_scheduler_report_time_seconds", "-100000x120"),)],
 }
-ALERTS = [(name, change) for name, changes in ILL.items() for change in changes]
+ALERTS = [(name, change) for name, changes in FIRING.items() for change in changes]
 
 
 @pytest.fixture
 def rules(tmp_path: Path) -> Path:
     path = tmp_path / "rules.yml"
-    [content] = (found for name, found in planned().files.items() if name.endswith("rules.yml"))
+    [content] = (file for name, file in planned().files.items() if name.endswith("rules.yml"))
     path.write_text(yaml.safe_dump(content))
     return path
 
 
-def firing(rules: Path, changed: dict[str, str], expected: set[str]) -> None:
-    """Checks which alerts fire in the end."""
+def assert_firing(rules: Path, changed: dict[str, str], expected: set[str]) -> None:
+    """Check which alerts fire at the end."""
     text = {
         "rule_files": [rules.name],
         "evaluation_interval": "1m",
@@ -130,7 +130,7 @@ def firing(rules: Path, changed: dict[str, str], expected: set[str]) -> None:
                 "interval": "1m",
                 "input_series": [
                     {"series": name, "values": values}
-                    for name, values in {**well(), **changed}.items()
+                    for name, values in {**healthy_series(), **changed}.items()
                 ],
                 "promql_expr_test": [
                     {
@@ -150,21 +150,21 @@ def firing(rules: Path, changed: dict[str, str], expected: set[str]) -> None:
     promtool("test", "rules", path)
 
 
-def test_every_alert_is_tried() -> None:
-    assert list(ILL) == list(monitoring.ALERT_PROPERTIES)
+def test_every_alert_is_tested() -> None:
+    assert list(FIRING) == list(monitoring.ALERT_PROPERTIES)
 
 
-def test_no_alert_where_all_is_well(rules: Path) -> None:
-    firing(rules, {}, set())
+def test_healthy_members_raise_no_alert(rules: Path) -> None:
+    assert_firing(rules, {}, set())
 
 
 @pytest.mark.parametrize(("name", "change"), ALERTS, ids=[name for name, _change in ALERTS])
-def test_an_alert_fires_alone(rules: Path, name: str, change: tuple[tuple[str, str], ...]) -> None:
-    firing(rules, dict(change), {name})
+def test_alert_fires_alone(rules: Path, name: str, change: tuple[tuple[str, str], ...]) -> None:
+    assert_firing(rules, dict(change), {name})
 
 
-def test_a_fail_over_raises_no_alert(rules: Path) -> None:
-    """The leader is killed: its series ends, and another one rises within the bound."""
+def test_failover_raises_no_alert(rules: Path) -> None:
+    """Kill the leader: its series ends, and another member becomes the leader within the bound."""
     changed = dict(
         [
             scraped(LEADER, "1x108 stale", "m1", name="kube-scheduler"),
@@ -172,10 +172,10 @@ def test_a_fail_over_raises_no_alert(rules: Path) -> None:
             scraped("up", "1x108 0 1x10", "m1"),
         ]
     )
-    firing(rules, changed, set())
+    assert_firing(rules, changed, set())
 
 
-def test_prometheus_takes_the_files(tmp_path: Path) -> None:
+def test_promtool_accepts_the_files(tmp_path: Path) -> None:
     ca = Ca(tmp_path)
     pem, key = ca.issue("kube-ha-prometheus")
     clusters = [
@@ -184,12 +184,12 @@ def test_prometheus_takes_the_files(tmp_path: Path) -> None:
         cluster(group="old", version="1.20.2"),
         cluster(group="lab", pki="external", csr_dir="/csr"),
     ]
-    found = planned(*clusters, dir=str(tmp_path), server_name="scheduler.example")
-    for path, content in found.files.items():
+    plan = planned(*clusters, dir=str(tmp_path), server_name="scheduler.example")
+    for path, content in plan.files.items():
         Path(path).write_text(ca.pem if path.endswith(".pem") else yaml.safe_dump(content))
     for path in {
         one["tls_config"][name]
-        for one in found.files[f"{tmp_path}/scrape.yml"]["scrape_configs"]
+        for one in plan.files[f"{tmp_path}/scrape.yml"]["scrape_configs"]
         for name in ("cert_file", "key_file")
     }:
         Path(path).write_text(key if "key" in path else pem)
@@ -197,11 +197,11 @@ def test_prometheus_takes_the_files(tmp_path: Path) -> None:
         "scrape_config_files: [scrape.yml]\nrule_files: [rules.yml]\n"
     )
     promtool("check", "config", tmp_path / "prometheus.yml")
-    [count] = {len(group["rules"]) for group in found.files[f"{tmp_path}/rules.yml"]["groups"]}
+    [count] = {len(group["rules"]) for group in plan.files[f"{tmp_path}/rules.yml"]["groups"]}
     assert f"{4 * count} rules found" in promtool(
         "check", "rules", "--lint-fatal", tmp_path / "rules.yml"
     )
 
 
-def test_the_metrics_of_the_report_are_well_formed() -> None:
+def test_promtool_accepts_the_metrics_of_the_report() -> None:
     assert promtool("check", "metrics", stdin=metrics.render_metrics(document())) == ""

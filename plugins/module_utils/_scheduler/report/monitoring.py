@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""What Prometheus is told of the schedulers: the scrape job and the rules, for its files of configuration."""
+"""Compute the scrape jobs and the rules that a Prometheus host needs for the schedulers."""
 
 from __future__ import annotations
 
@@ -17,41 +17,28 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import ElectionTimings
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
-    versions as _versions,
-)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.variables import (
     Variables,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.metrics import (
     METRIC_PREFIX,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import (
+    MONITORING,
+    MONITORING_ALERTS,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
+    VersionTable,
+    parse_minor,
+    version_row,
+)
 
 RUNBOOK = "https://github.com/kube-ha/scheduler/blob/main/docs/troubleshooting.md"
-# As Prometheus reads them, without its fractions and sums.
+# Durations of Prometheus with a single unit.
 DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)")
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# Which thresholds there are. Those that are empty follow from the lease's times and from the renewal of the certificates.
-ALERT_SPEC: dict[str, dict[str, t.Any]] = {
-    "leaderless": {"type": "str", "default": ""},
-    "leaders": {"type": "str", "default": ""},
-    "down": {"type": "str", "default": "2m"},
-    "transitions": {"type": "int", "default": 4},
-    "certificate": {"type": "str", "default": ""},
-    "pending": {"type": "str", "default": "5m"},
-    "latency": {"type": "str", "default": "1s"},
-    "versions": {"type": "str", "default": "1h"},
-    "report": {"type": "str", "default": "26h"},
-}
-MONITORING_SPEC: dict[str, dict[str, t.Any]] = {
-    "monitoring_dir": {"type": "str", "default": "/etc/prometheus/kube-scheduler"},
-    "monitoring_group": {"type": "str", "default": "prometheus"},
-    "monitoring_service": {"type": "str", "default": "prometheus"},
-    "monitoring_server_name": {"type": "str", "default": ""},
-    "monitoring_interval": {"type": "str", "default": "15s"},
-    "monitoring_alerts": {"type": "dict", "options": ALERT_SPEC, "apply_defaults": True},
-}
-# How urgent each alert is, and the section of the page of troubles that tells what to do.
+DAY_S = UNIT_SECONDS["d"]
+# Severity of each alert, and its section in docs/troubleshooting.md.
 ALERT_PROPERTIES = {
     "Leaderless": ("critical", "no-leader"),
     "Leaders": ("critical", "several-leaders"),
@@ -66,15 +53,23 @@ ALERT_PROPERTIES = {
     "Certificate": ("warning", "a-certificate-is-about-to-expire"),
     "Report": ("warning", "the-report-of-statusyml-is-old"),
 }
-# The client certificate of Prometheus: the ClusterRole system:monitoring, which every apiserver brings, lets this group read /metrics.
-SCRAPER = {"CN": "kube-ha-prometheus", "O": "system:monitoring"}
+# Every apiserver has the ClusterRole system:monitoring, which lets this group read /metrics.
+CLIENT_SUBJECT = {"CN": "kube-ha-prometheus", "O": "system:monitoring"}
 CLIENT_VALID_FOR, CLIENT_RENEW_BEFORE = "8760h", "720h"
-DIRECTORY_PATH = re.compile(r"(/[A-Za-z0-9._@-]+)+")
 UNIT_OR_GROUP = re.compile(r"[A-Za-z0-9:_.@-]*")
+# Pattern of each setting, and its description in an error.
+FORMATS = {
+    "dir": (re.compile(r"(/[A-Za-z0-9._@-]+)+"), "an absolute path of letters, digits and ._@-"),
+    "group": (UNIT_OR_GROUP, "a group name"),
+    "service": (UNIT_OR_GROUP, "a unit name"),
+    "server_name": (UNIT_OR_GROUP, "a DNS name or an address"),
+    "interval": (DURATION, "a duration such as 15s"),
+}
+ALL_ADDRESSES = ("0.0.0.0", "::")
 
 
 class MonitoringSettings(t.NamedTuple):
-    """The variables of monitoring.yml, by the names there without monitoring_."""
+    """The variables of monitoring.yml, named as there without the prefix monitoring_."""
 
     dir: str
     group: str
@@ -85,7 +80,7 @@ class MonitoringSettings(t.NamedTuple):
 
 
 class MonitoredCluster(t.NamedTuple):
-    """The schedulers of one cluster: what the step variables fixed of its members, by their inventory names."""
+    """The schedulers of one cluster, with the variables and addresses of its members by name."""
 
     variables: dict[str, Variables]
     addresses: dict[str, str]
@@ -93,146 +88,136 @@ class MonitoredCluster(t.NamedTuple):
     ca: str  # PEM text
 
     @property
-    def any(self) -> Variables:
-        """Of a member, for what is the same of all."""
+    def shared_variables(self) -> Variables:
+        """Return the variables of one member, to read those that are the same for all members."""
         return next(iter(self.variables.values()))
 
     @property
     def name(self) -> str:
-        return self.any.group
+        return self.shared_variables.group
 
     @property
     def labels(self) -> dict[str, str]:
-        """By which all series of this cluster are told from others."""
-        return {"job": "kube-scheduler", "cluster": self.name, "scheduler": self.any.name}
+        """Return the labels that all series of this cluster have, and no other series."""
+        return {
+            "job": "kube-scheduler",
+            "cluster": self.name,
+            "scheduler": self.shared_variables.name,
+        }
 
     @property
     def selector(self) -> str:
         return _selector(self.labels)
 
 
-def _selector(labels: t.Mapping[str, str]) -> str:
-    return "{" + ",".join(f"{key}={json.dumps(value)}" for key, value in labels.items()) + "}"
-
-
 class ClientIdentity(t.TypedDict):
-    """A client certificate that is made on Prometheus' host, and the CA that the schedulers' own are checked with."""
+    """A client certificate that is issued on the Prometheus host, and the CA that signs it."""
 
     path: str
     privatekey_path: str
     ca_cert: str  # on the controller
-    ca_key: str
+    ca_key: str  # on the controller
 
 
 class MonitoringPlan(t.NamedTuple):
-    """What a host of Prometheus is to have."""
+    """The desired state of a Prometheus host."""
 
     identities: list[ClientIdentity]
-    files: dict[str, t.Any]  # by path: a text, or a tree that is to be written as YAML
+    files: dict[str, t.Any]  # by path: a text, or a structure that is written as YAML
     warnings: list[str]
+
+
+class Alert(t.NamedTuple):
+    """An alert, without the labels and annotations that all alerts have."""
+
+    name: str  # a key of ALERT_PROPERTIES
+    expr: str
+    duration: str  # how long the expression must hold
+    summary: str
 
 
 def read_monitoring_settings(
     raw: t.Mapping[str, t.Any],
 ) -> tuple[MonitoringSettings | None, list[str]]:
-    """The variables with their types, or None and what is wrong with them, one line each."""
-    checked = ArgumentSpecValidator(MONITORING_SPEC).validate(
-        {name: value for name, value in raw.items() if name in MONITORING_SPEC}
+    """Return the validated settings, or None with the errors."""
+    validated = ArgumentSpecValidator(MONITORING).validate(
+        {name: value for name, value in raw.items() if name in MONITORING}
     )
-    if checked.error_messages:
-        return None, list(checked.error_messages)
-    values = checked.validated_parameters
-    found = MonitoringSettings(
-        **{name.removeprefix("monitoring_"): values[name] for name in MONITORING_SPEC}
+    if validated.error_messages:
+        return None, list(validated.error_messages)
+    values = validated.validated_parameters
+    settings = MonitoringSettings(
+        **{name.removeprefix("monitoring_"): values[name] for name in MONITORING}
     )
-    faults = [
-        f"monitoring_{name}: {value[:80]!r} is not {what}"
-        for name, value, form, what in (
-            ("dir", found.dir, DIRECTORY_PATH, "an absolute path of letters, digits and ._@-"),
-            ("group", found.group, UNIT_OR_GROUP, "a name of a group"),
-            ("service", found.service, UNIT_OR_GROUP, "a name of a unit"),
-            ("server_name", found.server_name, UNIT_OR_GROUP, "a DNS name or an address"),
-            ("interval", found.interval, DURATION, "a duration such as 15s"),
-        )
-        if not form.fullmatch(value)
-    ]
-    faults += [
-        f"monitoring_alerts: {name}: {value[:80]!r} is not a duration such as 90s, 5m or 30d"
-        for name, value in found.alerts.items()
-        if ALERT_SPEC[name]["type"] == "str"
-        and (value or ALERT_SPEC[name]["default"])
-        and not DURATION.fullmatch(value)
-    ]
-    return (None if faults else found), faults
+    errors = [*_format_errors(settings), *_threshold_errors(settings)]
+    return (None if errors else settings), errors
 
 
-def _seconds(text: str) -> int:
-    number, unit = DURATION.fullmatch(text).groups()  # type: ignore[union-attr]
-    return int(number) * UNIT_SECONDS[unit]
+def _format_errors(settings: MonitoringSettings) -> t.Iterator[str]:
+    for name, (pattern, description) in FORMATS.items():
+        value = getattr(settings, name)
+        if not pattern.fullmatch(value):
+            yield f"monitoring_{name}: {value[:80]!r} is not {description}"
 
 
-def list_errors(
-    cluster: MonitoredCluster, versions: _versions.VersionTable, prefix: str
-) -> list[str]:
-    """Why the metrics of a cluster cannot be had, one line each."""
-    found = []
+def _threshold_errors(settings: MonitoringSettings) -> t.Iterator[str]:
+    for name, value in settings.alerts.items():
+        spec = MONITORING_ALERTS[name]
+        is_computed = not value and not spec["default"]
+        if spec["type"] == "str" and not is_computed and not DURATION.fullmatch(value):
+            yield (
+                f"monitoring_alerts: {name}: {value[:80]!r} is not a duration such as 90s, 5m or"
+                " 30d"
+            )
+
+
+def list_scrape_errors(cluster: MonitoredCluster, versions: VersionTable, prefix: str) -> list[str]:
+    """Return why Prometheus cannot scrape members of a cluster."""
+    errors = []
     for name, v in cluster.variables.items():
-        row = _versions.version_row(versions, v.version)
+        row = version_row(versions, v.version)
         if row and not row["https"]:
-            found.append(
-                f"{prefix}version: {v.version} of {name} serves its metrics over plain http only; upgrade it to 1.13 or newer"
+            errors.append(
+                f"{prefix}version: {v.version} on {name} serves metrics over plain HTTP only;"
+                " upgrade to 1.13 or newer"
             )
         elif transport.is_loopback(v.bind_address):
-            found.append(
-                f"{prefix}bind_address: {name} serves its metrics on {v.bind_address} only, where Prometheus cannot reach them; let it be"
-                " 0.0.0.0 or the address of the host, run site.yml, and then this again"
+            errors.append(
+                f"{prefix}bind_address: {name} serves metrics on {v.bind_address} only, which"
+                " Prometheus cannot reach; set 0.0.0.0 or the address of the host, run site.yml,"
+                " then run monitoring.yml again"
             )
-    return found
-
-
-def _target(v: Variables, address: str) -> str:
-    host = address if v.bind_address in ("0.0.0.0", "::") else v.bind_address
-    return transport.netloc(host, v.secure_port)
+    return errors
 
 
 def plan_monitoring(
     clusters: t.Sequence[MonitoredCluster],
     settings: MonitoringSettings,
-    versions: _versions.VersionTable,
+    versions: VersionTable,
 ) -> MonitoringPlan:
-    """The files of a host of Prometheus: one job and one group of rules for each cluster."""
+    """Return the plan of a Prometheus host, with one job and one group of rules per cluster."""
     identities: list[ClientIdentity] = []
     files: dict[str, t.Any] = {}
     warnings: list[str] = []
     jobs, groups = [], []
     for cluster in clusters:
-        v = cluster.any
-        base = f"{settings.dir}/{cluster.name}" + (
-            "" if v.name == "kube-scheduler" else f"-{v.name}"
-        )
-        own = ClientIdentity(
+        v = cluster.shared_variables
+        base = _base_path(cluster, settings)
+        identity = ClientIdentity(
             path=f"{base}.pem",
             privatekey_path=f"{base}-key.pem",
             ca_cert=v.ca_cert,
             ca_key=v.ca_key,
         )
         if v.is_signed_by_controller:
-            identities.append(own)
-        else:
-            warnings.append(
-                f"{cluster.name}: its certificates are not signed here; put a client certificate with O={SCRAPER['O']} and its key at"
-                f" {own['path']} and {own['privatekey_path']}, readable by the group {settings.group}"
-            )
-        if not v.version:
-            warnings.append(
-                f"{cluster.name}: its version is not declared, so that the rules name the metrics of the newest one"
-            )
+            identities.append(identity)
+        warnings += _cluster_warnings(cluster, settings, identity)
         files[f"{base}-ca.pem"] = cluster.ca
-        jobs.append(_job(cluster, settings, own, f"{base}-ca.pem"))
+        jobs.append(_job(cluster, settings, identity, f"{base}-ca.pem"))
         groups.append(
             {
                 "name": f"kube-scheduler/{cluster.name}/{v.name}",
-                "rules": _rules(cluster, settings, versions),
+                "rules": [_rule(cluster, alert) for alert in _alerts(cluster, settings, versions)],
             }
         )
     files |= {
@@ -242,10 +227,34 @@ def plan_monitoring(
     return MonitoringPlan(identities, files, warnings)
 
 
+def _base_path(cluster: MonitoredCluster, settings: MonitoringSettings) -> str:
+    """Return the start of the paths of a cluster's PEM files."""
+    name = cluster.shared_variables.name
+    suffix = "" if name == "kube-scheduler" else f"-{name}"
+    return f"{settings.dir}/{cluster.name}{suffix}"
+
+
+def _cluster_warnings(
+    cluster: MonitoredCluster, settings: MonitoringSettings, identity: ClientIdentity
+) -> t.Iterator[str]:
+    v = cluster.shared_variables
+    if not v.is_signed_by_controller:
+        yield (
+            f"{cluster.name}: the controller does not sign its certificates; put a client"
+            f" certificate with O={CLIENT_SUBJECT['O']} at {identity['path']} and its key at"
+            f" {identity['privatekey_path']}, readable by the group {settings.group}"
+        )
+    if not v.version:
+        yield (
+            f"{cluster.name}: its version is not set, so that the rules use the metrics of the"
+            " newest supported version"
+        )
+
+
 def _job(
     cluster: MonitoredCluster, settings: MonitoringSettings, identity: ClientIdentity, ca_file: str
 ) -> dict[str, t.Any]:
-    verified = {"server_name": settings.server_name} if settings.server_name else {}
+    server_name = {"server_name": settings.server_name} if settings.server_name else {}
     return {
         "job_name": "/".join(cluster.labels.values()),
         "scheme": "https",
@@ -254,7 +263,7 @@ def _job(
             "ca_file": ca_file,
             "cert_file": identity["path"],
             "key_file": identity["privatekey_path"],
-            **verified,
+            **server_name,
         },
         "static_configs": [
             {
@@ -266,108 +275,171 @@ def _job(
     }
 
 
-def _rules(
-    cluster: MonitoredCluster, settings: MonitoringSettings, versions: _versions.VersionTable
-) -> list[dict[str, t.Any]]:
-    v, told, own = cluster.any, settings.alerts, cluster.selector
-    newest = max(versions, key=_versions.parse_minor)
-    metrics = (_versions.version_row(versions, v.version) or versions[newest])["metrics"]
-    # A scrape that comes late, and one that is lost, do not count.
-    patience = f"{math.ceil(cluster.timings.crash_bound + 2 * _seconds(settings.interval))}s"
-    window = _durations.fixed_window_seconds(v.renew_before)
-    # What is renewed in its window has not been, for a quarter of it.
-    certificate = (
-        _seconds(told["certificate"]) if told["certificate"] else int(0.75 * (window or 20 * 86400))
-    )
-    report = _selector({"cluster": cluster.name})
-    found: list[dict[str, t.Any]] = []
+def _target(v: Variables, address: str) -> str:
+    host = address if v.bind_address in ALL_ADDRESSES else v.bind_address
+    return transport.netloc(host, v.secure_port)
 
-    def alert(name: str, expr: str, after: str, summary: str) -> None:
-        severity, section = ALERT_PROPERTIES[name]
-        found.append(
-            {
-                "alert": f"KubeScheduler{name}",
-                "expr": expr,
-                "for": after,
-                "labels": {"severity": severity, "cluster": cluster.name, "scheduler": v.name},
-                "annotations": {
-                    "summary": f"{cluster.name}: {summary}",
-                    "runbook_url": f"{RUNBOOK}#{section}",
-                },
-            }
-        )
 
-    leader, pending, latency = (metrics.get(name) for name in ("leader", "pending", "latency"))
-    if leader:
-        leads = f"(sum({leader}{own}) or vector(0))"
-        # Each change of the leader falls on one member and rises on another one.
-        changes = f"(sum(changes({leader}{own}[1h])) or vector(0)) / 2"
-        alert(
-            "Leaderless", f"{leads} < 1", told["leaderless"] or patience, "no kube-scheduler leads"
-        )
-        alert(
-            "Leaders",
-            f"{leads} > 1",
-            told["leaders"] or patience,
-            "{{ $value }} kube-schedulers lead",
-        )
-        alert(
-            "Transitions",
-            f"{changes} > {told['transitions']}",
-            "0s",
-            "the leader has changed {{ $value }} times within an hour",
-        )
-    alert("Down", f"up{own} < 1", told["down"], "{{ $labels.host }} does not answer")
-    # The label has another name in versions before 1.21, and is left out where it is not.
-    different = f"count(count by (git_version, gitVersion) (kubernetes_build_info{own}))"
-    alert("Versions", f"{different} > 1", told["versions"], "{{ $value }} versions run")
-    if pending:
-        waiting = f"sum({pending}{_selector({**cluster.labels, 'queue': 'active'})})"
-        tried = f"(sum(rate(scheduler_schedule_attempts_total{own}[5m])) or vector(0))"
-        alert(
-            "Pending",
-            f"{waiting} > 0 and {tried} == 0",
-            told["pending"],
-            "{{ $value }} pods wait, and none is scheduled",
-        )
-    if latency:
-        slowest = f"histogram_quantile(0.99, sum by (le) (rate({latency}_bucket{own}[5m])))"
-        alert(
-            "Slow",
-            f"{slowest} > {_seconds(told['latency'])}",
-            "10m",
-            "one of a hundred pods takes {{ $value | humanizeDuration }} to schedule",
-        )
-    alert(
-        "LeaseStands", f"{METRIC_PREFIX}lease_moving{report} < 1", "0s", "the lease is not renewed"
+# --- Rules
+
+
+def _rule(cluster: MonitoredCluster, alert: Alert) -> dict[str, t.Any]:
+    severity, section = ALERT_PROPERTIES[alert.name]
+    return {
+        "alert": f"KubeScheduler{alert.name}",
+        "expr": alert.expr,
+        "for": alert.duration,
+        "labels": {
+            "severity": severity,
+            "cluster": cluster.name,
+            "scheduler": cluster.shared_variables.name,
+        },
+        "annotations": {
+            "summary": f"{cluster.name}: {alert.summary}",
+            "runbook_url": f"{RUNBOOK}#{section}",
+        },
+    }
+
+
+def _alerts(
+    cluster: MonitoredCluster, settings: MonitoringSettings, versions: VersionTable
+) -> list[Alert]:
+    newest = max(versions, key=parse_minor)
+    row = version_row(versions, cluster.shared_variables.version) or versions[newest]
+    metrics = row["metrics"]
+    return [
+        *_leader_alerts(cluster, settings, metrics.get("leader")),
+        *_process_alerts(cluster, settings.alerts),
+        *_pending_alerts(cluster, settings.alerts, metrics.get("pending")),
+        *_latency_alerts(cluster, settings.alerts, metrics.get("latency")),
+        *_report_alerts(cluster, settings.alerts),
+    ]
+
+
+def _leader_alerts(
+    cluster: MonitoredCluster, settings: MonitoringSettings, metric: str | None
+) -> t.Iterator[Alert]:
+    if not metric:
+        return
+    thresholds, selector = settings.alerts, cluster.selector
+    leaders = f"(sum({metric}{selector}) or vector(0))"
+    # A change of the leader changes two series: that of the old leader, and that of the new one.
+    transitions = f"(sum(changes({metric}{selector}[1h])) or vector(0)) / 2"
+    # Tolerates one late scrape and one lost scrape.
+    max_failover = f"{math.ceil(cluster.timings.crash_bound + 2 * _seconds(settings.interval))}s"
+    yield Alert(
+        "Leaderless",
+        f"{leaders} < 1",
+        thresholds["leaderless"] or max_failover,
+        "no kube-scheduler is the leader",
     )
-    healthy, drift = (
-        f"{METRIC_PREFIX}member_healthy{report}",
-        f"{METRIC_PREFIX}member_drift{report}",
+    yield Alert(
+        "Leaders",
+        f"{leaders} > 1",
+        thresholds["leaders"] or max_failover,
+        "{{ $value }} kube-schedulers are leaders",
     )
-    alert(
-        "Unhealthy",
-        f"{healthy} < 1",
+    yield Alert(
+        "Transitions",
+        f"{transitions} > {thresholds['transitions']}",
         "0s",
-        "{{ $labels.host }} was not healthy when status.yml ran last",
+        "the leader has changed {{ $value }} times within an hour",
     )
-    alert(
+
+
+def _process_alerts(
+    cluster: MonitoredCluster, thresholds: t.Mapping[str, t.Any]
+) -> t.Iterator[Alert]:
+    selector = cluster.selector
+    yield Alert(
+        "Down", f"up{selector} < 1", thresholds["down"], "{{ $labels.host }} does not respond"
+    )
+    # The label is named gitVersion before 1.21. A missing label does not split the groups.
+    versions = f"count(count by (git_version, gitVersion) (kubernetes_build_info{selector}))"
+    yield Alert("Versions", f"{versions} > 1", thresholds["versions"], "{{ $value }} versions run")
+
+
+def _pending_alerts(
+    cluster: MonitoredCluster, thresholds: t.Mapping[str, t.Any], metric: str | None
+) -> t.Iterator[Alert]:
+    if not metric:
+        return
+    pending = f"sum({metric}{_selector({**cluster.labels, 'queue': 'active'})})"
+    attempts = f"scheduler_schedule_attempts_total{cluster.selector}"
+    yield Alert(
+        "Pending",
+        f"{pending} > 0 and (sum(rate({attempts}[5m])) or vector(0)) == 0",
+        thresholds["pending"],
+        "{{ $value }} pods are pending, and none is scheduled",
+    )
+
+
+def _latency_alerts(
+    cluster: MonitoredCluster, thresholds: t.Mapping[str, t.Any], metric: str | None
+) -> t.Iterator[Alert]:
+    if not metric:
+        return
+    buckets = f"sum by (le) (rate({metric}_bucket{cluster.selector}[5m]))"
+    yield Alert(
+        "Slow",
+        f"histogram_quantile(0.99, {buckets}) > {_seconds(thresholds['latency'])}",
+        "10m",
+        "the p99 latency of scheduling a pod is {{ $value | humanizeDuration }}",
+    )
+
+
+def _report_alerts(
+    cluster: MonitoredCluster, thresholds: t.Mapping[str, t.Any]
+) -> t.Iterator[Alert]:
+    """Yield the alerts on the metrics that status.yml writes."""
+    selector = _selector({"cluster": cluster.name})
+    yield Alert(
+        "LeaseStands",
+        f"{METRIC_PREFIX}lease_moving{selector} < 1",
+        "0s",
+        "the lease is not renewed",
+    )
+    yield Alert(
+        "Unhealthy",
+        f"{METRIC_PREFIX}member_healthy{selector} < 1",
+        "0s",
+        "{{ $labels.host }} was unhealthy at the last run of status.yml",
+    )
+    yield Alert(
         "Drift",
-        f"{drift} > 0",
+        f"{METRIC_PREFIX}member_drift{selector} > 0",
         "0s",
         "{{ $labels.host }} differs from its plan in {{ $value }} parts",
     )
-    alert(
+    expiry = f"{METRIC_PREFIX}certificate_not_after_seconds{selector}"
+    yield Alert(
         "Certificate",
-        f"{METRIC_PREFIX}certificate_not_after_seconds{report} - time() < {certificate}",
+        f"{expiry} - time() < {_min_validity_seconds(cluster, thresholds['certificate'])}",
         "0s",
-        "the certificate that {{ $labels.host }} has {{ $labels.use }} ends in {{ $value | humanizeDuration }}",
+        "the certificate with the use {{ $labels.use }} of {{ $labels.host }} expires in"
+        " {{ $value | humanizeDuration }}",
     )
-    age = f"time() - {METRIC_PREFIX}report_time_seconds"
-    alert(
+    time = f"{METRIC_PREFIX}report_time_seconds"
+    yield Alert(
         "Report",
-        f"{age} > {_seconds(told['report'])} or absent({METRIC_PREFIX}report_time_seconds)",
+        f"time() - {time} > {_seconds(thresholds['report'])} or absent({time})",
         "15m",
-        "status.yml has not written its metrics for long",
+        "status.yml has not written new metrics recently",
     )
-    return found
+
+
+def _min_validity_seconds(cluster: MonitoredCluster, threshold: str) -> int:
+    """Return the threshold in seconds, by default three quarters of the renewal window."""
+    if threshold:
+        return _seconds(threshold)
+    window = _durations.fixed_window_seconds(cluster.shared_variables.renew_before)
+    return int(0.75 * (window or 20 * DAY_S))
+
+
+def _seconds(text: str) -> int:
+    number, unit = DURATION.fullmatch(text).groups()  # type: ignore[union-attr]
+    return int(number) * UNIT_SECONDS[unit]
+
+
+def _selector(labels: t.Mapping[str, str]) -> str:
+    return "{" + ",".join(f"{key}={json.dumps(value)}" for key, value in labels.items()) + "}"

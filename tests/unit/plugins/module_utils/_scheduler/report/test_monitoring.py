@@ -1,4 +1,4 @@
-"""What Prometheus is told of the schedulers, as functions; tests/integration/monitoring has promtool read it."""
+"""Test the files for Prometheus; tests/integration/monitoring checks them with promtool."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def cluster(
     return monitoring.MonitoredCluster(dict.fromkeys(ADDRESSES, v), ADDRESSES, lease, "the CA\n")
 
 
-def told(**given: Any) -> monitoring.MonitoringSettings:
-    found, faults = monitoring.read_monitoring_settings(
+def read_settings(**given: Any) -> monitoring.MonitoringSettings:
+    result, errors = monitoring.read_monitoring_settings(
         {f"monitoring_{name}": value for name, value in given.items()}
     )
-    assert found, faults
-    return found
+    assert result, errors
+    return result
 
 
 def planned(*clusters: monitoring.MonitoredCluster, **given: Any) -> monitoring.MonitoringPlan:
-    return monitoring.plan_monitoring(clusters or [cluster()], told(**given), VERSIONS)
+    return monitoring.plan_monitoring(clusters or [cluster()], read_settings(**given), VERSIONS)
 
 
 def alerts(*clusters: monitoring.MonitoredCluster, **given: Any) -> dict[str, dict[str, Any]]:
@@ -44,14 +44,14 @@ def alerts(*clusters: monitoring.MonitoredCluster, **given: Any) -> dict[str, di
 
 
 def job(*clusters: monitoring.MonitoredCluster, **given: Any) -> dict[str, Any]:
-    found = planned(*clusters, **given)
-    [one] = next(content for path, content in found.files.items() if path.endswith("scrape.yml"))[
+    result = planned(*clusters, **given)
+    [one] = next(content for path, content in result.files.items() if path.endswith("scrape.yml"))[
         "scrape_configs"
     ]
     return dict(one)
 
 
-def test_the_scrape_job() -> None:
+def test_scrape_job_has_all_members() -> None:
     assert job() == {
         "job_name": "kube-scheduler/kube_masters/kube-scheduler",
         "scheme": "https",
@@ -77,13 +77,13 @@ def test_the_scrape_job() -> None:
     assert planned().files[f"{DIR}/kube_masters-ca.pem"] == "the CA\n"
 
 
-def test_what_is_set_is_heard() -> None:
-    found = job(dir="/srv/p", server_name="scheduler.example", interval="1m")
-    assert found["tls_config"]["ca_file"] == "/srv/p/kube_masters-ca.pem"
-    assert found["tls_config"]["server_name"] == "scheduler.example"
-    assert found["scrape_interval"] == "1m"
-    kept = told(group="monitors", service="")
-    assert (kept.group, kept.service) == ("monitors", "")
+def test_scrape_job_uses_the_variables() -> None:
+    result = job(dir="/srv/p", server_name="scheduler.example", interval="1m")
+    assert result["tls_config"]["ca_file"] == "/srv/p/kube_masters-ca.pem"
+    assert result["tls_config"]["server_name"] == "scheduler.example"
+    assert result["scrape_interval"] == "1m"
+    named = read_settings(group="monitors", service="")
+    assert (named.group, named.service) == ("monitors", "")
 
 
 @pytest.mark.parametrize(
@@ -95,13 +95,13 @@ def test_what_is_set_is_heard() -> None:
         ("2001:db8::9", "[2001:db8::9]:10259"),
     ],
 )
-def test_where_it_is_scraped(bind: str, target: str) -> None:
+def test_scrape_target_uses_a_specific_bind_address(bind: str, target: str) -> None:
     assert job(cluster(bind_address=bind))["static_configs"][0]["targets"] == [target]
 
 
-def test_one_identity_for_each_cluster() -> None:
-    found = planned(cluster(), cluster(group="lab", ca_cert="/lab.pem", ca_key="/lab-key.pem"))
-    assert found.identities == [
+def test_each_cluster_has_a_client_identity() -> None:
+    result = planned(cluster(), cluster(group="lab", ca_cert="/lab.pem", ca_key="/lab-key.pem"))
+    assert result.identities == [
         {
             "path": f"{DIR}/{name}.pem",
             "privatekey_path": f"{DIR}/{name}-key.pem",
@@ -110,61 +110,63 @@ def test_one_identity_for_each_cluster() -> None:
         }
         for name, ca in (("kube_masters", "/ca"), ("lab", "/lab"))
     ]
-    jobs = found.files[f"{DIR}/scrape.yml"]["scrape_configs"]
+    jobs = result.files[f"{DIR}/scrape.yml"]["scrape_configs"]
     assert [one["tls_config"]["cert_file"] for one in jobs] == [
         f"{DIR}/kube_masters.pem",
         f"{DIR}/lab.pem",
     ]
-    assert found.warnings == []
+    assert result.warnings == []
 
 
-def test_instances_of_one_cluster_are_told_apart() -> None:
-    found = planned(cluster(), cluster(name="batch", secure_port=10359))
-    first, second = found.files[f"{DIR}/scrape.yml"]["scrape_configs"]
+def test_instances_of_one_cluster_have_separate_jobs_and_rules() -> None:
+    result = planned(cluster(), cluster(name="batch", secure_port=10359))
+    first, second = result.files[f"{DIR}/scrape.yml"]["scrape_configs"]
     assert first["job_name"] != second["job_name"]
     assert second["tls_config"]["ca_file"] == f"{DIR}/kube_masters-batch-ca.pem"
     assert second["static_configs"][0]["labels"]["scheduler"] == "batch"
-    assert 'scheduler="batch"' in found.files[f"{DIR}/rules.yml"]["groups"][1]["rules"][0]["expr"]
+    assert 'scheduler="batch"' in result.files[f"{DIR}/rules.yml"]["groups"][1]["rules"][0]["expr"]
 
 
-def test_a_ca_of_somebody_else_signs_elsewhere() -> None:
-    found = planned(cluster(pki="external", csr_dir="/csr"))
-    assert found.identities == []
-    [warning] = found.warnings
+def test_external_pki_results_in_a_warning() -> None:
+    result = planned(cluster(pki="external", csr_dir="/csr"))
+    assert result.identities == []
+    [warning] = result.warnings
     assert warning == (
-        "kube_masters: its certificates are not signed here; put a client certificate with O=system:monitoring and its key at"
-        f" {DIR}/kube_masters.pem and {DIR}/kube_masters-key.pem, readable by the group prometheus"
+        "kube_masters: the controller does not sign its certificates; put a client certificate with"
+        f" O=system:monitoring at {DIR}/kube_masters.pem and its key at"
+        f" {DIR}/kube_masters-key.pem, readable by the group prometheus"
     )
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1"])
-def test_a_loopback_address_is_refused(address: str) -> None:
+def test_loopback_address_is_rejected(address: str) -> None:
     one = cluster()
     one.variables["m2"] = replace(one.variables["m2"], bind_address=address)
-    [fault] = monitoring.list_errors(one, VERSIONS, PREFIX)
-    assert fault == (
-        f"kube_scheduler_bind_address: m2 serves its metrics on {address} only, where Prometheus cannot reach them; let it be 0.0.0.0 or"
-        " the address of the host, run site.yml, and then this again"
+    [error] = monitoring.list_scrape_errors(one, VERSIONS, PREFIX)
+    assert error == (
+        f"kube_scheduler_bind_address: m2 serves metrics on {address} only, which Prometheus cannot"
+        " reach; set 0.0.0.0 or the address of the host, run site.yml, then run monitoring.yml"
+        " again"
     )
 
 
-def test_plain_http_is_refused() -> None:
-    found = monitoring.list_errors(cluster(version="1.12.10"), VERSIONS, PREFIX)
-    assert len(found) == 3
-    assert found[0].startswith(
-        "kube_scheduler_version: 1.12.10 of m1 serves its metrics over plain http only; upgrade it"
+def test_version_with_plain_http_is_rejected() -> None:
+    result = monitoring.list_scrape_errors(cluster(version="1.12.10"), VERSIONS, PREFIX)
+    assert len(result) == 3
+    assert result[0].startswith(
+        "kube_scheduler_version: 1.12.10 on m1 serves metrics over plain HTTP only; upgrade"
     )
-    assert monitoring.list_errors(cluster(version="1.13.12"), VERSIONS, PREFIX) == []
+    assert monitoring.list_scrape_errors(cluster(version="1.13.12"), VERSIONS, PREFIX) == []
 
 
-def test_thresholds_follow_from_the_lease_s_times_and_the_renewal() -> None:
-    found = alerts()
-    assert (found["Leaderless"]["for"], found["Leaders"]["for"]) == ("54s", "54s"), (
-        "23.8 s and two scrapes of 15 s"
+def test_default_thresholds_follow_from_timings_and_renewal_window() -> None:
+    result = alerts()
+    assert (result["Leaderless"]["for"], result["Leaders"]["for"]) == ("54s", "54s"), (
+        "23.8 s and two scrape intervals of 15 s"
     )
     fast = alerts(cluster(timings.ElectionTimings(5, 3, 1)), interval="5s")
     assert (fast["Leaderless"]["for"], fast["Leaders"]["for"]) == ("20s", "20s")
-    assert found["Certificate"]["expr"].endswith(f"< {540 * 3600}"), "three quarters of 720h"
+    assert result["Certificate"]["expr"].endswith(f"< {540 * 3600}"), "three quarters of 720h"
     assert alerts(cluster(renew_before="20%"))["Certificate"]["expr"].endswith(f"< {15 * 86400}")
 
 
@@ -182,7 +184,9 @@ def test_thresholds_follow_from_the_lease_s_times_and_the_renewal() -> None:
         ("report", "2d", "Report", "expr", "> 172800 "),
     ],
 )
-def test_each_threshold_can_be_set(name: str, value: Any, alert: str, key: str, text: str) -> None:
+def test_threshold_that_is_set_changes_the_alert(
+    name: str, value: Any, alert: str, key: str, text: str
+) -> None:
     assert text not in alerts()[alert][key]
     assert text in alerts(alerts={name: value})[alert][key]
     assert text not in alerts()[alert][key]
@@ -198,25 +202,25 @@ def test_each_threshold_can_be_set(name: str, value: Any, alert: str, key: str, 
         ("", "scheduler_scheduling_attempt_duration_seconds_bucket", set()),
     ],
 )
-def test_the_rules_name_what_the_version_has(
+def test_rules_use_the_metrics_of_the_version(
     version: str, latency: str | None, lacks: set[str]
 ) -> None:
-    found = alerts(cluster(version=version))
-    assert set(alerts()) - set(found) == lacks
-    assert latency is None or latency in found["Slow"]["expr"]
+    result = alerts(cluster(version=version))
+    assert set(alerts()) - set(result) == lacks
+    assert latency is None or latency in result["Slow"]["expr"]
     [*warnings] = planned(cluster(version=version)).warnings
     assert bool(warnings) == (not version)
 
 
 @pytest.mark.parametrize(
-    ("given", "fault"),
+    ("given", "error"),
     [
         (
             {"dir": "etc"},
             "monitoring_dir: 'etc' is not an absolute path of letters, digits and ._@-",
         ),
-        ({"group": "a b"}, "monitoring_group: 'a b' is not a name of a group"),
-        ({"service": "a;b"}, "monitoring_service: 'a;b' is not a name of a unit"),
+        ({"group": "a b"}, "monitoring_group: 'a b' is not a group name"),
+        ({"service": "a;b"}, "monitoring_service: 'a;b' is not a unit name"),
         ({"server_name": "a b"}, "monitoring_server_name: 'a b' is not a DNS name or an address"),
         ({"interval": "1.5m"}, "monitoring_interval: '1.5m' is not a duration such as 15s"),
         (
@@ -229,16 +233,16 @@ def test_the_rules_name_what_the_version_has(
         ),
     ],
 )
-def test_what_is_malformed_is_named(given: dict[str, Any], fault: str) -> None:
+def test_malformed_variable_is_rejected(given: dict[str, Any], error: str) -> None:
     assert monitoring.read_monitoring_settings(
         {f"monitoring_{name}": value for name, value in given.items()}
     ) == (
         None,
-        [fault],
+        [error],
     )
 
 
-def test_an_unknown_threshold_is_refused() -> None:
-    found, faults = monitoring.read_monitoring_settings({"monitoring_alerts": {"leaderles": "1m"}})
-    assert found is None
-    assert "leaderles" in faults[0]
+def test_unknown_threshold_is_rejected() -> None:
+    result, errors = monitoring.read_monitoring_settings({"monitoring_alerts": {"leaderles": "1m"}})
+    assert result is None
+    assert "leaderles" in errors[0]
