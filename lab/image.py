@@ -148,7 +148,7 @@ def ensure(
         if not archive.exists():
             build(settings, archive, suite)
         repository = tag(suite).partition(":")[0]
-        former = podman.call(
+        previous = podman.call(
             "images", "--quiet", "--no-trunc", repository, check=False
         ).stdout.split()
         run(
@@ -164,7 +164,7 @@ def ensure(
             settings.logs / "image.log",
             environment=podman.environment,
         )
-        for image in former:
+        for image in previous:
             podman.call("image", "rm", image, check=False)  # remains if another lab uses it
     return identity(podman, suite)
 

@@ -31,12 +31,12 @@ def run_drill(lab: Lab, tmp_path: Path) -> Callable[..., Drill]:
     """Run drill.yml and return its report."""
 
     def run(kind: str, *words: str) -> Any:
-        found = drill(lab, tmp_path, kind, *words)
-        report = found.report
+        result = drill(lab, tmp_path, kind, *words)
+        report = result.report
         if report.get("passed"):
             times = ", ".join(f"{seconds:g} s" for seconds in report["timings"].values())
             MEASURED[times, kind, f"{report['bound']:g}"].append(report["leaderless"])
-        return found
+        return result
 
     return run
 

@@ -23,7 +23,7 @@ MEMORY = "/dev/shm"  # thousands of cases do not wait for a disk
 @pytest.fixture(scope="session")
 def world() -> Iterator[subjects.World]:
     with (
-        tempfile.TemporaryDirectory(dir=MEMORY if os.path.isdir(MEMORY) else None) as folder,
-        subjects.world(Path(folder)) as world,
+        tempfile.TemporaryDirectory(dir=MEMORY if os.path.isdir(MEMORY) else None) as directory,
+        subjects.world(Path(directory)) as world,
     ):
         yield world

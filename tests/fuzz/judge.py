@@ -76,9 +76,9 @@ def refusal(message: Any, given: Iterable[Any] = ()) -> str:
     return message
 
 
-def holds_no(secrets: list[str], *shown: Any) -> None:
+def holds_no(secrets: list[str], *displayed: Any) -> None:
     """Check that no displayed text contains a secret."""
-    text = json.dumps(shown, default=repr)
+    text = json.dumps(displayed, default=repr)
     for secret in secrets:
         assert secret not in text, f"the secret {secret[:12]}... is shown: {text[:500]}"
 
@@ -88,13 +88,13 @@ def time_limit(seconds: float) -> Iterator[None]:
     def end(_number: int, _frame: Any) -> None:
         raise Hang(f"not done after {seconds:g} s")
 
-    former = signal.signal(signal.SIGALRM, end)
+    previous = signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, former)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def run(
@@ -118,10 +118,10 @@ def run(
             frames = traceback.extract_tb(error.__traceback__)
             last = next((f for f in reversed(frames) if "/plugins/" in f.filename), frames[-1])
             kind = f"{type(error).__name__} at {last.filename}:{last.lineno}"
-            told = "".join(traceback.format_exception(error, limit=-6))[-3000:]
+            reported = "".join(traceback.format_exception(error, limit=-6))[-3000:]
             failures.setdefault(
                 kind,
-                f"--- FUZZ_SEED={SEED} FUZZ_CASE={number} pytest tests/fuzz -k {part!r}\n{told}",
+                f"--- FUZZ_SEED={SEED} FUZZ_CASE={number} pytest tests/fuzz -k {part!r}\n{reported}",
             )
             if len(failures) == DISTINCT:
                 break
@@ -165,10 +165,14 @@ _folder: str | None = None
 _violations: list[str] = []
 
 
-def _place(path: Any, folder: Any) -> str:
+def _place(path: Any, directory: Any) -> str:
     if isinstance(path, int):
         return os.path.realpath(f"/proc/self/fd/{path}")
-    start = f"/proc/self/fd/{folder}" if isinstance(folder, int) and folder >= 0 else os.getcwd()
+    start = (
+        f"/proc/self/fd/{directory}"
+        if isinstance(directory, int) and directory >= 0
+        else os.getcwd()
+    )
     whole = os.path.join(start, os.fsdecode(path))
     return os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
 
@@ -205,11 +209,11 @@ sys.addaudithook(_hook)
 
 
 @contextlib.contextmanager
-def guarded(folder: str) -> Iterator[None]:
+def guarded(directory: str) -> Iterator[None]:
     """Allow no program, changes in one directory only, and connections to loopback only."""
     global _folder  # noqa: PLW0603 - an audit hook cannot be removed
     _violations.clear()
-    _folder = os.path.realpath(folder)
+    _folder = os.path.realpath(directory)
     try:
         yield
     finally:
@@ -217,10 +221,10 @@ def guarded(folder: str) -> Iterator[None]:
     assert not _violations, _violations
 
 
-def tree(folder: str) -> dict[str, tuple[Any, ...]]:
+def tree(directory: str) -> dict[str, tuple[Any, ...]]:
     """Return everything below a directory, with data that changes with each write."""
     found: dict[str, tuple[Any, ...]] = {}
-    pending = [folder]
+    pending = [directory]
     while pending:
         with os.scandir(pending.pop()) as entries:
             for entry in entries:

@@ -850,15 +850,15 @@ def _variables(world: World) -> dict[str, list[Any]]:
 
 def options(specified: dict[str, Any], under: str = "") -> dict[str, dict[str, Any]]:
     """Yield every option without suboptions, by its name in the table."""
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     for name, option in specified.items():
         if option.get("options"):
-            found |= options(
+            result |= options(
                 option["options"], f"{under}{name}{'[]' if option['type'] == 'list' else ''}."
             )
         else:
-            found[f"{under}{name}"] = option
-    return found
+            result[f"{under}{name}"] = option
+    return result
 
 
 def put(given: dict[str, Any], place: str, value: Any) -> None:

@@ -728,7 +728,7 @@ class World:
             "probe": False,
             "user": "root",
         }
-        asked = {
+        requested = {
             "apiserver": self.server.url,
             "apiserver_ca": self.ca.pem,
             "tls_server_name": "127.0.0.1",
@@ -740,7 +740,7 @@ class World:
             "ready_path": "/readyz",
             "ready_port": "https",
         }
-        wanted: dict[str, Any] = {
+        desired: dict[str, Any] = {
             "version": "1.1.0",
             "binary": str(host.bin / "app-v1"),
             "log_dir": self.at("live"),
@@ -749,7 +749,7 @@ class World:
             "files": host.files,
             "manage_packages": True,
         }
-        wanted["kubeconfig"]["path"] = self.at("live/kubeconfig")
+        desired["kubeconfig"]["path"] = self.at("live/kubeconfig")
         client = {
             name: self.folder / f"live/client{end}.pem"
             for name, end in (("certificate", ""), ("privatekey", "-key"))
@@ -761,7 +761,7 @@ class World:
         files = [*host.files, *(host.member(name, path) for name, path in client.items())]
         rights = {"owner": "root", "group": "root", "mode": "0600"}
         pair = {
-            **wanted,
+            **desired,
             "certificate": None,
             "pair": {**sums, **rights},
             "binary_source": "present",
@@ -771,21 +771,21 @@ class World:
             base,
             {
                 **base,
-                **asked,
+                **requested,
                 "apiservers": [self.server.url],
                 "bind_address": "0.0.0.0",
                 "_serving": [{**serving, "lock": "leases"}],
             },
             {
                 **base,
-                **asked,
+                **requested,
                 "certificate": self.at("live/cert.pem"),
                 "authorities": self.ca.pem + self.other_ca.pem,
                 "next_ca": self.other_ca.pem,
                 "next_cert": (self.folder / "live/client.pem").read_text(),
                 "next_key": (self.folder / "live/client-key.pem").read_text(),
             },
-            {**base, "desired": wanted, "previous_lease": RESULT["lease"]},
+            {**base, "desired": desired, "previous_lease": RESULT["lease"]},
             {**base, "desired": pair, "fileset_dir": self.at("live/none"), "unit": "other.service"},
             {
                 **base,
@@ -874,7 +874,7 @@ class World:
         choice = choose(DrillRequest("stop"), NAMES, answers, DATA["__kube_scheduler_versions"])
         base = {"input": self.fixed, "results": "health", "_hostvars": hostvars}
         sample = {"at": 1.0, "identity": "m1.example.com_x", "renew_time": "1", "transitions": 1}
-        seen = {
+        observed = {
             "samples": [sample, {**sample, "at": 3.0, "identity": "m2.example.com_x"}],
             "pods": [
                 {
@@ -906,7 +906,7 @@ class World:
                 **base,
                 "step": "report",
                 "choice": {**choice},
-                "measured": {"measurement": seen, "time": "2026-11-25T00:00:00Z"},
+                "measured": {"measurement": observed, "time": "2026-11-25T00:00:00Z"},
                 **folder,
                 "journals": "undone",
             },

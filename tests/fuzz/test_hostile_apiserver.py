@@ -222,16 +222,16 @@ class Hostile:
         }
 
     def respond(self) -> Any:
-        found = answer(self.rng, self.slow)
-        if callable(found):
-            return found
+        result = answer(self.rng, self.slow)
+        if callable(result):
+            return result
 
         def send(stream: Any) -> None:
             with contextlib.suppress(OSError):
-                stream.sendall(found)
+                stream.sendall(result)
 
         # If the length is missing or wrong, the end of the connection is the end of the response.
-        return found if self.rng.random() < 0.5 else send
+        return result if self.rng.random() < 0.5 else send
 
 
 @pytest.fixture
@@ -241,9 +241,9 @@ def hostile(world: subjects.World) -> Iterator[Hostile]:
         yield made
 
 
-def of_lease(found: dict[str, Any]) -> None:
+def of_lease(result: dict[str, Any]) -> None:
     """Check that a view has the documented types. An identity is any text."""
-    checked = facts.validate_module_result({**subjects.GATHERED, "lease": {**found, "age": None}})[
+    checked = facts.validate_module_result({**subjects.GATHERED, "lease": {**result, "age": None}})[
         "lease"
     ]
     assert checked is not None
@@ -256,7 +256,7 @@ def of_lease(found: dict[str, Any]) -> None:
         "lease_duration",
         "transitions",
     )
-    assert {name: checked[name] for name in names} == {name: found[name] for name in names}  # type: ignore[literal-required]
+    assert {name: checked[name] for name in names} == {name: result[name] for name in names}  # type: ignore[literal-required]
 
 
 def test_client_handles_arbitrary_responses(world: subjects.World, hostile: Hostile) -> None:
@@ -283,26 +283,26 @@ def test_client_handles_arbitrary_responses(world: subjects.World, hostile: Host
             mock.patch.object(leader, "MAX_REQUEST_S", TIMEOUT),
             mock.patch.object(leader.lease, "observe", world.hurried(clock)),
         ):
-            found, problem = leader.query_leader(given, clock.sleep)
-        server = found.pop("server")  # type: ignore[misc]
+            result, problem = leader.query_leader(given, clock.sleep)
+        server = result.pop("server")  # type: ignore[misc]
         assert server == hostile.server.url
-        of_lease(dict(found))
-        return judge.refusal(problem, SAID)[:5] if problem else found["state"]
+        of_lease(dict(result))
+        return judge.refusal(problem, SAID)[:5] if problem else result["state"]
 
     def version() -> str:
-        found = info.query_apiserver(hostile.server.url, hostile.asked)
-        assert facts.validate_module_result({**subjects.GATHERED, "apiserver": found})
-        assert found["reachable"] == (found["error"] is None)
-        if found["error"]:
-            raise CollectionError(judge.refusal(found["error"], SAID))
+        result = info.query_apiserver(hostile.server.url, hostile.asked)
+        assert facts.validate_module_result({**subjects.GATHERED, "apiserver": result})
+        assert result["reachable"] == (result["error"] is None)
+        if result["error"]:
+            raise CollectionError(judge.refusal(result["error"], SAID))
         return "reached"
 
     def status() -> str:
-        found = _client.https_get(
+        result = _client.https_get(
             "127.0.0.1", hostile.server.port, "/metrics", ca_pem=world.ca.pem, timeout=TIMEOUT
         )
-        judge.refusal(f"x{found.reason}{found.retry_after}", SAID)
-        assert 100 <= found.status <= 999
+        judge.refusal(f"x{result.reason}{result.retry_after}", SAID)
+        assert 100 <= result.status <= 999
         return "answered"
 
     def one(rng: random.Random) -> None:

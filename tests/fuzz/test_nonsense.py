@@ -37,10 +37,10 @@ def test_table_has_every_option(world: subjects.World, name: str) -> None:
         if nonsense.wrong_type(option) and option.get("type") in TYPED
     }
     judged |= {place for place, option in known.items() if option.get("choices")}
-    told, anything = nonsense.table(world)[name], nonsense.ANY[name]
-    assert not {*told, *anything} - {*known}
-    assert not {*told} & {*anything}
-    assert {*known} - judged == {*told, *anything} - judged
+    reported, anything = nonsense.table(world)[name], nonsense.ANY[name]
+    assert not {*reported, *anything} - {*known}
+    assert not {*reported} & {*anything}
+    assert {*known} - judged == {*reported, *anything} - judged
 
 
 TYPED = ("bool",)

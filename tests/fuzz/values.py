@@ -219,10 +219,10 @@ def spoilt(
     """Return valid options with one to four of them malformed, missing or unknown, at any depth."""
     if rng.random() < 0.05:
         return fields(rng, options, places)
-    found = copy.deepcopy(given)
+    result = copy.deepcopy(given)
     for _number in range(rng.choice([1, 1, 1, 2, 4])):
-        _spoil(rng, found, options, places)
-    return found
+        _spoil(rng, result, options, places)
+    return result
 
 
 def _spoil(
@@ -264,8 +264,8 @@ def somewhere(
 
     The garbage replaces a value, is added beside it, or replaces everything.
     """
-    found = copy.deepcopy(whole)
-    place, depth = found, rng.choice([1, 2, 3, 4, 6])
+    result = copy.deepcopy(whole)
+    place, depth = result, rng.choice([1, 2, 3, 4, 6])
     for _level in range(depth):
         keys: list[Any] = list(place) if isinstance(place, dict) else list(range(len(place)))
         key = rng.choice(keys) if keys else None
@@ -274,12 +274,12 @@ def somewhere(
                 place[str(text(rng))] = garbage(rng)
             else:
                 place.append(garbage(rng))
-            return found
+            return result
         if not isinstance(place[key], (dict, list)) or _level == depth - 1:
             if rng.random() < 0.1:
                 del place[key]
             else:
                 place[key] = garbage(rng)
-            return found
+            return result
         place = place[key]
-    return found
+    return result

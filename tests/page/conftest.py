@@ -83,8 +83,8 @@ class Browser:
         self.driver.get(path.as_uri())
 
     def look(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.driver.execute_script(LOOK)
-        return {**found, "console": self.driver.get_log("browser")}
+        result: dict[str, Any] = self.driver.execute_script(LOOK)
+        return {**result, "console": self.driver.get_log("browser")}
 
     def run(self, script: str) -> Any:
         return self.driver.execute_script(script)
@@ -95,14 +95,14 @@ class Browser:
         return " ".join(self.run("return document.body.innerText").split())
 
     def pdf(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.driver.execute_cdp_cmd(
+        result: dict[str, Any] = self.driver.execute_cdp_cmd(
             "Page.printToPDF", {"printBackground": False}
         )
-        return found
+        return result
 
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    found = Browser(tmp_path_factory.mktemp("browser"))
-    yield found
-    found.driver.quit()
+    result = Browser(tmp_path_factory.mktemp("browser"))
+    yield result
+    result.driver.quit()

@@ -82,12 +82,14 @@ PAGES: dict[str, Callable[[], str]] = {
 }
 
 
-def complaints(found: dict[str, Any]) -> list[str]:
+def complaints(result: dict[str, Any]) -> list[str]:
     """Return what is wrong with the display of a page."""
-    wrong = [f"console: {entry['message']}" for entry in found["console"]]
-    wrong += [f"{found['requests']} requests"] * bool(found["requests"])
-    wrong += [f"wider than the window: {found['content']}"] * (found["content"] > found["window"])
-    for text in found["texts"]:
+    wrong = [f"console: {entry['message']}" for entry in result["console"]]
+    wrong += [f"{result['requests']} requests"] * bool(result["requests"])
+    wrong += [f"wider than the window: {result['content']}"] * (
+        result["content"] > result["window"]
+    )
+    for text in result["texts"]:
         large = text["size"] >= 24 or (text["bold"] and text["size"] >= 18.66)
         if text["contrast"] < (3 if large else 4.5):
             wrong.append(f"contrast {text['contrast']:.2f}: {text['text']}")
@@ -105,12 +107,12 @@ def test_page_fits_the_window_and_is_readable(
     browser: Browser, name: str, width: int, dark: bool
 ) -> None:
     browser.open(PAGES[name](), width, dark=dark)
-    found = browser.look()
-    assert complaints(found) == []
-    assert len(found["texts"]) > 3
-    assert found["window"] == width
-    assert found["back"] == ("rgb(18, 22, 28)" if dark else "rgb(255, 255, 255)")
-    assert found["drawings"] == (2 if "drill" in name else 0)
+    result = browser.look()
+    assert complaints(result) == []
+    assert len(result["texts"]) > 3
+    assert result["window"] == width
+    assert result["back"] == ("rgb(18, 22, 28)" if dark else "rgb(255, 255, 255)")
+    assert result["drawings"] == (2 if "drill" in name else 0)
 
 
 @pytest.mark.parametrize(
@@ -133,9 +135,9 @@ def test_checks_of_the_page_can_fail(browser: Browser, bad: str, words: str) -> 
 @pytest.mark.parametrize("name", ["clusters", "drill"])
 def test_paper_is_white(browser: Browser, name: str, dark: bool) -> None:
     browser.open(PAGES[name](), 700, dark=dark, media="print")
-    found = browser.look()
-    assert found["back"] == "rgb(255, 255, 255)"
-    assert [line for line in complaints(found) if not re.match(r"[\d.]+ px", line)] == []
+    result = browser.look()
+    assert result["back"] == "rgb(255, 255, 255)"
+    assert [line for line in complaints(result) if not re.match(r"[\d.]+ px", line)] == []
     assert base64.b64decode(browser.pdf()["data"]).startswith(b"%PDF")
 
 

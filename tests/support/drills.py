@@ -32,22 +32,24 @@ class Drill:
     page: Path
 
 
-def drill(lab: Lab, folder: Path, kind: str, *words: str) -> Drill:
+def drill(lab: Lab, directory: Path, kind: str, *words: str) -> Drill:
     run = lab.play(
         PLAYBOOK,
         CONFIRMED,
         f"--extra-vars=drill={kind}",
-        f"--extra-vars=drill_report_dir={folder}",
+        f"--extra-vars=drill_report_dir={directory}",
         *words,
     )
-    path = folder / "report.json"
-    return Drill(run, json.loads(path.read_text()) if path.exists() else {}, folder / "report.html")
+    path = directory / "report.json"
+    return Drill(
+        run, json.loads(path.read_text()) if path.exists() else {}, directory / "report.html"
+    )
 
 
-def passed(lab: Lab, found: Drill) -> None:
+def passed(lab: Lab, result: Drill) -> None:
     """Check everything that holds for every successful drill."""
-    assert found.run.code == 0, found.run.output
-    report = found.report
+    assert result.run.code == 0, result.run.output
+    report = result.report
     assert report["passed"], report["errors"]
     assert report["errors"] == []
     assert report["healthy_again"]
@@ -60,9 +62,9 @@ def passed(lab: Lab, found: Drill) -> None:
     assert report["polls"] > 20
     before, after = report["leader_before"], report["leader_after"]
     words = f"{after} leads after {report['leaderless']:.1f} s, bound {report['bound']:g} s"
-    assert words in found.run.text.replace(" (restarted)", ""), found.run.output
-    assert f"report: {found.page}" in found.run.text
-    assert "Passed" in found.page.read_text()
+    assert words in result.run.text.replace(" (restarted)", ""), result.run.output
+    assert f"report: {result.page}" in result.run.text
+    assert "Passed" in result.page.read_text()
     assert any("cquired lease" in line for line in report["journal"][after]), report["journal"]
     assert any(LOST[report["kind"]] in line for line in report["journal"][before]), report[
         "journal"

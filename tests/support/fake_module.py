@@ -92,13 +92,13 @@ def at_change(point: int, what: Callable[[], object]) -> Iterator[list[int]]:
 
         return call
 
-    former = {name: getattr(os, name) for name in CHANGING}
+    previous = {name: getattr(os, name) for name in CHANGING}
     try:
-        for name, function in former.items():
+        for name, function in previous.items():
             setattr(os, name, counted(function))
         yield left
     finally:
-        for name, function in former.items():
+        for name, function in previous.items():
             setattr(os, name, function)
 
 

@@ -158,11 +158,11 @@ class FakeSystemd(systemd.Systemd):
         # The host sees these files where the process does. Without a place for them, keep the view
         # of the process.
         place = credentials_dir(unit)
-        seen = [
+        observed = [
             folder / "root" / place.lstrip("/"),
             *([] if place.startswith("/run/") else [Path(place)]),
         ]
-        for copies in seen:
+        for copies in observed:
             shutil.rmtree(copies, ignore_errors=True)
             copies.mkdir(parents=True)
             for name, path in self.credentials.items():

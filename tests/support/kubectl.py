@@ -41,6 +41,6 @@ def kubectl(
 
 def minor(path: str) -> int:
     done = subprocess.run([path, "version", "--client"], check=True, capture_output=True, text=True)
-    found = re.search(r"v1\.([0-9]+)\.", done.stdout)
-    assert found, done.stdout
-    return int(found[1])
+    result = re.search(r"v1\.([0-9]+)\.", done.stdout)
+    assert result, done.stdout
+    return int(result[1])

@@ -240,8 +240,8 @@ class Lab:
             check=False,
             timeout=600,
         )
-        told = counts.read_text().splitlines() if counts and counts.exists() else []
-        return Run(done.returncode, done.stdout, [line.split(maxsplit=2) for line in told])
+        reported = counts.read_text().splitlines() if counts and counts.exists() else []
+        return Run(done.returncode, done.stdout, [line.split(maxsplit=2) for line in reported])
 
     def cut_off(self, playbook: str, line_starts: str, count: int, *words: str) -> bool:
         """Kill all processes of a playbook shortly after so many matching lines.
@@ -258,10 +258,10 @@ class Lab:
             start_new_session=True,
         ) as process:
             assert process.stdout
-            seen = 0
+            observed = 0
             for line in process.stdout:
-                seen += line.startswith(line_starts)
-                if seen == count:
+                observed += line.startswith(line_starts)
+                if observed == count:
                     time.sleep(MOMENT)
                     os.killpg(process.pid, signal.SIGKILL)
                     return True
@@ -269,7 +269,7 @@ class Lab:
 
     def inventory_with(
         self,
-        folder: Path,
+        directory: Path,
         group: str = "kube_masters",
         hosts: Mapping[str, Mapping[str, Any]] | None = None,
         **variables: Any,
@@ -279,7 +279,7 @@ class Lab:
         content["vars"] |= variables
         for name, own in (hosts or {}).items():
             content["hosts"][name] |= own
-        path = folder / "hosts.yml"
+        path = directory / "hosts.yml"
         path.write_text(yaml.safe_dump({group: content}))
         return path
 

@@ -208,9 +208,9 @@ class Host:
     def matches(self) -> bool:
         """Return whether the key file and the certificate file match."""
         key = parse_private_key(self.key_path.read_bytes(), None, "key")
-        found = parse_certificates(self.path.read_bytes())[0]
-        assert found is not None
-        return encode_public_key(key.private.public_key()) == encode_public_key(found.public_key())
+        result = parse_certificates(self.path.read_bytes())[0]
+        assert result is not None
+        return encode_public_key(key.private.public_key()) == encode_public_key(result.public_key())
 
 
 def openssl(*arguments: str) -> str:

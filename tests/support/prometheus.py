@@ -18,13 +18,13 @@ def packages(*names: str) -> list[Path]:
     return [Path(line) for line in done.stdout.splitlines()[-len(names) :]]
 
 
-def on_this_machine(folder: Path) -> dict[str, object]:
+def on_this_machine(directory: Path) -> dict[str, object]:
     """Return variables for monitoring.yml, which writes into a directory of this machine."""
     return {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "ansible_become": False,
-        "monitoring_dir": str(folder),
+        "monitoring_dir": str(directory),
         "monitoring_group": "root",
         "monitoring_service": "",
     }

@@ -16,10 +16,10 @@ def defaults(name: str = "kube-scheduler") -> dict[str, Any]:
 
     Other defaults with an expression stay unevaluated.
     """
-    found: dict[str, Any] = yaml.safe_load(
+    result: dict[str, Any] = yaml.safe_load(
         (ROLE / "defaults/main.yml").read_text().replace("{{ kube_scheduler_name }}", name)
     )
-    return {**found, "kube_scheduler_name": name}
+    return {**result, "kube_scheduler_name": name}
 
 
 def role_vars() -> dict[str, Any]:

@@ -70,8 +70,8 @@ def knows(lab: Lab, name: str, certificate: x509.Certificate) -> bool:
 def known_as(lab: Lab, name: str) -> str:
     """Return the SHA-256 of the client certificate in a host's audit log (1.32 and newer)."""
     lines = lab.host(name).check_output("tail --lines=1 /var/log/lab-audit.log").splitlines()
-    [found] = json.loads(lines[-1])["user"]["extra"]["authentication.kubernetes.io/credential-id"]
-    return str(found).partition("X509SHA256=")[2].lower()
+    [result] = json.loads(lines[-1])["user"]["extra"]["authentication.kubernetes.io/credential-id"]
+    return str(result).partition("X509SHA256=")[2].lower()
 
 
 def keys(lab: Lab) -> dict[str, str]:
@@ -147,12 +147,12 @@ def in_use(lab: Lab, former: dict[str, Any]) -> None:
 
 def rotated(lab: Lab, kind: str, *words: str, transitions: int) -> Measured:
     """Rotate under a stream of pods. No pod is lost, and the next plain run changes nothing."""
-    found = under_pods(lab, lambda: lab.play(*rotate(kind, *words)))
-    nothing_lost(found, transitions, bound=bound(lab))
+    result = under_pods(lab, lambda: lab.play(*rotate(kind, *words)))
+    nothing_lost(result, transitions, bound=bound(lab))
     site = lab.site(*words)
     assert site.code == 0, site.output
     assert site.changed == dict.fromkeys(lab.names, 0)
-    return found
+    return result
 
 
 class NextCa:

@@ -269,12 +269,12 @@ class Simulation:
                     hosts[name] |= self.variables
                 else:
                     hosts[name] = {"kube_scheduler_address": address, **hosts[name]}
-            told = (
+            reported = (
                 {}
                 if self.inventory
                 else {"vars": {**self.variables, "kube_scheduler_group": group}}
             )
-            inventory[group] = {"hosts": hosts, **told}
+            inventory[group] = {"hosts": hosts, **reported}
         path = self.folder / "inventory.yml"
         path.write_text(yaml.safe_dump({"all": {"children": inventory}}))
         return [self.inventory, path] if self.inventory else [path]
@@ -321,10 +321,14 @@ class Simulation:
             name: (self.folder / "hosts" / name / "calls.txt").read_text().split()
             for name in self.answers
         }
-        told = [json.loads(line) for line in sent.read_text().splitlines()]
+        reported = [json.loads(line) for line in sent.read_text().splitlines()]
         lines = counts.read_text().splitlines() if counts.exists() else []
         return Outcome(
-            done.returncode, done.stdout, calls, told, [line.split(maxsplit=2) for line in lines]
+            done.returncode,
+            done.stdout,
+            calls,
+            reported,
+            [line.split(maxsplit=2) for line in lines],
         )
 
 
@@ -339,7 +343,7 @@ def drifted(cluster: Simulation, leaders: tuple[str, ...] = ("m1",), **changes: 
 
 def together(output: str) -> list[list[str]]:
     """Return the rolled hosts, one list per run of the task."""
-    found = [
+    result = [
         sorted(re.findall(r"(?:changed|fatal): \[(\w+)\]", block)) for block in LIVE.findall(output)
     ]
-    return [hosts for hosts in found if hosts]
+    return [hosts for hosts in result if hosts]

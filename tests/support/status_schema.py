@@ -98,20 +98,20 @@ def text() -> str:
     return json.dumps(schema(), indent=2) + "\n"
 
 
-def strict(found: Any) -> Any:
+def strict(result: Any) -> Any:
     """Return the same schema without additional fields."""
-    if isinstance(found, list):
-        return [strict(entry) for entry in found]
-    if not isinstance(found, dict):
-        return found
-    closed = {"additionalProperties": False} if "properties" in found else {}
-    return {**{name: strict(value) for name, value in found.items()}, **closed}
+    if isinstance(result, list):
+        return [strict(entry) for entry in result]
+    if not isinstance(result, dict):
+        return result
+    closed = {"additionalProperties": False} if "properties" in result else {}
+    return {**{name: strict(value) for name, value in result.items()}, **closed}
 
 
 def _documented(returned: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(returned)
-    found["lease"]["contains"] = yaml.safe_load(leader_info.RETURN)
-    return found
+    result: dict[str, Any] = yaml.safe_load(returned)
+    result["lease"]["contains"] = yaml.safe_load(leader_info.RETURN)
+    return result
 
 
 def _described(
@@ -121,7 +121,7 @@ def _described(
     name, properties = kind.__name__, {}
     definitions[name] = {}
     for field, hint in typing.get_type_hints(kind).items():
-        told = (
+        reported = (
             documented.get(field) or {}
             if name not in ("StatusDocument", "ClusterStatus", "MemberStatus")
             else {}
@@ -130,9 +130,9 @@ def _described(
         inner = (
             documented
             if name in ("StatusDocument", "ClusterStatus", "MemberStatus")
-            else told.get("contains") or {}
+            else reported.get("contains") or {}
         )
-        words_ = WORDS.get(place) or _plain(told.get("description"))
+        words_ = WORDS.get(place) or _plain(reported.get("description"))
         properties[field] = {"description": words_, **_shape(hint, inner, definitions)}
         if place in ENUMERATIONS:
             properties[field]["enum"] = ENUMERATIONS[place]
@@ -148,11 +148,11 @@ def _described(
 def _shape(hint: Any, documented: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        found = _shape(arguments[0], documented, definitions)
+        result = _shape(arguments[0], documented, definitions)
         return (
-            {"anyOf": [found, {"type": "null"}]}
-            if "$ref" in found
-            else {**found, "type": [found["type"], "null"]}
+            {"anyOf": [result, {"type": "null"}]}
+            if "$ref" in result
+            else {**result, "type": [result["type"], "null"]}
         )
     if origin is list:
         return {"type": "array", "items": _shape(arguments[0], documented, definitions)}
@@ -170,5 +170,5 @@ def _shape(hint: Any, documented: dict[str, Any], definitions: dict[str, Any]) -
 
 def _plain(description: Any) -> str:
     """Return a description without Ansible's markup."""
-    told = description if isinstance(description, str) else " ".join(description or ())
-    return re.sub(r"\b(?:[CVOMIB]|RV)\(([^)]*)\)", r"\1", told)
+    reported = description if isinstance(description, str) else " ".join(description or ())
+    return re.sub(r"\b(?:[CVOMIB]|RV)\(([^)]*)\)", r"\1", reported)

@@ -33,10 +33,10 @@ def version(number: str) -> str:
 def runs(lab: Lab) -> set[str]:
     """Return the versions of the hosts' running processes."""
     script = f"basename $(readlink /proc/$(systemctl show --property=MainPID --value {UNIT})/exe)"
-    found = {
+    result = {
         lab.podman("exec", lab.settings.container(name), "sh", "-c", script) for name in lab.names
     }
-    return {path.strip().removeprefix("kube-scheduler-v") for path in found}
+    return {path.strip().removeprefix("kube-scheduler-v") for path in result}
 
 
 def deployed(lab: Lab, number: str) -> None:
@@ -74,35 +74,35 @@ def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
         watch.wait_until_ready()
         began, moment = time.monotonic(), time.time()
         run = act()
-        seen = watch.finish(began, 0.0)
+        observed = watch.finish(began, 0.0)
     assert watch.namespace_removed
     return Measured(
         run,
-        verdict.summarize_pods(seen.pods, began),
-        seen.samples[-1].transitions - seen.samples[0].transitions,
-        leaderless(seen.samples),
+        verdict.summarize_pods(observed.pods, began),
+        observed.samples[-1].transitions - observed.samples[0].transitions,
+        leaderless(observed.samples),
         lab.not_given_back(moment),
     )
 
 
 def leaderless(samples: list[verdict.LeaseSample]) -> list[float]:
-    found = []
+    result = []
     for before, sample in zip(samples, samples[1:]):
         if sample.identity and sample.identity != before.identity:
-            found.append(sample.at - before.at)
-    return found
+            result.append(sample.at - before.at)
+    return result
 
 
-def nothing_lost(found: Measured, transitions: int, bound: float = RELEASED) -> None:
+def nothing_lost(result: Measured, transitions: int, bound: float = RELEASED) -> None:
     """Check that the run affected no pod and that each lease transition stayed within its bound.
 
     In rare cases a lease cannot be released (kubernetes#131867). It then expires as after a crash.
     """
-    assert found.run.code == 0, found.run.output
-    assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)
-    assert found.pods["made"] == found.pods["bound"] > 50
-    assert found.transitions == transitions
-    assert len(found.leaderless) == transitions
-    if found.not_given_back:
+    assert result.run.code == 0, result.run.output
+    assert (result.pods["lost"], result.pods["bound_twice"]) == (0, 0)
+    assert result.pods["made"] == result.pods["bound"] > 50
+    assert result.transitions == transitions
+    assert len(result.leaderless) == transitions
+    if result.not_given_back:
         bound = max(bound, CRASHED)
-    assert all(0 < seconds <= bound for seconds in found.leaderless), found.leaderless
+    assert all(0 < seconds <= bound for seconds in result.leaderless), result.leaderless

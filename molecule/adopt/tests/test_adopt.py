@@ -103,9 +103,9 @@ def adopted(lab: Any, *words: str) -> None:
 
     There is one handover, no pod is lost, and the next run changes nothing.
     """
-    found = under_pods(lab, lambda: lab.site(*words))
-    nothing_lost(found, transitions=1, bound=rotation.bound(lab))
-    assert "adopts kube-scheduler.service, which this role did not create" in found.run.text
+    result = under_pods(lab, lambda: lab.site(*words))
+    nothing_lost(result, transitions=1, bound=rotation.bound(lab))
+    assert "adopts kube-scheduler.service, which this role did not create" in result.run.text
     for name in lab.names:
         assert lab.host(name).file(BINARY).is_symlink
     again = lab.site(*words)
@@ -130,13 +130,13 @@ def rolled_back(lab: Any, before: dict[str, str], bind_pod: Callable[[], str], *
 @pytest.fixture(scope="module")
 def masters(lab: Any) -> Any:
     deployment.LOGS.mkdir(parents=True, exist_ok=True)
-    found = deployment.Hosts(
+    result = deployment.Hosts(
         {**os.environ, "LAB_NAME": lab.settings.name, "LAB_KUBE_VERSION": lab.settings.version}
     )
     # kubectl 1.20, built with a current Go, panics when it writes a file.
-    found.kubectl = max(lab.settings.served.glob(f"v*/bin/linux/{lab.settings.arch}/kubectl"))
-    found.prepare()
-    return found
+    result.kubectl = max(lab.settings.served.glob(f"v*/bin/linux/{lab.settings.arch}/kubectl"))
+    result.prepare()
+    return result
 
 
 @pytest.fixture
@@ -191,8 +191,8 @@ def test_walk_through_pair_and_kubeconfig_remain(
         "apiserver": masters.apiserver,
     }
     # The subject of the walk-through, in the order of cfssl.
-    told = yaml.safe_load((ROOT / "inventory/group_vars/kube_masters.yml").read_text())
-    subject = json.dumps({"kube_scheduler_subject": told["kube_scheduler_subject"]})
+    reported = yaml.safe_load((ROOT / "inventory/group_vars/kube_masters.yml").read_text())
+    subject = json.dumps({"kube_scheduler_subject": reported["kube_scheduler_subject"]})
     words = [f"--extra-vars=kube_scheduler_{name}={value}" for name, value in options.items()]
     run = lab.site(*words, f"--extra-vars={subject}")
     assert run.code == 0, run.output
@@ -276,8 +276,8 @@ def test_static_pods_are_adopted(lab: Any, bind_pod: Callable[[], str]) -> None:
     check = lab.site("--check", "--diff", ADOPT)
     assert check.code == 0, check.output
     assert f"m1: {MANIFEST} is set aside" in check.text
-    found = under_pods(lab, lambda: lab.site(ADOPT))
-    nothing_lost(found, transitions=1, bound=rotation.bound(lab))
+    result = under_pods(lab, lambda: lab.site(ADOPT))
+    nothing_lost(result, transitions=1, bound=rotation.bound(lab))
     assert set(pods(lab).values()) == {False}
     assert not any(lab.host(name).file(MANIFEST).exists for name in lab.names)
     again = lab.site()

@@ -27,13 +27,13 @@ def test_pod_gets_a_node(bind_pod: Callable[[], str]) -> None:
 
 
 def test_pod_gets_a_node_after_the_leader_stopped(lab: Any, bind_pod: Callable[[], str]) -> None:
-    former = lab.leader()
+    previous = lab.leader()
     transitions = lab.lease()["leaseTransitions"]
-    host = lab.host(former)
+    host = lab.host(previous)
     host.check_output("systemctl stop %s", UNIT)
     try:
         assert bind_pod()
-        assert lab.leader() != former
+        assert lab.leader() != previous
         assert lab.lease()["leaseTransitions"] == transitions + 1
     finally:
         host.check_output("systemctl start %s", UNIT)
@@ -43,10 +43,10 @@ def test_status_reports_the_leader(lab: Any, tmp_path: Any) -> None:
     path = tmp_path / "status.json"
     run = lab.play("playbooks/status.yml", f"--extra-vars=status_json={path}")
     assert run.code == 0, run.output
-    told = answers(path)
+    reported = answers(path)
     leader = lab.leader()
-    assert set(told) == set(lab.names)
-    for name, answer in told.items():
+    assert set(reported) == set(lab.names)
+    for name, answer in reported.items():
         assert answer["healthy"], answer["problems"]
         assert answer["process"]["version"] == lab.settings.version
         assert answer["probes"]["served"]["days_left"] > 300

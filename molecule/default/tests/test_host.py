@@ -34,7 +34,7 @@ def test_service_runs(host: Any) -> None:
 
 
 def test_files_have_owner_and_mode(host: Any) -> None:
-    wanted = {
+    desired = {
         CERTIFICATE: "root root 644",
         "/etc/kubernetes/cert/kube-scheduler-key.pem": "root root 600",
         KUBECONFIG: "root root 600",
@@ -44,8 +44,8 @@ def test_files_have_owner_and_mode(host: Any) -> None:
         "/var/lib/kube-ha/kube-scheduler/staged/privatekey": "root root 600",
         "/var/lib/kube-ha/kube-scheduler/staged/kubeconfig": "root root 600",
     }
-    lines = host.check_output(f"stat --format='%n %U %G %a' {' '.join(wanted)}").splitlines()
-    assert dict(line.split(maxsplit=1) for line in lines) == wanted
+    lines = host.check_output(f"stat --format='%n %U %G %a' {' '.join(desired)}").splitlines()
+    assert dict(line.split(maxsplit=1) for line in lines) == desired
 
 
 def test_binary_is_a_link_to_the_version(host: Any, lab: Any) -> None:
@@ -53,8 +53,8 @@ def test_binary_is_a_link_to_the_version(host: Any, lab: Any) -> None:
     assert link.linked_to == f"/opt/k8s/bin/kube-scheduler-v{lab.settings.version}"
     binary = host.file(link.linked_to)
     assert (binary.user, binary.mode) == ("root", 0o755)
-    wanted = Path(lab.binary("kube-scheduler") + ".sha256").read_text().split()[0]
-    assert binary.sha256sum == wanted
+    desired = Path(lab.binary("kube-scheduler") + ".sha256").read_text().split()[0]
+    assert binary.sha256sum == desired
 
 
 def test_user_is_a_system_user(host: Any) -> None:
@@ -64,7 +64,7 @@ def test_user_is_a_system_user(host: Any) -> None:
 
 
 def test_unit_has_its_properties(host: Any) -> None:
-    wanted = {
+    desired = {
         "User": "k8s",
         "Type": "exec",
         "Restart": "always",
@@ -78,7 +78,7 @@ def test_unit_has_its_properties(host: Any) -> None:
         "MemoryDenyWriteExecute": "yes",
     }
     properties = host.service(UNIT).systemd_properties
-    assert {name: properties.get(name, "") for name in wanted} == wanted
+    assert {name: properties.get(name, "") for name in desired} == desired
 
 
 def test_hardening_is_enforced(host: Any) -> None:

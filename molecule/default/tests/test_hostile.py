@@ -60,10 +60,10 @@ def master(lab: Any) -> Iterator[Any]:
     assert run.code == 0, run.output
 
 
-def inventory(lab: Any, folder: Path) -> Path:
+def inventory(lab: Any, directory: Path) -> Path:
     content = yaml.safe_load(lab.inventory.read_text())
     content["kube_masters"]["hosts"]["m2"]["ansible_python_interpreter"] = PYTHON
-    path = folder / "hosts.yml"
+    path = directory / "hosts.yml"
     path.write_text(yaml.safe_dump(content))
     return path
 
@@ -155,10 +155,10 @@ def test_keys_that_a_hostile_host_adds_decide_nothing(
         assert SECRET not in said
         assert "evil-group" not in said.partition("PLAY RECAP")[2]
     # Neither sent to the hostile Python nor written to a file.
-    found = master.run(
+    result = master.run(
         "grep --recursive --files-with-matches --fixed-strings %s"
         " /root /etc /opt /var/lib/kube-ha /tmp",
         SECRET,
     )
-    assert found.stdout == ""
+    assert result.stdout == ""
     assert base64.b64encode(SECRET.encode()).decode()[:40] not in master.file(SEEN).content_string

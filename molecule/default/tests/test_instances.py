@@ -31,8 +31,8 @@ spec:
 """
 
 
-def both(lab: Any, folder: Path, *words: str) -> Run:
-    playbook = folder / "two.yml"
+def both(lab: Any, directory: Path, *words: str) -> Run:
+    playbook = directory / "two.yml"
     playbook.write_text(PLAY)
     run: Run = lab.play(str(playbook), *words)
     return run
@@ -47,12 +47,12 @@ def uninstall(lab: Any) -> Run:
     return run
 
 
-def status(lab: Any, folder: Path, *words: str) -> dict[str, Any]:
-    path = folder / "status.json"
+def status(lab: Any, directory: Path, *words: str) -> dict[str, Any]:
+    path = directory / "status.json"
     run = lab.play("playbooks/status.yml", f"--extra-vars=status_json={path}", *words)
     assert run.code == 0, run.output
-    found: dict[str, Any] = answers(path)
-    return found
+    result: dict[str, Any] = answers(path)
+    return result
 
 
 @pytest.fixture(scope="module")

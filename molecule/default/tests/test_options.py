@@ -39,11 +39,11 @@ AGE = 60
 PROFILES = [{"schedulerName": name} for name in STRINGS]
 
 
-def reader(lab: Any, folder: Path) -> dict[str, str]:
+def reader(lab: Any, directory: Path) -> dict[str, str]:
     """Create the pair of an authorized metrics reader with openssl."""
     paths = {
-        "kube_scheduler_metrics_cert": folder / "reader.pem",
-        "kube_scheduler_metrics_key": folder / "reader-key.pem",
+        "kube_scheduler_metrics_cert": directory / "reader.pem",
+        "kube_scheduler_metrics_key": directory / "reader-key.pem",
     }
     certificate, key = map(str, paths.values())
     request = [

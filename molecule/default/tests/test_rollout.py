@@ -114,12 +114,12 @@ def test_kubeconfig_style_files(lab: Any) -> None:
     assert again.changed == dict.fromkeys(lab.names, 0)
 
 
-def shared(folder: Path, **more: str) -> list[str]:
+def shared(directory: Path, **more: str) -> list[str]:
     """One pair for all hosts, from a CA as kubeadm creates it, without ca-config.json."""
     options = {
         "kube_scheduler_pki": "shared",
-        "kube_scheduler_cert_source": str(folder / "s.pem"),
-        "kube_scheduler_key_source": str(folder / "s-key.pem"),
+        "kube_scheduler_cert_source": str(directory / "s.pem"),
+        "kube_scheduler_key_source": str(directory / "s-key.pem"),
         "kube_scheduler_ca_config": "",
         "kube_scheduler_ca_profile": "",
         "kube_scheduler_cert_valid_for": "1000h",

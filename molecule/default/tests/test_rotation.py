@@ -12,11 +12,11 @@ def test_rotation_issues_new_pairs(lab: Any) -> None:
 
     Without other settings, the certificates outlive their CA.
     """
-    former = {name: rotation.lying(lab, name) for name in lab.names}
+    previous = {name: rotation.lying(lab, name) for name in lab.names}
     keys = rotation.keys(lab)
-    found = rotation.rotated(lab, "leaf", *rotation.SHORT, transitions=1)
-    rotation.in_use(lab, former)
+    result = rotation.rotated(lab, "leaf", *rotation.SHORT, transitions=1)
+    rotation.in_use(lab, previous)
     assert not {*keys.values()} & {*rotation.keys(lab).values()}
-    rows = [line for line in found.run.output.splitlines() if " pair " in line]
+    rows = [line for line in result.run.output.splitlines() if " pair " in line]
     assert len(rows) == 6, "a table before and one after"
     assert all("served and used" in row for row in rows)

@@ -79,9 +79,9 @@ def test_stopped_scheduler_with_a_limit_and_without_the_ca_key(lab: Any, tmp_pat
         )
         assert limited.code == 0, limited.output
         assert f"not queried: {stopped}" in limited.text
-        told = answers(report)
-        assert sorted(told) == sorted(others)
-        for name, answer in told.items():
+        reported = answers(report)
+        assert sorted(reported) == sorted(others)
+        for name, answer in reported.items():
             lines = [line for line in answer["not_checked"] if READER in line]
             assert len(lines) == 1
             assert lines[0].startswith(reason)

@@ -37,8 +37,8 @@ def minor(lab: Any) -> str:
 
 @pytest.fixture(scope="module")
 def row(minor: str) -> dict[str, Any]:
-    found: dict[str, Any] = TABLE["__kube_scheduler_versions"][minor]
-    return found
+    result: dict[str, Any] = TABLE["__kube_scheduler_versions"][minor]
+    return result
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,7 +79,7 @@ def takes(lab: Any, row: dict[str, Any], tmp_path: Path) -> Callable[..., bool]:
 
 
 def test_flags_are_those_of_the_row(lab: Any, minor: str) -> None:
-    told = subprocess.run(
+    reported = subprocess.run(
         [lab.binary("kube-scheduler"), "--help"],
         capture_output=True,
         text=True,
@@ -87,7 +87,7 @@ def test_flags_are_those_of_the_row(lab: Any, minor: str) -> None:
         timeout=60,
     ).stdout
     flags = set(
-        re.findall(r"^ +(?:-[a-z], )?--([a-z0-9-]+)", told.split("\nUsage:")[1], re.MULTILINE)
+        re.findall(r"^ +(?:-[a-z], )?--([a-z0-9-]+)", reported.split("\nUsage:")[1], re.MULTILINE)
     )
     # The flags that override the file are indented deeper, but are flags as well.
     known = {
@@ -107,13 +107,13 @@ def test_config_fields_are_those_of_the_row(
 ) -> None:
     api = row["config_api"][0]
     fields = TABLE["__kube_scheduler_known_fields"]
-    asked = [name for name in fields if name not in ("apiVersion", "kind", "clientConnection")]
+    requested = [name for name in fields if name not in ("apiVersion", "kind", "clientConnection")]
     known = {
         n
-        for n in asked
+        for n in requested
         if api in fields[n]["api"] and number(fields[n].get("added", "1.0")) <= number(minor)
     }
-    assert {name for name in asked if takes(api, **{name: None})} == known
+    assert {name for name in requested if takes(api, **{name: None})} == known
 
 
 def test_locks_are_those_of_the_row(takes: Callable[..., bool], row: dict[str, Any]) -> None:
@@ -134,24 +134,28 @@ def test_status_reports_this_version(lab: Any, tmp_path: Path, row: dict[str, An
     run = lab.play("playbooks/status.yml", f"--extra-vars=status_json={path}")
     assert run.code == 0, run.output
     for answer in answers(path).values():
-        seen = answer["probes"]
+        observed = answer["probes"]
         assert (answer["healthy"], answer["process"]["version"]) == (True, lab.settings.version)
-        assert (seen["ready"], seen["metrics_anonymous"], seen["metrics_reader"]) == (200, 403, 200)
-        assert seen["metrics_http"] == (200 if row["http"] else None)
+        assert (observed["ready"], observed["metrics_anonymous"], observed["metrics_reader"]) == (
+            200,
+            403,
+            200,
+        )
+        assert observed["metrics_http"] == (200 if row["http"] else None)
         assert answer["lease"]["moving"]
     bound = "4.4" if row["releases"] else "23.8"
     assert f"failover: at most 23.8 s after a crash, {bound} s after a stop" in run.text
 
 
 def test_ports_are_those_of_the_row(lab: Any, row: dict[str, Any]) -> None:
-    wanted = {f"127.0.0.1:{row[name]}" for name in ("https", "http") if row[name]}
+    desired = {f"127.0.0.1:{row[name]}" for name in ("https", "http") if row[name]}
     for name in lab.names:
         sockets = lab.host(name).check_output(
             "ss --listening --tcp --numeric --processes --no-header"
         )
         assert {
             line.split()[3] for line in sockets.splitlines() if "kube-scheduler" in line
-        } == wanted
+        } == desired
 
 
 @pytest.fixture
@@ -170,11 +174,11 @@ def admin(lab: Any) -> Iterator[str]:
 def test_logs_are_where_the_style_puts_them(lab: Any, row: dict[str, Any]) -> None:
     flags = TABLE["__kube_scheduler_styles"][row["style"][0]]["flags"]
     for name in lab.names:
-        folder = lab.host(name).file("/var/log/kubernetes")
-        assert folder.exists == ("log-dir" in flags)
-        if folder.exists:
-            assert folder.user == "k8s"
-            assert any(file.startswith("kube-scheduler.") for file in folder.listdir())
+        directory = lab.host(name).file("/var/log/kubernetes")
+        assert directory.exists == ("log-dir" in flags)
+        if directory.exists:
+            assert directory.user == "k8s"
+            assert any(file.startswith("kube-scheduler.") for file in directory.listdir())
 
 
 def test_profiling_is_off_with_this_version(lab: Any, row: dict[str, Any], admin: str) -> None:
@@ -195,9 +199,9 @@ def test_one_leader_schedules_pods(lab: Any, bind_pod: Callable[[], str]) -> Non
 def test_stop_takes_the_time_of_the_row(
     lab: Any, row: dict[str, Any], bind_pod: Callable[[], str]
 ) -> None:
-    former = lab.leader()
+    previous = lab.leader()
     identity = lab.lease()["holderIdentity"]
-    host = lab.host(former)
+    host = lab.host(previous)
     started = time.monotonic()
     host.check_output("systemctl stop %s", UNIT)
     try:

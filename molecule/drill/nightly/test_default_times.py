@@ -29,14 +29,14 @@ def deployed(lab: Any) -> None:
 def test_each_kind_stays_within_the_default_bound(
     kind: str, _round: int, lab: Any, run_drill: Callable[..., drills.Drill]
 ) -> None:
-    found = run_drill(kind)
-    drills.passed(lab, found)
-    report = found.report
+    result = run_drill(kind)
+    drills.passed(lab, result)
+    report = result.report
     releases = lab.settings.version != "1.20.2"
     if kind == "stop" and not releases:
         line = "1.20.2 does not give its lease back when it is stopped, so a stop costs what a crash costs"
         assert report["notes"] == [line]
-        assert f"note: {line}" in found.run.text
+        assert f"note: {line}" in result.run.text
     crash = kind != "stop" or not releases or bool(report["notes"])
     assert report["bound"] == (CRASH if crash else RELEASED)
     assert (report["leaderless"] > 12) == crash

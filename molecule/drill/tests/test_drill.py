@@ -33,9 +33,9 @@ def test_each_kind_stays_within_the_fast_bound(
     kind: str, lab: Any, run_drill: Callable[..., drills.Drill]
 ) -> None:
     leader = lab.leader()
-    found = run_drill(kind)
-    drills.passed(lab, found)
-    report = found.report
+    result = run_drill(kind)
+    drills.passed(lab, result)
+    report = result.report
     assert (report["kind"], report["targets"], report["leader_before"]) == (kind, [leader], leader)
     assert report["timings"] == {"lease_duration": 5, "renew_deadline": 3, "retry_period": 1}
     assert report["bound"] == (CRASH if kind != "stop" or report["notes"] else RELEASED)
@@ -50,11 +50,11 @@ def test_check_mode_of_a_drill_changes_nothing(
     lab: Any, run_drill: Callable[..., drills.Drill]
 ) -> None:
     pids, transitions = lab.main_pids(), lab.lease()["leaseTransitions"]
-    found = run_drill("kill", "--check")
-    assert found.run.code == 0, found.run.output
-    assert f"a drill is possible: kill of {lab.leader()}" in found.run.text
-    assert found.report == {}
-    assert found.run.changed == dict.fromkeys(lab.names, 0)
+    result = run_drill("kill", "--check")
+    assert result.run.code == 0, result.run.output
+    assert f"a drill is possible: kill of {lab.leader()}" in result.run.text
+    assert result.report == {}
+    assert result.run.changed == dict.fromkeys(lab.names, 0)
     assert (lab.main_pids(), lab.lease()["leaseTransitions"]) == (pids, transitions)
     drills.left_nothing(lab)
 
@@ -65,20 +65,20 @@ def test_unsafe_drills_are_rejected(lab: Any, run_drill: Callable[..., drills.Dr
     run = lab.play(drills.PLAYBOOK, "--extra-vars=drill=stop")
     assert run.code != 0
     assert "no host was changed: type yes at the prompt, or pass -e drill_confirm=yes" in run.text
-    found = run_drill("stop", f"--extra-vars=drill_targets={','.join(lab.names)}")
-    assert found.run.code != 0
-    assert "are all the healthy members; leave out at least one healthy member" in found.run.text
+    result = run_drill("stop", f"--extra-vars=drill_targets={','.join(lab.names)}")
+    assert result.run.code != 0
+    assert "are all the healthy members; leave out at least one healthy member" in result.run.text
     assert lab.main_pids() == pids
     for name in standbys:
         drills.inside(lab, name, "systemctl stop kube-scheduler")
     try:
-        found = run_drill("stop")
-        assert found.run.code != 0
+        result = run_drill("stop")
+        assert result.run.code != 0
         assert (
             f"a drill needs two healthy members, but only {lab.leader()} is healthy: {standbys[0]}: "
-            in found.run.text
+            in result.run.text
         )
-        assert "kube-scheduler.service is inactive" in found.run.text
+        assert "kube-scheduler.service is inactive" in result.run.text
         assert lab.main_pids()[lab.leader()] == pids[lab.leader()]
         drills.inside(lab, lab.leader(), "systemctl is-active kube-scheduler")
         assert drills.namespaces(lab) == []
@@ -88,14 +88,14 @@ def test_unsafe_drills_are_rejected(lab: Any, run_drill: Callable[..., drills.Dr
 
 
 def descendants(pid: int) -> list[int]:
-    found = []
+    result = []
     for line in subprocess.run(
         ["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True
     ).stdout.splitlines():
         child, parent = map(int, line.split())
         if parent == pid:
-            found += [child, *descendants(child)]
-    return found
+            result += [child, *descendants(child)]
+    return result
 
 
 def faulty(lab: Any, kind: str, name: str, pid: str) -> bool:
@@ -168,10 +168,10 @@ def test_drill_of_two_of_three_members(lab: Any, run_drill: Callable[..., drills
     lab.kubectl("create", "--filename=-", stdin=f"{{apiVersion: v1, kind: Namespace, {left}}}")
     leader = lab.leader()
     other, third = (name for name in lab.names if name != leader)
-    found = run_drill("stop", f"--extra-vars=drill_targets={other},{leader}")
-    drills.passed(lab, found)
-    assert found.report["leader_after"] == third
-    assert f"{leader} led and was stopped (also {other}); {third} leads after" in found.run.text
+    result = run_drill("stop", f"--extra-vars=drill_targets={other},{leader}")
+    drills.passed(lab, result)
+    assert result.report["leader_after"] == third
+    assert f"{leader} led and was stopped (also {other}); {third} leads after" in result.run.text
 
 
 def test_interrupted_drill_removes_its_fault(lab: Any, tmp_path: Path) -> None:

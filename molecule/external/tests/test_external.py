@@ -77,13 +77,13 @@ class Folder:
         public = given.pop(
             "public", x509.load_pem_x509_csr(self.request(name).read_bytes()).public_key()
         )
-        wanted = {
+        desired = {
             "subject": SUBJECT,
             "subject_alt_name": ["127.0.0.1", *self.lab.addresses.values()],
             **given,
         }
         self.pem(name).write_text(
-            pki.pem(pki.certificate(None, ca or issuer, public=public, **wanted))
+            pki.pem(pki.certificate(None, ca or issuer, public=public, **desired))
         )
 
     def advice(self, name: str) -> str:
@@ -93,25 +93,25 @@ class Folder:
 @pytest.fixture(scope="module")
 def folder(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Folder:
     """Prepare untouched hosts, their first requests and the signed certificates."""
-    found = Folder(lab, tmp_path_factory.mktemp("external"))
-    first = found.site()
+    result = Folder(lab, tmp_path_factory.mktemp("external"))
+    first = result.site()
     assert first.code != 0
     for name in lab.names:
-        assert f"the certificate is missing: {found.advice(name)}, and run again" in first.text, (
+        assert f"the certificate is missing: {result.advice(name)}, and run again" in first.text, (
             first.output
         )
         assert lab.host(name).check_output(UNTIL_NOW).count("\n") <= 1, (
             "the binary, which nothing runs"
         )
         assert not lab.host(name).service("kube-scheduler.service").is_running
-    requests = {name: found.request(name).read_bytes() for name in lab.names}
-    again = found.site()
+    requests = {name: result.request(name).read_bytes() for name in lab.names}
+    again = result.site()
     assert again.code != 0
-    assert {name: found.request(name).read_bytes() for name in lab.names} == requests
-    found.sign()
-    second = found.site()
+    assert {name: result.request(name).read_bytes() for name in lab.names} == requests
+    result.sign()
+    second = result.site()
     assert second.code == 0, second.output
-    return found
+    return result
 
 
 def test_external_certificates_are_used_and_keys_stay_on_the_hosts(
@@ -180,7 +180,7 @@ def test_external_certificates_are_renewed(lab: Any, folder: Folder) -> None:
     for name in lab.names:
         folder.request(name).unlink()
     pids, keys = lab.main_pids(), rotation.keys(lab)
-    former = {name: rotation.lying(lab, name) for name in lab.names}
+    previous = {name: rotation.lying(lab, name) for name in lab.names}
     run = folder.site(**window)
     assert run.code == 0, run.output
     for name in lab.names[1:]:
@@ -196,7 +196,7 @@ def test_external_certificates_are_renewed(lab: Any, folder: Folder) -> None:
     run = folder.site(**window)
     assert run.code == 0, run.output
     now = {name: rotation.lying(lab, name) for name in lab.names}
-    assert [now[name] == former[name] for name in lab.names] == [True, False, False]
+    assert [now[name] == previous[name] for name in lab.names] == [True, False, False]
     assert rotation.keys(lab) == keys
     assert all(rotation.served(lab, name) == now[name] for name in lab.names)
     run = folder.site(**window)

@@ -64,19 +64,19 @@ class Group:
         return {name: pids[name] for name in THREE}, self.lab.lease()["leaseTransitions"]
 
     def left(self, name: str) -> str:
-        found: str = self.lab.host(name).check_output(OURS)
-        return found
+        result: str = self.lab.host(name).check_output(OURS)
+        return result
 
 
 @pytest.fixture
 def group(lab: Any, tmp_path: Path) -> Group:
     """Restore the first three hosts, and remove everything from the fourth."""
-    found = Group(lab, tmp_path)
-    if found.left("m4"):
-        assert found.remove("m4", of=FOUR, confirm="all").code == 0
-    run = found.site(THREE)
+    result = Group(lab, tmp_path)
+    if result.left("m4"):
+        assert result.remove("m4", of=FOUR, confirm="all").code == 0
+    run = result.site(THREE)
     assert run.code == 0, run.output
-    return found
+    return result
 
 
 def names_of(lab: Any, name: str) -> set[str]:
@@ -111,9 +111,9 @@ def test_fourth_host_joins_with_the_names_of_all_hosts(lab: Any, group: Group) -
 
     The new host then leads, is missing from the inventory, and is removed as the leader.
     """
-    found = under_pods(lab, lambda: group.site(FOUR, "all"))
-    nothing_lost(found, transitions=1)
-    rolled = [line for block in LIVE.findall(found.run.output) for line in block.splitlines()]
+    result = under_pods(lab, lambda: group.site(FOUR, "all"))
+    nothing_lost(result, transitions=1)
+    rolled = [line for block in LIVE.findall(result.run.output) for line in block.splitlines()]
     assert sorted(line.partition("[")[2].partition("]")[0] for line in rolled) == [*FOUR]
     for name in FOUR:
         assert {lab.addresses[other] for other in FOUR} < names_of(lab, name)
@@ -126,10 +126,10 @@ def test_fourth_host_joins_with_the_names_of_all_hosts(lab: Any, group: Group) -
     wait_for(lambda: lab.lease()["holderIdentity"].startswith(hostname), 30)
     for name in THREE:
         lab.host(name).check_output("systemctl start %s", UNIT)
-    told = f"holder {hostname} is not in the group: removed without uninstall?"
+    reported = f"holder {hostname} is not in the group: removed without uninstall?"
     run = group.status(THREE)
     assert run.code != 0
-    assert told in run.text
+    assert reported in run.text
     transitions = lab.lease()["leaseTransitions"]
     run = group.remove("m4", of=FOUR)
     assert run.code == 0, run.output
@@ -145,10 +145,10 @@ def test_new_machine_replaces_a_host_of_the_same_name(
     The apiserver accepts the previous certificate until it expires.
     """
     host = lab.host("m2")
-    former = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key")}
-    former["certificate"].write_bytes(host.file(rotation.CERTIFICATE).content)
-    former["key"].touch(0o600)
-    former["key"].write_bytes(host.file(rotation.KEY).content)
+    previous = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key")}
+    previous["certificate"].write_bytes(host.file(rotation.CERTIFICATE).content)
+    previous["key"].touch(0o600)
+    previous["key"].write_bytes(host.file(rotation.KEY).content)
     pids, _transitions = group.standing()
     lab.podman("rm", "--force", "--time=0", lab.settings.container("m2"))
     made = subprocess.run(
@@ -168,12 +168,12 @@ def test_new_machine_replaces_a_host_of_the_same_name(
     }
     assert (
         rotation.lying(lab, "m2").public_key()
-        != x509.load_pem_x509_certificate(former["certificate"].read_bytes()).public_key()
+        != x509.load_pem_x509_certificate(previous["certificate"].read_bytes()).public_key()
     )
     assert {name: pid for name, pid in group.standing()[0].items() if name != "m2"} == {
         name: pid for name, pid in pids.items() if name != "m2"
     }
-    words = (f"--client-certificate={former['certificate']}", f"--client-key={former['key']}")
+    words = (f"--client-certificate={previous['certificate']}", f"--client-key={previous['key']}")
     assert "system:kube-scheduler" in lab.kubectl("auth", "whoami", *words)
 
 
@@ -221,8 +221,8 @@ def test_uninstall_of_one_host_and_of_all(
 
 def apiserver(lab: Any, name: str) -> str:
     """Return when etcd and the apiserver of a host were started."""
-    shown: str = lab.host(name).check_output(
+    displayed: str = lab.host(name).check_output(
         "systemctl is-active lab-etcd kube-apiserver && "
         "systemctl show --property=ExecMainStartTimestamp lab-etcd kube-apiserver"
     )
-    return shown
+    return displayed

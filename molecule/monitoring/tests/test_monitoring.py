@@ -49,8 +49,10 @@ class Prometheus:
     def __init__(self, lab: Any, folder: Path) -> None:
         self.lab, self.folder = lab, folder
         self.inventory = folder / "inventory.yml"
-        told = yaml.safe_load(lab.inventory.read_text())
-        self.inventory.write_text(yaml.safe_dump({**told, "prometheus": {"hosts": {HOST: None}}}))
+        reported = yaml.safe_load(lab.inventory.read_text())
+        self.inventory.write_text(
+            yaml.safe_dump({**reported, "prometheus": {"hosts": {HOST: None}}})
+        )
 
     def install(self) -> None:
         container = self.lab.settings.container(HOST)
@@ -87,16 +89,16 @@ class Prometheus:
         return answer["data"]
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.asked(f"query?query={quote(expression, safe='')}")[
+        result: list[dict[str, Any]] = self.asked(f"query?query={quote(expression, safe='')}")[
             "result"
         ]
-        return found
+        return result
 
     def targets(self) -> dict[str, dict[str, Any]]:
         """Return the alerts of the schedulers, by host."""
-        found = self.asked("targets?state=active")["activeTargets"]
+        result = self.asked("targets?state=active")["activeTargets"]
         return {
-            one["labels"]["host"]: one for one in found if one["labels"]["job"] == "kube-scheduler"
+            one["labels"]["host"]: one for one in result if one["labels"]["job"] == "kube-scheduler"
         }
 
     def firing(self) -> set[str]:
@@ -109,15 +111,15 @@ class Prometheus:
 
 @pytest.fixture(scope="module")
 def prometheus(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Prometheus:
-    found = Prometheus(lab, tmp_path_factory.mktemp("prometheus"))
-    run = lab.site(*QUICK, inventory=found.inventory)
+    result = Prometheus(lab, tmp_path_factory.mktemp("prometheus"))
+    run = lab.site(*QUICK, inventory=result.inventory)
     assert run.code == 0, run.output
-    found.install()
-    run = found.monitor()
+    result.install()
+    run = result.monitor()
     assert run.code == 0, run.output
-    found.report()
-    wait_for(lambda: {one["health"] for one in found.targets().values()} == {"up"}, 60)
-    return found
+    result.report()
+    wait_for(lambda: {one["health"] for one in result.targets().values()} == {"up"}, 60)
+    return result
 
 
 @pytest.fixture
@@ -143,9 +145,9 @@ def test_second_run_of_monitoring_changes_nothing(prometheus: Prometheus) -> Non
 
 
 def test_targets_are_up_over_verified_tls(lab: Any, prometheus: Prometheus) -> None:
-    found = prometheus.targets()
-    assert set(found) == set(lab.names)
-    assert {name: one["scrapeUrl"] for name, one in found.items()} == {
+    result = prometheus.targets()
+    assert set(result) == set(lab.names)
+    assert {name: one["scrapeUrl"] for name, one in result.items()} == {
         name: f"https://{address}:10259/metrics" for name, address in lab.addresses.items()
     }
     job = yaml.safe_load(
@@ -223,12 +225,12 @@ def test_no_alert_fires_on_a_healthy_cluster(prometheus: Prometheus) -> None:
 def test_killed_leader_fires_no_false_alert(lab: Any, prometheus: Prometheus) -> None:
     leader = lab.leader()
     lab.host(leader).check_output("systemctl kill --signal=SIGKILL %s", UNIT)
-    seen: set[str] = set()
+    observed: set[str] = set()
     ends = time.monotonic() + 60
     while time.monotonic() < ends:
-        seen |= prometheus.firing()
+        observed |= prometheus.firing()
         time.sleep(1)
-    assert seen == set()
+    assert observed == set()
     leads = prometheus.query("leader_election_master_status == 1")
     assert [one["metric"]["host"] for one in leads] == [lab.leader()]
 

@@ -108,9 +108,9 @@ def repaired(lab: Any, damages: Sequence[Sequence[str]]) -> None:
         for damage in done:
             aside = DAMAGE[damage].aside
             if aside:
-                found = kept(lab.host(name), aside)
-                assert 0 < len(found) <= 5, damage
-                assert {mode for _path, mode in found} == {"600"}, damage
+                result = kept(lab.host(name), aside)
+                assert 0 < len(result) <= 5, damage
+                assert {mode for _path, mode in result} == {"600"}, damage
     again = lab.site()
     assert again.code == 0, again.output
     assert again.changed == dict.fromkeys(lab.names, 0)

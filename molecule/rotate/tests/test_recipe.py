@@ -31,9 +31,9 @@ case "$*" in *rotate*) test ! -e /root/fails;; esac
 
 @pytest.fixture(scope="module")
 def recipe() -> dict[str, str]:
-    found = dict(RECIPE.findall((ROOT / "docs/rotation.md").read_text()))
-    assert [os.path.basename(path) for path in found] == [SERVICE, ALERT, TIMER]
-    return found
+    result = dict(RECIPE.findall((ROOT / "docs/rotation.md").read_text()))
+    assert [os.path.basename(path) for path in result] == [SERVICE, ALERT, TIMER]
+    return result
 
 
 def test_commands_of_the_page_work(lab: Any, recipe: dict[str, str], tmp_path: Path) -> None:

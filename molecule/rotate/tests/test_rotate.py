@@ -51,8 +51,8 @@ def test_due_certificates_are_renewed_in_place(lab: Any, tmp_path: Path) -> None
     pids = lab.main_pids()
     time.sleep(max(0.0, former["m2"].not_valid_before_utc.timestamp() + 300 + 61 - time.time()))
     led = int(lab.leader() == "m2")
-    found = under_pods(lab, lambda: lab.play(*rotate("due", *rotation.SHORT), inventory=inventory))
-    nothing_lost(found, transitions=led, bound=rotation.bound(lab))
+    result = under_pods(lab, lambda: lab.play(*rotate("due", *rotation.SHORT), inventory=inventory))
+    nothing_lost(result, transitions=led, bound=rotation.bound(lab))
     assert {name for name in lab.names if rotation.lying(lab, name) != former[name]} == {"m2"}
     assert {name for name, pid in lab.main_pids().items() if pid != pids[name]} == {"m2"}
 
@@ -152,14 +152,14 @@ class TestCa:
         turn = "TASK [kube_ha.scheduler.kube_scheduler : Wait until this member is healthy]"
         playbook, *words = rotate("ca", *following.words)
         assert lab.cut_off(playbook, turn, 1, *words)
-        found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
-        assert found.run.code != 0
+        result = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
+        assert result.run.code != 0
         assert (
             "does not accept a certificate of this CA; add the CA to the file of its --client-ca-file"
-            in found.run.text
+            in result.run.text
         )
-        assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)
-        assert found.transitions <= 1
+        assert (result.pods["lost"], result.pods["bound_twice"]) == (0, 0)
+        assert result.transitions <= 1
         assert {name: rotation.lying(lab, name) for name in lab.names} == former
         assert {rotation.trusted(lab, name) for name in lab.names} == {
             following.former + following.ca.pem
@@ -189,14 +189,14 @@ class TestCa:
             2,
             *words,
         )
-        found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
-        assert found.run.code != 0
+        result = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
+        assert result.run.code != 0
         assert (
             "still serves a certificate that is not of this CA; replace that certificate and run again"
-            in found.run.text
+            in result.run.text
         )
-        assert (found.pods["lost"], found.pods["bound_twice"]) == (0, 0)
-        assert found.transitions <= 1
+        assert (result.pods["lost"], result.pods["bound_twice"]) == (0, 0)
+        assert result.transitions <= 1
         rotation.in_use(lab, former)
         assert all(following.signed(rotation.lying(lab, name)) for name in lab.names)
         site = lab.site(*following.words)
@@ -205,9 +205,9 @@ class TestCa:
     def test_previous_ca_is_dropped(self, lab: Any, following: rotation.NextCa) -> None:
         following.serves()
         wait_for(lambda: lab.play("playbooks/status.yml", *following.words).code == 0, 60)
-        found = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
-        nothing_lost(found, transitions=1, bound=rotation.bound(lab))
-        assert "the CA rotation is finished; set kube_scheduler_ca_cert" in found.run.text
+        result = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
+        nothing_lost(result, transitions=1, bound=rotation.bound(lab))
+        assert "the CA rotation is finished; set kube_scheduler_ca_cert" in result.run.text
         for words in (following.words, following.taken, following.taken + following.words):
             site = lab.site(*words)
             assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output

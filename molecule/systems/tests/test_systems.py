@@ -51,12 +51,12 @@ def test_deployment_has_no_warning(deployed: Run) -> None:
 
     One is Ansible's about an unknown host, one is about the validity of the lab CA.
     """
-    told = re.findall(r"\[(?:DEPRECATION )?WARNING\]: (.{1,150})", deployed.text)
+    reported = re.findall(r"\[(?:DEPRECATION )?WARNING\]: (.{1,150})", deployed.text)
     expected = (
         "Module remote_tmp ",
         "/var/lib/kube-ha/kube-scheduler/staged/certificate: the certificate ends with its CA",
     )
-    assert [words for words in told if not words.startswith(expected)] == []
+    assert [words for words in reported if not words.startswith(expected)] == []
 
 
 def test_second_run_on_all_systems_changes_nothing(lab: Any, inventory: Path) -> None:
@@ -87,13 +87,13 @@ def test_systemd_passes_the_secrets_to_the_process(lab: Any, name: str) -> None:
 
 
 def test_change_is_rolled_out_and_rolled_back(lab: Any, inventory: Path) -> None:
-    found = under_pods(
+    result = under_pods(
         lab,
         lambda: lab.site(
             '--extra-vars={"kube_scheduler_extra_args": {"v": 3}}', inventory=inventory
         ),
     )
-    nothing_lost(found, transitions=1)
+    nothing_lost(result, transitions=1)
     back = under_pods(lab, lambda: lab.play("playbooks/rollback.yml", inventory=inventory))
     nothing_lost(back, transitions=1)
     run = lab.site(inventory=inventory)

@@ -157,17 +157,17 @@ def test_release_that_conflicts_with_another_write(lab: Any, bind_pod: Callable[
         assert wait_for(lost, 180)
 
 
-def release(folder: Path, number: str, content: bytes, arch: str) -> dict[str, str]:
+def release(directory: Path, number: str, content: bytes, arch: str) -> dict[str, str]:
     """Create a directory with one binary and its checksum, and return variables for it.
 
     The layout is that of the release site.
     """
-    binary = folder / f"release/v{number}/bin/linux/{arch}/kube-scheduler"
+    binary = directory / f"release/v{number}/bin/linux/{arch}/kube-scheduler"
     binary.parent.mkdir(parents=True)
     binary.write_bytes(content)
     return {
         "kube_scheduler_binary_source": "controller",
-        "kube_scheduler_binary_url": str(folder),
+        "kube_scheduler_binary_url": str(directory),
         "kube_scheduler_binary_checksum": f"sha512:{hashlib.sha512(content).hexdigest()}",
     }
 

@@ -23,11 +23,11 @@ def test_rolls_under_a_stream_of_pods(lab: Any, capsys: pytest.CaptureFixture[st
     deployed(lab, OLD)
     leaderless, waits, pods = [], [], 0
     for _round in range(ROUNDS):
-        found = under_pods(lab, lambda: lab.play("playbooks/rollback.yml", steady=True))
-        nothing_lost(found, transitions=1)
-        leaderless += found.leaderless
-        waits.append(found.pods["longest_wait"] or 0.0)
-        pods += found.pods["made"]
+        result = under_pods(lab, lambda: lab.play("playbooks/rollback.yml", steady=True))
+        nothing_lost(result, transitions=1)
+        leaderless += result.leaderless
+        waits.append(result.pods["longest_wait"] or 0.0)
+        pods += result.pods["made"]
     with capsys.disabled():
         print(
             f"\n{ROUNDS} rolls of three masters, {pods} pods, none lost, none bound twice; seconds: min, mean, max, bound"

@@ -64,17 +64,17 @@ def contents(paths: list[Path]) -> list[str]:
 @pytest.fixture
 def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Replace the Go build and return the commands that it was called for."""
-    asked: list[str] = []
+    requested: list[str] = []
 
     def run(build: Build) -> None:
         for command in build.commands:
-            asked.append(command)
+            requested.append(command)
             path = tmp_path / "built"
             path.write_text(f"built {command}")
             build.keep(command, path)
 
     monkeypatch.setattr(Build, "run", run)
-    return asked
+    return requested
 
 
 def test_binaries_are_downloaded_once(

@@ -64,14 +64,14 @@ def test_older_go_is_rejected() -> None:
 
 
 def test_openapi_packages_are_those_that_request_generation(tmp_path: Path) -> None:
-    for folder, marked in (
+    for directory, marked in (
         ("pkg/apis/a", True),
         ("pkg/apis/b", False),
         ("staging/src/k8s.io/api/core/v1", True),
         ("staging/src/k8s.io/sample-apiserver/pkg", True),
         ("staging/src/k8s.io/code-generator/x", True),
     ):
-        path = tmp_path / folder / "doc.go"
+        path = tmp_path / directory / "doc.go"
         path.parent.mkdir(parents=True)
         path.write_text("// +k8s:openapi-gen=true\n" if marked else "package b\n")
     assert build.openapi_packages(tmp_path) == [

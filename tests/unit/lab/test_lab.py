@@ -94,12 +94,12 @@ def test_alive_checks_the_processes_of_a_container() -> None:
 
 
 def test_networks_of_other_programs_are_avoided() -> None:
-    shown: list[dict[str, Any]] = [
+    displayed: list[dict[str, Any]] = [
         {"subnets": [{"subnet": "198.18.1.0/24"}, {"subnet": "fd00::/64"}]},
         {"subnets": None},
         {},
     ]
-    assert podman.subnets(shown) == [ipaddress.IPv4Network("198.18.1.0/24")]
+    assert podman.subnets(displayed) == [ipaddress.IPv4Network("198.18.1.0/24")]
     assert podman.as_network("default") is None
 
 
@@ -117,8 +117,8 @@ def test_networks_of_other_programs_are_avoided() -> None:
 def test_cluster_is_re_created_for_other_members_or_versions(
     members: list[str], version: str, anew: bool
 ) -> None:
-    former = {"members": ["m1", "m2", "m3"], "version": "1.37.2"}
-    assert cluster.is_incompatible(former, {"members": members, "version": version}) is anew
+    previous = {"members": ["m1", "m2", "m3"], "version": "1.37.2"}
+    assert cluster.is_incompatible(previous, {"members": members, "version": version}) is anew
 
 
 def test_table_aligns_its_columns() -> None:
@@ -148,10 +148,10 @@ def test_failed_command_shows_its_last_log_lines(
         shell.LabError, match=f"Doing it: failed after 0 s with exit code 3; full log: {log}"
     ):
         shell.run(["sh", "-c", "seq 100; exit 3"], "Doing it", log)
-    shown = capsys.readouterr()
-    assert shown.out == "Doing it …\n"
-    assert shown.err.splitlines()[-1] == "  | 100"
-    assert len(shown.err.splitlines()) == shell.TAIL_LINES
+    displayed = capsys.readouterr()
+    assert displayed.out == "Doing it …\n"
+    assert displayed.err.splitlines()[-1] == "  | 100"
+    assert len(displayed.err.splitlines()) == shell.TAIL_LINES
 
 
 def test_progress_of_a_long_command_is_displayed(
