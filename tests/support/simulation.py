@@ -105,13 +105,13 @@ NOTHING = {
 BARE = [
     {"part": "packages", "reason": "the Python library yaml is missing"},
     {"part": "user", "reason": "the user k8s does not exist"},
-    {"part": "binary", "reason": "/opt/k8s/bin/kube-scheduler-v1.37.2: is not there"},
+    {"part": "binary", "reason": "/opt/k8s/bin/kube-scheduler-v1.37.2: is missing"},
     {
         "part": "certificate",
         "reason": "/etc/kubernetes/cert/kube-scheduler.pem: the certificate is missing",
     },
-    {"part": "kubeconfig", "reason": "/etc/kubernetes/kube-scheduler.kubeconfig: is not there"},
-    {"part": "unit", "reason": "/etc/systemd/system/kube-scheduler.service: is not there"},
+    {"part": "kubeconfig", "reason": "/etc/kubernetes/kube-scheduler.kubeconfig: is missing"},
+    {"part": "unit", "reason": "/etc/systemd/system/kube-scheduler.service: is missing"},
 ]
 """Return the drift of such a host."""
 

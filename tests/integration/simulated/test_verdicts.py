@@ -84,8 +84,7 @@ def bare(cluster: Simulation, name: str) -> None:
     }
     probes = dict.fromkeys(compared(name, name)["probes"])
     drift = [
-        {"part": part, "reason": "is not there"}
-        for part in ("user", "binary", "certificate", "unit")
+        {"part": part, "reason": "is missing"} for part in ("user", "binary", "certificate", "unit")
     ]
     problem = "kube-scheduler.service is not installed"
     before = compared(

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Describe the certificates on a host: of its key pair, and in its kubeconfig."""
+"""Describe the certificates on a host: of its key pair and in its kubeconfig."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     ProbeError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
-    credentials as _credentials,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import (
+    load_credentials,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
@@ -32,48 +32,53 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import has_signed
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
-MOST = 100
+MAX_CERTIFICATES = 100
 """Maximum number of certificates to describe per file."""
 
 
-def on_host(
+def describe_host_certificates(
     certificate: str | None, kubeconfig: str, authorities: str
 ) -> list[facts.HostCertificate]:
     """Describe the certificates in a file and in a kubeconfig, given by their paths.
 
     Unreadable files are omitted. `authorities` is PEM text of CAs.
     """
-    signers = [
-        found
-        for found in parse_certificates(authorities.encode("ascii", "replace"))
-        if found is not None
-    ]
-    texts: list[tuple[str, str, bytes]] = []
+    signers = _parse(authorities.encode("ascii", "replace"))
+    described = []
+    for path, use, content in _read_contents(certificate, kubeconfig):
+        # In a key pair, the certificates after the first one are its intermediates.
+        count = MAX_CERTIFICATES if use == "trust" else 1
+        described += [
+            _describe(path, use, entry, signers)
+            for entry in _parse(content, MAX_CERTIFICATES)[:count]
+        ]
+    return [entry for entry in described if entry is not None]
+
+
+def _read_contents(certificate: str | None, kubeconfig: str) -> list[tuple[str, str, bytes]]:
+    """Return the path, the use and the PEM text of each readable source of certificates."""
+    contents: list[tuple[str, str, bytes]] = []
     if certificate is not None:
         with contextlib.suppress(FilesError):
-            texts.append((certificate, "pair", paths.read(certificate) or b""))
+            contents.append((certificate, "pair", paths.read(certificate) or b""))
     with contextlib.suppress(KubeError, ProbeError):
-        login = _credentials.load_credentials(trusted_path(kubeconfig))
-        texts.append(
-            (kubeconfig, "client", (login.client_pem or ("", ""))[0].encode("ascii", "replace"))
-        )
-        texts.append((kubeconfig, "trust", (login.ca_pem or "").encode("ascii", "replace")))
-    found = []
-    for path, use, content in texts:
-        known = [entry for entry in parse_certificates(content)[:MOST] if entry is not None]
-        # What follows the first one of a pair are its intermediates.
-        found += [
-            _described(path, use, entry, signers)
-            for entry in (known if use == "trust" else known[:1])
-        ]
-    return [entry for entry in found if entry is not None]
+        login = load_credentials(trusted_path(kubeconfig))
+        client_pem, ca_pem = (login.client_pem or ("", ""))[0], login.ca_pem or ""
+        contents.append((kubeconfig, "client", client_pem.encode("ascii", "replace")))
+        contents.append((kubeconfig, "trust", ca_pem.encode("ascii", "replace")))
+    return contents
 
 
-def _described(
+def _parse(content: bytes, limit: int | None = None) -> list[t.Any]:
+    """Return the certificates in PEM text; invalid ones are omitted."""
+    return [entry for entry in parse_certificates(content)[:limit] if entry is not None]
+
+
+def _describe(
     path: str, use: str, certificate: t.Any, signers: t.Sequence[t.Any]
 ) -> facts.HostCertificate | None:
-    have = read_fields(certificate)
-    if have is None:
+    fields = read_fields(certificate)
+    if fields is None:
         return None
     identity = read_identity(certificate, current_utc())
     return facts.HostCertificate(
@@ -81,7 +86,7 @@ def _described(
         use=use,
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
-        usages=[*have["extended_key_usage"], *(have["key_usage"] if have["is_ca"] else [])],
+        usages=[*fields["extended_key_usage"], *(fields["key_usage"] if fields["is_ca"] else [])],
         not_after=identity["not_after"],
         fingerprint_sha256=identity["fingerprint_sha256"],
         signed_by=[

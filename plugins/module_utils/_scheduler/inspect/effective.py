@@ -25,54 +25,57 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
 SETTINGS_PATHS = ("/configz", "/flagz", "/statusz")
 FLAG_LINE = re.compile(r"([a-z][a-z0-9-]*)=(.*)")
 STATUSZ_VERSION = re.compile(r"Binary version: *v?([0-9]+\.[0-9]+\.[0-9]+)\S*")
-# Values that a flag is shown with in another form than it was given in: lists, and mappings.
+# Lists and mappings, which /flagz can show in another form than the command line.
 COMPOSITE_VALUE = re.compile(r"[\[,=]")
 
 Responses = t.Mapping[str, "tuple[int, bytes]"]
 """HTTP status and body, by path."""
 
 
-def compare_settings_in_use(wanted: DesiredSettings, version: str, told: Responses) -> list[str]:
+def compare_settings_in_use(
+    desired: DesiredSettings, version: str, responses: Responses
+) -> list[str]:
     """Return the differences in the settings in use; [] without a valid response."""
     texts = {
         path: body.decode("utf-8", "replace")
-        for path, (status, body) in told.items()
+        for path, (status, body) in responses.items()
         if status == 200
     }
-    found = list(_fields(_effective(wanted), _configuration(texts.get("/configz", "")), ""))
+    in_use = _parse_configz(texts.get("/configz", ""))
+    reasons = list(_compare_values(_expected_config(desired), in_use, ""))
     lines = map(FLAG_LINE.fullmatch, texts.get("/flagz", "").splitlines())
     flags = {match[1]: match[2] for match in lines if match}
-    found += [
+    reasons += [
         f"flag --{name} is {flags[name]}, expected {value}"
-        for name, value in wanted["flags"].items()
+        for name, value in desired["flags"].items()
         if name in flags
         and not COMPOSITE_VALUE.search(f"{flags[name]}{value}")
         and not is_same_value(str(value), flags[name])
     ]
-    runs = STATUSZ_VERSION.search(texts.get("/statusz", ""))
-    if runs and runs[1] != version:
-        found.append(f"/statusz reports version {runs[1]}, expected {version}")
-    return found
+    reported = STATUSZ_VERSION.search(texts.get("/statusz", ""))
+    if reported and reported[1] != version:
+        reasons.append(f"/statusz reports version {reported[1]}, expected {version}")
+    return reasons
 
 
-def _configuration(text: str) -> t.Mapping[str, t.Any]:
+def _parse_configz(text: str) -> t.Mapping[str, t.Any]:
     try:
-        found = json.loads(text)["componentconfig"]
+        config = json.loads(text)["componentconfig"]
     except (ValueError, RecursionError, KeyError, TypeError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return config if isinstance(config, dict) else {}
 
 
-def _effective(wanted: DesiredSettings) -> dict[str, t.Any]:
+def _expected_config(desired: DesiredSettings) -> dict[str, t.Any]:
     """Return the configuration, overridden by the election flags of versions that support them."""
     config = {
         name: value
-        for name, value in wanted["config"].items()
+        for name, value in desired["config"].items()
         if name not in ("apiVersion", "kind")
     }
     election = {
         field_of_flag(name): value
-        for name, value in wanted["flags"].items()
+        for name, value in desired["flags"].items()
         if name.startswith("leader-elect-") or name == "leader-elect"
     }
     if "leaderElection" in config and election:
@@ -80,22 +83,24 @@ def _effective(wanted: DesiredSettings) -> dict[str, t.Any]:
     return config
 
 
-def _fields(wanted: t.Any, told: t.Any, path: str) -> t.Iterator[str]:
-    if isinstance(wanted, dict):
-        # Old versions show Go's own names, which begin with a capital.
-        known = (
-            {str(name).lower(): value for name, value in told.items()}
-            if isinstance(told, dict)
-            else {}
-        )
-        for name, value in wanted.items():
-            if name.lower() in known:
-                yield from _fields(
-                    value, known[name.lower()], f"{path}.{name}" if path else str(name)
-                )
-    elif isinstance(wanted, list):
-        if isinstance(told, list) and len(told) == len(wanted):
-            for number, pair in enumerate(zip(wanted, told)):
-                yield from _fields(*pair, f"{path}[{number}]")
-    elif isinstance(told, (str, bool, int, float)) and not is_same_value(wanted, told):
-        yield f"configuration {path} is {json.dumps(told)}, expected {json.dumps(wanted)}"
+def _compare_values(expected: t.Any, in_use: t.Any, path: str) -> t.Iterator[str]:
+    if isinstance(expected, dict):
+        if isinstance(in_use, dict):
+            yield from _compare_mappings(expected, in_use, path)
+    elif isinstance(expected, list):
+        if isinstance(in_use, list) and len(in_use) == len(expected):
+            for index, pair in enumerate(zip(expected, in_use)):
+                yield from _compare_values(*pair, f"{path}[{index}]")
+    elif isinstance(in_use, (str, bool, int, float)) and not is_same_value(expected, in_use):
+        yield f"configuration {path} is {json.dumps(in_use)}, expected {json.dumps(expected)}"
+
+
+def _compare_mappings(
+    expected: dict[str, t.Any], in_use: dict[str, t.Any], path: str
+) -> t.Iterator[str]:
+    # Old versions return the names of Go, which begin with a capital letter.
+    values = {str(name).lower(): value for name, value in in_use.items()}
+    for name, value in expected.items():
+        if name.lower() in values:
+            field = f"{path}.{name}" if path else str(name)
+            yield from _compare_values(value, values[name.lower()], field)

@@ -292,16 +292,18 @@ class HostQuery:
         if answer["healthy"] is False and self.systemd_version:
             answer["journal"] = self.systemd.journal(self.unit, max(0, params["journal_lines"]))
         if wanted:
-            # The libraries behind this take longer to import than all else that is done before there is a plan.
-            from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (  # noqa: PLC0415
-                drift,
+            # The imports of these modules take longer than everything else before there is a plan.
+            from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.desired import (  # noqa: PLC0415
+                parse_desired,
+            )
+            from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.drift import (  # noqa: PLC0415
+                HostAccess,
+                find_drift,
             )
 
-            checked = drift.parse_desired(wanted, user=params["user"], unit=self.unit)
-            access = drift.HostAccess(self.module, self.proc, shown, told)
-            answer["drift"], answer["awaited"] = drift.find_drift(
-                checked, fileset.root, answer, access
-            )
+            desired = parse_desired(wanted, user=params["user"], unit=self.unit)
+            access = HostAccess(self.module, self.proc, shown, told)
+            answer["drift"], answer["awaited"] = find_drift(desired, fileset.root, answer, access)
         return answer
 
     def _look(
@@ -399,7 +401,7 @@ class HostQuery:
             certificates,
         )
 
-        return certificates.on_host(
+        return certificates.describe_host_certificates(
             params["certificate"], params["kubeconfig"], params["authorities"]
         )
 

@@ -318,7 +318,7 @@ def result(*drift: tuple[str, str], **changes: Any) -> dict[str, Any]:
 OWN = (
     ("certificate", "/c.pem: expired on 2026-01-01T00:00:00Z"),
     ("kubeconfig", "/k: users differ"),
-    ("kubeconfig", "/k: is not there"),
+    ("kubeconfig", "/k: is missing"),
     ("unit", f"/u: {facts.OTHER_DIGEST}"),
     ("process", "x.service is activating"),
     ("staged", "/s: differs from /k, which is as planned"),
@@ -333,7 +333,7 @@ def test_other_drift_is_rejected() -> None:
         ("kubeconfig", "/k: clusters differ"),
         ("kubeconfig", "/k: contexts differ"),
         ("kubeconfig", "/k: current-context differs"),
-        ("binary", "/b: is not there"),
+        ("binary", "/b: is missing"),
         ("user", "the user k8s does not exist"),
     ):
         [line] = rotation.check_other_drift("m1", result(*OWN, other), "1.37.2")

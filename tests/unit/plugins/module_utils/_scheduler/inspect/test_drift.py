@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import shutil
@@ -17,7 +18,11 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig_module
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import staleness
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import drift
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (
+    desired,
+    drift,
+    drift_credentials,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import DESIRED_SPEC
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import (
     keys,
@@ -119,7 +124,7 @@ class Cluster(Host):
             "mode": "0600",
         }
 
-    def wanted(self, **given: Any) -> drift.DesiredState:
+    def wanted(self, **given: Any) -> desired.DesiredState:
         named: dict[str, Any] = {
             "version": self.version,
             "binary": str(self.bin / self.link),
@@ -133,7 +138,7 @@ class Cluster(Host):
             "manage_packages": True,
             **given,
         }
-        return drift.parse_desired(named, user=ME, unit=UNIT_NAME)
+        return desired.parse_desired(named, user=ME, unit=UNIT_NAME)
 
     def says(self, **config: Any) -> None:
         """What its process answers at /configz."""
@@ -227,14 +232,14 @@ def test_nothing_after_a_rollout_and_everything_before(
     assert host.drift(seen={"missing_libraries": ["yaml"], "user_exists": False}) == [
         "packages: the Python library yaml is missing",
         "user: the user root does not exist",
-        "binary: /bin/app-v1: is not there",
-        "link: /bin/app: is not there, expected -> app-v1",
-        "log_dir: /log: is not there",
+        "binary: /bin/app-v1: is missing",
+        "link: /bin/app: is missing, expected -> app-v1",
+        "log_dir: /log: is missing",
         "certificate: /etc/certificate: the private key is missing",
         "certificate: /etc/certificate: the certificate is missing",
-        "kubeconfig: /etc/kubeconfig: is not there",
-        "config: /etc/app.yaml: is not there",
-        "unit: /units/x.service: is not there",
+        "kubeconfig: /etc/kubeconfig: is missing",
+        "config: /etc/app.yaml: is missing",
+        "unit: /units/x.service: is missing",
         "process: x.service is inactive",
         "process: x.service is not enabled",
     ]
@@ -287,27 +292,27 @@ def relink(target: str) -> Callable[[Cluster], object]:
 SINCE = "changed after the process started"
 SET = "process: the process was not started from this file set"
 DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
-    (cut("bin/app-v1"), ["binary: /bin/app-v1: is cut off: it has 3 bytes, and had 8"]),
+    (cut("bin/app-v1"), ["binary: /bin/app-v1: is truncated: it has 3 bytes, expected 8"]),
     (
         write("bin/app-v1", "binary x"),
-        ["binary: /bin/app-v1: content differs from what was verified"],
+        ["binary: /bin/app-v1: content differs from the verified content"],
     ),
     (
         write("bin/app-v1", "binary 1 and more"),
-        ["binary: /bin/app-v1: content differs from what was verified"],
+        ["binary: /bin/app-v1: content differs from the verified content"],
     ),
     (
         mode("bin/app-v1", 0o644),
-        ["binary: /bin/app-v1: mode is 0644, so that not everybody can run it"],
+        ["binary: /bin/app-v1: mode is 0644, so that other users cannot run it"],
     ),
     (
         mode("bin/app-v1", 0o777),
-        ["binary: /bin/app-v1: others than root may write it (owner root, 0777)"],
+        ["binary: /bin/app-v1: users other than root can write it (owner root, 0777)"],
     ),
     (folder("bin/app-v1"), ["binary: /bin/app-v1: is not a regular file"]),
-    (remove("bin/app-v1"), ["binary: /bin/app-v1: is not there"]),
+    (remove("bin/app-v1"), ["binary: /bin/app-v1: is missing"]),
     (relink("app-v0"), ["link: /bin/app -> app-v0, expected app-v1"]),
-    (remove("bin/app"), ["link: /bin/app: is not there, expected -> app-v1"]),
+    (remove("bin/app"), ["link: /bin/app: is missing, expected -> app-v1"]),
     (folder("bin/app"), ["link: /bin/app: is not a link, expected -> app-v1"]),
     (mode("log", 0o700), ["log_dir: /log: mode is 0700, expected 0755"]),
     (
@@ -349,18 +354,18 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
         ["config: /etc/app.yaml: content differs", f"process: /etc/app.yaml {SINCE}"],
     ),
     (mode("etc/app.yaml", 0o666), ["config: /etc/app.yaml: mode is 0666, expected 0644"]),
-    (remove("etc/app.yaml"), ["config: /etc/app.yaml: is not there"]),
+    (remove("etc/app.yaml"), ["config: /etc/app.yaml: is missing"]),
     (folder("etc/app.yaml"), ["config: '/etc/app.yaml' is a directory, not a regular file"]),
     (fifo("etc/app.yaml"), ["config: '/etc/app.yaml' is a FIFO, not a regular file"]),
     (assign("config", "wanted: otherwise\n"), ["config: /etc/app.yaml: content differs", SET]),
     (write("units/x.service", "[Service]\n"), ["unit: /units/x.service: content differs"]),
-    (remove("units/x.service"), ["unit: /units/x.service: is not there"]),
+    (remove("units/x.service"), ["unit: /units/x.service: is missing"]),
     (
         state("DropInPaths", "/etc/systemd/system/x.service.d/a.conf"),
         ["unit: /etc/systemd/system/x.service.d/a.conf: changes the unit"],
     ),
     (state("LoadState", "masked"), ["unit: x.service is masked"]),
-    (state("NeedDaemonReload", "yes"), ["unit: x.service was changed since systemd read it"]),
+    (state("NeedDaemonReload", "yes"), ["unit: x.service was changed after systemd read it"]),
     (
         state("FragmentPath", "/lib/x.service"),
         ["unit: x.service is read from /lib/x.service, expected /units/x.service"],
@@ -468,7 +473,7 @@ def test_a_kubeconfig_that_was_edited_and_put_right_while_the_process_ran(host: 
 
 
 def test_a_certificate_that_is_due(host: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drift, "current_utc", lambda: NOW + timedelta(days=340))
+    monkeypatch.setattr(drift_credentials, "current_utc", lambda: NOW + timedelta(days=340))
     [line] = [line for line in host.drift() if line.startswith("certificate:")]
     assert "ends on" in line
     assert "within 720h" in line
@@ -484,9 +489,9 @@ def test_a_key_that_two_parts_need_is_checked_once(host: Cluster) -> None:
 def test_a_certificate_cannot_be_judged_without_the_library(
     host: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drift.library, "CRYPTOGRAPHY_TRACEBACK", "ImportError")
+    monkeypatch.setattr(drift_credentials.library, "CRYPTOGRAPHY_TRACEBACK", "ImportError")
     found = host.drift()
-    assert found[0].startswith("certificate: /etc/certificate: cannot be judged")
+    assert found[0].startswith("certificate: /etc/certificate: cannot be compared")
     assert all(line.split(":")[0] in ("certificate", "kubeconfig") for line in found)
 
 
@@ -496,7 +501,7 @@ def test_a_kubeconfig_cannot_be_judged_without_the_library(
     monkeypatch.setattr(kubeconfig_module.kubeconfig, "HAS_YAML", False)
     [line] = host.drift()
     assert line.startswith(
-        "kubeconfig: /etc/kubeconfig: cannot be judged: kubeconfig files cannot be read or written"
+        "kubeconfig: /etc/kubeconfig: cannot be compared: kubeconfig files cannot be read or written"
     )
 
 
@@ -511,27 +516,27 @@ def test_a_binary_of_the_operator(host: Cluster) -> None:
     (host.root / "fileset/record.json").write_text("{}")
     assert "record: /bin/app-v1: its checksum was never verified" in host.drift()
     (host.bin / "app-v1").unlink()
-    assert "binary: /bin/app-v1: is not there" in host.drift()
+    assert "binary: /bin/app-v1: is missing" in host.drift()
 
 
 def test_a_pair_from_the_controller(host: Cluster) -> None:
     sums = {
-        f"{name}_sha256": drift.hashlib.sha256(host.paths[name].read_bytes()).hexdigest()
+        f"{name}_sha256": hashlib.sha256(host.paths[name].read_bytes()).hexdigest()
         for name in ("certificate", "privatekey")
     }
     host.pair = {**sums, "owner": ME, "group": "root", "mode": "0600"}
     assert host.drift() == []
     host.pair["privatekey_sha256"] = "0" * 64
-    assert host.drift() == ["certificate: /etc/privatekey: content differs from the controller's"]
-    host.pair["privatekey_sha256"] = None
     assert host.drift() == [
-        "certificate: /etc/privatekey: its source on the controller is not there"
+        "certificate: /etc/privatekey: content differs from the source on the controller"
     ]
+    host.pair["privatekey_sha256"] = None
+    assert host.drift() == ["certificate: /etc/privatekey: its source on the controller is missing"]
     host.pair.update(sums)
     host.paths["privatekey"].chmod(0o644)
     assert host.drift() == ["certificate: /etc/privatekey: mode is 0644, expected 0600"]
     host.paths["certificate"].unlink()
-    assert "certificate: /etc/certificate: is not there" in host.drift()
+    assert "certificate: /etc/certificate: is missing" in host.drift()
 
 
 def test_a_path_that_is_none(host: Cluster) -> None:
@@ -585,10 +590,10 @@ def test_the_options_of_kubeconfig_are_those_of_the_module() -> None:
     """All but those that hold a secret or say that something is to be absent."""
     from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig  # noqa: PLC0415
 
-    for kind, rest in drift.UNSUPPORTED_KUBECONFIG_OPTIONS.items():
-        known = set(drift.KUBECONFIG_SPEC[kind]["options"]) | set(rest)
+    for kind, rest in desired.UNSUPPORTED_KUBECONFIG_OPTIONS.items():
+        known = set(desired.KUBECONFIG_SPEC[kind]["options"]) | set(rest)
         assert known == set(kubeconfig.KUBECONFIG_ARGUMENTS[kind]["options"]), kind
-    assert set(DESIRED_SPEC) == set(drift.DesiredState.__dataclass_fields__) - {
+    assert set(DESIRED_SPEC) == set(desired.DesiredState.__dataclass_fields__) - {
         "items",
         "user",
         "unit",
