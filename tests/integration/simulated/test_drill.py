@@ -97,7 +97,7 @@ def test_check_mode_changes_nothing(cluster: Simulation) -> None:
     assert run.calls == dict.fromkeys(cluster.answers, QUERIED)
     assert "a drill is possible: stop of m1; leader: m1" in run.text
     lines = run.output.partition("Report the status of the clusters")[2].splitlines()
-    assert "kube_masters: 3 of 3 healthy; m1 leads since 2026-01-01 00:00:00 UTC" in lines
+    assert "kube_masters: 3 of 3 healthy; leader: m1 since 2026-01-01 00:00:00 UTC" in lines
 
 
 def test_failed_fault_on_a_standby_ends_the_drill_before_the_leader(

@@ -176,7 +176,7 @@ def test_removal_of_an_instance_needs_only_its_name(cluster: Simulation) -> None
         )
     run = cluster.run(*words, "--extra-vars=kube_scheduler_name=../../etc")
     assert run.code != 0
-    assert "kube_scheduler_name: '../../etc' is not a name" in run.text
+    assert "kube_scheduler_name: '../../etc' is not a valid instance name" in run.text
     assert not any(run.calls.values())
 
 

@@ -349,7 +349,7 @@ def test_stopped_cluster_does_not_stop_other_clusters(tmp_path: Path) -> None:
     end = run.output.partition(
         "TASK [kube_ha.scheduler.kube_scheduler : Report the status of the clusters]"
     )[2]
-    assert "4 clusters: 2 need a hand: gone, sick" in end.splitlines()
+    assert "4 clusters: 2 need attention: gone, sick" in end.splitlines()
     for name in (
         "gone2: no result",
         "sick1: readiness: HTTP 500",
