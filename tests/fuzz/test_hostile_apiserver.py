@@ -237,7 +237,7 @@ class Hostile:
 @pytest.fixture
 def hostile(world: subjects.World) -> Iterator[Hostile]:
     made = Hostile(world)
-    with made.server, mock.patch.object(probes, "HTTP_TIMEOUT", TIMEOUT):
+    with made.server, mock.patch.object(probes, "PROBE_TIMEOUT_S", TIMEOUT):
         yield made
 
 
