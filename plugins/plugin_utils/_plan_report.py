@@ -122,17 +122,18 @@ def _evaluated(step: Step, inputs: t.Mapping[str, Vars]) -> t.Iterator[status.Cl
     for group, data in inputs.items():
         v, members = variables.Variables(**data["variables"]), step.member_variables(data)
         results = step.results(member_variables=members)
+        gathered = status.GatheredResults(
+            step.scope(data),
+            results,
+            plans={name: members[name].get(step.options["plans"]) or {} for name in results},
+            before=step.results("before", members) if before else {},
+        )
+        timings = variables.resolve_election(v, tables.lease_presets).timings()
         yield status.evaluate_cluster(
             group,
-            results,
-            {name: members[name].get(step.options["plans"]) or {} for name in results},
-            step.scope(data),
-            versions=tables.versions,
-            settings=status.ClusterSettings(
-                variables.resolve_election(v, tables.lease_presets).timings(), v.renew_before
-            ),
-            before=step.results("before", members) if before else {},
-            notes=_rotation_notes(step, data, results),
+            gathered,
+            status.ClusterSettings(timings, v.renew_before, tables.versions),
+            _rotation_notes(step, data, results),
         )
 
 
@@ -146,7 +147,7 @@ def _rotation_notes(step: Step, data: Vars, results: t.Mapping[str, Vars]) -> li
 def _lost(lost: t.Mapping[str, list[str]]) -> t.Iterator[status.ClusterStatus]:
     for group, names in lost.items():
         scope = rollout.PlayScope(names, names, [], names)
-        yield status.evaluate_cluster(group, {}, {}, scope, versions={}, settings=None)
+        yield status.evaluate_cluster(group, status.GatheredResults(scope, {}, {}, {}), None)
 
 
 def rotated(step: Step) -> Vars:

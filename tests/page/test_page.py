@@ -22,12 +22,12 @@ from selenium.common.exceptions import NoAlertPresentException
 from tests.page.conftest import Browser
 from tests.support.clusters import (
     HOSTILE,
-    asked,
     certificate,
     cluster,
     document,
     hostile,
     member,
+    play_scope,
     troubled,
 )
 from tests.unit.plugins.module_utils._scheduler.drill.test_choice import chosen
@@ -67,7 +67,7 @@ def of_hostile_drill() -> str:
 def of_long_names() -> str:
     names = (LONG, LONG.upper())
     return render_status_page(
-        document(cluster({each: member(each, LONG) for each in names}, asked(" ".join(names))))
+        document(cluster({each: member(each, LONG) for each in names}, play_scope(" ".join(names))))
     )
 
 
@@ -216,7 +216,7 @@ def test_member_is_a_card_with_labels_on_a_phone(browser: Browser) -> None:
 def test_bar_length_shows_the_days_until_expiry(browser: Browser, width: int) -> None:
     answer = member("m1")
     answer["probes"] = {**answer["probes"], "served": certificate(73), "used": certificate(-3)}
-    browser.open(render_status_page(document(cluster({"m1": answer}, asked("m1")))), width)
+    browser.open(render_status_page(document(cluster({"m1": answer}, play_scope("m1")))), width)
     bars = browser.run(
         "return [...document.querySelectorAll('.bar')]"
         ".map(b => [...b.children].map(r => r.getBoundingClientRect().width))"

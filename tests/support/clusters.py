@@ -1,4 +1,4 @@
-"""Build clusters for tests of the report: the members' results and the document made from them."""
+"""Build clusters for tests of the report: the results of members, and the status document."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def member(name: str, leader: str = "m1", **changes: Any) -> dict[str, Any]:
 
 
 def certificate(days: int, *, life: int = 365) -> dict[str, Any]:
-    """Return a certificate, served or used, that expires in so many days."""
+    """Return a served or used certificate that expires in `days` days."""
     first = 12 - life + days
     return {
         **CERTIFICATE,
@@ -49,16 +49,16 @@ def certificate(days: int, *, life: int = 365) -> dict[str, Any]:
 
 
 def _day(number: int) -> str:
-    """Return a day, counted from the start of 2026."""
-
+    """Return a time as text; day 0 is the first day of 2026."""
     return (datetime(2026, 1, 1, 12, tzinfo=timezone.utc) + timedelta(days=number)).strftime(
         "%Y-%m-%dT%H:%M:%SZ"
     )
 
 
-def asked(
+def play_scope(
     members: str = "m1 m2 m3", playing: str = "", batch: str = "", lost: str = ""
 ) -> rollout.PlayScope:
+    """Return the scope of a play. Names are separated by spaces."""
     playing = playing or members
     return rollout.PlayScope(
         members.split(), playing.split(), (batch or playing).split(), lost.split()
@@ -66,22 +66,20 @@ def asked(
 
 
 def cluster(
-    answers: dict[str, dict[str, Any]] | None = None,
-    play: rollout.PlayScope | None = None,
+    results: dict[str, dict[str, Any]] | None = None,
+    scope: rollout.PlayScope | None = None,
     *,
     name: str = "kube_masters",
     before: dict[str, dict[str, Any]] | None = None,
     **plans: dict[str, Any],
 ) -> status.ClusterStatus:
-    """Build three healthy members, of which m1 leads, except for the given changes."""
+    """Build a cluster, by default of three healthy members with the leader m1."""
+    if results is None:
+        results = {each: member(each) for each in ("m1", "m2", "m3")}
     return status.evaluate_cluster(
         name,
-        {each: member(each) for each in ("m1", "m2", "m3")} if answers is None else answers,
-        plans,
-        play or asked(),
-        versions=VERSIONS,
-        settings=status.ClusterSettings(ElectionTimings(15, 10, 2), "720h"),
-        before=before or {},
+        status.GatheredResults(scope or play_scope(), results, plans, before or {}),
+        status.ClusterSettings(ElectionTimings(15, 10, 2), "720h", VERSIONS),
     )
 
 
@@ -90,9 +88,9 @@ def document(*clusters: status.ClusterStatus) -> status.StatusDocument:
 
 
 def troubled(count: int = 3) -> status.StatusDocument:
-    """Build COUNT clusters: one unhealthy, one with drift, the remaining ones healthy."""
+    """Build `count` clusters: one is unhealthy, one has drift, the remaining ones are healthy."""
     long = "master-1.control-plane.region-7.kube-ha.example.org"
-    answers = {
+    results = {
         "m1": member(
             "m1",
             probes={
@@ -108,9 +106,9 @@ def troubled(count: int = 3) -> status.StatusDocument:
             not_checked=["metrics for an authorized client (no client certificate was given)"],
         ),
     }
-    needy = cluster(
-        answers,
-        asked(f"m1 m2 {long} m4", lost="m4"),
+    unhealthy = cluster(
+        results,
+        play_scope(f"m1 m2 {long} m4", lost="m4"),
         name="east",
         m1={"limitations": ["no credentials"]},
     )
@@ -127,15 +125,15 @@ def troubled(count: int = 3) -> status.StatusDocument:
                 process={**PROCESS, "version": "1.20.2"},
             ),
         },
-        asked("m1 m2"),
+        play_scope("m1 m2"),
         name="west",
     )
-    well = [cluster(name=f"c{number:03}") for number in range(count - 2)]
-    return document(*well, drifting, needy)
+    healthy = [cluster(name=f"c{number:03}") for number in range(count - 2)]
+    return document(*healthy, drifting, unhealthy)
 
 
 def hostile() -> status.StatusDocument:
-    """A member with markup in every text that it can set."""
+    """Build clusters with a member that sends markup in every text."""
     texts = {
         "holder": HOSTILE,
         "holder_identity": HOSTILE,
@@ -166,4 +164,4 @@ def hostile() -> status.StatusDocument:
         "not_after": "9999-12-31T23:59:59Z",
         "days_left": 10**14,
     }
-    return document(cluster({"m1": evil, "m2": evil}, asked("m1 m2"), name=HOSTILE), cluster())
+    return document(cluster({"m1": evil, "m2": evil}, play_scope("m1 m2"), name=HOSTILE), cluster())

@@ -34,16 +34,16 @@ Labels = dict[str, str]
 
 def render_metrics(report: status.StatusDocument) -> str:
     """Return all samples. An unknown value has no sample."""
-    found: dict[str, list[str]] = {name: [] for name in HELP}
+    by_name: dict[str, list[str]] = {name: [] for name in HELP}
     for name, labels, value in _samples(report):
         pairs = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
-        found[name].append(
-            f"{METRIC_PREFIX}{name}{'{' if pairs else ''}{pairs}{'}' if pairs else ''} {value:.15g}\n"
-        )
+        label_set = f"{{{pairs}}}" if pairs else ""
+        by_name[name].append(f"{METRIC_PREFIX}{name}{label_set} {value:.15g}\n")
     return "".join(
-        f"# HELP {METRIC_PREFIX}{name} {HELP[name]}\n# TYPE {METRIC_PREFIX}{name} gauge\n{''.join(samples)}"
-        for name, samples in found.items()
-        if samples
+        f"# HELP {METRIC_PREFIX}{name} {HELP[name]}\n# TYPE {METRIC_PREFIX}{name} gauge\n"
+        + "".join(lines)
+        for name, lines in by_name.items()
+        if lines
     )
 
 
@@ -56,34 +56,34 @@ def _samples(report: status.StatusDocument) -> t.Iterator[tuple[str, Labels, flo
     if made:
         yield "report_time_seconds", {}, made.timestamp()
     for cluster in report["clusters"]:
-        own = {"cluster": cluster["name"]}
+        labels = {"cluster": cluster["name"]}
         moving = [
             member["answer"]["lease"]["moving"]
             for member in cluster["members"].values()
             if member["answer"] and member["answer"]["lease"]
         ]
         if moving:
-            yield "lease_moving", own, any(moving)
+            yield "lease_moving", labels, any(moving)
         if cluster["transitions"] is not None:
-            yield "lease_transitions", own, cluster["transitions"]
+            yield "lease_transitions", labels, cluster["transitions"]
         for name, member in cluster["members"].items():
-            yield from _of_member({**own, "host": name}, member)
+            yield from _member_samples({**labels, "host": name}, member)
 
 
-def _of_member(
+def _member_samples(
     labels: Labels, member: status.MemberStatus
 ) -> t.Iterator[tuple[str, Labels, float]]:
-    answer = member["answer"]
-    yield "member_healthy", labels, bool(answer and answer["healthy"])
+    result = member["answer"]
+    yield "member_healthy", labels, bool(result and result["healthy"])
     yield "member_leads", labels, member["leads"]
-    if answer is None:
+    if result is None:
         return
     if member["compared"]:
-        yield "member_drift", labels, len({entry["part"] for entry in answer["drift"]})
-    if answer["process"]["version"]:
-        yield "member_version_info", {**labels, "version": answer["process"]["version"]}, 1
+        yield "member_drift", labels, len({entry["part"] for entry in result["drift"]})
+    if result["process"]["version"]:
+        yield "member_version_info", {**labels, "version": result["process"]["version"]}, 1
     for use in facts.CERTIFICATE_PROBES:
-        certificate = answer["probes"][use] if answer["probes"] else None
-        ends = parse_time(certificate["not_after"]) if certificate else None
-        if ends:
-            yield "certificate_not_after_seconds", {**labels, "use": use}, ends.timestamp()
+        certificate = result["probes"][use] if result["probes"] else None
+        expiry = parse_time(certificate["not_after"]) if certificate else None
+        if expiry:
+            yield "certificate_not_after_seconds", {**labels, "use": use}, expiry.timestamp()

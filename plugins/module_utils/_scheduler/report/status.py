@@ -28,7 +28,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 
 SCHEMA_VERSION = 1
 STATUS_STATES = ("no_answer", "unhealthy", "failed", "drift", "healthy")
-"""States of members, clusters and runs, the worst first. In state failed, a step of the run failed."""
+"""States of members, clusters and runs, worst first. failed: a step of the run failed."""
 
 MemberPlan = t.Mapping[str, t.Any]
 
@@ -71,10 +71,20 @@ class StatusDocument(t.TypedDict):
 
 
 class ClusterSettings(t.NamedTuple):
-    """The variables of a cluster that its status needs."""
+    """The variables of a cluster that its status needs, and the version table."""
 
     timings: ElectionTimings
     renew_before: str
+    versions: VersionTable
+
+
+class GatheredResults(t.NamedTuple):
+    """The results that a run gathered from a cluster. Members without a result are missing."""
+
+    scope: rollout.PlayScope
+    results: rollout.MemberResults
+    plans: t.Mapping[str, MemberPlan]
+    before: rollout.MemberResults  # from before any change
 
 
 class Leader(t.NamedTuple):
@@ -99,20 +109,12 @@ def build_document(clusters: t.Iterable[ClusterStatus], time: str) -> StatusDocu
 
 def evaluate_cluster(
     name: str,
-    results: rollout.MemberResults,
-    plans: t.Mapping[str, MemberPlan],
-    scope: rollout.PlayScope,
-    *,
-    versions: VersionTable,
+    gathered: GatheredResults,
     settings: ClusterSettings | None,
-    before: rollout.MemberResults | None = None,
     notes: t.Iterable[str] = (),
 ) -> ClusterStatus:
-    """Return the status of a cluster.
-
-    `results` and `plans` lack the members without a result. `before` are the results from before
-    any change. `settings` are None if no variables of a member could be read.
-    """
+    """Return the status of a cluster. `settings` are None if no member's variables are known."""
+    scope, results = gathered.scope, gathered.results
     queried = _queried_members(results, scope)
     leadership = rollout.evaluate_leadership(results, scope)
     leader = _find_leader(results, scope)
@@ -120,7 +122,7 @@ def evaluate_cluster(
         member: _evaluate_member(
             member,
             results.get(member),
-            plans.get(member, {}),
+            gathered.plans.get(member, {}),
             is_lost=member in scope.lost,
             is_leader=member in leader.members or member == leader.named,
         )
@@ -134,11 +136,11 @@ def evaluate_cluster(
         holder=leader.holder,
         leader_since=leader.lease.get("acquire_time") if leader.holder else None,
         transitions=leader.lease.get("transitions"),
-        failover=_failover_bounds(results, versions, settings),
+        failover=_failover_bounds(results, settings),
         renew_before_days=_renewal_window_days(settings),
         reasons=leadership.errors,
         notes=[
-            *(rollout.describe_transitions(before, results) if before else []),
+            *(rollout.describe_transitions(gathered.before, results) if gathered.before else []),
             *notes,
             *(f"not checked: {check}" for check in leadership.not_checked),
         ],
@@ -160,25 +162,28 @@ def _queried_members(results: rollout.MemberResults, scope: rollout.PlayScope) -
 
 
 def _find_leader(results: rollout.MemberResults, scope: rollout.PlayScope) -> Leader:
-    # What an earlier batch observed about the leader can be outdated.
+    # The results of an earlier batch about the leader can be outdated.
     current = {name: result for name, result in results.items() if name in scope.batch} or results
     leaders = [name for name, result in current.items() if rollout.is_leader(result)]
     candidates = [*(current[name] for name in leaders), *current.values()]
     lease: t.Mapping[str, t.Any] = next(
         (result["lease"] for result in candidates if result["lease"]), {}
     )
-    holder = lease.get("holder")
-    named = [name for name, result in results.items() if holder and result["hostname"] == holder]
-    return Leader(leaders, named[0] if named else None, lease)
+    return Leader(leaders, _member_with_hostname(results, lease.get("holder")), lease)
+
+
+def _member_with_hostname(results: rollout.MemberResults, hostname: str | None) -> str | None:
+    matches = [name for name, result in results.items() if result["hostname"] == hostname]
+    return matches[0] if hostname and matches else None
 
 
 def _failover_bounds(
-    results: rollout.MemberResults, versions: VersionTable, settings: ClusterSettings | None
+    results: rollout.MemberResults, settings: ClusterSettings | None
 ) -> plan.Failover | None:
     if settings is None:
         return None
     running = [result["process"]["version"] for result in results.values()]
-    return plan.compute_failover_bounds(settings.timings, versions, running)
+    return plan.compute_failover_bounds(settings.timings, settings.versions, running)
 
 
 def _renewal_window_days(settings: ClusterSettings | None) -> float | None:

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Render the status document as lines of text: a table of each cluster, with the reasons below it."""
+"""Render the status document as lines of text: a table per cluster, with the reasons below it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def _reason_lines(cluster: ClusterStatus) -> t.Iterator[TableLine]:
 def _notes(cluster: ClusterStatus) -> t.Iterator[str]:
     bounds = cluster["failover"]
     if bounds:
-        yield f"failover: at most {bounds['crash']} s after a crash, {bounds['stop']} s after a stop"
+        crash, stop = bounds["crash"], bounds["stop"]
+        yield f"failover: at most {crash} s after a crash, {stop} s after a stop"
     for note in cluster["notes"]:
         yield f"{cluster['name']}: {note}"
     for name, member in cluster["members"].items():

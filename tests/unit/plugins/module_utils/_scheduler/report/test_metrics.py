@@ -10,7 +10,16 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.repor
     status,
 )
 
-from tests.support.clusters import DOWN, DRIFT, PROCESS, asked, cluster, document, lease, member
+from tests.support.clusters import (
+    DOWN,
+    DRIFT,
+    PROCESS,
+    cluster,
+    document,
+    lease,
+    member,
+    play_scope,
+)
 
 
 def samples(report: status.StatusDocument) -> dict[str, float]:
@@ -51,7 +60,7 @@ def test_what_is_not_known_has_no_sample() -> None:
         "m2": member("m2", **DOWN),
         "m3": member("m3", drift=[DRIFT, DRIFT]),
     }
-    found = samples(document(cluster(answers, asked("m1 m2 m3 m4", lost="m4"))))
+    found = samples(document(cluster(answers, play_scope("m1 m2 m3 m4", lost="m4"))))
     healthy = {
         name: found[f'member_healthy{{cluster="kube_masters",host="{name}"}}']
         for name in ("m1", "m2", "m3", "m4")
@@ -68,13 +77,15 @@ def test_a_lease_that_stands() -> None:
         name: member(name, lease={**lease("m1.example"), "moving": False}) for name in ("m1", "m2")
     }
     assert (
-        samples(document(cluster(answers, asked("m1 m2"))))['lease_moving{cluster="kube_masters"}']
+        samples(document(cluster(answers, play_scope("m1 m2"))))[
+            'lease_moving{cluster="kube_masters"}'
+        ]
         == 0
     )
 
 
 def test_a_hostile_version_is_a_label_and_no_line() -> None:
     answers = {"m1": member("m1", process={**PROCESS, "version": '1"} 1\nup{} 0 \\'})}
-    text = metrics.render_metrics(document(cluster(answers, asked("m1"))))
+    text = metrics.render_metrics(document(cluster(answers, play_scope("m1"))))
     assert 'version="1\\"} 1 up{} 0 \\\\"} 1\n' in text
     assert "\nup" not in text

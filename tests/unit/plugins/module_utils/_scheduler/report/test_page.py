@@ -16,12 +16,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.repor
 
 from tests.support.clusters import (
     HOSTILE,
-    asked,
     certificate,
     cluster,
     document,
     hostile,
     member,
+    play_scope,
     troubled,
 )
 from tests.unit.plugins.module_utils._scheduler.drill.test_page import Tree
@@ -120,7 +120,7 @@ def test_what_is_left_of_a_certificate_is_a_bar(days: int, look: str, width: flo
     """Full when it was made; due from its mark on."""
     answer = member("m1")
     answer["probes"] = {**answer["probes"], "served": certificate(days), "used": None}
-    page = render_status_page(document(cluster({"m1": answer}, asked("m1"))))
+    page = render_status_page(document(cluster({"m1": answer}, play_scope("m1"))))
     [drawn] = re.findall(r'<svg class="bar".*?</svg>', page)
     assert f'<rect class="{look}" width="{width:g}" height="8"/>' in drawn
     assert '<rect class="due" x="8.2"' in drawn

@@ -21,11 +21,11 @@ from tests.support.clusters import (
     DOWN,
     DRIFT,
     PROCESS,
-    asked,
     cluster,
     document,
     lease,
     member,
+    play_scope,
     troubled,
 )
 
@@ -67,7 +67,7 @@ def test_a_healthy_cluster() -> None:
 
 def test_who_needs_a_hand_comes_first_with_the_reason_below_the_table() -> None:
     answers = three(m2=DOWN, m3={"drift": [DRIFT]})
-    lines = table.render_table(document(cluster(answers, asked("m1 m2 m3 m4", lost="m4"))))
+    lines = table.render_table(document(cluster(answers, play_scope("m1 m2 m3 m4", lost="m4"))))
     assert lines[0] == (
         "kube_masters: 2 of 4 healthy; leader: m1 since 2026-01-01 00:00:00 UTC",
         "no_answer",
@@ -112,7 +112,7 @@ def test_a_host_that_could_not_be_compared() -> None:
 
 
 def test_a_host_that_failed_after_it_had_answered() -> None:
-    found = cluster(three(), asked(batch="m1 m3", lost="m2"))
+    found = cluster(three(), play_scope(batch="m1 m3", lost="m2"))
     assert (found["state"], next(iter(found["members"]))) == ("failed", "m2")
     assert status.list_reasons(document(found)) == ["m2: failed or was lost in this run"]
 
@@ -125,7 +125,7 @@ def test_a_host_that_does_not_say_why_it_is_not_healthy() -> None:
 def test_columns_fit_long_names_and_bound_what_hosts_say() -> None:
     name = "master-1.control-plane.kube-ha.example.org"
     long = member(name, name, process={**PROCESS, "version": "1" * 300})
-    rows = texts(cluster({name: long, "m2": member("m2", name)}, asked(f"{name} m2")))[1:4]
+    rows = texts(cluster({name: long, "m2": member("m2", name)}, play_scope(f"{name} m2")))[1:4]
     assert rows[0].index("version") == len(name) + 2
     assert len({row.index(word) for row, word in zip(rows, ("unit", "active", "active"))}) == 1
     assert len(rows[1]) < 200
@@ -160,7 +160,7 @@ def test_members_that_do_not_agree() -> None:
 def test_the_leader_by_its_hostname_and_the_present_batch() -> None:
     """An earlier batch's answer about the leader is over; a member may be known by another name than its own."""
     answers = {"a": member("m1", "m1"), "b": member("m2", "m2")}
-    found = cluster(answers, asked("a b", batch="b"))
+    found = cluster(answers, play_scope("a b", batch="b"))
     assert found["leader"] == "b"
     assert [each["leads"] for each in found["members"].values()] == [False, True]
 
@@ -195,10 +195,10 @@ def test_a_time_that_is_none(time: str | None) -> None:
 
 
 def test_some_members() -> None:
-    found = cluster({"m1": member("m1")}, asked(playing="m1"))
+    found = cluster({"m1": member("m1")}, play_scope(playing="m1"))
     assert list(found["members"]) == ["m1"]
     assert texts(found)[4:] == ["not queried: m2, m3"]
-    found = cluster({"m1": member("m1", "m2")}, asked(playing="m1"))
+    found = cluster({"m1": member("m1", "m2")}, play_scope(playing="m1"))
     assert (
         "kube_masters: not checked: whether the holder m2.example is a member (no result from m2, m3)"
         in texts(found)
@@ -207,7 +207,7 @@ def test_some_members() -> None:
 
 
 def test_members_of_later_batches_are_not_missed() -> None:
-    found = cluster({"m1": member("m1")}, asked(batch="m1"))
+    found = cluster({"m1": member("m1")}, play_scope(batch="m1"))
     assert (list(found["members"]), found["not_asked"]) == (["m1"], ["m2", "m3"])
 
 
@@ -237,9 +237,8 @@ def test_many_clusters_that_are_well_take_a_line_each() -> None:
 
 
 def test_a_cluster_of_which_nothing_is_known() -> None:
-    found = status.evaluate_cluster(
-        "lost", {}, {}, asked(lost="m1 m2 m3"), versions={}, settings=None
-    )
+    scope = play_scope(lost="m1 m2 m3")
+    found = status.evaluate_cluster("lost", status.GatheredResults(scope, {}, {}, {}), None)
     assert (found["state"], found["failover"], found["renew_before_days"]) == (
         "no_answer",
         None,
