@@ -26,10 +26,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
     lease,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (
-    info,
-    probes,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import apiservers
 
 from tests.fuzz import judge, subjects, values
 from tests.support import apiserver
@@ -237,7 +234,7 @@ class Hostile:
 @pytest.fixture
 def hostile(world: subjects.World) -> Iterator[Hostile]:
     made = Hostile(world)
-    with made.server, mock.patch.object(probes, "PROBE_TIMEOUT_S", TIMEOUT):
+    with made.server, mock.patch.object(apiservers, "PROBE_TIMEOUT_S", TIMEOUT):
         yield made
 
 
@@ -290,7 +287,7 @@ def test_client_handles_arbitrary_responses(world: subjects.World, hostile: Host
         return judge.refusal(problem, SAID)[:5] if problem else result["state"]
 
     def version() -> str:
-        result = info.query_apiserver(hostile.server.url, hostile.asked)
+        result = apiservers.query_apiserver(hostile.server.url, hostile.asked)
         assert facts.validate_module_result({**subjects.GATHERED, "apiserver": result})
         assert result["reachable"] == (result["error"] is None)
         if result["error"]:

@@ -10,38 +10,30 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import platform
-import pwd
-import socket
 import time
 import typing as t
+from dataclasses import dataclass
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, ProbeError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
-    credentials as _credentials,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import (
+    CERTIFICATE_RELOAD_MESSAGE,
+    CERTIFICATE_RELOAD_S,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import (
+    NO_RECORD,
+    LeaseObservation,
+    LeaseRecord,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
-    versions as _versions,
-)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     Fileset,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.options import (
     parse_files,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
-    instances,
-    static_pod,
-)
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
-    process as _process,
-)
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import (
-    systemd as _systemd,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import static_pod
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.instances import (
+    other_instances,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
     LEASE_ACCESS_ERRORS,
@@ -53,16 +45,47 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
     Proc,
     other_schedulers,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.process import (
+    ListenAddress,
+    describe_process,
+    read_process_settings,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.systemd import (
+    Systemd,
+    main_pid,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.version import (
     detect_version,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (
-    effective,
-    health,
-    probes,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.apiservers import (
+    query_apiserver,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.effective import (
+    Responses,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.health import (
+    Observation,
+    evaluate_health,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.host_facts import (
+    describe_unit,
+    find_unsafe_directories,
+    gather_host_facts,
+    is_installed,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.lease_observation import (
+    describe_lease,
+    parse_record,
+    read_lease_once,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.options import (
     check_info,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.probed_process import (
+    ProbedProcess,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.probes import (
+    run_probes,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     CHECK_NAMES,
@@ -72,13 +95,14 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
     ProcessSettings,
     serving_or_default,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
+    Serving,
+    find_serving,
+    lock_source_groups,
+)
 
-KUBERNETES_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-# What this collection's modules import on a master beyond the standard library.
-REQUIRED_LIBRARIES = ("cryptography", "yaml")
-OS_RELEASE = "/etc/os-release"
 HEALTH_POLL_S = 0.5
-READER = CHECK_NAMES["metrics_reader"]
+READER_CHECK = CHECK_NAMES["metrics_reader"]
 
 
 class InfoModule(t.Protocol):
@@ -96,154 +120,25 @@ class InfoModule(t.Protocol):
         """Set the attributes; return whether one differed, or `changed`."""
 
 
-class HostFacts(t.TypedDict):
-    """The fields of the result that do not depend on a scheduler."""
+@dataclass(frozen=True)
+class Scheduler:
+    """The scheduler of the unit as one reading returned it."""
 
-    hostname: str
-    architecture: str
-    os_families: list[str]
-    systemd_version: int
-    python_version: str
-    missing_libraries: list[str]
-    time: float
-    user_exists: bool
-
-
-def parse_os_release(text: str) -> list[str]:
-    """Return ID and ID_LIKE of /etc/os-release, the most specific name first."""
-    fields = _systemd.parse_show(text)
-    return [word for key in ("ID", "ID_LIKE") for word in fields.get(key, "").strip("\"'").split()]
+    properties: dict[str, str]  # of the unit
+    manifest: str  # path of the static pod, "" for none
+    is_static_pod: bool  # whether the static pod runs instead of the unit
+    settings: ProcessSettings
+    serving: Serving
+    process: facts.Process
+    listeners: t.Sequence[Listener]  # all of the host
 
 
-def gather_host_facts(user: str | None, systemd_version: int) -> HostFacts:
-    """Gather the facts that do not depend on a scheduler."""
-    text = b""
-    with contextlib.suppress(OSError), open(OS_RELEASE, "rb") as stream:
-        text = stream.read(paths.MAX_FILE_BYTES)
-    machine = platform.machine()
-    return HostFacts(
-        hostname=socket.gethostname(),
-        architecture=KUBERNETES_ARCHITECTURES.get(machine, machine),
-        os_families=parse_os_release(text.decode("utf-8", "replace")),
-        systemd_version=systemd_version,
-        python_version=platform.python_version(),
-        missing_libraries=[name for name in REQUIRED_LIBRARIES if not probes.is_installed(name)],
-        time=time.time(),
-        user_exists=bool(user) and _user_exists(str(user)),
-    )
+class QueryResult(t.NamedTuple):
+    """The result of one query, and what the comparison with the desired state also needs."""
 
-
-def _user_exists(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except (KeyError, ValueError):
-        return False
-    return True
-
-
-def query_apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserver:
-    """Query the version of an apiserver over verified TLS.
-
-    An apiserver that denies anonymous access counts as reachable.
-    """
-    found = facts.Apiserver(
-        server=server,
-        reachable=False,
-        version=None,
-        error=None,
-        next_serves=None,
-        next_accepted=None,
-    )
-    try:
-        version = _ask_version(server, params, params["apiserver_ca"]).get("gitVersion")
-        found["version"] = version if isinstance(version, str) else None
-        if found["version"] is None:
-            found["error"] = (
-                f"{server}/version names no version; is this the address of an apiserver?"
-            )
-    except _client.StatusError as error:
-        if error.kind not in ("unauthorized", "forbidden"):
-            found["error"] = str(error)
-    except KubeError as error:
-        found["error"] = str(error)
-    found["reachable"] = found["error"] is None
-    if found["reachable"] and params["next_ca"]:
-        found["next_serves"] = _answers(server, params, params["next_ca"])
-        if params["next_cert"]:
-            found["next_accepted"] = _answers(
-                server, params, params["apiserver_ca"], (params["next_cert"], params["next_key"])
-            )
-    return found
-
-
-def _ask_version(
-    server: str,
-    params: t.Mapping[str, t.Any],
-    ca_pem: str | None,
-    pair: tuple[str, str] | None = None,
-) -> dict[str, t.Any]:
-    login = _credentials.Credentials(
-        origin="apiserver",
-        server=server,
-        ca_pem=ca_pem,
-        client_pem=pair,
-        tls_server_name=params["tls_server_name"] or None,
-    )
-    with _client.Client([login], timeout=probes.PROBE_TIMEOUT_S) as client:
-        return client.get("/version")
-
-
-def _answers(
-    server: str,
-    params: t.Mapping[str, t.Any],
-    ca_pem: str | None,
-    pair: tuple[str, str] | None = None,
-) -> bool | None:
-    """Check that the apiserver has a certificate of these CAs and accepts this pair; None if unknown."""
-    try:
-        _ask_version(server, params, ca_pem, pair)
-    except KubeError as error:
-        if error.kind in (("unauthorized", "tls_client") if pair else ("tls_untrusted",)):
-            return False
-        # Somebody who is not allowed to read it is known all the same, and so is the server to one whom it does not know.
-        return True if error.kind in ("forbidden", "unauthorized") else None
-    return True
-
-
-def find_unsafe_directories(folders: t.Sequence[str]) -> list[str]:
-    """Return why root must not write into the directories.
-
-    For a missing directory, the nearest existing parent is checked.
-    """
-    found = []
-    for folder in folders:
-        place = os.path.join("/", folder)
-        while place != "/" and not os.path.isdir(place):
-            place = os.path.dirname(place)
-        with contextlib.suppress(OSError):
-            found.append(paths.find_risk(place))
-    return list(dict.fromkeys(filter(None, found)))
-
-
-def describe_unit(name: str, shown: t.Mapping[str, str], manifest: str) -> facts.Unit:
-    """Return the unit from the properties that systemd reports."""
-    drop_ins = _systemd.drop_ins(shown, name)
-    aside = [path for path in drop_ins if _systemd.is_set_aside(path)]
-    return facts.Unit(
-        name=name,
-        load_state=shown.get("LoadState", ""),
-        active_state=shown.get("ActiveState", ""),
-        sub_state=shown.get("SubState", ""),
-        enabled=shown.get("UnitFileState", ""),
-        result=shown.get("Result", ""),
-        restarts=_systemd.int_property(shown, "NRestarts"),
-        since=shown.get("ExecMainStartTimestamp", ""),
-        active_seconds=_systemd.active_seconds(shown, time.clock_gettime(time.CLOCK_MONOTONIC)),
-        fragment_path=shown.get("FragmentPath", ""),
-        drop_ins=[path for path in drop_ins if path not in aside],
-        set_aside=aside,
-        static_pod=manifest,
-    )
+    result: facts.ModuleResult
+    properties: dict[str, str]
+    settings_in_use: Responses
 
 
 class HostQuery:
@@ -252,7 +147,7 @@ class HostQuery:
     def __init__(
         self,
         module: InfoModule,
-        systemd: _systemd.Systemd,
+        systemd: Systemd,
         proc: Proc,
         clock: t.Callable[[], float] = time.monotonic,
         sleep: t.Callable[[float], None] = time.sleep,
@@ -263,96 +158,127 @@ class HostQuery:
         check_info(self.params)
         self.unit: str = self.params["unit"]
         self.systemd_version = systemd.version()
-        self.before = probes.parse_record(self.params["previous_lease"])
-        self.last: _lease.LeaseRecord | None = None
+        self.previous_record = parse_record(self.params["previous_lease"])
+        self.latest_record: LeaseRecord | None = None
 
     def run(self) -> facts.ModuleResult:
         """Return the result. Raises FilesetError, SystemdError and FilesError."""
-        params = self.params
-        wanted = params["desired"]
-        fileset = Fileset(params["fileset_dir"], parse_files(wanted["files"]) if wanted else [])
-        if not wanted:
-            staged = fileset.record()["staged"]
-            fileset = Fileset(fileset.root, fileset.staged_items() if staged else [])
-        deadline = self.clock() + params["timeout"]
+        fileset = self._fileset()
+        query = self._query_until_healthy(fileset)
+        result = query.result
+        if result["healthy"] is False and self.systemd_version:
+            lines = max(0, self.params["journal_lines"])
+            result["journal"] = self.systemd.journal(self.unit, lines)
+        if self.params["desired"]:
+            self._add_drift(fileset, query)
+        return result
+
+    def _fileset(self) -> Fileset:
+        """Return the desired file set, or else the one that was staged last."""
+        desired = self.params["desired"]
+        fileset = Fileset(
+            self.params["fileset_dir"], parse_files(desired["files"]) if desired else []
+        )
+        if not desired and fileset.record()["staged"]:
+            return Fileset(fileset.root, fileset.staged_items())
+        return fileset
+
+    def _query_until_healthy(self, fileset: Fileset) -> QueryResult:
+        steady = self.params["steady"]
+        deadline = self.clock() + self.params["timeout"]
         while True:
-            answer, shown, told = self._look(fileset)
-            unit = answer["unit"]
-            # One that systemd has restarted does not become steady any more.
-            if (
-                answer["healthy"] is not False
-                or self.clock() >= deadline
-                or (params["steady"] and unit["restarts"])
-            ):
-                break
-            left = (
-                params["steady"] - unit["active_seconds"] if len(answer["problems"]) == 1 else 0.0
-            )
-            self.sleep(max(HEALTH_POLL_S, min(left, deadline - self.clock())))
-        if answer["healthy"] is False and self.systemd_version:
-            answer["journal"] = self.systemd.journal(self.unit, max(0, params["journal_lines"]))
-        if wanted:
-            # The imports of these modules take longer than everything else before there is a plan.
-            from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.desired import (  # noqa: PLC0415
-                parse_desired,
-            )
-            from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.drift import (  # noqa: PLC0415
-                HostAccess,
-                find_drift,
-            )
+            query = self._query(fileset)
+            unit = query.result["unit"]
+            # After a restart by systemd, the unit cannot become steady.
+            is_hopeless = bool(steady and unit["restarts"])
+            if query.result["healthy"] is not False or self.clock() >= deadline or is_hopeless:
+                return query
+            is_only_problem = len(query.result["problems"]) == 1
+            rest = steady - unit["active_seconds"] if is_only_problem else 0.0
+            self.sleep(max(HEALTH_POLL_S, min(rest, deadline - self.clock())))
 
-            desired = parse_desired(wanted, user=params["user"], unit=self.unit)
-            access = HostAccess(self.module, self.proc, shown, told)
-            answer["drift"], answer["awaited"] = find_drift(desired, fileset.root, answer, access)
-        return answer
+    def _add_drift(self, fileset: Fileset, query: QueryResult) -> None:
+        # The imports of these modules take longer than everything else before there is a plan.
+        from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.desired import (  # noqa: PLC0415
+            parse_desired,
+        )
+        from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.drift import (  # noqa: PLC0415
+            HostAccess,
+            find_drift,
+        )
 
-    def _look(
-        self, fileset: Fileset
-    ) -> tuple[facts.ModuleResult, dict[str, str], effective.Responses]:
+        desired = parse_desired(self.params["desired"], user=self.params["user"], unit=self.unit)
+        access = HostAccess(self.module, self.proc, query.properties, query.settings_in_use)
+        drift = find_drift(desired, fileset.root, query.result, access)
+        query.result["drift"], query.result["awaited"] = drift
+
+    def _query(self, fileset: Fileset) -> QueryResult:
+        scheduler = self._read_scheduler(fileset)
+        result = self._describe(fileset, scheduler)
+        probed = self._probed_process(scheduler)
+        settings_in_use: Responses = {}
+        if self.params["probe"]:
+            settings_in_use = self._probe(result, fileset, probed)
+        elif scheduler.process["pid"]:
+            with contextlib.suppress(*LEASE_ACCESS_ERRORS):
+                result["lease"] = describe_lease(read_lease_once(probed, self.previous_record))
+        return QueryResult(result, scheduler.properties, settings_in_use)
+
+    def _read_scheduler(self, fileset: Fileset) -> Scheduler:
         params = self.params
-        shown = self.systemd.show(self.unit) if self.systemd_version else {}
-        pid = _systemd.main_pid(shown)
+        properties = self.systemd.show(self.unit) if self.systemd_version else {}
+        pid = main_pid(properties)
         manifest = static_pod.manifest_path(self.unit)
-        instead = bool(manifest) and not pid
-        if instead:
+        is_static_pod = bool(manifest) and not pid
+        if is_static_pod:
             pid = static_pod.find_pid(self.proc, self.unit)
         binaries = fileset.record()["binaries"]
-        told = _process.read_process_settings(self.proc, pid)
+        settings = read_process_settings(self.proc, pid)
         version = detect_version(self.proc, pid, binaries)
-        serving = _versions.find_serving(params["_serving"], version)
-        process = _process.describe_process(
+        serving = serving_or_default(find_serving(params["_serving"], version))
+        process = describe_process(
             self.proc,
             pid,
             version,
-            told,
+            settings,
             serving=serving,
-            fallback=_process.ListenAddress(params["bind_address"], params["port"]),
+            fallback=ListenAddress(params["bind_address"], params["port"]),
         )
-        if instead and not pid:
+        if is_static_pod and not pid:
             process["arguments"] = static_pod.read_arguments(manifest)
-        listeners = self.proc.listeners()
-        port, holder = self._port(process, serving_or_default(serving), listeners)
-        beside = instances.other_instances(fileset, self.proc, self._pid_of, params["_serving"])
-        answer = facts.ModuleResult(
+        return Scheduler(
+            properties=properties,
+            manifest=manifest,
+            is_static_pod=is_static_pod,
+            settings=settings,
+            serving=serving,
+            process=process,
+            listeners=self.proc.listeners(),
+        )
+
+    def _describe(self, fileset: Fileset, scheduler: Scheduler) -> facts.ModuleResult:
+        """Return the result without the lease, the probes and the drift."""
+        params = self.params
+        properties, manifest = scheduler.properties, scheduler.manifest
+        port, holder = self._describe_port(scheduler)
+        instances = other_instances(fileset, self.proc, self._pid_of, params["_serving"])
+        return facts.ModuleResult(
             **gather_host_facts(params["user"], self.systemd_version),
-            installed=os.path.isdir(fileset.root) and shown.get("LoadState") == "loaded",
+            installed=os.path.isdir(fileset.root) and properties.get("LoadState") == "loaded",
             prepared=fileset.is_prepared(),
             unsafe=[
                 *find_unsafe_directories(params["directories"]),
-                *self._untrusted(fileset, process, told),
+                *self._find_untrusted_kubeconfig(fileset, scheduler),
             ],
             stale=fileset.stale_members(),
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
             apiserver=query_apiserver(params["apiserver"], params) if params["apiserver"] else None,
             apiservers=[query_apiserver(server, params) for server in params["apiservers"]],
-            unit=describe_unit(self.unit, shown, manifest if instead else ""),
-            process=process,
+            unit=describe_unit(self.unit, properties, manifest if scheduler.is_static_pod else ""),
+            process=scheduler.process,
             port=port,
-            others=[
-                *self._others(process, holder, [instance["unit"] for instance in beside]),
-                *([f"static pod {manifest}"] if manifest and not instead else []),
-            ],
-            instances=beside,
+            others=self._find_others(scheduler, holder, [entry["unit"] for entry in instances]),
+            instances=instances,
             lease=None,
             certificates=self.certificates,
             probes=None,
@@ -363,49 +289,34 @@ class HostQuery:
             drift=[],
             awaited=[],
         )
-        subject = self._subject(process, told, serving_or_default(serving), listeners)
-        told_of_settings: effective.Responses = {}
-        if params["probe"]:
-            told_of_settings = self._probe(answer, fileset, subject)
-        elif pid:
-            with contextlib.suppress(*LEASE_ACCESS_ERRORS):
-                answer["lease"] = probes.describe_lease(
-                    probes.read_lease_once(subject, self.before)
-                )
-        return answer, shown, told_of_settings
 
-    def _untrusted(
-        self, fileset: Fileset, process: facts.Process, told: ProcessSettings
-    ) -> list[str]:
-        """Return why root must not read the kubeconfig of a scheduler that this role did not create."""
-        if (
-            process["pid"]
-            and not process["digest"]
-            and not fileset.is_prepared()
-            and told.kubeconfig
-        ):
-            try:
-                process_kubeconfig(self.unit, told.kubeconfig)
-            except ProbeError as error:
-                return [str(error)]
+    def _find_untrusted_kubeconfig(self, fileset: Fileset, scheduler: Scheduler) -> list[str]:
+        """Return why root must not read the kubeconfig of a scheduler of another installer."""
+        process, kubeconfig = scheduler.process, scheduler.settings.kubeconfig
+        if not process["pid"] or process["digest"] or fileset.is_prepared() or not kubeconfig:
+            return []
+        try:
+            process_kubeconfig(self.unit, kubeconfig)
+        except ProbeError as error:
+            return [str(error)]
         return []
 
     @functools.cached_property
     def certificates(self) -> list[facts.HostCertificate]:
         """Return the certificates on the host, which are read only once per run."""
         params = self.params
-        if not params["authorities"] or not probes.is_installed("cryptography"):
+        if not params["authorities"] or not is_installed("cryptography"):
             return []
-        # The library takes longer to import than all else that a question without probes needs.
-        from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (  # noqa: PLC0415
-            certificates,
+        # The import takes longer than a whole query without probes.
+        from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.certificates import (  # noqa: PLC0415
+            describe_host_certificates,
         )
 
-        return certificates.describe_host_certificates(
+        return describe_host_certificates(
             params["certificate"], params["kubeconfig"], params["authorities"]
         )
 
-    def _loaded(self, fileset: Fileset, pid: int) -> bool | None:
+    def _has_loaded_certificate(self, fileset: Fileset, pid: int) -> bool | None:
         """Check that the process has loaded the live certificate.
 
         Returns None if this is unknown, or if the process does not reload its files.
@@ -423,87 +334,84 @@ class HostQuery:
             changed = os.lstat(item.path).st_ctime
         except OSError:
             return None
-        if changed <= started or time.time() - changed > 2 * _credentials.CERTIFICATE_RELOAD_S:
+        if changed <= started or time.time() - changed > 2 * CERTIFICATE_RELOAD_S:
             return True
-        return self.systemd.has_logged(self.unit, _credentials.CERTIFICATE_RELOAD_MESSAGE, changed)
+        return self.systemd.has_logged(self.unit, CERTIFICATE_RELOAD_MESSAGE, changed)
 
-    def _port(
-        self, process: facts.Process, serving: _versions.Serving, listeners: t.Sequence[Listener]
-    ) -> tuple[facts.Port, int | None]:
+    def _describe_port(self, scheduler: Scheduler) -> tuple[facts.Port, int | None]:
         """Return the desired port and its process; the HTTP port for a version without HTTPS."""
-        wanted = self.params["desired"]
-        if wanted:
-            serving = _versions.find_serving(self.params["_serving"], wanted["version"]) or serving
-        number = (
-            self.params["port"] if serving["https"] else process["http_port"] or serving["http"]
-        )
-        addresses, holder = self.proc.port_holder(number, process["pid"], listeners)
-        held_by = (
-            "" if holder is None else self.proc.name(holder) if holder else "an unknown process"
-        )
+        process, serving, desired = scheduler.process, scheduler.serving, self.params["desired"]
+        if desired:
+            serving = find_serving(self.params["_serving"], desired["version"]) or serving
+        http_port = process["http_port"] or serving["http"]
+        number = self.params["port"] if serving["https"] else http_port
+        addresses, holder = self.proc.port_holder(number, process["pid"], scheduler.listeners)
+        held_by = ""
+        if holder is not None:
+            held_by = self.proc.name(holder) if holder else "an unknown process"
         ours = bool(holder) and holder == process["pid"]
         return facts.Port(number=number, addresses=addresses, held_by=held_by, ours=ours), holder
 
     def _pid_of(self, unit: str) -> int:
-        return _systemd.main_pid(self.systemd.show(unit)) if self.systemd_version else 0
+        return main_pid(self.systemd.show(unit)) if self.systemd_version else 0
 
-    def _others(self, process: facts.Process, holder: int | None, beside: list[str]) -> list[str]:
-        name = self.unit.removesuffix(".service")
-        lease = (
-            (process["lease_namespace"], process["lease_name"])
-            if process["pid"]
-            else (LEASE_NAMESPACE, name)
+    def _find_others(
+        self, scheduler: Scheduler, holder: int | None, instances: list[str]
+    ) -> list[str]:
+        """Return the other schedulers; `holder` is the process that holds the desired port."""
+        process = scheduler.process
+        lease = (LEASE_NAMESPACE, self.unit.removesuffix(".service"))
+        if process["pid"]:
+            lease = (process["lease_namespace"], process["lease_name"])
+        local = LocalScheduler(process["pid"], self.unit, lease, holder, instances)
+        pids = other_schedulers(
+            self.proc, local, lambda pid: read_process_settings(self.proc, pid).lease
         )
-        own = LocalScheduler(process["pid"], self.unit, lease, holder, beside)
-        found = other_schedulers(
-            self.proc, own, lambda pid: _process.read_process_settings(self.proc, pid).lease
-        )
-        return [self.proc.name(pid) for pid in found]
+        others = [self.proc.name(pid) for pid in pids]
+        if scheduler.manifest and not scheduler.is_static_pod:
+            others.append(f"static pod {scheduler.manifest}")
+        return others
 
-    def _subject(
-        self,
-        process: facts.Process,
-        told: ProcessSettings,
-        serving: _versions.Serving,
-        listeners: t.Sequence[Listener],
-    ) -> probes.ProbedProcess:
-        params = self.params
+    def _probed_process(self, scheduler: Scheduler) -> ProbedProcess:
+        params, process, listeners = self.params, scheduler.process, scheduler.listeners
         pid, http_port = process["pid"], process["http_port"]
-        named = told.kubeconfig or params["kubeconfig"]
+        kubeconfig = scheduler.settings.kubeconfig or params["kubeconfig"]
         pair = (params["metrics_cert"], params["metrics_key"]) if params["metrics_cert"] else None
-        return probes.ProbedProcess(
+        return ProbedProcess(
             process=process,
-            serving=serving,
-            sources=_versions.lock_source_groups(process["lock"]),
-            kubeconfig=lambda: process_kubeconfig(self.unit, named),
+            serving=scheduler.serving,
+            source_groups=lock_source_groups(process["lock"]),
+            kubeconfig=lambda: process_kubeconfig(self.unit, kubeconfig),
             serving_ca=params["serving_ca"],
             metrics_pair=pair,
-            http_ours=bool(http_port)
+            holds_http_port=bool(http_port)
             and self.proc.port_holder(http_port, pid, listeners)[1] == pid,
-            listening={
+            listening_addresses={
                 listener.address
                 for listener in listeners
                 if listener.port == process["secure_port"]
             },
         )
 
-    def _remember(self, view: _lease.LeaseObservation, *, single: bool) -> None:
+    def _remember(self, observation: LeaseObservation, *, is_single: bool) -> None:
         """Keep the last reading but one, which the next query compares the lease with.
 
         The next query then does not wait for a renewal that this query has observed. If two objects
-        can contain the record, the view shows only one of them. Only with a `single` object does it
-        show that there was no record.
+        can contain the record, the observation covers only one of them. Only with a single object
+        does it prove that there was no record.
         """
-        absent = _lease.NO_RECORD if single and view.state == "absent" else None
-        self.before, self.last = self.last or view.compared, view.record or absent or self.last
+        absent = NO_RECORD if is_single and observation.state == "absent" else None
+        self.previous_record = self.latest_record or observation.compared
+        self.latest_record = observation.record or absent or self.latest_record
 
     def _probe(
-        self, answer: facts.ModuleResult, fileset: Fileset, subject: probes.ProbedProcess
-    ) -> effective.Responses:
-        pid = answer["process"]["pid"]
-        faults: list[str] = []
-        settings: effective.Responses = {}
-        seen = facts.Probes(
+        self, result: facts.ModuleResult, fileset: Fileset, probed: ProbedProcess
+    ) -> Responses:
+        """Add the probes, the lease and the health to the result; return the settings in use."""
+        pid = result["process"]["pid"]
+        errors: list[str] = []
+        settings_in_use: Responses = {}
+        probes = facts.Probes(
             served=None,
             used=None,
             used_loaded=None,
@@ -513,32 +421,37 @@ class HostQuery:
             metrics_http=None,
         )
         if pid:
-            began = self.proc.start_ticks(pid)
-            seen, view, settings, faults = probes.run_probes(subject, self.before)
-            seen["used_loaded"] = self._loaded(fileset, pid)
-            if view is not None:
-                answer["lease"] = probes.describe_lease(view)
-                self._remember(view, single=len(subject.sources) == 1)
-            if self.proc.start_ticks(pid) != began:
-                faults.append(f"{self.unit} was restarted while it was looked at")
-        answer["probes"] = seen
-        answer["problems"] = health.evaluate_health(
-            health.Observation(
-                unit=answer["unit"],
-                process=answer["process"],
-                port=answer["port"],
-                others=answer["others"],
-                probes=seen,
-                lease=answer["lease"],
-                certificates=answer["certificates"],
+            start_ticks = self.proc.start_ticks(pid)
+            probes, observation, settings_in_use, errors = run_probes(probed, self.previous_record)
+            probes["used_loaded"] = self._has_loaded_certificate(fileset, pid)
+            if observation is not None:
+                result["lease"] = describe_lease(observation)
+                self._remember(observation, is_single=len(probed.source_groups) == 1)
+            if self.proc.start_ticks(pid) != start_ticks:
+                errors.append(f"{self.unit} was restarted during the query")
+        result["probes"] = probes
+        result["problems"] = evaluate_health(
+            Observation(
+                unit=result["unit"],
+                process=result["process"],
+                port=result["port"],
+                others=result["others"],
+                probes=probes,
+                lease=result["lease"],
+                certificates=result["certificates"],
             ),
-            faults,
+            errors,
             steady=self.params["steady"],
             reloaded=self.params["reloaded"],
         )
-        answer["healthy"] = not answer["problems"]
-        if subject.metrics_pair is None:
-            answer["not_checked"] = [READER]
-        elif "/configz" in settings and settings["/configz"][0] != 200:
-            answer["not_checked"] = [f"{CHECK_NAMES['settings']}: HTTP {settings['/configz'][0]}"]
-        return settings
+        result["healthy"] = not result["problems"]
+        result["not_checked"] = _unchecked(probed, settings_in_use)
+        return settings_in_use
+
+
+def _unchecked(probed: ProbedProcess, settings_in_use: Responses) -> list[str]:
+    """Return the checks that were not possible."""
+    if probed.metrics_pair is None:
+        return [READER_CHECK]
+    status, _body = settings_in_use.get("/configz", (200, b""))
+    return [] if status == 200 else [f"{CHECK_NAMES['settings']}: HTTP {status}"]

@@ -15,7 +15,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lea
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import handover
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import probes
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.lease_observation import (
+    parse_record,
+)
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, status
 from tests.support.host import UNIT_NAME
@@ -109,7 +111,7 @@ def test_read_lease_returns_the_lease_before_a_first_start(cluster: Any, holder:
         False,
         1,
     )
-    assert probes.parse_record(result) is not _lease.NO_RECORD
+    assert parse_record(result) is not _lease.NO_RECORD
 
 
 def test_read_lease_without_a_lease_has_no_record(cluster: Any) -> None:
@@ -118,7 +120,7 @@ def test_read_lease_without_a_lease_has_no_record(cluster: Any) -> None:
     cluster.did.append("no lease")
     cluster.objects = "/namespaces/kube-system/"
     result = handover.read_initial_lease(cluster.path, "kube-scheduler", "kube-system")
-    assert probes.parse_record(result) is _lease.NO_RECORD
+    assert parse_record(result) is _lease.NO_RECORD
 
 
 @pytest.mark.parametrize("cause", ["forbidden", "no kubeconfig", "writable by all users"])

@@ -23,8 +23,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host 
     static_pod,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (
+    apiservers,
+    host_facts,
     info,
-    probes,
+    lease_observation,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     CHECK_NAMES,
@@ -130,15 +132,15 @@ def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Master]:
     ],
 )
 def test_families(text: str, families: list[str]) -> None:
-    assert info.parse_os_release(text) == families
+    assert host_facts.parse_os_release(text) == families
 
 
 def test_a_host_without_os_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(info, "OS_RELEASE", str(tmp_path / "nothing"))
-    found = info.gather_host_facts("root", 252)
+    monkeypatch.setattr(host_facts, "OS_RELEASE", str(tmp_path / "nothing"))
+    found = host_facts.gather_host_facts("root", 252)
     assert (found["os_families"], found["user_exists"]) == ([], True)
-    assert info.gather_host_facts("no such user", 0)["user_exists"] is False
-    assert info.gather_host_facts(None, 0)["user_exists"] is False
+    assert host_facts.gather_host_facts("no such user", 0)["user_exists"] is False
+    assert host_facts.gather_host_facts(None, 0)["user_exists"] is False
 
 
 def test_every_answer_has_its_shape(master: Master) -> None:
@@ -218,7 +220,7 @@ def test_healthy_where_it_serves_itself(master: Master) -> None:
     assert found["lease"] is not None
     assert found["lease"] is not None
     assert found["lease"]["moving"] is True
-    assert found["not_checked"] == [info.READER]
+    assert found["not_checked"] == [info.READER_CHECK]
     assert (found["port"]["held_by"], found["port"]["ours"]) == ("", False)
 
 
@@ -238,8 +240,8 @@ def test_a_lease_that_came_since_the_look_before_the_start(
     master: Master, monkeypatch: pytest.MonkeyPatch, lock: str
 ) -> None:
     """It is not waited for. Of two objects that may hold the record, one may have it from long ago."""
-    monkeypatch.setattr(probes, "MIN_LEASE_WAIT_S", 0.3)
-    monkeypatch.setattr(probes, "MAX_LEASE_WAIT_S", 0.3)
+    monkeypatch.setattr(lease_observation, "MIN_LEASE_WAIT_S", 0.3)
+    monkeypatch.setattr(lease_observation, "MAX_LEASE_WAIT_S", 0.3)
     master.start()
     master.moves = False
     serving = [{**entry, "lock": lock} for entry in SERVING]
@@ -270,7 +272,7 @@ def looks(
 ) -> list[facts.ModuleResult]:
     """What each look of a question has found; C(ahead) is called before each, with how many there have been."""
     found: list[facts.ModuleResult] = []
-    real = info.HostQuery._look
+    real = info.HostQuery._query
 
     def look(question: info.HostQuery, *args: Any) -> Any:
         ahead(len(found))
@@ -278,7 +280,7 @@ def looks(
         found.append(seen[0])
         return seen
 
-    monkeypatch.setattr(info.HostQuery, "_look", look)
+    monkeypatch.setattr(info.HostQuery, "_query", look)
     return found
 
 
@@ -303,7 +305,7 @@ def test_a_leader_that_renews_no_more_is_seen_while_waiting(
 ) -> None:
     """What the look before the last one has read is too old to tell that the lease moves."""
     monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
-    monkeypatch.setattr(probes, "compute_lease_wait", lambda _subject, _record: 0.2)
+    monkeypatch.setattr(lease_observation, "compute_lease_wait", lambda _subject, _record: 0.2)
     master.start()
     master.ready = 500
 
@@ -375,7 +377,7 @@ def test_a_restart_while_it_was_looked_at(master: Master, monkeypatch: pytest.Mo
     master.start()
     ticks = iter([1, 2])
     monkeypatch.setattr(master.proc, "start_ticks", lambda pid: next(ticks))
-    assert master.ask()["problems"] == [f"{UNIT_NAME} was restarted while it was looked at"]
+    assert master.ask()["problems"] == [f"{UNIT_NAME} was restarted during the query"]
 
 
 def test_who_holds_the_port(master: Master) -> None:
@@ -481,7 +483,7 @@ def test_a_host_without_systemd(master: Master) -> None:
 
 def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
     params = {"apiserver_ca": master.ca.pem, "tls_server_name": "", "next_ca": None}
-    assert info.query_apiserver(master.server.url, params) == {
+    assert apiservers.query_apiserver(master.server.url, params) == {
         "server": master.server.url,
         "reachable": True,
         "version": "v1.37.2",
@@ -491,14 +493,14 @@ def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
     }
     for code in (401, 403):
         master.server.respond = lambda request, code=code: answer(code)  # type: ignore[misc]
-        found = info.query_apiserver(master.server.url, params)
+        found = apiservers.query_apiserver(master.server.url, params)
         assert (found["reachable"], found["version"], found["error"]) == (True, None, None)
     for odd in ({}, {"gitVersion": 7}, []):
         master.server.respond = lambda request, odd=odd: answer(200, odd)  # type: ignore[misc]
-        found = info.query_apiserver(master.server.url, params)
+        found = apiservers.query_apiserver(master.server.url, params)
         assert (found["reachable"], found["version"]) == (False, None)
         assert found["error"]
-    assert info.query_apiserver(
+    assert apiservers.query_apiserver(
         "http://x", {"apiserver_ca": None, "tls_server_name": None, "next_ca": None}
     )["error"]
 
@@ -545,21 +547,29 @@ def test_whether_an_apiserver_is_ready_for_the_next_ca(
     }
     answers = iter([200, code])
     master.server.respond = lambda request: answer(next(answers), {"gitVersion": "v1.37.2"})
-    found = info.query_apiserver(master.server.url, params)
+    found = apiservers.query_apiserver(master.server.url, params)
     assert (found["reachable"], found["next_serves"], found["next_accepted"]) == (
         True,
         False,
         accepted,
     )
     with Server(lambda request: answer(code, {}), following.issue("apiserver")) as server:
-        assert info._answers(server.url, params, following.pem) is (None if code == 500 else True)
+        assert apiservers._is_compatible(server.url, params, following.pem) is (
+            None if code == 500 else True
+        )
     with Server(
         lambda request: answer(), master.ca.issue("apiserver"), client_ca=master.ca.pem
     ) as server:
         assert (
-            info._answers(server.url, params, params["apiserver_ca"], (certificate, key)) is False
+            apiservers._is_compatible(
+                server.url, params, params["apiserver_ca"], (certificate, key)
+            )
+            is False
         )
-    assert info._answers(f"https://127.0.0.1:{refused_port()}", params, following.pem) is None
+    assert (
+        apiservers._is_compatible(f"https://127.0.0.1:{refused_port()}", params, following.pem)
+        is None
+    )
 
 
 def test_the_certificates_that_lie_on_the_host(master: Master, tmp_path: Path) -> None:

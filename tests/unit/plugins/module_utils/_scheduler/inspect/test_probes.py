@@ -20,7 +20,16 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
     process_kubeconfig,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import probes
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (
+    lease_observation,
+    probes,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.host_facts import (
+    is_installed,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.probed_process import (
+    ProbedProcess,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import CHECK_NAMES
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
 
@@ -37,7 +46,7 @@ TIMES = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=2
 RECORD = _lease.LeaseRecord("m1", 15, None, "2026-01-01T00:00:00.000000Z", 3, "lease")
 
 
-def subject(tmp_path: Path, **given: Any) -> probes.ProbedProcess:
+def subject(tmp_path: Path, **given: Any) -> ProbedProcess:
     process: Any = {
         "pid": 7,
         "lease_name": "kube-scheduler",
@@ -51,15 +60,15 @@ def subject(tmp_path: Path, **given: Any) -> probes.ProbedProcess:
     named: dict[str, Any] = {
         "process": process,
         "serving": HTTPS,
-        "sources": (("lease",),),
+        "source_groups": (("lease",),),
         "kubeconfig": lambda: str(tmp_path / "kubeconfig"),
         "serving_ca": None,
         "metrics_pair": None,
-        "http_ours": False,
-        "listening": {"192.0.2.1"},
+        "holds_http_port": False,
+        "listening_addresses": {"192.0.2.1"},
         **given,
     }
-    return probes.ProbedProcess(**named)
+    return ProbedProcess(**named)
 
 
 class World:
@@ -97,7 +106,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield world
 
 
-def looking(world: World, tmp_path: Path, **given: Any) -> probes.ProbedProcess:
+def looking(world: World, tmp_path: Path, **given: Any) -> ProbedProcess:
     process = {"secure_port": world.server.port, **given.pop("process", {})}
     return subject(tmp_path, process=process, **{"serving_ca": world.ca.pem, **given})
 
@@ -132,7 +141,7 @@ def test_a_reader_is_told_of_the_settings(world: World, tmp_path: Path) -> None:
     world.objects["/configz"] = {"componentconfig": {"parallelism": 16}}
     world.statuses["/flagz"] = 403
     reader = looking(world, tmp_path, metrics_pair=world.pair)
-    settings = probes.run_probes(reader, None).settings
+    settings = probes.run_probes(reader, None).settings_in_use
     assert {path: status for path, (status, _body) in settings.items()} == {
         "/configz": 200,
         "/flagz": 403,
@@ -143,10 +152,10 @@ def test_a_reader_is_told_of_the_settings(world: World, tmp_path: Path) -> None:
         world,
         tmp_path,
         metrics_pair=world.pair,
-        listening=set(),
+        listening_addresses=set(),
         process={"bind_address": "192.0.2.9"},
     )
-    assert probes.run_probes(nowhere, None).settings == {}
+    assert probes.run_probes(nowhere, None).settings_in_use == {}
 
 
 @pytest.mark.parametrize(
@@ -183,7 +192,7 @@ def test_what_goes_wrong_is_one_sentence_each(world: World, tmp_path: Path) -> N
 
 def test_a_movement_since_an_earlier_look_is_not_waited_for(world: World, tmp_path: Path) -> None:
     world.moves = False
-    view = probes.watch_lease(
+    view = lease_observation.watch_lease(
         looking(world, tmp_path),
         dataclasses.replace(RECORD, renew_time="2025-12-31T23:59:59.000000Z"),
     )
@@ -193,16 +202,18 @@ def test_a_movement_since_an_earlier_look_is_not_waited_for(world: World, tmp_pa
 def test_a_lease_that_stands_still(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes, "MIN_LEASE_WAIT_S", 0.3)
+    monkeypatch.setattr(lease_observation, "MIN_LEASE_WAIT_S", 0.3)
     world.moves = False
     times = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=0.1)
-    view = probes.watch_lease(looking(world, tmp_path, process={"timings": times}), None)
+    view = lease_observation.watch_lease(looking(world, tmp_path, process={"timings": times}), None)
     assert (view.state, view.moving) == ("held", False)
     assert 0.3 <= view.elapsed < 2
     # The time of a record of an earlier look that is still the same is no movement.
     record = view.record
     assert (
-        probes.watch_lease(looking(world, tmp_path, process={"timings": times}), record).moving
+        lease_observation.watch_lease(
+            looking(world, tmp_path, process={"timings": times}), record
+        ).moving
         is False
     )
 
@@ -217,20 +228,20 @@ def test_patience_follows_the_times_of_the_election(
     own = facts.ElectionTimes(
         lease_duration=100 if retry == 30 else 15, renew_deadline=10, retry_period=retry
     )
-    found = probes.compute_lease_wait(
+    found = lease_observation.compute_lease_wait(
         subject(tmp_path, process={"timings": own}),
         dataclasses.replace(RECORD, lease_duration=duration),
     )
     assert found == seconds
     assert (
-        probes.compute_lease_wait(subject(tmp_path, process={"timings": None}), RECORD)
-        == probes.MIN_LEASE_WAIT_S
+        lease_observation.compute_lease_wait(subject(tmp_path, process={"timings": None}), RECORD)
+        == lease_observation.MIN_LEASE_WAIT_S
     )
     # A process that says it renews once a year is not waited for.
     year = facts.ElectionTimes(lease_duration=9e9, renew_deadline=8e9, retry_period=3e7)
     assert (
-        probes.compute_lease_wait(subject(tmp_path, process={"timings": year}), RECORD)
-        == probes.MAX_LEASE_WAIT_S
+        lease_observation.compute_lease_wait(subject(tmp_path, process={"timings": year}), RECORD)
+        == lease_observation.MAX_LEASE_WAIT_S
     )
 
 
@@ -238,7 +249,7 @@ def test_each_object_of_a_pair_of_locks_is_read_by_itself(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While members change over, the object that is first in the order may be the one in which nobody writes any more."""
-    monkeypatch.setattr(probes, "MIN_LEASE_WAIT_S", 0.2)
+    monkeypatch.setattr(lease_observation, "MIN_LEASE_WAIT_S", 0.2)
     times = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=0.05)
     path = "/api/v1/namespaces/kube-system/endpoints/kube-scheduler"
     number = 0
@@ -253,24 +264,24 @@ def test_each_object_of_a_pair_of_locks_is_read_by_itself(
 
     world.server.respond = respond
     looked = looking(
-        world, tmp_path, sources=(("lease",), ("endpoints",)), process={"timings": times}
+        world, tmp_path, source_groups=(("lease",), ("endpoints",)), process={"timings": times}
     )
-    view = probes.watch_lease(looked, None)
+    view = lease_observation.watch_lease(looked, None)
     assert (view.node, view.moving, view.record and view.record.source) == ("m2", True, "endpoints")
-    assert probes.read_lease_once(looked, None).record is not None
+    assert lease_observation.read_lease_once(looked, None).record is not None
 
 
 def test_the_lease_is_looked_for_by_its_own_name(world: World, tmp_path: Path) -> None:
     process = {"lease_name": "mine", "lease_namespace": "here"}
-    probes.watch_lease(looking(world, tmp_path, process=process), None)
+    lease_observation.watch_lease(looking(world, tmp_path, process=process), None)
     assert set(world.readings) == {"/apis/coordination.k8s.io/v1/namespaces/here/leases/mine"}
 
 
 def test_a_glance_is_one_reading(world: World, tmp_path: Path) -> None:
-    view = probes.read_lease_once(looking(world, tmp_path), None)
+    view = lease_observation.read_lease_once(looking(world, tmp_path), None)
     assert (view.state, view.moving, len(world.readings)) == ("held", False, 1)
-    found = probes.describe_lease(view)
-    assert probes.parse_record(found) == view.record
+    found = lease_observation.describe_lease(view)
+    assert lease_observation.parse_record(found) == view.record
 
 
 def test_a_process_without_https_shows_no_certificate(tmp_path: Path) -> None:
@@ -293,21 +304,23 @@ def test_plain_http(tmp_path: Path) -> None:
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         old = subject(
-            tmp_path, serving=HTTP, process={"http_port": server.server_port}, http_ours=True
+            tmp_path, serving=HTTP, process={"http_port": server.server_port}, holds_http_port=True
         )
-        assert probes._ready(old) == 200
-        assert probes._metrics_http(old) == 404
-        assert probes._metrics_http(dataclasses.replace(old, http_ours=False)) is None
+        assert probes._probe_readiness(old) == 200
+        assert probes._probe_metrics_over_http(old) == 404
+        assert (
+            probes._probe_metrics_over_http(dataclasses.replace(old, holds_http_port=False)) is None
+        )
         server.shutdown()
     with pytest.raises(ProbeError, match="Connection refused"):
-        probes._ready(old)
+        probes._probe_readiness(old)
 
 
 def test_age_is_of_this_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes.time, "time", lambda: 1_800_000_000.0)
-    assert probes.compute_renewal_age("2027-01-15T07:59:58.123456Z") == 2.0
+    monkeypatch.setattr(lease_observation.time, "time", lambda: 1_800_000_000.0)
+    assert lease_observation.compute_renewal_age("2027-01-15T07:59:58.123456Z") == 2.0
     for garbage in ("", None, "yesterday", "2027-13-99T00:00:00Z", "9" * 64):
-        assert probes.compute_renewal_age(garbage) is None
+        assert lease_observation.compute_renewal_age(garbage) is None
 
 
 @pytest.mark.parametrize(
@@ -325,7 +338,7 @@ def test_age_is_of_this_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_an_earlier_record_that_is_none(described: Any) -> None:
-    assert probes.parse_record(described) is None
+    assert lease_observation.parse_record(described) is None
 
 
 def test_a_certificate_that_cannot_be_read() -> None:
@@ -380,7 +393,7 @@ def test_only_this_host_is_looked_at(world: World, tmp_path: Path) -> None:
     """A process can be told any address, and what runs as root would show its certificate of a reader of the metrics there."""
     for address in ("192.0.2.1", "garbage"):
         elsewhere = looking(
-            world, tmp_path, process={"bind_address": address}, listening={"127.0.0.1"}
+            world, tmp_path, process={"bind_address": address}, listening_addresses={"127.0.0.1"}
         )
         seen, _view, _settings, faults = probes.run_probes(elsewhere, None)
         assert (seen["served"], seen["ready"], seen["metrics_anonymous"]) == (None, None, None)
@@ -402,5 +415,5 @@ def test_a_library_that_only_an_importer_claims_is_not_installed(
 
     monkeypatch.setattr(sys, "meta_path", [Importer, *sys.meta_path])
     assert importlib.util.find_spec("nothing_of_this_name") is not None
-    assert probes.is_installed("nothing_of_this_name") is False
-    assert probes.is_installed("json") is True
+    assert is_installed("nothing_of_this_name") is False
+    assert is_installed("json") is True

@@ -1,0 +1,121 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""Gather the facts of a host, and describe its unit and its directories."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.machinery
+import os
+import platform
+import pwd
+import socket
+import time
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.systemd import (
+    active_seconds,
+    drop_ins,
+    int_property,
+    is_set_aside,
+    parse_show,
+)
+
+KUBERNETES_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+# The modules import these libraries on a master in addition to the standard library.
+REQUIRED_LIBRARIES = ("cryptography", "yaml")
+OS_RELEASE = "/etc/os-release"
+
+
+class HostFacts(t.TypedDict):
+    """The fields of the result that do not depend on a scheduler."""
+
+    hostname: str
+    architecture: str
+    os_families: list[str]
+    systemd_version: int
+    python_version: str
+    missing_libraries: list[str]
+    time: float
+    user_exists: bool
+
+
+def parse_os_release(text: str) -> list[str]:
+    """Return ID and ID_LIKE of /etc/os-release, the most specific name first."""
+    fields = parse_show(text)
+    return [word for key in ("ID", "ID_LIKE") for word in fields.get(key, "").strip("\"'").split()]
+
+
+def gather_host_facts(user: str | None, systemd_version: int) -> HostFacts:
+    """Gather the facts that do not depend on a scheduler."""
+    text = b""
+    with contextlib.suppress(OSError), open(OS_RELEASE, "rb") as stream:
+        text = stream.read(paths.MAX_FILE_BYTES)
+    machine = platform.machine()
+    return HostFacts(
+        hostname=socket.gethostname(),
+        architecture=KUBERNETES_ARCHITECTURES.get(machine, machine),
+        os_families=parse_os_release(text.decode("utf-8", "replace")),
+        systemd_version=systemd_version,
+        python_version=platform.python_version(),
+        missing_libraries=[name for name in REQUIRED_LIBRARIES if not is_installed(name)],
+        time=time.time(),
+        user_exists=bool(user) and _user_exists(str(user)),
+    )
+
+
+def _user_exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        return False
+    return True
+
+
+def is_installed(library: str) -> bool:
+    """Check that a Python library is installed, by the module paths only.
+
+    An importer that another tool adds can claim to find any name.
+    """
+    return importlib.machinery.PathFinder.find_spec(library) is not None
+
+
+def find_unsafe_directories(directories: t.Sequence[str]) -> list[str]:
+    """Return why root must not write into the directories.
+
+    For a missing directory, the nearest existing parent is checked.
+    """
+    risks = []
+    for directory in directories:
+        path = os.path.join("/", directory)
+        while path != "/" and not os.path.isdir(path):
+            path = os.path.dirname(path)
+        with contextlib.suppress(OSError):
+            risks.append(paths.find_risk(path))
+    return list(dict.fromkeys(filter(None, risks)))
+
+
+def describe_unit(name: str, properties: t.Mapping[str, str], manifest: str) -> facts.Unit:
+    """Return the unit from the properties that systemd reports."""
+    drop_in_paths = drop_ins(properties, name)
+    set_aside = [path for path in drop_in_paths if is_set_aside(path)]
+    return facts.Unit(
+        name=name,
+        load_state=properties.get("LoadState", ""),
+        active_state=properties.get("ActiveState", ""),
+        sub_state=properties.get("SubState", ""),
+        enabled=properties.get("UnitFileState", ""),
+        result=properties.get("Result", ""),
+        restarts=int_property(properties, "NRestarts"),
+        since=properties.get("ExecMainStartTimestamp", ""),
+        active_seconds=active_seconds(properties, time.clock_gettime(time.CLOCK_MONOTONIC)),
+        fragment_path=properties.get("FragmentPath", ""),
+        drop_ins=[path for path in drop_in_paths if path not in set_aside],
+        set_aside=set_aside,
+        static_pod=manifest,
+    )

@@ -1,0 +1,48 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+"""Define the process that the probes examine."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import is_loopback
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
+
+PROBE_TIMEOUT_S = 5.0
+# A process that listens on all IPv6 addresses also listens on the IPv4 addresses. Its certificate
+# contains 127.0.0.1, but not ::1.
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
+
+
+@dataclass(frozen=True)
+class ProbedProcess:
+    """The process to probe, and the inputs of the probes."""
+
+    process: facts.Process
+    serving: Serving
+    source_groups: tuple[tuple[str, ...], ...]
+    """Objects that can contain the lease record; each group is read separately."""
+    kubeconfig: t.Callable[[], str]
+    """Return the path of the kubeconfig that the process reads. Raises ProbeError."""
+    serving_ca: str | None
+    metrics_pair: tuple[str, str] | None
+    holds_http_port: bool
+    listening_addresses: t.Collection[str]
+    """Addresses at which any process listens on the HTTPS port."""
+
+    @property
+    def address(self) -> str:
+        """Return its address on this host. Raises ProbeError for an address of another host."""
+        bound = LOOPBACK.get(self.process["bind_address"], self.process["bind_address"])
+        if bound not in self.listening_addresses and not is_loopback(bound):
+            raise ProbeError(
+                f"nothing listens at {bound} on port {self.process['secure_port']} of this host"
+            )
+        return bound
