@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What of the controller's goes to a host, and what of a host's answer comes back."""
+"""Test what the action plugin sends to a host, and what it returns of the result."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ VERSIONS = {
         "http": 0,
         "ready": {"path": "/readyz", "port": "https"},
         "locks": ["leases"],
-        "style": "not for a host to know",
+        "style": "not sent to a host",
     }
 }
 
 
 class Target:
-    """A host that gives one answer, and all that was ever sent to it."""
+    """A host that returns one result and records the arguments that it receives."""
 
-    def __init__(self, answer: Any = None) -> None:
-        self.answer = (
+    def __init__(self, result: Any = None) -> None:
+        self.result = (
             {**copy.deepcopy(RESULT), "time": time.time(), "changed": False}
-            if answer is None
-            else answer
+            if result is None
+            else result
         )
         self.sent: list[dict[str, Any]] = []
         self.commands: list[str] = []
@@ -59,7 +59,7 @@ class Target:
 
     def execute(self, module_args: dict[str, Any], task_vars: Any = None) -> Any:
         self.sent.append(module_args)
-        return copy.deepcopy(self.answer)
+        return copy.deepcopy(self.result)
 
     def command(self, words: str) -> dict[str, Any]:
         self.commands.append(words)
@@ -69,14 +69,14 @@ class Target:
         task = mock.MagicMock(async_val=0, check_mode=False, until=[], retries=None, args=args)
         templar = mock.MagicMock()
         templar.template = lambda value: value
-        others = [mock.MagicMock() for _number in range(2)]
-        plugin = ActionModule(task, *others, self.loader, templar, mock.MagicMock())
+        unused = [mock.MagicMock() for _number in range(2)]
+        plugin = ActionModule(task, *unused, self.loader, templar, mock.MagicMock())
         plugin._execute_module = self.execute
         plugin._low_level_execute_command = self.command
         plugin._find_needle = mock.MagicMock(side_effect=AnsibleFileNotFound())
         plugin._discovered_interpreter_key = None
         result = plugin.run(None, {"inventory_hostname": "m1", **(variables or {})})
-        assert task.args == {}, "Ansible would keep them for every host"
+        assert task.args == {}, "Ansible would reuse the arguments for every host"
         return result
 
     def fails(self, variables: dict[str, Any] | None = None, **args: Any) -> str:
@@ -90,7 +90,7 @@ def ca(tmp_path: Path) -> Ca:
     return Ca(tmp_path)
 
 
-def test_an_answer_comes_back_with_the_clocks() -> None:
+def test_result_includes_the_clock_offset() -> None:
     target = Target()
     result = target.run()
     assert set(result) == {
@@ -102,13 +102,13 @@ def test_an_answer_comes_back_with_the_clocks() -> None:
     assert result["changed"] is False
     assert result["clock_offset"] == pytest.approx(0, abs=1)
     assert 0 <= result["round_trip"] < 5
-    target.answer["time"] += 100
+    target.result["time"] += 100
     assert target.run()["clock_offset"] == pytest.approx(100, abs=5)
-    target.answer["time"] -= 200
+    target.result["time"] -= 200
     assert target.run()["clock_offset"] == pytest.approx(-100, abs=5)
 
 
-def test_the_table_does_not_travel() -> None:
+def test_host_gets_only_the_serving_columns_of_the_version_table() -> None:
     target = Target()
     target.run(versions=VERSIONS)
     serving = {
@@ -128,10 +128,10 @@ def test_the_table_does_not_travel() -> None:
     assert "is not an option" in target.fails(_serving=[])
 
 
-def test_what_a_host_adds_is_dropped() -> None:
+def test_unexpected_fields_of_a_result_are_dropped() -> None:
     target = Target()
     clean = target.run()
-    target.answer.update(
+    target.result.update(
         ansible_facts={"kube_scheduler_subject": {"O": "system:masters"}},
         add_host={"host_name": "x"},
         add_group="g",
@@ -141,7 +141,7 @@ def test_what_a_host_adds_is_dropped() -> None:
         skipped=True,
         clock_offset=7,
     )
-    target.answer["process"]["ansible_facts"] = {}
+    target.result["process"]["ansible_facts"] = {}
     result = target.run()
     assert set(result) == set(clean)
     assert "ansible_facts" not in json.dumps(result)
@@ -159,19 +159,19 @@ def test_what_a_host_adds_is_dropped() -> None:
         {"probes": {}},
     ],
 )
-def test_an_odd_answer_fails_its_own_host_in_one_line(change: dict[str, Any]) -> None:
+def test_invalid_result_fails_its_host_in_one_line(change: dict[str, Any]) -> None:
     target = Target()
-    target.answer.update(change)
+    target.result.update(change)
     assert target.fails().startswith("m1: invalid result of scheduler_info (result.")
 
 
-def test_a_failure_of_the_modules_own(ca: Ca) -> None:
+def test_failure_of_the_module_is_returned(ca: Ca) -> None:
     target = Target({"failed": True, "msg": "systemctl show failed", "ansible_facts": {"a": 1}})
     assert target.run() == {"failed": True, "msg": "systemctl show failed"}
     assert target.commands == []
 
 
-def test_odd_failures() -> None:
+def test_invalid_failure_has_a_standard_message() -> None:
     for answer in (
         {},
         {"failed": True, "msg": {"a": 1}},
@@ -182,7 +182,7 @@ def test_odd_failures() -> None:
         assert (result["failed"], result["msg"]) == (True, "the module returned no result")
 
 
-def test_an_unreachable_host_stays_unreachable() -> None:
+def test_unreachable_host_stays_unreachable() -> None:
     target = Target({"unreachable": True, "msg": "no route", "ansible_facts": {}})
     assert target.run() == {"unreachable": True, "msg": "no route"}
     assert target.commands == []
@@ -197,7 +197,7 @@ def test_an_unreachable_host_stays_unreachable() -> None:
         ("rm -rf", "/x", "/x is not installed"),
     ],
 )
-def test_a_python_that_is_missing_or_too_old(
+def test_missing_or_old_python_is_reported(
     python: str, interpreter: str | None, found: str
 ) -> None:
     target = Target(
@@ -215,7 +215,7 @@ def test_a_python_that_is_missing_or_too_old(
     )
 
 
-def test_a_python_that_is_fine_leaves_the_failure_as_it_is() -> None:
+def test_supported_python_leaves_the_failure_unchanged() -> None:
     answer = {
         "failed": True,
         "msg": "MODULE FAILURE",
@@ -229,14 +229,14 @@ def test_a_python_that_is_fine_leaves_the_failure_as_it_is() -> None:
     assert target.commands == ["python3 -c 'import sys; print(\"%d.%d\" % sys.version_info[:2])'"]
 
 
-# --- the reader of the metrics
+# --- The metrics client
 
 
 def metrics(ca: Ca) -> dict[str, Any]:
     return {"metrics_ca_path": str(ca.path), "metrics_ca_privatekey_path": str(ca.key_path)}
 
 
-def test_a_reader_is_made_where_it_is_needed(ca: Ca) -> None:
+def test_metrics_client_is_issued_if_the_host_is_probed(ca: Ca) -> None:
     target = Target()
     target.run(**metrics(ca))
     [sent] = target.sent
@@ -249,7 +249,7 @@ def test_a_reader_is_made_where_it_is_needed(ca: Ca) -> None:
 
 
 @pytest.mark.parametrize("away", ["key", "certificate", "garbage"])
-def test_a_reader_that_cannot_be_made_is_not_checked_and_no_failure(ca: Ca, away: str) -> None:
+def test_metrics_client_without_a_usable_ca_is_not_checked(ca: Ca, away: str) -> None:
     if away == "garbage":
         ca.path.write_text("garbage")
     else:
@@ -265,7 +265,7 @@ def test_a_reader_that_cannot_be_made_is_not_checked_and_no_failure(ca: Ca, away
     )
 
 
-def test_a_ca_that_has_expired_is_not_checked(tmp_path: Path) -> None:
+def test_metrics_client_of_an_expired_ca_is_not_checked(tmp_path: Path) -> None:
     ca = Ca(tmp_path)
     with mock.patch(
         "ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.metrics_client.current_utc"
@@ -275,12 +275,12 @@ def test_a_ca_that_has_expired_is_not_checked(tmp_path: Path) -> None:
     assert "expired on" in result["not_checked"][0]
 
 
-def test_a_ca_without_its_key_is_a_mistake(ca: Ca) -> None:
+def test_ca_without_key_is_rejected(ca: Ca) -> None:
     assert "set both" in Target().fails(metrics_ca_path=str(ca.path))
 
 
-def test_a_client_of_the_next_ca_is_made_on_the_controller(ca: Ca) -> None:
-    """Whom an apiserver is asked about may do nothing; neither a path nor the CA's key travels."""
+def test_client_of_the_next_ca_is_issued_on_the_controller(ca: Ca) -> None:
+    """The client has no permissions. Neither a path nor the key of the CA is sent."""
     target = Target()
     target.run(next_ca=ca.pem, next_ca_path=str(ca.path), next_ca_privatekey_path=str(ca.key_path))
     [sent] = target.sent
@@ -298,7 +298,7 @@ def test_a_client_of_the_next_ca_is_made_on_the_controller(ca: Ca) -> None:
     )
 
 
-# --- the desired state
+# --- The desired state
 
 
 def desired(**given: Any) -> dict[str, Any]:
@@ -319,7 +319,7 @@ def certificate(ca: Ca, **given: Any) -> dict[str, Any]:
     }
 
 
-def test_no_file_name_of_the_controllers_travels(ca: Ca, tmp_path: Path) -> None:
+def test_no_controller_path_is_sent_to_the_host(ca: Ca, tmp_path: Path) -> None:
     target = Target()
     profiles = write_profiles(tmp_path)
     task = desired(
@@ -338,9 +338,9 @@ def test_no_file_name_of_the_controllers_travels(ca: Ca, tmp_path: Path) -> None
     assert task == before
 
 
-def test_a_ca_that_cannot_be_used_is_a_drift(ca: Ca) -> None:
+def test_unusable_ca_is_drift(ca: Ca) -> None:
     target = Target()
-    target.answer["drift"] = [{"part": "unit", "reason": "/x: content differs"}]
+    target.result["drift"] = [{"part": "unit", "reason": "/x: content differs"}]
     ca.path.unlink()
     result = target.run(**desired(certificate=certificate(ca)))
     assert [entry["part"] for entry in result["drift"]] == ["certificate", "unit"]
@@ -348,7 +348,7 @@ def test_a_ca_that_cannot_be_used_is_a_drift(ca: Ca) -> None:
     assert target.sent[0]["desired"]["certificate"] is None
 
 
-def test_a_key_that_ansible_vault_encrypted_is_compared_as_it_lies_on_the_host(
+def test_vaulted_key_is_compared_decrypted(
     tmp_path: Path,
 ) -> None:
     secret, target, key = VaultSecret(b"hush"), Target(), tmp_path / "key.pem"
@@ -360,7 +360,7 @@ def test_a_key_that_ansible_vault_encrypted_is_compared_as_it_lies_on_the_host(
     )
 
 
-def test_a_pair_of_the_controllers_is_compared_by_its_checksums(tmp_path: Path) -> None:
+def test_key_pair_from_the_controller_is_compared_by_checksum(tmp_path: Path) -> None:
     target = Target()
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     cert.write_text("certificate")
@@ -388,18 +388,18 @@ def test_a_pair_of_the_controllers_is_compared_by_its_checksums(tmp_path: Path) 
     "given",
     [{"certificate": "x"}, {"pair": "x"}, {"certificate": {"ca_on": "controller"}, "pair": []}],
 )
-def test_nonsense_is_one_line(given: dict[str, Any]) -> None:
+def test_invalid_desired_state_is_rejected_in_one_line(given: dict[str, Any]) -> None:
     target = Target()
     if given.get("pair") == []:
-        # Options of x509_cert that lack what it needs are told as they would be there.
+        # Missing options of x509_cert have the error message of that module.
         target.fails(**desired(**given))
     else:
         assert "is not a dictionary" in target.fails(**desired(**given))
     assert target.fails(desired="x") == "desired: is not a dictionary"
 
 
-def test_a_ca_that_is_somebody_else_s(ca: Ca, tmp_path: Path) -> None:
-    """What lies in the folder goes to the host without its path; what a person has to do is the controller's to say."""
+def test_files_of_an_external_ca_are_sent_without_their_paths(ca: Ca, tmp_path: Path) -> None:
+    """The host gets the content of the files. The action plugin adds the next step for the user."""
     task = {
         "path": "/x.pem",
         "privatekey_path": "/x-key.pem",
@@ -412,7 +412,7 @@ def test_a_ca_that_is_somebody_else_s(ca: Ca, tmp_path: Path) -> None:
     (tmp_path / "m1.csr").write_text("a request")
     (tmp_path / "m1.pem").write_text(ca.issue()[0])
     target = Target()
-    target.answer["awaited"] = ["the certificate ends soon"]
+    target.result["awaited"] = ["the certificate ends soon"]
     result = target.run(desired={"version": "1.37.2", "binary": "/x", "certificate": task})
     assert result["awaited"] == [
         f"the certificate ends soon; have {tmp_path}/m1.csr signed by the CA in {ca.path}, and save the certificate as {tmp_path}/m1.pem"

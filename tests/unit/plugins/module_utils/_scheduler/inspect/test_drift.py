@@ -1,4 +1,4 @@
-"""In what a host differs: nothing on one that was just rolled out, and a line for each thing that anybody broke since."""
+"""Test the drift of a host: none after a rollout, and one line for each later change."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ME = "root"
 
 
 class Cluster(Host):
-    """A host with the whole set of a scheduler."""
+    """A host with the complete file set of a scheduler."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -140,8 +140,8 @@ class Cluster(Host):
         }
         return desired.parse_desired(named, user=ME, unit=UNIT_NAME)
 
-    def says(self, **config: Any) -> None:
-        """What its process answers at /configz."""
+    def set_reported_config(self, **config: Any) -> None:
+        """Set the configuration that the process reports at /configz."""
         self.told = {"/configz": (200, json.dumps({"componentconfig": config}).encode())}
 
     def drift(self, **given: Any) -> list[str]:
@@ -154,12 +154,12 @@ class Cluster(Host):
         access = drift.HostAccess(
             FakeModule(True), self.proc, self.systemd.show(UNIT_NAME), self.told
         )
-        found, self.awaited = drift.find_drift(
+        entries, self.awaited = drift.find_drift(
             self.wanted(**given), str(self.root / "fileset"), cast(Any, seen), access
         )
-        assert all("\n" not in entry["reason"] for entry in found)
+        assert all("\n" not in entry["reason"] for entry in entries)
         return [
-            f"{entry['part']}: {entry['reason'].replace(str(self.root), '')}" for entry in found
+            f"{entry['part']}: {entry['reason'].replace(str(self.root), '')}" for entry in entries
         ]
 
     @property
@@ -170,7 +170,7 @@ class Cluster(Host):
         return f"1.{name[-1]}.0"
 
     def roll(self) -> None:
-        """What the role does."""
+        """Roll the host in the same steps as the role."""
         self.run("prepared")
         staged = self.root / "fileset/staged"
         task = options(
@@ -221,7 +221,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     return host
 
 
-def test_nothing_after_a_rollout_and_everything_before(
+def test_drift_is_complete_before_a_rollout_and_empty_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(staleness, "CLOCK_TOLERANCE_S", 0.0)
@@ -393,13 +393,13 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     DAMAGE,
     ids=[f"{n}-{lines[0][:40]}" for n, (_damage, lines) in enumerate(DAMAGE)],
 )
-def test_damage_is_told(
+def test_damage_is_reported(
     host: Cluster, damage: Callable[[Cluster], object], lines: list[str]
 ) -> None:
     damage(host)
-    found = host.drift()
+    reported = host.drift()
     for line in lines:
-        assert any(entry.startswith(line) for entry in found), found
+        assert any(entry.startswith(line) for entry in reported), reported
 
 
 REPAIRED = [
@@ -433,38 +433,38 @@ REPAIRED = [
 
 
 @pytest.mark.parametrize("damage", REPAIRED)
-def test_what_drift_tells_a_rollout_repairs(
-    host: Cluster, damage: Callable[[Cluster], object]
-) -> None:
-    """By the same functions: else a host would be rolled for ever."""
+def test_rollout_repairs_the_drift(host: Cluster, damage: Callable[[Cluster], object]) -> None:
+    """If a rollout did not remove the drift, each run would roll the host again."""
     damage(host)
     assert host.drift()
     host.roll()
     assert host.drift() == []
 
 
-def test_a_file_that_was_edited_and_put_right_while_the_process_ran(host: Cluster) -> None:
-    """Somebody edits the configuration, restarts, and puts it right again: the process still goes by the edited one."""
+def test_file_that_was_restored_after_a_restart_is_drift_of_the_process(host: Cluster) -> None:
+    """A user edits the configuration, restarts, and restores it: the process uses the edited one."""
     path = host.etc / "app.yaml"
-    former = path.read_text()
+    original = path.read_text()
     path.write_text("by hand\n")
     host.systemd.restart(UNIT_NAME)
     later()
-    path.write_text(former)
+    path.write_text(original)
     assert host.drift() == [f"process: /etc/app.yaml {SINCE}"]
     host.roll()
     assert host.drift() == []
 
 
-def test_a_kubeconfig_that_was_edited_and_put_right_while_the_process_ran(host: Cluster) -> None:
+def test_kubeconfig_that_was_restored_after_a_restart_is_drift_of_the_process(
+    host: Cluster,
+) -> None:
     path = host.paths["kubeconfig"]
-    former = path.read_bytes()
-    path.write_bytes(former.replace(b"192.0.2.1", b"192.0.2.9"))
+    original = path.read_bytes()
+    path.write_bytes(original.replace(b"192.0.2.1", b"192.0.2.9"))
     host.systemd.restart(UNIT_NAME)
-    path.write_bytes(former)
+    path.write_bytes(original)
     assert host.drift() == ["process: /etc/kubeconfig differs from the credential of the process"]
-    # With the edited one still there, nothing differs for the process, but for the host.
-    path.write_bytes(former.replace(b"192.0.2.1", b"192.0.2.9"))
+    # With the edited kubeconfig, only the file differs; the process has the same one.
+    path.write_bytes(original.replace(b"192.0.2.1", b"192.0.2.9"))
     assert host.drift() == [
         "kubeconfig: /etc/kubeconfig: clusters differ",
         "unit: /units/x.service: its digest belongs to another file set",
@@ -472,30 +472,32 @@ def test_a_kubeconfig_that_was_edited_and_put_right_while_the_process_ran(host: 
     ]
 
 
-def test_a_certificate_that_is_due(host: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_certificate_in_the_renewal_window_is_drift(
+    host: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(drift_credentials, "current_utc", lambda: NOW + timedelta(days=340))
     [line] = [line for line in host.drift() if line.startswith("certificate:")]
     assert "ends on" in line
     assert "within 720h" in line
 
 
-def test_a_key_that_two_parts_need_is_checked_once(host: Cluster) -> None:
+def test_key_of_two_parts_is_checked_once(host: Cluster) -> None:
     _load_key.cache_clear()
     with mock.patch.object(keys, "_works", wraps=_works) as checked:
         assert host.drift() == []
     assert checked.call_count == 1
 
 
-def test_a_certificate_cannot_be_judged_without_the_library(
+def test_certificate_is_not_compared_without_the_library(
     host: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drift_credentials.library, "CRYPTOGRAPHY_TRACEBACK", "ImportError")
-    found = host.drift()
-    assert found[0].startswith("certificate: /etc/certificate: cannot be compared")
-    assert all(line.split(":")[0] in ("certificate", "kubeconfig") for line in found)
+    reported = host.drift()
+    assert reported[0].startswith("certificate: /etc/certificate: cannot be compared")
+    assert all(line.split(":")[0] in ("certificate", "kubeconfig") for line in reported)
 
 
-def test_a_kubeconfig_cannot_be_judged_without_the_library(
+def test_kubeconfig_is_not_compared_without_the_library(
     host: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kubeconfig_module.kubeconfig, "HAS_YAML", False)
@@ -505,11 +507,11 @@ def test_a_kubeconfig_cannot_be_judged_without_the_library(
     )
 
 
-def test_packages_that_somebody_else_manages(host: Cluster) -> None:
+def test_missing_packages_are_no_drift_if_they_are_managed_externally(host: Cluster) -> None:
     assert host.drift(manage_packages=False, seen={"missing_libraries": ["yaml"]}) == []
 
 
-def test_a_binary_of_the_operator(host: Cluster) -> None:
+def test_present_binary_is_not_compared_with_a_source(host: Cluster) -> None:
     host.source = "present"
     (host.bin / "app-v1").chmod(0o775)
     assert host.drift() == []
@@ -519,7 +521,7 @@ def test_a_binary_of_the_operator(host: Cluster) -> None:
     assert "binary: /bin/app-v1: is missing" in host.drift()
 
 
-def test_a_pair_from_the_controller(host: Cluster) -> None:
+def test_key_pair_from_the_controller_is_compared_by_checksum(host: Cluster) -> None:
     sums = {
         f"{name}_sha256": hashlib.sha256(host.paths[name].read_bytes()).hexdigest()
         for name in ("certificate", "privatekey")
@@ -539,12 +541,12 @@ def test_a_pair_from_the_controller(host: Cluster) -> None:
     assert "certificate: /etc/certificate: is missing" in host.drift()
 
 
-def test_a_path_that_is_none(host: Cluster) -> None:
+def test_unusable_path_is_drift(host: Cluster) -> None:
     assert host.drift(log_dir="/a\0b")[0] == "log_dir: '/a\\x00b': is not a usable path"
     assert any("is not a usable path" in line for line in host.drift(binary="/a\0b"))
 
 
-def test_no_private_key_is_in_a_line(host: Cluster) -> None:
+def test_no_line_contains_a_private_key(host: Cluster) -> None:
     secret = host.paths["privatekey"].read_text()
     for damage, _lines in DAMAGE:
         with pytest.MonkeyPatch.context():
@@ -579,15 +581,15 @@ def test_no_private_key_is_in_a_line(host: Cluster) -> None:
         ),
     ],
 )
-def test_nonsense_is_refused(host: Cluster, option: str, value: Any, words: str) -> None:
+def test_invalid_option_is_rejected(host: Cluster, option: str, value: Any, words: str) -> None:
     with pytest.raises(FilesetError) as error:
         host.wanted(**{option: value})
     assert words in str(error.value)
     assert "secret" not in str(error.value)
 
 
-def test_the_options_of_kubeconfig_are_those_of_the_module() -> None:
-    """All but those that hold a secret or say that something is to be absent."""
+def test_kubeconfig_options_match_the_module() -> None:
+    """The options that contain a secret or remove an entry are not supported."""
     from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig  # noqa: PLC0415
 
     for kind, rest in desired.UNSUPPORTED_KUBECONFIG_OPTIONS.items():
@@ -600,8 +602,8 @@ def test_the_options_of_kubeconfig_are_those_of_the_module() -> None:
     } | {"files"}
 
 
-def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
-    """What is in place and of use is no drift, as long as the request for the next one lies there."""
+def test_certificate_of_an_external_ca_is_compared_with_its_request(host: Cluster) -> None:
+    """A usable certificate is no drift if the signing request for the next one exists."""
     key = parse_private_key(host.paths["privatekey"].read_bytes(), None, "key").private
     task = {**host.certificate, "ca_on": "external"}
     assert (host.drift(certificate=task), host.awaited) == ([], [])
@@ -638,10 +640,10 @@ def test_a_certificate_of_a_ca_that_is_somebody_else_s(host: Cluster) -> None:
     )
 
 
-def test_what_the_process_says_of_its_settings(host: Cluster) -> None:
-    host.says(parallelism=16)
+def test_settings_in_use_that_differ_are_drift_of_the_process(host: Cluster) -> None:
+    host.set_reported_config(parallelism=16)
     assert host.drift() == []
-    host.says(parallelism=4)
+    host.set_reported_config(parallelism=4)
     assert host.drift() == ["process: configuration parallelism is 4, expected 16"]
-    # What else differs explains it.
+    # Other drift of the process explains these differences.
     assert not [line for line in host.drift(version="1.2.0") if "configuration" in line]

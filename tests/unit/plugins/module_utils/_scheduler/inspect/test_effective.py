@@ -1,4 +1,4 @@
-"""What a process says of its settings, compared with what is wanted: no reason is made up, whatever it answers."""
+"""Test the comparison of the settings that a process reports with the desired settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import effective
 
-WANTED: dict[str, Any] = {
+DESIRED: dict[str, Any] = {
     "flags": {
         "config": "/etc/kubernetes/kube-scheduler.yaml",
         "secure-port": "10259",
@@ -34,7 +34,7 @@ WANTED: dict[str, Any] = {
         ],
     },
 }
-TOLD: dict[str, Any] = {
+REPORTED: dict[str, Any] = {
     "enableProfiling": False,
     "parallelism": 16,
     "podMaxBackoffSeconds": 10,
@@ -70,10 +70,10 @@ v=2
 STATUS = "\nkube-scheduler statusz\n\nStarted: Thu Nov 26 09:55:01 UTC 2026\nGo version: go1.26.8\nBinary version: 1.37.2\nEmulation version: 1.37\n"
 
 
-def answers(
+def responses(
     config: Any = None, flags: str = FLAGS, status: str = STATUS
 ) -> dict[str, tuple[int, bytes]]:
-    document = {"componentconfig": TOLD if config is None else config}
+    document = {"componentconfig": REPORTED if config is None else config}
     return {
         "/configz": (200, json.dumps(document).encode()),
         "/flagz": (200, flags.encode()),
@@ -81,20 +81,20 @@ def answers(
     }
 
 
-def found(told: Any, **wanted: Any) -> list[str]:
-    return effective.compare_settings_in_use({**WANTED, **wanted}, "1.37.2", told)  # type: ignore[typeddict-item]
+def differences(reported: Any, **desired: Any) -> list[str]:
+    return effective.compare_settings_in_use({**DESIRED, **desired}, "1.37.2", reported)  # type: ignore[typeddict-item]
 
 
-def capital(value: Any) -> Any:
-    """As old versions show it: the names of Go's own fields."""
+def capitalize(value: Any) -> Any:
+    """Return a configuration with the field names of Go, as old versions display it."""
     if isinstance(value, dict):
-        return {name[0].upper() + name[1:]: capital(entry) for name, entry in value.items()}
-    return [capital(entry) for entry in value] if isinstance(value, list) else value
+        return {name[0].upper() + name[1:]: capitalize(entry) for name, entry in value.items()}
+    return [capitalize(entry) for entry in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("told", [TOLD, capital(TOLD)], ids=["new", "old"])
-def test_nothing_differs(told: Any) -> None:
-    assert found(answers(told)) == []
+@pytest.mark.parametrize("reported", [REPORTED, capitalize(REPORTED)], ids=["new", "old"])
+def test_equal_settings_have_no_differences(reported: Any) -> None:
+    assert differences(responses(reported)) == []
 
 
 @pytest.mark.parametrize(
@@ -114,48 +114,53 @@ def test_nothing_differs(told: Any) -> None:
         ),
     ],
 )
-def test_a_field_that_differs(path: tuple[Any, ...], value: Any, reason: str) -> None:
-    told = json.loads(json.dumps(TOLD))
-    at = told
+def test_field_that_differs_is_reported(path: tuple[Any, ...], value: Any, reason: str) -> None:
+    reported = json.loads(json.dumps(REPORTED))
+    at = reported
     for name in path[:-1]:
         at = at[name]
     at[path[-1]] = value
-    assert found(answers(told)) == [reason]
-    assert len(found(answers(capital(told)))) == 1
+    assert differences(responses(reported)) == [reason]
+    assert len(differences(responses(capitalize(reported)))) == 1
 
 
-def test_a_flag_that_differs() -> None:
-    assert found(answers(flags=FLAGS.replace("v=2", "v=9"))) == ["flag --v is 9, expected 2"]
+def test_flag_that_differs_is_reported() -> None:
+    assert differences(responses(flags=FLAGS.replace("v=2", "v=9"))) == [
+        "flag --v is 9, expected 2"
+    ]
 
 
-def test_another_version() -> None:
-    assert found(answers(status=STATUS.replace("1.37.2", "1.36.1"))) == [
+def test_version_that_differs_is_reported() -> None:
+    assert differences(responses(status=STATUS.replace("1.37.2", "1.36.1"))) == [
         "/statusz reports version 1.36.1, expected 1.37.2"
     ]
 
 
-def test_the_same_in_other_words_is_no_difference() -> None:
-    told = {**TOLD, "leaderElection": {**TOLD["leaderElection"], "leaseDuration": "0m15s"}}
-    assert found(answers(told)) == []
+def test_equivalent_notation_is_no_difference() -> None:
+    reported = {
+        **REPORTED,
+        "leaderElection": {**REPORTED["leaderElection"], "leaseDuration": "0m15s"},
+    }
+    assert differences(responses(reported)) == []
     flags = FLAGS + "feature-gates=AllAlpha=false,B=true\ncipher=[a,b]\nttl=1m0s\n"
     given = {
-        **WANTED["flags"],
+        **DESIRED["flags"],
         "feature-gates": "B=true,AllAlpha=false",
         "cipher": "a,b",
         "ttl": "60s",
     }
-    assert found(answers(flags=flags), flags=given) == []
+    assert differences(responses(flags=flags), flags=given) == []
 
 
-def test_flags_of_the_election_go_before_its_fields() -> None:
-    given = {**WANTED["flags"], "leader-elect-resource-name": "batch"}
-    assert found(answers(), flags=given) == [
+def test_election_flags_override_the_fields() -> None:
+    given = {**DESIRED["flags"], "leader-elect-resource-name": "batch"}
+    assert differences(responses(), flags=given) == [
         'configuration leaderElection.resourceName is "kube-scheduler", expected "batch"'
     ]
 
 
 @pytest.mark.parametrize(
-    "told",
+    "reported",
     [
         {},
         {"/configz": (403, b""), "/flagz": (404, b""), "/statusz": (403, b"")},
@@ -171,9 +176,9 @@ def test_flags_of_the_election_go_before_its_fields() -> None:
         },
     ],
 )
-def test_what_cannot_be_read_is_no_difference(told: Any) -> None:
-    assert found(told) == []
+def test_unreadable_settings_are_no_difference(reported: Any) -> None:
+    assert differences(reported) == []
 
 
-def test_a_version_that_runs_by_flags_alone() -> None:
-    assert found(answers(), config={}) == []
+def test_version_without_configuration_file_is_not_compared() -> None:
+    assert differences(responses(), config={}) == []

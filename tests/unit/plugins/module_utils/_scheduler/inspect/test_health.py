@@ -1,4 +1,4 @@
-"""What is wrong with a host, from facts."""
+"""Test the evaluation of the facts of a host."""
 
 from __future__ import annotations
 
@@ -55,40 +55,40 @@ HEALTHY: Any = {
 }
 
 
-def judged(**changes: Any) -> list[str]:
-    seen: Any = {**HEALTHY, **changes}
-    return health.evaluate_health(seen)
+def problems_with(**changes: Any) -> list[str]:
+    observed: Any = {**HEALTHY, **changes}
+    return health.evaluate_health(observed)
 
 
-def test_healthy() -> None:
+def test_healthy_host_has_no_problems() -> None:
     assert health.evaluate_health(HEALTHY) == []
-    assert judged(probes={**HEALTHY["probes"], "metrics_reader": None}) == []
-    assert judged(lease=None) == []
+    assert problems_with(probes={**HEALTHY["probes"], "metrics_reader": None}) == []
+    assert problems_with(lease=None) == []
 
 
-def test_somebody_else_s_is_judged_by_the_work_that_it_does() -> None:
-    """The walk-through's serves a certificate of its own making, and answers no reader."""
-    seen = copy.deepcopy(HEALTHY)
-    seen["probes"] |= {
+def test_foreign_scheduler_is_evaluated_by_its_apiserver_certificate_and_lease() -> None:
+    """A scheduler of another installation can serve a self-signed certificate and deny metrics."""
+    observed = copy.deepcopy(HEALTHY)
+    observed["probes"] |= {
         "served": EXPIRED,
         "ready": None,
         "metrics_anonymous": 200,
         "metrics_reader": 403,
     }
-    faults = [
+    errors = [
         f"{CHECK_NAMES[name]}: refused"
         for name in ("served", "ready", "metrics_reader", "used", "lease")
     ]
-    assert len(health.evaluate_health(seen, faults)) == 8
-    seen["process"]["digest"] = ""
-    assert health.evaluate_health(seen, faults) == faults[3:]
-    seen["probes"]["used"] = EXPIRED
-    seen["lease"]["moving"] = False
-    assert len(health.evaluate_health(seen)) == 2
+    assert len(health.evaluate_health(observed, errors)) == 8
+    observed["process"]["digest"] = ""
+    assert health.evaluate_health(observed, errors) == errors[3:]
+    observed["probes"]["used"] = EXPIRED
+    observed["lease"]["moving"] = False
+    assert len(health.evaluate_health(observed)) == 2
 
 
-def test_steady() -> None:
-    """After a roll, the process has to run on; otherwise, that it was restarted once is no fault for all time."""
+def test_restarted_process_is_a_problem_only_if_it_must_be_steady() -> None:
+    """After a roll, the process must keep running. At any other time, old restarts do not count."""
     restarted = copy.deepcopy(HEALTHY)
     restarted["unit"]["restarts"] = 2
     assert health.evaluate_health(restarted) == []
@@ -101,8 +101,8 @@ def test_steady() -> None:
     ]
 
 
-def test_reloaded() -> None:
-    """After a pair was replaced, it has to be served, and the log must not lack that it was taken."""
+def test_replaced_pair_is_a_problem_until_the_process_has_loaded_it() -> None:
+    """After a key pair is replaced, the process must serve it, and its log must show the reload."""
     assert health.evaluate_health(HEALTHY, reloaded=True) == []
     replaced = copy.deepcopy(HEALTHY)
     replaced["certificates"][1]["fingerprint_sha256"] = "BB"
@@ -166,25 +166,25 @@ def test_reloaded() -> None:
         ),
     ],
 )
-def test_one_problem_is_one_sentence(path: str, value: Any, problem: str) -> None:
-    seen = copy.deepcopy(HEALTHY)
-    *folders, name = path.split(".")
-    place = seen
-    for folder in folders:
-        place = place[folder]
+def test_each_problem_is_one_line(path: str, value: Any, problem: str) -> None:
+    observed = copy.deepcopy(HEALTHY)
+    *parents, name = path.split(".")
+    place = observed
+    for parent in parents:
+        place = place[parent]
     place[name] = value
-    assert health.evaluate_health(seen) == [problem]
+    assert health.evaluate_health(observed) == [problem]
 
 
-def test_faults_of_the_probes_are_problems() -> None:
+def test_errors_of_the_probes_are_problems() -> None:
     assert health.evaluate_health(HEALTHY, ["something"]) == ["something"]
 
 
-def test_of_a_dead_process_nothing_further_is_said() -> None:
-    seen = copy.deepcopy(HEALTHY)
-    seen["process"]["pid"] = 0
-    seen["unit"]["active_state"] = "failed"
-    seen["probes"] = dict.fromkeys(HEALTHY["probes"])
-    assert health.evaluate_health(seen, ["something"]) == [
+def test_stopped_process_is_the_only_problem() -> None:
+    observed = copy.deepcopy(HEALTHY)
+    observed["process"]["pid"] = 0
+    observed["unit"]["active_state"] = "failed"
+    observed["probes"] = dict.fromkeys(HEALTHY["probes"])
+    assert health.evaluate_health(observed, ["something"]) == [
         "kube-scheduler.service is failed (running, result success)"
     ]

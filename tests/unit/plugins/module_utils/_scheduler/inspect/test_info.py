@@ -1,4 +1,4 @@
-"""The whole question, on a host of files with a scheduler and an apiserver that are one server."""
+"""Test scheduler_info on a simulated host, with one server as scheduler and apiserver."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ SERVING = [
 
 
 class Master(Host):
-    """A host whose scheduler serves and elects."""
+    """A host with a scheduler that serves and takes part in the election."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.ca = Ca()
         self.renewals = 0
         self.moves = True
-        self.asked: list[str] = []
+        self.queries: list[str] = []
         pair = self.ca.issue("scheduler")
         self.server = Server(self.respond, pair)
         self.ready = 200
@@ -75,7 +75,7 @@ class Master(Host):
 
     def respond(self, request: str) -> bytes:
         path = request.split()[1]
-        self.asked.append(path)
+        self.queries.append(path)
         if path == "/version":
             return answer(200, {"gitVersion": "v1.37.2"})
         if path in ("/readyz", "/metrics", "/configz"):
@@ -83,7 +83,7 @@ class Master(Host):
         self.renewals += self.moves
         return answer(200, lease(renew=self.renewals % 60))
 
-    def ask(self, **given: Any) -> facts.ModuleResult:
+    def query(self, **given: Any) -> facts.ModuleResult:
         params = filled(
             INFO,
             {
@@ -131,11 +131,13 @@ def master(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Master]:
         ("", []),
     ],
 )
-def test_families(text: str, families: list[str]) -> None:
+def test_os_release_is_parsed_into_families(text: str, families: list[str]) -> None:
     assert host_facts.parse_os_release(text) == families
 
 
-def test_a_host_without_os_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_without_os_release_has_no_families(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(host_facts, "OS_RELEASE", str(tmp_path / "nothing"))
     found = host_facts.gather_host_facts("root", 252)
     assert (found["os_families"], found["user_exists"]) == ([], True)
@@ -143,30 +145,30 @@ def test_a_host_without_os_release(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert host_facts.gather_host_facts(None, 0)["user_exists"] is False
 
 
-def test_every_answer_has_its_shape(master: Master) -> None:
-    answers = [master.ask(probe=False), master.ask()]
+def test_every_result_is_valid(master: Master) -> None:
+    answers = [master.query(probe=False), master.query()]
     master.start()
     answers += [
-        master.ask(probe=False),
-        master.ask(apiserver=master.server.url, apiserver_ca=master.ca.pem),
+        master.query(probe=False),
+        master.query(apiserver=master.server.url, apiserver_ca=master.ca.pem),
     ]
     for found in answers:
         assert facts.validate_module_result(found) == found
 
 
-def test_the_table_of_connections_is_read_once_a_look(
+def test_connection_table_is_read_once_per_check(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel takes milliseconds for it."""
+    """The kernel takes milliseconds to render this table."""
     master.start()
     listeners = Mock(wraps=master.proc.listeners)
     monkeypatch.setattr(master.proc, "listeners", listeners)
-    found = master.ask()
+    found = master.query()
     assert (found["port"]["ours"], found["others"], listeners.call_count) == (True, [], 1)
 
 
-def test_a_bare_host(master: Master) -> None:
-    found = master.ask(probe=False)
+def test_new_host_has_empty_facts(master: Master) -> None:
+    found = master.query(probe=False)
     assert (found["installed"], found["prepared"], found["stale"], found["healthy"]) == (
         False,
         False,
@@ -184,7 +186,7 @@ def test_a_bare_host(master: Master) -> None:
         [],
         [],
     )
-    probed = master.ask()
+    probed = master.query()
     assert (probed["healthy"], probed["problems"]) == (False, [f"{UNIT_NAME} is not installed"])
     assert probed["journal"] == ["the end of the journal"]
     assert set(probed["probes"].values()) == {None}  # type: ignore[union-attr]
@@ -193,8 +195,8 @@ def test_a_bare_host(master: Master) -> None:
 
 def test_gathering_reads_the_lease_once_and_probes_nothing(master: Master) -> None:
     master.start()
-    found = master.ask(probe=False)
-    assert master.asked == [
+    found = master.query(probe=False)
+    assert master.queries == [
         "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler"
     ]
     assert found["lease"] is not None
@@ -212,10 +214,10 @@ def test_gathering_reads_the_lease_once_and_probes_nothing(master: Master) -> No
     assert found["journal"] == []
 
 
-def test_healthy_where_it_serves_itself(master: Master) -> None:
-    """At another port than the wanted one, and bound to all addresses."""
+def test_health_is_checked_at_the_port_in_use(master: Master) -> None:
+    """The process uses another port than the desired one, and listens on all addresses."""
     master.start()
-    found = master.ask(port=refused_port(), bind_address="192.0.2.1")
+    found = master.query(port=refused_port(), bind_address="192.0.2.1")
     assert (found["problems"], found["healthy"], found["journal"]) == ([], True, [])
     assert found["lease"] is not None
     assert found["lease"] is not None
@@ -224,53 +226,53 @@ def test_healthy_where_it_serves_itself(master: Master) -> None:
     assert (found["port"]["held_by"], found["port"]["ours"]) == ("", False)
 
 
-def test_a_lease_that_moved_since_gathering(master: Master) -> None:
+def test_lease_that_moved_since_gathering_is_read_once(master: Master) -> None:
     master.start()
-    before = master.ask(probe=False)["lease"]
+    before = master.query(probe=False)["lease"]
     master.renewals += 1
     master.moves = False
-    master.asked.clear()
-    found = master.ask(previous_lease=before)
+    master.queries.clear()
+    found = master.query(previous_lease=before)
     assert (found["healthy"], found["lease"] and found["lease"]["moving"]) == (True, True)
-    assert len([path for path in master.asked if "leases" in path]) == 1
+    assert len([path for path in master.queries if "leases" in path]) == 1
 
 
 @pytest.mark.parametrize("lock", ["leases", "endpointsleases"])
-def test_a_lease_that_came_since_the_look_before_the_start(
+def test_lease_created_since_the_previous_result_is_moving(
     master: Master, monkeypatch: pytest.MonkeyPatch, lock: str
 ) -> None:
-    """It is not waited for. Of two objects that may hold the record, one may have it from long ago."""
+    """The module does not wait. With two lock objects, one record can be from long ago."""
     monkeypatch.setattr(lease_observation, "MIN_LEASE_WAIT_S", 0.3)
     monkeypatch.setattr(lease_observation, "MAX_LEASE_WAIT_S", 0.3)
     master.start()
     master.moves = False
     serving = [{**entry, "lock": lock} for entry in SERVING]
-    found = master.ask(_serving=serving, previous_lease={"state": "absent"})["lease"]
+    found = master.query(_serving=serving, previous_lease={"state": "absent"})["lease"]
     assert found is not None
     assert found["moving"] is (lock == "leases")
-    assert master.ask(_serving=serving)["lease"]["moving"] is False  # type: ignore[index]
+    assert master.query(_serving=serving)["lease"]["moving"] is False  # type: ignore[index]
 
 
 @pytest.mark.parametrize("absent", [1, 2, 3])
-def test_a_lease_that_came_while_waiting(
+def test_lease_created_during_the_wait_is_moving(
     master: Master, monkeypatch: pytest.MonkeyPatch, absent: int
 ) -> None:
-    """Within one look, and from one to the next: whoever has seen that there was none has seen the holder write it."""
+    """A lease that was missing at the previous read has been written by its holder since."""
     monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
     master.start()
     master.moves = False
     answers = iter([answer(404, {"reason": "NotFound"})] * absent)
     monkeypatch.setattr(master.server, "respond", lambda request: _first(answers, request, master))
-    found = master.ask(timeout=30)
+    found = master.query(timeout=30)
     assert (found["healthy"], found["lease"] and found["lease"]["moving"]) == (True, True)
     assert found["lease"] is not None
     assert found["lease"]["elapsed"] < 1
 
 
-def looks(
+def record_checks(
     monkeypatch: pytest.MonkeyPatch, ahead: Callable[[int], None]
 ) -> list[facts.ModuleResult]:
-    """What each look of a question has found; C(ahead) is called before each, with how many there have been."""
+    """Return the list of results of all checks. `ahead` runs before each, with its number."""
     found: list[facts.ModuleResult] = []
     real = info.HostQuery._query
 
@@ -284,26 +286,26 @@ def looks(
     return found
 
 
-def test_a_renewal_that_was_waited_for_is_not_waited_for_again(
+def test_observed_renewal_is_not_awaited_again(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first look sees the lease move, and a scheduler that is not ready yet; by the next one it is."""
+    """In the first check, the lease moves but the scheduler is not ready; in the next one, it is."""
     monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
     master.start()
 
     def ahead(number: int) -> None:
         master.moves, master.ready = number == 0, 200 if number else 500
 
-    seen = looks(monkeypatch, ahead)
-    found = master.ask(timeout=30)
+    seen = record_checks(monkeypatch, ahead)
+    found = master.query(timeout=30)
     assert ([answer["healthy"] for answer in seen], found["problems"]) == ([False, True], [])
     assert all(answer["lease"] and answer["lease"]["moving"] for answer in seen)
 
 
-def test_a_leader_that_renews_no_more_is_seen_while_waiting(
+def test_leader_that_stops_renewing_is_detected_during_the_wait(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the look before the last one has read is too old to tell that the lease moves."""
+    """A read before the previous check is too old to prove that the lease moves."""
     monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
     monkeypatch.setattr(lease_observation, "compute_lease_wait", lambda _subject, _record: 0.2)
     master.start()
@@ -312,8 +314,8 @@ def test_a_leader_that_renews_no_more_is_seen_while_waiting(
     def ahead(number: int) -> None:
         master.moves = number == 0
 
-    seen = looks(monkeypatch, ahead)
-    master.ask(timeout=1)
+    seen = record_checks(monkeypatch, ahead)
+    master.query(timeout=1)
     assert len(seen) > 3
     assert not any(answer["lease"] and answer["lease"]["moving"] for answer in seen[2:])
 
@@ -322,7 +324,7 @@ def _first(answers: Iterator[bytes], request: str, master: Master) -> bytes:
     return (next(answers, None) if "/leases/" in request else None) or master.respond(request)
 
 
-def test_waiting_for_health(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeout_waits_for_health(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
     master.start()
     master.ready = 500
@@ -335,54 +337,56 @@ def test_waiting_for_health(master: Master, monkeypatch: pytest.MonkeyPatch) -> 
         return Master.respond(master, request)
 
     master.server.respond = respond
-    assert master.ask(timeout=10)["healthy"] is True
+    assert master.query(timeout=10)["healthy"] is True
     assert len(readings) == 3
     master.server.respond = master.respond
     master.ready = 500
     before = time.monotonic()
-    found = master.ask(timeout=0.3)
+    found = master.query(timeout=0.3)
     assert 0.3 <= time.monotonic() - before < 3
     assert found["problems"] == ["readiness: HTTP 500, expected 200"]
 
 
-def test_waiting_for_a_steady_process(master: Master) -> None:
-    """Only the remainder is waited for; what systemd has restarted is not waited for."""
+def test_steady_waits_only_for_the_remaining_time(master: Master) -> None:
+    """The module does not wait for a process that systemd has restarted."""
     master.start()
     master.systemd.state["ActiveEnterTimestampMonotonic"] = str(
         int((time.clock_gettime(time.CLOCK_MONOTONIC) - 9) * 1e6)
     )
     before = time.monotonic()
-    assert master.ask(timeout=30, steady=9.5)["healthy"] is True
+    assert master.query(timeout=30, steady=9.5)["healthy"] is True
     assert time.monotonic() - before < 5
-    assert master.ask(timeout=30, steady=9.5)["unit"]["active_seconds"] >= 9.5
-    found = master.ask(steady=60)
+    assert master.query(timeout=30, steady=9.5)["unit"]["active_seconds"] >= 9.5
+    found = master.query(steady=60)
     assert [problem.partition(" for ")[0] for problem in found["problems"]] == [
         f"{UNIT_NAME} has been active"
     ]
     master.systemd.state["NRestarts"] = "1"
     before = time.monotonic()
-    assert master.ask(timeout=30, steady=5)["healthy"] is False
+    assert master.query(timeout=30, steady=5)["healthy"] is False
     assert time.monotonic() - before < 5
-    assert master.ask()["healthy"] is True
+    assert master.query()["healthy"] is True
 
 
 @pytest.mark.parametrize("option", ["timeout", "steady"])
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e9])
-def test_a_wait_has_an_end(master: Master, option: str, seconds: float) -> None:
+def test_invalid_wait_is_rejected(master: Master, option: str, seconds: float) -> None:
     with pytest.raises(FilesetError, match=rf"^{option}: "):
-        master.ask(**{option: seconds})
+        master.query(**{option: seconds})
 
 
-def test_a_restart_while_it_was_looked_at(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restart_during_the_check_is_a_problem(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
     master.start()
     ticks = iter([1, 2])
     monkeypatch.setattr(master.proc, "start_ticks", lambda pid: next(ticks))
-    assert master.ask()["problems"] == [f"{UNIT_NAME} was restarted during the query"]
+    assert master.query()["problems"] == [f"{UNIT_NAME} was restarted during the query"]
 
 
-def test_who_holds_the_port(master: Master) -> None:
+def test_port_of_another_process_is_a_problem(master: Master) -> None:
     master.proc.place(50, comm="nginx", listens=master.server.port)
-    found = master.ask()
+    found = master.query()
     assert found["port"] == {
         "number": master.server.port,
         "addresses": ["127.0.0.1"],
@@ -394,27 +398,27 @@ def test_who_holds_the_port(master: Master) -> None:
     )
 
 
-def test_other_schedulers(master: Master, tmp_path: Path) -> None:
+def test_other_schedulers_are_listed(master: Master, tmp_path: Path) -> None:
     master.start()
     master.proc.place(50, ("kube-scheduler",))
     master.proc.place(51, ("kube-scheduler", "--leader-elect-resource-name=theirs"))
     master.proc.place(52, ("kube-scheduler",), cgroup="/user.slice/x.scope", uid=1000)
     (tmp_path / "static.yaml").write_text("")
-    assert master.ask(probe=False, unit="kube-scheduler.service")["others"] == [
+    assert master.query(probe=False, unit="kube-scheduler.service")["others"] == [
         "kube-scheduler (pid 50, other.service)",
         f"static pod {tmp_path / 'static.yaml'}",
     ]
-    assert master.ask(probe=False)["others"] == ["kube-scheduler (pid 50, other.service)"], (
-        "it lives beside a static pod"
+    assert master.query(probe=False)["others"] == ["kube-scheduler (pid 50, other.service)"], (
+        "an instance can run next to a static pod"
     )
 
 
-def test_a_static_pod_in_the_place_of_the_unit(master: Master, tmp_path: Path) -> None:
-    """It is looked at as the unit's process would be, and judged by its work; without a process, its manifest tells what it was told."""
+def test_static_pod_is_evaluated_instead_of_the_unit(master: Master, tmp_path: Path) -> None:
+    """Without a process, the arguments come from the manifest."""
     manifest = tmp_path / "static.yaml"
     manifest.write_text("spec:\n  containers:\n  - command:\n    - kube-scheduler\n    - --v=4\n")
     unit = {"unit": "kube-scheduler.service"}
-    found = master.ask(**unit)
+    found = master.query(**unit)
     assert (
         found["unit"]["static_pod"],
         found["process"]["pid"],
@@ -435,27 +439,30 @@ def test_a_static_pod_in_the_place_of_the_unit(master: Master, tmp_path: Path) -
     )
     (folder / "root").rmdir()
     (folder / "root").symlink_to("/")
-    found = master.ask(**unit)
+    found = master.query(**unit)
     assert (found["process"]["pid"], found["others"], found["healthy"]) == (60, [], True), found[
         "problems"
     ]
     assert found["process"]["arguments"] == list(words[1:])
     assert found["lease"] is not None
     assert found["lease"]["moving"] is True
-    # Of an instance it is nothing, and beside the unit's own process another scheduler.
-    assert master.ask(probe=False)["unit"]["static_pod"] == ""
+    # It does not belong to an instance with another unit name.
+    assert master.query(probe=False)["unit"]["static_pod"] == ""
 
 
-def test_another_instance_is_no_foreign_scheduler(master: Master) -> None:
-    """A unit is ours by its record; without one, a scheduler of the same lease or port is somebody else's."""
+def test_another_instance_is_not_a_foreign_scheduler(master: Master) -> None:
+    """A unit with a record belongs to the role. Without one, the scheduler is foreign."""
     master.start()
     master.proc.place(50, ("kube-scheduler",), cgroup="/system.slice/batch.service")
-    told = "kube-scheduler (pid 50, batch.service)"
-    assert (master.ask(probe=False)["others"], master.ask(probe=False)["instances"]) == ([told], [])
+    name = "kube-scheduler (pid 50, batch.service)"
+    assert (master.query(probe=False)["others"], master.query(probe=False)["instances"]) == (
+        [name],
+        [],
+    )
     beside = Fileset(str(master.root / "batch"), ())
     Path(beside.root).mkdir()
     beside.update_record(paths=["/etc/batch.yaml"])
-    found = master.ask(probe=False)
+    found = master.query(probe=False)
     assert found["others"] == []
     assert [(one["unit"], one["paths"]) for one in found["instances"]] == [
         ("batch.service", ["/etc/batch.yaml"])
@@ -463,17 +470,17 @@ def test_another_instance_is_no_foreign_scheduler(master: Master) -> None:
     assert facts.validate_module_result(found) == found
 
 
-def test_a_scheduler_that_does_not_run_yet_is_to_elect_by_its_name(master: Master) -> None:
+def test_new_scheduler_is_compared_by_the_lease_of_its_name(master: Master) -> None:
     master.proc.place(50, ("kube-scheduler",))
     master.proc.place(51, ("kube-scheduler", "--leader-elect-resource-name=x"))
-    assert master.ask(probe=False)["others"] == ["kube-scheduler (pid 51, other.service)"]
+    assert master.query(probe=False)["others"] == ["kube-scheduler (pid 51, other.service)"]
 
 
-def test_a_host_without_systemd(master: Master) -> None:
+def test_host_without_systemd_is_unhealthy(master: Master) -> None:
     master.systemd.number = 0
     master.systemd.show = None  # type: ignore[assignment]
     master.systemd.journal = None  # type: ignore[assignment]
-    found = master.ask()
+    found = master.query()
     assert (found["systemd_version"], found["unit"]["load_state"], found["healthy"]) == (
         0,
         "",
@@ -481,7 +488,7 @@ def test_a_host_without_systemd(master: Master) -> None:
     )
 
 
-def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
+def test_apiserver_that_denies_access_is_reachable(master: Master) -> None:
     params = {"apiserver_ca": master.ca.pem, "tls_server_name": "", "next_ca": None}
     assert apiservers.query_apiserver(master.server.url, params) == {
         "server": master.server.url,
@@ -505,37 +512,37 @@ def test_an_apiserver_that_denies_is_reachable(master: Master) -> None:
     )["error"]
 
 
-def test_each_apiserver_is_asked(master: Master) -> None:
+def test_each_apiserver_is_queried(master: Master) -> None:
     away = f"https://127.0.0.1:{refused_port()}"
-    asked = {"apiserver": master.server.url, "apiserver_ca": master.ca.pem}
-    found = master.ask(**asked, apiservers=[master.server.url, away], probe=False)
+    queries = {"apiserver": master.server.url, "apiserver_ca": master.ca.pem}
+    found = master.query(**queries, apiservers=[master.server.url, away], probe=False)
     assert [seen["server"] for seen in found["apiservers"]] == [master.server.url, away]
     assert [seen["version"] for seen in found["apiservers"]] == ["v1.37.2", None]
     assert "connection refused" in str(found["apiservers"][1]["error"])
-    assert master.ask(**asked, probe=False)["apiservers"] == []
+    assert master.query(**queries, probe=False)["apiservers"] == []
 
 
-def test_a_certificate_for_another_name(master: Master) -> None:
-    asked = {
+def test_certificate_for_another_name_is_an_error(master: Master) -> None:
+    queries = {
         "apiserver": master.server.url,
         "apiserver_ca": master.ca.pem,
         "tls_server_name": "lb.example",
     }
-    found: Any = master.ask(**asked, probe=False)["apiserver"]
+    found: Any = master.query(**queries, probe=False)["apiserver"]
     assert transport.ERROR_MESSAGES["tls_name"] in found["error"], (
-        "by which the pre-flight knows it"
+        "preflight recognizes this message"
     )
 
 
 @pytest.mark.parametrize(
     ("code", "accepted"),
     [(200, True), (403, True), (401, False), (500, None)],
-    ids=["read", "denied", "unknown", "ill"],
+    ids=["read", "denied", "unknown", "unhealthy"],
 )
-def test_whether_an_apiserver_is_ready_for_the_next_ca(
+def test_apiserver_reports_whether_it_accepts_the_next_ca(
     master: Master, code: int, accepted: bool | None
 ) -> None:
-    """A client of a CA that it does not know is unauthorized; one without rights is known."""
+    """An apiserver accepts a CA if it returns 403, and does not accept it if it returns 401."""
     following = Ca(key=spare("ECC", number=7), subject={"CN": "next"})
     certificate, key = following.issue("probe")
     params = {
@@ -572,18 +579,18 @@ def test_whether_an_apiserver_is_ready_for_the_next_ca(
     )
 
 
-def test_the_certificates_that_lie_on_the_host(master: Master, tmp_path: Path) -> None:
+def test_certificates_on_the_host_are_described(master: Master, tmp_path: Path) -> None:
     other = Ca(key=spare("ECC", number=7), subject={"CN": "other"})
-    lying = tmp_path / "cert.pem"
-    lying.write_text(other.issue("scheduler")[0] + other.pem)
-    asked = {
-        "certificate": str(lying),
+    path = tmp_path / "cert.pem"
+    path.write_text(other.issue("scheduler")[0] + other.pem)
+    queries = {
+        "certificate": str(path),
         "kubeconfig": str(master.kubeconfig),
         "authorities": master.ca.pem + other.pem,
     }
-    found = master.ask(probe=False, **asked)["certificates"]
+    found = master.query(probe=False, **queries)["certificates"]
     assert [(file["path"], file["use"], file["subject"], file["issuer"]) for file in found] == [
-        (str(lying), "pair", "CN=scheduler", "CN=other"),
+        (str(path), "pair", "CN=scheduler", "CN=other"),
         (str(master.kubeconfig), "client", "CN=scheduler", "CN=kubernetes"),
         (str(master.kubeconfig), "trust", "CN=kubernetes", "CN=kubernetes"),
     ]
@@ -591,46 +598,46 @@ def test_the_certificates_that_lie_on_the_host(master: Master, tmp_path: Path) -
     assert [file["signed_by"] for file in found] == [[fingerprint] for fingerprint in fingerprints]
     assert found[2]["fingerprint_sha256"] == fingerprints[2]
     assert found[2]["usages"] == ["cRLSign", "keyCertSign"]
-    assert master.ask(probe=False, **{**asked, "authorities": None})["certificates"] == []
-    lying.write_text("garbage")
+    assert master.query(probe=False, **{**queries, "authorities": None})["certificates"] == []
+    path.write_text("garbage")
     master.kubeconfig.chmod(0o666)
-    assert master.ask(probe=False, **asked)["certificates"] == [], "anybody may have written it"
-    lying.unlink()
+    assert master.query(probe=False, **queries)["certificates"] == [], "every user can write it"
+    path.unlink()
     master.kubeconfig.unlink()
-    assert master.ask(probe=False, **asked)["certificates"] == []
+    assert master.query(probe=False, **queries)["certificates"] == []
 
 
 @pytest.mark.parametrize("style", ["path", "content"])
-def test_whether_a_process_has_taken_a_pair_that_was_replaced(master: Master, style: str) -> None:
-    lying = master.root / "certificate.pem"
-    lying.write_text(master.ca.issue("scheduler")[0])
+def test_replaced_pair_is_loaded_if_the_log_shows_it(master: Master, style: str) -> None:
+    path = master.root / "certificate.pem"
+    path.write_text(master.ca.issue("scheduler")[0])
     master.start()
-    member = master.member("certificate", lying, digest=style)
-    wanted = {
+    member = master.member("certificate", path, digest=style)
+    desired = {
         "version": "1.37.2",
         "binary": "/nowhere",
         "files": [{k: v for k, v in member.items() if v is not None}],
     }
-    pair = {"certificate": str(lying), "authorities": master.ca.pem}
+    pair = {"certificate": str(path), "authorities": master.ca.pem}
 
     def loaded(**given: Any) -> bool | None:
-        seen = master.ask(desired=wanted, **pair, **{"reloaded": True, **given})["probes"]
+        seen = master.query(desired=desired, **pair, **{"reloaded": True, **given})["probes"]
         return seen["used_loaded"] if seen else None
 
     if style == "content":
-        assert loaded() is None, "its process does not read it again"
+        assert loaded() is None, "the process does not read the pair again"
         return
-    assert loaded() is True, "it lay there when the process began"
+    assert loaded() is True, "the pair is older than the process"
     time.sleep(0.05)
-    lying.write_text(master.ca.issue("scheduler")[0])
+    path.write_text(master.ca.issue("scheduler")[0])
     assert (loaded(), loaded(reloaded=False)) == (False, None)
-    problems = master.ask(desired=wanted, reloaded=True, **pair)["problems"]
+    problems = master.query(desired=desired, reloaded=True, **pair)["problems"]
     assert [problem.partition(";")[0] for problem in problems] == [
-        f"{CHECK_NAMES['served']} is not the one in {lying}",
+        f"{CHECK_NAMES['served']} is not the one in {path}",
         f"{CHECK_NAMES['used']} can be the previous one",
     ]
     master.systemd.log = [
-        (lying.stat().st_ctime - 1, "certificate rotation detected"),
+        (path.stat().st_ctime - 1, "certificate rotation detected"),
         (time.time(), "something else"),
     ]
     assert loaded() is False
@@ -638,7 +645,7 @@ def test_whether_a_process_has_taken_a_pair_that_was_replaced(master: Master, st
     assert loaded() is True
 
 
-def test_nothing_that_a_process_says_of_itself_is_a_crash(master: Master) -> None:
+def test_invalid_process_data_does_not_fail_the_module(master: Master) -> None:
     master.start()
     folder = master.proc.folder / str(master.systemd.pid)
     for words in (
@@ -649,84 +656,82 @@ def test_nothing_that_a_process_says_of_itself_is_a_crash(master: Master) -> Non
         b"\0" * 9000,
     ):
         (folder / "cmdline").write_bytes(words)
-        assert master.ask(probe=False)["process"]["pid"] == master.systemd.pid
+        assert master.query(probe=False)["process"]["pid"] == master.systemd.pid
     (folder / "environ").write_bytes(b"=\0\xff\0KUBE_HA_DIGEST=\xff")
     (folder / "stat").write_text("garbage")
     (folder / "status").write_text("")
-    assert facts.validate_module_result(master.ask(probe=False))["process"]["digest"] == ""
+    assert facts.validate_module_result(master.query(probe=False))["process"]["digest"] == ""
 
 
-def test_a_lease_that_cannot_be_read_is_none_when_gathering(master: Master) -> None:
+def test_unreadable_lease_is_none_during_gathering(master: Master) -> None:
     master.start()
     master.server.respond = lambda request: answer(403)
-    assert master.ask(probe=False)["lease"] is None
-    problems = master.ask()["problems"]
+    assert master.query(probe=False)["lease"] is None
+    problems = master.query()["problems"]
     assert any(problem.startswith(CHECK_NAMES["lease"]) for problem in problems)
 
 
-def test_directories_in_the_place_of_files(master: Master, tmp_path: Path) -> None:
+def test_directory_at_the_path_of_a_file_is_an_obstacle(master: Master, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "directory").mkdir()
-    wanted = [str(tmp_path / name) for name in ("file", "directory", "nothing")]
-    assert master.ask(probe=False, paths=wanted)["obstacles"] == [str(tmp_path / "directory")]
+    desired = [str(tmp_path / name) for name in ("file", "directory", "nothing")]
+    assert master.query(probe=False, paths=desired)["obstacles"] == [str(tmp_path / "directory")]
 
 
-def test_stale_members_are_those_that_were_staged_last(master: Master) -> None:
+def test_edited_member_of_the_fileset_is_stale(master: Master) -> None:
     master.start()
-    assert master.ask(probe=False)["stale"] == []
+    assert master.query(probe=False)["stale"] == []
     (master.etc / "key.pem").write_text("by hand")
-    assert master.ask(probe=False)["stale"] == ["key"]
+    assert master.query(probe=False)["stale"] == ["key"]
 
 
-def test_a_port_that_is_free(master: Master) -> None:
+def test_free_port_has_no_holder(master: Master) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        assert master.ask(probe=False, port=sock.getsockname()[1])["port"]["held_by"] == ""
+        assert master.query(probe=False, port=sock.getsockname()[1])["port"]["held_by"] == ""
 
 
-def test_settings_that_the_reader_may_not_ask_for_are_not_checked(master: Master) -> None:
+def test_settings_that_the_client_is_denied_are_not_checked(master: Master) -> None:
     master.start()
     reader = master.ca.issue("reader")
-    found = master.ask(metrics_cert=reader[0], metrics_key=reader[1])
+    found = master.query(metrics_cert=reader[0], metrics_key=reader[1])
     assert found["not_checked"] == ["the settings in use, from /configz: HTTP 403"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_a_kubeconfig_of_somebody_else_s_that_root_should_not_read(master: Master) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
+def test_foreign_kubeconfig_that_others_can_write_is_unsafe(master: Master) -> None:
     own = master.root / "own.kubeconfig"
     own.write_bytes(master.kubeconfig.read_bytes())
     master.systemd.words = (*master.systemd.words, f"--kubeconfig={own}")
     master.start()
     os.chown(own, 65534, 65534)
-    assert master.ask(probe=False)["unsafe"] == [], "it is this role's"
+    assert master.query(probe=False)["unsafe"] == [], "the role has created it"
     (master.proc.folder / str(master.systemd.pid) / "environ").write_text("")
-    assert master.ask(probe=False)["unsafe"] == [], "its unit was edited, and the fileset is there"
+    assert master.query(probe=False)["unsafe"] == [], "the unit was edited, but the file set exists"
     shutil.rmtree(master.root / "fileset")
-    assert master.ask(probe=False)["unsafe"] == [], "systemd hands it over"
+    assert master.query(probe=False)["unsafe"] == [], "systemd mounts it as a credential"
     shutil.rmtree(credentials_dir(UNIT_NAME))
-    assert master.ask(probe=False)["unsafe"] == [
+    assert master.query(probe=False)["unsafe"] == [
         f"{own} is not used as root: other users can write it"
     ]
 
 
-def test_the_drift_is_in_the_answer(master: Master) -> None:
+def test_result_includes_the_drift(master: Master) -> None:
     master.start()
-    wanted = {
+    desired = {
         "version": "1.37.2",
         "binary": str(master.bin / "app-v1"),
         "files": [{k: v for k, v in file.items() if v is not None} for file in master.files],
     }
-    assert master.ask(desired=wanted)["drift"] == []
-    wanted["version"] = "1.38.0"
-    assert {entry["part"] for entry in master.ask(desired=wanted, probe=False)["drift"]} == {
+    assert master.query(desired=desired)["drift"] == []
+    desired["version"] = "1.38.0"
+    assert {entry["part"] for entry in master.query(desired=desired, probe=False)["drift"]} == {
         "binary",
         "process",
     }
 
 
-def test_an_old_version_has_the_port_of_its_own_kind(
-    master: Master, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_version_uses_the_http_port(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
     old = {
         "since": "1.10",
         "https": 0,
@@ -735,14 +740,17 @@ def test_an_old_version_has_the_port_of_its_own_kind(
         "ready_port": "http",
         "lock": "endpoints",
     }
-    wanted = {"version": "1.10.4", "binary": "/nowhere"}
+    desired = {"version": "1.10.4", "binary": "/nowhere"}
     assert (
-        master.ask(probe=False, _serving=[old, *SERVING], desired=wanted)["port"]["number"] == 10251
+        master.query(probe=False, _serving=[old, *SERVING], desired=desired)["port"]["number"]
+        == 10251
     )
-    assert master.ask(probe=False, _serving=[old, *SERVING])["port"]["number"] == master.server.port
+    assert (
+        master.query(probe=False, _serving=[old, *SERVING])["port"]["number"] == master.server.port
+    )
     monkeypatch.setattr(info, "detect_version", lambda *words: "1.10.4")
     master.start()
-    found = master.ask(probe=False, _serving=[old, *SERVING])
+    found = master.query(probe=False, _serving=[old, *SERVING])
     assert (
         found["process"]["secure_port"],
         found["process"]["http_port"],
@@ -754,18 +762,18 @@ def test_an_old_version_has_the_port_of_its_own_kind(
     )
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only for root are directories judged")
-def test_directories_that_root_should_not_write(master: Master) -> None:
-    """As the walk-through leaves them, with /etc/kubernetes and /opt/k8s the scheduler's own."""
+@pytest.mark.skipif(os.geteuid() != 0, reason="directories are checked only for root")
+def test_directories_that_another_user_owns_are_unsafe(master: Master) -> None:
+    """In some installations, the user of the scheduler owns /etc/kubernetes and /opt/k8s."""
     with tempfile.TemporaryDirectory(dir="/var/lib") as root:
         os.chmod(root, 0o755)
         theirs = Path(root) / "etc"
         theirs.mkdir()
         (Path(root) / "loop").symlink_to("loop")
         fine = [root, f"{root}/not/there/yet", f"{root}/loop", "/"]
-        assert master.ask(probe=False, directories=fine)["unsafe"] == []
+        assert master.query(probe=False, directories=fine)["unsafe"] == []
         os.chown(theirs, 65534, 0)
-        asked = [*fine, str(theirs), f"{theirs}/cert", f"{theirs}/cert"]
-        assert master.ask(probe=False, directories=asked)["unsafe"] == [
+        queries = [*fine, str(theirs), f"{theirs}/cert", f"{theirs}/cert"]
+        assert master.query(probe=False, directories=queries)["unsafe"] == [
             f"'{theirs}' belongs to nobody"
         ]

@@ -72,7 +72,7 @@ def subject(tmp_path: Path, **given: Any) -> ProbedProcess:
 
 
 class World:
-    """A scheduler and its apiserver, as one server; the lease is renewed with each reading of it, unless told otherwise."""
+    """A scheduler and its apiserver, as one server. By default, each read renews the lease."""
 
     def __init__(self, folder: Path) -> None:
         self.ca = Ca()
@@ -106,26 +106,26 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield world
 
 
-def looking(world: World, tmp_path: Path, **given: Any) -> ProbedProcess:
+def probed(world: World, tmp_path: Path, **given: Any) -> ProbedProcess:
     process = {"secure_port": world.server.port, **given.pop("process", {})}
     return subject(tmp_path, process=process, **{"serving_ca": world.ca.pem, **given})
 
 
-def test_a_healthy_process(world: World, tmp_path: Path) -> None:
-    seen, view, settings, faults = probes.run_probes(looking(world, tmp_path), None)
-    assert (settings, faults) == ({}, [])
+def test_probes_of_a_healthy_process(world: World, tmp_path: Path) -> None:
+    result, view, settings, errors = probes.run_probes(probed(world, tmp_path), None)
+    assert (settings, errors) == ({}, [])
     assert (
-        seen["ready"],
-        seen["metrics_anonymous"],
-        seen["metrics_reader"],
-        seen["metrics_http"],
+        result["ready"],
+        result["metrics_anonymous"],
+        result["metrics_reader"],
+        result["metrics_http"],
     ) == (
         200,
         403,
         None,
         None,
     )
-    for certificate in (seen["served"], seen["used"]):
+    for certificate in (result["served"], result["used"]):
         assert certificate
         assert (certificate["subject"], certificate["valid"], certificate["days_left"]) == (
             "CN=scheduler",
@@ -136,11 +136,11 @@ def test_a_healthy_process(world: World, tmp_path: Path) -> None:
     assert (view.state, view.moving, view.node) == ("held", True, "m1")
 
 
-def test_a_reader_is_told_of_the_settings(world: World, tmp_path: Path) -> None:
-    """Over one connection, whatever each path is answered with."""
+def test_metrics_client_reads_the_settings(world: World, tmp_path: Path) -> None:
+    """All paths use one connection, whatever the status of each response."""
     world.objects["/configz"] = {"componentconfig": {"parallelism": 16}}
     world.statuses["/flagz"] = 403
-    reader = looking(world, tmp_path, metrics_pair=world.pair)
+    reader = probed(world, tmp_path, metrics_pair=world.pair)
     settings = probes.run_probes(reader, None).settings_in_use
     assert {path: status for path, (status, _body) in settings.items()} == {
         "/configz": 200,
@@ -148,7 +148,7 @@ def test_a_reader_is_told_of_the_settings(world: World, tmp_path: Path) -> None:
         "/statusz": 404,
     }
     assert b"parallelism" in settings["/configz"][1]
-    nowhere = looking(
+    nowhere = probed(
         world,
         tmp_path,
         metrics_pair=world.pair,
@@ -162,15 +162,15 @@ def test_a_reader_is_told_of_the_settings(world: World, tmp_path: Path) -> None:
     ("bound", "reached"),
     [("0.0.0.0", "127.0.0.1"), ("::", "127.0.0.1"), ("192.0.2.1", "192.0.2.1")],
 )
-def test_an_address_for_all_is_reached_on_the_loopback(
+def test_wildcard_address_is_probed_on_the_loopback(
     tmp_path: Path, bound: str, reached: str
 ) -> None:
     assert subject(tmp_path, process={"bind_address": bound}).address == reached
 
 
-def test_what_goes_wrong_is_one_sentence_each(world: World, tmp_path: Path) -> None:
-    seen, view, _settings, faults = probes.run_probes(
-        looking(
+def test_each_failed_probe_is_one_line(world: World, tmp_path: Path) -> None:
+    result, view, _settings, errors = probes.run_probes(
+        probed(
             world,
             tmp_path,
             kubeconfig=lambda: "/nowhere",
@@ -178,41 +178,41 @@ def test_what_goes_wrong_is_one_sentence_each(world: World, tmp_path: Path) -> N
         ),
         None,
     )
-    assert seen["served"] is not None
-    assert (seen["used"], seen["ready"], seen["metrics_anonymous"], view) == (
+    assert result["served"] is not None
+    assert (result["used"], result["ready"], result["metrics_anonymous"], view) == (
         None,
         None,
         None,
         None,
     )
-    starts = [fault.partition(":")[0] for fault in faults]
+    starts = [error.partition(":")[0] for error in errors]
     assert starts == [CHECK_NAMES[name] for name in ("used", "ready", "metrics_anonymous", "lease")]
-    assert not any("\n" in fault for fault in faults)
+    assert not any("\n" in error for error in errors)
 
 
-def test_a_movement_since_an_earlier_look_is_not_waited_for(world: World, tmp_path: Path) -> None:
+def test_renewal_since_an_earlier_read_needs_no_wait(world: World, tmp_path: Path) -> None:
     world.moves = False
     view = lease_observation.watch_lease(
-        looking(world, tmp_path),
+        probed(world, tmp_path),
         dataclasses.replace(RECORD, renew_time="2025-12-31T23:59:59.000000Z"),
     )
     assert (view.moving, len(world.readings)) == (True, 1)
 
 
-def test_a_lease_that_stands_still(
+def test_lease_without_renewal_is_not_moving(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease_observation, "MIN_LEASE_WAIT_S", 0.3)
     world.moves = False
     times = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=0.1)
-    view = lease_observation.watch_lease(looking(world, tmp_path, process={"timings": times}), None)
+    view = lease_observation.watch_lease(probed(world, tmp_path, process={"timings": times}), None)
     assert (view.state, view.moving) == ("held", False)
     assert 0.3 <= view.elapsed < 2
-    # The time of a record of an earlier look that is still the same is no movement.
+    # A record that has not changed since an earlier read is not a renewal.
     record = view.record
     assert (
         lease_observation.watch_lease(
-            looking(world, tmp_path, process={"timings": times}), record
+            probed(world, tmp_path, process={"timings": times}), record
         ).moving
         is False
     )
@@ -222,14 +222,14 @@ def test_a_lease_that_stands_still(
     ("retry", "duration", "seconds"),
     [(2, 15, 6), (30, 100, 90), (1, 5, 6), (2, 120, 48), (2, 0, 6), (2, 10**9, 300)],
 )
-def test_patience_follows_the_times_of_the_election(
+def test_lease_wait_follows_the_election_times(
     tmp_path: Path, retry: float, duration: int, seconds: float
 ) -> None:
-    own = facts.ElectionTimes(
+    configured = facts.ElectionTimes(
         lease_duration=100 if retry == 30 else 15, renew_deadline=10, retry_period=retry
     )
     found = lease_observation.compute_lease_wait(
-        subject(tmp_path, process={"timings": own}),
+        subject(tmp_path, process={"timings": configured}),
         dataclasses.replace(RECORD, lease_duration=duration),
     )
     assert found == seconds
@@ -237,7 +237,7 @@ def test_patience_follows_the_times_of_the_election(
         lease_observation.compute_lease_wait(subject(tmp_path, process={"timings": None}), RECORD)
         == lease_observation.MIN_LEASE_WAIT_S
     )
-    # A process that says it renews once a year is not waited for.
+    # The wait is limited, even if a process reports a renewal once a year.
     year = facts.ElectionTimes(lease_duration=9e9, renew_deadline=8e9, retry_period=3e7)
     assert (
         lease_observation.compute_lease_wait(subject(tmp_path, process={"timings": year}), RECORD)
@@ -245,10 +245,10 @@ def test_patience_follows_the_times_of_the_election(
     )
 
 
-def test_each_object_of_a_pair_of_locks_is_read_by_itself(
+def test_both_objects_of_a_double_lock_are_read(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While members change over, the object that is first in the order may be the one in which nobody writes any more."""
+    """While members migrate, the first object can be the one that no member renews any longer."""
     monkeypatch.setattr(lease_observation, "MIN_LEASE_WAIT_S", 0.2)
     times = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=0.05)
     path = "/api/v1/namespaces/kube-system/endpoints/kube-scheduler"
@@ -263,28 +263,28 @@ def test_each_object_of_a_pair_of_locks_is_read_by_itself(
         return answer(200, {"metadata": {"annotations": {_lease.ANNOTATION: text}}})
 
     world.server.respond = respond
-    looked = looking(
+    process = probed(
         world, tmp_path, source_groups=(("lease",), ("endpoints",)), process={"timings": times}
     )
-    view = lease_observation.watch_lease(looked, None)
+    view = lease_observation.watch_lease(process, None)
     assert (view.node, view.moving, view.record and view.record.source) == ("m2", True, "endpoints")
-    assert lease_observation.read_lease_once(looked, None).record is not None
+    assert lease_observation.read_lease_once(process, None).record is not None
 
 
-def test_the_lease_is_looked_for_by_its_own_name(world: World, tmp_path: Path) -> None:
+def test_lease_is_read_by_its_configured_name(world: World, tmp_path: Path) -> None:
     process = {"lease_name": "mine", "lease_namespace": "here"}
-    lease_observation.watch_lease(looking(world, tmp_path, process=process), None)
+    lease_observation.watch_lease(probed(world, tmp_path, process=process), None)
     assert set(world.readings) == {"/apis/coordination.k8s.io/v1/namespaces/here/leases/mine"}
 
 
-def test_a_glance_is_one_reading(world: World, tmp_path: Path) -> None:
-    view = lease_observation.read_lease_once(looking(world, tmp_path), None)
+def test_read_lease_once_sends_one_request(world: World, tmp_path: Path) -> None:
+    view = lease_observation.read_lease_once(probed(world, tmp_path), None)
     assert (view.state, view.moving, len(world.readings)) == ("held", False, 1)
     found = lease_observation.describe_lease(view)
     assert lease_observation.parse_record(found) == view.record
 
 
-def test_a_process_without_https_shows_no_certificate(tmp_path: Path) -> None:
+def test_process_without_https_is_not_probed_over_https(tmp_path: Path) -> None:
     old = subject(tmp_path, serving=HTTP, metrics_pair=("certificate", "key"))
     assert [
         probes.PROBES[name](old)
@@ -292,7 +292,7 @@ def test_a_process_without_https_shows_no_certificate(tmp_path: Path) -> None:
     ] == [None] * 4
 
 
-def test_plain_http(tmp_path: Path) -> None:
+def test_process_with_plain_http_is_probed_over_http(tmp_path: Path) -> None:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200 if self.path == "/healthz" else 404)
@@ -316,7 +316,7 @@ def test_plain_http(tmp_path: Path) -> None:
         probes._probe_readiness(old)
 
 
-def test_age_is_of_this_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renewal_age_uses_the_local_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_observation.time, "time", lambda: 1_800_000_000.0)
     assert lease_observation.compute_renewal_age("2027-01-15T07:59:58.123456Z") == 2.0
     for garbage in ("", None, "yesterday", "2027-13-99T00:00:00Z", "9" * 64):
@@ -337,11 +337,11 @@ def test_age_is_of_this_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         {"source": "lease", "lease_duration": 15, "transitions": 0, "holder_identity": {}},
     ],
 )
-def test_an_earlier_record_that_is_none(described: Any) -> None:
+def test_invalid_earlier_record_is_ignored(described: Any) -> None:
     assert lease_observation.parse_record(described) is None
 
 
-def test_a_certificate_that_cannot_be_read() -> None:
+def test_invalid_certificate_fails_the_probe() -> None:
     with pytest.raises(ProbeError, match="it cannot be parsed"):
         probes.describe_certificate(
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
@@ -350,29 +350,31 @@ def test_a_certificate_that_cannot_be_read() -> None:
         probes.describe_certificate("\u2603")
 
 
-# --- whose kubeconfig root acts on
+# --- The kubeconfig that root uses
 
 
-def test_the_credential_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mounted_credential_precedes_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(names, "CREDENTIALS_DIR", str(tmp_path / "credentials"))
     mine = tmp_path / "kubeconfig"
     mine.write_text("")
     assert process_kubeconfig("x.service", str(mine)) == str(mine)
-    own = tmp_path / "credentials/x.service/kubeconfig"
-    own.parent.mkdir(parents=True)
-    own.write_text("")
-    assert process_kubeconfig("x.service", str(mine)) == str(own)
+    configured = tmp_path / "credentials/x.service/kubeconfig"
+    configured.parent.mkdir(parents=True)
+    configured.write_text("")
+    assert process_kubeconfig("x.service", str(mine)) == str(configured)
 
 
-def test_no_kubeconfig(tmp_path: Path) -> None:
+def test_missing_kubeconfig_fails_the_probe(tmp_path: Path) -> None:
     with pytest.raises(ProbeError, match="no kubeconfig is known"):
         process_kubeconfig("x.service", "")
     with pytest.raises(ProbeError, match="No such file"):
         process_kubeconfig("x.service", str(tmp_path / "nothing"))
 
 
-def test_a_kubeconfig_that_others_may_write_is_not_acted_on(tmp_path: Path) -> None:
-    """It could name a token's file of root's, and a server that it is sent to."""
+def test_kubeconfig_that_others_can_write_is_not_used(tmp_path: Path) -> None:
+    """It could name a token file that only root can read, and a server that receives the token."""
     path = tmp_path / "kubeconfig"
     path.write_text("")
     path.chmod(0o666)
@@ -389,24 +391,28 @@ def test_a_kubeconfig_that_others_may_write_is_not_acted_on(tmp_path: Path) -> N
             process_kubeconfig("x.service", str(path))
 
 
-def test_only_this_host_is_looked_at(world: World, tmp_path: Path) -> None:
-    """A process can be told any address, and what runs as root would show its certificate of a reader of the metrics there."""
+def test_only_addresses_of_this_host_are_probed(world: World, tmp_path: Path) -> None:
+    """A process can report any address. Root must not present its metrics certificate there."""
     for address in ("192.0.2.1", "garbage"):
-        elsewhere = looking(
+        elsewhere = probed(
             world, tmp_path, process={"bind_address": address}, listening_addresses={"127.0.0.1"}
         )
-        seen, _view, _settings, faults = probes.run_probes(elsewhere, None)
-        assert (seen["served"], seen["ready"], seen["metrics_anonymous"]) == (None, None, None)
+        result, _view, _settings, errors = probes.run_probes(elsewhere, None)
+        assert (result["served"], result["ready"], result["metrics_anonymous"]) == (
+            None,
+            None,
+            None,
+        )
         assert (
-            len([fault for fault in faults if f"nothing listens at {address} on port" in fault])
+            len([error for error in errors if f"nothing listens at {address} on port" in error])
             == 3
         )
 
 
-def test_a_library_that_only_an_importer_claims_is_not_installed(
+def test_library_that_only_an_import_hook_reports_is_not_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As Mitogen's does, of every name."""
+    """The import hook of Mitogen reports every name."""
 
     class Importer:
         @staticmethod

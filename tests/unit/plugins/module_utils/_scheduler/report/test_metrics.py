@@ -1,4 +1,4 @@
-"""The report as metrics; tests/integration/monitoring has promtool read it."""
+"""Test the metrics of the report; tests/integration/monitoring checks them with promtool."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def samples(report: status.StatusDocument) -> dict[str, float]:
     }
 
 
-def test_a_healthy_cluster() -> None:
+def test_healthy_cluster_has_all_samples() -> None:
     found = samples(document())
     m1 = 'cluster="kube_masters",host="m1"'
     assert found[f"member_healthy{{{m1}}}"] == found[f"member_leads{{{m1}}}"] == 1
@@ -54,13 +54,13 @@ def test_a_healthy_cluster() -> None:
         )
 
 
-def test_what_is_not_known_has_no_sample() -> None:
-    answers: dict[str, Any] = {
+def test_unknown_value_has_no_sample() -> None:
+    results: dict[str, Any] = {
         "m1": member("m1"),
         "m2": member("m2", **DOWN),
         "m3": member("m3", drift=[DRIFT, DRIFT]),
     }
-    found = samples(document(cluster(answers, play_scope("m1 m2 m3 m4", lost="m4"))))
+    found = samples(document(cluster(results, play_scope("m1 m2 m3 m4", lost="m4"))))
     healthy = {
         name: found[f'member_healthy{{cluster="kube_masters",host="{name}"}}']
         for name in ("m1", "m2", "m3", "m4")
@@ -72,20 +72,20 @@ def test_what_is_not_known_has_no_sample() -> None:
     assert not [name for name in found if 'host="m2"' in name and name.startswith("certificate")]
 
 
-def test_a_lease_that_stands() -> None:
-    answers = {
+def test_lease_that_is_not_renewed_is_reported_as_not_moving() -> None:
+    results = {
         name: member(name, lease={**lease("m1.example"), "moving": False}) for name in ("m1", "m2")
     }
     assert (
-        samples(document(cluster(answers, play_scope("m1 m2"))))[
+        samples(document(cluster(results, play_scope("m1 m2"))))[
             'lease_moving{cluster="kube_masters"}'
         ]
         == 0
     )
 
 
-def test_a_hostile_version_is_a_label_and_no_line() -> None:
-    answers = {"m1": member("m1", process={**PROCESS, "version": '1"} 1\nup{} 0 \\'})}
-    text = metrics.render_metrics(document(cluster(answers, play_scope("m1"))))
+def test_markup_in_a_version_stays_in_the_label() -> None:
+    results = {"m1": member("m1", process={**PROCESS, "version": '1"} 1\nup{} 0 \\'})}
+    text = metrics.render_metrics(document(cluster(results, play_scope("m1"))))
     assert 'version="1\\"} 1 up{} 0 \\\\"} 1\n' in text
     assert "\nup" not in text

@@ -1,4 +1,4 @@
-"""The page of the status: self-contained, safe, in order, and legible by its colours."""
+"""Test the status page: self-contained, safe, in order, and with readable colors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def text_of(page: str) -> str:
 @pytest.mark.parametrize(
     "found", [document(), troubled(), hostile(), status.build_document([], "t")]
 )
-def test_it_needs_nothing_else(found: status.StatusDocument) -> None:
+def test_page_needs_no_other_file(found: status.StatusDocument) -> None:
     page = render_status_page(found)
     tree = Tree(page)
     names = {tag for tag, _attributes in tree.tags}
@@ -60,7 +60,7 @@ def test_it_needs_nothing_else(found: status.StatusDocument) -> None:
     assert not re.search(r"url\(|@import|@font-face", page)
 
 
-def test_what_it_says() -> None:
+def test_page_of_a_healthy_cluster_shows_its_state() -> None:
     text = text_of(render_status_page(document()))
     for words in (
         "kube-scheduler, 2026-01-13 12:00:00 UTC",
@@ -77,7 +77,7 @@ def test_what_it_says() -> None:
         assert words in text
 
 
-def test_who_needs_a_hand_is_on_top_with_the_reason() -> None:
+def test_unhealthy_clusters_and_members_come_first_with_reasons() -> None:
     page = render_status_page(troubled())
     text = text_of(page)
     assert (
@@ -105,7 +105,7 @@ def test_who_needs_a_hand_is_on_top_with_the_reason() -> None:
 
 
 @pytest.mark.parametrize(("count", "cards"), [(1, 0), (2, 2), (100, 100)])
-def test_an_overview_of_several_clusters(count: int, cards: int) -> None:
+def test_several_clusters_have_an_overview(count: int, cards: int) -> None:
     found = document(*(cluster(name=f"c{number}") for number in range(count)))
     page = render_status_page(found)
     assert page.count("<section") == count
@@ -116,8 +116,8 @@ def test_an_overview_of_several_clusters(count: int, cards: int) -> None:
     ("days", "look", "width"),
     [(364, "good", 99.7), (31, "good", 8.5), (30, "warn", 8.2), (0, "warn", 0), (-3, "bad", 0)],
 )
-def test_what_is_left_of_a_certificate_is_a_bar(days: int, look: str, width: float) -> None:
-    """Full when it was made; due from its mark on."""
+def test_bar_shows_the_days_until_expiry(days: int, look: str, width: float) -> None:
+    """The bar is full at issuance. From the mark on, the certificate is due for renewal."""
     answer = member("m1")
     answer["probes"] = {**answer["probes"], "served": certificate(days), "used": None}
     page = render_status_page(document(cluster({"m1": answer}, play_scope("m1"))))
@@ -127,7 +127,7 @@ def test_what_is_left_of_a_certificate_is_a_bar(days: int, look: str, width: flo
     assert f'class="is-{look}">{days} day' in page or days < 0
 
 
-def test_markup_of_a_hostile_host_is_only_text() -> None:
+def test_markup_from_a_host_is_only_text() -> None:
     tree = Tree(render_status_page(hostile()))
     assert not {tag for tag, _attributes in tree.tags} & {"script", "img"}
     assert not any("onerror" in attributes for _tag, attributes in tree.tags)
@@ -136,14 +136,14 @@ def test_markup_of_a_hostile_host_is_only_text() -> None:
         assert 0 <= float(value) <= 100
 
 
-# --- colours: WCAG 2.1, 1.4.3, level AA; what a browser makes of them, make page looks at
+# --- Colors: WCAG 2.1, 1.4.3, level AA. `make page` checks the displayed colors in a browser.
 
 ON_PAGE = ("text", "dim", "good", "warn", "bad")
 THEMES = {"light": r"^:root \{(.*?)\}", "dark": r"dark\) \{ :root \{(.*?)\}"}
 
 
-def luminance(colour: str) -> float:
-    digits = colour.lstrip("#")
+def luminance(color: str) -> float:
+    digits = color.lstrip("#")
     digits = digits if len(digits) == 6 else "".join(digit * 2 for digit in digits)
     parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
     linear = [
@@ -163,19 +163,21 @@ def theme(name: str, style: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", list(THEMES))
-def test_contrast(name: str) -> None:
-    colours = theme(name, shared.BASE_STYLE)
+def test_contrast_of_the_colors_is_sufficient(name: str) -> None:
+    colors = theme(name, shared.BASE_STYLE)
     for text in ON_PAGE:
         for back in ("back", "panel"):
-            assert contrast(colours[text], colours[back]) >= 4.5, (text, back)
-    for own, value in theme(name, DIAGRAM_STYLE).items():
-        # Of these, bounds and faults are written too; the others are drawn.
-        assert contrast(value, colours["back"]) >= (4.5 if own in ("none", "bound") else 3), own
+            assert contrast(colors[text], colors[back]) >= 4.5, (text, back)
+    for name_of_color, value in theme(name, DIAGRAM_STYLE).items():
+        # Only none and bound are colors of text; the remaining ones are colors of drawings.
+        assert contrast(value, colors["back"]) >= (
+            4.5 if name_of_color in ("none", "bound") else 3
+        ), name_of_color
     fills = re.findall(r"background: (#[0-9a-f]{6})", shared.BASE_STYLE)
     assert len(fills) == 3
     assert all(contrast("#fff", fill) >= 4.5 for fill in fills)
 
 
-def test_contrast_is_measured() -> None:
+def test_contrast_of_known_colors() -> None:
     assert contrast("#000", "#ffffff") == pytest.approx(21)
     assert contrast("#767676", "#fff") == pytest.approx(4.54, abs=0.01)

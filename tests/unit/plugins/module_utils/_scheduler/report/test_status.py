@@ -40,10 +40,10 @@ def three(**changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: member(name, **changes.get(name, {})) for name in ("m1", "m2", "m3")}
 
 
-# --- the table
+# --- The table
 
 
-def test_a_healthy_cluster() -> None:
+def test_healthy_cluster_is_a_table() -> None:
     assert texts() == [
         "kube_masters: 3 of 3 healthy; leader: m1 since 2026-01-01 00:00:00 UTC",
         "host  version  unit    healthy  leader  lease  transitions  served, days  used, days  drift",
@@ -65,9 +65,9 @@ def test_a_healthy_cluster() -> None:
     ]
 
 
-def test_who_needs_a_hand_comes_first_with_the_reason_below_the_table() -> None:
-    answers = three(m2=DOWN, m3={"drift": [DRIFT]})
-    lines = table.render_table(document(cluster(answers, play_scope("m1 m2 m3 m4", lost="m4"))))
+def test_unhealthy_members_come_first_with_reasons_below_the_table() -> None:
+    results = three(m2=DOWN, m3={"drift": [DRIFT]})
+    lines = table.render_table(document(cluster(results, play_scope("m1 m2 m3 m4", lost="m4"))))
     assert lines[0] == (
         "kube_masters: 2 of 4 healthy; leader: m1 since 2026-01-01 00:00:00 UTC",
         "no_answer",
@@ -86,12 +86,12 @@ def test_who_needs_a_hand_comes_first_with_the_reason_below_the_table() -> None:
     ]
 
 
-def test_what_is_no_fault_is_told_last() -> None:
+def test_notes_come_last() -> None:
     http = {**member("m2")["probes"], "metrics_http": 200}
-    answers = three(
+    results = three(
         m2={"process": {**PROCESS, "version": "1.20.2"}, "probes": http, "not_checked": ["metrics"]}
     )
-    found = cluster(answers, m1={"limitations": ["no credentials"]})
+    found = cluster(results, m1={"limitations": ["no credentials"]})
     assert texts(found)[5:] == [
         "failover: at most 23.8 s after a crash, 23.8 s after a stop",
         "m1: no credentials",
@@ -101,8 +101,8 @@ def test_what_is_no_fault_is_told_last() -> None:
     assert found["state"] == "healthy"
 
 
-def test_a_host_that_could_not_be_compared() -> None:
-    """Without a comparison there is no drift, which must not look as if there were none."""
+def test_host_without_a_comparison_has_unknown_drift() -> None:
+    """Without a comparison, the drift is unknown, which is not the same as no drift."""
     found = cluster(m1={"errors": ["m1: systemd does not run here"]})
     assert status.list_reasons(document(found)) == [
         "m1: not compared with its plan: systemd does not run here"
@@ -111,18 +111,18 @@ def test_a_host_that_could_not_be_compared() -> None:
     assert texts(found)[2].split()[-1] == "?"
 
 
-def test_a_host_that_failed_after_it_had_answered() -> None:
+def test_host_that_was_lost_after_its_result_has_failed() -> None:
     found = cluster(three(), play_scope(batch="m1 m3", lost="m2"))
     assert (found["state"], next(iter(found["members"]))) == ("failed", "m2")
     assert status.list_reasons(document(found)) == ["m2: failed or was lost in this run"]
 
 
-def test_a_host_that_does_not_say_why_it_is_not_healthy() -> None:
+def test_unhealthy_host_without_problems_has_a_reason() -> None:
     found = document(cluster(three(m2={"healthy": False})))
     assert status.list_reasons(found) == ["m2: unhealthy, reason unknown"]
 
 
-def test_columns_fit_long_names_and_bound_what_hosts_say() -> None:
+def test_columns_fit_long_names_and_shorten_text_from_hosts() -> None:
     name = "master-1.control-plane.kube-ha.example.org"
     long = member(name, name, process={**PROCESS, "version": "1" * 300})
     rows = texts(cluster({name: long, "m2": member("m2", name)}, play_scope(f"{name} m2")))[1:4]
@@ -131,10 +131,10 @@ def test_columns_fit_long_names_and_bound_what_hosts_say() -> None:
     assert len(rows[1]) < 200
 
 
-# --- who leads
+# --- The leader
 
 
-def test_a_foreign_holder() -> None:
+def test_foreign_holder_is_an_error_of_the_cluster() -> None:
     foreign = {"lease": lease("x.example")}
     found = cluster(three(m1=foreign, m2=foreign, m3=foreign))
     reason = "holder x.example is not in the group: removed without uninstall? its hosts are m1.example, m2.example, m3.example"
@@ -144,28 +144,28 @@ def test_a_foreign_holder() -> None:
     assert f"kube_masters: {reason}" in texts(found)
 
 
-def test_nobody_leads() -> None:
+def test_released_lease_means_no_leader() -> None:
     free = {"lease": {**lease("m1.example"), "holder": None, "state": "released"}}
     found = cluster(three(m1=free, m2=free, m3=free))
     assert (found["leader"], found["leader_since"]) == (None, None)
     assert texts(found)[0] == "kube_masters: 3 of 3 healthy; no leader"
 
 
-def test_members_that_do_not_agree() -> None:
+def test_members_that_report_different_leaders_are_an_error() -> None:
     found = cluster(three(m3={"lease": lease("m3.example")}))
     assert found["reasons"] == ["the members report different leaders: m1.example, m3.example"]
     assert [name for name, each in found["members"].items() if each["leads"]] == ["m1", "m3"]
 
 
-def test_the_leader_by_its_hostname_and_the_present_batch() -> None:
-    """An earlier batch's answer about the leader is over; a member may be known by another name than its own."""
-    answers = {"a": member("m1", "m1"), "b": member("m2", "m2")}
-    found = cluster(answers, play_scope("a b", batch="b"))
+def test_leader_is_found_by_hostname_in_the_current_batch() -> None:
+    """The result of an earlier batch about the leader is stale. Names can differ from hostnames."""
+    results = {"a": member("m1", "m1"), "b": member("m2", "m2")}
+    found = cluster(results, play_scope("a b", batch="b"))
     assert found["leader"] == "b"
     assert [each["leads"] for each in found["members"].values()] == [False, True]
 
 
-def test_the_lease_changed_hands() -> None:
+def test_lease_transition_during_the_run_is_a_note() -> None:
     before = {
         name: member(name, lease={**lease("m2.example"), "transitions": 0})
         for name in ("m1", "m2", "m3")
@@ -178,7 +178,7 @@ def test_the_lease_changed_hands() -> None:
 @pytest.mark.parametrize(
     "time", ["", "garbage", "2026-01-01T00:00:00", "0001-01-01T00:00:00+23:00", None]
 )
-def test_a_time_that_is_none(time: str | None) -> None:
+def test_invalid_time_is_omitted(time: str | None) -> None:
     assert parse_time(time) is None
     found = cluster(
         three(
@@ -191,10 +191,10 @@ def test_a_time_that_is_none(time: str | None) -> None:
     assert texts(found)[0] == "kube_masters: 3 of 3 healthy; leader: m1"
 
 
-# --- some members, and many clusters
+# --- Some members, and many clusters
 
 
-def test_some_members() -> None:
+def test_members_outside_the_play_are_not_queried() -> None:
     found = cluster({"m1": member("m1")}, play_scope(playing="m1"))
     assert list(found["members"]) == ["m1"]
     assert texts(found)[4:] == ["not queried: m2, m3"]
@@ -206,12 +206,12 @@ def test_some_members() -> None:
     assert found["state"] == "healthy"
 
 
-def test_members_of_later_batches_are_not_missed() -> None:
+def test_members_of_later_batches_are_not_reported_as_missing() -> None:
     found = cluster({"m1": member("m1")}, play_scope(batch="m1"))
     assert (list(found["members"]), found["not_asked"]) == (["m1"], ["m2", "m3"])
 
 
-def test_clusters_that_need_a_hand_come_first() -> None:
+def test_unhealthy_clusters_come_first() -> None:
     found = troubled()
     assert [(each["name"], each["state"]) for each in found["clusters"]] == [
         ("east", "no_answer"),
@@ -225,18 +225,18 @@ def test_clusters_that_need_a_hand_come_first() -> None:
     )
 
 
-def test_many_clusters_that_are_well_take_a_line_each() -> None:
+def test_many_healthy_clusters_have_one_line_each() -> None:
     found = table.render_table(troubled(table.MAX_TABLES + 1))
     lines = [line.text for line in found if re.match(r"c\d", line.text)]
     line = "c000: 3 of 3 healthy; leader: m1 since 2026-01-01 00:00:00 UTC; 1.37.2; certificates valid for at least 3000 days"
     assert lines[0] == line
     assert len(lines) == table.MAX_TABLES - 1
     assert sum(line.text.startswith("host ") for line in found) == 2
-    all_well = [cluster(name=f"c{number}") for number in range(2)]
-    assert texts(*all_well)[-1] == "2 clusters: healthy, no drift"
+    healthy = [cluster(name=f"c{number}") for number in range(2)]
+    assert texts(*healthy)[-1] == "2 clusters: healthy, no drift"
 
 
-def test_a_cluster_of_which_nothing_is_known() -> None:
+def test_cluster_without_results() -> None:
     scope = play_scope(lost="m1 m2 m3")
     found = status.evaluate_cluster("lost", status.GatheredResults(scope, {}, {}, {}), None)
     assert (found["state"], found["failover"], found["renew_before_days"]) == (
@@ -245,14 +245,14 @@ def test_a_cluster_of_which_nothing_is_known() -> None:
         None,
     )
     assert texts(found)[0] == "lost: 0 of 3 healthy; no leader"
-    assert not any(line.startswith("fail-over") for line in texts(found))
+    assert not any(line.startswith("failover") for line in texts(found))
 
 
-def test_when_certificates_are_renewed() -> None:
+def test_renewal_window_is_in_days() -> None:
     assert cluster()["renew_before_days"] == 30
 
 
-def test_lines_are_single_and_show_no_key() -> None:
+def test_lines_are_printable_and_show_no_private_key() -> None:
     evil = "a\n\x1b[31mb\r-----BEGIN PRIVATE KEY-----\nAAAA"
     plan = {"errors": [evil], "limitations": [evil]}
     for text in texts(cluster(m1=plan)):
@@ -260,11 +260,11 @@ def test_lines_are_single_and_show_no_key() -> None:
         assert "AAAA" not in text
 
 
-# --- the schema
+# --- The schema
 
 
-def test_the_schema_is_that_of_the_document() -> None:
-    """UPDATE_GOLDEN=1 writes it anew; what changed is then to be read in the diff, and SCHEMA raised where something is gone."""
+def test_schema_matches_the_document() -> None:
+    """Set UPDATE_GOLDEN=1 to write the schema again. If a field is removed, increase SCHEMA_VERSION."""
     if os.environ.get("UPDATE_GOLDEN"):
         SCHEMA.write_text(status_schema.text())
     assert SCHEMA.read_text() == status_schema.text()
@@ -279,17 +279,17 @@ def descriptions(found: Any) -> list[str]:
     return own + [text for value in found.values() for text in descriptions(value)]
 
 
-def test_the_schema_describes_every_field() -> None:
-    told = descriptions(json.loads(SCHEMA.read_text()))
-    assert len(told) > 90
-    assert all(told)
-    assert not [text for text in told if re.search(r"[A-Z]\(", text)]
+def test_schema_describes_every_field() -> None:
+    texts_of_schema = descriptions(json.loads(SCHEMA.read_text()))
+    assert len(texts_of_schema) > 90
+    assert all(texts_of_schema)
+    assert not [text for text in texts_of_schema if re.search(r"[A-Z]\(", text)]
 
 
 @pytest.mark.parametrize("change", ["further", "lacking", "kind"])
-def test_the_schema_refuses_what_it_does_not_describe(change: str) -> None:
+def test_schema_rejects_undescribed_changes(change: str) -> None:
     jsonschema = pytest.importorskip(
-        "jsonschema", reason="the oldest tools lack it; make unit has it"
+        "jsonschema", reason="the oldest supported tools do not include jsonschema"
     )
     rule = status_schema.strict(json.loads(SCHEMA.read_text()))
     found = json.loads(json.dumps(troubled()))
