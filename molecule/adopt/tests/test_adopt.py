@@ -58,14 +58,15 @@ spec:
     name: kube-scheduler
   hostNetwork: true
 """
-# Starts and stops pods by the manifest directory, as kubelet does, in a control group that is no
-# service's.
+# Starts and stops pods by the manifest directory, as kubelet does, in the control group of a static
+# pod.
+POD_SLICE = "kubepods-burstable-pod0123456789abcdef0123456789abcdef.slice"
 KUBELET = f"""#!/bin/sh
 while sleep 0.5; do
     if [ ! -e {MANIFEST} ]; then
         systemctl stop pod.scope 2>/dev/null
     elif ! systemctl is-active --quiet pod.scope; then
-        systemd-run --quiet --collect --scope --unit=pod /opt/image/kube-scheduler $(sed -n 's/^    - \\(--.*\\)/\\1/p' {MANIFEST}) &
+        systemd-run --quiet --collect --scope --slice={POD_SLICE} --unit=pod /opt/image/kube-scheduler $(sed -n 's/^    - \\(--.*\\)/\\1/p' {MANIFEST}) &
     fi
 done
 """

@@ -100,7 +100,10 @@ SCHEDULER_NAME_LINE = re.compile(
 LOCK_TYPE = re.compile(r"[a-z]{1,40}")
 MAX_YAML_BYTES = 65536
 """YAML takes seconds per megabyte. The configuration of a scheduler has some hundred bytes."""
+MAX_YAML_NODES = 10000
 WITHHELD = "(withheld)"
+SECRET_FIELDS = ("keydata", "key-data", "password", "token")
+"""Ends of the lowercase names of fields that contain a secret."""
 
 
 def parse_flag(word: str) -> tuple[str, str | None]:
@@ -135,10 +138,27 @@ def _load_yaml(content: bytes) -> t.Any:
     if len(content) > MAX_YAML_BYTES:
         return None
     try:
-        # The C loader crashes the process on a deeply nested text.
-        return yaml.load(content.decode("utf-8", "replace"), Loader=yaml.SafeLoader)
+        return yaml.load(content.decode("utf-8", "replace"), Loader=_bounded_loader(yaml))
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _bounded_loader(yaml: t.Any) -> t.Any:
+    """Return a loader that rejects aliases, which can repeat a part many times, and many nodes.
+
+    Merge keys need an alias. The C loader crashes the process on a deeply nested text.
+    """
+
+    class BoundedLoader(yaml.SafeLoader):
+        nodes = 0
+
+        def compose_node(self, parent: t.Any, index: t.Any) -> t.Any:
+            self.nodes += 1
+            if self.nodes > MAX_YAML_NODES or self.check_event(yaml.AliasEvent):
+                raise ValueError("an alias or too many nodes")
+            return super().compose_node(parent, index)
+
+    return BoundedLoader
 
 
 def parse_fields(content: bytes) -> dict[str, str]:
@@ -168,8 +188,8 @@ def _fields_by_pattern(text: str) -> dict[str, str]:
 def list_settings(content: bytes) -> list[str]:
     """Return all fields of a configuration as FIELD=JSON; none if unreadable or too many.
 
-    An example is leaderElection.leaseDuration="15s". Private keys, which the configuration of an
-    extender can contain, are withheld.
+    An example is leaderElection.leaseDuration="15s". Secrets, such as the private key of an
+    extender, are withheld.
     """
     try:
         lines = list(_flatten(_load_yaml(content), "", [facts.MAX_LIST_LENGTH]))
@@ -182,29 +202,29 @@ def _flatten(value: t.Any, path: str, budget: list[int]) -> t.Iterator[str]:
     if isinstance(value, dict):
         _spend(budget)
         for name, part in value.items():
-            safe_part = WITHHELD if _is_key(name) else part
+            safe_part = WITHHELD if _is_secret(name) else part
             yield from _flatten(safe_part, f"{path}.{name}" if path else str(name), budget)
     elif path:
-        yield f"{path}={json.dumps(_without_keys(value, budget))}"
+        yield f"{path}={json.dumps(_without_secrets(value, budget))}"
 
 
-def _without_keys(value: t.Any, budget: list[int]) -> t.Any:
-    """Return a value without private keys."""
+def _without_secrets(value: t.Any, budget: list[int]) -> t.Any:
+    """Return a value without secrets."""
     _spend(budget)
     if isinstance(value, dict):
         return {
-            str(name): WITHHELD if _is_key(name) else _without_keys(part, budget)
+            str(name): WITHHELD if _is_secret(name) else _without_secrets(part, budget)
             for name, part in value.items()
         }
-    return [_without_keys(part, budget) for part in value] if isinstance(value, list) else value
+    return [_without_secrets(part, budget) for part in value] if isinstance(value, list) else value
 
 
-def _is_key(name: t.Any) -> bool:
-    return str(name).lower().endswith("keydata")
+def _is_secret(name: t.Any) -> bool:
+    return str(name).lower().endswith(SECRET_FIELDS)
 
 
 def _spend(budget: list[int]) -> None:
-    """Raise ValueError if a value has too many parts: a YAML alias can repeat a part many times."""
+    """Raise ValueError if a value has too many parts."""
     budget[0] -= 1
     if budget[0] < 0:
         raise ValueError("too large")
@@ -218,7 +238,7 @@ class ProcessSettings(t.NamedTuple):
     configured: bool  # has a configuration, so that some flags have no effect
     readable: bool  # the command line could be read
     schedulers: tuple[str, ...] = (DEFAULT_SCHEDULER,)
-    content: bytes = b""  # of the configuration
+    listed: tuple[str, ...] = ()  # all fields of the configuration, see list_settings
 
     def text(self, flag: str, field: str) -> str:
         """Return the value of the flag, otherwise of the field, otherwise ""."""
@@ -297,23 +317,60 @@ def _address(text: str, default: str) -> str:
         return default
 
 
+class ParsedConfig(t.TypedDict):
+    """What is known of a configuration."""
+
+    fields: dict[str, str]
+    schedulers: list[str]
+    listed: list[str]
+
+
+NO_CONFIG = ParsedConfig(fields={}, schedulers=[], listed=[])
+
+
+def parse_config(content: bytes) -> ParsedConfig:
+    """Parse a configuration; secrets are withheld."""
+    text = content[:MAX_YAML_BYTES].decode("utf-8", "replace")
+    return ParsedConfig(
+        fields=parse_fields(content),
+        schedulers=SCHEDULER_NAME_LINE.findall(text),
+        listed=list_settings(content),
+    )
+
+
+def is_parsed_config(value: t.Any) -> bool:
+    """Return whether a value has the shape of a ParsedConfig."""
+    if not isinstance(value, dict) or value.keys() != NO_CONFIG.keys():
+        return False
+    fields, lists = value["fields"], [value["schedulers"], value["listed"]]
+    if not isinstance(fields, dict) or not all(isinstance(part, list) for part in lists):
+        return False
+    return all(isinstance(text, str) for part in [fields.values(), *lists] for text in part)
+
+
 def parse_settings(
     arguments: t.Sequence[str], content: bytes | None, *, readable: bool = True
 ) -> ProcessSettings:
     """Parse a command line without its program, and the content of a configuration."""
+    config = parse_config(content) if content else NO_CONFIG
+    return combine_settings(arguments, config, readable=readable)
+
+
+def combine_settings(
+    arguments: t.Sequence[str], config: ParsedConfig, *, readable: bool = True
+) -> ProcessSettings:
+    """Combine a command line without its program with a parsed configuration."""
     flags = parse_flags(arguments)
-    names = SCHEDULER_NAME_LINE.findall(
-        (content or b"")[:MAX_YAML_BYTES].decode("utf-8", "replace")
-    )
+    names = config["schedulers"]
     if "config" not in flags and flags.get("scheduler-name"):
         names = [flags["scheduler-name"]]
     return ProcessSettings(
         flags,
-        parse_fields(content) if content else {},
+        config["fields"],
         bool(flags.get("config")),
         readable,
         tuple(dict.fromkeys(names)) or (DEFAULT_SCHEDULER,),
-        content or b"",
+        tuple(config["listed"]),
     )
 
 

@@ -51,6 +51,30 @@ def parse_listeners(table: str) -> list[Listener]:
     return listeners
 
 
+KUBEPODS_GROUP = re.compile(r"(?:[a-z0-9.-]*-)?kubepods(?:\.slice)?")
+POD_GROUP = re.compile(r"(?:[a-z0-9.-]*-)?pod([0-9a-f][0-9a-f_-]{31,35})(?:\.slice)?")
+STATIC_POD_UID = re.compile(r"[0-9a-f]{32}")
+
+
+def is_static_pod_group(path: str) -> bool:
+    """Return whether kubelet created a control group for a static pod.
+
+    kubelet gives a static pod a UID of 32 digits. The UID of any other pod comes from the apiserver
+    and has separators. Groups of users, services and containers can contain groups with any name.
+    Sources: Kubernetes, pkg/kubelet/config/common.go and pkg/kubelet/cm.
+    """
+    parents: list[str] = []
+    for name in path.strip("/").split("/"):
+        if name.startswith("user") or name.endswith((".service", ".scope")):
+            return False
+        pod = POD_GROUP.fullmatch(name)
+        if pod:
+            in_kubepods = any(map(KUBEPODS_GROUP.fullmatch, parents))
+            return in_kubepods and STATIC_POD_UID.fullmatch(pod[1]) is not None
+        parents.append(name)
+    return False
+
+
 class Proc:
     """The processes of this host. For a process that has ended, all properties are empty."""
 
@@ -102,6 +126,14 @@ class Proc:
         )
         return (int(uid[1]), int(gid[1])) if uid and gid else None
 
+    def ids(self, pid: int) -> tuple[int, int, list[int]] | None:
+        """Return user, group and further groups of a process; None if it is between two users."""
+        main = self.user(pid)
+        groups = re.search(r"^Groups:([ \t\d]*)$", self._text(str(pid), "status"), re.MULTILINE)
+        return (
+            (*main, [int(word) for word in groups[1].split()] if groups else []) if main else None
+        )
+
     def start_ticks(self, pid: int) -> int | None:
         """Return the start time in clock ticks since boot; it identifies a reused process ID."""
         # The command name, in parentheses, can contain any character.
@@ -122,6 +154,11 @@ class Proc:
         """Return the innermost control group whose name looks like a systemd unit, or ""."""
         lines = self._text(str(pid), "cgroup").splitlines()
         return next((word for line in lines for word in line.split("/")[-1:] if "." in word), "")
+
+    def is_in_static_pod(self, pid: int) -> bool:
+        """Return whether a process belongs to a static pod of kubelet."""
+        lines = self._text(str(pid), "cgroup").splitlines()
+        return any(is_static_pod_group(line.split(":", 2)[-1]) for line in lines)
 
     def in_session(self, pid: int) -> bool:
         """Return whether a process belongs to a login session."""

@@ -13,18 +13,21 @@ import pwd
 import re
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.foreign import (
+    read_as,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     DIGEST_VARIABLE,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
+    NO_CONFIG,
     ProcessSettings,
-    list_settings,
+    combine_settings,
+    is_parsed_config,
+    parse_config,
     parse_flags,
-    parse_settings,
     serving_or_default,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
@@ -47,17 +50,18 @@ class ListenAddress(t.NamedTuple):
 def read_process_settings(proc: Proc, pid: int) -> ProcessSettings:
     """Read the command line and the configuration of a process.
 
-    The configuration is read in the file system of the process, if it is a regular file of at
-    most 1 MiB.
+    The configuration is read with the rights of the process. An unreadable file counts as missing.
     """
     words = proc.command_line(pid) if pid else []
-    config = parse_flags(words[1:]).get("config", "")
-    content = None
-    if os.path.isabs(config):
-        # The process controls its own file system. An unreadable file counts as missing.
-        with contextlib.suppress(FilesError):
-            content = paths.read(f"{proc.path(pid, 'root')}{config}", follow=True)
-    return parse_settings(words[1:], content, readable=bool(words))
+    path = parse_flags(words[1:]).get("config", "")
+    config = NO_CONFIG
+    if os.path.isabs(path):
+        # The child that parses it cannot import from its root directory.
+        with contextlib.suppress(ImportError):
+            import yaml  # noqa: F401, PLC0415
+        parsed = read_as(proc, pid, path, parse_config)
+        config = parsed if is_parsed_config(parsed) else NO_CONFIG
+    return combine_settings(words[1:], config, readable=bool(words))
 
 
 def describe_process(
@@ -109,7 +113,7 @@ def describe_process(
         known = sorted(filter(ENVIRONMENT_NAME.fullmatch, environment))
         process["user"] = "" if user is None else user_name(user[0])
         process["arguments"] = proc.command_line(pid)[1 : 1 + facts.MAX_LIST_LENGTH]
-        process["settings"] = list_settings(settings.content)
+        process["settings"] = list(settings.listed)
         process["environment"] = known[: facts.MAX_LIST_LENGTH]
     return process
 

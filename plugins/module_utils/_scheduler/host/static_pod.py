@@ -72,12 +72,24 @@ def kubeconfig_path(path: str) -> str:
 
 
 def find_pid(proc: Proc, unit: str) -> int:
-    """Return the process of the pod, 0 for none: a scheduler that is not a systemd service."""
+    """Return the process of the pod, 0 for none.
+
+    Any container can name its process kube-scheduler. The pod's process is in the control group of
+    a static pod, and has the arguments of the manifest.
+    """
     local = LocalScheduler(0, unit, (LEASE_NAMESPACE, LEASE_NAME), None)
     others = other_schedulers(
         proc, local, lambda pid: process.read_process_settings(proc, pid).lease
     )
-    return next((pid for pid in others if not proc.unit(pid).endswith(".service")), 0)
+    expected = set(read_arguments(MANIFEST))
+    return next(
+        (
+            pid
+            for pid in others
+            if proc.is_in_static_pod(pid) and expected <= set(proc.command_line(pid)[1:])
+        ),
+        0,
+    )
 
 
 class StaticPod:

@@ -298,8 +298,8 @@ def test_invalid_digest_is_ignored(proc: FakeProc) -> None:
     assert description["digest"] == ""
 
 
-def test_lock_of_a_real_process(tmp_path: Path) -> None:
-    config = tmp_path / "config.yaml"
+def test_lock_of_a_real_process(shared_path: Path) -> None:
+    config = shared_path / "config.yaml"
     config.write_text('leaderElection:\n  leaderElect: true\n  resourceLock: "endpointsleases"\n')
 
     def read_lock(*words: str) -> str:
@@ -318,3 +318,22 @@ def test_lock_of_a_real_process(tmp_path: Path) -> None:
     assert read_lock(f"--config={config}", "--leader-elect-resource-lock=leases") == "leases"
     assert read_lock("--v=2") == ""
     assert process.read_process_settings(Proc(), 0).lock == ""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user")
+def test_configuration_that_the_process_cannot_read_is_not_read(
+    proc: FakeProc, shared_path: Path
+) -> None:
+    """A local user can name any file, such as the kubeconfig of an administrator."""
+    secret = shared_path / "admin.conf"
+    secret.write_text("leaderElection: {resourceLock: leases}\nusers: [{token: secret}]\n")
+    secret.chmod(0o600)
+    root = proc.place(7, ("kube-scheduler", f"--config={secret}"), uid=12345) / "root"
+    root.rmdir()
+    root.symlink_to("/")
+    settings = process.read_process_settings(proc, 7)
+    assert (settings.lock, settings.listed) == ("", ())
+    secret.chmod(0o644)
+    settings = process.read_process_settings(proc, 7)
+    assert settings.lock == "leases"
+    assert settings.listed

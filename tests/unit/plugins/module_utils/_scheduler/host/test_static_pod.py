@@ -10,6 +10,9 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import handover
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import static_pod
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import (
+    is_static_pod_group,
+)
 
 from tests.support.apiserver import kubeconfig
 from tests.support.host import UNIT_NAME, FakeProc, Host
@@ -29,7 +32,13 @@ spec:
     name: kube-scheduler
   hostNetwork: true
 """
-SCOPE = "/kubelet.slice/kubelet-kubepods.slice/cri-containerd-1.scope"
+PODS = "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice"
+SCOPE = f"{PODS}/kubelet-kubepods-burstable-pod{'0a' * 16}.slice/cri-containerd-1.scope"
+# The UID of a pod that a client of the apiserver created.
+OTHER_SCOPE = (
+    f"{PODS}/kubelet-kubepods-burstable-pod0a0a0a0a_0a0a_0a0a_0a0a_0a0a0a0a0a0a.slice"
+    "/cri-containerd-1.scope"
+)
 
 
 class Kubelet(Host):
@@ -132,8 +141,43 @@ def test_find_pid_ignores_services_and_other_users(tmp_path: Path) -> None:
     assert static_pod.find_pid(proc, UNIT_NAME) == 0
     proc.place(6, ("kube-scheduler",), cgroup="/user.slice/x.scope", uid=1000)
     assert static_pod.find_pid(proc, UNIT_NAME) == 0
-    proc.place(7, ("kube-scheduler",), cgroup=SCOPE)
-    assert static_pod.find_pid(proc, UNIT_NAME) == 7
+    proc.place(7, ("kube-scheduler",), cgroup=OTHER_SCOPE, uid=0)
+    assert static_pod.find_pid(proc, UNIT_NAME) == 0
+    proc.place(8, ("kube-scheduler",), cgroup=SCOPE)
+    assert static_pod.find_pid(proc, UNIT_NAME) == 8
+
+
+def test_find_pid_requires_the_arguments_of_the_manifest(host: Kubelet) -> None:
+    proc = host.proc
+    for pid in proc.pids():
+        proc.end(pid)
+    proc.place(7, ("kube-scheduler", "--v=9"), cgroup=SCOPE)
+    assert static_pod.find_pid(proc, UNIT_NAME) == 0
+    arguments = static_pod.read_arguments(str(host.manifest))
+    proc.place(8, ("kube-scheduler", *arguments, "--v=9"), cgroup=SCOPE)
+    assert static_pod.find_pid(proc, UNIT_NAME) == 8
+
+
+@pytest.mark.parametrize(
+    ("path", "is_static"),
+    [
+        (f"/kubepods/burstable/pod{'0a' * 16}/1f", True),
+        (f"/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{'0a' * 16}.slice", True),
+        (f"/libpod_parent/libpod-1/kubepods/pod{'0a' * 16}", True),
+        (SCOPE, True),
+        (OTHER_SCOPE, False),
+        (f"{OTHER_SCOPE}/kubepods.slice/kubepods-pod{'0a' * 16}.slice", False),
+        ("/kubepods/burstable/pod0a0a0a0a-0a0a-0a0a-0a0a-0a0a0a0a0a0a/1f", False),
+        (f"/user.slice/user-1.slice/user@1.service/kubepods/pod{'0a' * 16}", False),
+        (f"/system.slice/x.service/kubepods/pod{'0a' * 16}", False),
+        (f"/system.slice/docker-1.scope/kubepods/pod{'0a' * 16}", False),
+        (f"/pod{'0a' * 16}", False),
+        ("/system.slice/kube-scheduler.service", False),
+        ("", False),
+    ],
+)
+def test_only_kubelet_creates_the_control_group_of_a_static_pod(path: str, is_static: bool) -> None:
+    assert is_static_pod_group(path) is is_static
 
 
 def test_unit_replaces_the_pod_and_rollback_restores_it(host: Kubelet) -> None:

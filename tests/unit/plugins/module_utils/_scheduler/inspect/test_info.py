@@ -431,11 +431,12 @@ def test_static_pod_is_evaluated_instead_of_the_unit(master: Master, tmp_path: P
     assert f"the static pod {manifest} does not run" in found["problems"]
     words = (
         "kube-scheduler",
+        "--v=4",
         f"--kubeconfig={master.kubeconfig}",
         f"--secure-port={master.server.port}",
     )
     folder = master.proc.place(
-        60, words, cgroup="/kubepods.slice/cri-1.scope", listens=master.server.port
+        60, words, cgroup=f"/kubepods/burstable/pod{'0a' * 16}/1f", listens=master.server.port
     )
     (folder / "root").rmdir()
     (folder / "root").symlink_to("/")

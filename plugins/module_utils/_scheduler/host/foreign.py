@@ -1,0 +1,183 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Read a file that a process names, with the rights of that process.
+
+The process can belong to any local user or to a container, so its paths, links and files are data
+of that user. A child process reads and parses the file. The child takes the root directory, user
+and groups of the process, but no capability. Its memory, processor time and wall time are limited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import stat
+import time
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
+
+MAX_FILE_BYTES = 65536
+MAX_RESULT_BYTES = 1 << 20
+MAX_MEMORY_BYTES = 128 << 20
+"""Address space of the child in addition to that of its parent."""
+MAX_CPU_S = 2
+MAX_WALL_S = 5.0
+MAX_REAP_S = 1.0
+NOBODY = 65534
+ROOT = 0
+
+# include/uapi/linux/prctl.h and capability.h
+PR_SET_DUMPABLE, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 4, 24, 38
+CAPABILITY_VERSION = 0x20080522
+MAX_CAPABILITY = 63
+
+Parse = t.Callable[[bytes], t.Any]
+
+
+def read_as(proc: Proc, pid: int, path: str, parse: Parse) -> t.Any:
+    """Return what `parse` makes of a file that a process names; None if the process cannot read it.
+
+    `parse` runs in the child, and its result must be JSON. A path is absolute in the root directory
+    of the process. Only a regular file of at most `MAX_FILE_BYTES` is read.
+    """
+    ids = proc.ids(pid)
+    if ids is None or not os.path.isabs(path):
+        return None
+    reading, writing = os.pipe()
+    try:
+        child = os.fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        return None
+    if not child:
+        os.close(reading)
+        _report(writing, lambda: _become(proc.path(pid, "root"), ids, writing), path, parse)
+    os.close(writing)
+    try:
+        return _decode(_receive(reading))
+    finally:
+        os.close(reading)
+        _end(child)
+
+
+def _receive(stream: int) -> bytes:
+    """Read the child's result within the wall time; empty if it is too late or too long."""
+    deadline, content = time.monotonic() + MAX_WALL_S, b""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([stream], [], [], left)[0]:
+            return b""
+        block = os.read(stream, 65536)
+        content += block
+        if len(content) > MAX_RESULT_BYTES:
+            return b""
+        if not block:
+            return content
+
+
+def _decode(content: bytes) -> t.Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _end(child: int) -> None:
+    """Kill the child; give up on one that the kernel does not end in time."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child, signal.SIGKILL)
+    deadline = time.monotonic() + MAX_REAP_S
+    while os.waitpid(child, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def _report(output: int, become: t.Callable[[], None], path: str, parse: Parse) -> t.NoReturn:
+    """Read, parse and report in the child, which ends here whatever happens."""
+    try:
+        _limit()
+        become()
+        content = _read(path)
+        if content is not None:
+            result = json.dumps(parse(content)).encode()
+            while result:
+                result = result[os.write(output, result) :]
+    finally:
+        os._exit(0)
+
+
+def _limit() -> None:
+    with open("/proc/self/statm", encoding="ascii") as stream:
+        memory = int(stream.read().split()[0]) * resource.getpagesize() + MAX_MEMORY_BYTES
+    for kind, desired in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CPU, MAX_CPU_S),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+    ):
+        hard = resource.getrlimit(kind)[1]
+        limit = desired if hard == resource.RLIM_INFINITY else min(desired, hard)
+        resource.setrlimit(kind, (limit, limit))
+
+
+def _become(root_path: str, ids: tuple[int, int, list[int]], output: int) -> None:
+    """Take root directory, user and groups of the process, and drop every capability."""
+    uid, gid, groups = ids
+    root = os.open(root_path, os.O_RDONLY | os.O_DIRECTORY)
+    # Without root's rights, the caller is the user that the child must be limited to.
+    if os.geteuid() == ROOT:
+        if uid == ROOT and os.path.samestat(os.fstat(root), os.stat("/")):
+            uid, gid, groups = NOBODY, NOBODY, []
+        os.fchdir(root)
+        os.chroot(".")
+        os.setgroups(groups)
+        os.setresgid(gid, gid, gid)
+        _drop_bounding_set()
+        os.setresuid(uid, uid, uid)
+    _drop_capabilities()
+    # The child must not find what its parent has open, such as the module's arguments.
+    os.closerange(0, output)
+    os.closerange(output + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+def _drop_bounding_set() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    for capability in range(MAX_CAPABILITY + 1):
+        libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
+
+
+def _drop_capabilities() -> None:
+    """Drop the capabilities that user 0 keeps. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
+    empty = (ctypes.c_uint32 * 6)()
+    if libc.capset(header, empty):
+        raise OSError(ctypes.get_errno(), "capset")
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def _read(path: str) -> bytes | None:
+    """Read a regular file without waiting for a peer. Raises OSError."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        return None
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        return None
+    content = b""
+    while len(content) <= MAX_FILE_BYTES:
+        block = os.read(handle, MAX_FILE_BYTES + 1 - len(content))
+        if not block:
+            return content
+        content += block
+    return None

@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Run a foreign program in a transient systemd service that can neither read nor change the host.
+
+Any local user or container can have written the program, so it runs as a dynamic user without
+network, capabilities and access to private files, for a limited time and with limited memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import subprocess
+import time
+
+MAX_RUN_S = 10
+MAX_WALL_S = MAX_RUN_S + 5.0
+MAX_OUTPUT_BYTES = 65536
+MIN_SYSTEMD = 239
+"""The first version with all properties that the sandbox depends on. Source: systemd's NEWS."""
+
+PROPERTIES = (
+    "CapabilityBoundingSet=",
+    "DynamicUser=yes",
+    "InaccessiblePaths=-/etc/kubernetes",
+    "InaccessiblePaths=-/run/credentials",
+    "InaccessiblePaths=-/var/lib/kube-ha",
+    "LimitCORE=0",
+    "LimitCPU=5",
+    "LimitFSIZE=0",
+    "LockPersonality=yes",
+    "MemoryMax=512M",
+    "MemorySwapMax=0",
+    "NoNewPrivileges=yes",
+    "PrivateDevices=yes",
+    "PrivateNetwork=yes",
+    "PrivateUsers=yes",
+    "ProtectControlGroups=yes",
+    "ProtectHome=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectSystem=strict",
+    "RestrictNamespaces=yes",
+    "RestrictRealtime=yes",
+    "SystemCallArchitectures=native",
+    "SystemCallErrorNumber=EPERM",
+    "SystemCallFilter=@system-service",
+    "TasksMax=64",
+    f"RuntimeMaxSec={MAX_RUN_S}",
+    "TimeoutStopSec=1",
+    "UMask=0077",
+)
+# First version of systemd with each further property. Source: systemd's NEWS.
+LATER_PROPERTIES = {"RestrictSUIDSGID=yes": 242, "ProtectProc=invisible": 247}
+
+
+def run_sandboxed(program: str, argument: str) -> str:
+    """Return what a program prints, at most `MAX_OUTPUT_BYTES`; empty if it cannot run.
+
+    `program` can be a path such as /proc/PID/exe: this process opens it, so it does not need to
+    exist under that name in the sandbox.
+    """
+    try:
+        handle = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        version = _systemd_version()
+        return _run(handle, command(argument, version)) if version >= MIN_SYSTEMD else ""
+    except OSError:
+        return ""
+    finally:
+        os.close(handle)
+
+
+def _systemd_version() -> int:
+    """Return the major version of systemd-run, 0 if unknown. Raises OSError if it is missing."""
+    match = re.match(r"systemd (\d{1,6})", _run(subprocess.DEVNULL, ["systemd-run", "--version"]))
+    return int(match[1]) if match else 0
+
+
+def command(argument: str, systemd_version: int) -> list[str]:
+    """Return the command line that runs standard input as a program with this argument."""
+    later = [name for name, since in LATER_PROPERTIES.items() if since <= systemd_version]
+    return [
+        "systemd-run",
+        "--quiet",
+        "--wait",
+        "--pipe",
+        "--collect",
+        *(f"--property={name}" for name in (*PROPERTIES, *later)),
+        "--",
+        "/bin/sh",
+        "-c",
+        # The service manager expands $NAME as in a unit.
+        'exec /proc/self/fd/0 "$$1"',
+        "sh",
+        argument,
+    ]
+
+
+def _run(stdin: int, words: list[str]) -> str:
+    with subprocess.Popen(
+        words, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        try:
+            return _receive(process).decode("utf-8", "replace")
+        finally:
+            # The service ends itself by RuntimeMaxSec.
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+
+
+def _receive(process: subprocess.Popen[bytes]) -> bytes:
+    deadline, content = time.monotonic() + MAX_WALL_S, b""
+    stream = process.stdout
+    while stream is not None and len(content) < MAX_OUTPUT_BYTES:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([stream], [], [], left)[0]:
+            break
+        block = os.read(stream.fileno(), MAX_OUTPUT_BYTES - len(content))
+        if not block:
+            break
+        content += block
+    return content

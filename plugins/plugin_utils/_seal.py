@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
+
+"""Seal the results that later steps rely on, and reject what is not sealed.
+
+A registered result is a variable, and a fact, a fact cache, `-e` or another host can set a variable
+of the same name. A seal is a message authentication code over the content of a result, its host
+and its kind. Its key exists only in the process of this run: Ansible loads an action plugin before
+it starts the worker processes, so all of them have the same key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
+
+SEAL = "seal"
+_KEY = secrets.token_bytes(32)
+# Ansible adds, changes and removes these keys when it registers a result.
+_OF_ANSIBLE = {
+    SEAL,
+    "ansible_facts",
+    "changed",
+    "deprecations",
+    "diff",
+    "exception",
+    "failed",
+    "invocation",
+    "msg",
+    "skipped",
+    "warnings",
+}
+
+Result = t.Mapping[str, t.Any]
+
+
+def seal(result: Result, host: str, kind: str) -> dict[str, t.Any]:
+    """Return the result with its seal. Its content must be JSON."""
+    return {**result, SEAL: _code(result, host, kind)}
+
+
+def is_sealed(value: t.Any, host: str, kind: str) -> bool:
+    """Return whether this run sealed the value for this host and kind, and it is unchanged."""
+    if not isinstance(value, t.Mapping) or not isinstance(value.get(SEAL), str):
+        return False
+    try:
+        code = _code(value, host, kind)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return hmac.compare_digest(code.encode(), value[SEAL].encode("utf-8", "replace"))
+
+
+def require_seal(value: t.Any, host: str, kind: str, option: str) -> None:
+    """Raise PlanError unless the value is sealed."""
+    if not is_sealed(value, host, kind):
+        raise PlanError(
+            f"the value for {host} is not a result of this run; pass the registered result of the"
+            f" step that returns the {kind}, and remove any fact or variable of that name",
+            option=option,
+        )
+
+
+def _code(result: Result, host: str, kind: str) -> str:
+    content = {
+        str(name): value
+        for name, value in result.items()
+        if name not in _OF_ANSIBLE and not str(name).startswith("_ansible_")
+    }
+    text = json.dumps([host, kind, content], sort_keys=True, separators=(",", ":"))
+    return hmac.new(_KEY, text.encode(), hashlib.sha256).hexdigest()

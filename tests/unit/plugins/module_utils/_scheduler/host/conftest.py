@@ -1,0 +1,41 @@
+"""A stand-in for systemd-run, which runs the command without a sandbox."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+STAND_IN = """#!/bin/sh
+[ "$1" != --version ] || {{ echo "systemd $(cat {version}) (test)"; exit; }}
+printf '%s\\n' "$@" >{log}
+while [ "$1" != -- ]; do shift; done
+shift
+shell=$1; script=$(printf %s "$3" | sed 's/\\$\\$/$/g')
+shift 3
+exec "$shell" -c "$script" "$@"
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a stand-in for systemd-run on the path; return the file of its arguments."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    (place / "systemd-run").write_text(
+        STAND_IN.format(log=tmp_path / "log", version=tmp_path / "version")
+    )
+    (place / "systemd-run").chmod(0o755)
+    (tmp_path / "version").write_text("252")
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def shared_path(tmp_path: Path) -> Path:
+    """Return a directory that every user can enter."""
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_mode & 0o005 == 0:
+            directory.chmod(0o711)
+    return tmp_path
