@@ -156,7 +156,7 @@ options:
     default: ""
   compared:
     description:
-      - Whether the host was brought to its plan, so that drift is an error, with O(step=outcome)
+      - Whether the host must match its plan, so that drift is an error, with O(step=outcome)
         and O(step=verdict).
     type: bool
     default: true

@@ -234,8 +234,8 @@ options:
       - Length of the renewal window at the end of the validity, as a Go duration or as a percentage
         of O(valid_for), such as V(33%).
       - A certificate is not renewed if the new one could not end later because of its CA.
-      - With O(ca_on=external), the module writes a new request in the window if necessary, and a
-        percentage refers to the validity of the existing certificate.
+      - With O(ca_on=external), the module writes a new request in the renewal window if necessary.
+        A percentage refers to the validity of the existing certificate.
     type: str
     default: 720h
   not_after_policy:
