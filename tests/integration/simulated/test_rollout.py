@@ -173,7 +173,8 @@ def test_only_the_leader_hands_over_its_lease(cluster: Simulation) -> None:
         "lock": "leases",
         "timeout": 33.8,
     }
-    # Gather and drift, three positions, once after its roll, and at the end.: only that once has to be steady.
+    # Gather, drift, the three positions, after the roll, and at the end. Only the check after the
+    # roll must be steady.
     steady = [float(options.get("steady", 0)) for options in run.options("m2", "scheduler_info")]
     assert steady == [0, 0, 0, 12, 0, 0, 0]
     assert (

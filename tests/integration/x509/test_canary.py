@@ -40,7 +40,7 @@ PLAY = """
       ca_privatekey_path: "{{ dir }}/ca-key.pem"
   tasks:
     - kube_ha.scheduler.x509_cert: *ca
-    # Tasks of their own, since the items of one loop share one remote file.
+    # Separate tasks, because the items of one loop share one remote file.
     - ansible.builtin.include_tasks: "{{ dir }}/../one.yml"
       loop: "{{ ['controller', 'target'] | product(variants) }}"
       vars:
@@ -71,7 +71,7 @@ ONE = """
 
 @contextlib.contextmanager
 def watched() -> Iterator[set[bytes]]:
-    """Collect the command lines and environments of all processes, as well as sampling can."""
+    """Sample the command lines and environments of all processes."""
     seen: set[bytes] = set()
     over = threading.Event()
 
@@ -79,7 +79,7 @@ def watched() -> Iterator[set[bytes]]:
         while not over.wait(0.02):
             for process in Path("/proc").iterdir():
                 for name in ("cmdline", "environ") if process.name.isdigit() else ():
-                    with contextlib.suppress(OSError):  # processes come and go
+                    with contextlib.suppress(OSError):  # The process has ended.
                         seen.add((process / name).read_bytes())
 
     watcher = threading.Thread(target=watch)
@@ -92,7 +92,7 @@ def watched() -> Iterator[set[bytes]]:
 
 
 def needles(key: Path, secret: bytes | None) -> set[bytes]:
-    """Return what would give a key away: its lines, windows of their base64 at each offset, and its numbers in hexadecimal."""
+    """Return strings that contain parts of a key: lines, base64 at each offset, and hexadecimal."""
     pem = key.read_bytes()
     private = serialization.load_pem_private_key(pem, secret)
     plain = private.private_bytes(
@@ -111,7 +111,7 @@ def needles(key: Path, secret: bytes | None) -> set[bytes]:
     return found
 
 
-def test_no_key_is_anywhere_but_in_its_file(tmp_path: Path) -> None:
+def test_key_is_only_in_its_file(tmp_path: Path) -> None:
     if not (ROOT / ".collections").exists():
         pytest.skip("needs the repository")
     folder, home = tmp_path / "pairs", tmp_path / "home"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Every certificate of a matrix before those who judge certificates: OpenSSL, pkilint, Go, and cfssl as the model."""
+"""Validate a matrix of certificates with OpenSSL, pkilint and Go, and compare them with cfssl."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "ed25519": {"privatekey_type": "Ed25519"},
 }
 USAGES = {"client": ["clientAuth"], "server": ["serverAuth"], "both": ["clientAuth", "serverAuth"]}
-# Each with a name under which a server could be called, if there is one.
+# Subject alternative names, and a name that a client can connect to; - if there is none.
 NAMES: dict[str, tuple[list[str], str]] = {
     "none": ([], "-"),
     "ipv4": (["127.0.0.1", "10.0.0.1"], "10.0.0.1"),
@@ -51,7 +51,7 @@ NAMES: dict[str, tuple[list[str], str]] = {
     "idn": (["bücher.example"], "xn--bcher-kva.example"),
     "email": (["a@example.com"], "-"),
     "uri": (["https://example.com/x"], "-"),
-    # pkilint knows no wildcards, single labels or schemes such as this: all are in use.
+    # pkilint does not accept wildcards, single labels and such schemes, but clusters use them.
     "foreign": (
         ["m1", "*.svc.cluster.local", "spiffe://cluster.local/ns/kube-system"],
         "x.svc.cluster.local",
@@ -115,7 +115,7 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Ca:
 
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory, ca: Ca) -> dict[tuple[str, str, str], Host]:
-    """All leaves; those of one kind of key share one, since it is the certificates that are looked at."""
+    """Return all certificates. Those of one key type share a key, because only certificates differ."""
     folder = tmp_path_factory.mktemp("matrix")
     made = {}
     for case in itertools.product(KEYS, USAGES, NAMES):
@@ -141,7 +141,9 @@ def matrix(tmp_path_factory: pytest.TempPathFactory, ca: Ca) -> dict[tuple[str, 
     return made
 
 
-def test_openssl_verifies_all_strictly(matrix: dict[tuple[str, str, str], Host], ca: Ca) -> None:
+def test_openssl_verifies_all_certificates_strictly(
+    matrix: dict[tuple[str, str, str], Host], ca: Ca
+) -> None:
     for usage, purpose in (
         ("client", "sslclient"),
         ("server", "sslserver"),
@@ -149,14 +151,14 @@ def test_openssl_verifies_all_strictly(matrix: dict[tuple[str, str, str], Host],
         ("both", "sslserver"),
     ):
         leaves = [str(host.path) for case, host in matrix.items() if case[1] == usage]
-        said = openssl(
+        output = openssl(
             "verify", "-x509_strict", "-purpose", purpose, "-CAfile", str(ca.path), *leaves
         )
-        assert said.count(": OK") == len(leaves)
+        assert output.count(": OK") == len(leaves)
     openssl("verify", "-x509_strict", "-CAfile", str(ca.path), str(ca.path))
 
 
-def test_pkilint_finds_nothing(matrix: dict[tuple[str, str, str], Host], ca: Ca) -> None:
+def test_pkilint_has_no_findings(matrix: dict[tuple[str, str, str], Host], ca: Ca) -> None:
     lint = linter()
     findings = {
         case: lint(host.path.read_bytes()) for case, host in matrix.items() if case[2] != "foreign"
@@ -180,7 +182,7 @@ def handshake(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(program)
 
 
-def test_go_shakes_hands_both_ways(
+def test_go_handshake_succeeds_in_both_roles(
     handshake: str, matrix: dict[tuple[str, str, str], Host], ca: Ca, tmp_path: Path
 ) -> None:
     helper = leaf(
@@ -203,7 +205,7 @@ def test_go_shakes_hands_both_ways(
 @pytest.mark.parametrize(
     "kind", [("RSA", {"size": 3072}), ("ECC", {"curve": "secp384r1"}), ("Ed25519", {})]
 )
-def test_cas_of_every_kind(tmp_path: Path, handshake: str, kind: Any) -> None:
+def test_ca_of_each_key_type_is_valid(tmp_path: Path, handshake: str, kind: Any) -> None:
     ca = Ca(tmp_path, spare(kind[0], **kind[1]))
     host = leaf(tmp_path / "leaf", ca, subject_alt_name=["helper.example"])
     openssl("verify", "-x509_strict", "-CAfile", str(ca.path), str(host.path))
@@ -214,7 +216,7 @@ def test_cas_of_every_kind(tmp_path: Path, handshake: str, kind: Any) -> None:
     )
 
 
-def test_after_2049_times_are_generalized(tmp_path: Path) -> None:
+def test_time_after_2049_is_generalized(tmp_path: Path) -> None:
     ca = Ca(tmp_path, valid_for="876000h")
     host = leaf(tmp_path / "leaf", ca, valid_for="438000h")
     assert "GENERALIZEDTIME" in openssl("asn1parse", "-in", str(host.path))
@@ -222,7 +224,7 @@ def test_after_2049_times_are_generalized(tmp_path: Path) -> None:
     assert linter()(host.path.read_bytes()) == []
 
 
-def test_without_a_subject_the_names_are_critical(tmp_path: Path, ca: Ca) -> None:
+def test_names_are_critical_without_a_subject(tmp_path: Path, ca: Ca) -> None:
     host = leaf(tmp_path / "leaf", ca, subject={}, subject_alt_name=["m1.example.com"])
     assert "X509v3 Subject Alternative Name: critical" in openssl(
         "x509", "-in", str(host.path), "-noout", "-text"
@@ -231,7 +233,7 @@ def test_without_a_subject_the_names_are_critical(tmp_path: Path, ca: Ca) -> Non
     assert linter()(host.path.read_bytes()) == []
 
 
-def test_an_intermediate_ca_with_limits(tmp_path: Path) -> None:
+def test_intermediate_ca_with_constraints_is_valid(tmp_path: Path) -> None:
     root = Ca(tmp_path, spare())
     middle = leaf(
         tmp_path / "middle",
@@ -263,7 +265,7 @@ def test_an_intermediate_ca_with_limits(tmp_path: Path) -> None:
     )
 
 
-# cfssl
+# --- cfssl
 
 
 CSR = {
@@ -300,8 +302,8 @@ def cfssl(folder: Path, *arguments: str, bare: str) -> None:
         (folder / f"{bare}{suffix}").chmod(0o600 if name == "key" else 0o644)
 
 
-def everything(pem: bytes) -> dict[str, Any]:
-    """Return all that a certificate says, but for its serial number and when it was made."""
+def all_fields(pem: bytes) -> dict[str, Any]:
+    """Return all fields of a certificate except its serial number and its start."""
     certificate = x509.load_pem_x509_certificate(pem)
     begins, ends = read_validity(certificate)
     return {
@@ -327,7 +329,7 @@ def everything(pem: bytes) -> dict[str, Any]:
 
 @pytest.mark.skipif(not shutil.which("cfssl"), reason="needs cfssl (Debian: golang-cfssl)")
 @pytest.mark.parametrize("key", [{"algo": "rsa", "size": 2048}, {"algo": "ecdsa", "size": 256}])
-def test_cfssl_s_certificates_are_ours(tmp_path: Path, key: dict[str, Any]) -> None:
+def test_certificate_matches_that_of_cfssl(tmp_path: Path, key: dict[str, Any]) -> None:
     (tmp_path / "ca-csr.json").write_text(
         json.dumps(
             {"CN": "kubernetes", "key": {"algo": "rsa", "size": 2048}, "names": CSR["names"]}
@@ -338,26 +340,26 @@ def test_cfssl_s_certificates_are_ours(tmp_path: Path, key: dict[str, Any]) -> N
     cfssl(tmp_path, "gencert", "-initca", "ca-csr.json", bare="ca")
     signing = ("-ca=ca.pem", "-ca-key=ca-key.pem", "-config=ca-config.json", "-profile=kubernetes")
     cfssl(tmp_path, "gencert", *signing, "csr.json", bare="s")
-    theirs = everything((tmp_path / "s.pem").read_bytes())
+    expected = all_fields((tmp_path / "s.pem").read_bytes())
     host = Host(
         tmp_path, None, subject={"CN": CSR["CN"]}, names=CSR["names"], subject_alt_name=CSR["hosts"]
     )
     host.task |= {"ca_path": f"{tmp_path}/ca.pem", "ca_privatekey_path": f"{tmp_path}/ca-key.pem"}
     host.task |= {"ca_config": f"{tmp_path}/ca-config.json", "profile": "kubernetes"}
     host.task |= {"privatekey_type": "RSA" if key["algo"] == "rsa" else "ECC"}
-    now = current_utc() - NOW  # cfssl's CA begins by the clock, and NOW is as old as the test run
+    now = current_utc() - NOW  # The CA of cfssl starts now, and NOW is the start of the test run.
     adopted = host.run(after=now)
     if key["algo"] == "rsa":
         assert (adopted["changed"], adopted["reasons"]) == (False, [])
         host.run(after=now, force=True)
     else:
-        # cfssl writes keyEncipherment for a key that cannot do it.
+        # cfssl writes keyEncipherment for a key that does not support it.
         assert adopted["reasons"] == ["key_usage also has keyEncipherment"]
-        theirs["key_usage"].remove("keyEncipherment")
-    assert everything(host.path.read_bytes()) == theirs
+        expected["key_usage"].remove("keyEncipherment")
+    assert all_fields(host.path.read_bytes()) == expected
 
 
-def test_the_linter_finds_something_where_there_is_something(tmp_path: Path) -> None:
+def test_linter_reports_an_invalid_certificate(tmp_path: Path) -> None:
     builder = x509.CertificateBuilder(
         x509.Name([]),
         x509.Name([]),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The requests that x509_cert lays, and what cfssl and openssl make of them as the CA of somebody else."""
+"""Sign the requests of x509_cert with cfssl and OpenSSL as external CAs."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ ISSUERS = ("cfssl", "openssl")
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    found = Site(tmp_path)
-    found.after = elapsed() + timedelta(minutes=1)
-    return found
+    site = Site(tmp_path)
+    site.after = elapsed() + timedelta(minutes=1)
+    return site
 
 
 def issue(site: Site, issuer: str) -> None:
-    """With the CA's key, which lies in a folder of its own for as long as it is needed."""
+    """Sign the request with the key of the CA, which is in a separate directory."""
     if issuer == "cfssl" and not shutil.which("cfssl"):
-        pytest.skip("cfssl is not there")
-    elsewhere = site.folder.parent / "elsewhere"
-    elsewhere.mkdir(exist_ok=True)
-    key = elsewhere / "ca-key.pem"
+        pytest.skip("cfssl is not installed")
+    ca_directory = site.folder.parent / "elsewhere"
+    ca_directory.mkdir(exist_ok=True)
+    key = ca_directory / "ca-key.pem"
     key.write_text(key_pem(site.ca.key))
     if issuer == "cfssl":
         content = json.loads(json.dumps(PROFILES).replace("87600h", "8760h"))
-        by_cfssl(site.ca.path, key, site.csr, Path(write_profiles(elsewhere, content)))
+        by_cfssl(site.ca.path, key, site.csr, Path(write_profiles(ca_directory, content)))
     else:
         by_openssl(site.ca.path, key, site.csr)
 
 
 @pytest.mark.parametrize("kind", ["RSA", "ECC", "Ed25519"])
 @pytest.mark.parametrize("issuer", ISSUERS)
-def test_a_request_is_signed_as_it_asks(site: Site, issuer: str, kind: str) -> None:
+def test_signed_request_has_the_requested_fields(site: Site, issuer: str, kind: str) -> None:
     if (issuer, kind) == ("cfssl", "Ed25519"):
-        pytest.skip("Debian's cfssl is older than that")
+        pytest.skip("the cfssl of Debian has no Ed25519")
     assert site.run(privatekey_type=kind)["failed"]
-    told = openssl("req", "-in", str(site.csr), "-noout", "-verify", "-text")
+    request_text = openssl("req", "-in", str(site.csr), "-noout", "-verify", "-text")
     for words in (
         "O = system:kube-scheduler",
         "DNS:m1.example",
         "IP Address:127.0.0.1",
         "TLS Web Client Authentication",
     ):
-        assert words in told or words.replace(" = ", "=") in told
+        assert words in request_text or words.replace(" = ", "=") in request_text
     issue(site, issuer)
     made = site.run(privatekey_type=kind)
     assert (made.get("msg"), made["chain"]) == (None, "valid")
@@ -69,22 +69,22 @@ def test_a_request_is_signed_as_it_asks(site: Site, issuer: str, kind: str) -> N
 
 
 @pytest.mark.parametrize("issuer", ISSUERS)
-def test_it_is_renewed_by_the_same_request(site: Site, issuer: str) -> None:
+def test_renewal_uses_the_same_request(site: Site, issuer: str) -> None:
     site.run()
     issue(site, issuer)
     site.run()
-    former = site.host.path.read_text()
+    previous = site.host.path.read_text()
     site.after += timedelta(hours=200)
     waiting = site.run(renew_before="99%")
     assert (waiting.get("failed"), waiting["chain"], len(waiting["awaited"])) == (None, "valid", 1)
     issue(site, issuer)
     assert site.run(renew_before="99%")["changed"]
-    assert site.host.path.read_text() != former
+    assert site.host.path.read_text() != previous
     assert site.host.matches()
 
 
-def test_what_openssl_leaves_out_unless_it_is_told(site: Site) -> None:
-    """Its `x509 -req` copies no extension by itself, so the names are missing."""
+def test_certificate_without_the_requested_names_is_rejected(site: Site) -> None:
+    """By default, `openssl x509 -req` copies no extensions, so that the names are missing."""
     site.run()
     key = site.folder.parent / "ca-key.pem"
     key.write_text(key_pem(site.ca.key))
@@ -93,7 +93,7 @@ def test_what_openssl_leaves_out_unless_it_is_told(site: Site) -> None:
     assert "lacks the subject alternative names IP:127.0.0.1, DNS:m1.example" in result["msg"]
 
 
-def test_what_was_signed_for_another_key(site: Site) -> None:
+def test_certificate_of_another_key_is_rejected(site: Site) -> None:
     site.run()
     (site.folder / "other.key").write_text(key_pem(spare("ECC", number=9)))
     subject = "/O=system:kube-scheduler/CN=system:kube-scheduler"
@@ -112,4 +112,4 @@ def test_what_was_signed_for_another_key(site: Site) -> None:
     by_openssl(site.ca.path, key, site.csr)
     result = site.run()
     assert "is not the certificate of the key on this host" in result["msg"]
-    assert site.public() != spare("ECC", number=9).public_key(), "the request is laid anew"
+    assert site.public() != spare("ECC", number=9).public_key(), "the request is written again"
