@@ -46,7 +46,7 @@ def check_fault_result(
 ) -> tuple[float, float]:
     """Return the latest time of the fault, and by how much earlier it can have happened.
 
-    *sent* and *returned* are the controller's monotonic clock before and after the module run.
+    `sent` and `returned` are the controller's monotonic clock before and after the module run.
     Raises PlanError if scheduler_fault did not inject the fault.
     """
     if result.get("failed") or result.get("unreachable"):

@@ -6,8 +6,8 @@
 
 """Expand the options input and plan of the role's own modules: one table per module.
 
-A table maps an option of the module to the place of its value. *input* is the result of the step
-variables or instance of scheduler_plan, *plan* is the result of the step host.
+A table maps an option of the module to the place of its value. `input` is the result of the step
+variables or instance of scheduler_plan, `plan` is the result of the step host.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _INFO: Table = {
 }
 INFO_GATHER: Table = {
     **_INFO,
-    "directories": "input.folders",
+    "directories": "input.directories",
     "paths": "input.live_paths",
     "apiserver": "input.variables.apiserver",
     "apiservers": "input.variables.apiservers",
@@ -91,7 +91,7 @@ def _expand(table: Table, sources: Vars) -> Vars:
 
 
 def take_sources(arguments: Vars, *names: str) -> Vars:
-    """Remove the options *names* from the arguments and return those that are set.
+    """Remove the options `names` from the arguments and return those that are set.
 
     Raises AnsibleActionFail for a value that is not the result of an earlier step.
     """
@@ -108,7 +108,7 @@ def take_sources(arguments: Vars, *names: str) -> Vars:
 def expand_info(arguments: Vars, read_file: t.Callable[[str], str]) -> Vars:
     """Return the arguments of scheduler_info. An option that is set has precedence.
 
-    *read_file* returns the text of a file of the controller.
+    `read_file` returns the text of a file of the controller.
     """
     arguments = dict(arguments)
     sources = take_sources(arguments, "input", "plan")
@@ -125,7 +125,7 @@ def expand_info(arguments: Vars, read_file: t.Callable[[str], str]) -> Vars:
     options = _expand(INFO_HEALTH, sources)
     if "metrics_cert" in options:
         options["metrics_key"] = read_file(data["variables"]["metrics_key"])
-    if data["makes_reader"]:
+    if data["issues_metrics_client"]:
         options |= _expand(METRICS_CA, sources)
     return {**options, **arguments}
 

@@ -273,7 +273,7 @@ def rotation_steps(step: Step) -> Vars:
 def _with_apiserver(
     results: t.Mapping[str, Vars], gathered: t.Mapping[str, Vars]
 ) -> dict[str, Vars]:
-    """Return *results* with the state of the apiservers, which only the first query gathers."""
+    """Return `results` with the state of the apiservers, which only the first query gathers."""
     return {
         name: {
             **result,

@@ -158,10 +158,10 @@ def _pinned_values(
         "members": list(cluster.addresses),
         "addresses": list(cluster.addresses.values()),
         "playing": cluster.playing,
-        "makes_reader": v.is_signed_by_controller and not v.metrics_cert,
+        "issues_metrics_client": v.is_signed_by_controller and not v.metrics_cert,
         "live_files": plan.list_credential_files(v),
         "live_paths": plan.list_fileset_paths(v),
-        "folders": plan.list_root_directories(v),
+        "directories": plan.list_root_directories(v),
         "of_playbooks": {name: step.template(name) for name in OF_PLAYBOOKS if name in step.vars},
         "rotation": step.options["rotation"] or {},
         "sans": None,
@@ -245,7 +245,7 @@ def signing_errors(
 ) -> list[str]:
     """Return why the CA cannot sign the certificate of this host.
 
-    The checks are those of signing. *is_new_ca*: the CA is the one that a rotation introduces.
+    The checks are those of signing. `is_new_ca`: the CA is the one that a rotation introduces.
     """
     names = {option: f"{step.prefix}{name}" for option, name in CERTIFICATE_VARIABLES.items()}
     if is_new_ca:

@@ -68,7 +68,7 @@ class Step:
     def display_once(
         self, input_data: Vars, lines: t.Sequence[str], table: t.Sequence[str] = ()
     ) -> None:
-        """Print *table*, then *lines* with the name of the cluster, once for the batch."""
+        """Print `table`, then `lines` with the name of the cluster, once for the batch."""
         batch = [name for name in input_data["playing"] if name in self.vars["ansible_play_batch"]]
         if batch[:1] == [self.host]:
             group = input_data["variables"]["group"]
@@ -86,9 +86,9 @@ class Step:
             raise PlanError(f"{name}: cannot be computed for {self.host}: {text}") from None
 
     def reject_facts(self, host: str, facts: t.Any, names: t.Collection[str] = ()) -> None:
-        """Raise PlanError if the facts of a host set one of *names*.
+        """Raise PlanError if the facts of a host set one of `names`.
 
-        Without *names*, check for every variable of the role and its playbooks. Facts come from
+        Without `names`, check for every variable of the role and its playbooks. Facts come from
         the host or a cache, so that a hostile host could set these variables.
         """
         keys = [str(key) for key in facts] if isinstance(facts, t.Mapping) else []
@@ -137,7 +137,7 @@ class Step:
         option: str = "results",
         member_variables: t.Mapping[str, t.Mapping[str, t.Any]] | None = None,
     ) -> dict[str, Vars]:
-        """Return what the members of this play registered in the variable that *option* names.
+        """Return what the members of this play registered in the variable that `option` names.
 
         A result without a hostname counts as missing.
         """

@@ -20,7 +20,7 @@ _COMMON = frozenset(
 
 
 def filter_result(result: Mapping[str, t.Any], known: Collection[str]) -> dict[str, t.Any]:
-    """Return the entries of a module's result whose keys are *known* or Ansible's own.
+    """Return the entries of a module's result whose keys are `known` or Ansible's own.
 
     All other entries are dropped: `ansible_facts` would set variables, `add_host` and `add_group`
     would change the inventory, and `_ansible_…` would control Ansible. Flags become booleans;
@@ -36,7 +36,7 @@ def filter_result(result: Mapping[str, t.Any], known: Collection[str]) -> dict[s
 
 
 def interpreter_facts(action: object) -> dict[str, t.Any]:
-    """Return the interpreter that *action*, an ActionBase, discovered, as `ansible_facts`.
+    """Return the interpreter that `action`, an ActionBase, discovered, as `ansible_facts`.
 
     Return an empty dictionary if it discovered none. Without this fact, each task would search the
     host again. Ansible itself adds the fact to the result of a module.

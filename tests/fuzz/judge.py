@@ -52,7 +52,7 @@ class Outside(BaseException):
 class Refused(BaseException):
     """The module failed with its own message.
 
-    If *typed*, the message is Ansible's about the type of an option.
+    If `typed`, the message is Ansible's about the type of an option.
     """
 
     def __init__(self, message: Any, *, typed: bool = False, **result: Any) -> None:
@@ -63,7 +63,7 @@ class Refused(BaseException):
 def refusal(message: Any, given: Iterable[Any] = ()) -> str:
     """Check that an error is one readable line of bounded length, and return it.
 
-    It can repeat text of *given*.
+    It can repeat text of `given`.
     """
     assert isinstance(message, str), f"an error of type {type(message).__name__}"
     own = message
@@ -100,7 +100,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 def run(
     part: str, least: int, share: float, check: Callable[[random.Random], object]
 ) -> list[object]:
-    """Return the results of *check* for at least *least* cases.
+    """Return the results of `check` for at least `least` cases.
 
     More cases follow until the time of this part ends. Each case has a separate random number
     generator. Fail with one failure of each kind and how to repeat it.

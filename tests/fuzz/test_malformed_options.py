@@ -38,7 +38,7 @@ class Count:
 
 @pytest.mark.parametrize("name", [*subjects.MODULES, "variables"])
 def test_malformed_options_are_rejected_without_a_write(world: subjects.World, name: str) -> None:
-    """*variables* are variables of the role, as scheduler_plan evaluates them for a host."""
+    """`variables` are variables of the role, as scheduler_plan evaluates them for a host."""
     options = VARIABLES_SPEC if name == "variables" else subjects.specification(name)
     places = [*world.before, str(world.folder / "live/nothing/x")]
     count = Count()

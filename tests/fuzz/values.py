@@ -156,7 +156,7 @@ def text(rng: random.Random) -> Any:
 def value(rng: random.Random, option: dict[str, Any], places: list[str]) -> Any:
     """Return a malformed value for an option.
 
-    *places* are possible paths, none of which suits every option.
+    `places` are possible paths, none of which suits every option.
     """
     if rng.random() < 0.15:
         return any_value(rng)

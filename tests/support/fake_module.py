@@ -77,7 +77,7 @@ def filled(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def at_change(point: int, what: Callable[[], object]) -> Iterator[list[int]]:
-    """Do *what* instead of the n-th change of a file.
+    """Do `what` instead of the n-th change of a file.
 
     Yield a list with one number: the remaining changes.
     """
@@ -103,7 +103,7 @@ def at_change(point: int, what: Callable[[], object]) -> Iterator[list[int]]:
 
 
 def killed_at(action: Callable[[], object], point: int) -> bool:
-    """Run *action* in a child that kills itself at its n-th change of a file.
+    """Run `action` in a child that kills itself at its n-th change of a file.
 
     Return whether the child reached it.
     """

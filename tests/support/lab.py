@@ -191,7 +191,7 @@ class Lab:
     def not_given_back(self, since: float) -> list[str]:
         """Return and report the log lines of schedulers that could not release the lease.
 
-        *since* is in Unix seconds.
+        `since` is in Unix seconds.
         """
         said = (self.journal(name, f"--since=@{since:.0f}") for name in self.names)
         lines = [
@@ -212,7 +212,7 @@ class Lab:
     ) -> Run:
         """Run a playbook.
 
-        Unless *steady*, do not wait 12 s until a rolled member runs steadily; only the upgrade
+        Unless `steady`, do not wait 12 s until a rolled member runs steadily; only the upgrade
         tests check that.
         """
         environment = operators(**settings)
@@ -274,7 +274,7 @@ class Lab:
         hosts: Mapping[str, Mapping[str, Any]] | None = None,
         **variables: Any,
     ) -> Path:
-        """Write another inventory of the same hosts; *hosts* are variables of single hosts."""
+        """Write another inventory of the same hosts; `hosts` are variables of single hosts."""
         content = yaml.safe_load(self.inventory.read_text())["kube_masters"]
         content["vars"] |= variables
         for name, own in (hosts or {}).items():
@@ -307,7 +307,7 @@ class Lab:
 def wait_for_age(certificate: x509.Certificate, seconds: float, backdate: float = 300) -> None:
     """Wait until a certificate is so many seconds old.
 
-    *backdate* is the time between the start of its validity and its issue.
+    `backdate` is the time between the start of its validity and its issue.
     """
     issued = certificate.not_valid_before_utc.timestamp() + backdate
     time.sleep(max(0.0, issued + seconds - time.time()))

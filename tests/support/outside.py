@@ -119,7 +119,7 @@ def by_cfssl(ca: Path, key: Path, request: Path, config: Path, profile: str = "k
 def by_openssl(
     ca: Path, key: Path, request: Path, *words: str, days: int = 365, copy: bool = True
 ) -> None:
-    """Sign HOST.csr to HOST.pem. *copy* sets whether the requested extensions are copied."""
+    """Sign HOST.csr to HOST.pem. `copy` sets whether the requested extensions are copied."""
     extensions = ["-copy_extensions", "copyall"] if copy else []
     out = ["-out", str(request.with_suffix(".pem")), "-days", str(days), *extensions, *words]
     openssl(

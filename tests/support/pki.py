@@ -143,7 +143,7 @@ class Ca:
     ) -> tuple[str, str]:
         """Return PEM of a certificate and its key, created without the code under test.
 
-        It is valid from *start* to *end* seconds from now.
+        It is valid from `start` to `end` seconds from now.
         """
         key = key or ec.generate_private_key(ec.SECP256R1())
         sans: list[x509.GeneralName] = [x509.DNSName(d) for d in dns]

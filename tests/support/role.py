@@ -65,14 +65,14 @@ STEP_INPUT: dict[str, Any] = {
         "new_ca_key": "",
         "metrics_key": "/m-key.pem",
     },
-    "folders": ["/etc"],
+    "directories": ["/etc"],
     "live_files": [{"name": "certificate", "path": "/etc/c.pem"}],
     "live_paths": ["/etc/c.pem"],
     "apiserver_cas_pem": "CA",
     "authorities_pem": "CAS",
     "new_ca_cert_pem": None,
     "metrics_cert_pem": None,
-    "makes_reader": False,
+    "issues_metrics_client": False,
 }
 STEP_PLAN: dict[str, Any] = {
     "version": "1.37.2",

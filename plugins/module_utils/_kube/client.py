@@ -87,7 +87,7 @@ def https_get(
 ) -> Response:
     """Send a GET request over verified TLS without a proxy; return a response of any status.
 
-    *client_pem* is a certificate and its key. Raises KubeError (ca, tls_pair) and TransportError.
+    `client_pem` is a certificate and its key. Raises KubeError (ca, tls_pair) and TransportError.
     """
     with contextlib.closing(Connection(host, port, tls_context(ca_pem, client_pem))) as connection:
         return connection.get(path, where=f"https://{netloc(host, port)}{path}", timeout=timeout)
@@ -162,7 +162,7 @@ class _Server:
 class Client:
     """The apiservers of one cluster, tried in order. The last one that responded is tried first.
 
-    *timeout* is in seconds, for the whole response of one server. Connections stay open until the
+    `timeout` is in seconds, for the whole response of one server. Connections stay open until the
     client is closed. Two threads cannot share a client.
     """
 
@@ -223,7 +223,7 @@ class Client:
         )
 
     def get(self, path: str, *, timeout: float | None = None) -> dict[str, t.Any]:
-        """Return the JSON object at *path*; raise KubeError, or StatusError unless 2xx."""
+        """Return the JSON object at `path`; raise KubeError, or StatusError unless 2xx."""
         return self._object(path, self.request(path, timeout=timeout))
 
     def send(
@@ -254,7 +254,7 @@ def load_client(
 ) -> Client:
     """Return a client for the contexts, tried in order, by default for the current one.
 
-    *source* is the path or the content of a kubeconfig. Raises KubeconfigError.
+    `source` is the path or the content of a kubeconfig. Raises KubeconfigError.
     """
     contexts: Sequence[str | None] = (
         [context] if context is None or isinstance(context, str) else context

@@ -50,7 +50,7 @@ class Credentials:
 def load_credentials(source: str | bytes, context: str | None = None) -> Credentials:
     """Return the credentials of a context, by default of the current one.
 
-    *source* is the path or the content of a kubeconfig. Raises KubeconfigError, also for
+    `source` is the path or the content of a kubeconfig. Raises KubeconfigError, also for
     credentials that are not supported.
     """
     where = source if isinstance(source, str) else "the kubeconfig"

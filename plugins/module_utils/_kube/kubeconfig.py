@@ -201,7 +201,7 @@ class Context(t.NamedTuple):
 
 
 def resolve_context(config: Config, context: str | None, where: str) -> Context:
-    """Return a context, by default the current one; raise KubeconfigError with *where*."""
+    """Return a context, by default the current one; raise KubeconfigError with `where`."""
     name = context or config.get("current-context")
     if not name:
         raise KubeconfigError(f"{where} has no current-context; select a context")
@@ -225,8 +225,8 @@ def read_field(
 ) -> str | None:
     """Return the text of KEY-data, otherwise of the file at KEY, otherwise None.
 
-    A relative path starts at *directory*, that of the kubeconfig. Raises KubeconfigError with
-    *where*.
+    A relative path starts at `directory`, that of the kubeconfig. Raises KubeconfigError with
+    `where`.
     """
     data, path = entry.get(f"{key}-data") or "", entry.get(key) or ""
     if not data and not path:

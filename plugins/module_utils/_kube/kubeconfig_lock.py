@@ -30,7 +30,7 @@ def hold_kubeconfig_lock(path: str, *, timeout: float = 10.0) -> Iterator[None]:
     """Hold PATH.lock as kubectl does: the process that created the file can write.
 
     A stale lock of a killed run has this module's mode and no flock, and is reused. Any other lock
-    is never removed. Raises KubeconfigError if the lock is not free within *timeout* seconds, or
+    is never removed. Raises KubeconfigError if the lock is not free within `timeout` seconds, or
     cannot be created.
     """
     name = f"{path}.lock"

@@ -56,7 +56,7 @@ HEADER_TOKEN = r"[\x21-\x7e]+"
 
 
 def options_set(entry: Options, *options: str) -> list[str]:
-    """Return those of *options* that are set in an entry."""
+    """Return those of `options` that are set in an entry."""
     return [option for option in options if entry[option] is not None]
 
 
@@ -82,7 +82,7 @@ def validate_options(params: Options) -> None:
 
 
 def _check_name(kind: str, name: str, names: set[str]) -> None:
-    """Check a name and add it to *names*. Invisible characters and line breaks can deceive."""
+    """Check a name and add it to `names`. Invisible characters and line breaks can deceive."""
     if not name or not name.isprintable() or name != name.strip() or len(name) > MAX_NAME_CHARS:
         raise KubeconfigError(
             f"{kind}: {quote_name(name)} is not a valid name; use 1 to {MAX_NAME_CHARS} printable"

@@ -199,9 +199,9 @@ def compare_kubeconfigs(before: Config | None, after: Config | None) -> Kubeconf
 
 
 def _diff_side(config: Config | None, other: Config | None, previous: Config) -> dict[str, t.Any]:
-    """Return the entries of *config* that *other* lacks or that differ there.
+    """Return the entries of `config` that `other` lacks or that differ there.
 
-    The result shows whether a secret differs from that in *previous*.
+    The result shows whether a secret differs from that in `previous`.
     """
     if config is None:
         return {}

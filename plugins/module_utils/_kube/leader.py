@@ -111,7 +111,7 @@ def query_leader(
 ) -> tuple[LeaderInfo, str | None]:
     """Return the leader, and an error line if a wait timed out, otherwise None.
 
-    *params* are the options of leader_info. Raises KubeError (OptionError for an option) and
+    `params` are the options of leader_info. Raises KubeError (OptionError for an option) and
     LeaseError.
     """
     _validate(params)

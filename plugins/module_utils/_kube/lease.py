@@ -153,7 +153,7 @@ def _record(value: t.Any, source: str, transitions: str) -> LeaseRecord:
 def make_reader(
     get: Get, namespace: str, name: str, sources: Collection[str] = tuple(RECORD_SOURCES)
 ) -> Callable[[], LeaseRecord | None]:
-    """Return a function that reads the lease from the first of *sources* that has one.
+    """Return a function that reads the lease from the first of `sources` that has one.
 
     After a change of the lock's kind, the previous object still exists, but no component writes it.
     A caller that knows the current kind passes it as the only source. The function raises
@@ -270,8 +270,8 @@ def to_lease_result(observation: LeaseObservation) -> LeaseResult:
 class Observer:
     """Observe leases as a candidate does: a lease is expired after its duration without a change.
 
-    *members* are the hostnames or identities that are not foreign; None accepts any holder.
-    *before* is a lease that the caller has read earlier with the same credentials, or NO_RECORD.
+    `members` are the hostnames or identities that are not foreign; None accepts any holder.
+    `before` is a lease that the caller has read earlier with the same credentials, or NO_RECORD.
     """
 
     def __init__(
@@ -336,11 +336,11 @@ def observe(
     clock: Clock = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[LeaseObservation, bool]:
-    """Read the lease every *interval* seconds until *is_done* holds or *timeout* seconds pass.
+    """Read the lease every `interval` seconds until `is_done` holds or `timeout` seconds pass.
 
-    Returns the last observation and whether *is_done* holds. *members* and *before* are those of
+    Returns the last observation and whether `is_done` holds. `members` and `before` are those of
     Observer. Transient errors, such as a restart of the apiserver, are retried after the first
-    successful read; with *retry_first* before it too. Raises KubeError and LeaseError, also if the
+    successful read; with `retry_first` before it too. Raises KubeError and LeaseError, also if the
     last read before the timeout failed.
     """
     observer = Observer(members, before)

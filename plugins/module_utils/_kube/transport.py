@@ -90,7 +90,7 @@ class TransportError(KubeError):
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Return text of a server on one line, shortened to *limit* characters."""
+    """Return text of a server on one line, shortened to `limit` characters."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= limit else f"{text[:limit]}…"
 
@@ -115,7 +115,7 @@ class Response:
     body: bytes = field(repr=False)
 
     def json(self, where: str) -> dict[str, t.Any]:
-        """Return the JSON object of the body; raise KubeError (not_json) with *where*."""
+        """Return the JSON object of the body; raise KubeError (not_json) with `where`."""
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -203,9 +203,9 @@ def extract_certificates(content: str) -> str:
 def tls_context(
     ca_pem: str | None, client_pem: tuple[str, str] | None = None, *, verify: bool = True
 ) -> ssl.SSLContext:
-    """Return a TLS context. Without *ca_pem*, it trusts the system's CAs.
+    """Return a TLS context. Without `ca_pem`, it trusts the system's CAs.
 
-    *client_pem* is a certificate and its key. Raises KubeError: ca, tls_pair.
+    `client_pem` is a certificate and its key. Raises KubeError: ca, tls_pair.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.sslsocket_class = _Socket
@@ -295,10 +295,10 @@ class Proxy(t.NamedTuple):
 
 
 class Connection(http.client.HTTPConnection):
-    """HTTPS to one port, directly or through *proxy*, never through a proxy of the environment.
+    """HTTPS to one port, directly or through `proxy`, never through a proxy of the environment.
 
     The connection stays open for the next request. If the server has closed it, it opens again.
-    Two threads cannot share it. The server's certificate must be valid for *server_name*, by
+    Two threads cannot share it. The server's certificate must be valid for `server_name`, by
     default for the host.
     """
 
@@ -343,7 +343,7 @@ class Connection(http.client.HTTPConnection):
     ) -> Response:
         """Send a GET request; return a response of any status.
 
-        The whole response must arrive within *timeout* seconds. Raises TransportError with *where*.
+        The whole response must arrive within `timeout` seconds. Raises TransportError with `where`.
         """
         return self.exchange("GET", path, where=where, timeout=timeout, headers=headers)
 
@@ -390,7 +390,7 @@ class Connection(http.client.HTTPConnection):
         return self.getresponse()
 
     def peer_certificate(self, *, where: str, timeout: float) -> bytes:
-        """Return the certificate of the server as DER; raise TransportError with *where*."""
+        """Return the certificate of the server as DER; raise TransportError with `where`."""
         self._deadline = time.monotonic() + timeout
         with _translated(where):
             self.connect()

@@ -55,7 +55,7 @@ class Tile(t.NamedTuple):
 
 
 def render_page(title: str, body: t.Iterable[str], *, look: Look, style: str = "") -> str:
-    """Return a complete page. *body* contains HTML, *title* is plain text."""
+    """Return a complete page. `body` contains HTML, `title` is plain text."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src'

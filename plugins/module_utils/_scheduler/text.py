@@ -31,7 +31,7 @@ def align_columns(
 ) -> list[str]:
     """Return rows of cells as lines of aligned columns. The first row is the header.
 
-    *right_aligned* contains the headers of the columns to align on the right.
+    `right_aligned` contains the headers of the columns to align on the right.
     """
     header, widths = rows[0], [max(map(len, column)) for column in zip(*rows)]
     return [

@@ -28,7 +28,7 @@ _CERTIFICATE_RIGHTS = {"mode": "0644", "attributes": None}
 class PairFiles:
     """The files of a key pair.
 
-    A *waiting* key has no certificate yet, while an older pair is still in use. It is in a separate
+    A `waiting` key has no certificate yet, while an older pair is still in use. It is in a separate
     file beside the key.
     """
 

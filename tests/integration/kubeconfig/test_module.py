@@ -92,7 +92,7 @@ class Play:
     def run(self, *tasks: dict[str, Any], checked: Collection[int] = ()) -> list[dict[str, Any]]:
         """Run the tasks, also after an error, and return their results as a callback gets them.
 
-        The tasks whose numbers are in *checked* run in check mode. With *checked*, `states` records
+        The tasks whose numbers are in `checked` run in check mode. With `checked`, `states` records
         the file after each task.
         """
         results, states = self.folder / "results", self.folder / "states"

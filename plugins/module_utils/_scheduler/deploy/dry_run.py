@@ -42,7 +42,7 @@ def check_staged_set(
 ) -> bool | None:
     """Check the staged set in a dry run, unless it has passed before.
 
-    *params* contains `command`, `user`, `dry_run_flags` and `dry_run_texts`. A transient service
+    `params` contains `command`, `user`, `dry_run_flags` and `dry_run_texts`. A transient service
     of the unit's user receives the staged files as credentials, so that no file is exposed and the
     live set does not change.
 

@@ -256,7 +256,7 @@ def _will_restart(deployment: Deployment, digest: str) -> bool:
 
 
 def _start(deployment: Deployment, promoted: list[str], *, restart: bool = False) -> FilesetResult:
-    """Run the unit from the live set. *restart* restarts it even if it is not stale."""
+    """Run the unit from the live set. `restart` restarts it even if it is not stale."""
     systemd, unit, done = deployment.systemd, deployment.unit, list(promoted)
     live = deployment.fileset.record()["live"]
     if _is_run_by_kubelet(recorded_items(live)):
@@ -319,7 +319,7 @@ def _recall(deployment: Deployment) -> FilesetResult:
 def _read_not_after(kept_paths: t.Mapping[str, str]) -> str:
     """Return when the certificate of a previous set expires, "" if it has none.
 
-    *kept_paths* maps member names to paths. The certificate can be in the kubeconfig only.
+    `kept_paths` maps member names to paths. The certificate can be in the kubeconfig only.
     """
     # This import takes longer than all others, and most states do not need it.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (  # noqa: PLC0415

@@ -216,7 +216,7 @@ def _check_targets(
     healthy: t.Sequence[str],
     results: MemberResults,
 ) -> ElectionTimings:
-    """Return the times of *electors*: the leader and the members that can take over."""
+    """Return the times of `electors`: the leader and the members that can take over."""
     reasons = [
         f"{name} is unhealthy and cannot be a drill target: {_health_problems(results.get(name))}"
         for name in targets
@@ -274,7 +274,7 @@ def _compute_undo_after(requested: int, minimum: int) -> int:
 def compute_bounds(
     kind: str, timings: ElectionTimings, version: str, table: versions.VersionTable
 ) -> Bounds:
-    """Compute the bounds of a drill. *version* is that of the leader."""
+    """Compute the bounds of a drill. `version` is that of the leader."""
     row = versions.version_row(table, version)
     applies = "crash"
     if kind != "stop":

@@ -66,7 +66,7 @@ class Measurement:
 
 
 def next_holder_index(samples: t.Sequence[LeaseSample], earliest: float) -> int | None:
-    """Return the index of the first sample after *earliest* with another holder, if any."""
+    """Return the index of the first sample after `earliest` with another holder, if any."""
     previous = holder_at(samples, earliest)
     for index, sample in enumerate(samples):
         if sample.at > earliest and sample.identity not in ("", previous):
@@ -75,7 +75,7 @@ def next_holder_index(samples: t.Sequence[LeaseSample], earliest: float) -> int 
 
 
 def holder_at(samples: t.Sequence[LeaseSample], moment: float) -> str:
-    """Return the last holder up to *moment*, even if it has released the lease; "" if none."""
+    """Return the last holder up to `moment`, even if it has released the lease; "" if none."""
     identities = [sample.identity for sample in samples if sample.at <= moment and sample.identity]
     return identities[-1] if identities else ""
 
@@ -93,9 +93,9 @@ def count_renewals(samples: t.Sequence[LeaseSample]) -> int:
 def has_leader(
     samples: t.Sequence[LeaseSample], fault: float, *, takeover: bool, uncertainty: float = 0.0
 ) -> bool:
-    """Return whether a member leads after the fault: with *takeover* another one than before.
+    """Return whether a member leads after the fault: with `takeover` another one than before.
 
-    The fault happened at *fault* or up to *uncertainty* seconds earlier. A standby can take the
+    The fault happened at `fault` or up to `uncertainty` seconds earlier. A standby can take the
     lease in that time.
     """
     if not samples or not samples[-1].identity:
@@ -163,7 +163,7 @@ class PodSummary(t.TypedDict):
 
 
 def summarize_pods(pods: t.Sequence[DrillPod], fault: float) -> PodSummary:
-    """Summarize the pods of a drill. *fault* is the zero of all times."""
+    """Summarize the pods of a drill. `fault` is the zero of all times."""
     bound = sorted(pod.bound for pod in pods if pod.bound is not None)
     waits = [pod.bound - pod.created for pod in pods if pod.bound is not None]
     gaps = [later - earlier for earlier, later in zip(bound, bound[1:])]
@@ -254,7 +254,7 @@ def evaluate(
     unhealthy: t.Mapping[str, str] | None = None,
     journal: t.Mapping[str, list[str]] | None = None,
 ) -> DrillReport:
-    """Evaluate a drill. *unhealthy* has the problems of members after it, by inventory name."""
+    """Evaluate a drill. `unhealthy` has the problems of members after it, by inventory name."""
     fault = measurement.fault if measurement.fault is not None else measurement.ended
     takeover = choice["primary"] == choice["leader"]
     election = _read_election(measurement, fault, takeover=takeover)

@@ -142,7 +142,7 @@ class Namespaces:
         ]
 
     def remove(self, name: str, timeout: float = REMOVAL_TIMEOUT_S) -> bool:
-        """Remove a namespace with its content; return False if it still exists after *timeout*.
+        """Remove a namespace with its content; return False if it still exists after `timeout`.
 
         Without a controller-manager, the drill removes the content and the finalizers itself.
         """
@@ -191,7 +191,7 @@ def _ignore_missing() -> Iterator[None]:
 class Watch:
     """The measurement of one drill, as a context manager. Its exit removes everything it created.
 
-    *is_alive* returns whether the play still runs. If it does not, the waits raise
+    `is_alive` returns whether the play still runs. If it does not, the waits raise
     InterruptedDrillError, and the exit removes everything as usual.
     """
 

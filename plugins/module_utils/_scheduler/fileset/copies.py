@@ -105,12 +105,12 @@ def sha256_of_file(path: str) -> str:
 
 
 def make_link(target: str, path: str) -> None:
-    """Replace whatever is at *path* with a symbolic link."""
+    """Replace whatever is at `path` with a symbolic link."""
     _replace_with(path, lambda temporary: os.symlink(target, temporary))
 
 
 def copy_file(source: str, path: str) -> None:
-    """Replace *path* with a copy of a file or link, owner and mode included."""
+    """Replace `path` with a copy of a file or link, owner and mode included."""
     if os.path.islink(source):
         make_link(os.readlink(source), path)
         return
@@ -157,7 +157,7 @@ def missing_parents(path: str) -> list[str]:
 
 
 def _replace_with(path: str, create: t.Callable[[str], t.Any]) -> None:
-    """Create a file under a temporary name, then rename it to *path*."""
+    """Create a file under a temporary name, then rename it to `path`."""
     temporary = os.path.join(
         os.path.dirname(path), f"{paths.temporary_prefix(path)}link{paths.TEMPORARY_SUFFIX}"
     )

@@ -135,7 +135,7 @@ class Fileset:
     def check_binaries(
         self, binaries: t.Sequence[t.Mapping[str, t.Any]], *, dry: bool = False
     ) -> list[tuple[t.Mapping[str, t.Any], os.stat_result]]:
-        """Return each binary with its stat result. With *dry*, missing ones are left out.
+        """Return each binary with its stat result. With `dry`, missing ones are left out.
 
         Raises FilesetError for a binary that cannot be read or is not a regular file.
         """
@@ -161,7 +161,7 @@ class Fileset:
     ) -> bool:
         """Record verified binaries, and return whether the record changed.
 
-        Each entry has `path`, `version` and `ours`. With *dry*, nothing is recorded.
+        Each entry has `path`, `version` and `ours`. With `dry`, nothing is recorded.
         """
         checked = self.check_binaries(binaries, dry=dry)
         if dry:
@@ -220,7 +220,7 @@ class Fileset:
     def prepare(self, *, dry: bool = False) -> list[str]:
         """Copy the live file of each stale member to staged, and return the names.
 
-        The directories must exist. With *dry*, copy nothing, and also return missing directories.
+        The directories must exist. With `dry`, copy nothing, and also return missing directories.
         """
         stale = self.stale_members()
         if dry:
@@ -269,7 +269,7 @@ class Fileset:
     def digest(self, seeded_path: t.Callable[[Item], str] | None = None) -> str:
         """Return a digest of everything that the process reads, "" while a member is missing.
 
-        *seeded_path* returns the path of a seeded member; by default its staged path.
+        `seeded_path` returns the path of a seeded member; by default its staged path.
         """
         total = hashlib.sha256()
         binaries = self.record()["binaries"]
@@ -359,8 +359,8 @@ class Fileset:
     ) -> list[str]:
         """Keep the live set as previous, make the staged set live, and return changed names.
 
-        *attempt* identifies the roll for `restore`. *only* limits the change to one member; the
-        promotion then stays incomplete. *keep_foreign* states that a scheduler of another
+        `attempt` identifies the roll for `restore`. `only` limits the change to one member; the
+        promotion then stays incomplete. `keep_foreign` states that a scheduler of another
         installer ran, whose unit and program can be at other paths and remain there.
         """
         self.require_staged(item for item in self.items if not item.is_absent)

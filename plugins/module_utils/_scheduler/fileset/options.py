@@ -200,7 +200,7 @@ def parse_files(files: t.Sequence[dict[str, t.Any]]) -> list[Item]:
 
 
 def _member_problems(entry: FilesetParams, used: t.Container[str]) -> t.Iterator[str]:
-    """Yield what is wrong with a member; *used* contains the names and paths of other members."""
+    """Yield what is wrong with a member; `used` contains the names and paths of other members."""
     name, link, content = entry["name"], entry["link_to"], entry["content"]
     yield from _name_problems(name, link)
     for option in ("name", "path"):

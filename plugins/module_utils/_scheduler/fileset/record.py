@@ -138,7 +138,7 @@ def read_record(path: str) -> FilesetRecord:
 
 
 def update_record_file(path: str, changes: t.Mapping[str, t.Any]) -> bool:
-    """Write the record if *changes* differ from it, and return whether it was written.
+    """Write the record if `changes` differ from it, and return whether it was written.
 
     A damaged record is kept as record.json.bad.
     """

@@ -38,7 +38,7 @@ def other_instances(
     pid_of: t.Callable[[str], int],
     serving: t.Sequence[versions.Serving],
 ) -> list[facts.Instance]:
-    """Describe the instances whose record is next to that of *fileset*.
+    """Describe the instances whose record is next to that of `fileset`.
 
     A running instance is described by its process, a stopped one by its staged set.
     """

@@ -33,7 +33,7 @@ LEASE_ACCESS_ERRORS = (KubeError, LeaseError, ProbeError)
 def process_kubeconfig(unit: str, path: str) -> str:
     """Return the kubeconfig that the process reads.
 
-    This is its systemd credential if it has one, otherwise *path*. The credential does not change
+    This is its systemd credential if it has one, otherwise `path`. The credential does not change
     with the file. It is read in the host's view, because the process could arrange its own view.
 
     Raises ProbeError if a user other than root could have written the kubeconfig, which names

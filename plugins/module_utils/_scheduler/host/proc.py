@@ -208,7 +208,7 @@ class Proc:
     ) -> tuple[list[str], int | None]:
         """Return the addresses that listen on a port, and the process that holds it.
 
-        The process is 0 if unknown, None if no process listens. *pid* is checked first; other
+        The process is 0 if unknown, None if no process listens. `pid` is checked first; other
         processes are read only if it does not hold the port.
         """
         addresses = {

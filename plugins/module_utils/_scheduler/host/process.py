@@ -75,7 +75,7 @@ def describe_process(
 ) -> facts.Process:
     """Return the description of a process for the result.
 
-    *fallback* applies if the command line cannot be read. Arguments, settings, user and
+    `fallback` applies if the command line cannot be read. Arguments, settings, user and
     environment are included only if the process has no digest: another installer created it.
     """
     if not pid:

@@ -47,7 +47,7 @@ def staleness_reasons(
 ) -> list[str]:
     """Return why the unit must be enabled or restarted, one line per reason.
 
-    *properties* are those of the unit. The digest in the environment shows what the unit claims,
+    `properties` are those of the unit. The digest in the environment shows what the unit claims,
     not what the process read, so that the files are also compared with the process.
     """
     reasons = []

@@ -69,7 +69,7 @@ def int_property(properties: t.Mapping[str, str], name: str) -> int:
 
 
 def active_seconds(properties: t.Mapping[str, str], now: float) -> float:
-    """Return for how long a unit has been active, in seconds. *now* is from CLOCK_MONOTONIC."""
+    """Return for how long a unit has been active, in seconds. `now` is from CLOCK_MONOTONIC."""
     entered = properties.get("ActiveEnterTimestampMonotonic", "")
     if properties.get("ActiveState") != "active" or not re.fullmatch(r"[1-9][0-9]{0,18}", entered):
         return 0.0
@@ -165,12 +165,12 @@ class Systemd:
         self._systemctl("kill", f"--signal={signal}", "--", unit)
 
     def journal(self, unit: str, lines: int, seconds: int = 0) -> list[str]:
-        """Return the last journal lines of a unit, if *seconds* is set only those of that time."""
+        """Return the last journal lines of a unit, if `seconds` is set only those of that time."""
         since = [f"--since=-{seconds}s"] if seconds else []
         return self._journal(unit, "--output=short-iso", f"--lines={lines}", *since).splitlines()
 
     def has_logged(self, unit: str, text: str, since: float) -> bool:
-        """Return whether a unit logged *text*, in lowercase, since a time in Unix seconds.
+        """Return whether a unit logged `text`, in lowercase, since a time in Unix seconds.
 
         This needs a journalctl with support for --grep, which most have.
         """
@@ -219,7 +219,7 @@ class Systemd:
     ) -> tuple[int, str]:
         """Run a command as a user in a transient service, and return exit code and output.
 
-        *credentials* maps names to paths.
+        `credentials` maps names to paths.
         """
         code, out, err = self._limited(
             RUN_TIMEOUT_S + 10,

@@ -88,7 +88,7 @@ def test_input_is_pinned_before_the_first_contact(variables: dict[str, Any], ca:
     assert found["members"] == found["playing"] == ["m1", "m2"]
     assert found["sans"] == ["127.0.0.1", "192.0.2.1", "192.0.2.2"]
     assert found["ca_cert_pem"] == ca.path.read_text()
-    assert found["makes_reader"] is True
+    assert found["issues_metrics_client"] is True
     assert fixed(variables | {"kube_scheduler_sans": "own"}, me="m2")["sans"] == [
         "127.0.0.1",
         "192.0.2.2",
@@ -553,7 +553,10 @@ def test_external_ca_needs_no_key(variables: dict[str, Any], tmp_path: Path) -> 
         == f"kube_scheduler_csr_dir: '{tmp_path}/nowhere' is not a directory on the controller; create it first"
     )
     outside["kube_scheduler_csr_dir"] = str(tmp_path)
-    assert (fixed(variables | outside)["errors"], fixed(variables | outside)["makes_reader"]) == (
+    assert (
+        fixed(variables | outside)["errors"],
+        fixed(variables | outside)["issues_metrics_client"],
+    ) == (
         [],
         False,
     )

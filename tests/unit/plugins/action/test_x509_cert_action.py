@@ -169,7 +169,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("case", BAD)
-def test_faults_are_told_before_the_target_is_touched(
+def test_invalid_options_are_rejected_before_the_first_contact(
     target: Target, ca: Ca, case: str, check: bool
 ) -> None:
     given, words = BAD[case]

@@ -469,7 +469,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_faults_are_told_before_the_target_is_touched(site: Site, case: str) -> None:
+def test_invalid_options_are_rejected_before_the_first_contact(site: Site, case: str) -> None:
     given, words = BAD[case]
     result = site.run(**given)
     assert result["failed"] is True

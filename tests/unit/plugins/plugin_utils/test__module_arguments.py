@@ -46,14 +46,16 @@ def test_info_with_the_plan_compares() -> None:
     assert (options["desired"], options["serving_ca"]) == (STEP_PLAN["desired"], "CAS")
     assert options["timeout"] == 5
     assert {"metrics_cert", "metrics_key", "metrics_ca_path", "paths"}.isdisjoint(options)
-    options = expand_info(input={**STEP_INPUT, "makes_reader": True}, plan=STEP_PLAN)
+    options = expand_info(input={**STEP_INPUT, "issues_metrics_client": True}, plan=STEP_PLAN)
     assert options["metrics_ca_privatekey_path"] == "/ca-key.pem"
     options = expand_info(input={**STEP_INPUT, "metrics_cert_pem": "M"}, plan=STEP_PLAN)
     assert (options["metrics_cert"], options["metrics_key"]) == ("M", "text of /m-key.pem")
 
 
 def test_info_with_a_skipped_plan_compares_nothing() -> None:
-    options = expand_info(input={**STEP_INPUT, "makes_reader": True}, plan={"skipped": True})
+    options = expand_info(
+        input={**STEP_INPUT, "issues_metrics_client": True}, plan={"skipped": True}
+    )
     assert {"desired", "metrics_ca_path"}.isdisjoint(options)
     assert options["unit"] == "x.service"
 

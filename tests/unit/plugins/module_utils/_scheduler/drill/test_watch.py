@@ -46,7 +46,7 @@ class Cluster:
         self._lock = threading.Lock()
 
     def fail(self, seconds: float) -> None:
-        """Stop the leader now. Another member leads after *seconds*."""
+        """Stop the leader now. Another member leads after `seconds`."""
         self.next_at = time.monotonic() + seconds
 
     def respond(self, request: str) -> bytes:
