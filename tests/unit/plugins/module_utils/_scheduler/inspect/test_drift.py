@@ -71,7 +71,7 @@ class Cluster(Host):
         self.valid_for = "8760h"
         self.pair: dict[str, Any] | None = None
         self.systemd.credentials = dict(self.paths)
-        self.told: dict[str, tuple[int, bytes]] = {}
+        self.settings_in_use: dict[str, tuple[int, bytes]] = {}
 
     @property
     def files(self) -> list[dict[str, Any]]:
@@ -124,8 +124,8 @@ class Cluster(Host):
             "mode": "0600",
         }
 
-    def wanted(self, **given: Any) -> desired.DesiredState:
-        named: dict[str, Any] = {
+    def desired_state(self, **given: Any) -> desired.DesiredState:
+        fields: dict[str, Any] = {
             "version": self.version,
             "binary": str(self.bin / self.link),
             "binary_source": self.source,
@@ -138,24 +138,24 @@ class Cluster(Host):
             "manage_packages": True,
             **given,
         }
-        return desired.parse_desired(named, user=ME, unit=UNIT_NAME)
+        return desired.parse_desired(fields, user=ME, unit=UNIT_NAME)
 
     def set_reported_config(self, **config: Any) -> None:
         """Set the configuration that the process reports at /configz."""
-        self.told = {"/configz": (200, json.dumps({"componentconfig": config}).encode())}
+        self.settings_in_use = {"/configz": (200, json.dumps({"componentconfig": config}).encode())}
 
     def drift(self, **given: Any) -> list[str]:
-        seen: Any = {
+        observed: Any = {
             "missing_libraries": [],
             "user_exists": True,
             "process": {"pid": self.systemd.pid, "version": self.running_version},
         }
-        seen.update(given.pop("seen", {}))
+        observed.update(given.pop("observed", {}))
         access = drift.HostAccess(
-            FakeModule(True), self.proc, self.systemd.show(UNIT_NAME), self.told
+            FakeModule(True), self.proc, self.systemd.show(UNIT_NAME), self.settings_in_use
         )
         entries, self.awaited = drift.find_drift(
-            self.wanted(**given), str(self.root / "fileset"), cast(Any, seen), access
+            self.desired_state(**given), str(self.root / "fileset"), cast(Any, observed), access
         )
         assert all("\n" not in entry["reason"] for entry in entries)
         return [
@@ -183,7 +183,7 @@ class Cluster(Host):
             regenerate="full",
         )
         converge_pair(FakeModule(False, **task), NOW)
-        entries = self.wanted().kubeconfig or {}
+        entries = self.desired_state().kubeconfig or {}
         users = [
             {
                 **user,
@@ -229,7 +229,7 @@ def test_drift_is_complete_before_a_rollout_and_empty_after_it(
     host.log_dir.rmdir()
     (host.bin / "app-v1").unlink()
     before = host.tree()
-    assert host.drift(seen={"missing_libraries": ["yaml"], "user_exists": False}) == [
+    assert host.drift(observed={"missing_libraries": ["yaml"], "user_exists": False}) == [
         "packages: the Python library yaml is missing",
         "user: the user root does not exist",
         "binary: /bin/app-v1: is missing",
@@ -265,7 +265,7 @@ def remove(name: str) -> Callable[[Cluster], object]:
     return lambda host: (host.root / name).unlink()
 
 
-def folder(name: str) -> Callable[[Cluster], object]:
+def directory(name: str) -> Callable[[Cluster], object]:
     return lambda host: ((host.root / name).unlink(), (host.root / name).mkdir())
 
 
@@ -309,11 +309,11 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
         mode("bin/app-v1", 0o777),
         ["binary: /bin/app-v1: users other than root can write it (owner root, 0777)"],
     ),
-    (folder("bin/app-v1"), ["binary: /bin/app-v1: is not a regular file"]),
+    (directory("bin/app-v1"), ["binary: /bin/app-v1: is not a regular file"]),
     (remove("bin/app-v1"), ["binary: /bin/app-v1: is missing"]),
     (relink("app-v0"), ["link: /bin/app -> app-v0, expected app-v1"]),
     (remove("bin/app"), ["link: /bin/app: is missing, expected -> app-v1"]),
-    (folder("bin/app"), ["link: /bin/app: is not a link, expected -> app-v1"]),
+    (directory("bin/app"), ["link: /bin/app: is not a link, expected -> app-v1"]),
     (mode("log", 0o700), ["log_dir: /log: mode is 0700, expected 0755"]),
     (
         lambda host: (host.log_dir.rmdir(), host.log_dir.write_text("")),
@@ -337,7 +337,7 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     ),
     (remove("etc/certificate"), ["certificate: /etc/certificate: the certificate is missing"]),
     (
-        folder("etc/certificate"),
+        directory("etc/certificate"),
         ["certificate: '/etc/certificate' is a directory, not a regular file"],
     ),
     (fifo("etc/privatekey"), ["certificate: '/etc/privatekey' is a FIFO, not a regular file"]),
@@ -345,7 +345,7 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     (write("etc/kubeconfig", "a: [b"), ["kubeconfig: '/etc/kubeconfig' is not YAML"]),
     (write("etc/kubeconfig", b"\xff\x00"), ["kubeconfig: '/etc/kubeconfig' is not UTF-8 text"]),
     (
-        folder("etc/kubeconfig"),
+        directory("etc/kubeconfig"),
         ["kubeconfig: '/etc/kubeconfig' is a directory, not a regular file"],
     ),
     (assign("server", "https://192.0.2.2:6443"), ["kubeconfig: /etc/kubeconfig: clusters differ"]),
@@ -355,9 +355,9 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     ),
     (mode("etc/app.yaml", 0o666), ["config: /etc/app.yaml: mode is 0666, expected 0644"]),
     (remove("etc/app.yaml"), ["config: /etc/app.yaml: is missing"]),
-    (folder("etc/app.yaml"), ["config: '/etc/app.yaml' is a directory, not a regular file"]),
+    (directory("etc/app.yaml"), ["config: '/etc/app.yaml' is a directory, not a regular file"]),
     (fifo("etc/app.yaml"), ["config: '/etc/app.yaml' is a FIFO, not a regular file"]),
-    (assign("config", "wanted: otherwise\n"), ["config: /etc/app.yaml: content differs", SET]),
+    (assign("config", "desired: otherwise\n"), ["config: /etc/app.yaml: content differs", SET]),
     (write("units/x.service", "[Service]\n"), ["unit: /units/x.service: content differs"]),
     (remove("units/x.service"), ["unit: /units/x.service: is missing"]),
     (
@@ -417,7 +417,7 @@ REPAIRED = [
     assign("server", "https://192.0.2.2:6443"),
     write("etc/app.yaml", "by hand\n"),
     mode("etc/app.yaml", 0o666),
-    assign("config", "wanted: otherwise\n"),
+    assign("config", "desired: otherwise\n"),
     write("units/x.service", "[Service]\n"),
     state("ActiveState", "failed"),
     state("UnitFileState", "disabled"),
@@ -508,7 +508,7 @@ def test_kubeconfig_is_not_compared_without_the_library(
 
 
 def test_missing_packages_are_no_drift_if_they_are_managed_externally(host: Cluster) -> None:
-    assert host.drift(manage_packages=False, seen={"missing_libraries": ["yaml"]}) == []
+    assert host.drift(manage_packages=False, observed={"missing_libraries": ["yaml"]}) == []
 
 
 def test_present_binary_is_not_compared_with_a_source(host: Cluster) -> None:
@@ -583,7 +583,7 @@ def test_no_line_contains_a_private_key(host: Cluster) -> None:
 )
 def test_invalid_option_is_rejected(host: Cluster, option: str, value: Any, words: str) -> None:
     with pytest.raises(FilesetError) as error:
-        host.wanted(**{option: value})
+        host.desired_state(**{option: value})
     assert words in str(error.value)
     assert "secret" not in str(error.value)
 

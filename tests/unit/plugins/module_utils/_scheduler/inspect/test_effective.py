@@ -143,18 +143,18 @@ def test_equivalent_notation_is_no_difference() -> None:
     }
     assert differences(responses(reported)) == []
     flags = FLAGS + "feature-gates=AllAlpha=false,B=true\ncipher=[a,b]\nttl=1m0s\n"
-    given = {
+    flags_set = {
         **DESIRED["flags"],
         "feature-gates": "B=true,AllAlpha=false",
         "cipher": "a,b",
         "ttl": "60s",
     }
-    assert differences(responses(flags=flags), flags=given) == []
+    assert differences(responses(flags=flags), flags=flags_set) == []
 
 
 def test_election_flags_override_the_fields() -> None:
-    given = {**DESIRED["flags"], "leader-elect-resource-name": "batch"}
-    assert differences(responses(), flags=given) == [
+    flags_set = {**DESIRED["flags"], "leader-elect-resource-name": "batch"}
+    assert differences(responses(), flags=flags_set) == [
         'configuration leaderElection.resourceName is "kube-scheduler", expected "batch"'
     ]
 

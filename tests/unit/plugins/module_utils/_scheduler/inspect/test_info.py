@@ -106,8 +106,8 @@ class Master(Host):
         self.listen()
 
     def listen(self) -> None:
-        folder = self.proc.folder / str(self.systemd.pid)
-        (folder / "fd/3").symlink_to("socket:[99]")
+        directory = self.proc.folder / str(self.systemd.pid)
+        (directory / "fd/3").symlink_to("socket:[99]")
         line = f"   0: 00000000:{self.server.port:04X} 00000000:0000 0A 0:0 00:0 0 999 0 99 1\n"
         with (self.proc.folder / "net/tcp").open("a") as stream:
             stream.write(line)
@@ -139,8 +139,8 @@ def test_host_without_os_release_has_no_families(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_facts, "OS_RELEASE", str(tmp_path / "nothing"))
-    found = host_facts.gather_host_facts("root", 252)
-    assert (found["os_families"], found["user_exists"]) == ([], True)
+    result = host_facts.gather_host_facts("root", 252)
+    assert (result["os_families"], result["user_exists"]) == ([], True)
     assert host_facts.gather_host_facts("no such user", 0)["user_exists"] is False
     assert host_facts.gather_host_facts(None, 0)["user_exists"] is False
 
@@ -152,8 +152,8 @@ def test_every_result_is_valid(master: Master) -> None:
         master.query(probe=False),
         master.query(apiserver=master.server.url, apiserver_ca=master.ca.pem),
     ]
-    for found in answers:
-        assert facts.validate_module_result(found) == found
+    for result in answers:
+        assert facts.validate_module_result(result) == result
 
 
 def test_connection_table_is_read_once_per_check(
@@ -163,25 +163,25 @@ def test_connection_table_is_read_once_per_check(
     master.start()
     listeners = Mock(wraps=master.proc.listeners)
     monkeypatch.setattr(master.proc, "listeners", listeners)
-    found = master.query()
-    assert (found["port"]["ours"], found["others"], listeners.call_count) == (True, [], 1)
+    result = master.query()
+    assert (result["port"]["ours"], result["others"], listeners.call_count) == (True, [], 1)
 
 
 def test_new_host_has_empty_facts(master: Master) -> None:
-    found = master.query(probe=False)
-    assert (found["installed"], found["prepared"], found["stale"], found["healthy"]) == (
+    result = master.query(probe=False)
+    assert (result["installed"], result["prepared"], result["stale"], result["healthy"]) == (
         False,
         False,
         [],
         None,
     )
-    assert (found["process"]["pid"], found["lease"], found["probes"], found["drift"]) == (
+    assert (result["process"]["pid"], result["lease"], result["probes"], result["drift"]) == (
         0,
         None,
         None,
         [],
     )
-    assert (found["unit"]["load_state"], found["problems"], found["others"]) == (
+    assert (result["unit"]["load_state"], result["problems"], result["others"]) == (
         "not-found",
         [],
         [],
@@ -195,35 +195,35 @@ def test_new_host_has_empty_facts(master: Master) -> None:
 
 def test_gathering_reads_the_lease_once_and_probes_nothing(master: Master) -> None:
     master.start()
-    found = master.query(probe=False)
+    result = master.query(probe=False)
     assert master.queries == [
         "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler"
     ]
-    assert found["lease"] is not None
-    assert (found["lease"]["holder"], found["lease"]["moving"], found["healthy"]) == (
+    assert result["lease"] is not None
+    assert (result["lease"]["holder"], result["lease"]["moving"], result["healthy"]) == (
         "m1",
         False,
         None,
     )
-    assert (found["installed"], found["prepared"], found["process"]["version"]) == (
+    assert (result["installed"], result["prepared"], result["process"]["version"]) == (
         True,
         True,
         "1.37.2",
     )
-    assert (found["port"]["ours"], found["process"]["secure_port"]) == (True, master.server.port)
-    assert found["journal"] == []
+    assert (result["port"]["ours"], result["process"]["secure_port"]) == (True, master.server.port)
+    assert result["journal"] == []
 
 
 def test_health_is_checked_at_the_port_in_use(master: Master) -> None:
     """The process uses another port than the desired one, and listens on all addresses."""
     master.start()
-    found = master.query(port=refused_port(), bind_address="192.0.2.1")
-    assert (found["problems"], found["healthy"], found["journal"]) == ([], True, [])
-    assert found["lease"] is not None
-    assert found["lease"] is not None
-    assert found["lease"]["moving"] is True
-    assert found["not_checked"] == [info.READER_CHECK]
-    assert (found["port"]["held_by"], found["port"]["ours"]) == ("", False)
+    result = master.query(port=refused_port(), bind_address="192.0.2.1")
+    assert (result["problems"], result["healthy"], result["journal"]) == ([], True, [])
+    assert result["lease"] is not None
+    assert result["lease"] is not None
+    assert result["lease"]["moving"] is True
+    assert result["not_checked"] == [info.READER_CHECK]
+    assert (result["port"]["held_by"], result["port"]["ours"]) == ("", False)
 
 
 def test_lease_that_moved_since_gathering_is_read_once(master: Master) -> None:
@@ -232,8 +232,8 @@ def test_lease_that_moved_since_gathering_is_read_once(master: Master) -> None:
     master.renewals += 1
     master.moves = False
     master.queries.clear()
-    found = master.query(previous_lease=before)
-    assert (found["healthy"], found["lease"] and found["lease"]["moving"]) == (True, True)
+    result = master.query(previous_lease=before)
+    assert (result["healthy"], result["lease"] and result["lease"]["moving"]) == (True, True)
     assert len([path for path in master.queries if "leases" in path]) == 1
 
 
@@ -247,9 +247,9 @@ def test_lease_created_since_the_previous_result_is_moving(
     master.start()
     master.moves = False
     serving = [{**entry, "lock": lock} for entry in SERVING]
-    found = master.query(_serving=serving, previous_lease={"state": "absent"})["lease"]
-    assert found is not None
-    assert found["moving"] is (lock == "leases")
+    result = master.query(_serving=serving, previous_lease={"state": "absent"})["lease"]
+    assert result is not None
+    assert result["moving"] is (lock == "leases")
     assert master.query(_serving=serving)["lease"]["moving"] is False  # type: ignore[index]
 
 
@@ -263,27 +263,27 @@ def test_lease_created_during_the_wait_is_moving(
     master.moves = False
     answers = iter([answer(404, {"reason": "NotFound"})] * absent)
     monkeypatch.setattr(master.server, "respond", lambda request: _first(answers, request, master))
-    found = master.query(timeout=30)
-    assert (found["healthy"], found["lease"] and found["lease"]["moving"]) == (True, True)
-    assert found["lease"] is not None
-    assert found["lease"]["elapsed"] < 1
+    result = master.query(timeout=30)
+    assert (result["healthy"], result["lease"] and result["lease"]["moving"]) == (True, True)
+    assert result["lease"] is not None
+    assert result["lease"]["elapsed"] < 1
 
 
 def record_checks(
     monkeypatch: pytest.MonkeyPatch, ahead: Callable[[int], None]
 ) -> list[facts.ModuleResult]:
     """Return the list of results of all checks. `ahead` runs before each, with its number."""
-    found: list[facts.ModuleResult] = []
+    results: list[facts.ModuleResult] = []
     real = info.HostQuery._query
 
     def look(question: info.HostQuery, *args: Any) -> Any:
-        ahead(len(found))
-        seen = real(question, *args)
-        found.append(seen[0])
-        return seen
+        ahead(len(results))
+        observed = real(question, *args)
+        results.append(observed[0])
+        return observed
 
     monkeypatch.setattr(info.HostQuery, "_query", look)
-    return found
+    return results
 
 
 def test_observed_renewal_is_not_awaited_again(
@@ -296,10 +296,10 @@ def test_observed_renewal_is_not_awaited_again(
     def ahead(number: int) -> None:
         master.moves, master.ready = number == 0, 200 if number else 500
 
-    seen = record_checks(monkeypatch, ahead)
-    found = master.query(timeout=30)
-    assert ([answer["healthy"] for answer in seen], found["problems"]) == ([False, True], [])
-    assert all(answer["lease"] and answer["lease"]["moving"] for answer in seen)
+    observed = record_checks(monkeypatch, ahead)
+    result = master.query(timeout=30)
+    assert ([answer["healthy"] for answer in observed], result["problems"]) == ([False, True], [])
+    assert all(answer["lease"] and answer["lease"]["moving"] for answer in observed)
 
 
 def test_leader_that_stops_renewing_is_detected_during_the_wait(
@@ -314,10 +314,10 @@ def test_leader_that_stops_renewing_is_detected_during_the_wait(
     def ahead(number: int) -> None:
         master.moves = number == 0
 
-    seen = record_checks(monkeypatch, ahead)
+    observed = record_checks(monkeypatch, ahead)
     master.query(timeout=1)
-    assert len(seen) > 3
-    assert not any(answer["lease"] and answer["lease"]["moving"] for answer in seen[2:])
+    assert len(observed) > 3
+    assert not any(answer["lease"] and answer["lease"]["moving"] for answer in observed[2:])
 
 
 def _first(answers: Iterator[bytes], request: str, master: Master) -> bytes:
@@ -342,9 +342,9 @@ def test_timeout_waits_for_health(master: Master, monkeypatch: pytest.MonkeyPatc
     master.server.respond = master.respond
     master.ready = 500
     before = time.monotonic()
-    found = master.query(timeout=0.3)
+    result = master.query(timeout=0.3)
     assert 0.3 <= time.monotonic() - before < 3
-    assert found["problems"] == ["readiness: HTTP 500, expected 200"]
+    assert result["problems"] == ["readiness: HTTP 500, expected 200"]
 
 
 def test_steady_waits_only_for_the_remaining_time(master: Master) -> None:
@@ -357,8 +357,8 @@ def test_steady_waits_only_for_the_remaining_time(master: Master) -> None:
     assert master.query(timeout=30, steady=9.5)["healthy"] is True
     assert time.monotonic() - before < 5
     assert master.query(timeout=30, steady=9.5)["unit"]["active_seconds"] >= 9.5
-    found = master.query(steady=60)
-    assert [problem.partition(" for ")[0] for problem in found["problems"]] == [
+    result = master.query(steady=60)
+    assert [problem.partition(" for ")[0] for problem in result["problems"]] == [
         f"{UNIT_NAME} has been active"
     ]
     master.systemd.state["NRestarts"] = "1"
@@ -386,15 +386,15 @@ def test_restart_during_the_check_is_a_problem(
 
 def test_port_of_another_process_is_a_problem(master: Master) -> None:
     master.proc.place(50, comm="nginx", listens=master.server.port)
-    found = master.query()
-    assert found["port"] == {
+    result = master.query()
+    assert result["port"] == {
         "number": master.server.port,
         "addresses": ["127.0.0.1"],
         "held_by": "nginx (pid 50, other.service)",
         "ours": False,
     }
     assert (
-        f"port {master.server.port} is held by nginx (pid 50, other.service)" in found["problems"]
+        f"port {master.server.port} is held by nginx (pid 50, other.service)" in result["problems"]
     )
 
 
@@ -418,35 +418,35 @@ def test_static_pod_is_evaluated_instead_of_the_unit(master: Master, tmp_path: P
     manifest = tmp_path / "static.yaml"
     manifest.write_text("spec:\n  containers:\n  - command:\n    - kube-scheduler\n    - --v=4\n")
     unit = {"unit": "kube-scheduler.service"}
-    found = master.query(**unit)
+    result = master.query(**unit)
     assert (
-        found["unit"]["static_pod"],
-        found["process"]["pid"],
-        found["process"]["arguments"],
+        result["unit"]["static_pod"],
+        result["process"]["pid"],
+        result["process"]["arguments"],
     ) == (
         str(manifest),
         0,
         ["--v=4"],
     )
-    assert f"the static pod {manifest} does not run" in found["problems"]
+    assert f"the static pod {manifest} does not run" in result["problems"]
     words = (
         "kube-scheduler",
         "--v=4",
         f"--kubeconfig={master.kubeconfig}",
         f"--secure-port={master.server.port}",
     )
-    folder = master.proc.place(
+    directory = master.proc.place(
         60, words, cgroup=f"/kubepods/burstable/pod{'0a' * 16}/1f", listens=master.server.port
     )
-    (folder / "root").rmdir()
-    (folder / "root").symlink_to("/")
-    found = master.query(**unit)
-    assert (found["process"]["pid"], found["others"], found["healthy"]) == (60, [], True), found[
-        "problems"
-    ]
-    assert found["process"]["arguments"] == list(words[1:])
-    assert found["lease"] is not None
-    assert found["lease"]["moving"] is True
+    (directory / "root").rmdir()
+    (directory / "root").symlink_to("/")
+    result = master.query(**unit)
+    assert (result["process"]["pid"], result["others"], result["healthy"]) == (60, [], True), (
+        result["problems"]
+    )
+    assert result["process"]["arguments"] == list(words[1:])
+    assert result["lease"] is not None
+    assert result["lease"]["moving"] is True
     # It does not belong to an instance with another unit name.
     assert master.query(probe=False)["unit"]["static_pod"] == ""
 
@@ -460,15 +460,15 @@ def test_another_instance_is_not_a_foreign_scheduler(master: Master) -> None:
         [name],
         [],
     )
-    beside = Fileset(str(master.root / "batch"), ())
-    Path(beside.root).mkdir()
-    beside.update_record(paths=["/etc/batch.yaml"])
-    found = master.query(probe=False)
-    assert found["others"] == []
-    assert [(one["unit"], one["paths"]) for one in found["instances"]] == [
+    other = Fileset(str(master.root / "batch"), ())
+    Path(other.root).mkdir()
+    other.update_record(paths=["/etc/batch.yaml"])
+    result = master.query(probe=False)
+    assert result["others"] == []
+    assert [(one["unit"], one["paths"]) for one in result["instances"]] == [
         ("batch.service", ["/etc/batch.yaml"])
     ]
-    assert facts.validate_module_result(found) == found
+    assert facts.validate_module_result(result) == result
 
 
 def test_new_scheduler_is_compared_by_the_lease_of_its_name(master: Master) -> None:
@@ -481,8 +481,8 @@ def test_host_without_systemd_is_unhealthy(master: Master) -> None:
     master.systemd.number = 0
     master.systemd.show = None  # type: ignore[assignment]
     master.systemd.journal = None  # type: ignore[assignment]
-    found = master.query()
-    assert (found["systemd_version"], found["unit"]["load_state"], found["healthy"]) == (
+    result = master.query()
+    assert (result["systemd_version"], result["unit"]["load_state"], result["healthy"]) == (
         0,
         "",
         False,
@@ -501,13 +501,13 @@ def test_apiserver_that_denies_access_is_reachable(master: Master) -> None:
     }
     for code in (401, 403):
         master.server.respond = lambda request, code=code: answer(code)  # type: ignore[misc]
-        found = apiservers.query_apiserver(master.server.url, params)
-        assert (found["reachable"], found["version"], found["error"]) == (True, None, None)
-    for odd in ({}, {"gitVersion": 7}, []):
-        master.server.respond = lambda request, odd=odd: answer(200, odd)  # type: ignore[misc]
-        found = apiservers.query_apiserver(master.server.url, params)
-        assert (found["reachable"], found["version"]) == (False, None)
-        assert found["error"]
+        result = apiservers.query_apiserver(master.server.url, params)
+        assert (result["reachable"], result["version"], result["error"]) == (True, None, None)
+    for invalid in ({}, {"gitVersion": 7}, []):
+        master.server.respond = lambda request, invalid=invalid: answer(200, invalid)  # type: ignore[misc]
+        result = apiservers.query_apiserver(master.server.url, params)
+        assert (result["reachable"], result["version"]) == (False, None)
+        assert result["error"]
     assert apiservers.query_apiserver(
         "http://x", {"apiserver_ca": None, "tls_server_name": None, "next_ca": None}
     )["error"]
@@ -516,10 +516,10 @@ def test_apiserver_that_denies_access_is_reachable(master: Master) -> None:
 def test_each_apiserver_is_queried(master: Master) -> None:
     away = f"https://127.0.0.1:{refused_port()}"
     queries = {"apiserver": master.server.url, "apiserver_ca": master.ca.pem}
-    found = master.query(**queries, apiservers=[master.server.url, away], probe=False)
-    assert [seen["server"] for seen in found["apiservers"]] == [master.server.url, away]
-    assert [seen["version"] for seen in found["apiservers"]] == ["v1.37.2", None]
-    assert "connection refused" in str(found["apiservers"][1]["error"])
+    result = master.query(**queries, apiservers=[master.server.url, away], probe=False)
+    assert [observed["server"] for observed in result["apiservers"]] == [master.server.url, away]
+    assert [observed["version"] for observed in result["apiservers"]] == ["v1.37.2", None]
+    assert "connection refused" in str(result["apiservers"][1]["error"])
     assert master.query(**queries, probe=False)["apiservers"] == []
 
 
@@ -529,8 +529,8 @@ def test_certificate_for_another_name_is_an_error(master: Master) -> None:
         "apiserver_ca": master.ca.pem,
         "tls_server_name": "lb.example",
     }
-    found: Any = master.query(**queries, probe=False)["apiserver"]
-    assert transport.ERROR_MESSAGES["tls_name"] in found["error"], (
+    result: Any = master.query(**queries, probe=False)["apiserver"]
+    assert transport.ERROR_MESSAGES["tls_name"] in result["error"], (
         "preflight recognizes this message"
     )
 
@@ -555,8 +555,8 @@ def test_apiserver_reports_whether_it_accepts_the_next_ca(
     }
     answers = iter([200, code])
     master.server.respond = lambda request: answer(next(answers), {"gitVersion": "v1.37.2"})
-    found = apiservers.query_apiserver(master.server.url, params)
-    assert (found["reachable"], found["next_serves"], found["next_accepted"]) == (
+    result = apiservers.query_apiserver(master.server.url, params)
+    assert (result["reachable"], result["next_serves"], result["next_accepted"]) == (
         True,
         False,
         accepted,
@@ -589,16 +589,16 @@ def test_certificates_on_the_host_are_described(master: Master, tmp_path: Path) 
         "kubeconfig": str(master.kubeconfig),
         "authorities": master.ca.pem + other.pem,
     }
-    found = master.query(probe=False, **queries)["certificates"]
-    assert [(file["path"], file["use"], file["subject"], file["issuer"]) for file in found] == [
+    result = master.query(probe=False, **queries)["certificates"]
+    assert [(file["path"], file["use"], file["subject"], file["issuer"]) for file in result] == [
         (str(path), "pair", "CN=scheduler", "CN=other"),
         (str(master.kubeconfig), "client", "CN=scheduler", "CN=kubernetes"),
         (str(master.kubeconfig), "trust", "CN=kubernetes", "CN=kubernetes"),
     ]
     fingerprints = [one.fingerprint for one in (other, master.ca, master.ca)]
-    assert [file["signed_by"] for file in found] == [[fingerprint] for fingerprint in fingerprints]
-    assert found[2]["fingerprint_sha256"] == fingerprints[2]
-    assert found[2]["usages"] == ["cRLSign", "keyCertSign"]
+    assert [file["signed_by"] for file in result] == [[fingerprint] for fingerprint in fingerprints]
+    assert result[2]["fingerprint_sha256"] == fingerprints[2]
+    assert result[2]["usages"] == ["cRLSign", "keyCertSign"]
     assert master.query(probe=False, **{**queries, "authorities": None})["certificates"] == []
     path.write_text("garbage")
     master.kubeconfig.chmod(0o666)
@@ -622,8 +622,8 @@ def test_replaced_pair_is_loaded_if_the_log_shows_it(master: Master, style: str)
     pair = {"certificate": str(path), "authorities": master.ca.pem}
 
     def loaded(**given: Any) -> bool | None:
-        seen = master.query(desired=desired, **pair, **{"reloaded": True, **given})["probes"]
-        return seen["used_loaded"] if seen else None
+        observed = master.query(desired=desired, **pair, **{"reloaded": True, **given})["probes"]
+        return observed["used_loaded"] if observed else None
 
     if style == "content":
         assert loaded() is None, "the process does not read the pair again"
@@ -648,7 +648,7 @@ def test_replaced_pair_is_loaded_if_the_log_shows_it(master: Master, style: str)
 
 def test_invalid_process_data_does_not_fail_the_module(master: Master) -> None:
     master.start()
-    folder = master.proc.folder / str(master.systemd.pid)
+    directory = master.proc.folder / str(master.systemd.pid)
     for words in (
         b"",
         b"\xff\xfe\0--secure-port=\xff\0",
@@ -656,11 +656,11 @@ def test_invalid_process_data_does_not_fail_the_module(master: Master) -> None:
         b"--config=/\0--secure-port=0\0",
         b"\0" * 9000,
     ):
-        (folder / "cmdline").write_bytes(words)
+        (directory / "cmdline").write_bytes(words)
         assert master.query(probe=False)["process"]["pid"] == master.systemd.pid
-    (folder / "environ").write_bytes(b"=\0\xff\0KUBE_HA_DIGEST=\xff")
-    (folder / "stat").write_text("garbage")
-    (folder / "status").write_text("")
+    (directory / "environ").write_bytes(b"=\0\xff\0KUBE_HA_DIGEST=\xff")
+    (directory / "stat").write_text("garbage")
+    (directory / "status").write_text("")
     assert facts.validate_module_result(master.query(probe=False))["process"]["digest"] == ""
 
 
@@ -695,17 +695,17 @@ def test_free_port_has_no_holder(master: Master) -> None:
 def test_settings_that_the_client_is_denied_are_not_checked(master: Master) -> None:
     master.start()
     reader = master.ca.issue("reader")
-    found = master.query(metrics_cert=reader[0], metrics_key=reader[1])
-    assert found["not_checked"] == ["the settings in use, from /configz: HTTP 403"]
+    result = master.query(metrics_cert=reader[0], metrics_key=reader[1])
+    assert result["not_checked"] == ["the settings in use, from /configz: HTTP 403"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
 def test_foreign_kubeconfig_that_others_can_write_is_unsafe(master: Master) -> None:
-    own = master.root / "own.kubeconfig"
-    own.write_bytes(master.kubeconfig.read_bytes())
-    master.systemd.words = (*master.systemd.words, f"--kubeconfig={own}")
+    local_kubeconfig = master.root / "own.kubeconfig"
+    local_kubeconfig.write_bytes(master.kubeconfig.read_bytes())
+    master.systemd.words = (*master.systemd.words, f"--kubeconfig={local_kubeconfig}")
     master.start()
-    os.chown(own, 65534, 65534)
+    os.chown(local_kubeconfig, 65534, 65534)
     assert master.query(probe=False)["unsafe"] == [], "the role has created it"
     (master.proc.folder / str(master.systemd.pid) / "environ").write_text("")
     assert master.query(probe=False)["unsafe"] == [], "the unit was edited, but the file set exists"
@@ -713,7 +713,7 @@ def test_foreign_kubeconfig_that_others_can_write_is_unsafe(master: Master) -> N
     assert master.query(probe=False)["unsafe"] == [], "systemd mounts it as a credential"
     shutil.rmtree(credentials_dir(UNIT_NAME))
     assert master.query(probe=False)["unsafe"] == [
-        f"{own} is not used as root: other users can write it"
+        f"{local_kubeconfig} is not used as root: other users can write it"
     ]
 
 
@@ -751,11 +751,11 @@ def test_old_version_uses_the_http_port(master: Master, monkeypatch: pytest.Monk
     )
     monkeypatch.setattr(info, "detect_version", lambda *words: "1.10.4")
     master.start()
-    found = master.query(probe=False, _serving=[old, *SERVING])
+    result = master.query(probe=False, _serving=[old, *SERVING])
     assert (
-        found["process"]["secure_port"],
-        found["process"]["http_port"],
-        found["process"]["lock"],
+        result["process"]["secure_port"],
+        result["process"]["http_port"],
+        result["process"]["lock"],
     ) == (
         0,
         10251,

@@ -46,7 +46,7 @@ TIMES = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=2
 RECORD = _lease.LeaseRecord("m1", 15, None, "2026-01-01T00:00:00.000000Z", 3, "lease")
 
 
-def subject(tmp_path: Path, **given: Any) -> ProbedProcess:
+def make_process(tmp_path: Path, **given: Any) -> ProbedProcess:
     process: Any = {
         "pid": 7,
         "lease_name": "kube-scheduler",
@@ -57,7 +57,7 @@ def subject(tmp_path: Path, **given: Any) -> ProbedProcess:
         "timings": TIMES,
         **given.pop("process", {}),
     }
-    named: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "process": process,
         "serving": HTTPS,
         "source_groups": (("lease",),),
@@ -68,13 +68,13 @@ def subject(tmp_path: Path, **given: Any) -> ProbedProcess:
         "listening_addresses": {"192.0.2.1"},
         **given,
     }
-    return ProbedProcess(**named)
+    return ProbedProcess(**fields)
 
 
 class World:
     """A scheduler and its apiserver, as one server. By default, each read renews the lease."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         self.ca = Ca()
         self.readings: list[str] = []
         self.moves = True
@@ -83,20 +83,20 @@ class World:
         pair = self.ca.issue("scheduler", ips=("127.0.0.1", "::1"))
         self.server = Server(self.respond, pair)
         self.pair = pair
-        (folder / "kubeconfig").write_bytes(
+        (directory / "kubeconfig").write_bytes(
             kubeconfig([self.server.url], ca=self.ca.pem, pair=pair)
         )
-        (folder / "kubeconfig").chmod(0o600)
+        (directory / "kubeconfig").chmod(0o600)
 
     def respond(self, request: str) -> bytes:
         path = request.split()[1]
         if path in self.statuses:
             return answer(self.statuses[path])
         self.readings.append(path)
-        found = self.objects.get(path)
-        if found is None and "/leases/" in path:
-            found = lease(renew=len(self.readings) % 60 if self.moves else 0)
-        return answer(200, found) if found else answer(404, status(404, "not found"))
+        stored = self.objects.get(path)
+        if stored is None and "/leases/" in path:
+            stored = lease(renew=len(self.readings) % 60 if self.moves else 0)
+        return answer(200, stored) if stored else answer(404, status(404, "not found"))
 
 
 @pytest.fixture
@@ -106,13 +106,13 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield world
 
 
-def probed(world: World, tmp_path: Path, **given: Any) -> ProbedProcess:
+def make_probed(world: World, tmp_path: Path, **given: Any) -> ProbedProcess:
     process = {"secure_port": world.server.port, **given.pop("process", {})}
-    return subject(tmp_path, process=process, **{"serving_ca": world.ca.pem, **given})
+    return make_process(tmp_path, process=process, **{"serving_ca": world.ca.pem, **given})
 
 
 def test_probes_of_a_healthy_process(world: World, tmp_path: Path) -> None:
-    result, view, settings, errors = probes.run_probes(probed(world, tmp_path), None)
+    result, observation, settings, errors = probes.run_probes(make_probed(world, tmp_path), None)
     assert (settings, errors) == ({}, [])
     assert (
         result["ready"],
@@ -132,15 +132,15 @@ def test_probes_of_a_healthy_process(world: World, tmp_path: Path) -> None:
             True,
             0,
         )
-    assert view is not None
-    assert (view.state, view.moving, view.node) == ("held", True, "m1")
+    assert observation is not None
+    assert (observation.state, observation.moving, observation.node) == ("held", True, "m1")
 
 
 def test_metrics_client_reads_the_settings(world: World, tmp_path: Path) -> None:
     """All paths use one connection, whatever the status of each response."""
     world.objects["/configz"] = {"componentconfig": {"parallelism": 16}}
     world.statuses["/flagz"] = 403
-    reader = probed(world, tmp_path, metrics_pair=world.pair)
+    reader = make_probed(world, tmp_path, metrics_pair=world.pair)
     settings = probes.run_probes(reader, None).settings_in_use
     assert {path: status for path, (status, _body) in settings.items()} == {
         "/configz": 200,
@@ -148,7 +148,7 @@ def test_metrics_client_reads_the_settings(world: World, tmp_path: Path) -> None
         "/statusz": 404,
     }
     assert b"parallelism" in settings["/configz"][1]
-    nowhere = probed(
+    nowhere = make_probed(
         world,
         tmp_path,
         metrics_pair=world.pair,
@@ -165,12 +165,12 @@ def test_metrics_client_reads_the_settings(world: World, tmp_path: Path) -> None
 def test_wildcard_address_is_probed_on_the_loopback(
     tmp_path: Path, bound: str, reached: str
 ) -> None:
-    assert subject(tmp_path, process={"bind_address": bound}).address == reached
+    assert make_process(tmp_path, process={"bind_address": bound}).address == reached
 
 
 def test_each_failed_probe_is_one_line(world: World, tmp_path: Path) -> None:
-    result, view, _settings, errors = probes.run_probes(
-        probed(
+    result, observation, _settings, errors = probes.run_probes(
+        make_probed(
             world,
             tmp_path,
             kubeconfig=lambda: "/nowhere",
@@ -179,7 +179,7 @@ def test_each_failed_probe_is_one_line(world: World, tmp_path: Path) -> None:
         None,
     )
     assert result["served"] is not None
-    assert (result["used"], result["ready"], result["metrics_anonymous"], view) == (
+    assert (result["used"], result["ready"], result["metrics_anonymous"], observation) == (
         None,
         None,
         None,
@@ -192,11 +192,11 @@ def test_each_failed_probe_is_one_line(world: World, tmp_path: Path) -> None:
 
 def test_renewal_since_an_earlier_read_needs_no_wait(world: World, tmp_path: Path) -> None:
     world.moves = False
-    view = lease_observation.watch_lease(
-        probed(world, tmp_path),
+    observation = lease_observation.watch_lease(
+        make_probed(world, tmp_path),
         dataclasses.replace(RECORD, renew_time="2025-12-31T23:59:59.000000Z"),
     )
-    assert (view.moving, len(world.readings)) == (True, 1)
+    assert (observation.moving, len(world.readings)) == (True, 1)
 
 
 def test_lease_without_renewal_is_not_moving(
@@ -205,14 +205,16 @@ def test_lease_without_renewal_is_not_moving(
     monkeypatch.setattr(lease_observation, "MIN_LEASE_WAIT_S", 0.3)
     world.moves = False
     times = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=0.1)
-    view = lease_observation.watch_lease(probed(world, tmp_path, process={"timings": times}), None)
-    assert (view.state, view.moving) == ("held", False)
-    assert 0.3 <= view.elapsed < 2
+    observation = lease_observation.watch_lease(
+        make_probed(world, tmp_path, process={"timings": times}), None
+    )
+    assert (observation.state, observation.moving) == ("held", False)
+    assert 0.3 <= observation.elapsed < 2
     # A record that has not changed since an earlier read is not a renewal.
-    record = view.record
+    record = observation.record
     assert (
         lease_observation.watch_lease(
-            probed(world, tmp_path, process={"timings": times}), record
+            make_probed(world, tmp_path, process={"timings": times}), record
         ).moving
         is False
     )
@@ -228,19 +230,23 @@ def test_lease_wait_follows_the_election_times(
     configured = facts.ElectionTimes(
         lease_duration=100 if retry == 30 else 15, renew_deadline=10, retry_period=retry
     )
-    found = lease_observation.compute_lease_wait(
-        subject(tmp_path, process={"timings": configured}),
+    wait = lease_observation.compute_lease_wait(
+        make_process(tmp_path, process={"timings": configured}),
         dataclasses.replace(RECORD, lease_duration=duration),
     )
-    assert found == seconds
+    assert wait == seconds
     assert (
-        lease_observation.compute_lease_wait(subject(tmp_path, process={"timings": None}), RECORD)
+        lease_observation.compute_lease_wait(
+            make_process(tmp_path, process={"timings": None}), RECORD
+        )
         == lease_observation.MIN_LEASE_WAIT_S
     )
     # The wait is limited, even if a process reports a renewal once a year.
     year = facts.ElectionTimes(lease_duration=9e9, renew_deadline=8e9, retry_period=3e7)
     assert (
-        lease_observation.compute_lease_wait(subject(tmp_path, process={"timings": year}), RECORD)
+        lease_observation.compute_lease_wait(
+            make_process(tmp_path, process={"timings": year}), RECORD
+        )
         == lease_observation.MAX_LEASE_WAIT_S
     )
 
@@ -263,29 +269,33 @@ def test_both_objects_of_a_double_lock_are_read(
         return answer(200, {"metadata": {"annotations": {_lease.ANNOTATION: text}}})
 
     world.server.respond = respond
-    process = probed(
+    process = make_probed(
         world, tmp_path, source_groups=(("lease",), ("endpoints",)), process={"timings": times}
     )
-    view = lease_observation.watch_lease(process, None)
-    assert (view.node, view.moving, view.record and view.record.source) == ("m2", True, "endpoints")
+    observation = lease_observation.watch_lease(process, None)
+    assert (
+        observation.node,
+        observation.moving,
+        observation.record and observation.record.source,
+    ) == ("m2", True, "endpoints")
     assert lease_observation.read_lease_once(process, None).record is not None
 
 
 def test_lease_is_read_by_its_configured_name(world: World, tmp_path: Path) -> None:
     process = {"lease_name": "mine", "lease_namespace": "here"}
-    lease_observation.watch_lease(probed(world, tmp_path, process=process), None)
+    lease_observation.watch_lease(make_probed(world, tmp_path, process=process), None)
     assert set(world.readings) == {"/apis/coordination.k8s.io/v1/namespaces/here/leases/mine"}
 
 
 def test_read_lease_once_sends_one_request(world: World, tmp_path: Path) -> None:
-    view = lease_observation.read_lease_once(probed(world, tmp_path), None)
-    assert (view.state, view.moving, len(world.readings)) == ("held", False, 1)
-    found = lease_observation.describe_lease(view)
-    assert lease_observation.parse_record(found) == view.record
+    observation = lease_observation.read_lease_once(make_probed(world, tmp_path), None)
+    assert (observation.state, observation.moving, len(world.readings)) == ("held", False, 1)
+    result = lease_observation.describe_lease(observation)
+    assert lease_observation.parse_record(result) == observation.record
 
 
 def test_process_without_https_is_not_probed_over_https(tmp_path: Path) -> None:
-    old = subject(tmp_path, serving=HTTP, metrics_pair=("certificate", "key"))
+    old = make_process(tmp_path, serving=HTTP, metrics_pair=("certificate", "key"))
     assert [
         probes.PROBES[name](old)
         for name in ("served", "metrics_anonymous", "metrics_reader", "ready")
@@ -303,7 +313,7 @@ def test_process_with_plain_http_is_probed_over_http(tmp_path: Path) -> None:
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        old = subject(
+        old = make_process(
             tmp_path, serving=HTTP, process={"http_port": server.server_port}, holds_http_port=True
         )
         assert probes._probe_readiness(old) == 200
@@ -357,13 +367,13 @@ def test_mounted_credential_precedes_the_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(names, "CREDENTIALS_DIR", str(tmp_path / "credentials"))
-    mine = tmp_path / "kubeconfig"
-    mine.write_text("")
-    assert process_kubeconfig("x.service", str(mine)) == str(mine)
+    local_kubeconfig = tmp_path / "kubeconfig"
+    local_kubeconfig.write_text("")
+    assert process_kubeconfig("x.service", str(local_kubeconfig)) == str(local_kubeconfig)
     configured = tmp_path / "credentials/x.service/kubeconfig"
     configured.parent.mkdir(parents=True)
     configured.write_text("")
-    assert process_kubeconfig("x.service", str(mine)) == str(configured)
+    assert process_kubeconfig("x.service", str(local_kubeconfig)) == str(configured)
 
 
 def test_missing_kubeconfig_fails_the_probe(tmp_path: Path) -> None:
@@ -394,7 +404,7 @@ def test_kubeconfig_that_others_can_write_is_not_used(tmp_path: Path) -> None:
 def test_only_addresses_of_this_host_are_probed(world: World, tmp_path: Path) -> None:
     """A process can report any address. Root must not present its metrics certificate there."""
     for address in ("192.0.2.1", "garbage"):
-        elsewhere = probed(
+        elsewhere = make_probed(
             world, tmp_path, process={"bind_address": address}, listening_addresses={"127.0.0.1"}
         )
         result, _view, _settings, errors = probes.run_probes(elsewhere, None)
