@@ -23,6 +23,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _plan_input,
     _plan_report,
     _plan_rollout,
+    _seal,
 )
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import Step, Vars
 
@@ -41,6 +42,9 @@ STEPS: dict[str, t.Callable[[Step], Vars]] = {
     "rotated": _plan_report.rotated,
     "monitoring": _plan_report.monitoring_files,
 }
+
+# The steps whose result is the option `input` of later steps.
+INPUT_STEPS = ("instance", "variables")
 
 
 class ActionModule(ActionBase):
@@ -67,4 +71,6 @@ class ActionModule(ActionBase):
         # Without valid variables no later step can run, even if the play continues after errors.
         if errors and (self.options["strict"] or outcome.get("sans", ()) is None):
             return result | {"failed": True, "msg": "\n".join(errors), "errors": errors}
+        if self.options["step"] in INPUT_STEPS:
+            outcome = _seal.seal(outcome, step.host, _seal.INPUT)
         return result | outcome

@@ -37,6 +37,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times impo
     current_utc,
     format_utc,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _seal
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import (
     Step,
     Vars,
@@ -104,7 +105,7 @@ def _clusters(step: Step) -> tuple[dict[str, Vars], dict[str, list[str]]]:
     lost: list[str] = []
     for name in step.vars["ansible_play_hosts_all"]:
         data = None if name in known else hostvars.raw_get(name).get(step.options["inputs"])
-        if isinstance(data, t.Mapping) and data.get("playing"):
+        if _seal.is_sealed(data, name, _seal.INPUT) and data.get("playing"):
             inputs[data["variables"]["group"]] = dict(data)
             known.update(data["playing"])
         elif name not in remaining:
@@ -207,7 +208,8 @@ def _monitored(step: Step) -> list[monitoring.MonitoredCluster]:
     clusters: dict[tuple[str, str], monitoring.MonitoredCluster] = {}
     for name, known in step.vars["hostvars"].items():
         data = known.get(step.options["inputs"])
-        if not isinstance(data, t.Mapping) or not data.get("sans"):
+        # Facts, a fact cache or `-e` can set a variable of this name on any host of the inventory.
+        if not _seal.is_sealed(data, name, _seal.INPUT) or not data.get("sans"):
             continue
         v = variables.Variables(**data["variables"])
         cluster = clusters.setdefault(

@@ -4,7 +4,7 @@
 
 # Note that this plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Seal the results that later steps rely on, and reject what is not sealed.
+"""Seal the results that are read from the variables of other hosts.
 
 A registered result is a variable, and a fact, a fact cache, `-e` or another host can set a variable
 of the same name. A seal is a message authentication code over the content of a result, its host
@@ -20,9 +20,9 @@ import json
 import secrets
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
-
 SEAL = "seal"
+INPUT = "input"
+"""The kind of the result of the steps instance and variables."""
 _KEY = secrets.token_bytes(32)
 # Ansible adds, changes and removes these keys when it registers a result.
 _OF_ANSIBLE = {
@@ -47,7 +47,7 @@ def seal(result: Result, host: str, kind: str) -> dict[str, t.Any]:
     return {**result, SEAL: _code(result, host, kind)}
 
 
-def is_sealed(value: t.Any, host: str, kind: str) -> bool:
+def is_sealed(value: t.Any, host: str, kind: str) -> t.TypeGuard[Result]:
     """Return whether this run sealed the value for this host and kind, and it is unchanged."""
     if not isinstance(value, t.Mapping) or not isinstance(value.get(SEAL), str):
         return False
@@ -56,16 +56,6 @@ def is_sealed(value: t.Any, host: str, kind: str) -> bool:
     except (TypeError, ValueError, RecursionError):
         return False
     return hmac.compare_digest(code.encode(), value[SEAL].encode("utf-8", "replace"))
-
-
-def require_seal(value: t.Any, host: str, kind: str, option: str) -> None:
-    """Raise PlanError unless the value is sealed."""
-    if not is_sealed(value, host, kind):
-        raise PlanError(
-            f"the value for {host} is not a result of this run; pass the registered result of the"
-            f" step that returns the {kind}, and remove any fact or variable of that name",
-            option=option,
-        )
 
 
 def _code(result: Result, host: str, kind: str) -> str:

@@ -645,3 +645,15 @@ def test_monitoring_without_known_hosts_is_rejected(variables: dict[str, Any]) -
         "scrape.yml",
         "rules.yml",
     ]
+
+
+def test_monitoring_reads_only_sealed_inputs(variables: dict[str, Any]) -> None:
+    """A fact, a fact cache or another host can set a variable with the name of the input."""
+    given = fixed({**variables, "kube_scheduler_bind_address": "0.0.0.0"})
+    forged = {**given, "variables": {**given["variables"], "group": "../elsewhere"}}
+    unsealed = {key: value for key, value in given.items() if key != "seal"}
+    for host, value in (("m1", forged), ("m1", unsealed), ("m2", given), ("m2", forged)):
+        hostvars = {host: {"input": value}}
+        found = run("monitoring", variables, tables=TABLES, inputs="input", hostvars=hostvars)
+        assert found["failed"], host
+        assert found["msg"].startswith("the variables of no control-plane host are known")
