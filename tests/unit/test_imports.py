@@ -176,7 +176,7 @@ def test_each_forbidden_import_is_reported(importer: str, imported: str, rule: s
         ("plugins.modules.scheduler_plan", "_scheduler.decide.plan"),
     ],
 )
-def test_a_plugin_does_not_import_the_other_side(importer: str, imported: str) -> None:
+def test_plugin_does_not_import_the_other_side(importer: str, imported: str) -> None:
     imported = f"{MODULE_UTILS}{imported}"
     source = f"from {COLLECTION}{imported} import describe"
     assert violations({importer: source, imported: ""}) == [

@@ -11,13 +11,13 @@ from tests.support.role import answers
 UNIT = "kube-scheduler.service"
 
 
-def test_one_member_leads(lab: Any) -> None:
+def test_only_one_member_leads(lab: Any) -> None:
     lease = lab.lease()
     assert lease["holderIdentity"].rsplit("_", 1)[0] in {lab.hostname(name) for name in lab.names}
     assert lease["leaseDurationSeconds"] == 15
 
 
-def test_lease_moves(lab: Any) -> None:
+def test_lease_is_renewed(lab: Any) -> None:
     before = lab.lease()["renewTime"]
     wait_for(lambda: lab.lease()["renewTime"] > before, 4.5)
 

@@ -23,7 +23,7 @@ def name(host: Any) -> str:
     return str(host.backend.get_hostname())
 
 
-def test_service_runs(host: Any) -> None:
+def test_service_is_active(host: Any) -> None:
     service = host.service(UNIT)
     try:
         assert service.is_running

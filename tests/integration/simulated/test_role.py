@@ -38,7 +38,7 @@ def cluster(tmp_path: Path) -> Simulation:
 
 
 @pytest.mark.cores
-def test_no_op(cluster: Simulation) -> None:
+def test_second_run_changes_nothing(cluster: Simulation) -> None:
     run = cluster.run()
     assert run.code == 0, run.output
     assert run.calls == {name: ["gather", "drift"] for name in cluster.answers}
@@ -46,7 +46,7 @@ def test_no_op(cluster: Simulation) -> None:
         assert 0 < len(run.tasks(name)) <= NO_OP_TASKS, run.tasks(name)
 
 
-def test_status(cluster: Simulation) -> None:
+def test_status_reports_drift(cluster: Simulation) -> None:
     cluster.variables["kube_scheduler_versoin"] = "1"
     run = cluster.run("playbooks/status.yml")
     assert run.code == 0, run.output

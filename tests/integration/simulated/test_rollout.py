@@ -224,7 +224,7 @@ def recalled(cluster: Simulation, **changes: Any) -> None:
         ]
 
 
-def test_rollback(cluster: Simulation) -> None:
+def test_rollback_restores_the_previous_set(cluster: Simulation) -> None:
     recalled(cluster)
     run = cluster.run("playbooks/rollback.yml")
     assert run.code == 0, run.output
@@ -287,7 +287,7 @@ def test_rollback_in_check_mode_shows_the_sets_and_changes_nothing(cluster: Simu
     assert all(sent["check"] for sent in run.sent if sent["module"] == "scheduler_fileset")
 
 
-def test_upgrade(cluster: Simulation) -> None:
+def test_upgrade_requires_a_version(cluster: Simulation) -> None:
     """Upgrade runs like site.yml, but requires a version."""
     drifted(cluster)
     for name in cluster.answers:

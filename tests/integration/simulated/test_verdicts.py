@@ -363,7 +363,7 @@ def test_single_phase_in_check_mode_on_fresh_hosts(cluster: Simulation, phase: s
 
 
 @NIGHTLY
-def test_each_phase_by_tasks_from_in_check_mode_on_fresh_hosts(cluster: Simulation) -> None:
+def test_each_phase_runs_in_check_mode_on_new_hosts(cluster: Simulation) -> None:
     for name in cluster.answers:
         bare(cluster, name)
     include = "    - ansible.builtin.include_role: {name: kube_ha.scheduler.kube_scheduler, tasks_from: %s}\n"

@@ -106,7 +106,7 @@ def test_all_results_are_documented(run: Any) -> None:
     assert set(run()) - documented <= {"changed", "diff", "invocation", "warnings"}
 
 
-def test_the_options_are_those_that_are_documented() -> None:
+def test_options_match_the_documentation() -> None:
     options = yaml.safe_load(x509_cert.DOCUMENTATION)["options"]
     assert set(options) == {*CERTIFICATE_ARGUMENTS, "mode"}
     for name, option in CERTIFICATE_ARGUMENTS.items():
@@ -114,7 +114,7 @@ def test_the_options_are_those_that_are_documented() -> None:
             assert options[name].get(field) == option.get(field), (name, field)
 
 
-def test_the_examples_use_options_that_exist() -> None:
+def test_examples_use_existing_options() -> None:
     tasks = [task.get("kube_ha.scheduler.x509_cert") for task in yaml.safe_load(x509_cert.EXAMPLES)]
     for options in filter(None, tasks):
         assert set(options) <= {*CERTIFICATE_ARGUMENTS, "owner", "group", "mode"}

@@ -89,7 +89,7 @@ def test_backups_are_private_and_bounded(tmp_path: Path) -> None:
     assert all(path.endswith(".bak~") for path in backups)
 
 
-def test_read(tmp_path: Path) -> None:
+def test_read_rejects_a_file_above_the_limit(tmp_path: Path) -> None:
     assert _paths.read(str(tmp_path / "a")) is None
     (tmp_path / "a").write_bytes(b"12345")
     assert _paths.read(str(tmp_path / "a"), limit=5) == b"12345"
@@ -170,7 +170,7 @@ def test_error_names_a_missing_directory(tmp_path: Path) -> None:
         write.write(str(tmp_path / "no" / "a"), b"x")
 
 
-def test_remove(zoo: Path) -> None:
+def test_remove_keeps_a_backup(zoo: Path) -> None:
     assert write.remove(str(zoo / "nothing")) is None
     kept = write.remove(str(zoo / "inside"), backup=1)
     assert kept is not None
@@ -298,7 +298,7 @@ def test_lock_excludes_other_runs_and_ends_with_its_process(tmp_path: Path) -> N
     assert names(tmp_path) == []
 
 
-def test_converge(tmp_path: Path) -> None:
+def test_converge_changes_content_and_mode_once(tmp_path: Path) -> None:
     path = str(tmp_path / "a")
     predicted = attributes.converge_file(FakeModule(check_mode=True), path, b"x")
     assert (predicted.changed, names(tmp_path)) == (True, [])

@@ -56,7 +56,7 @@ def test_list_settings_of_invalid_or_large_configuration_is_empty(content: bytes
     assert time.monotonic() - before < 20
 
 
-def test_a_private_key_is_withheld_wherever_it_stands() -> None:
+def test_private_key_is_withheld_at_any_place() -> None:
     assert list_settings(b"tlsConfig: {keyData: c2VjcmV0}") == ['tlsConfig.keyData="(withheld)"']
 
 

@@ -267,14 +267,14 @@ def test_any_address_is_accepted(address: Any) -> None:
         assert parse_alt_names([str(address)]) == (f"IP:{address}",)
 
 
-def test_a_thousand_names() -> None:
+def test_thousand_names_are_accepted() -> None:
     assert (
         len(parse_alt_names([f"10.0.{number // 256}.{number % 256}" for number in range(1000)]))
         == 1000
     )
 
 
-def test_name_constraints() -> None:
+def test_name_constraints_are_normalized_or_rejected() -> None:
     found = parse_name_constraints(["DNS:.Example.com", "IP:10.0.0.0/8", "email:example.com"], "x")
     assert found == ("DNS:.example.com", "IP:10.0.0.0/8", "email:example.com")
     for bad in ("example.com", "IP:10.0.0.1/8", "DNS:*.x.y", "URI:x", ""):

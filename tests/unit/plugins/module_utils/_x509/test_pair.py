@@ -152,7 +152,9 @@ RENEWALS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", RENEWALS)
-def test_renewal(host: Host, ca: Ca, case: str) -> None:
+def test_certificate_that_differs_is_reissued_with_the_same_key(
+    host: Host, ca: Ca, case: str
+) -> None:
     given, reason = RENEWALS[case]
     key = spare("ECC")
     host.place(key, certificate(key, ca.authority, **{**host.task, **given}))
@@ -205,13 +207,13 @@ def test_ca_renewed_with_its_key_renews_no_certificate(host: Host, ca: Ca) -> No
     assert four(host, changes=False)["reasons"] == []
 
 
-def test_digest(host: Host) -> None:
+def test_other_digest_reissues_the_certificate(host: Host) -> None:
     assert host.run()["digest"] == "sha256"
     assert four(host, digest="sha384")["reasons"] == ["digest is sha256, expected sha384"]
     assert four(host, changes=False)["digest"] == "sha384"
 
 
-def test_force(host: Host) -> None:
+def test_force_reissues_the_certificate(host: Host) -> None:
     first = host.run()
     assert host.run(check=True, force=True)["reasons"] == ["force is set"]
     second = host.run(force=True)
@@ -348,7 +350,7 @@ def test_regenerate_never_accepts_any_strong_key(host: Host) -> None:
         host.run(regenerate="never")
 
 
-def test_regenerate_always(host: Host) -> None:
+def test_regenerate_always_replaces_the_key(host: Host) -> None:
     host.run()
     first = host.key_path.read_bytes()
     assert host.run(check=True, regenerate="always")["reasons"][0] == "regenerate is always"
@@ -369,7 +371,7 @@ def test_other_format_keeps_the_key_and_its_certificate(host: Host) -> None:
     )
 
 
-def test_passphrase(host: Host, tmp_path: Path) -> None:
+def test_passphrase_encrypts_the_key_and_is_required(host: Host, tmp_path: Path) -> None:
     secret = tmp_path / "passphrase"
     secret.write_text("correct horse\n")
     four(host, privatekey_passphrase_file=str(secret))

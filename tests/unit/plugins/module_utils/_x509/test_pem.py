@@ -34,7 +34,7 @@ CUT = CERTIFICATE_BEGIN + b"\nCCCC\n"
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", []),
     ],
 )
-def test_blocks(content: bytes, blocks: list[bytes]) -> None:
+def test_content_is_split_into_certificates(content: bytes, blocks: list[bytes]) -> None:
     assert split_certificates(content) == blocks
 
 

@@ -136,6 +136,6 @@ def test_invalid_pair_is_rejected(ca: Ca) -> None:
         )
 
 
-def test_the_subject() -> None:
+def test_subject_is_read_from_the_first_certificate() -> None:
     assert read_subject(leaf(Ca()).encode()) == {"CN": "system:kube-scheduler"}
     assert read_subject(b"garbage") == {}

@@ -49,20 +49,20 @@ def place_on_host(proc: FakeProc, uid: int) -> None:
 
 
 @ROOT_ONLY
-def test_a_file_is_read_in_the_root_directory_of_the_process(proc: FakeProc) -> None:
+def test_file_is_read_in_the_root_directory_of_the_process(proc: FakeProc) -> None:
     place(proc, config="a: 1")
     assert foreign.read_as(proc, 7, "/config", text) == "a: 1"
 
 
 @ROOT_ONLY
-def test_a_file_that_the_user_cannot_read_is_not_read(proc: FakeProc) -> None:
+def test_file_that_the_user_cannot_read_is_not_read(proc: FakeProc) -> None:
     (place(proc, config="secret") / "config").chmod(0o600)
     assert foreign.read_as(proc, 7, "/config", text) is None
 
 
 @ROOT_ONLY
 @pytest.mark.parametrize("groups", ["", "77"])
-def test_a_file_of_a_group_is_read_by_its_members(proc: FakeProc, groups: str) -> None:
+def test_file_of_a_group_is_read_by_its_members(proc: FakeProc, groups: str) -> None:
     root = place(proc, config="shared")
     os.chown(root / "config", 0, 77)
     (root / "config").chmod(0o640)
@@ -72,7 +72,7 @@ def test_a_file_of_a_group_is_read_by_its_members(proc: FakeProc, groups: str) -
 
 
 @ROOT_ONLY
-def test_a_link_is_followed_in_the_root_directory_of_the_process(
+def test_link_is_followed_in_the_root_directory_of_the_process(
     proc: FakeProc, tmp_path: Path
 ) -> None:
     (tmp_path / "host").write_text("host")
@@ -96,7 +96,7 @@ def test_root_outside_a_container_reads_as_nobody(proc: FakeProc, tmp_path: Path
 
 @ROOT_ONLY
 @pytest.mark.parametrize("uid", [0, UID])
-def test_the_child_has_no_capability(proc: FakeProc, uid: int) -> None:
+def test_child_has_no_capability(proc: FakeProc, uid: int) -> None:
     place_on_host(proc, uid)
 
     def status(_content: bytes) -> dict[str, str]:
@@ -110,7 +110,7 @@ def test_the_child_has_no_capability(proc: FakeProc, uid: int) -> None:
     assert result["NoNewPrivs"] == "1"
 
 
-def test_the_child_has_no_open_file_of_its_parent(proc: FakeProc, tmp_path: Path) -> None:
+def test_child_has_no_open_file_of_its_parent(proc: FakeProc, tmp_path: Path) -> None:
     root = place(proc, uid=os.geteuid(), config="x")
     prefix = "" if os.geteuid() == 0 else str(root)
 
@@ -124,7 +124,7 @@ def test_the_child_has_no_open_file_of_its_parent(proc: FakeProc, tmp_path: Path
 
 @ROOT_ONLY
 @pytest.mark.parametrize("path", ["/proc/kmsg", "/proc/1/environ", "/etc/shadow"])
-def test_a_file_that_only_root_reads_is_not_read(proc: FakeProc, path: str) -> None:
+def test_file_that_only_root_reads_is_not_read(proc: FakeProc, path: str) -> None:
     place_on_host(proc, UID)
     assert foreign.read_as(proc, 7, path, text) is None
 
@@ -141,19 +141,19 @@ def test_special_files_are_not_read(proc: FakeProc) -> None:
 
 
 @pytest.mark.parametrize("size", [foreign.MAX_FILE_BYTES, foreign.MAX_FILE_BYTES + 1])
-def test_a_file_has_a_maximum_size(proc: FakeProc, size: int) -> None:
+def test_file_has_a_maximum_size(proc: FakeProc, size: int) -> None:
     root = place(proc, uid=os.geteuid(), config="x" * size)
     prefix = "" if os.geteuid() == 0 else str(root)
     result = foreign.read_as(proc, 7, f"{prefix}/config", len)
     assert result == (size if size == foreign.MAX_FILE_BYTES else None)
 
 
-def test_a_relative_path_is_not_read(proc: FakeProc) -> None:
+def test_relative_path_is_not_read(proc: FakeProc) -> None:
     place(proc, uid=os.geteuid(), config="x")
     assert foreign.read_as(proc, 7, "config", text) is None
 
 
-def test_a_process_that_has_ended_has_no_files(proc: FakeProc) -> None:
+def test_process_that_has_ended_has_no_files(proc: FakeProc) -> None:
     assert foreign.read_as(proc, 7, "/config", text) is None
 
 
@@ -179,7 +179,7 @@ def failure(_content: bytes) -> Any:
 
 
 @pytest.mark.parametrize("parse", [memory, processor, sleep, long_result, failure])
-def test_the_child_is_limited(
+def test_child_is_limited(
     proc: FakeProc,
     parse: foreign.Parse,
     monkeypatch: pytest.MonkeyPatch,

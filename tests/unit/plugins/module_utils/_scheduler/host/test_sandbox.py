@@ -19,7 +19,7 @@ def program(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-def test_a_program_runs_with_its_argument(log: Path, tmp_path: Path) -> None:
+def test_program_runs_with_its_argument(log: Path, tmp_path: Path) -> None:
     path = program(tmp_path, 'echo "Kubernetes v1.36.1 $*"')
     assert sandbox.run_sandboxed(path, "--version") == "Kubernetes v1.36.1 --version\n"
     words = log.read_text().splitlines()
@@ -27,7 +27,7 @@ def test_a_program_runs_with_its_argument(log: Path, tmp_path: Path) -> None:
     assert "--property=ProtectProc=invisible" in words
 
 
-def test_an_older_systemd_gets_the_properties_that_it_has(log: Path, tmp_path: Path) -> None:
+def test_older_systemd_gets_the_properties_that_it_has(log: Path, tmp_path: Path) -> None:
     (tmp_path / "version").write_text("241")
     assert sandbox.run_sandboxed(program(tmp_path, "echo x"), "--version") == "x\n"
     assert not {f"--property={name}" for name in sandbox.LATER_PROPERTIES} & set(
@@ -43,12 +43,12 @@ def test_without_a_sandbox_no_program_runs(log: Path, tmp_path: Path) -> None:
     assert not log.exists()
 
 
-def test_a_program_that_is_missing_prints_nothing(log: Path) -> None:
+def test_program_that_is_missing_prints_nothing(log: Path) -> None:
     assert sandbox.run_sandboxed("/nowhere", "--version") == ""
     assert not log.exists()
 
 
-def test_a_host_without_systemd_run_runs_no_program(
+def test_host_without_systemd_run_runs_no_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = program(tmp_path, "echo x")
@@ -63,9 +63,7 @@ def test_endless_output_is_cut(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_a_program_that_does_not_end_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_program_that_does_not_end_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "MAX_WALL_S", 0.5)
     began = time.monotonic()
     path = program(tmp_path, "echo begun; exec sleep 60")

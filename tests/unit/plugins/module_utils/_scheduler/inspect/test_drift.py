@@ -442,7 +442,7 @@ def test_rollout_repairs_the_drift(host: Cluster, damage: Callable[[Cluster], ob
 
 
 def test_file_that_was_restored_after_a_restart_is_drift_of_the_process(host: Cluster) -> None:
-    """A user edits the configuration, restarts, and restores it: the process uses the edited one."""
+    """A user edits a file, restarts, and restores it: the process uses the edited file."""
     path = host.etc / "app.yaml"
     original = path.read_text()
     path.write_text("by hand\n")

@@ -289,7 +289,7 @@ def record_checks(
 def test_observed_renewal_is_not_awaited_again(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the first check, the lease moves but the scheduler is not ready; in the next one, it is."""
+    """In the first check, the lease moves and the scheduler is not ready. In the next, it is."""
     monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
     master.start()
 

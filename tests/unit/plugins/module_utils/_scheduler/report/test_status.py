@@ -264,7 +264,7 @@ def test_lines_are_printable_and_show_no_private_key() -> None:
 
 
 def test_schema_matches_the_document() -> None:
-    """Set UPDATE_GOLDEN=1 to write the schema again. If a field is removed, increase SCHEMA_VERSION."""
+    """Set UPDATE_GOLDEN=1 to write the schema. If a field is removed, increase SCHEMA_VERSION."""
     if os.environ.get("UPDATE_GOLDEN"):
         SCHEMA.write_text(status_schema.text())
     assert SCHEMA.read_text() == status_schema.text()
