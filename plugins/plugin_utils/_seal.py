@@ -39,15 +39,15 @@ _OF_ANSIBLE = {
     "warnings",
 }
 
-Result = t.Mapping[str, t.Any]
+SealedResult = t.Mapping[str, t.Any]
 
 
-def seal(result: Result, host: str, kind: str) -> dict[str, t.Any]:
+def seal(result: SealedResult, host: str, kind: str) -> dict[str, t.Any]:
     """Return the result with its seal. Its content must be JSON."""
     return {**result, SEAL: _code(result, host, kind)}
 
 
-def is_sealed(value: t.Any, host: str, kind: str) -> t.TypeGuard[Result]:
+def is_sealed(value: t.Any, host: str, kind: str) -> t.TypeGuard[SealedResult]:
     """Return whether this run sealed the value for this host and kind, and it is unchanged."""
     if not isinstance(value, t.Mapping) or not isinstance(value.get(SEAL), str):
         return False
@@ -58,7 +58,7 @@ def is_sealed(value: t.Any, host: str, kind: str) -> t.TypeGuard[Result]:
     return hmac.compare_digest(code.encode(), value[SEAL].encode("utf-8", "replace"))
 
 
-def _code(result: Result, host: str, kind: str) -> str:
+def _code(result: SealedResult, host: str, kind: str) -> str:
     content = {
         str(name): value
         for name, value in result.items()

@@ -91,7 +91,7 @@ def rank(name: str) -> int:
     return PACKAGES.get(package, -1)
 
 
-def violation(importer: str, imported: str) -> str:
+def violation(importer: str, imported: str) -> str:  # noqa: PLR0911 - a flat list of rules
     """Return the rule that an import breaks, or an empty string."""
     if {side(importer), side(imported)} == {CONTROLLER, HOST}:
         return "crosses the controller/host line"

@@ -324,7 +324,7 @@ def is_conclusive(observation: LeaseObservation) -> bool:
     return observation.moving or observation.state in ("absent", "released", "expired")
 
 
-def observe(
+def observe(  # noqa: PLR0913 - independent options with defaults, one caller pattern
     read: Callable[[], LeaseRecord | None],
     is_done: Callable[[LeaseObservation], bool] = is_conclusive,
     *,

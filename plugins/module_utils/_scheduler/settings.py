@@ -102,7 +102,7 @@ MAX_YAML_BYTES = 65536
 """YAML takes seconds per megabyte. The configuration of a scheduler has some hundred bytes."""
 MAX_YAML_NODES = 10000
 WITHHELD = "(withheld)"
-SECRET_FIELDS = ("keydata", "key-data", "password", "token")
+SECRET_FIELD_ENDS = ("keydata", "key-data", "password", "token")
 """Ends of the lowercase names of fields that contain a secret."""
 
 
@@ -143,18 +143,18 @@ def _load_yaml(content: bytes) -> t.Any:
         return None
 
 
-def _bounded_loader(yaml: t.Any) -> t.Any:
+def _bounded_loader(library: t.Any) -> t.Any:
     """Return a loader that rejects aliases, which can repeat a part many times, and many nodes.
 
     Merge keys need an alias. The C loader crashes the process on a deeply nested text.
     """
 
-    class BoundedLoader(yaml.SafeLoader):
+    class BoundedLoader(library.SafeLoader):
         nodes = 0
 
         def compose_node(self, parent: t.Any, index: t.Any) -> t.Any:
             self.nodes += 1
-            if self.nodes > MAX_YAML_NODES or self.check_event(yaml.AliasEvent):
+            if self.nodes > MAX_YAML_NODES or self.check_event(library.AliasEvent):
                 raise ValueError("an alias or too many nodes")
             return super().compose_node(parent, index)
 
@@ -220,7 +220,7 @@ def _without_secrets(value: t.Any, budget: list[int]) -> t.Any:
 
 
 def _is_secret(name: t.Any) -> bool:
-    return str(name).lower().endswith(SECRET_FIELDS)
+    return str(name).lower().endswith(SECRET_FIELD_ENDS)
 
 
 def _spend(budget: list[int]) -> None:

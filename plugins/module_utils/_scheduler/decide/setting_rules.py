@@ -48,7 +48,7 @@ def check_flags(target: TargetVersion, *, has_config: bool) -> t.Iterator[str]:
             yield f"{target.extra_args_option}: {name}: {error}"
 
 
-def find_flag_error(target: TargetVersion, name: str, value: t.Any, *, has_config: bool) -> str:
+def find_flag_error(target: TargetVersion, name: str, value: t.Any, *, has_config: bool) -> str:  # noqa: PLR0911 - a flat list of rules
     """Return why the flag cannot be set, "" if it can."""
     row = target.inputs.known_flags.get(name)
     if not FLAG_NAME_PATTERN.fullmatch(name):

@@ -26,12 +26,12 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 
-MAX_FILE_BYTES = 65536
+MAX_FOREIGN_FILE_BYTES = 65536
 MAX_RESULT_BYTES = 1 << 20
 MAX_MEMORY_BYTES = 128 << 20
 """Address space of the child in addition to that of its parent."""
 MAX_CPU_S = 2
-MAX_WALL_S = 5.0
+MAX_CHILD_WALL_S = 5.0
 MAX_REAP_S = 1.0
 NOBODY = 65534
 ROOT = 0
@@ -48,7 +48,7 @@ def read_as(proc: Proc, pid: int, path: str, parse: Parse) -> t.Any:
     """Return what `parse` makes of a file that a process names; None if the process cannot read it.
 
     `parse` runs in the child, and its result must be JSON. A path is absolute in the root directory
-    of the process. Only a regular file of at most `MAX_FILE_BYTES` is read.
+    of the process. Only a regular file of at most `MAX_FOREIGN_FILE_BYTES` is read.
     """
     ids = proc.ids(pid)
     if ids is None or not os.path.isabs(path):
@@ -73,7 +73,7 @@ def read_as(proc: Proc, pid: int, path: str, parse: Parse) -> t.Any:
 
 def _receive(stream: int) -> bytes:
     """Read the child's result within the wall time; empty if it is too late or too long."""
-    deadline, content = time.monotonic() + MAX_WALL_S, b""
+    deadline, content = time.monotonic() + MAX_CHILD_WALL_S, b""
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or not select.select([stream], [], [], left)[0]:
@@ -175,8 +175,8 @@ def _read(path: str) -> bytes | None:
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         return None
     content = b""
-    while len(content) <= MAX_FILE_BYTES:
-        block = os.read(handle, MAX_FILE_BYTES + 1 - len(content))
+    while len(content) <= MAX_FOREIGN_FILE_BYTES:
+        block = os.read(handle, MAX_FOREIGN_FILE_BYTES + 1 - len(content))
         if not block:
             return content
         content += block

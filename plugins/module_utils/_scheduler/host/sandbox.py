@@ -20,12 +20,12 @@ import subprocess
 import time
 
 MAX_RUN_S = 10
-MAX_WALL_S = MAX_RUN_S + 5.0
+MAX_SANDBOX_WALL_S = MAX_RUN_S + 5.0
 MAX_OUTPUT_BYTES = 65536
 MIN_SYSTEMD = 239
 """The first version with all properties that the sandbox depends on. Source: systemd's NEWS."""
 
-PROPERTIES = (
+SANDBOX_PROPERTIES = (
     "CapabilityBoundingSet=",
     "DynamicUser=yes",
     "InaccessiblePaths=-/etc/kubernetes",
@@ -94,7 +94,7 @@ def command(argument: str, systemd_version: int) -> list[str]:
         "--wait",
         "--pipe",
         "--collect",
-        *(f"--property={name}" for name in (*PROPERTIES, *later)),
+        *(f"--property={name}" for name in (*SANDBOX_PROPERTIES, *later)),
         "--",
         "/bin/sh",
         "-c",
@@ -118,7 +118,7 @@ def _run(stdin: int, words: list[str]) -> str:
 
 
 def _receive(process: subprocess.Popen[bytes]) -> bytes:
-    deadline, content = time.monotonic() + MAX_WALL_S, b""
+    deadline, content = time.monotonic() + MAX_SANDBOX_WALL_S, b""
     stream = process.stdout
     while stream is not None and len(content) < MAX_OUTPUT_BYTES:
         left = deadline - time.monotonic()

@@ -58,7 +58,7 @@ def manifest_path(unit: str) -> str:
     return MANIFEST if unit == f"{LEASE_NAME}.service" and os.path.isfile(MANIFEST) else ""
 
 
-def read_arguments(path: str) -> list[str]:
+def read_manifest_arguments(path: str) -> list[str]:
     """Return the arguments in a manifest; none if it is unreadable or has another format."""
     content = b""
     with contextlib.suppress(FilesError):
@@ -68,7 +68,7 @@ def read_arguments(path: str) -> list[str]:
 
 def kubeconfig_path(path: str) -> str:
     """Return the kubeconfig path in a manifest, "" if there is none."""
-    return parse_settings(read_arguments(path), None).kubeconfig
+    return parse_settings(read_manifest_arguments(path), None).kubeconfig
 
 
 def find_pid(proc: Proc, unit: str) -> int:
@@ -81,7 +81,7 @@ def find_pid(proc: Proc, unit: str) -> int:
     others = other_schedulers(
         proc, local, lambda pid: process.read_process_settings(proc, pid).lease
     )
-    expected = set(read_arguments(MANIFEST))
+    expected = set(read_manifest_arguments(MANIFEST))
     return next(
         (
             pid

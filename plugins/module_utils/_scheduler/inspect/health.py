@@ -74,7 +74,7 @@ def evaluate_health(
     ]
 
 
-def _unit_problems(observed: Observation, steady: float) -> list[str]:
+def _unit_problems(observed: Observation, steady: float) -> list[str]:  # noqa: PLR0911 - a flat list of rules
     unit = observed["unit"]
     name = unit["name"]
     if unit["static_pod"]:

@@ -245,7 +245,7 @@ class HostQuery:
             fallback=ListenAddress(params["bind_address"], params["port"]),
         )
         if is_static_pod and not pid:
-            process["arguments"] = static_pod.read_arguments(manifest)
+            process["arguments"] = static_pod.read_manifest_arguments(manifest)
         return Scheduler(
             properties=properties,
             manifest=manifest,

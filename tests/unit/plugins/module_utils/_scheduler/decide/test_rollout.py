@@ -93,7 +93,7 @@ def test_one_healthy_member_keeps_the_order() -> None:
 ALL = ["m1", "m2", "m3"]
 
 
-def gate(
+def gate(  # noqa: PLR0913 - one keyword per field
     position: int,
     rolled: str = "",
     failed: str = "",

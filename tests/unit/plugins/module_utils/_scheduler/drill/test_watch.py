@@ -61,7 +61,7 @@ class Cluster:
                     return answer(code, status(code, "refused"))
             return self._answer(method, path)
 
-    def _answer(self, method: str, path: str) -> bytes:
+    def _answer(self, method: str, path: str) -> bytes:  # noqa: C901, PLR0911, PLR0912 - one branch per request
         now = time.monotonic()
         failed = self.next_at != float("inf")
         if failed and now >= self.next_at:

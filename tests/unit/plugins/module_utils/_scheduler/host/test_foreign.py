@@ -137,15 +137,17 @@ def test_special_files_are_not_read(proc: FakeProc) -> None:
     prefix = "" if os.geteuid() == 0 else str(root)
     for name in ("pipe", "directory", "missing"):
         assert foreign.read_as(proc, 7, f"{prefix}/{name}", text) is None
-    assert time.monotonic() - began < foreign.MAX_WALL_S
+    assert time.monotonic() - began < foreign.MAX_CHILD_WALL_S
 
 
-@pytest.mark.parametrize("size", [foreign.MAX_FILE_BYTES, foreign.MAX_FILE_BYTES + 1])
+@pytest.mark.parametrize(
+    "size", [foreign.MAX_FOREIGN_FILE_BYTES, foreign.MAX_FOREIGN_FILE_BYTES + 1]
+)
 def test_file_has_a_maximum_size(proc: FakeProc, size: int) -> None:
     root = place(proc, uid=os.geteuid(), config="x" * size)
     prefix = "" if os.geteuid() == 0 else str(root)
     result = foreign.read_as(proc, 7, f"{prefix}/config", len)
-    assert result == (size if size == foreign.MAX_FILE_BYTES else None)
+    assert result == (size if size == foreign.MAX_FOREIGN_FILE_BYTES else None)
 
 
 def test_relative_path_is_not_read(proc: FakeProc) -> None:
@@ -185,7 +187,7 @@ def test_child_is_limited(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(foreign, "MAX_WALL_S", 2.5)
+    monkeypatch.setattr(foreign, "MAX_CHILD_WALL_S", 2.5)
     monkeypatch.setattr(foreign, "MAX_CPU_S", 1)
     root = place(proc, uid=os.geteuid(), config="x")
     prefix = "" if os.geteuid() == 0 else str(root)

@@ -64,7 +64,7 @@ def test_endless_output_is_cut(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("log")
 def test_program_that_does_not_end_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "MAX_WALL_S", 0.5)
+    monkeypatch.setattr(sandbox, "MAX_SANDBOX_WALL_S", 0.5)
     began = time.monotonic()
     path = program(tmp_path, "echo begun; exec sleep 60")
     assert sandbox.run_sandboxed(path, "--version") == "begun\n"

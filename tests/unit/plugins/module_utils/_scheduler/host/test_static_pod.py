@@ -70,7 +70,7 @@ class Kubelet(Host):
             self.pod += 1
             self.proc.place(
                 self.pod,
-                ("kube-scheduler", *static_pod.read_arguments(str(self.manifest))),
+                ("kube-scheduler", *static_pod.read_manifest_arguments(str(self.manifest))),
                 cgroup=SCOPE,
             )
         elif is_running and not self.manifest.exists() and not self.ignores_removal:
@@ -113,7 +113,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kubelet:
 )
 def test_read_arguments_of_a_manifest(tmp_path: Path, line: str, arguments: list[str]) -> None:
     (tmp_path / "pod").write_text(f"spec:\n{line}\n")
-    assert static_pod.read_arguments(str(tmp_path / "pod")) == arguments
+    assert static_pod.read_manifest_arguments(str(tmp_path / "pod")) == arguments
 
 
 @pytest.mark.parametrize("kind", ["nothing", "directory", "large"])
@@ -123,7 +123,7 @@ def test_unreadable_manifest_has_no_arguments(tmp_path: Path, kind: str) -> None
         path.mkdir()
     elif kind == "large":
         path.write_text("    - --v=4\n" * 100_000)
-    assert static_pod.read_arguments(str(path)) == []
+    assert static_pod.read_manifest_arguments(str(path)) == []
     assert static_pod.kubeconfig_path(str(path)) == ""
 
 
@@ -153,7 +153,7 @@ def test_find_pid_requires_the_arguments_of_the_manifest(host: Kubelet) -> None:
         proc.end(pid)
     proc.place(7, ("kube-scheduler", "--v=9"), cgroup=SCOPE)
     assert static_pod.find_pid(proc, UNIT_NAME) == 0
-    arguments = static_pod.read_arguments(str(host.manifest))
+    arguments = static_pod.read_manifest_arguments(str(host.manifest))
     proc.place(8, ("kube-scheduler", *arguments, "--v=9"), cgroup=SCOPE)
     assert static_pod.find_pid(proc, UNIT_NAME) == 8
 
