@@ -20,7 +20,7 @@ RESULT: dict[str, Any] = {
 }
 
 
-def test_a_sealed_result_is_accepted() -> None:
+def test_sealed_result_is_accepted() -> None:
     sealed = _seal.seal(RESULT, "m1", "input")
     assert _seal.is_sealed(sealed, "m1", "input")
 
@@ -34,7 +34,7 @@ def test_keys_that_ansible_adds_do_not_break_the_seal() -> None:
 
 
 @pytest.mark.parametrize(("host", "kind"), [("m2", "input"), ("m1", "plan")], ids=["host", "kind"])
-def test_a_result_of_another_host_or_step_is_rejected(host: str, kind: str) -> None:
+def test_result_of_another_host_or_step_is_rejected(host: str, kind: str) -> None:
     assert not _seal.is_sealed(_seal.seal(RESULT, "m1", "input"), host, kind)
 
 
@@ -54,7 +54,7 @@ def changes() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("forged", changes())
-def test_a_changed_result_is_rejected(forged: dict[str, Any]) -> None:
+def test_changed_result_is_rejected(forged: dict[str, Any]) -> None:
     assert not _seal.is_sealed(forged, "m1", "input")
 
 
@@ -73,7 +73,7 @@ def test_a_changed_result_is_rejected(forged: dict[str, Any]) -> None:
         {**RESULT, "seal": "0" * 64, "x": {1, 2}},
     ],
 )
-def test_what_has_no_seal_is_rejected(value: Any) -> None:
+def test_result_without_a_seal_is_rejected(value: Any) -> None:
     assert not _seal.is_sealed(value, "m1", "input")
 
 
