@@ -104,7 +104,7 @@ class ActionModule(ActionBase):
         return {
             "changed": True,
             "reasons": [str(exc)],
-            "warnings": [f"{exc}; check mode assumes that an earlier task does"],
+            "warnings": [f"{exc}; check mode assumes that an earlier task creates it"],
         }
 
     def _find(self, option: str, path: str) -> str:

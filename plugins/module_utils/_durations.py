@@ -110,8 +110,8 @@ def parse_renewal_window(text: str, validity: timedelta, option: str) -> Renewal
     )
     if not timedelta(0) < window.of(validity) < validity:
         raise X509Error(
-            f"{text!r} is not longer than zero and shorter than the certificate's validity of"
-            f" {format_duration(validity)}; change one of them",
+            f"{text!r} is not between zero and the certificate's validity of"
+            f" {format_duration(validity)}; set a window in this range",
             option=option,
         )
     return window

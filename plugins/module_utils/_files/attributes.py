@@ -50,7 +50,8 @@ def _exists(module: FilesModule, option: str) -> bool:
     name = module.params.get(option)
     if name is not None and not _ACCOUNT_NAME.fullmatch(str(name)):
         raise FilesError(
-            f"{str(name)[:80]!r} is not a valid account name; correct it", option=option
+            f"{str(name)[:80]!r} is not a valid account name; set an existing user or group",
+            option=option,
         )
     if not module.check_mode or name is None or _ACCOUNT_NUMBER.fullmatch(str(name)):
         return True

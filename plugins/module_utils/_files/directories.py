@@ -51,7 +51,7 @@ def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> boo
             created = walk.enter(name)
             if not created:
                 raise FilesError(
-                    f"{path!r} was removed during its creation; find out why, then run again"
+                    f"{path!r} was removed during its creation; stop the program that removes it"
                 )
         status = os.fstat(walk.handle)
         if (status.st_uid, stat.S_IMODE(status.st_mode)) == (account.pw_uid, mode):
@@ -98,7 +98,7 @@ class _Walk:
             self._links += 1
             if self._links > MAX_LINKS:
                 raise FilesError(
-                    f"{self._path!r} leads through too many links; set the path without links"
+                    f"{self._path!r} leads through too many links; set a path without links"
                 )
             self._pending += self._parts(target)
             if target.startswith("/"):

@@ -27,7 +27,7 @@ _ADVICE: dict[int | None, str] = {
     errno.ENOSPC: "free space, then run again; the file is unchanged",
     errno.EDQUOT: "free space in the quota, then run again; the file is unchanged",
     errno.EROFS: "mount the file system writable, or set another path",
-    errno.EIO: "check the disk",
+    errno.EIO: "check the disk and the kernel log for input/output errors",
 }
 
 
@@ -40,7 +40,7 @@ def explain_errors(path: str, action: str) -> Iterator[None]:
         raise
     except (OSError, ValueError) as exc:
         number = exc.errno if isinstance(exc, OSError) else None
-        reason = os.strerror(number) if number else "not a usable path"
+        reason = os.strerror(number) if number else "the path contains a NUL or invalid character"
         raise FilesError(
             f"cannot {action} {path!r}: {reason}; {_ADVICE.get(number, 'set another path')}"
         ) from None
@@ -120,17 +120,16 @@ def guard(target: str) -> None:
         risk = find_risk(directory)
         if risk is not None:
             raise FilesError(
-                f"root cannot write {target!r} safely: {risk}, so that an unprivileged user could"
-                " replace the file; chown the directory to root and chmod it to go-w, or run as"
-                " that user"
+                f"root cannot write {target!r} safely: {risk}, and an unprivileged user could"
+                " replace the file; chown the directory to root and chmod it to go-w, or run as its"
+                " owner"
             )
         sticky = os.geteuid() == 0 and os.stat(directory).st_mode & stat.S_ISVTX
         existing = os.lstat(target) if sticky and os.path.lexists(target) else None
         if existing is not None and existing.st_uid not in (0, os.geteuid()):
             raise FilesError(
                 f"{target!r} belongs to {_account(existing.st_uid)}, in a directory that other"
-                " users can"
-                " write to; remove it, or set a directory of root"
+                " users can write to; remove the file, or set a path in a directory of root"
             )
 
 

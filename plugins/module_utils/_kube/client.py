@@ -46,10 +46,10 @@ STATUS_KINDS = {
 
 STATUS_REMEDIES = {
     "unauthorized": (
-        "the certificate has expired, is not signed by the apiserver's --client-ca-file,"
-        " or the token is unknown"
+        "the certificate has expired or is not from the apiserver's --client-ca-file,"
+        " or the token is unknown; renew the credentials"
     ),
-    "server_error": "check its log and its etcd",
+    "server_error": "check the log and the etcd of the apiserver",
 }
 
 
@@ -118,7 +118,8 @@ class _Server:
             kubeconfig.SERVER_NAME, login.tls_server_name
         ):
             raise KubeconfigError(
-                f"{login.origin}: the TLS server name is neither a DNS name nor an IP address"
+                f"{login.origin}: the TLS server name is neither a DNS name nor an IP address;"
+                " correct tls-server-name"
             )
         self._host, self._port, self._prefix = url.host, url.port, url.path.rstrip("/")
         self.name = f"https://{netloc(url.host, url.port)}"

@@ -97,25 +97,29 @@ def _credentials(
     # client-go prefers the file to the value.
     token = (text(user, "tokenFile") or "").strip()
     if token and not re.fullmatch(_TOKEN, token):
-        raise KubeconfigError(f"{origin}: tokenFile has characters that no HTTP header can contain")
+        raise KubeconfigError(
+            f"{origin}: tokenFile has characters that no HTTP header can contain; replace the token"
+        )
     return Credentials(
         origin=origin,
-        server=value(cluster, "server", r"[\s\S]*", "is not text") or "",
+        server=value(cluster, "server", r"[\s\S]*", "is not text; set https://HOST:PORT") or "",
         ca_pem=text(cluster, "certificate-authority"),
         client_pem=(certificate, key) if certificate is not None and key is not None else None,
         token=token
-        or value(user, "token", _TOKEN, "has characters that no HTTP header can contain"),
+        or value(
+            user, "token", _TOKEN, "has characters that no HTTP header can contain; replace it"
+        ),
         tls_server_name=value(
             cluster,
             "tls-server-name",
             kubeconfig.SERVER_NAME,
-            "is neither a DNS name nor an IP address",
+            "is neither a DNS name nor an IP address; correct it",
         ),
         proxy_url=value(
             cluster,
             "proxy-url",
             _PROXY,
-            "has another form than http://HOST:PORT, which is the only supported one",
+            "is not supported; set http://HOST:PORT",
         ),
         insecure=bool(cluster.get("insecure-skip-tls-verify")),
     )

@@ -75,13 +75,17 @@ def _loader() -> t.Any:
     class Loader(yaml.SafeLoader):
         def compose_node(self, parent: t.Any, index: t.Any) -> t.Any:
             if self.check_event(yaml.AliasEvent):
-                raise KubeconfigError("contains a YAML alias, which is not supported")
+                raise KubeconfigError(
+                    "contains a YAML alias, which is not supported; write the value instead"
+                )
             return super().compose_node(parent, index)
 
         def construct_scalar(self, node: t.Any) -> t.Any:
             # Half of a surrogate pair, written as an escape, cannot be written again.
             if any("\ud800" <= c <= "\udfff" for c in node.value):
-                raise KubeconfigError(f"line {node.start_mark.line + 1}: text is not Unicode")
+                raise KubeconfigError(
+                    f"line {node.start_mark.line + 1}: text is not Unicode; correct the line"
+                )
             return super().construct_scalar(node)
 
         def construct_mapping(self, node: t.Any, deep: bool = False) -> dict[t.Any, t.Any]:
@@ -89,11 +93,12 @@ def _loader() -> t.Any:
             for key, _value in node.value:
                 if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
                     raise KubeconfigError(
-                        f"line {key.start_mark.line + 1}: a key is not plain text"
+                        f"line {key.start_mark.line + 1}: a key is not plain text; correct the line"
                     )
                 if key.value in keys:
                     raise KubeconfigError(
-                        f"line {key.start_mark.line + 1}: duplicate key {quote_name(key.value)}"
+                        f"line {key.start_mark.line + 1}: duplicate key {quote_name(key.value)};"
+                        " remove one of them"
                     )
                 keys.add(key.value)
             return super().construct_mapping(node, deep)
@@ -118,9 +123,9 @@ def parse_kubeconfig(content: bytes, where: str) -> Config:
     except KubeconfigError as exc:
         raise KubeconfigError(f"{where}: {exc}") from None
     except UnicodeDecodeError:
-        raise KubeconfigError(f"{where} is not UTF-8 text") from None
+        raise KubeconfigError(f"{where} is not UTF-8 text; convert the file") from None
     except RecursionError:
-        raise KubeconfigError(f"{where} is nested too deeply") from None
+        raise KubeconfigError(f"{where} is nested too deeply; correct the file") from None
     except (yaml.YAMLError, ValueError, TypeError) as exc:
         mark = getattr(exc, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -130,18 +135,22 @@ def parse_kubeconfig(content: bytes, where: str) -> Config:
     if len(documents) != 1 or documents[0] is None:
         is_empty = not documents or documents == [None]
         problem = "is empty" if is_empty else "contains more than one YAML document"
-        raise KubeconfigError(f"{where} {problem}")
+        raise KubeconfigError(f"{where} {problem}; write one kubeconfig to the file")
     _check_config(documents[0], where)
     return t.cast(Config, documents[0])
 
 
 def _check_config(config: t.Any, where: str) -> None:
     if not isinstance(config, dict):
-        raise KubeconfigError(f"{where} is not a kubeconfig: its top level is not a mapping")
+        raise KubeconfigError(
+            f"{where} is not a kubeconfig: its top level is not a mapping; correct the file"
+        )
     if (config.get("apiVersion", "v1"), config.get("kind", "Config")) != ("v1", "Config"):
-        raise KubeconfigError(f"{where} is not a kubeconfig with apiVersion v1 and kind Config")
+        raise KubeconfigError(
+            f"{where} is not a kubeconfig with apiVersion v1 and kind Config; correct the file"
+        )
     if not isinstance(config.get("current-context", ""), str):
-        raise KubeconfigError(f"{where}: current-context is not text")
+        raise KubeconfigError(f"{where}: current-context is not text; set the name of a context")
     by_kubectl = {"apiVersion", "kind", *ENTRY_KINDS} <= config.keys()
     for kind in ENTRY_KINDS:
         entries = config.get(kind, [])
@@ -150,7 +159,7 @@ def _check_config(config: t.Any, where: str) -> None:
         if entries is None:
             raise KubeconfigError(f"{where}: {kind} is null; write [] for an empty list")
         if not isinstance(entries, list):
-            raise KubeconfigError(f"{where}: {kind} is not a list")
+            raise KubeconfigError(f"{where}: {kind} is not a list; write its entries as a list")
         _check_entries(entries, kind, where)
 
 
@@ -160,16 +169,19 @@ def _check_entries(entries: list[t.Any], kind: str, where: str) -> None:
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str):
             raise KubeconfigError(
-                f"{where}: {kind}, entry {number}, has no name, or a name that is not text"
+                f"{where}: {kind}, entry {number}, has no name, or a name that is not text;"
+                " set the name"
             )
         if name in names:
-            raise KubeconfigError(f"{where}: {kind} contains {quote_name(name)} twice")
+            raise KubeconfigError(
+                f"{where}: {kind} contains {quote_name(name)} twice; remove one of the entries"
+            )
         names.add(name)
         key = ENTRY_KINDS[kind]
         body = entry.get(key)
         if body is not None and not isinstance(body, dict):
             raise KubeconfigError(
-                f"{where}: {kind}, {quote_name(name)}: its {key} is not a mapping"
+                f"{where}: {kind}, {quote_name(name)}: its {key} is not a mapping; correct it"
             )
 
 
@@ -180,7 +192,9 @@ def read_kubeconfig(path: str) -> bytes:
     except FilesError as exc:
         raise KubeconfigError(str(exc)) from None
     if content is None:
-        raise KubeconfigError(f"the kubeconfig {path!r} does not exist")
+        raise KubeconfigError(
+            f"the kubeconfig {path!r} does not exist; create it, or correct the path"
+        )
     return content
 
 
@@ -207,14 +221,15 @@ def resolve_context(config: Config, context: str | None, where: str) -> Context:
         raise KubeconfigError(f"{where} has no current-context; select a context")
     entry = find_entry(config, "contexts", name)
     if entry is None:
-        raise KubeconfigError(f"{where} has no context {name!r}")
+        raise KubeconfigError(f"{where} has no context {name!r}; select an existing context")
     bodies = []
     for kind, key in (("clusters", "cluster"), ("users", "user")):
         reference = entry.get(key)
         body = find_entry(config, kind, reference)
         if body is None:
             raise KubeconfigError(
-                f"{where}: context {name!r} refers to {key} {reference!r}, which does not exist"
+                f"{where}: context {name!r} refers to {key} {reference!r}, which does not exist;"
+                f" add the {key}, or correct the context"
             )
         bodies.append(body)
     return Context(name, *bodies)
@@ -232,12 +247,14 @@ def read_field(
     if not data and not path:
         return None
     if not isinstance(data, str) or not isinstance(path, str):
-        raise KubeconfigError(f"{where}: {key} is not text")
+        raise KubeconfigError(f"{where}: {key} is not text; set a string")
     if data:
         try:
             return base64.b64decode(data, validate=True).decode()
         except (binascii.Error, ValueError):
-            raise KubeconfigError(f"{where}: {key}-data is not base64 of text") from None
+            raise KubeconfigError(
+                f"{where}: {key}-data is not base64 of text; encode the PEM text"
+            ) from None
     if not os.path.isabs(path) and directory is None:
         raise KubeconfigError(
             f"{where}: {key} is a relative path, but the kubeconfig has no directory;"
@@ -250,12 +267,14 @@ def _read_text(path: str, where: str) -> str:
     try:
         content = paths.read(path, follow=True)
         if content is None:
-            raise KubeconfigError(f"{where} {path!r} does not exist")
+            raise KubeconfigError(
+                f"{where} {path!r} does not exist; create the file, or correct the path"
+            )
         return content.decode()
     except FilesError as exc:
         raise KubeconfigError(f"{where}: {exc}") from None
     except ValueError:
-        raise KubeconfigError(f"{where} is not text") from None
+        raise KubeconfigError(f"{where} is not UTF-8 text; correct the path or the file") from None
 
 
 # --- writing
@@ -367,13 +386,12 @@ def parse_server_url(server: str) -> ServerUrl:
     name = "the server's URL" if "@" in server else f"the server {quote_name(server)}"
     if server.startswith("http://"):
         raise KubeconfigError(
-            f"{name} is not https, so that the apiserver is not authenticated;"
-            " set https://HOST:PORT"
+            f"{name} is not https, which authenticates the apiserver; set https://HOST:PORT"
         )
     match = _SERVER.fullmatch(server)
     if match is None or not _usable(match):
         raise KubeconfigError(
-            f"{name} has another form than https://HOST:PORT or https://HOST:PORT/PATH"
+            f"{name} is not valid; set https://HOST:PORT or https://HOST:PORT/PATH"
         )
     return ServerUrl(match["v6"] or match["name"], int(match["port"] or 443), match["path"])
 

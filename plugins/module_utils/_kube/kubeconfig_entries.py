@@ -110,7 +110,7 @@ def _check_complete(kind: str, body: Config, where: str, reader: MaterialReader)
     for names in REQUIRED_FIELDS[kind]:
         if not any(body.get(name) for name in names) and not reader.predicted:
             missing = "credentials" if kind == "users" else names[0]
-            raise KubeconfigError(f"{where} has no {missing}; set the option")
+            raise KubeconfigError(f"{where} has no {missing}; set the option in the task")
 
 
 def check_references(before: Config, after: Config, params: Options) -> None:

@@ -54,7 +54,7 @@ def hold_kubeconfig_lock(path: str, *, timeout: float = 10.0) -> Iterator[None]:
         if time.monotonic() >= deadline:
             raise KubeconfigError(
                 f"{name!r} has existed for {timeout:g} s: kubectl is writing {path!r}, or was"
-                " killed while writing; make sure that kubectl does not run, and remove the file"
+                " killed while writing; check that kubectl does not run, then remove the file"
             )
         time.sleep(0.05)
     try:

@@ -66,7 +66,7 @@ class MaterialReader:
         except FilesError as exc:
             raise KubeconfigError(f"{where}: {exc}") from None
         if content is None:
-            self.report_missing(f"{where}: {path!r} does not exist")
+            self.report_missing(f"{where}: {path!r} does not exist; create it first")
         return content
 
     def read_ca(self, entry: Options, option: str, where: str) -> bytes | None:
@@ -131,7 +131,7 @@ def check_pair(
     _check_leaf(leaf, which)
     if public_key is not None and public_key != _certificate_public_key(leaf, which):
         raise KubeconfigError(
-            f"{which} and client_key {key_path!r} are not a pair; set the key of this certificate"
+            f"{which} and client_key {key_path!r} do not match; set the key of this certificate"
         )
     _check_client_ca(reader, entry, [leaf, *intermediates], where)
 
@@ -163,9 +163,9 @@ def _check_client_ca(
 def _parse_all(content: bytes, where: str) -> list[t.Any]:
     certificates = parse_certificates(content)
     if not certificates:
-        raise KubeconfigError(f"{where} contains no certificate in PEM format")
+        raise KubeconfigError(f"{where} contains no certificate in PEM format; set another file")
     if None in certificates:
-        raise KubeconfigError(f"{where} contains a certificate that cannot be read")
+        raise KubeconfigError(f"{where} contains a certificate that cannot be read; replace it")
     return certificates
 
 
@@ -176,7 +176,10 @@ def _describe_validity(certificate: t.Any, where: str) -> str | None:
     if ends <= now:
         return f"{where} expired on {format_utc(ends)}; renew it first"
     if begins > now:
-        return f"{where} is not valid before {format_utc(begins)}; compare the clocks"
+        return (
+            f"{where} is not valid before {format_utc(begins)};"
+            " compare the clocks of this host and the CA"
+        )
     return None
 
 
@@ -186,11 +189,14 @@ def _check_leaf(leaf: t.Any, where: str) -> None:
         raise KubeconfigError(problem)
     fields = read_fields(leaf)
     if fields is None:
-        raise KubeconfigError(f"{where} has extensions that cannot be read")
+        raise KubeconfigError(
+            f"{where} has extensions that cannot be read; request a new certificate"
+        )
     usages = set(fields["extended_key_usage"] or ())
     if usages and not usages & {"clientAuth", "anyExtendedKeyUsage"}:
         raise KubeconfigError(
-            f"{where} is not a client certificate: its extendedKeyUsage lacks clientAuth"
+            f"{where} is not a client certificate: its extendedKeyUsage lacks clientAuth;"
+            " request a client certificate"
         )
 
 
@@ -210,4 +216,6 @@ def _certificate_public_key(certificate: t.Any, where: str) -> bytes:
     try:
         return encode_public_key(certificate.public_key())
     except Exception:  # a type of key that this version of the library does not support
-        raise KubeconfigError(f"{where} has a key of a type that cannot be read") from None
+        raise KubeconfigError(
+            f"{where} has a key of an unsupported type; use RSA, ECC or Ed25519"
+        ) from None

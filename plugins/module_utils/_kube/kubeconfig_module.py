@@ -108,7 +108,7 @@ def _compute_plan(reader: MaterialReader, path: str) -> FilePlan:
             before = kubeconfig.parse_kubeconfig(raw, repr(path))
         except KubeconfigError as exc:
             if not params["force"]:
-                raise KubeconfigError(f"{exc}; set force to replace the file") from None
+                raise KubeconfigError(f"{exc}; to replace the file, set force") from None
             unreadable = True
     current = before if before is not None else kubeconfig.new_kubeconfig()
     after = apply_entries(current, reader, params)

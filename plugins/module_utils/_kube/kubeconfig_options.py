@@ -70,7 +70,9 @@ def validate_options(params: Options) -> None:
             try:
                 json.dumps(entry, ensure_ascii=False).encode()
             except UnicodeEncodeError:
-                raise KubeconfigError(f"{where}: contains text that is not Unicode") from None
+                raise KubeconfigError(
+                    f"{where}: contains text that is not Unicode; correct it"
+                ) from None
             if entry["state"] == "present":
                 _ENTRY_CHECKS[kind](entry, where)
     name = params["current_context"]
@@ -112,10 +114,12 @@ def _check_cluster(entry: Options, where: str) -> None:
             " set only one of them"
         )
     if entry["tls_server_name"] and not re.fullmatch(SERVER_NAME, entry["tls_server_name"]):
-        raise KubeconfigError(f"{where}: tls_server_name is neither a DNS name nor an IP address")
+        raise KubeconfigError(
+            f"{where}: tls_server_name is neither a DNS name nor an IP address; correct it"
+        )
     if entry["proxy_url"] and not re.fullmatch(TASK_PROXY_URL, entry["proxy_url"]):
         raise KubeconfigError(
-            f"{where}: proxy_url has another form than http://HOST:PORT (also https, socks5)"
+            f"{where}: proxy_url is not valid; set http://HOST:PORT (also https, socks5)"
         )
 
 
@@ -128,7 +132,8 @@ def _check_user(entry: Options, where: str) -> None:
     _check_client_certificate(entry, where)
     if entry["token"] is not None and not re.fullmatch(HEADER_TOKEN, entry["token"]):
         raise KubeconfigError(
-            f"{where}: the token is empty or contains characters that no HTTP header can contain"
+            f"{where}: the token is empty or contains characters that no HTTP header can contain;"
+            " replace it"
         )
     if entry["exec"] is not None:
         _check_exec(entry["exec"], f"{where}: exec")
@@ -152,7 +157,8 @@ def _check_client_certificate(entry: Options, where: str) -> None:
         # With a source, this path is not read, so that no other check would find the error.
         if not os.path.isabs(entry[option]) or not entry[option].isprintable():
             raise KubeconfigError(
-                f"{where}: {option} {quote_name(entry[option])} is not an absolute path"
+                f"{where}: {option} {quote_name(entry[option])} is not an absolute path;"
+                " set a path that begins with /"
             )
 
 
@@ -160,7 +166,7 @@ def _check_exec(options: Options, where: str) -> None:
     if not options["command"].strip() or not options["command"].isprintable():
         raise KubeconfigError(
             f"{where}: command {quote_name(options['command'])} is not the name or path"
-            " of a program"
+            " of a program; correct it"
         )
     if not re.fullmatch(EXEC_API_VERSION, options["api_version"]):
         raise KubeconfigError(
@@ -172,17 +178,21 @@ def _check_exec(options: Options, where: str) -> None:
     for name, value in options["env"].items():
         if not re.fullmatch(r"[^=\0]+", str(name)):
             raise KubeconfigError(
-                f"{where}: env: {quote_name(str(name))} is not a valid name of a variable"
+                f"{where}: env: {quote_name(str(name))} is not a valid name of a variable;"
+                " use a name without ="
             )
         if value is None or isinstance(value, (dict, list)) or "\0" in str(value):
             # The value can be a secret and is not shown.
-            raise KubeconfigError(f"{where}: env: the value of {quote_name(str(name))} is not text")
+            raise KubeconfigError(
+                f"{where}: env: the value of {quote_name(str(name))} is not text; set a string"
+            )
 
 
 def _check_context(entry: Options, where: str) -> None:
     if entry["namespace"] and not re.fullmatch(DNS_LABEL, entry["namespace"]):
         raise KubeconfigError(
-            f"{where}: namespace {quote_name(entry['namespace'])} is not a DNS label"
+            f"{where}: namespace {quote_name(entry['namespace'])} is not a DNS label;"
+            " use up to 63 lowercase letters, digits and inner hyphens"
         )
 
 

@@ -60,7 +60,8 @@ def _validate(params: dict[str, t.Any]) -> None:
     for option in ("name", "namespace"):
         if not KUBERNETES_NAME.fullmatch(params[option]):
             raise OptionError(
-                option, f"{params[option][:64]!r} is not a valid name of a Kubernetes object"
+                option,
+                f"{params[option][:64]!r} is not a valid name of a Kubernetes object; correct it",
             )
     for option, minimum in (("timeout", 0.0), ("poll_interval", 0.01)):
         if not (math.isfinite(params[option]) and minimum <= params[option] <= 86400):
@@ -68,7 +69,7 @@ def _validate(params: dict[str, t.Any]) -> None:
                 option, f"{params[option]} is out of range; set {minimum:g} to 86400 seconds"
             )
     if params["holder"] is not None and params["wait_for"] not in ("holder", "change"):
-        raise OptionError("holder", "requires wait_for=holder or wait_for=change")
+        raise OptionError("holder", "requires another wait; set wait_for to holder or change")
     if "" in (params["contexts"] or ()):
         raise OptionError(
             "contexts", "one name is empty; set contexts of the kubeconfig, or omit the option"
@@ -150,7 +151,7 @@ def describe_state(observation: LeaseObservation) -> str:
     unmoved = "" if observation.moving else ", which was not observed to renew it"
     return {
         "absent": "the lease does not exist",
-        "released": "the lease is released, and no candidate takes it",
+        "released": "the lease is released, and no member acquires it",
         "expired": f"the lease of {node} has expired",
         "foreign": f"the lease holder is {node}, which is not one of the members",
         "held": f"the lease holder is {node}{unmoved}",

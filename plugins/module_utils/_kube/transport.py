@@ -48,25 +48,31 @@ KIND_OF_ERRNO = {
 }
 
 ERROR_MESSAGES = {
-    "closed": "the connection was closed before a response",
-    "dns": "the host name does not resolve",
-    "not_http": "the response is not HTTP",
+    "closed": "the server closed the connection before a response; check its log",
+    "dns": "the host name does not resolve; check the name and the DNS",
+    "not_http": "the response is not HTTP; check the port",
     "not_tls": "the port does not speak TLS; check the scheme and the port",
-    "proxy": "the proxy of the kubeconfig did not connect",
-    "redirect": "the server redirects, which is not supported; set its real address",
-    "refused": "connection refused; no process listens on the port",
+    "proxy": "the proxy of the kubeconfig did not connect; check proxy-url",
+    "redirect": "the server redirects, which is not supported; set its target address",
+    "refused": "connection refused; no process listens on the port; start the server",
     "timeout": "timed out; check the address, the firewalls and the load of the server",
-    "tls": "the TLS handshake failed",
-    "tls_client": "the server rejects the client certificate in the TLS handshake",
-    "tls_expired": "the certificate of the server or of its CA has expired",
+    "tls": "the TLS handshake failed; check the log of the server",
+    "tls_client": (
+        "the server rejects the client certificate in the TLS handshake; renew the certificate"
+    ),
+    "tls_expired": "the certificate of the server or of its CA has expired; renew it",
     "tls_name": (
         "the server's certificate is not valid for this name or address;"
         " add it to the subject alternative names, or set tls-server-name"
     ),
-    "tls_not_yet_valid": "the server's certificate is not yet valid; compare the clocks",
-    "tls_untrusted": "the server's certificate is not signed by the trusted CA",
-    "too_large": f"the response is larger than {MAX_BODY_BYTES >> 20} MiB",
-    "unreachable": "no route to the host",
+    "tls_not_yet_valid": (
+        "the server's certificate is not yet valid; compare the clocks of this host and the CA"
+    ),
+    "tls_untrusted": (
+        "the server's certificate is not signed by the trusted CA; set the CA that signed it"
+    ),
+    "too_large": f"the response is larger than {MAX_BODY_BYTES >> 20} MiB; check the address",
+    "unreachable": "no route to the host; check the address and the network",
 }
 
 TRANSIENT = {
@@ -224,7 +230,9 @@ def tls_context(
         try:
             context.load_verify_locations(cadata=extract_certificates(ca_pem))
         except (ssl.SSLError, ValueError):
-            raise KubeError("ca", "the CA is not a PEM certificate") from None
+            raise KubeError(
+                "ca", "the CA is not a PEM certificate; set a CA in PEM format"
+            ) from None
     if client_pem is not None:
         _load_pair(context, *client_pem)
     return context
@@ -248,7 +256,7 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
         raise KubeError(
             "tls_pair",
             "TLS cannot use the client certificate and key: they do not match, are not PEM,"
-            " or the key is encrypted",
+            " or the key is encrypted; set a matching certificate and key",
         ) from None
     finally:
         os.close(fd)

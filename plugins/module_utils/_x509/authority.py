@@ -88,7 +88,8 @@ def load_authority(path: str, key_path: str, passphrase_path: str | None) -> Cer
     ]
     if not matching:
         raise X509Error(
-            f"{key_path!r} is not the key of a certificate in {path!r}; set a matching pair",
+            f"{key_path!r} is not the key of a certificate in {path!r}; set a matching"
+            " certificate and key",
             option="ca_privatekey_path",
         )
     return CertificateAuthority(_select_latest(matching), key.private)
@@ -104,7 +105,7 @@ def load_authority_certificate(path: str) -> CertificateAuthority:
     if len(public_keys) > 1:
         raise X509Error(
             f"{path!r} contains several CAs, and without a key the signing CA is unknown; set a"
-            " file that contains only that CA",
+            " file that contains only the signing CA",
             option="ca_path",
         )
     return CertificateAuthority(_select_latest(certificates))
@@ -128,7 +129,7 @@ def parse_authorities(content: bytes, path: str) -> list[x509.Certificate]:
     if not certificates:
         raise X509Error(
             f"{path!r} contains no readable certificate in PEM format; correct the path or the"
-            " content",
+            " content of the file",
             option="ca_path",
         )
     return certificates
@@ -172,17 +173,17 @@ def _find_unfitness(
 ) -> t.Iterator[str]:
     """Yield why the CA cannot sign any certificate."""
     if not fields["is_ca"]:
-        yield "is not a CA: its basicConstraints lack CA:TRUE"
+        yield "is not a CA: its basicConstraints lack CA:TRUE; use another CA"
     if "keyCertSign" not in fields["key_usage"]:
-        yield "cannot sign certificates: its keyUsage lacks keyCertSign"
+        yield "cannot sign certificates: its keyUsage lacks keyCertSign; use another CA"
     if not fields["subject"]:
-        yield "has no subject, so that no certificate can name it as its issuer"
+        yield "has no subject, which certificates need as their issuer; use another CA"
     invalid = check_validity(certificate, now)
     if invalid:
-        yield invalid
+        yield f"{invalid}; use a CA that is valid now"
     weakness = find_weakness(read_public_key(certificate))
     if weakness:
-        yield f"has {weakness}"
+        yield f"has {weakness}; use another CA"
 
 
 def _find_limits(
@@ -193,19 +194,19 @@ def _find_limits(
     if unsupported_digest:
         yield unsupported_digest
     if is_damaged(certificate):
-        yield "is damaged: its own signature is invalid"
+        yield "is damaged: its own signature is invalid; use an intact copy"
     defects = find_defects(certificate)
     if defects:
-        yield f"is rejected by verifiers: {'; '.join(defects)}"
+        yield f"is rejected by verifiers: {' and '.join(defects)}; use another CA"
     length = fields["path_length"]
     if spec.is_ca and length == 0:
-        yield "cannot sign other CAs: its pathLen is 0"
+        yield "cannot sign other CAs: its pathLen is 0; use another CA, or unset is_ca"
     if spec.is_ca and length and (spec.path_length is None or spec.path_length >= length):
         yield f"has pathLen {length}; set a smaller path_length"
     usages = fields["extended_key_usage"]
     extra = sorted(set(spec.extended_key_usage) - set(usages)) if usages else []
     if extra and "anyExtendedKeyUsage" not in usages:
-        yield f"cannot sign for {', '.join(extra)}: its extendedKeyUsage lacks it"
+        yield f"cannot sign for {', '.join(extra)}: its extendedKeyUsage lacks them; use another CA"
 
 
 def sign_certificate(

@@ -78,8 +78,8 @@ class ExternalTask(t.NamedTuple):
             )
         if awaited and result.get("chain") != "valid":
             return (
-                f"a certificate is awaited: {awaited}; {self.advice()}, then run again; the pair in"
-                " use is unchanged"
+                f"a certificate is awaited: {awaited}; {self.advice()}, then run again; the key"
+                " pair in use is unchanged"
             )
         return ""
 
@@ -127,7 +127,7 @@ def prepare_external_task(args: t.Mapping[str, t.Any], find: FindFile) -> Extern
 def _check_external_path(option: str, path: str | None, find: FindFile) -> None:
     if path is None or not os.path.isabs(path):
         raise X509Error(
-            "is not an absolute path; with ca_on: external, set one on the controller",
+            "is not an absolute path; with ca_on: external, set a path on the controller",
             option=option,
         )
     directory = os.path.dirname(path)
@@ -143,13 +143,13 @@ def _read_received(source: str) -> list[bytes]:
     content = paths.read(source, follow=True) or b""
     if b"PRIVATE KEY-----" in content:
         raise X509Error(
-            f"{source!r} contains a private key, which would be sent to the host; remove the key",
+            f"{source!r} contains a private key, which the host must not receive; remove the key",
             option="certificate_source",
         )
     certificates = split_certificates(content)
     if content.strip() and not certificates:
         raise X509Error(
-            f"{source!r} contains no certificate in PEM format; save the right file",
+            f"{source!r} contains no certificate in PEM format; save the issued certificate there",
             option="certificate_source",
         )
     return certificates

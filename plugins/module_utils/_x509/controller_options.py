@@ -96,7 +96,7 @@ def check_request_size(csr: object) -> str:
     if not isinstance(csr, str) or len(csr) > MAX_REQUEST_BYTES:
         raise X509Error(
             f"the host's signing request is not a text of at most {MAX_REQUEST_BYTES >> 10} KiB;"
-            " check that the host runs this collection"
+            " check that the host runs x509_cert of this collection"
         )
     return csr
 
@@ -112,7 +112,7 @@ def require_readable(option: str, path: str, find: FindFile) -> str:
     if unreadable is not None:
         owner, user = (_user_name(uid) for uid in (os.stat(unreadable).st_uid, os.geteuid()))
         raise X509Error(
-            f"{unreadable!r} on the controller belongs to {owner}, and {user}, who runs Ansible,"
+            f"{unreadable!r} on the controller belongs to {owner}, and Ansible, run by {user},"
             f" cannot read it; run Ansible as {owner}, grant {user} access through a group, or use"
             " a copy",
             option=option,

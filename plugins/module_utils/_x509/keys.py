@@ -143,13 +143,15 @@ def parse_private_key(pem: bytes, passphrase: bytes | None, path: str) -> Privat
             pem[pem.index(b"-----BEGIN " + label) :], passphrase if encrypted else None
         )
     except Exception:  # The library raises several types, with messages that do not help.
-        reason = "the passphrase is incorrect, or the key is damaged"
+        reason = "the passphrase is incorrect, or the key is damaged; correct one of them"
         raise X509Error(
-            f"{path!r} cannot be read as a private key;"
-            f" {reason if encrypted else 'it is damaged or of an unknown type'}"
+            f"{path!r} cannot be read as a private key:"
+            f" {reason if encrypted else 'it is damaged or of an unknown type; replace it'}"
         ) from None
     if not works:
-        raise X509Error(f"{path!r} is damaged; its private and public parts do not match")
+        raise X509Error(
+            f"{path!r} is damaged: its private and public parts do not match; replace it"
+        )
     return PrivateKey(private, _PEM_FORMATS[label], encrypted)
 
 

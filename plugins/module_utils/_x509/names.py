@@ -82,7 +82,9 @@ def _check_attribute(location: str, short: str, value: object) -> None:
         raise X509Error(f"{value!r} is not a string; quote it", option=location)
     if not value.strip() or value != value.strip():
         raise X509Error(
-            f"{value!r} is empty, or begins or ends with a space; correct it", option=location
+            f"{value!r} is empty, or begins or ends with a space; set text without spaces at the"
+            " ends",
+            option=location,
         )
     if any(unicodedata.category(char).startswith("C") for char in value):
         raise X509Error(
@@ -191,10 +193,9 @@ def _address(text: str, location: str) -> str:
 
 def _dns(text: str, location: str, *, wildcard: bool = True) -> str:
     advice = (
-        f"{text[:80]!a} is not a DNS name; use letters, digits and inner hyphens, labels of at"
-        " most 63"
-        " characters, 253 in total, without a final dot; a wildcard must be the whole first label"
-        " of three or more"
+        f"{text[:80]!a} is not a DNS name; use up to 253 characters in labels of 1 to 63 letters,"
+        " digits and inner hyphens, without a final dot; a wildcard must be the whole first label"
+        " of at least three"
     )
     name = text.lower()
     if not name.isascii():

@@ -98,7 +98,7 @@ def _converge(module: attributes.FilesModule, files: PairFiles, now: datetime) -
     except MissingError as exc:
         if not module.check_mode:
             raise
-        module.warn(f"{exc}; check mode assumes that an earlier task does")
+        module.warn(f"{exc}; check mode assumes that an earlier task creates it")
         return {"changed": True, "reasons": [str(exc)]}
     issuer = authority.certificate if authority else None
     run = PairRun(module, files, spec, passphrase, issuer, now)
@@ -133,7 +133,7 @@ def _load_authority(spec: PairSpec, now: datetime) -> CertificateAuthority | Non
     if ca.location == "controller":
         raise X509Error(
             "ca_on: controller requires the action plugin of the collection, which did not run;"
-            " run the task kube_ha.scheduler.x509_cert"
+            " call the module as kube_ha.scheduler.x509_cert"
         )
     authority = load_authority(ca.path, t.cast(str, ca.key_path), ca.passphrase_path)
     check_authority(authority.certificate, ca.path, spec.certificate, now)

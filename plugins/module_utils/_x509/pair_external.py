@@ -53,8 +53,8 @@ def converge_external(run: PairRun) -> PairResult:
     """
     if run.spec.ca.sent_authority is None:
         raise X509Error(
-            "ca_on: external requires the action plugin of the collection, which did not run; run"
-            " the task kube_ha.scheduler.x509_cert"
+            "ca_on: external requires the action plugin of the collection, which did not run; call"
+            " the module as kube_ha.scheduler.x509_cert"
         )
     anchors = parse_authorities(
         run.spec.ca.sent_authority.encode("ascii", "replace"), "the CA's file"

@@ -121,7 +121,7 @@ class PairRun:
             if policy in ("full", "always"):
                 return KeyState(None, True, False, [str(exc)])
             raise X509Error(
-                f"{exc}; repair it, or set regenerate to full to generate a new key",
+                f"{exc}; to generate a new key, set regenerate to full",
                 option="privatekey_path",
             ) from None
         if policy == "always":
@@ -130,8 +130,8 @@ class PairRun:
             weakness = find_weakness(key.private.public_key())
             if weakness:
                 raise X509Error(
-                    f"{path!r} is {weakness}, but regenerate is never; allow a new key, or replace"
-                    " the file",
+                    f"{path!r} is {weakness}, but regenerate is never; set regenerate to full, or"
+                    " replace the key",
                     option="privatekey_path",
                 )
             return KeyState(key, False, False, [])

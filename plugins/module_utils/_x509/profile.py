@@ -35,7 +35,8 @@ def apply_profile(given: CertificateOptions) -> dict[str, t.Any]:
     if path is None:
         if name is not None:
             raise X509Error(
-                f"{name!r} needs a file; set ca_config to cfssl's configuration", option="profile"
+                f"{name!r} is in no file; set ca_config to the path of cfssl's configuration",
+                option="profile",
             )
         return options
     for option, value in read_profile(path, name).items():

@@ -80,11 +80,12 @@ def check_provided_pair(
     if leaf_key is None or (public is not None and not is_same_key(leaf_key, public)):
         errors.append(
             certificate.error(
-                f"is not the certificate of the key in {key.path!r}; set a matching pair"
+                f"is not the certificate of the key in {key.path!r}; set a matching certificate"
+                " and key"
             )
         )
     elif find_weakness(leaf_key):
-        errors.append(certificate.error(f"has {find_weakness(leaf_key)}; have a new pair created"))
+        errors.append(certificate.error(f"has {find_weakness(leaf_key)}; create a new key pair"))
     problems = [
         *check_use(leaf, fields, now),
         *check_names(fields, alt_names),

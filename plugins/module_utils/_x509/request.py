@@ -80,7 +80,7 @@ def verify_plain_request(csr: object) -> t.Any:
     if fields != _EMPTY_REQUEST:
         raise X509Error(
             "the host's signing request contains a subject or extensions, which the controller"
-            " sets; check that the host runs this collection"
+            " sets; check that the host runs x509_cert of this collection"
         )
     _verify_key(request)
     return request.public_key()
@@ -101,7 +101,7 @@ def verify_request(csr: object, spec: CertificateSpec) -> tuple[t.Any, bytes]:
     if different:
         raise X509Error(
             f"the host's signing request differs from the task in {' and '.join(different)}; check"
-            " that the host runs this collection"
+            " that the host runs x509_cert of this collection"
         )
     return public, request.public_bytes(serialization.Encoding.PEM)
 
@@ -122,7 +122,8 @@ def _load_request(csr: object) -> tuple[x509.CertificateSigningRequest, Certific
         return request, _read_request(request)
     except Exception:
         raise X509Error(
-            "the host's signing request cannot be read; check that the host runs this collection"
+            "the host's signing request cannot be read; check that the host runs x509_cert of this"
+            " collection"
         ) from None
 
 
@@ -131,7 +132,7 @@ def _verify_key(request: x509.CertificateSigningRequest) -> None:
     if not has_valid_signature(request, public, request.tbs_certrequest_bytes):
         raise X509Error(
             "the host's signing request is not signed with its own key; check that the host runs"
-            " this collection"
+            " x509_cert of this collection"
         )
     weakness = find_weakness(public)
     if weakness:

@@ -173,7 +173,8 @@ def check_chain(
     leaf, *intermediates = (entry for entry in chain if entry is not None)
     if not has_chain(leaf, intermediates, anchors):
         yield Problem(
-            f"is not signed by {ca}", "have it signed by that CA, or set the CA that signed it"
+            f"is not signed by {ca}",
+            "request a certificate from this CA, or set the CA that signed it",
         )
         return
     valid_intermediates, valid_anchors = (
@@ -183,7 +184,7 @@ def check_chain(
     if not has_chain(leaf, valid_intermediates, valid_anchors):
         yield Problem(
             f"leads to {ca} through a certificate that has expired or is not a CA",
-            "have it issued again",
+            "replace this certificate of the chain",
         )
 
 
@@ -241,14 +242,18 @@ def check_use(
     """Yield why a client and server cannot use the certificate, apart from names, key and CA."""
     begins, ends = read_validity(leaf)
     if ends <= now:
-        yield Problem(check_validity(leaf, now), "have a new one issued")
+        yield Problem(check_validity(leaf, now), "request a new certificate")
     elif begins > now:
-        yield Problem(check_validity(leaf, now), "wait, or compare the clocks")
+        yield Problem(
+            check_validity(leaf, now), "wait until then, or compare the clock with that of the CA"
+        )
     defects = find_defects(leaf)
     if defects:
-        yield Problem(f"is rejected by verifiers: {'; '.join(defects)}")
+        yield Problem(
+            f"is rejected by verifiers: {' and '.join(defects)}", "request a new certificate"
+        )
     if fields["is_ca"]:
-        yield Problem("is the certificate of a CA", "use one that is not")
+        yield Problem("is the certificate of a CA", "request a certificate for a client and server")
     if fields["key_usage"] and "digitalSignature" not in fields["key_usage"]:
         yield Problem("cannot sign a TLS handshake: its keyUsage lacks digitalSignature")
     usages = fields["extended_key_usage"]
@@ -265,7 +270,8 @@ def check_names(fields: CertificateFields, alt_names: t.Sequence[str]) -> t.Iter
     missing = [name for name in expected if name not in fields["subject_alt_name"]]
     if missing:
         yield Problem(
-            f"lacks the subject alternative names {', '.join(missing)}", "have it issued with them"
+            f"lacks the subject alternative names {', '.join(missing)}",
+            "request a certificate with these names",
         )
 
 

@@ -67,7 +67,7 @@ def test_requests_are_written_on_the_controller_and_nothing_live_changes(
         line = (
             f"a certificate is awaited: the certificate is missing; have"
             f" {folder}/{name}.csr signed by the CA in {cluster.ca.path}, and save the"
-            f" certificate as {folder}/{name}.pem, then run again; the pair in use is unchanged"
+            f" certificate as {folder}/{name}.pem, then run again; the key pair in use is unchanged"
         )
         assert line in run.text
         public, _text = verify_request((folder / f"{name}.csr").read_text(), WANTED)

@@ -111,7 +111,7 @@ def test_input_is_pinned_before_the_first_contact(variables: dict[str, Any], ca:
         ),
         (
             {"kube_scheduler_renew_before": "9000h"},
-            "kube_scheduler_renew_before: '9000h' is not longer than zero and shorter",
+            "kube_scheduler_renew_before: '9000h' is not between zero and the certificate's",
         ),
         (
             {"kube_scheduler_renew_before": "30d"},

@@ -188,7 +188,7 @@ def test_missing_ca_is_a_warning_in_check_mode(target: Target, ca: Ca, option: s
     predicted = run(target, ca, check=True, **given)
     assert (predicted["changed"], predicted["reasons"]) == (True, [result["msg"]])
     assert predicted["warnings"] == [
-        f"{result['msg']}; check mode assumes that an earlier task does"
+        f"{result['msg']}; check mode assumes that an earlier task creates it"
     ]
     assert target.sent == []
     assert run(target, ca, check=True, privatekey_type="DSA", **given)["failed"], (
@@ -243,7 +243,7 @@ def test_ca_that_the_user_cannot_read_is_rejected(target: Target, barred: str) -
         os.waitpid(child, 0)
         message = os.read(reading, 10000).decode()
     assert (
-        f"{str(place)!r} on the controller belongs to root, and nobody, who runs Ansible, cannot read it"
+        f"{str(place)!r} on the controller belongs to root, and Ansible, run by nobody, cannot read it"
         in message
     )
     assert "run Ansible as root, grant nobody access through a group, or use a copy" in message
@@ -277,7 +277,10 @@ def test_request_with_other_content_is_not_signed(
 ) -> None:
     target.answer = lambda result: {**result, "csr": lying(ask)}
     result = run(target, ca)
-    assert (result["failed"], "check that the host runs this collection" in result["msg"]) == (
+    assert (
+        result["failed"],
+        "check that the host runs x509_cert of this collection" in result["msg"],
+    ) == (
         True,
         True,
     )

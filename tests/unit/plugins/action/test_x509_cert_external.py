@@ -49,7 +49,10 @@ def test_request_is_written_and_certificate_is_installed(site: Site) -> None:
     assert (predicted["failed"], predicted["changed"], site.csr.exists()) == (True, True, False)
     awaiting = site.run()
     reason = "a certificate is awaited: the private key is missing; the certificate is missing; "
-    assert awaiting["msg"] == f"{reason}{site.advice}, then run again; the pair in use is unchanged"
+    assert (
+        awaiting["msg"]
+        == f"{reason}{site.advice}, then run again; the key pair in use is unchanged"
+    )
     assert not site.host.path.exists()
     assert stat.S_IMODE(site.csr.stat().st_mode) == 0o644
     key, request = site.host.key_path.read_bytes(), site.csr.read_bytes()
@@ -445,7 +448,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no request": (
         {"csr_path": None},
-        "csr_path: is not an absolute path; with ca_on: external, set one on the controller",
+        "csr_path: is not an absolute path; with ca_on: external, set a path on the controller",
     ),
     "relative": (
         {"certificate_source": "m1.pem"},
@@ -479,7 +482,7 @@ def test_invalid_options_are_rejected_before_the_first_contact(site: Site, case:
 
 def test_files_on_the_controller_are_validated(site: Site) -> None:
     for content, words in (
-        (key_pem(spare("ECC")), "contains a private key, which would be sent"),
+        (key_pem(spare("ECC")), "contains a private key, which the host must not receive"),
         ("garbage", "contains no certificate in PEM format"),
     ):
         site.pem.write_text(content)

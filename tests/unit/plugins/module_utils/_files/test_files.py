@@ -122,7 +122,7 @@ BAD = {
     "real/below": "does not exist|Not a directory",
     "a\nb": "is not a valid path of a file",
     "a\0b": "is not a valid path of a file",
-    "\ud800": "not a usable path",
+    "\ud800": "the path contains a NUL or invalid character",
     "n" * 300: "File name too long",
 }
 

@@ -505,7 +505,9 @@ def test_pair_is_checked_at_its_source(host: Host) -> None:
     }
     host.pair("other", spare("ECC"))
     sources["client_key_source"] = host.file("other-key.pem")
-    assert "not a pair" in host.error(users=[{"name": "u", **live, **sources}])
+    assert "do not match; set the key of this certificate" in host.error(
+        users=[{"name": "u", **live, **sources}]
+    )
 
 
 # --- rejected tasks
@@ -775,7 +777,7 @@ def test_invalid_pair_is_rejected(host: Host) -> None:
     host.pair("server", extended_key_usage=["serverAuth"])
     assert "lacks clientAuth" in error("server")
     host.pair("strange", of=spare("ECC"))
-    assert "not a pair" in error("strange")
+    assert "do not match; set the key of this certificate" in error("strange")
     other = Ca(
         host.folder / "cert", spare("ECC", curve="secp521r1"), "other", subject={"CN": "other"}
     )

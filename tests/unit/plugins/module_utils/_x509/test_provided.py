@@ -70,11 +70,11 @@ def test_pair_with_an_intermediate_is_accepted(ca: Ca) -> None:
     [
         (
             {"subject_alt_name": []},
-            "lacks the subject alternative names IP:127.0.0.1, IP:192.0.2.1, DNS:m1.example; have",
+            "lacks the subject alternative names IP:127.0.0.1, IP:192.0.2.1, DNS:m1.example; request",
         ),
         (
             {"subject_alt_name": SANS[:2]},
-            "lacks the subject alternative names DNS:m1.example; have it issued with them",
+            "lacks the subject alternative names DNS:m1.example; request a certificate with these names",
         ),
         (
             {"extended_key_usage": ["clientAuth"]},
@@ -88,7 +88,10 @@ def test_pair_with_an_intermediate_is_accepted(ca: Ca) -> None:
             {"key_usage": ["keyAgreement"]},
             "cannot sign a TLS handshake: its keyUsage lacks digitalSignature",
         ),
-        ({"is_ca": True}, "is the certificate of a CA; use one that is not"),
+        (
+            {"is_ca": True},
+            "is the certificate of a CA; request a certificate for a client and server",
+        ),
     ],
 )
 def test_certificate_for_another_purpose_is_rejected(
@@ -108,7 +111,7 @@ def test_certificate_that_is_not_valid_now_is_rejected(ca: Ca) -> None:
 def test_certificate_of_another_ca_with_the_same_name_is_rejected(ca: Ca) -> None:
     [line] = refused(ca, leaf(Ca(key=spare("ECC", number=9))))
     assert line.startswith(
-        "cert_source: '/c.pem' is not signed by the CA in '/ca.pem'; have it signed by that CA"
+        "cert_source: '/c.pem' is not signed by the CA in '/ca.pem'; request a certificate from this CA"
     )
 
 
@@ -116,7 +119,7 @@ def test_invalid_pair_is_rejected(ca: Ca) -> None:
     [line] = refused(ca, leaf(ca), key_pem(spare("ECC", number=9)))
     assert (
         line
-        == "cert_source: '/c.pem' is not the certificate of the key in '/k.pem'; set a matching pair"
+        == "cert_source: '/c.pem' is not the certificate of the key in '/k.pem'; set a matching certificate and key"
     )
     [line] = refused(ca, leaf(ca), key_pem(KEY, "hush"))
     assert line.startswith("key_source: '/k.pem' is encrypted, but a server has no passphrase")

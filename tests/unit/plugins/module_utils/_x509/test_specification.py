@@ -56,7 +56,7 @@ def test_unknown_profile_is_rejected_with_the_known_ones(tmp_path: Path, name: s
 
 
 def test_profile_without_its_file_is_rejected() -> None:
-    with pytest.raises(X509Error, match="set ca_config to cfssl's configuration"):
+    with pytest.raises(X509Error, match="set ca_config to the path of cfssl's configuration"):
         apply_profile(options(profile="kubernetes"))
     with pytest.raises(MissingError, match="does not exist"):
         apply_profile(options(ca_config="/nonexistent/ca-config.json"))
