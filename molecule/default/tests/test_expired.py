@@ -28,9 +28,9 @@ def test_leader_with_expired_certificates_is_unhealthy(lab: Any) -> None:
 
     run = lab.site("--tags=kube_scheduler_verify")
     assert run.code != 0
-    for role in ("that it serves", "that it uses at the apiserver"):
+    for check in ("the served certificate", "the certificate used at the apiserver"):
         assert re.search(
-            rf"{name}: the certificate {role} \(\S*CN=system:kube-scheduler\S*, serial DEAD\) expired on",
+            rf"{name}: {check} \(\S*CN=system:kube-scheduler\S*, serial DEAD\) expired on",
             run.text,
         )
     assert "Unauthorized" in run.text, "the journal is shown"

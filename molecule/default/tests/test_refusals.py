@@ -57,7 +57,7 @@ def test_invalid_settings_for_hosts_and_plans_are_rejected(lab: Any) -> None:
             "kube_scheduler_extra_args: no-such-flag: kube-scheduler 1.37.2 has no flag --no-such-flag",
             "has no flag --logtostderr, which was removed in 1.26; use the journal, to which the process always logs",
             "silently ignores --kube-api-qps beside a configuration file; use kube_scheduler_config: {clientConnection:",
-            "kube_scheduler_config: healthzBindAddress: is not a field of kubescheduler.config.k8s.io/v1",
+            "kube_scheduler_config: healthzBindAddress: kube-scheduler 1.37.2 uses kubescheduler.config.k8s.io/v1, which has no such field",
             "kube-scheduler 1.37.2 does not support endpoints, only leases; use leases",
             f"the lock kube-system/other is not kube-system/kube-scheduler, the current lock of {lab.hostname('m1')}, so that there would be two leaders",
             "kube_scheduler_secure_port: 10999 on m2 is in use by python3 (pid",
@@ -105,9 +105,9 @@ def test_failed_downloads_are_reported(lab: Any, tmp_path: Path) -> None:
     with mirror(lab, tmp_path) as url:
         refused(
             lab,
-            f"kube_scheduler_binary_url: download or checksum verification of {url}/wrong/{path} m1",
-            f"kube_scheduler_binary_url: download or checksum verification of {url}/nowhere/{path} m2",
-            f"kube_scheduler_binary_url: download or checksum verification of {url}/nowhere/{path} m3",
+            f"kube_scheduler_binary_url: download or verification of {url}/wrong/{path} m1",
+            f"kube_scheduler_binary_url: download or verification of {url}/nowhere/{path} m2",
+            f"kube_scheduler_binary_url: download or verification of {url}/nowhere/{path} m3",
             kube_scheduler_version="1.37.9",
             kube_scheduler_binary_url=url
             + "/{{ 'wrong' if inventory_hostname == 'm1' else 'nowhere' }}",
