@@ -1,4 +1,5 @@
-# All commands of this repository. `make demo` and `make test` need only this clone, python3, make.
+# All commands of this repository. `make demo` and `make test` need only this clone, python3 and
+# make.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -17,7 +18,7 @@ S ?= default
 
 LAB := python3 lab/lab.py
 CACHE = $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kube_ha_scheduler
-# The newest cached kubectl, for comparison. Searched by the shell, because make caches $(wildcard).
+# The shell searches for the newest cached kubectl, because make caches the result of $(wildcard).
 KUBECTL = $(shell ls $(CACHE)/release/*/bin/linux/*/kubectl 2>/dev/null | tail -n 1)
 
 .PHONY: help
@@ -72,7 +73,7 @@ lint: tools ## Run ruff, mypy, yamllint, ansible-lint and further linters
 	@$(if $(VALE),$(MAKE) --no-print-directory prose,\
 	    echo "lint: prose skipped: Vale is not installed; run make prose to build it")
 
-# Vale from PATH, otherwise built once from its Go module, pinned in tests/prose/vale/go.mod.
+# If PATH has no Vale, make builds the version that tests/prose/vale/go.mod pins.
 VALE_BUILT = $(CACHE)/vale/3.25.1/vale
 VALE = $(or $(shell command -v vale),$(wildcard $(VALE_BUILT)))
 .PHONY: prose
@@ -84,17 +85,17 @@ $(VALE_BUILT):
 	mkdir -p $(@D)
 	cd tests/prose/vale && GOTOOLCHAIN=local go build -o $@ github.com/vale-cli/vale/v3/cmd/vale
 
-# The shipped code, or any other directory for comparison.
+# By default, the figures cover the shipped code. FIGURES selects another directory for comparison.
 FIGURES ?= plugins
 .PHONY: figures
-figures: tools ## Print figures about names and size of the code (FIGURES=DIRECTORY, VERBOSE=-v)
+figures: tools ## Print figures about names and size of the code (FIGURES=DIRECTORY VERBOSE=-v)
 	$(VENV)/bin/python tests/structure/figures.py $(VERBOSE) $(FIGURES)
 
 .PHONY: unit
 unit: $(if $(CORE),.cache/$(CORE)/.ready,tools) ## Run the unit tests (CORE=core-2.21)
 	KUBECTL=$(KUBECTL) $(if $(CORE),.cache/$(CORE)/bin/python -m )pytest -q -n 2
 
-# Seconds for all parts together, and the seed of the cases.
+# FUZZ_SECONDS is the total time of all parts. FUZZ_SEED selects the generated cases.
 FUZZ_SECONDS ?= 30
 FUZZ_SEED ?= 1
 .PHONY: fuzz
@@ -106,11 +107,11 @@ fuzz: tools ## Test malformed options and hostile results (FUZZ_SECONDS=600 FUZZ
 oldest: ## Run the unit tests with the oldest supported ansible-core and cryptography
 	@$(MAKE) --no-print-directory unit CORE=oldest
 
-# `integration` runs the same tests with the ansible-core of the tools.
-# A version that no Python of this machine can run is skipped with a message.
+# `integration` runs the same tests with the ansible-core of .venv. If this machine has no Python
+# for a version, make skips that version with a message.
 CORES ?= oldest core-2.20 core-2.21
 .PHONY: cores
-cores: tools ## Test the role on simulated hosts with every other ansible-core (CORES="…")
+cores: tools ## Test the role on simulated hosts with each further ansible-core (CORES="…")
 	@for core in $(CORES); do \
 	    lab/bootstrap --find requirements/$$core.txt >/dev/null || \
 	        { echo "cores: $$core skipped"; continue; }; \
@@ -119,18 +120,18 @@ cores: tools ## Test the role on simulated hosts with every other ansible-core (
 	    .cache/$$core/bin/python -m pytest -q -n 2 -m cores tests/integration/simulated; \
 	done
 
-# Distributed by file, so that the certificates are created once.
-# WHICH is the value of pytest's -m; empty selects all tests.
+# Each worker gets whole files, so that the fixtures create their certificates only once.
+# WHICH is the value of pytest's option -m. If WHICH is empty, all tests run.
 WHICH ?= not nightly
 .PHONY: integration
-integration: tools ## Test modules and the role on simulated hosts (WHICH= for all)
+integration: tools ## Test modules, and the role on simulated hosts (WHICH= also selects slow tests)
 	@python3 lab/need.py cfssl=golang-cfssl go=golang-go
 	@python3 lab/debs.py promtool >/dev/null
 	pytest -q -n 2 --dist loadfile -m "$(WHICH)" tests/integration \
 	    --ignore tests/integration/leader_info
 
 .PHONY: page
-page: tools .cache/page/.ready ## Test the pages of status and drill in headless Chromium
+page: tools .cache/page/.ready ## Test the HTML pages of status and drill in headless Chromium
 	@python3 lab/need.py chromium=chromium chromedriver=chromium-driver
 	.cache/page/bin/python -m pytest -q -n 2 tests/page
 
@@ -141,21 +142,22 @@ binaries:
 # Each clone and scenario has a separate lab, so that tests do not affect the demo or each other.
 CLONE := $(shell pwd -P | cksum | cut -c1-6)
 
-# Binaries and image come first, because Molecule would hide their progress.
+# make builds binaries and image first, because Molecule would hide the progress.
 .PHONY: molecule
 molecule: export LAB_NAME := kube-ha-test-$(CLONE)-$(S)
 # The upgrade tests also need an older minor version.
 molecule: export LAB_SCHEDULERS := $(if $(filter default upgrade,$(S)),1.36.1,$(LAB_SCHEDULERS))
-# CORE applies to the runs of the tests. Molecule and its own deployment use the tools' version.
+# CORE applies to the runs of the tests. Molecule and its own deployment use the ansible-core of
+# .venv.
 molecule: export LAB_ANSIBLE_PLAYBOOK := $(if $(CORE),$(CURDIR)/.cache/$(CORE)/bin/ansible-playbook)
 molecule: $(if $(CORE),.cache/$(CORE)/.ready)
-molecule: tools binaries ## Run Molecule on containers (S=scenario, WHICH= for all, CORE=oldest)
+molecule: tools binaries ## Run Molecule on containers (S=scenario CORE=oldest WHICH=)
 	@$(LAB) image
 	@$(if $(filter external adopt,$(S)),python3 lab/need.py cfssl=golang-cfssl openssl=openssl)
 	KUBECTL=$(KUBECTL) PYTEST_ADDOPTS='-m "$(WHICH)" --durations=12' molecule test --scenario-name $(S)
 
-# Each version has a separate lab, one after the other. If a version is not in the cache, it is
-# downloaded or built, which takes minutes.
+# Each version has a separate lab, and the versions run in sequence. If a version is not in the
+# cache, the lab downloads or builds that version, which takes minutes.
 VERSIONS ?= 1.37.2 1.36.1 1.35.4 1.34.4 1.33.13 1.30.14 1.20.2
 .PHONY: versions
 versions: export LAB_NAME := kube-ha-versions-$(CLONE)
@@ -166,7 +168,7 @@ versions: tools ## Test every available Kubernetes version on three hosts (VERSI
 	done
 	@$(LAB) down
 
-# With the default election times. 1.20.2 does not release its lease when it stops.
+# The drills use the default election times. 1.20.2 does not release its lease when it stops.
 DRILL_VERSIONS ?= 1.37.2 1.20.2
 DRILL_ROUNDS ?= 1
 .PHONY: drills
@@ -185,12 +187,13 @@ clusters: tools ## Measure 1 to 100 simulated clusters in one play; write docs/b
 
 # --- release
 
-# Everything except the upload, which CONTRIBUTING.md describes.
+# This target does not upload the tarball. CONTRIBUTING.md describes the upload.
 .PHONY: release-check
-release-check: tools ## Run every check of a release on its tarball
+release-check: tools ## Run all release checks on the tarball
 	@python3 tests/steps.py lint installed importer docs ee-check sanity
 
-# Each check builds the tarball again, so that it can run alone and never uses an old one.
+# Each check builds the tarball again, so that the check can run alone and never uses an old
+# tarball.
 TARBALL = $(shell ls $(CURDIR)/dist/*.tar.gz)
 
 .PHONY: tarball
@@ -198,10 +201,10 @@ tarball: tools ## Build the tarball of a release with its changelog: dist/*.tar.
 	python3 tests/release/tarball.py dist
 
 .PHONY: installed
-installed: tools tarball ## Install the tarball into an empty path and use it from another directory
+installed: tools tarball ## Install the tarball into an empty path and use the collection
 	TARBALL=$(TARBALL) pytest -q -n 2 tests/integration/simulated/test_installed.py
 
-# Includes the two checks that Automation Hub adds. A warning is an error.
+# The target includes the two checks that Automation Hub adds. A warning is an error.
 .PHONY: importer
 importer: export GALAXY_IMPORTER_CHECK_REQUIRED_TAGS := true
 importer: export GALAXY_IMPORTER_REQUIRE_V1_OR_GREATER := true
@@ -210,7 +213,7 @@ importer: tools tarball .cache/importer/.ready ## Run galaxy-importer on the tar
 	cd dist && python -m galaxy_importer.main $(TARBALL) | tee importer.log
 	! grep -E '^(WARNING|ERROR)' dist/importer.log
 
-# `tools` is the ansible-core of .venv.
+# The item `tools` of CORES is the ansible-core of .venv.
 .PHONY: sanity
 sanity: CORES := tools $(CORES)
 sanity: tools tarball ## Run ansible-test sanity with every ansible-core (CORES="tools …")

@@ -48,7 +48,7 @@ def ensure_keys(settings: Settings) -> dict[str, str]:
 
 
 def remove_other_hosts(settings: Settings) -> None:
-    """Remove the files of hosts that are no longer part of the lab."""
+    """Remove the files of hosts that the lab no longer contains."""
     for directory in (settings.state / "masters").iterdir():
         if directory.name not in settings.hosts:
             shutil.rmtree(directory)
@@ -76,7 +76,7 @@ def write(settings: Settings, subnet: ipaddress.IPv4Network) -> None:
 
 
 def apiserver(settings: Settings, subnet: ipaddress.IPv4Network, host: str) -> str:
-    """Return the apiserver of a host: its own, or one of the control plane's in turn."""
+    """Return the apiserver of a host: the local one, or one of the control plane in turn."""
     members = settings.control_plane
     return f"https://{address(subnet, members[(int(host[1:]) - 1) % len(members)])}:6443"
 
@@ -84,7 +84,7 @@ def apiserver(settings: Settings, subnet: ipaddress.IPv4Network, host: str) -> s
 def checksums(settings: Settings) -> dict[str, str]:
     """Return the checksum of each scheduler on the mirror, by version.
 
-    The mirror uses plain http, so that the role needs them.
+    The role needs the checksums, because the mirror has an `http://` URL.
     """
     paths = {
         version: place(settings.served, settings, version, command)
@@ -130,7 +130,10 @@ def build(settings: Settings, subnet: ipaddress.IPv4Network) -> dict[str, Any]:
 
 
 def as_yaml(tree: Mapping[str, Any], indent: int = 0) -> str:
-    """Format a mapping as YAML for an inventory. Each value is JSON, which YAML includes."""
+    """Format a mapping as YAML for an inventory.
+
+    Each value is written as JSON, because JSON is valid YAML.
+    """
     lines = ["---\n"] if not indent else []
     for key, value in tree.items():
         if isinstance(value, Mapping):

@@ -29,7 +29,7 @@ CHUNK = 1 << 20
 
 
 class UnavailableError(Exception):
-    """A source does not have the binary; the next source can have it."""
+    """Report that a source does not have the binary. The caller then tries the next source."""
 
 
 def place(root: Path, settings: Settings, version: str, command: str) -> Path:
@@ -38,7 +38,7 @@ def place(root: Path, settings: Settings, version: str, command: str) -> Path:
 
 
 def ensure(settings: Settings) -> list[Path]:
-    """Provide every required binary and its checksums in the directory that the mirror serves."""
+    """Provide all required binaries and their checksums in the directory that the mirror serves."""
     offline: list[str] = []
     for version in dict.fromkeys(version for version, _names in settings.required):
         commands = [command for needed, command in settings.required if needed == version]
@@ -94,7 +94,7 @@ def provide(settings: Settings, version: str, commands: Sequence[str], offline: 
 
 
 def copy_local(local: Path, target: Path) -> None:
-    """Copy a local binary. If a checksum file exists beside it, verify the copy."""
+    """Copy a local binary. If a checksum file exists beside the binary, verify the copy."""
     stamp = local.stat().st_mtime_ns
     if target.exists() and target.stat().st_mtime_ns == stamp:
         return
@@ -135,7 +135,10 @@ def verify(path: Path, kind: str, expected: str, source: str) -> None:
 
 
 def keep(temporary: Path, target: Path) -> None:
-    """Store a binary after its checksums, so that a binary always has checksums."""
+    """Store a binary after its checksums.
+
+    If a run is interrupted, every stored binary therefore has checksums.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     for kind in DIGESTS:
         target.with_name(f"{target.name}.{kind}").write_text(digest(temporary, kind))
@@ -144,7 +147,10 @@ def keep(temporary: Path, target: Path) -> None:
 
 
 def download(settings: Settings, version: str, target: Path, offline: list[str]) -> None:
-    """Download a binary. After a network error, fail at once for all further binaries."""
+    """Download a binary.
+
+    After a network error, all further downloads fail at once.
+    """
     if offline:
         raise UnavailableError(offline[0])
     url = f"{settings.binary_url}/release/v{version}/bin/linux/{settings.arch}/{target.name}"

@@ -30,7 +30,7 @@ ROOT_PACKAGE = "k8s.io/kubernetes"
 
 
 class CannotBuildError(Exception):
-    """The build is not possible; the message is a short reason."""
+    """Report that a build is not possible. The message is a short reason."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Build:
     settings: Settings
     version: str
     commands: Sequence[str]
-    keep: Callable[[str, Path], None]  # called for each binary as soon as it is built
+    keep: Callable[[str, Path], None]  # called for each binary as soon as the build has created it
 
     @property
     def log(self) -> Path:
@@ -98,7 +98,7 @@ class Build:
             )
 
     def from_debian(self, scratch: Path) -> None:
-        """Build 1.20.2 in a GOPATH, because its Go is too old for the modules of that time."""
+        """Build 1.20.2 in a GOPATH, because Debian's Go is too old for the modules of 1.20.2."""
         need(DEBIAN_TOOLS, self.log)
         source = self.debian_source(scratch)
         environment = {
@@ -129,7 +129,7 @@ class Build:
     def debian_source(self, scratch: Path) -> Path:
         sources = scratch / "source.list"
         sources.write_text(image.sources(image.host_mirrors(self.log), kind="deb-src"))
-        # A separate apt state, so that the state of the machine does not change.
+        # The build uses a separate apt state, so that the state of the machine does not change.
         (scratch / "lists" / "partial").mkdir(parents=True)
         options = {
             "Dir::Etc::sourcelist": sources,
@@ -161,7 +161,7 @@ class Build:
         return target
 
     def generate_openapi(self, source: Path, scratch: Path, environment: dict[str, str]) -> None:
-        """Generate the apiserver's pkg/generated/openapi, which the package does not contain."""
+        """Generate the apiserver's pkg/generated/openapi, which the package of Debian lacks."""
         tool = scratch / "openapi-gen"
         go = str(DEBIAN_GO / "go")
         what = "Generating pkg/generated/openapi"
@@ -190,7 +190,8 @@ class Build:
         name = Path(command[-1]).name
         what = f"Building {name} {self.version} (minutes on a cold cache)"
         run(command, what, self.log, cwd=cwd, environment=environment)
-        # Write to the cache's file system first, so that the binary appears with a rename.
+        # The build first writes to the file system of the cache, so that a rename creates the
+        # binary.
         waiting = self.settings.cache / f".{name}-{self.version}.{os.getpid()}"
         shutil.move(built or cwd / name, waiting)
         self.keep(name, waiting)
@@ -237,7 +238,7 @@ def version_flags(version: str, packages: Sequence[str]) -> str:
 def openapi_packages(source: Path) -> list[str]:
     """Return the packages that request OpenAPI generation.
 
-    Staging modules have their vendored names.
+    Staging modules have the names of their vendored copies.
     """
     packages = set()
     for top in ("pkg", "cmd", "staging/src/k8s.io"):

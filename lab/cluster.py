@@ -31,7 +31,7 @@ RESOURCES = {"cpu": "4", "memory": "8Gi", "pods": "110"}
 
 
 class Service(NamedTuple):
-    """The CA, the client's key pair and the port of a service."""
+    """Hold the CA, the client's key pair and the port of a service."""
 
     ca: str
     pair: str
@@ -43,7 +43,7 @@ APISERVER = Service("ca", "admin", 6443)
 
 
 def reset_if_incompatible(settings: Settings, podman: Podman) -> None:
-    """Reset the cluster if its etcd data does not fit the members or the Kubernetes version."""
+    """Reset the cluster if its etcd data is for other members or another Kubernetes version."""
     marker = settings.state / MARKER
     desired = {"members": list(settings.control_plane), "version": settings.version}
     previous = {
@@ -65,7 +65,7 @@ def reset_if_incompatible(settings: Settings, podman: Podman) -> None:
 def is_incompatible(previous: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
     """Return whether the cluster needs new data.
 
-    An apiserver upgrades by one minor version at most and never downgrades.
+    An apiserver upgrades by at most one minor version and never downgrades.
     """
     if previous["members"] != desired["members"]:
         return True
@@ -140,7 +140,7 @@ def request(
         if patch is None:
             connection.request("GET", path)
         else:
-            # Server-side apply is idempotent. Its YAML can be JSON.
+            # A server-side apply can be repeated. Its body is YAML, so JSON is valid too.
             connection.request(
                 "PATCH", path, patch, {"Content-Type": "application/apply-patch+yaml"}
             )
@@ -201,7 +201,10 @@ def wait_until_ready(settings: Settings, members: Mapping[str, str]) -> None:
 
 
 def create_node(settings: Settings, host: str, name: str) -> None:
-    """Create a Node object. Nothing runs on it, but the scheduler binds pods to it."""
+    """Create a Node object without a kubelet.
+
+    The scheduler binds pods to the node, but no container starts.
+    """
     node: dict[str, Any] = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
     status = {
         "capacity": RESOURCES,
@@ -224,7 +227,7 @@ def create_node(settings: Settings, host: str, name: str) -> None:
 
 
 def apply_manifest(settings: Settings, host: str, manifest: str) -> None:
-    """Apply a cluster-scoped manifest of the documentation."""
+    """Apply a cluster-scoped manifest from docs/examples."""
     version, kind, name = (
         re.findall(rf"^ *{key}: (\S+)$", manifest, re.MULTILINE)[0]
         for key in ("apiVersion", "kind", "name")
@@ -293,7 +296,7 @@ def as_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def select_context(settings: Settings, ready: Iterable[str]) -> None:
-    """Select the context of a ready apiserver, unless the current one is ready."""
+    """Select the context of a ready apiserver, unless the current apiserver is ready."""
     kubectl = binaries.place(settings.served, settings, settings.version, "kubectl")
     kubeconfig = settings.state / "admin.kubeconfig"
     ready = list(ready)

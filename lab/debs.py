@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Download packages of a newer Debian into the cache without installing them: `debs.py PACKAGE...`.
+"""Download packages of a newer Debian into the cache: `debs.py PACKAGE...`.
 
-The content is extracted below unpacked/. Prometheus of Debian 12 has no scrape_config_files.
+The packages are not installed. The script extracts their content below unpacked/. Tests use them,
+because Prometheus of Debian 12 does not support scrape_config_files.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SUITE = "trixie"
 
 
 def ensure(settings: Settings, packages: list[str]) -> list[Path]:
-    """Return the files of the packages."""
+    """Return the files of the packages, after a download if they are not in the cache."""
     directory = settings.cache / "debs" / f"{SUITE}-{settings.arch}"
     directory.mkdir(parents=True, exist_ok=True)
     with lock(settings.cache / "locks" / "debs.lock", "the packages"):

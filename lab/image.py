@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the images of the hosts, one per Debian release, with systemd, an SSH server and etcd.
 
-No registry is needed.
+The build needs no container registry.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ PACKAGES = (
     "openssh-server",
     "procps",
     "python3",
-    "python3-apt",  # otherwise Ansible's apt module installs it on each host
+    "python3-apt",  # without this package, Ansible's apt module installs it on each host
     "sudo",
     "systemd",
     "systemd-sysv",
 )
 
-# Not installed, so that tests show that the role installs them. The image contains them as a
-# package repository, so that hosts need no internet access.
+# The image does not install these packages, so that tests can check that the role installs them.
+# The image contains a package repository with them, so that hosts need no internet access.
 OFFERED = ("python3-cryptography", "python3-yaml")
 
 FILES = {
-    # Unit hardening and LoadCredential need a shared root mount. It is set before systemd starts,
-    # so that `podman stop` and `podman start` restore a host completely.
+    # Unit hardening and LoadCredential need a shared root mount. lab-init sets the mount before
+    # systemd starts, so that `podman stop` and `podman start` restore a host completely.
     "/usr/sbin/lab-init": "#!/bin/sh\nmount --make-rshared /\nexec /lib/systemd/systemd\n",
     "/etc/ssh/sshd_config.d/lab.conf": (
         "HostKey /etc/lab/ssh_host_ed25519_key\n"
@@ -57,8 +57,8 @@ FILES = {
     "/etc/apt/sources.list": "deb [trusted=yes] file:/usr/share/lab-apt ./\n",
 }
 
-# etcd.service of Debian starts a separate etcd on 2379. An apiserver that uses it seems healthy,
-# and every scheduler leads.
+# Debian's etcd.service starts a separate etcd on port 2379. If an apiserver uses that etcd, the
+# apiserver seems healthy, and each scheduler becomes a leader.
 MASKED = (
     "etcd.service",
     "systemd-modules-load.service",
@@ -99,7 +99,7 @@ HOOKS = (
 
 
 def recipe(suite: str) -> str:
-    """Return a hash of the image's recipe."""
+    """Return a hash of all inputs of the image."""
     parts = (suite, PACKAGES, OFFERED, sorted(FILES.items()), HOOKS)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
@@ -109,7 +109,7 @@ def tag(suite: str) -> str:
 
 
 def host_mirrors(log: Path) -> str:
-    """Return lines `URI LABEL`: the Debian mirrors of this machine's apt."""
+    """Return the Debian mirrors of this machine's apt as lines `URI LABEL`."""
     targets = ("Created-By: Packages", "Origin: Debian")
     ask = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(LABEL)", *targets]
     if not shutil.which("apt-get"):
@@ -125,7 +125,7 @@ def host_mirrors(log: Path) -> str:
 
 
 def sources(mirrors: str, kind: str = "deb", suite: str = SUITES[0]) -> str:
-    """Return the lines of these mirrors for sources.list of a suite."""
+    """Return the lines for sources.list of a suite that use these mirrors."""
     suites = {"Debian": suite, "Debian-Security": f"{suite}-security"}
     lines = {
         f"{kind} [signed-by={KEYRING}] {uri} {suites[label]} main\n"
@@ -138,7 +138,7 @@ def sources(mirrors: str, kind: str = "deb", suite: str = SUITES[0]) -> str:
 def ensure(
     settings: Settings, podman: Podman, suite: str = SUITES[0], *, rebuild: bool = False
 ) -> str:
-    """Return the ID of the image. Build it if it is missing."""
+    """Return the ID of the image. If the image is missing, build the image first."""
     archive = settings.cache / "images" / f"{suite}-{settings.arch}-{recipe(suite)}.tar"
     with lock(settings.cache / "locks" / "image.lock", "the image"):
         if rebuild:
@@ -165,7 +165,8 @@ def ensure(
             environment=podman.environment,
         )
         for image in previous:
-            podman.call("image", "rm", image, check=False)  # remains if another lab uses it
+            # the image remains if another lab uses it
+            podman.call("image", "rm", image, check=False)
     return identity(podman, suite)
 
 

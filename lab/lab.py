@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Manage the lab: hosts in containers with a real etcd and kube-apiserver.
 
-Uses the standard library only.
+The script needs only the standard library.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def main() -> int:
     image_parser = commands.add_parser("image", help="build the image of the hosts")
     image_parser.add_argument("--rebuild", action="store_true", help="also if an image exists")
     arguments = parser.parse_args()
-    # Also if the shell ignores them.
+    # The lab handles these signals even if the shell that starts the lab ignores them.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Check that commands exist: `need.py COMMAND=PACKAGE...`.
 
-As root on Debian, install the packages of missing commands. Otherwise fail with their names.
+As root on Debian, the script installs the packages of missing commands. Otherwise the script fails
+and lists the packages.
 """
 
 from __future__ import annotations

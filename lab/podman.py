@@ -25,8 +25,8 @@ from typing import Any
 from settings import MIRROR_PORT, Settings, address, choose_subnet
 from shell import LabError, last_line, output, say, write_if_changed
 
-# crun does not support hybrid cgroups, systemd as cgroup manager needs a session bus, and the
-# default ulimits need CAP_SYS_RESOURCE.
+# crun does not support hybrid cgroups. systemd as cgroup manager needs a session bus. The default
+# ulimits need CAP_SYS_RESOURCE.
 CONTAINERS_CONF = """[containers]
 default_ulimits = []
 
@@ -39,9 +39,9 @@ events_logger = "file"
 network_backend = "netavark"
 """
 
-LABEL = "kube-ha-lab"  # name of the lab
-LABEL_STATE = "kube-ha-lab.state"  # state directory of the lab
-LABEL_SPEC = "kube-ha-lab.spec"  # digest of the specification of the container
+LABEL = "kube-ha-lab"  # the value is the name of the lab
+LABEL_STATE = "kube-ha-lab.state"  # the value is the state directory of the lab
+LABEL_SPEC = "kube-ha-lab.spec"  # the value is the digest of the container's specification
 SYSTEMD_TIMEOUT_S = 60.0
 ORPHAN_TIMEOUT_S = 15.0
 EXITS = Path("/run/libpod/exits")
@@ -50,7 +50,7 @@ RUNC_STATE = Path("/run/runc")
 
 @dataclass(frozen=True)
 class Spec:
-    """The desired state of a container."""
+    """Hold the desired state of a container."""
 
     name: str
     arguments: tuple[str, ...]
@@ -116,7 +116,7 @@ class Podman:
             result = self.call("network", "create", *arguments, self.settings.name, check=False)
             if result.returncode == 0:
                 return subnet
-            taken.append(subnet)  # another lab took it first
+            taken.append(subnet)  # another lab created this network first
         raise LabError(
             f"podman network create {self.settings.name} failed: {last_line(result.stderr)}"
         )
@@ -125,7 +125,7 @@ class Podman:
     # -----------------------------------------------------------------------------------
 
     def containers(self) -> dict[str, dict[str, Any]]:
-        """Return the containers of the lab by name, as `podman inspect` shows them."""
+        """Return the containers of the lab by name, with the fields of `podman inspect`."""
         result = self.call(
             "ps", "--all", "--format", '{{.Names}}\t{{index .Labels "' + LABEL + '"}}'
         )
@@ -160,7 +160,7 @@ class Podman:
                 )
 
     def converge(self, specs: Sequence[Spec]) -> list[str]:
-        """Remove other and different containers, create missing ones, start stopped ones.
+        """Create, replace, start or remove containers until they match their specifications.
 
         Return the names of the new and started containers.
         """
@@ -204,7 +204,10 @@ class Podman:
         return alive(self.containers().get(name, {}))
 
     def record_exit(self, name: str, entry: dict[str, Any]) -> None:
-        """Write the exit code of a container whose monitor was killed; podman waits for it."""
+        """Write the exit code of a container whose monitor was killed.
+
+        Otherwise podman waits for the exit code without end.
+        """
         self.call("kill", name, check=False)  # the container can still run without its monitor
         with contextlib.suppress(OSError):
             (EXITS / entry["Id"]).write_text("137")
@@ -222,11 +225,12 @@ class Podman:
 
     def remove(self, names: Collection[str]) -> None:
         existing = {name: entry for name, entry in self.containers().items() if name in names}
-        # If all processes were killed, the first attempt only updates podman's state.
+        # If a signal killed all processes of a container, the first attempt only updates podman's
+        # state.
         for _try in range(4):
             if not existing:
                 return
-            # Time 0, because the apiserver hangs for minutes if etcd stops first.
+            # The timeout is 0, because the apiserver hangs for minutes if etcd stops first.
             result = self.call("rm", "--force", "--time", "0", "--volumes", *existing, check=False)
             for name in [
                 name
@@ -245,7 +249,7 @@ class Podman:
             self.call("network", "rm", "--force", self.settings.name)
         for image in {
             entry["Image"] for entry in existing.values()
-        }:  # a previous recipe's image has no name
+        }:  # an image of an earlier recipe has no name
             if (
                 self.call(
                     "image", "inspect", "--format", "{{.RepoTags}}", image, check=False
@@ -263,7 +267,7 @@ def master_spec(
         settings.container(host),
         (
             "--systemd=always",
-            "--privileged",  # otherwise systemd skips unit hardening without a message
+            "--privileged",  # without this flag, systemd skips unit hardening and prints no message
             f"--hostname={settings.hostname(host)}",
             f"--network={settings.name}",
             f"--ip={address(subnet, host)}",
@@ -356,9 +360,9 @@ def has_ssh(target: str) -> bool:
 
 
 def end_ssh_clients(subnet: ipaddress.IPv4Network) -> None:
-    """End the SSH clients that Ansible keeps open for a minute.
+    """End the SSH connections that Ansible keeps open for a minute.
 
-    They do not work with a new host at the same address.
+    After a new host gets the same address, these connections do not work.
     """
     if not shutil.which("ss"):
         return

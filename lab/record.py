@@ -6,8 +6,8 @@
     python3 lab/record.py record drill.cast 'ansible-playbook -i .lab/inventory.yml …'
     python3 lab/record.py draw drill.cast docs/drill-recording.svg
 
-Uses the standard library only. Supports colors and line ends, but no other cursor movement.
-The current directory is written as ~/scheduler.
+The script needs only the standard library. It supports colors and line ends, but no other cursor
+movement. The recording shows the current directory as ~/scheduler.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from pathlib import Path
 
 COLUMNS, ROWS = 100, 30
 CHAR, LINE, FONT, EDGE = 8.0, 18, 13, 12
-MAX_IDLE_S = 1.2  # maximum length of a pause in the drawing, in seconds
-END = 4.0  # seconds that the last frame remains
+MAX_IDLE_S = 1.2  # a longer pause is shortened to this time in the drawing
+END = 4.0  # number of seconds that the last frame remains visible
 PLACE = "~/scheduler"
 COLORS = ["#5c6370", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#dcdfe4"]
 ESCAPE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b[^\[]")
@@ -82,7 +82,7 @@ def run(command: str, write: Callable[[str], None]) -> int:
         select.select([terminal], [], [])
         try:
             data = os.read(terminal, 65536)
-        except OSError:  # on Linux, the other end is closed
+        except OSError:  # on Linux, this error means that the other end is closed
             data = b""
         if not data:
             break
@@ -91,7 +91,7 @@ def run(command: str, write: Callable[[str], None]) -> int:
 
 
 class Screen:
-    """Return the lines as styled pieces. A line that is too long wraps."""
+    """Render terminal output as lines of styled pieces. A line that is too long wraps."""
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
@@ -133,9 +133,9 @@ class Screen:
 
 
 def draw(source: Path, target: Path) -> int:
-    """Draw all lines below one another.
+    """Draw all lines below one another as an SVG.
 
-    The animation moves the window so that its last line is always the newest.
+    The animation moves the visible window, so that its last line is always the newest line.
     """
     header, *events = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
     screen = Screen(int(header["width"]))

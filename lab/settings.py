@@ -22,7 +22,8 @@ CONTROL_PLANE = 3  # maximum number of hosts with etcd and kube-apiserver
 MIRROR_PORT = 80
 SUITES = ("bookworm", "bullseye", "trixie")
 """Debian releases for the hosts. The first is the default and runs the control plane."""
-BENCHMARK_RANGE = ipaddress.IPv4Network("198.18.0.0/15")  # RFC 2544: never routed
+# RFC 2544 reserves this range for benchmarks, and no router forwards it
+BENCHMARK_RANGE = ipaddress.IPv4Network("198.18.0.0/15")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -53,7 +54,7 @@ class Settings:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """Return the inventory names."""
+        """Return the inventory names of all hosts."""
         return tuple(f"m{number}" for number in range(1, self.masters + 1))
 
     @property
@@ -61,7 +62,7 @@ class Settings:
         return self.hosts[:CONTROL_PLANE]
 
     def suite(self, host: str) -> str:
-        """Return the Debian release of a host."""
+        """Return the Debian release of a host, such as "bookworm"."""
         return dict(zip(self.hosts, self.suites)).get(host, SUITES[0])
 
     def container(self, host: str) -> str:
@@ -147,7 +148,7 @@ def version_key(version: str) -> tuple[int, ...]:
 
 
 def choose_subnet(name: str, taken: Collection[ipaddress.IPv4Network]) -> ipaddress.IPv4Network:
-    """Return a /24 network that depends on the name, or the next free one."""
+    """Return a /24 network that depends on the name, or the next network that is free."""
     subnets = list(BENCHMARK_RANGE.subnets(new_prefix=24))
     first = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % len(subnets)
     for subnet in subnets[first:] + subnets[:first]:
@@ -160,5 +161,8 @@ def choose_subnet(name: str, taken: Collection[ipaddress.IPv4Network]) -> ipaddr
 
 
 def address(subnet: ipaddress.IPv4Network, host: str) -> str:
-    """Return the address of a host: .2 is the mirror, .11 is m1."""
+    """Return the address of a host.
+
+    The mirror has .2, and m1 has .11.
+    """
     return str(subnet[2 if host == "mirror" else 10 + int(host[1:])])

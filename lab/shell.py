@@ -20,7 +20,7 @@ PROGRESS_EVERY = 15.0
 TAIL_LINES = 15
 DIE_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
-# Commands that the lab runs on this machine, and their Debian packages.
+# Commands that the lab runs on this machine, with their Debian packages.
 TOOLS = {
     "podman": "podman",
     "runc": "runc",
@@ -34,7 +34,7 @@ TOOLS = {
 
 
 class LabError(Exception):
-    """An error of one line: where, what is wrong, what to do."""
+    """Report an error as one line: where, what is wrong, what to do."""
 
 
 def say(text: str) -> None:
@@ -46,7 +46,7 @@ def missing_packages(tools: Mapping[str, str]) -> list[str]:
 
 
 def need(tools: Mapping[str, str], log: Path) -> None:
-    """Install missing packages, or fail with their names."""
+    """Install the packages of missing commands, or fail and list the packages."""
     packages = missing_packages(tools)
     if not packages:
         return
@@ -68,7 +68,7 @@ def need(tools: Mapping[str, str], log: Path) -> None:
 def output(
     command: Sequence[str], *, environment: Mapping[str, str] | None = None, check: bool = True
 ) -> str:
-    """Return the standard output of a short command."""
+    """Run a short command and return its standard output."""
     result = subprocess.run(
         command,
         capture_output=True,
@@ -82,7 +82,10 @@ def output(
 
 
 def last_line(stderr: str) -> str:
-    """Return the error message. If podman has two network back ends, it also prints a warning."""
+    """Return the last line of an error output.
+
+    Lines about podman's second network back end are ignored, because they are only warnings.
+    """
     lines = [
         line.strip() for line in stderr.splitlines() if line.strip() and "CNI config" not in line
     ]
@@ -100,7 +103,8 @@ def run(
 ) -> None:
     """Run a long command.
 
-    Write its output to a log and progress to the terminal, and show the last log lines on failure.
+    The output goes to a log, and the terminal shows the progress. If the command fails, the error
+    includes the last lines of the log.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -150,7 +154,10 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def lock(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock for the block. The lock ends with the process, even if it is killed."""
+    """Hold a lock for the block.
+
+    The kernel releases the lock when the process ends, even if the process is killed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
@@ -165,7 +172,7 @@ def lock(path: Path, what: str) -> Iterator[None]:
 
 
 def write_if_changed(path: Path, content: str, mode: int = 0o644) -> bool:
-    """Write a file with a rename, so that a reader never sees a part of it."""
+    """Write a file with a rename, so that a reader never reads a part of the content."""
     with contextlib.suppress(OSError):
         if path.read_text() == content and path.stat().st_mode & 0o777 == mode:
             return False

@@ -1,4 +1,4 @@
-"""Fixtures for the tests of all scenarios."""
+"""Fixtures for the tests of all Molecule scenarios."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ def lab() -> Lab:
 
 @pytest.fixture
 def bind_pod(lab: Lab) -> Iterator[Callable[[], str]]:
-    """Return a function that creates a pod and returns its node, which it gets within ten seconds.
+    """Return a function that creates a pod and returns its node.
 
-    The pods are removed. If the previous leader could not release the lease, which is rare, the pod
-    waits until the lease has expired.
+    The function waits up to ten seconds for the node. The fixture removes the pods afterwards. In
+    rare cases, the previous leader cannot release the lease. Then the pod waits until the lease has
+    expired.
     """
     made: list[str] = []
 

@@ -16,9 +16,8 @@ os.environ.setdefault("LAB_NAME", "kube-ha-test")
 from tests.support.drills import Drill, drill
 from tests.support.lab import Lab
 
-MEASURED: defaultdict[tuple[str, str, str], list[float]] = defaultdict(
-    list
-)  # seconds by election times, kind and bound
+# Measured seconds by election times, kind and bound.
+MEASURED: defaultdict[tuple[str, str, str], list[float]] = defaultdict(list)
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +27,7 @@ def lab() -> Lab:
 
 @pytest.fixture
 def run_drill(lab: Lab, tmp_path: Path) -> Callable[..., Drill]:
-    """Run drill.yml and return its report."""
+    """Return a function that runs drill.yml and returns its report."""
 
     def run(kind: str, *words: str) -> Any:
         result = drill(lab, tmp_path, kind, *words)
@@ -42,7 +41,7 @@ def run_drill(lab: Lab, tmp_path: Path) -> Callable[..., Drill]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the rows of docs/drill.md."""
+    """Print the rows of the table in docs/drill.md."""
     for (times, kind, bound), seconds in MEASURED.items():
         figures = f"{min(seconds):.1f} | {mean(seconds):.1f} | {max(seconds):.1f}"
         terminalreporter.write_line(

@@ -1,6 +1,7 @@
 """Test the adoption of existing schedulers.
 
-They come from the walk-through, a manual deployment with drop-in and EnvironmentFile, or static pods.
+The schedulers come from the walk-through, from a manual deployment with drop-in and
+EnvironmentFile, or from static pods.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ spec:
     name: kube-scheduler
   hostNetwork: true
 """
-# Starts and stops pods by the manifest directory, as kubelet does, in the control group of a static
-# pod.
+# The script starts and stops pods by the content of the manifest directory, as kubelet does. Each
+# process is in the control group of a static pod.
 POD_SLICE = "kubepods-burstable-pod0123456789abcdef0123456789abcdef.slice"
 KUBELET = f"""#!/bin/sh
 while sleep 0.5; do
@@ -81,7 +82,8 @@ chown root /etc/kubernetes
 mkdir -p /etc/kubernetes/manifests
 systemd-run --quiet --collect --unit=kubelet /bin/sh /opt/image/kubelet
 """
-# As the error message demands. In the walk-through, the user copies the kubeconfig.
+# The error message requires root as owner. In the walk-through, the user who copies the kubeconfig
+# owns it.
 TO_ROOT = f"chown root /etc/kubernetes {rotation.KUBECONFIG} && chmod 0640 {rotation.KUBECONFIG}"
 
 
@@ -90,9 +92,9 @@ def sums(lab: Any, *files: str) -> dict[str, str]:
 
 
 def renewed(lab: Any) -> bool:
-    """Return whether a scheduler leads.
+    """Return whether a scheduler renews the lease.
 
-    A lease that was not released still names its previous holder.
+    The holder alone is no proof, because a lease that was not released keeps its previous holder.
     """
     before = lab.lease()["renewTime"]
     time.sleep(5)
@@ -102,7 +104,7 @@ def renewed(lab: Any) -> bool:
 def adopted(lab: Any, *words: str) -> None:
     """Adopt the schedulers under a stream of pods.
 
-    There is one handover, no pod is lost, and the next run changes nothing.
+    The adoption has one handover and loses no pod, and the next run changes nothing.
     """
     result = under_pods(lab, lambda: lab.site(*words))
     nothing_lost(result, transitions=1, bound=rotation.bound(lab))
@@ -115,7 +117,7 @@ def adopted(lab: Any, *words: str) -> None:
 
 
 def rolled_back(lab: Any, before: dict[str, str], bind_pod: Callable[[], str], *files: str) -> None:
-    """Check that the original files return unchanged, with a plain binary instead of the link."""
+    """Check that a rollback restores the original files unchanged, with a binary and no link."""
     run = lab.play("playbooks/rollback.yml")
     assert run.code == 0, run.output
     assert sums(lab, *files) == before
@@ -142,7 +144,7 @@ def masters(lab: Any) -> Any:
 
 @pytest.fixture
 def walk_through(lab: Any, masters: Any, tmp_path: Path) -> None:
-    """Deploy all hosts with the walk-through."""
+    """Deploy kube-scheduler on all hosts with the commands of the walk-through."""
     masters.on_all(
         f"systemctl disable --now {UNIT} 2>/dev/null; rm -rf /var/lib/kube-ha {UNIT_FILE}.d; true"
     )
@@ -178,7 +180,7 @@ def test_walk_through_deployment_is_adopted(
 def test_walk_through_pair_and_kubeconfig_remain(
     lab: Any, masters: Any, tmp_path: Path, pki: str
 ) -> None:
-    """Files that match the plan remain, independent of their origin."""
+    """Files that match the plan remain, no matter which tool created them."""
     masters.on_all(TO_ROOT)
     before = sums(lab, rotation.KUBECONFIG)
     pair = {
@@ -191,7 +193,7 @@ def test_walk_through_pair_and_kubeconfig_remain(
         "key_source": tmp_path / "kube-scheduler-key.pem",
         "apiserver": masters.apiserver,
     }
-    # The subject of the walk-through, in the order of cfssl.
+    # The subject of the walk-through's certificate, in the order that cfssl writes.
     reported = yaml.safe_load((ROOT / "inventory/group_vars/kube_masters.yml").read_text())
     subject = json.dumps({"kube_scheduler_subject": reported["kube_scheduler_subject"]})
     words = [f"--extra-vars=kube_scheduler_{name}={value}" for name, value in options.items()]
@@ -233,7 +235,10 @@ def test_manual_deployment_is_adopted(lab: Any, masters: Any, bind_pod: Callable
 
 @pytest.fixture
 def static_pods(lab: Any, masters: Any) -> Iterator[None]:
-    """Prepare all hosts as kubeadm does, with a script instead of kubelet."""
+    """Prepare all hosts as kubeadm does.
+
+    A script replaces kubelet.
+    """
     for name in lab.names:
         lab.host(name).check_output("mkdir -p /opt/image")
         lab.write(name, "/opt/image/kubelet", KUBELET.encode())
@@ -246,7 +251,7 @@ def static_pods(lab: Any, masters: Any) -> Iterator[None]:
 
 
 def pods(lab: Any) -> dict[str, bool]:
-    """Return whether the scheduler of kubelet runs, by host."""
+    """Return for each host whether the scheduler of kubelet runs."""
     return {
         name: lab.host(name).run("systemctl is-active --quiet pod.scope").rc == 0
         for name in lab.names
@@ -261,9 +266,9 @@ def collided(lab: Any, name: str, since: int) -> bool:
 
 @pytest.mark.usefixtures("walk_through", "static_pods")
 def test_static_pods_are_adopted(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """The role moves each manifest aside when it rolls the host, and a rollback restores it.
+    """When the role rolls a host, the role moves the manifest aside.
 
-    Two schedulers never run on one host.
+    A rollback restores the manifest. Two schedulers never run on one host.
     """
     since = int(time.time())
     before = sums(lab, MANIFEST, POD_KUBECONFIG)
@@ -289,13 +294,13 @@ def test_static_pods_are_adopted(lab: Any, bind_pod: Callable[[], str]) -> None:
     assert not any(lab.host(name).file(UNIT_FILE).exists for name in lab.names)
     assert not any(collided(lab, name, since) for name in lab.names)
     assert bind_pod()
-    # kubeadm upgrade writes the manifest again, while the unit exists.
+    # `kubeadm upgrade` writes the manifest again, although the unit exists.
     assert lab.site(ADOPT).code == 0
     lab.write("m1", MANIFEST, POD.encode())
     wait_for(lambda: collided(lab, "m1", since), 10)
     twice = lab.site()
     assert twice.code != 0
-    # While the process of the pod runs.
+    # The process of the pod still runs at this time.
     assert re.search(f"m1: found another kube-scheduler: .*static pod {MANIFEST};", twice.text), (
         twice.output
     )

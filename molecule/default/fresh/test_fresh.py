@@ -1,4 +1,4 @@
-"""Test untouched hosts: check mode changes nothing, and errors name what the hosts lack."""
+"""Test untouched hosts: check mode changes nothing, and errors name the missing parts of a host."""
 
 from __future__ import annotations
 

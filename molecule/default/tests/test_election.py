@@ -1,4 +1,4 @@
-"""Test the three members together: one working leader, and another one after it stops."""
+"""Test that one of three members leads, and that another member leads after the leader stops."""
 
 from __future__ import annotations
 

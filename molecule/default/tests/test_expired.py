@@ -1,6 +1,6 @@
 """Test that verify fails if the certificates of a leader have expired.
 
-Such a leader is still active (running), and /healthz returns 200.
+The unit of such a leader is still active (running), and /healthz returns 200.
 """
 
 from __future__ import annotations

@@ -154,7 +154,7 @@ def test_kubectl_reads_the_kubeconfig(host: Any, lab: Any, tmp_path: Path, name:
     assert kubectl("config", "current-context") == "system:kube-scheduler"
     view = yaml.safe_load(kubectl("config", "view", "--raw"))
     written = yaml.safe_load(content)
-    written.pop("preferences", None)  # empty, and omitted by newer kubectls
+    written.pop("preferences", None)  # the field is empty, and newer versions of kubectl omit it
     assert view == written
     assert [c["name"] for c in view["clusters"]] == ["kubernetes"]
     assert view["clusters"][0]["cluster"]["server"] == f"https://{lab.addresses[name]}:6443"
@@ -169,7 +169,7 @@ def test_kubectl_reads_the_kubeconfig(host: Any, lab: Any, tmp_path: Path, name:
 def curl(host: Any, *paths: str, pair: bytes = b"") -> list[str]:
     """Return the HTTP status of each path over verified TLS.
 
-    The CA is the one in the host's kubeconfig.
+    The CA certificate comes from the kubeconfig of the host.
     """
     encoded = base64.b64encode(pair).decode()
     script = f"""
@@ -227,7 +227,7 @@ def test_profiling_is_off_for_an_administrator(host: Any, lab: Any) -> None:
         user["client-key-data"]
     )
     assert curl(host, "/metrics", "/debug/pprof/", pair=pair) == ["200", "404"]
-    # kube-bench reads only the command line.
+    # kube-bench reads only the command line, not the configuration file.
     command = host.check_output(
         "tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value %s)/cmdline", UNIT
     )

@@ -1,6 +1,6 @@
-"""Test that additional keys in the results of a host decide nothing.
+"""Test that additional keys in the results of a hostile host have no effect.
 
-This applies to both values of inject_facts_as_vars.
+The tests cover both values of inject_facts_as_vars.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from cryptography import x509
 UNIT = "kube-scheduler.service"
 CERTIFICATE = "/etc/kubernetes/cert/kube-scheduler.pem"
 PYTHON, EVIL, SEEN = "/root/hostile-python", "/root/hostile.json", "/root/hostile-seen"
-# Runs the real Python on what Ansible sends, keeps a copy, and adds keys to the result.
+# The script runs the real Python with the input from Ansible, keeps a copy of the input, and adds
+# keys to the result.
 WRAPPER = f"""#!/usr/bin/python3
 import json, subprocess, sys
 sent = sys.stdin.buffer.read()
@@ -51,7 +52,7 @@ def put(host: Any, path: str, content: str, mode: str) -> None:
 
 @pytest.fixture
 def master(lab: Any) -> Iterator[Any]:
-    """Yield m2 with its hostile Python, once."""
+    """Replace the Python of m2 with the hostile script for the test."""
     host = lab.host("m2")
     put(host, PYTHON, WRAPPER, "0755")
     yield host
@@ -115,8 +116,8 @@ def test_keys_that_a_hostile_host_adds_decide_nothing(
     put(master, EVIL, json.dumps(evil), "0644")
     before = certificate(master)
     others = {name: pid for name, pid in lab.main_pids().items() if name != "m2"}
-    # Results that the role gets from user, file, get_url, copy, x509_cert, kubeconfig and
-    # scheduler_fileset.
+    # The role gets results with additional keys from user, file, get_url, copy, x509_cert,
+    # kubeconfig and scheduler_fileset.
     master.check_output(
         "rm --recursive $(readlink -f /opt/k8s/bin/kube-scheduler) %s"
         " /var/lib/kube-ha/kube-scheduler/staged",
@@ -137,7 +138,7 @@ def test_keys_that_a_hostile_host_adds_decide_nothing(
         "kubeconfig",
         "scheduler_fileset",
     } <= used, used
-    # The hostile Python was used.
+    # The copies show that Ansible used the hostile Python.
     assert master.file(SEEN).size > 0
     assert "evil" in master.file(EVIL).content_string
 
@@ -154,7 +155,7 @@ def test_keys_that_a_hostile_host_adds_decide_nothing(
     for said in (run.output, status.output):
         assert SECRET not in said
         assert "evil-group" not in said.partition("PLAY RECAP")[2]
-    # Neither sent to the hostile Python nor written to a file.
+    # Ansible neither sends the secrets to the hostile Python nor writes them to a file.
     result = master.run(
         "grep --recursive --files-with-matches --fixed-strings %s"
         " /root /etc /opt /var/lib/kube-ha /tmp",

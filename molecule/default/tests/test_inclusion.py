@@ -48,7 +48,8 @@ def test_password_is_required(lab: Any) -> None:
 
 @pytest.mark.parametrize(
     "how",
-    # The playbooks of this collection and of the simulated hosts import the role with `roles`.
+    # The playbooks of this collection and of the simulated hosts already import the role with
+    # `roles`.
     [
         pytest.param(how, marks=pytest.mark.nightly if how in ("roles", "import_role") else ())
         for how in HOW

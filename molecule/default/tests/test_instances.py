@@ -61,7 +61,7 @@ def second(
 ) -> Iterator[tuple[Run, dict[str, str]]]:
     """Deploy the second scheduler.
 
-    Return the run, and the processes of the first scheduler before it.
+    Return the run, and the processes that the first scheduler had before the run.
     """
     before = lab.main_pids()
     lab.kubectl("apply", "--filename=-", stdin=RBAC)
@@ -108,9 +108,10 @@ def test_both_instances_are_healthy_and_recognize_each_other(lab: Any, tmp_path:
 
 
 def test_rule_for_the_second_lease(lab: Any) -> None:
-    """The test uses a separate namespace.
+    """The RBAC rule of the documentation grants access to the lease of the second scheduler.
 
-    Newer apiservers grant schedulers every lease in kube-system.
+    The test uses a separate namespace, because newer apiservers grant schedulers every lease in
+    kube-system.
     """
     namespace = "lease-of-batch"
     attributes = {

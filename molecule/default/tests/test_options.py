@@ -1,4 +1,4 @@
-"""Test in one run that every public option for a place or a method takes effect."""
+"""Test in one run that each public option for a path, an address or a method takes effect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from tests.support.lab import wait_for_age
 
 UNIT = "kube-scheduler.service"
-# Characters with a meaning for systemd and YAML stay in one argument and in a string.
+# Characters that are special for systemd and YAML must stay in one argument and in one string.
 ODD = "%h ${HOME} it's a; b\\"
 STRINGS = [
     "yes",
@@ -40,7 +40,7 @@ PROFILES = [{"schedulerName": name} for name in STRINGS]
 
 
 def reader(lab: Any, directory: Path) -> dict[str, str]:
-    """Create the pair of an authorized metrics reader with openssl."""
+    """Create the key pair of an authorized metrics reader with openssl."""
     paths = {
         "kube_scheduler_metrics_cert": directory / "reader.pem",
         "kube_scheduler_metrics_key": directory / "reader-key.pem",
@@ -84,7 +84,7 @@ def made(lab: Any, name: str) -> x509.Certificate:
 
 @pytest.fixture
 def words(lab: Any, tmp_path: Path) -> Iterator[str]:
-    """Return every option as an argument of ansible-playbook. Restore the cluster afterwards."""
+    """Return all options as an argument of ansible-playbook. Restore the cluster afterwards."""
     options: dict[str, Any] = {
         "kube_scheduler_bin_dir": "/usr/local/lib/k8s",
         "kube_scheduler_binary_source": "controller",
@@ -106,7 +106,8 @@ def words(lab: Any, tmp_path: Path) -> Iterator[str]:
         "kube_scheduler_ca_config": str(tmp_path / "ca-config.json"),
         "kube_scheduler_ca_profile": "short",
         "kube_scheduler_renew_before": "1h",
-        "kube_scheduler_log_dir": "/var/log/unused",  # this version only logs to the journal
+        # this version of kube-scheduler logs only to the journal
+        "kube_scheduler_log_dir": "/var/log/unused",
         "kube_scheduler_bind_address": "{{ ansible_host }}",
         "kube_scheduler_secure_port": 10999,
         "kube_scheduler_lease_preset": "fast",
@@ -134,7 +135,7 @@ def words(lab: Any, tmp_path: Path) -> Iterator[str]:
 def test_options_take_effect(lab: Any, words: str) -> None:
     run = lab.start_anew(words)
     assert "not checked: metrics" not in run.text
-    # The lab grants this path only to the reader that is created here.
+    # The lab grants this path only to the reader that this test creates.
     assert "not checked: the settings in use, from /configz: HTTP 403" in run.text
     address = lab.addresses["m1"]
     host = lab.host("m1")
@@ -186,7 +187,8 @@ def test_options_take_effect(lab: Any, words: str) -> None:
 def test_due_pair_and_reloaded_files_are_renewed(lab: Any, words: str) -> None:
     lab.start_anew(words)
     leaf, host = made(lab, "m1"), lab.host("m1")
-    # Longer than the next start takes, so that no new certificate is due again at its end.
+    # The wait is longer than the next start takes. Otherwise a new certificate would be due again
+    # at the end of the start.
     for name in lab.names:
         wait_for_age(made(lab, name), AGE)
     due = f"{86400 - AGE}s"
@@ -210,9 +212,10 @@ def test_due_pair_and_reloaded_files_are_renewed(lab: Any, words: str) -> None:
 
 @pytest.mark.nightly
 def test_older_systemd_uses_the_alternatives(lab: Any) -> None:
-    """The role is configured as if all features were newer.
+    """On an older systemd, the role uses alternatives, and the status names them.
 
-    The alternatives work, and the status names them.
+    The test configures the role to treat every optional feature as newer than the systemd of the
+    host.
     """
     features = {
         "credentials": {"since": 999, "limitation": "key and kubeconfig can be read by the group"},

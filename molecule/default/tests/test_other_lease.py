@@ -1,6 +1,6 @@
 """Test another lease, another port and slow election times.
 
-The role takes them from the running processes.
+The role reads all three from the running processes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.support.role import answers
 
 LIVE = re.compile(r"TASK \[.* : Promote the staged set\] \*+\n(?:changed|fatal): \[(\w+)\]")
 NAMESPACE, NAME = "election", "the-schedulers"
-# The built-in role for schedulers only covers leases with the usual name in kube-system.
+# The built-in role for schedulers covers only leases with the default name in kube-system.
 RBAC = f"""
 apiVersion: v1
 kind: Namespace
@@ -59,7 +59,8 @@ def remove(lab: Any) -> None:
 def deployed(lab: Any) -> Iterator[Any]:
     """Deploy the schedulers with another lease.
 
-    They are removed first, because a running cluster cannot change its lock.
+    The fixture removes the schedulers first, because the role rejects another lock for a running
+    cluster.
     """
     lab.kubectl("apply", "--filename=-", stdin=RBAC)
     remove(lab)

@@ -1,6 +1,6 @@
-"""Test that systemd passes any value as one unchanged argument.
+"""Test that systemd passes each value as one unchanged argument.
 
-The real process is tested in test_options_take_effect.py.
+test_options.py tests the same with a real scheduler.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Test that invalid input fails before any change, with one line: where, what is wrong, what to do.
 
-These cases need real hosts. tests/integration/simulated/test_bad_input.py has the other ones.
+These cases need real hosts. tests/integration/simulated/test_bad_input.py has the remaining cases.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.support.lab import Run
 
 
 def refused(lab: Any, *sentences: str, tmp: Path | None = None, **variables: Any) -> Run:
-    """Run site.yml and expect it to fail with these sentences and without a change."""
+    """Run site.yml. Check that the run fails with these sentences and changes nothing."""
     tree = (
         "find /etc/kubernetes /opt/k8s /var/lib/kube-ha /etc/systemd/system"
         " -printf '%p %T@ %m %u %s\n' | sort"
@@ -39,10 +39,10 @@ def refused(lab: Any, *sentences: str, tmp: Path | None = None, **variables: Any
 
 
 def test_invalid_settings_for_hosts_and_plans_are_rejected(lab: Any) -> None:
-    """One run has all these errors.
+    """One run reports all errors of hosts and plans.
 
-    They are an apiserver that does not respond, settings that the version rejects or ignores,
-    another lock than the running one, a port of another process, and another scheduler.
+    The errors are an apiserver that does not respond, settings that the version rejects or ignores,
+    another lock than the running lock, a port of another process, and another scheduler.
     """
     squatted, other = lab.host("m2"), lab.host("m3")
     path = "/etc/kubernetes/manifests/kube-scheduler.yaml"
@@ -99,7 +99,7 @@ def release(folder: Path, content: bytes, checksum: str) -> Path:
 
 
 def test_failed_downloads_are_reported(lab: Any, tmp_path: Path) -> None:
-    """In one run: a wrong checksum on m1, a missing binary for the other hosts."""
+    """One run reports a wrong checksum on m1 and a missing binary on the remaining hosts."""
     release(tmp_path / "wrong", b"not what was released", "0" * 128)
     path = "release/v1.37.9/bin/linux/amd64/kube-scheduler failed on"
     with mirror(lab, tmp_path) as url:

@@ -1,4 +1,4 @@
-"""Test that a second run changes nothing, restarts nothing and stays within its budget."""
+"""Test that a second run changes nothing, restarts nothing and runs few modules."""
 
 from __future__ import annotations
 

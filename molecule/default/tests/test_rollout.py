@@ -1,6 +1,6 @@
-"""Test rollouts: one host at a time, the leader last, stop at the first failure.
+"""Test rollouts: one host at a time, the leader last, and a stop at the first failure.
 
-Also hosts that go away and return.
+Further tests cover hosts that become unreachable and return.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def test_staging_alone_reports_pending_changes(lab: Any) -> None:
 
 @pytest.mark.nightly
 def test_rollout_stops_at_the_first_failure(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """The first member is cut off from its apiserver, so that it never becomes healthy.
+    """The first member cannot reach its apiserver, so it never becomes healthy.
 
     The remaining members do not change.
     """
@@ -76,7 +76,10 @@ def test_rollout_stops_at_the_first_failure(lab: Any, bind_pod: Callable[[], str
 
 
 def test_process_older_than_its_files_is_stale(lab: Any) -> None:
-    """A run that is killed between promotion and restart leaves this state."""
+    """A killed run can leave a process that is older than its files.
+
+    The test creates the state of a run that ended between promotion and restart.
+    """
     host = lab.host("m2")
     pid = lab.main_pids()["m2"]
     unit = "/etc/systemd/system/kube-scheduler.service"
@@ -115,7 +118,10 @@ def test_kubeconfig_style_files(lab: Any) -> None:
 
 
 def shared(directory: Path, **more: str) -> list[str]:
-    """One pair for all hosts, from a CA as kubeadm creates it, without ca-config.json."""
+    """Create one key pair for all hosts.
+
+    The CA has the files of kubeadm, without ca-config.json.
+    """
     options = {
         "kube_scheduler_pki": "shared",
         "kube_scheduler_cert_source": str(directory / "s.pem"),

@@ -1,4 +1,4 @@
-"""Test rotate.yml with its defaults. The scenario rotate has the other tests."""
+"""Test rotate.yml with its defaults. The Molecule scenario `rotate` has the remaining tests."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from tests.support import rotation
 
 
 def test_rotation_issues_new_pairs(lab: Any) -> None:
-    """With the default style, this is a rollout with one lease transition.
+    """With the default kubeconfig style, a rotation is a rollout with one lease transition.
 
-    Without other settings, the certificates outlive their CA.
+    Without further settings, the new certificates are valid for longer than their CA.
     """
     previous = {name: rotation.lying(lab, name) for name in lab.names}
     keys = rotation.keys(lab)

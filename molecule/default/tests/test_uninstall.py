@@ -1,4 +1,4 @@
-"""Test that the role removes only what it created, and the cost of a first run."""
+"""Test that the role removes only what the role created, and the cost of a first run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_uninstall_and_first_run(lab: Any, tmp_path: Path) -> None:
     again = lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all")
     assert again.changed == dict.fromkeys(lab.names, 0)
 
-    # The budget of a first run assumes that the binary exists.
+    # The limit for the module runs of a first run assumes that the binary exists on the host.
     for name in lab.names:
         lab.host(name).check_output(
             "mkdir --parents /opt/k8s/bin && "

@@ -1,6 +1,6 @@
-"""Test that a healthy scheduler is healthy on any address and with slow elections.
+"""Test that a healthy scheduler is reported as healthy on any address and with slow elections.
 
-A check that cannot run is neither good nor bad.
+If a check cannot run, the status reports neither success nor failure of the check.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ READER = "metrics for an authorized client"
 
 @pytest.mark.nightly
 def test_scheduler_on_all_addresses_with_slow_elections_is_healthy(lab: Any) -> None:
-    """The test adds IPv6 and a leader that renews only every ten seconds.
+    """A scheduler that listens on IPv6 or renews only every ten seconds is healthy.
 
-    Most queries therefore observe no movement at first.
+    Most queries of a slow leader therefore observe no renewal at first.
     """
     slow = {"lease_duration": "60s", "renew_deadline": "40s", "retry_period": "10s"}
     times = {f"kube_scheduler_{name}": value for name, value in slow.items()}
@@ -45,7 +45,10 @@ def test_scheduler_on_all_addresses_with_slow_elections_is_healthy(lab: Any) -> 
 
 
 def test_settings_in_use_are_not_checked_without_a_grant(lab: Any) -> None:
-    """The lab grants the access with docs/examples/configz-reader."""
+    """Without a grant for /configz, the status reports that the settings in use are not checked.
+
+    The lab grants the access with docs/examples/configz-reader.
+    """
     line = "not checked: the settings in use, from /configz: HTTP 403"
     assert "not checked" not in lab.play("playbooks/status.yml").text
     lab.kubectl("delete", "clusterrolebinding", "kube-ha-configz-reader")

@@ -1,6 +1,6 @@
-"""Test the four kinds with the default election times.
+"""Test the four kinds of drills with the default election times.
 
-This includes a version that does not release its lease.
+The tests include a version that does not release its lease.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import drills
 
-CRASH = 24.8  # 15 s, two times 2.2 times 2 s, and 1 s for the apiserver
+CRASH = 24.8  # lease of 15 s, two retries of at most 2.2 times 2 s each, and 1 s for the apiserver
 RELEASED = 5.4
 ROUNDS = range(int(os.environ.get("DRILL_ROUNDS") or 1))
 

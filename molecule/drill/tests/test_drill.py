@@ -1,4 +1,4 @@
-"""Test drills with fast election times: targets, measurements, removal of the fault."""
+"""Test drills with fast election times: targets, measurements and removal of the fault."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ import pytest
 from tests.support import drills
 from tests.support.lab import PROGRAM, ROOT, wait_for
 
-CRASH = 10.4  # 5 s, two times 2.2 times 1 s, and 1 s for the apiserver
+CRASH = 10.4  # lease of 5 s, two retries of at most 2.2 times 1 s each, and 1 s for the apiserver
 RELEASED = 3.2
 UNDO_AFTER = 16
 
 
 @pytest.fixture(scope="module", autouse=True)
 def fast_times(lab: Any) -> Iterator[None]:
-    """Set fast election times: the bound of a crash is 10.4 s."""
+    """Set fast election times for all tests.
+
+    With these times, the bound of a crash is 10.4 s.
+    """
     lab.start_anew("--extra-vars=kube_scheduler_lease_preset=fast")
     yield
     lab.start_anew()
@@ -123,9 +126,9 @@ def faulty(lab: Any, kind: str, name: str, pid: str) -> bool:
 def test_fault_is_removed_after_the_controller_is_killed(
     kind: str, lab: Any, tmp_path: Path
 ) -> None:
-    """The controller is killed with all its processes after the fault.
+    """The test kills the controller with all its processes after the injection of the fault.
 
-    The host removes the fault, and the next drill removes the namespace.
+    The timer on the host removes the fault, and the next drill removes the namespace.
     """
     wait_for(lambda: drills.process_state(lab, lab.leader()) in ("R", "S"), 20)
     leader = lab.leader()
@@ -151,7 +154,7 @@ def test_fault_is_removed_after_the_controller_is_killed(
         wait_for(lambda: faulty(lab, kind, leader, pid), 60)
     finally:
         for process in [controller.pid, *descendants(controller.pid)]:
-            with contextlib.suppress(ProcessLookupError):  # one that has just ended
+            with contextlib.suppress(ProcessLookupError):  # the process can end before the signal
                 os.kill(process, signal.SIGKILL)
         controller.wait()
     assert drills.timer(lab, leader)
@@ -162,7 +165,7 @@ def test_fault_is_removed_after_the_controller_is_killed(
 
 
 def test_drill_of_two_of_three_members(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
-    """The drill also removes what a killed controller left."""
+    """A drill of two of three members also removes the objects that a killed controller left."""
     labels = "labels: {app.kubernetes.io/managed-by: kube_ha.scheduler-drill}"
     left = f"metadata: {{name: kube-ha-drill-0, {labels}}}"
     lab.kubectl("create", "--filename=-", stdin=f"{{apiVersion: v1, kind: Namespace, {left}}}")

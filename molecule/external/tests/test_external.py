@@ -30,9 +30,9 @@ UNTIL_NOW = (
 
 
 class Folder:
-    """Return the directory of the requests.
+    """Manage the directory of the requests.
 
-    The CA key is beside it, where the role does not read.
+    The CA key is outside of that directory, and the role does not read the key.
     """
 
     def __init__(self, lab: Any, folder: Path) -> None:
@@ -63,13 +63,13 @@ class Folder:
         return self.folder / f"{name}.pem"
 
     def sign(self, days: int = 300) -> None:
-        """Sign the request of m1 with cfssl, the other ones with openssl."""
+        """Sign the request of m1 with cfssl, and all other requests with openssl."""
         by_cfssl(self.ca, self.key, self.request("m1"), self.config)
         for name in self.lab.names[1:]:
             by_openssl(self.ca, self.key, self.request(name), days=days)
 
     def wrong(self, name: str, ca: Any = None, **given: Any) -> None:
-        """Hand in certificates that do not match the plan."""
+        """Write a certificate that does not match the plan to the directory of the requests."""
         issuer = CertificateAuthority(
             x509.load_pem_x509_certificate(self.ca.read_bytes()),
             serialization.load_pem_private_key(self.key.read_bytes(), None),
@@ -130,7 +130,10 @@ def test_external_certificates_are_used_and_keys_stay_on_the_hosts(
 
 
 def test_wrong_external_certificates_are_rejected(lab: Any, folder: Folder) -> None:
-    """Each host gets another wrong certificate, in two runs. Nothing in use changes."""
+    """In two runs, each host gets a different wrong certificate.
+
+    The files in use do not change.
+    """
     sound = {name: folder.pem(name).read_bytes() for name in lab.names}
     other = pki.Ca(key=pki.spare("ECC", number=9), subject={"CN": "kubernetes-ca"}).authority
     over = {"valid_for": "2h", "renew_before": "1h", "now": current_utc() - timedelta(hours=3)}
@@ -174,7 +177,7 @@ def test_wrong_external_certificates_are_rejected(lab: Any, folder: Folder) -> N
 def test_external_certificates_are_renewed(lab: Any, folder: Folder) -> None:
     """In the renewal window, the role writes the requests again.
 
-    The used certificates and keys stay until new certificates arrive.
+    The certificates and keys in use remain until new certificates exist.
     """
     window = {"renew_before": "7500h", "cert_valid_for": "8760h"}
     for name in lab.names:

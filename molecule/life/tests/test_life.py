@@ -1,6 +1,6 @@
-"""Test a group that changes.
+"""Test changes of a group.
 
-A host joins, leaves, fails or is replaced. At the end, all hosts are removed.
+A host joins, leaves, fails or is replaced. At the end, the role removes all hosts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OURS = (
 class Group:
     """Write the inventory of these hosts.
 
-    Each certificate has the names of all hosts, or only those of its own host.
+    Each certificate has the names of all hosts, or only the names of its own host.
     """
 
     def __init__(self, lab: Any, folder: Path) -> None:
@@ -70,7 +70,7 @@ class Group:
 
 @pytest.fixture
 def group(lab: Any, tmp_path: Path) -> Group:
-    """Restore the first three hosts, and remove everything from the fourth."""
+    """Restore the first three hosts, and remove all files of the role from the fourth host."""
     result = Group(lab, tmp_path)
     if result.left("m4"):
         assert result.remove("m4", of=FOUR, confirm="all").code == 0
@@ -107,9 +107,10 @@ def test_fourth_host_joins_and_leaves(lab: Any, group: Group) -> None:
 
 
 def test_fourth_host_joins_with_the_names_of_all_hosts(lab: Any, group: Group) -> None:
-    """There is one rollout, which affects no pod.
+    """The new names cause one rollout, which affects no pod.
 
-    The new host then leads, is missing from the inventory, and is removed as the leader.
+    The new host then becomes the leader. The role removes that host as the leader, although the
+    inventory no longer contains the host.
     """
     result = under_pods(lab, lambda: group.site(FOUR, "all"))
     nothing_lost(result, transitions=1)
@@ -140,7 +141,7 @@ def test_fourth_host_joins_with_the_names_of_all_hosts(lab: Any, group: Group) -
 def test_new_machine_replaces_a_host_of_the_same_name(
     lab: Any, group: Group, tmp_path: Path
 ) -> None:
-    """The new machine gets a new key.
+    """A new machine with the name of a previous host gets a new key.
 
     The apiserver accepts the previous certificate until it expires.
     """
@@ -180,9 +181,10 @@ def test_new_machine_replaces_a_host_of_the_same_name(
 def test_uninstall_of_one_host_and_of_all(
     lab: Any, group: Group, bind_pod: Callable[[], str]
 ) -> None:
-    """The leader leaves with a handover.
+    """If the leader is removed, it hands over the lease.
 
-    The last hosts are only removed after confirmation. Other services of the hosts keep running.
+    The role removes the last hosts only after confirmation. Other services of the hosts keep
+    running.
     """
     others = {name: apiserver(lab, name) for name in THREE}
     leader, transitions = lab.leader(), lab.lease()["leaseTransitions"]
@@ -220,7 +222,7 @@ def test_uninstall_of_one_host_and_of_all(
 
 
 def apiserver(lab: Any, name: str) -> str:
-    """Return when etcd and the apiserver of a host were started."""
+    """Return the start times of etcd and the apiserver of a host."""
     displayed: str = lab.host(name).check_output(
         "systemctl is-active lab-etcd kube-apiserver && "
         "systemctl show --property=ExecMainStartTimestamp lab-etcd kube-apiserver"

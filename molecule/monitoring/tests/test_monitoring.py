@@ -17,7 +17,7 @@ from tests.support.prometheus import packages
 
 HOST = "m1"
 TEXTFILE = "/var/lib/prometheus/node-exporter/kube-scheduler.prom"
-# Scrapes and rules have shorter intervals than in practice, to keep the tests short.
+# Scrapes and rules have short intervals, so that the tests take less time.
 CONFIG = """
 global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 2s}
 rule_files: [kube-scheduler/rules.yml]
@@ -44,7 +44,7 @@ systemctl restart prometheus prometheus-node-exporter
 
 
 class Prometheus:
-    """Prometheus on a host, from outside."""
+    """Access the Prometheus of a host from the machine that runs the tests."""
 
     def __init__(self, lab: Any, folder: Path) -> None:
         self.lab, self.folder = lab, folder
@@ -70,7 +70,7 @@ class Prometheus:
         return run
 
     def report(self) -> None:
-        """Write the metrics of status.yml for node_exporter."""
+        """Write the metrics of status.yml to the directory that node_exporter reads."""
         path = self.folder / "report.prom"
         run = self.lab.play(
             "playbooks/status.yml",
@@ -95,7 +95,7 @@ class Prometheus:
         return result
 
     def targets(self) -> dict[str, dict[str, Any]]:
-        """Return the alerts of the schedulers, by host."""
+        """Return the alerts about schedulers, by host."""
         result = self.asked("targets?state=active")["activeTargets"]
         return {
             one["labels"]["host"]: one for one in result if one["labels"]["job"] == "kube-scheduler"
@@ -130,8 +130,8 @@ def calm(lab: Any, prometheus: Prometheus) -> Iterator[None]:
         lab.host(name).check_output("systemctl start %s", UNIT)
 
     def settled() -> bool:
-        # A version that does not release its lease makes the other members wait. The report shows
-        # this.
+        # If a version does not release its lease, the other members must wait. The report shows
+        # this fact.
         prometheus.report()
         return not prometheus.firing()
 
@@ -154,7 +154,7 @@ def test_targets_are_up_over_verified_tls(lab: Any, prometheus: Prometheus) -> N
         lab.host(HOST).check_output("cat /etc/prometheus/kube-scheduler/scrape.yml")
     )["scrape_configs"][0]
     assert "insecure_skip_verify" not in job["tls_config"]
-    # Prometheus does not scrape a target with a certificate of another CA.
+    # Prometheus does not scrape a target whose certificate another CA issued.
     lab.host(HOST).check_output(
         "cd /etc/prometheus/kube-scheduler && cp kube_masters-ca.pem /tmp/ca.pem && "
         "cp kube_masters.pem kube_masters-ca.pem"
@@ -202,7 +202,10 @@ def test_every_panel_of_the_dashboard_has_data(
 
 
 def test_metrics_of_the_rules_exist(prometheus: Prometheus) -> None:
-    """A rule with a metric that the version does not have would never fire."""
+    """All metrics of the alerting rules exist in the tested version.
+
+    An alert on a missing metric would never fire.
+    """
     groups = prometheus.asked("rules")["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert {rule["health"] for rule in rules} == {"ok"}

@@ -18,7 +18,7 @@ LINK = "/opt/k8s/bin/kube-scheduler"
 
 
 class Damage(NamedTuple):
-    """Damage to a host, and the file of which the repair keeps a copy."""
+    """Define damage to a host, and the damaged file of which the role keeps a copy."""
 
     command: str
     aside: str = ""
@@ -47,7 +47,7 @@ DAMAGE = {
     "staged copies: gone": Damage(f"rm --recursive {RELEASE}/staged"),
     "record: garbage": Damage(f"echo '{{' > {RELEASE}/record.json", f"{RELEASE}/record.json"),
     "record: gone": Damage(f"rm {RELEASE}/record.json"),
-    # A running binary cannot be truncated, only replaced.
+    # The kernel does not allow the truncation of a running binary, but allows its replacement.
     "binary: cut off": Damage(
         f"path=$(readlink -f {LINK}) && head --bytes=1000 $path > $path.cut && mv $path.cut $path"
     ),
@@ -69,11 +69,11 @@ DAMAGE = {
     "system user: gone": Damage("userdel --force k8s"),
     "the release and the binaries: gone": Damage("rm --recursive /var/lib/kube-ha /opt/k8s"),
 }
-# Damages on two hosts at a time. The leader stays undamaged.
+# Each test damages two hosts. The leader stays undamaged.
 NAMES = list(DAMAGE)
 PAIRS = list(zip(NAMES[::2], NAMES[1::2]))
-# Damages for each of two hosts in one run, to save time. A restart comes first, because the unit
-# would not start after the others.
+# To save time, each of the two hosts has more than one damage per run. A restart comes first,
+# because the unit could not start after the other damages.
 AT_ONCE = (
     ("configuration: edited, and a restart", "kubeconfig: gone", "binary: cut off"),
     (
@@ -85,7 +85,7 @@ AT_ONCE = (
 
 
 def kept(host: Any, path: str) -> list[tuple[str, str]]:
-    """Return path and mode of the copy that was kept of a file."""
+    """Return path and mode of the copy that the role kept of a file."""
     lines = host.check_output(
         "find $(dirname %s) -name $(basename %s)'.*' -printf '%%p %%m\n'", path, path
     ).splitlines()
@@ -93,7 +93,7 @@ def kept(host: Any, path: str) -> list[tuple[str, str]]:
 
 
 def repaired(lab: Any, damages: Sequence[Sequence[str]]) -> None:
-    """Apply each damage to another host, and deploy."""
+    """Apply each damage to another host, and run site.yml."""
     leader = lab.leader()
     pid = lab.main_pids()[leader]
     damaged = dict(zip((name for name in lab.names if name != leader), damages))
@@ -122,7 +122,10 @@ def test_several_damages_at_once(lab: Any) -> None:
 
 @pytest.mark.nightly
 def test_wrong_configuration_on_all_hosts(lab: Any) -> None:
-    """No member leads, so that the next run starts all at once."""
+    """If all hosts have a wrong configuration, the next run starts all members at once.
+
+    The members do not wait for each other, because no member leads.
+    """
     for name in lab.names:
         lab.host(name).check_output("echo garbage > %s && systemctl restart %s; true", CONFIG, UNIT)
     run = lab.site()
@@ -137,7 +140,7 @@ def test_damage_is_repaired(lab: Any, names: tuple[str, str]) -> None:
     repaired(lab, [[name] for name in names])
     if "record: gone" in names:
         # After this damage, no record shows that the role created the binary and its parent
-        # directory. Removal keeps both.
+        # directory. A removal therefore keeps both.
         assert (
             lab.play("playbooks/uninstall.yml", "--extra-vars=kube_scheduler_confirm=all").code == 0
         )
@@ -152,7 +155,8 @@ def test_number_of_damages_is_even() -> None:
     assert len(NAMES) % 2 == 0, "the last one is left out"
 
 
-# By host: the damage, its removal, and the error.
+# For each host: the command that damages the host, the command that undoes the damage, and the
+# error.
 REFUSED = {
     "m1": (
         f"mv {UNIT_PATH} /root/unit && ln --symbolic /dev/null {UNIT_PATH} && systemctl daemon-reload",
@@ -173,7 +177,10 @@ REFUSED = {
 
 
 def test_damage_that_needs_a_manual_repair_is_reported(lab: Any) -> None:
-    """The errors come before any change on any host. Damage that a run would repair stays, too."""
+    """The errors appear before any change on any host.
+
+    In such a run, the role also does not repair any other damage.
+    """
     other = lab.host("m2")
     other.check_output("echo '# by hand' >> %s", KUBECONFIG)
     before = other.file(KUBECONFIG).sha256sum

@@ -1,6 +1,6 @@
 """Test the recipe of docs/rotation.md.
 
-Its units run in systemd of a host, its commands in the lab.
+The units of the recipe run in systemd of a host, and its commands run in the lab.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ SERVICE, ALERT, TIMER = (
     f"kube-scheduler-rotate{end}" for end in (".service", "-alert.service", ".timer")
 )
 STATUS = "/var/lib/kube-ha-controller/status.json"
-# Replaces the command of the controller: prints its arguments, and fails if configured.
+# This script replaces the controller's command. The script prints its arguments and can fail on
+# request.
 STUB = """#!/bin/sh
 echo "$@" >> /root/told
 case "$*" in *rotate*) test ! -e /root/fails;; esac

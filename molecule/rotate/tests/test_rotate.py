@@ -42,7 +42,10 @@ def test_rotation_without_due_certificates_changes_nothing(lab: Any) -> None:
 
 
 def test_due_certificates_are_renewed_in_place(lab: Any, tmp_path: Path) -> None:
-    """One host has a renewal window almost as long as the validity of its certificate."""
+    """A plain run renews a certificate that is in its renewal window.
+
+    One host has a renewal window almost as long as the validity of its certificate.
+    """
     rotation.rotated(lab, "leaf", *rotation.SHORT, transitions=1)
     inventory = lab.inventory_with(
         tmp_path, hosts={"m2": {"kube_scheduler_renew_before": "1999h59m"}}
@@ -84,9 +87,9 @@ def test_rollback_restores_the_previous_pair_until_the_next_rotation(lab: Any) -
 def test_expired_certificates_of_all_members_are_renewed(
     lab: Any, bind_pod: Callable[[], str]
 ) -> None:
-    """With both styles.
+    """The role renews expired certificates of all members, with both kubeconfig styles.
 
-    No member is healthy, so that all start at once without waiting for a reload.
+    No member is healthy. All members therefore start at once and do not wait for a reload.
     """
     for words in ((), (FILES,)):
         assert lab.site(*words).code == 0
@@ -106,9 +109,10 @@ def test_expired_certificates_of_all_members_are_renewed(
 
 @pytest.mark.nightly
 def test_files_are_reloaded_without_a_restart(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """Print the figures of docs/rotation.md.
+    """The scheduler reloads its files without a restart.
 
-    They are seconds from the promotion of the pair, by the scheduler's log.
+    The test prints the figures of docs/rotation.md: seconds from the promotion of the key pair to
+    the reload in the scheduler's log.
     """
     assert lab.site(FILES).code == 0
     former = {name: rotation.lying(lab, name) for name in lab.names}
@@ -122,13 +126,14 @@ def test_files_are_reloaded_without_a_restart(lab: Any, capsys: pytest.CaptureFi
             for what, words in (("served", rotation.SERVED), ("used", rotation.RELOADED)):
                 seconds = rotation.logged(lab, name, pids[name], words) - since
                 print(f"{name}: {what} after {seconds:.1f} s")
-                # Old versions check the pair that they serve once a minute.
+                # Old versions of kube-scheduler read the files of the served key pair once a
+                # minute.
                 assert -1 < seconds < (70 if what == "served" else 301)
     assert lab.site().code == 0
 
 
 class TestCa:
-    """Each step of this rotation of the CA starts after the previous one."""
+    """Test each step of one rotation of the CA. Each test needs the result of the previous test."""
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -164,7 +169,7 @@ class TestCa:
         assert {rotation.trusted(lab, name) for name in lab.names} == {
             following.former + following.ca.pem
         }
-        # A plain run in between leaves each host at its step.
+        # A plain run between the steps does not change the step of a host.
         site = lab.site(*following.words)
         assert (site.code, site.changed) == (0, dict.fromkeys(lab.names, 0)), site.output
         status = lab.play("playbooks/status.yml", *following.words)

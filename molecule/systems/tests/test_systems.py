@@ -30,7 +30,7 @@ def inventory(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(lab: Any, inventory: Path) -> Run:
-    """Run check mode on untouched hosts, then deploy."""
+    """Run check mode on untouched hosts, then deploy the schedulers."""
     check = lab.site("--check", "--diff", inventory=inventory)
     assert check.code == 0, check.output
     run: Run = lab.site(inventory=inventory)
@@ -47,9 +47,9 @@ def test_systems_have_the_listed_versions(lab: Any, name: str) -> None:
 
 
 def test_deployment_has_no_warning(deployed: Run) -> None:
-    """Two warnings are expected.
+    """The deployment has no unexpected warning.
 
-    One is Ansible's about an unknown host, one is about the validity of the lab CA.
+    Ansible warns about an unknown host, and the role warns about the validity of the lab CA.
     """
     reported = re.findall(r"\[(?:DEPRECATION )?WARNING\]: (.{1,150})", deployed.text)
     expected = (
@@ -81,7 +81,10 @@ def test_each_system_can_lead(lab: Any, bind_pod: Callable[[], str], name: str) 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_systemd_passes_the_secrets_to_the_process(lab: Any, name: str) -> None:
-    """All three support LoadCredential, so that the process's user cannot read the key's file."""
+    """With LoadCredential, the user of the process cannot read the key file.
+
+    All three releases support LoadCredential.
+    """
     key = lab.host(name).file("/etc/kubernetes/cert/kube-scheduler-key.pem")
     assert (key.user, key.group, key.mode) == ("root", "root", 0o600)
 

@@ -1,4 +1,7 @@
-"""Provide the version that each test starts with. Most tests start with the installed one."""
+"""Provide the version that each test starts with.
+
+Most tests start with the version that is already installed.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Test the upgrade to the next minor version and the rollback under a stream of pods.
 
-Also test binaries and settings that cannot run.
+Further tests cover binaries and settings that cannot run.
 """
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease impo
 from tests.support.lab import UNIT, wait_for
 from tests.support.upgrade import NEW, OLD, nothing_lost, runs, under_pods, version
 
-# Versions that do not exist, because an installed binary is not downloaded again.
+# No release has these version numbers. The role does not download a binary that is already
+# installed.
 ENDS_AT_ONCE, ENDS_LATER, BROKEN = "1.36.7", "1.36.8", "1.36.9"
 LIVE = re.compile(r"TASK \[.* : Promote the staged set\] \*+\n(?:changed|fatal): \[(\w+)\]")
-# Passes the dry run and reports its version like the real binary, then exits.
+# The wrapper passes the dry run and reports the version of the real binary, but exits when it
+# starts as a service.
 WRAPPER = f"""#!/bin/sh
 real=/opt/k8s/bin/kube-scheduler-v{OLD}
 case " $* " in *" --write-config-to"* | *" --version "*) exec "$real" "$@" ;; esac
@@ -88,9 +90,9 @@ def test_downgrade_must_be_allowed(lab: Any) -> None:
 
 @pytest.mark.usefixtures("newer")
 def test_rollback_under_a_stream_of_pods(lab: Any) -> None:
-    """Without the mirror and the CA key.
+    """A rollback under a stream of pods loses no pod and needs neither the mirror nor the CA key.
 
-    Test_upgrade_measured.py tests the steady time between the steps.
+    test_upgrade_measured.py measures how long each rolled member must run steadily.
     """
     before = standing(lab)
     offline = [
@@ -109,7 +111,7 @@ def test_rollback_under_a_stream_of_pods(lab: Any) -> None:
 
 @contextlib.contextmanager
 def written_all_the_time(kubeconfig: Path) -> Iterator[None]:
-    """Write the lease repeatedly without changing it."""
+    """Write the lease repeatedly for the block, without a change of its record."""
     path = RECORD_SOURCES["lease"][0].format("kube-system", "kube-scheduler")
     ended = threading.Event()
 
@@ -135,9 +137,10 @@ def written_all_the_time(kubeconfig: Path) -> Iterator[None]:
 @pytest.mark.nightly
 @pytest.mark.usefixtures("older")
 def test_release_that_conflicts_with_another_write(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """A scheduler of that version does not retry, so that its lease expires.
+    """If another write conflicts with the release of the lease, the lease expires.
 
-    A pod waits until then, and pytest reports it.
+    A scheduler of this version does not retry the release. A pod waits until the lease expires, and
+    pytest reports the wait.
     """
 
     def lost() -> list[str]:
@@ -152,15 +155,15 @@ def test_release_that_conflicts_with_another_write(lab: Any, bind_pod: Callable[
         found: list[str] = lab.not_given_back(began)
         return found
 
-    # Not every release conflicts with a write.
+    # The other write does not conflict with each release.
     with pytest.warns(UserWarning, match="held to the bound of a crash: .*has been modified"):
         assert wait_for(lost, 180)
 
 
 def release(directory: Path, number: str, content: bytes, arch: str) -> dict[str, str]:
-    """Create a directory with one binary and its checksum, and return variables for it.
+    """Create a directory with one binary and its checksum, and return variables that select it.
 
-    The layout is that of the release site.
+    The directory has the layout of the release site.
     """
     binary = directory / f"release/v{number}/bin/linux/{arch}/kube-scheduler"
     binary.parent.mkdir(parents=True)
@@ -211,7 +214,8 @@ def test_canary_with_a_binary_that_exits_is_rolled_back(
     now = lab.main_pids()
     assert {name for name in lab.names if now[name] != pids[name]} == {canary}
     assert (lab.leader(), lab.lease()["leaseTransitions"]) == (leader, transitions)
-    # The previous set is live again. A plain run stages the new one again and restarts no member.
+    # The previous file set is live again. A plain run stages the new file set again and restarts no
+    # member.
     plain = lab.site(version(OLD))
     assert plain.code == 0, plain.output
     assert (lab.main_pids(), lab.leader(), lab.lease()["leaseTransitions"]) == (
@@ -223,17 +227,17 @@ def test_canary_with_a_binary_that_exits_is_rolled_back(
 
 @pytest.mark.usefixtures("older")
 def test_sets_that_cannot_run_are_rejected_before_promotion(lab: Any, tmp_path: Path) -> None:
-    """Each host gets another one of these sets.
+    """The role rejects file sets that cannot run before their promotion.
 
-    They have a truncated binary, a binary for another architecture, or a setting that the
-    real binary rejects.
+    Each host has a different problem: a truncated binary, a binary for another architecture, or a
+    setting that the real binary rejects.
     """
     before = standing(lab)
     real = Path(
         lab.settings.served / f"v{OLD}/bin/linux/{lab.settings.arch}/kube-scheduler"
     ).read_bytes()
     truncated = real[: 1 << 20]
-    # e_machine of the ELF header, of an unused architecture
+    # This value of e_machine in the ELF header belongs to no host of the lab.
     foreign = real[:18] + (0xF3).to_bytes(2, "little") + real[20 : 1 << 20]
     content = yaml.safe_load(lab.inventory.read_text())
     for name, binary in (("m1", truncated), ("m2", foreign)):

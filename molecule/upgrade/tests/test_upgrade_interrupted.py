@@ -17,8 +17,8 @@ from tests.support.lab import UNIT, wait_for
 from tests.support.upgrade import NEW
 
 PREFIX = "kube_ha.scheduler.kube_scheduler : "
-# A task of each phase. The module of a killed run continues, so that each run interrupts the roll
-# of another member, the leader last.
+# One task of each phase. The module of a killed run continues on the host. Therefore each run
+# interrupts the roll of another member, and the leader is last.
 POINTS = [
     "Gather the facts of the host",
     "Record that the role installed the binary",
@@ -29,12 +29,15 @@ POINTS = [
     "Promote the staged set",
     "Fail if the cluster is unhealthy",
 ]
-# During the download, during staging, and during two rolls.
+# These tasks run during the download, during staging, and during two rolls.
 FEW = [POINTS[number] for number in (1, 3, 4, 6)]
 
 
 def states(lab: Any) -> list[str]:
-    """Return the state of each scheduler in systemd, at once and not through Ansible."""
+    """Return the systemd state of each scheduler.
+
+    The query uses podman, because Ansible is slower.
+    """
     return [
         lab.podman(
             "exec", lab.settings.container(name), "sh", "-c", f"systemctl is-active {UNIT} || true"
@@ -44,9 +47,9 @@ def states(lab: Any) -> list[str]:
 
 
 def stands(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """Check that at least all schedulers but one run, and that new pods get nodes."""
+    """Check that at most one scheduler is down, and that new pods get nodes."""
     assert states(lab).count("active") >= len(lab.names) - 1
-    # The killed run can have started a handover that is not complete yet.
+    # The killed run can have started a handover that is not yet complete.
     wait_for(lambda: lab.lease()["holderIdentity"], 10)
     assert bind_pod()
 
@@ -75,7 +78,7 @@ def test_run_killed_in_each_phase_is_resumed(
 def test_host_that_reboots_before_its_roll_starts_its_live_set(
     lab: Any, bind_pod: Callable[[], str]
 ) -> None:
-    """The host reboots between staging and its roll. Its scheduler starts the live set."""
+    """If a host reboots between staging and its roll, its scheduler starts the live file set."""
     waits = "--extra-vars={kube_scheduler_rollout: false, kube_scheduler_config: {parallelism: 15}}"
     assert lab.site(waits).code == 0
     live = [
@@ -94,7 +97,7 @@ def test_host_that_reboots_before_its_roll_starts_its_live_set(
 
 @pytest.mark.nightly
 def test_two_runs_at_once(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """Each run can fail because of the other, but the cluster stays up."""
+    """If two runs overlap, each of them can fail, but the cluster keeps a leader and binds pods."""
     change = "--extra-vars={kube_scheduler_config: {parallelism: 14}}"
     with ThreadPoolExecutor(2) as pool:
         both = [pool.submit(lab.site, change) for _each in range(2)]
@@ -110,9 +113,10 @@ def test_two_runs_at_once(lab: Any, bind_pod: Callable[[], str]) -> None:
 
 @pytest.mark.nightly
 def test_run_killed_at_every_task_is_resumed(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """A configuration change and its reversal are killed at the start of each task.
+    """A run that is killed at the start of any task can be resumed.
 
-    The next run completes the change, and the third changes nothing.
+    The test kills a configuration change and its reversal at each task. The next run completes the
+    change, and the third run changes nothing.
     """
     for number in itertools.count(1):
         change = f"--extra-vars={{kube_scheduler_config: {{parallelism: {15 + number % 2}}}}}"

@@ -1,6 +1,6 @@
 """Measure the figures of docs/upgrade.md.
 
-They are rolls between two minor versions under a stream of pods.
+The figures are from rolls between two minor versions under a stream of pods.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ ROUNDS = int(os.environ.get("UPGRADE_ROUNDS", "6"))
 
 @pytest.mark.nightly
 def test_rolls_under_a_stream_of_pods(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """rollback.yml changes from one minor version to the other."""
+    """Each roll under a stream of pods stays within its bound.
+
+    The test uses rollback.yml to change from one minor version to the other.
+    """
     deployed(lab, NEW)
     deployed(lab, OLD)
     leaderless, waits, pods = [], [], 0
