@@ -1,8 +1,7 @@
-"""Run make targets in turn and print how long each took: `python3 tests/steps.py STEP...`.
+"""Run make targets in sequence and print the time of each: `python3 tests/steps.py STEP...`.
 
-A step is a target with variables, such as "versions VERSIONS=1.20.2". The first failure ends the
-run
-with its exit code. The table is always printed.
+A step is a target with variables, such as "versions VERSIONS=1.20.2". The script stops at the first
+failure and exits with the code of that target. The script always prints the table.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ KINDS = ("first rollout", "no-op")
 
 
 class Cost(NamedTuple):
-    """The cost of one run; counts are those of the first host."""
+    """Hold the cost of one run. The counts are those of the first host."""
 
     wall: float  # seconds
     cpu: float  # seconds of processor time
@@ -62,7 +62,10 @@ def simulate(directory: Path, clusters: int, kind: str) -> Simulation:
 
 
 def measure_run(clusters: int, kind: str, playbook: str) -> Cost:
-    """Measure one run in this process, whose children must be those of the run only."""
+    """Measure one run in this process.
+
+    All children of this process must belong to the run.
+    """
     with tempfile.TemporaryDirectory() as directory:
         simulation = simulate(Path(directory), clusters, kind)
         began = time.monotonic()

@@ -42,7 +42,8 @@ WALK_THROUGH, PLAIN_ROLE, OURS = NAMES = ("walk-through", "plain role", "this co
 FLOOR = "ping and debug"
 TIMEOUT_S = 60.0
 USER = "k8s"
-# Every first run starts with the binary, the user, and the libraries that only our modules need.
+# Before each first run, a host has the binary, the user, and the libraries that only our modules
+# need.
 BINARY_AND_USER = f"""
 install -D --mode=0755 /usr/share/lab-binaries/v{{version}}/bin/linux/{{arch}}/kube-scheduler \\
     /opt/k8s/bin/kube-scheduler-v{{version}}
@@ -63,7 +64,10 @@ systemctl show --property=MainPID --value kube-scheduler
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a contestant. Counts are those of the host with the most tasks or module runs."""
+    """Hold one run of a contestant.
+
+    The counts are those of the host with the most tasks or module runs.
+    """
 
     seconds: float
     tasks: int = 0
@@ -73,23 +77,23 @@ class Run:
 
 @dataclass(frozen=True)
 class Round:
-    """A first run and a no-op."""
+    """Hold the results of a first run and of a run without changes."""
 
     first: Run
     led: float  # seconds from the start of the first run until a scheduler holds the lease
     again: Run
-    restarted: int  # schedulers that the no-op restarted
+    restarted: int  # schedulers that the run without changes restarted
 
 
 class Floor(NamedTuple):
-    """Seconds that Ansible takes for as many module runs and tasks as a first run and a no-op."""
+    """Hold the seconds that Ansible takes for as many module runs and tasks as this collection."""
 
     first: float
     again: float
 
 
 class Hosts:
-    """The lab's control-plane hosts, and how a user connects to them."""
+    """Access the lab's control-plane hosts as a user does."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.settings = lab_settings.read(environment, ROOT)
@@ -104,7 +108,7 @@ class Hosts:
         self.kubectl = served / "bin" / "linux" / self.settings.arch / "kubectl"
 
     def on_all(self, script: str, *words: str) -> list[str]:
-        """Run a shell script on all hosts at once; return what each printed."""
+        """Run a shell script on all hosts at once and return the output of each host."""
         remote = shlex.join(["sh", "-s", "--", *words])
 
         def on(address: str) -> str:
@@ -115,7 +119,7 @@ class Hosts:
             return list(pool.map(on, self.addresses))
 
     def prepare(self) -> float:
-        """Return the seconds that the installation of our libraries took."""
+        """Prepare the hosts and return the seconds that the installation of our libraries took."""
         self.on_all(BINARY_AND_USER.format(version=self.settings.version, arch=self.settings.arch))
         started = time.monotonic()
         self.on_all(LIBRARIES)
@@ -142,7 +146,7 @@ class Hosts:
             time.sleep(0.1)
 
     def wait_until_ready(self) -> list[str]:
-        """Return the process ID of each scheduler."""
+        """Wait until all schedulers are ready and return the process ID of each scheduler."""
         return self.on_all(READY)
 
 
@@ -180,7 +184,10 @@ def lab(masters: int) -> Iterator[Hosts]:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A way to deploy. `owner` owns /etc/kubernetes; `link` creates /opt/k8s/bin/kube-scheduler."""
+    """Define a way to deploy.
+
+    `owner` owns /etc/kubernetes. If `link` is set, the hosts get /opt/k8s/bin/kube-scheduler.
+    """
 
     name: str
     run: Callable[[Hosts, Path], Run]
@@ -272,7 +279,7 @@ def run_playbook(venv: Path, hosts: Hosts, directory: Path, playbook: Path, vari
 
 
 def count_module_runs(lines: str) -> int:
-    """Return the module runs of the host with the most of them, without `raw`."""
+    """Count the module runs of the host with the most of them, without `raw`."""
     entries = [line.split(maxsplit=2) for line in lines.splitlines()]
     hosts = [host for host, kind, name in entries if kind == "module" and name != "raw"]
     return max((hosts.count(host) for host in set(hosts)), default=0)
@@ -306,7 +313,7 @@ def measure_command(
 
 @dataclass
 class Measured:
-    """All results for one size of the lab."""
+    """Hold all results for one size of the lab."""
 
     libraries: float  # seconds to install the libraries
     rounds: dict[str, list[Round]]
@@ -336,7 +343,10 @@ def time_rows(
 
 
 def count_row(label: str, measured: Measured, pick: Callable[[Run], int]) -> list[str]:
-    """Return the largest count of a first run and of a no-op; the floor has those of ours."""
+    """Return the largest count of a first run and of a run without changes.
+
+    The floor has the same counts as this collection.
+    """
     cells = []
     for name in NAMES:
         pairs = [(pick(entry.first), pick(entry.again)) for entry in measured.rounds[name]]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The least time that Ansible takes for a run: a play of `ping` and `debug` of the same size."""
+"""Measure the least time that Ansible takes for a run of `ping` and `debug` of the same size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEBUG: dict[str, Any] = {"ansible.builtin.debug": {"msg": "{{ inventory_hostname
 
 
 def write_playbook(directory: Path, module_runs: int, tasks: int) -> Path:
-    """Write a play of that many tasks per host, some of them module runs; return its path.
+    """Write a play with a number of tasks per host, some of them module runs, and return its path.
 
     The hosts are those of `kube_scheduler_hosts`, as in the playbooks of the collection.
     """

@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "benchmark.md"
 
 
 def fill(section: str, lines: Sequence[str]) -> None:
-    """Print the lines and write them in place of the previous figures of the section."""
+    """Print the lines and replace the previous figures of the section with them."""
     text = "\n".join(lines)
     print(text)  # noqa: T201
     begin, end = f"<!-- figures: {section} -->", f"<!-- end of figures: {section} -->"
@@ -29,13 +29,16 @@ def fill(section: str, lines: Sequence[str]) -> None:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return a Markdown table; the first column contains labels, the other columns figures."""
+    """Return a Markdown table. The first column has labels, the other columns have figures."""
     align = "|".join(["---", *["--:"] * (len(header) - 1)])
     return [f"| {' | '.join(header)} |", f"|{align}|", *(f"| {' | '.join(row)} |" for row in rows)]
 
 
 def machine() -> str:
-    """Describe date and machine: figures of two machines are not comparable."""
+    """Describe date and machine.
+
+    Figures of two machines cannot be compared.
+    """
     name = platform.freedesktop_os_release().get("PRETTY_NAME", platform.system())
     python = platform.python_version()
     return f"{time.strftime('%Y-%m-%d')}, {name}, {os.cpu_count()} cores, Python {python}"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# sh -s -- VERSION OWNER LINK: restore the state before a first run on a host. Not measured.
+# sh -s -- VERSION OWNER LINK: restore the state before a first run on a host. The benchmark does
+# not measure this script.
 set -eu
 version=$1 owner=$2 link=$3
 
@@ -11,8 +12,9 @@ done
 systemctl daemon-reload
 systemctl reset-failed kube-scheduler.service 2>/dev/null || true
 
-# The walk-through copies the kubeconfig as its user. The others need a directory of root.
+# The walk-through copies the kubeconfig as its user. The other contestants need a directory that
+# root owns.
 mkdir -p /etc/kubernetes/cert
 chown "$owner" /etc/kubernetes
-# The link without a version, for contestants that do not create it.
+# This link has no version. Contestants that create the link themselves do not get it.
 [ "$link" = no ] || ln -s "kube-scheduler-v$version" /opt/k8s/bin/kube-scheduler

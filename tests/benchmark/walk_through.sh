@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The commands of the walk-through, in its order, in an empty directory.
-# Differences: JSON and unit are for the hosts of the lab and for the flags of the newest version;
-# ssh and scp use the lab's key and known hosts. The calls share no connection, as if typed.
-# Environment: CA_DIR, SSH_CONFIG, KUBE_APISERVER, NODE_IPS ("IP IP …").
+# This script runs the commands of the walk-through, in the same order, in an empty directory. It
+# differs in three points. JSON and unit use the hosts of the lab and the flags of the newest
+# version. ssh and scp use the lab's key and known hosts. No two calls share a connection, because a
+# user types them one by one. The environment must contain CA_DIR, SSH_CONFIG, KUBE_APISERVER and
+# NODE_IPS ("IP IP …").
 set -euo pipefail
 read -ra NODE_IPS <<<"$NODE_IPS"
 ssh() { command ssh -F "$SSH_CONFIG" "$@"; }
@@ -60,7 +61,8 @@ for node_ip in "${NODE_IPS[@]}"
     scp kube-scheduler.kubeconfig "k8s@${node_ip}:/etc/kubernetes/"
   done
 
-# The newest version has no --address (now --bind-address), --alsologtostderr, --logtostderr, --log-dir.
+# The newest version does not support --address (now --bind-address), --alsologtostderr,
+# --logtostderr and --log-dir.
 cat > kube-scheduler.service <<EOF
 [Unit]
 Description=Kubernetes Scheduler

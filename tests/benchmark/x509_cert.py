@@ -97,7 +97,8 @@ def measure_round(program: str, directory: Path, number: int) -> dict[str, float
     def seconds(tasks: str) -> float:
         return (measure_play(program, directory, tasks) - idle) / PAIRS
 
-    # As many module runs as an issue on the controller: one for the request, one for the result.
+    # The floor has as many module runs as an issue on the controller: one for the request and one
+    # for the result.
     result = {"two runs of ping, first issue": seconds(TASKS["two runs of ping"] * PAIRS)}
     for chain, ca_on in CHAINS:
         names = (f"{chain}-{ca_on}-{number}-{pair}" for pair in range(PAIRS))
@@ -120,7 +121,7 @@ def main() -> None:
 
 
 def figures(rounds: dict[str, list[float]]) -> list[str]:
-    """Return the best and worst of each, and the ratio of the best to community.crypto's."""
+    """Return the best and worst time of each chain, and the ratio of the best times."""
     rows = []
     for label, times in rounds.items():
         theirs = min(rounds[f"community.crypto, {label.partition(', ')[2]}"])

@@ -31,7 +31,7 @@ class CallbackModule(CallbackBase):
         super().__init__()
         execute = ActionBase._execute_module
 
-        # Workers fork later, so that they run the replaced method.
+        # Worker processes fork after this point, so that they run the replaced method.
         def counted(action: Any, module_name: str | None = None, *args: Any, **kwargs: Any) -> Any:
             if action._connection.transport not in LOCAL:
                 host = (kwargs.get("task_vars") or {}).get(

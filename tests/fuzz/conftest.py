@@ -14,10 +14,10 @@ import pytest
 
 from tests.fuzz import subjects
 
-# Otherwise Python would compile late imports of modules into this clone, which counts as a write
-# outside of the test directory.
+# Without this setting, Python writes compiled modules into this clone. The test would report that
+# as a write outside of the test directory.
 sys.dont_write_bytecode = True
-MEMORY = "/dev/shm"  # thousands of cases do not wait for a disk
+MEMORY = "/dev/shm"  # file system in memory, so that thousands of cases do not wait for a disk
 
 
 @pytest.fixture(scope="session")

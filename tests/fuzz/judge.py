@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run cases and check them: an error is one line without a secret, nothing hangs, and only the test
-directory changes.
+"""Run cases and check their results.
 
-FUZZ_SEED selects other cases, FUZZ_SECONDS sets the time, and FUZZ_CASE repeats one case.
+An error must be one line without a secret, each case must end in time, and only the test directory
+can change. FUZZ_SEED selects other cases, FUZZ_SECONDS sets the time, and FUZZ_CASE repeats one
+case.
 """
 
 from __future__ import annotations
@@ -39,20 +40,20 @@ DISTINCT = 20
 
 
 class Hang(BaseException):
-    """A case took too long.
+    """Report that a case took too long.
 
-    It is a BaseException, so that no handler of the code under test catches it.
+    The base class is BaseException, so that no handler of the code under test catches the error.
     """
 
 
 class Outside(BaseException):
-    """The code tried to change something outside of the test directory."""
+    """Report that the code tried to change something outside of the test directory."""
 
 
 class Refused(BaseException):
-    """The module failed with its own message.
+    """Report that the module failed with its own message.
 
-    If `typed`, the message is Ansible's about the type of an option.
+    If `typed` is true, the message is Ansible's error about the type of an option.
     """
 
     def __init__(self, message: Any, *, typed: bool = False, **result: Any) -> None:
@@ -61,9 +62,9 @@ class Refused(BaseException):
 
 
 def refusal(message: Any, given: Iterable[Any] = ()) -> str:
-    """Check that an error is one readable line of bounded length, and return it.
+    """Check that an error is one readable line of bounded length, and return the line.
 
-    It can repeat text of `given`.
+    The error can repeat the texts in `given`.
     """
     assert isinstance(message, str), f"an error of type {type(message).__name__}"
     own = message
@@ -100,10 +101,11 @@ def time_limit(seconds: float) -> Iterator[None]:
 def run(
     part: str, least: int, share: float, check: Callable[[random.Random], object]
 ) -> list[object]:
-    """Return the results of `check` for at least `least` cases.
+    """Run `check` for at least `least` cases and return the results.
 
     More cases follow until the time of this part ends. Each case has a separate random number
-    generator. Fail with one failure of each kind and how to repeat it.
+    generator. If cases fail, the error shows one failure of each kind and the command that repeats
+    the case.
     """
     found: list[object] = []
     failures: dict[str, str] = {}
@@ -133,8 +135,8 @@ def run(
 
 # --- protection of everything outside of the test directory
 
-# Audit events of file changes, and which of their arguments are paths; the next ones are
-# descriptors of the directory.
+# Each entry maps an audit event of a file change to the positions of its path arguments. The second
+# number is the position of the directory's descriptor.
 _CHANGES: dict[str, tuple[tuple[int, int | None], ...]] = {
     "os.chmod": ((0, 2),),
     "os.chown": ((0, 3),),
@@ -210,7 +212,10 @@ sys.addaudithook(_hook)
 
 @contextlib.contextmanager
 def guarded(directory: str) -> Iterator[None]:
-    """Allow no program, changes in one directory only, and connections to loopback only."""
+    """Allow changes in one directory only and connections to loopback only.
+
+    All programs are blocked.
+    """
     global _folder  # noqa: PLW0603 - an audit hook cannot be removed
     _violations.clear()
     _folder = os.path.realpath(directory)
@@ -222,7 +227,7 @@ def guarded(directory: str) -> Iterator[None]:
 
 
 def tree(directory: str) -> dict[str, tuple[Any, ...]]:
-    """Return everything below a directory, with data that changes with each write."""
+    """Return the files below a directory, with data that changes with each write."""
     found: dict[str, tuple[Any, ...]] = {}
     pending = [directory]
     while pending:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""List nonsense for each option: values of the right type without any valid meaning.
+"""List nonsense for each option: values of the right type without a valid meaning.
 
 wrong_type() derives values of a wrong type and invalid choices from the argument spec.
 """
@@ -16,9 +16,9 @@ from tests.support.pki import key_pem, spare
 
 
 class Given(NamedTuple):
-    """A nonsense value, the options that it needs, and the result in check mode.
+    """Describe a nonsense value, the options that the value needs, and the result in check mode.
 
-    Unless set, check mode rejects the value too.
+    By default, check mode must also reject the value.
     """
 
     value: Any
@@ -27,12 +27,12 @@ class Given(NamedTuple):
 
 
 def later(value: Any) -> Given:
-    """Input that an earlier task can create."""
+    """Return input that is invalid now, but that an earlier task can make valid."""
     return Given(value, in_check_mode="predict")
 
 
 def wrong_type(option: dict[str, Any]) -> list[Any]:
-    """Derive nonsense from the argument spec."""
+    """Return values of a wrong type or outside of the choices of an option."""
     if option.get("choices"):
         return ["nonsense", "", ["a", "b"], {"a": 1}]
     kinds: dict[str, list[Any]] = {
@@ -45,9 +45,9 @@ def wrong_type(option: dict[str, Any]) -> list[Any]:
     return kinds.get(option.get("type", "str"), [])
 
 
-# The action plugin takes unset options from it.
+# The action plugin provides this option if a task does not set it.
 SOURCE = "handled by the action plugin, ignored by the module"
-# Options for which every value of the type has a meaning, and the reason.
+# For each of these options, every value of the type is valid. The text is the reason.
 ANY = {
     "x509_cert": {
         **dict.fromkeys(
@@ -180,7 +180,7 @@ def _paths(world: World) -> list[Any]:
 
 
 def _pems(world: World, *more: str) -> list[Any]:
-    """Return files without a usable certificate."""
+    """Return paths of files without a usable certificate."""
     names = (
         "empty",
         "garbage",
@@ -202,10 +202,10 @@ def _pems(world: World, *more: str) -> list[Any]:
 
 
 def table(world: World) -> dict[str, dict[str, list[Any]]]:
-    """Nonsense by module and option.
+    """Return the nonsense values by module and option.
 
-    An empty list stands for the first entry of a list. Other options are those of the first valid
-    set.
+    In a name, an empty list selects the first entry of a list. All other options come from the
+    first valid set of options.
     """
     fresh = {"path": world.at("live/new.pem"), "privatekey_path": world.at("live/new-key.pem")}
     authority = {**world.self_signed(), "subject_alt_name": []}
@@ -692,7 +692,7 @@ def _files(world: World) -> dict[str, list[Any]]:
 
 
 def _variables(world: World) -> dict[str, list[Any]]:
-    """Nonsense for variables of the role, by their names without the prefix."""
+    """Return nonsense for variables of the role, by their names without the prefix."""
     unit_paths = ["", "x", "/", "/a b", "/a/", "/a//b", "/a%n", "/a\nb", "/a;b", "relative/x"]
     times = ["15", "0s", "15m", "1.5s", "-1s", "15 s", "x", "9999999999s"]
     files = [
@@ -849,7 +849,7 @@ def _variables(world: World) -> dict[str, list[Any]]:
 
 
 def options(specified: dict[str, Any], under: str = "") -> dict[str, dict[str, Any]]:
-    """Yield every option without suboptions, by its name in the table."""
+    """Return all options without suboptions, by their names in the table."""
     result: dict[str, dict[str, Any]] = {}
     for name, option in specified.items():
         if option.get("options"):
@@ -862,7 +862,10 @@ def options(specified: dict[str, Any], under: str = "") -> dict[str, dict[str, A
 
 
 def put(given: dict[str, Any], place: str, value: Any) -> None:
-    """Set the option at a place. Missing mappings and first entries of lists are created."""
+    """Set the option that a dotted name such as "users[].name" selects.
+
+    Missing mappings and missing first entries of lists are created.
+    """
     inside = given
     *above, last = place.split(".")
     for name in above:

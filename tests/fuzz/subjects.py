@@ -4,7 +4,7 @@
 
 """Run the six modules on a host that is a directory, and provide valid options.
 
-The modules run with main() and Ansible's AnsibleModule.
+The tests call main() of each module with the AnsibleModule of Ansible.
 """
 
 from __future__ import annotations
@@ -78,15 +78,15 @@ PASSPHRASE = "passphrase-that-is-a-s3cret"
 
 
 class _Done(BaseException):
-    """The module called exit_json."""
+    """End a module that called exit_json."""
 
 
 class _Specified(BaseException):
-    """The module created its AnsibleModule."""
+    """End a module after it has created its AnsibleModule."""
 
 
 class Module(AnsibleModule):
-    """Ansible's AnsibleModule, whose two exits raise exceptions."""
+    """Extend AnsibleModule so that both exits raise exceptions."""
 
     def __init__(self, given: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         self.given, self.ready = given, False
@@ -95,7 +95,7 @@ class Module(AnsibleModule):
         try:
             super().__init__(*args, **kwargs)
         except Exception as error:
-            # Some versions fail with infinity for an integer, or a number for a mapping.
+            # Some versions of Ansible fail if an integer is infinity or if a mapping is a number.
             raise Refused(
                 f"{type(error).__name__} in Ansible itself: {error}", typed=True
             ) from None
@@ -105,7 +105,7 @@ class Module(AnsibleModule):
         self.params = json.loads(json.dumps(self.given))
 
     def _log_invocation(self) -> None:
-        with contextlib.suppress(UnicodeError):  # a message of Ansible
+        with contextlib.suppress(UnicodeError):  # Ansible cannot encode some of its own messages
             super()._log_invocation()
 
     def log(self, msg: str, log_args: Any = None) -> None:
@@ -117,7 +117,7 @@ class Module(AnsibleModule):
     def set_attributes_if_different(
         self, path: str, attributes: str, changed: bool, *_more: Any, **_also: Any
     ) -> bool:
-        return changed  # chattr is a program
+        return changed  # the original method would run the program chattr
 
     def run_command(self, *_args: Any, **_more: Any) -> tuple[int, str, str]:
         return 0, "", ""
@@ -130,7 +130,7 @@ class Module(AnsibleModule):
 
 
 def specification(name: str) -> dict[str, Any]:
-    """Return the options of a module, with Ansible's own options for files."""
+    """Return the options of a module, with the file options that Ansible adds."""
 
     def called(
         argument_spec: dict[str, Any], add_file_common_args: bool = False, **_rules: Any
@@ -149,7 +149,7 @@ def specification(name: str) -> dict[str, Any]:
 
 
 class Clock:
-    """A clock that only moves when the code sleeps, by ten minutes at least.
+    """Provide a clock that moves only when the code sleeps, by at least ten minutes.
 
     No test waits.
     """
@@ -169,7 +169,7 @@ class Clock:
 
 
 class Systemd(FakeSystemd):
-    """An AnsibleModule for which every command succeeds."""
+    """Provide an AnsibleModule for which every command succeeds."""
 
     def show(self, unit: str) -> dict[str, str]:
         return (
@@ -201,7 +201,7 @@ class Systemd(FakeSystemd):
 
 
 class Watch:
-    """Replaces the measurement of a drill."""
+    """Replace the measurement of a drill."""
 
     namespace_removed = True
 
@@ -222,7 +222,7 @@ class Watch:
 
 
 class World:
-    """A directory with a CA, pairs, kubeconfigs, a running file set, and invalid files.
+    """Provide a directory with a CA, key pairs, kubeconfigs, a running file set, and invalid files.
 
     Each case starts with the original state.
     """
@@ -279,7 +279,7 @@ class World:
         path.chmod(mode)
 
     def _odd(self) -> None:
-        """Return files without any valid use, by name."""
+        """Return files that are invalid for every option, by name."""
         self._write("odd/empty", "")
         self._write("odd/garbage", bytes(range(256)) * 8)
         self._write("odd/large", b"a" * (2 << 20))
@@ -323,7 +323,7 @@ class World:
         return apiserver.answer(200, apiserver.lease(renew=self.renewals % 60))
 
     def restore(self) -> list[str]:
-        """Restore what a case changed, and return its paths."""
+        """Restore the files that a case changed, and return their paths."""
         vars(self.host.systemd).update(copy.deepcopy(self.state))
         after = tree(str(self.folder))
         changed = sorted(
@@ -342,7 +342,7 @@ class World:
     def judged(
         self, name: str, options: dict[str, Any], *, check: bool = False
     ) -> dict[str, Any] | Refused:
-        """Return the result or the error of a module after checking how it was produced."""
+        """Run a module, check how it ends, and return its result or its error."""
         outcome: dict[str, Any] | Refused
         here = os.getcwd()
         os.chdir(self.folder)
@@ -369,9 +369,10 @@ class World:
     # --- calls of modules
 
     def call(self, name: str, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
-        """Return the result of a module.
+        """Run a module and return its result.
 
-        Raise `Refused`, or the exception that would be a traceback.
+        If the module fails, the function raises `Refused`. It also raises each exception that would
+        be a traceback.
         """
         if name == "variables":
             given = {f"kube_scheduler_{option}": value for option, value in options.items()}
@@ -385,7 +386,7 @@ class World:
             options = {
                 **options,
                 "path": self.at("live/fileset"),
-            }  # never the default directory of this machine
+            }  # the default directory of this machine must never be used
         if name == "scheduler_plan":
             return self.plan(options, check=check)
         clock = Clock()
@@ -427,7 +428,7 @@ class World:
 
     @staticmethod
     def hurried(clock: Clock) -> Any:
-        """Observe a lease by this clock."""
+        """Observe a lease with this clock instead of the real clock."""
         return functools.partial(_lease.observe, clock=clock.monotonic)
 
     def plan(self, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
@@ -459,7 +460,7 @@ class World:
         return result
 
     def drill(self, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
-        """Run scheduler_drill. Another test covers its measurement."""
+        """Run scheduler_drill without its measurement, which another test covers."""
         report = options.get("report_dir")
         if isinstance(report, (str, int, float)):
             inside = os.path.abspath(os.path.expanduser(str(report).replace("\0", "")))
@@ -476,7 +477,7 @@ class World:
     def _act(
         action: ModuleType, options: dict[str, Any], task_vars: dict[str, Any], *, check: bool
     ) -> dict[str, Any]:
-        """Return the result of an action plugin."""
+        """Run an action plugin and return its result."""
         args = {
             key: value
             for key, value in options.items()
@@ -536,11 +537,11 @@ class World:
         }
 
     def fine(self, name: str, rng: random.Random) -> dict[str, Any]:
-        """Return valid options of a module."""
+        """Return valid sets of options of a module."""
         return copy.deepcopy(rng.choice(getattr(self, f"_fine_{name}")()))
 
     def base(self, name: str, place: str, beside: dict[str, Any]) -> dict[str, Any]:
-        """Return valid options that include this one."""
+        """Return valid options that include a given option."""
         if name == "variables":
             prefix = "kube_scheduler_"
             return {

@@ -4,7 +4,7 @@
 
 """Test the client with arbitrary responses.
 
-It returns a record of documented types, or fails in time with one line.
+The client must return a record of documented types, or fail in time with one line.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ CHUNKS = [
 
 
 def flood(stream: Any) -> None:
-    """Send until the client disconnects."""
+    """Send data until the client disconnects."""
     with contextlib.suppress(OSError):
         stream.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         for _number in range(200):
@@ -120,7 +120,7 @@ def drip(stream: Any) -> None:
 
 
 def go_on(stream: Any) -> None:
-    """Send the same interim response without end."""
+    """Send the same interim response in an endless loop."""
     with contextlib.suppress(OSError):
         for _number in range(100_000):
             stream.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 10)
@@ -184,7 +184,7 @@ def body(rng: random.Random) -> bytes:
 
 
 def answer(rng: random.Random, slow: bool) -> bytes | Callable[[Any], None]:
-    """Return a response that an apiserver could send."""
+    """Return a random response that an apiserver could send."""
     if slow and rng.random() < 0.03:
         return rng.choice(SLOW)
     head = "HTTP/1.1 200 OK" if rng.random() < 0.7 else rng.choice(HEADS)
@@ -198,7 +198,7 @@ def answer(rng: random.Random, slow: bool) -> bytes | Callable[[Any], None]:
 
 
 class Hostile:
-    """An apiserver with a new response for each request."""
+    """Provide an apiserver with a new response for each request."""
 
     def __init__(self, world: subjects.World) -> None:
         self.rng, self.slow = random.Random(0), True
@@ -227,7 +227,7 @@ class Hostile:
             with contextlib.suppress(OSError):
                 stream.sendall(result)
 
-        # If the length is missing or wrong, the end of the connection is the end of the response.
+        # If the length is missing or wrong, the response ends with the connection.
         return result if self.rng.random() < 0.5 else send
 
 
@@ -239,7 +239,10 @@ def hostile(world: subjects.World) -> Iterator[Hostile]:
 
 
 def of_lease(result: dict[str, Any]) -> None:
-    """Check that a view has the documented types. An identity is any text."""
+    """Check that a view has the documented types.
+
+    The identity can be any text.
+    """
     checked = facts.validate_module_result({**subjects.GATHERED, "lease": {**result, "age": None}})[
         "lease"
     ]
@@ -319,5 +322,5 @@ def test_client_handles_arbitrary_responses(world: subjects.World, hostile: Host
     cases = judge.run("apiserver", ANSWERS, 0.15, one)
     if judge.CASE is None:
         assert len(cases) >= ANSWERS
-        # Not all responses are rejected at once.
+        # The responses must cover all outcomes, not only immediate rejections.
         assert {"refused", "held", "reached", "answered"} <= {*outcomes}, outcomes

@@ -4,7 +4,7 @@
 
 """Test each module with at least a thousand malformed sets of options.
 
-It rejects them in one line and writes nothing.
+The module must reject each malformed set in one line and write nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ SETS = 1000
 
 
 class Count:
-    """Numbers of accepted and rejected cases. Both must occur for a meaningful test."""
+    """Count accepted and rejected cases.
+
+    A test is meaningful only if both occur.
+    """
 
     def __init__(self) -> None:
         self.taken = self.refused = 0
@@ -38,7 +41,10 @@ class Count:
 
 @pytest.mark.parametrize("name", [*subjects.MODULES, "variables"])
 def test_malformed_options_are_rejected_without_a_write(world: subjects.World, name: str) -> None:
-    """`variables` are variables of the role, as scheduler_plan evaluates them for a host."""
+    """Each module rejects malformed options before any write.
+
+    `variables` are variables of the role, as scheduler_plan evaluates them for a host.
+    """
     options = VARIABLES_SPEC if name == "variables" else subjects.specification(name)
     places = [*world.before, str(world.folder / "live/nothing/x")]
     count = Count()

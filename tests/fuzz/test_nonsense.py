@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Test that all nonsense of the table is rejected, also in check mode.
+"""Test that the modules reject all nonsense values of the table, also in check mode.
 
-The table must have every option.
+The table must contain every option.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def specification(name: str) -> dict[str, Any]:
 def test_table_has_every_option(world: subjects.World, name: str) -> None:
     """The table must have every option of the modules.
 
-    For a new option, add nonsense to the table, or a reason to ANY if every value has a meaning.
+    For a new option, add nonsense values to the table. If every value is valid, add a reason to ANY
+    instead.
     """
     known = nonsense.options(specification(name))
     judged = {
@@ -44,7 +45,8 @@ def test_table_has_every_option(world: subjects.World, name: str) -> None:
 
 
 TYPED = ("bool",)
-# The subject of a query cannot be an invalid option; the result reports it.
+# These options select what to query. If a value is unusable, the module does not fail, and its
+# result reports the error.
 TOLD = ("apiserver", "apiserver_ca", "tls_server_name", "serving_ca", "metrics_", "desired.")
 
 

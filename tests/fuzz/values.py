@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Malformed values, by the type of an option, and inserted into valid options."""
+"""Create malformed values by the type of an option, and insert them into valid options."""
 
 from __future__ import annotations
 
@@ -130,7 +130,10 @@ OTHERS: list[Any] = [
 
 
 def mixed(rng: random.Random) -> str:
-    """Return a text of any characters, but no absolute path, because modules would write there."""
+    """Return a text of any characters, but no absolute path.
+
+    Modules would write to an absolute path.
+    """
     alphabet = rng.choice(
         [
             "ab:/.-_@",
@@ -156,7 +159,7 @@ def text(rng: random.Random) -> Any:
 def value(rng: random.Random, option: dict[str, Any], places: list[str]) -> Any:
     """Return a malformed value for an option.
 
-    `places` are possible paths, none of which suits every option.
+    `places` are paths that the value can use. No path suits every option.
     """
     if rng.random() < 0.15:
         return any_value(rng)
@@ -207,7 +210,7 @@ BY_TYPE = {
 
 
 def fields(rng: random.Random, options: dict[str, Any], places: list[str]) -> dict[str, Any]:
-    """Return a mapping of some of these options with malformed values."""
+    """Return a mapping with malformed values for some of these options."""
     return {
         name: value(rng, option, places) for name, option in options.items() if rng.random() < 0.5
     }
@@ -216,7 +219,7 @@ def fields(rng: random.Random, options: dict[str, Any], places: list[str]) -> di
 def spoilt(
     rng: random.Random, given: dict[str, Any], options: dict[str, Any], places: list[str]
 ) -> dict[str, Any]:
-    """Return valid options with one to four of them malformed, missing or unknown, at any depth."""
+    """Return valid options of which one to four are malformed, missing or unknown, at any depth."""
     if rng.random() < 0.05:
         return fields(rng, options, places)
     result = copy.deepcopy(given)
@@ -235,7 +238,7 @@ def _spoil(
     if way < 0.08 and given:
         given.pop(rng.choice(sorted(given)))
         return
-    # Prefer options that are set, because the other options give them a meaning.
+    # Options that are set come first, because a test of the other options needs them.
     names = sorted(options)
     name = (
         rng.choice([n for n in names if given.get(n) is not None] or names)
@@ -260,9 +263,9 @@ def _spoil(
 def somewhere(
     rng: random.Random, whole: Any, garbage: Callable[[random.Random], Any] = any_value
 ) -> Any:
-    """Return a copy with garbage at one place of any depth.
+    """Return a copy of a value with garbage at one place of any depth.
 
-    The garbage replaces a value, is added beside it, or replaces everything.
+    The garbage replaces a part, is added beside a part, or replaces everything.
     """
     result = copy.deepcopy(whole)
     place, depth = result, rng.choice([1, 2, 3, 4, 6])

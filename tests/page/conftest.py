@@ -11,8 +11,8 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-# For each displayed text: size, contrast with its background, and how far it sticks out of its
-# element.
+# For each displayed text, the script returns the size, the contrast with the background, and the
+# pixels outside of the element.
 LOOK = r"""
 const number = text => (text.match(/[\d.]+/g) || []).map(Number);
 const luminance = ([r, g, b]) => [r, g, b].map(p => p / 255)
@@ -51,7 +51,7 @@ return {texts, content: root.scrollWidth, window: root.clientWidth,
 
 
 class Browser:
-    """Chromium with an open page."""
+    """Control Chromium with an open page."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -91,7 +91,7 @@ class Browser:
 
     @property
     def text(self) -> str:
-        """Return the visible text, with collapsed white space."""
+        """Return the visible text of the page, with collapsed white space."""
         return " ".join(self.run("return document.body.innerText").split())
 
     def pdf(self) -> dict[str, Any]:

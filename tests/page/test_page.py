@@ -1,4 +1,4 @@
-"""Test the pages of status and drill in a browser: phone and screen, light and dark, paper."""
+"""Test the HTML pages of status and drill in a browser: phone and screen, light and dark, paper."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_markup_of_a_hostile_host_is_only_text(browser: Browser) -> None:
 
 
 def test_page_of_a_hundred_clusters_stays_small(browser: Browser) -> None:
-    """Each card of the overview links to its cluster."""
+    """The page of 100 clusters stays small. Each card of the overview links to its cluster."""
     page = render_status_page(troubled(100))
     assert len(page) < 1_000_000
     browser.open(page, 400)

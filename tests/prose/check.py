@@ -12,7 +12,7 @@ from tests.prose import extract
 
 
 def alerts(vale: str, directory: Path) -> list[tuple[str, int, str]]:
-    """Return the errors in the text below `directory` as (path, line, message), sorted."""
+    """Return the errors in the text below `directory` as sorted tuples (path, line, message)."""
     command = [vale, f"--config={extract.ROOT / '.vale.ini'}", "--no-exit", "--output=JSON", "."]
     result = subprocess.run(command, cwd=directory, capture_output=True, check=False, text=True)
     if result.returncode:

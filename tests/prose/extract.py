@@ -1,7 +1,8 @@
 """Find the prose of this repository: pages, task names, messages, comments, documentation.
 
-`python3 -m tests.prose.extract DIRECTORY` writes it below DIRECTORY, one Markdown file per source
-file and kind. Each line keeps its number, so that a report on the copy is valid for the source.
+`python3 -m tests.prose.extract DIRECTORY` writes the prose below DIRECTORY, one Markdown file per
+source file and kind. Each line keeps its number, so that a report about the copy is valid for the
+source.
 """
 
 from __future__ import annotations
@@ -26,20 +27,24 @@ LICENSE = re.compile(r"Copyright \(c\)|GNU General Public License|SPDX-|module u
 DIRECTIVE = re.compile(
     r"noqa|nosec|fmt:|type:|ruff:|mypy:|pylint:|yamllint|code: language|sanity|go:build|!"
 )
-# Ansible's markup and names in code: Vale does not check code spans.
+# These patterns match Ansible's markup and names in code. Vale does not check code spans.
 MARKUP = re.compile(r"\b[BCEILMOPRUV]+\(((?:[^()]|\([^()]*\))*)\)")
 JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
-# Not prose: SQL-like expressions, styles and markup of the pages that the project generates.
+# These literals are not prose: expressions, styles and markup of the pages that the project
+# generates.
 CODE = re.compile(r"[{}<>]\s*$|^\s*[<.#:@{]|;\s*\}|\\[sdwb(]|\(\?[:P!=]|^[a-z_.]+\(|=\"")
 
 
-# Starts a new text in a page: a list item, heading, table row or comment.
+# Each of these lines starts a new text in a page: a list item, heading, table row or comment.
 BLOCK_START = re.compile(r"\s*([-*] |\d+\. |#+ |\||<)")
 
 
 @dataclass(frozen=True)
 class Text:
-    """Prose of one kind; `line` is the line of the source on which it starts."""
+    """Hold prose of one kind.
+
+    `line` is the line of the source on which the prose starts.
+    """
 
     kind: str
     path: str
@@ -83,7 +88,8 @@ def python_literals(path: str, source: str) -> Iterator[Text]:
         elif isinstance(node, (ast.Constant, ast.JoinedStr)):
             text = literal(node)
             if path.startswith(("plugins/", "lab/")) and text is not None and is_prose(text):
-                # On one line: line breaks of a message are escapes in the source.
+                # The text stays on one line, because the source has escapes for the line breaks of
+                # a message.
                 yield Text("messages", path, node.lineno, clean(text).replace("\n", " "))
         else:
             pending.extend(ast.iter_child_nodes(node))
@@ -133,13 +139,16 @@ def yaml_texts(
         text = JINJA.sub("X", str(node.value))
         kind = "documentation" if documentation else kind_of(path, key)
         if kind and " " in text and (kind == "tasks" or is_prose(text)):
-            # The text of a block scalar starts on the next line.
+            # The text of a block scalar starts on the line after the key.
             line = offset + node.start_mark.line + 1 + (node.style in ("|", ">"))
             yield Text(kind, path, line, clean(text))
 
 
 def yaml_scalars(source: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
-    """Yield each scalar with the key that it belongs to, once even if it has aliases."""
+    """Yield each scalar with the key of its mapping.
+
+    A scalar with aliases is yielded once.
+    """
     pending: list[tuple[str, yaml.Node]] = [
         ("", node) for node in yaml.compose_all(source, yaml.SafeLoader) if node is not None
     ]
@@ -158,7 +167,7 @@ def yaml_scalars(source: str) -> Iterator[tuple[str, yaml.ScalarNode]]:
 
 
 def kind_of(path: str, key: str) -> str:
-    """Return the kind of the value of a key in YAML, "" if it is not prose."""
+    """Return the kind of the value of a YAML key, or an empty string if the value is not prose."""
     if path.startswith("changelogs/fragments/"):
         return "pages"
     if key in ("description", "short_description", "summary"):
@@ -226,7 +235,10 @@ def file_texts(path: str, source: str) -> Iterator[Text]:
 
 
 def write(directory: Path, root: Path = ROOT) -> None:
-    """Write DIRECTORY/KIND/PATH.md for each source file and kind; a page is copied unchanged."""
+    """Write DIRECTORY/KIND/PATH.md for each source file and kind.
+
+    A page is copied unchanged.
+    """
     found: dict[tuple[str, str], dict[int, str]] = defaultdict(dict)
     for text in texts(root):
         rows = found[text.kind, text.path]

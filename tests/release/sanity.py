@@ -36,9 +36,9 @@ ensurepip.bootstrap(default_pip=True)
 
 
 def interpreters() -> Iterator[tuple[int, Path]]:
-    """Yield each available minor version of Python: those of pyenv, then those in PATH.
+    """Yield each available minor version of Python, first from pyenv, then from PATH.
 
-    The shims of pyenv start no Python without its environment.
+    The shims of pyenv start no Python without the environment of pyenv.
     """
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     for minor in PYTHONS:
@@ -58,10 +58,11 @@ def copy_trees(archive: Path) -> dict[str, Path]:
     tarball.copy(trees["repository"])
     shutil.rmtree(trees["tarball"], ignore_errors=True)
     trees["tarball"].mkdir(parents=True)
-    # tarfile of Debian 12's Python has no filter, and newer ones warn without it.
+    # tarfile of Debian 12's Python does not support filter, and newer versions warn without filter.
     subprocess.run(["tar", "-xzf", archive, "-C", trees["tarball"]], check=True)
     for tree in trees.values():
-        # Otherwise ansible-test queries the surrounding clone, which ignores these files.
+        # Without a separate repository, ansible-test queries the surrounding clone, which ignores
+        # these files.
         for command in (["init", "--quiet"], ["add", "--force", "--all"]):
             subprocess.run(["git", *command], cwd=tree, check=True)
     return trees

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Build the tarball of a release with its changelog: `python3 tests/release/tarball.py DIRECTORY`.
 
-The clone does not change.
+The script does not change the clone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def copy(target: Path) -> None:
         ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True
     ).stdout
     for name in filter(None, files.split("\0")):
-        # Without the link of the clone to itself, because ansible-test allows no link to a directory.
+        # The copy omits the link of the clone to itself, because ansible-test allows no link to a
+        # directory.
         if not name.startswith(".collections/") and (ROOT / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name, follow_symlinks=False)
@@ -43,7 +44,7 @@ def main(directory: Path) -> None:
     copy(tree)
     version = load(tree / "galaxy.yml")["version"]
     if version not in load(tree / "changelogs/changelog.yaml")["releases"]:
-        # As for a real release, to check that this works.
+        # The commands are those of a real release, so that the script tests them.
         subprocess.run(
             ["antsibull-changelog", "release", "--version", version], cwd=tree, check=True
         )

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Print figures about names and size of the Python files in a directory.
 
-Run `python tests/structure/figures.py [-v] DIRECTORY...`; `make figures` runs it on the shipped code.
-The figures are for comparison with other projects. With -v, the items of each figure are listed.
+Run `python tests/structure/figures.py [-v] DIRECTORY...`. `make figures` runs the script on the
+shipped code. You can compare the figures with other projects. With -v, the script lists the items
+of each figure.
 """
 
 from __future__ import annotations
@@ -29,12 +30,13 @@ MAX_LINES = 60
 MAX_PARAMETERS = 6
 MAX_COLUMNS = 100
 DOCUMENTATION_BLOCKS = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
-# Every plugin defines them for Ansible. Vars is the type of the task_vars that Ansible passes.
+# Every plugin defines these names for Ansible. Vars is the type of the task_vars that Ansible
+# passes.
 REQUIRED_NAMES = DOCUMENTATION_BLOCKS | {
     *("main", "ActionModule", "ModuleDocFragment", "Vars"),
     *("FilterModule", "InventoryModule", "LookupModule", "TestModule"),
 }
-# Renamed in the same way in most projects, not to avoid a name of the file.
+# Most projects rename these imports in the same way, so they do not count as renamed.
 USUAL_RENAMES = {("typing", "t"), ("constants", "C")}
 NOT_CODE = {
     *(tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT),
@@ -46,7 +48,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Figure:
-    """The counted items, one line each, and the number of things that could have been counted."""
+    """Hold the counted items, one line each, and the number of candidates."""
 
     title: str
     items: list[str]
@@ -58,7 +60,7 @@ class Figure:
 
 
 class Source:
-    """A parsed file."""
+    """Hold a parsed file."""
 
     def __init__(self, path: Path, directory: Path) -> None:
         self.name = str(path.relative_to(directory))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A small HTTPS server that replaces an apiserver, also a faulty or hostile one."""
+"""Provide a small HTTPS server that replaces an apiserver, also a faulty or hostile one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ import yaml
 def answer(
     status: int = 200, body: Any = b"", headers: Sequence[str] = (), *, reason: str = "X"
 ) -> bytes:
-    """Return a complete HTTP response. A body other than bytes is sent as JSON."""
+    """Return a complete HTTP response.
+
+    If the body is not bytes, the body is sent as JSON.
+    """
     kind = "text/html" if isinstance(body, bytes) else "application/json"
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [
@@ -81,10 +84,10 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError, ValueError), connection:
-            # Detects that the client has closed the connection.
+            # This read detects that the client has closed the connection.
             connection.settimeout(10)
-            # As Go's servers do. Otherwise a response waits 40 ms until the client acknowledges the
-            # handshake.
+            # Go's servers also set this option. Without it, a response waits 40 ms until the client
+            # acknowledges the handshake.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stream = self._secured(connection) if self._context else connection
             with stream:
@@ -95,7 +98,7 @@ class Server:
                         if not data:
                             return
                         request += data
-                        if not self._context:  # no TLS hello has such an end
+                        if not self._context:  # no TLS hello ends with these bytes
                             break
                     self.requests.append(request)
                     response = self.respond(request.decode("latin-1"))
@@ -112,7 +115,7 @@ class Server:
         try:
             stream.do_handshake()
         except ssl.SSLError:
-            # Closing with unread data would reset the connection, and the client could lose the
+            # If data is unread, a close resets the connection, and the client can lose the TLS
             # alert.
             while os.read(stream.fileno(), 65536):
                 pass
@@ -120,7 +123,7 @@ class Server:
         return stream
 
     def close(self) -> None:
-        # close() alone would leave the thread in accept().
+        # Without the shutdown, the thread stays in accept() after close().
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -144,7 +147,10 @@ def kubeconfig(
     user: dict[str, Any] | None = None,
     **cluster: Any,
 ) -> bytes:
-    """Return a kubeconfig with one context per server. The first context is current."""
+    """Return a kubeconfig with one context per server.
+
+    The first context is the current context.
+    """
     cluster = {**({"certificate-authority-data": b64(ca)} if ca else {}), **cluster}
     user = {
         **(
@@ -170,7 +176,7 @@ def kubeconfig(
 
 
 def refused_port() -> int:
-    """Return a port without a listener."""
+    """Return a port on which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port: int = sock.getsockname()[1]
         return port

@@ -49,7 +49,10 @@ def certificate(days: int, *, life: int = 365) -> dict[str, Any]:
 
 
 def _day(number: int) -> str:
-    """Return a time as text; day 0 is the first day of 2026."""
+    """Return a time as text.
+
+    Day 0 is the first day of 2026.
+    """
     return (datetime(2026, 1, 1, 12, tzinfo=timezone.utc) + timedelta(days=number)).strftime(
         "%Y-%m-%dT%H:%M:%SZ"
     )
@@ -58,7 +61,10 @@ def _day(number: int) -> str:
 def play_scope(
     members: str = "m1 m2 m3", playing: str = "", batch: str = "", lost: str = ""
 ) -> rollout.PlayScope:
-    """Return the scope of a play. Names are separated by spaces."""
+    """Return the scope of a play.
+
+    The arguments contain names that are separated by spaces.
+    """
     playing = playing or members
     return rollout.PlayScope(
         members.split(), playing.split(), (batch or playing).split(), lost.split()

@@ -12,7 +12,7 @@ from tests.support.lab import UNIT, Lab, Run
 PLAYBOOK = "playbooks/drill.yml"
 CONFIRMED = "--extra-vars=drill_confirm=yes"
 KINDS = ("stop", "kill", "freeze", "partition")
-# Journal of the previous leader about its end.
+# The journal of the previous leader contains one of these texts when the leader ends.
 LEASE_LOST = "eaderelection lost"
 LOST = {
     "stop": "systemd[1]: Stopped ",
@@ -25,7 +25,7 @@ TIMER = "kube-ha-drill-undo.timer"
 
 @dataclass
 class Drill:
-    """A run of drill.yml with its report and its page."""
+    """Hold a run of drill.yml with its report and its page."""
 
     run: Run
     report: dict[str, Any]
@@ -47,7 +47,7 @@ def drill(lab: Lab, directory: Path, kind: str, *words: str) -> Drill:
 
 
 def passed(lab: Lab, result: Drill) -> None:
-    """Check everything that holds for every successful drill."""
+    """Check all facts that hold for every successful drill."""
     assert result.run.code == 0, result.run.output
     report = result.report
     assert report["passed"], report["errors"]
@@ -91,7 +91,10 @@ def namespaces(lab: Lab) -> list[str]:
 
 
 def inside(lab: Lab, name: str, script: str) -> str:
-    """Return the output of a shell on a host. This is faster than through Ansible."""
+    """Run a shell script on a host and return its output.
+
+    The function does not use Ansible, which is slower.
+    """
     return lab.podman("exec", lab.settings.container(name), "sh", "-c", script)
 
 
@@ -103,7 +106,7 @@ def timer(lab: Lab, name: str) -> bool:
 def process_state(lab: Lab, name: str) -> str:
     """Return the state of the scheduler's process in the kernel, such as S or T.
 
-    "" without a process.
+    If no process runs, the result is an empty string.
     """
     script = (
         f"pid=$(systemctl show --property=MainPID --value {UNIT}); "

@@ -28,7 +28,7 @@ CHANGING = (
 
 
 class FakeModule:
-    """The part of AnsibleModule that module_utils uses."""
+    """Provide the part of AnsibleModule that module_utils uses."""
 
     def __init__(self, check_mode: bool = False, **params: Any) -> None:
         self.params = {"mode": None, "owner": None, "group": None, **params}
@@ -58,7 +58,7 @@ class FakeModule:
 
 
 def filled(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return options as AnsibleModule does, including suboptions and defaults."""
+    """Fill in options as AnsibleModule does, including suboptions and defaults."""
     unknown = set(given) - set(spec)
     assert not unknown
     options = {}
@@ -77,9 +77,9 @@ def filled(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def at_change(point: int, what: Callable[[], object]) -> Iterator[list[int]]:
-    """Do `what` instead of the n-th change of a file.
+    """Call `what` before the n-th change of a file.
 
-    Yield a list with one number: the remaining changes.
+    The function yields a list with one number: the changes that remain until the call.
     """
     left = [point]
 
@@ -103,9 +103,9 @@ def at_change(point: int, what: Callable[[], object]) -> Iterator[list[int]]:
 
 
 def killed_at(action: Callable[[], object], point: int) -> bool:
-    """Run `action` in a child that kills itself at its n-th change of a file.
+    """Run `action` in a child process that kills itself at its n-th change of a file.
 
-    Return whether the child reached it.
+    Return whether the child reached that change.
     """
     child = os.fork()
     if child == 0:
@@ -119,7 +119,7 @@ def killed_at(action: Callable[[], object], point: int) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """Check that an error is one readable line, and return it."""
+    """Check that an error is one readable line, and return the line."""
     text = str(error)
     assert text, "empty"
     assert "\n" not in text, "more than one line"
@@ -128,7 +128,7 @@ def one_line(error: BaseException) -> str:
 
 
 class HostVars(dict[str, dict[str, Any]]):
-    """The part of Ansible's hostvars that the action plugins use."""
+    """Provide the part of Ansible's hostvars that the action plugins use."""
 
     def raw_get(self, name: str) -> dict[str, Any]:
         return self[name]

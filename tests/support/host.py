@@ -33,7 +33,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class FakeProc(Proc):
-    """A /proc in a directory. Its clock starts in 1970, so that ticks count from then."""
+    """Provide a /proc in a directory.
+
+    The boot time is in 1970, so that process start times count from then.
+    """
 
     def __init__(self, root: Path) -> None:
         super().__init__(str(root), boot=0.0)
@@ -93,7 +96,7 @@ class FakeProc(Proc):
 
 
 class FakeSystemd(systemd.Systemd):
-    """A unit that starts from the live set."""
+    """Provide a systemd whose unit starts from the live file set."""
 
     def __init__(self, unit: Path, proc: FakeProc) -> None:
         self.unit = unit
@@ -101,11 +104,11 @@ class FakeSystemd(systemd.Systemd):
         self.did: list[str] = []
         self.pid = 0
         self.program: Path | None = None
-        self.vendor: Path | None = None  # a unit of another owner in another directory
+        self.vendor: Path | None = None  # directory of a unit that another owner installed
         self.credentials: dict[str, Path] = {}
         self.number = 252
         self.lines = ["the end of the journal"]
-        self.log: list[tuple[float, str]] = []  # what the unit logged, and when
+        self.log: list[tuple[float, str]] = []  # log lines of the unit with their times
         self.words: tuple[str, ...] = ()
         self.state = {
             "LoadState": "not-found",
@@ -118,7 +121,7 @@ class FakeSystemd(systemd.Systemd):
 
     @property
     def read(self) -> Path | None:
-        """Return the file of the unit."""
+        """Return the path of the unit file."""
         return self.unit if self.unit.exists() else self.vendor
 
     def show(self, unit: str) -> dict[str, str]:
@@ -155,8 +158,8 @@ class FakeSystemd(systemd.Systemd):
             exe=Path(os.path.realpath(self.program)) if self.program else None,
             cgroup=f"/system.slice/{UNIT_NAME}",
         )
-        # The host sees these files where the process does. Without a place for them, keep the view
-        # of the process.
+        # The host reads these files below the root directory of the process. If their directory is
+        # not below /run, the files are also in that directory.
         place = credentials_dir(unit)
         observed = [
             folder / "root" / place.lstrip("/"),
@@ -182,7 +185,7 @@ class FakeSystemd(systemd.Systemd):
 
 
 class ReleaseModule:
-    """Return an AnsibleModule for scheduler_fileset."""
+    """Provide the part of AnsibleModule that scheduler_fileset uses."""
 
     def __init__(self, check_mode: bool, **params: Any) -> None:
         self.check_mode = check_mode
@@ -204,7 +207,7 @@ class ReleaseModule:
 
 
 class Host:
-    """Return a set of four files below a directory."""
+    """Provide a file set of four files below a directory."""
 
     def __init__(self, root: Path) -> None:
         self.root = root / "host"

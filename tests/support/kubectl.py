@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Find real kubectls for comparison.
+"""Find real versions of kubectl for comparison.
 
-KUBECTL can contain several paths, separated as in PATH. Otherwise use the kubectl in PATH.
+KUBECTL can contain several paths, separated as in PATH. If KUBECTL is not set, the tests use the
+kubectl in PATH.
 """
 
 from __future__ import annotations

@@ -41,11 +41,12 @@ MOMENT = 0.3
 
 @dataclass
 class Run:
-    """A run of a playbook."""
+    """Hold a run of a playbook."""
 
     code: int
     output: str
-    counts: list[list[str]] = field(default_factory=list)  # host, `module` or `task`, name
+    # each entry: host, `module` or `task`, name
+    counts: list[list[str]] = field(default_factory=list)
 
     @property
     def changed(self) -> dict[str, int]:
@@ -59,17 +60,17 @@ class Run:
     def text(self) -> str:
         """Return the output without line breaks and quotes.
 
-        It contains also the sentences that the callback wraps.
+        Tests can then search for sentences that the callback wraps.
         """
         return re.sub(r"\s+", " ", self.output.replace("''", "'"))
 
     @property
     def modules(self) -> list[str]:
-        """Return the module processes that were started on all hosts."""
+        """Return the names of the module processes on all hosts."""
         return [name for _host, kind, name in self.counts if kind == "module"]
 
     def runs(self, host: str) -> list[str]:
-        """Return the module processes that were started on a host."""
+        """Return the names of the module processes on a host."""
         return [
             name
             for name_of_host, kind, name in self.counts
@@ -77,7 +78,7 @@ class Run:
         ]
 
     def tasks(self, host: str) -> list[str]:
-        """Return the tasks of a host, including skipped ones."""
+        """Return the tasks of a host, including skipped tasks."""
         return [
             name
             for name_of_host, kind, name in self.counts
@@ -86,7 +87,7 @@ class Run:
 
 
 def operators(**settings: str) -> dict[str, str]:
-    """Return the environment of an operator, not the one that Molecule sets for its own runs."""
+    """Return the environment of an operator, without the variables that Molecule sets."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")
     }
@@ -94,7 +95,7 @@ def operators(**settings: str) -> dict[str, str]:
 
 
 class Lab:
-    """The hosts of a lab, from outside."""
+    """Access the hosts of a lab from this machine."""
 
     def __init__(self) -> None:
         self.settings = lab_settings.read(os.environ, ROOT)
@@ -106,7 +107,7 @@ class Lab:
         }
         self.variables: dict[str, Any] = group["vars"]
         self.ca = (self.state / "ca.pem").read_text()
-        self.apiserver = self.names[0]  # the apiserver that kubectl uses
+        self.apiserver = self.names[0]  # name of the host whose apiserver kubectl uses
 
     @property
     def names(self) -> list[str]:
@@ -119,7 +120,10 @@ class Lab:
         return testinfra.get_host(f"ansible://{name}", ansible_inventory=str(self.inventory))
 
     def write(self, name: str, path: str, content: bytes) -> None:
-        """Write a file on a host, in an existing directory."""
+        """Write a file on a host.
+
+        The directory must exist.
+        """
         self.host(name).check_output(
             "echo %s | base64 -d > %s", base64.b64encode(content).decode(), path
         )
@@ -176,7 +180,7 @@ class Lab:
     def journal(self, name: str, *words: str) -> str:
         """Return the journal of a host's scheduler.
 
-        Without options of journalctl, return the last lines.
+        By default, the function returns the last lines.
         """
         words = words or ("--lines=50",)
         return self.podman(
@@ -189,7 +193,7 @@ class Lab:
         )
 
     def not_given_back(self, since: float) -> list[str]:
-        """Return and report the log lines of schedulers that could not release the lease.
+        """Return and print the log lines of schedulers that could not release the lease.
 
         `since` is in Unix seconds.
         """
@@ -212,8 +216,8 @@ class Lab:
     ) -> Run:
         """Run a playbook.
 
-        Unless `steady`, do not wait 12 s until a rolled member runs steadily; only the upgrade
-        tests check that.
+        By default, the playbook does not wait 12 s until a rolled member runs steadily. Only the
+        upgrade tests set `steady` and check that wait.
         """
         environment = operators(**settings)
         counts = tmp / "counts" if tmp else None
@@ -244,9 +248,9 @@ class Lab:
         return Run(done.returncode, done.stdout, [line.split(maxsplit=2) for line in reported])
 
     def cut_off(self, playbook: str, line_starts: str, count: int, *words: str) -> bool:
-        """Kill all processes of a playbook shortly after so many matching lines.
+        """Kill all processes of a playbook shortly after `count` matching lines.
 
-        Return whether it reached them.
+        Return whether the playbook reached these lines.
         """
         with subprocess.Popen(
             [PROGRAM, f"--inventory={self.inventory}", playbook, *words],
@@ -274,7 +278,10 @@ class Lab:
         hosts: Mapping[str, Mapping[str, Any]] | None = None,
         **variables: Any,
     ) -> Path:
-        """Write another inventory of the same hosts; `hosts` are variables of single hosts."""
+        """Write another inventory of the same hosts.
+
+        `hosts` contains the variables of single hosts.
+        """
         content = yaml.safe_load(self.inventory.read_text())["kube_masters"]
         content["vars"] |= variables
         for name, own in (hosts or {}).items():
@@ -287,9 +294,9 @@ class Lab:
         return self.play("playbooks/site.yml", *words, **options)
 
     def start_anew(self, *words: str) -> Run:
-        """Deploy after stopping all schedulers.
+        """Stop all schedulers, then deploy.
 
-        All members then start at once, which takes half the time of a rollout.
+        All members start at once, which takes half the time of a rollout.
         """
         for name in self.names:
             self.host(name).check_output("systemctl stop %s", UNIT)
@@ -305,7 +312,7 @@ class Lab:
 
 
 def wait_for_age(certificate: x509.Certificate, seconds: float, backdate: float = 300) -> None:
-    """Wait until a certificate is so many seconds old.
+    """Wait until a certificate has a given age in seconds.
 
     `backdate` is the time between the start of its validity and its issue.
     """
@@ -314,7 +321,7 @@ def wait_for_age(certificate: x509.Certificate, seconds: float, backdate: float 
 
 
 def wait_for(ask: Callable[[], Any], seconds: float) -> Any:
-    """Return the first true result."""
+    """Call a function until its result is true, and return the result."""
     deadline = time.monotonic() + seconds
     while True:
         answer = ask()

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An external CA: the directory between it and a host, and how cfssl and openssl sign a request."""
+"""Provide an external CA, the directory between the CA and a host, and two tools that sign.
+
+The tools are cfssl and openssl.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ ADVICE = "have {0}/m1.csr signed by the CA in {1}, and save the certificate as {
 
 
 class Site:
-    """A host, a CA without its key, and the directory between them."""
+    """Provide a host, a CA without its key, and the directory between them."""
 
     def __init__(self, folder: Path) -> None:
         for name in ("host", "ca", "csr"):
@@ -83,7 +86,7 @@ class Site:
         return result
 
     def public(self) -> Any:
-        """Return the key of the pending request."""
+        """Return the public key of the pending request."""
         return x509.load_pem_x509_csr(self.csr.read_bytes()).public_key()
 
     def issue(self, ca: Ca | None = None, **given: Any) -> x509.Certificate:
@@ -102,7 +105,7 @@ class Site:
 
 
 def by_cfssl(ca: Path, key: Path, request: Path, config: Path, profile: str = "kubernetes") -> None:
-    """Sign HOST.csr to HOST.pem as in the documentation of cfssl."""
+    """Sign HOST.csr as HOST.pem, with the commands in the documentation of cfssl."""
     words = [
         f"-ca={ca}",
         f"-ca-key={key}",
@@ -119,7 +122,10 @@ def by_cfssl(ca: Path, key: Path, request: Path, config: Path, profile: str = "k
 def by_openssl(
     ca: Path, key: Path, request: Path, *words: str, days: int = 365, copy: bool = True
 ) -> None:
-    """Sign HOST.csr to HOST.pem. `copy` sets whether the requested extensions are copied."""
+    """Sign HOST.csr as HOST.pem.
+
+    If `copy` is true, openssl copies the requested extensions.
+    """
     extensions = ["-copy_extensions", "copyall"] if copy else []
     out = ["-out", str(request.with_suffix(".pem")), "-days", str(days), *extensions, *words]
     openssl(

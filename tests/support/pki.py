@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Keys, a CA, and tasks of x509_cert."""
+"""Provide keys, a CA, and tasks of x509_cert."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _SPARE: dict[str, Any] = {}
 
 
 def spare(kind: str = "RSA", number: int = 0, **more: Any) -> Any:
-    """Return a key that tests can share, because RSA keys take long to generate."""
+    """Return a key that tests can share, because the generation of an RSA key takes long."""
     name = f"{kind}{number}{sorted(more.items())}"
     if name not in _SPARE:
         _SPARE[name] = generate_key(KeyKind(kind, **more))
@@ -89,7 +89,7 @@ def certificate(
     public: Any = None,
     **given: Any,
 ) -> x509.Certificate:
-    """Create a certificate for a key or another public key, self-signed or by an issuer."""
+    """Create a certificate for a key, self-signed or signed by an issuer."""
     spec = parse_certificate_spec(options(**given))
     period = ValidityPeriod(now - spec.backdate, now + spec.valid_for, now + spec.valid_for)
     signer = Signer(issuer.certificate, issuer.private) if issuer else Signer(None, key)
@@ -105,7 +105,10 @@ def key_pem(key: Any, passphrase: str | None = None) -> str:
 
 
 class Ca:
-    """A CA, in two files if a directory is given. CAs with the same key are the same CA."""
+    """Provide a CA, in two files if a directory is given.
+
+    Two objects with the same key are the same CA.
+    """
 
     def __init__(
         self, folder: Path | None = None, key: Any = None, name: str = "ca", **given: Any
@@ -143,7 +146,7 @@ class Ca:
     ) -> tuple[str, str]:
         """Return PEM of a certificate and its key, created without the code under test.
 
-        It is valid from `start` to `end` seconds from now.
+        The certificate is valid from `start` to `end`, in seconds from now.
         """
         key = key or ec.generate_private_key(ec.SECP256R1())
         sans: list[x509.GeneralName] = [x509.DNSName(d) for d in dns]
@@ -167,15 +170,16 @@ class Ca:
 
 
 def elapsed() -> timedelta:
-    """Return the offset of the real clock from the tests' clock, which is frozen at their start.
+    """Return the offset of the real clock from the clock of the tests.
 
-    Certificates that no test issues itself use the real clock.
+    The clock of the tests is frozen at their start. Other tools issue certificates with the real
+    clock.
     """
     return current_utc() - NOW
 
 
 class Host:
-    """A directory for the files of tasks."""
+    """Provide a directory for the files of tasks."""
 
     def __init__(self, folder: Path, ca: Ca | None, **task: Any) -> None:
         self.folder = folder

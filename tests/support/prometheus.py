@@ -1,4 +1,4 @@
-"""Debian's Prometheus for the tests of monitoring."""
+"""Provide Debian's Prometheus for the tests of monitoring."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.support.simulation import ROOT
 
 @functools.cache
 def packages(*names: str) -> list[Path]:
-    """Return the files of packages from the cache."""
+    """Return the files of packages from the cache of the lab."""
     command = [sys.executable, str(ROOT / "lab/debs.py"), *names]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     return [Path(line) for line in done.stdout.splitlines()[-len(names) :]]
 
 
 def on_this_machine(directory: Path) -> dict[str, object]:
-    """Return variables for monitoring.yml, which writes into a directory of this machine."""
+    """Return variables with which monitoring.yml writes to a directory of this machine."""
     return {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
@@ -31,7 +31,7 @@ def on_this_machine(directory: Path) -> dict[str, object]:
 
 
 def promtool(*words: str | Path, stdin: str | None = None) -> str:
-    """Return the output of promtool, which must succeed."""
+    """Run promtool, which must succeed, and return its output."""
     program = packages("promtool")[0].parent / "unpacked/usr/bin/promtool"
     done = subprocess.run(
         [program, *words], input=stdin, capture_output=True, text=True, check=False, timeout=120

@@ -1,4 +1,4 @@
-"""Defaults and data of the role as Ansible evaluates them, and the content of its report."""
+"""Read defaults and data of the role as Ansible evaluates them, and the content of its report."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
 
 
 def defaults(name: str = "kube-scheduler") -> dict[str, Any]:
-    """Return the defaults for an instance name.
+    """Return the defaults of the role for an instance name.
 
-    Other defaults with an expression stay unevaluated.
+    Defaults with other expressions stay unevaluated.
     """
     result: dict[str, Any] = yaml.safe_load(
         (ROLE / "defaults/main.yml").read_text().replace("{{ kube_scheduler_name }}", name)
@@ -25,7 +25,7 @@ def defaults(name: str = "kube-scheduler") -> dict[str, Any]:
 def role_vars() -> dict[str, Any]:
     """Return the variables of vars/main by name.
 
-    They are tables, hardening, and data that an including task can override.
+    The variables are tables, hardening, and data that an including task can override.
     """
     files = (ROLE / "vars/main").glob("*.yml")
     return {
@@ -36,7 +36,7 @@ def role_vars() -> dict[str, Any]:
 def answers(report: Path) -> dict[str, Any]:
     """Return the result of each member from the file of status_json.
 
-    None for a member without a result.
+    The value is None for a member without a result.
     """
     clusters = json.loads(report.read_text())["clusters"]
     return {
@@ -46,7 +46,8 @@ def answers(report: Path) -> dict[str, Any]:
     }
 
 
-# Results of the steps instance, variables and host of scheduler_plan, as far as modules use them.
+# These are results of the steps instance, variables and host of scheduler_plan, with the keys that
+# modules use.
 STEP_INSTANCE = {"unit": "x.service", "fileset_dir": "/var/lib/x", "kubeconfig": "/k"}
 STEP_INPUT: dict[str, Any] = {
     **STEP_INSTANCE,

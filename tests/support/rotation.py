@@ -36,12 +36,12 @@ SERVED = "Loaded a new cert/key pair"
 
 
 def rotate(kind: str = "", *words: str) -> tuple[str, ...]:
-    """Return the arguments of ansible-playbook after the inventory."""
+    """Return the arguments of ansible-playbook that follow the inventory."""
     return ("playbooks/rotate.yml", *([f"--extra-vars=rotate={kind}"] if kind else []), *words)
 
 
 def trusted(lab: Lab, name: str) -> str:
-    """Return the CAs that a host's kubeconfig trusts, as PEM."""
+    """Return the CA certificates that a host's kubeconfig trusts, as PEM."""
     cluster = yaml.safe_load(lab.host(name).file(KUBECONFIG).content)["clusters"][0]["cluster"]
     return base64.b64decode(cluster["certificate-authority-data"]).decode()
 
@@ -51,7 +51,7 @@ def sha256(certificate: x509.Certificate) -> str:
 
 
 def lying(lab: Lab, name: str) -> x509.Certificate:
-    """Return the certificate file of a host."""
+    """Return the certificate in the certificate file of a host."""
     return x509.load_pem_x509_certificate(lab.host(name).file(CERTIFICATE).content)
 
 
@@ -68,7 +68,10 @@ def knows(lab: Lab, name: str, certificate: x509.Certificate) -> bool:
 
 
 def known_as(lab: Lab, name: str) -> str:
-    """Return the SHA-256 of the client certificate in a host's audit log (1.32 and newer)."""
+    """Return the SHA-256 of the client certificate in a host's audit log.
+
+    The version of the apiserver must be 1.32 or newer.
+    """
     lines = lab.host(name).check_output("tail --lines=1 /var/log/lab-audit.log").splitlines()
     [result] = json.loads(lines[-1])["user"]["extra"]["authentication.kubernetes.io/credential-id"]
     return str(result).partition("X509SHA256=")[2].lower()
@@ -82,7 +85,7 @@ def keys(lab: Lab) -> dict[str, str]:
 
 
 def logged(lab: Lab, name: str, pid: str, words: str) -> float:
-    """Return when a process logged something last, in Unix seconds."""
+    """Return the time in Unix seconds when a process last logged a text."""
     lines = lab.host(name).check_output("journalctl --output=short-unix _PID=%s", pid).splitlines()
     return float([line for line in lines if words in line][-1].split()[0])
 
@@ -95,7 +98,7 @@ def restarts(lab: Lab) -> dict[str, str]:
 
 
 def expired(certificate: bytes, ca_key: bytes) -> bytes:
-    """Return the same certificate, expired an hour ago."""
+    """Return a copy of a certificate that expired an hour ago."""
     former = x509.load_pem_x509_certificate(certificate)
     now = datetime.now(timezone.utc)
     builder = (
@@ -114,7 +117,10 @@ def expired(certificate: bytes, ca_key: bytes) -> bytes:
 
 
 def expire(lab: Lab, name: str) -> None:
-    """Replace a host's certificate by an expired one, also where the kubeconfig embeds it."""
+    """Replace the certificate of a host by an expired certificate.
+
+    If the kubeconfig embeds the certificate, the function changes the kubeconfig too.
+    """
     host = lab.host(name)
     over = expired(host.file(CERTIFICATE).content, (lab.state / "ca-key.pem").read_bytes())
     kubeconfig = yaml.safe_load(host.file(KUBECONFIG).content)
@@ -130,13 +136,13 @@ def expire(lab: Lab, name: str) -> None:
 def bound(lab: Lab) -> float:
     """Return the maximum number of seconds without a leader.
 
-    A version that does not release its lease lets it expire.
+    If a version does not release its lease, the lease must first expire.
     """
     return RELEASED if settings.version_key(lab.settings.version)[:2] >= RELEASES else CRASHED
 
 
 def in_use(lab: Lab, former: dict[str, Any]) -> None:
-    """Check that every host has a new pair, serves it, and uses it with the apiserver."""
+    """Check that every host has a new key pair, serves it, and uses it with the apiserver."""
     now = {name: lying(lab, name) for name in lab.names}
     assert not {*now.values()} & {*former.values()}
     for name, certificate in now.items():
@@ -146,7 +152,10 @@ def in_use(lab: Lab, former: dict[str, Any]) -> None:
 
 
 def rotated(lab: Lab, kind: str, *words: str, transitions: int) -> Measured:
-    """Rotate under a stream of pods. No pod is lost, and the next plain run changes nothing."""
+    """Rotate certificates under a stream of pods.
+
+    The rotation loses no pod, and the next plain run changes nothing.
+    """
     result = under_pods(lab, lambda: lab.play(*rotate(kind, *words)))
     nothing_lost(result, transitions, bound=bound(lab))
     site = lab.site(*words)
@@ -156,9 +165,9 @@ def rotated(lab: Lab, kind: str, *words: str, transitions: int) -> Measured:
 
 
 class NextCa:
-    """A CA with the same name as the lab's.
+    """Provide a CA with the same name as the lab's CA.
 
-    The apiservers trust it once a test configures them to.
+    The apiservers trust the new CA as soon as a test configures them to.
     """
 
     def __init__(self, lab: Lab, folder: Path) -> None:
@@ -176,7 +185,7 @@ class NextCa:
 
     @property
     def taken(self) -> tuple[str, str]:
-        """Return the variables after the change of CA."""
+        """Return the variables that select the new CA after the rotation."""
         return (
             f"--extra-vars=kube_scheduler_ca_cert={self.ca.path}",
             f"--extra-vars=kube_scheduler_ca_key={self.ca.key_path}",
@@ -190,7 +199,7 @@ class NextCa:
         return True
 
     def accepted(self) -> None:
-        """Let the apiservers accept clients of both CAs, and let kubectl trust both.
+        """Let the apiservers accept clients of both CAs, and let kubectl trust both CAs.
 
         The apiservers reload the file automatically.
         """
@@ -207,7 +216,7 @@ class NextCa:
             )
 
     def serves(self) -> None:
-        """Issue apiserver certificates from this CA, with the same names as before."""
+        """Issue new apiserver certificates with this CA and the same names."""
         former = x509.load_pem_x509_certificate((self.pki / "kube-apiserver.pem").read_bytes())
         names: Any = former.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         certificate, key = self.ca.issue(

@@ -1,6 +1,6 @@
-"""Simulated hosts: real Ansible and the real role on hosts that do not exist.
+"""Run real Ansible and the real role on simulated hosts.
 
-The script tests/simulated/master replaces their Python.
+The script tests/simulated/master replaces the Python of the hosts.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def lease(holder: str) -> dict[str, Any]:
 
 
 def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
-    """Return what scheduler_info gathers on a healthy host."""
+    """Return the facts that scheduler_info gathers on a healthy host."""
     return {
         **copy.deepcopy(RESULT),
         "changed": False,
@@ -124,11 +124,11 @@ LIVE = re.compile(
 
 @dataclass
 class Outcome:
-    """A run of a playbook against simulated hosts."""
+    """Hold a run of a playbook against simulated hosts."""
 
     code: int
     output: str
-    calls: dict[str, list[str]]  # modules that each host got, in order
+    calls: dict[str, list[str]]  # modules that ran on each host, in order
     sent: list[
         dict[str, Any]
     ]  # the same for all hosts in order of time: host, module, check mode, options
@@ -156,7 +156,7 @@ class Outcome:
 
     @property
     def rolled(self) -> list[str]:
-        """Return the hosts whose staged set was promoted, in order."""
+        """Return the hosts whose staged file set was promoted, in order."""
         return [
             sent["host"]
             for sent in self.sent
@@ -165,9 +165,9 @@ class Outcome:
 
 
 class Simulation:
-    """Clusters of simulated hosts, each a group of the inventory.
+    """Provide clusters of simulated hosts, each a group of the inventory.
 
-    All start healthy; tests change the results.
+    All clusters start healthy, and tests change the results.
     """
 
     def __init__(self, folder: Path, clusters: Mapping[str, list[str]] | None = None) -> None:
@@ -210,9 +210,9 @@ class Simulation:
 
     @property
     def everywhere(self) -> str:
-        """Run a playbook on all clusters.
+        """Return the option that runs a playbook on all clusters.
 
-        Colons between them would turn c1 to c8 into an IPv6 address.
+        With colons as separator, Ansible would read c1 to c8 as an IPv6 address.
         """
         return f"--extra-vars=kube_scheduler_hosts={','.join(self.clusters)}"
 
@@ -221,7 +221,7 @@ class Simulation:
         self.answers[name][question] = {**copy.deepcopy(self.answers[name][question]), **changes}
 
     def empty(self, name: str, **changes: Any) -> None:
-        """Remove everything from a host. After a promotion, the host is healthy."""
+        """Remove all files from a host. After a promotion, the host is healthy."""
         leader = next(names[0] for names in self.clusters.values() if name in names)
         self.answers[name]["gather"] = gathered(
             name, leader, **{**NOTHING, "missing_libraries": ["yaml"], **changes}
@@ -265,7 +265,7 @@ class Simulation:
                     **self.host_variables.get(name, {}),
                 }
                 if self.inventory:
-                    # group_vars beside that inventory outrank the variables of a group.
+                    # group_vars beside the inventory file outrank the variables of a group.
                     hosts[name] |= self.variables
                 else:
                     hosts[name] = {"kube_scheduler_address": address, **hosts[name]}
@@ -285,7 +285,8 @@ class Simulation:
         }
         return {
             **known,
-            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),  # no such file: Ansible's defaults
+            # this file does not exist, so that Ansible uses its defaults
+            "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
             "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
             "ANSIBLE_CONNECTION_PLUGINS": str(ROOT / "tests/simulated/connection"),
             "ANSIBLE_CALLBACK_PLUGINS": str(ROOT / "tests/callback"),
@@ -303,7 +304,7 @@ class Simulation:
         return self.call([program, *inventories, playbook, *words], **environment)
 
     def call(self, command: Sequence[str | Path], **environment: str) -> Outcome:
-        """Run a command on the hosts."""
+        """Run a command on the simulated hosts."""
         sent, counts = self.folder / "hosts/sent.jsonl", self.folder / "counts"
         counts.unlink(missing_ok=True)
         done = subprocess.run(

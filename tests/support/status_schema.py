@@ -1,6 +1,7 @@
 """Build the JSON Schema of the status document.
 
-The shapes come from its types, the descriptions from the module documentation.
+The shapes come from the Python types of the document, and the descriptions from the module
+documentation.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ STATE = {
     "drift": "all are healthy, but one has drift or could not be compared with its plan",
     "healthy": "all are healthy and match the plan",
 }
-# Descriptions that no module documents.
+# No module documents these fields, so that the descriptions are here.
 WORDS = {
     "StatusDocument": "State of the clusters of one run, unhealthy clusters first.",
     "StatusDocument.schema": (
@@ -117,7 +118,7 @@ def _documented(returned: str) -> dict[str, Any]:
 def _described(
     kind: Any, words: str, documented: dict[str, Any], definitions: dict[str, Any]
 ) -> None:
-    """Add a TypedDict and its parts to the definitions."""
+    """Add a TypedDict and the types of its fields to the definitions."""
     name, properties = kind.__name__, {}
     definitions[name] = {}
     for field, hint in typing.get_type_hints(kind).items():

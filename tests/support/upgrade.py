@@ -1,4 +1,4 @@
-"""Move a lab between two minor versions, with a stream of pods and a watch of the lease."""
+"""Switch a lab between two minor versions, with a stream of pods and a watch of the lease."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def version(number: str) -> str:
 
 
 def runs(lab: Lab) -> set[str]:
-    """Return the versions of the hosts' running processes."""
+    """Return the versions of the scheduler processes on all hosts."""
     script = f"basename $(readlink /proc/$(systemctl show --property=MainPID --value {UNIT})/exe)"
     result = {
         lab.podman("exec", lab.settings.container(name), "sh", "-c", script) for name in lab.names
@@ -40,7 +40,7 @@ def runs(lab: Lab) -> set[str]:
 
 
 def deployed(lab: Lab, number: str) -> None:
-    """Let the lab run a version, unless it already does."""
+    """Deploy a version, unless all hosts already run it."""
     if runs(lab) != {number}:
         run = lab.site(version(number), "--extra-vars=kube_scheduler_allow_downgrade=true")
         assert run.code == 0, run.output
@@ -48,7 +48,7 @@ def deployed(lab: Lab, number: str) -> None:
 
 @dataclass
 class Measured:
-    """What happened to the pods and the lease during a run."""
+    """Hold the events of pods and lease during a run."""
 
     run: Run
     pods: verdict.PodSummary
@@ -60,7 +60,7 @@ class Measured:
 
 
 def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
-    """Run a playbook under four pods per second. Wait until all pods have nodes."""
+    """Run a playbook under four pods per second, and wait until all pods have nodes."""
     leader = lab.leader()
     choice: Any = {
         "leader": leader,
@@ -96,7 +96,8 @@ def leaderless(samples: list[verdict.LeaseSample]) -> list[float]:
 def nothing_lost(result: Measured, transitions: int, bound: float = RELEASED) -> None:
     """Check that the run affected no pod and that each lease transition stayed within its bound.
 
-    In rare cases a lease cannot be released (kubernetes#131867). It then expires as after a crash.
+    In rare cases, a scheduler cannot release its lease (kubernetes#131867). The lease then expires
+    as after a crash.
     """
     assert result.run.code == 0, result.run.output
     assert (result.pods["lost"], result.pods["bound_twice"]) == (0, 0)

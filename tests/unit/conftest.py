@@ -1,4 +1,4 @@
-"""Hypothesis for a machine that does other things too: no example fails for being slow."""
+"""Configure Hypothesis for a busy machine: no example fails because it is slow."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_module_documentation_matches_its_spec(name: str, monkeypatch: pytest.Mo
     assert documentation["module"] == name
     assert captured["supports_check_mode"] is True
     spec = captured["spec"]
-    # The documentation of Ansible contains the file options.
+    # The documentation of Ansible describes the file options.
     own_options = {
         option: documented_option
         for option, documented_option in documentation["options"].items()
@@ -145,7 +145,10 @@ def calls(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_arguments_in_yaml_match_the_specs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rule `args` of ansible-lint skips modules with an action plugin."""
+    """The arguments in YAML match the specs.
+
+    The rule `args` of ansible-lint skips modules with an action plugin.
+    """
     specs = {name: spec_of(name, monkeypatch)[1] for name in MODULES}
     checked = set()
     for where, part in shipped_yaml():
@@ -185,7 +188,7 @@ def test_role_defaults_match_their_spec() -> None:
 
 
 def test_every_variable_has_an_example() -> None:
-    """Choices, booleans and defaults that are not empty count as examples."""
+    """A choice, a boolean or a default that is not empty counts as an example."""
     for spec in load("meta/argument_specs.yml")["argument_specs"].values():
         for name, option in spec["options"].items():
             description = " ".join(
@@ -319,7 +322,10 @@ def test_architecture_page_names_existing_files_and_functions() -> None:
 
 
 def test_each_alert_has_a_section() -> None:
-    """Alerts link to anchors, which GitHub derives from headings."""
+    """Each alert has a section.
+
+    Alerts link to anchors, which GitHub derives from headings.
+    """
     headings = re.findall(
         r"^## (.+)$", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE
     )

@@ -1,6 +1,6 @@
-"""The import rules of the collection: dependencies go one way, and no file crosses the controller/host line.
+"""Test the import rules: dependencies go one way, and no file imports from the other side.
 
-docs/architecture.md, section "Layers", explains the rules.
+The sides are controller and host. docs/architecture.md, section "Layers", explains the rules.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = "ansible_collections.kube_ha.scheduler."
 MODULE_UTILS = "plugins.module_utils."
 
-# Lower layers first. A file imports its own layer and lower layers only.
+# The list starts with the lowest layer. A file imports only its own layer and lower layers.
 LAYERS = ("_errors", "_durations", "_files", "_x509", "_kube", "_scheduler")
 GROUND = {"facts", "markup", "names", "settings", "spec", "text", "versions"}
-# The rank of each package in `_scheduler`. A package imports lower ranks; equal ranks are peers.
+# The number is the rank of a package in `_scheduler`. A package imports lower ranks only. Packages
+# with equal ranks do not import each other.
 PACKAGES = {
     "fileset": 1,
     "host": 2,
@@ -38,7 +39,7 @@ SIDES = {
     "inspect": HOST,
     "deploy": HOST,
 }
-# The part of a drill that runs on the target host.
+# This part of a drill runs on the target host.
 FILES_ON_HOSTS = {"drill.fault"}
 CONTROLLER_PLUGINS = ("plugins.action.", "plugins.plugin_utils.")
 HOST_PLUGINS = "plugins.modules."
@@ -72,7 +73,7 @@ def scheduler_parts(name: str) -> tuple[str, str]:
 
 
 def side(name: str) -> str:
-    """Return the side that a module is limited to, or an empty string for both."""
+    """Return the side that a module is limited to, or an empty string for both sides."""
     if name.startswith(CONTROLLER_PLUGINS):
         return CONTROLLER
     if name.startswith(HOST_PLUGINS):
@@ -84,7 +85,10 @@ def side(name: str) -> str:
 
 
 def rank(name: str) -> int:
-    """Return the rank of a module in `_scheduler`; -1 for a ground file that no rule names."""
+    """Return the rank of a module in `_scheduler`.
+
+    The rank is -1 for a ground file that no rule names.
+    """
     package, file = scheduler_parts(name)
     if not package:
         return 0 if file in GROUND else -1
@@ -112,7 +116,10 @@ def violation(importer: str, imported: str) -> str:  # noqa: PLR0911 - a flat li
 
 
 def violations(files: dict[str, str]) -> list[str]:
-    """Return one line for each import that breaks a rule. Keys are dotted names, values sources."""
+    """Return one line for each import that breaks a rule.
+
+    The keys of the argument are dotted names, and the values are sources.
+    """
     known = frozenset(files)
     return [
         f"{name} imports {imported}: {rule}"

@@ -1,4 +1,4 @@
-"""The prose that `make prose` checks."""
+"""Test which prose `make prose` checks."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
-# Keywords whose value is an expression without braces.
+# The value of these keywords is an expression without braces.
 EXPRESSIONS = ("when", "changed_when", "failed_when", "until")
-# Set by Ansible after all facts, or by vars, loop or rescue of a task.
+# Ansible sets these names after all facts, or vars, loop or rescue of a task sets them.
 MAGIC = {
     "inventory_hostname",
     "ansible_play_hosts",
@@ -26,7 +26,7 @@ MAGIC = {
     "hostvars",
 }
 LOCAL = {"item", "ansible_failed_result", "lookup", "query", "range", "omit"}
-# Read before the first contact with a host, to select the tasks.
+# The role reads these variables before the first contact with a host, to select the tasks.
 FIRST = {"main.yml": {"kube_scheduler_state"}}
 
 
@@ -53,9 +53,10 @@ def names(path: Path) -> set[str]:
     "path", sorted((ROLE / "tasks").rglob("*.yml")), ids=lambda path: path.name
 )
 def test_tasks_read_no_variable_that_facts_of_a_host_can_set(path: Path) -> None:
-    """Registered results and the role's own vars outrank facts.
+    """Tasks read no variable that the facts of a host can set.
 
-    Variables of defaults and inventory do not.
+    Registered results and the role's own vars outrank facts. Variables of defaults and inventory do
+    not outrank facts.
     """
     allowed = MAGIC | LOCAL | FIRST.get(path.name, set())
     assert {name for name in names(path) if not name.startswith("__kube_scheduler_")} <= allowed

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Count the tasks of each host in a playbook run, and those that changed something.
+"""Count the tasks of each host in a playbook run, and the tasks that changed something.
 
-Write {"tasks": {HOST: count}, "changed": {HOST: count}} to the file that COUNT_TASKS names.
+The callback writes {"tasks": {HOST: count}, "changed": {HOST: count}} to the file in COUNT_TASKS.
 """
 
 from __future__ import annotations

@@ -28,7 +28,10 @@ TOKEN = "canary-token-4711"
 
 
 class Play:
-    """A directory with a pair, and plays on this host that keep all files that Ansible can keep."""
+    """Run plays on this host in a directory with a key pair.
+
+    Ansible keeps all files that it can keep.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,7 +47,8 @@ class Play:
         (folder / "encrypted-key.pem").write_text(key_pem(CA.key, "secret"))
         self.log = folder / "ansible.log"
         self.output = ""
-        # Mode and digest of the file after each task of the last run, "" without a file.
+        # Mode and digest of the file after each task of the last run. If no file exists, the text
+        # is empty.
         self.states: list[str] = []
         self.observed: set[bytes] = set()
         self.environment = {
@@ -90,10 +94,10 @@ class Play:
         }
 
     def run(self, *tasks: dict[str, Any], checked: Collection[int] = ()) -> list[dict[str, Any]]:
-        """Run the tasks, also after an error, and return their results as a callback gets them.
+        """Run all tasks, also after an error, and return their results as a callback gets them.
 
-        The tasks whose numbers are in `checked` run in check mode. With `checked`, `states` records
-        the file after each task.
+        The tasks whose numbers are in `checked` run in check mode. If `checked` is set, `states`
+        records the file after each task.
         """
         results, states = self.folder / "results", self.folder / "states"
         record = f"(stat --format=%a {self.path} && sha256sum {self.path}) | xargs >> {states}"
@@ -142,7 +146,8 @@ class Play:
         while not over.wait(0.01):
             for process in Path("/proc").iterdir():
                 for name in ("cmdline", "environ") if process.name.isdigit() else ():
-                    with contextlib.suppress(OSError):  # processes come and go
+                    # a process can end while the test reads its files
+                    with contextlib.suppress(OSError):
                         self.observed.add((process / name).read_bytes())
 
     def needles(self) -> set[bytes]:
@@ -155,7 +160,7 @@ class Play:
             )
             for shift in range(3):
                 text = base64.b64encode(pem[shift:])
-                # Without the header, which is the same in every key.
+                # The first line is the header, which is the same in every key.
                 found.update(text[start : start + 40] for start in range(80, len(text) - 40, 40))
         return found
 
@@ -182,7 +187,7 @@ def test_lifecycle_with_check_mode(play: Play) -> None:
         play.task("other", owner="root", group="root", mode="0640", backup=True),
         {"path": str(play.path), "state": "absent"},
     ]
-    # Each task: predicted, run, run again, and predicted again.
+    # Each task runs four times: in check mode, normally, normally again, and in check mode again.
     tasks = [step for step in steps for _time in range(4)]
     results = play.run(
         *tasks, checked=[number for number in range(len(tasks)) if number % 4 in (0, 3)]
@@ -251,14 +256,15 @@ def test_secrets_are_only_in_their_files(play: Play) -> None:
         *backups,
     }
     assert play.leaks(allowed) == []
-    # Check that the search finds secrets.
+    # This check proves that the search finds secrets.
     assert len(play.leaks(allowed - {play.path})) == 1
 
 
 def test_token_of_the_task_is_only_in_the_task(play: Play) -> None:
     task = {"path": str(play.path), "users": [{"name": "t", "token": TOKEN}]}
     play.run(task, task)
-    # With KEEP_REMOTE_FILES, the remote files contain the arguments of the task.
+    # With KEEP_REMOTE_FILES, Ansible keeps the remote files, which contain the arguments of the
+    # task.
     arguments = {path for path in (play.folder / "remote").rglob("*") if path.is_file()}
     own = {
         play.path,

@@ -4,8 +4,8 @@
 
 """Test kubeconfig and leader_info with a real apiserver and real kube-schedulers.
 
-The tests need a running lab with its state directory in LAB_STATE, by default `.lab`. The
-schedulers use a separate lease, so that they do not affect those of the lab.
+The tests need a running lab. LAB_STATE contains its state directory, by default `.lab`. The
+schedulers use a separate lease, so that they do not affect the schedulers of the lab.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ pytestmark = pytest.mark.skipif(
     not (STATE / "inventory.yml").exists(), reason="no lab is running (make lab-up)"
 )
 
-# Bounds of the default times 15/10/2 with client-go's jitter, and 1 s for the machine.
+# The bounds follow from the default times 15/10/2 with client-go's jitter, and 1 s for the machine.
 CRASH = (12.5, 15 + 2 * 2 * 2.2 + 1)
 GRACEFUL = (0.0, 2 * 2.2 + 1)
 
@@ -104,7 +104,7 @@ class Lab:
         return serialize_certificate(leaf).decode(), serialize_key(key, "pkcs8", None).decode()
 
     def kubeconfig(self, name: str, subject: dict[str, str]) -> Path:
-        """Return a kubeconfig of the module with a context for each apiserver."""
+        """Return a kubeconfig that the module wrote, with a context for each apiserver."""
         certificate_pem, key_pem = self.pair(subject)
         (self.folder / f"{name}.pem").write_text(certificate_pem)
         (self.folder / f"{name}-key.pem").write_text(key_pem)
@@ -139,7 +139,7 @@ class Lab:
         return path
 
     def write(self, method: str, path: str, body: dict[str, Any] | None = None) -> int:
-        """Send a request with the admin's certificate and return the status."""
+        """Send a request with the administrator's certificate and return the HTTP status."""
         context = ssl.create_default_context(cadata=self.ca)
         context.load_cert_chain(self.folder / "admin.pem", self.folder / "admin-key.pem")
         address = next(iter(self.addresses.values()))
@@ -165,7 +165,7 @@ class Lab:
         return text
 
     def raw(self, name: str, **options: Any) -> Path:
-        """Return a kubeconfig that the module would reject."""
+        """Return a kubeconfig that the kubeconfig module would reject."""
         path = self.folder / name
         path.write_bytes(
             apiserver.kubeconfig(options.pop("servers", self.servers), **{"ca": self.ca, **options})
@@ -331,7 +331,7 @@ def test_kubectl_reads_and_edits_the_file(lab: Lab, path: str) -> None:
     edited = yaml.safe_load(lab.admin.read_text())
     lab.kubeconfig("admin", {"CN": "leader-info-test", "O": "system:masters"})
     again = yaml.safe_load(lab.admin.read_text())
-    edited.pop("users"), again.pop("users")  # The pair is new.
+    edited.pop("users"), again.pop("users")  # The key pair is new, so that the users differ.
     assert edited == again
 
 
@@ -339,7 +339,7 @@ def test_kubectl_reads_and_edits_the_file(lab: Lab, path: str) -> None:
 
 
 class Schedulers:
-    """Real kube-schedulers that compete for a lease, with a record of its holders over time."""
+    """Run real kube-schedulers that compete for a lease, and record its holders over time."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -388,7 +388,7 @@ class Schedulers:
 
     def held_between(self, start: float, end: float) -> set[str]:
         deadline = time.monotonic() + 30
-        while self.holders[-1][0] <= end + 0.5:  # A thread writes the record.
+        while self.holders[-1][0] <= end + 0.5:  # another thread writes the record
             assert time.monotonic() < deadline, "the record does not continue"
             time.sleep(0.02)
         around = [

@@ -1,4 +1,4 @@
-"""Validate the dashboard with the SDK that is generated from the schema of Grafana."""
+"""Validate the dashboard with the Go SDK that Grafana generates from its schema."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.simulation import ROOT
 
-pytestmark = pytest.mark.nightly  # The first run compiles for half a minute.
+pytestmark = pytest.mark.nightly  # the first run compiles for half a minute
 
 SOURCE = Path(__file__).parent / "schema"
 DASHBOARD = ROOT / "roles/kube_scheduler/files/dashboard.json"

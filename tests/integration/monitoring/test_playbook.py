@@ -1,4 +1,4 @@
-"""Run monitoring.yml with this machine as the Prometheus host, without contact to the hosts."""
+"""Test monitoring.yml with this machine as the Prometheus host, without contact to the hosts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check the files with promtool, and that each alert fires alone under its condition."""
+"""Check the files with promtool, and that under its condition only the expected alert fires."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ def reported(metric: str, values: str, **labels: str) -> tuple[str, str]:
 
 
 def healthy_series() -> dict[str, str]:
-    """Return series of three healthy members with leader m1: two hours, one sample per minute."""
+    """Return series of three healthy members with leader m1.
+
+    The series have one sample per minute for two hours.
+    """
     result = [
         series("kube_ha_scheduler_report_time_seconds", "0+60x120"),
         reported("lease_moving", "1x120"),
@@ -66,7 +69,7 @@ def healthy_series() -> dict[str, str]:
     return dict(result)
 
 
-# The series that make an alert fire, by alert.
+# Each entry maps an alert to the series with which the alert fires.
 FIRING: dict[str, list[tuple[tuple[str, str], ...]]] = {
     "Leaderless": [
         (scraped(LEADER, "1x60 0x60", "m1", name="kube-scheduler"),),
@@ -121,7 +124,7 @@ def rules(tmp_path: Path) -> Path:
 
 
 def assert_firing(rules: Path, changed: dict[str, str], expected: set[str]) -> None:
-    """Check which alerts fire at the end."""
+    """Check which alerts fire at the end of the series."""
     text = {
         "rule_files": [rules.name],
         "evaluation_interval": "1m",
@@ -164,7 +167,10 @@ def test_alert_fires_alone(rules: Path, name: str, change: tuple[tuple[str, str]
 
 
 def test_failover_raises_no_alert(rules: Path) -> None:
-    """Kill the leader: its series ends, and another member becomes the leader within the bound."""
+    """A failover within the bound raises no alert.
+
+    The series of the previous leader ends, and another member becomes the leader.
+    """
     changed = dict(
         [
             scraped(LEADER, "1x108 stale", "m1", name="kube-scheduler"),

@@ -1,4 +1,4 @@
-"""Adoption of foreign schedulers on simulated hosts: rejected settings, messages, order."""
+"""Test the adoption of foreign schedulers on simulated hosts: settings, messages, order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ADOPT = "--extra-vars=kube_scheduler_adopt=true"
 
 
 def foreign(folder: Path, **unit: Any) -> Simulation:
-    """Return three hosts, each with a foreign scheduler; m1 leads."""
+    """Return three hosts, each with a foreign scheduler. The leader is m1."""
     cluster = Simulation(folder)
     for name in cluster.answers:
         theirs = {

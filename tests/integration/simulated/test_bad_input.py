@@ -1,7 +1,7 @@
-"""Invalid input is rejected in one line that names the variable, before any host changes.
+"""Test that one line reports invalid input and names the variable, before any host changes.
 
-Unit tests cover each rule (`_scheduler/decide/test_variable_rules.py` and others). These tests show that
-Ansible prints the message. Many hosts, each with one error, share a run.
+Unit tests cover each rule, such as `_scheduler/decide/test_variable_rules.py`. These tests check
+that Ansible prints the message. Many hosts, each with one error, share a run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.support.pki import Ca, spare
 from tests.support.simulation import Outcome, Simulation, compared
 
 HTTP = "http://mirror.example"
-# Variables of a host without the prefix, and the expected message.
+# Each entry has the variables of a host without the prefix, and the expected message.
 VARIABLES: list[tuple[dict[str, Any], str]] = [
     (
         {"version": "1.37"},
@@ -111,14 +111,17 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
 
 
 def refused(run: Outcome, *asked: str) -> None:
-    """Check that the run failed, and that each host was queried with these modules only."""
+    """Check that the run failed, and that each host ran only these modules."""
     assert run.code != 0
     assert "Traceback" not in run.output
     assert {name for calls in run.calls.values() for name in calls} == {*asked}
 
 
 def test_group_without_hosts_is_rejected(tmp_path: Path) -> None:
-    """The playbook rejects the group. Unit tests cover the checks of the role."""
+    """The playbook rejects a group without hosts.
+
+    Unit tests cover the checks of the role.
+    """
     run = Simulation(tmp_path).run("playbooks/site.yml", "--extra-vars=kube_scheduler_hosts=nobody")
     refused(run)
     assert (
@@ -162,7 +165,7 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
 
 
 def provided(folder: Path, ca: Ca, name: str, **given: Any) -> dict[str, str]:
-    """Return the variables of a provided pair."""
+    """Return the variables for a key pair that the user provides."""
     pair = {"cert_source": folder / f"{name}.pem", "key_source": folder / f"{name}-key.pem"}
     for path, text in zip(pair.values(), ca.issue("system:kube-scheduler", **given)):
         path.write_text(text)
@@ -177,7 +180,7 @@ def provided(folder: Path, ca: Ca, name: str, **given: Any) -> dict[str, str]:
 def test_invalid_variables_are_rejected_before_the_first_contact(
     tmp_path: Path, check: bool
 ) -> None:
-    """No host is contacted, and each host with an error reports it."""
+    """The run contacts no host and reports each host that has an error."""
     cases = list(VARIABLES)
     names = [f"h{number}" for number in range(len(cases) + 4)]
     cluster = Simulation(tmp_path, clusters={"kube_masters": names})
@@ -212,9 +215,9 @@ def test_invalid_variables_are_rejected_before_the_first_contact(
 
 @pytest.mark.parametrize("check", [pytest.param(False, marks=pytest.mark.nightly), True])
 def test_unusable_host_facts_are_rejected(cluster_of_bare_hosts: Simulation, check: bool) -> None:
-    """No host changes, and each host that cannot run a scheduler reports why.
+    """The run changes no host and reports why a host cannot run a scheduler.
 
-    With one fork, each host has failed before the next one is queried.
+    With one fork, each host has failed before Ansible queries the next host.
     """
     cluster = cluster_of_bare_hosts
     cluster.host_variables = {"m1": {"kube_scheduler_version": ""}}
@@ -244,7 +247,7 @@ def cluster_of_bare_hosts(tmp_path: Path) -> Simulation:
 def test_missing_binary_fails_before_any_host_changes(
     cluster_of_bare_hosts: Simulation, check: bool
 ) -> None:
-    """Hosts with an available binary do not change either."""
+    """Hosts that have the binary do not change either."""
     cluster, folder = cluster_of_bare_hosts, cluster_of_bare_hosts.folder
     wrong = folder / "wrong/release/v1.37.2/bin/linux/amd64/kube-scheduler"
     wrong.parent.mkdir(parents=True)
@@ -268,7 +271,7 @@ def test_missing_binary_fails_before_any_host_changes(
         f"kube_scheduler_binary_url: {folder}/release/v1.37.2/bin/linux/amd64/kube-scheduler does not exist on the controller"
         in run.text
     )
-    # The first hosts, which download the binary, must not be faster than the last ones.
+    # The first hosts download the binary. They must not be faster than the last hosts.
     wrong_ones = {
         "kube_scheduler_binary_source": "controller",
         "kube_scheduler_binary_url": str(folder / "wrong"),
@@ -283,7 +286,7 @@ def test_missing_binary_fails_before_any_host_changes(
 
 
 def test_status_needs_no_version(cluster_of_bare_hosts: Simulation) -> None:
-    """Status reports these hosts; only a deployment rejects them."""
+    """The status also reports hosts without a version. Only a deployment rejects them."""
     cluster_of_bare_hosts.variables["kube_scheduler_version"] = ""
     run = cluster_of_bare_hosts.run("playbooks/status.yml")
     refused(run, "gather", "drift")
@@ -292,7 +295,10 @@ def test_status_needs_no_version(cluster_of_bare_hosts: Simulation) -> None:
 
 @pytest.mark.cores
 def test_strings_of_extra_vars_keep_their_meaning(tmp_path: Path) -> None:
-    """The oldest ansible-core passes booleans and numbers of -e as strings."""
+    """Extra variables keep their meaning, although they are strings.
+
+    The oldest ansible-core passes booleans and numbers of -e as strings.
+    """
     cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", "m2"]})
     for name in cluster.answers:
         drift = [{"part": "config", "reason": "differs"}]
@@ -305,7 +311,8 @@ def test_strings_of_extra_vars_keep_their_meaning(tmp_path: Path) -> None:
     assert run.code == 0, run.output
     assert "pending on m1: config: differs" in run.text
     assert run.rolled == []
-    # Before 2.19, the result of a template is text, which the module converts to a number.
+    # Before ansible-core 2.19, the result of a template is text, which the module converts to a
+    # number.
     text = version.parse(ansible_version) < version.parse("2.19")
     assert [options["port"] for options in run.options("m1", "gather")] == [
         "10259" if text else 10259
@@ -320,7 +327,7 @@ def test_strings_of_extra_vars_keep_their_meaning(tmp_path: Path) -> None:
 
 
 def test_kubeadm_ca_can_sign(tmp_path: Path) -> None:
-    """The CA of kubeadm: ca.crt and ca.key, without a cfssl configuration."""
+    """The role signs with the ca.crt and ca.key of kubeadm, without a cfssl configuration."""
     cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1"]})
     cluster.empty("m1")
     pki = tmp_path / "pki"
@@ -336,7 +343,7 @@ def test_kubeadm_ca_can_sign(tmp_path: Path) -> None:
 
 
 def test_only_installed_binaries_are_recorded_as_owned(tmp_path: Path) -> None:
-    """A binary that existed before is never recorded as owned by the role, whatever its source is."""
+    """The role never records an existing binary as its own, for any source of the binary."""
     cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", "m2", "m3"]})
     for name in cluster.answers:
         cluster.empty(name)

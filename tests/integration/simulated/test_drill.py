@@ -14,7 +14,7 @@ QUERIED = ["gather", "drift"]
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Return three healthy hosts; m1 leads."""
+    """Return three healthy hosts. The leader is m1."""
     found = Simulation(tmp_path)
     found.variables["kube_scheduler_admin_kubeconfig"] = str(tmp_path / "admin.kubeconfig")
     for answers in found.answers.values():
@@ -86,7 +86,7 @@ def test_missing_admin_kubeconfig_injects_no_fault(cluster: Simulation) -> None:
     run = run_drill(cluster)
     assert run.code != 0
     assert "admin.kubeconfig" in run.text
-    # Both runs of scheduler_fault remove a fault. None injects one.
+    # Both runs of scheduler_fault remove a fault, and no run injects a fault.
     assert run.calls["m1"] == [*QUERIED, "scheduler_fault", "scheduler_fault", "drift"]
     assert run.calls["m2"] == [*QUERIED, "scheduler_fault", "drift"]
 

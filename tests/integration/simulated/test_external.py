@@ -1,4 +1,4 @@
-"""An external CA on simulated hosts: requests, issued certificates, no live change between."""
+"""Test an external CA on simulated hosts: requests, issued certificates, unchanged live files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OURS = ("file", "get_url", "copy", "apt", "user")
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Return three empty hosts; the CA key is not on the controller."""
+    """Return three empty hosts. The CA key is not on the controller."""
     found = Simulation(tmp_path)
     (tmp_path / "csr").mkdir()
     found.variables |= {
@@ -104,7 +104,7 @@ def test_issued_certificate_is_installed_on_its_host_and_rolled(cluster: Simulat
 
 
 def test_member_without_a_certificate_stops_its_cluster(cluster: Simulation) -> None:
-    """A joining host. The remaining members do not change."""
+    """If a joining host has no certificate, the remaining members do not change."""
     for name in ("m1", "m2"):
         cluster.answers[name]["gather"] = gathered(name, "m1")
         cluster.answers[name]["drift"] = compared(name, "m1", drift=DRIFT)
@@ -122,7 +122,7 @@ def test_member_without_a_certificate_stops_its_cluster(cluster: Simulation) -> 
 
 
 def test_pending_renewal_is_reported_and_stops_nothing(cluster: Simulation) -> None:
-    """The certificates in use are valid, and the requests exist."""
+    """If certificates in use are valid, pending requests are reported and stop nothing."""
     for name in cluster.answers:
         cluster.answers[name]["gather"] = gathered(name, "m1")
         cluster.answers[name]["drift"] = compared(

@@ -1,4 +1,4 @@
-"""The installed tarball, used by its collection name with the inventory of README."""
+"""Test the installed tarball by its collection name, with the inventory of README."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Install the tarball that TARBALL names, or one that is built from this clone."""
+    """Install the tarball that TARBALL names.
+
+    If TARBALL is not set, install a tarball that is built from this clone.
+    """
     folder = tmp_path_factory.mktemp("installed")
     galaxy: list[str | Path] = [PROGRAMS / "ansible-galaxy", "collection"]
     if "TARBALL" not in os.environ:
@@ -119,7 +122,7 @@ def test_tarball_contains_only_what_users_need(installed: Installed) -> None:
 
 
 def test_execution_environment_finds_its_requirements(installed: Installed) -> None:
-    """ansible-builder reads them from the root of the installed collection."""
+    """ansible-builder reads the requirements from the root of the installed collection."""
     told = yaml.safe_load((installed.root / "meta/execution-environment.yml").read_text())[
         "dependencies"
     ]
@@ -128,7 +131,10 @@ def test_execution_environment_finds_its_requirements(installed: Installed) -> N
 
 
 def test_installed_pages_have_no_dead_links(installed: Installed) -> None:
-    """Galaxy shows README only, so its links are absolute. Other links stay within the tarball."""
+    """No page has a dead link.
+
+    Galaxy displays only README, so its links are absolute. All other links stay within the tarball.
+    """
     repository = re.compile(
         "https://(?:github.com/kube-ha/scheduler/blob|raw.githubusercontent.com/kube-ha/scheduler)/main/"
     )
@@ -178,7 +184,7 @@ def test_ansible_doc_lists_all_modules_and_entry_points(cluster: Simulation) -> 
             check=True,
             timeout=600,
         )
-        # ansible-core 2.20 warns about one of its own collections when it searches roles.
+        # When ansible-core 2.20 searches roles, it warns about one of its own collections.
         assert [
             line for line in done.stderr.splitlines() if "/ansible/_protomatter' " not in line
         ] == []
@@ -193,7 +199,7 @@ def test_ansible_doc_lists_all_modules_and_entry_points(cluster: Simulation) -> 
 
 
 def test_larger_playbook_example_runs(installed: Installed, tmp_path: Path) -> None:
-    """docs/inclusion.md shows docs/examples/cluster.yml unchanged."""
+    """The example in docs/inclusion.md is an unchanged copy of docs/examples/cluster.yml."""
     example = (installed.root / "docs/examples/cluster.yml").read_text()
     [shown] = re.findall(
         r"```yaml\n(.*?)```", (installed.root / "docs/inclusion.md").read_text(), re.DOTALL
@@ -231,7 +237,8 @@ COMMANDS = sorted(
         )
     }
 )
-# Prompts, values that exist only in a lab, and names that differ between the pages and this test.
+# The replacements cover prompts, values that exist only in a lab, and names that differ between the
+# pages and this test.
 MEANS = {
     r"playbooks/(\w+)\.yml": r"kube_ha.scheduler.\1",
     r"[][]": "",
@@ -255,7 +262,10 @@ def test_pages_contain_commands() -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_of_the_pages_runs(command: str, cluster: Simulation) -> None:
-    """Run each command on healthy hosts in check mode: its playbook and variables exist."""
+    """Each command of the pages runs on healthy hosts in check mode.
+
+    Its playbook and its variables therefore exist.
+    """
     for pattern, replacement in MEANS.items():
         command = re.sub(pattern, replacement, command)
     Ca(cluster.folder, key=spare("ECC", number=5), name="next")

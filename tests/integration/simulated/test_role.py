@@ -1,4 +1,4 @@
-"""The role on simulated hosts: real Ansible with its defaults, the real role, scripted hosts.
+"""Test the role on simulated hosts: real Ansible with its defaults, the real role, scripted hosts.
 
 Tests with the mark `cores` run with every supported ansible-core (`make cores`).
 """
@@ -33,7 +33,7 @@ NO_OP_TASKS = 12
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Return three healthy hosts; m1 leads."""
+    """Return three healthy hosts. The leader is m1."""
     return Simulation(tmp_path)
 
 
@@ -94,7 +94,7 @@ OF_DEFAULT = {
 
 
 def two_instances(cluster: Simulation, leaders: tuple[str, str] = ("m1", "m2")) -> None:
-    """Give the second instance drift until its roll, and another leader."""
+    """Give the second instance another leader, and drift until its roll."""
     for name in cluster.answers:
         process = {**PROCESS, "lease_name": "batch", "secure_port": 10260}
         port = {
@@ -123,7 +123,7 @@ def two_instances(cluster: Simulation, leaders: tuple[str, str] = ("m1", "m2")) 
 def test_second_call_in_the_same_play_deploys_another_instance(
     cluster: Simulation, tmp_path: Path, how: str
 ) -> None:
-    """Each call queries, rolls and verifies its own instance."""
+    """Each call of the role queries, rolls and verifies its own instance."""
     two_instances(cluster)
     playbook = tmp_path / "two.yml"
     playbook.write_text(f"- hosts: kube_masters\n  gather_facts: false\n{SECOND[how]}")
@@ -191,7 +191,10 @@ def removed(cluster: Simulation, *hosts: str, confirm: str = "yes", check: str =
 
 @pytest.mark.cores
 def test_removed_leader_is_last_and_hands_over(cluster: Simulation) -> None:
-    """Another member remains; the lease shows the members outside of the limit."""
+    """A removed leader is the last host of the run and hands over its lease.
+
+    Another member remains, and the lease names the members outside of the limit.
+    """
     run = removed(cluster, "m1", "m2")
     assert run.code == 0, run.output
     assert run.calls == {
@@ -286,7 +289,10 @@ def poison() -> dict[str, Any]:
 def test_unknown_keys_of_a_hostile_host_are_dropped(
     cluster: Simulation, tmp_path: Path, inject: str
 ) -> None:
-    """Covers a whole deployment, with results of file, get_url, copy, apt and user."""
+    """The role drops unknown keys of a hostile host during a whole deployment.
+
+    This includes the results of file, get_url, copy, apt and user.
+    """
     binary = tmp_path / "release/v1.37.2/bin/linux/amd64/kube-scheduler"
     binary.parent.mkdir(parents=True)
     binary.write_text("binary")
@@ -320,7 +326,7 @@ def test_unknown_keys_of_a_hostile_host_are_dropped(
 
 
 def without_chance(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a module without random values and the source of the binary."""
+    """Return the options of a module without random values and without the source of the binary."""
     wanted = {
         name: value
         for name, value in (options.get("desired") or {}).items()
@@ -334,7 +340,7 @@ def without_chance(options: dict[str, Any]) -> dict[str, Any]:
 def check_certificate(pem: str, ca: Ca) -> None:
     """Check that the signed certificate matches the plan."""
     leaf: Any = x509.load_pem_x509_certificate(pem.encode())
-    # The oldest supported cryptography has no verify_directly_issued_by.
+    # The oldest supported cryptography does not have verify_directly_issued_by.
     assert leaf.issuer == ca.certificate.subject
     ca.key.public_key().verify(
         leaf.signature, leaf.tbs_certificate_bytes, ec.ECDSA(leaf.signature_hash_algorithm)

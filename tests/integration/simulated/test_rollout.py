@@ -1,4 +1,4 @@
-"""Rollouts on simulated clusters: order, gates, rollback, lost members, upgrade.yml and rollback.yml.
+"""Test rollouts on simulated clusters: order, gates, rollback, lost members and playbooks.
 
 Tests with the mark `cores` run with every supported ansible-core (`make cores`).
 """
@@ -25,13 +25,13 @@ from tests.support.simulation import (
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Return three healthy hosts; m1 leads."""
+    """Return three healthy hosts. The leader is m1."""
     return Simulation(tmp_path)
 
 
 @pytest.mark.cores
 def test_members_are_rolled_one_at_a_time_and_the_leader_last(cluster: Simulation) -> None:
-    """The response order of the hosts does not matter."""
+    """The rollout order does not depend on the order in which the hosts respond."""
     drifted(cluster)
     cluster.answers["m2"]["@delay"] = 0.3
     cluster.answers["m3"]["@delay"] = 0.1
@@ -44,7 +44,11 @@ def test_members_are_rolled_one_at_a_time_and_the_leader_last(cluster: Simulatio
 
 @pytest.mark.nightly
 def test_clusters_roll_in_parallel_each_in_its_order(tmp_path: Path) -> None:
-    """The leader is in the middle or first, a standby is unhealthy, or an unhealthy leader renews."""
+    """Clusters roll in parallel, each in its own order.
+
+    In the clusters, the leader is in the middle or first, a standby is unhealthy, or an unhealthy
+    leader renews.
+    """
     clusters = {
         "a": ["z9", "k5", "b1"],
         "b": ["e1", "e2", "e3"],
@@ -82,7 +86,7 @@ def test_members_start_at_once_if_none_is_healthy(cluster: Simulation) -> None:
     run = cluster.run("playbooks/site.yml", "--tags=kube_scheduler_rollout")
     assert run.code == 0, run.output
     assert together(run.output) == [["m1", "m2", "m3"]]
-    # A member that observed an unheld lease before its start does not wait for a renewal.
+    # If a lease had no holder before the start of a member, the member does not wait for a renewal.
     assert run.options("m1", "scheduler_fileset")[0]["lease"] == {
         "name": "kube-scheduler",
         "namespace": "kube-system",
@@ -126,7 +130,7 @@ def test_member_that_was_unhealthy_before_is_not_rolled_back(cluster: Simulation
 def test_member_that_becomes_unhealthy_after_its_roll_stops_the_rollout(
     cluster: Simulation,
 ) -> None:
-    """The check before the next member detects it."""
+    """The check before the roll of the next member detects the unhealthy member."""
     drifted(cluster)
     cluster.answers["m2"]["drift"] = [compared("m2", "m1", drift=DRIFT), compared("m2", "m1")]
     cluster.answers["m2"]["@sick_after"] = 5
@@ -138,7 +142,10 @@ def test_member_that_becomes_unhealthy_after_its_roll_stops_the_rollout(
 
 @pytest.mark.cores
 def test_lease_must_move_between_two_queries(cluster: Simulation) -> None:
-    """A comparison with the facts of the start would only show that a member led at some time since."""
+    """The check compares two new queries of the lease.
+
+    A comparison with the facts of the start would prove only that a member led at some time since.
+    """
     drifted(cluster)
     later, first = (
         lease("m1.example"),
@@ -173,8 +180,8 @@ def test_only_the_leader_hands_over_its_lease(cluster: Simulation) -> None:
         "lock": "leases",
         "timeout": 33.8,
     }
-    # Gather, drift, the three positions, after the roll, and at the end. Only the check after the
-    # roll must be steady.
+    # The queries are gather, drift, one for each of three positions, one after the roll, and one at
+    # the end. Only the query after the roll waits for a steady member.
     steady = [float(options.get("steady", 0)) for options in run.options("m2", "scheduler_info")]
     assert steady == [0, 0, 0, 12, 0, 0, 0]
     assert (
@@ -214,7 +221,7 @@ RECALLED = {
 
 
 def recalled(cluster: Simulation, **changes: Any) -> None:
-    """Give all hosts a previous set of an earlier version."""
+    """Give all hosts a previous file set of an earlier version."""
     for name in cluster.answers:
         older = {"process": {**gathered(name, "m1")["process"], "version": "1.36.1"}}
         cluster.answers[name]["scheduler_fileset"] = {**RECALLED, **changes}
@@ -228,7 +235,7 @@ def test_rollback_restores_the_previous_set(cluster: Simulation) -> None:
     recalled(cluster)
     run = cluster.run("playbooks/rollback.yml")
     assert run.code == 0, run.output
-    # The lease of the plan can differ from the lease of the previous set.
+    # The plan can have another lease than the previous file set.
     assert not any(
         options.get("lease")
         for name in cluster.answers
@@ -288,7 +295,7 @@ def test_rollback_in_check_mode_shows_the_sets_and_changes_nothing(cluster: Simu
 
 
 def test_upgrade_requires_a_version(cluster: Simulation) -> None:
-    """Upgrade runs like site.yml, but requires a version."""
+    """upgrade.yml runs like site.yml, but requires a version."""
     drifted(cluster)
     for name in cluster.answers:
         older = {"process": {**gathered(name, "m1")["process"], "version": "1.36.1"}}
@@ -321,7 +328,11 @@ def test_strategy_free_is_rejected(cluster: Simulation, tmp_path: Path) -> None:
 
 
 def test_stopped_cluster_does_not_stop_other_clusters(tmp_path: Path) -> None:
-    """Clusters run in parallel with orders of different lengths. The end lists what stopped."""
+    """If one cluster stops, the other clusters complete their rollouts.
+
+    Clusters run in parallel with orders of different lengths. The end of the output lists the
+    stopped clusters.
+    """
     clusters = {
         name: [f"{name}{number}" for number in (1, 2, 3)]
         for name in ("whole", "short", "sick", "gone")
@@ -373,7 +384,7 @@ def lost(cluster: Simulation) -> Outcome:
 
 
 def test_member_lost_before_the_rollout_changes_nothing(cluster: Simulation) -> None:
-    """No host changes, whichever of the two queries fails."""
+    """If a member is lost in either of the two first queries, no host changes."""
     drifted(cluster)
     for calls in (0, 1):
         cluster.lost = {"m2": calls}
@@ -381,8 +392,10 @@ def test_member_lost_before_the_rollout_changes_nothing(cluster: Simulation) -> 
         assert {name for calls in run.calls.values() for name in calls} <= {"gather", "drift"}
 
 
-# The members that are rolled where the last standby is lost after so many module runs. It answers, in order: gather, drift; x509_cert twice,
-# kubeconfig and the staged set; at each position how it is; between, the live set and whether it is healthy; and how it is at the end.
+# Each entry maps the number of module runs before the last standby is lost to the number of rolled
+# members. The runs are, in order: gather, drift, x509_cert twice, kubeconfig, the staged file set,
+# and drift at each position. Between two positions, the runs promote the file set and check its
+# health. The last run checks the health at the end.
 ROLLED_BEFORE = {2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 1, 8: 1, 9: 2, 10: 2, 11: 3}
 
 
@@ -396,7 +409,10 @@ ROLLED_BEFORE = {2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 1, 8: 1, 9: 2, 10: 2, 11: 3}
 def test_lost_member_stops_the_rollout_of_its_cluster(
     tmp_path: Path, steps: tuple[int, ...]
 ) -> None:
-    """One cluster per step: a member is lost during staging, or during its roll."""
+    """If a member is lost during staging or during its roll, the rollout of its cluster stops.
+
+    One cluster covers each step.
+    """
     clusters = {f"c{step}": [f"c{step}m{n}" for n in (1, 2, 3)] for step in steps}
     several = Simulation(tmp_path, clusters=clusters)
     drifted(several, leaders=tuple(names[0] for names in clusters.values()))

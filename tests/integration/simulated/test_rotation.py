@@ -1,4 +1,4 @@
-"""rotate.yml on simulated clusters: queries, order, and errors before any host changes."""
+"""Test rotate.yml on simulated clusters: queries, order, and errors before any host changes."""
 
 from __future__ import annotations
 
@@ -38,13 +38,16 @@ def file(use: str, own: str, *signers: Ca) -> dict[str, Any]:
 
 
 def has(own: str, signer: Ca, *trusted: Ca) -> list[dict[str, Any]]:
-    """Return the certificates of a host."""
+    """Return the certificate files of a host: its key pair and the CAs that the host trusts."""
     return [file("pair", own, signer), *(file("trust", ca.fingerprint) for ca in trusted)]
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Return three healthy hosts, each with a separate certificate that its roll replaces; m1 leads."""
+    """Return three healthy hosts. The leader is m1.
+
+    Each host has a separate certificate, which its roll replaces.
+    """
     cluster = Simulation(tmp_path)
     for number, name in enumerate(NAMES, 1):
         own = [has(fingerprint(at), cluster.ca, cluster.ca) for at in (number, number + 16)]
@@ -140,7 +143,7 @@ def test_invalid_rotation_is_rejected_before_the_first_contact(
 
 
 def following(cluster: Simulation) -> tuple[Ca, tuple[str, ...]]:
-    """Return another CA and the options that set it."""
+    """Return another CA and the options that select it."""
     ca = Ca(cluster.folder, key=spare("ECC", number=5), name="next")
     return ca, (
         f"--extra-vars=kube_scheduler_new_ca_cert={ca.path}",
@@ -179,7 +182,10 @@ def test_apiserver_that_rejects_the_next_ca_blocks_the_rotation(
 
 
 def test_interrupted_rotation_resumes_at_the_step_of_each_host(cluster: Simulation) -> None:
-    """After an interruption, m1 is unchanged, m2 trusts both CAs, and m3 uses the next one."""
+    """Each host resumes an interrupted rotation at its own step.
+
+    After the interruption, m1 is unchanged, m2 trusts both CAs, and m3 uses the next CA.
+    """
     ca, words = following(cluster)
     for name, certificates in zip(
         NAMES,
@@ -194,7 +200,7 @@ def test_interrupted_rotation_resumes_at_the_step_of_each_host(cluster: Simulati
     run = cluster.run(ROTATE, "--extra-vars=rotate=ca", *words)
     assert run.code == 0, run.output
     assert "3. reissue the certificates: pending on m1, m2; done on m3" in run.output
-    # Remaining steps, accept, issue, drop, and the wait for the reload.
+    # The remaining steps are accept, issue, drop, and the wait for the reload.
     for name, signers in {"m1": "ffnnn", "m2": "ffnnn", "m3": "nnnnn"}.items():
         asked = [
             options["desired"]
@@ -215,7 +221,10 @@ def test_interrupted_rotation_resumes_at_the_step_of_each_host(cluster: Simulati
 
 
 def test_site_run_keeps_the_rotation_step_of_each_host(cluster: Simulation) -> None:
-    """The certificates of a host do not affect the other hosts."""
+    """A run of site.yml keeps the rotation step of each host.
+
+    The certificates of a host do not affect the other hosts.
+    """
     ca, words = following(cluster)
     stands(cluster, "m1", has("AA", cluster.ca, cluster.ca))
     stands(cluster, "m2", has("BB", ca, ca))

@@ -1,4 +1,4 @@
-"""site.yml through ansible-runner, as AWX runs it: the JSON events show what happens."""
+"""Test site.yml through ansible-runner, as AWX runs it, with its JSON events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RUNNER = Path(sys.executable).parent / "ansible-runner"
 
 
 def run(cluster: Simulation, playbook: str, *words: str) -> tuple[int, list[dict[str, Any]]]:
-    """Return exit code and events of a job."""
+    """Run a job and return its exit code and its events."""
     folder = cluster.folder / "job"
     (folder / "project").mkdir(parents=True)
     told = " ".join([*(f"--inventory={path}" for path in cluster.lay_out()), *words])

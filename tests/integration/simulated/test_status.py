@@ -1,4 +1,4 @@
-"""Output and files of status.yml and of the report of other playbooks, for one or more clusters."""
+"""Test output and files of status.yml and of the report that other playbooks create."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ CODES = {"changed": "0;33", "error": "0;31"}
 
 def valid(report: Any) -> None:
     """Fail if a document does not match the schema exactly."""
-    # Only the tools of `make integration` include it; tests of this file also run without them.
+    # Only the tools of `make integration` include this package. Tests of this file also run without
+    # the package.
     import jsonschema  # noqa: PLC0415
 
     jsonschema.validate(report, status_schema.strict(SCHEMA))
@@ -71,7 +72,7 @@ def several(folder: Path) -> Simulation:
 
 
 def shown(run: Outcome) -> list[str]:
-    """Return the output from the report on."""
+    """Return the output from the start of the report."""
     lines = (
         run.output.partition(REPORT)[2].splitlines()
         if REPORT in run.output
@@ -179,7 +180,11 @@ def test_status_document_contains_all_clusters_of_a_run(tmp_path: Path) -> None:
 
 
 def test_status_document_matches_the_schema(cluster: Simulation) -> None:
-    """Hosts: healthy, stopped, with drift, unreachable, old version, released lease, without systemd."""
+    """The status document matches the schema for every kind of host.
+
+    The hosts are healthy, stopped, with drift, unreachable, of an old version, with a released
+    lease, and without systemd.
+    """
     path = cluster.folder / "status.json"
     cluster.change("m1", "gather", systemd_version=0)
     cluster.lost = {"m3": 1}

@@ -1,4 +1,4 @@
-"""Results and errors of a run: batches, limits, foreign holders, single phases, hostile hosts."""
+"""Test results and errors of runs: batches, limits, foreign holders, phases, hostile hosts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ READER = "metrics for an authorized client"
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Simulation:
-    """Return three healthy hosts; m1 leads."""
+    """Return three healthy hosts. The leader is m1."""
     return Simulation(tmp_path)
 
 
@@ -266,7 +266,7 @@ def test_metrics_are_not_checked_without_a_signing_ca(cluster: Simulation, what:
         assert line.startswith(f"{READER} (on the controller, "), line
         assert reason in line
         assert f"{name}: not checked: {READER} (on the controller, " in run.text
-    # With an expired CA, every certificate must be reissued.
+    # If the CA has expired, the role must reissue all certificates.
     assert (run.code == 0) == (what == "key away"), run.output
     assert "m1: on the controller, ca_p" not in run.text.partition("FAILED!")[2]
 
@@ -449,7 +449,8 @@ def test_hostile_host_fails_only_itself_during_a_rollout(cluster: Simulation, in
     run = cluster.run("playbooks/site.yml", words, ANSIBLE_INJECT_FACT_VARS=inject)
     assert run.code == 0, run.output
     assert rolled(run.output) == ["m2", "m3", "m1"]
-    # Health at three positions and at the end, and after its own roll, which is the first.
+    # The first query after the plan is for the roll of m2 itself. The remaining queries are at
+    # three positions and at the end.
     assert run.calls["m2"] == ["gather", "drift", "drift", "scheduler_fileset", *["drift"] * 4]
     assert not re.search(r"^evil ", run.output, re.MULTILINE)
     cluster.run("playbooks/status.yml", ANSIBLE_INJECT_FACT_VARS=inject)
@@ -458,7 +459,7 @@ def test_hostile_host_fails_only_itself_during_a_rollout(cluster: Simulation, in
 
 @pytest.mark.parametrize("inject", ["true", pytest.param("false", marks=NIGHTLY)])
 def test_facts_of_an_earlier_play_have_no_effect(cluster: Simulation, inject: str) -> None:
-    """The facts come from a fact cache or from a task of a larger playbook."""
+    """The facts of an earlier play come from a fact cache or from a task of a larger playbook."""
     report = cluster.folder / "status.json"
     cluster.answers["m2"]["setup"] = {
         "changed": False,

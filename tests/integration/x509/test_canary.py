@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The real ansible-playbook, made as talkative as it can be, and a search for every key in all that it leaves."""
+"""Search all output and files of a verbose ansible-playbook run for parts of private keys."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ ONE = """
 
 @contextlib.contextmanager
 def watched() -> Iterator[set[bytes]]:
-    """Sample the command lines and environments of all processes."""
+    """Record the command lines and environments of all processes during the block."""
     seen: set[bytes] = set()
     over = threading.Event()
 
@@ -79,7 +79,7 @@ def watched() -> Iterator[set[bytes]]:
         while not over.wait(0.02):
             for process in Path("/proc").iterdir():
                 for name in ("cmdline", "environ") if process.name.isdigit() else ():
-                    with contextlib.suppress(OSError):  # The process has ended.
+                    with contextlib.suppress(OSError):  # the process can end before the read
                         seen.add((process / name).read_bytes())
 
     watcher = threading.Thread(target=watch)

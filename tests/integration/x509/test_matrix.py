@@ -42,7 +42,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "ed25519": {"privatekey_type": "Ed25519"},
 }
 USAGES = {"client": ["clientAuth"], "server": ["serverAuth"], "both": ["clientAuth", "serverAuth"]}
-# Subject alternative names, and a name that a client can connect to; - if there is none.
+# Each entry has subject alternative names, and a name that a client can connect to, or "-".
 NAMES: dict[str, tuple[list[str], str]] = {
     "none": ([], "-"),
     "ipv4": (["127.0.0.1", "10.0.0.1"], "10.0.0.1"),
@@ -51,7 +51,7 @@ NAMES: dict[str, tuple[list[str], str]] = {
     "idn": (["bücher.example"], "xn--bcher-kva.example"),
     "email": (["a@example.com"], "-"),
     "uri": (["https://example.com/x"], "-"),
-    # pkilint does not accept wildcards, single labels and such schemes, but clusters use them.
+    # pkilint rejects wildcards, single labels and such URI schemes, but clusters use them.
     "foreign": (
         ["m1", "*.svc.cluster.local", "spiffe://cluster.local/ns/kube-system"],
         "x.svc.cluster.local",
@@ -115,7 +115,10 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Ca:
 
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory, ca: Ca) -> dict[tuple[str, str, str], Host]:
-    """Return all certificates. Those of one key type share a key, because only certificates differ."""
+    """Return all certificates of the matrix.
+
+    Certificates of one key type share a key, because the tests compare only certificates.
+    """
     folder = tmp_path_factory.mktemp("matrix")
     made = {}
     for case in itertools.product(KEYS, USAGES, NAMES):
@@ -353,7 +356,7 @@ def test_certificate_matches_that_of_cfssl(tmp_path: Path, key: dict[str, Any]) 
         assert (adopted["changed"], adopted["reasons"]) == (False, [])
         host.run(after=now, force=True)
     else:
-        # cfssl writes keyEncipherment for a key that does not support it.
+        # cfssl writes keyEncipherment even for a key that does not support it.
         assert adopted["reasons"] == ["key_usage also has keyEncipherment"]
         expected["key_usage"].remove("keyEncipherment")
     assert all_fields(host.path.read_bytes()) == expected

@@ -84,7 +84,10 @@ def test_renewal_uses_the_same_request(site: Site, issuer: str) -> None:
 
 
 def test_certificate_without_the_requested_names_is_rejected(site: Site) -> None:
-    """By default, `openssl x509 -req` copies no extensions, so that the names are missing."""
+    """A certificate without the requested names is rejected.
+
+    By default, `openssl x509 -req` copies no extensions, and the names are an extension.
+    """
     site.run()
     key = site.folder.parent / "ca-key.pem"
     key.write_text(key_pem(site.ca.key))

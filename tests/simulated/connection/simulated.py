@@ -1,6 +1,6 @@
-"""The connection to a simulated host: a local one that can fail.
+"""Connect to a simulated host with a local connection that can fail.
 
-It fails after as many module runs as the file `lost` in the host's directory contains.
+The connection fails after as many module runs as the file `lost` in the host's directory contains.
 """
 
 from __future__ import annotations

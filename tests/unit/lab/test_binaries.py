@@ -28,7 +28,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
-    """Serve a local release site; return its directory and its address."""
+    """Serve a local release site. Return its directory and its address."""
     folder = tmp_path / "site"
     folder.mkdir()
     with http.server.ThreadingHTTPServer(
@@ -63,7 +63,7 @@ def contents(paths: list[Path]) -> list[str]:
 
 @pytest.fixture
 def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Replace the Go build and return the commands that it was called for."""
+    """Replace the Go build and return the list of its recorded commands."""
     requested: list[str] = []
 
     def run(build: Build) -> None:

@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def place(path: Path, minor: int) -> str:
-    """Create a Python that reports a version."""
+    """Create a fake Python that reports a version."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(
         f"#!/bin/bash\n[[ $2 =~ \\(3,\\ ([0-9]+)\\) ]] && (( {minor} >= BASH_REMATCH[1] ))\n"
@@ -56,7 +56,7 @@ def test_python3_in_path_comes_first(folder: Path) -> None:
 
 def test_newer_python_is_found_by_its_name_in_path(folder: Path) -> None:
     place(folder / "bin/python3", 11)
-    place(folder / "bin/python3.12", 0)  # a shim of pyenv that starts no Python
+    place(folder / "bin/python3.12", 0)  # like a shim of pyenv that starts no Python
     newer = place(folder / "bin/python3.13", 13)
     assert find(folder, "3.12").stdout.strip() == newer
 

@@ -20,7 +20,7 @@ KNOWN = (
 
 @pytest.fixture
 def apt(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Replace apt by one with these outputs, in turn, and count its updates."""
+    """Replace apt with a function that returns these outputs in turn, and count the updates."""
 
     class Apt:
         answers: list[str]

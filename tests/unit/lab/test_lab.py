@@ -27,7 +27,7 @@ SUBNET = ipaddress.IPv4Network("198.18.10.0/24")
 
 
 def fill(settings: Settings) -> None:
-    """Create checksums of the schedulers on the mirror."""
+    """Create checksum files of the schedulers on the mirror."""
     for version, command in settings.required:
         path = binaries.place(settings.served, settings, version, command)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def test_alive_checks_the_processes_of_a_container() -> None:
     names = (Path("/proc/self/comm").read_text().strip(),)
     assert podman.process_is(own, *names)
     assert not podman.process_is(own, "conmon")
-    assert not podman.process_is(dead.pid, "python")  # a zombie
+    assert not podman.process_is(dead.pid, "python")  # the process is a zombie
     dead.wait()
     assert not podman.process_is(dead.pid, "python")
     assert not podman.alive({"State": {"Running": True, "ConmonPid": 0, "Pid": 0}})
@@ -128,7 +128,10 @@ def test_table_aligns_its_columns() -> None:
 def test_control_plane_waits_for_etcd_too(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a busy machine, etcd changes its leader while the apiservers are ready."""
+    """The control plane is not ready until etcd is ready.
+
+    On a busy machine, etcd changes its leader while the apiservers are ready.
+    """
     etcd = iter(["refused", "unhealthy"])
     monkeypatch.setattr(cluster, "apiserver_state", lambda *_args: "ready")
     monkeypatch.setattr(cluster, "etcd_state", lambda *_args: next(etcd, "healthy"))

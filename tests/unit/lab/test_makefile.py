@@ -19,7 +19,7 @@ from settings import read
 ROOT = Path(__file__).parents[3]
 MAKEFILE = ROOT / "Makefile"
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-# GitHub limits every job to this time.
+# GitHub limits each job to this time.
 MAX_JOB_MINUTES = 360
 
 
@@ -44,7 +44,10 @@ def lab_name(clone: Path, target: str) -> str:
 
 
 def jobs(workflow: Path) -> Iterator[tuple[dict[str, Any], list[str]]]:
-    """Yield each job with the words of its make commands, one list per element of the matrix."""
+    """Yield each job with the words of its make commands.
+
+    Each element of the matrix yields one list.
+    """
     for job in yaml.safe_load(workflow.read_text())["jobs"].values():
         matrix = job.get("strategy", {}).get("matrix", {})
         elements = matrix.get("include") or [
@@ -60,7 +63,7 @@ def jobs(workflow: Path) -> Iterator[tuple[dict[str, Any], list[str]]]:
 
 
 def steps(target: str) -> set[tuple[str, ...]]:
-    """Return the steps of `make nightly` or another target that runs tests/steps.py."""
+    """Return the steps of `make nightly`, or of another target that runs tests/steps.py."""
     recipe = make(ROOT, "--dry-run", "--always-make", target).replace("\\\n", " ")
     (line,) = [line for line in recipe.splitlines() if "tests/steps.py" in line]
     return {tuple(shlex.split(step)) for step in shlex.split(line)[2:]}
@@ -94,7 +97,10 @@ def test_nightly_workflow_has_all_steps_of_make_nightly() -> None:
 
 
 def test_ci_runs_all_targets_of_make_test() -> None:
-    """`oldest` is a job of the unit matrix, and `binaries` is part of `molecule`."""
+    """CI runs all targets of `make test`.
+
+    `oldest` is a job of the unit matrix, and `binaries` is part of `molecule`.
+    """
     commands = {words[0] for _job, words in jobs(ROOT / ".github/workflows/ci.yml")}
     assert commands >= {step[0] for step in steps("test")} - {"oldest", "binaries"}
     assert commands >= {"lint", "sanity", "unit", "integration", "docs", "molecule"}

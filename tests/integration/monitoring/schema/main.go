@@ -2,7 +2,7 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Reads a dashboard from stdin and prints what Grafana's own schema finds wrong with it, a fault a line.
+// Reads a dashboard from stdin and prints each error of Grafana's own schema on one line.
 package main
 
 import (
@@ -22,7 +22,7 @@ func main() {
 		log.Fatal(err)
 	}
 	found := dashboard.Dashboard{}
-	// What it returns is never nil, but empty where nothing is wrong.
+	// The result is never nil. If the dashboard is valid, the result is empty.
 	if err := found.UnmarshalJSONStrict(raw); err != nil && err.Error() != "" {
 		fmt.Println(err)
 		return

@@ -2,8 +2,9 @@
 // GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 // SPDX-License-Identifier: GPL-3.0-or-later
 
-// Command handshake shakes hands over TLS, as Kubernetes does, with pairs in the role of the server, the client or both.
-// Each line of its input is: CA, certificate, key, the server's name or "-", whether it is a client ("client" or "-").
+// Command handshake performs TLS handshakes as Kubernetes does. A key pair has the role of the
+// server, the client or both. Each line of the input is: CA, certificate, key, the server's name or
+// "-", and "client" if the certificate is a client's, otherwise "-".
 package main
 
 import (

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The action plugins scheduler_credentials and scheduler_fileset: calls and results."""
+"""Test the action plugins scheduler_credentials and scheduler_fileset: calls and results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.role import STEP_INPUT, STEP_PLAN
 
 
 class Host:
-    """Run an action plugin; record each action and module with its arguments."""
+    """Run an action plugin and record each action and module with its arguments."""
 
     def __init__(self, check_mode: bool = False, **results: Any) -> None:
         self.results, self.check_mode = results, check_mode

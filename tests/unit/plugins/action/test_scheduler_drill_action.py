@@ -1,4 +1,4 @@
-"""Test the action plugin of scheduler_drill: what it accepts from a host and what it writes."""
+"""Test which results the action plugin scheduler_drill accepts from a host, and its files."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def reported(folder: Path, hostvars: Any = None, samples: Any = None) -> dict[st
         ),
         "time": "2026-11-25T00:00:00Z",
     }
-    # As Ansible returns it.
+    # Ansible converts the result of a task to JSON and back.
     data = json.loads(json.dumps(data))
     names = {"results": "health", "journals": "undone", "report_dir": str(folder / "new/folder")}
     return run("report", hostvars, choice=chosen(), measured=data, **names)
@@ -188,7 +188,7 @@ def test_report_directory_that_cannot_be_created_fails(tmp_path: Path) -> None:
 
 
 class FakeWatch:
-    """A measurement without an apiserver."""
+    """Provide a measurement without an apiserver."""
 
     namespace_removed, namespace = True, "kube-ha-drill-x"
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Test what the action plugin sends to a host, and what it returns of the result."""
+"""Test what the action plugin scheduler_info sends to a host, and which results it returns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ VERSIONS = {
 
 
 class Target:
-    """A host that returns one result and records the arguments that it receives."""
+    """Provide a host that returns one result and records the arguments that it receives."""
 
     def __init__(self, result: Any = None) -> None:
         self.result = (
@@ -280,7 +280,10 @@ def test_ca_without_key_is_rejected(ca: Ca) -> None:
 
 
 def test_client_of_the_next_ca_is_issued_on_the_controller(ca: Ca) -> None:
-    """The client has no permissions. Neither a path nor the key of the CA is sent."""
+    """The controller issues a client of the next CA without permissions.
+
+    The plugin sends neither a path nor the key of the CA to the host.
+    """
     target = Target()
     target.run(next_ca=ca.pem, next_ca_path=str(ca.path), next_ca_privatekey_path=str(ca.key_path))
     [sent] = target.sent
@@ -391,7 +394,7 @@ def test_key_pair_from_the_controller_is_compared_by_checksum(tmp_path: Path) ->
 def test_invalid_desired_state_is_rejected_in_one_line(given: dict[str, Any]) -> None:
     target = Target()
     if given.get("pair") == []:
-        # Missing options of x509_cert have the error message of that module.
+        # If options of x509_cert are missing, the error message is that of x509_cert.
         target.fails(**desired(**given))
     else:
         assert "is not a dictionary" in target.fails(**desired(**given))
@@ -399,7 +402,10 @@ def test_invalid_desired_state_is_rejected_in_one_line(given: dict[str, Any]) ->
 
 
 def test_files_of_an_external_ca_are_sent_without_their_paths(ca: Ca, tmp_path: Path) -> None:
-    """The host gets the content of the files. The action plugin adds the next step for the user."""
+    """The host gets the content of the files of an external CA, but not their paths.
+
+    The action plugin adds the next step for the user to the result.
+    """
     task = {
         "path": "/x.pem",
         "privatekey_path": "/x-key.pem",

@@ -1,4 +1,4 @@
-"""The action plugin scheduler_plan: play variables, and the limited effect of a host's result."""
+"""Test the action plugin scheduler_plan: play variables, and the effect of a host's result."""
 
 from __future__ import annotations
 
@@ -132,7 +132,8 @@ def test_errors_name_the_role_variable(
     assert found["failed"] is True
     assert any(words in line for line in found["errors"]), found["errors"]
     assert found["msg"] == "\n".join(found["errors"])
-    # The status of a cluster whose CA cannot sign can be reported, but not with invalid variables.
+    # If a CA cannot sign, the status of the cluster is still available. If variables are invalid,
+    # it is not.
     unreadable = {"kube_scheduler_extra_args", "kube_scheduler_extra_sans"} & given.keys()
     assert ("failed" in fixed(variables | given, strict=False)) == bool(unreadable)
 
@@ -243,7 +244,10 @@ def test_host_plan_contains_the_desired_state(variables: dict[str, Any]) -> None
 
 
 def test_instance_step_needs_only_the_name(variables: dict[str, Any]) -> None:
-    """The CA can be missing and the version unknown."""
+    """The step instance needs only the name of the instance.
+
+    The CA can be missing and the version unknown.
+    """
     broken = {
         "kube_scheduler_ca_cert": "/nowhere",
         "kube_scheduler_version": "",
@@ -359,7 +363,7 @@ def test_missing_binary_is_reported_by_source(variables: dict[str, Any], tmp_pat
 def rotated(
     variables: dict[str, Any], folder: Path, kind: str = "ca", step: str = "inspect"
 ) -> tuple[Ca, dict[str, Any]]:
-    """Return the next CA and the input of a rotation to it."""
+    """Return the next CA and the input of a rotation to that CA."""
     following = Ca(folder, key=spare("ECC", number=7), name="next", subject={"CN": "next"})
     given = {
         "kube_scheduler_new_ca_cert": str(following.path),
@@ -457,7 +461,10 @@ def test_desired_state_follows_the_step_of_a_ca_rotation(
 def test_shared_pair_is_read_on_the_controller_for_a_rotation(
     variables: dict[str, Any], ca: Ca, tmp_path: Path
 ) -> None:
-    """The results of hosts do not determine what happens to a shared pair."""
+    """For a rotation, the plugin reads a shared key pair on the controller.
+
+    The results of hosts have no effect on a shared key pair.
+    """
     lies = {
         **FACTS,
         "probes": None,
@@ -545,7 +552,10 @@ def test_encrypted_pair_is_decrypted(
 
 
 def test_external_ca_needs_no_key(variables: dict[str, Any], tmp_path: Path) -> None:
-    """The key of an external CA is not read. File names in csr_dir follow the inventory name."""
+    """The plugin does not read the key of an external CA.
+
+    The file names in csr_dir contain the inventory name.
+    """
     outside = {"kube_scheduler_pki": "external", "kube_scheduler_ca_key": "/nowhere"}
     found = fixed(variables | outside | {"kube_scheduler_csr_dir": str(tmp_path / "nowhere")})
     assert (
@@ -648,7 +658,10 @@ def test_monitoring_without_known_hosts_is_rejected(variables: dict[str, Any]) -
 
 
 def test_monitoring_reads_only_sealed_inputs(variables: dict[str, Any]) -> None:
-    """A fact, a fact cache or another host can set a variable with the name of the input."""
+    """Monitoring reads only sealed inputs.
+
+    A fact, a fact cache or another host can set a variable with the name of the input.
+    """
     given = fixed({**variables, "kube_scheduler_bind_address": "0.0.0.0"})
     forged = {**given, "variables": {**given["variables"], "group": "../elsewhere"}}
     unsealed = {key: value for key, value in given.items() if key != "seal"}

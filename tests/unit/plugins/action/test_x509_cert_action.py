@@ -29,7 +29,7 @@ from tests.support.pki import Ca, Host, elapsed, spare, write_profiles
 
 
 class Target:
-    """A host that an action plugin connects to, and everything that was sent to it."""
+    """Provide a host for an action plugin, and record all data that the host receives."""
 
     def __init__(self, folder: Path) -> None:
         self.host = Host(folder, None)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""x509_cert with an external CA: write the request, install the certificate, keep the key."""
+"""Test x509_cert with an external CA: write the request, install the certificate, keep the key."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def site(tmp_path: Path) -> Site:
 
 
 def bytes_of(site: Site) -> bytes:
-    """Return the public key of the written request."""
+    """Return the public key of the written request as bytes."""
     return encode_public_key(site.public())
 
 
@@ -143,7 +143,7 @@ WRONG: dict[str, tuple[Callable[[Site], x509.Certificate], str]] = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_certificate_is_rejected(site: Site, case: str) -> None:
-    """The pair in use stays."""
+    """A wrong certificate is rejected, and the key pair in use remains."""
     make, words = WRONG[case]
     site.run()
     former = site.host.snapshot()
@@ -181,7 +181,7 @@ def test_certificate_with_more_names_or_attributes_is_accepted(site: Site) -> No
 
 
 def test_pair_in_its_renewal_window_stays_until_the_new_certificate_arrives(site: Site) -> None:
-    """Certificate and key stay."""
+    """Until the new certificate arrives, the certificate and the key in use remain."""
     site.deployed(valid_for="2000h")
     former, request = site.host.snapshot(), site.csr.read_bytes()
     site.after = timedelta(hours=1200)
@@ -230,7 +230,10 @@ def test_certificate_that_ends_with_its_ca_is_not_renewed(site: Site) -> None:
 
 
 def test_pair_that_lacks_a_name_stays_until_the_new_certificate_arrives(site: Site) -> None:
-    """A host that joins adds a name to every certificate."""
+    """A host that joins adds a name to every certificate.
+
+    Until the new certificates arrive, the key pairs in use remain.
+    """
     site.deployed()
     former = site.host.snapshot()
     more: dict[str, Any] = {"subject_alt_name": [*SANS, "192.0.2.4"]}
@@ -300,7 +303,7 @@ def test_listed_certificate_is_replaced_with_a_new_key(site: Site) -> None:
 
 
 def test_certificate_of_a_replaced_host_is_rejected(site: Site) -> None:
-    """The request is for the new key, but the existing certificate is for the previous one."""
+    """The request is for the new key, but the existing certificate is for the previous key."""
     site.deployed()
     former = bytes_of(site)
     for path in (site.host.path, site.host.key_path):
@@ -361,7 +364,10 @@ def _names(*more: str) -> list[x509.GeneralName]:
 
 
 def test_request_from_another_tool_with_the_same_content_is_accepted(site: Site) -> None:
-    """The cases below are therefore rejected only for their content."""
+    """A request of another tool with the same content is accepted.
+
+    The next tests therefore check that only the content causes a rejection.
+    """
     site.answer = lambda result: {**result, "csr": lying()}
     assert site.advice in site.run()["msg"]
     assert bytes_of(site) == encode_public_key(spare("ECC").public_key())

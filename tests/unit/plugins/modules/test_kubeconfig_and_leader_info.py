@@ -25,7 +25,7 @@ from tests.support.apiserver import Server, answer, lease
 from tests.support.apiserver import kubeconfig as built
 from tests.support.pki import Ca
 
-# ansible-core 2.19 and newer
+# Only ansible-core 2.19 and newer provide this module.
 patch_module_args = pytest.importorskip("ansible.module_utils.testing").patch_module_args
 
 MODULES = [kubeconfig, leader_info]
@@ -96,7 +96,7 @@ def test_examples_are_valid_tasks(module: ModuleType, capsys: pytest.CaptureFixt
             continue
         path = next(name for name in ("path", "kubeconfig") if name in options)
         result = run(module, capsys, **{**options, path: "/dev/null", "_ansible_check_mode": True})
-        # The module failed at the file, so that all options are valid.
+        # The module failed when it read the file, so that all options are valid.
         assert result["failed"]
         assert "/dev/null" in result["msg"]
 
@@ -158,7 +158,7 @@ def test_secrets_reach_neither_syslog_nor_invocation(
     assert "s3cret" not in json.dumps([result, [str(line) for line in logged]])
     if invalid:
         return
-    # Short arguments are not masked in the result.
+    # Ansible does not mask short arguments in the result.
     assert result["path"] == str(tmp_path / "config")
     assert result["clusters"][0]["name"] == "-"
     options = result["invocation"]["module_args"]

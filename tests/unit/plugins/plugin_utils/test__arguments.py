@@ -1,4 +1,4 @@
-"""Arguments of a task: validation, and what Ansible keeps of them for every host."""
+"""Test the validation of task arguments, and which arguments Ansible keeps for every host."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SPEC: dict[str, dict[str, Any]] = {
 
 
 class Action(ActionBase):
-    _load_name = "scheduler_plan"  # set by Ansible's loader
+    _load_name = "scheduler_plan"  # Ansible's loader sets this attribute
 
     def __init__(self, **args: Any) -> None:
         task = mock.MagicMock(async_val=0, args=args, until=[], retries=None)

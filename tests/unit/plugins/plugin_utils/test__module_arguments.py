@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the input and the plan of the role become as options of its modules."""
+"""Test how the input and the plan of the role become options of its modules."""
 
 from __future__ import annotations
 

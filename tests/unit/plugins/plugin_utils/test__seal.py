@@ -1,4 +1,4 @@
-"""Seals of results: only what this run returned for that host and step is accepted."""
+"""Test that only results that this run returned for a host and step are accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Give a directory to an unprivileged user without following links of that user."""
+"""Test that an unprivileged user gets a directory, and that no link of that user is followed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a 
 
 @pytest.fixture
 def root() -> Iterator[Path]:
-    """Return a directory that, unlike one of pytest in /tmp, has no writable parent."""
+    """Return a directory without a writable parent, unlike the directories of pytest in /tmp."""
     with tempfile.TemporaryDirectory(dir="/var/lib") as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
@@ -74,7 +74,10 @@ def test_link_of_root_is_followed(root: Path) -> None:
 
 @pytest.mark.parametrize("dry", [False, True])
 def test_link_in_a_directory_of_the_user_is_rejected(root: Path, dry: bool) -> None:
-    """With chown by path, this link would give its target to the user."""
+    """A link in a directory of the user is rejected.
+
+    With chown by path, the user would become the owner of the target of the link.
+    """
     (root / "victim").mkdir(mode=0o700)
     (theirs(root / "log") / "scheduler").symlink_to(root / "victim")
     with pytest.raises(
@@ -104,7 +107,8 @@ def test_directory_that_the_user_can_write_to_is_rejected(
     os.chown(folder, 0, group)
     folder.chmod(mode)
     refused(folder / "log", "root cannot create")
-    # The user is not in the group that can write to the directory, as for /var/log on some systems.
+    # As for /var/log on some systems, a group can write to the directory, but the user is not a
+    # member of the group.
     os.chown(folder, 0, 4)
     folder.chmod(0o775)
     assert directories.give_directory(str(folder / "log"), USER, 0o755)

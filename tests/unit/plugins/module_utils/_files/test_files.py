@@ -329,7 +329,10 @@ def test_missing_directory_or_account_is_a_warning_in_check_mode(tmp_path: Path)
 
 
 class SwappingModule(FakeModule):
-    """A module during whose run a user replaces the temporary file by a link to a file of root."""
+    """Provide a module during which a user replaces the temporary file.
+
+    The replacement is a link to a file of root.
+    """
 
     victim: Path
 
@@ -470,7 +473,11 @@ def test_symlink_of_another_user_moves_no_file(tmp_path: Path) -> None:
 
 
 def test_rights_are_set_by_descriptor_only() -> None:
-    """By path, a user could replace the file. Ansible sets rights by path, so `guard` runs first."""
+    """The permissions of a file are set by descriptor only.
+
+    By path, a user could replace the file in between. Ansible sets permissions by path, so `guard`
+    runs first.
+    """
     folder = Path(_paths.__file__).parents[1]
     by_path = re.compile(
         r"\bos\.l?(?:chmod|chown)\(|\.chmod\(|shutil\.(?:chown|copymode|copystat|copytree)\("

@@ -78,7 +78,8 @@ def test_closed_client_leaves_no_connection() -> None:
             client(good).get("/")
             kind_of(bad)
         end = time.monotonic() + 5
-        while count() > before and time.monotonic() < end:  # the server's ends close a little later
+        # the server closes its connections a little later
+        while count() > before and time.monotonic() < end:
             time.sleep(0.01)
         assert count() <= before
 
@@ -180,7 +181,8 @@ def test_unresponsive_address_leaves_time_for_the_next(
     with (
         serve(answer(200, {})) as server,
         socket.create_server(("127.0.0.2", server.port), backlog=0) as deaf,
-        socket.create_connection(deaf.getsockname()),  # fills its queue
+        # this connection fills the queue of the listening socket
+        socket.create_connection(deaf.getsockname()),
     ):
         address = socket.getaddrinfo("127.0.0.1", server.port, type=socket.SOCK_STREAM)[0]
         found = [(*address[:-1], deaf.getsockname()), address]

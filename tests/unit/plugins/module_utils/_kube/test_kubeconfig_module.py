@@ -51,7 +51,7 @@ CLIENT: dict[str, Any] = {
 
 
 class Host:
-    """A directory with a CA, the pair of a client and a kubeconfig."""
+    """Provide a directory with a CA, the key pair of a client and a kubeconfig."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -101,7 +101,7 @@ class Host:
         }
 
     def task(self, **given: Any) -> dict[str, Any]:
-        """Return the task for the four commands of the walk-through."""
+        """Return a task with the same effect as the four commands of the walk-through."""
         return {
             "clusters": [self.cluster(embed_certs=True)],
             "users": [self.user(embed_certs=True)],
@@ -132,7 +132,7 @@ class Host:
         return text
 
     def is_clean(self, text: str) -> None:
-        """Check that no key and no token is shown, in any encoding."""
+        """Check that a text contains no key and no token, in any encoding."""
         for path in (self.folder / "cert").glob("*-key.pem"):
             pem = path.read_bytes()
             assert not [line for line in pem.decode().splitlines()[1:-1] if line in text]
@@ -211,7 +211,7 @@ LIFECYCLE: dict[str, Any] = {
 
 
 def written(path: Path) -> tuple[int, ...] | None:
-    """Return the attributes that a write changes. A read changes none of them."""
+    """Return the attributes that change with each write of a file, but not with a read."""
     if not path.exists():
         return None
     status = path.stat()
@@ -301,7 +301,7 @@ def test_file_equals_that_of_kubectl(host: Host, path: str, embed: bool) -> None
     )
     expected = theirs.read_bytes()
     if minor(path) < 34:
-        # Up to 1.33, kubectl wrote a field that no component uses. An existing one stays.
+        # Up to 1.33, kubectl wrote a field that no component uses. An existing field stays.
         assert b"preferences: {}\n" in expected
         expected = expected.replace(b"preferences: {}\n", b"")
     assert host.path.read_bytes() == expected
@@ -332,7 +332,10 @@ def test_changes_by_kubectl_stay(host: Host, path: str) -> None:
 
 
 def test_layout_of_kubectl_1_10_is_unchanged(host: Host) -> None:
-    """It wrote two empty fields that later versions omit. Such a file stays byte for byte the same."""
+    """A file of kubectl 1.10 stays byte for byte the same.
+
+    That version wrote two empty fields that later versions omit.
+    """
     host.run(**host.task())
     older = host.path.read_text().replace("kind: Config\n", "kind: Config\npreferences: {}\n")
     older = older.replace("  user:\n    client-", "  user:\n    as-user-extra: {}\n    client-")
@@ -1070,7 +1073,10 @@ def instead(default: Any, value: Any) -> Any:
 )
 @given(entries=st.data())
 def test_any_options_give_a_file_or_an_error(host: Host, entries: st.DataObject) -> None:
-    """Each option has any value that AnsibleModule can return for its type."""
+    """Any options result in a file or an error.
+
+    Each option has any value that AnsibleModule can return for its type.
+    """
     texts = (
         st.none()
         | st.text(st.characters(), max_size=40)

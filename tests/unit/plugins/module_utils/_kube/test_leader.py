@@ -33,7 +33,7 @@ M1, M2 = ID.format("m1"), ID.format("M2.Example.org")
 
 
 class Cluster:
-    """An apiserver whose Lease the test writes, and the options of leader_info."""
+    """Provide an apiserver whose Lease the test writes, and the options of leader_info."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -134,8 +134,11 @@ def test_holder_is_compared_with_members(cluster: Cluster, members: list[str], s
 
 
 def test_change_is_timed_to_50_milliseconds(cluster: Cluster) -> None:
-    """One of three attempts suffices, because a busy machine can delay each of them."""
-    cluster.query()  # loads all modules
+    """leader_info measures the time of a change to 50 ms.
+
+    One of three attempts suffices, because a busy machine can delay each of them.
+    """
+    cluster.query()  # the first query loads all modules
     errors = []
     for _try in range(3):
         cluster.spec = lease(M1)

@@ -132,7 +132,7 @@ def test_any_object_gives_a_record_or_an_error(value: Any) -> None:
 
 
 class World:
-    """An apiserver and a clock that advances only during sleeps and requests."""
+    """Provide an apiserver and a clock that advances only during sleeps and requests."""
 
     def __init__(self, *script: tuple[float, Any], step: float = 0.0) -> None:
         self.now = 1000.0
@@ -147,9 +147,10 @@ class World:
         self.now += seconds
 
     def get(self, path: str) -> Any:
-        """Respond by the script: pairs of start time and response.
+        """Return the response that the script has for the current time.
 
-        A response is an object, an error kind, or a dictionary of both by path.
+        The script is a list of pairs of start time and response. A response is an object, an error
+        kind, or a dictionary of both by path.
         """
         self.paths.append(path)
         self.now += self.step
@@ -190,7 +191,7 @@ def test_first_read_that_differs_from_before_is_moving() -> None:
     observation, done = World((0, lease(renew=3))).observe(before=record(renew=1))
     assert done
     assert (observation.state, observation.moving, observation.elapsed) == ("held", True, 0)
-    # A new holder has written the lease since then.
+    # After the earlier read, a new holder wrote the lease.
     assert World((0, lease("b"))).observe(before=record(identity="a"))[0].moving
     assert (
         World((0, lease("b"))).observe(before=record(identity=""), members=["c"])[0].state
@@ -203,7 +204,8 @@ def test_first_read_that_equals_before_is_not_moving() -> None:
         before=record(renew=1)
     )
     assert (observation.moving, observation.elapsed) == (True, pytest.approx(2, abs=0.06))
-    # The time of the earlier read is unknown, so that the duration begins now.
+    # The time of the earlier read is unknown, so that the lease duration starts at the first new
+    # read.
     observation, _done = World((0, lease(leaseDurationSeconds=7))).observe(
         before=record(leaseDurationSeconds=7)
     )
@@ -308,7 +310,8 @@ def test_transient_errors_are_retried() -> None:
 
 
 def test_outage_is_no_renewal() -> None:
-    # The holder wrote last before the outage. For a candidate, it is expired afterwards.
+    # The last write of the holder was before the outage. Another scheduler treats the lease as
+    # expired.
     script = ((0, lease(renew=1)), (1, lease(renew=2)), (2, "refused"), (30, lease(renew=2)))
     observation, _done = World(*script).observe(
         lambda observation: observation.state == "expired", retry_first=True

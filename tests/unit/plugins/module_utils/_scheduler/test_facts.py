@@ -1,4 +1,4 @@
-"""Tests of the result types: a host can be hostile, so a result keeps only its documented keys."""
+"""Test that a result keeps only its documented keys, because a host can be hostile."""
 
 from __future__ import annotations
 
@@ -122,6 +122,6 @@ def _assert_documented(fields: dict[str, Any], kind: Any, where: str) -> None:
         assert field["elements" if is_list else "type"] == ANSIBLE_TYPES.get(element, "dict"), (
             f"{where}.{name}"
         )
-        # The apiservers are documented as apiserver is.
+        # The documentation of `apiservers` has the same keys as `apiserver`.
         if element not in ANSIBLE_TYPES and name != "apiservers":
             _assert_documented(field["contains"], element, f"{where}.{name}")

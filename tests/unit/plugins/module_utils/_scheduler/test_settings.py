@@ -1,4 +1,4 @@
-"""Parsing of the configuration of a scheduler."""
+"""Test how the configuration of a scheduler is parsed."""
 
 from __future__ import annotations
 

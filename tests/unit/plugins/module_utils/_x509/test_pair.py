@@ -47,7 +47,7 @@ from tests.support.fake_module import killed_at, one_line
 from tests.support.pki import NOW, Ca, Host, certificate, spare, write_profiles
 
 DAY = timedelta(days=1)
-# Fast to make, for tests that make many.
+# ECC keys are fast to generate, for tests that generate many keys.
 ECC = {"privatekey_type": "ECC"}
 
 
@@ -66,7 +66,7 @@ def host(tmp_path: Path, ca: Ca) -> Host:
 
 
 def four(host: Host, changes: bool = True, **given: Any) -> dict[str, Any]:
-    """Run a task in check mode and normally, and both again; return the normal result."""
+    """Run a task in check mode and normally, then both again. Return the normal result."""
     before = host.snapshot()
     predicted = host.run(check=True, **given)
     assert host.snapshot() == before
@@ -272,7 +272,7 @@ def test_certificate_never_outlives_its_ca(host: Host) -> None:
     assert result["clamped"] is True
     host.run(**task)
     assert host.warnings == []
-    # The CA's end is near, but no new certificate could end later.
+    # The CA expires soon, but no new certificate could expire later.
     almost = timedelta(hours=87600 - 24)
     later = host.run(after=almost, **task)
     assert (later["changed"], later["days_left"]) == (False, 1)
@@ -290,7 +290,7 @@ def test_cfssl_s_profile(host: Host) -> None:
     config = write_profiles(host.folder)
     result = four(host, ca_config=config, profile="kubernetes", not_after_policy="clamp")
     assert result["extended_key_usage"] == ["clientAuth", "serverAuth"]
-    assert result["key_usage"] == ["digitalSignature"]  # keyEncipherment is for RSA
+    assert result["key_usage"] == ["digitalSignature"]  # keyEncipherment is for RSA keys only
 
 
 # Keys
@@ -641,7 +641,7 @@ def test_replaced_key_stays_until_the_certificate_arrives(host: Host, ca: Ca) ->
     first = host.run(**task)
     assert {name: host.snapshot()[name] for name in before} == before
     assert stat.S_IMODE((host.folder / ".s-key.pem.waiting~").stat().st_mode) == 0o600
-    # A run that ended here is taken up by the next, which asks for the same key's certificate.
+    # If a run ends here, the next run requests a certificate for the same key.
     second = host.run(**task)
     keys = [encode_public_key(verify_plain_request(result["csr"])) for result in (first, second)]
     assert keys[0] == keys[1]
@@ -1093,7 +1093,7 @@ def test_damaged_files_are_replaced_or_rejected_in_one_line(host: Host, ca: Ca, 
 
 def test_damaged_ca_is_rejected(host: Host, ca: Ca) -> None:
     der = bytearray(ca.certificate.public_bytes(serialization.Encoding.DER))
-    der[-1] ^= 1  # in the signature, whose form stays right
+    der[-1] ^= 1  # the change is in the signature, whose form stays valid
     ca.path.write_text(ssl.DER_cert_to_PEM_cert(bytes(der)))
     with pytest.raises(X509Error, match="its own signature is invalid"):
         host.run()

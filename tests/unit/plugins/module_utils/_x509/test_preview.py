@@ -1,4 +1,4 @@
-"""Predict why a pair on the controller would be issued, without any change."""
+"""Test the prediction why a key pair on the controller would be issued, without any change."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reject an unusable pair of the user."""
+"""Test that an unusable key pair of the user is rejected."""
 
 from __future__ import annotations
 

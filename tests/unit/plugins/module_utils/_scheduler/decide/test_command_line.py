@@ -88,7 +88,11 @@ def planned(version: str, **settings: Any) -> command_line.CommandLine:
 @pytest.mark.parametrize("version", [f"{minor}.0" for minor in VERSIONS])
 @pytest.mark.parametrize("config", [{}, {"percentageOfNodesToScore": 50}], ids=["flags", "config"])
 def test_instance_has_lease_of_its_name(version: str, config: dict[str, Any]) -> None:
-    """A flag sets the lease if there is no configuration, otherwise a field (kubernetes#80681)."""
+    """An instance has a lease of its own name.
+
+    Without a configuration file, a flag sets the lease. Otherwise a field of the file sets it
+    (kubernetes#80681).
+    """
     line = planned(version, config=config, lease_name="batch")
     assert (line.lease_name, line.errors) == ("batch", [])
     if line.config is None:
@@ -99,7 +103,7 @@ def test_instance_has_lease_of_its_name(version: str, config: dict[str, Any]) ->
         )
         assert line.config["leaderElection"][field] == "batch"
         assert not {"lock-object-name", "leader-elect-resource-name"} & {*line.flags}
-    # The settings of the process equal the planned ones.
+    # The settings of the process equal the planned settings.
     settings_read = parse_settings(line.arguments, line.config_text.encode())
     assert settings_read.lease == ("kube-system", "batch")
 
@@ -142,7 +146,10 @@ def rendered(plan: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("minor", VERSIONS)
 def test_rendered_version_equals_golden_file(minor: str) -> None:
-    """To rewrite the files, set UPDATE_GOLDEN=1. Then review the diff."""
+    """The rendered command line of each version equals its golden file.
+
+    To rewrite the files, set UPDATE_GOLDEN=1. Then review the diff.
+    """
     plan = run(f"{minor}.0")
     assert plan["problems"] == []
     path = GOLDEN / f"{minor}.txt"
@@ -157,7 +164,10 @@ def test_each_golden_file_has_a_version() -> None:
 
 
 def words_of(exec_start: str) -> list[str]:
-    """Split as systemd does: join lines, remove quotes and escapes, halve %% and $$."""
+    """Split a command line as systemd does.
+
+    systemd joins lines, removes quotes and escapes, and replaces %% and $$.
+    """
     expected = shlex.split(exec_start.replace("\\\n", " "))
     return [word.replace("%%", "%").replace("$$", "$") for word in expected]
 
@@ -168,7 +178,7 @@ def test_oldest_version_renders_the_walk_through() -> None:
 
 @pytest.mark.parametrize("minor", VERSIONS)
 def test_rendered_version_accepts_its_flags(minor: str) -> None:
-    """The version has the rendered flags and fields, and honors the relevant flags."""
+    """Each version accepts the rendered flags and fields, and honors the relevant flags."""
     row = VERSIONS[minor]
     assert set(row) == {
         "style",
@@ -395,13 +405,13 @@ def test_quoting_is_reversible(word: str) -> None:
         return
     quoted = formatting.quote_argument(word)
     assert "\n" not in quoted
-    # In the order of systemd: escapes in double quotes, then specifiers, then variables.
+    # systemd first replaces escapes in double quotes, then specifiers, then variables.
     inner = re.sub(r"\\(.)", r"\1", quoted[1:-1])
     assert re.fullmatch(r'(?:[^"\\]|\\.)*', quoted[1:-1])
     assert inner.replace("%%", "%").replace("$$", "$") == word
 
 
-# Values that preflight accepts and YAML can express.
+# Preflight accepts these values, and YAML can express them.
 TEXT = st.text(
     st.characters(exclude_categories=("Cc", "Cs", "Cn", "Zl", "Zp"), exclude_characters="\ufeff")
 )

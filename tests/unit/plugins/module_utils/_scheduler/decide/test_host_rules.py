@@ -74,7 +74,7 @@ def test_valid_host_has_no_errors() -> None:
     assert host_errors(apiserver=None) == []
     assert host_errors(apiserver={"reachable": True, "version": None, "error": None}) == []
     assert host_errors(missing_libraries=["yaml"]) == []
-    # If the variables set the version, the checksum is validated with them.
+    # If the variables set the version, the validation of the variables covers the checksum.
     assert host_errors(given={"binary_checksum": {"1.36.1": SHA512}}) == []
     assert (
         host_errors(port={"number": 10259, "held_by": "kube-scheduler (pid 1)", "ours": True}) == []
@@ -93,7 +93,7 @@ def test_downgrade_is_rejected() -> None:
 
 
 def test_version_skew_is_limited() -> None:
-    """A version outside of the policy is rejected, unless it already runs."""
+    """A version outside of the skew policy is rejected, unless the version already runs."""
     theirs: dict[str, Any] = {"apiserver": {"reachable": True, "version": "v1.37.2", "error": None}}
     line = (
         "kube_scheduler_version: 1.35.4 is more than one minor version older than the apiserver of m1, v1.37.2; set a version of 1.37, or of the minor version"
@@ -106,7 +106,10 @@ def test_version_skew_is_limited() -> None:
 
 
 def test_version_skew_is_limited_for_each_apiserver() -> None:
-    """An unreachable apiserver is no error."""
+    """The version skew is checked for each apiserver.
+
+    An unreachable apiserver causes no error.
+    """
     away = {
         "server": "https://192.0.2.9:6443",
         "reachable": False,
@@ -152,7 +155,7 @@ def apiserver_warnings(
 
 
 def test_unlisted_apiservers_cause_a_warning() -> None:
-    """Only if the version changes and all members use one external URL."""
+    """The warning appears only if the version changes and all members use one external URL."""
     [line] = apiserver_warnings()
     assert line == (
         "kube_scheduler_apiserver: all members use https://lb.example:6443, and only one apiserver behind it was queried; list each apiserver in"

@@ -300,7 +300,7 @@ def test_kept_lease_makes_a_stop_a_crash() -> None:
 
 @pytest.mark.parametrize("minor", TABLES.versions)
 def test_serving_ranges_equal_rows_of_the_table(minor: str) -> None:
-    """Each range that a host receives equals the row of each of its minor versions."""
+    """Each range that a host receives equals the row of each minor version in the range."""
     row = TABLES.versions[minor]
     entry = versions.find_serving(versions.serving_ranges(TABLES.versions), f"{minor}.9")
     assert entry is not None
@@ -339,9 +339,9 @@ def test_fileset_paths_include_every_file() -> None:
 
 
 def test_timeouts_cover_the_previous_election_times() -> None:
-    """The new members wait for a lease with the previous times.
+    """The new members wait for a lease with the previous election times.
 
-    If a version does not release its lease, each stop has the bound of a crash.
+    If a version does not release its lease, the bound of each stop is the bound of a crash.
     """
     former = {"lease_duration": 60.0, "renew_deadline": 40.0, "retry_period": 5.0}
     process = {"version": "1.37.2", "pid": 7, "timings": former}
@@ -359,14 +359,14 @@ def test_timeouts_cover_the_previous_election_times() -> None:
         "steady": 12,
         "reload": 315.0,
     }
-    # The times of the leader can differ from those of this host.
+    # The leader can have other election times than this host.
     own = {
         "version": "1.37.2",
         "pid": 7,
         "timings": {"lease_duration": 15.0, "renew_deadline": 10.0, "retry_period": 2.0},
     }
     assert made({"process": own, "lease": {"lease_duration": 60}})["timeouts"]["start"] == 98.8
-    # Times that a host reports are limited.
+    # The plan limits the times that a host reports.
     never = {
         "process": {**process, "timings": dict.fromkeys(former, 1e12)},
         "lease": {"lease_duration": 2**31 - 1},
@@ -381,7 +381,10 @@ def test_timeouts_cover_the_previous_election_times() -> None:
 
 
 def test_external_ca_needs_no_ca_key() -> None:
-    """The paths contain the inventory name, and no CA key is needed."""
+    """A plan with an external CA needs no CA key.
+
+    The paths of the request and the certificate contain the inventory name.
+    """
     host_plan = made(pki="external", csr_dir="/csr")["certificate"]
     assert (host_plan["ca_on"], host_plan["csr_path"], host_plan["certificate_source"]) == (
         "external",

@@ -139,13 +139,16 @@ SICK: dict[str, Any] = {"healthy": False, "problems": ["readiness: HTTP 500"]}
 
 @pytest.mark.parametrize("name", ["m1", "m3"])
 def test_unhealthy_member_stops_the_rollout(name: str) -> None:
-    """A rolled member, and a waiting member that was healthy at the start."""
+    """A rolled member that becomes unhealthy stops the rollout.
+
+    A waiting member that was healthy at the start also stops the rollout.
+    """
     outcome = gate(1, "m1", now=results(**{name: SICK}))
     reason = f"{name} became unhealthy (readiness: HTTP 500); the remaining members are unchanged"
     assert outcome == ([], True, reason, False)
     assert gate(2, "m1", blocked={"m3": reason}) == ([], True, "", False)
     assert gate(3, "m1", blocked={"m3": reason, "m2": reason}).errors == [reason]
-    # A member that was unhealthy before must be repairable.
+    # If a member was unhealthy at the start, a roll must be able to repair it.
     assert not gate(
         0, order=[["m3"], ["m1"], ["m2"]], healthy=["m1", "m2"], now=results(m3=SICK)
     ).stopped
@@ -171,9 +174,9 @@ def test_last_healthy_member_is_not_rolled() -> None:
         "m2 is the only healthy member and was not rolled, because no other member could schedule"
     )
     led: dict[str, Any] = {"lease": {"holder": "m4.example", "moving": True}}
-    # A member outside of this play leads.
+    # A member outside of this play is the leader.
     assert not gate(0, order=[["m2"]], healthy=["m2"], now={"m2": result("m2", **led)}).stopped
-    # A cluster with one member cannot wait for another one.
+    # A cluster with one member cannot wait for another member.
     one = scope("m2")
     assert gate(0, order=[["m2"]], healthy=["m2"], now={"m2": result("m2")}, play=one) == (
         [],
@@ -184,7 +187,10 @@ def test_last_healthy_member_is_not_rolled() -> None:
 
 
 def test_current_leader_hands_over() -> None:
-    """The order can be older than its leadership. A leader that does not renew cannot hand over."""
+    """The current leader hands over, even if the rollout order is older than its leadership.
+
+    A leader that does not renew cannot hand over.
+    """
     moved = {name: {"holder": "m1"} for name in ALL}
     assert gate(0, now=results(**moved)).hands_over
     assert not gate(2, "m1 m3", now=results(**moved)).hands_over
@@ -264,7 +270,7 @@ def test_handover_is_described() -> None:
     assert rollout.describe_handover("m2", kept, 4.4)[1:] == [
         "m2: did not release its lease; the lease expired: 16 s instead of at most 4.4 s; see its journal"
     ]
-    # A version that never releases the lease always takes that long.
+    # If a version never releases the lease, each handover takes that long.
     assert len(rollout.describe_handover("m2", kept, 23.8)) == 1
 
 
@@ -278,7 +284,8 @@ def test_transitions_are_described() -> None:
     [twice] = rollout.describe_transitions(results(**count(3)), results(**count(5)))
     assert twice.endswith("2 lease transitions during this run")
     assert rollout.describe_transitions(results(**count(3)), results(**count(3))) == []
-    # A lease that did not exist, and one that was re-created.
+    # In the first case, the lease did not exist before. In the second case, the lease was
+    # re-created.
     assert (
         rollout.describe_transitions(
             results(**{name: {"lease": None} for name in ALL}), results(**count(1))
@@ -330,7 +337,7 @@ def test_original_set_without_known_certificate_is_restored() -> None:
 def test_previous_sets_of_different_versions_are_rejected() -> None:
     older, newer = {"changed": True, "version": "1.36.1"}, {"changed": True, "version": "1.37.2"}
     assert rollout.check_recalled_versions(dict.fromkeys(ALL, older), results()) == []
-    # A member that is not rolled back keeps its version.
+    # If a member is not rolled back, it keeps its version.
     assert (
         rollout.check_recalled_versions(
             {"m1": {"changed": False}, "m2": newer, "m3": newer}, results()
@@ -375,7 +382,7 @@ def test_leader_is_not_rolled_before_excluded_members(
 def test_standbys_are_rolled_without_excluded_members() -> None:
     alone = scope(playing="m2")
     for own in (
-        {"drift": []},  # a leader that is as planned
+        {"drift": []},  # a leader without drift
         {"lease": {"holder": "m1.example", "moving": True}},  # a standby
         {
             "healthy": False,
@@ -385,7 +392,7 @@ def test_standbys_are_rolled_without_excluded_members() -> None:
         outcome = {"m2": result("m2", **own)}
         assert rollout.check_leader_scope(rollout.compute_order(outcome), outcome, alone) == []
     assert rollout.check_leader_scope(ORDER, results(), scope()) == []
-    # The order is empty without drift, and a lost member stops the rollout anyway.
+    # Without drift, the order is empty. A lost member stops the rollout in any case.
     assert rollout.check_leader_scope([], {"m2": result("m2")}, alone) == []
     assert (
         rollout.check_leader_scope(
@@ -453,7 +460,10 @@ def test_foreign_holder_is_an_error_with_all_results() -> None:
 
 
 def test_leader_of_an_earlier_batch_is_ignored() -> None:
-    """The leader of that time was rolled later. The hostnames of its batch still count."""
+    """The leader of an earlier batch is ignored, because that leader was rolled later.
+
+    The hostnames of that batch still count.
+    """
     outcome = fine(m3={"holder": "m1"})
     assert verdict(outcome, "m3") != []
     assert verdict(outcome, "m3", scope(batch="m3")) == []

@@ -60,7 +60,7 @@ def host(certificates: list[dict[str, Any]], **apiserver: Any) -> dict[str, Any]
 
 
 def behind(result: dict[str, Any], *servers: dict[str, Any]) -> dict[str, Any]:
-    """Return a host whose apiserver is a load balancer, with the listed apiservers."""
+    """Return a host whose apiserver is a load balancer in front of the listed apiservers."""
     return {
         **result,
         "apiservers": [
@@ -79,7 +79,7 @@ def behind(result: dict[str, Any], *servers: dict[str, Any]) -> dict[str, Any]:
         (certificates_of(FORMER, NEXT), BOTH, "accept"),
         (certificates_of(NEXT, FORMER), BOTH, ""),
         (certificates_of(None, OTHER), BOTH, ""),
-        # The kubeconfig trusts another CA, so that only the pair changes.
+        # The kubeconfig trusts another CA, so that only the key pair changes.
         (certificates_of(FORMER, OTHER), APART, "accept"),
         (certificates_of(NEXT, OTHER), APART, "drop"),
         (certificates_of(NEXT, OTHER, FORMER), APART, "drop"),
@@ -119,7 +119,10 @@ def test_trusted_cas_follow_the_step() -> None:
 
 
 def test_equal_cas_change_nothing() -> None:
-    """The variables still contain the new CA after the rotation."""
+    """If the current CA and the new CA are equal, nothing changes.
+
+    After a rotation, the variables still contain the new CA.
+    """
     same = Authorities(previous=NEXT.pem, next=NEXT.pem, trusted=NEXT.pem)
     assert rotation.completed_step(host(certificates_of(NEXT, NEXT)), same) == "drop"
     assert same.trusted_after("drop") == NEXT.pem
@@ -181,7 +184,7 @@ def test_issue_requires_apiserver_that_accepts_new_ca() -> None:
         assert rotation.check_step("m1", step, at, BOTH, PREFIX) == []
     accepting = host(certificates_of(FORMER, FORMER, NEXT), next_accepted=True)
     assert rotation.check_step("m1", "issue", accepting, BOTH, PREFIX) == []
-    # Its completed steps imply the acceptance.
+    # The completed steps of a host imply that the apiserver accepts the next CA.
     assert (
         rotation.check_step("m1", "issue", host(certificates_of(NEXT, FORMER, NEXT)), BOTH, PREFIX)
         == []

@@ -459,7 +459,8 @@ def test_invalid_variable_is_rejected(given: dict[str, Any], expected: str) -> N
         {"binary_url": HTTP, "binary_checksum": {"1.37.2": SHA512, "v1.36.1": SHA256}},
         {"binary_url": HTTP, "binary_checksum": {"v1.37.2": SHA512}, "version": "v1.37.2"},
         {"binary_url": HTTP, "binary_checksum": {"1.36.1": SHA512}, "binary_source": "present"},
-        {"binary_url": HTTP, "version": ""},  # until it is known which one is kept
+        # valid until the role knows which installed version it keeps
+        {"binary_url": HTTP, "version": ""},
         {"binary_url": "/srv/k8s", "binary_source": "controller"},
         {"binary_checksum": {}},
     ],
@@ -565,7 +566,7 @@ def test_example_url_has_ipv6_brackets() -> None:
 def test_shared_pair_can_be_absent() -> None:
     pair: dict[str, Any] = {"cert_source": "/c.pem", "key_source": "/k.pem"}
     assert input_errors(pki="shared", **pair, absent=("/c.pem", "/k.pem", "")) == []
-    # A provided pair can also be another file of the role, and an unused pair can be any file.
+    # A provided key pair can also be another file of the role. An unused key pair can be any file.
     assert input_errors(pki="provided", **pair, metrics_cert="/c.pem", metrics_key="/k.pem") == []
     assert input_errors(cert_source="/c.pem", key_source="/c.pem") == []
     [line] = input_errors(pki="shared")

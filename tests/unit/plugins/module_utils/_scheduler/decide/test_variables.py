@@ -1,4 +1,4 @@
-"""Test the types of the variables, and how they are parsed."""
+"""Test the types of the variables, and how the role parses them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.unit.plugins.module_utils._scheduler.decide.test_variable_rules impor
 
 
 def test_variables_have_the_types_of_the_argument_spec() -> None:
-    """Each option of the spec is a field, with the Python type of its values."""
+    """Each option of the argument spec is a field with the Python type of its values."""
     python_types = {
         "str": "str",
         "bool": "bool",

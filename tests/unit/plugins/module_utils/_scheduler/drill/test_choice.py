@@ -1,4 +1,4 @@
-"""Test the choice of drill targets, the rejections and the bounds."""
+"""Test the choice of drill targets, the rejected drills and the bounds."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_bounds_of_each_kind_and_version() -> None:
 
 def test_bound_uses_the_lease_and_the_slowest_member_that_can_take_over() -> None:
     fast = {"process": {**PROCESS, "timings": FAST}}
-    # The lease has 15 s.
+    # The duration of the lease is 15 s.
     assert chosen("kill", m1=fast, m2=fast, m3=fast)["bounds"]["crash"] == 20.4
     fast_lease = {**fast, "lease": {**lease("m1.example"), "lease_duration": 5}}
     fast_members: dict[str, Any] = {"m1": fast_lease, "m2": fast_lease}

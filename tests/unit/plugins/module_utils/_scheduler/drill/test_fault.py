@@ -1,4 +1,4 @@
-"""Test the fault on its host: the undo timer starts first, the fault happens once and ends."""
+"""Test the fault on its host: the undo timer starts first, and the fault happens once and ends."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ARMED = {"ActiveState": "active", "Description": f"Undo the drill of {UNIT}: sto
 
 
 class Host:
-    """A host whose run_command returns a result by the first words and records the call."""
+    """Provide a host whose run_command returns a result by the first words and records the call."""
 
     def __init__(self, **params: Any) -> None:
         self.params = {

@@ -92,7 +92,10 @@ def test_result_is_in_banner() -> None:
 
 @pytest.mark.parametrize("took", [1.3, 30.0, 5_000.0, 200_000.0, 3e9])
 def test_grid_has_round_numbers_for_any_duration(took: float) -> None:
-    """Each diagram has a few lines at round numbers of seconds."""
+    """The grid has round numbers for any duration.
+
+    Each diagram has a few lines at round numbers of seconds.
+    """
     samples = [record(99, "m1.example_x"), record(100 + took, "m2.example_y", 2)]
     texts = Tree(render_drill_page(report(measured(samples)))).texts
     ticks = [float(text[:-2]) for text in texts if re.fullmatch(r"-?[0-9.e+]+ s", text)]

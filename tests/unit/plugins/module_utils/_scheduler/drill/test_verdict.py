@@ -129,7 +129,10 @@ def test_killed_leader_can_lead_again() -> None:
 
 
 def test_takeover_within_uncertainty_counts_as_immediate() -> None:
-    """The next holder takes the lease before the latest possible time of the fault."""
+    """A takeover within the uncertainty of the fault's time counts as immediate.
+
+    The next holder takes the lease before the latest possible time of the fault.
+    """
     measurement = measured(
         [
             record(99, A),

@@ -32,7 +32,10 @@ REQUEST = re.compile(r"(GET|POST|PUT|DELETE) (\S+) HTTP/1\.1")
 
 
 class Cluster:
-    """An apiserver with a scheduler that renews ten times per second and binds pods immediately."""
+    """Provide an apiserver with a scheduler.
+
+    The scheduler renews ten times per second and binds pods immediately.
+    """
 
     def __init__(self) -> None:
         self.namespaces: list[str] = []
@@ -46,11 +49,11 @@ class Cluster:
         self._lock = threading.Lock()
 
     def fail(self, seconds: float) -> None:
-        """Stop the leader now. Another member leads after `seconds`."""
+        """Stop the leader now. After `seconds`, another member leads."""
         self.next_at = time.monotonic() + seconds
 
     def respond(self, request: str) -> bytes:
-        # The body of the previous request can come first.
+        # The socket can still contain the body of the previous request.
         found = REQUEST.search(request)
         assert found
         method, path = found[1], found[2]
@@ -163,7 +166,11 @@ def test_takeover_is_measured_and_cleaned_up(cluster: Cluster, path: str) -> Non
 
 
 def test_deletion_of_many_events_has_a_longer_timeout(cluster: Cluster) -> None:
-    """After a long measurement, a busy apiserver needs longer than for any other request."""
+    """A deletion with many events has a longer timeout.
+
+    After a long measurement, a busy apiserver needs longer for the deletion than for any other
+    request.
+    """
     cluster.namespaces = ["kube-ha-drill-new"]
 
     def respond(request: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Test the metrics of the report; tests/integration/monitoring checks them with promtool."""
+"""Test the metrics of the report. tests/integration/monitoring checks them with promtool."""
 
 from __future__ import annotations
 

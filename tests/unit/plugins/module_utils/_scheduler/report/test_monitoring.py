@@ -1,4 +1,4 @@
-"""Test the files for Prometheus; tests/integration/monitoring checks them with promtool."""
+"""Test the files for Prometheus. tests/integration/monitoring checks them with promtool."""
 
 from __future__ import annotations
 

@@ -117,7 +117,10 @@ def test_several_clusters_have_an_overview(count: int, cards: int) -> None:
     [(364, "good", 99.7), (31, "good", 8.5), (30, "warn", 8.2), (0, "warn", 0), (-3, "bad", 0)],
 )
 def test_bar_shows_the_days_until_expiry(days: int, look: str, width: float) -> None:
-    """The bar is full at issuance. From the mark on, the certificate is due for renewal."""
+    """The bar shows the days until expiry and is full at issuance.
+
+    After the mark on the bar, the certificate is due for renewal.
+    """
     answer = member("m1")
     answer["probes"] = {**answer["probes"], "served": certificate(days), "used": None}
     page = render_status_page(document(cluster({"m1": answer}, play_scope("m1"))))
@@ -169,7 +172,8 @@ def test_contrast_of_the_colors_is_sufficient(name: str) -> None:
         for back in ("back", "panel"):
             assert contrast(colors[text], colors[back]) >= 4.5, (text, back)
     for name_of_color, value in theme(name, DIAGRAM_STYLE).items():
-        # Only none and bound are colors of text; the remaining ones are colors of drawings.
+        # Only the colors `none` and `bound` are colors of text. All other colors are colors of
+        # drawings.
         assert contrast(value, colors["back"]) >= (
             4.5 if name_of_color in ("none", "bound") else 3
         ), name_of_color

@@ -1,4 +1,4 @@
-"""Tests of the status document, the table and the JSON Schema."""
+"""Test the status document, the table and the JSON Schema."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_notes_come_last() -> None:
 
 
 def test_host_without_a_comparison_has_unknown_drift() -> None:
-    """Without a comparison, the drift is unknown, which is not the same as no drift."""
+    """Without a comparison, the drift of a host is unknown, which is not the same as no drift."""
     found = cluster(m1={"errors": ["m1: systemd does not run here"]})
     assert status.list_reasons(document(found)) == [
         "m1: not compared with its plan: systemd does not run here"
@@ -158,7 +158,11 @@ def test_members_that_report_different_leaders_are_an_error() -> None:
 
 
 def test_leader_is_found_by_hostname_in_the_current_batch() -> None:
-    """The result of an earlier batch about the leader is stale. Names can differ from hostnames."""
+    """The leader is found by its hostname in the results of the current batch.
+
+    The result of an earlier batch about the leader is stale. Inventory names can differ from
+    hostnames.
+    """
     results = {"a": member("m1", "m1"), "b": member("m2", "m2")}
     found = cluster(results, play_scope("a b", batch="b"))
     assert found["leader"] == "b"
@@ -264,7 +268,10 @@ def test_lines_are_printable_and_show_no_private_key() -> None:
 
 
 def test_schema_matches_the_document() -> None:
-    """Set UPDATE_GOLDEN=1 to write the schema. If a field is removed, increase SCHEMA_VERSION."""
+    """The schema matches the document.
+
+    Set UPDATE_GOLDEN=1 to write the schema. If a field is removed, increase SCHEMA_VERSION.
+    """
     if os.environ.get("UPDATE_GOLDEN"):
         SCHEMA.write_text(status_schema.text())
     assert SCHEMA.read_text() == status_schema.text()
