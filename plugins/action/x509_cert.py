@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The controller part of x509_cert: sign with a CA there, or write the signing request there."""
+"""Sign for x509_cert with a CA on the controller, or write the signing request there."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results
 
 MODULE = "kube_ha.scheduler.x509_cert"
-# The second run finds the key and the rights already in place, so that only the first run knows.
+# Only the first run reports changes of the key and its permissions: the second finds them done.
 _FIRST_RUN_KEYS = ("reasons", "clamped", "not_after_wanted", "warnings", "deprecations")
 
 Arguments = dict[str, t.Any]
@@ -100,7 +100,7 @@ class ActionModule(ActionBase):
     def _report_missing(self, exc: MissingError) -> Result:
         if not self._task.check_mode:
             return {"failed": True, "msg": str(exc)}
-        # As for a CA on the target. The target is not queried, because it needs the CA to compare.
+        # The same result as for a CA on the target. Without the CA, the target cannot compare.
         return {
             "changed": True,
             "reasons": [str(exc)],

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Durations in the format of Go, which cfssl and Kubernetes use."""
+"""Parse and format durations in the format of Go, which cfssl and Kubernetes use."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _UNITS = {
 _TERM = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)")
 _MAX_SECONDS = Fraction(2**63 - 1, 10**9)
 _ADVICE = 'write a Go duration such as "8760h", "1h30m" or "1.5h"'
-# The units that Go does not have, in hours.
+# Go has no units for days, weeks and years. The values are hours.
 _CALENDAR_UNITS = {"d": 24, "w": 168, "y": 8760}
 _CALENDAR_TERM = re.compile(r"([1-9][0-9]{0,4}) ?(?:(d)(?:ays?)?|(w)(?:eeks?)?|(y)(?:ears?)?)")
 
 
 def _exact(text: object) -> Fraction | None:
-    """Return the seconds of a Go duration without a sign, or None; "0" is one, as in Go."""
+    """Return the exact seconds of an unsigned Go duration, such as "0" or "1h"; None otherwise."""
     # Python raises an error for numbers of thousands of digits.
     if not isinstance(text, str) or len(text) > 200:
         return None
@@ -49,7 +49,7 @@ def _exact(text: object) -> Fraction | None:
 def parse_seconds(text: object) -> float | None:
     """Return the seconds of a Go duration such as "15s" or "1h30m"; None if it is invalid.
 
-    Zero is valid, a sign is not. The limit is that of Go, 292 years.
+    Zero is valid, a sign is not. The maximum is 292 years, as in Go.
     """
     exact = _exact(text)
     return None if exact is None or exact > _MAX_SECONDS else float(exact)
@@ -58,7 +58,7 @@ def parse_seconds(text: object) -> float | None:
 def parse_duration(text: str, option: str) -> timedelta:
     """Parse a Go duration and round it down to whole seconds.
 
-    Raises X509Error if it is invalid, below one second, or above the limit of Go, 292 years.
+    Raises X509Error if the text is invalid, below one second, or above the 292 years of Go.
     `option` is the name of the option.
     """
     exact = _exact(text)
@@ -72,7 +72,7 @@ def parse_duration(text: str, option: str) -> timedelta:
 
 
 def _in_hours(text: str) -> str:
-    """Return the advice to write days, weeks or years in hours; "" for any other text."""
+    """Return how to write days, weeks or years in hours; "" for any other text."""
     term = _CALENDAR_TERM.fullmatch(text)
     hours = int(term[1]) * _CALENDAR_UNITS[term[term.lastindex or 0]] if term else 0
     fits = 0 < hours * 3600 <= _MAX_SECONDS
@@ -83,7 +83,7 @@ def _in_hours(text: str) -> str:
 class RenewalWindow:
     """The last part of a certificate's validity, in which it is renewed.
 
-    `length` is a fixed length. If it is None, the window is `percent` of the validity.
+    `length` is a fixed length. If `length` is None, the window is `percent` of the validity.
     """
 
     length: timedelta | None
@@ -99,8 +99,8 @@ class RenewalWindow:
 def parse_renewal_window(text: str, validity: timedelta, option: str) -> RenewalWindow:
     """Parse a renewal window: a Go duration, or a percentage such as "25%".
 
-    Raises X509Error if it is neither, or if it is not shorter than `validity`. `option` is the
-    name of the option.
+    Raises X509Error if the text is neither, or if the window is not shorter than `validity`.
+    `option` is the name of the option.
     """
     percentage = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]{1,3})?)%", text)
     window = (
@@ -118,7 +118,7 @@ def parse_renewal_window(text: str, validity: timedelta, option: str) -> Renewal
 
 
 def fixed_window_seconds(text: object) -> float | None:
-    """Return the length of a renewal window in seconds; None if it depends on the certificate."""
+    """Return the seconds of a renewal window with a fixed length; None for a percentage."""
     return parse_seconds(text)
 
 

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The error hierarchy. Each error is one line: where, what is wrong, what to do."""
+"""Define the errors of the collection: one line with where, what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 
 MAX_ERROR_CHARS = 1500
-# Also matches a truncated or quoted block. A user can pass a key instead of the path of a key.
+# Also matches a truncated or quoted block, because a user can set a key instead of its path.
 _PEM = re.compile(r"-----BEGIN(?:[A-Za-z0-9+/=\s:,-]|\\[nr])*")
 
 
@@ -29,7 +29,7 @@ def printable_line(text: str, max_chars: int = MAX_ERROR_CHARS) -> str:
     )
 
 
-# The exceptions that data of an unexpected type or value raises.
+# Python raises these exceptions for data of an unexpected type or value.
 MALFORMED_DATA_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -41,17 +41,18 @@ MALFORMED_DATA_ERRORS = (
 
 
 def describe_error(error: Exception) -> str:
-    """Describe one of MALFORMED_DATA_ERRORS in one readable line."""
+    """Return the type and text of one of MALFORMED_DATA_ERRORS as one line."""
     return printable_line(f"{type(error).__name__}: {str(error)[:80]!r}")
 
 
 class CollectionError(Exception):
     """Base of all errors that the collection reports to the user.
 
-    `option` names the option that causes the error, or an entry in it: `subject.CN`,
-    `subject_alt_name[1]`; "" if no option does. `str()` begins with it. The attribute `location`
-    has this full name, the attribute `option` only the name of the option. A caller that has
-    another name for the option, such as a role variable, uses `format_for`.
+    The argument `option` names the option that causes the error, or an entry of the option:
+    `subject.CN`, `subject_alt_name[1]`. It is "" if no option causes the error. The message begins
+    with this name. The attribute `location` contains the full name, the attribute `option` only the
+    name of the option. If a caller has another name for the option, such as a role variable, the
+    caller uses `format_for`.
     """
 
     def __init__(self, message: str, *, option: str = "") -> None:
@@ -81,11 +82,11 @@ class X509Error(CollectionError):
 
 
 class MissingError(X509Error):
-    """A file is missing that an earlier task can create, so that check mode does not fail."""
+    """A file is missing that an earlier task can create; check mode only warns."""
 
 
 class KubeError(CollectionError):
-    """A request to a server failed. `kind` is the machine-readable reason."""
+    """A request to a server failed; `kind` is the machine-readable reason."""
 
     def __init__(self, kind: str, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)

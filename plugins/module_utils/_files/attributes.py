@@ -21,14 +21,14 @@ _ACCOUNT_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 class ConvergedFile(t.NamedTuple):
-    """Whether anything changed, and the path of the copy of the previous content."""
+    """Whether a file changed, and the path of the copy of its previous content."""
 
     changed: bool
     backup_file: str | None
 
 
 class FilesModule(t.Protocol):
-    """The part of AnsibleModule that files need."""
+    """The methods of AnsibleModule that this package uses."""
 
     params: dict[str, t.Any]
     check_mode: bool
@@ -39,14 +39,14 @@ class FilesModule(t.Protocol):
     def load_file_common_arguments(
         self, params: dict[str, t.Any], path: str | None = None
     ) -> dict[str, t.Any]:
-        """Return the attributes to set."""
+        """Return the file attributes that the options set."""
 
     def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
-        """Set the attributes; return whether one differed, or `changed`."""
+        """Set the file attributes; return True if one differed, otherwise `changed`."""
 
 
 def _exists(module: FilesModule, option: str) -> bool:
-    """Whether the account of the option exists. In check mode, an earlier task can create it."""
+    """Whether the user or group in the option exists; in check mode, warn if it does not."""
     name = module.params.get(option)
     if name is not None and not _ACCOUNT_NAME.fullmatch(str(name)):
         raise FilesError(
@@ -93,7 +93,7 @@ class FileAttributes:
             raise FilesError(
                 f"{flags!r} are not chattr flags; use a format such as +i", option="attributes"
             )
-        # The SELinux context depends on the path of the file, also for its temporary file.
+        # The path of the final file determines the SELinux context of its temporary file too.
         self._arguments = module.load_file_common_arguments(params, path=target)
 
     def by_path(self, path: str) -> bool:
@@ -103,7 +103,7 @@ class FileAttributes:
         ) or bool(self._unknown)
 
     def context(self, path: str) -> None:
-        """Set the SELinux context of a temporary file, which is possible only by path."""
+        """Set the SELinux context of a temporary file, which requires its path."""
         # Set chattr flags after the rename, because an immutable file cannot be renamed.
         others = dict.fromkeys(("owner", "group", "mode", "attributes"))
         self._module.set_fs_attributes_if_different(
@@ -136,7 +136,7 @@ class FileAttributes:
 
 
 def _account(option: str, name: object) -> int:
-    """Return the number of the account of an option; -1 if it is not set."""
+    """Return the uid or gid of the account in an option; -1 if the option is not set."""
     if name is None:
         return -1
     if _ACCOUNT_NUMBER.fullmatch(str(name)) and int(str(name)) < 2**32 - 1:
@@ -166,7 +166,7 @@ def converge_file(
     """Set the content of a file and the file options of the module; None keeps the content.
 
     `default_mode` (octal) applies if the option mode is not set. `backup` is the number of copies
-    to keep. `overrides` replaces options of the module for a file with other rights. Raises
+    to keep. `overrides` replaces options of the module for a file with other permissions. Raises
     FilesError.
     """
     target = paths.resolve(path)
@@ -187,7 +187,7 @@ def converge_file(
     if module.check_mode:
         return ConvergedFile(differs or file_attributes.by_path(target), None)
     write.sweep(target)
-    # First, so that new content never gets the mode of the old file if that is too wide.
+    # Before the content, because the mode of the old file could expose the new content.
     changed = previous is not None and file_attributes.by_path(target)
     copy = None
     if content is not None and differs:

@@ -20,15 +20,15 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pa
 
 DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 MAX_LINKS = 40
-"""The limit of the kernel."""
+"""Maximum number of symlinks in a path, as in Linux."""
 
 
 def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> bool:
-    """Give a directory to a user with this mode; create it and the missing ones above it.
+    """Give a directory with this mode to a user; create missing directories of its path.
 
-    The directories above belong to root. The group does not matter. Returns whether anything
-    changed, or would change with `dry`. Raises FilesError if the user can write to a directory
-    above: a link there could make root give away any other directory.
+    The parent directories belong to root. The group is ignored. Returns whether a directory
+    changed, or would change with `dry`. Raises FilesError if the user can write to a parent
+    directory: a link there could make root give any other directory to the user.
     """
     try:
         account = pwd.getpwnam(user)
@@ -63,7 +63,7 @@ def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> boo
 
 
 class _Walk:
-    """The walk from the root to a directory, by descriptors.
+    """Enter each directory of a path, from the root, by file descriptors.
 
     It follows a link only if the directory of the link is safe.
     """
@@ -87,7 +87,7 @@ class _Walk:
         return handle
 
     def names(self) -> Iterator[tuple[str, bool]]:
-        """Yield each name to enter, and whether it is the last one; links are resolved."""
+        """Yield each name of the path with resolved links, and whether it is the last name."""
         while self._pending:
             name = self._pending.pop()
             self._guard()

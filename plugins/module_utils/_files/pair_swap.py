@@ -21,7 +21,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files.write imp
 
 
 def replace(staged: t.Sequence[Staged], *, backup: int = 0) -> list[str | None]:
-    """Replace files by their staged content, in this order; return the paths of the copies.
+    """Replace files by their staged content, in this order; return the paths of their backups.
 
     Existing files on one file system change at the same moment. `backup` is the number of copies
     to keep. Raises FilesError.
@@ -33,11 +33,11 @@ def replace(staged: t.Sequence[Staged], *, backup: int = 0) -> list[str | None]:
 
 
 def _swap(staged: t.Sequence[Staged]) -> None:
-    """Replace files together: a reader or a kill finds all of them old or all of them new.
+    """Replace files at once: readers, and a run after a kill, find only old or only new files.
 
-    Each file becomes a symlink for a moment. All symlinks lead through one link, which a rename
+    During the swap, each file is a symlink. All symlinks lead through one link, which a rename
     switches from the old files to the new ones. The temporary directory is beside the last file,
-    which must be the one with the most readers.
+    which must be the file that the most users can read.
     """
     targets = [file.target for file in staged]
     try:
@@ -77,7 +77,7 @@ def _swap(staged: t.Sequence[Staged]) -> None:
 def recover(targets: t.Sequence[str]) -> None:
     """Convert symlinks of an interrupted `replace` to regular files, and remove its directories.
 
-    Ignores targets that do not exist or that it never replaced. Raises FilesError.
+    Ignores targets that do not exist or that `replace` never changed. Raises FilesError.
     """
     for path in filter(paths.is_swapped, targets):
         with paths.explain_errors(path, "recover"):

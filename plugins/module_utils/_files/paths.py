@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Paths of files: resolve them safely, read a bounded size, and lock a directory."""
+"""Resolve the paths of files safely, read files up to a size, and lock directories."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ADVICE: dict[int | None, str] = {
 
 @contextlib.contextmanager
 def explain_errors(path: str, action: str) -> Iterator[None]:
-    """Convert an OSError to a FilesError with the action, the path, the reason and the remedy."""
+    """Convert an OSError to a FilesError with the action, the path, the reason and the advice."""
     try:
         yield
     except FilesError:
@@ -49,8 +49,8 @@ def explain_errors(path: str, action: str) -> Iterator[None]:
 def resolve(path: str, *, follow: bool = False) -> str:
     """Return the file to which the path leads.
 
-    A symlink can only lead to a file in or below its directory. With `follow`, for files that are
-    only read, it can lead anywhere. Raises FilesError.
+    A symlink can only lead to a file in or below its directory. With `follow`, it can lead
+    anywhere: use it for files that are only read. Raises FilesError.
     """
     if (
         not os.path.isabs(path)
@@ -86,9 +86,9 @@ def is_swapped(path: str) -> bool:
 
 
 def find_risk(directory: str) -> str | None:
-    """Return why root must not write below an existing directory; None if it can.
+    """Return why root must not write to a file in an existing directory; None if it can.
 
-    The rule is that of sshd's StrictModes: the directory and all above it belong to root or the
+    The rule is that of StrictModes in sshd: the directory and its parents belong to root or the
     caller, and no other user can write to them. Sticky directories such as /tmp are allowed,
     because other users cannot rename root's files there. For a caller other than root, the result
     is None. Raises OSError.
@@ -113,7 +113,7 @@ def find_risk(directory: str) -> str | None:
 def guard(target: str) -> None:
     """Raise FilesError if an unprivileged user could replace the file while root writes it.
 
-    `target` is a resolved path.
+    `target` must be a resolved path.
     """
     directory = os.path.dirname(target)
     with explain_errors(target, "write"):
@@ -146,7 +146,7 @@ def _account(number: int, *, group: bool = False) -> str:
 def stat_regular(path: str) -> os.stat_result | None:
     """Return the status of a regular file; None if it does not exist.
 
-    Raises FilesError if the path, which is resolved, is not a regular file.
+    The path must be resolved. Raises FilesError if it is not a regular file.
     """
     try:
         status = os.lstat(path)
@@ -168,7 +168,7 @@ def read(path: str, *, limit: int = MAX_FILE_BYTES, follow: bool = False) -> byt
     with explain_errors(path, "read"):
         if stat_regular(target) is None:
             return None
-        # Without O_NONBLOCK, a FIFO that replaces the file now would block the module.
+        # If a FIFO replaces the file before this call, O_NONBLOCK prevents that the module blocks.
         handle = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as stream:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -183,7 +183,7 @@ def read(path: str, *, limit: int = MAX_FILE_BYTES, follow: bool = False) -> byt
 
 @contextlib.contextmanager
 def lock(directory: str, *, timeout: float = 60) -> Iterator[None]:
-    """Exclude other runs from a directory, without a lock file that a crash could leave.
+    """Lock a directory against other runs, without a lock file that a crash could leave.
 
     Raises FilesError if another run holds the lock for `timeout` seconds.
     """
@@ -204,7 +204,7 @@ def lock(directory: str, *, timeout: float = 60) -> Iterator[None]:
                     ) from None
                 time.sleep(0.05)
             except OSError:
-                break  # Some NFS mounts have no locks. A rename is still atomic.
+                break  # Some NFS mounts have no locks. Renames are atomic without a lock too.
         yield
     finally:
         os.close(handle)
@@ -216,7 +216,7 @@ def sync(directory: str) -> None:
     try:
         os.fsync(handle)
     except OSError as exc:
-        if exc.errno != errno.EINVAL:  # Not supported by the file system.
+        if exc.errno != errno.EINVAL:  # The file system does not support fsync of a directory.
             raise
     finally:
         os.close(handle)

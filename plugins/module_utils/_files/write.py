@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Write one file: private from the first byte, synced, and moved into place by a rename."""
+"""Write one file: to a private temporary file, synced, then renamed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BACKUP_SUFFIX = ".bak~"
 def sweep(path: str, *, link: bool = False) -> None:
     """Remove the temporary files of interrupted runs; those of active runs are locked and stay.
 
-    With `link`, the path is a symlink itself and is not resolved.
+    With `link`, the path is a symlink, which is not resolved.
     """
     target = path if link else paths.resolve(path)
     if not os.path.isdir(os.path.dirname(target)):
@@ -62,10 +62,9 @@ def rights_setter(uid: int, gid: int, mode: int) -> t.Callable[[int], None]:
 class Staged:
     """New content for a file, complete and synced in a temporary file beside it.
 
-    The temporary file gets owner, group and mode of the existing file. `attributes` is called with
-    its path, for what only a path can set, such as an SELinux context. `rights` is called with its
-    descriptor, so that a user who replaces the temporary file by a link gains nothing. Raises
-    FilesError.
+    The temporary file gets owner, group and mode of the existing file. `attributes` sets what
+    requires a path, such as the SELinux context. `rights` sets the permissions by the descriptor:
+    a user that replaces the temporary file by a link gains nothing. Raises FilesError.
     """
 
     def __init__(
@@ -107,7 +106,7 @@ class Staged:
             handle, self.temporary = tempfile.mkstemp(
                 paths.TEMPORARY_SUFFIX, paths.temporary_prefix(self.target), self.directory
             )
-            # Another run can sweep in between: it then holds the lock or has unlinked the file.
+            # Before this lock, the sweep of another run can lock or remove the file.
             with contextlib.suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(handle).st_nlink:
@@ -115,7 +114,7 @@ class Staged:
             os.close(handle)
 
     def verify(self) -> None:
-        """Raise FilesError if the temporary file is no longer the written one."""
+        """Raise FilesError if the path no longer leads to the written temporary file."""
         with paths.explain_errors(self.path, "write"):
             try:
                 same = self._handle is not None and os.path.samestat(
@@ -194,8 +193,8 @@ def commit_all(
 ) -> list[str | None]:
     """Replace files by their staged content, and return the paths of the copies.
 
-    `commit` replaces them; by default, one after the other. `backup` is the number of copies to
-    keep.
+    The function `commit` replaces the files; by default, one after the other. `backup` is the
+    number of copies to keep.
     """
     copies: list[str | None] = []
     try:
@@ -203,7 +202,7 @@ def commit_all(
             copies.append(back_up(file.target, backup))  # noqa: PERF401 - needed after a failure
         (commit or _commit_each)(staged)
     except BaseException:
-        # If no file was replaced, the copies are useless and would displace older ones.
+        # If no file was replaced, the new copies are useless and would displace older copies.
         for copy in filter(None, copies if not any(file.committed for file in staged) else ()):
             with contextlib.suppress(OSError):
                 os.unlink(copy)

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""HTTPS clients for apiservers and for the ports of components. Only a drill writes."""
+"""Send HTTPS requests to apiservers and to ports of components; only a drill writes."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def https_get(
 def read_peer_certificate(host: str, port: int, timeout: float = 10.0) -> bytes:
     """Return the certificate that a port serves, as DER, without verification.
 
-    So an expired certificate can be read too. Raises TransportError.
+    This reads an expired certificate too. Raises TransportError.
     """
     with contextlib.closing(Connection(host, port, tls_context(None, verify=False))) as connection:
         return connection.peer_certificate(where=f"https://{netloc(host, port)}", timeout=timeout)
@@ -161,7 +161,7 @@ class _Server:
 
 
 class Client:
-    """The apiservers of one cluster, tried in order. The last one that responded is tried first.
+    """The apiservers of one cluster, tried in order; the last one that responded is tried first.
 
     `timeout` is in seconds, for the whole response of one server. Connections stay open until the
     client is closed. Two threads cannot share a client.
@@ -184,7 +184,7 @@ class Client:
 
     @property
     def server(self) -> str:
-        """URL, without a path, of the apiserver that responded last or will be tried first."""
+        """URL, without a path, of the apiserver that the next request tries first."""
         return self._servers[0].name
 
     def request(
@@ -195,7 +195,7 @@ class Client:
         method: str = "GET",
         body: bytes | None = None,
     ) -> Response:
-        """Return the first response with a status below 500, otherwise the last other response.
+        """Return the first response with a status below 500, otherwise the last response.
 
         Raises KubeError if no server responds.
         """
@@ -237,8 +237,9 @@ class Client:
     ) -> dict[str, t.Any]:
         """Send an object with POST, PUT or DELETE; return the object of the response.
 
-        If the server closes the connection, the request is sent twice. So the object needs a name.
-        Raises the same errors as `get`.
+        If the server closes the connection, the client sends the request again. The object must
+        have a name, because the server can then create it only once. Raises the same errors as
+        `get`.
         """
         body = None if obj is None else json.dumps(obj).encode()
         return self._object(path, self.request(path, timeout=timeout, method=method, body=body))
@@ -253,7 +254,7 @@ class Client:
 def load_client(
     source: str | bytes, context: str | Sequence[str] | None = None, *, timeout: float = 10.0
 ) -> Client:
-    """Return a client for the contexts, tried in order, by default for the current one.
+    """Return a client that tries the contexts in order, by default the current context.
 
     `source` is the path or the content of a kubeconfig. Raises KubeconfigError.
     """

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Read the credentials of a kubeconfig's context: server, trust and client identity."""
+"""Read the server, the CA and the client credentials of a context in a kubeconfig."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ CERTIFICATE_RELOAD_S = 300.0
 Source: transport/cert_rotation.go, CertCallbackRefreshDuration.
 """
 CERTIFICATE_RELOAD_MESSAGE = "certificate rotation detected"
-"""Log message of client-go at verbosity 1 if the files have changed, in lowercase."""
+"""Log message in lowercase that client-go writes at verbosity 1 after a change of the files."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """The server, trust and client identity of one context.
+    """The server, the trusted CA and the client credentials of one context.
 
     `origin` is the kubeconfig and context for error messages. `server` is a URL. Without `ca_pem`,
     the system's CAs are trusted. `client_pem` is a certificate and its key. `proxy_url` is
@@ -48,7 +48,7 @@ class Credentials:
 
 
 def load_credentials(source: str | bytes, context: str | None = None) -> Credentials:
-    """Return the credentials of a context, by default of the current one.
+    """Return the credentials of a context, by default of the current context.
 
     `source` is the path or the content of a kubeconfig. Raises KubeconfigError, also for
     credentials that are not supported.
@@ -94,7 +94,7 @@ def _credentials(
         raise KubeconfigError(
             f"{origin}: client-certificate and client-key require each other; set both or neither"
         )
-    # client-go prefers the file to the value.
+    # If both tokenFile and token are set, client-go uses the file.
     token = (text(user, "tokenFile") or "").strip()
     if token and not re.fullmatch(_TOKEN, token):
         raise KubeconfigError(

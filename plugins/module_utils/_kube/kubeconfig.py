@@ -37,7 +37,7 @@ else:
 
 Config = dict[str, t.Any]
 
-# The lists of a kubeconfig, and the key that contains the fields of an entry.
+# Each list of a kubeconfig, and the key in its entries that contains their fields.
 ENTRY_KINDS = {"clusters": "cluster", "users": "user", "contexts": "context"}
 
 
@@ -49,8 +49,8 @@ def quote_name(name: str) -> str:
 # --- reading
 
 
-# Plain scalars that are not text, as kubectl's YAML library reads them. PyYAML also has dates,
-# base-60 numbers and merge keys, and lacks numbers such as 1e30, so it would change such values.
+# The YAML library of kubectl reads these plain scalars as values other than text. The rules of
+# PyYAML differ for dates, base-60 numbers, merge keys and 1e30, and would change such values.
 SCALAR_PATTERNS = {
     "null": r"~|null|Null|NULL|",
     "bool": r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF",
@@ -81,7 +81,7 @@ def _loader() -> t.Any:
             return super().compose_node(parent, index)
 
         def construct_scalar(self, node: t.Any) -> t.Any:
-            # Half of a surrogate pair, written as an escape, cannot be written again.
+            # YAML can escape half of a surrogate pair, but UTF-8 cannot encode it.
             if any("\ud800" <= c <= "\udfff" for c in node.value):
                 raise KubeconfigError(
                     f"line {node.start_mark.line + 1}: text is not Unicode; correct the line"
@@ -207,7 +207,7 @@ def find_entry(config: Config, kind: str, name: t.Any) -> Config | None:
 
 
 class Context(t.NamedTuple):
-    """The name of a context, and the fields of its cluster and its user."""
+    """Name of a context, and the fields of its cluster and its user."""
 
     name: str
     cluster: Config
@@ -215,7 +215,7 @@ class Context(t.NamedTuple):
 
 
 def resolve_context(config: Config, context: str | None, where: str) -> Context:
-    """Return a context, by default the current one; raise KubeconfigError with `where`."""
+    """Return a context, by default the current context; raise KubeconfigError with `where`."""
     name = context or config.get("current-context")
     if not name:
         raise KubeconfigError(f"{where} has no current-context; select a context")
@@ -240,8 +240,8 @@ def read_field(
 ) -> str | None:
     """Return the text of KEY-data, otherwise of the file at KEY, otherwise None.
 
-    A relative path starts at `directory`, that of the kubeconfig. Raises KubeconfigError with
-    `where`.
+    A relative path starts at `directory`, the directory of the kubeconfig. Raises KubeconfigError
+    with `where`.
     """
     data, path = entry.get(f"{key}-data") or "", entry.get(key) or ""
     if not data and not path:
@@ -279,7 +279,7 @@ def _read_text(path: str, where: str) -> str:
 
 # --- writing
 
-# Text that a YAML 1.1 or 1.2 reader does not read as text. kubectl quotes it.
+# A YAML 1.1 or 1.2 reader does not read this text as text, so kubectl quotes it.
 _AMBIGUOUS = re.compile(
     "|".join(
         (
@@ -294,7 +294,7 @@ _AMBIGUOUS = re.compile(
     )
 )
 
-# Characters that kubectl escapes, and line breaks that a YAML writer would fold.
+# kubectl escapes these characters. A YAML writer would fold the line breaks.
 _ESCAPED = re.compile("[\\x85\\u2028\\u2029\\U00010000-\\U0010ffff]")
 
 
@@ -328,9 +328,9 @@ def _dumper() -> t.Any:
 
 
 def new_kubeconfig() -> Config:
-    """Return the empty kubeconfig of kubectl.
+    """Return an empty kubeconfig in the format of kubectl.
 
-    Before 1.34, kubectl also wrote empty preferences. Existing ones stay in a file.
+    Before 1.34, kubectl also wrote empty preferences. In an existing file, they stay.
     """
     return {
         "apiVersion": "v1",
@@ -360,7 +360,7 @@ def dump_kubeconfig(config: Config) -> bytes:
 
 _LABEL = r"[A-Za-z0-9](?:[-A-Za-z0-9]{0,61}[A-Za-z0-9])?"
 
-# A DNS name or an IP address, as in a server certificate.
+# Matches a DNS name or an IP address, as in a server certificate.
 SERVER_NAME = rf"{_LABEL}(?:\.{_LABEL})*|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
 
 
@@ -372,7 +372,7 @@ class ServerUrl(t.NamedTuple):
     path: str
 
 
-# Stricter than URL libraries, so that all clients read the URL in the same way.
+# Stricter than URL libraries, because all clients must read the URL in the same way.
 _SERVER = re.compile(
     r"https://(?:\[(?P<v6>[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)\]"
     r"|(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?))"
@@ -382,7 +382,7 @@ _SERVER = re.compile(
 
 def parse_server_url(server: str) -> ServerUrl:
     """Return the parts of an apiserver's URL; raise KubeconfigError if it is not valid."""
-    # A URL with a password is not shown.
+    # The URL can contain a password, so the message does not contain the URL.
     name = "the server's URL" if "@" in server else f"the server {quote_name(server)}"
     if server.startswith("http://"):
         raise KubeconfigError(

@@ -34,10 +34,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig
 )
 
 if t.TYPE_CHECKING:  # pragma: no cover
-    # Fields and their values; None removes a field.
+    # A mapping of fields to their values. None removes a field.
     Patch = dict[str, t.Any]
 
-# Options and the fields of the same meaning. Empty text removes the field, as with kubectl.
+# Maps options to the fields of the same meaning. Empty text removes the field, as in kubectl.
 PLAIN_FIELDS = {
     "clusters": {
         "server": "server",
@@ -48,7 +48,7 @@ PLAIN_FIELDS = {
     "contexts": {"cluster": "cluster", "user": "user", "namespace": "namespace"},
 }
 
-# An entry needs one field of each group.
+# A complete entry has at least one field of each group.
 REQUIRED_FIELDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "clusters": (("server",),),
     "users": ((*CERTIFICATE_FIELDS, "token", "tokenFile", "exec", "username", "auth-provider"),),
@@ -59,7 +59,7 @@ PATH_FIELDS = {"certificate-authority", "client-certificate", "client-key", "tok
 
 
 def apply_entries(config: Config, reader: MaterialReader, params: Options) -> Config:
-    """Return the kubeconfig with the declared entries. Other entries stay unchanged."""
+    """Return the kubeconfig with the declared entries; other entries stay unchanged."""
     config = copy.deepcopy(config)
     for kind in ENTRY_KINDS:
         entries = list(config.get(kind) or ())
@@ -106,7 +106,7 @@ def _merge(body: Config, patch: Patch, directory: str) -> Config:
 
 
 def _check_complete(kind: str, body: Config, where: str, reader: MaterialReader) -> None:
-    """Reject an entry that no client can use. kubectl would write it."""
+    """Raise KubeconfigError for an incomplete entry, which kubectl would write."""
     for names in REQUIRED_FIELDS[kind]:
         if not any(body.get(name) for name in names) and not reader.predicted:
             missing = "credentials" if kind == "users" else names[0]
@@ -114,7 +114,7 @@ def _check_complete(kind: str, body: Config, where: str, reader: MaterialReader)
 
 
 def check_references(before: Config, after: Config, params: Options) -> None:
-    """Reject a task whose entries or removals leave a reference to a missing entry."""
+    """Raise KubeconfigError if the task leaves a reference to a missing entry."""
     declared = {entry["name"] for entry in params["contexts"] or () if entry["state"] == "present"}
     for entry in after.get("contexts") or ():
         body = entry.get("context") or {}
@@ -181,7 +181,7 @@ def _credential_fields(reader: MaterialReader, entry: Options, where: str) -> Pa
     method = next((each for each in AUTH_METHODS if options_set(entry, *each.options)), None)
     if method is None:
         return {}
-    # A remaining key or token of another method would still grant access.
+    # Remove the fields of other methods, because an old key or token would still grant access.
     patch: Patch = {
         name: None for each in AUTH_METHODS if each is not method for name in each.fields
     }
@@ -228,7 +228,7 @@ def _relative(path: str, directory: str) -> str:
 
 def _exec_fields(options: Options, directory: str) -> Patch:
     command = options["command"]
-    # Order and empty fields are those of kubectl.
+    # The order and the empty fields are the same as in kubectl.
     return {
         "apiVersion": options["api_version"],
         "args": list(options["args"]) or None,

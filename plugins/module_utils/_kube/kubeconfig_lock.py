@@ -21,17 +21,17 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import K
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Iterator
 
-# The lock of kubectl has mode 0. This mode identifies a lock of this module with any umask.
+# The lock file of kubectl has mode 0. With any umask, this mode identifies a lock of this module.
 _MODE = 0o200
 
 
 @contextlib.contextmanager
 def hold_kubeconfig_lock(path: str, *, timeout: float = 10.0) -> Iterator[None]:
-    """Hold PATH.lock as kubectl does: the process that created the file can write.
+    """Hold PATH.lock as kubectl does: only the process that created the lock file can write.
 
-    A stale lock of a killed run has this module's mode and no flock, and is reused. Any other lock
-    is never removed. Raises KubeconfigError if the lock is not free within `timeout` seconds, or
-    cannot be created.
+    If a killed run left a stale lock, with the mode of this module and no flock, it is reused. Any
+    other lock is never removed. Raises KubeconfigError if the lock is not free within `timeout`
+    seconds, or cannot be created.
     """
     name = f"{path}.lock"
     deadline = time.monotonic() + timeout
@@ -64,7 +64,7 @@ def hold_kubeconfig_lock(path: str, *, timeout: float = 10.0) -> Iterator[None]:
 
 
 def remove_stale_lock(path: str) -> None:
-    """Remove the stale lock of a killed run, if there is one."""
+    """Remove the stale lock of a killed run, if it exists."""
     name = f"{path}.lock"
     handle = _open_stale(name)
     if handle is not None:
@@ -86,7 +86,7 @@ def _create(name: str) -> int | None:
 
 
 def _open_stale(name: str) -> int | None:
-    """Return a handle of the stale lock of a killed run, or None."""
+    """Return an open handle of the stale lock of a killed run; None if no such lock exists."""
     try:
         handle = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -98,14 +98,14 @@ def _open_stale(name: str) -> int | None:
 
 
 def _hold(handle: int) -> int | None:
-    """Return the handle, or close it and return None if another run has taken the lock."""
+    """Return the locked handle; if another run holds the lock, close the handle and return None."""
     locked_by_another = False
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         locked_by_another = True
     except OSError:
-        pass  # On a file system without flock, only the existence of the file counts.
+        pass  # If the file system has no flock, the existence of the file is the lock.
     if not locked_by_another and os.fstat(handle).st_nlink:
         return handle
     os.close(handle)

@@ -42,7 +42,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times impo
 class MaterialReader:
     """Read the files that a task refers to. `directory` is that of the kubeconfig.
 
-    In check mode, a missing file or library only predicts a change: `predicted` becomes true.
+    In check mode, a missing file or library is no error, but sets `predicted`: the task would
+    change the file.
     """
 
     module: attributes.FilesModule
@@ -70,7 +71,7 @@ class MaterialReader:
         return content
 
     def read_ca(self, entry: Options, option: str, where: str) -> bytes | None:
-        """Return the CA of an option: a path, or PEM if the option's name ends in _data."""
+        """Return the CA of an option: the text of a _data option, otherwise the file content."""
         if option.endswith("_data"):
             return t.cast(str, entry[option]).encode()
         return self.read(entry[option], f"{where}: {option}")
@@ -86,13 +87,13 @@ class MaterialReader:
 
 
 def describe_source(entry: Options, option: str, where: str = "") -> str:
-    """Return the option, with its path if it has one."""
+    """Return the name of the option, and its path if the value is a path."""
     source = option if option.endswith("_data") else f"{option} {entry[option]!r}"
     return f"{where}: {source}" if where else source
 
 
 def check_ca(reader: MaterialReader, content: bytes, where: str) -> None:
-    """Check that all certificates are CAs and that one is valid now; warn about the others."""
+    """Check that all certificates are CAs and that one is valid now; warn about invalid ones."""
     if not reader.can_check():
         return
     problems = []
@@ -119,7 +120,7 @@ def check_pair(
     key: bytes | None,
     where: str,
 ) -> None:
-    """Check the certificate and the key of a user: each alone, together, and against the CA."""
+    """Check that the certificate and key of a user are valid and match, and that the CA signed."""
     if (certificate is None and key is None) or not reader.can_check():
         return
     key_path = entry["client_key_source"] or entry["client_key"]
@@ -215,7 +216,7 @@ def _read_public_key(key: bytes, path: str, where: str) -> bytes:
 def _certificate_public_key(certificate: t.Any, where: str) -> bytes:
     try:
         return encode_public_key(certificate.public_key())
-    except Exception:  # a type of key that this version of the library does not support
+    except Exception:  # This version of the library does not support the type of the key.
         raise KubeconfigError(
             f"{where} has a key of an unsupported type; use RSA, ECC or Ed25519"
         ) from None

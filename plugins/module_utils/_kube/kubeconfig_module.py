@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Run the task of the kubeconfig module: validate, compute the file, write it under its lock."""
+"""Validate a task of the kubeconfig module, compute the file, and write it under its lock."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ MAX_KUBECONFIG_BACKUPS = 5
 class KubeconfigResult(t.TypedDict, total=False):
     """The result of the module. `changed` and `path` are always set.
 
-    The entries are set unless the file is absent.
+    The result contains entries only if the file exists.
     """
 
     changed: bool
@@ -60,7 +60,7 @@ class KubeconfigResult(t.TypedDict, total=False):
 
 
 class FilePlan(t.NamedTuple):
-    """The file before and after. `content` is the new content, or None if it is unchanged."""
+    """The kubeconfig before and after the task; `content` is the new text, None if unchanged."""
 
     before: kubeconfig.Config | None
     after: kubeconfig.Config
@@ -86,7 +86,7 @@ def converge_kubeconfig(module: attributes.FilesModule) -> KubeconfigResult:
     try:
         plan = _compute_plan(reader, path)
     except KubeconfigError:
-        # While kubectl writes, the file is incomplete for a moment. Under the lock it is complete.
+        # During a write by kubectl, the file is incomplete. The lock excludes such a write.
         if module.check_mode or not os.path.exists(f"{path}.lock"):
             raise
     else:

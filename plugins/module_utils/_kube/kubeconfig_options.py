@@ -29,7 +29,7 @@ MAX_NAME_CHARS = 1024
 
 
 class AuthMethod(t.NamedTuple):
-    """One way in which a user authenticates: its name, options, and fields in the file."""
+    """A method of authentication: its name, its options, and its fields in the kubeconfig."""
 
     name: str
     options: tuple[str, ...]
@@ -47,7 +47,7 @@ AUTH_METHODS = (
     AuthMethod("an exec plugin", ("exec",), ("exec",)),
     AuthMethod("(not supported)", (), ("username", "password", "auth-provider")),
 )
-"""They exclude each other. No option sets the last one."""
+"""The methods exclude each other. No option sets the last method."""
 
 DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 EXEC_API_VERSION = r"client\.authentication\.k8s\.io/v1(?:alpha1|beta1)?"
@@ -56,7 +56,7 @@ HEADER_TOKEN = r"[\x21-\x7e]+"
 
 
 def options_set(entry: Options, *options: str) -> list[str]:
-    """Return those of `options` that are set in an entry."""
+    """Return the options of the list that an entry sets."""
     return [option for option in options if entry[option] is not None]
 
 
@@ -84,7 +84,7 @@ def validate_options(params: Options) -> None:
 
 
 def _check_name(kind: str, name: str, names: set[str]) -> None:
-    """Check a name and add it to `names`. Invisible characters and line breaks can deceive."""
+    """Check a name, without invisible characters and line breaks, and add it to `names`."""
     if not name or not name.isprintable() or name != name.strip() or len(name) > MAX_NAME_CHARS:
         raise KubeconfigError(
             f"{kind}: {quote_name(name)} is not a valid name; use 1 to {MAX_NAME_CHARS} printable"
@@ -154,7 +154,8 @@ def _check_client_certificate(entry: Options, where: str) -> None:
             f"{where}: client_ca and client_ca_data exclude each other; set only one of them"
         )
     for option in options_set(entry, "client_certificate", "client_key"):
-        # With a source, this path is not read, so that no other check would find the error.
+        # If a source option is set, the module does not read this path, so no later check finds
+        # the error.
         if not os.path.isabs(entry[option]) or not entry[option].isprintable():
             raise KubeconfigError(
                 f"{where}: {option} {quote_name(entry[option])} is not an absolute path;"
@@ -182,7 +183,7 @@ def _check_exec(options: Options, where: str) -> None:
                 " use a name without ="
             )
         if value is None or isinstance(value, (dict, list)) or "\0" in str(value):
-            # The value can be a secret and is not shown.
+            # The value can be a secret, so the message does not contain it.
             raise KubeconfigError(
                 f"{where}: env: the value of {quote_name(str(name))} is not text; set a string"
             )

@@ -43,7 +43,7 @@ SHOWN_USER_FIELDS = {
 
 
 class ClusterSummary(t.TypedDict):
-    """A cluster. `certificate_authority_data` has the facts of each certificate, or None."""
+    """A cluster; `certificate_authority_data` has the facts of each certificate, or is None."""
 
     name: str
     server: str | None
@@ -53,7 +53,7 @@ class ClusterSummary(t.TypedDict):
 
 
 class UserSummary(t.TypedDict):
-    """A user. `client_certificate_data` has the certificate's facts, `exec` the command."""
+    """A user; `client_certificate_data` has the facts of the certificate, `exec` the command."""
 
     name: str
     client_certificate: str | None
@@ -65,7 +65,7 @@ class UserSummary(t.TypedDict):
 
 
 class ContextSummary(t.TypedDict):
-    """A context."""
+    """A context, with the names of its cluster and user."""
 
     name: str
     cluster: str | None
@@ -74,7 +74,7 @@ class ContextSummary(t.TypedDict):
 
 
 class KubeconfigSummary(t.TypedDict):
-    """A kubeconfig. The lists are sorted by name."""
+    """A kubeconfig without secrets; the lists are sorted by name."""
 
     clusters: list[ClusterSummary]
     users: list[UserSummary]
@@ -88,7 +88,7 @@ class _DiffSides(t.TypedDict):
 
 
 class KubeconfigDiff(_DiffSides, total=False):
-    """A diff as Ansible displays it."""
+    """A diff in the format of Ansible."""
 
     before_header: str
     after_header: str
@@ -147,8 +147,8 @@ def _sorted_bodies(config: Config, kind: str) -> Iterable[tuple[str, Config]]:
 def _certificate_facts(data: t.Any) -> list[dict[str, t.Any]] | None:
     """Return the facts of the certificates in a -data field, or None if none can be read.
 
-    Without the cryptography library, and for a certificate that it cannot read, the facts are
-    a fingerprint at most.
+    Without the cryptography library, or if it cannot read a certificate, the facts are at most a
+    fingerprint.
     """
     try:
         content = base64.b64decode(data, validate=True)
@@ -191,7 +191,7 @@ def _without_password(url: t.Any) -> t.Any:
 
 
 def compare_kubeconfigs(before: Config | None, after: Config | None) -> KubeconfigDiff:
-    """Return the diff of two kubeconfigs. None is a missing file, whose side is empty."""
+    """Return the diff of two kubeconfigs; for a missing file, pass None: its side is empty."""
     return {
         "before": _diff_side(before, after, {}),
         "after": _diff_side(after, before, before or {}),
@@ -199,9 +199,9 @@ def compare_kubeconfigs(before: Config | None, after: Config | None) -> Kubeconf
 
 
 def _diff_side(config: Config | None, other: Config | None, previous: Config) -> dict[str, t.Any]:
-    """Return the entries of `config` that `other` lacks or that differ there.
+    """Return the entries of `config` that are missing or different in `other`.
 
-    The result shows whether a secret differs from that in `previous`.
+    The result shows whether a secret differs from the secret in `previous`.
     """
     if config is None:
         return {}
@@ -222,7 +222,7 @@ def _diff_side(config: Config | None, other: Config | None, previous: Config) ->
 
 
 def _redact(kind: str, name: str, body: Config, previous: Config) -> dict[str, t.Any]:
-    """Return an entry for a diff. A secret is shown as present, and as changed or not."""
+    """Return an entry for a diff with a placeholder for each secret, which shows a change."""
     public: dict[str, t.Any] = {}
     for key, value in body.items():
         if key.endswith("-data") and key not in SECRET_FIELDS:

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Run the task of leader_info: query the leader, or wait for one."""
+"""Run a task of leader_info: query the leader, or wait for a leader."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if t.TYPE_CHECKING:  # pragma: no cover
     )
 
 MAX_REQUEST_S = 10.0
-"""Timeout of one request, so that a hanging one does not use the whole wait."""
+"""Timeout of one request; a hanging request must not use the whole wait."""
 
 WAIT_CONDITIONS = {
     "leader": "a leader",
     "change": "a leader other than {}",
     "holder": "{} to lead",
 }
-"""Text for each value of wait_for; {} is the option holder."""
+"""Message text for each value of wait_for; {} is the value of the option holder."""
 
 MAX_IDENTITY_CHARS = 1024
-"""An identity of client-go has a hostname and a UUID."""
+"""Maximum length of an identity; client-go writes a hostname and a UUID."""
 
 KUBERNETES_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
@@ -50,7 +50,7 @@ class OptionError(KubeError):
 
 
 class LeaderInfo(lease.LeaseResult):
-    """The result of leader_info."""
+    """Result of the module leader_info."""
 
     server: str
     """URL of the apiserver that responded last, without a path."""
@@ -110,7 +110,7 @@ def _condition(params: dict[str, t.Any]) -> Callable[[LeaseObservation], bool]:
 def query_leader(
     params: dict[str, t.Any], sleep: Callable[[float], None] = time.sleep
 ) -> tuple[LeaderInfo, str | None]:
-    """Return the leader, and an error line if a wait timed out, otherwise None.
+    """Return the leader, and a message if the wait timed out, otherwise None.
 
     `params` are the options of leader_info. Raises KubeError (OptionError for an option) and
     LeaseError.
@@ -120,7 +120,7 @@ def query_leader(
     with load_client(params["kubeconfig"], params["contexts"] or None) as client:
 
         def get(path: str) -> dict[str, t.Any]:
-            # A request needs at least a second, also without a wait and at its end.
+            # Give each request at least one second, also without a wait and at the end of the wait.
             return client.get(
                 path, timeout=max(1.0, min(MAX_REQUEST_S, deadline - time.monotonic()))
             )
@@ -146,7 +146,7 @@ def query_leader(
 
 
 def describe_state(observation: LeaseObservation) -> str:
-    """Return an observation as one line of text."""
+    """Describe the state of the lease in one line."""
     node = one_line(observation.node, 256)
     unmoved = "" if observation.moving else ", which was not observed to renew it"
     return {

@@ -4,10 +4,10 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Read and observe the lease of an election, as the candidates themselves do.
+"""Read and observe the lease of an election in the same way as its members.
 
-An observer uses its own clock and the changes of the lease. The times in a lease come from
-another host's clock and are only compared for equality.
+An observer uses its local clock and the changes of the lease. The times in a lease come from the
+clock of another host. The observer compares them only for equality.
 Source: client-go, tools/leaderelection/leaderelection.go.
 """
 
@@ -31,7 +31,8 @@ if t.TYPE_CHECKING:  # pragma: no cover
 
 ANNOTATION = "control-plane.alpha.kubernetes.io/leader"
 
-# The objects that can contain the lease, newest first: path, API group and resource.
+# Maps the kinds of objects that can contain the lease, newest first, to path, API group and
+# resource.
 RECORD_SOURCES = {
     "lease": (
         "/apis/coordination.k8s.io/v1/namespaces/{0}/leases/{1}",
@@ -43,7 +44,7 @@ RECORD_SOURCES = {
 }
 
 MAX_RECORD_NUMBER = 2**31 - 1
-"""The numbers of a lease are int32 in the API."""
+"""Maximum of the numbers in a lease, which are int32 in the API."""
 
 MAX_TIME_CHARS = 64
 """Maximum length of a time in a lease; an apiserver writes 27 characters."""
@@ -64,10 +65,10 @@ def matches_holder(identity: str, expected: str) -> bool:
 
 @dataclass(frozen=True)
 class LeaseRecord:
-    """The content of a lease, from any kind of object.
+    """Content of a lease, from any kind of object.
 
-    `identity` is "" after a release. `lease_duration` is in seconds. The times are text by the
-    holder's clock. `source` is a key of RECORD_SOURCES.
+    `identity` is "" after a release. `lease_duration` is in seconds. The times are text that the
+    holder wrote by its clock. `source` is a key of RECORD_SOURCES.
     """
 
     identity: str
@@ -85,13 +86,13 @@ class LeaseRecord:
 NO_RECORD = LeaseRecord(
     identity="", lease_duration=0, acquire_time=None, renew_time=None, transitions=0, source=""
 )
-"""The result of an earlier read without a lease: an existing lease was written since."""
+"""Marks an earlier read without a lease: a lease that exists now was written after that read."""
 
 
 def parse_lease(obj: dict[str, t.Any], source: str) -> LeaseRecord | None:
-    """Return the lease in an object, or None if an Endpoints or ConfigMap has no annotation.
+    """Return the lease in an object; None for an Endpoints or ConfigMap without the annotation.
 
-    Raises LeaseError for a lease that no component can have written.
+    Raises LeaseError if a field is invalid, which means that no component wrote the lease.
     """
     if source == "lease":
         return _record(obj.get("spec"), source, "leaseTransitions")
@@ -129,7 +130,7 @@ def _record(value: t.Any, source: str, transitions: str) -> LeaseRecord:
         content = value.get(name)
         if content is None:
             return 0
-        # In Python, a bool is an int.
+        # isinstance(True, int) is true.
         if (
             not isinstance(content, int)
             or isinstance(content, bool)
@@ -153,7 +154,7 @@ def _record(value: t.Any, source: str, transitions: str) -> LeaseRecord:
 def make_reader(
     get: Get, namespace: str, name: str, sources: Collection[str] = tuple(RECORD_SOURCES)
 ) -> Callable[[], LeaseRecord | None]:
-    """Return a function that reads the lease from the first of `sources` that has one.
+    """Return a function that reads the lease from the first source that contains a lease.
 
     After a change of the lock's kind, the previous object still exists, but no component writes it.
     A caller that knows the current kind passes it as the only source. The function raises
@@ -172,7 +173,7 @@ def make_reader(
             except KubeError as exc:
                 if exc.kind == "not_found":
                     leases_served = leases_served or f'"{name}" not found' in str(exc)
-                # If leases are served, no component writes annotations.
+                # If the apiserver serves Lease objects, no component writes the annotations.
                 elif exc.kind != "forbidden" or not leases_served:
                     hint = (
                         f"; {describe_rbac_rule(source, name)}" if exc.kind == "forbidden" else ""
@@ -199,11 +200,11 @@ def describe_rbac_rule(source: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class LeaseObservation:
-    """The state of an election as an observer knows it.
+    """State of an election that an observer has determined.
 
     `state` is absent, released, expired, foreign or held. `moving` is true after an observed write
     of the holder. `elapsed` is the time in seconds since the first read. `compared` is the lease
-    that the caller had read earlier, if any.
+    that the caller read earlier, if any.
     """
 
     state: str = "absent"
@@ -222,28 +223,28 @@ class LeaseObservation:
 
     @property
     def leads(self) -> bool:
-        """Whether the holder is a member and was observed to renew."""
+        """Whether the holder is a member and the observer has detected a renewal."""
         return self.state == "held" and self.moving
 
 
 class LeaseResult(t.TypedDict):
-    """An observation as modules return it. Unknown fields are None."""
+    """Result of an observation for modules; unknown fields are None."""
 
     holder: str | None
-    """The host of the holder's identity, or the whole identity; None without a holder."""
+    """Hostname from the identity of the holder, or the whole identity; None without a holder."""
     holder_identity: str | None
     state: str
-    """absent, released, expired, foreign or held"""
+    """One of absent, released, expired, foreign and held."""
     moving: bool
-    """Whether the holder was observed to write the lease."""
+    """Whether the observer detected a write of the lease by its holder."""
     source: str | None
-    """A key of RECORD_SOURCES; None without a lease."""
+    """Kind of the object, a key of RECORD_SOURCES; None without a lease."""
     acquire_time: str | None
-    """Text of the holder: at most 64 printable characters, usually a time of its clock."""
+    """Start of the holder's term: at most 64 printable characters, usually a time by its clock."""
     renew_time: str | None
-    """The same as for `acquire_time`."""
+    """Last renewal of the lease, in the same format as `acquire_time`."""
     lease_duration: int | None
-    """Seconds, 0 to 2^31-1."""
+    """Validity of the lease after a renewal, 0 to 2^31-1 seconds."""
     transitions: int | None
     """Number of changes of the holder, 0 to 2^31-1."""
     elapsed: float
@@ -251,7 +252,7 @@ class LeaseResult(t.TypedDict):
 
 
 def to_lease_result(observation: LeaseObservation) -> LeaseResult:
-    """Return an observation as modules return it."""
+    """Convert an observation to a result for modules."""
     record = observation.record
     return {
         "holder": observation.node or None,
@@ -268,10 +269,10 @@ def to_lease_result(observation: LeaseObservation) -> LeaseResult:
 
 
 class Observer:
-    """Observe leases as a candidate does: a lease is expired after its duration without a change.
+    """Observe leases as a member does: without a change for its duration, a lease is expired.
 
-    `members` are the hostnames or identities that are not foreign; None accepts any holder.
-    `before` is a lease that the caller has read earlier with the same credentials, or NO_RECORD.
+    `members` are the hostnames or identities of the members; None accepts any holder. `before` is a
+    lease that the caller read earlier with the same credentials, or NO_RECORD.
     """
 
     def __init__(
@@ -287,7 +288,7 @@ class Observer:
     def update(
         self, record: LeaseRecord | None, requested_at: float, received_at: float
     ) -> LeaseObservation:
-        """Return the observation after a read. The times are the own monotonic clock in seconds."""
+        """Return the observation after a read; times are seconds of the local monotonic clock."""
         if not self._has_read or record != self._record:
             self._changed = self._has_read or self._differs_from_before(record)
             self._has_read, self._record, self._changed_at = True, record, received_at
@@ -309,7 +310,7 @@ class Observer:
             return "absent"
         if not record.identity:
             return "released"
-        # The shortest possible time without a change: then it is expired for every candidate.
+        # This is the minimum time without a change: after it, the lease is expired for all members.
         if now - self._changed_at >= record.lease_duration:
             return "expired"
         if self._members is not None and not any(
@@ -320,7 +321,7 @@ class Observer:
 
 
 def is_conclusive(observation: LeaseObservation) -> bool:
-    """Return whether further reads are unnecessary: a moving or expired lease, or no holder."""
+    """Return whether the state is final: the lease was renewed or is expired, or has no holder."""
     return observation.moving or observation.state in ("absent", "released", "expired")
 
 
@@ -339,9 +340,9 @@ def observe(  # noqa: PLR0913 - independent options with defaults, one caller pa
     """Read the lease every `interval` seconds until `is_done` holds or `timeout` seconds pass.
 
     Returns the last observation and whether `is_done` holds. `members` and `before` are those of
-    Observer. Transient errors, such as a restart of the apiserver, are retried after the first
-    successful read; with `retry_first` before it too. Raises KubeError and LeaseError, also if the
-    last read before the timeout failed.
+    Observer. After the first successful read, the function retries after transient errors, such as
+    a restart of the apiserver. With `retry_first`, it also retries before this read. Raises
+    KubeError and LeaseError, also if the last read before the timeout failed.
     """
     observer = Observer(members, before)
     start = clock()

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Compute bounds and timeouts from the times of an election.
+"""Compute upper bounds and timeouts from the timings of an election.
 
 Source: client-go, tools/leaderelection/leaderelection.go.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 JITTER_FACTOR = 1.2
-"""A candidate waits for 1 to (1 + JITTER_FACTOR) retry periods between two attempts."""
+"""Between two attempts, a standby waits for 1 to (1 + JITTER_FACTOR) retry periods."""
 
 
 @dataclass(frozen=True)
@@ -32,21 +32,24 @@ class ElectionTimings:
 
     @property
     def stop_bound(self) -> float:
-        """Maximum seconds without a leader after a release, without the time of the apiserver."""
+        """Maximum seconds without a leader after a release, apart from apiserver delays."""
         return self.max_retry_wait
 
     @property
     def crash_bound(self) -> float:
-        """Maximum seconds without a leader after a crash, without the time of the apiserver."""
+        """Maximum seconds without a leader after a crash, apart from apiserver delays."""
         return self.lease_duration + 2 * self.max_retry_wait
 
     @property
     def renewal_timeout(self) -> float:
-        """Seconds in which a live leader renews, even if two attempts fail."""
+        """Seconds within which a live leader renews the lease, even if two attempts fail."""
         return 3 * self.retry_period
 
     def violations(self) -> list[tuple[str, str, float]]:
-        """Return violated rules: a time, a shorter one, and the factor between them (0 for 1)."""
+        """Return each violated rule: the longer timing, the shorter timing, and the minimum factor.
+
+        The factor is 0 if the longer timing must only be longer.
+        """
         rules = (
             ("lease_duration", "renew_deadline", 0.0),
             ("renew_deadline", "retry_period", JITTER_FACTOR),
@@ -59,4 +62,4 @@ class ElectionTimings:
 
 
 DEFAULT_TIMINGS = ElectionTimings(15, 10, 2)
-"""The defaults of client-go and of every kube-scheduler."""
+"""Default timings of client-go and of every kube-scheduler."""

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""HTTPS connections with one deadline for a whole response. Every failure is a KubeError.
+"""Connect over HTTPS with one deadline per response. Every failure is a KubeError.
 
-The standard library's http.client needs no package on the hosts. ansible.module_utils.urls was
-tried: it lacks proxy-url, tls-server-name and a single deadline, and shares state between threads.
+The http.client of the standard library needs no package on the hosts. ansible.module_utils.urls
+lacks proxy-url, tls-server-name and a single deadline, and shares state between threads.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Iterator, Mapping
 
 MAX_BODY_BYTES = 4 << 20
-"""A Lease has about a thousand bytes, the metrics of a scheduler some hundred thousand."""
+"""Maximum size of a response. A Lease has about 1 kB, the metrics of a scheduler a few 100 kB."""
 
-# X509_V_ERR_… of OpenSSL. All other codes mean that the chain does not lead to the CA.
+# Codes X509_V_ERR_* of OpenSSL. For all other codes, the chain does not lead to the CA.
 KIND_OF_VERIFY_CODE = {9: "tls_not_yet_valid", 10: "tls_expired", 62: "tls_name", 64: "tls_name"}
 
 KIND_OF_ERRNO = {
@@ -96,7 +96,7 @@ class TransportError(KubeError):
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Return text of a server on one line, shortened to `limit` characters."""
+    """Return the text of a server as one line, shortened to `limit` characters."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= limit else f"{text[:limit]}…"
 
@@ -114,7 +114,7 @@ def netloc(host: str, port: int) -> str:
 
 @dataclass(frozen=True)
 class Response:
-    """A response of any status. Header names are in lowercase."""
+    """A response with any status; header names are in lowercase."""
 
     status: int
     headers: Mapping[str, str]
@@ -137,7 +137,7 @@ class Response:
 
     @property
     def reason(self) -> str:
-        """The message of a Kubernetes Status, or "" for another body."""
+        """Message of a Kubernetes Status; "" for any other body."""
         with contextlib.suppress(KubeError):
             message = self.json("").get("message")
             if isinstance(message, str):
@@ -146,20 +146,20 @@ class Response:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the server requests to wait; None without the header, or for a date."""
+        """Seconds in the header Retry-After; None without the header, or if its value is a date."""
         value = self.headers.get("retry-after", "")
         return float(value) if re.fullmatch(r"[0-9]{1,6}", value) else None
 
 
 # --- errors
 
-# Errors of a connection that the peer has closed.
+# Python raises these errors if the server has closed the connection.
 _CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 @contextlib.contextmanager
 def _translated(where: str) -> Iterator[None]:
-    """Turn the errors of socket, ssl and http.client into a KubeError."""
+    """Convert the errors of socket, ssl and http.client to a KubeError."""
     try:
         yield
     except KubeError:
@@ -209,7 +209,7 @@ def extract_certificates(content: str) -> str:
 def tls_context(
     ca_pem: str | None, client_pem: tuple[str, str] | None = None, *, verify: bool = True
 ) -> ssl.SSLContext:
-    """Return a TLS context. Without `ca_pem`, it trusts the system's CAs.
+    """Return a TLS context; without `ca_pem`, it trusts the CAs of the system.
 
     `client_pem` is a certificate and its key. Raises KubeError: ca, tls_pair.
     """
@@ -239,7 +239,7 @@ def tls_context(
 
 
 def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    # ssl reads a pair only from files. An anonymous memory file keeps the key off every disk.
+    # ssl reads a key pair only from files. An anonymous memory file keeps the key off every disk.
     try:
         fd = os.memfd_create("pair", os.MFD_CLOEXEC)
     except (AttributeError, OSError):
@@ -250,7 +250,7 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
     try:
         with os.fdopen(fd, "w", encoding="utf-8", closefd=False) as file:
             file.write(f"{certificate}\n{key}\n")
-        # An empty password prevents a prompt of OpenSSL on the terminal.
+        # Without a password, OpenSSL would prompt for one on the terminal.
         context.load_cert_chain(f"/proc/self/fd/{fd}", password="")
     except (ssl.SSLError, OSError, ValueError):
         raise KubeError(
@@ -273,7 +273,7 @@ def _left(deadline: float) -> float:
 
 
 class _Socket(ssl.SSLSocket):
-    """A socket with one deadline for all waits. The timeout of a socket limits only each wait."""
+    """A socket with one deadline for all waits, because a socket timeout limits only each wait."""
 
     deadline = 0.0
 
@@ -287,7 +287,7 @@ class _Socket(ssl.SSLSocket):
 
 
 class Proxy(t.NamedTuple):
-    """An HTTP proxy. `authorization` is base64 of USER:PASSWORD, or ""."""
+    """An HTTP proxy; `authorization` is base64 of USER:PASSWORD, or ""."""
 
     host: str
     port: int
@@ -303,7 +303,7 @@ class Proxy(t.NamedTuple):
 
 
 class Connection(http.client.HTTPConnection):
-    """HTTPS to one port, directly or through `proxy`, never through a proxy of the environment.
+    """An HTTPS connection to one port, directly or through `proxy`; it ignores *_proxy variables.
 
     The connection stays open for the next request. If the server has closed it, it opens again.
     Two threads cannot share it. The server's certificate must be valid for `server_name`, by
@@ -365,7 +365,7 @@ class Connection(http.client.HTTPConnection):
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
     ) -> Response:
-        """Send a request with any method; otherwise the same as `get`.
+        """Send a request with any method; return a response like `get`.
 
         If the server has closed an open connection, the request is sent again, although the server
         can have received it.
@@ -384,7 +384,7 @@ class Connection(http.client.HTTPConnection):
                 with response:
                     return _read(response, where)
         except BaseException:
-            # The rest of the response would be read as the next one.
+            # Close the connection, because the next request would read the rest of this response.
             self.close()
             raise
 
@@ -406,22 +406,22 @@ class Connection(http.client.HTTPConnection):
 
 
 def _time_for_each_address(host: str, port: int, deadline: float) -> float:
-    """Return the seconds for each address of a name: each attempt could use the whole timeout."""
+    """Divide the timeout by the addresses of a name, because each attempt can use all its time."""
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError:  # an empty or too long label
+    except UnicodeError:  # A label of the name is empty or too long.
         raise socket.gaierror(socket.EAI_NONAME, "no such name") from None
     return _left(deadline) / len(addresses)
 
 
 def _tunnel(sock: socket.socket, deadline: float, target: str, authorization: str) -> None:
-    # Before Python 3.12, set_tunnel of http.client uses HTTP/1.0. It also limits only each wait.
+    # set_tunnel of http.client limits only each wait, and before Python 3.12, it uses HTTP/1.0.
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if authorization:
         lines.append(f"Proxy-Authorization: Basic {authorization}")
     sock.settimeout(_left(deadline))
     sock.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-    # No byte of the server can follow the head: in TLS, the client sends first.
+    # In TLS, the client sends first. So no byte of the server can follow the head.
     head = b""
     while b"\r\n\r\n" not in head:
         sock.settimeout(_left(deadline))
@@ -442,7 +442,7 @@ def _read(response: http.client.HTTPResponse, where: str) -> Response:
     content = response.read(MAX_BODY_BYTES + 1)
     if len(content) > MAX_BODY_BYTES:
         raise TransportError("too_large", where)
-    if response.length:  # http.client does not raise for an incomplete body.
+    if response.length:  # For an incomplete body, http.client raises no error.
         raise http.client.IncompleteRead(b"")
     return Response(
         response.status, {name.lower(): value for name, value in response.getheaders()}, content

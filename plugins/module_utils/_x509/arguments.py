@@ -4,13 +4,13 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The argument spec of x509_cert, for the module and its action plugin."""
+"""Define the argument spec of x509_cert for the module and its action plugin."""
 
 from __future__ import annotations
 
 import typing as t
 
-# The action plugin passes these to the module. They contain only certificates and requests.
+# The action plugin passes these options to the module. They contain no private keys.
 CA_CERTIFICATE_OPTION = "_ca_certificate"
 CERTIFICATE_OPTION = "_certificate"
 REQUEST_OPTION = "_request"
@@ -77,12 +77,12 @@ CERTIFICATE_ARGUMENT_RULES: dict[str, t.Any] = {
     },
 }
 
-# Files on the host that has the CA. The controller never sends its own paths to the target.
+# Paths on the host of the CA. The controller never sends paths of its files to the target.
 CA_OPTIONS = ("ca_path", "ca_privatekey_path", "ca_privatekey_passphrase_file", "ca_config")
-# Files on the controller: the request to an external CA, and its certificate.
+# Paths on the controller: the request to an external CA, and the issued certificate.
 EXTERNAL_OPTIONS = ("csr_path", "certificate_source")
 
-# The keys that RETURN documents. The signing request is for the action plugin only.
+# RETURN documents these keys. The signing request is only for the action plugin.
 CERTIFICATE_RESULT_KEYS = frozenset(
     [
         "reasons",

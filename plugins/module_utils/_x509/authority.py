@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""A certificate authority: its certificate and, if it signs here, its key."""
+"""Load, check and use certificate authorities."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class CertificateAuthority(t.NamedTuple):
 
 
 def load_authority(path: str, key_path: str, passphrase_path: str | None) -> CertificateAuthority:
-    """Load a CA with its key. If the file has several certificates, use the one of the key.
+    """Load a CA with its key; of several certificates in the file, use that of the key.
 
     Raises MissingError if a file does not exist, FilesError if it cannot be read, and X509Error
     if other users can access the key, or if the key is damaged or belongs to no certificate.
@@ -112,7 +112,7 @@ def load_authority_certificate(path: str) -> CertificateAuthority:
 
 
 def _select_latest(certificates: list[x509.Certificate]) -> x509.Certificate:
-    """Return the certificate that ends last: a file can contain a CA before and after renewal."""
+    """Return the certificate that ends last; a file can contain a CA and its renewal."""
     return max(certificates, key=lambda certificate: read_validity(certificate)[1])
 
 
@@ -171,7 +171,7 @@ def check_authority(
 def _find_unfitness(
     certificate: x509.Certificate, fields: CertificateFields, now: datetime
 ) -> t.Iterator[str]:
-    """Yield why the CA cannot sign any certificate."""
+    """Yield the reasons why the CA cannot sign any certificate."""
     if not fields["is_ca"]:
         yield "is not a CA: its basicConstraints lack CA:TRUE; use another CA"
     if "keyCertSign" not in fields["key_usage"]:
@@ -189,7 +189,7 @@ def _find_unfitness(
 def _find_limits(
     certificate: x509.Certificate, fields: CertificateFields, spec: CertificateSpec
 ) -> t.Iterator[str]:
-    """Yield why the CA cannot sign this certificate."""
+    """Yield the reasons why the CA cannot sign the specified certificate."""
     unsupported_digest = check_digest(key_kind_of(read_public_key(certificate)), spec.digest)
     if unsupported_digest:
         yield unsupported_digest
@@ -214,7 +214,7 @@ def sign_certificate(
 ) -> tuple[x509.Certificate, ValidityPeriod]:
     """Issue a certificate for a public key, and return it with its validity.
 
-    Raises X509Error if it would end after its CA and must not be clamped.
+    Raises X509Error if the certificate would end after its CA and not_after_policy is fail.
     """
     period = choose_validity(spec, authority.certificate, now)
     signer = Signer(authority.certificate, authority.private)

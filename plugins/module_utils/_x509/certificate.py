@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Certificates: parse, serialize and read their fields."""
+"""Parse and serialize certificates, and read their fields."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ with contextlib.suppress(ImportError):
 
 CertificateFields = dict[str, t.Any]
 Chain = t.Sequence["x509.Certificate | None"]
-"""A certificate and its intermediates. None is a certificate that cannot be parsed."""
+"""A certificate and its intermediates. If a certificate cannot be parsed, its entry is None."""
 
 
 def parse_certificates(content: bytes) -> list[x509.Certificate | None]:
@@ -44,7 +44,7 @@ def _parse(block: bytes) -> x509.Certificate | None:
     try:
         return x509.load_pem_x509_certificate(block)
     except Exception:
-        return None  # The versions of the library raise several types.
+        return None  # Each version of the library raises other types.
 
 
 def parse_first_certificate(content: bytes) -> x509.Certificate | None:
@@ -53,7 +53,7 @@ def parse_first_certificate(content: bytes) -> x509.Certificate | None:
 
 
 def serialize_certificate(certificate: x509.Certificate) -> bytes:
-    """Return a certificate as PEM."""
+    """Return a certificate as PEM text."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
@@ -66,7 +66,7 @@ def read_validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
     """Return the begin and end of the validity in UTC."""
     try:
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    except AttributeError:  # before cryptography 42
+    except AttributeError:  # cryptography before 42 has only these properties.
         return to_utc(certificate.not_valid_before), to_utc(certificate.not_valid_after)
 
 
@@ -89,7 +89,7 @@ def read_public_key(certificate: x509.Certificate) -> t.Any:
 
 
 def read_fields(certificate: x509.Certificate) -> CertificateFields | None:
-    """Return the fields of a certificate, named like the options; None if one cannot be read."""
+    """Return the fields of a certificate, named like the options; None if a field is unreadable."""
     try:
         read_validity(certificate)
         basic = find_extension(certificate, x509.BasicConstraints)
@@ -123,7 +123,7 @@ def _read_name_constraints(certificate: x509.Certificate) -> dict[str, list[str]
 
 
 def read_identity(certificate: x509.Certificate | None, now: datetime) -> CertificateFields:
-    """Return serial number, times, days left and fingerprint; all None without a certificate."""
+    """Return serial number, validity, days left and fingerprint; without a certificate, all None."""
     if certificate is None:
         return dict.fromkeys(
             ("serial_number", "not_before", "not_after", "days_left", "fingerprint_sha256")

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The part of x509_cert on the controller, if the CA is there.
+"""Prepare and sign the tasks of x509_cert whose CA is on the controller.
 
 An action plugin calls `prepare_task` and runs its module with the arguments from it. If the task
 issues certificates, the plugin signs the request of the target with `sign_request`.
@@ -48,11 +48,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times impo
 
 
 class PreparedTask(t.NamedTuple):
-    """A task of x509_cert whose CA can sign.
+    """A task of x509_cert with a CA that can sign.
 
-    `arguments` are for the target. They contain no path and no secret of the controller, but the
-    values of the profile and the CA certificate (`_ca_certificate`). `now` is the time in UTC at
-    which the CA was checked.
+    `arguments` are for the target. They contain the values of the profile and the CA certificate
+    (`_ca_certificate`), but no path and no secret of the controller. `now` is the UTC time of the
+    CA check.
     """
 
     arguments: dict[str, t.Any]
@@ -64,7 +64,7 @@ class PreparedTask(t.NamedTuple):
 def prepare_task(
     args: t.Mapping[str, t.Any], find: FindFile, *, need_key: bool = True
 ) -> PreparedTask:
-    """Validate the options of a task, read the CA and profile as the calling user, check the CA.
+    """Validate the options of a task, then read and check the CA and profile as the calling user.
 
     `find` takes an option's name and its relative path. It returns the full path, or raises
     `file_not_found`. Without `need_key`, the CA key and its passphrase are not read, and the
@@ -93,7 +93,7 @@ def prepare_task(
 def sign_request(task: PreparedTask, csr: object) -> dict[str, t.Any]:
     """Return the arguments of the second module run: those of the first, and the certificate.
 
-    Raises X509Error if the signing request of the target is not a plain one (`request`).
+    Raises X509Error if `verify_plain_request` rejects the signing request of the target.
     """
     public = verify_plain_request(check_request_size(csr))
     certificate, _period = sign_certificate(task.authority, task.spec, public, task.now)

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The part of x509_cert on the controller, if an external CA issues the certificate."""
+"""Exchange requests and certificates on the controller if an external CA issues them."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ class ExternalTask(t.NamedTuple):
     certificate_source: str
 
     def advice(self) -> str:
-        """Return what the user must do."""
+        """Return how the user gets the certificate from the external CA."""
         return (
             f"have {self.csr_path} signed by the CA in {self.ca_path}, and save the certificate as"
             f" {self.certificate_source}"
         )
 
     def find_error(self, result: t.Mapping[str, t.Any]) -> str:
-        """Return why the result of the target fails the task; "" if it does not."""
+        """Return why the task fails after the result of the target; "" if it does not fail."""
         rejections, awaited = (_join_reasons(result.get(name)) for name in ("refused", "awaited"))
         if rejections:
             return (
@@ -91,7 +91,7 @@ def _join_reasons(reasons: t.Any) -> str:
 
 
 def prepare_external_task(args: t.Mapping[str, t.Any], find: FindFile) -> ExternalTask:
-    """Validate the options of a task with an external CA, and read the controller's files.
+    """Validate the options of a task with an external CA, and read its files on the controller.
 
     Raises X509Error for an invalid option, if no CA in the file can sign the certificate, or if
     the received file is no certificate; MissingError and FilesError as `prepare_task` does.

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Validate the options of x509_cert on the controller, whose files they name."""
+"""Validate the options of x509_cert that name files on the controller."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.profile im
 )
 
 FindFile = t.Callable[[str, str], str]
-"""Takes the name of an option and its relative path. Returns the full path or raises an error."""
+"""Function that returns the full path for the name and the relative path of an option."""
 KEY_OPTIONS = ("ca_privatekey_path", "ca_privatekey_passphrase_file")
 # A request for an RSA key of 8192 bits has less than 3 KiB.
 MAX_REQUEST_BYTES = 16 << 10
@@ -82,7 +82,7 @@ def validate_task_options(
 def select_target_options(
     args: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]
 ) -> dict[str, t.Any]:
-    """Return the options for the target: without the controller's files, with the profile's values.
+    """Return the options for the target, with the values of the profile and without local paths.
 
     The target cannot read the profile, which is on the controller.
     """
@@ -92,7 +92,7 @@ def select_target_options(
 
 
 def check_request_size(csr: object) -> str:
-    """Return the signing request of a host; raise X509Error if it is not a text of bounded size."""
+    """Return the signing request of a host; raise X509Error if it is not text or is too long."""
     if not isinstance(csr, str) or len(csr) > MAX_REQUEST_BYTES:
         raise X509Error(
             f"the host's signing request is not a text of at most {MAX_REQUEST_BYTES >> 10} KiB;"
@@ -104,8 +104,8 @@ def check_request_size(csr: object) -> str:
 def require_readable(option: str, path: str, find: FindFile) -> str:
     """Return the full path of a file on the controller.
 
-    Raises X509Error if the calling user cannot read it. A missing file is no error: its reader
-    reports it.
+    Raises X509Error if the calling user cannot read the file. A missing file is no error here,
+    because the function that reads the file reports it.
     """
     full_path = path if os.path.isabs(path) else find(option, path)
     unreadable = next(filter(_is_unreadable, _list_ancestry(full_path)), None)
@@ -121,7 +121,7 @@ def require_readable(option: str, path: str, find: FindFile) -> str:
 
 
 def _list_ancestry(path: str) -> list[str]:
-    """Return the directories that lead to a path, then the path."""
+    """Return the parent directories of a path from the root, then the path."""
     parent = os.path.dirname(path)
     return [path] if parent == path else [*_list_ancestry(parent), path]
 

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The rules for a certificate from an external CA, for a key that this collection generated."""
+"""Check a certificate from an external CA for a key that this collection generated."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specificat
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
-# Kubernetes takes the user and groups of a client from these. The CA can set other attributes.
+# Kubernetes reads the user and groups of a client from CN and O. The CA can set others freely.
 IDENTITY_ATTRIBUTES = ("CN", "O")
 OTHER_KEY = "is not the certificate of the key on this host"
 
 
 class ExternalProblems(t.NamedTuple):
-    """The problems of a certificate: `fatal` ones prevent its use, `minor` ones do not."""
+    """Problems of a certificate: a `fatal` problem prevents its use, a `minor` problem does not."""
 
     fatal: list[str]
     minor: list[str]
 
     @property
     def all(self) -> list[str]:
-        """All problems."""
+        """Fatal problems, then minor problems."""
         return [*self.fatal, *self.minor]
 
 
 class ExternalRules(t.NamedTuple):
-    """What a certificate is checked against: the trusted CAs, the specification, the time."""
+    """Criteria for a certificate: the trusted CAs, the specification and the time."""
 
     anchors: list[x509.Certificate]
     spec: CertificateSpec
@@ -94,12 +94,12 @@ class ExternalRules(t.NamedTuple):
                 )
 
     def check_renewal(self, certificate: x509.Certificate) -> str:
-        """Return that a certificate without problems is in its renewal window; "" if it is not.
+        """Return a reason if a certificate without problems is in its renewal window; otherwise "".
 
-        A new certificate must be able to end later.
+        The result is "" too if a new certificate could not end later.
         """
         begins, ends = read_validity(certificate)
-        # A percentage applies to the validity that the CA has chosen.
+        # A percentage applies to the validity that the CA set, not to valid_for.
         window = self.spec.renewal_window.of(ends - begins)
         latest_end = max(read_validity(anchor)[1] for anchor in self.anchors)
         return check_renewal_window(certificate, window, latest_end, self.now)

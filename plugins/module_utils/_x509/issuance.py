@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Issue certificates."""
+"""Issue certificates with a validity and the extensions of their specification."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class ValidityPeriod(t.NamedTuple):
 
     @property
     def clamped(self) -> bool:
-        """Whether the end of the CA limits the validity."""
+        """Whether the certificate ends with its CA, before the end that valid_for sets."""
         return self.not_after != self.unclamped
 
 
 class Signer(t.NamedTuple):
-    """The certificate and private key that sign; without a certificate, the key signs its own."""
+    """The certificate and private key of the issuer; no certificate for a self-signed one."""
 
     certificate: x509.Certificate | None
     private: t.Any
@@ -64,7 +64,7 @@ def choose_validity(
 ) -> ValidityPeriod:
     """Return the validity of a new certificate.
 
-    Raises X509Error if it would end after its CA and must not be clamped.
+    Raises X509Error if the certificate would end after its CA and not_after_policy is fail.
     """
     begins, ends = now - spec.backdate, now + spec.valid_for
     if issuer is None:

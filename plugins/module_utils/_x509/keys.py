@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Private keys: generate, parse, serialize and validate. No error contains key material."""
+"""Generate, parse, serialize and validate private keys. No error contains key material."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PEM_FORMATS = {
 
 
 class KeyKind(t.NamedTuple):
-    """Type, size and curve of a key. A size or curve of None allows any."""
+    """Type, size and curve of a key; None allows any size or curve."""
 
     type: str
     size: int | None = None
@@ -56,7 +56,7 @@ class KeyKind(t.NamedTuple):
 
 
 class PrivateKey(t.NamedTuple):
-    """A private key of the cryptography library, and how its file stores it.
+    """A private key of the cryptography library, and its format and encryption in the file.
 
     `format` is pkcs8 or traditional.
     """
@@ -67,7 +67,7 @@ class PrivateKey(t.NamedTuple):
 
     @property
     def kind(self) -> KeyKind:
-        """Type, size and curve."""
+        """Type, size and curve of this key."""
         return key_kind_of(self.private.public_key())
 
 
@@ -125,8 +125,8 @@ def read_passphrase(path: str | None, option: str) -> bytes | None:
 def parse_private_key(pem: bytes, passphrase: bytes | None, path: str) -> PrivateKey:
     """Parse the private key in a PEM text.
 
-    Raises X509Error unless the text has exactly one key, and the key works. `path` is for the
-    error message.
+    Raises X509Error if the text does not contain exactly one key, or if the key is damaged. `path`
+    is for the error message.
     """
     labels = [label for label in _PEM_FORMATS if b"-----BEGIN " + label + b"-----" in pem]
     if len(labels) != 1 or pem.count(b"PRIVATE KEY-----") != 2:
@@ -142,7 +142,7 @@ def parse_private_key(pem: bytes, passphrase: bytes | None, path: str) -> Privat
         private, works = _load_key(
             pem[pem.index(b"-----BEGIN " + label) :], passphrase if encrypted else None
         )
-    except Exception:  # The library raises several types, with messages that do not help.
+    except Exception:  # The library raises several types with unhelpful messages.
         reason = "the passphrase is incorrect, or the key is damaged; correct one of them"
         raise X509Error(
             f"{path!r} cannot be read as a private key:"
@@ -155,17 +155,17 @@ def parse_private_key(pem: bytes, passphrase: bytes | None, path: str) -> Privat
     return PrivateKey(private, _PEM_FORMATS[label], encrypted)
 
 
-# scheduler_info reads the same key for the pair and for the kubeconfig. The library checks an RSA
-# key for 30 ms.
+# A cache, because scheduler_info reads the same key for the key pair and the kubeconfig. The check
+# of an RSA key takes 30 ms.
 @functools.lru_cache(maxsize=1)
 def _load_key(pem: bytes, passphrase: bytes | None) -> tuple[t.Any, bool]:
-    """Load a private key and test it. Raises the errors of the library."""
+    """Load a private key, and return whether it works; raise the errors of the library."""
     private = serialization.load_pem_private_key(pem, passphrase)
     return private, _works(private)
 
 
 def _works(private: t.Any) -> bool:
-    """Whether the key verifies its own signature. Not all versions of the library check this."""
+    """Whether the key verifies its own signature, which not all versions of the library check."""
     public, digest = private.public_key(), hashes.SHA256()
     try:
         if isinstance(public, rsa.RSAPublicKey):
@@ -190,7 +190,7 @@ def generate_key(kind: KeyKind) -> t.Any:
 
 
 def serialize_key(private: t.Any, key_format: str, passphrase: bytes | None) -> bytes:
-    """Return a private key as PEM. The format "auto" is PKCS#8."""
+    """Return a private key as PEM text; the format "auto" is PKCS#8."""
     formats = serialization.PrivateFormat
     encryption = (
         serialization.BestAvailableEncryption(passphrase)
@@ -215,7 +215,7 @@ def is_same_key(one: t.Any, other: t.Any) -> bool:
 def compare_key(
     key: PrivateKey, expected: KeyKind, key_format: str, passphrase: bytes | None
 ) -> tuple[list[str], list[str]]:
-    """Return the differences of a key, and those of its format and encryption."""
+    """Return the differences of a key from `expected`, and those of its format and encryption."""
     kind = key.kind
     differences = []
     if kind.type != expected.type:
@@ -259,7 +259,7 @@ def check_digest(kind: KeyKind, digest: str | None) -> str | None:
 
 
 def choose_hash(private: t.Any, digest: str | None) -> t.Any:
-    """Return the hash to sign with: `digest`, otherwise the one that cfssl uses for the key."""
+    """Return the hash for signatures: `digest`, or by default the hash of cfssl for this key."""
     kind = key_kind_of(private.public_key())
     if kind.type == "Ed25519":
         return None

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Detect the cryptography library."""
+"""Check that the cryptography library is installed in a supported version."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specificat
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
-# Every apiserver has the ClusterRole system:monitoring, which allows this group to read /metrics.
+# The ClusterRole system:monitoring of each apiserver allows this group to read /metrics.
 METRICS_READER = {
     "subject": {"CN": "kube-ha-metrics-reader", "O": "system:monitoring"},
     "key_usage": ["digitalSignature"],
@@ -37,7 +37,8 @@ METRICS_READER = {
     "renew_before": "1m",
     "not_after_policy": "clamp",
 }
-# Has no permissions. An apiserver shows with it whether it accepts certificates of a CA.
+# This user has no permissions. A request with its certificate shows whether an apiserver accepts
+# certificates of a CA.
 UNPRIVILEGED_CLIENT = {**METRICS_READER, "subject": {"CN": "kube-ha-probe"}}
 
 
@@ -47,7 +48,7 @@ def issue_client_certificate(
     passphrase_file: str | None = None,
     options: t.Mapping[str, t.Any] = METRICS_READER,
 ) -> tuple[str, str]:
-    """Return a certificate for ten minutes and its key, as PEM. Nothing is written to disk.
+    """Return a certificate for ten minutes and its key, as PEM text, without a file on disk.
 
     `options` are those of x509_cert. Raises X509Error or FilesError.
     """

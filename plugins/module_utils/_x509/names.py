@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Names in certificates: subject attributes and subject alternative names."""
+"""Parse, convert and describe names in certificates."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
-# Short name, object identifier, maximum length (RFC 5280, appendix A), other names. The order is
-# that of the encoding.
+# Each entry has a short name, an object identifier, a maximum length (RFC 5280, appendix A) and
+# other names. Certificates encode the attributes in this order.
 _ATTRIBUTES: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
     ("C", "2.5.4.6", 2, ("countryName",)),
     ("ST", "2.5.4.8", 128, ("stateOrProvinceName",)),
@@ -38,7 +38,7 @@ _OIDS = {short: oid for short, oid, _max, _others in _ATTRIBUTES}
 _BY_OID = {oid: short for short, oid in _OIDS.items()}
 _ORDER = list(_OIDS)
 Subject = tuple[tuple[str, str], ...]
-# IDNA 2008 and Python's IDNA 2003 encode these characters differently: ß, a form of sigma, joiners.
+# IDNA 2003, which Python uses, and IDNA 2008 encode these characters differently.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _URI = re.compile(
@@ -48,7 +48,7 @@ _EMAIL_USER = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
 
 
 def parse_subject(options: Mapping[str, t.Any], names: Iterable[Mapping[str, t.Any]]) -> Subject:
-    """Parse the attributes of a subject, in the order of the encoding.
+    """Parse a subject, and return its attributes in the order of the encoding.
 
     `options` is the option subject, `names` the list of mappings of cfssl. Raises X509Error for an
     unknown attribute or an invalid value.
@@ -122,7 +122,7 @@ def build_x509_name(attributes: Subject) -> x509.Name:
 def describe_name(name: x509.Name) -> dict[str, t.Any]:
     """Return a distinguished name as a mapping of short names to values.
 
-    An attribute with several values has a sorted list.
+    If an attribute has several values, the mapping contains their sorted list.
     """
     values: dict[str, list[str]] = {}
     for attribute in name:
@@ -132,7 +132,7 @@ def describe_name(name: x509.Name) -> dict[str, t.Any]:
 
 
 def parse_alt_names(entries: Iterable[object], option: str = "subject_alt_name") -> tuple[str, ...]:
-    """Parse subject alternative names; return each once with its type, such as "DNS:m1.example".
+    """Parse subject alternative names to typed names without duplicates, such as "DNS:m1.example".
 
     Raises X509Error for an invalid name.
     """
@@ -265,7 +265,7 @@ _CHECKS: dict[str, t.Callable[[str, str], str]] = {
 def build_general_name(entry: str) -> x509.GeneralName:
     """Convert a typed name to the type of the cryptography library.
 
-    An IP entry of a name constraint is a network.
+    In a name constraint, an IP entry is a network.
     """
     kind, _colon, value = entry.partition(":")
     if kind == "IP":
@@ -281,7 +281,7 @@ def build_general_name(entry: str) -> x509.GeneralName:
 
 
 def describe_general_names(names: Iterable[x509.GeneralName]) -> list[str]:
-    """Return general names with their types, sorted, in the format of the option."""
+    """Return general names sorted and with their types, in the format of subject_alt_name."""
     kinds = {
         x509.DNSName: "DNS",
         x509.IPAddress: "IP",
@@ -292,7 +292,7 @@ def describe_general_names(names: Iterable[x509.GeneralName]) -> list[str]:
 
 
 def parse_name_constraints(entries: Iterable[object], option: str) -> tuple[str, ...]:
-    """Parse the subtrees of a name constraint: DNS domains, e-mail domains or addresses, networks.
+    """Parse the entries of a name constraint: DNS and e-mail domains, e-mail addresses, networks.
 
     Raises X509Error for an invalid entry. `option` is the name of the option.
     """
@@ -328,7 +328,7 @@ def parse_name_constraints(entries: Iterable[object], option: str) -> tuple[str,
 def find_disallowed_name(
     entries: Iterable[str], permitted: Iterable[str], excluded: Iterable[str]
 ) -> str | None:
-    """Return the first name that the name constraints do not allow; None if all are allowed."""
+    """Return the first name that violates the name constraints; None if all names are allowed."""
     permitted, excluded = list(permitted), list(excluded)
     for entry in entries:
         kind = entry.partition(":")[0]

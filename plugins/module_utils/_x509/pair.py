@@ -60,7 +60,7 @@ with contextlib.suppress(ImportError):
 
 
 def converge_pair(module: attributes.FilesModule, now: datetime) -> PairResult:
-    """Converge the pair as the options of the module say, and return the module's result.
+    """Converge the key pair to the options of the module, and return the result of the module.
 
     Raises X509Error or FilesError.
     """
@@ -143,7 +143,7 @@ def _load_authority(spec: PairSpec, now: datetime) -> CertificateAuthority | Non
 def _issue(run: PairRun, state: PairState, authority: CertificateAuthority | None) -> PairResult:
     """Issue a certificate, or return the request for one, if there is a reason."""
     spec, files = run.spec.certificate, run.files
-    # Also in check mode, and before any change.
+    # Report these errors before any change, and in check mode too.
     period = choose_validity(spec, run.issuer, run.now) if state.reasons else None
     is_outdated = bool(state.reasons) or state.is_key_rewritten
     changed = files.converge_attributes() or is_outdated
@@ -188,7 +188,7 @@ def _install_sent(run: PairRun, state: PairState, sent: str) -> PairResult:
 def _find_key_of(
     run: PairRun, state: PairState, certificate: x509.Certificate
 ) -> tuple[PrivateKey, bytes | None]:
-    """Return the key of a certificate, and its PEM if it is the waiting key."""
+    """Return the private key of a certificate; with its PEM text if it is the waiting key."""
     public, waiting = certificate.public_key(), run.read_waiting_key()
     if waiting is not None and is_same_key(waiting.public_key(), public):
         return PrivateKey(waiting, "pkcs8", False), run.files.read_waiting_key()

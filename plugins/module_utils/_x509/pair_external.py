@@ -39,17 +39,17 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request im
 
 
 class _Candidate(t.NamedTuple):
-    """A certificate from the CA: the key that it belongs to, or why it is rejected."""
+    """A certificate from the external CA, with its private key or the reasons to reject it."""
 
     key: PrivateKey | None
     rejections: list[str]
 
 
 def converge_external(run: PairRun) -> PairResult:
-    """Install the certificate that the CA issued for the key of this host, or request one.
+    """Install the certificate that the external CA issued for the key of this host, or request one.
 
-    Until then, the existing pair stays, even if it is in its renewal window or its key is not of
-    the specified kind.
+    Until the certificate is received, the existing key pair stays in use, even if it is in its
+    renewal window or its key is not of the specified kind.
     """
     if run.spec.ca.sent_authority is None:
         raise X509Error(
@@ -79,7 +79,9 @@ def converge_external(run: PairRun) -> PairResult:
 
 
 def _read_state(run: PairRun, rules: ExternalRules) -> tuple[PairState, list[str], bool]:
-    """Return the state of the pair, why a certificate is awaited, and whether it is in replace."""
+    """Return the state of the key pair, the reasons to await a certificate, and whether the option
+    replace lists it.
+    """
     key, is_key_replaced, is_rewritten, key_reasons = run.read_key_state()
     chain = parse_certificates(run.files.read_certificate() or b"")
     leaf = chain[0] if chain else None
@@ -106,7 +108,7 @@ def _read_state(run: PairRun, rules: ExternalRules) -> tuple[PairState, list[str
 def _check_received(
     run: PairRun, rules: ExternalRules, received: Chain, keys: t.Sequence[PrivateKey]
 ) -> _Candidate:
-    """Find the key that a certificate belongs to."""
+    """Find the private key that matches a received certificate."""
     results = [rules.check(received, key.private.public_key()).all for key in keys]
     for key, problems in zip(keys, results):
         if not problems:
@@ -138,7 +140,7 @@ def _request(
 ) -> PairResult:
     """Return the request for an awaited certificate, unless the controller has the same request.
 
-    The pair in use does not change.
+    The key pair in use does not change.
     """
     result: PairResult = {"awaited": awaited, "refused": rejections}
     changed, is_dry = run.files.converge_attributes(), run.module.check_mode

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The files of a key pair on one host: the certificate, the key, and a waiting key."""
+"""Read and write the files of a key pair on one host: certificate, key and waiting key."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
 )
 
 MAX_BACKUPS = 5
-# The certificate is public. The file options of the task apply to the key.
+# Permissions of the public certificate. The file options of the task apply only to the key.
 _CERTIFICATE_RIGHTS = {"mode": "0644", "attributes": None}
 
 
 class PairFiles:
     """The files of a key pair.
 
-    A `waiting` key has no certificate yet, while an older pair is still in use. It is in a separate
-    file beside the key.
+    If an older key pair is still in use, a new key without a certificate is the `waiting` key in a
+    separate file beside the key.
     """
 
     def __init__(self, module: attributes.FilesModule) -> None:
@@ -56,7 +56,7 @@ class PairFiles:
 
     @contextlib.contextmanager
     def locked(self) -> t.Iterator[None]:
-        """Exclude other runs, and remove what an interrupted run left."""
+        """Lock the files against other runs, and remove the remains of an interrupted run."""
         directories = {os.path.realpath(os.path.dirname(path)) for path in self._paths}
         with contextlib.ExitStack() as locks:
             for directory in sorted(directories):
@@ -83,19 +83,19 @@ class PairFiles:
         return paths.read(self._waiting_path)
 
     def remove(self) -> None:
-        """Remove all files."""
+        """Remove the certificate, the key and the waiting key."""
         for path in self._paths:
             self._backups[path] = write.remove(path, backup=self._max_backups)
         self.remove_waiting_key()
 
     def remove_waiting_key(self) -> None:
-        """Remove the waiting key."""
+        """Remove the file of the waiting key, if it exists."""
         write.remove(self._waiting_path)
 
     def store_new_key(self, key_pem: bytes | None, *, rewrite: bool) -> None:
         """Write a key that has no certificate yet.
 
-        It becomes the waiting key, unless the same key is rewritten or there is no other key.
+        The key becomes the waiting key, unless the same key is rewritten or no other key exists.
         """
         if key_pem is None:
             return
@@ -135,7 +135,7 @@ class PairFiles:
         return key.changed or certificate.changed
 
     def backup_results(self) -> dict[str, t.Any]:
-        """Return the paths of the copies, as results of the module."""
+        """Return the paths of the backup copies as results of the module."""
         names = {
             "backup_file": self.certificate_path,
             "privatekey_backup_file": self.key_path,

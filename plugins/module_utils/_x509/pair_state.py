@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The state of a key pair on one host, compared with its specification."""
+"""Compare the key pair on one host with its specification."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ with contextlib.suppress(ImportError):
     from cryptography import x509
 
 PairResult = dict[str, t.Any]
-"""The result of x509_cert."""
+"""Result of the module x509_cert."""
 
 
 class KeyState(t.NamedTuple):
-    """The existing key, whether it is replaced or rewritten, and the reasons to replace it."""
+    """The existing key, whether the run replaces or rewrites it, and the reasons to replace it."""
 
     key: PrivateKey | None
     is_replaced: bool
@@ -62,7 +62,7 @@ class KeyState(t.NamedTuple):
 
 
 class PairState(t.NamedTuple):
-    """The existing pair, and the reasons to issue a certificate; none if it is up to date."""
+    """The existing key pair, and the reasons to issue a certificate; empty if up to date."""
 
     key: PrivateKey | None
     is_key_replaced: bool
@@ -83,9 +83,9 @@ class PairRun:
     now: datetime
 
     def read_state(self) -> PairState:
-        """Compare the pair on the host with the specification.
+        """Compare the key pair on the host with the specification.
 
-        Raises X509Error if the key differs and `regenerate` does not allow to replace it.
+        Raises X509Error if the key differs and the option regenerate forbids its replacement.
         """
         key, is_replaced, is_rewritten, reasons = self.read_key_state()
         content = self.files.read_certificate()
@@ -107,9 +107,9 @@ class PairRun:
         return PairState(key, is_replaced, is_rewritten, certificate, reasons)
 
     def read_key_state(self) -> KeyState:
-        """Compare the key on the host with the specification, as `regenerate` says.
+        """Compare the key on the host with the specification, and decide by the option regenerate.
 
-        Raises X509Error if the key differs and must not be replaced.
+        Raises X509Error if the key differs and the option forbids its replacement.
         """
         policy, path = self.spec.key.regenerate, self.files.key_path
         content = self.files.read_key()
@@ -173,7 +173,7 @@ class PairRun:
         )
 
     def expect_fields(self, key: PrivateKey | None) -> CertificateFields:
-        """Return the fields of the specified certificate for this key, or for a new one."""
+        """Return the fields of the specified certificate for this key, or for a new key."""
         return expect_fields(
             self.spec.certificate,
             key.kind.type if key else self.spec.key.kind.type,
@@ -181,7 +181,7 @@ class PairRun:
         )
 
     def read_waiting_key(self) -> t.Any:
-        """Return the waiting key of an interrupted run; None if it is not of the specified kind."""
+        """Return the waiting key; None if it is missing or not of the specified kind."""
         with contextlib.suppress(X509Error):
             key = parse_private_key(
                 self.files.read_waiting_key() or b"", self.passphrase, self.files.key_path
@@ -191,7 +191,7 @@ class PairRun:
         return None
 
     def prepare_key(self, state: PairState) -> tuple[t.Any, bytes | None]:
-        """Return the private key to certify, and its PEM if it must be written."""
+        """Return the key for the new certificate, and its PEM text if the key must be written."""
         key_format = self.spec.key.format
         if not state.is_key_replaced and state.key is not None:
             private = state.key.private
@@ -211,8 +211,8 @@ class PairRun:
     ) -> PairResult:
         """Return the result of the module.
 
-        `certificate` is the final one, None if it is still to be issued. `period` is the validity
-        of a certificate that was issued.
+        `certificate` is the certificate after the run; None if it is not yet issued. `period` is
+        the validity of a certificate that this run issued.
         """
         is_new_key = state.is_key_replaced or state.key is None
         kind = self.spec.key.kind.completed() if is_new_key or not state.key else state.key.kind
@@ -242,7 +242,7 @@ class PairRun:
     def _report_clamping(self, period: ValidityPeriod | None) -> dict[str, t.Any]:
         if period is None or not period.clamped:
             return {}
-        # Only when the certificate is issued: the role runs in check mode every time.
+        # Warn only when a certificate is issued, because the role checks the key pair in every run.
         if not self.module.check_mode:
             self.module.warn(
                 f"{self.files.certificate_path}: the certificate ends with its CA on"

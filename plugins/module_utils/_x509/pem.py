@@ -13,11 +13,11 @@ CERTIFICATE_END = b"-----END CERTIFICATE-----"
 
 
 def split_certificates(content: bytes) -> list[bytes]:
-    """Return the certificate blocks in order, without the text between them.
+    """Return the certificate blocks of a PEM text in order, without the text between them.
 
-    The content of a block is not checked. A truncated block ends where the next one begins. It is
-    returned too, so that no caller treats it as missing. A truncated block at the end of the file
-    is not returned.
+    The function does not check the content of a block. A truncated block ends where the next block
+    begins. It is returned too, because no caller must treat it as missing. A truncated block at the
+    end of the file is not returned.
     """
     blocks = []
     parts = content.split(CERTIFICATE_BEGIN)[1:]

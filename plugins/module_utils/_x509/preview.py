@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Predict what x509_cert would do to a pair on the controller, without any change."""
+"""Predict the changes that x509_cert would make to a key pair on the controller."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times impo
 
 
 class _CheckModule:
-    """The part of AnsibleModule that a pair needs, in check mode."""
+    """The methods of AnsibleModule that `converge_pair` calls in check mode."""
 
     check_mode = True
 
@@ -29,14 +29,14 @@ class _CheckModule:
         self.params = params
 
     def warn(self, warning: str) -> None:
-        """Ignore the warning; the real run reports it."""
+        """Ignore the warning, because the actual run reports it."""
 
     def load_file_common_arguments(
         self,
         params: dict[str, t.Any],  # noqa: ARG002
         path: str | None = None,  # noqa: ARG002
     ) -> dict[str, t.Any]:
-        """Return no file options, so that rights are not compared."""
+        """Return no file options, because the preview does not compare permissions."""
         return {}
 
     def set_fs_attributes_if_different(
@@ -44,12 +44,14 @@ class _CheckModule:
         file_args: dict[str, t.Any],  # noqa: ARG002
         changed: bool,
     ) -> bool:
-        """Set nothing."""
+        """Return `changed` without setting a file attribute."""
         return changed
 
 
 def preview_pair(args: t.Mapping[str, t.Any]) -> list[str]:
-    """Return why x509_cert would issue a certificate for these options; paths are absolute.
+    """Return the reasons for which x509_cert would issue a certificate for these options.
+
+    All paths in the options are absolute.
 
     Raises X509Error and FilesError as x509_cert does.
     """

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Profiles of cfssl's ca-config.json, converted to the options of x509_cert."""
+"""Convert profiles of cfssl's ca-config.json to the options of x509_cert."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PROFILE_FIELDS = frozenset({"usages", "expiry", "backdate", "ca_constraint", "a
 
 
 def apply_profile(given: CertificateOptions) -> dict[str, t.Any]:
-    """Return the options with the values of the profile for those that are not set.
+    """Return the options; if an option is not set, it has the value of the profile.
 
     The result has no `ca_config` and no `profile`. Raises the errors of `read_profile`, and
     X509Error if the profile is for a CA but the option `is_ca` is not set.
@@ -106,7 +106,7 @@ def convert_profile(profile: dict[str, t.Any], location: str) -> dict[str, t.Any
                 _durations.parse_duration(str(profile[field]), field)
                 options[option] = str(profile[field])
     except X509Error as exc:
-        # The field belongs to the profile, not to the task.
+        # The error must name the field of the profile, not an option of the task.
         raise X509Error(f"{location}: {exc}") from None
     return options | _convert_constraint(profile.get("ca_constraint") or {}, location)
 

@@ -34,7 +34,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules impo
 
 
 class ProvidedFile(t.NamedTuple):
-    """A file of the user: the caller's name for its option, its path and its content."""
+    """A file that the user provides: the caller's name for its option, its path and its content."""
 
     option: str
     path: str
@@ -52,7 +52,7 @@ def check_provided_pair(
     alt_names: t.Sequence[str],
     now: datetime,
 ) -> list[X509Error]:
-    """Return why a certificate and key cannot be the pair of a client and server.
+    """Return the errors that prevent a client and server from using a certificate and key.
 
     A CA in `ca` must have signed the certificate, directly or through its intermediates. The
     certificate must have all `alt_names`.
@@ -95,7 +95,7 @@ def check_provided_pair(
 
 
 def _read_key(key: ProvidedFile) -> tuple[t.Any, list[X509Error]]:
-    """Return the public key, None if the private key is unusable, and the errors."""
+    """Return the public key and the errors; the key is None if the private key is unusable."""
     if b"ENCRYPTED" in key.content:
         error = key.error(
             "is encrypted, but a server has no passphrase; decrypt the key, or encrypt the file"

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Signing requests: create and verify."""
+"""Create and verify signing requests."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ with contextlib.suppress(ImportError):
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
-_EXTENSION_REQUEST = "1.2.840.113549.1.9.14"  # the attribute that contains the extensions
+_EXTENSION_REQUEST = (
+    "1.2.840.113549.1.9.14"  # Object identifier of the attribute that contains the extensions.
+)
 _EMPTY_REQUEST: CertificateFields = {
     "subject": {},
     "subject_alt_name": [],
@@ -55,10 +57,10 @@ _EMPTY_REQUEST: CertificateFields = {
 
 
 def create_request(private: t.Any, spec: CertificateSpec | None = None) -> bytes:
-    """Return a signing request as PEM, which proves possession of the private key.
+    """Return a signing request as PEM text, which proves possession of the private key.
 
-    Without a specification it contains only the public key, because the signer sets the content
-    of the certificate.
+    Without a specification, the request contains only the public key, because the signer sets the
+    content of the certificate.
     """
     builder = x509.CertificateSigningRequestBuilder()
     builder = builder.subject_name(x509.Name([]) if spec is None else build_x509_name(spec.subject))
@@ -71,7 +73,7 @@ def create_request(private: t.Any, spec: CertificateSpec | None = None) -> bytes
 
 
 def verify_plain_request(csr: object) -> t.Any:
-    """Return the public key of a signing request that contains nothing else.
+    """Return the public key of a signing request without other content.
 
     Raises X509Error if the request has a subject, extensions, an invalid signature or a weak key,
     or cannot be read.
@@ -87,7 +89,7 @@ def verify_plain_request(csr: object) -> t.Any:
 
 
 def verify_request(csr: object, spec: CertificateSpec) -> tuple[t.Any, bytes]:
-    """Return the public key of a signing request for this specification, and the request as PEM.
+    """Return the public key and the PEM text of a signing request for this specification.
 
     Raises X509Error if the request differs from the specification, has an invalid signature or a
     weak key, or cannot be read.
@@ -140,7 +142,7 @@ def _verify_key(request: x509.CertificateSigningRequest) -> None:
 
 
 def _read_request(request: x509.CertificateSigningRequest) -> CertificateFields:
-    """Return the content of a request, with the keys of an empty request."""
+    """Return the content of a request as a mapping with the keys of _EMPTY_REQUEST."""
     known = (x509.SubjectAlternativeName, x509.KeyUsage, x509.ExtendedKeyUsage)
     names, usage, extended = (find_extension(request, kind) for kind in known)
     extensions = [

@@ -4,11 +4,11 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The rules that a certificate must satisfy, for every caller.
+"""Check the rules that every certificate must satisfy.
 
-A rule returns the problems that it finds, in words; an empty result means that the rule is
-satisfied. The key has its rules in `keys`, name constraints in `names`, and a CA that signs in
-`authority`.
+A rule returns the problems of a certificate as text. If the result is empty, the certificate
+satisfies the rule. The rules for keys are in `keys`, for name constraints in `names`, and for CAs
+that sign in `authority`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _MAX_SERIAL_NUMBER_BITS = 160
 
 
 class Problem(t.NamedTuple):
-    """Why a certificate cannot be used, and what to do; the advice is "" if it is obvious."""
+    """The reason why a certificate cannot be used, and what to do; "" without advice."""
 
     reason: str
     advice: str = ""
@@ -59,7 +59,7 @@ class Problem(t.NamedTuple):
 
 
 def check_validity(certificate: x509.Certificate, now: datetime) -> str:
-    """Return why the certificate is not valid at this time; "" if it is."""
+    """Return why the certificate is not valid at this time; "" if it is valid."""
     begins, ends = read_validity(certificate)
     if ends <= now:
         return f"expired on {format_utc(ends)}"
@@ -71,7 +71,7 @@ def check_validity(certificate: x509.Certificate, now: datetime) -> str:
 def check_renewal_window(
     certificate: x509.Certificate, window: timedelta, latest_end: datetime, now: datetime
 ) -> str:
-    """Return that the certificate is in its renewal window; "" if it is not.
+    """Return a reason if the certificate is in its renewal window; otherwise "".
 
     `latest_end` is the latest possible end of a new certificate. A certificate that would not end
     later than the existing one is not renewed.
@@ -90,7 +90,7 @@ def check_renewal(
     *,
     windowed: bool = True,
 ) -> list[str]:
-    """Return why a certificate must be issued again because of its validity.
+    """Return the reasons to issue a certificate again because of its validity.
 
     `ca_end` is the end of its CA, None for a self-signed certificate. Without `windowed`, the
     renewal window is not considered.
@@ -118,9 +118,9 @@ def check_renewal(
 def check_issuer(
     certificate: x509.Certificate, issuer: x509.Certificate | None, public: t.Any
 ) -> list[str]:
-    """Return why a certificate is not signed by its issuer, whose public key is `public`.
+    """Return the signs that the issuer with the public key `public` did not sign a certificate.
 
-    Without an issuer, the certificate must be self-signed.
+    If `issuer` is None, the certificate must be self-signed.
     """
     parent = certificate if issuer is None else issuer
     if certificate.issuer != parent.subject:
@@ -154,7 +154,7 @@ def has_chain(
 ) -> bool:
     """Whether the signatures lead from the leaf to an anchor, directly or through intermediates."""
     anchors, reached = list(anchors), [leaf]
-    for child in reached:  # The loop extends the list.
+    for child in reached:  # The loop appends parents to the list that it reads.
         if any(has_signed(anchor, child) for anchor in anchors):
             return True
         parents = [entry for entry in intermediates if has_signed(entry, child)]
@@ -166,7 +166,7 @@ def has_chain(
 def check_chain(
     chain: Chain, anchors: t.Sequence[x509.Certificate], ca: str, now: datetime
 ) -> t.Iterator[Problem]:
-    """Yield why a verifier that trusts the anchors rejects the certificate.
+    """Yield the problems for which a verifier that trusts the anchors rejects the certificate.
 
     `chain` is the certificate and its intermediates. `ca` names the anchors in the message.
     """
@@ -224,7 +224,7 @@ def _read_key_identifiers(certificate: x509.Certificate) -> tuple[bytes | None, 
 
 
 def find_defects(certificate: x509.Certificate) -> list[str]:
-    """Return why verifiers reject the certificate for every purpose."""
+    """Return the defects for which verifiers reject the certificate for every purpose."""
     unknown = [
         entry.oid.dotted_string
         for entry in certificate.extensions
@@ -239,7 +239,7 @@ def find_defects(certificate: x509.Certificate) -> list[str]:
 def check_use(
     leaf: x509.Certificate, fields: CertificateFields, now: datetime
 ) -> t.Iterator[Problem]:
-    """Yield why a client and server cannot use the certificate, apart from names, key and CA."""
+    """Yield the problems for a client and server, except those of names, key and CA."""
     begins, ends = read_validity(leaf)
     if ends <= now:
         yield Problem(check_validity(leaf, now), "request a new certificate")
@@ -265,7 +265,7 @@ def check_use(
 
 
 def check_names(fields: CertificateFields, alt_names: t.Sequence[str]) -> t.Iterator[Problem]:
-    """Yield that the certificate lacks subject alternative names."""
+    """Yield a problem if the certificate lacks subject alternative names."""
     expected = parse_alt_names(alt_names)
     missing = [name for name in expected if name not in fields["subject_alt_name"]]
     if missing:
@@ -281,7 +281,7 @@ def check_names(fields: CertificateFields, alt_names: t.Sequence[str]) -> t.Iter
 def expect_fields(
     spec: CertificateSpec, key_type: str, issuer: x509.Name | None
 ) -> CertificateFields:
-    """Return the fields of the specified certificate; without an issuer, it is self-signed."""
+    """Return the fields of the specified certificate, which is self-signed without an issuer."""
     subject = build_x509_name(spec.subject)
     return {
         "subject": describe_name(subject),
@@ -300,7 +300,7 @@ def expect_fields(
 
 
 def compare_fields(actual: CertificateFields, expected: CertificateFields) -> list[str]:
-    """Return the differences between a certificate and the specified one."""
+    """Return the differences between the actual and the expected fields of a certificate."""
     differences = []
     for field, value in expected.items():
         if field == "digest" and value is None:

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The specification of a key pair, parsed once from the options of x509_cert."""
+"""Parse the specification of a key pair from the options of x509_cert."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _FINGERPRINT = re.compile(r"[0-9A-F]{64}")
 
 @dataclass(frozen=True)
 class CertificateSpec:
-    """The content of a certificate, independent of its key and CA."""
+    """The specified content of a certificate, independent of its key and CA."""
 
     subject: Subject
     subject_alt_name: tuple[str, ...]
@@ -67,7 +67,7 @@ class CertificateSpec:
 
 @dataclass(frozen=True)
 class KeySpec:
-    """The private key, and what to do if the existing one differs."""
+    """The specified private key, and the policy for an existing key that differs."""
 
     kind: KeyKind
     format: str
@@ -77,7 +77,7 @@ class KeySpec:
 
 @dataclass(frozen=True)
 class CaSource:
-    """The CA: the host that has its key, its files there, and PEM texts from the controller.
+    """The CA: the host of its key, its files on that host, and PEM texts from the controller.
 
     `location` is target, controller or external. `sent_authority`, `sent_certificate` and
     `sent_request` are the PEM texts that the action plugin passes.
@@ -94,7 +94,7 @@ class CaSource:
 
 @dataclass(frozen=True)
 class PairSpec:
-    """A key pair: certificate, key, CA, and the reasons to replace it at once."""
+    """The specified key pair: certificate, key, CA, and the reasons to replace it immediately."""
 
     certificate: CertificateSpec
     key: KeySpec

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Times in UTC at the resolution of certificates."""
+"""Convert and format times in UTC, in whole seconds as in certificates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 def to_utc(moment: datetime) -> datetime:
     """Return the time in UTC, in whole seconds.
 
-    A time without a zone is in UTC: cryptography before 42 returns such times.
+    A time without a zone is in UTC, because cryptography before 42 returns such times.
     """
     return moment.replace(microsecond=0, tzinfo=moment.tzinfo or timezone.utc).astimezone(
         timezone.utc

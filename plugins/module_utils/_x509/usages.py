@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Key usages and extended key usages: names, spellings, and what a key type allows."""
+"""Parse, convert and describe key usages and extended key usages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
-# The name in OpenSSL, other spellings (of cfssl), and the name in the cryptography library.
+# Each entry has the name in OpenSSL, the spellings of cfssl, and the name in cryptography.
 _KEY_USAGES = (
     ("digitalSignature", ("signing",), "digital_signature"),
     ("contentCommitment", ("nonRepudiation",), "content_commitment"),
@@ -45,8 +45,8 @@ _EXTENDED_KEY_USAGES = (
     ("anyExtendedKeyUsage", ("any",), "2.5.29.37.0"),
 )
 CA_KEY_USAGES = frozenset({"keyCertSign", "cRLSign"})
-# Usages that a key type does not allow (RFC 3279, 5480, 8410). cfssl profiles set keyEncipherment
-# for every type.
+# A key type does not allow these usages (RFC 3279, 5480, 8410). Profiles of cfssl set
+# keyEncipherment for every type.
 _IMPOSSIBLE = {
     "RSA": frozenset({"keyAgreement", "encipherOnly", "decipherOnly"}),
     "ECC": frozenset({"keyEncipherment", "dataEncipherment"}),
@@ -91,7 +91,7 @@ def parse_usages(
 
 
 def select_usable(key_usage: tuple[str, ...], key_type: str) -> tuple[str, ...]:
-    """Return the key usages that a key of this type can have; raise X509Error if there are none."""
+    """Return the key usages that a key of this type allows; raise X509Error if it allows none."""
     usable = tuple(usage for usage in key_usage if usage not in _IMPOSSIBLE[key_type])
     if not usable:
         raise X509Error(
@@ -125,6 +125,6 @@ def build_extended_key_usage(names: t.Iterable[str]) -> x509.ExtendedKeyUsage:
 
 
 def describe_extended_key_usage(usage: t.Iterable[x509.ObjectIdentifier]) -> list[str]:
-    """Return the names of extended key usages, sorted; the identifier if there is no name."""
+    """Return the names of extended key usages, sorted; for an unknown usage, its identifier."""
     names = {oid: name for name, _others, oid in _EXTENDED_KEY_USAGES}
     return sorted(names.get(oid.dotted_string, oid.dotted_string) for oid in usage)
