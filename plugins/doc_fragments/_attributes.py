@@ -39,7 +39,7 @@ attributes:
     support: full
     details:
       - The module writes a temporary file in the same directory, with mode 0600 from the first
-        byte, syncs it and renames it over the target.
+        byte. It syncs the file and renames it over the target.
 """
 
     INFO = r"""

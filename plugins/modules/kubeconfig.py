@@ -12,13 +12,15 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - Replaces C(kubectl config set-cluster), C(set-credentials), C(set-context) and C(use-context) by
-    one task. Writes the same file as these commands.
-  - The name identifies an entry. Other entries, and fields without an option, stay unchanged.
+  - One task replaces C(kubectl config set-cluster), C(set-credentials), C(set-context) and
+    C(use-context), and writes the same file as these commands.
+  - The name identifies an entry. The module keeps the entries that the task does not name, and the
+    fields that no option sets.
   - Before the module writes the file, it checks the certificates and keys. Every declared context
     must refer to an existing cluster and user.
   - The module replaces the file atomically. The default mode is V(0600).
-  - Keys are only read from files on the host. No result and no diff contains a key or token.
+  - The module reads keys only from files on the host. Results and diffs never contain a key or a
+    token.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.files
@@ -35,91 +37,99 @@ attributes:
       - If a file exists but is not valid, the module fails.
   diff_mode:
     details:
-      - Shows the entries that differ. Certificates are shown as subject, dates and fingerprint.
-      - For keys and tokens, it only shows whether they change.
+      - The diff contains the entries that change. It shows the subject, the dates and the
+        fingerprint of each certificate.
+      - For keys and tokens, the diff only shows whether they change.
 options:
   path:
     description:
       - Absolute path of the kubeconfig file. Its directory must exist.
-      - During a change, C(PATH.lock) prevents changes by kubectl. The module waits at most ten
-        seconds for an existing lock.
-      - It never removes a lock, except that of a killed run of this module.
+      - While the module changes the file, the lock file C(PATH.lock) prevents changes by kubectl.
+        If another process holds the lock file, the module waits at most ten seconds.
+      - The module never removes a lock file, except one that a killed run of this module left.
     type: path
     required: true
   clusters:
-    description: The clusters, each with its apiserver and the CA.
+    description: Cluster entries of the kubeconfig. Each entry contains the URL of an apiserver and
+      its CA certificates.
     type: list
     elements: dict
     suboptions:
       name:
-        description: Name of the entry.
+        description: Name of the cluster entry.
         type: str
         required: true
       state:
-        description: Whether the entry exists.
+        description: Whether the cluster entry exists.
         type: str
         choices: [present, absent]
         default: present
       server:
         description:
-          - URL of the apiserver, C(https://HOST:PORT). Required unless the entry already has one.
+          - URL of the apiserver, C(https://HOST:PORT). The option is required unless the existing
+            entry already has a URL.
         type: str
       certificate_authority:
         description:
-          - File on the host with the CA certificates in PEM format that verify the server's
-            certificate.
-          - Each of them must be a CA, and at least one must be valid now.
+          - Path on the host of the CA certificates that verify the certificate of the apiserver, in
+            PEM format.
+          - Each certificate must belong to a CA, and at least one must be valid now.
         type: path
       certificate_authority_data:
-        description: The same certificates as text. They are always embedded.
+        description: CA certificates as PEM text, instead of O(clusters[].certificate_authority).
+          The module always embeds them.
         type: str
       embed_certs:
         description:
-          - Whether to embed the content of O(clusters[].certificate_authority) instead of its path.
+          - Whether to embed the content of O(clusters[].certificate_authority) in the kubeconfig
+            instead of its path.
         type: bool
         default: false
       tls_server_name:
         description:
-          - Name in the server's certificate, by default the host of O(clusters[].server). Empty
-            text removes the field.
+          - Name that the certificate of the apiserver must contain. The default is the host in
+            O(clusters[].server). An empty string removes the field.
         type: str
       proxy_url:
         description:
-          - URL of the proxy to the server. Empty text removes the field. No log and no result
-            contains its password.
+          - URL of the proxy for connections to the apiserver. An empty string removes the field.
+          - Logs and results never contain the password in the URL.
         type: str
       insecure_skip_tls_verify:
         description:
-          - Whether clients skip the verification of the server's certificate. This is not secure.
-            Removes the CA from the entry.
+          - Whether clients skip the verification of the apiserver's certificate, which is not
+            secure.
+          - If V(true), the module removes the CA certificates from the entry.
         type: bool
   users:
     description:
-      - The users. A client certificate, a token, a token file and an exec plugin exclude each
-        other.
-      - Setting one of them removes the others from the entry, so that no previous key remains in
-        the file.
+      - User entries of the kubeconfig. Each entry can contain only one of client certificate,
+        token, token file and exec plugin.
+      - If a task sets one of these credentials, the module removes the others from the entry. No
+        previous key then remains in the file.
     type: list
     elements: dict
     suboptions:
       name:
-        description: Name of the entry.
+        description: Name of the user entry.
         type: str
         required: true
       state:
-        description: Whether the entry exists.
+        description: Whether the user entry exists.
         type: str
         choices: [present, absent]
         default: present
       client_certificate:
         description:
-          - File on the host with the client certificate in PEM format, followed by intermediate
+          - Path on the host of the client certificate in PEM format, followed by intermediate
             certificates if necessary.
-          - It must match O(users[].client_key), be valid now, and be a client certificate.
+          - The certificate must match O(users[].client_key), be valid now, and be a client
+            certificate.
         type: path
       client_key:
         description:
-          - File on the host with the private key of O(users[].client_certificate), not encrypted.
+          - Path on the host of the private key of O(users[].client_certificate). The key must not
+            be encrypted.
         type: path
       client_certificate_source:
         description:
@@ -129,113 +139,126 @@ options:
             O(users[].client_certificate).
         type: path
       client_key_source:
-        description: The same for O(users[].client_key).
+        description: Current path of the private key, if a later step moves it to
+          O(users[].client_key).
         type: path
       client_ca:
         description:
-          - File on the host with the CA that must have signed the client certificate, that is, the
-            apiserver's C(--client-ca-file).
-          - Without it, the issuer of the certificate is not checked.
+          - Path on the host of the CA certificate that must have signed the client certificate. It
+            is the C(--client-ca-file) of the apiserver.
+          - If neither this option nor O(users[].client_ca_data) is set, the module does not check
+            the issuer of the client certificate.
         type: path
       client_ca_data:
-        description: The same CA as text.
+        description: CA certificate as PEM text, instead of O(users[].client_ca).
         type: str
       embed_certs:
         description:
-          - Whether to embed the content of certificate and key instead of their paths.
-          - Kubernetes reads changed files again if the kubeconfig contains their paths. Embedded
-            data requires a restart.
+          - Whether to embed the client certificate and its key in the kubeconfig instead of their
+            paths.
+          - If the kubeconfig contains the paths, Kubernetes components reload changed files. A
+            change of embedded data requires a restart.
         type: bool
         default: false
       token:
         description:
-          - Bearer token. Prefer O(users[].token_file), because the task then does not contain the
-            token.
+          - Bearer token of the user. Prefer O(users[].token_file), because the task then does not
+            contain the token.
         type: str
       token_file:
-        description: File on the host with a bearer token. The kubeconfig contains its path.
+        description: Path on the host of a file with the bearer token of the user. The kubeconfig
+          contains this path.
         type: path
       exec:
-        description: Program that the client runs to get credentials. The module does not run it.
+        description: Exec plugin, a program that the client runs to get credentials. The module does
+          not run it.
         type: dict
         suboptions:
           command:
-            description: The program.
+            description: Name or path of the exec plugin.
             type: str
             required: true
           api_version:
-            description: API version of the program.
+            description: API version that the exec plugin uses.
             type: str
             default: client.authentication.k8s.io/v1
           args:
-            description: Arguments of the program. No log and no result contains them.
+            description: Arguments of the exec plugin. Logs and results never contain them.
             type: list
             elements: str
             default: []
           env:
             description:
-              - Environment variables of the program. No log and no result contains them.
-              - Do not use them for secrets, because every reader of the kubeconfig can read them.
+              - Environment variables of the exec plugin. Logs and results never contain them.
+              - Do not use environment variables for secrets, because every reader of the kubeconfig
+                can read them.
             type: dict
             default: {}
           install_hint:
-            description: Text that the client shows if the program is missing.
+            description: Text that the client shows if the exec plugin is missing.
             type: str
           interactive_mode:
-            description: Whether the program may use the client's standard input.
+            description: Whether the exec plugin can use the standard input of the client.
             type: str
             choices: [Never, IfAvailable, Always]
             default: IfAvailable
           provide_cluster_info:
-            description: Whether the client passes data of the cluster to the program.
+            description: Whether the client passes information about the cluster to the exec plugin.
             type: bool
             default: false
   contexts:
-    description: Pairs of a cluster and a user. Both must exist in the file or in this task.
+    description: Context entries of the kubeconfig. Each entry combines a cluster and a user, which
+      must exist in the file or in this task.
     type: list
     elements: dict
     suboptions:
       name:
-        description: Name of the entry.
+        description: Name of the context entry.
         type: str
         required: true
       state:
-        description: Whether the entry exists.
+        description: Whether the context entry exists.
         type: str
         choices: [present, absent]
         default: present
       cluster:
-        description: Name of the cluster. Required unless the entry already has one.
+        description: Name of the cluster entry. The option is required unless the existing context
+          already has a cluster.
         type: str
       user:
-        description: Name of the user. Required unless the entry already has one.
+        description: Name of the user entry. The option is required unless the existing context
+          already has a user.
         type: str
       namespace:
-        description: Default namespace. Empty text removes the field.
+        description: Default namespace of the context. An empty string removes the field.
         type: str
   current_context:
-    description: Default context. Without this option, it stays unchanged. Empty text clears it.
+    description:
+      - Name of the default context. An empty string clears it.
+      - Without this option, the default context stays unchanged.
     type: str
   force:
     description:
-      - Whether to replace a file that is not a valid kubeconfig. A valid one is never replaced.
-        Without this option, the module fails.
+      - Whether to replace an existing file that is not a valid kubeconfig. With V(false), the
+        module fails instead.
+      - This option does not affect a valid kubeconfig.
     type: bool
     default: false
   backup:
     description:
-      - Whether to keep the previous file in the same directory, with mode V(0600). The newest five
-        are kept.
+      - Whether to keep a copy of the previous file in the same directory, with mode V(0600).
+      - The module keeps the newest five copies.
     type: bool
     default: false
   state:
-    description: Whether the file exists.
+    description: Whether the kubeconfig file exists.
     type: str
     choices: [present, absent]
     default: present
 notes:
-  - A change removes the comments in the file, as with kubectl.
-  - Paths below the directory of O(path) are written relative to it, as kubectl does.
+  - If the module changes the file, it removes the comments, as kubectl does.
+  - The module writes paths below the directory of O(path) relative to this directory, as kubectl
+    does.
 seealso:
   - module: kube_ha.scheduler.x509_cert
   - module: kube_ha.scheduler.leader_info
@@ -273,7 +296,7 @@ EXAMPLES = r"""
     group: k8s
     mode: "0640"
 
-- name: Create an administrator's file with two clusters, the second behind a proxy
+- name: Create the kubeconfig of an administrator for two clusters
   kube_ha.scheduler.kubeconfig:
     path: ~/.kube/config
     clusters:
@@ -317,12 +340,12 @@ EXAMPLES = r"""
         user: system:kube-controller-manager
     current_context: default
 
-- name: Remove the file
+- name: Remove a kubeconfig
   kube_ha.scheduler.kubeconfig:
     path: /etc/kubernetes/kube-controller-manager.kubeconfig
     state: absent
 
-- name: Remove a cluster
+- name: Remove a cluster, its user and its context from a kubeconfig
   kube_ha.scheduler.kubeconfig:
     path: ~/.kube/config
     clusters:
@@ -340,7 +363,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The file.
+  description: Path of the kubeconfig file.
   type: str
   returned: success
   sample: /etc/kubernetes/kube-scheduler.kubeconfig
@@ -350,13 +373,14 @@ backup_file:
   returned: when O(backup=true) and a file was replaced or removed
   sample: /etc/kubernetes/kube-scheduler.kubeconfig.20260101T120000.000000Z.bak~
 clusters:
-  description: All clusters in the file, by name. In check mode, those of the predicted file.
+  description: All cluster entries in the file, sorted by name. In check mode, the entries that the
+    file would contain.
   type: list
   elements: dict
   returned: when O(state=present)
   contains:
     name:
-      description: Name of the entry.
+      description: Name of the cluster entry.
       type: str
       sample: kubernetes
     server:
@@ -364,107 +388,107 @@ clusters:
       type: str
       sample: https://192.0.2.10:6443
     insecure_skip_tls_verify:
-      description: Whether clients skip the verification of the server's certificate.
+      description: Whether clients skip the verification of the apiserver's certificate.
       type: bool
     certificate_authority:
-      description: Path of the CA, if it is not embedded.
+      description: Path of the CA certificates, if they are not embedded.
       type: str
       sample: /etc/kubernetes/cert/ca.pem
     certificate_authority_data:
       description:
-        - The embedded certificates, as in RV(users[].client_certificate_data). Null if there are
-          none, or if none can be read.
+        - Embedded CA certificates, each with the fields of RV(users[].client_certificate_data).
+          Null if no certificate is embedded or readable.
       type: list
       elements: dict
       sample:
         - {subject: {CN: kubernetes}, not_after: "2036-01-01T00:00:00Z", days_left: 3652}
 users:
-  description: All users in the file, by name.
+  description: All user entries in the file, sorted by name.
   type: list
   elements: dict
   returned: when O(state=present)
   contains:
     name:
-      description: Name of the entry.
+      description: Name of the user entry.
       type: str
       sample: system:kube-scheduler
     client_certificate:
-      description: Path of the certificate, if it is not embedded.
+      description: Path of the client certificate, if it is not embedded.
       type: str
       sample: /etc/kubernetes/cert/kube-scheduler.pem
     client_certificate_data:
       description:
-        - The embedded certificate, or null.
-        - Without the cryptography library on the host, only its fingerprint.
+        - Embedded client certificate, or null if no certificate is embedded.
+        - If the host lacks the cryptography library, only the fingerprint of the certificate.
       type: dict
       contains:
         subject:
-          description: Subject, as a dictionary of attributes.
+          description: Subject of the certificate, as a dictionary of attributes.
           type: dict
           sample: {CN: "system:kube-scheduler", O: "system:kube-scheduler"}
         issuer:
-          description: Subject of the issuing CA.
+          description: Subject of the CA that issued the certificate.
           type: dict
           sample: {CN: kubernetes}
         serial_number:
-          description: Serial number in hexadecimal digits.
+          description: Serial number of the certificate in hexadecimal digits.
           type: str
           sample: 4f2c1b0a99887766
         not_before:
-          description: Start of the validity in UTC.
+          description: Start of the certificate's validity in UTC.
           type: str
           sample: "2026-01-01T00:00:00Z"
         not_after:
-          description: End of the validity in UTC.
+          description: End of the certificate's validity in UTC.
           type: str
           sample: "2027-01-01T00:00:00Z"
         days_left:
-          description: Full days until the end of the validity. Negative after the expiry.
+          description: Full days until the certificate expires, negative after the expiry.
           type: int
           sample: 364
         fingerprint_sha256:
-          description: SHA-256 of the certificate.
+          description: SHA-256 fingerprint of the certificate.
           type: str
           sample:
             1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
     client_key:
-      description: Path of the key, if it is not embedded.
+      description: Path of the client key, if it is not embedded.
       type: str
       sample: /etc/kubernetes/cert/kube-scheduler-key.pem
     has_key:
-      description: Whether the user has a key, embedded or by path.
+      description: Whether the user entry contains a key or the path of a key.
       type: bool
     has_token:
-      description: Whether the user has a token, in the file or by path.
+      description: Whether the user entry contains a token or the path of a token file.
       type: bool
     exec:
-      description: Program that gets the credentials.
+      description: Name or path of the exec plugin that gets the credentials of the user.
       type: str
       sample: /usr/local/bin/get-token
 contexts:
-  description: All contexts in the file.
+  description: All context entries in the file, sorted by name.
   type: list
   elements: dict
   returned: when O(state=present)
   contains:
     name:
-      description: Name of the entry.
+      description: Name of the context entry.
       type: str
       sample: system:kube-scheduler
     cluster:
-      description: Name of the cluster.
+      description: Name of the cluster entry that the context uses.
       type: str
       sample: kubernetes
     user:
-      description: Name of the user.
+      description: Name of the user entry that the context uses.
       type: str
       sample: system:kube-scheduler
     namespace:
-      description: Default namespace, or null.
+      description: Default namespace of the context, or null.
       type: str
       sample: kube-system
 current_context:
-  description: Default context.
+  description: Name of the default context.
   type: str
   returned: when O(state=present)
   sample: system:kube-scheduler

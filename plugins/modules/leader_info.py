@@ -7,17 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: leader_info
-short_description: Return the leader of an election, or wait for one
+short_description: Return the leader of an election, or wait for a leader
 version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - Reads the lease of a component. On old clusters, reads the annotation
-    C(control-plane.alpha.kubernetes.io/leader) of the Endpoints or ConfigMap.
-  - Evaluates the lease as the candidates do. A holder that is observed to renew is alive. If the
-    lease does not change for its duration, it has expired. The module never compares the clocks of
-    two hosts.
-  - Works for every component that uses the leader election of client-go.
+  - The module reads the lease of a component. On old clusters, it reads the annotation
+    C(control-plane.alpha.kubernetes.io/leader) of an Endpoints or ConfigMap object.
+  - The module evaluates the lease as the candidates of the election do. If it observes a renewal,
+    the holder is alive. If the lease does not change for its duration, the lease has expired.
+  - The module never compares the clocks of two hosts.
+  - The module works for every component that uses the leader election of client-go.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
@@ -27,54 +27,58 @@ requirements:
 options:
   kubeconfig:
     description:
-      - Kubeconfig file on the host with a client certificate, a token or a token file. Exec plugins
-        are not supported.
-      - The module uses its C(proxy-url), never the proxy of the environment.
+      - Path on the host of a kubeconfig with a client certificate, a token or a token file. The
+        module does not support exec plugins.
+      - The module uses the C(proxy-url) of the kubeconfig, never the proxy of the environment.
     type: path
     required: true
   contexts:
     description:
-      - Contexts of the kubeconfig, for a cluster with several apiservers. The servers are tried in
-        this order.
-      - The default is the current context.
+      - Contexts of the kubeconfig, for a cluster with several apiservers. The module tries the
+        apiservers in this order.
+      - The default is the current context of the kubeconfig.
     type: list
     elements: str
     aliases: [context]
   name:
-    description: Name of the Lease.
+    description: Name of the Lease object.
     type: str
     default: kube-scheduler
   namespace:
-    description: Namespace of the Lease.
+    description: Namespace of the Lease object.
     type: str
     default: kube-system
   members:
     description:
-      - Hostnames or whole identities of the members, case-sensitive.
-      - With any other holder, the result is RV(state=foreign), and the waits continue.
+      - Hostnames or complete holder identities of the members, case-sensitive.
+      - If another holder has the lease, the result is RV(state=foreign), and the module continues
+        to wait.
     type: list
     elements: str
   wait_for:
     description:
-      - The condition to wait for. Each one requires that the holder is observed to renew.
-      - V(leader) accepts any holder, V(holder) the one in O(holder), V(change) any other than
-        O(holder).
-      - Without it, the module reads until the lease changes, expires, or O(timeout) passes.
+      - Condition to wait for. Each condition requires that the module observes a renewal by the
+        holder.
+      - V(leader) accepts any holder. V(holder) accepts only the holder in O(holder). V(change)
+        accepts any holder except that in O(holder).
+      - Without this option, the module reads until the lease changes or expires, or until
+        O(timeout) has passed.
     type: str
     choices: [leader, change, holder]
   holder:
     description:
-      - A hostname or a whole identity.
-      - With O(wait_for=holder), the expected leader. It is required.
-      - With O(wait_for=change), the leader to be replaced. The default is the first observed
-        holder, if any.
+      - Hostname or complete identity of a holder.
+      - With O(wait_for=holder), this option is required and sets the expected leader.
+      - With O(wait_for=change), this option sets the leader to be replaced. The default is the
+        first observed holder, if any.
     type: str
   timeout:
-    description: Seconds after which a wait fails.
+    description: Maximum time to wait, in seconds. If the condition of O(wait_for) is not met in
+      this time, the module fails.
     type: float
     default: 60
   poll_interval:
-    description: Seconds between two reads. All reads share a connection.
+    description: Seconds between two reads of the lease. All reads share one connection.
     type: float
     default: 0.05
 seealso:
@@ -85,7 +89,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Get the leader
+- name: Get the leader of kube-scheduler
   kube_ha.scheduler.leader_info:
     kubeconfig: /etc/kubernetes/kube-scheduler.kubeconfig
   register: leader
@@ -107,7 +111,7 @@ EXAMPLES = r"""
     wait_for: change
     holder: "{{ leader.holder }}"
 
-- name: Get the leader of the controller managers from any reachable apiserver
+- name: Get the leader of kube-controller-manager from any reachable apiserver
   kube_ha.scheduler.leader_info:
     kubeconfig: ~/.kube/config
     contexts: [m1, m2, m3]
@@ -117,48 +121,48 @@ EXAMPLES = r"""
 RETURN = r"""
 holder:
   description:
-    - Host part of the holder's identity, or the whole identity if it has another form than
-      C(HOST_UUID).
-    - Null without a holder.
+    - Hostname in the holder's identity. If the identity does not have the form C(HOST_UUID), the
+      complete identity.
+    - Null if the lease has no holder.
   type: str
   returned: always
   sample: m1.kube-ha.example
 holder_identity:
-  description: Identity of the holder. It changes when the process restarts.
+  description: Complete identity of the holder, which changes when the process restarts.
   type: str
   returned: always
   sample: m1.kube-ha.example_0f0e0d0c-1111-4222-8333-444455556666
 state:
   description:
-    - V(held), the lease has a holder.
-    - V(foreign), the holder is not one of O(members).
-    - V(released), the last holder released the lease.
-    - V(expired), the holder did not renew the lease for its duration.
-    - V(absent), the lease does not exist.
+    - V(held) means that the lease has a holder.
+    - V(foreign) means that the holder is not one of O(members).
+    - V(released) means that the last holder released the lease.
+    - V(expired) means that the holder did not renew the lease for its duration.
+    - V(absent) means that the lease does not exist.
   type: str
   returned: always
   sample: held
 moving:
   description:
-    - Whether the holder was observed to write the lease.
-    - Unless RV(state=expired), false only means that no write was observed yet.
+    - Whether the module observed that the holder wrote the lease.
+    - Unless RV(state=expired), V(false) only means that the module has not observed a write yet.
   type: bool
   returned: always
   sample: true
 source:
   description:
-    - The object that contains the lease, V(lease), V(endpoints) or V(configmap). Null if there is
-      none.
+    - Type of the object that contains the lease, V(lease), V(endpoints) or V(configmap). Null if no
+      object exists.
   type: str
   returned: always
   sample: lease
 acquire_time:
-  description: Time at which the holder took the lease, by its clock.
+  description: Time at which the holder acquired the lease, by the holder's clock.
   type: str
   returned: always
   sample: "2026-01-01T12:00:00.000000Z"
 renew_time:
-  description: Time of the last renewal, by the holder's clock.
+  description: Time of the last renewal of the lease, by the holder's clock.
   type: str
   returned: always
   sample: "2026-01-01T12:00:02.000000Z"
@@ -168,12 +172,12 @@ lease_duration:
   returned: always
   sample: 15
 transitions:
-  description: Number of changes of the holder.
+  description: Number of times that the holder of the lease changed.
   type: int
   returned: always
   sample: 3
 elapsed:
-  description: Seconds from the first read to the reported one.
+  description: Seconds from the first read of the lease to the read that the result describes.
   type: float
   returned: always
   sample: 2.013

@@ -12,10 +12,9 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - A module of the kube_scheduler role. It runs M(kube_ha.scheduler.x509_cert) or
-    M(ansible.builtin.copy), then M(kube_ha.scheduler.kubeconfig), with the arguments that follow
-    from the plan.
-  - The arguments and the result contain paths, never the content of a key.
+  - The role kube_scheduler uses this module. It runs M(kube_ha.scheduler.x509_cert) or
+    M(ansible.builtin.copy), then M(kube_ha.scheduler.kubeconfig), with arguments from the plan.
+  - The arguments and the result contain the paths of keys, never their content.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.files
@@ -23,19 +22,21 @@ options:
   state:
     description:
       - V(staged) stages the key pair, then the kubeconfig. If C(kube_scheduler_pki) is V(node) or
-        V(external), the key is generated on the host. If it is V(shared) or V(provided), the pair
-        is copied from the controller.
-      - V(shared) issues the one pair of V(shared) on the controller. Delegate this task to
+        V(external), the module generates the key on the host. If it is V(shared) or V(provided),
+        the module copies the key pair from the controller.
+      - V(shared) issues the shared key pair of all hosts on the controller. Delegate this task to
         C(localhost).
     type: str
     choices: [staged, shared]
     default: staged
   input:
-    description: The result of O(kube_ha.scheduler.scheduler_plan#module:step=variables).
+    description: Result of O(kube_ha.scheduler.scheduler_plan#module:step=variables), with the
+      validated variables.
     type: dict
     required: true
   plan:
-    description: The result of O(kube_ha.scheduler.scheduler_plan#module:step=host).
+    description: Result of O(kube_ha.scheduler.scheduler_plan#module:step=host), the plan of the
+      host.
     type: dict
     required: true
 seealso:
@@ -45,7 +46,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Stage the credentials
+- name: Stage the credentials of a host
   kube_ha.scheduler.scheduler_credentials:
     input: "{{ input }}"
     plan: "{{ plan }}"
@@ -53,19 +54,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 reasons:
-  description: Why the key or the certificate was created or replaced, one line each.
-  returned: if the pair is issued
+  description: Reasons to create or replace the key or the certificate, one line each.
+  returned: if the key pair is issued and not copied
   type: list
   elements: str
   sample: ["the certificate does not exist"]
 awaited:
-  description: Why the certificate of an external CA is not usable yet, one line each.
+  description: Reasons to wait for a certificate from an external CA, one line each.
   returned: if C(kube_scheduler_pki) is V(external)
   type: list
   elements: str
   sample: ["the certificate does not exist"]
 refused:
-  description: Why the certificate of an external CA is rejected, one line each.
+  description: Reasons to reject the certificate from an external CA, one line each.
   returned: if C(kube_scheduler_pki) is V(external)
   type: list
   elements: str

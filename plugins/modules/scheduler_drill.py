@@ -7,56 +7,59 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: scheduler_drill
-short_description: Choose, measure and report a failover drill
+short_description: Choose the targets of a failover drill, measure and report it
 version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - A module of the role, for C(drill.yml). It runs on the controller.
-  - Only O(step=measure) contacts its host, on which it runs M(kube_ha.scheduler.scheduler_fault).
+  - The playbook C(drill.yml) uses this module. It runs on the controller.
+  - Only O(step=measure) contacts a host. It runs M(kube_ha.scheduler.scheduler_fault) there.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
 options:
   step:
     description:
-      - V(choose) chooses the targets, or rejects the drill. It changes nothing.
-      - V(measure) reads the lease and creates pods, injects the fault into this host, and measures
-        until a member leads again. The pods are in a separate namespace. The step removes it at the
-        end; if a run was killed, the next drill removes it.
-      - V(report) evaluates the measurement, prints the result, and writes C(report.json) and
-        C(report.html). It fails if the drill failed.
+      - V(choose) chooses the targets, or rejects the drill. It changes no host.
+      - V(measure) injects the fault into this host, reads the lease and creates pods, until a
+        member leads again. The pods are in a separate namespace. The step removes the namespace at
+        the end. If a run was killed, the next drill removes the namespace.
+      - V(report) evaluates the measurement, shows the result, and writes C(report.json) and
+        C(report.html). If the drill failed, the task fails.
     type: str
     choices: [choose, measure, report]
     required: true
   kind:
     description:
-      - The fault, as in M(kube_ha.scheduler.scheduler_fault). Required with O(step=choose).
+      - Fault to inject, as in O(kube_ha.scheduler.scheduler_fault#module:kind). Required with
+        O(step=choose).
     type: str
     choices: [stop, kill, freeze, partition]
   targets:
-    description: Inventory names of the targets. If empty, the leader is the target.
+    description: Inventory names of the members to inject the fault into. If empty, the leader is
+      the target.
     type: list
     elements: str
     default: []
   undo_after:
     description:
       - Seconds after which a target removes the fault automatically.
-      - With V(0), the time is computed so that it is longer than the measurement.
+      - With V(0), the module computes a time that is longer than the measurement.
     type: int
     default: 0
   admin_kubeconfig:
     description:
-      - Path on the controller of a kubeconfig that can read the lease and create namespaces and
-        pods.
+      - Path on the controller of a kubeconfig. Its user must be authorized to read the lease and to
+        create namespaces and pods.
       - Required with O(step=measure).
     type: path
   versions:
-    description: The version table of the role. Required with O(step=choose).
+    description: Version table of the role, with the data of each minor version. Required with
+      O(step=choose).
     type: dict
   input:
     description:
-      - The result of O(step=variables) of M(kube_ha.scheduler.scheduler_plan). Required with all
+      - Result of O(kube_ha.scheduler.scheduler_plan#module:step=variables). Required with all
         steps.
     type: dict
   results:
@@ -65,10 +68,11 @@ options:
       - Required with O(step=choose) and O(step=report).
     type: str
   choice:
-    description: The RV(choice) of O(step=choose). Required with the other steps.
+    description: Value of RV(choice) from O(step=choose). Required with O(step=measure) and
+      O(step=report).
     type: dict
   measured:
-    description: The result of O(step=measure). Required with O(step=report).
+    description: Result of O(step=measure). Required with O(step=report).
     type: dict
   journals:
     description:
@@ -77,7 +81,7 @@ options:
     type: str
   report_dir:
     description:
-      - Directory on the controller for the report. It is created if it does not exist.
+      - Directory on the controller for the report. If it does not exist, the module creates it.
       - Required with O(step=choose) and O(step=report).
     type: path
 seealso:
@@ -86,7 +90,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Choose the drill targets
+- name: Choose the targets of a drill
   kube_ha.scheduler.scheduler_drill:
     step: choose
     kind: stop
@@ -99,13 +103,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 choice:
-  description: The targets, the bounds and the time limits of the drill.
+  description: Targets, bounds and time limits of the drill.
   returned: O(step=choose)
   type: dict
   sample:
     {kind: kill, leader: m1, targets: [m1], remaining: [m2, m3], deadline: 31.8, undo_after: 60}
 measurement:
-  description: The observed changes of the lease and of the pods.
+  description: Changes of the lease and of the pods that the drill observed.
   returned: O(step=measure)
   type: dict
   sample: {polls: 412, longest_pause: 0.06, fault: 20.4, uncertainty: 0.1, ended: 52.2}
@@ -115,19 +119,19 @@ time:
   type: str
   sample: "2026-01-01T12:00:00Z"
 lines:
-  description: The result as lines of text.
+  description: Result of the drill as lines of text.
   returned: O(step=report)
   type: list
   elements: str
   sample: ["m1 led and was killed; m2 leads after 15.8 s, bound 23.8 s"]
 errors:
-  description: The reasons for a failure, one line each.
+  description: Reasons why the drill failed, one line each.
   returned: O(step=report)
   type: list
   elements: str
   sample: ["25.0 s without a leader; the bound is 24.8 s"]
 report:
-  description: Path of the page.
+  description: Path of the HTML report of the drill.
   returned: O(step=report)
   type: str
   sample: /home/me/drill/report.html

@@ -12,55 +12,56 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - A module of the role, for C(drill.yml).
-  - Before the fault, the module starts a systemd timer on the host, C(kube-ha-drill-undo.timer).
-    The timer removes the fault after O(undo_after) seconds, even if the controller fails.
+  - The playbook C(drill.yml) uses this module on the targets of a drill.
+  - Before the module injects the fault, it starts the systemd timer C(kube-ha-drill-undo.timer) on
+    the host. The timer removes the fault after O(undo_after) seconds, even if the controller fails.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
 options:
   state:
     description:
       - V(present) starts the timer and injects the fault. If the timer of the same fault is active,
-        it does nothing.
-      - V(absent) removes the fault and stops the timer. If no timer is active, it does nothing.
+        the module changes nothing.
+      - V(absent) removes the fault and stops the timer. If no timer is active, the module changes
+        nothing.
     type: str
     choices: [present, absent]
     default: present
   kind:
     description:
       - V(stop) stops the unit, as C(systemctl stop) does.
-      - V(kill) sends SIGKILL to the processes of the unit. systemd restarts it as the unit
-        configures.
-      - V(freeze) sends SIGSTOP.
-      - V(partition) makes C(iptables) drop the traffic of the unit's user to O(apiserver).
-        It is rejected if the user is root or runs other processes.
+      - V(kill) sends SIGKILL to the processes of the unit. systemd restarts the unit according to
+        its configuration.
+      - V(freeze) sends SIGSTOP to the processes of the unit.
+      - V(partition) makes C(iptables) drop the traffic of the unit's user to O(apiserver). If the
+        user is root or runs other processes, the module rejects this fault.
       - Required with O(state=present).
     type: str
     choices: [stop, kill, freeze, partition]
   unit:
-    description: Name of the systemd unit, with its suffix.
+    description: Name of the systemd unit of the scheduler, with its suffix.
     type: str
     default: kube-scheduler.service
   apiserver:
-    description: URL of the unit's apiserver. Required with O(kind=partition).
+    description: URL of the apiserver that the scheduler uses. Required with O(kind=partition).
     type: str
   undo_after:
-    description: Seconds after which the host removes the fault automatically, 1 to 3600.
+    description: Seconds after which the host removes the fault automatically, from 1 to 3600.
     type: int
     default: 60
   settle:
     description:
-      - Maximum seconds to wait for the exit of the unit's process after the removal of the fault,
+      - Maximum seconds to wait until the process of the unit exits after the removal of the fault,
         with O(state=absent).
-      - A leader that was frozen or disconnected exits when it detects that it lost the lease. Until
-        then, it appears healthy.
+      - A leader that was frozen or disconnected appears healthy until it detects that it lost the
+        lease. Then it exits.
     type: float
     default: 0
   journal_seconds:
     description:
-      - Length in seconds of the period whose journal lines about the election are returned, with
+      - Age limit in seconds of the journal lines about the election that the module returns, with
         O(state=absent).
-      - With V(0), no lines are returned.
+      - With V(0), the module returns no journal lines.
     type: int
     default: 0
 seealso:
@@ -73,7 +74,7 @@ EXAMPLES = r"""
     kind: freeze
     undo_after: 30
 
-- name: Remove the fault now
+- name: Remove the fault from the scheduler now
   kube_ha.scheduler.scheduler_fault:
     state: absent
 """
@@ -85,7 +86,7 @@ since_start:
   type: float
   sample: 0.21
 until_end:
-  description: Seconds from the fault to the end of the module.
+  description: Seconds from the fault to the end of the module's run.
   returned: O(state=present), if the fault was injected
   type: float
   sample: 0.05

@@ -12,98 +12,103 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - Manages the file set of one component on a host. The role kube_scheduler uses this module.
-  - A file set has three versions. C(staged) is for the next start, C(live) contains the paths that
-    the unit names, and C(previous) was live before the last promotion.
-  - Nothing that the running process can read changes before O(state=live). After a crash or a
-    reboot before that, the host starts the live set.
-  - For the leader, O(handover) waits until another member leads, before anything on the leader
-    changes.
-  - The unit contains a digest of everything that the process reads, so that a stale process is
-    detected. The module also compares the timestamps of the files, the credentials and the program
-    with the process.
+  - The module manages the file set of one component on a host. The role kube_scheduler uses this
+    module.
+  - A file set has three versions. The C(staged) file set is for the next start, the unit runs from
+    the C(live) file set, and the C(previous) file set was live before the last promotion.
+  - Before O(state=live), the module changes no file that the running process reads. If the host
+    crashes or reboots before that, it starts from the live file set.
+  - If the host leads, O(handover) makes the module wait until another member leads, before it
+    changes the host.
+  - To detect a stale process, the module writes a digest of all files that the process reads into
+    the unit. It also compares the timestamps of the files, credentials and binary with the start of
+    the process.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.files
 options:
   state:
     description:
-      - V(prepared) creates the directories of the file set. It copies each live file to C(staged)
-        if the file changed after it was last copied.
-      - V(staged) converges the staged copies of the O(files) with content or a link, and computes
-        the digest. The staged binary then checks its flags and configuration in a dry run
-        (O(command)).
-      - V(live) keeps the live set as C(previous), promotes the staged set and enables the unit. It
-        restarts the unit unless the process was started from this set.
-      - V(previous) restores the set that O(state=live) with the same O(attempt) replaced, and
-        starts the unit. If that roll replaced nothing, or no set was live before it, it only starts
-        the unit.
-      - V(recalled) stages the previous set for O(state=live). It fails if there is no previous set.
-      - V(absent) stops and disables the unit. It removes the promoted files, the installed binaries
-        and the file set directory, and nothing else.
+      - V(prepared) creates the directories of the file set. If a live file changed after it was
+        last copied, the module copies it to C(staged).
+      - V(staged) updates the staged copies of the O(files) with content or a link, and computes the
+        digest. The staged binary then checks its flags and configuration in a dry run (O(command)).
+      - V(live) keeps the live file set as C(previous), promotes the staged file set and enables the
+        unit. Unless the process was started from this file set, the module restarts the unit.
+      - V(previous) restores the file set that O(state=live) with the same O(attempt) replaced, and
+        starts the unit. If that roll replaced no file set, the module only starts the unit.
+      - V(recalled) stages the previous file set for O(state=live). If no previous file set exists,
+        the module fails.
+      - V(absent) stops and disables the unit. It removes only the promoted files, the installed
+        binaries and the file set directory.
     type: str
     choices: [prepared, staged, live, previous, recalled, absent]
     required: true
   input:
     description:
-      - The result of O(kube_ha.scheduler.scheduler_plan#module:step=variables) or
+      - Result of O(kube_ha.scheduler.scheduler_plan#module:step=variables) or
         O(kube_ha.scheduler.scheduler_plan#module:step=instance). The action plugin of this module
-        takes options from it that are not set.
-      - The module itself ignores this option.
+        reads options from it that the task does not set.
+      - The module on the host ignores this option.
     type: dict
   plan:
     description:
-      - The result of O(kube_ha.scheduler.scheduler_plan#module:step=host), for the same purpose.
+      - Result of O(kube_ha.scheduler.scheduler_plan#module:step=host). The action plugin reads
+        options from it that the task does not set.
     type: dict
   path:
-    description: File set directory, readable only by root.
+    description: Directory of the file set on the host. Only root can read it.
     type: path
     default: /var/lib/kube-ha/kube-scheduler
   unit:
-    description: Name of the systemd unit with its suffix.
+    description: Name of the systemd unit of the component, with its suffix.
     type: str
     default: kube-scheduler.service
   files:
     description:
-      - The members of the set. O(state=prepared) and O(state=staged) require them; other states
-        ignore them.
-      - Another module writes a member with neither O(files[].content) nor O(files[].link_to) to
+      - Files of the file set. O(state=prepared) and O(state=staged) require this option; other
+        states ignore it.
+      - If a file has neither O(files[].content) nor O(files[].link_to), another module writes it to
         C(PATH/staged/NAME).
     type: list
     elements: dict
     suboptions:
       name:
-        description: Name of the member and of its staged copy. Use letters, digits and C(. _ -).
+        description: Name of the file in the file set and of its staged copy. Use letters, digits
+          and C(. _ -).
         type: str
         required: true
       path:
-        description: Live path of the member.
+        description: Live path of the file.
         type: path
         required: true
       content:
-        description: Text of the member. C(@digest@) is replaced by the digest of the set.
+        description: Content of the file as text. The module replaces C(@digest@) by the digest of
+          the file set.
         type: str
       link_to:
         description:
-          - Makes the member a symbolic link to this name in the same directory.
-          - If empty, the path must not exist. Only the member C(static_pod) can have an empty link.
+          - Target name of a symbolic link in the same directory. The file is then this link.
+          - If the value is empty, the path must not exist. Only the file C(static_pod) can have an
+            empty value.
         type: str
       mode:
         description:
-          - Octal mode of a member with O(files[].content), as a string. Its owner is root.
+          - Mode of a file with O(files[].content), as an octal string. The owner of the file is
+            root.
         type: str
         default: "0644"
       digest:
         description:
-          - Whether the digest of the set includes the content of the member or only its path.
-          - Set V(path) for a file that the process reloads without a restart.
+          - Whether the digest of the file set includes the content of the file or only its path.
+          - If the process reloads the file without a restart, set V(path).
         type: str
         choices: [content, path]
         default: content
   binaries:
     description:
-      - Binaries whose checksum is verified, or that the operator vouches for.
-      - O(state=prepared) and O(state=staged) record their SHA-256.
+      - Binaries whose checksum the role has verified, or that the operator trusts.
+      - O(state=prepared) and O(state=staged) record the SHA-256 checksum of each binary.
     type: list
     elements: dict
     default: []
@@ -118,58 +123,59 @@ options:
         required: true
       ours:
         description:
-          - Whether O(state=absent) removes the binary. Set V(false) for a binary that existed
-            before.
-          - For a recorded and unchanged binary, the first value applies.
+          - Whether O(state=absent) removes the binary. If the role did not install the binary, set
+            V(false).
+          - For a recorded and unchanged binary, the recorded value of this option applies.
         type: bool
         default: true
   restart:
     description:
       - Whether O(state=live) restarts the unit even if its process is not stale.
-      - A process that reloads its key pair needs up to five minutes. During this time, an unhealthy
-        process does not become healthy.
+      - A process can need up to five minutes to reload its key pair. A restart makes an unhealthy
+        process use the new key pair at once.
     type: bool
     default: false
   attempt:
     description:
-      - Identifies one roll of this host for O(state=live) and O(state=previous).
+      - Identifier of one roll of this host, for O(state=live) and O(state=previous).
       - A roll without this value cannot be rolled back.
     type: str
     default: ""
   lease:
     description:
-      - The lease that O(state=live) reads before the first start on a host.
-      - The module uses the kubeconfig of the set.
+      - Lease that O(state=live) reads before the first start on a host.
+      - To read the lease, the module uses the kubeconfig of the file set.
     type: dict
     suboptions:
       name:
-        description: Name of the lease.
+        description: Name of the lease to read.
         type: str
         required: true
       namespace:
-        description: Namespace of the lease.
+        description: Namespace of the lease to read.
         type: str
         required: true
   handover:
     description:
-      - Hands over the lease, with O(state=live) and O(state=absent). On the leader, the module
-        stops the unit and waits until another member has taken and renewed the lease.
-      - If no member takes the lease, the module starts the unit again and fails.
-      - If the host does not lead, the module stops nothing before the restart.
+      - Handover of the lease, with O(state=live) and O(state=absent). If the host leads, the module
+        stops the unit and waits until another member has acquired and renewed the lease.
+      - If no member acquires the lease, the module starts the unit again and fails.
+      - If the host does not lead, no handover is necessary, and the module only restarts the unit.
     type: dict
     suboptions:
       kubeconfig:
         description:
           - Path of a kubeconfig on the host with read access to the lease.
-          - If systemd provides a kubeconfig to the process, the module uses that one.
+          - If systemd provides a kubeconfig to the process, the module uses that kubeconfig
+            instead.
         type: path
         required: true
       name:
-        description: Name of the lock's object.
+        description: Name of the object of the lock.
         type: str
         required: true
       namespace:
-        description: Namespace of the lock's object.
+        description: Namespace of the object of the lock.
         type: str
         required: true
       lock:
@@ -182,39 +188,39 @@ options:
         required: true
   command:
     description:
-      - The command line of the unit as a list, the staged binary first.
-      - O(state=staged) runs it with C(--write-config-to) as O(user) before the live set changes.
-        The staged files replace the live ones, and O(dry_run_flags) replace the flags that would
-        disturb the running process.
-      - There is no dry run in check mode, for a set that has passed before, or with a systemd
-        version before 247.
+      - Command line of the unit as a list. The first element is the staged binary.
+      - O(state=staged) runs this command line with C(--write-config-to) as O(user), in a dry run.
+        The dry run uses the staged files, and O(dry_run_flags) replace the flags that would disturb
+        the running process.
+      - The module skips the dry run in check mode, for a file set that has passed before, and with
+        a systemd version before 247.
     type: list
     elements: str
     default: []
   dry_run_flags:
     description:
-      - Flags without dashes that replace those of O(command) in the dry run.
-      - C(@port@) is replaced by a free port.
+      - Flags without leading dashes that replace the flags of O(command) in the dry run.
+      - The module replaces C(@port@) by a free port.
     type: dict
     default: {secure-port: "@port@"}
   dry_run_texts:
     description:
-      - Texts in the staged configuration that the dry run replaces, such as the address to listen
-        on.
-      - C(@port@) is replaced by a free port.
+      - Texts in the staged configuration, with the texts that replace them in the dry run. An
+        example is the address to listen on.
+      - The module replaces C(@port@) by a free port.
     type: dict
     default: {}
   user:
-    description: User of the unit.
+    description: System user that the unit runs as.
     type: str
     default: root
   log_dir:
     description:
       - Directory for the logs of the process. O(state=staged) creates it with owner O(user) and
-        mode 0755. Root owns missing parent directories.
-      - The module does not change files in it.
-      - The module rejects a directory below one that O(user) can write to, because the user could
-        replace it with a link.
+        mode 0755, and creates missing parent directories with owner root.
+      - The module does not change files in this directory.
+      - If O(user) can write to a parent directory, the module fails, because the user could replace
+        the directory with a link.
     type: path
 seealso:
   - module: kube_ha.scheduler.scheduler_plan
@@ -222,7 +228,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Converge the staged set
+- name: Stage the file set
   kube_ha.scheduler.scheduler_fileset:
     state: staged
     files:
@@ -239,13 +245,13 @@ EXAMPLES = r"""
         version: 1.37.2
   register: fileset
 
-- name: Promote the staged set
+- name: Promote the staged file set
   kube_ha.scheduler.scheduler_fileset:
     state: live
     attempt: "2026-11-25T22:10:00Z"
   when: fileset.pending | length > 0
 
-- name: Roll back to the previous set
+- name: Roll back to the previous file set
   kube_ha.scheduler.scheduler_fileset:
     state: previous
     attempt: "2026-11-25T22:10:00Z"
@@ -253,20 +259,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 digest:
-  description: Digest of the staged set, 32 hexadecimal digits. Empty while a member is missing.
+  description: Digest of the staged file set, 32 hexadecimal digits. Empty while a file of the file
+    set is missing.
   returned: O(state=staged) and O(state=live)
   type: str
   sample: 5d41402abc4b2a76b9719d911017c592
 lease:
   description:
-    - The lease before the start, for O(kube_ha.scheduler.scheduler_info#module:previous_lease). It
-      has the fields of RV(kube_ha.scheduler.scheduler_info#module:lease), without the age.
-    - C(null) if a scheduler ran, or the lease could not be read.
+    - State of the lease before the start, for
+      O(kube_ha.scheduler.scheduler_info#module:previous_lease). It has the fields of
+      RV(kube_ha.scheduler.scheduler_info#module:lease), without the age.
+    - Null if a scheduler ran, or if the lease could not be read.
   returned: O(state=live), not in check mode
   type: dict
   sample: {holder: null, state: absent}
 handover:
-  description: The handover of the lease. C(null) if O(handover) is unset, or the host did not lead.
+  description: Measured handover of the lease. Null if O(handover) is unset, or if the host did not
+    lead.
   returned: O(state=live) and O(state=absent), not in check mode
   type: dict
   contains:
@@ -275,49 +284,52 @@ handover:
       type: str
       sample: m2.example.com
     seconds:
-      description: Seconds from the stop until the next leader was observed to hold the lease.
+      description: Seconds from the stop until the module observed that the next leader holds the
+        lease.
       type: float
       sample: 0.9
     released:
       description:
-        - Whether the lease was observed without a holder. A lease that is not released must expire
-          first.
+        - Whether the module observed the lease without a holder. A lease that is not released must
+          expire first.
       type: bool
     transitions:
       description:
-        - Increase of the transition count of the lease. If it is above 1, the first new leader lost
-          the lease again.
-        - 0 if the count did not increase. This happens if the lock of the next leader has two
-          objects, and the leader continues the count of the other object.
+        - Increase of the transition count of the lease. If the increase is above 1, the first new
+          leader lost the lease again.
+        - If the count did not increase, the value is 0. This happens if the lock of the next leader
+          has two objects, and the leader continues the count of the other object.
       type: int
       sample: 1
 version:
-  description: Version of the binary in the previous set. Empty if it is not recorded.
+  description: Version of the binary in the previous file set. Empty if the version is not recorded.
   returned: O(state=recalled)
   type: str
   sample: 1.36.1
 original:
-  description: Whether another installer created the previous set.
+  description: Whether another installer created the previous file set.
   returned: O(state=recalled)
   type: bool
   sample: false
 not_after:
-  description: When the certificate of the previous set expires. Empty if it has none.
+  description: Time at which the certificate of the previous file set expires. Empty if the file set
+    has no certificate.
   returned: O(state=recalled)
   type: str
   sample: "2027-11-25T10:00:00+00:00"
 pending:
   description:
-    - Names of the members whose staged and live copies differ.
-    - Contains C(process) if the unit does not run from the staged set.
+    - Names of the files whose staged and live copies differ.
+    - If the unit does not run from the staged file set, the list also contains C(process).
   returned: O(state=staged)
   type: list
   elements: str
   sample: [config, process]
 reasons:
   description:
-    - Why the unit must be restarted or enabled (O(state=staged)), or was restarted (O(state=live)).
-    - One line for each reason.
+    - Reasons why the unit must be restarted or enabled (O(state=staged)), or was restarted
+      (O(state=live)).
+    - Each element is one line.
   returned: O(state=staged) and O(state=live), not in check mode for the latter
   type: list
   elements: str
@@ -325,11 +337,12 @@ reasons:
 dry_run:
   description:
     - Whether the staged binary accepted the staged flags and configuration.
-    - C(null) if there was no dry run.
+    - Null if the module skipped the dry run.
   returned: O(state=staged)
   type: bool
 done:
-  description: What changed, or would change in check mode.
+  description: Names of the files that changed and actions that the module performed, or would
+    perform in check mode.
   returned: always
   type: list
   elements: str

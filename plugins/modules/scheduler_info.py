@@ -12,35 +12,37 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - Gathers in one run the state of this host and its scheduler, the health of the scheduler
-    (O(probe)), and the differences from the desired state (O(desired)).
-  - Checks the unit and its process, the process that listens on the port, readiness over verified
-    TLS, the certificates that the scheduler serves and uses, access to its metrics, and the lease
-    as this host observes it.
-  - Reads the address and the lease of the process from its command line and its configuration.
-  - An active unit and a C(/healthz) that returns 200 are not enough for a healthy scheduler - a
-    scheduler with expired certificates has both.
-  - Needs no pip package. Needs C(python3-cryptography) to describe certificates and C(python3-yaml)
-    to read a kubeconfig.
-  - The module never changes the host. It runs a program that an unprivileged user can write only as
-    that user.
+  - In one run, the module gathers the state of this host and its scheduler, the health of the
+    scheduler (O(probe)), and the differences from the desired state (O(desired)).
+  - The module checks the unit, its process, the process that listens on the port, and readiness
+    over verified TLS. It also checks the certificates that the scheduler serves and uses, access to
+    its metrics, and the lease.
+  - The module reads the address and the lease of the process from its command line and its
+    configuration.
+  - An active unit and a C(/healthz) endpoint that returns 200 do not prove that a scheduler is
+    healthy. A scheduler with expired certificates has both.
+  - The module needs no pip package. It needs C(python3-cryptography) to describe certificates and
+    C(python3-yaml) to read a kubeconfig.
+  - The module never changes the host. If an unprivileged user can write to a program, the module
+    runs it only as that user.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
 options:
   input:
     description:
-      - The result of O(kube_ha.scheduler.scheduler_plan#module:step=variables) or
+      - Result of O(kube_ha.scheduler.scheduler_plan#module:step=variables) or
         O(kube_ha.scheduler.scheduler_plan#module:step=instance). The action plugin of this module
-        takes options from it that are not set.
-      - The module itself ignores this option.
+        reads options from it that the task does not set.
+      - The module on the host ignores this option.
     type: dict
   plan:
     description:
-      - The result of O(kube_ha.scheduler.scheduler_plan#module:step=host), for the same purpose.
+      - Result of O(kube_ha.scheduler.scheduler_plan#module:step=host). The action plugin reads
+        options from it that the task does not set.
     type: dict
   unit:
-    description: Name of the systemd unit, suffix included.
+    description: Name of the systemd unit of the scheduler, with its suffix.
     type: str
     default: kube-scheduler.service
   fileset_dir:
@@ -48,36 +50,38 @@ options:
     type: path
     default: /var/lib/kube-ha/kube-scheduler
   user:
-    description: The desired system user.
+    description: Desired system user of the scheduler.
     type: str
   port:
-    description: The desired HTTPS port. RV(port) describes the process that listens on it.
+    description: Desired HTTPS port of the scheduler. RV(port) describes the process that listens on
+      it.
     type: int
     default: 10259
   bind_address:
     description:
-      - The desired HTTPS address. The module probes a process at the address that it serves on, and
-        uses this option if its command line is not readable.
+      - Desired HTTPS address of the scheduler. The module probes the address on the command line of
+        the process. If the command line is not readable, the module probes this address.
     type: str
     default: 127.0.0.1
   kubeconfig:
     description:
-      - The kubeconfig to use if the process has neither a systemd credential named C(kubeconfig)
-        nor a configured kubeconfig.
-      - The module does not use a kubeconfig that a user other than root can write.
+      - Path of the kubeconfig to use if the process has neither a systemd credential named
+        C(kubeconfig) nor a configured kubeconfig.
+      - If a user other than root can write to a kubeconfig, the module does not use it.
     type: path
     default: /etc/kubernetes/kube-scheduler.kubeconfig
   paths:
     description:
-      - Paths at which files are expected. RV(obstacles) contains those that are directories.
+      - Paths at which the role writes files. RV(obstacles) contains the paths that are directories.
     type: list
     elements: path
     default: []
   apiserver:
-    description: URL of an apiserver. The module reads its C(/version) over verified TLS.
+    description: URL of the apiserver. The module reads its C(/version) endpoint over verified TLS.
     type: str
   apiservers:
-    description: URLs of further apiservers, which the module queries in the same way.
+    description: URLs of further apiservers. The module also reads their C(/version) endpoints over
+      verified TLS.
     type: list
     elements: str
     default: []
@@ -86,52 +90,55 @@ options:
     type: str
   tls_server_name:
     description:
-      - Name to verify the certificates of O(apiserver) and O(apiservers) with, if it differs from
-        the host in the URL.
+      - Name that the certificates of O(apiserver) and O(apiservers) must contain, if it differs
+        from the host in the URL.
     type: str
   certificate:
     description: Path of the certificate of the scheduler's key pair. RV(certificates) describes it.
     type: path
   authorities:
     description:
-      - CA certificates, as PEM text. RV(certificates) shows which of them signed the certificates
-        on this host, and is empty without this option.
+      - CA certificates, as PEM text. RV(certificates) shows which of these CAs signed the
+        certificates on this host. Without this option, RV(certificates) is empty.
     type: str
   next_ca:
     description:
-      - CA certificates, as PEM text, that will replace those in O(apiserver_ca). C(next_serves) of
-        RV(apiserver) then shows whether one of them issued the certificate of the apiserver.
+      - CA certificates, as PEM text, that will replace the CA certificates in O(apiserver_ca).
+        RV(apiserver.next_serves) then shows whether one of these CAs issued the certificate of the
+        apiserver.
     type: str
   next_cert:
     description:
-      - Client certificate of O(next_ca) without permissions, as PEM text. C(next_accepted) of
-        RV(apiserver) then shows whether the apiserver accepts it.
+      - Client certificate from O(next_ca) without permissions, as PEM text.
+        RV(apiserver.next_accepted) then shows whether the apiserver accepts the certificate.
     type: str
   next_key:
-    description: Private key for O(next_cert), as PEM text. The module keeps it in memory only.
+    description: Private key of O(next_cert), as PEM text. The module keeps the key in memory only.
     type: str
   next_ca_path:
     description:
-      - On the controller - CA certificate that signs a client certificate for ten minutes, instead
-        of O(next_cert).
-      - Handled by the action plugin, which reads the file as the calling user.
+      - Path on the controller of a CA certificate. Its CA signs a client certificate for ten
+        minutes, instead of O(next_cert).
+      - Only the action plugin uses this option. It reads the file as the user that runs Ansible.
     type: path
   next_ca_privatekey_path:
-    description: On the controller - private key of O(next_ca_path).
+    description: Path on the controller of the private key of O(next_ca_path).
     type: path
   serving_ca:
     description:
-      - CA certificates, as PEM text, that verify the served certificate. Without this option, the
-        CA certificates of the system are trusted.
+      - CA certificates, as PEM text, that verify the certificate that the scheduler serves. Without
+        this option, the module trusts the CA certificates of the system.
     type: str
   versions:
     description:
-      - The version table - for each minor version the default ports C(https) and C(http) (0 for
-        none), C(ready) with the C(path) of the readiness endpoint and its C(port) (V(https) or
-        V(http)), and C(locks) with the default lock type first.
-      - Alternatively, the name of a variable that contains the table, so that Ansible does not
-        template it for each host. The table is not templated then.
-      - Handled by the action plugin, which passes only the necessary part to the module.
+      - Version table, with the fields C(https), C(http), C(ready) and C(locks) for each minor
+        version.
+      - C(https) and C(http) are the default ports, 0 for none. C(ready) contains the C(path) of the
+        readiness endpoint and its C(port) (V(https) or V(http)). C(locks) lists the lock types, the
+        default first.
+      - The value can also be the name of a variable that contains the table. Ansible then does not
+        template the table.
+      - The action plugin passes only the necessary part of the table to the module.
     type: raw
     default: {}
   _serving:
@@ -143,93 +150,96 @@ options:
     default: []
     suboptions:
       since:
-        description: The first minor version of the range.
+        description: First minor version of the version range.
         type: str
         required: true
       https:
-        description: Default HTTPS port, 0 for none.
+        description: Default HTTPS port of the version range, 0 for none.
         type: int
         required: true
       http:
-        description: Default port of plain HTTP, 0 for none.
+        description: Default HTTP port of the version range, 0 for none.
         type: int
         required: true
       ready_path:
-        description: Path of the readiness endpoint.
+        description: Path of the readiness endpoint in the version range.
         type: str
         required: true
       ready_port:
-        description: Port of the readiness endpoint.
+        description: Port of the readiness endpoint in the version range.
         type: str
         choices: [https, http]
         required: true
       lock:
-        description: Default lock type.
+        description: Default lock type of the version range.
         type: str
         required: true
   metrics_cert:
     description:
-      - Client certificate that is authorized to read the metrics, as PEM text. Without it, the
-        module does not check the authorized access.
+      - Client certificate that is authorized to read the metrics, as PEM text. Without this option,
+        the module does not check authorized access to the metrics.
     type: str
   metrics_key:
-    description: Private key for O(metrics_cert), as PEM text. The module keeps it in memory only.
+    description: Private key of O(metrics_cert), as PEM text. The module keeps the key in memory
+      only.
     type: str
   metrics_ca_path:
     description:
-      - On the controller - CA certificate that signs a client certificate for
+      - Path on the controller of a CA certificate. Its CA signs a client certificate with
         O=C(system:monitoring) for ten minutes, instead of O(metrics_cert).
-      - Handled by the action plugin, which reads the file as the calling user. If it cannot sign
-        the certificate, RV(not_checked) contains the check and the reason.
+      - Only the action plugin uses this option. It reads the file as the user that runs Ansible. If
+        it cannot sign the certificate, RV(not_checked) contains the check and the reason.
     type: path
   metrics_ca_privatekey_path:
-    description: On the controller - private key of O(metrics_ca_path).
+    description: Path on the controller of the private key of O(metrics_ca_path).
     type: path
   metrics_ca_privatekey_passphrase_file:
-    description: On the controller - file with the passphrase of O(metrics_ca_privatekey_path).
+    description: Path on the controller of a file with the passphrase of
+      O(metrics_ca_privatekey_path).
     type: path
   probe:
     description:
-      - Whether to probe the process, so that RV(healthy) is known. The module then waits until it
-        observes that the lease moves.
-      - Otherwise, the module reads the lease once.
+      - Whether to probe the process and to set RV(healthy). The module then waits until it observes
+        that the lease moves.
+      - With V(false), the module reads the lease once.
     type: bool
     default: true
   steady:
     description:
-      - Seconds for which the unit must have been active, by its own timestamps and without a
-        restart by systemd, to be healthy. With V(0), neither is checked.
+      - Seconds for which a healthy unit must have been active, by the timestamps of systemd and
+        without a restart by systemd. With V(0), the module checks neither.
       - The module waits for the remaining time, within O(timeout).
     type: float
     default: 0
   reloaded:
     description:
-      - Whether the host is healthy only if the process serves and uses the live key pair. If the
-        process reloads the files of its key pair, the journal of the unit must confirm the reload.
-        client-go logs it at verbosity 1 within five minutes.
+      - Whether the host is healthy only if the process serves and uses the live key pair.
+      - If the process reloads the files of its key pair, the journal of the unit must confirm the
+        reload. client-go logs the reload at verbosity 1 within five minutes.
       - The module waits for the reload, within O(timeout).
     type: bool
     default: false
   directories:
-    description: Directories into which root will write. RV(unsafe) contains the reasons against it.
+    description: Directories into which root will write. RV(unsafe) contains the reasons why root
+      must not write into them.
     type: list
     elements: path
     default: []
   previous_lease:
     description:
-      - RV(lease) of an earlier run on this host. A lease that was renewed since then counts as
-        moving without a wait.
+      - Value of RV(lease) from an earlier run on this host. If the lease was renewed since then, it
+        counts as moving without a wait.
     type: dict
   desired:
-    description: The desired state of the host. RV(drift) contains the differences.
+    description: Desired state of the host. RV(drift) contains the differences.
     type: dict
     suboptions:
       version:
-        description: Version of the scheduler.
+        description: Desired version of the scheduler.
         type: str
         required: true
       binary:
-        description: Path of the binary of that version.
+        description: Path of the binary of O(desired.version).
         type: path
         required: true
       binary_source:
@@ -240,7 +250,8 @@ options:
         choices: [download, controller, present]
         default: download
       log_dir:
-        description: Directory of the logs, owned by O(user) with mode 0755. Empty for none.
+        description: Directory of the logs, with owner O(user) and mode 0755. Empty for no
+          directory.
         type: str
         default: ""
       certificate:
@@ -254,40 +265,42 @@ options:
         type: dict
       pair:
         description:
-          - The certificate and the private key on the controller that the members C(certificate)
-            and C(privatekey) of O(desired.files) are copies of.
+          - Key pair on the controller that the role copies to the host, to the files C(certificate)
+            and C(privatekey) of O(desired.files).
         type: dict
         suboptions:
           certificate_source:
             description:
-              - On the controller - the certificate. Handled by the action plugin. A missing file is
-                drift.
+              - Path on the controller of the certificate. The action plugin reads it. If the file
+                is missing, this is drift.
             type: path
           privatekey_source:
             description:
-              - On the controller - the private key. Handled by the action plugin. A missing file is
-                drift.
+              - Path on the controller of the private key. The action plugin reads it. If the file
+                is missing, this is drift.
             type: path
           certificate_sha256:
-            description: SHA-256 of the certificate file, in hexadecimal. Set by the action plugin.
+            description: SHA-256 checksum of the certificate file, in hexadecimal. Only the action
+              plugin sets this option.
             type: str
           privatekey_sha256:
-            description: SHA-256 of the key file, in hexadecimal. Set by the action plugin.
+            description: SHA-256 checksum of the private key file, in hexadecimal. Only the action
+              plugin sets this option.
             type: str
           x509_cert:
             description:
               - Options of M(kube_ha.scheduler.x509_cert) that create the key pair on the
-                controller. If they would create or renew it, this is drift.
-              - Handled by the action plugin.
+                controller. If the module would create or renew the key pair, this is drift.
+              - Only the action plugin uses this option.
             type: dict
           owner:
-            description: Owner of the private key.
+            description: Owner of the private key on the host.
             type: str
           group:
-            description: Group of the private key.
+            description: Group of the private key on the host.
             type: str
           mode:
-            description: Mode of the private key, as an octal string.
+            description: Mode of the private key on the host, as an octal string.
             type: raw
       kubeconfig:
         description:
@@ -297,51 +310,53 @@ options:
         type: dict
       settings:
         description:
-          - The settings that the process must start with.
-          - The module compares them with the settings in C(/configz) and, if the version has them,
-            in C(/flagz) and C(/statusz). If O(metrics_cert) has no access to them, RV(not_checked)
-            contains the check.
+          - Settings that the process must have started with.
+          - The module compares these settings with the settings in C(/configz) and, if the version
+            has them, in C(/flagz) and C(/statusz). If O(metrics_cert) has no access to an endpoint,
+            RV(not_checked) contains the check.
         type: dict
         suboptions:
           flags:
-            description: Flags by name, with their values.
+            description: Flags of kube-scheduler by name, with their values.
             type: dict
             default: {}
           config:
-            description: The KubeSchedulerConfiguration.
+            description: Desired KubeSchedulerConfiguration, as a dictionary.
             type: dict
             default: {}
       files:
         description:
-          - The members of the file set, as in M(kube_ha.scheduler.scheduler_fileset). The module
-            compares the content of C(config) and C(unit), and the target of members with
+          - Files of the file set, as in M(kube_ha.scheduler.scheduler_fileset). The module compares
+            the content of C(config) and C(unit), and the target of files with
             O(desired.files[].link_to).
         type: list
         elements: dict
         default: []
         suboptions:
           name:
-            description: Name of the member.
+            description: Name of the file in the file set.
             type: str
             required: true
           path:
-            description: Live path of the member.
+            description: Live path of the file.
             type: path
             required: true
           content:
-            description: Text of the member. C(@digest@) is replaced by the digest of the file set.
+            description: Content of the file as text. The module replaces C(@digest@) by the digest
+              of the file set.
             type: str
           link_to:
             description:
-              - Target name of the link. For the member C(static_pod), an empty value means that no
-                file must exist at the path.
+              - Target name of a symbolic link in the same directory. For the file C(static_pod), an
+                empty value means that no file must exist at the path.
             type: str
           mode:
-            description: Mode of the member, as an octal string.
+            description: Mode of the file, as an octal string.
             type: str
             default: "0644"
           digest:
-            description: Whether the content or the path of the member is part of the digest.
+            description: Whether the digest of the file set includes the content of the file or only
+              its path.
             type: str
             choices: [content, path]
             default: content
@@ -350,7 +365,7 @@ options:
         type: bool
         default: true
   timeout:
-    description: Seconds to wait until the host is healthy.
+    description: Maximum seconds to wait until the host is healthy.
     type: float
     default: 0
   journal_lines:
@@ -368,14 +383,14 @@ EXAMPLES = r"""
     probe: false
   register: host
 
-- name: Wait up to 30 s for a healthy scheduler
+- name: Wait at most 30 seconds until the scheduler is healthy
   kube_ha.scheduler.scheduler_info:
     serving_ca: "{{ lookup('ansible.builtin.file', '/etc/kubernetes/cert/ca.pem') }}"
     previous_lease: "{{ host.lease }}"
     timeout: 30
   register: scheduler
 
-- name: Fail with the problems
+- name: Fail if the scheduler is unhealthy
   ansible.builtin.fail:
     msg: "{{ scheduler.problems | join('; ') }}"
   when: not scheduler.healthy
@@ -387,27 +402,29 @@ healthy:
   returned: always
   type: bool
 problems:
-  description: The problems, one sentence each.
+  description: Problems of the host and its scheduler, one line each.
   returned: always
   type: list
   elements: str
   sample: ["kube-scheduler.service is activating (auto-restart, result exit-code)"]
 drift:
-  description: The differences from O(desired). Empty without a difference or without O(desired).
+  description: Differences of the host from O(desired). Empty without a difference or without
+    O(desired).
   returned: always
   type: list
   elements: dict
   contains:
     part:
       description:
-        - V(packages), V(user), V(binary), V(record), V(link), V(log_dir), V(certificate),
-          V(kubeconfig), V(config), V(unit), V(process) or V(staged).
-        - V(record) is an installed binary with C(binary_source=present) that does not match its
+        - Part of the desired state that differs. Possible values are V(packages), V(user),
+          V(binary), V(record), V(link), V(log_dir), V(certificate), V(kubeconfig), V(config),
+          V(unit), V(process) and V(staged).
+        - V(record) means that an installed binary with C(binary_source=present) does not match its
           verified record.
       type: str
       sample: config
     reason:
-      description: One line with the path and the difference.
+      description: Path and difference, in one line.
       type: str
       sample: "/etc/kubernetes/kube-scheduler.yaml: content differs"
   sample:
@@ -415,8 +432,8 @@ drift:
     - {part: process, reason: "running version 1.36.1, expected 1.37.2"}
 awaited:
   description:
-    - Why an external CA must issue a certificate, and what to do, one line each.
-    - If the current certificate cannot be used, this is also part of RV(drift).
+    - Reasons why an external CA must issue a certificate, and what to do, one line each.
+    - If the current certificate cannot be used, RV(drift) also contains the reason.
   returned: always
   type: list
   elements: str
@@ -425,24 +442,25 @@ awaited:
       the certificate ends on 2026-12-01T00:00:00Z, within 720h; have /srv/pki/m1.csr signed,
       and put the certificate into /srv/pki/m1.pem
 hostname:
-  description: The host's own name, as in the holder identity of a lease.
+  description: Hostname, as in the holder identity of a lease.
   returned: always
   type: str
   sample: m1.example.com
 architecture:
-  description: Architecture name, as on the Kubernetes release site.
+  description: Architecture of the host, with the name that the Kubernetes release site uses.
   returned: always
   type: str
   sample: amd64
 os_families:
   description:
-    - C(ID) and C(ID_LIKE) of C(/etc/os-release), the most specific first. Empty without this file.
+    - Values of C(ID) and C(ID_LIKE) in C(/etc/os-release), the most specific first. Empty if the
+      file is missing.
   returned: always
   type: list
   elements: str
   sample: [ubuntu, debian]
 systemd_version:
-  description: Major version of systemd, 0 if systemd is not running.
+  description: Major version of systemd on the host, 0 if systemd is not running.
   returned: always
   type: int
   sample: 252
@@ -453,20 +471,20 @@ python_version:
   sample: 3.11.2
 missing_libraries:
   description:
-    - Python libraries that the modules of this collection need and that are missing on this host.
+    - Python libraries that the modules of this collection need, but that are missing on this host.
   returned: always
   type: list
   elements: str
   sample: [yaml]
 time:
-  description: The host's clock, in seconds since 1970.
+  description: Time by the clock of the host, in seconds since 1970.
   returned: always
   type: float
   sample: 1767268800.0
 clock_offset:
   description:
     - Minimum offset of the host's clock from the controller's clock in seconds, allowing for
-      RV(round_trip). Negative if the host's clock is behind.
+      RV(round_trip). If the host's clock is behind, the offset is negative.
   returned: always, added by the action plugin
   type: float
   sample: -0.02
@@ -476,7 +494,7 @@ round_trip:
   type: float
   sample: 0.61
 user_exists:
-  description: Whether O(user) exists.
+  description: Whether the user O(user) exists on the host.
   returned: always
   type: bool
 installed:
@@ -484,35 +502,36 @@ installed:
   returned: always
   type: bool
 prepared:
-  description: Whether O(fileset_dir) contains a staged set and its record.
+  description: Whether O(fileset_dir) contains a staged file set and its record.
   returned: always
   type: bool
 unsafe:
   description:
-    - Why root must not write into one of O(directories), one line each.
-    - A user other than root can write to the directory or to one above it, and could replace its
-      files.
+    - Reasons why root must not write into one of O(directories), one line each.
+    - For each reason, a user other than root can write to the directory or to a parent directory,
+      and could replace files.
   returned: always
   type: list
   elements: str
   sample: ["every user can write to '/etc/kubernetes'"]
 stale:
   description:
-    - Names of the members whose staged copy was not made from the live file. Only members that
-      other modules stage are listed.
-    - The members are those of O(desired.files), otherwise those that were staged last.
+    - Names of the files whose staged copy was not made from the live file. The list contains only
+      files that other modules stage.
+    - If O(desired.files) is set, the module checks these files. Otherwise, it checks the files that
+      were staged last.
   returned: always
   type: list
   elements: str
   sample: [certificate, privatekey]
 obstacles:
-  description: Those of O(paths) that are directories.
+  description: Paths in O(paths) that are directories.
   returned: always
   type: list
   elements: str
   sample: [/opt/k8s/bin/kube-scheduler]
 apiserver:
-  description: The apiserver of O(apiserver). Null without this option.
+  description: State of the apiserver in O(apiserver). Null without this option.
   returned: always
   type: dict
   contains:
@@ -522,29 +541,29 @@ apiserver:
       sample: https://192.0.2.10:6443
     reachable:
       description:
-        - Whether the apiserver responded over verified TLS. A response that denies anonymous access
-          counts.
+        - Whether the apiserver responded over verified TLS, even if the response denies anonymous
+          access.
       type: bool
     version:
-      description: Version of the apiserver, such as V(v1.37.2), or null.
+      description: Version of the apiserver, such as V(v1.37.2). Null if unknown.
       type: str
       sample: v1.37.2
     error:
-      description: The error, or null.
+      description: Error of the query, or null for no error.
       type: str
       sample: connection refused
     next_serves:
       description:
-        - Whether O(next_ca) issued the certificate of the apiserver. Null if not checked or
+        - Whether a CA in O(next_ca) issued the certificate of the apiserver. Null if not checked or
           unknown.
       type: bool
     next_accepted:
       description:
-        - Whether the apiserver accepts a client certificate of O(next_ca). Null if not checked or
+        - Whether the apiserver accepts a client certificate from O(next_ca). Null if not checked or
           unknown.
       type: bool
 apiservers:
-  description: The apiservers of O(apiservers), with the same fields as RV(apiserver).
+  description: States of the apiservers in O(apiservers), with the same fields as RV(apiserver).
   returned: always
   type: list
   elements: dict
@@ -556,28 +575,28 @@ apiservers:
       next_serves: null
       next_accepted: null
 unit:
-  description: The unit as systemd reports it. Texts are empty on a host without systemd.
+  description: State of the systemd unit O(unit). On a host without systemd, its strings are empty.
   returned: always
   type: dict
   contains:
     name:
-      description: Name of the unit.
+      description: Name of the systemd unit.
       type: str
       sample: kube-scheduler.service
     load_state:
-      description: Load state, such as V(loaded), V(not-found) or V(masked).
+      description: Load state of the unit, such as V(loaded), V(not-found) or V(masked).
       type: str
       sample: loaded
     active_state:
-      description: Active state, such as V(active) or V(failed).
+      description: Active state of the unit, such as V(active) or V(failed).
       type: str
       sample: active
     sub_state:
-      description: Sub-state, such as V(running).
+      description: Substate of the unit, such as V(running).
       type: str
       sample: running
     enabled:
-      description: Unit file state, such as V(enabled).
+      description: State of the unit file, such as V(enabled).
       type: str
       sample: enabled
     result:
@@ -585,131 +604,133 @@ unit:
       type: str
       sample: success
     restarts:
-      description: Number of automatic restarts by systemd.
+      description: Number of automatic restarts of the unit by systemd.
       type: int
       sample: 0
     since:
-      description: Start time of the process.
+      description: Start time of the process of the unit.
       type: str
       sample: "Thu 2026-01-01 12:00:00 UTC"
     active_seconds:
       description:
-        - Seconds for which the unit has been active, by its own timestamps; 0 if it is not active.
+        - Seconds for which the unit has been active, by the timestamps of systemd. 0 if the unit is
+          not active.
       type: float
       sample: 86400.0
     fragment_path:
-      description: File of the unit.
+      description: Path of the unit file.
       type: str
       sample: /etc/systemd/system/kube-scheduler.service
     drop_ins:
-      description: Drop-ins that apply only to this unit and change it.
+      description: Paths of the drop-ins that apply only to this unit and change it.
       type: list
       elements: str
       sample: [/etc/systemd/system/kube-scheduler.service.d/local.conf]
     set_aside:
-      description: Drop-ins whose settings this role removed.
+      description: Paths of the drop-ins that the role set aside.
       type: list
       elements: str
       sample: []
     static_pod:
       description:
-        - Manifest from which kubelet runs the scheduler instead of the unit, empty for none.
-          RV(process) then describes the process of the pod.
+        - Path of the static pod manifest from which kubelet runs the scheduler instead of the unit.
+          Empty for no manifest. If a manifest exists, RV(process) describes the process of the pod.
       type: str
       sample: ""
 process:
   description:
-    - The process of the unit and its settings. Without a process, C(pid) is 0 and the other fields
-      are empty, 0 or null.
+    - Process of the unit and its settings. Without a process, RV(process.pid) is 0, and the other
+      fields are empty, 0 or null.
   returned: always
   type: dict
   contains:
     pid:
-      description: Process ID.
+      description: Process ID of the scheduler.
       type: int
       sample: 4711
     version:
-      description: Running version, without a leading C(v).
+      description: Version of the running scheduler, without a leading C(v).
       type: str
       sample: 1.37.2
     digest:
-      description: Digest of the file set that the process started from, as the unit reports it.
+      description: Digest of the file set that the process was started from.
       type: str
       sample: 5d41402abc4b2a76b9719d911017c592
     lock:
-      description: Lock type of its election.
+      description: Lock type of the scheduler's election.
       type: str
       sample: leases
     lease_name:
-      description: Name of its lease.
+      description: Name of the scheduler's lease.
       type: str
       sample: kube-scheduler
     lease_namespace:
-      description: Namespace of its lease.
+      description: Namespace of the scheduler's lease.
       type: str
       sample: kube-system
     bind_address:
-      description: Address of its HTTPS port.
+      description: Address on which the scheduler serves HTTPS.
       type: str
       sample: 127.0.0.1
     secure_port:
-      description: HTTPS port, 0 for none.
+      description: HTTPS port of the scheduler, 0 for none.
       type: int
       sample: 10259
     http_port:
-      description: Port of plain HTTP, 0 for none.
+      description: HTTP port of the scheduler, 0 for none.
       type: int
       sample: 0
     timings:
-      description: Times of its election in seconds. Null if unknown.
+      description: Election times of the scheduler in seconds. Null if unknown.
       type: dict
       contains:
         lease_duration:
-          description: Duration of a lease.
+          description: Validity of the lease after its last renewal.
           type: float
           sample: 15.0
         renew_deadline:
-          description: Time after which a leader that cannot renew its lease gives up.
+          description: Time after which a leader that cannot renew the lease stops leading.
           type: float
           sample: 10.0
         retry_period:
-          description: Time between two attempts.
+          description: Time between two attempts to acquire or renew the lease.
           type: float
           sample: 2.0
     kubeconfig:
-      description: Path of its configured kubeconfig.
+      description: Path of the kubeconfig that the scheduler is configured with.
       type: str
       sample: /run/credentials/kube-scheduler.service/kubeconfig
     user:
-      description: Owner of the process. Empty for a unit of this role.
+      description: User that the process runs as. Empty if the role created the unit.
       type: str
       sample: ""
     arguments:
-      description: Command line without the program. Empty for a unit of this role.
+      description: Command line of the process without the program. Empty if the role created the
+        unit.
       type: list
       elements: str
       sample: []
     settings:
       description:
-        - Settings in its configuration as FIELD=JSON, without private keys. Empty for a unit of
-          this role, or if there is no readable configuration.
+        - Settings in the scheduler's configuration as FIELD=JSON, without private keys. Empty if
+          the role created the unit, or if no configuration is readable.
       type: list
       elements: str
       sample: []
     environment:
       description:
-        - Names of the environment variables that it reads, such as GOGC and HTTPS_PROXY. Empty for
-          a unit of this role.
+        - Names of the environment variables that the process reads, such as GOGC and HTTPS_PROXY.
+          Empty if the role created the unit.
       type: list
       elements: str
       sample: []
 port:
-  description: The port O(port), or the port of plain HTTP for a version without HTTPS.
+  description: Listeners on the port O(port), or on the HTTP port for a version without HTTPS.
   returned: always
   type: dict
   contains:
     number:
-      description: Port number.
+      description: Number of the port.
       type: int
       sample: 10259
     addresses:
@@ -718,59 +739,60 @@ port:
       elements: str
       sample: [127.0.0.1]
     held_by:
-      description: The process that listens on the port, or empty.
+      description: Name and ID of the process that listens on the port. Empty for no process.
       type: str
       sample: kube-scheduler (pid 4711)
     ours:
-      description: Whether this is the process of the unit.
+      description: Whether the process of the unit listens on the port.
       type: bool
 others:
   description:
-    - Further kube-schedulers on this host - the manifest of a static pod beside the process of the
-      unit, and processes that listen on the port or elect by the same lease.
-    - The instances in RV(instances) are not listed. A static pod counts only for the unit
-      C(kube-scheduler.service).
+    - Further kube-schedulers on this host. The list contains static pod manifests beside the
+      process of the unit, and processes that use the same port or lease.
+    - The list does not contain the instances in RV(instances). It contains a static pod only if
+      O(unit) is C(kube-scheduler.service).
   returned: always
   type: list
   elements: str
   sample: [static pod /etc/kubernetes/manifests/kube-scheduler.yaml]
 instances:
   description:
-    - The other schedulers of this role on this host, which have a record in a directory next to
+    - Other instances of this role on this host. Each has a record in a directory next to
       O(fileset_dir).
-    - The fields describe the running process or, without a process, the staged set.
+    - The fields describe the running process or, without a process, the staged file set.
   returned: always
   type: list
   elements: dict
   contains:
     unit:
-      description: Name of the unit.
+      description: Name of the systemd unit of the instance.
       type: str
       sample: batch-scheduler.service
     ports:
-      description: Ports that it serves on.
+      description: Ports on which the instance serves.
       type: list
       elements: int
       sample: [10260]
     lease:
       description:
-        - Namespace and name of its lease, separated by a slash. Empty while nothing is staged.
+        - Namespace and name of the instance's lease, separated by a slash. Empty while no file set
+          is staged.
       type: str
       sample: kube-system/batch-scheduler
     schedulers:
-      description: Scheduler names for which it schedules pods.
+      description: Scheduler names of the pods that the instance schedules.
       type: list
       elements: str
       sample: [batch]
     paths:
-      description: Paths of its file set.
+      description: Paths in the file set of the instance.
       type: list
       elements: str
       sample: [/etc/kubernetes/batch-scheduler.kubeconfig]
 lease:
   description:
-    - The lease as this host observes it, in the form of M(kube_ha.scheduler.leader_info), and its
-      C(age), the seconds since its renewal by this host's clock.
+    - Lease as this host observes it, with the fields of M(kube_ha.scheduler.leader_info). C(age) is
+      the number of seconds since the last renewal by the clock of this host.
     - Null without a process, or if the lease cannot be read.
   returned: always
   type: dict
@@ -783,44 +805,46 @@ lease:
     transitions: 3
     age: 0.8
 certificates:
-  description: The certificates on this host. Empty without O(authorities).
+  description: Certificates on this host. Empty without O(authorities).
   returned: always
   type: list
   elements: dict
   contains:
     path:
-      description: Path of the file.
+      description: Path of the file that contains the certificate.
       type: str
       sample: /etc/kubernetes/cert/kube-scheduler.pem
     use:
       description:
-        - V(pair) for O(certificate), V(client) for the client certificate in O(kubeconfig), and
-          V(trust) for a CA that O(kubeconfig) trusts.
+        - Use of the certificate. V(pair) is the certificate in O(certificate), V(client) is the
+          client certificate in O(kubeconfig), and V(trust) is a CA certificate that O(kubeconfig)
+          trusts.
       type: str
       sample: pair
     subject:
-      description: Subject, as in RFC 4514.
+      description: Subject of the certificate, as in RFC 4514.
       type: str
       sample: CN=system:kube-scheduler,O=system:kube-scheduler
     issuer:
-      description: Subject of the CA, as in RFC 4514.
+      description: Subject of the CA that issued the certificate, as in RFC 4514.
       type: str
       sample: CN=kubernetes-ca
     usages:
-      description: Extended key usages and, for a CA, the key usages.
+      description: Extended key usages of the certificate and, for a CA, its key usages.
       type: list
       elements: str
       sample: [clientAuth, serverAuth]
     not_after:
-      description: End of the validity.
+      description: End of the certificate's validity in UTC.
       type: str
       sample: "2027-11-26T04:00:00Z"
     fingerprint_sha256:
-      description: SHA-256 of the certificate.
+      description: SHA-256 fingerprint of the certificate.
       type: str
       sample: 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
     signed_by:
-      description: SHA-256 of those of O(authorities) that signed the certificate.
+      description: SHA-256 fingerprints of the CA certificates in O(authorities) that signed the
+        certificate.
       type: list
       elements: str
       sample: ["62:0E:0A:5C:11:E4:8B:0D:64:2B:8F:8A:3A:41:C7:9E:5D:3B:F5:29:60:4C:1B:71:0F:77:6E:D2:0A:91:8C:33"]
@@ -839,70 +863,74 @@ probes:
   type: dict
   contains:
     served:
-      description: The certificate that the scheduler serves. Null for none.
+      description: Certificate that the scheduler serves. Null for no certificate.
       type: dict
       contains: &certificate
         subject:
-          description: Subject.
+          description: Subject of the certificate.
           type: str
           sample: CN=system:kube-scheduler,O=system:kube-scheduler
         serial_number:
-          description: Serial number in hexadecimal digits.
+          description: Serial number of the certificate in hexadecimal digits.
           type: str
           sample: 4f2c1b0a99887766
         not_before:
-          description: Start of the validity in UTC.
+          description: Start of the certificate's validity in UTC.
           type: str
           sample: "2026-01-01T00:00:00Z"
         not_after:
-          description: End of the validity in UTC.
+          description: End of the certificate's validity in UTC.
           type: str
           sample: "2027-01-01T00:00:00Z"
         days_left:
-          description: Full days until the certificate expires, negative after expiry.
+          description: Full days until the certificate expires, negative after the expiry.
           type: int
           sample: 364
         fingerprint_sha256:
-          description: SHA-256 of the certificate.
+          description: SHA-256 fingerprint of the certificate.
           type: str
           sample: 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
         valid:
           description: Whether the certificate is valid now.
           type: bool
     used:
-      description: The certificate used at the apiserver. Null where there is none.
+      description: Client certificate that the scheduler uses at the apiserver. Null for no
+        certificate.
       type: dict
       contains: *certificate
     used_loaded:
       description:
-        - Whether the scheduler has loaded the certificate in C(used), by its start time or its log.
-          Null without O(reloaded), or if the process does not reload the files of its key pair.
+        - Whether the scheduler has loaded the certificate in RV(probes.used), by its start time or
+          its log. Null without O(reloaded), or if the process does not reload the files of its key
+          pair.
       type: bool
     ready:
-      description: HTTP status of the readiness endpoint.
+      description: HTTP status of the response of the readiness endpoint.
       type: int
       sample: 200
     metrics_anonymous:
-      description: HTTP status of the metrics for an anonymous client.
+      description: HTTP status of the metrics endpoint for an anonymous client.
       type: int
       sample: 403
     metrics_reader:
-      description: HTTP status of the metrics for an authorized client.
+      description: HTTP status of the metrics endpoint for an authorized client.
       type: int
       sample: 200
     metrics_http:
-      description: HTTP status of the metrics over plain HTTP, if the scheduler serves it.
+      description: HTTP status of the metrics endpoint over an C(http://) URL, if the scheduler
+        serves HTTP.
       type: int
       sample: 200
 not_checked:
   description:
-    - Checks that could not run. A reason follows, unless only the client certificate is missing.
+    - Checks that could not run, each with the reason. If only the client certificate is missing,
+      the reason is omitted.
   returned: always
   type: list
   elements: str
   sample: ["metrics for an authorized client"]
 journal:
-  description: Last journal lines of the unit. Empty for a healthy host.
+  description: Last journal lines of the unit. Empty if the host is healthy.
   returned: always
   type: list
   elements: str

@@ -12,37 +12,40 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - A module of the kube_scheduler role. Each O(step) makes one decision, such as the desired state
-    of a host or the rollout order.
-  - It runs on the controller, starts no module and contacts no host.
-  - The step V(variables) pins what later steps decide by, before the first contact with a host. The
-    results of hosts are data.
+  - The role kube_scheduler uses this module. Each O(step) makes one decision, such as the desired
+    state of a host or the rollout order.
+  - The module runs on the controller, starts no other module and contacts no host.
+  - Before the first contact with a host, O(step=variables) fixes the input of all later decisions.
+    Later steps treat the results of hosts as data and never template them.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
 options:
   step:
     description:
-      - V(instance) validates the name of the instance and returns what removal needs.
-      - V(variables) validates the variables and the inventory, and pins the input of later steps.
-      - V(host) computes the plan of this host from its facts, and rejects what cannot work there.
+      - V(instance) validates the name of the instance and returns the input for its removal.
+      - V(variables) validates the variables and the inventory, and returns the input of later
+        steps.
+      - V(host) computes the plan of this host from its facts, and rejects settings that cannot work
+        on this host.
       - V(rotation) shows the certificates, computes the remaining steps of a rotation, and rejects
         other changes at the same time.
-      - V(rotated) shows the certificates after a rotation, and fails if one was not replaced or is
-        not in use.
+      - V(rotated) shows the certificates after a rotation, and fails if a certificate was not
+        replaced or is not in use.
       - V(rollout) computes the rollout order of the members with drift.
-      - V(rollback) computes the rollout order of the members that return to their previous set, and
-        rejects a set that cannot run.
+      - V(rollback) computes the rollout order of the members that return to their previous file
+        set, and rejects a file set that cannot run.
       - V(gate) decides whether this host can be rolled now, and fails if an earlier member was not
         rolled.
       - V(outcome) evaluates this host after its roll or rollback, and shows the result.
       - V(verdict) evaluates this host and its cluster from the results of the members.
-      - V(status) shows the state of every cluster of the play, and writes it to the files that
-        C(status_json), C(status_html) and C(status_metrics) name. Run it on one host of the play
-        (C(run_once)).
-      - V(removal) fails if no scheduler would remain after the removal from this host.
+      - V(status) shows the state of every cluster of the play. It also writes the state to the
+        files that C(status_json), C(status_html) and C(status_metrics) name. Run this step on one
+        host of the play (C(run_once)).
+      - V(removal) fails if no scheduler would remain in the cluster after the removal from this
+        host.
       - V(monitoring) computes the files of a Prometheus host, for all control-plane hosts whose
-        variables are known. It rejects hosts whose metrics are unreachable.
+        variables are validated. It rejects hosts whose metrics are unreachable.
     type: str
     choices:
       - instance
@@ -65,25 +68,26 @@ options:
     default: kube_scheduler_
   tables:
     description:
-      - Names of the variables that contain the data of the role - C(versions), C(styles),
-        C(known_flags), C(known_fields), C(lease_presets), C(packages), C(systemd_features). The
-        files in C(vars/main) describe them. They are not templated.
+      - Names of the variables that contain the tables C(versions), C(styles), C(known_flags),
+        C(known_fields), C(lease_presets), C(packages) and C(systemd_features) of the role. The
+        files in C(vars/main) describe the tables. Ansible does not template them.
       - Required with O(step=variables), O(step=host), O(step=status) and O(step=monitoring).
     type: dict
   input:
     description:
-      - The result of O(step=variables), or of O(step=instance) with O(step=removal). Required with
-        all steps except O(step=instance), O(step=variables), O(step=status) and O(step=monitoring).
+      - Result of O(step=variables), or of O(step=instance) with O(step=removal). Required with all
+        steps except O(step=instance), O(step=variables), O(step=status) and O(step=monitoring).
     type: dict
   rotation:
-    description: The current part of a rotation of certificates, with O(step=variables).
+    description: Current part of a rotation of certificates, with O(step=variables).
     type: dict
     suboptions:
       step:
         description:
-          - V(leaf) and V(due) rotate the pairs. V(accept), V(issue) and V(drop) are the steps of a CA
-            rotation.
-          - V(inspect) determines the current step, and V(reload) waits until new pairs are used.
+          - V(leaf) and V(due) rotate the key pairs. V(ca) rotates the CA in the steps V(accept),
+            V(issue) and V(drop).
+          - V(inspect) determines the current step. V(reload) waits until the schedulers use their
+            new key pairs.
         type: str
         choices: [leaf, due, ca, accept, issue, drop, inspect, reload]
         required: true
@@ -99,8 +103,8 @@ options:
     type: str
   host:
     description:
-      - The facts that M(kube_ha.scheduler.scheduler_info) gathered. Required with O(step=host) and
-        O(step=rollback).
+      - Facts of the host that M(kube_ha.scheduler.scheduler_info) gathered. Required with
+        O(step=host) and O(step=rollback).
     type: dict
   results:
     description:
@@ -115,49 +119,49 @@ options:
     type: str
   before:
     description:
-      - With O(step=status), the name of the registered variable with each member's result from
+      - With O(step=status), the name of the registered variable with the result of each member from
         before the changes.
       - With O(step=rotation), the name of the variable with the gathered facts, which include the
         state of the apiservers.
     type: str
   outcomes:
     description:
-      - Name of the variable with the outcome of each member - C(rolled), C(failed) or C(blocked).
-        Required with O(step=gate).
+      - Name of the variable with the outcome of each member. An outcome contains C(rolled),
+        C(failed) or C(blocked). Required with O(step=gate).
     type: str
   recalled:
     description:
-      - Name of the registered variable with the previous set that
+      - Name of the registered variable with the previous file set that
         M(kube_ha.scheduler.scheduler_fileset) staged on each member. Required with
         O(step=rollback).
     type: str
   order:
-    description: The RV(batches) of O(step=rollout). Required with O(step=gate).
+    description: Rollout order, the RV(batches) of O(step=rollout). Required with O(step=gate).
     type: list
     elements: list
   position:
     description: Index of the current batch in O(order). Required with O(step=gate).
     type: int
   healthy:
-    description: The RV(healthy) of O(step=rollout), with O(step=gate).
+    description: Healthy members, the RV(healthy) of O(step=rollout), with O(step=gate).
     type: list
     elements: str
     default: []
   timeout:
     description:
-      - Seconds within which another member must take over the lease of this host, with
-        O(step=gate).
+      - Seconds within which another member must acquire the lease after this host stops leading,
+        with O(step=gate).
     type: float
     default: 60
   version:
     description:
-      - The desired version, with O(step=rollout), O(step=outcome) and O(step=verdict).
+      - Desired version of the scheduler, with O(step=rollout), O(step=outcome) and O(step=verdict).
     type: str
     default: ""
   compared:
     description:
-      - Whether the host must match its plan, so that drift is an error, with O(step=outcome)
-        and O(step=verdict).
+      - Whether the host must match its plan, with O(step=outcome) and O(step=verdict). Drift is
+        then an error.
     type: bool
     default: true
   rolled_back:
@@ -166,7 +170,8 @@ options:
     default: false
   handover:
     description:
-      - The RV(kube_ha.scheduler.scheduler_fileset#module:handover), with O(step=outcome).
+      - Measured handover, the RV(kube_ha.scheduler.scheduler_fileset#module:handover) of this host,
+        with O(step=outcome).
     type: dict
     suboptions:
       holder:
@@ -174,11 +179,12 @@ options:
         type: str
         required: true
       seconds:
-        description: Seconds from the stop until the next leader was observed.
+        description: Seconds from the stop until the host observed that the next leader holds the
+          lease.
         type: float
         required: true
       released:
-        description: Whether the lease was observed without a holder.
+        description: Whether the host observed the lease without a holder.
         type: bool
         required: true
       transitions:
@@ -187,14 +193,15 @@ options:
         required: true
   bound:
     description:
-      - Upper bound of a handover in seconds, if the lease is released, with O(step=rollout),
-        O(step=rollback) and O(step=outcome). 0 if unknown.
+      - Upper bound in seconds of a handover in which the leader releases the lease. 0 if unknown.
+      - This option applies to O(step=rollout), O(step=rollback) and O(step=outcome).
     type: float
     default: 0
   strict:
     description:
-      - Whether the task fails if there are RV(errors). Otherwise it only returns them.
-      - With O(step=variables), this concerns a CA that cannot sign. Other errors of variables
+      - Whether the task fails if it returns RV(errors). With V(false), the task only returns the
+        errors.
+      - With O(step=variables), this option applies only to a CA that cannot sign. Other errors
         always fail the task.
     type: bool
     default: true
@@ -204,13 +211,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Validate the variables
+- name: Validate the variables of the role
   kube_ha.scheduler.scheduler_plan:
     step: variables
     tables: "{{ tables }}"
   register: input
 
-- name: Evaluate the cluster
+- name: Evaluate the health of the cluster
   kube_ha.scheduler.scheduler_plan:
     step: verdict
     input: "{{ input }}"
@@ -219,25 +226,26 @@ EXAMPLES = r"""
 
 RETURN = r"""
 errors:
-  description: Errors, one line each - where, what is wrong, what to do.
+  description: Errors, one line each. A line contains the option or host, what is wrong, and what to
+    do.
   returned: always
   type: list
   elements: str
   sample:
     - "kube_scheduler_secure_port: 0 is not a valid port; set a port from 1 to 65535, such as 10259"
 variables:
-  description: The role variables with their types, by name without prefix.
+  description: Validated role variables, by name without prefix.
   returned: O(step=variables)
   type: dict
   sample: {version: 1.37.2, secure_port: 10259, pki: node}
 members:
-  description: Inventory names of the hosts of the cluster.
+  description: Inventory names of all hosts of the cluster.
   returned: O(step=variables) and O(step=instance)
   type: list
   elements: str
   sample: [m1, m2, m3]
 playing:
-  description: The RV(members) that this play includes.
+  description: Hosts in RV(members) that this play includes.
   returned: O(step=variables) and O(step=instance)
   type: list
   elements: str
@@ -249,15 +257,15 @@ sans:
   elements: str
   sample: [127.0.0.1, 192.0.2.1, 192.0.2.2, 192.0.2.3]
 version:
-  description: The desired version of the host.
+  description: Desired version of the scheduler on the host.
   returned: O(step=host), O(step=rollout) and O(step=rollback)
   type: str
   sample: 1.37.2
 files:
   description:
-    - With O(step=host), the file set of M(kube_ha.scheduler.scheduler_fileset), with rendered
-      content.
-    - With O(step=monitoring), the files of Prometheus.
+    - With O(step=host), the files of the file set for M(kube_ha.scheduler.scheduler_fileset), with
+      rendered content.
+    - With O(step=monitoring), the files to write to the Prometheus host.
   returned: O(step=host) and O(step=monitoring)
   type: list
   elements: dict
@@ -268,39 +276,39 @@ files:
       content: "apiVersion: kubescheduler.config.k8s.io/v1"
 desired:
   description:
-    - The desired state that M(kube_ha.scheduler.scheduler_info) compares the host with. C(null) if
-      there are errors.
+    - Desired state that M(kube_ha.scheduler.scheduler_info) compares the host with. Null if
+      RV(errors) is not empty.
   returned: O(step=host)
   type: dict
   sample: {version: 1.37.2, user: k8s}
 lease:
-  description: The object of the lock.
+  description: Object of the lock of the election.
   returned: O(step=host)
   type: dict
   contains:
     name:
-      description: Name of the object.
+      description: Name of the object of the lock.
       type: str
       sample: kube-scheduler
     namespace:
-      description: Namespace of the object.
+      description: Namespace of the object of the lock.
       type: str
       sample: kube-system
 timings:
-  description: The election times in seconds.
+  description: Election times of the scheduler in seconds.
   returned: O(step=host)
   type: dict
   contains:
     lease_duration:
-      description: Validity of a lease after its last renewal.
+      description: Validity of the lease after its last renewal.
       type: float
       sample: 15.0
     renew_deadline:
-      description: Time after which a leader that cannot renew gives up.
+      description: Time after which a leader that cannot renew the lease stops leading.
       type: float
       sample: 10.0
     retry_period:
-      description: Time between two attempts.
+      description: Time between two attempts to acquire or renew the lease.
       type: float
       sample: 2.0
 failover:
@@ -309,71 +317,71 @@ failover:
   type: dict
   contains:
     crash:
-      description: After a crash.
+      description: Upper bound of the time without a leader after a crash.
       type: float
       sample: 23.8
     stop:
-      description: After a stop.
+      description: Upper bound of the time without a leader after a stop.
       type: float
       sample: 4.4
 limitations:
-  description: What the systemd of this host does not support, and the effect.
+  description: Features that systemd on this host does not support, each with the effect.
   returned: O(step=host)
   type: list
   elements: str
   sample:
     - "key and kubeconfig are readable by group k8s: systemd before 247 has no LoadCredential"
 steps:
-  description: The remaining steps of a rotation.
+  description: Remaining steps of the rotation.
   returned: O(step=rotation)
   type: list
   elements: str
   sample: [accept, issue, drop]
 replace:
   description:
-    - SHA-256 fingerprint of the certificate of this host that the rotation replaces. Empty unless
-      all key pairs are rotated.
+    - SHA-256 fingerprint of the certificate of this host that the rotation replaces. The list is
+      empty unless the rotation replaces all key pairs.
   returned: O(step=rotation)
   type: list
   elements: str
   sample:
     - 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
 batches:
-  description: The hosts to roll, in order. The hosts of one batch are rolled together.
+  description: Hosts to roll, in rollout order. The role rolls the hosts of one batch together.
   returned: O(step=rollout) and O(step=rollback)
   type: list
   elements: list
   sample: [[m2], [m3], [m1]]
 healthy:
-  description: The members that are healthy before the rollout.
+  description: Members that are healthy before the rollout.
   returned: O(step=rollout) and O(step=rollback)
   type: list
   elements: str
   sample: [m1, m2, m3]
 outdated:
-  description: Whether the members must be queried again after a rollout in this order.
+  description: Whether the role must check the members again after a rollout in this order.
   returned: O(step=rollout) and O(step=rollback)
   type: bool
 stopped:
   description:
-    - Whether this host is not rolled, because a member failed or became unhealthy, or because this
-      host is the only healthy member.
+    - Whether the role must not roll this host. The reason is a member that failed or became
+      unhealthy, or that this host is the only healthy member.
   returned: O(step=gate)
   type: bool
 blocked:
-  description: Why this host is not rolled, if no member failed. Empty otherwise.
+  description: Reason not to roll this host, if no member failed. Otherwise empty.
   returned: O(step=gate)
   type: str
   sample: "m1 is the only healthy member and was not rolled"
 attempt:
-  description: Identifies this roll, so that it can be rolled back.
+  description: Identifier of this roll, which a rollback needs.
   returned: O(step=gate)
   type: str
   sample: 0f1e2d3c4b5a6978
 handover:
   description:
-    - The option O(kube_ha.scheduler.scheduler_fileset#module:handover). C(null) if the host does
-      not lead, or if no other member can take over the lease.
+    - Value of the option O(kube_ha.scheduler.scheduler_fileset#module:handover). Null if the host
+      does not lead, or if no other member can acquire the lease.
   returned: O(step=gate) and O(step=removal)
   type: dict
   sample:
@@ -383,7 +391,7 @@ handover:
     lock: leases
     timeout: 34.0
 leads:
-  description: Whether the host leads, so that it is removed last.
+  description: Whether the host leads. The role removes the leader last.
   returned: O(step=removal)
   type: bool
 rolled:
@@ -391,38 +399,40 @@ rolled:
   returned: O(step=outcome)
   type: bool
 pending:
-  description: The drift of this host, one line each.
+  description: Drift of this host, one line for each difference.
   returned: O(step=rollout)
   type: list
   elements: str
   sample: ["config: /etc/kubernetes/kube-scheduler.yaml: content differs"]
 lines:
-  description: The displayed lines.
+  description: Lines of the displayed report.
   returned: O(step=status)
   type: list
   elements: str
   sample: ["host  version  unit    healthy  leader", "m1    1.37.2   active  yes      *"]
 identities:
   description:
-    - Client certificates for a Prometheus host, one per cluster whose CA key is on the controller.
+    - Client certificates to issue for a Prometheus host, one for each cluster whose CA key is on
+      the controller.
   returned: O(step=monitoring), without errors
   type: list
   elements: dict
   contains:
     path:
-      description: Path of the certificate on the Prometheus host.
+      description: Path of the client certificate on the Prometheus host.
       type: str
       sample: /etc/prometheus/kube-scheduler/kube_masters.pem
     privatekey_path:
-      description: Path of the key on the Prometheus host.
+      description: Path of the private key on the Prometheus host.
       type: str
       sample: /etc/prometheus/kube-scheduler/kube_masters-key.pem
     ca_cert:
-      description: Path of the CA certificate on the controller.
+      description: Path on the controller of the CA certificate that signs the client certificate.
       type: str
       sample: /etc/kubernetes/cert/ca.pem
     ca_key:
-      description: Path of the CA key on the controller.
+      description: Path on the controller of the private key of the CA that signs the client
+        certificate.
       type: str
       sample: /etc/kubernetes/cert/ca-key.pem
 """

@@ -10,15 +10,16 @@ module: x509_cert
 short_description: Create and renew a private key and its certificate
 version_added: 1.0.0
 description:
-  - Generates a private key and issues a certificate for it, signed by a CA, in one task.
-  - Renews the certificate if it is in its renewal window or differs from the task.
+  - One task generates a private key and issues a certificate for it, signed by a CA.
+  - The module renews the certificate if it is in its renewal window or differs from the task.
   - The private key is generated on the host that runs the module and never leaves it. The option
-    O(ca_on) sets the location of the CA key. With V(controller), the target sends a signing
-    request and the controller signs it. With V(external), an external CA signs it.
+    O(ca_on) sets the location of the CA key.
+  - With O(ca_on=controller), the target sends a signing request, and the controller signs it. With
+    O(ca_on=external), an external CA signs the request.
   - The task alone sets subject, names, usages and validity. The signing request supplies only the
-    public key and the proof of possession. A request with other content is rejected.
-  - Can also create a self-signed CA, for labs and small clusters.
-  - Works for every component that needs a certificate, not only for kube-scheduler.
+    public key and the proof of possession. The module rejects a request with other content.
+  - The module can also create a self-signed CA, for labs and small clusters.
+  - The module works for every component that needs a certificate, not only for kube-scheduler.
 requirements:
   - Python 3.9 or newer
   - cryptography 3.3 or newer (C(python3-cryptography) in Debian, Ubuntu, Fedora and RHEL) on the
@@ -41,7 +42,7 @@ options:
     required: true
   privatekey_path:
     description:
-      - Path of the private key on the target, in PEM format. The directory must exist.
+      - Path of the private key on the target, in PEM format. Its directory must exist.
     type: path
     required: true
   mode:
@@ -50,7 +51,7 @@ options:
     type: raw
   privatekey_type:
     description:
-      - Type of the private key.
+      - Type of the private key. With V(ECC), O(privatekey_curve) selects the curve.
     type: str
     choices: [RSA, ECC, Ed25519]
     default: RSA
@@ -61,7 +62,7 @@ options:
     type: int
   privatekey_curve:
     description:
-      - Curve of an ECC key. The choices are P-256, P-384 and P-521 of NIST.
+      - Curve of an ECC key. The choices are the NIST curves P-256, P-384 and P-521.
       - If not set, a new key uses V(secp256r1), and an existing key can use any of the choices.
     type: str
     choices: [secp256r1, secp384r1, secp521r1]
@@ -80,12 +81,12 @@ options:
     type: path
   regenerate:
     description:
-      - What to do if an existing private key differs from the task. If the key is replaced, the
+      - Action if an existing private key differs from the task. If the key is replaced, the
         certificate is renewed.
       - V(never) accepts any readable key that is not weak.
       - V(fail) fails with an error that names the difference.
-      - V(partial) replaces a key of another type, size or curve. It writes a key of another
-        format or encryption again. It fails if the key cannot be read.
+      - V(partial) replaces a key of another type, size or curve. It rewrites a key that has another
+        format or encryption. If the key cannot be read, it fails.
       - V(full) also replaces a key that cannot be read or decrypted.
       - V(always) generates a new key in every run.
     type: str
@@ -107,8 +108,9 @@ options:
   subject_alt_name:
     description:
       - Names and addresses for which the certificate is valid.
-      - The type of each entry is detected, or set by a prefix V(DNS:), V(IP:), V(email:) or
-        V(URI:). International domain names are encoded as C(xn--).
+      - A prefix V(DNS:), V(IP:), V(email:) or V(URI:) sets the type of an entry. Without a prefix,
+        the module detects the type.
+      - The module encodes international domain names as C(xn--).
     type: list
     elements: str
     default: []
@@ -118,8 +120,8 @@ options:
         (V(digital signature)).
       - If neither this option nor a profile sets them, they are C(digitalSignature) and
         C(keyEncipherment), or for a CA C(keyCertSign) and C(cRLSign).
-      - A usage that the key type does not allow is left out, such as C(keyEncipherment) for all
-        types but RSA.
+      - The module omits a usage that the key type does not allow, such as C(keyEncipherment) for
+        all types except RSA.
     type: list
     elements: str
   extended_key_usage:
@@ -132,7 +134,7 @@ options:
     elements: str
   digest:
     description:
-      - Digest of the signature. Do not set it if the key of the CA is Ed25519.
+      - Digest of the signature. If the key of the CA is Ed25519, do not set this option.
       - If not set, a new certificate gets the digest that C(cfssl) uses for the key of the CA. An
         existing certificate can have any of the choices.
     type: str
@@ -146,33 +148,35 @@ options:
     type: str
   backdate:
     description:
-      - How far in the past the validity of a new certificate begins, as a Go duration. It allows
-        for hosts whose clocks are behind.
+      - Period by which the validity of a new certificate begins in the past, as a Go duration. It
+        allows for hosts whose clocks are behind.
       - If neither this option nor a profile sets it, it is V(5m). A certificate never begins
         before its CA.
     type: str
   is_ca:
     description:
-      - Whether the certificate is for a CA. Without O(ca_path), it is self-signed.
+      - Whether the certificate is for a CA. Without O(ca_path), the module issues a self-signed
+        certificate.
     type: bool
     default: false
   path_length:
     description:
-      - Maximum number of CAs below this CA.
+      - Maximum number of CAs below the CA of this certificate. Without this option, the number has
+        no limit.
     type: int
   name_constraints:
     description:
-      - The names for which this CA can sign. Each entry begins with V(DNS:), V(email:) or V(IP:).
-        The value after V(IP:) is a network.
+      - Names for which the CA of this certificate can sign. Each entry begins with V(DNS:),
+        V(email:) or V(IP:). The value after V(IP:) is a network.
     type: dict
     suboptions:
       permitted:
-        description: Allowed subtrees.
+        description: Subtrees of names for which the CA can sign.
         type: list
         elements: str
         default: []
       excluded:
-        description: Forbidden subtrees.
+        description: Subtrees of names for which the CA cannot sign.
         type: list
         elements: str
         default: []
@@ -180,13 +184,13 @@ options:
     description:
       - Path of the CA certificate, at the location of O(ca_on). If the file has several
         certificates, the one that belongs to O(ca_privatekey_path) signs.
-      - A relative path on the controller is searched like that of M(ansible.builtin.copy).
+      - The module searches a relative path on the controller as M(ansible.builtin.copy) does.
     type: path
   ca_privatekey_path:
     description:
-      - Path of the CA's private key, at the location of O(ca_on). Only its owner and group can
-        have read access, and only its owner write access.
-      - On the controller, the user who runs Ansible reads it, never with become.
+      - Path of the CA's private key, at the location of O(ca_on). Only its owner and group can have
+        read permission, and only its owner can have write permission.
+      - On the controller, the key is read as the user that runs Ansible, never with become.
     type: path
   ca_privatekey_passphrase_file:
     description:
@@ -198,70 +202,73 @@ options:
       - Location of O(ca_path), O(ca_privatekey_path), O(ca_privatekey_passphrase_file) and
         O(ca_config).
       - With V(controller), the CA is checked completely before the first connection to the target.
-        Only its certificate leaves the controller.
+        Only the certificate of the CA leaves the controller.
       - With V(external), O(ca_path) on the controller contains one or several certificates of an
-        external CA. The module writes the signing request of the target to O(csr_path). A later
-        run installs the certificate from O(certificate_source). Until then, the existing pair
-        stays. The task fails if that pair cannot be used.
+        external CA. The module writes the signing request of the target to O(csr_path). A later run
+        installs the certificate from O(certificate_source).
+      - Until the external CA has issued a certificate, the existing key pair stays. If that key
+        pair cannot be used, the task fails.
     type: str
     choices: [target, controller, external]
     default: target
   csr_path:
     description:
-      - With O(ca_on=external), path of the signing request on the controller. The request contains
+      - Path of the signing request on the controller, with O(ca_on=external). The request contains
         the subject, names and usages of the task.
-      - The request is written again only if it is for another key or differs from the task.
+      - The module rewrites the request only if it is for another key or differs from the task.
     type: path
   certificate_source:
     description:
-      - With O(ca_on=external), path on the controller of the issued certificate and its
-        intermediates. You or your CA create this file.
+      - Path on the controller of the issued certificate and its intermediates, with
+        O(ca_on=external). You or your CA create this file.
       - The certificate can have more names than the task, and other attributes of the subject than
         CN and O.
     type: path
   ca_config:
     description:
-      - Path of a C(cfssl) configuration (C(ca-config.json)), at the location of O(ca_on). Its
-        profile sets usages, expiry and backdate.
+      - Path of a C(cfssl) configuration (C(ca-config.json)), at the location of O(ca_on). The
+        profile in O(profile) sets usages, expiry and backdate.
       - An option of the task overrides the profile.
     type: path
   profile:
     description:
-      - Name of the profile in O(ca_config). If not set, the default of the configuration applies.
+      - Name of the profile in O(ca_config). Without this option, the default profile of the
+        configuration applies.
     type: str
   renew_before:
     description:
       - Length of the renewal window at the end of the validity, as a Go duration or as a percentage
         of O(valid_for), such as V(33%).
-      - A certificate is not renewed if the new one could not end later because of its CA.
-      - With O(ca_on=external), the module writes a new request in the renewal window if necessary.
-        A percentage refers to the validity of the existing certificate.
+      - If a new certificate could not end later because of its CA, the module does not renew the
+        certificate.
+      - With O(ca_on=external), the module writes a new signing request in the renewal window if
+        necessary. A percentage refers to the validity of the existing certificate.
     type: str
     default: 720h
   not_after_policy:
     description:
-      - What to do if a certificate would end after its CA. V(fail) raises an error. V(clamp) ends
-        the certificate with the CA.
+      - Action if a certificate would end after its CA. V(fail) fails the task. V(clamp) issues a
+        certificate that ends with the CA.
     type: str
     choices: [fail, clamp]
     default: fail
   replace:
     description:
       - SHA-256 fingerprints of certificates to replace, in the format of RV(fingerprint_sha256).
-      - If the existing certificate is listed, a certificate for a new key is issued. With
+      - If the existing certificate is listed, the module issues a certificate for a new key. With
         O(regenerate=never), the key stays. A second run changes nothing.
     type: list
     elements: str
     default: []
   force:
     description:
-      - Issue a certificate in every run. The private key stays.
+      - Whether to issue a certificate in every run. The private key stays.
     type: bool
     default: false
   backup:
     description:
-      - Keep the previous content of both files beside them as C(NAME.TIME.bak~), with mode
-        V(0600). The newest five copies are kept.
+      - Whether to keep copies of the previous private key and certificate beside them as
+        C(NAME.TIME.bak~), with mode V(0600). The module keeps the newest five copies.
     type: bool
     default: false
   state:
@@ -272,36 +279,37 @@ options:
     default: present
   _ca_certificate:
     description:
-      - The certificate of a CA on the controller. Only the action plugin sets this option.
+      - CA certificate from the controller, as PEM text. Only the action plugin sets this option.
     type: str
   _certificate:
     description:
-      - The certificate that the controller or the external CA signed. Only the action plugin sets
-        this option.
+      - Certificate that the controller or the external CA signed, as PEM text. Only the action
+        plugin sets this option.
     type: str
   _request:
     description:
-      - The existing signing request on the controller. Only the action plugin sets this option.
+      - Existing signing request from the controller, as PEM text. Only the action plugin sets this
+        option.
     type: str
 notes:
-  - A new key and its certificate are staged beside their files and replace them at the same moment.
-    A killed run leaves the previous pair or the new one. The next run uses or removes its temporary
-    files.
-  - If the key and the certificate are on two file systems, the key is replaced first. The next run
-    repairs the pair if the run was killed in between.
+  - The module stages a new key and its certificate beside the existing files, then replaces both
+    files at the same moment. A killed run leaves the previous key pair or the new key pair. The
+    next run uses or removes the temporary files.
+  - If the key and the certificate are on two file systems, the module replaces the key first. If a
+    run is killed between both, the next run repairs the key pair.
   - As root, the module rejects a directory that an unprivileged user can write to, and every
     directory below it. Sticky directories such as C(/tmp) are allowed.
-  - O(unsafe_writes) has no effect. A file that a rename cannot replace causes an error, for example
-    a file that is mounted into a container.
-  - In check mode, a missing item that an earlier task can create causes a warning. Examples are the
-    CA on the target, a directory and the library.
+  - O(unsafe_writes) has no effect. If a rename cannot replace a file, the module fails. An example
+    is a file that is mounted into a container.
+  - In check mode, the module warns about a missing item that an earlier task can create. Examples
+    are the CA on the target, a directory and the library.
 seealso:
   - module: kube_ha.scheduler.kubeconfig
   - name: community.crypto
-    description: Modules for requests, revocation lists, PKCS#12 and ACME.
+    description: Modules for signing requests, revocation lists, PKCS#12 and ACME.
     link: https://docs.ansible.com/ansible/latest/collections/community/crypto/
   - name: cfssl
-    description: The tool that defines C(ca-config.json) and C(names).
+    description: The tool that defines the formats of C(ca-config.json) and O(names).
     link: https://github.com/cloudflare/cfssl
 author:
   - the kube_ha.scheduler authors (@kube-ha)
@@ -317,7 +325,7 @@ EXAMPLES = r"""
     is_ca: true
     valid_for: 87600h
 
-- name: Issue the pair of a kube-scheduler with a CA on the controller
+- name: Issue the key pair of a kube-scheduler with a CA on the controller
   kube_ha.scheduler.x509_cert:
     path: /etc/kubernetes/cert/kube-scheduler.pem
     privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
@@ -331,7 +339,7 @@ EXAMPLES = r"""
     ca_path: /etc/kubernetes/cert/ca.pem
     ca_privatekey_path: /etc/kubernetes/cert/ca-key.pem
 
-- name: Request the pair of a kube-scheduler from an external CA, which saves m1.pem beside m1.csr
+- name: Request the certificate of a kube-scheduler from an external CA
   kube_ha.scheduler.x509_cert:
     path: /etc/kubernetes/cert/kube-scheduler.pem
     privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
@@ -346,7 +354,7 @@ EXAMPLES = r"""
     csr_path: "/srv/pki/{{ inventory_hostname }}.csr"
     certificate_source: "/srv/pki/{{ inventory_hostname }}.pem"
 
-- name: Issue a pair with cfssl's files, for a scheduler that reads its key as its own user
+- name: Issue a key pair with a cfssl configuration, with read permission for the group k8s
   kube_ha.scheduler.x509_cert:
     path: /etc/kubernetes/cert/kube-scheduler.pem
     privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
@@ -371,7 +379,7 @@ EXAMPLES = r"""
     renew_before: 33%
     not_after_policy: clamp
 
-- name: Issue the pair of another component with an ECC key, and renew it in the last third
+- name: Issue the key pair of etcd with an ECC key, and renew it in the last third
   kube_ha.scheduler.x509_cert:
     path: /etc/etcd/peer.pem
     privatekey_path: /etc/etcd/peer-key.pem
@@ -390,7 +398,7 @@ EXAMPLES = r"""
     ca_path: pki/etcd-ca.pem
     ca_privatekey_path: pki/etcd-ca-key.pem
 
-- name: Create an intermediate CA that signs no other CA, and only for the names of one cluster
+- name: Create an intermediate CA that signs certificates only for the names of one cluster
   kube_ha.scheduler.x509_cert:
     path: pki/cluster-ca.pem
     privatekey_path: pki/cluster-ca-key.pem
@@ -410,7 +418,7 @@ EXAMPLES = r"""
   delegate_to: localhost
   run_once: true
 
-- name: Issue a certificate for the same key now
+- name: Issue a new certificate for the existing key
   kube_ha.scheduler.x509_cert:
     path: /etc/kubernetes/cert/kube-scheduler.pem
     privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
@@ -421,7 +429,7 @@ EXAMPLES = r"""
     force: true
     backup: true
 
-- name: Replace the pair if its key cannot be read
+- name: Replace the key pair if its key cannot be read
   kube_ha.scheduler.x509_cert:
     path: /etc/kubernetes/cert/kube-scheduler.pem
     privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
@@ -432,17 +440,17 @@ EXAMPLES = r"""
     ca_privatekey_path: /etc/kubernetes/cert/ca-key.pem
   register: pair
 
-- name: Show when the certificate ends and why it was issued
+- name: Show the end of the certificate and the reasons to issue it
   ansible.builtin.debug:
     msg: "{{ pair.not_after }}, {{ pair.days_left }} days: {{ pair.reasons | join('; ') }}"
 
-- name: Remove key and certificate
+- name: Remove the key and the certificate
   kube_ha.scheduler.x509_cert:
     path: /etc/kubernetes/cert/kube-scheduler.pem
     privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
     state: absent
 
-- name: Replace a pair whose key may have leaked
+- name: Replace a key pair whose key is possibly leaked
   kube_ha.scheduler.x509_cert:
     path: /etc/kubernetes/cert/ca-reader.pem
     privatekey_path: /etc/kubernetes/cert/ca-reader-key.pem
@@ -457,48 +465,50 @@ EXAMPLES = r"""
 RETURN = r"""
 reasons:
   description:
-    - The reasons to issue a certificate, also in check mode. Empty if no certificate is issued.
+    - Reasons to issue a certificate, also in check mode. Empty if no certificate is issued.
   returned: always
   type: list
   elements: str
   sample: ["ends on 2026-12-01T00:00:00Z, within 720h"]
 awaited:
-  description: The reasons to wait for a certificate. Empty if no certificate is awaited.
+  description: Reasons to wait for a certificate from the external CA. Empty if no certificate is
+    awaited.
   returned: with O(ca_on=external) and O(state=present)
   type: list
   elements: str
   sample: ["the certificate ends on 2026-12-01T00:00:00Z, within 720h"]
 refused:
   description:
-    - Why the certificate from the external CA cannot be used. If it is not empty, the task fails.
+    - Reasons why the certificate from the external CA cannot be used. If a reason exists, the task
+      fails.
   returned: with O(ca_on=external) and O(state=present)
   type: list
   elements: str
   sample: ["lacks the subject alternative names IP:192.0.2.4"]
 subject:
-  description: Subject. An attribute with several values is a sorted list.
+  description: Subject of the certificate. An attribute with several values is a sorted list.
   returned: when O(state=present)
   type: dict
   sample: {CN: "system:kube-scheduler", O: "system:kube-scheduler"}
 issuer:
-  description: Subject of the CA.
+  description: Subject of the CA that issued the certificate.
   returned: when O(state=present)
   type: dict
   sample: {CN: kubernetes}
 subject_alt_name:
-  description: Subject alternative names with their types, sorted.
+  description: Subject alternative names of the certificate with their types, sorted.
   returned: when O(state=present)
   type: list
   elements: str
   sample: ["DNS:m1.example.com", "IP:127.0.0.1"]
 key_usage:
-  description: Key usages with the names of C(openssl), sorted.
+  description: Key usages of the certificate with the names of C(openssl), sorted.
   returned: when O(state=present)
   type: list
   elements: str
   sample: [digitalSignature, keyEncipherment]
 extended_key_usage:
-  description: Extended key usages with the names of C(openssl), sorted.
+  description: Extended key usages of the certificate with the names of C(openssl), sorted.
   returned: when O(state=present)
   type: list
   elements: str
@@ -508,62 +518,64 @@ is_ca:
   returned: when O(state=present)
   type: bool
 path_length:
-  description: Maximum number of CAs below this CA, or null for no limit.
+  description: Maximum number of CAs below the CA of this certificate, or null for no limit.
   returned: when O(state=present)
   type: int
   sample: 0
 name_constraints:
-  description: Names for which the CA can and cannot sign. Both are empty without constraints.
+  description: Names for which the CA can and cannot sign. Without constraints, both lists are
+    empty.
   returned: when O(state=present)
   type: dict
   contains:
     permitted:
-      description: Allowed subtrees.
+      description: Subtrees of names for which the CA can sign.
       type: list
       elements: str
       sample: ["DNS:example.com"]
     excluded:
-      description: Forbidden subtrees.
+      description: Subtrees of names for which the CA cannot sign.
       type: list
       elements: str
       sample: ["IP:192.0.2.0/24"]
 digest:
   description:
-    - Digest of the signature. Null for Ed25519, and in check mode if the CA chooses it.
+    - Digest of the signature. Null for Ed25519. Null in check mode if the CA selects the digest.
   returned: when O(state=present)
   type: str
   sample: sha256
 serial_number:
   description:
-    - Serial number in hexadecimal.
-    - In check mode, serial number, times and fingerprint are null if a certificate would be issued.
+    - Serial number of the certificate in hexadecimal digits.
+    - If the module would issue a certificate in check mode, the serial number, the times and the
+      fingerprint are null.
   returned: when O(state=present)
   type: str
   sample: 4f2c1b0a99887766
 not_before:
-  description: Begin of the validity, in UTC.
+  description: Start of the certificate's validity in UTC.
   returned: when O(state=present)
   type: str
   sample: "2026-11-23T07:55:00Z"
 not_after:
-  description: End of the validity, in UTC.
+  description: End of the certificate's validity in UTC.
   returned: when O(state=present)
   type: str
   sample: "2027-11-23T08:00:00Z"
 days_left:
-  description: Full days until the end of the validity.
+  description: Full days until the certificate expires, negative after the expiry.
   returned: when O(state=present)
   type: int
   sample: 364
 fingerprint_sha256:
-  description: SHA-256 fingerprint in the format of C(openssl x509 -fingerprint).
+  description: SHA-256 fingerprint of the certificate in the format of C(openssl x509 -fingerprint).
   returned: when O(state=present)
   type: str
   sample: 1B:C9:F5:0F:54:64:58:4D:87:4D:42:AC:D6:52:F9:2B:A4:C5:F3:44:6C:1F:93:EE:66:F8:02:7A:9B:4E:32:0D
 chain:
   description:
     - V(valid) if the certificate belongs to the key and is signed by the CA.
-    - Null in check mode if a certificate would be issued.
+    - Null in check mode if the module would issue a certificate.
   returned: when O(state=present)
   type: str
   sample: valid
@@ -578,17 +590,18 @@ privatekey_size:
   type: int
   sample: 2048
 privatekey_curve:
-  description: Curve of an ECC key.
+  description: Curve of an ECC private key.
   returned: when O(state=present)
   type: str
   sample: secp256r1
 clamped:
   description:
-    - Whether the issued certificate ends with its CA, before the end that O(valid_for) sets.
+    - Whether the module issued a certificate that ends with its CA, before the end that
+      O(valid_for) sets.
   returned: if true
   type: bool
 not_after_wanted:
-  description: End of the validity that O(valid_for) sets, in UTC.
+  description: End of the certificate's validity that O(valid_for) sets, in UTC.
   returned: when RV(clamped)
   type: str
   sample: "2028-11-23T08:00:00Z"
