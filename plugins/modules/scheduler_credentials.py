@@ -80,7 +80,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 def main() -> None:
     module = AnsibleModule(argument_spec=spec.CREDENTIALS, supports_check_mode=True)
     module.fail_json(
-        msg="scheduler_credentials needs the action plugin of the collection, which did not run"
+        msg="scheduler_credentials: the action plugin of the collection did not run;"
+        " run the task kube_ha.scheduler.scheduler_credentials"
     )
 
 

@@ -146,7 +146,8 @@ def main() -> None:
         argument_spec=spec.DRILL, required_if=spec.DRILL_REQUIRED_IF, supports_check_mode=True
     )
     module.fail_json(
-        msg="scheduler_drill needs the action plugin of the collection, which did not run"
+        msg="scheduler_drill: the action plugin of the collection did not run;"
+        " run the task kube_ha.scheduler.scheduler_drill"
     )
 
 

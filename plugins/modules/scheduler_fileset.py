@@ -14,8 +14,8 @@ author:
 description:
   - The module manages the file set of one component on a host. The role kube_scheduler uses this
     module.
-  - A file set has three versions. The C(staged) file set is for the next start, the unit runs from
-    the C(live) file set, and the C(previous) file set was live before the last promotion.
+  - A file set has three versions. The C(staged) file set is for the next start. The unit runs from
+    the C(live) file set. The C(previous) file set was live before the last promotion.
   - Before O(state=live), the module changes no file that the running process reads. If the host
     crashes or reboots before that, it starts from the live file set.
   - If the host leads, O(handover) makes the module wait until another member leads, before it

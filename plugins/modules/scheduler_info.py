@@ -12,8 +12,8 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - In one run, the module gathers the state of this host and its scheduler, the health of the
-    scheduler (O(probe)), and the differences from the desired state (O(desired)).
+  - In one run, the module gathers the state of this host and its scheduler. It also checks the
+    health of the scheduler (O(probe)) and the differences from the desired state (O(desired)).
   - The module checks the unit, its process, the process that listens on the port, and readiness
     over verified TLS. It also checks the certificates that the scheduler serves and uses, access to
     its metrics, and the lease.

@@ -330,7 +330,9 @@ limitations:
   type: list
   elements: str
   sample:
-    - "key and kubeconfig are readable by group k8s: systemd before 247 has no LoadCredential"
+    - >-
+      the group k8s can read key and kubeconfig, because systemd before 247 has no LoadCredential;
+      upgrade systemd
 steps:
   description: Remaining steps of the rotation.
   returned: O(step=rotation)
@@ -446,7 +448,8 @@ def main() -> None:
         argument_spec=spec.PLAN, required_if=spec.PLAN_REQUIRED_IF, supports_check_mode=True
     )
     module.fail_json(
-        msg="scheduler_plan needs the action plugin of the collection, which did not run"
+        msg="scheduler_plan: the action plugin of the collection did not run;"
+        " run the task kube_ha.scheduler.scheduler_plan"
     )
 
 

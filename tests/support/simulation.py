@@ -118,7 +118,7 @@ BARE = [
 
 DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]
 LIVE = re.compile(
-    r"TASK \[.* : Promote the staged set\] \*+\n((?:(?:changed|ok|fatal|skipping): \[\S+\].*\n)+)"
+    r"TASK \[.* : Promote the staged file set\] \*+\n((?:(?:changed|ok|fatal|skipping): \[\S+\].*\n)+)"
 )
 
 

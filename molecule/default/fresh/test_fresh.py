@@ -70,7 +70,7 @@ def test_check_mode_lists_the_changes_and_makes_none(lab: Any) -> None:
         "would be installed: python3-cryptography, python3-yaml, /opt/k8s/bin/kube-scheduler-v",
         "--bind-address=127.0.0.1",
         "kind: KubeSchedulerConfiguration",
-        "m1: no dry run; flags and configuration were checked against the version table only",
+        "m1: the module skipped the dry run; the role checked flags and configuration only against the version table",
     ):
         assert words in run.text, words
     for name in lab.names:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.role import answers
 
-LIVE = re.compile(r"TASK \[.* : Promote the staged set\] \*+\n(?:changed|fatal): \[(\w+)\]")
+LIVE = re.compile(r"TASK \[.* : Promote the staged file set\] \*+\n(?:changed|fatal): \[(\w+)\]")
 NAMESPACE, NAME = "election", "the-schedulers"
 # The built-in role for schedulers covers only leases with the default name in kube-system.
 RBAC = f"""

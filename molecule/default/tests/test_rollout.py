@@ -17,7 +17,7 @@ from cryptography import x509
 from tests.support.lab import wait_for, wait_for_age
 
 UNIT = "kube-scheduler.service"
-LIVE = re.compile(r"TASK \[.* : Promote the staged set\] \*+\n(?:changed|fatal): \[(\w+)\]")
+LIVE = re.compile(r"TASK \[.* : Promote the staged file set\] \*+\n(?:changed|fatal): \[(\w+)\]")
 CHANGE = "--extra-vars={kube_scheduler_config: {parallelism: 15}}"
 
 

@@ -67,7 +67,10 @@ def test_unsafe_drills_are_rejected(lab: Any, run_drill: Callable[..., drills.Dr
     pids, standbys = lab.main_pids(), [name for name in lab.names if name != lab.leader()]
     run = lab.play(drills.PLAYBOOK, "--extra-vars=drill=stop")
     assert run.code != 0
-    assert "no host was changed: type yes at the prompt, or pass -e drill_confirm=yes" in run.text
+    assert (
+        "drill_confirm: the drill is not confirmed, and no host was changed;"
+        " type yes at the prompt, or pass -e drill_confirm=yes" in run.text
+    )
     result = run_drill("stop", f"--extra-vars=drill_targets={','.join(lab.names)}")
     assert result.run.code != 0
     assert "are all the healthy members; leave out at least one healthy member" in result.run.text

@@ -190,7 +190,7 @@ class TestCa:
         playbook, *words = rotate("ca", *following.words)
         assert lab.cut_off(
             playbook,
-            "TASK [kube_ha.scheduler.kube_scheduler : Promote the staged set]",
+            "TASK [kube_ha.scheduler.kube_scheduler : Promote the staged file set]",
             2,
             *words,
         )

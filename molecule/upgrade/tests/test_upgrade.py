@@ -28,7 +28,7 @@ from tests.support.upgrade import NEW, OLD, nothing_lost, runs, under_pods, vers
 # No release has these version numbers. The role does not download a binary that is already
 # installed.
 ENDS_AT_ONCE, ENDS_LATER, BROKEN = "1.36.7", "1.36.8", "1.36.9"
-LIVE = re.compile(r"TASK \[.* : Promote the staged set\] \*+\n(?:changed|fatal): \[(\w+)\]")
+LIVE = re.compile(r"TASK \[.* : Promote the staged file set\] \*+\n(?:changed|fatal): \[(\w+)\]")
 # The wrapper passes the dry run and reports the version of the real binary, but exits when it
 # starts as a service.
 WRAPPER = f"""#!/bin/sh

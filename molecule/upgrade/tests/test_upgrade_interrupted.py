@@ -21,12 +21,12 @@ PREFIX = "kube_ha.scheduler.kube_scheduler : "
 # interrupts the roll of another member, and the leader is last.
 POINTS = [
     "Gather the facts of the host",
-    "Record that the role installed the binary",
-    "Stage key, certificate and kubeconfig",
-    "Stage configuration and unit and verify them in a dry run",
-    "Promote the staged set",
+    "Record the installed binary",
+    "Stage the key, the certificate and the kubeconfig",
+    "Stage the configuration and the unit, and check them in a dry run",
+    "Promote the staged file set",
     "Wait until this member is healthy",
-    "Promote the staged set",
+    "Promote the staged file set",
     "Fail if the cluster is unhealthy",
 ]
 # These tasks run during the download, during staging, and during two rolls.

@@ -134,8 +134,8 @@ def test_uninstall_requires_confirmation(tmp_path: Path) -> None:
     run = Simulation(tmp_path).run("playbooks/uninstall.yml")
     refused(run)
     assert (
-        "nothing was removed: type yes at the prompt, or pass -e kube_scheduler_confirm=yes"
-        in run.text
+        "kube_scheduler_confirm: the removal is not confirmed, and nothing was removed;"
+        " type yes at the prompt, or pass -e kube_scheduler_confirm=yes" in run.text
     )
 
 

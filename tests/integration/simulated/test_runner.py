@@ -45,7 +45,7 @@ def test_runner_events_show_the_rollout(tmp_path: Path) -> None:
     rolled = [
         event["host"]
         for event in of(events, "runner_on_ok")
-        if event["task"] == "Promote the staged set"
+        if event["task"] == "Promote the staged file set"
     ]
     assert rolled == ["m2", "m3", "m1"], "the leader last"
     text = json.dumps(events)
