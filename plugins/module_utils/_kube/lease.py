@@ -169,7 +169,7 @@ def make_reader(
             try:
                 record = parse_lease(get(path), source)
             except LeaseError as exc:
-                raise LeaseError(f"{path}: {exc}") from None
+                raise LeaseError(f"{path}: {exc}; find the client that wrote it") from None
             except KubeError as exc:
                 if exc.kind == "not_found":
                     leases_served = leases_served or f'"{name}" not found' in str(exc)

@@ -66,8 +66,9 @@ class CertificateAuthority(t.NamedTuple):
 def load_authority(path: str, key_path: str, passphrase_path: str | None) -> CertificateAuthority:
     """Load a CA with its key; of several certificates in the file, use that of the key.
 
-    Raises MissingError if a file does not exist, FilesError if it cannot be read, and X509Error
-    if other users can access the key, or if the key is damaged or belongs to no certificate.
+    Raises MissingError if a file does not exist, and FilesError if it cannot be read. Raises
+    X509Error if other users can access the key, or if the key is damaged or belongs to no
+    certificate.
     """
     content = _read_required(path, "ca_path")
     key_pem = _read_required(key_path, "ca_privatekey_path")

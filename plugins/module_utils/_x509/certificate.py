@@ -123,7 +123,7 @@ def _read_name_constraints(certificate: x509.Certificate) -> dict[str, list[str]
 
 
 def read_identity(certificate: x509.Certificate | None, now: datetime) -> CertificateFields:
-    """Return serial number, validity, days left and fingerprint; without a certificate, all None."""
+    """Return serial number, validity, days left and fingerprint; all None without certificate."""
     if certificate is None:
         return dict.fromkeys(
             ("serial_number", "not_before", "not_after", "days_left", "fingerprint_sha256")

@@ -48,8 +48,8 @@ class _Candidate(t.NamedTuple):
 def converge_external(run: PairRun) -> PairResult:
     """Install the certificate that the external CA issued for the key of this host, or request one.
 
-    Until the certificate is received, the existing key pair stays in use, even if it is in its
-    renewal window or its key is not of the specified kind.
+    Until the certificate is received, the existing key pair stays in use. This is also true in its
+    renewal window, and for a key that is not of the specified kind.
     """
     if run.spec.ca.sent_authority is None:
         raise X509Error(

@@ -28,8 +28,8 @@ _CERTIFICATE_RIGHTS = {"mode": "0644", "attributes": None}
 class PairFiles:
     """The files of a key pair.
 
-    If an older key pair is still in use, a new key without a certificate is the `waiting` key in a
-    separate file beside the key.
+    If an older key pair is in use, a new key without a certificate is the `waiting` key. Its file
+    is beside the key.
     """
 
     def __init__(self, module: attributes.FilesModule) -> None:

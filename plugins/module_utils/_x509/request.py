@@ -138,7 +138,10 @@ def _verify_key(request: x509.CertificateSigningRequest) -> None:
         )
     weakness = find_weakness(public)
     if weakness:
-        raise X509Error(f"the host's signing request is for {weakness}")
+        raise X509Error(
+            f"the host's signing request is for {weakness}; check that the host runs x509_cert of"
+            " this collection"
+        )
 
 
 def _read_request(request: x509.CertificateSigningRequest) -> CertificateFields:
