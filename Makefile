@@ -29,7 +29,7 @@ $(VENV)/.ready: requirements/dev.txt lab/bootstrap
 	@lab/bootstrap $(VENV) $<
 	@touch $@
 
-# Further sets of tools.
+# The requirements of further environments, each with its own pins.
 .cache/%/.ready: requirements/%.txt lab/bootstrap
 	@lab/bootstrap .cache/$* $<
 	@touch $@

@@ -42,7 +42,7 @@ PACKAGES = (
 OFFERED = ("python3-cryptography", "python3-yaml")
 
 FILES = {
-    # Unit hardening and LoadCredential need a shared root mount. lab-init sets the mount before
+    # Unit hardening and LoadCredential need a shared root mount. This script sets the mount before
     # systemd starts, so that `podman stop` and `podman start` restore a host completely.
     "/usr/sbin/lab-init": "#!/bin/sh\nmount --make-rshared /\nexec /lib/systemd/systemd\n",
     "/etc/ssh/sshd_config.d/lab.conf": (

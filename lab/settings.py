@@ -21,7 +21,10 @@ MAX_MASTERS = 12
 CONTROL_PLANE = 3  # maximum number of hosts with etcd and kube-apiserver
 MIRROR_PORT = 80
 SUITES = ("bookworm", "bullseye", "trixie")
-"""Debian releases for the hosts. The first is the default and runs the control plane."""
+"""Debian releases that a host can have.
+
+The first release is the default and runs the control plane.
+"""
 # RFC 2544 reserves this range for benchmarks, and no router forwards it
 BENCHMARK_RANGE = ipaddress.IPv4Network("198.18.0.0/15")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}

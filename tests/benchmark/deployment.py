@@ -315,7 +315,7 @@ def measure_command(
 class Measured:
     """Hold all results for one size of the lab."""
 
-    libraries: float  # seconds to install the libraries
+    libraries: float  # seconds that the installation of the libraries takes
     rounds: dict[str, list[Round]]
     floors: list[Floor]
 

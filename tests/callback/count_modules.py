@@ -1,7 +1,7 @@
 """Count the module processes and tasks of each host in a playbook run.
 
-Processes of action plugins and skipped tasks count too. For each, append a line `HOST module NAME`
-or `HOST task NAME` to the file that COUNT_MODULES names.
+Processes of action plugins and skipped tasks count too. The callback appends a line
+`HOST module NAME` or `HOST task NAME` to the file that COUNT_MODULES names.
 """
 
 from __future__ import annotations

@@ -28,11 +28,11 @@ from tests.support.fake_module import one_line
 
 SEED = os.environ.get("FUZZ_SEED") or "1"
 SECONDS = float(os.environ.get("FUZZ_SECONDS") or 30)
-"""Seconds for all parts together, which run in parallel on the workers of pytest-xdist."""
+"""Total seconds of all parts, which run in parallel on the workers of pytest-xdist."""
 CASE = os.environ.get("FUZZ_CASE")
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT") or 1)
 CASE_SECONDS = 20
-"""Seconds of wall time, on a machine with other load."""
+"""Maximum wall time of a case in seconds, which is long enough for a busy machine."""
 LONGEST = 2000
 """Maximum number of characters of an error."""
 DISTINCT = 20

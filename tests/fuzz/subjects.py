@@ -71,7 +71,7 @@ MODULES: dict[str, ModuleType] = {
     "scheduler_fileset": scheduler_fileset,
 }
 GATHERED = {**RESULT, "clock_offset": 0.0, "round_trip": 0.1}
-"""Return a result of scheduler_info, as its action plugin returns it."""
+"""Result of scheduler_info in the form that its action plugin returns."""
 NAMES = ["m1", "m2", "m3"]
 TOKEN = "t0ken-that-is-a-s3cret"
 PASSPHRASE = "passphrase-that-is-a-s3cret"
@@ -212,7 +212,7 @@ class Watch:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        """Nothing to close."""
+        """Close nothing, because this class opens no connection."""
 
     def wait_until_ready(self) -> None:
         """Return at once."""

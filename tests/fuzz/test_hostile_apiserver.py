@@ -33,12 +33,15 @@ from tests.support import apiserver
 
 ANSWERS = 500
 TIMEOUT = 0.4
-"""Seconds for one response. The client must then give up, and a busy machine gets more time."""
+"""Seconds that the client waits for one response.
+
+The limit of the test is longer, because a busy machine needs more time.
+"""
 GRACE = 4.0
 SAID = ["-----BEGIN CERTIFICATE-----", "-----BEGIN PRIVATE KEY-----"]
-"""Those of values.TEXTS that a server can return as its reason.
+"""Texts of values.TEXTS that a server can return as a reason.
 
-Another test checks that no real key is reported.
+Another test checks that no error contains a real key.
 """
 
 HEADS = [

@@ -41,7 +41,7 @@ from tests.unit.plugins.module_utils._scheduler.drill.test_verdict import (
 
 WIDTHS = (400, 800, 1400)
 LONG = "a-hostname-of-a-master-that-is-as-long-as-one-may-be." * 4
-SMALLEST = 11.5  # pixels, on a screen
+SMALLEST = 11.5  # minimum font size in pixels on a screen
 
 
 def of_drill() -> str:

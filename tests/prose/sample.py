@@ -13,7 +13,7 @@ from collections import defaultdict
 from tests.prose import extract
 
 SHARES = {"pages": 30, "tasks": 10, "messages": 20, "comments": 25, "documentation": 15}
-"""In percent."""
+"""Percentage of the sample that each kind gets."""
 WORD = re.compile(r"[A-Za-z][a-z']+")
 CODE_SPAN = re.compile(r"`[^`]*`|\]\([^)]*\)")
 

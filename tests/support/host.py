@@ -386,4 +386,4 @@ RESULT: dict[str, Any] = {
     "drift": [],
     "awaited": [],
 }
-"""Return the result of scheduler_info for a healthy host."""
+"""Result of scheduler_info for a healthy host."""

@@ -32,11 +32,11 @@ UNIT = "kube-scheduler.service"
 PROGRAM = os.environ.get("LAB_ANSIBLE_PLAYBOOK") or str(
     Path(sys.executable).parent / "ansible-playbook"
 )
-"""ansible-playbook of another ansible-core, if make molecule got CORE."""
+"""Path of ansible-playbook. CORE of `make molecule` selects another ansible-core."""
 NOT_GIVEN_BACK = re.compile(r"Failed to release l(?:ock|ease)\b.*has been modified")
 """Log line of a scheduler whose lease was renewed during its release (kubernetes#131867)."""
 MOMENT = 0.3
-"""Seconds that a task has run when it is killed."""
+"""Seconds between the start of a task and the signal that kills the task."""
 
 
 @dataclass

@@ -19,7 +19,7 @@ from tests.support.pki import Ca
 from tests.support.upgrade import CRASHED, RELEASED, Measured, nothing_lost, under_pods
 
 KNOWN = (1, 32)
-"""The first version whose apiserver logs the certificate of a client."""
+"""First Kubernetes version whose apiserver logs the certificate of a client."""
 RELEASES = (1, 21)
 SHORT = (
     (

@@ -73,7 +73,7 @@ def compared(name: str, leader: str, **changes: Any) -> dict[str, Any]:
 
 
 CSR = create_request(spare("ECC")).decode()
-"""Return a certificate request of a host."""
+"""Certificate request of a host, in PEM."""
 NOTHING = {
     "installed": False,
     "prepared": False,
@@ -101,7 +101,7 @@ NOTHING = {
     "port": {"number": 10259, "addresses": [], "held_by": "", "ours": False},
     "lease": None,
 }
-"""Return what differs on an untouched host."""
+"""Facts of an untouched host that differ from the facts of a healthy host."""
 BARE = [
     {"part": "packages", "reason": "the Python library yaml is missing"},
     {"part": "user", "reason": "the user k8s does not exist"},
@@ -113,7 +113,7 @@ BARE = [
     {"part": "kubeconfig", "reason": "/etc/kubernetes/kube-scheduler.kubeconfig: is missing"},
     {"part": "unit", "reason": "/etc/systemd/system/kube-scheduler.service: is missing"},
 ]
-"""Return the drift of such a host."""
+"""Drift of an untouched host."""
 
 
 DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]

@@ -21,9 +21,9 @@ from tests.support.lab import UNIT, Lab, Run
 OLD, NEW = "1.36.1", "1.37.2"
 RETRY_PERIOD = 2.0
 RELEASED = 2.2 * RETRY_PERIOD + 1
-"""Maximum of seconds without a leader after a released lease."""
+"""Maximum number of seconds without a leader after the release of a lease."""
 CRASHED = timings.DEFAULT_TIMINGS.crash_bound + 1
-"""Maximum of seconds without a leader after a lease that must expire."""
+"""Maximum number of seconds without a leader if the lease must expire."""
 
 
 def version(number: str) -> str:

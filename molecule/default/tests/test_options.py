@@ -35,7 +35,7 @@ STRINGS = [
     "$HOME",
 ]
 AGE = 60
-"""Return a Go duration in seconds."""
+"""Age in seconds at which certificates become due in these tests."""
 PROFILES = [{"schedulerName": name} for name in STRINGS]
 
 

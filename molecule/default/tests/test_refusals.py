@@ -41,8 +41,13 @@ def refused(lab: Any, *sentences: str, tmp: Path | None = None, **variables: Any
 def test_invalid_settings_for_hosts_and_plans_are_rejected(lab: Any) -> None:
     """One run reports all errors of hosts and plans.
 
-    The errors are an apiserver that does not respond, settings that the version rejects or ignores,
-    another lock than the running lock, a port of another process, and another scheduler.
+    The errors are:
+
+    - an apiserver that does not respond
+    - settings that the version rejects or ignores
+    - a lock that differs from the running lock
+    - a port that another process uses
+    - another scheduler on the host
     """
     squatted, other = lab.host("m2"), lab.host("m3")
     path = "/etc/kubernetes/manifests/kube-scheduler.yaml"

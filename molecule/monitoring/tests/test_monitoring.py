@@ -131,7 +131,7 @@ def calm(lab: Any, prometheus: Prometheus) -> Iterator[None]:
 
     def settled() -> bool:
         # If a version does not release its lease, the other members must wait. The report shows
-        # this fact.
+        # the wait.
         prometheus.report()
         return not prometheus.firing()
 

@@ -16,7 +16,7 @@ from tests.support.upgrade import nothing_lost, under_pods
 pytestmark = pytest.mark.usefixtures("deployed")
 
 SYSTEMS = {"m3": ("12", "252", "3.11"), "m4": ("11", "247", "3.9"), "m5": ("13", "257", "3.13")}
-"""The Debian, systemd and Python version of each host."""
+"""Versions of Debian, systemd and Python of each host."""
 
 
 @pytest.fixture(scope="module")

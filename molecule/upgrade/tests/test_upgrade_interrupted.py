@@ -17,8 +17,8 @@ from tests.support.lab import UNIT, wait_for
 from tests.support.upgrade import NEW
 
 PREFIX = "kube_ha.scheduler.kube_scheduler : "
-# One task of each phase. The module of a killed run continues on the host. Therefore each run
-# interrupts the roll of another member, and the leader is last.
+# The list has at least one task of each phase. The module of a killed run continues on the host.
+# Therefore each run interrupts the roll of another member, and the leader is last.
 POINTS = [
     "Gather the facts of the host",
     "Record the installed binary",

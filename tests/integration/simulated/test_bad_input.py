@@ -286,7 +286,7 @@ def test_missing_binary_fails_before_any_host_changes(
 
 
 def test_status_needs_no_version(cluster_of_bare_hosts: Simulation) -> None:
-    """The status also reports hosts without a version. Only a deployment rejects them."""
+    """The status also reports hosts without a version. Only a deployment rejects such hosts."""
     cluster_of_bare_hosts.variables["kube_scheduler_version"] = ""
     run = cluster_of_bare_hosts.run("playbooks/status.yml")
     refused(run, "gather", "drift")

@@ -318,7 +318,7 @@ def test_certificate_of_a_replaced_host_is_rejected(site: Site) -> None:
     assert site.run()["chain"] == "valid"
 
 
-# --- what a host says is data
+# --- requests that a host returns
 
 
 def lying(**ask: Any) -> str:
@@ -444,7 +444,7 @@ def test_invalid_reasons_are_ignored(site: Site, value: Any) -> None:
     assert len(result.get("msg", "")) < 2000
 
 
-# --- what is on the controller
+# --- files on the controller
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

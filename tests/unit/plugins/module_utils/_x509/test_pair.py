@@ -601,7 +601,7 @@ def test_digest_is_rejected_for_an_ed25519_ca(host: Host, ca: Ca) -> None:
     assert host.snapshot() == {}
 
 
-# Signed elsewhere
+# Certificates that are signed outside of the host
 
 
 def elsewhere(ca: Ca) -> dict[str, Any]:
@@ -779,7 +779,7 @@ def test_request_with_other_content_is_rejected(csr: Any) -> None:
     one_line(caught.value)
 
 
-# What may go wrong
+# Errors
 
 
 def junk(good: bytes) -> dict[str, bytes]:

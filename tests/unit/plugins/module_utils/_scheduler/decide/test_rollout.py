@@ -382,12 +382,12 @@ def test_leader_is_not_rolled_before_excluded_members(
 def test_standbys_are_rolled_without_excluded_members() -> None:
     alone = scope(playing="m2")
     for own in (
-        {"drift": []},  # a leader without drift
-        {"lease": {"holder": "m1.example", "moving": True}},  # a standby
+        {"drift": []},  # the member leads and has no drift
+        {"lease": {"holder": "m1.example", "moving": True}},  # the member is a standby
         {
             "healthy": False,
             "lease": {"holder": "m2.example", "moving": False},
-        },  # a leader that does not renew
+        },  # the member leads and does not renew
     ):
         outcome = {"m2": result("m2", **own)}
         assert rollout.check_leader_scope(rollout.compute_order(outcome), outcome, alone) == []
