@@ -23,7 +23,7 @@ CHECK_NAMES = {
     "ready": "readiness",
     "metrics_anonymous": "metrics for an anonymous client",
     "metrics_reader": "metrics for an authorized client",
-    "metrics_http": "metrics over plain HTTP",
+    "metrics_http": "metrics at the http:// URL",
     "lease": "the lease, read with the scheduler's credentials",
     "settings": "the settings in use, from /configz",
 }

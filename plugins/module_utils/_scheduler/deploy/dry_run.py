@@ -72,7 +72,7 @@ def check_staged_set(
     if code:
         raise FilesetError(
             f"{program} rejects the staged flags or configuration, so nothing was promoted:"
-            f" {failure_reason(output)}"
+            f" {failure_reason(output)}; correct this setting"
         )
     fileset.update_record(dry_run=digest)
     return True

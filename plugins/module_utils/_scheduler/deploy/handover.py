@@ -133,7 +133,8 @@ def hand_over(
             return _stop_and_wait(unit, service, readers, before, options.timeout)
     except LEASE_ACCESS_ERRORS as error:
         raise FilesetError(
-            f"{unit} leads and was not stopped, because its lease cannot be read: {error}"
+            f"{unit}: the leader was not stopped, because the lease cannot be read: {error};"
+            " check the apiserver"
         ) from None
 
 
@@ -191,5 +192,5 @@ def _stop_and_wait(
     service.start(unit)
     raise FilesetError(
         f"{unit}: the leader was stopped, but {reason} within {timeout:g} s;"
-        " nothing was promoted, and the unit was started again"
+        " nothing was promoted, and the unit was started again; check the other members"
     )

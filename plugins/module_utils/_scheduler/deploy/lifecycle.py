@@ -189,7 +189,7 @@ def _make_live(deployment: Deployment) -> FilesetResult:
     if not fileset.record()["original"] and digest != fileset.digest():
         raise FilesetError(
             f"{os.path.join(fileset.root, 'staged')} changed after the set was staged;"
-            " run the earlier phases again"
+            " run all phases of the role again"
         )
     pod = static_pod.replaced_static_pod(fileset, deployment.proc, params["attempt"])
     handed_over = None

@@ -56,7 +56,7 @@ def read_state(path: str) -> FileState | None:
 
     Raises FilesError for anything else, such as a directory.
     """
-    with paths.explain_errors(path, "look at"):
+    with paths.explain_errors(path, "read"):
         try:
             info = os.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
@@ -100,7 +100,9 @@ def sha256_of_file(path: str) -> str:
                 total.update(block)
                 left -= len(block)
     except OSError as error:
-        raise FilesetError(f"cannot read {path}: {error.strerror}") from None
+        raise FilesetError(
+            f"cannot read {path}: {error.strerror}; check that the file exists"
+        ) from None
     return total.hexdigest()
 
 

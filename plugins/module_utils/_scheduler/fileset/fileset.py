@@ -96,7 +96,7 @@ class Fileset:
 
     def check_directory(self) -> None:
         """Raise FilesetError if the directory has other content, which removal would delete."""
-        with paths.explain_errors(self.root, "look at"):
+        with paths.explain_errors(self.root, "read"):
             names = os.listdir(self.root) if os.path.isdir(self.root) else []
         unknown = [
             name
@@ -147,7 +147,9 @@ class Fileset:
             except OSError as error:
                 if dry and isinstance(error, FileNotFoundError):
                     continue
-                raise FilesetError(f"cannot read {path}: {error.strerror}") from None
+                raise FilesetError(
+                    f"cannot read {path}: {error.strerror}; check the path of the binary"
+                ) from None
             if not stat.S_ISREG(info.st_mode):
                 raise FilesetError(
                     f"{path} is not a regular file; set the path of the binary",
@@ -191,8 +193,8 @@ class Fileset:
         staged = self.record()["staged"]
         if staged is None:
             raise FilesetError(
-                f"{os.path.join(self.root, 'staged')} contains no complete set;"
-                " run the earlier phases first"
+                f"{os.path.join(self.root, 'staged')} contains no complete file set;"
+                " run all phases of the role"
             )
         return recorded_items(staged)
 
@@ -340,7 +342,7 @@ class Fileset:
         if missing:
             raise FilesetError(
                 f"{os.path.join(self.root, 'staged')} lacks {', '.join(missing)};"
-                " run the earlier phases first"
+                " run all phases of the role"
             )
 
     # --- The live set
@@ -477,14 +479,17 @@ class Fileset:
     def _require_previous(self) -> MemberSet:
         previous = self.previous_set()
         if previous is None:
-            raise FilesetError(f"{self.root} contains no previous set, so rollback is not possible")
+            raise FilesetError(
+                f"{self.root} contains no previous set, so rollback is not possible;"
+                " deploy the expected version instead"
+            )
         missing = [
             i.name for i in recorded_items(previous) if read_state(self.previous_path(i)) is None
         ]
         if missing:
             raise FilesetError(
                 f"{os.path.join(self.root, 'previous')} lacks {', '.join(missing)},"
-                " so rollback is not possible"
+                " so rollback is not possible; deploy the expected version instead"
             )
         return previous
 

@@ -95,7 +95,8 @@ LOCK_RULE = ValueRule(
     "is not a lock type; set a type such as leases",
 )
 TIMEOUT_RULE = ValueRule(
-    lambda value: 0 < value <= MAX_WAIT_S, f"is not between 0 and {MAX_WAIT_S} seconds"
+    lambda value: 0 < value <= MAX_WAIT_S,
+    f"is not between 0 and {MAX_WAIT_S} seconds; set a value in this range",
 )
 ARGUMENT_RULE = ValueRule(
     lambda value: not value or ONE_LINE.fullmatch(value),
@@ -181,10 +182,15 @@ def _check_replacements(params: FilesetParams, option: str, name_pattern: re.Pat
     for name, value in params[option].items():
         if not name_pattern.fullmatch(name):
             raise FilesetError(
-                f"{name[:80]!r} cannot be part of the command or the configuration", option=option
+                f"{name[:80]!r} cannot be part of the command or the configuration;"
+                " set another name",
+                option=option,
             )
         if not _is_scalar_line(value):
-            raise FilesetError(f"the value of {name[:80]!r} is not one line of text", option=option)
+            raise FilesetError(
+                f"the value of {name[:80]!r} is not one line of text; remove the line breaks",
+                option=option,
+            )
 
 
 def parse_files(files: t.Sequence[dict[str, t.Any]]) -> list[Item]:
@@ -209,7 +215,10 @@ def _member_problems(entry: FilesetParams, used: t.Container[str]) -> t.Iterator
     if content is not None and link is not None:
         yield f"{name!r} has both content and link_to; set one of them"
     if content is not None and (len(content) > MAX_CONTENT_CHARS or NOT_TEXT.search(content)):
-        yield f"the content of {name!r} is not text of at most {MAX_CONTENT_CHARS} characters"
+        yield (
+            f"the content of {name!r} is not text of at most {MAX_CONTENT_CHARS} characters;"
+            " set a shorter text"
+        )
     if not OCTAL_MODE.fullmatch(entry["mode"]):
         yield f"mode {entry['mode'][:80]!r} of {name!r} is not octal; use a value such as '0644'"
 

@@ -43,7 +43,7 @@ def process_kubeconfig(unit: str, path: str) -> str:
     if os.path.exists(credential):
         return credential
     if not path:
-        raise ProbeError("no kubeconfig is known, neither from the process nor from the task")
+        raise ProbeError("the kubeconfig of the scheduler is unknown; set the option kubeconfig")
     return trusted_path(path)
 
 
@@ -57,11 +57,14 @@ def trusted_path(kubeconfig: str) -> str:
         info = os.stat(path)
         risk = paths.find_risk(os.path.dirname(path))
     except OSError as error:
-        raise ProbeError(f"{kubeconfig}: {error.strerror}") from None
+        raise ProbeError(f"{kubeconfig}: {error.strerror}; check this path") from None
     if info.st_uid not in (0, os.geteuid()) or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         risk = "other users can write it"
     if risk is not None:
-        raise ProbeError(f"{kubeconfig} is not used as root: {risk}")
+        raise ProbeError(
+            f"{kubeconfig} is not used as root: {risk};"
+            " let only root write the file and its directory"
+        )
     return path
 
 

@@ -211,7 +211,8 @@ class Systemd:
         )
         if code:
             raise SystemdError(
-                f"systemd-run failed for {name}.timer: {_first_line(code, out, err)}"
+                f"systemd-run failed for {name}.timer: {_first_line(code, out, err)};"
+                f" run journalctl -u {name}.timer"
             )
 
     def run_with_credentials(

@@ -52,7 +52,7 @@ def _read_version(server: str, params: t.Mapping[str, t.Any]) -> tuple[str | Non
     except KubeError as error:
         return None, str(error)
     if not isinstance(version, str):
-        return None, f"{server}/version contains no version; is this the address of an apiserver?"
+        return None, f"{server}/version returned no version; set the URL of an apiserver"
     return version, None
 
 

@@ -141,7 +141,7 @@ def _compare_staged(fileset: Fileset) -> list[str]:
     except FilesError as error:
         return [str(error)]
     return [
-        f"{fileset.staged_path(item)}: differs from {item.path}, which is as planned"
+        f"{fileset.staged_path(item)}: differs from {item.path}, which has the desired state"
         for item in fileset.items
         if item.name in names
     ]

@@ -48,7 +48,7 @@ def format_mode(mode: int) -> str:
 def describe_absence(path: str, error: OSError | ValueError) -> str:
     """Return the reason for a path that cannot be read."""
     if isinstance(error, ValueError):
-        return f"{path!r}: is not a usable path"
+        return f"{path!r}: contains a character that no path can contain"
     return f"{path}: {'is missing' if isinstance(error, FileNotFoundError) else error.strerror}"
 
 

@@ -118,7 +118,7 @@ def _compare_provided_file(item: Item, options: t.Mapping[str, t.Any]) -> list[s
     if content is None:
         return [f"{item.path}: is missing"]
     if source_sha256 is None:
-        return [f"{item.path}: its source on the controller is missing"]
+        return [f"{item.path}: the source file on the controller is missing"]
     if hashlib.sha256(content).hexdigest() != source_sha256:
         return [f"{item.path}: content differs from the source on the controller"]
     is_key = item.name == "privatekey"

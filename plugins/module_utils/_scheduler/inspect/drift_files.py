@@ -60,14 +60,14 @@ def compare_binary(desired: DesiredState, fileset: Fileset) -> list[str]:
     mode = format_mode(info.st_mode)
     reasons = []
     if not info.st_mode & stat.S_IXOTH:
-        reasons.append(f"{path}: mode is {mode}, so that other users cannot run it")
+        reasons.append(f"{path}: mode is {mode}, so other users cannot run it")
     is_writable = info.st_uid != 0 or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if desired.binary_source != "present" and is_writable:
         owner = user_name(info.st_uid)
         reasons.append(f"{path}: users other than root can write it (owner {owner}, {mode})")
     recorded = fileset.record()["binaries"].get(path)
     if recorded is None:
-        return [*reasons, f"{path}: its checksum was never verified"]
+        return [*reasons, f"{path}: the checksum of the binary was never verified"]
     return reasons + _compare_content(desired, info, recorded)
 
 
@@ -95,10 +95,10 @@ def compare_links(desired: DesiredState) -> list[str]:
             continue
         if not os.path.islink(item.path):
             problem = "is not a link" if os.path.lexists(item.path) else "is missing"
-            reasons.append(f"{item.path}: {problem}, expected -> {item.link_to}")
+            reasons.append(f"{item.path}: {problem}, expected a link to {item.link_to}")
         elif os.readlink(item.path) != item.link_to:
             target = os.readlink(item.path)
-            reasons.append(f"{item.path} -> {target}, expected {item.link_to}")
+            reasons.append(f"{item.path}: links to {target}, expected {item.link_to}")
     return reasons
 
 
@@ -170,7 +170,7 @@ def compare_unit(desired: DesiredState, properties: t.Mapping[str, str]) -> list
     if load_state == "masked":
         reasons.append(f"{unit} is masked")
     elif properties.get("NeedDaemonReload") == "yes":
-        reasons.append(f"{unit} was changed after systemd read it")
+        reasons.append(f"{unit} changed after systemd read it")
     fragment = properties.get("FragmentPath", "")
     if load_state == "loaded" and fragment:
         reasons += _compare_fragment(desired, fragment)

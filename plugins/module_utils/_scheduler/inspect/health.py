@@ -56,7 +56,9 @@ def evaluate_health(
     certificate count, not what it serves.
     """
     port = observed["port"]
-    problems = [f"another kube-scheduler runs here: {other}" for other in observed["others"]]
+    problems = [
+        f"another kube-scheduler runs on this host: {other}" for other in observed["others"]
+    ]
     problems += _unit_problems(observed, steady)
     if port["held_by"] and not port["ours"]:
         problems.append(f"port {port['number']} is held by {port['held_by']}")
@@ -81,13 +83,13 @@ def _unit_problems(observed: Observation, steady: float) -> list[str]:  # noqa: 
         is_running = bool(observed["process"]["pid"])
         return [] if is_running else [f"the static pod {unit['static_pod']} does not run"]
     if unit["load_state"] == "masked":
-        return [f"{name} is masked, so that it cannot start"]
+        return [f"{name} is masked, so it cannot start"]
     if unit["load_state"] != "loaded":
         return [f"{name} is not installed"]
     if unit["active_state"] != "active":
         return [f"{name} is {unit['active_state']} ({unit['sub_state']}, result {unit['result']})"]
     if unit["enabled"] != "enabled":
-        return [f"{name} is not enabled, so that it would not start after a reboot"]
+        return [f"{name} is not enabled, so it does not start after a reboot"]
     if steady and unit["restarts"]:
         return [f"systemd restarted {name} after it exited (restarts: {unit['restarts']})"]
     if unit["active_seconds"] < steady:
@@ -123,7 +125,10 @@ def _lease_problems(lease: facts.Lease | None) -> list[str]:
     if lease is None or lease["moving"]:
         return []
     waited = round(lease["elapsed"], 1)
-    return [f"{CHECK_NAMES['lease']}: it is {lease['state']}, not renewed within {waited:g} s"]
+    return [
+        f"{CHECK_NAMES['lease']}: its state is {lease['state']};"
+        f" it was not renewed within {waited:g} s"
+    ]
 
 
 def _reload_problems(observed: Observation) -> t.Iterator[str]:
@@ -132,4 +137,6 @@ def _reload_problems(observed: Observation) -> t.Iterator[str]:
     if served and live and served["fingerprint_sha256"] != live["fingerprint_sha256"]:
         yield f"{CHECK_NAMES['served']} is not the one in {live['path']}"
     if observed["probes"]["used_loaded"] is False:
-        yield f"{CHECK_NAMES['used']} can be the previous one; its log shows no reload"
+        yield (
+            f"{CHECK_NAMES['used']} can be older than the live certificate; the log shows no reload"
+        )

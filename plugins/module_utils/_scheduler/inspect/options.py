@@ -61,7 +61,9 @@ def _check_range(
 ) -> None:
     if not minimum <= params[option] <= maximum:
         raise FilesetError(
-            f"{params[option]} is not between {minimum} and {maximum}{unit}", option=option
+            f"{params[option]} is not between {minimum} and {maximum}{unit};"
+            " set a value in this range",
+            option=option,
         )
 
 
@@ -72,13 +74,16 @@ def _check_address(value: str) -> None:
     except ValueError:
         is_valid = False
     if not is_valid:
-        raise FilesetError(f"{value[:80]!r} is not an IP address", option="bind_address")
+        raise FilesetError(
+            f"{value[:80]!r} is not an IP address; set an IP address", option="bind_address"
+        )
 
 
 def _check_serving(entry: t.Mapping[str, t.Any]) -> None:
     for name, is_valid in SERVING_RULES.items():
         if not is_valid(entry[name]):
             raise FilesetError(
-                f"{name} {str(entry[name])[:80]!r} is not valid in a version table",
+                f"{name} {str(entry[name])[:80]!r} is not valid;"
+                " pass the version table of the role",
                 option="versions",
             )

@@ -43,6 +43,7 @@ class ProbedProcess:
         bound = LOOPBACK.get(self.process["bind_address"], self.process["bind_address"])
         if bound not in self.listening_addresses and not is_loopback(bound):
             raise ProbeError(
-                f"nothing listens at {bound} on port {self.process['secure_port']} of this host"
+                f"no process listens at {bound} on port {self.process['secure_port']} of this host;"
+                " check the bind address"
             )
         return bound

@@ -87,7 +87,7 @@ def run_probes(probed: ProbedProcess, previous: LeaseRecord | None) -> ProbeResu
 def describe_certificate(pem: str) -> facts.Certificate:
     """Describe a certificate by this host's clock. Raises ProbeError if it cannot be read."""
     if not is_installed("cryptography"):
-        raise ProbeError("it cannot be read, because python3-cryptography is not installed")
+        raise ProbeError("the certificate cannot be read; install python3-cryptography")
     # The import takes longer than a whole query without probes.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (  # noqa: PLC0415
         parse_certificates,
@@ -97,7 +97,7 @@ def describe_certificate(pem: str) -> facts.Certificate:
 
     certificate = next(iter(parse_certificates(pem.encode("ascii", "replace"))), None)
     if certificate is None:
-        raise ProbeError("it cannot be parsed")
+        raise ProbeError("the certificate cannot be parsed; replace it")
     now = datetime.now(timezone.utc)
     begins, ends = read_validity(certificate)
     return t.cast(

@@ -324,7 +324,7 @@ OWN = (
     ("kubeconfig", "/k: is missing"),
     ("unit", f"/u: {facts.OTHER_DIGEST}"),
     ("process", "x.service is activating"),
-    ("staged", "/s: differs from /k, which is as planned"),
+    ("staged", "/s: differs from /k, which has the desired state"),
 )
 
 

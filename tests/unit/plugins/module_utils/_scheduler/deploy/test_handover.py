@@ -197,7 +197,8 @@ def test_unit_is_started_again_if_no_member_takes_the_lease(cluster: Cluster, ki
     with pytest.raises(FilesetError) as caught:
         hand_over(cluster, timeout=0.3)
     assert str(caught.value) == (
-        f"{UNIT_NAME}: the leader was stopped, but no other member took the lease within 0.3 s; nothing was promoted, and the unit was started again"
+        f"{UNIT_NAME}: the leader was stopped, but no other member took the lease within 0.3 s;"
+        " nothing was promoted, and the unit was started again; check the other members"
     )
     assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
 
@@ -224,7 +225,7 @@ def test_unreadable_lease_stops_nothing(cluster: Cluster, tmp_path: Path) -> Non
     Path(cluster.path).unlink()  # type: ignore[attr-defined]
     with pytest.raises(
         FilesetError,
-        match=f"^{UNIT_NAME} leads and was not stopped, because its lease cannot be read: ",
+        match=f"^{UNIT_NAME}: the leader was not stopped, because the lease cannot be read: ",
     ):
         hand_over(cluster)
     assert cluster.did == []

@@ -207,14 +207,14 @@ def test_check_mode_predicts_and_changes_nothing(host: Host) -> None:
 def test_incomplete_set_is_not_promoted(host: Host) -> None:
     host.run("prepared")
     host.run("staged")
-    with pytest.raises(FilesetError, match=r"staged lacks key; run the earlier phases first"):
+    with pytest.raises(FilesetError, match=r"staged lacks key; run all phases of the role"):
         host.run("live")
     assert not host.etc.exists()
 
 
 def test_incomplete_set_gets_no_dry_run(host: Host) -> None:
     """The error comes before staging; systemd would only report an unreadable credential."""
-    with pytest.raises(FilesetError, match=r"staged lacks key; run the earlier phases first"):
+    with pytest.raises(FilesetError, match=r"staged lacks key; run all phases of the role"):
         host.run("staged", command=["/bin/app"], user="k8s", dry_run_flags={}, dry_run_texts={})
     assert not (host.root / "fileset").exists()
 
@@ -470,7 +470,7 @@ def test_live_rejects_a_changed_staged_set(host: Host) -> None:
     host.stage_key("secret 2")
     with pytest.raises(
         FilesetError,
-        match="changed after the set was staged; run the earlier phases again",
+        match="changed after the set was staged; run all phases of the role again",
     ):
         host.run("live")
     assert host.tree()["etc/key.pem"] == "secret 1"
@@ -487,7 +487,7 @@ def test_live_rejects_a_set_completed_after_staging(host: Host) -> None:
 
 def test_live_without_a_staged_set_fails(host: Host) -> None:
     with pytest.raises(
-        FilesetError, match="contains no complete set; run the earlier phases first"
+        FilesetError, match="contains no complete file set; run all phases of the role"
     ):
         host.run("live")
 

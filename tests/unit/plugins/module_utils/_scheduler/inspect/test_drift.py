@@ -233,7 +233,7 @@ def test_drift_is_complete_before_a_rollout_and_empty_after_it(
         "packages: the Python library yaml is missing",
         "user: the user root does not exist",
         "binary: /bin/app-v1: is missing",
-        "link: /bin/app: is missing, expected -> app-v1",
+        "link: /bin/app: is missing, expected a link to app-v1",
         "log_dir: /log: is missing",
         "certificate: /etc/certificate: the private key is missing",
         "certificate: /etc/certificate: the certificate is missing",
@@ -303,7 +303,7 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     ),
     (
         mode("bin/app-v1", 0o644),
-        ["binary: /bin/app-v1: mode is 0644, so that other users cannot run it"],
+        ["binary: /bin/app-v1: mode is 0644, so other users cannot run it"],
     ),
     (
         mode("bin/app-v1", 0o777),
@@ -312,8 +312,8 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     (directory("bin/app-v1"), ["binary: /bin/app-v1: is not a regular file"]),
     (remove("bin/app-v1"), ["binary: /bin/app-v1: is missing"]),
     (relink("app-v0"), ["link: /bin/app -> app-v0, expected app-v1"]),
-    (remove("bin/app"), ["link: /bin/app: is missing, expected -> app-v1"]),
-    (directory("bin/app"), ["link: /bin/app: is not a link, expected -> app-v1"]),
+    (remove("bin/app"), ["link: /bin/app: is missing, expected a link to app-v1"]),
+    (directory("bin/app"), ["link: /bin/app: is not a link, expected a link to app-v1"]),
     (mode("log", 0o700), ["log_dir: /log: mode is 0700, expected 0755"]),
     (
         lambda host: (host.log_dir.rmdir(), host.log_dir.write_text("")),
@@ -365,7 +365,7 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
         ["unit: /etc/systemd/system/x.service.d/a.conf: changes the unit"],
     ),
     (state("LoadState", "masked"), ["unit: x.service is masked"]),
-    (state("NeedDaemonReload", "yes"), ["unit: x.service was changed after systemd read it"]),
+    (state("NeedDaemonReload", "yes"), ["unit: x.service changed after systemd read it"]),
     (
         state("FragmentPath", "/lib/x.service"),
         ["unit: x.service is read from /lib/x.service, expected /units/x.service"],
@@ -378,7 +378,9 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     ),
     (
         write("fileset/staged/privatekey", "garbage"),
-        ["staged: /fileset/staged/privatekey: differs from /etc/privatekey, which is as planned"],
+        [
+            "staged: /fileset/staged/privatekey: differs from /etc/privatekey, which has the desired state"
+        ],
     ),
     (
         remove("fileset/staged/config"),
@@ -516,7 +518,7 @@ def test_present_binary_is_not_compared_with_a_source(host: Cluster) -> None:
     (host.bin / "app-v1").chmod(0o775)
     assert host.drift() == []
     (host.root / "fileset/record.json").write_text("{}")
-    assert "record: /bin/app-v1: its checksum was never verified" in host.drift()
+    assert "record: /bin/app-v1: the checksum of the binary was never verified" in host.drift()
     (host.bin / "app-v1").unlink()
     assert "binary: /bin/app-v1: is missing" in host.drift()
 
@@ -533,7 +535,9 @@ def test_key_pair_from_the_controller_is_compared_by_checksum(host: Cluster) -> 
         "certificate: /etc/privatekey: content differs from the source on the controller"
     ]
     host.pair["privatekey_sha256"] = None
-    assert host.drift() == ["certificate: /etc/privatekey: its source on the controller is missing"]
+    assert host.drift() == [
+        "certificate: /etc/privatekey: the source file on the controller is missing"
+    ]
     host.pair.update(sums)
     host.paths["privatekey"].chmod(0o644)
     assert host.drift() == ["certificate: /etc/privatekey: mode is 0644, expected 0600"]
@@ -542,8 +546,14 @@ def test_key_pair_from_the_controller_is_compared_by_checksum(host: Cluster) -> 
 
 
 def test_unusable_path_is_drift(host: Cluster) -> None:
-    assert host.drift(log_dir="/a\0b")[0] == "log_dir: '/a\\x00b': is not a usable path"
-    assert any("is not a usable path" in line for line in host.drift(binary="/a\0b"))
+    assert (
+        host.drift(log_dir="/a\0b")[0]
+        == "log_dir: '/a\\x00b': contains a character that no path can contain"
+    )
+    assert any(
+        "contains a character that no path can contain" in line
+        for line in host.drift(binary="/a\0b")
+    )
 
 
 def test_no_line_contains_a_private_key(host: Cluster) -> None:

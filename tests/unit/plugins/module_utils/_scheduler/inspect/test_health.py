@@ -110,7 +110,7 @@ def test_replaced_pair_is_a_problem_until_the_process_has_loaded_it() -> None:
     assert health.evaluate_health(replaced) == []
     assert health.evaluate_health(replaced, reloaded=True) == [
         "the served certificate is not the one in /c.pem",
-        "the certificate used at the apiserver can be the previous one; its log shows no reload",
+        "the certificate used at the apiserver can be older than the live certificate; the log shows no reload",
     ]
     replaced["probes"]["used_loaded"] = True
     assert len(health.evaluate_health(replaced, reloaded=True)) == 1
@@ -120,7 +120,7 @@ def test_replaced_pair_is_a_problem_until_the_process_has_loaded_it() -> None:
     ("path", "value", "problem"),
     [
         ("unit.load_state", "not-found", "kube-scheduler.service is not installed"),
-        ("unit.load_state", "masked", "kube-scheduler.service is masked, so that it cannot start"),
+        ("unit.load_state", "masked", "kube-scheduler.service is masked, so it cannot start"),
         (
             "unit.active_state",
             "activating",
@@ -129,14 +129,14 @@ def test_replaced_pair_is_a_problem_until_the_process_has_loaded_it() -> None:
         (
             "unit.enabled",
             "disabled",
-            "kube-scheduler.service is not enabled, so that it would not start after a reboot",
+            "kube-scheduler.service is not enabled, so it does not start after a reboot",
         ),
         (
             "port.ours",
             False,
             "port 10259 is held by kube-scheduler (pid 7, kube-scheduler.service)",
         ),
-        ("others", ["static pod x"], "another kube-scheduler runs here: static pod x"),
+        ("others", ["static pod x"], "another kube-scheduler runs on this host: static pod x"),
         (
             "probes.served",
             EXPIRED,
@@ -162,7 +162,7 @@ def test_replaced_pair_is_a_problem_until_the_process_has_loaded_it() -> None:
         (
             "lease",
             {"state": "expired", "moving": False, "elapsed": 6.004},
-            "the lease, read with the scheduler's credentials: it is expired, not renewed within 6 s",
+            "the lease, read with the scheduler's credentials: its state is expired; it was not renewed within 6 s",
         ),
     ],
 )

@@ -635,7 +635,7 @@ def test_replaced_pair_is_loaded_if_the_log_shows_it(master: Master, style: str)
     problems = master.query(desired=desired, reloaded=True, **pair)["problems"]
     assert [problem.partition(";")[0] for problem in problems] == [
         f"{CHECK_NAMES['served']} is not the one in {path}",
-        f"{CHECK_NAMES['used']} can be the previous one",
+        f"{CHECK_NAMES['used']} can be older than the live certificate",
     ]
     master.systemd.log = [
         (path.stat().st_ctime - 1, "certificate rotation detected"),

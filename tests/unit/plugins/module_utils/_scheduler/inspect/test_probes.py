@@ -352,11 +352,11 @@ def test_invalid_earlier_record_is_ignored(described: Any) -> None:
 
 
 def test_invalid_certificate_fails_the_probe() -> None:
-    with pytest.raises(ProbeError, match="it cannot be parsed"):
+    with pytest.raises(ProbeError, match="the certificate cannot be parsed; replace it"):
         probes.describe_certificate(
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
         )
-    with pytest.raises(ProbeError, match="it cannot be parsed"):
+    with pytest.raises(ProbeError, match="the certificate cannot be parsed; replace it"):
         probes.describe_certificate("\u2603")
 
 
@@ -377,7 +377,7 @@ def test_mounted_credential_precedes_the_path(
 
 
 def test_missing_kubeconfig_fails_the_probe(tmp_path: Path) -> None:
-    with pytest.raises(ProbeError, match="no kubeconfig is known"):
+    with pytest.raises(ProbeError, match="the kubeconfig of the scheduler is unknown"):
         process_kubeconfig("x.service", "")
     with pytest.raises(ProbeError, match="No such file"):
         process_kubeconfig("x.service", str(tmp_path / "nothing"))
@@ -414,7 +414,7 @@ def test_only_addresses_of_this_host_are_probed(world: World, tmp_path: Path) ->
             None,
         )
         assert (
-            len([error for error in errors if f"nothing listens at {address} on port" in error])
+            len([error for error in errors if f"no process listens at {address} on port" in error])
             == 3
         )
 
