@@ -4,11 +4,11 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Read a file that a process names, with the rights of that process.
+"""Read a file that a process names, with the permissions of that process.
 
-The process can belong to any local user or to a container, so its paths, links and files are data
-of that user. A child process reads and parses the file. The child takes the root directory, user
-and groups of the process, but no capability. Its memory, processor time and wall time are limited.
+The process can belong to any local user or to a container, so its paths, links and files are not
+trusted. A child process reads and parses the file. The child takes the root directory, user and
+groups of the process, but no capability. The memory and the run time of the child are limited.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ Parse = t.Callable[[bytes], t.Any]
 
 
 def read_as(proc: Proc, pid: int, path: str, parse: Parse) -> t.Any:
-    """Return what `parse` makes of a file that a process names; None if the process cannot read it.
+    """Return the parsed content of a file that a process names; None if it cannot be read.
 
-    `parse` runs in the child, and its result must be JSON. A path is absolute in the root directory
-    of the process. Only a regular file of at most `MAX_FOREIGN_FILE_BYTES` is read.
+    `parse` runs in the child, and its result must be valid in JSON. `path` is an absolute path in
+    the root directory of the process. The file must be a regular file of at most
+    `MAX_FOREIGN_FILE_BYTES`.
     """
     ids = proc.ids(pid)
     if ids is None or not os.path.isabs(path):
@@ -72,7 +73,7 @@ def read_as(proc: Proc, pid: int, path: str, parse: Parse) -> t.Any:
 
 
 def _receive(stream: int) -> bytes:
-    """Read the child's result within the wall time; empty if it is too late or too long."""
+    """Return the output of the child; empty if it exceeds the time or the length limit."""
     deadline, content = time.monotonic() + MAX_CHILD_WALL_S, b""
     while True:
         left = deadline - time.monotonic()
@@ -94,7 +95,7 @@ def _decode(content: bytes) -> t.Any:
 
 
 def _end(child: int) -> None:
-    """Kill the child; give up on one that the kernel does not end in time."""
+    """Kill the child, and wait for its end for a limited time."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(child, signal.SIGKILL)
     deadline = time.monotonic() + MAX_REAP_S
@@ -103,7 +104,7 @@ def _end(child: int) -> None:
 
 
 def _report(output: int, become: t.Callable[[], None], path: str, parse: Parse) -> t.NoReturn:
-    """Read, parse and report in the child, which ends here whatever happens."""
+    """Read the file, write the parsed content to `output`, and always end the child."""
     try:
         _limit()
         become()
@@ -131,10 +132,10 @@ def _limit() -> None:
 
 
 def _become(root_path: str, ids: tuple[int, int, list[int]], output: int) -> None:
-    """Take root directory, user and groups of the process, and drop every capability."""
+    """Take the root directory, user and groups of the process, and drop all capabilities."""
     uid, gid, groups = ids
     root = os.open(root_path, os.O_RDONLY | os.O_DIRECTORY)
-    # Without root's rights, the caller is the user that the child must be limited to.
+    # If the module does not run as root, the child already has the permissions of a single user.
     if os.geteuid() == ROOT:
         if uid == ROOT and os.path.samestat(os.fstat(root), os.stat("/")):
             uid, gid, groups = NOBODY, NOBODY, []
@@ -145,7 +146,7 @@ def _become(root_path: str, ids: tuple[int, int, list[int]], output: int) -> Non
         _drop_bounding_set()
         os.setresuid(uid, uid, uid)
     _drop_capabilities()
-    # The child must not find what its parent has open, such as the module's arguments.
+    # Close the open files of the parent, such as the arguments of the module.
     os.closerange(0, output)
     os.closerange(output + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
@@ -157,7 +158,7 @@ def _drop_bounding_set() -> None:
 
 
 def _drop_capabilities() -> None:
-    """Drop the capabilities that user 0 keeps. Raises OSError."""
+    """Drop the capabilities that a process of user 0 keeps. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
     empty = (ctypes.c_uint32 * 6)()
@@ -168,7 +169,7 @@ def _drop_capabilities() -> None:
 
 
 def _read(path: str) -> bytes | None:
-    """Read a regular file without waiting for a peer. Raises OSError."""
+    """Read a regular file; never wait for the writer of a FIFO. Raises OSError."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         return None
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)

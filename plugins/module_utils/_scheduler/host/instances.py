@@ -4,7 +4,10 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Describe the other instances of the role on this host, which must not share ports and paths."""
+"""Describe the other instances of the role on this host.
+
+Instances must not share ports, leases or paths.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +41,9 @@ def other_instances(
     pid_of: t.Callable[[str], int],
     serving: t.Sequence[versions.Serving],
 ) -> list[facts.Instance]:
-    """Describe the instances whose record is next to that of `fileset`.
+    """Describe the other instances: those with a file set directory next to that of `fileset`.
 
-    A running instance is described by its process, a stopped one by its staged set.
+    The description uses the process of a running instance, and the staged set of a stopped one.
     """
     described = []
     for other in fileset.siblings():

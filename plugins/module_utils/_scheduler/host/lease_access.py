@@ -31,13 +31,13 @@ LEASE_ACCESS_ERRORS = (KubeError, LeaseError, ProbeError)
 
 
 def process_kubeconfig(unit: str, path: str) -> str:
-    """Return the kubeconfig that the process reads.
+    """Return the path of the kubeconfig that the process uses.
 
-    This is its systemd credential if it has one, otherwise `path`. The credential does not change
-    with the file. It is read in the host's view, because the process could arrange its own view.
+    If the unit has a systemd credential, this is the path of the credential on the host. Otherwise,
+    it is `path`. A change of the file does not change the credential.
 
-    Raises ProbeError if a user other than root could have written the kubeconfig, which names
-    further files and the server that receives their content.
+    Raises ProbeError if a user other than root can write the kubeconfig. Such a user could name
+    files that only root can read, and a server that receives the content.
     """
     credential = os.path.join(credentials_dir(unit), "kubeconfig")
     if os.path.exists(credential):
@@ -50,7 +50,7 @@ def process_kubeconfig(unit: str, path: str) -> str:
 def trusted_path(kubeconfig: str) -> str:
     """Return the resolved path of a kubeconfig that root can use.
 
-    Raises ProbeError if a user other than root could have written it.
+    Raises ProbeError if a user other than root can write the kubeconfig.
     """
     path = os.path.realpath(kubeconfig)
     try:
@@ -61,10 +61,7 @@ def trusted_path(kubeconfig: str) -> str:
     if info.st_uid not in (0, os.geteuid()) or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         risk = "other users can write it"
     if risk is not None:
-        raise ProbeError(
-            f"{kubeconfig} is not used as root: {risk};"
-            " let only root write the file and its directory"
-        )
+        raise ProbeError(f"{kubeconfig} is not used as root: {risk}")
     return path
 
 
@@ -73,6 +70,6 @@ def record_readers(
 ) -> list[t.Callable[[], LeaseRecord | None]]:
     """Return one reader for each group of lease sources.
 
-    During a lock change, members write only to one of the two objects of a lock.
+    While the lock type changes, a member can write to only one of the two objects.
     """
     return [make_reader(client.get, namespace, name, sources) for sources in groups]

@@ -6,7 +6,7 @@
 
 """Read processes and sockets from /proc.
 
-Data that a process controls, such as its command line, is read up to a maximum length.
+The length of data that a process controls, such as the command line, is limited.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Proc:
         return ""
 
     def user(self, pid: int) -> tuple[int, int] | None:
-        """Return user ID and group ID; None if real and effective IDs differ (setuid)."""
+        """Return the user ID and group ID; None if real and effective IDs differ (setuid)."""
         status = self._text(str(pid), "status")
         uid, gid = (
             re.search(rf"^{name}:\s+(\d+)\s+\1\s", status, re.MULTILINE) for name in ("Uid", "Gid")
@@ -127,7 +127,7 @@ class Proc:
         return (int(uid[1]), int(gid[1])) if uid and gid else None
 
     def ids(self, pid: int) -> tuple[int, int, list[int]] | None:
-        """Return user, group and further groups of a process; None if it is between two users."""
+        """Return the user, group and supplementary groups of a process; None if setuid."""
         main = self.user(pid)
         groups = re.search(r"^Groups:([ \t\d]*)$", self._text(str(pid), "status"), re.MULTILINE)
         return (
@@ -135,13 +135,13 @@ class Proc:
         )
 
     def start_ticks(self, pid: int) -> int | None:
-        """Return the start time in clock ticks since boot; it identifies a reused process ID."""
-        # The command name, in parentheses, can contain any character.
+        """Return the start time in clock ticks since boot, to detect a reused process ID."""
+        # The command name is in parentheses, and can contain any character.
         words = self._text(str(pid), "stat").rpartition(")")[2].split()
         return int(words[19]) if len(words) > 19 and words[19].isdigit() else None
 
     def started(self, pid: int) -> float | None:
-        """Return the start time in Unix seconds by the current clock, to 10 ms."""
+        """Return the start time in Unix seconds by the current clock, rounded to 10 ms."""
         ticks = self.start_ticks(pid)
         boot = (
             time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -151,7 +151,7 @@ class Proc:
         return None if ticks is None else boot + ticks / os.sysconf("SC_CLK_TCK")
 
     def unit(self, pid: int) -> str:
-        """Return the innermost control group whose name looks like a systemd unit, or ""."""
+        """Return the innermost control group with the name of a systemd unit, otherwise ""."""
         lines = self._text(str(pid), "cgroup").splitlines()
         return next((word for line in lines for word in line.split("/")[-1:] if "." in word), "")
 
@@ -169,13 +169,13 @@ class Proc:
         return f"{self.comm(pid) or 'a process'} (pid {pid}, {self.unit(pid) or 'no unit'})"
 
     def namespace(self, pid: int | str, kind: str) -> str:
-        """Return the identifier of a namespace of a process, such as its `net`."""
+        """Return the identifier of a namespace of a process; `kind` is a type such as `net`."""
         with contextlib.suppress(OSError):
             return os.readlink(os.path.join(self.root, str(pid), "ns", kind))
         return ""
 
     def user_namespace_owner(self, pid: int) -> int | None:
-        """Return the user ID that created the user namespace of a process, None if unknown."""
+        """Return the ID of the user that created the user namespace; None if unknown."""
         with contextlib.suppress(OSError):
             handle = os.open(self.path(pid, "ns", "user"), os.O_RDONLY | os.O_CLOEXEC)
             try:
@@ -196,7 +196,7 @@ class Proc:
         return inodes
 
     def listeners(self) -> list[Listener]:
-        """Return the listening TCP sockets; this takes milliseconds with many connections."""
+        """Return the listening TCP sockets. With many connections, this takes milliseconds."""
         return [
             listener
             for table in ("net/tcp", "net/tcp6")
@@ -208,8 +208,8 @@ class Proc:
     ) -> tuple[list[str], int | None]:
         """Return the addresses that listen on a port, and the process that holds it.
 
-        The process is 0 if unknown, None if no process listens. `pid` is checked first; other
-        processes are read only if it does not hold the port.
+        The process is 0 if it is unknown, and None if no process listens. Other processes are read
+        only if the process `pid` does not hold the port.
         """
         addresses = {
             listener.inode: listener.address for listener in listeners if listener.port == number
@@ -221,12 +221,12 @@ class Proc:
 
 
 class LocalScheduler(t.NamedTuple):
-    """The scheduler of one unit, and the units of the role's other instances."""
+    """The scheduler of one unit, and the units of the other instances of the role."""
 
-    pid: int  # 0 for none
+    pid: int  # 0 if no process runs
     unit: str
-    lease: tuple[str, str]  # namespace and name
-    holder: int | None  # of the expected port, as in Proc.port_holder
+    lease: tuple[str, str]  # namespace and name of the lease
+    holder: int | None  # process that holds the expected port, as Proc.port_holder returns it
     instances: t.Collection[str] = ()
 
 
@@ -235,9 +235,12 @@ def other_schedulers(
 ) -> list[int]:
     """Return the other kube-scheduler processes that hold the port or use the same lease.
 
-    Any user can start a process with that name. These processes do not count: those that an
-    unprivileged user runs in a login session or in a user namespace, those in another network
-    namespace, children of the unit, and the role's other instances.
+    Any user can start a process with that name, so these processes are ignored:
+
+    - processes of an unprivileged user in a login session or in a user namespace
+    - processes in another network namespace
+    - children of the unit
+    - the other instances of the role
     """
     network, users = proc.namespace("self", "net"), proc.namespace("self", "user")
 

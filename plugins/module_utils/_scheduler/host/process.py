@@ -50,13 +50,14 @@ class ListenAddress(t.NamedTuple):
 def read_process_settings(proc: Proc, pid: int) -> ProcessSettings:
     """Read the command line and the configuration of a process.
 
-    The configuration is read with the rights of the process. An unreadable file counts as missing.
+    The configuration is read with the permissions of the process. If it is unreadable, it counts as
+    missing.
     """
     words = proc.command_line(pid) if pid else []
     path = parse_flags(words[1:]).get("config", "")
     config = NO_CONFIG
     if os.path.isabs(path):
-        # The child that parses it cannot import from its root directory.
+        # Import now: the child that parses the configuration has another root directory.
         with contextlib.suppress(ImportError):
             import yaml  # noqa: F401, PLC0415
         parsed = read_as(proc, pid, path, parse_config)
@@ -75,8 +76,8 @@ def describe_process(
 ) -> facts.Process:
     """Return the description of a process for the result.
 
-    `fallback` applies if the command line cannot be read. Arguments, settings, user and
-    environment are included only if the process has no digest: another installer created it.
+    If the command line cannot be read, `fallback` replaces its settings. Arguments, settings, user
+    and environment are included only for a process that the role did not create.
     """
     if not pid:
         return _no_process()

@@ -4,10 +4,10 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Run a foreign program in a transient systemd service that can neither read nor change the host.
+"""Run an untrusted program in a transient systemd service with limited permissions.
 
 Any local user or container can have written the program, so it runs as a dynamic user without
-network, capabilities and access to private files, for a limited time and with limited memory.
+network, capabilities and access to private files. Its run time and memory are limited.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_RUN_S = 10
 MAX_SANDBOX_WALL_S = MAX_RUN_S + 5.0
 MAX_OUTPUT_BYTES = 65536
 MIN_SYSTEMD = 239
-"""The first version with all properties that the sandbox depends on. Source: systemd's NEWS."""
+"""First systemd version with all required properties of the sandbox. Source: NEWS of systemd."""
 
 SANDBOX_PROPERTIES = (
     "CapabilityBoundingSet=",
@@ -56,15 +56,15 @@ SANDBOX_PROPERTIES = (
     "TimeoutStopSec=1",
     "UMask=0077",
 )
-# First version of systemd with each further property. Source: systemd's NEWS.
+# First systemd version with each optional property. Source: NEWS of systemd.
 LATER_PROPERTIES = {"RestrictSUIDSGID=yes": 242, "ProtectProc=invisible": 247}
 
 
 def run_sandboxed(program: str, argument: str) -> str:
-    """Return what a program prints, at most `MAX_OUTPUT_BYTES`; empty if it cannot run.
+    """Return the output of a program, at most `MAX_OUTPUT_BYTES`; empty if it cannot run.
 
-    `program` can be a path such as /proc/PID/exe: this process opens it, so it does not need to
-    exist under that name in the sandbox.
+    `program` can be a path such as /proc/PID/exe, which does not exist in the sandbox. The module
+    opens the file.
     """
     try:
         handle = os.open(program, os.O_RDONLY | os.O_CLOEXEC)
@@ -98,7 +98,7 @@ def command(argument: str, systemd_version: int) -> list[str]:
         "--",
         "/bin/sh",
         "-c",
-        # The service manager expands $NAME as in a unit.
+        # The service manager expands $NAME as in a unit, so each $ is doubled.
         'exec /proc/self/fd/0 "$$1"',
         "sh",
         argument,
@@ -112,7 +112,7 @@ def _run(stdin: int, words: list[str]) -> str:
         try:
             return _receive(process).decode("utf-8", "replace")
         finally:
-            # The service ends itself by RuntimeMaxSec.
+            # If systemd-run is killed, systemd stops the service after RuntimeMaxSec.
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
 

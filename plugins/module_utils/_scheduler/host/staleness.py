@@ -5,7 +5,7 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """Check whether the process of the unit runs from the live set.
 
-Drift and promotion use this check.
+The drift detection and the promotion use this check.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 )
 
 CLOCK_TOLERANCE_S = 0.2
-"""Resolution at which the start of a process and the timestamp of a file can be compared."""
+"""Tolerance for comparing the start of a process with the timestamp of a file."""
 
 
 class LiveSet(t.NamedTuple):
     """The live set that a process is compared with."""
 
     items: t.Sequence[Item]
-    digest: str  # of everything that the process reads at its start
-    binaries: t.Mapping[str, RecordedBinary]  # of the record
+    digest: str  # digest of all files that the process reads at its start
+    binaries: t.Mapping[str, RecordedBinary]  # the recorded binaries
 
 
 def staleness_reasons(
@@ -47,8 +47,8 @@ def staleness_reasons(
 ) -> list[str]:
     """Return why the unit must be enabled or restarted, one line per reason.
 
-    `properties` are those of the unit. The digest in the environment shows what the unit claims,
-    not what the process read, so that the files are also compared with the process.
+    `properties` are the properties of the unit. The digest in the environment comes from the unit,
+    not from the files that the process read. Therefore, the files are also compared.
     """
     reasons = []
     if properties.get("ActiveState") != "active":
@@ -102,7 +102,7 @@ def _credential_reasons(item: Item, copy: str) -> list[str]:
 def _change_reasons(path: str, started: float) -> list[str]:
     with contextlib.suppress(OSError):
         changed = os.lstat(path).st_ctime
-        # A timestamp in the future is from before the clock was set back, and proves nothing.
+        # If the clock was set back, a timestamp can be in the future. It is then ignored.
         if started + CLOCK_TOLERANCE_S < changed <= time.time() + CLOCK_TOLERANCE_S:
             return [f"{path} changed after the process started"]
     return []

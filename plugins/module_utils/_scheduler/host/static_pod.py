@@ -46,14 +46,17 @@ MANIFEST_ARGUMENT = re.compile(
     r"""(?m)^[ \t]*-[ \t]+["']?(--[a-z][a-z0-9-]*(?:=[^"'\n]*)?)["']?[ \t]*$"""
 )
 MAX_STOP_S = 90.0
-"""kubelet notices a removed manifest within 20 s, and the grace period of the pod is 30 s."""
+"""Timeout for the stop of the pod.
+
+kubelet notices a removed manifest within 20 s, and the grace period of the pod is 30 s.
+"""
 STOP_POLL_S = 0.1
 
 
 def manifest_path(unit: str) -> str:
-    """Return the manifest that runs the scheduler instead of the unit, "" if there is none.
+    """Return the path of the manifest of the scheduler's static pod, "" if there is none.
 
-    Only the default instance can have one.
+    Only the default instance can have a static pod.
     """
     return MANIFEST if unit == f"{LEASE_NAME}.service" and os.path.isfile(MANIFEST) else ""
 
@@ -72,10 +75,10 @@ def kubeconfig_path(path: str) -> str:
 
 
 def find_pid(proc: Proc, unit: str) -> int:
-    """Return the process of the pod, 0 for none.
+    """Return the process of the static pod, 0 if there is none.
 
-    Any container can name its process kube-scheduler. The pod's process is in the control group of
-    a static pod, and has the arguments of the manifest.
+    Any container can name its process kube-scheduler. The process of the static pod is in the
+    control group of a static pod, and has the arguments of the manifest.
     """
     local = LocalScheduler(0, unit, (LEASE_NAMESPACE, LEASE_NAME), None)
     others = other_schedulers(
@@ -99,9 +102,9 @@ class StaticPod:
         self.fileset, self.item, self.proc, self.attempt = fileset, item, proc, attempt
 
     def stop(self, unit: str) -> None:
-        """Move the manifest to the previous set, and wait until the process of the pod has ended.
+        """Move the manifest to the previous set, and wait for the end of the process.
 
-        If the process does not end, restore the manifest and raise FilesetError.
+        If the process does not end in time, restore the manifest and raise FilesetError.
         """
         pid = find_pid(self.proc, unit)
         started = self.proc.start_ticks(pid)
@@ -123,7 +126,7 @@ class StaticPod:
 
 
 def replaced_static_pod(fileset: Fileset, proc: Proc, attempt: str) -> StaticPod | None:
-    """Return the static pod that the staged set replaces, None if there is none."""
+    """Return the static pod that the staged set replaces; None if there is none."""
     item = next(
         (item for item in fileset.items if item.name == STATIC_POD and item.is_absent), None
     )

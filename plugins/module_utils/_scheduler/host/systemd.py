@@ -19,14 +19,14 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 )
 
 BOOTED = "/run/systemd/system"
-MIN_CREDENTIALS_VERSION = 247  # LoadCredential, systemd's NEWS
+MIN_CREDENTIALS_VERSION = 247  # first version with LoadCredential; source: NEWS of systemd
 QUERY_TIMEOUT_S = 30
-"""Timeout of a query, which is slow on a busy host."""
+"""Timeout of a query. On a busy host, a query is slow."""
 JOB_TIMEOUT_S = 300
-"""Timeout of a stop or start. The timeouts of the unit are shorter."""
+"""Timeout of a start or stop, longer than the timeouts in the unit."""
 RUN_TIMEOUT_S = 60
 TIMEOUT_EXIT_CODE = 124
-"""Exit code of timeout(1) if the time has expired."""
+"""Exit code of timeout(1) if the command timed out."""
 PROPERTIES = (
     "LoadState",
     "ActiveState",
@@ -58,7 +58,7 @@ def parse_show(text: str) -> dict[str, str]:
 
 
 def main_pid(properties: t.Mapping[str, str]) -> int:
-    """Return the main process of a unit, 0 for none."""
+    """Return the ID of the main process of a unit, 0 if there is none."""
     return int_property(properties, "MainPID")
 
 
@@ -69,7 +69,7 @@ def int_property(properties: t.Mapping[str, str], name: str) -> int:
 
 
 def active_seconds(properties: t.Mapping[str, str], now: float) -> float:
-    """Return for how long a unit has been active, in seconds. `now` is from CLOCK_MONOTONIC."""
+    """Return the seconds for which a unit has been active. `now` is a time of CLOCK_MONOTONIC."""
     entered = properties.get("ActiveEnterTimestampMonotonic", "")
     if properties.get("ActiveState") != "active" or not re.fullmatch(r"[1-9][0-9]{0,18}", entered):
         return 0.0
@@ -77,12 +77,12 @@ def active_seconds(properties: t.Mapping[str, str], now: float) -> float:
 
 
 def drop_ins(properties: t.Mapping[str, str], unit: str) -> list[str]:
-    """Return the drop-ins of this unit only; distributions ship some for all services."""
+    """Return the drop-ins of this unit, without those of distributions for all services."""
     return [path for path in properties.get("DropInPaths", "").split() if f"/{unit}.d/" in path]
 
 
 def is_set_aside(path: str) -> bool:
-    """Return whether the role removed the settings of a drop-in."""
+    """Return whether the role has replaced the content of a drop-in by a comment."""
     try:
         with open(path, encoding="utf-8") as stream:
             return stream.read(len(SET_ASIDE_CONTENT) + 1) == SET_ASIDE_CONTENT
@@ -91,9 +91,9 @@ def is_set_aside(path: str) -> bool:
 
 
 def credential_path(proc: Proc, pid: int, unit: str, name: str) -> str | None:
-    """Return the path of a credential of a process, None if it has none.
+    """Return the path of a credential of a process; None if the process has no such credential.
 
-    The host's view comes first, because a process can arrange its own view.
+    The path on the host comes first, because a process can change its own mounts.
     """
     path = os.path.join(credentials_dir(unit), name)
     for place in (path, f"{proc.path(pid, 'root')}{path}"):
@@ -108,7 +108,7 @@ def _first_line(code: int, out: str, err: str) -> str:
 
 
 class Systemd:
-    """The service manager of the host. Raises SystemdError if a call fails or times out."""
+    """The service manager of the host. If a call fails or times out, raises SystemdError."""
 
     def __init__(self, run: Runner) -> None:
         self._run = run
@@ -135,7 +135,7 @@ class Systemd:
         return int(match[1]) if match else 0
 
     def show(self, unit: str) -> dict[str, str]:
-        """Return the properties of a unit that this collection uses."""
+        """Return the properties of a unit, limited to those that this collection uses."""
         return parse_show(self._systemctl("show", f"--property={','.join(PROPERTIES)}", "--", unit))
 
     def reload(self) -> None:
@@ -145,7 +145,7 @@ class Systemd:
         self._systemctl("enable", "--quiet", "--", unit)
 
     def reset_restarts(self, unit: str) -> None:
-        """Reset the restart counter, which a start during a pending restart does not reset."""
+        """Reset the restart counter. A start during a pending restart does not reset it."""
         self._systemctl("reset-failed", "--", unit)
 
     def restart(self, unit: str) -> None:
@@ -165,14 +165,14 @@ class Systemd:
         self._systemctl("kill", f"--signal={signal}", "--", unit)
 
     def journal(self, unit: str, lines: int, seconds: int = 0) -> list[str]:
-        """Return the last journal lines of a unit, if `seconds` is set only those of that time."""
+        """Return the last journal lines of a unit; `seconds` limits their age unless it is 0."""
         since = [f"--since=-{seconds}s"] if seconds else []
         return self._journal(unit, "--output=short-iso", f"--lines={lines}", *since).splitlines()
 
     def has_logged(self, unit: str, text: str, since: float) -> bool:
         """Return whether a unit logged `text`, in lowercase, since a time in Unix seconds.
 
-        This needs a journalctl with support for --grep, which most have.
+        This requires a journalctl with the option --grep.
         """
         return (
             text
@@ -188,9 +188,9 @@ class Systemd:
         return out
 
     def run_later(self, name: str, description: str, seconds: int, script: str) -> None:
-        """Run a shell script after a number of seconds, even if the caller has ended.
+        """Run a shell script after a delay in seconds, even if the module has ended.
 
-        Until then, NAME.timer is active, and a start of NAME.service runs the script at once.
+        During the delay, NAME.timer is active. A start of NAME.service runs the script immediately.
         """
         code, out, err = self._limited(
             QUERY_TIMEOUT_S,
@@ -206,7 +206,7 @@ class Systemd:
             "--",
             "/bin/sh",
             "-c",
-            # systemd expands $NAME in arguments, as in a unit.
+            # systemd expands $NAME in arguments as in a unit, so each $ is doubled.
             script.replace("$", "$$"),
         )
         if code:
@@ -218,9 +218,9 @@ class Systemd:
     def run_with_credentials(
         self, name: str, user: str, credentials: dict[str, str], command: list[str]
     ) -> tuple[int, str]:
-        """Run a command as a user in a transient service, and return exit code and output.
+        """Run a command as `user` in a transient service, and return its exit code and output.
 
-        `credentials` maps names to paths.
+        `credentials` maps names of credentials to paths.
         """
         code, out, err = self._limited(
             RUN_TIMEOUT_S + 10,
@@ -235,7 +235,7 @@ class Systemd:
             f"--property=RuntimeMaxSec={RUN_TIMEOUT_S}",
             *(f"--property=LoadCredential={key}:{path}" for key, path in credentials.items()),
             "--",
-            # systemd expands $NAME in arguments, as in a unit.
+            # systemd expands $NAME in arguments as in a unit, so each $ is doubled.
             *(word.replace("$", "$$") for word in command),
         )
         return code, out + err

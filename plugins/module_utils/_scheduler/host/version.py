@@ -31,10 +31,10 @@ VERSION_OUTPUT = re.compile(
 
 
 def detect_version(proc: Proc, pid: int, binaries: t.Mapping[str, RecordedBinary]) -> str:
-    """Return the version of a process without the v, "" if unknown.
+    """Return the version of a process without a leading v, "" if it is unknown.
 
-    A program that the record contains is not run. Any other program runs in a sandbox, because any
-    local user or container could have started it.
+    If the record contains the program, its recorded version is returned. Any other program runs in
+    a sandbox, because any local user or container could have started it.
     """
     if not pid:
         return ""
@@ -48,9 +48,9 @@ def detect_version(proc: Proc, pid: int, binaries: t.Mapping[str, RecordedBinary
 def recorded_binary(
     proc: Proc, pid: int, binaries: t.Mapping[str, RecordedBinary]
 ) -> RecordedBinary | None:
-    """Return the record entry of a process's program.
+    """Return the recorded binary that a process runs; None if the record does not contain it.
 
-    It is the same file, or the same content under the recorded path.
+    The program is the recorded file, or has the recorded content and path.
     """
     program = proc.path(pid, "exe")
     try:
@@ -61,7 +61,7 @@ def recorded_binary(
         if entry["identity"] == identity:
             return entry
     recorded = binaries.get(proc.executable(pid).partition(" (deleted)")[0])
-    # The sizes are compared first, because another program can have any size.
+    # Compare the sizes first, so that no large file of another program is hashed.
     if recorded is None or recorded["identity"][SIZE_INDEX] != identity[SIZE_INDEX]:
         return None
     return recorded if sha256_of_file(program) == recorded["sha256"] else None

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Query apiservers over verified TLS: their version, and whether they are ready for the next CA."""
+"""Query apiservers over verified TLS for their version and their support of the next CA."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def query_apiserver(server: str, params: t.Mapping[str, t.Any]) -> facts.Apiserv
 
 
 def _read_version(server: str, params: t.Mapping[str, t.Any]) -> tuple[str | None, str | None]:
-    """Return the version, and the error; both are None if access is denied."""
+    """Return the version and the error; both are None if the apiserver denies access."""
     try:
         version = _query_version(server, params, params["apiserver_ca"]).get("gitVersion")
     except StatusError as error:
@@ -79,15 +79,15 @@ def _is_compatible(
     ca_pem: str | None,
     pair: tuple[str, str] | None = None,
 ) -> bool | None:
-    """Check that the apiserver has a certificate of these CAs and accepts this pair.
+    """Check that a CA in `ca_pem` issued the apiserver's certificate, and that it accepts `pair`.
 
-    Returns None if this is unknown.
+    Return None if the result is unknown.
     """
     try:
         _query_version(server, params, ca_pem, pair)
     except KubeError as error:
         if error.kind in (("unauthorized", "tls_client") if pair else ("tls_untrusted",)):
             return False
-        # A denied client is authenticated, and an unknown one has verified the server.
+        # A client with status 401 or 403 has already verified the certificate of the server.
         return True if error.kind in ("forbidden", "unauthorized") else None
     return True

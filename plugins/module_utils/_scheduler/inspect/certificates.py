@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Describe the certificates on a host: of its key pair and in its kubeconfig."""
+"""Describe the certificates on a host: those of the key pair and of the kubeconfig."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def describe_host_certificates(
 ) -> list[facts.HostCertificate]:
     """Describe the certificates in a file and in a kubeconfig, given by their paths.
 
-    Unreadable files are omitted. `authorities` is PEM text of CAs.
+    Unreadable files are omitted. `authorities` is the PEM text of CAs.
     """
     signers = _parse(authorities.encode("ascii", "replace"))
     described = []
     for path, use, content in _read_contents(certificate, kubeconfig):
-        # In a key pair, the certificates after the first one are its intermediates.
+        # In a certificate file, intermediate CAs follow the certificate of the host.
         count = MAX_CERTIFICATES if use == "trust" else 1
         described += [
             _describe(path, use, entry, signers)
@@ -56,7 +56,7 @@ def describe_host_certificates(
 
 
 def _read_contents(certificate: str | None, kubeconfig: str) -> list[tuple[str, str, bytes]]:
-    """Return the path, the use and the PEM text of each readable source of certificates."""
+    """Return the path, the use and the PEM text of each readable certificate source."""
     contents: list[tuple[str, str, bytes]] = []
     if certificate is not None:
         with contextlib.suppress(FilesError):

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Parse the desired state of a host, which the option desired contains."""
+"""Parse the desired state of a host from the option `desired`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments 
     CERTIFICATE_ARGUMENTS,
 )
 
-# The options of the module kubeconfig that can be compared without a secret.
+# Options of the module kubeconfig that drift detection compares. None contains a secret.
 _TEXT, _BOOL = {"type": "str"}, {"type": "bool"}
 KUBECONFIG_SPEC: dict[str, t.Any] = {
     "path": {"type": "path", "required": True},
@@ -70,7 +70,7 @@ KUBECONFIG_SPEC: dict[str, t.Any] = {
     "current_context": _TEXT,
     **OWNER_SPEC,
 }
-# The other options of the module kubeconfig, with their defaults.
+# Options of the module kubeconfig that drift detection does not compare, with their defaults.
 UNSUPPORTED_KUBECONFIG_OPTIONS: dict[str, dict[str, t.Any]] = {
     "clusters": {"state": "present"},
     "users": {
@@ -87,7 +87,7 @@ UNSUPPORTED_KUBECONFIG_OPTIONS: dict[str, dict[str, t.Any]] = {
 
 @dataclass(frozen=True)
 class DesiredState:
-    """The desired state of a host, validated."""
+    """The validated desired state of a host."""
 
     version: str
     binary: str
@@ -104,7 +104,7 @@ class DesiredState:
 
 
 def parse_desired(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) -> DesiredState:
-    """Parse the option desired. Raises FilesetError and FilesError for an invalid value."""
+    """Parse the option `desired`. Raises FilesetError and FilesError for an invalid value."""
     return DesiredState(
         version=options["version"].removeprefix("v"),
         binary=options["binary"],
@@ -126,7 +126,7 @@ def _parse_certificate(options: dict[str, t.Any] | None) -> dict[str, t.Any] | N
         return None
     argument_spec = {**OWNER_SPEC, **CERTIFICATE_ARGUMENTS}
     certificate = _validate("certificate", argument_spec, options, CERTIFICATE_ARGUMENT_RULES)
-    # An error of the key is a drift reason, also if the task would fail because of it.
+    # If the task would fail because of the key, drift detection still reports the reason.
     if certificate["regenerate"] in ("fail", "partial"):
         certificate["regenerate"] = "full"
     return certificate

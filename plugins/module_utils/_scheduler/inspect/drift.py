@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Compare a host with its desired state, part by part, with the code of the modules that change it.
+"""Compare each part of a host with its desired state.
 
-A directory at the path of a file, invalid content and errors are reasons too.
+The comparison uses the code of the modules that change the host. A directory at the path of a file,
+invalid content and errors are drift reasons too.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class HostAccess(t.NamedTuple):
 
 
 class DriftResult(t.NamedTuple):
-    """The drift of a host, and why an external CA must issue a certificate."""
+    """The drift of a host, and the reasons why an external CA must issue a certificate."""
 
     drift: list[facts.Drift]
     awaited: list[str]
@@ -64,9 +65,9 @@ class DriftResult(t.NamedTuple):
 def find_drift(
     desired: DesiredState, root: str, observed: facts.ModuleResult, host: HostAccess
 ) -> DriftResult:
-    """Compare the host.
+    """Compare the host with its desired state.
 
-    `root` is the directory of the file set, `observed` the result without drift.
+    `root` is the file set directory. `observed` is the result of the query, without drift.
     """
     fileset, module = Fileset(root, desired.items), host.module
     certificate, awaited = compare_certificate(desired, module)
@@ -88,7 +89,7 @@ def find_drift(
         ("process", _compare_process(desired, fileset, digest, observed["process"], host)),
     ]
     if not any(reasons for _part, reasons in parts):
-        # With other drift, the staged copies can differ from the live files as intended.
+        # If the host has other drift, the staged copies can differ from the live files as intended.
         parts.append(("staged", _compare_staged(fileset)))
     drift = [
         facts.Drift(part=part, reason=_to_line(reason))
@@ -115,7 +116,7 @@ def _compare_user(desired: DesiredState, observed: facts.ModuleResult) -> list[s
 
 
 def _binary_part(desired: DesiredState) -> str:
-    """Return `record` for a present binary that only needs verification, otherwise `binary`."""
+    """Return `record` for an installed binary that only needs verification, otherwise `binary`."""
     is_present = desired.binary_source == "present" and os.path.exists(desired.binary)
     return "record" if is_present else "binary"
 
@@ -128,14 +129,14 @@ def _compare_process(
     if process["pid"] and process["version"] != desired.version:
         version = process["version"] or "unknown"
         reasons.append(f"running version {version}, expected {desired.version}")
-    # Other reasons explain differences in the settings.
+    # If the process is stale, its settings differ for that reason.
     return reasons or compare_settings_in_use(
         desired.settings, desired.version, host.settings_in_use
     )
 
 
 def _compare_staged(fileset: Fileset) -> list[str]:
-    """Return damaged staged copies, which only the next change would reveal."""
+    """Return the staged copies that differ from live files in the desired state."""
     try:
         names = fileset.pending_members()
     except FilesError as error:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Compare the owner, the group and the mode of a path with the desired ones."""
+"""Compare the owner, group and mode of a path with the desired values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 
 
 def compare_attributes(path: str, desired: t.Mapping[str, t.Any]) -> list[str]:
-    """Return the differences in owner, group and mode of a path; None is not compared."""
+    """Return the differences in owner, group and mode of a path; skip a desired value of None."""
     try:
         info = os.stat(path)
     except (OSError, ValueError):
@@ -46,7 +46,7 @@ def format_mode(mode: int) -> str:
 
 
 def describe_absence(path: str, error: OSError | ValueError) -> str:
-    """Return the reason for a path that cannot be read."""
+    """Return why a path cannot be read, as a drift reason."""
     if isinstance(error, ValueError):
         return f"{path!r}: contains a character that no path can contain"
     return f"{path}: {'is missing' if isinstance(error, FileNotFoundError) else error.strerror}"

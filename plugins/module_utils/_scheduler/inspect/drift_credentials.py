@@ -5,7 +5,7 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """Compare the key pair and the kubeconfig of a host with the desired state.
 
-The code of the modules x509_cert and kubeconfig predicts the changes in check mode.
+In check mode, the code of the modules x509_cert and kubeconfig computes the changes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times impo
 
 
 class FileModule(t.Protocol):
-    """The part of AnsibleModule that predicts changes of a file. It must be in check mode."""
+    """The part of AnsibleModule that computes changes of a file in check mode."""
 
     check_mode: bool
 
@@ -45,7 +45,7 @@ class FileModule(t.Protocol):
         """Return the desired attributes of the file."""
 
     def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
-        """Set the attributes; return whether one differed, or `changed`."""
+        """Set the attributes; return True if an attribute differed, otherwise `changed`."""
 
 
 class CheckModeTask:
@@ -62,7 +62,7 @@ class CheckModeTask:
         self.warnings.append(warning)
 
     def __getattr__(self, name: str) -> t.Any:
-        # The writers use other attributes of AnsibleModule, which the real module provides.
+        # The code of the other module also uses attributes that this class does not define.
         return getattr(self._module, name)
 
     def load_file_common_arguments(
@@ -75,7 +75,7 @@ class CheckModeTask:
 
 
 def compare_certificate(desired: DesiredState, module: FileModule) -> tuple[list[str], list[str]]:
-    """Return the drift reasons of the pair, and why an external CA must issue a certificate."""
+    """Return the drift reasons of the key pair, and why an external CA must issue a certificate."""
     options = desired.certificate
     if options is None:
         return [], []
@@ -97,7 +97,7 @@ def compare_certificate(desired: DesiredState, module: FileModule) -> tuple[list
 
 
 def compare_pair(desired: DesiredState) -> list[str]:
-    """Return the drift reasons of a pair that the controller provides."""
+    """Return the drift reasons of a key pair that the controller provides."""
     options = desired.pair
     if options is None:
         return []

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Compare the binary, the log directory, the rendered files and the unit with the desired state."""
+"""Compare the binary, log directory, rendered files and unit with the desired state."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 
 
 def compare_binary(desired: DesiredState, fileset: Fileset) -> list[str]:
-    """Return the drift reasons of the binary: its file, then its verified content."""
+    """Return the drift reasons of the binary: first its attributes, then its content."""
     path = desired.binary
     try:
         info = os.stat(path)
@@ -148,7 +148,7 @@ def _compare_text(item: Item, digest: str) -> list[str]:
 
 
 def _differs_only_in_digest(item: Item) -> bool:
-    """Check that a text differs only in its digest, because another file of the set differs."""
+    """Check that only the digest differs, because another file of the file set differs."""
     fixed_parts = [re.escape(part) for part in (item.content or "").split(DIGEST_MARK)]
     live = (paths.read(item.path) or b"").decode("utf-8", "replace")
     pattern = "[0-9a-f]{0,32}".join(fixed_parts)
@@ -156,7 +156,7 @@ def _differs_only_in_digest(item: Item) -> bool:
 
 
 def compare_unit(desired: DesiredState, properties: t.Mapping[str, str]) -> list[str]:
-    """Return the drift reasons of the unit as systemd loaded it, by its properties."""
+    """Return the drift reasons of the unit from the properties that systemd loaded."""
     unit, load_state = desired.unit, properties.get("LoadState")
     managed = {item.path for item in desired.items}
     reasons = [

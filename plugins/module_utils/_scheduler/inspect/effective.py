@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Compare the settings in use with the desired ones, field by field and flag by flag.
+"""Compare each field and flag in use with the desired settings.
 
-The sources are /configz, a JSON document, and /flagz and /statusz, which are text, if the version
-has them. What cannot be compared reliably is omitted: lists of different lengths, and flags that
-join several values. A wrong difference would restart the process in each run.
+The sources are /configz (JSON), and /flagz and /statusz (text) if the version has these endpoints.
+The comparison skips lists of different lengths, and flags that join several values, because they
+cannot be compared reliably. A false difference would restart the process in each run.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
 SETTINGS_PATHS = ("/configz", "/flagz", "/statusz")
 FLAG_LINE = re.compile(r"([a-z][a-z0-9-]*)=(.*)")
 STATUSZ_VERSION = re.compile(r"Binary version: *v?([0-9]+\.[0-9]+\.[0-9]+)\S*")
-# Lists and mappings, which /flagz can show in another form than the command line.
+# Lists and mappings: /flagz and the command line can show them in different forms.
 COMPOSITE_VALUE = re.compile(r"[\[,=]")
 
 Responses = t.Mapping[str, "tuple[int, bytes]"]
-"""HTTP status and body, by path."""
+"""HTTP status and body of each response, by path."""
 
 
 def compare_settings_in_use(
     desired: DesiredSettings, version: str, responses: Responses
 ) -> list[str]:
-    """Return the differences in the settings in use; [] without a valid response."""
+    """Return the differences in the settings in use; [] if there is no valid response."""
     texts = {
         path: body.decode("utf-8", "replace")
         for path, (status, body) in responses.items()
@@ -98,7 +98,7 @@ def _compare_values(expected: t.Any, in_use: t.Any, path: str) -> t.Iterator[str
 def _compare_mappings(
     expected: dict[str, t.Any], in_use: dict[str, t.Any], path: str
 ) -> t.Iterator[str]:
-    # Old versions return the names of Go, which begin with a capital letter.
+    # Old versions return the field names of Go, which begin with a capital letter.
     values = {str(name).lower(): value for name, value in in_use.items()}
     for name, value in expected.items():
         if name.lower() in values:

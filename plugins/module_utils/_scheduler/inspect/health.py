@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Evaluate the health of a host from what was observed on it.
+"""Evaluate the health of a host from the result of its query.
 
 A scheduler with expired certificates is `active (running)` and returns 200 on /healthz. A host is
 healthy only if `evaluate_health` returns no problem.
@@ -23,14 +23,14 @@ EXPECTED_STATUSES: dict[
     "metrics_anonymous": (401, 403),
     "metrics_reader": (200,),
 }
-# Another installer can have configured these differently: access to metrics, serving certificate.
+# Another installer can configure the served certificate and access to metrics differently.
 SERVING_CHECKS = tuple(
     CHECK_NAMES[name] for name in CHECK_NAMES if name not in ("used", "lease", "settings")
 )
 
 
 class Observation(t.TypedDict):
-    """What was observed on a host; the fields are those of the result of scheduler_info."""
+    """The fields of the result of scheduler_info that the evaluation uses."""
 
     unit: facts.Unit
     process: facts.Process
@@ -48,12 +48,12 @@ def evaluate_health(
     steady: float = 0.0,
     reloaded: bool = False,
 ) -> list[str]:
-    """Return the problems of a host, one sentence each.
+    """Return the health problems of a host, one line per problem.
 
     `steady` is the time in seconds for which the unit must have been active without a restart by
     systemd; with 0, neither is checked. `reloaded` requires that the process serves and uses the
-    live key pair. For a scheduler that this role did not create, only its lease and its client
-    certificate count, not what it serves.
+    live key pair. For a scheduler that this role did not create, only the lease and the client
+    certificate are evaluated.
     """
     port = observed["port"]
     problems = [
@@ -125,10 +125,8 @@ def _lease_problems(lease: facts.Lease | None) -> list[str]:
     if lease is None or lease["moving"]:
         return []
     waited = round(lease["elapsed"], 1)
-    return [
-        f"{CHECK_NAMES['lease']}: its state is {lease['state']};"
-        f" it was not renewed within {waited:g} s"
-    ]
+    state = f"its state is {lease['state']}; it was not renewed within {waited:g} s"
+    return [f"{CHECK_NAMES['lease']}: {state}"]
 
 
 def _reload_problems(observed: Observation) -> t.Iterator[str]:

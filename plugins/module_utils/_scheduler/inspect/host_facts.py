@@ -27,7 +27,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 )
 
 KUBERNETES_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
-# The modules import these libraries on a master in addition to the standard library.
+# Libraries outside the standard library that the modules import on a host.
 REQUIRED_LIBRARIES = ("cryptography", "yaml")
 OS_RELEASE = "/etc/os-release"
 
@@ -78,17 +78,17 @@ def _user_exists(name: str) -> bool:
 
 
 def is_installed(library: str) -> bool:
-    """Check that a Python library is installed, by the module paths only.
+    """Check that a Python library is in one of the module paths.
 
-    An importer that another tool adds can claim to find any name.
+    Import hooks are not used, because the hook of Mitogen reports every library as installed.
     """
     return importlib.machinery.PathFinder.find_spec(library) is not None
 
 
 def find_unsafe_directories(directories: t.Sequence[str]) -> list[str]:
-    """Return why root must not write into the directories.
+    """Return why root must not write into the directories, one line per problem.
 
-    For a missing directory, the nearest existing parent is checked.
+    If a directory is missing, check its nearest existing parent.
     """
     risks = []
     for directory in directories:
@@ -101,7 +101,7 @@ def find_unsafe_directories(directories: t.Sequence[str]) -> list[str]:
 
 
 def describe_unit(name: str, properties: t.Mapping[str, str], manifest: str) -> facts.Unit:
-    """Return the unit from the properties that systemd reports."""
+    """Return the description of a unit from the properties that systemd reports."""
     drop_in_paths = drop_ins(properties, name)
     set_aside = [path for path in drop_in_paths if is_set_aside(path)]
     return facts.Unit(

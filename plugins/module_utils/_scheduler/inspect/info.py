@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Run the query of scheduler_info: gather the host and its scheduler, its health, and its drift."""
+"""Run scheduler_info: gather the facts, the scheduler, the health and the drift of a host."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ READER_CHECK = CHECK_NAMES["metrics_reader"]
 
 
 class InfoModule(t.Protocol):
-    """The necessary part of AnsibleModule."""
+    """The part of AnsibleModule that the query uses."""
 
     params: dict[str, t.Any]
     check_mode: bool
@@ -117,24 +117,24 @@ class InfoModule(t.Protocol):
         """Return the desired attributes of the file."""
 
     def set_fs_attributes_if_different(self, file_args: dict[str, t.Any], changed: bool) -> bool:
-        """Set the attributes; return whether one differed, or `changed`."""
+        """Set the attributes; return True if an attribute differed, otherwise `changed`."""
 
 
 @dataclass(frozen=True)
 class Scheduler:
-    """The scheduler of the unit as one reading returned it."""
+    """The scheduler of the unit at the time of one query."""
 
-    properties: dict[str, str]  # of the unit
-    manifest: str  # path of the static pod, "" for none
-    is_static_pod: bool  # whether the static pod runs instead of the unit
+    properties: dict[str, str]  # properties of the unit
+    manifest: str  # path of the static pod manifest, "" if there is none
+    is_static_pod: bool  # whether a static pod runs instead of the unit
     settings: ProcessSettings
     serving: Serving
     process: facts.Process
-    listeners: t.Sequence[Listener]  # all of the host
+    listeners: t.Sequence[Listener]  # all listeners of the host
 
 
 class QueryResult(t.NamedTuple):
-    """The result of one query, and what the comparison with the desired state also needs."""
+    """The result of one query, and additional inputs of the drift detection."""
 
     result: facts.ModuleResult
     properties: dict[str, str]
@@ -174,7 +174,7 @@ class HostQuery:
         return result
 
     def _fileset(self) -> Fileset:
-        """Return the desired file set, or else the one that was staged last."""
+        """Return the desired file set; if there is none, return the last staged file set."""
         desired = self.params["desired"]
         fileset = Fileset(
             self.params["fileset_dir"], parse_files(desired["files"]) if desired else []
@@ -189,7 +189,7 @@ class HostQuery:
         while True:
             query = self._query(fileset)
             unit = query.result["unit"]
-            # After a restart by systemd, the unit cannot become steady.
+            # If systemd has restarted the unit, the unit cannot become steady.
             is_hopeless = bool(steady and unit["restarts"])
             if query.result["healthy"] is not False or self.clock() >= deadline or is_hopeless:
                 return query
@@ -198,7 +198,7 @@ class HostQuery:
             self.sleep(max(HEALTH_POLL_S, min(rest, deadline - self.clock())))
 
     def _add_drift(self, fileset: Fileset, query: QueryResult) -> None:
-        # The imports of these modules take longer than everything else before there is a plan.
+        # Without a desired state, these imports would take longer than the query.
         from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.desired import (  # noqa: PLC0415
             parse_desired,
         )
@@ -291,7 +291,7 @@ class HostQuery:
         )
 
     def _find_untrusted_kubeconfig(self, fileset: Fileset, scheduler: Scheduler) -> list[str]:
-        """Return why root must not read the kubeconfig of a scheduler of another installer."""
+        """Return why root must not use the kubeconfig, if the role did not create the scheduler."""
         process, kubeconfig = scheduler.process, scheduler.settings.kubeconfig
         if not process["pid"] or process["digest"] or fileset.is_prepared() or not kubeconfig:
             return []
@@ -303,11 +303,11 @@ class HostQuery:
 
     @functools.cached_property
     def certificates(self) -> list[facts.HostCertificate]:
-        """Return the certificates on the host, which are read only once per run."""
+        """Return the certificates on the host; read them only once per run."""
         params = self.params
         if not params["authorities"] or not is_installed("cryptography"):
             return []
-        # The import takes longer than a whole query without probes.
+        # This import takes longer than a whole query without probes.
         from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.certificates import (  # noqa: PLC0415
             describe_host_certificates,
         )
@@ -319,7 +319,7 @@ class HostQuery:
     def _has_loaded_certificate(self, fileset: Fileset, pid: int) -> bool | None:
         """Check that the process has loaded the live certificate.
 
-        Returns None if this is unknown, or if the process does not reload its files.
+        Return None if the result is unknown, or if the process does not reload files.
         """
         item = next(
             (item for item in fileset.items if (item.name, item.digest) == ("certificate", "path")),
@@ -339,7 +339,7 @@ class HostQuery:
         return self.systemd.has_logged(self.unit, CERTIFICATE_RELOAD_MESSAGE, changed)
 
     def _describe_port(self, scheduler: Scheduler) -> tuple[facts.Port, int | None]:
-        """Return the desired port and its process; the HTTP port for a version without HTTPS."""
+        """Return the desired port and its process; use the HTTP port of a version without HTTPS."""
         process, serving, desired = scheduler.process, scheduler.serving, self.params["desired"]
         if desired:
             serving = find_serving(self.params["_serving"], desired["version"]) or serving
@@ -394,11 +394,11 @@ class HostQuery:
         )
 
     def _remember(self, observation: LeaseObservation, *, is_single: bool) -> None:
-        """Keep the last reading but one, which the next query compares the lease with.
+        """Store the record that the next query compares the lease with.
 
-        The next query then does not wait for a renewal that this query has observed. If two objects
-        can contain the record, the observation covers only one of them. Only with a single object
-        does it prove that there was no record.
+        The stored record is older than the latest one. The next query then does not wait for a
+        renewal that this query has observed. If two objects can contain the record, this query has
+        observed only one of them. An absent record is then unknown.
         """
         absent = NO_RECORD if is_single and observation.state == "absent" else None
         self.previous_record = self.latest_record or observation.compared

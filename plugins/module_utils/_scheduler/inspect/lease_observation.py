@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Observe the lease of a scheduler: read it once, or wait until it moves."""
+"""Observe the lease of a scheduler: read it once, or wait until it changes."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspe
 )
 
 MIN_LEASE_WAIT_S = 6.0
-"""Minimum time in which a lease must move."""
+"""Minimum timeout for a renewal of the lease."""
 MAX_LEASE_WAIT_S = 300.0
-"""Maximum time, because a process can have any election times."""
-# Each reading is a TLS handshake for an apiserver, and all hosts read at the same time.
+"""Maximum timeout for a renewal, because a process can have any election times."""
+# Each read costs an apiserver one TLS handshake, and all hosts read at the same time.
 LEASE_INTERVAL_S = 0.1
 
 
 def read_lease_once(
     probed: ProbedProcess, previous: lease.LeaseRecord | None
 ) -> lease.LeaseObservation:
-    """Read the record once, from the object that was written last.
+    """Read the record once, from the most recently written object.
 
     Raises KubeError, LeaseError and ProbeError.
     """
@@ -52,7 +52,7 @@ def read_lease_once(
 def watch_lease(
     probed: ProbedProcess, previous: lease.LeaseRecord | None
 ) -> lease.LeaseObservation:
-    """Observe the record until it moves, or until a live leader would have renewed it.
+    """Observe the record until it changes, or until a running leader would have renewed it.
 
     Raises KubeError, LeaseError and ProbeError.
     """
@@ -74,9 +74,9 @@ def watch_lease(
 
 
 def compute_lease_wait(probed: ProbedProcess, record: lease.LeaseRecord | None) -> float:
-    """Return the time in seconds within which a live leader renews.
+    """Return the time in seconds within which a running leader renews the lease.
 
-    The leader can have longer times than this process, by the duration of its lease.
+    The lease duration of the leader can be longer than that of this process.
     """
     times = probed.process["timings"]
     if times is None:
@@ -97,7 +97,7 @@ def describe_lease(observation: lease.LeaseObservation) -> facts.Lease:
 
 
 def compute_renewal_age(renew_time: str | None) -> float | None:
-    """Return the seconds since a renewal by this host's clock; None for an invalid time."""
+    """Return the age of a renewal in seconds by this host's clock; None for an invalid time."""
     try:
         renewed = datetime.strptime(
             (renew_time or "").split(".", maxsplit=1)[0].rstrip("Z"), "%Y-%m-%dT%H:%M:%S"
@@ -151,7 +151,7 @@ def _comparable_record(
 ) -> lease.LeaseRecord | None:
     """Return the record to compare with.
 
-    With two objects, an absent record is unknown for each of them.
+    If two objects can contain the record, an absent record is unknown for each object.
     """
     if previous is lease.NO_RECORD and len(probed.source_groups) != 1:
         return None

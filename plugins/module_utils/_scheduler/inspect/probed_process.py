@@ -16,8 +16,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
 
 PROBE_TIMEOUT_S = 5.0
-# A process that listens on all IPv6 addresses also listens on the IPv4 addresses. Its certificate
-# contains 127.0.0.1, but not ::1.
+# A process that listens on all IPv6 addresses also listens on all IPv4 addresses. The serving
+# certificate contains 127.0.0.1, but not ::1.
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}
 
 
@@ -30,7 +30,7 @@ class ProbedProcess:
     source_groups: tuple[tuple[str, ...], ...]
     """Objects that can contain the lease record; each group is read separately."""
     kubeconfig: t.Callable[[], str]
-    """Return the path of the kubeconfig that the process reads. Raises ProbeError."""
+    """Function that returns the path of the kubeconfig of the process. Raises ProbeError."""
     serving_ca: str | None
     metrics_pair: tuple[str, str] | None
     holds_http_port: bool
@@ -39,7 +39,7 @@ class ProbedProcess:
 
     @property
     def address(self) -> str:
-        """Return its address on this host. Raises ProbeError for an address of another host."""
+        """Return the address of the process on this host; raise ProbeError if there is none."""
         bound = LOOPBACK.get(self.process["bind_address"], self.process["bind_address"])
         if bound not in self.listening_addresses and not is_loopback(bound):
             raise ProbeError(

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Probe the process of a scheduler: the certificates that it serves and uses, and its ports."""
+"""Probe the certificates, ports and settings of a scheduler process."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 
 
 class ProbeResults(t.NamedTuple):
-    """The results of the probes, and their errors as sentences."""
+    """The results of the probes, and one line for each error."""
 
     probes: facts.Probes
     lease: LeaseObservation | None
@@ -64,7 +64,7 @@ class ProbeResults(t.NamedTuple):
 
 
 def run_probes(probed: ProbedProcess, previous: LeaseRecord | None) -> ProbeResults:
-    """Run all probes at once, and read the lease and the settings in use."""
+    """Run all probes in parallel, and read the lease and the settings in use."""
     tasks: dict[str, t.Callable[[], t.Any]] = {
         **{name: partial(probe, probed) for name, probe in PROBES.items()},
         "lease": partial(watch_lease, probed, previous),
@@ -88,7 +88,7 @@ def describe_certificate(pem: str) -> facts.Certificate:
     """Describe a certificate by this host's clock. Raises ProbeError if it cannot be read."""
     if not is_installed("cryptography"):
         raise ProbeError("the certificate cannot be read; install python3-cryptography")
-    # The import takes longer than a whole query without probes.
+    # This import takes longer than a whole query without probes.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (  # noqa: PLC0415
         parse_certificates,
         read_identity,
@@ -110,7 +110,7 @@ def describe_certificate(pem: str) -> facts.Certificate:
     )
 
 
-# Each probe returns None if there is nothing to probe.
+# Each probe returns None if the scheduler does not have the probed feature.
 
 
 def _read_served_certificate(probed: ProbedProcess) -> facts.Certificate | None:
@@ -162,7 +162,7 @@ def _https_status(probed: ProbedProcess, path: str, pair: tuple[str, str] | None
 
 
 def _http_status(probed: ProbedProcess, path: str) -> int:
-    """Return the status of the plain HTTP port, which the role binds to the loopback address."""
+    """Return the HTTP status of an `http://` URL at the loopback address."""
     port = probed.process["http_port"]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_S)
     try:
@@ -175,9 +175,9 @@ def _http_status(probed: ProbedProcess, path: str) -> int:
 
 
 def _read_settings_in_use(probed: ProbedProcess) -> Responses:
-    """Read the settings in use with the metrics client.
+    """Read the settings in use as the metrics client.
 
-    Returns the responses until the first error.
+    Return the responses before the first error.
     """
     pair, port = probed.metrics_pair, probed.process["secure_port"]
     responses: dict[str, tuple[int, bytes]] = {}

@@ -311,7 +311,7 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     ),
     (directory("bin/app-v1"), ["binary: /bin/app-v1: is not a regular file"]),
     (remove("bin/app-v1"), ["binary: /bin/app-v1: is missing"]),
-    (relink("app-v0"), ["link: /bin/app -> app-v0, expected app-v1"]),
+    (relink("app-v0"), ["link: /bin/app: links to app-v0, expected app-v1"]),
     (remove("bin/app"), ["link: /bin/app: is missing, expected a link to app-v1"]),
     (directory("bin/app"), ["link: /bin/app: is not a link, expected a link to app-v1"]),
     (mode("log", 0o700), ["log_dir: /log: mode is 0700, expected 0755"]),
