@@ -4,10 +4,10 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Declare the result types of scheduler_info, and validate a result against them.
+"""Declare the result types of scheduler_info, and validate a result against these types.
 
-This is the only place that declares the shape of a result. The validation and the JSON Schema of the
-status document are derived from these types. Unit tests compare the module's RETURN with them.
+The validation and the JSON Schema of the status document are derived from these types. Unit tests
+compare the RETURN of the module with them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ MAX_TEXT_LENGTH = 4000
 MAX_LIST_LENGTH = 1000
 MAX_NUMBER = 1e15
 OTHER_DIGEST = "its digest belongs to another file set"
-"""End of the drift reason of a unit that differs only because another file of the set differs."""
+"""End of the drift reason of a unit whose only difference is the digest of the file set."""
 OTHER_ENTRIES = ("clusters differ", "contexts differ", "current-context differs")
-"""Ends of the drift reasons of a kubeconfig that differs in more than its user."""
+"""Ends of the drift reasons of a kubeconfig that differs in more than the user."""
 CERTIFICATE_PROBES: tuple[t.Literal["served"], t.Literal["used"]] = ("served", "used")
 """The fields of Probes that contain a certificate."""
 
@@ -38,7 +38,7 @@ class ElectionTimes(t.TypedDict):
 
 
 class Unit(t.TypedDict):
-    """The unit as systemd reports it; all texts are empty on a host without systemd."""
+    """The unit as systemd reports it. On a host without systemd, all texts are empty."""
 
     name: str
     load_state: str  # loaded, not-found, masked, …
@@ -52,31 +52,31 @@ class Unit(t.TypedDict):
     fragment_path: str
     drop_ins: list[str]  # paths of the drop-ins that apply only to this unit and change it
     set_aside: list[str]  # paths of the drop-ins whose settings were removed
-    static_pod: str  # manifest from which kubelet runs the scheduler instead of the unit, or ""
+    static_pod: str  # path of the manifest if kubelet runs the scheduler, otherwise ""
 
 
 class Process(t.TypedDict):
-    """The main process of the unit and its settings.
+    """The main process of the unit, and the settings of the process.
 
-    Without a process, `pid` is 0 and the other fields are empty, 0 or None. The fields `user`,
-    `arguments`, `settings` and `environment` have values only for a unit that the role did not create.
+    If there is no process, `pid` is 0, and the other fields are empty, 0 or None. If the role
+    created the unit, the fields `user`, `arguments`, `settings` and `environment` are empty.
     """
 
     pid: int
-    version: str  # without a leading v
-    digest: str  # of the file set, as the unit reports it
-    lock: str  # "" if neither the process nor its version determines it
+    version: str  # version without a leading v
+    digest: str  # digest of the file set in the environment of the unit
+    lock: str  # lock type, "" if unknown
     lease_name: str
     lease_namespace: str
     bind_address: str
-    secure_port: int  # 0 for none
-    http_port: int  # 0 for none
+    secure_port: int  # 0 if there is no HTTPS port
+    http_port: int  # 0 if there is no HTTP port
     timings: ElectionTimes | None
-    kubeconfig: str  # path, "" for none
-    user: str  # owner of the process
-    arguments: list[str]  # command line without the program
-    settings: list[str]  # settings in its configuration as FIELD=JSON; empty if unreadable
-    environment: list[str]  # names of the known variables that it reads from its environment
+    kubeconfig: str  # path of the kubeconfig, "" if there is none
+    user: str  # user that owns the process
+    arguments: list[str]  # command line of the process without the program
+    settings: list[str]  # fields of the configuration as FIELD=JSON; empty if unreadable
+    environment: list[str]  # names of the environment variables that affect the process
 
 
 class Port(t.TypedDict):
@@ -84,22 +84,22 @@ class Port(t.TypedDict):
 
     number: int
     addresses: list[str]
-    held_by: str  # "" for no process
+    held_by: str  # process that listens on the port, "" if there is none
     ours: bool
 
 
 class Instance(t.TypedDict):
-    """The resources of another instance on the host, from its process or else from its staged set."""
+    """The resources of another instance on the host, from its process or its staged set."""
 
     unit: str
     ports: list[int]
-    lease: str  # namespace/name, "" if not yet known
+    lease: str  # NAMESPACE/NAME of the lease, "" if unknown
     schedulers: list[str]  # values of a pod's schedulerName that select this instance
     paths: list[str]
 
 
 class Lease(t.TypedDict):
-    """The lease as this host observes it: LeaseResult of `_kube/lease.py`, and the age of the renewal."""
+    """The lease as this host observes it: LeaseResult of `_kube/lease.py` and the field `age`."""
 
     holder: str | None
     holder_identity: str | None
@@ -111,14 +111,14 @@ class Lease(t.TypedDict):
     lease_duration: int | None
     transitions: int | None
     elapsed: float
-    age: float | None  # seconds by this host's clock; for display only, never for a decision
+    age: float | None  # seconds since the renewal by the clock of this host; for display only
 
 
 class Certificate(t.TypedDict):
-    """A certificate that is served or used."""
+    """A certificate that the process serves, or uses at the apiserver."""
 
     subject: str
-    valid: bool  # now, by this host's clock
+    valid: bool  # whether it is valid now by the clock of this host
     serial_number: str
     not_before: str
     not_after: str
@@ -136,30 +136,30 @@ class HostCertificate(t.TypedDict):
     usages: list[str]
     not_after: str
     fingerprint_sha256: str
-    signed_by: list[str]  # fingerprints of the given CAs that signed it
+    signed_by: list[str]  # fingerprints of those configured CAs that signed the certificate
 
 
 class Probes(t.TypedDict):
-    """The results of the probes; None if there is nothing to probe, or the probe failed."""
+    """The results of the probes. None means that a probe failed or did not run."""
 
     served: Certificate | None
     used: Certificate | None
     used_loaded: bool | None  # whether the process has loaded `used`; None if not checked
-    ready: int | None  # HTTP status, as in the following fields
+    ready: int | None  # HTTP status, like the metrics fields below
     metrics_anonymous: int | None
     metrics_reader: int | None
     metrics_http: int | None
 
 
 class Apiserver(t.TypedDict):
-    """An apiserver whose version was queried over verified TLS."""
+    """The result of a version query to an apiserver over verified TLS."""
 
     server: str
     reachable: bool
     version: str | None
     error: str | None
-    next_serves: bool | None  # whether the next CA issued its certificate; None if unknown
-    next_accepted: bool | None  # whether it accepts a client certificate of the next CA
+    next_serves: bool | None  # whether the next CA issued the serving certificate; None if unknown
+    next_accepted: bool | None  # whether the apiserver accepts a certificate of the next CA
 
 
 class Drift(t.TypedDict):
@@ -182,7 +182,7 @@ class ModuleResult(t.TypedDict):
     user_exists: bool
     installed: bool
     prepared: bool
-    unsafe: list[str]  # why root must not write into one of the given directories, one line each
+    unsafe: list[str]  # reasons why root must not write into the checked directories
     stale: list[str]
     obstacles: list[str]
     apiserver: Apiserver | None
@@ -191,40 +191,41 @@ class ModuleResult(t.TypedDict):
     process: Process
     port: Port
     others: list[str]
-    instances: list[Instance]  # the other instances of this role
+    instances: list[Instance]  # other instances of the role on the host
     lease: Lease | None
-    certificates: list[HostCertificate]  # only if CAs were given
+    certificates: list[HostCertificate]  # empty if no CA is configured
     probes: Probes | None
     healthy: bool | None
     problems: list[str]
     not_checked: list[str]
     journal: list[str]
     drift: list[Drift]
-    awaited: list[str]  # why an external CA must issue a certificate
+    awaited: list[str]  # reasons why an external CA must issue a certificate
 
 
 class HostResult(ModuleResult):
-    """The result of a host: the module's result and the fields that the action plugin adds."""
+    """The result of the module and the fields that the action plugin adds."""
 
     clock_offset: float
     round_trip: float
 
 
 def validate_module_result(value: t.Any) -> ModuleResult:
-    """Return the documented keys of a module's result, at every depth; a host can be hostile.
+    """Return the documented keys of a module result, at every depth.
 
-    Each text becomes one line of limited length. Raises ProbeError, which names the first invalid key.
+    A result is not trusted. Each text becomes one line of limited length. Raises ProbeError with
+    the name of the first invalid key.
     """
     return t.cast(ModuleResult, _validate(value, ModuleResult, "result"))
 
 
 def validate_host_result(value: t.Any) -> HostResult:
-    """Return the documented keys of an action plugin's result, without the keys that Ansible adds."""
+    """Return the documented keys of an action plugin result, without the keys of Ansible."""
     return t.cast(HostResult, _validate(value, HostResult, "result"))
 
 
 def _validate(value: t.Any, kind: t.Any, where: str) -> t.Any:
-    # Before Python 3.14, X | None and Optional[X] have different types.
+    # In Python before 3.14, X | None and Optional[X] have different types.
     if t.get_origin(kind) is t.Union or isinstance(kind, getattr(types, "UnionType", ())):
         return None if value is None else _validate(value, t.get_args(kind)[0], where)
     if t.get_origin(kind) is list:

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Names and constants that both the controller and the hosts use."""
+"""Define the names and constants that the controller and the hosts share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import re
 
 LEASE_NAME, LEASE_NAMESPACE = "kube-scheduler", "kube-system"
 DEFAULT_SCHEDULER = "default-scheduler"
-# The name of a Kubernetes object.
+# Pattern of the name of a Kubernetes object.
 LOCK_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 CHECK_NAMES = {
     "served": "the served certificate",
@@ -27,21 +27,21 @@ CHECK_NAMES = {
     "lease": "the lease, read with the scheduler's credentials",
     "settings": "the settings in use, from /configz",
 }
-"""The displayed name of each health check."""
+"""The name of each health check in messages."""
 
 # --- Units and paths of an instance
 
 UNITS_DIR = "/etc/systemd/system"
-"""The directory of the administrator's units and drop-ins."""
+"""The directory of locally created units and drop-ins."""
 CREDENTIALS_DIR = "/run/credentials"
 SET_ASIDE_CONTENT = (
     "# Set aside by kube_ha.scheduler, which keeps what was here with its previous set.\n"
 )
-"""The whole content of a drop-in whose settings were removed."""
+"""The content of a drop-in whose settings the role removed."""
 
 
 def unit_name(name: str) -> str:
-    """Return the unit of an instance."""
+    """Return the name of the unit of an instance."""
     return f"{name}.service"
 
 
@@ -51,24 +51,24 @@ def unit_path(name: str) -> str:
 
 
 def credentials_dir(unit: str) -> str:
-    """Return the directory where systemd provides the credentials of a service."""
+    """Return the directory that contains the credentials of a service of systemd."""
     return os.path.join(CREDENTIALS_DIR, unit)
 
 
 def fileset_dir(name: str) -> str:
-    """Return the file set directory of an instance, with its staged set and its record."""
+    """Return the file set directory of an instance, with the staged set and the record."""
     return f"/var/lib/kube-ha/{name}"
 
 
 # --- The file set
 
 STATIC_POD = "static_pod"
-"""The member for the manifest of a static pod. Another installer created the manifest.
+"""The name of the static pod manifest in a file set. Another installer created the manifest.
 
-Only a set that replaces the static pod removes it.
+Only a file set that replaces the static pod removes the manifest.
 """
 DIGEST_VARIABLE = "KUBE_HA_DIGEST"
-"""The environment variable of the unit that contains the digest of the set."""
+"""The environment variable of the unit that contains the digest of the file set."""
 DIGEST_MARK = "@digest@"
 """The placeholder for the digest in rendered texts."""
 
@@ -78,9 +78,9 @@ LEAF, DUE, CA = "leaf", "due", "ca"
 ROTATION_KINDS = (LEAF, DUE, CA)
 ACCEPT, ISSUE, DROP = "accept", "issue", "drop"
 ROTATION_STEPS = (ACCEPT, ISSUE, DROP)
-"""The steps of a CA rotation that change hosts, in order; each requires the steps before it."""
+"""The steps of a CA rotation that change hosts, in order. Each step requires the earlier steps."""
 INSPECT, AWAIT_RELOAD = "inspect", "reload"
-"""Steps that change nothing: determine the current step, and wait until new pairs are used."""
+"""Steps that change nothing: inspect the current step, and await the use of new key pairs."""
 
 # --- Limits
 

@@ -32,12 +32,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 class DesiredSettings(t.TypedDict):
     """The desired settings of a process."""
 
-    flags: dict[str, t.Any]  # by name, without dashes
-    config: dict[str, t.Any]  # KubeSchedulerConfiguration
+    flags: dict[str, t.Any]  # value of each flag by name, without leading dashes
+    config: dict[str, t.Any]  # content of the KubeSchedulerConfiguration
 
 
 def field_of_flag(flag: str) -> str:
-    """Return the field of leaderElection that a flag sets, such as retryPeriod."""
+    """Return the leaderElection field that a flag sets, such as retryPeriod."""
     first, *rest = flag.removeprefix("leader-elect-").split("-")
     return first + "".join(word.capitalize() for word in rest)
 
@@ -53,7 +53,7 @@ def is_same_value(desired: t.Any, actual: t.Any) -> bool:
     return bool(desired == actual)
 
 
-# For an unknown version. All versions have /healthz.
+# Ports and paths for an unknown version. All versions have /healthz.
 UNKNOWN_SERVING = {
     "https": 10259,
     "http": 0,
@@ -78,7 +78,7 @@ KNOWN_FLAGS = (
     "scheduler-name",
     "secure-port",
 )
-# The parsed fields of a KubeSchedulerConfiguration, by the mapping that contains them.
+# The fields of a KubeSchedulerConfiguration that are parsed, by the mapping that contains them.
 KNOWN_FIELDS = {
     "": ("healthzBindAddress",),
     "clientConnection": ("kubeconfig",),
@@ -93,30 +93,30 @@ KNOWN_FIELDS = {
         "retryPeriod",
     ),
 }
-# At any depth: a key of a profile, or a top-level key of older configurations.
+# schedulerName is a key of a profile, or a top-level key of older configurations.
 SCHEDULER_NAME_LINE = re.compile(
     r"""(?m)^[ \t-]*["']?schedulerName["']?:[ \t]*["']?([A-Za-z0-9._/-]{1,253})"""
 )
 LOCK_TYPE = re.compile(r"[a-z]{1,40}")
 MAX_YAML_BYTES = 65536
-"""YAML takes seconds per megabyte. The configuration of a scheduler has some hundred bytes."""
+"""Maximum size of a configuration, because the YAML parser takes seconds per megabyte."""
 MAX_YAML_NODES = 10000
 WITHHELD = "(withheld)"
 SECRET_FIELD_ENDS = ("keydata", "key-data", "password", "token")
-"""Ends of the lowercase names of fields that contain a secret."""
+"""Suffixes of the lowercase names of fields that contain a secret."""
 
 
 def parse_flag(word: str) -> tuple[str, str | None]:
     """Return name and value of a flag.
 
-    The name is "" if the word is no flag. The value is None if the next word can be the value.
+    If the word is no flag, the name is "". If the next word can be the value, the value is None.
     """
     name, equals, value = word.partition("=")
     return name[2:].replace("_", "-") if name.startswith("--") else "", value if equals else None
 
 
 def parse_flags(words: t.Sequence[str]) -> dict[str, str]:
-    """Return the known flags of a command line without its program; the last of a name applies."""
+    """Return the known flags of a command line without its program. The last value applies."""
     flags: dict[str, str] = {}
     remaining = iter(words)
     for word in remaining:
@@ -129,8 +129,8 @@ def parse_flags(words: t.Sequence[str]) -> dict[str, str]:
 
 
 def _load_yaml(content: bytes) -> t.Any:
-    """Return a parsed configuration, None if it is invalid, too large or YAML is not installed."""
-    # Imported here, because hosts without the library or a scheduler are queried too.
+    """Return a parsed configuration; None if it is invalid or too large, or without PyYAML."""
+    # Import here, because the module also runs on hosts without this library.
     try:
         import yaml  # noqa: PLC0415
     except ImportError:
@@ -144,9 +144,10 @@ def _load_yaml(content: bytes) -> t.Any:
 
 
 def _bounded_loader(library: t.Any) -> t.Any:
-    """Return a loader that rejects aliases, which can repeat a part many times, and many nodes.
+    """Return a loader that rejects aliases and a large number of nodes.
 
-    Merge keys need an alias. The C loader crashes the process on a deeply nested text.
+    An alias can repeat a part many times. A deeply nested text crashes the process with the
+    C loader, so this is the Python loader.
     """
 
     class BoundedLoader(library.SafeLoader):
@@ -162,7 +163,7 @@ def _bounded_loader(library: t.Any) -> t.Any:
 
 
 def parse_fields(content: bytes) -> dict[str, str]:
-    """Return the known fields of a configuration that contain text."""
+    """Return those known fields of a configuration whose value is text."""
     loaded = _load_yaml(content)
     if loaded is None:
         return _fields_by_pattern(content.decode("utf-8", "replace"))
@@ -177,7 +178,7 @@ def parse_fields(content: bytes) -> dict[str, str]:
 
 
 def _fields_by_pattern(text: str) -> dict[str, str]:
-    """Return the known fields, one per line, if the text cannot be parsed as YAML."""
+    """Return the known fields of a text that cannot be parsed as YAML, line by line."""
     names = "|".join(name for names in KNOWN_FIELDS.values() for name in names)
     return {
         match[1]: match[2]
@@ -186,10 +187,10 @@ def _fields_by_pattern(text: str) -> dict[str, str]:
 
 
 def list_settings(content: bytes) -> list[str]:
-    """Return all fields of a configuration as FIELD=JSON; none if unreadable or too many.
+    """Return all fields of a configuration as FIELD=JSON; [] if it is unreadable or too large.
 
-    An example is leaderElection.leaseDuration="15s". Secrets, such as the private key of an
-    extender, are withheld.
+    For example, leaderElection.leaseDuration="15s". Secrets such as the private key of an extender
+    are masked.
     """
     try:
         lines = list(_flatten(_load_yaml(content), "", [facts.MAX_LIST_LENGTH]))
@@ -209,7 +210,7 @@ def _flatten(value: t.Any, path: str, budget: list[int]) -> t.Iterator[str]:
 
 
 def _without_secrets(value: t.Any, budget: list[int]) -> t.Any:
-    """Return a value without secrets."""
+    """Return a value with masked secrets."""
     _spend(budget)
     if isinstance(value, dict):
         return {
@@ -235,8 +236,8 @@ class ProcessSettings(t.NamedTuple):
 
     flags: dict[str, str]
     fields: dict[str, str]
-    configured: bool  # has a configuration, so that some flags have no effect
-    readable: bool  # the command line could be read
+    configured: bool  # whether it has a configuration, which disables some flags
+    readable: bool  # whether the command line could be read
     schedulers: tuple[str, ...] = (DEFAULT_SCHEDULER,)
     listed: tuple[str, ...] = ()  # all fields of the configuration, see list_settings
 
@@ -246,18 +247,18 @@ class ProcessSettings(t.NamedTuple):
 
     @property
     def lock(self) -> str:
-        """Return the lock type, "" for the default of the version."""
+        """Return the lock type, "" if the default of the version applies."""
         lock = self.text("leader-elect-resource-lock", "resourceLock")
         return lock if LOCK_TYPE.fullmatch(lock) else ""
 
     @property
     def lease(self) -> tuple[str, str]:
-        """Return namespace and name of the lease."""
+        """Return the namespace and the name of the lease."""
         namespace = self._object_part("namespace", "Namespace", LEASE_NAMESPACE)
         return namespace, self._object_part("name", "Name", LEASE_NAME)
 
     def _object_part(self, flag: str, field: str, default: str) -> str:
-        """Return name or namespace of the lock's object from the first valid setting."""
+        """Return the name or namespace of the lock object from the first valid setting."""
         deprecated = "" if self.configured else self.flags.get(f"lock-object-{flag}", "")
         values = (
             self.flags.get(f"leader-elect-resource-{flag}"),
@@ -271,7 +272,7 @@ class ProcessSettings(t.NamedTuple):
 
     @property
     def timings(self) -> ElectionTimings:
-        """Return the election times; those of client-go if unset or invalid."""
+        """Return the election times; use the default of client-go for an unset or invalid time."""
         configured = {
             key: _durations.parse_seconds(self.text(f"leader-elect-{key.replace('_', '-')}", field))
             for key, field in (
@@ -286,7 +287,7 @@ class ProcessSettings(t.NamedTuple):
 
     @property
     def kubeconfig(self) -> str:
-        """Return the path of the kubeconfig, "" for none."""
+        """Return the path of the kubeconfig, "" if there is none."""
         settings = self.fields if self.configured else self.flags
         path = settings.get("kubeconfig", "")
         return path if os.path.isabs(path) and path.isprintable() else ""
@@ -300,7 +301,7 @@ class ProcessSettings(t.NamedTuple):
         return _port(self.flags.get("secure-port", ""), default)
 
     def http_port(self, default: int) -> int:
-        """Return the port of a version that serves plain HTTP; a configuration overrides the flag."""
+        """Return the HTTP port of an old version; a configuration overrides the flag."""
         if self.configured:
             return _port(self.fields.get("healthzBindAddress", "").rpartition(":")[2], default)
         return _port(self.flags.get("port", ""), default)
@@ -318,7 +319,7 @@ def _address(text: str, default: str) -> str:
 
 
 class ParsedConfig(t.TypedDict):
-    """What is known of a configuration."""
+    """The parsed fields of a configuration."""
 
     fields: dict[str, str]
     schedulers: list[str]
@@ -329,7 +330,7 @@ NO_CONFIG = ParsedConfig(fields={}, schedulers=[], listed=[])
 
 
 def parse_config(content: bytes) -> ParsedConfig:
-    """Parse a configuration; secrets are withheld."""
+    """Parse a configuration, and mask secrets."""
     text = content[:MAX_YAML_BYTES].decode("utf-8", "replace")
     return ParsedConfig(
         fields=parse_fields(content),
@@ -375,14 +376,14 @@ def combine_settings(
 
 
 def serving_or_default(serving: Serving | None) -> Serving:
-    """Return how a version serves, or the default for an unknown version."""
+    """Return the ports and paths of a version, with defaults for an unknown version."""
     return serving or Serving(since="", **UNKNOWN_SERVING)  # type: ignore[typeddict-item]
 
 
 def describe_instance(
     unit: str, settings: ProcessSettings, serving: Serving | None, files: t.Iterable[str]
 ) -> facts.Instance:
-    """Return what an instance must not share with others, as its settings declare it."""
+    """Return the resources in the settings of an instance that no other instance can use."""
     row = serving_or_default(serving)
     ports = [
         settings.secure_port(row["https"]) if row["https"] else 0,

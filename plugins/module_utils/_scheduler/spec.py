@@ -6,7 +6,7 @@
 
 """Define the argument specs of the role's own modules, and of the variables of monitoring.yml.
 
-A module and its action plugin use the same table. Parts that several tables share come first.
+A module and its action plugin use the same argument spec. The shared parts come first.
 """
 
 from __future__ import annotations
@@ -312,8 +312,8 @@ FAULT_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
 # --- The variables of the role's entry point monitoring
 
 MONITORING_ALERTS: dict[str, dict[str, t.Any]] = {
-    # Without a value, the thresholds leaderless, leaders and certificate follow from the timings of
-    # the election and from renew_before.
+    # If leaderless, leaders or certificate is empty, the threshold is computed from the election
+    # timings and from renew_before.
     "leaderless": {"type": "str", "default": ""},
     "leaders": {"type": "str", "default": ""},
     "down": {"type": "str", "default": "2m"},

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Text helpers of tables and reports."""
+"""Parse and format times, and align the columns of tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """Return a time from a host's result in UTC; None if it is invalid or has no time zone."""
+    """Parse a time of a host result and return it in UTC; None if invalid or without time zone."""
     with contextlib.suppress(ValueError, OverflowError):
         time = datetime.fromisoformat((text or "").replace("Z", "+00:00"))
         return time.astimezone(timezone.utc) if time.tzinfo else None
@@ -22,7 +22,7 @@ def parse_time(text: str | None) -> datetime | None:
 
 
 def format_time(time: datetime) -> str:
-    """Return a time in UTC to the second."""
+    """Format a UTC time with a resolution of one second."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
@@ -31,7 +31,7 @@ def align_columns(
 ) -> list[str]:
     """Return rows of cells as lines of aligned columns. The first row is the header.
 
-    `right_aligned` contains the headers of the columns to align on the right.
+    `right_aligned` contains the headers of right-aligned columns.
     """
     header, widths = rows[0], [max(map(len, column)) for column in zip(*rows)]
     return [

@@ -4,14 +4,14 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Look up a version in the version table, which is data of the role: vars/main/versions.yml."""
+"""Find the row of a version in the version table of the role, vars/main/versions.yml."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
-# The objects that each lock type writes to. Only locks that share an object exclude each other.
+# The objects that each lock type writes. Two lock types exclude each other only if they share one.
 LOCK_OBJECTS = {
     "endpoints": {"endpoints"},
     "configmaps": {"configmaps"},
@@ -27,14 +27,14 @@ VersionTable = t.Mapping[str, "dict[str, t.Any]"]
 
 
 class Serving(t.TypedDict):
-    """Ports and lock type of all versions from one minor version on: what a host must know."""
+    """Ports and lock type of all versions from the minor version `since` on."""
 
-    since: str  # the first minor version
-    https: int  # port, 0 for none
-    http: int  # port, 0 for none
+    since: str  # first minor version with these values
+    https: int  # HTTPS port, 0 if there is none
+    http: int  # HTTP port, 0 if there is none
     ready_path: str
-    ready_port: str  # https or http
-    lock: str  # the default lock type
+    ready_port: str  # field with the port of ready_path: https or http
+    lock: str  # default lock type
 
 
 def parse_minor(minor: str) -> tuple[int, ...]:
@@ -43,7 +43,7 @@ def parse_minor(minor: str) -> tuple[int, ...]:
 
 
 def minor_of(version: str) -> str:
-    """Return the minor version of a full version, such as 1.37 of 1.37.2; "" if it is not full."""
+    """Return the minor version of a full version, such as 1.37 of 1.37.2, otherwise ""."""
     match = FULL_VERSION.fullmatch(version)
     return match[1] if match else ""
 
@@ -59,7 +59,7 @@ def is_older(version: str, other: str) -> bool:
 
 
 def version_row(versions: VersionTable, version: str) -> dict[str, t.Any] | None:
-    """Return the table row of a version, None if the table does not have it."""
+    """Return the table row of a version; None if the table has no such row."""
     return versions.get(minor_of(version))
 
 
@@ -70,9 +70,9 @@ def lock_sources(lock: str) -> tuple[str, ...]:
 
 
 def lock_source_groups(lock: str) -> tuple[tuple[str, ...], ...]:
-    """Return one group for each lease source of a lock type, to be read separately.
+    """Return one group for each lease source of a lock type.
 
-    If the type is unknown, return one group with all sources.
+    Each group is read separately. If the type is unknown, return one group with all sources.
     """
     return tuple((source,) for source in lock_sources(lock)) or (tuple(SOURCE_OF_OBJECT.values()),)
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Run the staged binary beside the running one, to check its flags, configuration and kubeconfig."""
+"""Run the staged binary once to check the staged flags, configuration and kubeconfig."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 )
 
 COPY_SUFFIX = ".dry-run"
-"""Suffix of changed copies beside the staged files. The next dry run removes leftover copies."""
+"""Suffix of the changed copies of staged files. A dry run first removes leftover copies."""
 PORT_MARK = "@port@"
 MAX_REASON_CHARS = 500
 
@@ -40,14 +40,14 @@ MAX_REASON_CHARS = 500
 def check_staged_set(
     fileset: Fileset, systemd: Systemd, params: t.Mapping[str, t.Any], unit: str, digest: str
 ) -> bool | None:
-    """Check the staged set in a dry run, unless it has passed before.
+    """Check the staged set in a dry run, unless the same set has already passed.
 
     `params` contains `command`, `user`, `dry_run_flags` and `dry_run_texts`. A transient service
-    of the unit's user receives the staged files as credentials, so that no file is exposed and the
-    live set does not change.
+    with the user of the unit receives the staged files as credentials. Other users cannot read
+    them, and the live set does not change.
 
-    Returns None if systemd is too old for a dry run. Raises FilesetError with the message of the
-    binary if it rejects the set.
+    If systemd is too old for a dry run, returns None. If the binary rejects the set, raises
+    FilesetError with the message of the binary.
     """
     _remove_copies(fileset)
     if fileset.record()["dry_run"] == digest:
@@ -79,7 +79,7 @@ def check_staged_set(
 
 
 def _path_replacements(files: t.Iterable[Item], unit: str, dry_run_unit: str) -> dict[str, str]:
-    """Map the live paths to the credentials of the transient service."""
+    """Return the credential path in the transient service for each live path."""
     directory = credentials_dir(dry_run_unit)
     return {
         credentials_dir(unit): directory,
@@ -96,7 +96,7 @@ def _replace_all(text: str, replacements: t.Mapping[str, str]) -> str:
 def _write_copies(
     fileset: Fileset, files: t.Iterable[Item], replacements: t.Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the path to use for each file by name. Write a copy only if its text changes."""
+    """Return the path of each file by name. Write a copy only of a file whose text changes."""
     credentials = {}
     for item in files:
         path = fileset.staged_path(item)
@@ -112,7 +112,7 @@ def _write_copies(
 def _dry_run_flags(
     params: t.Mapping[str, t.Any], replacements: t.Mapping[str, str]
 ) -> t.Iterator[str]:
-    """Yield the flags of the command; replace those that would disturb the running process."""
+    """Yield the flags of the command; replace flags that would affect the running process."""
     replaced_flags = _fill_ports(params["dry_run_flags"])
     for word in params["command"][1:]:
         if word.split("=", 1)[0][2:] not in replaced_flags:

@@ -5,7 +5,7 @@
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 """Read the lease for a roll: hand over the leader's lease, and record it before a first start.
 
-The leader is stopped first. Nothing else changes before another member has renewed the lease.
+A handover first stops the leader. Nothing else changes until another member has renewed the lease.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ REQUEST_TIMEOUT_S = 5.0
 """Timeout of one request for the lease."""
 HANDOVER_POLL_S = 0.05
 MIN_RENEWALS = 2
-"""Number of records of the next holder; with the first one, it took the lease."""
+"""Minimum number of records of the next holder. With the first one, it takes the lease."""
 
 
 @dataclass(frozen=True)
 class HandoverOptions:
-    """Access to the lease, and the seconds within which another member must take it."""
+    """Access to the lease, and the timeout in seconds for another member to take the lease."""
 
     kubeconfig: str
     name: str
@@ -72,7 +72,7 @@ class HandoverResult(t.TypedDict):
     """The observed handover."""
 
     holder: str  # hostname of the next leader
-    seconds: float  # from the stop of the unit until the next holder was observed
+    seconds: float  # time from the stop of the unit until the next holder was observed
     released: bool  # whether the lease was observed without a holder
     transitions: int  # increase of the transition count of the lease; 0 if it did not increase
 
@@ -104,7 +104,7 @@ class _HandoverObserver:
 
 
 def read_initial_lease(kubeconfig: str, name: str, namespace: str) -> LeaseResult | None:
-    """Read the lease before a first start, None if it is unreadable."""
+    """Read the lease before a first start; return None if the lease is unreadable."""
     try:
         with load_client(trusted_path(kubeconfig), timeout=REQUEST_TIMEOUT_S) as client:
             reader = make_reader(client.get, namespace, name)
@@ -118,11 +118,11 @@ def hand_over(
 ) -> HandoverResult | None:
     """Stop the unit, and wait until another member leads.
 
-    Returns None and stops nothing if this host does not lead. If no member takes the lease, starts
-    the unit again and raises FilesetError.
+    If this host does not lead, stop nothing and return None. If no member takes the lease, start
+    the unit again and raise FilesetError.
     """
     try:
-        # Load the credentials before the stop, when systemd removes those of the process.
+        # Load the credentials before the stop, because systemd removes them when the unit stops.
         kubeconfig = process_kubeconfig(unit, options.kubeconfig)
         with load_client(kubeconfig, timeout=REQUEST_TIMEOUT_S) as client:
             readers = _record_readers(client, options)
@@ -148,10 +148,10 @@ def _read_records(readers: t.Iterable[ReadRecord]) -> list[LeaseRecord]:
 
 
 def _select_record(records: list[LeaseRecord], before: LeaseRecord) -> LeaseRecord | None:
-    """Return the record of another member, otherwise a released one, otherwise the leader's.
+    """Return the record of another member, otherwise a released one, otherwise that of the leader.
 
-    A lock of two objects can be taken by a member that uses only one of them. The other object
-    then does not change.
+    If the lock has two objects, a member that uses only one of them can take the lease. The other
+    object then does not change.
     """
     return max(
         records,
@@ -184,7 +184,7 @@ def _stop_and_wait(
                 holder=one_line(observation.node, 253),
                 seconds=round(observer.elapsed, 2),
                 released=observer.released,
-                # A leader with a lock of two objects continues the count of the other object.
+                # With two lock objects, the next leader can continue the count of the other one.
                 transitions=max(0, observation.record.transitions - before.transitions),
             )
     except (KubeError, LeaseError) as error:

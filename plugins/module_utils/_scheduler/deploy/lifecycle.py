@@ -93,11 +93,11 @@ class Deployment:
         return str(self.params["unit"])
 
     def with_items(self, items: t.Sequence[Item]) -> Deployment:
-        """Return the same deployment for other members of the file set."""
+        """Return a copy of the deployment with other items in the file set."""
         return replace(self, fileset=Fileset(self.fileset.root, items))
 
     def staleness(self, digest: str) -> list[str]:
-        """Return why the unit must restart to run from the members of the file set."""
+        """Return why the unit must restart to run from the file set, one line per reason."""
         live = LiveSet(self.fileset.items, digest, self.fileset.record()["binaries"])
         return staleness_reasons(self.unit, self.systemd.show(self.unit), self.proc, live)
 
@@ -124,12 +124,12 @@ def apply_state(module: FilesetModule, systemd: Systemd, proc: Proc) -> FilesetR
 
 
 def _check_feasible(deployment: Deployment) -> None:
-    """Raise an error, before anything is created, if the state cannot be reached."""
+    """If the state cannot be reached, raise an error before any change."""
     fileset, params = deployment.fileset, deployment.params
     fileset.check_binaries(params["binaries"], dry=deployment.check_mode)
     if params["state"] != "staged":
         return
-    # Reads each staged and live path, which fails for a directory.
+    # This reads each staged and live path, and fails for a directory.
     fileset.pending_members()
     if params["command"] and not deployment.check_mode:
         fileset.require_staged(item for item in fileset.items if item.is_seeded)
@@ -182,7 +182,7 @@ def _make_live(deployment: Deployment) -> FilesetResult:
     staged = deployment.fileset.record()["staged"]
     digest = staged["digest"] if staged else ""
     if deployment.check_mode:
-        # An earlier task would have staged the set, whose content is unknown here.
+        # In check mode, no earlier task has staged the set, so its content is unknown.
         return FilesetResult(changed=True, done=["restart"], digest=digest)
     deployment = deployment.with_items(deployment.fileset.staged_items())
     fileset, systemd, params = deployment.fileset, deployment.systemd, deployment.params
@@ -207,7 +207,7 @@ def _make_live(deployment: Deployment) -> FilesetResult:
 
 
 def _is_foreign_unit(properties: t.Mapping[str, str], fileset: Fileset) -> bool:
-    """Return whether the role did not create the loaded unit."""
+    """Return whether another installer created the loaded unit."""
     is_loaded = properties.get("LoadState") == "loaded"
     return is_loaded and properties.get("FragmentPath") not in fileset.record()["paths"]
 
@@ -217,7 +217,7 @@ def _read_lease(fileset: Fileset, lease: dict[str, str] | None) -> LeaseResult |
     kubeconfig = next((item.path for item in fileset.items if item.name == "kubeconfig"), None)
     if not lease or kubeconfig is None:
         return None
-    # These imports take a fifth of the module's time, and most states do not need them.
+    # These imports take one fifth of the module's run time. Most states do not need them.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import (  # noqa: PLC0415
         handover,
     )
@@ -236,12 +236,12 @@ def _hand_over(
 
 
 def _is_run_by_kubelet(items: t.Iterable[Item]) -> bool:
-    """Return whether kubelet runs a set from its static pod."""
+    """Return whether kubelet runs the scheduler of a set as a static pod."""
     return any(item.name == STATIC_POD and not item.is_absent for item in items)
 
 
 def _disable_for_kubelet(deployment: Deployment, items: t.Iterable[Item]) -> None:
-    """Stop and disable the unit before the promotion of a set that kubelet runs."""
+    """If kubelet runs the set to promote, stop and disable the unit."""
     systemd, unit = deployment.systemd, deployment.unit
     if _is_run_by_kubelet(items) and systemd.show(unit).get("LoadState") == "loaded":
         systemd.disable(unit)
@@ -256,7 +256,7 @@ def _will_restart(deployment: Deployment, digest: str) -> bool:
 
 
 def _start(deployment: Deployment, promoted: list[str], *, restart: bool = False) -> FilesetResult:
-    """Run the unit from the live set. `restart` restarts it even if it is not stale."""
+    """Run the unit from the live set. With `restart`, restart even a unit that is not stale."""
     systemd, unit, done = deployment.systemd, deployment.unit, list(promoted)
     live = deployment.fileset.record()["live"]
     if _is_run_by_kubelet(recorded_items(live)):
@@ -291,7 +291,7 @@ def _restore(deployment: Deployment) -> FilesetResult:
     live = fileset.record()["live"]
     if not live:
         return FilesetResult(changed=bool(done), done=done)
-    # Also if nothing was promoted: a failed handover can leave the unit stopped.
+    # Start the unit even if nothing was promoted: a failed handover can leave the unit stopped.
     return _start(deployment.with_items(recorded_items(live)), done)
 
 
@@ -301,7 +301,7 @@ def _recall(deployment: Deployment) -> FilesetResult:
     record, previous = fileset.record(), fileset.previous_set()
     items = recorded_items(previous)
     kept_paths = {item.name: fileset.previous_path(item) for item in items}
-    # A binary of another installer can be a plain file of unknown version.
+    # A binary of another installer can be a regular file of unknown version.
     binaries = [
         record["binaries"].get(item.link_target)
         for item in items
@@ -317,11 +317,11 @@ def _recall(deployment: Deployment) -> FilesetResult:
 
 
 def _read_not_after(kept_paths: t.Mapping[str, str]) -> str:
-    """Return when the certificate of a previous set expires, "" if it has none.
+    """Return when the certificate of a previous set expires, "" if there is none.
 
-    `kept_paths` maps member names to paths. The certificate can be in the kubeconfig only.
+    `kept_paths` maps file names to paths. A certificate can exist only in the kubeconfig.
     """
-    # This import takes longer than all others, and most states do not need it.
+    # This import takes longer than all other imports. Most states do not need it.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (  # noqa: PLC0415
         credentials,
     )

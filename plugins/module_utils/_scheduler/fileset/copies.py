@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Compare, copy, link and replace single files of a file set."""
+"""Compare, copy, link and replace the files of a file set."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.files
 )
 
 MAX_COPY_BYTES = paths.MAX_FILE_BYTES
-"""Larger files are linked or streamed, never read into memory."""
+"""Maximum size of a file that is read into memory. Larger files are linked or streamed."""
 MAX_BINARY_BYTES = 1 << 30
-"""A kube-scheduler has 50 to 120 MiB. A file from an unprivileged user can have any size."""
-# A certificate is useless with the key of another pair, even for a moment.
+"""Maximum size of a binary to hash. A kube-scheduler has 50 to 120 MiB."""
+# The two files of the key pair, which are replaced together: each is unusable without the other.
 PAIR_NAMES = ("privatekey", "certificate")
 
 
@@ -62,7 +62,7 @@ def read_state(path: str) -> FileState | None:
         except (FileNotFoundError, NotADirectoryError):
             return None
     if paths.is_swapped(path):
-        # The exchange of a pair was interrupted: compare the file behind the temporary link.
+        # If the exchange of a key pair was interrupted, the path is a temporary link to the file.
         path, info = os.path.realpath(path), os.stat(path)
     elif os.path.islink(path):
         return link_state(os.readlink(path))
@@ -77,7 +77,7 @@ def read_state(path: str) -> FileState | None:
 
 
 def try_read_state(path: str) -> FileState | None:
-    """Return the state of a file or link, None for anything else, which other checks report."""
+    """Return the state of a file or link, None for any other type of file."""
     with contextlib.suppress(FilesError):
         return read_state(path)
     return None
@@ -107,12 +107,12 @@ def sha256_of_file(path: str) -> str:
 
 
 def make_link(target: str, path: str) -> None:
-    """Replace whatever is at `path` with a symbolic link."""
+    """Replace the file or link at `path` with a symbolic link."""
     _replace_with(path, lambda temporary: os.symlink(target, temporary))
 
 
 def copy_file(source: str, path: str) -> None:
-    """Replace `path` with a copy of a file or link, owner and mode included."""
+    """Replace `path` with a copy of a file or link, including its owner and mode."""
     if os.path.islink(source):
         make_link(os.readlink(source), path)
         return
@@ -120,9 +120,9 @@ def copy_file(source: str, path: str) -> None:
     if info.st_size <= MAX_COPY_BYTES:
         write.commit_all([_stage_copy(source, path)], 0)
         return
-    # Only the path of the binary can contain a larger file: one that existed before this role.
+    # A larger file can only be a binary that another installer created.
     if os.path.lexists(path) and os.path.samestat(info, os.lstat(path)):
-        # rename(2) does nothing if both names are links to one file.
+        # If both names are hard links to one file, rename(2) does nothing.
         return
     is_same_device = os.stat(os.path.dirname(path)).st_dev == info.st_dev
     _replace_with(
@@ -131,9 +131,9 @@ def copy_file(source: str, path: str) -> None:
 
 
 def replace_files(sources: t.Sequence[tuple[Item, str]]) -> None:
-    """Copy each source to the live path of its item, or remove the live path if it must not exist.
+    """Copy each source to the live path of its item; remove a live path that must not exist.
 
-    A certificate and its key change at the same moment.
+    The certificate and the key of a key pair change at the same moment.
     """
     by_name = {item.name: (item, source) for item, source in sources}
     pair = [
@@ -149,7 +149,7 @@ def replace_files(sources: t.Sequence[tuple[Item, str]]) -> None:
 
 
 def missing_parents(path: str) -> list[str]:
-    """Return the missing directories above a path, the nearest first."""
+    """Return the missing parent directories of a path, the nearest first."""
     directory = os.path.dirname(path)
     missing = []
     while directory and not os.path.isdir(directory):

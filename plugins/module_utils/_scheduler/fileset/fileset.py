@@ -3,16 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""The set of files that one unit runs from: staged, live and previous.
+"""Stage, promote and restore the set of files that one unit runs from.
 
 The file set directory contains:
 
-- `staged/MEMBER_NAME`: the members that the next start uses
-- `previous/MEMBER_NAME`: the members that were live before the last promotion
-- `previous.old`: the previous set before that, for a promotion that is rolled back
-- `record.json`: what was staged and promoted
+- `staged/NAME`: the files of the staged set, which the next promotion makes live
+- `previous/NAME`: the files that were live before the last promotion
+- `previous.old`: an older previous set, which replaces `previous` if a promotion is rolled back
+- `record.json`: the record of staged and promoted sets
 
-The live members are at the paths that the unit names. Only promotion and rollback write there.
+The live files are at the paths that the unit names. Only promotion and rollback write to them.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ KNOWN_ENTRIES = (
     "staged",
 )
 TEMPORARY_ENTRY_PREFIX = ".record.json."
-# Describes the members of a previous set. No member can have this name.
+# File with the description of a previous set. No file of a file set can have this name.
 MEMBER_SET_FILE = ".set.json"
-# A set needs all members of one of these groups to run a scheduler.
+# To run a scheduler, a set must contain all files of one of these groups.
 RUNNABLE_MEMBERS = ({"binary", "unit"}, {STATIC_POD})
 
 
 def render_text(item: Item, digest: str) -> bytes:
-    """Return the rendered text of a member with its digest."""
+    """Return the rendered content of a file, with the digest of the file set."""
     return (item.content or "").replace(DIGEST_MARK, digest).encode()
 
 
@@ -87,15 +87,15 @@ class Fileset:
         self.record_path = os.path.join(root, "record.json")
 
     def staged_path(self, item: Item) -> str:
-        """Return the path of the staged copy of a member."""
+        """Return the path of the staged copy of a file."""
         return os.path.join(self.root, "staged", item.name)
 
     def previous_path(self, item: Item) -> str:
-        """Return the path of a member in the previous set."""
+        """Return the path of a file in the previous set."""
         return os.path.join(self.root, "previous", item.name)
 
     def check_directory(self) -> None:
-        """Raise FilesetError if the directory has other content, which removal would delete."""
+        """Raise FilesetError if the directory contains other files, which removal would delete."""
         with paths.explain_errors(self.root, "read"):
             names = os.listdir(self.root) if os.path.isdir(self.root) else []
         unknown = [
@@ -113,7 +113,7 @@ class Fileset:
     # --- The record
 
     def record(self) -> FilesetRecord:
-        """Read what was staged and promoted. Fields that are missing or damaged are empty."""
+        """Read the record. Missing or damaged fields are empty."""
         return read_record(self.record_path)
 
     def update_record(self, **changes: t.Any) -> bool:
@@ -135,7 +135,7 @@ class Fileset:
     def check_binaries(
         self, binaries: t.Sequence[t.Mapping[str, t.Any]], *, dry: bool = False
     ) -> list[tuple[t.Mapping[str, t.Any], os.stat_result]]:
-        """Return each binary with its stat result. With `dry`, missing ones are left out.
+        """Return each binary with its stat result. With `dry`, missing binaries are omitted.
 
         Raises FilesetError for a binary that cannot be read or is not a regular file.
         """
@@ -178,7 +178,7 @@ class Fileset:
                 checksum, ours = previous["sha256"], previous["ours"]
             else:
                 checksum, ours = copies.sha256_of_file(path), entry["ours"]
-            # Any instance can have installed it. The last one that is removed removes it too.
+            # Any instance can have installed it. The removal of the last instance removes it.
             ours = ours or any(
                 path in others and others[path]["ours"] and others[path]["identity"] == identity
                 for others in shared
@@ -189,7 +189,7 @@ class Fileset:
         return self.update_record(binaries=updated) if updated != known else False
 
     def staged_items(self) -> tuple[Item, ...]:
-        """Return the members of the staged set. Raises FilesetError if there is none."""
+        """Return the files of the staged set. Raises FilesetError if there is no staged set."""
         staged = self.record()["staged"]
         if staged is None:
             raise FilesetError(
@@ -201,7 +201,7 @@ class Fileset:
     # --- The staged set
 
     def stale_members(self) -> list[str]:
-        """Return the seeded members whose live file changed after it was copied to staged."""
+        """Return the seeded files whose live file changed after it was copied to `staged`."""
         base = self.record()["base"]
         names = []
         for item in self.items:
@@ -220,7 +220,7 @@ class Fileset:
         )
 
     def prepare(self, *, dry: bool = False) -> list[str]:
-        """Copy the live file of each stale member to staged, and return the names.
+        """Copy each stale live file to `staged`, and return the names of these files.
 
         The directories must exist. With `dry`, copy nothing, and also return missing directories.
         """
@@ -251,7 +251,7 @@ class Fileset:
         for directory in missing:
             with paths.explain_errors(directory, "make"):
                 os.makedirs(directory, 0o700, exist_ok=True)
-        # Each instance records shared directories. The last one that is removed finds them empty.
+        # Each instance records shared directories. The last removed instance deletes them.
         sibling_dirs = [path for other in self.siblings() for path in other.record()["directories"]]
         if above or sibling_dirs:
             self.update_record(
@@ -269,9 +269,9 @@ class Fileset:
         }
 
     def digest(self, seeded_path: t.Callable[[Item], str] | None = None) -> str:
-        """Return a digest of everything that the process reads, "" while a member is missing.
+        """Return a digest of all files that the process reads, "" while a file is missing.
 
-        `seeded_path` returns the path of a seeded member; by default its staged path.
+        `seeded_path` returns the path of a seeded file. The default is the staged path.
         """
         total = hashlib.sha256()
         binaries = self.record()["binaries"]
@@ -294,7 +294,7 @@ class Fileset:
         return total.hexdigest()[:32]
 
     def differences(self) -> list[dict[str, str]]:
-        """Return what staging changes in rendered texts, as Ansible diffs."""
+        """Return the changes of rendered files by staging, as Ansible diffs."""
         digest = self.digest()
         diffs = []
         for item in self.items:
@@ -314,7 +314,7 @@ class Fileset:
         return diffs
 
     def stage(self, *, dry: bool = False) -> list[str]:
-        """Converge the staged links and rendered texts, record the set, return changed names."""
+        """Stage links and rendered files, record the staged set, and return the changed names."""
         digest = self.digest()
         changed = []
         for item in self.items:
@@ -337,7 +337,7 @@ class Fileset:
         return changed
 
     def require_staged(self, items: t.Iterable[Item]) -> None:
-        """Raise FilesetError if one of these members has no staged copy."""
+        """Raise FilesetError if one of these files has no staged copy."""
         missing = [item.name for item in items if read_state(self.staged_path(item)) is None]
         if missing:
             raise FilesetError(
@@ -348,7 +348,7 @@ class Fileset:
     # --- The live set
 
     def pending_members(self) -> list[str]:
-        """Return the members whose staged and live state differ, owner and mode included."""
+        """Return the files whose content, owner or mode differs between staged and live set."""
         return [
             item.name
             for item in self.items
@@ -361,9 +361,9 @@ class Fileset:
     ) -> list[str]:
         """Keep the live set as previous, make the staged set live, and return changed names.
 
-        `attempt` identifies the roll for `restore`. `only` limits the change to one member; the
-        promotion then stays incomplete. `keep_foreign` states that a scheduler of another
-        installer ran, whose unit and program can be at other paths and remain there.
+        `attempt` identifies the roll for `restore`. `only` limits the change to one file; the
+        promotion then stays incomplete. With `keep_foreign`, the unit and the program of another
+        installer remain at their paths.
         """
         self.require_staged(item for item in self.items if not item.is_absent)
         pending = self.pending_members()
@@ -371,7 +371,7 @@ class Fileset:
         directories = {path for item in self.items for path in missing_parents(item.path)}
         self._record_targets(record, directories, promoting=record["promoting"] and bool(pending))
         if pending:
-            # After an interrupted promotion, the live set is mixed, and `previous` is complete.
+            # After an interrupted promotion, `previous` is complete, and the live set is mixed.
             if not record["promoting"]:
                 self._keep_previous(record["live"], keep_foreign=keep_foreign)
                 self.update_record(promoting=True)
@@ -391,8 +391,8 @@ class Fileset:
     ) -> None:
         """Record live paths and directories before a promotion changes them.
 
-        Removal then finds them even after an interrupted run. Paths that are no longer used stay
-        recorded.
+        After an interrupted run, a removal then finds all of them. Paths that are no longer used
+        stay in the record.
         """
         live_paths = (item.path for item in self.items if item.name != STATIC_POD)
         self.update_record(
@@ -405,14 +405,14 @@ class Fileset:
     def replaced_set(self, attempt: str) -> MemberSet | None:
         """Return the set that a roll replaced.
 
-        None if that roll promoted nothing, or if no set was live before it.
+        Return None if the roll promoted nothing, or if no set was live before the roll.
         """
         return self.previous_set() if attempt and self.record()["attempt"] == attempt else None
 
     def restore(self, attempt: str) -> list[str]:
-        """Make the set live again that a roll replaced, and return changed names.
+        """Restore the set that a roll replaced as the live set, and return changed names.
 
-        Does nothing if that roll promoted nothing, or if no set was live before it.
+        If the roll promoted nothing, or if no set was live before the roll, change nothing.
         """
         previous = self.replaced_set(attempt)
         if previous is None:
@@ -425,13 +425,13 @@ class Fileset:
         kept_paths = {item.path for item, _path in kept}
         added = [i for i in self.items if i.path not in kept_paths and read_state(i.path)]
         copies.replace_files([(dataclasses.replace(item, link_to=""), "") for item in added])
-        # The empty base makes the next run stage from the live set.
+        # Because the base is empty, the next run copies the seeded files from the live set.
         self.update_record(base={}, live=previous, attempt="", promoting=False)
         self._drop_previous()
         return [item.name for item, _path in changed] + [item.name for item in added]
 
     def _kept_members(self, previous: MemberSet) -> list[tuple[Item, str]]:
-        """Return the members of the previous set that have a copy, each with its path."""
+        """Return the files of the previous set that have a copy, each with the path of the copy."""
         return [
             (item, self.previous_path(item))
             for item in recorded_items(previous)
@@ -439,11 +439,11 @@ class Fileset:
         ]
 
     def restore_member(self, item: Item) -> None:
-        """Restore one member of the previous set after a promotion that does not continue."""
+        """Restore one file of the previous set after an incomplete promotion."""
         copy_file(self.previous_path(item), item.path)
 
     def recall(self, *, dry: bool = False) -> list[str]:
-        """Stage the previous set, and return the names in which it differs from the live set.
+        """Stage the previous set, and return the names of files that differ from the live set.
 
         Raises FilesetError if there is no complete previous set.
         """
@@ -458,17 +458,17 @@ class Fileset:
             for item in items:
                 copy_file(self.previous_path(item), self.staged_path(item))
             members = [*previous["members"], *(item.to_member() for item in added)]
-            # A set of another installer has no digest, and its process has none to compare.
+            # Neither a set of another installer nor the process that uses it has a digest.
             is_original = not previous["digest"]
             digest = "" if is_original else Fileset(self.root, items).digest()
-            # The empty base makes the next deployment stage from the live set.
+            # Because the base is empty, the next run copies the seeded files from the live set.
             self.update_record(
                 base={}, staged=MemberSet(members=members, digest=digest), original=is_original
             )
         return differing
 
     def _removals_since(self, items: t.Iterable[Item]) -> list[Item]:
-        """Return members that remove the live files which an earlier set does not have."""
+        """Return items that remove the live files which the set of `items` does not contain."""
         known_paths = {item.path for item in items}
         return [
             dataclasses.replace(item, link_to="")
@@ -494,24 +494,27 @@ class Fileset:
         return previous
 
     def recover(self) -> None:
-        """Remove temporary files of a killed run, and complete an interrupted pair exchange."""
+        """Remove temporary files of a killed run, and complete the exchange of a key pair."""
         known = list(dict.fromkeys([*self.record()["paths"], *(item.path for item in self.items)]))
         pair_swap.recover(known)
         for path in known:
             write.sweep(path, link=True)
-        # Interrupted between two renames of `_keep_previous` or `_drop_previous`.
+        # A run was interrupted between two renames of `_keep_previous` or `_drop_previous`.
         if not os.path.isdir(os.path.join(self.root, "previous")):
             self._drop_previous()
 
     def previous_set(self) -> MemberSet | None:
         """Return the set that was live before the last promotion.
 
-        None if it could not run a scheduler, or if its description is damaged.
+        Return None if the set cannot run a scheduler, or if the description of the set is damaged.
         """
         return read_member_set(os.path.join(self.root, "previous", MEMBER_SET_FILE))
 
     def _keep_previous(self, live: MemberSet | None, *, keep_foreign: bool) -> None:
-        """Copy the live set, which can be that of another installer if no record exists."""
+        """Copy the live set to `previous`.
+
+        If no record exists, another installer can have created the live set.
+        """
         new, kept, old = (
             os.path.join(self.root, name) for name in ("previous.new", "previous", "previous.old")
         )
@@ -532,9 +535,9 @@ class Fileset:
             os.rename(new, kept)
 
     def _existing_items(self, items: t.Iterable[Item]) -> list[Item]:
-        """Return the members that exist at their live path.
+        """Return the items whose live path exists.
 
-        A path that the set declares absent can exist again. Its file is kept like others.
+        A file can exist again at a path that the set declares as absent. It is then kept too.
         """
         return [
             dataclasses.replace(item, link_to=None) if item.is_absent else item
@@ -543,7 +546,7 @@ class Fileset:
         ]
 
     def _drop_previous(self) -> None:
-        """Replace the previous set with the one before it, if that exists."""
+        """Delete the previous set, and restore `previous.old` as the previous set if it exists."""
         kept, old = (os.path.join(self.root, name) for name in ("previous", "previous.old"))
         with paths.explain_errors(kept, "restore"):
             if os.path.isdir(old):
@@ -553,8 +556,8 @@ class Fileset:
     def remove(self, *, dry: bool = False) -> list[str]:
         """Remove everything that this role created, and return the removed paths.
 
-        These are the promoted files, the binaries that no other instance uses, the file set
-        directory, and created directories if they are empty.
+        The removed paths are the promoted files, the binaries that no other instance uses, the
+        file set directory, and created directories if they are empty.
         """
         record = self.record()
         candidates = [*record["paths"], *self._unshared_binaries(record)]
@@ -583,7 +586,7 @@ class Fileset:
             if path == self.root:
                 shutil.rmtree(path)
             elif os.path.islink(path):
-                # Only the link: its target is a separate candidate if this role created it.
+                # Remove only the link. If the role created the target, the record contains it.
                 os.unlink(path)
             else:
                 write.remove(path)

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Check the options of the modules that act on the file set, before they act as root.
+"""Check the options of the modules that change the file set as root.
 
-Each check raises FilesetError, which names the option.
+Each check raises a FilesetError that contains the name of the option.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 )
 
 MAX_CONTENT_CHARS = MAX_COPY_BYTES // 4
-"""A character has at most four bytes."""
+"""Maximum length of a content in characters, each of at most four bytes."""
 MAX_PATH_CHARS, MAX_PATH_PART_BYTES = 4000, 255
 MAX_LABEL_CHARS = 100
 SERVICE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9:_.@\\-]{0,240}\.service")
@@ -105,7 +105,7 @@ ARGUMENT_RULE = ValueRule(
 
 
 class OptionCheck(t.NamedTuple):
-    """The values of an option that a rule applies to."""
+    """The rule for the values of an option."""
 
     option: str
     values: t.Callable[[FilesetParams], t.Iterable[t.Any]]
@@ -159,12 +159,12 @@ def check_value(value: t.Any, option: str, rule: ValueRule) -> None:
 
 
 def check_path(value: str, option: str) -> None:
-    """Raise FilesetError unless this is an absolute path below the root directory."""
+    """Raise FilesetError unless `value` is a valid absolute path other than `/`."""
     check_value(value, option, PATH_RULE)
 
 
 def check_unit(value: str) -> None:
-    """Raise FilesetError unless this is the name of a service."""
+    """Raise FilesetError unless `value` is the name of a service."""
     check_value(value, "unit", UNIT_RULE)
 
 
@@ -178,7 +178,7 @@ def check_fileset(params: FilesetParams) -> None:
 
 
 def _check_replacements(params: FilesetParams, option: str, name_pattern: re.Pattern[str]) -> None:
-    """Check the names and values that a dry run puts into the command or the configuration."""
+    """Check the names and values that a dry run inserts into the command or configuration."""
     for name, value in params[option].items():
         if not name_pattern.fullmatch(name):
             raise FilesetError(
@@ -206,7 +206,7 @@ def parse_files(files: t.Sequence[dict[str, t.Any]]) -> list[Item]:
 
 
 def _member_problems(entry: FilesetParams, used: t.Container[str]) -> t.Iterator[str]:
-    """Yield what is wrong with a member; `used` contains the names and paths of other members."""
+    """Yield the problems of a file; `used` contains the names and paths of earlier files."""
     name, link, content = entry["name"], entry["link_to"], entry["content"]
     yield from _name_problems(name, link)
     for option in ("name", "path"):
@@ -224,7 +224,7 @@ def _member_problems(entry: FilesetParams, used: t.Container[str]) -> t.Iterator
 
 
 def _name_problems(name: str, link: str | None) -> t.Iterator[str]:
-    # An empty link declares that the path must not exist, which only a static pod needs.
+    # Only the manifest of a static pod can have an empty link, which removes the path.
     is_removal = (name, link) == (STATIC_POD, "")
     for option, value in (("name", name), ("link_to", None if is_removal else link)):
         if value is not None and not MEMBER_NAME.fullmatch(value):

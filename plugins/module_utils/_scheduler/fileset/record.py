@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""The record of a file set: its types, their validation, and the files that contain them.
+"""Read, validate and write the record of a file set.
 
 A damaged record is no error. A field of the wrong type counts as missing.
 """
@@ -26,31 +26,31 @@ MEMBER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 
 FileIdentity = list[int]
 SIZE_INDEX = 2
-"""Position of the file size in a FileIdentity."""
+"""Index of the file size in a FileIdentity."""
 
 
 class RecordedBinary(t.TypedDict):
-    """A binary with a verified checksum, or one that the operator vouches for."""
+    """A binary with a verified checksum, or an existing binary that the operator trusts."""
 
     sha256: str
     version: str  # without a leading v
-    ours: bool  # removed together with the file set
-    identity: FileIdentity  # at the time when the SHA-256 was computed
+    ours: bool  # whether a removal of the file set also removes the binary
+    identity: FileIdentity  # file identity at the time when the SHA-256 was computed
 
 
 class Member(t.TypedDict):
-    """One member of a set, without its content."""
+    """One file or link of a file set, without the content."""
 
     name: str
     path: str
     link_to: str | None
     mode: int
     digest: str
-    rendered: str | None  # SHA-256 of the rendered text, digest mark included
+    rendered: str | None  # SHA-256 of the rendered text with the digest mark
 
 
 class MemberSet(t.TypedDict):
-    """The members of a staged, live or previous set, and its digest."""
+    """The files of a staged, live or previous set, and the digest of the set."""
 
     members: list[Member]
     digest: str
@@ -59,27 +59,27 @@ class MemberSet(t.TypedDict):
 class FilesetRecord(t.TypedDict):
     """The content of record.json."""
 
-    base: dict[str, str]  # by member name: fingerprint of the live file that was copied to staged
+    base: dict[str, str]  # by name: fingerprint of the live file that was copied to `staged`
     binaries: dict[str, RecordedBinary]  # by path
-    directories: list[str]  # created by this role
-    attempt: str  # the roll that promoted the live set
+    directories: list[str]  # directories that this role created
+    attempt: str  # identifier of the roll that promoted the live set
     dry_run: str  # digest of the last set that passed a dry run
     live: MemberSet | None  # the last promoted set
-    paths: list[str]  # every path that was ever promoted
-    original: bool  # the staged set is a recalled set that another installer created
-    promoting: bool  # a promotion or rollback is in progress or was interrupted
+    paths: list[str]  # all paths that any promotion has written
+    original: bool  # whether another installer created the staged set, after a recall
+    promoting: bool  # whether a promotion or rollback is in progress or was interrupted
     staged: MemberSet | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One member of the set, of one of three kinds.
+    """One file or link of the file set, of one of three kinds.
 
-    - `content` is set: the caller renders the file.
-    - `link_to` is set: the member is a symbolic link; if empty, the path must not exist.
-    - Neither: another module (x509_cert, kubeconfig) writes the file to the staged path.
+    - If `content` is set, the caller renders the file.
+    - If `link_to` is a path, the item is a symbolic link. If it is empty, the path must not exist.
+    - Otherwise, another module (x509_cert, kubeconfig) writes the file to the staged path.
 
-    For a rendered member of an earlier run, only `rendered` is known: the SHA-256 of its text.
+    For a rendered file of an earlier run, only `rendered`, the SHA-256 of the text, is known.
     """
 
     name: str
@@ -106,7 +106,7 @@ class Item:
         return os.path.join(os.path.dirname(self.path), self.link_to or "")
 
     def to_member(self) -> Member:
-        """Return the member for the record."""
+        """Return the description of the item for the record."""
         rendered = (
             self.rendered
             if self.content is None
@@ -123,24 +123,24 @@ class Item:
 
 
 def recorded_items(members: MemberSet | None) -> tuple[Item, ...]:
-    """Return the members of a recorded set as items; none if there is no set."""
+    """Return the items of a recorded set; an empty tuple if there is no set."""
     return tuple(Item(**member) for member in members["members"]) if members else ()
 
 
 def file_identity(info: os.stat_result) -> FileIdentity:
-    """Return numbers that change if a file is replaced or its content changes."""
+    """Return the numbers of a file that change with its inode or content."""
     return [info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns]
 
 
 def read_record(path: str) -> FilesetRecord:
-    """Read a record. Fields that are missing or damaged are empty."""
+    """Read a record. Missing or damaged fields are empty."""
     return _parse_record(_read_json_object(path)[1])
 
 
 def update_record_file(path: str, changes: t.Mapping[str, t.Any]) -> bool:
     """Write the record if `changes` differ from it, and return whether it was written.
 
-    A damaged record is kept as record.json.bad.
+    A damaged record is renamed to record.json.bad.
     """
     is_damaged, previous = _read_json_object(path)
     record = {**_parse_record(previous), **changes}
@@ -183,7 +183,7 @@ def _read_json_object(path: str) -> tuple[bool, t.Any]:
 
 
 def _parse_record(value: t.Any) -> FilesetRecord:
-    """Return a record with every field; fields of the wrong type are empty."""
+    """Return a record with all fields. Fields of the wrong type are empty."""
     fields = value if isinstance(value, dict) else {}
 
     def texts(name: str) -> list[str]:
