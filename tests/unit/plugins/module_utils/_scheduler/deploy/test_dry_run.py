@@ -1,4 +1,4 @@
-"""The dry run of the staged set, which does not change the live set."""
+"""Test the dry run of the staged set. A dry run does not change the live set."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_dry_run_uses_staged_files_and_replaced_flags(tmp_path: Path) -> None:
 
 
 class RecordingSystemd:
-    """A systemd whose transient services exit with a given code."""
+    """A fake systemd whose transient services exit with a given code."""
 
     def __init__(self, version: int = 252, code: int = 0) -> None:
         self.number, self.code = version, code

@@ -1,4 +1,4 @@
-"""The handover of a lease, with an apiserver whose lease another member takes or not."""
+"""Test the handover of a lease with a fake apiserver."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OWN, OTHER = f"{socket.gethostname()}_{UUID}", f"m2.example_{UUID}"
 
 
 class Cluster(systemd.Systemd):
-    """A lease, and the unit of its holder. After the stop, a function answers each read."""
+    """A fake cluster: the unit of the leader, and a lease that changes after its stop."""
 
     def __init__(self) -> None:
         self.did: list[str] = []
@@ -74,7 +74,7 @@ class Cluster(systemd.Systemd):
         }
 
     def released_then_taken(self, number: int) -> bytes:
-        """Return a released lease, and later one that another member holds."""
+        """Return a released lease, and in later reads a lease with another holder."""
         if number < 4:
             return answer(200, self.lease("", 0, 3))
         return answer(200, self.lease(OTHER, min(number // 3, 59), 4))
@@ -115,7 +115,7 @@ def test_read_lease_returns_the_lease_before_a_first_start(cluster: Any, holder:
 
 
 def test_read_lease_without_a_lease_has_no_record(cluster: Any) -> None:
-    """The objects that old clusters use instead are missing too."""
+    """The lock objects of old clusters are missing too."""
     cluster.then = lambda _number: answer(404, status(404, "no"))
     cluster.did.append("no lease")
     cluster.objects = "/namespaces/kube-system/"
@@ -141,7 +141,7 @@ def test_handover_waits_until_another_member_renews(cluster: Cluster) -> None:
     assert (result["holder"], result["released"], result["transitions"]) == ("m2.example", True, 1)
     assert 0 < result["seconds"] < 5
     assert cluster.did == [f"stop {UNIT_NAME}"]
-    # With its first record, the member took the lease; with the second, it renewed it.
+    # With the first record, the member takes the lease. With the second record, it renews it.
     assert cluster.reads >= 6
 
 
@@ -162,7 +162,7 @@ def test_unreleased_lease_is_reported(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_transitions_of_another_object_are_not_counted(cluster: Cluster, count: int) -> None:
-    """With endpointsleases, the first record is that of the Endpoints object."""
+    """With the lock type endpointsleases, the first record is from the Endpoints object."""
     cluster.then = lambda number: answer(200, cluster.lease(OTHER, min(number, 59), count))
     result = hand_over(cluster)
     assert result is not None
@@ -172,7 +172,7 @@ def test_transitions_of_another_object_are_not_counted(cluster: Cluster, count: 
 
 @pytest.mark.parametrize("released", [True, False])
 def test_handover_follows_the_object_that_is_written(cluster: Cluster, released: bool) -> None:
-    """From endpointsleases to endpoints, the Lease no longer changes."""
+    """If the lock changes from endpointsleases to endpoints, the Lease no longer changes."""
     cluster.then = lambda _number: answer(200, cluster.lease("" if released else OWN, 0, 3))
     cluster.endpoints = lambda number: cluster.record(OTHER, number, 4)
     result = hand_over(cluster, lock="endpointsleases")
@@ -191,7 +191,7 @@ def test_previous_holder_of_the_other_object_does_not_lead(cluster: Cluster) -> 
 
 @pytest.mark.parametrize("kind", ["no holder", "never renewed", "the same holder"])
 def test_unit_is_started_again_if_no_member_takes_the_lease(cluster: Cluster, kind: str) -> None:
-    """The unit is started again, and nothing was promoted."""
+    """If no member takes the lease, nothing is promoted."""
     last = {"no holder": ("", 0), "never renewed": (OTHER, 4), "the same holder": (OWN, 3)}[kind]
     cluster.then = lambda number: answer(200, cluster.lease(last[0], 0, last[1]))
     with pytest.raises(FilesetError) as caught:

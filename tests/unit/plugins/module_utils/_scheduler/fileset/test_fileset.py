@@ -1,4 +1,4 @@
-"""The staged, live and previous sets, with real files."""
+"""Test the staged, live and previous sets with real files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tests.support.pki import NOW, Ca, certificate, pem, spare
 
 @pytest.fixture(autouse=True)
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The processes of the tests start at an exact tick, and files change some ticks later.
+    # In these tests, a process starts at an exact clock tick. Files change some ticks later.
     monkeypatch.setattr(staleness, "CLOCK_TOLERANCE_S", 0.0)
 
 
@@ -58,7 +58,7 @@ def host(tmp_path: Path) -> Host:
 
 
 def later() -> None:
-    """Wait for more than one tick of the file system clock."""
+    """Wait longer than the resolution of file timestamps."""
     time.sleep(0.03)
 
 
@@ -213,7 +213,7 @@ def test_incomplete_set_is_not_promoted(host: Host) -> None:
 
 
 def test_incomplete_set_gets_no_dry_run(host: Host) -> None:
-    """The error comes before staging; systemd would only report an unreadable credential."""
+    """The error precedes staging. In a dry run, systemd would report an unreadable credential."""
     with pytest.raises(FilesetError, match=r"staged lacks key; run all phases of the role"):
         host.run("staged", command=["/bin/app"], user="k8s", dry_run_flags={}, dry_run_texts={})
     assert not (host.root / "fileset").exists()
@@ -385,7 +385,7 @@ def test_installed_binary_is_recorded_in_prepared(host: Host) -> None:
 
 
 def test_absent_keeps_link_targets(host: Host) -> None:
-    """The operator replaced a binary and a live file by links."""
+    """A removal deletes the links that replaced a binary and a live file, but not the targets."""
     host.deploy(binaries=host.brought())
     for path in (host.bin / "app-v1", host.etc / "key.pem"):
         target = host.root / f"of-others-{path.name}"
@@ -430,7 +430,7 @@ def test_absent_keeps_parent_directories_of_others(host: Host) -> None:
 
 
 def test_shared_binary_is_removed_with_the_last_instance(host: Host) -> None:
-    """Both install the same binary, which stays as long as one of them uses it."""
+    """Two instances install the same binary. It remains while one of the instances uses it."""
     one, two = (str(host.root / "lib/kube-ha" / name) for name in ("one", "two"))
     binary = host.bin / "app-v1"
     host.run("prepared", path=one, binaries=host.brought())
@@ -477,7 +477,7 @@ def test_live_rejects_a_changed_staged_set(host: Host) -> None:
 
 
 def test_live_rejects_a_set_completed_after_staging(host: Host) -> None:
-    """Without the key, the set had no digest, so that no later content is accepted."""
+    """Without the key, the staged set has no digest, so no later content matches the digest."""
     host.run("prepared")
     host.run("staged")
     host.stage_key("secret 1")
@@ -525,7 +525,7 @@ def test_credential_is_compared_by_content(host: Host) -> None:
 
 
 def test_restart_option_restarts_an_unchanged_unit(host: Host) -> None:
-    """An unhealthy process would read its new pair only after some minutes."""
+    """Without a restart, an unhealthy process would load a new key pair only after minutes."""
     host.key_digest = "path"
     host.deploy()
     host.stage_key("secret 2")
@@ -565,7 +565,7 @@ def test_future_timestamp_does_not_restart(host: Host) -> None:
     host.systemd.pid = 0
     host.systemd.restart("x.service")
     stat_file = host.proc.folder / f"{host.systemd.pid}/stat"
-    # The clock was set back one hour after the start: the process seems older than its files.
+    # If the clock is set back one hour after the start, the process seems older than the files.
     ticks = int(stat_file.read_text().split()[-2])
     hour = 3600 * os.sysconf("SC_CLK_TCK")
     stat_file.write_text(stat_file.read_text().replace(str(ticks), str(ticks - hour)))
@@ -635,7 +635,7 @@ def test_runs_are_serialized_by_a_lock(host: Host, monkeypatch: pytest.MonkeyPat
         for state in ("staged", "live", "absent"):
             with pytest.raises(FilesError, match="another run has locked"):
                 host.run(state)
-        # Check mode does not wait for the lock.
+        # In check mode, the module does not wait for the lock file.
         assert host.run("staged", check=True)["changed"] is False
     done = threading.Event()
     monkeypatch.setattr(lifecycle, "LOCK_TIMEOUT_S", 10)
@@ -664,7 +664,7 @@ PAIR_FILES = ("certificate", "privatekey")
 
 
 class Pair(Host):
-    """A set with certificate and key instead of one key; each member contains `number`."""
+    """A file set with a key pair. Each file contains `number`."""
 
     number = 1
 
@@ -683,7 +683,7 @@ class Pair(Host):
         self.run("staged")
 
     def save(self) -> None:
-        """Save the state of the host for restore()."""
+        """Save the state of the host for `restore`."""
         self.saved = dict(self.systemd.state), self.systemd.pid
         for directory in (self.root, self.proc.folder):
             shutil.copytree(directory, f"{directory}.saved", symlinks=True)
@@ -696,7 +696,7 @@ class Pair(Host):
             shutil.copytree(f"{directory}.saved", directory, symlinks=True)
 
     def live(self, name: str) -> str:
-        """Return the number in a live member, "" if it is missing."""
+        """Return the number in a live file, "" if the file is missing."""
         path = Path(next(file["path"] for file in self.files if file["name"] == name))
         text = (
             os.readlink(path)
@@ -710,7 +710,7 @@ class Pair(Host):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for the disk. A kill leaves the same files."""
+    """Disable fsync. A killed run leaves the same files without fsync."""
     monkeypatch.setattr(os, "fsync", lambda handle: None)
 
 
@@ -718,7 +718,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_promotion_killed_at_every_change_is_completed(
     tmp_path: Path, quick: None, first: bool
 ) -> None:
-    """Each member is old or new, the pair matches, and the next run or a removal completes."""
+    """Each file is old or new, the key pair matches, and the next run or a removal succeeds."""
     new = "1" if first else "2"
     host = Pair(tmp_path)
     if not first:
@@ -752,7 +752,7 @@ def test_promotion_killed_at_every_change_is_completed(
 
 
 def test_previous_restores_the_replaced_set(tmp_path: Path) -> None:
-    """Binary, configuration, unit and pair are restored, and the process runs from them."""
+    """The binary, configuration, unit and key pair are restored, and the process runs from them."""
     host = Pair(tmp_path)
     for number in (0, 1):
         host.stage(number)
@@ -781,7 +781,7 @@ def test_previous_restores_the_replaced_set(tmp_path: Path) -> None:
     }
     assert after == before
     assert host.systemd.did == ["reload", "restart"]
-    # The set before that remains available for rollback.
+    # An older previous set remains available for a rollback.
     assert (host.root / "fileset/previous/privatekey").read_text() == "privatekey 0"
     # A second call changes nothing, and the next run starts from the live set.
     assert host.run("previous", attempt="roll 1")["changed"] is False
@@ -830,7 +830,7 @@ class WithKubeconfig(Host):
 def test_lease_is_read_before_a_first_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is read with the live kubeconfig, and only if no scheduler runs."""
+    """Only if no scheduler runs, the module reads the lease with the live kubeconfig."""
     host = WithKubeconfig(tmp_path)
     reads: list[Any] = []
 
@@ -853,7 +853,7 @@ def test_lease_is_read_before_a_first_start(
 
 
 def test_earlier_restarts_are_reset(host: Host) -> None:
-    """A manual restart during a pending automatic restart does not reset the counter."""
+    """A start during a pending automatic restart does not reset the restart counter."""
     host.deploy()
     host.systemd.state["NRestarts"] = "2"
     host.config = "a: 2\n"
@@ -864,7 +864,7 @@ def test_earlier_restarts_are_reset(host: Host) -> None:
 
 
 def test_previous_restores_only_the_given_attempt(host: Host) -> None:
-    """Sets of earlier rolls, or of rolls without an identifier, are not restored."""
+    """If the last roll has another identifier or none, nothing is restored."""
     host.deploy()
     host.config = "a: 2\n"
     host.run("staged")
@@ -888,7 +888,7 @@ def test_first_roll_has_no_previous_set(host: Host) -> None:
 
 
 def test_previous_removes_added_members(tmp_path: Path) -> None:
-    """Members at earlier paths are restored there."""
+    """Files of the previous set are restored at their earlier paths."""
     host = Pair(tmp_path)
     host.stage(1)
     host.run("live")
@@ -912,7 +912,7 @@ def test_previous_starts_a_stopped_unit(host: Host) -> None:
 
 
 def test_restore_killed_at_every_change_is_completed(tmp_path: Path, quick: None) -> None:
-    """The pair matches, and a second call or a new deployment completes."""
+    """The key pair matches, and a second call or a new deployment succeeds."""
     host = Pair(tmp_path)
     host.stage(1)
     host.run("live")
@@ -1001,7 +1001,7 @@ def test_directory_at_a_binary_path_creates_nothing(tmp_path: Path, state: str) 
 def test_file_system_error_is_reported_and_recovered(
     tmp_path: Path, quick: None, state: str, number: int
 ) -> None:
-    """The error is one line at any point, and the next run completes."""
+    """Each error message is one line, and the next run succeeds."""
 
     def fail() -> None:
         raise OSError(number, os.strerror(number))
@@ -1015,13 +1015,13 @@ def test_file_system_error_is_reported_and_recovered(
         (host.etc / "certificate").write_text("certificate 3")
     host.save()
     lines = []
-    # At every change for one error number; the others take the same code paths.
+    # Test each change for one error number. Other error numbers use the same code.
     for point in itertools.count(1, 1 if number == errno.ENOSPC else 7):
         host.restore()
         host.config = "a: 2\n" if state == "live" else "a: 3\n"
         with at_change(point, fail) as left:
             try:
-                # promote() without the start of the unit, which also changes files.
+                # Call promote() only, because the start of the unit also changes files.
                 host.fileset.promote() if state == "live" else host.run(state)
             except (FilesError, FilesetError) as error:
                 lines.append(one_line(error))
@@ -1075,7 +1075,7 @@ def test_file_at_a_binary_path_is_read_up_to_a_limit(tmp_path: Path, kind: str) 
         path.mkdir()
     else:
         with path.open("wb") as stream:
-            stream.truncate(1 << 40)  # sparse; reading it would take an hour
+            stream.truncate(1 << 40)  # a sparse file, which would take an hour to read
     before = time.monotonic()
     binaries = [{"path": str(path), "version": "1.1.0", "ours": True}]
     with pytest.raises(
@@ -1087,7 +1087,7 @@ def test_file_at_a_binary_path_is_read_up_to_a_limit(tmp_path: Path, kind: str) 
 
 
 def test_large_plain_binary_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The binary of another installer is too large to read. Rollback exchanges it with the link."""
+    """A rollback also restores a binary of another installer that is too large to read."""
     host = Pair(tmp_path)
     path = host.bin / "app"
     path.write_bytes(b"x" * 4096)
@@ -1107,7 +1107,7 @@ def test_large_plain_binary_is_restored(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("failed", [True, False], ids=["failed roll", "rollback"])
 def test_foreign_unit_runs_again_after_rollback(tmp_path: Path, failed: bool) -> None:
-    """The files of the foreign scheduler stay at other paths. After rollback, it runs again."""
+    """After a rollback, a foreign scheduler with files at other paths runs again."""
     host = Pair(tmp_path)
     host.systemd.vendor = tmp_path / "vendor.service"
     host.systemd.vendor.write_text("# DIGEST=0\n[Service]\n")
@@ -1133,7 +1133,7 @@ def test_foreign_unit_runs_again_after_rollback(tmp_path: Path, failed: bool) ->
 
 
 def test_expiry_is_read_from_an_embedded_certificate(tmp_path: Path) -> None:
-    """The walk-through creates such a kubeconfig."""
+    """A kubeconfig of another installer can contain the client certificate."""
     ca = Ca()
     pair = ca.issue("scheduler", end=86400)
     path = tmp_path / "kubeconfig"

@@ -1,4 +1,4 @@
-"""A stand-in for systemd-run, which runs the command without a sandbox."""
+"""Provide a fake systemd-run, which runs the command without a sandbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ exec "$shell" -c "$script" "$@"
 
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a stand-in for systemd-run on the path; return the file of its arguments."""
+    """Install a fake systemd-run; return the file in which it logs its arguments."""
     place = tmp_path / "bin"
     place.mkdir()
     (place / "systemd-run").write_text(
@@ -34,7 +34,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def shared_path(tmp_path: Path) -> Path:
-    """Return a directory that every user can enter."""
+    """Return a directory that is accessible to all users."""
     for directory in (tmp_path, *tmp_path.parents):
         if directory.stat().st_mode & 0o005 == 0:
             directory.chmod(0o711)

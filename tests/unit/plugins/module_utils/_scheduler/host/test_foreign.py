@@ -1,4 +1,4 @@
-"""Files that another user's process names: read with that user's rights, within limits."""
+"""Test that files of another user's process are read with limited permissions and resources."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_open(descriptor: int) -> bool:
 
 
 def place(proc: FakeProc, uid: int = UID, **files: str) -> Path:
-    """Create process 7 with a root directory of its own that holds these files."""
+    """Create process 7 with a separate root directory that contains `files`."""
     root = proc.place(7, uid=uid) / "root"
     for name, content in files.items():
         (root / name).write_text(content)
@@ -42,7 +42,7 @@ def place(proc: FakeProc, uid: int = UID, **files: str) -> Path:
 
 
 def place_on_host(proc: FakeProc, uid: int) -> None:
-    """Create process 7 whose root directory is the host's."""
+    """Create process 7 with the root directory of the host."""
     root = proc.place(7, uid=uid) / "root"
     root.rmdir()
     root.symlink_to("/")
@@ -118,7 +118,7 @@ def test_child_has_no_open_file_of_its_parent(proc: FakeProc, tmp_path: Path) ->
         return [number for number in range(256) if is_open(number)]
 
     with (tmp_path / "secret").open("w"):
-        # The pipe of the result, and the file itself.
+        # The child has two open files: the pipe for the result, and the file to parse.
         assert len(foreign.read_as(proc, 7, f"{prefix}/config", descriptors)) == 2
 
 

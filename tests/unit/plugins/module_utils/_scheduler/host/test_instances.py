@@ -1,4 +1,4 @@
-"""Descriptions of the other instances on a host from their records, staged sets and processes."""
+"""Test the descriptions of the other instances on a host."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def make_fileset(tmp_path: Path, name: str) -> Fileset:
 
 
 def stage_instance(tmp_path: Path, version: str, **options: Any) -> None:
-    """Stage a second instance as the role does, from its plan."""
+    """Stage a second instance from a plan, like the role."""
     plan = made(name="batch", version=version, **options)
     assert plan["errors"] == []
     texts = {"config": plan["config"], "unit": f"ExecStart={plan['unit']['exec_start']}\n"}
@@ -97,7 +97,7 @@ def test_instance_ports_depend_on_its_version(
 
 
 def test_running_instance_is_described_by_its_process(tmp_path: Path, proc: FakeProc) -> None:
-    """Its command line applies until it is rolled, whatever is staged."""
+    """Until the next roll, the command line of the process applies instead of the staged set."""
     stage_instance(tmp_path, "1.37.2", secure_port=10260, config=PROFILES)
     proc.place(7, ("batch", "--secure-port=10999", "--leader-elect-resource-name=other"))
     [instance] = describe_others(tmp_path, proc, {"batch.service": 7})
@@ -121,7 +121,7 @@ def test_instance_interrupted_before_staging_has_paths_only(tmp_path: Path, proc
 
 
 def test_directory_without_record_is_no_instance(tmp_path: Path, proc: FakeProc) -> None:
-    """A file set is not its own sibling."""
+    """The file set of the queried instance is not another instance."""
     assert describe_others(tmp_path, proc, {}) == []
     make_fileset(tmp_path, "empty")
     make_fileset(tmp_path, "kube-scheduler").update_record(paths=["/etc/x"])
@@ -129,7 +129,7 @@ def test_directory_without_record_is_no_instance(tmp_path: Path, proc: FakeProc)
 
 
 def test_planned_instance_equals_the_instance_of_its_settings() -> None:
-    """The controller compares its plan with results of hosts, so both must agree."""
+    """The controller compares the planned instance with the instances in host results."""
     plan = made(name="batch", secure_port=10260, config=PROFILES)
     settings = parse_settings(plan["command"][1:], plan["config"].encode())
     instance = describe_instance(

@@ -1,4 +1,4 @@
-"""Processes and sockets, from the kernel and from files."""
+"""Test the reading of processes and sockets, from the kernel and from fake files."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_data_of_a_process_is_read_up_to_a_limit(
 
 
 def test_setuid_process_has_no_user(tmp_path: Path) -> None:
-    """A setuid program that the service user started must not be run as root."""
+    """The real and the effective user of a setuid process differ, so neither is used."""
     proc = FakeProc(tmp_path / "proc")
     process_dir = proc.place(7, uid=999)
     assert proc.user(7) == (999, 999)
@@ -143,7 +143,7 @@ def test_excluded_process_counts_only_if_it_holds_the_port(
 
 
 def test_other_instance_does_not_count_even_with_the_port(proc: FakeProc) -> None:
-    """In a login session, a unit of that name belongs to the user."""
+    """In a login session, a unit with the name of an instance belongs to the user."""
     proc.place(2, listens=10259, cgroup="/system.slice/batch.service")
     proc.place(3, cgroup="/system.slice/batch.service")
     assert others(proc) == [2, 3]

@@ -1,4 +1,4 @@
-"""The settings and the description of a running process."""
+"""Test the settings and the description of a running process."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def test_deprecated_lease_flags_apply_without_a_configuration(proc: FakeProc) ->
     words = ("--lock-object-name=mine", "--lock-object-namespace=here")
     description = describe(proc, *words)
     assert (description["lease_name"], description["lease_namespace"]) == ("mine", "here")
-    # With a configuration, these flags have no effect.
+    # If the process has a configuration, these flags have no effect.
     description = describe(
         proc, *words, "--config=/etc/config", config="leaderElection: {lockObjectName: other}\n"
     )
@@ -324,7 +324,7 @@ def test_lock_of_a_real_process(shared_path: Path) -> None:
 def test_configuration_that_the_process_cannot_read_is_not_read(
     proc: FakeProc, shared_path: Path
 ) -> None:
-    """A local user can name any file, such as the kubeconfig of an administrator."""
+    """A process of a local user can name any file, such as an administrator kubeconfig."""
     secret = shared_path / "admin.conf"
     secret.write_text("leaderElection: {resourceLock: leases}\nusers: [{token: secret}]\n")
     secret.chmod(0o600)

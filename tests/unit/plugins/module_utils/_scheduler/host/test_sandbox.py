@@ -1,6 +1,6 @@
-"""The sandbox of a foreign program, with a stand-in for systemd-run that only runs the command.
+"""Test the sandbox with a fake systemd-run, which only runs the command.
 
-The adopt scenario of Molecule shows that the real systemd enforces the properties.
+The Molecule scenario adopt tests that systemd enforces the properties of the sandbox.
 """
 
 from __future__ import annotations

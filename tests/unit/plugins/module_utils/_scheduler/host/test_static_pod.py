@@ -1,4 +1,4 @@
-"""Replacement of a static pod by the unit, and the rollback."""
+"""Test the replacement of a static pod by the unit, and the rollback."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Kubelet(Host):
         self.sync()
 
     def sync(self, *_given: Any) -> None:
-        """Start or stop the pod as kubelet does periodically."""
+        """Start or stop the pod like the periodic sync of kubelet."""
         is_running = (self.proc.folder / str(self.pod)).exists()
         if self.manifest.exists() and not is_running:
             self.pod += 1
@@ -191,7 +191,7 @@ def test_unit_replaces_the_pod_and_rollback_restores_it(host: Kubelet) -> None:
         "active",
     )
     assert "restart" in done
-    # A second run without the pod changes nothing.
+    # After the pod was removed, a second run changes nothing.
     host.stage()
     assert host.run("live")["changed"] is False
     result = host.run("recalled")
@@ -209,7 +209,7 @@ def test_unit_replaces_the_pod_and_rollback_restores_it(host: Kubelet) -> None:
     assert not host.systemd.unit.exists()
     assert not (host.bin / "app").is_symlink()
     assert host.run("live")["changed"] is False
-    # The unit replaces the pod again; the recalled set staged no pod.
+    # After the rollback, the next run replaces the pod by the unit again.
     host.stage()
     host.run("live", attempt="3")
     assert (host.manifest.exists(), host.runs, host.systemd.state["ActiveState"]) == (

@@ -1,4 +1,4 @@
-"""The commands for systemd, and the parsing of their output."""
+"""Test the commands for systemd, and the parsing of the output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.host import FakeProc
 
 
 class Runner:
-    """Records each command, and returns the same output for all."""
+    """A runner that records each command, and returns the same output for all commands."""
 
     def __init__(self, code: int = 0, out: str = "", err: str = "") -> None:
         self.output = (code, out, err)
@@ -116,7 +116,7 @@ def test_drop_ins_of_all_services_are_ignored() -> None:
 def test_credential_is_read_in_the_host_view_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process can arrange its own view."""
+    """A process can change its own mounts, so the path on the host comes first."""
     proc = FakeProc(tmp_path / "proc")
     directory = tmp_path / "credentials"
     monkeypatch.setattr(names, "CREDENTIALS_DIR", str(directory))

@@ -1,4 +1,4 @@
-"""The version of a running scheduler."""
+"""Test the version detection of a running scheduler."""
 
 from __future__ import annotations
 

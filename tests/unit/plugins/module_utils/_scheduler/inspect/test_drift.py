@@ -1,4 +1,4 @@
-"""Test the drift of a host: none after a rollout, and one line for each later change."""
+"""Test the drift of a host: none after a rollout, and a reason for each later change."""
 
 from __future__ import annotations
 
@@ -436,7 +436,7 @@ REPAIRED = [
 
 @pytest.mark.parametrize("damage", REPAIRED)
 def test_rollout_repairs_the_drift(host: Cluster, damage: Callable[[Cluster], object]) -> None:
-    """If a rollout did not remove the drift, each run would roll the host again."""
+    """A rollout must remove the drift. Otherwise, each run would roll the host again."""
     damage(host)
     assert host.drift()
     host.roll()
@@ -444,7 +444,7 @@ def test_rollout_repairs_the_drift(host: Cluster, damage: Callable[[Cluster], ob
 
 
 def test_file_that_was_restored_after_a_restart_is_drift_of_the_process(host: Cluster) -> None:
-    """A user edits a file, restarts, and restores it: the process uses the edited file."""
+    """If a user restores an edited file after a restart, the process still uses the edited file."""
     path = host.etc / "app.yaml"
     original = path.read_text()
     path.write_text("by hand\n")
@@ -465,7 +465,7 @@ def test_kubeconfig_that_was_restored_after_a_restart_is_drift_of_the_process(
     host.systemd.restart(UNIT_NAME)
     path.write_bytes(original)
     assert host.drift() == ["process: /etc/kubeconfig differs from the credential of the process"]
-    # With the edited kubeconfig, only the file differs; the process has the same one.
+    # After this edit, only the file is drift: the process uses the edited kubeconfig.
     path.write_bytes(original.replace(b"192.0.2.1", b"192.0.2.9"))
     assert host.drift() == [
         "kubeconfig: /etc/kubeconfig: clusters differ",
@@ -599,7 +599,7 @@ def test_invalid_option_is_rejected(host: Cluster, option: str, value: Any, word
 
 
 def test_kubeconfig_options_match_the_module() -> None:
-    """The options that contain a secret or remove an entry are not supported."""
+    """Drift detection does not support options that contain a secret or remove an entry."""
     from ansible_collections.kube_ha.scheduler.plugins.modules import kubeconfig  # noqa: PLC0415
 
     for kind, rest in desired.UNSUPPORTED_KUBECONFIG_OPTIONS.items():
@@ -613,7 +613,7 @@ def test_kubeconfig_options_match_the_module() -> None:
 
 
 def test_certificate_of_an_external_ca_is_compared_with_its_request(host: Cluster) -> None:
-    """A usable certificate is no drift if the signing request for the next one exists."""
+    """If the signing request for the next certificate exists, a valid certificate is no drift."""
     key = parse_private_key(host.paths["privatekey"].read_bytes(), None, "key").private
     task = {**host.certificate, "ca_on": "external"}
     assert (host.drift(certificate=task), host.awaited) == ([], [])
@@ -655,5 +655,5 @@ def test_settings_in_use_that_differ_are_drift_of_the_process(host: Cluster) -> 
     assert host.drift() == []
     host.set_reported_config(parallelism=4)
     assert host.drift() == ["process: configuration parallelism is 4, expected 16"]
-    # Other drift of the process explains these differences.
+    # If the process has other drift, the settings in use are not compared.
     assert not [line for line in host.drift(version="1.2.0") if "configuration" in line]

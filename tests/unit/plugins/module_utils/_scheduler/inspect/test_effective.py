@@ -86,7 +86,7 @@ def differences(reported: Any, **desired: Any) -> list[str]:
 
 
 def capitalize(value: Any) -> Any:
-    """Return a configuration with the field names of Go, as old versions display it."""
+    """Return a configuration with the field names of Go, as old versions return it."""
     if isinstance(value, dict):
         return {name[0].upper() + name[1:]: capitalize(entry) for name, entry in value.items()}
     return [capitalize(entry) for entry in value] if isinstance(value, list) else value

@@ -67,7 +67,7 @@ def test_healthy_host_has_no_problems() -> None:
 
 
 def test_foreign_scheduler_is_evaluated_by_its_apiserver_certificate_and_lease() -> None:
-    """A scheduler of another installation can serve a self-signed certificate and deny metrics."""
+    """A scheduler of another installer can serve a self-signed certificate and deny metrics."""
     observed = copy.deepcopy(HEALTHY)
     observed["probes"] |= {
         "served": EXPIRED,
@@ -88,7 +88,7 @@ def test_foreign_scheduler_is_evaluated_by_its_apiserver_certificate_and_lease()
 
 
 def test_restarted_process_is_a_problem_only_if_it_must_be_steady() -> None:
-    """After a roll, the process must keep running. At any other time, old restarts do not count."""
+    """After a roll, systemd must not restart the process. At other times, restarts are ignored."""
     restarted = copy.deepcopy(HEALTHY)
     restarted["unit"]["restarts"] = 2
     assert health.evaluate_health(restarted) == []

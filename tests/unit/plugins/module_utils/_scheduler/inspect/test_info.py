@@ -52,7 +52,7 @@ SERVING = [
 
 
 class Master(Host):
-    """A host with a scheduler that serves and takes part in the election."""
+    """A host with a scheduler that serves requests and takes part in the election."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -159,7 +159,7 @@ def test_every_result_is_valid(master: Master) -> None:
 def test_connection_table_is_read_once_per_check(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel takes milliseconds to render this table."""
+    """With many connections, the kernel takes milliseconds to create the connection table."""
     master.start()
     listeners = Mock(wraps=master.proc.listeners)
     monkeypatch.setattr(master.proc, "listeners", listeners)
@@ -215,7 +215,7 @@ def test_gathering_reads_the_lease_once_and_probes_nothing(master: Master) -> No
 
 
 def test_health_is_checked_at_the_port_in_use(master: Master) -> None:
-    """The process uses another port than the desired one, and listens on all addresses."""
+    """The process uses a port other than the desired port, and listens on all addresses."""
     master.start()
     result = master.query(port=refused_port(), bind_address="192.0.2.1")
     assert (result["problems"], result["healthy"], result["journal"]) == ([], True, [])
@@ -241,7 +241,7 @@ def test_lease_that_moved_since_gathering_is_read_once(master: Master) -> None:
 def test_lease_created_since_the_previous_result_is_moving(
     master: Master, monkeypatch: pytest.MonkeyPatch, lock: str
 ) -> None:
-    """The module does not wait. With two lock objects, one record can be from long ago."""
+    """The module does not wait for a renewal. With two lock objects, one record can be old."""
     monkeypatch.setattr(lease_observation, "MIN_LEASE_WAIT_S", 0.3)
     monkeypatch.setattr(lease_observation, "MAX_LEASE_WAIT_S", 0.3)
     master.start()
@@ -257,7 +257,7 @@ def test_lease_created_since_the_previous_result_is_moving(
 def test_lease_created_during_the_wait_is_moving(
     master: Master, monkeypatch: pytest.MonkeyPatch, absent: int
 ) -> None:
-    """A lease that was missing at the previous read has been written by its holder since."""
+    """If the previous read found no lease, the holder has created the lease since that read."""
     monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
     master.start()
     master.moves = False
@@ -272,7 +272,7 @@ def test_lease_created_during_the_wait_is_moving(
 def record_checks(
     monkeypatch: pytest.MonkeyPatch, ahead: Callable[[int], None]
 ) -> list[facts.ModuleResult]:
-    """Return the list of results of all checks. `ahead` runs before each, with its number."""
+    """Collect the result of each check. Call `ahead` with the check number before each check."""
     results: list[facts.ModuleResult] = []
     real = info.HostQuery._query
 
@@ -289,7 +289,7 @@ def record_checks(
 def test_observed_renewal_is_not_awaited_again(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the first check, the lease moves and the scheduler is not ready. In the next, it is."""
+    """In the first check, the lease moves. In the second check, the scheduler is ready."""
     monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
     master.start()
 
@@ -305,7 +305,7 @@ def test_observed_renewal_is_not_awaited_again(
 def test_leader_that_stops_renewing_is_detected_during_the_wait(
     master: Master, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A read before the previous check is too old to prove that the lease moves."""
+    """A renewal before the previous check does not prove that the leader still renews."""
     monkeypatch.setattr(info, "HEALTH_POLL_S", 0.01)
     monkeypatch.setattr(lease_observation, "compute_lease_wait", lambda _subject, _record: 0.2)
     master.start()
@@ -348,7 +348,7 @@ def test_timeout_waits_for_health(master: Master, monkeypatch: pytest.MonkeyPatc
 
 
 def test_steady_waits_only_for_the_remaining_time(master: Master) -> None:
-    """The module does not wait for a process that systemd has restarted."""
+    """If systemd has restarted the process, the module does not wait."""
     master.start()
     master.systemd.state["ActiveEnterTimestampMonotonic"] = str(
         int((time.clock_gettime(time.CLOCK_MONOTONIC) - 9) * 1e6)
@@ -414,7 +414,7 @@ def test_other_schedulers_are_listed(master: Master, tmp_path: Path) -> None:
 
 
 def test_static_pod_is_evaluated_instead_of_the_unit(master: Master, tmp_path: Path) -> None:
-    """Without a process, the arguments come from the manifest."""
+    """If the static pod has no process, the arguments come from the manifest."""
     manifest = tmp_path / "static.yaml"
     manifest.write_text("spec:\n  containers:\n  - command:\n    - kube-scheduler\n    - --v=4\n")
     unit = {"unit": "kube-scheduler.service"}
@@ -447,12 +447,12 @@ def test_static_pod_is_evaluated_instead_of_the_unit(master: Master, tmp_path: P
     assert result["process"]["arguments"] == list(words[1:])
     assert result["lease"] is not None
     assert result["lease"]["moving"] is True
-    # It does not belong to an instance with another unit name.
+    # The static pod does not belong to an instance with another unit name.
     assert master.query(probe=False)["unit"]["static_pod"] == ""
 
 
 def test_another_instance_is_not_a_foreign_scheduler(master: Master) -> None:
-    """A unit with a record belongs to the role. Without one, the scheduler is foreign."""
+    """If the unit of a scheduler has no file set record, the scheduler is foreign."""
     master.start()
     master.proc.place(50, ("kube-scheduler",), cgroup="/system.slice/batch.service")
     name = "kube-scheduler (pid 50, batch.service)"
@@ -543,7 +543,7 @@ def test_certificate_for_another_name_is_an_error(master: Master) -> None:
 def test_apiserver_reports_whether_it_accepts_the_next_ca(
     master: Master, code: int, accepted: bool | None
 ) -> None:
-    """An apiserver accepts a CA if it returns 403, and does not accept it if it returns 401."""
+    """If an apiserver accepts the CA of a client, it returns 403, otherwise 401."""
     following = Ca(key=spare("ECC", number=7), subject={"CN": "next"})
     certificate, key = following.issue("probe")
     params = {

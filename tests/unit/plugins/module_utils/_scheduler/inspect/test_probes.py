@@ -1,4 +1,4 @@
-"""What a process shows, with servers that stand in for it and for its apiserver."""
+"""Test the probes with local servers for the scheduler and the apiserver."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_probes_of_a_healthy_process(world: World, tmp_path: Path) -> None:
 
 
 def test_metrics_client_reads_the_settings(world: World, tmp_path: Path) -> None:
-    """All paths use one connection, whatever the status of each response."""
+    """All paths use one connection, even after an error status."""
     world.objects["/configz"] = {"componentconfig": {"parallelism": 16}}
     world.statuses["/flagz"] = 403
     reader = make_probed(world, tmp_path, metrics_pair=world.pair)
@@ -210,7 +210,7 @@ def test_lease_without_renewal_is_not_moving(
     )
     assert (observation.state, observation.moving) == ("held", False)
     assert 0.3 <= observation.elapsed < 2
-    # A record that has not changed since an earlier read is not a renewal.
+    # If the record has not changed since the earlier read, the lease does not move.
     record = observation.record
     assert (
         lease_observation.watch_lease(
@@ -241,7 +241,7 @@ def test_lease_wait_follows_the_election_times(
         )
         == lease_observation.MIN_LEASE_WAIT_S
     )
-    # The wait is limited, even if a process reports a renewal once a year.
+    # The timeout has a maximum, even if the process reports very long election times.
     year = facts.ElectionTimes(lease_duration=9e9, renew_deadline=8e9, retry_period=3e7)
     assert (
         lease_observation.compute_lease_wait(
@@ -254,7 +254,7 @@ def test_lease_wait_follows_the_election_times(
 def test_both_objects_of_a_double_lock_are_read(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While members migrate, the first object can be the one that no member renews any longer."""
+    """While the lock type changes, members can stop renewing the first object."""
     monkeypatch.setattr(lease_observation, "MIN_LEASE_WAIT_S", 0.2)
     times = facts.ElectionTimes(lease_duration=15, renew_deadline=10, retry_period=0.05)
     path = "/api/v1/namespaces/kube-system/endpoints/kube-scheduler"
@@ -384,7 +384,7 @@ def test_missing_kubeconfig_fails_the_probe(tmp_path: Path) -> None:
 
 
 def test_kubeconfig_that_others_can_write_is_not_used(tmp_path: Path) -> None:
-    """It could name a token file that only root can read, and a server that receives the token."""
+    """A user could name a token file of root, and a server that receives the token."""
     path = tmp_path / "kubeconfig"
     path.write_text("")
     path.chmod(0o666)
@@ -422,7 +422,7 @@ def test_only_addresses_of_this_host_are_probed(world: World, tmp_path: Path) ->
 def test_library_that_only_an_import_hook_reports_is_not_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The import hook of Mitogen reports every name."""
+    """The import hook of Mitogen reports every library as installed."""
 
     class Importer:
         @staticmethod
