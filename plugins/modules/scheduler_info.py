@@ -429,7 +429,7 @@ drift:
       sample: "/etc/kubernetes/kube-scheduler.yaml: content differs"
   sample:
     - {part: config, reason: "/etc/kubernetes/kube-scheduler.yaml: content differs"}
-    - {part: process, reason: "running version 1.36.1, expected 1.37.2"}
+    - {part: process, reason: "the process runs version 1.36.1, expected 1.37.2"}
 awaited:
   description:
     - Reasons why an external CA must issue a certificate, and what to do, one line each.

@@ -126,7 +126,10 @@ def troubled(count: int = 3) -> status.StatusDocument:
                 "m2",
                 drift=[
                     DRIFT,
-                    {"part": "process", "reason": "running version 1.20.2, expected 1.37.2"},
+                    {
+                        "part": "process",
+                        "reason": "the process runs version 1.20.2, expected 1.37.2",
+                    },
                 ],
                 process={**PROCESS, "version": "1.20.2"},
             ),

@@ -266,7 +266,7 @@ def _validate_bool(value: t.Any, where: str) -> bool:
 def _validate_int(value: t.Any, where: str) -> int:
     # In Python, a bool is an int.
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > MAX_NUMBER:
-        raise ProbeError(f"{where} is not an integer in range")
+        raise ProbeError(f"{where} is not an integer from -1e15 to 1e15")
     return int(value)
 
 
@@ -274,7 +274,7 @@ def _validate_float(value: t.Any, where: str) -> float:
     if isinstance(value, float) and math.isfinite(value) and abs(value) <= MAX_NUMBER:
         return float(value)
     if isinstance(value, float):
-        raise ProbeError(f"{where} is not a finite number in range")
+        raise ProbeError(f"{where} is not a number from -1e15 to 1e15")
     return float(_validate_int(value, where))
 
 

@@ -156,7 +156,7 @@ def _bounded_loader(library: t.Any) -> t.Any:
         def compose_node(self, parent: t.Any, index: t.Any) -> t.Any:
             self.nodes += 1
             if self.nodes > MAX_YAML_NODES or self.check_event(library.AliasEvent):
-                raise ValueError("an alias or too many nodes")
+                raise ValueError("the configuration contains an alias or too many nodes")
             return super().compose_node(parent, index)
 
     return BoundedLoader

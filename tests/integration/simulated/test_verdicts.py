@@ -324,7 +324,7 @@ def test_status_columns_fit_names_of_any_length(tmp_path: Path) -> None:
 def test_staging_only_passes_verify_and_reports_pending_changes(
     cluster: Simulation, core_words: tuple[str]
 ) -> None:
-    drift = [{"part": "process", "reason": "running version 1.37.2, expected 1.37.9"}]
+    drift = [{"part": "process", "reason": "the process runs version 1.37.2, expected 1.37.9"}]
     for name in cluster.answers:
         cluster.change(name, "drift", drift=drift)
     run = cluster.run(
@@ -334,7 +334,7 @@ def test_staging_only_passes_verify_and_reports_pending_changes(
         *core_words,
     )
     assert run.code == 0, run.output
-    assert "pending on m1: process: running version 1.37.2, expected 1.37.9" in run.text
+    assert "pending on m1: process: the process runs version 1.37.2, expected 1.37.9" in run.text
     assert rolled(run.output) == []
 
 

@@ -106,7 +106,7 @@ class Fileset:
         if unknown:
             raise FilesetError(
                 f"{self.root} contains {unknown[0]}, which is not part of a file set;"
-                " set a separate directory, or move that file away",
+                " set another directory, or move this file",
                 option="path",
             )
 
@@ -341,7 +341,7 @@ class Fileset:
         missing = [item.name for item in items if read_state(self.staged_path(item)) is None]
         if missing:
             raise FilesetError(
-                f"{os.path.join(self.root, 'staged')} lacks {', '.join(missing)};"
+                f"{os.path.join(self.root, 'staged')} does not contain {', '.join(missing)};"
                 " run all phases of the role"
             )
 
@@ -488,7 +488,7 @@ class Fileset:
         ]
         if missing:
             raise FilesetError(
-                f"{os.path.join(self.root, 'previous')} lacks {', '.join(missing)},"
+                f"{os.path.join(self.root, 'previous')} does not contain {', '.join(missing)},"
                 " so rollback is not possible; deploy the expected version instead"
             )
         return previous

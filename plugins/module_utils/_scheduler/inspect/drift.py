@@ -128,7 +128,7 @@ def _compare_process(
     reasons = staleness_reasons(desired.unit, host.properties, host.proc, live)
     if process["pid"] and process["version"] != desired.version:
         version = process["version"] or "unknown"
-        reasons.append(f"running version {version}, expected {desired.version}")
+        reasons.append(f"the process runs version {version}, expected {desired.version}")
     # If the process is stale, its settings differ for that reason.
     return reasons or compare_settings_in_use(
         desired.settings, desired.version, host.settings_in_use

@@ -160,7 +160,9 @@ def compare_unit(desired: DesiredState, properties: t.Mapping[str, str]) -> list
     unit, load_state = desired.unit, properties.get("LoadState")
     managed = {item.path for item in desired.items}
     reasons = [
-        f"{path}: changes the unit" for path in drop_ins(properties, unit) if path not in managed
+        f"{path}: this drop-in changes the unit"
+        for path in drop_ins(properties, unit)
+        if path not in managed
     ]
     reasons += [
         f"{item.path}: still exists"
@@ -181,4 +183,4 @@ def _compare_fragment(desired: DesiredState, fragment: str) -> list[str]:
     unit_paths = [item.path for item in desired.items if item.name == "unit"]
     if fragment in unit_paths:
         return []
-    return [f"{desired.unit} is read from {fragment}, expected {path}" for path in unit_paths]
+    return [f"{desired.unit} is loaded from {fragment}, expected {path}" for path in unit_paths]

@@ -61,7 +61,7 @@ def evaluate_health(
     ]
     problems += _unit_problems(observed, steady)
     if port["held_by"] and not port["ours"]:
-        problems.append(f"port {port['number']} is held by {port['held_by']}")
+        problems.append(f"port {port['number']} is in use by {port['held_by']}")
     if not observed["process"]["pid"]:
         return problems
     is_ours = bool(observed["process"]["digest"])
@@ -125,7 +125,7 @@ def _lease_problems(lease: facts.Lease | None) -> list[str]:
     if lease is None or lease["moving"]:
         return []
     waited = round(lease["elapsed"], 1)
-    state = f"its state is {lease['state']}; it was not renewed within {waited:g} s"
+    state = f"the lease is {lease['state']}, and was not renewed within {waited:g} s"
     return [f"{CHECK_NAMES['lease']}: {state}"]
 
 
@@ -133,7 +133,7 @@ def _reload_problems(observed: Observation) -> t.Iterator[str]:
     served = observed["probes"]["served"]
     live = next((file for file in observed["certificates"] if file["use"] == "pair"), None)
     if served and live and served["fingerprint_sha256"] != live["fingerprint_sha256"]:
-        yield f"{CHECK_NAMES['served']} is not the one in {live['path']}"
+        yield f"{CHECK_NAMES['served']} differs from the live certificate in {live['path']}"
     if observed["probes"]["used_loaded"] is False:
         yield (
             f"{CHECK_NAMES['used']} can be older than the live certificate; the log shows no reload"

@@ -428,7 +428,7 @@ class HostQuery:
                 result["lease"] = describe_lease(observation)
                 self._remember(observation, is_single=len(probed.source_groups) == 1)
             if self.proc.start_ticks(pid) != start_ticks:
-                errors.append(f"{self.unit} was restarted during the query")
+                errors.append(f"{self.unit} was restarted during the query; run the query again")
         result["probes"] = probes
         result["problems"] = evaluate_health(
             Observation(

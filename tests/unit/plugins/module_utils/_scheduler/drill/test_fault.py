@@ -177,7 +177,8 @@ def test_fault_is_not_injected_without_a_timer(proc: FakeProc) -> None:
     host = Host()
     host.fails["systemd-run"] = (1, "", "Failed to start transient timer unit\nmore")
     assert rejected(host, proc) == (
-        "systemd-run failed for kube-ha-drill-undo.timer: Failed to start transient timer unit"
+        "systemd-run failed for kube-ha-drill-undo.timer: Failed to start transient timer unit;"
+        " run journalctl -u kube-ha-drill-undo.timer"
     )
     assert host.did == []
 

@@ -207,14 +207,18 @@ def test_check_mode_predicts_and_changes_nothing(host: Host) -> None:
 def test_incomplete_set_is_not_promoted(host: Host) -> None:
     host.run("prepared")
     host.run("staged")
-    with pytest.raises(FilesetError, match=r"staged lacks key; run all phases of the role"):
+    with pytest.raises(
+        FilesetError, match=r"staged does not contain key; run all phases of the role"
+    ):
         host.run("live")
     assert not host.etc.exists()
 
 
 def test_incomplete_set_gets_no_dry_run(host: Host) -> None:
     """The error precedes staging. In a dry run, systemd would report an unreadable credential."""
-    with pytest.raises(FilesetError, match=r"staged lacks key; run all phases of the role"):
+    with pytest.raises(
+        FilesetError, match=r"staged does not contain key; run all phases of the role"
+    ):
         host.run("staged", command=["/bin/app"], user="k8s", dry_run_flags={}, dry_run_texts={})
     assert not (host.root / "fileset").exists()
 
@@ -969,7 +973,7 @@ def test_recalled_reports_version_and_expiry(tmp_path: Path) -> None:
     (host.root / "fileset/previous/certificate").write_text("none")
     assert host.run("recalled", check=True)["not_after"] == ""
     (host.root / "fileset/previous/config").unlink()
-    with pytest.raises(FilesetError, match="lacks config, so rollback is not possible"):
+    with pytest.raises(FilesetError, match="does not contain config, so rollback is not possible"):
         host.run("recalled")
 
 

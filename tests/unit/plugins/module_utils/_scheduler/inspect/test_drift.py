@@ -362,13 +362,13 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
     (remove("units/x.service"), ["unit: /units/x.service: is missing"]),
     (
         state("DropInPaths", "/etc/systemd/system/x.service.d/a.conf"),
-        ["unit: /etc/systemd/system/x.service.d/a.conf: changes the unit"],
+        ["unit: /etc/systemd/system/x.service.d/a.conf: this drop-in changes the unit"],
     ),
     (state("LoadState", "masked"), ["unit: x.service is masked"]),
     (state("NeedDaemonReload", "yes"), ["unit: x.service changed after systemd read it"]),
     (
         state("FragmentPath", "/lib/x.service"),
-        ["unit: x.service is read from /lib/x.service, expected /units/x.service"],
+        ["unit: x.service is loaded from /lib/x.service, expected /units/x.service"],
     ),
     (state("ActiveState", "failed"), ["process: x.service is failed"]),
     (state("UnitFileState", "disabled"), ["process: x.service is disabled"]),
@@ -386,7 +386,7 @@ DAMAGE: list[tuple[Callable[[Cluster], object], list[str]]] = [
         remove("fileset/staged/config"),
         ["staged: /fileset/staged/config: differs from /etc/app.yaml"],
     ),
-    (assign("version", "1.9.9"), ["process: running version 1.1.0, expected 1.9.9"]),
+    (assign("version", "1.9.9"), ["process: the process runs version 1.1.0, expected 1.9.9"]),
 ]
 
 

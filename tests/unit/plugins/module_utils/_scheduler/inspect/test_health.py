@@ -109,7 +109,7 @@ def test_replaced_pair_is_a_problem_until_the_process_has_loaded_it() -> None:
     replaced["probes"]["used_loaded"] = False
     assert health.evaluate_health(replaced) == []
     assert health.evaluate_health(replaced, reloaded=True) == [
-        "the served certificate is not the one in /c.pem",
+        "the served certificate differs from the live certificate in /c.pem",
         "the certificate used at the apiserver can be older than the live certificate; the log shows no reload",
     ]
     replaced["probes"]["used_loaded"] = True
@@ -134,7 +134,7 @@ def test_replaced_pair_is_a_problem_until_the_process_has_loaded_it() -> None:
         (
             "port.ours",
             False,
-            "port 10259 is held by kube-scheduler (pid 7, kube-scheduler.service)",
+            "port 10259 is in use by kube-scheduler (pid 7, kube-scheduler.service)",
         ),
         ("others", ["static pod x"], "another kube-scheduler runs on this host: static pod x"),
         (
@@ -162,7 +162,7 @@ def test_replaced_pair_is_a_problem_until_the_process_has_loaded_it() -> None:
         (
             "lease",
             {"state": "expired", "moving": False, "elapsed": 6.004},
-            "the lease, read with the scheduler's credentials: its state is expired; it was not renewed within 6 s",
+            "the lease, read with the scheduler's credentials: the lease is expired, and was not renewed within 6 s",
         ),
     ],
 )

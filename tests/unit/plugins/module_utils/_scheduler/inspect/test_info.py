@@ -381,7 +381,9 @@ def test_restart_during_the_check_is_a_problem(
     master.start()
     ticks = iter([1, 2])
     monkeypatch.setattr(master.proc, "start_ticks", lambda pid: next(ticks))
-    assert master.query()["problems"] == [f"{UNIT_NAME} was restarted during the query"]
+    assert master.query()["problems"] == [
+        f"{UNIT_NAME} was restarted during the query; run the query again"
+    ]
 
 
 def test_port_of_another_process_is_a_problem(master: Master) -> None:
@@ -394,7 +396,8 @@ def test_port_of_another_process_is_a_problem(master: Master) -> None:
         "ours": False,
     }
     assert (
-        f"port {master.server.port} is held by nginx (pid 50, other.service)" in result["problems"]
+        f"port {master.server.port} is in use by nginx (pid 50, other.service)"
+        in result["problems"]
     )
 
 
@@ -634,7 +637,7 @@ def test_replaced_pair_is_loaded_if_the_log_shows_it(master: Master, style: str)
     assert (loaded(), loaded(reloaded=False)) == (False, None)
     problems = master.query(desired=desired, reloaded=True, **pair)["problems"]
     assert [problem.partition(";")[0] for problem in problems] == [
-        f"{CHECK_NAMES['served']} is not the one in {path}",
+        f"{CHECK_NAMES['served']} differs from the live certificate in {path}",
         f"{CHECK_NAMES['used']} can be older than the live certificate",
     ]
     master.systemd.log = [
