@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run x509_cert or copy, then kubeconfig, with the arguments that follow from the plan."""
+"""Run x509_cert or copy, then kubeconfig, with arguments from the plan."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
 
 Vars = dict[str, t.Any]
 KUBECONFIG_MODULE = "kube_ha.scheduler.kubeconfig"
-# Keys that explain the result of x509_cert.
+# The keys that the result keeps from x509_cert.
 PAIR_RESULT_KEYS = ("reasons", "awaited", "refused")
 
 
 class ActionModule(ActionBase):
-    """Stage the credentials of a host, or issue the shared pair on the controller."""
+    """Stage the credentials of a host, or issue the shared key pair on the controller."""
 
     TRANSFERS_FILES = True
     _supports_check_mode = True
@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
         return self._run_action("kube_ha.scheduler.x509_cert", arguments)
 
     def _copy(self, arguments: Vars) -> Vars:
-        # In check mode, an earlier task has not created the pair.
+        # In check mode, no earlier task has created the key pair.
         if self._task.check_mode and not os.path.isfile(arguments["src"]):
             return {}
         # The diff would contain the private key.
@@ -83,7 +83,7 @@ class ActionModule(ActionBase):
 
 
 def _merge(results: t.Sequence[Vars]) -> Vars:
-    """Return one result for several tasks; the last one decides about failure."""
+    """Merge the results of several tasks. The last task determines failure."""
     merged: Vars = {"changed": False, "diff": [], "warnings": [], "deprecations": []}
     for result in results:
         kept = _results.filter_result(result, PAIR_RESULT_KEYS)

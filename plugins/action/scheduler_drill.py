@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Controller part of scheduler_drill: choose targets, measure the failover, write the report."""
+"""Run a drill on the controller: choose targets, measure the failover, write the report."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Vars = dict[str, t.Any]
 
 
 class ActionModule(ActionBase):
-    """One step of a drill."""
+    """Run one step of a drill."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
         except MALFORMED_DATA_ERRORS as error:
             raise AnsibleActionFail(
                 f"step {self.options['step']}: the options are not the results of earlier steps"
-                f" ({describe_error(error)})"
+                f" ({describe_error(error)}); set the registered results"
             ) from None
 
     def _registered(self, variable: str) -> dict[str, Vars]:
@@ -120,12 +120,13 @@ class ActionModule(ActionBase):
             measurement = watch.finish(fault, uncertainty)
         if not watch.namespace_removed:
             self._display.warning(
-                f"the removal of the drill's namespace {watch.namespace} is not complete yet"
+                f"the drill's namespace {watch.namespace} still exists; if it remains, delete it"
+                " with kubectl"
             )
         return {"changed": True, "measurement": asdict(measurement), "time": moment}
 
     def _inject_fault(self, choice: Choice) -> tuple[float, float]:
-        """Inject the fault and return its latest time and the uncertainty."""
+        """Inject the fault. Return its latest time and the uncertainty, in seconds."""
         sent = time.monotonic()
         result = self._execute_module(
             module_name="kube_ha.scheduler.scheduler_fault",
@@ -156,7 +157,7 @@ class ActionModule(ActionBase):
         journal, lines = _drill.journal_lines(report), _drill.result_lines(report, page)
         for line in journal:
             self._display.display(line)
-        # Last, so that a user sees the result first.
+        # The result is last, so that it is the first visible text on a terminal.
         for line in lines:
             self._display.display(line, color=C.COLOR_OK if report["passed"] else C.COLOR_ERROR)
         result: Vars = {"lines": [*journal, *lines], "errors": report["errors"], "report": page}

@@ -30,7 +30,7 @@ FILESET_RESULT_KEYS = (
 
 
 class ActionModule(ActionBase):
-    """Run the module once."""
+    """Run scheduler_fileset once on a host."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True

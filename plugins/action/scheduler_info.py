@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run scheduler_info: add what only the controller has, and validate the result of the host."""
+"""Add the data of the controller, run scheduler_info, and validate the result of the host."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ METRICS_OPTIONS = (
 SERVING_OPTION = "_serving"
 MIN_PYTHON = (3, 9)
 PYTHON_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
-# Keys to keep of a failed module; the host sets the texts.
+# The keys that the result of a failed module keeps. The host sets the texts.
 FAILURE_KEYS = ("failed", "unreachable", "msg", "rc", "module_stdout", "module_stderr", "exception")
 
 
 class ActionModule(ActionBase):
-    """Run the module once."""
+    """Run scheduler_info once on a host."""
 
     TRANSFERS_FILES = False
     _requires_connection = True
@@ -73,7 +73,9 @@ class ActionModule(ActionBase):
         arguments = _module_arguments.expand_info(self._task.args, self._read_text)
         _arguments.discard(self._task)
         if SERVING_OPTION in arguments:
-            raise AnsibleActionFail(f"{SERVING_OPTION} is not an option of scheduler_info")
+            raise AnsibleActionFail(
+                f"{SERVING_OPTION} is not an option of scheduler_info; remove it"
+            )
         issue_error = self._issue_metrics_client(arguments)
         self._issue_next_client(arguments)
         self._set_serving_ranges(arguments)
@@ -89,7 +91,7 @@ class ActionModule(ActionBase):
         result["changed"] = False
         result["drift"] = drift + valid["drift"]
         result["awaited"] = [f"{reason}; {self._advice}" for reason in valid["awaited"]]
-        # The module reads its clock between these two times; only what is outside is an offset.
+        # The module reads the clock of the host between `before` and `after`.
         result["clock_offset"] = round(valid["time"] - min(max(valid["time"], before), after), 3)
         result["round_trip"] = round(after - before, 3)
         result["not_checked"] = _add_reason(valid["not_checked"], issue_error)
@@ -99,7 +101,7 @@ class ActionModule(ActionBase):
         return result | _results.interpreter_facts(self)
 
     def _set_serving_ranges(self, arguments: Vars) -> None:
-        """Replace the version table by the part of it that the module needs."""
+        """Replace the version table by the part that the module needs."""
         table = arguments.pop("versions", None)
         if isinstance(table, str):
             table = self.vars.get(table, table)
@@ -127,7 +129,9 @@ class ActionModule(ActionBase):
         if not desired:
             return []
         if not isinstance(desired, t.Mapping):
-            raise AnsibleActionFail("desired: is not a dictionary")
+            raise AnsibleActionFail(
+                "desired: is not a dictionary; set the desired state from scheduler_plan"
+            )
         arguments["desired"], drift = self._desired(dict(desired))
         return drift
 
@@ -136,7 +140,7 @@ class ActionModule(ActionBase):
         return str(self.vars.get("inventory_hostname", "the host"))
 
     def _issue_metrics_client(self, arguments: Vars) -> str:
-        """Replace the CA by a metrics client that it signs; return the error, or "" for none."""
+        """Replace the CA by a metrics client that the CA signs; return the error, "" for none."""
         authority = {name: arguments.pop(name, None) for name in METRICS_OPTIONS}
         if not authority["metrics_ca_path"] or not _is_true(arguments.get("probe", True)):
             return ""
@@ -155,7 +159,7 @@ class ActionModule(ActionBase):
 
     @staticmethod
     def _issue_next_client(arguments: Vars) -> None:
-        """Replace the next CA by a client without permissions that it signs."""
+        """Replace the next CA by a client without permissions that this CA signs."""
         authority = [arguments.pop(name, None) for name in NEXT_OPTIONS]
         if not any(authority):
             return
@@ -175,7 +179,9 @@ class ActionModule(ActionBase):
         drift = []
         certificate, pair = desired.get("certificate"), desired.get("pair")
         if certificate is not None and not isinstance(certificate, t.Mapping):
-            raise AnsibleActionFail("desired: certificate: is not a dictionary")
+            raise AnsibleActionFail(
+                "desired: certificate: is not a dictionary; set the options of x509_cert"
+            )
         if certificate and certificate.get("ca_on") in ("controller", "external"):
             try:
                 if certificate["ca_on"] == "controller":
@@ -190,7 +196,9 @@ class ActionModule(ActionBase):
                 drift.append(facts.Drift(part="certificate", reason=f"on the controller, {error}"))
         if pair is not None:
             if not isinstance(pair, t.Mapping):
-                raise AnsibleActionFail("desired: pair: is not a dictionary")
+                raise AnsibleActionFail(
+                    "desired: pair: is not a dictionary; set the paths of the key pair"
+                )
             pair = dict(pair)
             drift += [
                 facts.Drift(
@@ -230,7 +238,7 @@ class ActionModule(ActionBase):
         return pair
 
     def _read_text(self, path: str) -> str:
-        """Return the text of a file of the controller, decrypted if it is a vault."""
+        """Return the text of a file on the controller. If it is a vault, decrypt it."""
         try:
             content = _vault.read_decrypted(self, self._find("metrics_key", path)) or b""
             return content.decode().rstrip()
@@ -244,7 +252,7 @@ class ActionModule(ActionBase):
             raise file_not_found(option, path) from None
 
     def _failure(self, answer: Vars) -> Vars:
-        """Return the failure of a module. Only then check Python, so that other hosts have no cost."""
+        """Return the failure of a module. If the module returned no message, check Python."""
         if answer.get("unreachable"):
             return {"unreachable": True, "msg": str(answer.get("msg", "unreachable"))}
         has_message = isinstance(answer.get("msg"), str)
@@ -254,7 +262,9 @@ class ActionModule(ActionBase):
         return {
             **failure,
             "failed": True,
-            "msg": answer["msg"] if has_message else "the module returned no result",
+            "msg": answer["msg"]
+            if has_message
+            else "the module returned no result; see its output",
         }
 
     def _check_python(self) -> None:
@@ -273,8 +283,8 @@ class ActionModule(ActionBase):
         minimum = ".".join(map(str, MIN_PYTHON))
         problem = f"is Python {version}" if version else "is not installed"
         raise AnsibleActionFail(
-            f"{self._host}: {interpreter} {problem}, but the modules need Python {minimum} or newer;"
-            " install python3, or set ansible_python_interpreter"
+            f"{self._host}: {interpreter} {problem}, but the modules need Python {minimum} or"
+            " newer; install python3, or set ansible_python_interpreter"
         )
 
 
@@ -283,7 +293,7 @@ def _is_true(value: t.Any) -> bool:
 
 
 def _add_reason(not_checked: t.Sequence[str], issue_error: str) -> list[str]:
-    """Add why the authorized access to the metrics was not checked."""
+    """Add the reason why the authorized access to the metrics was not checked."""
     check = CHECK_NAMES["metrics_reader"]
     reason = issue_error or "no client certificate was given"
     return [f"{check} ({reason})" if entry == check else entry for entry in not_checked]

@@ -43,12 +43,12 @@ STEPS: dict[str, t.Callable[[Step], Vars]] = {
     "monitoring": _plan_report.monitoring_files,
 }
 
-# The steps whose result is the option `input` of later steps.
+# The result of these steps is the option `input` of later steps.
 INPUT_STEPS = ("instance", "variables")
 
 
 class ActionModule(ActionBase):
-    """Run one step for one host. It runs no module and contacts no host."""
+    """Run one step for one host, without a module and without contact with the host."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -65,10 +65,10 @@ class ActionModule(ActionBase):
         except MALFORMED_DATA_ERRORS as error:
             raise AnsibleActionFail(
                 f"{step.host}: step {self.options['step']}: an option does not contain the result"
-                f" of the earlier step ({describe_error(error)})"
+                f" of the earlier step ({describe_error(error)}); set the registered result"
             ) from None
         errors = outcome["errors"] = [printable_line(error) for error in outcome["errors"]]
-        # Without valid variables no later step can run, even if the play continues after errors.
+        # Without valid variables, no later step can run, even if the play continues after errors.
         if errors and (self.options["strict"] or outcome.get("sans", ()) is None):
             return result | {"failed": True, "msg": "\n".join(errors), "errors": errors}
         if self.options["step"] in INPUT_STEPS:

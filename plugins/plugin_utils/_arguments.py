@@ -18,8 +18,8 @@ def read_arguments(
 ) -> dict[str, t.Any]:
     """Return the arguments, validated by the argument spec, and discard them.
 
-    A dictionary without suboptions is not copied: Ansible's validator copies all values, which
-    takes longer for the result of an earlier step than the step itself. Raises AnsibleActionFail.
+    Ansible's validator copies all values, which is slow for the result of an earlier step. This
+    function does not copy dictionaries without suboptions. Raises AnsibleActionFail.
     """
     task, given = action._task, action._task.args
     uncopied = {
@@ -41,7 +41,8 @@ def read_arguments(
 def discard(task: t.Any) -> None:
     """Empty the arguments of a task, unless a retry needs them.
 
-    Ansible returns the arguments with the result and keeps them, keys included, for every host.
+    Ansible returns the arguments with the result, and keeps them in memory for every host. The
+    arguments can contain private keys.
     """
     if not (task.until or task.retries):
         task.args = {}

@@ -4,7 +4,7 @@
 
 # This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Parts of scheduler_drill that do not need Ansible: time of the fault, results, report files."""
+"""Check the fault of a drill, its results and its report files, without Ansible."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REPORT_FILES = ("report.json", "report.html")
 def check_fault_result(
     result: t.Mapping[str, t.Any], choice: Choice, sent: float, returned: float
 ) -> tuple[float, float]:
-    """Return the latest time of the fault, and by how much earlier it can have happened.
+    """Return the latest time of the fault, and its uncertainty in seconds.
 
     `sent` and `returned` are the controller's monotonic clock before and after the module run.
     Raises PlanError if scheduler_fault did not inject the fault.
@@ -61,7 +61,7 @@ def check_fault_result(
 
 
 def _bounded_seconds(value: t.Any, maximum: float) -> float:
-    """Return a time that the host reported, or 0 if it is longer than the whole module run."""
+    """Return the seconds that the host reported, 0 if they exceed the run of the module."""
     return float(value) if isinstance(value, (int, float)) and 0 <= value <= maximum else 0.0
 
 
@@ -87,7 +87,7 @@ def describe_unhealthy(
 
 
 def clean_journals(results: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[str]]:
-    """Return the journal lines of each member in printable form. A hostile host can forge them."""
+    """Return the journal lines of each member in printable form. A hostile host can forge lines."""
     journals = {}
     for name, result in results.items():
         lines = result.get("journal")
@@ -145,7 +145,7 @@ def result_lines(report: DrillReport, page: str) -> list[str]:
 def end_on_signals() -> t.Iterator[None]:
     """Raise InterruptedDrillError on Ctrl-C and when Ansible ends a worker.
 
-    The measurement can then remove what it created.
+    The measurement then removes its pods and its namespace.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -4,10 +4,10 @@
 
 # This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Expand the options input and plan of the role's own modules: one table per module.
+"""Expand the options `input` and `plan` of the modules of the role, with one table per module.
 
-A table maps an option of the module to the place of its value. `input` is the result of the step
-variables or instance of scheduler_plan, `plan` is the result of the step host.
+A table maps an option to the place of its value. `input` is the result of the step variables or
+instance of scheduler_plan. `plan` is the result of the step host.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Table = t.Mapping[str, str]
 
 _INSTANCE: Table = {"unit": "input.unit", "fileset_dir": "input.fileset_dir"}
 INFO_REMOVAL: Table = {**_INSTANCE, "kubeconfig": "input.kubeconfig"}
-"""scheduler_info before a removal, which knows the instance only."""
+"""Options of scheduler_info before a removal, with the result of the step instance."""
 _INFO: Table = {
     **_INSTANCE,
     "user": "input.variables.user",
@@ -41,7 +41,7 @@ INFO_GATHER: Table = {
     "next_ca_path": "input.variables.new_ca_cert",
     "next_ca_privatekey_path": "input.variables.new_ca_key",
 }
-"""scheduler_info before the plan."""
+"""Options of scheduler_info before the plan."""
 INFO_HEALTH: Table = {
     **_INFO,
     "bind_address": "input.variables.bind_address",
@@ -50,12 +50,12 @@ INFO_HEALTH: Table = {
     "metrics_cert": "input.metrics_cert_pem",
     "desired": "plan.desired",
 }
-"""scheduler_info with the plan."""
+"""Options of scheduler_info with the plan."""
 METRICS_CA: Table = {
     "metrics_ca_path": "plan.certificate.ca_path",
     "metrics_ca_privatekey_path": "plan.certificate.ca_privatekey_path",
 }
-"""The CA that signs a metrics client, if none is given."""
+"""The CA that signs a metrics client, if the user sets no client certificate."""
 
 _FILESET: Table = {"unit": "input.unit", "path": "input.fileset_dir"}
 FILESET_STATES: dict[str, Table] = {
@@ -71,11 +71,11 @@ FILESET_STATES: dict[str, Table] = {
     },
     "live": {**_FILESET, "lease": "plan.lease"},
 }
-"""scheduler_fileset by state."""
+"""Options of scheduler_fileset for each state."""
 
 
 def _value(sources: Vars, place: str) -> t.Any:
-    """Return the value at a dotted place, or None if the plan does not have it."""
+    """Return the value at a dotted place, None if the place does not exist."""
     value: t.Any = sources
     for key in place.split("."):
         if not isinstance(value, t.Mapping):
@@ -85,7 +85,7 @@ def _value(sources: Vars, place: str) -> t.Any:
 
 
 def _expand(table: Table, sources: Vars) -> Vars:
-    """Return the options of a table. An option without a value keeps its default."""
+    """Return the options of a table, without options that have no value."""
     values = {option: _value(sources, place) for option, place in table.items()}
     return {option: value for option, value in values.items() if value not in (None, "")}
 
@@ -98,17 +98,21 @@ def take_sources(arguments: Vars, *names: str) -> Vars:
     sources = {name: arguments.pop(name, None) for name in names}
     for name, value in sources.items():
         if value is not None and not isinstance(value, t.Mapping):
-            raise AnsibleActionFail(f"{name}: not the result of an earlier step; set a dictionary")
+            raise AnsibleActionFail(
+                f"{name}: not the result of scheduler_plan; set the registered result"
+            )
     data = sources.get("input")
     if data is not None and not (data.get("unit") and data.get("fileset_dir")):
-        raise AnsibleActionFail("input: not the result of scheduler_plan; set its result")
+        raise AnsibleActionFail(
+            "input: not the result of scheduler_plan; set that of the step variables or instance"
+        )
     return {name: value for name, value in sources.items() if value is not None}
 
 
 def expand_info(arguments: Vars, read_file: t.Callable[[str], str]) -> Vars:
-    """Return the arguments of scheduler_info. An option that is set has precedence.
+    """Return the arguments of scheduler_info. Options that the task sets have precedence.
 
-    `read_file` returns the text of a file of the controller.
+    `read_file` returns the text of a file on the controller.
     """
     arguments = dict(arguments)
     sources = take_sources(arguments, "input", "plan")
@@ -131,12 +135,12 @@ def expand_info(arguments: Vars, read_file: t.Callable[[str], str]) -> Vars:
 
 
 def expand_fileset(arguments: Vars) -> Vars:
-    """Return the arguments of scheduler_fileset. An option that is set has precedence."""
+    """Return the arguments of scheduler_fileset. Options that the task sets have precedence."""
     arguments = dict(arguments)
     sources, state = take_sources(arguments, "input", "plan"), arguments.get("state")
     options = _expand(FILESET_STATES.get(str(state), _FILESET), sources)
     if "plan" in sources and state in ("prepared", "staged"):
-        # The role owns a binary that it installed, which the state prepared records.
+        # In the state prepared, the module records the binary as installed by the role.
         options["binaries"] = [
             {
                 "path": sources["plan"]["binary"]["path"],
@@ -148,19 +152,19 @@ def expand_fileset(arguments: Vars) -> Vars:
 
 
 def staged_certificate(plan: Vars) -> Vars:
-    """Return the arguments of x509_cert for the staged pair of a host."""
+    """Return the arguments of x509_cert for the staged key pair of a host."""
     return {
         **plan["certificate"],
         "path": plan["staged"]["certificate"],
         "privatekey_path": plan["staged"]["privatekey"],
-        # The role owns these files: the module backs up what is invalid, and creates it again.
+        # The role owns these files, so the module backs up invalid files and creates them again.
         "regenerate": "full",
         "backup": True,
     }
 
 
 def shared_certificate(variables: Vars, plan: Vars) -> Vars:
-    """Return the arguments of x509_cert for the one pair on the controller."""
+    """Return the arguments of x509_cert for the shared key pair on the controller."""
     options = {
         key: value for key, value in plan["certificate"].items() if key not in plan["secret"]
     }
@@ -172,7 +176,7 @@ def shared_certificate(variables: Vars, plan: Vars) -> Vars:
 
 
 def staged_pair_copies(variables: Vars, plan: Vars) -> list[Vars]:
-    """Return the arguments of copy for the staged pair of a host, the certificate first."""
+    """Return the arguments of copy for the staged key pair, with the certificate first."""
     certificate = {
         "src": variables["cert_source"],
         "dest": plan["staged"]["certificate"],

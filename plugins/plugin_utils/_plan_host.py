@@ -51,15 +51,15 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step impor
     authorities,
 )
 
-# What the templates use in addition to the plan.
+# The templates use these variables in addition to the plan.
 OF_TEMPLATES = ("ansible_managed", "__kube_scheduler_hardening")
 TEMPLATES = {"config": "kube-scheduler.yaml.j2", "unit": "kube-scheduler.service.j2"}
-"""The template of each member of the file set that has one."""
+"""The template of each file of the file set that has a template."""
 
 
 @dataclass
 class _Draft:
-    """What is known of the plan of a host before it is rendered."""
+    """The plan of a host before the role renders its templates."""
 
     v: variables.Variables  # with the CA of this step of a rotation
     version: str
@@ -69,15 +69,15 @@ class _Draft:
 
 
 def host(step: Step) -> Vars:
-    """Compute the desired state of this host from its facts, and reject what cannot work there."""
+    """Compute the desired state of this host from its facts, and reject impossible settings."""
     facts, tables = step.options["host"], step.tables()
-    # A hostile host can only make itself fail.
+    # With malformed facts, a hostile host can only make its own plan fail.
     try:
         draft = _draft(step, facts, tables)
     except MALFORMED_DATA_ERRORS as error:
         raise PlanError(
-            f"{step.host}: its result cannot be used ({describe_error(error)});"
-            " find out what responds there"
+            f"{step.host}: invalid facts of this host ({describe_error(error)});"
+            " check which host responds at its address"
         ) from None
     host_plan = draft.plan
     if host_plan is None:
@@ -115,7 +115,7 @@ def host(step: Step) -> Vars:
 
 
 def _draft(step: Step, facts: Vars, tables: plan.Tables) -> _Draft:
-    """Validate the facts of the host and compute its plan. Raises what malformed facts raise."""
+    """Validate the facts of the host and compute its plan. Raises MALFORMED_DATA_ERRORS."""
     data, name, prefix = step.options["input"], step.host, step.prefix
     v, results, known = step.settings(), step.results(), authorities(data)
     version = plan.desired_version(v, facts["process"]["version"])
@@ -142,7 +142,9 @@ def _draft(step: Step, facts: Vars, tables: plan.Tables) -> _Draft:
     row = versions.version_row(tables.versions, version)
     if row is None:
         if version:
-            errors.append(f"{name}: its scheduler has version {version}, which is not supported")
+            errors.append(
+                f"{name}: the running version {version} is not supported; set {prefix}version"
+            )
         return _Draft(v, version, None, errors, warnings)
     host_plan = plan.compute_plan(
         v,
@@ -163,7 +165,7 @@ def _draft(step: Step, facts: Vars, tables: plan.Tables) -> _Draft:
 
 
 def _running(results: t.Mapping[str, Vars]) -> list[t.Any]:
-    """Return the current election of each running member."""
+    """Return the election settings of each running member."""
     keys = ("version", "lock", "lease_name", "lease_namespace")
     return [
         {"hostname": result["hostname"], **{key: result["process"][key] for key in keys}}
@@ -175,7 +177,7 @@ def _running(results: t.Mapping[str, Vars]) -> list[t.Any]:
 def _instance_errors(
     step: Step, v: variables.Variables, host_plan: plan.HostPlan, facts: Vars
 ) -> list[str]:
-    """Return what this instance would share with another one on the host."""
+    """Return an error for each resource that this instance would share with another instance."""
     settings = parse_settings(host_plan["command"][1:], host_plan["config"].encode())
     serving = versions.find_serving(
         versions.serving_ranges(step.tables().versions), host_plan["version"]
@@ -186,7 +188,7 @@ def _instance_errors(
 
 
 def _binary(step: Step, v: variables.Variables, binary: dict[str, str]) -> dict[str, str]:
-    """Return what a binary that is not downloaded adds to the plan."""
+    """Return additional entries of the plan for a binary that is not downloaded."""
     if v.binary_source == "present":
         return {
             "missing": f"{step.prefix}binary_source: present, but {step.host} has no"
@@ -203,11 +205,11 @@ def _binary(step: Step, v: variables.Variables, binary: dict[str, str]) -> dict[
 
 
 def render(step: Step, template: str, host_plan: plan.HostPlan) -> str:
-    """Return the text of a template of the role."""
+    """Return the rendered text of a template of the role."""
     lookup = lookup_loader.get(
         "ansible.builtin.template", loader=step.action._loader, templar=step.action._templar
     )
-    # Few variables, because the lookup copies all of them.
+    # The lookup copies all variables, so only the necessary ones are passed.
     known = {name: step.vars[name] for name in OF_TEMPLATES if name in step.vars}
     known["ansible_search_path"] = step.action._task.get_search_path()
     known["plan"] = wrap_var({"config": host_plan["config"], "unit": host_plan["unit"]})
@@ -236,13 +238,13 @@ def _desired(v: variables.Variables, host_plan: plan.HostPlan) -> Vars:
 
 
 def rotation_steps(step: Step) -> Vars:
-    """Return the remaining steps of a rotation, and which certificate of this host it replaces."""
+    """Return the remaining steps of a rotation, and the certificate of this host to replace."""
     data, v = step.options["input"], step.settings()
     kind, known = data["of_playbooks"].get("rotate", LEAF), authorities(data)
     members = step.member_variables(data)
     results = step.results(member_variables=members)
     errors = [
-        f"{name}: no usable result from this host"
+        f"{name}: no usable result from this host; see its failed tasks"
         for name in data["playing"]
         if name not in results
     ]

@@ -70,7 +70,7 @@ PEM_VARIABLES = ("ca_cert", "new_ca_cert", "apiserver_ca", "metrics_cert")
 
 
 def instance(step: Step) -> Vars:
-    """Return what removal needs to know. It needs no valid version, address or CA."""
+    """Return the input of a removal, which requires no valid version, address or CA."""
     step.reject_facts(step.host, step.vars.get("ansible_facts"))
     name, group, kubeconfig = (
         str(step.template(f"{step.prefix}{variable}"))
@@ -90,7 +90,7 @@ def instance(step: Step) -> Vars:
 
 
 def role_variables(step: Step) -> Vars:
-    """Validate the variables and the inventory, and return what later steps decide by."""
+    """Validate the variables and the inventory, and return the input of later steps."""
     prefix = step.prefix
     names = [
         name.removeprefix(prefix)
@@ -150,7 +150,7 @@ def _member_addresses(step: Step, v: variables.Variables) -> dict[str, str]:
 def _pinned_values(
     step: Step, v: variables.Variables, cluster: variable_rules.InventoryCluster
 ) -> Vars:
-    """Return what later steps decide by, as far as it needs no file."""
+    """Return the input of later steps that requires no file."""
     return {
         "variables": asdict(v),
         **instance_paths(v.name),
@@ -215,7 +215,7 @@ def _sans_and_certificates(
 
 
 def _certificate_errors(step: Step, v: variables.Variables, result: Vars) -> list[str]:
-    # signing_errors reports the errors of the CA that signs.
+    # The function signing_errors reports the errors of the CA that signs.
     errors = [
         f"{step.prefix}{name}: {getattr(v, name)} contains no readable certificate;"
         " set a file in PEM format"
@@ -225,7 +225,7 @@ def _certificate_errors(step: Step, v: variables.Variables, result: Vars) -> lis
     if v.pki == "provided":
         return errors + _provided_pair_errors(step, v, result["sans"])
     if v.new_ca_cert:
-        # The previous CA can have expired, or be lost.
+        # The previous CA can be expired or lost.
         return errors + signing_errors(
             step, rotation.select_signing_ca(v, ISSUE), result["sans"], is_new_ca=True
         )
@@ -243,9 +243,9 @@ def _is_certificates(text: str | None) -> bool:
 def signing_errors(
     step: Step, v: variables.Variables, sans: list[str], *, is_new_ca: bool = False
 ) -> list[str]:
-    """Return why the CA cannot sign the certificate of this host.
+    """Return the reasons why the CA cannot sign the certificate of this host.
 
-    The checks are those of signing. `is_new_ca`: the CA is the one that a rotation introduces.
+    `is_new_ca`: whether a rotation introduces this CA.
     """
     names = {option: f"{step.prefix}{name}" for option, name in CERTIFICATE_VARIABLES.items()}
     if is_new_ca:
@@ -271,8 +271,9 @@ def signing_errors(
             and not os.path.isfile(v.ca_key)
         ):
             message += (
-                "; if it exists only on a control-plane host (kubeadm: /etc/kubernetes/pki/ca.key),"
-                f" copy it to the controller, or set {step.prefix}pki to external"
+                "; if this key exists only on a control-plane host (kubeadm:"
+                f" /etc/kubernetes/pki/ca.key), copy it to the controller, or set"
+                f" {step.prefix}pki to external"
             )
         return [message]
     return []
@@ -283,7 +284,7 @@ def _same_path(_option: str, path: str) -> str:
 
 
 def _provided_pair_errors(step: Step, v: variables.Variables, sans: list[str]) -> list[str]:
-    """Return why the provided pair cannot replace one that the role would issue."""
+    """Return the errors in the key pair that the user provides."""
     files = []
     for name in ("cert_source", "key_source", "ca_cert"):
         option, path = f"{step.prefix}{name}", getattr(v, name)

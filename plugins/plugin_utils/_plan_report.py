@@ -44,7 +44,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step impor
     authorities,
 )
 
-# Renders the report, by the variable that contains the path of the file.
+# The function that renders each report, by the variable with the path of the report.
 REPORTS: dict[str, t.Callable[[status.StatusDocument], str]] = {
     "status_json": lambda report: json.dumps(report, indent=2) + "\n",
     "status_html": render_status_page,
@@ -65,13 +65,14 @@ def status_report(step: Step) -> Vars:
     inputs, lost = _clusters(step)
     if not inputs:
         raise PlanError(
-            "no host of this play registered the result of the step variables there",
+            "no host of this play has the result of the step variables in this variable;"
+            " run that step first",
             option="inputs",
         )
     clusters = [*_evaluated(step, inputs), *_lost(lost)]
     report = status.build_document(clusters, format_utc(current_utc()))
     lines = render_table(report)
-    # The task debug would fold and quote these lines.
+    # The module debug would fold and quote these lines.
     for text, state in lines:
         step.display(text, color=COLORS.get(state))
     for variable, path in _report_files(step, inputs):
@@ -83,7 +84,7 @@ def status_report(step: Step) -> Vars:
 
 
 def _report_files(step: Step, inputs: t.Mapping[str, Vars]) -> set[tuple[str, str]]:
-    """Return variable and path of each report file. In check mode, no file is written."""
+    """Return the variable and the path of each report file; in check mode, an empty set."""
     if step.check_mode:
         return set()
     return {
@@ -95,9 +96,9 @@ def _report_files(step: Step, inputs: t.Mapping[str, Vars]) -> set[tuple[str, st
 
 
 def _clusters(step: Step) -> tuple[dict[str, Vars], dict[str, list[str]]]:
-    """Return the input of each cluster of this play, and the hosts of the other clusters, by group.
+    """Return the input of each cluster of this play, and the hosts of clusters without input.
 
-    A cluster has no input if the step variables failed on all of its hosts.
+    Both are by group. A cluster has no input if the step variables failed on all of its hosts.
     """
     hostvars, remaining = step.vars["hostvars"], step.vars["ansible_play_hosts"]
     inputs: dict[str, Vars] = {}
@@ -152,7 +153,7 @@ def _lost(lost: t.Mapping[str, list[str]]) -> t.Iterator[status.ClusterStatus]:
 
 
 def rotated(step: Step) -> Vars:
-    """Show the certificates after a rotation, and check those of this host."""
+    """Show the certificates after a rotation, and check the certificates of this host."""
     data, results = step.options["input"], step.results()
     # The report has already shown the remaining steps of a rotation of the CA.
     table = rotation.format_certificate_table(
@@ -164,7 +165,7 @@ def rotated(step: Step) -> Vars:
 
 
 def monitoring_files(step: Step) -> Vars:
-    """Compute what this Prometheus host needs to monitor all hosts whose variables are known."""
+    """Compute the Prometheus files that monitor all hosts with validated variables."""
     step.reject_facts(step.host, step.vars.get("ansible_facts"))
     settings, errors = monitoring.read_monitoring_settings(
         {name: step.template(name) for name in MONITORING if name in step.vars}
@@ -172,7 +173,7 @@ def monitoring_files(step: Step) -> Vars:
     tables, clusters = step.tables(), _monitored(step)
     if not clusters:
         errors.append(
-            "the variables of no control-plane host are known;"
+            "no control-plane host has validated variables;"
             " run monitoring.yml without --limit and --tags"
         )
     for cluster in clusters:

@@ -27,7 +27,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step impor
 
 
 def rollout_order(step: Step) -> Vars:
-    """Compute the order of the members with drift, and show it once for the cluster."""
+    """Compute the rollout order of the members with drift, and show it once for the cluster."""
     data, results, scope = step.options["input"], step.results(), step.scope(step.options["input"])
     version, settings = step.options["version"], step.settings()
     pending = rollout.describe_drift(results[step.host]) if step.host in results else []
@@ -47,9 +47,9 @@ def rollout_order(step: Step) -> Vars:
 
 
 def rollback_order(step: Step) -> Vars:
-    """Compute the order of the members that return to their previous set.
+    """Compute the order in which the members return to their previous file sets.
 
-    A set that cannot run is an error.
+    If a previous file set cannot run, the result contains an error.
     """
     data = step.options["input"]
     members, scope = step.member_variables(data), step.scope(data)
@@ -61,7 +61,11 @@ def rollback_order(step: Step) -> Vars:
     }
     local = recalled.get(step.host)
     if not local:
-        raise PlanError(f"no set was recalled on {step.host}", option="recalled")
+        raise PlanError(
+            f"no file set was recalled on {step.host}; run scheduler_fileset with state: recalled"
+            " first",
+            option="recalled",
+        )
     changed = [name for name, entry in recalled.items() if entry.get("changed") is True]
     order = rollout.compute_order(results, changed)
     version = str(local.get("version") or "")
@@ -84,14 +88,14 @@ def rollback_order(step: Step) -> Vars:
 
 
 def gate(step: Step) -> Vars:
-    """Decide whether this host can be rolled now. Fail if an earlier member was not rolled."""
+    """Check whether this host can be rolled now. If an earlier member was not rolled, fail."""
     _validate_gate(step)
     data, order, position = step.options["input"], step.options["order"], step.options["position"]
     members, scope = step.member_variables(data), step.scope(data)
     results = step.results(member_variables=members)
     marks = _marks(step.options["outcomes"], order, members, scope.lost)
     if step.check_mode:
-        # Nothing was rolled, so that no unhealthy member has become healthy.
+        # In check mode, no member was rolled, so unhealthy members remain unhealthy.
         results |= {
             name: {**results[name], "healthy": True} for name in marks.rolled if name in results
         }
@@ -160,7 +164,11 @@ def outcome(step: Step) -> Vars:
         return {"errors": [], "rolled": True}
     results, rolled_back = step.results(), step.options["rolled_back"]
     if step.host not in results:
-        return {"errors": [f"{step.host}: no usable result from this host after the roll"]}
+        return {
+            "errors": [
+                f"{step.host}: no usable result from this host after the roll; see its failed tasks"
+            ]
+        }
     result, handover = results[step.host], step.options["handover"]
     errors = rollout.evaluate_roll(
         step.host,
@@ -182,7 +190,7 @@ def verdict(step: Step) -> Vars:
     """Evaluate this host and its cluster at the end of the play."""
     results = step.results()
     if step.host not in results:
-        return {"errors": [f"{step.host}: no usable result from this host"]}
+        return {"errors": [f"{step.host}: no usable result from this host; see its failed tasks"]}
     evaluation = rollout.evaluate_member(
         step.host,
         results,
@@ -197,7 +205,7 @@ def removal(step: Step) -> Vars:
     """Check that another scheduler remains, and plan the handover if this host leads."""
     results, data = step.results(), step.options["input"]
     if step.host not in results:
-        return {"errors": [f"{step.host}: no usable result from this host"]}
+        return {"errors": [f"{step.host}: no usable result from this host; see its failed tasks"]}
     decision = rollout.check_removal(
         step.host, results, step.scope(data), f"pass -e {step.prefix}confirm=all"
     )

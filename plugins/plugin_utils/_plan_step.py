@@ -4,7 +4,7 @@
 
 # This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""The context of a step of scheduler_plan: its options, variables, and the members' results."""
+"""The context of a step of scheduler_plan: its options, variables and member results."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec 
 
 Vars = dict[str, t.Any]
 REPORT_VARIABLES = ("status_json", "status_html", "status_metrics")
-"""Playbook variables that contain the path of a report."""
-# Variables that only a playbook reads.
+"""These playbook variables contain the path of a report."""
+# Only playbooks read these variables.
 OF_PLAYBOOKS = (
     "drill",
     "drill_report_dir",
@@ -83,7 +83,9 @@ class Step:
             return self.action._templar.template(self.vars[name])
         except AnsibleError as error:
             text = " ".join(str(error.message).split())
-            raise PlanError(f"{name}: cannot be computed for {self.host}: {text}") from None
+            raise PlanError(
+                f"{name}: cannot be computed for {self.host}: {text}; correct it"
+            ) from None
 
     def reject_facts(self, host: str, facts: t.Any, names: t.Collection[str] = ()) -> None:
         """Raise PlanError if the facts of a host set one of `names`.
@@ -96,8 +98,8 @@ class Step:
         if poisoned:
             listed = ", ".join(sorted(poisoned))
             raise PlanError(
-                f"{host}: its facts set {listed}, which only variables can set;"
-                " find out what set these facts"
+                f"{host}: facts of this host set {listed}; remove these facts from the host"
+                " and from the fact cache"
             )
 
     def _is_variable(self, name: str) -> bool:
@@ -127,7 +129,7 @@ class Step:
     def member_variables(self, input_data: Vars) -> dict[str, t.Mapping[str, t.Any]]:
         """Return the variables of the members of this play, by inventory name.
 
-        They are not templated: that takes milliseconds, and steps read registered results only.
+        The variables are not templated, which would be slow. Steps read only registered results.
         """
         hostvars = self.vars["hostvars"]
         return {name: hostvars.raw_get(name) for name in input_data["playing"] if name in hostvars}
@@ -151,7 +153,7 @@ class Step:
         return results
 
     def scope(self, input_data: Vars) -> rollout.PlayScope:
-        """Return which members of the cluster this play, and this batch of it, includes."""
+        """Return the members of the cluster, of this play and of its current batch."""
         remaining = self.vars["ansible_play_hosts"]
         lost = [name for name in input_data["playing"] if name not in remaining]
         return rollout.PlayScope(
@@ -168,8 +170,11 @@ class Step:
                 text = stream.read(MAX_PEM_CHARACTERS)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not PEM text"
-            raise PlanError(f"{option}: cannot read {path} on the controller: {reason}") from None
-        # The content is displayed, and copied to every host.
+            raise PlanError(
+                f"{option}: cannot read {path} on the controller: {reason};"
+                " correct the file or the path"
+            ) from None
+        # The role displays the content and copies it to every host.
         if "PRIVATE KEY-----" in text:
             raise PlanError(
                 f"{option}: {path} contains a private key;"
@@ -181,7 +186,7 @@ class Step:
     def report_path(variable: str, path: t.Any) -> str:
         """Return the absolute path of a report on the controller.
 
-        Raises PlanError if it cannot be written.
+        If the report cannot be written, raises PlanError.
         """
         if not isinstance(path, str) or not path:
             raise PlanError(f"{variable}: not a path; set the path of the report file")
@@ -205,7 +210,7 @@ def instance_paths(name: str) -> Vars:
 
 
 def authorities(input_data: Vars) -> rotation.Authorities:
-    """Return the CAs that the step variables read."""
+    """Return the CAs from the result of the step variables."""
     return rotation.Authorities(
         input_data["ca_cert_pem"],
         input_data["new_ca_cert_pem"] or "",

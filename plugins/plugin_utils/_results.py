@@ -4,7 +4,7 @@
 
 # This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Filter the result of a module, which is data of a host that can be hostile."""
+"""Filter the result of a module, because a hostile host can return any data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 
 _FLAGS = frozenset({"changed", "failed", "skipped", "unreachable"})
 _LISTS = frozenset({"warnings", "deprecations"})
-# Keys of Ansible itself. It returns the last three if a module did not return JSON.
+# Keys of Ansible. If a module does not return JSON, Ansible returns the last three.
 _COMMON = frozenset(
     {*_FLAGS, *_LISTS, "msg", "diff", "exception", "module_stdout", "module_stderr", "rc"}
 )
@@ -24,8 +24,8 @@ def filter_result(result: Mapping[str, t.Any], known: Collection[str]) -> dict[s
 
     All other entries are dropped: `ansible_facts` would set variables, `add_host` and `add_group`
     would change the inventory, and `_ansible_…` would control Ansible. Flags become booleans;
-    warnings, deprecations or a diff of another type are dropped. The caller checks the values of
-    the known keys, which the host still determines.
+    warnings, deprecations or a diff of another type are dropped. The caller must check the values
+    of the known keys, because the host sets them.
     """
     kept = {name: value for name, value in result.items() if name in _COMMON or name in known}
     kept |= {name: bool(kept[name]) for name in _FLAGS & set(kept)}
@@ -38,8 +38,8 @@ def filter_result(result: Mapping[str, t.Any], known: Collection[str]) -> dict[s
 def interpreter_facts(action: object) -> dict[str, t.Any]:
     """Return the interpreter that `action`, an ActionBase, discovered, as `ansible_facts`.
 
-    Return an empty dictionary if it discovered none. Without this fact, each task would search the
-    host again. Ansible itself adds the fact to the result of a module.
+    If the action discovered no interpreter, return an empty dictionary. Without this fact, each
+    task would search the host again.
     """
     name = getattr(action, "_discovered_interpreter_key", None)
     return (

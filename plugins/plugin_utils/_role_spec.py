@@ -4,7 +4,7 @@
 
 # This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Read type and choices of the role's variables from its meta/argument_specs.yml."""
+"""Read the types and choices of the role variables from meta/argument_specs.yml of the role."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PREFIX = f"{ROLE.name}_"
 
 
 def _read_variables_spec() -> dict[str, dict[str, t.Any]]:
-    """Return an argument spec without defaults, by name without prefix.
+    """Return the argument spec of the role, by name without prefix.
 
-    The defaults are in defaults/main.yml: the variables always have a value here.
+    The spec has no defaults, because defaults/main.yml sets a value for every variable.
     """
     text = (ROLE / "meta/argument_specs.yml").read_text(encoding="utf-8")
     options = yaml_load(text)["argument_specs"]["main"]["options"]

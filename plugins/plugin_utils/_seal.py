@@ -6,10 +6,10 @@
 
 """Seal the results that are read from the variables of other hosts.
 
-A registered result is a variable, and a fact, a fact cache, `-e` or another host can set a variable
-of the same name. A seal is a message authentication code over the content of a result, its host
-and its kind. Its key exists only in the process of this run: Ansible loads an action plugin before
-it starts the worker processes, so all of them have the same key.
+A registered result is a variable. Facts, a fact cache, `-e` or another host can set a variable of
+the same name. A seal is a message authentication code over the content, the host and the kind of a
+result. The key of the seal exists only in this run of Ansible. Ansible loads an action plugin
+before it starts the worker processes, so all worker processes have the same key.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import typing as t
 
 SEAL = "seal"
 INPUT = "input"
-"""The kind of the result of the steps instance and variables."""
+"""The steps instance and variables return a result of this kind."""
 _KEY = secrets.token_bytes(32)
-# Ansible adds, changes and removes these keys when it registers a result.
+# When Ansible registers a result, it adds, changes and removes these keys.
 _OF_ANSIBLE = {
     SEAL,
     "ansible_facts",
@@ -43,12 +43,12 @@ SealedResult = t.Mapping[str, t.Any]
 
 
 def seal(result: SealedResult, host: str, kind: str) -> dict[str, t.Any]:
-    """Return the result with its seal. Its content must be JSON."""
+    """Return the result with its seal. The content of the result must be JSON."""
     return {**result, SEAL: _code(result, host, kind)}
 
 
 def is_sealed(value: t.Any, host: str, kind: str) -> t.TypeGuard[SealedResult]:
-    """Return whether this run sealed the value for this host and kind, and it is unchanged."""
+    """Return whether this run sealed the value for this host and kind, without later changes."""
     if not isinstance(value, t.Mapping) or not isinstance(value.get(SEAL), str):
         return False
     try:

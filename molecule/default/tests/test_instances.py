@@ -184,11 +184,11 @@ def test_pod_that_selects_the_second_instance_is_bound_by_it(lab: Any) -> None:
                     **CALL["kube_scheduler_config"],
                 }
             },
-            f"the lock kube-system/kube-scheduler is also used by {UNIT} on m1, so that only one of them would schedule",
+            f"the lock kube-system/kube-scheduler is also used by {UNIT} on m1, so only one of both would schedule pods",
         ),
         (
             {"kube_scheduler_config": {}},
-            f"the schedulerName default-scheduler is also used by {UNIT} on m1, so that both would place the same pods",
+            f"the schedulerName default-scheduler is also used by {UNIT} on m1, so both would schedule the same pods",
         ),
         (
             {"kube_scheduler_cert_path": "/etc/kubernetes/cert/kube-scheduler.pem"},

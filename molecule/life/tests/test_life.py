@@ -127,7 +127,7 @@ def test_fourth_host_joins_with_the_names_of_all_hosts(lab: Any, group: Group) -
     wait_for(lambda: lab.lease()["holderIdentity"].startswith(hostname), 30)
     for name in THREE:
         lab.host(name).check_output("systemctl start %s", UNIT)
-    reported = f"holder {hostname} is not in the group: removed without uninstall?"
+    reported = f"lease holder {hostname} is not a member"
     run = group.status(THREE)
     assert run.code != 0
     assert reported in run.text

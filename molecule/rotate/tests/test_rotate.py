@@ -160,7 +160,7 @@ class TestCa:
         result = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
         assert result.run.code != 0
         assert (
-            "does not accept a certificate of this CA; add the CA to the file of its --client-ca-file"
+            "does not accept a certificate of this CA; add this CA to the file of the apiserver's --client-ca-file"
             in result.run.text
         )
         assert (result.pods["lost"], result.pods["bound_twice"]) == (0, 0)
@@ -197,7 +197,7 @@ class TestCa:
         result = under_pods(lab, lambda: lab.play(*rotate("ca", *following.words)))
         assert result.run.code != 0
         assert (
-            "still serves a certificate that is not of this CA; replace that certificate and run again"
+            "still serves a certificate that this CA did not sign; replace that certificate and run rotate.yml again"
             in result.run.text
         )
         assert (result.pods["lost"], result.pods["bound_twice"]) == (0, 0)

@@ -4,10 +4,10 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Render the parts that the pages of the collection share.
+"""Render the common parts of the HTML pages of the collection.
 
 A page is self-contained HTML without scripts, fonts or requests. All text is escaped, because a
-hostile host can supply it.
+hostile host can supply text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ esc = html.escape
 Look = t.Literal["good", "warn", "bad"]
 SYMBOLS: dict[Look, str] = {"good": "✔", "warn": "▲", "bad": "✘"}
 
-# Only screens use the dark colors. Banners have white text on the same fill in both schemes.
+# Only screens use the dark colors. In both color schemes, banners have white text on one color.
 BASE_STYLE = """
 :root { color-scheme: light dark; --back: #fff; --text: #1c2430; --dim: #56606f; --line: #d5dbe3; --panel: #f4f6f9;
   --good: #1a7740; --warn: #855000; --bad: #b92b2b; }
@@ -46,7 +46,7 @@ footer { margin-top: 1.6rem; color: var(--dim); font-size: .85rem; }
 
 
 class Tile(t.NamedTuple):
-    """One figure of a page with its name and a note."""
+    """A figure of a page, with its name and a note."""
 
     name: str
     value: str
@@ -73,7 +73,7 @@ def banner(look: Look, verdict: str, lines: t.Iterable[str] = ()) -> str:
 
 
 def bullets(name: str, lines: t.Sequence[str]) -> str:
-    """Return lines as a list of a CSS class, "" without lines."""
+    """Return the lines as an HTML list with the CSS class `name`; "" without lines."""
     return (
         f'<ul class="{name}">{"".join(f"<li>{esc(line)}</li>" for line in lines)}</ul>'
         if lines
@@ -82,7 +82,7 @@ def bullets(name: str, lines: t.Sequence[str]) -> str:
 
 
 def tiles(items: t.Iterable[Tile]) -> str:
-    """Return figures as a grid."""
+    """Return the tiles as a grid."""
     cells = [
         f"<div{' class=wrong' if tile.wrong else ''}><dt>{esc(tile.name)}</dt>"
         f"<dd>{esc(tile.value)}<small>{esc(tile.more)}</small></dd></div>"

@@ -96,7 +96,7 @@ VARIABLES: list[tuple[dict[str, Any], str]] = [
         {"config": {"leaderElection": {True: 1}}},
         "kube_scheduler_config: leaderElection: YAML does not read the key True as text; quote it",
     ),
-    ({"address": "m.example"}, "kube_scheduler_address: not an IP address of a host"),
+    ({"address": "m.example"}, "kube_scheduler_address: not the IP address of a host"),
     ({"ca_cert": "/nowhere/ca.pem"}, "kube_scheduler_ca_cert: /nowhere/ca.pem"),
     ({"tls_server_name": "{{ nowhere }}"}, "kube_scheduler_tls_server_name"),
     (
@@ -154,7 +154,7 @@ def test_all_errors_are_reported_at_once(tmp_path: Path) -> None:
     )
     refused(run)
     for words in (
-        "kube_scheduler_address: not an IP address of a host: m1 has m1.example, m2 has m1.example",
+        "kube_scheduler_address: not the IP address of a host: m1 has m1.example, m2 has m1.example",
         "m1 and m2 and m3 have the same address m1.example; set a unique address for each host",
         "kube_scheduler_version: latest is not a supported version",
         "kube_scheduler_apiserver: http://192.0.2.1 for m1 (plain http does not authenticate the apiserver); set the URL of the apiserver",
@@ -228,9 +228,9 @@ def test_unusable_host_facts_are_rejected(cluster_of_bare_hosts: Simulation, che
     refused(run, "gather")
     for words in (
         "kube_scheduler_version: not set, and no scheduler runs on m1; set the version to deploy",
-        "m2: systemd does not run, but must run the scheduler",
+        "m2: systemd is not running, but the scheduler needs it",
         "m3: kube-scheduler is not released for architecture riscv64",
-        "the role cannot install yaml on this unknown system (no /etc/os-release); install the system's packages for them, and",
+        "the role cannot install yaml on this unknown system (no /etc/os-release); install their packages manually, and",
     ):
         assert words in run.text, (words, run.output)
 

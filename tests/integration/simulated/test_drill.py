@@ -68,7 +68,7 @@ def test_foreign_or_frozen_lease_is_rejected(cluster: Simulation) -> None:
 
 
 def test_invalid_options_are_rejected(cluster: Simulation) -> None:
-    assert "are all the healthy members; leave out at least one" in rejected(
+    assert "are all healthy members; leave out at least one" in rejected(
         cluster, "--extra-vars=drill_targets=m1,m2,m3"
     )
     assert "value of drill must be one of: stop, kill, freeze, partition" in rejected(

@@ -365,7 +365,7 @@ def test_stopped_cluster_does_not_stop_other_clusters(tmp_path: Path) -> None:
     for name in (
         "gone2: no result",
         "sick1: readiness: HTTP 500",
-        "sick3: failed or was lost in this run",
+        "sick3: failed or became unreachable in this run",
     ):
         assert name in end.splitlines()
 

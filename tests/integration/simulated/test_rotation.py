@@ -127,7 +127,7 @@ def test_unreplaced_certificate_fails_the_run(cluster: Simulation) -> None:
         ),
         (
             ("--extra-vars=rotate=ca", "--limit=localhost,m1"),
-            "rotate: ca must include all members, but m2, m3 would be excluded; run without --limit and serial",
+            "rotate: a rotation of the CA must include all members, but m2, m3 would be excluded; run without --limit and serial",
         ),
     ],
 )

@@ -211,12 +211,12 @@ def test_foreign_holder_fails_the_run(cluster: Simulation) -> None:
     run = cluster.run("playbooks/status.yml")
     assert run.code != 0
     assert (
-        "holder elsewhere.example is not in the group: removed without uninstall? its hosts are m1.example, m2.example, m3.example"
-        in run.text
+        "lease holder elsewhere.example is not a member (members: m1.example, m2.example, m3.example);"
+        " add its host to the group, or uninstall the scheduler there" in run.text
     )
     run = cluster.run()
     assert run.code != 0
-    assert "holder elsewhere.example is not in the group: removed without uninstall?" in run.text
+    assert "lease holder elsewhere.example is not a member (members:" in run.text
 
 
 def test_stopped_scheduler_fails_the_run(cluster: Simulation) -> None:
@@ -289,7 +289,7 @@ def test_status_reports_hosts_without_a_plan(cluster: Simulation) -> None:
     run = cluster.run("playbooks/status.yml")
     assert run.code != 0
     assert (
-        "m2: not compared with its plan: systemd does not run, but must run the scheduler"
+        "m2: not compared with its plan: systemd is not running, but the scheduler needs it"
         in run.text
     )
     assert "m1: not compared" not in run.text
@@ -407,9 +407,7 @@ def test_lock_change_on_a_running_cluster_is_rejected(cluster: Simulation, field
         f"--extra-vars={{kube_scheduler_config: {{leaderElection: {{{field}: other}}}}}}",
     )
     assert run.code != 0
-    assert "the current lock of m1.example, so that there would be two leaders" in run.text, (
-        run.output
-    )
+    assert "the current lock of m1.example, so there would be two leaders" in run.text, run.output
     assert all(set(calls) <= {"gather"} for calls in run.calls.values()), run.calls
 
 
@@ -473,7 +471,7 @@ def test_facts_of_an_earlier_play_have_no_effect(cluster: Simulation, inject: st
     run = cluster.run(playbook, ANSIBLE_INJECT_FACT_VARS=inject)
     assert run.code != 0
     assert (
-        "m2: its facts set kube_scheduler_address, status_json, which only variables can set"
+        "m2: facts of this host set kube_scheduler_address, status_json; remove these facts"
         in run.text
     ), run.output
     assert "203.0.113.66" not in run.output

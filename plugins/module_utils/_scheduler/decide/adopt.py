@@ -4,9 +4,9 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Compare the settings of an existing scheduler with the plan, to adopt it without a loss.
+"""Compare the settings of an existing scheduler with the plan, so that adoption loses none.
 
-The role did not create this scheduler. It runs as the same unit or as a static pod.
+The role did not create the existing scheduler, which runs as the same unit or as a static pod.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
     parse_minor,
 )
 
-# Flags that name files of the role. Adoption replaces them in any case.
+# Adoption always replaces these flags, because they name files of the role.
 FILE_FLAGS = {
     "kubeconfig",
     "authentication-kubeconfig",
@@ -46,14 +46,14 @@ FILE_FLAGS = {
     "log-dir",
     "master",
 }
-# Values that the role replaces in any case, in a flag or in the configuration.
+# The role always replaces these values, in a flag or in the configuration.
 REPLACED_FLAG_VALUES = {
     "address": {"127.0.0.1"},
     "leader-elect": {"true", "false"},
     "port": {"0", "10251"},
     "profiling": {"true", "false"},
 }
-# Fields that the role replaces in any case.
+# The role always replaces these fields.
 REPLACED_FIELDS = {
     "apiVersion",
     "kind",
@@ -62,7 +62,7 @@ REPLACED_FIELDS = {
     "enableProfiling",
     "leaderElection.leaderElect",
 }
-# Defaults of kube-scheduler, for configurations that contain all fields.
+# Defaults of kube-scheduler. A configuration that contains all fields has these values.
 FIELD_DEFAULTS = {
     "clientConnection.acceptContentTypes": "",
     "clientConnection.burst": 100,
@@ -82,17 +82,17 @@ class SettingsComparison(t.NamedTuple):
     """Flags and fields that adoption changes, and how to keep those that would be lost."""
 
     changes: list[str]  # such as "--v=4 becomes --v=2"
-    lost: list[str]  # changes that affect what the scheduler does
-    keep: list[str]  # variables of the role that keep them
+    lost: list[str]  # changes that affect the behavior of the scheduler
+    keep: list[str]  # role variables that keep the lost settings
 
 
 KnownFlags = t.Mapping[str, t.Mapping[str, str]]
 
 
 def is_foreign(host: t.Mapping[str, t.Any]) -> bool:
-    """Return whether a scheduler that this role did not create runs as the unit or in its place.
+    """Return whether the role did not create the scheduler that runs as the unit or a static pod.
 
-    A scheduler whose adoption has begun does not count.
+    If the adoption of the scheduler has begun, the result is false.
     """
     return (
         bool(host["process"]["pid"] or host["unit"]["static_pod"])
@@ -123,9 +123,9 @@ def compare_adoption(
     minor: str,
     prefix: str,
 ) -> SettingsComparison:
-    """Compare the settings of a running process with the desired ones.
+    """Compare the settings of a running process with the desired settings.
 
-    known_flags: the table of flags. minor: that of the desired version.
+    known_flags: the table of flags. minor: the minor version of the desired version.
     """
     flags = _compare_flags(process, desired, known_flags, minor, prefix)
     fields = _compare_fields(process["settings"], desired["config"], known_flags, prefix)
@@ -174,7 +174,7 @@ def _compare_flags(
 
 
 def _is_replaced(name: str, value: str, row: t.Mapping[str, str], minor: str) -> bool:
-    """Return whether the role replaces the flag in any case, or the desired version lacks it."""
+    """Return whether the role always replaces the flag, or the desired version lacks it."""
     is_removed = "removed" in row and parse_minor(row["removed"]) <= parse_minor(minor)
     return is_removed or name in FILE_FLAGS or value in REPLACED_FLAG_VALUES.get(name, ())
 
@@ -185,7 +185,7 @@ def _compare_fields(
     known_flags: KnownFlags,
     prefix: str,
 ) -> SettingsComparison:
-    """Compare the configuration fields of a process, as FIELD=JSON, with the desired ones."""
+    """Compare the configuration fields of a process, as FIELD=JSON, with the desired fields."""
     changes, lost, keep = [], [], []
     config: dict[str, t.Any] = {}
     for line in current:
@@ -261,8 +261,9 @@ def check_lost_settings(
     advice = f"to keep it, set {keep}; " if keep else ""
     return [
         (
-            f"{name}: {_describe_source(host['unit'])} runs a scheduler that this role did not create,"
-            f" and {lost} would be lost; {advice}to accept the loss, set {prefix}adopt to true"
+            f"{name}: {_describe_source(host['unit'])} runs a scheduler that this role did not"
+            f" create, and {lost} would be lost; {advice}to accept the loss, set"
+            f" {prefix}adopt to true"
         )
     ]
 
@@ -270,13 +271,13 @@ def check_lost_settings(
 def describe_adoption(
     name: str, host: t.Mapping[str, t.Any], comparison: SettingsComparison, user: str
 ) -> list[str]:
-    """Describe what an adoption changes. user: the one that the scheduler will run as."""
+    """Describe what an adoption changes. user: the user that the scheduler will run as."""
     if not is_foreign(host):
         return []
     lines = [
         (
-            f"{name}: adopts {_describe_source(host['unit'])}, which this role did not create; its"
-            " files are kept as the previous set"
+            f"{name}: adopts {_describe_source(host['unit'])}, which this role did not create; the"
+            " role keeps the existing files as the previous file set"
         )
     ]
     current_user = host["process"]["user"]
@@ -299,8 +300,8 @@ def check_static_pod(
         return []
     return [
         (
-            f"{name}: {_describe_source(unit)} runs the scheduler; set {prefix}adopt to true to set it"
-            " aside when this host is rolled, or remove it"
+            f"{name}: {_describe_source(unit)} runs the scheduler; remove the static pod, or set"
+            f" {prefix}adopt to true, so that the role sets it aside when it rolls this host"
         )
     ]
 
@@ -316,16 +317,16 @@ def check_drop_ins(
             continue
         alternative = f", or set {prefix}adopt to true to set it aside" if can_be_set_aside else ""
         errors.append(
-            f"{name}: {path} changes the unit; remove it, and use {prefix}extra_args or"
-            f" {prefix}config for its settings{alternative}"
+            f"{name}: {path} changes the unit; remove it, and set {prefix}extra_args or"
+            f" {prefix}config instead{alternative}"
         )
     return errors
 
 
 def list_set_aside_files(unit: t.Mapping[str, t.Any], *, adopt: bool) -> list[dict[str, t.Any]]:
-    """Return the files of the set that replace drop-ins and a static pod without any effect.
+    """Return the files of the file set that replace drop-ins and a static pod, without any effect.
 
-    The previous set keeps what they replace.
+    The previous file set keeps the replaced files.
     """
     paths = [*unit["set_aside"], *(unit["drop_ins"] if adopt else [])]
     files: list[dict[str, t.Any]] = [

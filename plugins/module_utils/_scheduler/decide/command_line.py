@@ -6,7 +6,7 @@
 
 """Build the command line and the configuration of one version of kube-scheduler.
 
-The table of versions is data of the role (vars/main/versions.yml). No code here names a version.
+The table of versions is data of the role (vars/main/versions.yml). This module names no version.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
 
 @dataclass(frozen=True)
 class CommandLine:
-    """What a version starts with. errors: settings that it rejects or ignores, one line each."""
+    """The settings that a version starts with. errors: rejected or ignored settings, one per line."""
 
     flags: dict[str, str]
     config: dict[str, t.Any] | None
@@ -68,7 +68,7 @@ class CommandLine:
 
 
 def merge_config(base: t.Mapping[str, t.Any], overrides: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return base with the overrides, merged mapping by mapping."""
+    """Return base with the overrides. Nested mappings are merged, other values replaced."""
     result = dict(base)
     for key, value in overrides.items():
         current = result.get(key)
@@ -78,7 +78,7 @@ def merge_config(base: t.Mapping[str, t.Any], overrides: t.Mapping[str, t.Any]) 
 
 
 def build_command_line(inputs: CommandLineInputs) -> CommandLine:
-    """Return flags and configuration, and all errors in the settings.
+    """Return the command line of a version, with all errors in its settings.
 
     Raise PlanError if the version is not in the table.
     """

@@ -34,7 +34,8 @@ def quote_argument(argument: str) -> str:
     """Quote one argument for a unit file, so that systemd neither expands nor splits it."""
     if CONTROL_CHARACTER.search(argument):
         raise PlanError(
-            f"{argument[:60]!r} contains a control character, which a unit cannot pass; remove it"
+            f"{argument[:60]!r} contains a control character, which a unit file cannot"
+            " contain; remove it"
         )
     escaped = (
         argument.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
@@ -49,7 +50,7 @@ def format_exec_start(binary: str, flags: t.Mapping[str, str]) -> str:
 
 
 def format_yaml(value: t.Any, indent: str = "") -> str:
-    """Return YAML that all parsers read alike.
+    """Return YAML that all parsers read in the same way.
 
     A string that a YAML parser could read as another type is quoted as in JSON. PyYAML does not
     quote 1e3, which Go reads as a number.

@@ -35,11 +35,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 
 MAX_CLOCK_OFFSET_WARN_S = 30.0
 MAX_CLOCK_OFFSET_S = 300.0
-"""Limits of the difference between the clocks of a host and the controller."""
+"""The role warns or fails if the clocks of a host and the controller differ by more."""
 ARCHITECTURES = ("amd64", "arm64")
 MAX_MINOR_SKEW = 1
-"""Minor versions by which a scheduler can be older than its apiserver (version skew policy)."""
-# Resources that two instances on a host cannot share.
+"""A scheduler can be this many minor versions older than its apiserver (version skew policy)."""
+# Two instances on a host cannot share these resources.
 EXCLUSIVE_RESOURCES: tuple[t.Literal["ports", "schedulers", "paths"], ...] = (
     "ports",
     "schedulers",
@@ -49,11 +49,11 @@ EXCLUSIVE_RESOURCES: tuple[t.Literal["ports", "schedulers", "paths"], ...] = (
 
 @dataclass(frozen=True)
 class _Subject:
-    """The host that the rules validate, and the variables for it."""
+    """The facts of a host, and the variables to validate them with."""
 
     v: Variables
     name: str
-    version: str  # desired version, "" if unknown
+    version: str  # the desired version, "" if unknown
     facts: dict[str, t.Any]
     twins: t.Sequence[str]
     prefix: str
@@ -95,8 +95,8 @@ def _check_system(subject: _Subject) -> t.Iterator[str]:
         )
     if not subject.facts["systemd_version"]:
         yield (
-            f"{subject.name}: systemd does not run, but must run the scheduler; boot the host with"
-            " systemd, or use another host"
+            f"{subject.name}: systemd is not running, but the scheduler needs it; boot the host"
+            " with systemd, or use another host"
         )
 
 
@@ -117,7 +117,7 @@ def _check_apiserver(subject: _Subject) -> t.Iterator[str]:
 
 
 def _check_minor_skew(subject: _Subject) -> t.Iterator[str]:
-    # A running version is not rejected: it can be upgraded only after this run.
+    # The run continues with a running version that is too old, so that a later run can upgrade it.
     if subject.version == subject.facts["process"]["version"]:
         return
     for server, version, behind in _minor_skews(subject.name, subject.version, subject.facts):
@@ -133,8 +133,8 @@ def _check_clock(subject: _Subject) -> t.Iterator[str]:
     offset = subject.facts["clock_offset"]
     if abs(offset) > MAX_CLOCK_OFFSET_S:
         yield (
-            f"{subject.name}: its clock differs from the controller's by {offset} s, so that"
-            " certificates would be invalid there; set the clock"
+            f"{subject.name}: clock differs from the controller's clock by {offset} s, so new"
+            " certificates would be invalid on this host; synchronize both clocks"
         )
 
 
@@ -142,19 +142,19 @@ def _check_hostname(subject: _Subject) -> t.Iterator[str]:
     if subject.twins:
         yield (
             f"{subject.name} and {', '.join(subject.twins)} have the same hostname"
-            f" {subject.facts['hostname']}, so that the lease cannot distinguish them; set a unique"
-            " hostname for each host"
+            f" {subject.facts['hostname']}, but the lease identifies a member by its hostname; set"
+            " a unique hostname for each host"
         )
 
 
 def _check_port(subject: _Subject) -> t.Iterator[str]:
     port = subject.facts["port"]
-    # validate_instances reports a port that another instance uses.
+    # validate_instances reports the port of another instance.
     is_shared = any(port["number"] in instance["ports"] for instance in subject.facts["instances"])
     if port["held_by"] and not port["ours"] and not is_shared:
         yield (
             f"{subject.prefix}secure_port: {port['number']} on {subject.name} is in use by"
-            f" {port['held_by']}; stop it, or set another port"
+            f" {port['held_by']}; stop that process, or set another port"
         )
 
 
@@ -209,7 +209,7 @@ def _check_libraries(subject: _Subject) -> t.Iterator[str]:
     if not subject.v.manage_packages and libraries:
         yield (
             f"{subject.name}: the Python libraries {' and '.join(libraries)} are missing, and"
-            f" {subject.prefix}manage_packages is false; install the system's packages for them"
+            f" {subject.prefix}manage_packages is false; install their packages, or set it to true"
         )
 
 
@@ -238,7 +238,7 @@ def validate_instances(
     others: t.Sequence[facts.Instance],
     prefix: str,
 ) -> list[str]:
-    """Return an error for each resource that the instances on a host would share."""
+    """Return an error for each resource that this instance would share with others on the host."""
     options = {place.path: place.option or "name" for place in list_written_paths(v, prefix)}
     errors = []
     for other in others:
@@ -251,11 +251,11 @@ def validate_instances(
             )
         if instance["lease"] == other["lease"]:
             errors.append(
-                f"{prefix}config: leaderElection: the lock {instance['lease']} is {usage}, so that"
-                " only one of them would schedule; set a different lock for each instance"
+                f"{prefix}config: leaderElection: the lock {instance['lease']} is {usage}, so"
+                " only one of both would schedule pods; set a different lock for each instance"
             )
         errors += [
-            f"{prefix}config: the schedulerName {scheduler} is {usage}, so that both would place"
+            f"{prefix}config: the schedulerName {scheduler} is {usage}, so both would schedule"
             " the same pods; set a different name in the profiles of each instance"
             for scheduler in shared["schedulers"]
         ]
@@ -280,7 +280,12 @@ def validate_apiserver(
             if behind < 0
         ]
     if ERROR_MESSAGES["tls_name"] not in str(apiserver["error"]):
-        return [f"{prefix}apiserver: not reachable from {name}: {apiserver['error']}"]
+        return [
+            (
+                f"{prefix}apiserver: not reachable from {name}: {apiserver['error']}; check that"
+                " the URL is correct and that the apiserver runs"
+            )
+        ]
     verified = v.tls_server_name or _hostname_of(v.apiserver)
     return [
         (
@@ -294,9 +299,9 @@ def validate_apiserver(
 def _minor_skews(
     name: str, version: str, host: t.Mapping[str, t.Any]
 ) -> t.Iterator[tuple[str, str, int]]:
-    """Yield each apiserver with a known version: description, version, lead in minor versions.
+    """Yield the description, the version and the lead of each apiserver with a known version.
 
-    The lead is negative if the scheduler is newer.
+    The lead is the number of minor versions by which the apiserver is newer than the scheduler.
     """
     results = [(f"of {name}", host["apiserver"] or {"version": None})]
     results += [(result["server"], result) for result in host["apiservers"]]
@@ -319,16 +324,17 @@ def warn_about_apiservers(
     addresses: t.Collection[str],
     prefix: str,
 ) -> list[str]:
-    """Return warnings about apiservers of unknown version, if the version of a host will change.
+    """Return warnings about apiservers whose version is unknown.
 
-    results: of all members by inventory name. addresses: those of the members.
+    If the version of the host does not change, there are no warnings. results: the facts of all
+    members by inventory name. addresses: the addresses of all members.
     """
     host = results[name]
     if version == host["process"]["version"]:
         return []
     warnings = [
-        f"{prefix}apiservers: one is not reachable from {name}, so that its version cannot be"
-        f" compared with {version}: {result['error']}"
+        f"{prefix}apiservers: an apiserver is not reachable from {name}: {result['error']}; check"
+        f" manually that it is not older than {version}"
         for result in host["apiservers"]
         if not result["reachable"]
     ]
@@ -349,7 +355,7 @@ def _hostname_of(url: str) -> str:
 
 
 def _is_external(host: str, addresses: t.Collection[str]) -> bool:
-    """Return whether this is neither the address of a member nor a loopback name or address."""
+    """Return whether `host` is neither the address of a member nor a loopback name or address."""
     address = normalize_address(host)
     if is_loopback(address) or host == "localhost":
         return False
@@ -359,5 +365,10 @@ def _is_external(host: str, addresses: t.Collection[str]) -> bool:
 def warn_about_host(name: str, host: dict[str, t.Any]) -> list[str]:
     """Return warnings about a host that do not fail the run."""
     if abs(host["clock_offset"]) > MAX_CLOCK_OFFSET_WARN_S:
-        return [f"{name}: its clock differs from the controller's by {host['clock_offset']} s"]
+        return [
+            (
+                f"{name}: clock differs from the controller's clock by {host['clock_offset']} s;"
+                " synchronize both clocks"
+            )
+        ]
     return []

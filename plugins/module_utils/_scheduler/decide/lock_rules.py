@@ -91,8 +91,8 @@ def check_is_elected(
     ):
         if format_flag_value(value) != "true":
             yield (
-                f"{option}: {format_flag_value(value)} would make all schedulers place pods at"
-                " once, without a leader; remove it"
+                f"{option}: {format_flag_value(value)} would disable leader election, so all"
+                " members would schedule pods at once; remove this setting"
             )
 
 
@@ -115,7 +115,7 @@ def check_lock(target: TargetVersion, flags: Flags, election: ElectionFields) ->
         if current and not LOCK_OBJECTS[current] & LOCK_OBJECTS[lock]:
             yield (
                 f"{option}: {lock} shares no object with {current}, the current lock of"
-                f" {member['hostname']}, so that there would be two leaders;"
+                f" {member['hostname']}, so there would be two leaders;"
                 f" {describe_lock_change(target, current, lock)}"
             )
             return
@@ -129,22 +129,22 @@ def _current_lock(target: TargetVersion, member: RunningMember) -> str:
 
 
 def check_lock_object(target: TargetVersion, namespace: str, name: str) -> t.Iterator[str]:
-    """Yield an error if a running member uses a lock of another name: both would lead."""
+    """Yield an error if a running member uses a lock of another name: two members would lead."""
     for member in target.inputs.running:
         current = f"{member['lease_namespace']}/{member['lease_name']}"
         if current != f"{namespace}/{name}":
             yield (
                 f"{target.config_option}: leaderElection: the lock {namespace}/{name} is not"
-                f" {current}, the current lock of {member['hostname']}, so that there would be two"
-                " leaders; keep its name and namespace, or stop all schedulers first"
+                f" {current}, the current lock of {member['hostname']}, so there would be two"
+                " leaders; keep the current lock, or stop all schedulers first"
             )
             return
 
 
 def describe_lock_change(target: TargetVersion, current: str, lock: str) -> str:
-    """Describe the lock types to roll out in turn, each sharing an object with the one before."""
+    """Describe the sequence of lock types to roll out, so that neighbors share an object."""
     paths = [[current]]
-    for path in paths:  # grows during the loop, so that the first path found is the shortest
+    for path in paths:  # the loop appends longer paths, so that the first match is the shortest
         if LOCK_OBJECTS[path[-1]] & LOCK_OBJECTS[lock]:
             first, *others = [*path[1:], lock]
             setting = f"{{leaderElection: {{resourceLock: {first}}}}}"

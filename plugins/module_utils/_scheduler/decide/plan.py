@@ -50,20 +50,20 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 )
 
 RESTART_DELAY_S = 5
-"""Time after which systemd restarts a process that has exited."""
+"""systemd restarts a process this long after its exit."""
 STEADY_PERIOD_S = 2 * RESTART_DELAY_S + 2
-"""Time that a rolled process must run. It spans two restarts by systemd, to observe them."""
+"""A rolled process must run this long. In this time, systemd would restart it twice."""
 STOP_GRACE_S = 10
-"""Time that a stop can take beyond the renew deadline, in which the lease is released."""
+"""A stop can exceed the renew deadline by this time, in which the process releases the lease."""
 RELOAD_SLACK_S = 15.0
-"""Time by which a process can exceed its interval for reloading the pair."""
+"""A process can reload its key pair this much later than its interval specifies."""
 MAX_HEALTH_TIMEOUT_S = 1800.0
-"""Limit of every timeout in the plan, because they depend on times that the host reports."""
+"""Maximum of every timeout in the plan, because timeouts depend on times that a host reports."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The role's data from vars/main/*.yml, where each part is described."""
+    """The tables of the role from vars/main/*.yml. These files describe each table."""
 
     versions: dict[str, dict[str, t.Any]]
     styles: dict[str, dict[str, t.Any]]
@@ -76,7 +76,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class PlanInputs:
-    """What a plan needs beside the variables and the facts of the host."""
+    """The inputs of a plan, except the variables and the facts of the host."""
 
     election: Election
     sans: list[str]
@@ -108,23 +108,23 @@ class HostPlan(t.TypedDict):
     log_dir: str  # "" if the version logs only to the journal
     secret: dict[str, str]  # owner, group and mode of the private key and the kubeconfig
     staged: dict[str, str]  # staged paths of certificate, privatekey and kubeconfig
-    certificate: dict[str, t.Any]  # options of x509_cert for the live pair
+    certificate: dict[str, t.Any]  # options of x509_cert for the live key pair
     kubeconfig: dict[str, t.Any]  # options of the module kubeconfig for the live file
     unit: dict[str, t.Any]  # input of the unit's template
     config: str  # KubeSchedulerConfiguration as YAML, "" if the version runs with flags alone
     settings: DesiredSettings  # content of the configuration and the command line
-    files: list[dict[str, t.Any]]  # the set that scheduler_fileset manages
+    files: list[dict[str, t.Any]]  # the file set that scheduler_fileset manages
     command: list[str]
     dry_run: dict[str, t.Any]  # flags and texts that the dry run replaces
     lease: dict[str, str]
     timings: dict[str, float]
     failover: Failover
-    handover: float  # bound of the time without a leader if the running process is stopped, in s
-    # In seconds. start: until a rolled host is healthy. change: until it is healthy after the roll
-    # of another host. handover: until another member leads. steady: how long it must then run.
-    # reload: until a process uses a replaced pair.
+    handover: float  # maximum seconds without a leader after a stop of the running process
+    # Timeouts in seconds. start: until a rolled host is healthy. change: until a host is healthy
+    # after the roll of another host. handover: until another member leads. steady: how long a
+    # rolled process must run. reload: until a process uses a replaced key pair.
     timeouts: dict[str, float]
-    limitations: list[str]  # what systemd or the version on this host cannot do
+    limitations: list[str]  # features that systemd or the version on this host lacks
     errors: list[str]
 
 
@@ -136,7 +136,7 @@ def desired_version(v: Variables, running: str) -> str:
 def compute_failover_bounds(
     timings: ElectionTimings, versions: VersionTable, running: t.Iterable[str]
 ) -> Failover:
-    """Return the bounds. A version that keeps its lease makes a stop a crash."""
+    """Return the bounds. If a version keeps its lease at a stop, the bound of a crash applies."""
     rows = [version_row(versions, version) for version in running]
     keeps_lease = any(row is not None and not row["releases"] for row in rows)
     crash = round(timings.crash_bound, 1)
@@ -167,7 +167,7 @@ def compute_plan(v: Variables, name: str, host: dict[str, t.Any], inputs: PlanIn
         user=v.user,
         log_dir=line.flags.get("log-dir", ""),
         secret=secret,
-        # In check mode, nothing is staged: the live file replaces the staged copy of it.
+        # In check mode, nothing is staged, so later tasks compare the live files.
         staged=live
         if inputs.check_mode and host["stale"]
         else {part: f"{fileset_dir(v.name)}/staged/{part}" for part in live},
@@ -283,7 +283,7 @@ def _select_packages(v: Variables, host: dict[str, t.Any], inputs: PlanInputs) -
     system = ", ".join(host["os_families"]) or "no /etc/os-release"
     error = (
         f"{inputs.prefix}manage_packages: the role cannot install {' and '.join(libraries)} on this"
-        f" unknown system ({system}); install the system's packages for them, and set"
+        f" unknown system ({system}); install their packages manually, and set"
         f" {inputs.prefix}manage_packages to false"
     )
     return _Packages([], "", [error])
@@ -311,9 +311,10 @@ def _compute_bounds(inputs: PlanInputs, host: dict[str, t.Any], version: str) ->
 
 
 def _longest_timings(timings: ElectionTimings, host: dict[str, t.Any]) -> ElectionTimings:
-    """Return the longer of the planned times and those in use on the host.
+    """Return the longer of the planned times and the times in use on the host.
 
-    Until all members are rolled, a candidate waits for the times that the holder has written.
+    Until all members are rolled, each member waits for the times that the holder wrote to the
+    lease.
     """
     in_use = host["process"].get("timings") or {}
     held = (host.get("lease") or {}).get("lease_duration") or 0
@@ -335,7 +336,7 @@ def _compute_timeouts(bounds: Failover) -> dict[str, float]:
 
 
 def _handover_timeout(crash_bound: float) -> float:
-    # A lease that was not released must expire first.
+    # If the lease was not released, it must expire first.
     return min(MAX_HEALTH_TIMEOUT_S, crash_bound + 10)
 
 
@@ -350,9 +351,9 @@ def handover_timeout_of(timings: t.Mapping[str, float] | None) -> float:
 
 
 def list_credential_files(v: Variables) -> list[dict[str, t.Any]]:
-    """Return the files of the set that are staged as copies of the live ones.
+    """Return the files of the file set that are staged as copies of the live files.
 
-    If the process reloads the pair, only the path of the pair is part of the digest.
+    If the process reloads the key pair, the digest contains only the paths of the key pair.
     """
     digest = "path" if v.kubeconfig_style == "files" else "content"
     return [

@@ -17,12 +17,12 @@ import typing as t
 MemberResult = t.Mapping[str, t.Any]
 MemberResults = t.Mapping[str, MemberResult]
 Order = t.Sequence[t.Sequence[str]]
-"""The members at each position of the rollout. Those at one position are rolled at once."""
+"""The members at each position of the rollout. Members at one position are rolled at once."""
 UNHEALTHY, STANDBY, LEADER = range(3)
 
 
 class PlayScope(t.NamedTuple):
-    """The members of a cluster, and those that this play, its batch and its failures include."""
+    """The members of a cluster, of this play, of its current batch, and the failed or lost ones."""
 
     members: t.Collection[str]
     playing: t.Collection[str]
@@ -39,14 +39,14 @@ class RolloutMarks(t.NamedTuple):
 
     rolled: t.Collection[str] = ()
     failed: t.Collection[str] = ()
-    blocked: t.Mapping[str, str] = {}  # why a healthy member was not rolled
+    blocked: t.Mapping[str, str] = {}  # reason why a healthy member was not rolled
 
 
 class RolloutStep(t.NamedTuple):
-    """A position of the rollout order, and this host."""
+    """The rollout order, the current position in it, and this host."""
 
     order: Order
-    position: int  # the position after the last one is the end of the rollout
+    position: int  # the number of positions in the order means the end of the rollout
     name: str
 
 
@@ -55,12 +55,12 @@ class GateResult(t.NamedTuple):
 
     errors: list[str]
     stopped: bool  # whether this host is not rolled
-    blocked: str = ""  # why the state of a member prevents the roll
+    blocked: str = ""  # reason why the state of a member prevents the roll
     hands_over: bool = False  # whether this host leads and another member can take the lease
 
 
 class Evaluation(t.NamedTuple):
-    """Errors, and what could not be checked."""
+    """The errors of a member or cluster, and the checks that were not possible."""
 
     errors: list[str]
     not_checked: list[str]
@@ -77,7 +77,7 @@ class RemovalResult(t.NamedTuple):
 
 
 def is_leader(result: MemberResult) -> bool:
-    """Return whether the lease names the host's own hostname."""
+    """Return whether the holder of the lease is the hostname of this host."""
     lease = result.get("lease") or {}
     return bool(lease.get("holder")) and lease["holder"] == result["hostname"]
 
@@ -116,7 +116,7 @@ def compute_order(
 ) -> list[list[str]]:
     """Return the rollout order of the pending hosts, by default those with drift.
 
-    If no member is healthy, there is nothing to protect: all start at once.
+    If no member is healthy, all start at once: no leader can be lost.
     """
     if pending is None:
         pending = [name for name, result in results.items() if result["drift"]]
@@ -130,7 +130,7 @@ def compute_order(
 def are_results_stale(order: Order, batch: t.Collection[str]) -> bool:
     """Return whether the results of a batch are stale after a rollout in this order.
 
-    They are current only if the whole batch started at once: each member has a result since then.
+    If the whole batch started at once, each member has a current result.
     """
     return bool(order) and not (len(order) == 1 and set(order[0]) == set(batch))
 
@@ -165,7 +165,7 @@ def check_leader_scope(order: Order, results: MemberResults, scope: PlayScope) -
     leaders = [
         name for position in order for name in position if rollout_rank(results[name]) == LEADER
     ]
-    # The rollout stops at lost members anyway.
+    # The rollout stops at lost members in any case.
     missing = [name for name in scope.without_result(results) if name not in scope.lost]
     if not leaders or not missing:
         return []
@@ -180,8 +180,8 @@ def check_leader_scope(order: Order, results: MemberResults, scope: PlayScope) -
         )
     return [
         (
-            f"{', '.join(leaders)} leads and has drift, but members that must be rolled before it are"
-            f" {where} ({', '.join(missing)}); {advice}"
+            f"{', '.join(leaders)} leads and has drift, but members that must be rolled before it"
+            f" are {where} ({', '.join(missing)}); {advice}"
         )
     ]
 
@@ -198,9 +198,9 @@ def check_gate(
 ) -> GateResult:
     """Return whether this host can be rolled now.
 
-    The rollout continues while every member that was healthy at the start, or has been rolled, is
-    healthy. It never stops the last healthy member. healthy: the members that were healthy at the
-    start. results: the current ones.
+    The rollout continues while two groups are healthy: members that were healthy at the start, and
+    rolled members. The rollout never stops the last healthy member. healthy: the members that were
+    healthy at the start. results: the current results.
     """
     is_at_end = step.position >= len(step.order)
     if marks.failed or marks.blocked:
@@ -235,30 +235,33 @@ def _describe_stop(marks: RolloutMarks) -> list[str]:
     if marks.failed:
         lines.append(
             f"rollout stopped because {', '.join(sorted(marks.failed))} failed; the remaining"
-            " members are unchanged"
+            " members are unchanged; fix the cause and run again"
         )
     return lines
 
 
 def _find_unhealthy_member(expected: t.Sequence[str], results: MemberResults) -> str:
-    """Return why the first unhealthy member stops the rollout, "" if all are healthy."""
+    """Return the reason why an unhealthy member stops the rollout, "" if all are healthy."""
     for name in dict.fromkeys(expected):
         if name not in results or not results[name]["healthy"]:
             problems = (
                 "; ".join(results[name]["problems"]) if name in results else "no usable result"
             )
-            return f"{name} became unhealthy ({problems}); the remaining members are unchanged"
+            return (
+                f"{name} became unhealthy ({problems}); the remaining members are unchanged;"
+                " fix the cause and run again"
+            )
     return ""
 
 
 def _find_last_healthy(name: str, results: MemberResults, scope: PlayScope) -> str:
-    """Return why this host cannot be rolled if no other member could schedule, otherwise ""."""
+    """Return an error if this host is the only member that can schedule, otherwise ""."""
     healthy = list_healthy(results)
     if healthy != [name] or len(scope.members) <= 1:
         return ""
     lease = results[name].get("lease") or {}
     if lease.get("moving") and not is_leader(results[name]):
-        # A scheduler outside of these results leads.
+        # Another scheduler, which has no result, leads.
         return ""
     return (
         f"{name} is the only healthy member and was not rolled, because no other member could"
@@ -272,7 +275,7 @@ def _can_hand_over(name: str, results: MemberResults) -> bool:
 
 
 def describe_step(step: RolloutStep, results: MemberResults, *, check: bool = False) -> str:
-    """Describe which host is rolled now."""
+    """Describe the current step of the rollout: host, position and leader."""
     return (
         f"{step.name}: {'would roll' if check else 'rolling'}, step {step.position + 1} of"
         f" {len(step.order)}; {_describe_leader(results)}"
@@ -283,13 +286,13 @@ def describe_step(step: RolloutStep, results: MemberResults, *, check: bool = Fa
 
 
 def describe_handover(name: str, handover: t.Mapping[str, t.Any], bound: float) -> list[str]:
-    """Describe a handover. bound: seconds it can take with a released lease, 0 if unknown."""
+    """Describe a handover. bound: maximum seconds with a released lease, 0 if unknown."""
     seconds, holder = handover["seconds"], handover["holder"]
     lines = [f"{name}: handed over the lease to {holder}, which led {seconds:g} s after the stop"]
     if bound and seconds > bound and not handover["released"]:
         lines.append(
             f"{name}: did not release its lease; the lease expired: {seconds:g} s instead of at"
-            f" most {bound:g} s; see its journal"
+            f" most {bound:g} s; see the journal of the scheduler"
         )
     return lines
 
@@ -302,7 +305,7 @@ def evaluate_roll(
     compared: bool,
     rolled_back: bool = False,
 ) -> list[str]:
-    """Return why the roll, or the rollback, of a host has failed.
+    """Return the reasons why the roll or rollback of a host has failed.
 
     version: the expected version, "" for any. compared: whether drift is an error.
     """
@@ -311,44 +314,50 @@ def evaluate_roll(
         return [f"{name}: unhealthy {when}: {'; '.join(result['problems'])}"]
     running = result["process"]["version"]
     if version and running != version:
-        return [f"{name}: runs {running or 'an unknown version'} {when} instead of {version}"]
+        return [
+            (
+                f"{name}: runs {running or 'an unknown version'} {when} instead of {version};"
+                " see its journal"
+            )
+        ]
     if not compared:
         return []
     return [f"{name}: differs from its plan {when}: {line}" for line in describe_drift(result)]
 
 
-# --- restoring the previous sets
+# --- restoring the previous file sets
 
 
 def check_recall(
     name: str, recalled: t.Mapping[str, t.Any], now: datetime.datetime, prefix: str
 ) -> list[str]:
-    """Return why the previous set of a host cannot be restored."""
+    """Return the reason why the role cannot restore the previous file set of a host."""
     if not recalled.get("changed"):
         return []
     not_after = _parse_expiry(recalled.get("not_after"))
     if not_after is None:
         if recalled.get("original") is True:
-            # The location of an adopted scheduler's certificate is unknown.
+            # The role does not know the certificate of an adopted scheduler.
             return []
         return [
             (
-                f"{name}: the certificate of its previous set is missing or unreadable, so that the set"
-                " cannot be restored; deploy a version with site.yml"
+                f"{name}: the certificate of the previous file set is missing or unreadable, so the"
+                " role cannot restore this file set; deploy a version with site.yml"
             )
         ]
     if not_after > now:
         return []
     return [
         (
-            f"{name}: the certificate of its previous set expired on {not_after:%Y-%m-%d %H:%M} UTC;"
-            f" deploy the previous version with site.yml, {prefix}version and {prefix}allow_downgrade"
+            f"{name}: the certificate of the previous file set expired on"
+            f" {not_after:%Y-%m-%d %H:%M} UTC; deploy the previous version with site.yml,"
+            f" {prefix}version and {prefix}allow_downgrade"
         )
     ]
 
 
 def _parse_expiry(text: t.Any) -> datetime.datetime | None:
-    """Return the time with its zone, None for anything else."""
+    """Return the time that a text contains, None if it is no time with a zone."""
     try:
         expiry = datetime.datetime.fromisoformat(str(text or ""))
     except ValueError:
@@ -371,8 +380,8 @@ def check_recalled_versions(
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     return [
         (
-            f"the previous sets are from different rollouts: the members would run {listed}; select the"
-            " hosts to roll back with --limit, or deploy a version with site.yml"
+            f"the previous file sets are from different rollouts: the members would run {listed};"
+            " select the hosts to roll back with --limit, or deploy a version with site.yml"
         )
     ]
 
@@ -381,17 +390,20 @@ def check_recalled_versions(
 
 
 def evaluate_leadership(results: MemberResults, scope: PlayScope) -> Evaluation:
-    """Return whether one of the members leads, as far as the results show it.
+    """Check that the results of the members report one leader, which is a member.
 
-    The rollout of a later batch makes the leases of earlier batches stale, so that only the current
-    batch counts. Hostnames are compared with those of all results.
+    The rollout of a later batch makes the leases of earlier batches stale, so only the leases of
+    the current batch count. The holder can be a member of any batch.
     """
     hostnames = [result["hostname"] for result in results.values()]
     leases = [result["lease"] or {} for name, result in results.items() if name in scope.batch]
     holders = sorted({str(lease["holder"]) for lease in leases if lease.get("holder")})
     errors, not_checked = [], []
     if len(holders) > 1:
-        errors.append(f"the members report different leaders: {', '.join(holders)}")
+        errors.append(
+            f"the members report different leaders: {', '.join(holders)}; check that all members"
+            " use the same lock and etcd cluster"
+        )
     foreign = [holder for holder in holders if holder not in hostnames]
     missing = scope.without_result(results)
     if foreign and missing:
@@ -401,8 +413,8 @@ def evaluate_leadership(results: MemberResults, scope: PlayScope) -> Evaluation:
         )
     elif foreign:
         errors.append(
-            f"holder {', '.join(foreign)} is not in the group: removed without uninstall? its hosts"
-            f" are {', '.join(hostnames)}"
+            f"lease holder {', '.join(foreign)} is not a member (members: {', '.join(hostnames)});"
+            " add its host to the group, or uninstall the scheduler there"
         )
     return Evaluation(errors, not_checked)
 
@@ -420,7 +432,9 @@ def evaluate_member(
     if rolled and result["healthy"]:
         running = result["process"]["version"]
         if running != version:
-            errors.append(f"{name}: runs version {running} instead of {version}")
+            errors.append(
+                f"{name}: runs version {running} instead of {version}; run site.yml again"
+            )
         errors += [f"{name}: differs from its plan: {line}" for line in describe_drift(result)]
     return Evaluation(errors, [*result["not_checked"], *leadership.not_checked])
 
@@ -428,10 +442,10 @@ def evaluate_member(
 def check_removal(
     name: str, results: MemberResults, scope: PlayScope, advice: str
 ) -> RemovalResult:
-    """Return whether a scheduler remains after the hosts of this play have been removed.
+    """Return whether a scheduler remains after the removal of the hosts of this play.
 
-    results: those of the hosts of this play. A host that leads is removed last, after a handover,
-    so that another leader is observed. advice: how to remove the last scheduler anyway.
+    A host that leads is removed last, after a handover to another member. results: the results of
+    the hosts of this play. advice: how to remove the last scheduler in spite of the error.
     """
     result = results[name]
     if not result["process"]["pid"]:
@@ -444,8 +458,8 @@ def check_removal(
         return RemovalResult([error], leads=False)
     if not (result["lease"] or {}).get("moving"):
         error = (
-            f"{name}: the lease was not observed to move, so that it is unknown whether a scheduler"
-            f" would remain; see status.yml, or {advice}"
+            f"{name}: no renewal of the lease was observed, so no remaining scheduler is known;"
+            f" run status.yml to find the reason, or {advice}"
         )
         return RemovalResult([error], leads=False)
     return RemovalResult([], is_leader(result))
@@ -454,7 +468,7 @@ def check_removal(
 def describe_transitions(before: MemberResults, after: MemberResults) -> list[str]:
     """Describe the leader and the number of lease transitions in a run, if there were any."""
     changes = _max_transitions(after) - _max_transitions(before)
-    # The transitions of a new lease are not those of this run.
+    # The transitions of a new lease did not occur in this run.
     if not any(result.get("lease") for result in before.values()) or changes <= 0:
         return []
     transitions = "1 lease transition" if changes == 1 else f"{changes} lease transitions"

@@ -4,9 +4,9 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Compute the steps of a certificate rotation, and where each host is in them.
+"""Compute the steps of a certificate rotation, and the last completed step of each host.
 
-The certificates on the hosts determine the status; nothing else stores it.
+The certificates on the hosts determine the last completed step. No file stores it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
 )
 
 CertificateEntry = t.Mapping[str, t.Any]
-"""An entry of the key certificates of that result."""
+"""A certificate of a host, as scheduler_info reports it."""
 
 SIGNING_PKI = {"node", "shared"}
 TABLE_HEADER = (
@@ -61,8 +61,8 @@ TABLE_HEADER = (
 class Authorities:
     """PEM texts of the previous CA, of the next CA ("" for none), and of the trusted CAs.
 
-    The previous CA is the one that the rotation replaces. The kubeconfig trusts the trusted CAs
-    before the rotation.
+    A rotation replaces the previous CA by the next CA. Before the rotation, the kubeconfig
+    contains the trusted CAs.
     """
 
     previous: str
@@ -86,12 +86,12 @@ class Authorities:
 
     @functools.cached_property
     def changes_trust(self) -> bool:
-        """Whether the kubeconfig trusts the previous CA, so that the rotation replaces it there."""
+        """Whether the kubeconfig trusts the previous CA, which the rotation then replaces."""
         return bool(self.dropped_fingerprints & _fingerprints(self.trusted))
 
     @property
     def all_pem(self) -> str:
-        """All CAs that can have signed a pair."""
+        """All CAs that can have signed the key pair of a host."""
         return _join_pem(self.previous, self.next)
 
     def trusted_after(self, step: str) -> str:
@@ -124,7 +124,7 @@ def _fingerprints(pem: str) -> set[str]:
 
 
 def _join_pem(*texts: str) -> str:
-    """Return one PEM text with each certificate once; a single text stays unchanged."""
+    """Return one PEM text with each certificate once. A single text remains unchanged."""
     kept = [text for text in texts if text.strip()]
     if len(kept) < 2:
         return "".join(kept)
@@ -175,7 +175,7 @@ def is_next_ca_accepted(host: rollout.MemberResult) -> bool:
 def completed_step(host: rollout.MemberResult, authorities: Authorities) -> str:
     """Return the last step that a host has completed, "" for none.
 
-    A host without a pair starts at the latest step that it can join.
+    A host without a key pair starts at the latest possible step.
     """
     certificates = host["certificates"]
     pairs = _with_use(certificates, "pair")
@@ -203,7 +203,7 @@ def step_number(step: str) -> int:
 
 
 def later_step(one: str, other: str) -> str:
-    """Return the later of two steps, "" if neither is one."""
+    """Return the later of two steps, "" if neither text is a step."""
     latest = max(one, other, key=step_number)
     return latest if latest in ROTATION_STEPS else ""
 
@@ -211,7 +211,7 @@ def later_step(one: str, other: str) -> str:
 def remaining_steps(
     completed: t.Mapping[str, str], *, can_previous_sign: bool, check: bool
 ) -> list[str]:
-    """Return the steps to run; in check mode only the next one, which the others depend on.
+    """Return the steps to run. In check mode, return only the first: later steps depend on it.
 
     completed: the last completed step of each member. can_previous_sign: whether the previous CA
     can sign.
@@ -219,7 +219,7 @@ def remaining_steps(
     lowest = min(map(step_number, completed.values()), default=0)
     steps = [step for step in ROTATION_STEPS if step_number(step) > lowest]
     if not can_previous_sign:
-        # Without that CA nothing can be staged, so that trust and pair change together.
+        # Without the previous CA, trust and key pair change in one step.
         steps = [step for step in steps if step != ACCEPT]
     return steps[:1] if check else steps
 
@@ -227,18 +227,19 @@ def remaining_steps(
 def check_step(
     name: str, requested: str, host: rollout.MemberResult, authorities: Authorities, prefix: str
 ) -> list[str]:
-    """Return why a host cannot continue to the requested step."""
+    """Return the reasons why a host cannot start the requested step."""
     completed = completed_step(host, authorities)
     if step_number(requested) >= step_number(ISSUE) > step_number(completed):
         key, problem = "next_accepted", "does not accept a certificate of this CA"
         advice = (
-            "add the CA to the file of its --client-ca-file, beside the previous CA, restart the"
-            " apiserver, and run again"
+            "add this CA to the file of the apiserver's --client-ca-file, beside the previous CA,"
+            " restart the apiserver, and run rotate.yml again"
         )
     elif requested == DROP != completed and authorities.changes_trust:
-        key, problem = "next_serves", "still serves a certificate that is not of this CA"
+        key, problem = "next_serves", "still serves a certificate that this CA did not sign"
         advice = (
-            "replace that certificate and run again; until then, the previous CA remains trusted"
+            "replace that certificate and run rotate.yml again; until then, the role keeps the"
+            " trust in the previous CA"
         )
     else:
         return []
@@ -252,9 +253,9 @@ def check_step(
 def validate_rotation(
     v: Variables, kind: t.Any, excluded: t.Collection[str], prefix: str
 ) -> list[str]:
-    """Return the errors in the request. The files of the new CA are validated elsewhere.
+    """Return the errors in the request of a rotation, except those in the files of the new CA.
 
-    kind: of the rotation, None if none is requested. excluded: members outside of this play.
+    kind: the kind of rotation, None if none is requested. excluded: members outside of this play.
     """
     errors = []
     has_new_ca = bool(v.new_ca_cert or v.new_ca_key)
@@ -263,18 +264,18 @@ def validate_rotation(
         errors.append(f"rotate: {str(kind)[:80]!r} is not a kind of rotation; set one of {kinds}")
     if kind is not None and v.pki == "external":
         errors.append(
-            f"{prefix}pki: external certificates are signed elsewhere; have the requests in"
+            f"{prefix}pki: with external, the role does not sign certificates; have the requests in"
             f" {prefix}csr_dir signed again, and run site.yml"
         )
     elif kind is not None and v.pki not in SIGNING_PKI:
         errors.append(
-            f"{prefix}pki: with {v.pki}, the role does not issue the pairs; replace the files in"
+            f"{prefix}pki: with {v.pki}, the role does not issue key pairs; replace the files of"
             f" {prefix}cert_source and {prefix}key_source, and run site.yml"
         )
     if has_new_ca and v.pki not in SIGNING_PKI:
         errors.append(
-            f"{prefix}new_ca_cert: with {prefix}pki {v.pki}, the role does not sign; set"
-            f" {prefix}ca_cert and {prefix}apiserver_ca to files that contain both CAs"
+            f"{prefix}new_ca_cert: with {prefix}pki {v.pki}, the role does not sign; unset this"
+            f" variable, and set {prefix}ca_cert and {prefix}apiserver_ca to files with both CAs"
         )
     if kind == CA and not has_new_ca:
         errors.append(
@@ -283,8 +284,8 @@ def validate_rotation(
         )
     if kind == CA and excluded:
         errors.append(
-            f"rotate: ca must include all members, but {', '.join(excluded)} would be excluded; run"
-            " without --limit and serial"
+            "rotate: a rotation of the CA must include all members, but"
+            f" {', '.join(excluded)} would be excluded; run without --limit and serial"
         )
     return errors
 
@@ -310,7 +311,7 @@ def check_other_drift(name: str, result: rollout.MemberResult, desired_version: 
 
 
 def _is_certificate_drift(part: str, reason: str) -> bool:
-    """Return whether a difference can follow from a certificate alone."""
+    """Return whether a difference can be the effect of a certificate alone."""
     if part == "kubeconfig":
         return not reason.endswith(facts.OTHER_ENTRIES)
     if part == "unit":
@@ -326,15 +327,16 @@ def is_renewal_due(results: rollout.MemberResults) -> bool:
 def evaluate_rotation(
     name: str, result: rollout.MemberResult | None, replaced: t.Collection[str]
 ) -> list[str]:
-    """Return why the rotation of a host has failed.
+    """Return the reasons why the rotation of a host has failed.
 
-    replaced: fingerprints of the certificates that it must no longer have.
+    replaced: fingerprints of the certificates that the host must no longer have.
     """
     if result is None:
-        return [f"{name}: no usable result from this host"]
+        return [f"{name}: no usable result from this host; see its failed tasks"]
     errors = [f"{name}: {problem}" for problem in result["problems"]]
     return errors + [
-        f"{name}: {file['path']} still contains the certificate that must be replaced"
+        f"{name}: {file['path']} still contains the certificate that must be replaced; run"
+        " rotate.yml again"
         for file in result["certificates"]
         if file["fingerprint_sha256"] in replaced
     ]
@@ -344,7 +346,7 @@ def evaluate_rotation(
 
 
 def describe_ca_steps(completed: t.Mapping[str, str], accepted: t.Mapping[str, bool]) -> list[str]:
-    """Describe the steps of a CA rotation, and the status of the members in each.
+    """Describe each step of a CA rotation, and the members that have completed it.
 
     completed: the last completed step of each member. accepted: whether the apiservers of each
     member accept the new CA.
@@ -386,8 +388,8 @@ def describe_progress(completed: t.Mapping[str, str], prefix: str) -> list[str]:
     if numbers == {step_number(DROP)}:
         return [
             (
-                f"the CA rotation is finished; set {prefix}ca_cert and {prefix}ca_key to the new CA, and"
-                f" remove {prefix}new_ca_cert and {prefix}new_ca_key"
+                f"the CA rotation is finished; set {prefix}ca_cert and {prefix}ca_key to the new"
+                f" CA, and remove {prefix}new_ca_cert and {prefix}new_ca_key"
             )
         ]
     if numbers == {0}:

@@ -6,7 +6,7 @@
 
 """Check flags and configuration fields against the table of a version.
 
-Each error starts with the option that it is about.
+Each error starts with the invalid option.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 
 CONFIG_KIND = "KubeSchedulerConfiguration"
 FLAG_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
-# Paths that a unit can start: systemd interprets a leading +, -, !, @ and :, and other characters.
+# A unit can start these paths. systemd interprets a leading +, -, !, @ or :, and others.
 PROGRAM_PATH = re.compile(r"/[A-Za-z0-9._/-]+")
 
 
@@ -36,7 +36,7 @@ def check_program(target: TargetVersion) -> t.Iterator[str]:
     if not PROGRAM_PATH.fullmatch(target.inputs.binary):
         yield (
             f"{target.inputs.prefix}bin_dir: a unit cannot start {target.inputs.binary!r};"
-            " use letters, digits, ., _, - and /"
+            " set a path of letters, digits, ., _, - and /"
         )
 
 
@@ -49,13 +49,13 @@ def check_flags(target: TargetVersion, *, has_config: bool) -> t.Iterator[str]:
 
 
 def find_flag_error(target: TargetVersion, name: str, value: t.Any, *, has_config: bool) -> str:  # noqa: PLR0911 - a flat list of rules
-    """Return why the flag cannot be set, "" if it can."""
+    """Return the reason if the flag cannot be set, otherwise ""."""
     row = target.inputs.known_flags.get(name)
     if not FLAG_NAME_PATTERN.fullmatch(name):
         return "is not a valid flag name; omit the leading dashes"
     missing = f"{target.label} has no flag --{name}"
     if row is None:
-        return f"{missing}, and no supported version has it; remove it, or check --help"
+        return f"{missing}, and neither has another supported version; correct or remove this flag"
     alternative = row.get("alternative") or row.get("variable")
     advice = f"use {alternative}" if alternative else "remove it"
     if "removed" in row and target.minor >= parse_minor(row["removed"]):
@@ -65,11 +65,11 @@ def find_flag_error(target: TargetVersion, name: str, value: t.Any, *, has_confi
     if "variable" in row:
         return f"the role sets --{name}; {advice}"
     if has_config and _is_ignored(target, row):
-        return f"{target.label} silently ignores --{name} beside a configuration file; {advice}"
+        return f"{target.label} silently ignores --{name} if it has a configuration file; {advice}"
     if value is None:
         return "has no value; set one, such as true"
     if CONTROL_CHARACTER.search(format_flag_value(value)):
-        return "its value contains a control character, which a unit cannot pass; remove it"
+        return "its value contains a control character, which a unit file cannot contain; remove it"
     return ""
 
 
@@ -106,7 +106,7 @@ def _find_field_error(target: TargetVersion, name: str) -> str:
         advice = f"use {row['alternative']}" if "alternative" in row else "remove it"
         return (
             f"{target.label} uses {target.api_version}, which has no such field;"
-            f" only {', '.join(row['api'])} have it; {advice}"
+            f" the field exists only in {', '.join(row['api'])}; {advice}"
         )
     if "added" in row and target.minor < parse_minor(row["added"]):
         return f"{target.label} has no such field, which was added in {row['added']}; remove it"

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Inputs of a command line, and the version of kube-scheduler that they are for."""
+"""The inputs of a command line, and its version of kube-scheduler."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class CommandLineInputs:
     base_config: dict[str, t.Any]
     config: dict[str, t.Any]
     extra_args: dict[str, t.Any]
-    lease_name: str = LEASE_NAME  # unless config or extra_args set another
+    lease_name: str = LEASE_NAME  # config and extra_args override it
     running: t.Sequence[RunningMember] = ()
     prefix: str = ""
 
@@ -82,7 +82,7 @@ class TargetVersion:
 
 
 def resolve_target(inputs: CommandLineInputs) -> TargetVersion:
-    """Look up the version in the table; raise PlanError if it is not there."""
+    """Look up the version in the table; raise PlanError if the table does not contain it."""
     row = version_row(inputs.versions, inputs.version)
     if row is None:
         raise PlanError(

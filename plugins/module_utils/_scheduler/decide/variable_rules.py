@@ -56,7 +56,7 @@ INSTANCE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 FILE_NAME = re.compile(r"[A-Za-z0-9_][^/\0]{0,200}")
 USER_NAME_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 HOST_PATH_OPTIONS = ("bin_dir", "cert_path", "key_path", "kubeconfig_path", "log_dir")
-# Files that the role reads on the controller, and must not overwrite there.
+# The role reads these files on the controller and must not overwrite them.
 SOURCE_OPTIONS = (
     "ca_cert",
     "ca_key",
@@ -68,15 +68,15 @@ SOURCE_OPTIONS = (
     "metrics_key",
 )
 PAIR_OPTIONS = ("cert_source", "key_source")
-# Pairs of which both or neither must be set.
+# Both options of such a pair must be set, or neither.
 OPTIONAL_PAIRS = (("metrics_cert", "metrics_key"), ("new_ca_cert", "new_ca_key"))
 
 
 @dataclass(frozen=True)
 class InventoryCluster:
-    """The members of a cluster in the inventory, and the members that this play runs on."""
+    """The members of a cluster in the inventory, and the members in this play."""
 
-    me: str
+    me: str  # inventory name of this host
     addresses: dict[str, str]  # by inventory name, in inventory order
     playing: list[str]
     leading: bool  # whether this host reports for the cluster, so that each line appears once
@@ -93,11 +93,11 @@ def validate_variables(
 ) -> list[str]:
     """Return the errors in the variables and the inventory.
 
-    is_file: whether a path is a file on the controller.
+    is_file: returns whether a path is a file on the controller.
     """
     errors = validate_instance_name(v.name, prefix)
     if errors:
-        # The rules below derive paths from the name.
+        # The remaining rules derive paths from a valid name.
         return errors
     if cluster.leading or cluster.me not in cluster.addresses:
         errors += _check_cluster(v, cluster, prefix)
@@ -116,8 +116,9 @@ def validate_instance_name(name: str, prefix: str) -> list[str]:
         return []
     return [
         (
-            f"{prefix}name: {name[:80]!r} is not a valid instance name; use 1 to 63 lowercase letters,"
-            " digits and hyphens, with a letter or digit at each end, such as batch-scheduler"
+            f"{prefix}name: {name[:80]!r} is not a valid instance name; use 1 to 63 lowercase"
+            " letters, digits and hyphens, with a letter or digit at each end, such as"
+            " batch-scheduler"
         )
     ]
 
@@ -143,8 +144,8 @@ def _check_cluster(v: Variables, cluster: InventoryCluster, prefix: str) -> t.It
     ]
     if invalid:
         yield (
-            f"{prefix}address: not an IP address of a host: {', '.join(invalid)}; set"
-            f" {prefix}address for it in the inventory"
+            f"{prefix}address: not the IP address of a host: {', '.join(invalid)}; set"
+            f" {prefix}address for each of these hosts in the inventory"
         )
     by_address: dict[str, list[str]] = {}
     for name, address in addresses.items():
@@ -279,7 +280,7 @@ def check_subject(subject: t.Mapping[str, t.Any], where: str) -> t.Iterator[str]
 
 
 class WrittenPath(t.NamedTuple):
-    """A path on a host that the role writes to, and the option that sets it; "" for none."""
+    """A path that the role writes to on a host. `option` sets it; "" if no option does."""
 
     option: str
     what: str
@@ -330,7 +331,7 @@ def _check_host_paths(v: Variables, prefix: str) -> t.Iterator[str]:
                 f"{prefix}{place.option}: {place.path} is in {fileset_dir(v.name)}, which is"
                 " reserved for the role; set another path"
             )
-        # The user can write to log_dir, and root must not run or read what the user can write.
+        # The user of the scheduler can write to log_dir. Root must not run or read such files.
         elif place.option != "log_dir" and f"{place.path}/".startswith(
             f"{os.path.normpath(v.log_dir)}/"
         ):
@@ -397,8 +398,8 @@ def _check_required_files(v: Variables, prefix: str) -> t.Iterator[str]:
         )
     if v.pki in ("shared", "provided") and not (v.cert_source and v.key_source):
         yield (
-            f"{prefix}pki: {v.pki} requires {prefix}cert_source and {prefix}key_source; set the"
-            " paths of the pair on the controller"
+            f"{prefix}pki: {v.pki} requires {prefix}cert_source and {prefix}key_source; set both"
+            " to the files of the key pair on the controller"
         )
     for certificate, key in OPTIONAL_PAIRS:
         if bool(getattr(v, certificate)) != bool(getattr(v, key)):
@@ -414,7 +415,7 @@ def _check_required_files(v: Variables, prefix: str) -> t.Iterator[str]:
 
 
 def _check_pair_paths(v: Variables, prefix: str) -> t.Iterator[str]:
-    """Yield an error if the pair on the controller would overwrite the CA or another file."""
+    """Yield an error if the key pair on the controller would overwrite the CA or another file."""
     if v.pki not in ("shared", "provided"):
         return
     sources = SOURCE_OPTIONS if v.pki == "shared" else ()
@@ -436,13 +437,13 @@ def _check_binary_source(v: Variables, prefix: str) -> t.Iterator[str]:
     url = v.binary_url
     if v.binary_source == "download" and _scheme_of(url) not in ("https", "http"):
         yield (
-            f"{prefix}binary_url: {url} is not a valid URL; set https://HOST/PATH, or set"
-            f" {prefix}binary_source to controller for a directory"
+            f"{prefix}binary_url: {url} is not a valid URL; set https://HOST/PATH; to use a"
+            f" directory on the controller, set {prefix}binary_source to controller"
         )
     if v.binary_source == "controller" and not os.path.isabs(url):
         yield (
-            f"{prefix}binary_url: {url} is not an absolute path; with {prefix}binary_source:"
-            " controller, set a directory on the controller"
+            f"{prefix}binary_url: {url} is not an absolute path; set a directory on the"
+            f" controller, because {prefix}binary_source is controller"
         )
 
 
@@ -487,8 +488,8 @@ def check_checksum(v: Variables, version: str, prefix: str) -> t.Iterator[str]:
         )
     elif v.binary_source == "download" and _scheme_of(v.binary_url) == "http":
         yield (
-            f"{prefix}binary_url: {v.binary_url} uses plain http, so that an attacker on the network"
-            " can replace both the binary and its .sha512 file; set"
+            f"{prefix}binary_url: {v.binary_url} uses plain http, so that an attacker on the"
+            " network can replace both the binary and its .sha512 file; set"
             f" {prefix}binary_checksum, such as sha512:HEX, or use https"
         )
 
@@ -500,16 +501,16 @@ def inspect_controller_binary(
     read: t.Callable[[str], str],
     prefix: str,
 ) -> dict[str, str]:
-    """Return algorithm and digest of a binary on the controller, or why it is missing.
+    """Return the algorithm and the digest of a binary on the controller, or why it is missing.
 
-    Only a host that needs the binary fails because of that. read: return the text of a file on the
+    A missing binary fails only the hosts that need it. read: returns the text of a file on the
     controller.
     """
     source, checksum_file = binary["source"], f"{binary['source']}.sha512"
     if not is_file(source):
         return {
-            "missing": f"{prefix}binary_url: {source} does not exist on the controller; download it"
-            " from the release site"
+            "missing": f"{prefix}binary_url: {source} does not exist on the controller; download"
+            " this file from the release site of Kubernetes"
         }
     checksum = binary["checksum"]
     if checksum == f"sha512:{checksum_file}":
@@ -518,7 +519,7 @@ def inspect_controller_binary(
     if not CHECKSUM.fullmatch(checksum):
         return {
             "missing": f"{prefix}binary_url: {checksum_file} on the controller does not exist or"
-            " contains no SHA-512; download it from the release site, or set"
+            " contains no SHA-512; download it from the release site of Kubernetes, or set"
             f" {prefix}binary_checksum"
         }
     algorithm, _colon, digest = checksum.partition(":")
@@ -532,7 +533,7 @@ def validate_provided_pair(
     sans: t.Sequence[str],
     now: datetime.datetime,
 ) -> list[str]:
-    """Return why a provided pair cannot be used in place of a generated one."""
+    """Return the errors in a key pair that the user provides."""
     errors = [str(error) for error in check_provided_pair(certificate, key, ca, sans, now)]
     subject = read_subject(certificate.content)
     if subject:

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Parse the variables of the role. Names here have no prefix."""
+"""Parse the variables of the role. In this module, their names have no prefix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     DEFAULT_SCHEDULER,
 )
 
-# Variables with the prefix that only playbooks and the lab's tests read.
+# Only playbooks and the tests of the lab read these variables, which have the prefix of the role.
 OTHER_VARIABLES = ("hosts", "confirm", "admin_kubeconfig")
 VariablesSpec = t.Mapping[str, dict[str, t.Any]]
 """Type, choices and elements of each variable."""
@@ -38,11 +38,11 @@ ELECTION_FIELDS = {
 
 @dataclass(frozen=True)
 class Variables:
-    """The variables of the role, for the type checker. meta/argument_specs.yml describes them."""
+    """The variables of the role with their types. meta/argument_specs.yml describes them."""
 
     version: str
     state: str
-    name: str  # of the instance
+    name: str  # name of the instance
     group: str
     address: str
     apiserver: str
@@ -51,7 +51,7 @@ class Variables:
     tls_server_name: str
     binary_source: str
     binary_url: str
-    binary_checksum: t.Any  # a text, or a mapping of versions to such
+    binary_checksum: t.Any  # a text, or a mapping of versions to texts
     bin_dir: str
     user: str
     manage_packages: bool
@@ -135,23 +135,27 @@ class Variables:
 def parse_variables(
     raw: t.Mapping[str, t.Any], spec: VariablesSpec, prefix: str = ""
 ) -> tuple[Variables | None, list[str]]:
-    """Return the variables with their types and no errors, or None and the errors.
+    """Return the converted variables without errors, or None with the errors.
 
-    Strings are converted as in Ansible: "false" is false.
+    Ansible's rules convert the strings: "false" becomes false.
     """
     known = {name: value for name, value in raw.items() if name in spec}
     result = ArgumentSpecValidator(spec).validate(known)
     if result.error_messages:
         return None, [_add_prefix(message, spec, prefix) for message in result.error_messages]
     values = result.validated_parameters
-    missing = [f"{prefix}{name}: is not set" for name in spec if values.get(name) is None]
+    missing = [
+        f"{prefix}{name}: has no value; set one, or remove the variable to use its default"
+        for name in spec
+        if values.get(name) is None
+    ]
     if missing:
         return None, missing
     return Variables(**{field.name: values[field.name] for field in fields(Variables)}), []
 
 
 def _add_prefix(message: str, spec: VariablesSpec, prefix: str) -> str:
-    """Return Ansible's message about an option with the full name of the variable."""
+    """Return a message of Ansible, with the prefix added to the name of the variable."""
     pattern = rf"\b({'|'.join(spec)})\b(?=$|[ :.,'\"])"
     return re.sub(pattern, lambda match: prefix + match[1], message, count=1)
 
@@ -199,7 +203,7 @@ def is_host_address(text: str) -> bool:
 
 
 class Election(t.NamedTuple):
-    """The election times as text such as 15s, and the option that each one is from.
+    """The election times as text such as 15s, and the option that sets each time.
 
     The keys of both are lease_duration, renew_deadline and retry_period.
     """
@@ -208,7 +212,7 @@ class Election(t.NamedTuple):
     options: dict[str, str]
 
     def list_errors(self, prefix: str) -> list[str]:
-        """Return the errors in the times. The lease holds whole seconds only."""
+        """Return the errors in the times. A lease can contain only whole seconds."""
         names = {key: f"{prefix}{option}" for key, option in self.options.items()}
         for key, text in self.texts.items():
             if not WHOLE_SECONDS.fullmatch(text):
@@ -228,7 +232,7 @@ class Election(t.NamedTuple):
 
 
 def resolve_election(v: Variables, presets: t.Mapping[str, t.Mapping[str, str]]) -> Election:
-    """Return each time from config, otherwise from its variable, otherwise from the preset."""
+    """Return each election time: from config, otherwise its variable, otherwise the preset."""
     configured = v.config.get("leaderElection")
     election = configured if isinstance(configured, dict) else {}
     texts, options = {}, {}

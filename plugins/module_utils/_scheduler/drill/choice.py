@@ -31,16 +31,16 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 
 FAULT_KINDS = ("stop", "kill", "freeze", "partition")
 APISERVER_ALLOWANCE_S = 1.0
-"""Added to the election's own times for the requests to the apiserver."""
+"""The bounds contain this time for requests to the apiserver."""
 REQUIRED_RENEWALS = 2
-"""Observed renewals after which the next holder counts as the leader."""
+"""After this number of observed renewals, the next holder counts as the leader."""
 UNDO_MARGIN_S = 20
-"""Time between the end of the longest measurement and the automatic removal of the fault."""
+"""The automatic removal of the fault starts this long after the longest measurement."""
 MIN_MEASUREMENT_MARGIN_S = 5.0
 
 
 class RejectedDrillError(PlanError):
-    """The drill is rejected before any host was changed. `reasons` has one line per reason."""
+    """The drill is rejected before any host was changed. `reasons` contains one line per reason."""
 
     def __init__(self, *reasons: str) -> None:
         self.reasons = list(reasons)
@@ -50,20 +50,20 @@ class RejectedDrillError(PlanError):
 class Bounds(t.TypedDict):
     """Upper bounds of the time without a leader, in seconds."""
 
-    released: float  # if the leader releases its lease
-    crash: float  # if it does not
+    released: float  # bound if the leader releases its lease
+    crash: float  # bound if the leader does not release its lease
     kind: str  # the bound that applies: released or crash
     reason: str
 
 
 class Choice(t.TypedDict):
-    """The targets and limits of a drill. The play passes it on as data."""
+    """The targets and limits of a drill. The steps of the play pass this data on."""
 
     kind: str
     leader: str  # inventory name
     leader_hostname: str
     targets: list[str]  # inventory names
-    primary: str  # the measured target: the leader if it is a target. Its fault comes last.
+    primary: str  # the measured target, injected last: the leader if it is a target
     standbys: list[str]  # the other targets
     remaining: list[str]  # healthy members that are not targets
     hostnames: dict[str, str]  # by inventory name
@@ -79,9 +79,10 @@ class Choice(t.TypedDict):
 
 @dataclass(frozen=True)
 class DrillRequest:
-    """The requested drill. `targets` are inventory names; if empty, the leader is the target.
+    """The requested drill.
 
-    `undo_after` is in seconds; with 0, the drill computes it.
+    `targets` are inventory names; if empty, the leader is the target. `undo_after` is in seconds;
+    if it is 0, the drill computes the time.
     """
 
     kind: str
@@ -186,7 +187,8 @@ def _find_leader(healthy: MemberResults, results: MemberResults) -> str:
         )
     if len(holders) > 1:
         raise RejectedDrillError(
-            f"the members report different leaders: {', '.join(sorted(holders))}; try again"
+            f"the members report different leaders: {', '.join(sorted(holders))};"
+            " run the drill again"
         )
     (holder,) = holders
     without_renewal = [name for name, lease in leases.items() if not lease.get("moving")]
@@ -216,22 +218,26 @@ def _check_targets(
     healthy: t.Sequence[str],
     results: MemberResults,
 ) -> ElectionTimings:
-    """Return the times of `electors`: the leader and the members that can take over."""
+    """Check the targets, and return the longest election times of `electors`.
+
+    Electors are the leader and the members that can take the lease.
+    """
     reasons = [
-        f"{name} is unhealthy and cannot be a drill target: {_health_problems(results.get(name))}"
+        f"{name} is unhealthy: {_health_problems(results.get(name))};"
+        " set drill_targets to healthy members"
         for name in targets
         if name not in healthy
     ]
     if set(healthy) <= set(targets):
         reasons.append(
-            f"drill_targets: {', '.join(targets)} are all the healthy members;"
-            " leave out at least one healthy member"
+            f"drill_targets: {', '.join(targets)} are all healthy members;"
+            " leave out at least one of them"
         )
     unknown = [name for name in electors if results[name]["process"]["timings"] is None]
     if unknown:
         reasons.append(
             f"{', '.join(unknown)}: the election times are unknown,"
-            " so that the drill cannot compute a bound"
+            " so the drill cannot compute a bound; run status.yml to find the reason"
         )
     if reasons:
         raise RejectedDrillError(*reasons)
@@ -239,7 +245,7 @@ def _check_targets(
 
 
 def _longest_timings(results: t.Sequence[MemberResult]) -> ElectionTimings:
-    """Return the longest times of the processes. The lease contains the leader's duration too."""
+    """Return the longest election times, by the processes and the lease."""
     times = [result["process"]["timings"] for result in results]
     durations = [float((result["lease"] or {}).get("lease_duration") or 0) for result in results]
     return ElectionTimings(
@@ -260,13 +266,13 @@ def _compute_undo_after(requested: int, minimum: int) -> int:
     if requested and requested < minimum:
         raise RejectedDrillError(
             f"drill_undo_after: {requested} s would remove the fault during the measurement;"
-            f" set {minimum} or more"
+            f" set at least {minimum}"
         )
     undo_after = requested or minimum + UNDO_MARGIN_S
     if undo_after > MAX_UNDO_AFTER_S:
         raise RejectedDrillError(
             f"drill_undo_after: {undo_after} s exceeds the maximum of {MAX_UNDO_AFTER_S} s;"
-            " an election with such long times cannot be drilled"
+            " set a lower value, or shorter election times"
         )
     return undo_after
 
@@ -274,15 +280,14 @@ def _compute_undo_after(requested: int, minimum: int) -> int:
 def compute_bounds(
     kind: str, timings: ElectionTimings, version: str, table: versions.VersionTable
 ) -> Bounds:
-    """Compute the bounds of a drill. `version` is that of the leader."""
+    """Compute the bounds of a drill. `version` is the version of the leader."""
     row = versions.version_row(table, version)
     applies = "crash"
     if kind != "stop":
-        reason = "the leader cannot release its lease, so that the lease must expire"
+        reason = "the leader cannot release its lease, so the lease must expire"
     elif row is not None and not row["releases"]:
         reason = (
-            f"{version} does not release its lease when it stops,"
-            " so that the bound of a crash applies"
+            f"{version} does not release its lease when it stops, so the bound of a crash applies"
         )
     else:
         applies, reason = "released", "the leader releases its lease when it stops"

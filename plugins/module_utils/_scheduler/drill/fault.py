@@ -6,8 +6,8 @@
 
 """Inject the fault of a drill on its host, and remove it.
 
-A systemd timer that removes the fault starts before the fault. So the fault ends even if the
-controller, the connection or this process fails. A reboot also ends every fault.
+Before the fault, this module starts a systemd timer that removes the fault. The fault then ends
+even if the controller, the connection or this process fails. A reboot also ends every fault.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class FaultError(CollectionError):
 
 
 class FaultModule(t.Protocol):
-    """The part of AnsibleModule that Fault uses."""
+    """The attributes of AnsibleModule that Fault uses."""
 
     params: dict[str, t.Any]
     check_mode: bool
@@ -75,7 +75,7 @@ class FaultResult(t.TypedDict, total=False):
 
 
 class Fault:
-    """The fault of one unit. All methods raise FaultError and SystemdError."""
+    """The fault of one unit. Its methods raise FaultError and SystemdError."""
 
     def __init__(self, module: FaultModule, systemd: Systemd, proc: Proc) -> None:
         self.module, self.systemd, self.proc = module, systemd, proc
@@ -108,7 +108,7 @@ class Fault:
         if armed:
             raise FaultError(
                 f"another fault is active ({armed}); remove it with state: absent,"
-                f" or wait for {UNDO_TIMER}"
+                f" or wait until {UNDO_TIMER} removes it"
             )
         properties = self.systemd.show(self.unit)
         pid = main_pid(properties)
@@ -153,12 +153,15 @@ class Fault:
         code, out, err = self.module.run_command(limited)
         if code:
             output = one_line(err or out) or f"exit code {code}"
-            raise FaultError(f"{words[0]} rejects the rule for the scheduler's user: {output}")
+            raise FaultError(
+                f"{words[0]} rejects the rule for the scheduler's user ({output});"
+                " use stop, kill or freeze"
+            )
 
     def _firewall_rules(self, pid: int) -> list[list[str]]:
         """Return the rules that drop packets of the scheduler's user to its apiserver.
 
-        A rule has a command, a chain and a match. There is one for each address.
+        A rule consists of a command, a chain and a match. Each address has one rule.
         """
         uid = self._exclusive_uid(pid)
         rules = []
@@ -173,13 +176,16 @@ class Fault:
         return rules
 
     def _exclusive_uid(self, pid: int) -> int:
-        """Return the user of the scheduler. No other process may run as this user."""
+        """Return the user ID of the scheduler. Raises FaultError if other processes use it."""
         user = self.proc.user(pid)
         if user is None:
-            raise FaultError(f"{self.unit} has just exited, so its user is unknown; try again")
+            raise FaultError(
+                f"{self.unit} has just exited, so the user of its process is unknown;"
+                " run the drill again"
+            )
         if user[0] == 0:
             raise FaultError(
-                f"{self.unit} runs as root, so that a partition would affect all processes of root;"
+                f"{self.unit} runs as root, so a partition would affect all processes of root;"
                 " run the scheduler as a separate user"
             )
         same_user = [
@@ -190,8 +196,8 @@ class Fault:
         others = [other for other in same_user if self.proc.unit(other) != self.unit]
         if others:
             raise FaultError(
-                f"{self.proc.name(others[0])} runs as the scheduler's user too, so that a partition"
-                " would affect it; run the scheduler as a separate user"
+                f"{self.proc.name(others[0])} also runs as the scheduler's user, so a partition"
+                " would affect both; run the scheduler as a separate user"
             )
         return user[0]
 
@@ -199,7 +205,7 @@ class Fault:
         """Return the firewall command, the address and the port for each apiserver address."""
         server = self.module.params["apiserver"]
         if not server:
-            raise FaultError("not set; a partition needs the apiserver's URL", option="apiserver")
+            raise FaultError("not set; set the URL of the apiserver", option="apiserver")
         try:
             url = parse_server_url(server)
         except KubeconfigError as error:
@@ -208,7 +214,8 @@ class Fault:
             addresses = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
         except OSError:
             raise FaultError(
-                f"{urlsplit(server).hostname} does not resolve on this host; correct the name",
+                f"{urlsplit(server).hostname} does not resolve on this host; correct the name, or"
+                " the DNS settings of the host",
                 option="apiserver",
             ) from None
         commands = {socket.AF_INET: "iptables", socket.AF_INET6: "ip6tables"}
@@ -237,7 +244,7 @@ class Fault:
         return main_pid(self.systemd.show(self.unit))
 
     def _wait_for_exit(self, pid: int) -> None:
-        """Wait until a process exits that lost its lease. Until then, it appears healthy."""
+        """Wait until the process exits, if it lost its lease. Until then, it appears healthy."""
         deadline = time.monotonic() + min(self.module.params["settle"], MAX_UNDO_AFTER_S)
         while pid and self._main_pid() == pid and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -250,7 +257,7 @@ class Fault:
         return one_line(properties.get("Description", "")) or UNDO_TIMER
 
     def _undo(self) -> None:
-        """Start the service of the timer now, and stop the timer if the service succeeds."""
+        """Start the service of the timer now. If the service succeeds, stop the timer."""
         self.systemd.start(UNDO_SERVICE)
         self.systemd.stop(UNDO_TIMER)
 
@@ -268,7 +275,7 @@ def with_firewall_lock(words: t.Sequence[str]) -> list[str]:
 def undo_script(kind: str, unit: str, rules: t.Sequence[t.Sequence[str]] = ()) -> str:
     """Return a shell script that removes a fault.
 
-    It can run twice, and also if the fault never happened.
+    The script can run twice, and also without a fault.
     """
     lines = []
     for command, *rule in rules:
@@ -277,7 +284,7 @@ def undo_script(kind: str, unit: str, rules: t.Sequence[t.Sequence[str]] = ()) -
         )
         lines.append(f"{delete} 2>/dev/null || ! {check} 2>/dev/null || failed=1")
     if kind == "freeze":
-        # The process can have exited before.
+        # The process can have exited already.
         lines.append(f"systemctl kill --signal=CONT -- {unit} || :")
     lines.append(f"for n in 1 2 3 4 5; do systemctl start -- {unit} && break; sleep 5; done")
     lines.append(f"systemctl --quiet is-active -- {unit} || failed=1")

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Render the report of a drill as one HTML page."""
+"""Render the report of a drill as an HTML page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.markup import Tile, esc
 
-# Styles of the diagrams; markup has the styles of every page.
+# Styles of the diagrams. The module markup contains the styles of all pages.
 DIAGRAM_STYLE = """
 :root { --lead: #2f6fc4; --next: #1a7f63; --none: #b92b2b; --pod: #6b7585; --bound: #8f5600; }
 @media screen and (prefers-color-scheme: dark) { :root {
@@ -42,7 +42,7 @@ svg .is-limit { fill: var(--bound); font-weight: 600; }
 
 
 def render_drill_page(report: DrillReport) -> str:
-    """Return the whole page."""
+    """Return the HTML page of a drill report."""
     look: markup.Look = "good" if report["passed"] else "bad"
     result = "Passed" if report["passed"] else "Failed"
     body = [
@@ -107,7 +107,7 @@ def _tiles(report: DrillReport) -> list[Tile]:
     ]
 
 
-# --- the diagrams, each for three screen widths, because scaled text is not readable
+# --- the diagrams: one drawing for each screen width, because scaled text is not readable
 
 
 def _figure(

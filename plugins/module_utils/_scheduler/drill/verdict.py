@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Evaluate the measurement of a drill and write its report as data."""
+"""Evaluate the measurement of a drill and build its report as data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAULT_EFFECTS = {
 
 @dataclass(frozen=True)
 class LeaseSample:
-    """A changed lease as the controller read it. `at` is its monotonic clock in seconds."""
+    """A changed lease. `at` is the time of the read by the controller's monotonic clock."""
 
     at: float
     identity: str
@@ -46,19 +46,19 @@ class DrillPod:
     bound: float | None = None
     node: str = ""
     bindings: int = 0
-    kept: bool = True  # False after the drill has deleted it
+    kept: bool = True  # False after the drill has deleted the pod
 
 
 @dataclass
 class Measurement:
-    """Everything that the controller observed. Times are its monotonic clock in seconds."""
+    """The observations of the controller. Times are seconds of its monotonic clock."""
 
     samples: list[LeaseSample] = field(default_factory=list)
     pods: list[DrillPod] = field(default_factory=list)
     polls: int = 0
-    longest_pause: float = 0.0  # between two responses of the apiserver
+    longest_pause: float = 0.0  # seconds between two responses of the apiserver
     fault: float | None = None  # the latest possible time of the fault
-    uncertainty: float = 0.0  # by how much earlier the fault can have happened
+    uncertainty: float = 0.0  # seconds by which the fault can have happened earlier
     ended: float = 0.0
 
 
@@ -75,7 +75,7 @@ def next_holder_index(samples: t.Sequence[LeaseSample], earliest: float) -> int 
 
 
 def holder_at(samples: t.Sequence[LeaseSample], moment: float) -> str:
-    """Return the last holder up to `moment`, even if it has released the lease; "" if none."""
+    """Return the last holder up to `moment`, even if the lease is released; "" if none."""
     identities = [sample.identity for sample in samples if sample.at <= moment and sample.identity]
     return identities[-1] if identities else ""
 
@@ -93,7 +93,7 @@ def count_renewals(samples: t.Sequence[LeaseSample]) -> int:
 def has_leader(
     samples: t.Sequence[LeaseSample], fault: float, *, takeover: bool, uncertainty: float = 0.0
 ) -> bool:
-    """Return whether a member leads after the fault: with `takeover` another one than before.
+    """Return whether a member leads after the fault. With `takeover`, a new holder must lead.
 
     The fault happened at `fault` or up to `uncertainty` seconds earlier. A standby can take the
     lease in that time.
@@ -142,7 +142,7 @@ def list_tenures(samples: t.Sequence[LeaseSample], fault: float, ended: float) -
 
 
 class PodReport(t.TypedDict):
-    """A pod, with times in seconds from the fault."""
+    """A pod of the drill in the report. Times are in seconds from the fault."""
 
     name: str
     created: float
@@ -155,7 +155,7 @@ class PodSummary(t.TypedDict):
 
     made: int
     bound: int
-    lost: int  # never got a node
+    lost: int  # pods without a node
     bound_twice: int
     longest_wait: float | None  # seconds from the creation of a pod to its binding
     longest_gap: float | None  # seconds between two bindings
@@ -196,7 +196,7 @@ class DrillReport(t.TypedDict):
     errors: list[str]
     notes: list[str]
     summary: list[str]
-    time: str  # of the fault, by the controller's clock, UTC
+    time: str  # time of the fault by the controller's clock, in UTC
     kind: str
     targets: list[str]
     leader_before: str
@@ -254,7 +254,7 @@ def evaluate(
     unhealthy: t.Mapping[str, str] | None = None,
     journal: t.Mapping[str, list[str]] | None = None,
 ) -> DrillReport:
-    """Evaluate a drill. `unhealthy` has the problems of members after it, by inventory name."""
+    """Evaluate a drill. `unhealthy` contains the problems after the drill, by inventory name."""
     fault = measurement.fault if measurement.fault is not None else measurement.ended
     takeover = choice["primary"] == choice["leader"]
     election = _read_election(measurement, fault, takeover=takeover)
@@ -304,10 +304,10 @@ def _applied_bound(choice: Choice, election: _Election) -> tuple[float, list[str
         return bounds["crash"], [bounds["reason"]] if choice["kind"] == "stop" else []
     is_late = election.leaderless is None or election.leaderless > bounds["released"]
     if is_late and election.released is None:
-        # The release lost a race against a renewal of the same process. This is known and rare.
+        # Rarely, a renewal of the same process overwrites the release.
         return bounds["crash"], [
             (
-                "the leader did not release the lease, so that it expired as after a crash;"
+                "the leader did not release the lease, so the lease expired as after a crash;"
                 " a renewal at the same moment can cause this (kubernetes#131867)"
             )
         ]
@@ -338,7 +338,7 @@ def _election_errors(
     if not has_leader(
         measurement.samples, fault, takeover=True, uncertainty=measurement.uncertainty
     ):
-        return ["the next holder was not observed to renew the lease twice"]
+        return ["the next holder did not renew the lease twice during the measurement"]
     return []
 
 

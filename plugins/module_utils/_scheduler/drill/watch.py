@@ -49,16 +49,16 @@ if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Callable, Iterator
 
 LEASE_POLL_INTERVAL_S = 0.02
-"""Time between two reads of the lease."""
+"""The drill waits this long between two reads of the lease."""
 APISERVER_TIMEOUT_S = 5.0
 POD_CREATION_INTERVAL_S = 0.25
 POD_QUERY_INTERVAL_S = 0.1
 BOUND_POD_LIFETIME_S = 5.0
-"""Time between the binding of a pod and its deletion, in which a second binding is detected."""
+"""The drill deletes a pod this long after its binding, to detect a second binding."""
 REQUIRED_PODS = 3
-"""Pods that must get nodes before the fault."""
+"""This number of pods must get nodes before the fault."""
 POD_TIMEOUT_S = 20.0
-"""Limit for these pods, and for the pods that still wait when a member leads again."""
+"""Timeout for the pods before the fault, and for the pods that wait after the failover."""
 REMOVAL_TIMEOUT_S = 30.0
 
 DRILL_LABEL = "app.kubernetes.io/managed-by"
@@ -109,7 +109,7 @@ def pod_manifest(name: str, scheduler: str) -> dict[str, t.Any]:
 
 
 class Namespaces:
-    """The namespaces of drills: that of this drill, and those of drills that were killed."""
+    """The namespaces of this drill and of killed drills."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -162,8 +162,8 @@ class Namespaces:
             time.sleep(0.2)
 
     def _finalize(self, path: str) -> None:
-        """Do the work of the namespace controller: the drill creates only pods, which have events."""
-        # One event for each pod: thousands after a long measurement.
+        """Remove events and finalizers, as the namespace controller does."""
+        # Each pod has an event, so a long measurement creates thousands.
         self._client.send("DELETE", f"{path}/events", timeout=REMOVAL_TIMEOUT_S)
         namespace = self._client.get(path)
         self._client.send("PUT", f"{path}/finalize", {**namespace, "spec": {"finalizers": []}})
@@ -189,17 +189,17 @@ def _ignore_missing() -> Iterator[None]:
 
 
 class Watch:
-    """The measurement of one drill, as a context manager. Its exit removes everything it created.
+    """The measurement of a drill, as a context manager. The exit removes pods and namespace.
 
-    `is_alive` returns whether the play still runs. If it does not, the waits raise
-    InterruptedDrillError, and the exit removes everything as usual.
+    `is_alive` returns whether the play still runs. If the play has ended, the waits raise
+    InterruptedDrillError.
     """
 
     def __init__(
         self, kubeconfig: str, choice: Choice, is_alive: Callable[[], bool] = lambda: True
     ) -> None:
         self._choice, self._is_alive = choice, is_alive
-        # One for each thread: two threads cannot share a connection.
+        # Each thread has a client, because two threads cannot share a connection.
         self._clients = [
             load_client(kubeconfig, timeout=APISERVER_TIMEOUT_S) for _thread in range(3)
         ]
@@ -266,7 +266,7 @@ class Watch:
                 if holder != leader:
                     raise WatchError(
                         f"the leader changed from {leader} to {one_line(holder, 100)} before the"
-                        " fault, no host was changed; try again"
+                        " fault, no host was changed; run the drill again"
                     )
                 return
             if time.monotonic() >= deadline:
@@ -322,7 +322,7 @@ class Watch:
             raise WatchError(f"the drill cannot be measured: {self._failure}")
 
     def _count_bindings(self) -> None:
-        """Count the bindings by events: each successful binding has one."""
+        """Count the bindings by their events. Each successful binding has one event."""
         with contextlib.suppress(KubeError):
             path = "events?fieldSelector=reason%3DScheduled&limit=2000"
             items = self._clients[0].get(self._path(path)).get("items")

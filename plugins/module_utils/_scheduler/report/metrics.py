@@ -33,7 +33,7 @@ Labels = dict[str, str]
 
 
 def render_metrics(report: status.StatusDocument) -> str:
-    """Return all samples. An unknown value has no sample."""
+    """Return the metrics as text. An unknown value has no sample."""
     by_name: dict[str, list[str]] = {name: [] for name in HELP}
     for name, labels, value in _samples(report):
         pairs = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())

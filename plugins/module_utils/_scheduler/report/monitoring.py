@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Compute the scrape jobs and the rules that a Prometheus host needs for the schedulers."""
+"""Compute the scrape jobs and alerting rules with which Prometheus monitors the schedulers."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 )
 
 RUNBOOK = "https://github.com/kube-ha/scheduler/blob/main/docs/troubleshooting.md"
-# Durations of Prometheus with a single unit.
+# A duration of Prometheus with one unit.
 DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)")
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 DAY_S = UNIT_SECONDS["d"]
-# Severity of each alert, and its section in docs/troubleshooting.md.
+# The severity of each alert, and the section in docs/troubleshooting.md about it.
 ALERT_PROPERTIES = {
     "Leaderless": ("critical", "no-leader"),
     "Leaders": ("critical", "several-leaders"),
@@ -57,7 +57,7 @@ ALERT_PROPERTIES = {
 CLIENT_SUBJECT = {"CN": "kube-ha-prometheus", "O": "system:monitoring"}
 CLIENT_VALID_FOR, CLIENT_RENEW_BEFORE = "8760h", "720h"
 UNIT_OR_GROUP = re.compile(r"[A-Za-z0-9:_.@-]*")
-# Pattern of each setting, and its description in an error.
+# The pattern of each setting, and the description of the pattern for errors.
 FORMATS = {
     "dir": (re.compile(r"(/[A-Za-z0-9._@-]+)+"), "an absolute path of letters, digits and ._@-"),
     "group": (UNIT_OR_GROUP, "a group name"),
@@ -69,7 +69,7 @@ ALL_ADDRESSES = ("0.0.0.0", "::")
 
 
 class MonitoringSettings(t.NamedTuple):
-    """The variables of monitoring.yml, named as there without the prefix monitoring_."""
+    """The variables of monitoring.yml. Their names here have no prefix monitoring_."""
 
     dir: str
     group: str
@@ -89,7 +89,7 @@ class MonitoredCluster(t.NamedTuple):
 
     @property
     def shared_variables(self) -> Variables:
-        """Return the variables of one member, to read those that are the same for all members."""
+        """Return the variables of one member, to read variables that are equal on all members."""
         return next(iter(self.variables.values()))
 
     @property
@@ -98,7 +98,7 @@ class MonitoredCluster(t.NamedTuple):
 
     @property
     def labels(self) -> dict[str, str]:
-        """Return the labels that all series of this cluster have, and no other series."""
+        """Return the labels that distinguish the series of this cluster from all other series."""
         return {
             "job": "kube-scheduler",
             "cluster": self.name,
@@ -111,7 +111,7 @@ class MonitoredCluster(t.NamedTuple):
 
 
 class ClientIdentity(t.TypedDict):
-    """A client certificate that is issued on the Prometheus host, and the CA that signs it."""
+    """A client certificate on the Prometheus host, and the CA that signs the certificate."""
 
     path: str
     privatekey_path: str
@@ -123,16 +123,16 @@ class MonitoringPlan(t.NamedTuple):
     """The desired state of a Prometheus host."""
 
     identities: list[ClientIdentity]
-    files: dict[str, t.Any]  # by path: a text, or a structure that is written as YAML
+    files: dict[str, t.Any]  # content by path: text, or a structure to write as YAML
     warnings: list[str]
 
 
 class Alert(t.NamedTuple):
-    """An alert, without the labels and annotations that all alerts have."""
+    """An alert, without the labels and annotations that are common to all alerts."""
 
     name: str  # a key of ALERT_PROPERTIES
     expr: str
-    duration: str  # how long the expression must hold
+    duration: str  # the alert fires if the expression is true for this long
     summary: str
 
 
@@ -157,7 +157,7 @@ def _format_errors(settings: MonitoringSettings) -> t.Iterator[str]:
     for name, (pattern, description) in FORMATS.items():
         value = getattr(settings, name)
         if not pattern.fullmatch(value):
-            yield f"monitoring_{name}: {value[:80]!r} is not {description}"
+            yield f"monitoring_{name}: {value[:80]!r} is not valid; set {description}"
 
 
 def _threshold_errors(settings: MonitoringSettings) -> t.Iterator[str]:
@@ -166,19 +166,19 @@ def _threshold_errors(settings: MonitoringSettings) -> t.Iterator[str]:
         is_computed = not value and not spec["default"]
         if spec["type"] == "str" and not is_computed and not DURATION.fullmatch(value):
             yield (
-                f"monitoring_alerts: {name}: {value[:80]!r} is not a duration such as 90s, 5m or"
-                " 30d"
+                f"monitoring_alerts: {name}: {value[:80]!r} is not a duration; set one such as"
+                " 90s, 5m or 30d"
             )
 
 
 def list_scrape_errors(cluster: MonitoredCluster, versions: VersionTable, prefix: str) -> list[str]:
-    """Return why Prometheus cannot scrape members of a cluster."""
+    """Return the reasons why Prometheus cannot scrape members of a cluster."""
     errors = []
     for name, v in cluster.variables.items():
         row = version_row(versions, v.version)
         if row and not row["https"]:
             errors.append(
-                f"{prefix}version: {v.version} on {name} serves metrics over plain HTTP only;"
+                f"{prefix}version: {v.version} on {name} serves metrics without TLS only;"
                 " upgrade to 1.13 or newer"
             )
         elif transport.is_loopback(v.bind_address):
@@ -240,14 +240,14 @@ def _cluster_warnings(
     v = cluster.shared_variables
     if not v.is_signed_by_controller:
         yield (
-            f"{cluster.name}: the controller does not sign its certificates; put a client"
-            f" certificate with O={CLIENT_SUBJECT['O']} at {identity['path']} and its key at"
+            f"{cluster.name}: the controller does not sign certificates of this cluster; create a"
+            f" client certificate with O={CLIENT_SUBJECT['O']} at {identity['path']} and its key at"
             f" {identity['privatekey_path']}, readable by the group {settings.group}"
         )
     if not v.version:
         yield (
-            f"{cluster.name}: its version is not set, so that the rules use the metrics of the"
-            " newest supported version"
+            f"{cluster.name}: no version is set, so the rules use the metrics of the newest"
+            " supported version; set the version that the members run"
         )
 
 
@@ -323,9 +323,9 @@ def _leader_alerts(
         return
     thresholds, selector = settings.alerts, cluster.selector
     leaders = f"(sum({metric}{selector}) or vector(0))"
-    # A change of the leader changes two series: that of the old leader, and that of the new one.
+    # A change of the leader changes two series: one of the old leader, and one of the new leader.
     transitions = f"(sum(changes({metric}{selector}[1h])) or vector(0)) / 2"
-    # Tolerates one late scrape and one lost scrape.
+    # The timeout tolerates one late scrape and one lost scrape.
     max_failover = f"{math.ceil(cluster.timings.crash_bound + 2 * _seconds(settings.interval))}s"
     yield Alert(
         "Leaderless",

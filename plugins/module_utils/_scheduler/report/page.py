@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Render the status document as one page of HTML."""
+"""Render the status document as an HTML page."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FOOTER = (
     " by the leader's clock. A bar shows the remaining validity of a certificate, and its mark the"
     " start of the renewal window. For the same data as JSON, pass -e status_json=PATH."
 )
-# Column and CSS class of its width, so that the columns of all clusters are aligned.
+# The CSS class of each column sets its width, so that the columns of all clusters are aligned.
 COLUMNS = {
     "Member": "",
     "State": "wide",
@@ -98,7 +98,7 @@ th.wide { width: 14%; } th.drift { width: 12%; } th.bars { width: 15%; } th.shor
 
 
 def render_status_page(document: status.StatusDocument) -> str:
-    """Return the page of a status document."""
+    """Return the HTML page of a status document."""
     clusters = document["clusters"]
     look, made = _look(document["state"]), parse_time(document["time"])
     when = format_time(made) if made else document["time"]
@@ -202,7 +202,7 @@ def _leader_since(cluster: status.ClusterStatus, made: datetime | None) -> str:
     since = parse_time(cluster["leader_since"])
     if not since:
         return ""
-    # By the leader's clock, so that it can be later than the report.
+    # The time is from the leader's clock, so it can be later than the report.
     age = f", for {_span((made - since).total_seconds())}" if made and made >= since else ""
     return f"since {format_time(since)}{age}"
 

@@ -6,8 +6,8 @@
 
 """Evaluate clusters and build the status document of a run.
 
-The table, the JSON file, the page and the metrics are made from this document.
-docs/status.schema.json describes it. If a field is removed or changes its meaning, increase
+The table, the JSON file, the page and the metrics show the content of this document.
+docs/status.schema.json describes its fields. If you remove a field or change its meaning, increase
 SCHEMA_VERSION.
 """
 
@@ -28,30 +28,30 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 
 SCHEMA_VERSION = 1
 STATUS_STATES = ("no_answer", "unhealthy", "failed", "drift", "healthy")
-"""States of members, clusters and runs, worst first. failed: a step of the run failed."""
+"""States of members, clusters and runs, worst first. If a step of the run fails: `failed`."""
 
 MemberPlan = t.Mapping[str, t.Any]
 
 
 class MemberStatus(t.TypedDict):
-    """One host of a cluster."""
+    """The status of a member."""
 
     state: str
     leads: bool
-    compared: bool  # whether the host was compared with its plan; if not, its drift is unknown
-    reasons: list[str]  # why the state is not "healthy", one line each
+    compared: bool  # whether the host was compared with its plan; otherwise its drift is unknown
+    reasons: list[str]  # reasons why the state is not "healthy", one line each
     notes: list[str]  # further information, one line each
     answer: facts.HostResult | None
 
 
 class ClusterStatus(t.TypedDict):
-    """One cluster, unhealthy members first."""
+    """The status of a cluster, with unhealthy members first."""
 
     name: str
     state: str
     leader: str | None  # inventory name
-    holder: str | None  # hostname in the lease, of a member or not
-    leader_since: str | None  # from the lease, by the leader's clock
+    holder: str | None  # hostname in the lease, also if it is not a member
+    leader_since: str | None  # time in the lease, by the leader's clock
     transitions: int | None
     failover: plan.Failover | None
     renew_before_days: float | None
@@ -62,7 +62,7 @@ class ClusterStatus(t.TypedDict):
 
 
 class StatusDocument(t.TypedDict):
-    """The result of one run, unhealthy clusters first."""
+    """The status of all clusters in a run, with unhealthy clusters first."""
 
     schema: int
     time: str
@@ -71,7 +71,7 @@ class StatusDocument(t.TypedDict):
 
 
 class ClusterSettings(t.NamedTuple):
-    """The variables of a cluster that its status needs, and the version table."""
+    """The variables of a cluster that its status depends on, and the version table."""
 
     timings: ElectionTimings
     renew_before: str
@@ -84,13 +84,13 @@ class GatheredResults(t.NamedTuple):
     scope: rollout.PlayScope
     results: rollout.MemberResults
     plans: t.Mapping[str, MemberPlan]
-    before: rollout.MemberResults  # from before any change
+    before: rollout.MemberResults  # results before the first change
 
 
 class Leader(t.NamedTuple):
     """The leader as the members observe it."""
 
-    members: list[str]  # members that hold the lease by their own result
+    members: list[str]  # members that report that they hold the lease
     named: str | None  # the member whose hostname is the holder
     lease: t.Mapping[str, t.Any]
 
@@ -100,7 +100,7 @@ class Leader(t.NamedTuple):
 
 
 def build_document(clusters: t.Iterable[ClusterStatus], time: str) -> StatusDocument:
-    """Return the document of a run, unhealthy clusters first."""
+    """Return the status document of a run, with unhealthy clusters first."""
     ordered = sorted(clusters, key=lambda cluster: STATUS_STATES.index(cluster["state"]))
     return StatusDocument(
         schema=SCHEMA_VERSION, time=time, state=_worst_state(ordered), clusters=ordered
@@ -216,7 +216,7 @@ def _evaluate_member(
             answer=None,
         )
     problems = [] if result["healthy"] else result["problems"] or ["unhealthy, reason unknown"]
-    failures = ["failed or was lost in this run"] if is_lost else []
+    failures = ["failed or became unreachable in this run"] if is_lost else []
     errors = [str(error).removeprefix(f"{name}: ") for error in host_plan.get("errors") or ()]
     differences = [
         *(f"not compared with its plan: {error}" for error in errors),
@@ -237,7 +237,7 @@ def _evaluate_member(
 def _member_notes(result: rollout.MemberResult, host_plan: MemberPlan) -> list[str]:
     notes = [str(limitation) for limitation in host_plan.get("limitations") or ()]
     if (result["probes"] or {}).get("metrics_http") == 200:
-        notes.append("serves plain HTTP too, so that any local user can read its metrics")
+        notes.append("also serves http:// URLs, so any local user can read its metrics")
     return notes + [f"not checked: {check}" for check in result["not_checked"]]
 
 
@@ -263,7 +263,7 @@ def count_healthy(cluster: ClusterStatus) -> int:
 
 
 def describe_leader(cluster: ClusterStatus) -> str:
-    """Return the leader, or else the holder of the lease, in words."""
+    """Describe the leader; without a leader, the holder of the lease."""
     if cluster["leader"]:
         return f"leader: {cluster['leader']}"
     return f"lease holder: {cluster['holder']}" if cluster["holder"] else "no leader"

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Render the status document as lines of text: a table per cluster, with the reasons below it."""
+"""Render the status document as text: a table per cluster, followed by the reasons."""
 
 from __future__ import annotations
 
@@ -40,22 +40,22 @@ TABLE_HEAD = (
     "drift",
 )
 NUMBER_COLUMNS = ("transitions", "served, days", "used, days")
-# A host sets the text of a cell.
+# A hostile host can set a long text in a cell.
 MAX_CELL_WIDTH = 40
 MAX_LINE_LENGTH = 4000
-# With more clusters than this, each healthy cluster is one line.
+# If there are more clusters, each healthy cluster has one line.
 MAX_TABLES = 10
 
 
 class TableLine(t.NamedTuple):
-    """A line of the table, and the state that it shows; "" for none."""
+    """A line of the table with the state that determines its color; "" for none."""
 
     text: str
     state: str = ""
 
 
 def render_table(document: StatusDocument) -> list[TableLine]:
-    """Return the table of each cluster, with the reasons and notes below it."""
+    """Return the table of each cluster, followed by its reasons and notes."""
     clusters = document["clusters"]
     lines: list[TableLine] = []
     for cluster in clusters:

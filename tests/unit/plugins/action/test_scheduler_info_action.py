@@ -179,7 +179,10 @@ def test_invalid_failure_has_a_standard_message() -> None:
         {"msg": []},
     ):
         result = Target(answer).run()
-        assert (result["failed"], result["msg"]) == (True, "the module returned no result")
+        assert (result["failed"], result["msg"]) == (
+            True,
+            "the module returned no result; see its output",
+        )
 
 
 def test_unreachable_host_stays_unreachable() -> None:
@@ -398,7 +401,10 @@ def test_invalid_desired_state_is_rejected_in_one_line(given: dict[str, Any]) ->
         target.fails(**desired(**given))
     else:
         assert "is not a dictionary" in target.fails(**desired(**given))
-    assert target.fails(desired="x") == "desired: is not a dictionary"
+    assert (
+        target.fails(desired="x")
+        == "desired: is not a dictionary; set the desired state from scheduler_plan"
+    )
 
 
 def test_files_of_an_external_ca_are_sent_without_their_paths(ca: Ca, tmp_path: Path) -> None:

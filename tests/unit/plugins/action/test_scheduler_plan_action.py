@@ -101,7 +101,7 @@ def test_input_is_pinned_before_the_first_contact(variables: dict[str, Any], ca:
         (
             {"kube_scheduler_ca_key": "/nowhere/ca-key.pem"},
             (
-                "; if it exists only on a control-plane host (kubeadm: /etc/kubernetes/pki/ca.key),"
+                "; if this key exists only on a control-plane host (kubeadm: /etc/kubernetes/pki/ca.key),"
                 " copy it to the controller, or set kube_scheduler_pki to external"
             ),
         ),
@@ -161,7 +161,7 @@ def test_facts_that_set_role_variables_are_rejected(variables: dict[str, Any]) -
     poisoned = variables | {"ansible_facts": {"kube_scheduler_subject": {"O": "system:masters"}}}
     with pytest.raises(
         AnsibleActionFail,
-        match="m1: its facts set kube_scheduler_subject, which only variables can set",
+        match="m1: facts of this host set kube_scheduler_subject; remove these facts",
     ):
         fixed(poisoned)
 
@@ -260,7 +260,7 @@ def test_instance_step_needs_only_the_name(variables: dict[str, Any]) -> None:
         "/var/lib/kube-ha/batch",
     )
     assert run("instance", variables | {"kube_scheduler_name": "../x"})["failed"]
-    with pytest.raises(AnsibleActionFail, match="its facts set kube_scheduler_name"):
+    with pytest.raises(AnsibleActionFail, match="facts of this host set kube_scheduler_name"):
         run("instance", variables | {"ansible_facts": {"kube_scheduler_name": "kubelet"}})
 
 
@@ -325,7 +325,7 @@ def test_malformed_result_of_the_host_is_a_one_line_error(
 
 
 def test_unusable_result_is_a_one_line_error(variables: dict[str, Any]) -> None:
-    with pytest.raises(AnsibleActionFail, match="m1: its result cannot be used") as caught:
+    with pytest.raises(AnsibleActionFail, match="m1: invalid facts of this host") as caught:
         planned(variables, answer={**FACTS, "process": None})
     one_line(caught.value)
 
@@ -636,7 +636,7 @@ def test_unwritable_report_path_is_rejected(
 def test_monitoring_rejects_facts_that_set_its_variables(variables: dict[str, Any]) -> None:
     given = {**variables, "ansible_facts": {"monitoring_dir": "/root/elsewhere"}}
     with pytest.raises(
-        AnsibleActionFail, match="m1: its facts set monitoring_dir, which only variables can set"
+        AnsibleActionFail, match="m1: facts of this host set monitoring_dir; remove these facts"
     ):
         run("monitoring", given, tables=TABLES, inputs="input")
 
@@ -645,7 +645,7 @@ def test_monitoring_without_known_hosts_is_rejected(variables: dict[str, Any]) -
     found = run("monitoring", variables, tables=TABLES, inputs="input")
     assert (
         found["msg"]
-        == "the variables of no control-plane host are known; run monitoring.yml without --limit and --tags"
+        == "no control-plane host has validated variables; run monitoring.yml without --limit and --tags"
     )
     hostvars = {"m1": {"input": fixed({**variables, "kube_scheduler_bind_address": "0.0.0.0"})}}
     found = run("monitoring", variables, tables=TABLES, inputs="input", hostvars=hostvars)
@@ -669,4 +669,4 @@ def test_monitoring_reads_only_sealed_inputs(variables: dict[str, Any]) -> None:
         hostvars = {host: {"input": value}}
         found = run("monitoring", variables, tables=TABLES, inputs="input", hostvars=hostvars)
         assert found["failed"], host
-        assert found["msg"].startswith("the variables of no control-plane host are known")
+        assert found["msg"].startswith("no control-plane host has validated variables")

@@ -234,7 +234,7 @@ def test_adoption_shows_each_flag() -> None:
         "m1", host("--v=4", drop_ins=[OTHER]), compared("--v=4", "--kubeconfig=/mine"), "k8s"
     )
     assert comparison == [
-        "m1: adopts kube-scheduler.service, which this role did not create; its files are kept as the previous set",
+        "m1: adopts kube-scheduler.service, which this role did not create; the role keeps the existing files as the previous file set",
         "m1: --v=4 becomes --v=2",
         "m1: --kubeconfig=/mine is removed",
         "m1: --config=/etc/kubernetes/kube-scheduler.yaml is added",
@@ -274,9 +274,7 @@ def test_drop_ins_are_rejected_without_adopt() -> None:
     unit = host(drop_ins=[OTHER, "/run/systemd/system/kube-scheduler.service.d/x.conf"])["unit"]
     first, second = adopt.check_drop_ins("m1", unit, adopt=False, prefix=PREFIX)
     assert first.endswith("or set kube_scheduler_adopt to true to set it aside")
-    assert second.endswith(
-        "use kube_scheduler_extra_args or kube_scheduler_config for its settings"
-    )
+    assert second.endswith("set kube_scheduler_extra_args or kube_scheduler_config instead")
     assert adopt.check_drop_ins("m1", unit, adopt=True, prefix=PREFIX) == [second]
 
 
@@ -296,7 +294,7 @@ def test_static_pod_is_rejected_without_adopt(pid: int) -> None:
     lines = adopt.describe_adoption("m1", comparison, compared("--v=4"), "k8s")
     assert (
         lines[0]
-        == f"m1: adopts the static pod {POD}, which this role did not create; its files are kept as the previous set"
+        == f"m1: adopts the static pod {POD}, which this role did not create; the role keeps the existing files as the previous file set"
     )
     assert lines[-1] == f"m1: {POD} is set aside"
     [fault] = lost_errors("--v=4", pod=POD, pid=pid)
@@ -304,7 +302,10 @@ def test_static_pod_is_rejected_without_adopt(pid: int) -> None:
         f"m1: the static pod {POD} runs a scheduler that this role did not create, and --v=4 would be lost"
     )
     assert adopt.check_static_pod("m1", comparison["unit"], adopt=False, prefix=PREFIX) == [
-        f"m1: the static pod {POD} runs the scheduler; set kube_scheduler_adopt to true to set it aside when this host is rolled, or remove it"
+        (
+            f"m1: the static pod {POD} runs the scheduler; remove the static pod, or set kube_scheduler_adopt to true,"
+            " so that the role sets it aside when it rolls this host"
+        )
     ]
     assert adopt.list_set_aside_files(comparison["unit"], adopt=False) == []
     assert adopt.check_static_pod("m1", comparison["unit"], adopt=True, prefix=PREFIX) == []

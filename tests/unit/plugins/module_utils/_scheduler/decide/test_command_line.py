@@ -217,7 +217,7 @@ def test_rendered_version_accepts_its_flags(minor: str) -> None:
             {"extra_args": {"no_such-flag": "x"}},
             (
                 "kube_scheduler_extra_args: no-such-flag: kube-scheduler 1.37.2 has no flag --no-such-flag, "
-                "and no supported version has it; remove it, or check --help"
+                "and neither has another supported version; correct or remove this flag"
             ),
         ),
         (
@@ -234,7 +234,7 @@ def test_rendered_version_accepts_its_flags(minor: str) -> None:
             "1.37.2",
             {"extra_args": {"kube-api-qps": 100}},
             (
-                "kube_scheduler_extra_args: kube-api-qps: kube-scheduler 1.37.2 silently ignores --kube-api-qps beside a configuration file; "
+                "kube_scheduler_extra_args: kube-api-qps: kube-scheduler 1.37.2 silently ignores --kube-api-qps if it has a configuration file; "
                 "use kube_scheduler_config: {clientConnection: {qps: …}}"
             ),
         ),
@@ -243,7 +243,7 @@ def test_rendered_version_accepts_its_flags(minor: str) -> None:
             {"extra_args": {"leader-elect-resource-lock": "leases"}},
             (
                 "kube_scheduler_extra_args: leader-elect-resource-lock: kube-scheduler 1.20.2 silently ignores "
-                "--leader-elect-resource-lock beside a configuration file; use kube_scheduler_config: {leaderElection: {resourceLock: …}}"
+                "--leader-elect-resource-lock if it has a configuration file; use kube_scheduler_config: {leaderElection: {resourceLock: …}}"
             ),
         ),
         (
@@ -254,7 +254,7 @@ def test_rendered_version_accepts_its_flags(minor: str) -> None:
         (
             "1.37.2",
             {"extra_args": {"vmodule": "a=1\nExecStartPre=/bin/true"}},
-            "kube_scheduler_extra_args: vmodule: its value contains a control character, which a unit cannot pass; remove it",
+            "kube_scheduler_extra_args: vmodule: its value contains a control character, which a unit file cannot contain; remove it",
         ),
         (
             "1.37.2",
@@ -271,8 +271,8 @@ def test_rendered_version_accepts_its_flags(minor: str) -> None:
             {"config": {"healthzBindAddress": ""}},
             (
                 "kube_scheduler_config: healthzBindAddress: kube-scheduler 1.37.2 uses "
-                "kubescheduler.config.k8s.io/v1, which has no such field; only v1alpha1, v1alpha2, v1beta1, "
-                "v1beta2 have it; use kube_scheduler_bind_address and kube_scheduler_secure_port"
+                "kubescheduler.config.k8s.io/v1, which has no such field; the field exists only in v1alpha1, v1alpha2, v1beta1, "
+                "v1beta2; use kube_scheduler_bind_address and kube_scheduler_secure_port"
             ),
         ),
         (
@@ -307,7 +307,7 @@ def test_rendered_version_accepts_its_flags(minor: str) -> None:
             (
                 "1.37.2",
                 settings,
-                f"{option}: false would make all schedulers place pods at once, without a leader; remove it",
+                f"{option}: false would disable leader election, so all members would schedule pods at once; remove this setting",
             )
             for settings, option in (
                 (
@@ -323,7 +323,7 @@ def test_rendered_version_accepts_its_flags(minor: str) -> None:
         (
             "1.37.2",
             {"binary": "+/opt/k8s/bin/kube-scheduler"},
-            "kube_scheduler_bin_dir: a unit cannot start '+/opt/k8s/bin/kube-scheduler'; use letters, digits, ., _, - and /",
+            "kube_scheduler_bin_dir: a unit cannot start '+/opt/k8s/bin/kube-scheduler'; set a path of letters, digits, ., _, - and /",
         ),
     ],
 )
@@ -356,7 +356,7 @@ def member(version: str, lock: str = "") -> dict[str, Any]:
             {},
             (
                 "kube_scheduler_config: leaderElection: resourceLock: leases shares no object with endpoints, the current "
-                "lock of m1.example, so that there would be two leaders; "
+                "lock of m1.example, so there would be two leaders; "
                 "first run with kube_scheduler_config={leaderElection: {resourceLock: endpointsleases}}, then again with leases"
             ),
         ),
@@ -456,6 +456,6 @@ def test_lock_object_of_running_members_is_kept(field: str) -> None:
     assert run("1.37.2", config=config)["problems"] == []
     [problem] = run("1.37.2", config=config, running=[member])["problems"]
     assert (
-        "is not kube-system/kube-scheduler, the current lock of m1.example, so that there would be two leaders"
+        "is not kube-system/kube-scheduler, the current lock of m1.example, so there would be two leaders"
         in problem
     )

@@ -195,7 +195,7 @@ def test_unreachable_apiserver_causes_a_warning() -> None:
         "me": "m3",
     }
     assert apiserver_warnings(**given) == [
-        "kube_scheduler_apiservers: one is not reachable from m3, so that its version cannot be compared with 1.37.2: https://192.0.2.9: timed out"
+        "kube_scheduler_apiservers: an apiserver is not reachable from m3: https://192.0.2.9: timed out; check manually that it is not older than 1.37.2"
     ]
     assert apiserver_warnings(**given, runs="1.37.2") == []
     there = {**away, "reachable": True, "version": "v1.37.2", "error": None}
@@ -220,7 +220,7 @@ def test_apiserver_certificate_for_another_name_is_rejected() -> None:
             {"architecture": "riscv64"},
             "m1: kube-scheduler is not released for architecture riscv64",
         ),
-        ({"systemd_version": 0}, "m1: systemd does not run, but must run the scheduler"),
+        ({"systemd_version": 0}, "m1: systemd is not running, but the scheduler needs it"),
         (
             {
                 "apiserver": {
@@ -237,7 +237,7 @@ def test_apiserver_certificate_for_another_name_is_rejected() -> None:
         ),
         (
             {"clock_offset": -301.0},
-            "m1: its clock differs from the controller's by -301.0 s, so that certificates would be invalid there",
+            "m1: clock differs from the controller's clock by -301.0 s, so new certificates would be invalid on this host",
         ),
         (
             {"port": {"number": 10259, "held_by": "python3 (pid 7, x.service)", "ours": False}},
@@ -256,7 +256,7 @@ def test_apiserver_certificate_for_another_name_is_rejected() -> None:
                     "static_pod": "",
                 }
             },
-            "m1: /etc/systemd/system/x.service.d/o.conf changes the unit; remove it, and use kube_scheduler_extra_args or",
+            "m1: /etc/systemd/system/x.service.d/o.conf changes the unit; remove it, and set kube_scheduler_extra_args or",
         ),
         (
             {
@@ -325,11 +325,11 @@ OWN: dict[str, Any] = {
         ),
         (
             {"lease": "kube-system/kube-scheduler"},
-            "kube_scheduler_config: leaderElection: the lock kube-system/kube-scheduler is also used by batch.service on m1, so that only one of them",
+            "kube_scheduler_config: leaderElection: the lock kube-system/kube-scheduler is also used by batch.service on m1, so only one of both",
         ),
         (
             {"schedulers": ["batch", "default-scheduler"]},
-            "kube_scheduler_config: the schedulerName default-scheduler is also used by batch.service on m1, so that both would place the same pods;",
+            "kube_scheduler_config: the schedulerName default-scheduler is also used by batch.service on m1, so both would schedule the same pods;",
         ),
         (
             {"paths": ["/etc/kubernetes/kube-scheduler.kubeconfig"]},
@@ -364,7 +364,7 @@ def test_missing_version_twin_or_libraries_are_rejected() -> None:
         "kube_scheduler_version: not set, and no scheduler runs on m1" in host_errors(version="")[0]
     )
     assert (
-        "m1 and m2 have the same hostname m1.example, so that the lease cannot distinguish them"
+        "m1 and m2 have the same hostname m1.example, but the lease identifies a member by its hostname"
         in host_errors(twins=("m2",))[0]
     )
     [line] = host_errors(
@@ -377,6 +377,6 @@ def test_missing_version_twin_or_libraries_are_rejected() -> None:
 
 def test_small_clock_offset_is_a_warning() -> None:
     assert warn_about_host("m1", {**HOST, "clock_offset": 31.0}) == [
-        "m1: its clock differs from the controller's by 31.0 s"
+        "m1: clock differs from the controller's clock by 31.0 s; synchronize both clocks"
     ]
     assert warn_about_host("m1", {**HOST, "clock_offset": 29.0}) == []

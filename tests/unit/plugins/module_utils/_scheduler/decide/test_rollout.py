@@ -131,7 +131,10 @@ def test_gate_rejects_a_skipped_member() -> None:
 def test_failed_member_stops_the_rollout() -> None:
     assert gate(1, failed="m1") == ([], True, "", False)
     [line] = gate(3, failed="m1").errors
-    assert line == "rollout stopped because m1 failed; the remaining members are unchanged"
+    assert (
+        line
+        == "rollout stopped because m1 failed; the remaining members are unchanged; fix the cause and run again"
+    )
 
 
 SICK: dict[str, Any] = {"healthy": False, "problems": ["readiness: HTTP 500"]}
@@ -144,7 +147,7 @@ def test_unhealthy_member_stops_the_rollout(name: str) -> None:
     A waiting member that was healthy at the start also stops the rollout.
     """
     outcome = gate(1, "m1", now=results(**{name: SICK}))
-    reason = f"{name} became unhealthy (readiness: HTTP 500); the remaining members are unchanged"
+    reason = f"{name} became unhealthy (readiness: HTTP 500); the remaining members are unchanged; fix the cause and run again"
     assert outcome == ([], True, reason, False)
     assert gate(2, "m1", blocked={"m3": reason}) == ([], True, "", False)
     assert gate(3, "m1", blocked={"m3": reason, "m2": reason}).errors == [reason]
@@ -211,7 +214,11 @@ def test_gate_opens_if_no_member_was_healthy() -> None:
         ({"drift": []}, "1.37.2", ""),
         ({"drift": []}, "", ""),
         (SICK, "1.37.2", "m1: unhealthy after the roll: readiness: HTTP 500"),
-        ({"drift": []}, "1.36.1", "m1: runs 1.37.2 after the roll instead of 1.36.1"),
+        (
+            {"drift": []},
+            "1.36.1",
+            "m1: runs 1.37.2 after the roll instead of 1.36.1; see its journal",
+        ),
         (
             {},
             "1.37.2",
@@ -268,7 +275,7 @@ def test_handover_is_described() -> None:
     assert rollout.describe_handover("m2", seen, 4.4) == [line]
     kept = {**seen, "seconds": 16.0, "released": False}
     assert rollout.describe_handover("m2", kept, 4.4)[1:] == [
-        "m2: did not release its lease; the lease expired: 16 s instead of at most 4.4 s; see its journal"
+        "m2: did not release its lease; the lease expired: 16 s instead of at most 4.4 s; see the journal of the scheduler"
     ]
     # If a version never releases the lease, each handover takes that long.
     assert len(rollout.describe_handover("m2", kept, 23.8)) == 1
@@ -309,13 +316,16 @@ NOW = datetime(2026, 11, 25, tzinfo=timezone.utc)
         ),
         (
             {"changed": True, "not_after": ""},
-            "m1: the certificate of its previous set is missing or unreadable",
+            "m1: the certificate of the previous file set is missing or unreadable",
         ),
         (
             {"changed": True, "not_after": "2026-11-26T00:00:00"},
-            "m1: the certificate of its previous set is missing",
+            "m1: the certificate of the previous file set is missing",
         ),
-        ({"changed": True, "not_after": "x"}, "m1: the certificate of its previous set is missing"),
+        (
+            {"changed": True, "not_after": "x"},
+            "m1: the certificate of the previous file set is missing",
+        ),
     ],
 )
 def test_previous_set_that_cannot_be_restored_is_rejected(
@@ -435,8 +445,14 @@ def test_missing_holder_is_no_disagreement() -> None:
             {"m1": {"healthy": False, "problems": ["readiness: HTTP 500"]}},
             "m1: readiness: HTTP 500",
         ),
-        ({"m3": {"holder": "m3"}}, "the members report different leaders: m2.example, m3.example"),
-        ({"m1": {"process": {"version": "1.36.1"}}}, "m1: runs version 1.36.1 instead of 1.37.2"),
+        (
+            {"m3": {"holder": "m3"}},
+            "the members report different leaders: m2.example, m3.example; check that all members use the same lock and etcd cluster",
+        ),
+        (
+            {"m1": {"process": {"version": "1.36.1"}}},
+            "m1: runs version 1.36.1 instead of 1.37.2; run site.yml again",
+        ),
         (
             {"m1": {"drift": DRIFT}},
             "m1: differs from its plan: config: /etc/kubernetes/kube-scheduler.yaml: content differs",
@@ -451,7 +467,7 @@ def test_foreign_holder_is_an_error_with_all_results() -> None:
     foreign = {"holder": "x"}
     outcome = fine(m1=foreign, m2=foreign, m3=foreign)
     assert verdict(outcome) == [
-        "holder x.example is not in the group: removed without uninstall? its hosts are m1.example, m2.example, m3.example"
+        "lease holder x.example is not a member (members: m1.example, m2.example, m3.example); add its host to the group, or uninstall the scheduler there"
     ]
     more = scope("m1 m2 m3 m4", playing="m1 m2 m3")
     assert verdict(outcome, play=more) == []
@@ -509,7 +525,7 @@ def test_last_schedulers_are_not_removed() -> None:
     ):
         [line] = removal(lease=lease).errors
         assert line.startswith(
-            "m1: the lease was not observed to move, so that it is unknown whether a scheduler would remain"
+            "m1: no renewal of the lease was observed, so no remaining scheduler is known"
         )
         assert line.endswith("or say so")
 

@@ -171,8 +171,8 @@ def test_later_step_never_goes_back() -> None:
 def test_issue_requires_apiserver_that_accepts_new_ca() -> None:
     at = host(certificates_of(FORMER, FORMER, NEXT), next_accepted=False, next_serves=False)
     line = (
-        "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, does not accept a certificate of this CA; add the CA to the"
-        " file of its --client-ca-file, beside the previous CA, restart the apiserver, and run again"
+        "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, does not accept a certificate of this CA; add this CA to the"
+        " file of the apiserver's --client-ca-file, beside the previous CA, restart the apiserver, and run rotate.yml again"
     )
     assert rotation.check_step("m1", "issue", at, BOTH, PREFIX) == [line]
     assert rotation.check_step("m1", "drop", at, BOTH, PREFIX) == [line]
@@ -194,8 +194,8 @@ def test_issue_requires_apiserver_that_accepts_new_ca() -> None:
 def test_drop_requires_apiserver_certificate_of_new_ca() -> None:
     at = certificates_of(NEXT, FORMER, NEXT)
     line = (
-        "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, still serves a certificate that is not of this CA; replace that certificate"
-        " and run again; until then, the previous CA remains trusted"
+        "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, still serves a certificate that this CA did not sign;"
+        " replace that certificate and run rotate.yml again; until then, the role keeps the trust in the previous CA"
     )
     waits = host(at, next_accepted=True, next_serves=False)
     assert rotation.check_step("m1", "drop", waits, BOTH, PREFIX) == [line]
@@ -279,19 +279,19 @@ def test_signing_ca_follows_the_step() -> None:
             {"pki": "provided"},
             "leaf",
             [],
-            "kube_scheduler_pki: with provided, the role does not issue the pairs; replace the files in",
+            "kube_scheduler_pki: with provided, the role does not issue key pairs; replace the files of",
         ),
         (
             {"pki": "provided", "new_ca_cert": "/n.pem", "new_ca_key": "/k.pem"},
             None,
             [],
-            "kube_scheduler_new_ca_cert: with kube_scheduler_pki provided, the role does not sign; set kube_scheduler_ca_cert and",
+            "kube_scheduler_new_ca_cert: with kube_scheduler_pki provided, the role does not sign; unset this variable, and set",
         ),
         (
             {"new_ca_cert": "/n.pem", "new_ca_key": "/k.pem"},
             "ca",
             ["m3"],
-            "rotate: ca must include all members, but m3 would be excluded; run without --limit and serial",
+            "rotate: a rotation of the CA must include all members, but m3 would be excluded; run without --limit and serial",
         ),
     ],
 )
@@ -438,10 +438,12 @@ def test_certificate_table_lists_all_files() -> None:
 
 def test_remaining_certificate_fails_the_rotation() -> None:
     assert rotation.evaluate_rotation("m1", result(), ["00:12"]) == []
-    assert rotation.evaluate_rotation("m1", None, []) == ["m1: no usable result from this host"]
+    assert rotation.evaluate_rotation("m1", None, []) == [
+        "m1: no usable result from this host; see its failed tasks"
+    ]
     assert rotation.evaluate_rotation("m1", result(problems=["x"]), ["00:11"]) == [
         "m1: x",
-        "m1: /etc/kubernetes/cert/kube-scheduler.pem still contains the certificate that must be replaced",
+        "m1: /etc/kubernetes/cert/kube-scheduler.pem still contains the certificate that must be replaced; run rotate.yml again",
     ]
 
 

@@ -420,7 +420,7 @@ def test_defaults_are_valid() -> None:
         ),
         (
             {"binary_source": "controller"},
-            "kube_scheduler_binary_url: https://dl.k8s.io is not an absolute path; with kube_scheduler_binary_source",
+            "kube_scheduler_binary_url: https://dl.k8s.io is not an absolute path; set a directory on the controller",
         ),
         (
             {"ca_key": "ca-key.pem", "metrics_cert": "~/m.pem", "metrics_key": "/m"},
@@ -491,7 +491,7 @@ def test_checksum_is_selected_by_version() -> None:
             SHA256,
             {},
             {
-                "missing": "kube_scheduler_binary_url: /b does not exist on the controller; download it from the"
+                "missing": "kube_scheduler_binary_url: /b does not exist on the controller; download this file from the"
             },
         ),
         (
@@ -536,11 +536,11 @@ def test_controller_binary_has_checksum(
         ),
         (
             {"m1": "10.0.0.256", "m2": "192.0.2.2", "m3": "m3.example"},
-            "kube_scheduler_address: not an IP address of a host: m1 has 10.0.0.256, m3 has m3.example; set kube_scheduler_address for it",
+            "kube_scheduler_address: not the IP address of a host: m1 has 10.0.0.256, m3 has m3.example; set kube_scheduler_address for each",
         ),
         (
             {"m1": "0.0.0.0", "m2": "224.0.0.1", "m3": "192.0.2.3/24"},
-            "kube_scheduler_address: not an IP address of a host: m1 has 0.0.0.0, m2 has 224.0.0.1, m3 has 192.0.2.3/24; set",
+            "kube_scheduler_address: not the IP address of a host: m1 has 0.0.0.0, m2 has 224.0.0.1, m3 has 192.0.2.3/24; set",
         ),
         (
             {"m1": "2001:db8::1", "m2": "2001:DB8:0::1"},

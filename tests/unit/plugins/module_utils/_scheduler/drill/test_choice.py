@@ -72,10 +72,10 @@ def test_unhealthy_member_that_is_no_target_is_allowed() -> None:
 
 def test_all_healthy_members_as_targets_are_rejected() -> None:
     assert rejected(("m1", "m2", "m3")).endswith(
-        "are all the healthy members; leave out at least one healthy member"
+        "are all healthy members; leave out at least one of them"
     )
     assert rejected(("m1", "m2"), m3=UNHEALTHY) == (
-        "drill_targets: m1, m2 are all the healthy members; leave out at least one healthy member"
+        "drill_targets: m1, m2 are all healthy members; leave out at least one of them"
     )
 
 
@@ -95,7 +95,7 @@ def test_fewer_than_two_healthy_members_are_rejected() -> None:
 def test_unknown_or_unhealthy_target_is_rejected() -> None:
     assert rejected(("m9",)) == "drill_targets: not in the cluster: m9; select from m1, m2, m3"
     assert rejected(("m3",), m3=UNHEALTHY) == (
-        "m3 is unhealthy and cannot be a drill target: readiness: HTTP 500"
+        "m3 is unhealthy: readiness: HTTP 500; set drill_targets to healthy members"
     )
     assert rejected(m1=UNHEALTHY).startswith("m1 is unhealthy")
 
@@ -137,7 +137,7 @@ def test_undo_after_is_longer_than_the_measurement() -> None:
     choice = chosen()
     assert choice["undo_after"] >= choice["deadline"] + UNDO_MARGIN_S
     assert rejected(undo_after=10) == (
-        "drill_undo_after: 10 s would remove the fault during the measurement; set 31 or more"
+        "drill_undo_after: 10 s would remove the fault during the measurement; set at least 31"
     )
     accepted = choose(DrillRequest("stop", undo_after=31), MEMBERS, health(), TABLE)
     assert accepted["undo_after"] == 31

@@ -189,7 +189,7 @@ def test_fault_is_not_injected_without_a_timer(proc: FakeProc) -> None:
         ({"unit": "a b.service"}, "unit: 'a b.service' is not the name of a service"),
         ({"unit": "$(id).service"}, "unit: '$(id).service' is not the name of a service"),
         ({"undo_after": 0}, "undo_after: 0 is out of range; set 1 to 3600 seconds"),
-        ({"kind": "partition", "apiserver": ""}, "apiserver: not set; a partition needs"),
+        ({"kind": "partition", "apiserver": ""}, "apiserver: not set; set the URL"),
         (
             {"kind": "partition", "apiserver": "http://x"},
             "apiserver: the server 'http://x' is not https",
@@ -219,7 +219,8 @@ def test_partition_without_a_firewall_command_is_rejected(
     monkeypatch.setattr("shutil.which", lambda name: name)
     host.fails["iptables"] = (2, "", "iptables: No chain/target/match by that name.\n")
     assert rejected(host, proc) == (
-        "iptables rejects the rule for the scheduler's user: iptables: No chain/target/match by that name."
+        "iptables rejects the rule for the scheduler's user (iptables: No chain/target/match by that name.);"
+        " use stop, kill or freeze"
     )
     assert host.did[-1] == f"systemctl stop -- {fault.UNDO_TIMER}"
 
@@ -228,7 +229,7 @@ def test_partition_that_would_affect_other_processes_is_rejected(proc: FakeProc)
     proc.place(8, uid=999, comm="etcd", cgroup="/system.slice/etcd.service")
     host = Host(kind="partition")
     assert rejected(host, proc).startswith(
-        "etcd (pid 8, etcd.service) runs as the scheduler's user too"
+        "etcd (pid 8, etcd.service) also runs as the scheduler's user"
     )
     proc.end(7)
     proc.place(7, uid=0)

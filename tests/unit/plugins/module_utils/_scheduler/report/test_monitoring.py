@@ -132,7 +132,7 @@ def test_external_pki_results_in_a_warning() -> None:
     assert result.identities == []
     [warning] = result.warnings
     assert warning == (
-        "kube_masters: the controller does not sign its certificates; put a client certificate with"
+        "kube_masters: the controller does not sign certificates of this cluster; create a client certificate with"
         f" O=system:monitoring at {DIR}/kube_masters.pem and its key at"
         f" {DIR}/kube_masters-key.pem, readable by the group prometheus"
     )
@@ -154,7 +154,7 @@ def test_version_with_plain_http_is_rejected() -> None:
     result = monitoring.list_scrape_errors(cluster(version="1.12.10"), VERSIONS, PREFIX)
     assert len(result) == 3
     assert result[0].startswith(
-        "kube_scheduler_version: 1.12.10 on m1 serves metrics over plain HTTP only; upgrade"
+        "kube_scheduler_version: 1.12.10 on m1 serves metrics without TLS only; upgrade"
     )
     assert monitoring.list_scrape_errors(cluster(version="1.13.12"), VERSIONS, PREFIX) == []
 
@@ -217,19 +217,25 @@ def test_rules_use_the_metrics_of_the_version(
     [
         (
             {"dir": "etc"},
-            "monitoring_dir: 'etc' is not an absolute path of letters, digits and ._@-",
+            "monitoring_dir: 'etc' is not valid; set an absolute path of letters, digits and ._@-",
         ),
-        ({"group": "a b"}, "monitoring_group: 'a b' is not a group name"),
-        ({"service": "a;b"}, "monitoring_service: 'a;b' is not a unit name"),
-        ({"server_name": "a b"}, "monitoring_server_name: 'a b' is not a DNS name or an address"),
-        ({"interval": "1.5m"}, "monitoring_interval: '1.5m' is not a duration such as 15s"),
+        ({"group": "a b"}, "monitoring_group: 'a b' is not valid; set a group name"),
+        ({"service": "a;b"}, "monitoring_service: 'a;b' is not valid; set a unit name"),
+        (
+            {"server_name": "a b"},
+            "monitoring_server_name: 'a b' is not valid; set a DNS name or an address",
+        ),
+        (
+            {"interval": "1.5m"},
+            "monitoring_interval: '1.5m' is not valid; set a duration such as 15s",
+        ),
         (
             {"alerts": {"down": "soon"}},
-            "monitoring_alerts: down: 'soon' is not a duration such as 90s, 5m or 30d",
+            "monitoring_alerts: down: 'soon' is not a duration; set one such as 90s, 5m or 30d",
         ),
         (
             {"alerts": {"down": ""}},
-            "monitoring_alerts: down: '' is not a duration such as 90s, 5m or 30d",
+            "monitoring_alerts: down: '' is not a duration; set one such as 90s, 5m or 30d",
         ),
     ],
 )

@@ -95,7 +95,7 @@ def test_notes_come_last() -> None:
     assert texts(found)[5:] == [
         "failover: at most 23.8 s after a crash, 23.8 s after a stop",
         "m1: no credentials",
-        "m2: serves plain HTTP too, so that any local user can read its metrics",
+        "m2: also serves http:// URLs, so any local user can read its metrics",
         "m2: not checked: metrics",
     ]
     assert found["state"] == "healthy"
@@ -114,7 +114,7 @@ def test_host_without_a_comparison_has_unknown_drift() -> None:
 def test_host_that_was_lost_after_its_result_has_failed() -> None:
     found = cluster(three(), play_scope(batch="m1 m3", lost="m2"))
     assert (found["state"], next(iter(found["members"]))) == ("failed", "m2")
-    assert status.list_reasons(document(found)) == ["m2: failed or was lost in this run"]
+    assert status.list_reasons(document(found)) == ["m2: failed or became unreachable in this run"]
 
 
 def test_unhealthy_host_without_problems_has_a_reason() -> None:
@@ -137,7 +137,7 @@ def test_columns_fit_long_names_and_shorten_text_from_hosts() -> None:
 def test_foreign_holder_is_an_error_of_the_cluster() -> None:
     foreign = {"lease": lease("x.example")}
     found = cluster(three(m1=foreign, m2=foreign, m3=foreign))
-    reason = "holder x.example is not in the group: removed without uninstall? its hosts are m1.example, m2.example, m3.example"
+    reason = "lease holder x.example is not a member (members: m1.example, m2.example, m3.example); add its host to the group, or uninstall the scheduler there"
     assert status.list_reasons(document(found)) == [f"kube_masters: {reason}"]
     assert (found["state"], found["leader"], found["holder"]) == ("unhealthy", None, "x.example")
     assert "lease holder: x.example" in texts(found)[0]
@@ -153,7 +153,9 @@ def test_released_lease_means_no_leader() -> None:
 
 def test_members_that_report_different_leaders_are_an_error() -> None:
     found = cluster(three(m3={"lease": lease("m3.example")}))
-    assert found["reasons"] == ["the members report different leaders: m1.example, m3.example"]
+    assert found["reasons"] == [
+        "the members report different leaders: m1.example, m3.example; check that all members use the same lock and etcd cluster"
+    ]
     assert [name for name, each in found["members"].items() if each["leads"]] == ["m1", "m3"]
 
 
