@@ -49,7 +49,7 @@ options:
     default: 0
   admin_kubeconfig:
     description:
-      - Path on the controller of a kubeconfig. Its user must be authorized to read the lease and to
+      - Path, on the controller, of a kubeconfig. Its user must be authorized to read the lease and to
         create namespaces and pods.
       - Required with O(step=measure).
     type: path

@@ -117,12 +117,12 @@ options:
     type: str
   next_ca_path:
     description:
-      - Path on the controller of a CA certificate. Its CA signs a client certificate for ten
+      - Path, on the controller, of a CA certificate. Its CA signs a client certificate for ten
         minutes, instead of O(next_cert).
       - Only the action plugin uses this option. It reads the file as the user that runs Ansible.
     type: path
   next_ca_privatekey_path:
-    description: Path on the controller of the private key of O(next_ca_path).
+    description: Path, on the controller, of the private key of O(next_ca_path).
     type: path
   serving_ca:
     description:
@@ -185,16 +185,16 @@ options:
     type: str
   metrics_ca_path:
     description:
-      - Path on the controller of a CA certificate. Its CA signs a client certificate with
+      - Path, on the controller, of a CA certificate. Its CA signs a client certificate with
         O=C(system:monitoring) for ten minutes, instead of O(metrics_cert).
       - Only the action plugin uses this option. It reads the file as the user that runs Ansible. If
         it cannot sign the certificate, RV(not_checked) contains the check and the reason.
     type: path
   metrics_ca_privatekey_path:
-    description: Path on the controller of the private key of O(metrics_ca_path).
+    description: Path, on the controller, of the private key of O(metrics_ca_path).
     type: path
   metrics_ca_privatekey_passphrase_file:
-    description: Path on the controller of a file with the passphrase of
+    description: Path, on the controller, of a file with the passphrase of
       O(metrics_ca_privatekey_path).
     type: path
   probe:
@@ -271,12 +271,12 @@ options:
         suboptions:
           certificate_source:
             description:
-              - Path on the controller of the certificate. The action plugin reads it. If the file
+              - Path, on the controller, of the certificate. The action plugin reads it. If the file
                 is missing, this is drift.
             type: path
           privatekey_source:
             description:
-              - Path on the controller of the private key. The action plugin reads it. If the file
+              - Path, on the controller, of the private key. The action plugin reads it. If the file
                 is missing, this is drift.
             type: path
           certificate_sha256:
@@ -739,7 +739,7 @@ port:
       elements: str
       sample: [127.0.0.1]
     held_by:
-      description: Name and ID of the process that listens on the port. Empty for no process.
+      description: Name and ID of the process that listens on the port. Empty if no process listens.
       type: str
       sample: kube-scheduler (pid 4711)
     ours:

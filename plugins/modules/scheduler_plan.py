@@ -429,11 +429,11 @@ identities:
       type: str
       sample: /etc/prometheus/kube-scheduler/kube_masters-key.pem
     ca_cert:
-      description: Path on the controller of the CA certificate that signs the client certificate.
+      description: Path, on the controller, of the CA certificate that signs the client certificate.
       type: str
       sample: /etc/kubernetes/cert/ca.pem
     ca_key:
-      description: Path on the controller of the private key of the CA that signs the client
+      description: Path, on the controller, of the private key of the CA that signs the client
         certificate.
       type: str
       sample: /etc/kubernetes/cert/ca-key.pem

@@ -219,7 +219,7 @@ options:
     type: path
   certificate_source:
     description:
-      - Path on the controller of the issued certificate and its intermediates, with
+      - Path, on the controller, of the issued certificate and its intermediates, with
         O(ca_on=external). You or your CA create this file.
       - The certificate can have more names than the task, and other attributes of the subject than
         CN and O.

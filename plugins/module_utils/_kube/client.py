@@ -56,7 +56,7 @@ STATUS_REMEDIES = {
 class StatusError(KubeError):
     """The server responded with a status other than 2xx.
 
-    `kind` is a value of STATUS_KINDS, server_error or bad_request.
+    `kind` is `server_error`, `bad_request` or a value of `STATUS_KINDS`.
     """
 
     def __init__(self, where: str, response: Response) -> None:

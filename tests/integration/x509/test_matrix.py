@@ -51,7 +51,7 @@ NAMES: dict[str, tuple[list[str], str]] = {
     "idn": (["bücher.example"], "xn--bcher-kva.example"),
     "email": (["a@example.com"], "-"),
     "uri": (["https://example.com/x"], "-"),
-    # pkilint rejects wildcards, single labels and such URI schemes, but clusters use them.
+    # pkilint rejects wildcards, names of one label and the URI scheme spiffe, but clusters use them.
     "foreign": (
         ["m1", "*.svc.cluster.local", "spiffe://cluster.local/ns/kube-system"],
         "x.svc.cluster.local",

@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Stage, promote and restore the set of files that one unit runs from.
+"""Stage, promote and roll back the file set that one unit runs from.
 
 The file set directory contains:
 
-- `staged/NAME`: the files of the staged set, which the next promotion makes live
+- `staged/NAME`: the staged files, which the next promotion makes live
 - `previous/NAME`: the files that were live before the last promotion
 - `previous.old`: an older previous set, which replaces `previous` if a promotion is rolled back
 - `record.json`: the record of staged and promoted sets

@@ -89,7 +89,7 @@ def find_drift(
         ("process", _compare_process(desired, fileset, digest, observed["process"], host)),
     ]
     if not any(reasons for _part, reasons in parts):
-        # If the host has other drift, the staged copies can differ from the live files as intended.
+        # With other drift, the next rollout can intend a difference of staged and live files.
         parts.append(("staged", _compare_staged(fileset)))
     drift = [
         facts.Drift(part=part, reason=_to_line(reason))
