@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.release import __version__ as ansible_version
-from packaging import version
 
 from tests.support.pki import Ca, spare
 from tests.support.simulation import Outcome, Simulation, compared
@@ -311,12 +309,7 @@ def test_strings_of_extra_vars_keep_their_meaning(tmp_path: Path) -> None:
     assert run.code == 0, run.output
     assert "pending on m1: config: differs" in run.text
     assert run.rolled == []
-    # Before ansible-core 2.19, the result of a template is text, which the module converts to a
-    # number.
-    text = version.parse(ansible_version) < version.parse("2.19")
-    assert [options["port"] for options in run.options("m1", "gather")] == [
-        "10259" if text else 10259
-    ]
+    assert [options["port"] for options in run.options("m1", "gather")] == [10259]
     cluster.change("m2", "gather", missing_libraries=["yaml"])
     run = cluster.run("playbooks/site.yml", *words)
     refused(run, "gather")
