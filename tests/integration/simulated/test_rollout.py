@@ -265,7 +265,7 @@ def test_rollback_needs_no_ca_key(cluster: Simulation) -> None:
     [
         (
             {"not_after": "2026-01-01T00:00:00+00:00"},
-            "m1: the certificate of its previous set expired on 2026-01-01",
+            "m1: the certificate of the previous file set expired on 2026-01-01",
         ),
         (
             {"version": "1.38.0"},
