@@ -275,7 +275,7 @@ def test_static_pods_are_adopted(lab: Any, bind_pod: Callable[[], str]) -> None:
     refused = lab.site()
     assert refused.code != 0
     assert (
-        f"m1: the static pod {MANIFEST} runs the scheduler; set kube_scheduler_adopt to true"
+        f"m1: the static pod {MANIFEST} runs the scheduler; remove the static pod, or set kube_scheduler_adopt to true"
         in refused.text
     )
     assert (sums(lab, MANIFEST, POD_KUBECONFIG), set(pods(lab).values())) == (before, {True})

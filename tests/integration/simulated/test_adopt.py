@@ -65,7 +65,8 @@ def test_static_pod_is_rejected(pods: Simulation) -> None:
     run = pods.run("playbooks/site.yml", "--check")
     assert run.code != 0
     assert (
-        f"m1: the static pod {POD} runs the scheduler; set kube_scheduler_adopt to true" in run.text
+        f"m1: the static pod {POD} runs the scheduler; remove the static pod, or set kube_scheduler_adopt to true"
+        in run.text
     )
     assert run.rolled == []
 
