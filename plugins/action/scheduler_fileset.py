@@ -42,9 +42,9 @@ class ActionModule(ActionBase):
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         arguments = _module_arguments.expand_fileset(self._task.args)
         _arguments.discard(self._task)
-        answer = self._execute_module(module_args=arguments, task_vars=task_vars)
+        module_result = self._execute_module(module_args=arguments, task_vars=task_vars)
         return (
             result
-            | _results.filter_result(answer, FILESET_RESULT_KEYS)
+            | _results.filter_result(module_result, FILESET_RESULT_KEYS)
             | _results.interpreter_facts(self)
         )

@@ -162,12 +162,9 @@ def _bounded_loader(library: t.Any) -> t.Any:
     return BoundedLoader
 
 
-def parse_fields(content: bytes) -> dict[str, str]:
-    """Return those known fields of a configuration whose value is text."""
-    loaded = _load_yaml(content)
-    if loaded is None:
-        return _fields_by_pattern(content.decode("utf-8", "replace"))
-    fields = {}
+def _find_fields(loaded: t.Any) -> dict[str, str]:
+    """Return those known fields of a loaded configuration whose value is text."""
+    fields: dict[str, str] = {}
     for parent, names in KNOWN_FIELDS.items():
         mapping = loaded if not parent else loaded.get(parent) if isinstance(loaded, dict) else None
         if isinstance(mapping, dict):
@@ -186,14 +183,14 @@ def _fields_by_pattern(text: str) -> dict[str, str]:
     }
 
 
-def list_settings(content: bytes) -> list[str]:
-    """Return all fields of a configuration as FIELD=JSON; [] if it is unreadable or too large.
+def _list_settings(loaded: t.Any) -> list[str]:
+    """Return all fields of a loaded configuration as FIELD=JSON; [] if it is too large.
 
     For example, leaderElection.leaseDuration="15s". Secrets such as the private key of an extender
     are masked.
     """
     try:
-        lines = list(_flatten(_load_yaml(content), "", [facts.MAX_LIST_LENGTH]))
+        lines = list(_flatten(loaded, "", [facts.MAX_LIST_LENGTH]))
     except (ValueError, RecursionError, TypeError):
         return []
     return lines if all(len(line) <= facts.MAX_TEXT_LENGTH for line in lines) else []
@@ -331,11 +328,11 @@ NO_CONFIG = ParsedConfig(fields={}, schedulers=[], listed=[])
 
 def parse_config(content: bytes) -> ParsedConfig:
     """Parse a configuration, and mask secrets."""
-    text = content[:MAX_YAML_BYTES].decode("utf-8", "replace")
+    loaded, text = _load_yaml(content), content.decode("utf-8", "replace")
     return ParsedConfig(
-        fields=parse_fields(content),
-        schedulers=SCHEDULER_NAME_LINE.findall(text),
-        listed=list_settings(content),
+        fields=_fields_by_pattern(text) if loaded is None else _find_fields(loaded),
+        schedulers=SCHEDULER_NAME_LINE.findall(content[:MAX_YAML_BYTES].decode("utf-8", "replace")),
+        listed=_list_settings(loaded),
     )
 
 

@@ -18,12 +18,14 @@ import ctypes
 import json
 import os
 import resource
-import select
 import signal
 import stat
 import time
 import typing as t
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.pipe import (
+    read_pipe,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 
 MAX_FOREIGN_FILE_BYTES = 65536
@@ -66,25 +68,12 @@ def read_as(proc: Proc, pid: int, path: str, parse: Parse) -> t.Any:
         _report(writing, lambda: _become(proc.path(pid, "root"), ids, writing), path, parse)
     os.close(writing)
     try:
-        return _decode(_receive(reading))
+        # One more byte shows that a result is too long.
+        content, has_ended = read_pipe(reading, MAX_RESULT_BYTES + 1, MAX_CHILD_WALL_S)
+        return _decode(content) if has_ended else None
     finally:
         os.close(reading)
         _end(child)
-
-
-def _receive(stream: int) -> bytes:
-    """Return the output of the child; empty if it exceeds the time or the length limit."""
-    deadline, content = time.monotonic() + MAX_CHILD_WALL_S, b""
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([stream], [], [], left)[0]:
-            return b""
-        block = os.read(stream, 65536)
-        content += block
-        if len(content) > MAX_RESULT_BYTES:
-            return b""
-        if not block:
-            return content
 
 
 def _decode(content: bytes) -> t.Any:

@@ -15,9 +15,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import select
 import subprocess
-import time
+import typing as t
+
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.pipe import (
+    read_pipe,
+)
 
 MAX_RUN_S = 10
 MAX_SANDBOX_WALL_S = MAX_RUN_S + 5.0
@@ -110,22 +113,10 @@ def _run(stdin: int, words: list[str]) -> str:
         words, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         try:
-            return _receive(process).decode("utf-8", "replace")
+            stream = t.cast("t.IO[bytes]", process.stdout)
+            content, _has_ended = read_pipe(stream.fileno(), MAX_OUTPUT_BYTES, MAX_SANDBOX_WALL_S)
+            return content.decode("utf-8", "replace")
         finally:
             # If systemd-run is killed, systemd stops the service after RuntimeMaxSec.
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-
-
-def _receive(process: subprocess.Popen[bytes]) -> bytes:
-    deadline, content = time.monotonic() + MAX_SANDBOX_WALL_S, b""
-    stream = process.stdout
-    while stream is not None and len(content) < MAX_OUTPUT_BYTES:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([stream], [], [], left)[0]:
-            break
-        block = os.read(stream.fileno(), MAX_OUTPUT_BYTES - len(content))
-        if not block:
-            break
-        content += block
-    return content

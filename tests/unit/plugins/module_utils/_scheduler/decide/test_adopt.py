@@ -12,7 +12,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
     DesiredSettings,
-    list_settings,
+    parse_config,
 )
 
 from tests.support.role import role_vars
@@ -82,7 +82,7 @@ def compared(
 ) -> adopt.SettingsComparison:
     told = {
         "arguments": arguments,
-        "settings": list_settings(config.encode()),
+        "settings": parse_config(config.encode())["listed"],
         "environment": environment,
     }
     return adopt.compare_adoption(told, WANTED, FLAGS, minor, PREFIX)
