@@ -14,9 +14,10 @@ import subprocess
 import sys
 import tokenize
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -50,6 +51,14 @@ class Text:
     path: str
     line: int
     text: str
+
+
+class CommentRow(NamedTuple):
+    """Describe a comment on one line."""
+
+    line: int
+    text: str
+    follows_code: bool
 
 
 def is_prose(text: str) -> bool:
@@ -97,8 +106,13 @@ def python_literals(path: str, source: str) -> Iterator[Text]:
 
 def python_comments(path: str, source: str) -> Iterator[Text]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    rows = [(token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT]
-    yield from joined(path, rows)
+    yield from joined(
+        path, (token_row(token) for token in tokens if token.type == tokenize.COMMENT)
+    )
+
+
+def token_row(token: tokenize.TokenInfo) -> CommentRow:
+    return CommentRow(token.start[0], token.string, bool(token.line[: token.start[1]].strip()))
 
 
 def other_comments(path: str, source: str, offset: int = 0) -> Iterator[Text]:
@@ -106,24 +120,27 @@ def other_comments(path: str, source: str, offset: int = 0) -> Iterator[Text]:
     rows = []
     for number, row in enumerate(source.split("\n"), offset + 1):
         if found := re.search(r"(?:^|\s|\{)(#(?:[-#]* ).*?)(?:[-+]?#\}.*)?$", row):
-            rows.append((number, found[1]))
+            rows.append(CommentRow(number, found[1], bool(row[: found.start(1)].strip())))
     yield from joined(path, rows)
 
 
-def joined(path: str, rows: list[tuple[int, str]]) -> Iterator[Text]:
-    """Yield comments, those on successive lines as one text."""
+def joined(path: str, rows: Iterable[CommentRow]) -> Iterator[Text]:
+    """Yield comments, those on successive lines as one text.
+
+    A comment after code is a separate text.
+    """
     start, previous, block = 0, -1, ""
-    for number, row in rows:
-        text = row.lstrip("#- ").split(" # ")[0]
+    for number, comment, follows_code in rows:
+        text = comment.lstrip("#- ").split(" # ")[0]
         if LICENSE.search(text) or DIRECTIVE.match(text):
             continue
-        if number == previous + 1:
+        if number == previous + 1 and not follows_code:
             block += "\n" + clean(text)
         else:
             if block:
                 yield Text("comments", path, start, block)
             start, block = number, clean(text)
-        previous = number
+        previous = -1 if follows_code else number
     if block:
         yield Text("comments", path, start, block)
 

@@ -60,6 +60,18 @@ def test_python_gives_docstrings_comments_messages_and_documentation() -> None:
     }
 
 
+def test_comment_after_code_is_a_separate_text() -> None:
+    source = "a = 1  # first reason\nb = 2  # second reason\n# third reason\n# continues\n"
+    assert found("plugins/one.py", source) == {
+        ("comments", 1, "first reason"),
+        ("comments", 2, "second reason"),
+        ("comments", 3, "third reason\ncontinues"),
+    }
+    assert ("comments", 2, "second reason") in found(
+        "a.yml", "a: 1  # first reason\nb: 2  # second reason\n"
+    )
+
+
 def test_messages_come_only_from_code_that_users_run() -> None:
     assert "messages" not in {kind for kind, _line, _text in found("tests/one.py", MODULE)}
 
