@@ -33,7 +33,9 @@ MARKUP = re.compile(r"\b[BCEILMOPRUV]+\(((?:[^()]|\([^()]*\))*)\)")
 JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 # These literals are not prose: expressions, styles and markup of the pages that the project
 # generates.
-CODE = re.compile(r"[{}<>]\s*$|^\s*[<.#:@{]|;\s*\}|\\[sdwb(]|\(\?[:P!=]|^[a-z_.]+\(|=\"")
+CODE = re.compile(
+    r"[{}<>]\s*$|^\s*[<.#:@{]|;\s*\}|\\[sdwb(]|\(\?[:P!=]|^[a-z_.]+\(|=\"|^\[\w+\]\s|^\S+$"
+)
 
 
 # Each of these lines starts a new text in a page: a list item, heading, table row or comment.
@@ -63,7 +65,7 @@ class CommentRow(NamedTuple):
 
 def is_prose(text: str) -> bool:
     """Return whether a literal is text for a reader: at least three words, no code."""
-    return len(re.findall(r"(?<![\w-])[A-Za-z][a-z']+(?![\w-])", text)) > 2 and not CODE.search(
+    return len(re.findall(r"(?<![\w.-])[A-Za-z][a-z']+(?![\w-])", text)) > 2 and not CODE.search(
         text
     )
 
@@ -91,7 +93,7 @@ def python_literals(path: str, source: str) -> Iterator[Text]:
         node = pending.pop()
         if isinstance(node, ast.Expr) and (text := literal(node.value)) is not None:
             yield Text("comments", path, node.lineno, clean(text))
-        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in DOCUMENTATION:
+        elif isinstance(node, ast.Assign) and is_documentation(path, node):
             text = literal(node.value) or ""
             yield from yaml_texts(path, text, node.lineno - 1, documentation=True)
         elif isinstance(node, (ast.Constant, ast.JoinedStr)):
@@ -102,6 +104,12 @@ def python_literals(path: str, source: str) -> Iterator[Text]:
                 yield Text("messages", path, node.lineno, clean(text).replace("\n", " "))
         else:
             pending.extend(ast.iter_child_nodes(node))
+
+
+def is_documentation(path: str, node: ast.Assign) -> bool:
+    """Return whether the assigned text is a documentation block, which is YAML."""
+    is_block = getattr(node.targets[0], "id", "") in DOCUMENTATION
+    return is_block or path.startswith("plugins/doc_fragments/")
 
 
 def python_comments(path: str, source: str) -> Iterator[Text]:

@@ -15,13 +15,14 @@ from tests.prose import extract
 SHARES = {"pages": 30, "tasks": 10, "messages": 20, "comments": 25, "documentation": 15}
 """Percentage of the sample that each kind gets."""
 WORD = re.compile(r"[A-Za-z][a-z']+")
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z`\"(\[*])|(?<=:)\s+(?=[A-Z])")
 CODE_SPAN = re.compile(r"`[^`]*`|\]\([^)]*\)")
 
 
 def sentences(text: str) -> list[str]:
     """Split a text, without fragments that have fewer than three words outside of code spans."""
     flat = " ".join(text.split())
-    parts = re.split(r"(?<=[.!?:])\s+(?=[A-Z`\"(\[*])", flat)
+    parts = SENTENCE_END.split(flat)
     return [part for part in parts if len(WORD.findall(CODE_SPAN.sub("", part))) > 2]
 
 
