@@ -232,3 +232,57 @@ def test_profiling_is_off_for_an_administrator(host: Any, lab: Any) -> None:
         "tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value %s)/cmdline", UNIT
     )
     assert {"--profiling=false", "--bind-address=127.0.0.1"} <= set(command.splitlines())
+
+
+def handshake(host: Any, port: int, *options: str) -> bool:
+    """Return whether OpenSSL, through curl, completes a TLS handshake on the loopback address."""
+    status = host.run(
+        f"curl --silent --insecure --output /dev/null {' '.join(options)} https://127.0.0.1:{port}/"
+    ).rc
+    assert status in (0, 35)
+    return bool(status == 0)
+
+
+@pytest.mark.parametrize(
+    ("ciphers", "is_accepted"),
+    [
+        ("ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256", True),
+        ("ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305", True),
+        ("ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA", False),
+        ("AES128-GCM-SHA256:AES256-GCM-SHA384", False),
+    ],
+    ids=["GCM", "ChaCha20", "CBC", "RSA key exchange"],
+)
+def test_cipher_suites_of_tls_1_2(host: Any, ciphers: str, *, is_accepted: bool) -> None:
+    assert handshake(host, 10259, "--tls-max 1.2", f"--ciphers {ciphers}") == is_accepted
+
+
+def test_protocol_versions(host: Any) -> None:
+    # The apiserver has Go's default suites. It shows that this client can offer CBC.
+    assert handshake(
+        host, 6443, "--tls-max 1.2", "--ciphers ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA"
+    )
+    assert handshake(host, 10259, "--tlsv1.3")
+    assert not handshake(host, 10259, "--tls-max 1.1", "--ciphers DEFAULT@SECLEVEL=0")
+
+
+def test_flags_of_the_hardening_guide_have_safe_values(host: Any) -> None:
+    """Compare with the list in docs/security.md. Flags that are not set have their defaults."""
+    command = host.check_output(
+        "tr '\\0' '\\n' < /proc/$(systemctl show --property=MainPID --value %s)/cmdline", UNIT
+    ).splitlines()
+    flags = dict(argument[2:].split("=", 1) for argument in command[1:])
+    defaults = host.check_output("/opt/k8s/bin/kube-scheduler --help")
+    for name, value in {
+        "authentication-skip-lookup": "",
+        "authorization-always-allow-paths": "[/healthz,/readyz,/livez]",
+        "permit-address-sharing": "",
+        "permit-port-sharing": "",
+        "requestheader-client-ca-file": "",
+    }.items():
+        assert name not in flags
+        [line] = [row for row in defaults.splitlines() if row.strip().startswith(f"--{name} ")]
+        # The help text names no default that is false or empty.
+        assert f"(default {value})" in line if value else "(default" not in line
+    assert flags["authentication-kubeconfig"] == flags["authorization-kubeconfig"]
+    assert flags["bind-address"] == "127.0.0.1"
