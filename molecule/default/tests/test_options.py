@@ -117,7 +117,11 @@ def words(lab: Any, tmp_path: Path) -> Iterator[str]:
             "parallelism": 8,
             "profiles": PROFILES,
         },
-        "kube_scheduler_extra_args": {"v": "3", "requestheader-allowed-names": ODD},
+        "kube_scheduler_extra_args": {
+            "v": "3",
+            "requestheader-allowed-names": ODD,
+            "authentication-tolerate-lookup-failure": False,
+        },
         **reader(lab, tmp_path),
     }
     (tmp_path / "bundle.pem").write_text(lab.ca + lab.ca)
@@ -175,6 +179,7 @@ def test_options_take_effect(lab: Any, words: str) -> None:
         "tr '\\0' '\\n' < /proc/%s/cmdline", lab.main_pids()["m1"]
     ).splitlines()
     assert f"--requestheader-allowed-names={ODD}" in words_of_process
+    assert "--authentication-tolerate-lookup-failure=false" in words_of_process
     assert '"--v=3"' in host.check_output("systemctl cat %s", UNIT)
     assert lab.lease()["leaseDurationSeconds"] == 6
     status = lab.play("playbooks/status.yml", words)
