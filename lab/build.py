@@ -83,7 +83,7 @@ class Build:
         refuse_old_go(output([go, "version"]), upstream)
         (scratch / "go.mod").write_text(go_mod(self.version, upstream))
         (scratch / "tools.go").write_text(tools_go(self.commands))
-        tidy = f"Fetching what Kubernetes {self.version} needs"
+        tidy = f"Fetching the dependencies of Kubernetes {self.version}"
         try:
             run([go, "mod", "tidy"], tidy, self.log, cwd=scratch, environment=environment)
         except LabError as error:

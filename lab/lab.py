@@ -109,7 +109,7 @@ def main() -> int:
     commands.add_parser("status", help="show containers and cluster; fail if a part is unhealthy")
     commands.add_parser("binaries", help="download or build the Kubernetes binaries into the cache")
     image_parser = commands.add_parser("image", help="build the image of the hosts")
-    image_parser.add_argument("--rebuild", action="store_true", help="also if an image exists")
+    image_parser.add_argument("--rebuild", action="store_true", help="even if an image exists")
     arguments = parser.parse_args()
     # The lab handles these signals even if the shell that starts the lab ignores them.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -175,7 +175,7 @@ class Podman:
         if stale:
             say(
                 f"Removing {' '.join(sorted(stale))}: "
-                "no longer part of the lab, or from another recipe"
+                "no longer part of the lab, or the specification changed"
             )
             self.remove(stale)
         start = [name for name, entry in existing.items() if name not in stale and not alive(entry)]

@@ -118,7 +118,7 @@ def read(environment: Mapping[str, str], root: Path) -> Settings:
     if not set(suites) <= {*SUITES} or set(suites[:CONTROL_PLANE]) - {SUITES[0]}:
         raise LabError(
             f"LAB_SUITES={' '.join(suites)}: not valid; set one of {', '.join(SUITES)} for each "
-            f"host, and {SUITES[0]} for those of the control plane"
+            f"host, and {SUITES[0]} for the hosts of the control plane"
         )
     directory = text("LAB_BINARIES", "")
     if directory and not Path(directory).expanduser().is_dir():
@@ -159,7 +159,7 @@ def choose_subnet(name: str, taken: Collection[ipaddress.IPv4Network]) -> ipaddr
             return subnet
     raise LabError(
         f"no free network of 256 addresses in {BENCHMARK_RANGE}; "
-        "remove one (podman network ls, ip route)"
+        "remove an unused network (podman network ls, ip route)"
     )
 
 

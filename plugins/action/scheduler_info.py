@@ -165,7 +165,7 @@ class ActionModule(ActionBase):
             return
         if not all(authority):
             raise AnsibleActionFail(
-                "next_ca_path: requires next_ca_privatekey_path, and the reverse; set both"
+                "next_ca_path and next_ca_privatekey_path require each other; set both"
             )
         try:
             ca, key = (str(unfrackpath(str(path), follow=False)) for path in authority)

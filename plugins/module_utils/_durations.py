@@ -66,7 +66,7 @@ def parse_duration(text: str, option: str) -> timedelta:
         raise X509Error(f"{text!r} is not a duration; {_in_hours(text) or _ADVICE}", option=option)
     if not 1 <= exact <= _MAX_SECONDS:
         raise X509Error(
-            f"{text!r} is not between one second and 292 years; {_ADVICE}", option=option
+            f"{text!r} is not a duration from 1 second to 292 years; {_ADVICE}", option=option
         )
     return timedelta(seconds=int(exact))
 
@@ -76,7 +76,7 @@ def _in_hours(text: str) -> str:
     term = _CALENDAR_TERM.fullmatch(text)
     hours = int(term[1]) * _CALENDAR_UNITS[term[term.lastindex or 0]] if term else 0
     fits = 0 < hours * 3600 <= _MAX_SECONDS
-    return f'write "{hours}h", because Go has no longer unit' if fits else ""
+    return f'write "{hours}h", because h is the longest unit of Go' if fits else ""
 
 
 @dataclass(frozen=True)

@@ -439,8 +439,8 @@ awaited:
   elements: str
   sample:
     - >-
-      the certificate ends on 2026-12-01T00:00:00Z, within 720h; have /srv/pki/m1.csr signed,
-      and put the certificate into /srv/pki/m1.pem
+      the certificate ends on 2026-12-01T00:00:00Z, within 720h; have /srv/pki/m1.csr signed by
+      the CA in /srv/pki/ca.pem, and save the certificate as /srv/pki/m1.pem
 hostname:
   description: Hostname, as in the holder identity of a lease.
   returned: always
@@ -551,7 +551,9 @@ apiserver:
     error:
       description: Error of the query, or null for no error.
       type: str
-      sample: connection refused
+      sample: >-
+        https://192.0.2.10:6443: connection refused; no process listens on the port; start the
+        server
     next_serves:
       description:
         - Whether a CA in O(next_ca) issued the certificate of the apiserver. Null if not checked or
@@ -747,7 +749,7 @@ port:
       type: bool
 others:
   description:
-    - Further kube-schedulers on this host. The list contains static pod manifests beside the
+    - Further kube-schedulers on this host. The list contains static pod manifests next to the
       process of the unit, and processes that use the same port or lease.
     - The list does not contain the instances in RV(instances). It contains a static pod only if
       O(unit) is C(kube-scheduler.service).
@@ -923,12 +925,11 @@ probes:
       sample: 200
 not_checked:
   description:
-    - Checks that could not run, each with the reason. If only the client certificate is missing,
-      the reason is omitted.
+    - Checks that could not run, each with the reason.
   returned: always
   type: list
   elements: str
-  sample: ["metrics for an authorized client"]
+  sample: ["metrics for an authorized client (no client certificate was given)"]
 journal:
   description: Last journal lines of the unit. Empty if the host is healthy.
   returned: always

@@ -104,7 +104,8 @@ def take_sources(arguments: Vars, *names: str) -> Vars:
     data = sources.get("input")
     if data is not None and not (data.get("unit") and data.get("fileset_dir")):
         raise AnsibleActionFail(
-            "input: not the result of scheduler_plan; set that of the step variables or instance"
+            "input: not the result of scheduler_plan; set the result of the step variables or"
+            " instance"
         )
     return {name: value for name, value in sources.items() if value is not None}
 

@@ -120,7 +120,7 @@ class Step:
         value = float(self.options[option])
         if not 0 <= value <= MAX_WAIT_S:
             raise PlanError(
-                f"{value} is out of range; set a number from 0 to {MAX_WAIT_S}", option=option
+                f"{value} is out of range; set a value from 0 to {MAX_WAIT_S} s", option=option
             )
         return value
 

@@ -221,8 +221,9 @@ def test_manual_deployment_is_adopted(lab: Any, masters: Any, bind_pod: Callable
         f"m1: {UNIT} runs a scheduler that this role did not create, and --v=4 would be lost"
         in refused.text
     )
-    assert 'to keep it, set kube_scheduler_extra_args: {"v": "4"}' in refused.text.replace(
-        '\\"', '"'
+    assert (
+        'to keep these settings, set kube_scheduler_extra_args: {"v": "4"}'
+        in refused.text.replace('\\"', '"')
     )
     assert f"{DROP_IN} changes the unit" in refused.text
     assert (sums(lab, *files), lab.main_pids()) == (before, pids)

@@ -184,7 +184,7 @@ def test_pod_that_selects_the_second_instance_is_bound_by_it(lab: Any) -> None:
                     **CALL["kube_scheduler_config"],
                 }
             },
-            f"the lock kube-system/kube-scheduler is also used by {UNIT} on m1, so only one of both would schedule pods",
+            f"the lock kube-system/kube-scheduler is also used by {UNIT} on m1, so only one of the two would schedule pods",
         ),
         (
             {"kube_scheduler_config": {}},

@@ -143,7 +143,10 @@ class TestCa:
     def test_check_mode_lists_the_steps(self, lab: Any, following: rotation.NextCa) -> None:
         run = lab.play(*rotate("ca", *following.words, "--check"))
         assert run.code == 0, run.output
-        assert "1. trust the new CA beside the previous CA: pending on m1, m2, m3" in run.output
+        assert (
+            "1. trust the new CA in addition to the previous CA: pending on m1, m2, m3"
+            in run.output
+        )
         assert (
             "2. let the new CA sign: waits until the apiserver of m1, m2, m3 accepts it"
             in run.output

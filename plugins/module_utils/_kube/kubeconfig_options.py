@@ -47,7 +47,7 @@ AUTH_METHODS = (
     AuthMethod("an exec plugin", ("exec",), ("exec",)),
     AuthMethod("(not supported)", (), ("username", "password", "auth-provider")),
 )
-"""The methods exclude each other. No option sets the last method."""
+"""The methods are mutually exclusive. No option sets the last method."""
 
 DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 EXEC_API_VERSION = r"client\.authentication\.k8s\.io/v1(?:alpha1|beta1)?"
@@ -106,11 +106,11 @@ def _check_cluster(entry: Options, where: str) -> None:
     trusts = options_set(entry, "certificate_authority", "certificate_authority_data")
     if len(trusts) > 1:
         raise KubeconfigError(
-            f"{where}: {' and '.join(trusts)} exclude each other; set only one of them"
+            f"{where}: {' and '.join(trusts)} are mutually exclusive; set only one of them"
         )
     if trusts and entry["insecure_skip_tls_verify"]:
         raise KubeconfigError(
-            f"{where}: {trusts[0]} and insecure_skip_tls_verify exclude each other;"
+            f"{where}: {trusts[0]} and insecure_skip_tls_verify are mutually exclusive;"
             " set only one of them"
         )
     if entry["tls_server_name"] and not re.fullmatch(SERVER_NAME, entry["tls_server_name"]):
@@ -127,7 +127,7 @@ def _check_user(entry: Options, where: str) -> None:
     methods = [method.name for method in AUTH_METHODS if options_set(entry, *method.options)]
     if len(methods) > 1:
         raise KubeconfigError(
-            f"{where}: {' and '.join(methods)} exclude each other; set only one of them"
+            f"{where}: {' and '.join(methods)} are mutually exclusive; set only one of them"
         )
     _check_client_certificate(entry, where)
     if entry["token"] is not None and not re.fullmatch(HEADER_TOKEN, entry["token"]):
@@ -151,7 +151,7 @@ def _check_client_certificate(entry: Options, where: str) -> None:
         raise KubeconfigError(f"{where}: {dependent[0]} requires client_certificate; set both")
     if len(options_set(entry, "client_ca", "client_ca_data")) > 1:
         raise KubeconfigError(
-            f"{where}: client_ca and client_ca_data exclude each other; set only one of them"
+            f"{where}: client_ca and client_ca_data are mutually exclusive; set only one of them"
         )
     for option in options_set(entry, "client_certificate", "client_key"):
         # If a source option is set, the module does not read this path, so no later check finds

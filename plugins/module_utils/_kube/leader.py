@@ -66,13 +66,15 @@ def _validate(params: dict[str, t.Any]) -> None:
     for option, minimum in (("timeout", 0.0), ("poll_interval", 0.01)):
         if not (math.isfinite(params[option]) and minimum <= params[option] <= 86400):
             raise OptionError(
-                option, f"{params[option]} is out of range; set {minimum:g} to 86400 seconds"
+                option, f"{params[option]} is out of range; set a value from {minimum:g} to 86400 s"
             )
     if params["holder"] is not None and params["wait_for"] not in ("holder", "change"):
-        raise OptionError("holder", "requires another wait; set wait_for to holder or change")
+        raise OptionError(
+            "holder", "requires wait_for: holder or wait_for: change; set one of them"
+        )
     if "" in (params["contexts"] or ()):
         raise OptionError(
-            "contexts", "one name is empty; set contexts of the kubeconfig, or omit the option"
+            "contexts", "a name is empty; set contexts of the kubeconfig, or omit the option"
         )
     _validate_identities("holder", [params["holder"]])
     _validate_identities("members", params["members"] or ())

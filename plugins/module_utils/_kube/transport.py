@@ -53,7 +53,7 @@ ERROR_MESSAGES = {
     "not_http": "the response is not HTTP; check the port",
     "not_tls": "the port does not speak TLS; check the scheme and the port",
     "proxy": "the proxy of the kubeconfig did not connect; check proxy-url",
-    "redirect": "the server redirects, which is not supported; set its target address",
+    "redirect": "the server redirects, which is not supported; set the address of the target",
     "refused": "connection refused; no process listens on the port; start the server",
     "timeout": "timed out; check the address, the firewalls and the load of the server",
     "tls": "the TLS handshake failed; check the log of the server",
@@ -96,7 +96,7 @@ class TransportError(KubeError):
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Return the text of a server as one line, shortened to `limit` characters."""
+    """Return text from a server as one line, shortened to `limit` characters."""
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return text if len(text) <= limit else f"{text[:limit]}…"
 

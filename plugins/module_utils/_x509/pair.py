@@ -178,7 +178,7 @@ def _install_sent(run: PairRun, state: PairState, sent: str) -> PairResult:
     if problems:
         raise X509Error(
             f"the controller's certificate cannot be used: {'; '.join(problems)}; compare the clock"
-            f" of this host ({format_utc(run.now)}) with that of the controller"
+            f" of this host ({format_utc(run.now)}) with the clock of the controller"
         )
     run.files.install(key_pem, serialize_certificate(certificate))
     run.files.remove_waiting_key()

@@ -245,7 +245,8 @@ def check_use(
         yield Problem(check_validity(leaf, now), "request a new certificate")
     elif begins > now:
         yield Problem(
-            check_validity(leaf, now), "wait until then, or compare the clock with that of the CA"
+            check_validity(leaf, now),
+            "wait until then, or compare the clock with the clock of the CA",
         )
     defects = find_defects(leaf)
     if defects:

@@ -48,7 +48,7 @@ UNHEALTHY: dict[str, Any] = {"healthy": False, "problems": ["readiness: HTTP 500
 def test_unhealthy_members_are_rejected(cluster: Simulation) -> None:
     for name in ("m2", "m3"):
         cluster.change(name, "drift", **UNHEALTHY)
-    line = "drill rejected, no host was changed: a drill needs two healthy members, but only m1 is healthy: m2: readiness: HTTP 500"
+    line = "drill rejected before any host was changed: a drill needs two healthy members, but only m1 is healthy: m2: readiness: HTTP 500"
     assert line in rejected(cluster)
 
 

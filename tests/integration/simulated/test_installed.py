@@ -213,7 +213,7 @@ def test_larger_playbook_example_runs(installed: Installed, tmp_path: Path) -> N
     (tmp_path / "cluster.yml").write_text(example)
     run = cluster.run("cluster.yml")
     assert run.code == 0, run.output
-    assert "m1.example leads; now the add-ons" in run.output
+    assert "m1.example leads; deploy the add-ons here" in run.output
     assert [calls[-2:] for calls in run.calls.values()] == [
         ["drift", "leader_info"],
         ["gather", "drift"],

@@ -271,7 +271,7 @@ def test_rollback_needs_no_ca_key(cluster: Simulation) -> None:
             {"version": "1.38.0"},
             "kube_scheduler_version: 1.38.0 is newer than the apiserver of m1, v1.37.2",
         ),
-        ({"failed": True, "msg": "contains no previous set"}, "contains no previous set"),
+        ({"failed": True, "msg": "contains no previous file set"}, "contains no previous file set"),
     ],
 )
 def test_rollback_to_an_unusable_set_is_rejected(

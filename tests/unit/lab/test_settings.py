@@ -69,7 +69,7 @@ def test_debian_releases_follow_the_environment() -> None:
 def test_invalid_debian_releases_are_rejected(suites: str) -> None:
     with pytest.raises(
         LabError,
-        match="set one of bookworm, bullseye, trixie for each host, and bookworm for those of",
+        match="set one of bookworm, bullseye, trixie for each host, and bookworm for the hosts",
     ):
         lab.read({"LAB_SUITES": suites}, ROOT)
 

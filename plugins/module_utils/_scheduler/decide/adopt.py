@@ -158,7 +158,7 @@ def _compare_flags(
             continue
         lost.append(f"--{name}={value}")
         if name == "config":
-            keep.append(f"{prefix}config: the fields in {value}")
+            keep.append(f"{prefix}config to the fields in {value}")
         elif row.get("variable"):
             keep.append(f"{row['variable']}: {json.dumps(value)}")
         elif row.get("alternative"):
@@ -206,7 +206,7 @@ def _compare_fields(
         if variable:
             keep.append(f"{variable}: {text}")
         elif WITHHELD in text:
-            keep.append(f"{prefix}config: the value of {field}")
+            keep.append(f"{prefix}config: the field {field} with its current value")
         else:
             config = merge_config(config, _nest(field, value))
     if config:
@@ -258,7 +258,7 @@ def check_lost_settings(
     if adopt or not is_foreign(host) or not comparison.lost:
         return []
     lost, keep = ", ".join(comparison.lost), "; ".join(comparison.keep)
-    advice = f"to keep it, set {keep}; " if keep else ""
+    advice = f"to keep these settings, set {keep}; " if keep else ""
     return [
         (
             f"{name}: {_describe_source(host['unit'])} runs a scheduler that this role did not"

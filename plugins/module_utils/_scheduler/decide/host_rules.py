@@ -209,7 +209,8 @@ def _check_libraries(subject: _Subject) -> t.Iterator[str]:
     if not subject.v.manage_packages and libraries:
         yield (
             f"{subject.name}: the Python libraries {' and '.join(libraries)} are missing, and"
-            f" {subject.prefix}manage_packages is false; install their packages, or set it to true"
+            f" {subject.prefix}manage_packages is false; install their packages, or set"
+            " this variable to true"
         )
 
 
@@ -252,7 +253,7 @@ def validate_instances(
         if instance["lease"] == other["lease"]:
             errors.append(
                 f"{prefix}config: leaderElection: the lock {instance['lease']} is {usage}, so"
-                " only one of both would schedule pods; set a different lock for each instance"
+                " only one of the two would schedule pods; set a different lock for each instance"
             )
         errors += [
             f"{prefix}config: the schedulerName {scheduler} is {usage}, so both would schedule"

@@ -114,7 +114,7 @@ def check_lock(target: TargetVersion, flags: Flags, election: ElectionFields) ->
         current = _current_lock(target, member)
         if current and not LOCK_OBJECTS[current] & LOCK_OBJECTS[lock]:
             yield (
-                f"{option}: {lock} shares no object with {current}, the current lock of"
+                f"{option}: {lock} shares no object with {current}, the current lock type of"
                 f" {member['hostname']}, so there would be two leaders;"
                 f" {describe_lock_change(target, current, lock)}"
             )
@@ -159,6 +159,6 @@ def describe_lock_change(target: TargetVersion, current: str, lock: str) -> str:
     bridge = next(name for name, objects in LOCK_OBJECTS.items() if objects == both)
     minors = [minor for minor, row in target.inputs.versions.items() if bridge in row["locks"]]
     return (
-        f"first roll out a version from {minors[0]} to {minors[-1]} with the lock {bridge},"
+        f"first roll out a version from {minors[0]} to {minors[-1]} with the lock type {bridge},"
         f" then {target.inputs.version}"
     )

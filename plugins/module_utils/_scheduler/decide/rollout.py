@@ -180,7 +180,7 @@ def check_leader_scope(order: Order, results: MemberResults, scope: PlayScope) -
         )
     return [
         (
-            f"{', '.join(leaders)} leads and has drift, but members that must be rolled before it"
+            f"{', '.join(leaders)} leads and has drift, but members that must be rolled first"
             f" are {where} ({', '.join(missing)}); {advice}"
         )
     ]
@@ -265,7 +265,7 @@ def _find_last_healthy(name: str, results: MemberResults, scope: PlayScope) -> s
         return ""
     return (
         f"{name} is the only healthy member and was not rolled, because no other member could"
-        " schedule; make another member healthy first"
+        " schedule pods; make another member healthy first"
     )
 
 
@@ -452,8 +452,8 @@ def check_removal(
         return RemovalResult([], leads=False)
     if scope.members and set(scope.members) <= set(scope.playing):
         error = (
-            f"{name}: no scheduler would remain without {', '.join(scope.playing)}; keep one with"
-            f" --limit, or {advice}"
+            f"{name}: no scheduler would remain without {', '.join(scope.playing)}; keep a member"
+            f" with --limit, or {advice}"
         )
         return RemovalResult([error], leads=False)
     if not (result["lease"] or {}).get("moving"):

@@ -232,7 +232,7 @@ def check_step(
     if step_number(requested) >= step_number(ISSUE) > step_number(completed):
         key, problem = "next_accepted", "does not accept a certificate of this CA"
         advice = (
-            "add this CA to the file of the apiserver's --client-ca-file, beside the previous CA,"
+            "add this CA to the file in the apiserver's --client-ca-file, keep the previous CA,"
             " restart the apiserver, and run rotate.yml again"
         )
     elif requested == DROP != completed and authorities.changes_trust:
@@ -279,8 +279,8 @@ def validate_rotation(
         )
     if kind == CA and not has_new_ca:
         errors.append(
-            f"{prefix}new_ca_cert: not set; for rotate=ca, set it and {prefix}new_ca_key to the"
-            " files of the new CA on the controller"
+            f"{prefix}new_ca_cert: not set; for rotate=ca, set this variable and"
+            f" {prefix}new_ca_key to the files of the new CA on the controller"
         )
     if kind == CA and excluded:
         errors.append(
@@ -352,7 +352,7 @@ def describe_ca_steps(completed: t.Mapping[str, str], accepted: t.Mapping[str, b
     member accept the new CA.
     """
     return [
-        f"1. trust the new CA beside the previous CA: {_describe_step(ACCEPT, completed)}",
+        f"1. trust the new CA in addition to the previous CA: {_describe_step(ACCEPT, completed)}",
         f"2. let the new CA sign: {_describe_signing(completed, accepted)}",
         f"3. reissue the certificates: {_describe_step(ISSUE, completed)}",
         f"4. stop trusting the previous CA: {_describe_step(DROP, completed)}",
@@ -395,7 +395,12 @@ def describe_progress(completed: t.Mapping[str, str], prefix: str) -> list[str]:
     if numbers == {0}:
         return ["a new CA is set, but its rotation has not started; run rotate.yml with rotate=ca"]
     listed = ", ".join(f"{name} {last or 'not started'}" for name, last in completed.items())
-    return [f"a CA rotation is in progress ({listed}); continue it with rotate.yml and rotate=ca"]
+    return [
+        (
+            f"a CA rotation is in progress ({listed}); continue the rotation with rotate.yml and"
+            " rotate=ca"
+        )
+    ]
 
 
 def format_time_left(not_after: str, now: datetime.datetime) -> str:

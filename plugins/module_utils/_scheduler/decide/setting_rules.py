@@ -55,7 +55,7 @@ def find_flag_error(target: TargetVersion, name: str, value: t.Any, *, has_confi
         return "is not a valid flag name; omit the leading dashes"
     missing = f"{target.label} has no flag --{name}"
     if row is None:
-        return f"{missing}, and neither has another supported version; correct or remove this flag"
+        return f"no supported version of kube-scheduler has the flag --{name}; correct or remove it"
     alternative = row.get("alternative") or row.get("variable")
     advice = f"use {alternative}" if alternative else "remove it"
     if "removed" in row and target.minor >= parse_minor(row["removed"]):

@@ -291,7 +291,7 @@ class WrittenPath(t.NamedTuple):
 def list_written_paths(v: Variables, prefix: str) -> list[WrittenPath]:
     """Return the paths that the role writes to on a host."""
     bin_dir = f"{prefix}bin_dir"
-    config = f"the configuration beside {prefix}kubeconfig_path"
+    config = f"the configuration next to {prefix}kubeconfig_path"
     binary = os.path.join(v.bin_dir, f"kube-scheduler-v{v.version}")
     written = [
         *(
@@ -404,8 +404,7 @@ def _check_required_files(v: Variables, prefix: str) -> t.Iterator[str]:
     for certificate, key in OPTIONAL_PAIRS:
         if bool(getattr(v, certificate)) != bool(getattr(v, key)):
             yield (
-                f"{prefix}{certificate}: requires {prefix}{key}, and the reverse; set both or"
-                " neither"
+                f"{prefix}{certificate} and {prefix}{key} require each other; set both or neither"
             )
     if v.ca_profile and not v.ca_config:
         yield (
@@ -484,7 +483,7 @@ def check_checksum(v: Variables, version: str, prefix: str) -> t.Iterator[str]:
     if v.binary_checksum:
         yield (
             f"{prefix}binary_checksum: has no checksum for {version}; add one, or unset the"
-            " variable to use the .sha512 file beside the binary"
+            " variable to use the .sha512 file next to the binary"
         )
     elif v.binary_source == "download" and _scheme_of(v.binary_url) == "http":
         yield (

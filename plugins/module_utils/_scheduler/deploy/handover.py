@@ -188,9 +188,9 @@ def _stop_and_wait(
                 transitions=max(0, observation.record.transitions - before.transitions),
             )
     except (KubeError, LeaseError) as error:
-        reason = f"the lease cannot be read ({error})"
+        reason = f"the lease could not be read ({error})"
     service.start(unit)
     raise FilesetError(
         f"{unit}: the leader was stopped, but {reason} within {timeout:g} s;"
-        " nothing was promoted, and the unit was started again; check the other members"
+        " nothing was promoted, and the unit was started again; check the remaining members"
     )

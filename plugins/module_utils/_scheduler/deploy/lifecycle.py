@@ -188,7 +188,7 @@ def _make_live(deployment: Deployment) -> FilesetResult:
     fileset, systemd, params = deployment.fileset, deployment.systemd, deployment.params
     if not fileset.record()["original"] and digest != fileset.digest():
         raise FilesetError(
-            f"{os.path.join(fileset.root, 'staged')} changed after the set was staged;"
+            f"{os.path.join(fileset.root, 'staged')} changed after the file set was staged;"
             " run all phases of the role again"
         )
     pod = static_pod.replaced_static_pod(fileset, deployment.proc, params["attempt"])

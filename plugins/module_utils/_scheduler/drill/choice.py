@@ -44,7 +44,7 @@ class RejectedDrillError(PlanError):
 
     def __init__(self, *reasons: str) -> None:
         self.reasons = list(reasons)
-        super().__init__(f"drill rejected, no host was changed: {'; '.join(self.reasons)}")
+        super().__init__(f"drill rejected before any host was changed: {'; '.join(self.reasons)}")
 
 
 class Bounds(t.TypedDict):
@@ -266,7 +266,7 @@ def _compute_undo_after(requested: int, minimum: int) -> int:
     if requested and requested < minimum:
         raise RejectedDrillError(
             f"drill_undo_after: {requested} s would remove the fault during the measurement;"
-            f" set at least {minimum}"
+            f" set at least {minimum} s"
         )
     undo_after = requested or minimum + UNDO_MARGIN_S
     if undo_after > MAX_UNDO_AFTER_S:

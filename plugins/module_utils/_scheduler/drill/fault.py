@@ -84,7 +84,8 @@ class Fault:
         for option in ("settle", "journal_seconds"):
             if not 0 <= module.params[option] <= MAX_WAIT_S:
                 raise FaultError(
-                    f"{module.params[option]} is out of range; set 0 to {MAX_WAIT_S} seconds",
+                    f"{module.params[option]} is out of range;"
+                    f" set a value from 0 to {MAX_WAIT_S} s",
                     option=option,
                 )
 
@@ -98,7 +99,7 @@ class Fault:
         kind, seconds = self.module.params["kind"], self.module.params["undo_after"]
         if not 1 <= seconds <= MAX_UNDO_AFTER_S:
             raise FaultError(
-                f"{seconds} is out of range; set 1 to {MAX_UNDO_AFTER_S} seconds",
+                f"{seconds} is out of range; set a value from 1 to {MAX_UNDO_AFTER_S} s",
                 option="undo_after",
             )
         description = UNDO_DESCRIPTION.format(self.unit, kind)

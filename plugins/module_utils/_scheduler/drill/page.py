@@ -272,13 +272,16 @@ def _facts(report: DrillReport) -> str:
         (
             "bound after a crash",
             (
-                f"{report['bounds']['crash']:g} s: lease duration, two waits of a standby,"
-                " 1 s for the apiserver"
+                f"{report['bounds']['crash']:g} s: the sum of the lease duration, the time of two"
+                " retries of a standby, and 1 s for the responses of the apiserver"
             ),
         ),
         (
             "bound after a release",
-            f"{report['bounds']['released']:g} s: one wait of a standby, 1 s for the apiserver",
+            (
+                f"{report['bounds']['released']:g} s: the sum of the time of one retry of a"
+                " standby, and 1 s for the responses of the apiserver"
+            ),
         ),
         ("bound of this drill", report["bounds"]["reason"]),
         ("lease released", "not observed" if released is None else f"after {released:.2f} s"),

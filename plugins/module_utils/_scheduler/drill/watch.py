@@ -227,7 +227,7 @@ class Watch:
         except KubeError as error:
             self._close()
             raise WatchError(
-                f"cannot create a namespace for the drill's pods, no host was changed: {error}"
+                f"cannot create a namespace for the drill's pods, so no host was changed: {error}"
             ) from None
         for thread in self._threads:
             thread.start()
@@ -266,7 +266,7 @@ class Watch:
                 if holder != leader:
                     raise WatchError(
                         f"the leader changed from {leader} to {one_line(holder, 100)} before the"
-                        " fault, no host was changed; run the drill again"
+                        " fault, so no host was changed; run the drill again"
                     )
                 return
             if time.monotonic() >= deadline:
@@ -276,7 +276,7 @@ class Watch:
                     else f"{leader} was not observed to renew the lease"
                 )
                 raise WatchError(
-                    f"{problem} within {POD_TIMEOUT_S:g} s, no host was changed;"
+                    f"{problem} within {POD_TIMEOUT_S:g} s, so no host was changed;"
                     " run status.yml to find the reason"
                 )
             time.sleep(LEASE_POLL_INTERVAL_S)

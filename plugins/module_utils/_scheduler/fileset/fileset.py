@@ -480,7 +480,7 @@ class Fileset:
         previous = self.previous_set()
         if previous is None:
             raise FilesetError(
-                f"{self.root} contains no previous set, so rollback is not possible;"
+                f"{self.root} contains no previous file set, so rollback is not possible;"
                 " deploy the expected version instead"
             )
         missing = [

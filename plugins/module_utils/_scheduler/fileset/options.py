@@ -96,7 +96,7 @@ LOCK_RULE = ValueRule(
 )
 TIMEOUT_RULE = ValueRule(
     lambda value: 0 < value <= MAX_WAIT_S,
-    f"is not between 0 and {MAX_WAIT_S} seconds; set a value in this range",
+    f"is out of range; set a value above 0, up to {MAX_WAIT_S} s",
 )
 ARGUMENT_RULE = ValueRule(
     lambda value: not value or ONE_LINE.fullmatch(value),

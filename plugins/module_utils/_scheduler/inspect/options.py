@@ -49,8 +49,8 @@ def check_info(params: t.Mapping[str, t.Any]) -> None:
             check_path(value, "directories")
     _check_range(params, "port", 1, 65535)
     _check_address(params["bind_address"])
-    _check_range(params, "timeout", 0, MAX_WAIT_S, " seconds")
-    _check_range(params, "steady", 0, MAX_WAIT_S, " seconds")
+    _check_range(params, "timeout", 0, MAX_WAIT_S, " s")
+    _check_range(params, "steady", 0, MAX_WAIT_S, " s")
     _check_range(params, "journal_lines", 0, MAX_JOURNAL_LINES)
     for entry in params["_serving"]:
         _check_serving(entry)
@@ -61,8 +61,7 @@ def _check_range(
 ) -> None:
     if not minimum <= params[option] <= maximum:
         raise FilesetError(
-            f"{params[option]} is not between {minimum} and {maximum}{unit};"
-            " set a value in this range",
+            f"{params[option]} is out of range; set a value from {minimum} to {maximum}{unit}",
             option=option,
         )
 

@@ -17,10 +17,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.text 
 METRIC_PREFIX = "kube_ha_scheduler_"
 HELP = {
     "report_time_seconds": "Time of the report in seconds since 1970.",
-    "member_healthy": "Whether a member is healthy; 0 also without a result.",
+    "member_healthy": "1 if a member is healthy; 0 if it is unhealthy or has no result.",
     "member_drift": "Number of parts in which a member differs from its plan.",
     "member_leads": "Whether a member holds the lease.",
-    "member_version_info": "Running version of a member, always 1.",
+    "member_version_info": "Version of a member, in the label version; always 1.",
     "lease_moving": "Whether the lease moves.",
     "lease_transitions": "Number of leader changes.",
     "certificate_not_after_seconds": (

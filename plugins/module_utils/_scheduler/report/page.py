@@ -35,8 +35,8 @@ STATE_LABELS = {
 }
 VERDICTS: dict[Look, str] = {"good": "Healthy", "warn": "Drift", "bad": "Needs attention"}
 FOOTER = (
-    "Times are in UTC. Each member counts the days by its own clock. The start of the leadership is"
-    " by the leader's clock. A bar shows the remaining validity of a certificate, and its mark the"
+    "Times are in UTC. Days until expiry, and the time since which a member leads, are by the clock"
+    " of this member. A bar shows the remaining validity of a certificate, and its mark the"
     " start of the renewal window. For the same data as JSON, pass -e status_json=PATH."
 )
 # The CSS class of each column sets its width, so that the columns of all clusters are aligned.

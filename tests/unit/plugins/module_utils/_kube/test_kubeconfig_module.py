@@ -665,7 +665,7 @@ PAIR = {"client_certificate": "/c", "client_key": "/k"}
                     {"name": "a", "certificate_authority": "/a", "certificate_authority_data": "b"}
                 ]
             },
-            "exclude each other",
+            "are mutually exclusive",
         ),
         (
             {
@@ -673,11 +673,14 @@ PAIR = {"client_certificate": "/c", "client_key": "/k"}
                     {"name": "a", "certificate_authority": "/a", "insecure_skip_tls_verify": True}
                 ]
             },
-            "exclude each other",
+            "are mutually exclusive",
         ),
-        ({"users": [{"name": "a", "token": "s3cret", "token_file": "/a"}]}, "exclude each other"),
-        ({"users": [{"name": "a", "token": "s3cret", **PAIR}]}, "exclude each other"),
-        ({"users": [{"name": "a", "exec": {"command": "x"}, **PAIR}]}, "exclude each other"),
+        (
+            {"users": [{"name": "a", "token": "s3cret", "token_file": "/a"}]},
+            "are mutually exclusive",
+        ),
+        ({"users": [{"name": "a", "token": "s3cret", **PAIR}]}, "are mutually exclusive"),
+        ({"users": [{"name": "a", "exec": {"command": "x"}, **PAIR}]}, "are mutually exclusive"),
         ({"users": [{"name": "a", "client_key": "/k"}]}, "set both or neither"),
         ({"users": [{"name": "a", "client_certificate": "/c"}]}, "set both or neither"),
         (
@@ -687,7 +690,7 @@ PAIR = {"client_certificate": "/c", "client_key": "/k"}
         ({"users": [{"name": "a", "client_ca": "/c"}]}, "requires client_certificate"),
         (
             {"users": [{"name": "a", "client_ca": "/c", "client_ca_data": "d", **PAIR}]},
-            "exclude each other",
+            "are mutually exclusive",
         ),
         (
             {"users": [{"name": "a", "client_certificate": "c", "client_key": "/k"}]},

@@ -111,14 +111,14 @@ def test_walk_through_loses_no_setting() -> None:
         ("--bind-address=0.0.0.0", 'kube_scheduler_bind_address: "0.0.0.0"'),
         ("--leader-elect-lease-duration=60s", 'kube_scheduler_lease_duration: "60s"'),
         ("--kube-api-qps=200", "kube_scheduler_config: {clientConnection: {qps: …}}"),
-        ("--config=/etc/mine.yaml", "kube_scheduler_config: the fields in /etc/mine.yaml"),
+        ("--config=/etc/mine.yaml", "kube_scheduler_config to the fields in /etc/mine.yaml"),
     ],
 )
 def test_lost_flag_names_its_variable(argument: str, keep: str) -> None:
     assert compared(argument).keep == [keep]
     [fault] = lost_errors(argument)
     assert fault == (
-        f"m1: kube-scheduler.service runs a scheduler that this role did not create, and {argument} would be lost; to keep it, set {keep};"
+        f"m1: kube-scheduler.service runs a scheduler that this role did not create, and {argument} would be lost; to keep these settings, set {keep};"
         " to accept the loss, set kube_scheduler_adopt to true"
     )
     assert lost_errors(argument, adopted=True) == []
@@ -146,7 +146,7 @@ def test_lost_flag_names_its_variable(argument: str, keep: str) -> None:
         (
             "extenders: [{tlsConfig: {keyData: c2VjcmV0}}]",
             'extenders=[{"tlsConfig": {"keyData": "(withheld)"}}]',
-            "kube_scheduler_config: the value of extenders",
+            "kube_scheduler_config: the field extenders with its current value",
         ),
     ],
 )

@@ -216,8 +216,8 @@ def test_rendered_version_accepts_its_flags(minor: str) -> None:
             "1.37.2",
             {"extra_args": {"no_such-flag": "x"}},
             (
-                "kube_scheduler_extra_args: no-such-flag: kube-scheduler 1.37.2 has no flag --no-such-flag, "
-                "and neither has another supported version; correct or remove this flag"
+                "kube_scheduler_extra_args: no-such-flag: no supported version of kube-scheduler has the flag"
+                " --no-such-flag; correct or remove it"
             ),
         ),
         (
@@ -356,7 +356,7 @@ def member(version: str, lock: str = "") -> dict[str, Any]:
             {},
             (
                 "kube_scheduler_config: leaderElection: resourceLock: leases shares no object with endpoints, the current "
-                "lock of m1.example, so there would be two leaders; "
+                "lock type of m1.example, so there would be two leaders; "
                 "first run with kube_scheduler_config={leaderElection: {resourceLock: endpointsleases}}, then again with leases"
             ),
         ),
@@ -372,7 +372,7 @@ def member(version: str, lock: str = "") -> dict[str, Any]:
             member("1.16.15"),
             "1.37.2",
             {},
-            "first roll out a version from 1.17 to 1.27 with the lock endpointsleases, then 1.37.2",
+            "first roll out a version from 1.17 to 1.27 with the lock type endpointsleases, then 1.37.2",
         ),
     ],
 )

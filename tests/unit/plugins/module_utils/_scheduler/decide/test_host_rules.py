@@ -325,7 +325,7 @@ OWN: dict[str, Any] = {
         ),
         (
             {"lease": "kube-system/kube-scheduler"},
-            "kube_scheduler_config: leaderElection: the lock kube-system/kube-scheduler is also used by batch.service on m1, so only one of both",
+            "kube_scheduler_config: leaderElection: the lock kube-system/kube-scheduler is also used by batch.service on m1, so only one of the two",
         ),
         (
             {"schedulers": ["batch", "default-scheduler"]},

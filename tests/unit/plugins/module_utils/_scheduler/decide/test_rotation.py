@@ -172,7 +172,7 @@ def test_issue_requires_apiserver_that_accepts_new_ca() -> None:
     at = host(certificates_of(FORMER, FORMER, NEXT), next_accepted=False, next_serves=False)
     line = (
         "kube_scheduler_new_ca_cert: the apiserver of m1, https://192.0.2.1:6443, does not accept a certificate of this CA; add this CA to the"
-        " file of the apiserver's --client-ca-file, beside the previous CA, restart the apiserver, and run rotate.yml again"
+        " file in the apiserver's --client-ca-file, keep the previous CA, restart the apiserver, and run rotate.yml again"
     )
     assert rotation.check_step("m1", "issue", at, BOTH, PREFIX) == [line]
     assert rotation.check_step("m1", "drop", at, BOTH, PREFIX) == [line]
@@ -355,7 +355,7 @@ def test_renewal_is_due_with_drift() -> None:
 
 def test_ca_steps_are_described() -> None:
     assert rotation.describe_ca_steps({"m1": "", "m2": "accept"}, {"m1": True, "m2": False}) == [
-        "1. trust the new CA beside the previous CA: pending on m1; done on m2",
+        "1. trust the new CA in addition to the previous CA: pending on m1; done on m2",
         "2. let the new CA sign: waits until the apiserver of m2 accepts it",
         "3. reissue the certificates: pending on m1, m2",
         "4. stop trusting the previous CA: pending on m1, m2",
@@ -366,14 +366,14 @@ def test_ca_steps_are_described() -> None:
     assert rotation.describe_ca_steps(
         {"m1": "drop", "m2": "issue"}, {"m1": False, "m2": False}
     ) == [
-        "1. trust the new CA beside the previous CA: done",
+        "1. trust the new CA in addition to the previous CA: done",
         "2. let the new CA sign: done",
         "3. reissue the certificates: done",
         "4. stop trusting the previous CA: pending on m2; done on m1",
     ]
     assert rotation.describe_progress({}, PREFIX) == []
     assert rotation.describe_progress({"m1": "drop", "m2": "issue"}, PREFIX) == [
-        "a CA rotation is in progress (m1 drop, m2 issue); continue it with rotate.yml and rotate=ca"
+        "a CA rotation is in progress (m1 drop, m2 issue); continue the rotation with rotate.yml and rotate=ca"
     ]
     [line] = rotation.describe_progress({"m1": "", "m2": ""}, PREFIX)
     assert "has not started" in line

@@ -231,11 +231,11 @@ def test_defaults_are_valid() -> None:
         ),
         (
             {"key_path": "/etc/kubernetes/kube-scheduler.yaml"},
-            "kube_scheduler_key_path: /etc/kubernetes/kube-scheduler.yaml is also the configuration beside kube_scheduler_kubeconfig_path; set separate paths",
+            "kube_scheduler_key_path: /etc/kubernetes/kube-scheduler.yaml is also the configuration next to kube_scheduler_kubeconfig_path; set separate paths",
         ),
         (
             {"kubeconfig_path": "/etc/kubernetes/kube-scheduler.yaml"},
-            "kube_scheduler_kubeconfig_path: /etc/kubernetes/kube-scheduler.yaml is also the configuration beside",
+            "kube_scheduler_kubeconfig_path: /etc/kubernetes/kube-scheduler.yaml is also the configuration next to",
         ),
         (
             {"cert_path": "/opt/k8s/./bin/../bin/kube-scheduler"},
@@ -349,15 +349,15 @@ def test_defaults_are_valid() -> None:
         ),
         (
             {"metrics_cert": "/m.pem"},
-            "kube_scheduler_metrics_cert: requires kube_scheduler_metrics_key, and the reverse",
+            "kube_scheduler_metrics_cert and kube_scheduler_metrics_key require each other",
         ),
         (
             {"new_ca_cert": "/n.pem"},
-            "kube_scheduler_new_ca_cert: requires kube_scheduler_new_ca_key, and the reverse",
+            "kube_scheduler_new_ca_cert and kube_scheduler_new_ca_key require each other",
         ),
         (
             {"new_ca_key": "/n.pem"},
-            "kube_scheduler_new_ca_cert: requires kube_scheduler_new_ca_key, and the reverse",
+            "kube_scheduler_new_ca_cert and kube_scheduler_new_ca_key require each other",
         ),
         (
             {"ca_profile": "kubernetes"},
@@ -392,7 +392,7 @@ def test_defaults_are_valid() -> None:
         ),
         (
             {"binary_url": HTTP, "binary_checksum": {"1.36.1": SHA512}},
-            "kube_scheduler_binary_checksum: has no checksum for 1.37.2; add one, or unset the variable to use the .sha512 file beside",
+            "kube_scheduler_binary_checksum: has no checksum for 1.37.2; add one, or unset the variable to use the .sha512 file next to",
         ),
         (
             {"binary_checksum": {"1.36.1": SHA512}},
@@ -646,7 +646,7 @@ def test_valid_instance_name_is_accepted(name: str) -> None:
 def test_instance_path_in_reserved_directory_is_rejected() -> None:
     [line] = input_errors(name="batch", cert_path="/etc/kubernetes/batch.yaml")
     assert line.startswith(
-        "kube_scheduler_cert_path: /etc/kubernetes/batch.yaml is also the configuration beside"
+        "kube_scheduler_cert_path: /etc/kubernetes/batch.yaml is also the configuration next to"
     )
     [line] = input_errors(name="batch", log_dir="/var/lib/kube-ha/batch")
     assert "is in /var/lib/kube-ha/batch, which is reserved for the role" in line

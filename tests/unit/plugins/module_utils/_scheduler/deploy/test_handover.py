@@ -198,7 +198,7 @@ def test_unit_is_started_again_if_no_member_takes_the_lease(cluster: Cluster, ki
         hand_over(cluster, timeout=0.3)
     assert str(caught.value) == (
         f"{UNIT_NAME}: the leader was stopped, but no other member took the lease within 0.3 s;"
-        " nothing was promoted, and the unit was started again; check the other members"
+        " nothing was promoted, and the unit was started again; check the remaining members"
     )
     assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]
 
@@ -214,7 +214,7 @@ def test_busy_apiserver_is_retried_but_a_denial_is_not(cluster: Cluster) -> None
     cluster.did.clear()
     cluster.then = lambda _number: answer(403, status(403, "no"))
     with pytest.raises(
-        FilesetError, match=r"the leader was stopped, but the lease cannot be read \("
+        FilesetError, match=r"the leader was stopped, but the lease could not be read \("
     ):
         hand_over(cluster)
     assert cluster.did == [f"stop {UNIT_NAME}", f"start {UNIT_NAME}"]

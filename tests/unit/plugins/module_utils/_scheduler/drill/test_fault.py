@@ -188,7 +188,7 @@ def test_fault_is_not_injected_without_a_timer(proc: FakeProc) -> None:
     [
         ({"unit": "a b.service"}, "unit: 'a b.service' is not the name of a service"),
         ({"unit": "$(id).service"}, "unit: '$(id).service' is not the name of a service"),
-        ({"undo_after": 0}, "undo_after: 0 is out of range; set 1 to 3600 seconds"),
+        ({"undo_after": 0}, "undo_after: 0 is out of range; set a value from 1 to 3600 s"),
         ({"kind": "partition", "apiserver": ""}, "apiserver: not set; set the URL"),
         (
             {"kind": "partition", "apiserver": "http://x"},

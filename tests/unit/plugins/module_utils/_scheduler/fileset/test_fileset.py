@@ -474,7 +474,7 @@ def test_live_rejects_a_changed_staged_set(host: Host) -> None:
     host.stage_key("secret 2")
     with pytest.raises(
         FilesetError,
-        match="changed after the set was staged; run all phases of the role again",
+        match="changed after the file set was staged; run all phases of the role again",
     ):
         host.run("live")
     assert host.tree()["etc/key.pem"] == "secret 1"
@@ -485,7 +485,7 @@ def test_live_rejects_a_set_completed_after_staging(host: Host) -> None:
     host.run("prepared")
     host.run("staged")
     host.stage_key("secret 1")
-    with pytest.raises(FilesetError, match="changed after the set was staged"):
+    with pytest.raises(FilesetError, match="changed after the file set was staged"):
         host.run("live")
 
 
@@ -887,7 +887,9 @@ def test_first_roll_has_no_previous_set(host: Host) -> None:
     host.run("live", attempt="roll 1")
     assert host.run("previous", attempt="roll 1")["changed"] is False
     assert host.tree()["etc/app.yaml"] == "a: 1\n"
-    with pytest.raises(FilesetError, match="contains no previous set, so rollback is not possible"):
+    with pytest.raises(
+        FilesetError, match="contains no previous file set, so rollback is not possible"
+    ):
         host.run("recalled")
 
 
