@@ -105,8 +105,8 @@ options:
     description:
       - User entries of the kubeconfig. Each entry can contain only one of client certificate,
         token, token file and exec plugin.
-      - If a task sets one of these credentials, the module removes the others from the entry. No
-        previous key then remains in the file.
+      - If a task sets one of these credentials, the module removes the remaining credentials from
+        the entry. No previous key then remains in the file.
     type: list
     elements: dict
     suboptions:
@@ -144,8 +144,8 @@ options:
         type: path
       client_ca:
         description:
-          - Path on the host of the CA certificate that must have signed the client certificate. It
-            is the C(--client-ca-file) of the apiserver.
+          - Path on the host of the CA certificate that must have signed the client certificate. The
+            apiserver must trust this CA (C(--client-ca-file)).
           - If neither this option nor O(users[].client_ca_data) is set, the module does not check
             the issuer of the client certificate.
         type: path
@@ -170,8 +170,8 @@ options:
           contains this path.
         type: path
       exec:
-        description: Exec plugin, a program that the client runs to get credentials. The module does
-          not run it.
+        description: Exec plugin, a program that the client runs to get credentials. The module
+          never runs the plugin.
         type: dict
         suboptions:
           command:

@@ -58,19 +58,19 @@ reasons:
   returned: if the key pair is issued and not copied
   type: list
   elements: str
-  sample: ["the certificate does not exist"]
+  sample: ["the certificate is missing"]
 awaited:
   description: Reasons to wait for a certificate from an external CA, one line each.
   returned: if C(kube_scheduler_pki) is V(external)
   type: list
   elements: str
-  sample: ["the certificate does not exist"]
+  sample: ["the certificate is missing"]
 refused:
   description: Reasons to reject the certificate from an external CA, one line each.
   returned: if C(kube_scheduler_pki) is V(external)
   type: list
   elements: str
-  sample: ["the certificate is for another key"]
+  sample: ["is not the certificate of the key on this host"]
 """
 
 from ansible.module_utils.basic import AnsibleModule

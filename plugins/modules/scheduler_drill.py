@@ -13,7 +13,8 @@ author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
   - The playbook C(drill.yml) uses this module. It runs on the controller.
-  - Only O(step=measure) contacts a host. It runs M(kube_ha.scheduler.scheduler_fault) there.
+  - Only O(step=measure) contacts a host. It runs M(kube_ha.scheduler.scheduler_fault) on the
+    target.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
@@ -123,7 +124,7 @@ lines:
   returned: O(step=report)
   type: list
   elements: str
-  sample: ["m1 led and was killed; m2 leads after 15.8 s, bound 23.8 s"]
+  sample: ["m1 led and was killed; m2 leads after 15.8 s, bound 24.8 s"]
 errors:
   description: Reasons why the drill failed, one line each.
   returned: O(step=report)

@@ -54,7 +54,7 @@ options:
       - Maximum seconds to wait until the process of the unit exits after the removal of the fault,
         with O(state=absent).
       - A leader that was frozen or disconnected appears healthy until it detects that it lost the
-        lease. Then it exits.
+        lease. The leader then exits.
     type: float
     default: 0
   journal_seconds:

@@ -17,7 +17,7 @@ description:
   - A file set has three versions. The C(staged) file set is for the next start. The unit runs from
     the C(live) file set. The C(previous) file set was live before the last promotion.
   - Before O(state=live), the module changes no file that the running process reads. If the host
-    crashes or reboots before that, it starts from the live file set.
+    crashes or reboots before the promotion, the unit starts from the live file set.
   - If the host leads, O(handover) makes the module wait until another member leads, before it
     changes the host.
   - To detect a stale process, the module writes a digest of all files that the process reads into
@@ -297,8 +297,8 @@ handover:
       description:
         - Increase of the transition count of the lease. If the increase is above 1, the first new
           leader lost the lease again.
-        - If the count did not increase, the value is 0. This happens if the lock of the next leader
-          has two objects, and the leader continues the count of the other object.
+        - If the count did not increase, the value is 0. The count does not increase if the lock of
+          the next leader has two objects, and the leader continues the count of the other object.
       type: int
       sample: 1
 version:

@@ -117,7 +117,7 @@ options:
     type: str
   next_ca_path:
     description:
-      - Path, on the controller, of a CA certificate. Its CA signs a client certificate for ten
+      - Path, on the controller, of a CA certificate. This CA signs a client certificate for ten
         minutes, instead of O(next_cert).
       - Only the action plugin uses this option. It reads the file as the user that runs Ansible.
     type: path
@@ -185,7 +185,7 @@ options:
     type: str
   metrics_ca_path:
     description:
-      - Path, on the controller, of a CA certificate. Its CA signs a client certificate with
+      - Path, on the controller, of a CA certificate. This CA signs a client certificate with
         O=C(system:monitoring) for ten minutes, instead of O(metrics_cert).
       - Only the action plugin uses this option. It reads the file as the user that runs Ansible. If
         it cannot sign the certificate, RV(not_checked) contains the check and the reason.
@@ -207,7 +207,7 @@ options:
   steady:
     description:
       - Seconds for which a healthy unit must have been active, by the timestamps of systemd and
-        without a restart by systemd. With V(0), the module checks neither.
+        without a restart by systemd. With V(0), the module checks neither the time nor restarts.
       - The module waits for the remaining time, within O(timeout).
     type: float
     default: 0
@@ -271,13 +271,13 @@ options:
         suboptions:
           certificate_source:
             description:
-              - Path, on the controller, of the certificate. The action plugin reads it. If the file
-                is missing, this is drift.
+              - Path, on the controller, of the certificate. The action plugin reads it. A missing
+                file is drift.
             type: path
           privatekey_source:
             description:
-              - Path, on the controller, of the private key. The action plugin reads it. If the file
-                is missing, this is drift.
+              - Path, on the controller, of the private key. The action plugin reads it. A missing
+                file is drift.
             type: path
           certificate_sha256:
             description: SHA-256 checksum of the certificate file, in hexadecimal. Only the action
@@ -290,7 +290,7 @@ options:
           x509_cert:
             description:
               - Options of M(kube_ha.scheduler.x509_cert) that create the key pair on the
-                controller. If the module would create or renew the key pair, this is drift.
+                controller. A key pair that the module would create or renew is drift.
               - Only the action plugin uses this option.
             type: dict
           owner:

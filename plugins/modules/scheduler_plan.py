@@ -366,7 +366,7 @@ outdated:
   type: bool
 stopped:
   description:
-    - Whether the role must not roll this host. The reason is a member that failed or became
+    - Whether the role must not roll this host. The reason is that a member failed or became
       unhealthy, or that this host is the only healthy member.
   returned: O(step=gate)
   type: bool
@@ -374,7 +374,9 @@ blocked:
   description: Reason not to roll this host, if no member failed. Otherwise empty.
   returned: O(step=gate)
   type: str
-  sample: "m1 is the only healthy member and was not rolled"
+  sample: >-
+    m1 is the only healthy member and was not rolled, because no other member could schedule pods;
+    make another member healthy first
 attempt:
   description: Identifier of this roll, which a rollback needs.
   returned: O(step=gate)

@@ -37,7 +37,8 @@ options:
   path:
     description:
       - Path of the certificate on the target, in PEM format. Its mode is always V(0644).
-      - The options O(owner), O(group) and those for SELinux apply to the certificate and the key.
+      - The options O(owner), O(group) and the options for SELinux apply to the certificate and the
+        key.
     type: path
     required: true
   privatekey_path:
@@ -86,7 +87,7 @@ options:
       - V(never) accepts any readable key that is not weak.
       - V(fail) fails with an error that names the difference.
       - V(partial) replaces a key of another type, size or curve. It rewrites a key that has another
-        format or encryption. If the key cannot be read, it fails.
+        format or encryption. If the key cannot be read, the module fails.
       - V(full) also replaces a key that cannot be read or decrypted.
       - V(always) generates a new key in every run.
     type: str
@@ -118,7 +119,7 @@ options:
     description:
       - Key usages, with the names of C(openssl) (V(digitalSignature)) or C(cfssl)
         (V(digital signature)).
-      - If neither this option nor a profile sets them, they are C(digitalSignature) and
+      - If neither this option nor a profile sets usages, the default is C(digitalSignature) and
         C(keyEncipherment), or for a CA C(keyCertSign) and C(cRLSign).
       - The module omits a usage that the key type does not allow, such as C(keyEncipherment) for
         all types except RSA.
@@ -128,8 +129,8 @@ options:
     description:
       - Extended key usages, with the names of C(openssl) (V(clientAuth)) or C(cfssl)
         (V(client auth)).
-      - If neither this option nor a profile sets them, they are C(clientAuth) and C(serverAuth),
-        and none for a CA.
+      - If neither this option nor a profile sets usages, the default is C(clientAuth) and
+        C(serverAuth). A CA has none by default.
     type: list
     elements: str
   digest:
@@ -143,15 +144,15 @@ options:
     description:
       - Validity of a new certificate from now on, as a Go duration such as V(8760h), V(1h30m) or
         V(1.5h).
-      - If neither this option nor a profile sets it, it is V(8760h).
+      - If neither this option nor a profile sets a value, the default is V(8760h).
       - A change of this value alone does not renew a certificate.
     type: str
   backdate:
     description:
       - Period by which the validity of a new certificate begins in the past, as a Go duration. It
         allows for hosts whose clocks are behind.
-      - If neither this option nor a profile sets it, it is V(5m). A certificate never begins
-        before its CA.
+      - If neither this option nor a profile sets a value, the default is V(5m). A certificate never
+        begins before its CA.
     type: str
   is_ca:
     description:
@@ -183,7 +184,7 @@ options:
   ca_path:
     description:
       - Path of the CA certificate, at the location of O(ca_on). If the file has several
-        certificates, the one that belongs to O(ca_privatekey_path) signs.
+        certificates, the certificate that belongs to O(ca_privatekey_path) signs.
       - The module searches a relative path on the controller as M(ansible.builtin.copy) does.
     type: path
   ca_privatekey_path:
@@ -267,7 +268,7 @@ options:
     default: false
   backup:
     description:
-      - Whether to keep copies of the previous private key and certificate beside them as
+      - Whether to keep copies of the previous private key and certificate in the same directory as
         C(NAME.TIME.bak~), with mode V(0600). The module keeps the newest five copies.
     type: bool
     default: false
@@ -292,11 +293,11 @@ options:
         option.
     type: str
 notes:
-  - The module stages a new key and its certificate beside the existing files, then replaces both
+  - The module stages a new key and its certificate next to the existing files, then replaces both
     files at the same moment. A killed run leaves the previous key pair or the new key pair. The
     next run uses or removes the temporary files.
   - If the key and the certificate are on two file systems, the module replaces the key first. If a
-    run is killed between both, the next run repairs the key pair.
+    run is killed between the two replacements, the next run repairs the key pair.
   - As root, the module rejects a directory that an unprivileged user can write to, and every
     directory below it. Sticky directories such as C(/tmp) are allowed.
   - O(unsafe_writes) has no effect. If a rename cannot replace a file, the module fails. An example
@@ -450,7 +451,7 @@ EXAMPLES = r"""
     privatekey_path: /etc/kubernetes/cert/kube-scheduler-key.pem
     state: absent
 
-- name: Replace a key pair whose key is possibly leaked
+- name: Replace a key pair whose key may have leaked
   kube_ha.scheduler.x509_cert:
     path: /etc/kubernetes/cert/ca-reader.pem
     privatekey_path: /etc/kubernetes/cert/ca-reader-key.pem
