@@ -94,7 +94,7 @@ def provide(settings: Settings, version: str, commands: Sequence[str], offline: 
 
 
 def copy_local(local: Path, target: Path) -> None:
-    """Copy a local binary. If a checksum file exists beside the binary, verify the copy."""
+    """Copy a local binary. If a checksum file exists next to the binary, verify the copy."""
     stamp = local.stat().st_mtime_ns
     if target.exists() and target.stat().st_mtime_ns == stamp:
         return

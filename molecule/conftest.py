@@ -33,9 +33,9 @@ def lab() -> Lab:
 def bind_pod(lab: Lab) -> Iterator[Callable[[], str]]:
     """Return a function that creates a pod and returns its node.
 
-    The function waits up to ten seconds for the node. The fixture removes the pods afterwards. In
-    rare cases, the previous leader cannot release the lease. Then the pod waits until the lease has
-    expired.
+    The function waits up to ten seconds for the node. The fixture removes the pods after the test.
+    In rare cases, the previous leader cannot release the lease. Then the pod waits until the lease
+    has expired.
     """
     made: list[str] = []
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sign for x509_cert with a CA on the controller, or write the signing request there."""
+"""Sign for x509_cert with a CA on the controller, or write the signing request to a file."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 # This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Read the arguments of a task in an action plugin, and discard them afterwards."""
+"""Read the arguments of a task in an action plugin, and then discard them."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ def output(command: Sequence[str], stdin: str = "") -> str:
 
 @contextlib.contextmanager
 def lab(masters: int) -> Iterator[Hosts]:
-    """Start a lab for the block and remove it afterwards."""
+    """Start a lab for the block and remove it at the end."""
     environment = {**os.environ, "LAB_MASTERS": str(masters)}
     program = [sys.executable, str(ROOT / "lab" / "lab.py")]
     subprocess.run([*program, "down"], env=environment, check=True)

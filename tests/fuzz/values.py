@@ -265,7 +265,7 @@ def somewhere(
 ) -> Any:
     """Return a copy of a value with garbage at one place of any depth.
 
-    The garbage replaces a part, is added beside a part, or replaces everything.
+    The garbage replaces a part, is added next to a part, or replaces everything.
     """
     result = copy.deepcopy(whole)
     place, depth = result, rng.choice([1, 2, 3, 4, 6])

@@ -12,7 +12,7 @@ from tests.support.lab import UNIT, Lab, Run
 PLAYBOOK = "playbooks/drill.yml"
 CONFIRMED = "--extra-vars=drill_confirm=yes"
 KINDS = ("stop", "kill", "freeze", "partition")
-# The journal of the previous leader contains one of these texts when the leader ends.
+# The journal of the previous leader contains one of these texts when its process exits.
 LEASE_LOST = "eaderelection lost"
 LOST = {
     "stop": "systemd[1]: Stopped ",

@@ -265,7 +265,7 @@ class Simulation:
                     **self.host_variables.get(name, {}),
                 }
                 if self.inventory:
-                    # group_vars beside the inventory file outrank the variables of a group.
+                    # group_vars next to the inventory file outrank the variables of a group.
                     hosts[name] |= self.variables
                 else:
                     hosts[name] = {"kube_scheduler_address": address, **hosts[name]}

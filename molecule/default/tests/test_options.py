@@ -84,7 +84,7 @@ def made(lab: Any, name: str) -> x509.Certificate:
 
 @pytest.fixture
 def words(lab: Any, tmp_path: Path) -> Iterator[str]:
-    """Return all options as an argument of ansible-playbook. Restore the cluster afterwards."""
+    """Return all options as an argument of ansible-playbook. Restore the cluster at the end."""
     options: dict[str, Any] = {
         "kube_scheduler_bin_dir": "/usr/local/lib/k8s",
         "kube_scheduler_binary_source": "controller",

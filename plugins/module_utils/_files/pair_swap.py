@@ -36,7 +36,7 @@ def _swap(staged: t.Sequence[Staged]) -> None:
     """Replace files at once: readers, and a run after a kill, find only old or only new files.
 
     During the swap, each file is a symlink. All symlinks lead through one link, which a rename
-    switches from the old files to the new ones. The temporary directory is beside the last file,
+    switches from the old files to the new ones. The temporary directory is next to the last file,
     which must be the file that the most users can read.
     """
     targets = [file.target for file in staged]

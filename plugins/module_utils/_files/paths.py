@@ -168,7 +168,7 @@ def read(path: str, *, limit: int = MAX_FILE_BYTES, follow: bool = False) -> byt
     with explain_errors(path, "read"):
         if stat_regular(target) is None:
             return None
-        # If a FIFO replaces the file before this call, O_NONBLOCK prevents that the module blocks.
+        # If a FIFO replaces the file before this call, O_NONBLOCK keeps the module from blocking.
         handle = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as stream:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -228,7 +228,7 @@ def temporary_prefix(target: str) -> str:
 
 
 def list_siblings(target: str, suffix: str, prefix: str) -> list[str]:
-    """Return the paths beside the target with this suffix and prefix, sorted."""
+    """Return the paths next to the target with this suffix and prefix, sorted."""
     directory = os.path.dirname(target)
     return sorted(
         os.path.join(directory, name)

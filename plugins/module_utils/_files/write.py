@@ -60,7 +60,7 @@ def rights_setter(uid: int, gid: int, mode: int) -> t.Callable[[int], None]:
 
 
 class Staged:
-    """New content for a file, complete and synced in a temporary file beside it.
+    """New content for a file, complete and synced in a temporary file next to it.
 
     The temporary file gets owner, group and mode of the existing file. `attributes` sets what
     requires a path, such as the SELinux context. `rights` sets the permissions by the descriptor:
@@ -129,7 +129,7 @@ class Staged:
             )
 
     def commit(self) -> None:
-        """Replace the file; raise FilesError and keep the previous content if that fails."""
+        """Replace the file; raise FilesError and keep the previous content if the rename fails."""
         try:
             with paths.explain_errors(self.target, "replace"):
                 paths.stat_regular(self.target)
@@ -151,7 +151,7 @@ class Staged:
 
 
 def back_up(path: str, max_copies: int) -> str | None:
-    """Copy a file beside it, with mode 0600, and keep the newest `max_copies` copies.
+    """Copy a file within its directory, with mode 0600, and keep the newest `max_copies` copies.
 
     Returns the path of the copy; None if there is no file or no copy is kept.
     """

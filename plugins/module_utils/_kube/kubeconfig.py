@@ -330,7 +330,7 @@ def _dumper() -> t.Any:
 def new_kubeconfig() -> Config:
     """Return an empty kubeconfig in the format of kubectl.
 
-    Before 1.34, kubectl also wrote empty preferences. In an existing file, they stay.
+    Before 1.34, kubectl also wrote empty preferences. Preferences in an existing file stay.
     """
     return {
         "apiVersion": "v1",

@@ -156,7 +156,7 @@ def make_reader(
 ) -> Callable[[], LeaseRecord | None]:
     """Return a function that reads the lease from the first source that contains a lease.
 
-    After a change of the lock's kind, the previous object still exists, but no component writes it.
+    After a change of the lock type, the previous object still exists, but no component writes it.
     A caller that knows the current kind passes it as the only source. The function raises
     KubeError and LeaseError.
     """

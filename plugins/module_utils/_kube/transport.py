@@ -305,9 +305,9 @@ class Proxy(t.NamedTuple):
 class Connection(http.client.HTTPConnection):
     """An HTTPS connection to one port, directly or through `proxy`; it ignores *_proxy variables.
 
-    The connection stays open for the next request. If the server has closed it, it opens again.
-    Two threads cannot share it. The server's certificate must be valid for `server_name`, by
-    default for the host.
+    The connection stays open for the next request. If the server has closed the connection, it
+    opens again. Two threads cannot share it. The server's certificate must be valid for
+    `server_name`, by default for the host.
     """
 
     default_port = 443

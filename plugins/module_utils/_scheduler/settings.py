@@ -163,7 +163,7 @@ def _bounded_loader(library: t.Any) -> t.Any:
 
 
 def _find_fields(loaded: t.Any) -> dict[str, str]:
-    """Return those known fields of a loaded configuration whose value is text."""
+    """Return the known fields of a loaded configuration whose value is text."""
     fields: dict[str, str] = {}
     for parent, names in KNOWN_FIELDS.items():
         mapping = loaded if not parent else loaded.get(parent) if isinstance(loaded, dict) else None

@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-# The objects that each lock type writes. Two lock types exclude each other only if they share one.
+# The objects that each lock type writes. Members with two lock types cannot lead at the same time
+# if the types share an object.
 LOCK_OBJECTS = {
     "endpoints": {"endpoints"},
     "configmaps": {"configmaps"},

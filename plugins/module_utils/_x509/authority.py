@@ -64,7 +64,7 @@ class CertificateAuthority(t.NamedTuple):
 
 
 def load_authority(path: str, key_path: str, passphrase_path: str | None) -> CertificateAuthority:
-    """Load a CA with its key; of several certificates in the file, use that of the key.
+    """Load a CA with its key; of several certificates in the file, use the one of the key.
 
     Raises MissingError if a file does not exist, and FilesError if it cannot be read. Raises
     X509Error if other users can access the key, or if the key is damaged or belongs to no

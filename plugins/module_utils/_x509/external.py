@@ -39,7 +39,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specificat
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
-# Kubernetes reads the user and groups of a client from CN and O. The CA can set others freely.
+# Kubernetes reads the user and groups of a client from CN and O. The CA can set the remaining
+# attributes freely.
 IDENTITY_ATTRIBUTES = ("CN", "O")
 OTHER_KEY = "is not the certificate of the key on this host"
 

@@ -111,7 +111,7 @@ def _converge(module: attributes.FilesModule, files: PairFiles, now: datetime) -
 
 
 def _load_authority(spec: PairSpec, now: datetime) -> CertificateAuthority | None:
-    """Return the CA; None for a CA that signs itself. Raises X509Error if it cannot sign."""
+    """Return the CA; None for a CA that signs itself. Raises X509Error if the CA cannot sign."""
     ca = spec.ca
     if ca.location == "controller" and ca.path is None and ca.sent_authority is not None:
         [certificate, *_others] = parse_authorities(

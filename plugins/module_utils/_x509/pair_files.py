@@ -29,7 +29,7 @@ class PairFiles:
     """The files of a key pair.
 
     If an older key pair is in use, a new key without a certificate is the `waiting` key. Its file
-    is beside the key.
+    is next to the key.
     """
 
     def __init__(self, module: attributes.FilesModule) -> None:

@@ -373,7 +373,10 @@ def list_fileset_paths(v: Variables) -> list[str]:
 
 
 def list_root_directories(v: Variables) -> list[str]:
-    """Return the directories on a host that root must own. The role itself gives root bin_dir."""
+    """Return the directories on a host that root must own.
+
+    The role itself makes root the owner of bin_dir.
+    """
     files = [v.cert_path, v.key_path, v.kubeconfig_path, v.bin_dir]
     return list(dict.fromkeys(map(os.path.dirname, files)))
 

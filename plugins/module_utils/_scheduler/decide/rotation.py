@@ -6,7 +6,7 @@
 
 """Compute the steps of a certificate rotation, and the last completed step of each host.
 
-The certificates on the hosts determine the last completed step. No file stores it.
+The certificates on the hosts determine the last completed step. No file stores this step.
 """
 
 from __future__ import annotations

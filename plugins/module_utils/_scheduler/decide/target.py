@@ -77,7 +77,10 @@ class TargetVersion:
 
     @property
     def api_version(self) -> t.Any:
-        """The configured apiVersion, otherwise the preferred one. It is not validated."""
+        """The configured apiVersion, otherwise the preferred version.
+
+        The value is not validated.
+        """
         return self.inputs.config.get("apiVersion", self.apis[0])
 
 

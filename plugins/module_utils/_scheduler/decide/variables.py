@@ -115,7 +115,7 @@ class Variables:
 
     @property
     def config_path(self) -> str:
-        """The path of the scheduler's configuration on a host, beside the kubeconfig."""
+        """The path of the scheduler's configuration on a host, next to the kubeconfig."""
         return os.path.join(os.path.dirname(self.kubeconfig_path), f"{self.name}.yaml")
 
     @property

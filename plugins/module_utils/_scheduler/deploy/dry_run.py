@@ -44,7 +44,7 @@ def check_staged_set(
 
     `params` contains `command`, `user`, `dry_run_flags` and `dry_run_texts`. A transient service
     with the user of the unit receives the staged files as credentials. Other users cannot read
-    them, and the live set does not change.
+    these files, and the live set does not change.
 
     If systemd is too old for a dry run, returns None. If the binary rejects the set, raises
     FilesetError with the message of the binary.

@@ -54,7 +54,10 @@ REQUEST_TIMEOUT_S = 5.0
 """Timeout of one request for the lease."""
 HANDOVER_POLL_S = 0.05
 MIN_RENEWALS = 2
-"""Minimum number of records of the next holder. With the first one, it takes the lease."""
+"""Minimum number of records of the next holder.
+
+With the first record, the holder takes the lease.
+"""
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ def _read_records(readers: t.Iterable[ReadRecord]) -> list[LeaseRecord]:
 
 
 def _select_record(records: list[LeaseRecord], before: LeaseRecord) -> LeaseRecord | None:
-    """Return the record of another member, otherwise a released one, otherwise that of the leader.
+    """Return another member's record, otherwise a released record, otherwise the leader's record.
 
     If the lock has two objects, a member that uses only one of them can take the lease. The other
     object then does not change.
@@ -184,7 +187,7 @@ def _stop_and_wait(
                 holder=one_line(observation.node, 253),
                 seconds=round(observer.elapsed, 2),
                 released=observer.released,
-                # With two lock objects, the next leader can continue the count of the other one.
+                # With two lock objects, the next leader can continue the count of the other object.
                 transitions=max(0, observation.record.transitions - before.transitions),
             )
     except (KubeError, LeaseError) as error:

@@ -319,7 +319,8 @@ def _recall(deployment: Deployment) -> FilesetResult:
 def _read_not_after(kept_paths: t.Mapping[str, str]) -> str:
     """Return when the certificate of a previous set expires, "" if there is none.
 
-    `kept_paths` maps file names to paths. A certificate can exist only in the kubeconfig.
+    `kept_paths` maps file names to paths. Some file sets contain the certificate only in the
+    kubeconfig.
     """
     # This import takes longer than all other imports. Most states do not need it.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (  # noqa: PLC0415

@@ -177,7 +177,10 @@ class Fault:
         return rules
 
     def _exclusive_uid(self, pid: int) -> int:
-        """Return the user ID of the scheduler. Raises FaultError if other processes use it."""
+        """Return the user ID of the scheduler.
+
+        Raises FaultError if other processes run as this user.
+        """
         user = self.proc.user(pid)
         if user is None:
             raise FaultError(

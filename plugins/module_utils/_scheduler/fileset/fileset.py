@@ -178,7 +178,7 @@ class Fileset:
                 checksum, ours = previous["sha256"], previous["ours"]
             else:
                 checksum, ours = copies.sha256_of_file(path), entry["ours"]
-            # Any instance can have installed it. The removal of the last instance removes it.
+            # Any instance can have installed the binary. The last removed instance deletes it.
             ours = ours or any(
                 path in others and others[path]["ours"] and others[path]["identity"] == identity
                 for others in shared
@@ -251,7 +251,8 @@ class Fileset:
         for directory in missing:
             with paths.explain_errors(directory, "make"):
                 os.makedirs(directory, 0o700, exist_ok=True)
-        # Each instance records shared directories. The last removed instance deletes them.
+        # Each instance records shared directories. The removal of the last instance deletes these
+        # directories.
         sibling_dirs = [path for other in self.siblings() for path in other.record()["directories"]]
         if above or sibling_dirs:
             self.update_record(
@@ -537,7 +538,7 @@ class Fileset:
     def _existing_items(self, items: t.Iterable[Item]) -> list[Item]:
         """Return the items whose live path exists.
 
-        A file can exist again at a path that the set declares as absent. It is then kept too.
+        A file can exist again at a path that the set declares as absent. This file is kept too.
         """
         return [
             dataclasses.replace(item, link_to=None) if item.is_absent else item

@@ -41,9 +41,10 @@ def other_instances(
     pid_of: t.Callable[[str], int],
     serving: t.Sequence[versions.Serving],
 ) -> list[facts.Instance]:
-    """Describe the other instances: those with a file set directory next to that of `fileset`.
+    """Describe the other instances, whose file set directories are next to the one of `fileset`.
 
-    The description uses the process of a running instance, and the staged set of a stopped one.
+    The description uses the process of a running instance, and the staged set of a stopped
+    instance.
     """
     described = []
     for other in fileset.siblings():

@@ -102,7 +102,7 @@ def _credential_reasons(item: Item, copy: str) -> list[str]:
 def _change_reasons(path: str, started: float) -> list[str]:
     with contextlib.suppress(OSError):
         changed = os.lstat(path).st_ctime
-        # If the clock was set back, a timestamp can be in the future. It is then ignored.
+        # If the clock was set back, a timestamp can be in the future. Ignore such a timestamp.
         if started + CLOCK_TOLERANCE_S < changed <= time.time() + CLOCK_TOLERANCE_S:
             return [f"{path} changed after the process started"]
     return []

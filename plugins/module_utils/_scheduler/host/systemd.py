@@ -77,7 +77,7 @@ def active_seconds(properties: t.Mapping[str, str], now: float) -> float:
 
 
 def drop_ins(properties: t.Mapping[str, str], unit: str) -> list[str]:
-    """Return the drop-ins of this unit, without those of distributions for all services."""
+    """Return the drop-ins of this unit, without drop-ins of distributions for all services."""
     return [path for path in properties.get("DropInPaths", "").split() if f"/{unit}.d/" in path]
 
 

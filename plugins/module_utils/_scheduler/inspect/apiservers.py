@@ -79,7 +79,7 @@ def _is_compatible(
     ca_pem: str | None,
     pair: tuple[str, str] | None = None,
 ) -> bool | None:
-    """Check that a CA in `ca_pem` issued the apiserver's certificate, and that it accepts `pair`.
+    """Check the apiserver's certificate against `ca_pem`, and that the apiserver accepts `pair`.
 
     Return None if the result is unknown.
     """

@@ -85,7 +85,10 @@ def run_probes(probed: ProbedProcess, previous: LeaseRecord | None) -> ProbeResu
 
 
 def describe_certificate(pem: str) -> facts.Certificate:
-    """Describe a certificate by this host's clock. Raises ProbeError if it cannot be read."""
+    """Describe a certificate by this host's clock.
+
+    Raises ProbeError if the certificate cannot be read.
+    """
     if not is_installed("cryptography"):
         raise ProbeError("the certificate cannot be read; install python3-cryptography")
     # This import takes longer than a whole query without probes.

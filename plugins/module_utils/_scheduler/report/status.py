@@ -28,7 +28,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 
 SCHEMA_VERSION = 1
 STATUS_STATES = ("no_answer", "unhealthy", "failed", "drift", "healthy")
-"""States of members, clusters and runs, worst first. If a step of the run fails: `failed`."""
+"""States of members, clusters and runs, worst first.
+
+`failed` means that a step of the run failed.
+"""
 
 MemberPlan = t.Mapping[str, t.Any]
 

@@ -28,7 +28,7 @@ OWN, OTHER = f"{socket.gethostname()}_{UUID}", f"m2.example_{UUID}"
 
 
 class Cluster(systemd.Systemd):
-    """A fake cluster: the unit of the leader, and a lease that changes after its stop."""
+    """A fake cluster: the unit of the leader, and a lease that changes after the unit stops."""
 
     def __init__(self) -> None:
         self.did: list[str] = []
