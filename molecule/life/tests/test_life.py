@@ -198,7 +198,7 @@ def test_uninstall_of_one_host_and_of_all(
     run = group.remove()
     assert run.code != 0
     assert (
-        "no scheduler would remain without m1, m2, m3; keep one with --limit, or pass -e kube_scheduler_confirm=all"
+        "no scheduler would remain without m1, m2, m3; keep a member with --limit, or pass -e kube_scheduler_confirm=all"
         in run.text
     )
     assert bind_pod()

@@ -222,7 +222,7 @@ def test_removed_leader_is_last_and_hands_over(cluster: Simulation) -> None:
 def test_last_scheduler_of_a_group_is_removed_only_if_confirmed(cluster: Simulation) -> None:
     run = removed(cluster)
     assert run.code != 0
-    line = "no scheduler would remain without m1, m2, m3; keep one with --limit, or pass -e kube_scheduler_confirm=all"
+    line = "no scheduler would remain without m1, m2, m3; keep a member with --limit, or pass -e kube_scheduler_confirm=all"
     for name in cluster.answers:
         assert f"{name}: {line}" in run.text
     assert {name for calls in run.calls.values() for name in calls} == {"drift"}

@@ -125,7 +125,7 @@ def test_unreplaced_certificate_fails_the_run(cluster: Simulation) -> None:
         (("--extra-vars=rotate=all",), "value of rotate must be one of: leaf, due, ca, got: all"),
         (
             ("--extra-vars=rotate=ca",),
-            "kube_scheduler_new_ca_cert: not set; for rotate=ca, set it and kube_scheduler_new_ca_key",
+            "kube_scheduler_new_ca_cert: not set; for rotate=ca, set this variable and kube_scheduler_new_ca_key",
         ),
         (
             ("--extra-vars=rotate=ca", "--limit=localhost,m1"),

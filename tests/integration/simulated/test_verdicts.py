@@ -137,7 +137,7 @@ def test_batch_with_the_leader_is_rejected_while_standbys_wait(
     run = played(cluster, f"serial: {serial}", "--tags=kube_scheduler_rollout")
     assert run.code != 0
     assert (
-        f"{leader} leads and has drift, but members that must be rolled before it are in later batches ({waiting}); remove serial"
+        f"{leader} leads and has drift, but members that must be rolled first are in later batches ({waiting}); remove serial"
         in run.text
     ), run.output
     assert rolled(run.output) == []
@@ -148,7 +148,7 @@ def test_limit_to_the_leader_is_rejected_before_its_roll(cluster: Simulation) ->
     run = cluster.run("playbooks/site.yml", "--limit=m1,localhost", "--tags=kube_scheduler_rollout")
     assert run.code != 0
     assert (
-        "m1 leads and has drift, but members that must be rolled before it are excluded (m2, m3); run without --limit"
+        "m1 leads and has drift, but members that must be rolled first are excluded (m2, m3); run without --limit"
         in run.text
     ), run.output
     assert rolled(run.output) == []

@@ -78,7 +78,7 @@ def test_invalid_duration_is_rejected_with_advice(text: str) -> None:
 )
 def test_unit_that_go_lacks_is_rejected_with_the_hours(text: str, hours: int) -> None:
     with pytest.raises(
-        X509Error, match=f'renew_before: {text!r} is not a duration; write "{hours}h", because Go'
+        X509Error, match=f'renew_before: {text!r} is not a duration; write "{hours}h", because h'
     ) as caught:
         _durations.parse_duration(text, "renew_before")
     one_line(caught.value)

@@ -385,7 +385,7 @@ def test_leader_is_not_rolled_before_excluded_members(
 ) -> None:
     outcome = {name: result(name) for name in ("m1", "m2", "m3") if name not in missing}
     [line] = rollout.check_leader_scope(rollout.compute_order(outcome), outcome, play)
-    start = "m2 leads and has drift, but members that must be rolled before it are "
+    start = "m2 leads and has drift, but members that must be rolled first are "
     assert line.startswith(f"{start}{expected}")
 
 
@@ -516,7 +516,7 @@ def test_removal_keeps_another_scheduler() -> None:
 
 def test_last_schedulers_are_not_removed() -> None:
     assert removal("m2", "m1 m2 m3").errors == [
-        "m2: no scheduler would remain without m1, m2, m3; keep one with --limit, or say so"
+        "m2: no scheduler would remain without m1, m2, m3; keep a member with --limit, or say so"
     ]
     for lease in (
         None,

@@ -273,7 +273,7 @@ def test_signing_ca_follows_the_step() -> None:
             {},
             "ca",
             [],
-            "kube_scheduler_new_ca_cert: not set; for rotate=ca, set it and kube_scheduler_new_ca_key",
+            "kube_scheduler_new_ca_cert: not set; for rotate=ca, set this variable and kube_scheduler_new_ca_key",
         ),
         (
             {"pki": "provided"},

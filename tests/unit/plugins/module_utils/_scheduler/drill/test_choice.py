@@ -137,7 +137,7 @@ def test_undo_after_is_longer_than_the_measurement() -> None:
     choice = chosen()
     assert choice["undo_after"] >= choice["deadline"] + UNDO_MARGIN_S
     assert rejected(undo_after=10) == (
-        "drill_undo_after: 10 s would remove the fault during the measurement; set at least 31"
+        "drill_undo_after: 10 s would remove the fault during the measurement; set at least 31 s"
     )
     accepted = choose(DrillRequest("stop", undo_after=31), MEMBERS, health(), TABLE)
     assert accepted["undo_after"] == 31
