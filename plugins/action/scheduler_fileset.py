@@ -41,6 +41,7 @@ class ActionModule(ActionBase):
     ) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         arguments = _module_arguments.expand_fileset(self._task.args)
+        _module_arguments.open_secrets(arguments, (task_vars or {}).get("inventory_hostname", ""))
         _arguments.discard(self._task)
         module_result = self._execute_module(module_args=arguments, task_vars=task_vars)
         return (

@@ -71,6 +71,7 @@ class ActionModule(ActionBase):
         result: Vars = super().run(tmp, task_vars)
         self.vars: Vars = task_vars or {}
         arguments = _module_arguments.expand_info(self._task.args, self._read_text)
+        _module_arguments.open_secrets(arguments, self.vars.get("inventory_hostname", ""))
         _arguments.discard(self._task)
         if SERVING_OPTION in arguments:
             raise AnsibleActionFail(

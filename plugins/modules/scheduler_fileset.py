@@ -98,6 +98,10 @@ options:
             root.
         type: str
         default: "0644"
+      group:
+        description: Group of a file with O(files[].content).
+        type: str
+        default: root
       digest:
         description:
           - Whether the digest of the file set includes the content of the file or only its path.
@@ -210,6 +214,20 @@ options:
       - The module replaces C(@port@) by a free port.
     type: dict
     default: {}
+  secrets:
+    description:
+      - Secrets that O(files) contains only as a placeholder. The action plugin sets this
+        option, and no output contains its values.
+    type: dict
+    suboptions:
+      contents:
+        description: Content of each file with a secret, by the name of the file. It replaces
+          C(content) of the file.
+        type: dict
+      values:
+        description: The secrets. The module also withholds them in texts of other programs.
+        type: list
+        elements: str
   user:
     description: System user that the unit runs as.
     type: str
@@ -350,6 +368,7 @@ done:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
     FilesetError,
@@ -367,6 +386,8 @@ def main() -> None:
         required_if=spec.FILESET_REQUIRED_IF,
         supports_check_mode=True,
     )
+    # Ansible would mask the value of every no_log option, however short, in paths and messages.
+    module.no_log_values = _secrets.long_secrets(module.no_log_values)
     try:
         result = lifecycle.apply_state(module, systemd.Systemd(module.run_command), Proc())
     except (FilesetError, SystemdError, FilesError) as error:

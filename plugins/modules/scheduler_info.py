@@ -354,6 +354,10 @@ options:
             description: Mode of the file, as an octal string.
             type: str
             default: "0644"
+          group:
+            description: Group of the file, if it has O(desired.files[].content).
+            type: str
+            default: root
           digest:
             description: Whether the digest of the file set includes the content of the file or only
               its path.
@@ -364,6 +368,20 @@ options:
         description: Whether missing Python libraries are drift.
         type: bool
         default: true
+  secrets:
+    description:
+      - Secrets that O(desired) contains only as a placeholder. The action plugin sets this option,
+        and no output contains its values.
+    type: dict
+    suboptions:
+      contents:
+        description: Content of each file with a secret, by the name of the file. It replaces
+          C(content) of the file.
+        type: dict
+      values:
+        description: The secrets. The module also withholds them in texts of other programs.
+        type: list
+        elements: str
   timeout:
     description: Maximum seconds to wait until the host is healthy.
     type: float
@@ -707,15 +725,15 @@ process:
       type: str
       sample: ""
     arguments:
-      description: Command line of the process without the program. Empty if the role created the
-        unit.
+      description: Command line of the process without the program and without secrets. Empty if
+        the role created the unit.
       type: list
       elements: str
       sample: []
     settings:
       description:
-        - Settings in the scheduler's configuration as FIELD=JSON, without private keys. Empty if
-          the role created the unit, or if no configuration is readable.
+        - Settings in the scheduler's configuration as FIELD=JSON, without secrets. Empty if the
+          role created the unit, or if no configuration is readable.
       type: list
       elements: str
       sample: []
@@ -939,6 +957,7 @@ journal:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
     FilesetError,
@@ -956,6 +975,8 @@ def main() -> None:
         required_together=spec.INFO_REQUIRED_TOGETHER,
         supports_check_mode=True,
     )
+    # Ansible would mask the value of every no_log option, however short, in paths and messages.
+    module.no_log_values = _secrets.long_secrets(module.no_log_values)
     # The comparison uses the code of other modules, which must only predict changes.
     module.check_mode = True
     try:

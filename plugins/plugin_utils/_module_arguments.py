@@ -15,6 +15,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleActionFail
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope
 
 Vars = dict[str, t.Any]
 Table = t.Mapping[str, str]
@@ -49,6 +51,7 @@ INFO_HEALTH: Table = {
     "authorities": "input.authorities_pem",
     "metrics_cert": "input.metrics_cert_pem",
     "desired": "plan.desired",
+    "secrets": "plan.secrets",
 }
 """Options of scheduler_info with the plan."""
 METRICS_CA: Table = {
@@ -68,6 +71,7 @@ FILESET_STATES: dict[str, Table] = {
         "dry_run_texts": "plan.dry_run.texts",
         "user": "plan.user",
         "log_dir": "plan.log_dir",
+        "secrets": "plan.secrets",
     },
     "live": {**_FILESET, "lease": "plan.lease"},
 }
@@ -133,6 +137,17 @@ def expand_info(arguments: Vars, read_file: t.Callable[[str], str]) -> Vars:
     if data["issues_metrics_client"]:
         options |= _expand(METRICS_CA, sources)
     return {**options, **arguments}
+
+
+def open_secrets(arguments: Vars, host: str) -> None:
+    """Replace the envelope in the option `secrets` by its content. Raises AnsibleActionFail."""
+    envelope = arguments.get(_envelope.OPTION)
+    if not isinstance(envelope, str):
+        return
+    try:
+        arguments[_envelope.OPTION] = _envelope.open_envelope(envelope, host)
+    except PlanError as error:
+        raise AnsibleActionFail(str(error)) from None
 
 
 def expand_fileset(arguments: Vars) -> Vars:

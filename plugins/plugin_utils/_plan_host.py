@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from ansible.plugins.loader import lookup_loader
 from ansible.utils.unsafe_proxy import wrap_var
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MALFORMED_DATA_ERRORS,
     PlanError,
@@ -44,6 +45,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
     parse_settings,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_input import signing_errors
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import (
     Step,
@@ -79,9 +81,9 @@ def host(step: Step) -> Vars:
             f"{step.host}: invalid facts of this host ({describe_error(error)});"
             " check which host responds at its address"
         ) from None
-    host_plan = draft.plan
-    if host_plan is None:
+    if draft.plan is None:
         return {"errors": draft.errors, "desired": None, "limitations": []}
+    host_plan = plan.withhold_plan(draft.plan)
     adoption = adopt.compare_adoption(
         facts["process"],
         host_plan["settings"],
@@ -111,13 +113,27 @@ def host(step: Step) -> Vars:
         "errors": errors,
         "warnings": draft.warnings + warn_about_host(step.host, facts),
         "desired": None if errors else _desired(draft.v, host_plan),
+        _envelope.OPTION: "" if errors else _enclose_secrets(step, draft.plan),
     }
+
+
+def _enclose_secrets(step: Step, host_plan: plan.HostPlan) -> str:
+    """Return an envelope with the secrets of a plan, "" if there are none.
+
+    `contents` has the contents of files with secrets by name, and `values` has these secrets.
+    """
+    found = _secrets.find_secrets(host_plan["settings"]["config"])
+    if not found:
+        return ""
+    contents = {"config": render(step, TEMPLATES["config"], host_plan)}
+    values = [value for value in found.values() if isinstance(value, str)]
+    return _envelope.close_envelope({"contents": contents, "values": values}, step.host)
 
 
 def _draft(step: Step, facts: Vars, tables: plan.Tables) -> _Draft:
     """Validate the facts of the host and compute its plan. Raises MALFORMED_DATA_ERRORS."""
     data, name, prefix = step.options["input"], step.host, step.prefix
-    v, results, known = step.settings(), step.results(), authorities(data)
+    v, results, known = step.settings_with_secrets(), step.results(), authorities(data)
     version = plan.desired_version(v, facts["process"]["version"])
     twins = [
         other

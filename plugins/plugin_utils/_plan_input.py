@@ -12,6 +12,7 @@ import os
 import typing as t
 from dataclasses import asdict
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     CollectionError,
     MissingError,
@@ -40,7 +41,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided import ProvidedFile
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _vault
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _vault
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import (
     OF_PLAYBOOKS,
     REPORT_VARIABLES,
@@ -151,8 +152,13 @@ def _pinned_values(
     step: Step, v: variables.Variables, cluster: variable_rules.InventoryCluster
 ) -> Vars:
     """Return the input of later steps that requires no file."""
+    config = _secrets.withhold(v.config)
     return {
-        "variables": asdict(v),
+        "variables": {**asdict(v), "config": config},
+        # Later steps open this envelope to get the secrets of the configuration.
+        _envelope.OPTION: ""
+        if config == v.config
+        else _envelope.close_envelope({"config": v.config}, step.host),
         **instance_paths(v.name),
         "scheduler": v.scheduler_name,
         "members": list(cluster.addresses),

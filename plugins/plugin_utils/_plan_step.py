@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import typing as t
+from dataclasses import replace
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
@@ -30,6 +31,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     unit_name,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import MONITORING
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope
 
 Vars = dict[str, t.Any]
 REPORT_VARIABLES = ("status_json", "status_html", "status_metrics")
@@ -106,8 +108,15 @@ class Step:
         return name in OF_PLAYBOOKS or name.lstrip("_").startswith(self.prefix)
 
     def settings(self) -> variables.Variables:
-        """Return the validated variables of this host."""
+        """Return the validated variables of this host, without the secrets of `config`."""
         return variables.Variables(**self.options["input"]["variables"])
+
+    def settings_with_secrets(self) -> variables.Variables:
+        """Return the validated variables of this host, with the secrets of `config`."""
+        envelope = self.options["input"][_envelope.OPTION]
+        if not envelope:
+            return self.settings()
+        return replace(self.settings(), **_envelope.open_envelope(envelope, self.host))
 
     def tables(self) -> plan.Tables:
         """Return the data of the role."""

@@ -196,6 +196,7 @@ class ReleaseModule:
             "command": [],
             "dry_run_flags": {},
             "dry_run_texts": {},
+            "secrets": None,
             "user": "root",
             "log_dir": None,
             "attempt": "",
@@ -230,7 +231,13 @@ class Host:
         return path
 
     def member(self, name: str, path: Path, **more: Any) -> dict[str, Any]:
-        empty = {"content": None, "link_to": None, "mode": "0644", "digest": "content"}
+        empty = {
+            "content": None,
+            "link_to": None,
+            "mode": "0644",
+            "group": "root",
+            "digest": "content",
+        }
         return {**empty, "name": name, "path": str(path), **more}
 
     @property

@@ -12,10 +12,10 @@ import base64
 import binascii
 import copy
 import hashlib
-import re
 import ssl
 import typing as t
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig import (
     ENTRY_KINDS,
     Config,
@@ -35,7 +35,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times impo
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Iterable
 
-SECRET_FIELDS = {"client-key-data": "private key", "token": "token", "password": "password"}
 SHOWN_USER_FIELDS = {
     *("client-certificate", "client-key", "tokenFile", "username"),
     *("as", "as-uid", "as-groups"),
@@ -100,7 +99,7 @@ def summarize_kubeconfig(config: Config) -> KubeconfigSummary:
         "clusters": [
             {
                 "name": name,
-                "server": _without_password(body.get("server")),
+                "server": _secrets.withhold_url_user(body.get("server")),
                 "insecure_skip_tls_verify": bool(body.get("insecure-skip-tls-verify")),
                 "certificate_authority": body.get("certificate-authority"),
                 "certificate_authority_data": _certificate_facts(
@@ -177,17 +176,10 @@ def hide_secrets(params: Options) -> Options:
     """Return the options of a task without tokens, passwords, and arguments of exec plugins."""
     public = copy.deepcopy(params)
     for entry in public["clusters"] or ():
-        entry["proxy_url"] = _without_password(entry["proxy_url"])
-    for entry in public["users"] or ():
-        entry["token"] = entry["token"] and "(hidden)"
-        for option in ("args", "env"):
-            if entry["exec"] and entry["exec"][option]:
-                entry["exec"][option] = "(hidden)"
+        entry["proxy_url"] = _secrets.withhold_url_user(entry["proxy_url"])
+    if public["users"]:
+        public["users"] = _secrets.withhold(public["users"])
     return public
-
-
-def _without_password(url: t.Any) -> t.Any:
-    return re.sub(r"//[^/@]*@", "//(hidden)@", url) if isinstance(url, str) else url
 
 
 def compare_kubeconfigs(before: Config | None, after: Config | None) -> KubeconfigDiff:
@@ -225,12 +217,13 @@ def _redact(kind: str, name: str, body: Config, previous: Config) -> dict[str, t
     """Return an entry for a diff with a placeholder for each secret, which shows a change."""
     public: dict[str, t.Any] = {}
     for key, value in body.items():
-        if key.endswith("-data") and key not in SECRET_FIELDS:
+        secret = _secrets.secret_kind(key)
+        if key.endswith("-data") and not secret:
             unreadable = "(unreadable)" if value else "(not available yet)"
             public[key] = _certificate_facts(value) or unreadable
-        elif key in SECRET_FIELDS or (kind == "users" and key not in SHOWN_USER_FIELDS):
+        elif secret or (kind == "users" and key not in SHOWN_USER_FIELDS):
             article = "a" if previous.get(key) in (None, value) else "another"
-            public[key] = f"({article} {SECRET_FIELDS.get(key, 'hidden value')})"
+            public[key] = f"({article} {secret or 'withheld value'})"
         else:
-            public[key] = _without_password(value)
+            public[key] = _secrets.withhold_url_user(value)
     return {ENTRY_KINDS[kind]: public, "name": name}

@@ -14,7 +14,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations, _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import (
     DEFAULT_TIMINGS,
     ElectionTimings,
@@ -101,9 +101,6 @@ LOCK_TYPE = re.compile(r"[a-z]{1,40}")
 MAX_YAML_BYTES = 65536
 """Maximum size of a configuration, because the YAML parser takes seconds per megabyte."""
 MAX_YAML_NODES = 10000
-WITHHELD = "(withheld)"
-SECRET_FIELD_ENDS = ("keydata", "key-data", "password", "token")
-"""Suffixes of the lowercase names of fields that contain a secret."""
 
 
 def parse_flag(word: str) -> tuple[str, str | None]:
@@ -138,12 +135,12 @@ def _load_yaml(content: bytes) -> t.Any:
     if len(content) > MAX_YAML_BYTES:
         return None
     try:
-        return yaml.load(content.decode("utf-8", "replace"), Loader=_bounded_loader(yaml))
+        return yaml.load(content.decode("utf-8", "replace"), Loader=bounded_loader(yaml))
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 
-def _bounded_loader(library: t.Any) -> t.Any:
+def bounded_loader(library: t.Any) -> t.Any:
     """Return a loader that rejects aliases and a large number of nodes.
 
     An alias can repeat a part many times. A deeply nested text crashes the process with the
@@ -187,45 +184,22 @@ def _list_settings(loaded: t.Any) -> list[str]:
     """Return all fields of a loaded configuration as FIELD=JSON; [] if it is too large.
 
     For example, leaderElection.leaseDuration="15s". Secrets such as the private key of an extender
-    are masked.
+    are withheld.
     """
     try:
-        lines = list(_flatten(loaded, "", [facts.MAX_LIST_LENGTH]))
+        lines = list(_flatten(_secrets.withhold(loaded), ""))
     except (ValueError, RecursionError, TypeError):
         return []
-    return lines if all(len(line) <= facts.MAX_TEXT_LENGTH for line in lines) else []
+    is_short = all(len(line) <= facts.MAX_TEXT_LENGTH for line in lines)
+    return lines if is_short and len(lines) <= facts.MAX_LIST_LENGTH else []
 
 
-def _flatten(value: t.Any, path: str, budget: list[int]) -> t.Iterator[str]:
+def _flatten(value: t.Any, path: str) -> t.Iterator[str]:
     if isinstance(value, dict):
-        _spend(budget)
         for name, part in value.items():
-            safe_part = WITHHELD if _is_secret(name) else part
-            yield from _flatten(safe_part, f"{path}.{name}" if path else str(name), budget)
+            yield from _flatten(part, f"{path}.{name}" if path else str(name))
     elif path:
-        yield f"{path}={json.dumps(_without_secrets(value, budget))}"
-
-
-def _without_secrets(value: t.Any, budget: list[int]) -> t.Any:
-    """Return a value with masked secrets."""
-    _spend(budget)
-    if isinstance(value, dict):
-        return {
-            str(name): WITHHELD if _is_secret(name) else _without_secrets(part, budget)
-            for name, part in value.items()
-        }
-    return [_without_secrets(part, budget) for part in value] if isinstance(value, list) else value
-
-
-def _is_secret(name: t.Any) -> bool:
-    return str(name).lower().endswith(SECRET_FIELD_ENDS)
-
-
-def _spend(budget: list[int]) -> None:
-    """Raise ValueError if a value has too many parts."""
-    budget[0] -= 1
-    if budget[0] < 0:
-        raise ValueError("too large")
+        yield f"{path}={json.dumps(value)}"
 
 
 class ProcessSettings(t.NamedTuple):

@@ -36,8 +36,15 @@ _FILES: dict[str, t.Any] = {
         "content": {"type": "str"},
         "link_to": {"type": "str"},
         "mode": {"type": "str", "default": "0644"},
+        "group": {"type": "str", "default": "root"},
         "digest": {"type": "str", "choices": ["content", "path"], "default": "content"},
     },
+}
+# The values are secrets. Ansible withholds the values of this option in all output.
+_SECRETS: dict[str, t.Any] = {
+    "type": "dict",
+    "no_log": True,
+    "options": {"contents": {"type": "dict"}, "values": {"type": "list", "elements": "str"}},
 }
 _LEASE: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
@@ -139,6 +146,7 @@ INFO: dict[str, t.Any] = {
     "probe": {"type": "bool", "default": True},
     "previous_lease": {"type": "dict"},
     "desired": {"type": "dict", "options": DESIRED_SPEC},
+    "secrets": _SECRETS,
     "timeout": {"type": "float", "default": 0},
     "steady": {"type": "float", "default": 0},
     "reloaded": {"type": "bool", "default": False},
@@ -181,6 +189,7 @@ FILESET: dict[str, dict[str, t.Any]] = {
     "command": {"type": "list", "elements": "str", "default": []},
     "dry_run_flags": {"type": "dict", "default": {"secure-port": "@port@"}},
     "dry_run_texts": {"type": "dict", "default": {}},
+    "secrets": _SECRETS,
     "user": {"type": "str", "default": "root"},
     "log_dir": {"type": "path"},
 }

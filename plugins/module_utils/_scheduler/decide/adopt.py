@@ -25,7 +25,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     UNITS_DIR,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
-    WITHHELD,
     DesiredSettings,
     field_of_flag,
     is_same_value,
@@ -34,6 +33,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
     parse_minor,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._secrets import WITHHELD
 
 # Adoption always replaces these flags, because they name files of the role.
 FILE_FLAGS = {

@@ -15,6 +15,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.formatting import (
     format_flag_value,
     format_yaml,
@@ -30,9 +31,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.setting_rules import (
     CONFIG_KIND,
+    LOG_LEVEL_OF_CONFIG,
     check_characters,
     check_fields,
     check_flags,
+    check_log_levels,
     check_program,
     find_flag_error,
 )
@@ -64,7 +67,12 @@ class CommandLine:
     @property
     def config_text(self) -> str:
         """The KubeSchedulerConfiguration as YAML; "" if the version runs with flags alone."""
-        return format_yaml(self.config).lstrip() + "\n" if self.config else ""
+        return format_config(self.config) if self.config else ""
+
+
+def format_config(config: t.Mapping[str, t.Any]) -> str:
+    """Return a KubeSchedulerConfiguration as YAML."""
+    return format_yaml(config).lstrip() + "\n"
 
 
 def merge_config(base: t.Mapping[str, t.Any], overrides: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
@@ -103,6 +111,7 @@ def build_command_line(inputs: CommandLineInputs) -> CommandLine:
         errors=[
             *check_program(target),
             *check_flags(target, has_config=has_config),
+            *check_log_levels(target),
             *(check_fields(target) if has_config else ()),
             *check_characters(target.config_option, inputs.config),
             *check_is_elected(target, flags, election),
@@ -118,6 +127,8 @@ def _build_role_flags(
     """Return the flags that the role sets."""
     inputs = target.inputs
     flags = {name: _fill(value, inputs.values) for name, value in style["flags"].items()}
+    if "v" in flags and _secrets.find_secrets(inputs.config):
+        flags["v"] = str(LOG_LEVEL_OF_CONFIG - 1)
     if not has_config:
         flags |= {name: value for name, value in inputs.times.items() if name not in flags}
         if is_lease_name_needed(target):

@@ -12,6 +12,7 @@ import os
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import (
     CERTIFICATE_RELOAD_S,
 )
@@ -23,6 +24,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.command_line import (
     CommandLine,
     build_command_line,
+    format_config,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.formatting import (
     format_exec_start,
@@ -106,7 +108,9 @@ class HostPlan(t.TypedDict):
     package_manager: str
     user: str
     log_dir: str  # "" if the version logs only to the journal
-    secret: dict[str, str]  # owner, group and mode of the private key and the kubeconfig
+    # owner, group and mode of the files with secrets: the private key and the kubeconfig, and the
+    # configuration if it contains a secret
+    secret: dict[str, str]
     staged: dict[str, str]  # staged paths of certificate, privatekey and kubeconfig
     certificate: dict[str, t.Any]  # options of x509_cert for the live key pair
     kubeconfig: dict[str, t.Any]  # options of the module kubeconfig for the live file
@@ -154,7 +158,8 @@ def compute_plan(v: Variables, name: str, host: dict[str, t.Any], inputs: PlanIn
     live = {"kubeconfig": v.kubeconfig_path, "certificate": v.cert_path, "privatekey": v.key_path}
     secret = _build_secret_attributes(v, uses_credentials)
     binary = _build_binary(v, version, host["architecture"])
-    read_paths = _list_read_paths(v, live) if uses_credentials else live
+    credentials = _select_credentials(v, live) if uses_credentials else {}
+    read_paths = _list_read_paths(v, live, credentials)
     line = _build_command_line(v, version, binary["link"], read_paths, inputs)
     packages = _select_packages(v, host, inputs)
     errors = [*line.errors, *packages.errors]
@@ -176,7 +181,7 @@ def compute_plan(v: Variables, name: str, host: dict[str, t.Any], inputs: PlanIn
         unit={
             "type": "simple" if "exec" in lacking else "exec",
             "user": v.user,
-            "credentials": _select_credentials(live) if uses_credentials else {},
+            "credentials": credentials,
             "exec_start": "" if errors else format_exec_start(binary["link"], line.flags),
             "timeout_stop": int(inputs.election.timings().renew_deadline) + STOP_GRACE_S,
             "restart": RESTART_DELAY_S,
@@ -184,7 +189,13 @@ def compute_plan(v: Variables, name: str, host: dict[str, t.Any], inputs: PlanIn
         },
         config=line.config_text,
         settings=DesiredSettings(flags=line.flags, config=line.config or {}),
-        files=_list_files(v, binary, line, host["unit"]),
+        files=[
+            {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
+            *list_credential_files(v),
+            *([_describe_config_file(v, secret)] if line.config else []),
+            {"name": "unit", "path": unit_path(v.name)},
+            *adopt.list_set_aside_files(host["unit"], adopt=v.adopt),
+        ],
         command=[binary["link"], *line.arguments],
         dry_run={"flags": line.dry_run_flags, "texts": line.dry_run_texts},
         lease={"name": line.lease_name, "namespace": line.lease_namespace},
@@ -200,6 +211,14 @@ def compute_plan(v: Variables, name: str, host: dict[str, t.Any], inputs: PlanIn
     )
 
 
+def withhold_plan(host_plan: HostPlan) -> HostPlan:
+    """Return a copy of a plan without the secrets of its configuration."""
+    config = _secrets.withhold(host_plan["settings"]["config"])
+    settings = DesiredSettings(flags=host_plan["settings"]["flags"], config=config)
+    text = format_config(config) if host_plan["config"] else ""
+    return HostPlan(**{**host_plan, "settings": settings, "config": text})
+
+
 def _list_lacking_features(tables: Tables, systemd_version: int) -> list[str]:
     return [
         feature
@@ -208,21 +227,22 @@ def _list_lacking_features(tables: Tables, systemd_version: int) -> list[str]:
     ]
 
 
-def _select_credentials(live: dict[str, str]) -> dict[str, str]:
+def _select_credentials(v: Variables, live: dict[str, str]) -> dict[str, str]:
     """Return the paths of the files that systemd passes to the process."""
-    return {part: live[part] for part in ("certificate", "privatekey", "kubeconfig")}
+    credentials = {part: live[part] for part in ("certificate", "privatekey", "kubeconfig")}
+    return {**credentials, "config": v.config_path} if has_secret_config(v) else credentials
 
 
-def _list_files(
-    v: Variables, binary: dict[str, str], line: CommandLine, unit: dict[str, t.Any]
-) -> list[dict[str, t.Any]]:
-    return [
-        {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
-        *list_credential_files(v),
-        *([{"name": "config", "path": v.config_path}] if line.config else []),
-        {"name": "unit", "path": unit_path(v.name)},
-        *adopt.list_set_aside_files(unit, adopt=v.adopt),
-    ]
+def has_secret_config(v: Variables) -> bool:
+    """Return whether the configuration of the scheduler contains a secret."""
+    return bool(_secrets.find_secrets(v.config))
+
+
+def _describe_config_file(v: Variables, secret: dict[str, str]) -> dict[str, t.Any]:
+    file = {"name": "config", "path": v.config_path}
+    if not has_secret_config(v):
+        return file
+    return {**file, "group": secret["group"], "mode": secret["mode"]}
 
 
 def _build_secret_attributes(v: Variables, uses_credentials: bool) -> dict[str, str]:
@@ -231,9 +251,13 @@ def _build_secret_attributes(v: Variables, uses_credentials: bool) -> dict[str, 
     return {"owner": "root", "group": v.user, "mode": "0640"}
 
 
-def _list_read_paths(v: Variables, live: t.Iterable[str]) -> dict[str, str]:
-    """Return the paths from which the process reads systemd's copies of the credentials."""
-    return {part: f"{credentials_dir(unit_name(v.name))}/{part}" for part in live}
+def _list_read_paths(
+    v: Variables, live: dict[str, str], credentials: t.Iterable[str]
+) -> dict[str, str]:
+    """Return the paths from which the process reads its files: systemd's copy, or the live file."""
+    directory = credentials_dir(unit_name(v.name))
+    paths = {**live, "config": v.config_path}
+    return paths | {part: f"{directory}/{part}" for part in credentials}
 
 
 def _build_command_line(
@@ -249,7 +273,7 @@ def _build_command_line(
             known_fields=tables.known_fields,
             values={
                 **read_paths,
-                "config_path": v.config_path,
+                "config_path": read_paths["config"],
                 "bind_address": v.bind_address,
                 "secure_port": v.secure_port,
                 "log_dir": v.log_dir,

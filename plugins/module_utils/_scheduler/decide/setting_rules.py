@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.formatting import (
     CONTROL_CHARACTER,
     format_flag_value,
@@ -26,6 +27,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 )
 
 CONFIG_KIND = "KubeSchedulerConfiguration"
+LOG_LEVEL_OF_CONFIG = 2
+"""From this log level on, kube-scheduler writes its whole configuration to the log."""
+LEVELS = re.compile(r"(?:^|=)\s*\+?([0-9]{1,9})\s*(?=$|,)")
+"""The levels in a value of --v or --vmodule."""
 FLAG_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
 # A unit can start these paths. systemd interprets a leading +, -, !, @ or :, and others.
 PROGRAM_PATH = re.compile(r"/[A-Za-z0-9._/-]+")
@@ -73,6 +78,19 @@ def find_flag_error(target: TargetVersion, name: str, value: t.Any, *, has_confi
     return ""
 
 
+def check_log_levels(target: TargetVersion) -> t.Iterator[str]:
+    """Yield an error for each flag that would write the secrets of the configuration to the log."""
+    secrets = _secrets.find_secrets(target.inputs.config)
+    for name in ("v", "vmodule") if secrets else ():
+        levels = LEVELS.findall(format_flag_value(target.extra_args.get(name, "")))
+        if any(int(level) >= LOG_LEVEL_OF_CONFIG for level in levels):
+            yield (
+                f"{target.extra_args_option}: {name}: from level {LOG_LEVEL_OF_CONFIG} on,"
+                f" kube-scheduler logs its configuration with the secret in {next(iter(secrets))}"
+                f" of {target.config_option}; set a level below {LOG_LEVEL_OF_CONFIG}, or remove it"
+            )
+
+
 def _is_ignored(target: TargetVersion, row: t.Mapping[str, str]) -> bool:
     """Return whether the version ignores the flag if it has a configuration file."""
     honored_since = row.get("ignored")
@@ -91,7 +109,7 @@ def check_fields(target: TargetVersion) -> t.Iterator[str]:
         )
         return
     if config.get("kind", CONFIG_KIND) != CONFIG_KIND:
-        yield f"{option}: kind: {config['kind']} is not {CONFIG_KIND}; remove it"
+        yield f"{option}: kind: {_secrets.withhold(config['kind'])} is not {CONFIG_KIND}; remove it"
     for name in config:
         error = _find_field_error(target, name)
         if error:
@@ -124,4 +142,5 @@ def check_characters(where: str, value: t.Any) -> t.Iterator[str]:
         for item in value:
             yield from check_characters(where, item)
     elif isinstance(value, str) and CONTROL_CHARACTER.search(value):
-        yield f"{where}: {value[:60]!r} contains a control character; remove it"
+        shown = str(_secrets.withhold(value, where))[:60]
+        yield f"{where}: {shown!r} contains a control character; remove it"

@@ -17,6 +17,7 @@ import typing as t
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     KubeconfigError,
     X509Error,
@@ -178,16 +179,31 @@ def _check_host_variables(
     election = v.config.get("leaderElection", {})
     if not isinstance(election, dict):
         yield (
-            f"{prefix}config: leaderElection: {election!r} is not a mapping; set a mapping such as"
+            f"{prefix}config: leaderElection: {_secrets.withhold(election)!r} is not a mapping; set a mapping such as"
             " {leaseDuration: 15s}"
         )
     yield from _check_value(f"{prefix}config", v.config)
     yield from _check_value(f"{prefix}extra_args", v.extra_args)
+    yield from _check_secret_arguments(v, prefix)
     yield from check_subject(v.subject, f"{prefix}subject")
     try:
         parse_alt_names(v.extra_sans, f"{prefix}extra_sans")
     except X509Error as error:
         yield str(error)
+
+
+def _check_secret_arguments(v: Variables, prefix: str) -> t.Iterator[str]:
+    """Yield an error for each secret in a flag, because any local user can read command lines."""
+    places = {
+        "private key": f"{prefix}key_source, or extenders[].tlsConfig.keyData of {prefix}config,"
+    }
+    for flag, value in v.extra_args.items():
+        for name in _secrets.find_secrets({flag: value}):
+            kind = _secrets.secret_kind(name) or "secret"
+            yield (
+                f"{prefix}extra_args: {name}: contains a {kind}, and any user of a host can read"
+                f" its command lines; use {places.get(kind, f'a field of {prefix}config')} instead"
+            )
 
 
 def _check_addresses_and_user(v: Variables, prefix: str) -> t.Iterator[str]:
@@ -244,8 +260,10 @@ def _check_value(where: str, value: t.Any) -> t.Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for number, item in enumerate(value):
             yield from _check_value(f"{where}[{number}]", item)
+    elif value == _secrets.WITHHELD:
+        yield f"{where}: {value} is the placeholder of a secret; set the secret"
     elif isinstance(value, datetime.date):
-        yield f"{where}: YAML reads {value} as a date; quote it"
+        yield f"{where}: YAML reads {_secrets.withhold(value, where)} as a date; quote it"
     elif isinstance(value, float) and not math.isfinite(value):
         yield (
             f"{where}: {value} is not a finite number; set a finite number, or quote the value to"
@@ -253,7 +271,8 @@ def _check_value(where: str, value: t.Any) -> t.Iterator[str]:
         )
     elif value is not None and not isinstance(value, (str, int, float)):
         yield (
-            f"{where}: {str(value)[:60]!r} is a {type(value).__name__}; set text, a number, a list"
+            f"{where}: {str(_secrets.withhold(value, where))[:60]!r} is a"
+            f" {type(value).__name__}; set text, a number, a list"
             " or a mapping"
         )
 
@@ -434,6 +453,12 @@ def _check_pair_paths(v: Variables, prefix: str) -> t.Iterator[str]:
 
 def _check_binary_source(v: Variables, prefix: str) -> t.Iterator[str]:
     url = v.binary_url
+    if v.binary_source == "download" and _secrets.is_secret_text(url):
+        yield (
+            f"{prefix}binary_url: contains a user name, but Ansible shows this URL; remove the user"
+            " name, and add it to the file .netrc of root on the hosts"
+        )
+        return
     if v.binary_source == "download" and _scheme_of(url) not in ("https", "http"):
         yield (
             f"{prefix}binary_url: {url} is not a valid URL; set https://HOST/PATH; to use a"
@@ -487,7 +512,7 @@ def check_checksum(v: Variables, version: str, prefix: str) -> t.Iterator[str]:
         )
     elif v.binary_source == "download" and _scheme_of(v.binary_url) == "http":
         yield (
-            f"{prefix}binary_url: {v.binary_url} uses plain http, so that an attacker on the"
+            f"{prefix}binary_url: {_secrets.withhold_url_user(v.binary_url)} uses plain http, so that an attacker on the"
             " network can replace both the binary and its .sha512 file; set"
             f" {prefix}binary_checksum, such as sha512:HEX, or use https"
         )

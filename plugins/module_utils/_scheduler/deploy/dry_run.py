@@ -12,6 +12,7 @@ import os
 import socket
 import typing as t
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
     FilesetError,
@@ -70,9 +71,11 @@ def check_staged_set(
     finally:
         _remove_copies(fileset)
     if code:
+        known = (params["secrets"] or {}).get("values") or ()
+        reason = _secrets.withhold_text(failure_reason(output), known)
         raise FilesetError(
             f"{program} rejects the staged flags or configuration, so nothing was promoted:"
-            f" {failure_reason(output)}; correct this setting"
+            f" {reason}; correct this setting"
         )
     fileset.update_record(dry_run=digest)
     return True

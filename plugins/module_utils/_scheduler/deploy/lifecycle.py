@@ -106,7 +106,7 @@ def apply_state(module: FilesetModule, systemd: Systemd, proc: Proc) -> FilesetR
     """Run the module scheduler_fileset. Raises FilesetError, SystemdError and FilesError."""
     params = module.params
     check_fileset(params)
-    fileset = Fileset(params["path"], parse_files(params["files"] or []))
+    fileset = Fileset(params["path"], parse_files(params["files"] or [], params["secrets"]))
     fileset.check_directory()
     deployment = Deployment(params, module.check_mode, fileset, systemd, proc)
     created = []

@@ -52,6 +52,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.files
     update_record_file,
     write_member_set,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.masking import (
+    withhold_difference,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     DIGEST_MARK,
     STATIC_POD,
@@ -76,6 +79,12 @@ RUNNABLE_MEMBERS = ({"binary", "unit"}, {STATIC_POD})
 def render_text(item: Item, digest: str) -> bytes:
     """Return the rendered content of a file, with the digest of the file set."""
     return (item.content or "").replace(DIGEST_MARK, digest).encode()
+
+
+def item_state(item: Item, digest: str) -> FileState:
+    """Return the desired state of a rendered file. An unknown group has the ID -1."""
+    fingerprint = hashlib.sha256(render_text(item, digest)).hexdigest()
+    return FileState(fingerprint, 0, item.group_id(), item.mode)
 
 
 class Fileset:
@@ -304,6 +313,7 @@ class Fileset:
             before = (paths.read(self.staged_path(item)) or b"").decode("utf-8", "replace")
             after = render_text(item, digest).decode()
             if before != after:
+                before, after = withhold_difference(before, after, is_unit=item.name != "config")
                 diffs.append(
                     {
                         "before_header": item.path,
@@ -326,12 +336,12 @@ class Fileset:
                     if not dry:
                         copies.make_link(item.link_to, path)
             elif item.content is not None:
-                content = render_text(item, digest)
-                expected = FileState(hashlib.sha256(content).hexdigest(), 0, 0, item.mode)
+                expected = item_state(item, digest)
                 if read_state(path) != expected:
                     changed.append(item.name)
                     if not dry:
-                        write.write(path, content, rights=write.rights_setter(0, 0, item.mode))
+                        rights = write.rights_setter(expected.uid, expected.gid, expected.mode)
+                        write.write(path, render_text(item, digest), rights=rights)
         if not dry:
             staged = MemberSet(members=[item.to_member() for item in self.items], digest=digest)
             self.update_record(staged=staged, original=False)

@@ -193,10 +193,19 @@ def _check_replacements(params: FilesetParams, option: str, name_pattern: re.Pat
             )
 
 
-def parse_files(files: t.Sequence[dict[str, t.Any]]) -> list[Item]:
-    """Return the checked option `files` as items. Raises FilesetError."""
+def parse_files(
+    files: t.Sequence[dict[str, t.Any]], secrets: FilesetParams | None = None
+) -> list[Item]:
+    """Return the checked option `files` as items. Raises FilesetError.
+
+    `secrets` is the option of this name, with the contents of files that contain a secret.
+    """
+    contents = (secrets or {}).get("contents") or {}
+    if any(not isinstance(content, str) for content in contents.values()):
+        raise FilesetError("a content is not text; set texts only", option="secrets.contents")
     items: list[Item] = []
-    for entry in files:
+    for file in files:
+        entry = {**file, "content": contents.get(file["name"], file["content"])}
         used = {text for item in items for text in (item.name, item.path)}
         check_path(entry["path"], "files")
         for problem in _member_problems(entry, used):
@@ -221,6 +230,8 @@ def _member_problems(entry: FilesetParams, used: t.Container[str]) -> t.Iterator
         )
     if not OCTAL_MODE.fullmatch(entry["mode"]):
         yield f"mode {entry['mode'][:80]!r} of {name!r} is not octal; use a value such as '0644'"
+    if not UNIT_USER_NAME.fullmatch(entry["group"]):
+        yield f"group {entry['group'][:80]!r} of {name!r} is not a valid name; set a group"
 
 
 def _name_problems(name: str, link: str | None) -> t.Iterator[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import grp
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ import typing as t
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 
+ROOT_GROUP = "root"
 MEMBER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 
 FileIdentity = list[int]
@@ -45,6 +47,7 @@ class Member(t.TypedDict):
     path: str
     link_to: str | None
     mode: int
+    group: str
     digest: str
     rendered: str | None  # SHA-256 of the rendered text with the digest mark
 
@@ -87,6 +90,7 @@ class Item:
     content: str | None = None
     link_to: str | None = None
     mode: int = 0o644
+    group: str = ROOT_GROUP
     digest: str = "content"
     rendered: str | None = None
 
@@ -105,6 +109,15 @@ class Item:
         """Return the absolute target of a link."""
         return os.path.join(os.path.dirname(self.path), self.link_to or "")
 
+    def group_id(self) -> int:
+        """Return the ID of the group, -1 if the group does not exist."""
+        if self.group == ROOT_GROUP:
+            return 0
+        try:
+            return grp.getgrnam(self.group).gr_gid
+        except KeyError:
+            return -1
+
     def to_member(self) -> Member:
         """Return the description of the item for the record."""
         rendered = (
@@ -117,6 +130,7 @@ class Item:
             path=self.path,
             link_to=self.link_to,
             mode=self.mode,
+            group=self.group,
             digest=self.digest,
             rendered=rendered,
         )
@@ -239,7 +253,7 @@ def _is_member(entry: t.Any) -> bool:
     return (
         isinstance(entry, dict)
         and entry.keys() == Member.__annotations__.keys()
-        and all(isinstance(entry[name], str) for name in ("name", "path", "digest"))
+        and all(isinstance(entry[name], str) for name in ("name", "path", "group", "digest"))
         and all(
             entry[name] is None or isinstance(entry[name], str) for name in ("link_to", "rendered")
         )

@@ -13,6 +13,7 @@ import pwd
 import re
 import typing as t
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.foreign import (
     read_as,
@@ -113,7 +114,8 @@ def describe_process(
     if not digest:
         known = sorted(filter(ENVIRONMENT_NAME.fullmatch, environment))
         process["user"] = "" if user is None else user_name(user[0])
-        process["arguments"] = proc.command_line(pid)[1 : 1 + facts.MAX_LIST_LENGTH]
+        words = proc.command_line(pid)[1 : 1 + facts.MAX_LIST_LENGTH]
+        process["arguments"] = _secrets.withhold_arguments(words)
         process["settings"] = list(settings.listed)
         process["environment"] = known[: facts.MAX_LIST_LENGTH]
     return process

@@ -71,7 +71,7 @@ def _process_reasons(unit: str, pid: int, proc: Proc, live: LiveSet) -> list[str
         if item.link_to is not None:
             reasons += _program_reasons(item, pid, proc, live.binaries)
         elif item.digest != "path":
-            copy = systemd.credential_path(proc, pid, unit, item.name) if item.is_seeded else None
+            copy = systemd.credential_path(proc, pid, unit, item.name)
             if copy is not None:
                 reasons += _credential_reasons(item, copy)
             elif started is not None:

@@ -11,6 +11,7 @@ import os
 import re
 import typing as t
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import SystemdError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
@@ -165,9 +166,13 @@ class Systemd:
         self._systemctl("kill", f"--signal={signal}", "--", unit)
 
     def journal(self, unit: str, lines: int, seconds: int = 0) -> list[str]:
-        """Return the last journal lines of a unit; `seconds` limits their age unless it is 0."""
+        """Return the last journal lines of a unit, without secrets.
+
+        `seconds` limits the age of the lines unless it is 0.
+        """
         since = [f"--since=-{seconds}s"] if seconds else []
-        return self._journal(unit, "--output=short-iso", f"--lines={lines}", *since).splitlines()
+        text = self._journal(unit, "--output=short-iso", f"--lines={lines}", *since)
+        return [_secrets.withhold_text(line) for line in text.splitlines()]
 
     def has_logged(self, unit: str, text: str, since: float) -> bool:
         """Return whether a unit logged `text`, in lowercase, since a time in Unix seconds.

@@ -103,8 +103,17 @@ class DesiredState:
     unit: str
 
 
-def parse_desired(options: t.Mapping[str, t.Any], *, user: str | None, unit: str) -> DesiredState:
-    """Parse the option `desired`. Raises FilesetError and FilesError for an invalid value."""
+def parse_desired(
+    options: t.Mapping[str, t.Any],
+    secrets: t.Mapping[str, t.Any] | None = None,
+    *,
+    user: str | None,
+    unit: str,
+) -> DesiredState:
+    """Parse the options `desired` and `secrets`.
+
+    Raises FilesetError and FilesError for an invalid value.
+    """
     return DesiredState(
         version=options["version"].removeprefix("v"),
         binary=options["binary"],
@@ -113,7 +122,7 @@ def parse_desired(options: t.Mapping[str, t.Any], *, user: str | None, unit: str
         certificate=_parse_certificate(options["certificate"]),
         pair=options["pair"],
         kubeconfig=_parse_kubeconfig(options["kubeconfig"]),
-        items=tuple(parse_files(options["files"])),
+        items=tuple(parse_files(options["files"], secrets)),
         settings=options["settings"],
         manage_packages=options["manage_packages"],
         user=user or "",

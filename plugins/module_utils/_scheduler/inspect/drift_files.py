@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -17,13 +16,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import F
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.copies import (
-    FileState,
     read_state,
     sha256_of_file,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     Fileset,
-    render_text,
+    item_state,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
     SIZE_INDEX,
@@ -127,8 +125,7 @@ def compare_texts(desired: DesiredState, digest: str, *names: str) -> list[str]:
 
 
 def _compare_text(item: Item, digest: str) -> list[str]:
-    sha256 = hashlib.sha256(render_text(item, digest)).hexdigest()
-    expected = FileState(sha256, 0, 0, item.mode)
+    expected = item_state(item, digest)
     try:
         live = read_state(item.path)
     except FilesError as error:
@@ -143,7 +140,7 @@ def _compare_text(item: Item, digest: str) -> list[str]:
     if live.fingerprint != expected.fingerprint:
         difference = facts.OTHER_DIGEST if _differs_only_in_digest(item) else "content differs"
         reasons.append(f"{item.path}: {difference}")
-    attributes = {"owner": "root", "group": "root", "mode": f"{item.mode:04o}"}
+    attributes = {"owner": "root", "group": item.group, "mode": f"{item.mode:04o}"}
     return reasons + compare_attributes(item.path, attributes)
 
 

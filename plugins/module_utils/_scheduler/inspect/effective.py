@@ -16,6 +16,7 @@ import json
 import re
 import typing as t
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
     DesiredSettings,
     field_of_flag,
@@ -46,7 +47,7 @@ def compare_settings_in_use(
     lines = map(FLAG_LINE.fullmatch, texts.get("/flagz", "").splitlines())
     flags = {match[1]: match[2] for match in lines if match}
     reasons += [
-        f"flag --{name} is {flags[name]}, expected {value}"
+        f"flag --{name} is {_secrets.withhold(flags[name], name)}, expected {value}"
         for name, value in desired["flags"].items()
         if name in flags
         and not COMPOSITE_VALUE.search(f"{flags[name]}{value}")
@@ -84,6 +85,9 @@ def _expected_config(desired: DesiredSettings) -> dict[str, t.Any]:
 
 
 def _compare_values(expected: t.Any, in_use: t.Any, path: str) -> t.Iterator[str]:
+    # The desired settings contain no secret. The file with the secret is compared instead.
+    if expected == _secrets.WITHHELD:
+        return
     if isinstance(expected, dict):
         if isinstance(in_use, dict):
             yield from _compare_mappings(expected, in_use, path)
@@ -92,7 +96,8 @@ def _compare_values(expected: t.Any, in_use: t.Any, path: str) -> t.Iterator[str
             for index, pair in enumerate(zip(expected, in_use)):
                 yield from _compare_values(*pair, f"{path}[{index}]")
     elif isinstance(in_use, (str, bool, int, float)) and not is_same_value(expected, in_use):
-        yield f"configuration {path} is {json.dumps(in_use)}, expected {json.dumps(expected)}"
+        shown = json.dumps(_secrets.withhold(in_use, path))
+        yield f"configuration {path} is {shown}, expected {json.dumps(expected)}"
 
 
 def _compare_mappings(

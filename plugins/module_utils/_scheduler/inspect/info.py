@@ -14,6 +14,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import (
     CERTIFICATE_RELOAD_MESSAGE,
@@ -177,7 +178,8 @@ class HostQuery:
         """Return the desired file set; if there is none, return the last staged file set."""
         desired = self.params["desired"]
         fileset = Fileset(
-            self.params["fileset_dir"], parse_files(desired["files"]) if desired else []
+            self.params["fileset_dir"],
+            parse_files(desired["files"], self.params["secrets"]) if desired else [],
         )
         if not desired and fileset.record()["staged"]:
             return Fileset(fileset.root, fileset.staged_items())
@@ -207,7 +209,12 @@ class HostQuery:
             find_drift,
         )
 
-        desired = parse_desired(self.params["desired"], user=self.params["user"], unit=self.unit)
+        desired = parse_desired(
+            self.params["desired"],
+            self.params["secrets"],
+            user=self.params["user"],
+            unit=self.unit,
+        )
         access = HostAccess(self.module, self.proc, query.properties, query.settings_in_use)
         drift = find_drift(desired, fileset.root, query.result, access)
         query.result["drift"], query.result["awaited"] = drift
@@ -245,7 +252,9 @@ class HostQuery:
             fallback=ListenAddress(params["bind_address"], params["port"]),
         )
         if is_static_pod and not pid:
-            process["arguments"] = static_pod.read_manifest_arguments(manifest)
+            process["arguments"] = _secrets.withhold_arguments(
+                static_pod.read_manifest_arguments(manifest)
+            )
         return Scheduler(
             properties=properties,
             manifest=manifest,

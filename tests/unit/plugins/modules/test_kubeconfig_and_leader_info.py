@@ -162,7 +162,7 @@ def test_secrets_reach_neither_syslog_nor_invocation(
     assert result["path"] == str(tmp_path / "config")
     assert result["clusters"][0]["name"] == "-"
     options = result["invocation"]["module_args"]
-    assert options["clusters"][0]["proxy_url"] == "http://(hidden)@proxy:3128"
+    assert options["clusters"][0]["proxy_url"] == "http://(withheld)@proxy:3128"
     assert options["users"][0]["exec"]["command"] == "get-token"
     assert "s3cret-1" in (tmp_path / "config").read_text()
 

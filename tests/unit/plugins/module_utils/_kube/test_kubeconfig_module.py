@@ -1054,7 +1054,7 @@ def test_diff_shows_changes_without_secrets(host: Host) -> None:
     assert gone == {
         "username": "a",
         "password": "(a password)",
-        "auth-provider": "(a hidden value)",
+        "auth-provider": "(a withheld value)",
     }
 
 

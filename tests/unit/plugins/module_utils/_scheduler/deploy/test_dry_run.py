@@ -61,6 +61,7 @@ def test_dry_run_uses_staged_files_and_replaced_flags(tmp_path: Path) -> None:
         ],
         "dry_run_flags": {"secure-port": "@port@", "port": "0"},
         "dry_run_texts": {"127.0.0.1:10251": "127.0.0.1:@port@"},
+        "secrets": None,
     }
     assert (
         dry_run.check_staged_set(fileset, cast(Any, Fake()), params, "x.service", "digest") is True
@@ -97,6 +98,7 @@ def check(host: Host, systemd: RecordingSystemd, digest: str = "digest") -> bool
         "command": ["/bin/app", "--x=1"],
         "dry_run_flags": {},
         "dry_run_texts": {},
+        "secrets": None,
     }
     return dry_run.check_staged_set(host.fileset, cast(Any, systemd), params, "x.service", digest)
 
