@@ -109,7 +109,7 @@ def _walk(value: t.Any, name: t.Any, path: str) -> t.Iterator[tuple[str, t.Any, 
 
 
 def _is_exec_secret(parent: t.Any, name: t.Any, value: t.Any) -> bool:
-    return parent == EXEC and name in EXEC_SECRETS and bool(value)
+    return parent == EXEC and name in EXEC_SECRETS and bool(value) and value != WITHHELD
 
 
 def withhold(value: t.Any, name: t.Any = "") -> t.Any:
