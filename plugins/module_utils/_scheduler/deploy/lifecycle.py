@@ -129,6 +129,13 @@ def _check_feasible(deployment: Deployment) -> None:
     fileset.check_binaries(params["binaries"], dry=deployment.check_mode)
     if params["state"] != "staged":
         return
+    for item in () if deployment.check_mode else fileset.items:
+        if item.group_id() < 0:
+            raise FilesetError(
+                f"group {item.group} of {item.name!r} does not exist; create it, or run all phases"
+                " of the role",
+                option="files",
+            )
     # This reads each staged and live path, and fails for a directory.
     fileset.pending_members()
     if params["command"] and not deployment.check_mode:

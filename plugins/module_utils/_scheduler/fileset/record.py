@@ -47,7 +47,7 @@ class Member(t.TypedDict):
     path: str
     link_to: str | None
     mode: int
-    group: str
+    group: str  # a record of an earlier version has no group
     digest: str
     rendered: str | None  # SHA-256 of the rendered text with the digest mark
 
@@ -252,8 +252,9 @@ def _to_member_set(entry: t.Any) -> MemberSet | None:
 def _is_member(entry: t.Any) -> bool:
     return (
         isinstance(entry, dict)
-        and entry.keys() == Member.__annotations__.keys()
-        and all(isinstance(entry[name], str) for name in ("name", "path", "group", "digest"))
+        and entry.keys() | {"group"} == Member.__annotations__.keys()
+        and all(isinstance(entry[name], str) for name in ("name", "path", "digest"))
+        and isinstance(entry.get("group", ROOT_GROUP), str)
         and all(
             entry[name] is None or isinstance(entry[name], str) for name in ("link_to", "rendered")
         )

@@ -27,6 +27,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     read_validity,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import has_signed
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope
 
 from tests.support.fake_module import one_line
 from tests.support.host import RESULT
@@ -440,4 +441,27 @@ def test_files_of_an_external_ca_are_sent_without_their_paths(ca: Ca, tmp_path: 
     assert target.sent[1]["desired"]["certificate"] is None
     assert result["drift"][0]["reason"].startswith(
         f"on the controller, ca_path: '{ca.path}' does not exist"
+    )
+
+
+def test_secrets_are_sent_only_as_the_option_secrets() -> None:
+    secrets = {"contents": {"config": "keyData: marker"}, "values": ["marker"]}
+    plan = {
+        "desired": {"version": "1.37.2", "files": []},
+        "secrets": _envelope.close_envelope(secrets, "m1"),
+    }
+    data = {
+        "unit": "x.service",
+        "fileset_dir": "/f",
+        "variables": {},
+        "issues_metrics_client": False,
+    }
+    target = Target()
+    result = target.run(input=data, plan=plan)
+    assert "marker" not in str(result)
+    assert target.sent[0].pop("secrets") == secrets
+    assert "marker" not in str(target.sent)
+    plan["secrets"] = _envelope.close_envelope(secrets, "m2")
+    assert target.fails(input=data, plan=plan).startswith(
+        "secrets: not a result of this run for m1"
     )

@@ -14,7 +14,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_plan import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import rotation
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import serialize_key
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _plan_host
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _plan_host
 
 from tests.support.fake_module import HostVars, one_line
 from tests.support.pki import Ca, spare
@@ -670,3 +670,43 @@ def test_monitoring_reads_only_sealed_inputs(variables: dict[str, Any]) -> None:
         found = run("monitoring", variables, tables=TABLES, inputs="input", hostvars=hostvars)
         assert found["failed"], host
         assert found["msg"].startswith("no control-plane host has validated variables")
+
+
+SECRET_CONFIG = {"extenders": [{"tlsConfig": {"keyData": "marker"}}]}
+
+
+def test_results_contain_a_secret_only_in_an_envelope(variables: dict[str, Any]) -> None:
+    given = {"kube_scheduler_config": SECRET_CONFIG}
+    data, found = fixed(variables | given), planned(variables, **given)
+    assert found["errors"] == []
+    assert "marker" not in str(data) + str(found)
+    assert data["variables"]["config"]["extenders"][0]["tlsConfig"] == {"keyData": "(withheld)"}
+    assert _envelope.open_envelope(data["secrets"], "m1") == {"config": SECRET_CONFIG}
+    files = {file["name"]: file for file in found["files"]}
+    assert (files["config"]["mode"], files["config"]["group"]) == ("0600", "root")
+    assert _envelope.open_envelope(found["secrets"], "m1") == {
+        "contents": {"config": "kube-scheduler.yaml.j2"},
+        "values": ["marker"],
+    }
+
+
+def test_results_without_a_secret_have_no_envelope(variables: dict[str, Any]) -> None:
+    assert fixed(variables)["secrets"] == planned(variables)["secrets"] == ""
+
+
+@pytest.mark.parametrize("what", ["other host", "other text"])
+def test_forged_envelope_is_a_one_line_error(variables: dict[str, Any], what: str) -> None:
+    data = fixed(variables | {"kube_scheduler_config": SECRET_CONFIG})
+    forged = {
+        "other host": _envelope.close_envelope({"config": {}}, "m2"),
+        "other text": "bWFya2Vy",
+    }[what]
+    with pytest.raises(AnsibleActionFail, match="^secrets: not a result of this run for m1; set"):
+        run(
+            "host",
+            variables,
+            tables=TABLES,
+            input={**data, "secrets": forged},
+            host=FACTS,
+            results="host",
+        )

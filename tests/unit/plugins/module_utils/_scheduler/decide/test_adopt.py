@@ -325,3 +325,19 @@ def test_set_aside_drop_in_is_recognized_by_content(tmp_path: Any) -> None:
         path.write_text(content, encoding="latin-1")
         assert systemd.is_set_aside(str(path)) is aside
     assert not systemd.is_set_aside(str(tmp_path / "nowhere"))
+
+
+def test_configured_secret_is_kept_and_not_shown() -> None:
+    """An adoption with the same settings loses nothing, and shows no secret."""
+    config = "extenders: [{tlsConfig: {keyData: marker}}]"
+    desired = {"extenders": [{"tlsConfig": {"keyData": "(withheld)"}}], "parallelism": 8}
+    told = {
+        "arguments": [],
+        "settings": parse_config(config.encode())["listed"],
+        "environment": [],
+    }
+    comparison = adopt.compare_adoption(
+        told, {"flags": {}, "config": desired}, FLAGS, "1.37", PREFIX
+    )
+    assert comparison.lost == []
+    assert "marker" not in str(comparison)

@@ -459,3 +459,42 @@ def test_lock_object_of_running_members_is_kept(field: str) -> None:
         "is not kube-system/kube-scheduler, the current lock of m1.example, so there would be two leaders"
         in problem
     )
+
+
+SECRET_CONFIG: dict[str, Any] = {"extenders": [{"tlsConfig": {"keyData": "marker"}}]}
+
+
+@pytest.mark.parametrize("version", ["1.20.2", "1.37.2"])
+def test_log_level_hides_a_configuration_with_a_secret(version: str) -> None:
+    line = planned(version, config=SECRET_CONFIG)
+    assert (line.flags["v"], line.errors) == ("1", [])
+    assert planned(version, config=SECRET_CONFIG, extra_args={"v": 0}).flags["v"] == "0"
+    assert planned(version).flags["v"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ({"v": 2}, "v"),
+        ({"v": "10"}, "v"),
+        ({"vmodule": "configfile=2"}, "vmodule"),
+        ({"vmodule": {"a": 1, "configfile": 4}}, "vmodule"),
+    ],
+)
+def test_log_level_that_shows_a_secret_is_rejected(flags: dict[str, Any], name: str) -> None:
+    [error] = planned(
+        "1.37.2", config=SECRET_CONFIG, extra_args=flags, prefix="kube_scheduler_"
+    ).errors
+    assert error == (
+        f"kube_scheduler_extra_args: {name}: from level 2 on, kube-scheduler logs its configuration"
+        " with the secret in extenders[0].tlsConfig.keyData of kube_scheduler_config; set a level"
+        " below 2, or remove it"
+    )
+    assert planned("1.37.2", extra_args=flags).errors == []
+
+
+def test_secret_with_a_control_character_is_not_shown() -> None:
+    config = {"extenders": [{"tlsConfig": {"keyData": "marker\x07"}}]}
+    errors = planned("1.37.2", config=config).errors
+    assert errors
+    assert "marker" not in str(errors)

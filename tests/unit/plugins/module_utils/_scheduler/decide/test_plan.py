@@ -393,3 +393,61 @@ def test_external_ca_needs_no_ca_key() -> None:
     )
     assert "ca_privatekey_path" not in host_plan
     assert made()["certificate"]["ca_on"] == "controller"
+
+
+SECRET_CONFIG: dict[str, Any] = {"extenders": [{"tlsConfig": {"keyData": "marker"}}]}
+
+
+def config_file(host_plan: plan.HostPlan) -> dict[str, Any]:
+    return next(file for file in host_plan["files"] if file["name"] == "config")
+
+
+def test_configuration_with_a_secret_is_passed_like_the_key() -> None:
+    host_plan = made(config=SECRET_CONFIG)
+    assert host_plan["errors"] == []
+    path = "/etc/kubernetes/kube-scheduler.yaml"
+    assert config_file(host_plan) == {
+        "name": "config",
+        "path": path,
+        "group": "root",
+        "mode": "0600",
+    }
+    assert host_plan["unit"]["credentials"]["config"] == path
+    assert "--config=/run/credentials/kube-scheduler.service/config" in host_plan["command"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "style"), [({"systemd_version": 246}, "embedded"), ({}, "files")]
+)
+def test_configuration_with_a_secret_is_readable_by_the_group(
+    facts: dict[str, Any], style: str
+) -> None:
+    host_plan = made(facts, config=SECRET_CONFIG, kubeconfig_style=style, user="scheduler")
+    path = "/etc/kubernetes/kube-scheduler.yaml"
+    assert config_file(host_plan) == {
+        "name": "config",
+        "path": path,
+        "group": "scheduler",
+        "mode": "0640",
+    }
+    assert host_plan["unit"]["credentials"] == {}
+    assert f"--config={path}" in host_plan["command"]
+
+
+def test_configuration_without_a_secret_is_a_plain_file() -> None:
+    host_plan = made(config={"extenders": [{"tlsConfig": {"keyFile": "/x", "keyData": ""}}]})
+    assert config_file(host_plan) == {
+        "name": "config",
+        "path": "/etc/kubernetes/kube-scheduler.yaml",
+    }
+    assert "config" not in host_plan["unit"]["credentials"]
+
+
+def test_shown_plan_has_no_secret() -> None:
+    host_plan = made(config=SECRET_CONFIG)
+    assert "marker" in host_plan["config"]
+    shown = plan.withhold_plan(host_plan)
+    assert "marker" not in str(shown)
+    assert 'keyData: "(withheld)"' in shown["config"]
+    assert shown["settings"]["config"]["leaderElection"]["leaseDuration"] == "15s"
+    assert plan.withhold_plan(made()) == made()

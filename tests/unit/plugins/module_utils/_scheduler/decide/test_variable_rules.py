@@ -650,3 +650,54 @@ def test_instance_path_in_reserved_directory_is_rejected() -> None:
     )
     [line] = input_errors(name="batch", log_dir="/var/lib/kube-ha/batch")
     assert "is in /var/lib/kube-ha/batch, which is reserved for the role" in line
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "kind", "place"),
+    [
+        ("token", "marker", "token", "a field of kube_scheduler_config"),
+        ("password", "marker", "password", "a field of kube_scheduler_config"),
+        (
+            "client-key-data",
+            "marker",
+            "private key",
+            "kube_scheduler_key_source, or extenders[].tlsConfig.keyData of kube_scheduler_config,",
+        ),
+        ("master", "https://user:marker@host", "secret", "a field of kube_scheduler_config"),
+    ],
+)
+def test_secret_in_a_flag_is_rejected(flag: str, value: str, kind: str, place: str) -> None:
+    assert input_errors(extra_args={flag: value}) == [
+        (
+            f"kube_scheduler_extra_args: {flag}: contains a {kind}, and any user of a host can read"
+            f" its command lines; use {place} instead"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"config": {"leaderElection": [{"token": "marker"}]}},
+        {"config": {"x": {"token": datetime.date(2026, 1, 1)}}},
+        {"config": {"x": {"token": b"marker"}}},
+        {"binary_url": "https://user:marker@mirror"},
+        {"binary_url": "http://marker@mirror"},
+        {"apiserver": "https://user:marker@host"},
+    ],
+)
+def test_error_shows_no_secret(given: dict[str, Any]) -> None:
+    errors = input_errors(**given)
+    assert errors
+    assert "marker" not in str(errors)
+    assert "2026" not in str(errors)
+
+
+def test_placeholder_of_a_secret_is_rejected() -> None:
+    config = {"extenders": [{"tlsConfig": {"keyData": "(withheld)"}}]}
+    assert input_errors(config=config) == [
+        (
+            "kube_scheduler_config: extenders[0]: tlsConfig: keyData: (withheld) is the placeholder"
+            " of a secret; set the secret"
+        )
+    ]

@@ -82,6 +82,7 @@ class RecordingSystemd:
 
     def __init__(self, version: int = 252, code: int = 0) -> None:
         self.number, self.code = version, code
+        self.output = "Error: unknown flag: --x\n"
         self.runs: list[list[str]] = []
 
     def version(self) -> int:
@@ -89,16 +90,18 @@ class RecordingSystemd:
 
     def run_with_credentials(self, *words: Any) -> tuple[int, str]:
         self.runs.append(words[3])
-        return self.code, "Error: unknown flag: --x\n"
+        return self.code, self.output
 
 
-def check(host: Host, systemd: RecordingSystemd, digest: str = "digest") -> bool | None:
+def check(
+    host: Host, systemd: RecordingSystemd, digest: str = "digest", secrets: Any = None
+) -> bool | None:
     params = {
         "user": "k8s",
         "command": ["/bin/app", "--x=1"],
         "dry_run_flags": {},
         "dry_run_texts": {},
-        "secrets": None,
+        "secrets": secrets,
     }
     return dry_run.check_staged_set(host.fileset, cast(Any, systemd), params, "x.service", digest)
 
@@ -134,3 +137,12 @@ def test_rejected_set_is_reported_and_leaves_no_copies(tmp_path: Path) -> None:
         "key",
         "unit",
     ]
+
+
+def test_reason_of_a_rejected_set_has_no_secret(tmp_path: Path) -> None:
+    host, systemd = Host(tmp_path), RecordingSystemd(code=1)
+    host.deploy()
+    systemd.output = 'Error: invalid value "marker-1", token: marker-2\n'
+    with pytest.raises(FilesetError) as error:
+        check(host, systemd, secrets={"contents": {}, "values": ["marker-1"]})
+    assert 'invalid value "(withheld)", token: (withheld)' in str(error.value)

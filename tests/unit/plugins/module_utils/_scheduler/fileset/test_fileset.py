@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import grp
 import itertools
 import json
 import os
@@ -1150,3 +1151,103 @@ def test_expiry_is_read_from_an_embedded_certificate(tmp_path: Path) -> None:
     assert (
         lifecycle._read_not_after({"kubeconfig": str(path)}) == lifecycle._read_not_after({}) == ""
     )
+
+
+SECRET = "keyData: marker\n"
+
+
+class SecretHost(Host):
+    """A host whose configuration contains a secret, which only the option `secrets` contains."""
+
+    group = "root"
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        shown = "keyData: (withheld)\n"
+        rights = {"content": shown, "mode": "0600", "group": self.group}
+        return [{**f, **rights} if f["name"] == "config" else f for f in super().files]
+
+    def run(self, state: str, *, check: bool = False, **params: Any) -> dict[str, Any]:
+        secrets = {"contents": {"config": self.config}, "values": ["marker"]}
+        return super().run(state, check=check, **{"secrets": secrets, **params})
+
+
+def test_file_with_a_secret_is_private_and_complete(tmp_path: Path) -> None:
+    host = SecretHost(tmp_path)
+    host.config = SECRET
+    host.deploy()
+    for path in (host.etc / "app.yaml", host.root / "fileset/staged/config"):
+        assert path.read_text() == SECRET
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "marker" not in (host.root / "fileset/record.json").read_text()
+    host.config = "keyData: marker-2\n"
+    result = host.run("staged")
+    assert result["done"] == ["config", "unit"]
+    assert "marker" not in str(result)
+    [diff] = [entry for entry in result["diff"] if entry["before_header"].endswith("app.yaml")]
+    assert (diff["before"], diff["after"]) == (
+        "keyData: (withheld)\n",
+        "keyData: (withheld, differs)\n",
+    )
+
+
+def test_plain_file_returns_without_the_secret(tmp_path: Path) -> None:
+    host = SecretHost(tmp_path)
+    host.config = SECRET
+    host.deploy()
+    plain = Host.files.fget(host)  # type: ignore[attr-defined]
+    host.run("staged", files=plain, secrets=None)
+    host.run("live")
+    path = host.etc / "app.yaml"
+    assert path.read_text() == SECRET
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    previous = host.root / "fileset/previous/config"
+    assert stat.S_IMODE(previous.stat().st_mode) == 0o600, "the kept file is as private as before"
+
+
+def test_file_with_a_secret_belongs_to_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = SecretHost(tmp_path)
+    host.group = "scheduler"
+    host.config = SECRET
+    group = grp.struct_group(("scheduler", "x", 4711, []))
+    monkeypatch.setattr(grp, "getgrnam", {"scheduler": group}.__getitem__)
+    host.deploy()
+    assert (host.etc / "app.yaml").stat().st_gid == 4711
+    assert host.run("staged")["changed"] is False
+
+
+def test_unknown_group_is_rejected_before_any_change(tmp_path: Path) -> None:
+    host = SecretHost(tmp_path)
+    host.group = "no-such-group"
+    host.run("prepared")
+    host.stage_key("secret 1")
+    assert host.run("staged", check=True)["changed"]
+    with pytest.raises(FilesetError, match="group no-such-group of 'config' does not exist"):
+        host.run("staged")
+    assert not (host.root / "fileset/staged/config").exists()
+
+
+def test_credential_with_the_configuration_is_compared_by_content(tmp_path: Path) -> None:
+    host = SecretHost(tmp_path)
+    host.config = SECRET
+    path = host.etc / "app.yaml"
+    host.systemd.credentials = {"config": path}
+    host.deploy()
+    later()
+    path.write_text(SECRET)
+    assert host.run("staged")["reasons"] == []
+    path.write_text("keyData: other\n")
+    assert host.run("staged")["reasons"] == [f"{path} differs from the credential of the process"]
+
+
+def test_record_without_groups_is_read(host: Host) -> None:
+    host.deploy()
+    path = host.root / "fileset/record.json"
+    written = json.loads(path.read_text())
+    for members in (written["live"], written["staged"]):
+        for member in members["members"]:
+            del member["group"]
+    path.write_text(json.dumps(written))
+    assert {item.group for item in host.fileset.staged_items()} == {"root"}

@@ -101,12 +101,19 @@ def test_foreign_process_is_described_with_its_command_line(proc: FakeProc) -> N
         "PATH": "/bin",
         "KUBE_X": "",
     }
-    proc.place(7, ("/bin/kube-scheduler", "--v=4", "--leader-elect"), environment=environment)
+    words = ("/bin/kube-scheduler", "--v=4", "--leader-elect", "--token=marker", "--master")
+    proc.place(7, (*words, "https://user:marker@host"), environment=environment)
     settings = process.read_process_settings(proc, 7)
     description = process.describe_process(
         proc, 7, "1.37.2", settings, serving=NEW, fallback=process.ListenAddress("192.0.2.1", 1)
     )
-    assert description["arguments"] == ["--v=4", "--leader-elect"]
+    assert description["arguments"] == [
+        "--v=4",
+        "--leader-elect",
+        "--token=(withheld)",
+        "--master",
+        "(withheld)",
+    ]
     assert description["environment"] == ["GOGC", "KUBE_X", "https_proxy"]
     assert description["user"] == pwd.getpwuid(os.getuid()).pw_name
     proc.end(7)

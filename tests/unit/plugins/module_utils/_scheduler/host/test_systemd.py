@@ -128,3 +128,8 @@ def test_credential_is_read_in_the_host_view_first(
     (directory / "x.service").mkdir(parents=True)
     (directory / "x.service/key").write_text("host")
     assert Path(systemd.credential_path(proc, 7, "x.service", "key") or "").read_text() == "host"
+
+
+def test_journal_has_no_secret() -> None:
+    run = Runner(out='1 config="keyData: marker"\n2 started\n')
+    assert systemd.Systemd(run).journal("x", 3) == ['1 config="keyData: (withheld)"', "2 started"]
