@@ -676,7 +676,7 @@ SECRET_CONFIG = {"extenders": [{"tlsConfig": {"keyData": "marker"}}]}
 
 
 def test_results_contain_a_secret_only_in_an_envelope(variables: dict[str, Any]) -> None:
-    given = {"kube_scheduler_config": SECRET_CONFIG}
+    given: dict[str, Any] = {"kube_scheduler_config": SECRET_CONFIG}
     data, found = fixed(variables | given), planned(variables, **given)
     assert found["errors"] == []
     assert "marker" not in str(data) + str(found)
@@ -701,7 +701,7 @@ def test_forged_envelope_is_a_one_line_error(variables: dict[str, Any], what: st
         "other host": _envelope.close_envelope({"config": {}}, "m2"),
         "other text": "bWFya2Vy",
     }[what]
-    with pytest.raises(AnsibleActionFail, match="^secrets: not a result of this run for m1; set"):
+    with pytest.raises(AnsibleActionFail, match=r"^secrets: not a result of this run for m1; set"):
         run(
             "host",
             variables,

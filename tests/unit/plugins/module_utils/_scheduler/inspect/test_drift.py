@@ -138,7 +138,8 @@ class Cluster(Host):
             "manage_packages": True,
             **given,
         }
-        return desired.parse_desired(fields, user=ME, unit=UNIT_NAME)
+        secrets = fields.pop("secrets", None)
+        return desired.parse_desired(fields, secrets, user=ME, unit=UNIT_NAME)
 
     def set_reported_config(self, **config: Any) -> None:
         """Set the configuration that the process reports at /configz."""
@@ -657,3 +658,55 @@ def test_settings_in_use_that_differ_are_drift_of_the_process(host: Cluster) -> 
     assert host.drift() == ["process: configuration parallelism is 4, expected 16"]
     # If the process has other drift, the settings in use are not compared.
     assert not [line for line in host.drift(version="1.2.0") if "configuration" in line]
+
+
+class SecretCluster(Cluster):
+    """A host whose configuration contains a secret, which only the option `secrets` contains."""
+
+    secret = "keyData: marker\n"
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        shown = {"content": "keyData: (withheld)\n", "mode": "0600"}
+        return [{**f, **shown} if f["name"] == "config" else f for f in super().files]
+
+    @property
+    def secrets(self) -> dict[str, Any]:
+        return {"contents": {"config": self.secret}, "values": ["marker"]}
+
+    def run(self, state: str, *, check: bool = False, **params: Any) -> dict[str, Any]:
+        return super().run(state, check=check, **{"secrets": self.secrets, **params})
+
+    def desired_state(self, **given: Any) -> desired.DesiredState:
+        given = {"settings": {"flags": {}, "config": {"keyData": "(withheld)"}}, **given}
+        return super().desired_state(**given, secrets=self.secrets)
+
+
+@pytest.fixture
+def secret_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SecretCluster:
+    monkeypatch.setattr(staleness, "CLOCK_TOLERANCE_S", 0.0)
+    host = SecretCluster(tmp_path)
+    host.systemd.credentials["config"] = host.etc / "app.yaml"
+    host.roll()
+    later()
+    return host
+
+
+def test_mode_of_a_configuration_with_a_secret_is_drift(secret_host: SecretCluster) -> None:
+    assert secret_host.drift() == []
+    path = secret_host.etc / "app.yaml"
+    path.chmod(0o644)
+    assert secret_host.drift() == ["config: /etc/app.yaml: mode is 0644, expected 0600"]
+    path.chmod(0o600)
+    path.write_text("keyData: marker-2\n")
+    assert secret_host.drift() == [
+        "config: /etc/app.yaml: content differs",
+        "process: /etc/app.yaml differs from the credential of the process",
+    ]
+    secret_host.secret = "keyData: marker-2\n"
+    assert "marker" not in str(secret_host.drift())
+
+
+def test_secret_in_use_is_not_shown(secret_host: SecretCluster) -> None:
+    secret_host.set_reported_config(keyData="marker-3")
+    assert secret_host.drift() == []

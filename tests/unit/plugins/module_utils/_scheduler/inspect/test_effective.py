@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import effective
@@ -182,3 +182,15 @@ def test_unreadable_settings_are_no_difference(reported: Any) -> None:
 
 def test_version_without_configuration_file_is_not_compared() -> None:
     assert differences(responses(), config={}) == []
+
+
+def test_value_in_use_that_looks_like_a_secret_is_not_shown() -> None:
+    in_use = {**REPORTED, "parallelism": "https://user:marker@host"}
+    flags = FLAGS.replace("v=2", "v=https://user:marker@host")
+    reasons = effective.compare_settings_in_use(
+        cast(Any, DESIRED), "1.37.2", responses(in_use, flags)
+    )
+    assert reasons == [
+        'configuration parallelism is "(withheld)", expected 16',
+        "flag --v is (withheld), expected 2",
+    ]
