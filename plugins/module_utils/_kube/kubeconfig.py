@@ -186,7 +186,7 @@ def _check_entries(entries: list[t.Any], kind: str, where: str) -> None:
 
 
 def read_kubeconfig(path: str) -> bytes:
-    """Return the content of a kubeconfig; raise KubeconfigError, also if it does not exist."""
+    """Return the content of a kubeconfig; raise KubeconfigError, also for a missing file."""
     try:
         content = paths.read(path, follow=True)
     except FilesError as exc:

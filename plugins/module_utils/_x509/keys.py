@@ -143,7 +143,7 @@ def parse_private_key(pem: bytes, passphrase: bytes | None, path: str) -> Privat
             pem[pem.index(b"-----BEGIN " + label) :], passphrase if encrypted else None
         )
     except Exception:  # The library raises several types with unhelpful messages.
-        reason = "the passphrase is incorrect, or the key is damaged; correct one of them"
+        reason = "the passphrase is incorrect, or the key is damaged; correct or replace it"
         raise X509Error(
             f"{path!r} cannot be read as a private key:"
             f" {reason if encrypted else 'it is damaged or of an unknown type; replace it'}"

@@ -132,7 +132,7 @@ def check_issuer(
     if issuer is not None and authority_identifier is None:
         return ["the authority key identifier is missing"]
     if authority_identifier and parent_identifier and authority_identifier != parent_identifier:
-        return ["the authority key identifier is not that of the CA"]
+        return ["the authority key identifier does not match the CA"]
     return []
 
 

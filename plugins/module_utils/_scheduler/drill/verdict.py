@@ -163,7 +163,7 @@ class PodSummary(t.TypedDict):
 
 
 def summarize_pods(pods: t.Sequence[DrillPod], fault: float) -> PodSummary:
-    """Summarize the pods of a drill. `fault` is the zero of all times."""
+    """Summarize the pods of a drill. All times count from `fault`."""
     bound = sorted(pod.bound for pod in pods if pod.bound is not None)
     waits = [pod.bound - pod.created for pod in pods if pod.bound is not None]
     gaps = [later - earlier for earlier, later in zip(bound, bound[1:])]

@@ -53,7 +53,7 @@ class ClusterStatus(t.TypedDict):
     name: str
     state: str
     leader: str | None  # inventory name
-    holder: str | None  # hostname in the lease, also if it is not a member
+    holder: str | None  # hostname in the lease, even if the host is not a member
     leader_since: str | None  # time in the lease, by the leader's clock
     transitions: int | None
     failover: plan.Failover | None
