@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _arguments,
     _module_arguments,
@@ -20,6 +21,7 @@ FILESET_RESULT_KEYS = (
     "done",
     "dry_run",
     "handover",
+    "kept",
     "lease",
     "not_after",
     "original",
@@ -44,6 +46,9 @@ class ActionModule(ActionBase):
         _module_arguments.open_secrets(arguments, (task_vars or {}).get("inventory_hostname", ""))
         _arguments.discard(self._task)
         module_result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        host = str((task_vars or {}).get("inventory_hostname", ""))
+        for line in adopt.describe_kept_files(host, module_result.get("kept")):
+            self._display.display(line)
         return (
             result
             | _results.filter_result(module_result, FILESET_RESULT_KEYS)

@@ -40,7 +40,9 @@ options:
       - V(recalled) stages the previous file set for O(state=live). If no previous file set exists,
         the module fails.
       - V(absent) stops and disables the unit. It removes only the promoted files, the installed
-        binaries and the file set directory.
+        binaries, the file set directory, and created directories that are empty.
+      - V(absent) keeps a file that another installer created and that promotions did not change. If
+        a promotion replaced such a file, a copy remains in C(PATH/original), see RV(kept).
     type: str
     choices: [prepared, staged, live, previous, recalled, absent]
     required: true
@@ -132,6 +134,15 @@ options:
           - For a recorded and unchanged binary, the recorded value of this option applies.
         type: bool
         default: true
+  directories:
+    description:
+      - Directories that O(state=prepared) creates for files of the role, with owner root and mode
+        0755. The module creates missing parent directories too.
+      - O(state=absent) removes the created directories if they are empty. The module does not
+        change an existing directory.
+    type: list
+    elements: path
+    default: []
   restart:
     description:
       - Whether O(state=live) restarts the unit even if its process is not stale.
@@ -319,6 +330,22 @@ handover:
           the next leader has two objects, and the leader continues the count of the other object.
       type: int
       sample: 1
+kept:
+  description:
+    - Files that the role did not create, but replaced. Each has a copy, which the module keeps.
+    - If the list of the copies is damaged, C(path) is empty.
+  returned: O(state=absent)
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: Path at which the file was.
+      type: str
+      sample: /etc/systemd/system/kube-scheduler.service
+    copy:
+      description: Path of the copy.
+      type: str
+      sample: /var/lib/kube-ha/kube-scheduler/original/unit
 version:
   description: Version of the binary in the previous file set. Empty if the version is not recorded.
   returned: O(state=recalled)

@@ -523,6 +523,10 @@ prepared:
   description: Whether O(fileset_dir) contains a staged file set and its record.
   returned: always
   type: bool
+restorable:
+  description: Whether a rollback restores the file set of another installer that the role adopted.
+  returned: always
+  type: bool
 unsafe:
   description:
     - Reasons why root must not write into one of O(directories), one line each.

@@ -16,6 +16,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     printable_line,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
+    adopt,
     plan,
     rollout,
 )
@@ -209,6 +210,8 @@ def removal(step: Step) -> Vars:
     decision = rollout.check_removal(
         step.host, results, step.scope(data), f"pass -e {step.prefix}confirm=all"
     )
+    for line in adopt.describe_restorable(step.host, results[step.host]):
+        step.display(line)
     process = results[step.host]["process"]
     timeout = plan.handover_timeout_of(process["timings"])
     return {

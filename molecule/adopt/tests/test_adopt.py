@@ -234,6 +234,43 @@ def test_manual_deployment_is_adopted(lab: Any, masters: Any, bind_pod: Callable
     assert "Nice=5" in lab.host("m1").file(DROP_IN).content_string
 
 
+ORIGINALS = "/var/lib/kube-ha/kube-scheduler/original"
+ALL = "--extra-vars=kube_scheduler_confirm=all"
+
+
+@pytest.mark.usefixtures("walk_through")
+def test_uninstall_keeps_the_files_of_an_adopted_scheduler(lab: Any, masters: Any) -> None:
+    """The copies are those of the walk-through, and a reinstallation from them works.
+
+    After a rollback, the removal leaves the scheduler of the walk-through unchanged and running.
+    """
+    masters.on_all(TO_ROOT)
+    before = sums(lab, *FILES)
+    assert lab.site().code == 0
+    assert lab.play("playbooks/rollback.yml").code == 0
+    pids = lab.main_pids()
+    removed = lab.play("playbooks/uninstall.yml", ALL)
+    assert removed.code == 0, removed.output
+    assert (sums(lab, *FILES), lab.main_pids()) == (before, pids)
+    assert not any(lab.host(name).file("/var/lib/kube-ha").exists for name in lab.names)
+
+    assert lab.site().code == 0
+    # The second rollout replaces the previous file set.
+    assert lab.site("--extra-vars=kube_scheduler_retry_period=3s").code == 0
+    removed = lab.play("playbooks/uninstall.yml", ALL)
+    assert removed.code == 0, removed.output
+    for name in lab.names:
+        host, copies = lab.host(name), f"{ORIGINALS}/binary {ORIGINALS}/unit {ORIGINALS}/kubeconfig"
+        assert host.check_output(f"sha256sum {copies} | cut -c-64").split() == [
+            line.split()[0] for line in before[name].splitlines()
+        ]
+        assert f"{name}: the role did not create these files" in removed.text
+        assert f"{ORIGINALS}/unit ({UNIT_FILE})" in removed.text
+        assert not host.file(UNIT_FILE).exists
+    again = lab.play("playbooks/uninstall.yml", ALL)
+    assert again.changed == dict.fromkeys(lab.names, 0)
+
+
 @pytest.fixture
 def static_pods(lab: Any, masters: Any) -> Iterator[None]:
     """Prepare all hosts as kubeadm does.

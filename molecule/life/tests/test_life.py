@@ -191,6 +191,7 @@ def test_uninstall_of_one_host_and_of_all(
     run = group.remove(leader)
     assert run.code == 0, run.output
     assert group.left(leader) == ""
+    assert not lab.host(leader).file("/opt/k8s").exists, "the role created this directory"
     assert lab.leader() in {*THREE} - {leader}
     assert lab.lease()["leaseTransitions"] == transitions + 1
     assert bind_pod()

@@ -23,6 +23,26 @@ MAX_LINKS = 40
 """Maximum number of symlinks in a path, as in Linux."""
 
 
+def create_directory(path: str, mode: int = 0o755) -> None:
+    """Create a directory of root with this mode, whatever the umask; keep an existing directory.
+
+    The parent directory must exist. Raises FilesError if another user can write to the parent.
+    """
+    paths.guard(path)
+    with paths.explain_errors(path, "create"):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if os.path.isdir(path):
+                return
+            raise
+        handle = os.open(path, DIRECTORY_FLAGS)
+        try:
+            os.fchmod(handle, mode)
+        finally:
+            os.close(handle)
+
+
 def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> bool:
     """Give a directory with this mode to a user; create missing directories of its path.
 

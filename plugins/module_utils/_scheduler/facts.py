@@ -182,6 +182,7 @@ class ModuleResult(t.TypedDict):
     user_exists: bool
     installed: bool
     prepared: bool
+    restorable: bool  # whether a rollback restores the scheduler of another installer
     unsafe: list[str]  # reasons why root must not write into the checked directories
     stale: list[str]
     obstacles: list[str]

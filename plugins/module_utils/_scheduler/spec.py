@@ -182,6 +182,7 @@ FILESET: dict[str, dict[str, t.Any]] = {
             "ours": {"type": "bool", "default": True},
         },
     },
+    "directories": {"type": "list", "elements": "path", "default": []},
     "attempt": {"type": "str", "default": ""},
     "restart": {"type": "bool", "default": False},
     "lease": {"type": "dict", "options": _LEASE},

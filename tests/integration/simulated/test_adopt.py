@@ -87,3 +87,50 @@ def test_status_adopts_nothing(pods: Simulation) -> None:
     run = pods.run("playbooks/status.yml", ADOPT)
     assert "takes over" not in run.output
     assert "the process was not started from this file set" in run.text
+
+
+@pytest.mark.parametrize("check", ["", "--check"])
+def test_removal_offers_a_rollback_first_and_names_the_kept_files(
+    tmp_path: Path, check: str
+) -> None:
+    cluster = Simulation(tmp_path)
+    copy = "/var/lib/kube-ha/kube-scheduler/original"
+    kept = [
+        {"path": POD, "copy": f"{copy}/static_pod"},
+        {"path": "/etc/kubernetes/kube-scheduler.kubeconfig", "copy": f"{copy}/kubeconfig"},
+    ]
+    cluster.change("m1", "gather", restorable=True)
+    cluster.change("m1", "drift", restorable=True)
+    cluster.change("m1", "scheduler_fileset", kept=kept)
+    run = cluster.run(
+        "playbooks/uninstall.yml",
+        "--limit=m1,m2,localhost",
+        "--extra-vars=kube_scheduler_confirm=yes",
+        *filter(None, [check]),
+    )
+    assert run.code == 0, run.output
+    offer = "m1: the role adopted the scheduler of another installer; rollback.yml restores that"
+    kept_line = (
+        "m1: the role did not create these files, and keeps their copies:"
+        f" {copy}/static_pod ({POD}), {copy}/kubeconfig (/etc/kubernetes/kube-scheduler.kubeconfig)"
+    )
+    assert kept_line in run.text
+    assert 0 < run.text.index(offer) < run.text.index(kept_line)
+    assert "m2: the role" not in run.text
+
+
+def test_hostile_list_of_kept_files_is_only_text(tmp_path: Path) -> None:
+    cluster = Simulation(tmp_path)
+    for name, kept in {
+        "m1": "all",
+        "m2": [{"path": "\x1b[2J{{ 7 * 7 }}", "copy": ["x"]}, 1],
+    }.items():
+        cluster.change(name, "scheduler_fileset", kept=kept)
+    run = cluster.run(
+        "playbooks/uninstall.yml",
+        "--limit=m1,m2,localhost",
+        "--extra-vars=kube_scheduler_confirm=yes",
+    )
+    assert run.code == 0, run.output
+    assert "\x1b" not in run.output
+    assert "keeps their copies: ['x'] (\\x1b[2J{{ 7 * 7 }})" in run.output

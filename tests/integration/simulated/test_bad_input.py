@@ -133,7 +133,8 @@ def test_uninstall_requires_confirmation(tmp_path: Path) -> None:
     refused(run)
     assert (
         "kube_scheduler_confirm: the removal is not confirmed, and nothing was removed;"
-        " type yes at the prompt, or pass -e kube_scheduler_confirm=yes" in run.text
+        " type yes at the prompt, or pass -e kube_scheduler_confirm=yes;"
+        " to restore an adopted scheduler, run rollback.yml instead" in run.text
     )
 
 

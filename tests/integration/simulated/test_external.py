@@ -22,7 +22,7 @@ SUBJECT = {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"}
 SANS = ["127.0.0.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"]
 WANTED = parse_certificate_spec(pki.options(subject=SUBJECT, subject_alt_name=SANS))
 AWAITED = ["the certificate is missing"]
-OURS = ("file", "get_url", "copy", "apt", "user")
+OURS = ("get_url", "copy", "apt", "user")
 
 
 @pytest.fixture
@@ -76,6 +76,7 @@ def test_requests_are_written_on_the_controller_and_nothing_live_changes(
         )
         assert run.calls[name][-1] == "x509_cert"
         assert [options["state"] for options in run.options(name, "scheduler_fileset")] == [
+            "prepared",
             "prepared",
             "prepared",
         ]

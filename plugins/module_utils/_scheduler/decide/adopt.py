@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import printable_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.command_line import (
     merge_config,
 )
@@ -35,6 +36,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._secrets import WITHHELD
 
+MAX_KEPT_FILES = 100
 # Adoption always replaces these flags, because they name files of the role.
 FILE_FLAGS = {
     "kubeconfig",
@@ -336,3 +338,36 @@ def list_set_aside_files(unit: t.Mapping[str, t.Any], *, adopt: bool) -> list[di
     if adopt and unit["static_pod"]:
         files.append({"name": STATIC_POD, "path": unit["static_pod"], "link_to": ""})
     return files
+
+
+def describe_restorable(name: str, host: t.Mapping[str, t.Any]) -> list[str]:
+    """Offer a rollback before a removal, if it restores the scheduler of another installer."""
+    if not host["restorable"]:
+        return []
+    return [
+        (
+            f"{name}: the role adopted the scheduler of another installer; rollback.yml restores"
+            " that scheduler, but uninstall.yml keeps only its files"
+        )
+    ]
+
+
+def describe_kept_files(name: str, kept: t.Any) -> list[str]:
+    """Name the files that the role replaced, and their copies that remain after a removal.
+
+    `kept` comes from the host, which can return any value.
+    """
+    entries = [
+        (printable_line(str(entry.get("path", ""))), printable_line(str(entry.get("copy", ""))))
+        for entry in (kept if isinstance(kept, list) else [])[:MAX_KEPT_FILES]
+        if isinstance(entry, t.Mapping)
+    ]
+    files = ", ".join(f"{copy} ({path or 'path unknown'})" for path, copy in entries)
+    if not files:
+        return []
+    return [
+        (
+            f"{name}: the role did not create these files, and keeps their copies: {files};"
+            " to use a file again, copy it to its path"
+        )
+    ]

@@ -26,6 +26,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.files
     check_fileset,
     parse_files,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.originals import (
+    KeptFile,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
     Item,
     recorded_items,
@@ -70,6 +73,7 @@ class FilesetResult(t.TypedDict, total=False):
     reasons: list[str]
     lease: LeaseResult | None
     handover: HandoverResult | None
+    kept: list[KeptFile]
     original: bool
     version: str
     not_after: str
@@ -152,7 +156,10 @@ def _give_log_dir(params: t.Mapping[str, t.Any], *, dry: bool) -> bool:
 
 def _prepare(deployment: Deployment) -> FilesetResult:
     fileset, dry = deployment.fileset, deployment.check_mode
-    done = fileset.prepare(dry=dry)
+    done = [
+        *fileset.create_shared(deployment.params["directories"], dry=dry),
+        *fileset.prepare(dry=dry),
+    ]
     is_recorded = fileset.record_binaries(deployment.params["binaries"]) if not dry else False
     return FilesetResult(changed=bool(done) or is_recorded, done=done)
 
@@ -356,15 +363,16 @@ def _read_not_after(kept_paths: t.Mapping[str, str]) -> str:
 def _remove(deployment: Deployment) -> FilesetResult:
     fileset, systemd, unit = deployment.fileset, deployment.systemd, deployment.unit
     options, handed_over, done = deployment.params["handover"], None, []
-    if systemd.show(unit).get("FragmentPath") in fileset.record()["paths"]:
+    if systemd.show(unit).get("FragmentPath") in fileset.created_paths():
         done.append(unit)
         if not deployment.check_mode:
             handed_over = _hand_over(unit, systemd, options) if options else None
             systemd.disable(unit)
+    kept = fileset.originals.displaced()
     done += fileset.remove(dry=deployment.check_mode)
     if done and not deployment.check_mode:
         systemd.reload()
-    return FilesetResult(changed=bool(done), done=done, handover=handed_over)
+    return FilesetResult(changed=bool(done), done=done, handover=handed_over, kept=kept)
 
 
 STATE_HANDLERS: dict[str, t.Callable[[Deployment], FilesetResult]] = {

@@ -118,6 +118,12 @@ def copy_file(source: str, path: str) -> None:
         return
     info = os.stat(source)
     if info.st_size <= MAX_COPY_BYTES:
+        if os.path.islink(path) and not paths.is_swapped(path):
+            # A write to the path would change the target of the link.
+            _replace_with(
+                path, lambda temporary: write.commit_all([_stage_copy(source, temporary)], 0)
+            )
+            return
         write.commit_all([_stage_copy(source, path)], 0)
         return
     # A larger file can only be a binary that another installer created.
@@ -150,7 +156,11 @@ def replace_files(sources: t.Sequence[tuple[Item, str]]) -> None:
 
 def missing_parents(path: str) -> list[str]:
     """Return the missing parent directories of a path, the nearest first."""
-    directory = os.path.dirname(path)
+    return missing_directories(os.path.dirname(path))
+
+
+def missing_directories(directory: str) -> list[str]:
+    """Return a directory and its parents, as far as they are missing, the longest path first."""
     missing = []
     while directory and not os.path.isdir(directory):
         missing.append(directory)

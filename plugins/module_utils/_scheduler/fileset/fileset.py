@@ -10,6 +10,7 @@ The file set directory contains:
 - `staged/NAME`: the staged files, which the next promotion makes live
 - `previous/NAME`: the files that were live before the last promotion
 - `previous.old`: an older previous set, which replaces `previous` if a promotion is rolled back
+- `original/NAME`: files of other installers that promotions replaced
 - `record.json`: the record of staged and promoted sets
 
 The live files are at the paths that the unit names. Only promotion and rollback write to them.
@@ -27,6 +28,7 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesetError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
+    directories,
     pair_swap,
     paths,
     write,
@@ -36,11 +38,17 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.files
     FileState,
     copy_file,
     link_state,
+    missing_directories,
     missing_parents,
     read_state,
     try_read_state,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.originals import (
+    ORIGINALS_DIRECTORY,
+    Originals,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.record import (
+    MEMBER_SET_FILE,
     FilesetRecord,
     Item,
     MemberSet,
@@ -62,6 +70,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 
 # The entries of a file set directory.
 KNOWN_ENTRIES = (
+    ORIGINALS_DIRECTORY,
     "previous",
     "previous.new",
     "previous.old",
@@ -70,8 +79,6 @@ KNOWN_ENTRIES = (
     "staged",
 )
 TEMPORARY_ENTRY_PREFIX = ".record.json."
-# File with the description of a previous set. No file of a file set can have this name.
-MEMBER_SET_FILE = ".set.json"
 # To run a scheduler, a set must contain all files of one of these groups.
 RUNNABLE_MEMBERS = ({"binary", "unit"}, {STATIC_POD})
 
@@ -94,6 +101,7 @@ class Fileset:
         self.root = root
         self.items = tuple(items)
         self.record_path = os.path.join(root, "record.json")
+        self.originals = Originals(root)
 
     def staged_path(self, item: Item) -> str:
         """Return the path of the staged copy of a file."""
@@ -255,11 +263,9 @@ class Fileset:
         above = missing_parents(self.root)
         missing = self._missing_directories()
         for directory in reversed(above):
-            with paths.explain_errors(directory, "make"):
-                os.makedirs(directory, 0o755, exist_ok=True)
+            directories.create_directory(directory)
         for directory in missing:
-            with paths.explain_errors(directory, "make"):
-                os.makedirs(directory, 0o700, exist_ok=True)
+            directories.create_directory(directory, 0o700)
         # Each instance records shared directories. The removal of the last instance deletes these
         # directories.
         sibling_dirs = [path for other in self.siblings() for path in other.record()["directories"]]
@@ -267,6 +273,18 @@ class Fileset:
             self.update_record(
                 directories=sorted({*self.record()["directories"], *above, *sibling_dirs})
             )
+        return missing
+
+    def create_shared(self, shared: t.Iterable[str], *, dry: bool = False) -> list[str]:
+        """Create directories for files that instances share, and return those that were missing.
+
+        They are recorded, so that removal can delete them. With `dry`, nothing is created.
+        """
+        missing = sorted({path for entry in shared for path in missing_directories(entry)}, key=len)
+        if missing and not dry:
+            self.update_record(directories=sorted({*self.record()["directories"], *missing}))
+            for directory in missing:
+                directories.create_directory(directory)
         return missing
 
     def _live_fingerprints(self) -> dict[str, str]:
@@ -379,17 +397,18 @@ class Fileset:
         self.require_staged(item for item in self.items if not item.is_absent)
         pending = self.pending_members()
         record = self.record()
-        directories = {path for item in self.items for path in missing_parents(item.path)}
-        self._record_targets(record, directories, promoting=record["promoting"] and bool(pending))
+        missing = {path for item in self.items for path in missing_parents(item.path)}
+        if pending:
+            self._keep_originals(record)
+        self._record_targets(record, missing, promoting=record["promoting"] and bool(pending))
         if pending:
             # After an interrupted promotion, `previous` is complete, and the live set is mixed.
             if not record["promoting"]:
                 self._keep_previous(record["live"], keep_foreign=keep_foreign)
                 self.update_record(promoting=True)
             self.update_record(attempt=attempt)
-            for directory in sorted(directories, key=len):
-                with paths.explain_errors(directory, "make"):
-                    os.mkdir(directory, 0o755)
+            for directory in sorted(missing, key=len):
+                directories.create_directory(directory)
             names = {*pending} & {only} if only else {*pending}
             copies.replace_files([(i, self.staged_path(i)) for i in self.items if i.name in names])
             if only:
@@ -397,8 +416,18 @@ class Fileset:
         self.update_record(base=self._live_fingerprints(), live=record["staged"], promoting=False)
         return pending
 
+    def _keep_originals(self, record: FilesetRecord) -> None:
+        """Copy the files that the promotion replaces and that another installer created.
+
+        This precedes the record of the paths, so that an interrupted run does not skip it.
+        """
+        is_foreign = record["live"] is not None and not record["live"]["digest"]
+        self.originals.keep(
+            item for item in self.items if is_foreign or item.path not in record["paths"]
+        )
+
     def _record_targets(
-        self, record: FilesetRecord, directories: t.Iterable[str], *, promoting: bool
+        self, record: FilesetRecord, missing: t.Iterable[str], *, promoting: bool
     ) -> None:
         """Record live paths and directories before a promotion changes them.
 
@@ -407,7 +436,7 @@ class Fileset:
         """
         live_paths = (item.path for item in self.items if item.name != STATIC_POD)
         self.update_record(
-            directories=sorted({*record["directories"], *directories}),
+            directories=sorted({*record["directories"], *missing}),
             paths=sorted({*record["paths"], *live_paths}),
             promoting=promoting,
             attempt="",
@@ -521,6 +550,11 @@ class Fileset:
         """
         return read_member_set(os.path.join(self.root, "previous", MEMBER_SET_FILE))
 
+    def is_restorable(self) -> bool:
+        """Return whether a rollback restores a set of another installer."""
+        previous, live = self.previous_set(), self.record()["live"]
+        return bool(live and live["digest"] and previous and not previous["digest"])
+
     def _keep_previous(self, live: MemberSet | None, *, keep_foreign: bool) -> None:
         """Copy the live set to `previous`.
 
@@ -564,16 +598,27 @@ class Fileset:
                 shutil.rmtree(kept, ignore_errors=True)
                 os.rename(old, kept)
 
+    def created_paths(self) -> list[str]:
+        """Return the live paths whose files this role created."""
+        record = self.record()
+        kept = self.originals.unchanged_paths()
+        if record["live"] is not None and not record["live"]["digest"]:
+            # After a rollback to the set of another installer, the live files are of that set.
+            kept |= {item.path for item in recorded_items(record["live"]) if not item.is_absent}
+        return [path for path in record["paths"] if path not in kept]
+
     def remove(self, *, dry: bool = False) -> list[str]:
         """Remove everything that this role created, and return the removed paths.
 
         The removed paths are the promoted files, the binaries that no other instance uses, the
-        file set directory, and created directories if they are empty.
+        file set directory, and created directories if they are empty. The copies of replaced files
+        of other installers remain in the file set directory.
         """
         record = self.record()
-        candidates = [*record["paths"], *self._unshared_binaries(record)]
+        candidates = [*self.created_paths(), *self._unshared_binaries(record)]
         removed = [path for path in candidates if os.path.islink(path) or os.path.isfile(path)]
-        if os.path.isdir(self.root):
+        is_kept = bool(self.originals.displaced())
+        if os.path.isdir(self.root) and not (is_kept and self._own_entries() == []):
             removed.append(self.root)
         if not dry:
             for path in removed:
@@ -582,6 +627,14 @@ class Fileset:
                 with contextlib.suppress(OSError):
                     os.rmdir(directory)
         return removed
+
+    def _own_entries(self) -> list[str]:
+        """Return the entries of the directory without the copies of replaced files.
+
+        The record is the last entry, so that the next run can continue an interrupted removal.
+        """
+        names = [name for name in os.listdir(self.root) if name != ORIGINALS_DIRECTORY]
+        return sorted(names, key=lambda name: name == os.path.basename(self.record_path))
 
     def _unshared_binaries(self, record: FilesetRecord) -> list[str]:
         """Return the installed binaries that no other instance uses."""
@@ -595,9 +648,20 @@ class Fileset:
     def _remove_path(self, path: str) -> None:
         with paths.explain_errors(path, "remove"):
             if path == self.root:
-                shutil.rmtree(path)
+                self._remove_root()
             elif os.path.islink(path):
                 # Remove only the link. If the role created the target, the record contains it.
                 os.unlink(path)
             else:
                 write.remove(path)
+
+    def _remove_root(self) -> None:
+        self.originals.release()
+        for name in self._own_entries():
+            path = os.path.join(self.root, name)
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+        if not os.path.isdir(self.originals.directory):
+            os.rmdir(self.root)

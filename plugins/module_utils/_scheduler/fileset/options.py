@@ -135,6 +135,7 @@ FILESET_CHECKS = (
     _one("path", PATH_RULE),
     _one("unit", UNIT_RULE),
     _one("log_dir", PATH_RULE),
+    OptionCheck("directories", lambda params: params["directories"], PATH_RULE),
     _each("binaries", "path", PATH_RULE),
     _each("binaries", "version", VERSION_RULE),
     _one("user", USER_RULE),

@@ -24,6 +24,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import F
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
 
 ROOT_GROUP = "root"
+MEMBER_SET_FILE = ".set.json"
+"""File with the description of a set of files. No file of a file set can have this name."""
 MEMBER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 
 FileIdentity = list[int]

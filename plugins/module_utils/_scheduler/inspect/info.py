@@ -275,6 +275,7 @@ class HostQuery:
             **gather_host_facts(params["user"], self.systemd_version),
             installed=os.path.isdir(fileset.root) and properties.get("LoadState") == "loaded",
             prepared=fileset.is_prepared(),
+            restorable=fileset.is_restorable(),
             unsafe=[
                 *find_unsafe_directories(params["directories"]),
                 *self._find_untrusted_kubeconfig(fileset, scheduler),
