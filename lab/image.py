@@ -28,6 +28,7 @@ PACKAGES = (
     "etcd-server",
     "iproute2",
     "iptables",
+    "nftables",
     "openssh-server",
     "procps",
     "python3",

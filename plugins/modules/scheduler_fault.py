@@ -13,17 +13,19 @@ author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
   - The playbook C(drill.yml) uses this module on the targets of a drill.
-  - Before the module injects the fault, it starts the systemd timer C(kube-ha-drill-undo.timer) on
-    the host. The timer removes the fault after O(undo_after) seconds, even if the controller fails.
+  - A transient service of systemd, C(kube-ha-drill.service), injects the fault, waits for
+    O(undo_after) seconds and removes the fault, even if the controller fails. If a removal fails,
+    the service tries it again.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
 options:
   state:
     description:
-      - V(present) starts the timer and injects the fault. If the timer of the same fault is active,
-        the module changes nothing.
-      - V(absent) removes the fault and stops the timer. If no timer is active, the module changes
-        nothing.
+      - V(present) starts the service, which injects the fault. If the same fault is active, the
+        module changes nothing.
+      - V(absent) makes the service remove the fault now, and waits until it succeeds. The module
+        also removes rules of the packet filter that an earlier drill left, and lets a frozen
+        process continue.
     type: str
     choices: [present, absent]
     default: present
@@ -33,8 +35,9 @@ options:
       - V(kill) sends SIGKILL to the processes of the unit. systemd restarts the unit according to
         its configuration.
       - V(freeze) sends SIGSTOP to the processes of the unit.
-      - V(partition) makes C(iptables) drop the traffic of the unit's user to O(apiserver). If the
-        user is root or runs other processes, the module rejects this fault.
+      - V(partition) drops the traffic of the unit's user to O(apiserver). With C(nft), the kernel
+        ends the rule after O(undo_after). Otherwise, the module uses C(iptables). If the user is
+        root or runs other processes, the module rejects this fault.
       - Required with O(state=present).
     type: str
     choices: [stop, kill, freeze, partition]
@@ -46,7 +49,7 @@ options:
     description: URL of the apiserver that the scheduler uses. Required with O(kind=partition).
     type: str
   undo_after:
-    description: Seconds after which the host removes the fault automatically, from 1 to 3600.
+    description: Seconds from the fault until the host removes it automatically, from 1 to 3600.
     type: int
     default: 60
   settle:

@@ -18,7 +18,7 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -190,8 +190,20 @@ class Systemd(FakeSystemd):
     def kill(self, unit: str, signal: str) -> None:
         self.did.append(f"kill {unit} {signal}")
 
-    def run_later(self, name: str, description: str, seconds: int, script: str) -> None:
-        self.did.append(script)
+    def terminate(self, unit: str) -> None:
+        self.did.append(f"terminate {unit}")
+
+    def start_transient(
+        self, name: str, description: str, properties: Mapping[str, str], command: list[str]
+    ) -> None:
+        self.did.append(properties["ExecStartPre"])
+        # The script is not run, so that no command changes this machine.
+        state = Path(scheduler_fault.fault.fault_script.STATE_DIR)
+        with contextlib.suppress(FileNotFoundError):
+            (state / "armed").unlink()
+            (state / "uptime").write_text("1.00\n")
+            (state / "applied").write_text("")
+        (state / "injected").unlink(missing_ok=True)
 
     def run_with_credentials(
         self, name: str, user: str, credentials: dict[str, str], command: list[str]
@@ -404,7 +416,8 @@ class World:
                 (scheduler_fileset, "Proc", lambda: self.host.proc),
                 (scheduler_fault, "Proc", lambda: self.host.proc),
                 (scheduler_fault.fault, "time", clock),
-                (scheduler_fault.fault.shutil, "which", lambda command: command),
+                (scheduler_fault.fault.fault_script, "STATE_DIR", self.at("drill")),
+                (scheduler_fault.fault.firewall.shutil, "which", lambda command: command),
                 (
                     info,
                     "HostQuery",

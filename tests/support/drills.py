@@ -20,7 +20,11 @@ LOST = {
     "freeze": LEASE_LOST,
     "partition": LEASE_LOST,
 }
-TIMER = "kube-ha-drill-undo.timer"
+SERVICE = "kube-ha-drill.service"
+# The rules of a partition, with the tool that created them; empty for none.
+RULES = (
+    "nft list table inet kube_ha_drill 2>/dev/null; iptables -S OUTPUT | grep kube-ha-drill || true"
+)
 
 
 @dataclass
@@ -75,9 +79,10 @@ def passed(lab: Lab, result: Drill) -> None:
 def left_nothing(lab: Lab) -> None:
     assert namespaces(lab) == []
     for name in lab.names:
-        assert not timer(lab, name)
+        assert not serves(lab, name)
         assert process_state(lab, name) in ("R", "S")
-        assert "owner" not in inside(lab, name, "iptables -S OUTPUT")
+        assert inside(lab, name, RULES) == ""
+        assert inside(lab, name, "ls -d /run/kube-ha-drill 2>/dev/null || true") == ""
 
 
 def namespaces(lab: Lab) -> list[str]:
@@ -98,9 +103,10 @@ def inside(lab: Lab, name: str, script: str) -> str:
     return lab.podman("exec", lab.settings.container(name), "sh", "-c", script)
 
 
-def timer(lab: Lab, name: str) -> bool:
-    """Return whether the timer that removes the fault is active on a host."""
-    return inside(lab, name, f"systemctl is-active {TIMER} || true").strip() == "active"
+def serves(lab: Lab, name: str) -> bool:
+    """Return whether the service that removes the fault runs on a host, or waits for a retry."""
+    state = inside(lab, name, f"systemctl is-active {SERVICE} || true").strip()
+    return state in ("active", "activating", "deactivating")
 
 
 def process_state(lab: Lab, name: str) -> str:

@@ -39,8 +39,8 @@ SIDES = {
     "inspect": HOST,
     "deploy": HOST,
 }
-# This part of a drill runs on the target host.
-FILES_ON_HOSTS = {"drill.fault"}
+# These parts of a drill run on the target host.
+FILES_ON_HOSTS = {"drill.fault", "drill.fault_script", "drill.firewall"}
 CONTROLLER_PLUGINS = ("plugins.action.", "plugins.plugin_utils.")
 HOST_PLUGINS = "plugins.modules."
 

@@ -116,7 +116,7 @@ def faulty(lab: Any, kind: str, name: str, pid: str) -> bool:
         )
     if kind == "freeze":
         return drills.process_state(lab, name) == "T"
-    return "owner" in drills.inside(lab, name, "iptables -S OUTPUT")
+    return drills.inside(lab, name, drills.RULES) != ""
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_fault_is_removed_after_the_controller_is_killed(
 ) -> None:
     """The test kills the controller with all its processes after the injection of the fault.
 
-    The timer on the host removes the fault, and the next drill removes the namespace.
+    The service on the host removes the fault, and the next drill removes the namespace.
     """
     wait_for(lambda: drills.process_state(lab, lab.leader()) in ("R", "S"), 20)
     leader = lab.leader()
@@ -160,11 +160,11 @@ def test_fault_is_removed_after_the_controller_is_killed(
             with contextlib.suppress(ProcessLookupError):  # the process can end before the signal
                 os.kill(process, signal.SIGKILL)
         controller.wait()
-    assert drills.timer(lab, leader)
+    assert drills.serves(lab, leader)
     assert len(drills.namespaces(lab)) >= 1
-    wait_for(lambda: not drills.timer(lab, leader), UNDO_AFTER + 10)
+    wait_for(lambda: not drills.serves(lab, leader), UNDO_AFTER + 10)
     wait_for(lambda: drills.process_state(lab, leader) in ("R", "S"), 20)
-    assert "owner" not in drills.inside(lab, leader, "iptables -S OUTPUT")
+    assert drills.inside(lab, leader, drills.RULES) == ""
 
 
 def test_drill_of_two_of_three_members(lab: Any, run_drill: Callable[..., drills.Drill]) -> None:
@@ -181,7 +181,7 @@ def test_drill_of_two_of_three_members(lab: Any, run_drill: Callable[..., drills
 
 
 def test_interrupted_drill_removes_its_fault(lab: Any, tmp_path: Path) -> None:
-    """After Ctrl-C, the drill removes the namespace at once, and the timer removes the fault."""
+    """After Ctrl-C, the drill removes the namespace at once, and the service removes the fault."""
     leader = lab.leader()
     words = [
         drills.CONFIRMED,
@@ -203,14 +203,158 @@ def test_interrupted_drill_removes_its_fault(lab: Any, tmp_path: Path) -> None:
         )
     try:
         wait_for(lambda: drills.namespaces(lab) != [], 60)
-        wait_for(lambda: drills.timer(lab, leader), 30)
+        wait_for(lambda: drills.serves(lab, leader), 30)
         os.killpg(controller.pid, signal.SIGINT)
         controller.wait(30)
         assert controller.returncode != 0
         wait_for(lambda: drills.namespaces(lab) == [], 10)
-        wait_for(lambda: not drills.timer(lab, leader), UNDO_AFTER + 10)
+        wait_for(lambda: not drills.serves(lab, leader), UNDO_AFTER + 10)
     finally:
         controller.kill()
         controller.wait()
     wait_for(lambda: drills.process_state(lab, leader) in ("R", "S"), 20)
     drills.left_nothing(lab)
+
+
+# --- The fault on one host, without the measurement
+
+LOCK = "/run/xtables.lock"
+HOLD = f"systemd-run --quiet --collect --unit=holder flock {LOCK} sleep {{}}"
+
+
+def inject(lab: Any, name: str, kind: str, *words: str) -> Any:
+    """Inject a fault with the module, and return the run."""
+    options = [f"kind={kind}", f"undo_after={UNDO_AFTER}", *words]
+    if kind == "partition":
+        options.append("apiserver={{ kube_scheduler_apiserver }}")
+    return fault(lab, name, *options)
+
+
+def fault(lab: Any, name: str, *options: str) -> Any:
+    """Run scheduler_fault on a host."""
+    environment = {
+        key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")
+    }
+    return subprocess.run(
+        [
+            Path(PROGRAM).parent / "ansible",
+            name,
+            f"--inventory={lab.inventory}",
+            "--module-name=kube_ha.scheduler.scheduler_fault",
+            f"--args={' '.join(options)}",
+        ],
+        cwd=ROOT,
+        env={**environment, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def reachable(lab: Any, name: str) -> bool:
+    """Return whether the user of the scheduler reaches the apiserver of its host."""
+    server = "https://$(hostname -I | cut -d ' ' -f 1):6443/version"
+    ask = f"runuser -u k8s -- curl --insecure --silent --max-time 2 --output /dev/null {server}"
+    return drills.inside(lab, name, f"{ask} && echo yes || true").strip() == "yes"
+
+
+@pytest.fixture
+def standby(lab: Any) -> Iterator[str]:
+    """Return a standby, and check at the end that no fault remains on any host."""
+    name = next(name for name in lab.names if name != lab.leader())
+    yield name
+    assert fault(lab, name, "state=absent").returncode == 0
+    wait_for(lambda: drills.process_state(lab, name) in ("R", "S"), 20)
+    drills.left_nothing(lab)
+
+
+@pytest.fixture
+def old_iptables(lab: Any, standby: str) -> Iterator[str]:
+    """Return a standby without nft, whose iptables uses a lock."""
+    use = "update-alternatives --set iptables /usr/sbin/iptables-{}"
+    drills.inside(lab, standby, f"chmod a-x /usr/sbin/nft; {use.format('legacy')}")
+    yield standby
+    drills.inside(lab, standby, "systemctl stop holder 2>/dev/null || true")
+    assert fault(lab, standby, "state=absent").returncode == 0
+    drills.inside(lab, standby, f"{use.format('nft')}; chmod a+x /usr/sbin/nft")
+
+
+def test_partition_ends_in_the_kernel(lab: Any, standby: str) -> None:
+    """The rule ends although the process that would remove it is frozen."""
+    assert reachable(lab, standby)
+    assert inject(lab, standby, "partition").returncode == 0
+    assert not reachable(lab, standby)
+    drills.inside(lab, standby, f"systemctl kill --signal=STOP {drills.SERVICE}")
+    wait_for(lambda: reachable(lab, standby), UNDO_AFTER + 5)
+    assert "kube_ha_drill" in drills.inside(lab, standby, drills.RULES)
+    assert fault(lab, standby, "state=absent").returncode == 0
+    assert drills.inside(lab, standby, drills.RULES) == ""
+
+
+def test_wait_of_the_fault_is_a_duration(lab: Any, standby: str) -> None:
+    """No step of the clock changes the wait: there is no timer, and the sleep is relative."""
+    assert inject(lab, standby, "freeze").returncode == 0
+    show = f"systemctl show --value --property={{}} {drills.SERVICE}"
+    assert drills.inside(lab, standby, show.format("RuntimeMaxUSec")).strip() == "1min 16s"
+    pid = drills.inside(lab, standby, show.format("MainPID")).strip()
+    assert drills.inside(lab, standby, f"tr '\\0' ' ' < /proc/{pid}/cmdline").split() == [
+        "sleep",
+        str(UNDO_AFTER),
+    ]
+    _number, _clock, flags, *_rest = drills.inside(lab, standby, f"cat /proc/{pid}/syscall").split()
+    assert flags == "0x0", "TIMER_ABSTIME is 1"
+    timers = drills.inside(lab, standby, "systemctl list-timers --all --no-legend")
+    assert "kube-ha" not in timers
+    wait_for(lambda: drills.process_state(lab, standby) == "S", UNDO_AFTER + 5)
+
+
+@pytest.mark.parametrize("kind", drills.KINDS)
+def test_reboot_ends_the_fault(lab: Any, standby: str, kind: str) -> None:
+    assert inject(lab, standby, kind).returncode == 0
+    lab.podman("restart", "--time=5", lab.settings.container(standby))
+    wait_for(lambda: drills.process_state(lab, standby) in ("R", "S"), 60)
+    wait_for(lambda: lab.play("playbooks/status.yml").code == 0, 90)
+    drills.left_nothing(lab)
+
+
+def test_delayed_fault_does_not_start_after_its_removal(lab: Any, old_iptables: str) -> None:
+    """The lock of iptables delays the fault for longer than its own duration."""
+    drills.inside(lab, old_iptables, HOLD.format(UNDO_AFTER + 6))
+    run = inject(lab, old_iptables, "partition")
+    assert run.returncode == 0, run.stdout
+    assert not reachable(lab, old_iptables)
+    wait_for(lambda: reachable(lab, old_iptables), UNDO_AFTER + 15)
+    assert drills.inside(lab, old_iptables, drills.RULES) == ""
+
+
+def test_held_lock_of_iptables_delays_the_removal(lab: Any, old_iptables: str) -> None:
+    assert inject(lab, old_iptables, "partition").returncode == 0
+    assert not reachable(lab, old_iptables)
+    drills.inside(lab, old_iptables, HOLD.format(UNDO_AFTER + 25))
+    wait_for(
+        lambda: (
+            "restart counter is at 1"
+            in drills.inside(
+                lab, old_iptables, f"journalctl --quiet --unit={drills.SERVICE} --lines=20"
+            )
+        ),
+        UNDO_AFTER + 40,
+    )
+    wait_for(lambda: reachable(lab, old_iptables), 60)
+    assert drills.inside(lab, old_iptables, drills.RULES) == ""
+    wait_for(lambda: not drills.serves(lab, old_iptables), 20)
+
+
+def test_absent_removes_a_rule_that_no_service_removes(lab: Any, old_iptables: str) -> None:
+    """A user killed the service with all processes, and deleted its files."""
+    assert inject(lab, old_iptables, "partition").returncode == 0
+    drills.inside(
+        lab,
+        old_iptables,
+        f"rm --recursive /run/kube-ha-drill; systemctl stop {drills.SERVICE}",
+    )
+    assert not reachable(lab, old_iptables)
+    assert not drills.serves(lab, old_iptables)
+    run = fault(lab, old_iptables, "state=absent")
+    assert '"changed": true' in run.stdout, run.stdout
+    assert reachable(lab, old_iptables)

@@ -6,7 +6,7 @@
 
 """Inject the fault of a drill on its host, and remove it.
 
-Before the fault, this module starts a systemd timer that removes the fault. The fault then ends
+A transient service of systemd injects the fault, waits and removes the fault. The fault then ends
 even if the controller, the connection or this process fails. A reboot also ends every fault.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+import shlex
 import socket
 import time
 import typing as t
@@ -23,11 +23,21 @@ from urllib.parse import urlsplit
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     CollectionError,
     KubeconfigError,
+    SystemdError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig import (
     parse_server_url,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import (
+    fault_script,
+    firewall,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.fault_script import (
+    FAULT_UNIT,
+    FaultScript,
+    FaultState,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import options
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.systemd import (
@@ -39,16 +49,24 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     MAX_WAIT_S,
 )
 
-UNDO_UNIT = "kube-ha-drill-undo"
-UNDO_TIMER, UNDO_SERVICE = f"{UNDO_UNIT}.timer", f"{UNDO_UNIT}.service"
-UNDO_DESCRIPTION = "Undo the drill of {}: {}"
-FIREWALL_TIMEOUT_S = 30
+FAULT_DESCRIPTION = "Drill of {}: {}"
+REMOVAL_TIMEOUT_S = 150
+"""Timeout of the removal by the service, which tries it again until it succeeds."""
+POLL_S = 0.2
 MAX_READ_JOURNAL_LINES = 20_000
 """After a restart, a scheduler logs its configuration, about 500 lines."""
 MAX_ELECTION_LINES = 20
 ELECTION_LINE = re.compile(
     r"(?i)\bleaderelection(\.go| lost)|requested to terminate| systemd\[1\]: "
 )
+
+
+INJECTIONS = {
+    "stop": "systemctl stop -- {}",
+    "kill": "systemctl kill --signal=KILL -- {}",
+    "freeze": "systemctl kill --signal=STOP -- {}",
+}
+"""The shell command that injects each fault. `{}` is the unit."""
 
 
 class FaultError(CollectionError):
@@ -80,6 +98,8 @@ class Fault:
     def __init__(self, module: FaultModule, systemd: Systemd, proc: Proc) -> None:
         self.module, self.systemd, self.proc = module, systemd, proc
         self.unit: str = module.params["unit"]
+        self.firewall = firewall.Firewall(module.run_command)
+        self.state = FaultState(fault_script.STATE_DIR)
         options.check_unit(self.unit)
         for option in ("settle", "journal_seconds"):
             if not 0 <= module.params[option] <= MAX_WAIT_S:
@@ -102,34 +122,75 @@ class Fault:
                 f"{seconds} is out of range; set a value from 1 to {MAX_UNDO_AFTER_S} s",
                 option="undo_after",
             )
-        description = UNDO_DESCRIPTION.format(self.unit, kind)
-        armed = self._armed_description()
-        if armed == description:
+        description = FAULT_DESCRIPTION.format(self.unit, kind)
+        active = self._active_description()
+        if active == description:
             return FaultResult(changed=False)
-        if armed:
+        if active or self.state.is_injected():
             raise FaultError(
-                f"another fault is active ({armed}); remove it with state: absent,"
-                f" or wait until {UNDO_TIMER} removes it"
+                f"another fault is active ({active or self.state.directory}); remove it with"
+                " state: absent"
             )
+        script = self._script(kind, description, self._check_unit(kind), seconds)
+        if self.module.check_mode:
+            return FaultResult(changed=True)
+        self.state.prepare(script, armed=True)
+        try:
+            self._start_service(description, seconds)
+        except SystemdError:
+            if not self.state.disarm():
+                self._end_fault()
+            self.state.discard()
+            raise
+        return self._describe_injection(kind)
+
+    def _check_unit(self, kind: str) -> int:
+        """Return the main process of the unit; raise FaultError if the unit does not run."""
         properties = self.systemd.show(self.unit)
         pid = main_pid(properties)
         if properties.get("ActiveState") != "active" or not pid:
             state = properties.get("ActiveState") or "missing"
             raise FaultError(f"{self.unit} is {state}; start it before you inject {kind}")
-        rules = self._firewall_rules(pid) if kind == "partition" else []
-        if self.module.check_mode:
-            return FaultResult(changed=True)
-        self.systemd.run_later(UNDO_UNIT, description, seconds, undo_script(kind, self.unit, rules))
-        before = time.monotonic()
-        try:
-            self._apply(kind, rules)
-        except CollectionError:
-            self._undo()
-            raise
+        if self.proc.is_stopped(pid):
+            raise FaultError(f"{self.unit} is frozen; remove this fault with state: absent")
+        return pid
+
+    def _script(self, kind: str, description: str, pid: int, seconds: int) -> FaultScript:
+        removal = fault_script.unit_removal(self.unit, start=True)
+        if kind != "partition":
+            return FaultScript(
+                description, [INJECTIONS[kind].format(shlex.quote(self.unit))], removal, seconds
+            )
+        if self.firewall.find_removal():
+            raise FaultError(
+                "the packet filter contains rules of an earlier drill; remove them with state:"
+                " absent"
+            )
+        plan = self.firewall.plan(self._exclusive_uid(pid), self._destinations(), seconds)
+        return FaultScript(description, plan.injection, [*plan.removal, *removal], seconds)
+
+    def _start_service(self, description: str, seconds: int) -> None:
+        self.systemd.start_transient(
+            FAULT_UNIT, description, self.state.properties(seconds), self.state.command("wait")
+        )
+
+    def _describe_injection(self, kind: str) -> FaultResult:
+        """Return the time of the fault. If the injection failed, raise FaultError."""
+        failed, uptime = self.state.read("failed"), self.state.read("uptime") or ""
+        is_applied = self.state.read("applied") is not None
+        if not is_applied or not re.fullmatch(r"[0-9]{1,12}\.[0-9]{2}\n", uptime):
+            self._wait_for_removal()
+            self.state.discard()
+            reason = one_line(failed or "") or f"run journalctl -u {FAULT_UNIT}"
+            raise FaultError(
+                f"{kind} of {self.unit} failed, and the fault was removed ({reason});"
+                " correct the cause, or use another kind"
+            )
+        age = max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - float(uptime))
         return FaultResult(
             changed=True,
-            since_start=round(max(0.0, self._process_age() - (time.monotonic() - before)), 3),
-            until_end=round(time.monotonic() - before, 3),
+            since_start=round(max(0.0, self._process_age() - age), 3),
+            until_end=round(age, 3),
         )
 
     def _process_age(self) -> float:
@@ -140,41 +201,6 @@ class Fault:
             if ticks
             else 0.0
         )
-
-    def _apply(self, kind: str, rules: t.Sequence[list[str]]) -> None:
-        if kind == "stop":
-            self.systemd.stop(self.unit)
-        elif kind in ("kill", "freeze"):
-            self.systemd.kill(self.unit, "KILL" if kind == "kill" else "STOP")
-        for rule in rules:
-            self._run_firewall([*rule[:1], "-I", *rule[1:]])
-
-    def _run_firewall(self, words: list[str]) -> None:
-        limited = ["timeout", "-k", "5", str(FIREWALL_TIMEOUT_S + 10), *with_firewall_lock(words)]
-        code, out, err = self.module.run_command(limited)
-        if code:
-            output = one_line(err or out) or f"exit code {code}"
-            raise FaultError(
-                f"{words[0]} rejects the rule for the scheduler's user ({output});"
-                " use stop, kill or freeze"
-            )
-
-    def _firewall_rules(self, pid: int) -> list[list[str]]:
-        """Return the rules that drop packets of the scheduler's user to its apiserver.
-
-        A rule consists of a command, a chain and a match. Each address has one rule.
-        """
-        uid = self._exclusive_uid(pid)
-        rules = []
-        for command, address, port in self._apiserver_addresses():
-            if shutil.which(command) is None:
-                raise FaultError(
-                    f"{command} is missing on this host; install it, or use stop, kill or freeze"
-                )
-            target = ["OUTPUT", "-p", "tcp", "-d", address, "--dport", str(port)]
-            owner = ["-m", "owner", "--uid-owner", str(uid)]
-            rules.append([command, *target, *owner, "-j", "DROP"])
-        return rules
 
     def _exclusive_uid(self, pid: int) -> int:
         """Return the user ID of the scheduler.
@@ -205,8 +231,8 @@ class Fault:
             )
         return user[0]
 
-    def _apiserver_addresses(self) -> list[tuple[str, str, int]]:
-        """Return the firewall command, the address and the port for each apiserver address."""
+    def _destinations(self) -> list[firewall.Destination]:
+        """Return each address of the apiserver."""
         server = self.module.params["apiserver"]
         if not server:
             raise FaultError("not set; set the URL of the apiserver", option="apiserver")
@@ -222,27 +248,89 @@ class Fault:
                 " the DNS settings of the host",
                 option="apiserver",
             ) from None
-        commands = {socket.AF_INET: "iptables", socket.AF_INET6: "ip6tables"}
-        targets = {
-            (commands[family], str(address[0]), url.port)
-            for family, _type, _protocol, _name, address in addresses
-            if family in commands
-        }
-        return sorted(targets)
+        families = {socket.AF_INET: "ip", socket.AF_INET6: "ip6"}
+        return sorted(
+            {
+                firewall.Destination(families[family], str(address[0]), url.port)
+                for family, _type, _protocol, _name, address in addresses
+                if family in families
+            }
+        )
 
     # --- removal
 
     def _remove(self) -> FaultResult:
-        changed = bool(self._armed_description())
-        if changed and not self.module.check_mode:
-            pid = self._main_pid()
-            self._undo()
-            self._wait_for_exit(pid)
+        changed = self._remove_fault()
         seconds = self.module.params["journal_seconds"]
         lines = (
             self.systemd.journal(self.unit, MAX_READ_JOURNAL_LINES, seconds) if seconds > 0 else []
         )
         return FaultResult(changed=changed, journal=election_lines(lines))
+
+    def _remove_fault(self) -> bool:
+        """Remove what remains of a fault, and return whether anything did.
+
+        The service can have ended without success. Therefore, this method also queries the packet
+        filter and the state of the process.
+        """
+        pid, dry = self._main_pid(), self.module.check_mode
+        is_unfinished = bool(self._active_description()) or self.state.is_injected()
+        if is_unfinished and not dry:
+            self._end_fault()
+        remains = self.firewall.find_removal()
+        is_frozen = bool(pid) and self.proc.is_stopped(self._main_pid())
+        if dry or not (is_unfinished or remains or is_frozen):
+            self._discard(dry=dry)
+            return is_unfinished or bool(remains) or is_frozen
+        if remains or is_frozen:
+            self._remove_remains(remains)
+        self._discard()
+        self._check_not_masked()
+        self._wait_for_exit(pid)
+        return True
+
+    def _discard(self, *, dry: bool = False) -> None:
+        if not dry:
+            self.state.discard()
+
+    def _end_fault(self) -> None:
+        """Make the service remove the fault now, and wait until it has done so."""
+        self.state.end()
+        if self._active_description():
+            self.systemd.terminate(FAULT_UNIT)
+        elif self.state.has_script():
+            self._start_service(FAULT_DESCRIPTION.format(self.unit, "removal"), 0)
+        else:
+            self._remove_remains(self.firewall.find_removal(), start=True)
+        self._wait_for_removal()
+
+    def _remove_remains(self, removal: t.Sequence[str], *, start: bool = False) -> None:
+        """Run a service that removes rules and lets the unit continue."""
+        description = FAULT_DESCRIPTION.format(self.unit, "removal")
+        commands = [*removal, *fault_script.unit_removal(self.unit, start=start)]
+        self.state.prepare(FaultScript(description, [], commands), armed=False)
+        self.state.mark_injected()
+        self._start_service(description, 0)
+        self._wait_for_removal()
+
+    def _wait_for_removal(self) -> None:
+        """Wait until the service has removed the fault. Raises FaultError after the timeout."""
+        deadline = time.monotonic() + REMOVAL_TIMEOUT_S
+        while self._active_description() or self.state.is_injected():
+            if time.monotonic() >= deadline:
+                raise FaultError(
+                    f"the fault of {self.unit} is not removed after {REMOVAL_TIMEOUT_S} s;"
+                    f" {FAULT_UNIT} continues to try; run journalctl -u {FAULT_UNIT} to find the"
+                    " reason"
+                )
+            time.sleep(POLL_S)
+
+    def _check_not_masked(self) -> None:
+        if self.systemd.show(self.unit).get("LoadState") == "masked":
+            raise FaultError(
+                f"{self.unit} is masked, so the drill cannot start it; run systemctl unmask"
+                f" {self.unit}, then systemctl start {self.unit}"
+            )
 
     def _main_pid(self) -> int:
         return main_pid(self.systemd.show(self.unit))
@@ -251,45 +339,16 @@ class Fault:
         """Wait until the process exits, if it lost its lease. Until then, it appears healthy."""
         deadline = time.monotonic() + min(self.module.params["settle"], MAX_UNDO_AFTER_S)
         while pid and self._main_pid() == pid and time.monotonic() < deadline:
-            time.sleep(0.2)
+            time.sleep(POLL_S)
 
-    def _armed_description(self) -> str:
-        """Return the description of the active undo timer, or ""."""
-        properties = self.systemd.show(UNDO_TIMER)
-        if properties.get("ActiveState") not in ("active", "activating"):
+    def _active_description(self) -> str:
+        """Return the description of the service if it is active or waits for a retry, or ""."""
+        properties = self.systemd.show(FAULT_UNIT)
+        if properties.get("ActiveState") in ("inactive", "failed", None, ""):
             return ""
-        return one_line(properties.get("Description", "")) or UNDO_TIMER
-
-    def _undo(self) -> None:
-        """Start the service of the timer now. If the service succeeds, stop the timer."""
-        self.systemd.start(UNDO_SERVICE)
-        self.systemd.stop(UNDO_TIMER)
+        return one_line(properties.get("Description", "")) or FAULT_UNIT
 
 
 def election_lines(lines: t.Sequence[str]) -> list[str]:
     """Return the last journal lines about the election and about systemd's actions."""
     return [one_line(line) for line in lines if ELECTION_LINE.search(line)][-MAX_ELECTION_LINES:]
-
-
-def with_firewall_lock(words: t.Sequence[str]) -> list[str]:
-    """Return a firewall command that waits while another command changes the firewall."""
-    return [words[0], "-w", str(FIREWALL_TIMEOUT_S), *words[1:]]
-
-
-def undo_script(kind: str, unit: str, rules: t.Sequence[t.Sequence[str]] = ()) -> str:
-    """Return a shell script that removes a fault.
-
-    The script can run twice, and also without a fault.
-    """
-    lines = []
-    for command, *rule in rules:
-        delete, check = (
-            " ".join(with_firewall_lock([command, action, *rule])) for action in ("-D", "-C")
-        )
-        lines.append(f"{delete} 2>/dev/null || ! {check} 2>/dev/null || failed=1")
-    if kind == "freeze":
-        # The process can have exited already.
-        lines.append(f"systemctl kill --signal=CONT -- {unit} || :")
-    lines.append(f"for n in 1 2 3 4 5; do systemctl start -- {unit} && break; sleep 5; done")
-    lines.append(f"systemctl --quiet is-active -- {unit} || failed=1")
-    return "\n".join(["failed=0", *lines, "exit $failed"])

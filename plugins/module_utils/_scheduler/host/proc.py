@@ -134,6 +134,11 @@ class Proc:
             (*main, [int(word) for word in groups[1].split()] if groups else []) if main else None
         )
 
+    def is_stopped(self, pid: int) -> bool:
+        """Return whether a signal stopped a process, such as SIGSTOP."""
+        # The command name is in parentheses, and can contain any character.
+        return self._text(str(pid), "stat").rpartition(")")[2].split()[:1] == ["T"]
+
     def start_ticks(self, pid: int) -> int | None:
         """Return the start time in clock ticks since boot, to detect a reused process ID."""
         # The command name is in parentheses, and can contain any character.

@@ -192,32 +192,38 @@ class Systemd:
         )
         return out
 
-    def run_later(self, name: str, description: str, seconds: int, script: str) -> None:
-        """Run a shell script after a delay in seconds, even if the module has ended.
+    def terminate(self, unit: str) -> None:
+        """Send SIGTERM to the main process of a unit, if it has one.
 
-        During the delay, NAME.timer is active. A start of NAME.service runs the script immediately.
+        Unlike after a stop, systemd restarts the unit according to its configuration.
+        """
+        self._limited(
+            QUERY_TIMEOUT_S, "systemctl", "kill", "--kill-who=main", "--signal=TERM", "--", unit
+        )
+
+    def start_transient(
+        self, name: str, description: str, properties: t.Mapping[str, str], command: list[str]
+    ) -> None:
+        """Start a transient service, and return after its ExecStartPre has ended.
+
+        `name` has the suffix `.service`.
         """
         code, out, err = self._limited(
-            QUERY_TIMEOUT_S,
+            JOB_TIMEOUT_S + QUERY_TIMEOUT_S,
             "systemd-run",
             "--quiet",
             "--collect",
             f"--unit={name}",
             f"--description={description}",
-            f"--on-active={seconds}s",
-            "--timer-property=AccuracySec=100ms",
-            "--property=Type=oneshot",
-            f"--property=TimeoutStartSec={JOB_TIMEOUT_S}s",
+            *(f"--property={key}={value}" for key, value in properties.items()),
             "--",
-            "/bin/sh",
-            "-c",
             # systemd expands $NAME in arguments as in a unit, so each $ is doubled.
-            script.replace("$", "$$"),
+            *(word.replace("$", "$$") for word in command),
         )
         if code:
             raise SystemdError(
-                f"systemd-run failed for {name}.timer: {_first_line(code, out, err)};"
-                f" run journalctl -u {name}.timer"
+                f"systemd-run failed for {name}: {_first_line(code, out, err)};"
+                f" run journalctl -u {name}"
             )
 
     def run_with_credentials(

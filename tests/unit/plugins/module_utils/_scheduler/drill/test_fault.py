@@ -1,9 +1,17 @@
-"""Test the fault on its host: the undo timer starts first, and the fault happens once and ends."""
+"""Test the fault on its host: one service injects it once, and removes it until that succeeds.
+
+The tests run the real script. Stubs replace systemd and the commands of the packet filter.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import shlex
+import shutil
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +20,62 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesetError,
     SystemdError,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import fault
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import (
+    fault,
+    fault_script,
+    firewall,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
 
 from tests.support.host import FakeProc
 
 UNIT = "kube-scheduler.service"
-ARMED = {"ActiveState": "active", "Description": f"Undo the drill of {UNIT}: stop"}
+# Each stub logs its call. `down` contains the names of failing calls, `locked` the lock of iptables.
+STUBS = {
+    "systemctl": """
+case "$*" in
+*--property=MainPID*) echo 7; exit 0;;
+*--property=LoadState*) cat "$STUBS/load_state" 2>/dev/null || echo loaded; exit 0;;
+esac
+echo "systemctl $*" >> "$STUBS/log"
+! grep -qxF -- "systemctl $1" "$STUBS/down" 2>/dev/null
+""",
+    "nft": """
+echo "nft $1" | head -n 1 >> "$STUBS/log"
+[ ! -e "$STUBS/no_nft" ] || exit 1
+case "$1" in
+list) [ -e "$STUBS/table" ];;
+delete) rm "$STUBS/table";;
+--check) exit 0;;
+*) [ ! -e "$STUBS/table" ] && echo "$*" > "$STUBS/table";;
+esac
+""",
+    "iptables": """
+[ ! -e "$STUBS/locked" ] || { echo "Another app is currently holding the xtables lock" >&2; exit 4; }
+shift 2
+action=$1 rules=$STUBS/rules.$(basename "$0")
+touch "$rules"
+shift
+echo "$(basename "$0") $action $*" >> "$STUBS/log"
+case $action in
+-I) [ ! -e "$STUBS/no_owner" ] || { echo "iptables: No chain/target/match by that name." >&2; exit 2; }
+    echo "-A $*" >> "$rules";;
+-D) grep -qxF -- "-A $*" "$rules" || exit 1
+    grep -vxF -- "-A $*" "$rules" > "$rules.new"; mv "$rules.new" "$rules";;
+-C) grep -qxF -- "-A $*" "$rules";;
+-S) echo "-P OUTPUT ACCEPT"; cat "$rules";;
+esac
+""",
+    "sleep": """
+echo "sleep $*" >> "$STUBS/log"
+""",
+}
 
 
 class Host:
-    """Provide a host whose run_command returns a result by the first words and records the call."""
+    """Provide a host whose systemd runs the script of the fault with stubs."""
 
-    def __init__(self, **params: Any) -> None:
+    def __init__(self, root: Path, **params: Any) -> None:
         self.params = {
             "state": "present",
             "kind": "stop",
@@ -36,11 +87,40 @@ class Host:
             **params,
         }
         self.check_mode = False
-        self.unit = {"ActiveState": "active", "MainPID": "7"}
-        self.timer: dict[str, str] = {"ActiveState": "inactive"}
+        self.unit = {"LoadState": "loaded", "ActiveState": "active", "MainPID": "7"}
+        self.service: dict[str, str] = {}
+        self.properties: dict[str, str] = {}
         self.fails: dict[str, tuple[int, str, str]] = {}
-        self.did: list[str] = []
+        self.attempts = 0
         self.journal = ""
+        self.stubs = root / "stubs"
+        self.stubs.mkdir(exist_ok=True)
+        for name, text in {**STUBS, "ip6tables": STUBS["iptables"]}.items():
+            (self.stubs / name).write_text(f"#!/bin/sh{text}")
+            (self.stubs / name).chmod(0o755)
+
+    @property
+    def did(self) -> list[str]:
+        """Return the commands that change the host, in order."""
+        path = self.stubs / "log"
+        lines = path.read_text().splitlines() if path.exists() else []
+        queries = ("nft list", "nft --check", "iptables -S", "ip6tables -S")
+        return [line for line in lines if not line.startswith(queries) and " -C OUTPUT" not in line]
+
+    def mark(self, name: str, text: str = "") -> Path:
+        """Change the behavior of the stubs."""
+        path = self.stubs / name
+        path.write_text(text)
+        return path
+
+    def shell(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            words,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": f"{self.stubs}:/usr/bin:/bin", "STUBS": str(self.stubs)},
+        )
 
     def run_command(self, args: list[str]) -> tuple[int, str, str]:
         assert args[0] == "timeout", "every command has a time limit"
@@ -50,13 +130,69 @@ class Host:
             if line.startswith(start):
                 return answer
         if line.startswith("systemctl show"):
-            shown = self.timer if line.endswith(fault.UNDO_TIMER) else self.unit
+            shown = self.service if line.endswith(fault_script.FAULT_UNIT) else self.unit
             return 0, "".join(f"{key}={value}\n" for key, value in shown.items()), ""
+        if words[0] == "systemd-run":
+            return self.start(words)
+        if line.endswith(f"-- {fault_script.FAULT_UNIT}"):
+            assert words[:2] == ["systemctl", "kill"]
+            self.stop_post()
+            return 0, "", ""
         if words[0] == "journalctl":
-            self.did.append(line)
             return 0, self.journal, ""
-        self.did.append(line)
+        done = self.shell(*words)
+        return done.returncode, done.stdout, done.stderr
+
+    def start(self, words: list[str]) -> tuple[int, str, str]:
+        """Start the transient service, as systemd does."""
+        options, command = words[: words.index("--")], words[words.index("--") + 1 :]
+        self.properties = dict(
+            word.removeprefix("--property=").split("=", 1)
+            for word in options
+            if word.startswith("--property=")
+        )
+        self.description = next(w for w in options if w.startswith("--description=")).split("=", 1)[
+            1
+        ]
+        self.command = [word.replace("$$", "$") for word in command]
+        self.activate()
         return 0, "", ""
+
+    def activate(self) -> None:
+        """Run ExecStartPre and ExecStart. If ExecStart does not wait, run ExecStopPost."""
+        self.service = {"ActiveState": "active", "Description": self.description}
+        before = len(self.did)
+        assert self.shell(*shlex.split(self.properties["ExecStartPre"])).returncode == 0
+        assert self.shell(*self.command).returncode == 0
+        if not any(line.startswith("sleep ") for line in self.did[before:]):
+            self.stop_post()
+
+    def stop_post(self) -> None:
+        """Run ExecStopPost. If it fails, the service waits for a restart."""
+        self.attempts += 1
+        done = self.shell(*shlex.split(self.properties["ExecStopPost"]))
+        self.service["ActiveState"] = "activating" if done.returncode else "inactive"
+
+    def tick(self, _seconds: float = 0) -> None:
+        """Let some time pass: a service that waits for a restart is restarted."""
+        if self.service.get("ActiveState") == "activating":
+            self.activate()
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "run/kube-ha-drill"
+    path.parent.mkdir()
+    monkeypatch.setattr(fault_script, "STATE_DIR", str(path))
+    return path
+
+
+@pytest.fixture
+def host(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    host = Host(tmp_path)
+    monkeypatch.setattr("shutil.which", lambda name: str(host.stubs / name))
+    monkeypatch.setattr(time, "sleep", host.tick)
+    return host
 
 
 @pytest.fixture
@@ -66,81 +202,234 @@ def proc(tmp_path: Path) -> FakeProc:
     return proc
 
 
-def run(host: Host, proc: FakeProc) -> fault.FaultResult:
+def run(host: Host, proc: FakeProc, **params: Any) -> fault.FaultResult:
+    host.params |= params
     return fault.Fault(host, systemd.Systemd(host.run_command), proc).run()
 
 
-def rejected(host: Host, proc: FakeProc) -> str:
-    with pytest.raises((fault.FaultError, FilesetError, SystemdError)) as caught:
-        run(host, proc)
+def rejected(host: Host, proc: FakeProc, **params: Any) -> str:
+    with pytest.raises(
+        (fault.FaultError, firewall.FirewallError, FilesetError, SystemdError)
+    ) as caught:
+        run(host, proc, **params)
     line = str(caught.value)
     assert "\n" not in line
     return line
 
 
-@pytest.mark.parametrize(
-    ("kind", "command"),
-    [
-        ("stop", f"systemctl stop -- {UNIT}"),
-        ("kill", f"systemctl kill --signal=KILL -- {UNIT}"),
-        ("freeze", f"systemctl kill --signal=STOP -- {UNIT}"),
-        (
-            "partition",
-            "iptables -w 30 -I OUTPUT -p tcp -d 192.0.2.1 --dport 6443 -m owner --uid-owner 999 -j DROP",
-        ),
-    ],
+START = f"systemctl start -- {UNIT}"
+CONTINUE = f"systemctl kill --signal=CONT -- {UNIT}"
+INJECTIONS = {
+    "stop": f"systemctl stop -- {UNIT}",
+    "kill": f"systemctl kill --signal=KILL -- {UNIT}",
+    "freeze": f"systemctl kill --signal=STOP -- {UNIT}",
+}
+RULE = (
+    "OUTPUT -p tcp -d 192.0.2.1 --dport 6443 -m owner --uid-owner 999"
+    " -m comment --comment kube-ha-drill -j DROP"
 )
-def test_undo_timer_starts_before_the_fault(
-    kind: str, command: str, proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+
+
+@pytest.mark.parametrize("kind", INJECTIONS)
+def test_one_service_injects_waits_and_removes(
+    host: Host, proc: FakeProc, state: Path, kind: str
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: f"/sbin/{name}")
-    host = Host(kind=kind)
-    outcome = run(host, proc)
-    arm, done = host.did
-    assert arm.startswith("systemd-run --quiet --collect --unit=kube-ha-drill-undo")
-    assert "--on-active=40s" in arm
-    assert done == command
+    """The wait starts after the fault, so that the fault never starts after its removal."""
+    outcome = run(host, proc, kind=kind)
+    assert host.did == [INJECTIONS[kind], "sleep 40"]
     assert outcome["changed"]
-    assert 0 <= outcome["until_end"] < 1
+    assert 0 <= outcome["until_end"] < 5
     assert outcome["since_start"] >= 0
+    assert host.service["ActiveState"] == "active"
+    host.stop_post()
+    assert host.did[2:] == [CONTINUE, START]
+    assert not state.exists()
 
 
-def test_check_mode_changes_nothing(proc: FakeProc) -> None:
-    for state, timer in (("present", {"ActiveState": "inactive"}), ("absent", ARMED)):
-        host = Host(state=state)
-        host.check_mode, host.timer = True, timer
-        assert run(host, proc)["changed"]
-        assert host.did == []
+def test_no_time_of_the_service_depends_on_the_clock(host: Host, proc: FakeProc) -> None:
+    run(host, proc)
+    assert host.properties["RuntimeMaxSec"] == "100s"
+    assert host.properties["Restart"] == "on-failure"
+    assert host.properties["StartLimitIntervalSec"] == "0"
+    assert not any("Calendar" in name or "On" in name[:2] for name in host.properties)
 
 
-def test_active_fault_is_not_injected_again(proc: FakeProc) -> None:
-    host = Host()
-    host.timer = ARMED
-    assert run(host, proc) == {"changed": False}
-    assert host.did == []
-    host.params["kind"] = "kill"
+def test_failed_removal_is_tried_again(host: Host, proc: FakeProc, state: Path) -> None:
+    """The fault is injected once, although systemd restarts the service for each removal."""
+    run(host, proc)
+    down = host.mark("down", "systemctl start\n")
+    host.stop_post()
+    for attempt in (2, 3):
+        host.tick()
+        assert (host.service["ActiveState"], host.attempts) == ("activating", attempt)
+    assert (state / "injected").exists()
+    down.unlink()
+    host.tick()
+    assert host.service["ActiveState"] == "inactive"
+    assert not state.exists()
+    assert host.did.count(INJECTIONS["stop"]) == 1
+    assert host.did.count("sleep 40") == 1, "a retry does not wait again"
+
+
+def test_killed_service_removes_the_fault_and_injects_it_not_again(
+    host: Host, proc: FakeProc, state: Path
+) -> None:
+    """systemd restarts a service whose process was killed, also after a successful removal."""
+    run(host, proc)
+    host.stop_post()
+    host.activate()
+    assert host.did == [INJECTIONS["stop"], "sleep 40", CONTINUE, START]
+    assert not state.exists()
+
+
+def test_disarmed_fault_is_not_injected_later(host: Host, proc: FakeProc, state: Path) -> None:
+    """systemd can start the service after systemd-run has timed out."""
+    started: list[list[str]] = []
+
+    def late(words: list[str]) -> tuple[int, str, str]:
+        started.append(words)
+        return 124, "", ""
+
+    host.start, start = late, host.start  # type: ignore[method-assign]
     assert rejected(host, proc).startswith(
-        f"another fault is active (Undo the drill of {UNIT}: stop); remove it with state: absent"
+        "systemd-run failed for kube-ha-drill.service: exit code 124"
+    )
+    start(started[0])
+    assert host.did == []
+    assert not state.exists()
+
+
+def test_fault_that_began_before_an_error_is_removed(
+    host: Host, proc: FakeProc, state: Path
+) -> None:
+    def late(words: list[str]) -> tuple[int, str, str]:
+        start(words)
+        return 124, "", ""
+
+    host.start, start = late, host.start  # type: ignore[method-assign]
+    assert "systemd-run failed" in rejected(host, proc)
+    assert host.did == [INJECTIONS["stop"], "sleep 40", CONTINUE, START]
+    assert not state.exists()
+
+
+def test_check_mode_changes_nothing(host: Host, proc: FakeProc, state: Path) -> None:
+    host.check_mode = True
+    assert run(host, proc)["changed"]
+    assert (host.did, state.exists()) == ([], False)
+    host.check_mode = False
+    run(host, proc)
+    before = list(host.did)
+    host.check_mode = True
+    assert run(host, proc, state="absent")["changed"]
+    assert host.did == before
+    assert (state / "injected").exists()
+
+
+def test_active_fault_is_not_injected_again(host: Host, proc: FakeProc) -> None:
+    run(host, proc)
+    before = list(host.did)
+    assert run(host, proc) == {"changed": False}
+    assert host.did == before
+    assert rejected(host, proc, kind="kill").startswith(
+        f"another fault is active (Drill of {UNIT}: stop); remove it with state: absent"
     )
 
 
-def test_absent_removes_the_fault_once(proc: FakeProc) -> None:
-    host = Host(state="absent")
-    assert run(host, proc) == {"changed": False, "journal": []}
+def test_absent_removes_the_fault_once(host: Host, proc: FakeProc, state: Path) -> None:
+    assert run(host, proc, state="absent") == {"changed": False, "journal": []}
     assert host.did == []
-    host.timer = ARMED
-    assert run(host, proc)["changed"]
-    assert host.did == [
-        f"systemctl start -- {fault.UNDO_SERVICE}",
-        f"systemctl stop -- {fault.UNDO_TIMER}",
-    ]
+    run(host, proc, state="present")
+    assert run(host, proc, state="absent")["changed"]
+    assert host.did[2:] == [CONTINUE, START]
+    assert not state.exists()
+    assert run(host, proc)["changed"] is False
 
 
-def test_removal_waits_for_a_process_that_lost_its_lease(
-    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+def test_absent_waits_until_the_removal_succeeds(host: Host, proc: FakeProc) -> None:
+    run(host, proc)
+    down = host.mark("down", "systemctl start\n")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            down.unlink()
+        host.tick()
+
+    fault.time.sleep = sleep  # type: ignore[assignment] # the fixture restores it
+    assert run(host, proc, state="absent")["changed"]
+    assert host.attempts == 4
+
+
+def test_absent_reports_a_removal_that_does_not_succeed(
+    host: Host, proc: FakeProc, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host = Host(state="absent", settle=60.0)
-    host.timer = ARMED
+    run(host, proc)
+    host.mark("down", "systemctl start\n")
+    monkeypatch.setattr(fault, "REMOVAL_TIMEOUT_S", 0)
+    assert rejected(host, proc, state="absent").startswith(
+        f"the fault of {UNIT} is not removed after 0 s; kube-ha-drill.service continues to try"
+    )
+
+
+def test_absent_removes_the_fault_of_a_service_that_has_ended(
+    host: Host, proc: FakeProc, state: Path
+) -> None:
+    """A user stopped the service, its removal failed, and systemd does not restart it."""
+    run(host, proc)
+    host.service = {"ActiveState": "failed"}
+    assert "another fault is active" in rejected(host, proc)
+    assert run(host, proc, state="absent")["changed"]
+    assert host.did[2:] == [CONTINUE, START]
+    assert not state.exists()
+
+
+def test_absent_removes_the_fault_without_its_script(
+    host: Host, proc: FakeProc, state: Path
+) -> None:
+    run(host, proc)
+    host.service = {}
+    (state / "fault.sh").unlink()
+    assert run(host, proc, state="absent")["changed"]
+    assert host.did[2:] == [CONTINUE, START]
+    assert not state.exists()
+
+
+def test_absent_lets_a_frozen_process_continue(host: Host, proc: FakeProc, state: Path) -> None:
+    """The state of the process decides, not a file of the drill. The unit is not started."""
+    stat = proc.folder / "7/stat"
+    stat.write_text(stat.read_text().replace(" S ", " T "))
+    assert "is frozen; remove this fault with state: absent" in rejected(host, proc)
+    host.check_mode = True
+    assert run(host, proc, state="absent")["changed"]
+    assert host.did == []
+    host.check_mode = False
+    assert run(host, proc)["changed"]
+    assert host.did == [CONTINUE]
+    assert not state.exists()
+
+
+def test_absent_does_not_start_a_unit_that_a_user_stopped(host: Host, proc: FakeProc) -> None:
+    host.unit = {"LoadState": "loaded", "ActiveState": "inactive", "MainPID": "0"}
+    assert run(host, proc, state="absent")["changed"] is False
+    assert host.did == []
+
+
+def test_masked_unit_is_reported(host: Host, proc: FakeProc, state: Path) -> None:
+    run(host, proc)
+    host.mark("down", "systemctl start\n")
+    host.mark("load_state", "masked\n")
+    host.unit["LoadState"] = "masked"
+    assert rejected(host, proc, state="absent") == (
+        f"{UNIT} is masked, so the drill cannot start it; run systemctl unmask {UNIT},"
+        f" then systemctl start {UNIT}"
+    )
+    assert not state.exists()
+    assert run(host, proc)["changed"] is False, "the drill did not mask the unit"
+
+
+def test_removal_waits_for_a_process_that_lost_its_lease(host: Host, proc: FakeProc) -> None:
+    run(host, proc)
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -148,39 +437,28 @@ def test_removal_waits_for_a_process_that_lost_its_lease(
         if len(slept) == 3:
             host.unit["MainPID"] = "8"
 
-    monkeypatch.setattr("time.sleep", sleep)
-    assert run(host, proc)["changed"]
+    fault.time.sleep = sleep  # type: ignore[assignment] # the fixture restores it
+    assert run(host, proc, state="absent", settle=60.0)["changed"]
     assert len(slept) == 3
 
 
-def test_failed_undo_keeps_the_timer_and_fails(proc: FakeProc) -> None:
-    host = Host(state="absent")
-    host.timer = ARMED
-    host.fails["systemctl start"] = (1, "", f"Job for {fault.UNDO_SERVICE} failed.\n")
-    assert rejected(host, proc).startswith(
-        f"systemctl start failed: Job for {fault.UNDO_SERVICE} failed."
-    )
-    assert host.did == []
-
-
-def test_failed_fault_is_removed_immediately(proc: FakeProc) -> None:
-    host = Host()
-    host.fails["systemctl stop -- kube-scheduler"] = (1, "", "Failed to stop\n")
-    assert rejected(host, proc).startswith("systemctl stop failed: Failed to stop")
-    assert host.did[1:] == [
-        f"systemctl start -- {fault.UNDO_SERVICE}",
-        f"systemctl stop -- {fault.UNDO_TIMER}",
-    ]
-
-
-def test_fault_is_not_injected_without_a_timer(proc: FakeProc) -> None:
-    host = Host()
-    host.fails["systemd-run"] = (1, "", "Failed to start transient timer unit\nmore")
+def test_failed_injection_is_removed_immediately(host: Host, proc: FakeProc, state: Path) -> None:
+    host.mark("down", "systemctl stop\n")
     assert rejected(host, proc) == (
-        "systemd-run failed for kube-ha-drill-undo.timer: Failed to start transient timer unit;"
-        " run journalctl -u kube-ha-drill-undo.timer"
+        f"stop of {UNIT} failed, and the fault was removed (run journalctl -u kube-ha-drill.service);"
+        " correct the cause, or use another kind"
     )
-    assert host.did == []
+    assert host.did == [INJECTIONS["stop"], CONTINUE, START]
+    assert not state.exists()
+
+
+def test_fault_is_not_injected_without_a_service(host: Host, proc: FakeProc, state: Path) -> None:
+    host.fails["systemd-run"] = (1, "", "Failed to start transient service unit\nmore")
+    assert rejected(host, proc) == (
+        "systemd-run failed for kube-ha-drill.service: Failed to start transient service unit;"
+        " run journalctl -u kube-ha-drill.service"
+    )
+    assert (host.did, state.exists()) == ([], False)
 
 
 @pytest.mark.parametrize(
@@ -196,39 +474,129 @@ def test_fault_is_not_injected_without_a_timer(proc: FakeProc) -> None:
         ),
     ],
 )
-def test_invalid_options_are_rejected(params: dict[str, Any], line: str, proc: FakeProc) -> None:
-    host = Host(**params)
-    assert rejected(host, proc).startswith(line)
+def test_invalid_options_are_rejected(
+    host: Host, params: dict[str, Any], line: str, proc: FakeProc
+) -> None:
+    assert rejected(host, proc, **params).startswith(line)
     assert host.did == []
 
 
-def test_inactive_unit_is_rejected(proc: FakeProc) -> None:
-    host = Host()
+def test_unit_name_is_quoted_for_the_shell(host: Host, proc: FakeProc) -> None:
+    run(host, proc, unit="a\\x2db.service")
+    assert host.did[0] == "systemctl stop -- a\\x2db.service"
+    host.stop_post()
+    assert host.did[-1] == "systemctl start -- a\\x2db.service"
+
+
+def test_inactive_unit_is_rejected(host: Host, proc: FakeProc) -> None:
     host.unit = {"ActiveState": "inactive", "MainPID": "0"}
     assert rejected(host, proc) == f"{UNIT} is inactive; start it before you inject stop"
 
 
-def test_partition_without_a_firewall_command_is_rejected(
-    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+# --- The packet filter
+
+
+def test_partition_ends_in_the_kernel(host: Host, proc: FakeProc, state: Path) -> None:
+    """With nftables, the addresses have a timeout. The kernel ends the rules without any process."""
+    assert run(host, proc, kind="partition")["changed"]
+    table = (host.stubs / "table").read_text()
+    assert re.search(
+        r"set apiserver_ip \{ type ipv4_addr \. inet_service; flags timeout; timeout 40s;"
+        r" elements = \{ 192\.0\.2\.1 \. 6443 \}; \}",
+        table,
+    )
+    assert "meta skuid 999 ip daddr . tcp dport @apiserver_ip drop\n" in table
+    assert not any(line.startswith("iptables -I") for line in host.did)
+    assert run(host, proc, state="absent")["changed"]
+    assert not (host.stubs / "table").exists()
+    assert not state.exists()
+
+
+def test_partition_without_nftables_uses_iptables(host: Host, proc: FakeProc) -> None:
+    host.mark("no_nft")
+    assert run(host, proc, kind="partition")["changed"]
+    assert host.did == [f"iptables -I {RULE}", "sleep 40"]
+    assert run(host, proc, state="absent")["changed"]
+    assert (host.stubs / "rules.iptables").read_text() == ""
+
+
+def test_held_lock_of_iptables_delays_the_removal(host: Host, proc: FakeProc, state: Path) -> None:
+    """Both commands of the removal fail. That does not mean that the rule is gone."""
+    host.mark("no_nft")
+    run(host, proc, kind="partition")
+    locked = host.mark("locked")
+    host.stop_post()
+    for _attempt in range(2):
+        host.tick()
+    assert host.service["ActiveState"] == "activating"
+    assert RULE in (host.stubs / "rules.iptables").read_text()
+    locked.unlink()
+    host.tick()
+    assert (host.stubs / "rules.iptables").read_text() == ""
+    assert host.service["ActiveState"] == "inactive"
+    assert not state.exists()
+
+
+@pytest.mark.parametrize("tool", ["nft", "iptables", "ip6tables"])
+def test_absent_removes_a_rule_without_a_service(
+    host: Host, proc: FakeProc, state: Path, tool: str
 ) -> None:
+    """The rule itself decides: its service ended, or another program restored it after a reboot."""
+    left = RULE.replace("192.0.2.1", "2001:db8::1") if tool == "ip6tables" else RULE
+    name, text = ("table", "") if tool == "nft" else (f"rules.{tool}", f"-A {left}\n")
+    path = host.mark(name, f"-A OUTPUT -j ACCEPT\n{text}")
+    line = rejected(host, proc, kind="partition")
+    assert line == (
+        "the packet filter contains rules of an earlier drill; remove them with state: absent"
+    )
+    host.check_mode = True
+    assert run(host, proc, state="absent")["changed"]
+    host.check_mode = False
+    assert run(host, proc)["changed"]
+    assert not path.exists() or path.read_text() == "-A OUTPUT -j ACCEPT\n"
+    assert START not in host.did
+    assert run(host, proc)["changed"] is False
+    assert not state.exists()
+
+
+def test_absent_fails_if_the_rules_cannot_be_listed(host: Host, proc: FakeProc) -> None:
+    host.mark("locked")
+    assert rejected(host, proc, state="absent") == (
+        "iptables cannot list the rules of this host (Another app is currently holding the xtables"
+        " lock); end the command that changes the packet filter, then run again"
+    )
+
+
+def test_absent_needs_no_packet_filter(
+    host: Host, proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.fails["iptables"] = host.fails["ip6tables"] = (3, "", "Table does not exist\n")
+    assert run(host, proc, state="absent")["changed"] is False
     monkeypatch.setattr("shutil.which", lambda _name: None)
-    host = Host(kind="partition")
+    assert run(host, proc)["changed"] is False
+
+
+def test_partition_without_a_firewall_command_is_rejected(
+    host: Host, proc: FakeProc, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.mark("no_nft")
+    host.mark("no_owner")
+    assert rejected(host, proc, kind="partition") == (
+        f"partition of {UNIT} failed, and the fault was removed"
+        " (iptables: No chain/target/match by that name.); correct the cause, or use another kind"
+    )
+    assert not state.exists()
+    monkeypatch.setattr("shutil.which", lambda _name: None)
     assert rejected(host, proc) == (
         "iptables is missing on this host; install it, or use stop, kill or freeze"
     )
-    monkeypatch.setattr("shutil.which", lambda name: name)
-    host.fails["iptables"] = (2, "", "iptables: No chain/target/match by that name.\n")
-    assert rejected(host, proc) == (
-        "iptables rejects the rule for the scheduler's user (iptables: No chain/target/match by that name.);"
-        " use stop, kill or freeze"
-    )
-    assert host.did[-1] == f"systemctl stop -- {fault.UNDO_TIMER}"
 
 
-def test_partition_that_would_affect_other_processes_is_rejected(proc: FakeProc) -> None:
+def test_partition_that_would_affect_other_processes_is_rejected(
+    host: Host, proc: FakeProc
+) -> None:
     proc.place(8, uid=999, comm="etcd", cgroup="/system.slice/etcd.service")
-    host = Host(kind="partition")
-    assert rejected(host, proc).startswith(
+    assert rejected(host, proc, kind="partition").startswith(
         "etcd (pid 8, etcd.service) also runs as the scheduler's user"
     )
     proc.end(7)
@@ -237,26 +605,53 @@ def test_partition_that_would_affect_other_processes_is_rejected(proc: FakeProc)
     assert host.did == []
 
 
+@pytest.mark.parametrize("tool", ["nft", "iptables"])
 def test_partition_covers_all_addresses_of_the_apiserver(
-    proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+    host: Host, proc: FakeProc, monkeypatch: pytest.MonkeyPatch, tool: str
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: name)
     found = [
         (socket.AF_INET6, 1, 6, "", ("2001:db8::1", 443, 0, 0)),
         (socket.AF_INET, 1, 6, "", ("192.0.2.9", 443)),
+        (socket.AF_INET, 1, 6, "", ("192.0.2.8", 443)),
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
-    host = Host(kind="partition", apiserver="https://api.example")
-    run(host, proc)
-    assert [line.split(" -m ")[0] for line in host.did[1:]] == [
-        "ip6tables -w 30 -I OUTPUT -p tcp -d 2001:db8::1 --dport 443",
-        "iptables -w 30 -I OUTPUT -p tcp -d 192.0.2.9 --dport 443",
+    if tool == "iptables":
+        host.mark("no_nft")
+    run(host, proc, kind="partition", apiserver="https://api.example")
+    if tool == "nft":
+        table = (host.stubs / "table").read_text()
+        assert "elements = { 192.0.2.8 . 443, 192.0.2.9 . 443 };" in table
+        assert "type ipv6_addr . inet_service;" in table
+        assert "elements = { 2001:db8::1 . 443 };" in table
+        assert "meta skuid 999 ip6 daddr . tcp dport @apiserver_ip6 drop" in table
+        return
+    assert [line.split(" -m ")[0] for line in host.did if " -I " in line] == [
+        "iptables -I OUTPUT -p tcp -d 192.0.2.8 --dport 443",
+        "iptables -I OUTPUT -p tcp -d 192.0.2.9 --dport 443",
+        "ip6tables -I OUTPUT -p tcp -d 2001:db8::1 --dport 443",
     ]
-    assert host.did[0].count(" -D OUTPUT ") == 2
+    host.stop_post()
+    assert (host.stubs / "rules.ip6tables").read_text() == ""
 
 
-def test_journal_lines_about_the_election_are_returned(proc: FakeProc) -> None:
-    host = Host(state="absent", journal_seconds=60)
+@pytest.mark.skipif(not shutil.which("nft"), reason="nft is not installed")
+def test_nft_accepts_the_table() -> None:
+    table = firewall.nft_ruleset(
+        999,
+        [
+            firewall.Destination("ip", "192.0.2.1", 6443),
+            firewall.Destination("ip6", "2001:db8::1", 6443),
+        ],
+        40,
+    )
+    done = subprocess.run(["nft", "--check", table], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+# --- The journal
+
+
+def test_journal_lines_about_the_election_are_returned(host: Host, proc: FakeProc) -> None:
     host.journal = "\n".join(
         [
             "t m1 kube-scheduler[7]: I1 leaderelection.go:272] Successfully acquired lease",
@@ -265,28 +660,17 @@ def test_journal_lines_about_the_election_are_returned(proc: FakeProc) -> None:
             "t m1 systemd[1]: kube-scheduler.service: Failed",
         ]
     )
-    lines = run(host, proc).get("journal", [])
+    lines = run(host, proc, state="absent", journal_seconds=60).get("journal", [])
     assert [line.split(": ", 1)[1] for line in lines] == [
         "I1 leaderelection.go:272] Successfully acquired lease",
         "E1 server.go:1] Leaderelection lost",
         "kube-scheduler.service: Failed",
     ]
-    assert "--since=-60s" in host.did[0]
     assert len(fault.election_lines(["leaderelection.go"] * 30)) == fault.MAX_ELECTION_LINES
 
 
-@pytest.mark.parametrize("kind", ["stop", "kill", "freeze", "partition"])
-@pytest.mark.parametrize("works", [True, False])
-def test_undo_script_reports_its_result(kind: str, works: bool, tmp_path: Path) -> None:
-    rule = ["iptables", "OUTPUT", "-d", "192.0.2.1"]
-    script = fault.undo_script(kind, UNIT, [rule] if kind == "partition" else [])
-    for name in ("systemctl", "iptables", "sleep"):
-        answer = "true" if works or name == "sleep" else "false"
-        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/log\n{answer}\n')
-        (tmp_path / name).chmod(0o755)
-    done = subprocess.run(["/bin/sh", "-c", script], env={"PATH": str(tmp_path)}, check=False)
-    log = (tmp_path / "log").read_text()
-    assert (done.returncode == 0) == works
-    assert f"systemctl start -- {UNIT}" in log
-    assert ("--signal=CONT" in log) == (kind == "freeze")
-    assert ("iptables -w 30 -D OUTPUT -d 192.0.2.1" in log) == (kind == "partition")
+def test_script_is_private(host: Host, proc: FakeProc, state: Path) -> None:
+    run(host, proc)
+    assert state.stat().st_mode & 0o777 == 0o700
+    assert (state / "fault.sh").stat().st_mode & 0o777 == 0o600
+    assert os.access(state / "fault.sh", os.R_OK)
