@@ -313,7 +313,8 @@ def test_reboot_ends_the_fault(lab: Any, standby: str, kind: str) -> None:
     assert inject(lab, standby, kind).returncode == 0
     lab.podman("restart", "--time=5", lab.settings.container(standby))
     wait_for(lambda: drills.process_state(lab, standby) in ("R", "S"), 60)
-    wait_for(lambda: lab.play("playbooks/status.yml").code == 0, 90)
+    ready = "curl --insecure --silent https://127.0.0.1:10259/readyz || true"
+    wait_for(lambda: drills.inside(lab, standby, ready) == "ok", 90)
     drills.left_nothing(lab)
 
 
