@@ -234,7 +234,7 @@ options:
         type: str
   current_context:
     description:
-      - Name of the default context. An empty string clears it.
+      - Name of the default context. An empty string removes the field.
       - Without this option, the default context stays unchanged.
     type: str
   force:

@@ -18,7 +18,7 @@ CREDENTIAL = f"/run/credentials/{UNIT}/config"
 
 @pytest.fixture
 def secret(lab: Any) -> Iterator[str]:
-    """Return the key data of an extender as an argument. Restore the cluster afterwards."""
+    """Return the key data of an extender as an argument. Restore the cluster at the end."""
     yield canary.extender()[1]
     lab.start_anew()
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-# The objects that each lock type writes. Members with two lock types cannot lead at the same time
-# if the types share an object.
+# The objects that each lock type writes. Members with different lock types cannot lead at the same
+# time if the types share an object.
 LOCK_OBJECTS = {
     "endpoints": {"endpoints"},
     "configmaps": {"configmaps"},
