@@ -36,6 +36,8 @@ options:
     description:
       - Contexts of the kubeconfig, for a cluster with several apiservers. The module tries the
         apiservers in this order.
+      - A request has at most 10 seconds, from the name lookup to the last byte of the response. The
+        apiservers that the module tries share this time.
       - The default is the current context of the kubeconfig.
     type: list
     elements: str

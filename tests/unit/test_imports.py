@@ -16,7 +16,16 @@ COLLECTION = "ansible_collections.kube_ha.scheduler."
 MODULE_UTILS = "plugins.module_utils."
 
 # The list starts with the lowest layer. A file imports only its own layer and lower layers.
-LAYERS = ("_errors", "_durations", "_secrets", "_files", "_x509", "_kube", "_scheduler")
+LAYERS = (
+    "_errors",
+    "_numbers",
+    "_durations",
+    "_secrets",
+    "_files",
+    "_x509",
+    "_kube",
+    "_scheduler",
+)
 GROUND = {"facts", "markup", "masking", "names", "settings", "spec", "text", "versions"}
 # The number is the rank of a package in `_scheduler`. A package imports lower ranks only. Packages
 # with equal ranks do not import each other.

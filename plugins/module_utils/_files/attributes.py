@@ -123,7 +123,7 @@ class FileAttributes:
         elif re.fullmatch(r"(?:0o)?[0-7]{1,5}", str(mode)):
             number = int(str(mode), 8)
         elif re.search(r"[-+=]", str(mode)):
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(AttributeError, ValueError):
                 # AnsibleModule has no public function to parse "u=rw,g=r".
                 number = int(getattr(self._module, "_symbolic_mode_to_octal")(status, str(mode)))  # noqa: B009
         if not 0 <= number <= 0o7777:

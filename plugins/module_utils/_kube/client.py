@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import time
 import typing as t
 from functools import cached_property
 
@@ -74,6 +75,15 @@ class StatusError(KubeError):
 
 
 # --- ports of components
+
+
+def http_get(host: str, port: int, path: str, *, timeout: float = 10.0) -> Response:
+    """Send a GET request over plain HTTP without a proxy; return a response of any status.
+
+    Raises TransportError.
+    """
+    with contextlib.closing(Connection(host, port, None)) as connection:
+        return connection.get(path, where=f"http://{netloc(host, port)}{path}", timeout=timeout)
 
 
 def https_get(
@@ -163,8 +173,9 @@ class _Server:
 class Client:
     """The apiservers of one cluster, tried in order; the last one that responded is tried first.
 
-    `timeout` is in seconds, for the whole response of one server. Connections stay open until the
-    client is closed. Two threads cannot share a client.
+    `timeout` is in seconds, for a request including all attempts. Each server gets an equal share
+    of the remaining time. Connections stay open until the client is closed. Two threads cannot
+    share a client.
     """
 
     def __init__(self, logins: Sequence[Credentials], *, timeout: float = 10.0) -> None:
@@ -201,11 +212,11 @@ class Client:
         """
         failures: list[KubeError] = []
         server_error: Response | None = None
-        for server in list(self._servers):
+        deadline = time.monotonic() + (self.timeout if timeout is None else timeout)
+        for number, server in enumerate(list(self._servers)):
+            share = (deadline - time.monotonic()) / (len(self._servers) - number)
             try:
-                response = server.send(
-                    method, path, self.timeout if timeout is None else timeout, body
-                )
+                response = server.send(method, path, share, body)
             except KubeError as exc:
                 failures.append(exc)
                 continue

@@ -13,7 +13,6 @@ Source: client-go, tools/leaderelection/leaderelection.go.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 import typing as t
@@ -22,6 +21,7 @@ from urllib.parse import quote
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, LeaseError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import parse_json
 
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Callable, Collection
@@ -102,8 +102,8 @@ def parse_lease(obj: dict[str, t.Any], source: str) -> LeaseRecord | None:
     if text is None:
         return None
     try:
-        value = json.loads(text)
-    except (TypeError, ValueError, RecursionError):
+        value = parse_json(text)
+    except (TypeError, ValueError):
         raise LeaseError(f"the annotation {ANNOTATION} of the {source} is not JSON") from None
     return _record(value, source, "leaderTransitions")
 

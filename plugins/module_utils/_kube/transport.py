@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Connect over HTTPS with one deadline per response. Every failure is a KubeError.
+"""Exchange requests and responses over HTTP and HTTPS, within a deadline and a size limit.
+
+Every failure is a KubeError.
 
 The http.client of the standard library needs no package on the hosts. ansible.module_utils.urls
 lacks proxy-url, tls-server-name and a single deadline, and shares state between threads.
@@ -16,24 +18,41 @@ import contextlib
 import errno
 import http.client
 import ipaddress
-import json
 import os
 import re
 import socket
 import ssl
-import time
 import typing as t
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.sockets import (
+    NO_EXCHANGE,
+    Exchange,
+    LimitedSocket,
+    LimitedTlsSocket,
+    TooMuchDataError,
+    connect,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import (
+    parse_integer,
+    parse_json,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import split_certificates
 
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Iterator, Mapping
 
 MAX_BODY_BYTES = 4 << 20
-"""Maximum size of a response. A Lease has about 1 kB, the metrics of a scheduler a few 100 kB."""
+"""Maximum size of a body. A Lease has about 1 kB, the metrics of a scheduler a few 100 kB."""
+MAX_FRAME_BYTES = 1 << 20
+"""Maximum size of everything else in a response: heads, chunk sizes, trailers."""
+MAX_CHUNK_LINE_BYTES = 4096
+MAX_RETRY_AFTER_S = 999_999
+MAX_LENGTH = 1 << 50
+"""Maximum value of Content-Length and of a chunk size."""
+BLOCK_BYTES = 1 << 18
 
 # Codes X509_V_ERR_* of OpenSSL. For all other codes, the chain does not lead to the CA.
 KIND_OF_VERIFY_CODE = {9: "tls_not_yet_valid", 10: "tls_expired", 62: "tls_name", 64: "tls_name"}
@@ -71,7 +90,7 @@ ERROR_MESSAGES = {
     "tls_untrusted": (
         "the server's certificate is not signed by the trusted CA; set the CA that signed it"
     ),
-    "too_large": f"the response is larger than {MAX_BODY_BYTES >> 20} MiB; check the address",
+    "too_large": "the response is too large; check the address",
     "unreachable": "no route to the host; check the address and the network",
 }
 
@@ -123,8 +142,8 @@ class Response:
     def json(self, where: str) -> dict[str, t.Any]:
         """Return the JSON object of the body; raise KubeError (not_json) with `where`."""
         try:
-            value = json.loads(self.body)
-        except (ValueError, RecursionError):
+            value = parse_json(self.body)
+        except ValueError:
             value = None
         if not isinstance(value, dict):
             kind = one_line(self.headers.get("content-type", "no content type"), 60)
@@ -145,13 +164,17 @@ class Response:
         return ""
 
     @property
-    def retry_after(self) -> float | None:
+    def retry_after(self) -> int | None:
         """Seconds in the header Retry-After; None without the header, or if its value is a date."""
-        value = self.headers.get("retry-after", "")
-        return float(value) if re.fullmatch(r"[0-9]{1,6}", value) else None
+        return parse_integer(self.headers.get("retry-after"), MAX_RETRY_AFTER_S)
 
 
 # --- errors
+
+
+class InvalidFrameError(http.client.HTTPException):
+    """The length of the body, or of a chunk, is not a number that HTTP allows."""
+
 
 # Python raises these errors if the server has closed the connection.
 _CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
@@ -171,31 +194,35 @@ def _translated(where: str) -> Iterator[None]:
             one_line(exc.verify_message or ""),
         ) from None
     except ssl.SSLError as exc:
-        reason = exc.reason or ""
-        if (
-            "WRONG_VERSION_NUMBER" in reason
-            or "HTTP_REQUEST" in reason
-            or "RECORD_LAYER_FAILURE" in reason
-        ):
-            kind = "not_tls"
-        elif "ALERT" in reason and ("CERT" in reason or "UNKNOWN_CA" in reason):
-            kind = "tls_client"
-        else:
-            kind = "closed" if isinstance(exc, _CLOSED) else "tls"
-        raise TransportError(kind, where, reason.lower().replace("_", " ")) from None
+        reason = (exc.reason or "").lower().replace("_", " ")
+        raise TransportError(_kind_of_tls_error(exc), where, reason) from None
     except socket.timeout:
         raise TransportError("timeout", where) from None
     except socket.gaierror as exc:
         raise TransportError("dns", where, one_line(exc.strerror or "")) from None
+    except TooMuchDataError as exc:
+        raise TransportError("too_large", where, str(exc)) from None
     except (http.client.RemoteDisconnected, http.client.IncompleteRead):
         raise TransportError("closed", where) from None
-    except (http.client.HTTPException, UnicodeError):
-        raise TransportError("not_http", where) from None
+    except (http.client.HTTPException, UnicodeError) as exc:
+        detail = str(exc) if isinstance(exc, InvalidFrameError) else ""
+        raise TransportError("not_http", where, detail) from None
     except OSError as exc:
         known = KIND_OF_ERRNO.get(exc.errno or 0)
         raise TransportError(
             known or "closed", where, "" if known else one_line(exc.strerror or "")
         ) from None
+
+
+def _kind_of_tls_error(error: ssl.SSLError) -> str:
+    reason = error.reason or ""
+    if any(
+        word in reason for word in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+    ):
+        return "not_tls"
+    if "ALERT" in reason and ("CERT" in reason or "UNKNOWN_CA" in reason):
+        return "tls_client"
+    return "closed" if isinstance(error, _CLOSED) else "tls"
 
 
 # --- TLS
@@ -214,7 +241,7 @@ def tls_context(
     `client_pem` is a certificate and its key. Raises KubeError: ca, tls_pair.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.sslsocket_class = _Socket
+    context.sslsocket_class = LimitedTlsSocket
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not verify:
         context.check_hostname = False
@@ -265,27 +292,6 @@ def _load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:
 # --- connections
 
 
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise socket.timeout("timed out")
-    return left
-
-
-class _Socket(ssl.SSLSocket):
-    """A socket with one deadline for all waits, because a socket timeout limits only each wait."""
-
-    deadline = 0.0
-
-    def send(self, *args: t.Any) -> int:
-        self.settimeout(_left(self.deadline))
-        return super().send(*args)
-
-    def recv_into(self, *args: t.Any) -> int:
-        self.settimeout(_left(self.deadline))
-        return super().recv_into(*args)
-
-
 class Proxy(t.NamedTuple):
     """An HTTP proxy; `authorization` is base64 of USER:PASSWORD, or ""."""
 
@@ -303,47 +309,46 @@ class Proxy(t.NamedTuple):
 
 
 class Connection(http.client.HTTPConnection):
-    """An HTTPS connection to one port, directly or through `proxy`; it ignores *_proxy variables.
+    """A connection to one port, directly or through `proxy`; it ignores *_proxy variables.
 
-    The connection stays open for the next request. If the server has closed the connection, it
-    opens again. Two threads cannot share it. The server's certificate must be valid for
-    `server_name`, by default for the host.
+    Without a TLS context, it uses plain HTTP. The connection stays open for the next request. If
+    the server has closed the connection, it opens again. Two threads cannot share it. The server's
+    certificate must be valid for `server_name`, by default for the host.
     """
-
-    default_port = 443
 
     def __init__(
         self,
         host: str,
         port: int,
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
         *,
         server_name: str | None = None,
         proxy: Proxy | None = None,
     ) -> None:
+        self.default_port = 80 if context is None else 443
         with _translated(netloc(host, port)):
             super().__init__(host, port)
         self._context = context
         self._server_name = server_name or host
         self._proxy = proxy
-        self._deadline = 0.0
+        self._exchange = NO_EXCHANGE
 
     def __del__(self) -> None:
         self.close()
 
     def connect(self) -> None:
         address = self._proxy[:2] if self._proxy else (self.host, self.port)
-        sock = socket.create_connection(address, _time_for_each_address(*address, self._deadline))
+        connected = connect(*address, self._exchange)
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._proxy:
-                _tunnel(
-                    sock, self._deadline, netloc(self.host, self.port), self._proxy.authorization
-                )
-            sock.settimeout(_left(self._deadline))
-            self.sock = self._context.wrap_socket(sock, server_hostname=self._server_name)
+                _tunnel(connected, netloc(self.host, self.port), self._proxy.authorization)
+            if self._context is None:
+                self.sock = connected
+                return
+            connected.settimeout(self._exchange.left())
+            self.sock = self._context.wrap_socket(connected, server_hostname=self._server_name)
         except BaseException:
-            sock.close()
+            connected.close()
             raise
 
     def get(
@@ -370,21 +375,28 @@ class Connection(http.client.HTTPConnection):
         If the server has closed an open connection, the request is sent again, although the server
         can have received it.
         """
-        self._deadline = time.monotonic() + timeout
+        limits = Exchange(timeout, MAX_BODY_BYTES + MAX_FRAME_BYTES)
+        with self._limited(limits, where):
+            kept = self.sock is not None
+            try:
+                response = self._send(method, path, headers or {}, body)
+            except _CLOSED:
+                if not kept:
+                    raise
+                self.close()
+                response = self._send(method, path, headers or {}, body)
+            with response:
+                return _read(response)
+
+    @contextlib.contextmanager
+    def _limited(self, limits: Exchange, where: str) -> Iterator[None]:
+        """Use the limits for one exchange. If it fails, close the connection."""
+        self._exchange = limits
         try:
             with _translated(where):
-                kept = self.sock is not None
-                try:
-                    response = self._send(method, path, headers or {}, body)
-                except _CLOSED:
-                    if not kept:
-                        raise
-                    self.close()
-                    response = self._send(method, path, headers or {}, body)
-                with response:
-                    return _read(response, where)
+                yield
         except BaseException:
-            # Close the connection, because the next request would read the rest of this response.
+            # The next request would read the rest of this response.
             self.close()
             raise
 
@@ -393,39 +405,28 @@ class Connection(http.client.HTTPConnection):
     ) -> http.client.HTTPResponse:
         if self.sock is None:
             self.connect()
-        t.cast("_Socket", self.sock).deadline = self._deadline
+        t.cast("LimitedSocket", self.sock).exchange = self._exchange
         self.request(method, path, body=body, headers=headers)
         return self.getresponse()
 
     def peer_certificate(self, *, where: str, timeout: float) -> bytes:
         """Return the certificate of the server as DER; raise TransportError with `where`."""
-        self._deadline = time.monotonic() + timeout
-        with _translated(where):
+        with self._limited(Exchange(timeout, 0), where):
             self.connect()
             return t.cast("ssl.SSLSocket", self.sock).getpeercert(binary_form=True) or b""
 
 
-def _time_for_each_address(host: str, port: int, deadline: float) -> float:
-    """Divide the timeout by the addresses of a name, because each attempt can use all its time."""
-    try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError:  # A label of the name is empty or too long.
-        raise socket.gaierror(socket.EAI_NONAME, "no such name") from None
-    return _left(deadline) / len(addresses)
-
-
-def _tunnel(sock: socket.socket, deadline: float, target: str, authorization: str) -> None:
-    # set_tunnel of http.client limits only each wait, and before Python 3.12, it uses HTTP/1.0.
+def _tunnel(connected: LimitedSocket, target: str, authorization: str) -> None:
+    # set_tunnel of http.client reads a response of any length, and before Python 3.12, it uses
+    # HTTP/1.0.
     lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if authorization:
         lines.append(f"Proxy-Authorization: Basic {authorization}")
-    sock.settimeout(_left(deadline))
-    sock.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+    connected.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
     # In TLS, the client sends first. So no byte of the server can follow the head.
     head = b""
     while b"\r\n\r\n" not in head:
-        sock.settimeout(_left(deadline))
-        received = sock.recv(4096)
+        received = connected.recv(4096)
         if not received:
             raise http.client.RemoteDisconnected("the proxy closed the connection")
         head += received
@@ -435,15 +436,81 @@ def _tunnel(sock: socket.socket, deadline: float, target: str, authorization: st
     if status is None:
         raise http.client.BadStatusLine("the response of the proxy")
     if status[1] != b"200":
-        raise TransportError("proxy", target, f"HTTP {int(status[1])}")
+        raise TransportError("proxy", target, f"HTTP {status[1].decode()}")
 
 
-def _read(response: http.client.HTTPResponse, where: str) -> Response:
-    content = response.read(MAX_BODY_BYTES + 1)
-    if len(content) > MAX_BODY_BYTES:
-        raise TransportError("too_large", where)
+# --- responses
+
+
+def _read(response: http.client.HTTPResponse) -> Response:
+    content = b"".join(body_blocks(response, MAX_BODY_BYTES))
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Response(response.status, headers, content)
+
+
+def body_blocks(response: http.client.HTTPResponse, max_bytes: int) -> Iterator[bytes]:
+    """Yield the body of a response in blocks.
+
+    Raises TooMuchDataError, before the first block if the length is known, and HTTPException.
+    """
+    if response.chunked:
+        # http.client would accept a chunk size with a sign, or with thousands of digits.
+        response.chunked = False
+        blocks = _chunks(response)
+    else:
+        if (content_length(response) or 0) > max_bytes:
+            raise TooMuchDataError(max_bytes)
+        blocks = iter(lambda: response.read(BLOCK_BYTES), b"")
+    size = 0
+    for block in blocks:
+        size += len(block)
+        if size > max_bytes:
+            raise TooMuchDataError(max_bytes)
+        yield block
     if response.length:  # For an incomplete body, http.client raises no error.
         raise http.client.IncompleteRead(b"")
-    return Response(
-        response.status, {name.lower(): value for name, value in response.getheaders()}, content
-    )
+
+
+def content_length(response: http.client.HTTPResponse) -> int | None:
+    """Return the value of Content-Length; None if it is missing. Raises InvalidFrameError."""
+    values = set(response.headers.get_all("Content-Length") or ())
+    if not values:
+        return None
+    length = parse_integer(values.pop(), MAX_LENGTH)
+    if length is None or values:
+        raise InvalidFrameError("invalid Content-Length")
+    return length
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    left = _read_chunk_size(response)
+    while left:
+        block = response.read(min(left, BLOCK_BYTES))
+        if not block:
+            raise http.client.IncompleteRead(b"")
+        yield block
+        left -= len(block)
+        if not left:
+            if _read_line(response):
+                raise InvalidFrameError("invalid end of a chunk")
+            left = _read_chunk_size(response)
+    while _read_line(response):
+        pass  # A trailer field.
+
+
+def _read_chunk_size(response: http.client.HTTPResponse) -> int:
+    line = _read_line(response)
+    size = parse_integer(line.partition(";")[0].strip(" \t"), MAX_LENGTH, base=16)
+    if size is None:
+        raise InvalidFrameError("invalid chunk size")
+    return size
+
+
+def _read_line(response: http.client.HTTPResponse) -> str:
+    """Return a line without its end."""
+    line = response.readline(MAX_CHUNK_LINE_BYTES)
+    if not line.endswith(b"\n"):
+        if len(line) < MAX_CHUNK_LINE_BYTES:
+            raise http.client.IncompleteRead(line)
+        raise InvalidFrameError("too long line between chunks")
+    return line.rstrip(b"\r\n").decode("latin-1")

@@ -19,6 +19,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings im
     DEFAULT_TIMINGS,
     ElectionTimings,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import (
+    parse_go_integer,
+    parse_integer,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     DEFAULT_SCHEDULER,
@@ -99,6 +103,7 @@ SCHEDULER_NAME_LINE = re.compile(
 )
 LOCK_TYPE = re.compile(r"[a-z]{1,40}")
 MAX_YAML_BYTES = 65536
+MAX_PORT = 65535
 """Maximum size of a configuration, because the YAML parser takes seconds per megabyte."""
 MAX_YAML_NODES = 10000
 
@@ -269,17 +274,18 @@ class ProcessSettings(t.NamedTuple):
 
     def secure_port(self, default: int) -> int:
         """Return the HTTPS port."""
-        return _port(self.flags.get("secure-port", ""), default)
+        return _known_port(parse_go_integer(self.flags.get("secure-port", ""), MAX_PORT), default)
 
     def http_port(self, default: int) -> int:
         """Return the HTTP port of an old version; a configuration overrides the flag."""
         if self.configured:
-            return _port(self.fields.get("healthzBindAddress", "").rpartition(":")[2], default)
-        return _port(self.flags.get("port", ""), default)
+            text = self.fields.get("healthzBindAddress", "").rpartition(":")[2]
+            return _known_port(parse_integer(text, MAX_PORT), default)
+        return _known_port(parse_go_integer(self.flags.get("port", ""), MAX_PORT), default)
 
 
-def _port(text: str, default: int) -> int:
-    return int(text) if text.isascii() and text.isdigit() and int(text[:6]) < 65536 else default
+def _known_port(number: int | None, default: int) -> int:
+    return default if number is None else number
 
 
 def _address(text: str, default: str) -> str:

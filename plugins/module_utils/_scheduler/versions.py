@@ -22,7 +22,7 @@ LOCK_OBJECTS = {
 }
 # The lease source of _kube/lease.py for each object that contains the record.
 SOURCE_OF_OBJECT = {"leases": "lease", "endpoints": "endpoints", "configmaps": "configmap"}
-FULL_VERSION = re.compile(r"v?([0-9]+\.[0-9]+)\.[0-9]+(?:[-+][0-9A-Za-z.+-]*)?")
+FULL_VERSION = re.compile(r"v?([0-9]{1,6}\.[0-9]{1,6})\.[0-9]{1,6}(?:[-+][0-9A-Za-z.+-]*)?")
 
 VersionTable = t.Mapping[str, "dict[str, t.Any]"]
 
@@ -54,7 +54,10 @@ def is_older(version: str, other: str) -> bool:
 
     A suffix after X.Y.Z is ignored.
     """
-    matches = [re.match(r"v?(\d+)\.(\d+)\.(\d+)", text) for text in (version, other)]
+    matches = [
+        re.match(r"v?([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})(?![0-9])", text)
+        for text in (version, other)
+    ]
     numbers = [tuple(map(int, match.groups())) for match in matches if match]
     return len(numbers) == len(matches) and numbers[0] < numbers[1]
 

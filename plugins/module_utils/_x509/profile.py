@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import json
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
@@ -17,6 +16,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     X509Error,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import parse_json
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.usages import parse_usages
 
 CertificateOptions = t.Mapping[str, t.Any]
@@ -63,10 +63,10 @@ def read_profile(path: str, name: str | None) -> dict[str, t.Any]:
             option="ca_config",
         )
     try:
-        signing = json.loads(content)["signing"]
+        signing = parse_json(content)["signing"]
         profiles = dict(signing.get("profiles") or {})
         profile = dict(signing["default"] if name is None else profiles[name])
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError):
         raise X509Error(
             f"{path!r} is not a cfssl configuration; it must be JSON with signing.profiles",
             option="ca_config",

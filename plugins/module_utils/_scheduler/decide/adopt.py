@@ -15,6 +15,7 @@ import json
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import printable_line
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import parse_json
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.command_line import (
     merge_config,
 )
@@ -193,8 +194,8 @@ def _compare_fields(
     for line in current:
         field, _equals, text = line.partition("=")
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
+            value = parse_json(text)
+        except ValueError:
             # The host can return any text.
             continue
         new_value = _value_at(desired, field.split("."))

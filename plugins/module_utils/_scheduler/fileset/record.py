@@ -22,6 +22,7 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import parse_json
 
 ROOT_GROUP = "root"
 MEMBER_SET_FILE = ".set.json"
@@ -175,8 +176,8 @@ def update_record_file(path: str, changes: t.Mapping[str, t.Any]) -> bool:
 
 def read_member_set(path: str) -> MemberSet | None:
     """Read the description of a previous set; None if it is missing or damaged."""
-    with contextlib.suppress(FilesError, ValueError, RecursionError):
-        return _to_member_set(json.loads(paths.read(path) or b""))
+    with contextlib.suppress(FilesError, ValueError):
+        return _to_member_set(parse_json(paths.read(path) or b""))
     return None
 
 
@@ -192,8 +193,8 @@ def _read_json_object(path: str) -> tuple[bool, t.Any]:
     except FilesError:
         return True, None
     try:
-        value = json.loads(raw) if raw is not None else {}
-    except (ValueError, RecursionError):
+        value = parse_json(raw) if raw is not None else {}
+    except ValueError:
         value = None
     return not isinstance(value, dict), value
 

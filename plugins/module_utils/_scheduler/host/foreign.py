@@ -23,6 +23,7 @@ import stat
 import time
 import typing as t
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import parse_json
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.pipe import (
     read_pipe,
 )
@@ -78,8 +79,8 @@ def read_as(proc: Proc, pid: int, path: str, parse: Parse) -> t.Any:
 
 def _decode(content: bytes) -> t.Any:
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
+        return parse_json(content)
+    except ValueError:
         return None
 
 

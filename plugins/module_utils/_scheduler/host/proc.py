@@ -21,8 +21,11 @@ import time
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import parse_integer
+
 TCP_LISTEN = "0A"
 MAX_READ_BYTES = 1 << 20
+MAX_KERNEL_NUMBER = 2**64 - 1
 NS_GET_OWNER_UID = 0xB704  # linux/nsfs.h
 
 
@@ -96,7 +99,8 @@ class Proc:
 
     def pids(self) -> list[int]:
         """Return the IDs of all processes."""
-        return sorted(int(name) for name in os.listdir(self.root) if name.isdigit())
+        numbers = (parse_integer(name, MAX_KERNEL_NUMBER) for name in os.listdir(self.root))
+        return sorted(number for number in numbers if number is not None)
 
     def comm(self, pid: int) -> str:
         """Return the command name of a process."""
@@ -122,14 +126,15 @@ class Proc:
         """Return the user ID and group ID; None if real and effective IDs differ (setuid)."""
         status = self._text(str(pid), "status")
         uid, gid = (
-            re.search(rf"^{name}:\s+(\d+)\s+\1\s", status, re.MULTILINE) for name in ("Uid", "Gid")
+            re.search(rf"^{name}:\s+([0-9]{{1,10}})\s+\1\s", status, re.MULTILINE)
+            for name in ("Uid", "Gid")
         )
         return (int(uid[1]), int(gid[1])) if uid and gid else None
 
     def ids(self, pid: int) -> tuple[int, int, list[int]] | None:
         """Return the user, group and supplementary groups of a process; None if setuid."""
         main = self.user(pid)
-        groups = re.search(r"^Groups:([ \t\d]*)$", self._text(str(pid), "status"), re.MULTILINE)
+        groups = re.search(r"^Groups:([ \t0-9]*)$", self._text(str(pid), "status"), re.MULTILINE)
         return (
             (*main, [int(word) for word in groups[1].split()] if groups else []) if main else None
         )
@@ -143,7 +148,7 @@ class Proc:
         """Return the start time in clock ticks since boot, to detect a reused process ID."""
         # The command name is in parentheses, and can contain any character.
         words = self._text(str(pid), "stat").rpartition(")")[2].split()
-        return int(words[19]) if len(words) > 19 and words[19].isdigit() else None
+        return parse_integer(words[19], MAX_KERNEL_NUMBER) if len(words) > 19 else None
 
     def started(self, pid: int) -> float | None:
         """Return the start time in Unix seconds by the current clock, rounded to 10 ms."""

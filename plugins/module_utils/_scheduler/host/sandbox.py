@@ -84,7 +84,9 @@ def run_sandboxed(program: str, argument: str) -> str:
 
 def _systemd_version() -> int:
     """Return the major version of systemd-run, 0 if unknown. Raises OSError if it is missing."""
-    match = re.match(r"systemd (\d{1,6})", _run(subprocess.DEVNULL, ["systemd-run", "--version"]))
+    match = re.match(
+        r"systemd ([0-9]{1,6})", _run(subprocess.DEVNULL, ["systemd-run", "--version"])
+    )
     return int(match[1]) if match else 0
 
 

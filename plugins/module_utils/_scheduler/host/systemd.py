@@ -132,7 +132,7 @@ class Systemd:
         if not os.path.isdir(BOOTED):
             return 0
         _code, out, _err = self._limited(QUERY_TIMEOUT_S, "systemctl", "--version")
-        match = re.match(r"systemd (\d{1,6})", out)
+        match = re.match(r"systemd ([0-9]{1,6})", out)
         return int(match[1]) if match else 0
 
     def show(self, unit: str) -> dict[str, str]:

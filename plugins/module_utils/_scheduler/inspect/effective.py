@@ -17,6 +17,7 @@ import re
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import parse_json
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
     DesiredSettings,
     field_of_flag,
@@ -61,8 +62,8 @@ def compare_settings_in_use(
 
 def _parse_configz(text: str) -> t.Mapping[str, t.Any]:
     try:
-        config = json.loads(text)["componentconfig"]
-    except (ValueError, RecursionError, KeyError, TypeError):
+        config = parse_json(text)["componentconfig"]
+    except (ValueError, KeyError, TypeError):
         return {}
     return config if isinstance(config, dict) else {}
 

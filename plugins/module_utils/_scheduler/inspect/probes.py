@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import ssl
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     ProbeError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client import (
+    http_get,
     https_get,
     read_peer_certificate,
 )
@@ -167,14 +167,7 @@ def _https_status(probed: ProbedProcess, path: str, pair: tuple[str, str] | None
 def _http_status(probed: ProbedProcess, path: str) -> int:
     """Return the HTTP status of an `http://` URL at the loopback address."""
     port = probed.process["http_port"]
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_TIMEOUT_S)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        raise ProbeError(f"http://127.0.0.1:{port}{path}: {error}") from None
-    finally:
-        connection.close()
+    return http_get("127.0.0.1", port, path, timeout=PROBE_TIMEOUT_S).status
 
 
 def _read_settings_in_use(probed: ProbedProcess) -> Responses:

@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -323,6 +323,84 @@ def test_slow_response_ends_at_the_deadline(before: bytes) -> None:
         assert time.monotonic() - start < 1
 
 
+@pytest.fixture(params=["https", "http"])
+def slow_port(request: pytest.FixtureRequest) -> Iterator[Callable[[], Any]]:
+    """Return a request to a server whose response has one byte per interval."""
+    plain = request.param == "http"
+    with serve(drip(b"HTTP/1.1 200 OK\r\nX: "), plain=plain) as server:
+        if plain:
+            yield lambda: kube.http_get("127.0.0.1", server.port, "/", timeout=0.3)
+        else:
+            yield lambda: kube.https_get("127.0.0.1", server.port, "/", ca_pem=CA.pem, timeout=0.3)
+
+
+def test_port_of_a_component_has_one_deadline(slow_port: Callable[[], Any]) -> None:
+    start = time.monotonic()
+    with pytest.raises(KubeError) as caught:
+        slow_port()
+    assert caught.value.kind == "timeout"
+    assert time.monotonic() - start < 5
+
+
+def test_slow_handshake_ends_at_the_deadline() -> None:
+    """The record of the handshake is complete after 5 minutes."""
+
+    def shake(connection: socket.socket) -> None:
+        drip(b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03")("")(connection)
+
+    with serve(lambda _request: shake, plain=True) as server:
+        start = time.monotonic()
+        assert kind_of(server, timeout=0.3)[0] == "timeout"
+        with pytest.raises(KubeError) as caught:
+            kube.read_peer_certificate("127.0.0.1", server.port, 0.3)
+        assert caught.value.kind == "timeout"
+        assert time.monotonic() - start < 5
+
+
+def test_slow_upload_ends_at_the_deadline() -> None:
+    """The server reads nothing, so the buffers of the sockets become full."""
+    with serve(answer(200, {})) as server, client(server, timeout=0.5) as reader:
+        reader.get("/")
+        server.respond = lambda _request: lambda _connection: time.sleep(30)
+        start = time.monotonic()
+        with pytest.raises(KubeError) as caught:
+            reader.send("POST", "/", {"a": "x" * (8 << 20)})
+        assert caught.value.kind == "timeout"
+        assert time.monotonic() - start < 5
+
+
+def test_unresponsive_dns_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = socket.getaddrinfo
+
+    def never(host: str, *args: Any, **options: Any) -> Any:
+        if host == "slow.example" and not options.get("flags"):
+            time.sleep(30)
+        return found(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", never)
+    start = time.monotonic()
+    kind, text = kind_of("https://slow.example", timeout=0.3)
+    assert (kind, "the DNS does not respond" in text) == ("dns", True)
+    assert time.monotonic() - start < 5
+
+
+def test_servers_share_the_deadline() -> None:
+    with (
+        serve(drip(b"")) as first,
+        serve(drip(b"HTTP/1.1 200 OK\r\nX: ")) as second,
+        serve(answer(200, {"n": 3})) as third,
+    ):
+        start = time.monotonic()
+        kind, text = kind_of(first, second, first, second, timeout=2)
+        assert (kind, text.count("timed out")) == ("timeout", 4)
+        # Four times the timeout would be 8 s.
+        assert time.monotonic() - start < 5
+        before = first.connections
+        reader = client(first, second, third, timeout=3)
+        assert [reader.get("/"), reader.get("/")] == [{"n": 3}, {"n": 3}]
+        assert first.connections == before + 1
+
+
 def test_missing_handshake_ends_at_the_deadline() -> None:
     with serve(lambda _request: lambda _connection: time.sleep(5), plain=True) as server:
         assert kind_of(server, timeout=0.3)[0] == "timeout"
@@ -347,7 +425,8 @@ def test_endless_body_is_rejected(head: bytes) -> None:
         (b"", "closed"),
         (b"SSH-2.0-x\r\n\r\n", "not_http"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", "closed"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "closed"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}", "closed"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0", "closed"),
         (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n", "not_http"),
         (b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70000 + b"\r\n\r\n", "not_http"),
     ],
@@ -355,6 +434,67 @@ def test_endless_body_is_rejected(head: bytes) -> None:
 def test_invalid_response_is_rejected(raw: bytes, kind: str) -> None:
     with serve(lambda _request: lambda connection: connection.sendall(raw)) as server:
         assert kind_of(server)[0] == kind
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        b"zz",
+        b"-1",
+        b"+2",
+        b"0x2",
+        b"1_0",
+        b"",
+        b"\xb2",
+        b"9" * 4000,
+        b"f" * 70_000,
+        b"2;" + b"e" * 5000,
+        b"ffffffffffffffff",
+    ],
+)
+def test_invalid_chunk_size_is_rejected(size: bytes) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\n{}\r\n0\r\n\r\n"
+    with serve(lambda _request: lambda connection: connection.sendall(raw)) as server:
+        kind, text = kind_of(server)
+    assert kind == "not_http"
+    assert "between chunks" in text or "invalid chunk size" in text
+
+
+@pytest.mark.parametrize(
+    "length", ["-1", "+2", "x", "2, 2", "0x2", "1_0", "9" * 5000, "2\r\nContent-Length: 3", ""]
+)
+def test_invalid_content_length_is_rejected(length: str) -> None:
+    raw = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{{}}".encode()
+    with serve(lambda _request: lambda connection: connection.sendall(raw)) as server:
+        kind, text = kind_of(server)
+    assert (kind, "invalid Content-Length" in text) == ("not_http", True)
+
+
+def test_chunks_are_joined() -> None:
+    body = b'2;x="y"\r\n{"\r\n00A \r\na": [1, 2]\r\n1\r\n}\r\n0\r\nA: b\r\n\r\n'
+    whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    with serve(whole) as server, client(server) as reader:
+        assert [reader.get("/"), reader.get("/")] == [{"a": [1, 2]}] * 2
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 9999,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1;eeeeeeee\r\n \r\n" * 9999,
+    ],
+)
+def test_endless_frames_are_rejected(repeated: bytes) -> None:
+    def flood(connection: socket.socket) -> None:
+        connection.sendall(repeated)
+        while True:
+            connection.sendall(repeated.rpartition(b"\r\n\r\n")[2] or repeated * 999)
+
+    with serve(lambda _request: flood) as server:
+        kind, text = kind_of(server, timeout=20)
+    assert (kind, "more than 5 MiB" in text) == ("too_large", True)
 
 
 def test_compressed_response_is_rejected() -> None:
@@ -616,12 +756,3 @@ def test_https_get_and_served_certificate() -> None:
     with pytest.raises(KubeError) as caught:
         kube.https_get("127.0.0.1 x", server.port, "/", ca_pem=CA.pem, timeout=3)
     assert "\n" not in str(caught.value)
-
-
-def test_port_of_a_component_has_one_deadline() -> None:
-    with serve(drip(b"HTTP/1.1 200 OK\r\n\r\n")) as server:
-        start = time.monotonic()
-        with pytest.raises(KubeError) as caught:
-            kube.https_get("127.0.0.1", server.port, "/", ca_pem=CA.pem, timeout=0.3)
-        assert caught.value.kind == "timeout"
-        assert time.monotonic() - start < 1

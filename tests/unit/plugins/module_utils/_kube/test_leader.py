@@ -262,7 +262,7 @@ def test_annotation_of_an_old_cluster_is_read(cluster: Cluster) -> None:
         (answer(200, {"spec": {"holderIdentity": 7}}), "holderIdentity"),
         (answer(200, {"spec": None}), "no lease record"),
         (answer(200, lease(renewTime="\n" * 99)), "renewTime"),
-        (answer(200, b" " * (5 << 20)), "larger than"),
+        (answer(200, b" " * (5 << 20)), "too large; check the address (more than 4 MiB)"),
         (lambda _stream: time.sleep(3), "timed out"),
         (lambda _stream: None, "closed"),
     ],

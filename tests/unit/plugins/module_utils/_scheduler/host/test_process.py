@@ -277,6 +277,46 @@ def test_invalid_flags_are_ignored(proc: FakeProc) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ("10300", 10300),
+        ("024074", 10300),
+        ("0x283c", 10300),
+        ("0" * 5000 + "7", 7),
+        ("010300", 4288),
+        ("018", 10259),
+        ("9" * 5000, 10259),
+        ("0" * 5000 + "9" * 5000, 10259),
+        ("\u0661\u0662", 10259),
+        ("\u00b2", 10259),
+        ("65536", 10259),
+        ("-1", 10259),
+        ("1e3", 10259),
+        ("", 10259),
+    ],
+)
+def test_port_of_a_foreign_command_line_is_read_as_go_reads_it(
+    proc: FakeProc, text: str, port: int
+) -> None:
+    """A leading zero means base 8. A number that Go rejects cannot be the port of a process."""
+    assert describe(proc, f"--secure-port={text}")["secure_port"] == port
+    http = describe(proc, f"--port={text}", serving=OLD)["http_port"]
+    assert http == (10251 if port == 10259 else port)
+    config = f"healthzBindAddress: 0.0.0.0:{text}\n"
+    in_file = describe(proc, "--config=/etc/config", config=config, serving=OLD)["http_port"]
+    assert 0 <= in_file <= 65535
+
+
+@pytest.mark.parametrize(
+    "length",
+    ["9" * 5000 + "s", "0." + "9" * 5000 + "s", "1h" * 5000, "\u0661s", "1e9h", "-15s", "inf"],
+)
+def test_duration_of_a_foreign_command_line_is_bounded(proc: FakeProc, length: str) -> None:
+    flags = [f"--leader-elect-{name}={length}" for name in ("lease-duration", "retry-period")]
+    assert describe(proc, *flags)["timings"] == describe(proc)["timings"]
+
+
 @pytest.mark.parametrize("kind", ["fifo", "directory", "zero"])
 def test_special_file_as_configuration_does_not_block(proc: FakeProc, kind: str) -> None:
     process_dir = proc.place(7, ("x", "--config=/c"))

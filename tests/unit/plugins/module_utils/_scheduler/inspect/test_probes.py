@@ -9,12 +9,13 @@ import importlib.util
 import os
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, ProbeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
@@ -322,8 +323,30 @@ def test_process_with_plain_http_is_probed_over_http(tmp_path: Path) -> None:
             probes._probe_metrics_over_http(dataclasses.replace(old, holds_http_port=False)) is None
         )
         server.shutdown()
-    with pytest.raises(ProbeError, match="Connection refused"):
+    with pytest.raises(KubeError, match="connection refused; no process listens"):
         probes._probe_readiness(old)
+
+
+def test_slow_http_port_ends_the_probe_at_the_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One byte per interval held such a probe without an end."""
+    monkeypatch.setattr(probes, "PROBE_TIMEOUT_S", 0.3)
+
+    def drip(stream: Any) -> None:
+        while True:
+            stream.sendall(b"H")
+            time.sleep(0.05)
+
+    with Server(lambda _request: drip, plain=True) as server:
+        old = make_process(
+            tmp_path, serving=HTTP, process={"http_port": server.port}, holds_http_port=True
+        )
+        started = time.monotonic()
+        for probe in (probes._probe_readiness, probes._probe_metrics_over_http):
+            with pytest.raises(KubeError, match="timed out"):
+                probe(old)
+        assert time.monotonic() - started < 5
 
 
 def test_renewal_age_uses_the_local_clock(monkeypatch: pytest.MonkeyPatch) -> None:
